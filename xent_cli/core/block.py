@@ -1,0 +1,98 @@
+"""What a task is made of: aligned rows of logits and labels, and the recipe for reading them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    FloatArray = NDArray[np.float64]
+    IntArray = NDArray[np.int64]
+    BoolArray = NDArray[np.bool_]
+    AnyArray = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Consecutive samples as they stand in the input: nothing is checked or converted yet.
+
+    Fields
+    ------
+    start
+        Number of the first sample in the whole input.
+    logits
+        [n, k], any real dtype, byte order and strides. It may be on loan: valid until the same thread loads again.
+    labels
+        [n] class indices, or [n, k] one row of class probabilities (or a teacher's outputs) a sample.
+    weights
+        [n] sample weights, dimensionless, or None.
+    unscored
+        [n] True where a sample has no label by position (`--shift`), or None.
+    ids
+        [n] names carried into the per-sample output, or None.
+    """
+
+    start: int
+    logits: AnyArray
+    labels: AnyArray
+    weights: AnyArray | None = None
+    unscored: BoolArray | None = None
+    ids: AnyArray | None = None
+
+    def load(self) -> Block:
+        """Return itself: a block in memory is its own recipe."""
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What one input contributes to a block; the fields are those of `Block`, None where it has nothing to say."""
+
+    logits: AnyArray | None = None
+    labels: AnyArray | None = None
+    weights: AnyArray | None = None
+    unscored: BoolArray | None = None
+    ids: AnyArray | None = None
+
+    def read(self) -> Rows:
+        """Return itself: rows in memory are their own recipe."""
+        return self
+
+
+class Part(Protocol):
+    """A picklable recipe for consecutive rows of one input."""
+
+    def read(self) -> Rows:
+        """Read the rows; what is returned may be on loan until the same thread reads the same input again."""
+
+
+class Task(Protocol):
+    """What an engine hands around: a `Block`, or a `BlockRef` that becomes one where the work is done."""
+
+    def load(self) -> Block:
+        """Return the rows in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRef:
+    """Recipe for a block: which rows, and the parts of each input that hold them.
+
+    Seekable files ship as a path and a range, a few hundred bytes, not as arrays.
+    """
+
+    start: int
+    size: int
+    parts: tuple[Part, ...]
+
+    def load(self) -> Block:
+        """Read every part and put the block together."""
+        block = Block(self.start, np.empty((self.size, 0)), np.empty(0))
+        for part in self.parts:
+            rows = part.read()
+            given = {name: getattr(rows, name) for name in Rows.__slots__ if getattr(rows, name) is not None}
+            block = replace(block, **given)
+        return block

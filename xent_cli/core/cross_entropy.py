@@ -1,0 +1,350 @@
+"""Softmax cross-entropy of rows of logits and its gradient, stable at every margin.
+
+The derivation stands at the foot of this file.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xent_cli.core.labels import SUM_TOLERANCE
+from xent_cli.core.tiles import (
+    class_axis,
+    flat_index,
+    load,
+    rows_per_tile,
+    scratch,
+    spread,
+    spread_classes,
+    total,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+    from xent_cli.core.block import AnyArray, BoolArray, FloatArray, IntArray
+    from xent_cli.core.options import LossOptions
+
+# exp(d) multiplies the rounding of d by |d|. Where all other classes weigh less than this, that is what limits the
+# loss, and their sum is taken again with the rounding of d compensated.
+_REMOTE = {"float64": math.exp(-128), "float32": math.exp(-4)}
+# Float32 logits differ exactly in float64 unless one is 2**28 times the other; only then can a loss lose digits, and
+# only in rows where the others weigh less than this.
+_CONFIDENT = 1 / 8
+_INEXACT_RATIO = 2.0**-28
+_VELTKAMP = 2.0**27 + 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class RowLosses:
+    """What the kernel says of n samples.
+
+    Fields
+    ------
+    loss
+        [n] nats.
+    softmaxed
+        How many rows are non-negative and sum to 1, as probabilities do and logits do not.
+    gradient
+        [n, k], or None.
+    """
+
+    loss: FloatArray
+    softmaxed: int
+    gradient: AnyArray | None
+
+
+def cross_entropy(
+    logits: AnyArray,
+    labels: AnyArray,
+    options: LossOptions,
+    *,
+    gradient_dtype: DTypeLike | None = None,
+    gradient_scale: FloatArray | None = None,
+) -> RowLosses:
+    """Cross-entropy of each row of logits against a class, or against a row of class probabilities.
+
+    With m the row's maximum, ``l_j = (m - z_j) + log1p(sum of exp(z_i - m) over all i but the first maximum)`` is the
+    loss of label j. A sparse label y costs ``(1 - e) w_y l_y + e/k sum_j w_j l_j``, with label smoothing e and class
+    weights w; a dense row q costs ``sum_j w_j ((1 - e) q_j + e/k) l_j``, with 0 times inf = 0, and need not sum to 1.
+    A temperature T divides all ``z_j - m``.
+
+    Parameters
+    ----------
+    logits
+        [n, k], any real dtype and strides.
+    labels
+        [n] int64, each in [0, k) (see `check_sparse`), or [n, k], each entry >= 0 (see `check_dense`).
+    options
+        Smoothing, class weights, temperature and precision.
+    gradient_dtype, gradient_scale
+        Whether to compute the gradient with respect to the logits, and [n] what each row's is multiplied by.
+
+    Returns
+    -------
+    RowLosses
+        NaN for a row with a NaN or +inf logit or nothing but -inf; inf for a label on a -inf logit.
+
+    References
+    ----------
+    Blanchard, Higham & Higham, "Accurately computing the log-sum-exp and softmax functions", IMA J. Numer. Anal. 41,
+    2021.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xent_cli.core.options import LossOptions
+    >>> cross_entropy(np.array([[0.0, 0.0], [40.0, 0.0]]), np.array([0, 0]), LossOptions()).loss.tolist()
+    [0.6931471805599453, 4.248354255291589e-18]
+    >>> cross_entropy(np.array([[0.0, 0.0]]), np.array([[0.25, 0.75]]), LossOptions()).loss.tolist()
+    [0.6931471805599453]
+    """
+    n, k = logits.shape
+    loss = np.empty(n)
+    gradient = None if gradient_dtype is None else np.empty((n, k), gradient_dtype)
+    softmaxed = 0
+    step = rows_per_tile(k)
+    for first in range(0, n, step):
+        rows = slice(first, first + step)
+        softmaxed += _tile(
+            logits[rows],
+            labels[rows],
+            options,
+            loss[rows],
+            None if gradient is None else gradient[rows],
+            None if gradient_scale is None else gradient_scale[rows],
+        )
+    return RowLosses(loss, softmaxed, gradient)
+
+
+def _tile(
+    logits: AnyArray,
+    labels: AnyArray,
+    options: LossOptions,
+    loss: FloatArray,
+    gradient: AnyArray | None,
+    gradient_scale: FloatArray | None,
+) -> int:
+    """Fill `loss` [n] and `gradient` [n, k] in place; return how many rows look softmaxed."""
+    axis = class_axis(logits.shape[1])
+    sparse = labels.ndim == 1
+    z = load(logits, axis, _stage(logits.dtype, options), "work")
+    # The class whose gradient needs care: the label, or with dense labels the maximum (see the foot of this file).
+    index = labels if sparse else z.argmax(axis)
+    at_index = flat_index(z, index, axis)
+    at_peak = None if axis == 0 else (flat_index(z, z.argmax(axis), axis) if sparse else at_index)
+    maximum = (z.max(axis) if at_peak is None else z.ravel()[at_peak]).astype(np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):  # inf - inf is NaN, and so is the loss of such a row
+        distance = (maximum - z.ravel()[at_index]) / options.temperature
+        d = np.subtract(z, spread(maximum.astype(z.dtype), axis), out=z)
+        if options.temperature != 1.0:
+            np.divide(d, options.temperature, out=d)
+        d = d if d.dtype == options.dtype else load(d, 1, options.dtype, "narrow")
+    background = _background(labels, options, logits.shape[1], axis)
+    mass, weighed = (0.0, 0.0) if background is None else _weigh(background, d, axis)
+
+    below = np.not_equal(d, 0, out=scratch("below", d.shape, np.bool_)) if axis == 0 else None
+    e = np.exp(d, out=d)
+    others = _sum_of_others(e, at_peak, below)
+    others[~np.isfinite(maximum)] = np.nan
+    _refine(others, logits, maximum, options)
+    log_total = np.log1p(others)
+    core = _label_weight(labels, options) if sparse else 0.0
+    loss[:] = _product(core, distance + log_total) + (weighed + _product(mass, log_total))
+    if gradient is not None:
+        scale = np.ones(len(loss)) if gradient_scale is None else gradient_scale
+        _restore_peak(e, at_peak, below)
+        confidence = np.expm1(-(distance + log_total))
+        _differentiate(e, others, confidence, at_index, background, core, mass, scale / options.temperature, axis)
+        with np.errstate(over="ignore"):  # beyond the range of the dtype asked for
+            np.copyto(gradient, e.T if axis == 0 else e, casting="unsafe")
+    return _count_softmaxed(logits, maximum, others) if options.temperature == 1.0 else 0
+
+
+def _stage(dtype: np.dtype[Any], options: LossOptions) -> np.dtype[Any]:
+    """Dtype in which the maximum is subtracted: float32 only where that holds every logit as it is."""
+    fits = dtype.kind == "b" or (dtype.kind == "f" and dtype.itemsize <= 4) or dtype.itemsize <= 2
+    return options.dtype if fits and options.temperature == 1.0 else np.dtype(np.float64)
+
+
+def _label_weight(labels: AnyArray, options: LossOptions) -> FloatArray | float:
+    """What the loss of the label itself counts: (1 - e) w_y."""
+    kept = 1.0 - options.label_smoothing
+    return kept if options.class_weight is None else kept * options.class_weight[labels]
+
+
+def _background(labels: AnyArray, options: LossOptions, num_classes: int, axis: int) -> AnyArray | None:
+    """What the losses of all classes count: [k, 1] or [k] for smoothed sparse labels, a tile for dense ones."""
+    smoothing, weight = options.label_smoothing, options.class_weight
+    if labels.ndim == 2:
+        tile = load(labels, axis, np.float64, "labels")
+        if smoothing:
+            tile *= 1.0 - smoothing
+            tile += smoothing / num_classes
+        if weight is not None:
+            tile *= spread_classes(weight, axis)
+        return tile
+    if not smoothing:
+        return None
+    uniform = np.full(num_classes, smoothing / num_classes)
+    return spread_classes(uniform if weight is None else uniform * weight, axis)
+
+
+def _weigh(background: AnyArray, d: AnyArray, axis: int) -> tuple[FloatArray | float, FloatArray]:
+    """Sum the background, and the background times -d, over the classes; 0 times inf is 0."""
+    products = scratch("products", d.shape, np.float64)
+    with np.errstate(invalid="ignore"):
+        np.multiply(background, d, out=products)
+        weighed = -total(products, axis)
+    if np.isnan(weighed).any():
+        np.copyto(products, 0.0, where=background == 0)
+        weighed = -total(products, axis)
+    mass = total(background, axis) if background.size == d.size else float(background.sum())
+    return mass, weighed
+
+
+def _sum_of_others(e: AnyArray, at_peak: IntArray | None, below: BoolArray | None) -> FloatArray:
+    """Sum of e over all classes but the first maximum, whose e is set to 0 so that small ones keep their digits."""
+    if below is None:
+        e.ravel()[at_peak] = 0
+        return total(e, 1)
+    # Finding the first maximum down the classes costs as much as exp: drop all maxima and add the ties back.
+    np.multiply(e, below, out=e)
+    k = len(e)
+    ties = (k - 1) - np.add.reduce(below.view(np.uint8), axis=0, dtype=np.uint8).astype(np.float64)
+    return total(e, 0) + ties
+
+
+def _restore_peak(e: AnyArray, at_peak: IntArray | None, below: BoolArray | None) -> None:
+    if below is None:
+        e.ravel()[at_peak] = 1
+    else:
+        np.add(e, ~below, out=e)
+
+
+def _refine(others: FloatArray, logits: AnyArray, maximum: FloatArray, options: LossOptions) -> None:
+    """Sum the others again, compensated, in the rows where the rounding of z - m would show in the loss."""
+    dtype = logits.dtype
+    exact = dtype.kind == "b" or dtype.itemsize <= 2 or (dtype.kind == "f" and dtype.itemsize == 4)
+    if not exact or options.temperature != 1.0 or options.precision == "float32":
+        rows = np.flatnonzero(others < _REMOTE[options.precision])
+    elif dtype.itemsize == 4:
+        # Both conditions are necessary: a class 2**28 times nearer to 0 than the maximum weighs exp(-m), so it can
+        # matter only where all of them together weigh little more; likewise for a maximum that is itself near 0.
+        with np.errstate(over="ignore", invalid="ignore"):
+            near_zero = (maximum > 4) & (others < logits.shape[1] * maximum * np.exp(-maximum))
+            zero_peak = (maximum != 0) & (np.abs(maximum) < 745 * _INEXACT_RATIO)
+        rows = np.flatnonzero((others < _CONFIDENT) & (near_zero | zero_peak))
+        if rows.size:
+            size = np.abs(logits[rows])
+            peak = np.abs(maximum[rows, np.newaxis])
+            apart = (size < peak * _INEXACT_RATIO) & (size > 0) | (peak < size * _INEXACT_RATIO)
+            rows = rows[apart.any(axis=1)]
+    else:
+        return
+    if rows.size:
+        others[rows] = _compensated_others(logits[rows].astype(np.float64), options.temperature)
+
+
+def _compensated_others(z: FloatArray, temperature: float) -> FloatArray:
+    """Sum of exp((z_j - m)/T) over all but the first maximum of each row [n, k], as if z_j - m were not rounded.
+
+    The exact error c of d = (z - m)/T enters as exp(d + c) = exp(d) (1 + c).
+    """
+    at_peak = flat_index(z, z.argmax(axis=1), 1)
+    m = z.ravel()[at_peak][:, np.newaxis]
+    with np.errstate(invalid="ignore", over="ignore"):  # only where exp(d) is 0 and c is then set to 0
+        d = z - m
+        back = z - d
+        c = (z - (d + back)) + (back - m)  # Knuth's two-sum of z and -m
+        if temperature != 1.0:
+            quotient = d / temperature
+            c = (_remainder(d, quotient, temperature) + c) / temperature
+            d = quotient
+    c[~np.isfinite(c)] = 0.0
+    e = np.exp(d)
+    e += e * c
+    e.ravel()[at_peak] = 0.0
+    return total(e, 1)
+
+
+def _remainder(a: FloatArray, quotient: FloatArray, b: float) -> FloatArray:
+    """Exact a - quotient * b, by Dekker's product."""
+    split = quotient * _VELTKAMP
+    high = split - (split - quotient)
+    low = quotient - high
+    split_b = b * _VELTKAMP
+    b_high = split_b - (split_b - b)
+    b_low = b - b_high
+    product = quotient * b
+    error = ((high * b_high - product) + high * b_low + low * b_high) + low * b_low
+    return (a - product) - error
+
+
+def _differentiate(
+    e: AnyArray,
+    others: FloatArray,
+    confidence: FloatArray,
+    at_index: IntArray,
+    background: AnyArray | None,
+    core: FloatArray | float,
+    mass: FloatArray | float,
+    scale: FloatArray,
+    axis: int,
+) -> None:
+    """Turn the exponentials of a tile into the gradient, in place.
+
+    `confidence` is p - 1 of the class at `at_index`.
+    """
+    e *= spread(scale * (core + mass) / (1.0 + others), axis).astype(e.dtype)
+    rest: FloatArray | float = 0.0
+    if background is not None:
+        full = np.broadcast_to(background, e.shape)
+        e -= spread(scale, axis) * full
+        without = full.copy()
+        without.ravel()[at_index] = 0.0
+        rest = total(without, axis)
+    e.ravel()[at_index] = scale * (core * confidence + (rest + mass * confidence))
+
+
+def _product(weight: FloatArray | float, loss: FloatArray) -> FloatArray:
+    """Multiply, with 0 times inf = 0; NaN stays NaN."""
+    if np.ndim(weight) == 0:
+        return loss * weight if weight else np.where(np.isnan(loss), loss, 0.0)
+    with np.errstate(invalid="ignore"):
+        return np.where((np.asarray(weight) == 0) & np.isinf(loss), 0.0, weight * loss)
+
+
+def _count_softmaxed(logits: AnyArray, maximum: FloatArray, others: FloatArray) -> int:
+    """How many rows are probabilities: all >= 0, with sum 1."""
+    k = logits.shape[1]
+    if k == 1:
+        return 0
+    # For such a row sum exp(z_j) is at least k exp(1/k) (Jensen) and at most k - 1 + e: a test by row, not by class.
+    with np.errstate(over="ignore", invalid="ignore"):
+        spread_sum = (1.0 + others) * np.exp(maximum)
+    within = (spread_sum > k * math.exp(1 / k) * 0.998) & (spread_sum < (k - 1 + math.e) * 1.002)
+    rows = np.flatnonzero(within & (maximum > 0) & (maximum <= 1.001))
+    if rows.size == 0:
+        return 0
+    z = logits[rows].astype(np.float64)
+    return int(np.count_nonzero((z.min(axis=1) >= 0) & (np.abs(z.sum(axis=1) - 1.0) <= SUM_TOLERANCE)))
+
+
+# Derivation
+# ----------
+# log softmax(z)_j = z_j - log(sum_i exp z_i) = (z_j - m) - log(1 + s), s the sum of exp(z_i - m) without the first
+# maximum. Both terms of l_j = (m - z_j) + log1p(s) are >= 0, so nothing cancels, and with the maximum's exp(0) = 1 left
+# out of s a tiny loss keeps every digit: at a margin of 40 nats log(1 + s) in float64 is 0, log1p(s) is 4.2e-18.
+#
+# A row's loss is sum_j a_j l_j for some a >= 0: a is `core` at a sparse label, plus `background` for smoothing or dense
+# labels. Its sum over the distances and over log1p(s) are again sums of terms >= 0.
+#
+# d l_j / d z_i = p_i - [i = j], so the gradient is A p_i - a_i with A = sum a and p_i = exp(z_i - m) / (1 + s). Where
+# p_i is near 1 and a_i near A that difference has no digits left. So at the one class where p can be near 1 and the row
+# confident (the label; with dense labels the maximum) it is written A (p_i - 1) + (A - a_i): p_i - 1 = expm1(-l_i)
+# exactly to rounding, and A - a_i is summed without a_i.

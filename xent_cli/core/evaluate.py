@@ -1,0 +1,198 @@
+"""The one loop: blocks in, losses and totals out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from xent_cli.core.cross_entropy import cross_entropy
+from xent_cli.core.exact_sum import ExactSum
+from xent_cli.core.labels import SUM_TOLERANCE, check_dense, check_sparse, check_weights
+from xent_cli.core.naive import try_formulas
+from xent_cli.core.ranks import label_ranks
+from xent_cli.core.totals import LossTotals
+from xent_cli.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import TypeVar
+
+    from xent_cli.core.block import AnyArray, Block, BoolArray, FloatArray, IntArray, Task
+    from xent_cli.core.options import LossOptions, Wanted
+
+    Item = TypeVar("Item")
+    Result = TypeVar("Result")
+
+
+class Map(Protocol):
+    """How an engine runs tasks: results come in task order. The built-in `map` is one."""
+
+    def __call__(self, function: Callable[[Item], Result], tasks: Iterable[Item], /) -> Iterator[Result]:
+        """Call `function` on each task."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockLoss:
+    """What came of one block.
+
+    Fields
+    ------
+    start, size
+        First sample and number of samples.
+    totals
+        Of this block alone.
+    loss
+        [n] nats, NaN where ignored; None unless asked for, as are all below.
+    ignored
+        [n] True where a sample has no loss; None where every sample has one.
+    labels
+        [n] sparse labels as they stand in the input, or None where they are dense.
+    ids
+        [n] names, or None.
+    gradient
+        [n, k], or None.
+    """
+
+    start: int
+    size: int
+    totals: LossTotals
+    loss: FloatArray | None = None
+    ignored: BoolArray | None = None
+    labels: IntArray | None = None
+    ids: AnyArray | None = None
+    gradient: AnyArray | None = None
+
+
+def evaluate_blocks(
+    tasks: Iterable[Task],
+    options: LossOptions,
+    wanted: Wanted,
+    map: Map = map,  # noqa: A002
+) -> Iterator[BlockLoss]:
+    """Evaluate every task, in order; `map` says where."""
+    return map(partial(evaluate_block, options=options, wanted=wanted), tasks)
+
+
+def evaluate_block(task: Task, options: LossOptions, wanted: Wanted) -> BlockLoss:
+    """Load a block, check its labels, compute its losses and total them.
+
+    Raises
+    ------
+    RowError
+        At a label, soft label or weight that is not valid.
+    """
+    block = task.load()
+    labels, ignored, given = _check(block, options)
+    weight, divisor = _weights(block, labels, options)
+    scale = None
+    if wanted.gradient_dtype is not None:
+        scale = np.full(len(block.logits), 1.0) if weight is None else weight
+        scale = scale / wanted.gradient_denominator
+    rows = cross_entropy(block.logits, labels, options, gradient_dtype=wanted.gradient_dtype, gradient_scale=scale)
+    if rows.gradient is not None and ignored is not None:
+        rows.gradient[ignored] = 0
+    totals = LossTotals.from_losses(
+        options.signature(""),
+        rows.loss,
+        start=block.start,
+        ignored=ignored,
+        weight=weight,
+        divisor=divisor,
+        figures=wanted.figures,
+        worst_wanted=max(1, wanted.worst),
+        labels=given,
+        ids=block.ids,
+    )
+    totals = _notice(totals, block, labels, ignored, rows.softmaxed, rows.loss, options, wanted)
+    if not wanted.losses:
+        return BlockLoss(block.start, rows.loss.size, totals, gradient=rows.gradient)
+    if ignored is not None:
+        rows.loss[ignored] = np.nan
+    return BlockLoss(block.start, rows.loss.size, totals, rows.loss, ignored, given, block.ids, rows.gradient)
+
+
+def weigh_block(task: Task, options: LossOptions) -> ExactSum:
+    """What the mean of a block's losses is divided by; with it, gradients of the mean can be had in one pass."""
+    block = task.load()
+    labels, ignored, _ = _check(block, options)
+    _, divisor = _weights(block, labels, options)
+    if divisor is None:
+        n = len(labels) - (0 if ignored is None else int(np.count_nonzero(ignored)))
+        return ExactSum.of_count(n)
+    return ExactSum.of(divisor if ignored is None else divisor[~ignored])
+
+
+def _check(block: Block, options: LossOptions) -> tuple[AnyArray, BoolArray | None, IntArray | None]:
+    """Labels a kernel can use, which samples are ignored, and the sparse labels as given."""
+    if block.logits.dtype.kind not in "biuf":
+        raise InputError("logits are not numbers", found=f"dtype {block.logits.dtype}", expected="floats or integers")
+    num_classes = block.logits.shape[1]
+    if options.labels == "dense":
+        check_dense(block.labels, start=block.start)
+        return block.labels, block.unscored, None
+    index, ignored = check_sparse(
+        block.labels,
+        num_classes,
+        ignore_index=options.ignore_index,
+        unscored=block.unscored,
+        start=block.start,
+    )
+    given = index
+    if ignored is not None and options.ignore_index is not None:
+        given = np.where(ignored, options.ignore_index, index)
+    return index, ignored, given
+
+
+def _weights(block: Block, labels: AnyArray, options: LossOptions) -> tuple[FloatArray | None, FloatArray | None]:
+    """What each loss counts in the sum and in the divisor of the mean; None where that is 1."""
+    weight = None if block.weights is None else check_weights(block.weights, start=block.start)
+    # As in PyTorch, class weights enter the divisor with sparse labels, and only the losses with dense ones.
+    by_class = options.class_weight[labels] if options.class_weight is not None and labels.ndim == 1 else None
+    if weight is None or by_class is None:
+        return weight, by_class if weight is None else weight
+    return weight, weight * by_class
+
+
+def _notice(
+    totals: LossTotals,
+    block: Block,
+    labels: AnyArray,
+    ignored: BoolArray | None,
+    softmaxed: int,
+    loss: FloatArray,
+    options: LossOptions,
+    wanted: Wanted,
+) -> LossTotals:
+    """Add what is counted beside the losses."""
+    scored = None if ignored is None else ~ignored
+    hits: tuple[tuple[int, int], ...] = ()
+    if wanted.top_k:
+        plain = labels.ndim == 1 and not options.label_smoothing and options.class_weight is None
+        index = labels if labels.ndim == 1 else labels.argmax(axis=1)
+        certain = loss if plain and options.temperature == 1.0 and options.source == "logits" else None
+        ranks = label_ranks(block.logits, index, certain)
+        ranks = ranks if scored is None else ranks[scored]
+        hits = tuple((k, int(np.count_nonzero(ranks < k))) for k in wanted.top_k)
+    label_range = None
+    unnormalised = 0
+    if labels.ndim == 1:
+        counted = labels if scored is None else labels[scored]
+        label_range = (int(counted.min()), int(counted.max())) if counted.size else None
+    else:
+        with np.errstate(over="ignore"):
+            off = np.abs(labels.sum(axis=1, dtype=np.float64) - 1.0) > SUM_TOLERANCE
+        unnormalised = int(np.count_nonzero(off))
+    formulas = tuple(
+        try_formulas(block.logits, labels, loss, dtype, start=block.start, scored=scored) for dtype in wanted.overflow
+    )
+    return replace(
+        totals,
+        hits=hits,
+        softmaxed=softmaxed,
+        unnormalised=unnormalised,
+        label_range=label_range,
+        formulas=formulas,
+    )

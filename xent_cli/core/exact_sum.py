@@ -1,0 +1,149 @@
+"""Sums of float64 values that are exact, whatever the order and the partition they were added in."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# The square of the smallest subnormal is 2**-2148: in units of that, every float64 and every square of one is whole.
+_UNIT_EXPONENT = 2148
+_UNIT = 1 << _UNIT_EXPONENT
+# A chunk of 2**16 values of at most 2**e, cut to multiples of 2**(e - 35), sums to at most 51 bits: exact in float64.
+_CHUNK = 1 << 16
+_HEADROOM = 17
+# Beyond these a value cannot be cut (sigma overflows) or squared (the low half underflows) and is rescaled first.
+_HUGE, _HUGE_SQUARE, _TINY_SQUARE = 2.0**960, 2.0**450, 2.0**-450
+_RESCALE = 600
+_VELTKAMP = 2.0**27 + 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ExactSum:
+    """An exact sum of finite float64 values, as a whole number of units of 2**-2148.
+
+    `ExactSum()` is the identity of ``+``, and ``+`` is associative and commutative, so any partition of the values
+    gives the same sum to the last bit.
+
+    References
+    ----------
+    Rump, Ogita & Oishi, "Accurate floating-point summation part I", SIAM J. Sci. Comput. 31, 2008.
+    Demmel & Nguyen, "Parallel reproducible summation", IEEE Trans. Comput. 64, 2015.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(ExactSum.of(np.array([1e16, 1.0, -1e16])))
+    1.0
+    """
+
+    units: int = 0
+
+    @classmethod
+    def of(cls, values: NDArray[np.float64]) -> ExactSum:
+        """Sum finite `values` of any shape."""
+        flat = values.reshape(-1)
+        units = sum(_sum_chunk(flat[i : i + _CHUNK]) for i in range(0, flat.size, _CHUNK))
+        return cls(units)
+
+    @classmethod
+    def of_count(cls, count: int) -> ExactSum:
+        """Make a whole number a sum."""
+        return cls(count * _UNIT)
+
+    @classmethod
+    def of_squares(cls, values: NDArray[np.float64]) -> ExactSum:
+        """Sum the exact squares of finite `values`."""
+        size = np.abs(values)
+        huge, tiny = size >= _HUGE_SQUARE, size < _TINY_SQUARE
+        total = _sum_squares(values[~(huge | tiny)])
+        # Rescaling by a power of two is exact; the squares then move by twice the exponent.
+        total += _sum_squares(np.ldexp(values[huge], -_RESCALE)) << (2 * _RESCALE)
+        total += _sum_squares(np.ldexp(values[tiny], _RESCALE)) >> (2 * _RESCALE)
+        return cls(total)
+
+    def __add__(self, other: ExactSum) -> ExactSum:
+        return ExactSum(self.units + other.units)
+
+    def __float__(self) -> float:
+        return _divide(self.units, _UNIT)
+
+    def __truediv__(self, other: ExactSum | int) -> float:
+        """Quotient, rounded once; NaN for 0/0."""
+        divisor = other if isinstance(other, ExactSum) else ExactSum.of_count(other)
+        return _divide(self.units, divisor.units)
+
+
+def standard_deviation(total: ExactSum, squares: ExactSum, count: int) -> float:
+    """Population standard deviation sqrt(E[x**2] - E[x]**2), correctly rounded.
+
+    The difference is taken in whole numbers, so equal values give exactly 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.array([2.0, 4.0])
+    >>> standard_deviation(ExactSum.of(x), ExactSum.of_squares(x), 2)
+    1.0
+    """
+    if count == 0:
+        return math.nan
+    numerator = squares.units * count * _UNIT - total.units**2
+    denominator = (count * _UNIT) ** 2
+    if numerator == 0:
+        return 0.0
+    # 2**(2k) times the variance keeps at least 64 bits of the root; a sticky last bit makes the final rounding right.
+    k = max(0, (denominator.bit_length() - numerator.bit_length()) // 2 + 66)
+    scaled, remainder = divmod(numerator << (2 * k), denominator)
+    root = math.isqrt(scaled)
+    sticky = 1 if remainder or root * root != scaled else 0
+    return _divide(2 * root + sticky, 1 << (k + 1))
+
+
+def _divide(numerator: int, denominator: int) -> float:
+    if denominator == 0:
+        return math.nan
+    try:
+        return numerator / denominator  # Python rounds the quotient of two ints once, to nearest
+    except OverflowError:
+        return math.inf if (numerator > 0) == (denominator > 0) else -math.inf
+
+
+def _units(value: float) -> int:
+    numerator, denominator = value.as_integer_ratio()
+    return numerator << (_UNIT_EXPONENT - denominator.bit_length() + 1)
+
+
+def _sum_chunk(values: NDArray[np.float64]) -> int:
+    if values.size == 0:
+        return 0
+    x = values.copy()
+    top = float(np.abs(x).max())
+    if top >= _HUGE:
+        huge = np.abs(x) >= _HUGE
+        return (_sum_chunk(np.ldexp(x[huge], -_RESCALE)) << _RESCALE) + _sum_chunk(x[~huge])
+    units = 0
+    q = np.empty_like(x)
+    while top:
+        sigma = math.ldexp(1.5, math.frexp(top)[1] + _HEADROOM)
+        np.add(x, sigma, out=q)
+        np.subtract(q, sigma, out=q)
+        units += _units(float(q.sum()))
+        np.subtract(x, q, out=x)
+        top = float(max(x.max(), -x.min()))
+    return units
+
+
+def _sum_squares(x: NDArray[np.float64]) -> int:
+    """Exact sum of squares where neither half of the product leaves the normal range (Dekker, 1971)."""
+    high = x * _VELTKAMP
+    high = high - (high - x)
+    low = x - high
+    square = x * x
+    rest = ((high * high - square) + 2.0 * high * low) + low * low
+    return ExactSum.of(square).units + ExactSum.of(rest).units

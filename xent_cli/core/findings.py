@@ -1,0 +1,65 @@
+"""What looks wrong with an input although a loss can be computed from it: told in every report, never corrected."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from xent_cli.core.options import LossOptions
+    from xent_cli.core.totals import LossTotals
+
+# A share of rows this high is no accident.
+_NEARLY_ALL = 0.99
+# So often must each class have been due before it is odd that class 0 never came.
+_SAMPLES_PER_CLASS = 10
+
+
+class Finding(NamedTuple):
+    """A warning: a code for programs, a sentence for people."""
+
+    code: str
+    message: str
+
+
+def find(totals: LossTotals, options: LossOptions, num_classes: int) -> tuple[Finding, ...]:
+    """Judge what the totals noticed in passing.
+
+    Examples
+    --------
+    >>> from xent_cli.core.options import LossOptions
+    >>> from xent_cli.core.totals import LossTotals
+    >>> [f.code for f in find(LossTotals("", n_samples=9, softmaxed=9), LossOptions(), 3)]
+    ['logits-look-softmaxed']
+    """
+    findings = []
+    seen = totals.n_samples + totals.n_ignored
+    if options.source == "logits" and seen and totals.softmaxed >= _NEARLY_ALL * seen:
+        findings.append(
+            Finding(
+                "logits-look-softmaxed",
+                f"{totals.softmaxed} of {seen} rows of logits are non-negative and sum to 1: they look like "
+                "probabilities; if they are, use --from probs",
+            )
+        )
+    if totals.unnormalised:
+        what = "probabilities" if options.source == "probs" else "soft labels"
+        findings.append(
+            Finding(
+                f"{what.replace(' ', '-')}-do-not-sum-to-1",
+                f"{totals.unnormalised} of {seen} rows of {what} do not sum to 1 within 0.001; they are used as given",
+            )
+        )
+    low, _ = totals.label_range or (0, 0)
+    if low == 1 and totals.n_samples >= _SAMPLES_PER_CLASS * num_classes:
+        findings.append(
+            Finding(
+                "labels-look-1-based",
+                f"no sample has label 0 and the lowest is 1 ({num_classes} classes): are the labels 1-based?",
+            )
+        )
+    if totals.n_nan:
+        worst = totals.worst[0].sample
+        findings.append(Finding("nan-loss", f"{totals.n_nan} losses are NaN (first: sample {worst}); the mean is NaN"))
+    if totals.n_inf:
+        findings.append(Finding("infinite-loss", f"{totals.n_inf} losses are infinite"))
+    return tuple(findings)

@@ -1,0 +1,163 @@
+"""What a valid label is, and what a row of soft labels counts for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from xent_cli.errors import InputError, RowError
+
+if TYPE_CHECKING:
+    from xent_cli.core.block import AnyArray, BoolArray, FloatArray, IntArray
+
+# Soft labels and probabilities whose sum is further from 1 than this are worth a warning, never a correction.
+SUM_TOLERANCE = 1e-3
+
+
+class SparseLabels(NamedTuple):
+    """Class indices that a kernel can use without looking.
+
+    Fields
+    ------
+    label
+        [n], each in [0, k); 0 where ignored.
+    ignored
+        [n] True where the sample has no loss, or None where none is ignored.
+    """
+
+    label: IntArray
+    ignored: BoolArray | None
+
+
+def check_sparse(
+    labels: AnyArray,
+    num_classes: int,
+    *,
+    ignore_index: int | None = None,
+    unscored: BoolArray | None = None,
+    start: int = 0,
+) -> SparseLabels:
+    """Turn raw class indices into safe ones.
+
+    Parameters
+    ----------
+    labels
+        [n] or [n, 1], any integer dtype, bool, or floats that are whole numbers.
+    num_classes
+        Valid labels are 0 to ``num_classes - 1``.
+    ignore_index
+        This value is valid too and marks a sample that has no loss.
+    unscored
+        [n] True for samples that have no label at all; what stands there is not looked at.
+    start
+        Sample number of the first row, for the error.
+
+    Raises
+    ------
+    RowError
+        At the first label that is fractional, not finite or out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> check_sparse(np.array([2.0, 0.0, -100.0]), 3, ignore_index=-100).ignored.tolist()
+    [False, False, True]
+    """
+    raw = labels.reshape(-1)
+    ignored = unscored
+    if ignore_index is not None:
+        at_ignore = raw == ignore_index
+        ignored = at_ignore if ignored is None else ignored | at_ignore
+    if ignored is not None and not ignored.any():
+        ignored = None
+    if raw.dtype.kind not in "biuf":
+        raise InputError("labels are not numbers", found=f"dtype {raw.dtype}", expected="class indices")
+    bad = _bad_rows(raw, num_classes, ignored)
+    if bad is not None:
+        row = int(bad[0])
+        raise _label_error(raw, row, num_classes, start)
+    index = np.where(ignored, 0, raw) if ignored is not None else raw
+    return SparseLabels(index.astype(np.int64, copy=False), ignored)
+
+
+def bad_labels(labels: AnyArray, num_classes: int, ignore_index: int | None, start: int) -> IntArray:
+    """Sample numbers of all labels that `check_sparse` would refuse."""
+    raw = labels.reshape(-1)
+    ignored = None if ignore_index is None else raw == ignore_index
+    bad = _bad_rows(raw, num_classes, ignored)
+    return np.empty(0, np.int64) if bad is None else bad + start
+
+
+def check_dense(labels: AnyArray, *, start: int = 0) -> None:
+    """Refuse rows of soft labels that are negative or not finite.
+
+    Parameters
+    ----------
+    labels
+        [n, k], each entry >= 0; a row need not sum to 1.
+    start
+        Sample number of the first row, for the error.
+
+    Raises
+    ------
+    RowError
+        At the first row with such an entry.
+    """
+    if labels.dtype.kind == "b" or labels.size == 0:
+        return
+    # One pass each, and no mask, while all is well; NaN makes either comparison false.
+    if labels.min() >= 0 and labels.max() < np.inf:
+        return
+    row, column = (int(i) for i in np.argwhere(~((labels >= 0) & (labels < np.inf)))[0])
+    raise RowError(
+        "invalid soft label",
+        start + row,
+        "labels",
+        found=f"{labels[row, column]} for class {column}",
+        expected="a finite number >= 0",
+        hint="dense labels are probabilities; a teacher's logits need --labels-from logits",
+    )
+
+
+def check_weights(weights: AnyArray, *, start: int = 0) -> FloatArray:
+    """Sample weights [n] as float64; each must be finite and >= 0, or `RowError` is raised."""
+    values = weights.reshape(-1).astype(np.float64)
+    good = (values >= 0) & (values < np.inf)
+    if not good.all():
+        row = int(np.argmin(good))
+        raise RowError(
+            "invalid sample weight", start + row, "weights", found=f"{values[row]}", expected="a finite number >= 0"
+        )
+    return values
+
+
+def _bad_rows(raw: AnyArray, num_classes: int, ignored: BoolArray | None) -> IntArray | None:
+    if raw.size == 0 or raw.dtype.kind == "b":
+        return None if num_classes > 1 else _rows(raw >= num_classes)
+    whole = raw.dtype.kind != "f" or bool((raw == np.rint(raw)).all())
+    # Two reductions decide the usual case; the mask is made only where something is wrong or ignored.
+    if whole and int(raw.min()) >= 0 and int(raw.max()) < num_classes:
+        return None
+    valid = (raw >= 0) & (raw < num_classes)
+    if raw.dtype.kind == "f":
+        valid &= raw == np.rint(raw)
+    if ignored is not None:
+        valid |= ignored
+    return _rows(~valid)
+
+
+def _rows(mask: BoolArray) -> IntArray | None:
+    rows = np.flatnonzero(mask).astype(np.int64)
+    return rows if rows.size else None
+
+
+def _label_error(raw: AnyArray, row: int, num_classes: int, start: int) -> RowError:
+    value = raw[row]
+    expected = f"0..{num_classes - 1} (there are {num_classes} classes)"
+    if raw.dtype.kind == "f" and not (np.isfinite(value) and value == np.rint(value)):
+        what = "label is not a whole number"
+        hint = "labels are class indices; rows of class probabilities must be shaped like the logits"
+        return RowError(what, start + row, "labels", found=f"{value}", expected=expected, hint=hint)
+    hint = f"skip such samples with --ignore-index {value:.0f}"
+    return RowError("label out of range", start + row, "labels", found=f"{value:.0f}", expected=expected, hint=hint)

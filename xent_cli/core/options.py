@@ -1,0 +1,124 @@
+"""Every option that changes a number, and what a run is asked to bring back."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from xent_cli.core.block import FloatArray
+
+Source = Literal["logits", "log-probs", "probs"]
+LabelForm = Literal["sparse", "dense"]
+
+
+@dataclass(frozen=True, slots=True)
+class LossOptions:
+    """Options of the loss; two runs are comparable where their `signature` is the same.
+
+    Fields
+    ------
+    axis
+        Class axis of the input as the user gave it; blocks always arrive as [n, k].
+    source, labels_source
+        What the first and the second input hold; "labels" means labels, anything else a teacher's outputs.
+    labels
+        "sparse" class indices [n] or "dense" rows of probabilities [n, k].
+    ignore_index
+        Samples with this label have no loss.
+    label_smoothing
+        In [0, 1).
+    class_weight
+        [k], dimensionless, >= 0; or None.
+    temperature
+        > 0, divides the logits.
+    precision
+        Of the arithmetic on logits; losses and sums are float64 in either.
+    shift
+        Logits at t score the label at t + shift.
+    """
+
+    axis: int = -1
+    source: Source = "logits"
+    labels: LabelForm = "sparse"
+    labels_source: Literal["labels", "logits", "log-probs", "probs"] = "labels"
+    ignore_index: int | None = None
+    label_smoothing: float = 0.0
+    class_weight: FloatArray | None = field(default=None, compare=False)
+    temperature: float = 1.0
+    precision: Literal["float64", "float32"] = "float64"
+    shift: int = 0
+    sample_weighted: bool = False
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Dtype of the arithmetic."""
+        return np.dtype(self.precision)
+
+    def signature(self, version: str) -> str:
+        """One line that says every setting; class weights by the first digits of their SHA-256.
+
+        Examples
+        --------
+        >>> LossOptions(ignore_index=-100).signature("0.1.0")
+        'xent|axis:-1|from:logits|labels:sparse|ignore:-100|smoothing:0.0|class_weight:none|temperature:1.0|precision:float64|v:0.1.0'
+        """
+        weights = "none"
+        if self.class_weight is not None:
+            weights = hashlib.sha256(np.ascontiguousarray(self.class_weight, "<f8").tobytes()).hexdigest()[:12]
+        # Settings younger than the format stay out of the line while they are at their default.
+        extra = [
+            f"{name}:{value}"
+            for name, value, usual in (
+                ("labels_from", self.labels_source, "labels"),
+                ("shift", self.shift, 0),
+                ("sample_weight", "given" if self.sample_weighted else "none", "none"),
+            )
+            if value != usual
+        ]
+        parts = [
+            "xent",
+            f"axis:{self.axis}",
+            f"from:{self.source}",
+            f"labels:{self.labels}",
+            f"ignore:{'none' if self.ignore_index is None else self.ignore_index}",
+            f"smoothing:{self.label_smoothing}",
+            f"class_weight:{weights}",
+            f"temperature:{self.temperature}",
+            f"precision:{self.precision}",
+            *extra,
+            f"v:{version}",
+        ]
+        return "|".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a run brings back beside the mean; what is not asked for is not computed.
+
+    Fields
+    ------
+    losses
+        The per-sample losses themselves.
+    figures
+        The whole summary (quantiles, accuracy); False leaves the mean, the sum and the counts.
+    gradient_dtype, gradient_denominator
+        Numpy dtype string of the gradient, or None; and what the gradient of the summed loss is divided by.
+    overflow
+        Dtypes for which the textbook formula is tried.
+    worst
+        How many of the highest losses to name.
+    top_k
+        Accuracy among the k highest logits.
+    """
+
+    losses: bool = False
+    figures: bool = True
+    gradient_dtype: str | None = None
+    gradient_denominator: float = 1.0
+    overflow: tuple[np.dtype[Any], ...] = ()
+    worst: int = 0
+    top_k: tuple[int, ...] = ()

@@ -1,0 +1,112 @@
+"""Quantiles of losses that merge: exact up to four million rows, a fine histogram of them beyond."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+EXACT_ROWS = 4_000_000
+# The top 20 bits of a float64 are its sign, exponent and 8 bits of fraction: bins 1/256 wide, centres 0.2 % off.
+_SHIFT = 44
+_BINS = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class QuantileState:
+    """What is kept of the losses: all of them while they are few, then counts by the top bits of their pattern.
+
+    Which of the two is decided by the number of rows alone, so that every partition ends in the same state.
+    NaN ranks above +inf.
+    """
+
+    size: int = 0
+    parts: tuple[NDArray[np.float64], ...] = ()
+    histogram: NDArray[np.int64] | None = None
+
+    @classmethod
+    def of(cls, losses: NDArray[np.float64]) -> QuantileState:
+        """Keep `losses` [n]."""
+        return cls().merge(cls(losses.size, (losses,)))
+
+    def merge(self, other: QuantileState) -> QuantileState:
+        """Both, as one."""
+        size = self.size + other.size
+        if size <= EXACT_ROWS:
+            return QuantileState(size, self.parts + other.parts)
+        counts = self._counts() + other._counts()
+        return QuantileState(size, (), counts)
+
+    @property
+    def exact(self) -> bool:
+        """Whether `quantiles` returns the true values."""
+        return self.histogram is None
+
+    def quantiles(self, levels: Sequence[float]) -> list[float]:
+        """Quantiles with linear interpolation between order statistics, as `numpy.quantile` has them.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> QuantileState.of(np.array([3.0, 1.0, 2.0, 4.0])).quantiles([0.5, 1.0])
+        [2.5, 4.0]
+        """
+        if self.size == 0:
+            return [math.nan for _ in levels]
+        at = self._order_statistics()
+        return [_interpolate(at, (self.size - 1) * level) for level in levels]
+
+    def _order_statistics(self) -> Callable[[int], float]:
+        """Return the function that gives the k-th smallest loss, k from 0."""
+        if self.histogram is None:
+            ascending = np.sort(np.concatenate(self.parts))
+            return lambda k: float(ascending[k])
+        cumulative = np.cumsum(self.histogram)
+        return lambda k: _bin_centre(int(np.searchsorted(cumulative, k, side="right")))
+
+    def _counts(self) -> NDArray[np.int64]:
+        if self.histogram is not None:
+            return self.histogram
+        counts = np.zeros(_BINS, np.int64)
+        for part in self.parts:
+            counts += np.bincount(_order_key(part), minlength=_BINS)
+        return counts
+
+
+def _order_key(losses: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Bin of each loss, ascending with the loss; a NaN of any sign counts as the highest."""
+    bits = np.where(np.isnan(losses), np.float64(np.nan), losses).view(np.uint64)
+    negative = bits >> np.uint64(63) == 1
+    # Negative patterns descend as the value ascends: flip them below the positive half.
+    key = np.where(negative, ~bits, bits | np.uint64(1 << 63)) >> np.uint64(_SHIFT)
+    return key.astype(np.intp)
+
+
+def _bin_centre(key: int) -> float:
+    if key >= _BINS // 2:
+        pattern = (key - _BINS // 2) << _SHIFT
+    else:
+        pattern = ~(key << _SHIFT) & ((1 << 64) - 1)
+    edge = np.uint64(pattern).view(np.float64)
+    # The bins of inf and NaN hold nothing else; any other is told by its middle.
+    return float(edge) if not np.isfinite(edge) else float(np.uint64(pattern ^ (1 << (_SHIFT - 1))).view(np.float64))
+
+
+def _interpolate(at: Callable[[int], float], position: float) -> float:
+    lower = int(position)
+    fraction = position - lower
+    low = at(lower)
+    if fraction == 0.0:
+        return low
+    high = at(lower + 1)
+    if low == high:
+        return low  # also inf and inf, where the difference is NaN
+    # From the nearer end, as numpy.quantile does, so that the digits are the same.
+    return low + fraction * (high - low) if fraction < 0.5 else high - (high - low) * (1.0 - fraction)

@@ -1,0 +1,328 @@
+"""Totals of losses: frozen, exact and mergeable, and the summary that they end in."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import numpy as np
+
+from xent_cli.core.exact_sum import ExactSum, standard_deviation
+from xent_cli.core.quantiles import QuantileState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from xent_cli.core.block import AnyArray, BoolArray, FloatArray, IntArray
+    from xent_cli.core.naive import FormulaTotals
+
+_LEVELS = {"p50_loss": 0.5, "p90_loss": 0.9, "p95_loss": 0.95, "p99_loss": 0.99}
+
+T = TypeVar("T")
+
+
+class WorstSample(NamedTuple):
+    """One of the highest losses: nats, sample number, and what names the sample."""
+
+    loss: float
+    sample: int
+    label: int | None
+    id: str | None
+
+    def order(self) -> tuple[bool, float, int]:
+        """Sort key: NaN before inf before any number, of equal losses the lower sample first."""
+        return (not math.isnan(self.loss), 0.0 if math.isnan(self.loss) else -self.loss, self.sample)
+
+
+@dataclass(frozen=True, slots=True)
+class LossSummary:
+    """The figures of a run; losses in nats.
+
+    Fields
+    ------
+    n_samples, n_ignored, n_nan, n_inf
+        Samples in the mean; samples without a loss; and how many of the former are NaN and infinite.
+    mean_loss, sum_loss
+        Weighted where weights are given: sum(w l) / sum(w) and sum(w l). NaN or inf if any loss is.
+    std_loss, min_loss, max_loss
+        Of the per-sample losses, unweighted; std is of the population. NaN ranks above inf.
+    worst_sample
+        Where `max_loss` is, the first of several.
+    quantiles
+        p50_loss, p90_loss, p95_loss and p99_loss, interpolated between neighbours.
+    quantiles_exact
+        False beyond four million samples: then they are within 0.2 %.
+    top_k
+        k and the share of samples whose label is among the k highest logits.
+    kl_divergence
+        Mean KL(q || p) against a teacher's q, or None.
+    """
+
+    n_samples: int
+    n_ignored: int
+    n_nan: int
+    n_inf: int
+    mean_loss: float
+    sum_loss: float
+    std_loss: float
+    min_loss: float
+    max_loss: float
+    worst_sample: int | None
+    quantiles: tuple[tuple[str, float], ...]
+    quantiles_exact: bool
+    top_k: tuple[tuple[int, float], ...] = ()
+    kl_divergence: float | None = None
+
+    @property
+    def perplexity(self) -> float:
+        """Exp of the mean loss."""
+        try:
+            return math.exp(self.mean_loss)
+        except OverflowError:
+            return math.inf
+
+    @property
+    def bits(self) -> float:
+        """Mean loss in bits."""
+        return self.mean_loss / math.log(2)
+
+    def as_dict(self) -> dict[str, float | int | bool | None]:
+        """Every figure by its name in the summary document, in its order."""
+        accuracies = {"accuracy" if k == 1 else f"top_{k}_accuracy": value for k, value in self.top_k}
+        divergence = {} if self.kl_divergence is None else {"kl_divergence": self.kl_divergence}
+        return {
+            "n_samples": self.n_samples,
+            "n_ignored": self.n_ignored,
+            "n_nan": self.n_nan,
+            "n_inf": self.n_inf,
+            "mean_loss": self.mean_loss,
+            "sum_loss": self.sum_loss,
+            "std_loss": self.std_loss,
+            "min_loss": self.min_loss,
+            "max_loss": self.max_loss,
+            "worst_sample": self.worst_sample,
+            **dict(self.quantiles),
+            "quantiles_exact": self.quantiles_exact,
+            "perplexity": self.perplexity,
+            "bits": self.bits,
+            **divergence,
+            **accuracies,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class LossTotals:
+    """What is kept of the losses seen so far.
+
+    ``LossTotals(signature)`` is empty and the identity of `merge`, which is associative and commutative: any partition
+    of the samples ends in the same bits. Totals of unlike settings refuse to merge.
+
+    Fields
+    ------
+    signature
+        The settings they belong to.
+    sums, squares
+        Exact sums of the finite losses and of their squares.
+    weighted, weight
+        Exact sums of weight times loss (each product rounded once) and of weights; None where nothing is weighted.
+    quantiles
+        None where only the mean is asked for, and then `squares` is 0.
+    worst
+        The highest losses, `worst_wanted` of them at most and at least one.
+    hits
+        For each k asked for, how many labels are among the k highest.
+    divergence
+        Exact sum of the finite KL divergences; `n_divergent` counts the others.
+    softmaxed, unnormalised
+        Rows of logits that look like probabilities; rows of labels or probabilities that do not sum to 1.
+    label_range
+        Lowest and highest label seen, or None.
+    formulas
+        How the textbook formula fares, for each dtype asked for.
+    """
+
+    signature: str
+    n_samples: int = 0
+    n_ignored: int = 0
+    n_nan: int = 0
+    n_inf: int = 0
+    sums: ExactSum = ExactSum()
+    squares: ExactSum = ExactSum()
+    weighted: ExactSum | None = None
+    weight: ExactSum | None = None
+    min_loss: float = math.inf
+    quantiles: QuantileState | None = None
+    worst: tuple[WorstSample, ...] = ()
+    worst_wanted: int = 1
+    hits: tuple[tuple[int, int], ...] = ()
+    divergence: ExactSum | None = None
+    n_divergent: int = 0
+    softmaxed: int = 0
+    unnormalised: int = 0
+    label_range: tuple[int, int] | None = None
+    formulas: tuple[FormulaTotals, ...] = ()
+
+    @classmethod
+    def from_losses(
+        cls,
+        signature: str,
+        loss: FloatArray,
+        *,
+        start: int = 0,
+        ignored: BoolArray | None = None,
+        weight: FloatArray | None = None,
+        divisor: FloatArray | None = None,
+        figures: bool = True,
+        worst_wanted: int = 1,
+        labels: IntArray | None = None,
+        ids: AnyArray | None = None,
+    ) -> LossTotals:
+        """Total the losses of consecutive samples.
+
+        Parameters
+        ----------
+        loss
+            [n] nats; may be NaN or inf.
+        start
+            Number of the first sample.
+        ignored
+            [n] True for samples without a loss.
+        weight, divisor
+            [n] what each loss counts in the sum, and what it counts in the number that the sum is divided by.
+        labels, ids
+            [n] what names the worst samples.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> both = LossTotals.from_losses("", np.array([1.0, 4.0])).merge(LossTotals.from_losses("", np.array([1.0])))
+        >>> both.summarize().mean_loss
+        2.0
+        """
+        rows = np.arange(loss.size) if ignored is None else np.flatnonzero(~ignored)
+        kept = loss if ignored is None else loss[rows]
+        nan, inf = np.isnan(kept), np.isinf(kept)
+        special = bool(nan.any() or inf.any())
+        finite = kept[~(nan | inf)] if special else kept
+        weighted = None
+        if divisor is not None:
+            with np.errstate(over="ignore", invalid="ignore"):
+                products = kept if weight is None else kept * weight[rows]
+            weighted = ExactSum.of(products[np.isfinite(products)])
+        return cls(
+            signature,
+            n_samples=int(kept.size),
+            n_ignored=int(loss.size - kept.size),
+            n_nan=int(np.count_nonzero(nan)) if special else 0,
+            n_inf=int(np.count_nonzero(inf)) if special else 0,
+            sums=ExactSum.of(finite),
+            squares=ExactSum.of_squares(finite) if figures else ExactSum(),
+            weighted=weighted,
+            weight=None if divisor is None else ExactSum.of(divisor[rows]),
+            min_loss=float(np.fmin.reduce(kept, initial=math.inf)),
+            quantiles=QuantileState.of(kept) if figures else None,
+            worst=_worst(kept, rows, start, worst_wanted, labels, ids),
+            worst_wanted=worst_wanted,
+        )
+
+    def merge(self, other: LossTotals) -> LossTotals:
+        """Both, as one; raises ValueError where the settings differ."""
+        if self.signature != other.signature:
+            raise ValueError(f"totals of unlike settings: {self.signature} and {other.signature}")
+        wanted = max(self.worst_wanted, other.worst_wanted)
+        return LossTotals(
+            self.signature,
+            n_samples=self.n_samples + other.n_samples,
+            n_ignored=self.n_ignored + other.n_ignored,
+            n_nan=self.n_nan + other.n_nan,
+            n_inf=self.n_inf + other.n_inf,
+            sums=self.sums + other.sums,
+            squares=self.squares + other.squares,
+            weighted=_either(self.weighted, other.weighted, ExactSum.__add__),
+            weight=_either(self.weight, other.weight, ExactSum.__add__),
+            min_loss=min(self.min_loss, other.min_loss),
+            quantiles=_either(self.quantiles, other.quantiles, QuantileState.merge),
+            worst=tuple(sorted(self.worst + other.worst, key=WorstSample.order)[:wanted]),
+            worst_wanted=wanted,
+            hits=_merge_hits(self.hits, other.hits),
+            divergence=_either(self.divergence, other.divergence, ExactSum.__add__),
+            n_divergent=self.n_divergent + other.n_divergent,
+            softmaxed=self.softmaxed + other.softmaxed,
+            unnormalised=self.unnormalised + other.unnormalised,
+            label_range=_either(self.label_range, other.label_range, lambda a, b: (min(a[0], b[0]), max(a[1], b[1]))),
+            formulas=_merge_formulas(self.formulas, other.formulas),
+        )
+
+    @property
+    def divisor(self) -> ExactSum:
+        """What the sum is divided by for the mean: the sum of weights, or the number of samples."""
+        return self.weight if self.weight is not None else ExactSum.of_count(self.n_samples)
+
+    def summarize(self) -> LossSummary:
+        """Round every figure once."""
+        total = self.sums if self.weighted is None else self.weighted
+        special = math.nan if self.n_nan else math.inf if self.n_inf else None
+        worst = self.worst[0] if self.worst else None
+        state = self.quantiles
+        levels = [] if state is None else list(zip(_LEVELS, state.quantiles(list(_LEVELS.values())), strict=True))
+        divergence = None
+        if self.divergence is not None:
+            divergence = math.inf if self.n_divergent else self.divergence / self.n_samples
+            divergence = math.nan if self.n_nan else divergence
+        return LossSummary(
+            n_samples=self.n_samples,
+            n_ignored=self.n_ignored,
+            n_nan=self.n_nan,
+            n_inf=self.n_inf,
+            mean_loss=total / self.divisor if special is None else special,
+            sum_loss=float(total) if special is None else special,
+            std_loss=standard_deviation(self.sums, self.squares, self.n_samples) if special is None else math.nan,
+            min_loss=self.min_loss if self.n_samples > self.n_nan else math.nan,
+            max_loss=worst.loss if worst else math.nan,
+            worst_sample=worst.sample if worst else None,
+            quantiles=tuple(levels),
+            quantiles_exact=state is None or state.exact,
+            top_k=tuple((k, count / self.n_samples if self.n_samples else math.nan) for k, count in self.hits),
+            kl_divergence=divergence,
+        )
+
+
+def _either(a: T | None, b: T | None, both: Callable[[T, T], T]) -> T | None:
+    if a is None or b is None:
+        return b if a is None else a
+    return both(a, b)
+
+
+def _worst(
+    kept: FloatArray, rows: IntArray, start: int, wanted: int, labels: IntArray | None, ids: AnyArray | None
+) -> tuple[WorstSample, ...]:
+    if kept.size == 0:
+        return ()
+    if wanted == 1:
+        order = np.array([np.argmax(kept)])  # argmax takes NaN for the highest and the first of equals
+    else:
+        order = np.lexsort((rows, -kept, ~np.isnan(kept)))[:wanted]
+    return tuple(
+        WorstSample(
+            float(kept[i]),
+            start + int(rows[i]),
+            None if labels is None else int(labels[rows[i]]),
+            None if ids is None else str(ids[rows[i]]),
+        )
+        for i in order
+    )
+
+
+def _merge_hits(a: tuple[tuple[int, int], ...], b: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+    counts = dict(a)
+    for k, count in b:
+        counts[k] = counts.get(k, 0) + count
+    return tuple(sorted(counts.items()))
+
+
+def _merge_formulas(a: tuple[FormulaTotals, ...], b: tuple[FormulaTotals, ...]) -> tuple[FormulaTotals, ...]:
+    totals = {formula.dtype: formula for formula in a}
+    for formula in b:
+        totals[formula.dtype] = totals[formula.dtype].merge(formula) if formula.dtype in totals else formula
+    return tuple(totals.values())

@@ -1,0 +1,52 @@
+"""What a writer of per-sample rows is given and what it promises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from xent_cli.core.evaluate import BlockLoss
+
+
+@dataclass(frozen=True, slots=True)
+class RowFormat:
+    """Which columns the rows of a run have; the same for every block.
+
+    Columns are, in this order: ``sample`` (number from 0), the id column under its own name, ``label`` (sparse labels
+    only), ``loss`` (nats), ``kl_divergence`` (nats, with a teacher).
+
+    Fields
+    ------
+    id_name
+        Name of the id column, or None where there is none.
+    labelled
+        Whether rows have a sparse label.
+    class_names
+        Written in place of the class index where labels were given as names, else None.
+    with_kl
+        Whether rows have a KL divergence.
+    shape
+        Shape of the losses as an array: the logits' without the class axis; None where not known before the end.
+    """
+
+    id_name: str | None = None
+    labelled: bool = True
+    class_names: tuple[str, ...] | None = None
+    with_kl: bool = False
+    shape: tuple[int, ...] | None = None
+
+
+class RowWriter(Protocol):
+    """Encodes rows onto a binary stream that somebody else opens, closes and publishes.
+
+    A writer keeps no row once `write` returns, unless its own docstring says which. Ignored samples have no loss: empty
+    in text, null in JSON, Parquet and Arrow, NaN in .npy. A NaN or infinite loss is `nan`, `inf` in delimited text,
+    null in JSON, itself elsewhere.
+    """
+
+    def write(self, rows: BlockLoss) -> None:
+        """Encode the samples of one block; blocks come in order. `loss` is never None here."""
+
+    def finish(self) -> None:
+        """Write what must stand at the end."""
