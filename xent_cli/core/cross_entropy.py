@@ -36,6 +36,10 @@ _REMOTE = {"float64": math.exp(-128), "float32": math.exp(-4)}
 # only in rows where the others weigh less than this.
 _CONFIDENT = 1 / 8
 _INEXACT_RATIO = 2.0**-28
+# Terms below this may be subnormal, each rounded to a grid as coarse as itself; such sums are taken exp(64) times as
+# large. The lift is exact: d < -64 only moves nearer to 0, and stays a multiple of its last place.
+_FAINT = 1e-290
+_LIFT = 64.0
 _VELTKAMP = 2.0**27 + 1.0
 
 
@@ -145,7 +149,7 @@ def _tile(
             np.divide(d, options.temperature, out=d)
         d = d if d.dtype == options.dtype else load(d, 1, options.dtype, "narrow")
     background = _background(labels, options, logits.shape[1], axis)
-    mass, weighed = (0.0, 0.0) if background is None else _weigh(background, d, axis)
+    mass, weighed = (0.0, 0.0) if background is None else _weigh(background, d, axis, shared=sparse)
 
     below = np.not_equal(d, 0, out=scratch("below", d.shape, np.bool_)) if axis == 0 else None
     e = np.exp(d, out=d)
@@ -194,7 +198,7 @@ def _background(labels: AnyArray, options: LossOptions, num_classes: int, axis: 
     return spread_classes(uniform if weight is None else uniform * weight, axis)
 
 
-def _weigh(background: AnyArray, d: AnyArray, axis: int) -> tuple[FloatArray | float, FloatArray]:
+def _weigh(background: AnyArray, d: AnyArray, axis: int, *, shared: bool) -> tuple[FloatArray | float, FloatArray]:
     """Sum the background, and the background times -d, over the classes; 0 times inf is 0."""
     products = scratch("products", d.shape, np.float64)
     with np.errstate(invalid="ignore"):
@@ -203,7 +207,8 @@ def _weigh(background: AnyArray, d: AnyArray, axis: int) -> tuple[FloatArray | f
     if np.isnan(weighed).any():
         np.copyto(products, 0.0, where=background == 0)
         weighed = -total(products, axis)
-    mass = total(background, axis) if background.size == d.size else float(background.sum())
+    # One row for all samples has one mass; it must not be taken for a tile where there is only one sample.
+    mass = float(background.sum()) if shared else total(background, axis)
     return mass, weighed
 
 
@@ -215,7 +220,7 @@ def _sum_of_others(e: AnyArray, at_peak: IntArray | None, below: BoolArray | Non
     # Finding the first maximum down the classes costs as much as exp: drop all maxima and add the ties back.
     np.multiply(e, below, out=e)
     k = len(e)
-    ties = (k - 1) - np.add.reduce(below.view(np.uint8), axis=0, dtype=np.uint8).astype(np.float64)
+    ties: FloatArray = (k - 1) - np.add.reduce(below.view(np.uint8), axis=0, dtype=np.uint8).astype(np.float64)
     return total(e, 0) + ties
 
 
@@ -230,30 +235,36 @@ def _refine(others: FloatArray, logits: AnyArray, maximum: FloatArray, options: 
     """Sum the others again, compensated, in the rows where the rounding of z - m would show in the loss."""
     dtype = logits.dtype
     exact = dtype.kind == "b" or dtype.itemsize <= 2 or (dtype.kind == "f" and dtype.itemsize == 4)
-    if not exact or options.temperature != 1.0 or options.precision == "float32":
-        rows = np.flatnonzero(others < _REMOTE[options.precision])
-    elif dtype.itemsize == 4:
-        # Both conditions are necessary: a class 2**28 times nearer to 0 than the maximum weighs exp(-m), so it can
-        # matter only where all of them together weigh little more; likewise for a maximum that is itself near 0.
-        with np.errstate(over="ignore", invalid="ignore"):
-            near_zero = (maximum > 4) & (others < logits.shape[1] * maximum * np.exp(-maximum))
-            zero_peak = (maximum != 0) & (np.abs(maximum) < 745 * _INEXACT_RATIO)
-        rows = np.flatnonzero((others < _CONFIDENT) & (near_zero | zero_peak))
-        if rows.size:
-            size = np.abs(logits[rows])
-            peak = np.abs(maximum[rows, np.newaxis])
-            apart = (size < peak * _INEXACT_RATIO) & (size > 0) | (peak < size * _INEXACT_RATIO)
-            rows = rows[apart.any(axis=1)]
-    else:
-        return
+    trusted = exact and options.temperature == 1.0 and options.precision == "float64"
+    rows = np.flatnonzero(others < (_FAINT if trusted else _REMOTE[options.precision]))
+    if trusted and dtype.itemsize == 4:
+        rows = np.concatenate([rows, _inexact_rows(others, logits, maximum)])
     if rows.size:
-        others[rows] = _compensated_others(logits[rows].astype(np.float64), options.temperature)
+        lift = np.where(others[rows] < _FAINT, _LIFT, 0.0)
+        others[rows] = _compensated_others(logits[rows].astype(np.float64), options.temperature, lift)
 
 
-def _compensated_others(z: FloatArray, temperature: float) -> FloatArray:
+def _inexact_rows(others: FloatArray, logits: AnyArray, maximum: FloatArray) -> IntArray:
+    """Rows of float32 logits whose differences from the maximum are no float64 numbers, where the loss could tell."""
+    # Both conditions are necessary: a class 2**28 times nearer to 0 than the maximum weighs exp(-m), so it can
+    # matter only where all of them together weigh little more; likewise for a maximum that is itself near 0.
+    with np.errstate(over="ignore", invalid="ignore"):
+        near_zero = (maximum > 4) & (others < logits.shape[1] * maximum * np.exp(-maximum))
+        zero_peak = (maximum != 0) & (np.abs(maximum) < 745 * _INEXACT_RATIO)
+    rows = np.flatnonzero((others < _CONFIDENT) & (near_zero | zero_peak))
+    if rows.size == 0:
+        return rows
+    size = np.abs(logits[rows])
+    peak = np.abs(maximum[rows, np.newaxis])
+    apart = (size < peak * _INEXACT_RATIO) & (size > 0) | (peak < size * _INEXACT_RATIO)
+    return rows[apart.any(axis=1)]
+
+
+def _compensated_others(z: FloatArray, temperature: float, lift: FloatArray) -> FloatArray:
     """Sum of exp((z_j - m)/T) over all but the first maximum of each row [n, k], as if z_j - m were not rounded.
 
-    The exact error c of d = (z - m)/T enters as exp(d + c) = exp(d) (1 + c).
+    The exact error c of d = (z - m)/T enters as exp(d + c) = exp(d) (1 + c). Row i is summed as exp(lift[i]) times
+    itself.
     """
     at_peak = flat_index(z, z.argmax(axis=1), 1)
     m = z.ravel()[at_peak][:, np.newaxis]
@@ -266,10 +277,10 @@ def _compensated_others(z: FloatArray, temperature: float) -> FloatArray:
             c = (_remainder(d, quotient, temperature) + c) / temperature
             d = quotient
     c[~np.isfinite(c)] = 0.0
-    e = np.exp(d)
+    e = np.exp(d + lift[:, np.newaxis])
     e += e * c
     e.ravel()[at_peak] = 0.0
-    return total(e, 1)
+    return total(e, 1) * np.exp(-lift)
 
 
 def _remainder(a: FloatArray, quotient: FloatArray, b: float) -> FloatArray:

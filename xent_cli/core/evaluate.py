@@ -175,7 +175,7 @@ def _notice(
         certain = loss if plain and options.temperature == 1.0 and options.source == "logits" else None
         ranks = label_ranks(block.logits, index, certain)
         ranks = ranks if scored is None else ranks[scored]
-        hits = tuple((k, int(np.count_nonzero(ranks < k))) for k in wanted.top_k)
+        hits = tuple((k, int(np.count_nonzero(ranks < k))) for k in sorted(set(wanted.top_k)))
     label_range = None
     unnormalised = 0
     if labels.ndim == 1:

@@ -64,15 +64,13 @@ def check_sparse(
     >>> check_sparse(np.array([2.0, 0.0, -100.0]), 3, ignore_index=-100).ignored.tolist()
     [False, False, True]
     """
-    raw = labels.reshape(-1)
+    raw = _comparable(labels)
     ignored = unscored
     if ignore_index is not None:
         at_ignore = raw == ignore_index
         ignored = at_ignore if ignored is None else ignored | at_ignore
     if ignored is not None and not ignored.any():
         ignored = None
-    if raw.dtype.kind not in "biuf":
-        raise InputError("labels are not numbers", found=f"dtype {raw.dtype}", expected="class indices")
     bad = _bad_rows(raw, num_classes, ignored)
     if bad is not None:
         row = int(bad[0])
@@ -83,7 +81,7 @@ def check_sparse(
 
 def bad_labels(labels: AnyArray, num_classes: int, ignore_index: int | None, start: int) -> IntArray:
     """Sample numbers of all labels that `check_sparse` would refuse."""
-    raw = labels.reshape(-1)
+    raw = _comparable(labels)
     ignored = None if ignore_index is None else raw == ignore_index
     bad = _bad_rows(raw, num_classes, ignored)
     return np.empty(0, np.int64) if bad is None else bad + start
@@ -104,6 +102,8 @@ def check_dense(labels: AnyArray, *, start: int = 0) -> None:
     RowError
         At the first row with such an entry.
     """
+    if labels.dtype.kind not in "biuf":
+        raise InputError("labels are not numbers", found=f"dtype {labels.dtype}", expected="class probabilities")
     if labels.dtype.kind == "b" or labels.size == 0:
         return
     # One pass each, and no mask, while all is well; NaN makes either comparison false.
@@ -132,12 +132,23 @@ def check_weights(weights: AnyArray, *, start: int = 0) -> FloatArray:
     return values
 
 
+def _comparable(labels: AnyArray) -> AnyArray:
+    """Labels [n] in a dtype that compares as written with any index, or `InputError` where they are not numbers."""
+    raw = labels.reshape(-1)
+    if raw.dtype.kind not in "biuf":
+        raise InputError("labels are not numbers", found=f"dtype {raw.dtype}", expected="class indices")
+    if raw.dtype.kind == "b":
+        return raw.view(np.uint8)
+    # Half precision would round the number of classes and the ignored index before it compares.
+    return raw.astype(np.float64, copy=False) if raw.dtype.kind == "f" else raw
+
+
 def _bad_rows(raw: AnyArray, num_classes: int, ignored: BoolArray | None) -> IntArray | None:
-    if raw.size == 0 or raw.dtype.kind == "b":
-        return None if num_classes > 1 else _rows(raw >= num_classes)
+    if raw.size == 0:
+        return None
     whole = raw.dtype.kind != "f" or bool((raw == np.rint(raw)).all())
     # Two reductions decide the usual case; the mask is made only where something is wrong or ignored.
-    if whole and int(raw.min()) >= 0 and int(raw.max()) < num_classes:
+    if whole and raw.min() >= 0 and raw.max() < num_classes:
         return None
     valid = (raw >= 0) & (raw < num_classes)
     if raw.dtype.kind == "f":
@@ -159,5 +170,5 @@ def _label_error(raw: AnyArray, row: int, num_classes: int, start: int) -> RowEr
         what = "label is not a whole number"
         hint = "labels are class indices; rows of class probabilities must be shaped like the logits"
         return RowError(what, start + row, "labels", found=f"{value}", expected=expected, hint=hint)
-    hint = f"skip such samples with --ignore-index {value:.0f}"
-    return RowError("label out of range", start + row, "labels", found=f"{value:.0f}", expected=expected, hint=hint)
+    hint = f"skip such samples with --ignore-index {int(value)}"
+    return RowError("label out of range", start + row, "labels", found=f"{int(value)}", expected=expected, hint=hint)

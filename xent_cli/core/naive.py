@@ -152,7 +152,8 @@ def _stable(z: AnyArray, labels: AnyArray) -> AnyArray:
     np.put_along_axis(e, peak, np.zeros(1, e.dtype), axis=1)
     log_total = np.log1p(_running_sum(e))
     if labels.ndim == 1:
-        return log_total - np.take_along_axis(d, labels[:, np.newaxis], axis=1)[:, 0]
+        loss: AnyArray = log_total - np.take_along_axis(d, labels[:, np.newaxis], axis=1)[:, 0]
+        return loss
     q = labels.astype(z.dtype)
     terms = q * (log_total[:, np.newaxis] - d)
     return _running_sum(np.where(q == 0, np.zeros(1, z.dtype), terms))

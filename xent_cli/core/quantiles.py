@@ -90,13 +90,13 @@ def _order_key(losses: NDArray[np.float64]) -> NDArray[np.intp]:
 
 
 def _bin_centre(key: int) -> float:
-    if key >= _BINS // 2:
-        pattern = (key - _BINS // 2) << _SHIFT
-    else:
-        pattern = ~(key << _SHIFT) & ((1 << 64) - 1)
-    edge = np.uint64(pattern).view(np.float64)
-    # The bins of inf and NaN hold nothing else; any other is told by its middle.
-    return float(edge) if not np.isfinite(edge) else float(np.uint64(pattern ^ (1 << (_SHIFT - 1))).view(np.float64))
+    positive = key >= _BINS // 2
+    pattern = (key - _BINS // 2 if positive else _BINS // 2 - 1 - key) << _SHIFT
+    size = float(np.uint64(pattern).view(np.float64))
+    # The bins of inf and NaN hold nothing else, that of 0 nothing above 1e-310; any other is told by its middle.
+    if 0.0 < size < math.inf:
+        size = float(np.uint64(pattern + (1 << (_SHIFT - 1))).view(np.float64))
+    return size if positive else -size
 
 
 def _interpolate(at: Callable[[int], float], position: float) -> float:

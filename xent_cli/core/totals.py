@@ -265,6 +265,9 @@ class LossTotals:
         special = math.nan if self.n_nan else math.inf if self.n_inf else None
         worst = self.worst[0] if self.worst else None
         state = self.quantiles
+        deviation = math.nan
+        if special is None and state is not None:
+            deviation = standard_deviation(self.sums, self.squares, self.n_samples)
         levels = [] if state is None else list(zip(_LEVELS, state.quantiles(list(_LEVELS.values())), strict=True))
         divergence = None
         if self.divergence is not None:
@@ -277,7 +280,7 @@ class LossTotals:
             n_inf=self.n_inf,
             mean_loss=total / self.divisor if special is None else special,
             sum_loss=float(total) if special is None else special,
-            std_loss=standard_deviation(self.sums, self.squares, self.n_samples) if special is None else math.nan,
+            std_loss=deviation,
             min_loss=self.min_loss if self.n_samples > self.n_nan else math.nan,
             max_loss=worst.loss if worst else math.nan,
             worst_sample=worst.sample if worst else None,

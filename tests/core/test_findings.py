@@ -1,0 +1,76 @@
+import pytest
+
+from xent_cli.core.findings import find
+from xent_cli.core.options import LossOptions
+from xent_cli.core.totals import LossTotals, WorstSample
+
+LOGITS = LossOptions()
+
+
+def codes(totals, options=LOGITS, num_classes=10):
+    return [finding.code for finding in find(totals, options, num_classes)]
+
+
+def test_ordinary_inputs_give_no_findings():
+    assert codes(LossTotals("", n_samples=1000, label_range=(0, 9))) == []
+    assert codes(LossTotals("")) == []
+
+
+def test_logits_that_are_nearly_all_probabilities_look_softmaxed():
+    assert codes(LossTotals("", n_samples=95, n_ignored=5, softmaxed=99)) == ["logits-look-softmaxed"]
+    assert codes(LossTotals("", n_samples=95, n_ignored=5, softmaxed=98)) == []
+
+
+@pytest.mark.parametrize("source", ["probs", "log-probs"])
+def test_inputs_that_are_said_to_be_no_logits_may_look_softmaxed(source):
+    assert codes(LossTotals("", n_samples=9, softmaxed=9), LossOptions(source=source)) == []
+
+
+def test_the_finding_about_softmaxed_logits_says_what_to_do():
+    (finding,) = find(LossTotals("", n_samples=9, softmaxed=9), LOGITS, 3)
+    assert finding.message.startswith("9 of 9 rows of logits are non-negative and sum to 1")
+    assert "--from probs" in finding.message
+
+
+def test_soft_labels_that_do_not_sum_to_1_are_counted():
+    (finding,) = find(LossTotals("", n_samples=9, unnormalised=2), LossOptions(labels="dense"), 3)
+    assert finding.code == "soft-labels-do-not-sum-to-1"
+    assert finding.message.startswith("2 of 9 rows of soft labels")
+
+
+def test_probabilities_that_do_not_sum_to_1_are_counted():
+    (finding,) = find(LossTotals("", n_samples=9, unnormalised=2), LossOptions(source="probs"), 3)
+    assert finding.code == "probabilities-do-not-sum-to-1"
+    assert finding.message.startswith("2 of 9 rows of probabilities")
+
+
+def test_labels_without_a_0_look_1_based_where_0_was_due():
+    assert codes(LossTotals("", n_samples=100, label_range=(1, 9))) == ["labels-look-1-based"]
+    assert codes(LossTotals("", n_samples=99, label_range=(1, 9))) == []
+    assert codes(LossTotals("", n_samples=100, label_range=(2, 9))) == []
+
+
+def test_losses_that_are_no_numbers_are_named():
+    worst = (WorstSample(float("nan"), 17, None, None),)
+    (finding,) = find(LossTotals("", n_samples=9, n_nan=3, worst=worst), LOGITS, 3)
+    assert finding.code == "nan-loss"
+    assert finding.message == "3 losses are NaN (first: sample 17); the mean is NaN"
+
+
+def test_infinite_losses_are_counted():
+    (finding,) = find(LossTotals("", n_samples=9, n_inf=2), LOGITS, 3)
+    assert (finding.code, finding.message) == ("infinite-loss", "2 losses are infinite")
+
+
+def test_findings_come_in_one_order():
+    worst = (WorstSample(float("nan"), 0, 1, None),)
+    totals = LossTotals(
+        "", n_samples=100, n_nan=1, n_inf=1, softmaxed=100, unnormalised=1, label_range=(1, 9), worst=worst
+    )
+    assert codes(totals) == [
+        "logits-look-softmaxed",
+        "soft-labels-do-not-sum-to-1",
+        "labels-look-1-based",
+        "nan-loss",
+        "infinite-loss",
+    ]

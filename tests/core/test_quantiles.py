@@ -1,0 +1,136 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xent_cli.core import quantiles
+from xent_cli.core.quantiles import QuantileState
+
+LEVELS = [0.0, 0.01, 0.5, 0.9, 0.95, 0.99, 1.0]
+WITHIN = 1 / 512 + 1e-15  # half a bin of 1/256: the promised 0.2 %
+
+losses = st.lists(st.floats(min_value=0.0, max_value=1e9), min_size=1, max_size=80)
+positive = st.lists(st.floats(min_value=1e-300, max_value=1e9), min_size=1, max_size=80)
+any_loss = st.one_of(st.floats(min_value=0.0), st.just(math.nan), st.just(math.inf))
+
+
+@pytest.fixture
+def histogram_from_3_rows(monkeypatch):
+    monkeypatch.setattr(quantiles, "EXACT_ROWS", 2)
+
+
+def same(a, b):
+    return [str(x) for x in a] == [str(x) for x in b]
+
+
+def cut(xs, size):
+    return [QuantileState.of(np.array(xs[i : i + size])) for i in range(0, len(xs), size)]
+
+
+def merged(states):
+    total = QuantileState()
+    for state in states:
+        total = total.merge(state)
+    return total
+
+
+@given(losses, st.lists(st.floats(0.0, 1.0), min_size=1, max_size=5))
+def test_exact_quantiles_are_those_of_numpy_to_the_last_bit(xs, levels):
+    state = QuantileState.of(np.array(xs))
+    assert state.exact
+    assert state.quantiles([*LEVELS, *levels]) == np.quantile(xs, [*LEVELS, *levels]).tolist()
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 10, 99, 100, 101, 12_345])
+def test_exact_quantiles_are_those_of_numpy_for_any_number_of_rows(n):
+    x = np.random.default_rng(n).exponential(size=n)
+    assert QuantileState.of(x).quantiles(LEVELS) == np.quantile(x, LEVELS).tolist()
+
+
+@given(losses, st.integers(1, 9))
+def test_no_partition_changes_an_exact_quantile(xs, size):
+    assert merged(cut(xs, size)).quantiles(LEVELS) == QuantileState.of(np.array(xs)).quantiles(LEVELS)
+
+
+def between(xs, level):
+    """Both order statistics around a quantile."""
+    ascending = sorted(xs)
+    position = (len(xs) - 1) * level
+    return ascending[math.floor(position)], ascending[math.ceil(position)]
+
+
+@pytest.mark.usefixtures("histogram_from_3_rows")
+class TestHistogram:
+    @given(positive.filter(lambda xs: len(xs) > 2), st.floats(0.0, 1.0))
+    def test_quantiles_are_within_a_fifth_of_a_percent(self, xs, level):
+        state = QuantileState.of(np.array(xs))
+        assert not state.exact
+        low, high = between(xs, level)
+        (found,) = state.quantiles([level])
+        assert low * (1 - WITHIN) <= found <= high * (1 + WITHIN)
+
+    def test_quantiles_of_many_losses_are_within_a_fifth_of_a_percent(self):
+        x = np.random.default_rng(0).lognormal(-2.0, 3.0, 100_000)
+        found = np.array(QuantileState.of(x).quantiles(LEVELS))
+        assert np.max(np.abs(found / np.quantile(x, LEVELS) - 1)) <= WITHIN
+
+    @settings(max_examples=40)
+    @given(st.lists(any_loss, min_size=3, max_size=40), st.integers(1, 5), st.randoms(use_true_random=False))
+    def test_no_partition_and_no_order_changes_a_count(self, xs, size, random):
+        whole = QuantileState.of(np.array(xs))
+        states = cut(xs, size)
+        random.shuffle(states)
+        total = merged(states)
+        assert total.size == whole.size
+        assert not total.exact
+        assert np.array_equal(total.histogram, whole.histogram)
+
+    @settings(max_examples=40)
+    @given(*[st.lists(any_loss, max_size=6)] * 3)
+    def test_merging_is_associative_and_commutative_and_has_an_identity(self, a, b, c):
+        x, y, z = (QuantileState.of(np.array(xs, dtype=np.float64)) for xs in (a, b, c))
+        assert same(x.merge(y).merge(z).quantiles(LEVELS), x.merge(y.merge(z)).quantiles(LEVELS))
+        assert same(x.merge(y).quantiles(LEVELS), y.merge(x).quantiles(LEVELS))
+        assert same(x.merge(QuantileState()).quantiles(LEVELS), x.quantiles(LEVELS))
+
+    @pytest.mark.parametrize("value", [0.0, math.inf, -math.inf])
+    def test_values_without_a_neighbour_are_told_as_they_are(self, value):
+        assert QuantileState.of(np.full(9, value)).quantiles([0.0, 0.5, 1.0]) == [value] * 3
+
+    def test_nan_ranks_above_inf_whatever_its_sign(self):
+        state = QuantileState.of(np.array([math.nan, 1.0, math.inf, math.copysign(math.nan, -1.0), 2.0]))
+        low, second, third, fourth, fifth = state.quantiles([0.0, 0.25, 0.5, 0.75, 1.0])
+        assert (low, second) == pytest.approx((1.0, 2.0), rel=WITHIN)
+        assert third == math.inf
+        assert math.isnan(fourth)
+        assert math.isnan(fifth)
+
+    def test_negative_values_rank_below_positive_ones(self):
+        state = QuantileState.of(np.array([-3.0, 2.0, -1.0, 5.0, 0.0]))
+        assert state.quantiles([0.0, 0.25, 0.5, 0.75, 1.0]) == pytest.approx([-3.0, -1.0, 0.0, 2.0, 5.0], rel=WITHIN)
+
+
+def test_the_number_of_rows_alone_decides_when_losses_are_counted(monkeypatch):
+    monkeypatch.setattr(quantiles, "EXACT_ROWS", 4)
+    x = np.arange(5.0)
+    assert QuantileState.of(x[:4]).exact
+    assert not QuantileState.of(x).exact
+    assert not merged(cut(x, 1)).exact
+    assert not QuantileState.of(x[:1]).merge(QuantileState.of(x[1:])).exact
+
+
+def test_nan_ranks_above_inf_and_leaves_the_lower_quantiles_alone():
+    state = QuantileState.of(np.array([math.nan, 1.0, math.inf, 2.0, 3.0]))
+    low, median, third, high = state.quantiles([0.0, 0.5, 0.75, 1.0])
+    assert (low, median, third) == (1.0, 3.0, math.inf)
+    assert math.isnan(high)
+
+
+def test_between_two_infinite_losses_lies_an_infinite_one():
+    assert QuantileState.of(np.array([1.0, math.inf, math.inf])).quantiles([0.9]) == [math.inf]
+
+
+def test_nothing_has_no_quantiles():
+    assert all(math.isnan(value) for value in QuantileState().quantiles(LEVELS))

@@ -1,0 +1,1 @@
+"""Where tasks run; every engine keeps the contract of `interface.Engine`."""

@@ -1,0 +1,82 @@
+"""Engines of this process: one thread, or several."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Future
+
+    from xent_cli.engines.interface import Engine
+
+    Item = TypeVar("Item")
+    Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class SerialEngine:
+    """Runs each task when its result is asked for."""
+
+    window: int = 1
+
+    def map(self, function: Callable[[Item], Result], tasks: Iterable[Item], /) -> Iterator[Result]:
+        """See `Engine`."""
+        return map(function, tasks)
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadEngine:
+    """Runs tasks in threads; NumPy and Arrow let go of the interpreter lock in what takes the time."""
+
+    threads: int
+
+    @property
+    def window(self) -> int:
+        """One task at work and one waiting for each thread."""
+        return 2 * self.threads
+
+    def map(self, function: Callable[[Item], Result], tasks: Iterable[Item], /) -> Iterator[Result]:
+        """See `Engine`."""
+        remaining = iter(tasks)
+        first = list(islice(remaining, 2))
+        if len(first) < 2:  # nothing to share out, and importing the pool takes longer than most small files
+            return map(function, first)
+        return self._pooled(function, chain(first, remaining))
+
+    def _pooled(self, function: Callable[[Item], Result], tasks: Iterator[Item]) -> Iterator[Result]:
+        from concurrent.futures import ThreadPoolExecutor
+
+        waiting: deque[Future[Result]] = deque()
+        failure: BaseException | None = None
+        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="xent")
+        try:
+            while True:
+                while failure is None and len(waiting) < self.window:
+                    try:
+                        waiting.append(pool.submit(function, next(tasks)))
+                    except StopIteration:
+                        break
+                    except Exception as error:  # told in its turn, after the results of the tasks before it
+                        failure = error
+                if not waiting:
+                    break
+                yield waiting.popleft().result()
+            if failure is not None:
+                raise failure
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def open_local(threads: int) -> Engine:
+    """Engine with so many threads.
+
+    Examples
+    --------
+    >>> list(open_local(2).map(abs, [-1, 2, -3]))
+    [1, 2, 3]
+    """
+    return SerialEngine() if threads == 1 else ThreadEngine(threads)

@@ -1,0 +1,1 @@
+"""Files to aligned tasks; every reader keeps the contract of `interface.Source`."""

@@ -1,0 +1,173 @@
+"""Arrow tables to rows of logits, labels, weights and ids: what CSV, Parquet and Arrow files have in common."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from xent_cli.core.block import Rows
+from xent_cli.errors import RowError
+
+if TYPE_CHECKING:
+    from xent_cli.core.block import AnyArray
+    from xent_cli.readers.columns import ColumnPlan
+
+
+@dataclass(frozen=True, slots=True)
+class TableRows:
+    """Recipe for rows that are in memory as an Arrow table; `read` converts them where the work is done.
+
+    Fields
+    ------
+    role
+        What `plan.values` are: "logits" or "labels".
+    width
+        How many classes.
+    class_names
+        What a label given as text may be.
+    """
+
+    table: pa.Table
+    plan: ColumnPlan
+    role: str
+    width: int
+    class_names: tuple[str, ...] | None
+    start: int
+
+    def read(self) -> Rows:
+        """Convert the rows."""
+        return rows_of(self.table, self.plan, self.role, self.width, self.class_names, self.start)
+
+
+def kind_of(column_type: pa.DataType) -> str:
+    """What a column can serve as: "number", "list" (of numbers) or "other"."""
+    if pa.types.is_list(column_type) or pa.types.is_large_list(column_type) or pa.types.is_fixed_size_list(column_type):
+        return "list" if kind_of(column_type.value_type) == "number" else "other"
+    if pa.types.is_integer(column_type) or pa.types.is_floating(column_type) or pa.types.is_boolean(column_type):
+        return "number"
+    return "number" if pa.types.is_decimal(column_type) else "other"
+
+
+def rows_of(
+    table: pa.Table, plan: ColumnPlan, role: str, width: int, class_names: tuple[str, ...] | None, start: int
+) -> Rows:
+    """Convert a table.
+
+    Raises
+    ------
+    RowError
+        At an empty cell, a list of another length, or the name of no class.
+    """
+    fields = {}
+    if plan.values:
+        fields[role] = (
+            _list_values(table[plan.values[0]], width, role, start)
+            if plan.is_list
+            else _wide_values(table, plan.values, role, start)
+        )
+    if plan.label is not None:
+        fields["labels"] = _labels(table[plan.label], class_names, start)
+    if plan.weight is not None:
+        fields["weights"] = _numbers(table[plan.weight], "weights", start)
+    if plan.id is not None:
+        fields["ids"] = pc.cast(table[plan.id], pa.string()).to_numpy(zero_copy_only=False)
+    return Rows(**fields)
+
+
+def _wide_values(table: pa.Table, names: tuple[str, ...], role: str, start: int) -> AnyArray:
+    """Stack columns as [k, n] and hand out the transpose: the kernel takes either layout as it comes."""
+    dtypes = {_numpy_type(table.schema.field(name).type) for name in names}
+    dtype = dtypes.pop() if len(dtypes) == 1 else np.dtype(np.float64)
+    out = np.empty((len(names), table.num_rows), dtype)
+    for row, name in zip(out, names, strict=True):
+        row[:] = _numbers(table[name], role, start)
+    return out.T
+
+
+def _list_values(column: pa.ChunkedArray, width: int, role: str, start: int) -> AnyArray:
+    array = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    if isinstance(array, pa.ChunkedArray):
+        array = array.chunk(0)
+    _refuse_nulls(array, role, start)
+    lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
+    if (lengths != width).any():
+        row = int(np.argmax(lengths != width))
+        raise RowError("list of another length", start + row, role, found=f"{lengths[row]} values", expected=f"{width}")
+    values = array.flatten()
+    if values.null_count:
+        row = int(np.argmax(values.is_null().to_numpy(zero_copy_only=False))) // width
+        raise RowError("missing value", start + row, role, found="null in the list", expected="a number")
+    return _to_numpy(values).reshape(-1, width)
+
+
+def _labels(column: pa.ChunkedArray, class_names: tuple[str, ...] | None, start: int) -> AnyArray:
+    if pa.types.is_dictionary(column.type):
+        column = pc.cast(column, column.type.value_type)
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return _numbers(column, "labels", start)
+    _refuse_nulls(column, "labels", start)
+    if class_names is None:
+        return _parsed_labels(column, start)
+    index = pc.index_in(column, value_set=pa.array(class_names, column.type))
+    if index.null_count:
+        row = int(np.argmax(index.is_null().to_numpy(zero_copy_only=False)))
+        raise _unknown_name(column[row].as_py(), class_names, start + row)
+    return _to_numpy(index)
+
+
+def _parsed_labels(column: pa.ChunkedArray, start: int) -> AnyArray:
+    """Class indices that are stored as text."""
+    try:
+        return _to_numpy(pc.cast(column, pa.float64()))
+    except pa.ArrowInvalid:
+        for row, text in enumerate(column.to_pylist()):
+            try:
+                float(text)
+            except ValueError:
+                raise RowError(
+                    "label is not a number",
+                    start + row,
+                    "labels",
+                    found=f'"{text}"',
+                    expected="a class index",
+                    hint="names of classes need columns of those names, or --class-names",
+                ) from None
+        raise
+
+
+def _unknown_name(text: str, class_names: tuple[str, ...], row: int) -> RowError:
+    close = difflib.get_close_matches(text, class_names, 1)
+    shown = ", ".join(class_names[:8]) + (f" and {len(class_names) - 8} more" if len(class_names) > 8 else "")
+    hint = f'did you mean "{close[0]}"?' if close else ""
+    return RowError("label names no class", row, "labels", found=f'"{text}"', expected=f"one of {shown}", hint=hint)
+
+
+def _numbers(column: pa.ChunkedArray, role: str, start: int) -> AnyArray:
+    _refuse_nulls(column, role, start)
+    if kind_of(column.type) != "number":
+        raise RowError("column is not numeric", start, role, found=f"type {column.type}", expected="numbers")
+    return _to_numpy(column)
+
+
+def _refuse_nulls(column: pa.Array | pa.ChunkedArray, role: str, start: int) -> None:
+    if column.null_count:
+        row = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
+        raise RowError("missing value", start + row, role, found="null", expected="a value in every row")
+
+
+def _to_numpy(values: pa.Array | pa.ChunkedArray) -> AnyArray:
+    if pa.types.is_decimal(values.type):
+        values = pc.cast(values, pa.float64())
+    array: AnyArray = (
+        values.to_numpy() if isinstance(values, pa.ChunkedArray) else values.to_numpy(zero_copy_only=False)
+    )
+    return array
+
+
+def _numpy_type(column_type: pa.DataType) -> np.dtype[np.generic]:
+    return np.dtype(np.float64 if pa.types.is_decimal(column_type) else column_type.to_pandas_dtype())

@@ -1,0 +1,117 @@
+"""What the command asks of the readers, and what a reader of one format answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+
+    from xent_cli.core.block import Part
+    from xent_cli.core.inputs import InputDescription
+
+# What is read at once: small enough that a few of them in flight are nothing, large enough to be worth handing around.
+TASK_BYTES = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """How the user says the inputs are laid out; None or "auto" leaves it to the file.
+
+    Fields
+    ------
+    axis
+        Class axis of an array.
+    labels
+        Whether labels are class indices or rows of probabilities.
+    labels_source
+        What the second input holds: "labels", or a teacher's outputs.
+    logits_column, label_column, id_column, weight_column
+        Names in a table.
+    header
+        Whether text tables begin with a line of names.
+    shift
+        Logits at t score the label at t + shift.
+    logits_dtype
+        How to read 2-byte void arrays.
+    class_names
+        Names of the classes where the logits do not name them.
+    input_format
+        Format of both inputs, in place of what their content says.
+    with_ids
+        Whether the id column is read at all.
+    """
+
+    axis: int = -1
+    labels: Literal["auto", "sparse", "dense"] = "auto"
+    labels_source: Literal["labels", "logits", "log-probs", "probs"] = "labels"
+    logits_column: str | None = None
+    label_column: str | None = None
+    id_column: str | None = None
+    weight_column: str | None = None
+    header: bool | None = None
+    shift: int = 0
+    logits_dtype: str | None = None
+    class_names: tuple[str, ...] | None = None
+    input_format: str | None = None
+    with_ids: bool = False
+
+
+Role = Literal["logits", "labels", "weights"]
+
+
+class Source(Protocol):
+    """One opened input: its samples in order, in bounded parts.
+
+    Fields
+    ------
+    description
+        Path, format, shape and dtype, for the documents.
+    num_rows
+        Number of samples, or None where only reading to the end tells.
+    row_shape
+        Shape of what one sample has here: ``(k,)`` for logits and dense labels, ``()`` for class indices.
+    sample_shape
+        Shape of the samples as an array, ``(num_rows,)`` in a table; None where the number is not known.
+    dtype
+        Of the values as stored.
+    brings
+        Which fields of `Rows` its parts fill.
+    class_names
+        Names of the columns of logits, or None.
+    named_labels
+        Whether the labels it brings are names of classes.
+    id_name
+        Name of the id column, or None.
+    """
+
+    @property
+    def description(self) -> InputDescription: ...
+    @property
+    def num_rows(self) -> int | None: ...
+    @property
+    def row_shape(self) -> tuple[int, ...]: ...
+    @property
+    def sample_shape(self) -> tuple[int, ...] | None: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    @property
+    def brings(self) -> frozenset[str]: ...
+    @property
+    def class_names(self) -> tuple[str, ...] | None: ...
+    @property
+    def named_labels(self) -> bool: ...
+    @property
+    def id_name(self) -> str | None: ...
+
+    def parts(self) -> Iterator[tuple[int, int, Part]]:
+        """Start, size and recipe of consecutive runs of samples, together all of them; at most `TASK_BYTES` each."""
+
+    def rows(self, start: int, stop: int) -> Part | None:
+        """Recipe for any run of samples, or None where they can only be had in order."""
+
+    def where(self, row: int, role: str) -> str:
+        """Say where a sample stands, as the user counts: file, line, row, column. May read the file again."""

@@ -1,0 +1,313 @@
+"""Logits, labels and weights side by side: what belongs together is checked once, then handed out as tasks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xent_cli.core.block import BlockRef, Rows
+from xent_cli.core.labels import bad_labels
+from xent_cli.errors import InputError, UsageError
+from xent_cli.readers.open import open_source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from xent_cli.core.block import AnyArray, Part, Task
+    from xent_cli.core.inputs import InputDescription
+    from xent_cli.core.options import LabelForm
+    from xent_cli.errors import RowError
+    from xent_cli.readers.interface import ReadOptions, Source
+
+
+def open_pair(logits_path: str, labels_path: str | None, weights_path: str | None, options: ReadOptions) -> Pair:
+    """Open the inputs of a run and check that they belong together, as far as that can be told before reading them.
+
+    Raises
+    ------
+    InputError
+        Where a file cannot be read, there are no labels, or shapes or lengths do not fit.
+    UsageError
+        Where an option does not fit the files.
+    """
+    logits = open_source(logits_path, "logits", options, axis=options.axis)
+    if not logits.row_shape[0]:
+        raise InputError("no classes", logits_path, found=f"shape {logits.description.shape}", expected="at least 1")
+    if logits.num_rows == 0:
+        raise InputError("no rows", logits_path, found=f"shape {logits.description.shape}", expected="at least 1")
+    labels = None
+    if labels_path is not None:
+        labels = _open_labels(labels_path, logits, options)
+    elif "labels" not in logits.brings:
+        raise InputError(
+            "no labels",
+            logits_path,
+            found="no column named label, labels, target or y" if logits.class_names else "logits only",
+            expected="a second file, or a column of labels",
+            hint="xent compute LOGITS LABELS, or --label-column NAME",
+        )
+    weights = None if weights_path is None else open_source(weights_path, "weights", options)
+    if weights is not None and "weights" in logits.brings:
+        raise UsageError("--sample-weight and --sample-weight-column exclude each other")
+    for other in (labels, weights):
+        if other is not None and None not in (other.num_rows, logits.num_rows) and other.num_rows != logits.num_rows:
+            raise _other_length(logits, other, logits.num_rows, other.num_rows)
+    return Pair(logits, labels, weights, options.shift)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Opened inputs that belong together.
+
+    Fields
+    ------
+    logits
+        The first input; labels, weights and ids may be columns of it.
+    labels, weights
+        Inputs of their own, or None.
+    shift
+        Logits at t score the label at t + shift, along the last axis of samples.
+    """
+
+    logits: Source
+    labels: Source | None
+    weights: Source | None
+    shift: int = 0
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes a row of logits has."""
+        return self.logits.row_shape[0]
+
+    @property
+    def label_form(self) -> LabelForm:
+        """Whether labels are class indices or rows of probabilities."""
+        return "dense" if self.labels is not None and self.labels.row_shape else "sparse"
+
+    @property
+    def weighted(self) -> bool:
+        """Whether samples have weights."""
+        return self.weights is not None or "weights" in self.logits.brings
+
+    @property
+    def named_labels(self) -> bool:
+        """Whether labels are given as names of classes."""
+        return (self.labels or self.logits).named_labels
+
+    @property
+    def time_steps(self) -> int:
+        """Length of the last axis of samples, along which `shift` counts."""
+        shape = self.logits.sample_shape
+        return shape[-1] if shape else 1
+
+    def inputs(self, num_rows: int) -> Mapping[str, InputDescription]:
+        """Describe every input, its number of rows being known by now."""
+        sources = {"logits": self.logits, "labels": self.labels, "sample_weight": self.weights}
+        return {
+            role: replace(
+                source.description, shape=tuple(num_rows if n is None else n for n in source.description.shape)
+            )
+            for role, source in sources.items()
+            if source is not None
+        }
+
+    def tasks(self) -> Iterator[Task]:
+        """Blocks of samples, in order; an input that turns out to be of another length is told at its end."""
+        followers = [_Follower(source, self) for source in (self.labels, self.weights) if source is not None]
+        stop = 0
+        for start, size, part in self.logits.parts():
+            stop = start + size
+            yield BlockRef(start, size, (part, *(follower.take(start, stop) for follower in followers)))
+        if stop == 0:
+            raise InputError("no rows", self.logits.description.path, expected="at least 1")
+        for follower in followers:
+            follower.finish(stop)
+
+    def complete(self, error: RowError) -> InputError:
+        """Say where in which file a row stands."""
+        source = {"labels": self.labels, "weights": self.weights}.get(error.role) or self.logits
+        return InputError(error.what, source.where(error.row, error.role), error.found, error.expected, error.hint)
+
+    def complete_label_error(self, error: RowError, ignore_index: int | None) -> InputError:
+        """Say where a bad label stands, how many others are bad, and whether they look 1-based.
+
+        Reads the labels again; where they are a column beside the logits, no further than the block at fault.
+        """
+        told = self.complete(error)
+        bad: list[AnyArray] = []
+        lowest = None
+        for start, labels in self._labels_again(error.row):
+            bad.append(bad_labels(labels, self.num_classes, ignore_index, start))
+            scored = labels if ignore_index is None else labels[labels != ignore_index]
+            if scored.size:
+                lowest = scored.min() if lowest is None else min(lowest, scored.min())
+        others = np.concatenate(bad)[1:] if bad else []
+        more = ""
+        if len(others):
+            first = ", ".join(str(row) for row in others[:3])
+            rows = "row" if len(others) == 1 else "rows"
+            more = f"{len(others)} more {rows} like this (first: {first})"
+        one_based = lowest == 1 and error.found == str(self.num_classes)
+        hint = f"labels look 1-based; or {told.hint}" if one_based and told.hint else told.hint
+        return InputError(told.what, told.where, told.found, told.expected, hint, more)
+
+    def _labels_again(self, row: int) -> Iterator[tuple[int, AnyArray]]:
+        source = self.labels or self.logits
+        for start, size, part in source.parts():
+            if source is self.labels or start <= row < start + size:
+                labels = part.read().labels
+                if labels is not None:
+                    yield start, labels.reshape(-1)
+
+
+class _Follower:
+    """An input that goes along with the logits: cut where they are cut."""
+
+    def __init__(self, source: Source, pair: Pair) -> None:
+        self._source = source
+        self._pair = pair
+        self._parts = source.parts()
+        self._waiting: list[Rows] = []
+        self._stop = 0
+
+    def take(self, start: int, stop: int) -> Part:
+        """Recipe for samples `start` to `stop`; these must be asked for in order."""
+        shift = self._pair.shift
+        if shift and self._source is self._pair.labels:
+            return ShiftedRows(self._source, start, stop, shift, self._pair.time_steps)
+        direct = self._source.rows(start, stop)
+        if direct is not None:
+            return direct
+        while self._stop < stop:
+            found = next(self._parts, None)
+            if found is None:
+                raise self._other_length(self._stop)
+            self._waiting.append(found[2].read())
+            self._stop = found[0] + found[1]
+        whole = _concatenate(self._waiting)
+        kept = stop - self._stop or None
+        self._waiting = [] if kept is None else [_slice(whole, slice(kept, None))]
+        return _slice(whole, slice(None, kept))
+
+    def finish(self, stop: int) -> None:
+        """Refuse rows beyond the last sample."""
+        rows = self._source.num_rows
+        if rows is None:
+            rows = self._stop + sum(size for _, size, _ in self._parts)
+        if rows != stop:
+            raise self._other_length(rows, stop)
+
+    def _other_length(self, rows: int, stop: int | None = None) -> InputError:
+        logits = self._pair.logits
+        if stop is None:
+            stop = logits.num_rows or sum(size for _, size, _ in logits.parts())
+        return _other_length(logits, self._source, stop, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class ShiftedRows:
+    """Recipe for the labels that logits `start` to `stop` score, `shift` steps on in the same sequence."""
+
+    source: Source
+    start: int
+    stop: int
+    shift: int
+    time_steps: int
+
+    def read(self) -> Rows:
+        """Read the labels; samples whose step lies outside the sequence are unscored."""
+        total = self.source.num_rows or 0
+        low, high = max(0, self.start + self.shift), min(total, self.stop + self.shift)
+        samples = np.arange(self.start, self.stop)
+        step = samples % self.time_steps + self.shift
+        unscored = (step < 0) | (step >= self.time_steps)
+        part = self.source.rows(low, high) if low < high else None
+        found = None if part is None else part.read().labels
+        shape = (self.stop - self.start, *self.source.row_shape)
+        labels = np.zeros(shape, self.source.dtype if found is None else found.dtype)
+        if found is not None:
+            first = low - self.shift - self.start
+            labels[first : first + len(found)] = found
+        labels[unscored] = 0
+        return Rows(labels=labels, unscored=unscored)
+
+
+def _open_labels(path: str, logits: Source, options: ReadOptions) -> Source:
+    """Open labels and decide whether they are sparse or dense."""
+    labels = open_source(path, "labels", options, class_names=logits.class_names, num_classes=logits.row_shape[0])
+    shape = labels.description.shape
+    if labels.description.format != "npy":
+        if (options.labels == "sparse" and labels.row_shape) or (options.labels == "dense" and not labels.row_shape):
+            raise InputError(f"labels are not {options.labels}", path, found=f"shape {_text(shape)}")
+        if labels.row_shape and labels.row_shape != logits.row_shape:
+            raise _shape_error(path, shape, logits)
+        return labels
+    full = logits.description.shape
+    sample_shape = logits.sample_shape or (labels.num_rows,)
+    if None in full:  # rows of text are counted as they are read; take the labels' word for now
+        full = (shape[0] if shape else 0, *full[1:])
+        sample_shape = full[:1]
+    axis = options.axis % len(full)
+    sparse_shapes = (sample_shape, (*full[:axis], 1, *full[axis + 1 :]))
+    if options.labels == "auto" and shape == full and shape in sparse_shapes:
+        raise InputError(
+            "labels may be sparse or dense",
+            path,
+            found=f"shape {_text(shape)}, for logits of one class",
+            hint="say which with --labels sparse or --labels dense",
+        )
+    if shape == full and options.labels != "sparse":
+        return open_source(path, "labels", options, axis=axis)
+    if shape in sparse_shapes and options.labels != "dense":
+        return labels
+    raise _shape_error(path, shape, logits)
+
+
+def _shape_error(path: str, shape: tuple[int | None, ...], logits: Source) -> InputError:
+    full, k = logits.description, logits.row_shape[0]
+    count = logits.num_rows
+    if count is not None and len(shape) == 1 and len(full.shape) == 2:
+        return InputError(
+            "inputs of different length",
+            f"{full.path}, {path}",
+            found=f"{count} rows of logits, {shape[0]} labels",
+            expected="as many labels as rows of logits",
+        )
+    sparse = logits.sample_shape if logits.sample_shape is not None else ("n",)
+    return InputError(
+        "shapes do not fit",
+        f"{full.path}, {path}",
+        found=f"logits {_text(full.shape)}, labels {_text(shape)}",
+        expected=f"labels {_text(sparse)} (sparse) or {_text(full.shape)} (dense), for {k} classes",
+        hint="--axis says which axis of the logits holds the classes",
+    )
+
+
+def _other_length(logits: Source, other: Source, num_logits: int | None, num_other: int | None) -> InputError:
+    what = "weights" if other.brings == {"weights"} else "labels"
+    return InputError(
+        "inputs of different length",
+        f"{logits.description.path}, {other.description.path}",
+        found=f"{num_logits} rows of logits, {num_other} {what}",
+        expected=f"as many {what} as rows of logits",
+    )
+
+
+def _text(shape: tuple[int | str | None, ...]) -> str:
+    return (
+        "(" + ", ".join("n" if side is None else str(side) for side in shape) + ("," if len(shape) == 1 else "") + ")"
+    )
+
+
+def _concatenate(rows: list[Rows]) -> Rows:
+    if len(rows) == 1:
+        return rows[0]
+    given = {name: [getattr(r, name) for r in rows] for name in Rows.__slots__}
+    return Rows(**{name: np.concatenate(values) for name, values in given.items() if values[0] is not None})
+
+
+def _slice(rows: Rows, part: slice) -> Rows:
+    given = {name: getattr(rows, name) for name in Rows.__slots__}
+    return Rows(**{name: values[part] for name, values in given.items() if values is not None})

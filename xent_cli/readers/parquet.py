@@ -1,0 +1,190 @@
+"""Parquet files: one row group a task, or batches of a row group that is too large for one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from xent_cli.core.inputs import InputDescription
+from xent_cli.errors import InputError
+from xent_cli.readers.arrow_columns import TableRows, kind_of, rows_of
+from xent_cli.readers.columns import plan_labels, plan_logits
+from xent_cli.readers.interface import TASK_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from xent_cli.core.block import Part, Rows
+    from xent_cli.readers.columns import ColumnPlan
+    from xent_cli.readers.interface import ReadOptions
+
+MAGIC = b"PAR1"
+# A row group is decoded whole by the thread that works on it, up to this size: two of them at work are what a run holds.
+_GROUP_BYTES = 48 << 20
+# Pages are read as they are needed; otherwise a column chunk, which may be the file, is held in memory compressed.
+_BUFFER_BYTES = 1 << 20
+
+
+def open_parquet(
+    path: str,
+    role: str,
+    options: ReadOptions,
+    *,
+    class_names: tuple[str, ...] | None = None,
+    num_classes: int = 0,
+) -> ParquetSource:
+    """Open a file as logits, or as the labels of logits of `num_classes` classes.
+
+    Raises
+    ------
+    InputError
+        Where the file is damaged, or no column fits.
+    """
+    try:
+        file = pq.ParquetFile(path)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise InputError("damaged Parquet file", path, found=_first_line(error), hint="write it again") from None
+    schema = file.schema_arrow
+    kinds = {field.name: kind_of(field.type) for field in schema}
+    if role == "logits":
+        plan = plan_logits(path, kinds, options)
+        class_names = options.class_names or plan.class_names(options.logits_column)
+    else:
+        plan = plan_labels(path, kinds, options, class_names, num_classes)
+    if not options.with_ids:
+        plan = replace(plan, id=None)
+    width, dtype = _width_and_dtype(file, schema, plan)
+    groups = tuple(file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups))
+    named = plan.label is not None and kinds[plan.label] == "other"
+    return ParquetSource(path, role, plan, width, dtype, groups, class_names, named)
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetSource:
+    """A Parquet file; see `Source`.
+
+    Fields
+    ------
+    groups
+        Rows of each row group.
+    """
+
+    path: str
+    role: str
+    plan: ColumnPlan
+    width: int
+    dtype: np.dtype[Any]
+    groups: tuple[int, ...]
+    class_names: tuple[str, ...] | None
+    named_labels: bool
+
+    @property
+    def description(self) -> InputDescription:
+        """See `Source`."""
+        return InputDescription(self.path, "parquet", (self.num_rows, *self.row_shape), self.dtype.name)
+
+    @property
+    def num_rows(self) -> int:
+        """See `Source`."""
+        return sum(self.groups)
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """See `Source`."""
+        return (self.width,) if self.plan.values else ()
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """See `Source`."""
+        return (self.num_rows,)
+
+    @property
+    def brings(self) -> frozenset[str]:
+        """See `Source`."""
+        return self.plan.brings(self.role)
+
+    @property
+    def id_name(self) -> str | None:
+        """See `Source`."""
+        return self.plan.id
+
+    def parts(self) -> Iterator[tuple[int, int, Part]]:
+        """See `Source`."""
+        row_bytes = max(1, self.width) * self.dtype.itemsize
+        start = 0
+        for group, size in enumerate(self.groups):
+            if size * row_bytes <= _GROUP_BYTES:
+                part = GroupRows(self.path, group, self.plan, self.role, self.width, self.class_names, start)
+                yield start, size, part
+                start += size
+                continue
+            file = pq.ParquetFile(self.path, buffer_size=_BUFFER_BYTES)
+            step = max(1, TASK_BYTES // row_bytes)
+            try:
+                for batch in file.iter_batches(step, [group], columns=self.plan.used):
+                    table = pa.Table.from_batches([batch])
+                    yield start, len(batch), TableRows(table, self.plan, self.role, self.width, self.class_names, start)
+                    start += len(batch)
+            except (pa.ArrowException, OSError) as error:
+                raise _damaged(self.path, group, error) from None
+
+    def rows(self, start: int, stop: int) -> Part | None:
+        """See `Source`."""
+        return None
+
+    def where(self, row: int, role: str) -> str:
+        """See `Source`."""
+        return f"{self.path} row {row} (sample {row}){self.plan.column_of(role)}"
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRows:
+    """Recipe for one row group: a `Part`."""
+
+    path: str
+    group: int
+    plan: ColumnPlan
+    role: str
+    width: int
+    class_names: tuple[str, ...] | None
+    start: int
+
+    def read(self) -> Rows:
+        """Decode the row group, in this thread alone."""
+        try:
+            with pq.ParquetFile(self.path, buffer_size=_BUFFER_BYTES) as file:
+                table = file.read_row_group(self.group, columns=self.plan.used, use_threads=False)
+        except (pa.ArrowException, OSError) as error:
+            raise _damaged(self.path, self.group, error) from None
+        return rows_of(table, self.plan, self.role, self.width, self.class_names, self.start)
+
+
+def _width_and_dtype(file: pq.ParquetFile, schema: pa.Schema, plan: ColumnPlan) -> tuple[int, np.dtype[Any]]:
+    """How many classes a sample has, and their dtype; a list column tells only in its first row."""
+    if not plan.values:
+        assert plan.label is not None
+        label = schema.field(plan.label).type
+        return 0, np.dtype(label.to_pandas_dtype()) if kind_of(label) == "number" else np.dtype(object)
+    first = schema.field(plan.values[0]).type
+    if not plan.is_list:
+        dtypes = {schema.field(name).type.to_pandas_dtype() for name in plan.values}
+        return len(plan.values), np.dtype(dtypes.pop() if len(dtypes) == 1 else np.float64)
+    dtype = np.dtype(first.value_type.to_pandas_dtype())
+    if pa.types.is_fixed_size_list(first):
+        return first.list_size, dtype
+    for batch in file.iter_batches(1, columns=[plan.values[0]]):
+        value = batch.column(0)[0].as_py()
+        return len(value or ()), dtype
+    return 0, dtype
+
+
+def _damaged(path: str, group: int, error: Exception) -> InputError:
+    return InputError("damaged Parquet file", f"{path} row group {group}", found=_first_line(error))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]

@@ -1,0 +1,1 @@
+"""The summary document, in the forms people and programs read."""

@@ -1,0 +1,48 @@
+"""What every report is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from xent_cli.core.findings import Finding
+    from xent_cli.core.inputs import InputDescription
+    from xent_cli.core.naive import FormulaTotals
+    from xent_cli.core.totals import LossSummary
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """All that is known of a run; a report says it in its own words and adds nothing.
+
+    Fields
+    ------
+    version
+        Of xent.
+    signature
+        The settings, as `LossOptions.signature` spells them.
+    inputs
+        What was read, by role: "logits", "labels", ...
+    summary
+        The figures; losses in nats, unrounded.
+    findings
+        What looks wrong with the inputs.
+    formulas
+        The textbook formula against the stable one, by dtype; None where not asked for, as are both below.
+    slices
+        For each value of a column: ``by``, ``value`` and ``summary``, a `LossSummary`.
+    checks
+        For each limit: ``metric``, ``kind``, ``limit``, ``observed`` and ``passed``.
+    """
+
+    version: str
+    signature: str
+    inputs: Mapping[str, InputDescription]
+    summary: LossSummary
+    findings: tuple[Finding, ...] = ()
+    formulas: tuple[FormulaTotals, ...] | None = None
+    slices: tuple[Mapping[str, Any], ...] | None = None
+    checks: tuple[Mapping[str, Any], ...] | None = None
