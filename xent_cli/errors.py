@@ -3,6 +3,17 @@
 from __future__ import annotations
 
 
+def printable(text: str) -> str:
+    r"""Text from a file, safe for a terminal: control characters escaped.
+
+    Examples
+    --------
+    >>> print(printable("a" + chr(27) + "[31mb"))
+    a\x1b[31mb
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class XentError(Exception):
     """A run cannot give an answer; the command line prints it and exits with `exit_code`.
 
@@ -38,16 +49,14 @@ class XentError(Exception):
         self.more = more
 
     def __str__(self) -> str:
-        finding = ", ".join(
-            part
-            for part in (self.found and f"found {self.found}", self.expected and f"expected {self.expected}")
-            if part
-        )
+        found = self.found and f"found {self.found}"
+        expected = self.expected and f"expected {self.expected}"
+        finding = ", ".join(part for part in (found, expected) if part)
         place = ": ".join(part for part in (self.where, finding) if part)
         lines = [self.what, *(f"  {line}" for line in (place, self.more) if line)]
         if self.hint:
             lines.append(f"hint: {self.hint}")
-        return "\n".join(lines)
+        return "\n".join(printable(line) for line in lines)
 
 
 class UsageError(XentError):

@@ -52,6 +52,8 @@ class BlockLoss:
         [n] sparse labels as they stand in the input, or None where they are dense.
     ids
         [n] names, or None.
+    kl
+        [n] KL divergence from a teacher in nats, or None.
     gradient
         [n, k], or None.
     """
@@ -63,6 +65,7 @@ class BlockLoss:
     ignored: BoolArray | None = None
     labels: IntArray | None = None
     ids: AnyArray | None = None
+    kl: FloatArray | None = None
     gradient: AnyArray | None = None
 
 
@@ -111,7 +114,7 @@ def evaluate_block(task: Task, options: LossOptions, wanted: Wanted) -> BlockLos
         return BlockLoss(block.start, rows.loss.size, totals, gradient=rows.gradient)
     if ignored is not None:
         rows.loss[ignored] = np.nan
-    return BlockLoss(block.start, rows.loss.size, totals, rows.loss, ignored, given, block.ids, rows.gradient)
+    return BlockLoss(block.start, rows.loss.size, totals, rows.loss, ignored, given, block.ids, gradient=rows.gradient)
 
 
 def weigh_block(task: Task, options: LossOptions) -> ExactSum:

@@ -273,7 +273,7 @@ class NpyRows:
 
     def _fill(self, file: FileIO, element: int, out: AnyArray) -> None:
         """Read consecutive elements from the file into contiguous memory."""
-        target = memoryview(out.reshape(-1).view(np.uint8))
+        target = out.reshape(-1).view(np.uint8).data
         file.seek(self.offset + element * out.itemsize)
         done = 0
         while done < len(target):

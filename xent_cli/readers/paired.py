@@ -143,7 +143,7 @@ class Pair:
             scored = labels if ignore_index is None else labels[labels != ignore_index]
             if scored.size:
                 lowest = scored.min() if lowest is None else min(lowest, scored.min())
-        others = np.concatenate(bad)[1:] if bad else []
+        others = np.concatenate([np.empty(0, np.int64), *bad])[1:]
         more = ""
         if len(others):
             first = ", ".join(str(row) for row in others[:3])
@@ -245,8 +245,8 @@ def _open_labels(path: str, logits: Source, options: ReadOptions) -> Source:
             raise _shape_error(path, shape, logits)
         return labels
     full = logits.description.shape
-    sample_shape = logits.sample_shape or (labels.num_rows,)
-    if None in full:  # rows of text are counted as they are read; take the labels' word for now
+    sample_shape: tuple[int | None, ...] | None = logits.sample_shape
+    if sample_shape is None:  # rows of text are counted as they are read; take the labels' word for now
         full = (shape[0] if shape else 0, *full[1:])
         sample_shape = full[:1]
     axis = options.axis % len(full)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.interface import ReadOptions
 
 MAGIC = b"PAR1"
-# A row group is decoded whole by the thread that works on it, up to this size: two of them at work are what a run holds.
+# A row group is decoded whole by the thread that works on it, up to this size: a run holds two of them at work.
 _GROUP_BYTES = 48 << 20
 # Pages are read as they are needed; otherwise a column chunk, which may be the file, is held in memory compressed.
 _BUFFER_BYTES = 1 << 20

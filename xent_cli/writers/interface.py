@@ -36,6 +36,17 @@ class RowFormat:
     with_kl: bool = False
     shape: tuple[int, ...] | None = None
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        optional = (
+            (self.id_name, self.id_name is not None),
+            ("label", self.labelled),
+            ("loss", True),
+            ("kl_divergence", self.with_kl),
+        )
+        return ("sample", *(str(name) for name, given in optional if given))
+
 
 class RowWriter(Protocol):
     """Encodes rows onto a binary stream that somebody else opens, closes and publishes.

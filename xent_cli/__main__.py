@@ -1,0 +1,5 @@
+"""`python -m xent_cli` is `xent`."""
+
+from xent_cli.cli import main
+
+main()

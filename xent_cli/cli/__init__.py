@@ -1,0 +1,108 @@
+"""argv to exit code: the group, its commands, and what each failure exits with."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from xent_cli import __version__
+from xent_cli.errors import XentError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+_COMMANDS = ("compute",)
+_INTERRUPTED, _READER_GONE, _BUG = 130, 141, 4
+
+
+class _LazyGroup(click.Group):
+    """Imports the module of a command when the command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(f"xent_cli.cli.{cmd_name}"), cmd_name)
+        return command
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "XENT"})
+@click.version_option(__version__, prog_name="xent")
+def cli() -> None:
+    r"""Softmax cross-entropy of model outputs in files: exact, fast, flat in memory.
+
+    \b
+    xent compute logits.npy labels.npy            loss of every sample, and the mean
+    xent compute predictions.csv -o losses.csv    logits and labels in one table
+    """
+
+
+def main() -> None:
+    """Run the command line and exit.
+
+    0 done, 1 a verdict failed, 2 usage, 3 no answer possible, 4 a bug, 130 interrupted, 141 the reader of standard
+    output went away.
+    """
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        cli.main(standalone_mode=False)
+        sys.stdout.flush()
+        code = 0
+    except click.exceptions.Exit as stop:
+        code = stop.exit_code
+    except click.Abort:
+        code = _INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except XentError as error:
+        _tell(error)
+        code = error.exit_code
+    except BrokenPipeError:
+        # Python would flush standard output once more at exit, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = _READER_GONE
+    except MemoryError:
+        _tell(XentError("out of memory", hint="fewer --threads hold fewer blocks at once"))
+        code = XentError.exit_code
+    except Exception:
+        code = _tell_bug()
+    sys.exit(code)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """Unwind on SIGTERM as on Ctrl-C, so that half-written files are removed."""
+    sys.exit(128 + number)
+
+
+def _tell(error: XentError) -> None:
+    click.echo(f"error: {error}", err=True)
+    if _wants_json(sys.argv):
+        import json
+
+        names = ("what", "where", "found", "expected", "more", "hint")
+        fields = {name: getattr(error, name) for name in names if getattr(error, name)}
+        click.echo(json.dumps({"error": {**fields, "exit_code": error.exit_code}}), err=True)
+
+
+def _wants_json(argv: list[str]) -> bool:
+    text = " ".join(argv).replace("=", " ").replace("-fjson", "-f json")
+    return any(f"{flag} json" in text for flag in ("--format", "-f"))
+
+
+def _tell_bug() -> int:
+    import tempfile
+    import traceback
+
+    with tempfile.NamedTemporaryFile("w", prefix="xent-", suffix=".log", delete=False) as file:
+        traceback.print_exc(file=file)
+    reason = traceback.format_exc().strip().split("\n")[-1]
+    click.echo(f"error: a bug in xent {__version__}: {reason}; the traceback is in {file.name}", err=True)
+    return _BUG

@@ -1,0 +1,126 @@
+"""The straight line of a run: open, evaluate, write, report."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xent_cli import __version__
+from xent_cli.cli import present
+from xent_cli.cli.options import engine, read_options, settings
+from xent_cli.cli.progress import track
+from xent_cli.cli.run import Gradients, run
+from xent_cli.core.findings import find
+from xent_cli.core.options import Wanted
+from xent_cli.errors import UsageError
+from xent_cli.readers.paired import open_pair
+from xent_cli.reports.interface import Document
+from xent_cli.writers import format_of, open_writer
+from xent_cli.writers.interface import RowFormat
+from xent_cli.writers.publish import publish
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from xent_cli.readers.paired import Pair
+    from xent_cli.writers.interface import RowWriter
+
+_FLOATS = ("float16", "float32", "float64")
+
+
+def execute(given: Mapping[str, Any], shown: present.Plan) -> Document:
+    """Carry out `xent compute`.
+
+    Parameters
+    ----------
+    given
+        The options by name.
+    shown
+        What goes to which stream.
+    """
+    output = given["output"]
+    rows_wanted = shown.losses or output is not None
+    pair = open_pair(given["logits"], given["labels"], None, read_options(given, with_ids=rows_wanted or shown.top > 0))
+    options = settings(given, pair)
+    wanted = Wanted(
+        losses=rows_wanted,
+        figures=shown.figures or bool(given["reports"]),
+        overflow=_overflow_dtypes() if given["overflow_report"] else (),
+        worst=shown.top,
+        top_k=_top_k(pair) if shown.figures or given["reports"] else (),
+    )
+    columns = _columns(pair)
+    with ExitStack() as files:
+        documents = [files.enter_context(publish(path)) for path in given["reports"]]
+        writer = _writer(output, shown.rows, columns, given["color"], files)
+        bar = track(pair.logits.num_rows, shown=given["progress"] and not given["quiet"])
+        totals = run(pair, options, wanted, engine(given), writer=writer, gradients=_gradients(given, pair), track=bar)
+        if writer is not None:
+            writer.finish()
+        num_rows = totals.n_samples + totals.n_ignored
+        document = Document(
+            version=__version__,
+            signature=options.signature(__version__),
+            inputs=pair.inputs(num_rows),
+            summary=totals.summarize(),
+            findings=find(totals, options, pair.num_classes),
+            formulas=totals.formulas if given["overflow_report"] else None,
+        )
+        for stream in documents:
+            from xent_cli.reports.json import dumps
+
+            stream.write(dumps(document).encode())
+    sys.stdout.flush()
+    if not given["quiet"]:
+        present.warn(document.findings)
+    present.show(shown, document, totals, columns, given["color"])
+    return document
+
+
+def _columns(pair: Pair) -> RowFormat:
+    return RowFormat(
+        id_name=pair.logits.id_name,
+        labelled=pair.label_form == "sparse",
+        class_names=pair.logits.class_names if pair.named_labels else None,
+        shape=pair.logits.sample_shape,
+    )
+
+
+def _writer(output: str | None, rows: str | None, columns: RowFormat, color: str, files: ExitStack) -> RowWriter | None:
+    """Where the per-sample rows go: a file, standard output, or nowhere."""
+    if output is not None:
+        return open_writer(format_of(output), files.enter_context(publish(output)), columns)
+    if rows == "table":
+        from xent_cli.writers.table import TableWriter
+
+        return TableWriter(present.console_for(sys.stdout, color), columns)
+    return None if rows is None else open_writer(rows, sys.stdout.buffer, columns)
+
+
+def _gradients(given: Mapping[str, Any], pair: Pair) -> Gradients | None:
+    path = given["gradients"]
+    if path is None:
+        if given["gradient_dtype"] is not None:
+            raise UsageError("--gradient-dtype without --gradients")
+        return None
+    if not path.endswith(".npy"):
+        raise UsageError(f"--gradients {path}: gradients are written as .npy")
+    dtype = pair.logits.dtype if pair.logits.dtype.kind == "f" else np.dtype(np.float64)
+    dtype = np.dtype(given["gradient_dtype"]) if given["gradient_dtype"] else dtype
+    return Gradients(path, dtype.newbyteorder("="), of_sum=given["reduction"] == "sum")
+
+
+def _top_k(pair: Pair) -> tuple[int, ...]:
+    return (1, 5) if pair.num_classes > 5 else (1,)
+
+
+def _overflow_dtypes() -> tuple[np.dtype[Any], ...]:
+    """Every float type there is; bfloat16 comes with ml_dtypes."""
+    try:
+        import ml_dtypes
+    except ImportError:
+        return tuple(np.dtype(name) for name in _FLOATS)
+    return np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16), np.dtype(np.float32), np.dtype(np.float64)

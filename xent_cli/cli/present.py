@@ -1,0 +1,146 @@
+"""What goes to standard output, what to standard error, and in which form: one table, decided before any work."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from xent_cli.errors import UsageError
+from xent_cli.writers import format_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.console import Console
+
+    from xent_cli.core.findings import Finding
+    from xent_cli.core.totals import LossTotals
+    from xent_cli.reports.interface import Document
+    from xent_cli.writers.interface import RowFormat
+
+# Without --top a terminal shows so many of the highest losses.
+_WORST_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run shows.
+
+    Fields
+    ------
+    rows
+        Format of the per-sample rows on standard output, or None where they do not go there.
+    summary
+        What standard output carries in their place: "table", "lines", "json", "mean" or "sum"; or None.
+    aside
+        How the summary is told on standard error, beside rows: "table", "lines" or None.
+    top
+        How many of the highest losses are listed.
+    """
+
+    rows: str | None
+    summary: str | None
+    aside: str | None
+    top: int
+
+    @property
+    def figures(self) -> bool:
+        """Whether more than the mean and the sum is shown."""
+        return self.summary in ("table", "lines", "json") or self.aside is not None or self.rows == "table"
+
+    @property
+    def losses(self) -> bool:
+        """Whether rows are shown."""
+        return self.rows is not None
+
+
+def plan(given: Mapping[str, Any], terminal: bool, error_terminal: bool) -> Plan:
+    """Decide from the options, and from whether standard output and standard error are terminals.
+
+    Raises
+    ------
+    UsageError
+        Where the options contradict each other.
+    """
+    form, reduction, output = given["output_format"], given["reduction"], given["output"]
+    if output is not None:
+        format_of(output)
+    top = given["top"] or 0
+    if reduction in ("mean", "sum"):
+        if form not in (None, "json"):
+            raise UsageError(f"--reduction {reduction} prints one number, and -f {form} rows", hint="leave one out")
+        return Plan(None, form or reduction, None, top)
+    if form == "json":
+        return Plan(None, "json", None, top)
+    if output is not None:
+        if form not in (None, "table"):
+            raise UsageError(f"rows go to {output} or, with -f {form}, to standard output", hint="leave one out")
+        kind = "table" if terminal or form == "table" else "lines"
+        return Plan(None, kind, None, top)
+    rows = form or ("table" if terminal else "tsv")
+    if rows in ("npy", "arrow") and terminal:
+        raise UsageError(f"-f {rows} is binary, and standard output a terminal", hint="write it to a file with -o")
+    if rows == "table":
+        summary = None if reduction == "none" else "table"
+        return Plan("table", summary, None, top if given["top"] is not None else _WORST_SHOWN)
+    silent = given["quiet"] or reduction == "none"
+    return Plan(rows, None, None if silent else "table" if error_terminal else "lines", top)
+
+
+def console_for(stream: TextIO, color: str) -> Console:
+    """Where tables go; NO_COLOR, FORCE_COLOR and TERM=dumb are rich's to honour."""
+    from rich.console import Console
+
+    forced = {"always": True, "never": False}.get(color)
+    width = None if stream.isatty() else 120
+    return Console(file=stream, force_terminal=forced, no_color=color == "never", width=width, highlight=False)
+
+
+def show(shown: Plan, document: Document, totals: LossTotals, columns: RowFormat, color: str) -> None:
+    """Print the summary where the plan has it."""
+    if shown.summary in ("mean", "sum"):
+        from xent_cli.writers.plain import plain_value
+
+        summary = document.summary
+        click.echo(plain_value(summary.mean_loss if shown.summary == "mean" else summary.sum_loss))
+    elif shown.summary == "json":
+        from xent_cli.reports.json import dumps
+
+        click.echo(dumps(document), nl=False)
+    elif shown.summary is not None:
+        _show_figures(sys.stdout, shown.summary, document, totals, columns, shown.top, color)
+    if shown.aside is not None:
+        _show_figures(sys.stderr, shown.aside, document, totals, columns, shown.top, color)
+    elif shown.top and shown.summary in (None, "mean", "sum"):
+        from xent_cli.writers.plain import plain_worst
+
+        click.echo(plain_worst(totals.worst), err=True, nl=False)
+
+
+def warn(findings: tuple[Finding, ...]) -> None:
+    """Tell what looks wrong, on standard error."""
+    for finding in findings:
+        click.echo(f"warning: {finding.message} [{finding.code}]", err=True)
+
+
+def _show_figures(
+    stream: TextIO, kind: str, document: Document, totals: LossTotals, columns: RowFormat, top: int, color: str
+) -> None:
+    summary = document.summary.as_dict()
+    if kind == "lines":
+        from xent_cli.writers.plain import plain_overflow, plain_summary, plain_worst
+
+        text = plain_summary(summary) + plain_worst(totals.worst[:top])
+        click.echo(text + plain_overflow(document.formulas or ()) if document.formulas else text, file=stream, nl=False)
+        return
+    from xent_cli.writers.table import print_overflow, print_summary, print_worst
+
+    console = console_for(stream, color)
+    if top:
+        print_worst(console, totals.worst[:top], columns)
+    print_summary(console, summary)
+    if document.formulas:
+        print_overflow(console, document.formulas)

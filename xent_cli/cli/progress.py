@@ -1,0 +1,43 @@
+"""A progress bar on a terminal, once a run takes longer than a second."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from xent_cli.core.evaluate import BlockLoss
+
+_PATIENCE = 1.0
+
+
+def track(num_rows: int | None, *, shown: bool) -> Callable[[Iterable[BlockLoss]], Iterator[BlockLoss]]:
+    """Return what watches the blocks of a run go by; `num_rows` is None where the total is not known."""
+    if not shown or not sys.stderr.isatty():
+        return iter
+    return lambda blocks: _tracked(blocks, num_rows)
+
+
+def _tracked(blocks: Iterable[BlockLoss], num_rows: int | None) -> Iterator[BlockLoss]:
+    begun = time.monotonic()
+    done = 0
+    remaining = iter(blocks)
+    for block in remaining:
+        done += block.size
+        yield block
+        if time.monotonic() - begun > _PATIENCE:
+            break
+    else:
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.completed:,} samples"), BarColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=num_rows, completed=done)
+        for block in remaining:
+            yield block
+            bar.advance(task, block.size)

@@ -1,0 +1,105 @@
+"""From opened inputs to totals: what compute and its siblings share."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from xent_cli.core.evaluate import evaluate_blocks, weigh_block
+from xent_cli.core.exact_sum import ExactSum
+from xent_cli.core.totals import LossTotals
+from xent_cli.errors import InputError, RowError
+from xent_cli.writers.npy import GradientWriter
+from xent_cli.writers.publish import publish
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    import numpy as np
+
+    from xent_cli.core.evaluate import BlockLoss
+    from xent_cli.core.options import LossOptions, Wanted
+    from xent_cli.engines.interface import Engine
+    from xent_cli.readers.paired import Pair
+    from xent_cli.writers.interface import RowWriter
+
+    Track = Callable[[Iterable[BlockLoss]], Iterator[BlockLoss]]
+
+
+@dataclass(frozen=True, slots=True)
+class Gradients:
+    """Where gradients go: a .npy file, the dtype in it, and whether they are those of the sum."""
+
+    path: str
+    dtype: np.dtype[np.generic]
+    of_sum: bool
+
+
+def run(
+    pair: Pair,
+    options: LossOptions,
+    wanted: Wanted,
+    engine: Engine,
+    *,
+    writer: RowWriter | None = None,
+    gradients: Gradients | None = None,
+    track: Track = iter,
+) -> LossTotals:
+    """Evaluate all samples, hand rows and gradients to their writers, and return the totals.
+
+    Raises
+    ------
+    InputError
+        At an invalid row, named as the user counts it, or where no sample is left to average.
+    """
+    try:
+        with ExitStack() as files:
+            gradient_writer = None
+            if gradients is not None:
+                stream = files.enter_context(publish(gradients.path))
+                divisor = 1.0 if gradients.of_sum else float(_divisor(pair, options, engine))
+                wanted = replace(wanted, gradient_dtype=gradients.dtype.str, gradient_denominator=divisor)
+                shape = pair.logits.description.shape
+                gradient_writer = GradientWriter(stream, shape, options.axis % len(shape), gradients.dtype)
+            totals = LossTotals(options.signature(""))
+            for block in track(evaluate_blocks(pair.tasks(), options, wanted, engine.map)):
+                totals = totals.merge(block.totals)
+                if writer is not None:
+                    writer.write(block)
+                if gradient_writer is not None:
+                    gradient_writer.write(block)
+            _refuse_nothing(totals, pair, options)
+            if gradient_writer is not None:
+                gradient_writer.finish()
+        return totals
+    except RowError as error:
+        if error.role == "labels" and pair.label_form == "sparse":
+            raise pair.complete_label_error(error, options.ignore_index) from None
+        raise pair.complete(error) from None
+
+
+def _divisor(pair: Pair, options: LossOptions, engine: Engine) -> ExactSum:
+    """What the mean divides by: known beforehand where every sample counts 1, else from a pass over the labels."""
+    every_one_counts = options.ignore_index is None and options.class_weight is None and not pair.weighted
+    if every_one_counts and not options.shift and pair.logits.num_rows is not None:
+        return ExactSum.of_count(pair.logits.num_rows)
+    return sum(engine.map(partial(weigh_block, options=options), pair.tasks()), ExactSum())
+
+
+def _refuse_nothing(totals: LossTotals, pair: Pair, options: LossOptions) -> None:
+    if totals.n_samples == 0:
+        raise InputError(
+            "nothing left to average",
+            pair.logits.description.path,
+            found=f"all {totals.n_ignored} samples have the label {options.ignore_index}, which is ignored",
+            expected="at least one sample with a loss",
+        )
+    if totals.weight is not None and totals.weight.units == 0:
+        raise InputError(
+            "nothing left to average",
+            pair.logits.description.path,
+            found="weights that sum to 0",
+            expected="at least one positive weight",
+        )

@@ -1,0 +1,46 @@
+"""Per-sample rows out; every writer keeps the contract of `interface.RowWriter`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from xent_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from xent_cli.writers.interface import RowFormat, RowWriter
+
+SUFFIXES = (".tsv", ".csv", ".jsonl", ".npy", ".parquet", ".arrow")
+
+
+def format_of(path: str) -> str:
+    """Name the format that a file's suffix says.
+
+    Examples
+    --------
+    >>> format_of("losses.parquet")
+    'parquet'
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise UsageError(f"-o {path}: the suffix says the format, and must be one of {', '.join(SUFFIXES)}")
+    return suffix[1:]
+
+
+def open_writer(name: str, stream: BinaryIO, columns: RowFormat) -> RowWriter:
+    """Writer of a format: tsv, csv, jsonl, npy, parquet or arrow."""
+    if name in ("tsv", "csv"):
+        from xent_cli.writers.delimited import DelimitedWriter
+
+        return DelimitedWriter(stream, columns, "\t" if name == "tsv" else ",")
+    if name == "jsonl":
+        from xent_cli.writers.jsonl import JsonLinesWriter
+
+        return JsonLinesWriter(stream, columns)
+    if name == "npy":
+        from xent_cli.writers.npy import NpyWriter
+
+        return NpyWriter(stream, columns)
+    from xent_cli.writers import arrow
+
+    return arrow.ParquetWriter(stream, columns) if name == "parquet" else arrow.ArrowWriter(stream, columns)

@@ -1,0 +1,89 @@
+"""Per-sample rows as Arrow record batches: an IPC stream, or a Parquet file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from xent_cli.core.evaluate import BlockLoss
+    from xent_cli.writers.interface import RowFormat
+
+# So many rows make a row group; fewer would cost a reader seeks, more would cost us memory.
+_GROUP_ROWS = 1 << 20
+
+
+def row_schema(columns: RowFormat) -> pa.Schema:
+    """Types of the columns."""
+    label = pa.int64() if columns.class_names is None else pa.string()
+    types = {"sample": pa.int64(), columns.id_name: pa.string(), "label": label}
+    return pa.schema([(name, types.get(name, pa.float64())) for name in columns.names])
+
+
+def record_batch(rows: BlockLoss, columns: RowFormat) -> pa.RecordBatch:
+    """Rows of one block; null where a sample has no loss."""
+    values = {"sample": pa.array(np.arange(rows.start, rows.start + rows.size))}
+    if columns.id_name is not None:
+        values[columns.id_name] = pa.array(rows.ids, pa.string())
+    if columns.labelled:
+        values["label"] = _labels(rows, columns)
+    values["loss"] = pa.array(rows.loss, mask=rows.ignored)
+    if columns.with_kl:
+        values["kl_divergence"] = pa.array(rows.kl, mask=rows.ignored)
+    return pa.record_batch([values[name] for name in columns.names], schema=row_schema(columns))
+
+
+def _labels(rows: BlockLoss, columns: RowFormat) -> pa.Array:
+    assert rows.labels is not None
+    if columns.class_names is None:
+        return pa.array(rows.labels)
+    known = (rows.labels >= 0) & (rows.labels < len(columns.class_names))
+    index = pa.array(np.where(known, rows.labels, 0), mask=~known)
+    return pa.array(columns.class_names, pa.string()).take(index)
+
+
+class ArrowWriter:
+    """An Arrow IPC stream."""
+
+    def __init__(self, stream: BinaryIO, columns: RowFormat) -> None:
+        self._columns = columns
+        self._writer = pa.ipc.new_stream(stream, row_schema(columns))
+
+    def write(self, rows: BlockLoss) -> None:
+        """See `RowWriter`."""
+        self._writer.write_batch(record_batch(rows, self._columns))
+
+    def finish(self) -> None:
+        """See `RowWriter`."""
+        self._writer.close()
+
+
+class ParquetWriter:
+    """A Parquet file; keeps rows until they make a row group."""
+
+    def __init__(self, stream: BinaryIO, columns: RowFormat) -> None:
+        import pyarrow.parquet as pq
+
+        self._columns = columns
+        self._writer = pq.ParquetWriter(stream, row_schema(columns))
+        self._kept: list[pa.RecordBatch] = []
+        self._rows = 0
+
+    def write(self, rows: BlockLoss) -> None:
+        """See `RowWriter`."""
+        self._kept.append(record_batch(rows, self._columns))
+        self._rows += rows.size
+        if self._rows >= _GROUP_ROWS:
+            self._flush()
+
+    def finish(self) -> None:
+        """See `RowWriter`."""
+        if self._kept:
+            self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        self._writer.write_table(pa.Table.from_batches(self._kept), row_group_size=self._rows)
+        self._kept, self._rows = [], 0

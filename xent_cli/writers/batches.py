@@ -1,0 +1,71 @@
+"""A block's rows in bounded runs, as text cells by column: what the text writers have in common."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from xent_cli.core.block import FloatArray
+    from xent_cli.core.evaluate import BlockLoss
+    from xent_cli.writers.interface import RowFormat
+
+# As text a row is some fifty bytes as Python objects several times over: so many rows are a few MB.
+_ROWS = 1 << 16
+
+
+def batches(rows: BlockLoss) -> Iterator[BlockLoss]:
+    """Cut the rows of a block into runs that bound what a writer makes of them at once."""
+    if rows.size <= _ROWS:
+        yield rows
+        return
+    for first in range(0, rows.size, _ROWS):
+        yield cut(rows, first, min(first + _ROWS, rows.size))
+
+
+def cut(rows: BlockLoss, first: int, stop: int) -> BlockLoss:
+    """Rows `first` to `stop` of a block, without its gradient."""
+    part = slice(first, stop)
+    return replace(
+        rows,
+        start=rows.start + first,
+        size=stop - first,
+        loss=None if rows.loss is None else rows.loss[part],
+        ignored=None if rows.ignored is None else rows.ignored[part],
+        labels=None if rows.labels is None else rows.labels[part],
+        ids=None if rows.ids is None else rows.ids[part],
+        kl=None if rows.kl is None else rows.kl[part],
+        gradient=None,
+    )
+
+
+def row_texts(
+    rows: BlockLoss, columns: RowFormat, spell: Callable[[float], str], *, missing: str, quote: Callable[[str], str]
+) -> list[list[str]]:
+    """Text of every cell, column by column, in the order of `RowFormat.names`."""
+    texts = [[str(i) for i in range(rows.start, rows.start + rows.size)]]
+    if columns.id_name is not None:
+        assert rows.ids is not None
+        texts.append([quote(str(text)) for text in rows.ids])
+    if columns.labelled:
+        assert rows.labels is not None
+        names = columns.class_names
+        labels = rows.labels.tolist()
+        if names is None:
+            texts.append([str(label) for label in labels])
+        else:
+            texts.append([quote(names[i]) if 0 <= i < len(names) else missing for i in labels])
+    texts.append(_numbers(rows, rows.loss, spell, missing))
+    if columns.with_kl:
+        texts.append(_numbers(rows, rows.kl, spell, missing))
+    return texts
+
+
+def _numbers(rows: BlockLoss, values: FloatArray | None, spell: Callable[[float], str], missing: str) -> list[str]:
+    assert values is not None
+    texts = [spell(value) for value in values.tolist()]
+    if rows.ignored is None:
+        return texts
+    return [missing if none else text for text, none in zip(texts, rows.ignored.tolist(), strict=True)]

@@ -1,0 +1,57 @@
+"""Per-sample rows as delimited text: TSV and CSV."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+from xent_cli.writers.batches import batches, row_texts
+from xent_cli.writers.numbers import many, spell
+
+if TYPE_CHECKING:
+    from xent_cli.core.evaluate import BlockLoss
+    from xent_cli.writers.interface import RowFormat
+
+
+@dataclass(frozen=True, slots=True)
+class DelimitedWriter:
+    """A header line, then one line a sample; text that needs it is quoted as RFC 4180 has it."""
+
+    stream: BinaryIO
+    columns: RowFormat
+    delimiter: str
+
+    def __post_init__(self) -> None:
+        names = (self._quoted(name) for name in self.columns.names)
+        self.stream.write((self.delimiter.join(names) + "\n").encode())
+
+    def write(self, rows: BlockLoss) -> None:
+        """See `RowWriter`."""
+        if many(rows.size) and self._is_plain():
+            self._write_many(rows)
+            return
+        for batch in batches(rows):
+            texts = row_texts(batch, self.columns, spell, missing="", quote=self._quoted)
+            lines = (self.delimiter.join(cells) for cells in zip(*texts, strict=True))
+            self.stream.write("".join(f"{line}\n" for line in lines).encode())
+
+    def finish(self) -> None:
+        """See `RowWriter`."""
+
+    def _is_plain(self) -> bool:
+        """Whether all columns are numbers, which Arrow writes as we do."""
+        return self.columns.id_name is None and self.columns.class_names is None
+
+    def _write_many(self, rows: BlockLoss) -> None:
+        import pyarrow.csv as pa_csv
+
+        from xent_cli.writers.arrow import record_batch
+
+        options = pa_csv.WriteOptions(include_header=False, delimiter=self.delimiter, quoting_style="none")
+        for batch in batches(rows):
+            pa_csv.write_csv(record_batch(batch, self.columns), self.stream, options)
+
+    def _quoted(self, text: str) -> str:
+        if any(mark in text for mark in (self.delimiter, '"', "\n", "\r")):
+            return '"' + text.replace('"', '""') + '"'
+        return text

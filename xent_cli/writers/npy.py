@@ -1,0 +1,103 @@
+"""Arrays out: losses as one .npy array, and gradients shaped like the logits."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from xent_cli.core.block import FloatArray
+    from xent_cli.core.evaluate import BlockLoss
+    from xent_cli.writers.interface import RowFormat
+
+
+class NpyWriter:
+    """Losses as float64, in the shape of the logits without their class axis; ignored samples are NaN.
+
+    Where the number of rows is known only at the end and the stream cannot seek, all losses are kept, 8 bytes each.
+    """
+
+    def __init__(self, stream: BinaryIO, columns: RowFormat) -> None:
+        self._stream = stream
+        self._shape = columns.shape
+        self._rows = 0
+        self._kept: list[FloatArray] = []
+        self._patch = self._shape is None and stream.seekable()
+        if self._shape is not None or self._patch:
+            stream.write(npy_header(self._shape or (0,), np.dtype(np.float64)))
+
+    def write(self, rows: BlockLoss) -> None:
+        """See `RowWriter`."""
+        assert rows.loss is not None
+        self._rows += rows.size
+        if self._shape is None and not self._patch:
+            self._kept.append(rows.loss)
+        else:
+            self._stream.write(rows.loss.astype("<f8", copy=False).tobytes())
+
+    def finish(self) -> None:
+        """See `RowWriter`."""
+        if self._patch:
+            self._stream.seek(0)
+            self._stream.write(npy_header((self._rows,), np.dtype(np.float64)))
+        elif self._shape is None:
+            self._stream.write(npy_header((self._rows,), np.dtype(np.float64)))
+            for loss in self._kept:
+                self._stream.write(loss.astype("<f8", copy=False).tobytes())
+
+
+class GradientWriter:
+    """A gradient [n, k] block by block into an array of any rank and class axis.
+
+    Parameters
+    ----------
+    stream
+        Can seek.
+    shape, axis
+        Of the logits; the first side None where only the end tells the number of rows.
+    """
+
+    def __init__(self, stream: BinaryIO, shape: tuple[int | None, ...], axis: int, dtype: np.dtype[np.generic]) -> None:
+        self._stream = stream
+        self._shape = shape
+        self._axis = axis
+        self._dtype = dtype
+        self._rows = 0
+        known = tuple(side or 0 for side in shape)
+        self._offset = stream.write(npy_header(known, dtype))
+        self._array: np.memmap[Any, np.dtype[Any]] | None = None
+        if axis != len(shape) - 1:
+            # Samples lie scattered: place each where it belongs in [a, k, b].
+            sides = int(np.prod(known[:axis])), known[axis], int(np.prod(known[axis + 1 :]))
+            stream.truncate(self._offset + int(np.prod(sides)) * dtype.itemsize)
+            stream.flush()
+            self._array = np.memmap(stream, dtype, "r+", self._offset, sides)
+
+    def write(self, rows: BlockLoss) -> None:
+        """Place the gradient of one block; blocks come in order."""
+        gradient = rows.gradient
+        assert gradient is not None
+        self._rows += rows.size
+        if self._array is None:
+            self._stream.write(np.ascontiguousarray(gradient).view(np.uint8).data)
+            return
+        a, b = np.divmod(np.arange(rows.start, rows.start + rows.size), self._array.shape[2])
+        self._array[a, :, b] = gradient
+
+    def finish(self) -> None:
+        """Make the file whole."""
+        if self._array is not None:
+            self._array.flush()
+        elif self._shape[0] is None:
+            self._stream.seek(0)
+            self._stream.write(npy_header((self._rows, *self._shape[1:]), self._dtype))
+
+
+def npy_header(shape: tuple[int | None, ...], dtype: np.dtype[np.generic]) -> bytes:
+    """Head of a C-ordered .npy file; for one dtype and rank always of the same length."""
+    buffer = io.BytesIO()
+    descr = np.lib.format.dtype_to_descr(dtype)
+    np.lib.format.write_array_header_1_0(buffer, {"descr": descr, "fortran_order": False, "shape": shape})
+    return buffer.getvalue()

@@ -1,0 +1,130 @@
+"""Tables for people, on a terminal."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from xent_cli.errors import printable
+from xent_cli.writers.batches import cut, row_texts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.console import Console
+
+    from xent_cli.core.evaluate import BlockLoss
+    from xent_cli.core.naive import FormulaTotals
+    from xent_cli.core.totals import WorstSample
+    from xent_cli.writers.interface import RowFormat
+
+# So many rows from either end are shown; more would scroll the summary away.
+_ENDS = 5
+
+
+@dataclass(slots=True)
+class TableWriter:
+    """The first and the last rows of a run; it keeps only those, and prints them at the end."""
+
+    console: Console
+    columns: RowFormat
+    _head: list[list[str]] = field(default_factory=list)
+    _tail: deque[list[str]] = field(default_factory=lambda: deque(maxlen=_ENDS))
+    _rows: int = 0
+
+    def write(self, rows: BlockLoss) -> None:
+        """See `RowWriter`."""
+        self._rows += rows.size
+        wanted = _ENDS - len(self._head)
+        if wanted > 0:
+            self._head += self._cells(cut(rows, 0, min(wanted, rows.size)))
+        self._tail.extend(self._cells(cut(rows, max(0, rows.size - _ENDS), rows.size)))
+
+    def finish(self) -> None:
+        """See `RowWriter`."""
+        table = _table(*self.columns.names)
+        rest = self._rows - len(self._head)
+        tail = list(self._tail)[-rest:] if rest > 0 else []
+        for cells in self._head:
+            table.add_row(*cells)
+        if rest > len(tail):
+            table.add_row("…", *("" for _ in self.columns.names[1:]))
+        for cells in tail:
+            table.add_row(*cells)
+        self.console.print(table)
+        if rest > len(tail):
+            self.console.print(f"{rest - len(tail)} of {self._rows} samples not shown; -f tsv or -o FILE has them all")
+
+    def _cells(self, rows: BlockLoss) -> list[list[str]]:
+        texts = row_texts(rows, self.columns, rounded, missing="ignored", quote=_safe)
+        return [list(cells) for cells in zip(*texts, strict=True)]
+
+
+def print_summary(console: Console, summary: Mapping[str, float | int | bool | None]) -> None:
+    """Every figure of a summary, rounded."""
+    table = _table("metric", "value")
+    for name, value in summary.items():
+        text = "" if value is None else rounded(value) if isinstance(value, float) else str(value).lower()
+        table.add_row(name, text)
+    console.print(table)
+
+
+def print_worst(console: Console, worst: tuple[WorstSample, ...], columns: RowFormat) -> None:
+    """The highest losses."""
+    with_id = columns.id_name is not None
+    table = _table("worst", "sample", *([str(columns.id_name)] if with_id else []), *_label_head(columns), "loss")
+    for rank, sample in enumerate(worst, 1):
+        names = columns.class_names
+        label = str(sample.label) if names is None or sample.label is None else names[sample.label]
+        cells = [str(rank), str(sample.sample)]
+        cells += [_safe(sample.id or "")] if with_id else []
+        cells += [_safe(label)] if columns.labelled else []
+        table.add_row(*cells, rounded(sample.loss))
+    console.print(table)
+
+
+def print_overflow(console: Console, formulas: tuple[FormulaTotals, ...]) -> None:
+    """How the textbook and the stable formula fare in each dtype."""
+    heads = ("dtype", "formula", "ok", "imprecise", "inf", "nan", "first", "worst", "max error", "max safe logit")
+    table = _table(*heads)
+    for entry in formulas:
+        for name, fate in (("textbook", entry.naive), ("stable", entry.stable)):
+            counts = (fate.n_ok, fate.n_imprecise, fate.n_underflow, fate.n_overflow)
+            rows = ("" if row is None else str(row) for row in (fate.first_row, fate.worst_row))
+            error = rounded(fate.max_abs_error)
+            table.add_row(entry.dtype, name, *map(str, counts), *rows, error, rounded(entry.max_safe_logit))
+    console.print(table)
+
+
+def rounded(value: float) -> str:
+    """Six significant digits.
+
+    Examples
+    --------
+    >>> rounded(0.40760596444438), rounded(4.2e-18), rounded(float("nan"))
+    ('0.407606', '4.2e-18', 'nan')
+    """
+    return f"{value:.6g}" if math.isfinite(value) else str(value)
+
+
+def _table(*heads: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for head in heads:
+        left = head in ("metric", "dtype", "formula")
+        table.add_column(_safe(head), justify="left" if left else "right", overflow="fold")
+    return table
+
+
+def _label_head(columns: RowFormat) -> list[str]:
+    return ["label"] if columns.labelled else []
+
+
+def _safe(text: str) -> str:
+    """Text from a file: neither control characters nor markup reach the terminal."""
+    return escape(printable(text))
