@@ -84,7 +84,7 @@ class RowError(InputError):
     row
         Sample number from 0, over the whole input.
     role
-        Which input: "logits", "labels" or "sample_weight".
+        Which input: "logits", "labels" or "weights".
     """
 
     def __init__(self, what: str, row: int, role: str, found: str = "", expected: str = "", hint: str = "") -> None:

@@ -25,6 +25,7 @@ from xent_cli.writers.publish import publish
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from xent_cli.core.options import LossOptions
     from xent_cli.readers.paired import Pair
     from xent_cli.writers.interface import RowWriter
 
@@ -43,16 +44,17 @@ def execute(given: Mapping[str, Any], shown: present.Plan) -> Document:
     """
     output = given["output"]
     rows_wanted = shown.losses or output is not None
-    pair = open_pair(given["logits"], given["labels"], None, read_options(given, with_ids=rows_wanted or shown.top > 0))
+    layout = read_options(given, with_ids=rows_wanted or shown.top > 0)
+    pair = open_pair(given["logits"], given["labels"], given["sample_weight"], layout)
     options = settings(given, pair)
     wanted = Wanted(
         losses=rows_wanted,
         figures=shown.figures or bool(given["reports"]),
         overflow=_overflow_dtypes() if given["overflow_report"] else (),
         worst=shown.top,
-        top_k=_top_k(pair) if shown.figures or given["reports"] else (),
+        top_k=given["top_k"] or _usual_top_k(pair) if shown.figures or given["reports"] else (),
     )
-    columns = _columns(pair)
+    columns = _columns(pair, options)
     with ExitStack() as files:
         documents = [files.enter_context(publish(path)) for path in given["reports"]]
         writer = _writer(output, shown.rows, columns, given["color"], files)
@@ -80,11 +82,12 @@ def execute(given: Mapping[str, Any], shown: present.Plan) -> Document:
     return document
 
 
-def _columns(pair: Pair) -> RowFormat:
+def _columns(pair: Pair, options: LossOptions) -> RowFormat:
     return RowFormat(
         id_name=pair.logits.id_name,
         labelled=pair.label_form == "sparse",
         class_names=pair.logits.class_names if pair.named_labels else None,
+        with_kl=options.labels_source != "labels",
         shape=pair.logits.sample_shape,
     )
 
@@ -113,7 +116,7 @@ def _gradients(given: Mapping[str, Any], pair: Pair) -> Gradients | None:
     return Gradients(path, dtype.newbyteorder("="), of_sum=given["reduction"] == "sum")
 
 
-def _top_k(pair: Pair) -> tuple[int, ...]:
+def _usual_top_k(pair: Pair) -> tuple[int, ...]:
     return (1, 5) if pair.num_classes > 5 else (1,)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,7 @@ input_options = _stack(
         default=None,
         help="Of text tables; default: by the first line.",
     ),
+    click.option("--logits-dtype", type=click.Choice(["bfloat16"]), help="How to read 2-byte void arrays (|V2)."),
     click.option(
         "--labels",
         "label_form",
@@ -59,7 +61,40 @@ input_options = _stack(
 )
 
 loss_options = _stack(
+    click.option(
+        "--from", "source", type=click.Choice(_FORMS), default="logits", show_default=True, help="What LOGITS holds."
+    ),
+    click.option(
+        "--labels-from",
+        type=click.Choice(["labels", *_FORMS]),
+        default="labels",
+        show_default=True,
+        help="What LABELS holds; a teacher's outputs give H(q, p) and its KL divergence.",
+    ),
     click.option("--ignore-index", type=int, metavar="INT", help="Samples with this label have no loss."),
+    click.option(
+        "--label-smoothing",
+        type=click.FloatRange(0, 1, max_open=True),
+        default=0.0,
+        show_default=True,
+        help="(1 - e) of the label and e/C of every class, as in PyTorch.",
+    ),
+    click.option("--class-weight", metavar="FILE", help="A weight for each class; the mean is sum(w l)/sum(w)."),
+    click.option("--sample-weight", metavar="FILE", help="A weight for each sample; the mean is sum(w l)/sum(w)."),
+    click.option("--sample-weight-column", metavar="NAME", help="The same, as a column of the table of logits."),
+    click.option(
+        "--temperature",
+        type=click.FloatRange(0, min_open=True),
+        default=1.0,
+        show_default=True,
+        help="Divides the logits (not a teacher's).",
+    ),
+    click.option(
+        "--shift", type=int, default=0, show_default=True, help="Logits at t score the label at t + N.", metavar="N"
+    ),
+    click.option(
+        "--top-k", type=click.IntRange(1), multiple=True, metavar="K", help="Accuracy among the K highest; repeatable."
+    ),
     click.option(
         "--precision",
         type=click.Choice(["float64", "float32"]),
@@ -93,24 +128,69 @@ def read_options(given: Mapping[str, Any], *, with_ids: bool) -> ReadOptions:
         id_column=given["id_column"],
         header=given["header"],
         input_format=given["input_format"],
+        labels_source=given["labels_from"],
+        weight_column=given["sample_weight_column"],
+        shift=given["shift"],
+        logits_dtype=given["logits_dtype"],
         with_ids=with_ids,
     )
 
 
 def settings(given: Mapping[str, Any], pair: Pair) -> LossOptions:
-    """Every option that changes a number, now that the inputs are known."""
-    from xent_cli.core.options import LossOptions
-    from xent_cli.errors import UsageError
+    """Every option that changes a number, now that the inputs are known.
 
-    if pair.label_form == "dense" and given["ignore_index"] is not None:
-        raise UsageError("--ignore-index is for class indices, and these labels are dense", hint="--labels sparse?")
+    Raises
+    ------
+    UsageError
+        Where options have no meaning together, or with these inputs.
+    InputError
+        Where the class weights are not one for each class.
+    """
+    from xent_cli.core.options import LossOptions
+    from xent_cli.readers.weights import read_class_weight
+
+    _refuse_meaningless(given, pair)
+    path = given["class_weight"]
     return LossOptions(
         axis=given["axis"],
+        source=given["source"],
         labels=pair.label_form,
+        labels_source=given["labels_from"],
         ignore_index=given["ignore_index"],
+        label_smoothing=given["label_smoothing"],
+        class_weight=None if path is None else read_class_weight(path, pair.num_classes),
+        temperature=given["temperature"],
         precision=given["precision"],
+        shift=given["shift"],
         sample_weighted=pair.weighted,
     )
+
+
+def _refuse_meaningless(given: Mapping[str, Any], pair: Pair) -> None:
+    from xent_cli.errors import UsageError
+
+    taught = given["labels_from"] != "labels"
+    if taught and pair.label_form == "sparse":
+        raise UsageError("--labels-from says the second input holds a teacher's outputs, shaped like the logits")
+    for name in ("label_smoothing", "class_weight"):
+        if taught and given[name]:
+            raise UsageError(f"--{name.replace('_', '-')} is for labels, and --labels-from says there is a teacher")
+    if pair.label_form == "dense" and given["ignore_index"] is not None:
+        raise UsageError("--ignore-index is a class index, and these labels are dense")
+    if not math.isfinite(given["temperature"]):
+        raise UsageError("--temperature must be a finite number")
+    source = given["source"]
+    if source != "logits":
+        for name in ("gradients", "overflow_report"):
+            if given[name]:
+                raise UsageError(f"--{name.replace('_', '-')} is about logits, and --from says {source}")
+        if given["temperature"] != 1.0:
+            hint = "log-probs are logits too: leave --from out" if source == "log-probs" else ""
+            raise UsageError(f"--temperature divides logits, and --from says {source}", hint=hint)
+    if given["precision"] == "float32" and (taught or source != "logits"):
+        raise UsageError("--precision float32 is for logits and labels")
+    if taught and given["overflow_report"]:
+        raise UsageError("--overflow-report needs labels, not a teacher")
 
 
 def engine(given: Mapping[str, Any]) -> Engine:

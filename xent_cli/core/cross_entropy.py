@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xent_cli.core.compensated import refine
 from xent_cli.core.labels import SUM_TOLERANCE
 from xent_cli.core.tiles import (
     class_axis,
@@ -29,19 +30,6 @@ if TYPE_CHECKING:
     from xent_cli.core.block import AnyArray, BoolArray, FloatArray, IntArray
     from xent_cli.core.options import LossOptions
 
-# exp(d) multiplies the rounding of d by |d|. Where all other classes weigh less than this, that is what limits the
-# loss, and their sum is taken again with the rounding of d compensated.
-_REMOTE = {"float64": math.exp(-128), "float32": math.exp(-4)}
-# Float32 logits differ exactly in float64 unless one is 2**28 times the other; only then can a loss lose digits, and
-# only in rows where the others weigh less than this.
-_CONFIDENT = 1 / 8
-_INEXACT_RATIO = 2.0**-28
-# Terms below this may be subnormal, each rounded to a grid as coarse as itself; such sums are taken exp(64) times as
-# large. The lift is exact: d < -64 only moves nearer to 0, and stays a multiple of its last place.
-_FAINT = 1e-290
-_LIFT = 64.0
-_VELTKAMP = 2.0**27 + 1.0
-
 
 @dataclass(frozen=True, slots=True)
 class RowLosses:
@@ -55,11 +43,17 @@ class RowLosses:
         How many rows are non-negative and sum to 1, as probabilities do and logits do not.
     gradient
         [n, k], or None.
+    unnormalised
+        How many rows of probabilities do not sum to 1.
+    kl
+        [n] KL divergence from a teacher in nats, or None.
     """
 
     loss: FloatArray
     softmaxed: int
     gradient: AnyArray | None
+    unnormalised: int = 0
+    kl: FloatArray | None = None
 
 
 def cross_entropy(
@@ -143,7 +137,9 @@ def _tile(
     at_peak = None if axis == 0 else (flat_index(z, z.argmax(axis), axis) if sparse else at_index)
     maximum = (z.max(axis) if at_peak is None else z.ravel()[at_peak]).astype(np.float64)
     with np.errstate(invalid="ignore", over="ignore"):  # inf - inf is NaN, and so is the loss of such a row
-        distance = (maximum - z.ravel()[at_index]) / options.temperature
+        at_label = z.ravel()[at_index].astype(np.float64)
+        # Halved, so that opposite logits near the end of the range do not overflow before they are divided.
+        distance = (maximum / 2 - at_label / 2) / (options.temperature / 2)
         d = np.subtract(z, spread(maximum.astype(z.dtype), axis), out=z)
         if options.temperature != 1.0:
             np.divide(d, options.temperature, out=d)
@@ -155,7 +151,7 @@ def _tile(
     e = np.exp(d, out=d)
     others = _sum_of_others(e, at_peak, below)
     others[~np.isfinite(maximum)] = np.nan
-    _refine(others, logits, maximum, options)
+    refine(others, logits, maximum, options)
     log_total = np.log1p(others)
     core = _label_weight(labels, options) if sparse else 0.0
     loss[:] = _product(core, distance + log_total) + (weighed + _product(mass, log_total))
@@ -229,71 +225,6 @@ def _restore_peak(e: AnyArray, at_peak: IntArray | None, below: BoolArray | None
         e.ravel()[at_peak] = 1
     else:
         np.add(e, ~below, out=e)
-
-
-def _refine(others: FloatArray, logits: AnyArray, maximum: FloatArray, options: LossOptions) -> None:
-    """Sum the others again, compensated, in the rows where the rounding of z - m would show in the loss."""
-    dtype = logits.dtype
-    exact = dtype.kind == "b" or dtype.itemsize <= 2 or (dtype.kind == "f" and dtype.itemsize == 4)
-    trusted = exact and options.temperature == 1.0 and options.precision == "float64"
-    rows = np.flatnonzero(others < (_FAINT if trusted else _REMOTE[options.precision]))
-    if trusted and dtype.itemsize == 4:
-        rows = np.concatenate([rows, _inexact_rows(others, logits, maximum)])
-    if rows.size:
-        lift = np.where(others[rows] < _FAINT, _LIFT, 0.0)
-        others[rows] = _compensated_others(logits[rows].astype(np.float64), options.temperature, lift)
-
-
-def _inexact_rows(others: FloatArray, logits: AnyArray, maximum: FloatArray) -> IntArray:
-    """Rows of float32 logits whose differences from the maximum are no float64 numbers, where the loss could tell."""
-    # Both conditions are necessary: a class 2**28 times nearer to 0 than the maximum weighs exp(-m), so it can
-    # matter only where all of them together weigh little more; likewise for a maximum that is itself near 0.
-    with np.errstate(over="ignore", invalid="ignore"):
-        near_zero = (maximum > 4) & (others < logits.shape[1] * maximum * np.exp(-maximum))
-        zero_peak = (maximum != 0) & (np.abs(maximum) < 745 * _INEXACT_RATIO)
-    rows = np.flatnonzero((others < _CONFIDENT) & (near_zero | zero_peak))
-    if rows.size == 0:
-        return rows
-    size = np.abs(logits[rows])
-    peak = np.abs(maximum[rows, np.newaxis])
-    apart = (size < peak * _INEXACT_RATIO) & (size > 0) | (peak < size * _INEXACT_RATIO)
-    return rows[apart.any(axis=1)]
-
-
-def _compensated_others(z: FloatArray, temperature: float, lift: FloatArray) -> FloatArray:
-    """Sum of exp((z_j - m)/T) over all but the first maximum of each row [n, k], as if z_j - m were not rounded.
-
-    The exact error c of d = (z - m)/T enters as exp(d + c) = exp(d) (1 + c). Row i is summed as exp(lift[i]) times
-    itself.
-    """
-    at_peak = flat_index(z, z.argmax(axis=1), 1)
-    m = z.ravel()[at_peak][:, np.newaxis]
-    with np.errstate(invalid="ignore", over="ignore"):  # only where exp(d) is 0 and c is then set to 0
-        d = z - m
-        back = z - d
-        c = (z - (d + back)) + (back - m)  # Knuth's two-sum of z and -m
-        if temperature != 1.0:
-            quotient = d / temperature
-            c = (_remainder(d, quotient, temperature) + c) / temperature
-            d = quotient
-    c[~np.isfinite(c)] = 0.0
-    e = np.exp(d + lift[:, np.newaxis])
-    e += e * c
-    e.ravel()[at_peak] = 0.0
-    return total(e, 1) * np.exp(-lift)
-
-
-def _remainder(a: FloatArray, quotient: FloatArray, b: float) -> FloatArray:
-    """Exact a - quotient * b, by Dekker's product."""
-    split = quotient * _VELTKAMP
-    high = split - (split - quotient)
-    low = quotient - high
-    split_b = b * _VELTKAMP
-    b_high = split_b - (split_b - b)
-    b_low = b - b_high
-    product = quotient * b
-    error = ((high * b_high - product) + high * b_low + low * b_high) + low * b_low
-    return (a - product) - error
 
 
 def _differentiate(

@@ -12,7 +12,10 @@ from xent_cli.core.cross_entropy import cross_entropy
 from xent_cli.core.exact_sum import ExactSum
 from xent_cli.core.labels import SUM_TOLERANCE, check_dense, check_sparse, check_weights
 from xent_cli.core.naive import try_formulas
+from xent_cli.core.options import LossOptions
+from xent_cli.core.probabilities import given_cross_entropy
 from xent_cli.core.ranks import label_ranks
+from xent_cli.core.teacher import teacher_cross_entropy
 from xent_cli.core.totals import LossTotals
 from xent_cli.errors import InputError
 
@@ -21,7 +24,9 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from xent_cli.core.block import AnyArray, Block, BoolArray, FloatArray, IntArray, Task
-    from xent_cli.core.options import LossOptions, Wanted
+    from xent_cli.core.cross_entropy import RowLosses
+    from xent_cli.core.naive import FormulaTotals
+    from xent_cli.core.options import Wanted
 
     Item = TypeVar("Item")
     Result = TypeVar("Result")
@@ -94,7 +99,7 @@ def evaluate_block(task: Task, options: LossOptions, wanted: Wanted) -> BlockLos
     if wanted.gradient_dtype is not None:
         scale = np.full(len(block.logits), 1.0) if weight is None else weight
         scale = scale / wanted.gradient_denominator
-    rows = cross_entropy(block.logits, labels, options, gradient_dtype=wanted.gradient_dtype, gradient_scale=scale)
+    rows = _losses(block, labels, options, wanted.gradient_dtype, scale)
     if rows.gradient is not None and ignored is not None:
         rows.gradient[ignored] = 0
     totals = LossTotals.from_losses(
@@ -109,12 +114,14 @@ def evaluate_block(task: Task, options: LossOptions, wanted: Wanted) -> BlockLos
         labels=given,
         ids=block.ids,
     )
-    totals = _notice(totals, block, labels, ignored, rows.softmaxed, rows.loss, options, wanted)
+    totals = _notice(totals, block, labels, ignored, rows, options, wanted)
     if not wanted.losses:
         return BlockLoss(block.start, rows.loss.size, totals, gradient=rows.gradient)
     if ignored is not None:
         rows.loss[ignored] = np.nan
-    return BlockLoss(block.start, rows.loss.size, totals, rows.loss, ignored, given, block.ids, gradient=rows.gradient)
+        if rows.kl is not None:
+            rows.kl[ignored] = np.nan
+    return BlockLoss(block.start, rows.loss.size, totals, rows.loss, ignored, given, block.ids, rows.kl, rows.gradient)
 
 
 def weigh_block(task: Task, options: LossOptions) -> ExactSum:
@@ -128,11 +135,24 @@ def weigh_block(task: Task, options: LossOptions) -> ExactSum:
     return ExactSum.of(divisor if ignored is None else divisor[~ignored])
 
 
+def _losses(
+    block: Block, labels: AnyArray, options: LossOptions, gradient_dtype: str | None, scale: FloatArray | None
+) -> RowLosses:
+    """The kernel for what the inputs hold."""
+    if options.labels_source != "labels":
+        return teacher_cross_entropy(block.logits, labels, options, gradient_dtype=gradient_dtype, gradient_scale=scale)
+    if options.source != "logits":
+        return given_cross_entropy(block.logits, labels, options, start=block.start)
+    return cross_entropy(block.logits, labels, options, gradient_dtype=gradient_dtype, gradient_scale=scale)
+
+
 def _check(block: Block, options: LossOptions) -> tuple[AnyArray, BoolArray | None, IntArray | None]:
     """Labels a kernel can use, which samples are ignored, and the sparse labels as given."""
     if block.logits.dtype.kind not in "biuf":
         raise InputError("logits are not numbers", found=f"dtype {block.logits.dtype}", expected="floats or integers")
     num_classes = block.logits.shape[1]
+    if options.labels_source in ("logits", "log-probs"):
+        return block.labels, block.unscored, None
     if options.labels == "dense":
         check_dense(block.labels, start=block.start)
         return block.labels, block.unscored, None
@@ -164,8 +184,7 @@ def _notice(
     block: Block,
     labels: AnyArray,
     ignored: BoolArray | None,
-    softmaxed: int,
-    loss: FloatArray,
+    rows: RowLosses,
     options: LossOptions,
     wanted: Wanted,
 ) -> LossTotals:
@@ -175,26 +194,39 @@ def _notice(
     if wanted.top_k:
         plain = labels.ndim == 1 and not options.label_smoothing and options.class_weight is None
         index = labels if labels.ndim == 1 else labels.argmax(axis=1)
-        certain = loss if plain and options.temperature == 1.0 and options.source == "logits" else None
+        certain = rows.loss if plain and options.temperature == 1.0 and options.source == "logits" else None
         ranks = label_ranks(block.logits, index, certain)
         ranks = ranks if scored is None else ranks[scored]
         hits = tuple((k, int(np.count_nonzero(ranks < k))) for k in sorted(set(wanted.top_k)))
     label_range = None
-    unnormalised = 0
+    unnormalised = rows.unnormalised
     if labels.ndim == 1:
         counted = labels if scored is None else labels[scored]
         label_range = (int(counted.min()), int(counted.max())) if counted.size else None
-    else:
+    elif options.labels_source in ("labels", "probs"):
         with np.errstate(over="ignore"):
             off = np.abs(labels.sum(axis=1, dtype=np.float64) - 1.0) > SUM_TOLERANCE
-        unnormalised = int(np.count_nonzero(off))
-    formulas = tuple(
-        try_formulas(block.logits, labels, loss, dtype, start=block.start, scored=scored) for dtype in wanted.overflow
-    )
+        unnormalised += int(np.count_nonzero(off))
+    formulas: tuple[FormulaTotals, ...] = ()
+    if wanted.overflow:
+        # The textbook formula knows no smoothing, weights or temperature; nor may what it is held against.
+        truth = cross_entropy(block.logits, labels, LossOptions(labels=options.labels)).loss
+        formulas = tuple(
+            try_formulas(block.logits, labels, truth, dtype, start=block.start, scored=scored)
+            for dtype in wanted.overflow
+        )
+    divergence = None
+    n_divergent = 0
+    if rows.kl is not None:
+        kl = rows.kl if scored is None else rows.kl[scored]
+        finite = np.isfinite(kl)
+        divergence, n_divergent = ExactSum.of(kl[finite]), int(np.count_nonzero(np.isinf(kl)))
     return replace(
         totals,
         hits=hits,
-        softmaxed=softmaxed,
+        softmaxed=rows.softmaxed,
+        divergence=divergence,
+        n_divergent=n_divergent,
         unnormalised=unnormalised,
         label_range=label_range,
         formulas=formulas,

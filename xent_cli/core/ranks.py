@@ -30,7 +30,7 @@ def label_ranks(logits: AnyArray, index: IntArray, label_loss: FloatArray | None
 
     Returns
     -------
-    [n] int64; k for a row that holds NaN, so that it is a hit for no k.
+    [n] int64; the largest there is for a row that holds NaN, so that it is a hit for no k.
 
     Examples
     --------
@@ -58,11 +58,11 @@ def _tile_ranks(logits: AnyArray, index: IntArray) -> IntArray:
     ahead = _count(z > own, axis)
     tied = np.flatnonzero(_count(z >= own, axis) - ahead > 1)
     if tied.size:
-        rows = logits[tied]
+        rows = logits[tied].astype(dtype)
         label = index[tied, np.newaxis]
         equal = rows == np.take_along_axis(rows, label, axis=1)
         ahead[tied] += np.count_nonzero(equal & (np.arange(k) < label), axis=1)
-    ahead[np.isnan(z.max(axis))] = k
+    ahead[np.isnan(z.max(axis))] = np.iinfo(np.int64).max
     return ahead
 
 

@@ -18,6 +18,8 @@ _BY_CLASS = 64
 # One thread alone likes 512 KiB (its L2 cache); two threads on such tiles gain only 1.2 times, for they hand the GIL
 # to and fro between short calls, and on 2 MiB twice.
 _TILE_BYTES = 2 << 20
+# Rows of up to this many values are summed by NumPy: three additions and three pairs of them, one after the other.
+_REDUCED = 32
 
 _buffers = threading.local()
 
@@ -75,12 +77,25 @@ def flat_index(tile: AnyArray, index: IntArray, axis: int) -> IntArray:
 def total(tile: AnyArray, axis: int) -> FloatArray:
     """Sum over the classes, as float64 [n]; the order of additions depends on the number of classes alone.
 
-    Rows are summed pairwise by NumPy. Down the classes NumPy would add one after the other, and for a single sample in
-    yet another order, so there the tile is folded in half until one row is left: log2(k) roundings instead of k.
+    The tile is folded in half again and again, so that a sum has log2(k) roundings behind it instead of k. Down the
+    classes it is folded to the end: NumPy would add one after the other, and for a single sample in yet another order.
+    Rows are folded while they are long, and what is left is NumPy's to sum.
     """
     sums: FloatArray
     if axis == 1:
-        sums = np.add.reduce(tile, axis=1).astype(np.float64, copy=False)
+        width = tile.shape[1]
+        if width > _REDUCED:
+            half = width // 2
+            folded = scratch("folded", (len(tile), width - half), tile.dtype)
+            np.add(tile[:, :half], tile[:, width - half :], out=folded[:, :half])
+            if width % 2:
+                folded[:, half] = tile[:, half]
+            tile, width = folded, width - half
+            while width > _REDUCED:
+                half = width // 2
+                np.add(tile[:, :half], tile[:, width - half : width], out=tile[:, :half])
+                width -= half
+        sums = np.add.reduce(tile[:, :width], axis=1).astype(np.float64, copy=False)
         return sums
     k = len(tile)
     if k == 1:

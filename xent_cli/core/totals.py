@@ -10,6 +10,7 @@ import numpy as np
 
 from xent_cli.core.exact_sum import ExactSum, standard_deviation
 from xent_cli.core.quantiles import QuantileState
+from xent_cli.errors import RowError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -209,6 +210,10 @@ class LossTotals:
         if divisor is not None:
             with np.errstate(over="ignore", invalid="ignore"):
                 products = kept if weight is None else kept * weight[rows]
+            lost = np.isfinite(kept) & ~np.isfinite(products)
+            if lost.any():
+                row = int(rows[np.argmax(lost)])
+                raise RowError("weight times loss overflows", start + row, "weights", found=f"{kept[lost][0]:g} nats")
             weighted = ExactSum.of(products[np.isfinite(products)])
         return cls(
             signature,

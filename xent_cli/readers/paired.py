@@ -10,6 +10,7 @@ import numpy as np
 from xent_cli.core.block import BlockRef, Rows
 from xent_cli.core.labels import bad_labels
 from xent_cli.errors import InputError, UsageError
+from xent_cli.readers.interface import ReadOptions
 from xent_cli.readers.open import open_source
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from xent_cli.core.inputs import InputDescription
     from xent_cli.core.options import LabelForm
     from xent_cli.errors import RowError
-    from xent_cli.readers.interface import ReadOptions, Source
+    from xent_cli.readers.interface import Source
 
 
 def open_pair(logits_path: str, labels_path: str | None, weights_path: str | None, options: ReadOptions) -> Pair:
@@ -48,12 +49,13 @@ def open_pair(logits_path: str, labels_path: str | None, weights_path: str | Non
             expected="a second file, or a column of labels",
             hint="xent compute LOGITS LABELS, or --label-column NAME",
         )
-    weights = None if weights_path is None else open_source(weights_path, "weights", options)
+    weights = None if weights_path is None else open_source(weights_path, "labels", ReadOptions(header=options.header))
     if weights is not None and "weights" in logits.brings:
         raise UsageError("--sample-weight and --sample-weight-column exclude each other")
     for other in (labels, weights):
         if other is not None and None not in (other.num_rows, logits.num_rows) and other.num_rows != logits.num_rows:
-            raise _other_length(logits, other, logits.num_rows, other.num_rows)
+            what = "weights" if other is weights else "labels"
+            raise _other_length(logits, other, what, logits.num_rows, other.num_rows)
     return Pair(logits, labels, weights, options.shift)
 
 
@@ -179,7 +181,7 @@ class _Follower:
             return ShiftedRows(self._source, start, stop, shift, self._pair.time_steps)
         direct = self._source.rows(start, stop)
         if direct is not None:
-            return direct
+            return AsWeights(direct) if self._source is self._pair.weights else direct
         while self._stop < stop:
             found = next(self._parts, None)
             if found is None:
@@ -189,7 +191,8 @@ class _Follower:
         whole = _concatenate(self._waiting)
         kept = stop - self._stop or None
         self._waiting = [] if kept is None else [_slice(whole, slice(kept, None))]
-        return _slice(whole, slice(None, kept))
+        taken = _slice(whole, slice(None, kept))
+        return AsWeights(taken) if self._source is self._pair.weights else taken
 
     def finish(self, stop: int) -> None:
         """Refuse rows beyond the last sample."""
@@ -203,7 +206,19 @@ class _Follower:
         logits = self._pair.logits
         if stop is None:
             stop = logits.num_rows or sum(size for _, size, _ in logits.parts())
-        return _other_length(logits, self._source, stop, rows)
+        what = "weights" if self._source is self._pair.weights else "labels"
+        return _other_length(logits, self._source, what, stop, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class AsWeights:
+    """Recipe for weights that a reader takes for labels: one number a sample, either way."""
+
+    part: Part
+
+    def read(self) -> Rows:
+        """Read the weights."""
+        return Rows(weights=self.part.read().labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,8 +300,9 @@ def _shape_error(path: str, shape: tuple[int | None, ...], logits: Source) -> In
     )
 
 
-def _other_length(logits: Source, other: Source, num_logits: int | None, num_other: int | None) -> InputError:
-    what = "weights" if other.brings == {"weights"} else "labels"
+def _other_length(
+    logits: Source, other: Source, what: str, num_logits: int | None, num_other: int | None
+) -> InputError:
     return InputError(
         "inputs of different length",
         f"{logits.description.path}, {other.description.path}",

@@ -13,20 +13,21 @@ if TYPE_CHECKING:
     from xent_cli.writers.interface import RowFormat
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class DelimitedWriter:
-    """A header line, then one line a sample; text that needs it is quoted as RFC 4180 has it."""
+    """A header line, then one line a sample; text that needs it is quoted as RFC 4180 has it.
+
+    The header waits for the first rows, so that a run which fails on them has written nothing.
+    """
 
     stream: BinaryIO
     columns: RowFormat
     delimiter: str
-
-    def __post_init__(self) -> None:
-        names = (self._quoted(name) for name in self.columns.names)
-        self.stream.write((self.delimiter.join(names) + "\n").encode())
+    _begun: bool = False
 
     def write(self, rows: BlockLoss) -> None:
         """See `RowWriter`."""
+        self._begin()
         if many(rows.size) and self._is_plain():
             self._write_many(rows)
             return
@@ -37,6 +38,13 @@ class DelimitedWriter:
 
     def finish(self) -> None:
         """See `RowWriter`."""
+        self._begin()
+
+    def _begin(self) -> None:
+        if not self._begun:
+            self._begun = True
+            names = (self._quoted(name) for name in self.columns.names)
+            self.stream.write((self.delimiter.join(names) + "\n").encode())
 
     def _is_plain(self) -> bool:
         """Whether all columns are numbers, which Arrow writes as we do."""

@@ -1,0 +1,108 @@
+"""Sums of exponentials again, with the rounding of z - m compensated, in the rows where the loss would show it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xent_cli.core.tiles import flat_index, total
+
+if TYPE_CHECKING:
+    from xent_cli.core.block import AnyArray, FloatArray, IntArray
+    from xent_cli.core.options import LossOptions
+
+# exp(d) multiplies the rounding of d by |d|. Where float64 logits leave the other classes less than this, that is what
+# limits the loss, and their sum is taken again with the rounding of d compensated.
+_REMOTE = math.exp(-128)
+# Float32 arithmetic rounds d to 2**-24 of itself, which may cost the loss so many units in the last place of float32.
+_REMOTE_ULP_FLOAT32 = 5.0
+# Float32 logits differ exactly in float64 unless one is 2**28 times the other; only then can a loss lose digits, and
+# only in rows where the others weigh less than this.
+_CONFIDENT = 1 / 8
+_INEXACT_RATIO = 2.0**-28
+# Terms below this may be subnormal, each rounded to a grid as coarse as itself; such sums are taken exp(64) times as
+# large. The lift is exact: d < -64 only moves nearer to 0, and stays a multiple of its last place.
+_FAINT = 1e-290
+_LIFT = 64.0
+_VELTKAMP = 2.0**27 + 1.0
+
+
+def refine(others: FloatArray, logits: AnyArray, maximum: FloatArray, options: LossOptions) -> None:
+    """Sum the others again, compensated, in the rows where the rounding of z - m would show in the loss."""
+    dtype = logits.dtype
+    exact = dtype.kind == "b" or dtype.itemsize <= 2 or (dtype.kind == "f" and dtype.itemsize == 4)
+    if options.precision == "float32":
+        rows = _rounded_rows(others, logits.shape[1])
+    elif exact and options.temperature == 1.0:
+        rows = np.flatnonzero(others < _FAINT)
+        if dtype.itemsize == 4:
+            rows = np.concatenate([rows, _inexact_rows(others, logits, maximum)])
+    else:
+        rows = np.flatnonzero(others < _REMOTE)
+    if rows.size:
+        lift = np.where(others[rows] < _FAINT, _LIFT, 0.0)
+        others[rows] = _compensated_others(logits[rows].astype(np.float64), options.temperature, lift)
+
+
+def _rounded_rows(others: FloatArray, num_classes: int) -> IntArray:
+    """Rows in which the rounding of float32 differences shows in the loss."""
+    # The mean distance of the others, weighted by what they weigh, is at most log(k / s) (Jensen); log1p(s) passes on
+    # s / ((1 + s) log1p(s)) of the relative error of s.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        passed_on = others / ((1.0 + others) * np.log1p(others))
+        error = np.log(num_classes / others) * np.where(others == 0, 1.0, passed_on)
+    return np.flatnonzero(error > _REMOTE_ULP_FLOAT32)
+
+
+def _inexact_rows(others: FloatArray, logits: AnyArray, maximum: FloatArray) -> IntArray:
+    """Rows of float32 logits whose differences from the maximum are no float64 numbers, where the loss could tell."""
+    # Both conditions are necessary: a class 2**28 times nearer to 0 than the maximum weighs exp(-m), so it can
+    # matter only where all of them together weigh little more; likewise for a maximum that is itself near 0.
+    with np.errstate(over="ignore", invalid="ignore"):
+        near_zero = (maximum > 4) & (others < logits.shape[1] * maximum * np.exp(-maximum))
+        zero_peak = (maximum != 0) & (np.abs(maximum) < 745 * _INEXACT_RATIO)
+    rows = np.flatnonzero((others < _CONFIDENT) & (near_zero | zero_peak))
+    if rows.size == 0:
+        return rows
+    size = np.abs(logits[rows])
+    peak = np.abs(maximum[rows, np.newaxis])
+    apart = (size < peak * _INEXACT_RATIO) & (size > 0) | (peak < size * _INEXACT_RATIO)
+    return rows[apart.any(axis=1)]
+
+
+def _compensated_others(z: FloatArray, temperature: float, lift: FloatArray) -> FloatArray:
+    """Sum of exp((z_j - m)/T) over all but the first maximum of each row [n, k], as if z_j - m were not rounded.
+
+    The exact error c of d = (z - m)/T enters as exp(d + c) = exp(d) (1 + c). Row i is summed as exp(lift[i]) times
+    itself.
+    """
+    at_peak = flat_index(z, z.argmax(axis=1), 1)
+    m = z.ravel()[at_peak][:, np.newaxis]
+    with np.errstate(invalid="ignore", over="ignore"):  # only where exp(d) is 0 and c is then set to 0
+        d = z - m
+        back = z - d
+        c = (z - (d + back)) + (back - m)  # Knuth's two-sum of z and -m
+        if temperature != 1.0:
+            quotient = d / temperature
+            c = (_remainder(d, quotient, temperature) + c) / temperature
+            d = quotient
+    c[~np.isfinite(c)] = 0.0
+    e = np.exp(d + lift[:, np.newaxis])
+    e += e * c
+    e.ravel()[at_peak] = 0.0
+    return total(e, 1) * np.exp(-lift)
+
+
+def _remainder(a: FloatArray, quotient: FloatArray, b: float) -> FloatArray:
+    """Exact a - quotient * b, by Dekker's product."""
+    split = quotient * _VELTKAMP
+    high = split - (split - quotient)
+    low = quotient - high
+    split_b = b * _VELTKAMP
+    b_high = split_b - (split_b - b)
+    b_low = b - b_high
+    product = quotient * b
+    error = ((high * b_high - product) + high * b_low + low * b_high) + low * b_low
+    return (a - product) - error
