@@ -281,3 +281,20 @@ def test_tasks_are_taken_one_at_a_time():
     assert next(results).start == 0
     assert taken == [0]
     assert [r.start for r in results] == [2, 4]
+
+
+def test_labels_on_loan_are_returned_as_they_were():
+    memory = np.array([0, 1])
+
+    class Loan:
+        def __init__(self, *labels):
+            self.labels = labels
+
+        def load(self):
+            memory[:] = self.labels
+            return Block(0, np.zeros((2, 3)), memory)
+
+    wanted = Wanted(losses=True)
+    first, second = (evaluate_block(loan, LossOptions(), wanted) for loan in (Loan(2, 1), Loan(0, 0)))
+    assert first.labels.tolist() == [2, 1]
+    assert second.labels.tolist() == [0, 0]

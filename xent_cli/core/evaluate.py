@@ -121,6 +121,8 @@ def evaluate_block(task: Task, options: LossOptions, wanted: Wanted) -> BlockLos
         rows.loss[ignored] = np.nan
         if rows.kl is not None:
             rows.kl[ignored] = np.nan
+    # The labels may be on loan from a reader that uses their memory again for the next block.
+    given = None if given is None else given.copy()
     return BlockLoss(block.start, rows.loss.size, totals, rows.loss, ignored, given, block.ids, rows.kl, rows.gradient)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 if TYPE_CHECKING:
     from xent_cli.core.evaluate import BlockLoss
@@ -42,6 +43,14 @@ def _labels(rows: BlockLoss, columns: RowFormat) -> pa.Array:
     known = (rows.labels >= 0) & (rows.labels < len(columns.class_names))
     index = pa.array(np.where(known, rows.labels, 0), mask=~known)
     return pa.array(columns.class_names, pa.string()).take(index)
+
+
+def joined(*texts: pa.Array | str, missing: str) -> memoryview:
+    """Bytes of one line a row, put together from columns of strings and from what stands in every row."""
+    lines = pc.binary_join_element_wise(*texts, "", null_handling="replace", null_replacement=missing)
+    _, offsets, data = lines.buffers()
+    ends = np.frombuffer(offsets, np.int32)
+    return memoryview(data)[ends[lines.offset] : ends[lines.offset + len(lines)]]
 
 
 class ArrowWriter:
@@ -83,6 +92,11 @@ class ParquetWriter:
         if self._kept:
             self._flush()
         self._writer.close()
+
+    def __del__(self) -> None:
+        # A writer given up half way would write its footer to a stream that is closed, and complain of that.
+        if hasattr(self, "_writer"):
+            self._writer.is_open = False
 
     def _flush(self) -> None:
         self._writer.write_table(pa.Table.from_batches(self._kept), row_group_size=self._rows)

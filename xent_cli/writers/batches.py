@@ -48,7 +48,7 @@ def row_texts(
     texts = [[str(i) for i in range(rows.start, rows.start + rows.size)]]
     if columns.id_name is not None:
         assert rows.ids is not None
-        texts.append([quote(str(text)) for text in rows.ids])
+        texts.append([missing if text is None else quote(str(text)) for text in rows.ids])
     if columns.labelled:
         assert rows.labels is not None
         names = columns.class_names

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from xent_cli.writers.batches import batches, row_texts
 from xent_cli.writers.numbers import many, spell
@@ -28,7 +28,7 @@ class DelimitedWriter:
     def write(self, rows: BlockLoss) -> None:
         """See `RowWriter`."""
         self._begin()
-        if many(rows.size) and self._is_plain():
+        if many(rows.size, rows.start):
             self._write_many(rows)
             return
         for batch in batches(rows):
@@ -46,18 +46,25 @@ class DelimitedWriter:
             names = (self._quoted(name) for name in self.columns.names)
             self.stream.write((self.delimiter.join(names) + "\n").encode())
 
-    def _is_plain(self) -> bool:
-        """Whether all columns are numbers, which Arrow writes as we do."""
-        return self.columns.id_name is None and self.columns.class_names is None
-
     def _write_many(self, rows: BlockLoss) -> None:
-        import pyarrow.csv as pa_csv
+        from xent_cli.writers.arrow import joined, record_batch
 
-        from xent_cli.writers.arrow import record_batch
-
-        options = pa_csv.WriteOptions(include_header=False, delimiter=self.delimiter, quoting_style="none")
         for batch in batches(rows):
-            pa_csv.write_csv(record_batch(batch, self.columns), self.stream, options)
+            texts = [self._column(column) for column in record_batch(batch, self.columns).columns]
+            separated = [text for column in texts for text in (self.delimiter, column)][1:]
+            self.stream.write(joined(*separated, "\n", missing=""))
+
+    def _column(self, column: Any) -> Any:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if not pa.types.is_string(column.type):
+            return column.cast(pa.string())
+        special = pc.match_substring_regex(column, f'["\r\n{self.delimiter}]')
+        if not pc.any(special).as_py():
+            return column
+        quoted = pc.binary_join_element_wise('"', pc.replace_substring(column, '"', '""'), '"', "")
+        return pc.if_else(special, quoted, column)
 
     def _quoted(self, text: str) -> str:
         if any(mark in text for mark in (self.delimiter, '"', "\n", "\r")):

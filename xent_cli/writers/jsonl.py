@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from xent_cli.writers.batches import batches, row_texts
-from xent_cli.writers.numbers import spell
+from xent_cli.writers.numbers import many, spell
 
 if TYPE_CHECKING:
     from xent_cli.core.evaluate import BlockLoss
     from xent_cli.writers.interface import RowFormat
+
+# What json.dumps escapes.
+_ESCAPED = '["\\\\\x00-\x1f]'
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,9 @@ class JsonLinesWriter:
     def write(self, rows: BlockLoss) -> None:
         """See `RowWriter`."""
         heads = [f"{json.dumps(name, ensure_ascii=False)}: " for name in self.columns.names]
+        if many(rows.size, rows.start):
+            self._write_many(rows, heads)
+            return
         for batch in batches(rows):
             texts = row_texts(batch, self.columns, _number, missing="null", quote=_text)
             pairs = [[head + text for text in column] for head, column in zip(heads, texts, strict=True)]
@@ -32,6 +38,28 @@ class JsonLinesWriter:
 
     def finish(self) -> None:
         """See `RowWriter`."""
+
+    def _write_many(self, rows: BlockLoss, heads: list[str]) -> None:
+        from xent_cli.writers.arrow import joined, record_batch
+
+        keys = ["{" + heads[0], *(f", {head}" for head in heads[1:])]
+        for batch in batches(rows):
+            texts = map(_column, record_batch(batch, self.columns).columns)
+            pairs = [part for pair in zip(keys, texts, strict=True) for part in pair]
+            self.stream.write(joined(*pairs, "}\n", missing="null"))
+
+
+def _column(column: Any) -> Any:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_floating(column.type):
+        return pc.if_else(pc.is_finite(column), column, None).cast(pa.string())
+    if not pa.types.is_string(column.type):
+        return column.cast(pa.string())
+    if pc.any(pc.match_substring_regex(column, _ESCAPED)).as_py():
+        return pa.array([None if text is None else _text(text) for text in column.to_pylist()], pa.string())
+    return pc.binary_join_element_wise('"', column, '"', "")
 
 
 def _number(value: float) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import sys
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -24,7 +26,8 @@ class NpyWriter:
         self._shape = columns.shape
         self._rows = 0
         self._kept: list[FloatArray] = []
-        self._patch = self._shape is None and stream.seekable()
+        self._patch = self._shape is None and _can_rewrite(stream)
+        self._start = stream.tell() if self._patch else 0
         if self._shape is not None or self._patch:
             stream.write(npy_header(self._shape or (0,), np.dtype(np.float64)))
 
@@ -40,8 +43,9 @@ class NpyWriter:
     def finish(self) -> None:
         """See `RowWriter`."""
         if self._patch:
-            self._stream.seek(0)
+            self._stream.seek(self._start)
             self._stream.write(npy_header((self._rows,), np.dtype(np.float64)))
+            self._stream.seek(0, os.SEEK_END)
         elif self._shape is None:
             self._stream.write(npy_header((self._rows,), np.dtype(np.float64)))
             for loss in self._kept:
@@ -93,6 +97,18 @@ class GradientWriter:
         elif self._shape[0] is None:
             self._stream.seek(0)
             self._stream.write(npy_header((self._rows, *self._shape[1:]), self._dtype))
+
+
+def _can_rewrite(stream: BinaryIO) -> bool:
+    """Whether bytes can be written over: not on a pipe, nor where the shell opened a file with ``>>``."""
+    if sys.platform == "win32" or not stream.seekable():
+        return stream.seekable()
+    from fcntl import F_GETFL, fcntl
+
+    try:
+        return not fcntl(stream.fileno(), F_GETFL) & os.O_APPEND
+    except io.UnsupportedOperation:
+        return True
 
 
 def npy_header(shape: tuple[int | None, ...], dtype: np.dtype[np.generic]) -> bytes:

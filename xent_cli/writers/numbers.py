@@ -13,9 +13,9 @@ _MANY = 100_000
 _MANY_ONCE_IMPORTED = 2_000
 
 
-def many(count: int) -> bool:
-    """Whether so many rows are worth Arrow."""
-    return count >= (_MANY_ONCE_IMPORTED if "pyarrow" in sys.modules else _MANY)
+def many(count: int, before: int = 0) -> bool:
+    """Whether so many rows are worth Arrow, after so many others `before`: small blocks add up too."""
+    return count >= _MANY_ONCE_IMPORTED and ("pyarrow" in sys.modules or before + count >= _MANY)
 
 
 def spell(value: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from xent_cli.errors import printable
 from xent_cli.writers.numbers import spell
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def plain_worst(worst: tuple[WorstSample, ...]) -> str:
     """One line for each of the highest losses: rank, sample, id where there is one, loss."""
     lines = []
     for rank, sample in enumerate(worst, 1):
-        named = [] if sample.id is None else [sample.id]
+        named = [] if sample.id is None else [printable(sample.id)]
         lines.append("\t".join([f"worst_{rank}", str(sample.sample), *named, spell(sample.loss)]) + "\n")
     return "".join(lines)
 

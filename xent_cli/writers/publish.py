@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import BufferedWriter, FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -12,6 +14,8 @@ from xent_cli.errors import OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from _typeshed import ReadableBuffer
 
 
 @contextmanager
@@ -29,40 +33,63 @@ def publish(path: str) -> Iterator[BinaryIO]:
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise OutputError("cannot write file", path, found="a directory", expected="a file name")
-    if target.exists() and not target.is_file():
-        try:
-            with target.open("wb") as stream:
-                yield stream
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise _failed(path, error) from None
-        return
+    with _told(path, hint="does the folder exist, and may you write to it?"):
+        raw, temporary = _open(path, target)
+    stream = BufferedWriter(raw)
     try:
-        handle, name = tempfile.mkstemp(".tmp", f".{target.name[:100]}.", target.parent)
-    except OSError as error:
-        raise _failed(path, error, hint="does the folder exist, and may you write to it?") from None
-    temporary = Path(name)
-    try:
-        try:
-            with os.fdopen(handle, "w+b") as stream:
-                yield stream
-            temporary.chmod(0o666 & ~_umask() if not target.exists() else target.stat().st_mode & 0o7777)
-            temporary.replace(target)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise _failed(path, error) from None
+        yield stream
+        with _told(path):
+            stream.close()
+            if temporary is not None:
+                temporary.chmod(target.stat().st_mode & 0o7777 if target.exists() else 0o666 & ~_umask())
+                temporary.replace(target)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        # What is still buffered is lost with the file; that it cannot be written either is no news.
+        with suppress(OutputError, OSError, ValueError):
+            stream.close()
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
         raise
+
+
+class _Target(FileIO):
+    """A file whose failure to take bytes is told by the name the user gave; errors of other files pass as they are."""
+
+    def __init__(self, file: str | int, mode: str, path: str) -> None:
+        super().__init__(file, mode)
+        self._path = path
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        with _told(self._path):
+            return super().write(data) or 0
+
+
+def _open(path: str, target: Path) -> tuple[_Target, Path | None]:
+    """Open what takes the bytes, and name the temporary file, None where there is none."""
+    # A path below /dev or /proc may be an open file of somebody, even where that is a regular one: add to it.
+    try:
+        given = Path(path).stat()
+    except FileNotFoundError:
+        given = None
+    if given is not None and (not stat.S_ISREG(given.st_mode) or Path(path).absolute().is_relative_to("/dev")):
+        return _Target(path, "ab", path), None
+    # Part of the name is enough, and leaves room below the longest name a file may have.
+    handle, name = tempfile.mkstemp(".tmp", f".{target.name[:50]}.", target.parent)
+    return _Target(handle, "w+b", path), Path(name)
+
+
+@contextmanager
+def _told(path: str, hint: str = "") -> Iterator[None]:
+    """Turn what the system says about the file into an OutputError; a reader that went away is the caller's matter."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError("cannot write file", path, found=error.strerror or str(error), hint=hint) from None
 
 
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-def _failed(path: str, error: OSError, hint: str = "") -> OutputError:
-    return OutputError("cannot write file", path, found=error.strerror or str(error), hint=hint)

@@ -1,0 +1,60 @@
+"""Blocks of rows to write, without an evaluation."""
+
+import io
+from dataclasses import replace
+
+import numpy as np
+
+from xent_cli.core.evaluate import BlockLoss
+from xent_cli.core.totals import LossTotals
+from xent_cli.writers import open_writer
+
+HOSTILE = [
+    "plain",
+    "tab\there",
+    'quo"te',
+    "a,b",
+    "line\nend",
+    "return\r",
+    "\x1b[31mred",
+    "[bold]x[/]",
+    "é漢🙂",
+    "",
+    "\\",
+    "\x00",
+]
+NAMES = ("cat", "d,og", 'e"l\tk')
+
+
+def block(n=24, *, start=0, ids=True, ignored=False, special=False):
+    rng = np.random.default_rng(n)
+    loss = rng.exponential(size=n) * 10.0 ** rng.integers(-12, 13, n)
+    if special and n > 3:
+        loss[:4] = [np.nan, np.inf, 0.0, 5e-324]
+    mask = None
+    if ignored:
+        mask = rng.random(n) < 0.3
+        mask[4:5] = True
+        loss[mask] = np.nan
+    names = np.array([HOSTILE[i % len(HOSTILE)] for i in range(n)], object) if ids else None
+    labels = rng.integers(0, 3, n)
+    return BlockLoss(start, n, LossTotals(""), loss, mask, labels, names)
+
+
+def cut(rows, sizes):
+    first = 0
+    for size in sizes:
+        part = slice(first, first + size)
+        pick = {name: getattr(rows, name) for name in ("loss", "ignored", "labels", "ids", "kl")}
+        pick = {name: None if value is None else value[part] for name, value in pick.items()}
+        yield replace(rows, start=rows.start + first, size=size, **pick)
+        first += size
+
+
+def written(name, columns, *blocks):
+    stream = io.BytesIO()
+    writer = open_writer(name, stream, columns)
+    for rows in blocks:
+        writer.write(rows)
+    writer.finish()
+    return stream.getvalue()
