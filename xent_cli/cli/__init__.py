@@ -36,7 +36,7 @@ class _LazyGroup(click.Group):
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "XENT"})
 @click.version_option(__version__, prog_name="xent")
 def cli() -> None:
-    r"""Softmax cross-entropy of model outputs in files: exact, fast, flat in memory.
+    """Softmax cross-entropy of model outputs in files: exact, fast, flat in memory.
 
     \b
     xent compute logits.npy labels.npy            loss of every sample, and the mean
@@ -52,12 +52,14 @@ def main() -> None:
     """
     signal.signal(signal.SIGTERM, _stop)
     try:
-        cli.main(standalone_mode=False)
+        # Not cli.main: that would turn a closed pipe into exit 1, which is for verdicts.
+        with cli.make_context("xent", sys.argv[1:]) as context:
+            cli.invoke(context)
         sys.stdout.flush()
         code = 0
     except click.exceptions.Exit as stop:
         code = stop.exit_code
-    except click.Abort:
+    except (KeyboardInterrupt, click.Abort):
         code = _INTERRUPTED
     except click.ClickException as error:
         error.show()

@@ -35,7 +35,7 @@ _ROW_FORMATS = ("table", "tsv", "csv", "jsonl", "npy", "arrow")
 @click.option("--report", "reports", multiple=True, metavar="FILE.json", help="Write the summary document; repeatable.")
 @run_options
 def compute(**given: Any) -> None:
-    r"""Softmax cross-entropy of every sample, and the mean, in nats.
+    """Softmax cross-entropy of every sample, and the mean, in nats.
 
     LOGITS and LABELS are .npy, CSV/TSV or Parquet files; LABELS may be left out where the table of logits has a
     column of them. Class indices and rows of class probabilities are told apart by their shape.

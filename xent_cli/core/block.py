@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     FloatArray = NDArray[np.float64]
@@ -61,6 +63,21 @@ class Rows:
     def read(self) -> Rows:
         """Return itself: rows in memory are their own recipe."""
         return self
+
+    def cut(self, part: slice) -> Rows:
+        """Return some of the rows."""
+        return Rows(*(None if values is None else values[part] for values in self._values()))
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Rows]) -> Rows:
+        """Join runs of rows that have the same fields."""
+        if len(parts) == 1:
+            return parts[0]
+        columns = zip(*(part._values() for part in parts), strict=True)
+        return cls(*(None if column[0] is None else np.concatenate(column) for column in columns))
+
+    def _values(self) -> tuple[AnyArray | None, ...]:
+        return self.logits, self.labels, self.weights, self.unscored, self.ids
 
 
 class Part(Protocol):

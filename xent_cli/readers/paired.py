@@ -188,10 +188,10 @@ class _Follower:
                 raise self._other_length(self._stop)
             self._waiting.append(found[2].read())
             self._stop = found[0] + found[1]
-        whole = _concatenate(self._waiting)
+        whole = Rows.concatenate(self._waiting)
         kept = stop - self._stop or None
-        self._waiting = [] if kept is None else [_slice(whole, slice(kept, None))]
-        taken = _slice(whole, slice(None, kept))
+        self._waiting = [] if kept is None else [whole.cut(slice(kept, None))]
+        taken = whole.cut(slice(None, kept))
         return AsWeights(taken) if self._source is self._pair.weights else taken
 
     def finish(self, stop: int) -> None:
@@ -315,15 +315,3 @@ def _text(shape: tuple[int | str | None, ...]) -> str:
     return (
         "(" + ", ".join("n" if side is None else str(side) for side in shape) + ("," if len(shape) == 1 else "") + ")"
     )
-
-
-def _concatenate(rows: list[Rows]) -> Rows:
-    if len(rows) == 1:
-        return rows[0]
-    given = {name: [getattr(r, name) for r in rows] for name in Rows.__slots__}
-    return Rows(**{name: np.concatenate(values) for name, values in given.items() if values[0] is not None})
-
-
-def _slice(rows: Rows, part: slice) -> Rows:
-    given = {name: getattr(rows, name) for name in Rows.__slots__}
-    return Rows(**{name: values[part] for name, values in given.items() if values is not None})

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from xent_cli.core.block import Rows
 from xent_cli.core.inputs import InputDescription
 from xent_cli.errors import InputError
 from xent_cli.readers.arrow_columns import TableRows, kind_of, rows_of
@@ -18,15 +19,18 @@ from xent_cli.readers.interface import TASK_BYTES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from xent_cli.core.block import Part, Rows
+    from xent_cli.core.block import AnyArray, Part
     from xent_cli.readers.columns import ColumnPlan
     from xent_cli.readers.interface import ReadOptions
 
 MAGIC = b"PAR1"
 # A row group is decoded whole by the thread that works on it, up to this size: a run holds two of them at work.
 _GROUP_BYTES = 48 << 20
-# Pages are read as they are needed; otherwise a column chunk, which may be the file, is held in memory compressed.
-_BUFFER_BYTES = 1 << 20
+# Pages are read as they are needed, through buffers of this much together; otherwise a whole row group, which may be
+# the file, is held in memory compressed.
+_BUFFER_BYTES = 8 << 20
+# Rows decoded at once on the way into the array of a row group.
+_STEP_BYTES = 4 << 20
 
 
 def open_parquet(
@@ -45,7 +49,7 @@ def open_parquet(
         Where the file is damaged, or no column fits.
     """
     try:
-        file = pq.ParquetFile(path)
+        file = _open(path, 1)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError("damaged Parquet file", path, found=_first_line(error), hint="write it again") from None
     schema = file.schema_arrow
@@ -118,11 +122,11 @@ class ParquetSource:
         start = 0
         for group, size in enumerate(self.groups):
             if size * row_bytes <= _GROUP_BYTES:
-                part = GroupRows(self.path, group, self.plan, self.role, self.width, self.class_names, start)
+                part = GroupRows(self, group, start, size)
                 yield start, size, part
                 start += size
                 continue
-            file = pq.ParquetFile(self.path, buffer_size=_BUFFER_BYTES)
+            file = _open(self.path, len(self.plan.used))
             step = max(1, TASK_BYTES // row_bytes)
             try:
                 for batch in file.iter_batches(step, [group], columns=self.plan.used):
@@ -143,24 +147,41 @@ class ParquetSource:
 
 @dataclass(frozen=True, slots=True)
 class GroupRows:
-    """Recipe for one row group: a `Part`."""
+    """Recipe for one row group, `size` samples from `start` on: a `Part`."""
 
-    path: str
+    source: ParquetSource
     group: int
-    plan: ColumnPlan
-    role: str
-    width: int
-    class_names: tuple[str, ...] | None
     start: int
+    size: int
 
     def read(self) -> Rows:
-        """Decode the row group, in this thread alone."""
+        """Decode the row group in this thread alone, batch by batch: decoded whole it would be held twice."""
+        source = self.source
+        plan, role, width = source.plan, source.role, source.width
+        step = max(1, _STEP_BYTES // (max(1, width) * source.dtype.itemsize))
+        values: AnyArray | None = None
+        parts = []
+        done = 0
         try:
-            with pq.ParquetFile(self.path, buffer_size=_BUFFER_BYTES) as file:
-                table = file.read_row_group(self.group, columns=self.plan.used, use_threads=False)
+            with _open(source.path, len(plan.used)) as file:
+                for batch in file.iter_batches(step, [self.group], columns=plan.used, use_threads=False):
+                    table = pa.Table.from_batches([batch])
+                    rows = rows_of(table, plan, role, width, source.class_names, self.start + done)
+                    piece = getattr(rows, role) if plan.values else None
+                    if piece is not None:
+                        values = np.empty_like(piece, shape=(self.size, width)) if values is None else values
+                        values[done : done + len(piece)] = piece
+                        rows = replace(rows, **{role: None})
+                    parts.append(rows)
+                    done += len(batch)
         except (pa.ArrowException, OSError) as error:
-            raise _damaged(self.path, self.group, error) from None
-        return rows_of(table, self.plan, self.role, self.width, self.class_names, self.start)
+            raise _damaged(source.path, self.group, error) from None
+        rest = Rows.concatenate(parts)
+        return rest if values is None else replace(rest, **{role: values})
+
+
+def _open(path: str, num_columns: int) -> pq.ParquetFile:
+    return pq.ParquetFile(path, buffer_size=max(1 << 13, _BUFFER_BYTES // num_columns), pre_buffer=False)
 
 
 def _width_and_dtype(file: pq.ParquetFile, schema: pa.Schema, plan: ColumnPlan) -> tuple[int, np.dtype[Any]]:
@@ -176,7 +197,7 @@ def _width_and_dtype(file: pq.ParquetFile, schema: pa.Schema, plan: ColumnPlan) 
     dtype = np.dtype(first.value_type.to_pandas_dtype())
     if pa.types.is_fixed_size_list(first):
         return first.list_size, dtype
-    for batch in file.iter_batches(1, columns=[plan.values[0]]):
+    for batch in file.iter_batches(1, columns=[plan.values[0]], use_threads=False):
         value = batch.column(0)[0].as_py()
         return len(value or ()), dtype
     return 0, dtype
