@@ -88,6 +88,11 @@ class LossSummary:
         """Mean loss in bits."""
         return self.mean_loss / math.log(2)
 
+    @property
+    def accuracy(self) -> float | None:
+        """Share of samples whose label has the highest logit, or None where that was not asked for."""
+        return dict(self.top_k).get(1)
+
     def as_dict(self) -> dict[str, float | int | bool | None]:
         """Every figure by its name in the summary document, in its order."""
         accuracies = {"accuracy" if k == 1 else f"top_{k}_accuracy": value for k, value in self.top_k}
