@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from xent_cli import __version__
-from xent_cli.errors import XentError
+from xent_cli.errors import OutputError, XentError
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -71,6 +71,10 @@ def main() -> None:
         # Python would flush standard output once more at exit, and complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = _READER_GONE
+    except OSError as error:
+        _tell(OutputError("cannot write standard output", found=error.strerror or str(error)))
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = OutputError.exit_code
     except MemoryError:
         _tell(XentError("out of memory", hint="fewer --threads hold fewer blocks at once"))
         code = XentError.exit_code

@@ -59,7 +59,7 @@ def find(totals: LossTotals, options: LossOptions, num_classes: int) -> tuple[Fi
         )
     if totals.n_nan:
         worst = totals.worst[0].sample
-        findings.append(Finding("nan-loss", f"{totals.n_nan} losses are NaN (first: sample {worst}); the mean is NaN"))
+        findings.append(Finding("nan-loss", f"NaN losses: {totals.n_nan} (first: sample {worst}); the mean is NaN"))
     if totals.n_inf:
-        findings.append(Finding("infinite-loss", f"{totals.n_inf} losses are infinite"))
+        findings.append(Finding("infinite-loss", f"infinite losses: {totals.n_inf}"))
     return tuple(findings)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 # Each piece becomes about as much memory again several times over; 4 MiB are parsed in some 15 ms.
 _PIECE_BYTES = 4 << 20
 _SNIFF_BYTES = 1 << 20
+_SNIFF_ROWS = 32
 _BOM = b"\xef\xbb\xbf"
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|nan|inf(inity)?)\s*", re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+\s*")
@@ -64,7 +65,7 @@ def open_csv(
             raise InputError("not a text file", path, found="bytes that are not UTF-8", expected="UTF-8") from None
         text = head[body : error.start].decode()
     delimiter = _delimiter(path, text)
-    first_rows = list(islice(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), 2))
+    first_rows = list(islice(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), _SNIFF_ROWS))
     if not first_rows or not first_rows[0]:
         raise InputError("empty file", path, found="no first line", expected="rows of numbers")
     first = first_rows[0]
@@ -77,7 +78,7 @@ def open_csv(
         body += len(next(io.StringIO(text, newline="")).encode())
     sample = first_rows[1] if has_header and len(first_rows) > 1 else first
     cells = dict(zip(names, sample, strict=False))
-    kinds = {name: "number" if _NUMBER.fullmatch(cells.get(name, "") or "nan") else "other" for name in names}
+    kinds = {name: _kind([row[i] for row in first_rows[has_header:] if i < len(row)]) for i, name in enumerate(names)}
     if role == "logits":
         plan = plan_logits(path, kinds, options)
         class_names = options.class_names or (plan.class_names(options.logits_column) if has_header else None)
@@ -292,6 +293,12 @@ def _delimiter(path: str, text: str) -> str:
     line = text.split("\n", 1)[0]
     counts = {mark: len(next(csv.reader([line], delimiter=mark), [])) for mark in ",\t;|"}
     return max(counts, key=lambda mark: counts[mark])
+
+
+def _kind(cells: list[str]) -> str:
+    """What a column can serve as; one bad cell must not turn a class into a column of text."""
+    numbers = sum(1 for cell in cells if not cell or _NUMBER.fullmatch(cell) or _DECIMAL_COMMA.fullmatch(cell))
+    return "number" if 2 * numbers >= len(cells) else "other"
 
 
 def _label_type(cell: str | None) -> str:

@@ -159,7 +159,10 @@ class Pair:
         source = self.labels or self.logits
         for start, size, part in source.parts():
             if source is self.labels or start <= row < start + size:
-                labels = part.read().labels
+                try:
+                    labels = part.read().labels
+                except InputError:  # what cannot be read as a label at all has been told, or is another matter
+                    return
                 if labels is not None:
                     yield start, labels.reshape(-1)
 

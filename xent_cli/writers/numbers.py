@@ -55,5 +55,7 @@ def spell_all(values: FloatArray) -> list[str]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    texts: list[str] = pc.cast(pa.array(values), pa.string()).to_pylist()
+    from xent_cli.writers.arrow import wrapped
+
+    texts: list[str] = pc.cast(wrapped(values), pa.string()).to_pylist()
     return texts

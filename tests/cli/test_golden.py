@@ -1,0 +1,91 @@
+"""Golden command cases: each line of a folder's `cmd` is run by bash, and its output held to the files beside it.
+
+`XENT_UPDATE_GOLDEN=1 pytest tests/cli/test_golden.py` writes the files anew; review them with `git diff`.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import xent_cli
+
+HERE = Path(__file__).parent / "golden"
+CASES = sorted(folder.name for folder in HERE.iterdir() if folder.is_dir())
+UPDATE = "XENT_UPDATE_GOLDEN" in os.environ
+
+
+class Trap:
+    """Leaves a file behind if it is ever unpickled."""
+
+    def __reduce__(self):
+        return (open, ("unpickled", "w"))
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """Small files that users have: right ones and wrong ones."""
+    folder = tmp_path_factory.mktemp("inputs")
+    logits = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    np.save(folder / "l.npy", logits)
+    np.save(folder / "y.npy", np.array([2, 0]))
+    np.save(folder / "onehot.npy", np.array([[0, 0, 1], [1, 0, 0]]))
+    np.save(folder / "other_length.npy", np.array([2, 0, 1]))
+    np.save(folder / "fraction.npy", np.array([0.5, 1.0]))
+    np.save(folder / "nan_label.npy", np.array([np.nan, 1.0]))
+    np.save(folder / "all_ignored.npy", np.array([-100, -100]))
+    np.save(folder / "no_rows.npy", np.empty((0, 3)))
+    np.save(folder / "softmaxed.npy", np.array([[0.2, 0.3, 0.5], [0.1, 0.1, 0.8]]))
+    np.save(
+        folder / "odd.npy", np.array([[1.0, np.nan, 0.0], [np.inf, 0.0, 0.0], [0.0, -np.inf, 0.0], [0.0, 0.0, 0.0]])
+    )
+    np.save(folder / "odd_y.npy", np.array([0, 0, 1, 2]))
+    np.save(folder / "pickle.npy", np.array([Trap(), Trap()], dtype=object), allow_pickle=True)
+    np.save(folder / "many.npy", np.random.default_rng(0).normal(size=(40, 3)).round(3))
+    np.save(folder / "one_based.npy", np.arange(40) % 3 + 1)
+    np.save(folder / "weights.npy", np.array([1.0, 3.0]))
+    np.save(folder / "class_weights.npy", np.array([1.0, 2.0, 0.5]))
+    (folder / "cut.npy").write_bytes((folder / "many.npy").read_bytes()[:-9])
+    (folder / "y.csv").write_text("label\n2\n0\n")
+    (folder / "table.csv").write_text("id,label,cat,dog\na,dog,1,2\nb,cat,3,-1e-3\n")
+    (folder / "hostile.csv").write_text('id,label,cat,dog\n"\x1b[31mred\x1b[0m",dog,1,2\n"a,b",cat,3,4\n')
+    (folder / "unknown_name.csv").write_text("label,cat,dog\ndog,1,2\ndgo,3,4\n")
+    (folder / "bad_cell.csv").write_text("label,cat,dog\n1,1,2\n0,3,4\n1,x1,4\n")
+    (folder / "decimal_comma.csv").write_text("label;cat;dog\n1;1,5;2\n")
+    (folder / "empty_cell.csv").write_text("label,cat,dog\n1,1,2\n0,,4\n")
+    (folder / "ragged.csv").write_text("label,cat,dog\n1,1,2\n0,3\n")
+    (folder / "text.npy").write_text("cat,dog\n1,2\n")
+    (folder / "not_utf8.csv").write_bytes(b"label,cat\n1,\xff\xfe\n")
+    pq.write_table(pa.table({"logits": logits.tolist(), "label": [2, 0]}), folder / "list.parquet")
+    pq.write_table(pa.table({"a": [1.0, 4.0], "b": [2.0, 5.0], "c": [3.0, 6.0], "y": [2, 0]}), folder / "wide.parquet")
+    (folder / "broken.parquet").write_bytes(b"PAR1" + b"\0" * 40)
+    return folder
+
+
+def stream(folder, name, found):
+    """Compare with the file of that name, which is absent where nothing is printed."""
+    path = folder / name
+    if UPDATE:
+        path.write_text(found) if found else path.unlink(missing_ok=True)
+    assert found == (path.read_text() if path.exists() else ""), name
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_command_prints_and_exits_as_it_did(case, inputs, tmp_path):
+    folder = HERE / case
+    shutil.copytree(inputs, tmp_path, dirs_exist_ok=True)
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "100"}
+    command = (folder / "cmd").read_text()
+    run = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert "Traceback" not in run.stderr
+    stream(folder, "stdout", run.stdout.replace(xent_cli.__version__, "VERSION"))
+    stream(folder, "stderr", run.stderr)
+    stream(folder, "exit", f"{run.returncode}\n")
+    assert not (tmp_path / "unpickled").exists()
+    assert not list(tmp_path.glob(".*.tmp"))

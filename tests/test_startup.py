@@ -1,0 +1,52 @@
+"""Start-up is a feature: what a run may import."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+REPORT = """
+import sys
+from xent_cli.cli import main
+try:
+    main()
+finally:
+    sys.stdout.flush()
+    print(*sorted(name for name in sys.modules), file=sys.stderr)
+"""
+
+
+def imported(*args):
+    run = subprocess.run([sys.executable, "-c", REPORT, *args], capture_output=True, text=True, check=True)
+    return set(run.stderr.split())
+
+
+@pytest.fixture
+def files(tmp_path):
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "l.npy", rng.normal(size=(300, 10)))
+    np.save(tmp_path / "y.npy", rng.integers(0, 10, 300))
+    return [str(tmp_path / "l.npy"), str(tmp_path / "y.npy")]
+
+
+@pytest.mark.parametrize("args", [["--help"], ["--version"], ["compute", "--help"]])
+def test_help_imports_nothing_heavy(args):
+    assert not imported(*args) & {"numpy", "pandas", "pyarrow", "rich", "asyncio", "multiprocessing", "json"}
+
+
+@pytest.mark.parametrize(
+    "args", [[], ["-f", "csv"], ["-f", "jsonl"], ["-f", "json"], ["--reduction", "mean"], ["--top", "3"], ["-q"]]
+)
+def test_a_small_npy_run_to_a_pipe_imports_neither_pandas_nor_pyarrow_nor_rich(args, files):
+    assert not imported("compute", *files, *args) & {"pandas", "pyarrow", "rich", "asyncio", "multiprocessing"}
+
+
+def test_a_small_npy_run_starts_no_thread_pool(files):
+    assert "concurrent.futures.thread" not in imported("compute", *files)
+
+
+def test_rows_into_a_file_need_pyarrow_only_where_the_format_is_its_own(files, tmp_path):
+    for suffix in ("tsv", "csv", "jsonl", "npy"):
+        assert "pyarrow" not in imported("compute", *files, "-o", str(tmp_path / f"out.{suffix}"))
+    assert "pandas" not in imported("compute", *files, "-o", str(tmp_path / "out.parquet"))
