@@ -54,12 +54,12 @@ def test_losses_that_are_no_numbers_are_named():
     worst = (WorstSample(float("nan"), 17, None, None),)
     (finding,) = find(LossTotals("", n_samples=9, n_nan=3, worst=worst), LOGITS, 3)
     assert finding.code == "nan-loss"
-    assert finding.message == "3 losses are NaN (first: sample 17); the mean is NaN"
+    assert finding.message == "NaN losses: 3 (first: sample 17); the mean is NaN"
 
 
 def test_infinite_losses_are_counted():
     (finding,) = find(LossTotals("", n_samples=9, n_inf=2), LOGITS, 3)
-    assert (finding.code, finding.message) == ("infinite-loss", "2 losses are infinite")
+    assert (finding.code, finding.message) == ("infinite-loss", "infinite losses: 2")
 
 
 def test_findings_come_in_one_order():

@@ -130,7 +130,7 @@ def plan_labels(
     if label is not None and kinds[label] == "list":
         return ColumnPlan((label,), True)
     rest = [name for name in kinds if name not in _NOT_LOGITS]
-    if len(rest) == 1 and options.labels != "dense" and num_classes > 1:
+    if len(rest) == 1 and options.labels != "dense" and num_classes != 1:
         return ColumnPlan((rest[0],), True) if kinds[rest[0]] == "list" else ColumnPlan(label=rest[0])
     if class_names is not None and set(class_names) <= set(rest):
         return ColumnPlan(class_names)

@@ -179,6 +179,9 @@ class _Follower:
 
     def take(self, start: int, stop: int) -> Part:
         """Recipe for samples `start` to `stop`; these must be asked for in order."""
+        rows = self._source.num_rows
+        if rows is not None and rows < stop:
+            raise self._other_length(rows)
         shift = self._pair.shift
         if shift and self._source is self._pair.labels:
             return ShiftedRows(self._source, start, stop, shift, self._pair.time_steps)

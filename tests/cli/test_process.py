@@ -1,0 +1,149 @@
+"""What a run does as a process: pipes that close, signals, memory, terminals, and the same bits on every way."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+XENT = [sys.executable, "-m", "xent_cli"]
+
+
+def xent(*args, **options):
+    return subprocess.run([*XENT, *map(str, args)], capture_output=True, text=True, check=False, **options)
+
+
+@pytest.fixture(scope="module")
+def big(tmp_path_factory):
+    """40 MB of logits: 1,000,000 samples of 10 classes."""
+    folder = tmp_path_factory.mktemp("big")
+    rng = np.random.default_rng(0)
+    np.save(folder / "l.npy", rng.standard_normal((1_000_000, 10), dtype=np.float32))
+    np.save(folder / "y.npy", rng.integers(0, 10, 1_000_000))
+    return folder / "l.npy", folder / "y.npy"
+
+
+def test_a_closed_pipe_ends_quietly_with_141(big):
+    line = f"{' '.join(XENT)} compute {big[0]} {big[1]} | head -1; echo ${{PIPESTATUS[0]}}"
+    run = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+    assert run.stdout.splitlines() == ["sample\tlabel\tloss", "141"]
+    assert run.stderr == ""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_leaves_the_old_files_and_nothing_else(number, code, big, tmp_path):
+    for name in ("rows.csv", "g.npy"):
+        (tmp_path / name).write_text("old")
+    args = [*XENT, "compute", *map(str, big), "-o", "rows.csv", "--gradients", "g.npy", "--threads", "1"]
+    restore = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler)}
+    with subprocess.Popen(args, cwd=tmp_path, stdout=-1, stderr=-1, **restore) as process:
+        until = time.monotonic() + 20
+        while len(list(tmp_path.iterdir())) < 4 and time.monotonic() < until:
+            time.sleep(0.005)
+        process.send_signal(number)
+        out, error = process.communicate(timeout=20)
+    assert process.returncode == code
+    assert out == b""
+    assert b"Traceback" not in error
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"rows.csv": "old", "g.npy": "old"}
+
+
+def test_the_mean_is_the_same_to_the_last_bit_for_every_number_of_threads(big):
+    means = {xent("compute", *big, "--reduction", "mean", "--threads", n).stdout for n in (1, 2, 3)}
+    assert len(means) == 1
+
+
+def peak(path, folder):
+    """Peak memory of a run, in MB."""
+    np.save(folder / "y.npy", np.zeros(np.load(path, mmap_mode="r").shape[0], np.int64))
+    args = [*XENT, "compute", str(path), str(folder / "y.npy"), "--reduction", "mean"]
+    # A process starts with the peak of the one it was forked from: a small one stands between.
+    script = (
+        "import os, subprocess, sys\n"
+        "child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)\n"
+        "_, status, usage = os.wait4(child.pid, 0)\n"
+        "child.returncode = os.waitstatus_to_exitcode(status)\n"
+        "print(child.returncode, usage.ru_maxrss)\n"
+    )
+    run = subprocess.run([sys.executable, "-S", "-c", script, *args], capture_output=True, text=True, check=True)
+    code, kilobytes = run.stdout.split()
+    assert code == "0"
+    return int(kilobytes) / 1024
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path):
+    peaks = []
+    for rows in (12_000, 60_000):
+        array = np.lib.format.open_memmap(tmp_path / "l.npy", "w+", np.float32, (rows, 1000))
+        del array  # a file of holes, which reads as zeros
+        peaks.append(peak(tmp_path / "l.npy", tmp_path))
+    assert max(peaks) < 100
+    assert peaks[1] < 1.1 * peaks[0]
+
+
+def on_terminal(args, **variables):
+    """Run with a terminal as standard output; return what appears there and the exit code."""
+    main, other = pty.openpty()
+    env = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "FORCE_COLOR")}
+    env |= {"TERM": "xterm-256color", "COLUMNS": "100", **variables}
+    with subprocess.Popen([*XENT, *args], stdout=other, stderr=subprocess.PIPE, env=env) as process:
+        os.close(other)
+        shown = b""
+        while True:
+            try:
+                more = os.read(main, 65536)
+            except OSError:
+                break
+            if not more:
+                break
+            shown += more
+        process.communicate()
+    os.close(main)
+    return shown.decode(), process.returncode
+
+
+SAMPLE = Path(__file__).parents[2] / "sample_data"
+DIGITS = [str(SAMPLE / "digits_logits.npy"), str(SAMPLE / "digits_labels.npy")]
+
+
+def test_a_terminal_gets_a_table_with_head_tail_worst_samples_and_summary():
+    shown, code = on_terminal(["compute", *DIGITS])
+    assert code == 0
+    assert all(word in shown for word in ("sample", "worst", "mean_loss", "0.125248", "350 of 360 samples not shown"))
+
+
+@pytest.mark.parametrize(
+    ("args", "variables"), [(["--color", "never"], {}), ([], {"NO_COLOR": "1"}), ([], {"TERM": "dumb"})]
+)
+def test_a_terminal_that_wants_no_colour_gets_no_colour(args, variables):
+    shown, _ = on_terminal(["compute", *DIGITS, *args], **variables)
+    assert "\x1b[3" not in shown
+    assert "mean_loss" in shown
+
+
+@pytest.mark.parametrize("form", ["npy", "arrow"])
+def test_binary_to_a_terminal_is_refused(form):
+    shown, code = on_terminal(["compute", *DIGITS, "-f", form])
+    assert (shown, code) == ("", 2)
+
+
+def test_a_bug_exits_4_with_one_line_and_keeps_the_traceback():
+    script = (
+        "import xent_cli.cli.execute as e\n"
+        "def broken(*args): raise ZeroDivisionError('oops')\n"
+        "e.execute = broken\n"
+        "from xent_cli.cli import main\nmain()\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script, "compute", *DIGITS], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 4
+    assert len(run.stderr.splitlines()) == 1
+    log = Path(run.stderr.split()[-1])
+    assert "ZeroDivisionError: oops" in log.read_text()
+    log.unlink()

@@ -1,0 +1,67 @@
+import sys
+import threading
+import time
+
+import pytest
+
+from xent_cli.engines.local import SerialEngine, ThreadEngine, open_local
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_results_come_in_task_order_whatever_takes_longest(threads):
+    def work(i):
+        time.sleep(0.002 * (i % 3))
+        return i * i
+
+    assert list(open_local(threads).map(work, range(20))) == [i * i for i in range(20)]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_no_more_tasks_than_the_window_are_taken_before_a_result_is(threads):
+    engine = open_local(threads)
+    taken = []
+    tasks = (taken.append(i) or i for i in range(100))
+    results = engine.map(lambda i: i, tasks)
+    assert next(results) == 0
+    assert len(taken) <= engine.window + 1
+    if isinstance(engine, ThreadEngine):
+        results.close()
+        assert len(taken) <= engine.window + 1
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_exception_is_raised_in_its_turn(threads):
+    seen = []
+    with pytest.raises(ZeroDivisionError):
+        seen.extend(open_local(threads).map(lambda i: 1 // (3 - i) and i, iter(range(10))))
+    results = open_local(threads).map(lambda i: 1 // (3 - i), iter(range(10)))
+    assert [next(results) for _ in range(3)] == [0, 0, 1]
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+
+
+def test_what_the_tasks_raise_comes_after_the_results_before_it():
+    def tasks():
+        yield from (1, 2, 3)
+        raise ValueError("the input ended")
+
+    results = ThreadEngine(2).map(lambda i: i, tasks())
+    assert [next(results) for _ in range(3)] == [1, 2, 3]
+    with pytest.raises(ValueError, match="the input ended"):
+        next(results)
+
+
+def test_one_task_runs_without_a_pool():
+    names = list(ThreadEngine(2).map(lambda _: threading.current_thread().name, [0]))
+    assert names == ["MainThread"]
+
+
+def test_tasks_run_in_threads_of_their_own():
+    names = set(ThreadEngine(2).map(lambda _: threading.current_thread().name, range(8)))
+    assert all(name.startswith("xent") for name in names)
+    assert not [t for t in threading.enumerate() if t.name.startswith("xent")]
+
+
+def test_one_thread_is_the_serial_engine():
+    assert open_local(1) == SerialEngine()
+    assert "xent_cli.engines.local" in sys.modules

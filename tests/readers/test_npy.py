@@ -1,0 +1,121 @@
+import itertools
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from xent_cli.errors import InputError, UsageError
+from xent_cli.readers.npy import open_npy
+
+
+def read(source):
+    """All samples, through recipes that have been pickled, and whether they follow each other without a gap."""
+    parts = list(source.parts())
+    assert [start for start, _, _ in parts] == [0, *itertools.accumulate(size for _, size, _ in parts)][:-1]
+    return np.concatenate([pickle.loads(pickle.dumps(part)).read().logits.copy() for _, _, part in parts])
+
+
+@given(
+    shape=hnp.array_shapes(min_dims=1, max_dims=4, min_side=1, max_side=5),
+    order=st.sampled_from("CF"),
+    dtype=st.sampled_from(["<f2", "<f4", ">f4", "<f8", ">f8", "i1", "<u4", ">i8", "?"]),
+    axis=st.integers(-4, 3),
+    task=st.sampled_from([1, 8, 40, 100, 1 << 20]),
+)
+def test_samples_are_those_of_the_moved_array(shape, order, dtype, axis, task, tmp_path_factory):
+    axis = axis % len(shape)
+    values = np.arange(np.prod(shape)).reshape(shape)
+    array = np.asarray(values, dtype, order=order)
+    path = str(tmp_path_factory.getbasetemp() / "a.npy")
+    np.save(path, array)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("xent_cli.readers.npy.TASK_BYTES", task)
+        source = open_npy(path, "logits", axis, None)
+        found = read(source)
+    np.testing.assert_array_equal(found, np.moveaxis(array, axis, -1).reshape(-1, shape[axis]))
+    assert source.row_shape == (shape[axis],)
+    assert source.sample_shape == shape[:axis] + shape[axis + 1 :]
+    rows = source.rows(0, source.num_rows).read().logits
+    np.testing.assert_array_equal(rows, found)
+
+
+@pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
+def test_every_header_version_is_read(version, tmp_path):
+    array = np.arange(6.0).reshape(2, 3)
+    with (tmp_path / "a.npy").open("wb") as file:
+        np.lib.format.write_array(file, array, version=version)
+    np.testing.assert_array_equal(read(open_npy(str(tmp_path / "a.npy"), "logits", -1, None)), array)
+
+
+def header(text, version=b"\x01\x00"):
+    body = text.encode("latin-1")
+    return b"\x93NUMPY" + version + len(body).to_bytes(2, "little") + body
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        header("{'descr': '<f8', 'fortran_order': False, 'shape': (-1, 3)}"),
+        header("{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000000000, 3)}"),
+        header("{'descr': '<f8', 'fortran_order': False, 'shape': 3}"),
+        header("{'descr': '<f8', 'shape': (3,)}"),
+        header("__import__('os').system('true')"),
+        header("(" * 3000),
+        header("{'descr': 'nonsense', 'fortran_order': False, 'shape': (3,)}"),
+        header("{'descr': '|O', 'fortran_order': False, 'shape': (3,)}"),
+        header("{'descr': '<c16', 'fortran_order': False, 'shape': (0,)}"),
+        header("{'descr': '<f8', 'fortran_order': False, 'shape': (3,)}", b"\x09\x00"),
+        b"\x93NUMPY\x01\x00\xff\xff{",
+        b"\x93NUMPY",
+    ],
+)
+def test_a_hostile_header_is_refused(content, tmp_path):
+    path = tmp_path / "a.npy"
+    path.write_bytes(content)
+    with pytest.raises(InputError):
+        open_npy(str(path), "logits", -1, None)
+
+
+def test_a_pickle_is_refused_and_never_loaded(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "unpickled"), "w"))
+
+    np.save(tmp_path / "a.npy", np.array([Trap()], dtype=object), allow_pickle=True)
+    with pytest.raises(InputError, match="Python objects"):
+        open_npy(str(tmp_path / "a.npy"), "logits", -1, None)
+    assert not (tmp_path / "unpickled").exists()
+
+
+def test_long_doubles_are_refused_with_what_to_do(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((2, 2), np.longdouble))
+    with pytest.raises(InputError, match="astype"):
+        open_npy(str(tmp_path / "a.npy"), "logits", -1, None)
+
+
+def test_bfloat16_is_read_where_the_user_says_so(tmp_path):
+    values = np.array([[1.5, -2.0], [0.0, 3.0]], np.float32)
+    (values.view(np.uint32) >> 16).astype(np.uint16).view("V2").reshape(2, 2)
+    np.save(tmp_path / "a.npy", (values.view(np.uint32) >> 16).astype(np.uint16).view("V2"))
+    with pytest.raises(InputError, match="--logits-dtype bfloat16"):
+        open_npy(str(tmp_path / "a.npy"), "logits", -1, None)
+    source = open_npy(str(tmp_path / "a.npy"), "logits", -1, "bfloat16")
+    np.testing.assert_array_equal(read(source), values)
+
+
+def test_a_file_that_shrinks_while_it_is_read_is_told(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((100, 3)))
+    source = open_npy(str(tmp_path / "a.npy"), "logits", -1, None)
+    with (tmp_path / "a.npy").open("r+b") as file:
+        file.truncate(500)
+    with pytest.raises(InputError, match="ended early"):
+        read(source)
+
+
+def test_an_axis_that_is_not_there_is_a_usage_error(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((2, 3)))
+    with pytest.raises(UsageError):
+        open_npy(str(tmp_path / "a.npy"), "logits", 2, None)
