@@ -28,7 +28,9 @@ _ROW_FORMATS = ("table", "tsv", "csv", "jsonl", "npy", "arrow")
 @click.option("-o", "--output", metavar="FILE", help="Per-sample rows: .tsv .csv .jsonl .npy .parquet .arrow")
 @click.option("--gradients", metavar="FILE.npy", help="d(mean loss)/d(logits); of the sum with --reduction sum.")
 @click.option(
-    "--gradient-dtype", type=click.Choice(["float16", "float32", "float64"]), help="Default: that of the logits."
+    "--gradient-dtype",
+    type=click.Choice(["float16", "bfloat16", "float32", "float64"]),
+    help="Default: that of the logits.",
 )
 @click.option("--overflow-report", is_flag=True, help="How -log(exp(z_y)/sum exp(z)) fares in each float type.")
 @click.option("--top", type=click.IntRange(0), metavar="N", help="List the N highest losses.")

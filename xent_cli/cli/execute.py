@@ -112,7 +112,10 @@ def _gradients(given: Mapping[str, Any], pair: Pair) -> Gradients | None:
     if not path.endswith(".npy"):
         raise UsageError(f"--gradients {path}: gradients are written as .npy")
     dtype = pair.logits.dtype if pair.logits.dtype.kind == "f" else np.dtype(np.float64)
-    dtype = np.dtype(given["gradient_dtype"]) if given["gradient_dtype"] else dtype
+    if given["gradient_dtype"] == "bfloat16" or (given["logits_dtype"] and not given["gradient_dtype"]):
+        dtype = np.dtype("V2")  # as numpy.save writes it
+    elif given["gradient_dtype"]:
+        dtype = np.dtype(given["gradient_dtype"])
     return Gradients(path, dtype.newbyteorder("="), of_sum=given["reduction"] == "sum")
 
 

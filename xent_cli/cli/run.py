@@ -60,7 +60,9 @@ def run(
             if gradients is not None:
                 stream = files.enter_context(publish(gradients.path))
                 divisor = 1.0 if gradients.of_sum else float(_divisor(pair, options, engine))
-                wanted = replace(wanted, gradient_dtype=gradients.dtype.str, gradient_denominator=divisor)
+                # The kernel has no bfloat16: its writer rounds to that from float32.
+                kernel_dtype = "<f4" if gradients.dtype.kind == "V" else gradients.dtype.str
+                wanted = replace(wanted, gradient_dtype=kernel_dtype, gradient_denominator=divisor)
                 shape = pair.logits.description.shape
                 gradient_writer = GradientWriter(stream, shape, options.axis % len(shape), gradients.dtype)
             totals = LossTotals(options.signature(""))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 if TYPE_CHECKING:
-    from xent_cli.core.block import FloatArray
+    from xent_cli.core.block import AnyArray, FloatArray
     from xent_cli.core.evaluate import BlockLoss
     from xent_cli.writers.interface import RowFormat
 
@@ -85,10 +85,10 @@ class GradientWriter:
         assert gradient is not None
         self._rows += rows.size
         if self._array is None:
-            self._stream.write(np.ascontiguousarray(gradient).view(np.uint8).data)
+            self._stream.write(np.ascontiguousarray(_narrowed(gradient, self._dtype)).view(np.uint8).data)
             return
         a, b = np.divmod(np.arange(rows.start, rows.start + rows.size), self._array.shape[2])
-        self._array[a, :, b] = gradient
+        self._array[a, :, b] = _narrowed(gradient, self._dtype)
 
     def finish(self) -> None:
         """Make the file whole."""
@@ -109,6 +109,16 @@ def _can_rewrite(stream: BinaryIO) -> bool:
         return not fcntl(stream.fileno(), F_GETFL) & os.O_APPEND
     except io.UnsupportedOperation:
         return True
+
+
+def _narrowed(gradient: AnyArray, dtype: np.dtype[np.generic]) -> AnyArray:
+    """Round float32 to bfloat16, its upper half, to nearest and ties to even, where that is what the file holds."""
+    if dtype.kind != "V":
+        return gradient
+    bits = gradient.view(np.uint32)
+    rounded = bits + (0x7FFF + ((bits >> 16) & 1))
+    upper = np.where(np.isnan(gradient), 0x7FC0, rounded >> 16).astype("<u2")
+    return upper.view(dtype)
 
 
 def npy_header(shape: tuple[int | None, ...], dtype: np.dtype[np.generic]) -> bytes:
