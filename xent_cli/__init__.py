@@ -15,7 +15,7 @@ if TYPE_CHECKING:
         softmax_cross_entropy_with_grad,
         sparse_softmax_cross_entropy,
     )
-    from xent_cli.core.totals import LossSummary
+    from xent_cli.core.summary import LossSummary
 
 __version__ = "0.1.0"
 __all__ = [
@@ -30,6 +30,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from xent_cli.core import functions
+    from xent_cli.core import functions, summary
 
-    return getattr(functions, name)
+    return getattr(summary if name == "LossSummary" else functions, name)

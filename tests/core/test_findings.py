@@ -2,7 +2,8 @@ import pytest
 
 from xent_cli.core.findings import find
 from xent_cli.core.options import LossOptions
-from xent_cli.core.totals import LossTotals, WorstSample
+from xent_cli.core.summary import WorstSample
+from xent_cli.core.totals import LossTotals
 
 LOGITS = LossOptions()
 

@@ -95,6 +95,10 @@ def test_bfloat16_is_read_as_what_it_is():
     )
 
 
+def test_the_summary_is_the_public_type():
+    assert isinstance(xent_cli.evaluate([[0.0, 0.0]], [0]), xent_cli.LossSummary)
+
+
 def test_only_what_is_public_can_be_had():
     with pytest.raises(AttributeError):
         xent_cli.no_such_function  # noqa: B018

@@ -80,7 +80,7 @@ def losses(pair):
 def test_the_same_samples_give_the_same_bits_however_they_lie_on_disk(kind, small, tmp_path, monkeypatch):
     if small:
         monkeypatch.setattr("xent_cli.readers.npy.TASK_BYTES", 700)
-        monkeypatch.setattr("xent_cli.readers.csv._PIECE_BYTES", 1000)
+        monkeypatch.setattr("xent_cli.readers.pieces._PIECE_BYTES", 1000)
         monkeypatch.setattr("xent_cli.readers.parquet.TASK_BYTES", 500)
         monkeypatch.setattr("xent_cli.readers.parquet._GROUP_BYTES", 4000 if "list" in kind else 10)
         monkeypatch.setattr("xent_cli.readers.parquet._STEP_BYTES", 300)

@@ -5,7 +5,8 @@ from rich.console import Console
 
 from tests.writers.rows import HOSTILE, NAMES, block, cut
 from xent_cli.core.naive import FormulaTotals, NaiveTotals
-from xent_cli.core.totals import LossTotals, WorstSample
+from xent_cli.core.summary import WorstSample
+from xent_cli.core.totals import LossTotals
 from xent_cli.writers.interface import RowFormat
 from xent_cli.writers.plain import plain_summary, plain_worst
 from xent_cli.writers.table import TableWriter, print_overflow, print_summary, print_worst

@@ -95,7 +95,7 @@ def _refuse_nothing(totals: LossTotals, pair: Pair, options: LossOptions) -> Non
         raise InputError(
             "nothing left to average",
             pair.logits.description.path,
-            found=f"all {totals.n_ignored} samples have the label {options.ignore_index}, which is ignored",
+            found=f"{totals.n_ignored} samples, all ignored or without a label",
             expected="at least one sample with a loss",
         )
     if totals.weight is not None and totals.weight.units == 0:

@@ -9,7 +9,7 @@ import numpy as np
 from xent_cli.core.block import Block
 from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.options import LossOptions, Wanted
-from xent_cli.core.totals import LossSummary, LossTotals
+from xent_cli.core.totals import LossTotals
 from xent_cli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from xent_cli.core.block import AnyArray, FloatArray
     from xent_cli.core.evaluate import BlockLoss
     from xent_cli.core.options import LabelForm
+    from xent_cli.core.summary import LossSummary
 
     Precision = Literal["float64", "float32"]
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from xent_cli.core.findings import Finding
     from xent_cli.core.inputs import InputDescription
     from xent_cli.core.naive import FormulaTotals
-    from xent_cli.core.totals import LossSummary
+    from xent_cli.core.summary import LossSummary
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from xent_cli.core.totals import LossSummary
+from xent_cli.core.summary import LossSummary
 
 if TYPE_CHECKING:
     from xent_cli.core.inputs import InputDescription

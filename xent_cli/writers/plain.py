@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from xent_cli.core.naive import FormulaTotals
-    from xent_cli.core.totals import WorstSample
+    from xent_cli.core.summary import WorstSample
 
 _COUNTS = ("n_ok", "n_imprecise", "n_underflow", "n_overflow", "first_row", "worst_row", "max_abs_error")
 

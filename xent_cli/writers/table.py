@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from xent_cli.core.evaluate import BlockLoss
     from xent_cli.core.naive import FormulaTotals
-    from xent_cli.core.totals import WorstSample
+    from xent_cli.core.summary import WorstSample
     from xent_cli.writers.interface import RowFormat
 
 # So many rows from either end are shown; more would scroll the summary away.
