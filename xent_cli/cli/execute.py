@@ -83,8 +83,11 @@ def execute(given: Mapping[str, Any], shown: present.Plan) -> Document:
 
 
 def _columns(pair: Pair, options: LossOptions) -> RowFormat:
+    id_name = pair.logits.id_name
+    if id_name in ("sample", "label", "loss", "kl_divergence"):
+        raise UsageError(f'--id-column {id_name}: the rows have a column "{id_name}" already', hint="rename it")
     return RowFormat(
-        id_name=pair.logits.id_name,
+        id_name=id_name,
         labelled=pair.label_form == "sparse",
         class_names=pair.logits.class_names if pair.named_labels else None,
         with_kl=options.labels_source != "labels",

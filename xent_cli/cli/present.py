@@ -68,6 +68,9 @@ def plan(given: Mapping[str, Any], terminal: bool, error_terminal: bool) -> Plan
     form, reduction, output = given["output_format"], given["reduction"], given["output"]
     if output is not None:
         format_of(output)
+    for path in given["reports"]:
+        if not path.endswith(".json"):
+            raise UsageError(f"--report {path}: the summary document is written as .json")
     top = given["top"] or 0
     if reduction in ("mean", "sum"):
         if form not in (None, "json"):
