@@ -34,7 +34,8 @@ def folder(tmp_path):
 @pytest.mark.parametrize(("command", "output"), EXAMPLES, ids=[command[:60] for command, _ in EXAMPLES])
 def test_an_example_prints_what_the_readme_shows(command, output, folder):
     bin_folder = Path(sys.executable).parent
-    env = {**os.environ, "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}", "LC_ALL": "C.UTF-8"}
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("XENT_") and k not in ("COLUMNS", "FORCE_COLOR")}
+    env = {**clean, "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}", "LC_ALL": "C.UTF-8"}
     run = subprocess.run(
         ["bash", "-c", command], cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -46,6 +47,10 @@ def test_an_example_prints_what_the_readme_shows(command, output, folder):
     assert found == output or UPDATE
 
 
+def test_every_console_block_is_an_example_that_is_run():
+    assert len(EXAMPLES) == README.read_text().count("```console") > 0
+
+
 def accuracy_table():
     data = json.loads((ROOT / "tests" / "oracles" / "frameworks.json").read_text())
     rows = ["| dtype | margin | true loss | " + " | ".join(SHOWN) + " | xent |", "|---" * (4 + len(SHOWN)) + "|"]
@@ -54,19 +59,11 @@ def accuracy_table():
             logits = np.zeros(2, row["dtype"])
             logits[0] = row["margin"]
             ours = float(xent_cli.sparse_softmax_cross_entropy(logits, 0))
-            cells = [told(row["results"][name], row["truth"]) for name in SHOWN.values()]
-            rows.append(
-                f"| {row['dtype']} | {row['margin']} | {row['truth']:.6g} | "
-                + " | ".join([*cells, told(ours, row["truth"])])
-                + " |"
-            )
+            assert abs(ours - row["truth"]) <= 4 * np.spacing(row["truth"])
+            losses = [row["truth"], *(float(row["results"][name]) for name in SHOWN.values()), ours]
+            cells = [f"{loss + 0.0:.10g}" for loss in losses]  # + 0.0: -0 is told as 0
+            rows.append(f"| {row['dtype']} | {row['margin']} | {' | '.join(cells)} |")
     return "\n".join(rows)
-
-
-def told(value, truth):
-    """A loss of 0 is told as such; else how far off it is."""
-    value = float(value)
-    return "0" if value == 0 else f"{abs(value / truth - 1):.0e}"
 
 
 def test_the_accuracy_table_is_what_was_measured():
@@ -77,21 +74,67 @@ def test_the_accuracy_table_is_what_was_measured():
     assert table in README.read_text()
 
 
+def test_the_versions_of_the_frameworks_are_those_that_were_measured():
+    versions = json.loads((ROOT / "tests" / "oracles" / "frameworks.json").read_text())["versions"]
+    for name, package in {"PyTorch": "torch", "TensorFlow": "tensorflow", "optax": "optax"}.items():
+        assert re.search(rf"\b{name} {re.escape(versions[package])}(?![\w+])", README.read_text()), name
+
+
 def test_the_python_example_runs():
     failed, tried = doctest.testfile(str(README), module_relative=False)
     assert tried > 0
     assert failed == 0
 
 
-def test_every_file_it_links_to_exists():
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README.read_text()):
+@pytest.mark.parametrize("page", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "sample_data/README.md"])
+def test_every_file_it_names_exists(page):
+    text = (ROOT / page).read_text()
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
+        assert (ROOT / page).parent.joinpath(target).exists(), target
+    for target in re.findall(r"(?<![\w/])(?:sample_data|tests|\.ci)/[\w./]*\w", text):
         assert (ROOT / target).exists(), target
+
+
+def test_every_folder_and_module_of_the_architecture_exists():
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    folders = re.findall(r"^\| `(\w+)/` \|(.*)", text, re.MULTILINE)
+    assert folders
+    for folder, job in folders:
+        for name in ["__init__.py", *re.findall(r"`(\w+\.py)`", job)]:
+            assert (ROOT / "xent_cli" / folder / name).exists(), f"{folder}/{name}"
 
 
 def test_it_sets_up_with_two_commands_and_they_are_what_ci_runs():
     commands = re.findall(r"```bash\n(.*)\n```", README.read_text())
-    assert len(commands) == 2
+    assert len(commands) == README.read_text().count("```bash") == 2
     assert all(command.startswith("python3 -m venv .venv && ") for command in commands)
+    script = (ROOT / ".ci" / "run").read_text()
+    (extraction,) = re.findall(r"^while .*README\.md.*$", script, re.MULTILINE)
+    shown = f'commands=()\n{extraction}\nprintf "%s\\n" "${{commands[@]}}"'
+    run = subprocess.run(["bash", "-c", shown], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines() == commands
+    for number in range(2):
+        assert f'\nbash -euo pipefail -c "${{commands[{number}]}}"' in script
+
+
+def test_every_option_it_shows_exists():
+    run = subprocess.run(
+        [sys.executable, "-m", "xent_cli", "compute", "--help"], capture_output=True, text=True, check=True
+    )
+    for option in re.findall(r"(?<![\w-])--[a-z][\w-]+", README.read_text()):
+        assert re.search(rf"(?<![\w-]){option}(?![\w-])", run.stdout), option
+
+
+def test_the_commands_of_the_sample_data_give_the_figures_beside_them(folder):
+    table = r"^\| `xent (.*?)` \| (\d+) \| ([\d.]+) \| ([\d.]+) \|$"
+    rows = re.findall(table, (ROOT / "sample_data" / "README.md").read_text(), re.MULTILINE)
+    assert rows
+    for arguments, n_samples, mean_loss, accuracy in rows:
+        command = [sys.executable, "-m", "xent_cli", *arguments.split(), "-f", "json"]
+        run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+        summary = json.loads(run.stdout)["summary"]
+        found = (str(summary["n_samples"]), f"{summary['mean_loss']:.6f}", f"{summary['accuracy']:.4f}")
+        assert found == (n_samples, mean_loss, accuracy), arguments
 
 
 def test_every_command_is_documented():
