@@ -64,6 +64,7 @@ def inputs(tmp_path_factory):
     (folder / "not_utf8.csv").write_bytes(b"label,cat\n1,\xff\xfe\n")
     pq.write_table(pa.table({"logits": logits.tolist(), "label": [2, 0]}), folder / "list.parquet")
     pq.write_table(pa.table({"a": [1.0, 4.0], "b": [2.0, 5.0], "c": [3.0, 6.0], "y": [2, 0]}), folder / "wide.parquet")
+    (folder / "empty").mkdir()
     (folder / "broken.parquet").write_bytes(b"PAR1" + b"\0" * 40)
     return folder
 

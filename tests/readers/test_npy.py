@@ -8,7 +8,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from xent_cli.errors import InputError, UsageError
-from xent_cli.readers.npy import open_npy
+from xent_cli.readers.interface import ReadOptions
+from xent_cli.readers.open import open_source
+
+
+def open_npy(path, role, axis, dtype):
+    return open_source(path, role, ReadOptions(logits_dtype=dtype), axis=axis)
 
 
 def read(source):
@@ -32,7 +37,7 @@ def test_samples_are_those_of_the_moved_array(shape, order, dtype, axis, task, t
     path = str(tmp_path_factory.getbasetemp() / "a.npy")
     np.save(path, array)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("xent_cli.readers.npy.TASK_BYTES", task)
+        patch.setattr("xent_cli.readers.arrays.TASK_BYTES", task)
         source = open_npy(path, "logits", axis, None)
         found = read(source)
     np.testing.assert_array_equal(found, np.moveaxis(array, axis, -1).reshape(-1, shape[axis]))

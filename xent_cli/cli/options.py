@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Command = Callable[..., Any]
 
 _FORMS = ("logits", "log-probs", "probs")
+_FORMATS = ("npy", "npz", "csv", "parquet", "safetensors")
 
 
 def _threads() -> int:
@@ -39,7 +40,9 @@ input_options = _stack(
     click.argument("labels", type=click.Path(), required=False),
     click.option("--axis", type=int, default=-1, show_default=True, help="Class axis of an array."),
     click.option(
-        "--input-format", type=click.Choice(["npy", "csv", "parquet"]), help="In place of what the content says."
+        "--input-format",
+        type=click.Choice(["npy", "npz", "csv", "parquet", "safetensors"]),
+        help="In place of what the content says.",
     ),
     click.option("--logits-column", metavar="NAME", help="List column, or a glob over number columns (logit_*)."),
     click.option("--label-column", metavar="NAME", help="Default: label, labels, target or y."),
@@ -133,6 +136,8 @@ def read_options(given: Mapping[str, Any], *, with_ids: bool) -> ReadOptions:
         shift=given["shift"],
         logits_dtype=given["logits_dtype"],
         with_ids=with_ids,
+        # Gradients of the mean need what it divides by before the first of them is written.
+        twice=given.get("gradients") is not None,
     )
 
 

@@ -19,9 +19,12 @@ class InputDescription:
         Of the values read; None in place of a number of rows that only the end of the file tells.
     dtype
         NumPy's name for the values as stored.
+    shards
+        The files in the order in which they follow one another, where there are several.
     """
 
     path: str
     format: str
     shape: tuple[int | None, ...]
     dtype: str
+    shards: tuple[str, ...] = ()

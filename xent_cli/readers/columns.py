@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from xent_cli.readers.interface import ReadOptions
 
-_LABEL_NAMES = ("label", "labels", "target", "y")
+LABEL_NAMES = ("label", "labels", "target", "y")
 _NOT_LOGITS = frozenset({"id", "index", "sample", "row_id"})
 
 
@@ -83,7 +83,7 @@ def plan_logits(path: str, kinds: Mapping[str, str], options: ReadOptions) -> Co
     >>> plan_logits("t.csv", kinds, ReadOptions()).values
     ('cat', 'dog')
     """
-    label = _named(path, kinds, options.label_column, "--label-column") or _first(_LABEL_NAMES, kinds)
+    label = _named(path, kinds, options.label_column, "--label-column") or _first(LABEL_NAMES, kinds)
     identity = _named(path, kinds, options.id_column, "--id-column")
     weight = _named(path, kinds, options.weight_column, "--sample-weight-column")
     if options.id_column is None and kinds.get("id") is not None:
@@ -124,7 +124,7 @@ def plan_labels(
 
     Dense columns with the names of the logits' columns are taken in the order of those.
     """
-    label = _named(path, kinds, options.label_column, "--label-column") or _first(_LABEL_NAMES, kinds)
+    label = _named(path, kinds, options.label_column, "--label-column") or _first(LABEL_NAMES, kinds)
     if label is not None and options.labels != "dense":
         return ColumnPlan((label,), True) if kinds[label] == "list" else ColumnPlan(label=label)
     if label is not None and kinds[label] == "list":

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import re
-from dataclasses import dataclass, replace
+from bisect import bisect_right
+from dataclasses import dataclass, field, replace
 from itertools import islice
-from pathlib import Path
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +19,8 @@ from xent_cli.core.inputs import InputDescription
 from xent_cli.errors import InputError
 from xent_cli.readers.arrow_columns import rows_of
 from xent_cli.readers.columns import plan_labels, plan_logits
-from xent_cli.readers.pieces import count_rows, pieces
+from xent_cli.readers.pieces import LONGEST_LINE, count_rows, pieces, row_lines
+from xent_cli.readers.storage import Stored, read_up_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,67 +29,59 @@ if TYPE_CHECKING:
     from xent_cli.core.block import Part, Rows
     from xent_cli.readers.columns import ColumnPlan
     from xent_cli.readers.interface import ReadOptions
+    from xent_cli.readers.storage import Bytes
 
 _SNIFF_BYTES = 1 << 20
 _SNIFF_ROWS = 32
 _BOM = b"\xef\xbb\xbf"
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|nan|inf(inity)?)\s*", re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+\s*")
+# Python's own bound of 128 KiB a cell would end in an error of its own.
+csv.field_size_limit(LONGEST_LINE)
 # From the strictest to the one that takes anything; a column is read as the first that takes its first cell.
 _LABEL_TYPES = ("int64", "float64", "string")
 
 
 def open_csv(
-    path: str,
+    source: Bytes,
     role: str,
     options: ReadOptions,
     *,
     class_names: tuple[str, ...] | None = None,
     num_classes: int = 0,
 ) -> CsvSource:
-    """Open a file as logits, or as the labels of logits of `num_classes` classes.
+    """Open a table as logits, or as the labels of logits of `num_classes` classes.
 
     Raises
     ------
     InputError
         Where the file is empty or not text, or no column fits.
     """
-    with Path(path).open("rb") as file:
-        head = file.read(_SNIFF_BYTES)
-    if b"\0" in head:
-        raise InputError("not a text file", path, found="NUL bytes", expected="UTF-8 text")
-    body = len(_BOM) if head.startswith(_BOM) else 0
-    try:
-        text = head[body:].decode()
-    except UnicodeDecodeError as error:
-        if error.start < len(head) - 4:  # the last character may be cut
-            raise InputError("not a text file", path, found="bytes that are not UTF-8", expected="UTF-8") from None
-        text = head[body : error.start].decode()
-    delimiter = _delimiter(path, text)
+    text, body = _beginning(source)
+    delimiter = _delimiter(source.name, text)
     first_rows = list(islice(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), _SNIFF_ROWS))
     if not first_rows or not first_rows[0]:
-        raise InputError("empty file", path, found="no first line", expected="rows of numbers")
+        raise InputError("empty file", source.name, found="no first line", expected="rows of numbers")
     first = first_rows[0]
     has_header = options.header if options.header is not None else not all(_NUMBER.fullmatch(cell) for cell in first)
     names = tuple(first) if has_header else tuple(str(i) for i in range(len(first)))
-    repeated = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else None
-    if repeated:
-        raise InputError("two columns of one name", path, found=f'"{min(repeated)}"', hint="rename one of them")
+    if len(set(names)) < len(names):
+        repeated = next(name for i, name in enumerate(names) if name in names[:i])
+        raise InputError("two columns of one name", source.name, found=f'"{repeated}"', hint="rename one of them")
     if has_header:
         body += len(next(io.StringIO(text, newline="")).encode())
     sample = first_rows[1] if has_header and len(first_rows) > 1 else first
     cells = dict(zip(names, sample, strict=False))
     kinds = {name: _kind([row[i] for row in first_rows[has_header:] if i < len(row)]) for i, name in enumerate(names)}
     if role == "logits":
-        plan = plan_logits(path, kinds, options)
+        plan = plan_logits(source.name, kinds, options)
         class_names = options.class_names or (plan.class_names(options.logits_column) if has_header else None)
     else:
-        plan = plan_labels(path, kinds, options, class_names, num_classes)
+        plan = plan_labels(source.name, kinds, options, class_names, num_classes)
     if not options.with_ids:
         plan = replace(plan, id=None)
-    return CsvSource(
-        path, role, plan, names, delimiter, body, int(has_header), _label_type(cells.get(plan.label or "")), class_names
-    )
+    label_type = _label_type(cells.get(plan.label or ""))
+    return CsvSource(source, role, plan, names, delimiter, body, int(has_header), label_type, class_names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +96,12 @@ class CsvSource:
         Where the rows begin, in bytes.
     header_lines
         How many lines stand before the rows.
+    seen
+        Of what came through a pipe: first sample and line of each piece, and the line of each row where that is not
+        one after the other.
     """
 
-    path: str
+    source: Bytes
     role: str
     plan: ColumnPlan
     names: tuple[str, ...]
@@ -115,11 +112,12 @@ class CsvSource:
     class_names: tuple[str, ...] | None
     num_rows: None = None
     sample_shape: None = None
+    seen: list[tuple[int, int, list[int] | None]] = field(default_factory=list, compare=False)
 
     @property
     def description(self) -> InputDescription:
         """See `Source`."""
-        return InputDescription(self.path, "csv", (None, *self.row_shape), self.dtype.name)
+        return InputDescription(self.source.name, "csv", (None, *self.row_shape), self.dtype.name)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -148,14 +146,26 @@ class CsvSource:
         """See `Source`."""
         return self.plan.id
 
-    def parts(self) -> Iterator[tuple[int, int, Part]]:
+    @property
+    def again(self) -> bool:
         """See `Source`."""
-        start, line = 0, self.header_lines + 1
-        with Path(self.path).open("rb") as file:
-            for offset, piece in pieces(file, self.body):
-                size, lines = count_rows(piece, self.delimiter, len(self.names) == 1)
+        return self.source.again
+
+    def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
+        """See `Source`."""
+        start, line = first, self.header_lines + 1
+        single = len(self.names) == 1
+        stored = self.source if isinstance(self.source, Stored) and not self.source.codec else None
+        with self.source.stream() as stream:
+            read_up_to(stream, self.body)
+            for offset, piece in pieces(stream, self.body, self.source.name):
+                size, lines = count_rows(piece, self.delimiter, single)
+                if not self.source.again:
+                    plain = size == lines
+                    self.seen.append((start, line, None if plain else row_lines(piece, self.delimiter, single)))
                 if size:
-                    yield start, size, CsvRows(self, offset, len(piece), start, size, line)
+                    where = TextSpan(stored, offset, len(piece)) if stored else TextHeld(piece)
+                    yield start, size, CsvRows(self, where, start, size, line)
                 start += size
                 line += lines
 
@@ -163,13 +173,45 @@ class CsvSource:
         """See `Source`."""
         return None
 
-    def where(self, row: int, role: str) -> str:
+    def where(self, row: int, role: str, first: int = 0) -> str:
         """See `Source`; reads the file from its beginning."""
-        with Path(self.path).open(newline="", encoding="utf-8-sig", errors="replace") as file:
-            reader = csv.reader(file, delimiter=self.delimiter)
-            full = (cells for cells in reader if cells or len(self.names) == 1)
-            next(islice(full, self.header_lines + row, None), None)
-            return f"{self.path} line {reader.line_num} (sample {row}){self.plan.column_of(role)}"
+        if self.source.again:
+            with self.source.stream() as stream:
+                text = io.TextIOWrapper(io.BufferedReader(stream), "utf-8-sig", "replace", newline="")  # type: ignore[type-var]
+                reader = csv.reader(text, delimiter=self.delimiter)
+                full = (cells for cells in reader if cells or len(self.names) == 1)
+                next(islice(full, self.header_lines + row - first, None), None)
+                line = reader.line_num
+        else:
+            start, line, lines = self.seen[bisect_right([start for start, _, _ in self.seen], row) - 1]
+            line += row - start if lines is None else lines[row - start]
+        return f"{self.source.name} line {line} (sample {row}){self.plan.column_of(role)}"
+
+
+@dataclass(frozen=True, slots=True)
+class TextSpan:
+    """Recipe for text that lies in a file, `length` bytes from `offset` on."""
+
+    file: Stored
+    offset: int
+    length: int
+
+    def read(self) -> bytes:
+        """Read the bytes."""
+        with self.file.open() as file:
+            file.seek(self.offset)
+            return read_up_to(file, self.length)
+
+
+@dataclass(frozen=True, slots=True)
+class TextHeld:
+    """Text that came through a pipe or a decompressor."""
+
+    text: bytes
+
+    def read(self) -> bytes:
+        """Return the bytes."""
+        return self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +220,8 @@ class CsvRows:
 
     Fields
     ------
-    offset, length
-        Where the piece stands in the file, in bytes.
+    piece
+        Where its text is.
     start, size
         First sample and number of samples.
     line
@@ -187,8 +229,7 @@ class CsvRows:
     """
 
     source: CsvSource
-    offset: int
-    length: int
+    piece: TextSpan | TextHeld
     start: int
     size: int
     line: int
@@ -196,9 +237,7 @@ class CsvRows:
     def read(self) -> Rows:
         """Parse the piece, in this thread alone."""
         source = self.source
-        with Path(source.path).open("rb", buffering=0) as file:
-            file.seek(self.offset)
-            piece = file.read(self.length)
+        piece = self.piece.read()
         tried = _LABEL_TYPES[_LABEL_TYPES.index(source.label_type) :] if source.plan.label else _LABEL_TYPES[-1:]
         for label_type in tried:
             try:
@@ -248,12 +287,12 @@ class CsvRows:
         line = self.line
         for cells in reader:
             if cells or len(source.names) == 1:
-                error = self._blame(cells, f"{source.path} line {line} (sample {sample})", numeric)
+                error = self._blame(cells, f"{source.source.name} line {line} (sample {sample})", numeric)
                 found += [error] if error else []
                 sample += 1
             line = self.line + reader.line_num
         if not found:
-            where = f"{source.path} lines {self.line} to {line - 1}"
+            where = f"{source.source.name} lines {self.line} to {line - 1}"
             return InputError("cannot read delimited text", where, found=arrow_message.split("\n")[0])
         first = found[0]
         more = f"{len(found) - 1} more rows like this nearby" if len(found) > 1 else ""
@@ -285,13 +324,39 @@ class CsvRows:
         return None
 
 
-def _delimiter(path: str, text: str) -> str:
-    """Tell the delimiter from the first line: the candidate that makes most columns; a .tsv file has tabs."""
-    if path.endswith((".tsv", ".tab")):
+def _beginning(source: Bytes) -> tuple[str, int]:
+    """Enough text to tell the columns, at least two lines of it, and where it begins."""
+    size = _SNIFF_BYTES
+    head = source.peek(size)
+    while len(head) == size < LONGEST_LINE and head.count(b"\n") < 2:
+        size *= 2
+        head = source.peek(size)
+    if b"\0" in head:
+        raise InputError("not a text file", source.name, found="NUL bytes", expected="UTF-8 text")
+    body = len(_BOM) if head.startswith(_BOM) else 0
+    try:
+        text = head[body:].decode()
+    except UnicodeDecodeError as error:
+        if body + error.start < len(head) - 4:  # else the last character is cut
+            found = "bytes that are not UTF-8"
+            raise InputError("not a text file", source.name, found=found, expected="UTF-8") from None
+        text = head[body : body + error.start].decode()
+    if text.startswith("#"):
+        hint = "leave such lines out: grep -v '^#'"
+        raise InputError("comment line", f"{source.name} line 1", found=text[:40].splitlines()[0], hint=hint)
+    return text, body
+
+
+def _delimiter(name: str, text: str) -> str:
+    """Tell the delimiter: the first that cuts all of the first lines into as many cells; a .tsv file has tabs."""
+    if {".tsv", ".tab"} & set(PurePath(name).suffixes):
         return "\t"
-    line = text.split("\n", 1)[0]
-    counts = {mark: len(next(csv.reader([line], delimiter=mark), [])) for mark in ",\t;|"}
-    return max(counts, key=lambda mark: counts[mark])
+    lines = text.splitlines()[:_SNIFF_ROWS]
+    lines = [line for line in (lines[:-1] if len(lines) > 2 else lines) if line]
+    counts = {mark: [len(cells) for cells in csv.reader(lines, delimiter=mark)] for mark in "\t;|,"}
+    alike = [mark for mark, found in counts.items() if found and found[0] > 1 and len(set(found)) == 1]
+    # The comma comes last: it may stand in numbers, for a decimal point.
+    return alike[0] if alike else max(",\t;|", key=lambda mark: counts[mark][:1])
 
 
 def _kind(cells: list[str]) -> str:

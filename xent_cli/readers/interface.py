@@ -43,6 +43,10 @@ class ReadOptions:
         Format of both inputs, in place of what their content says.
     with_ids
         Whether the id column is read at all.
+    twice
+        Whether the inputs are read more than once, so that what comes through a pipe is kept.
+    by
+        Columns whose values name slices.
     """
 
     axis: int = -1
@@ -58,7 +62,12 @@ class ReadOptions:
     class_names: tuple[str, ...] | None = None
     input_format: str | None = None
     with_ids: bool = False
+    twice: bool = False
+    by: tuple[str, ...] = ()
 
+
+# Formats that hold arrays, whose shape tells what they are; the others are tables.
+ARRAYS = frozenset({"npy", "npz", "safetensors"})
 
 Role = Literal["logits", "labels", "weights"]
 
@@ -86,6 +95,8 @@ class Source(Protocol):
         Whether the labels it brings are names of classes.
     id_name
         Name of the id column, or None.
+    again
+        Whether `parts` may be asked for more than once.
     """
 
     @property
@@ -106,12 +117,20 @@ class Source(Protocol):
     def named_labels(self) -> bool: ...
     @property
     def id_name(self) -> str | None: ...
+    @property
+    def again(self) -> bool: ...
 
-    def parts(self) -> Iterator[tuple[int, int, Part]]:
-        """Start, size and recipe of consecutive runs of samples, together all of them; at most `TASK_BYTES` each."""
+    def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
+        """Start, size and recipe of consecutive runs of samples, together all of them; at most `TASK_BYTES` each.
+
+        `first` is the number of the first one. What comes through a pipe can be had only once.
+        """
 
     def rows(self, start: int, stop: int) -> Part | None:
         """Recipe for any run of samples, or None where they can only be had in order."""
 
-    def where(self, row: int, role: str) -> str:
-        """Say where a sample stands, as the user counts: file, line, row, column. May read the file again."""
+    def where(self, row: int, role: str, first: int = 0) -> str:
+        """Say where a sample stands, as the user counts: file, line, row, column. May read the file again.
+
+        Both numbers are counted over the whole input, and `first` is that of the first sample here.
+        """

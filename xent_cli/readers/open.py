@@ -1,21 +1,34 @@
-"""Tell the format of a file from its content and open it."""
+"""Tell the format of an input from its content and open it."""
 
 from __future__ import annotations
 
-import difflib
-from pathlib import Path
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError
+from xent_cli.readers.locate import Located, locate
+from xent_cli.readers.piped import seekable
 
 if TYPE_CHECKING:
     from xent_cli.readers.interface import ReadOptions, Source
+    from xent_cli.readers.storage import Bytes
 
-_TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
+# Enough for the header of any array.
+_HEAD_BYTES = (1 << 16) + 12
+_BINARY_SUFFIXES = (".npy", ".npz", ".parquet", ".safetensors", ".arrow", ".feather")
+_FOREIGN = {
+    b"\x89HDF": ("an HDF5 file", "h5py reads it: numpy.save('logits.npy', file['logits'])"),
+    b"\x80\x02": ("a pickle", "pickles can run code and are never loaded: use numpy.save, or safetensors"),
+    b"\x80\x03": ("a pickle", "pickles can run code and are never loaded: use numpy.save, or safetensors"),
+    b"\x80\x04": ("a pickle", "pickles can run code and are never loaded: use numpy.save, or safetensors"),
+    b"\x80\x05": ("a pickle", "pickles can run code and are never loaded: use numpy.save, or safetensors"),
+    b"ORC": ("an ORC file", "pyarrow.orc reads it; write Parquet"),
+    b"[": ("a JSON array", 'write JSON Lines, one object a line: {"logits": [0.1, 2.5], "label": 1}'),
+}
 
 
 def open_source(
-    path: str,
+    given: str | Located,
     role: str,
     options: ReadOptions,
     *,
@@ -23,12 +36,13 @@ def open_source(
     class_names: tuple[str, ...] | None = None,
     num_classes: int = 0,
 ) -> Source:
-    """Open a file in a role.
+    """Open an input in a role.
 
     Parameters
     ----------
-    path
-        A file.
+    given
+        What the user typed: a file, a folder or glob of shards, a URL, or - for standard input; or what was found
+        there.
     role
         "logits", "labels" or "weights".
     axis
@@ -39,48 +53,77 @@ def open_source(
     Raises
     ------
     InputError
-        Where there is no such file, or its format is not known.
+        Where there is no such file, its format is not known, or shards are not alike.
     """
-    format_name = options.input_format or _format_of(path)
+    located = locate(given) if isinstance(given, str) else given
+    loan = f"{role} of {located.name}"
+    sources = [_open(file, role, options, axis, class_names, num_classes, loan) for file in located.files]
+    if len(sources) == 1 and not located.sharded:
+        return sources[0]
+    from xent_cli.readers.shards import join
+
+    return join(located.name, role, sources, axis)
+
+
+def _open(
+    source: Bytes,
+    role: str,
+    options: ReadOptions,
+    axis: int | None,
+    class_names: tuple[str, ...] | None,
+    num_classes: int,
+    loan: str,
+) -> Source:
+    if options.twice and not source.again:
+        source = seekable(source)
+    head = source.peek(_HEAD_BYTES)
+    format_name = options.input_format or _format_of(source.name, head)
+    dtype = options.logits_dtype if role == "logits" else None
     if format_name == "npy":
         from xent_cli.readers.npy import open_npy
 
-        return open_npy(path, role, axis, options.logits_dtype if role == "logits" else None)
+        return open_npy(source, head, role, axis, dtype, loan)
+    if format_name == "npz":
+        from xent_cli.readers.npz import open_npz
+
+        return open_npz(seekable(source), role, axis, dtype, loan, options)
+    if format_name == "safetensors":
+        from xent_cli.readers.safetensors import open_safetensors
+
+        return open_safetensors(seekable(source), role, axis, loan, options)
     if format_name == "parquet":
         from xent_cli.readers.parquet import open_parquet
 
-        return open_parquet(path, role, options, class_names=class_names, num_classes=num_classes)
+        return open_parquet(seekable(source), role, options, class_names=class_names, num_classes=num_classes)
     from xent_cli.readers.csv import open_csv
 
-    return open_csv(path, role, options, class_names=class_names, num_classes=num_classes)
+    return open_csv(source, role, options, class_names=class_names, num_classes=num_classes)
 
 
-def _format_of(path: str) -> str:
-    try:
-        with Path(path).open("rb") as file:
-            head = file.read(8)
-    except FileNotFoundError:
-        folder = Path(path).parent
-        near = (
-            difflib.get_close_matches(Path(path).name, [p.name for p in folder.glob("*")], 1) if folder.is_dir() else []
-        )
-        hint = f"did you mean {folder / near[0]}?" if near else ""
-        raise InputError("no such file", path, hint=hint) from None
-    except IsADirectoryError:
-        raise InputError("not a file", path, found="a directory", expected="a file") from None
-    except OSError as error:
-        raise InputError("cannot read file", path, found=error.strerror or str(error)) from None
-    if head.startswith(b"\x93NUMPY"):
-        return "npy"
-    if head.startswith(b"PAR1"):
-        return "parquet"
-    suffix = Path(path).suffix.lower()
+def _format_of(name: str, head: bytes) -> str:
+    """Name the format that begins so.
+
+    Examples
+    --------
+    >>> _format_of("x", b"PAR1...."), _format_of("x", b"1,2")
+    ('parquet', 'csv')
+    """
     if not head:
-        raise InputError("empty file", path, found="0 bytes")
-    if suffix in (".npy", ".parquet") and not _looks_like_text(head):
+        raise InputError("empty file", name, found="0 bytes")
+    for magic, format_name in ((b"\x93NUMPY", "npy"), (b"PAR1", "parquet"), (b"PK\3\4", "npz"), (b"PK\5\6", "npz")):
+        if head.startswith(magic):
+            return format_name
+    if head[8:9] == b"{" and head[5:8] == b"\0\0\0":  # a header of some bytes to 4 GiB, and then it begins
+        return "safetensors"
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    for magic, (found, hint) in _FOREIGN.items():
+        if (text if magic == b"[" else head).startswith(magic):
+            raise InputError("format not supported", name, found=found, hint=hint)
+    suffix = PurePath(name).suffix.lower()
+    if suffix in _BINARY_SUFFIXES and not _looks_like_text(head[:8]):
         raise InputError(
             "content does not fit the name",
-            path,
+            name,
             found=f"bytes {head[:6]!r}",
             expected=f"a {suffix} file",
             hint="the file is damaged, or of another format",

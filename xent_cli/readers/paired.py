@@ -10,7 +10,8 @@ import numpy as np
 from xent_cli.core.block import BlockRef, Rows
 from xent_cli.core.labels import bad_labels
 from xent_cli.errors import InputError, UsageError
-from xent_cli.readers.interface import ReadOptions
+from xent_cli.readers.interface import ARRAYS, ReadOptions
+from xent_cli.readers.locate import locate
 from xent_cli.readers.open import open_source
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from xent_cli.core.options import LabelForm
     from xent_cli.errors import RowError
     from xent_cli.readers.interface import Source
+    from xent_cli.readers.locate import Located
 
 
 def open_pair(logits_path: str, labels_path: str | None, weights_path: str | None, options: ReadOptions) -> Pair:
@@ -33,14 +35,19 @@ def open_pair(logits_path: str, labels_path: str | None, weights_path: str | Non
     UsageError
         Where an option does not fit the files.
     """
-    logits = open_source(logits_path, "logits", options, axis=options.axis)
+    if [logits_path, labels_path, weights_path].count("-") > 1:
+        raise UsageError("only one input can be standard input")
+    located = locate(logits_path)
+    logits = open_source(located, "logits", options, axis=options.axis)
     if not logits.row_shape[0]:
         raise InputError("no classes", logits_path, found=f"shape {logits.description.shape}", expected="at least 1")
     if logits.num_rows == 0:
         raise InputError("no rows", logits_path, found=f"shape {logits.description.shape}", expected="at least 1")
     labels = None
     if labels_path is not None:
-        labels = _open_labels(labels_path, logits, options)
+        labels = _open_labels(locate(labels_path), logits, options)
+    elif logits.description.format in ("npz", "safetensors"):
+        labels = _open_labels(located, logits, options)
     elif "labels" not in logits.brings:
         raise InputError(
             "no labels",
@@ -49,7 +56,7 @@ def open_pair(logits_path: str, labels_path: str | None, weights_path: str | Non
             expected="a second file, or a column of labels",
             hint="xent compute LOGITS LABELS, or --label-column NAME",
         )
-    weights = None if weights_path is None else open_source(weights_path, "labels", ReadOptions(header=options.header))
+    weights = None if weights_path is None else open_source(weights_path, "weights", ReadOptions(header=options.header))
     if weights is not None and "weights" in logits.brings:
         raise UsageError("--sample-weight and --sample-weight-column exclude each other")
     for other in (labels, weights):
@@ -157,7 +164,7 @@ class Pair:
 
     def _labels_again(self, row: int) -> Iterator[tuple[int, AnyArray]]:
         source = self.labels or self.logits
-        for start, size, part in source.parts():
+        for start, size, part in source.parts() if source.again else ():
             if source is self.labels or start <= row < start + size:
                 try:
                     labels = part.read().labels
@@ -224,7 +231,8 @@ class AsWeights:
 
     def read(self) -> Rows:
         """Read the weights."""
-        return Rows(weights=self.part.read().labels)
+        rows = self.part.read()
+        return Rows(weights=rows.weights if rows.labels is None else rows.labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,11 +263,12 @@ class ShiftedRows:
         return Rows(labels=labels, unscored=unscored)
 
 
-def _open_labels(path: str, logits: Source, options: ReadOptions) -> Source:
+def _open_labels(located: Located, logits: Source, options: ReadOptions) -> Source:
     """Open labels and decide whether they are sparse or dense."""
-    labels = open_source(path, "labels", options, class_names=logits.class_names, num_classes=logits.row_shape[0])
+    path = located.name
+    labels = open_source(located, "labels", options, class_names=logits.class_names, num_classes=logits.row_shape[0])
     shape = labels.description.shape
-    if labels.description.format != "npy":
+    if labels.description.format not in ARRAYS:
         if (options.labels == "sparse" and labels.row_shape) or (options.labels == "dense" and not labels.row_shape):
             raise InputError(f"labels are not {options.labels}", path, found=f"shape {_text(shape)}")
         if labels.row_shape and labels.row_shape != logits.row_shape:
@@ -280,7 +289,7 @@ def _open_labels(path: str, logits: Source, options: ReadOptions) -> Source:
             hint="say which with --labels sparse or --labels dense",
         )
     if shape == full and options.labels != "sparse":
-        return open_source(path, "labels", options, axis=axis)
+        return open_source(located, "labels", options, axis=axis)
     if shape in sparse_shapes and options.labels != "dense":
         return labels
     raise _shape_error(path, shape, logits)

@@ -15,6 +15,7 @@ from xent_cli.errors import InputError
 from xent_cli.readers.arrow_columns import TableRows, kind_of, rows_of
 from xent_cli.readers.columns import plan_labels, plan_logits
 from xent_cli.readers.interface import TASK_BYTES
+from xent_cli.readers.storage import first_line, is_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from xent_cli.core.block import AnyArray, Part
     from xent_cli.readers.columns import ColumnPlan
     from xent_cli.readers.interface import ReadOptions
+    from xent_cli.readers.storage import Stored
 
 MAGIC = b"PAR1"
 # A row group is decoded whole by the thread that works on it, up to this size: a run holds two of them at work.
@@ -34,7 +36,7 @@ _STEP_BYTES = 4 << 20
 
 
 def open_parquet(
-    path: str,
+    source: Stored,
     role: str,
     options: ReadOptions,
     *,
@@ -49,22 +51,22 @@ def open_parquet(
         Where the file is damaged, or no column fits.
     """
     try:
-        file = _open(path, 1)
+        file = _open(source, 1)
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise InputError("damaged Parquet file", path, found=_first_line(error), hint="write it again") from None
+        raise InputError("damaged Parquet file", source.name, found=first_line(error), hint="write it again") from None
     schema = file.schema_arrow
     kinds = {field.name: kind_of(field.type) for field in schema}
     if role == "logits":
-        plan = plan_logits(path, kinds, options)
+        plan = plan_logits(source.name, kinds, options)
         class_names = options.class_names or plan.class_names(options.logits_column)
     else:
-        plan = plan_labels(path, kinds, options, class_names, num_classes)
+        plan = plan_labels(source.name, kinds, options, class_names, num_classes)
     if not options.with_ids:
         plan = replace(plan, id=None)
     width, dtype = _width_and_dtype(file, schema, plan)
     groups = tuple(file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups))
     named = plan.label is not None and kinds[plan.label] == "other"
-    return ParquetSource(path, role, plan, width, dtype, groups, class_names, named)
+    return ParquetSource(source, role, plan, width, dtype, groups, class_names, named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class ParquetSource:
         Rows of each row group.
     """
 
-    path: str
+    source: Stored
     role: str
     plan: ColumnPlan
     width: int
@@ -89,7 +91,7 @@ class ParquetSource:
     @property
     def description(self) -> InputDescription:
         """See `Source`."""
-        return InputDescription(self.path, "parquet", (self.num_rows, *self.row_shape), self.dtype.name)
+        return InputDescription(self.source.name, "parquet", (self.num_rows, *self.row_shape), self.dtype.name)
 
     @property
     def num_rows(self) -> int:
@@ -116,17 +118,22 @@ class ParquetSource:
         """See `Source`."""
         return self.plan.id
 
-    def parts(self) -> Iterator[tuple[int, int, Part]]:
+    @property
+    def again(self) -> bool:
+        """See `Source`."""
+        return True
+
+    def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
         """See `Source`."""
         row_bytes = max(1, self.width) * self.dtype.itemsize
-        start = 0
+        start = first
         for group, size in enumerate(self.groups):
             if size * row_bytes <= _GROUP_BYTES:
                 part = GroupRows(self, group, start, size)
                 yield start, size, part
                 start += size
                 continue
-            file = _open(self.path, len(self.plan.used))
+            file = _open(self.source, len(self.plan.used))
             step = max(1, TASK_BYTES // row_bytes)
             try:
                 for batch in file.iter_batches(step, [group], columns=self.plan.used):
@@ -134,15 +141,15 @@ class ParquetSource:
                     yield start, len(batch), TableRows(table, self.plan, self.role, self.width, self.class_names, start)
                     start += len(batch)
             except (pa.ArrowException, OSError) as error:
-                raise _damaged(self.path, group, error) from None
+                raise _damaged(self.source.name, group, error) from None
 
     def rows(self, start: int, stop: int) -> Part | None:
         """See `Source`."""
         return None
 
-    def where(self, row: int, role: str) -> str:
+    def where(self, row: int, role: str, first: int = 0) -> str:
         """See `Source`."""
-        return f"{self.path} row {row} (sample {row}){self.plan.column_of(role)}"
+        return f"{self.source.name} row {row - first} (sample {row}){self.plan.column_of(role)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +170,7 @@ class GroupRows:
         parts = []
         done = 0
         try:
-            with _open(source.path, len(plan.used)) as file:
+            with _open(source.source, len(plan.used)) as file:
                 for batch in file.iter_batches(step, [self.group], columns=plan.used, use_threads=False):
                     table = pa.Table.from_batches([batch])
                     rows = rows_of(table, plan, role, width, source.class_names, self.start + done)
@@ -175,13 +182,16 @@ class GroupRows:
                     parts.append(rows)
                     done += len(batch)
         except (pa.ArrowException, OSError) as error:
-            raise _damaged(source.path, self.group, error) from None
+            raise _damaged(source.source.name, self.group, error) from None
         rest = Rows.concatenate(parts)
         return rest if values is None else replace(rest, **{role: values})
 
 
-def _open(path: str, num_columns: int) -> pq.ParquetFile:
-    return pq.ParquetFile(path, buffer_size=max(1 << 13, _BUFFER_BYTES // num_columns), pre_buffer=False)
+def _open(source: Stored, num_columns: int) -> pq.ParquetFile:
+    # From a bucket, many small reads take far longer than one of a whole row group.
+    remote = is_url(source.path)
+    buffer = 0 if remote else max(1 << 13, _BUFFER_BYTES // num_columns)
+    return pq.ParquetFile(source.arrow(), buffer_size=buffer, pre_buffer=remote)
 
 
 def _width_and_dtype(file: pq.ParquetFile, schema: pa.Schema, plan: ColumnPlan) -> tuple[int, np.dtype[Any]]:
@@ -203,9 +213,5 @@ def _width_and_dtype(file: pq.ParquetFile, schema: pa.Schema, plan: ColumnPlan) 
     return 0, dtype
 
 
-def _damaged(path: str, group: int, error: Exception) -> InputError:
-    return InputError("damaged Parquet file", f"{path} row group {group}", found=_first_line(error))
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]
+def _damaged(name: str, group: int, error: Exception) -> InputError:
+    return InputError("damaged Parquet file", f"{name} row group {group}", found=first_line(error))

@@ -1,0 +1,45 @@
+"""Which array of a file that holds several plays which part."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+from xent_cli.errors import InputError
+from xent_cli.readers.columns import LABEL_NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from xent_cli.readers.interface import ReadOptions
+
+
+def choose(path: str, keys: Sequence[str], role: str, options: ReadOptions) -> str:
+    """Name the array for a role: the one asked for, the one of the usual name, or the only one.
+
+    Raises
+    ------
+    InputError
+        Where there is no such array, or several that could be meant.
+
+    Examples
+    --------
+    >>> from xent_cli.readers.interface import ReadOptions
+    >>> choose("dump.npz", ["logits", "y"], "labels", ReadOptions())
+    'y'
+    """
+    option = "--logits-column" if role == "logits" else "--label-column"
+    asked = {"logits": options.logits_column, "labels": options.label_column}.get(role)
+    usual = {"logits": ("logits",), "labels": LABEL_NAMES}.get(role, (role,))
+    shown = ", ".join(f'"{key}"' for key in keys[:6]) + (f" and {len(keys) - 6} more" if len(keys) > 6 else "")
+    if asked is not None and asked not in keys:
+        close = difflib.get_close_matches(asked, keys, 1)
+        hint = f'did you mean "{close[0]}"?' if close else ""
+        raise InputError("no such array", path, found=f"arrays {shown}", expected=f'"{asked}" ({option})', hint=hint)
+    found = [asked] if asked is not None else [name for name in usual if name in keys][:1]
+    if not found and len(keys) == 1:
+        found = list(keys)
+    if not found:
+        hint = f"name one with {option}"
+        raise InputError(f"no array of {role}", path, found=f"arrays {shown or 'none'}", hint=hint)
+    return found[0]

@@ -1,0 +1,143 @@
+"""From what the user typed to the files it means: one file, a folder or glob of shards, a URL, standard input."""
+
+from __future__ import annotations
+
+import difflib
+import glob
+import re
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xent_cli.errors import InputError
+from xent_cli.readers.storage import Stored, file_system, first_line, is_url, local_path, recognised
+
+if TYPE_CHECKING:
+    from xent_cli.readers.storage import Bytes
+
+_MAGIC = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """The files that an input consists of.
+
+    Fields
+    ------
+    name
+        What the user typed.
+    files
+        One, or shards in order.
+    sharded
+        Whether a folder or a glob was typed.
+    """
+
+    name: str
+    files: tuple[Bytes, ...]
+    sharded: bool = False
+
+
+def locate(path: str) -> Located:
+    """Find the files that a path means; shards come in natural order.
+
+    Raises
+    ------
+    InputError
+        Where there are none, or they may not be read.
+    """
+    if path == "-":
+        from xent_cli.readers.piped import standard_input
+
+        return Located("standard input", (standard_input(),))
+    if is_url(path) and not path.startswith("file://"):
+        urls = _remote(path)
+        return Located(path, tuple(recognised(Stored(url, url)) for url in urls), urls != [path])
+    return _local(path, local_path(path))
+
+
+def natural(name: str) -> list[tuple[bool, int, str]]:
+    """Key that sorts numbers in names by their value.
+
+    Examples
+    --------
+    >>> sorted(["part-10.npy", "part-2.npy"], key=natural)
+    ['part-2.npy', 'part-10.npy']
+    """
+    parts = re.split(r"([0-9]+)", name)
+    return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
+
+
+def _local(name: str, path: str) -> Located:
+    try:
+        mode = Path(path).stat().st_mode
+        if stat.S_ISDIR(mode):
+            return _shards(name, [str(entry) for entry in Path(path).iterdir() if entry.is_file()])
+    except FileNotFoundError:
+        if _MAGIC.search(path):
+            found = glob.glob(path, recursive=True)  # noqa: PTH207 (Path.glob takes no absolute pattern)
+            return _shards(name, [entry for entry in found if Path(entry).is_file()])
+        folder = Path(path).parent
+        near = difflib.get_close_matches(Path(path).name, [p.name for p in folder.glob("*")], 1)
+        hint = f"did you mean {folder / near[0]}?" if near else ""
+        raise InputError("no such file", name, hint=hint) from None
+    except (OSError, ValueError) as error:
+        raise InputError("cannot read file", name, found=first_line(error)) from None
+    if not stat.S_ISREG(mode):
+        from xent_cli.readers.piped import open_pipe
+
+        return Located(name, (open_pipe(path),))
+    return Located(name, (recognised(Stored(name, path)),))
+
+
+def _shards(name: str, paths: list[str]) -> Located:
+    return Located(name, tuple(recognised(Stored(path, path)) for path in _rows_alone(name, paths)), sharded=True)
+
+
+def _rows_alone(name: str, paths: list[str]) -> list[str]:
+    """The files among the shards that hold rows, in order: hidden ones and markers such as _SUCCESS do not."""
+    held = [path for path in paths if not path.replace("\\", "/").rsplit("/", 1)[-1].startswith((".", "_"))]
+    if not held:
+        raise InputError("no files", name, found="none", expected="at least one shard")
+    return sorted(held, key=natural)
+
+
+def _remote(url: str) -> list[str]:
+    """URLs of the objects that a URL means."""
+    from pyarrow import fs
+
+    filesystem, path = file_system(url)
+    address, mark, query = url.partition("?")
+    if mark and _MAGIC.search(path):  # the mark was one of a glob
+        address, mark, query = url, "", ""
+    prefix = address.removesuffix("/").removesuffix(path)
+    magic = _MAGIC.search(path)
+    try:
+        if magic:
+            folder = path[: magic.start()].rpartition("/")[0]
+            wanted = _as_expression(path)
+            selector = fs.FileSelector(folder, recursive="/" in path[len(folder) + 1 :], allow_not_found=True)
+            entries = [entry for entry in filesystem.get_file_info(selector) if wanted.fullmatch(entry.path)]
+        else:
+            info = filesystem.get_file_info(path)
+            if info.is_file:
+                return [url]
+            if info.type == fs.FileType.NotFound:
+                raise InputError("no such object", url)
+            entries = filesystem.get_file_info(fs.FileSelector(path))
+    except OSError as error:
+        raise InputError("cannot read URL", url, found=first_line(error)) from None
+    paths = _rows_alone(url, [entry.path for entry in entries if entry.is_file])
+    return [f"{prefix}{found}{mark}{query}" for found in paths]
+
+
+def _as_expression(pattern: str) -> re.Pattern[str]:
+    """A glob as a regular expression; a star stays within its folder, two stars do not."""
+    translated = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\])", pattern)
+    return re.compile(
+        "".join(
+            translated.get(part) or (part.replace("[!", "[^", 1) if part.startswith("[") else re.escape(part))
+            for part in parts
+        )
+    )

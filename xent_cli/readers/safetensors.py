@@ -1,0 +1,76 @@
+"""Tensors in .safetensors files, read in place by ranges: a header of JSON, then the bytes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xent_cli.errors import InputError
+from xent_cli.readers.arrays import Layout
+from xent_cli.readers.keys import choose
+from xent_cli.readers.npy import array_bytes, open_array
+from xent_cli.readers.storage import Stored, read_up_to
+
+if TYPE_CHECKING:
+    from xent_cli.readers.interface import ReadOptions, Source
+
+# As the format has it.
+_MAX_HEADER = 100_000_000
+# bfloat16 is no NumPy type: two bytes that are widened when they are read.
+_DTYPES = {
+    "F64": "<f8",
+    "F32": "<f4",
+    "F16": "<f2",
+    "BF16": "V2",
+    "I64": "<i8",
+    "I32": "<i4",
+    "I16": "<i2",
+    "I8": "i1",
+    "U64": "<u8",
+    "U32": "<u4",
+    "U16": "<u2",
+    "U8": "u1",
+    "BOOL": "?",
+}
+
+
+def open_safetensors(source: Stored, role: str, axis: int | None, loan: str, options: ReadOptions) -> Source:
+    """Open one tensor of a file; see `open_npy`.
+
+    Raises
+    ------
+    InputError
+        Where the header is damaged, or there is no tensor for the role.
+    """
+    size = source.size()
+    with source.open() as file:
+        length = int.from_bytes(read_up_to(file, 8), "little")
+        if length > min(_MAX_HEADER, size - 8):
+            raise _damaged(source, f"a header of {length} bytes in a file of {size}")
+        text = read_up_to(file, length)
+    try:
+        header = json.loads(text)
+        tensors = {key: entry for key, entry in header.items() if key != "__metadata__"}
+    except (ValueError, AttributeError, RecursionError):
+        raise _damaged(source, "a header that is not JSON") from None
+    key = choose(source.name, list(tensors), role, options)
+    tensor = replace(source, name=f"{source.name}:{key}")
+    try:
+        dtype, shape = tensors[key]["dtype"], tuple(tensors[key]["shape"])
+        start, stop = tensors[key]["data_offsets"]
+        sound = all(type(number) is int and number >= 0 for number in (*shape, start, stop))
+    except (TypeError, KeyError, ValueError):
+        raise _damaged(tensor, "no dtype, shape and offsets") from None
+    if dtype not in _DTYPES:
+        raise InputError("dtype not supported", tensor.name, found=str(dtype), expected=", ".join(_DTYPES))
+    layout = Layout(shape, False, np.dtype(_DTYPES[dtype]), 8 + length + start)
+    if not sound or array_bytes(layout) != stop - start or 8 + length + stop > size:
+        raise _damaged(tensor, f"bytes {start} to {stop} for {dtype} of shape {shape}, in a file of {size} bytes")
+    return open_array(tensor, "safetensors", layout, role, axis, "bfloat16", loan)
+
+
+def _damaged(source: Stored, found: str) -> InputError:
+    return InputError("damaged .safetensors file", source.name, found=found, hint="write it again")

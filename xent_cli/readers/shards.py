@@ -1,0 +1,195 @@
+"""Files that hold one input together, one after the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from xent_cli.core.block import Rows
+from xent_cli.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+    import numpy as np
+
+    from xent_cli.core.block import Part
+    from xent_cli.core.inputs import InputDescription
+    from xent_cli.readers.interface import Source
+
+
+def join(name: str, role: str, shards: Sequence[Source], axis: int | None) -> Shards:
+    """Put shards together that are alike in format, columns, dtype and width.
+
+    Parameters
+    ----------
+    name
+        Of all of them: what the user typed.
+    axis
+        Class axis of arrays; these are joined along the first other axis.
+
+    Raises
+    ------
+    InputError
+        At the first shard that is not like the first one.
+    """
+    first = shards[0]
+    rank = len(first.description.shape)
+    along = 1 if axis is not None and rank > 1 and axis % rank == 0 else 0
+    for shard in shards[1:]:
+        for what in ("format", "dtype"):
+            if getattr(shard.description, what) != getattr(first.description, what):
+                raise _unlike(what, first, shard, getattr(first.description, what), getattr(shard.description, what))
+        if shard.class_names != first.class_names:
+            raise _unlike("columns", first, shard, _listing(first.class_names), _listing(shard.class_names))
+        shapes = [tuple(side for i, side in enumerate(s.description.shape) if i != along) for s in (first, shard)]
+        if shapes[0] != shapes[1] or len(shard.description.shape) != rank:
+            raise _unlike("shape", first, shard, str(first.description.shape), str(shard.description.shape))
+        if shard.brings != first.brings:
+            raise _unlike("columns", first, shard, ", ".join(sorted(first.brings)), ", ".join(sorted(shard.brings)))
+    return Shards(name, role, tuple(shards), along)
+
+
+@dataclass(frozen=True, slots=True)
+class Shards:
+    """Several sources as one; see `Source`.
+
+    Fields
+    ------
+    along
+        Axis of the shape in which the shards follow one another.
+    """
+
+    name: str
+    role: str
+    shards: tuple[Source, ...]
+    along: int
+
+    @property
+    def description(self) -> InputDescription:
+        """See `Source`."""
+        first = self.shards[0].description
+        sides = [shard.description.shape[self.along] for shard in self.shards] if first.shape else []
+        total = None if any(side is None for side in sides) else sum(side for side in sides if side is not None)
+        shape = (*first.shape[: self.along], total, *first.shape[self.along + 1 :])
+        names = tuple(shard.description.path for shard in self.shards)
+        return replace(first, path=self.name, shape=shape, shards=names)
+
+    @property
+    def num_rows(self) -> int | None:
+        """See `Source`."""
+        counts = [shard.num_rows for shard in self.shards]
+        return None if None in counts else sum(count for count in counts if count is not None)
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """See `Source`."""
+        return self.shards[0].row_shape
+
+    @property
+    def sample_shape(self) -> tuple[int, ...] | None:
+        """See `Source`."""
+        shapes = [shard.sample_shape for shard in self.shards]
+        known = [shape for shape in shapes if shape is not None]
+        if len(known) < len(shapes):
+            return None
+        return (sum(shape[0] if shape else 1 for shape in known), *known[0][1:])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """See `Source`."""
+        return self.shards[0].dtype
+
+    @property
+    def brings(self) -> frozenset[str]:
+        """See `Source`."""
+        return self.shards[0].brings
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """See `Source`."""
+        return self.shards[0].class_names
+
+    @property
+    def named_labels(self) -> bool:
+        """See `Source`."""
+        return any(shard.named_labels for shard in self.shards)
+
+    @property
+    def id_name(self) -> str | None:
+        """See `Source`."""
+        return self.shards[0].id_name
+
+    @property
+    def again(self) -> bool:
+        """See `Source`."""
+        return all(shard.again for shard in self.shards)
+
+    def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
+        """See `Source`."""
+        for shard in self.shards:
+            stop = first
+            for start, size, part in shard.parts(first):
+                stop = start + size
+                yield start, size, part
+            first = stop
+
+    def rows(self, start: int, stop: int) -> Part | None:
+        """See `Source`."""
+        found: list[Part] = []
+        begin = 0
+        for shard in self.shards:
+            if shard.num_rows is None:
+                return None
+            end = begin + shard.num_rows
+            low, high = max(start, begin), min(stop, end)
+            if low < high:
+                part = shard.rows(low - begin, high - begin)
+                if part is None:
+                    return None
+                found.append(part)
+            begin = end
+        return found[0] if len(found) == 1 else RowsInTurn(tuple(found))
+
+    def where(self, row: int, role: str, first: int = 0) -> str:
+        """See `Source`; rows of text are counted for it."""
+        for shard in self.shards:
+            size = shard.num_rows
+            if size is None:
+                size = sum(size for _, size, _ in shard.parts())
+            if row < first + size:
+                return shard.where(row, role, first)
+            first += size
+        return f"{self.name} sample {row}"
+
+
+@dataclass(frozen=True, slots=True)
+class RowsInTurn:
+    """Recipe for rows that begin in one shard and end in another."""
+
+    parts: tuple[Part, ...]
+
+    def read(self) -> Rows:
+        """Read them; each is copied, for the next one may be read into the same memory."""
+        copies = []
+        for part in self.parts:
+            rows = part.read()
+            copies.append(
+                Rows(**{name: None if (v := getattr(rows, name)) is None else v.copy() for name in Rows.__slots__})
+            )
+        return Rows.concatenate(copies)
+
+
+def _unlike(what: str, first: Source, shard: Source, expected: str, found: str) -> InputError:
+    return InputError(
+        f"shard of another {what}" if what != "columns" else "shard with other columns",
+        shard.description.path,
+        found=found,
+        expected=f"{expected}, as in {first.description.path}",
+    )
+
+
+def _listing(names: tuple[str, ...] | None) -> str:
+    shown = names or ()
+    return ", ".join(shown[:6]) + (f" and {len(shown) - 6} more" if len(shown) > 6 else "") or "no names"

@@ -1,0 +1,258 @@
+"""Bytes that lie on a disk or in a bucket, and bytes that come once: where every reader gets them from."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self
+from urllib.parse import unquote, urlsplit
+
+from xent_cli.errors import InputError, XentError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+    import pyarrow as pa
+    from _typeshed import WriteableBuffer
+
+_CODECS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd"}
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+# What pyarrow.fs speaks itself; every other scheme is left to fsspec.
+_ARROW_SCHEMES = frozenset({"s3", "gs", "gcs", "hdfs", "viewfs", "abfs", "abfss"})
+
+
+class Stream(Protocol):
+    """An open file, without a buffer: the part of `io.RawIOBase` that readers use."""
+
+    def readinto(self, target: Any, /) -> int | None:
+        """Read into memory; less than fits does not mean that it is the end."""
+
+    def read(self, size: int = -1, /) -> bytes | None:
+        """Read some bytes."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Go to another place."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
+
+
+class Bytes(Protocol):
+    """Something to read.
+
+    Fields
+    ------
+    name
+        As the user knows it, for messages and documents.
+    again
+        Whether `stream` may be asked for more than once.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def again(self) -> bool: ...
+
+    def peek(self, size: int) -> bytes:
+        """Look at the first bytes, decompressed; fewer only where there are no more."""
+
+    def stream(self) -> Stream:
+        """All bytes in order, decompressed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Bytes that lie somewhere: a recipe that any thread or process can open.
+
+    Fields
+    ------
+    name
+        As the user knows it.
+    path
+        Of a local file, or a URL.
+    codec
+        "gzip", "bz2" or "zstd", or "" where any place of the file can be read.
+    member
+        Of a zip archive; then `codec` is "zip".
+    """
+
+    name: str
+    path: str
+    codec: str = ""
+    member: str = ""
+    again: bool = True
+
+    def open(self) -> Stream:
+        """Open for reading at any place, without a buffer and without decompression."""
+        if not is_url(self.path):
+            with reading(self.name):
+                return Path(self.path).open("rb", buffering=0)
+        return _Native(self.arrow(), self.name)
+
+    def arrow(self) -> pa.NativeFile:
+        """Open for Arrow."""
+        import pyarrow as pa
+
+        with reading(self.name):
+            if not is_url(self.path):
+                return pa.OSFile(self.path)
+            filesystem, path = file_system(self.path)
+            return filesystem.open_input_file(path)
+
+    def stream(self) -> Stream:
+        """See `Bytes`."""
+        if self.codec == "zip":
+            import zipfile
+
+            archive = zipfile.ZipFile(io.BufferedReader(self.open()))  # type: ignore[type-var]
+            return archive.open(self.member)  # type: ignore[return-value]
+        return decompressed(self.arrow(), self.codec, self.name) if self.codec else self.open()
+
+    def peek(self, size: int) -> bytes:
+        """See `Bytes`."""
+        with self.stream() as stream:
+            return read_up_to(stream, size)
+
+    def size(self) -> int:
+        """Number of bytes as stored."""
+        with self.open() as file:
+            return file.seek(0, os.SEEK_END)
+
+
+def recognised(source: Stored) -> Stored:
+    """The same bytes, to be decompressed where their first ones say that they are compressed."""
+    return replace(source, codec=codec_of(source.peek(4)))
+
+
+def codec_of(head: bytes) -> str:
+    """Name the compression that begins so, or ""."""
+    return next((codec for magic, codec in _CODECS.items() if head.startswith(magic)), "")
+
+
+def decompressed(file: pa.NativeFile, codec: str, name: str) -> Stream:
+    """Stream of what is compressed in a file."""
+    import pyarrow as pa
+
+    return _Native(pa.CompressedInputStream(file, codec), name)
+
+
+def is_url(path: str) -> bool:
+    """Whether a path is a URL.
+
+    Examples
+    --------
+    >>> is_url("s3://bucket/l.npy"), is_url("C:/l.npy")
+    (True, False)
+    """
+    return _URL.match(path) is not None
+
+
+def local_path(path: str) -> str:
+    """The path of a file:// URL, or the path itself."""
+    return unquote(urlsplit(path).path) if path.startswith("file://") else path
+
+
+def file_system(url: str) -> tuple[pa.fs.FileSystem, str]:
+    """Who keeps a URL, and the path there; credentials and endpoint come from the environment, as for AWS tools.
+
+    Raises
+    ------
+    InputError
+        Where the scheme is not known, or needs a package that is not installed.
+    """
+    from pyarrow import fs
+
+    scheme = url.split("://", 1)[0].lower()
+    try:
+        if scheme in _ARROW_SCHEMES:
+            found: tuple[pa.fs.FileSystem, str] = fs.FileSystem.from_uri(url)
+            return found
+        import fsspec
+
+        opened, path = fsspec.core.url_to_fs(url)
+        return fs.PyFileSystem(fs.FSSpecHandler(opened)), path
+    except ImportError as error:
+        raise InputError(
+            "missing package",
+            url,
+            found=f"no {error.name}",
+            expected=f"a package that opens {scheme}://",
+            hint="pip install 'xent-cli[remote]'",
+        ) from None
+    except (OSError, ValueError) as error:
+        raise InputError("cannot open URL", url, found=first_line(error)) from None
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Turn what the system or Arrow says about bytes that cannot be read into an InputError that names them."""
+    try:
+        yield
+    except XentError:
+        raise
+    except FileNotFoundError:
+        raise InputError("no such file", name) from None
+    except OSError as error:
+        raise InputError("cannot read file", name, found=error.strerror or first_line(error)) from None
+
+
+def read_up_to(stream: Stream, size: int) -> bytes:
+    """Read so many bytes, fewer only at the end: a pipe gives them in small helpings."""
+    held = bytearray(size)
+    return bytes(held[: fill(stream, memoryview(held))])
+
+
+def fill(stream: Stream, target: memoryview) -> int:
+    """Read until the memory is full or the stream ends; return how many bytes came."""
+    done = 0
+    while done < len(target):
+        got = stream.readinto(target[done:])
+        if not got:
+            break
+        done += got
+    return done
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception of another library says, without its lists of causes."""
+    return str(error).strip().split("\n")[0] or type(error).__name__
+
+
+class _Native(io.RawIOBase):
+    """An Arrow file as Python has them; failures name what was read."""
+
+    def __init__(self, file: pa.NativeFile, name: str) -> None:
+        self._file = file
+        self._name = name
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return bool(self._file.seekable())
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        with reading(self._name):
+            return int(self._file.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def readinto(self, target: WriteableBuffer) -> int:
+        with reading(self._name):
+            return int(self._file.readinto(target))
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
