@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+_MOST_SHOWN = 200
+
 
 def printable(text: str) -> str:
     r"""Text from a file, safe for a terminal: control characters escaped.
@@ -12,6 +14,11 @@ def printable(text: str) -> str:
     a\x1b[31mb
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _clipped(text: str) -> str:
+    """The beginning and the end of what may be a whole file in one cell."""
+    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 20]} ... {text[-10:]}"
 
 
 class XentError(Exception):
@@ -49,7 +56,7 @@ class XentError(Exception):
         self.more = more
 
     def __str__(self) -> str:
-        found = self.found and f"found {self.found}"
+        found = self.found and f"found {_clipped(self.found)}"
         expected = self.expected and f"expected {self.expected}"
         finding = ", ".join(part for part in (found, expected) if part)
         place = ": ".join(part for part in (self.where, finding) if part)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from xent_cli.core.block import AnyArray, Part
+    from xent_cli.readers.piped import Copied
     from xent_cli.readers.storage import Stored, Stream
 
 
@@ -56,7 +57,7 @@ class ArraySource:
         Name of the memory that a thread reads it into: the same for all shards of an input.
     """
 
-    file: Stored
+    file: Stored | Copied
     format: str
     role: str
     layout: Layout
@@ -115,7 +116,7 @@ class ArraySource:
     def rows(self, start: int, stop: int) -> Part:
         """See `Source`."""
         layout = self.layout
-        if layout.fortran_order and sum(side > 1 for side in self.sample_shape) > 1:
+        if lies_scattered(layout, self.axis):
             return FortranRows(self.role, self.file, layout, self.axis, start, stop)
         _, k, b = self._sides()
         return ArrayRows(
@@ -145,7 +146,7 @@ class ArrayRows:
 
     role: str
     loan: str
-    file: Stored
+    file: Stored | Copied
     dtype: str
     offset: int
     k: int
@@ -200,7 +201,7 @@ class FortranRows:
     """Recipe for samples of a Fortran-ordered array of more than one sample axis, where they lie scattered."""
 
     role: str
-    file: Stored
+    file: Stored | Copied
     layout: Layout
     axis: int | None
     start: int
@@ -214,6 +215,11 @@ class FortranRows:
         samples = array.shape if self.axis is None else array.shape[:-1]
         index = np.unravel_index(np.arange(self.start, self.stop), samples)
         return Rows(**{self.role: widen(np.asarray(array[index]))})
+
+
+def lies_scattered(layout: Layout, axis: int | None) -> bool:
+    """Whether consecutive samples lie all over the file: Fortran order, and more than one axis of samples."""
+    return layout.fortran_order and sum(side > 1 for i, side in enumerate(layout.shape) if i != axis) > 1
 
 
 def widen(values: AnyArray) -> AnyArray:

@@ -146,6 +146,14 @@ def plan_labels(
     )
 
 
+def refuse_repeated(path: str, names: Sequence[str]) -> None:
+    """Refuse a table in which a name means two columns."""
+    if len(set(names)) < len(names):
+        seen: set[str] = set()
+        repeated = next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise InputError("two columns of one name", path, found=f'"{repeated}"', hint="rename one of them")
+
+
 def _named(path: str, kinds: Mapping[str, str], name: str | None, option: str) -> str | None:
     if name is not None and name not in kinds:
         raise _missing(path, name, kinds, option)

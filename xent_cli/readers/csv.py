@@ -18,8 +18,8 @@ import pyarrow.csv as pa_csv
 from xent_cli.core.inputs import InputDescription
 from xent_cli.errors import InputError
 from xent_cli.readers.arrow_columns import rows_of
-from xent_cli.readers.columns import plan_labels, plan_logits
-from xent_cli.readers.pieces import LONGEST_LINE, count_rows, pieces, row_lines
+from xent_cli.readers.columns import plan_labels, plan_logits, refuse_repeated
+from xent_cli.readers.pieces import LONGEST_LINE, count_rows, pieces, row_lines, too_long
 from xent_cli.readers.storage import Stored, read_up_to
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 _SNIFF_BYTES = 1 << 20
 _SNIFF_ROWS = 32
+# The first line is taken apart in Python: a million names take two seconds, 128,000 are 2 MB.
+_MOST_HEADER = 4 << 20
 _BOM = b"\xef\xbb\xbf"
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|nan|inf(inity)?)\s*", re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+\s*")
@@ -65,12 +67,10 @@ def open_csv(
     first = first_rows[0]
     has_header = options.header if options.header is not None else not all(_NUMBER.fullmatch(cell) for cell in first)
     names = tuple(first) if has_header else tuple(str(i) for i in range(len(first)))
-    if len(set(names)) < len(names):
-        repeated = next(name for i, name in enumerate(names) if name in names[:i])
-        raise InputError("two columns of one name", source.name, found=f'"{repeated}"', hint="rename one of them")
+    refuse_repeated(source.name, names)
     if has_header:
         body += len(next(io.StringIO(text, newline="")).encode())
-    sample = first_rows[1] if has_header and len(first_rows) > 1 else first
+    sample = first_rows[has_header] if len(first_rows) > has_header else []
     cells = dict(zip(names, sample, strict=False))
     kinds = {name: _kind([row[i] for row in first_rows[has_header:] if i < len(row)]) for i, name in enumerate(names)}
     if role == "logits":
@@ -200,7 +200,10 @@ class TextSpan:
         """Read the bytes."""
         with self.file.open() as file:
             file.seek(self.offset)
-            return read_up_to(file, self.length)
+            text = read_up_to(file, self.length)
+        if len(text) < self.length:
+            raise InputError("file ended early", self.file.name, hint="it became shorter while it was read")
+        return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +295,8 @@ class CsvRows:
                 sample += 1
             line = self.line + reader.line_num
         if not found:
+            if re.search(rb"\r(?!\n)", piece):
+                arrow_message = "carriage returns that end lines, or stand in them"
             where = f"{source.source.name} lines {self.line} to {line - 1}"
             return InputError("cannot read delimited text", where, found=arrow_message.split("\n")[0])
         first = found[0]
@@ -312,6 +317,8 @@ class CsvRows:
             used = name in numeric or name == source.plan.label
             if used and not cell.strip():
                 return InputError("empty cell", f'{where}, column "{name}"', found="nothing", expected="a value")
+            if used and "\ufffd" in cell:
+                return InputError("cell is not UTF-8", f'{where}, column "{name}"', found=f'"{cell}"', expected="text")
             if name in numeric and not _NUMBER.fullmatch(cell):
                 hint = "write decimal points, not commas" if _DECIMAL_COMMA.fullmatch(cell) else ""
                 return InputError(
@@ -328,7 +335,9 @@ def _beginning(source: Bytes) -> tuple[str, int]:
     """Enough text to tell the columns, at least two lines of it, and where it begins."""
     size = _SNIFF_BYTES
     head = source.peek(size)
-    while len(head) == size < LONGEST_LINE and head.count(b"\n") < 2:
+    while b"\0" not in head and len(head) == size and head.count(b"\n") < 2:
+        if size >= _MOST_HEADER:
+            raise too_long(source.name, head, 0)
         size *= 2
         head = source.peek(size)
     if b"\0" in head:
@@ -367,7 +376,7 @@ def _kind(cells: list[str]) -> str:
 
 def _label_type(cell: str | None) -> str:
     if cell is None:
-        return "string"
+        return _LABEL_TYPES[0]
     if re.fullmatch(r"\s*[-+]?\d{1,18}\s*", cell):
         return "int64"
     return "float64" if _NUMBER.fullmatch(cell) else "string"

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xent_cli.errors import InputError, UsageError
-from xent_cli.readers.arrays import ArraySource, Layout
-from xent_cli.readers.piped import seekable
-from xent_cli.readers.storage import Stored
+from xent_cli.readers.arrays import ArraySource, Layout, lies_scattered
+from xent_cli.readers.piped import Copied
+from xent_cli.readers.storage import Stored, is_url
 from xent_cli.readers.streamed import StreamedArray, lies_in_order
 
 if TYPE_CHECKING:
@@ -134,6 +134,9 @@ def open_array(
         if not -rank <= axis < rank:
             raise UsageError(f"--axis {axis} is out of range: {name} has shape {layout.shape}")
         axis %= rank
-    if (not isinstance(source, Stored) or source.codec) and lies_in_order(layout, axis):
+    far = isinstance(source, Stored) and is_url(source.path) and lies_scattered(layout, axis)
+    if isinstance(source, Stored) and not source.codec and not far:
+        return ArraySource(source, format_name, role, layout, axis, loan)
+    if lies_in_order(layout, axis):
         return StreamedArray(source, format_name, role, layout, axis)
-    return ArraySource(seekable(source), format_name, role, layout, axis, loan)
+    return ArraySource(Copied(source), format_name, role, layout, axis, loan)

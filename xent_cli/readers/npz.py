@@ -30,7 +30,7 @@ def open_npz(source: Stored, role: str, axis: int | None, dtype: str | None, loa
         Where the archive is damaged, or has no array for the role.
     """
     try:
-        with zipfile.ZipFile(io.BufferedReader(source.open())) as archive:  # type: ignore[type-var]
+        with io.BufferedReader(source.open()) as file, zipfile.ZipFile(file) as archive:  # type: ignore[type-var]
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
             if not any(info.filename.endswith(".npy") for info in members.values()):
                 hint = "a PyTorch checkpoint is no .npz: save arrays with numpy.save" if "data" in str(members) else ""
@@ -38,20 +38,19 @@ def open_npz(source: Stored, role: str, axis: int | None, dtype: str | None, loa
             key = choose(source.name, list(members), role, options)
             member = members[key]
             array = replace(source, name=f"{source.name}:{key}", codec="zip", member=member.filename)
-            with archive.open(member) as stream:
-                layout = read_header(array.name, read_up_to(stream, HEAD_BYTES))  # type: ignore[arg-type]
+    except InputError:
+        raise
     except _FAILURES as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError("damaged .npz file", source.name, found=first_line(error)) from None
+    layout = read_header(array.name, array.peek(HEAD_BYTES))
     wanted = layout.offset + array_bytes(layout)
     if member.file_size < wanted:
         found = f"{member.file_size} bytes"
         raise InputError("truncated array", array.name, found=found, expected=f"{wanted} bytes for {layout.shape}")
     if member.compress_type == zipfile.ZIP_STORED:
-        with source.open() as file:
-            file.seek(member.header_offset + _MEMBER_HEADER - 4)
-            lengths = read_up_to(file, 4)
+        with source.open() as raw:
+            raw.seek(member.header_offset + _MEMBER_HEADER - 4)
+            lengths = read_up_to(raw, 4)
         start = member.header_offset + _MEMBER_HEADER
         start += int.from_bytes(lengths[:2], "little") + int.from_bytes(lengths[2:], "little")
         array = replace(array, codec="", member="")

@@ -13,7 +13,7 @@ from xent_cli.core.block import Rows
 from xent_cli.core.inputs import InputDescription
 from xent_cli.errors import InputError
 from xent_cli.readers.arrow_columns import TableRows, kind_of, rows_of
-from xent_cli.readers.columns import plan_labels, plan_logits
+from xent_cli.readers.columns import plan_labels, plan_logits, refuse_repeated
 from xent_cli.readers.interface import TASK_BYTES
 from xent_cli.readers.storage import first_line, is_url
 
@@ -55,6 +55,7 @@ def open_parquet(
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError("damaged Parquet file", source.name, found=first_line(error), hint="write it again") from None
     schema = file.schema_arrow
+    refuse_repeated(source.name, schema.names)
     kinds = {field.name: kind_of(field.type) for field in schema}
     if role == "logits":
         plan = plan_logits(source.name, kinds, options)
@@ -191,7 +192,7 @@ def _open(source: Stored, num_columns: int) -> pq.ParquetFile:
     # From a bucket, many small reads take far longer than one of a whole row group.
     remote = is_url(source.path)
     buffer = 0 if remote else max(1 << 13, _BUFFER_BYTES // num_columns)
-    return pq.ParquetFile(source.arrow(), buffer_size=buffer, pre_buffer=remote)
+    return pq.ParquetFile(source.arrow(), buffer_size=buffer, pre_buffer=remote, page_checksum_verification=True)
 
 
 def _width_and_dtype(file: pq.ParquetFile, schema: pa.Schema, plan: ColumnPlan) -> tuple[int, np.dtype[Any]]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # Each piece becomes about as much memory again several times over; 4 MiB are parsed in some 15 ms.
 _PIECE_BYTES = 4 << 20
 # A row of 128,000 classes takes 3 MB of text; whatever is longer is no table.
-LONGEST_LINE = 32 << 20
+LONGEST_LINE = 16 << 20
 
 
 def pieces(stream: Stream, offset: int, name: str, *, quoted: bool = True) -> Iterator[tuple[int, bytes]]:
@@ -58,21 +58,28 @@ def pieces(stream: Stream, offset: int, name: str, *, quoted: bool = True) -> It
         else:
             rest = chunk
             if len(rest) > LONGEST_LINE:
-                found = f"no line end in {len(rest) >> 20} MiB after byte {offset}"
-                raise InputError("line too long", name, found=found, hint="is a quote left open, or is this no text?")
+                raise too_long(name, rest, offset)
+
+
+def too_long(name: str, text: bytes, offset: int) -> InputError:
+    """What to say of text without an end."""
+    blank = not text.strip(b"\r\n")
+    what = "blank lines without end" if blank else "line too long"
+    found = f"{len(text) >> 20} MiB of them" if blank else f"no line end in {len(text) >> 20} MiB"
+    hint = "" if blank else "is a quote left open, or is this no text?"
+    return InputError(what, f"{name} after byte {offset}", found=found, hint=hint)
 
 
 def _last_line_end(chunk: bytes) -> int:
     """Length of the chunk up to its last line end outside quotes; 0 where it has none."""
     cut = chunk.rfind(b"\n") + 1
-    if b'"' not in chunk or chunk.count(b'"', 0, cut) % 2 == 0:
-        return cut
-    # All at once: looking at one line end after the other takes forever where a quote is left open.
-    values = np.frombuffer(chunk, np.uint8)
-    ends = np.flatnonzero(values == ord("\n"))
-    quotes = np.flatnonzero(values == ord('"'))
-    outside = ends[np.searchsorted(quotes, ends) % 2 == 0]
-    return int(outside[-1]) + 1 if outside.size else 0
+    inside = chunk.count(b'"', 0, cut) % 2
+    while cut and inside:
+        # The last quote before it is open, and so is every line end after that one.
+        before = chunk.rfind(b"\n", 0, chunk.rfind(b'"', 0, cut)) + 1
+        inside ^= chunk.count(b'"', before, cut) % 2
+        cut = before
+    return cut
 
 
 def row_lines(piece: bytes, delimiter: str, single_column: bool) -> list[int]:

@@ -11,11 +11,14 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError, UsageError
-from xent_cli.readers.storage import Stored, codec_of, decompressed, fill, reading
+from xent_cli.readers.storage import Stored, codec_of, decompressed, fill, is_url, reading
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -27,6 +30,7 @@ _NAME = "standard input"
 _PIPE_BYTES = 1 << 20
 # How long a FIFO may be without anybody who writes to it.
 _PATIENCE_SECONDS = 1.0
+_copying = Lock()
 
 
 class Piped:
@@ -57,6 +61,38 @@ class Piped:
         if self._spooled is None:
             self._spooled = _copy_to_disk(self)
         return self._spooled
+
+
+@dataclass(frozen=True)
+class Copied:
+    """Bytes of which a copy on disk is made when they are first read; answers as `Stored` does."""
+
+    source: Bytes
+
+    @property
+    def name(self) -> str:
+        """See `Stored`."""
+        return self.source.name
+
+    @property
+    def path(self) -> str:
+        """See `Stored`."""
+        return self._stored.path
+
+    def open(self) -> Stream:
+        """See `Stored`."""
+        return self._stored.open()
+
+    @property
+    def _stored(self) -> Stored:
+        with _copying:  # several threads may be the first
+            return self._copy
+
+    @cached_property
+    def _copy(self) -> Stored:
+        if isinstance(self.source, Stored) and is_url(self.source.path):
+            return _copy_to_disk(self.source)
+        return seekable(self.source)
 
 
 def seekable(source: Bytes) -> Stored:
@@ -102,7 +138,7 @@ def open_pipe(path: str) -> Piped:
     end = time.monotonic() + _PATIENCE_SECONDS
     head = b""
     # Without a writer, reading says at once that nothing comes; with one that has not begun, that it would block.
-    with suppress(BlockingIOError), reading(path):
+    with reading(path), suppress(BlockingIOError):
         while not (head := os.read(number, 1)):
             if time.monotonic() > end:
                 raise InputError("nothing comes from the pipe", path, hint="does a program write to it?")

@@ -112,10 +112,7 @@ class Stored:
     def stream(self) -> Stream:
         """See `Bytes`."""
         if self.codec == "zip":
-            import zipfile
-
-            archive = zipfile.ZipFile(io.BufferedReader(self.open()))  # type: ignore[type-var]
-            return archive.open(self.member)  # type: ignore[return-value]
+            return _Member(io.BufferedReader(self.open()), self.member, self.name)  # type: ignore[arg-type]
         return decompressed(self.arrow(), self.codec, self.name) if self.codec else self.open()
 
     def peek(self, size: int) -> bytes:
@@ -256,3 +253,36 @@ class _Native(io.RawIOBase):
         if not self.closed:
             self._file.close()
         super().close()
+
+
+class _Member(io.RawIOBase):
+    """A deflated member of a zip archive; failures name it."""
+
+    def __init__(self, archive: io.BufferedReader, member: str, name: str) -> None:
+        import zipfile
+        import zlib
+
+        self._failures = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
+        self._name = name
+        self._archive = archive
+        with self._told():
+            self._stream: Any = zipfile.ZipFile(archive).open(member)  # noqa: SIM115 (open as long as this is)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, target: WriteableBuffer) -> int:
+        with self._told():
+            return int(self._stream.readinto(target))
+
+    def close(self) -> None:
+        self._archive.close()
+        super().close()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            with reading(self._name):
+                yield
+        except self._failures as error:
+            raise InputError("damaged .npz file", self._name, found=first_line(error)) from None

@@ -1,0 +1,141 @@
+"""Mutate sound files of one format and run the command on each: python fuzz.py FORMAT FIRST_SEED COUNT.
+
+Prints the seeds whose run ended otherwise than with exit code 0, 2 or 3. A process of its own, so that a crash or a
+hang in a library's parser is seen from outside; the seed at work is on standard error.
+"""
+
+import contextlib
+import io
+import os
+import random
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from xent_cli.cli import main
+
+N, K = 40, 5
+RNG = np.random.default_rng(7)
+LOGITS = RNG.normal(size=(N, K))
+LABELS = RNG.integers(0, K, N)
+
+
+def sound(format_name):
+    """A file of the format that holds logits and, but for .npy, labels."""
+    stream = io.BytesIO()
+    table = pa.table({"id": [f"s{i}" for i in range(N)], "logits": LOGITS.tolist(), "label": LABELS})
+    wide = pa.table({**{f"c{i}": LOGITS[:, i] for i in range(K)}, "label": [f"c{y}" for y in LABELS]})
+    if format_name == "npy":
+        np.save(stream, LOGITS)
+    elif format_name == "npz":
+        np.savez_compressed(stream, logits=LOGITS, labels=LABELS)
+    elif format_name == "stored.npz":
+        np.savez(stream, logits=LOGITS, labels=LABELS)
+    elif format_name == "safetensors":
+        from safetensors.numpy import save
+
+        stream.write(save({"logits": LOGITS, "labels": LABELS}))
+    elif format_name == "parquet":
+        pq.write_table(table, stream, row_group_size=15)
+    elif format_name == "wide.parquet":
+        pq.write_table(wide, stream, compression="zstd")
+    elif format_name == "arrow":
+        with pa.ipc.new_file(stream, table.schema) as writer:
+            writer.write_table(table, 15)
+    elif format_name == "arrows":
+        with pa.ipc.new_stream(stream, wide.schema) as writer:
+            writer.write_table(wide, 15)
+    elif format_name == "jsonl":
+        for row in table.to_pylist():
+            stream.write((str(row).replace("'", '"') + "\n").encode())
+    else:
+        rows = [",".join(map(repr, row.tolist())) + f',"{label}"' for row, label in zip(LOGITS, LABELS, strict=True)]
+        text = "\n".join(["a,b,c,d,e,label", *rows, ""]).encode()
+        if format_name == "csv.gz":
+            import gzip
+
+            text = gzip.compress(text)
+        stream.write(text)
+    return stream.getvalue()
+
+
+TOKENS = [
+    b"",
+    b"\0",
+    b"\xff" * 4,
+    b"\xff" * 8,
+    b"-1",
+    b"nan",
+    b"1e999",
+    b"\n",
+    b'"',
+    b",",
+    b"\r",
+    b"{",
+    b"\x7f\xff\xff\xff",
+]
+TOKENS += [b"\x7f\xff\xff\xff", b"[" * 50, b"9" * 30]
+
+
+def mutated(content, seed):
+    """The content after some of: bytes changed, cut, repeated, moved, replaced by what parsers dislike."""
+    rng = random.Random(seed)
+    data = bytearray(content)
+    for _ in range(rng.choice([1, 1, 2, 5, 20])):
+        if not data:
+            break
+        # Half of the time near either end, where headers and footers are.
+        limit = min(len(data), rng.choice([100, 400, len(data)]))
+        at = rng.randrange(limit) if rng.random() < 0.6 else len(data) - 1 - rng.randrange(limit)
+        span = rng.choice([1, 2, 4, 8, 60])
+        kind = rng.randrange(7)
+        if kind == 0:
+            data[at] ^= 1 << rng.randrange(8)
+        elif kind == 1:
+            data[at] = rng.choice([0, 1, 0x7F, 0x80, 0xFF, 0x22, 0x2C, 0x0A])
+        elif kind == 2:
+            del data[at : at + span]
+        elif kind == 3:
+            data[at:at] = data[at : at + span] * rng.choice([1, 2, 50])
+        elif kind == 4:
+            data[at : at + span] = rng.randbytes(span)
+        elif kind == 5:
+            data[at : at + rng.choice([0, 1, 4])] = rng.choice(TOKENS)
+        elif rng.random() < 0.3:
+            del data[at:]
+    return bytes(data)
+
+
+def run(path, labels):
+    """Exit code of the command in this process."""
+    sys.argv = ["xent", "compute", str(path), *labels, "-f", "json", "-q", "--threads", "1"]
+    with Path(os.devnull).open("w") as sink, contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink):
+        try:
+            main()
+        except SystemExit as stop:
+            return stop.code
+
+
+if __name__ == "__main__":
+    format_name, first, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    content = sound(format_name)
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["TMPDIR"] = folder
+        path = Path(folder, f"f.{format_name}")
+        np.save(Path(folder, "y.npy"), LABELS)
+        labels = [str(Path(folder, "y.npy"))] if format_name == "npy" else []
+        path.write_bytes(content)
+        assert run(path, labels) == 0
+        for seed in range(first, first + count):
+            print(seed, file=sys.stderr, flush=True)
+            path.write_bytes(mutated(content, seed))
+            signal.alarm(20)
+            code = run(path, labels)
+            signal.alarm(0)
+            if code not in (0, 2, 3):
+                print(seed, code, flush=True)

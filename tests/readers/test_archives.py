@@ -1,0 +1,105 @@
+import json
+import zipfile
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from xent_cli.errors import InputError
+from xent_cli.readers.interface import ReadOptions
+from xent_cli.readers.open import open_source
+from xent_cli.readers.paired import open_pair
+
+RNG = np.random.default_rng(5)
+LOGITS = RNG.normal(size=(50, 6))
+LABELS = RNG.integers(0, 6, 50)
+
+
+def read(source):
+    return np.concatenate([np.array(part.read().logits) for _, _, part in source.parts()])
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+@pytest.mark.parametrize(("order", "axis"), [("C", -1), ("F", -1), ("C", 0), ("F", 0)])
+def test_an_array_of_an_archive_is_read_in_either_order(save, order, axis, tmp_path, monkeypatch):
+    monkeypatch.setattr("xent_cli.readers.arrays.TASK_BYTES", 7 * 48)
+    monkeypatch.setattr("xent_cli.readers.streamed.TASK_BYTES", 7 * 48)
+    path = str(tmp_path / "d.npz")
+    save(path, logits=np.asarray(np.moveaxis(LOGITS, -1, axis), order=order), other=np.zeros(3))
+    source = open_source(path, "logits", ReadOptions(), axis=axis)
+    np.testing.assert_array_equal(read(source), LOGITS)
+    np.testing.assert_array_equal(read(source), LOGITS)  # once more: what was streamed is streamed again
+    assert source.description.format == "npz"
+    assert source.where(3, "logits") == f"{path}:logits sample 3"
+
+
+def test_one_archive_may_hold_logits_and_labels(tmp_path):
+    np.savez_compressed(tmp_path / "d.npz", logits=LOGITS, target=LABELS)
+    (task,) = open_pair(str(tmp_path / "d.npz"), None, None, ReadOptions()).tasks()
+    block = task.load()
+    np.testing.assert_array_equal(block.logits, LOGITS)
+    np.testing.assert_array_equal(block.labels, LABELS)
+
+
+def test_arrays_of_other_names_are_asked_for(tmp_path):
+    np.savez(tmp_path / "d.npz", student=LOGITS, truth=LABELS)
+    path = str(tmp_path / "d.npz")
+    with pytest.raises(InputError, match=r'no array of logits\n.*"student", "truth"'):
+        open_source(path, "logits", ReadOptions(), axis=-1)
+    with pytest.raises(InputError, match='did you mean "student"'):
+        open_source(path, "logits", ReadOptions(logits_column="studnt"), axis=-1)
+    pair = open_pair(path, None, None, ReadOptions(logits_column="student", label_column="truth"))
+    assert pair.label_form == "sparse"
+
+
+def test_an_array_longer_than_its_member_is_refused_before_it_is_read(tmp_path):
+    with zipfile.ZipFile(tmp_path / "d.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        text = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000000000, 3)}"
+        archive.writestr("logits.npy", b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text)
+    with pytest.raises(InputError, match="truncated array"):
+        open_source(str(tmp_path / "d.npz"), "logits", ReadOptions(), axis=-1)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int64", "int32", "uint8", "bool"])
+def test_tensors_of_every_dtype_are_read_as_they_were_saved(dtype, tmp_path):
+    values = (LOGITS * 10).astype(dtype)
+    save_file({"logits": values, "labels": LABELS}, tmp_path / "d.safetensors")
+    pair = open_pair(str(tmp_path / "d.safetensors"), None, None, ReadOptions())
+    (task,) = pair.tasks()
+    np.testing.assert_array_equal(task.load().logits, values)
+    assert pair.logits.dtype == np.dtype(dtype)
+
+
+def test_bfloat16_tensors_need_no_word_about_it(tmp_path):
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    values = LOGITS.astype(ml_dtypes.bfloat16)
+    save_file({"logits": values}, tmp_path / "d.safetensors")
+    source = open_source(str(tmp_path / "d.safetensors"), "logits", ReadOptions(), axis=-1)
+    np.testing.assert_array_equal(read(source), values.astype(np.float32))
+
+
+def tensors(header, data=b"\0" * 24):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + data
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        tensors({"a": {"dtype": "F64", "shape": [1, 3], "data_offsets": [0, 25]}}),
+        tensors({"a": {"dtype": "F64", "shape": [-1, -3], "data_offsets": [0, 24]}}),
+        tensors({"a": {"dtype": "F64", "shape": [1, 3], "data_offsets": [8, 32]}}),
+        tensors({"a": {"dtype": "F64", "shape": [1, True], "data_offsets": [0, 8]}}),
+        tensors({"a": {"dtype": "F8_E4M3", "shape": [3], "data_offsets": [0, 3]}}),
+        tensors({"a": {"dtype": "F64", "shape": 3}}),
+        tensors({"a": 3}),
+        tensors({}),
+        tensors(b"{[" + b"[" * 100_000),
+        tensors(b"{]"),
+        (10**9).to_bytes(8, "little") + b"{",
+    ],
+)
+def test_a_hostile_header_is_refused(content, tmp_path):
+    (tmp_path / "d.safetensors").write_bytes(content)
+    with pytest.raises(InputError):
+        open_source(str(tmp_path / "d.safetensors"), "logits", ReadOptions(), axis=-1)

@@ -1,0 +1,31 @@
+"""Files that went wrong on the way: whatever they hold, the command ends with an answer or an error of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# The long run: XENT_FUZZ=1000 pytest tests/readers/test_fuzz.py tries 10,000 files and more.
+COUNT = int(os.environ.get("XENT_FUZZ", "60"))
+FORMATS = ["npy", "npz", "stored.npz", "safetensors", "parquet", "wide.parquet", "csv", "csv.gz"]
+# Seeds that once ended in a crash or a traceback.
+KEPT = []
+
+
+def fuzz(format_name, first, count):
+    script = str(Path(__file__).with_name("fuzz.py"))
+    run = subprocess.run([sys.executable, script, format_name, str(first), str(count)], capture_output=True, text=True)
+    assert run.returncode == 0, f"seed {run.stderr.split()[-1:]} ended the process with {run.returncode}"
+    assert run.stdout == "", f"seeds and exit codes: {run.stdout}"
+
+
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_a_mutated_file_ends_in_an_answer_or_an_error(format_name):
+    fuzz(format_name, 0, COUNT)
+
+
+@pytest.mark.parametrize(("format_name", "seed"), KEPT)
+def test_a_file_that_once_broke_it_does_no_more(format_name, seed):
+    fuzz(format_name, seed, 1)

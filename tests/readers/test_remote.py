@@ -1,0 +1,204 @@
+"""Buckets, through a server on loopback that speaks S3; the credentials and its address come from the environment."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+pytest.importorskip("moto", reason="the S3 server of the tests is moto's")
+
+RNG = np.random.default_rng(13)
+LOGITS = RNG.normal(size=(300, 5))
+LABELS = RNG.integers(0, 5, 300)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def server():
+    """Address of an S3 server."""
+    port = free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for _ in range(300):
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5).close()
+            break
+        except OSError:
+            time.sleep(0.1)
+    yield f"http://127.0.0.1:{port}"
+    process.terminate()
+    process.wait()
+
+
+@pytest.fixture(scope="module")
+def bucket(server, tmp_path_factory):
+    """The same samples in several layouts, in a bucket and in a folder."""
+    from pyarrow import fs
+
+    folder = tmp_path_factory.mktemp("bucket")
+    np.save(folder / "l.npy", LOGITS)
+    np.save(folder / "f.npy", np.asfortranarray(LOGITS.reshape(30, 10, 5)))
+    np.save(folder / "y.npy", LABELS)
+    np.save(folder / "y2.npy", LABELS.reshape(30, 10))
+    np.savez(folder / "d.npz", logits=LOGITS, labels=LABELS)
+    pq.write_table(pa.table({"logits": LOGITS.tolist(), "label": LABELS}), folder / "d.parquet", row_group_size=70)
+    rows = [",".join(map(repr, row)) + f",{label}" for row, label in zip(LOGITS.tolist(), LABELS, strict=True)]
+    (folder / "d.csv").write_text("\n".join(["a,b,c,d,e,label", *rows]) + "\n")
+    blob = pa.array([RNG.bytes(20_000) for _ in range(300)])
+    wide = pa.table({"logits": LOGITS.tolist(), "label": LABELS, "blob": blob})
+    pq.write_table(wide, folder / "blob.parquet", row_group_size=100)
+    (folder / "shards").mkdir()
+    for i in range(12):
+        np.save(folder / "shards" / f"part-{i}.npy", LOGITS[i * 25 : i * 25 + 25])
+    address = server.removeprefix("http://")
+    store = fs.S3FileSystem(
+        endpoint_override=address,
+        scheme="http",
+        access_key="a",
+        secret_key="b",
+        region="us-east-1",
+        allow_bucket_creation=True,
+    )
+    store.create_dir("bucket")
+    fs.copy_files(str(folder), "bucket/run", destination_filesystem=store)
+    return folder
+
+
+def xent(arguments, endpoint, cwd, **options):
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
+    env = {**clean, "AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    env |= {"AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"}
+    command = [sys.executable, "-m", "xent_cli", "compute", *arguments.split()]
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=120, **options)
+
+
+RUNS = [
+    "@l.npy @y.npy",
+    "@l.npy y.npy",
+    "@f.npy @y2.npy",
+    "@d.npz",
+    "@d.parquet",
+    "@d.csv",
+    "@shards @y.npy",
+    "@shards/ y.npy",
+    "@shards/part-*.npy y.npy",
+    "@**/part-*.npy y.npy",
+    "@l.npy y.npy --gradients g.npy",
+]
+
+
+@pytest.mark.parametrize("arguments", RUNS)
+def test_rows_from_a_bucket_are_those_of_the_files(arguments, server, bucket):
+    run = xent(arguments.replace("@", "s3://bucket/run/"), server, bucket)
+    local = xent(arguments.replace("@", "./"), server, bucket)
+    assert (run.stdout, run.returncode) == (local.stdout, 0), run.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("s3://bucket/run/none.npy y.npy", r"no such object\n  s3://bucket/run/none\.npy"),
+        ("s3://bucket/run/*.none y.npy", "no files"),
+        ("s3://nobucket/l.npy y.npy", r"s3://nobucket/l\.npy"),
+        ("s3://bucket/run/l.npy s3://bucket/run/none.npy", r"s3://bucket/run/none\.npy"),
+        ("nonsense://bucket/l.npy y.npy", "nonsense://bucket"),
+    ],
+)
+def test_what_is_not_in_the_bucket_is_named(arguments, said, server, bucket):
+    run = xent(arguments, server, bucket)
+    assert run.returncode == 3
+    assert re.search(said, run.stderr), run.stderr
+
+
+def test_a_server_that_is_not_there_is_told(bucket):
+    run = xent("s3://bucket/run/l.npy y.npy", f"http://127.0.0.1:{free_port()}", bucket)
+    assert run.returncode == 3
+    assert "s3://bucket/run/l.npy" in run.stderr
+
+
+@pytest.fixture
+def proxy(server):
+    """A server between, which counts bytes, and fails as often as it is told to."""
+
+    class Between(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        failures = 0
+        failing = 503
+        served: ClassVar[list] = []
+
+        def do_GET(self):
+            self.answer()
+
+        def do_HEAD(self):
+            self.answer()
+
+        def answer(self):
+            if Between.failures > 0 and self.command == "GET" and "Range" in self.headers:
+                Between.failures -= 1
+                self.send_response(Between.failing)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            request = urllib.request.Request(server + self.path, headers=dict(self.headers), method=self.command)
+            try:
+                with urllib.request.urlopen(request) as response:
+                    status, headers, body = response.status, response.headers, response.read()
+            except urllib.error.HTTPError as error:
+                status, headers, body = error.code, error.headers, error.read()
+            Between.served.append((self.command, self.path, len(body)))
+            self.send_response(status)
+            for name, value in headers.items():
+                if name.lower() not in {"transfer-encoding", "connection", "date", "server", "content-length"}:
+                    self.send_header(name, value)
+            length = headers["Content-Length"] if self.command == "HEAD" else str(len(body))
+            self.send_header("Content-Length", length or "0")
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        def log_message(self, *args):
+            pass
+
+    Between.served = []
+    between = ThreadingHTTPServer(("127.0.0.1", 0), Between)
+    threading.Thread(target=between.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{between.server_port}", Between
+    between.shutdown()
+    between.server_close()
+
+
+def test_a_failure_that_passes_is_not_noticed_and_one_that_stays_names_the_object(proxy, bucket):
+    address, between = proxy
+    between.failures = 2
+    run = xent("s3://bucket/run/l.npy y.npy --reduction mean", address, bucket)
+    assert run.returncode == 0, run.stderr
+    assert between.failures == 0
+    between.failures = 1000
+    run = xent("s3://bucket/run/l.npy y.npy --reduction mean", address, bucket)
+    assert run.returncode == 3
+    assert "s3://bucket/run/l.npy" in run.stderr
+
+
+def test_only_the_columns_that_are_used_are_fetched(proxy, bucket):
+    address, between = proxy
+    run = xent("s3://bucket/run/blob.parquet --reduction mean", address, bucket)
+    assert run.returncode == 0, run.stderr
+    fetched = sum(length for command, _, length in between.served if command == "GET")
+    assert 0 < fetched < (bucket / "blob.parquet").stat().st_size / 10
