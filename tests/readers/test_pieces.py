@@ -1,5 +1,6 @@
 import csv
 import io
+import pickle
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,20 @@ from hypothesis import strategies as st
 from xent_cli.errors import InputError
 from xent_cli.readers import pieces as module
 from xent_cli.readers.pieces import count_rows, pieces, row_lines
+
+
+class Text:
+    """Text as if it came through a pipe."""
+
+    name = "t"
+    again = False
+
+    def __init__(self, text):
+        self._text = text
+
+    def stream(self):
+        return io.BytesIO(self._text)
+
 
 CELLS = st.lists(st.sampled_from(["1", "a", '"x\ny"', '"q""q"', '"\n"', "", "0.5"]), min_size=2, max_size=2)
 LINES = st.lists(CELLS.map(",".join) | st.just(""), max_size=30)
@@ -18,17 +33,18 @@ def test_pieces_are_the_text_cut_between_rows_and_their_rows_are_those_of_a_csv_
     text = end.join(lines) + (end if last else "")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_PIECE_BYTES", size)
-        found = list(pieces(io.BytesIO(text.encode()), 0, "t"))
-    joined = "".join(piece.decode() for _, piece in found)
+        cut = [pickle.loads(pickle.dumps(piece)) for piece in pieces(Text(text.encode()), 0)]
+    found = [bytes(piece.read()) for piece in cut]
+    joined = "".join(piece.decode() for piece in found)
     assert joined.rstrip("\r\n") == text.rstrip("\r\n")
-    assert [offset for offset, _ in found] == [sum(len(p) for _, p in found[:i]) for i in range(len(found))]
+    assert [piece.offset for piece in cut] == [sum(map(len, found[:i])) for i in range(len(found))]
     expected = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
-    rows = [row for _, piece in found for row in csv.reader(io.StringIO(piece.decode(), newline="")) if row]
+    rows = [row for piece in found for row in csv.reader(io.StringIO(piece.decode(), newline="")) if row]
     assert rows == expected
-    assert sum(count_rows(piece, ",", single_column=False)[0] for _, piece in found) == len(expected)
+    assert sum(count_rows(piece, ",", single_column=False)[0] for piece in cut) == len(expected)
     line = 0
-    for _, piece in found:
-        starts = [line + number for number in row_lines(piece, ",", single_column=False)]
+    for piece in cut:
+        starts = [line + number for number in row_lines(piece.read(), ",", single_column=False)]
         line += count_rows(piece, ",", single_column=False)[1]
         assert all(text.split("\n")[start].strip() for start in starts)
 
@@ -38,4 +54,4 @@ def test_text_without_an_end_is_refused_in_bounded_memory(text, monkeypatch):
     monkeypatch.setattr(module, "_PIECE_BYTES", 100)
     monkeypatch.setattr(module, "LONGEST_LINE", 1000)
     with pytest.raises(InputError, match=r"t after byte 0"):
-        list(pieces(io.BytesIO(text), 0, "t"))
+        list(pieces(Text(text), 0))

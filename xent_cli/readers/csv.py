@@ -17,10 +17,9 @@ import pyarrow.csv as pa_csv
 
 from xent_cli.core.inputs import InputDescription
 from xent_cli.errors import InputError
-from xent_cli.readers.arrow_columns import rows_of
+from xent_cli.readers.arrow_columns import MissingValueError, rows_of
 from xent_cli.readers.columns import plan_labels, plan_logits, refuse_repeated
-from xent_cli.readers.pieces import LONGEST_LINE, count_rows, pieces, row_lines, too_long
-from xent_cli.readers.storage import Stored, read_up_to
+from xent_cli.readers.pieces import LONGEST_LINE, as_lines, count_rows, pieces, row_lines, too_long
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from xent_cli.core.block import Part, Rows
     from xent_cli.readers.columns import ColumnPlan
     from xent_cli.readers.interface import ReadOptions
+    from xent_cli.readers.pieces import Piece
     from xent_cli.readers.storage import Bytes
 
 _SNIFF_BYTES = 1 << 20
@@ -155,19 +155,15 @@ class CsvSource:
         """See `Source`."""
         start, line = first, self.header_lines + 1
         single = len(self.names) == 1
-        stored = self.source if isinstance(self.source, Stored) and not self.source.codec else None
-        with self.source.stream() as stream:
-            read_up_to(stream, self.body)
-            for offset, piece in pieces(stream, self.body, self.source.name):
-                size, lines = count_rows(piece, self.delimiter, single)
-                if not self.source.again:
-                    plain = size == lines
-                    self.seen.append((start, line, None if plain else row_lines(piece, self.delimiter, single)))
-                if size:
-                    where = TextSpan(stored, offset, len(piece)) if stored else TextHeld(piece)
-                    yield start, size, CsvRows(self, where, start, size, line)
-                start += size
-                line += lines
+        for piece in pieces(self.source, self.body, columns=len(self.names)):
+            size, lines = count_rows(piece, self.delimiter, single)
+            if not self.source.again:
+                plain = size == lines
+                self.seen.append((start, line, None if plain else row_lines(piece.read(), self.delimiter, single)))
+            if size:
+                yield start, size, CsvRows(self, piece, start, size, line)
+            start += size
+            line += lines
 
     def rows(self, start: int, stop: int) -> Part | None:
         """See `Source`."""
@@ -189,42 +185,13 @@ class CsvSource:
 
 
 @dataclass(frozen=True, slots=True)
-class TextSpan:
-    """Recipe for text that lies in a file, `length` bytes from `offset` on."""
-
-    file: Stored
-    offset: int
-    length: int
-
-    def read(self) -> bytes:
-        """Read the bytes."""
-        with self.file.open() as file:
-            file.seek(self.offset)
-            text = read_up_to(file, self.length)
-        if len(text) < self.length:
-            raise InputError("file ended early", self.file.name, hint="it became shorter while it was read")
-        return text
-
-
-@dataclass(frozen=True, slots=True)
-class TextHeld:
-    """Text that came through a pipe or a decompressor."""
-
-    text: bytes
-
-    def read(self) -> bytes:
-        """Return the bytes."""
-        return self.text
-
-
-@dataclass(frozen=True, slots=True)
 class CsvRows:
     """Recipe for the rows of one piece: a `Part`.
 
     Fields
     ------
     piece
-        Where its text is.
+        Its text.
     start, size
         First sample and number of samples.
     line
@@ -232,7 +199,7 @@ class CsvRows:
     """
 
     source: CsvSource
-    piece: TextSpan | TextHeld
+    piece: Piece
     start: int
     size: int
     line: int
@@ -240,24 +207,27 @@ class CsvRows:
     def read(self) -> Rows:
         """Parse the piece, in this thread alone."""
         source = self.source
-        piece = self.piece.read()
         tried = _LABEL_TYPES[_LABEL_TYPES.index(source.label_type) :] if source.plan.label else _LABEL_TYPES[-1:]
         for label_type in tried:
             try:
-                table = self._parse(piece, label_type)
+                table = self._parse(label_type)
             except pa.ArrowInvalid as error:
                 failure = error
                 continue
-            used = [table[name] for name in source.plan.used if name != source.plan.id]
-            if table.num_rows != self.size or any(column.null_count for column in used):
+            if table.num_rows != self.size:
                 break
-            return rows_of(table, source.plan, source.role, len(source.plan.values), source.class_names, self.start)
+            try:
+                width, names = len(source.plan.values), source.class_names
+                return rows_of(table, source.plan, source.role, width, names, self.start)
+            except MissingValueError:
+                break
         else:
-            raise self._explain(piece, str(failure))
-        raise self._explain(piece, "rows that are not complete")
+            raise self._explain(str(failure))
+        raise self._explain("rows that are not complete")
 
-    def _parse(self, piece: bytes, label_type: str) -> pa.Table:
+    def _parse(self, label_type: str) -> pa.Table:
         source = self.source
+        text = self.piece.read()
         types = dict.fromkeys(source.plan.values, pa.float64())
         if source.plan.label:
             types[source.plan.label] = pa.type_for_alias(label_type)
@@ -266,11 +236,11 @@ class CsvRows:
         if source.plan.id:
             types[source.plan.id] = pa.string()
         return pa_csv.read_csv(
-            pa.BufferReader(piece),
-            pa_csv.ReadOptions(use_threads=False, column_names=list(source.names), block_size=len(piece) + 1),
+            pa.BufferReader(pa.py_buffer(text)),
+            pa_csv.ReadOptions(use_threads=False, column_names=list(source.names), block_size=len(text) + 1),
             pa_csv.ParseOptions(
                 delimiter=source.delimiter,
-                newlines_in_values=b'"' in piece,
+                newlines_in_values=self.piece.quoted,
                 ignore_empty_lines=len(source.names) > 1,
             ),
             # Arrow's own null words include nan and NA; here nan is a number and an empty cell a mistake.
@@ -279,12 +249,11 @@ class CsvRows:
             ),
         )
 
-    def _explain(self, piece: bytes, arrow_message: str) -> InputError:
+    def _explain(self, arrow_message: str) -> InputError:
         """Find the first cell that is to blame, and count the others like it in this piece."""
         source = self.source
         numeric = set(source.plan.values) | {source.plan.weight}
-        text = io.StringIO(piece.decode(errors="replace"), newline="")
-        reader = csv.reader(text, delimiter=source.delimiter)
+        reader = csv.reader(as_lines(self.piece.read()), delimiter=source.delimiter)
         found: list[InputError] = []
         sample = self.start
         line = self.line
@@ -295,7 +264,7 @@ class CsvRows:
                 sample += 1
             line = self.line + reader.line_num
         if not found:
-            if re.search(rb"\r(?!\n)", piece):
+            if re.search(rb"\r(?!\n)", self.piece.read()):
                 arrow_message = "carriage returns that end lines, or stand in them"
             where = f"{source.source.name} lines {self.line} to {line - 1}"
             return InputError("cannot read delimited text", where, found=arrow_message.split("\n")[0])

@@ -182,6 +182,12 @@ class _Peekable(io.RawIOBase):
                 self._head += more[: fill(self._raw, memoryview(more))]
         return self._head[:size]
 
+    def read(self, size: int = -1) -> bytes:
+        if self._head or size < 0:
+            return super().read(size) or b""
+        with reading(self._name):
+            return self._raw.read(size) or b""
+
     def readinto(self, target: WriteableBuffer) -> int:
         view = memoryview(target).cast("B")
         if self._head:

@@ -38,6 +38,9 @@ class Stream(Protocol):
     def seek(self, offset: int, whence: int = 0, /) -> int:
         """Go to another place."""
 
+    def seekable(self) -> bool:
+        """Whether there is another place to go to."""
+
     def close(self) -> None:
         """Let go of it."""
 
@@ -205,8 +208,11 @@ def reading(name: str) -> Iterator[None]:
 
 def read_up_to(stream: Stream, size: int) -> bytes:
     """Read so many bytes, fewer only at the end: a pipe gives them in small helpings."""
-    held = bytearray(size)
-    return bytes(held[: fill(stream, memoryview(held))])
+    parts = []
+    while size > 0 and (part := stream.read(size)):
+        parts.append(part)
+        size -= len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def fill(stream: Stream, target: memoryview) -> int:
@@ -248,6 +254,10 @@ class _Native(io.RawIOBase):
     def readinto(self, target: WriteableBuffer) -> int:
         with reading(self._name):
             return int(self._file.readinto(target))
+
+    def read(self, size: int = -1) -> bytes:
+        with reading(self._name):
+            return self._file.read(None if size < 0 else size)  # type: ignore[no-any-return]
 
     def close(self) -> None:
         if not self.closed:
