@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from xent_cli.core.block import AnyArray, Part
-    from xent_cli.readers.piped import Copied
+    from xent_cli.readers.piped import Copied, Spill
     from xent_cli.readers.storage import Stored, Stream
 
 
@@ -146,7 +146,7 @@ class ArrayRows:
 
     role: str
     loan: str
-    file: Stored | Copied
+    file: Stored | Copied | Spill
     dtype: str
     offset: int
     k: int

@@ -45,6 +45,8 @@ class ReadOptions:
         Whether the id column is read at all.
     twice
         Whether the inputs are read more than once, so that what comes through a pipe is kept.
+    whole_groups
+        Whether tasks go to other processes, which read a row group of Parquet whole.
     by
         Columns whose values name slices.
     """
@@ -63,6 +65,7 @@ class ReadOptions:
     input_format: str | None = None
     with_ids: bool = False
     twice: bool = False
+    whole_groups: bool = False
     by: tuple[str, ...] = ()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,11 @@ import pyarrow.parquet as pq
 from xent_cli.core.block import Rows
 from xent_cli.core.inputs import InputDescription
 from xent_cli.errors import InputError
+from xent_cli.readers.arrays import ArrayRows
 from xent_cli.readers.arrow_columns import TableRows, kind_of, rows_of
 from xent_cli.readers.columns import plan_labels, plan_logits, refuse_repeated
 from xent_cli.readers.interface import TASK_BYTES
+from xent_cli.readers.piped import Spill
 from xent_cli.readers.storage import first_line, is_url
 
 if TYPE_CHECKING:
@@ -26,12 +29,13 @@ if TYPE_CHECKING:
     from xent_cli.readers.storage import Stored
 
 MAGIC = b"PAR1"
-# A row group is decoded whole by the thread that works on it, up to this size: a run holds two of them at work.
+# A row group of columns is decoded whole by the thread that works on it, up to this size: a run holds two of them.
 _GROUP_BYTES = 48 << 20
 # Pages are read as they are needed, through buffers of this much together; otherwise a whole row group, which may be
 # the file, is held in memory compressed.
-_BUFFER_BYTES = 8 << 20
-# Rows decoded at once on the way into the array of a row group.
+_BUFFER_BYTES = 4 << 20
+# How much is decoded at once: a few columns of a row group, or a few rows of a list column. All columns together would
+# each keep a dictionary and a page open.
 _STEP_BYTES = 4 << 20
 
 
@@ -67,7 +71,7 @@ def open_parquet(
     width, dtype = _width_and_dtype(file, schema, plan)
     groups = tuple(file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups))
     named = plan.label is not None and kinds[plan.label] == "other"
-    return ParquetSource(source, role, plan, width, dtype, groups, class_names, named)
+    return ParquetSource(source, role, plan, width, dtype, groups, class_names, named, options.whole_groups)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,8 @@ class ParquetSource:
     ------
     groups
         Rows of each row group.
+    whole
+        Whether every row group is one task, however large: a recipe that another process can follow.
     """
 
     source: Stored
@@ -88,6 +94,7 @@ class ParquetSource:
     groups: tuple[int, ...]
     class_names: tuple[str, ...] | None
     named_labels: bool
+    whole: bool = False
 
     @property
     def description(self) -> InputDescription:
@@ -127,22 +134,54 @@ class ParquetSource:
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
         """See `Source`."""
         row_bytes = max(1, self.width) * self.dtype.itemsize
+        limit = TASK_BYTES if self.plan.is_list else _GROUP_BYTES
         start = first
         for group, size in enumerate(self.groups):
-            if size * row_bytes <= _GROUP_BYTES:
-                part = GroupRows(self, group, start, size)
-                yield start, size, part
-                start += size
-                continue
-            file = _open(self.source, len(self.plan.used))
-            step = max(1, TASK_BYTES // row_bytes)
-            try:
+            if self.whole or size * row_bytes <= limit:
+                yield start, size, GroupRows(self, group, start, size)
+            elif self.plan.is_list or not self.plan.values:
+                yield from self._batches(group, start, max(1, _STEP_BYTES // row_bytes))
+            else:
+                yield from self._columns(group, start, size, max(1, TASK_BYTES // row_bytes))
+            start += size
+
+    def _batches(self, group: int, start: int, step: int) -> Iterator[tuple[int, int, Part]]:
+        """A row group a few rows at a time, decoded here."""
+        try:
+            with _open(self.source, len(self.plan.used)) as file:
                 for batch in file.iter_batches(step, [group], columns=self.plan.used):
                     table = pa.Table.from_batches([batch])
                     yield start, len(batch), TableRows(table, self.plan, self.role, self.width, self.class_names, start)
                     start += len(batch)
-            except (pa.ArrowException, OSError) as error:
-                raise _damaged(self.source.name, group, error) from None
+        except (pa.ArrowException, OSError) as error:
+            raise _damaged(self.source.name, group, error) from None
+
+    def _columns(self, group: int, start: int, size: int, step: int) -> Iterator[tuple[int, int, Part]]:
+        """A row group too large for memory: decoded a few columns at a time, and turned into rows on disk."""
+        spill = Spill(self.source.name)
+        with closing(spill):
+            for values in _decoded(self, group, start, size, use_threads=True):
+                spill.append(values.T)
+        rest = replace(self.plan, values=(), is_list=False)
+        others = self._table(group, rest.used) if rest.used else None
+        for low in range(0, size, step):
+            high = min(size, low + step)
+            part: Part = ArrayRows(
+                self.role, f"{self.role} of a row group", spill, self.dtype.str, 0, self.width, size, low, high, False
+            )
+            if others is not None:
+                other = TableRows(
+                    others.slice(low, high - low), rest, self.role, self.width, self.class_names, start + low
+                )
+                part = Both(part, other)
+            yield start + low, high - low, part
+
+    def _table(self, group: int, columns: list[str]) -> pa.Table:
+        try:
+            with _open(self.source, len(columns)) as file:
+                return file.read_row_group(group, columns=columns)
+        except (pa.ArrowException, OSError) as error:
+            raise _damaged(self.source.name, group, error) from None
 
     def rows(self, start: int, stop: int) -> Part | None:
         """See `Source`."""
@@ -163,13 +202,24 @@ class GroupRows:
     size: int
 
     def read(self) -> Rows:
-        """Decode the row group in this thread alone, batch by batch: decoded whole it would be held twice."""
+        """Decode the row group in this thread alone, piece by piece: decoded whole it would be held twice."""
         source = self.source
         plan, role, width = source.plan, source.role, source.width
+        if plan.values and not plan.is_list:
+            values = np.empty((width, self.size), source.dtype)
+            done = 0
+            for columns in _decoded(source, self.group, self.start, self.size, use_threads=False):
+                values[done : done + columns.shape[1]] = columns.T
+                done += columns.shape[1]
+            rest = replace(plan, values=())
+            if not rest.used:
+                return Rows(**{role: values.T})
+            table = source._table(self.group, rest.used)
+            return replace(rows_of(table, rest, role, width, source.class_names, self.start), **{role: values.T})
         step = max(1, _STEP_BYTES // (max(1, width) * source.dtype.itemsize))
-        values: AnyArray | None = None
         parts = []
         done = 0
+        out: AnyArray | None = None
         try:
             with _open(source.source, len(plan.used)) as file:
                 for batch in file.iter_batches(step, [self.group], columns=plan.used, use_threads=False):
@@ -177,15 +227,47 @@ class GroupRows:
                     rows = rows_of(table, plan, role, width, source.class_names, self.start + done)
                     piece = getattr(rows, role) if plan.values else None
                     if piece is not None:
-                        values = np.empty_like(piece, shape=(self.size, width)) if values is None else values
-                        values[done : done + len(piece)] = piece
+                        out = np.empty_like(piece, shape=(self.size, width)) if out is None else out
+                        out[done : done + len(piece)] = piece
                         rows = replace(rows, **{role: None})
                     parts.append(rows)
                     done += len(batch)
         except (pa.ArrowException, OSError) as error:
             raise _damaged(source.source.name, self.group, error) from None
-        rest = Rows.concatenate(parts)
-        return rest if values is None else replace(rest, **{role: values})
+        rest_rows = Rows.concatenate(parts)
+        return rest_rows if out is None else replace(rest_rows, **{role: out})
+
+
+@dataclass(frozen=True, slots=True)
+class Both:
+    """Recipe for rows of which two recipes give different fields."""
+
+    one: Part
+    other: Part
+
+    def read(self) -> Rows:
+        """Read both."""
+        one, other = self.one.read(), self.other.read()
+        given = {name: getattr(one, name) for name in Rows.__slots__ if getattr(one, name) is not None}
+        return replace(other, **given)
+
+
+def _decoded(source: ParquetSource, group: int, start: int, size: int, *, use_threads: bool) -> Iterator[AnyArray]:
+    """Values of a row group as [n, c], a few columns after the others."""
+    names = source.plan.values
+    step = max(1, _STEP_BYTES // max(1, size * source.dtype.itemsize))
+    try:
+        with _open(source.source, step) as file:
+            for low in range(0, len(names), step):
+                some = names[low : low + step]
+                table = file.read_row_group(group, columns=list(some), use_threads=use_threads)
+                if table.num_rows != size:
+                    raise _damaged(source.source.name, group, ValueError(f"{table.num_rows} rows, not {size}"))
+                columns = replace(source.plan, values=some, label=None, id=None, weight=None)
+                rows = rows_of(table, columns, source.role, len(some), None, start)
+                yield np.asarray(getattr(rows, source.role), source.dtype)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(source.source.name, group, error) from None
 
 
 def _open(source: Stored, num_columns: int) -> pq.ParquetFile:

@@ -10,6 +10,7 @@ import stat
 import sys
 import tempfile
 import time
+import weakref
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,12 +18,15 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from xent_cli.errors import InputError, UsageError
 from xent_cli.readers.storage import Stored, codec_of, decompressed, fill, is_url, reading
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
+    from xent_cli.core.block import AnyArray
     from xent_cli.readers.storage import Bytes, Stream
 
 _NAME = "standard input"
@@ -93,6 +97,33 @@ class Copied:
         if isinstance(self.source, Stored) and is_url(self.source.path):
             return _copy_to_disk(self.source)
         return seekable(self.source)
+
+
+class Spill:
+    """A temporary file that is there as long as somebody means to read it; answers as `Stored` does."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        with reading("temporary file"):
+            handle, self.path = tempfile.mkstemp(prefix="xent-")
+        self._file = os.fdopen(handle, "wb", buffering=0)
+        weakref.finalize(self, Path(self.path).unlink, missing_ok=True)
+
+    def append(self, values: AnyArray) -> None:
+        """Write the bytes of an array in C order."""
+        with reading("temporary file"):
+            data = np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
+            while data:
+                data = data[self._file.write(data) :]
+
+    def close(self) -> None:
+        """Write no more."""
+        self._file.close()
+
+    def open(self) -> Stream:
+        """See `Stored`."""
+        with reading("temporary file"):
+            return Path(self.path).open("rb", buffering=0)
 
 
 def seekable(source: Bytes) -> Stored:
