@@ -29,7 +29,7 @@ def read(source):
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["cut", "whole"])
-@pytest.mark.parametrize("limit", [10, 5000, 1 << 20], ids=["on disk", "some on disk", "in memory"])
+@pytest.mark.parametrize("limit", [10, 4000, 1 << 20], ids=["on disk", "some on disk", "in memory"])
 @pytest.mark.parametrize("step", [100, 4000, 1 << 20])
 def test_wide_row_groups_of_any_size_give_the_same_rows(whole, limit, step, tmp_path, monkeypatch):
     monkeypatch.setattr("xent_cli.readers.parquet._GROUP_BYTES", limit)
