@@ -16,7 +16,7 @@ from xent_cli.errors import OutputError, XentError
 if TYPE_CHECKING:
     from types import FrameType
 
-_COMMANDS = ("compute",)
+_COMMANDS = ("compute", "inspect")
 _INTERRUPTED, _READER_GONE, _BUG = 130, 141, 4
 
 
@@ -41,6 +41,7 @@ def cli() -> None:
     \b
     xent compute logits.npy labels.npy            loss of every sample, and the mean
     xent compute predictions.csv -o losses.csv    logits and labels in one table
+    xent inspect logits.npy labels.npy            what is in the files, and the line that computes
     """
 
 

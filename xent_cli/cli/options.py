@@ -35,9 +35,7 @@ def _stack(*options: Callable[[Command], Command]) -> Callable[[Command], Comman
     return apply
 
 
-input_options = _stack(
-    click.argument("logits", type=click.Path()),
-    click.argument("labels", type=click.Path(), required=False),
+layout_options = _stack(
     click.option("--axis", type=int, default=-1, show_default=True, help="Class axis of an array."),
     click.option(
         "--input-format",
@@ -61,6 +59,12 @@ input_options = _stack(
         show_default=True,
         help="Class indices, or a row of probabilities each.",
     ),
+)
+
+input_options = _stack(
+    click.argument("logits", type=click.Path()),
+    click.argument("labels", type=click.Path(), required=False),
+    layout_options,
 )
 
 loss_options = _stack(
@@ -107,7 +111,7 @@ loss_options = _stack(
     ),
 )
 
-run_options = _stack(
+quiet_options = _stack(
     click.option(
         "--threads", type=click.IntRange(1), default=_threads, show_default="the cores there are", metavar="N"
     ),
@@ -115,6 +119,10 @@ run_options = _stack(
     click.option(
         "--color", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True, help="In tables."
     ),
+)
+
+run_options = _stack(
+    quiet_options,
     click.option("--progress/--no-progress", default=True, help="Bar on a terminal, after one second."),
 )
 

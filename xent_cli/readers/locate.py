@@ -38,14 +38,16 @@ class Located:
     sharded: bool = False
 
 
-def locate(path: str) -> Located:
-    """Find the files that a path means; shards come in natural order.
+def locate(path: str | Located) -> Located:
+    """Find the files that a path means; shards come in natural order. What has been found stays as it is.
 
     Raises
     ------
     InputError
         Where there are none, or they may not be read.
     """
+    if isinstance(path, Located):
+        return path
     if path == "-":
         from xent_cli.readers.piped import standard_input
 

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from xent_cli.readers.locate import Located
 
 
-def open_pair(logits_path: str, labels_path: str | None, weights_path: str | None, options: ReadOptions) -> Pair:
+def open_pair(
+    logits_path: str | Located, labels_path: str | Located | None, weights_path: str | None, options: ReadOptions
+) -> Pair:
     """Open the inputs of a run and check that they belong together, as far as that can be told before reading them.
 
     Raises
@@ -40,9 +42,9 @@ def open_pair(logits_path: str, labels_path: str | None, weights_path: str | Non
     located = locate(logits_path)
     logits = open_source(located, "logits", options, axis=options.axis)
     if not logits.row_shape[0]:
-        raise InputError("no classes", logits_path, found=f"shape {logits.description.shape}", expected="at least 1")
+        raise InputError("no classes", located.name, found=f"shape {logits.description.shape}", expected="at least 1")
     if logits.num_rows == 0:
-        raise InputError("no rows", logits_path, found=f"shape {logits.description.shape}", expected="at least 1")
+        raise InputError("no rows", located.name, found=f"shape {logits.description.shape}", expected="at least 1")
     labels = None
     if labels_path is not None:
         labels = _open_labels(locate(labels_path), logits, options)
@@ -51,7 +53,7 @@ def open_pair(logits_path: str, labels_path: str | None, weights_path: str | Non
     elif "labels" not in logits.brings:
         raise InputError(
             "no labels",
-            logits_path,
+            located.name,
             found="no column named label, labels, target or y" if logits.class_names else "logits only",
             expected="a second file, or a column of labels",
             hint="xent compute LOGITS LABELS, or --label-column NAME",

@@ -1,0 +1,154 @@
+"""The straight line of `xent inspect`: open, pair up, scan, advise, say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial, reduce
+from typing import TYPE_CHECKING, Any
+
+from xent_cli import __version__
+from xent_cli.cli.options import engine
+from xent_cli.cli.suggest import MisfitError, Opened, command_line, open_alone, pair_up
+from xent_cli.core.advice import Advice, advise, not_finite
+from xent_cli.core.findings import Finding
+from xent_cli.core.inspection import Inspection
+from xent_cli.errors import InputError, RowError, UsageError
+from xent_cli.readers.contents import list_contents
+from xent_cli.readers.interface import ARRAYS, ReadOptions
+from xent_cli.readers.locate import locate
+from xent_cli.readers.open import open_source
+from xent_cli.readers.paired import open_pair
+from xent_cli.reports.inspection import Fit, Inspected, inspection_document
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from xent_cli.core.block import Part
+    from xent_cli.core.contents import Contents
+    from xent_cli.engines.interface import Engine
+    from xent_cli.readers.interface import Source
+    from xent_cli.readers.locate import Located
+    from xent_cli.readers.paired import Pair
+
+
+def examine(paths: Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Inspect files and return the document that says what they hold.
+
+    Raises
+    ------
+    InputError
+        Where a file cannot be read.
+    """
+    if paths.count("-") > 1:
+        raise UsageError("only one input can be standard input")
+    options = ReadOptions(
+        axis=given["axis"],
+        labels=given["label_form"],
+        logits_column=given["logits_column"],
+        label_column=given["label_column"],
+        id_column=given["id_column"],
+        header=given["header"],
+        input_format=given["input_format"],
+        logits_dtype=given["logits_dtype"],
+        twice=True,
+    )
+    files = [locate(path) for path in paths]
+    alone = [open_alone(file, options) for file in files]
+    runner = engine(given) if given["scan"] else None
+    findings: list[Finding] = []
+    if len(files) <= 2:
+        columns = _listed(files[0], alone[0]).entries
+        try:
+            return _paired(paths, files, *pair_up(files, options, columns), runner)
+        except RowError:
+            raise
+        except (MisfitError, UsageError) as error:
+            if len(files) == 2:
+                findings.append(Finding("inputs-do-not-fit", " ".join(str(error).split())))
+    inspected = []
+    for path, file, opened in zip(paths, files, alone, strict=True):
+        source = opened.source
+        totals = _scan(source, runner, dense=opened.role == "labels" and bool(source.row_shape))
+        findings += not_finite(totals.logits) if totals else ()
+        contents = _listed(file, opened)
+        inspected.append(Inspected(path, opened.role, source.description, contents, totals, source.class_names))
+    return inspection_document(__version__, inspected, None, None, findings)
+
+
+def _paired(
+    paths: Sequence[str],
+    files: Sequence[Located],
+    pair: Pair,
+    options: ReadOptions,
+    order: tuple[int, ...],
+    runner: Engine | None,
+) -> dict[str, Any]:
+    dense = pair.label_form == "dense"
+    opened = [Opened("logits", pair.logits, options)]
+    opened += [Opened("labels", pair.labels, options)] if pair.labels is not None else []
+    totals = [_scan(one.source, runner, dense=dense) for one in opened]
+    if dense and runner is not None and options.axis == -1 and totals[-1] and totals[-1].soft.unnormalised:
+        # Shapes do not tell along which axis dense labels lie; their sums do.
+        for axis in range(len(pair.logits.description.shape) - 1):
+            turned = replace(options, axis=axis)
+            other = open_pair(files[order[0]], files[order[1]] if len(order) == 2 else None, None, turned)
+            found = None if other.labels is None else _scan(other.labels, runner, dense=True)
+            if found is not None and found.soft.rows and not found.soft.unnormalised:
+                return _paired(paths, files, other, turned, order, runner)
+    names = pair.logits.class_names
+    inspected = []
+    for place, index in enumerate(order):
+        held = list(zip(opened, totals, strict=True))
+        held = held if len(order) == 1 else held[place : place + 1]
+        found = reduce(Inspection.merge, (one for _, one in held if one is not None), Inspection()) if runner else None
+        contents = _listed(files[index], *(one for one, _ in held))
+        one = held[0][0]
+        role = "logits and labels" if len(order) == 1 else one.role
+        inspected.append(Inspected(paths[index], role, one.source.description, contents, found, names))
+    every = reduce(Inspection.merge, (one for one in totals if one is not None), Inspection())
+    advice = advise(every, pair.num_classes, dense=dense) if runner else Advice()
+    fit = Fit(
+        logits=paths[order[0]],
+        labels=paths[order[-1]],
+        label_form=pair.label_form,
+        named_labels=pair.named_labels,
+        class_axis=options.axis % len(pair.logits.description.shape),
+        num_classes=pair.num_classes,
+        n_samples=every.logits.rows if runner else pair.logits.num_rows,
+    )
+    line = command_line([paths[index] for index in order], options, advice) if advice.runs else None
+    return inspection_document(__version__, inspected, fit, line, advice.findings)
+
+
+def _listed(file: Located, *opened: Opened) -> Contents:
+    """What headers list, each array and column with its part."""
+    first = opened[0]
+    options = replace(first.options, with_ids=True)
+    axis = options.axis if first.role == "logits" else None
+    source = first.source
+    if source.description.format not in ARRAYS and first.role == "logits":  # as compute opens it to write rows
+        source = open_source(file, first.role, options, axis=axis)
+    contents = list_contents(file, source, first.role)
+    parts = {one.source.description.path: one.role.removesuffix("s") for one in opened[::-1]}
+    parts = {path: "logits" if part == "logit" else part for path, part in parts.items()}
+    entries = [
+        entry if entry.shape is None else replace(entry, role=parts.get(f"{file.name}:{entry.name}", ""))
+        for entry in contents.entries
+    ]
+    return replace(contents, entries=tuple(entries))
+
+
+def _scan(source: Source, runner: Engine | None, *, dense: bool) -> Inspection | None:
+    """Read every value once; memory does not grow with the input."""
+    if runner is None:
+        return None
+    count = partial(_count, dense=dense)
+    try:
+        return reduce(Inspection.merge, runner.map(count, (part for _, _, part in source.parts())), Inspection())
+    except RowError as error:
+        where = source.where(error.row, error.role)
+        raise InputError(error.what, where, error.found, error.expected, error.hint) from None
+
+
+def _count(part: Part, *, dense: bool) -> Inspection:
+    return Inspection.of(part.read(), dense=dense)

@@ -1,0 +1,137 @@
+"""What the headers of an input list beside the values that are read: arrays, columns, order, compression, size."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+from xent_cli.core.contents import Contents, Entry
+from xent_cli.errors import InputError
+from xent_cli.readers.npy import HEAD_BYTES, read_header
+from xent_cli.readers.piped import seekable
+from xent_cli.readers.storage import Stored, read_up_to
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from xent_cli.readers.interface import Source
+    from xent_cli.readers.locate import Located
+
+_ROLES = {"logits": "logits", "labels": "label"}
+
+
+def list_contents(located: Located, source: Source, role: str) -> Contents:
+    """Read the headers of an input that was opened in a role; of shards, those of the first."""
+    files = [file for file in located.files if isinstance(file, Stored)]
+    size = sum(file.size() for file in files) if len(files) == len(located.files) else None
+    first: Any = source
+    while getattr(first, "shards", ()):
+        first = first.shards[0]
+    compression = files[0].codec if files else ""
+    layout = ""
+    if (array := getattr(first, "layout", None)) is not None:
+        long = sum(side > 1 for side in array.shape)
+        layout = "Fortran order" if array.fortran_order and long > 1 else "C order"
+    if source.description.format == "parquet":
+        groups = sum(len(shard.groups) for shard in getattr(source, "shards", (first,)))
+        layout = f"{groups} row group{'s' * (groups != 1)}"
+        compression = _parquet_compression(first)
+    elif source.description.format == "npz" and not compression:
+        held: Any = getattr(first, "file", None) or first.source
+        compression = "deflate" if held.codec == "zip" else ""
+    return Contents(size, compression, layout, tuple(_entries(located, source, first, role)))
+
+
+def list_arrays(located: Located) -> tuple[Entry, ...]:
+    """Every array of a .npz or .safetensors file, and nothing of other files."""
+    head = located.files[0].peek(16)
+    if head.startswith(b"PK"):
+        return tuple(_npz(seekable(located.files[0])))
+    if head[8:9] == b"{" and head[5:8] == b"\0\0\0":
+        return tuple(_safetensors(seekable(located.files[0])))
+    return ()
+
+
+def _entries(located: Located, source: Source, first: Any, role: str) -> Iterator[Entry]:
+    if source.description.format in ("npz", "safetensors"):
+        yield from list_arrays(located)
+    plan = getattr(first, "plan", None)
+    if plan is None:
+        return
+    types = _column_types(first)
+    roles = dict.fromkeys(plan.values, _ROLES.get(role, role))
+    roles |= {name: part for name, part in ((plan.label, "label"), (plan.id, "id"), (plan.weight, "weight")) if name}
+    for name in types or plan.used:
+        yield Entry(name, types.get(name, ""), None, roles.get(name, ""))
+
+
+def _npz(file: Stored) -> Iterator[Entry]:
+    try:
+        with file.open() as raw, zipfile.ZipFile(io.BufferedReader(raw)) as archive:  # type: ignore[type-var]
+            for info in archive.infolist():
+                if info.filename.endswith(".npy"):
+                    name = info.filename.removesuffix(".npy")
+                    with archive.open(info) as stream:
+                        head = read_up_to(stream, HEAD_BYTES)  # type: ignore[arg-type]
+                    try:
+                        layout = read_header(f"{file.name}:{name}", head)
+                    except InputError:  # another array than the one that is asked for may be of any kind
+                        yield Entry(name, "not readable", ())
+                    else:
+                        yield Entry(name, layout.dtype.name, layout.shape)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as error:
+        raise InputError("damaged .npz file", file.name, found=str(error)) from None
+
+
+def _safetensors(file: Stored) -> Iterator[Entry]:
+    with file.open() as stream:
+        length = int.from_bytes(read_up_to(stream, 8), "little")
+        text = read_up_to(stream, min(length, file.size()))
+    try:
+        for name, entry in json.loads(text).items():
+            if name != "__metadata__":
+                yield Entry(name, str(entry["dtype"]), tuple(entry["shape"]))
+    except (ValueError, AttributeError, TypeError, KeyError, RecursionError):
+        raise InputError("damaged .safetensors file", file.name, hint="write it again") from None
+
+
+def _column_types(first: Any) -> dict[str, str]:
+    """Names of all columns with their types, as far as the file or its first rows tell."""
+    import pyarrow as pa
+
+    schema = getattr(first, "schema", None)
+    if first.description.format == "parquet":
+        import pyarrow.parquet as pq
+
+        schema = pq.read_schema(first.source.arrow())
+    elif first.description.format == "csv":
+        schema = _csv_schema(first)
+    if isinstance(schema, pa.Schema):
+        return {column.name: str(column.type) for column in schema}
+    return dict.fromkeys(getattr(first, "names", ()), "")
+
+
+def _csv_schema(first: Any) -> Any:
+    import pyarrow as pa
+    import pyarrow.csv as pa_csv
+
+    head = first.source.peek(1 << 20)
+    whole = head[: head.rfind(b"\n") + 1] or head
+    read = pa_csv.ReadOptions(column_names=first.names, skip_rows=first.header_lines)
+    try:
+        table = pa_csv.read_csv(io.BytesIO(whole), read, pa_csv.ParseOptions(delimiter=first.delimiter))
+    except pa.ArrowException:
+        return None
+    return table.schema
+
+
+def _parquet_compression(first: Any) -> str:
+    import pyarrow.parquet as pq
+
+    metadata = pq.read_metadata(first.source.arrow())
+    if not metadata.num_row_groups or not metadata.num_columns:
+        return ""
+    codec = str(metadata.row_group(0).column(0).compression).lower()
+    return "" if codec == "uncompressed" else codec
