@@ -12,6 +12,9 @@ from scipy.special import log_softmax
 
 from xent_cli.cli import cli
 
+# The members of .npz archives are closed when they are collected.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(size=(60, 7))
 LABELS = RNG.integers(0, 7, 60)
@@ -90,7 +93,7 @@ def written(folder, layout):
     return files[::-1] if swap else files, loss.mean()
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(layouts)
 def test_the_line_that_it_suggests_gives_the_mean_loss(tmp_path_factory, layout):
     files, mean = written(tmp_path_factory.mktemp("x"), layout)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from xent_cli.errors import InputError, UsageError, XentError
+from xent_cli.errors import InputError, UsageError, XentError, printable
 from xent_cli.readers.contents import list_arrays
 from xent_cli.readers.interface import ARRAYS
 from xent_cli.readers.open import open_source
@@ -176,4 +176,18 @@ def command_line(paths: Sequence[str], options: ReadOptions, advice: Advice) -> 
         given.append("--header" if options.header else "--no-header")
     dashed = any(path.startswith("-") and path != "-" for path in paths)
     line = [*given, "--", *paths] if dashed else [*paths, *given]
-    return shlex.join(["xent", "compute", *line])
+    return " ".join(map(_quoted, ["xent", "compute", *line]))
+
+
+def _quoted(word: str) -> str:
+    r"""A word for a shell; control characters in the way that bash and zsh read them.
+
+    Examples
+    --------
+    >>> print(_quoted("it's"), _quoted(chr(27) + "'"))
+    'it'"'"'s' $'\x1b\''
+    """
+    if word.isprintable():
+        return shlex.quote(word)
+    escaped = word.replace("\\", "\\\\").replace("'", "\\'")
+    return f"$'{printable(escaped)}'"

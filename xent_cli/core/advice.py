@@ -103,7 +103,9 @@ def _sparse(found: Inspection, num_classes: int) -> tuple[int | None, list[Findi
     outside = labels.outside(num_classes)
     if len(outside) == 1 and not labels.beyond:
         ((index, count),) = outside.items()
-        findings.append(Finding("labels-to-ignore", f"{count} labels are {index}, which is no class: ignored"))
+        findings.append(
+            Finding("labels-to-ignore", f"labels that are {index}, which is no class: {count}; they are ignored")
+        )
         rest = labels.rows - labels.fractional - count
         if not rest:
             findings.append(Finding("no-labels-left", "no label is a class"))
