@@ -51,8 +51,9 @@ def advise(found: Inspection, num_classes: int, *, dense: bool) -> Advice:
     Examples
     --------
     >>> import numpy as np
-    >>> from xent_cli.core.inspection import Inspection, LabelTotals
-    >>> advise(Inspection(labels=LabelTotals.of(np.array([1, -100, 0]))), 2, dense=False).ignore_index
+    >>> from xent_cli.core.inspection import Inspection, LabelTotals, ValueTotals
+    >>> found = Inspection(ValueTotals(rows=3), LabelTotals.of(np.array([1, -100, 0])))
+    >>> advise(found, 2, dense=False).ignore_index
     -100
     """
     findings = list(_about_logits(found))
