@@ -59,7 +59,7 @@ def run(
             gradient_writer = None
             if gradients is not None:
                 stream = files.enter_context(publish(gradients.path))
-                divisor = 1.0 if gradients.of_sum else float(_divisor(pair, options, engine))
+                divisor = 1.0 if gradients.of_sum else float(divisor_of(pair, options, engine))
                 # The kernel has no bfloat16: its writer rounds to that from float32.
                 kernel_dtype = "<f4" if gradients.dtype.kind == "V" else gradients.dtype.str
                 wanted = replace(wanted, gradient_dtype=kernel_dtype, gradient_denominator=divisor)
@@ -72,17 +72,22 @@ def run(
                     writer.write(block)
                 if gradient_writer is not None:
                     gradient_writer.write(block)
-            _refuse_nothing(totals, pair, options)
+            refuse_nothing(totals, pair, options)
             if gradient_writer is not None:
                 gradient_writer.finish()
         return totals
     except RowError as error:
-        if error.role == "labels" and pair.label_form == "sparse":
-            raise pair.complete_label_error(error, options.ignore_index) from None
-        raise pair.complete(error) from None
+        raise named(error, pair, options) from None
 
 
-def _divisor(pair: Pair, options: LossOptions, engine: Engine) -> ExactSum:
+def named(error: RowError, pair: Pair, options: LossOptions) -> InputError:
+    """Say which row of which file it is, as the user counts."""
+    if error.role == "labels" and pair.label_form == "sparse":
+        return pair.complete_label_error(error, options.ignore_index)
+    return pair.complete(error)
+
+
+def divisor_of(pair: Pair, options: LossOptions, engine: Engine) -> ExactSum:
     """What the mean divides by: known beforehand where every sample counts 1, else from a pass over the labels."""
     every_one_counts = options.ignore_index is None and options.class_weight is None and not pair.weighted
     if every_one_counts and not options.shift and pair.logits.num_rows is not None:
@@ -90,7 +95,8 @@ def _divisor(pair: Pair, options: LossOptions, engine: Engine) -> ExactSum:
     return sum(engine.map(partial(weigh_block, options=options), pair.tasks()), ExactSum())
 
 
-def _refuse_nothing(totals: LossTotals, pair: Pair, options: LossOptions) -> None:
+def refuse_nothing(totals: LossTotals, pair: Pair, options: LossOptions) -> None:
+    """Refuse a mean of no samples, or of weights that are all 0."""
     if totals.n_samples == 0:
         raise InputError(
             "nothing left to average",

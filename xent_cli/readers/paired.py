@@ -17,7 +17,7 @@ from xent_cli.readers.open import open_source
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from xent_cli.core.block import AnyArray, Part, Task
+    from xent_cli.core.block import AnyArray, Part
     from xent_cli.core.inputs import InputDescription
     from xent_cli.core.options import LabelForm
     from xent_cli.errors import RowError
@@ -124,9 +124,9 @@ class Pair:
             if source is not None
         }
 
-    def tasks(self) -> Iterator[Task]:
+    def tasks(self) -> Iterator[BlockRef]:
         """Blocks of samples, in order; an input that turns out to be of another length is told at its end."""
-        followers = [_Follower(source, self) for source in (self.labels, self.weights) if source is not None]
+        followers = [Follower(source, self) for source in (self.labels, self.weights) if source is not None]
         stop = 0
         for start, size, part in self.logits.parts():
             stop = start + size
@@ -176,12 +176,13 @@ class Pair:
                     yield start, labels.reshape(-1)
 
 
-class _Follower:
-    """An input that goes along with the logits: cut where they are cut."""
+class Follower:
+    """An input that goes along with the logits: cut where they are cut; `what` names its values in an error."""
 
-    def __init__(self, source: Source, pair: Pair) -> None:
+    def __init__(self, source: Source, pair: Pair, what: str | None = None) -> None:
         self._source = source
         self._pair = pair
+        self._what = what or ("weights" if source is pair.weights else "labels")
         self._parts = source.parts()
         self._waiting: list[Rows] = []
         self._stop = 0
@@ -221,8 +222,7 @@ class _Follower:
         logits = self._pair.logits
         if stop is None:
             stop = logits.num_rows or sum(size for _, size, _ in logits.parts())
-        what = "weights" if self._source is self._pair.weights else "labels"
-        return _other_length(logits, self._source, what, stop, rows)
+        return _other_length(logits, self._source, self._what, stop, rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ class TableWriter:
 
     def finish(self) -> None:
         """See `RowWriter`."""
-        table = _table(*self.columns.names)
+        table = new_table(*self.columns.names)
         rest = self._rows - len(self._head)
         tail = list(self._tail)[-rest:] if rest > 0 else []
         for cells in self._head:
@@ -68,7 +68,7 @@ class TableWriter:
 
 def print_summary(console: Console, summary: Mapping[str, float | int | bool | None]) -> None:
     """Every figure of a summary, rounded."""
-    table = _table("metric", "value")
+    table = new_table("metric", "value")
     for name, value in summary.items():
         text = "" if value is None else rounded(value) if isinstance(value, float) else str(value).lower()
         table.add_row(name, text)
@@ -78,7 +78,7 @@ def print_summary(console: Console, summary: Mapping[str, float | int | bool | N
 def print_worst(console: Console, worst: tuple[WorstSample, ...], columns: RowFormat) -> None:
     """The highest losses."""
     with_id = columns.id_name is not None
-    table = _table("worst", "sample", *([str(columns.id_name)] if with_id else []), *_label_head(columns), "loss")
+    table = new_table("worst", "sample", *([str(columns.id_name)] if with_id else []), *_label_head(columns), "loss")
     for rank, sample in enumerate(worst, 1):
         names = columns.class_names
         label = str(sample.label) if names is None or sample.label is None else names[sample.label]
@@ -92,7 +92,7 @@ def print_worst(console: Console, worst: tuple[WorstSample, ...], columns: RowFo
 def print_overflow(console: Console, formulas: tuple[FormulaTotals, ...]) -> None:
     """How the textbook and the stable formula fare in each dtype."""
     heads = ("dtype", "formula", "ok", "imprecise", "inf", "nan", "first", "worst", "max error", "max safe logit")
-    table = _table(*heads)
+    table = new_table(*heads)
     for entry in formulas:
         for name, fate in (("textbook", entry.naive), ("stable", entry.stable)):
             counts = (fate.n_ok, fate.n_imprecise, fate.n_underflow, fate.n_overflow)
@@ -113,7 +113,8 @@ def rounded(value: float) -> str:
     return f"{value:.6g}" if math.isfinite(value) else str(value)
 
 
-def _table(*heads: str) -> Table:
+def new_table(*heads: str) -> Table:
+    """Make a table with these heads."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for head in heads:
         left = head in ("metric", "dtype", "formula")

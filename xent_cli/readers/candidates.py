@@ -1,0 +1,217 @@
+"""Somebody else's losses and gradients, opened to go along with the logits they are of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from xent_cli.core.verify import HeldBlock
+from xent_cli.errors import InputError, RowError
+from xent_cli.readers.interface import ReadOptions
+from xent_cli.readers.open import open_source
+from xent_cli.readers.paired import Follower
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from xent_cli.core.block import Part, Rows
+    from xent_cli.core.inputs import InputDescription
+    from xent_cli.readers.interface import Source
+    from xent_cli.readers.paired import Pair
+
+    Shape = tuple[int | None, ...]
+
+_FLOATS = ("float16", "bfloat16", "float32", "float64")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One input that is held against the reference.
+
+    Fields
+    ------
+    name
+        "loss" or "gradient".
+    source
+        The values, [n] or [n, 1] losses or [n, k] gradients, as logits of a sort.
+    dtype
+        What they were computed in: "float16", "bfloat16", "float32" or "float64".
+    """
+
+    name: str
+    source: Source
+    dtype: str
+
+    def description(self, num_rows: int) -> InputDescription:
+        """Describe it, the number of rows being known by now."""
+        found = self.source.description
+        return replace(found, shape=tuple(num_rows if side is None else side for side in found.shape))
+
+    def complete(self, error: RowError) -> InputError:
+        """Say where in the file a row stands."""
+        where = self.source.where(error.row, "logits")
+        return InputError(error.what, where, error.found, error.expected, error.hint)
+
+
+def open_losses(path: str, pair: Pair, column: str | None, dtype: str | None) -> Candidate:
+    """Open per-sample losses: an array of the samples, flat or in their shape, or a column of a table.
+
+    Parameters
+    ----------
+    column
+        Its name in a table or an archive; None for "loss" or, without one, for the only column.
+    dtype
+        What the losses were computed in; None where the file says it.
+
+    Raises
+    ------
+    InputError
+        Where the file cannot be read, or its shape does not fit that of the logits.
+    """
+    source = _open(path, "loss", column, dtype, None)
+    shape, logits = source.description.shape, pair.logits
+    rows = logits.num_rows if logits.num_rows is not None else source.num_rows
+    samples: Shape = (rows,) if logits.sample_shape is None else logits.sample_shape
+    if not any(_fits(shape, other) for other in (samples, (*samples, 1), (rows,), (rows, 1))):
+        raise _shape_error(path, "losses", shape, samples, pair, "--reduction mean, or sum, says it is one number")
+    return Candidate("loss", source, _dtype_of(source, dtype))
+
+
+def open_gradient(path: str, pair: Pair, axis: int, column: str | None, dtype: str | None) -> Candidate:
+    """Open gradients: shaped like the logits, or with all samples along one axis and the classes along the second.
+
+    Parameters
+    ----------
+    axis
+        Class axis of the logits.
+    column, dtype
+        As for `open_losses`.
+
+    Raises
+    ------
+    InputError
+        Where the file cannot be read, or its shape does not fit that of the logits.
+    """
+    logits = pair.logits
+    full = logits.description.shape
+    shape = _open(path, "gradient", column, dtype, None).description.shape
+    alike = _fits(shape, full)
+    if not alike and not _fits(shape, (logits.num_rows, pair.num_classes)):
+        raise _shape_error(path, "gradient", shape, full, pair)
+    source = _open(path, "gradient", column, dtype, axis if alike else -1)
+    ours, theirs = logits.class_names, source.class_names
+    if ours and theirs and ours != theirs and set(ours) == set(theirs):
+        raise InputError("columns in another order", path, expected=f"the order of {logits.description.path}")
+    return Candidate("gradient", source, _dtype_of(source, dtype))
+
+
+def read_number(path: str, column: str | None, dtype: str | None) -> tuple[float, Candidate]:
+    """Read one number, a mean or a sum, and say where it is from.
+
+    Raises
+    ------
+    InputError
+        Where the file holds more than one, or none.
+    """
+    source = _open(path, "loss", column, dtype, None)
+    values: list[float] = []
+    for _, _, part in source.parts():
+        found = part.read().logits
+        assert found is not None
+        values += found.reshape(-1)[:2].astype(float).tolist()
+        if len(values) > 1:
+            break
+    if len(values) != 1:
+        raise InputError(
+            "not one number",
+            path,
+            found=f"shape {_text(source.description.shape)}",
+            expected="one reduced loss",
+            hint="per-sample losses go without --reduction",
+        )
+    return values[0], Candidate("loss", source, _dtype_of(source, dtype))
+
+
+def held_blocks(pair: Pair, candidates: tuple[Candidate, ...]) -> Iterator[HeldBlock]:
+    """Blocks of samples with what the candidates say of them, in order.
+
+    Raises
+    ------
+    InputError
+        At the end, where an input turns out to be of another length.
+    """
+    words = {"loss": "losses", "gradient": "rows of gradients"}
+    followers = {entry.name: Follower(entry.source, pair, words[entry.name]) for entry in candidates}
+    stop = 0
+    for block in pair.tasks():
+        stop = block.start + block.size
+        parts: dict[str, Part] = {}
+        for name, follower in followers.items():
+            try:
+                parts[name] = CandidateRows(name, follower.take(block.start, stop))
+            except RowError as error:
+                raise _of_candidate(error, name) from None
+        yield HeldBlock(block, parts)
+    for follower in followers.values():
+        follower.finish(stop)
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateRows:
+    """Recipe for some rows of a candidate, whose errors name it."""
+
+    name: str
+    part: Part
+
+    def read(self) -> Rows:
+        """Read the rows."""
+        try:
+            return self.part.read()
+        except RowError as error:
+            raise _of_candidate(error, self.name) from None
+
+
+def _of_candidate(error: RowError, name: str) -> RowError:
+    return RowError(error.what, error.row, name, error.found, error.expected, error.hint)
+
+
+def _open(path: str, name: str, column: str | None, dtype: str | None, axis: int | None) -> Source:
+    """Open a file under the given name, else under the name of what it holds, else as the only thing it holds."""
+    layout = ReadOptions(logits_column=column or name, logits_dtype="bfloat16" if dtype == "bfloat16" else None)
+    try:
+        try:
+            return open_source(path, "logits", layout, axis=axis)
+        except InputError:
+            if column is not None:
+                raise
+            return open_source(path, "logits", replace(layout, logits_column=None), axis=axis)
+    except InputError as error:
+        expected = error.expected.replace("--logits-column", f"--{name}-column")
+        hint = error.hint.replace("--logits-column", f"--{name}-column").replace("--logits-dtype", f"--{name}-dtype")
+        raise InputError(error.what, error.where, error.found, expected, hint, error.more) from None
+
+
+def _dtype_of(source: Source, dtype: str | None) -> str:
+    found = source.dtype.name
+    return dtype or (found if found in _FLOATS else "float64")
+
+
+def _fits(shape: Shape, other: Shape) -> bool:
+    """Whether shapes are the same as far as they are known."""
+    return len(shape) == len(other) and all(None in (a, b) or a == b for a, b in zip(shape, other, strict=True))
+
+
+def _shape_error(path: str, what: str, shape: Shape, expected: Shape, pair: Pair, hint: str = "") -> InputError:
+    logits = pair.logits.description
+    return InputError(
+        "shapes do not fit",
+        f"{logits.path}, {path}",
+        found=f"logits {_text(logits.shape)}, {what} {_text(shape)}",
+        expected=f"{what} {_text(expected)}",
+        hint=hint if shape in ((), (1,), (1, 1)) else "",
+    )
+
+
+def _text(shape: Shape) -> str:
+    sides = ", ".join("n" if side is None else str(side) for side in shape)
+    return f"({sides},)" if len(shape) == 1 else f"({sides})"
