@@ -119,9 +119,9 @@ class HeldRow(NamedTuple):
         """The same in units of the reference; NaN where that is 0."""
         return self.abs_error / abs(self.expected) if self.expected else math.nan
 
-    def order(self) -> tuple[float, int]:
-        """Sort key: the worst first, of equals the lower sample."""
-        return -self.excess, self.sample
+    def order(self) -> tuple[float, float, int]:
+        """Sort key: the worst first, of equals (where nothing is tolerated) the larger error, then the lower sample."""
+        return -self.excess, -self.abs_error if self.ulp is not None else -math.inf, self.sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +289,8 @@ def _tile(
     columns = excess.argmax(axis=1)
     lines = np.arange(len(columns))
     peaks = excess[lines, columns]
-    order = np.lexsort((samples, -peaks))[:wanted]
+    distances = np.where(finite, error, np.inf)[lines, columns]
+    order = np.lexsort((samples, -distances, -peaks))[:wanted]
     return ErrorTotals(
         n_rows=len(samples),
         n_values=found.size,

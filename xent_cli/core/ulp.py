@@ -22,7 +22,7 @@ def round_to(values: AnyArray, dtype: str) -> FloatArray:
     Examples
     --------
     >>> round_to(np.array([1.01, 1e-8, 7e4]), "float16").tolist()
-    [1.0097656250, 0.0, inf]
+    [1.009765625, 0.0, inf]
     >>> round_to(np.array([1.01, 1 + 2**-8 + 2**-40, 3.4e38]), "bfloat16").tolist()
     [1.0078125, 1.0078125, inf]
     """

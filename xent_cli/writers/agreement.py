@@ -26,6 +26,8 @@ def _sentence(agreement: Agreement) -> str:
     errors = agreement.errors
     verdict = "PASS" if errors.passed else "FAIL"
     what = agreement.name if agreement.reduction == "none" else _reduced(agreement)
+    if not agreement.by_row:
+        return f"{verdict} {what}: {'within' if errors.passed else 'outside'} the tolerance"
     told = f"{verdict} {what}: {errors.n_mismatched} of {errors.n_values} values differ ({100 * errors.share:.3g} %)"
     if agreement.name == "gradient" and errors.n_mismatched:
         told += f", in {errors.n_mismatched_rows} of {errors.n_rows} rows"
