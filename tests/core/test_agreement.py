@@ -38,7 +38,7 @@ def test_rounding_to_a_type_is_that_of_the_type_itself(name, value):
 
 
 def test_a_float64_is_rounded_to_bfloat16_once():
-    """2**-40 above the middle of two numbers: float32 would lose it, and the tie would then go to the even one below."""
+    """2**-40 above the middle of two numbers: float32 would lose it, and the tie then go to the even one below."""
     middle = 1 + 2.0**-8
     assert round_to(np.array([middle, middle + 2.0**-40]), "bfloat16").tolist() == [1.0, 1 + 2.0**-7]
 

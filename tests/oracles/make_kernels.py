@@ -75,7 +75,7 @@ def main() -> None:
                 arrays[f"{kind}.{case}.loss_{reduction}"] = stored(loss)
                 loss.sum().backward()
                 arrays[f"{kind}.{case}.gradient_{reduction}"] = stored(z.grad)
-        # What training code does, and fused kernels: arithmetic in float32, whatever the logits and their gradient are in.
+        # What training code does, and fused kernels: arithmetic in float32, whatever type the logits are in.
         z = base.to(dtype, copy=True).requires_grad_()
         loss = cross_entropy(z.float(), labels, reduction="none")
         loss.mean().backward()
