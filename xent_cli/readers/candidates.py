@@ -73,7 +73,10 @@ def open_losses(path: str, pair: Pair, column: str | None, dtype: str | None) ->
     rows = logits.num_rows if logits.num_rows is not None else source.num_rows
     samples: Shape = (rows,) if logits.sample_shape is None else logits.sample_shape
     if not any(_fits(shape, other) for other in (samples, (*samples, 1), (rows,), (rows, 1))):
-        raise _shape_error(path, "losses", shape, samples, pair, "--reduction mean, or sum, says it is one number")
+        one_number = shape in ((), (1,), (1, 1))
+        hint = "--reduction mean, or sum, says it is one number" if one_number else ""
+        hint = hint or ("name the column with --loss-column" if source.class_names else "")
+        raise _shape_error(path, "losses", shape, samples, pair, hint)
     return Candidate("loss", source, _dtype_of(source, dtype))
 
 
@@ -208,7 +211,7 @@ def _shape_error(path: str, what: str, shape: Shape, expected: Shape, pair: Pair
         f"{logits.path}, {path}",
         found=f"logits {_text(logits.shape)}, {what} {_text(shape)}",
         expected=f"{what} {_text(expected)}",
-        hint=hint if shape in ((), (1,), (1, 1)) else "",
+        hint=hint,
     )
 
 
