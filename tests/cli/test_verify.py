@@ -241,6 +241,33 @@ def test_what_does_not_fit_is_no_verdict_but_exit_3(args, said, table):
     assert all(text in run.stderr for text in said), run.stderr
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "npy"])
+def test_the_rows_that_compute_writes_are_right_ignored_ones_and_named_labels_included(suffix, tmp_path):
+    names = ["cat", "dog", "eel", "fox"]
+    frame = pd.DataFrame(np.random.default_rng(3).normal(size=(30, 4)), columns=names)
+    frame.assign(label=[names[i % 4] for i in range(30)]).to_csv(tmp_path / "t.csv", index=False)
+    rows = tmp_path / f"rows.{suffix}"
+    assert xent("compute", "t.csv", "--ignore-index", "2", "-o", rows, cwd=tmp_path).returncode == 0
+    run = xent("verify", "t.csv", "--ignore-index", "2", "--loss", rows, "--max-ulp", "0", cwd=tmp_path)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "loss.n_ignored\t7\n" in run.stdout
+
+
+@pytest.mark.parametrize("name", ["nan.parquet", "nan.csv", "lists.parquet"])
+def test_a_nan_that_pandas_wrote_as_missing_is_a_nan_and_fails_by_its_sample(name, table):
+    both = pq.read_table(table / "both.parquet").to_pandas()
+    loss, gradient = both["loss"].copy(), np.stack(both["gradient"])
+    loss[7] = gradient[7, 2] = np.nan
+    loss.to_frame().to_parquet(table / "nan.parquet")
+    loss.to_frame().to_csv(table / "nan.csv")
+    lists = pa.array([[None if np.isnan(value) else value for value in row] for row in gradient])
+    pq.write_table(pa.table({"gradient": lists}), table / "lists.parquet")
+    what = "gradient" if name == "lists.parquet" else "loss"
+    code, doc = verify(table, f"--{what}", name)
+    assert (code, doc[what]["n_mismatched"], doc[what]["n_nonfinite"]) == (1, 1, 1)
+    assert (doc[what]["worst"][0]["sample"], doc[what]["worst"][0]["found"]) == (7, None)
+
+
 @pytest.mark.parametrize("form", ["lines", "json", "table"])
 def test_a_failing_verdict_is_1_even_where_nobody_reads_it(form, table):
     np.save(table / "wrong.npy", np.zeros(30))

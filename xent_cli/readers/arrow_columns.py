@@ -70,9 +70,9 @@ def rows_of(
     fields = {}
     if plan.values:
         fields[role] = (
-            _list_values(table[plan.values[0]], width, role, start)
+            _list_values(table[plan.values[0]], width, role, start, missing=plan.values_only)
             if plan.is_list
-            else _wide_values(table, plan.values, role, start)
+            else _wide_values(table, plan.values, role, start, missing=plan.values_only)
         )
     if plan.label is not None:
         fields["labels"] = _labels(table[plan.label], class_names, start)
@@ -83,7 +83,7 @@ def rows_of(
     return Rows(**fields)
 
 
-def _wide_values(table: pa.Table, names: tuple[str, ...], role: str, start: int) -> AnyArray:
+def _wide_values(table: pa.Table, names: tuple[str, ...], role: str, start: int, *, missing: bool) -> AnyArray:
     """Stack columns as [k, n] and hand out the transpose: the kernel takes either layout as it comes."""
     batches = table.to_batches()
     if len(batches) == 1:
@@ -99,11 +99,11 @@ def _wide_values(table: pa.Table, names: tuple[str, ...], role: str, start: int)
     dtype = dtypes.pop() if len(dtypes) == 1 else np.dtype(np.float64)
     out = np.empty((len(names), table.num_rows), dtype)
     for row, name in zip(out, names, strict=True):
-        row[:] = _numbers(table[name], role, start)
+        row[:] = _numbers(table[name], role, start, missing=missing)
     return out.T
 
 
-def _list_values(column: pa.ChunkedArray, width: int, role: str, start: int) -> AnyArray:
+def _list_values(column: pa.ChunkedArray, width: int, role: str, start: int, *, missing: bool) -> AnyArray:
     array = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
     if isinstance(array, pa.ChunkedArray):
         array = array.chunk(0)
@@ -113,7 +113,7 @@ def _list_values(column: pa.ChunkedArray, width: int, role: str, start: int) -> 
         row = int(np.argmax(lengths != width))
         raise RowError("list of another length", start + row, role, found=f"{lengths[row]} values", expected=f"{width}")
     values = array.flatten()
-    if values.null_count:
+    if values.null_count and not _is_nan(values, missing):
         row = int(np.argmax(values.is_null().to_numpy(zero_copy_only=False))) // width
         raise RowError("missing value", start + row, role, found="null in the list", expected="a number")
     return _to_numpy(values).reshape(-1, width)
@@ -161,11 +161,17 @@ def _unknown_name(text: str, class_names: tuple[str, ...], row: int) -> RowError
     return RowError("label names no class", row, "labels", found=f'"{text}"', expected=f"one of {shown}", hint=hint)
 
 
-def _numbers(column: pa.ChunkedArray, role: str, start: int) -> AnyArray:
-    _refuse_nulls(column, role, start)
+def _numbers(column: pa.ChunkedArray, role: str, start: int, *, missing: bool = False) -> AnyArray:
+    if not _is_nan(column, missing):
+        _refuse_nulls(column, role, start)
     if kind_of(column.type) != "number":
         raise RowError("column is not numeric", start, role, found=f"type {column.type}", expected="numbers")
     return _to_numpy(column)
+
+
+def _is_nan(column: pa.Array | pa.ChunkedArray, missing: bool) -> bool:
+    """Whether a null may and can be NaN, which is what Arrow makes of it in NumPy's floats."""
+    return missing and pa.types.is_floating(column.type)
 
 
 def _refuse_nulls(column: pa.Array | pa.ChunkedArray, role: str, start: int) -> None:

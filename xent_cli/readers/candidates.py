@@ -180,7 +180,8 @@ def _of_candidate(error: RowError, name: str) -> RowError:
 
 def _open(path: str, name: str, column: str | None, dtype: str | None, axis: int | None) -> Source:
     """Open a file under the given name, else under the name of what it holds, else as the only thing it holds."""
-    layout = ReadOptions(logits_column=column or name, logits_dtype="bfloat16" if dtype == "bfloat16" else None)
+    bfloat16 = "bfloat16" if dtype == "bfloat16" else None
+    layout = ReadOptions(logits_column=column or name, logits_dtype=bfloat16, values_only=True)
     try:
         try:
             return open_source(path, "logits", layout, axis=axis)

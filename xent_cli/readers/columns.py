@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,8 @@ class ColumnPlan:
         Whether `values` is one list column.
     label, id, weight
         Their names, or None.
+    values_only
+        Whether a missing value is NaN.
     """
 
     values: tuple[str, ...] = ()
@@ -37,6 +39,13 @@ class ColumnPlan:
     label: str | None = None
     id: str | None = None
     weight: str | None = None
+    values_only: bool = False
+
+    def kept(self, options: ReadOptions) -> ColumnPlan:
+        """Leave out the columns that are not wanted."""
+        if options.values_only:
+            return ColumnPlan(self.values, self.is_list, values_only=True)
+        return self if options.with_ids else replace(self, id=None)
 
     @property
     def used(self) -> list[str]:

@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from bisect import bisect_right
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -78,8 +78,7 @@ def open_csv(
         class_names = options.class_names or (plan.class_names(options.logits_column) if has_header else None)
     else:
         plan = plan_labels(source.name, kinds, options, class_names, num_classes)
-    if not options.with_ids:
-        plan = replace(plan, id=None)
+    plan = plan.kept(options)
     label_type = _label_type(cells.get(plan.label or ""))
     return CsvSource(source, role, plan, names, delimiter, body, int(has_header), label_type, class_names)
 

@@ -49,6 +49,9 @@ class ReadOptions:
         Whether tasks go to other processes, which read a row group of Parquet whole.
     by
         Columns whose values name slices.
+    values_only
+        Read no labels, weights or ids beside the logits of a table, and NaN where a value is missing: pandas writes NaN
+        so.
     """
 
     axis: int = -1
@@ -67,6 +70,7 @@ class ReadOptions:
     twice: bool = False
     whole_groups: bool = False
     by: tuple[str, ...] = ()
+    values_only: bool = False
 
 
 # Formats that hold arrays, whose shape tells what they are; the others are tables.

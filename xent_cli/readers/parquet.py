@@ -66,8 +66,7 @@ def open_parquet(
         class_names = options.class_names or plan.class_names(options.logits_column)
     else:
         plan = plan_labels(source.name, kinds, options, class_names, num_classes)
-    if not options.with_ids:
-        plan = replace(plan, id=None)
+    plan = plan.kept(options)
     width, dtype = _width_and_dtype(file, schema, plan)
     groups = tuple(file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups))
     named = plan.label is not None and kinds[plan.label] == "other"
