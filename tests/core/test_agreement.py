@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xent_cli.core.agreement import ErrorTotals, Tolerance, compare
+from xent_cli.core.agreement import ErrorTotals, compare
+from xent_cli.core.tolerance import Tolerance
 from xent_cli.core.ulp import round_to, ulp_distance
 
 DTYPES = {

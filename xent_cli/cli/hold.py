@@ -16,9 +16,10 @@ from xent_cli.cli.options import engine, read_options, settings
 from xent_cli.cli.present import console_for, warn
 from xent_cli.cli.progress import track
 from xent_cli.cli.run import divisor_of, named, refuse_nothing
-from xent_cli.core.agreement import Agreement, ErrorTotals, Tolerance, compare
+from xent_cli.core.agreement import Agreement, ErrorTotals, compare
 from xent_cli.core.findings import find
 from xent_cli.core.options import Wanted
+from xent_cli.core.tolerance import Tolerance
 from xent_cli.core.totals import LossTotals
 from xent_cli.core.verify import verify_block
 from xent_cli.errors import RowError, UsageError

@@ -13,9 +13,10 @@ from xent_cli.core.evaluate import evaluate_block
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from xent_cli.core.agreement import ErrorTotals, Tolerance
+    from xent_cli.core.agreement import ErrorTotals
     from xent_cli.core.block import Part, Task
     from xent_cli.core.options import LossOptions, Wanted
+    from xent_cli.core.tolerance import Tolerance
     from xent_cli.core.totals import LossTotals
 
 
