@@ -13,7 +13,6 @@ from scipy.special import log_softmax
 from xent_cli.cli import cli
 
 # The members of .npz archives are closed when they are collected.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(size=(60, 7))

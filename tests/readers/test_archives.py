@@ -41,6 +41,12 @@ def test_one_archive_may_hold_logits_and_labels(tmp_path):
     np.testing.assert_array_equal(block.labels, LABELS)
 
 
+def test_the_only_array_of_an_archive_is_not_its_own_labels(tmp_path):
+    np.savez(tmp_path / "d.npz", logits=LOGITS)
+    with pytest.raises(InputError, match="no labels"):
+        open_pair(str(tmp_path / "d.npz"), None, None, ReadOptions())
+
+
 def test_arrays_of_other_names_are_asked_for(tmp_path):
     np.savez(tmp_path / "d.npz", student=LOGITS, truth=LABELS)
     path = str(tmp_path / "d.npz")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from xent_cli.core.verify import HeldBlock
 from xent_cli.errors import InputError, RowError
 from xent_cli.readers.interface import ReadOptions
+from xent_cli.readers.locate import locate
 from xent_cli.readers.open import open_source
 from xent_cli.readers.paired import Follower
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from xent_cli.core.block import Part, Rows
     from xent_cli.core.inputs import InputDescription
     from xent_cli.readers.interface import Source
+    from xent_cli.readers.locate import Located
     from xent_cli.readers.paired import Pair
 
     Shape = tuple[int | None, ...]
@@ -68,7 +70,7 @@ def open_losses(path: str, pair: Pair, column: str | None, dtype: str | None) ->
     InputError
         Where the file cannot be read, or its shape does not fit that of the logits.
     """
-    source = _open(path, "loss", column, dtype, None)
+    source = _open(locate(path), "loss", column, dtype, None)
     shape, logits = source.description.shape, pair.logits
     rows = logits.num_rows if logits.num_rows is not None else source.num_rows
     samples: Shape = (rows,) if logits.sample_shape is None else logits.sample_shape
@@ -97,11 +99,12 @@ def open_gradient(path: str, pair: Pair, axis: int, column: str | None, dtype: s
     """
     logits = pair.logits
     full = logits.description.shape
-    shape = _open(path, "gradient", column, dtype, None).description.shape
+    located = locate(path)
+    shape = _open(located, "gradient", column, dtype, None).description.shape
     alike = _fits(shape, full)
     if not alike and not _fits(shape, (logits.num_rows, pair.num_classes)):
         raise _shape_error(path, "gradient", shape, full, pair)
-    source = _open(path, "gradient", column, dtype, axis if alike else -1)
+    source = _open(located, "gradient", column, dtype, axis if alike else -1)
     ours, theirs = logits.class_names, source.class_names
     if ours and theirs and ours != theirs and set(ours) == set(theirs):
         raise InputError("columns in another order", path, expected=f"the order of {logits.description.path}")
@@ -116,7 +119,7 @@ def read_number(path: str, column: str | None, dtype: str | None) -> tuple[float
     InputError
         Where the file holds more than one, or none.
     """
-    source = _open(path, "loss", column, dtype, None)
+    source = _open(locate(path), "loss", column, dtype, None)
     values: list[float] = []
     for _, _, part in source.parts():
         found = part.read().logits
@@ -178,17 +181,17 @@ def _of_candidate(error: RowError, name: str) -> RowError:
     return RowError(error.what, error.row, name, error.found, error.expected, error.hint)
 
 
-def _open(path: str, name: str, column: str | None, dtype: str | None, axis: int | None) -> Source:
+def _open(located: Located, name: str, column: str | None, dtype: str | None, axis: int | None) -> Source:
     """Open a file under the given name, else under the name of what it holds, else as the only thing it holds."""
     bfloat16 = "bfloat16" if dtype == "bfloat16" else None
     layout = ReadOptions(logits_column=column or name, logits_dtype=bfloat16, values_only=True)
     try:
         try:
-            return open_source(path, "logits", layout, axis=axis)
+            return open_source(located, "logits", layout, axis=axis)
         except InputError:
             if column is not None:
                 raise
-            return open_source(path, "logits", replace(layout, logits_column=None), axis=axis)
+            return open_source(located, "logits", replace(layout, logits_column=None), axis=axis)
     except InputError as error:
         expected = error.expected.replace("--logits-column", f"--{name}-column")
         hint = error.hint.replace("--logits-column", f"--{name}-column").replace("--logits-dtype", f"--{name}-dtype")

@@ -56,7 +56,8 @@ def open_source(
         Where there is no such file, its format is not known, or shards are not alike.
     """
     located = locate(given) if isinstance(given, str) else given
-    loan = f"{role} of {located.name}"
+    # Logits, losses and gradients may be arrays of one file.
+    loan = f"{role} {options.logits_column} {options.values_only} of {located.name}"
     sources = [_open(file, role, options, axis, class_names, num_classes, loan) for file in located.files]
     if len(sources) == 1 and not located.sharded:
         return sources[0]

@@ -50,14 +50,10 @@ def open_pair(
         labels = _open_labels(locate(labels_path), logits, options)
     elif logits.description.format in ("npz", "safetensors"):
         labels = _open_labels(located, logits, options)
+        if labels.description.path == logits.description.path:
+            raise _no_labels(logits)
     elif "labels" not in logits.brings:
-        raise InputError(
-            "no labels",
-            located.name,
-            found="no column named label, labels, target or y" if logits.class_names else "logits only",
-            expected="a second file, or a column of labels",
-            hint="xent compute LOGITS LABELS, or --label-column NAME",
-        )
+        raise _no_labels(logits)
     weights = None if weights_path is None else open_source(weights_path, "weights", ReadOptions(header=options.header))
     if weights is not None and "weights" in logits.brings:
         raise UsageError("--sample-weight and --sample-weight-column exclude each other")
@@ -295,6 +291,16 @@ def _open_labels(located: Located, logits: Source, options: ReadOptions) -> Sour
     if shape in sparse_shapes and options.labels != "dense":
         return labels
     raise _shape_error(path, shape, logits)
+
+
+def _no_labels(logits: Source) -> InputError:
+    return InputError(
+        "no labels",
+        logits.description.path,
+        found="no column named label, labels, target or y" if logits.class_names else "logits only",
+        expected="a second file, or a column of labels",
+        hint="xent compute LOGITS LABELS, or --label-column NAME",
+    )
 
 
 def _shape_error(path: str, shape: tuple[int | None, ...], logits: Source) -> InputError:
