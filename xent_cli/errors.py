@@ -94,8 +94,10 @@ class RowError(InputError):
         Which input: "logits", "labels" or "weights".
     """
 
-    def __init__(self, what: str, row: int, role: str, found: str = "", expected: str = "", hint: str = "") -> None:
-        super().__init__(what, f"sample {row}", found, expected, hint)
-        self.args = (what, row, role, found, expected, hint)
+    def __init__(
+        self, what: str, row: int, role: str, found: str = "", expected: str = "", hint: str = "", more: str = ""
+    ) -> None:
+        super().__init__(what, f"sample {row}", found, expected, hint, more)
+        self.args = (what, row, role, found, expected, hint, more)
         self.row = row
         self.role = role

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Command = Callable[..., Any]
 
 _FORMS = ("logits", "log-probs", "probs")
-_FORMATS = ("npy", "npz", "csv", "parquet", "safetensors")
+_FORMATS = ("npy", "npz", "csv", "parquet", "arrow", "safetensors", "jsonl")
 
 
 def _threads() -> int:

@@ -50,6 +50,8 @@ class MissingValueError(RowError):
 
 def kind_of(column_type: pa.DataType) -> str:
     """What a column can serve as: "number", "list" (of numbers) or "other"."""
+    if pa.types.is_dictionary(column_type):
+        return "number" if kind_of(column_type.value_type) == "number" else "other"
     if pa.types.is_list(column_type) or pa.types.is_large_list(column_type) or pa.types.is_fixed_size_list(column_type):
         return "list" if kind_of(column_type.value_type) == "number" else "other"
     if pa.types.is_integer(column_type) or pa.types.is_floating(column_type) or pa.types.is_boolean(column_type):
@@ -79,7 +81,7 @@ def rows_of(
     if plan.weight is not None:
         fields["weights"] = _numbers(table[plan.weight], "weights", start)
     if plan.id is not None:
-        fields["ids"] = pc.cast(table[plan.id], pa.string()).to_numpy(zero_copy_only=False)
+        fields["ids"] = pc.cast(_decoded(table[plan.id]), pa.string()).to_numpy(zero_copy_only=False)
     return Rows(**fields)
 
 
@@ -110,18 +112,20 @@ def _list_values(column: pa.ChunkedArray, width: int, role: str, start: int, *, 
     _refuse_nulls(array, role, start)
     lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
     if (lengths != width).any():
-        row = int(np.argmax(lengths != width))
-        raise RowError("list of another length", start + row, role, found=f"{lengths[row]} values", expected=f"{width}")
+        bad = lengths != width
+        row = int(np.argmax(bad))
+        found = f"{lengths[row]} values"
+        raise RowError("list of another length", start + row, role, found, f"{width}", more=_more(bad))
     values = array.flatten()
     if values.null_count and not _is_nan(values, missing):
-        row = int(np.argmax(values.is_null().to_numpy(zero_copy_only=False))) // width
-        raise RowError("missing value", start + row, role, found="null in the list", expected="a number")
+        bad = values.is_null().to_numpy(zero_copy_only=False).reshape(-1, width).any(axis=1)
+        row = int(np.argmax(bad))
+        raise MissingValueError("missing value", start + row, role, "null in the list", "a number", more=_more(bad))
     return _to_numpy(values).reshape(-1, width)
 
 
 def _labels(column: pa.ChunkedArray, class_names: tuple[str, ...] | None, start: int) -> AnyArray:
-    if pa.types.is_dictionary(column.type):
-        column = pc.cast(column, column.type.value_type)
+    column = _decoded(column)
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         return _numbers(column, "labels", start)
     _refuse_nulls(column, "labels", start)
@@ -132,6 +136,19 @@ def _labels(column: pa.ChunkedArray, class_names: tuple[str, ...] | None, start:
         row = int(np.argmax(index.is_null().to_numpy(zero_copy_only=False)))
         raise _unknown_name(column[row].as_py(), class_names, start + row)
     return _to_numpy(index)
+
+
+def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The values themselves, in place of a dictionary and of views, for which Arrow lacks most functions."""
+    if pa.types.is_dictionary(column.type):
+        # A dictionary of views cannot be cast; its words are few.
+        chunks = [pc.take(_plain(chunk.dictionary), chunk.indices) for chunk in column.chunks]
+        return pa.chunked_array(chunks, None if chunks else pa.string())
+    return _plain(column)
+
+
+def _plain(values: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    return pc.cast(values, pa.large_string()) if pa.types.is_string_view(values.type) else values
 
 
 def _parsed_labels(column: pa.ChunkedArray, start: int) -> AnyArray:
@@ -162,6 +179,7 @@ def _unknown_name(text: str, class_names: tuple[str, ...], row: int) -> RowError
 
 
 def _numbers(column: pa.ChunkedArray, role: str, start: int, *, missing: bool = False) -> AnyArray:
+    column = _decoded(column)
     if not _is_nan(column, missing):
         _refuse_nulls(column, role, start)
     if kind_of(column.type) != "number":
@@ -176,8 +194,14 @@ def _is_nan(column: pa.Array | pa.ChunkedArray, missing: bool) -> bool:
 
 def _refuse_nulls(column: pa.Array | pa.ChunkedArray, role: str, start: int) -> None:
     if column.null_count:
-        row = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
-        raise MissingValueError("missing value", start + row, role, found="null", expected="a value in every row")
+        bad = column.is_null().to_numpy(zero_copy_only=False)
+        row = int(np.argmax(bad))
+        raise MissingValueError("missing value", start + row, role, "null", "a value in every row", more=_more(bad))
+
+
+def _more(bad: AnyArray) -> str:
+    others = int(np.count_nonzero(bad)) - 1
+    return f"{others} more rows like this nearby" if others else ""
 
 
 def _to_numpy(values: pa.Array | pa.ChunkedArray) -> AnyArray:
@@ -191,4 +215,5 @@ def _to_numpy(values: pa.Array | pa.ChunkedArray) -> AnyArray:
 
 
 def _numpy_type(column_type: pa.DataType) -> np.dtype[np.generic]:
+    column_type = column_type.value_type if pa.types.is_dictionary(column_type) else column_type
     return np.dtype(np.float64 if pa.types.is_decimal(column_type) else column_type.to_pandas_dtype())

@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 
 # Enough for the header of any array.
 _HEAD_BYTES = (1 << 16) + 12
+_MAGICS = (
+    (b"\x93NUMPY", "npy"),
+    (b"PAR1", "parquet"),
+    (b"PK\3\4", "npz"),
+    (b"PK\5\6", "npz"),
+    (b"ARROW1", "arrow"),
+    (b"\xff\xff\xff\xff", "arrow"),
+)
 _BINARY_SUFFIXES = (".npy", ".npz", ".parquet", ".safetensors", ".arrow", ".feather")
 _FOREIGN = {
     b"\x89HDF": ("an HDF5 file", "h5py reads it: numpy.save('logits.npy', file['logits'])"),
@@ -96,6 +104,14 @@ def _open(
         from xent_cli.readers.parquet import open_parquet
 
         return open_parquet(seekable(source), role, options, class_names=class_names, num_classes=num_classes)
+    if format_name == "arrow":
+        from xent_cli.readers.arrow import open_arrow
+
+        return open_arrow(source, head, role, options, class_names=class_names, num_classes=num_classes)
+    if format_name == "jsonl":
+        from xent_cli.readers.jsonl import open_jsonl
+
+        return open_jsonl(source, role, options, class_names=class_names, num_classes=num_classes)
     from xent_cli.readers.csv import open_csv
 
     return open_csv(source, role, options, class_names=class_names, num_classes=num_classes)
@@ -111,7 +127,7 @@ def _format_of(name: str, head: bytes) -> str:
     """
     if not head:
         raise InputError("empty file", name, found="0 bytes")
-    for magic, format_name in ((b"\x93NUMPY", "npy"), (b"PAR1", "parquet"), (b"PK\3\4", "npz"), (b"PK\5\6", "npz")):
+    for magic, format_name in _MAGICS:
         if head.startswith(magic):
             return format_name
     if head[8:9] == b"{" and head[5:8] == b"\0\0\0":  # a header of some bytes to 4 GiB, and then it begins
@@ -120,6 +136,8 @@ def _format_of(name: str, head: bytes) -> str:
     for magic, (found, hint) in _FOREIGN.items():
         if (text if magic == b"[" else head).startswith(magic):
             raise InputError("format not supported", name, found=found, hint=hint)
+    if text.startswith(b"{"):
+        return "jsonl"
     suffix = PurePath(name).suffix.lower()
     if suffix in _BINARY_SUFFIXES and not _looks_like_text(head[:8]):
         raise InputError(

@@ -135,7 +135,8 @@ class Pair:
     def complete(self, error: RowError) -> InputError:
         """Say where in which file a row stands."""
         source = {"labels": self.labels, "weights": self.weights}.get(error.role) or self.logits
-        return InputError(error.what, source.where(error.row, error.role), error.found, error.expected, error.hint)
+        where = source.where(error.row, error.role)
+        return InputError(error.what, where, error.found, error.expected, error.hint, error.more)
 
     def complete_label_error(self, error: RowError, ignore_index: int | None) -> InputError:
         """Say where a bad label stands, how many others are bad, and whether they look 1-based.

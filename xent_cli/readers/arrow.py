@@ -1,0 +1,270 @@
+"""Arrow IPC: files, whose record batches are read by the threads that work on them, and streams, read in order."""
+
+from __future__ import annotations
+
+import io
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from xent_cli.core.inputs import InputDescription
+from xent_cli.errors import InputError, RowError
+from xent_cli.readers.arrow_columns import TableRows, kind_of, rows_of
+from xent_cli.readers.columns import plan_labels, plan_logits
+from xent_cli.readers.interface import TASK_BYTES
+from xent_cli.readers.piped import seekable
+from xent_cli.readers.storage import Stored, first_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from xent_cli.core.block import Part, Rows
+    from xent_cli.readers.columns import ColumnPlan
+    from xent_cli.readers.interface import ReadOptions
+    from xent_cli.readers.storage import Bytes
+
+FILE_MAGIC = b"ARROW1"
+STREAM_MAGIC = b"\xff\xff\xff\xff"
+# A record batch up to this size is read whole by the thread that works on it.
+_BATCH_BYTES = 48 << 20
+
+
+def open_arrow(
+    source: Bytes,
+    head: bytes,
+    role: str,
+    options: ReadOptions,
+    *,
+    class_names: tuple[str, ...] | None = None,
+    num_classes: int = 0,
+) -> ArrowSource:
+    """Open a file or stream as logits, or as the labels of logits of `num_classes` classes.
+
+    Raises
+    ------
+    InputError
+        Where the file is damaged, or no column fits.
+    """
+    is_file = head.startswith(FILE_MAGIC)
+    if is_file:
+        source = seekable(source)
+    with _damaged(source.name):
+        reader = _Reader(source, is_file)
+        schema = reader.schema
+        kinds = {field.name: kind_of(field.type) for field in schema}
+        if len(kinds) < len(schema.names):
+            repeated = next(name for i, name in enumerate(schema.names) if name in schema.names[:i])
+            raise InputError("two columns of one name", source.name, found=f'"{repeated}"', hint="rename one of them")
+        if role == "logits":
+            plan = plan_logits(source.name, kinds, options)
+            class_names = options.class_names or plan.class_names(options.logits_column)
+        else:
+            plan = plan_labels(source.name, kinds, options, class_names, num_classes)
+        if not options.with_ids:
+            plan = replace(plan, id=None)
+        batches = _batch_sizes(source, schema) if is_file else None
+        first = None if is_file else reader.next()
+        width, dtype = _width_and_dtype(schema, plan, reader if is_file else first)
+    named = plan.label is not None and kinds[plan.label] == "other"
+    held = () if is_file or source.again else (reader, first)
+    return ArrowSource(source, role, plan, width, dtype, batches, class_names, named, held)
+
+
+@dataclass(frozen=True, slots=True)
+class ArrowSource:
+    """An Arrow IPC file or stream; see `Source`.
+
+    Fields
+    ------
+    batches
+        Rows of each record batch of a file, None for a stream.
+    held
+        Of a pipe: its reader, and the first batch that has come out of it.
+    """
+
+    source: Bytes
+    role: str
+    plan: ColumnPlan
+    width: int
+    dtype: np.dtype[Any]
+    batches: tuple[int, ...] | None
+    class_names: tuple[str, ...] | None
+    named_labels: bool
+    held: tuple[Any, ...] = ()
+
+    @property
+    def description(self) -> InputDescription:
+        """See `Source`."""
+        return InputDescription(self.source.name, "arrow", (self.num_rows, *self.row_shape), self.dtype.name)
+
+    @property
+    def num_rows(self) -> int | None:
+        """See `Source`."""
+        return None if self.batches is None else sum(self.batches)
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """See `Source`."""
+        return (self.width,) if self.plan.values else ()
+
+    @property
+    def sample_shape(self) -> tuple[int, ...] | None:
+        """See `Source`."""
+        return None if self.num_rows is None else (self.num_rows,)
+
+    @property
+    def brings(self) -> frozenset[str]:
+        """See `Source`."""
+        return self.plan.brings(self.role)
+
+    @property
+    def id_name(self) -> str | None:
+        """See `Source`."""
+        return self.plan.id
+
+    @property
+    def again(self) -> bool:
+        """See `Source`."""
+        return self.source.again
+
+    def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
+        """See `Source`."""
+        start = first
+        if self.batches is None:
+            for batch in self._stream():
+                yield from self._cut(batch, start)
+                start += batch.num_rows
+            return
+        row_bytes = max(1, self.width) * self.dtype.itemsize
+        for index, size in enumerate(self.batches):
+            if size and size * row_bytes <= _BATCH_BYTES:
+                yield start, size, BatchRows(self, index, start, size)
+            elif size:
+                yield from self._cut(self.batch(index, size), start)
+            start += size
+
+    def batch(self, index: int, size: int) -> pa.RecordBatch:
+        """Read a record batch of a file, and check it: what its buffers say is not believed."""
+        with _damaged(f"{self.source.name} record batch {index}"):
+            batch = _Reader(self.source, True, self.plan.used).get(index)
+            if batch.num_rows != size:
+                raise pa.ArrowInvalid(f"{batch.num_rows} rows where there were {size}")
+            return batch
+
+    def _stream(self) -> Iterator[pa.RecordBatch]:
+        with _damaged(self.source.name):
+            reader, batch = self.held or (_Reader(self.source, False), None)
+            batch = batch or reader.next()
+            while batch is not None:
+                yield batch.select(self.plan.used)
+                batch = reader.next()
+
+    def _cut(self, batch: pa.RecordBatch, start: int) -> Iterator[tuple[int, int, Part]]:
+        step = max(1, TASK_BYTES // (max(1, self.width) * self.dtype.itemsize))
+        for offset in range(0, batch.num_rows, step):
+            table = pa.Table.from_batches([batch.slice(offset, step)])
+            begin = start + offset
+            rows = TableRows(table, self.plan, self.role, self.width, self.class_names, begin)
+            yield begin, table.num_rows, rows
+
+    def rows(self, start: int, stop: int) -> Part | None:
+        """See `Source`."""
+        return None
+
+    def where(self, row: int, role: str, first: int = 0) -> str:
+        """See `Source`."""
+        return f"{self.source.name} row {row - first} (sample {row}){self.plan.column_of(role)}"
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRows:
+    """Recipe for one record batch of a file, `size` samples from `start` on: a `Part`."""
+
+    source: ArrowSource
+    index: int
+    start: int
+    size: int
+
+    def read(self) -> Rows:
+        """Read and convert it."""
+        source = self.source
+        table = pa.Table.from_batches([source.batch(self.index, self.size)])
+        return rows_of(table, source.plan, source.role, source.width, source.class_names, self.start)
+
+
+class _Reader:
+    """What files and streams have in common. Nothing is memory-mapped: a file that shrinks would end the process."""
+
+    def __init__(self, source: Bytes, is_file: bool, columns: list[str] | None = None) -> None:
+        if isinstance(source, Stored) and not source.codec:
+            file = source.arrow()
+        else:
+            file = pa.PythonFile(io.BufferedReader(source.stream()), "r")  # type: ignore[type-var]
+        self._open = pa.ipc.open_file if is_file else pa.ipc.open_stream
+        self._reader = self._open(file, options=pa.ipc.IpcReadOptions(use_threads=False))
+        self.schema = self._reader.schema
+        if columns is not None:
+            fields = [self.schema.get_field_index(name) for name in columns]
+            # The footer is read again, which is little beside a batch.
+            file.seek(0)
+            self._reader = self._open(file, options=pa.ipc.IpcReadOptions(use_threads=False, included_fields=fields))
+        self.num_batches = self._reader.num_record_batches if is_file else 0
+
+    def get(self, index: int) -> pa.RecordBatch:
+        batch = self._reader.get_batch(index)
+        batch.validate(full=True)
+        return batch
+
+    def next(self) -> pa.RecordBatch | None:
+        try:
+            batch = self._reader.read_next_batch()
+        except StopIteration:
+            return None
+        batch.validate(full=True)
+        return batch
+
+
+def _batch_sizes(source: Bytes, schema: pa.Schema) -> tuple[int, ...]:
+    """Rows of each batch: Arrow tells them only with a column, so that the one that is least to read is taken."""
+    if not schema.names:
+        return ()
+    least = min(schema.names, key=lambda name: {"number": 0, "other": 1, "list": 2}[kind_of(schema.field(name).type)])
+    reader = _Reader(source, True, [least])
+    return tuple(reader.get(index).num_rows for index in range(reader.num_batches))
+
+
+def _width_and_dtype(
+    schema: pa.Schema, plan: ColumnPlan, batches: _Reader | pa.RecordBatch | None
+) -> tuple[int, np.dtype[Any]]:
+    if not plan.values:
+        assert plan.label is not None
+        label = schema.field(plan.label).type
+        return 0, _dtype(label) if kind_of(label) == "number" else np.dtype(object)
+    if not plan.is_list:
+        dtypes = {_dtype(schema.field(name).type) for name in plan.values}
+        return len(plan.values), dtypes.pop() if len(dtypes) == 1 else np.dtype(np.float64)
+    column = schema.field(plan.values[0]).type
+    dtype = _dtype(column.value_type)
+    if pa.types.is_fixed_size_list(column):
+        return column.list_size, dtype
+    found = [batches] if not isinstance(batches, _Reader) else map(batches.get, range(batches.num_batches))
+    first = next((batch for batch in found if batch is not None and batch.num_rows), None)
+    return 0 if first is None else len(first[plan.values[0]][0].as_py() or ()), dtype
+
+
+def _dtype(column: pa.DataType) -> np.dtype[Any]:
+    column = column.value_type if pa.types.is_dictionary(column) else column
+    return np.dtype(np.float64 if pa.types.is_decimal(column) else column.to_pandas_dtype())
+
+
+@contextmanager
+def _damaged(where: str) -> Iterator[None]:
+    try:
+        yield
+    except (InputError, RowError):
+        raise
+    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+        raise InputError("damaged Arrow data", where, found=first_line(error), hint="write it again") from None

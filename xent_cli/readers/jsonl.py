@@ -1,0 +1,332 @@
+"""JSON Lines: cut into pieces at line ends, each parsed by Arrow in the thread that works on it."""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.json as pa_json
+
+from xent_cli.core.inputs import InputDescription
+from xent_cli.errors import InputError
+from xent_cli.readers.arrow_columns import rows_of
+from xent_cli.readers.columns import plan_labels, plan_logits
+from xent_cli.readers.pieces import LONGEST_LINE, TextHeld, TextSpan, pieces
+from xent_cli.readers.storage import Stored, read_up_to
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from xent_cli.core.block import Part, Rows
+    from xent_cli.readers.columns import ColumnPlan
+    from xent_cli.readers.interface import ReadOptions
+    from xent_cli.readers.storage import Bytes
+
+_SNIFF_BYTES = 1 << 20
+_SNIFF_LINES = 32
+_BOM = b"\xef\xbb\xbf"
+_SHOWN = 40
+# From the strictest to the one that takes anything; labels are read as the first that takes all of a piece.
+_LABEL_TYPES = ("int64", "float64", "string")
+
+
+def open_jsonl(
+    source: Bytes,
+    role: str,
+    options: ReadOptions,
+    *,
+    class_names: tuple[str, ...] | None = None,
+    num_classes: int = 0,
+) -> JsonlSource:
+    """Open a file as logits, or as the labels of logits of `num_classes` classes.
+
+    Raises
+    ------
+    InputError
+        Where the first lines are not objects, or no key fits.
+    """
+    records, body = _first_records(source)
+    keys = dict.fromkeys(key for record in records for key in record)
+    samples: dict[str, Any] = {key: next((r[key] for r in records if r.get(key) is not None), None) for key in keys}
+    kinds = {key: _kind(value) for key, value in samples.items()}
+    for key in ("logits", options.logits_column):
+        if key in kinds and isinstance(samples[key], list) and samples[key] and isinstance(samples[key][0], list):
+            hint = "write one line for each position"
+            where = f'{source.name} line 1, key "{key}"'
+            raise InputError("lists in a list", where, "a list of lists", "a list of numbers", hint)
+    if role == "logits":
+        plan = plan_logits(source.name, kinds, options)
+        class_names = options.class_names or plan.class_names(options.logits_column)
+    else:
+        plan = plan_labels(source.name, kinds, options, class_names, num_classes)
+    if not options.with_ids:
+        plan = replace(plan, id=None)
+    width = len(samples[plan.values[0]]) if plan.is_list else len(plan.values)
+    label = samples.get(plan.label or "")
+    label_type = "string" if isinstance(label, str) else "float64" if isinstance(label, float) else "int64"
+    return JsonlSource(source, role, plan, width, body, label_type, class_names)
+
+
+@dataclass(frozen=True, slots=True)
+class JsonlSource:
+    """A JSON Lines file; see `Source`.
+
+    Fields
+    ------
+    body
+        Where the lines begin, in bytes.
+    seen
+        Of what came through a pipe: first sample and line of each piece, and lines of its rows where some are blank.
+    """
+
+    source: Bytes
+    role: str
+    plan: ColumnPlan
+    width: int
+    body: int
+    label_type: str
+    class_names: tuple[str, ...] | None
+    num_rows: None = None
+    sample_shape: None = None
+    seen: list[tuple[int, int, list[int] | None]] = field(default_factory=list, compare=False)
+
+    @property
+    def description(self) -> InputDescription:
+        """See `Source`."""
+        return InputDescription(self.source.name, "jsonl", (None, *self.row_shape), self.dtype.name)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """See `Source`."""
+        if self.plan.values or self.label_type == "float64":
+            return np.dtype(np.float64)
+        return np.dtype(np.int64) if self.label_type == "int64" else np.dtype(object)
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """See `Source`."""
+        return (self.width,) if self.plan.values else ()
+
+    @property
+    def brings(self) -> frozenset[str]:
+        """See `Source`."""
+        return self.plan.brings(self.role)
+
+    @property
+    def named_labels(self) -> bool:
+        """See `Source`."""
+        return self.plan.label is not None and self.label_type == "string"
+
+    @property
+    def id_name(self) -> str | None:
+        """See `Source`."""
+        return self.plan.id
+
+    @property
+    def again(self) -> bool:
+        """See `Source`."""
+        return self.source.again
+
+    def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
+        """See `Source`."""
+        start, line = first, 1
+        stored = self.source if isinstance(self.source, Stored) and not self.source.codec else None
+        with self.source.stream() as stream:
+            read_up_to(stream, self.body)
+            for offset, piece in pieces(stream, self.body, self.source.name, quoted=False):
+                lines = piece.count(b"\n") + (not piece.endswith(b"\n"))
+                # An object a line is the rule, and counting braces is cheaper than looking at every line.
+                full = None if piece.count(b"\n{") + piece.startswith(b"{") == lines else _full_lines(piece)
+                size = lines if full is None else len(full)
+                if not self.source.again:
+                    self.seen.append((start, line, full))
+                if size:
+                    where = TextSpan(stored, offset, len(piece)) if stored else TextHeld(piece)
+                    yield start, size, JsonRows(self, where, start, size, line)
+                start += size
+                line += lines
+
+    def rows(self, start: int, stop: int) -> Part | None:
+        """See `Source`."""
+        return None
+
+    def where(self, row: int, role: str, first: int = 0) -> str:
+        """See `Source`; reads the file from its beginning."""
+        seen = self.seen
+        if self.source.again:
+            found = replace(self, source=_Once(self.source), seen=[])
+            for start, size, _ in found.parts(first):
+                if row < start + size:
+                    break
+            seen = found.seen
+        start, line, full = seen[bisect_right([start for start, _, _ in seen], row) - 1]
+        line += row - start if full is None else full[row - start]
+        return f"{self.source.name} line {line} (sample {row}){self.plan.column_of(role).replace('column', 'key')}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Once:
+    """Bytes read as if they came through a pipe, for the lines that are noted on the way."""
+
+    inner: Bytes
+    again: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.inner.name
+
+    def peek(self, size: int) -> bytes:
+        return self.inner.peek(size)
+
+    def stream(self) -> Any:
+        return self.inner.stream()
+
+
+@dataclass(frozen=True, slots=True)
+class JsonRows:
+    """Recipe for the rows of one piece, `size` samples from `start` on, whose first line is `line`: a `Part`."""
+
+    source: JsonlSource
+    piece: TextSpan | TextHeld
+    start: int
+    size: int
+    line: int
+
+    def read(self) -> Rows:
+        """Parse the piece, in this thread alone."""
+        source = self.source
+        plan = source.plan
+        piece = self.piece.read()
+        failure = "lines that are not complete"
+        tried = _LABEL_TYPES[_LABEL_TYPES.index(source.label_type) :] if plan.label else _LABEL_TYPES[-1:]
+        for label_type in tried:
+            try:
+                table = self._parse(piece, label_type)
+            except pa.ArrowInvalid as error:
+                failure = str(error)
+                continue
+            used = [table[name] for name in plan.used if name != plan.id]
+            if table.num_rows != self.size or any(column.null_count for column in used):
+                break
+            if plan.is_list and not _is_full(table[plan.values[0]], source.width):
+                break
+            return rows_of(table, plan, source.role, source.width, source.class_names, self.start)
+        raise self._explain(piece, failure)
+
+    def _parse(self, piece: bytes, label_type: str) -> pa.Table:
+        plan = self.source.plan
+        fields = [(name, pa.list_(pa.float64()) if plan.is_list else pa.float64()) for name in plan.values]
+        fields += [(plan.label, pa.type_for_alias(label_type))] if plan.label else []
+        fields += [(plan.weight, pa.float64())] if plan.weight else []
+        read = pa_json.ReadOptions(use_threads=False, block_size=len(piece) + 1)
+        for id_type in (pa.string(), pa.int64()) if plan.id else (None,):
+            schema = pa.schema([*fields, (plan.id, id_type)] if plan.id else fields)
+            options = pa_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
+            try:
+                return pa_json.read_json(pa.BufferReader(piece), read, options)
+            except pa.ArrowInvalid as error:
+                failure = error
+        raise failure
+
+    def _explain(self, piece: bytes, arrow_message: str) -> InputError:
+        """Find the first line that is to blame, and count the others like it in this piece."""
+        found: list[InputError] = []
+        sample = self.start
+        lines = piece.removesuffix(b"\n").split(b"\n")
+        for line, text in enumerate(lines, self.line):
+            if text.strip():
+                error = self._blame(text, f"{self.source.source.name} line {line} (sample {sample})")
+                found += [error] if error else []
+                sample += 1
+        if not found:
+            where = f"{self.source.source.name} lines {self.line} to {self.line + len(lines) - 1}"
+            return InputError("cannot read JSON Lines", where, found=arrow_message.split("\n")[0])
+        first = found[0]
+        more = f"{len(found) - 1} more lines like this nearby" if len(found) > 1 else ""
+        return InputError(first.what, first.where, first.found, first.expected, first.hint, more)
+
+    def _blame(self, text: bytes, where: str) -> InputError | None:
+        plan = self.source.plan
+        record = _record(text, where)
+        if isinstance(record, InputError):
+            return record
+        for key in (key for key in plan.used if key != plan.id):
+            place = f'{where}, key "{key}"'
+            value = record.get(key)
+            if value is None:
+                return InputError("missing value", place, "null" if key in record else "no such key", "a value")
+            if plan.is_list and key == plan.values[0]:
+                if not isinstance(value, list):
+                    return InputError("not a list", place, _shown(value), "a list of numbers")
+                bad = next((i for i, number in enumerate(value) if not _is_number(number)), None)
+                if bad is not None:
+                    return InputError("not a number", f"{place}, item {bad}", _shown(value[bad]), "a number")
+                if len(value) != self.source.width:
+                    return InputError("list of another length", place, f"{len(value)} values", f"{self.source.width}")
+            elif not _is_number(value) and (key != plan.label or not isinstance(value, str)):
+                return InputError("not a number", place, _shown(value), "a number")
+        return None
+
+
+def _first_records(source: Bytes) -> tuple[list[dict[str, Any]], int]:
+    """Parse the first lines; also say where they begin."""
+    size = _SNIFF_BYTES
+    head = source.peek(size)
+    while len(head) == size < LONGEST_LINE and b"\n" not in head.strip():
+        size *= 2
+        head = source.peek(size)
+    body = len(_BOM) if head.startswith(_BOM) else 0
+    lines = head[body:].split(b"\n")
+    lines = lines[:-1] if len(head) == size and len(lines) > 1 else lines
+    records = []
+    for number, line in enumerate(lines[:_SNIFF_LINES], 1):
+        if line.strip():
+            record = _record(line, f"{source.name} line {number}")
+            if not isinstance(record, InputError):
+                records.append(record)
+            elif not records:
+                raise record
+    if not records:
+        raise InputError("empty file", source.name, "no lines", '{"logits": [0.1, 2.5], "label": 1}')
+    return records, body
+
+
+def _record(text: bytes, where: str) -> dict[str, Any] | InputError:
+    """One line as Python has it, or what is wrong with it."""
+    try:
+        record = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        shown = text.strip()[:_SHOWN].decode(errors="replace")
+        reason = "nested too deep" if isinstance(error, RecursionError) else str(error)
+        return InputError("not a JSON object", where, f"{shown} ({reason})", "one object a line")
+    return record if isinstance(record, dict) else InputError("not a JSON object", where, _shown(record), "an object")
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, list):
+        return "list" if value and all(item is None or _is_number(item) for item in value) else "other"
+    return "number" if _is_number(value) else "other"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_full(column: pa.ChunkedArray, width: int) -> bool:
+    return all(
+        chunk.flatten().null_count == 0 and bool((np.diff(chunk.offsets.to_numpy()) == width).all())
+        for chunk in column.chunks
+    )
+
+
+def _full_lines(piece: bytes) -> list[int]:
+    return [number for number, line in enumerate(piece.split(b"\n")) if line.strip()]
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
