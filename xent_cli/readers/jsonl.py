@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _SNIFF_BYTES = 1 << 20
 _SNIFF_LINES = 32
+# Arrow takes more memory for a byte of JSON than of CSV.
+_PIECE_BYTES = 1 << 20
 _BOM = b"\xef\xbb\xbf"
 _SHOWN = 40
 # From the strictest to the one that takes anything; labels are read as the first that takes all of a piece.
@@ -137,7 +139,7 @@ class JsonlSource:
         stored = self.source if isinstance(self.source, Stored) and not self.source.codec else None
         with self.source.stream() as stream:
             read_up_to(stream, self.body)
-            for offset, piece in pieces(stream, self.body, self.source.name, quoted=False):
+            for offset, piece in pieces(stream, self.body, self.source.name, quoted=False, largest=_PIECE_BYTES):
                 lines = piece.count(b"\n") + (not piece.endswith(b"\n"))
                 # An object a line is the rule, and counting braces is cheaper than looking at every line.
                 full = None if piece.count(b"\n{") + piece.startswith(b"{") == lines else _full_lines(piece)
