@@ -45,6 +45,14 @@ def table():
     return stream.getvalue().to_pybytes()
 
 
+def arrow():
+    stream = pa.BufferOutputStream()
+    columns = {"logits": np.ones((100, 3)).tolist(), "label": np.zeros(100, int)}
+    with pa.ipc.new_file(stream, pa.table(columns).schema) as writer:
+        writer.write_table(pa.table(columns))
+    return stream.getvalue().to_pybytes()
+
+
 def sparse(path):
     path.write_bytes(header((10**10, 1)))
     os.truncate(path, 80 * 10**9 + 200)
@@ -83,6 +91,15 @@ FILES = {
     "cut.parquet": lambda p: p.write_bytes(table()[:3000]),
     "no-footer.parquet": lambda p: p.write_bytes(b"PAR1" + ZEROS + b"PAR1"),
     "long-footer.parquet": lambda p: p.write_bytes(b"PAR1" + ZEROS + b"\xff\xff\xff\x7fPAR1"),
+    "deep.jsonl": lambda p: p.write_bytes(b'{"logits": ' + b"[" * MILLION + b"]" * MILLION + b', "label": 0}\n'),
+    "deep-later.jsonl": lambda p: p.write_bytes(
+        b'{"logits": [1, 2], "label": 0}\n{"logits": ' + b"[" * MILLION + b', "label": 0}\n'
+    ),
+    "long-line.jsonl.gz": lambda p: zipped(p, [b'{"logits": [1', *[b",1" * (MILLION // 2)] * 300]),
+    "cut.jsonl": lambda p: p.write_bytes(b'{"logits": [1, 2], "label": 0}\n{"logits": [1, '),
+    "cut.arrow": lambda p: p.write_bytes(arrow()[:1000]),
+    "huge-metadata.arrow": lambda p: p.write_bytes(b"\xff\xff\xff\xff\xff\xff\xff\x7f" + b"\0" * 99),
+    "nothing.arrow": lambda p: p.write_bytes(b"ARROW1\0\0" + ZEROS + b"\xff\xff\xff\x7fARROW1"),
     "deep.safetensors": lambda p: p.write_bytes((200_001).to_bytes(8, "little") + b"{" + b"[" * 200_000),
     "claims-much.safetensors": lambda p: p.write_bytes((2**31).to_bytes(8, "little") + b'{"a": 1}'),
     "hdf5.npy": lambda p: p.write_bytes(b"\x89HDF\r\n\x1a\n"),

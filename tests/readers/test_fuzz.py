@@ -9,7 +9,20 @@ import pytest
 
 # The long run: XENT_FUZZ=1000 pytest tests/readers/test_fuzz.py tries 10,000 files and more.
 COUNT = int(os.environ.get("XENT_FUZZ", "60"))
-FORMATS = ["npy", "npz", "stored.npz", "safetensors", "parquet", "wide.parquet", "csv", "csv.gz"]
+FORMATS = ["npy", "npz", "stored.npz", "safetensors", "parquet", "wide.parquet"]
+FORMATS += ["csv", "csv.gz", "arrow", "arrows", "jsonl"]
+    "npy",
+    "npz",
+    "stored.npz",
+    "safetensors",
+    "parquet",
+    "wide.parquet",
+    "csv",
+    "csv.gz",
+    "arrow",
+    "arrows",
+    "jsonl",
+]
 # Seeds that once ended in a crash or a traceback.
 KEPT = []
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 from xent_cli.core.inputs import InputDescription
 from xent_cli.errors import InputError, RowError
 from xent_cli.readers.arrow_columns import TableRows, kind_of, rows_of
-from xent_cli.readers.columns import plan_labels, plan_logits
+from xent_cli.readers.columns import plan_labels, plan_logits, refuse_repeated
 from xent_cli.readers.interface import TASK_BYTES
 from xent_cli.readers.piped import seekable
 from xent_cli.readers.storage import Stored, first_line
@@ -55,9 +55,7 @@ def open_arrow(
         reader = _Reader(source, is_file)
         schema = reader.schema
         kinds = {field.name: kind_of(field.type) for field in schema}
-        if len(kinds) < len(schema.names):
-            repeated = next(name for i, name in enumerate(schema.names) if name in schema.names[:i])
-            raise InputError("two columns of one name", source.name, found=f'"{repeated}"', hint="rename one of them")
+        refuse_repeated(source.name, schema.names)
         if role == "logits":
             plan = plan_logits(source.name, kinds, options)
             class_names = options.class_names or plan.class_names(options.logits_column)
@@ -70,7 +68,7 @@ def open_arrow(
         width, dtype = _width_and_dtype(schema, plan, reader if is_file else first)
     named = plan.label is not None and kinds[plan.label] == "other"
     held = () if is_file or source.again else (reader, first)
-    return ArrowSource(source, role, plan, width, dtype, batches, class_names, named, held)
+    return ArrowSource(source, role, plan, width, dtype, batches, class_names, named, held, options.whole_groups)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +81,8 @@ class ArrowSource:
         Rows of each record batch of a file, None for a stream.
     held
         Of a pipe: its reader, and the first batch that has come out of it.
+    whole
+        Whether every record batch of a file is one task, however large: a recipe that another process can follow.
     """
 
     source: Bytes
@@ -94,6 +94,7 @@ class ArrowSource:
     class_names: tuple[str, ...] | None
     named_labels: bool
     held: tuple[Any, ...] = ()
+    whole: bool = False
 
     @property
     def description(self) -> InputDescription:
@@ -140,7 +141,7 @@ class ArrowSource:
             return
         row_bytes = max(1, self.width) * self.dtype.itemsize
         for index, size in enumerate(self.batches):
-            if size and size * row_bytes <= _BATCH_BYTES:
+            if size and (self.whole or size * row_bytes <= _BATCH_BYTES):
                 yield start, size, BatchRows(self, index, start, size)
             elif size:
                 yield from self._cut(self.batch(index, size), start)

@@ -15,8 +15,7 @@ from xent_cli.core.inputs import InputDescription
 from xent_cli.errors import InputError
 from xent_cli.readers.arrow_columns import rows_of
 from xent_cli.readers.columns import plan_labels, plan_logits
-from xent_cli.readers.pieces import LONGEST_LINE, TextHeld, TextSpan, pieces
-from xent_cli.readers.storage import Stored, read_up_to
+from xent_cli.readers.pieces import LONGEST_LINE, pieces, too_long
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,12 +23,11 @@ if TYPE_CHECKING:
     from xent_cli.core.block import Part, Rows
     from xent_cli.readers.columns import ColumnPlan
     from xent_cli.readers.interface import ReadOptions
+    from xent_cli.readers.pieces import Piece
     from xent_cli.readers.storage import Bytes
 
 _SNIFF_BYTES = 1 << 20
 _SNIFF_LINES = 32
-# Arrow takes more memory for a byte of JSON than of CSV.
-_PIECE_BYTES = 1 << 20
 _BOM = b"\xef\xbb\xbf"
 _SHOWN = 40
 # From the strictest to the one that takes anything; labels are read as the first that takes all of a piece.
@@ -65,8 +63,7 @@ def open_jsonl(
         class_names = options.class_names or plan.class_names(options.logits_column)
     else:
         plan = plan_labels(source.name, kinds, options, class_names, num_classes)
-    if not options.with_ids:
-        plan = replace(plan, id=None)
+    plan = plan.kept(options)
     width = len(samples[plan.values[0]]) if plan.is_list else len(plan.values)
     label = samples.get(plan.label or "")
     label_type = "string" if isinstance(label, str) else "float64" if isinstance(label, float) else "int64"
@@ -136,21 +133,18 @@ class JsonlSource:
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
         """See `Source`."""
         start, line = first, 1
-        stored = self.source if isinstance(self.source, Stored) and not self.source.codec else None
-        with self.source.stream() as stream:
-            read_up_to(stream, self.body)
-            for offset, piece in pieces(stream, self.body, self.source.name, quoted=False, largest=_PIECE_BYTES):
-                lines = piece.count(b"\n") + (not piece.endswith(b"\n"))
-                # An object a line is the rule, and counting braces is cheaper than looking at every line.
-                full = None if piece.count(b"\n{") + piece.startswith(b"{") == lines else _full_lines(piece)
-                size = lines if full is None else len(full)
-                if not self.source.again:
-                    self.seen.append((start, line, full))
-                if size:
-                    where = TextSpan(stored, offset, len(piece)) if stored else TextHeld(piece)
-                    yield start, size, JsonRows(self, where, start, size, line)
-                start += size
-                line += lines
+        for piece in pieces(self.source, self.body, quoted=False, columns=self.width):
+            text = piece.read()
+            lines = piece.count(b"\n") + (text[-1] != ord("\n"))
+            # An object a line is the rule, and counting braces is cheaper than looking at every line.
+            full = None if piece.count(b"\n{") + (text[0] == ord("{")) == lines else _full_lines(text)
+            size = lines if full is None else len(full)
+            if not self.source.again:
+                self.seen.append((start, line, full))
+            if size:
+                yield start, size, JsonRows(self, piece, start, size, line)
+            start += size
+            line += lines
 
     def rows(self, start: int, stop: int) -> Part | None:
         """See `Source`."""
@@ -193,7 +187,7 @@ class JsonRows:
     """Recipe for the rows of one piece, `size` samples from `start` on, whose first line is `line`: a `Part`."""
 
     source: JsonlSource
-    piece: TextSpan | TextHeld
+    piece: Piece
     start: int
     size: int
     line: int
@@ -202,12 +196,11 @@ class JsonRows:
         """Parse the piece, in this thread alone."""
         source = self.source
         plan = source.plan
-        piece = self.piece.read()
         failure = "lines that are not complete"
         tried = _LABEL_TYPES[_LABEL_TYPES.index(source.label_type) :] if plan.label else _LABEL_TYPES[-1:]
         for label_type in tried:
             try:
-                table = self._parse(piece, label_type)
+                table = self._parse(label_type)
             except pa.ArrowInvalid as error:
                 failure = str(error)
                 continue
@@ -217,28 +210,29 @@ class JsonRows:
             if plan.is_list and not _is_full(table[plan.values[0]], source.width):
                 break
             return rows_of(table, plan, source.role, source.width, source.class_names, self.start)
-        raise self._explain(piece, failure)
+        raise self._explain(failure)
 
-    def _parse(self, piece: bytes, label_type: str) -> pa.Table:
+    def _parse(self, label_type: str) -> pa.Table:
         plan = self.source.plan
         fields = [(name, pa.list_(pa.float64()) if plan.is_list else pa.float64()) for name in plan.values]
         fields += [(plan.label, pa.type_for_alias(label_type))] if plan.label else []
         fields += [(plan.weight, pa.float64())] if plan.weight else []
-        read = pa_json.ReadOptions(use_threads=False, block_size=len(piece) + 1)
+        text = self.piece.read()
+        read = pa_json.ReadOptions(use_threads=False, block_size=len(text) + 1)
         for id_type in (pa.string(), pa.int64()) if plan.id else (None,):
             schema = pa.schema([*fields, (plan.id, id_type)] if plan.id else fields)
             options = pa_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
             try:
-                return pa_json.read_json(pa.BufferReader(piece), read, options)
+                return pa_json.read_json(pa.BufferReader(pa.py_buffer(text)), read, options)
             except pa.ArrowInvalid as error:
                 failure = error
         raise failure
 
-    def _explain(self, piece: bytes, arrow_message: str) -> InputError:
+    def _explain(self, arrow_message: str) -> InputError:
         """Find the first line that is to blame, and count the others like it in this piece."""
         found: list[InputError] = []
         sample = self.start
-        lines = piece.removesuffix(b"\n").split(b"\n")
+        lines = bytes(self.piece.read()).removesuffix(b"\n").split(b"\n")
         for line, text in enumerate(lines, self.line):
             if text.strip():
                 error = self._blame(text, f"{self.source.source.name} line {line} (sample {sample})")
@@ -278,7 +272,9 @@ def _first_records(source: Bytes) -> tuple[list[dict[str, Any]], int]:
     """Parse the first lines; also say where they begin."""
     size = _SNIFF_BYTES
     head = source.peek(size)
-    while len(head) == size < LONGEST_LINE and b"\n" not in head.strip():
+    while len(head) == size and b"\n" not in head.strip():
+        if size >= LONGEST_LINE:
+            raise too_long(source.name, head, 0)
         size *= 2
         head = source.peek(size)
     body = len(_BOM) if head.startswith(_BOM) else 0
@@ -325,8 +321,8 @@ def _is_full(column: pa.ChunkedArray, width: int) -> bool:
     )
 
 
-def _full_lines(piece: bytes) -> list[int]:
-    return [number for number, line in enumerate(piece.split(b"\n")) if line.strip()]
+def _full_lines(text: memoryview) -> list[int]:
+    return [number for number, line in enumerate(bytes(text).split(b"\n")) if line.strip()]
 
 
 def _shown(value: object) -> str:

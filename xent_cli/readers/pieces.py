@@ -64,6 +64,12 @@ class Piece:
             raise InputError("file ended early", self.file.name, hint="it became shorter while it was read")
         return memoryview(text)
 
+    def count(self, word: bytes) -> int:
+        """How often some bytes are in the text."""
+        text = self.read()
+        held: bytes = text.obj  # type: ignore[assignment]
+        return held.count(word, 0, len(text))
+
     def __reduce__(self) -> tuple[object, ...]:
         held = bytes(self.read()) if self.file is None else None
         return _unpickled, (self.file, self.offset, self.length, self.quoted, self.returns, held)
