@@ -1,0 +1,148 @@
+import json
+import math
+import re
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from xent_cli.core.evaluate import BlockLoss
+from xent_cli.core.totals import LossTotals
+from xent_cli.errors import InputError
+from xent_cli.readers.saved import read_saved
+from xent_cli.writers import SUFFIXES, open_writer
+from xent_cli.writers.interface import RowFormat
+
+IDS = np.array(["007", "2024-01-01", 'a "b", c', "tab\there", "line\nend", "é漢🙂"], object)
+LABELS = np.array([0, 2, 1, 1, -100, 0])
+LOSS = np.array([0.25, 1e-300, math.nan, math.inf, math.nan, 2.5])
+IGNORED = LABELS == -100
+TABLES = [suffix for suffix in SUFFIXES if suffix != ".npy"]
+
+
+@pytest.fixture
+def save(tmp_path):
+    def write(suffix, names=None, ids=IDS):
+        columns = RowFormat("name" if ids is not None else None, class_names=names, shape=(6,))
+        path = tmp_path / f"rows{suffix}"
+        with path.open("wb") as stream:
+            writer = open_writer(suffix[1:], stream, columns)
+            writer.write(BlockLoss(0, 6, LossTotals(""), LOSS, IGNORED, LABELS, ids))
+            writer.finish()
+        return str(path)
+
+    return write
+
+
+@pytest.mark.parametrize("suffix", TABLES)
+def test_what_compute_wrote_is_read_back(suffix, save):
+    saved = read_saved(save(suffix))
+    assert (saved.kind, saved.id_name) == ("rows", "name")
+    assert saved.sample.tolist() == [0, 1, 2, 3, 4, 5]
+    assert saved.labels.tolist() == LABELS.tolist()
+    assert saved.ids.tolist() == IDS.tolist()
+    assert np.isnan(saved.loss).tolist() == [False, False, True, suffix == ".jsonl", True, False]
+    assert saved.loss[[0, 1, 5]].tolist() == [0.25, 1e-300, 2.5]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_an_ignored_sample_is_told_from_a_nan_loss_where_the_format_can(suffix, save):
+    saved = read_saved(save(suffix))
+    assert saved.tells_nan == (suffix not in (".npy", ".jsonl"))
+    if saved.tells_nan:
+        assert saved.ignored.tolist() == IGNORED.tolist()
+    else:
+        # JSON has no infinity either.
+        assert saved.ignored.tolist() == [False, False, True, suffix == ".jsonl", True, False]
+
+
+@pytest.mark.parametrize("suffix", TABLES)
+def test_labels_that_are_names_stay_names(suffix, save):
+    labels = read_saved(save(suffix, names=("cat", "dog", "1"))).labels
+    assert labels.tolist() == ["cat", "1", "dog", "dog", None, "cat"]
+
+
+@pytest.mark.parametrize("suffix", TABLES)
+def test_without_a_column_beside_it_a_sample_has_no_id_unless_one_is_named(suffix, save):
+    path = save(suffix, ids=None)
+    assert read_saved(path).ids is None
+    assert read_saved(path, "sample").ids.tolist() == ["0", "1", "2", "3", "4", "5"]
+
+
+def test_columns_asked_for_are_read_as_text_where_they_are(tmp_path):
+    table = pa.table({"sample": [0, 1], "label": [1, 0], "loss": [0.5, 1.5], "split": ["a", "b"], "size": [7, 8]})
+    pq.write_table(table, tmp_path / "rows.parquet")
+    saved = read_saved(str(tmp_path / "rows.parquet"), columns=["size", "nowhere"])
+    assert {name: values.tolist() for name, values in saved.columns.items()} == {"size": ["7", "8"]}
+    assert saved.names == ("sample", "label", "loss", "split", "size")
+    assert saved.id_name is None
+
+
+def test_losses_of_any_shape_are_samples_in_c_order(tmp_path):
+    array = np.asfortranarray(np.arange(6, dtype=np.float32).reshape(2, 3))
+    np.save(tmp_path / "rows.npy", array)
+    assert read_saved(str(tmp_path / "rows.npy")).loss.tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_an_arrow_file_is_read_as_a_stream_is(tmp_path):
+    table = pa.table({"loss": [0.5, None]})
+    with pa.OSFile(str(tmp_path / "rows.arrow"), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+    saved = read_saved(str(tmp_path / "rows.arrow"))
+    assert (saved.loss[0], saved.ignored.tolist()) == (0.5, [False, True])
+
+
+def summary(**changes):
+    figures = {"n_samples": 2, "n_ignored": 0, "mean_loss": 0.5, "max_loss": None}
+    return {"schema_version": 1, "signature": "xent|axis:-1|v:0.1.0", "summary": figures, **changes}
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_summary_document_is_known_by_its_content(indent, tmp_path):
+    path = tmp_path / "results.txt"
+    path.write_text(json.dumps(summary(), indent=indent) + "\n")
+    saved = read_saved(str(path))
+    assert (saved.kind, saved.signature) == ("summary", "xent|axis:-1|v:0.1.0")
+    assert saved.summary["mean_loss"] == 0.5
+    assert math.isnan(saved.summary["max_loss"])
+
+
+WRONG = {
+    "empty.csv": (b"", "empty file"),
+    "other.csv": (b"a,b\n1,2\n", 'no losses.*found columns a, b, expected a column "loss"'),
+    "text.csv": (b"label,loss\n1,0.5\n0,oops\n", "cannot read rows as csv.*oops"),
+    "ragged.csv": (b"label,loss\n1\n", "cannot read rows as csv"),
+    "words.jsonl": (b'{"loss": "much"}\n', "cannot read rows as jsonl|losses are not numbers"),
+    "cut.json": (json.dumps(summary(), indent=2).encode()[:-9], "damaged JSON"),
+    "other.json": (b'{\n "mean": 1\n}', "not a summary document"),
+    "later.json": (json.dumps(summary(schema_version=2)).encode(), "found schema_version 2, expected 1"),
+    "damaged.parquet": (b"PAR1" + b"\0" * 40, "cannot read rows as parquet"),
+    "damaged.arrow": (b"\xff\xff\xff\xff\x08", "cannot read rows as arrow"),
+    "image.png": (b"\x89PNG\r\n\0\0", "unknown format"),
+    "cut.npy": (b"\x93NUMPY\x01\x00\xff", "damaged .npy header"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_file_that_holds_no_results_is_named_with_what_is_wrong(name, tmp_path):
+    content, message = WRONG[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        read_saved(str(tmp_path / name))
+    assert re.search(message, str(caught.value), re.DOTALL)
+    assert name in str(caught.value)
+
+
+def test_a_file_that_is_not_there_and_a_folder_are_refused(tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        read_saved(str(tmp_path / "nothing.csv"))
+    with pytest.raises(InputError, match="cannot read file"):
+        read_saved(str(tmp_path))
+
+
+def test_an_id_column_that_is_not_there_is_refused(save, tmp_path):
+    with pytest.raises(InputError, match=r'no such column\n.*found columns sample, name, .*expected a column "key"'):
+        read_saved(save(".csv"), "key")
+    with pytest.raises(InputError, match="no columns to join on"):
+        read_saved(save(".npy"), "key")

@@ -1,0 +1,247 @@
+"""Saved rows of two runs side by side, or what keeps them from being compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xent_cli.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from xent_cli.core.block import AnyArray, BoolArray, FloatArray, IntArray
+    from xent_cli.readers.saved import SavedResults
+
+
+@dataclass(frozen=True, slots=True)
+class AlignedLosses:
+    """Losses of the same samples in two runs, without the ignored ones.
+
+    Fields
+    ------
+    baseline, candidate
+        [n] nats; may be NaN or inf.
+    rows, candidate_rows
+        [n] places of the samples in either file.
+    n_ignored
+        Samples without a loss in both.
+    """
+
+    baseline: FloatArray
+    candidate: FloatArray
+    rows: IntArray
+    candidate_rows: IntArray
+    n_ignored: int
+
+
+def common_id(results: list[SavedResults]) -> str | None:
+    """Name of the id column that all files have, or None: then rows are compared by position."""
+    names = {result.id_name for result in results}
+    return names.pop() if len(names) == 1 else None
+
+
+def align(baseline: SavedResults, candidate: SavedResults, *, by_id: bool) -> AlignedLosses:
+    """Put the rows of `candidate` in the order of `baseline`.
+
+    A row counts as ignored where neither file has a loss. Where a file that does not tell NaN from ignored has none and
+    the other has one, that is a NaN loss.
+
+    Raises
+    ------
+    InputError
+        Where number, ids, order or labels of the samples differ, a sample is ignored in one of them only, or no sample
+        is left.
+    """
+    assert baseline.loss is not None
+    assert candidate.loss is not None
+    assert baseline.ignored is not None
+    assert candidate.ignored is not None
+    order = _order_by_id(baseline, candidate) if by_id else _order_by_place(baseline, candidate)
+    _refuse_other_labels(baseline, candidate, order)
+    without = baseline.ignored, candidate.ignored[order]
+    for first, second, here, there in ((baseline, candidate, *without), (candidate, baseline, *without[::-1])):
+        if first.tells_nan:
+            _refuse_ignored_in_one(first, second, here & ~there, baseline)
+    rows = np.flatnonzero(~(without[0] & without[1]))
+    if rows.size == 0:
+        raise InputError("nothing left to compare", candidate.path, found=f"{order.size} samples, all without a loss")
+    candidate_rows = order[rows]
+    losses = baseline.loss[rows], candidate.loss[candidate_rows]
+    return AlignedLosses(*losses, rows, candidate_rows, order.size - rows.size)
+
+
+def refuse_unlike_summaries(baseline: SavedResults, candidate: SavedResults) -> None:
+    """Refuse figures of other settings or of another number of samples; rows have no settings to differ.
+
+    Raises
+    ------
+    InputError
+        With the differences by name.
+    """
+    unlike = [f"{name} {found}, expected {wanted}" for name, found, wanted in _unlike_summaries(baseline, candidate)]
+    if unlike:
+        raise InputError(
+            "summaries that cannot be compared",
+            candidate.path,
+            found="; ".join(unlike),
+            expected=f"the same as in {baseline.path}",
+            hint="compute both of the same samples with the same options and the same xent",
+        )
+
+
+def told(result: SavedResults, row: int, *, by_id: bool = False) -> str:
+    """Name a row as the user knows it: by its id where there is one, else by its number."""
+    if by_id and result.ids is not None:
+        return f'{result.id_name} "{result.ids[row]}"'
+    return f"sample {row if result.sample is None else result.sample[row]}"
+
+
+def _unlike_summaries(baseline: SavedResults, candidate: SavedResults) -> Iterator[tuple[str, str, str]]:
+    ours, theirs = _figures(baseline), _figures(candidate)
+    for count in ("n_samples", "n_ignored"):
+        if ours[count] != theirs[count]:
+            yield count, str(theirs[count]), str(ours[count])
+    if baseline.signature is None or candidate.signature is None:
+        # The mean of saved rows counts every sample 1.
+        for result, there in ((candidate, True), (baseline, False)):
+            for name, setting in _settings(result).items():
+                if name in ("class_weight", "sample_weight") and setting != "none":
+                    yield (name, setting, "none") if there else (name, "none", setting)
+        return
+    settings = _settings(baseline), _settings(candidate)
+    for name in settings[0] | settings[1]:
+        wanted, found = (side.get(name, "default") for side in settings)
+        if wanted != found:
+            yield name, found, wanted
+
+
+def _settings(result: SavedResults) -> dict[str, str]:
+    parts = (part.partition(":") for part in (result.signature or "").split("|"))
+    return {name: value for name, _, value in parts if value}
+
+
+def _figures(result: SavedResults) -> Mapping[str, Any]:
+    if result.summary is not None:
+        return result.summary
+    assert result.ignored is not None
+    ignored = int(np.count_nonzero(result.ignored))
+    return {"n_samples": result.ignored.size - ignored, "n_ignored": ignored}
+
+
+def _order_by_place(baseline: SavedResults, candidate: SavedResults) -> IntArray:
+    sizes = _sizes(baseline, candidate)
+    if sizes[0] != sizes[1]:
+        raise InputError(
+            "other number of samples",
+            candidate.path,
+            found=f"{sizes[1]} samples",
+            expected=f"{sizes[0]} as in {baseline.path}",
+            hint="rows are compared by position; --id-column joins them by name",
+        )
+    if baseline.sample is not None and candidate.sample is not None:
+        unlike = baseline.sample != candidate.sample
+        if unlike.any():
+            row = int(np.argmax(unlike))
+            raise InputError(
+                "samples in another order",
+                f"{candidate.path} row {row}",
+                found=f"sample {candidate.sample[row]}",
+                expected=f"sample {baseline.sample[row]} as in {baseline.path}",
+                hint="--id-column sample joins rows by their number",
+            )
+    return np.arange(sizes[0])
+
+
+def _order_by_id(baseline: SavedResults, candidate: SavedResults) -> IntArray:
+    import pandas as pd
+
+    for result in (baseline, candidate):
+        _refuse_unclear_ids(result)
+    wanted: Any = baseline.ids
+    there: Any = candidate.ids
+    found = pd.Index(there)
+    order: IntArray = found.get_indexer(pd.Index(wanted)).astype(np.int64)
+    if (order < 0).any():
+        raise _missing_ids(candidate, baseline, order < 0)
+    if len(found) > order.size:
+        extra = np.ones(len(found), np.bool_)
+        extra[order] = False
+        raise _missing_ids(baseline, candidate, extra)
+    return order
+
+
+def _refuse_unclear_ids(result: SavedResults) -> None:
+    import pandas as pd
+
+    ids: Any = pd.Series(result.ids)
+    empty = ids.isna().to_numpy()
+    if empty.any():
+        row = int(np.argmax(empty))
+        what = f"{result.path} row {row}"
+        raise InputError("missing id", what, found=f'nothing in column "{result.id_name}"', expected="an id")
+    repeated = ids.duplicated().to_numpy()
+    if repeated.any():
+        row = int(np.argmax(repeated))
+        raise InputError(
+            "duplicate id",
+            f"{result.path} row {row}",
+            found=f'{result.id_name} "{ids[row]}" again',
+            expected="each id once",
+            more=_more(repeated),
+        )
+
+
+def _missing_ids(where: SavedResults, other: SavedResults, missing: BoolArray) -> InputError:
+    sizes = _sizes(where, other)
+    return InputError(
+        "other samples",
+        where.path,
+        found=f"{sizes[0]} samples, none with {told(other, int(np.argmax(missing)), by_id=True)}",
+        expected=f"the {sizes[1]} samples of {other.path}",
+        more=_more(missing),
+    )
+
+
+def _refuse_other_labels(baseline: SavedResults, candidate: SavedResults, order: IntArray) -> None:
+    if baseline.labels is None or candidate.labels is None:
+        return
+    ours, theirs = _comparable(baseline.labels, candidate.labels[order])
+    unlike = np.asarray(ours != theirs)
+    if unlike.any():
+        row = int(np.argmax(unlike))
+        raise InputError(
+            "other labels",
+            f'{candidate.path} {told(baseline, row)}, column "label"',
+            found=f"{candidate.labels[order[row]]}",
+            expected=f"{baseline.labels[row]} as in {baseline.path}",
+            hint="the two are not of the same samples",
+            more=_more(unlike),
+        )
+
+
+def _comparable(a: AnyArray, b: AnyArray) -> tuple[AnyArray, AnyArray]:
+    return (a, b) if a.dtype == b.dtype else (a.astype(str), b.astype(str))
+
+
+def _refuse_ignored_in_one(first: SavedResults, second: SavedResults, only: BoolArray, named: SavedResults) -> None:
+    if only.any():
+        raise InputError(
+            "ignored in one file only",
+            f"{second.path} {told(named, int(np.argmax(only)))}",
+            found="a loss",
+            expected=f"none as in {first.path}",
+            hint="compute both with the same --ignore-index",
+            more=_more(only),
+        )
+
+
+def _sizes(*results: SavedResults) -> list[int]:
+    return [0 if result.loss is None else result.loss.size for result in results]
+
+
+def _more(unlike: BoolArray) -> str:
+    others = int(np.count_nonzero(unlike)) - 1
+    return f"{others} more rows like this" if others else ""
