@@ -30,7 +30,7 @@ def files(tmp_path):
     return [str(tmp_path / "l.npy"), str(tmp_path / "y.npy")]
 
 
-@pytest.mark.parametrize("args", [["--help"], ["--version"], ["compute", "--help"]])
+@pytest.mark.parametrize("args", [["--help"], ["--version"], ["compute", "--help"], ["compare", "--help"]])
 def test_help_imports_nothing_heavy(args):
     assert not imported(*args) & {"numpy", "pandas", "pyarrow", "rich", "asyncio", "multiprocessing", "json"}
 
@@ -50,3 +50,9 @@ def test_rows_into_a_file_need_pyarrow_only_where_the_format_is_its_own(files, t
     for suffix in ("tsv", "csv", "jsonl", "npy"):
         assert "pyarrow" not in imported("compute", *files, "-o", str(tmp_path / f"out.{suffix}"))
     assert "pandas" not in imported("compute", *files, "-o", str(tmp_path / "out.parquet"))
+
+
+def test_comparing_arrays_imports_neither_pandas_nor_pyarrow_nor_rich(tmp_path):
+    np.save(tmp_path / "losses.npy", np.arange(300.0))
+    losses = str(tmp_path / "losses.npy")
+    assert not imported("compare", losses, losses, "-q") & {"pandas", "pyarrow", "rich", "scipy"}

@@ -61,8 +61,13 @@ def test_ids_are_joined_on_only_where_every_file_has_them():
         (rows([1, 2], labels=["cat", "dog"]), rows([1, 2], labels=[0, 1]), False, "found 0, expected cat.*1 more rows"),
         (rows([1, 2], ids=["a", "b"]), rows([1, 2], ids=["a", "c"]), True, 'other samples.*none with id "b"'),
         (rows([1], ids=["a"]), rows([1, 2, 3], ids=["a", "b", "c"]), True, 'none with id "b".*1 more rows'),
-        (rows([1, 2], ids=["a", "a"]), rows([1, 2], ids=["a", "b"]), True, 'duplicate id.*row 1: found id "a" again'),
-        (rows([1, 2], ids=["a", "b"]), rows([1, 2], ids=["a", None]), True, "missing id.*row 1"),
+        (
+            rows([1, 2], ids=["a", "a"]),
+            rows([1, 2], ids=["a", "b"]),
+            True,
+            'duplicate id.*sample 1: found id "a" again',
+        ),
+        (rows([1, 2], ids=["a", "b"]), rows([1, 2], ids=["a", None]), True, "missing id.*sample 1"),
         (rows([1, 2], ignored=[1]), rows([1, 2]), False, "ignored in one file only.*sample 1.*found a loss"),
         (rows([1, 2]), rows([1, 2], ignored=[0]), False, "ignored in one file only.*sample 0"),
         (rows([1, 2], ignored=[0, 1]), rows([1, 2], ignored=[0, 1]), False, "nothing left to compare"),
@@ -107,14 +112,14 @@ def summary(n=3, ignored=0, **settings):
 @pytest.mark.parametrize(
     ("baseline", "candidate", "message"),
     [
-        (summary(), summary(n=4), "n_samples 4, expected 3"),
-        (summary(), summary(n=2, ignored=1), "n_samples 2, expected 3; n_ignored 1, expected 0"),
-        (summary(temperature="1.0"), summary(temperature="2.0"), "temperature 2.0, expected 1.0"),
-        (summary(), summary(shift="1"), "shift 1, expected default"),
-        (summary(v="0.1.0"), summary(v="0.2.0"), "v 0.2.0, expected 0.1.0"),
-        (rows([1, 2]), summary(), "n_samples 3, expected 2"),
-        (rows([1, 2, 3]), summary(sample_weight="given"), "sample_weight given, expected none"),
-        (summary(class_weight="0a1b"), rows([1, 2, 3]), "class_weight none, expected 0a1b"),
+        (summary(), summary(n=4), "n_samples 4, not 3"),
+        (summary(), summary(n=2, ignored=1), "n_samples 2, not 3; n_ignored 1, not 0"),
+        (summary(temperature="1.0"), summary(temperature="2.0"), "temperature 2.0, not 1.0"),
+        (summary(), summary(shift="1"), "shift 1, not default"),
+        (summary(v="0.1.0"), summary(v="0.2.0"), "v 0.2.0, not 0.1.0"),
+        (rows([1, 2]), summary(), "n_samples 3, not 2"),
+        (rows([1, 2, 3]), summary(sample_weight="given"), "sample_weight given, not none"),
+        (summary(class_weight="0a1b"), rows([1, 2, 3]), "class_weight none, not 0a1b"),
     ],
 )
 def test_summaries_of_other_settings_or_another_number_are_refused(baseline, candidate, message):

@@ -16,7 +16,7 @@ from xent_cli.errors import OutputError, XentError
 if TYPE_CHECKING:
     from types import FrameType
 
-_COMMANDS = ("compute", "verify", "inspect")
+_COMMANDS = ("compute", "compare", "verify", "inspect")
 _INTERRUPTED, _READER_GONE, _BUG = 130, 141, 4
 
 

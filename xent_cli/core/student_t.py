@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from statistics import NormalDist
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from xent_cli.core.block import FloatArray
 
 # From here on the series for a ratio of gamma functions is good to the last digits.
 _SERIES_FROM = 32.0
@@ -50,7 +55,7 @@ def two_sided_p(t: float, df: int) -> float:
     steep = square > 1.0
     first, last = (math.atan(1 / root if steep else root) for root in (math.sqrt(square), math.sqrt(end)))
     edges = np.linspace(first, last, _PANELS + 1)
-    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    nodes, weights = _rule()
     half = np.diff(edges)[:, None] / 2
     angle = edges[:-1, None] + half * (1.0 + nodes)
     fall = -2.0 * np.log(np.sin(angle)) if steep else np.log1p(np.tan(angle) ** 2)
@@ -81,6 +86,11 @@ def quantile(confidence: float, df: int) -> float:
         if abs(step) <= 1e-15 * t:
             break
     return t
+
+
+@cache
+def _rule() -> tuple[FloatArray, FloatArray]:
+    return np.polynomial.legendre.leggauss(_NODES)
 
 
 def _gamma_ratio(a: float) -> float:

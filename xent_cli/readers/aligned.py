@@ -81,7 +81,7 @@ def refuse_unlike_summaries(baseline: SavedResults, candidate: SavedResults) -> 
     InputError
         With the differences by name.
     """
-    unlike = [f"{name} {found}, expected {wanted}" for name, found, wanted in _unlike_summaries(baseline, candidate)]
+    unlike = [f"{name} {found}, not {wanted}" for name, found, wanted in _unlike_summaries(baseline, candidate)]
     if unlike:
         raise InputError(
             "summaries that cannot be compared",
@@ -179,15 +179,14 @@ def _refuse_unclear_ids(result: SavedResults) -> None:
     ids: Any = pd.Series(result.ids)
     empty = ids.isna().to_numpy()
     if empty.any():
-        row = int(np.argmax(empty))
-        what = f"{result.path} row {row}"
-        raise InputError("missing id", what, found=f'nothing in column "{result.id_name}"', expected="an id")
+        where = f"{result.path} {told(result, int(np.argmax(empty)))}"
+        raise InputError("missing id", where, found=f'nothing in column "{result.id_name}"', expected="an id")
     repeated = ids.duplicated().to_numpy()
     if repeated.any():
         row = int(np.argmax(repeated))
         raise InputError(
             "duplicate id",
-            f"{result.path} row {row}",
+            f"{result.path} {told(result, row)}",
             found=f'{result.id_name} "{ids[row]}" again',
             expected="each id once",
             more=_more(repeated),

@@ -127,15 +127,14 @@ def _format_of(path: str, head: bytes) -> str:
 
 
 def _read_npy(path: str, id_column: str | None) -> SavedResults:
-    from xent_cli.readers.npy import open_npy
+    from xent_cli.readers.interface import ReadOptions
+    from xent_cli.readers.open import open_source
 
     if id_column is not None:
         raise InputError("no columns to join on", path, found="an array", expected=f'a table with "{id_column}"')
-    source = open_npy(path, "weights", None, None)
-    values = source.rows(0, source.num_rows).read().weights
-    assert values is not None
-    # A copy: what a reader returns is on loan.
-    loss = np.array(values, np.float64)
+    parts = (part.read().weights for _, _, part in open_source(path, "weights", ReadOptions()).parts())
+    # Copies: what a reader returns is on loan.
+    loss = np.concatenate([np.empty(0), *(np.array(part, np.float64) for part in parts)])
     return SavedResults(path, "npy", "rows", loss, np.isnan(loss), tells_nan=False)
 
 
