@@ -63,11 +63,11 @@ def footnote(comparison: Comparison) -> str:
     """How the figures came about, in one line."""
     if comparison.kind == "summary":
         return "summaries: no losses of samples, so no intervals (n/a)"
-    drawn = f" of {comparison.resamples} resamples, seed {comparison.seed}"
+    seed = f"seed {comparison.seed}"
     tests = {
         "t": "Student's paired t",
-        "bootstrap": f"bootstrap (BCa){drawn}",
-        "permutation": f"t interval, p by random signs{drawn}",
+        "bootstrap": f"bootstrap (BCa) of {comparison.resamples} resamples, {seed}",
+        "permutation": f"t interval; p by all signs or, beyond {comparison.resamples}, so many at random, {seed}",
     }
     joined = "position" if comparison.joined_on is None else printable(comparison.joined_on)
     ignored = {candidate.n_ignored for candidate in comparison.candidates}
