@@ -58,7 +58,10 @@ def test_a_change_from_0_or_to_nan_has_no_share():
     [
         ({}, "Student's paired t; ~ where the interval holds 0; joined by position"),
         ({"test": "bootstrap", "resamples": 99, "seed": 7}, "bootstrap (BCa) of 99 resamples, seed 7"),
-        ({"test": "permutation", "resamples": 99, "seed": 7}, "p by all signs or, beyond 99, so many at random, seed 7"),
+        (
+            {"test": "permutation", "resamples": 99, "seed": 7},
+            "p by all signs or, beyond 99, so many at random, seed 7",
+        ),
         ({"joined_on": "name"}, "joined by name"),
         ({"kind": "summary"}, "no intervals"),
     ],

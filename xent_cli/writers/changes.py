@@ -95,9 +95,9 @@ def cells(change: Change) -> list[str]:
     interval, p = f"[{change.low:+.6g}, {change.high:+.6g}]", f"{change.p:.3g}"
     if math.isnan(change.low):
         interval = p = change.mark
-    share = "n/a" if math.isnan(change.delta_percent) else f"{_signed(change.delta_percent, 3)} %"
-    if change.mark == "~":
-        share = "~"
+    share = f"{_signed(change.delta_percent, 3 if abs(change.delta_percent) < 1000 else 6)} %"
+    if change.mark == "~" or math.isnan(change.delta_percent):
+        share = "~" if change.mark == "~" else "n/a"
     sides = f"{change.baseline:.6g}", f"{change.candidate:.6g}", _signed(change.delta)
     name = change.metric if change.by is None else f"{change.by}={'' if change.value is None else change.value}"
     return [printable(name), *sides, share, interval, p, str(change.n)]
