@@ -60,7 +60,7 @@ def test_a_change_from_0_or_to_nan_has_no_share():
         ({"test": "bootstrap", "resamples": 99, "seed": 7}, "bootstrap (BCa) of 99 resamples, seed 7"),
         (
             {"test": "permutation", "resamples": 99, "seed": 7},
-            "p by all signs or, beyond 99, so many at random, seed 7",
+            "p by all signs or, beyond 99, so many at random",
         ),
         ({"joined_on": "name"}, "joined by name"),
         ({"kind": "summary"}, "no intervals"),
