@@ -79,6 +79,36 @@ def test_columns_asked_for_are_read_as_text_where_they_are(tmp_path):
     assert saved.id_name is None
 
 
+def test_columns_of_any_type_are_read(tmp_path):
+    table = pa.table(
+        {
+            "sample": [0.0, 1.0],
+            "key": pa.array([[1, 2], None]),
+            "label": pa.array(["dog", "cat"]).dictionary_encode(),
+            "loss": pa.array([0.5, None], pa.float32()),
+            "day": pa.array([0, 1], pa.date32()),
+        }
+    )
+    pq.write_table(table, tmp_path / "rows.parquet")
+    saved = read_saved(str(tmp_path / "rows.parquet"), columns=["day"])
+    assert (saved.sample.tolist(), saved.ids.tolist()) == ([0, 1], ["[1, 2]", None])
+    assert saved.labels.tolist() == ["dog", "cat"]
+    assert (saved.loss[0], saved.ignored.tolist()) == (0.5, [False, True])
+    assert saved.columns["day"].tolist() == ["1970-01-01", "1970-01-02"]
+
+
+def test_losses_that_are_not_numbers_are_refused(tmp_path):
+    for values in (["a", "b"], [[1.0], [2.0]]):
+        pq.write_table(pa.table({"loss": values}), tmp_path / "rows.parquet")
+        with pytest.raises(InputError, match="losses are not numbers"):
+            read_saved(str(tmp_path / "rows.parquet"))
+
+
+def test_a_table_without_rows_has_none(tmp_path):
+    (tmp_path / "rows.csv").write_text("sample,label,loss\n")
+    assert read_saved(str(tmp_path / "rows.csv")).loss.size == 0
+
+
 def test_losses_of_any_shape_are_samples_in_c_order(tmp_path):
     array = np.asfortranarray(np.arange(6, dtype=np.float32).reshape(2, 3))
     np.save(tmp_path / "rows.npy", array)
@@ -117,6 +147,8 @@ WRONG = {
     "cut.json": (json.dumps(summary(), indent=2).encode()[:-9], "damaged JSON"),
     "other.json": (b'{\n "mean": 1\n}', "not a summary document"),
     "later.json": (json.dumps(summary(schema_version=2)).encode(), "found schema_version 2, expected 1"),
+    "twice.csv": (b"loss,a,a\n1,2,3\n", 'two columns of one name.*"a"'),
+    "deep.json": (b'{"a":' * 100_000, "damaged JSON"),
     "damaged.parquet": (b"PAR1" + b"\0" * 40, "cannot read rows as parquet"),
     "damaged.arrow": (b"\xff\xff\xff\xff\x08", "cannot read rows as arrow"),
     "image.png": (b"\x89PNG\r\n\0\0", "unknown format"),

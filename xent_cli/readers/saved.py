@@ -146,11 +146,11 @@ def _whole_document(path: str) -> dict[str, Any] | None:
             line = json.loads(first)
             if "summary" not in line:
                 return None
-        except ValueError:
+        except (ValueError, RecursionError):
             pass
         try:
             document: dict[str, Any] = json.loads(first + file.read())
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError("damaged JSON", path, found=str(error), expected="a summary document") from None
     return document
 
@@ -224,11 +224,14 @@ def _rows(path: str, format_name: str, table: pa.Table, id_column: str | None, c
     for name, what in (("loss", "no losses"), (id_column, "no such column")):
         if name is not None and name not in names:
             raise InputError(what, path, found=f"columns {', '.join(names)}", expected=f'a column "{name}"')
+    repeated = {name for name in names if names.count(name) > 1}
+    if repeated:
+        raise InputError("two columns of one name", path, found=f'"{min(repeated)}"', hint="rename one of them")
     losses = table["loss"]
     ignored = losses.is_null().to_numpy()
     try:
         loss = losses.cast("float64").to_numpy()
-    except ValueError:
+    except (ValueError, NotImplementedError):
         raise InputError("losses are not numbers", path, found=f"type {losses.type}", expected="floats") from None
     id_name = id_column or _usual_id(names)
     return SavedResults(
@@ -260,13 +263,25 @@ def _labels(column: Any) -> AnyArray:
 
 
 def _whole_numbers(column: Any) -> IntArray | None:
+    """Integers, or None where the column holds anything else."""
     try:
-        numbers: IntArray | None = None if column.null_count else column.cast("int64").to_numpy()
-    except ValueError:
+        numbers: IntArray | None = None if column.null_count else _flat(column).cast("int64").to_numpy()
+    except (ValueError, NotImplementedError):
         return None
     return numbers
 
 
 def _texts(column: Any) -> AnyArray:
-    texts: AnyArray = column.cast("string").to_numpy()
+    flat = _flat(column)
+    try:
+        texts: AnyArray = flat.cast("string").to_numpy()
+    except NotImplementedError:  # lists and structs, which Arrow does not spell
+        return np.array([None if value is None else str(value) for value in flat.to_pylist()], object)
     return texts
+
+
+def _flat(column: Any) -> Any:
+    """The values of a column of categories."""
+    import pyarrow as pa
+
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
