@@ -52,6 +52,8 @@ class SavedResults:
         Of all columns of the file.
     summary, signature
         The figures by name, NaN in place of null; and the settings behind them.
+    document
+        All of the summary document, as it stands there.
     """
 
     path: str
@@ -68,6 +70,7 @@ class SavedResults:
     names: tuple[str, ...] = ()
     summary: Mapping[str, Any] | None = None
     signature: str | None = None
+    document: Mapping[str, Any] | None = None
 
 
 def read_saved(path: str, id_column: str | None = None, columns: Sequence[str] = ()) -> SavedResults:
@@ -167,7 +170,7 @@ def _summary(path: str, document: dict[str, Any]) -> SavedResults:
             expected=str(_SCHEMA_VERSION),
         )
     plain = {name: math.nan if value is None else value for name, value in figures.items()}
-    return SavedResults(path, "json", "summary", summary=plain, signature=signature)
+    return SavedResults(path, "json", "summary", summary=plain, signature=signature, document=document)
 
 
 def _table(path: str, format_name: str, head: bytes) -> pa.Table:

@@ -1,0 +1,201 @@
+"""The limits of a check: what they need of the run, and what became of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from xent_cli.core import thresholds
+from xent_cli.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from xent_cli.cli.keep import KeptRows
+    from xent_cli.core.options import LossOptions
+    from xent_cli.core.thresholds import Threshold
+    from xent_cli.readers.saved import SavedResults
+    from xent_cli.reports.interface import Document
+
+# What follows from the mean alone: the paired interval is one of the mean difference.
+_OF_THE_MEAN = ("mean_loss", "sum_loss", "perplexity", "bits")
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """The limits of a run.
+
+    Fields
+    ------
+    limits
+        In the order they are told; none for a run that is not checked.
+    baseline
+        What "max-increase" compares with, or None.
+    significant
+        Whether an increase fails only where the paired interval excludes 0.
+    """
+
+    limits: tuple[Threshold, ...] = ()
+    baseline: SavedResults | None = None
+    significant: bool = False
+
+    @property
+    def needs_overflow(self) -> bool:
+        """Whether a limit is about the overflow report."""
+        return any(limit.metric.startswith("overflow.") for limit in self.limits)
+
+    @property
+    def needs_rows(self) -> bool:
+        """Whether the per-sample losses are compared."""
+        return self.baseline is not None and self.baseline.kind == "rows"
+
+    @property
+    def top_k(self) -> set[int]:
+        """The accuracies that limits are about."""
+        return {k for k in (thresholds.top_k_of(limit.metric) for limit in self.limits) if k is not None}
+
+
+def open_gate(given: Mapping[str, Any]) -> Gate:
+    """Read the limits, and the baseline where there is one, before any work.
+
+    Raises
+    ------
+    UsageError
+        At a limit that is none, or options that need each other.
+    InputError
+        Where the baseline cannot be read.
+    """
+    kinds: Any = {"max": "max", "min": "min", "max-increase": "max_increase"}
+    limits = tuple(thresholds.parse(kind, text) for kind, name in kinds.items() for text in given.get(name, ()))
+    path, significant = given.get("baseline"), given.get("require_significant", False)
+    increases = [limit for limit in limits if limit.kind == "max-increase"]
+    if path is None and (increases or significant):
+        raise UsageError("--max-increase and --require-significant compare with a --baseline", hint="name its file")
+    if path is None:
+        return Gate(limits)
+    if not increases:
+        raise UsageError("--baseline without a limit on it", hint="for example --max-increase mean_loss=1%")
+    for limit in increases:
+        if significant and limit.metric not in _OF_THE_MEAN:
+            about = f"is about the mean loss, and --max-increase about {limit.metric}"
+            raise UsageError(f"--require-significant {about}", hint=f"it goes with {', '.join(_OF_THE_MEAN)}")
+    from xent_cli.readers.saved import read_saved
+
+    baseline = read_saved(path)
+    if significant and baseline.kind != "rows":
+        raise InputError(
+            "no per-sample losses",
+            path,
+            found="a summary document",
+            expected="per-sample rows, which --require-significant compares in pairs",
+            hint="save them with xent compute -o FILE.parquet",
+        )
+    return Gate(limits, baseline, significant)
+
+
+def judge(gate: Gate, document: Document, options: LossOptions, kept: KeptRows | None) -> Document:
+    """Add the verdicts to the document of a run.
+
+    Raises
+    ------
+    InputError
+        Where a limit is about a slice that is not there, or the run cannot be compared with the baseline.
+    """
+    if not gate.limits:
+        return document
+    slices = [(entry["by"], entry["value"], entry["summary"].as_dict()) for entry in document.slices or ()]
+    unsafe = thresholds.unsafe_rows(document.formulas or ())
+    now = thresholds.figures(document.summary.as_dict(), unsafe, slices)
+    for limit in gate.limits:
+        if limit.metric not in now:
+            raise _absent(limit, now)
+    limits = gate.limits
+    if gate.baseline is not None:
+        before, interval = _before(gate, gate.baseline, document, options, kept)
+        limits = tuple(_compared(limit, before, interval, gate.baseline) for limit in limits)
+    return replace(document, checks=tuple(limit.judge(now).as_dict() for limit in limits))
+
+
+def _absent(limit: Threshold, now: Mapping[str, Any]) -> Exception:
+    name = limit.metric
+    if name.startswith("slice:"):
+        column = name.removeprefix("slice:").partition("=")[0]
+        if not any(key.startswith(f"slice:{column}=") for key in now):
+            return UsageError(f"--{limit.kind} {name}: there are no slices by {column}", hint=f"ask for --by {column}")
+        found = f"nothing to check {name}" if thresholds.field_of(name) in now else f"no {thresholds.field_of(name)}"
+        return InputError("no such slice", found=found, hint=thresholds.nearest(name, now))
+    return InputError("no such figure in this run", found=f"no {name}", hint=thresholds.nearest(name, now))
+
+
+def _compared(
+    limit: Threshold, before: Mapping[str, Any], interval: tuple[float, float] | None, baseline: SavedResults
+) -> Threshold:
+    if limit.kind != "max-increase":
+        return limit
+    figure = before.get(limit.metric)
+    if figure is None or figure != figure:
+        rows = baseline.kind == "rows"
+        raise InputError(
+            f"the baseline has no {limit.metric}",
+            baseline.path,
+            found="per-sample losses" if rows else "null, which is NaN or infinite" if figure else "no such figure",
+            expected="a number to compare with",
+            hint="a summary document (xent compute --report FILE.json) has more figures" if rows else "",
+        )
+    return replace(limit, baseline=figure, interval=interval)
+
+
+def _before(
+    gate: Gate, baseline: SavedResults, document: Document, options: LossOptions, kept: KeptRows | None
+) -> tuple[Mapping[str, Any], tuple[float, float] | None]:
+    """The figures of the baseline, and the paired interval where that is asked for."""
+    if baseline.document is not None:
+        _refuse_unlike(baseline.path, baseline.document, document)
+        unsafe = {
+            entry["dtype"]: entry["n_imprecise"] + entry["n_underflow"] + entry["n_overflow"]
+            for entry in baseline.document.get("overflow", ())
+        }
+        slices = [(entry["by"], entry["value"], entry["summary"]) for entry in baseline.document.get("slices", ())]
+        return thresholds.figures(baseline.summary or {}, unsafe, slices), None
+    if options.sample_weighted or options.class_weight is not None:
+        raise InputError(
+            "a weighted mean cannot be compared with per-sample rows",
+            baseline.path,
+            found="losses without their weights",
+            hint="compare with a summary document: xent compute --report FILE.json",
+        )
+    from xent_cli.core.totals import LossTotals
+    from xent_cli.readers.aligned import align, common_id
+
+    assert kept is not None
+    ours = kept.results(document.inputs["logits"].path)
+    both = align(baseline, ours, by_id=common_id([baseline, ours]) is not None)
+    before = thresholds.figures(LossTotals.from_losses("", both.baseline).summarize().as_dict(), {})
+    if not gate.significant:
+        return before, None
+    from xent_cli.core.paired import compare_losses
+
+    found = compare_losses(both.baseline, both.candidate)
+    return before, None if found.significant is None else (found.low, found.high)
+
+
+def _refuse_unlike(path: str, before: Mapping[str, Any], now: Document) -> None:
+    if before["signature"] != now.signature:
+        old, new = (signature.split("|") for signature in (before["signature"], now.signature))
+        raise InputError(
+            "the baseline was computed with other settings",
+            path,
+            found=" ".join(part for part in old if part not in new) or "none of this run's",
+            expected=" ".join(part for part in new if part not in old) or "fewer settings",
+            hint="compute the baseline anew with the settings of this run",
+        )
+    for name, what in (("n_samples", "samples with a loss"), ("n_ignored", "ignored samples")):
+        count = getattr(now.summary, name)
+        if before["summary"].get(name) != count:
+            raise InputError(
+                "other number of samples",
+                path,
+                found=f"{before['summary'].get(name)} {what}",
+                expected=f"{count} as in {now.inputs['logits'].path}",
+                hint="the two are not of the same samples",
+            )

@@ -1,0 +1,67 @@
+"""The rows of a run, kept for a comparison with saved ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xent_cli.readers.saved import SavedResults
+
+if TYPE_CHECKING:
+    from xent_cli.core.block import AnyArray, BoolArray, FloatArray
+    from xent_cli.core.evaluate import BlockLoss
+    from xent_cli.writers.interface import RowFormat, RowWriter
+
+
+@dataclass(slots=True)
+class KeptRows:
+    """Keeps loss, label and id of every row, and hands the rows on; see `RowWriter`.
+
+    Memory grows with the samples, by 17 bytes each and the ids.
+    """
+
+    columns: RowFormat
+    onward: RowWriter | None
+    _loss: list[FloatArray] = field(default_factory=list)
+    _ignored: list[BoolArray] = field(default_factory=list)
+    _labels: list[AnyArray] = field(default_factory=list)
+    _ids: list[AnyArray] = field(default_factory=list)
+
+    def write(self, rows: BlockLoss) -> None:
+        """See `RowWriter`; what is on loan is copied."""
+        assert rows.loss is not None
+        self._loss.append(np.array(rows.loss, np.float64))
+        self._ignored.append(np.zeros(rows.size, np.bool_) if rows.ignored is None else np.array(rows.ignored))
+        if rows.labels is not None:
+            self._labels.append(np.array(rows.labels))
+        if rows.ids is not None:
+            self._ids.append(np.array(rows.ids))
+        if self.onward is not None:
+            self.onward.write(rows)
+
+    def finish(self) -> None:
+        """See `RowWriter`."""
+        if self.onward is not None:
+            self.onward.finish()
+
+    def results(self, path: str) -> SavedResults:
+        """Say the rows as if they had been saved, and read again."""
+        labels = np.concatenate(self._labels) if self._labels else None
+        if labels is not None and self.columns.class_names is not None:
+            named = dict(enumerate(self.columns.class_names))
+            labels = np.array([named.get(index) for index in labels.tolist()], object)
+        ignored = np.concatenate(self._ignored)
+        return SavedResults(
+            path,
+            "rows",
+            "rows",
+            loss=np.where(ignored, np.nan, np.concatenate(self._loss)),
+            ignored=ignored,
+            labels=labels,
+            ids=None
+            if not self._ids
+            else np.array([name if name is None else str(name) for part in self._ids for name in part], object),
+            id_name=self.columns.id_name,
+        )
