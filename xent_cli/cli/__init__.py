@@ -16,7 +16,7 @@ from xent_cli.errors import OutputError, XentError
 if TYPE_CHECKING:
     from types import FrameType
 
-_COMMANDS = ("compute", "compare", "verify", "inspect")
+_COMMANDS = ("compute", "check", "compare", "verify", "inspect")
 _INTERRUPTED, _READER_GONE, _BUG = 130, 141, 4
 
 
@@ -41,6 +41,9 @@ def cli() -> None:
     \b
     xent compute logits.npy labels.npy            loss of every sample, and the mean
     xent compute predictions.csv -o losses.csv    logits and labels in one table
+    xent check logits.npy labels.npy --max mean_loss=0.35      exit 1 where it is more
+    xent compare old.parquet new.parquet          paired, sample by sample
+    xent verify logits.npy labels.npy --loss kernel.npy        somebody else's losses
     xent inspect logits.npy labels.npy            what is in the files, and the line that computes
     """
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from xent_cli.cli.options import input_options, loss_options, run_options
+from xent_cli.cli.options import files, input_options, loss_options, run_options
 
 _ROW_FORMATS = ("table", "tsv", "csv", "jsonl", "npy", "arrow")
 
@@ -25,8 +25,15 @@ _ROW_FORMATS = ("table", "tsv", "csv", "jsonl", "npy", "arrow")
     type=click.Choice([*_ROW_FORMATS, "json"]),
     help="Of standard output; json: summary.",
 )
-@click.option("-o", "--output", metavar="FILE", help="Per-sample rows: .tsv .csv .jsonl .npy .parquet .arrow")
-@click.option("--gradients", metavar="FILE.npy", help="d(mean loss)/d(logits); of the sum with --reduction sum.")
+@click.option(
+    "-o", "--output", type=click.Path(), metavar="FILE", help="Per-sample rows: .tsv .csv .jsonl .npy .parquet .arrow"
+)
+@click.option(
+    "--gradients",
+    type=click.Path(),
+    metavar="FILE.npy",
+    help="d(mean loss)/d(logits); of the sum with --reduction sum.",
+)
 @click.option(
     "--gradient-dtype",
     type=click.Choice(["float16", "bfloat16", "float32", "float64"]),
@@ -34,7 +41,14 @@ _ROW_FORMATS = ("table", "tsv", "csv", "jsonl", "npy", "arrow")
 )
 @click.option("--overflow-report", is_flag=True, help="How -log(exp(z_y)/sum exp(z)) fares in each float type.")
 @click.option("--top", type=click.IntRange(0), metavar="N", help="List the N highest losses.")
-@click.option("--report", "reports", multiple=True, metavar="FILE.json", help="Write the summary document; repeatable.")
+@click.option(
+    "--report",
+    "reports",
+    multiple=True,
+    metavar="FILE",
+    help="Write the summary document: .json .md .xml; md:FILE forces; repeatable.",
+    shell_complete=files,
+)
 @run_options
 def compute(**given: Any) -> None:
     """Softmax cross-entropy of every sample, and the mean, in nats.

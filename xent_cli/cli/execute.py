@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xent_cli import __version__
+from xent_cli import __version__, reports
 from xent_cli.cli import present
-from xent_cli.cli.options import engine, read_options, settings
+from xent_cli.cli.gate import judge, open_gate
+from xent_cli.cli.options import engine, read_options, report_target, settings
 from xent_cli.cli.progress import track
 from xent_cli.cli.run import Gradients, run
 from xent_cli.core.findings import find
@@ -23,43 +24,57 @@ from xent_cli.writers.interface import RowFormat
 from xent_cli.writers.publish import publish
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from xent_cli.cli.gate import Gate
+    from xent_cli.cli.keep import KeptRows
     from xent_cli.core.options import LossOptions
+    from xent_cli.core.totals import LossTotals
     from xent_cli.readers.paired import Pair
     from xent_cli.writers.interface import RowWriter
+
+    Show = Callable[[present.Plan, Document, LossTotals, RowFormat, str], None]
 
 _FLOATS = ("float16", "float32", "float64")
 
 
-def execute(given: Mapping[str, Any], shown: present.Plan) -> Document:
-    """Carry out `xent compute`.
+def execute(given: Mapping[str, Any], shown: present.Plan, show: Show = present.show) -> Document:
+    """Carry out `xent compute` and `xent check`, which is the same with limits.
 
     Parameters
     ----------
     given
-        The options by name.
+        The options by name; those that a command does not have are as good as not given.
     shown
         What goes to which stream.
+    show
+        Prints it, when all files are in their places.
     """
     output = given["output"]
-    rows_wanted = shown.losses or output is not None
+    gate = open_gate(given)
+    rows_wanted = shown.losses or output is not None or gate.needs_rows
     layout = read_options(given, with_ids=rows_wanted or shown.top > 0)
     pair = open_pair(given["logits"], given["labels"], given["sample_weight"], layout)
     options = settings(given, pair)
+    figures = shown.figures or bool(given["reports"])
+    tries_formulas = given["overflow_report"] or gate.needs_overflow
     wanted = Wanted(
         losses=rows_wanted,
-        figures=shown.figures or bool(given["reports"]),
-        overflow=_overflow_dtypes() if given["overflow_report"] else (),
+        figures=figures,
+        overflow=_overflow_dtypes() if tries_formulas else (),
         worst=shown.top,
-        top_k=given["top_k"] or _usual_top_k(pair) if shown.figures or given["reports"] else (),
+        top_k=tuple(sorted({*(given["top_k"] or _usual_top_k(pair)), *gate.top_k})) if figures else (),
     )
     columns = _columns(pair, options)
+    targets = [report_target(text) for text in given["reports"]]
     with ExitStack() as files:
-        documents = [files.enter_context(publish(path)) for path in given["reports"]]
+        streams = [(name, files.enter_context(publish(path, append=append))) for name, path, append in targets]
         writer = _writer(output, shown.rows, columns, given["color"], files)
+        kept = _keep(gate, columns, writer)
         bar = track(pair.logits.num_rows, shown=given["progress"] and not given["quiet"])
-        totals = run(pair, options, wanted, engine(given), writer=writer, gradients=_gradients(given, pair), track=bar)
+        totals = run(
+            pair, options, wanted, engine(given), writer=kept or writer, gradients=_gradients(given, pair), track=bar
+        )
         if writer is not None:
             writer.finish()
         num_rows = totals.n_samples + totals.n_ignored
@@ -69,16 +84,15 @@ def execute(given: Mapping[str, Any], shown: present.Plan) -> Document:
             inputs=pair.inputs(num_rows),
             summary=totals.summarize(),
             findings=find(totals, options, pair.num_classes),
-            formulas=totals.formulas if given["overflow_report"] else None,
+            formulas=totals.formulas if tries_formulas else None,
         )
-        for stream in documents:
-            from xent_cli.reports.json import dumps
-
-            stream.write(dumps(document).encode())
+        document = judge(gate, document, options, kept)
+        for name, stream in streams:
+            reports.write(name, document, stream)
     sys.stdout.flush()
     if not given["quiet"]:
         present.warn(document.findings)
-    present.show(shown, document, totals, columns, given["color"])
+    show(shown, document, totals, columns, given["color"])
     return document
 
 
@@ -106,10 +120,19 @@ def _writer(output: str | None, rows: str | None, columns: RowFormat, color: str
     return None if rows is None else open_writer(rows, sys.stdout.buffer, columns)
 
 
+def _keep(gate: Gate, columns: RowFormat, writer: RowWriter | None) -> KeptRows | None:
+    """Where rows are compared they are kept, on their way to the writer."""
+    if not gate.needs_rows:
+        return None
+    from xent_cli.cli.keep import KeptRows
+
+    return KeptRows(columns, writer)
+
+
 def _gradients(given: Mapping[str, Any], pair: Pair) -> Gradients | None:
-    path = given["gradients"]
+    path = given.get("gradients")
     if path is None:
-        if given["gradient_dtype"] is not None:
+        if given.get("gradient_dtype") is not None:
             raise UsageError("--gradient-dtype without --gradients")
         return None
     if not path.endswith(".npy"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -133,12 +134,13 @@ def _compared(
     if limit.kind != "max-increase":
         return limit
     figure = before.get(limit.metric)
-    if figure is None or figure != figure:
+    if not isinstance(figure, int | float) or math.isnan(figure):
         rows = baseline.kind == "rows"
+        found = "null, which is NaN or infinite" if limit.metric in before else "no such figure"
         raise InputError(
             f"the baseline has no {limit.metric}",
             baseline.path,
-            found="per-sample losses" if rows else "null, which is NaN or infinite" if figure else "no such figure",
+            found="per-sample losses" if rows else found,
             expected="a number to compare with",
             hint="a summary document (xent compute --report FILE.json) has more figures" if rows else "",
         )
@@ -151,12 +153,7 @@ def _before(
     """The figures of the baseline, and the paired interval where that is asked for."""
     if baseline.document is not None:
         _refuse_unlike(baseline.path, baseline.document, document)
-        unsafe = {
-            entry["dtype"]: entry["n_imprecise"] + entry["n_underflow"] + entry["n_overflow"]
-            for entry in baseline.document.get("overflow", ())
-        }
-        slices = [(entry["by"], entry["value"], entry["summary"]) for entry in baseline.document.get("slices", ())]
-        return thresholds.figures(baseline.summary or {}, unsafe, slices), None
+        return _figures_of(baseline.path, baseline.document), None
     if options.sample_weighted or options.class_weight is not None:
         raise InputError(
             "a weighted mean cannot be compared with per-sample rows",
@@ -177,6 +174,18 @@ def _before(
 
     found = compare_losses(both.baseline, both.candidate)
     return before, None if found.significant is None else (found.low, found.high)
+
+
+def _figures_of(path: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        unsafe = {
+            entry["dtype"]: entry["n_imprecise"] + entry["n_underflow"] + entry["n_overflow"]
+            for entry in document.get("overflow", ())
+        }
+        slices = [(entry["by"], entry["value"], entry["summary"]) for entry in document.get("slices", ())]
+        return thresholds.figures(document["summary"], unsafe, slices)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise InputError("not a summary document", path, expected="what xent compute -f json prints") from None
 
 
 def _refuse_unlike(path: str, before: Mapping[str, Any], now: Document) -> None:

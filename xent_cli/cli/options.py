@@ -11,6 +11,8 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from click.shell_completion import CompletionItem
+
     from xent_cli.core.options import LossOptions
     from xent_cli.engines.interface import Engine
     from xent_cli.readers.interface import ReadOptions
@@ -35,13 +37,16 @@ def _stack(*options: Callable[[Command], Command]) -> Callable[[Command], Comman
     return apply
 
 
+def files(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete file names in a shell, for an option whose value is more than one."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="file")]
+
+
 layout_options = _stack(
     click.option("--axis", type=int, default=-1, show_default=True, help="Class axis of an array."),
-    click.option(
-        "--input-format",
-        type=click.Choice(["npy", "npz", "csv", "parquet", "safetensors"]),
-        help="In place of what the content says.",
-    ),
+    click.option("--input-format", type=click.Choice(_FORMATS), help="In place of what the content says."),
     click.option("--logits-column", metavar="NAME", help="List column, or a glob over number columns (logit_*)."),
     click.option("--label-column", metavar="NAME", help="Default: label, labels, target or y."),
     click.option("--id-column", metavar="NAME", help="Carried into the per-sample output; default: id."),
@@ -86,8 +91,18 @@ loss_options = _stack(
         show_default=True,
         help="(1 - e) of the label and e/C of every class, as in PyTorch.",
     ),
-    click.option("--class-weight", metavar="FILE", help="A weight for each class; the mean is sum(w l)/sum(w)."),
-    click.option("--sample-weight", metavar="FILE", help="A weight for each sample; the mean is sum(w l)/sum(w)."),
+    click.option(
+        "--class-weight",
+        type=click.Path(),
+        metavar="FILE",
+        help="A weight for each class; the mean is sum(w l)/sum(w).",
+    ),
+    click.option(
+        "--sample-weight",
+        type=click.Path(),
+        metavar="FILE",
+        help="A weight for each sample; the mean is sum(w l)/sum(w).",
+    ),
     click.option("--sample-weight-column", metavar="NAME", help="The same, as a column of the table of logits."),
     click.option(
         "--temperature",
@@ -195,7 +210,7 @@ def _refuse_meaningless(given: Mapping[str, Any], pair: Pair) -> None:
     source = given["source"]
     if source != "logits":
         for name in ("gradients", "overflow_report"):
-            if given[name]:
+            if given.get(name):
                 raise UsageError(f"--{name.replace('_', '-')} is about logits, and --from says {source}")
         if given["temperature"] != 1.0:
             hint = "log-probs are logits too: leave --from out" if source == "log-probs" else ""
@@ -204,6 +219,21 @@ def _refuse_meaningless(given: Mapping[str, Any], pair: Pair) -> None:
         raise UsageError("--precision float32 is for logits and labels")
     if taught and given["overflow_report"]:
         raise UsageError("--overflow-report needs labels, not a teacher")
+
+
+def report_target(text: str) -> tuple[str, str, bool]:
+    """Form and path of a report, and whether it is added to what is there, as GitHub's step summary is.
+
+    Raises
+    ------
+    UsageError
+        Where neither the suffix nor a prefix says a form.
+    """
+    from xent_cli import reports
+
+    name, path = reports.format_of(text)
+    summary = os.environ.get("GITHUB_STEP_SUMMARY", "")
+    return name, path, bool(summary) and os.path.realpath(path) == os.path.realpath(summary)
 
 
 def engine(given: Mapping[str, Any]) -> Engine:

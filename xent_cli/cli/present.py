@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from xent_cli.cli.options import report_target
 from xent_cli.errors import UsageError
 from xent_cli.writers import format_of
 
@@ -68,9 +69,8 @@ def plan(given: Mapping[str, Any], terminal: bool, error_terminal: bool) -> Plan
     form, reduction, output = given["output_format"], given["reduction"], given["output"]
     if output is not None:
         format_of(output)
-    for path in given["reports"]:
-        if not path.endswith(".json"):
-            raise UsageError(f"--report {path}: the summary document is written as .json")
+    for text in given["reports"]:
+        report_target(text)
     top = given["top"] or 0
     if reduction in ("mean", "sum"):
         if form not in (None, "json"):
@@ -114,9 +114,9 @@ def show(shown: Plan, document: Document, totals: LossTotals, columns: RowFormat
 
         click.echo(dumps(document), nl=False)
     elif shown.summary is not None:
-        _show_figures(sys.stdout, shown.summary, document, totals, columns, shown.top, color)
+        show_figures(sys.stdout, shown.summary, document, totals, columns, shown.top, color)
     if shown.aside is not None:
-        _show_figures(sys.stderr, shown.aside, document, totals, columns, shown.top, color)
+        show_figures(sys.stderr, shown.aside, document, totals, columns, shown.top, color)
     elif shown.top and shown.summary in (None, "mean", "sum"):
         from xent_cli.writers.plain import plain_worst
 
@@ -129,9 +129,10 @@ def warn(findings: tuple[Finding, ...]) -> None:
         click.echo(f"warning: {finding.message} [{finding.code}]", err=True)
 
 
-def _show_figures(
+def show_figures(
     stream: TextIO, kind: str, document: Document, totals: LossTotals, columns: RowFormat, top: int, color: str
 ) -> None:
+    """Print the figures of a run, and the highest losses: a "table", or "lines"."""
     summary = document.summary.as_dict()
     if kind == "lines":
         from xent_cli.writers.plain import plain_overflow, plain_summary, plain_worst

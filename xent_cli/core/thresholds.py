@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
+from xent_cli.core.digits import distinct
 from xent_cli.core.summary import LossSummary
 from xent_cli.errors import UsageError
 
@@ -94,7 +95,7 @@ class Threshold:
     @property
     def spelling(self) -> float | str:
         """The limit as a number, or as a text like "0.5%"."""
-        return f"{self.limit!r}%" if self.percent else self.limit
+        return f"{self.limit!r}".removesuffix(".0") + "%" if self.percent else self.limit
 
     def judge(self, figures: Mapping[str, Figure]) -> Verdict:
         """Hold the figure against the limit, unrounded; NaN fails.
@@ -117,7 +118,7 @@ class Threshold:
         0.0
         """
         figure = figures[self.metric]
-        observed = math.nan if figure is None else figure
+        observed = math.nan if figure is None else +figure
         if math.isnan(observed):
             return Verdict(
                 self, observed, False, f"{self.metric} is NaN, and NaN fails every check", self._delta(observed)
@@ -141,7 +142,7 @@ class Threshold:
         value, before = distinct(observed, base)
         rise, most = distinct(delta, allowed)
         told = f"{self.metric} went from {before} to {value}, by {rise}: "
-        limit = f"{self.limit!r}% = {most}" if self.percent else most
+        limit = f"{self.spelling} = {most}" if self.percent else most
         told += f"{'within' if passed else 'more than'} the {limit} allowed"
         if passed or self.interval is None:
             return Verdict(self, observed, passed, told, delta)
@@ -253,26 +254,6 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
     close = get_close_matches(name, sorted(known), n=3, cutoff=0.5)
     return f"did you mean {' or '.join(close)}?" if close else ""
-
-
-def distinct(a: float, b: float) -> tuple[str, str]:
-    """Spell two numbers with six significant digits, or as many as tell them apart; in full where they are equal.
-
-    Examples
-    --------
-    >>> distinct(0.350000000001, 0.35), distinct(1234567, 2.5)
-    (('0.350000000001', '0.35'), ('1234567', '2.5'))
-    """
-    for digits in range(6, 17):
-        told = _spell(a, digits), _spell(b, digits)
-        if told[0] != told[1]:
-            return told
-    return repr(a).removesuffix(".0"), repr(b).removesuffix(".0")
-
-
-def _spell(value: float, digits: int) -> str:
-    whole = float(value).is_integer() and abs(value) < 10**digits * 1000
-    return str(int(value)) if whole else f"{value:.{digits}g}"
 
 
 def _refuse_unknown(metric: str, option: str) -> None:

@@ -29,7 +29,7 @@ def _data(text: str) -> str:
 
     Examples
     --------
-    >>> _data("100%\\nsure")
+    >>> _data("100%\nsure")
     '100%25%0Asure'
     """
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xent_cli.errors import printable
 from xent_cli.writers.numbers import spell
@@ -34,6 +34,17 @@ def plain_value(value: float | int | bool | None) -> str:
 def plain_summary(summary: Mapping[str, float | int | bool | None]) -> str:
     """One line for each figure."""
     return "".join(f"{name}\t{plain_value(value)}\n" for name, value in summary.items())
+
+
+def plain_checks(checks: tuple[Mapping[str, Any], ...]) -> str:
+    """One line for each check: the verdict in a word, the limit, and what was observed."""
+    lines = ["verdict\tmetric\tkind\tlimit\tobserved\tbaseline\tdelta\n"]
+    for entry in checks:
+        limit = entry["limit"] if isinstance(entry["limit"], str) else plain_value(entry["limit"])
+        numbers = (plain_value(entry.get(name)) for name in ("observed", "baseline", "delta"))
+        word = "PASS" if entry["passed"] else "FAIL"
+        lines.append("\t".join([word, printable(entry["metric"]), entry["kind"], limit, *numbers]) + "\n")
+    return "".join(lines)
 
 
 def plain_worst(worst: tuple[WorstSample, ...]) -> str:

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def publish(path: str) -> Iterator[BinaryIO]:
+def publish(path: str, *, append: bool = False) -> Iterator[BinaryIO]:
     """Open a stream for a file that takes the place of `path` when the block ends well.
 
     It is written beside its target and renamed; whatever goes wrong, Ctrl-C included, the old file stays and nothing
-    is left behind. A pipe or a device is written to directly.
+    is left behind. A pipe or a device is written to directly, and so is, at its end, a file that is to be appended to.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def publish(path: str) -> Iterator[BinaryIO]:
     if target.is_dir():
         raise OutputError("cannot write file", path, found="a directory", expected="a file name")
     with _told(path, hint="does the folder exist, and may you write to it?"):
-        raw, temporary = _open(path, target)
+        raw, temporary = (_Target(path, "ab", path), None) if append else _open(path, target)
     stream = BufferedWriter(raw)
     try:
         yield stream

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from xent_cli.core.digits import check_cells
 from xent_cli.errors import printable
 from xent_cli.writers.batches import cut, row_texts
 
@@ -102,6 +103,18 @@ def print_overflow(console: Console, formulas: tuple[FormulaTotals, ...]) -> Non
     console.print(table)
 
 
+def print_checks(console: Console, checks: tuple[Mapping[str, Any], ...]) -> None:
+    """The verdict on each limit, with as many digits as show the difference."""
+    compared = any("baseline" in entry for entry in checks)
+    table = _table("metric", "kind", "limit", "observed", *(("baseline", "delta") if compared else ()), "verdict")
+    for entry in checks:
+        numbers = check_cells(entry)[: 4 if compared else 2]
+        word = "PASS" if entry["passed"] else "FAIL"
+        style = None if entry["passed"] else "bold"
+        table.add_row(_safe(entry["metric"]), entry["kind"], *numbers, word, style=style)
+    console.print(table)
+
+
 def rounded(value: float) -> str:
     """Six significant digits.
 
@@ -117,7 +130,7 @@ def new_table(*heads: str) -> Table:
     """Make a table with these heads."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for head in heads:
-        left = head in ("metric", "dtype", "formula")
+        left = head in ("metric", "kind", "dtype", "formula")
         table.add_column(_safe(head), justify="left" if left else "right", overflow="fold")
     return table
 
