@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from xent_cli import __version__
+from xent_cli.cli.config import configurable
 from xent_cli.errors import OutputError, XentError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class _LazyGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         command: click.Command = getattr(importlib.import_module(f"xent_cli.cli.{cmd_name}"), cmd_name)
-        return command
+        return configurable(command)
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "XENT"})
@@ -45,6 +46,10 @@ def cli() -> None:
     xent compare old.parquet new.parquet          paired, sample by sample
     xent verify logits.npy labels.npy --loss kernel.npy        somebody else's losses
     xent inspect logits.npy labels.npy            what is in the files, and the line that computes
+
+    Options can also be given by environment (XENT_COMPUTE_THREADS=4) and in a file (xent.toml, or [tool.xent] in
+    pyproject.toml): a table for each command, a key for each option. Completion: put
+    `eval "$(_XENT_COMPLETE=bash_source xent)"` into ~/.bashrc; zsh_source and fish_source do the same there.
     """
 
 
@@ -55,6 +60,11 @@ def main() -> None:
     output went away.
     """
     signal.signal(signal.SIGTERM, _stop)
+    asked = os.environ.get("_XENT_COMPLETE")
+    if asked:
+        from click.shell_completion import shell_complete
+
+        sys.exit(shell_complete(cli, {}, "xent", "_XENT_COMPLETE", asked))
     try:
         # Not cli.main: that would turn a closed pipe into exit 1, which is for verdicts.
         with cli.make_context("xent", sys.argv[1:]) as context:

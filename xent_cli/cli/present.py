@@ -35,7 +35,8 @@ class Plan:
     rows
         Format of the per-sample rows on standard output, or None where they do not go there.
     summary
-        What standard output carries in their place: "table", "lines", "json", "mean" or "sum"; or None.
+        What standard output carries in their place: "table", "lines", "json", "mean" or "sum"; of a check also "tsv" or
+        "github"; or None.
     aside
         How the summary is told on standard error, beside rows: "table", "lines" or None.
     top
@@ -50,7 +51,7 @@ class Plan:
     @property
     def figures(self) -> bool:
         """Whether more than the mean and the sum is shown."""
-        return self.summary in ("table", "lines", "json") or self.aside is not None or self.rows == "table"
+        return self.summary not in (None, "mean", "sum") or self.aside is not None or self.rows == "table"
 
     @property
     def losses(self) -> bool:

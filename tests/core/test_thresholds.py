@@ -1,0 +1,165 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xent_cli.core.digits import check_cells, distinct
+from xent_cli.core.thresholds import Threshold, figures, nearest, parse
+from xent_cli.errors import UsageError
+
+numbers = st.floats(allow_nan=False)
+finite = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(numbers, finite)
+def test_a_maximum_holds_up_to_itself_and_a_minimum_from_itself_on(observed, limit):
+    assert Threshold("bits", "max", limit).judge({"bits": observed}).passed == (observed <= limit)
+    assert Threshold("bits", "min", limit).judge({"bits": observed}).passed == (observed >= limit)
+
+
+@pytest.mark.parametrize("kind", ["max", "min", "max-increase"])
+@pytest.mark.parametrize("figure", [math.nan, None])
+def test_nan_fails_every_check_by_name(kind, figure):
+    verdict = Threshold("p99_loss", kind, 0.0, baseline=1.0).judge({"p99_loss": figure})
+    assert not verdict.passed
+    assert verdict.message == "p99_loss is NaN, and NaN fails every check"
+
+
+def test_nan_fails_although_an_increase_need_not_be_significant():
+    limit = Threshold("mean_loss", "max-increase", 0.0, baseline=1.0, interval=(-1.0, 1.0))
+    assert not limit.judge({"mean_loss": math.nan}).passed
+
+
+@given(finite.filter(lambda x: abs(x) > 1e-300 and abs(x) < 1e300), st.sampled_from(["max", "min"]))
+def test_a_neighbour_of_the_limit_is_told_from_it(limit, kind):
+    beyond = math.nextafter(limit, math.inf if kind == "max" else -math.inf)
+    verdict = Threshold("bits", kind, limit).judge({"bits": beyond})
+    assert not verdict.passed
+    assert Threshold("bits", kind, limit).judge({"bits": limit}).passed
+    told = {word.strip(",") for word in verdict.message.split() if word[0] in "-0123456789"}
+    assert len(told) == 2
+
+
+@given(numbers, numbers)
+def test_numbers_are_told_apart_with_six_digits_or_as_many_as_that_takes(a, b):
+    told = distinct(a, b)
+    assert (told[0] == told[1]) == (a == b)
+    assert a == 0 or math.isinf(a) or float(told[0]) == pytest.approx(a, rel=5e-6)
+
+
+def test_the_twelfth_digit_is_shown():
+    verdict = Threshold("mean_loss", "max", 0.125248439462).judge({"mean_loss": 0.125248439463})
+    assert verdict.message == "mean_loss is 0.125248439463, above the maximum 0.125248439462"
+    assert check_cells(verdict.as_dict())[:2] == ("0.125248439462", "0.125248439463")
+
+
+@given(finite)
+def test_the_same_figure_has_increased_by_exactly_0(figure):
+    verdict = Threshold("bits", "max-increase", 0.0, baseline=figure).judge({"bits": figure})
+    assert verdict.passed
+    assert (verdict.delta, str(verdict.delta)) == (0.0, "0.0")
+    assert Threshold("bits", "max-increase", 0.0, True, figure).judge({"bits": figure}).passed
+
+
+@pytest.mark.parametrize(
+    ("text", "observed", "passed"),
+    [
+        ("mean_loss=0.5%", 0.2009, True),
+        ("mean_loss=0.5%", 0.2011, False),
+        ("mean_loss=1%", 0.2019, True),
+        ("mean_loss=1e-3", 0.2009, True),
+        ("mean_loss=0.001", 0.2011, False),
+        ("mean_loss=0", 0.1, True),
+        ("mean_loss=100%", math.inf, False),
+    ],
+)
+def test_an_increase_is_absolute_or_a_share_of_the_baseline(text, observed, passed):
+    limit = parse("max-increase", text)
+    verdict = Threshold(limit.metric, limit.kind, limit.limit, limit.percent, 0.2).judge({"mean_loss": observed})
+    assert verdict.passed == passed
+    assert verdict.delta == observed - 0.2
+
+
+def test_a_share_is_one_of_the_magnitude():
+    assert Threshold("bits", "max-increase", 10.0, True, -1.0).judge({"bits": -0.95}).passed
+    assert not Threshold("bits", "max-increase", 10.0, True, -1.0).judge({"bits": -0.85}).passed
+
+
+@pytest.mark.parametrize(("interval", "passed"), [((-0.1, 0.3), True), ((0.0, 0.2), True), ((0.05, 0.15), False)])
+def test_an_increase_that_must_be_significant_fails_where_the_interval_excludes_0(interval, passed):
+    verdict = Threshold("mean_loss", "max-increase", 0.05, baseline=1.0, interval=interval).judge({"mean_loss": 1.1})
+    assert verdict.passed == passed
+    assert f"{interval[0]:.6g} to {interval[1]:.6g}" in verdict.message
+    assert verdict.as_dict()["interval"] == list(interval)
+
+
+def test_a_significant_increase_within_the_limit_passes():
+    assert Threshold("bits", "max-increase", 0.5, baseline=1.0, interval=(0.1, 0.2)).judge({"bits": 1.1}).passed
+
+
+def test_an_increase_without_a_baseline_cannot_be_judged():
+    with pytest.raises(ValueError, match="baseline"):
+        Threshold("bits", "max-increase", 0.5).judge({"bits": 1.0})
+
+
+def test_a_flag_is_1_or_0():
+    verdict = Threshold("quantiles_exact", "min", 1.0).judge({"quantiles_exact": True})
+    assert verdict.passed
+    assert type(verdict.observed) is int
+
+
+def test_every_figure_has_a_name():
+    names = figures({"bits": 1.0}, {"float16": 7}, [("at", "12:30", {"bits": 2.0}), ("a=b", 3, {"bits": 3.0})])
+    assert names == {"bits": 1.0, "overflow.float16": 7, "slice:at=12:30:bits": 2.0, "slice:a=b=3:bits": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "metric", "limit"),
+    [
+        ("mean_loss=0.35", "mean_loss", 0.35),
+        ("overflow.bfloat16=0", "overflow.bfloat16", 0.0),
+        ("top_17_accuracy=1e-1", "top_17_accuracy", 0.1),
+        ("slice:split=test:p99_loss=2", "slice:split=test:p99_loss", 2.0),
+        ("slice:when=12:30:accuracy=.5", "slice:when=12:30:accuracy", 0.5),
+        ("slice:a=:bits=1", "slice:a=:bits", 1.0),
+    ],
+)
+def test_a_limit_is_read(text, metric, limit):
+    found = parse("max", text)
+    assert (found.metric, found.limit, found.kind) == (metric, limit, "max")
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "told"),
+    [
+        ("max", "mean_los=1", "did you mean mean_loss"),
+        ("max", "overflow.float15=1", "overflow.float16"),
+        ("max", "slice:a=b:accurcy=1", "accuracy"),
+        ("max", "slice:a=1", "slice:COLUMN=VALUE:METRIC"),
+        ("max", "slice:a=b:overflow.float16=1", "no metric"),
+        ("max", "top_0_accuracy=1", "top_5_accuracy"),
+        ("max", "zzz=1", "one of n_samples"),
+        ("max", "mean_loss", "METRIC=LIMIT"),
+        ("max", "=1", "METRIC=LIMIT"),
+        ("max", "mean_loss=", "no limit"),
+        ("max", "mean_loss=nan", "finite"),
+        ("min", "mean_loss=inf", "finite"),
+        ("max", "mean_loss=1%", "finite"),
+        ("max-increase", "mean_loss=-1%", "from 0 on"),
+        ("max-increase", "mean_loss=%", "from 0 on"),
+    ],
+)
+def test_what_is_no_limit_is_refused_with_what_is(kind, text, told):
+    with pytest.raises(UsageError) as raised:
+        parse(kind, text)
+    assert told in str(raised.value)
+    assert raised.value.exit_code == 2
+
+
+def test_the_nearest_names_are_few_and_none_where_none_is_near():
+    assert nearest("quantile", ["a", "b"]) == ""
+    assert nearest("p9_loss", ["p90_loss", "p99_loss", "bits"]) in {
+        "did you mean p90_loss or p99_loss?",
+        "did you mean p99_loss or p90_loss?",
+    }
