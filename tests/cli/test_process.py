@@ -35,6 +35,14 @@ def test_a_closed_pipe_ends_quietly_with_141(big):
     assert run.stderr == ""
 
 
+def test_a_closed_pipe_exits_141_from_a_table_too():
+    reading, writing = os.pipe()
+    os.close(reading)
+    run = subprocess.run([*XENT, "compute", *DIGITS, "-f", "table"], stdout=writing, stderr=-1, check=False)
+    os.close(writing)
+    assert (run.returncode, run.stderr) == (141, b"")
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_run_leaves_the_old_files_and_nothing_else(number, code, big, tmp_path):
     for name in ("rows.csv", "g.npy"):

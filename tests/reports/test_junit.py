@@ -11,7 +11,8 @@ DOCUMENTS = [PLAIN, checked(PASSES), checked(PASSES, FAILS, INCREASE), hostile()
 
 
 def parsed(document):
-    return junitparser.JUnitXml.fromstring(render(document).encode())
+    (suite,) = junitparser.JUnitXml.fromstring(render(document).encode())
+    return suite
 
 
 def test_every_check_is_a_case_and_says_what_was_observed_where_it_fails():

@@ -30,7 +30,7 @@ def test_the_verdict_comes_first_and_failed_checks_before_the_others():
         ["<strong>FAIL</strong>", "mean_loss", "max-increase", "0.5%", "0.25"],
         ["PASS", "mean_loss", "max", "0.5", "0.25"],
     ]
-    assert html(checked(PASSES)).startswith("<h2>xent PASS: 1 checks</h2>")
+    assert html(checked(PASSES)).startswith("<h2>xent PASS: 1 check</h2>")
 
 
 def test_figures_are_rounded_and_version_signature_and_inputs_are_said():

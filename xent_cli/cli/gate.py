@@ -62,12 +62,17 @@ def open_gate(given: Mapping[str, Any]) -> Gate:
     Raises
     ------
     UsageError
-        At a limit that is none, or options that need each other.
+        At a limit that is none, or a limit or an option that needs another.
     InputError
         Where the baseline cannot be read.
     """
     kinds: Any = {"max": "max", "min": "min", "max-increase": "max_increase"}
     limits = tuple(thresholds.parse(kind, text) for kind, name in kinds.items() for text in given.get(name, ()))
+    for limit in limits:
+        column = limit.metric.removeprefix("slice:")
+        if column != limit.metric and not any(column.startswith(f"{by}=") for by in given.get("by") or ()):
+            told = f"--{limit.kind} {limit.metric}: there are no slices by {column.partition('=')[0]}"
+            raise UsageError(told, hint=f"ask for --by {column.partition('=')[0]}")
     path, significant = given.get("baseline"), given.get("require_significant", False)
     increases = [limit for limit in limits if limit.kind == "max-increase"]
     if path is None and (increases or significant):
@@ -117,15 +122,10 @@ def judge(gate: Gate, document: Document, options: LossOptions, kept: KeptRows |
     return replace(document, checks=tuple(limit.judge(now).as_dict() for limit in limits))
 
 
-def _absent(limit: Threshold, now: Mapping[str, Any]) -> Exception:
+def _absent(limit: Threshold, now: Mapping[str, Any]) -> InputError:
     name = limit.metric
-    if name.startswith("slice:"):
-        column = name.removeprefix("slice:").partition("=")[0]
-        if not any(key.startswith(f"slice:{column}=") for key in now):
-            return UsageError(f"--{limit.kind} {name}: there are no slices by {column}", hint=f"ask for --by {column}")
-        found = f"nothing to check {name}" if thresholds.field_of(name) in now else f"no {thresholds.field_of(name)}"
-        return InputError("no such slice", found=found, hint=thresholds.nearest(name, now))
-    return InputError("no such figure in this run", found=f"no {name}", hint=thresholds.nearest(name, now))
+    what = "slice" if name.startswith("slice:") and thresholds.field_of(name) in now else "figure"
+    return InputError(f"no such {what} in this run", found=f"no {name}", hint=thresholds.nearest(name, now))
 
 
 def _compared(

@@ -96,11 +96,11 @@ def plan(given: Mapping[str, Any], terminal: bool, error_terminal: bool) -> Plan
 
 def console_for(stream: TextIO, color: str) -> Console:
     """Where tables go; NO_COLOR, FORCE_COLOR and TERM=dumb are rich's to honour."""
-    from rich.console import Console
+    from xent_cli.writers.table import PipeConsole
 
     forced = {"always": True, "never": False}.get(color)
     width = None if stream.isatty() else 120
-    return Console(file=stream, force_terminal=forced, no_color=color == "never", width=width, highlight=False)
+    return PipeConsole(file=stream, force_terminal=forced, no_color=color == "never", width=width, highlight=False)
 
 
 def show(shown: Plan, document: Document, totals: LossTotals, columns: RowFormat, color: str) -> None:

@@ -25,7 +25,8 @@ def render(document: Document) -> str:
     """Verdict, checks, figures, slices, warnings and inputs; figures rounded, less than 200 KiB for any input."""
     checks = sorted(document.checks or (), key=lambda entry: bool(entry["passed"]))
     failed = sum(not entry["passed"] for entry in checks)
-    title = f"FAIL: {failed} of {len(checks)} checks" if failed else f"PASS: {len(checks)} checks" if checks else "loss"
+    held = f"{len(checks)} check{'' if len(checks) == 1 else 's'}"
+    title = f"FAIL: {failed} of {held}" if failed else f"PASS: {held}" if checks else "loss"
     parts = [f"## xent {title}\n"]
     if checks:
         rows = (

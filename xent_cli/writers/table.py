@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rich import box
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -18,8 +19,6 @@ from xent_cli.writers.batches import cut, row_texts
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rich.console import Console
-
     from xent_cli.core.evaluate import BlockLoss
     from xent_cli.core.naive import FormulaTotals
     from xent_cli.core.summary import WorstSample
@@ -27,6 +26,14 @@ if TYPE_CHECKING:
 
 # So many rows from either end are shown; more would scroll the summary away.
 _ENDS = 5
+
+
+class PipeConsole(Console):
+    """A console that lets a closed pipe be the caller's matter; rich would exit with 1, which is for verdicts."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise again."""
+        raise BrokenPipeError
 
 
 @dataclass(slots=True)
