@@ -1,0 +1,187 @@
+"""Options from a file and by environment, and which of them counts."""
+
+import json
+import os
+import subprocess
+import sys
+
+import click
+import numpy as np
+import pytest
+
+from xent_cli.cli import _COMMANDS, cli
+from xent_cli.cli.config import _options
+
+XENT = [sys.executable, "-m", "xent_cli"]
+MEAN = "1.4076059644443801\n"
+SUM = "2.8152119288887603\n"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    np.save(tmp_path / "l.npy", np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]))
+    np.save(tmp_path / "y.npy", np.array([2, 0]))
+    return tmp_path
+
+
+def xent(folder, *args, **variables):
+    env = {name: value for name, value in os.environ.items() if not name.startswith("XENT_")} | variables
+    return subprocess.run([*XENT, *map(str, args)], cwd=folder, env=env, capture_output=True, text=True, check=False)
+
+
+def compute(folder, *args, **variables):
+    return xent(folder, "compute", "l.npy", "y.npy", "-q", *args, **variables)
+
+
+def test_the_command_line_counts_before_the_environment_before_the_file_before_the_default(folder):
+    assert compute(folder).stdout.startswith("sample\tlabel\tloss\n")
+    (folder / "xent.toml").write_text('[compute]\nreduction = "mean"\n')
+    assert compute(folder).stdout == MEAN
+    assert compute(folder, XENT_COMPUTE_REDUCTION="sum").stdout == SUM
+    assert compute(folder, "--reduction", "mean", XENT_COMPUTE_REDUCTION="sum").stdout == MEAN
+
+
+def test_the_nearest_file_upwards_counts_and_of_two_in_a_folder_xents_own(folder):
+    inner = folder / "a" / "b"
+    inner.mkdir(parents=True)
+    for name in ("l.npy", "y.npy"):
+        (inner / name).symlink_to(folder / name)
+    (folder / "pyproject.toml").write_text('[tool.xent.compute]\nreduction = "sum"\n')
+    (folder / "a" / "pyproject.toml").write_text('[project]\nname = "xent is not configured here"\n')
+    assert compute(inner).stdout == SUM
+    (folder / "xent.toml").write_text('[compute]\nreduction = "mean"\n')
+    assert compute(inner).stdout == MEAN
+    (folder / "a" / "pyproject.toml").write_text("[tool.xent]\n")
+    assert compute(inner).stdout.startswith("sample\t")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("other.toml", '[compute]\nreduction = "sum"'), ("pyproject.toml", '[tool.xent.compute]\nreduction = "sum"')],
+)
+def test_a_file_can_be_named_on_the_command_line_or_by_environment(folder, name, text):
+    (folder / "xent.toml").write_text('[compute]\nreduction = "mean"\n')
+    (folder / "conf").mkdir()
+    (folder / "conf" / name).write_text(text)
+    assert compute(folder, "--config", f"conf/{name}").stdout == SUM
+    assert compute(folder, XENT_COMPUTE_CONFIG=f"conf/{name}").stdout == SUM
+
+
+def test_every_kind_of_option_can_be_set(folder):
+    (folder / "xent.toml").write_text(
+        '[compute]\nformat = "json"\nlabel-smoothing = 0.5\ntemperature = 2\ntop-k = [1, 2]\nprogress = false\n'
+        'overflow-report = true\nreport = ["a.json", "md:b"]\nthreads = 1\n[check]\nmax = "bits=1"\n'
+    )
+    document = json.loads(compute(folder).stdout)
+    assert "smoothing:0.5" in document["signature"]
+    assert "temperature:2.0" in document["signature"]
+    assert {"accuracy", "top_2_accuracy"} <= set(document["summary"])
+    assert document["overflow"]
+    assert (folder / "a.json").exists()
+    assert (folder / "b").read_text().startswith("## xent")
+    assert xent(folder, "check", "l.npy", "y.npy").returncode == 1
+
+
+def test_limits_on_the_command_line_stand_in_for_those_of_the_file(folder):
+    (folder / "xent.toml").write_text('[check]\nmax = ["bits=1", "mean_loss=1"]\n')
+    assert xent(folder, "check", "l.npy", "y.npy", "-q").stdout.count("FAIL") == 2
+    assert xent(folder, "check", "l.npy", "y.npy", "-q", "--max", "bits=9").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[comput]\nthreads = 1", "did you mean compute?"),
+        ("[zzz]\nthreads = 1", "tables are named after commands: compute, check"),
+        ("threads = 1", "unknown table or key threads"),
+        ("compute = 1", "expected a table [compute]"),
+        ("[compute]\nthread = 1", "did you mean threads"),
+        ("[check]\nmaxx = []", "did you mean max"),
+        ("[compute]\noutput_format = 'json'", "[compute] has no key output_format"),
+        ("[compute]\nlogits = 'l.npy'", "has no key logits"),
+        ("[compute]\nconfig = 'x'", "has no key config"),
+        ("[compute]\nthreads = '1'", "found '1', expected a whole number"),
+        ("[compute]\nthreads = true", "expected a whole number"),
+        ("[compute]\nthreads = 0", "not in the range"),
+        ("[compute]\nthreads = [1]", "expected a whole number"),
+        ("[compute]\ntop-k = ['1']", "expected a whole number"),
+        ("[compute]\ntemperature = 'hot'", "expected a number"),
+        ("[compute]\nquiet = 1", "expected true or false"),
+        ("[compute]\nheader = 'no'", "expected true or false"),
+        ("[compute]\nreduction = 'median'", "'median' is not one of"),
+        ("[check]\nmax = [0.5]", "expected a text"),
+        ("[compute", "not TOML"),
+        ("\xff", "not TOML"),
+    ],
+)
+def test_what_is_not_known_or_of_another_type_is_refused_with_what_is(folder, text, told):
+    (folder / "xent.toml").write_bytes(text.encode("latin-1"))
+    run = compute(folder)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert told in run.stderr
+    assert "xent.toml" in run.stderr
+    (folder / "xent.toml").unlink()
+    if "\xff" not in text and text != "[compute":
+        lines = text.replace("[", "[tool.xent.", 1) if text.startswith("[") else f"[tool.xent]\n{text}"
+        (folder / "pyproject.toml").write_text(lines)
+        run = compute(folder)
+        assert (run.returncode, run.stdout) == (2, "")
+        assert told in run.stderr
+
+
+@pytest.mark.parametrize(("name", "text"), [("no.toml", None), ("pyproject.toml", "[project]\nname = 'x'\n")])
+def test_a_named_file_must_be_there_and_be_about_xent(folder, name, text):
+    if text is not None:
+        (folder / name).write_text(text)
+    assert compute(folder, "--config", name).returncode == 2
+
+
+def test_help_is_given_whatever_the_file_says(folder):
+    (folder / "xent.toml").write_text("[compute")
+    assert xent(folder, "compute", "--help").returncode == 0
+    assert xent(folder, "--help").returncode == 0
+
+
+def test_every_option_of_every_command_has_its_own_name_as_variable():
+    context = click.Context(cli)
+    for name in _COMMANDS:
+        for key, option in _options(cli.get_command(context, name)).items():
+            assert option.envvar == f"XENT_{name}_{key}".upper().replace("-", "_")
+            assert f"--{key}" in option.opts
+
+
+def test_variables_repeat_an_option_by_spaces_and_switch_flags_on_and_off(folder):
+    run = compute(
+        folder,
+        XENT_COMPUTE_FORMAT="json",
+        XENT_COMPUTE_TOP_K="1 3",
+        XENT_COMPUTE_REPORT="a.json md:b",
+        XENT_COMPUTE_LABELS="sparse",
+        XENT_COMPUTE_FROM="logits",
+        XENT_COMPUTE_OVERFLOW_REPORT="1",
+    )
+    document = json.loads(run.stdout)
+    assert {"accuracy", "top_3_accuracy"} <= set(document["summary"])
+    assert {"a.json", "b"} <= {path.name for path in folder.iterdir()}
+    assert "overflow" in document
+    off = compute(folder, XENT_COMPUTE_FORMAT="json", XENT_COMPUTE_OVERFLOW_REPORT="0")
+    assert "overflow" not in json.loads(off.stdout)
+    limits = xent(folder, "check", "l.npy", "y.npy", "-q", XENT_CHECK_MAX="bits=1 mean_loss=9")
+    assert limits.returncode == 1
+    assert limits.stdout.count("\tmax\t") == 2
+
+
+def test_a_variable_that_is_no_number_is_named(folder):
+    run = compute(folder, XENT_COMPUTE_THREADS="many")
+    assert run.returncode == 2
+    assert "--threads" in run.stderr
+
+
+def test_files_about_something_else_cost_no_parser(folder):
+    (folder / "pyproject.toml").write_text('[project]\nname = "other"\n')
+    script = (
+        "import sys\nfrom xent_cli.cli import main\ntry:\n    main()\nfinally:\n    print('tomllib' in sys.modules)\n"
+    )
+    args = [sys.executable, "-c", script, "compute", "l.npy", "y.npy", "--reduction", "mean"]
+    run = subprocess.run(args, cwd=folder, capture_output=True, text=True, check=True)
+    assert run.stdout == f"{MEAN}False\n"
