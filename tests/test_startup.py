@@ -30,7 +30,9 @@ def files(tmp_path):
     return [str(tmp_path / "l.npy"), str(tmp_path / "y.npy")]
 
 
-@pytest.mark.parametrize("args", [["--help"], ["--version"], ["compute", "--help"], ["compare", "--help"]])
+@pytest.mark.parametrize(
+    "args", [["--help"], ["--version"], *([name, "--help"] for name in ("compute", "check", "compare", "verify", "inspect"))]
+)
 def test_help_imports_nothing_heavy(args):
     assert not imported(*args) & {"numpy", "pandas", "pyarrow", "rich", "asyncio", "multiprocessing", "json"}
 
@@ -40,6 +42,12 @@ def test_help_imports_nothing_heavy(args):
 )
 def test_a_small_npy_run_to_a_pipe_imports_neither_pandas_nor_pyarrow_nor_rich(args, files):
     assert not imported("compute", *files, *args) & {"pandas", "pyarrow", "rich", "asyncio", "multiprocessing"}
+
+
+@pytest.mark.parametrize("args", [[], ["-f", "json"], ["-f", "github"]])
+def test_a_check_imports_no_more(args, files):
+    heavy = {"pandas", "pyarrow", "rich", "asyncio", "multiprocessing", "xml", "difflib"}
+    assert not imported("check", *files, "--max", "mean_loss=9", *args) & heavy
 
 
 def test_a_small_npy_run_starts_no_thread_pool(files):

@@ -120,13 +120,13 @@ def test_what_is_not_known_or_of_another_type_is_refused_with_what_is(folder, te
     assert (run.returncode, run.stdout) == (2, "")
     assert told in run.stderr
     assert "xent.toml" in run.stderr
-    (folder / "xent.toml").unlink()
-    if "\xff" not in text and text != "[compute":
-        lines = text.replace("[", "[tool.xent.", 1) if text.startswith("[") else f"[tool.xent]\n{text}"
-        (folder / "pyproject.toml").write_text(lines)
-        run = compute(folder)
-        assert (run.returncode, run.stdout) == (2, "")
-        assert told in run.stderr
+
+
+def test_what_is_not_known_in_pyproject_is_refused_too(folder):
+    (folder / "pyproject.toml").write_text("[tool.xent.compute]\nthread = 1")
+    run = compute(folder)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert "pyproject.toml: [compute] has no key thread" in run.stderr
 
 
 @pytest.mark.parametrize(("name", "text"), [("no.toml", None), ("pyproject.toml", "[project]\nname = 'x'\n")])

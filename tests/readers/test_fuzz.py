@@ -11,18 +11,6 @@ import pytest
 COUNT = int(os.environ.get("XENT_FUZZ", "60"))
 FORMATS = ["npy", "npz", "stored.npz", "safetensors", "parquet", "wide.parquet"]
 FORMATS += ["csv", "csv.gz", "arrow", "arrows", "jsonl"]
-    "npy",
-    "npz",
-    "stored.npz",
-    "safetensors",
-    "parquet",
-    "wide.parquet",
-    "csv",
-    "csv.gz",
-    "arrow",
-    "arrows",
-    "jsonl",
-]
 # Seeds that once ended in a crash or a traceback.
 KEPT = []
 

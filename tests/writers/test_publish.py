@@ -117,3 +117,10 @@ def test_a_long_name_is_no_obstacle(tmp_path):
     with publish(str(path)) as stream:
         stream.write(b"x")
     assert Path(path).read_bytes() == b"x"
+
+
+def test_a_file_to_append_to_keeps_what_it_has(target):
+    with publish(str(target), append=True) as stream:
+        stream.write(b"new")
+    assert target.read_bytes() == b"oldnew"
+    assert list(target.parent.iterdir()) == [target]

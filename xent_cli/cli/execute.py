@@ -86,7 +86,7 @@ def execute(given: Mapping[str, Any], shown: present.Plan, show: Show = present.
             findings=find(totals, options, pair.num_classes),
             formulas=totals.formulas if tries_formulas else None,
         )
-        document = judge(gate, document, options, kept)
+        document = judge(gate, document, kept)
         for name, stream in streams:
             reports.write(name, document, stream)
     sys.stdout.flush()

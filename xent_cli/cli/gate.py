@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from xent_cli.cli.keep import KeptRows
-    from xent_cli.core.options import LossOptions
     from xent_cli.core.thresholds import Threshold
     from xent_cli.readers.saved import SavedResults
     from xent_cli.reports.interface import Document
@@ -99,7 +98,7 @@ def open_gate(given: Mapping[str, Any]) -> Gate:
     return Gate(limits, baseline, significant)
 
 
-def judge(gate: Gate, document: Document, options: LossOptions, kept: KeptRows | None) -> Document:
+def judge(gate: Gate, document: Document, kept: KeptRows | None) -> Document:
     """Add the verdicts to the document of a run.
 
     Raises
@@ -117,7 +116,7 @@ def judge(gate: Gate, document: Document, options: LossOptions, kept: KeptRows |
             raise _absent(limit, now)
     limits = gate.limits
     if gate.baseline is not None:
-        before, interval = _before(gate, gate.baseline, document, options, kept)
+        before, interval = _before(gate, gate.baseline, document, kept)
         limits = tuple(_compared(limit, before, interval, gate.baseline) for limit in limits)
     return replace(document, checks=tuple(limit.judge(now).as_dict() for limit in limits))
 
@@ -148,24 +147,23 @@ def _compared(
 
 
 def _before(
-    gate: Gate, baseline: SavedResults, document: Document, options: LossOptions, kept: KeptRows | None
+    gate: Gate, baseline: SavedResults, document: Document, kept: KeptRows | None
 ) -> tuple[Mapping[str, Any], tuple[float, float] | None]:
     """The figures of the baseline, and the paired interval where that is asked for."""
+    from xent_cli.readers.aligned import align, common_id, refuse_unlike_summaries
+    from xent_cli.readers.saved import SavedResults
+
+    path = document.inputs["logits"].path
+    figures = document.summary.as_dict()
+    refuse_unlike_summaries(
+        baseline, SavedResults(path, "json", "summary", summary=figures, signature=document.signature)
+    )
     if baseline.document is not None:
-        _refuse_unlike(baseline.path, baseline.document, document)
         return _figures_of(baseline.path, baseline.document), None
-    if options.sample_weighted or options.class_weight is not None:
-        raise InputError(
-            "a weighted mean cannot be compared with per-sample rows",
-            baseline.path,
-            found="losses without their weights",
-            hint="compare with a summary document: xent compute --report FILE.json",
-        )
     from xent_cli.core.totals import LossTotals
-    from xent_cli.readers.aligned import align, common_id
 
     assert kept is not None
-    ours = kept.results(document.inputs["logits"].path)
+    ours = kept.results(path)
     both = align(baseline, ours, by_id=common_id([baseline, ours]) is not None)
     before = thresholds.figures(LossTotals.from_losses("", both.baseline).summarize().as_dict(), {})
     if not gate.significant:
@@ -186,25 +184,3 @@ def _figures_of(path: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
         return thresholds.figures(document["summary"], unsafe, slices)
     except (AttributeError, KeyError, TypeError, ValueError):
         raise InputError("not a summary document", path, expected="what xent compute -f json prints") from None
-
-
-def _refuse_unlike(path: str, before: Mapping[str, Any], now: Document) -> None:
-    if before["signature"] != now.signature:
-        old, new = (signature.split("|") for signature in (before["signature"], now.signature))
-        raise InputError(
-            "the baseline was computed with other settings",
-            path,
-            found=" ".join(part for part in old if part not in new) or "none of this run's",
-            expected=" ".join(part for part in new if part not in old) or "fewer settings",
-            hint="compute the baseline anew with the settings of this run",
-        )
-    for name, what in (("n_samples", "samples with a loss"), ("n_ignored", "ignored samples")):
-        count = getattr(now.summary, name)
-        if before["summary"].get(name) != count:
-            raise InputError(
-                "other number of samples",
-                path,
-                found=f"{before['summary'].get(name)} {what}",
-                expected=f"{count} as in {now.inputs['logits'].path}",
-                hint="the two are not of the same samples",
-            )

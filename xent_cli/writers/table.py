@@ -113,7 +113,7 @@ def print_overflow(console: Console, formulas: tuple[FormulaTotals, ...]) -> Non
 def print_checks(console: Console, checks: tuple[Mapping[str, Any], ...]) -> None:
     """The verdict on each limit, with as many digits as show the difference."""
     compared = any("baseline" in entry for entry in checks)
-    table = _table("metric", "kind", "limit", "observed", *(("baseline", "delta") if compared else ()), "verdict")
+    table = new_table("metric", "kind", "limit", "observed", *(("baseline", "delta") if compared else ()), "verdict")
     for entry in checks:
         numbers = check_cells(entry)[: 4 if compared else 2]
         word = "PASS" if entry["passed"] else "FAIL"
