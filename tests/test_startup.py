@@ -46,7 +46,7 @@ def test_a_small_npy_run_to_a_pipe_imports_neither_pandas_nor_pyarrow_nor_rich(a
 
 @pytest.mark.parametrize("args", [[], ["-f", "json"], ["-f", "github"]])
 def test_a_check_imports_no_more(args, files):
-    heavy = {"pandas", "pyarrow", "rich", "asyncio", "multiprocessing", "xml", "difflib"}
+    heavy = {"pandas", "pyarrow", "rich", "asyncio", "multiprocessing", "xml"}
     assert not imported("check", *files, "--max", "mean_loss=9", *args) & heavy
 
 

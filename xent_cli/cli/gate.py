@@ -133,13 +133,13 @@ def _compared(
     if limit.kind != "max-increase":
         return limit
     figure = before.get(limit.metric)
-    if not isinstance(figure, int | float) or math.isnan(figure):
-        rows = baseline.kind == "rows"
-        found = "null, which is NaN or infinite" if limit.metric in before else "no such figure"
+    if not isinstance(figure, int | float) or not math.isfinite(figure):
+        absent = limit.metric not in before
+        rows = absent and baseline.kind == "rows"
         raise InputError(
             f"the baseline has no {limit.metric}",
             baseline.path,
-            found="per-sample losses" if rows else found,
+            found="per-sample losses" if rows else "no such figure" if absent else "NaN or infinite",
             expected="a number to compare with",
             hint="a summary document (xent compute --report FILE.json) has more figures" if rows else "",
         )
