@@ -1,0 +1,76 @@
+"""What a gate asks of a run, and limits on slices."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from tests.reports.documents import PLAIN, SUMMARY
+from xent_cli.cli.gate import judge, open_gate
+from xent_cli.errors import InputError, UsageError
+from xent_cli.reports.json import dumps
+
+SLICED = replace(
+    PLAIN,
+    slices=(
+        {"by": "split", "value": "test", "summary": replace(SUMMARY, mean_loss=0.5)},
+        {"by": "split", "value": "a:b=c", "summary": replace(SUMMARY, mean_loss=2.0)},
+        {"by": "year", "value": 2024, "summary": SUMMARY},
+    ),
+)
+GIVEN = {"by": ("split", "year")}
+
+
+def checks(document, **given):
+    return judge(open_gate(GIVEN | given), document, None).checks
+
+
+def test_a_command_without_limits_asks_for_nothing_and_is_not_judged():
+    gate = open_gate({})
+    assert (gate.needs_overflow, gate.needs_rows, gate.top_k) == (False, False, set())
+    assert judge(gate, PLAIN, None) is PLAIN
+
+
+def test_limits_say_what_a_run_has_to_bring():
+    gate = open_gate(GIVEN | {"max": ("overflow.float16=0",), "min": ("accuracy=0", "slice:split=x:top_3_accuracy=0")})
+    assert (gate.needs_overflow, gate.needs_rows, gate.top_k) == (True, False, {1, 3})
+
+
+def test_a_limit_on_a_slice_is_held_against_that_slice():
+    limits = ("slice:split=test:mean_loss=1", "slice:split=a:b=c:mean_loss=1", "slice:year=2024:accuracy=1")
+    assert [entry["observed"] for entry in checks(SLICED, max=limits)] == [0.5, 2.0, 0.75]
+    assert [entry["passed"] for entry in checks(SLICED, max=limits)] == [True, False, True]
+
+
+def test_a_slice_that_did_not_come_is_an_error_and_the_nearest_is_named():
+    with pytest.raises(InputError, match="no such slice") as raised:
+        checks(SLICED, max=("slice:split=tset:mean_loss=1",))
+    assert "slice:split=test:mean_loss" in raised.value.hint
+    assert raised.value.exit_code == 3
+
+
+def test_a_figure_that_did_not_come_is_an_error():
+    with pytest.raises(InputError, match="no such figure"):
+        checks(SLICED, max=("kl_divergence=1",))
+
+
+def test_a_slice_by_a_column_that_is_none_is_refused_before_any_work():
+    with pytest.raises(UsageError, match="there are no slices by spilt") as raised:
+        open_gate(GIVEN | {"max": ("slice:spilt=test:mean_loss=1",)})
+    assert raised.value.hint == "ask for --by spilt"
+
+
+def test_slices_are_compared_with_those_of_the_baseline(tmp_path):
+    path = tmp_path / "b.json"
+    path.write_text(dumps(SLICED))
+    limits = {"baseline": str(path), "max_increase": ("slice:split=test:mean_loss=10%", "slice:year=2024:bits=0")}
+    assert [entry["delta"] for entry in checks(SLICED, **limits)] == [0.0, 0.0]
+    worse = replace(
+        SLICED, slices=({**SLICED.slices[0], "summary": replace(SUMMARY, mean_loss=0.6)}, *SLICED.slices[1:])
+    )
+    assert [entry["passed"] for entry in checks(worse, **limits)] == [False, True]
+    document = json.loads(path.read_text())
+    document["slices"].pop(0)
+    path.write_text(json.dumps(document))
+    with pytest.raises(InputError, match="the baseline has no slice:split=test:mean_loss"):
+        checks(SLICED, **limits)
