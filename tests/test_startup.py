@@ -17,6 +17,9 @@ finally:
 """
 
 
+COMMANDS = ("compute", "check", "compare", "verify", "inspect")
+
+
 def imported(*args):
     run = subprocess.run([sys.executable, "-c", REPORT, *args], capture_output=True, text=True, check=True)
     return set(run.stderr.split())
@@ -31,7 +34,8 @@ def files(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "args", [["--help"], ["--version"], *([name, "--help"] for name in ("compute", "check", "compare", "verify", "inspect"))]
+    "args",
+    [["--help"], ["--version"], *([name, "--help"] for name in ("compute", "check", "compare", "verify", "inspect"))],
 )
 def test_help_imports_nothing_heavy(args):
     assert not imported(*args) & {"numpy", "pandas", "pyarrow", "rich", "asyncio", "multiprocessing", "json"}
