@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from xent_cli.cli.options import files, input_options, loss_options, run_options
+from xent_cli.cli.options import files, input_options, loss_options, plot_option, run_options
 
 
 @click.command()
@@ -41,8 +41,9 @@ from xent_cli.cli.options import files, input_options, loss_options, run_options
     multiple=True,
     metavar="FILE",
     shell_complete=files,
-    help="Write the verdict: .json .md .xml (JUnit); md:FILE forces; repeatable.",
+    help="Write the verdict: .json .md .html .xml (JUnit); md:FILE forces; repeatable.",
 )
+@plot_option
 @run_options
 def check(**given: Any) -> None:
     """Compute, then hold figures against limits: exit code 1 where one does not hold.

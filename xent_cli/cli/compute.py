@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from xent_cli.cli.options import files, input_options, loss_options, run_options
+from xent_cli.cli.options import files, input_options, loss_options, plot_option, run_options
 
 _ROW_FORMATS = ("table", "tsv", "csv", "jsonl", "npy", "arrow")
 
@@ -46,9 +46,10 @@ _ROW_FORMATS = ("table", "tsv", "csv", "jsonl", "npy", "arrow")
     "reports",
     multiple=True,
     metavar="FILE",
-    help="Write the summary document: .json .md .xml; md:FILE forces; repeatable.",
+    help="Write the summary document: .json .md .html .xml; md:FILE forces; repeatable.",
     shell_complete=files,
 )
+@plot_option
 @run_options
 def compute(**given: Any) -> None:
     """Softmax cross-entropy of every sample, and the mean, in nats.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from xent_cli.core.findings import find
 from xent_cli.core.options import Wanted
 from xent_cli.errors import UsageError
 from xent_cli.readers.paired import open_pair
-from xent_cli.reports.interface import Document
+from xent_cli.reports.interface import Details, Document
 from xent_cli.writers import format_of, open_writer
 from xent_cli.writers.interface import RowFormat
 from xent_cli.writers.publish import publish
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
     Show = Callable[[present.Plan, Document, LossTotals, RowFormat, str], None]
 
+# A page lists so many of the highest losses.
+_WORST_PICTURED = 20
 _FLOATS = ("float16", "float32", "float64")
 
 
@@ -53,22 +56,27 @@ def execute(given: Mapping[str, Any], shown: present.Plan, show: Show = present.
     output = given["output"]
     gate = open_gate(given)
     rows_wanted = shown.losses or output is not None or gate.needs_rows
-    layout = read_options(given, with_ids=rows_wanted or shown.top > 0)
+    targets = [report_target(text) for text in given["reports"]]
+    pictured = "html" in [name for name, _, _ in targets]
+    if pictured or given["plot"] is not None:
+        reports.load_pictures()
+    layout = read_options(given, with_ids=rows_wanted or shown.top > 0 or pictured)
     pair = open_pair(given["logits"], given["labels"], given["sample_weight"], layout)
     options = settings(given, pair)
-    figures = shown.figures or bool(given["reports"])
+    figures = shown.figures or bool(given["reports"]) or given["plot"] is not None
     tries_formulas = given["overflow_report"] or gate.needs_overflow
     wanted = Wanted(
         losses=rows_wanted,
         figures=figures,
         overflow=_overflow_dtypes() if tries_formulas else (),
-        worst=shown.top,
+        worst=max(shown.top, _WORST_PICTURED if pictured else 0),
         top_k=tuple(sorted({*(given["top_k"] or _usual_top_k(pair)), *gate.top_k})) if figures else (),
+        profile=pictured,
     )
     columns = _columns(pair, options)
-    targets = [report_target(text) for text in given["reports"]]
     with ExitStack() as files:
         streams = [(name, files.enter_context(publish(path, append=append))) for name, path, append in targets]
+        picture = None if given["plot"] is None else files.enter_context(publish(given["plot"]))
         writer = _writer(output, shown.rows, columns, given["color"], files)
         kept = _keep(gate, columns, writer)
         bar = track(pair.logits.num_rows, shown=given["progress"] and not given["quiet"])
@@ -87,8 +95,12 @@ def execute(given: Mapping[str, Any], shown: present.Plan, show: Show = present.
             formulas=totals.formulas if tries_formulas else None,
         )
         document = judge(gate, document, kept)
+        if pictured:
+            document = replace(document, details=_details(totals, pair))
         for name, stream in streams:
             reports.write(name, document, stream)
+        if picture is not None:
+            _plot(totals, picture, reports.plot_form(given["plot"]))
     sys.stdout.flush()
     if not given["quiet"]:
         present.warn(document.findings)
@@ -118,6 +130,19 @@ def _writer(output: str | None, rows: str | None, columns: RowFormat, color: str
 
         return TableWriter(present.console_for(sys.stdout, color), columns)
     return None if rows is None else open_writer(rows, sys.stdout.buffer, columns)
+
+
+def _details(totals: LossTotals, pair: Pair) -> Details:
+    assert totals.quantiles is not None
+    return Details(totals.quantiles, totals.worst, totals.profile, pair.logits.class_names, pair.logits.id_name)
+
+
+def _plot(totals: LossTotals, stream: BinaryIO, form: str) -> None:
+    from xent_cli.core.histogram import histogram
+    from xent_cli.reports.plot import save_histogram
+
+    assert totals.quantiles is not None
+    save_histogram(histogram(totals.quantiles, reports.BARS), stream, form)
 
 
 def _keep(gate: Gate, columns: RowFormat, writer: RowWriter | None) -> KeptRows | None:

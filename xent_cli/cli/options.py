@@ -28,6 +28,14 @@ def _threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _picture(context: click.Context, option: click.Parameter, path: str | None) -> str | None:
+    if path is not None:
+        from xent_cli import reports
+
+        reports.plot_form(path)
+    return path
+
+
 def _stack(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
     def apply(command: Command) -> Command:
         for option in reversed(options):
@@ -124,6 +132,10 @@ loss_options = _stack(
         show_default=True,
         help="Of the arithmetic on logits.",
     ),
+)
+
+plot_option = click.option(
+    "--plot", type=click.Path(), callback=_picture, metavar="FILE", help="Draw the histogram of the losses: .svg .png"
 )
 
 quiet_options = _stack(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # Without --top a terminal shows so many of the highest losses.
 _WORST_SHOWN = 5
+_BARS_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ def show(shown: Plan, document: Document, totals: LossTotals, columns: RowFormat
     elif shown.top and shown.summary in (None, "mean", "sum"):
         from xent_cli.writers.plain import plain_worst
 
-        click.echo(plain_worst(totals.worst), err=True, nl=False)
+        click.echo(plain_worst(totals.worst[: shown.top]), err=True, nl=False)
 
 
 def warn(findings: tuple[Finding, ...]) -> None:
@@ -141,11 +142,14 @@ def show_figures(
         text = plain_summary(summary) + plain_worst(totals.worst[:top])
         click.echo(text + plain_overflow(document.formulas or ()) if document.formulas else text, file=stream, nl=False)
         return
-    from xent_cli.writers.table import print_overflow, print_summary, print_worst
+    from xent_cli.core.histogram import histogram
+    from xent_cli.writers.table import print_histogram, print_overflow, print_summary, print_worst
 
     console = console_for(stream, color)
     if top:
         print_worst(console, totals.worst[:top], columns)
+    if totals.quantiles is not None:
+        print_histogram(console, histogram(totals.quantiles, _BARS_SHOWN))
     print_summary(console, summary)
     if document.formulas:
         print_overflow(console, document.formulas)

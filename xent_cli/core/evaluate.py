@@ -14,6 +14,7 @@ from xent_cli.core.labels import SUM_TOLERANCE, check_dense, check_sparse, check
 from xent_cli.core.naive import try_formulas
 from xent_cli.core.options import LossOptions
 from xent_cli.core.probabilities import given_cross_entropy
+from xent_cli.core.profile import profile_of, unsmoothed
 from xent_cli.core.ranks import label_ranks
 from xent_cli.core.teacher import teacher_cross_entropy
 from xent_cli.core.totals import LossTotals
@@ -223,6 +224,11 @@ def _notice(
         kl = rows.kl if scored is None else rows.kl[scored]
         finite = np.isfinite(kl)
         divergence, n_divergent = ExactSum.of(kl[finite]), int(np.count_nonzero(np.isinf(kl)))
+    profile = None
+    if wanted.profile and labels.ndim == 1:
+        predicted = block.logits.argmax(axis=1)
+        predicted_loss = _losses(block, predicted, unsmoothed(options), None, None).loss
+        profile = profile_of(labels, rows.loss, predicted, predicted_loss, scored)
     return replace(
         totals,
         hits=hits,
@@ -232,4 +238,5 @@ def _notice(
         unnormalised=unnormalised,
         label_range=label_range,
         formulas=formulas,
+        profile=profile,
     )

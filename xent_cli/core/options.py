@@ -113,6 +113,8 @@ class Wanted:
         How many of the highest losses to name.
     top_k
         Accuracy among the k highest logits.
+    profile
+        Losses by class and the calibration of the confidences, where labels are sparse.
     """
 
     losses: bool = False
@@ -122,3 +124,4 @@ class Wanted:
     overflow: tuple[np.dtype[Any], ...] = ()
     worst: int = 0
     top_k: tuple[int, ...] = ()
+    profile: bool = False

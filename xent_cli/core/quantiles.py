@@ -41,7 +41,7 @@ class QuantileState:
         size = self.size + other.size
         if size <= EXACT_ROWS:
             return QuantileState(size, self.parts + other.parts)
-        counts = self._counts() + other._counts()
+        counts = self.counts() + other.counts()
         return QuantileState(size, (), counts)
 
     @property
@@ -71,7 +71,8 @@ class QuantileState:
         cumulative = np.cumsum(self.histogram)
         return lambda k: _bin_centre(int(np.searchsorted(cumulative, k, side="right")))
 
-    def _counts(self) -> NDArray[np.int64]:
+    def counts(self) -> NDArray[np.int64]:
+        """How many losses there are for each value of the top 20 bits, [2**20] ascending with the loss."""
         if self.histogram is not None:
             return self.histogram
         counts = np.zeros(_BINS, np.int64)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from xent_cli.core.exact_sum import ExactSum, standard_deviation
+from xent_cli.core.profile import LossProfile
 from xent_cli.core.quantiles import QuantileState
 from xent_cli.core.summary import LossSummary, WorstSample
 from xent_cli.errors import RowError
@@ -53,6 +54,8 @@ class LossTotals:
         Lowest and highest label seen, or None.
     formulas
         How the textbook formula fares, for each dtype asked for.
+    profile
+        Losses by class and calibration, or None.
     """
 
     signature: str
@@ -75,6 +78,7 @@ class LossTotals:
     unnormalised: int = 0
     label_range: tuple[int, int] | None = None
     formulas: tuple[FormulaTotals, ...] = ()
+    profile: LossProfile | None = None
 
     @classmethod
     def from_losses(
@@ -169,6 +173,7 @@ class LossTotals:
             unnormalised=self.unnormalised + other.unnormalised,
             label_range=_either(self.label_range, other.label_range, lambda a, b: (min(a[0], b[0]), max(a[1], b[1]))),
             formulas=_merge_formulas(self.formulas, other.formulas),
+            profile=_either(self.profile, other.profile, LossProfile.merge),
         )
 
     @property

@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from xent_cli.errors import UsageError
+from xent_cli.errors import UsageError, XentError
 
 if TYPE_CHECKING:
     from xent_cli.reports.interface import Document
 
 # Each is a suffix, and a prefix that stands in for one.
-FORMATS = ("json", "md", "xml")
+FORMATS = ("json", "md", "html", "xml")
+PICTURES = ("svg", "png")
+# So many bars has a histogram at most, in a page or alone.
+BARS = 40
 
 
 def format_of(text: str) -> tuple[str, str]:
@@ -36,6 +39,26 @@ def write(name: str, document: Document, stream: BinaryIO) -> None:
     stream.write(_text(name, document).encode())
 
 
+def plot_form(path: str) -> str:
+    """Form of a picture, as its suffix says."""
+    form = Path(path).suffix.lower()[1:]
+    if form not in PICTURES:
+        raise UsageError(f"--plot {path}: the suffix says the form, and must be one of .{', .'.join(PICTURES)}")
+    return form
+
+
+def load_pictures() -> None:
+    """Import what draws, or name the extra that brings it; to be called before any work is done for a picture."""
+    try:
+        from xent_cli.reports import html  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise XentError(
+            "a report with pictures needs jinja2 and matplotlib",
+            found=f"no {error.name}",
+            hint="pip install 'xent-cli[report]'",
+        ) from None
+
+
 def _text(name: str, document: Document) -> str:
     if name == "json":
         from xent_cli.reports import json
@@ -45,6 +68,10 @@ def _text(name: str, document: Document) -> str:
         from xent_cli.reports import markdown
 
         return markdown.render(document)
+    if name == "html":
+        from xent_cli.reports import html
+
+        return html.render(document)
     from xent_cli.reports import junit
 
     return junit.render(document)

@@ -11,7 +11,34 @@ if TYPE_CHECKING:
     from xent_cli.core.findings import Finding
     from xent_cli.core.inputs import InputDescription
     from xent_cli.core.naive import FormulaTotals
-    from xent_cli.core.summary import LossSummary
+    from xent_cli.core.profile import LossProfile
+    from xent_cli.core.quantiles import QuantileState
+    from xent_cli.core.summary import LossSummary, WorstSample
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What a run knows beyond its figures.
+
+    Fields
+    ------
+    losses
+        The distribution of the losses.
+    worst
+        The highest losses.
+    profile
+        Losses by class and calibration; None where labels are dense.
+    class_names
+        Name of each class, or None where they have numbers only.
+    id_name
+        What the names of samples are called in the input, or None where they have none.
+    """
+
+    losses: QuantileState
+    worst: tuple[WorstSample, ...] = ()
+    profile: LossProfile | None = None
+    class_names: tuple[str, ...] | None = None
+    id_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +61,8 @@ class Document:
         The textbook formula against the stable one, by dtype; None where not asked for, as are both below.
     slices
         For each value of a column: ``by``, ``value`` and ``summary``, a `LossSummary`.
+    details
+        What only a report with pictures shows, or None.
     checks
         For each limit: ``metric``, ``kind``, ``limit``, ``observed`` and ``passed``.
     """
@@ -46,3 +75,4 @@ class Document:
     formulas: tuple[FormulaTotals, ...] | None = None
     slices: tuple[Mapping[str, Any], ...] | None = None
     checks: tuple[Mapping[str, Any], ...] | None = None
+    details: Details | None = None

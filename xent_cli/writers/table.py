@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from xent_cli.core.evaluate import BlockLoss
+    from xent_cli.core.histogram import Histogram
     from xent_cli.core.naive import FormulaTotals
     from xent_cli.core.summary import WorstSample
     from xent_cli.writers.interface import RowFormat
 
 # So many rows from either end are shown; more would scroll the summary away.
 _ENDS = 5
+# Width of the longest bar of a histogram.
+_WIDEST = 30
 
 
 class PipeConsole(Console):
@@ -81,6 +84,28 @@ def print_summary(console: Console, summary: Mapping[str, float | int | bool | N
         text = "" if value is None else rounded(value) if isinstance(value, float) else str(value).lower()
         table.add_row(name, text)
     console.print(table)
+
+
+def print_histogram(console: Console, losses: Histogram) -> None:
+    """How many losses lie where, a bar each with its count; eighths of blocks where the terminal has them."""
+    top = max((bar.samples for bar in losses.bars), default=0)
+    special = (("0", losses.n_zero), ("inf", losses.n_inf), ("nan", losses.n_nan))
+    rows = [(f"{bar.low:.3g} to {bar.high:.3g}", bar.samples) for bar in losses.bars]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("loss", justify="right")
+    table.add_column("samples", justify="right")
+    table.add_column("")
+    for name, count in [*special[:1], *rows, *special[1:]]:
+        if count or (name, count) in rows:
+            table.add_row(name, str(count), _blocks(min(1.0, count / top) if top else 0.0, console.options.ascii_only))
+    console.print(table)
+
+
+def _blocks(share: float, ascii_only: bool) -> str:
+    eighths = max(1, round(share * _WIDEST * 8)) if share else 0
+    if ascii_only:
+        return "#" * -(-eighths // 8)
+    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
 
 
 def print_worst(console: Console, worst: tuple[WorstSample, ...], columns: RowFormat) -> None:
