@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,7 +16,8 @@ if TYPE_CHECKING:
 
 # The counts of `QuantileState` are by the top 20 bits of a float64: the second half are the positive ones.
 _SHIFT, _ZERO = 44, 1 << 19
-_INFINITE = _ZERO + (0x7FF << 8)
+# Losses beyond these are told, not drawn: nobody looks for them, and pictures of them overflow.
+TINY, HUGE = 2.0**-300, 2.0**300
 # From here on the axis is logarithmic.
 _DECADE = 10.0
 
@@ -40,20 +40,37 @@ class Histogram:
         Of the finite losses above 0, side by side, ascending; their edges are round numbers to within 0.4 %.
     logarithmic
         Whether the bars are of equal width on a logarithmic axis: where the losses span more than a decade.
-    n_zero, n_inf, n_nan
-        Losses of 0 (or below it, as log-probs above 0 give), infinite ones, and NaN.
+    n_tiny, n_huge, n_nan
+        Losses below 2**-300 (5e-91) and mostly 0, those of 2**300 (2e90) and more and mostly infinite, and NaN.
     """
 
     bars: tuple[Bar, ...] = ()
     logarithmic: bool = False
-    n_zero: int = 0
-    n_inf: int = 0
+    n_tiny: int = 0
+    n_huge: int = 0
     n_nan: int = 0
 
     @property
     def size(self) -> int:
         """How many losses there are."""
-        return sum(bar.samples for bar in self.bars) + self.n_zero + self.n_inf + self.n_nan
+        return sum(bar.samples for bar in self.bars) + self.n_tiny + self.n_huge + self.n_nan
+
+
+def spell_edges(histogram: Histogram) -> list[str]:
+    """Spell the edges of the bars in as few digits as tell them apart, and two at least.
+
+    Examples
+    --------
+    >>> spell_edges(Histogram((Bar(0.00998, 0.1001, 3), Bar(0.1001, 1.0, 9))))
+    ['0.01', '0.1', '1']
+    """
+    edges = [*(bar.low for bar in histogram.bars[:1]), *(bar.high for bar in histogram.bars)]
+    texts: list[str] = []
+    for digits in range(2, 18):
+        texts = [f"{edge:.{digits}g}" for edge in edges]
+        if len(set(texts)) == len(edges):
+            break
+    return texts
 
 
 def histogram(losses: QuantileState, most: int) -> Histogram:
@@ -68,16 +85,18 @@ def histogram(losses: QuantileState, most: int) -> Histogram:
     if losses.size == 0:
         return Histogram()
     counts = losses.counts()
-    special = int(counts[: _ZERO + 1].sum()), int(counts[_INFINITE]), int(counts[_INFINITE + 1 :].sum())
-    positive = counts[_ZERO + 1 : _INFINITE]
+    tiny, huge, infinite = (_key(edge) for edge in (TINY, HUGE, math.inf))
+    special = int(counts[:tiny].sum()), int(counts[huge : infinite + 1].sum()), int(counts[infinite + 1 :].sum())
+    positive = counts[tiny:huge]
     seen = np.flatnonzero(positive)
     if seen.size == 0:
         return Histogram((), False, *special)
-    first, last = int(seen[0]) + _ZERO + 1, int(seen[-1]) + _ZERO + 1
-    low, high = max(_edge(first), sys.float_info.min), min(_edge(last + 1), sys.float_info.max)
-    logarithmic = high / low > _DECADE
+    first, last = int(seen[0]) + tiny, int(seen[-1]) + tiny
+    # As near to a round number as the counts can tell is on it.
+    low, high = _edge(first) * 1.004, _edge(last + 1) / 1.004
+    logarithmic = high > _DECADE * low
     keys = _keys(_edges(low, high, most, logarithmic))
-    keys[0], keys[-1] = min(keys[0], first), max(keys[-1], last + 1)
+    keys = np.array([min(keys[0], first), *keys[1:-1], max(keys[-1], last + 1)])
     sums = np.add.reduceat(np.append(counts, 0), keys)[:-1]
     bars = (Bar(_edge(int(a)), _edge(int(b)), int(n)) for a, b, n in zip(keys, keys[1:], sums, strict=False))
     return Histogram(tuple(bars), logarithmic, *special)
@@ -86,18 +105,17 @@ def histogram(losses: QuantileState, most: int) -> Histogram:
 def _edges(low: float, high: float, most: int, logarithmic: bool) -> FloatArray:
     """At most ``most + 1`` round numbers around the losses."""
     if logarithmic:
-        for decades in (1 / 20, 1 / 10, 1 / 5, 1 / 3, 1 / 2, 1, 2, 5, 10, 20, 50, 100, 200, 700):
+        for decades in (1 / 20, 1 / 10, 1 / 5, 1 / 3, 1 / 2, 1, 2, 5, 10, 20, 50, 100):
             first, last = math.floor(math.log10(low) / decades), math.ceil(math.log10(high) / decades)
             if last - first <= most:
                 break
-        # Beyond either end of float64 there is nothing.
-        exponents = np.clip(np.arange(first, last + 1) * decades, -307.0, 308.0)
-        return np.asarray(10.0**exponents)
-    for step in _round_steps((high - low) / most):
-        first, last = math.floor(low / step), math.ceil(high / step)
+        return np.asarray(10.0 ** (np.arange(first, last + 1) * decades))
+    for step in _round_steps(max(high - low, low / 256) / most):
+        first = math.floor(low / step)
+        last = max(math.ceil(high / step), first + 1)
         if last - first <= most:
             break
-    return np.asarray(np.arange(max(first, 0), last + 1) * step)
+    return np.asarray(np.arange(first, last + 1) * step)
 
 
 def _round_steps(least: float) -> Iterator[float]:
@@ -109,9 +127,13 @@ def _round_steps(least: float) -> Iterator[float]:
 def _keys(edges: FloatArray) -> IntArray:
     """Where each edge stands among the counts, to the nearest; each once."""
     near = (edges.view(np.uint64) + np.uint64(1 << (_SHIFT - 1))) >> np.uint64(_SHIFT)
-    keys: IntArray = np.unique(np.clip(near.astype(np.int64) + _ZERO, _ZERO + 1, _INFINITE))
+    keys: IntArray = np.unique(np.clip(near.astype(np.int64) + _ZERO, _key(TINY), _key(HUGE)))
     return keys
 
 
 def _edge(key: int) -> float:
-    return float(np.uint64((key - _ZERO) << _SHIFT).view(np.float64)) if key > _ZERO + 1 else 0.0
+    return float(np.uint64((key - _ZERO) << _SHIFT).view(np.float64))
+
+
+def _key(edge: float) -> int:
+    return int(np.float64(edge).view(np.uint64) >> np.uint64(_SHIFT)) + _ZERO

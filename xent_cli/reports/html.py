@@ -9,7 +9,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from xent_cli.core.digits import check_cells
-from xent_cli.core.histogram import histogram
+from xent_cli.core.histogram import HUGE, TINY, histogram, spell_edges
 from xent_cli.errors import printable
 from xent_cli.reports import BARS, plot
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # Rows at most, and how many bytes a table takes at most; with the pictures all of them are less than 300 KiB.
 _MOST_ROWS, _ROOM, _CELL = 60, 32_000, 60
-_LONGEST, _LONGEST_SENTENCE = 80, 300
+_LONGEST, _LONGEST_SENTENCE, _MOST_WARNINGS = 80, 300, 20
 _POINTS = 150
 _FIGURES = ("n_samples", "mean_loss", "p50_loss", "p99_loss", "max_loss", "accuracy")
 _FATES = ("n_ok", "n_imprecise", "n_underflow", "n_overflow")
@@ -66,11 +66,13 @@ def render(document: Document) -> str:
         failed=failed,
         checked=checks is not None,
         checks=_checks(document),
-        warnings=[(finding.code, _text(finding.message, _LONGEST_SENTENCE)) for finding in document.findings],
+        warnings=[
+            (finding.code, _text(finding.message, _LONGEST_SENTENCE)) for finding in document.findings[:_MOST_WARNINGS]
+        ],
         headline=_headline(document),
         summary=_summary(document),
         pictures=[] if details is None else _pictures(details),
-        grids=[*_by_class(details), *_slices(document), *_overflow(document), *_worst(details)],
+        grids=[*_by_class(details), *_slices(document), *_overflow(document), *_worst(details), *_reliability(details)],
         inputs=_inputs(document),
         version=document.version,
         signature=_text(document.signature, 500),
@@ -113,13 +115,18 @@ def _summary(document: Document) -> Grid:
 def _pictures(details: Details) -> list[Picture]:
     found = histogram(details.losses, BARS)
     drawn = []
-    special = (("of 0", found.n_zero), ("that are infinite", found.n_inf), ("that are NaN", found.n_nan))
+    special = (
+        (f"below {TINY:.1g}", found.n_tiny),
+        (f"above {HUGE:.1g} or infinite", found.n_huge),
+        ("NaN", found.n_nan),
+    )
     beyond = "".join(f" Not drawn: {n:,} {what}." for what, n in special if n)
     if found.bars:
-        peak = max(found.bars, key=lambda bar: bar.samples)
+        edges = spell_edges(found)
+        at = max(range(len(found.bars)), key=lambda i: found.bars[i].samples)
         told = (
-            f"Histogram of {found.size:,} losses from {found.bars[0].low:.3g} to {found.bars[-1].high:.3g} nats; most,"
-            f" {peak.samples:,}, lie between {peak.low:.3g} and {peak.high:.3g}.{beyond}"
+            f"Histogram of {found.size:,} losses from {edges[0]} to {edges[-1]} nats; the highest bar,"
+            f" {found.bars[at].samples:,} samples, stands from {edges[at]} to {edges[at + 1]}.{beyond}"
         )
         drawn.append(Picture("Losses", Markup(plot.histogram_svg(found, told)), told))
         middle, high = details.losses.quantiles([0.5, 0.9])
@@ -155,6 +162,21 @@ def _by_class(details: Details | None) -> Iterable[Grid]:
     )
     grid = _grid("Loss by class, highest first", ("class", "mean loss", "samples", "accuracy"), rows)
     yield grid._replace(beyond=details.profile.by_class.groups.size - len(grid.rows))
+
+
+def _reliability(details: Details | None) -> Iterable[Grid]:
+    if details is None or details.profile is None or not (bins := details.profile.reliability()):
+        return
+    rows = (
+        (
+            Cell(f"{b.low:.3f} to {b.high:.3f}"),
+            Cell(f"{b.samples:,}"),
+            Cell(_number(b.confidence), share=b.confidence),
+            Cell(_number(b.correct / b.samples), share=b.correct / b.samples),
+        )
+        for b in bins
+    )
+    yield _grid("Confidence and accuracy", ("confidence", "samples", "mean confidence", "accuracy"), rows)
 
 
 def _slices(document: Document) -> Iterable[Grid]:

@@ -11,6 +11,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from xent_cli.core.histogram import HUGE, TINY
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -68,7 +70,7 @@ def cumulative_svg(histogram: Histogram, told: str) -> str:
         figure = _figure()
         axes = figure.gca()
         edges = [histogram.bars[0].low, *(bar.high for bar in histogram.bars)]
-        below = np.cumsum([histogram.n_zero, *(bar.samples for bar in histogram.bars)]) / histogram.size
+        below = np.cumsum([histogram.n_tiny, *(bar.samples for bar in histogram.bars)]) / histogram.size
         axes.plot(edges, below, color=_LINE, linewidth=2)
         _scale(axes, histogram)
         axes.set_ylim(0, 1.02)
@@ -92,7 +94,7 @@ def reliability_svg(bins: Sequence[ReliabilityBin], told: str) -> str:
         axes.set_ylim(0, 1.02)
         axes.set_xlabel("confidence")
         axes.set_ylabel("accuracy")
-        axes.legend(loc="upper left", frameon=False, fontsize=9)
+        figure.legend(loc="outside upper left", frameon=False, fontsize=9, ncols=3, columnspacing=1.2)
         return _element(figure, "reliability", told)
 
 
@@ -107,7 +109,7 @@ def _settings() -> Any:
 
 
 def _figure(*, square: bool = False) -> Figure:
-    figure = Figure(figsize=(4.8, 4.4) if square else _SIZE, layout="constrained")
+    figure = Figure(figsize=(4.8, 4.6) if square else _SIZE, layout="constrained")
     figure.add_subplot()
     return figure
 
@@ -145,7 +147,11 @@ def _plainly(value: float, position: float) -> str:
 def _beyond(histogram: Histogram) -> str:
     """Name what has no place on the axis."""
     parts = [f"{histogram.size:,} samples"]
-    named = (("loss 0", histogram.n_zero), ("infinite", histogram.n_inf), ("NaN", histogram.n_nan))
+    named = (
+        (f"below {TINY:.1g}", histogram.n_tiny),
+        (f"above {HUGE:.1g} or infinite", histogram.n_huge),
+        ("NaN", histogram.n_nan),
+    )
     return ", ".join([*parts, *(f"{n:,} {name} not drawn" for name, n in named if n)])
 
 

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from xent_cli.core.digits import check_cells
+from xent_cli.core.histogram import HUGE, TINY, spell_edges
 from xent_cli.errors import printable
 from xent_cli.writers.batches import cut, row_texts
 
@@ -89,8 +90,9 @@ def print_summary(console: Console, summary: Mapping[str, float | int | bool | N
 def print_histogram(console: Console, losses: Histogram) -> None:
     """How many losses lie where, a bar each with its count; eighths of blocks where the terminal has them."""
     top = max((bar.samples for bar in losses.bars), default=0)
-    special = (("0", losses.n_zero), ("inf", losses.n_inf), ("nan", losses.n_nan))
-    rows = [(f"{bar.low:.3g} to {bar.high:.3g}", bar.samples) for bar in losses.bars]
+    special = ((f"0 to {TINY:.1g}", losses.n_tiny), (f"{HUGE:.1g} to inf", losses.n_huge), ("nan", losses.n_nan))
+    edges = spell_edges(losses)
+    rows = [(f"{low} to {high}", bar.samples) for low, high, bar in zip(edges, edges[1:], losses.bars, strict=False)]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("loss", justify="right")
     table.add_column("samples", justify="right")

@@ -1,0 +1,40 @@
+"""A document in which everything that can come from a file is hostile, with all that a page shows."""
+
+from dataclasses import replace
+
+import ml_dtypes
+import numpy as np
+
+from tests.reports.documents import HOSTILE, hostile
+from xent_cli.core.block import Block
+from xent_cli.core.evaluate import evaluate_block
+from xent_cli.core.options import LossOptions, Wanted
+from xent_cli.reports.interface import Details
+
+TYPES = tuple(np.dtype(d) for d in ("float16", ml_dtypes.bfloat16, "float32", "float64"))
+NAMES = [
+    *HOSTILE,
+    "</title><style>*{display:none}</style>",
+    "\u0645\u0631\u062d\u0628\u0627 \u05e9\u05dc\u05d5\u05dd",
+    '"\' onmouseover="alert(1)',
+    "{{ 7 * 7 }}{% raise %}",
+    "</svg><script>alert(2)</script>",
+    "&" * 200,
+]
+
+
+def details(n=400, k=None, names=NAMES, ids=True, seed=0):
+    k = k or len(NAMES)
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(size=(n, k)) * 3
+    labels = np.where(rng.random(n) < 0.8, logits.argmax(axis=1), rng.integers(0, k, n))
+    named = np.array([names[i % len(names)] for i in range(n)], object) if ids else None
+    wanted = Wanted(profile=True, worst=20, overflow=TYPES, top_k=(1, 5))
+    totals = evaluate_block(Block(0, logits, labels, ids=named), LossOptions(), wanted).totals
+    classes = None if names is None else tuple(names[i % len(names)] for i in range(k))
+    return totals, Details(totals.quantiles, totals.worst, totals.profile, classes, "id" if ids else None)
+
+
+def hostile_page(times=1, **changes):
+    totals, found = details(**changes)
+    return replace(hostile(times), summary=totals.summarize(), formulas=totals.formulas, details=found)

@@ -1,0 +1,282 @@
+import math
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from tests.reports.documents import FAILS, INCREASE, PASSES, PLAIN, SUMMARY, checked
+from tests.reports.hostile import NAMES, details, hostile_page
+from xent_cli.core.findings import Finding
+from xent_cli.core.inputs import InputDescription
+from xent_cli.core.profile import LossProfile
+from xent_cli.core.quantiles import QuantileState
+from xent_cli.errors import printable
+from xent_cli.reports.html import render
+from xent_cli.reports.interface import Details
+
+VOID = {"meta", "br", "hr", "img", "input", "link"}
+LIMIT = 300 * 1024
+
+
+class Page(HTMLParser):
+    """A strict reader: every element is closed, in order, and every attribute is there once."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.elements, self.texts = [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        assert len(dict(attrs)) == len(attrs), f"an attribute twice in {tag}"
+        self.elements.append((tag, dict(attrs), tuple(self.open)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs), tuple(self.open)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+    @property
+    def text(self):
+        return "".join(self.texts)
+
+    def all(self, tag):
+        return [attrs for name, attrs, _ in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module")
+def hostile():
+    return render(hostile_page())
+
+
+@pytest.fixture(scope="module")
+def page(hostile):
+    return Page(hostile)
+
+
+def test_the_page_is_strict_with_one_heading_a_title_and_a_language(page):
+    assert [len(page.all(tag)) for tag in ("html", "h1", "title", "main")] == [1, 1, 4, 1]  # three are of pictures
+    assert page.all("html") == [{"lang": "en"}]
+    assert {"charset": "utf-8"} in page.all("meta")
+    assert any(attrs.get("name") == "viewport" for attrs in page.all("meta"))
+
+
+def test_ids_are_there_once_and_what_refers_to_one_finds_it(page, hostile):
+    ids = [attrs["id"] for _, attrs, _ in page.elements if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'(?:href="|url\()#([\w-]+)', hostile)) == set(ids)
+
+
+def test_there_is_no_script_no_handler_and_no_address(page):
+    assert {tag for tag, _, _ in page.elements}.isdisjoint({"script", "link", "img", "iframe", "object", "a", "base"})
+    for _, attrs, _ in page.elements:
+        for name, value in attrs.items():
+            assert not name.startswith("on")
+            assert name not in {"src", "srcset", "action"}
+            assert name != "href" or value.startswith("#")
+            assert name in {"aria-label"} or "//" not in (value or "")
+
+
+def test_the_style_loads_nothing(hostile):
+    (style,) = re.findall(r"<style>(.*?)</style>", hostile, re.DOTALL)
+    assert "url(" not in style
+    assert "@import" not in style
+    policy = "default-src 'none'; style-src 'unsafe-inline'"
+    assert {"http-equiv": "Content-Security-Policy", "content": policy} in Page(hostile).all("meta")
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.strip() and len(name) < 80])
+def test_a_hostile_name_is_shown_as_it_is_spelled(name, page):
+    assert printable(name) in page.text
+
+
+def test_no_control_character_reaches_the_page(hostile):
+    assert not [c for c in hostile if c != "\n" and (not c.isprintable() or "\ud800" <= c <= "\udfff")]
+    hostile.encode()
+
+
+def test_a_long_name_is_cut(page):
+    assert "x" * 80 + "…" in page.text
+    assert "x" * 301 not in page.text
+
+
+def test_every_picture_says_in_words_what_it_shows(page):
+    pictures = page.all("svg")
+    assert len(pictures) == 3
+    assert all(attrs["role"] == "img" and len(attrs["aria-label"]) > 40 for attrs in pictures)
+    assert page.text.count("expected calibration error") == 2
+
+
+def test_every_table_has_a_caption_and_scoped_heads(page):
+    assert len(page.all("caption")) == len(page.all("table")) == 8
+    assert {attrs.get("scope") for attrs in page.all("th")} == {"row", "col"}
+    assert all(attrs["aria-label"] for attrs in page.all("div") if attrs.get("role") == "region")
+
+
+def colours(text):
+    """Variables of the light and of the dark scheme."""
+    light, dark = text.split("prefers-color-scheme: dark", 1)
+    return [dict(re.findall(r"--([a-z]+): (#[0-9a-f]{6})", part)) for part in (light, dark)]
+
+
+def luminance(colour):
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(a, b):
+    high, low = sorted((luminance(a), luminance(b)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_contrast_is_that_of_wcag_aa(hostile, scheme):
+    found = colours(hostile)[scheme]
+    for text in ("ink", "soft", "pass", "fail", "warn"):
+        for ground in ("paper", "card"):
+            assert contrast(found[text], found[ground]) >= 4.5, (text, ground)
+    for ground in ("good", "poor", "bad"):
+        assert contrast(found["ink"], found[ground]) >= 4.5
+    for drawn in ("bar", "line"):
+        assert contrast(found[drawn], found["paper"]) >= 3.0
+
+
+def test_every_colour_of_a_picture_is_one_of_the_style_sheet(hostile):
+    pictures = "".join(re.findall(r"<svg.*?</svg>", hostile, re.DOTALL))
+    assert not re.findall(r"#[0-9a-f]{6}\b(?!\w)(?=[;\"])", re.sub(r'"#[\w-]+"', "", pictures))
+    used = set(re.findall(r"var\(--(\w+)\)", pictures))
+    assert used == {"ink", "bar", "line", "grid"} <= set(colours(hostile)[0])
+    assert set(colours(hostile)[0]) == set(colours(hostile)[1])
+
+
+@pytest.mark.parametrize("name", ["&" * 5000, "漢" * 5000, "\U0001f642" * 5000, "\x00" * 5000, '"' * 300])
+def test_no_name_and_no_number_of_rows_or_classes_makes_the_page_large(name):
+    big = hostile_page(40, n=3000, k=500, names=[name])
+    path = InputDescription(name, name, (None,), name)
+    odd = {f"{name}{i}": path for i in range(200)}
+    slices = tuple({"by": name, "value": f"{name}{i}", "summary": SUMMARY} for i in range(500))
+    checks = tuple({**entry, "metric": name, "kind": name} for entry in big.checks * 3)
+    text = render(
+        replace(big, inputs=odd, slices=slices, checks=checks, findings=(Finding("odd", name),) * 99, signature=name)
+    )
+    assert len(text.encode()) < LIMIT
+    assert "more not shown." in text
+
+
+def test_a_vocabulary_of_classes_is_a_table_of_the_worst_and_a_count():
+    k = 128_256
+    label = np.arange(k)
+    profile = LossProfile.of(label, label / 1e4, label, np.full(k, 0.5))
+    text = render(replace(PLAIN, details=Details(QuantileState.of(label / 1e4), profile=profile)))
+    assert len(text.encode()) < LIMIT
+    assert "128,196 more not shown." in text
+    assert "<bdi>128255</bdi></th><td><bdi>12.8255</bdi>" in text
+
+
+def test_equal_documents_give_equal_bytes(hostile):
+    assert render(hostile_page()) == hostile
+
+
+def test_the_verdict_is_told_in_words():
+    passed, failed = render(checked(PASSES)), render(checked(PASSES, FAILS))
+    assert '<h1 class="pass">xent PASS: 1 checks</h1>' in passed
+    assert '<h1 class="fail">xent FAIL: 1 of 2 checks</h1>' in failed
+    assert failed.index(">FAIL</bdi>") < failed.index(">PASS</bdi>")
+    assert "xent report" in render(PLAIN)
+
+
+def test_the_delta_to_the_baseline_is_told():
+    cells = Page(render(checked(INCREASE))).text
+    assert "baseline" in cells
+    assert "max-increase" in cells
+    row = re.search(r"<bdi>mean_loss</bdi></th>(.*?)</tr>", render(checked(INCREASE)))[1]
+    assert re.findall(r"<bdi>(.*?)</bdi>", row) == ["FAIL", "max-increase", "0.5%", "0.25", "0.125", "0.125"]
+
+
+def test_version_settings_inputs_and_warnings_are_told():
+    document = replace(PLAIN, findings=(Finding("logits-look-softmaxed", "4 of 4 rows"),))
+    text = Page(render(document)).text
+    for told in (
+        "0.1.0",
+        "xent|axis:-1|from:logits",
+        "l.npy",
+        "5 x 3",
+        "float32",
+        "logits-look-softmaxed",
+        "4 of 4 rows",
+    ):
+        assert told in text
+
+
+def test_every_figure_of_the_summary_is_there():
+    text = Page(render(PLAIN)).text
+    assert all(name in text for name in SUMMARY.as_dict())
+
+
+def test_dense_labels_have_neither_classes_nor_reliability():
+    losses = QuantileState.of(np.array([0.1, 2.0, 3.0]))
+    text = render(replace(PLAIN, details=Details(losses)))
+    assert "Losses" in text
+    assert "Reliability" not in text
+    assert "Loss by class" not in text
+
+
+@pytest.mark.parametrize("xs", [[], [0.0, 0.0], [math.nan], [math.inf, 1.0], [0.5], [1e308, 1.7e308, 1e-308]])
+def test_odd_losses_make_a_page_all_the_same(xs):
+    text = render(replace(PLAIN, details=Details(QuantileState.of(np.array(xs, float)))))
+    Page(text)
+    assert ("Not drawn" in text) == (xs == [math.inf, 1.0])
+
+
+def test_a_class_without_a_name_has_its_number():
+    _, found = details(names=None, ids=False)
+    assert '<th scope="row"><bdi>17</bdi></th>' in render(replace(PLAIN, details=found))
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+in_chromium = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
+
+
+def chromium(tmp_path, *args):
+    command = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    run = subprocess.run([*command, *args], capture_output=True, check=True, timeout=120)
+    return run.stdout.decode()
+
+
+@in_chromium
+def test_chromium_runs_nothing_of_it_and_shows_it_all(tmp_path, hostile):
+    (tmp_path / "page.html").write_text(hostile, encoding="utf-8")
+    shown = chromium(tmp_path, "--dump-dom", f"file://{tmp_path / 'page.html'}")
+    page = Page(shown[shown.index("<html") :])
+    assert [len(page.all(tag)) for tag in ("script", "h1", "table", "svg", "style")] == [0, 1, 8, 3, 1]
+    assert not [attrs for _, attrs, _ in page.elements if any(name.startswith("on") for name in attrs)]
+    assert "<script>alert(1)</script>" in page.text
+
+
+@in_chromium
+@pytest.mark.parametrize(
+    ("scheme", "ground"), [("preferredColorScheme=1", (255, 255, 255)), ("preferredColorScheme=0", (0x14, 0x17, 0x1B))]
+)
+def test_chromium_paints_it_light_and_dark_within_a_phone(tmp_path, hostile, scheme, ground):
+    from matplotlib.image import imread
+
+    (tmp_path / "page.html").write_text(hostile, encoding="utf-8")
+    picture = tmp_path / "shot.png"
+    options = (f"--blink-settings={scheme}", "--window-size=500,9000", "--hide-scrollbars", f"--screenshot={picture}")
+    chromium(tmp_path, *options, f"file://{tmp_path / 'page.html'}")
+    pixels = np.rint(imread(picture)[:, :, :3] * 255).astype(int)
+    assert pixels[0, 0].tolist() == list(ground)
+    assert (pixels[:, -8:] == ground).mean() > 0.95  # the margin on the right is free but for tables that scroll
+    assert ((pixels == ground).all(axis=2)).mean() < 0.98
