@@ -59,7 +59,7 @@ def execute(given: Mapping[str, Any], shown: present.Plan, show: Show = present.
     targets = [report_target(text) for text in given["reports"]]
     pictured = "html" in [name for name, _, _ in targets]
     if pictured or given["plot"] is not None:
-        reports.load_pictures()
+        reports.load_pictures(page=pictured)
     layout = read_options(given, with_ids=rows_wanted or shown.top > 0 or pictured)
     pair = open_pair(given["logits"], given["labels"], given["sample_weight"], layout)
     options = settings(given, pair)

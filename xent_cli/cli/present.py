@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -99,6 +100,9 @@ def console_for(stream: TextIO, color: str) -> Console:
     """Where tables go; NO_COLOR, FORCE_COLOR and TERM=dumb are rich's to honour."""
     from xent_cli.writers.table import PipeConsole
 
+    if isinstance(stream, TextIOWrapper):
+        # A terminal that cannot show a character of a name gets its escape, not an error.
+        stream.reconfigure(errors="backslashreplace")
     forced = {"always": True, "never": False}.get(color)
     width = None if stream.isatty() else 120
     return PipeConsole(file=stream, force_terminal=forced, no_color=color == "never", width=width, highlight=False)

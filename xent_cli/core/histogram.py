@@ -98,8 +98,11 @@ def histogram(losses: QuantileState, most: int) -> Histogram:
     keys = _keys(_edges(low, high, most, logarithmic))
     keys = np.array([min(keys[0], first), *keys[1:-1], max(keys[-1], last + 1)])
     sums = np.add.reduceat(np.append(counts, 0), keys)[:-1]
-    bars = (Bar(_edge(int(a)), _edge(int(b)), int(n)) for a, b, n in zip(keys, keys[1:], sums, strict=False))
-    return Histogram(tuple(bars), logarithmic, *special)
+    edges = [_edge(int(key)) for key in keys]
+    if edges[0] == TINY and not logarithmic:
+        edges[0] = 0.0  # the round number that it stands for
+    bars = tuple(Bar(low, high, int(n)) for low, high, n in zip(edges, edges[1:], sums, strict=False))
+    return Histogram(bars, logarithmic, *special)
 
 
 def _edges(low: float, high: float, most: int, logarithmic: bool) -> FloatArray:

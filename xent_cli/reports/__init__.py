@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -47,13 +48,13 @@ def plot_form(path: str) -> str:
     return form
 
 
-def load_pictures() -> None:
-    """Import what draws, or name the extra that brings it; to be called before any work is done for a picture."""
+def load_pictures(*, page: bool) -> None:
+    """Import what draws, and what makes a page, or name the extra that brings it: before any work is done for them."""
     try:
-        from xent_cli.reports import html  # noqa: F401
+        import_module("xent_cli.reports.html" if page else "xent_cli.reports.plot")
     except ModuleNotFoundError as error:
         raise XentError(
-            "a report with pictures needs jinja2 and matplotlib",
+            "a page needs jinja2 and matplotlib" if page else "a plot needs matplotlib",
             found=f"no {error.name}",
             hint="pip install 'xent-cli[report]'",
         ) from None

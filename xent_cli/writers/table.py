@@ -66,7 +66,7 @@ class TableWriter:
         for cells in self._head:
             table.add_row(*cells)
         if rest > len(tail):
-            table.add_row("…", *("" for _ in self.columns.names[1:]))
+            table.add_row("..." if self.console.options.ascii_only else "…", *("" for _ in self.columns.names[1:]))
         for cells in tail:
             table.add_row(*cells)
         self.console.print(table)
