@@ -80,15 +80,21 @@ class GroupSums:
 
     def merge(self, other: GroupSums) -> GroupSums:
         """Both, as one."""
-        groups = np.union1d(self.groups, other.groups)
-        mine, theirs = (np.searchsorted(groups, part.groups) for part in (self, other))
+        few, many = sorted((self, other), key=lambda part: part.groups.size)
+        groups, theirs = many.groups, np.searchsorted(many.groups, few.groups)
+        # A block adds little to what was seen before it: only where it brings a new group are all put in order.
+        known = bool(groups.size) and bool((groups[np.minimum(theirs, groups.size - 1)] == few.groups).all())
+        if not known:
+            groups = np.union1d(groups, few.groups)
+            theirs = np.searchsorted(groups, few.groups)
+        mine = slice(None) if known else np.searchsorted(groups, many.groups)
 
         def added(name: str) -> Any:
-            values = getattr(self, name)
+            values = getattr(many, name)
             both = np.zeros(groups.size, values.dtype)
             both[mine] = values
             with np.errstate(invalid="ignore"):
-                both[theirs] += getattr(other, name)
+                both[theirs] += getattr(few, name)
             return both
 
         return GroupSums(groups, added("counts"), added("hits"), added("special"), added("units"))
