@@ -213,7 +213,7 @@ def _overflow(document: Document) -> Iterable[Grid]:
             first = "" if totals.first_row is None else str(totals.first_row)
             rows.append((Cell(f"{entry.dtype}, {name}"), *cells, Cell(first), Cell(_number(entry.max_safe_logit))))
     heads = ("dtype, formula", "ok", "imprecise", "inf", "NaN", "first row", "largest safe logit")
-    yield _grid("Overflow map: -log(exp(z_y) / sum exp(z)) in each float type", heads, rows)
+    yield _grid("Overflow map by float type", heads, rows)
 
 
 def _worst(details: Details | None) -> Iterable[Grid]:

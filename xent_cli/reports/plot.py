@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from xent_cli.core.histogram import HUGE, TINY
 
@@ -29,7 +30,7 @@ _STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "font.family": ["sans-serif"],
     "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 11,
+    "font.size": 12,
     "text.color": _INK,
     "axes.labelcolor": _INK,
     "axes.edgecolor": _INK,
@@ -43,7 +44,7 @@ _STYLE: dict[str, Any] = {
     "ytick.color": _INK,
     "axes.formatter.useoffset": False,
 }
-_SIZE = (6.4, 3.6)
+_SIZE = (5.6, 3.4)
 
 
 def save_histogram(histogram: Histogram, stream: BinaryIO, form: str) -> None:
@@ -135,6 +136,7 @@ def _scale(axes: Axes, histogram: Histogram) -> None:
     axes.set_xlabel("loss in nats (log scale)" if histogram.logarithmic else "loss in nats")
     if histogram.logarithmic:
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(numticks=7))
         axes.xaxis.set_major_formatter(_plainly)
     if histogram.bars:
         axes.set_xlim(histogram.bars[0].low, histogram.bars[-1].high)
