@@ -118,11 +118,12 @@ def test_it_sets_up_with_two_commands_and_they_are_what_ci_runs():
 
 
 def test_every_option_it_shows_exists():
-    run = subprocess.run(
-        [sys.executable, "-m", "xent_cli", "compute", "--help"], capture_output=True, text=True, check=True
-    )
+    helps = ""
+    for command in ([], ["compute"], ["check"], ["compare"], ["verify"], ["inspect"]):
+        run = [sys.executable, "-m", "xent_cli", *command, "--help"]
+        helps += subprocess.run(run, capture_output=True, text=True, check=True).stdout
     for option in re.findall(r"(?<![\w-])--[a-z][\w-]+", README.read_text()):
-        assert re.search(rf"(?<![\w-]){option}(?![\w-])", run.stdout), option
+        assert re.search(rf"(?<![\w-]){option}(?![\w-])", helps), option
 
 
 def test_the_commands_of_the_sample_data_give_the_figures_beside_them(folder):

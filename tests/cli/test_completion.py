@@ -56,7 +56,7 @@ def bash(tmp_path_factory):
 @pytest.mark.parametrize(
     ("line", "whole"),
     [
-        ("xent comp", "xent compute "),
+        ("xent compu", "xent compute "),
         ("xent compute --label-sm", "xent compute --label-smoothing "),
         ("xent check l.npy y.npy --require-s", "xent check l.npy y.npy --require-significant "),
         ("xent compute some_", "xent compute some_logits.npy "),

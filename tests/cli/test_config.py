@@ -91,7 +91,7 @@ def test_limits_on_the_command_line_stand_in_for_those_of_the_file(folder):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("[comput]\nthreads = 1", "did you mean compute?"),
+        ("[comput]\nthreads = 1", "did you mean compute"),
         ("[zzz]\nthreads = 1", "tables are named after commands: compute, check"),
         ("threads = 1", "unknown table or key threads"),
         ("compute = 1", "expected a table [compute]"),

@@ -17,6 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from xent_cli.errors import InputError
+from xent_cli.readers.interface import ReadOptions
+from xent_cli.readers.open import open_source
+
 pytest.importorskip("moto", reason="the S3 server of the tests is moto's")
 
 RNG = np.random.default_rng(13)
@@ -202,3 +206,17 @@ def test_only_the_columns_that_are_used_are_fetched(proxy, bucket):
     assert run.returncode == 0, run.stderr
     fetched = sum(length for command, _, length in between.served if command == "GET")
     assert 0 < fetched < (bucket / "blob.parquet").stat().st_size / 10
+
+
+def test_other_schemes_go_through_fsspec(bucket):
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    for i in range(3):
+        memory.pipe(f"/run/part-{i}.npy", (bucket / "shards" / f"part-{i}.npy").read_bytes())
+    for path in ("memory://run/part-*.npy", "memory://run"):
+        source = open_source(path, "logits", ReadOptions(), axis=-1)
+        found = np.concatenate([np.array(part.read().logits) for _, _, part in source.parts()])
+        np.testing.assert_array_equal(found, LOGITS[:75])
+    with pytest.raises(InputError, match=r"no such object\n  memory://run/none\.npy"):
+        open_source("memory://run/none.npy", "logits", ReadOptions(), axis=-1)
