@@ -10,7 +10,7 @@ import numpy as np
 from xent_cli.core.tiles import flat_index, total
 
 if TYPE_CHECKING:
-    from xent_cli.core.block import AnyArray, FloatArray, IntArray
+    from xent_cli.core.block import AnyArray, BoolArray, FloatArray, IntArray
     from xent_cli.core.options import LossOptions
 
 # exp(d) multiplies the rounding of d by |d|. Where float64 logits leave the other classes less than this, that is what
@@ -36,9 +36,9 @@ def refine(others: FloatArray, logits: AnyArray, maximum: FloatArray, options: L
     if options.precision == "float32":
         rows = _rounded_rows(others, logits.shape[1])
     elif exact and options.temperature == 1.0:
-        rows = np.flatnonzero(others < _FAINT)
-        if dtype.itemsize == 4:
-            rows = np.concatenate([rows, _inexact_rows(others, logits, maximum)])
+        rows = np.flatnonzero(others < (_CONFIDENT if dtype.itemsize == 4 else _FAINT))
+        if rows.size and dtype.itemsize == 4:
+            rows = rows[(others[rows] < _FAINT) | _inexact(rows, others, logits, maximum)]
     else:
         rows = np.flatnonzero(others < _REMOTE)
     if rows.size:
@@ -49,27 +49,35 @@ def refine(others: FloatArray, logits: AnyArray, maximum: FloatArray, options: L
 def _rounded_rows(others: FloatArray, num_classes: int) -> IntArray:
     """Rows in which the rounding of float32 differences shows in the loss."""
     # The mean distance of the others, weighted by what they weigh, is at most log(k / s) (Jensen); log1p(s) passes on
-    # s / ((1 + s) log1p(s)) of the relative error of s.
+    # s / ((1 + s) log1p(s)) <= 1 of the relative error of s.
+    rows = np.flatnonzero(others < num_classes * math.exp(-_REMOTE_ULP_FLOAT32) * 1.001)
+    s = others[rows]
     with np.errstate(divide="ignore", invalid="ignore"):
-        passed_on = others / ((1.0 + others) * np.log1p(others))
-        error = np.log(num_classes / others) * np.where(others == 0, 1.0, passed_on)
-    return np.flatnonzero(error > _REMOTE_ULP_FLOAT32)
+        passed_on = s / ((1.0 + s) * np.log1p(s))
+        error = np.log(num_classes / s) * np.where(s == 0, 1.0, passed_on)
+    return rows[error > _REMOTE_ULP_FLOAT32]
 
 
-def _inexact_rows(others: FloatArray, logits: AnyArray, maximum: FloatArray) -> IntArray:
-    """Rows of float32 logits whose differences from the maximum are no float64 numbers, where the loss could tell."""
+def _inexact(rows: IntArray, others: FloatArray, logits: AnyArray, maximum: FloatArray) -> BoolArray:
+    """Which `rows` of float32 logits have differences from the maximum that are no float64 numbers, and could tell."""
     # Both conditions are necessary: a class 2**28 times nearer to 0 than the maximum weighs exp(-m), so it can
     # matter only where all of them together weigh little more; likewise for a maximum that is itself near 0.
+    m = maximum[rows]
+    doubtful: BoolArray
     with np.errstate(over="ignore", invalid="ignore"):
-        near_zero = (maximum > 4) & (others < logits.shape[1] * maximum * np.exp(-maximum))
-        zero_peak = (maximum != 0) & (np.abs(maximum) < 745 * _INEXACT_RATIO)
-    rows = np.flatnonzero((others < _CONFIDENT) & (near_zero | zero_peak))
-    if rows.size == 0:
-        return rows
-    size = np.abs(logits[rows])
-    peak = np.abs(maximum[rows, np.newaxis])
+        near_zero = (m > 4) & (others[rows] < logits.shape[1] * m * np.exp(-m))
+        zero_peak = (m != 0) & (np.abs(m) < 745 * _INEXACT_RATIO)
+    doubtful = near_zero | zero_peak
+    some = np.flatnonzero(doubtful)
+    if some.size == 0:
+        return doubtful
+    peak = np.abs(m[some, np.newaxis])
+    size = np.abs(logits.take(rows[some], axis=0))
+    if not zero_peak.any() and not (size < peak.max() * _INEXACT_RATIO).any():  # one look at all in place of six
+        return np.zeros_like(doubtful)
     apart = (size < peak * _INEXACT_RATIO) & (size > 0) | (peak < size * _INEXACT_RATIO)
-    return rows[apart.any(axis=1)]
+    doubtful[some] = apart.any(axis=1)
+    return doubtful
 
 
 def _compensated_others(z: FloatArray, temperature: float, lift: FloatArray) -> FloatArray:

@@ -5,14 +5,14 @@ The derivation stands at the foot of this file.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xent_cli.core.compensated import refine
-from xent_cli.core.labels import SUM_TOLERANCE
+from xent_cli.core.peaks import MASKED, first_maximum, restore_peaks, take_out_peaks, ties
+from xent_cli.core.softmaxed import count_softmaxed
 from xent_cli.core.tiles import (
     class_axis,
     flat_index,
@@ -22,12 +22,13 @@ from xent_cli.core.tiles import (
     spread,
     spread_classes,
     total,
+    unbuffered,
 )
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
-    from xent_cli.core.block import AnyArray, BoolArray, FloatArray, IntArray
+    from xent_cli.core.block import AnyArray, FloatArray, IntArray
     from xent_cli.core.options import LossOptions
 
 
@@ -105,17 +106,18 @@ def cross_entropy(
     loss = np.empty(n)
     gradient = None if gradient_dtype is None else np.empty((n, k), gradient_dtype)
     softmaxed = 0
-    step = rows_per_tile(k)
-    for first in range(0, n, step):
-        rows = slice(first, first + step)
-        softmaxed += _tile(
-            logits[rows],
-            labels[rows],
-            options,
-            loss[rows],
-            None if gradient is None else gradient[rows],
-            None if gradient_scale is None else gradient_scale[rows],
-        )
+    step = rows_per_tile(k, alone=labels.ndim == 1)
+    with unbuffered():
+        for first in range(0, n, step):
+            rows = slice(first, first + step)
+            softmaxed += _tile(
+                logits[rows],
+                labels[rows],
+                options,
+                loss[rows],
+                None if gradient is None else gradient[rows],
+                None if gradient_scale is None else gradient_scale[rows],
+            )
     return RowLosses(loss, softmaxed, gradient)
 
 
@@ -128,47 +130,69 @@ def _tile(
     gradient_scale: FloatArray | None,
 ) -> int:
     """Fill `loss` [n] and `gradient` [n, k] in place; return how many rows look softmaxed."""
-    axis = class_axis(logits.shape[1])
+    k = logits.shape[1]
+    axis = class_axis(k)
     sparse = labels.ndim == 1
+    # Rows are looked through before they are copied: that is done in their own dtype, and brings them into the cache.
+    first_peak = first_maximum(logits)
     z = load(logits, axis, _stage(logits.dtype, options), "work")
+    if first_peak is None and k > MASKED:
+        first_peak = (z if axis == 1 else load(z.T, 1, z.dtype, "rows")).argmax(1)
+    at_peak = None if first_peak is None else flat_index(z, first_peak, axis)
+    peak = z.max(axis) if at_peak is None else z.ravel().take(at_peak)
+    maximum = peak.astype(np.float64, copy=False)
     # The class whose gradient needs care: the label, or with dense labels the maximum (see the foot of this file).
-    index = labels if sparse else z.argmax(axis)
-    at_index = flat_index(z, index, axis)
-    at_peak = None if axis == 0 else (flat_index(z, z.argmax(axis), axis) if sparse else at_index)
-    maximum = (z.max(axis) if at_peak is None else z.ravel()[at_peak]).astype(np.float64)
+    at_index = at_peak
+    if sparse:
+        at_index = flat_index(z, labels, axis)
+    elif at_peak is None and gradient is not None:
+        at_index = flat_index(z, z.argmax(axis), axis)
     with np.errstate(invalid="ignore", over="ignore"):  # inf - inf is NaN, and so is the loss of such a row
-        at_label = z.ravel()[at_index].astype(np.float64)
-        # Halved, so that opposite logits near the end of the range do not overflow before they are divided.
-        distance = (maximum / 2 - at_label / 2) / (options.temperature / 2)
-        d = np.subtract(z, spread(maximum.astype(z.dtype), axis), out=z)
+        distance = 0.0 if at_index is None else _distance(maximum, z.ravel().take(at_index), logits.dtype, options)
+        d = np.subtract(z, spread(peak, axis), out=z)
         if options.temperature != 1.0:
             np.divide(d, options.temperature, out=d)
         d = d if d.dtype == options.dtype else load(d, 1, options.dtype, "narrow")
-    background = _background(labels, options, logits.shape[1], axis)
+    background = _background(labels, options, k, axis)
     mass, weighed = (0.0, 0.0) if background is None else _weigh(background, d, axis, shared=sparse)
 
-    below = np.not_equal(d, 0, out=scratch("below", d.shape, np.bool_)) if axis == 0 else None
     e = np.exp(d, out=d)
-    others = _sum_of_others(e, at_peak, below)
-    others[~np.isfinite(maximum)] = np.nan
+    peaks = take_out_peaks(e, at_peak)
+    others = total(e, axis, spare=gradient is None)
+    if peaks is not None:
+        others += ties(peaks)
+    finite = np.isfinite(maximum)
+    if not finite.all():
+        others[~finite] = np.nan
     refine(others, logits, maximum, options)
     log_total = np.log1p(others)
     core = _label_weight(labels, options) if sparse else 0.0
-    loss[:] = _product(core, distance + log_total) + (weighed + _product(mass, log_total))
+    np.add(distance, log_total, out=loss)
+    if background is not None or not isinstance(core, float) or core != 1.0:
+        loss[:] = _product(core, loss) + (weighed + _product(mass, log_total))
     if gradient is not None:
+        assert at_index is not None
         scale = np.ones(len(loss)) if gradient_scale is None else gradient_scale
-        _restore_peak(e, at_peak, below)
+        restore_peaks(e, at_peak, peaks)
         confidence = np.expm1(-(distance + log_total))
         _differentiate(e, others, confidence, at_index, background, core, mass, scale / options.temperature, axis)
         with np.errstate(over="ignore"):  # beyond the range of the dtype asked for
             np.copyto(gradient, e.T if axis == 0 else e, casting="unsafe")
-    return _count_softmaxed(logits, maximum, others) if options.temperature == 1.0 else 0
+    return count_softmaxed(logits, maximum, others) if options.temperature == 1.0 else 0
 
 
 def _stage(dtype: np.dtype[Any], options: LossOptions) -> np.dtype[Any]:
     """Dtype in which the maximum is subtracted: float32 only where that holds every logit as it is."""
     fits = dtype.kind == "b" or (dtype.kind == "f" and dtype.itemsize <= 4) or dtype.itemsize <= 2
     return options.dtype if fits and options.temperature == 1.0 else np.dtype(np.float64)
+
+
+def _distance(maximum: FloatArray, at_label: AnyArray, dtype: np.dtype[Any], options: LossOptions) -> FloatArray:
+    """How far the label lies below the maximum: (m - z_y)/T."""
+    if dtype.itemsize <= 4 and options.temperature == 1.0:
+        return maximum - at_label.astype(np.float64)
+    # Halved, so that opposite logits near the end of the range do not overflow before they are divided.
+    return (maximum / 2 - at_label.astype(np.float64) / 2) / (options.temperature / 2)
 
 
 def _label_weight(labels: AnyArray, options: LossOptions) -> FloatArray | float:
@@ -208,25 +232,6 @@ def _weigh(background: AnyArray, d: AnyArray, axis: int, *, shared: bool) -> tup
     return mass, weighed
 
 
-def _sum_of_others(e: AnyArray, at_peak: IntArray | None, below: BoolArray | None) -> FloatArray:
-    """Sum of e over all classes but the first maximum, whose e is set to 0 so that small ones keep their digits."""
-    if below is None:
-        e.ravel()[at_peak] = 0
-        return total(e, 1)
-    # Finding the first maximum down the classes costs as much as exp: drop all maxima and add the ties back.
-    np.multiply(e, below, out=e)
-    k = len(e)
-    ties: FloatArray = (k - 1) - np.add.reduce(below.view(np.uint8), axis=0, dtype=np.uint8).astype(np.float64)
-    return total(e, 0) + ties
-
-
-def _restore_peak(e: AnyArray, at_peak: IntArray | None, below: BoolArray | None) -> None:
-    if below is None:
-        e.ravel()[at_peak] = 1
-    else:
-        np.add(e, ~below, out=e)
-
-
 def _differentiate(
     e: AnyArray,
     others: FloatArray,
@@ -259,22 +264,6 @@ def _product(weight: FloatArray | float, loss: FloatArray) -> FloatArray:
         return loss * weight if weight else np.where(np.isnan(loss), loss, 0.0)
     with np.errstate(invalid="ignore"):
         return np.where((np.asarray(weight) == 0) & np.isinf(loss), 0.0, weight * loss)
-
-
-def _count_softmaxed(logits: AnyArray, maximum: FloatArray, others: FloatArray) -> int:
-    """How many rows are probabilities: all >= 0, with sum 1."""
-    k = logits.shape[1]
-    if k == 1:
-        return 0
-    # For such a row sum exp(z_j) is at least k exp(1/k) (Jensen) and at most k - 1 + e: a test by row, not by class.
-    with np.errstate(over="ignore", invalid="ignore"):
-        spread_sum = (1.0 + others) * np.exp(maximum)
-    within = (spread_sum > k * math.exp(1 / k) * 0.998) & (spread_sum < (k - 1 + math.e) * 1.002)
-    rows = np.flatnonzero(within & (maximum > 0) & (maximum <= 1.001))
-    if rows.size == 0:
-        return 0
-    z = logits[rows].astype(np.float64)
-    return int(np.count_nonzero((z.min(axis=1) >= 0) & (np.abs(z.sum(axis=1) - 1.0) <= SUM_TOLERANCE)))
 
 
 # Derivation

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import DTypeLike
 
     from xent_cli.core.block import AnyArray, FloatArray, IntArray
 
-# Up to this many classes a tile is held as [k, n]: reductions then run down the classes and across samples in SIMD,
-# three times faster at k = 10. The choice hangs on k alone, so that no digit depends on how rows are blocked.
-_BY_CLASS = 64
-# One thread alone likes 512 KiB (its L2 cache); two threads on such tiles gain only 1.2 times, for they hand the GIL
-# to and fro between short calls, and on 2 MiB twice.
+# Up to this many classes a tile is held as [k, n]: loops then run across samples, and a short row costs no call of its
+# own, three times faster at k = 10. The choice hangs on k alone, so that no digit depends on how rows are blocked.
+_BY_CLASS = 255
+# One thread alone likes 512 KiB (its L2 cache), by a tenth; two threads on such tiles are no faster than one, for they
+# hand the GIL to and fro between short calls, and on 2 MiB 1.3 times as fast. Long rows, of which nothing else is held,
+# scale best on 8 MiB (1.7 times); what is held for each of many short rows would fall out of the cache there.
 _TILE_BYTES = 2 << 20
+_LONE_TILE_BYTES = 8 << 20
+# A value for each sample [n] against a tile [n, k] is no one stride, and NumPy copies it out to the shape of the tile
+# first, in pieces of its buffer, which costs more than the subtraction; a buffer shorter than a row it does not use.
+_BUFFER = 64
 # Rows of up to this many values are summed by NumPy: three additions and three pairs of them, one after the other.
 _REDUCED = 32
 
@@ -29,9 +37,10 @@ def class_axis(num_classes: int) -> int:
     return 0 if num_classes <= _BY_CLASS else 1
 
 
-def rows_per_tile(num_classes: int) -> int:
-    """How many samples make a tile."""
-    return max(1, _TILE_BYTES // (8 * num_classes))
+def rows_per_tile(num_classes: int, *, alone: bool = False) -> int:
+    """How many samples make a tile; `alone` where the caller holds one of them and little beside."""
+    size = _LONE_TILE_BYTES if alone and class_axis(num_classes) == 1 else _TILE_BYTES
+    return max(1, size // (8 * num_classes))
 
 
 def scratch(name: str, shape: tuple[int, ...], dtype: DTypeLike) -> AnyArray:
@@ -74,8 +83,18 @@ def flat_index(tile: AnyArray, index: IntArray, axis: int) -> IntArray:
     return flat
 
 
-def total(tile: AnyArray, axis: int) -> FloatArray:
+@contextmanager
+def unbuffered() -> Iterator[None]:
+    """Let ufuncs of this thread broadcast without a copy; those that convert a dtype become slow."""
+    with np.errstate():  # which restores the buffer size too
+        np.setbufsize(_BUFFER)
+        yield
+
+
+def total(tile: AnyArray, axis: int, *, spare: bool = False) -> FloatArray:
     """Sum over the classes, as float64 [n]; the order of additions depends on the number of classes alone.
+
+    `spare` says that the tile is not needed any more, and may be folded where it stands.
 
     The tile is folded in half again and again, so that a sum has log2(k) roundings behind it instead of k. Down the
     classes it is folded to the end: NumPy would add one after the other, and for a single sample in yet another order.
@@ -86,9 +105,9 @@ def total(tile: AnyArray, axis: int) -> FloatArray:
         width = tile.shape[1]
         if width > _REDUCED:
             half = width // 2
-            folded = scratch("folded", (len(tile), width - half), tile.dtype)
+            folded = tile if spare else scratch("folded", (len(tile), width - half), tile.dtype)
             np.add(tile[:, :half], tile[:, width - half :], out=folded[:, :half])
-            if width % 2:
+            if width % 2 and not spare:
                 folded[:, half] = tile[:, half]
             tile, width = folded, width - half
             while width > _REDUCED:
@@ -102,9 +121,9 @@ def total(tile: AnyArray, axis: int) -> FloatArray:
         sums = tile[0].astype(np.float64)
         return sums
     half = k // 2
-    folded = scratch("folded", (k - half, tile.shape[1]), tile.dtype)
+    folded = tile if spare else scratch("folded", (k - half, tile.shape[1]), tile.dtype)
     np.add(tile[:half], tile[k - half :], out=folded[:half])
-    if k % 2:
+    if k % 2 and not spare:
         folded[half] = tile[half]
     k -= half
     while k > 1:
