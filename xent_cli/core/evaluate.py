@@ -11,12 +11,8 @@ import numpy as np
 from xent_cli.core.cross_entropy import cross_entropy
 from xent_cli.core.exact_sum import ExactSum
 from xent_cli.core.labels import SUM_TOLERANCE, check_dense, check_sparse, check_weights
-from xent_cli.core.naive import try_formulas
 from xent_cli.core.options import LossOptions
-from xent_cli.core.probabilities import given_cross_entropy
-from xent_cli.core.profile import profile_of, unsmoothed
 from xent_cli.core.ranks import label_ranks
-from xent_cli.core.teacher import teacher_cross_entropy
 from xent_cli.core.totals import LossTotals
 from xent_cli.errors import InputError
 
@@ -143,8 +139,12 @@ def _losses(
 ) -> RowLosses:
     """The kernel for what the inputs hold."""
     if options.labels_source != "labels":
+        from xent_cli.core.teacher import teacher_cross_entropy
+
         return teacher_cross_entropy(block.logits, labels, options, gradient_dtype=gradient_dtype, gradient_scale=scale)
     if options.source != "logits":
+        from xent_cli.core.probabilities import given_cross_entropy
+
         return given_cross_entropy(block.logits, labels, options, start=block.start)
     return cross_entropy(block.logits, labels, options, gradient_dtype=gradient_dtype, gradient_scale=scale)
 
@@ -212,6 +212,8 @@ def _notice(
         unnormalised += int(np.count_nonzero(off))
     formulas: tuple[FormulaTotals, ...] = ()
     if wanted.overflow:
+        from xent_cli.core.naive import try_formulas
+
         # The textbook formula knows no smoothing, weights or temperature; nor may what it is held against.
         truth = cross_entropy(block.logits, labels, LossOptions(labels=options.labels)).loss
         formulas = tuple(
@@ -226,6 +228,8 @@ def _notice(
         divergence, n_divergent = ExactSum.of(kl[finite]), int(np.count_nonzero(np.isinf(kl)))
     profile = None
     if wanted.profile and labels.ndim == 1:
+        from xent_cli.core.profile import profile_of, unsmoothed
+
         predicted = block.logits.argmax(axis=1)
         predicted_loss = _losses(block, predicted, unsmoothed(options), None, None).loss
         profile = profile_of(labels, rows.loss, predicted, predicted_loss, scored)

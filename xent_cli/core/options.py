@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -68,6 +67,8 @@ class LossOptions:
         """
         weights = "none"
         if self.class_weight is not None:
+            import hashlib
+
             weights = hashlib.sha256(np.ascontiguousarray(self.class_weight, "<f8").tobytes()).hexdigest()[:12]
         # Settings younger than the format stay out of the line while they are at their default.
         extra = [

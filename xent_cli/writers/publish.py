@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from contextlib import contextmanager, suppress
 from io import BufferedWriter, FileIO
 from pathlib import Path
@@ -73,6 +72,8 @@ def _open(path: str, target: Path) -> tuple[_Target, Path | None]:
         given = None
     if given is not None and (not stat.S_ISREG(given.st_mode) or Path(path).absolute().is_relative_to("/dev")):
         return _Target(path, "ab", path), None
+    import tempfile  # takes 10 ms, which runs that write no file need not wait for
+
     # Part of the name is enough, and leaves room below the longest name a file may have.
     handle, name = tempfile.mkstemp(".tmp", f".{target.name[:50]}.", target.parent)
     return _Target(handle, "w+b", path), Path(name)
