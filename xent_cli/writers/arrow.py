@@ -89,7 +89,14 @@ class ParquetWriter:
         import pyarrow.parquet as pq
 
         self._columns = columns
-        self._writer = pq.ParquetWriter(stream, row_schema(columns))
+        # A dictionary of losses, each another, would cost as much as all the rest; numbers in a row shrink to nothing.
+        named = [name for name in columns.names if name == "label" or name == columns.id_name]
+        self._writer = pq.ParquetWriter(
+            stream,
+            row_schema(columns),
+            use_dictionary=named or False,
+            column_encoding={"sample": "DELTA_BINARY_PACKED"},
+        )
         self._kept: list[pa.RecordBatch] = []
         self._rows = 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from xent_cli.writers.batches import batches, row_texts
+from xent_cli.writers.batches import batches, encoded, row_texts
 from xent_cli.writers.numbers import many, spell
 
 if TYPE_CHECKING:
@@ -47,12 +47,15 @@ class DelimitedWriter:
             self.stream.write((self.delimiter.join(names) + "\n").encode())
 
     def _write_many(self, rows: BlockLoss) -> None:
+        for text in encoded(rows, self._encode):
+            self.stream.write(text)
+
+    def _encode(self, rows: BlockLoss) -> memoryview:
         from xent_cli.writers.arrow import joined, record_batch
 
-        for batch in batches(rows):
-            texts = [self._column(column) for column in record_batch(batch, self.columns).columns]
-            separated = [text for column in texts for text in (self.delimiter, column)][1:]
-            self.stream.write(joined(*separated, "\n", missing=""))
+        texts = [self._column(column) for column in record_batch(rows, self.columns).columns]
+        separated = [text for column in texts for text in (self.delimiter, column)][1:]
+        return joined(*separated, "\n", missing="")
 
     def _column(self, column: Any) -> Any:
         import pyarrow as pa

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from xent_cli.writers.batches import batches, row_texts
+from xent_cli.writers.batches import batches, encoded, row_texts
 from xent_cli.writers.numbers import many, spell
 
 if TYPE_CHECKING:
@@ -40,13 +40,17 @@ class JsonLinesWriter:
         """See `RowWriter`."""
 
     def _write_many(self, rows: BlockLoss, heads: list[str]) -> None:
-        from xent_cli.writers.arrow import joined, record_batch
-
         keys = ["{" + heads[0], *(f", {head}" for head in heads[1:])]
-        for batch in batches(rows):
-            texts = map(_column, record_batch(batch, self.columns).columns)
-            pairs = [part for pair in zip(keys, texts, strict=True) for part in pair]
-            self.stream.write(joined(*pairs, "}\n", missing="null"))
+        for text in encoded(rows, lambda run: _encode(run, self.columns, keys)):
+            self.stream.write(text)
+
+
+def _encode(rows: BlockLoss, columns: RowFormat, keys: list[str]) -> memoryview:
+    from xent_cli.writers.arrow import joined, record_batch
+
+    texts = map(_column, record_batch(rows, columns).columns)
+    pairs = [part for pair in zip(keys, texts, strict=True) for part in pair]
+    return joined(*pairs, "}\n", missing="null")
 
 
 def _column(column: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from contextlib import contextmanager, suppress
 from io import BufferedWriter, FileIO
 from pathlib import Path
@@ -32,10 +31,12 @@ def publish(path: str, *, append: bool = False) -> Iterator[BinaryIO]:
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise OutputError("cannot write file", path, found="a directory", expected="a file name")
-    with _told(path, hint="does the folder exist, and may you write to it?"):
-        raw, temporary = (_Target(path, "ab", path), None) if append else _open(path, target)
-    stream = BufferedWriter(raw)
+    stream: BufferedWriter | None = None
+    temporary: Path | None = None
     try:
+        with _told(path, hint="does the folder exist, and may you write to it?"):
+            temporary = None if append else _temporary(path, target)
+            stream = BufferedWriter(_Target(path, temporary))
         yield stream
         with _told(path):
             stream.close()
@@ -45,17 +46,22 @@ def publish(path: str, *, append: bool = False) -> Iterator[BinaryIO]:
     except BaseException:
         # What is still buffered is lost with the file; that it cannot be written either is no news.
         with suppress(OutputError, OSError, ValueError):
-            stream.close()
+            if stream is not None:
+                stream.close()
         if temporary is not None:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink()
         raise
 
 
 class _Target(FileIO):
     """A file whose failure to take bytes is told by the name the user gave; errors of other files pass as they are."""
 
-    def __init__(self, file: str | int, mode: str, path: str) -> None:
-        super().__init__(file, mode)
+    def __init__(self, path: str, temporary: Path | None) -> None:
+        if temporary is None:
+            super().__init__(path, "ab")
+        else:
+            super().__init__(temporary, "x+b", opener=lambda name, flags: os.open(name, flags, 0o600))
         self._path = path
 
     def write(self, data: ReadableBuffer, /) -> int:
@@ -63,20 +69,16 @@ class _Target(FileIO):
             return super().write(data) or 0
 
 
-def _open(path: str, target: Path) -> tuple[_Target, Path | None]:
-    """Open what takes the bytes, and name the temporary file, None where there is none."""
-    # A path below /dev or /proc may be an open file of somebody, even where that is a regular one: add to it.
-    try:
-        given = Path(path).stat()
-    except FileNotFoundError:
-        given = None
-    if given is not None and (not stat.S_ISREG(given.st_mode) or Path(path).absolute().is_relative_to("/dev")):
-        return _Target(path, "ab", path), None
-    import tempfile  # takes 10 ms, which runs that write no file need not wait for
+def _temporary(path: str, target: Path) -> Path | None:
+    """Name the file that is written in place of `target`; None where the bytes go there directly.
 
+    It is known before the file is there, so that an interruption at any moment can remove it.
+    """
+    # A path below /dev or /proc may be an open file of somebody, even where that is a regular one: add to it.
+    if Path(path).exists() and (not Path(path).is_file() or Path(path).absolute().is_relative_to("/dev")):
+        return None
     # Part of the name is enough, and leaves room below the longest name a file may have.
-    handle, name = tempfile.mkstemp(".tmp", f".{target.name[:50]}.", target.parent)
-    return _Target(handle, "w+b", path), Path(name)
+    return target.with_name(f".{target.name[:50]}.{os.urandom(6).hex()}.tmp")
 
 
 @contextmanager
