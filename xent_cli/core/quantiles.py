@@ -17,19 +17,31 @@ EXACT_ROWS = 4_000_000
 # The top 20 bits of a float64 are its sign, exponent and 8 bits of fraction: bins 1/256 wide, centres 0.2 % off.
 _SHIFT = 44
 _BINS = 1 << 20
+# So many losses wait to be counted together: to count each block would cost more than the losses of its 8 MB.
+_WAITING = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class QuantileState:
     """What is kept of the losses: all of them while they are few, then counts by the top bits of their pattern.
 
-    Which of the two is decided by the number of rows alone, so that every partition ends in the same state.
+    Which of the two is decided by the number of rows alone, so that every partition ends in the same quantiles.
     NaN ranks above +inf.
+
+    Fields
+    ------
+    size
+        How many losses.
+    parts
+        The losses themselves, but for those in the histogram.
+    histogram, counted
+        How many losses fall into each bin, and how many that are; None and 0 while all are kept.
     """
 
     size: int = 0
     parts: tuple[NDArray[np.float64], ...] = ()
     histogram: NDArray[np.int64] | None = None
+    counted: int = 0
 
     @classmethod
     def of(cls, losses: NDArray[np.float64]) -> QuantileState:
@@ -39,10 +51,15 @@ class QuantileState:
     def merge(self, other: QuantileState) -> QuantileState:
         """Both, as one."""
         size = self.size + other.size
+        parts = self.parts + other.parts
         if size <= EXACT_ROWS:
-            return QuantileState(size, self.parts + other.parts)
-        counts = self.counts() + other.counts()
-        return QuantileState(size, (), counts)
+            return QuantileState(size, parts)
+        held = [state.histogram for state in (self, other) if state.histogram is not None]
+        histogram = held[0] + held[1] if len(held) == 2 else held[0] if held else np.zeros(_BINS, np.int64)
+        counted = self.counted + other.counted
+        if not held or size - counted > _WAITING:
+            return QuantileState(size, (), histogram + _count(parts), size)
+        return QuantileState(size, parts, histogram, counted)
 
     @property
     def exact(self) -> bool:
@@ -68,17 +85,19 @@ class QuantileState:
         if self.histogram is None:
             ascending = np.sort(np.concatenate(self.parts))
             return lambda k: float(ascending[k])
-        cumulative = np.cumsum(self.histogram)
+        cumulative = np.cumsum(self.counts())
         return lambda k: _bin_centre(int(np.searchsorted(cumulative, k, side="right")))
 
     def counts(self) -> NDArray[np.int64]:
         """How many losses there are for each value of the top 20 bits, [2**20] ascending with the loss."""
-        if self.histogram is not None:
-            return self.histogram
-        counts = np.zeros(_BINS, np.int64)
-        for part in self.parts:
-            counts += np.bincount(_order_key(part), minlength=_BINS)
-        return counts
+        counted = _count(self.parts)
+        return counted if self.histogram is None else counted + self.histogram
+
+
+def _count(parts: Sequence[NDArray[np.float64]]) -> NDArray[np.int64]:
+    """How many of the losses fall into each bin."""
+    losses = np.concatenate([np.empty(0), *parts])
+    return np.bincount(_order_key(losses), minlength=_BINS).astype(np.int64, copy=False)
 
 
 def _order_key(losses: NDArray[np.float64]) -> NDArray[np.intp]:
