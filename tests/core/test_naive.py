@@ -160,3 +160,21 @@ def test_no_partition_and_no_order_changes_what_is_said(size):
     assert merged == whole
     assert whole.naive.n_imprecise
     assert whole.naive.n_ok
+
+
+@pytest.mark.parametrize("name", list(DTYPES))
+@pytest.mark.parametrize("dense", [False, True])
+def test_many_rows_at_once_have_the_digits_of_few(name, dense):
+    rng = np.random.default_rng(7)
+    for num_classes, scale in ((2, 1.0), (11, 8.0), (40, 3.0), (300, 0.1)):
+        logits = (rng.standard_normal((600, num_classes)) * scale).astype(np.float32)
+        logits[0, 0], logits[1, 0], logits[2, 0], logits[3] = np.inf, -np.inf, np.nan, -np.inf
+        labels = rng.random((600, num_classes)) if dense else rng.integers(0, num_classes, 600)
+        truth = np.zeros(600)
+        together = try_formulas(logits, labels, truth, DTYPES[name])
+        few = [slice(i, i + 100) for i in range(0, 600, 100)]
+        parts = [try_formulas(logits[c], labels[c], truth[c], DTYPES[name], start=c.start) for c in few]
+        merged = parts[0]
+        for part in parts[1:]:
+            merged = merged.merge(part)
+        assert repr(merged) == repr(together)

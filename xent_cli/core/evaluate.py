@@ -172,6 +172,12 @@ def _check(block: Block, options: LossOptions) -> tuple[AnyArray, BoolArray | No
     return index, ignored, given
 
 
+def _same_loss(a: LossOptions, b: LossOptions) -> bool:
+    """Whether the losses of samples that are not ignored are the same under both."""
+    a, b = (replace(options, axis=0, ignore_index=None, shift=0, sample_weighted=False) for options in (a, b))
+    return a.class_weight is b.class_weight and a == b
+
+
 def _weights(block: Block, labels: AnyArray, options: LossOptions) -> tuple[FloatArray | None, FloatArray | None]:
     """What each loss counts in the sum and in the divisor of the mean; None where that is 1."""
     weight = None if block.weights is None else check_weights(block.weights, start=block.start)
@@ -215,7 +221,8 @@ def _notice(
         from xent_cli.core.naive import try_formulas
 
         # The textbook formula knows no smoothing, weights or temperature; nor may what it is held against.
-        truth = cross_entropy(block.logits, labels, LossOptions(labels=options.labels)).loss
+        usual = LossOptions(labels=options.labels)
+        truth = rows.loss if _same_loss(options, usual) else cross_entropy(block.logits, labels, usual).loss
         formulas = tuple(
             try_formulas(block.logits, labels, truth, dtype, start=block.start, scored=scored)
             for dtype in wanted.overflow

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xent_cli.core.tiles import load, scratch
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -22,7 +24,9 @@ _FORMATS: Mapping[str, tuple[int, int, float]] = {
 }
 # A loss this many units in the last place of the dtype away from the truth, itself rounded to it, is imprecise.
 _TOLERANCE_ULP = 8
-_CHUNK_BYTES = 1 << 20
+# Sums run from class to class for many rows at once: so many bytes of logits are rows enough to pay for each call.
+_CHUNK_BYTES = 4 << 20
+_ROWS_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +132,7 @@ def try_formulas(
     with np.errstate(all="ignore"):
         for first in range(0, n, step):
             rows = slice(first, first + step)
-            z = logits[rows].astype(dtype)
+            z = load(logits[rows], 1, dtype, "rounded")
             losses[0, rows] = _textbook(z, labels[rows])
             losses[1, rows] = _stable(z, labels[rows])
     keep = np.ones(n, np.bool_) if scored is None else scored
@@ -138,7 +142,7 @@ def try_formulas(
 
 
 def _textbook(z: AnyArray, labels: AnyArray) -> AnyArray:
-    e = np.exp(z)
+    e = np.exp(z, out=scratch("exponentials", z.shape, z.dtype))
     total = _running_sum(e)
     if labels.ndim == 1:
         return -np.log(np.take_along_axis(e, labels[:, np.newaxis], axis=1)[:, 0] / total)
@@ -146,9 +150,13 @@ def _textbook(z: AnyArray, labels: AnyArray) -> AnyArray:
 
 
 def _stable(z: AnyArray, labels: AnyArray) -> AnyArray:
-    peak = z.argmax(axis=1)[:, np.newaxis]
-    d = z - np.take_along_axis(z, peak, axis=1)
-    e = np.exp(d)
+    """Uses `z` up."""
+    # NumPy compares and subtracts narrow floats one by one; in float32, rounded once, the differences are the same.
+    wide = z if _wide(z.dtype) == z.dtype else load(z, 1, _wide(z.dtype), "work")
+    peak = wide.argmax(axis=1)[:, np.newaxis]
+    d = np.subtract(wide, np.take_along_axis(wide, peak, axis=1), out=wide)
+    d = d if wide is z else load(d, 1, z.dtype, "rounded")
+    e = np.exp(d, out=scratch("exponentials", d.shape, d.dtype))
     np.put_along_axis(e, peak, np.zeros(1, e.dtype), axis=1)
     log_total = np.log1p(_running_sum(e))
     if labels.ndim == 1:
@@ -159,11 +167,37 @@ def _stable(z: AnyArray, labels: AnyArray) -> AnyArray:
     return _running_sum(np.where(q == 0, np.zeros(1, z.dtype), terms))
 
 
+def _wide(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Dtype in which NumPy computes and that holds every value of `dtype`."""
+    return dtype if dtype.itemsize > 2 else np.dtype(np.float32)
+
+
 def _running_sum(terms: AnyArray) -> AnyArray:
-    """Sum over the classes from left to right, rounding to the dtype after every addition."""
-    # reduce would add float16 in float32 and in pairs; accumulate keeps to the dtype and the order.
-    running: AnyArray = np.add.accumulate(terms, axis=1, dtype=terms.dtype)[:, -1]
-    return running
+    """Sum over the classes from left to right, rounding to the dtype after every addition; terms of one sign."""
+    if len(terms) < _ROWS_AT_ONCE:
+        # reduce would add float16 in float32 and in pairs; accumulate keeps to the dtype and the order.
+        running: AnyArray = np.add.accumulate(terms, axis=1, dtype=terms.dtype)[:, -1]
+        return running
+    columns = load(terms, 0, terms.dtype, "columns")
+    columns = columns if _wide(terms.dtype) == terms.dtype else load(columns, 1, _wide(terms.dtype), "work")
+    total: AnyArray = columns[0].copy()
+    if columns.dtype == terms.dtype:
+        for column in columns[1:]:
+            np.add(total, column, out=total)
+        return total
+    # A sum in float32 has bits enough that to round it again is to round once. What overflows float16 on the way stays
+    # too large for it; below its normal range sums are exact.
+    dropped = np.uint32(24 - _FORMATS[terms.dtype.name][0])
+    bits, odd = total.view(np.uint32), np.empty(len(terms), np.uint32)
+    half, kept = np.uint32((1 << (dropped - 1)) - 1), ~np.uint32((1 << dropped) - 1)
+    for column in columns[1:]:
+        np.add(total, column, out=total)
+        np.right_shift(bits, dropped, out=odd)
+        np.bitwise_and(odd, np.uint32(1), out=odd)
+        np.add(odd, half, out=odd)
+        np.add(bits, odd, out=bits)  # to nearest, ties to even
+        np.bitwise_and(bits, kept, out=bits)
+    return total.astype(terms.dtype)
 
 
 def _judge(loss: FloatArray, truth: FloatArray, dtype: np.dtype[Any], rows: AnyArray) -> NaiveTotals:
