@@ -40,12 +40,12 @@ def cli() -> None:
     """Softmax cross-entropy of model outputs in files: exact, fast, flat in memory.
 
     \b
-    xent compute logits.npy labels.npy            loss of every sample, and the mean
-    xent compute predictions.csv -o losses.csv    logits and labels in one table
-    xent check logits.npy labels.npy --max mean_loss=0.35      exit 1 where it is more
-    xent compare old.parquet new.parquet          paired, sample by sample
-    xent verify logits.npy labels.npy --loss kernel.npy        somebody else's losses
-    xent inspect logits.npy labels.npy            what is in the files, and the line that computes
+    xent compute logits.npy labels.npy                       loss of every sample, and the mean
+    xent compute predictions.csv -o losses.csv               logits and labels in one table
+    xent check logits.npy labels.npy --max mean_loss=0.35    exit 1 where it is more
+    xent compare old.parquet new.parquet                     saved losses, paired sample by sample
+    xent verify logits.npy labels.npy --loss kernel.npy      somebody else's losses
+    xent inspect logits.npy labels.npy                       what is there, and the line that computes
 
     Options can also be given by environment (XENT_COMPUTE_THREADS=4) and in a file (xent.toml, or [tool.xent] in
     pyproject.toml): a table for each command, a key for each option. Completion: put

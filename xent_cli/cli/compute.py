@@ -54,8 +54,9 @@ _ROW_FORMATS = ("table", "tsv", "csv", "jsonl", "npy", "arrow")
 def compute(**given: Any) -> None:
     """Softmax cross-entropy of every sample, and the mean, in nats.
 
-    LOGITS and LABELS are .npy, CSV/TSV or Parquet files; LABELS may be left out where the table of logits has a
-    column of them. Class indices and rows of class probabilities are told apart by their shape.
+    LOGITS and LABELS are files (.npy, .npz, CSV, JSON Lines, Parquet, Arrow, safetensors, packed or not), folders or
+    quoted globs of shards, URLs, or - for standard input. LABELS may be left out where the first file holds them too.
+    Class indices and rows of class probabilities are told apart by their shape.
 
     \b
     xent compute logits.npy labels.npy
@@ -63,6 +64,8 @@ def compute(**given: Any) -> None:
     xent compute logits.npy labels.csv -o losses.parquet --gradients grad.npy
     xent compute logits.npy labels.npy --ignore-index -100 --overflow-report
     xent compute logits.npy labels.npy -f json | jq .summary.mean_loss
+    python dump.py | xent compute - labels.npy --reduction mean
+    xent compute 's3://bucket/run/part-*.parquet'
     """
     from xent_cli.cli.execute import execute
     from xent_cli.cli.present import plan
