@@ -17,9 +17,11 @@ from benchmarks.case import Missing
 from benchmarks.chart import chart
 from benchmarks.growth import grow
 from benchmarks.machine import describe
-from benchmarks.race import race
+from benchmarks.race import Outcome, race
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from benchmarks.growth import Growth
 
 _RESULTS = Path(__file__).parent / "results"
@@ -43,26 +45,28 @@ def main(
     if readme is not None:
         report.write_readme(readme, json.loads(((output or _RESULTS) / "results.json").read_text()))
         return
-    with tempfile.TemporaryDirectory(dir=work) as folder:
-        results, growths = measure(Path(folder), names, rounds, quick=quick)
-    click.echo(report.markdown(results))
     if output is None and not names and not quick:
         output = _RESULTS
-    if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
-        (output / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-        (output / "results.md").write_text(report.markdown(results))
-        if growths:
-            (output / "growth.svg").write_text(chart(growths))
+    results: dict[str, Any] = {"machine": describe(), "rounds": rounds, "quick": quick, "cases": {}, "growth": {}}
+    with tempfile.TemporaryDirectory(dir=work) as folder:
+        for outcome in measure(Path(folder), names, rounds, quick=quick):
+            if isinstance(outcome, Outcome):
+                results["cases"][outcome.name] = asdict(outcome)
+            else:
+                results["growth"] = {
+                    growth.against: {**asdict(growth), "straight": growth.straight} for growth in outcome
+                }
+            if output is not None:
+                write(output, results, outcome)
+    click.echo(report.markdown(results))
 
 
-def measure(work: Path, names: tuple[str, ...], rounds: int, *, quick: bool) -> tuple[dict[str, Any], list[Growth]]:
-    """Run the cases, one after the other, and say what came of each as it comes."""
+def measure(work: Path, names: tuple[str, ...], rounds: int, *, quick: bool) -> Iterator[Outcome | list[Growth]]:
+    """Run the cases, one after the other, and the growth at the end; say what came of each as it comes."""
     cases = {**runs.cases(work, quick=quick), **kernels.cases(work, quick=quick)}
     unknown = set(names) - set(cases) - {"growth"}
     if unknown:
         raise click.UsageError(f"no such case: {', '.join(sorted(unknown))}; there are {', '.join(cases)} and growth")
-    results: dict[str, Any] = {"machine": describe(), "rounds": rounds, "quick": quick, "cases": {}, "growth": {}}
     for name, make in cases.items():
         if names and name not in names:
             continue
@@ -71,13 +75,21 @@ def measure(work: Path, names: tuple[str, ...], rounds: int, *, quick: bool) -> 
         except Missing as reason:
             click.echo(f"{name}: skipped, {reason}", err=True)
             continue
-        results["cases"][name] = asdict(outcome)
         for verdict in outcome.verdicts:
             click.echo(f"{name}: {verdict.goal}: {verdict.median:.3g}, goal {verdict.limit:g}", err=True)
+        yield outcome
         gc.collect()
-    growths = grow(work, rounds, quick=quick) if not names or "growth" in names else []
-    results["growth"] = {growth.against: {**asdict(growth), "straight": growth.straight} for growth in growths}
-    return results, growths
+    if not names or "growth" in names:
+        yield grow(work, rounds, quick=quick)
+
+
+def write(output: Path, results: dict[str, Any], outcome: Outcome | list[Growth]) -> None:
+    """Write what there is so far: minutes of measuring must not be lost to the last case."""
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    (output / "results.md").write_text(report.markdown(results))
+    if not isinstance(outcome, Outcome):
+        (output / "growth.svg").write_text(chart(outcome))
 
 
 if __name__ == "__main__":

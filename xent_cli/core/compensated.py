@@ -33,14 +33,14 @@ def refine(others: FloatArray, logits: AnyArray, maximum: FloatArray, options: L
     """Sum the others again, compensated, in the rows where the rounding of z - m would show in the loss."""
     dtype = logits.dtype
     exact = dtype.kind == "b" or dtype.itemsize <= 2 or (dtype.kind == "f" and dtype.itemsize == 4)
-    if options.precision == "float32":
-        rows = _rounded_rows(others, logits.shape[1])
-    elif exact and options.temperature == 1.0:
-        rows = np.flatnonzero(others < (_CONFIDENT if dtype.itemsize == 4 else _FAINT))
-        if rows.size and dtype.itemsize == 4:
-            rows = rows[(others[rows] < _FAINT) | _inexact(rows, others, logits, maximum)]
-    else:
-        rows = np.flatnonzero(others < _REMOTE)
+    exact = exact and options.temperature == 1.0
+    bound = _REMOTE if not exact else _CONFIDENT if dtype.itemsize == 4 else _FAINT
+    rows = _rounded_rows(others, logits.shape[1]) if options.precision == "float32" else np.flatnonzero(others < bound)
+    if exact and options.precision == "float32" and rows.size:
+        others[rows] = _float64_others(logits.take(rows, axis=0).astype(np.float64))
+        rows = rows[others[rows] < bound]
+    if exact and rows.size and dtype.itemsize == 4:
+        rows = rows[(others[rows] < _FAINT) | _inexact(rows, others, logits, maximum)]
     if rows.size:
         lift = np.where(others[rows] < _FAINT, _LIFT, 0.0)
         others[rows] = _compensated_others(logits[rows].astype(np.float64), options.temperature, lift)
@@ -78,6 +78,15 @@ def _inexact(rows: IntArray, others: FloatArray, logits: AnyArray, maximum: Floa
     apart = (size < peak * _INEXACT_RATIO) & (size > 0) | (peak < size * _INEXACT_RATIO)
     doubtful[some] = apart.any(axis=1)
     return doubtful
+
+
+def _float64_others(z: FloatArray) -> FloatArray:
+    """Sum of exp(z_j - m) over all but the first maximum of each row [n, k], which is used up."""
+    at_peak = flat_index(z, z.argmax(axis=1), 1)
+    np.subtract(z, z.ravel()[at_peak][:, np.newaxis], out=z)
+    np.exp(z, out=z)
+    z.ravel()[at_peak] = 0.0
+    return total(z, 1, spare=True)
 
 
 def _compensated_others(z: FloatArray, temperature: float, lift: FloatArray) -> FloatArray:
