@@ -59,13 +59,9 @@ class ExactSum:
     @classmethod
     def of_squares(cls, values: NDArray[np.float64]) -> ExactSum:
         """Sum the exact squares of finite `values`."""
-        size = np.abs(values)
-        huge, tiny = size >= _HUGE_SQUARE, size < _TINY_SQUARE
-        total = _sum_squares(values[~(huge | tiny)])
-        # Rescaling by a power of two is exact; the squares then move by twice the exponent.
-        total += _sum_squares(np.ldexp(values[huge], -_RESCALE)) << (2 * _RESCALE)
-        total += _sum_squares(np.ldexp(values[tiny], _RESCALE)) >> (2 * _RESCALE)
-        return cls(total)
+        # By chunks, so that what is made on the way stays in the cache.
+        chunks = (values[first : first + _CHUNK] for first in range(0, values.size, _CHUNK))
+        return cls(sum(map(_square_chunk, chunks)))
 
     def __add__(self, other: ExactSum) -> ExactSum:
         return ExactSum(self.units + other.units)
@@ -137,6 +133,19 @@ def _sum_chunk(values: NDArray[np.float64]) -> int:
         np.subtract(x, q, out=x)
         top = float(max(x.max(), -x.min()))
     return units
+
+
+def _square_chunk(values: NDArray[np.float64]) -> int:
+    size = np.abs(values)
+    huge, tiny = size >= _HUGE_SQUARE, size < _TINY_SQUARE
+    special = huge | tiny
+    if not special.any():
+        return _sum_squares(values)
+    total = _sum_squares(values[~special])
+    # Rescaling by a power of two is exact; the squares then move by twice the exponent.
+    total += _sum_squares(np.ldexp(values[huge], -_RESCALE)) << (2 * _RESCALE)
+    total += _sum_squares(np.ldexp(values[tiny], _RESCALE)) >> (2 * _RESCALE)
+    return total
 
 
 def _sum_squares(x: NDArray[np.float64]) -> int:
