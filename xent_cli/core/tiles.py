@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 # own, three times faster at k = 10. The choice hangs on k alone, so that no digit depends on how rows are blocked.
 _BY_CLASS = 255
 # One thread alone likes 512 KiB (its L2 cache), by a tenth; two threads on such tiles are no faster than one, for they
-# hand the GIL to and fro between short calls, and on 2 MiB 1.3 times as fast. Long rows, of which nothing else is held,
-# scale best on 8 MiB (1.7 times); what is held for each of many short rows would fall out of the cache there.
+# hand the GIL to and fro between short calls, and on 2 MiB 1.1 to 1.3 times as fast. Rows of more than 32 logits, beside
+# which little is held, scale best on 8 MiB (1.6 times); what is held for each of many shorter ones would fall out of
+# the cache there.
 _TILE_BYTES = 2 << 20
 _LONE_TILE_BYTES = 8 << 20
+_SHORT = 32
 # A value for each sample [n] against a tile [n, k] is no one stride, and NumPy copies it out to the shape of the tile
 # first, in pieces of its buffer, which costs more than the subtraction; a buffer shorter than a row it does not use.
 _BUFFER = 64
@@ -39,7 +41,7 @@ def class_axis(num_classes: int) -> int:
 
 def rows_per_tile(num_classes: int, *, alone: bool = False) -> int:
     """How many samples make a tile; `alone` where the caller holds one of them and little beside."""
-    size = _LONE_TILE_BYTES if alone and class_axis(num_classes) == 1 else _TILE_BYTES
+    size = _LONE_TILE_BYTES if alone and num_classes > _SHORT else _TILE_BYTES
     return max(1, size // (8 * num_classes))
 
 
