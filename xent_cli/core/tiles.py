@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 _BY_CLASS = 255
 # One thread alone likes 512 KiB (its L2 cache), by a tenth; two threads on such tiles are no faster than one, for they
 # hand the GIL to and fro between short calls, and on 2 MiB 1.1 to 1.3 times as fast. Rows of more than 32 logits,
-# beside which little is held, scale best on 8 MiB (1.6 times); what is held for each of many shorter ones would fall out of
-# the cache there.
+# beside which little is held, scale best on 8 MiB (1.6 times); what is held for each of many shorter ones would
+# fall out of the cache there.
 _TILE_BYTES = 2 << 20
 _LONE_TILE_BYTES = 8 << 20
 _SHORT = 32
