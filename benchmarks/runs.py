@@ -178,7 +178,7 @@ def _large(work: Path, n: int, times: int) -> Case:
     ours, theirs = f"xent, {n * times:,} rows", f"xent, {n:,} rows"
     return Case(
         "large",
-        f"{4 * n * times / 1e6:,.0f} MB .npy (a sparse file) beside one of {4 * n / 1e6:,.0f} MB",
+        f"{n * times * 4000 / 1e6:,.0f} MB .npy (a sparse file) beside one of {n * 4000 / 1e6:,.0f} MB",
         {
             ours: xent("compute", *large, "--reduction", "mean", work=work),
             theirs: xent("compute", *small, "--reduction", "mean", work=work),
