@@ -7,11 +7,11 @@ from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
 
 from xent_cli import __version__
-from xent_cli.cli.options import engine
 from xent_cli.cli.suggest import MisfitError, Opened, command_line, open_alone, pair_up
 from xent_cli.core.advice import Advice, advise, not_finite
 from xent_cli.core.findings import Finding
 from xent_cli.core.inspection import Inspection
+from xent_cli.engines.local import open_local
 from xent_cli.errors import InputError, RowError, UsageError
 from xent_cli.readers.contents import list_contents
 from xent_cli.readers.interface import ARRAYS, ReadOptions
@@ -54,7 +54,7 @@ def examine(paths: Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
     )
     files = [locate(path) for path in paths]
     alone = [open_alone(file, options) for file in files]
-    runner = engine(given) if given["scan"] else None
+    runner = open_local(given["threads"]) if given["scan"] else None
     findings: list[Finding] = []
     if len(files) <= 2:
         columns = _listed(files[0], alone[0]).entries

@@ -22,6 +22,7 @@ from xent_cli.readers.paired import open_pair
 from xent_cli.reports.interface import Details, Document
 from xent_cli.writers import format_of, open_writer
 from xent_cli.writers.interface import RowFormat
+from xent_cli.writers.parts import publish_parts
 from xent_cli.writers.publish import publish
 
 if TYPE_CHECKING:
@@ -77,12 +78,18 @@ def execute(given: Mapping[str, Any], shown: present.Plan, show: Show = present.
     with ExitStack() as files:
         streams = [(name, files.enter_context(publish(path, append=append))) for name, path, append in targets]
         picture = None if given["plot"] is None else files.enter_context(publish(given["plot"]))
-        writer = _writer(output, shown.rows, columns, given["color"], files)
+        folder = None
+        if output is not None and output.endswith("/"):
+            folder = files.enter_context(publish_parts(output, columns))
+            output = None
+        writer = _writer(output, None if folder else shown.rows, columns, given["color"], files)
         kept = _keep(gate, columns, writer)
         bar = track(pair.logits.num_rows, shown=given["progress"] and not given["quiet"])
-        totals = run(
-            pair, options, wanted, engine(given), writer=kept or writer, gradients=_gradients(given, pair), track=bar
-        )
+        gradients = _gradients(given, pair)
+        with engine(given) as runner:
+            totals = run(
+                pair, options, wanted, runner, writer=kept or writer, gradients=gradients, folder=folder, track=bar
+            )
         if writer is not None:
             writer.finish()
         num_rows = totals.n_samples + totals.n_ignored
@@ -160,8 +167,8 @@ def _gradients(given: Mapping[str, Any], pair: Pair) -> Gradients | None:
         if given.get("gradient_dtype") is not None:
             raise UsageError("--gradient-dtype without --gradients")
         return None
-    if not path.endswith(".npy"):
-        raise UsageError(f"--gradients {path}: gradients are written as .npy")
+    if not path.endswith((".npy", "/")):
+        raise UsageError(f"--gradients {path}: gradients are written as .npy, or into a folder/ of them")
     dtype = pair.logits.dtype if pair.logits.dtype.kind == "f" else np.dtype(np.float64)
     if given["gradient_dtype"] == "bfloat16" or (given["logits_dtype"] and not given["gradient_dtype"]):
         dtype = np.dtype("V2")  # as numpy.save writes it

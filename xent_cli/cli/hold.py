@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from xent_cli.core.options import LossOptions
+    from xent_cli.engines.interface import Engine
     from xent_cli.readers.candidates import Candidate
     from xent_cli.readers.paired import Pair
 
@@ -50,14 +51,14 @@ def hold(given: Mapping[str, Any]) -> AgreementDocument:
     options = settings({**given, "gradients": None, "overflow_report": False}, pair)
     number, candidates = _open(given, pair)
     of_mean = given["gradient"] is not None and given["reduction"] in (None, "mean")
-    with _naming_rows(pair, options, candidates):
-        divisor = float(divisor_of(pair, options, engine(given))) if of_mean else 1.0
+    with _naming_rows(pair, options, candidates), engine(given) as runner:
+        divisor = float(divisor_of(pair, options, runner)) if of_mean else 1.0
         tolerances = {
             entry.name: _tolerance(given, entry.dtype, divisor if entry.name == "gradient" else 1.0)
             for entry in candidates
         }
         streamed = tuple(entry for entry in candidates if number is None or entry.name != "loss")
-        totals, errors = _compare(given, pair, options, streamed, tolerances, divisor)
+        totals, errors = _compare(given, pair, options, streamed, tolerances, divisor, runner)
     if number is not None:
         summary = totals.summarize()
         truth = summary.mean_loss if given["reduction"] == "mean" else summary.sum_loss
@@ -148,6 +149,7 @@ def _compare(
     candidates: tuple[Candidate, ...],
     tolerances: Mapping[str, Tolerance],
     divisor: float,
+    runner: Engine,
 ) -> tuple[LossTotals, dict[str, ErrorTotals]]:
     """Evaluate and compare every block; memory does not grow with the files."""
     top = given["top"]
@@ -161,7 +163,7 @@ def _compare(
     totals = LossTotals(options.signature(""))
     errors = {entry.name: ErrorTotals(wanted=top) for entry in candidates}
     watched: Any = track(pair.logits.num_rows, shown=given["progress"] and not given["quiet"])
-    for block in watched(engine(given).map(function, held_blocks(pair, candidates))):
+    for block in watched(runner.map(function, held_blocks(pair, candidates))):
         totals = totals.merge(block.totals)
         for name, found in block.errors.items():
             errors[name] = errors[name].merge(found)

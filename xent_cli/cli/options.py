@@ -10,6 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
     from click.shell_completion import CompletionItem
 
@@ -150,13 +151,34 @@ quiet_options = _stack(
 
 run_options = _stack(
     quiet_options,
+    click.option(
+        "--engine",
+        type=click.Choice(["local", "dask", "ray"]),
+        default="local",
+        show_default=True,
+        help="Where tasks run; dask and ray without --scheduler start a cluster of processes here.",
+    ),
+    click.option("--scheduler", metavar="ADDRESS", help="Of a Dask scheduler (or its file) or of a Ray cluster."),
     click.option("--progress/--no-progress", default=True, help="Bar on a terminal, after one second."),
 )
 
 
 def read_options(given: Mapping[str, Any], *, with_ids: bool) -> ReadOptions:
-    """How the inputs are laid out, from the command line."""
+    """How the inputs are laid out, from the command line.
+
+    Raises
+    ------
+    UsageError
+        Where workers elsewhere would have to read standard input.
+    """
+    from xent_cli.errors import UsageError
     from xent_cli.readers.interface import ReadOptions
+
+    local = given.get("engine", "local") == "local"
+    if given.get("scheduler") and local:
+        raise UsageError("--scheduler without --engine dask or --engine ray")
+    if not local and "-" in [given.get(name) for name in ("logits", "labels", "sample_weight", "loss", "gradient")]:
+        raise UsageError("- is standard input, which workers elsewhere cannot read", hint="name a file that they can")
 
     return ReadOptions(
         axis=given["axis"],
@@ -172,7 +194,8 @@ def read_options(given: Mapping[str, Any], *, with_ids: bool) -> ReadOptions:
         logits_dtype=given["logits_dtype"],
         with_ids=with_ids,
         # Gradients of the mean need what it divides by before the first of them is written.
-        twice=given.get("gradients") is not None,
+        twice=given.get("gradients") is not None or given.get("gradient") is not None,
+        whole_groups=not local,
     )
 
 
@@ -248,8 +271,25 @@ def report_target(text: str) -> tuple[str, str, bool]:
     return name, path, bool(summary) and os.path.realpath(path) == os.path.realpath(summary)
 
 
-def engine(given: Mapping[str, Any]) -> Engine:
-    """Where the tasks run."""
-    from xent_cli.engines.local import open_local
+def engine(given: Mapping[str, Any]) -> AbstractContextManager[Engine]:
+    """Where the tasks run.
 
-    return open_local(given["threads"])
+    Raises
+    ------
+    UsageError
+        Where a cluster could not read what it is sent to.
+    """
+    name, scheduler = given.get("engine", "local"), given.get("scheduler")
+    if name == "local":
+        from contextlib import nullcontext
+
+        from xent_cli.engines.local import open_local
+
+        return nullcontext(open_local(given["threads"]))
+    if name == "dask":
+        from xent_cli.engines.dask import open_dask
+
+        return open_dask(scheduler, given["threads"])
+    from xent_cli.engines.ray import open_ray
+
+    return open_ray(scheduler, given["threads"])

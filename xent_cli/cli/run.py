@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from xent_cli.core.evaluate import evaluate_blocks, weigh_block
+from xent_cli.core.evaluate import evaluate_block, evaluate_blocks, weigh_block
 from xent_cli.core.exact_sum import ExactSum
 from xent_cli.core.totals import LossTotals
 from xent_cli.errors import InputError, RowError
 from xent_cli.writers.npy import GradientWriter
+from xent_cli.writers.parts import light, publish_parts
 from xent_cli.writers.publish import publish
 
 if TYPE_CHECKING:
@@ -19,18 +20,20 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from xent_cli.core.block import Task
     from xent_cli.core.evaluate import BlockLoss
     from xent_cli.core.options import LossOptions, Wanted
     from xent_cli.engines.interface import Engine
     from xent_cli.readers.paired import Pair
     from xent_cli.writers.interface import RowWriter
+    from xent_cli.writers.parts import Parts, PartsFolder
 
     Track = Callable[[Iterable[BlockLoss]], Iterator[BlockLoss]]
 
 
 @dataclass(frozen=True, slots=True)
 class Gradients:
-    """Where gradients go: a .npy file, the dtype in it, and whether they are those of the sum."""
+    """Where gradients go: a .npy file or a folder/ of them, the dtype in it, and whether they are those of the sum."""
 
     path: str
     dtype: np.dtype[np.generic]
@@ -45,9 +48,17 @@ def run(
     *,
     writer: RowWriter | None = None,
     gradients: Gradients | None = None,
+    folder: PartsFolder | None = None,
     track: Track = iter,
 ) -> LossTotals:
     """Evaluate all samples, hand rows and gradients to their writers, and return the totals.
+
+    Parameters
+    ----------
+    writer
+        Of rows, here and in order.
+    folder
+        Of rows that are written where they are computed.
 
     Raises
     ------
@@ -57,17 +68,30 @@ def run(
     try:
         with ExitStack() as files:
             gradient_writer = None
+            folders = [] if folder is None else [folder]
             if gradients is not None:
-                stream = files.enter_context(publish(gradients.path))
                 divisor = 1.0 if gradients.of_sum else float(divisor_of(pair, options, engine))
                 # The kernel has no bfloat16: its writer rounds to that from float32.
                 kernel_dtype = "<f4" if gradients.dtype.kind == "V" else gradients.dtype.str
                 wanted = replace(wanted, gradient_dtype=kernel_dtype, gradient_denominator=divisor)
-                shape = pair.logits.description.shape
-                gradient_writer = GradientWriter(stream, shape, options.axis % len(shape), gradients.dtype)
+                if gradients.path.endswith("/"):
+                    folders.append(files.enter_context(publish_parts(gradients.path, None, gradients.dtype.str)))
+                else:
+                    stream = files.enter_context(publish(gradients.path))
+                    shape = pair.logits.description.shape
+                    gradient_writer = GradientWriter(stream, shape, options.axis % len(shape), gradients.dtype)
             totals = LossTotals(options.signature(""))
-            for block in track(evaluate_blocks(pair.tasks(), options, wanted, engine.map)):
+            if folders:
+                recipes = tuple(entry.parts for entry in folders)
+                kept = writer is not None or gradient_writer is not None
+                into_parts = partial(_evaluate_into_parts, options=options, wanted=wanted, recipes=recipes, kept=kept)
+                blocks = engine.map(into_parts, pair.tasks())
+            else:
+                blocks = evaluate_blocks(pair.tasks(), options, wanted, engine.map)
+            for block in track(blocks):
                 totals = totals.merge(block.totals)
+                for entry in folders:
+                    entry.note(block)
                 if writer is not None:
                     writer.write(block)
                 if gradient_writer is not None:
@@ -78,6 +102,16 @@ def run(
         return totals
     except RowError as error:
         raise named(error, pair, options) from None
+
+
+def _evaluate_into_parts(
+    task: Task, options: LossOptions, wanted: Wanted, recipes: tuple[Parts, ...], kept: bool
+) -> BlockLoss:
+    """Evaluate a block and write its parts, in whichever process this is; the rows come back only where `kept`."""
+    block = evaluate_block(task, options, wanted)
+    for recipe in recipes:
+        recipe.write(block)
+    return block if kept else light(block)
 
 
 def named(error: RowError, pair: Pair, options: LossOptions) -> InputError:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from xent_cli.errors import InputError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -29,3 +31,24 @@ class Engine(Protocol):
         An exception of a task is raised in its turn; one raised by `tasks` itself, after the results before it. Closing
         the iterator drops what has not begun and waits for what has.
         """
+
+
+def version_here(_: object = None) -> str:
+    """Version of xent where this runs."""
+    from importlib.metadata import version
+
+    return version("xent-cli")
+
+
+def refuse_other_versions(versions: Mapping[str, str]) -> None:
+    """Refuse workers, by name, whose xent is not this one: what they compute may be something else.
+
+    Raises
+    ------
+    InputError
+        At the first of them.
+    """
+    here = version_here()
+    for worker, found in sorted(versions.items()):
+        if found != here:
+            raise InputError("another version of xent", f"worker {worker}", found=found, expected=f"{here}, as here")

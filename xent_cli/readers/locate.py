@@ -89,11 +89,15 @@ def _local(name: str, path: str) -> Located:
         from xent_cli.readers.piped import open_pipe
 
         return Located(name, (open_pipe(path),))
-    return Located(name, (recognised(Stored(name, path)),))
+    return Located(name, (recognised(Stored(name, str(Path(path).absolute()))),))
 
 
 def _shards(name: str, paths: list[str]) -> Located:
-    return Located(name, tuple(recognised(Stored(path, path)) for path in _rows_alone(name, paths)), sharded=True)
+    return Located(
+        name,
+        tuple(recognised(Stored(path, str(Path(path).absolute()))) for path in _rows_alone(name, paths)),
+        sharded=True,
+    )
 
 
 def _rows_alone(name: str, paths: list[str]) -> list[str]:

@@ -14,13 +14,15 @@ SUFFIXES = (".tsv", ".csv", ".jsonl", ".npy", ".parquet", ".arrow")
 
 
 def format_of(path: str) -> str:
-    """Name the format that a file's suffix says.
+    """Name the format that a file's suffix says; a folder/ takes Parquet parts.
 
     Examples
     --------
-    >>> format_of("losses.parquet")
-    'parquet'
+    >>> format_of("losses.csv"), format_of("losses/")
+    ('csv', 'parquet')
     """
+    if path.endswith("/"):
+        return "parquet"
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
         raise UsageError(f"-o {path}: the suffix says the format, and must be one of {', '.join(SUFFIXES)}")

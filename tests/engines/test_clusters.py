@@ -1,0 +1,314 @@
+"""Dask and Ray with real processes: the same bits, and what goes wrong on clusters."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset
+import pyarrow.parquet as pq
+import pytest
+
+from xent_cli.cli.run import run
+from xent_cli.core.block import Rows
+from xent_cli.core.options import LossOptions, Wanted
+from xent_cli.engines.dask import open_dask
+from xent_cli.engines.interface import refuse_other_versions
+from xent_cli.engines.local import SerialEngine, open_local
+from xent_cli.engines.ray import open_ray
+from xent_cli.errors import InputError, XentError
+from xent_cli.readers.interface import ReadOptions
+from xent_cli.readers.paired import open_pair
+
+pytest.importorskip("distributed", reason="Dask is an extra")
+pytest.importorskip("ray", reason="Ray is an extra")
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+OPEN = {"dask": open_dask, "ray": open_ray}
+RNG = np.random.default_rng(19)
+N, K = 6000, 20
+LOGITS = (4 * RNG.normal(size=(N, K))).astype(np.float32)
+LABELS = RNG.integers(0, K, N)
+
+
+@pytest.fixture(scope="module", params=list(OPEN))
+def cluster(request):
+    """An engine on two processes."""
+    with OPEN[request.param](None, 2) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shards")
+    for i in range(12):
+        part = slice(i * 500, i * 500 + 500)
+        table = pa.table({"logits": LOGITS[part].tolist(), "label": LABELS[part]})
+        pq.write_table(table, folder / f"part-{i}.parquet", row_group_size=170)
+    return folder
+
+
+def totals(folder, engine):
+    pair = open_pair(str(folder), None, None, ReadOptions(whole_groups=True))
+    wanted = Wanted(figures=True, top_k=(1, 5), worst=3)
+    return run(pair, LossOptions(label_smoothing=0.1), wanted, engine)
+
+
+def double(x):
+    return 2 * x
+
+
+def slow(x):
+    time.sleep(0.3)
+    return x
+
+
+def own_pid(x):
+    time.sleep(0.05)
+    return os.getpid()
+
+
+def fail_twice(path):
+    """Fail the first two times, which a file counts."""
+    with Path(path).open("ab") as file:
+        file.write(b".")
+    if Path(path).stat().st_size < 3:
+        raise OSError("try again")
+    return "done"
+
+
+def refuse(x):
+    raise InputError("bad cell", "t.csv line 3", found=str(x), hint="mend it")
+
+
+def test_results_come_in_the_order_of_the_tasks(cluster):
+    assert list(cluster.map(double, range(50))) == [2 * i for i in range(50)]
+    assert list(cluster.map(double, [])) == []
+
+
+def test_no_more_than_the_window_is_taken_ahead_of_the_results(cluster):
+    taken = []
+
+    def tasks():
+        for i in range(100):
+            taken.append(i)
+            yield i
+
+    for done, _ in enumerate(cluster.map(double, tasks())):
+        assert len(taken) <= done + cluster.window + 1
+    assert len(taken) == 100
+
+
+def test_tasks_run_in_other_processes(cluster):
+    pids = set(cluster.map(own_pid, range(12)))
+    assert os.getpid() not in pids
+    assert pids
+
+
+def test_every_figure_has_the_bits_of_the_serial_engine(cluster, shards):
+    serial = totals(shards, SerialEngine()).summarize()
+    assert totals(shards, open_local(3)).summarize() == serial
+    assert totals(shards, cluster).summarize() == serial
+
+
+def test_an_error_of_a_task_comes_back_as_itself(cluster):
+    with pytest.raises(InputError, match="bad cell") as caught:
+        list(cluster.map(refuse, [7]))
+    assert (caught.value.found, caught.value.hint) == ("7", "mend it")
+
+
+def test_an_error_of_the_tasks_is_raised_after_the_results_before_it(cluster):
+    def tasks():
+        yield 1
+        raise InputError("no more")
+
+    results = cluster.map(double, tasks())
+    assert next(results) == 2
+    with pytest.raises(InputError, match="no more"):
+        next(results)
+
+
+def test_a_task_that_fails_twice_works_the_third_time(cluster, tmp_path):
+    assert list(cluster.map(fail_twice, [str(tmp_path / "count")])) == ["done"]
+
+
+def test_a_task_that_always_fails_is_not_tried_forever(cluster):
+    with pytest.raises(ZeroDivisionError):
+        list(cluster.map((1).__truediv__, [0]))
+
+
+def test_a_worker_that_is_killed_is_replaced(cluster):
+    pid = next(cluster.map(own_pid, [0]))
+    results = cluster.map(slow, range(10))
+    assert next(results) == 0
+    os.kill(pid, signal.SIGKILL)
+    assert list(results) == list(range(1, 10))
+
+
+def test_a_shard_that_vanishes_is_named(cluster, shards, tmp_path):
+    for path in shards.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    pair = open_pair(str(tmp_path), None, None, ReadOptions(whole_groups=True))
+    (tmp_path / "part-7.parquet").unlink()
+    with pytest.raises(InputError, match=r"no such file\n.*part-7\.parquet"):
+        run(pair, LossOptions(), Wanted(), cluster)
+
+
+def test_recipes_stay_small_whatever_they_read(shards, tmp_path):
+    import pickle
+
+    np.save(tmp_path / "l.npy", LOGITS)
+    np.save(tmp_path / "y.npy", LABELS)
+    for paths in ((str(shards), None), (str(tmp_path / "l.npy"), str(tmp_path / "y.npy"))):
+        for task in open_pair(*paths, None, ReadOptions(whole_groups=True)).tasks():
+            assert not any(isinstance(part, Rows) for part in task.parts)
+            assert len(pickle.dumps(task)) < 2000
+
+
+def test_workers_of_another_version_are_refused():
+    with pytest.raises(InputError, match=r"another version of xent\n  worker b: found 9\.9"):
+        refuse_other_versions({"a": __import__("xent_cli").__version__, "b": "9.9"})
+
+
+# From here on through the command.
+
+
+def command(*arguments, **options):
+    line = [sys.executable, "-m", "xent_cli", "compute", *map(str, arguments)]
+    return subprocess.Popen(
+        line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, **options
+    )
+
+
+def processes_of(session):
+    """Processes of a session that still run."""
+    found = subprocess.run(["ps", "-s", str(session), "-o", "pid=,stat="], capture_output=True, text=True).stdout
+    return [line for line in found.splitlines() if "Z" not in line]
+
+
+def large(folder):
+    """Logits that take half a minute, and no room on the disk."""
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({10**7}, 1000)}}".encode()
+    (folder / "l.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    os.truncate(folder / "l.npy", 10 + len(header) + 4 * 10**10)
+    np.save(folder / "y.npy", np.zeros(10**7, np.int8))
+    return folder / "l.npy", folder / "y.npy"
+
+
+@pytest.mark.parametrize("engine", ["dask", "ray"])
+def test_the_command_gives_the_same_document_on_a_cluster(engine, shards):
+    outputs = []
+    for name in ("local", engine):
+        process = command(shards, "--engine", name, "--threads", 2, "-f", "json")
+        outputs.append(process.communicate(timeout=120))
+        assert process.returncode == 0, outputs
+    assert outputs[0] == outputs[1]
+
+
+@pytest.mark.parametrize("engine", ["local", "dask", "ray"])
+def test_workers_write_rows_and_gradients_as_parts(engine, shards, tmp_path):
+    for _ in range(2):  # the second time in place of the first
+        arguments = ["--engine", engine, "--threads", 2, "-o", f"{tmp_path}/rows/", "--gradients", f"{tmp_path}/g/"]
+        process = command(shards, "--reduction", "mean", *arguments)
+        _, told = process.communicate(timeout=120)
+        assert process.returncode == 0, told
+    rows = pyarrow.dataset.dataset(tmp_path / "rows").to_table().sort_by("sample")
+    expected = command(shards, "-o", tmp_path / "rows.parquet", "--gradients", tmp_path / "g.npy")
+    assert expected.wait(60) == 0
+    assert rows.equals(pq.read_table(tmp_path / "rows.parquet"))
+    found = [np.load(path) for path in sorted((tmp_path / "g").glob("part-*.npy"))]
+    np.testing.assert_array_equal(np.concatenate(found), np.load(tmp_path / "g.npy"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["g", "g.npy", "rows", "rows.parquet"]
+
+
+def test_a_folder_that_is_no_output_is_not_replaced(shards, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("all of it")
+    process = command(shards, "-o", f"{tmp_path}/mine/")
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert "will not replace folder" in told
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "all of it"
+
+
+@pytest.mark.parametrize("engine", ["dask", "ray"])
+def test_ctrl_c_leaves_no_process_and_no_output(engine, tmp_path):
+    process = command(*large(tmp_path), "--engine", engine, "--threads", 2, "-o", f"{tmp_path}/rows/", "-q")
+    for _ in range(300):
+        if list(tmp_path.glob(".rows*/part-*")):
+            break
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    for _ in range(100):
+        if not processes_of(process.pid):
+            break
+        time.sleep(0.1)
+    assert processes_of(process.pid) == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["l.npy", "y.npy"]
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_a_scheduler_that_goes_away_ends_the_run(tmp_path):
+    address = f"tcp://127.0.0.1:{free_port()}"
+    base = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--no-dashboard", "--host", address]
+    scheduler = subprocess.Popen(base, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    line = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--no-dashboard", "--nthreads", "1"]
+    worker = subprocess.Popen([*line, "--death-timeout", "20"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        output = ["-o", f"{tmp_path}/rows/", "-q"]
+        process = command(*large(tmp_path), "--engine", "dask", "--scheduler", address, *output)
+        for _ in range(300):
+            if list(tmp_path.glob(".rows*/part-*")):
+                break
+            time.sleep(0.1)
+        scheduler.kill()
+        _, told = process.communicate(timeout=60)
+        assert process.returncode == 3, told
+        assert "scheduler" in told
+        assert not (tmp_path / "rows").exists()
+    finally:
+        for other in (scheduler, worker):
+            other.kill()
+            other.wait()
+
+
+@pytest.mark.parametrize("engine", ["dask", "ray"])
+def test_nobody_at_the_address_is_told(engine, shards):
+    address = {"dask": f"tcp://127.0.0.1:{free_port()}", "ray": f"127.0.0.1:{free_port()}"}[engine]
+    process = command(shards, "--engine", engine, "--scheduler", address)
+    _, told = process.communicate(timeout=100)
+    assert process.returncode == 3, told
+    assert address in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["-", "--engine", "dask"], "standard input"),
+        (["x.npy", "--scheduler", "tcp://127.0.0.1:1"], "without --engine"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(arguments, said):
+    process = command(*arguments)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert said in told
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    for name, opening in OPEN.items():
+        monkeypatch.setitem(sys.modules, name, None)
+        with pytest.raises(XentError, match=rf"pip install 'xent-cli\[{name}\]'"), opening(None, 1):
+            pass
