@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # How often Dask runs a task again that failed; a worker that dies is its own matter, and is replaced.
 _RETRIES = 2
+# Tasks for each thread: results are taken in order, and a slow one must not leave the others without work.
+_IN_FLIGHT = 8
 # A scheduler that does not answer for so long is gone.
 _PATIENCE_SECONDS = 20.0
 
@@ -115,7 +117,7 @@ def open_dask(scheduler: str | None, workers: int) -> Iterator[DaskEngine]:
         stack.callback(_quietly, client.close)
         refuse_other_versions(client.run(version_here))
         threads = sum(client.nthreads().values())
-        yield DaskEngine(client, 2 * max(1, threads))
+        yield DaskEngine(client, _IN_FLIGHT * max(1, threads))
 
 
 def _quietly(close: Callable[[], object]) -> None:

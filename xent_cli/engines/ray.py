@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # How often Ray runs a task again that failed, or whose worker died.
 _RETRIES = 2
+# Tasks for each thread: results are taken in order, and a slow one must not leave the others without work.
+_IN_FLIGHT = 8
 # A cluster that says nothing for so long is asked whether it is still there.
 _PATIENCE_SECONDS = 5.0
 
@@ -109,7 +111,7 @@ def open_ray(scheduler: str | None, workers: int) -> Iterator[RayEngine]:
         raise InputError("no Ray cluster", scheduler or "on this machine", found=found) from None
     try:
         refuse_other_versions({"a worker": ray.get(ray.remote(_call).remote(version_here, None))})
-        yield RayEngine(ray, 2 * max(1, int(ray.cluster_resources().get("CPU", 1))))
+        yield RayEngine(ray, _IN_FLIGHT * max(1, int(ray.cluster_resources().get("CPU", 1))))
     finally:
         ray.shutdown()
 
