@@ -2,8 +2,8 @@
 
     python -m benchmarks.scale
 
-prints, for 1 to 1,000 workers, the time, the dollars, and what limits: the driver, the store or the workers. The rates at
-the top are those of docs/scale.md, which says which of them were measured and which are assumed.
+prints, for 1 to 1,000 workers, the time, the dollars, and what limits: the driver, the store or the workers. The rates
+are those of docs/scale.md, which says which of them were measured and which are assumed.
 """
 
 from __future__ import annotations
