@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.interface import ReadOptions
 
 LABEL_NAMES = ("label", "labels", "target", "y")
+_LOGIT_PREFIXES = ("logit_", "logits_", "logit.", "logits.")
 _NOT_LOGITS = frozenset({"id", "index", "sample", "row_id"})
 
 
@@ -65,10 +66,24 @@ class ColumnPlan:
         return "" if single is None else f', column "{single}"'
 
     def class_names(self, pattern: str | None) -> tuple[str, ...] | None:
-        """Names of the classes: the columns', without what a glob such as ``logit_*`` has before its star."""
+        """Names of the classes: the columns', without what a glob such as ``logit_*`` has before its star.
+
+        Without a glob a prefix such as ``logit_`` that every column has is left out.
+
+        Examples
+        --------
+        >>> ColumnPlan(("logit_cat", "logit_dog")).class_names(None)
+        ('cat', 'dog')
+        """
         if self.is_list:
             return None
-        prefix = pattern.split("*")[0] if pattern and pattern.endswith("*") else ""
+        if pattern is None:
+            shared = (
+                each for each in _LOGIT_PREFIXES if all(len(n) > len(each) and n.startswith(each) for n in self.values)
+            )
+            prefix = next(shared, "")
+        else:
+            prefix = pattern.split("*")[0] if pattern.endswith("*") else ""
         return tuple(name.removeprefix(prefix) for name in self.values)
 
 
