@@ -36,6 +36,8 @@ class Block:
         [n] True where a sample has no label by position (`--shift`), or None.
     ids
         [n] names carried into the per-sample output, or None.
+    groups
+        [n, m] texts of the m columns whose values name slices, None where a value is missing; or None.
     """
 
     start: int
@@ -44,6 +46,7 @@ class Block:
     weights: AnyArray | None = None
     unscored: BoolArray | None = None
     ids: AnyArray | None = None
+    groups: AnyArray | None = None
 
     def load(self) -> Block:
         """Return itself: a block in memory is its own recipe."""
@@ -59,6 +62,7 @@ class Rows:
     weights: AnyArray | None = None
     unscored: BoolArray | None = None
     ids: AnyArray | None = None
+    groups: AnyArray | None = None
 
     def read(self) -> Rows:
         """Return itself: rows in memory are their own recipe."""
@@ -77,7 +81,7 @@ class Rows:
         return cls(*(None if column[0] is None else np.concatenate(column) for column in columns))
 
     def _values(self) -> tuple[AnyArray | None, ...]:
-        return self.logits, self.labels, self.weights, self.unscored, self.ids
+        return self.logits, self.labels, self.weights, self.unscored, self.ids, self.groups
 
 
 class Part(Protocol):
@@ -106,10 +110,12 @@ class BlockRef:
     parts: tuple[Part, ...]
 
     def load(self) -> Block:
-        """Read every part and put the block together."""
+        """Read every part and put the block together; columns of groups stand side by side."""
         block = Block(self.start, np.empty((self.size, 0)), np.empty(0))
         for part in self.parts:
             rows = part.read()
             given = {name: getattr(rows, name) for name in Rows.__slots__ if getattr(rows, name) is not None}
+            if block.groups is not None and rows.groups is not None:
+                given["groups"] = np.hstack([block.groups, rows.groups])
             block = replace(block, **given)
         return block

@@ -13,6 +13,7 @@ from xent_cli.core.exact_sum import ExactSum
 from xent_cli.core.labels import SUM_TOLERANCE, check_dense, check_sparse, check_weights
 from xent_cli.core.options import LossOptions
 from xent_cli.core.ranks import label_ranks
+from xent_cli.core.slices import slices_of
 from xent_cli.core.totals import LossTotals
 from xent_cli.errors import InputError
 
@@ -58,6 +59,8 @@ class BlockLoss:
         [n] KL divergence from a teacher in nats, or None.
     gradient
         [n, k], or None.
+    groups
+        [n, m] texts of the columns whose values name slices, or None.
     """
 
     start: int
@@ -69,6 +72,7 @@ class BlockLoss:
     ids: AnyArray | None = None
     kl: FloatArray | None = None
     gradient: AnyArray | None = None
+    groups: AnyArray | None = None
 
 
 def evaluate_blocks(
@@ -99,7 +103,8 @@ def evaluate_block(task: Task, options: LossOptions, wanted: Wanted) -> BlockLos
     rows = _losses(block, labels, options, wanted.gradient_dtype, scale)
     if rows.gradient is not None and ignored is not None:
         rows.gradient[ignored] = 0
-    totals = LossTotals.from_losses(
+    total = partial(
+        LossTotals.from_losses,
         options.signature(""),
         rows.loss,
         start=block.start,
@@ -110,8 +115,15 @@ def evaluate_block(task: Task, options: LossOptions, wanted: Wanted) -> BlockLos
         worst_wanted=max(1, wanted.worst),
         labels=given,
         ids=block.ids,
+        ranks=_ranks(block, labels, rows, options) if wanted.top_k else None,
+        top_k=wanted.top_k,
+        kl=rows.kl,
     )
-    totals = _notice(totals, block, labels, ignored, rows, options, wanted)
+    totals = _notice(total(), block, labels, ignored, rows, options, wanted)
+    if wanted.by:
+        assert block.groups is not None
+        by_value = slices_of(wanted.by, block.groups, lambda places: total(only=places, worst_wanted=1))
+        totals = replace(totals, slices=by_value)
     if not wanted.losses:
         return BlockLoss(block.start, rows.loss.size, totals, gradient=rows.gradient)
     if ignored is not None:
@@ -120,7 +132,8 @@ def evaluate_block(task: Task, options: LossOptions, wanted: Wanted) -> BlockLos
             rows.kl[ignored] = np.nan
     # The labels may be on loan from a reader that uses their memory again for the next block.
     given = None if given is None else given.copy()
-    return BlockLoss(block.start, rows.loss.size, totals, rows.loss, ignored, given, block.ids, rows.kl, rows.gradient)
+    columns = rows.loss, ignored, given, block.ids, rows.kl, rows.gradient, block.groups
+    return BlockLoss(block.start, rows.loss.size, totals, *columns)
 
 
 def weigh_block(task: Task, options: LossOptions) -> ExactSum:
@@ -188,6 +201,14 @@ def _weights(block: Block, labels: AnyArray, options: LossOptions) -> tuple[Floa
     return weight, weight * by_class
 
 
+def _ranks(block: Block, labels: AnyArray, rows: RowLosses, options: LossOptions) -> IntArray:
+    """Place of each label among the logits, from 0; of dense labels, that of the likeliest class."""
+    plain = labels.ndim == 1 and not options.label_smoothing and options.class_weight is None
+    index = labels if labels.ndim == 1 else labels.argmax(axis=1)
+    certain = rows.loss if plain and options.temperature == 1.0 and options.source == "logits" else None
+    return label_ranks(block.logits, index, certain)
+
+
 def _notice(
     totals: LossTotals,
     block: Block,
@@ -199,14 +220,6 @@ def _notice(
 ) -> LossTotals:
     """Add what is counted beside the losses."""
     scored = None if ignored is None else ~ignored
-    hits: tuple[tuple[int, int], ...] = ()
-    if wanted.top_k:
-        plain = labels.ndim == 1 and not options.label_smoothing and options.class_weight is None
-        index = labels if labels.ndim == 1 else labels.argmax(axis=1)
-        certain = rows.loss if plain and options.temperature == 1.0 and options.source == "logits" else None
-        ranks = label_ranks(block.logits, index, certain)
-        ranks = ranks if scored is None else ranks[scored]
-        hits = tuple((k, int(np.count_nonzero(ranks < k))) for k in sorted(set(wanted.top_k)))
     label_range = None
     unnormalised = rows.unnormalised
     if labels.ndim == 1:
@@ -227,12 +240,6 @@ def _notice(
             try_formulas(block.logits, labels, truth, dtype, start=block.start, scored=scored)
             for dtype in wanted.overflow
         )
-    divergence = None
-    n_divergent = 0
-    if rows.kl is not None:
-        kl = rows.kl if scored is None else rows.kl[scored]
-        finite = np.isfinite(kl)
-        divergence, n_divergent = ExactSum.of(kl[finite]), int(np.count_nonzero(np.isinf(kl)))
     profile = None
     if wanted.profile and labels.ndim == 1:
         from xent_cli.core.profile import profile_of, unsmoothed
@@ -242,10 +249,7 @@ def _notice(
         profile = profile_of(labels, rows.loss, predicted, predicted_loss, scored)
     return replace(
         totals,
-        hits=hits,
         softmaxed=rows.softmaxed,
-        divergence=divergence,
-        n_divergent=n_divergent,
         unnormalised=unnormalised,
         label_range=label_range,
         formulas=formulas,

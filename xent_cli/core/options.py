@@ -116,6 +116,8 @@ class Wanted:
         Accuracy among the k highest logits.
     profile
         Losses by class and the calibration of the confidences, where labels are sparse.
+    by
+        Columns for each value of which the losses are totalled too.
     """
 
     losses: bool = False
@@ -126,3 +128,4 @@ class Wanted:
     worst: int = 0
     top_k: tuple[int, ...] = ()
     profile: bool = False
+    by: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 from xent_cli.core.digits import distinct
+from xent_cli.core.slices import slice_name
 from xent_cli.core.summary import LossSummary
 from xent_cli.errors import UsageError
 
@@ -208,7 +209,7 @@ def figures(
     """
     flat = dict(summary) | {f"overflow.{dtype}": count for dtype, count in unsafe.items()}
     for column, value, fields_ in slices:
-        flat |= {f"slice:{column}={value}:{name}": figure for name, figure in fields_.items()}
+        flat |= {f"{slice_name(column, value)}:{name}": figure for name, figure in fields_.items()}
     return flat
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from xent_cli.core.exact_sum import ExactSum, standard_deviation
 from xent_cli.core.profile import LossProfile
 from xent_cli.core.quantiles import QuantileState
+from xent_cli.core.slices import LossSlices
 from xent_cli.core.summary import LossSummary, WorstSample
 from xent_cli.errors import RowError
 
@@ -56,6 +57,8 @@ class LossTotals:
         How the textbook formula fares, for each dtype asked for.
     profile
         Losses by class and calibration, or None.
+    slices
+        The same for each value of some columns, or None.
     """
 
     signature: str
@@ -79,6 +82,7 @@ class LossTotals:
     label_range: tuple[int, int] | None = None
     formulas: tuple[FormulaTotals, ...] = ()
     profile: LossProfile | None = None
+    slices: LossSlices | None = None
 
     @classmethod
     def from_losses(
@@ -94,8 +98,12 @@ class LossTotals:
         worst_wanted: int = 1,
         labels: IntArray | None = None,
         ids: AnyArray | None = None,
+        ranks: IntArray | None = None,
+        top_k: tuple[int, ...] = (),
+        kl: FloatArray | None = None,
+        only: IntArray | None = None,
     ) -> LossTotals:
-        """Total the losses of consecutive samples.
+        """Total the losses of consecutive samples, or of some of them.
 
         Parameters
         ----------
@@ -109,6 +117,12 @@ class LossTotals:
             [n] what each loss counts in the sum, and what it counts in the number that the sum is divided by.
         labels, ids
             [n] what names the worst samples.
+        ranks, top_k
+            [n] place of each label among the logits, from 0; and the k for which places below k are counted.
+        kl
+            [n] KL divergences, nats.
+        only
+            [m] places of the samples to total, which ascend; None for all of them.
 
         Examples
         --------
@@ -117,12 +131,23 @@ class LossTotals:
         >>> both.summarize().mean_loss
         2.0
         """
-        rows = np.arange(loss.size) if ignored is None else np.flatnonzero(~ignored)
-        kept = loss if ignored is None else loss[rows]
+        if only is None:
+            rows = np.arange(loss.size) if ignored is None else np.flatnonzero(~ignored)
+        else:
+            rows = only if ignored is None else only[~ignored[only]]
+        every_one = rows.size == loss.size
+        kept = loss if every_one else loss[rows]
         nan, inf = np.isnan(kept), np.isinf(kept)
         special = bool(nan.any() or inf.any())
         finite = kept[~(nan | inf)] if special else kept
-        weighted = None
+        weighted = divergence = None
+        n_divergent = 0
+        if kl is not None:
+            kl = kl if every_one else kl[rows]
+            divergence, n_divergent = ExactSum.of(kl[np.isfinite(kl)]), int(np.count_nonzero(np.isinf(kl)))
+        if ranks is not None:
+            ranks = ranks if every_one else ranks[rows]
+        hits = () if ranks is None else tuple((k, int(np.count_nonzero(ranks < k))) for k in sorted(set(top_k)))
         if divisor is not None:
             with np.errstate(over="ignore", invalid="ignore"):
                 products = kept if weight is None else kept * weight[rows]
@@ -134,7 +159,7 @@ class LossTotals:
         return cls(
             signature,
             n_samples=int(kept.size),
-            n_ignored=int(loss.size - kept.size),
+            n_ignored=int((loss if only is None else only).size - kept.size),
             n_nan=int(np.count_nonzero(nan)) if special else 0,
             n_inf=int(np.count_nonzero(inf)) if special else 0,
             sums=ExactSum.of(finite),
@@ -145,6 +170,9 @@ class LossTotals:
             quantiles=QuantileState.of(kept) if figures else None,
             worst=_worst(kept, rows, start, worst_wanted, labels, ids),
             worst_wanted=worst_wanted,
+            hits=hits,
+            divergence=divergence,
+            n_divergent=n_divergent,
         )
 
     def merge(self, other: LossTotals) -> LossTotals:
@@ -174,6 +202,7 @@ class LossTotals:
             label_range=_either(self.label_range, other.label_range, lambda a, b: (min(a[0], b[0]), max(a[1], b[1]))),
             formulas=_merge_formulas(self.formulas, other.formulas),
             profile=_either(self.profile, other.profile, LossProfile.merge),
+            slices=_either(self.slices, other.slices, LossSlices.merge),
         )
 
     @property

@@ -186,7 +186,7 @@ def _slices(document: Document) -> Iterable[Grid]:
     top = max((found["mean_loss"] for _, found in figures if found["mean_loss"] < float("inf")), default=0.0)
     rows = (
         (
-            _cell(f"{entry['by']} = {entry['value']}"),
+            _cell(f"{entry['by']} = {entry['value'] or ''}"),
             *(
                 Cell(_number(found.get(name)), share=_share(found[name], top) if name == "mean_loss" else None)
                 for name in _FIGURES

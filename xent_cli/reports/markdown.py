@@ -51,7 +51,7 @@ def render(document: Document) -> str:
     if document.slices:
         figures_by = ((entry, entry["summary"].as_dict()) for entry in document.slices)
         rows_by = (
-            [_text(str(entry["by"])), _text(str(entry["value"])), *(_number(found.get(name)) for name in _SHOWN)]
+            [_text(str(entry["by"])), _text(entry["value"] or ""), *(_number(found.get(name)) for name in _SHOWN)]
             for entry, found in figures_by
         )
         parts.append(_table("Slices", ("by", "value", *_SHOWN), rows_by))

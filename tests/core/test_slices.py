@@ -1,0 +1,132 @@
+"""Slices: the losses by the values of a column are the losses, cut another way."""
+
+from functools import reduce
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xent_cli.core.block import Block, BlockRef, Rows
+from xent_cli.core.evaluate import evaluate_block, evaluate_blocks
+from xent_cli.core.options import LossOptions, Wanted
+from xent_cli.core.slices import MOST_VALUES
+from xent_cli.core.totals import LossTotals
+from xent_cli.errors import InputError
+
+VALUES = st.sampled_from(["a", "b", "ü", "", None])
+
+
+@st.composite
+def runs(draw):
+    """A block with two columns of groups, and options that use all there is to use."""
+    n = draw(st.integers(1, 40))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    labels = rng.integers(0, 3, n)
+    labels[rng.random(n) < draw(st.sampled_from([0.0, 0.3, 0.9]))] = -100
+    groups = np.array([[draw(VALUES), draw(VALUES)] for _ in range(n)], object)
+    weights = rng.random(n) if draw(st.booleans()) else None
+    logits = rng.normal(size=(n, 3)) * 10.0 ** draw(st.integers(-2, 3))
+    logits[rng.random(n) < 0.05] = np.nan
+    block = Block(7, logits, labels, weights, ids=np.arange(n).astype(str), groups=groups)
+    class_weight = np.array([1.0, 0.5, 2.0]) if draw(st.booleans()) else None
+    options = LossOptions(ignore_index=-100, class_weight=class_weight, sample_weighted=weights is not None)
+    return block, options, draw(st.integers(1, n))
+
+
+WANTED = Wanted(by=("one", "two"), top_k=(1, 2), worst=3, losses=True)
+
+
+def cut(block, size):
+    """The samples of a block in blocks of at most `size`."""
+    return [
+        Block(
+            block.start + i,
+            *(
+                None if field is None else field[i : i + size]
+                for field in (block.logits, block.labels, block.weights, None, block.ids, block.groups)
+            ),
+        )
+        for i in range(0, len(block.logits), size)
+    ]
+
+
+def whole(blocks, options):
+    """Totals of a run."""
+    found = [result.totals for result in evaluate_blocks(blocks, options, WANTED)]
+    return reduce(LossTotals.merge, found, LossTotals(options.signature("")))
+
+
+@given(runs())
+def test_the_slices_of_a_column_merge_to_the_totals_exactly(run):
+    block, options, _ = run
+    totals = whole([block], options)
+    for by_value in totals.slices.totals:
+        merged = reduce(LossTotals.merge, by_value.values(), LossTotals(options.signature("")))
+        assert repr(merged.summarize()) == repr(totals.summarize())
+        assert (merged.sums, merged.squares, merged.weighted, merged.weight) == (
+            totals.sums,
+            totals.squares,
+            totals.weighted,
+            totals.weight,
+        )
+
+
+@given(runs())
+def test_slices_do_not_depend_on_how_the_samples_are_cut_into_blocks(run):
+    block, options, size = run
+    once, pieces = (list(whole(blocks, options).slices.summaries()) for blocks in ([block], cut(block, size)))
+    assert repr(once) == repr(pieces)
+
+
+@given(runs())
+def test_a_slice_has_the_figures_of_a_run_on_its_samples_alone(run):
+    block, options, _ = run
+    for column, by_value in enumerate(whole([block], options).slices.totals):
+        for value, totals in by_value.items():
+            places = np.array([i for i, group in enumerate(block.groups[:, column]) if group == value])
+            fields = (block.labels, block.weights, None, block.ids, block.groups)
+            part = Block(0, block.logits[places], *(None if field is None else field[places] for field in fields))
+            alone = evaluate_block(part, options, WANTED).totals.summarize()
+            found = totals.summarize()
+            sample = None if alone.worst_sample is None else 7 + places[alone.worst_sample]
+            assert found.worst_sample == sample
+            for name in ("n_samples", "n_ignored", "mean_loss", "std_loss", "quantiles", "top_k", "min_loss"):
+                assert repr(getattr(found, name)) == repr(getattr(alone, name)), name
+
+
+def test_a_slice_of_ignored_samples_has_no_samples_and_no_figures():
+    groups = np.array([["kept"], ["gone"]], object)
+    block = Block(0, np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([0, -100]), groups=groups)
+    totals = evaluate_block(block, LossOptions(ignore_index=-100), Wanted(by=("part",), top_k=(1,))).totals
+    (_, first, gone), (_, second, kept) = totals.slices.summaries()
+    assert (first, second) == ("gone", "kept")
+    assert (gone.n_samples, gone.n_ignored, kept.n_samples) == (0, 1, 1)
+    assert all(np.isnan(x) for x in (gone.mean_loss, gone.max_loss, gone.min_loss, gone.std_loss, gone.accuracy))
+
+
+def test_slices_come_in_the_order_of_code_points_and_a_missing_value_last():
+    groups = np.array([[None], ["b"], ["10"], [""], ["9"], ["ä"]], object)
+    block = Block(0, np.zeros((6, 2)), np.zeros(6, int), groups=groups)
+    totals = evaluate_block(block, LossOptions(), Wanted(by=("part",))).totals
+    assert [value for _, value, _ in totals.slices.summaries()] == ["", "10", "9", "b", "ä", None]
+
+
+def ids(first, count):
+    """A block whose every sample has its own value."""
+    groups = np.array([[str(i)] for i in range(first, first + count)], object)
+    return Block(first, np.zeros((count, 2)), np.zeros(count, int), groups=groups)
+
+
+@pytest.mark.parametrize("sizes", [(MOST_VALUES + 1,), (MOST_VALUES - 10, 11)])
+def test_a_column_of_ids_is_refused(sizes):
+    blocks = [ids(sum(sizes[:i]), size) for i, size in enumerate(sizes)]
+    with pytest.raises(InputError, match="more than 10,000 values") as caught:
+        reduce(LossTotals.merge, (r.totals for r in evaluate_blocks(blocks, LossOptions(), Wanted(by=("key",)))))
+    assert "is this an id column?" in caught.value.hint
+
+
+def test_columns_of_both_inputs_stand_side_by_side():
+    one, two = np.array([["a"], ["b"]], object), np.array([["x", "y"], ["z", None]], object)
+    parts = (Rows(logits=np.zeros((2, 3)), groups=one), Rows(labels=np.array([0, 1]), groups=two))
+    assert BlockRef(0, 2, parts).load().groups.tolist() == [["a", "x", "y"], ["b", "z", None]]
