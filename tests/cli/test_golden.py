@@ -55,6 +55,11 @@ def inputs(tmp_path_factory):
     (folder / "y.csv").write_text("label\n2\n0\n")
     (folder / "table.csv").write_text("id,label,cat,dog\na,dog,1,2\nb,cat,3,-1e-3\n")
     (folder / "hostile.csv").write_text('id,label,cat,dog\n"\x1b[31mred\x1b[0m",dog,1,2\n"a,b",cat,3,4\n')
+    (folder / "groups.csv").write_text(
+        "id,label,split,lang,cat,dog\na,dog,test,de,1,2\nb,cat,train,en,3,-1e-3\nc,cat,test,,1,5\nd,dog,train,de,0.5,1\n"
+    )
+    (folder / "groups_y.csv").write_text("key,label,split,w\na,2,test,1\nb,0,train,3\n")
+    (folder / "ids.csv").write_text("id,label,cat,dog\n" + "".join(f"{i},0,1,2\n" for i in range(10_001)))
     (folder / "unknown_name.csv").write_text("label,cat,dog\ndog,1,2\ndgo,3,4\n")
     (folder / "bad_cell.csv").write_text("label,cat,dog\n1,1,2\n0,3,4\n1,x1,4\n")
     (folder / "decimal_comma.csv").write_text("label;cat;dog\n1;1,5;2\n")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from xent_cli.cli.options import files, input_options, loss_options, plot_option, run_options
+from xent_cli.cli.options import by_option, files, input_options, loss_options, plot_option, run_options
 
 
 @click.command()
@@ -43,6 +43,7 @@ from xent_cli.cli.options import files, input_options, loss_options, plot_option
     shell_complete=files,
     help="Write the verdict: .json .md .html .xml (JUnit); md:FILE forces; repeatable.",
 )
+@by_option
 @plot_option
 @run_options
 def check(**given: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from xent_cli.cli.options import files, input_options, loss_options, plot_option, run_options
+from xent_cli.cli.options import by_option, files, input_options, loss_options, plot_option, run_options
 
 _ROW_FORMATS = ("table", "tsv", "csv", "jsonl", "npy", "arrow")
 
@@ -49,6 +49,7 @@ _ROW_FORMATS = ("table", "tsv", "csv", "jsonl", "npy", "arrow")
     help="Write the summary document: .json .md .html .xml; md:FILE forces; repeatable.",
     shell_complete=files,
 )
+@by_option
 @plot_option
 @run_options
 def compute(**given: Any) -> None:

@@ -73,6 +73,7 @@ def execute(given: Mapping[str, Any], shown: present.Plan, show: Show = present.
         worst=max(shown.top, _WORST_PICTURED if pictured else 0),
         top_k=tuple(sorted({*(given["top_k"] or _usual_top_k(pair)), *gate.top_k})) if figures else (),
         profile=pictured,
+        by=pair.by,
     )
     columns = _columns(pair, options)
     with ExitStack() as files:
@@ -100,6 +101,7 @@ def execute(given: Mapping[str, Any], shown: present.Plan, show: Show = present.
             summary=totals.summarize(),
             findings=find(totals, options, pair.num_classes),
             formulas=totals.formulas if tries_formulas else None,
+            slices=_slices(totals, layout.by),
         )
         document = judge(gate, document, kept)
         if pictured:
@@ -116,15 +118,19 @@ def execute(given: Mapping[str, Any], shown: present.Plan, show: Show = present.
 
 
 def _columns(pair: Pair, options: LossOptions) -> RowFormat:
-    id_name = pair.logits.id_name
-    if id_name in ("sample", "label", "loss", "kl_divergence"):
-        raise UsageError(f'--id-column {id_name}: the rows have a column "{id_name}" already', hint="rename it")
+    id_name = pair.id_name
+    # What the rows have anyway is not written twice.
+    by = tuple((name, place) for place, name in enumerate(pair.by) if name not in (id_name, pair.label_name))
+    for name, option in ((id_name, "--id-column"), *((name, "--by") for name, _ in by)):
+        if name in ("sample", "label", "loss", "kl_divergence"):
+            raise UsageError(f'{option} {name}: the rows have a column "{name}" already', hint="rename it")
     return RowFormat(
         id_name=id_name,
         labelled=pair.label_form == "sparse",
-        class_names=pair.logits.class_names if pair.named_labels else None,
+        class_names=pair.class_names if pair.named_labels else None,
         with_kl=options.labels_source != "labels",
         shape=pair.logits.sample_shape,
+        by=by,
     )
 
 
@@ -141,7 +147,15 @@ def _writer(output: str | None, rows: str | None, columns: RowFormat, color: str
 
 def _details(totals: LossTotals, pair: Pair) -> Details:
     assert totals.quantiles is not None
-    return Details(totals.quantiles, totals.worst, totals.profile, pair.logits.class_names, pair.logits.id_name)
+    return Details(totals.quantiles, totals.worst, totals.profile, pair.class_names, pair.id_name)
+
+
+def _slices(totals: LossTotals, by: tuple[str, ...]) -> tuple[Mapping[str, Any], ...] | None:
+    """The figures of each slice: columns in the order in which they were asked for."""
+    if totals.slices is None:
+        return None
+    found = ({"by": column, "value": value, "summary": summary} for column, value, summary in totals.slices.summaries())
+    return tuple(sorted(found, key=lambda entry: by.index(str(entry["by"]))))
 
 
 def _plot(totals: LossTotals, stream: BinaryIO, form: str) -> None:

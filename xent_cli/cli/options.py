@@ -112,7 +112,7 @@ loss_options = _stack(
         metavar="FILE",
         help="A weight for each sample; the mean is sum(w l)/sum(w).",
     ),
-    click.option("--sample-weight-column", metavar="NAME", help="The same, as a column of the table of logits."),
+    click.option("--sample-weight-column", metavar="NAME", help="The same, as a column of a table."),
     click.option(
         "--temperature",
         type=click.FloatRange(0, min_open=True),
@@ -133,6 +133,10 @@ loss_options = _stack(
         show_default=True,
         help="Of the arithmetic on logits.",
     ),
+)
+
+by_option = click.option(
+    "--by", multiple=True, metavar="COLUMN", help="The figures for each value of a column of a table too; repeatable."
 )
 
 plot_option = click.option(
@@ -190,6 +194,7 @@ def read_options(given: Mapping[str, Any], *, with_ids: bool) -> ReadOptions:
         input_format=given["input_format"],
         labels_source=given["labels_from"],
         weight_column=given["sample_weight_column"],
+        by=tuple(dict.fromkeys(given.get("by") or ())),
         shift=given["shift"],
         logits_dtype=given["logits_dtype"],
         with_ids=with_ids,

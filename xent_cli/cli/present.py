@@ -141,13 +141,13 @@ def show_figures(
     """Print the figures of a run, and the highest losses: a "table", or "lines"."""
     summary = document.summary.as_dict()
     if kind == "lines":
-        from xent_cli.writers.plain import plain_overflow, plain_summary, plain_worst
+        from xent_cli.writers.plain import plain_overflow, plain_slices, plain_summary, plain_worst
 
-        text = plain_summary(summary) + plain_worst(totals.worst[:top])
+        text = plain_summary(summary) + plain_slices(document.slices or ()) + plain_worst(totals.worst[:top])
         click.echo(text + plain_overflow(document.formulas or ()) if document.formulas else text, file=stream, nl=False)
         return
     from xent_cli.core.histogram import histogram
-    from xent_cli.writers.table import print_histogram, print_overflow, print_summary, print_worst
+    from xent_cli.writers.table import print_histogram, print_overflow, print_slices, print_summary, print_worst
 
     console = console_for(stream, color)
     if top:
@@ -155,5 +155,7 @@ def show_figures(
     if totals.quantiles is not None:
         print_histogram(console, histogram(totals.quantiles, _BARS_SHOWN))
     print_summary(console, summary)
+    if document.slices:
+        print_slices(console, document.slices)
     if document.formulas:
         print_overflow(console, document.formulas)

@@ -65,7 +65,7 @@ class ArraySource:
     loan: str
     class_names: tuple[str, ...] | None = None
     named_labels: bool = False
-    id_name: str | None = None
+    plan: None = None
 
     @property
     def description(self) -> InputDescription:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,8 +61,7 @@ def open_arrow(
             class_names = options.class_names or plan.class_names(options.logits_column)
         else:
             plan = plan_labels(source.name, kinds, options, class_names, num_classes)
-        if not options.with_ids:
-            plan = replace(plan, id=None)
+        plan = plan.kept(options)
         batches = _batch_sizes(source, schema) if is_file else None
         first = None if is_file else reader.next()
         width, dtype = _width_and_dtype(schema, plan, reader if is_file else first)
@@ -120,11 +119,6 @@ class ArrowSource:
     def brings(self) -> frozenset[str]:
         """See `Source`."""
         return self.plan.brings(self.role)
-
-    @property
-    def id_name(self) -> str | None:
-        """See `Source`."""
-        return self.plan.id
 
     @property
     def again(self) -> bool:

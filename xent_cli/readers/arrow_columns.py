@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xent_cli.core.block import Rows
-from xent_cli.errors import RowError
+from xent_cli.errors import InputError, RowError
 
 if TYPE_CHECKING:
     from xent_cli.core.block import AnyArray
@@ -81,8 +81,32 @@ def rows_of(
     if plan.weight is not None:
         fields["weights"] = _numbers(table[plan.weight], "weights", start)
     if plan.id is not None:
-        fields["ids"] = pc.cast(_decoded(table[plan.id]), pa.string()).to_numpy(zero_copy_only=False)
+        fields["ids"] = _texts(table, plan.id).to_numpy(zero_copy_only=False)
+    if plan.by:
+        fields["groups"] = np.empty((table.num_rows, len(plan.by)), object)
+        for place, name in enumerate(plan.by):
+            fields["groups"][:, place] = _shared_texts(_texts(table, name))
     return Rows(**fields)
+
+
+def _texts(table: pa.Table, name: str) -> pa.ChunkedArray:
+    """A column as text, null where a value is missing."""
+    column = table[name]
+    try:
+        return pc.cast(_decoded(column), pa.string())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        raise InputError(
+            "column is not text", f'column "{name}"', found=f"type {column.type}", expected="text, numbers or dates"
+        ) from None
+
+
+def _shared_texts(column: pa.ChunkedArray) -> AnyArray:
+    """Texts [n] of a column with few of them: each is made once."""
+    encoded = column.combine_chunks().dictionary_encode()
+    encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
+    words = np.array([*encoded.dictionary.to_pylist(), None], object)
+    texts: AnyArray = words[pc.fill_null(encoded.indices, len(words) - 1).to_numpy(zero_copy_only=False)]
+    return texts
 
 
 def _wide_values(table: pa.Table, names: tuple[str, ...], role: str, start: int, *, missing: bool) -> AnyArray:

@@ -31,6 +31,10 @@ class ColumnPlan:
         Whether `values` is one list column.
     label, id, weight
         Their names, or None.
+    by
+        The columns whose values name slices.
+    columns
+        Every column that the table has.
     values_only
         Whether a missing value is NaN.
     """
@@ -40,23 +44,46 @@ class ColumnPlan:
     label: str | None = None
     id: str | None = None
     weight: str | None = None
+    by: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
     values_only: bool = False
 
     def kept(self, options: ReadOptions) -> ColumnPlan:
         """Leave out the columns that are not wanted."""
         if options.values_only:
-            return ColumnPlan(self.values, self.is_list, values_only=True)
-        return self if options.with_ids else replace(self, id=None)
+            return ColumnPlan(self.values, self.is_list, columns=self.columns, values_only=True)
+        return replace(
+            self,
+            id=None if self.id in options.elsewhere or not options.with_ids else self.id,
+            weight=None if self.weight in options.elsewhere else self.weight,
+            by=tuple(name for name in self.by if name not in options.elsewhere),
+        )
 
     @property
     def used(self) -> list[str]:
-        """Every column that is read."""
-        return [*self.values, *(name for name in (self.label, self.id, self.weight) if name is not None)]
+        """Every column that is read, once."""
+        return list(dict.fromkeys((*self.values, *self.singles)))
+
+    @property
+    def needed(self) -> list[str]:
+        """The columns that must have a value in every row."""
+        return [*self.values, *(name for name in (self.label, self.weight) if name is not None)]
+
+    @property
+    def texts(self) -> list[str]:
+        """The columns that are read as text and nothing else."""
+        needed = set(self.needed)
+        return list(dict.fromkeys(name for name in (self.id, *self.by) if name is not None and name not in needed))
+
+    @property
+    def singles(self) -> tuple[str, ...]:
+        """The columns beside the values."""
+        return (*(name for name in (self.label, self.id, self.weight) if name is not None), *self.by)
 
     def brings(self, role: str) -> frozenset[str]:
         """Which fields of `Rows` the columns fill, where `values` are those of `role`."""
-        given = ((role, self.values), ("labels", self.label), ("weights", self.weight), ("ids", self.id))
-        return frozenset(name for name, columns in given if columns)
+        parts = {role: self.values, "weights": self.weight, "ids": self.id, "groups": self.by}
+        return frozenset(name for name, columns in parts.items() if columns) | ({"labels"} if self.label else set())
 
     def column_of(self, role: str) -> str:
         """Name the column of a role, where it is one, for an error: `, column "label"`."""
@@ -88,7 +115,7 @@ class ColumnPlan:
 
 
 def plan_logits(path: str, kinds: Mapping[str, str], options: ReadOptions) -> ColumnPlan:
-    """Find logits, label, id and weight in a table.
+    """Find logits, label, id, weight and slices in a table; what is missing may be in another.
 
     Parameters
     ----------
@@ -98,7 +125,7 @@ def plan_logits(path: str, kinds: Mapping[str, str], options: ReadOptions) -> Co
     Raises
     ------
     InputError
-        Where a column asked for is missing, or none can hold logits.
+        Where the columns of logits asked for are missing, or none can hold logits.
 
     Examples
     --------
@@ -107,23 +134,20 @@ def plan_logits(path: str, kinds: Mapping[str, str], options: ReadOptions) -> Co
     >>> plan_logits("t.csv", kinds, ReadOptions()).values
     ('cat', 'dog')
     """
-    label = _named(path, kinds, options.label_column, "--label-column") or _first(LABEL_NAMES, kinds)
-    identity = _named(path, kinds, options.id_column, "--id-column")
-    weight = _named(path, kinds, options.weight_column, "--sample-weight-column")
-    if options.id_column is None and kinds.get("id") is not None:
-        identity = "id"
-    claimed = {label, identity, weight}
+    label = _first(LABEL_NAMES if options.label_column is None else (options.label_column,), kinds)
+    beside = _beside(kinds, options)
+    claimed = {label, *beside.singles}
     pattern = options.logits_column
     if pattern is not None and pattern in kinds and kinds[pattern] == "list":
-        return ColumnPlan((pattern,), True, label, identity, weight)
+        return replace(beside, values=(pattern,), is_list=True, label=label)
     if pattern is not None:
         chosen = tuple(name for name in kinds if fnmatchcase(name, pattern) and name not in claimed)
         if not chosen:
-            raise _missing(path, pattern, kinds, "--logits-column")
-        return ColumnPlan(chosen, False, label, identity, weight)
+            raise missing_column(path, pattern, list(kinds), "--logits-column")
+        return replace(beside, values=chosen, label=label)
     lists = [name for name in kinds if kinds[name] == "list" and name not in claimed]
     if "logits" in lists or len(lists) == 1:
-        return ColumnPlan(("logits" if "logits" in lists else lists[0],), True, label, identity, weight)
+        return replace(beside, values=("logits" if "logits" in lists else lists[0],), is_list=True, label=label)
     if lists:
         raise InputError(
             "several list columns", path, found=", ".join(lists), hint="name the one to use with --logits-column"
@@ -138,7 +162,7 @@ def plan_logits(path: str, kinds: Mapping[str, str], options: ReadOptions) -> Co
             found=f"columns {_listing(list(kinds))}",
             hint="name them with --logits-column",
         )
-    return ColumnPlan(chosen, False, label, identity, weight)
+    return replace(beside, values=chosen, label=label)
 
 
 def plan_labels(
@@ -146,21 +170,29 @@ def plan_labels(
 ) -> ColumnPlan:
     """Find the labels in a table of their own: one column of them, or one for each class.
 
-    Dense columns with the names of the logits' columns are taken in the order of those.
+    Dense columns with the names of the logits' columns are taken in the order of those, whatever either has before all
+    of them; only names that have nothing in common are taken as they come.
+
+    Raises
+    ------
+    InputError
+        Where there are no labels, or their columns name some of the classes and not others.
     """
-    label = _named(path, kinds, options.label_column, "--label-column") or _first(LABEL_NAMES, kinds)
-    if label is not None and options.labels != "dense":
-        return ColumnPlan((label,), True) if kinds[label] == "list" else ColumnPlan(label=label)
-    if label is not None and kinds[label] == "list":
-        return ColumnPlan((label,), True)
-    rest = [name for name in kinds if name not in _NOT_LOGITS]
-    if len(rest) == 1 and options.labels != "dense" and num_classes != 1:
-        return ColumnPlan((rest[0],), True) if kinds[rest[0]] == "list" else ColumnPlan(label=rest[0])
-    if class_names is not None and set(class_names) <= set(rest):
-        return ColumnPlan(class_names)
-    numbers = tuple(name for name in rest if kinds[name] == "number")
-    if len(numbers) == num_classes and options.labels != "sparse":
-        return ColumnPlan(numbers)
+    if options.label_column is not None and options.label_column not in kinds:
+        raise missing_column(path, options.label_column, list(kinds), "--label-column")
+    label = _first(LABEL_NAMES if options.label_column is None else (options.label_column,), kinds)
+    beside = _beside(kinds, options)
+    rest = [name for name in kinds if name not in _NOT_LOGITS and name not in beside.singles]
+    if label is not None and options.labels == "dense" and kinds[label] != "list":
+        label = None
+    elif label is None and len(rest) == 1 and options.labels != "dense" and num_classes != 1:
+        label = rest[0]
+    if label is not None:
+        is_list = kinds[label] == "list"
+        return replace(beside, values=(label,), is_list=True) if is_list else replace(beside, label=label)
+    values = _by_class(path, [name for name in rest if kinds[name] == "number"], class_names)
+    if len(values) == num_classes and options.labels != "sparse":
+        return replace(beside, values=values)
     raise InputError(
         "no labels found",
         path,
@@ -178,22 +210,63 @@ def refuse_repeated(path: str, names: Sequence[str]) -> None:
         raise InputError("two columns of one name", path, found=f'"{repeated}"', hint="rename one of them")
 
 
-def _named(path: str, kinds: Mapping[str, str], name: str | None, option: str) -> str | None:
-    if name is not None and name not in kinds:
-        raise _missing(path, name, kinds, option)
-    return name
+def _beside(kinds: Mapping[str, str], options: ReadOptions) -> ColumnPlan:
+    """The columns that go along with logits or labels, as far as they are here."""
+    return ColumnPlan(
+        id=_first(("id",) if options.id_column is None else (options.id_column,), kinds),
+        weight=None if options.weight_column not in kinds else options.weight_column,
+        by=tuple(name for name in options.by if name in kinds),
+        columns=tuple(kinds),
+    )
+
+
+def _by_class(path: str, names: list[str], class_names: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Columns of dense labels in the order of the classes, as far as they are named after these."""
+    if class_names is None:
+        return tuple(names)
+    for prefix in ("", *_LOGIT_PREFIXES):
+        prefixed = tuple(f"{prefix}{name}" for name in class_names)
+        if set(prefixed) <= set(names):
+            return prefixed
+    # Any other word may stand before all names of one side: prob_cat and prob_dog are cat and dog.
+    ours, theirs = (_without_prefix(each) for each in (class_names, names))
+    found = dict(zip(theirs, names, strict=True))
+    if set(ours) == set(theirs):
+        return tuple(found[short] for short in ours)
+    known = set(ours) | set(class_names)
+    named = [name for short, name in zip(theirs, names, strict=True) if short in known or name in known]
+    if named and len(names) == len(class_names):
+        odd = next(name for name in names if name not in named)
+        close = difflib.get_close_matches(odd, class_names, 1)
+        raise InputError(
+            "columns of labels do not name the classes",
+            path,
+            found=f'"{odd}", which is no class, beside "{named[0]}", which is one',
+            expected=f"one column for each of {_listing(class_names)}",
+            hint=f'did you mean "{close[0]}"?' if close else "",
+        )
+    return tuple(names)
+
+
+def _without_prefix(names: Sequence[str]) -> list[str]:
+    """Leave out what all names begin with."""
+    # The first and the last in order differ where any two do.
+    first, last = (min(names), max(names)) if len(names) > 1 else ("", "")
+    shared = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
+    return [name[shared:] for name in names]
 
 
 def _first(names: Sequence[str], kinds: Mapping[str, str]) -> str | None:
     return next((name for name in names if name in kinds), None)
 
 
-def _missing(path: str, name: str, kinds: Mapping[str, str], option: str) -> InputError:
-    close = difflib.get_close_matches(name, list(kinds), 1)
+def missing_column(path: str, name: str, columns: Sequence[str], option: str) -> InputError:
+    """Say which columns there are in place of one that was asked for, and which is nearest."""
+    close = difflib.get_close_matches(name, columns, 1)
     return InputError(
         "no such column",
         path,
-        found=f"columns {_listing(list(kinds))}",
+        found=f"columns {_listing(columns)}",
         expected=f'"{name}" ({option})',
         hint=f'did you mean "{close[0]}"?' if close else "",
     )

@@ -141,11 +141,6 @@ class CsvSource:
         return self.plan.label is not None and self.label_type == "string"
 
     @property
-    def id_name(self) -> str | None:
-        """See `Source`."""
-        return self.plan.id
-
-    @property
     def again(self) -> bool:
         """See `Source`."""
         return self.source.again
@@ -232,8 +227,7 @@ class CsvRows:
             types[source.plan.label] = pa.type_for_alias(label_type)
         if source.plan.weight:
             types[source.plan.weight] = pa.float64()
-        if source.plan.id:
-            types[source.plan.id] = pa.string()
+        types |= dict.fromkeys(source.plan.texts, pa.string())
         return pa_csv.read_csv(
             pa.BufferReader(pa.py_buffer(text)),
             pa_csv.ReadOptions(use_threads=False, column_names=list(source.names), block_size=len(text) + 1),
@@ -282,8 +276,8 @@ class CsvRows:
                 hint="is the delimiter right, or a cell with one in it not quoted?",
             )
         for name, cell in zip(source.names, cells, strict=True):
-            used = name in numeric or name == source.plan.label
-            if used and not cell.strip():
+            used = name in source.plan.used
+            if name in source.plan.needed and not cell.strip():
                 return InputError("empty cell", f'{where}, column "{name}"', found="nothing", expected="a value")
             if used and "\ufffd" in cell:
                 return InputError("cell is not UTF-8", f'{where}, column "{name}"', found=f'"{cell}"', expected="text")

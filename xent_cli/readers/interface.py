@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from xent_cli.core.block import Part
     from xent_cli.core.inputs import InputDescription
+    from xent_cli.readers.columns import ColumnPlan
 
 # What is read at once: small enough that a few of them in flight are nothing, large enough to be worth handing around.
 TASK_BYTES = 8 << 20
@@ -49,6 +50,8 @@ class ReadOptions:
         Whether tasks go to other processes, which read a row group of Parquet whole.
     by
         Columns whose values name slices.
+    elsewhere
+        Columns that another input brings already: here they are passed over.
     values_only
         Read no labels, weights or ids beside the logits of a table, and NaN where a value is missing: pandas writes NaN
         so.
@@ -70,6 +73,7 @@ class ReadOptions:
     twice: bool = False
     whole_groups: bool = False
     by: tuple[str, ...] = ()
+    elsewhere: frozenset[str] = frozenset()
     values_only: bool = False
 
 
@@ -100,8 +104,8 @@ class Source(Protocol):
         Names of the columns of logits, or None.
     named_labels
         Whether the labels it brings are names of classes.
-    id_name
-        Name of the id column, or None.
+    plan
+        Which column of a table plays which part; None of an array.
     again
         Whether `parts` may be asked for more than once.
     """
@@ -123,7 +127,7 @@ class Source(Protocol):
     @property
     def named_labels(self) -> bool: ...
     @property
-    def id_name(self) -> str | None: ...
+    def plan(self) -> ColumnPlan | None: ...
     @property
     def again(self) -> bool: ...
 

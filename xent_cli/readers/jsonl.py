@@ -121,11 +121,6 @@ class JsonlSource:
         return self.plan.label is not None and self.label_type == "string"
 
     @property
-    def id_name(self) -> str | None:
-        """See `Source`."""
-        return self.plan.id
-
-    @property
     def again(self) -> bool:
         """See `Source`."""
         return self.source.again
@@ -204,8 +199,7 @@ class JsonRows:
             except pa.ArrowInvalid as error:
                 failure = str(error)
                 continue
-            used = [table[name] for name in plan.used if name != plan.id]
-            if table.num_rows != self.size or any(column.null_count for column in used):
+            if table.num_rows != self.size or any(table[name].null_count for name in plan.needed):
                 break
             if plan.is_list and not _is_full(table[plan.values[0]], source.width):
                 break
@@ -219,14 +213,19 @@ class JsonRows:
         fields += [(plan.weight, pa.float64())] if plan.weight else []
         text = self.piece.read()
         read = pa_json.ReadOptions(use_threads=False, block_size=len(text) + 1)
-        for id_type in (pa.string(), pa.int64()) if plan.id else (None,):
-            schema = pa.schema([*fields, (plan.id, id_type)] if plan.id else fields)
+        texts = plan.texts
+        # Ids and groups are text, or whole numbers; what else they may be only Python tells.
+        for text_type in (pa.string(), pa.int64(), None) if texts else (None,):
+            schema = pa.schema([*fields, *((name, text_type) for name in texts if text_type is not None)])
             options = pa_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
             try:
-                return pa_json.read_json(pa.BufferReader(pa.py_buffer(text)), read, options)
+                table = pa_json.read_json(pa.BufferReader(pa.py_buffer(text)), read, options)
+                break
             except pa.ArrowInvalid as error:
                 failure = error
-        raise failure
+        else:
+            raise failure
+        return table if text_type is not None else _with_texts(table, texts, text)
 
     def _explain(self, arrow_message: str) -> InputError:
         """Find the first line that is to blame, and count the others like it in this piece."""
@@ -250,7 +249,7 @@ class JsonRows:
         record = _record(text, where)
         if isinstance(record, InputError):
             return record
-        for key in (key for key in plan.used if key != plan.id):
+        for key in plan.needed:
             place = f'{where}, key "{key}"'
             value = record.get(key)
             if value is None:
@@ -302,6 +301,16 @@ def _record(text: bytes, where: str) -> dict[str, Any] | InputError:
         reason = "nested too deep" if isinstance(error, RecursionError) else str(error)
         return InputError("not a JSON object", where, f"{shown} ({reason})", "one object a line")
     return record if isinstance(record, dict) else InputError("not a JSON object", where, _shown(record), "an object")
+
+
+def _with_texts(table: pa.Table, names: list[str], text: memoryview) -> pa.Table:
+    """Add columns of anything, as text."""
+    records = [json.loads(line) for line in bytes(text).split(b"\n") if line.strip()] if names else []
+    for name in names:
+        values = (record.get(name) for record in records)
+        spelt = [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
+        table = table.append_column(name, pa.array(spelt, pa.string()))
+    return table
 
 
 def _kind(value: object) -> str:

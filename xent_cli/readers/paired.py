@@ -10,6 +10,7 @@ import numpy as np
 from xent_cli.core.block import BlockRef, Rows
 from xent_cli.core.labels import bad_labels
 from xent_cli.errors import InputError, UsageError
+from xent_cli.readers.columns import missing_column
 from xent_cli.readers.interface import ARRAYS, ReadOptions
 from xent_cli.readers.locate import locate
 from xent_cli.readers.open import open_source
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from xent_cli.core.inputs import InputDescription
     from xent_cli.core.options import LabelForm
     from xent_cli.errors import RowError
+    from xent_cli.readers.columns import ColumnPlan
     from xent_cli.readers.interface import Source
     from xent_cli.readers.locate import Located
 
@@ -53,15 +55,17 @@ def open_pair(
         if labels.description.path == logits.description.path:
             raise _no_labels(logits)
     elif "labels" not in logits.brings:
+        _refuse_missing([logits], options)
         raise _no_labels(logits)
+    _refuse_missing([source for source in (logits, labels) if source is not None], options)
     weights = None if weights_path is None else open_source(weights_path, "weights", ReadOptions(header=options.header))
-    if weights is not None and "weights" in logits.brings:
+    if weights is not None and options.weight_column is not None:
         raise UsageError("--sample-weight and --sample-weight-column exclude each other")
     for other in (labels, weights):
         if other is not None and None not in (other.num_rows, logits.num_rows) and other.num_rows != logits.num_rows:
             what = "weights" if other is weights else "labels"
             raise _other_length(logits, other, what, logits.num_rows, other.num_rows)
-    return Pair(logits, labels, weights, options.shift)
+    return Pair(logits, labels, weights, options.shift, options.class_names or logits.class_names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +75,20 @@ class Pair:
     Fields
     ------
     logits
-        The first input; labels, weights and ids may be columns of it.
+        The first input; labels, weights, ids and groups may be columns of it, or of the labels.
     labels, weights
         Inputs of their own, or None.
     shift
         Logits at t score the label at t + shift, along the last axis of samples.
+    class_names
+        Names of the classes, or None.
     """
 
     logits: Source
     labels: Source | None
     weights: Source | None
     shift: int = 0
+    class_names: tuple[str, ...] | None = None
 
     @property
     def num_classes(self) -> int:
@@ -96,12 +103,36 @@ class Pair:
     @property
     def weighted(self) -> bool:
         """Whether samples have weights."""
-        return self.weights is not None or "weights" in self.logits.brings
+        return self.weights is not None or any("weights" in source.brings for source in self._tables)
 
     @property
     def named_labels(self) -> bool:
         """Whether labels are given as names of classes."""
         return (self.labels or self.logits).named_labels
+
+    @property
+    def id_name(self) -> str | None:
+        """Name of the id column, or None."""
+        return next((name for plan in self._plans if (name := plan.id) is not None), None)
+
+    @property
+    def by(self) -> tuple[str, ...]:
+        """The columns whose values name slices, in the order in which blocks have them."""
+        return tuple(name for plan in self._plans for name in plan.by)
+
+    @property
+    def label_name(self) -> str | None:
+        """Name of the column of labels, or None."""
+        plan = (self.labels or self.logits).plan
+        return None if plan is None else plan.label
+
+    @property
+    def _tables(self) -> list[Source]:
+        return [self.logits] if self.labels is None else [self.logits, self.labels]
+
+    @property
+    def _plans(self) -> list[ColumnPlan]:
+        return [source.plan for source in self._tables if source.plan is not None]
 
     @property
     def time_steps(self) -> int:
@@ -134,7 +165,8 @@ class Pair:
 
     def complete(self, error: RowError) -> InputError:
         """Say where in which file a row stands."""
-        source = {"labels": self.labels, "weights": self.weights}.get(error.role) or self.logits
+        weights = self.weights or next((table for table in self._tables if "weights" in table.brings), None)
+        source = {"labels": self.labels, "weights": weights}.get(error.role) or self.logits
         where = source.where(error.row, error.role)
         return InputError(error.what, where, error.found, error.expected, error.hint, error.more)
 
@@ -265,7 +297,10 @@ class ShiftedRows:
 def _open_labels(located: Located, logits: Source, options: ReadOptions) -> Source:
     """Open labels and decide whether they are sparse or dense."""
     path = located.name
-    labels = open_source(located, "labels", options, class_names=logits.class_names, num_classes=logits.row_shape[0])
+    names, plan = options.class_names or logits.class_names, logits.plan
+    if plan is not None:
+        options = replace(options, elsewhere=frozenset(name for name in (plan.id, plan.weight, *plan.by) if name))
+    labels = open_source(located, "labels", options, class_names=names, num_classes=logits.row_shape[0])
     shape = labels.description.shape
     if labels.description.format not in ARRAYS:
         if (options.labels == "sparse" and labels.row_shape) or (options.labels == "dense" and not labels.row_shape):
@@ -292,6 +327,22 @@ def _open_labels(located: Located, logits: Source, options: ReadOptions) -> Sour
     if shape in sparse_shapes and options.labels != "dense":
         return labels
     raise _shape_error(path, shape, logits)
+
+
+def _refuse_missing(sources: list[Source], options: ReadOptions) -> None:
+    """Refuse names of columns that no table has."""
+    plans = {source.description.path: source.plan for source in sources if source.plan is not None}
+    columns = list(dict.fromkeys(name for plan in plans.values() for name in plan.columns))
+    asked: list[tuple[str | None, str]] = [(name, "--by") for name in options.by]
+    asked += [(options.id_column, "--id-column"), (options.weight_column, "--sample-weight-column")]
+    if columns and sources[-1].plan is not None:
+        asked.append((options.label_column, "--label-column"))
+    for name, option in asked:
+        if name is not None and name not in columns:
+            if not columns:
+                hint = "give logits or labels as CSV, Parquet, Arrow or JSON Lines, with that column"
+                raise UsageError(f"{option} {name}: arrays have no columns", hint=hint)
+            raise missing_column(", ".join(plans), name, columns, option)
 
 
 def _no_labels(logits: Source) -> InputError:

@@ -15,7 +15,7 @@ from xent_cli.core.inputs import InputDescription
 from xent_cli.errors import InputError
 from xent_cli.readers.arrays import ArrayRows
 from xent_cli.readers.arrow_columns import TableRows, kind_of, rows_of
-from xent_cli.readers.columns import plan_labels, plan_logits, refuse_repeated
+from xent_cli.readers.columns import ColumnPlan, plan_labels, plan_logits, refuse_repeated
 from xent_cli.readers.interface import TASK_BYTES
 from xent_cli.readers.piped import Spill
 from xent_cli.readers.storage import first_line, is_url
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from xent_cli.core.block import AnyArray, Part
-    from xent_cli.readers.columns import ColumnPlan
     from xent_cli.readers.interface import ReadOptions
     from xent_cli.readers.storage import Stored
 
@@ -119,11 +118,6 @@ class ParquetSource:
     def brings(self) -> frozenset[str]:
         """See `Source`."""
         return self.plan.brings(self.role)
-
-    @property
-    def id_name(self) -> str | None:
-        """See `Source`."""
-        return self.plan.id
 
     @property
     def again(self) -> bool:
@@ -262,7 +256,7 @@ def _decoded(source: ParquetSource, group: int, start: int, size: int, *, use_th
                 table = file.read_row_group(group, columns=list(some), use_threads=use_threads)
                 if table.num_rows != size:
                     raise _damaged(source.source.name, group, ValueError(f"{table.num_rows} rows, not {size}"))
-                columns = replace(source.plan, values=some, label=None, id=None, weight=None)
+                columns = ColumnPlan(some, values_only=source.plan.values_only)
                 rows = rows_of(table, columns, source.role, len(some), None, start)
                 yield np.asarray(getattr(rows, source.role), source.dtype)
     except (pa.ArrowException, OSError) as error:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from xent_cli.core.block import Part
     from xent_cli.core.inputs import InputDescription
+    from xent_cli.readers.columns import ColumnPlan
     from xent_cli.readers.interface import Source
 
 
@@ -46,8 +47,9 @@ def join(name: str, role: str, shards: Sequence[Source], axis: int | None) -> Sh
         shapes = [tuple(side for i, side in enumerate(s.description.shape) if i != along) for s in (first, shard)]
         if shapes[0] != shapes[1] or len(shard.description.shape) != rank:
             raise _unlike("shape", first, shard, str(first.description.shape), str(shard.description.shape))
-        if shard.brings != first.brings:
-            raise _unlike("columns", first, shard, ", ".join(sorted(first.brings)), ", ".join(sorted(shard.brings)))
+        plans = [shard.plan.singles if shard.plan is not None else () for shard in (first, shard)]
+        if plans[0] != plans[1]:
+            raise _unlike("columns", first, shard, _listing(plans[0]), _listing(plans[1]))
     return Shards(name, role, tuple(shards), along)
 
 
@@ -117,9 +119,9 @@ class Shards:
         return any(shard.named_labels for shard in self.shards)
 
     @property
-    def id_name(self) -> str | None:
+    def plan(self) -> ColumnPlan | None:
         """See `Source`."""
-        return self.shards[0].id_name
+        return self.shards[0].plan
 
     @property
     def again(self) -> bool:

@@ -52,7 +52,7 @@ class StreamedArray:
     axis: int | None
     class_names: tuple[str, ...] | None = None
     named_labels: bool = False
-    id_name: str | None = None
+    plan: None = None
 
     @property
     def description(self) -> InputDescription:

@@ -21,6 +21,7 @@ def row_schema(columns: RowFormat) -> pa.Schema:
     """Types of the columns."""
     label = pa.int64() if columns.class_names is None else pa.string()
     types = {"sample": pa.int64(), columns.id_name: pa.string(), "label": label}
+    types |= dict.fromkeys((name for name, _ in columns.by), pa.string())
     return pa.schema([(name, types.get(name, pa.float64())) for name in columns.names])
 
 
@@ -35,6 +36,9 @@ def record_batch(rows: BlockLoss, columns: RowFormat) -> pa.RecordBatch:
     values["loss"] = wrapped(rows.loss, rows.ignored)
     if columns.with_kl:
         values["kl_divergence"] = wrapped(rows.kl, rows.ignored)
+    for name, place in columns.by:
+        assert rows.groups is not None
+        values[name] = pa.array(rows.groups[:, place].tolist(), pa.string())
     return pa.record_batch([values[name] for name in columns.names], schema=row_schema(columns))
 
 
@@ -90,7 +94,8 @@ class ParquetWriter:
 
         self._columns = columns
         # A dictionary of losses, each another, would cost as much as all the rest; numbers in a row shrink to nothing.
-        named = [name for name in columns.names if name == "label" or name == columns.id_name]
+        texts = {"label", columns.id_name, *(name for name, _ in columns.by)}
+        named = [name for name in columns.names if name in texts]
         self._writer = pq.ParquetWriter(
             stream,
             row_schema(columns),

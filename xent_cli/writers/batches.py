@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from xent_cli.core.block import FloatArray
+    from xent_cli.core.block import AnyArray, FloatArray
     from xent_cli.core.evaluate import BlockLoss
     from xent_cli.writers.interface import RowFormat
 
@@ -52,17 +52,27 @@ def cut(rows: BlockLoss, first: int, stop: int) -> BlockLoss:
         ids=None if rows.ids is None else rows.ids[part],
         kl=None if rows.kl is None else rows.kl[part],
         gradient=None,
+        groups=None if rows.groups is None else rows.groups[part],
     )
 
 
 def row_texts(
-    rows: BlockLoss, columns: RowFormat, spell: Callable[[float], str], *, missing: str, quote: Callable[[str], str]
+    rows: BlockLoss,
+    columns: RowFormat,
+    spell: Callable[[float], str],
+    *,
+    missing: str,
+    quote: Callable[[str], str],
+    unnamed: str = "",
 ) -> list[list[str]]:
-    """Text of every cell, column by column, in the order of `RowFormat.names`."""
+    """Text of every cell, column by column, in the order of `RowFormat.names`.
+
+    `missing` stands where a sample has no loss, `unnamed` where an id or a group has no value.
+    """
     texts = [[str(i) for i in range(rows.start, rows.start + rows.size)]]
     if columns.id_name is not None:
         assert rows.ids is not None
-        texts.append([missing if text is None else quote(str(text)) for text in rows.ids])
+        texts.append(_words(rows.ids, unnamed, quote))
     if columns.labelled:
         assert rows.labels is not None
         names = columns.class_names
@@ -74,7 +84,14 @@ def row_texts(
     texts.append(_numbers(rows, rows.loss, spell, missing))
     if columns.with_kl:
         texts.append(_numbers(rows, rows.kl, spell, missing))
+    for _, place in columns.by:
+        assert rows.groups is not None
+        texts.append(_words(rows.groups[:, place], unnamed, quote))
     return texts
+
+
+def _words(values: AnyArray, unnamed: str, quote: Callable[[str], str]) -> list[str]:
+    return [unnamed if text is None else quote(str(text)) for text in values]
 
 
 def _numbers(rows: BlockLoss, values: FloatArray | None, spell: Callable[[float], str], missing: str) -> list[str]:

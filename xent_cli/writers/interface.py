@@ -14,7 +14,7 @@ class RowFormat:
     """Which columns the rows of a run have; the same for every block.
 
     Columns are, in this order: ``sample`` (number from 0), the id column under its own name, ``label`` (sparse labels
-    only), ``loss`` (nats), ``kl_divergence`` (nats, with a teacher).
+    only), ``loss`` (nats), ``kl_divergence`` (nats, with a teacher), and the columns whose values name slices.
 
     Fields
     ------
@@ -28,6 +28,8 @@ class RowFormat:
         Whether rows have a KL divergence.
     shape
         Shape of the losses as an array: the logits' without the class axis; None where not known before the end.
+    by
+        Name of each column of slices, and which column of `BlockLoss.groups` it is.
     """
 
     id_name: str | None = None
@@ -35,6 +37,7 @@ class RowFormat:
     class_names: tuple[str, ...] | None = None
     with_kl: bool = False
     shape: tuple[int, ...] | None = None
+    by: tuple[tuple[str, int], ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -45,7 +48,7 @@ class RowFormat:
             ("loss", True),
             ("kl_divergence", self.with_kl),
         )
-        return ("sample", *(str(name) for name, given in optional if given))
+        return ("sample", *(str(name) for name, given in optional if given), *(name for name, _ in self.by))
 
 
 class RowWriter(Protocol):

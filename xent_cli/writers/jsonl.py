@@ -32,7 +32,7 @@ class JsonLinesWriter:
             self._write_many(rows, heads)
             return
         for batch in batches(rows):
-            texts = row_texts(batch, self.columns, _number, missing="null", quote=_text)
+            texts = row_texts(batch, self.columns, _number, missing="null", quote=_text, unnamed="null")
             pairs = [[head + text for text in column] for head, column in zip(heads, texts, strict=True)]
             self.stream.write("".join(f"{{{', '.join(cells)}}}\n" for cells in zip(*pairs, strict=True)).encode())
 

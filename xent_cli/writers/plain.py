@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from xent_cli.core.slices import slice_name
 from xent_cli.errors import printable
 from xent_cli.writers.numbers import spell
 
@@ -44,6 +45,16 @@ def plain_checks(checks: tuple[Mapping[str, Any], ...]) -> str:
         numbers = (plain_value(entry.get(name)) for name in ("observed", "baseline", "delta"))
         word = "PASS" if entry["passed"] else "FAIL"
         lines.append("\t".join([word, printable(entry["metric"]), entry["kind"], limit, *numbers]) + "\n")
+    return "".join(lines)
+
+
+def plain_slices(slices: tuple[Mapping[str, Any], ...]) -> str:
+    """Number of samples and mean loss of each slice, a line each."""
+    lines = []
+    for entry in slices:
+        for name in ("n_samples", "mean_loss"):
+            figure = plain_value(getattr(entry["summary"], name))
+            lines.append(f"{printable(slice_name(entry['by'], entry['value']))}:{name}\t{figure}\n")
     return "".join(lines)
 
 

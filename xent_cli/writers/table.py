@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 # So many rows from either end are shown; more would scroll the summary away.
 _ENDS = 5
+# And so many values of a column.
+_SLICES = 20
 # Width of the longest bar of a histogram.
 _WIDEST = 30
 
@@ -122,6 +124,29 @@ def print_worst(console: Console, worst: tuple[WorstSample, ...], columns: RowFo
         cells += [_safe(label)] if columns.labelled else []
         table.add_row(*cells, rounded(sample.loss))
     console.print(table)
+
+
+def print_slices(console: Console, slices: tuple[Mapping[str, Any], ...]) -> None:
+    """The main figures for each value of each column, the first of them where there are many."""
+    tops = ["accuracy"] if any(entry["summary"].accuracy is not None for entry in slices) else []
+    for column in dict.fromkeys(entry["by"] for entry in slices):
+        entries = [entry for entry in slices if entry["by"] == column]
+        table = new_table(column, "samples", "mean loss", "max loss", *tops)
+        for entry in entries[:_SLICES]:
+            found = entry["summary"]
+            figures = (found.mean_loss, found.max_loss, *([found.accuracy] if tops else ()))
+            value = "" if entry["value"] is None else _safe(entry["value"])
+            table.add_row(
+                value,
+                str(found.n_samples),
+                *("" if math.isnan(x) and not found.n_samples else rounded(x) for x in figures),
+            )
+        console.print(table)
+        if len(entries) > _SLICES:
+            name = _safe(column)
+            console.print(
+                f"{len(entries) - _SLICES} of {len(entries)} values of {name} not shown; -f json has them all"
+            )
 
 
 def print_overflow(console: Console, formulas: tuple[FormulaTotals, ...]) -> None:
