@@ -92,6 +92,9 @@ loss_options = _stack(
         show_default=True,
         help="What LABELS holds; a teacher's outputs give H(q, p) and its KL divergence.",
     ),
+    click.option(
+        "--class-names", type=click.Path(), metavar="FILE", help="Names of the classes, one a line, for labels of text."
+    ),
     click.option("--ignore-index", type=int, metavar="INT", help="Samples with this label have no loss."),
     click.option(
         "--label-smoothing",
@@ -176,6 +179,7 @@ def read_options(given: Mapping[str, Any], *, with_ids: bool) -> ReadOptions:
         Where workers elsewhere would have to read standard input.
     """
     from xent_cli.errors import UsageError
+    from xent_cli.readers.class_names import read_class_names
     from xent_cli.readers.interface import ReadOptions
 
     local = given.get("engine", "local") == "local"
@@ -194,6 +198,7 @@ def read_options(given: Mapping[str, Any], *, with_ids: bool) -> ReadOptions:
         input_format=given["input_format"],
         labels_source=given["labels_from"],
         weight_column=given["sample_weight_column"],
+        class_names=None if given["class_names"] is None else read_class_names(given["class_names"]),
         by=tuple(dict.fromkeys(given.get("by") or ())),
         shift=given["shift"],
         logits_dtype=given["logits_dtype"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ import pyarrow.compute as pc
 
 from xent_cli.core.block import Rows
 from xent_cli.errors import InputError, RowError
+from xent_cli.readers.class_names import aliases, unknown_name
 
 if TYPE_CHECKING:
     from xent_cli.core.block import AnyArray
@@ -157,8 +157,12 @@ def _labels(column: pa.ChunkedArray, class_names: tuple[str, ...] | None, start:
         return _parsed_labels(column, start)
     index = pc.index_in(column, value_set=pa.array(class_names, column.type))
     if index.null_count:
+        known = aliases(class_names)
+        alias = pc.index_in(column, value_set=pa.array(list(known), column.type))
+        index = pc.coalesce(index, pc.take(pa.array(known.values(), pa.int32()), alias))
+    if index.null_count:
         row = int(np.argmax(index.is_null().to_numpy(zero_copy_only=False)))
-        raise _unknown_name(column[row].as_py(), class_names, start + row)
+        raise unknown_name(column[row].as_py(), class_names, start + row)
     return _to_numpy(index)
 
 
@@ -193,13 +197,6 @@ def _parsed_labels(column: pa.ChunkedArray, start: int) -> AnyArray:
                     hint="names of classes need columns of those names, or --class-names",
                 ) from None
         raise
-
-
-def _unknown_name(text: str, class_names: tuple[str, ...], row: int) -> RowError:
-    close = difflib.get_close_matches(text, class_names, 1)
-    shown = ", ".join(class_names[:8]) + (f" and {len(class_names) - 8} more" if len(class_names) > 8 else "")
-    hint = f'did you mean "{close[0]}"?' if close else ""
-    return RowError("label names no class", row, "labels", found=f'"{text}"', expected=f"one of {shown}", hint=hint)
 
 
 def _numbers(column: pa.ChunkedArray, role: str, start: int, *, missing: bool = False) -> AnyArray:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.interface import ReadOptions
 
 LABEL_NAMES = ("label", "labels", "target", "y")
-_LOGIT_PREFIXES = ("logit_", "logits_", "logit.", "logits.")
+LOGIT_PREFIXES = ("logit_", "logits_", "logit.", "logits.")
 _NOT_LOGITS = frozenset({"id", "index", "sample", "row_id"})
 
 
@@ -106,7 +106,7 @@ class ColumnPlan:
             return None
         if pattern is None:
             shared = (
-                each for each in _LOGIT_PREFIXES if all(len(n) > len(each) and n.startswith(each) for n in self.values)
+                each for each in LOGIT_PREFIXES if all(len(n) > len(each) and n.startswith(each) for n in self.values)
             )
             prefix = next(shared, "")
         else:
@@ -224,7 +224,7 @@ def _by_class(path: str, names: list[str], class_names: tuple[str, ...] | None) 
     """Columns of dense labels in the order of the classes, as far as they are named after these."""
     if class_names is None:
         return tuple(names)
-    for prefix in ("", *_LOGIT_PREFIXES):
+    for prefix in ("", *LOGIT_PREFIXES):
         prefixed = tuple(f"{prefix}{name}" for name in class_names)
         if set(prefixed) <= set(names):
             return prefixed
@@ -236,8 +236,8 @@ def _by_class(path: str, names: list[str], class_names: tuple[str, ...] | None) 
     known = set(ours) | set(class_names)
     named = [name for short, name in zip(theirs, names, strict=True) if short in known or name in known]
     if named and len(names) == len(class_names):
-        odd = next(name for name in names if name not in named)
-        close = difflib.get_close_matches(odd, class_names, 1)
+        odd, short = next((name, short) for short, name in zip(theirs, names, strict=True) if name not in named)
+        close = difflib.get_close_matches(short, class_names, 1) or difflib.get_close_matches(odd, class_names, 1)
         raise InputError(
             "columns of labels do not name the classes",
             path,

@@ -76,7 +76,7 @@ def open_npy(source: Bytes, head: bytes, role: str, axis: int | None, dtype: str
     Raises
     ------
     InputError
-        Where the file is damaged, shorter than its header says, or holds no numbers.
+        Where the file is damaged, shorter than its header says, or holds no numbers; labels may be text.
     UsageError
         Where the array has no such axis.
     """
@@ -120,7 +120,7 @@ def open_array(
                 expected="numbers",
                 hint="numpy.save writes bfloat16 like this: add --logits-dtype bfloat16",
             )
-    elif found.kind not in "biuf" or found.itemsize > 8:
+    elif (found.kind not in "biuf" or found.itemsize > 8) and (found.kind not in "US" or role != "labels"):
         hint = "convert with .astype('float64')" if found.kind in "fc" else ""
         raise InputError(
             "values are not numbers" if found.kind not in "fc" else "dtype not supported",

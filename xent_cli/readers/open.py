@@ -6,6 +6,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError
+from xent_cli.readers.interface import ARRAYS
 from xent_cli.readers.locate import Located, locate
 from xent_cli.readers.piped import seekable
 
@@ -66,7 +67,12 @@ def open_source(
     located = locate(given) if isinstance(given, str) else given
     # Logits, losses and gradients may be arrays of one file.
     loan = f"{role} {options.logits_column} {options.values_only} of {located.name}"
+    class_names = class_names or options.class_names
     sources = [_open(file, role, options, axis, class_names, num_classes, loan) for file in located.files]
+    if role == "labels" and sources[0].description.format in ARRAYS:
+        from xent_cli.readers.class_names import named
+
+        sources = [named(source, class_names) for source in sources]
     if len(sources) == 1 and not located.sharded:
         return sources[0]
     from xent_cli.readers.shards import join

@@ -10,6 +10,7 @@ import numpy as np
 from xent_cli.core.block import BlockRef, Rows
 from xent_cli.core.labels import bad_labels
 from xent_cli.errors import InputError, UsageError
+from xent_cli.readers.class_names import refuse_other_number
 from xent_cli.readers.columns import missing_column
 from xent_cli.readers.interface import ARRAYS, ReadOptions
 from xent_cli.readers.locate import locate
@@ -45,6 +46,7 @@ def open_pair(
     logits = open_source(located, "logits", options, axis=options.axis)
     if not logits.row_shape[0]:
         raise InputError("no classes", located.name, found=f"shape {logits.description.shape}", expected="at least 1")
+    refuse_other_number(options.class_names, logits.row_shape[0])
     if logits.num_rows == 0:
         raise InputError("no rows", located.name, found=f"shape {logits.description.shape}", expected="at least 1")
     labels = None

@@ -1,0 +1,195 @@
+"""Labels that are names of classes, and the file that lists these."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xent_cli.errors import InputError, RowError
+from xent_cli.readers.columns import LOGIT_PREFIXES
+from xent_cli.readers.locate import locate
+from xent_cli.readers.storage import read_up_to, reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+    from xent_cli.core.block import AnyArray, IntArray, Part, Rows
+    from xent_cli.core.inputs import InputDescription
+    from xent_cli.readers.interface import Source
+
+# A million names of 64 bytes.
+_MOST_BYTES = 64 << 20
+# NumPy pads every name to the longest: of such an array a block would be a few names.
+_LONGEST = 1 << 12
+
+
+def read_class_names(path: str) -> tuple[str, ...]:
+    """Read names of classes, one a line, in the order of the classes.
+
+    Raises
+    ------
+    InputError
+        Where the file is not text, a line is empty, or a name stands there twice.
+    """
+    located = locate(path)
+    with reading(located.name), located.files[0].stream() as stream:
+        head = read_up_to(stream, _MOST_BYTES + 1)
+    if located.sharded or len(head) > _MOST_BYTES:
+        raise InputError("no list of class names", located.name, expected="one file of up to 64 MiB, one name a line")
+    try:
+        text = head.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError("not a text file", located.name, found="bytes that are not UTF-8", expected="UTF-8") from None
+    names = tuple(line.removesuffix("\r") for line in text.removesuffix("\n").split("\n"))
+    lines: dict[str, int] = {}
+    for number, name in enumerate(names, 1):
+        where = f"{located.name} line {number}"
+        if not name:
+            raise InputError("no class name", where, found="an empty line", expected="one name a line")
+        if name in lines:
+            raise InputError("class name given twice", where, found=f'"{name}", as on line {lines[name]}')
+        lines[name] = number
+    return names
+
+
+def refuse_other_number(names: Sequence[str] | None, num_classes: int) -> None:
+    """Refuse names that are not one for each class."""
+    if names is not None and len(names) != num_classes:
+        found, expected = f"{len(names)} names", f"{num_classes}, one a class"
+        raise InputError("other number of class names", "--class-names", found, expected)
+
+
+def aliases(names: Sequence[str]) -> dict[str, int]:
+    """Other spellings of names, and the class of each: with the prefix that columns of logits have.
+
+    Examples
+    --------
+    >>> aliases(["cat", "dog"])["logit_dog"]
+    1
+    """
+    return {f"{prefix}{name}": index for prefix in LOGIT_PREFIXES for index, name in enumerate(names)}
+
+
+def unknown_name(text: str, names: Sequence[str], row: int) -> RowError:
+    """Say that the label of a sample names no class, and which one is nearest."""
+    close = difflib.get_close_matches(text, names, 1)
+    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    hint = f'did you mean "{close[0]}"?' if close else ""
+    return RowError("label names no class", row, "labels", found=f'"{text}"', expected=f"one of {shown}", hint=hint)
+
+
+def named(source: Source, names: tuple[str, ...] | None) -> Source:
+    """Labels as class indices, where an array holds names of classes; any other source as it is.
+
+    Raises
+    ------
+    InputError
+        Where nothing says which class a name is.
+    """
+    if source.dtype.kind not in "US":
+        return source
+    if names is None or source.row_shape or not 0 < source.dtype.itemsize <= _LONGEST:
+        hint = "" if names else "--class-names FILE says which class each name is"
+        found, expected = f"dtype {source.dtype.name}", "class indices"
+        raise InputError("values are not numbers", source.description.path, found, expected, hint)
+    return NamedLabels(source, names)
+
+
+@dataclass(frozen=True, slots=True)
+class NamedLabels:
+    """An array of names as class indices; see `Source`."""
+
+    names_of: Source
+    names: tuple[str, ...]
+    class_names: None = None
+    named_labels: bool = True
+    plan: None = None
+
+    @property
+    def description(self) -> InputDescription:
+        """See `Source`; the dtype tells no length, which may differ from shard to shard."""
+        return replace(self.names_of.description, dtype="str")
+
+    @property
+    def num_rows(self) -> int | None:
+        """See `Source`."""
+        return self.names_of.num_rows
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """See `Source`."""
+        return ()
+
+    @property
+    def sample_shape(self) -> tuple[int, ...] | None:
+        """See `Source`."""
+        return self.names_of.sample_shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """See `Source`."""
+        return np.dtype(np.int64)
+
+    @property
+    def brings(self) -> frozenset[str]:
+        """See `Source`."""
+        return self.names_of.brings
+
+    @property
+    def again(self) -> bool:
+        """See `Source`."""
+        return self.names_of.again
+
+    def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
+        """See `Source`."""
+        for start, size, part in self.names_of.parts(first):
+            yield start, size, NamedRows(part, self.names, start)
+
+    def rows(self, start: int, stop: int) -> Part | None:
+        """See `Source`."""
+        part = self.names_of.rows(start, stop)
+        return None if part is None else NamedRows(part, self.names, start)
+
+    def where(self, row: int, role: str, first: int = 0) -> str:
+        """See `Source`."""
+        return self.names_of.where(row, role, first)
+
+
+@dataclass(frozen=True, slots=True)
+class NamedRows:
+    """Recipe for labels that are given as names, from sample `start` on: a `Part`."""
+
+    part: Part
+    names: tuple[str, ...]
+    start: int
+
+    def read(self) -> Rows:
+        """Read them, and look each name up once."""
+        rows = self.part.read()
+        assert rows.labels is not None
+        return replace(rows, labels=_index(rows.labels.reshape(-1), self.names, self.start))
+
+
+def _index(labels: AnyArray, names: tuple[str, ...], start: int) -> IntArray:
+    words, first, places = np.unique(labels, return_index=True, return_inverse=True)
+    known = aliases(names) | {name: index for index, name in enumerate(names)}
+    # NumPy would make strings of such characters, and Python fail on them.
+    if words.dtype.kind == "U" and words.view(f"{words.dtype.str[0]}u4").max(initial=0) > sys.maxunicode:
+        found, hint = "characters that Unicode does not have", "the file is damaged"
+        raise RowError("labels are not text", start, "labels", found, hint=hint)
+    texts = [_text(word) for word in words]
+    unknown = [(int(row), text) for row, text in zip(first, texts, strict=True) if text not in known]
+    if unknown:
+        row, text = min(unknown)
+        raise unknown_name(text, names, start + row)
+    return np.array([known[text] for text in texts], np.int64)[places.reshape(-1)]
+
+
+def _text(word: Any) -> str:
+    """One name; what a damaged file holds need not be text."""
+    return word.decode("utf-8", "backslashreplace") if isinstance(word, bytes) else str(word)
