@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 # Soft labels and probabilities whose sum is further from 1 than this are worth a warning, never a correction.
 SUM_TOLERANCE = 1e-3
+# From here on floats are further apart than whole numbers.
+_EXACT = 2**53
 
 
 class SparseLabels(NamedTuple):
@@ -170,5 +172,8 @@ def _label_error(raw: AnyArray, row: int, num_classes: int, start: int) -> RowEr
         what = "label is not a whole number"
         hint = "labels are class indices; rows of class probabilities must be shaped like the logits"
         return RowError(what, start + row, "labels", found=f"{value}", expected=expected, hint=hint)
+    if raw.dtype.kind == "f" and abs(value) >= _EXACT:
+        # What stood in a text as a whole number is not known to the last digit.
+        return RowError("label out of range", start + row, "labels", found=f"about {value:g}", expected=expected)
     hint = f"skip such samples with --ignore-index {int(value)}"
     return RowError("label out of range", start + row, "labels", found=f"{int(value)}", expected=expected, hint=hint)

@@ -60,6 +60,8 @@ def open_pair(
         _refuse_missing([logits], options)
         raise _no_labels(logits)
     _refuse_missing([source for source in (logits, labels) if source is not None], options)
+    if options.shift and (labels is None or labels.rows(0, 1) is None):
+        raise UsageError("--shift needs labels in a file of their own, an array that is not compressed")
     weights = None if weights_path is None else open_source(weights_path, "weights", ReadOptions(header=options.header))
     if weights is not None and options.weight_column is not None:
         raise UsageError("--sample-weight and --sample-weight-column exclude each other")
