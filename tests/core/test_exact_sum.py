@@ -135,3 +135,10 @@ def test_nothing_has_no_mean_and_no_deviation():
 
 def test_a_count_divides_like_a_number():
     assert ExactSum.of(np.array([1.0])) / ExactSum.of_count(3) == 1 / 3
+
+
+@given(values)
+def test_a_few_values_add_up_as_they_do_among_many(xs):
+    few, many = array(xs[:16]), array([*xs[:16], *[0.0] * 17])
+    assert ExactSum.of(few) == ExactSum.of(many)
+    assert ExactSum.of_squares(few) == ExactSum.of_squares(many)

@@ -17,6 +17,8 @@ _UNIT = 1 << _UNIT_EXPONENT
 # A chunk of 2**16 values of at most 2**e, cut to multiples of 2**(e - 35), sums to at most 51 bits: exact in float64.
 _CHUNK = 1 << 16
 _HEADROOM = 17
+# So few values are added up in whole numbers sooner than NumPy begins.
+_FEW = 16
 # Beyond these a value cannot be cut (sigma overflows) or squared (the low half underflows) and is rescaled first.
 _HUGE, _HUGE_SQUARE, _TINY_SQUARE = 2.0**960, 2.0**450, 2.0**-450
 _RESCALE = 600
@@ -48,6 +50,8 @@ class ExactSum:
     def of(cls, values: NDArray[np.float64]) -> ExactSum:
         """Sum finite `values` of any shape."""
         flat = values.reshape(-1)
+        if flat.size <= _FEW:
+            return cls(sum(_units(value) for value in flat.tolist()))
         units = sum(_sum_chunk(flat[i : i + _CHUNK]) for i in range(0, flat.size, _CHUNK))
         return cls(units)
 
@@ -59,6 +63,8 @@ class ExactSum:
     @classmethod
     def of_squares(cls, values: NDArray[np.float64]) -> ExactSum:
         """Sum the exact squares of finite `values`."""
+        if values.size <= _FEW:
+            return cls(sum(_square_units(value) for value in values.reshape(-1).tolist()))
         # By chunks, so that what is made on the way stays in the cache.
         chunks = (values[first : first + _CHUNK] for first in range(0, values.size, _CHUNK))
         return cls(sum(map(_square_chunk, chunks)))
@@ -113,6 +119,11 @@ def _divide(numerator: int, denominator: int) -> float:
 def _units(value: float) -> int:
     numerator, denominator = value.as_integer_ratio()
     return numerator << (_UNIT_EXPONENT - denominator.bit_length() + 1)
+
+
+def _square_units(value: float) -> int:
+    numerator, denominator = value.as_integer_ratio()
+    return numerator * numerator << (_UNIT_EXPONENT - 2 * denominator.bit_length() + 2)
 
 
 def _sum_chunk(values: NDArray[np.float64]) -> int:
