@@ -78,6 +78,8 @@ def plan(given: Mapping[str, Any], terminal: bool, error_terminal: bool) -> Plan
     if reduction in ("mean", "sum"):
         if form not in (None, "json"):
             raise UsageError(f"--reduction {reduction} prints one number, and -f {form} rows", hint="leave one out")
+        if given.get("by") and form is None and output is None and not given["reports"]:
+            raise UsageError(f"--reduction {reduction} prints one number, and --by many", hint="add -f json")
         return Plan(None, form or reduction, None, top)
     if form == "json":
         return Plan(None, "json", None, top)

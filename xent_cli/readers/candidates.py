@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from xent_cli.core.verify import HeldBlock
 from xent_cli.errors import InputError, RowError
+from xent_cli.readers.follow import Follower
 from xent_cli.readers.interface import ReadOptions
 from xent_cli.readers.locate import locate
 from xent_cli.readers.open import open_source
-from xent_cli.readers.paired import Follower
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xent_cli.core.block import BlockRef, Rows
+from xent_cli.core.block import BlockRef
 from xent_cli.core.labels import bad_labels
 from xent_cli.errors import InputError, UsageError
 from xent_cli.readers.class_names import refuse_other_number
 from xent_cli.readers.columns import missing_column
+from xent_cli.readers.follow import Follower, other_length
 from xent_cli.readers.interface import ARRAYS, ReadOptions
 from xent_cli.readers.locate import locate
 from xent_cli.readers.open import open_source
@@ -19,7 +20,7 @@ from xent_cli.readers.open import open_source
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from xent_cli.core.block import AnyArray, Part
+    from xent_cli.core.block import AnyArray
     from xent_cli.core.inputs import InputDescription
     from xent_cli.core.options import LabelForm
     from xent_cli.errors import RowError
@@ -68,7 +69,7 @@ def open_pair(
     for other in (labels, weights):
         if other is not None and None not in (other.num_rows, logits.num_rows) and other.num_rows != logits.num_rows:
             what = "weights" if other is weights else "labels"
-            raise _other_length(logits, other, what, logits.num_rows, other.num_rows)
+            raise other_length(logits, other, what, logits.num_rows, other.num_rows)
     return Pair(logits, labels, weights, options.shift, options.class_names or logits.class_names)
 
 
@@ -209,95 +210,6 @@ class Pair:
                     yield start, labels.reshape(-1)
 
 
-class Follower:
-    """An input that goes along with the logits: cut where they are cut; `what` names its values in an error."""
-
-    def __init__(self, source: Source, pair: Pair, what: str | None = None) -> None:
-        self._source = source
-        self._pair = pair
-        self._what = what or ("weights" if source is pair.weights else "labels")
-        self._parts = source.parts()
-        self._waiting: list[Rows] = []
-        self._stop = 0
-
-    def take(self, start: int, stop: int) -> Part:
-        """Recipe for samples `start` to `stop`; these must be asked for in order."""
-        rows = self._source.num_rows
-        if rows is not None and rows < stop:
-            raise self._other_length(rows)
-        shift = self._pair.shift
-        if shift and self._source is self._pair.labels:
-            return ShiftedRows(self._source, start, stop, shift, self._pair.time_steps)
-        direct = self._source.rows(start, stop)
-        if direct is not None:
-            return AsWeights(direct) if self._source is self._pair.weights else direct
-        while self._stop < stop:
-            found = next(self._parts, None)
-            if found is None:
-                raise self._other_length(self._stop)
-            self._waiting.append(found[2].read())
-            self._stop = found[0] + found[1]
-        whole = Rows.concatenate(self._waiting)
-        kept = stop - self._stop or None
-        self._waiting = [] if kept is None else [whole.cut(slice(kept, None))]
-        taken = whole.cut(slice(None, kept))
-        return AsWeights(taken) if self._source is self._pair.weights else taken
-
-    def finish(self, stop: int) -> None:
-        """Refuse rows beyond the last sample."""
-        rows = self._source.num_rows
-        if rows is None:
-            rows = self._stop + sum(size for _, size, _ in self._parts)
-        if rows != stop:
-            raise self._other_length(rows, stop)
-
-    def _other_length(self, rows: int, stop: int | None = None) -> InputError:
-        logits = self._pair.logits
-        if stop is None:
-            stop = logits.num_rows or sum(size for _, size, _ in logits.parts())
-        return _other_length(logits, self._source, self._what, stop, rows)
-
-
-@dataclass(frozen=True, slots=True)
-class AsWeights:
-    """Recipe for weights that a reader takes for labels: one number a sample, either way."""
-
-    part: Part
-
-    def read(self) -> Rows:
-        """Read the weights."""
-        rows = self.part.read()
-        return Rows(weights=rows.weights if rows.labels is None else rows.labels)
-
-
-@dataclass(frozen=True, slots=True)
-class ShiftedRows:
-    """Recipe for the labels that logits `start` to `stop` score, `shift` steps on in the same sequence."""
-
-    source: Source
-    start: int
-    stop: int
-    shift: int
-    time_steps: int
-
-    def read(self) -> Rows:
-        """Read the labels; samples whose step lies outside the sequence are unscored."""
-        total = self.source.num_rows or 0
-        low, high = max(0, self.start + self.shift), min(total, self.stop + self.shift)
-        samples = np.arange(self.start, self.stop)
-        step = samples % self.time_steps + self.shift
-        unscored = (step < 0) | (step >= self.time_steps)
-        part = self.source.rows(low, high) if low < high else None
-        found = None if part is None else part.read().labels
-        shape = (self.stop - self.start, *self.source.row_shape)
-        labels = np.zeros(shape, self.source.dtype if found is None else found.dtype)
-        if found is not None:
-            first = low - self.shift - self.start
-            labels[first : first + len(found)] = found
-        labels[unscored] = 0
-        return Rows(labels=labels, unscored=unscored)
-
-
 def _open_labels(located: Located, logits: Source, options: ReadOptions) -> Source:
     """Open labels and decide whether they are sparse or dense."""
     path = located.name
@@ -376,17 +288,6 @@ def _shape_error(path: str, shape: tuple[int | None, ...], logits: Source) -> In
         found=f"logits {_text(full.shape)}, labels {_text(shape)}",
         expected=f"labels {_text(sparse)} (sparse) or {_text(full.shape)} (dense), for {k} classes",
         hint="--axis says which axis of the logits holds the classes",
-    )
-
-
-def _other_length(
-    logits: Source, other: Source, what: str, num_logits: int | None, num_other: int | None
-) -> InputError:
-    return InputError(
-        "inputs of different length",
-        f"{logits.description.path}, {other.description.path}",
-        found=f"{num_logits} rows of logits, {num_other} {what}",
-        expected=f"as many {what} as rows of logits",
     )
 
 

@@ -1,0 +1,115 @@
+"""Labels and weights in files of their own: cut where the logits are cut, and shifted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xent_cli.core.block import Rows
+from xent_cli.errors import InputError
+
+if TYPE_CHECKING:
+    from xent_cli.core.block import Part
+    from xent_cli.readers.interface import Source
+    from xent_cli.readers.paired import Pair
+
+
+class Follower:
+    """An input that goes along with the logits: cut where they are cut; `what` names its values in an error."""
+
+    def __init__(self, source: Source, pair: Pair, what: str | None = None) -> None:
+        self._source = source
+        self._pair = pair
+        self._what = what or ("weights" if source is pair.weights else "labels")
+        self._parts = source.parts()
+        self._waiting: list[Rows] = []
+        self._stop = 0
+
+    def take(self, start: int, stop: int) -> Part:
+        """Recipe for samples `start` to `stop`; these must be asked for in order."""
+        rows = self._source.num_rows
+        if rows is not None and rows < stop:
+            raise self._other_length(rows)
+        shift = self._pair.shift
+        if shift and self._source is self._pair.labels:
+            return ShiftedRows(self._source, start, stop, shift, self._pair.time_steps)
+        direct = self._source.rows(start, stop)
+        if direct is not None:
+            return AsWeights(direct) if self._source is self._pair.weights else direct
+        while self._stop < stop:
+            found = next(self._parts, None)
+            if found is None:
+                raise self._other_length(self._stop)
+            self._waiting.append(found[2].read())
+            self._stop = found[0] + found[1]
+        whole = Rows.concatenate(self._waiting)
+        kept = stop - self._stop or None
+        self._waiting = [] if kept is None else [whole.cut(slice(kept, None))]
+        taken = whole.cut(slice(None, kept))
+        return AsWeights(taken) if self._source is self._pair.weights else taken
+
+    def finish(self, stop: int) -> None:
+        """Refuse rows beyond the last sample."""
+        rows = self._source.num_rows
+        if rows is None:
+            rows = self._stop + sum(size for _, size, _ in self._parts)
+        if rows != stop:
+            raise self._other_length(rows, stop)
+
+    def _other_length(self, rows: int, stop: int | None = None) -> InputError:
+        logits = self._pair.logits
+        if stop is None:
+            stop = logits.num_rows or sum(size for _, size, _ in logits.parts())
+        return other_length(logits, self._source, self._what, stop, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class AsWeights:
+    """Recipe for weights that a reader takes for labels: one number a sample, either way."""
+
+    part: Part
+
+    def read(self) -> Rows:
+        """Read the weights."""
+        rows = self.part.read()
+        return Rows(weights=rows.weights if rows.labels is None else rows.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class ShiftedRows:
+    """Recipe for the labels that logits `start` to `stop` score, `shift` steps on in the same sequence."""
+
+    source: Source
+    start: int
+    stop: int
+    shift: int
+    time_steps: int
+
+    def read(self) -> Rows:
+        """Read the labels; samples whose step lies outside the sequence are unscored."""
+        total = self.source.num_rows or 0
+        low, high = max(0, self.start + self.shift), min(total, self.stop + self.shift)
+        samples = np.arange(self.start, self.stop)
+        step = samples % self.time_steps + self.shift
+        unscored = (step < 0) | (step >= self.time_steps)
+        part = self.source.rows(low, high) if low < high else None
+        found = None if part is None else part.read().labels
+        shape = (self.stop - self.start, *self.source.row_shape)
+        labels = np.zeros(shape, self.source.dtype if found is None else found.dtype)
+        if found is not None:
+            first = low - self.shift - self.start
+            labels[first : first + len(found)] = found
+        labels[unscored] = 0
+        return Rows(labels=labels, unscored=unscored)
+
+
+def other_length(logits: Source, other: Source, what: str, num_logits: int | None, num_other: int | None) -> InputError:
+    """Say how many there are of either."""
+    return InputError(
+        "inputs of different length",
+        f"{logits.description.path}, {other.description.path}",
+        found=f"{num_logits} rows of logits, {num_other} {what}",
+        expected=f"as many {what} as rows of logits",
+    )
