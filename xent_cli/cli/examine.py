@@ -17,7 +17,7 @@ from xent_cli.readers.contents import list_contents
 from xent_cli.readers.interface import ARRAYS, ReadOptions
 from xent_cli.readers.locate import locate
 from xent_cli.readers.open import open_source
-from xent_cli.readers.paired import open_pair
+from xent_cli.readers.paired import open_pair, refuse_missing
 from xent_cli.reports.inspection import Fit, Inspected, inspection_document
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def examine(paths: Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
     )
     files = [locate(path) for path in paths]
     alone = [open_alone(file, options) for file in files]
+    refuse_missing([entry.source for entry in alone], options)
     runner = open_local(given["threads"]) if given["scan"] else None
     findings: list[Finding] = []
     if len(files) <= 2:

@@ -58,9 +58,9 @@ def open_pair(
         if labels.description.path == logits.description.path:
             raise _no_labels(logits)
     elif "labels" not in logits.brings:
-        _refuse_missing([logits], options)
+        refuse_missing([logits], options)
         raise _no_labels(logits)
-    _refuse_missing([source for source in (logits, labels) if source is not None], options)
+    refuse_missing([source for source in (logits, labels) if source is not None], options)
     if options.shift and (labels is None or labels.rows(0, 1) is None):
         raise UsageError("--shift needs labels in a file of their own, an array that is not compressed")
     weights = None if weights_path is None else open_source(weights_path, "weights", ReadOptions(header=options.header))
@@ -245,8 +245,16 @@ def _open_labels(located: Located, logits: Source, options: ReadOptions) -> Sour
     raise _shape_error(path, shape, logits)
 
 
-def _refuse_missing(sources: list[Source], options: ReadOptions) -> None:
-    """Refuse names of columns that no table has."""
+def refuse_missing(sources: list[Source], options: ReadOptions) -> None:
+    """Refuse names of columns that no table has.
+
+    Raises
+    ------
+    InputError
+        With the nearest name there is.
+    UsageError
+        Where there is no table at all.
+    """
     plans = {source.description.path: source.plan for source in sources if source.plan is not None}
     columns = list(dict.fromkeys(name for plan in plans.values() for name in plan.columns))
     asked: list[tuple[str | None, str]] = [(name, "--by") for name in options.by]
