@@ -188,5 +188,5 @@ def _told(path: str) -> Iterator[None]:
 
 def light(rows: BlockLoss) -> BlockLoss:
     """What is left of a block when its part is written: the totals."""
-    arrays: dict[str, Any] = dict.fromkeys(("loss", "ignored", "labels", "ids", "kl", "gradient"))
+    arrays: dict[str, Any] = dict.fromkeys(("loss", "ignored", "labels", "ids", "kl", "gradient", "groups"))
     return replace(rows, **arrays)
