@@ -104,7 +104,7 @@ def open_dask(scheduler: str | None, workers: int) -> Iterator[DaskEngine]:
     with ExitStack() as stack:
         stack.enter_context(dask.config.set({"distributed.comm.timeouts.connect": _PATIENCE_SECONDS}))
         if scheduler is None:
-            options = {"threads_per_worker": 1, "dashboard_address": None, "silence_logs": logging.CRITICAL + 1}
+            options = {"threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": logging.CRITICAL + 1}
             cluster = LocalCluster(n_workers=workers, processes=True, **options)
             stack.callback(_quietly, cluster.close)
             where = {"address": cluster}
@@ -115,7 +115,7 @@ def open_dask(scheduler: str | None, workers: int) -> Iterator[DaskEngine]:
         except (OSError, ValueError, TimeoutError) as error:
             raise InputError("no Dask scheduler", str(scheduler), found=str(error).split("\n")[0]) from None
         stack.callback(_quietly, client.close)
-        refuse_other_versions(client.run(version_here))
+        refuse_other_versions(lambda: client.run(version_here))
         threads = sum(client.nthreads().values())
         yield DaskEngine(client, _IN_FLIGHT * max(1, threads))
 

@@ -40,15 +40,25 @@ def version_here(_: object = None) -> str:
     return version("xent-cli")
 
 
-def refuse_other_versions(versions: Mapping[str, str]) -> None:
-    """Refuse workers, by name, whose xent is not this one: what they compute may be something else.
+def refuse_other_versions(versions: Callable[[], Mapping[str, str]]) -> None:
+    """Refuse workers whose xent is not this one: what they compute may be something else.
+
+    Parameters
+    ----------
+    versions
+        Asks the workers, and answers by their names.
 
     Raises
     ------
     InputError
-        At the first of them.
+        At the first of them, or where they cannot answer, for want of xent.
     """
     here = version_here()
-    for worker, found in sorted(versions.items()):
+    try:
+        answers = versions()
+    except Exception as error:
+        found = str(error).strip().split("\n")[-1]
+        raise InputError("xent does not run on the workers", found=found, expected=f"xent-cli {here} there") from None
+    for worker, found in sorted(answers.items()):
         if found != here:
             raise InputError("another version of xent", f"worker {worker}", found=found, expected=f"{here}, as here")

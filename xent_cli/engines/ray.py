@@ -110,7 +110,7 @@ def open_ray(scheduler: str | None, workers: int) -> Iterator[RayEngine]:
         found = str(error).strip().split("\n")[0]
         raise InputError("no Ray cluster", scheduler or "on this machine", found=found) from None
     try:
-        refuse_other_versions({"a worker": ray.get(ray.remote(_call).remote(version_here, None))})
+        refuse_other_versions(lambda: {"a worker": ray.get(ray.remote(_call).remote(version_here, None))})
         yield RayEngine(ray, _IN_FLIGHT * max(1, int(ray.cluster_resources().get("CPU", 1))))
     finally:
         ray.shutdown()
