@@ -37,6 +37,7 @@ class DaskEngine:
         """See `Engine`."""
         remaining = iter(tasks)
         waiting: deque[Any] = deque()
+        group, number = f"xent-{os.urandom(8).hex()}", 0
         failure: BaseException | None = None
         try:
             while True:
@@ -48,7 +49,10 @@ class DaskEngine:
                     except Exception as error:  # told in its turn, after the results of the tasks before it
                         failure = error
                         break
-                    waiting.append(self.client.submit(function, task, pure=False, retries=_RETRIES))
+                    # Keys of one group: Dask remembers every group of a run.
+                    key = (group, number)
+                    waiting.append(self.client.submit(function, task, key=key, pure=False, retries=_RETRIES))
+                    number += 1
                 if not waiting:
                     break
                 yield self._result(waiting.popleft())
