@@ -23,10 +23,11 @@ def track(num_rows: int | None, *, shown: bool) -> Callable[[Iterable[BlockLoss]
 
 def _tracked(blocks: Iterable[BlockLoss], num_rows: int | None) -> Iterator[BlockLoss]:
     begun = time.monotonic()
-    done = 0
+    done = tasks = 0
     remaining = iter(blocks)
     for block in remaining:
         done += block.size
+        tasks += 1
         yield block
         if time.monotonic() - begun > _PATIENCE:
             break
@@ -35,9 +36,12 @@ def _tracked(blocks: Iterable[BlockLoss], num_rows: int | None) -> Iterator[Bloc
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = TextColumn("{task.completed:,} samples"), BarColumn(), TimeRemainingColumn()
+    columns = TextColumn("{task.completed:,} samples, {task.description}"), BarColumn(), TimeRemainingColumn()
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=num_rows, completed=done)
         for block in remaining:
             yield block
-            bar.advance(task, block.size)
+            done += block.size
+            tasks += 1
+            rate = done / (time.monotonic() - begun)
+            bar.update(task, completed=done, description=f"{tasks:,} tasks, {rate:,.0f} samples/s")
