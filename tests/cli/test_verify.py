@@ -349,3 +349,25 @@ def test_arrays_need_neither_pandas_nor_pyarrow_nor_rich(table):
     run = subprocess.run([sys.executable, "-c", code, *args], cwd=table, capture_output=True, text=True)
     assert run.returncode == 1
     assert not set(run.stderr.split()) & {"pandas", "pyarrow", "rich", "asyncio", "multiprocessing"}
+
+
+@pytest.mark.parametrize("name", ["all.npz", "packed.npz", "all.safetensors"])
+def test_one_file_may_hold_logits_labels_losses_and_gradients(name, tmp_path):
+    from safetensors.numpy import save_file
+
+    rng = np.random.default_rng(23)
+    logits, labels = rng.normal(size=(300, 9)), rng.integers(0, 9, 300)
+    np.save(tmp_path / "l.npy", logits)
+    np.save(tmp_path / "y.npy", labels)
+    xent("compute", "l.npy", "y.npy", "-q", "-o", "loss.npy", "--gradients", "g.npy", cwd=tmp_path)
+    arrays = {"logits": logits, "labels": labels, "loss": np.load(tmp_path / "loss.npy")}
+    for wrong in (0.0, 1e-3):
+        arrays["gradient"] = np.load(tmp_path / "g.npy")
+        arrays["gradient"][123, 4] += wrong
+        save = {"all.npz": np.savez, "packed.npz": np.savez_compressed}.get(name)
+        if save is None:
+            save_file(arrays, tmp_path / name)
+        else:
+            save(tmp_path / name, **arrays)
+        run = xent("verify", name, "--loss", name, "--gradient", name, cwd=tmp_path)
+        assert run.returncode == (1 if wrong else 0), run.stderr

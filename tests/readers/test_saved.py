@@ -169,7 +169,7 @@ def test_a_file_that_holds_no_results_is_named_with_what_is_wrong(name, tmp_path
 def test_a_file_that_is_not_there_and_a_folder_are_refused(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         read_saved(str(tmp_path / "nothing.csv"))
-    with pytest.raises(InputError, match="cannot read file"):
+    with pytest.raises(InputError, match="not saved results"):
         read_saved(str(tmp_path))
 
 
@@ -178,3 +178,18 @@ def test_an_id_column_that_is_not_there_is_refused(save, tmp_path):
         read_saved(save(".csv"), "key")
     with pytest.raises(InputError, match="no columns to join on"):
         read_saved(save(".npy"), "key")
+
+
+def test_a_folder_of_parts_is_read_as_one_when_it_is_whole(tmp_path):
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    for start in (0, 2, 4):
+        part = pa.table({"sample": [start, start + 1], "label": [1, 0], "loss": [start + 0.5, start + 1.5]})
+        pq.write_table(part, folder / f"part-{start:012d}-a.parquet")
+    with pytest.raises(InputError, match="without _SUCCESS"):
+        read_saved(str(folder))
+    (folder / "_SUCCESS").touch()
+    (folder / "_manifest.json").write_text("{}")
+    found = read_saved(str(folder))
+    np.testing.assert_array_equal(found.loss, np.arange(6) + 0.5)
+    np.testing.assert_array_equal(found.sample, np.arange(6))

@@ -88,6 +88,10 @@ def read_saved(path: str, id_column: str | None = None, columns: Sequence[str] =
     InputError
         Where the file cannot be read, or holds no losses.
     """
+    if Path(path).is_dir():  # parts that workers wrote, numbered in the order of the samples
+        if not (Path(path) / "_SUCCESS").exists():
+            raise InputError("not saved results", path, found="a folder without _SUCCESS", hint="the run did not end")
+        return _rows(path, "parquet", _table(path, "parquet", b""), id_column, columns)
     with _opened(path) as file:
         head = file.read(_TEXT_START)
     if not head:
