@@ -8,7 +8,6 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +18,17 @@ from xent_cli.core.inputs import InputDescription
 from xent_cli.errors import InputError
 from xent_cli.readers.arrow_columns import MissingValueError, rows_of
 from xent_cli.readers.columns import plan_labels, plan_logits, refuse_repeated
-from xent_cli.readers.pieces import LONGEST_LINE, as_lines, count_rows, pieces, row_lines, too_long
+from xent_cli.readers.pieces import LONGEST_LINE, as_lines, count_rows, pieces, row_lines
+from xent_cli.readers.sniff import (
+    DECIMAL_COMMA,
+    LABEL_TYPES,
+    NUMBER,
+    SNIFFED_ROWS,
+    beginning,
+    delimiter_of,
+    kind_of_cells,
+    label_type_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,17 +40,8 @@ if TYPE_CHECKING:
     from xent_cli.readers.pieces import Piece
     from xent_cli.readers.storage import Bytes
 
-_SNIFF_BYTES = 1 << 20
-_SNIFF_ROWS = 32
-# The first line is taken apart in Python: a million names take two seconds, 128,000 are 2 MB.
-_MOST_HEADER = 4 << 20
-_BOM = b"\xef\xbb\xbf"
-_NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|nan|inf(inity)?)\s*", re.IGNORECASE)
-_DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+\s*")
 # Python's own bound of 128 KiB a cell would end in an error of its own.
 csv.field_size_limit(LONGEST_LINE)
-# From the strictest to the one that takes anything; a column is read as the first that takes its first cell.
-_LABEL_TYPES = ("int64", "float64", "string")
 
 
 def open_csv(
@@ -59,27 +59,28 @@ def open_csv(
     InputError
         Where the file is empty or not text, or no column fits.
     """
-    text, body = _beginning(source)
-    delimiter = _delimiter(source.name, text)
-    first_rows = list(islice(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), _SNIFF_ROWS))
+    text, body = beginning(source)
+    delimiter = delimiter_of(source.name, text)
+    first_rows = list(islice(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), SNIFFED_ROWS))
     if not first_rows or not first_rows[0]:
         raise InputError("empty file", source.name, found="no first line", expected="rows of numbers")
     first = first_rows[0]
-    has_header = options.header if options.header is not None else not all(_NUMBER.fullmatch(cell) for cell in first)
+    has_header = options.header if options.header is not None else not all(NUMBER.fullmatch(cell) for cell in first)
     names = tuple(first) if has_header else tuple(str(i) for i in range(len(first)))
     refuse_repeated(source.name, names)
     if has_header:
         body += len(next(io.StringIO(text, newline="")).encode())
     sample = first_rows[has_header] if len(first_rows) > has_header else []
     cells = dict(zip(names, sample, strict=False))
-    kinds = {name: _kind([row[i] for row in first_rows[has_header:] if i < len(row)]) for i, name in enumerate(names)}
+    rows = first_rows[has_header:]
+    kinds = {name: kind_of_cells([row[i] for row in rows if i < len(row)]) for i, name in enumerate(names)}
     if role == "logits":
         plan = plan_logits(source.name, kinds, options)
         class_names = options.class_names or (plan.class_names(options.logits_column) if has_header else None)
     else:
         plan = plan_labels(source.name, kinds, options, class_names, num_classes)
     plan = plan.kept(options)
-    label_type = _label_type(cells.get(plan.label or ""))
+    label_type = label_type_of(cells.get(plan.label or ""))
     return CsvSource(source, role, plan, names, delimiter, body, int(has_header), label_type, class_names)
 
 
@@ -201,7 +202,7 @@ class CsvRows:
     def read(self) -> Rows:
         """Parse the piece, in this thread alone."""
         source = self.source
-        tried = _LABEL_TYPES[_LABEL_TYPES.index(source.label_type) :] if source.plan.label else _LABEL_TYPES[-1:]
+        tried = LABEL_TYPES[LABEL_TYPES.index(source.label_type) :] if source.plan.label else LABEL_TYPES[-1:]
         for label_type in tried:
             try:
                 table = self._parse(label_type)
@@ -281,8 +282,8 @@ class CsvRows:
                 return InputError("empty cell", f'{where}, column "{name}"', found="nothing", expected="a value")
             if used and "\ufffd" in cell:
                 return InputError("cell is not UTF-8", f'{where}, column "{name}"', found=f'"{cell}"', expected="text")
-            if name in numeric and not _NUMBER.fullmatch(cell):
-                hint = "write decimal points, not commas" if _DECIMAL_COMMA.fullmatch(cell) else ""
+            if name in numeric and not NUMBER.fullmatch(cell):
+                hint = "write decimal points, not commas" if DECIMAL_COMMA.fullmatch(cell) else ""
                 return InputError(
                     "cell is not a number",
                     f'{where}, column "{name}"',
@@ -291,54 +292,3 @@ class CsvRows:
                     hint=hint,
                 )
         return None
-
-
-def _beginning(source: Bytes) -> tuple[str, int]:
-    """Enough text to tell the columns, at least two lines of it, and where it begins."""
-    size = _SNIFF_BYTES
-    head = source.peek(size)
-    while b"\0" not in head and len(head) == size and head.count(b"\n") < 2:
-        if size >= _MOST_HEADER:
-            raise too_long(source.name, head, 0)
-        size *= 2
-        head = source.peek(size)
-    if b"\0" in head:
-        raise InputError("not a text file", source.name, found="NUL bytes", expected="UTF-8 text")
-    body = len(_BOM) if head.startswith(_BOM) else 0
-    try:
-        text = head[body:].decode()
-    except UnicodeDecodeError as error:
-        if body + error.start < len(head) - 4:  # else the last character is cut
-            found = "bytes that are not UTF-8"
-            raise InputError("not a text file", source.name, found=found, expected="UTF-8") from None
-        text = head[body : body + error.start].decode()
-    if text.startswith("#"):
-        hint = "leave such lines out: grep -v '^#'"
-        raise InputError("comment line", f"{source.name} line 1", found=text[:40].splitlines()[0], hint=hint)
-    return text, body
-
-
-def _delimiter(name: str, text: str) -> str:
-    """Tell the delimiter: the first that cuts all of the first lines into as many cells; a .tsv file has tabs."""
-    if {".tsv", ".tab"} & set(PurePath(name).suffixes):
-        return "\t"
-    lines = text.splitlines()[:_SNIFF_ROWS]
-    lines = [line for line in (lines[:-1] if len(lines) > 2 else lines) if line]
-    counts = {mark: [len(cells) for cells in csv.reader(lines, delimiter=mark)] for mark in "\t;|,"}
-    alike = [mark for mark, found in counts.items() if found and found[0] > 1 and len(set(found)) == 1]
-    # The comma comes last: it may stand in numbers, for a decimal point.
-    return alike[0] if alike else max(",\t;|", key=lambda mark: counts[mark][:1])
-
-
-def _kind(cells: list[str]) -> str:
-    """What a column can serve as; one bad cell must not turn a class into a column of text."""
-    numbers = sum(1 for cell in cells if not cell or _NUMBER.fullmatch(cell) or _DECIMAL_COMMA.fullmatch(cell))
-    return "number" if 2 * numbers >= len(cells) else "other"
-
-
-def _label_type(cell: str | None) -> str:
-    if cell is None:
-        return _LABEL_TYPES[0]
-    if re.fullmatch(r"\s*[-+]?\d{1,18}\s*", cell):
-        return "int64"
-    return "float64" if _NUMBER.fullmatch(cell) else "string"

@@ -15,7 +15,8 @@ from xent_cli.core.inputs import InputDescription
 from xent_cli.errors import InputError
 from xent_cli.readers.arrow_columns import rows_of
 from xent_cli.readers.columns import plan_labels, plan_logits
-from xent_cli.readers.pieces import LONGEST_LINE, pieces, too_long
+from xent_cli.readers.pieces import pieces
+from xent_cli.readers.records import first_records, is_number, kind_of_value, record_of, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,10 +27,6 @@ if TYPE_CHECKING:
     from xent_cli.readers.pieces import Piece
     from xent_cli.readers.storage import Bytes
 
-_SNIFF_BYTES = 1 << 20
-_SNIFF_LINES = 32
-_BOM = b"\xef\xbb\xbf"
-_SHOWN = 40
 # From the strictest to the one that takes anything; labels are read as the first that takes all of a piece.
 _LABEL_TYPES = ("int64", "float64", "string")
 
@@ -49,10 +46,10 @@ def open_jsonl(
     InputError
         Where the first lines are not objects, or no key fits.
     """
-    records, body = _first_records(source)
+    records, body = first_records(source)
     keys = dict.fromkeys(key for record in records for key in record)
     samples: dict[str, Any] = {key: next((r[key] for r in records if r.get(key) is not None), None) for key in keys}
-    kinds = {key: _kind(value) for key, value in samples.items()}
+    kinds = {key: kind_of_value(value) for key, value in samples.items()}
     for key in ("logits", options.logits_column):
         if key in kinds and isinstance(samples[key], list) and samples[key] and isinstance(samples[key][0], list):
             hint = "write one line for each position"
@@ -246,7 +243,7 @@ class JsonRows:
 
     def _blame(self, text: bytes, where: str) -> InputError | None:
         plan = self.source.plan
-        record = _record(text, where)
+        record = record_of(text, where)
         if isinstance(record, InputError):
             return record
         for key in plan.needed:
@@ -256,51 +253,15 @@ class JsonRows:
                 return InputError("missing value", place, "null" if key in record else "no such key", "a value")
             if plan.is_list and key == plan.values[0]:
                 if not isinstance(value, list):
-                    return InputError("not a list", place, _shown(value), "a list of numbers")
-                bad = next((i for i, number in enumerate(value) if not _is_number(number)), None)
+                    return InputError("not a list", place, shown(value), "a list of numbers")
+                bad = next((i for i, number in enumerate(value) if not is_number(number)), None)
                 if bad is not None:
-                    return InputError("not a number", f"{place}, item {bad}", _shown(value[bad]), "a number")
+                    return InputError("not a number", f"{place}, item {bad}", shown(value[bad]), "a number")
                 if len(value) != self.source.width:
                     return InputError("list of another length", place, f"{len(value)} values", f"{self.source.width}")
-            elif not _is_number(value) and (key != plan.label or not isinstance(value, str)):
-                return InputError("not a number", place, _shown(value), "a number")
+            elif not is_number(value) and (key != plan.label or not isinstance(value, str)):
+                return InputError("not a number", place, shown(value), "a number")
         return None
-
-
-def _first_records(source: Bytes) -> tuple[list[dict[str, Any]], int]:
-    """Parse the first lines; also say where they begin."""
-    size = _SNIFF_BYTES
-    head = source.peek(size)
-    while len(head) == size and b"\n" not in head.strip():
-        if size >= LONGEST_LINE:
-            raise too_long(source.name, head, 0)
-        size *= 2
-        head = source.peek(size)
-    body = len(_BOM) if head.startswith(_BOM) else 0
-    lines = head[body:].split(b"\n")
-    lines = lines[:-1] if len(head) == size and len(lines) > 1 else lines
-    records = []
-    for number, line in enumerate(lines[:_SNIFF_LINES], 1):
-        if line.strip():
-            record = _record(line, f"{source.name} line {number}")
-            if not isinstance(record, InputError):
-                records.append(record)
-            elif not records:
-                raise record
-    if not records:
-        raise InputError("empty file", source.name, "no lines", '{"logits": [0.1, 2.5], "label": 1}')
-    return records, body
-
-
-def _record(text: bytes, where: str) -> dict[str, Any] | InputError:
-    """One line as Python has it, or what is wrong with it."""
-    try:
-        record = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        shown = text.strip()[:_SHOWN].decode(errors="replace")
-        reason = "nested too deep" if isinstance(error, RecursionError) else str(error)
-        return InputError("not a JSON object", where, f"{shown} ({reason})", "one object a line")
-    return record if isinstance(record, dict) else InputError("not a JSON object", where, _shown(record), "an object")
 
 
 def _with_texts(table: pa.Table, names: list[str], text: memoryview) -> pa.Table:
@@ -313,16 +274,6 @@ def _with_texts(table: pa.Table, names: list[str], text: memoryview) -> pa.Table
     return table
 
 
-def _kind(value: object) -> str:
-    if isinstance(value, list):
-        return "list" if value and all(item is None or _is_number(item) for item in value) else "other"
-    return "number" if _is_number(value) else "other"
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
 def _is_full(column: pa.ChunkedArray, width: int) -> bool:
     return all(
         chunk.flatten().null_count == 0 and bool((np.diff(chunk.offsets.to_numpy()) == width).all())
@@ -332,8 +283,3 @@ def _is_full(column: pa.ChunkedArray, width: int) -> bool:
 
 def _full_lines(text: memoryview) -> list[int]:
     return [number for number, line in enumerate(bytes(text).split(b"\n")) if line.strip()]
-
-
-def _shown(value: object) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
