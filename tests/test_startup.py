@@ -68,3 +68,27 @@ def test_comparing_arrays_imports_neither_pandas_nor_pyarrow_nor_rich(tmp_path):
     np.save(tmp_path / "losses.npy", np.arange(300.0))
     losses = str(tmp_path / "losses.npy")
     assert not imported("compare", losses, losses, "-q") & {"pandas", "pyarrow", "rich", "scipy"}
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "list.parquet", "jsonl", "arrow"])
+def test_tables_of_numbers_are_read_without_pandas(suffix, tmp_path):
+    import pandas as pd
+    import pyarrow as pa
+
+    rng = np.random.default_rng(0)
+    wide = pd.DataFrame(rng.normal(size=(50, 3)), columns=["a", "b", "c"]).assign(label=rng.integers(0, 3, 50))
+    lists = pd.DataFrame({"logits": list(rng.normal(size=(50, 3))), "label": wide["label"]})
+    path = tmp_path / f"t.{suffix}"
+    if suffix == "csv":
+        wide.to_csv(path, index=False)
+    elif suffix == "parquet":
+        wide.to_parquet(path, index=False)
+    elif suffix == "list.parquet":
+        lists.to_parquet(path, index=False)
+    elif suffix == "jsonl":
+        lists.to_json(path, orient="records", lines=True)
+    else:
+        table = pa.Table.from_pandas(lists, preserve_index=False)
+        with pa.ipc.new_file(path, table.schema) as writer:
+            writer.write_table(table)
+    assert not imported("compute", str(path), "--reduction", "mean") & {"pandas", "rich"}

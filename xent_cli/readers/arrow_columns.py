@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from xent_cli.core.block import Rows
 from xent_cli.errors import InputError, RowError
@@ -93,7 +92,7 @@ def _texts(table: pa.Table, name: str) -> pa.ChunkedArray:
     """A column as text, null where a value is missing."""
     column = table[name]
     try:
-        return pc.cast(_decoded(column), pa.string())
+        return _decoded(column).cast(pa.string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         raise InputError(
             "column is not text", f'column "{name}"', found=f"type {column.type}", expected="text, numbers or dates"
@@ -105,7 +104,7 @@ def _shared_texts(column: pa.ChunkedArray) -> AnyArray:
     encoded = column.combine_chunks().dictionary_encode()
     encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
     words = np.array([*encoded.dictionary.to_pylist(), None], object)
-    texts: AnyArray = words[pc.fill_null(encoded.indices, len(words) - 1).to_numpy(zero_copy_only=False)]
+    texts: AnyArray = words[to_numpy(encoded.indices.fill_null(len(words) - 1))]
     return texts
 
 
@@ -134,7 +133,11 @@ def _list_values(column: pa.ChunkedArray, width: int, role: str, start: int, *, 
     if isinstance(array, pa.ChunkedArray):
         array = array.chunk(0)
     _refuse_nulls(array, role, start)
-    lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
+    # No function of pyarrow.compute: importing that takes longer than reading many a table.
+    if pa.types.is_fixed_size_list(array.type):
+        lengths = np.full(len(array), array.type.list_size)
+    else:
+        lengths = np.diff(to_numpy(array.offsets))
     if (lengths != width).any():
         bad = lengths != width
         row = int(np.argmax(bad))
@@ -145,7 +148,7 @@ def _list_values(column: pa.ChunkedArray, width: int, role: str, start: int, *, 
         bad = values.is_null().to_numpy(zero_copy_only=False).reshape(-1, width).any(axis=1)
         row = int(np.argmax(bad))
         raise MissingValueError("missing value", start + row, role, "null in the list", "a number", more=_more(bad))
-    return _to_numpy(values).reshape(-1, width)
+    return to_numpy(values).reshape(-1, width)
 
 
 def _labels(column: pa.ChunkedArray, class_names: tuple[str, ...] | None, start: int) -> AnyArray:
@@ -155,6 +158,8 @@ def _labels(column: pa.ChunkedArray, class_names: tuple[str, ...] | None, start:
     _refuse_nulls(column, "labels", start)
     if class_names is None:
         return _parsed_labels(column, start)
+    import pyarrow.compute as pc
+
     index = pc.index_in(column, value_set=pa.array(class_names, column.type))
     if index.null_count:
         known = aliases(class_names)
@@ -163,26 +168,26 @@ def _labels(column: pa.ChunkedArray, class_names: tuple[str, ...] | None, start:
     if index.null_count:
         row = int(np.argmax(index.is_null().to_numpy(zero_copy_only=False)))
         raise unknown_name(column[row].as_py(), class_names, start + row)
-    return _to_numpy(index)
+    return to_numpy(index)
 
 
 def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """The values themselves, in place of a dictionary and of views, for which Arrow lacks most functions."""
     if pa.types.is_dictionary(column.type):
         # A dictionary of views cannot be cast; its words are few.
-        chunks = [pc.take(_plain(chunk.dictionary), chunk.indices) for chunk in column.chunks]
+        chunks = [_plain(chunk.dictionary).take(chunk.indices) for chunk in column.chunks]
         return pa.chunked_array(chunks, None if chunks else pa.string())
     return _plain(column)
 
 
 def _plain(values: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    return pc.cast(values, pa.large_string()) if pa.types.is_string_view(values.type) else values
+    return values.cast(pa.large_string()) if pa.types.is_string_view(values.type) else values
 
 
 def _parsed_labels(column: pa.ChunkedArray, start: int) -> AnyArray:
     """Class indices that are stored as text."""
     try:
-        return _to_numpy(pc.cast(column, pa.float64()))
+        return to_numpy(column.cast(pa.float64()))
     except pa.ArrowInvalid:
         for row, text in enumerate(column.to_pylist()):
             try:
@@ -205,7 +210,7 @@ def _numbers(column: pa.ChunkedArray, role: str, start: int, *, missing: bool = 
         _refuse_nulls(column, role, start)
     if kind_of(column.type) != "number":
         raise RowError("column is not numeric", start, role, found=f"type {column.type}", expected="numbers")
-    return _to_numpy(column)
+    return to_numpy(column)
 
 
 def _is_nan(column: pa.Array | pa.ChunkedArray, missing: bool) -> bool:
@@ -225,12 +230,21 @@ def _more(bad: AnyArray) -> str:
     return f"{others} more rows like this nearby" if others else ""
 
 
-def _to_numpy(values: pa.Array | pa.ChunkedArray) -> AnyArray:
+def to_numpy(values: pa.Array | pa.ChunkedArray) -> AnyArray:
+    """The values of a column without nulls, shared where they lie in one piece.
+
+    Not by Arrow's method of that name: it imports pandas, which takes longer than reading most files.
+    """
     if pa.types.is_decimal(values.type):
-        values = pc.cast(values, pa.float64())
+        values = values.cast(pa.float64())
     if isinstance(values, pa.ChunkedArray):
-        # Chunked arrays are always copied, one chunk is not.
         values = values.chunk(0) if values.num_chunks == 1 else values.combine_chunks()
+    plain = pa.types.is_integer(values.type) or pa.types.is_floating(values.type)
+    if plain and not values.null_count:
+        if not len(values):
+            return np.empty(0, values.type.to_pandas_dtype())
+        held = np.frombuffer(values.buffers()[1], values.type.to_pandas_dtype())
+        return held[values.offset : values.offset + len(values)]
     array: AnyArray = values.to_numpy(zero_copy_only=False)
     return array
 

@@ -13,7 +13,7 @@ import pyarrow.json as pa_json
 
 from xent_cli.core.inputs import InputDescription
 from xent_cli.errors import InputError
-from xent_cli.readers.arrow_columns import rows_of
+from xent_cli.readers.arrow_columns import rows_of, to_numpy
 from xent_cli.readers.columns import plan_labels, plan_logits
 from xent_cli.readers.pieces import pieces
 from xent_cli.readers.records import first_records, is_number, kind_of_value, record_of, shown
@@ -276,7 +276,7 @@ def _with_texts(table: pa.Table, names: list[str], text: memoryview) -> pa.Table
 
 def _is_full(column: pa.ChunkedArray, width: int) -> bool:
     return all(
-        chunk.flatten().null_count == 0 and bool((np.diff(chunk.offsets.to_numpy()) == width).all())
+        chunk.flatten().null_count == 0 and bool((np.diff(to_numpy(chunk.offsets)) == width).all())
         for chunk in column.chunks
     )
 
