@@ -23,6 +23,11 @@ def test_a_folder_is_its_files_in_natural_order_without_markers(shards):
     assert locate(str(shards)).sharded
 
 
+def test_what_describes_the_shards_is_no_shard(shards):
+    (shards / "state.json").write_text("{}")
+    assert names(str(shards), shards) == ["part-1.npy", "part-2.npy", "part-10.npy"]
+
+
 def test_a_glob_stays_in_its_folder_unless_it_has_two_stars(shards):
     assert names(f"{shards}/part-*.npy", shards) == ["part-1.npy", "part-2.npy", "part-10.npy"]
     assert names(f"{shards}/**/part-[23].npy", shards) == ["part-2.npy", "sub/part-3.npy"]

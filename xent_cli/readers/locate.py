@@ -101,8 +101,12 @@ def _shards(name: str, paths: list[str]) -> Located:
 
 
 def _rows_alone(name: str, paths: list[str]) -> list[str]:
-    """The files among the shards that hold rows, in order: hidden ones and markers such as _SUCCESS do not."""
+    """The files among the shards that hold rows, in order.
+
+    Hidden files and markers such as _SUCCESS do not, nor does the .json that describes the others (state.json).
+    """
     held = [path for path in paths if not path.replace("\\", "/").rsplit("/", 1)[-1].startswith((".", "_"))]
+    held = [path for path in held if not path.endswith(".json")] or held
     if not held:
         raise InputError("no files", name, found="none", expected="at least one shard")
     return sorted(held, key=natural)
