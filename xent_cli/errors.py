@@ -94,10 +94,69 @@ class RowError(InputError):
         Which input: "logits", "labels" or "weights".
     """
 
-    def __init__(
-        self, what: str, row: int, role: str, found: str = "", expected: str = "", hint: str = "", more: str = ""
-    ) -> None:
-        super().__init__(what, f"sample {row}", found, expected, hint, more)
-        self.args = (what, row, role, found, expected, hint, more)
+    def __init__(self, what: str, row: int, role: str, found: str = "", expected: str = "", hint: str = "") -> None:
+        super().__init__(what, f"sample {row}", found, expected, hint)
+        self.args = (what, row, role, found, expected, hint)
         self.row = row
         self.role = role
+
+    def of(self, role: str) -> RowError:
+        """The same of another input."""
+        what, row, _, *rest = self.args
+        return type(self)(what, row, role, *rest)
+
+
+class UnreadableRowError(RowError):
+    """A row of a table cannot be read; the reader's part that holds it says what is known without reading on.
+
+    Parameters
+    ----------
+    place
+        File and line, where the part knows them.
+    column
+        The column at fault, where it is one.
+    others
+        How many more rows of the same part cannot be read.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        row: int,
+        role: str,
+        found: str = "",
+        expected: str = "",
+        hint: str = "",
+        place: str = "",
+        column: str = "",
+        others: int = 0,
+    ) -> None:
+        super().__init__(what, row, role, found, expected, hint)
+        self.args = (what, row, role, found, expected, hint, place, column, others)
+        self.place = place
+        self.column = column
+        self.others = others
+        self.where = place or self.where
+        self.more = f"{more_rows(others)} nearby" if others else ""
+
+    def among(self, others: int) -> UnreadableRowError:
+        """The same, with so many more rows that cannot be read."""
+        told = self.found, self.expected, self.hint, self.place, self.column
+        return UnreadableRowError(self.what, self.row, self.role, *told, others)
+
+
+def more_rows(count: int, *, whole: bool = True, first: str = "") -> str:
+    """Say how many more rows are as bad, at least where not all were looked at.
+
+    Examples
+    --------
+    >>> more_rows(2, first="48219, 48300")
+    '2 more rows like this (first: 48219, 48300)'
+    >>> more_rows(1, whole=False)
+    'at least 1 more row like this'
+    """
+    if not count:
+        return ""
+    least = "" if whole else "at least "
+    shown = f" (first: {first})" if first else ""
+    return f"{least}{count} more {'row' if count == 1 else 'rows'} like this{shown}"

@@ -84,7 +84,7 @@ def test_missing_values_are_counted(tmp_path):
         [task.load() for task in pair.tasks()]
     error = pair.complete(caught.value)
     assert error.where == f'{path} row 3 (sample 3), column "label"'
-    assert error.more == "2 more rows like this nearby"
+    assert error.more == "2 more rows like this"
 
 
 @pytest.mark.parametrize("suffix", [".arrow", ".arrows"])

@@ -72,7 +72,7 @@ def test_an_error_finds_the_line_and_counts_the_others(bad, what, found, tmp_pat
     assert caught.value.what == what
     assert caught.value.where.startswith(f"{path} line 4 (sample 2)")
     assert found in caught.value.found
-    assert caught.value.more == "1 more lines like this nearby"
+    assert caught.value.more == "1 more row like this nearby"
 
 
 def test_a_list_of_lists_is_refused_with_what_to_do(tmp_path):

@@ -118,7 +118,7 @@ def test_a_label_out_of_range_is_told_where_it_stands_with_the_others_like_it(ki
     labels = LABELS.copy()
     labels[[40, 41, 400]] = 7
     pair = open_pair(*write(tmp_path, kind, labels=labels), None, ReadOptions())
-    error = pair.complete_label_error(RowError("label out of range", 40, "labels", "7", "0..6", "skip"), None)
+    error = pair.complete(RowError("label out of range", 40, "labels", "7", "0..6", "skip"))
     place = "row 40" if "parquet" in kind else "line 42 (sample 40)"
     assert place in error.where
     assert "41" in error.more

@@ -12,8 +12,9 @@ from xent_cli.core.advice import Advice, advise, not_finite
 from xent_cli.core.findings import Finding
 from xent_cli.core.inspection import Inspection
 from xent_cli.engines.local import open_local
-from xent_cli.errors import InputError, RowError, UsageError
+from xent_cli.errors import RowError, UsageError
 from xent_cli.readers.contents import list_contents
+from xent_cli.readers.faults import complete
 from xent_cli.readers.interface import ARRAYS, ReadOptions
 from xent_cli.readers.locate import locate
 from xent_cli.readers.open import open_source
@@ -147,8 +148,7 @@ def _scan(source: Source, runner: Engine | None, *, dense: bool) -> Inspection |
     try:
         return reduce(Inspection.merge, runner.map(count, (part for _, _, part in source.parts())), Inspection())
     except RowError as error:
-        where = source.where(error.row, error.role)
-        raise InputError(error.what, where, error.found, error.expected, error.hint) from None
+        raise complete(error, source) from None
 
 
 def _count(part: Part, *, dense: bool) -> Inspection:

@@ -15,7 +15,7 @@ from xent_cli import __version__
 from xent_cli.cli.options import engine, read_options, settings
 from xent_cli.cli.present import console_for, warn
 from xent_cli.cli.progress import track
-from xent_cli.cli.run import divisor_of, named, refuse_nothing
+from xent_cli.cli.run import divisor_of, refuse_nothing
 from xent_cli.core.agreement import Agreement, ErrorTotals, compare
 from xent_cli.core.findings import find
 from xent_cli.core.options import Wanted
@@ -180,4 +180,4 @@ def _naming_rows(pair: Pair, options: LossOptions, candidates: tuple[Candidate, 
         for candidate in candidates:
             if candidate.name == error.role:
                 raise candidate.complete(error) from None
-        raise named(error, pair, options) from None
+        raise pair.complete(error, options.ignore_index) from None

@@ -101,7 +101,7 @@ def run(
                 gradient_writer.finish()
         return totals
     except RowError as error:
-        raise named(error, pair, options) from None
+        raise pair.complete(error, options.ignore_index) from None
 
 
 def _evaluate_into_parts(
@@ -112,13 +112,6 @@ def _evaluate_into_parts(
     for recipe in recipes:
         recipe.write(block)
     return block if kept else light(block)
-
-
-def named(error: RowError, pair: Pair, options: LossOptions) -> InputError:
-    """Say which row of which file it is, as the user counts."""
-    if error.role == "labels" and pair.label_form == "sparse":
-        return pair.complete_label_error(error, options.ignore_index)
-    return pair.complete(error)
 
 
 def divisor_of(pair: Pair, options: LossOptions, engine: Engine) -> ExactSum:

@@ -9,10 +9,12 @@ import numpy as np
 import pyarrow as pa
 
 from xent_cli.core.block import Rows
-from xent_cli.errors import InputError, RowError
+from xent_cli.errors import InputError, RowError, UnreadableRowError
 from xent_cli.readers.class_names import aliases, unknown_name
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from xent_cli.core.block import AnyArray
     from xent_cli.readers.columns import ColumnPlan
 
@@ -43,10 +45,6 @@ class TableRows:
         return rows_of(self.table, self.plan, self.role, self.width, self.class_names, self.start)
 
 
-class MissingValueError(RowError):
-    """A row of a table has no value where one is needed."""
-
-
 def kind_of(column_type: pa.DataType) -> str:
     """What a column can serve as: "number", "list" (of numbers) or "other"."""
     if pa.types.is_dictionary(column_type):
@@ -68,6 +66,19 @@ def rows_of(
     RowError
         At an empty cell, a list of another length, or the name of no class.
     """
+    try:
+        return _rows(table, plan, role, width, class_names, start)
+    except UnreadableRowError as error:
+        if error.what == "missing value" and not plan.is_list:
+            # The first such row may be so by a later column, and rows are counted, not cells.
+            missing = plan.values_only
+            refuse_nulls(((name, table[name]) for name in plan.needed), role, start, missing=missing)
+        raise
+
+
+def _rows(
+    table: pa.Table, plan: ColumnPlan, role: str, width: int, class_names: tuple[str, ...] | None, start: int
+) -> Rows:
     fields = {}
     if plan.values:
         fields[role] = (
@@ -132,22 +143,24 @@ def _list_values(column: pa.ChunkedArray, width: int, role: str, start: int, *, 
     array = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
     if isinstance(array, pa.ChunkedArray):
         array = array.chunk(0)
-    _refuse_nulls(array, role, start)
     # No function of pyarrow.compute: importing that takes longer than reading many a table.
     if pa.types.is_fixed_size_list(array.type):
         lengths = np.full(len(array), array.type.list_size)
     else:
         lengths = np.diff(to_numpy(array.offsets))
+    values = array.flatten()
+    if array.null_count or (values.null_count and not (missing and pa.types.is_floating(values.type))):
+        bad = array.is_null().to_numpy(zero_copy_only=False)
+        of_row = np.repeat(np.flatnonzero(~bad), lengths[~bad])
+        bad[of_row[values.is_null().to_numpy(zero_copy_only=False)]] = True
+        found = "null" if array[int(np.argmax(bad))].as_py() is None else "null in the list"
+        raise _missing(bad, start, role, found, "a list of numbers")
     if (lengths != width).any():
         bad = lengths != width
         row = int(np.argmax(bad))
         found = f"{lengths[row]} values"
-        raise RowError("list of another length", start + row, role, found, f"{width}", more=_more(bad))
-    values = array.flatten()
-    if values.null_count and not _is_nan(values, missing):
-        bad = values.is_null().to_numpy(zero_copy_only=False).reshape(-1, width).any(axis=1)
-        row = int(np.argmax(bad))
-        raise MissingValueError("missing value", start + row, role, "null in the list", "a number", more=_more(bad))
+        others = int(np.count_nonzero(bad)) - 1
+        raise UnreadableRowError("list of another length", start + row, role, found, f"{width}", others=others)
     return to_numpy(values).reshape(-1, width)
 
 
@@ -155,7 +168,7 @@ def _labels(column: pa.ChunkedArray, class_names: tuple[str, ...] | None, start:
     column = _decoded(column)
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         return _numbers(column, "labels", start)
-    _refuse_nulls(column, "labels", start)
+    refuse_nulls([("", column)], "labels", start)
     if class_names is None:
         return _parsed_labels(column, start)
     import pyarrow.compute as pc
@@ -167,7 +180,7 @@ def _labels(column: pa.ChunkedArray, class_names: tuple[str, ...] | None, start:
         index = pc.coalesce(index, pc.take(pa.array(known.values(), pa.int32()), alias))
     if index.null_count:
         row = int(np.argmax(index.is_null().to_numpy(zero_copy_only=False)))
-        raise unknown_name(column[row].as_py(), class_names, start + row)
+        raise unknown_name(column[row].as_py(), class_names, start + row, index.null_count - 1)
     return to_numpy(index)
 
 
@@ -189,45 +202,66 @@ def _parsed_labels(column: pa.ChunkedArray, start: int) -> AnyArray:
     try:
         return to_numpy(column.cast(pa.float64()))
     except pa.ArrowInvalid:
-        for row, text in enumerate(column.to_pylist()):
-            try:
-                float(text)
-            except ValueError:
-                raise RowError(
-                    "label is not a number",
-                    start + row,
-                    "labels",
-                    found=f'"{text}"',
-                    expected="a class index",
-                    hint="names of classes need columns of those names, or --class-names",
-                ) from None
-        raise
+        texts = column.to_pylist()
+        bad = {text for text in set(texts) if not _is_number(text)}
+        row = next(row for row, text in enumerate(texts) if text in bad)
+        raise UnreadableRowError(
+            "label is not a number",
+            start + row,
+            "labels",
+            found=f'"{texts[row]}"',
+            expected="a class index",
+            hint="names of classes need columns of those names, or --class-names",
+            others=sum(text in bad for text in texts) - 1,
+        ) from None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        pa.scalar(text).cast(pa.float64())
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _numbers(column: pa.ChunkedArray, role: str, start: int, *, missing: bool = False) -> AnyArray:
     column = _decoded(column)
-    if not _is_nan(column, missing):
-        _refuse_nulls(column, role, start)
+    refuse_nulls([("", column)], role, start, missing=missing)
     if kind_of(column.type) != "number":
         raise RowError("column is not numeric", start, role, found=f"type {column.type}", expected="numbers")
     return to_numpy(column)
 
 
-def _is_nan(column: pa.Array | pa.ChunkedArray, missing: bool) -> bool:
-    """Whether a null may and can be NaN, which is what Arrow makes of it in NumPy's floats."""
-    return missing and pa.types.is_floating(column.type)
+def refuse_nulls(
+    columns: Iterable[tuple[str, pa.Array | pa.ChunkedArray]], role: str, start: int, *, missing: bool = False
+) -> None:
+    """Refuse rows that have no value in one of some named columns.
+
+    Parameters
+    ----------
+    missing
+        Whether what Arrow makes NaN of in NumPy's floats may be missing.
+
+    Raises
+    ------
+    UnreadableRowError
+        At the first of them, in the first such column.
+    """
+    names = []
+    first: AnyArray | None = None
+    for name, column in columns:
+        if column.null_count and not (missing and pa.types.is_floating(column.type)):
+            first = np.full(len(column), -1) if first is None else first
+            names.append(name)
+            first[column.is_null().to_numpy(zero_copy_only=False) & (first < 0)] = len(names) - 1
+    if first is not None:
+        bad = first >= 0
+        raise _missing(bad, start, role, "null", "a value in every row", names[first[np.argmax(bad)]])
 
 
-def _refuse_nulls(column: pa.Array | pa.ChunkedArray, role: str, start: int) -> None:
-    if column.null_count:
-        bad = column.is_null().to_numpy(zero_copy_only=False)
-        row = int(np.argmax(bad))
-        raise MissingValueError("missing value", start + row, role, "null", "a value in every row", more=_more(bad))
-
-
-def _more(bad: AnyArray) -> str:
-    others = int(np.count_nonzero(bad)) - 1
-    return f"{others} more rows like this nearby" if others else ""
+def _missing(bad: AnyArray, start: int, role: str, found: str, expected: str, column: str = "") -> UnreadableRowError:
+    row, others = int(np.argmax(bad)), int(np.count_nonzero(bad)) - 1
+    return UnreadableRowError("missing value", start + row, role, found, expected, column=column, others=others)
 
 
 def to_numpy(values: pa.Array | pa.ChunkedArray) -> AnyArray:

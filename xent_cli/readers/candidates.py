@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from xent_cli.core.verify import HeldBlock
 from xent_cli.errors import InputError, RowError
+from xent_cli.readers.faults import complete
 from xent_cli.readers.follow import Follower
 from xent_cli.readers.interface import ReadOptions
 from xent_cli.readers.locate import locate
@@ -51,8 +52,7 @@ class Candidate:
 
     def complete(self, error: RowError) -> InputError:
         """Say where in the file a row stands."""
-        where = self.source.where(error.row, "logits")
-        return InputError(error.what, where, error.found, error.expected, error.hint)
+        return complete(error, self.source, "logits")
 
 
 def open_losses(path: str, pair: Pair, column: str | None, dtype: str | None) -> Candidate:
@@ -156,7 +156,7 @@ def held_blocks(pair: Pair, candidates: tuple[Candidate, ...]) -> Iterator[HeldB
             try:
                 parts[name] = CandidateRows(name, follower.take(block.start, stop))
             except RowError as error:
-                raise _of_candidate(error, name) from None
+                raise error.of(name) from None
         yield HeldBlock(block, parts)
     for follower in followers.values():
         follower.finish(stop)
@@ -174,11 +174,7 @@ class CandidateRows:
         try:
             return self.part.read()
         except RowError as error:
-            raise _of_candidate(error, self.name) from None
-
-
-def _of_candidate(error: RowError, name: str) -> RowError:
-    return RowError(error.what, error.row, name, error.found, error.expected, error.hint)
+            raise error.of(self.name) from None
 
 
 def _open(located: Located, name: str, column: str | None, dtype: str | None, axis: int | None) -> Source:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xent_cli.errors import InputError, RowError
+from xent_cli.errors import InputError, RowError, UnreadableRowError
 from xent_cli.readers.columns import LOGIT_PREFIXES
 from xent_cli.readers.locate import locate
 from xent_cli.readers.storage import read_up_to, reading
@@ -75,12 +75,13 @@ def aliases(names: Sequence[str]) -> dict[str, int]:
     return {f"{prefix}{name}": index for prefix in LOGIT_PREFIXES for index, name in enumerate(names)}
 
 
-def unknown_name(text: str, names: Sequence[str], row: int) -> RowError:
+def unknown_name(text: str, names: Sequence[str], row: int, others: int = 0) -> UnreadableRowError:
     """Say that the label of a sample names no class, and which one is nearest."""
     close = difflib.get_close_matches(text, names, 1)
     shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     hint = f'did you mean "{close[0]}"?' if close else ""
-    return RowError("label names no class", row, "labels", found=f'"{text}"', expected=f"one of {shown}", hint=hint)
+    found, expected = f'"{text}"', f"one of {shown}"
+    return UnreadableRowError("label names no class", row, "labels", found, expected, hint, others=others)
 
 
 def named(source: Source, names: tuple[str, ...] | None) -> Source:
@@ -176,17 +177,17 @@ class NamedRows:
 
 
 def _index(labels: AnyArray, names: tuple[str, ...], start: int) -> IntArray:
-    words, first, places = np.unique(labels, return_index=True, return_inverse=True)
+    words, places = np.unique(labels, return_inverse=True)
     known = aliases(names) | {name: index for index, name in enumerate(names)}
     # NumPy would make strings of such characters, and Python fail on them.
     if words.dtype.kind == "U" and words.view(f"{words.dtype.str[0]}u4").max(initial=0) > sys.maxunicode:
         found, hint = "characters that Unicode does not have", "the file is damaged"
         raise RowError("labels are not text", start, "labels", found, hint=hint)
     texts = [_text(word) for word in words]
-    unknown = [(int(row), text) for row, text in zip(first, texts, strict=True) if text not in known]
-    if unknown:
-        row, text = min(unknown)
-        raise unknown_name(text, names, start + row)
+    unknown = np.array([text not in known for text in texts], bool)[places.reshape(-1)]
+    if unknown.any():
+        row = int(np.argmax(unknown))
+        raise unknown_name(texts[places.reshape(-1)[row]], names, start + row, int(np.count_nonzero(unknown)) - 1)
     return np.array([known[text] for text in texts], np.int64)[places.reshape(-1)]
 
 

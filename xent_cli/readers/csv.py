@@ -7,6 +7,7 @@ import io
 import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,8 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from xent_cli.core.inputs import InputDescription
-from xent_cli.errors import InputError
-from xent_cli.readers.arrow_columns import MissingValueError, rows_of
+from xent_cli.errors import InputError, UnreadableRowError
+from xent_cli.readers.arrow_columns import rows_of
 from xent_cli.readers.columns import plan_labels, plan_logits, refuse_repeated
 from xent_cli.readers.pieces import LONGEST_LINE, as_lines, count_rows, pieces, row_lines
 from xent_cli.readers.sniff import (
@@ -214,7 +215,9 @@ class CsvRows:
             try:
                 width, names = len(source.plan.values), source.class_names
                 return rows_of(table, source.plan, source.role, width, names, self.start)
-            except MissingValueError:
+            except UnreadableRowError as error:
+                if error.what != "missing value":
+                    raise
                 break
         else:
             raise self._explain(str(failure))
@@ -244,51 +247,47 @@ class CsvRows:
         )
 
     def _explain(self, arrow_message: str) -> InputError:
-        """Find the first cell that is to blame, and count the others like it in this piece."""
+        """Find the first cell that is to blame, and count the other rows like its in this piece."""
         source = self.source
-        numeric = set(source.plan.values) | {source.plan.weight}
         reader = csv.reader(as_lines(self.piece.read()), delimiter=source.delimiter)
-        found: list[InputError] = []
-        sample = self.start
-        line = self.line
+        first: UnreadableRowError | None = None
+        others, sample, line = 0, self.start, self.line
         for cells in reader:
             if cells or len(source.names) == 1:
-                error = self._blame(cells, f"{source.source.name} line {line} (sample {sample})", numeric)
-                found += [error] if error else []
+                error = self._blame(cells, sample, line)
+                others += error is not None and first is not None
+                first = first or error
                 sample += 1
             line = self.line + reader.line_num
-        if not found:
-            if re.search(rb"\r(?!\n)", self.piece.read()):
-                arrow_message = "carriage returns that end lines, or stand in them"
-            where = f"{source.source.name} lines {self.line} to {line - 1}"
-            return InputError("cannot read delimited text", where, found=arrow_message.split("\n")[0])
-        first = found[0]
-        more = f"{len(found) - 1} more rows like this nearby" if len(found) > 1 else ""
-        return InputError(first.what, first.where, first.found, first.expected, first.hint, more)
+        if first is not None:
+            return first.among(others)
+        if re.search(rb"\r(?!\n)", self.piece.read()):
+            arrow_message = "carriage returns that end lines, or stand in them"
+        where = f"{source.source.name} lines {self.line} to {line - 1}"
+        return InputError("cannot read delimited text", where, found=arrow_message.split("\n")[0])
 
-    def _blame(self, cells: list[str], where: str, numeric: set[str | None]) -> InputError | None:
+    def _blame(self, cells: list[str], sample: int, line: int) -> UnreadableRowError | None:
         source = self.source
+        blame = partial(_blamed, sample, source.role, f"{source.source.name} line {line} (sample {sample})")
         if len(cells) != len(source.names):
-            return InputError(
-                "row of another length",
-                where,
-                found=f"{len(cells)} cells",
-                expected=f"{len(source.names)}",
-                hint="is the delimiter right, or a cell with one in it not quoted?",
-            )
+            hint = "is the delimiter right, or a cell with one in it not quoted?"
+            return blame("row of another length", f"{len(cells)} cells", f"{len(source.names)}", hint)
+        plan = source.plan
+        needed, used = set(plan.needed), set(plan.used)
         for name, cell in zip(source.names, cells, strict=True):
-            used = name in source.plan.used
-            if name in source.plan.needed and not cell.strip():
-                return InputError("empty cell", f'{where}, column "{name}"', found="nothing", expected="a value")
-            if used and "\ufffd" in cell:
-                return InputError("cell is not UTF-8", f'{where}, column "{name}"', found=f'"{cell}"', expected="text")
-            if name in numeric and not NUMBER.fullmatch(cell):
+            if name in needed and not cell.strip():
+                return blame("empty cell", "nothing", "a value", column=name)
+            if name in used and "\ufffd" in cell:
+                return blame("cell is not UTF-8", f'"{cell}"', "text", column=name)
+            # What text a label may be is told by whoever knows the classes.
+            if name in needed and name != plan.label and not NUMBER.fullmatch(cell):
                 hint = "write decimal points, not commas" if DECIMAL_COMMA.fullmatch(cell) else ""
-                return InputError(
-                    "cell is not a number",
-                    f'{where}, column "{name}"',
-                    found=f'"{cell}"',
-                    expected="a number",
-                    hint=hint,
-                )
+                return blame("cell is not a number", f'"{cell}"', "a number", hint, column=name)
         return None
+
+
+def _blamed(
+    sample: int, role: str, place: str, what: str, found: str, expected: str, hint: str = "", column: str = ""
+) -> UnreadableRowError:
+    place += f', column "{column}"' if column else ""
+    return UnreadableRowError(what, sample, role, found, expected, hint, place, column)

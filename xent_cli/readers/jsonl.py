@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.json as pa_json
 
 from xent_cli.core.inputs import InputDescription
-from xent_cli.errors import InputError
+from xent_cli.errors import InputError, UnreadableRowError
 from xent_cli.readers.arrow_columns import rows_of, to_numpy
 from xent_cli.readers.columns import plan_labels, plan_logits
 from xent_cli.readers.pieces import pieces
@@ -226,20 +226,22 @@ class JsonRows:
 
     def _explain(self, arrow_message: str) -> InputError:
         """Find the first line that is to blame, and count the others like it in this piece."""
-        found: list[InputError] = []
-        sample = self.start
+        source = self.source
+        first: UnreadableRowError | None = None
+        others, sample = 0, self.start
         lines = bytes(self.piece.read()).removesuffix(b"\n").split(b"\n")
         for line, text in enumerate(lines, self.line):
             if text.strip():
-                error = self._blame(text, f"{self.source.source.name} line {line} (sample {sample})")
-                found += [error] if error else []
+                error = self._blame(text, f"{source.source.name} line {line} (sample {sample})")
+                others += error is not None and first is not None
+                if first is None and error is not None:
+                    told = error.what, sample, source.role, error.found, error.expected, error.hint, error.where
+                    first = UnreadableRowError(*told)
                 sample += 1
-        if not found:
-            where = f"{self.source.source.name} lines {self.line} to {self.line + len(lines) - 1}"
-            return InputError("cannot read JSON Lines", where, found=arrow_message.split("\n")[0])
-        first = found[0]
-        more = f"{len(found) - 1} more lines like this nearby" if len(found) > 1 else ""
-        return InputError(first.what, first.where, first.found, first.expected, first.hint, more)
+        if first is not None:
+            return first.among(others)
+        where = f"{source.source.name} lines {self.line} to {self.line + len(lines) - 1}"
+        return InputError("cannot read JSON Lines", where, found=arrow_message.split("\n")[0])
 
     def _blame(self, text: bytes, where: str) -> InputError | None:
         plan = self.source.plan

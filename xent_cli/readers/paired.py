@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from xent_cli.core.block import BlockRef
-from xent_cli.core.labels import bad_labels
-from xent_cli.errors import InputError, UsageError
+from xent_cli.errors import InputError, UnreadableRowError, UsageError
 from xent_cli.readers.class_names import refuse_other_number
 from xent_cli.readers.columns import missing_column
+from xent_cli.readers.faults import complete, complete_label
 from xent_cli.readers.follow import Follower, other_length
 from xent_cli.readers.interface import ARRAYS, ReadOptions
 from xent_cli.readers.locate import locate
@@ -20,7 +18,6 @@ from xent_cli.readers.open import open_source
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from xent_cli.core.block import AnyArray
     from xent_cli.core.inputs import InputDescription
     from xent_cli.core.options import LabelForm
     from xent_cli.errors import RowError
@@ -168,46 +165,15 @@ class Pair:
         for follower in followers:
             follower.finish(stop)
 
-    def complete(self, error: RowError) -> InputError:
-        """Say where in which file a row stands."""
+    def complete(self, error: RowError, ignore_index: int | None = None) -> InputError:
+        """Say where in which file a row stands, and how many others are like it."""
         weights = self.weights or next((table for table in self._tables if "weights" in table.brings), None)
         source = {"labels": self.labels, "weights": weights}.get(error.role) or self.logits
-        where = source.where(error.row, error.role)
-        return InputError(error.what, where, error.found, error.expected, error.hint, error.more)
-
-    def complete_label_error(self, error: RowError, ignore_index: int | None) -> InputError:
-        """Say where a bad label stands, how many others are bad, and whether they look 1-based.
-
-        Reads the labels again; where they are a column beside the logits, no further than the block at fault.
-        """
-        told = self.complete(error)
-        bad: list[AnyArray] = []
-        lowest = None
-        for start, labels in self._labels_again(error.row):
-            bad.append(bad_labels(labels, self.num_classes, ignore_index, start))
-            scored = labels if ignore_index is None else labels[labels != ignore_index]
-            if scored.size:
-                lowest = scored.min() if lowest is None else min(lowest, scored.min())
-        others = np.concatenate([np.empty(0, np.int64), *bad])[1:]
-        more = ""
-        if len(others):
-            first = ", ".join(str(row) for row in others[:3])
-            rows = "row" if len(others) == 1 else "rows"
-            more = f"{len(others)} more {rows} like this (first: {first})"
-        one_based = lowest == 1 and error.found == str(self.num_classes)
-        hint = f"labels look 1-based; or {told.hint}" if one_based and told.hint else told.hint
-        return InputError(told.what, told.where, told.found, told.expected, hint, more)
-
-    def _labels_again(self, row: int) -> Iterator[tuple[int, AnyArray]]:
-        source = self.labels or self.logits
-        for start, size, part in source.parts() if source.again else ():
-            if source is self.labels or start <= row < start + size:
-                try:
-                    labels = part.read().labels
-                except InputError:  # what cannot be read as a label at all has been told, or is another matter
-                    return
-                if labels is not None:
-                    yield start, labels.reshape(-1)
+        judged = error.role == "labels" and self.label_form == "sparse" and not isinstance(error, UnreadableRowError)
+        if not judged:
+            return complete(error, source)
+        alone = source is self.labels
+        return complete_label(error, source, alone=alone, num_classes=self.num_classes, ignore_index=ignore_index)
 
 
 def _open_labels(located: Located, logits: Source, options: ReadOptions) -> Source:

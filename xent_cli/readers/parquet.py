@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 
 from xent_cli.core.block import Rows
 from xent_cli.core.inputs import InputDescription
-from xent_cli.errors import InputError
+from xent_cli.errors import InputError, UnreadableRowError
 from xent_cli.readers.arrays import ArrayRows
-from xent_cli.readers.arrow_columns import TableRows, kind_of, rows_of
+from xent_cli.readers.arrow_columns import TableRows, kind_of, refuse_nulls, rows_of
 from xent_cli.readers.columns import ColumnPlan, plan_labels, plan_logits, refuse_repeated
 from xent_cli.readers.interface import TASK_BYTES
 from xent_cli.readers.piped import Spill
@@ -213,20 +213,27 @@ class GroupRows:
         parts = []
         done = 0
         out: AnyArray | None = None
+        bad: list[UnreadableRowError] = []
         try:
             with _open(source.source, len(plan.used)) as file:
                 for batch in file.iter_batches(step, [self.group], columns=plan.used, use_threads=False):
                     table = pa.Table.from_batches([batch])
-                    rows = rows_of(table, plan, role, width, source.class_names, self.start + done)
+                    done += len(batch)
+                    try:
+                        rows = rows_of(table, plan, role, width, source.class_names, self.start + done - len(batch))
+                    except UnreadableRowError as error:
+                        bad.append(error)
+                        continue
                     piece = getattr(rows, role) if plan.values else None
                     if piece is not None:
                         out = np.empty_like(piece, shape=(self.size, width)) if out is None else out
-                        out[done : done + len(piece)] = piece
+                        out[done - len(piece) : done] = piece
                         rows = replace(rows, **{role: None})
                     parts.append(rows)
-                    done += len(batch)
         except (pa.ArrowException, OSError) as error:
             raise _damaged(source.source.name, self.group, error) from None
+        if bad:
+            raise bad[0].among(sum(1 + error.others for error in bad) - 1)
         rest_rows = Rows.concatenate(parts)
         return rest_rows if out is None else replace(rest_rows, **{role: out})
 
@@ -256,8 +263,14 @@ def _decoded(source: ParquetSource, group: int, start: int, size: int, *, use_th
                 table = file.read_row_group(group, columns=list(some), use_threads=use_threads)
                 if table.num_rows != size:
                     raise _damaged(source.source.name, group, ValueError(f"{table.num_rows} rows, not {size}"))
-                columns = ColumnPlan(some, values_only=source.plan.values_only)
-                rows = rows_of(table, columns, source.role, len(some), None, start)
+                plan = ColumnPlan(some, values_only=source.plan.values_only)
+                try:
+                    rows = rows_of(table, plan, source.role, len(some), None, start)
+                except UnreadableRowError:
+                    # The first row at fault may be so by a later column.
+                    columns = ((name, file.read_row_group(group, columns=[name])[name]) for name in names)
+                    refuse_nulls(columns, source.role, start, missing=source.plan.values_only)
+                    raise
                 yield np.asarray(getattr(rows, source.role), source.dtype)
     except (pa.ArrowException, OSError) as error:
         raise _damaged(source.source.name, group, error) from None
