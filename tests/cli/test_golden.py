@@ -66,6 +66,7 @@ def inputs(tmp_path_factory):
     (folder / "two_names.txt").write_text("cat\ndog\n")
     (folder / "unknown_name.csv").write_text("label,cat,dog\ndog,1,2\ndgo,3,4\n")
     (folder / "bad_cell.csv").write_text("label,cat,dog\n1,1,2\n0,3,4\n1,x1,4\n")
+    (folder / "text_among.csv").write_text("a,b,c,label\n1,x,2,0\n3,y,1,1\n")
     (folder / "decimal_comma.csv").write_text("label;cat;dog\n1;1,5;2\n")
     (folder / "empty_cell.csv").write_text("label,cat,dog\n1,1,2\n0,,4\n")
     (folder / "ragged.csv").write_text("label,cat,dog\n1,1,2\n0,3\n")

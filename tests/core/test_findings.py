@@ -1,6 +1,6 @@
 import pytest
 
-from xent_cli.core.findings import find
+from xent_cli.core.findings import find, left_out
 from xent_cli.core.options import LossOptions
 from xent_cli.core.summary import WorstSample
 from xent_cli.core.totals import LossTotals
@@ -75,3 +75,10 @@ def test_findings_come_in_one_order():
         "nan-loss",
         "infinite-loss",
     ]
+
+
+def test_columns_of_text_are_told_by_name_as_far_as_they_are_few():
+    assert left_out(()) == ()
+    (finding,) = left_out(tuple("abcdefgh"))
+    assert finding.code == "columns-left-out"
+    assert finding.message.startswith('columns "a", "b", "c", "d", "e", "f" and 2 more hold text and were taken for no')

@@ -119,7 +119,7 @@ def _paired(
         n_samples=every.logits.rows if runner else pair.logits.num_rows,
     )
     line = command_line([paths[index] for index in order], options, advice) if advice.runs else None
-    return inspection_document(__version__, inspected, fit, line, advice.findings)
+    return inspection_document(__version__, inspected, fit, line, (*pair.findings, *advice.findings))
 
 
 def _listed(file: Located, *opened: Opened) -> Contents:

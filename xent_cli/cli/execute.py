@@ -99,7 +99,7 @@ def execute(given: Mapping[str, Any], shown: present.Plan, show: Show = present.
             signature=options.signature(__version__),
             inputs=pair.inputs(num_rows),
             summary=totals.summarize(),
-            findings=find(totals, options, pair.num_classes),
+            findings=(*pair.findings, *find(totals, options, pair.num_classes)),
             formulas=totals.formulas if tries_formulas else None,
             slices=_slices(totals, layout.by),
         )

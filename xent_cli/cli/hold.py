@@ -75,7 +75,7 @@ def hold(given: Mapping[str, Any]) -> AgreementDocument:
             Agreement(entry.name, reductions[entry.name], tolerances[entry.name], errors[entry.name])
             for entry in candidates
         ),
-        findings=find(totals, options, pair.num_classes),
+        findings=(*pair.findings, *find(totals, options, pair.num_classes)),
     )
 
 

@@ -63,3 +63,19 @@ def find(totals: LossTotals, options: LossOptions, num_classes: int) -> tuple[Fi
     if totals.n_inf:
         findings.append(Finding("infinite-loss", f"infinite losses: {totals.n_inf}"))
     return tuple(findings)
+
+
+def left_out(columns: tuple[str, ...]) -> tuple[Finding, ...]:
+    """Tell which columns were taken for no class because they hold text.
+
+    Examples
+    --------
+    >>> print(left_out(("dog",))[0].message)
+    column "dog" holds text and was taken for no class; --logits-column says which columns hold the logits
+    """
+    if not columns:
+        return ()
+    shown = ", ".join(f'"{name}"' for name in columns[:6]) + (f" and {n} more" if (n := len(columns) - 6) > 0 else "")
+    held = f"column {shown} holds text and was" if len(columns) == 1 else f"columns {shown} hold text and were"
+    message = f"{held} taken for no class; --logits-column says which columns hold the logits"
+    return (Finding("columns-left-out", message),)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from xent_cli.core.inputs import InputDescription
 from xent_cli.errors import InputError, RowError
 from xent_cli.readers.arrow_columns import TableRows, kind_of, rows_of
-from xent_cli.readers.columns import plan_labels, plan_logits, refuse_repeated
+from xent_cli.readers.choose import choose, refuse_repeated
 from xent_cli.readers.interface import TASK_BYTES
 from xent_cli.readers.piped import seekable
 from xent_cli.readers.storage import Stored, first_line
+from xent_cli.readers.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,22 +56,18 @@ def open_arrow(
         schema = reader.schema
         kinds = {field.name: kind_of(field.type) for field in schema}
         refuse_repeated(source.name, schema.names)
-        if role == "logits":
-            plan = plan_logits(source.name, kinds, options)
-            class_names = options.class_names or plan.class_names(options.logits_column)
-        else:
-            plan = plan_labels(source.name, kinds, options, class_names, num_classes)
-        plan = plan.kept(options)
+        plan, class_names = choose(source.name, kinds, role, options, class_names, num_classes)
         batches = _batch_sizes(source, schema) if is_file else None
         first = None if is_file else reader.next()
         width, dtype = _width_and_dtype(schema, plan, reader if is_file else first)
     named = plan.label is not None and kinds[plan.label] == "other"
     held = () if is_file or source.again else (reader, first)
-    return ArrowSource(source, role, plan, width, dtype, batches, class_names, named, held, options.whole_groups)
+    table = source, "arrow", role, plan, width, dtype, class_names, named
+    return ArrowSource(*table, batches, held, options.whole_groups)
 
 
 @dataclass(frozen=True, slots=True)
-class ArrowSource:
+class ArrowSource(Table):
     """An Arrow IPC file or stream; see `Source`.
 
     Fields
@@ -84,46 +80,14 @@ class ArrowSource:
         Whether every record batch of a file is one task, however large: a recipe that another process can follow.
     """
 
-    source: Bytes
-    role: str
-    plan: ColumnPlan
-    width: int
-    dtype: np.dtype[Any]
     batches: tuple[int, ...] | None
-    class_names: tuple[str, ...] | None
-    named_labels: bool
     held: tuple[Any, ...] = ()
     whole: bool = False
-
-    @property
-    def description(self) -> InputDescription:
-        """See `Source`."""
-        return InputDescription(self.source.name, "arrow", (self.num_rows, *self.row_shape), self.dtype.name)
 
     @property
     def num_rows(self) -> int | None:
         """See `Source`."""
         return None if self.batches is None else sum(self.batches)
-
-    @property
-    def row_shape(self) -> tuple[int, ...]:
-        """See `Source`."""
-        return (self.width,) if self.plan.values else ()
-
-    @property
-    def sample_shape(self) -> tuple[int, ...] | None:
-        """See `Source`."""
-        return None if self.num_rows is None else (self.num_rows,)
-
-    @property
-    def brings(self) -> frozenset[str]:
-        """See `Source`."""
-        return self.plan.brings(self.role)
-
-    @property
-    def again(self) -> bool:
-        """See `Source`."""
-        return self.source.again
 
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
         """See `Source`."""
@@ -162,16 +126,8 @@ class ArrowSource:
         for offset in range(0, batch.num_rows, step):
             table = pa.Table.from_batches([batch.slice(offset, step)])
             begin = start + offset
-            rows = TableRows(table, self.plan, self.role, self.width, self.class_names, begin)
+            rows = TableRows(table, self.reading, begin)
             yield begin, table.num_rows, rows
-
-    def rows(self, start: int, stop: int) -> Part | None:
-        """See `Source`."""
-        return None
-
-    def where(self, row: int, role: str, first: int = 0) -> str:
-        """See `Source`."""
-        return f"{self.source.name} row {row - first} (sample {row}){self.plan.column_of(role)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +141,8 @@ class BatchRows:
 
     def read(self) -> Rows:
         """Read and convert it."""
-        source = self.source
-        table = pa.Table.from_batches([source.batch(self.index, self.size)])
-        return rows_of(table, source.plan, source.role, source.width, source.class_names, self.start)
+        table = pa.Table.from_batches([self.source.batch(self.index, self.size)])
+        return rows_of(table, self.source.reading, self.start)
 
 
 class _Reader:

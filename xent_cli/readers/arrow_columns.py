@@ -16,33 +16,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from xent_cli.core.block import AnyArray
-    from xent_cli.readers.columns import ColumnPlan
+    from xent_cli.readers.columns import Reading
 
 
 @dataclass(frozen=True, slots=True)
 class TableRows:
-    """Recipe for rows that are in memory as an Arrow table; `read` converts them where the work is done.
-
-    Fields
-    ------
-    role
-        What `plan.values` are: "logits" or "labels".
-    width
-        How many classes.
-    class_names
-        What a label given as text may be.
-    """
+    """Recipe for rows that are in memory as an Arrow table; `read` converts them where the work is done."""
 
     table: pa.Table
-    plan: ColumnPlan
-    role: str
-    width: int
-    class_names: tuple[str, ...] | None
+    reading: Reading
     start: int
 
     def read(self) -> Rows:
         """Convert the rows."""
-        return rows_of(self.table, self.plan, self.role, self.width, self.class_names, self.start)
+        return rows_of(self.table, self.reading, self.start)
 
 
 def kind_of(column_type: pa.DataType) -> str:
@@ -56,9 +43,7 @@ def kind_of(column_type: pa.DataType) -> str:
     return "number" if pa.types.is_decimal(column_type) else "other"
 
 
-def rows_of(
-    table: pa.Table, plan: ColumnPlan, role: str, width: int, class_names: tuple[str, ...] | None, start: int
-) -> Rows:
+def rows_of(table: pa.Table, reading: Reading, start: int) -> Rows:
     """Convert a table.
 
     Raises
@@ -67,18 +52,18 @@ def rows_of(
         At an empty cell, a list of another length, or the name of no class.
     """
     try:
-        return _rows(table, plan, role, width, class_names, start)
+        return _rows(table, reading, start)
     except UnreadableRowError as error:
+        plan = reading.plan
         if error.what == "missing value" and not plan.is_list:
             # The first such row may be so by a later column, and rows are counted, not cells.
-            missing = plan.values_only
-            refuse_nulls(((name, table[name]) for name in plan.needed), role, start, missing=missing)
+            columns = ((name, table[name]) for name in plan.needed)
+            refuse_nulls(columns, reading.role, start, missing=plan.values_only)
         raise
 
 
-def _rows(
-    table: pa.Table, plan: ColumnPlan, role: str, width: int, class_names: tuple[str, ...] | None, start: int
-) -> Rows:
+def _rows(table: pa.Table, reading: Reading, start: int) -> Rows:
+    plan, role, width, class_names = reading.plan, reading.role, reading.width, reading.class_names
     fields = {}
     if plan.values:
         fields[role] = (

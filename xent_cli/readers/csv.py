@@ -15,13 +15,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from xent_cli.core.inputs import InputDescription
 from xent_cli.errors import InputError, UnreadableRowError
 from xent_cli.readers.arrow_columns import rows_of
-from xent_cli.readers.columns import plan_labels, plan_logits, refuse_repeated
+from xent_cli.readers.choose import choose, refuse_repeated
 from xent_cli.readers.pieces import LONGEST_LINE, as_lines, count_rows, pieces, row_lines
 from xent_cli.readers.sniff import (
     DECIMAL_COMMA,
+    DTYPES,
     LABEL_TYPES,
     NUMBER,
     SNIFFED_ROWS,
@@ -30,13 +30,12 @@ from xent_cli.readers.sniff import (
     kind_of_cells,
     label_type_of,
 )
+from xent_cli.readers.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
     from xent_cli.core.block import Part, Rows
-    from xent_cli.readers.columns import ColumnPlan
     from xent_cli.readers.interface import ReadOptions
     from xent_cli.readers.pieces import Piece
     from xent_cli.readers.storage import Bytes
@@ -75,18 +74,18 @@ def open_csv(
     cells = dict(zip(names, sample, strict=False))
     rows = first_rows[has_header:]
     kinds = {name: kind_of_cells([row[i] for row in rows if i < len(row)]) for i, name in enumerate(names)}
-    if role == "logits":
-        plan = plan_logits(source.name, kinds, options)
-        class_names = options.class_names or (plan.class_names(options.logits_column) if has_header else None)
-    else:
-        plan = plan_labels(source.name, kinds, options, class_names, num_classes)
-    plan = plan.kept(options)
+    plan, class_names = choose(
+        source.name, kinds, role, options, class_names, num_classes, alone=len(rows) == 1, nameless=not has_header
+    )
     label_type = label_type_of(cells.get(plan.label or ""))
-    return CsvSource(source, role, plan, names, delimiter, body, int(has_header), label_type, class_names)
+    dtype = np.dtype(np.float64 if plan.values else DTYPES[label_type])
+    named = plan.label is not None and label_type == "string"
+    table = source, "csv", role, plan, len(plan.values), dtype, class_names, named
+    return CsvSource(*table, names, delimiter, body, int(has_header), label_type)
 
 
 @dataclass(frozen=True, slots=True)
-class CsvSource:
+class CsvSource(Table):
     """A delimited text file; see `Source`.
 
     Fields
@@ -102,50 +101,12 @@ class CsvSource:
         one after the other.
     """
 
-    source: Bytes
-    role: str
-    plan: ColumnPlan
     names: tuple[str, ...]
     delimiter: str
     body: int
     header_lines: int
     label_type: str
-    class_names: tuple[str, ...] | None
-    num_rows: None = None
-    sample_shape: None = None
     seen: list[tuple[int, int, list[int] | None]] = field(default_factory=list, compare=False)
-
-    @property
-    def description(self) -> InputDescription:
-        """See `Source`."""
-        return InputDescription(self.source.name, "csv", (None, *self.row_shape), self.dtype.name)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """See `Source`."""
-        if self.plan.values or self.label_type == "float64":
-            return np.dtype(np.float64)
-        return np.dtype(np.int64) if self.label_type == "int64" else np.dtype(object)
-
-    @property
-    def row_shape(self) -> tuple[int, ...]:
-        """See `Source`."""
-        return (len(self.plan.values),) if self.plan.values else ()
-
-    @property
-    def brings(self) -> frozenset[str]:
-        """See `Source`."""
-        return self.plan.brings(self.role)
-
-    @property
-    def named_labels(self) -> bool:
-        """See `Source`."""
-        return self.plan.label is not None and self.label_type == "string"
-
-    @property
-    def again(self) -> bool:
-        """See `Source`."""
-        return self.source.again
 
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
         """See `Source`."""
@@ -160,10 +121,6 @@ class CsvSource:
                 yield start, size, CsvRows(self, piece, start, size, line)
             start += size
             line += lines
-
-    def rows(self, start: int, stop: int) -> Part | None:
-        """See `Source`."""
-        return None
 
     def where(self, row: int, role: str, first: int = 0) -> str:
         """See `Source`; reads the file from its beginning."""
@@ -213,8 +170,7 @@ class CsvRows:
             if table.num_rows != self.size:
                 break
             try:
-                width, names = len(source.plan.values), source.class_names
-                return rows_of(table, source.plan, source.role, width, names, self.start)
+                return rows_of(table, source.reading, self.start)
             except UnreadableRowError as error:
                 if error.what != "missing value":
                     raise

@@ -11,24 +11,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.json as pa_json
 
-from xent_cli.core.inputs import InputDescription
 from xent_cli.errors import InputError, UnreadableRowError
 from xent_cli.readers.arrow_columns import rows_of, to_numpy
-from xent_cli.readers.columns import plan_labels, plan_logits
+from xent_cli.readers.choose import choose
 from xent_cli.readers.pieces import pieces
 from xent_cli.readers.records import first_records, is_number, kind_of_value, record_of, shown
+from xent_cli.readers.sniff import DTYPES, LABEL_TYPES
+from xent_cli.readers.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from xent_cli.core.block import Part, Rows
-    from xent_cli.readers.columns import ColumnPlan
     from xent_cli.readers.interface import ReadOptions
     from xent_cli.readers.pieces import Piece
     from xent_cli.readers.storage import Bytes
-
-# From the strictest to the one that takes anything; labels are read as the first that takes all of a piece.
-_LABEL_TYPES = ("int64", "float64", "string")
 
 
 def open_jsonl(
@@ -55,20 +52,17 @@ def open_jsonl(
             hint = "write one line for each position"
             where = f'{source.name} line 1, key "{key}"'
             raise InputError("lists in a list", where, "a list of lists", "a list of numbers", hint)
-    if role == "logits":
-        plan = plan_logits(source.name, kinds, options)
-        class_names = options.class_names or plan.class_names(options.logits_column)
-    else:
-        plan = plan_labels(source.name, kinds, options, class_names, num_classes)
-    plan = plan.kept(options)
+    plan, class_names = choose(source.name, kinds, role, options, class_names, num_classes)
     width = len(samples[plan.values[0]]) if plan.is_list else len(plan.values)
     label = samples.get(plan.label or "")
     label_type = "string" if isinstance(label, str) else "float64" if isinstance(label, float) else "int64"
-    return JsonlSource(source, role, plan, width, body, label_type, class_names)
+    dtype = np.dtype(np.float64 if plan.values else DTYPES[label_type])
+    named = plan.label is not None and label_type == "string"
+    return JsonlSource(source, "jsonl", role, plan, width, dtype, class_names, named, body, label_type)
 
 
 @dataclass(frozen=True, slots=True)
-class JsonlSource:
+class JsonlSource(Table):
     """A JSON Lines file; see `Source`.
 
     Fields
@@ -79,48 +73,9 @@ class JsonlSource:
         Of what came through a pipe: first sample and line of each piece, and lines of its rows where some are blank.
     """
 
-    source: Bytes
-    role: str
-    plan: ColumnPlan
-    width: int
     body: int
     label_type: str
-    class_names: tuple[str, ...] | None
-    num_rows: None = None
-    sample_shape: None = None
     seen: list[tuple[int, int, list[int] | None]] = field(default_factory=list, compare=False)
-
-    @property
-    def description(self) -> InputDescription:
-        """See `Source`."""
-        return InputDescription(self.source.name, "jsonl", (None, *self.row_shape), self.dtype.name)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """See `Source`."""
-        if self.plan.values or self.label_type == "float64":
-            return np.dtype(np.float64)
-        return np.dtype(np.int64) if self.label_type == "int64" else np.dtype(object)
-
-    @property
-    def row_shape(self) -> tuple[int, ...]:
-        """See `Source`."""
-        return (self.width,) if self.plan.values else ()
-
-    @property
-    def brings(self) -> frozenset[str]:
-        """See `Source`."""
-        return self.plan.brings(self.role)
-
-    @property
-    def named_labels(self) -> bool:
-        """See `Source`."""
-        return self.plan.label is not None and self.label_type == "string"
-
-    @property
-    def again(self) -> bool:
-        """See `Source`."""
-        return self.source.again
 
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
         """See `Source`."""
@@ -137,10 +92,6 @@ class JsonlSource:
                 yield start, size, JsonRows(self, piece, start, size, line)
             start += size
             line += lines
-
-    def rows(self, start: int, stop: int) -> Part | None:
-        """See `Source`."""
-        return None
 
     def where(self, row: int, role: str, first: int = 0) -> str:
         """See `Source`; reads the file from its beginning."""
@@ -189,7 +140,7 @@ class JsonRows:
         source = self.source
         plan = source.plan
         failure = "lines that are not complete"
-        tried = _LABEL_TYPES[_LABEL_TYPES.index(source.label_type) :] if plan.label else _LABEL_TYPES[-1:]
+        tried = LABEL_TYPES[LABEL_TYPES.index(source.label_type) :] if plan.label else LABEL_TYPES[-1:]
         for label_type in tried:
             try:
                 table = self._parse(label_type)
@@ -200,7 +151,7 @@ class JsonRows:
                 break
             if plan.is_list and not _is_full(table[plan.values[0]], source.width):
                 break
-            return rows_of(table, plan, source.role, source.width, source.class_names, self.start)
+            return rows_of(table, source.reading, self.start)
         raise self._explain(failure)
 
     def _parse(self, label_type: str) -> pa.Table:

@@ -6,7 +6,7 @@ import difflib
 from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError
-from xent_cli.readers.columns import LABEL_NAMES
+from xent_cli.readers.choose import LABEL_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

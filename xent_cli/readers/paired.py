@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from xent_cli.core.block import BlockRef
+from xent_cli.core.findings import left_out
 from xent_cli.errors import InputError, UnreadableRowError, UsageError
+from xent_cli.readers.choose import missing_column
 from xent_cli.readers.class_names import refuse_other_number
-from xent_cli.readers.columns import missing_column
 from xent_cli.readers.faults import complete, complete_label
 from xent_cli.readers.follow import Follower, other_length
 from xent_cli.readers.interface import ARRAYS, ReadOptions
@@ -18,6 +19,7 @@ from xent_cli.readers.open import open_source
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from xent_cli.core.findings import Finding
     from xent_cli.core.inputs import InputDescription
     from xent_cli.core.options import LabelForm
     from xent_cli.errors import RowError
@@ -127,6 +129,12 @@ class Pair:
         """Name of the column of labels, or None."""
         plan = (self.labels or self.logits).plan
         return None if plan is None else plan.label
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is doubtful about the choice of columns."""
+        plan = self.logits.plan
+        return left_out(plan.doubtful) if plan is not None else ()
 
     @property
     def _tables(self) -> list[Source]:

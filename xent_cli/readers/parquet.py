@@ -11,14 +11,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xent_cli.core.block import Rows
-from xent_cli.core.inputs import InputDescription
 from xent_cli.errors import InputError, UnreadableRowError
 from xent_cli.readers.arrays import ArrayRows
 from xent_cli.readers.arrow_columns import TableRows, kind_of, refuse_nulls, rows_of
-from xent_cli.readers.columns import ColumnPlan, plan_labels, plan_logits, refuse_repeated
+from xent_cli.readers.choose import choose, refuse_repeated
+from xent_cli.readers.columns import ColumnPlan, Reading
 from xent_cli.readers.interface import TASK_BYTES
 from xent_cli.readers.piped import Spill
 from xent_cli.readers.storage import first_line, is_url
+from xent_cli.readers.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,20 +61,16 @@ def open_parquet(
     schema = file.schema_arrow
     refuse_repeated(source.name, schema.names)
     kinds = {field.name: kind_of(field.type) for field in schema}
-    if role == "logits":
-        plan = plan_logits(source.name, kinds, options)
-        class_names = options.class_names or plan.class_names(options.logits_column)
-    else:
-        plan = plan_labels(source.name, kinds, options, class_names, num_classes)
-    plan = plan.kept(options)
+    plan, class_names = choose(source.name, kinds, role, options, class_names, num_classes)
     width, dtype = _width_and_dtype(file, schema, plan)
     groups = tuple(file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups))
     named = plan.label is not None and kinds[plan.label] == "other"
-    return ParquetSource(source, role, plan, width, dtype, groups, class_names, named, options.whole_groups)
+    table = source, "parquet", role, plan, width, dtype, class_names, named
+    return ParquetSource(*table, groups, options.whole_groups)
 
 
 @dataclass(frozen=True, slots=True)
-class ParquetSource:
+class ParquetSource(Table):
     """A Parquet file; see `Source`.
 
     Fields
@@ -85,44 +82,13 @@ class ParquetSource:
     """
 
     source: Stored
-    role: str
-    plan: ColumnPlan
-    width: int
-    dtype: np.dtype[Any]
     groups: tuple[int, ...]
-    class_names: tuple[str, ...] | None
-    named_labels: bool
     whole: bool = False
-
-    @property
-    def description(self) -> InputDescription:
-        """See `Source`."""
-        return InputDescription(self.source.name, "parquet", (self.num_rows, *self.row_shape), self.dtype.name)
 
     @property
     def num_rows(self) -> int:
         """See `Source`."""
         return sum(self.groups)
-
-    @property
-    def row_shape(self) -> tuple[int, ...]:
-        """See `Source`."""
-        return (self.width,) if self.plan.values else ()
-
-    @property
-    def sample_shape(self) -> tuple[int, ...]:
-        """See `Source`."""
-        return (self.num_rows,)
-
-    @property
-    def brings(self) -> frozenset[str]:
-        """See `Source`."""
-        return self.plan.brings(self.role)
-
-    @property
-    def again(self) -> bool:
-        """See `Source`."""
-        return True
 
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
         """See `Source`."""
@@ -144,7 +110,7 @@ class ParquetSource:
             with _open(self.source, len(self.plan.used)) as file:
                 for batch in file.iter_batches(step, [group], columns=self.plan.used):
                     table = pa.Table.from_batches([batch])
-                    yield start, len(batch), TableRows(table, self.plan, self.role, self.width, self.class_names, start)
+                    yield start, len(batch), TableRows(table, self.reading, start)
                     start += len(batch)
         except (pa.ArrowException, OSError) as error:
             raise _damaged(self.source.name, group, error) from None
@@ -155,17 +121,15 @@ class ParquetSource:
         with closing(spill):
             for values in _decoded(self, group, start, size, use_threads=True):
                 spill.append(values.T)
-        rest = replace(self.plan, values=(), is_list=False)
-        others = self._table(group, rest.used) if rest.used else None
+        rest = replace(self.reading, plan=replace(self.plan, values=(), is_list=False))
+        others = self._table(group, rest.plan.used) if rest.plan.used else None
         for low in range(0, size, step):
             high = min(size, low + step)
             part: Part = ArrayRows(
                 self.role, f"{self.role} of a row group", spill, self.dtype.str, 0, self.width, size, low, high, False
             )
             if others is not None:
-                other = TableRows(
-                    others.slice(low, high - low), rest, self.role, self.width, self.class_names, start + low
-                )
+                other = TableRows(others.slice(low, high - low), rest, start + low)
                 part = Both(part, other)
             yield start + low, high - low, part
 
@@ -175,14 +139,6 @@ class ParquetSource:
                 return file.read_row_group(group, columns=columns)
         except (pa.ArrowException, OSError) as error:
             raise _damaged(self.source.name, group, error) from None
-
-    def rows(self, start: int, stop: int) -> Part | None:
-        """See `Source`."""
-        return None
-
-    def where(self, row: int, role: str, first: int = 0) -> str:
-        """See `Source`."""
-        return f"{self.source.name} row {row - first} (sample {row}){self.plan.column_of(role)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,11 +160,11 @@ class GroupRows:
             for columns in _decoded(source, self.group, self.start, self.size, use_threads=False):
                 values[done : done + columns.shape[1]] = columns.T
                 done += columns.shape[1]
-            rest = replace(plan, values=())
-            if not rest.used:
+            rest = replace(source.reading, plan=replace(plan, values=()))
+            if not rest.plan.used:
                 return Rows(**{role: values.T})
-            table = source._table(self.group, rest.used)
-            return replace(rows_of(table, rest, role, width, source.class_names, self.start), **{role: values.T})
+            table = source._table(self.group, rest.plan.used)
+            return replace(rows_of(table, rest, self.start), **{role: values.T})
         step = max(1, _STEP_BYTES // (max(1, width) * source.dtype.itemsize))
         parts = []
         done = 0
@@ -220,7 +176,7 @@ class GroupRows:
                     table = pa.Table.from_batches([batch])
                     done += len(batch)
                     try:
-                        rows = rows_of(table, plan, role, width, source.class_names, self.start + done - len(batch))
+                        rows = rows_of(table, source.reading, self.start + done - len(batch))
                     except UnreadableRowError as error:
                         bad.append(error)
                         continue
@@ -264,8 +220,9 @@ def _decoded(source: ParquetSource, group: int, start: int, size: int, *, use_th
                 if table.num_rows != size:
                     raise _damaged(source.source.name, group, ValueError(f"{table.num_rows} rows, not {size}"))
                 plan = ColumnPlan(some, values_only=source.plan.values_only)
+                reading = Reading(plan, source.role, len(some))
                 try:
-                    rows = rows_of(table, plan, source.role, len(some), None, start)
+                    rows = rows_of(table, reading, start)
                 except UnreadableRowError:
                     # The first row at fault may be so by a later column.
                     columns = ((name, file.read_row_group(group, columns=[name])[name]) for name in names)

@@ -22,6 +22,8 @@ NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|nan
 DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+\s*")
 # From the strictest to the one that takes anything; a column is read as the first that takes its first cell.
 LABEL_TYPES = ("int64", "float64", "string")
+# What NumPy calls them.
+DTYPES = {"int64": "int64", "float64": "float64", "string": "object"}
 
 
 def beginning(source: Bytes) -> tuple[str, int]:

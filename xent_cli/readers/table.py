@@ -1,0 +1,81 @@
+"""What all sources of rows of columns have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from xent_cli.core.inputs import InputDescription
+from xent_cli.readers.columns import Reading
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from xent_cli.core.block import Part
+    from xent_cli.readers.columns import ColumnPlan
+    from xent_cli.readers.storage import Bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """An opened table; the fields that `Source` has are those of `Source`.
+
+    Fields
+    ------
+    format
+        Its name, for the documents.
+    role, width
+        As in `Reading`.
+    """
+
+    source: Bytes
+    format: str
+    role: str
+    plan: ColumnPlan
+    width: int
+    dtype: np.dtype[Any]
+    class_names: tuple[str, ...] | None
+    named_labels: bool
+
+    @property
+    def reading(self) -> Reading:
+        """What its rows are to become."""
+        return Reading(self.plan, self.role, self.width, self.class_names)
+
+    @property
+    def num_rows(self) -> int | None:
+        """See `Source`."""
+        return None
+
+    @property
+    def sample_shape(self) -> tuple[int, ...] | None:
+        """See `Source`."""
+        return None if self.num_rows is None else (self.num_rows,)
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """See `Source`."""
+        return (self.width,) if self.plan.values else ()
+
+    @property
+    def description(self) -> InputDescription:
+        """See `Source`."""
+        return InputDescription(self.source.name, self.format, (self.num_rows, *self.row_shape), self.dtype.name)
+
+    @property
+    def brings(self) -> frozenset[str]:
+        """See `Source`."""
+        return self.plan.brings(self.role)
+
+    @property
+    def again(self) -> bool:
+        """See `Source`."""
+        return self.source.again
+
+    def rows(self, start: int, stop: int) -> Part | None:
+        """See `Source`."""
+        return None
+
+    def where(self, row: int, role: str, first: int = 0) -> str:
+        """See `Source`."""
+        return f"{self.source.name} row {row - first} (sample {row}){self.plan.column_of(role)}"
