@@ -38,8 +38,8 @@ def free_port():
 def server():
     """Address of an S3 server."""
     port = free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    argv = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     for _ in range(300):
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5).close()
@@ -85,12 +85,12 @@ def bucket(server, tmp_path_factory):
     return folder
 
 
-def xent(arguments, endpoint, cwd, **options):
+def xent(arguments, endpoint, cwd, command="compute", **options):
     clean = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
     env = {**clean, "AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
     env |= {"AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"}
-    command = [sys.executable, "-m", "xent_cli", "compute", *arguments.split()]
-    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=120, **options)
+    argv = [sys.executable, "-m", "xent_cli", command, *arguments.split()]
+    return subprocess.run(argv, cwd=cwd, env=env, capture_output=True, text=True, timeout=120, **options)
 
 
 RUNS = [
@@ -113,6 +113,18 @@ def test_rows_from_a_bucket_are_those_of_the_files(arguments, server, bucket):
     run = xent(arguments.replace("@", "s3://bucket/run/"), server, bucket)
     local = xent(arguments.replace("@", "./"), server, bucket)
     assert (run.stdout, run.returncode) == (local.stdout, 0), run.stderr
+
+
+def test_saved_rows_in_a_bucket_are_compared_as_those_on_disk_are(server, bucket):
+    for arguments in ("l.npy y.npy -o rows/", "l.npy y.npy -o s3://bucket/saved/rows/", "shards y.npy -o other.csv"):
+        run = xent(arguments, server, bucket)
+        assert run.returncode == 0, run.stderr
+    local = xent("rows/ other.csv -f tsv", server, bucket, command="compare")
+    remote = xent("s3://bucket/saved/rows/ other.csv -f tsv", server, bucket, command="compare")
+    assert (remote.stdout, remote.returncode) == (local.stdout, 0), remote.stderr
+    unfinished = xent("s3://bucket/run/shards/ other.csv", server, bucket, command="compare")
+    assert unfinished.returncode == 3
+    assert "a folder without _SUCCESS" in unfinished.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,9 @@
+import gzip
 import json
 import math
 import re
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -166,10 +169,10 @@ def test_a_file_that_holds_no_results_is_named_with_what_is_wrong(name, tmp_path
     assert name in str(caught.value)
 
 
-def test_a_file_that_is_not_there_and_a_folder_are_refused(tmp_path):
+def test_a_file_that_is_not_there_and_a_folder_of_none_are_refused(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         read_saved(str(tmp_path / "nothing.csv"))
-    with pytest.raises(InputError, match="not saved results"):
+    with pytest.raises(InputError, match="no files"):
         read_saved(str(tmp_path))
 
 
@@ -193,3 +196,20 @@ def test_a_folder_of_parts_is_read_as_one_when_it_is_whole(tmp_path):
     found = read_saved(str(folder))
     np.testing.assert_array_equal(found.loss, np.arange(6) + 0.5)
     np.testing.assert_array_equal(found.sample, np.arange(6))
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_rows_are_read_from_a_pipe_as_from_a_file(save, suffix, monkeypatch):
+    path = save(suffix, ids=None)
+    with subprocess.Popen(["cat", path], stdout=subprocess.PIPE) as cat:
+        monkeypatch.setattr("sys.stdin", cat.stdout)
+        piped = read_saved("-")
+    np.testing.assert_array_equal(piped.loss, read_saved(path).loss)
+    assert piped.format == suffix[1:]
+
+
+def test_compressed_rows_are_read_as_they_are(save):
+    path = save(".csv")
+    text = Path(path).read_bytes()
+    Path(path + ".gz").write_bytes(gzip.compress(text))
+    np.testing.assert_array_equal(read_saved(path + ".gz").ids, read_saved(path).ids)

@@ -50,6 +50,8 @@ def compare_saved(given: Mapping[str, Any], top: int) -> Comparison:
     if not 0.0 < given["confidence"] < 1.0:
         raise UsageError("--confidence is a share between 0 and 1, such as 0.95")
     named = [_named(text) for text in (given["baseline"], *given["candidates"])]
+    if sum(path == "-" for _, path in named) > 1:
+        raise UsageError("only one input can be standard input")
     results = [read_saved(path, given["id_column"], given["by"]) for _, path in named]
     models = [
         Model(printable(label), path, result.signature) for (label, path), result in zip(named, results, strict=True)

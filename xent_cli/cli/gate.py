@@ -86,6 +86,8 @@ def open_gate(given: Mapping[str, Any]) -> Gate:
             raise UsageError(f"--require-significant {about}", hint=f"it goes with {', '.join(_OF_THE_MEAN)}")
     from xent_cli.readers.saved import read_saved
 
+    if [path, *(given.get(name) for name in ("logits", "labels", "sample_weight"))].count("-") > 1:
+        raise UsageError("only one input can be standard input")
     baseline = read_saved(path)
     if significant and baseline.kind != "rows":
         raise InputError(

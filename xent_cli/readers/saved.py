@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from xent_cli.errors import InputError
+from xent_cli.readers.locate import locate
+from xent_cli.readers.saved_tables import BOM, format_of, json_table, parts_table, table
+from xent_cli.readers.storage import Stored, is_url, local_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,10 +20,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from xent_cli.core.block import AnyArray, BoolArray, FloatArray, IntArray
+    from xent_cli.readers.locate import Located
 
 _SCHEMA_VERSION = 1
-_BOM = b"\xef\xbb\xbf"
-_TEXT_START = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,77 +87,62 @@ def read_saved(path: str, id_column: str | None = None, columns: Sequence[str] =
     InputError
         Where the file cannot be read, or holds no losses.
     """
-    if Path(path).is_dir():  # parts that workers wrote, numbered in the order of the samples
-        if not (Path(path) / "_SUCCESS").exists():
-            raise InputError("not saved results", path, found="a folder without _SUCCESS", hint="the run did not end")
-        return _rows(path, "parquet", _table(path, "parquet", b""), id_column, columns)
-    with _opened(path) as file:
-        head = file.read(_TEXT_START)
+    located = locate(path)
+    if located.sharded:  # parts that workers wrote, numbered in the order of the samples
+        _refuse_unfinished(path)
+        return _rows(path, "parquet", parts_table(located), id_column, columns)
+    source = located.files[0]
+    head = source.peek(1 << 16)
     if not head:
         raise InputError("empty file", path, found="0 bytes", expected="saved results")
     if head.startswith(b"\x93NUMPY"):
-        return _read_npy(path, id_column)
-    if head.lstrip(_BOM + b" \t\r\n").startswith(b"{"):
-        document = _whole_document(path)
+        return _read_npy(path, located, id_column)
+    if head.lstrip(BOM + b" \t\r\n").startswith(b"{"):
+        with source.stream() as stream:
+            text = (stream.read() or b"").removeprefix(BOM)
+        document = _whole_document(path, text)
         if document is not None:
             return _summary(path, document)
-    format_name = _format_of(path, head)
-    return _rows(path, format_name, _table(path, format_name, head), id_column, columns)
+        return _rows(path, "jsonl", json_table(path, text), id_column, columns)
+    format_name = format_of(path, head)
+    return _rows(path, format_name, table(source, format_name, head), id_column, columns)
 
 
-def _opened(path: str) -> Any:
+def _refuse_unfinished(path: str) -> None:
+    """Refuse a folder of parts that a run did not bring to its end; a glob is taken at its word."""
+    address, mark, query = path.partition("?")
+    if set("*[") & set(path) or (mark and not is_url(path)):
+        return
     try:
-        return Path(path).open("rb")
-    except FileNotFoundError:
-        raise InputError("no such file", path, expected="saved results") from None
-    except OSError as error:
-        raise InputError("cannot read file", path, found=error.strerror or str(error)) from None
+        Stored(path, f"{local_path(address).rstrip('/')}/_SUCCESS{mark}{query}").size()
+    except InputError:
+        found, hint = "a folder without _SUCCESS", "the run did not end"
+        raise InputError("not saved results", path, found=found, hint=hint) from None
 
 
-def _format_of(path: str, head: bytes) -> str:
-    if head.startswith(b"PAR1"):
-        return "parquet"
-    if head.startswith((b"ARROW1", b"\xff\xff\xff\xff")):
-        return "arrow"
-    if b"\0" in head:
-        raise InputError(
-            "unknown format",
-            path,
-            found=f"bytes {head[:6]!r}",
-            expected="rows as .parquet, .arrow, .npy, .jsonl, .csv or .tsv, or a summary as .json",
-        )
-    text = head.removeprefix(_BOM).lstrip()
-    if text.startswith(b"{"):
-        return "jsonl"
-    return "tsv" if b"\t" in text.split(b"\n", 1)[0] else "csv"
-
-
-def _read_npy(path: str, id_column: str | None) -> SavedResults:
+def _read_npy(path: str, located: Located, id_column: str | None) -> SavedResults:
     from xent_cli.readers.interface import ReadOptions
     from xent_cli.readers.open import open_source
 
     if id_column is not None:
         raise InputError("no columns to join on", path, found="an array", expected=f'a table with "{id_column}"')
-    parts = (part.read().weights for _, _, part in open_source(path, "weights", ReadOptions()).parts())
+    parts = (part.read().weights for _, _, part in open_source(located, "weights", ReadOptions()).parts())
     # Copies: what a reader returns is on loan.
     loss = np.concatenate([np.empty(0), *(np.array(part, np.float64) for part in parts)])
     return SavedResults(path, "npy", "rows", loss, np.isnan(loss), tells_nan=False)
 
 
-def _whole_document(path: str) -> dict[str, Any] | None:
-    """Read the file as one JSON object; None where it is a table of rows, one object a line."""
-    with _opened(path) as file:
-        first = file.readline().removeprefix(_BOM)
-        try:
-            line = json.loads(first)
-            if "summary" not in line:
-                return None
-        except (ValueError, RecursionError):
-            pass
-        try:
-            document: dict[str, Any] = json.loads(first + file.read())
-        except (ValueError, RecursionError) as error:
-            raise InputError("damaged JSON", path, found=str(error), expected="a summary document") from None
+def _whole_document(path: str, text: bytes) -> dict[str, Any] | None:
+    """The text as one JSON object; None where it is a table of rows, one object a line."""
+    try:
+        if "summary" not in json.loads(text.split(b"\n", 1)[0]):
+            return None
+    except (ValueError, RecursionError):
+        pass
+    try:
+        document: dict[str, Any] = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError("damaged JSON", path, found=str(error), expected="a summary document") from None
     return document
 
 
@@ -175,55 +159,6 @@ def _summary(path: str, document: dict[str, Any]) -> SavedResults:
         )
     plain = {name: math.nan if value is None else value for name, value in figures.items()}
     return SavedResults(path, "json", "summary", summary=plain, signature=signature, document=document)
-
-
-def _table(path: str, format_name: str, head: bytes) -> pa.Table:
-    import pyarrow as pa
-
-    try:
-        if format_name == "parquet":
-            import pyarrow.parquet as pq
-
-            return pq.read_table(path)
-        if format_name == "arrow":
-            with pa.memory_map(path) as file:
-                reader = pa.ipc.open_file if head.startswith(b"ARROW1") else pa.ipc.open_stream
-                return reader(file).read_all()
-        return _json_lines(path) if format_name == "jsonl" else _delimited(path, head, format_name)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        found = str(error).strip().split("\n")[0]
-        raise InputError(f"cannot read rows as {format_name}", path, found=found, hint="write them again") from None
-
-
-def _json_lines(path: str) -> pa.Table:
-    import pyarrow as pa
-    import pyarrow.json as pa_json
-
-    with _opened(path) as file:
-        first = json.loads(file.readline().removeprefix(_BOM))
-    # Arrow would take text that looks like a date for one.
-    types = [(name, pa.string()) for name, value in first.items() if isinstance(value, str)]
-    schema = pa.schema([*types, *([("loss", pa.float64())] if "loss" in first else [])])
-    table = pa_json.read_json(path, parse_options=pa_json.ParseOptions(explicit_schema=schema))
-    return table.select([*first, *(name for name in table.column_names if name not in first)])
-
-
-def _delimited(path: str, head: bytes, format_name: str) -> pa.Table:
-    import pyarrow as pa
-    import pyarrow.csv as pa_csv
-
-    delimiter = "\t" if format_name == "tsv" else ","
-    text = head.removeprefix(_BOM).decode(errors="replace")
-    names = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
-    # Text stays as it is: an id 007 is not 7.
-    types = {name: pa.string() for name in names if name not in ("sample", "label")}
-    return pa_csv.read_csv(
-        path,
-        parse_options=pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-        convert_options=pa_csv.ConvertOptions(
-            column_types=types | {"loss": pa.float64()}, null_values=[""], strings_can_be_null=True
-        ),
-    )
 
 
 def _rows(path: str, format_name: str, table: pa.Table, id_column: str | None, columns: Sequence[str]) -> SavedResults:

@@ -1,0 +1,115 @@
+"""Tables of per-sample results, whole in memory."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import TYPE_CHECKING
+
+from xent_cli.errors import InputError, XentError
+from xent_cli.readers.piped import seekable
+from xent_cli.readers.storage import first_line
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from xent_cli.readers.locate import Located
+    from xent_cli.readers.storage import Bytes
+
+BOM = b"\xef\xbb\xbf"
+
+
+def format_of(path: str, head: bytes) -> str:
+    """Name the format of rows that begin so."""
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    if head.startswith((b"ARROW1", b"\xff\xff\xff\xff")):
+        return "arrow"
+    if b"\0" in head:
+        raise InputError(
+            "unknown format",
+            path,
+            found=f"bytes {head[:6]!r}",
+            expected="rows as .parquet, .arrow, .npy, .jsonl, .csv or .tsv, or a summary as .json",
+        )
+    text = head.removeprefix(BOM).lstrip()
+    if text.startswith(b"{"):
+        return "jsonl"
+    return "tsv" if b"\t" in text.split(b"\n", 1)[0] else "csv"
+
+
+def table(source: Bytes, format_name: str, head: bytes) -> pa.Table:
+    """Read rows, of which the first bytes are known already.
+
+    Raises
+    ------
+    InputError
+        Where they are damaged.
+    """
+    import pyarrow as pa
+
+    try:
+        if format_name == "parquet":
+            import pyarrow.parquet as pq
+
+            return pq.read_table(seekable(source).arrow())
+        if format_name == "arrow":
+            # Nothing is memory-mapped: a file that shrinks would end the process.
+            if head.startswith(b"ARROW1"):
+                return pa.ipc.open_file(seekable(source).arrow()).read_all()
+            with source.stream() as stream:
+                return pa.ipc.open_stream(stream).read_all()
+        return _delimited(source, head, format_name)
+    except XentError:
+        raise
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise _damaged(source.name, format_name, error) from None
+
+
+def parts_table(located: Located) -> pa.Table:
+    """Read the parts that workers wrote, one after the other."""
+    import pyarrow as pa
+
+    parts = [table(part, "parquet", b"") for part in located.files]
+    try:
+        return pa.concat_tables(parts)
+    except pa.ArrowInvalid as error:
+        raise _damaged(located.name, "parquet", error) from None
+
+
+def json_table(path: str, text: bytes) -> pa.Table:
+    """Parse rows, one object a line."""
+    import pyarrow as pa
+    import pyarrow.json as pa_json
+
+    try:
+        first = json.loads(text.split(b"\n", 1)[0])
+        # Arrow would take text that looks like a date for one.
+        types = [(name, pa.string()) for name, value in first.items() if isinstance(value, str)]
+        schema = pa.schema([*types, *([("loss", pa.float64())] if "loss" in first else [])])
+        rows = pa_json.read_json(pa.BufferReader(text), parse_options=pa_json.ParseOptions(explicit_schema=schema))
+    except (pa.ArrowException, ValueError) as error:
+        raise _damaged(path, "jsonl", error) from None
+    return rows.select([*first, *(name for name in rows.column_names if name not in first)])
+
+
+def _delimited(source: Bytes, head: bytes, format_name: str) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.csv as pa_csv
+
+    delimiter = "\t" if format_name == "tsv" else ","
+    text = head.removeprefix(BOM).decode(errors="replace")
+    names = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
+    # Text stays as it is: an id 007 is not 7.
+    types = {name: pa.string() for name in names if name not in ("sample", "label")}
+    parse = pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
+    convert = pa_csv.ConvertOptions(
+        column_types=types | {"loss": pa.float64()}, null_values=[""], strings_can_be_null=True
+    )
+    with source.stream() as stream:
+        return pa_csv.read_csv(stream, parse_options=parse, convert_options=convert)
+
+
+def _damaged(name: str, format_name: str, error: Exception) -> InputError:
+    return InputError(f"cannot read rows as {format_name}", name, found=first_line(error), hint="write them again")
