@@ -120,6 +120,23 @@ def test_a_file_that_shrinks_while_it_is_read_is_told(tmp_path):
         read(source)
 
 
+@pytest.mark.parametrize("when", ["before it is copied", "after that"])
+def test_a_scattered_array_that_shrinks_is_told_or_not_minded(when, tmp_path):
+    values = np.arange(6000.0).reshape(20, 30, 10)
+    np.save(tmp_path / "a.npy", np.asfortranarray(values))
+    source = open_npy(str(tmp_path / "a.npy"), "logits", -1, None)
+    part = source.rows(0, 600)
+    if when == "after that":
+        part.read()
+    with (tmp_path / "a.npy").open("r+b") as file:
+        file.truncate(500)
+    if when == "after that":
+        np.testing.assert_array_equal(part.read().logits, values.reshape(600, 10))
+    else:
+        with pytest.raises(InputError, match="ended early"):
+            part.read()
+
+
 def test_an_axis_that_is_not_there_is_a_usage_error(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((2, 3)))
     with pytest.raises(UsageError):

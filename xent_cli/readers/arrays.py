@@ -198,7 +198,10 @@ class ArrayRows:
 
 @dataclass(frozen=True, slots=True)
 class FortranRows:
-    """Recipe for samples of a Fortran-ordered array of more than one sample axis, where they lie scattered."""
+    """Recipe for samples of a Fortran-ordered array of more than one sample axis, where they lie scattered.
+
+    They are taken out of a map of a copy: a file that shrinks while it is mapped would end the process.
+    """
 
     role: str
     file: Stored | Copied
@@ -210,7 +213,10 @@ class FortranRows:
     def read(self) -> Rows:
         """Read the samples as [n, k], or [n] where a sample is one number."""
         layout = self.layout
-        mapped = np.memmap(self.file.path, layout.dtype, "r", layout.offset, layout.shape, order="F")
+        try:
+            mapped = np.memmap(self.file.path, layout.dtype, "r", layout.offset, layout.shape, order="F")
+        except ValueError:
+            raise InputError("file ended early", self.file.name, hint="it became shorter while it was read") from None
         array = mapped if self.axis is None else np.moveaxis(mapped, self.axis, -1)
         samples = array.shape if self.axis is None else array.shape[:-1]
         index = np.unravel_index(np.arange(self.start, self.stop), samples)

@@ -11,7 +11,7 @@ import numpy as np
 from xent_cli.errors import InputError, UsageError
 from xent_cli.readers.arrays import ArraySource, Layout, lies_scattered
 from xent_cli.readers.piped import Copied
-from xent_cli.readers.storage import Stored, is_url
+from xent_cli.readers.storage import Stored
 from xent_cli.readers.streamed import StreamedArray, lies_in_order
 
 if TYPE_CHECKING:
@@ -134,8 +134,7 @@ def open_array(
         if not -rank <= axis < rank:
             raise UsageError(f"--axis {axis} is out of range: {name} has shape {layout.shape}")
         axis %= rank
-    far = isinstance(source, Stored) and is_url(source.path) and lies_scattered(layout, axis)
-    if isinstance(source, Stored) and not source.codec and not far:
+    if isinstance(source, Stored) and not source.codec and not lies_scattered(layout, axis):
         return ArraySource(source, format_name, role, layout, axis, loan)
     if lies_in_order(layout, axis):
         return StreamedArray(source, format_name, role, layout, axis)

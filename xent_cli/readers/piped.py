@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xent_cli.errors import InputError, UsageError
-from xent_cli.readers.storage import Stored, codec_of, decompressed, fill, is_url, reading
+from xent_cli.readers.storage import Stored, codec_of, decompressed, fill, reading
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -94,9 +94,7 @@ class Copied:
 
     @cached_property
     def _copy(self) -> Stored:
-        if isinstance(self.source, Stored) and is_url(self.source.path):
-            return _copy_to_disk(self.source)
-        return seekable(self.source)
+        return self.source.spooled() if isinstance(self.source, Piped) else _copy_to_disk(self.source)
 
 
 class Spill:
