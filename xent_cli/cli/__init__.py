@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import signal
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 _COMMANDS = ("compute", "check", "compare", "verify", "inspect")
 _INTERRUPTED, _READER_GONE, _BUG = 130, 141, 4
+# What imports make stays, and arrays are no garbage in circles: looking for some every 700 objects is a twentieth of a
+# short run.
+_OBJECTS_BETWEEN_COLLECTIONS = 50_000
 
 
 class _LazyGroup(click.Group):
@@ -59,6 +63,7 @@ def main() -> None:
     0 done, 1 a verdict failed, 2 usage, 3 no answer possible, 4 a bug, 130 interrupted, 141 the reader of standard
     output went away.
     """
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     signal.signal(signal.SIGTERM, _stop)
     asked = os.environ.get("_XENT_COMPLETE")
     if asked:

@@ -60,8 +60,9 @@ def check(**given: Any) -> None:
     xent check logits.npy labels.npy --max mean_loss=0.35 -f github --report md:$GITHUB_STEP_SUMMARY
     """
     from xent_cli.cli.execute import execute
+    from xent_cli.cli.gate import open_gate
     from xent_cli.cli.verdicts import plan, show
 
-    document = execute(given, plan(given, sys.stdout.isatty()), show)
+    document = execute(given, plan(given, sys.stdout.isatty()), show, open_gate(given))
     if not given["exit_zero"] and not all(entry["passed"] for entry in document.checks or ()):
         raise click.exceptions.Exit(1)

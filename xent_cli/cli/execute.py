@@ -11,7 +11,6 @@ import numpy as np
 
 from xent_cli import __version__, reports
 from xent_cli.cli import present
-from xent_cli.cli.gate import judge, open_gate
 from xent_cli.cli.options import engine, read_options, report_target, settings
 from xent_cli.cli.progress import track
 from xent_cli.cli.run import Gradients, run
@@ -22,7 +21,6 @@ from xent_cli.readers.paired import open_pair
 from xent_cli.reports.interface import Details, Document
 from xent_cli.writers import format_of, open_writer
 from xent_cli.writers.interface import RowFormat
-from xent_cli.writers.parts import publish_parts
 from xent_cli.writers.publish import publish
 
 if TYPE_CHECKING:
@@ -42,7 +40,9 @@ _WORST_PICTURED = 20
 _FLOATS = ("float16", "float32", "float64")
 
 
-def execute(given: Mapping[str, Any], shown: present.Plan, show: Show = present.show) -> Document:
+def execute(
+    given: Mapping[str, Any], shown: present.Plan, show: Show = present.show, gate: Gate | None = None
+) -> Document:
     """Carry out `xent compute` and `xent check`, which is the same with limits.
 
     Parameters
@@ -53,10 +53,11 @@ def execute(given: Mapping[str, Any], shown: present.Plan, show: Show = present.
         What goes to which stream.
     show
         Prints it, when all files are in their places.
+    gate
+        The limits of a check.
     """
     output = given["output"]
-    gate = open_gate(given)
-    rows_wanted = shown.losses or output is not None or gate.needs_rows
+    rows_wanted = shown.losses or output is not None or (gate is not None and gate.needs_rows)
     targets = [report_target(text) for text in given["reports"]]
     pictured = "html" in [name for name, _, _ in targets]
     if pictured or given["plot"] is not None:
@@ -65,13 +66,13 @@ def execute(given: Mapping[str, Any], shown: present.Plan, show: Show = present.
     pair = open_pair(given["logits"], given["labels"], given["sample_weight"], layout)
     options = settings(given, pair)
     figures = shown.figures or bool(given["reports"]) or given["plot"] is not None
-    tries_formulas = given["overflow_report"] or gate.needs_overflow
+    tries_formulas = given["overflow_report"] or (gate is not None and gate.needs_overflow)
     wanted = Wanted(
         losses=rows_wanted,
         figures=figures,
         overflow=_overflow_dtypes() if tries_formulas else (),
         worst=max(shown.top, _WORST_PICTURED if pictured else 0),
-        top_k=tuple(sorted({*(given["top_k"] or _usual_top_k(pair)), *gate.top_k})) if figures else (),
+        top_k=_top_k(given, pair, gate) if figures else (),
         profile=pictured,
         by=pair.by,
     )
@@ -81,6 +82,8 @@ def execute(given: Mapping[str, Any], shown: present.Plan, show: Show = present.
         picture = None if given["plot"] is None else files.enter_context(publish(given["plot"]))
         folder = None
         if output is not None and output.endswith("/"):
+            from xent_cli.writers.parts import publish_parts
+
             folder = files.enter_context(publish_parts(output, columns))
             output = None
         writer = _writer(output, None if folder else shown.rows, columns, given["color"], files)
@@ -103,7 +106,10 @@ def execute(given: Mapping[str, Any], shown: present.Plan, show: Show = present.
             formulas=totals.formulas if tries_formulas else None,
             slices=_slices(totals, layout.by),
         )
-        document = judge(gate, document, kept)
+        if gate is not None:
+            from xent_cli.cli.gate import judge
+
+            document = judge(gate, document, kept)
         if pictured:
             document = replace(document, details=_details(totals, pair))
         for name, stream in streams:
@@ -166,9 +172,9 @@ def _plot(totals: LossTotals, stream: BinaryIO, form: str) -> None:
     save_histogram(histogram(totals.quantiles, reports.BARS), stream, form)
 
 
-def _keep(gate: Gate, columns: RowFormat, writer: RowWriter | None) -> KeptRows | None:
+def _keep(gate: Gate | None, columns: RowFormat, writer: RowWriter | None) -> KeptRows | None:
     """Where rows are compared they are kept, on their way to the writer."""
-    if not gate.needs_rows:
+    if gate is None or not gate.needs_rows:
         return None
     from xent_cli.cli.keep import KeptRows
 
@@ -191,8 +197,10 @@ def _gradients(given: Mapping[str, Any], pair: Pair) -> Gradients | None:
     return Gradients(path, dtype.newbyteorder("="), of_sum=given["reduction"] == "sum")
 
 
-def _usual_top_k(pair: Pair) -> tuple[int, ...]:
-    return (1, 5) if pair.num_classes > 5 else (1,)
+def _top_k(given: Mapping[str, Any], pair: Pair, gate: Gate | None) -> tuple[int, ...]:
+    usual = (1, 5) if pair.num_classes > 5 else (1,)
+    limited = () if gate is None else gate.top_k
+    return tuple(sorted({*(given["top_k"] or usual), *limited}))
 
 
 def _overflow_dtypes() -> tuple[np.dtype[Any], ...]:

@@ -145,8 +145,13 @@ def show_figures(
     if kind == "lines":
         from xent_cli.writers.plain import plain_overflow, plain_slices, plain_summary, plain_worst
 
-        text = plain_summary(summary) + plain_slices(document.slices or ()) + plain_worst(totals.worst[:top])
-        click.echo(text + plain_overflow(document.formulas or ()) if document.formulas else text, file=stream, nl=False)
+        text = plain_summary(summary)
+        if document.slices:
+            text += plain_slices(document.slices)
+        text += plain_worst(totals.worst[:top])
+        if document.formulas:
+            text += plain_overflow(document.formulas)
+        click.echo(text, file=stream, nl=False)
         return
     from xent_cli.core.histogram import histogram
     from xent_cli.writers.table import print_histogram, print_overflow, print_slices, print_summary, print_worst

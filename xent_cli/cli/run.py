@@ -11,9 +11,6 @@ from xent_cli.core.evaluate import evaluate_block, evaluate_blocks, weigh_block
 from xent_cli.core.exact_sum import ExactSum
 from xent_cli.core.totals import LossTotals
 from xent_cli.errors import InputError, RowError
-from xent_cli.writers.npy import GradientWriter
-from xent_cli.writers.parts import light, publish_parts
-from xent_cli.writers.publish import publish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -75,8 +72,13 @@ def run(
                 kernel_dtype = "<f4" if gradients.dtype.kind == "V" else gradients.dtype.str
                 wanted = replace(wanted, gradient_dtype=kernel_dtype, gradient_denominator=divisor)
                 if gradients.path.endswith("/"):
+                    from xent_cli.writers.parts import publish_parts
+
                     folders.append(files.enter_context(publish_parts(gradients.path, None, gradients.dtype.str)))
                 else:
+                    from xent_cli.writers.npy import GradientWriter
+                    from xent_cli.writers.publish import publish
+
                     stream = files.enter_context(publish(gradients.path))
                     shape = pair.logits.description.shape
                     gradient_writer = GradientWriter(stream, shape, options.axis % len(shape), gradients.dtype)
@@ -108,6 +110,8 @@ def _evaluate_into_parts(
     task: Task, options: LossOptions, wanted: Wanted, recipes: tuple[Parts, ...], kept: bool
 ) -> BlockLoss:
     """Evaluate a block and write its parts, in whichever process this is; the rows come back only where `kept`."""
+    from xent_cli.writers.parts import light
+
     block = evaluate_block(task, options, wanted)
     for recipe in recipes:
         recipe.write(block)

@@ -13,7 +13,6 @@ from xent_cli.core.exact_sum import ExactSum
 from xent_cli.core.labels import SUM_TOLERANCE, check_dense, check_sparse, check_weights
 from xent_cli.core.options import LossOptions
 from xent_cli.core.ranks import label_ranks
-from xent_cli.core.slices import slices_of
 from xent_cli.core.totals import LossTotals
 from xent_cli.errors import InputError
 
@@ -121,6 +120,8 @@ def evaluate_block(task: Task, options: LossOptions, wanted: Wanted) -> BlockLos
     )
     totals = _notice(total(), block, labels, ignored, rows, options, wanted)
     if wanted.by:
+        from xent_cli.core.slices import slices_of
+
         assert block.groups is not None
         by_value = slices_of(wanted.by, block.groups, lambda places: total(only=places, worst_wanted=1))
         totals = replace(totals, slices=by_value)

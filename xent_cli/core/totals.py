@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from xent_cli.core.exact_sum import ExactSum, standard_deviation
-from xent_cli.core.profile import LossProfile
 from xent_cli.core.quantiles import QuantileState
-from xent_cli.core.slices import LossSlices
 from xent_cli.core.summary import LossSummary, WorstSample
 from xent_cli.errors import RowError
 
@@ -20,6 +18,8 @@ if TYPE_CHECKING:
 
     from xent_cli.core.block import AnyArray, BoolArray, FloatArray, IntArray
     from xent_cli.core.naive import FormulaTotals
+    from xent_cli.core.profile import LossProfile
+    from xent_cli.core.slices import LossSlices
 
 _LEVELS = {"p50_loss": 0.5, "p90_loss": 0.9, "p95_loss": 0.95, "p99_loss": 0.99}
 
@@ -201,8 +201,8 @@ class LossTotals:
             unnormalised=self.unnormalised + other.unnormalised,
             label_range=_either(self.label_range, other.label_range, lambda a, b: (min(a[0], b[0]), max(a[1], b[1]))),
             formulas=_merge_formulas(self.formulas, other.formulas),
-            profile=_either(self.profile, other.profile, LossProfile.merge),
-            slices=_either(self.slices, other.slices, LossSlices.merge),
+            profile=_either(self.profile, other.profile, lambda ours, theirs: ours.merge(theirs)),
+            slices=_either(self.slices, other.slices, lambda ours, theirs: ours.merge(theirs)),
         )
 
     @property

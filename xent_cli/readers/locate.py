@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import glob
 import re
 import stat
 from dataclasses import dataclass
@@ -77,8 +75,12 @@ def _local(name: str, path: str) -> Located:
             return _shards(name, [str(entry) for entry in Path(path).iterdir() if entry.is_file()])
     except FileNotFoundError:
         if _MAGIC.search(path):
+            import glob
+
             found = glob.glob(path, recursive=True)  # noqa: PTH207 (Path.glob takes no absolute pattern)
             return _shards(name, [entry for entry in found if Path(entry).is_file()])
+        import difflib
+
         folder = Path(path).parent
         near = difflib.get_close_matches(Path(path).name, [p.name for p in folder.glob("*")], 1)
         hint = f"did you mean {folder / near[0]}?" if near else ""

@@ -10,9 +10,7 @@ import numpy as np
 
 from xent_cli.errors import InputError, UsageError
 from xent_cli.readers.arrays import ArraySource, Layout, lies_scattered
-from xent_cli.readers.piped import Copied
 from xent_cli.readers.storage import Stored
-from xent_cli.readers.streamed import StreamedArray, lies_in_order
 
 if TYPE_CHECKING:
     from xent_cli.readers.interface import Source
@@ -136,6 +134,10 @@ def open_array(
         axis %= rank
     if isinstance(source, Stored) and not source.codec and not lies_scattered(layout, axis):
         return ArraySource(source, format_name, role, layout, axis, loan)
+    from xent_cli.readers.streamed import StreamedArray, lies_in_order
+
     if lies_in_order(layout, axis):
         return StreamedArray(source, format_name, role, layout, axis)
+    from xent_cli.readers.piped import Copied
+
     return ArraySource(Copied(source), format_name, role, layout, axis, loan)

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 from xent_cli.errors import InputError
 from xent_cli.readers.interface import ARRAYS
 from xent_cli.readers.locate import Located, locate
-from xent_cli.readers.piped import seekable
 
 if TYPE_CHECKING:
     from xent_cli.readers.interface import ReadOptions, Source
-    from xent_cli.readers.storage import Bytes
+    from xent_cli.readers.storage import Bytes, Stored
 
 # Enough for the header of any array.
 _HEAD_BYTES = (1 << 16) + 12
@@ -69,7 +68,8 @@ def open_source(
     loan = f"{role} {options.logits_column} {options.values_only} of {located.name}"
     class_names = class_names or options.class_names
     sources = [_open(file, role, options, axis, class_names, num_classes, loan) for file in located.files]
-    if role == "labels" and sources[0].description.format in ARRAYS:
+    arrays = sources[0].description.format in ARRAYS
+    if role == "labels" and arrays and any(source.dtype.kind in "US" for source in sources):
         from xent_cli.readers.class_names import named
 
         sources = [named(source, class_names) for source in sources]
@@ -90,7 +90,7 @@ def _open(
     loan: str,
 ) -> Source:
     if options.twice and not source.again:
-        source = seekable(source)
+        source = _seekable(source)
     head = source.peek(_HEAD_BYTES)
     format_name = options.input_format or _format_of(source.name, head)
     dtype = options.logits_dtype if role == "logits" else None
@@ -101,15 +101,15 @@ def _open(
     if format_name == "npz":
         from xent_cli.readers.npz import open_npz
 
-        return open_npz(seekable(source), role, axis, dtype, loan, options)
+        return open_npz(_seekable(source), role, axis, dtype, loan, options)
     if format_name == "safetensors":
         from xent_cli.readers.safetensors import open_safetensors
 
-        return open_safetensors(seekable(source), role, axis, loan, options)
+        return open_safetensors(_seekable(source), role, axis, loan, options)
     if format_name == "parquet":
         from xent_cli.readers.parquet import open_parquet
 
-        return open_parquet(seekable(source), role, options, class_names=class_names, num_classes=num_classes)
+        return open_parquet(_seekable(source), role, options, class_names=class_names, num_classes=num_classes)
     if format_name == "arrow":
         from xent_cli.readers.arrow import open_arrow
 
@@ -121,6 +121,12 @@ def _open(
     from xent_cli.readers.csv import open_csv
 
     return open_csv(source, role, options, class_names=class_names, num_classes=num_classes)
+
+
+def _seekable(source: Bytes) -> Stored:
+    from xent_cli.readers.piped import seekable
+
+    return seekable(source)
 
 
 def _format_of(name: str, head: bytes) -> str:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import atexit
 import io
 import os
-import shutil
 import stat
 import sys
-import tempfile
 import time
 import weakref
 from contextlib import suppress
@@ -102,6 +100,8 @@ class Spill:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        import tempfile
+
         with reading("temporary file"):
             handle, self.path = tempfile.mkstemp(prefix="xent-")
         self._file = os.fdopen(handle, "wb", buffering=0)
@@ -185,6 +185,9 @@ def _widened(number: int) -> Stream:
 
 
 def _copy_to_disk(source: Bytes) -> Stored:
+    import shutil
+    import tempfile
+
     with reading("temporary file"):
         handle, path = tempfile.mkstemp(prefix="xent-")
         atexit.register(lambda: Path(path).unlink(missing_ok=True))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from xent_cli.core.slices import slice_name
 from xent_cli.errors import printable
 from xent_cli.writers.numbers import spell
 
@@ -50,6 +49,8 @@ def plain_checks(checks: tuple[Mapping[str, Any], ...]) -> str:
 
 def plain_slices(slices: tuple[Mapping[str, Any], ...]) -> str:
     """Number of samples and mean loss of each slice, a line each."""
+    from xent_cli.core.slices import slice_name
+
     lines = []
     for entry in slices:
         for name in ("n_samples", "mean_loss"):
