@@ -62,7 +62,7 @@ def test_the_slices_of_a_column_merge_to_the_totals_exactly(run):
     block, options, _ = run
     totals = whole([block], options)
     for by_value in totals.slices.totals:
-        merged = reduce(LossTotals.merge, by_value.values(), LossTotals(options.signature("")))
+        merged = reduce(LossTotals.merge, by_value.values())
         assert repr(merged.summarize()) == repr(totals.summarize())
         assert (merged.sums, merged.squares, merged.weighted, merged.weight) == (
             totals.sums,

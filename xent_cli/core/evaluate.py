@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from xent_cli.core.cross_entropy import RowLosses
     from xent_cli.core.naive import FormulaTotals
     from xent_cli.core.options import Wanted
+    from xent_cli.core.slices import LossSlices
 
     Item = TypeVar("Item")
     Result = TypeVar("Result")
@@ -102,8 +103,8 @@ def evaluate_block(task: Task, options: LossOptions, wanted: Wanted) -> BlockLos
     rows = _losses(block, labels, options, wanted.gradient_dtype, scale)
     if rows.gradient is not None and ignored is not None:
         rows.gradient[ignored] = 0
-    total = partial(
-        LossTotals.from_losses,
+    ranks = _ranks(block, labels, rows, options) if wanted.top_k else None
+    totals = LossTotals.from_losses(
         options.signature(""),
         rows.loss,
         start=block.start,
@@ -114,17 +115,13 @@ def evaluate_block(task: Task, options: LossOptions, wanted: Wanted) -> BlockLos
         worst_wanted=max(1, wanted.worst),
         labels=given,
         ids=block.ids,
-        ranks=_ranks(block, labels, rows, options) if wanted.top_k else None,
+        ranks=ranks,
         top_k=wanted.top_k,
         kl=rows.kl,
     )
-    totals = _notice(total(), block, labels, ignored, rows, options, wanted)
+    totals = _notice(totals, block, labels, ignored, rows, options, wanted)
     if wanted.by:
-        from xent_cli.core.slices import slices_of
-
-        assert block.groups is not None
-        by_value = slices_of(wanted.by, block.groups, lambda places: total(only=places, worst_wanted=1))
-        totals = replace(totals, slices=by_value)
+        totals = replace(totals, slices=_slices(block, ignored, rows, weight, divisor, ranks, wanted))
     if not wanted.losses:
         return BlockLoss(block.start, rows.loss.size, totals, gradient=rows.gradient)
     if ignored is not None:
@@ -208,6 +205,41 @@ def _ranks(block: Block, labels: AnyArray, rows: RowLosses, options: LossOptions
     index = labels if labels.ndim == 1 else labels.argmax(axis=1)
     certain = rows.loss if plain and options.temperature == 1.0 and options.source == "logits" else None
     return label_ranks(block.logits, index, certain)
+
+
+def _slices(
+    block: Block,
+    ignored: BoolArray | None,
+    rows: RowLosses,
+    weight: FloatArray | None,
+    divisor: FloatArray | None,
+    ranks: IntArray | None,
+    wanted: Wanted,
+) -> LossSlices:
+    """The samples by the values of the columns asked for."""
+    from xent_cli.core.group_totals import Scored
+    from xent_cli.core.slices import slices_of
+
+    assert block.groups is not None
+    scored = None if ignored is None else ~ignored
+
+    def kept(values: AnyArray) -> AnyArray:
+        return values if scored is None else values[scored]
+
+    loss = kept(rows.loss)
+    product = None
+    if divisor is not None:
+        with np.errstate(over="ignore", invalid="ignore"):
+            product = loss if weight is None else loss * kept(weight)
+    samples = Scored(
+        sample=kept(np.arange(block.start, block.start + rows.loss.size)),
+        loss=loss,
+        product=product,
+        divisor=None if divisor is None else kept(divisor),
+        hits={} if ranks is None else {k: kept(ranks) < k for k in sorted(set(wanted.top_k))},
+        kl=None if rows.kl is None else kept(rows.kl),
+    )
+    return slices_of(wanted.by, block.groups, samples, scored, figures=wanted.figures)
 
 
 def _notice(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -107,6 +107,36 @@ def standard_deviation(total: ExactSum, squares: ExactSum, count: int) -> float:
     return _divide(2 * root + sticky, 1 << (k + 1))
 
 
+def square_parts(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Split squares exactly into what float64 holds and the rest, where neither leaves the normal range (Dekker, 1971).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> square, rest = square_parts(np.array([1.0 + 2.0**-30]))
+    >>> float(square[0] - 1.0), float(rest[0]) == 2.0**-60
+    (1.862645149230957e-09, True)
+    """
+    high = x * _VELTKAMP
+    high = high - (high - x)
+    low = x - high
+    square = x * x
+    return square, ((high * high - square) + 2.0 * high * low) + low * low
+
+
+def scales(values: NDArray[np.float64]) -> list[tuple[NDArray[np.bool_], int]]:
+    """Which values may be squared when they are multiplied by two to which power, which is exact."""
+    size = np.abs(values)
+    huge, tiny = size >= _HUGE_SQUARE, size < _TINY_SQUARE
+    parts = [(~(huge | tiny), 0), (huge, -_RESCALE), (tiny, _RESCALE)]
+    return [(chosen, power) for chosen, power in parts if chosen.any()]
+
+
+def rescaled(units: Any, power: int) -> Any:
+    """Sums of squares, an int or an array of them, as they are where the values are not multiplied."""
+    return units >> (2 * power) if power > 0 else units << (-2 * power)
+
+
 def _divide(numerator: int, denominator: int) -> float:
     if denominator == 0:
         return math.nan
@@ -147,23 +177,13 @@ def _sum_chunk(values: NDArray[np.float64]) -> int:
 
 
 def _square_chunk(values: NDArray[np.float64]) -> int:
-    size = np.abs(values)
-    huge, tiny = size >= _HUGE_SQUARE, size < _TINY_SQUARE
-    special = huge | tiny
-    if not special.any():
-        return _sum_squares(values)
-    total = _sum_squares(values[~special])
-    # Rescaling by a power of two is exact; the squares then move by twice the exponent.
-    total += _sum_squares(np.ldexp(values[huge], -_RESCALE)) << (2 * _RESCALE)
-    total += _sum_squares(np.ldexp(values[tiny], _RESCALE)) >> (2 * _RESCALE)
+    total = 0
+    for chosen, power in scales(values):
+        x = values if power == 0 and chosen.all() else np.ldexp(values[chosen], power)
+        total += rescaled(_sum_squares(x), power)
     return total
 
 
 def _sum_squares(x: NDArray[np.float64]) -> int:
-    """Exact sum of squares where neither half of the product leaves the normal range (Dekker, 1971)."""
-    high = x * _VELTKAMP
-    high = high - (high - x)
-    low = x - high
-    square = x * x
-    rest = ((high * high - square) + 2.0 * high * low) + low * low
+    square, rest = square_parts(x)
     return ExactSum.of(square).units + ExactSum.of(rest).units

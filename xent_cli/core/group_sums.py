@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xent_cli.core.exact_sum import ExactSum
+from xent_cli.core.exact_sum import ExactSum, rescaled, scales, square_parts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 # What `ExactSum` counts in units of 2**-2148, for it holds squares too, is kept here in units of 2**-1108: 150 bytes a
 # group and not 300, of which there may be as many as a vocabulary has words.
 _UNIT_EXPONENT, _TO_EXACT_SUM = 1108, 1040
-# As in exact_sum.py: 2**16 values of at most 2**e, cut to multiples of 2**(e - 35), sum to at most 52 bits.
-_CHUNK = 1 << 16
-_HEADROOM = 17
+# As in exact_sum.py: beyond this sigma overflows.
 _HUGE, _RESCALE = 2.0**960, 600
 
 
@@ -111,30 +109,56 @@ class GroupSums:
         ]
 
 
-def _sum(at: NDArray[np.intp], values: FloatArray, num_groups: int) -> NDArray[np.object_]:
-    """Exact sum of the finite values at each of the groups."""
-    units = np.zeros(num_groups, np.object_)
-    for first in range(0, values.size, _CHUNK):
-        part, x = at[first : first + _CHUNK], values[first : first + _CHUNK]
-        huge = np.abs(x) >= _HUGE
-        if huge.any():
-            units += _sum_chunk(part[huge], np.ldexp(x[huge], -_RESCALE), num_groups) << _RESCALE
-            part, x = part[~huge], x[~huge]
-        units += _sum_chunk(part, x, num_groups)
+def sums_by_group(at: NDArray[np.intp], values: FloatArray, num_groups: int) -> NDArray[np.object_]:
+    """Exact sums of finite values [n], each in the group `at` [n], in units of `ExactSum`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> units = sums_by_group(np.array([1, 0, 1, 1]), np.array([1e16, 3.0, 1.0, -1e16]), 2)
+    >>> [float(ExactSum(group)) for group in units]
+    [3.0, 1.0]
+    """
+    units: NDArray[np.object_] = _sum(at, values, num_groups) << _TO_EXACT_SUM
     return units
 
 
-def _sum_chunk(at: NDArray[np.intp], values: FloatArray, num_groups: int) -> NDArray[np.object_]:
+def squares_by_group(at: NDArray[np.intp], values: FloatArray, num_groups: int) -> NDArray[np.object_]:
+    """Exact sums of the exact squares; see `sums_by_group`."""
+    units = np.zeros(num_groups, np.object_)
+    for chosen, power in scales(values):
+        part, x = (at, values) if chosen.all() else (at[chosen], values[chosen])
+        for half in square_parts(np.ldexp(x, power) if power else x):
+            units += rescaled(sums_by_group(part, half, num_groups), power)
+    return units
+
+
+def _sum(at: NDArray[np.intp], values: FloatArray, num_groups: int) -> NDArray[np.object_]:
+    """Exact sum of the finite values at each of the groups, in units of 2**-1108."""
+    huge = np.abs(values) >= _HUGE
+    if not huge.any():
+        return _sum_usual(at, values, num_groups)
+    units = _sum_usual(at[~huge], values[~huge], num_groups)
+    units += _sum_usual(at[huge], np.ldexp(values[huge], -_RESCALE), num_groups) << _RESCALE
+    return units
+
+
+def _sum_usual(at: NDArray[np.intp], values: FloatArray, num_groups: int) -> NDArray[np.object_]:
     """Cut the leading bits off all values alike, add those without rounding, and go on with the rest."""
     units = np.zeros(num_groups, np.object_)
+    if not values.size:
+        return units
     x = values.copy()
-    top = float(np.abs(x).max(initial=0.0))
+    top = float(np.abs(x).max())
+    # A group has less than 2**(h - 1) values, each of at most 2**e and cut to multiples of 2**(e + h - 52): their sum
+    # has 51 bits, and is exact in float64. None has a bit below 2**-1074.
+    headroom = int(np.bincount(at).max()).bit_length() + 1
     while top:
         exponent = math.frexp(top)[1]
-        sigma = math.ldexp(1.5, exponent + _HEADROOM)
+        sigma = math.ldexp(1.5, exponent + headroom)
         leading = (x + sigma) - sigma
         sums = np.bincount(at, leading, minlength=num_groups)
-        unit = exponent - 35
+        unit = max(exponent + headroom - 52, -_UNIT_EXPONENT)
         # In two steps, for at the lower end of the range the power of two itself would overflow.
         whole = np.ldexp(np.ldexp(sums, 600), -unit - 600) if unit < -600 else np.ldexp(sums, -unit)
         units += whole.astype(np.int64).astype(np.object_) << (unit + _UNIT_EXPONENT)

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from xent_cli.core.group_totals import GroupTotals, Scored
 from xent_cli.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence, Sized
 
-    from xent_cli.core.block import AnyArray, IntArray
+    from xent_cli.core.block import AnyArray, BoolArray, IntArray
     from xent_cli.core.summary import LossSummary
     from xent_cli.core.totals import LossTotals
 
 # More values than this are no groups to look at, and each costs memory.
 MOST_VALUES = 10_000
+# So many samples wait to be totalled together: to do so for each block would take as long for every value that it has.
+_WAITING = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+class _Cut(NamedTuple):
+    """Samples that wait: the number of the value that each has in each column, [c, n], and that of those ignored."""
+
+    at: IntArray
+    samples: Scored
+    ignored: IntArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class LossSlices:
     """What is kept of the losses for each value of some columns; merges as `LossTotals` do.
 
@@ -28,12 +39,21 @@ class LossSlices:
     ------
     columns
         Their names.
-    totals
-        For each column, the totals by value; None is the value of samples that have none.
+    values
+        For each column, the values seen, numbered; None is the value of samples that have none.
+    totalled
+        For each column, totals by the number of the value.
+    waiting
+        Samples that are not in them yet.
+    figures
+        Whether more is asked for than the mean.
     """
 
     columns: tuple[str, ...]
-    totals: tuple[Mapping[str | None, LossTotals], ...]
+    values: tuple[Mapping[str | None, int], ...]
+    totalled: tuple[GroupTotals, ...] = ()
+    waiting: tuple[_Cut, ...] = ()
+    figures: bool = True
 
     def merge(self, other: LossSlices) -> LossSlices:
         """Both, as one.
@@ -43,24 +63,54 @@ class LossSlices:
         InputError
             Where a column has more than `MOST_VALUES` values.
         """
-        merged = []
-        for name, ours, theirs in zip(self.columns, self.totals, other.totals, strict=True):
-            both = dict(ours)
-            for value, totals in theirs.items():
-                both[value] = both[value].merge(totals) if value in both else totals
-            _refuse_many(name, len(both))
-            merged.append(both)
-        return LossSlices(self.columns, tuple(merged))
+        values, places = [], []
+        for name, ours, theirs in zip(self.columns, self.values, other.values, strict=True):
+            known = dict(ours)
+            places.append(np.array([known.setdefault(value, len(known)) for value in theirs], np.int64))
+            _refuse_many(name, len(known))
+            values.append(known)
+        waiting = self.waiting + tuple(_renumbered(cut, places) for cut in other.waiting)
+        found = [part.placed(at, len(known)) for part, at, known in zip(other.totalled, places, values, strict=False)]
+        merged = LossSlices(self.columns, tuple(values), self._with(found, values), waiting, self.figures)
+        return merged._settled() if sum(cut.samples.loss.size for cut in waiting) > _WAITING else merged
+
+    @property
+    def totals(self) -> tuple[Mapping[str | None, LossTotals], ...]:
+        """For each column, the totals by value."""
+        pairs = zip(self.values, self._settled().totalled, strict=True)
+        return tuple({value: part.total(number) for value, number in values.items()} for values, part in pairs)
 
     def summaries(self) -> Iterator[tuple[str, str | None, LossSummary]]:
         """Column, value and figures of each slice: columns as they come, values by code point, none last."""
-        for name, totals in zip(self.columns, self.totals, strict=True):
-            for value in sorted(totals, key=lambda text: (text is None, text or "")):
-                yield name, value, totals[value].summarize()
+        for name, values, part in zip(self.columns, self.values, self._settled().totalled, strict=True):
+            for value in sorted(values, key=lambda text: (text is None, text or "")):
+                yield name, value, part.total(values[value]).summarize()
+
+    def _settled(self) -> LossSlices:
+        """The same, and nothing waits."""
+        if not self.waiting:
+            return self
+        at = np.concatenate([cut.at for cut in self.waiting], axis=1)
+        ignored = np.concatenate([cut.ignored for cut in self.waiting], axis=1)
+        samples = Scored.concatenate([cut.samples for cut in self.waiting])
+        found = [
+            GroupTotals.of(at[c], samples, ignored[c], len(values), figures=self.figures)
+            for c, values in enumerate(self.values)
+        ]
+        return replace(self, totalled=self._with(found, self.values), waiting=())
+
+    def _with(self, found: Sequence[GroupTotals], values: Sequence[Sized]) -> tuple[GroupTotals, ...]:
+        """What is totalled, and what is found beside it."""
+        if not self.totalled or not found:
+            return self.totalled or tuple(found)
+        parts = zip(self.totalled, found, values, strict=True)
+        return tuple(ours.placed(np.arange(ours.low.size), len(m)).merge(theirs) for ours, theirs, m in parts)
 
 
-def slices_of(columns: tuple[str, ...], groups: AnyArray, total: Callable[[IntArray], LossTotals]) -> LossSlices:
-    """Total the samples of a block by the values of columns.
+def slices_of(
+    columns: tuple[str, ...], groups: AnyArray, samples: Scored, scored: BoolArray | None, *, figures: bool = True
+) -> LossSlices:
+    """Slice the samples of a block by the values of columns.
 
     Parameters
     ----------
@@ -68,8 +118,12 @@ def slices_of(columns: tuple[str, ...], groups: AnyArray, total: Callable[[IntAr
         Names of the m columns.
     groups
         [n, m] texts or None.
-    total
-        Totals the samples at some places of the block, which ascend.
+    samples
+        Those that have a loss, in order.
+    scored
+        [n] True for these; None where all are.
+    figures
+        Whether more is asked for than the mean.
 
     Raises
     ------
@@ -78,20 +132,28 @@ def slices_of(columns: tuple[str, ...], groups: AnyArray, total: Callable[[IntAr
 
     Examples
     --------
-    >>> groups = np.array([["b"], ["a"], ["b"]], object)
-    >>> slices_of(("split",), groups, lambda places: places.tolist()).totals
-    ({'b': [0, 2], 'a': [1]},)
+    >>> samples = Scored(np.arange(3), np.array([1.0, 4.0, 2.0]), None, None, {}, None)
+    >>> slices = slices_of(("split",), np.array([["b"], ["a"], ["b"]], object), samples, None)
+    >>> [(value, summary.mean_loss) for _, value, summary in slices.summaries()]
+    [('a', 4.0), ('b', 1.5)]
     """
-    found = []
-    for name, values in zip(columns, groups.T, strict=True):
-        codes: dict[str | None, int] = {}
-        index = np.fromiter((codes.setdefault(value, len(codes)) for value in values.tolist()), np.intp, len(values))
-        _refuse_many(name, len(codes))
-        # So few values fit 16 bits, for which NumPy has a sort that takes one look at each.
-        order = np.argsort(index.astype(np.uint16), kind="stable")
-        places = np.split(order, np.cumsum(np.bincount(index, minlength=len(codes)))[:-1])
-        found.append({value: total(where) for value, where in zip(codes, places, strict=True)})
-    return LossSlices(columns, tuple(found))
+    numbered, at = [], np.empty((len(columns), len(groups)), np.int64)
+    for column, name in enumerate(columns):
+        numbers: dict[str | None, int] = {}
+        at[column] = [numbers.setdefault(value, len(numbers)) for value in groups[:, column].tolist()]
+        _refuse_many(name, len(numbers))
+        numbered.append(numbers)
+    cut = _Cut(at, samples, at[:, :0]) if scored is None else _Cut(at[:, scored], samples, at[:, ~scored])
+    return LossSlices(columns, tuple(numbered), waiting=(cut,), figures=figures)
+
+
+def _renumbered(cut: _Cut, places: Sequence[IntArray]) -> _Cut:
+    """The same, where the values have other numbers."""
+
+    def other(at: IntArray) -> IntArray:
+        return np.array([place[row] for place, row in zip(places, at, strict=True)], np.int64).reshape(at.shape)
+
+    return _Cut(other(cut.at), cut.samples, other(cut.ignored))
 
 
 def slice_name(column: str, value: object) -> str:

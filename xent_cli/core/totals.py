@@ -101,9 +101,8 @@ class LossTotals:
         ranks: IntArray | None = None,
         top_k: tuple[int, ...] = (),
         kl: FloatArray | None = None,
-        only: IntArray | None = None,
     ) -> LossTotals:
-        """Total the losses of consecutive samples, or of some of them.
+        """Total the losses of consecutive samples.
 
         Parameters
         ----------
@@ -121,8 +120,6 @@ class LossTotals:
             [n] place of each label among the logits, from 0; and the k for which places below k are counted.
         kl
             [n] KL divergences, nats.
-        only
-            [m] places of the samples to total, which ascend; None for all of them.
 
         Examples
         --------
@@ -131,10 +128,7 @@ class LossTotals:
         >>> both.summarize().mean_loss
         2.0
         """
-        if only is None:
-            rows = np.arange(loss.size) if ignored is None else np.flatnonzero(~ignored)
-        else:
-            rows = only if ignored is None else only[~ignored[only]]
+        rows = np.arange(loss.size) if ignored is None else np.flatnonzero(~ignored)
         every_one = rows.size == loss.size
         kept = loss if every_one else loss[rows]
         nan, inf = np.isnan(kept), np.isinf(kept)
@@ -159,7 +153,7 @@ class LossTotals:
         return cls(
             signature,
             n_samples=int(kept.size),
-            n_ignored=int((loss if only is None else only).size - kept.size),
+            n_ignored=int(loss.size - kept.size),
             n_nan=int(np.count_nonzero(nan)) if special else 0,
             n_inf=int(np.count_nonzero(inf)) if special else 0,
             sums=ExactSum.of(finite),
