@@ -79,6 +79,20 @@ def test_slices_do_not_depend_on_how_the_samples_are_cut_into_blocks(run):
     assert repr(once) == repr(pieces)
 
 
+@given(runs(), st.integers(0, 20), st.data())
+def test_slices_do_not_depend_on_how_many_samples_wait_nor_on_the_order_of_merging(run, waiting, data):
+    block, options, size = run
+    once = list(whole([block], options).slices.summaries())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("xent_cli.core.slices._WAITING", waiting)
+        parts = [result.totals for result in evaluate_blocks(cut(block, size), options, WANTED)]
+        while len(parts) > 1:
+            first = parts.pop(data.draw(st.integers(0, len(parts) - 1)))
+            place = data.draw(st.integers(0, len(parts) - 1))
+            parts[place] = parts[place].merge(first)
+        assert repr(list(parts[0].slices.summaries())) == repr(once)
+
+
 @given(runs())
 def test_a_slice_has_the_figures_of_a_run_on_its_samples_alone(run):
     block, options, _ = run

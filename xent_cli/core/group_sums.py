@@ -109,7 +109,7 @@ class GroupSums:
         ]
 
 
-def sums_by_group(at: NDArray[np.intp], values: FloatArray, num_groups: int) -> NDArray[np.object_]:
+def sums_by_group(at: NDArray[np.integer[Any]], values: FloatArray, num_groups: int) -> NDArray[np.object_]:
     """Exact sums of finite values [n], each in the group `at` [n], in units of `ExactSum`.
 
     Examples
@@ -123,7 +123,7 @@ def sums_by_group(at: NDArray[np.intp], values: FloatArray, num_groups: int) -> 
     return units
 
 
-def squares_by_group(at: NDArray[np.intp], values: FloatArray, num_groups: int) -> NDArray[np.object_]:
+def squares_by_group(at: NDArray[np.integer[Any]], values: FloatArray, num_groups: int) -> NDArray[np.object_]:
     """Exact sums of the exact squares; see `sums_by_group`."""
     units = np.zeros(num_groups, np.object_)
     for chosen, power in scales(values):
@@ -133,7 +133,7 @@ def squares_by_group(at: NDArray[np.intp], values: FloatArray, num_groups: int) 
     return units
 
 
-def _sum(at: NDArray[np.intp], values: FloatArray, num_groups: int) -> NDArray[np.object_]:
+def _sum(at: NDArray[np.integer[Any]], values: FloatArray, num_groups: int) -> NDArray[np.object_]:
     """Exact sum of the finite values at each of the groups, in units of 2**-1108."""
     huge = np.abs(values) >= _HUGE
     if not huge.any():
@@ -143,7 +143,7 @@ def _sum(at: NDArray[np.intp], values: FloatArray, num_groups: int) -> NDArray[n
     return units
 
 
-def _sum_usual(at: NDArray[np.intp], values: FloatArray, num_groups: int) -> NDArray[np.object_]:
+def _sum_usual(at: NDArray[np.integer[Any]], values: FloatArray, num_groups: int) -> NDArray[np.object_]:
     """Cut the leading bits off all values alike, add those without rounding, and go on with the rest."""
     units = np.zeros(num_groups, np.object_)
     if not values.size:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from xent_cli.core.block import BoolArray, FloatArray, IntArray
 
+    Numbers = NDArray[np.uint16]
+
 _NO_SAMPLE = np.iinfo(np.int64).max
 
 
@@ -89,7 +91,7 @@ class GroupTotals:
     quantiles: tuple[QuantileState, ...] | None
 
     @classmethod
-    def of(cls, at: IntArray, samples: Scored, ignored: IntArray, m: int, *, figures: bool) -> GroupTotals:
+    def of(cls, at: Numbers, samples: Scored, ignored: Numbers, m: int, *, figures: bool) -> GroupTotals:
         """Total samples by group.
 
         Parameters
@@ -103,7 +105,7 @@ class GroupTotals:
         --------
         >>> import numpy as np
         >>> three = Scored(np.arange(3), np.array([1.0, 4.0, 2.0]), None, None, {}, None)
-        >>> totals = GroupTotals.of(np.array([0, 1, 0]), three, np.array([], int), 2, figures=True)
+        >>> totals = GroupTotals.of(np.array([0, 1, 0], np.uint16), three, np.array([], np.uint16), 2, figures=True)
         >>> [totals.total(group).summarize().mean_loss for group in (0, 1)]
         [1.5, 4.0]
         """
@@ -131,8 +133,7 @@ class GroupTotals:
         if samples.kl is not None:
             sums["divergence"] = total(samples.kl)
             counts["n_divergent"] = count(np.isinf(samples.kl))
-        # 16 bits hold more groups than there may be, and NumPy sorts them by one look at each.
-        order = np.argsort(at.astype(np.uint16), kind="stable")
+        order = np.argsort(at, kind="stable")  # 16 bits are sorted by one look at each
         ordered = loss[order]
         low, high, worst = _extremes(at[order], ordered, samples.sample[order], sizes)
         runs = np.split(ordered, np.cumsum(sizes)[:-1]) if figures else []
@@ -140,7 +141,7 @@ class GroupTotals:
         hits = {k: count(hit) for k, hit in samples.hits.items()}
         return cls(counts, hits, sums, low, high, worst, quantiles)
 
-    def placed(self, places: IntArray, m: int) -> GroupTotals:
+    def placed(self, places: Numbers, m: int) -> GroupTotals:
         """The same, where each group is the one of m that `places` says, and nothing is in the others."""
 
         def put(values: Any, fill: object) -> Any:
@@ -199,7 +200,7 @@ class GroupTotals:
 
 
 def _extremes(
-    at: IntArray, loss: FloatArray, sample: IntArray, sizes: IntArray
+    at: Numbers, loss: FloatArray, sample: IntArray, sizes: IntArray
 ) -> tuple[FloatArray, FloatArray, IntArray]:
     """Lowest and highest loss of each group, and the first sample that has the latter; all in the order of groups."""
     low, high = np.full(sizes.size, math.inf), np.full(sizes.size, -math.inf)

@@ -11,9 +11,11 @@ from xent_cli.core.group_totals import GroupTotals, Scored
 from xent_cli.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence, Sized
+    from collections.abc import Collection, Iterator, Mapping, Sequence, Sized
 
-    from xent_cli.core.block import AnyArray, BoolArray, IntArray
+    from numpy.typing import NDArray
+
+    from xent_cli.core.block import AnyArray, BoolArray
     from xent_cli.core.summary import LossSummary
     from xent_cli.core.totals import LossTotals
 
@@ -26,9 +28,9 @@ _WAITING = 1 << 20
 class _Cut(NamedTuple):
     """Samples that wait: the number of the value that each has in each column, [c, n], and that of those ignored."""
 
-    at: IntArray
+    at: NDArray[np.uint16]
     samples: Scored
-    ignored: IntArray
+    ignored: NDArray[np.uint16]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +68,9 @@ class LossSlices:
         values, places = [], []
         for name, ours, theirs in zip(self.columns, self.values, other.values, strict=True):
             known = dict(ours)
-            places.append(np.array([known.setdefault(value, len(known)) for value in theirs], np.int64))
+            new = [value for value in theirs if value not in known]
+            known.update(zip(new, range(len(known), len(known) + len(new)), strict=True))
+            places.append(_numbers(theirs, known))
             _refuse_many(name, len(known))
             values.append(known)
         waiting = self.waiting + tuple(_renumbered(cut, places) for cut in other.waiting)
@@ -104,7 +108,9 @@ class LossSlices:
         if not self.totalled or not found:
             return self.totalled or tuple(found)
         parts = zip(self.totalled, found, values, strict=True)
-        return tuple(ours.placed(np.arange(ours.low.size), len(m)).merge(theirs) for ours, theirs, m in parts)
+        return tuple(
+            ours.placed(np.arange(ours.low.size, dtype=np.uint16), len(m)).merge(theirs) for ours, theirs, m in parts
+        )
 
 
 def slices_of(
@@ -137,21 +143,27 @@ def slices_of(
     >>> [(value, summary.mean_loss) for _, value, summary in slices.summaries()]
     [('a', 4.0), ('b', 1.5)]
     """
-    numbered, at = [], np.empty((len(columns), len(groups)), np.int64)
-    for column, name in enumerate(columns):
-        numbers: dict[str | None, int] = {}
-        at[column] = [numbers.setdefault(value, len(numbers)) for value in groups[:, column].tolist()]
-        _refuse_many(name, len(numbers))
-        numbered.append(numbers)
+    known, numbered = [], []
+    for name, column in zip(columns, groups.T, strict=True):
+        values = column.tolist()
+        known.append({value: number for number, value in enumerate(dict.fromkeys(values))})
+        _refuse_many(name, len(known[-1]))
+        numbered.append(_numbers(values, known[-1]))
+    at = np.array(numbered)
     cut = _Cut(at, samples, at[:, :0]) if scored is None else _Cut(at[:, scored], samples, at[:, ~scored])
-    return LossSlices(columns, tuple(numbered), waiting=(cut,), figures=figures)
+    return LossSlices(columns, tuple(known), waiting=(cut,), figures=figures)
 
 
-def _renumbered(cut: _Cut, places: Sequence[IntArray]) -> _Cut:
+def _numbers(values: Collection[str | None], known: Mapping[str | None, int]) -> NDArray[np.uint16]:
+    """The number of each value; 16 bits hold all that there may be."""
+    return np.fromiter(map(known.__getitem__, values), np.uint16, len(values))
+
+
+def _renumbered(cut: _Cut, places: Sequence[NDArray[np.uint16]]) -> _Cut:
     """The same, where the values have other numbers."""
 
-    def other(at: IntArray) -> IntArray:
-        return np.array([place[row] for place, row in zip(places, at, strict=True)], np.int64).reshape(at.shape)
+    def other(at: NDArray[np.uint16]) -> NDArray[np.uint16]:
+        return np.array([place[row] for place, row in zip(places, at, strict=True)])
 
     return _Cut(other(cut.at), cut.samples, other(cut.ignored))
 

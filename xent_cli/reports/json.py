@@ -88,10 +88,14 @@ def _formula_counts(totals: NaiveTotals) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, float):  # asked first, for most entries are figures, and there may be thousands of slices
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, int | str):
+        return value
     if isinstance(value, LossSummary):
         return _plain(value.as_dict())
     if isinstance(value, Mapping):
         return {key: _plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return value
