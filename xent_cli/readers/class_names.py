@@ -57,9 +57,9 @@ def read_class_names(path: str) -> tuple[str, ...]:
     return names
 
 
-def refuse_other_number(names: Sequence[str] | None, num_classes: int) -> None:
+def refuse_other_number(names: Sequence[str], num_classes: int) -> None:
     """Refuse names that are not one for each class."""
-    if names is not None and len(names) != num_classes:
+    if len(names) != num_classes:
         found, expected = f"{len(names)} names", f"{num_classes}, one a class"
         raise InputError("other number of class names", "--class-names", found, expected)
 

@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING
 from xent_cli.core.block import BlockRef
 from xent_cli.core.findings import left_out
 from xent_cli.errors import InputError, UnreadableRowError, UsageError
-from xent_cli.readers.choose import missing_column
-from xent_cli.readers.class_names import refuse_other_number
-from xent_cli.readers.faults import complete, complete_label
 from xent_cli.readers.follow import Follower, other_length
 from xent_cli.readers.interface import ARRAYS, ReadOptions
 from xent_cli.readers.locate import locate
@@ -46,7 +43,10 @@ def open_pair(
     logits = open_source(located, "logits", options, axis=options.axis)
     if not logits.row_shape[0]:
         raise InputError("no classes", located.name, found=f"shape {logits.description.shape}", expected="at least 1")
-    refuse_other_number(options.class_names, logits.row_shape[0])
+    if options.class_names is not None:
+        from xent_cli.readers.class_names import refuse_other_number
+
+        refuse_other_number(options.class_names, logits.row_shape[0])
     if logits.num_rows == 0:
         raise InputError("no rows", located.name, found=f"shape {logits.description.shape}", expected="at least 1")
     labels = None
@@ -175,6 +175,8 @@ class Pair:
 
     def complete(self, error: RowError, ignore_index: int | None = None) -> InputError:
         """Say where in which file a row stands, and how many others are like it."""
+        from xent_cli.readers.faults import complete, complete_label
+
         weights = self.weights or next((table for table in self._tables if "weights" in table.brings), None)
         source = {"labels": self.labels, "weights": weights}.get(error.role) or self.logits
         judged = error.role == "labels" and self.label_form == "sparse" and not isinstance(error, UnreadableRowError)
@@ -240,6 +242,8 @@ def refuse_missing(sources: list[Source], options: ReadOptions) -> None:
             if not columns:
                 hint = "give logits or labels as CSV, Parquet, Arrow or JSON Lines, with that column"
                 raise UsageError(f"{option} {name}: arrays have no columns", hint=hint)
+            from xent_cli.readers.choose import missing_column
+
             raise missing_column(", ".join(plans), name, columns, option)
 
 
