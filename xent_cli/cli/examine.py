@@ -7,6 +7,7 @@ from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
 
 from xent_cli import __version__
+from xent_cli.cli.given import layout
 from xent_cli.cli.suggest import MisfitError, Opened, command_line, open_alone, pair_up
 from xent_cli.core.advice import Advice, advise, not_finite
 from xent_cli.core.findings import Finding
@@ -15,7 +16,7 @@ from xent_cli.engines.local import open_local
 from xent_cli.errors import RowError, UsageError
 from xent_cli.readers.contents import list_contents
 from xent_cli.readers.faults import complete
-from xent_cli.readers.interface import ARRAYS, ReadOptions
+from xent_cli.readers.interface import ARRAYS
 from xent_cli.readers.locate import locate
 from xent_cli.readers.open import open_source
 from xent_cli.readers.paired import open_pair, refuse_missing
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from xent_cli.core.block import Part
     from xent_cli.core.contents import Contents
     from xent_cli.engines.interface import Engine
-    from xent_cli.readers.interface import Source
+    from xent_cli.readers.interface import ReadOptions, Source
     from xent_cli.readers.locate import Located
     from xent_cli.readers.paired import Pair
 
@@ -42,17 +43,7 @@ def examine(paths: Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
     """
     if paths.count("-") > 1:
         raise UsageError("only one input can be standard input")
-    options = ReadOptions(
-        axis=given["axis"],
-        labels=given["label_form"],
-        logits_column=given["logits_column"],
-        label_column=given["label_column"],
-        id_column=given["id_column"],
-        header=given["header"],
-        input_format=given["input_format"],
-        logits_dtype=given["logits_dtype"],
-        twice=True,
-    )
+    options = replace(layout(given), twice=True)
     files = [locate(path) for path in paths]
     alone = [open_alone(file, options) for file in files]
     refuse_missing([entry.source for entry in alone], options)

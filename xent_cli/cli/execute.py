@@ -11,7 +11,7 @@ import numpy as np
 
 from xent_cli import __version__, reports
 from xent_cli.cli import present
-from xent_cli.cli.options import engine, read_options, report_target, settings
+from xent_cli.cli.given import engine, read_options, report_target, settings
 from xent_cli.cli.progress import track
 from xent_cli.cli.run import Gradients, run
 from xent_cli.core.findings import find

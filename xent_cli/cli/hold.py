@@ -12,7 +12,7 @@ import click
 import numpy as np
 
 from xent_cli import __version__
-from xent_cli.cli.options import engine, read_options, settings
+from xent_cli.cli.given import engine, read_options, settings
 from xent_cli.cli.present import console_for, warn
 from xent_cli.cli.progress import track
 from xent_cli.cli.run import divisor_of, refuse_nothing

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from xent_cli.cli.options import report_target
+from xent_cli.cli.given import report_target
 from xent_cli.errors import UsageError
 from xent_cli.writers import format_of
 
