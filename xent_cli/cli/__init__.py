@@ -99,6 +99,8 @@ def main() -> None:
         code = XentError.exit_code
     except Exception:
         code = _tell_bug()
+    # Python would look through all that is left once more, for garbage that goes with the process anyway.
+    gc.freeze()
     sys.exit(code)
 
 

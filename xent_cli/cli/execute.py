@@ -13,7 +13,7 @@ from xent_cli import __version__, reports
 from xent_cli.cli import present
 from xent_cli.cli.given import engine, read_options, report_target, settings
 from xent_cli.cli.progress import track
-from xent_cli.cli.run import Gradients, run
+from xent_cli.cli.run import run
 from xent_cli.core.findings import find
 from xent_cli.core.options import Wanted
 from xent_cli.errors import UsageError
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from xent_cli.cli.gate import Gate
+    from xent_cli.cli.gradients import Gradients
     from xent_cli.cli.keep import KeptRows
     from xent_cli.core.options import LossOptions
     from xent_cli.core.totals import LossTotals
@@ -182,19 +183,11 @@ def _keep(gate: Gate | None, columns: RowFormat, writer: RowWriter | None) -> Ke
 
 
 def _gradients(given: Mapping[str, Any], pair: Pair) -> Gradients | None:
-    path = given.get("gradients")
-    if path is None:
-        if given.get("gradient_dtype") is not None:
-            raise UsageError("--gradient-dtype without --gradients")
+    if given.get("gradients") is None and given.get("gradient_dtype") is None:
         return None
-    if not path.endswith((".npy", "/")):
-        raise UsageError(f"--gradients {path}: gradients are written as .npy, or into a folder/ of them")
-    dtype = pair.logits.dtype if pair.logits.dtype.kind == "f" else np.dtype(np.float64)
-    if given["gradient_dtype"] == "bfloat16" or (given["logits_dtype"] and not given["gradient_dtype"]):
-        dtype = np.dtype("V2")  # as numpy.save writes it
-    elif given["gradient_dtype"]:
-        dtype = np.dtype(given["gradient_dtype"])
-    return Gradients(path, dtype.newbyteorder("="), of_sum=given["reduction"] == "sum")
+    from xent_cli.cli.gradients import gradients_of
+
+    return gradients_of(given, pair)
 
 
 def _top_k(given: Mapping[str, Any], pair: Pair, gate: Gate | None) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,7 @@ from xent_cli.errors import InputError, RowError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    import numpy as np
-
+    from xent_cli.cli.gradients import Gradients
     from xent_cli.core.block import Task
     from xent_cli.core.evaluate import BlockLoss
     from xent_cli.core.options import LossOptions, Wanted
@@ -26,15 +25,6 @@ if TYPE_CHECKING:
     from xent_cli.writers.parts import Parts, PartsFolder
 
     Track = Callable[[Iterable[BlockLoss]], Iterator[BlockLoss]]
-
-
-@dataclass(frozen=True, slots=True)
-class Gradients:
-    """Where gradients go: a .npy file or a folder/ of them, the dtype in it, and whether they are those of the sum."""
-
-    path: str
-    dtype: np.dtype[np.generic]
-    of_sum: bool
 
 
 def run(

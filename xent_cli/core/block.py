@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     AnyArray = NDArray[Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Block:
     """Consecutive samples as they stand in the input: nothing is checked or converted yet.
 
@@ -53,7 +53,7 @@ class Block:
         return self
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Rows:
     """What one input contributes to a block; the fields are those of `Block`, None where it has nothing to say."""
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from xent_cli.core.options import LossOptions
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class RowLosses:
     """What the kernel says of n samples.
 

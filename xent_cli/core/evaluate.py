@@ -37,7 +37,7 @@ class Map(Protocol):
         """Call `function` on each task."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class BlockLoss:
     """What came of one block.
 

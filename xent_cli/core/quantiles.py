@@ -21,7 +21,7 @@ _BINS = 1 << 20
 _WAITING = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class QuantileState:
     """What is kept of the losses: all of them while they are few, then counts by the top bits of their pattern.
 

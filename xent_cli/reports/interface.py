@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from xent_cli.core.summary import LossSummary, WorstSample
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Details:
     """What a run knows beyond its figures.
 
