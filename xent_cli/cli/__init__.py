@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import os
@@ -64,6 +65,8 @@ def main() -> None:
     output went away.
     """
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    # Python would look through all that is left at the end, for garbage that goes with the process anyway.
+    atexit.register(gc.freeze)
     signal.signal(signal.SIGTERM, _stop)
     asked = os.environ.get("_XENT_COMPLETE")
     if asked:
@@ -99,8 +102,6 @@ def main() -> None:
         code = XentError.exit_code
     except Exception:
         code = _tell_bug()
-    # Python would look through all that is left once more, for garbage that goes with the process anyway.
-    gc.freeze()
     sys.exit(code)
 
 
