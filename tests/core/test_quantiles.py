@@ -136,3 +136,12 @@ def test_between_two_infinite_losses_lies_an_infinite_one():
 
 def test_nothing_has_no_quantiles():
     assert all(math.isnan(value) for value in QuantileState().quantiles(LEVELS))
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 7, 100])
+def test_losses_are_counted_alike_however_many_at_once(at_once, monkeypatch):
+    losses = np.random.default_rng(0).exponential(size=60)
+    parts = tuple(np.split(losses, [0, 1, 5, 20, 20, 58]))
+    expected = quantiles.QuantileState(60, (losses,)).counts()
+    monkeypatch.setattr(quantiles, "_COUNTED", at_once)
+    np.testing.assert_array_equal(quantiles.QuantileState(60, parts).counts(), expected)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -19,6 +19,8 @@ _SHIFT = 44
 _BINS = 1 << 20
 # So many losses wait to be counted together: to count each block would cost more than the losses of its 8 MB.
 _WAITING = 1 << 20
+# So many are counted at once.
+_COUNTED = 1 << 18
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,8 +98,26 @@ class QuantileState:
 
 def _count(parts: Sequence[NDArray[np.float64]]) -> NDArray[np.int64]:
     """How many of the losses fall into each bin."""
-    losses = np.concatenate([np.empty(0), *parts])
-    return np.bincount(_order_key(losses), minlength=_BINS).astype(np.int64, copy=False)
+    counts = np.zeros(_BINS, np.int64)
+    for losses in _batches(parts):
+        counts += np.bincount(_order_key(losses), minlength=_BINS)
+    return counts
+
+
+def _batches(parts: Sequence[NDArray[np.float64]]) -> Iterator[NDArray[np.float64]]:
+    """Join parts as long as they are few: for all four million losses at once, their keys would take 140 MB."""
+    held: list[NDArray[np.float64]] = []
+    size = 0
+    for part in parts:
+        for first in range(0, part.size, _COUNTED):
+            piece = part[first : first + _COUNTED]
+            if size + piece.size > _COUNTED:
+                yield np.concatenate(held)
+                held, size = [], 0
+            held.append(piece)
+            size += piece.size
+    if held:
+        yield np.concatenate(held)
 
 
 def _order_key(losses: NDArray[np.float64]) -> NDArray[np.intp]:
