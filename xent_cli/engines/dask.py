@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import time
-from collections import deque
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from xent_cli.engines.interface import refuse_other_versions, version_here
-from xent_cli.errors import InputError, XentError
+from xent_cli.engines.interface import RETRIES, TASKS_A_CORE, gone, refuse_other_versions, version_here, workers_die
+from xent_cli.engines.ordered import in_order
+from xent_cli.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -18,12 +18,10 @@ if TYPE_CHECKING:
     Item = TypeVar("Item")
     Result = TypeVar("Result")
 
-# How often Dask runs a task again that failed; a worker that dies is its own matter, and is replaced.
-_RETRIES = 2
-# Tasks for each thread: results are taken in order, and a slow one must not leave the others without work.
-_IN_FLIGHT = 8
 # A scheduler that does not answer for so long is gone.
 _PATIENCE_SECONDS = 20.0
+# Dask remembers to which group each key belongs, in the process of the scheduler, which may be this one.
+_KEYS_REMEMBERED = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,55 +33,31 @@ class DaskEngine:
 
     def map(self, function: Callable[[Item], Result], tasks: Iterable[Item], /) -> Iterator[Result]:
         """See `Engine`."""
-        remaining = iter(tasks)
-        waiting: deque[Any] = deque()
-        group, number = f"xent-{os.urandom(8).hex()}", 0
-        failure: BaseException | None = None
-        try:
-            while True:
-                while failure is None and len(waiting) < self.window:
-                    try:
-                        task = next(remaining)
-                    except StopIteration:
-                        break
-                    except Exception as error:  # told in its turn, after the results of the tasks before it
-                        failure = error
-                        break
-                    # Keys of one group: Dask remembers every group of a run.
-                    key = (group, number)
-                    waiting.append(self.client.submit(function, task, key=key, pure=False, retries=_RETRIES))
-                    number += 1
-                if not waiting:
-                    break
-                yield self._result(waiting.popleft())
-            if failure is not None:
-                raise failure
-        finally:
-            if waiting:
+        from dask.utils import key_split
+        from distributed import CancelledError, Future, KilledWorker
+        from distributed.client import ClosedClientError
+        from distributed.comm import CommClosedError
+
+        # One group for all of them: Dask remembers every group of a run.
+        group, numbers = f"xent-{os.urandom(8).hex()}", count()
+
+        def submit(task: Item) -> Any:
+            number = next(numbers)
+            if number % _KEYS_REMEMBERED == 0:
+                key_split.cache_clear()
+            return self.client.submit(function, task, key=(group, number), pure=False, retries=RETRIES)
+
+        def cancel(begun: list[Any]) -> None:
+            if begun:
                 with suppress(Exception):
-                    self.client.cancel(list(waiting), force=True)
+                    self.client.cancel(begun, force=True)
 
-    def _result(self, future: Any) -> Any:
-        from distributed import CancelledError, KilledWorker
-
-        lost: float | None = None
-        while True:
-            try:
-                return future.result(timeout=1)
-            except TimeoutError:
-                if self.client.status == "running":
-                    lost = None
-                elif lost is None:
-                    lost = time.monotonic()
-                elif time.monotonic() - lost > _PATIENCE_SECONDS:
-                    raise _gone() from None
-            except CancelledError:
-                raise _gone() from None
-            except KilledWorker as error:
-                found = f"{error.allowed_failures + 1} workers that died at the same task"
-                raise XentError(
-                    "workers die", found=found, hint="more memory for each, or smaller row groups"
-                ) from None
+        try:
+            yield from in_order(tasks, self.window, submit, Future.result, cancel)
+        except KilledWorker as error:
+            raise workers_die(error.allowed_failures + 1) from None
+        except (CancelledError, ClosedClientError, CommClosedError):
+            raise gone("the Dask scheduler") from None
 
 
 @contextmanager
@@ -120,14 +94,9 @@ def open_dask(scheduler: str | None, workers: int) -> Iterator[DaskEngine]:
             raise InputError("no Dask scheduler", str(scheduler), found=str(error).split("\n")[0]) from None
         stack.callback(_quietly, client.close)
         refuse_other_versions(lambda: client.run(version_here))
-        threads = sum(client.nthreads().values())
-        yield DaskEngine(client, _IN_FLIGHT * max(1, threads))
+        yield DaskEngine(client, TASKS_A_CORE * max(1, sum(client.nthreads().values())))
 
 
 def _quietly(close: Callable[[], object]) -> None:
     with suppress(Exception):
         close()
-
-
-def _gone() -> XentError:
-    return XentError("the Dask scheduler went away", hint="run again; nothing was written")

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from xent_cli.errors import InputError
+from xent_cli.errors import InputError, XentError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+# How often a cluster runs a task again that failed, or whose worker died.
+RETRIES = 2
+# In flight for each core of a cluster: results are taken in order, and a slow one must not leave the others idle.
+TASKS_A_CORE = 8
 
 
 class Engine(Protocol):
@@ -62,3 +67,14 @@ def refuse_other_versions(versions: Callable[[], Mapping[str, str]]) -> None:
     for worker, found in sorted(answers.items()):
         if found != here:
             raise InputError("another version of xent", f"worker {worker}", found=found, expected=f"{here}, as here")
+
+
+def workers_die(times: int) -> XentError:
+    """What to say when a task has taken so many workers with it."""
+    found = f"{times} workers that died at the same task"
+    return XentError("workers die", found=found, hint="more memory for each, or smaller row groups")
+
+
+def gone(what: str) -> XentError:
+    """What to say when a cluster is lost in mid-job."""
+    return XentError(f"{what} went away", hint="run again; nothing was written")

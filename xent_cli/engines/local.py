@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, TypeVar
 
+from xent_cli.engines.ordered import in_order
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from concurrent.futures import Future
 
     from xent_cli.engines.interface import Engine
 
@@ -48,27 +48,17 @@ class ThreadEngine:
         return self._pooled(function, chain(first, remaining))
 
     def _pooled(self, function: Callable[[Item], Result], tasks: Iterator[Item]) -> Iterator[Result]:
-        from concurrent.futures import ThreadPoolExecutor
+        from concurrent.futures import Future, ThreadPoolExecutor
 
-        waiting: deque[Future[Result]] = deque()
-        failure: BaseException | None = None
         pool = ThreadPoolExecutor(self.threads, thread_name_prefix="xent")
-        try:
-            while True:
-                while failure is None and len(waiting) < self.window:
-                    try:
-                        waiting.append(pool.submit(function, next(tasks)))
-                    except StopIteration:
-                        break
-                    except Exception as error:  # told in its turn, after the results of the tasks before it
-                        failure = error
-                if not waiting:
-                    break
-                yield waiting.popleft().result()
-            if failure is not None:
-                raise failure
-        finally:
+
+        def submit(task: Item) -> Future[Result]:
+            return pool.submit(function, task)
+
+        def stop(_: list[Future[Result]]) -> None:
             pool.shutdown(wait=True, cancel_futures=True)
+
+        return in_order(tasks, self.window, submit, Future.result, stop)
 
 
 def open_local(threads: int) -> Engine:
