@@ -286,6 +286,70 @@ def test_a_scheduler_that_goes_away_ends_the_run(tmp_path):
             other.wait()
 
 
+def test_a_ray_cluster_that_goes_away_ends_the_run(tmp_path):
+    address = f"127.0.0.1:{free_port()}"
+    surroundings = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": os.urandom(16).hex()}
+    host, port = address.split(":")
+    line = [
+        Path(sys.executable).with_name("ray"),
+        "start",
+        "--head",
+        "--node-ip-address",
+        host,
+        "--port",
+        port,
+        "--block",
+    ]
+    options = ["--num-cpus", "1", "--include-dashboard", "false", "--disable-usage-stats"]
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    head = subprocess.Popen([*line, *options], start_new_session=True, env=surroundings, **silent)
+    try:
+        reached(address)
+        output = ["-o", f"{tmp_path}/rows/", "-q"]
+        process = command(*large(tmp_path), "--engine", "ray", "--scheduler", address, *output, env=surroundings)
+        for _ in range(300):
+            if list(tmp_path.glob(".rows*/part-*")):
+                break
+            time.sleep(0.1)
+        os.killpg(head.pid, signal.SIGKILL)  # the store of its state, its raylet and those who watch over them
+        shown, told = process.communicate(timeout=60)
+        assert process.returncode == 3, told
+        assert "the Ray cluster went away" in told
+        assert shown == ""
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["l.npy", "y.npy"]
+    finally:
+        if head.poll() is None:
+            os.killpg(head.pid, signal.SIGKILL)
+        head.wait()
+
+
+def reached(address):
+    """Wait until somebody listens."""
+    host, port = address.split(":")
+    for _ in range(300):
+        try:
+            return socket.create_connection((host, int(port)), 1).close()
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError(f"nobody at {address}")
+
+
+def test_what_ray_says_of_tasks_that_it_runs_again_is_not_in_the_output(tmp_path):
+    code = (
+        "import sys, time\n"
+        "from tests.engines.test_clusters import fail_twice, open_ray\n"
+        "with open_ray(None, 1) as engine:\n"
+        "    found = list(engine.map(fail_twice, sys.argv[1:]))\n"
+        "    time.sleep(1)\n"
+        "print(found)\n"
+    )
+    line = [sys.executable, "-c", code, tmp_path / "count"]
+    root = Path(__file__).parents[2]
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    done = subprocess.run(line, capture_output=True, text=True, timeout=100, cwd=root, env=environment)
+    assert done.stdout == "['done']\n", done.stderr
+
+
 @pytest.mark.parametrize("engine", ["dask", "ray"])
 def test_nobody_at_the_address_is_told(engine, shards):
     address = {"dask": f"tcp://127.0.0.1:{free_port()}", "ray": f"127.0.0.1:{free_port()}"}[engine]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
-from collections import deque
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from xent_cli.engines.interface import refuse_other_versions, version_here
-from xent_cli.errors import InputError, XentError
+from xent_cli.engines.interface import RETRIES, TASKS_A_CORE, gone, refuse_other_versions, version_here, workers_die
+from xent_cli.engines.ordered import in_order
+from xent_cli.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -18,10 +19,6 @@ if TYPE_CHECKING:
     Item = TypeVar("Item")
     Result = TypeVar("Result")
 
-# How often Ray runs a task again that failed, or whose worker died.
-_RETRIES = 2
-# Tasks for each thread: results are taken in order, and a slow one must not leave the others without work.
-_IN_FLIGHT = 8
 # A cluster that says nothing for so long is asked whether it is still there.
 _PATIENCE_SECONDS = 5.0
 
@@ -35,48 +32,31 @@ class RayEngine:
 
     def map(self, function: Callable[[Item], Result], tasks: Iterable[Item], /) -> Iterator[Result]:
         """See `Engine`."""
-        ray = self.ray
-        call = ray.remote(max_retries=_RETRIES, retry_exceptions=True)(_call)
-        sent = ray.put(function)
-        remaining = iter(tasks)
-        waiting: deque[Any] = deque()
-        failure: BaseException | None = None
-        try:
-            while True:
-                while failure is None and len(waiting) < self.window:
-                    try:
-                        task = next(remaining)
-                    except StopIteration:
-                        break
-                    except Exception as error:  # told in its turn, after the results of the tasks before it
-                        failure = error
-                        break
-                    waiting.append(call.remote(sent, task))
-                if not waiting:
-                    break
-                yield self._result(waiting.popleft())
-            if failure is not None:
-                raise failure
-        finally:
-            for reference in waiting:
-                with suppress(Exception):
-                    ray.cancel(reference, force=True)
-
-    def _result(self, reference: Any) -> Any:
+        call = self.ray.remote(max_retries=RETRIES, retry_exceptions=True)(_call)
+        submit = partial(call.remote, self.ray.put(function))
         errors = self.ray.exceptions
         try:
-            while True:
-                with suppress(errors.GetTimeoutError):
-                    return self.ray.get(reference, timeout=_PATIENCE_SECONDS)
-                self.ray.nodes()  # raises where the cluster is gone
+            yield from in_order(tasks, self.window, submit, self._result, self._cancel)
         except errors.RayTaskError as error:
             raise error.cause from None
         except errors.WorkerCrashedError:
-            found = f"{_RETRIES + 1} workers that died at the same task"
-            raise XentError("workers die", found=found, hint="more memory for each, or smaller row groups") from None
-        except (errors.RayError, ConnectionError, RuntimeError) as error:
-            found = str(error).strip().split("\n")[0]
-            raise XentError("the Ray cluster went away", found=found, hint="run again; nothing was written") from None
+            raise workers_die(RETRIES + 1) from None
+        except errors.RayError:
+            raise gone("the Ray cluster") from None
+
+    def _result(self, reference: Any) -> Any:
+        while True:
+            with suppress(self.ray.exceptions.GetTimeoutError):
+                return self.ray.get(reference, timeout=_PATIENCE_SECONDS)
+            try:
+                _knock(self.ray.get_runtime_context().gcs_address)
+            except OSError:
+                raise gone("the Ray cluster") from None
+
+    def _cancel(self, begun: list[Any]) -> None:
+        for reference in begun:
+            with suppress(Exception):
+                self.ray.cancel(reference, force=True)
 
 
 @contextmanager
@@ -88,8 +68,6 @@ def open_ray(scheduler: str | None, workers: int) -> Iterator[RayEngine]:
     InputError
         Where Ray is not installed, nobody answers, or the workers have another version of xent.
     """
-    # Ray's own words on standard error are for those who build Ray.
-    os.environ.setdefault("RAY_DEDUP_LOGS", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         import ray
@@ -103,22 +81,33 @@ def open_ray(scheduler: str | None, workers: int) -> Iterator[RayEngine]:
         options |= {"address": "local", "num_cpus": workers, "include_dashboard": False}
     else:
         options["address"] = scheduler
-    try:
-        _knock(scheduler)
-        ray.init(**options)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        found = str(error).strip().split("\n")[0]
-        raise InputError("no Ray cluster", scheduler or "on this machine", found=found) from None
-    try:
-        refuse_other_versions(lambda: {"a worker": ray.get(ray.remote(_call).remote(version_here, None))})
-        yield RayEngine(ray, _IN_FLIGHT * max(1, int(ray.cluster_resources().get("CPU", 1))))
-    finally:
-        ray.shutdown()
+    with ExitStack() as stack:
+        # Ray tells of every task that it runs again, on standard output, where results go.
+        stack.enter_context(redirect_stdout(stack.enter_context(open(os.devnull, "w"))))  # noqa: PTH123
+        try:
+            _knock((scheduler or "").removeprefix("ray://"))
+            ray.init(**options)
+        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            found = str(error).strip().split("\n")[0]
+            raise InputError("no Ray cluster", scheduler or "on this machine", found=found) from None
+        stack.callback(ray.shutdown)
+        refuse_other_versions(partial(_versions, ray))
+        yield RayEngine(ray, TASKS_A_CORE * max(1, int(ray.cluster_resources().get("CPU", 1))))
 
 
-def _knock(address: str | None) -> None:
-    """Raise OSError where nobody listens; Ray itself would try for minutes."""
-    host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
+def _versions(ray: Any) -> dict[str, str]:
+    """Versions of xent by node: a task on every node that runs tasks, which waits for no free core."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    ask = ray.remote(num_cpus=0)(version_here)
+    nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
+    places = [NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes]
+    return dict(zip(nodes, ray.get([ask.options(scheduling_strategy=place).remote() for place in places]), strict=True))
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nobody listens at HOST:PORT; Ray itself would try for minutes."""
+    host, colon, port = address.rpartition(":")
     if colon and port.isdecimal():
         socket.create_connection((host, int(port)), _PATIENCE_SECONDS).close()
 
