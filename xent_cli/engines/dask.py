@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from xent_cli.engines.interface import RETRIES, TASKS_A_CORE, gone, refuse_other_versions, version_here, workers_die
+from xent_cli.engines.interface import (
+    RETRIES,
+    TASKS_A_CORE,
+    gone,
+    keep_memory,
+    refuse_other_versions,
+    version_here,
+    workers_die,
+)
 from xent_cli.engines.ordered import in_order
 from xent_cli.errors import InputError
 
@@ -82,6 +90,7 @@ def open_dask(scheduler: str | None, workers: int) -> Iterator[DaskEngine]:
     with ExitStack() as stack:
         stack.enter_context(dask.config.set({"distributed.comm.timeouts.connect": _PATIENCE_SECONDS}))
         if scheduler is None:
+            keep_memory()
             options = {"threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": logging.CRITICAL + 1}
             cluster = LocalCluster(n_workers=workers, processes=True, **options)
             stack.callback(_quietly, cluster.close)

@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from xent_cli.engines.interface import RETRIES, TASKS_A_CORE, gone, refuse_other_versions, version_here, workers_die
+from xent_cli.engines.interface import (
+    RETRIES,
+    TASKS_A_CORE,
+    gone,
+    keep_memory,
+    refuse_other_versions,
+    version_here,
+    workers_die,
+)
 from xent_cli.engines.ordered import in_order
 from xent_cli.errors import InputError
 
@@ -78,6 +86,7 @@ def open_ray(scheduler: str | None, workers: int) -> Iterator[RayEngine]:
     scheduler = scheduler or os.environ.get("RAY_ADDRESS")
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     if scheduler is None:
+        keep_memory()
         options |= {"address": "local", "num_cpus": workers, "include_dashboard": False}
     else:
         options["address"] = scheduler

@@ -37,6 +37,8 @@ _BUFFER_BYTES = 4 << 20
 # How much is decoded at once: a few columns of a row group, or a few rows of a list column. All columns together would
 # each keep a dictionary and a page open.
 _STEP_BYTES = 4 << 20
+# A row group of lists up to this size is decoded at once, which saves a copy.
+_WHOLE_BYTES = 16 << 20
 
 
 def open_parquet(
@@ -165,7 +167,9 @@ class GroupRows:
                 return Rows(**{role: values.T})
             table = source._table(self.group, rest.plan.used)
             return replace(rows_of(table, rest, self.start), **{role: values.T})
-        step = max(1, _STEP_BYTES // (max(1, width) * source.dtype.itemsize))
+        row_bytes = max(1, width) * source.dtype.itemsize
+        whole = self.size * row_bytes <= _WHOLE_BYTES
+        step = self.size if whole else max(1, _STEP_BYTES // row_bytes)
         parts = []
         done = 0
         out: AnyArray | None = None
@@ -180,6 +184,8 @@ class GroupRows:
                     except UnreadableRowError as error:
                         bad.append(error)
                         continue
+                    if len(batch) == self.size:
+                        return rows
                     piece = getattr(rows, role) if plan.values else None
                     if piece is not None:
                         out = np.empty_like(piece, shape=(self.size, width)) if out is None else out
