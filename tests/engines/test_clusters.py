@@ -262,6 +262,27 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def test_a_cluster_is_found_by_its_scheduler_file(shards, tmp_path):
+    at = ["--scheduler-file", str(tmp_path / "s.json"), "--no-dashboard"]
+    dask = str(Path(sys.executable).parent / "dask")
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    lines = [[dask, "scheduler", "--port", "0", *at], *[[dask, "worker", "--nthreads", "1", *at]] * 2]
+    processes = [subprocess.Popen(line, **quiet) for line in lines]
+    try:
+        for _ in range(300):
+            if (tmp_path / "s.json").exists():
+                break
+            time.sleep(0.1)
+        process = command(shards, "--reduction", "mean", "--engine", "dask", "--scheduler", tmp_path / "s.json")
+        found, told = process.communicate(timeout=100)
+        assert process.returncode == 0, told
+        assert found == command(shards, "--reduction", "mean").communicate(timeout=100)[0]
+    finally:
+        for process in processes:
+            process.terminate()
+            process.wait()
+
+
 def test_a_scheduler_that_goes_away_ends_the_run(tmp_path):
     address = f"tcp://127.0.0.1:{free_port()}"
     base = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--no-dashboard", "--host", address]
