@@ -145,6 +145,12 @@ def test_columns_and_arrays_are_listed_with_their_parts(tmp_path):
     assert found["compression"] == "deflate"
 
 
+@pytest.mark.parametrize(("save_as", "compression"), [(np.savez, None), (np.savez_compressed, "deflate")])
+def test_an_archive_whose_samples_lie_scattered_says_how_it_is_packed(save_as, compression, tmp_path):
+    save_as(tmp_path / "d.npz", logits=np.asfortranarray(np.zeros((3, 2, 2))), labels=np.zeros((2, 2), int))
+    assert inspected(tmp_path / "d.npz", "--axis", "0")["files"][0]["compression"] == compression
+
+
 def test_shards_are_listed_in_the_order_used(tmp_path):
     for number in (10, 2, 1):
         save(tmp_path / f"p-{number}.npy", LOGITS)

@@ -40,6 +40,7 @@ def list_contents(located: Located, source: Source, role: str) -> Contents:
         compression = _parquet_compression(first)
     elif source.description.format == "npz" and not compression:
         held: Any = getattr(first, "file", None) or first.source
+        held = getattr(held, "source", held)  # of a member whose samples lie scattered, a copy is made to be read
         compression = "deflate" if held.codec == "zip" else ""
     return Contents(size, compression, layout, tuple(_entries(located, source, first, role)))
 
