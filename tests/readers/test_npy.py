@@ -1,3 +1,4 @@
+import gzip
 import itertools
 import pickle
 
@@ -141,3 +142,29 @@ def test_an_axis_that_is_not_there_is_a_usage_error(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((2, 3)))
     with pytest.raises(UsageError):
         open_npy(str(tmp_path / "a.npy"), "logits", 2, None)
+
+
+def streamed(tmp_path, monkeypatch):
+    monkeypatch.setattr("xent_cli.readers.streamed.TASK_BYTES", 7 * 24)
+    values = np.random.default_rng(0).normal(size=(100, 3))
+    np.save(tmp_path / "a.npy", values)
+    (tmp_path / "a.npy.gz").write_bytes(gzip.compress((tmp_path / "a.npy").read_bytes()))
+    return values, open_source(str(tmp_path / "a.npy.gz"), "logits", ReadOptions(), axis=-1)
+
+
+def test_parts_of_a_stream_that_are_kept_stay_as_they_are(tmp_path, monkeypatch):
+    values, source = streamed(tmp_path, monkeypatch)
+    kept = [part.read().logits[1:] for _, _, part in source.parts()]
+    np.testing.assert_array_equal(np.vstack(kept), np.delete(values, np.arange(0, 100, 7), axis=0))
+
+
+def test_memory_of_a_stream_is_used_again(tmp_path, monkeypatch):
+    values, source = streamed(tmp_path, monkeypatch)
+    places, found = set(), []
+    for _, _, part in source.parts():
+        rows = part.read().logits
+        places.add(rows.__array_interface__["data"][0])
+        found.append(rows.copy())
+        del rows, part
+    np.testing.assert_array_equal(np.vstack(found), values)
+    assert len(places) <= 2
