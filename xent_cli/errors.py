@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 _MOST_SHOWN = 200
 
 
@@ -141,8 +146,23 @@ class UnreadableRowError(RowError):
 
     def among(self, others: int) -> UnreadableRowError:
         """The same, with so many more rows that cannot be read."""
-        told = self.found, self.expected, self.hint, self.place, self.column
-        return UnreadableRowError(self.what, self.row, self.role, *told, others)
+        return type(self)(*(*self.args[:-1], others))
+
+
+class MissingValueError(UnreadableRowError):
+    """A row of a table has no value where one is needed."""
+
+
+def first_of(errors: Sequence[UnreadableRowError]) -> UnreadableRowError:
+    """The first of the bad rows of a part, which tells how many others there are.
+
+    Examples
+    --------
+    >>> bad = [UnreadableRowError("empty cell", row, "logits") for row in (3, 5, 8)]
+    >>> first_of(bad).row, first_of(bad).others
+    (3, 2)
+    """
+    return errors[0].among(sum(1 + error.others for error in errors) - 1)
 
 
 def more_rows(count: int, *, whole: bool = True, first: str = "") -> str:

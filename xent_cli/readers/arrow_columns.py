@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from xent_cli.core.block import Rows
-from xent_cli.errors import InputError, RowError, UnreadableRowError
+from xent_cli.errors import InputError, MissingValueError, RowError, UnreadableRowError
 from xent_cli.readers.class_names import aliases, unknown_name
 
 if TYPE_CHECKING:
@@ -53,9 +53,9 @@ def rows_of(table: pa.Table, reading: Reading, start: int) -> Rows:
     """
     try:
         return _rows(table, reading, start)
-    except UnreadableRowError as error:
+    except MissingValueError:
         plan = reading.plan
-        if error.what == "missing value" and not plan.is_list:
+        if not plan.is_list:
             # The first such row may be so by a later column, and rows are counted, not cells.
             columns = ((name, table[name]) for name in plan.needed)
             refuse_nulls(columns, reading.role, start, missing=plan.values_only)
@@ -229,7 +229,7 @@ def refuse_nulls(
 
     Raises
     ------
-    UnreadableRowError
+    MissingValueError
         At the first of them, in the first such column.
     """
     names = []
@@ -244,9 +244,9 @@ def refuse_nulls(
         raise _missing(bad, start, role, "null", "a value in every row", names[first[np.argmax(bad)]])
 
 
-def _missing(bad: AnyArray, start: int, role: str, found: str, expected: str, column: str = "") -> UnreadableRowError:
+def _missing(bad: AnyArray, start: int, role: str, found: str, expected: str, column: str = "") -> MissingValueError:
     row, others = int(np.argmax(bad)), int(np.count_nonzero(bad)) - 1
-    return UnreadableRowError("missing value", start + row, role, found, expected, column=column, others=others)
+    return MissingValueError("missing value", start + row, role, found, expected, column=column, others=others)
 
 
 def to_numpy(values: pa.Array | pa.ChunkedArray) -> AnyArray:

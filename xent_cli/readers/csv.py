@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from xent_cli.errors import InputError, UnreadableRowError
+from xent_cli.errors import InputError, MissingValueError, UnreadableRowError, first_of
 from xent_cli.readers.arrow_columns import rows_of
 from xent_cli.readers.choose import choose, refuse_repeated
 from xent_cli.readers.pieces import LONGEST_LINE, as_lines, count_rows, pieces, row_lines
@@ -171,9 +171,7 @@ class CsvRows:
                 break
             try:
                 return rows_of(table, source.reading, self.start)
-            except UnreadableRowError as error:
-                if error.what != "missing value":
-                    raise
+            except MissingValueError:
                 break
         else:
             raise self._explain(str(failure))
@@ -206,17 +204,16 @@ class CsvRows:
         """Find the first cell that is to blame, and count the other rows like its in this piece."""
         source = self.source
         reader = csv.reader(as_lines(self.piece.read()), delimiter=source.delimiter)
-        first: UnreadableRowError | None = None
-        others, sample, line = 0, self.start, self.line
+        found: list[UnreadableRowError] = []
+        sample, line = self.start, self.line
         for cells in reader:
             if cells or len(source.names) == 1:
                 error = self._blame(cells, sample, line)
-                others += error is not None and first is not None
-                first = first or error
+                found += [error] if error else []
                 sample += 1
             line = self.line + reader.line_num
-        if first is not None:
-            return first.among(others)
+        if found:
+            return first_of(found)
         if re.search(rb"\r(?!\n)", self.piece.read()):
             arrow_message = "carriage returns that end lines, or stand in them"
         where = f"{source.source.name} lines {self.line} to {line - 1}"

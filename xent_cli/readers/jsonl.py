@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.json as pa_json
 
-from xent_cli.errors import InputError, UnreadableRowError
+from xent_cli.errors import InputError, UnreadableRowError, first_of
 from xent_cli.readers.arrow_columns import rows_of, to_numpy
 from xent_cli.readers.choose import choose
 from xent_cli.readers.pieces import pieces
@@ -178,19 +178,18 @@ class JsonRows:
     def _explain(self, arrow_message: str) -> InputError:
         """Find the first line that is to blame, and count the others like it in this piece."""
         source = self.source
-        first: UnreadableRowError | None = None
-        others, sample = 0, self.start
+        found: list[UnreadableRowError] = []
+        sample = self.start
         lines = bytes(self.piece.read()).removesuffix(b"\n").split(b"\n")
         for line, text in enumerate(lines, self.line):
             if text.strip():
                 error = self._blame(text, f"{source.source.name} line {line} (sample {sample})")
-                others += error is not None and first is not None
-                if first is None and error is not None:
-                    told = error.what, sample, source.role, error.found, error.expected, error.hint, error.where
-                    first = UnreadableRowError(*told)
+                if error is not None:
+                    told = error.found, error.expected, error.hint
+                    found.append(UnreadableRowError(error.what, sample, source.role, *told, error.where))
                 sample += 1
-        if first is not None:
-            return first.among(others)
+        if found:
+            return first_of(found)
         where = f"{source.source.name} lines {self.line} to {self.line + len(lines) - 1}"
         return InputError("cannot read JSON Lines", where, found=arrow_message.split("\n")[0])
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xent_cli.core.block import Rows
-from xent_cli.errors import InputError, UnreadableRowError
+from xent_cli.errors import InputError, UnreadableRowError, first_of
 from xent_cli.readers.arrays import ArrayRows
 from xent_cli.readers.arrow_columns import TableRows, kind_of, refuse_nulls, rows_of
 from xent_cli.readers.choose import choose, refuse_repeated
@@ -195,7 +195,7 @@ class GroupRows:
         except (pa.ArrowException, OSError) as error:
             raise _damaged(source.source.name, self.group, error) from None
         if bad:
-            raise bad[0].among(sum(1 + error.others for error in bad) - 1)
+            raise first_of(bad)
         rest_rows = Rows.concatenate(parts)
         return rest_rows if out is None else replace(rest_rows, **{role: out})
 
