@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _MOST_SHOWN = 200
+_MOST_NAMES = 6
 
 
 def printable(text: str) -> str:
@@ -19,6 +20,34 @@ def printable(text: str) -> str:
     a\x1b[31mb
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def listing(names: Sequence[str]) -> str:
+    """The first of some names, and how many more there are.
+
+    Examples
+    --------
+    >>> print(listing(["cat", "dog"]))
+    "cat", "dog"
+    >>> print(listing("abcdefgh"))
+    "a", "b", "c", "d", "e", "f" and 2 more
+    """
+    shown = ", ".join(f'"{name}"' for name in names[:_MOST_NAMES])
+    return shown if len(names) <= _MOST_NAMES else f"{shown} and {len(names) - _MOST_NAMES} more"
+
+
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """A hint: the nearest of the names that there are, or "" where none is near.
+
+    Examples
+    --------
+    >>> did_you_mean("lable", ["id", "label"])
+    'did you mean "label"?'
+    """
+    import difflib
+
+    close = difflib.get_close_matches(name, known, 1)
+    return f'did you mean "{close[0]}"?' if close else ""
 
 
 def _clipped(text: str) -> str:

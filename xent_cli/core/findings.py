@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from xent_cli.errors import listing
+
 if TYPE_CHECKING:
     from xent_cli.core.options import LossOptions
     from xent_cli.core.totals import LossTotals
@@ -75,7 +77,6 @@ def left_out(columns: tuple[str, ...]) -> tuple[Finding, ...]:
     """
     if not columns:
         return ()
-    shown = ", ".join(f'"{name}"' for name in columns[:6]) + (f" and {n} more" if (n := len(columns) - 6) > 0 else "")
-    held = f"column {shown} holds text and was" if len(columns) == 1 else f"columns {shown} hold text and were"
-    message = f"{held} taken for no class; --logits-column says which columns hold the logits"
+    held = "column {} holds text and was" if len(columns) == 1 else "columns {} hold text and were"
+    message = f"{held.format(listing(columns))} taken for no class; --logits-column says which columns hold the logits"
     return (Finding("columns-left-out", message),)

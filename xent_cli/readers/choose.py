@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from xent_cli.errors import InputError
+from xent_cli.errors import InputError, did_you_mean, listing
 from xent_cli.readers.columns import LOGIT_PREFIXES, ColumnPlan
 
 if TYPE_CHECKING:
@@ -96,7 +95,7 @@ def plan_logits(path: str, kinds: Mapping[str, str], options: ReadOptions, *, al
         raise InputError(
             "no columns of logits",
             path,
-            found=f"columns {_listing(list(kinds))}",
+            found=f"columns {listing(list(kinds))}",
             hint="name them with --logits-column",
         )
     return replace(beside, values=chosen, label=label, doubtful=_doubtful(kinds, chosen, claimed, alone=alone))
@@ -151,7 +150,7 @@ def plan_labels(
     raise InputError(
         "no labels found",
         path,
-        found=f"columns {_listing(list(kinds))}",
+        found=f"columns {listing(list(kinds))}",
         expected=f"one column of labels, or {num_classes} of class probabilities",
         hint="name it with --label-column",
     )
@@ -192,13 +191,12 @@ def _by_class(path: str, names: list[str], class_names: tuple[str, ...] | None) 
     named = [name for short, name in zip(theirs, names, strict=True) if short in known or name in known]
     if named and len(names) == len(class_names):
         odd, short = next((name, short) for short, name in zip(theirs, names, strict=True) if name not in named)
-        close = difflib.get_close_matches(short, class_names, 1) or difflib.get_close_matches(odd, class_names, 1)
         raise InputError(
             "columns of labels do not name the classes",
             path,
             found=f'"{odd}", which is no class, beside "{named[0]}", which is one',
-            expected=f"one column for each of {_listing(class_names)}",
-            hint=f'did you mean "{close[0]}"?' if close else "",
+            expected=f"one column for each of {listing(class_names)}",
+            hint=did_you_mean(short, class_names) or did_you_mean(odd, class_names),
         )
     return tuple(names)
 
@@ -217,16 +215,10 @@ def _first(names: Sequence[str], kinds: Mapping[str, str]) -> str | None:
 
 def missing_column(path: str, name: str, columns: Sequence[str], option: str) -> InputError:
     """Say which columns there are in place of one that was asked for, and which is nearest."""
-    close = difflib.get_close_matches(name, columns, 1)
     return InputError(
         "no such column",
         path,
-        found=f"columns {_listing(columns)}",
+        found=f"columns {listing(columns)}",
         expected=f'"{name}" ({option})',
-        hint=f'did you mean "{close[0]}"?' if close else "",
+        hint=did_you_mean(name, columns),
     )
-
-
-def _listing(names: Sequence[str]) -> str:
-    shown = ", ".join(f'"{name}"' for name in names[:6])
-    return shown if len(names) <= 6 else f"{shown} and {len(names) - 6} more"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xent_cli.errors import InputError, RowError, UnreadableRowError
+from xent_cli.errors import InputError, RowError, UnreadableRowError, did_you_mean
 from xent_cli.readers.columns import LOGIT_PREFIXES
 from xent_cli.readers.locate import locate
 from xent_cli.readers.storage import read_up_to, reading
@@ -77,10 +76,9 @@ def aliases(names: Sequence[str]) -> dict[str, int]:
 
 def unknown_name(text: str, names: Sequence[str], row: int, others: int = 0) -> UnreadableRowError:
     """Say that the label of a sample names no class, and which one is nearest."""
-    close = difflib.get_close_matches(text, names, 1)
     shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-    hint = f'did you mean "{close[0]}"?' if close else ""
     found, expected = f'"{text}"', f"one of {shown}"
+    hint = did_you_mean(text, names)
     return UnreadableRowError("label names no class", row, "labels", found, expected, hint, others=others)
 
 

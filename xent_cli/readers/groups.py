@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xent_cli.errors import InputError
+from xent_cli.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,11 +44,10 @@ def column_of(name: str, result: SavedResults, rows: IntArray) -> AnyArray | Non
 def no_such_column(name: str, results: list[SavedResults]) -> InputError:
     """Say which columns there are."""
     there = list(dict.fromkeys(column for result in results for column in result.names))
-    close = difflib.get_close_matches(name, there, 1)
     return InputError(
         "no such column",
         ", ".join(dict.fromkeys(result.path for result in results)),
         found=f"columns {', '.join(there)}" if there else "arrays without columns",
         expected=f'"{name}" (--by) in one of them',
-        hint=f'did you mean "{close[0]}"?' if close else "",
+        hint=did_you_mean(name, there),
     )

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
-from xent_cli.errors import InputError
+from xent_cli.errors import InputError, did_you_mean, listing
 from xent_cli.readers.choose import LABEL_NAMES
 
 if TYPE_CHECKING:
@@ -31,10 +30,9 @@ def choose(path: str, keys: Sequence[str], role: str, options: ReadOptions) -> s
     option = "--logits-column" if role == "logits" else "--label-column"
     asked = {"logits": options.logits_column, "labels": options.label_column}.get(role)
     usual = {"logits": ("logits",), "labels": LABEL_NAMES}.get(role, (role,))
-    shown = ", ".join(f'"{key}"' for key in keys[:6]) + (f" and {len(keys) - 6} more" if len(keys) > 6 else "")
+    shown = listing(keys)
     if asked is not None and asked not in keys:
-        close = difflib.get_close_matches(asked, keys, 1)
-        hint = f'did you mean "{close[0]}"?' if close else ""
+        hint = did_you_mean(asked, keys)
         raise InputError("no such array", path, found=f"arrays {shown}", expected=f'"{asked}" ({option})', hint=hint)
     found = [asked] if asked is not None else [name for name in usual if name in keys][:1]
     if not found and len(keys) == 1:
