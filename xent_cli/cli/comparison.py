@@ -27,6 +27,7 @@ from xent_cli.core.totals import LossTotals
 from xent_cli.errors import UsageError, printable
 from xent_cli.readers.aligned import align, common_id, refuse_unlike_summaries, told
 from xent_cli.readers.groups import column_of, groups, no_such_column
+from xent_cli.readers.locate import refuse_two_pipes
 from xent_cli.readers.saved import read_saved
 
 if TYPE_CHECKING:
@@ -50,8 +51,7 @@ def compare_saved(given: Mapping[str, Any], top: int) -> Comparison:
     if not 0.0 < given["confidence"] < 1.0:
         raise UsageError("--confidence is a share between 0 and 1, such as 0.95")
     named = [_named(text) for text in (given["baseline"], *given["candidates"])]
-    if sum(path == "-" for _, path in named) > 1:
-        raise UsageError("only one input can be standard input")
+    refuse_two_pipes(*(path for _, path in named))
     results = [read_saved(path, given["id_column"], given["by"]) for _, path in named]
     models = [
         Model(printable(label), path, result.signature) for (label, path), result in zip(named, results, strict=True)

@@ -17,7 +17,7 @@ from xent_cli.errors import RowError, UsageError
 from xent_cli.readers.contents import list_contents
 from xent_cli.readers.faults import complete
 from xent_cli.readers.interface import ARRAYS
-from xent_cli.readers.locate import locate
+from xent_cli.readers.locate import locate, refuse_two_pipes
 from xent_cli.readers.open import open_source
 from xent_cli.readers.paired import open_pair, refuse_missing
 from xent_cli.reports.inspection import Fit, Inspected, inspection_document
@@ -41,8 +41,7 @@ def examine(paths: Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
     InputError
         Where a file cannot be read.
     """
-    if paths.count("-") > 1:
-        raise UsageError("only one input can be standard input")
+    refuse_two_pipes(*paths)
     options = replace(layout(given), twice=True)
     files = [locate(path) for path in paths]
     alone = [open_alone(file, options) for file in files]

@@ -84,10 +84,10 @@ def open_gate(given: Mapping[str, Any]) -> Gate:
         if significant and limit.metric not in _OF_THE_MEAN:
             about = f"is about the mean loss, and --max-increase about {limit.metric}"
             raise UsageError(f"--require-significant {about}", hint=f"it goes with {', '.join(_OF_THE_MEAN)}")
+    from xent_cli.readers.locate import refuse_two_pipes
     from xent_cli.readers.saved import read_saved
 
-    if [path, *(given.get(name) for name in ("logits", "labels", "sample_weight"))].count("-") > 1:
-        raise UsageError("only one input can be standard input")
+    refuse_two_pipes(path, *(given.get(name) for name in ("logits", "labels", "sample_weight")))
     baseline = read_saved(path)
     if significant and baseline.kind != "rows":
         raise InputError(

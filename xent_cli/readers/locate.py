@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xent_cli.errors import InputError
+from xent_cli.errors import InputError, UsageError
 from xent_cli.readers.storage import Stored, file_system, first_line, is_url, local_path, recognised
 
 if TYPE_CHECKING:
@@ -54,6 +54,18 @@ def locate(path: str | Located) -> Located:
         urls = _remote(path)
         return Located(path, tuple(recognised(Stored(url, url)) for url in urls), urls != [path])
     return _local(path, local_path(path))
+
+
+def refuse_two_pipes(*paths: str | Located | None) -> None:
+    """Refuse standard input in two places: what one of them reads the other would miss.
+
+    Raises
+    ------
+    UsageError
+        Where more than one of the paths is ``-``.
+    """
+    if paths.count("-") > 1:
+        raise UsageError("only one input can be standard input")
 
 
 def natural(name: str) -> list[tuple[bool, int, str]]:

@@ -10,7 +10,7 @@ from xent_cli.core.findings import left_out
 from xent_cli.errors import InputError, UnreadableRowError, UsageError
 from xent_cli.readers.follow import Follower, other_length
 from xent_cli.readers.interface import ARRAYS, ReadOptions
-from xent_cli.readers.locate import locate
+from xent_cli.readers.locate import locate, refuse_two_pipes
 from xent_cli.readers.open import open_source
 
 if TYPE_CHECKING:
@@ -37,8 +37,7 @@ def open_pair(
     UsageError
         Where an option does not fit the files.
     """
-    if [logits_path, labels_path, weights_path].count("-") > 1:
-        raise UsageError("only one input can be standard input")
+    refuse_two_pipes(logits_path, labels_path, weights_path)
     located = locate(logits_path)
     logits = open_source(located, "logits", options, axis=options.axis)
     if not logits.row_shape[0]:
