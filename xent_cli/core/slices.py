@@ -86,9 +86,9 @@ class LossSlices:
 
     def summaries(self) -> Iterator[tuple[str, str | None, LossSummary]]:
         """Column, value and figures of each slice: columns as they come, values by code point, none last."""
-        for name, values, part in zip(self.columns, self.values, self._settled().totalled, strict=True):
-            for value in sorted(values, key=lambda text: (text is None, text or "")):
-                yield name, value, part.total(values[value]).summarize()
+        for name, totals in zip(self.columns, self.totals, strict=True):
+            for value in sorted(totals, key=lambda text: (text is None, text or "")):
+                yield name, value, totals[value].summarize()
 
     def _settled(self) -> LossSlices:
         """The same, and nothing waits."""
