@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from xent_cli.errors import InputError
 from xent_cli.readers.interface import ARRAYS
 from xent_cli.readers.locate import Located, locate
+from xent_cli.readers.storage import BOM
 
 if TYPE_CHECKING:
     from xent_cli.readers.interface import ReadOptions, Source
@@ -144,7 +145,7 @@ def _format_of(name: str, head: bytes) -> str:
             return format_name
     if head[8:9] == b"{" and head[5:8] == b"\0\0\0":  # a header of some bytes to 4 GiB, and then it begins
         return "safetensors"
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    text = head.removeprefix(BOM).lstrip()
     for magic, (found, hint) in _FOREIGN.items():
         if (text if magic == b"[" else head).startswith(magic):
             raise InputError("format not supported", name, found=found, hint=hint)

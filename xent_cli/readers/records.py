@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from xent_cli.errors import InputError
 from xent_cli.readers.pieces import LONGEST_LINE, too_long
+from xent_cli.readers.storage import BOM
 
 if TYPE_CHECKING:
     from xent_cli.readers.storage import Bytes
 
 _SNIFF_BYTES = 1 << 20
 _SNIFF_LINES = 32
-_BOM = b"\xef\xbb\xbf"
 _SHOWN = 40
 
 
@@ -26,7 +26,7 @@ def first_records(source: Bytes) -> tuple[list[dict[str, Any]], int]:
             raise too_long(source.name, head, 0)
         size *= 2
         head = source.peek(size)
-    body = len(_BOM) if head.startswith(_BOM) else 0
+    body = len(BOM) if head.startswith(BOM) else 0
     lines = head[body:].split(b"\n")
     lines = lines[:-1] if len(head) == size and len(lines) > 1 else lines
     records = []

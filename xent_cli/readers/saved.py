@@ -11,8 +11,8 @@ import numpy as np
 
 from xent_cli.errors import InputError
 from xent_cli.readers.locate import locate
-from xent_cli.readers.saved_tables import BOM, format_of, json_table, parts_table, table
-from xent_cli.readers.storage import Stored, is_url, local_path
+from xent_cli.readers.saved_tables import format_of, json_table, parts_table, table
+from xent_cli.readers.storage import BOM, Stored, is_url, local_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError, XentError
 from xent_cli.readers.piped import seekable
-from xent_cli.readers.storage import first_line
+from xent_cli.readers.storage import BOM, first_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -17,11 +17,9 @@ if TYPE_CHECKING:
     from xent_cli.readers.locate import Located
     from xent_cli.readers.storage import Bytes
 
-BOM = b"\xef\xbb\xbf"
-
 
 def format_of(path: str, head: bytes) -> str:
-    """Name the format of rows that begin so."""
+    """Name the format of rows that begin so, and not with a brace."""
     if head.startswith(b"PAR1"):
         return "parquet"
     if head.startswith((b"ARROW1", b"\xff\xff\xff\xff")):
@@ -34,8 +32,6 @@ def format_of(path: str, head: bytes) -> str:
             expected="rows as .parquet, .arrow, .npy, .jsonl, .csv or .tsv, or a summary as .json",
         )
     text = head.removeprefix(BOM).lstrip()
-    if text.startswith(b"{"):
-        return "jsonl"
     return "tsv" if b"\t" in text.split(b"\n", 1)[0] else "csv"
 
 

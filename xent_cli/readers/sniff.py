@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError
 from xent_cli.readers.pieces import too_long
+from xent_cli.readers.storage import BOM
 
 if TYPE_CHECKING:
     from xent_cli.readers.storage import Bytes
@@ -17,7 +18,6 @@ _SNIFF_BYTES = 1 << 20
 SNIFFED_ROWS = 32
 # The first line is taken apart in Python: a million names take two seconds, 128,000 are 2 MB.
 _MOST_HEADER = 4 << 20
-_BOM = b"\xef\xbb\xbf"
 NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|nan|inf(inity)?)\s*", re.IGNORECASE)
 DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+\s*")
 # From the strictest to the one that takes anything; a column is read as the first that takes its first cell.
@@ -37,7 +37,7 @@ def beginning(source: Bytes) -> tuple[str, int]:
         head = source.peek(size)
     if b"\0" in head:
         raise InputError("not a text file", source.name, found="NUL bytes", expected="UTF-8 text")
-    body = len(_BOM) if head.startswith(_BOM) else 0
+    body = len(BOM) if head.startswith(BOM) else 0
     try:
         text = head[body:].decode()
     except UnicodeDecodeError as error:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _CODECS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd"}
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+# How UTF-8 may begin.
+BOM = b"\xef\xbb\xbf"
 # What pyarrow.fs speaks itself; every other scheme is left to fsspec.
 _ARROW_SCHEMES = frozenset({"s3", "gs", "gcs", "hdfs", "viewfs", "abfs", "abfss"})
 
