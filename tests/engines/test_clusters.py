@@ -1,11 +1,14 @@
 """Dask and Ray with real processes: the same bits, and what goes wrong on clusters."""
 
+import gc
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections import deque
+from itertools import count, islice
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +105,24 @@ def test_no_more_than_the_window_is_taken_ahead_of_the_results(cluster):
     for done, _ in enumerate(cluster.map(double, tasks())):
         assert len(taken) <= done + cluster.window + 1
     assert len(taken) == 100
+
+
+def test_the_driver_keeps_nothing_of_a_task_that_is_done(cluster):
+    tasks = 1500  # more than what either engine's bounded logs hold
+
+    def lengths():
+        gc.collect()
+        return {id(held): len(held) for held in gc.get_objects() if isinstance(held, dict | list | set | deque)}
+
+    results = cluster.map(double, count())
+    first, second, third = [lengths() for _ in range(3) if list(islice(results, tasks))]
+    results.close()
+    grown = [
+        third[held]
+        for held in first.keys() & second.keys() & third.keys()
+        if min(second[held] - first[held], third[held] - second[held]) > 0.9 * tasks  # some are on their way
+    ]
+    assert grown == []  # Dask's spans kept a dictionary for each
 
 
 def test_tasks_run_in_other_processes(cluster):

@@ -80,6 +80,7 @@ def open_dask(scheduler: str | None, workers: int) -> Iterator[DaskEngine]:
     try:
         import dask
         from distributed import Client, LocalCluster
+        from distributed.scheduler import DEFAULT_EXTENSIONS
     except ImportError:
         raise InputError("missing package", "--engine dask", hint="pip install 'xent-cli[dask]'") from None
     import logging
@@ -92,7 +93,11 @@ def open_dask(scheduler: str | None, workers: int) -> Iterator[DaskEngine]:
         if scheduler is None:
             keep_memory()
             options = {"threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": logging.CRITICAL + 1}
-            cluster = LocalCluster(n_workers=workers, processes=True, **options)
+            # Spans, which are for dashboards, would keep some 300 bytes of each task that ever ran, in this process.
+            kept = {name: kind for name, kind in DEFAULT_EXTENSIONS.items() if name != "spans"}
+            cluster = LocalCluster(
+                n_workers=workers, processes=True, extensions={}, scheduler_kwargs={"extensions": kept}, **options
+            )
             stack.callback(_quietly, cluster.close)
             where = {"address": cluster}
         else:
