@@ -328,25 +328,18 @@ def test_a_scheduler_that_goes_away_ends_the_run(tmp_path):
             other.wait()
 
 
-def test_a_ray_cluster_that_goes_away_ends_the_run(tmp_path):
-    address = f"127.0.0.1:{free_port()}"
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_a_ray_cluster_that_goes_away_ends_the_run(tmp_path, scheme):
+    host, port, client = "127.0.0.1", str(free_port()), str(free_port())
     surroundings = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": os.urandom(16).hex()}
-    host, port = address.split(":")
-    line = [
-        Path(sys.executable).with_name("ray"),
-        "start",
-        "--head",
-        "--node-ip-address",
-        host,
-        "--port",
-        port,
-        "--block",
-    ]
-    options = ["--num-cpus", "1", "--include-dashboard", "false", "--disable-usage-stats"]
+    line = [Path(sys.executable).with_name("ray"), "start", "--head", "--node-ip-address", host, "--port", port]
+    options = ["--block", "--num-cpus", "1", "--include-dashboard", "false", "--disable-usage-stats"]
+    client_options = ["--ray-client-server-port", client]
     silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    head = subprocess.Popen([*line, *options], start_new_session=True, env=surroundings, **silent)
+    head = subprocess.Popen([*line, *options, *client_options], start_new_session=True, env=surroundings, **silent)
+    address = f"{scheme}{host}:{client if scheme else port}"
     try:
-        reached(address)
+        ray_is_up(address, surroundings)
         output = ["-o", f"{tmp_path}/rows/", "-q"]
         process = command(*large(tmp_path), "--engine", "ray", "--scheduler", address, *output, env=surroundings)
         for _ in range(300):
@@ -365,15 +358,15 @@ def test_a_ray_cluster_that_goes_away_ends_the_run(tmp_path):
         head.wait()
 
 
-def reached(address):
-    """Wait until somebody listens."""
-    host, port = address.split(":")
-    for _ in range(300):
-        try:
-            return socket.create_connection((host, int(port)), 1).close()
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError(f"nobody at {address}")
+def ray_is_up(address, surroundings):
+    """Wait until Ray itself gets through: its ports are open before all that stands behind them is."""
+    line = [sys.executable, "-c", f"import ray; ray.init({address!r})"]
+    for _ in range(20):
+        done = subprocess.run(line, capture_output=True, text=True, env=surroundings, timeout=100)
+        if done.returncode == 0:
+            return
+        time.sleep(1)
+    raise AssertionError(done.stderr)
 
 
 def test_what_ray_says_of_tasks_that_it_runs_again_is_not_in_the_output(tmp_path):

@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from xent_cli.engines.interface import (
     RETRIES,
     TASKS_A_CORE,
+    TASKS_TOGETHER,
     gone,
     keep_memory,
     refuse_other_versions,
     version_here,
     workers_die,
 )
-from xent_cli.engines.ordered import in_order
+from xent_cli.engines.ordered import in_order, run_together
 from xent_cli.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,11 +51,13 @@ class DaskEngine:
         # One group for all of them: Dask remembers every group of a run.
         group, numbers = f"xent-{os.urandom(8).hex()}", count()
 
-        def submit(task: Item) -> Any:
+        def submit(some: list[Item]) -> Any:
             number = next(numbers)
             if number % _KEYS_REMEMBERED == 0:
                 key_split.cache_clear()
-            return self.client.submit(function, task, key=(group, number), pure=False, retries=RETRIES)
+            # Dask would look for keys of its own in arguments.
+            call = partial(run_together, function, some)
+            return self.client.submit(call, key=(group, number), pure=False, retries=RETRIES)
 
         def cancel(begun: list[Any]) -> None:
             if begun:
@@ -61,7 +65,7 @@ class DaskEngine:
                     self.client.cancel(begun, force=True)
 
         try:
-            yield from in_order(tasks, self.window, submit, Future.result, cancel)
+            yield from in_order(tasks, self.window, submit, Future.result, cancel, TASKS_TOGETHER)
         except KilledWorker as error:
             raise workers_die(error.allowed_failures + 1) from None
         except (CancelledError, ClosedClientError, CommClosedError):

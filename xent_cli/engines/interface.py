@@ -17,6 +17,8 @@ Result = TypeVar("Result")
 RETRIES = 2
 # In flight for each core of a cluster: results are taken in order, and a slow one must not leave the others idle.
 TASKS_A_CORE = 8
+# Sent as one where they are short: every core still has two such to go on with.
+TASKS_TOGETHER = TASKS_A_CORE // 2
 
 
 class Engine(Protocol):
@@ -34,8 +36,9 @@ class Engine(Protocol):
     def map(self, function: Callable[[Item], Result], tasks: Iterable[Item], /) -> Iterator[Result]:
         """Yield ``function(task)`` for each task, in order.
 
-        An exception of a task is raised in its turn; one raised by `tasks` itself, after the results before it. Closing
-        the iterator drops what has not begun and waits for what has.
+        An exception of a task is raised in its turn, or in that of a task that was sent together with it; one raised by
+        `tasks` itself, after the results before it. Closing the iterator drops what has not begun and waits for what
+        has.
         """
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, TypeVar
 
-from xent_cli.engines.ordered import in_order
+from xent_cli.engines.ordered import in_order, run_together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -52,10 +52,10 @@ class ThreadEngine:
 
         pool = ThreadPoolExecutor(self.threads, thread_name_prefix="xent")
 
-        def submit(task: Item) -> Future[Result]:
-            return pool.submit(function, task)
+        def submit(some: list[Item]) -> Future[tuple[float, list[Result]]]:
+            return pool.submit(run_together, function, some)
 
-        def stop(_: list[Future[Result]]) -> None:
+        def stop(_: list[Future[tuple[float, list[Result]]]]) -> None:
             pool.shutdown(wait=True, cancel_futures=True)
 
         return in_order(tasks, self.window, submit, Future.result, stop)

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from xent_cli.engines.interface import (
     RETRIES,
     TASKS_A_CORE,
+    TASKS_TOGETHER,
     gone,
     keep_memory,
     refuse_other_versions,
     version_here,
     workers_die,
 )
-from xent_cli.engines.ordered import in_order
+from xent_cli.engines.ordered import in_order, run_together
 from xent_cli.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,19 +38,22 @@ class RayEngine:
 
     ray: Any
     window: int
+    address: str
 
     def map(self, function: Callable[[Item], Result], tasks: Iterable[Item], /) -> Iterator[Result]:
         """See `Engine`."""
-        call = self.ray.remote(max_retries=RETRIES, retry_exceptions=True)(_call)
+        call = self.ray.remote(max_retries=RETRIES, retry_exceptions=True)(run_together)
         submit = partial(call.remote, self.ray.put(function))
         errors = self.ray.exceptions
         try:
-            yield from in_order(tasks, self.window, submit, self._result, self._cancel)
+            # Tasks begun end with the connection that `open_ray` shuts down. `ray.cancel` on one whose result
+            # is just arriving aborts this process: a race in Ray (its pull request 54785 tells of it).
+            yield from in_order(tasks, self.window, submit, self._result, list.clear, TASKS_TOGETHER)
         except errors.RayTaskError as error:
             raise error.cause from None
         except errors.WorkerCrashedError:
             raise workers_die(RETRIES + 1) from None
-        except errors.RayError:
+        except (errors.RayError, ConnectionError):  # the latter from a client, whose address begins with ray://
             raise gone("the Ray cluster") from None
 
     def _result(self, reference: Any) -> Any:
@@ -57,14 +61,9 @@ class RayEngine:
             with suppress(self.ray.exceptions.GetTimeoutError):
                 return self.ray.get(reference, timeout=_PATIENCE_SECONDS)
             try:
-                _knock(self.ray.get_runtime_context().gcs_address)
+                _knock(self.address)
             except OSError:
                 raise gone("the Ray cluster") from None
-
-    def _cancel(self, begun: list[Any]) -> None:
-        for reference in begun:
-            with suppress(Exception):
-                self.ray.cancel(reference, force=True)
 
 
 @contextmanager
@@ -94,14 +93,19 @@ def open_ray(scheduler: str | None, workers: int) -> Iterator[RayEngine]:
         # Ray tells of every task that it runs again, on standard output, where results go.
         stack.enter_context(redirect_stdout(stack.enter_context(open(os.devnull, "w"))))  # noqa: PTH123
         try:
-            _knock((scheduler or "").removeprefix("ray://"))
+            _knock(options["address"])
             ray.init(**options)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-            found = str(error).strip().split("\n")[0]
+            told = str(error).strip().split("\n")  # a client is told the whole traceback of the server
+            found = " ".join(told[:: max(1, len(told) - 1)])
             raise InputError("no Ray cluster", scheduler or "on this machine", found=found) from None
         stack.callback(ray.shutdown)
         refuse_other_versions(partial(_versions, ray))
-        yield RayEngine(ray, TASKS_A_CORE * max(1, int(ray.cluster_resources().get("CPU", 1))))
+        cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
+        # The store of a cluster's state need not be reachable from where its clients are.
+        through_client = options["address"].startswith("ray://")
+        address = options["address"] if through_client else ray.get_runtime_context().gcs_address
+        yield RayEngine(ray, TASKS_A_CORE * cores, address)
 
 
 def _versions(ray: Any) -> dict[str, str]:
@@ -115,11 +119,7 @@ def _versions(ray: Any) -> dict[str, str]:
 
 
 def _knock(address: str) -> None:
-    """Raise OSError where nobody listens at HOST:PORT; Ray itself would try for minutes."""
-    host, colon, port = address.rpartition(":")
+    """Raise OSError where nobody listens at HOST:PORT or ray://HOST:PORT; Ray itself would try for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
     if colon and port.isdecimal():
         socket.create_connection((host, int(port)), _PATIENCE_SECONDS).close()
-
-
-def _call(function: Callable[[Item], Result], task: Item) -> Result:
-    return function(task)
