@@ -177,6 +177,8 @@ def file_system(url: str) -> tuple[pa.fs.FileSystem, str]:
     scheme = url.split("://", 1)[0].lower()
     try:
         if scheme in _ARROW_SCHEMES:
+            # The SDK would hash every range, a fifth of a second a GB, and has only checksums of whole objects.
+            os.environ.setdefault("AWS_RESPONSE_CHECKSUM_VALIDATION", "when_required")
             found: tuple[pa.fs.FileSystem, str] = fs.FileSystem.from_uri(url)
             return found
         import fsspec
