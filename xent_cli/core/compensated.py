@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xent_cli.core.tiles import flat_index, total
+from xent_cli.core.tiles import flat_index, rows_per_tile, total
 
 if TYPE_CHECKING:
     from xent_cli.core.block import AnyArray, BoolArray, FloatArray, IntArray
@@ -35,12 +35,29 @@ def refine(others: FloatArray, logits: AnyArray, maximum: FloatArray, options: L
     exact = dtype.kind == "b" or dtype.itemsize <= 2 or (dtype.kind == "f" and dtype.itemsize == 4)
     exact = exact and options.temperature == 1.0
     bound = _REMOTE if not exact else _CONFIDENT if dtype.itemsize == 4 else _FAINT
-    rows = _rounded_rows(others, logits.shape[1]) if options.precision == "float32" else np.flatnonzero(others < bound)
+    num_classes = logits.shape[1]
+    rows = _rounded_rows(others, num_classes) if options.precision == "float32" else (others < bound).nonzero()[0]
+    step = rows_per_tile(num_classes)
+    for first in range(0, rows.size, step):  # what is held beside them is of the size of a tile
+        _refine_rows(rows[first : first + step], others, logits, maximum, options, bound, exact=exact)
+
+
+def _refine_rows(
+    rows: IntArray,
+    others: FloatArray,
+    logits: AnyArray,
+    maximum: FloatArray,
+    options: LossOptions,
+    bound: float,
+    *,
+    exact: bool,
+) -> None:
+    """Sum the others of some rows again; `exact` says that z - m is a float64 number, but for rare float32 rows."""
     if exact and options.precision == "float32" and rows.size:
         others[rows] = _float64_others(logits.take(rows, axis=0).astype(np.float64))
         rows = rows[others[rows] < bound]
-    if exact and rows.size and dtype.itemsize == 4:
-        rows = rows[(others[rows] < _FAINT) | _inexact(rows, others, logits, maximum)]
+    if exact and rows.size and logits.dtype.itemsize == 4:
+        rows = rows[(others.take(rows) < _FAINT) | _inexact(rows, others, logits, maximum)]
     if rows.size:
         lift = np.where(others[rows] < _FAINT, _LIFT, 0.0)
         others[rows] = _compensated_others(logits[rows].astype(np.float64), options.temperature, lift)
@@ -50,8 +67,8 @@ def _rounded_rows(others: FloatArray, num_classes: int) -> IntArray:
     """Rows in which the rounding of float32 differences shows in the loss."""
     # The mean distance of the others, weighted by what they weigh, is at most log(k / s) (Jensen); log1p(s) passes on
     # s / ((1 + s) log1p(s)) <= 1 of the relative error of s.
-    rows = np.flatnonzero(others < num_classes * math.exp(-_REMOTE_ULP_FLOAT32) * 1.001)
-    s = others[rows]
+    rows = (others < num_classes * math.exp(-_REMOTE_ULP_FLOAT32) * 1.001).nonzero()[0]
+    s = others.take(rows)
     with np.errstate(divide="ignore", invalid="ignore"):
         passed_on = s / ((1.0 + s) * np.log1p(s))
         error = np.log(num_classes / s) * np.where(s == 0, 1.0, passed_on)
@@ -62,17 +79,18 @@ def _inexact(rows: IntArray, others: FloatArray, logits: AnyArray, maximum: Floa
     """Which `rows` of float32 logits have differences from the maximum that are no float64 numbers, and could tell."""
     # Both conditions are necessary: a class 2**28 times nearer to 0 than the maximum weighs exp(-m), so it can
     # matter only where all of them together weigh little more; likewise for a maximum that is itself near 0.
-    m = maximum[rows]
+    m = maximum.take(rows)
     doubtful: BoolArray
     with np.errstate(over="ignore", invalid="ignore"):
-        near_zero = (m > 4) & (others[rows] < logits.shape[1] * m * np.exp(-m))
+        near_zero = (m > 4) & (others.take(rows) < logits.shape[1] * m * np.exp(-m))
         zero_peak = (m != 0) & (np.abs(m) < 745 * _INEXACT_RATIO)
     doubtful = near_zero | zero_peak
-    some = np.flatnonzero(doubtful)
+    some = doubtful.nonzero()[0]
     if some.size == 0:
         return doubtful
     peak = np.abs(m[some, np.newaxis])
-    size = np.abs(logits.take(rows[some], axis=0))
+    size = logits.take(rows[some], axis=0)
+    np.abs(size, out=size)
     if not zero_peak.any() and not (size < peak.max() * _INEXACT_RATIO).any():  # one look at all in place of six
         return np.zeros_like(doubtful)
     apart = (size < peak * _INEXACT_RATIO) & (size > 0) | (peak < size * _INEXACT_RATIO)

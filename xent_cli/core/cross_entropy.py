@@ -6,16 +6,17 @@ The derivation stands at the foot of this file.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from xent_cli.core.compensated import refine
-from xent_cli.core.peaks import MASKED, first_maximum, restore_peaks, take_out_peaks, ties
+from xent_cli.core.peaks import MASKED, add_ties, first_maximum, restore_peaks, take_out_peaks
 from xent_cli.core.softmaxed import count_softmaxed
 from xent_cli.core.tiles import (
     class_axis,
     flat_index,
+    gather,
     load,
     rows_per_tile,
     scratch,
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
     from xent_cli.core.block import AnyArray, FloatArray, IntArray
     from xent_cli.core.options import LossOptions
+
+# Tiles of up to so many rows are finished together: a call on few rows takes longer than its work, and between calls
+# two threads wait for one another.
+_ROWS_FINISHED = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,14 +111,17 @@ def cross_entropy(
     loss = np.empty(n)
     gradient = None if gradient_dtype is None else np.empty((n, k), gradient_dtype)
     softmaxed = 0
-    step = rows_per_tile(k, alone=labels.ndim == 1)
+    alone = labels.ndim == 1 and gradient is None and not options.label_smoothing  # nothing of a tile is wanted again
+    step = rows_per_tile(k, alone=alone)
+    together = max(1, _ROWS_FINISHED // step) if alone else 1
     with unbuffered():
-        for first in range(0, n, step):
-            rows = slice(first, first + step)
-            softmaxed += _tile(
+        for first in range(0, n, step * together):
+            rows = slice(first, first + step * together)
+            softmaxed += _strip(
                 logits[rows],
                 labels[rows],
                 options,
+                step,
                 loss[rows],
                 None if gradient is None else gradient[rows],
                 None if gradient_scale is None else gradient_scale[rows],
@@ -121,64 +129,123 @@ def cross_entropy(
     return RowLosses(loss, softmaxed, gradient)
 
 
-def _tile(
+def _strip(
     logits: AnyArray,
     labels: AnyArray,
     options: LossOptions,
+    step: int,
     loss: FloatArray,
     gradient: AnyArray | None,
     gradient_scale: FloatArray | None,
 ) -> int:
-    """Fill `loss` [n] and `gradient` [n, k] in place; return how many rows look softmaxed."""
+    """Fill `loss` [n] and `gradient` [n, k] in place, by tiles of `step` rows; return how many rows look softmaxed.
+
+    The rows are those of one tile, where there is a gradient or every class counts.
+    """
+    n, k = logits.shape
+    axis = class_axis(k)
+    sparse = labels.ndim == 1
+    maximum, others, at_label, log_total = (
+        scratch(name, (n,), np.float64) for name in ("maximum", "others", "at_label", "log_total")
+    )
+    stage = _stage(logits.dtype, options)
+    for first in range(0, n, step):
+        rows = slice(first, first + step)
+        sums = maximum[rows], at_label[rows], others[rows]
+        tile = _exponentiate(logits[rows], labels[rows], options, stage, *sums, spare=gradient is None)
+    finite = np.isfinite(maximum)
+    if not finite.all():
+        others[~finite] = np.nan
+    refine(others, logits, maximum, options)
+    np.log1p(others, out=log_total)
+    core = _label_weight(labels, options) if sparse else 0.0
+    distance = _distance(maximum, at_label, logits.dtype, options) if sparse else 0.0
+    np.add(distance, log_total, out=loss)
+    if tile.background is not None or not isinstance(core, float) or core != 1.0:
+        loss[:] = _product(core, loss) + (tile.weighed + _product(tile.mass, log_total))
+    if gradient is not None:
+        e = restore_peaks(tile.e, tile.at_peak, tile.peaks)
+        scale = np.ones(n) if gradient_scale is None else gradient_scale
+        confidence = np.expm1(-(distance + log_total))
+        scale = scale / options.temperature
+        _differentiate(e, others, confidence, tile.at_index, tile.background, core, tile.mass, scale, axis)
+        np.copyto(gradient, e.T if axis == 0 else e, casting="unsafe")
+    return count_softmaxed(logits, maximum, others) if options.temperature == 1.0 else 0
+
+
+class _Tile(NamedTuple):
+    """What of a tile the rows are finished with.
+
+    Fields
+    ------
+    e
+        Exponentials of the distances from the maximum, in the layout of `tiles`; those of maxima are 0.
+    at_peak, peaks
+        Where the first maxima were, or a tile of ones at all of them; see `take_out_peaks`.
+    at_index
+        Where the class stands whose gradient needs care: the label, or with dense labels the maximum (see the foot of
+        this file).
+    background, mass, weighed
+        What every class counts, the sum of it, and the sum of it times the distances; None, 0 and 0 where none does.
+    """
+
+    e: AnyArray
+    at_peak: IntArray | None
+    peaks: AnyArray | None
+    at_index: IntArray
+    background: AnyArray | None = None
+    mass: FloatArray | float = 0.0
+    weighed: FloatArray | float = 0.0
+
+
+def _exponentiate(
+    logits: AnyArray,
+    labels: AnyArray,
+    options: LossOptions,
+    stage: np.dtype[Any],
+    maximum: FloatArray,
+    at_label: FloatArray,
+    others: FloatArray,
+    *,
+    spare: bool,
+) -> _Tile:
+    """Fill, for each row of a tile, its maximum, its logit at a sparse label, and the sum of all but its first maximum.
+
+    Without `spare` the exponentials are left as they are.
+    """
     k = logits.shape[1]
     axis = class_axis(k)
     sparse = labels.ndim == 1
     # Rows are looked through before they are copied: that is done in their own dtype, and brings them into the cache.
     first_peak = first_maximum(logits)
-    z = load(logits, axis, _stage(logits.dtype, options), "work")
+    z = load(logits, axis, stage, "work")
     if first_peak is None and k > MASKED:
         first_peak = (z if axis == 1 else load(z.T, 1, z.dtype, "rows")).argmax(1)
     at_peak = None if first_peak is None else flat_index(z, first_peak, axis)
-    peak = z.max(axis) if at_peak is None else z.ravel().take(at_peak)
-    maximum = peak.astype(np.float64, copy=False)
-    # The class whose gradient needs care: the label, or with dense labels the maximum (see the foot of this file).
-    at_index = at_peak
+    peak = maximum if z.dtype == maximum.dtype else np.empty(len(maximum), z.dtype)
+    if at_peak is None:
+        np.maximum.reduce(z, axis=axis, out=peak)
+    else:
+        gather(z, at_peak, peak)
+    if peak is not maximum:
+        maximum[:] = peak
     if sparse:
         at_index = flat_index(z, labels, axis)
-    elif at_peak is None and gradient is not None:
-        at_index = flat_index(z, z.argmax(axis), axis)
-    with np.errstate(invalid="ignore", over="ignore"):  # inf - inf is NaN, and so is the loss of such a row
-        distance = 0.0 if at_index is None else _distance(maximum, z.ravel().take(at_index), logits.dtype, options)
-        d = np.subtract(z, spread(peak, axis), out=z)
-        if options.temperature != 1.0:
-            np.divide(d, options.temperature, out=d)
-        d = d if d.dtype == options.dtype else load(d, 1, options.dtype, "narrow")
+        gather(z, at_index, at_label)
+    else:
+        at_index = flat_index(z, z.argmax(axis), axis) if at_peak is None else at_peak
+    d = np.subtract(z, spread(peak, axis), out=z)
+    if options.temperature != 1.0:
+        np.divide(d, options.temperature, out=d)
+    d = d if d.dtype == options.dtype else load(d, 1, options.dtype, "narrow")
     background = _background(labels, options, k, axis)
     mass, weighed = (0.0, 0.0) if background is None else _weigh(background, d, axis, shared=sparse)
-
     e = np.exp(d, out=d)
     peaks = take_out_peaks(e, at_peak)
-    others = total(e, axis, spare=gradient is None)
+    others[:] = total(e, axis, spare=spare)
     if peaks is not None:
-        others += ties(peaks)
-    finite = np.isfinite(maximum)
-    if not finite.all():
-        others[~finite] = np.nan
-    refine(others, logits, maximum, options)
-    log_total = np.log1p(others)
-    core = _label_weight(labels, options) if sparse else 0.0
-    np.add(distance, log_total, out=loss)
-    if background is not None or not isinstance(core, float) or core != 1.0:
-        loss[:] = _product(core, loss) + (weighed + _product(mass, log_total))
-    if gradient is not None:
-        assert at_index is not None
-        scale = np.ones(len(loss)) if gradient_scale is None else gradient_scale
-        restore_peaks(e, at_peak, peaks)
-        confidence = np.expm1(-(distance + log_total))
-        _differentiate(e, others, confidence, at_index, background, core, mass, scale / options.temperature, axis)
-        with np.errstate(over="ignore"):  # beyond the range of the dtype asked for
-            np.copyto(gradient, e.T if axis == 0 else e, casting="unsafe")
-    return count_softmaxed(logits, maximum, others) if options.temperature == 1.0 else 0
+        add_ties(peaks, others)
+    return _Tile(e, at_peak, peaks, at_index, background, mass, weighed)
 
 
 def _stage(dtype: np.dtype[Any], options: LossOptions) -> np.dtype[Any]:
@@ -187,12 +254,12 @@ def _stage(dtype: np.dtype[Any], options: LossOptions) -> np.dtype[Any]:
     return options.dtype if fits and options.temperature == 1.0 else np.dtype(np.float64)
 
 
-def _distance(maximum: FloatArray, at_label: AnyArray, dtype: np.dtype[Any], options: LossOptions) -> FloatArray:
-    """How far the label lies below the maximum: (m - z_y)/T."""
+def _distance(maximum: FloatArray, at_label: FloatArray, dtype: np.dtype[Any], options: LossOptions) -> FloatArray:
+    """How far the label lies below the maximum: (m - z_y)/T. It may stand in place of `at_label`."""
     if dtype.itemsize <= 4 and options.temperature == 1.0:
-        return maximum - at_label.astype(np.float64)
+        return np.subtract(maximum, at_label, out=at_label)
     # Halved, so that opposite logits near the end of the range do not overflow before they are divided.
-    return (maximum / 2 - at_label.astype(np.float64) / 2) / (options.temperature / 2)
+    return (maximum / 2 - at_label / 2) / (options.temperature / 2)
 
 
 def _label_weight(labels: AnyArray, options: LossOptions) -> FloatArray | float:
@@ -221,9 +288,8 @@ def _background(labels: AnyArray, options: LossOptions, num_classes: int, axis: 
 def _weigh(background: AnyArray, d: AnyArray, axis: int, *, shared: bool) -> tuple[FloatArray | float, FloatArray]:
     """Sum the background, and the background times -d, over the classes; 0 times inf is 0."""
     products = scratch("products", d.shape, np.float64)
-    with np.errstate(invalid="ignore"):
-        np.multiply(background, d, out=products)
-        weighed = -total(products, axis)
+    np.multiply(background, d, out=products)
+    weighed = -total(products, axis)
     if np.isnan(weighed).any():
         np.copyto(products, 0.0, where=background == 0)
         weighed = -total(products, axis)
@@ -262,8 +328,7 @@ def _product(weight: FloatArray | float, loss: FloatArray) -> FloatArray:
     """Multiply, with 0 times inf = 0; NaN stays NaN."""
     if np.ndim(weight) == 0:
         return loss * weight if weight else np.where(np.isnan(loss), loss, 0.0)
-    with np.errstate(invalid="ignore"):
-        return np.where((np.asarray(weight) == 0) & np.isinf(loss), 0.0, weight * loss)
+    return np.where((np.asarray(weight) == 0) & np.isinf(loss), 0.0, weight * loss)
 
 
 # Derivation

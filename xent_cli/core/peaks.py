@@ -34,17 +34,18 @@ def take_out_peaks(e: AnyArray, at_peak: IntArray | None) -> AnyArray | None:
     return peaks
 
 
-def ties(peaks: AnyArray) -> FloatArray:
-    """How many other maxima there are beside the first, for each sample."""
+def add_ties(peaks: AnyArray, others: FloatArray) -> None:
+    """Add the other maxima beside the first, for each sample."""
     ones = np.equal(peaks, 1, out=scratch("ones", peaks.shape, np.bool_))
-    # Bytes add up fast, and hold the number of classes here.
-    counts: FloatArray = np.add.reduce(ones.view(np.uint8), axis=0, dtype=np.uint8).astype(np.float64)
-    return counts - 1.0
+    # Bytes add up fast, and hold the number of classes here; a row without a maximum has no sum to add to.
+    counts = np.add.reduce(ones.view(np.uint8), axis=0, dtype=np.uint8)
+    if counts.max() > 1:
+        others += counts - 1.0
 
 
-def restore_peaks(e: AnyArray, at_peak: IntArray | None, peaks: AnyArray | None) -> None:
-    """Undo `take_out_peaks`."""
+def restore_peaks(e: AnyArray, at_peak: IntArray | None, peaks: AnyArray | None) -> AnyArray:
+    """Undo `take_out_peaks`, in place."""
     if peaks is None:
         e.ravel()[at_peak] = 1
-    else:
-        np.add(e, peaks, out=e)
+        return e
+    return np.add(e, peaks, out=e)

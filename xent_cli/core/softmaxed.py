@@ -26,7 +26,7 @@ def count_softmaxed(logits: AnyArray, maximum: FloatArray, others: FloatArray) -
     1
     """
     k = logits.shape[1]
-    rows = np.flatnonzero((maximum > 0) & (maximum <= 1.001))
+    rows = ((maximum > 0) & (maximum <= 1.001)).nonzero()[0]
     if k == 1 or rows.size == 0:
         return 0
     # For such a row sum exp(z_j) is at least k exp(1/k) (Jensen) and at most k - 1 + e: a test by row, not by class.

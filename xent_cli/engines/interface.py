@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from xent_cli.errors import InputError, XentError
@@ -17,6 +18,8 @@ Result = TypeVar("Result")
 RETRIES = 2
 # In flight for each core of a cluster: results are taken in order, and a slow one must not leave the others idle.
 TASKS_A_CORE = 8
+# What is given back only beyond these sizes: glibc's names where a process starts, and its numbers while it runs.
+_GLIBC = (("MALLOC_TRIM_THRESHOLD_", -1, 1 << 28), ("MALLOC_MMAP_THRESHOLD_", -3, 1 << 25))
 # Sent as one where they are short: every core still has two such to go on with.
 TASKS_TOGETHER = TASKS_A_CORE // 2
 
@@ -78,8 +81,18 @@ def keep_memory() -> None:
 
     Given back to the system and asked for again it comes as new pages of zeros, a fifth of the time of a run.
     """
-    for name, size in (("MALLOC_TRIM_THRESHOLD_", 1 << 28), ("MALLOC_MMAP_THRESHOLD_", 1 << 25)):
+    for name, _, size in _GLIBC:
         os.environ.setdefault(name, str(size))
+
+
+def keep_own_memory() -> None:
+    """Let this process keep it; elsewhere than on glibc nothing is done."""
+    import ctypes  # which NumPy has imported
+
+    with suppress(OSError, TypeError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        for _, number, size in _GLIBC:
+            mallopt(number, size)
 
 
 def workers_die(times: int) -> XentError:

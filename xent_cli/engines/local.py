@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, TypeVar
 
+from xent_cli.engines.interface import keep_own_memory
 from xent_cli.engines.ordered import in_order, run_together
 
 if TYPE_CHECKING:
@@ -62,11 +63,12 @@ class ThreadEngine:
 
 
 def open_local(threads: int) -> Engine:
-    """Engine with so many threads.
+    """Engine with so many threads, in a process that from now on keeps freed memory for them.
 
     Examples
     --------
     >>> list(open_local(2).map(abs, [-1, 2, -3]))
     [1, 2, 3]
     """
+    keep_own_memory()
     return SerialEngine() if threads == 1 else ThreadEngine(threads)
