@@ -58,7 +58,7 @@ def peak_of(function):
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize(("num_classes", "measured"), [(SHORT, 84), (MIDDLE, 52), (LONG, 32)])
+@pytest.mark.parametrize(("num_classes", "measured"), [(SHORT, 85), (MIDDLE, 42), (LONG, 32)])
 def test_a_tile_costs_so_many_calls(num_classes, measured):
     step = rows_per_tile(num_classes, alone=True)
     one, three = block(step, num_classes), block(3 * step, num_classes)
@@ -74,14 +74,14 @@ def test_no_row_costs_a_call(num_classes):
     assert extra[1] - extra[0] <= 20
 
 
-@pytest.mark.parametrize(("num_classes", "measured"), [(SHORT, 27), (MIDDLE, 33), (LONG, 36)])
+@pytest.mark.parametrize(("num_classes", "measured"), [(SHORT, 23), (MIDDLE, 33), (LONG, 34)])
 def test_a_row_costs_so_many_bytes_beside_the_tile(num_classes, measured):
     whole = block(2 * rows_per_tile(num_classes, alone=True), num_classes)
     peak = peak_of(lambda: cross_entropy(whole.logits, whole.labels, LossOptions()))
     assert peak / len(whole.labels) <= measured * MARGIN
 
 
-@pytest.mark.parametrize(("num_classes", "measured"), [(SHORT, 35), (LONG, 38)])
+@pytest.mark.parametrize(("num_classes", "measured"), [(SHORT, 35), (LONG, 36)])
 def test_totals_hold_so_many_bytes_a_row(num_classes, measured):
     whole = block(2 * rows_per_tile(num_classes, alone=True), num_classes)
     peak = peak_of(lambda: evaluate_block(whole, LossOptions(), Wanted(figures=False)))

@@ -29,17 +29,26 @@ _LIFT = 64.0
 _VELTKAMP = 2.0**27 + 1.0
 
 
-def refine(others: FloatArray, logits: AnyArray, maximum: FloatArray, options: LossOptions) -> None:
-    """Sum the others again, compensated, in the rows where the rounding of z - m would show in the loss."""
+def refine(
+    others: FloatArray, logits: AnyArray, maximum: FloatArray, options: LossOptions, distance: FloatArray | float
+) -> None:
+    """Sum the others again, compensated, in the rows where the rounding of z - m would show in the loss.
+
+    `distance` is what the loss has beside log1p(others) at the least: where it is much, digits of the others do not
+    show.
+    """
     dtype = logits.dtype
     exact = dtype.kind == "b" or dtype.itemsize <= 2 or (dtype.kind == "f" and dtype.itemsize == 4)
     exact = exact and options.temperature == 1.0
     bound = _REMOTE if not exact else _CONFIDENT if dtype.itemsize == 4 else _FAINT
     num_classes = logits.shape[1]
-    rows = _rounded_rows(others, num_classes) if options.precision == "float32" else (others < bound).nonzero()[0]
+    if options.precision == "float32":
+        rows = _rounded_rows(others, num_classes, distance)
+    else:
+        rows = (others < bound).nonzero()[0]
     step = rows_per_tile(num_classes)
     for first in range(0, rows.size, step):  # what is held beside them is of the size of a tile
-        _refine_rows(rows[first : first + step], others, logits, maximum, options, bound, exact=exact)
+        _refine_rows(rows[first : first + step], others, logits, maximum, options, distance, bound, exact=exact)
 
 
 def _refine_rows(
@@ -48,6 +57,7 @@ def _refine_rows(
     logits: AnyArray,
     maximum: FloatArray,
     options: LossOptions,
+    distance: FloatArray | float,
     bound: float,
     *,
     exact: bool,
@@ -57,32 +67,35 @@ def _refine_rows(
         others[rows] = _float64_others(logits.take(rows, axis=0).astype(np.float64))
         rows = rows[others[rows] < bound]
     if exact and rows.size and logits.dtype.itemsize == 4:
-        rows = rows[(others.take(rows) < _FAINT) | _inexact(rows, others, logits, maximum)]
+        rows = rows[(others.take(rows) < _FAINT) | _inexact(rows, others, logits, maximum, distance)]
     if rows.size:
         lift = np.where(others[rows] < _FAINT, _LIFT, 0.0)
         others[rows] = _compensated_others(logits[rows].astype(np.float64), options.temperature, lift)
 
 
-def _rounded_rows(others: FloatArray, num_classes: int) -> IntArray:
+def _rounded_rows(others: FloatArray, num_classes: int, distance: FloatArray | float) -> IntArray:
     """Rows in which the rounding of float32 differences shows in the loss."""
-    # The mean distance of the others, weighted by what they weigh, is at most log(k / s) (Jensen); log1p(s) passes on
-    # s / ((1 + s) log1p(s)) <= 1 of the relative error of s.
+    # The mean distance of the others, weighted by what they weigh, is at most log(k / s) (Jensen); the loss passes on
+    # s / ((1 + s) loss) <= 1 of the relative error of s.
     rows = (others < num_classes * math.exp(-_REMOTE_ULP_FLOAT32) * 1.001).nonzero()[0]
     s = others.take(rows)
     with np.errstate(divide="ignore", invalid="ignore"):
-        passed_on = s / ((1.0 + s) * np.log1p(s))
+        passed_on = s / ((1.0 + s) * (np.log1p(s) + _of(distance, rows)))
         error = np.log(num_classes / s) * np.where(s == 0, 1.0, passed_on)
     return rows[error > _REMOTE_ULP_FLOAT32]
 
 
-def _inexact(rows: IntArray, others: FloatArray, logits: AnyArray, maximum: FloatArray) -> BoolArray:
+def _inexact(
+    rows: IntArray, others: FloatArray, logits: AnyArray, maximum: FloatArray, distance: FloatArray | float
+) -> BoolArray:
     """Which `rows` of float32 logits have differences from the maximum that are no float64 numbers, and could tell."""
     # Both conditions are necessary: a class 2**28 times nearer to 0 than the maximum weighs exp(-m), so it can
-    # matter only where all of them together weigh little more; likewise for a maximum that is itself near 0.
+    # matter only where the loss is little more than all of them together; likewise for a maximum that is itself near 0.
     m = maximum.take(rows)
     doubtful: BoolArray
     with np.errstate(over="ignore", invalid="ignore"):
-        near_zero = (m > 4) & (others.take(rows) < logits.shape[1] * m * np.exp(-m))
+        least = np.maximum(others.take(rows), _of(distance, rows))
+        near_zero = (m > 4) & (least < logits.shape[1] * m * np.exp(-m))
         zero_peak = (m != 0) & (np.abs(m) < 745 * _INEXACT_RATIO)
     doubtful = near_zero | zero_peak
     some = doubtful.nonzero()[0]
@@ -96,6 +109,10 @@ def _inexact(rows: IntArray, others: FloatArray, logits: AnyArray, maximum: Floa
     apart = (size < peak * _INEXACT_RATIO) & (size > 0) | (peak < size * _INEXACT_RATIO)
     doubtful[some] = apart.any(axis=1)
     return doubtful
+
+
+def _of(distance: FloatArray | float, rows: IntArray) -> FloatArray | float:
+    return distance if isinstance(distance, float) else distance.take(rows)
 
 
 def _float64_others(z: FloatArray) -> FloatArray:

@@ -156,10 +156,11 @@ def _strip(
     finite = np.isfinite(maximum)
     if not finite.all():
         others[~finite] = np.nan
-    refine(others, logits, maximum, options)
+    distance = _distance(maximum, at_label, logits.dtype, options) if sparse else 0.0
+    alone = tile.background is None and gradient is None
+    refine(others, logits, maximum, options, distance if alone else 0.0)
     np.log1p(others, out=log_total)
     core = _label_weight(labels, options) if sparse else 0.0
-    distance = _distance(maximum, at_label, logits.dtype, options) if sparse else 0.0
     np.add(distance, log_total, out=loss)
     if tile.background is not None or not isinstance(core, float) or core != 1.0:
         loss[:] = _product(core, loss) + (tile.weighed + _product(tile.mass, log_total))
