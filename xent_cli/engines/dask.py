@@ -7,26 +7,16 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from xent_cli.engines.interface import (
-    RETRIES,
-    TASKS_A_CORE,
-    TASKS_TOGETHER,
-    gone,
-    keep_memory,
-    refuse_other_versions,
-    version_here,
-    workers_die,
-)
+from xent_cli.engines import interface
 from xent_cli.engines.ordered import in_order, run_together
 from xent_cli.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    Item = TypeVar("Item")
-    Result = TypeVar("Result")
+    from xent_cli.engines.interface import Item, Result
 
 # A scheduler that does not answer for so long is gone.
 _PATIENCE_SECONDS = 20.0
@@ -57,7 +47,7 @@ class DaskEngine:
                 key_split.cache_clear()
             # Dask would look for keys of its own in arguments.
             call = partial(run_together, function, some)
-            return self.client.submit(call, key=(group, number), pure=False, retries=RETRIES)
+            return self.client.submit(call, key=(group, number), pure=False, retries=interface.RETRIES)
 
         def cancel(begun: list[Any]) -> None:
             if begun:
@@ -65,11 +55,11 @@ class DaskEngine:
                     self.client.cancel(begun, force=True)
 
         try:
-            yield from in_order(tasks, self.window, submit, Future.result, cancel, TASKS_TOGETHER)
+            yield from in_order(tasks, self.window, submit, Future.result, cancel, interface.TASKS_TOGETHER)
         except KilledWorker as error:
-            raise workers_die(error.allowed_failures + 1) from None
+            raise interface.workers_die(error.allowed_failures + 1) from None
         except (CancelledError, ClosedClientError, CommClosedError):
-            raise gone("the Dask scheduler") from None
+            raise interface.gone("the Dask scheduler") from None
 
 
 @contextmanager
@@ -86,7 +76,7 @@ def open_dask(scheduler: str | None, workers: int) -> Iterator[DaskEngine]:
         from distributed import Client, LocalCluster
         from distributed.scheduler import DEFAULT_EXTENSIONS
     except ImportError:
-        raise InputError("missing package", "--engine dask", hint="pip install 'xent-cli[dask]'") from None
+        raise interface.missing("dask") from None
     import logging
 
     # What goes wrong is told in a sentence of ours, or is Dask's to mend.
@@ -95,7 +85,7 @@ def open_dask(scheduler: str | None, workers: int) -> Iterator[DaskEngine]:
     with ExitStack() as stack:
         stack.enter_context(dask.config.set({"distributed.comm.timeouts.connect": _PATIENCE_SECONDS}))
         if scheduler is None:
-            keep_memory()
+            interface.keep_memory()
             options = {"threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": logging.CRITICAL + 1}
             # Spans, which are for dashboards, would keep some 300 bytes of each task that ever ran, in this process.
             kept = {name: kind for name, kind in DEFAULT_EXTENSIONS.items() if name != "spans"}
@@ -111,8 +101,8 @@ def open_dask(scheduler: str | None, workers: int) -> Iterator[DaskEngine]:
         except (OSError, ValueError, TimeoutError) as error:
             raise InputError("no Dask scheduler", str(scheduler), found=str(error).split("\n")[0]) from None
         stack.callback(_quietly, client.close)
-        refuse_other_versions(lambda: client.run(version_here))
-        yield DaskEngine(client, TASKS_A_CORE * max(1, sum(client.nthreads().values())))
+        interface.refuse_other_versions(lambda: client.run(interface.version_here))
+        yield DaskEngine(client, interface.TASKS_A_CORE * max(1, sum(client.nthreads().values())))
 
 
 def _quietly(close: Callable[[], object]) -> None:

@@ -95,6 +95,11 @@ def keep_own_memory() -> None:
             mallopt(number, size)
 
 
+def missing(engine: str) -> InputError:
+    """What to say where the packages of an engine are not installed."""
+    return InputError("missing package", f"--engine {engine}", hint=f"pip install 'xent-cli[{engine}]'")
+
+
 def workers_die(times: int) -> XentError:
     """What to say when a task has taken so many workers with it."""
     found = f"{times} workers that died at the same task"

@@ -7,26 +7,16 @@ import socket
 from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from xent_cli.engines.interface import (
-    RETRIES,
-    TASKS_A_CORE,
-    TASKS_TOGETHER,
-    gone,
-    keep_memory,
-    refuse_other_versions,
-    version_here,
-    workers_die,
-)
+from xent_cli.engines import interface
 from xent_cli.engines.ordered import in_order, run_together
 from xent_cli.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    Item = TypeVar("Item")
-    Result = TypeVar("Result")
+    from xent_cli.engines.interface import Item, Result
 
 # A cluster that says nothing for so long is asked whether it is still there.
 _PATIENCE_SECONDS = 5.0
@@ -42,19 +32,19 @@ class RayEngine:
 
     def map(self, function: Callable[[Item], Result], tasks: Iterable[Item], /) -> Iterator[Result]:
         """See `Engine`."""
-        call = self.ray.remote(max_retries=RETRIES, retry_exceptions=True)(run_together)
+        call = self.ray.remote(max_retries=interface.RETRIES, retry_exceptions=True)(run_together)
         submit = partial(call.remote, self.ray.put(function))
         errors = self.ray.exceptions
         try:
             # Tasks begun end with the connection that `open_ray` shuts down. `ray.cancel` on one whose result
             # is just arriving aborts this process: a race in Ray (its pull request 54785 tells of it).
-            yield from in_order(tasks, self.window, submit, self._result, list.clear, TASKS_TOGETHER)
+            yield from in_order(tasks, self.window, submit, self._result, list.clear, interface.TASKS_TOGETHER)
         except errors.RayTaskError as error:
             raise error.cause from None
         except errors.WorkerCrashedError:
-            raise workers_die(RETRIES + 1) from None
+            raise interface.workers_die(interface.RETRIES + 1) from None
         except (errors.RayError, ConnectionError):  # the latter from a client, whose address begins with ray://
-            raise gone("the Ray cluster") from None
+            raise interface.gone("the Ray cluster") from None
 
     def _result(self, reference: Any) -> Any:
         while True:
@@ -63,7 +53,7 @@ class RayEngine:
             try:
                 _knock(self.address)
             except OSError:
-                raise gone("the Ray cluster") from None
+                raise interface.gone("the Ray cluster") from None
 
 
 @contextmanager
@@ -79,13 +69,13 @@ def open_ray(scheduler: str | None, workers: int) -> Iterator[RayEngine]:
     try:
         import ray
     except ImportError:
-        raise InputError("missing package", "--engine ray", hint="pip install 'xent-cli[ray]'") from None
+        raise interface.missing("ray") from None
     import logging
 
     scheduler = scheduler or os.environ.get("RAY_ADDRESS")
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     if scheduler is None:
-        keep_memory()
+        interface.keep_memory()
         options |= {"address": "local", "num_cpus": workers, "include_dashboard": False}
     else:
         options["address"] = scheduler
@@ -100,19 +90,19 @@ def open_ray(scheduler: str | None, workers: int) -> Iterator[RayEngine]:
             found = " ".join(told[:: max(1, len(told) - 1)])
             raise InputError("no Ray cluster", scheduler or "on this machine", found=found) from None
         stack.callback(ray.shutdown)
-        refuse_other_versions(partial(_versions, ray))
+        interface.refuse_other_versions(partial(_versions, ray))
         cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
         # The store of a cluster's state need not be reachable from where its clients are.
         through_client = options["address"].startswith("ray://")
         address = options["address"] if through_client else ray.get_runtime_context().gcs_address
-        yield RayEngine(ray, TASKS_A_CORE * cores, address)
+        yield RayEngine(ray, interface.TASKS_A_CORE * cores, address)
 
 
 def _versions(ray: Any) -> dict[str, str]:
     """Versions of xent by node: a task on every node that runs tasks, which waits for no free core."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    ask = ray.remote(num_cpus=0)(version_here)
+    ask = ray.remote(num_cpus=0)(interface.version_here)
     nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
     places = [NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes]
     return dict(zip(nodes, ray.get([ask.options(scheduling_strategy=place).remote() for place in places]), strict=True))
