@@ -77,12 +77,13 @@ def refuse_other_versions(versions: Callable[[], Mapping[str, str]]) -> None:
 
 
 def keep_memory() -> None:
-    """Let workers that this process starts keep the memory of a task for the next: glibc's settings, read at start.
+    """Let workers that this process starts keep the memory of a task for the next: settings read at start.
 
     Given back to the system and asked for again it comes as new pages of zeros, a fifth of the time of a run.
     """
     for name, _, size in _GLIBC:
         os.environ.setdefault(name, str(size))
+    os.environ.setdefault("MIMALLOC_PURGE_DELAY", "-1")  # of Arrow
 
 
 def keep_own_memory() -> None:
