@@ -19,10 +19,9 @@ if TYPE_CHECKING:
 # Up to this many classes a tile is held as [k, n]: loops then run across samples, and a short row costs no call of its
 # own, three times faster at k = 10. The choice hangs on k alone, so that no digit depends on how rows are blocked.
 _BY_CLASS = 255
-# Two threads wait for one another between calls, so tiles are larger than one thread alone would like them; in those
-# of rows, and of more than 32 classes, little is held beside the logits.
-_TILE_BYTES = 2 << 20
-_LONE_BY_CLASS_BYTES, _LONE_BY_ROW_BYTES = 4 << 20, 8 << 20
+# Two threads wait for one another between calls, so tiles are larger than one thread alone would like them; where rows
+# are longer than 32 logits little is held beside them.
+_TILE_BYTES, _LONE_TILE_BYTES = 2 << 20, 4 << 20
 _SHORT = 32
 # Rows of so many classes and more are turned so many at a time: 0.8 to 0.5 ns a logit at 100 classes. Half as many are
 # a tenth faster in one thread, and as much slower in two.
@@ -43,9 +42,7 @@ def class_axis(num_classes: int) -> int:
 
 def rows_per_tile(num_classes: int, *, alone: bool = False) -> int:
     """How many samples make a tile; `alone` where the caller holds one of them and little beside."""
-    size = _TILE_BYTES
-    if alone and num_classes > _SHORT:
-        size = _LONE_BY_CLASS_BYTES if num_classes <= _BY_CLASS else _LONE_BY_ROW_BYTES
+    size = _LONE_TILE_BYTES if alone and num_classes > _SHORT else _TILE_BYTES
     return max(1, size // (8 * num_classes))
 
 
