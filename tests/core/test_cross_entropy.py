@@ -406,6 +406,18 @@ def scalar_loss(row, label, options):
     return (1 - smoothing) * weight[label] * (log_sum - z[label]) + uniform
 
 
+@pytest.mark.parametrize("k", [2, 10, 100, 1000])
+@pytest.mark.parametrize("options", [PLAIN, SINGLE], ids=["float64", "float32"])
+def test_a_gradient_asked_for_changes_no_bit_of_the_losses(k, options):
+    rng = np.random.default_rng(k)
+    logits = (3 * rng.normal(size=(4000, k))).astype(np.float32)
+    logits[::2, 0] += 12  # confident
+    logits[::3, 1] = 1e-12  # its distance from the maximum is no float64
+    labels = np.where(rng.random(4000) < 0.5, logits.argmax(axis=1), rng.integers(0, k, 4000))
+    plain = cross_entropy(logits, labels, options).loss
+    assert cross_entropy(logits, labels, options, gradient_dtype="f8").loss.tobytes() == plain.tobytes()
+
+
 def test_a_gradient_is_scaled_and_rounded_to_the_dtype_asked_for():
     logits, labels = ordinary(50, 7)
     scale = np.linspace(0.1, 3, 50)

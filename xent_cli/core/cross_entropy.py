@@ -157,8 +157,7 @@ def _strip(
     if not finite.all():
         others[~finite] = np.nan
     distance = _distance(maximum, at_label, logits.dtype, options) if sparse else 0.0
-    alone = tile.background is None and gradient is None
-    refine(others, logits, maximum, options, distance if alone else 0.0)
+    refine(others, logits, maximum, options, 0.0 if tile.background is not None else distance)
     np.log1p(others, out=log_total)
     core = _label_weight(labels, options) if sparse else 0.0
     np.add(distance, log_total, out=loss)

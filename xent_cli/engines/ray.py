@@ -42,6 +42,7 @@ class RayEngine:
         except errors.RayTaskError as error:
             raise error.cause from None
         except errors.WorkerCrashedError:
+            self._refuse_gone()  # which takes its workers with it
             raise interface.workers_die(interface.RETRIES + 1) from None
         except (errors.RayError, ConnectionError):  # the latter from a client, whose address begins with ray://
             raise interface.gone("the Ray cluster") from None
@@ -50,10 +51,13 @@ class RayEngine:
         while True:
             with suppress(self.ray.exceptions.GetTimeoutError):
                 return self.ray.get(reference, timeout=_PATIENCE_SECONDS)
-            try:
-                _knock(self.address)
-            except OSError:
-                raise interface.gone("the Ray cluster") from None
+            self._refuse_gone()
+
+    def _refuse_gone(self) -> None:
+        try:
+            _knock(self.address)
+        except OSError:
+            raise interface.gone("the Ray cluster") from None
 
 
 @contextmanager
