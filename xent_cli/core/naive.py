@@ -11,7 +11,7 @@ import numpy as np
 from xent_cli.core.tiles import load, scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from xent_cli.core.block import AnyArray, BoolArray, FloatArray
 
@@ -24,9 +24,11 @@ _FORMATS: Mapping[str, tuple[int, int, float]] = {
 }
 # A loss this many units in the last place of the dtype away from the truth, itself rounded to it, is imprecise.
 _TOLERANCE_ULP = 8
-# Sums run from class to class for many rows at once: so many bytes of logits are rows enough to pay for each call.
-_CHUNK_BYTES = 4 << 20
+# Sums run from class to class for many rows at once: so many bytes of logits are rows enough to pay for each call; so
+# many classes at a time stay in the cache.
+_CHUNK_BYTES = 8 << 20
 _ROWS_AT_ONCE = 256
+_CLASSES_AT_ONCE = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,26 +180,54 @@ def _running_sum(terms: AnyArray) -> AnyArray:
         # reduce would add float16 in float32 and in pairs; accumulate keeps to the dtype and the order.
         running: AnyArray = np.add.accumulate(terms, axis=1, dtype=terms.dtype)[:, -1]
         return running
-    columns = load(terms, 0, terms.dtype, "columns")
-    columns = columns if _wide(terms.dtype) == terms.dtype else load(columns, 1, _wide(terms.dtype), "work")
-    total: AnyArray = columns[0].copy()
-    if columns.dtype == terms.dtype:
-        for column in columns[1:]:
+    total: AnyArray = np.zeros(len(terms), _wide(terms.dtype))
+    rounded = _rounded_to(terms.dtype, total)
+    for first in range(0, terms.shape[1], _CLASSES_AT_ONCE):
+        for column in _widened(load(terms[:, first : first + _CLASSES_AT_ONCE], 0, terms.dtype, "columns")):
             np.add(total, column, out=total)
-        return total
+            rounded()
+    return total.astype(terms.dtype, copy=False)
+
+
+def _rounded_to(dtype: np.dtype[Any], total: AnyArray) -> Callable[[], object]:
+    """What rounds `total`, where it stands, to a dtype that is narrower than its own: to nearest, ties to even."""
+    if total.dtype == dtype:
+        return lambda: None
     # A sum in float32 has bits enough that to round it again is to round once. What overflows float16 on the way stays
     # too large for it; below its normal range sums are exact.
-    dropped = np.uint32(24 - _FORMATS[terms.dtype.name][0])
-    bits, odd = total.view(np.uint32), np.empty(len(terms), np.uint32)
-    half, kept = np.uint32((1 << (dropped - 1)) - 1), ~np.uint32((1 << dropped) - 1)
-    for column in columns[1:]:
-        np.add(total, column, out=total)
+    drop = 24 - _FORMATS[dtype.name][0]
+    # Arrays: scalars would be made into such at every call.
+    numbers = drop, 1, (1 << (drop - 1)) - 1, (0xFFFFFFFF << drop) & 0xFFFFFFFF
+    dropped, one, half, kept = (np.array(number, np.uint32) for number in numbers)
+    bits, odd = total.view(np.uint32), np.empty(len(total), np.uint32)
+
+    def rounded() -> None:
         np.right_shift(bits, dropped, out=odd)
-        np.bitwise_and(odd, np.uint32(1), out=odd)
+        np.bitwise_and(odd, one, out=odd)
         np.add(odd, half, out=odd)
-        np.add(bits, odd, out=bits)  # to nearest, ties to even
+        np.add(bits, odd, out=bits)
         np.bitwise_and(bits, kept, out=bits)
-    return total.astype(terms.dtype)
+
+    return rounded
+
+
+def _widened(columns: AnyArray) -> AnyArray:
+    """The same values in the dtype in which NumPy computes."""
+    wide = _wide(columns.dtype)
+    if wide == columns.dtype:
+        return columns
+    bits = columns.view(np.uint16)
+    if columns.dtype != np.float16 or bits.max(initial=0) >= 0x7C00:  # or some are negative, infinite or NaN
+        return load(columns, 1, wide, "work")
+    # NumPy converts float16 one by one, slowest those below 2**-14. Their bits, shifted and with the bias of float32,
+    # give x, which is right from there on; below, where the leading 1 is not meant, 2 x - 2**-14 is.
+    work = load(bits, 1, np.uint32, "work")
+    np.left_shift(work, np.uint32(13), out=work)
+    np.add(work, np.uint32(112 << 23), out=work)
+    x = work.view(np.float32)
+    below = np.multiply(x, np.float32(2), out=scratch("below", x.shape, np.float32))
+    np.subtract(below, np.float32(2.0**-14), out=below)
+    return np.minimum(x, below, out=x)
 
 
 def _judge(loss: FloatArray, truth: FloatArray, dtype: np.dtype[Any], rows: AnyArray) -> NaiveTotals:
