@@ -164,6 +164,7 @@ def _strip(
     if tile.background is not None or not isinstance(core, float) or core != 1.0:
         loss[:] = _product(core, loss) + (tile.weighed + _product(tile.mass, log_total))
     if gradient is not None:
+        assert tile.at_index is not None
         e = restore_peaks(tile.e, tile.at_peak, tile.peaks)
         scale = np.ones(n) if gradient_scale is None else gradient_scale
         confidence = np.expm1(-(distance + log_total))
@@ -192,7 +193,7 @@ class _Tile(NamedTuple):
     e: AnyArray
     at_peak: IntArray | None
     peaks: AnyArray | None
-    at_index: IntArray
+    at_index: IntArray | None
     background: AnyArray | None = None
     mass: FloatArray | float = 0.0
     weighed: FloatArray | float = 0.0
@@ -229,11 +230,12 @@ def _exponentiate(
         gather(z, at_peak, peak)
     if peak is not maximum:
         maximum[:] = peak
+    at_index = at_peak
     if sparse:
         at_index = flat_index(z, labels, axis)
         gather(z, at_index, at_label)
-    else:
-        at_index = flat_index(z, z.argmax(axis), axis) if at_peak is None else at_peak
+    elif at_peak is None and not spare:
+        at_index = flat_index(z, z.argmax(axis), axis)
     d = np.subtract(z, spread(peak, axis), out=z)
     if options.temperature != 1.0:
         np.divide(d, options.temperature, out=d)
