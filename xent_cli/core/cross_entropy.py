@@ -6,22 +6,19 @@ The derivation stands at the foot of this file.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xent_cli.core.compensated import refine
-from xent_cli.core.peaks import MASKED, add_ties, first_maximum, restore_peaks, take_out_peaks
+from xent_cli.core.exponentials import exponentiate, stage_dtype
+from xent_cli.core.peaks import restore_peaks
 from xent_cli.core.softmaxed import count_softmaxed
 from xent_cli.core.tiles import (
     class_axis,
-    flat_index,
-    gather,
-    load,
     rows_per_tile,
     scratch,
     spread,
-    spread_classes,
     total,
     unbuffered,
 )
@@ -148,11 +145,11 @@ def _strip(
     maximum, others, at_label, log_total = (
         scratch(name, (n,), np.float64) for name in ("maximum", "others", "at_label", "log_total")
     )
-    stage = _stage(logits.dtype, options)
+    stage = stage_dtype(logits.dtype, options)
     for first in range(0, n, step):
         rows = slice(first, first + step)
         sums = maximum[rows], at_label[rows], others[rows]
-        tile = _exponentiate(logits[rows], labels[rows], options, stage, *sums, spare=gradient is None)
+        tile = exponentiate(logits[rows], labels[rows], options, stage, *sums, spare=gradient is None)
     finite = np.isfinite(maximum)
     if not finite.all():
         others[~finite] = np.nan
@@ -174,88 +171,6 @@ def _strip(
     return count_softmaxed(logits, maximum, others) if options.temperature == 1.0 else 0
 
 
-class _Tile(NamedTuple):
-    """What of a tile the rows are finished with.
-
-    Fields
-    ------
-    e
-        Exponentials of the distances from the maximum, in the layout of `tiles`; those of maxima are 0.
-    at_peak, peaks
-        Where the first maxima were, or a tile of ones at all of them; see `take_out_peaks`.
-    at_index
-        Where the class stands whose gradient needs care: the label, or with dense labels the maximum (see the foot of
-        this file).
-    background, mass, weighed
-        What every class counts, the sum of it, and the sum of it times the distances; None, 0 and 0 where none does.
-    """
-
-    e: AnyArray
-    at_peak: IntArray | None
-    peaks: AnyArray | None
-    at_index: IntArray | None
-    background: AnyArray | None = None
-    mass: FloatArray | float = 0.0
-    weighed: FloatArray | float = 0.0
-
-
-def _exponentiate(
-    logits: AnyArray,
-    labels: AnyArray,
-    options: LossOptions,
-    stage: np.dtype[Any],
-    maximum: FloatArray,
-    at_label: FloatArray,
-    others: FloatArray,
-    *,
-    spare: bool,
-) -> _Tile:
-    """Fill, for each row of a tile, its maximum, its logit at a sparse label, and the sum of all but its first maximum.
-
-    Without `spare` the exponentials are left as they are.
-    """
-    k = logits.shape[1]
-    axis = class_axis(k)
-    sparse = labels.ndim == 1
-    # Rows are looked through before they are copied: that is done in their own dtype, and brings them into the cache.
-    first_peak = first_maximum(logits)
-    z = load(logits, axis, stage, "work")
-    if first_peak is None and k > MASKED:
-        first_peak = (z if axis == 1 else load(z.T, 1, z.dtype, "rows")).argmax(1)
-    at_peak = None if first_peak is None else flat_index(z, first_peak, axis)
-    peak = maximum if z.dtype == maximum.dtype else np.empty(len(maximum), z.dtype)
-    if at_peak is None:
-        np.maximum.reduce(z, axis=axis, out=peak)
-    else:
-        gather(z, at_peak, peak)
-    if peak is not maximum:
-        maximum[:] = peak
-    at_index = at_peak
-    if sparse:
-        at_index = flat_index(z, labels, axis)
-        gather(z, at_index, at_label)
-    elif at_peak is None and not spare:
-        at_index = flat_index(z, z.argmax(axis), axis)
-    d = np.subtract(z, spread(peak, axis), out=z)
-    if options.temperature != 1.0:
-        np.divide(d, options.temperature, out=d)
-    d = d if d.dtype == options.dtype else load(d, 1, options.dtype, "narrow")
-    background = _background(labels, options, k, axis)
-    mass, weighed = (0.0, 0.0) if background is None else _weigh(background, d, axis, shared=sparse)
-    e = np.exp(d, out=d)
-    peaks = take_out_peaks(e, at_peak)
-    others[:] = total(e, axis, spare=spare)
-    if peaks is not None:
-        add_ties(peaks, others)
-    return _Tile(e, at_peak, peaks, at_index, background, mass, weighed)
-
-
-def _stage(dtype: np.dtype[Any], options: LossOptions) -> np.dtype[Any]:
-    """Dtype in which the maximum is subtracted: float32 only where that holds every logit as it is."""
-    fits = dtype.kind == "b" or (dtype.kind == "f" and dtype.itemsize <= 4) or dtype.itemsize <= 2
-    return options.dtype if fits and options.temperature == 1.0 else np.dtype(np.float64)
-
-
 def _distance(maximum: FloatArray, at_label: FloatArray, dtype: np.dtype[Any], options: LossOptions) -> FloatArray:
     """How far the label lies below the maximum: (m - z_y)/T. It may stand in place of `at_label`."""
     if dtype.itemsize <= 4 and options.temperature == 1.0:
@@ -268,36 +183,6 @@ def _label_weight(labels: AnyArray, options: LossOptions) -> FloatArray | float:
     """What the loss of the label itself counts: (1 - e) w_y."""
     kept = 1.0 - options.label_smoothing
     return kept if options.class_weight is None else kept * options.class_weight[labels]
-
-
-def _background(labels: AnyArray, options: LossOptions, num_classes: int, axis: int) -> AnyArray | None:
-    """What the losses of all classes count: [k, 1] or [k] for smoothed sparse labels, a tile for dense ones."""
-    smoothing, weight = options.label_smoothing, options.class_weight
-    if labels.ndim == 2:
-        tile = load(labels, axis, np.float64, "labels")
-        if smoothing:
-            tile *= 1.0 - smoothing
-            tile += smoothing / num_classes
-        if weight is not None:
-            tile *= spread_classes(weight, axis)
-        return tile
-    if not smoothing:
-        return None
-    uniform = np.full(num_classes, smoothing / num_classes)
-    return spread_classes(uniform if weight is None else uniform * weight, axis)
-
-
-def _weigh(background: AnyArray, d: AnyArray, axis: int, *, shared: bool) -> tuple[FloatArray | float, FloatArray]:
-    """Sum the background, and the background times -d, over the classes; 0 times inf is 0."""
-    products = scratch("products", d.shape, np.float64)
-    np.multiply(background, d, out=products)
-    weighed = -total(products, axis)
-    if np.isnan(weighed).any():
-        np.copyto(products, 0.0, where=background == 0)
-        weighed = -total(products, axis)
-    # One row for all samples has one mass; it must not be taken for a tile where there is only one sample.
-    mass = float(background.sum()) if shared else total(background, axis)
-    return mass, weighed
 
 
 def _differentiate(

@@ -186,13 +186,8 @@ def file_system(url: str) -> tuple[pa.fs.FileSystem, str]:
         opened, path = fsspec.core.url_to_fs(url)
         return fs.PyFileSystem(fs.FSSpecHandler(opened)), path
     except ImportError as error:
-        raise InputError(
-            "missing package",
-            url,
-            found=f"no {error.name}",
-            expected=f"a package that opens {scheme}://",
-            hint="pip install 'xent-cli[remote]'",
-        ) from None
+        wanted, hint = f"a package that opens {scheme}://", "pip install 'xent-cli[remote]'"
+        raise InputError("missing package", url, found=f"no {error.name}", expected=wanted, hint=hint) from None
     except (OSError, ValueError) as error:
         raise InputError("cannot open URL", url, found=first_line(error)) from None
 
