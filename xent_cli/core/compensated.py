@@ -63,7 +63,7 @@ def _refine_rows(
     exact: bool,
 ) -> None:
     """Sum the others of some rows again; `exact` says that z - m is a float64 number, but for rare float32 rows."""
-    if exact and options.precision == "float32" and rows.size:
+    if exact and options.precision == "float32":
         others[rows] = _float64_others(logits.take(rows, axis=0).astype(np.float64))
         rows = rows[others[rows] < bound]
     if exact and rows.size and logits.dtype.itemsize == 4:

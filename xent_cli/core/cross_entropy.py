@@ -14,14 +14,7 @@ from xent_cli.core.compensated import refine
 from xent_cli.core.exponentials import exponentiate, stage_dtype
 from xent_cli.core.peaks import restore_peaks
 from xent_cli.core.softmaxed import count_softmaxed
-from xent_cli.core.tiles import (
-    class_axis,
-    rows_per_tile,
-    scratch,
-    spread,
-    total,
-    unbuffered,
-)
+from xent_cli.core.tiles import class_axis, rows_per_tile, scratch, spread, total, unbuffered
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike

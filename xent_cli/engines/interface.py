@@ -18,10 +18,10 @@ Result = TypeVar("Result")
 RETRIES = 2
 # In flight for each core of a cluster: results are taken in order, and a slow one must not leave the others idle.
 TASKS_A_CORE = 8
-# What is given back only beyond these sizes: glibc's names where a process starts, and its numbers while it runs.
-_GLIBC = (("MALLOC_TRIM_THRESHOLD_", -1, 1 << 28), ("MALLOC_MMAP_THRESHOLD_", -3, 1 << 25))
 # Sent as one where they are short: every core still has two such to go on with.
 TASKS_TOGETHER = TASKS_A_CORE // 2
+# What is given back only beyond these sizes: glibc's names where a process starts, and its numbers while it runs.
+_GLIBC = (("MALLOC_TRIM_THRESHOLD_", -1, 1 << 28), ("MALLOC_MMAP_THRESHOLD_", -3, 1 << 25))
 
 
 class Engine(Protocol):
