@@ -58,9 +58,52 @@ def test_one_task_runs_without_a_pool():
     assert names == ["MainThread"]
 
 
-def test_tasks_run_in_threads_of_their_own():
-    names = set(ThreadEngine(2).map(lambda _: threading.current_thread().name, range(8)))
-    assert all(name.startswith("xent") for name in names)
+@pytest.mark.parametrize("threads", [2, 3])
+def test_so_many_threads_work_and_the_one_that_asks_is_one_of_them(threads):
+    together = threading.Barrier(threads)
+
+    def work(_):
+        together.wait(10)  # broken unless so many tasks run at the same time
+        return threading.current_thread().name
+
+    names = set(ThreadEngine(threads).map(work, range(4 * threads)))
+    assert len(names) == threads
+    assert [name for name in names if not name.startswith("xent")] == ["MainThread"]
+    assert not [t for t in threading.enumerate() if t.name.startswith("xent")]
+
+
+def test_who_makes_the_tasks_runs_one_only_where_enough_are_made():
+    engine = ThreadEngine(2)
+    made, taken, unfinished = [], [], []
+
+    def work(i):
+        time.sleep(0.002)
+        if threading.current_thread() is threading.main_thread():
+            unfinished.append(len(made) - len(taken))
+        return i
+
+    for result in engine.map(work, (made.append(i) or i for i in range(20))):
+        taken.append(result)
+        if len(made) == 20:
+            break
+    assert unfinished, "the thread that asks ran none"
+    assert set(unfinished) == {engine.window}
+
+
+def test_ctrl_c_in_a_task_does_not_wait_for_its_turn():
+    started = threading.Event()
+
+    def work(i):
+        if threading.current_thread() is not threading.main_thread():
+            started.set()
+            time.sleep(0.2)
+            return i
+        started.wait(10)
+        raise KeyboardInterrupt
+
+    results = ThreadEngine(2).map(work, range(8))
+    with pytest.raises(KeyboardInterrupt):
+        next(results)
     assert not [t for t in threading.enumerate() if t.name.startswith("xent")]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, TypeVar
@@ -31,7 +32,11 @@ class SerialEngine:
 
 @dataclass(frozen=True, slots=True)
 class ThreadEngine:
-    """Runs tasks in threads; NumPy and Arrow let go of the interpreter lock in what takes the time."""
+    """Runs tasks in threads; NumPy and Arrow let go of the interpreter lock in what takes the time.
+
+    The thread that asks is one of them: it makes the tasks, and while it has made enough it runs one. A thread of its
+    own for making them would be one more than there are cores where they cost something, as from a pipe.
+    """
 
     threads: int
 
@@ -51,15 +56,38 @@ class ThreadEngine:
     def _pooled(self, function: Callable[[Item], Result], tasks: Iterator[Item]) -> Iterator[Result]:
         from concurrent.futures import Future, ThreadPoolExecutor
 
-        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="xent")
+        pool = ThreadPoolExecutor(self.threads - 1, thread_name_prefix="xent")
+        waiting: deque[tuple[Future[tuple[float, list[Result]]], list[Item]]] = deque()
 
         def submit(some: list[Item]) -> Future[tuple[float, list[Result]]]:
-            return pool.submit(run_together, function, some)
+            future: Future[tuple[float, list[Result]]] = Future()
+            waiting.append((future, some))
+            pool.submit(run_oldest)
+            return future
+
+        def run_oldest() -> bool:
+            try:
+                future, some = waiting.popleft()
+            except IndexError:
+                return False  # another thread was first
+            try:
+                future.set_result(run_together(function, some))
+            except BaseException as error:
+                future.set_exception(error)
+                if not isinstance(error, Exception):
+                    raise  # Ctrl-C does not wait for its turn
+            return True
+
+        def result(future: Future[tuple[float, list[Result]]]) -> tuple[float, list[Result]]:
+            while not future.done() and run_oldest():
+                pass
+            return future.result()
 
         def stop(_: list[Future[tuple[float, list[Result]]]]) -> None:
+            waiting.clear()
             pool.shutdown(wait=True, cancel_futures=True)
 
-        return in_order(tasks, self.window, submit, Future.result, stop)
+        return in_order(tasks, self.window, submit, result, stop)
 
 
 def open_local(threads: int) -> Engine:
