@@ -3,6 +3,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -88,6 +89,26 @@ def test_who_makes_the_tasks_runs_one_only_where_enough_are_made():
             break
     assert unfinished, "the thread that asks ran none"
     assert set(unfinished) == {engine.window}
+
+
+def test_a_task_is_let_go_once_it_is_done():
+    class Task:
+        pass
+
+    made = []
+
+    def tasks():
+        for i in range(30):
+            if i > 10:
+                assert made[i - 10]() is None, f"task {i - 10} is held while task {i} is made"
+            if i > 20:
+                assert made[0]() is None, "the first task is held"
+            task = Task()
+            made.append(weakref.ref(task))
+            yield task
+            del task
+
+    assert len(list(ThreadEngine(2).map(id, tasks()))) == 30
 
 
 def test_ctrl_c_in_a_task_does_not_wait_for_its_turn():

@@ -1,3 +1,5 @@
+import weakref
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -7,7 +9,7 @@ from xent_cli.core.cross_entropy import cross_entropy
 from xent_cli.core.options import LossOptions
 from xent_cli.errors import InputError, RowError
 from xent_cli.readers.interface import ReadOptions
-from xent_cli.readers.paired import open_pair
+from xent_cli.readers.paired import Pair, open_pair
 
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(size=(500, 7))
@@ -165,3 +167,21 @@ def test_lists_of_another_length_are_told_with_their_row(tmp_path):
     with pytest.raises(RowError, match="list of another length") as caught:
         next(pair.tasks()).load()
     assert caught.value.row == 1
+
+
+def test_a_part_is_let_go_before_the_next_is_made():
+    class Part:
+        pass
+
+    class Source:
+        def parts(self):
+            for i in range(3):
+                part = Part()
+                made = weakref.ref(part)
+                yield i, 1, part
+                del part
+                assert made() is None, "two parts of a stream are in memory where one would do"
+
+    tasks = Pair(Source(), None, None).tasks()
+    assert [next(tasks).start for _ in range(3)] == [0, 1, 2]
+    assert next(tasks, None) is None

@@ -51,7 +51,8 @@ class ThreadEngine:
         first = list(islice(remaining, 2))
         if len(first) < 2:  # nothing to share out, and importing the pool takes longer than most small files
             return map(function, first)
-        return self._pooled(function, chain(first, remaining))
+        # `chain` keeps what it is given to its end: an iterator lets go of a task, a list would keep its memory.
+        return self._pooled(function, chain(iter(first), remaining))
 
     def _pooled(self, function: Callable[[Item], Result], tasks: Iterator[Item]) -> Iterator[Result]:
         from concurrent.futures import Future, ThreadPoolExecutor

@@ -167,6 +167,7 @@ class Pair:
         for start, size, part in self.logits.parts():
             stop = start + size
             yield BlockRef(start, size, (part, *(follower.take(start, stop) for follower in followers)))
+            del part  # and its memory, before the next is made
         if stop == 0:
             raise InputError("no rows", self.logits.description.path, expected="at least 1")
         for follower in followers:
