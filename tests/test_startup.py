@@ -4,6 +4,7 @@ import importlib
 import subprocess
 import sys
 from dataclasses import is_dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -84,6 +85,14 @@ def test_a_small_npy_run_imports_little_beside_numpy_and_click(args, files, tmp_
 
 def test_a_small_npy_run_starts_no_thread_pool(files):
     assert "concurrent.futures.thread" not in imported("compute", *files)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="where threads are listed on Linux")
+def test_a_small_npy_run_starts_no_thread_of_a_library_either(files, monkeypatch):
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    code = REPORT.replace("*sorted(name for name in sys.modules)", '*__import__("os").listdir("/proc/self/task")')
+    run = subprocess.run([sys.executable, "-c", code, "compute", *files], capture_output=True, text=True, check=True)
+    assert len(run.stderr.splitlines()[-1].split()) == 1
 
 
 def test_rows_into_a_file_need_pyarrow_only_where_the_format_is_its_own(files, tmp_path):

@@ -64,6 +64,9 @@ def main() -> None:
     0 done, 1 a verdict failed, 2 usage, 3 no answer possible, 4 a bug, 130 interrupted, 141 the reader of standard
     output went away.
     """
+    # Read when NumPy is imported: for each core OpenBLAS starts a thread that looks for work for a tenth of a second,
+    # and there is none for it.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     # Python would look through all that is left at the end, for garbage that goes with the process anyway.
     atexit.register(gc.freeze)
