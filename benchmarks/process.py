@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _HERE = Path(__file__).parent
+_XENT = (sys.executable, "-m", "xent_cli")
 
 
 def command(*argv: str, work: Path, needs: tuple[str, ...] = ()) -> Callable[[], Sample]:
@@ -26,7 +27,12 @@ def command(*argv: str, work: Path, needs: tuple[str, ...] = ()) -> Callable[[],
 
 def xent(*argv: str, work: Path) -> Callable[[], Sample]:
     """Contender that runs `xent`, with two threads."""
-    return command(sys.executable, "-m", "xent_cli", *argv, work=work)
+    return functools.partial(_run, (*_XENT, *argv), _environment_of_xent(work), ())
+
+
+def xent_after_cat(path: str, *argv: str, work: Path) -> Callable[[], Sample]:
+    """Contender that runs ``cat PATH | xent ...``."""
+    return functools.partial(_run, ("sh", "-c", 'cat "$0" | "$@"', path, *_XENT, *argv), _environment_of_xent(work), ())
 
 
 def script(name: str, *argv: str, work: Path, needs: tuple[str, ...] = ()) -> Callable[[], Sample]:
@@ -40,6 +46,11 @@ def environment(work: Path) -> Mapping[str, str]:
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     kept["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_HERE.parent), os.environ.get("PYTHONPATH")]))
     return {**kept, **dict.fromkeys(names, "2"), "PYTHONPYCACHEPREFIX": str(work / "bytecode")}
+
+
+def _environment_of_xent(work: Path) -> Mapping[str, str]:
+    """As for everybody, but for what xent sets where nobody else has."""
+    return {name: value for name, value in environment(work).items() if name != "OPENBLAS_NUM_THREADS"}
 
 
 def _run(argv: tuple[str, ...], env: Mapping[str, str], needs: tuple[str, ...]) -> Sample:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from benchmarks import data
 from benchmarks.case import Case, Goal, Missing, at_most, faster, peak_below
-from benchmarks.process import command, script, xent
+from benchmarks.process import command, script, xent, xent_after_cat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
 _GIB = 1 << 30
+_PIPED = "xent after cat"
 
 
 def cases(work: Path, *, quick: bool) -> Mapping[str, Callable[[], Case]]:
@@ -39,12 +40,14 @@ def cases(work: Path, *, quick: bool) -> Mapping[str, Callable[[], Case]]:
 def _npy(work: Path, n: int) -> Case:
     pair = data.arrays(work, n, 1000)
     mean = ("compute", *pair, "--reduction", "mean")
+    piped = ("compute", "-", pair[1], "--reduction", "mean")
     return Case(
         "npy",
         f"whole process, mean of {n:,} x 1,000 float32 .npy",
         {
             "xent": xent(*mean, work=work),
             "xent --precision float32": xent(*mean, "--precision", "float32", work=work),
+            _PIPED: xent_after_cat(pair[0], *piped, work=work),
             "PyTorch script": script("torch_mean", *pair, work=work, needs=("torch",)),
             "NumPy script": script("numpy_mean", *pair, work=work),
             "cat FILE > /dev/null": command("cat", pair[0], work=work),
@@ -52,6 +55,7 @@ def _npy(work: Path, n: int) -> Case:
         (
             at_most("time beside a PyTorch script", "xent", "PyTorch script", 0.15),
             at_most("time beside a NumPy script", "xent", "NumPy script", 0.35),
+            at_most("time from a pipe beside the file", _PIPED, "xent", 1.3),
             peak_below("peak memory", "xent", 80),
         ),
     )
@@ -113,11 +117,13 @@ def _csv(work: Path, n: int, k: int, limit: float) -> Case:
         f"CSV of {n:,} x {k:,}",
         {
             "xent": xent("compute", path, "--reduction", "mean", work=work),
+            _PIPED: xent_after_cat(path, "compute", "-", "--reduction", "mean", work=work),
             "pyarrow read_csv alone": script("arrow_read", path, work=work),
             "cat FILE > /dev/null": command("cat", path, work=work),
         },
         (
             at_most("time beside reading alone", "xent", "pyarrow read_csv alone", limit),
+            at_most("time from a pipe beside the file", _PIPED, "xent", 1.3),
             peak_below("peak", "xent", 160),
         ),
     )

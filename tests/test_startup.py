@@ -83,16 +83,22 @@ def test_a_small_npy_run_imports_little_beside_numpy_and_click(args, files, tmp_
     assert len({kind for kind in made if kind.__module__ in found}) <= 30
 
 
-def test_a_small_npy_run_starts_no_thread_pool(files):
-    assert "concurrent.futures.thread" not in imported("compute", *files)
-
-
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="where threads are listed on Linux")
-def test_a_small_npy_run_starts_no_thread_of_a_library_either(files, monkeypatch):
+def test_a_small_npy_run_starts_no_thread(files, monkeypatch):
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
     code = REPORT.replace("*sorted(name for name in sys.modules)", '*__import__("os").listdir("/proc/self/task")')
     run = subprocess.run([sys.executable, "-c", code, "compute", *files], capture_output=True, text=True, check=True)
     assert len(run.stderr.splitlines()[-1].split()) == 1
+
+
+def test_a_large_npy_run_imports_little_for_its_threads(tmp_path):
+    np.save(tmp_path / "l.npy", np.zeros((4000, 1000), np.float32))
+    np.save(tmp_path / "y.npy", np.zeros(4000, np.int64))
+    found = imported(
+        "compute", str(tmp_path / "l.npy"), str(tmp_path / "y.npy"), "--reduction", "mean", "--threads", "2"
+    )
+    assert "threading" in found
+    assert not found & {"logging", "concurrent.futures", "multiprocessing", "pandas", "pyarrow", "rich"}
 
 
 def test_rows_into_a_file_need_pyarrow_only_where_the_format_is_its_own(files, tmp_path):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from xent_cli.engines.interface import keep_own_memory
 from xent_cli.engines.ordered import in_order, run_together
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from xent_cli.engines.interface import Engine
 
-    Item = TypeVar("Item")
-    Result = TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,46 +49,84 @@ class ThreadEngine:
         """See `Engine`."""
         remaining = iter(tasks)
         first = list(islice(remaining, 2))
-        if len(first) < 2:  # nothing to share out, and importing the pool takes longer than most small files
+        if len(first) < 2:  # nothing to share out
             return map(function, first)
         # `chain` keeps what it is given to its end: an iterator lets go of a task, a list would keep its memory.
-        return self._pooled(function, chain(iter(first), remaining))
+        return self._shared(function, chain(iter(first), remaining))
 
-    def _pooled(self, function: Callable[[Item], Result], tasks: Iterator[Item]) -> Iterator[Result]:
-        from concurrent.futures import Future, ThreadPoolExecutor
+    def _shared(self, function: Callable[[Item], Result], tasks: Iterator[Item]) -> Iterator[Result]:
+        # Not concurrent.futures, which imports logging: together as long as 40 MB of logits take.
+        from queue import Empty, SimpleQueue
+        from threading import Thread
 
-        pool = ThreadPoolExecutor(self.threads - 1, thread_name_prefix="xent")
-        waiting: deque[tuple[Future[tuple[float, list[Result]]], list[Item]]] = deque()
+        waiting: SimpleQueue[tuple[_Begun[Result], list[Item]] | None] = SimpleQueue()
+        others: list[Thread] = []
 
-        def submit(some: list[Item]) -> Future[tuple[float, list[Result]]]:
-            future: Future[tuple[float, list[Result]]] = Future()
-            waiting.append((future, some))
-            pool.submit(run_oldest)
-            return future
+        def submit(some: list[Item]) -> _Begun[Result]:
+            begun = _Begun[Result]()
+            waiting.put((begun, some))
+            if len(others) < self.threads - 1:
+                others.append(Thread(target=work, name=f"xent-{len(others) + 1}", daemon=True))
+                others[-1].start()
+            return begun
 
-        def run_oldest() -> bool:
-            try:
-                future, some = waiting.popleft()
-            except IndexError:
-                return False  # another thread was first
-            try:
-                future.set_result(run_together(function, some))
-            except BaseException as error:
-                future.set_exception(error)
-                if not isinstance(error, Exception):
-                    raise  # Ctrl-C does not wait for its turn
-            return True
-
-        def result(future: Future[tuple[float, list[Result]]]) -> tuple[float, list[Result]]:
-            while not future.done() and run_oldest():
+        def work() -> None:
+            while run(waiting.get()):
                 pass
-            return future.result()
 
-        def stop(_: list[Future[tuple[float, list[Result]]]]) -> None:
-            waiting.clear()
-            pool.shutdown(wait=True, cancel_futures=True)
+        # What waits is passed on and never held by a name: it is megabytes.
+        def run(entry: tuple[_Begun[Result], list[Item]] | None) -> bool:
+            if entry is not None:
+                begun, some = entry
+                begun.run(function, some)
+            return entry is not None
+
+        def result(begun: _Begun[Result]) -> tuple[float, list[Result]]:
+            with suppress(Empty):
+                while not begun.done.is_set():
+                    run(waiting.get_nowait())
+            return begun.result()
+
+        def stop(_: list[_Begun[Result]]) -> None:
+            with suppress(Empty):
+                while True:
+                    waiting.get_nowait()
+            for _other in others:
+                waiting.put(None)
+            for other in others:
+                other.join()
 
         return in_order(tasks, self.window, submit, result, stop)
+
+
+class _Begun(Generic[Result]):
+    """Some tasks that a thread runs, or will run."""
+
+    def __init__(self) -> None:
+        from threading import Event
+
+        self.done = Event()
+        self._results: tuple[float, list[Result]] | None = None
+        self._error: BaseException | None = None
+
+    def run(self, function: Callable[[Item], Result], some: list[Item]) -> None:
+        """Run them."""
+        try:
+            self._results = run_together(function, some)
+        except BaseException as error:
+            self._error = error
+            if not isinstance(error, Exception):
+                raise  # Ctrl-C does not wait for its turn
+        finally:
+            self.done.set()
+
+    def result(self) -> tuple[float, list[Result]]:
+        """Wait for what came of them."""
+        self.done.wait()
+        if self._results is None:
+            assert self._error is not None
+            raise self._error
+        return self._results
 
 
 def open_local(threads: int) -> Engine:
