@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xent_cli.errors import InputError
+from xent_cli.errors import InputError, more_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -242,5 +242,4 @@ def _sizes(*results: SavedResults) -> list[int]:
 
 
 def _more(unlike: BoolArray) -> str:
-    others = int(np.count_nonzero(unlike)) - 1
-    return f"{others} more rows like this" if others else ""
+    return more_rows(int(np.count_nonzero(unlike)) - 1)
