@@ -10,22 +10,27 @@ import numpy as np
 import pytest
 
 REPORT = """
-import sys
+import os, sys
 from xent_cli.cli import main
 try:
     main()
 finally:
     sys.stdout.flush()
-    print(*sorted(name for name in sys.modules), file=sys.stderr)
+    print(*{what}, file=sys.stderr)
 """
 
 
 COMMANDS = ("compute", "check", "compare", "verify", "inspect")
 
 
-def imported(*args):
-    run = subprocess.run([sys.executable, "-c", REPORT, *args], capture_output=True, text=True, check=True)
+def at_the_end(what, *args):
+    code = REPORT.format(what=what)
+    run = subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True, check=True)
     return set(run.stderr.splitlines()[-1].split())
+
+
+def imported(*args):
+    return at_the_end("sys.modules", *args)
 
 
 @pytest.fixture
@@ -86,9 +91,7 @@ def test_a_small_npy_run_imports_little_beside_numpy_and_click(args, files, tmp_
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="where threads are listed on Linux")
 def test_a_small_npy_run_starts_no_thread(files, monkeypatch):
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
-    code = REPORT.replace("*sorted(name for name in sys.modules)", '*__import__("os").listdir("/proc/self/task")')
-    run = subprocess.run([sys.executable, "-c", code, "compute", *files], capture_output=True, text=True, check=True)
-    assert len(run.stderr.splitlines()[-1].split()) == 1
+    assert len(at_the_end("os.listdir('/proc/self/task')", "compute", *files)) == 1
 
 
 def test_a_large_npy_run_imports_little_for_its_threads(tmp_path):

@@ -59,35 +59,28 @@ class ThreadEngine:
         from queue import Empty, SimpleQueue
         from threading import Thread
 
-        waiting: SimpleQueue[tuple[_Begun[Result], list[Item]] | None] = SimpleQueue()
+        waiting: SimpleQueue[_Begun[Item, Result] | None] = SimpleQueue()
         others: list[Thread] = []
 
-        def submit(some: list[Item]) -> _Begun[Result]:
-            begun = _Begun[Result]()
-            waiting.put((begun, some))
+        def submit(some: list[Item]) -> _Begun[Item, Result]:
+            begun = _Begun(function, some)
+            waiting.put(begun)
             if len(others) < self.threads - 1:
                 others.append(Thread(target=work, name=f"xent-{len(others) + 1}", daemon=True))
                 others[-1].start()
             return begun
 
         def work() -> None:
-            while run(waiting.get()):
-                pass
+            while (begun := waiting.get()) is not None:
+                begun.run()
 
-        # What waits is passed on and never held by a name: it is megabytes.
-        def run(entry: tuple[_Begun[Result], list[Item]] | None) -> bool:
-            if entry is not None:
-                begun, some = entry
-                begun.run(function, some)
-            return entry is not None
-
-        def result(begun: _Begun[Result]) -> tuple[float, list[Result]]:
+        def result(begun: _Begun[Item, Result]) -> tuple[float, list[Result]]:
             with suppress(Empty):
-                while not begun.done.is_set():
-                    run(waiting.get_nowait())
+                while not begun.done.is_set() and (oldest := waiting.get_nowait()) is not None:
+                    oldest.run()
             return begun.result()
 
-        def stop(_: list[_Begun[Result]]) -> None:
+        def stop(_: list[_Begun[Item, Result]]) -> None:
             with suppress(Empty):
                 while True:
                     waiting.get_nowait()
@@ -99,34 +92,35 @@ class ThreadEngine:
         return in_order(tasks, self.window, submit, result, stop)
 
 
-class _Begun(Generic[Result]):
-    """Some tasks that a thread runs, or will run."""
+class _Begun(Generic[Item, Result]):
+    """Some tasks that a thread runs, or will run, and then what came of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, function: Callable[[Item], Result], some: list[Item]) -> None:
         from threading import Event
 
         self.done = Event()
-        self._results: tuple[float, list[Result]] | None = None
-        self._error: BaseException | None = None
+        self._function = function
+        self._some = some
+        self._outcome: tuple[float, list[Result]] | BaseException
 
-    def run(self, function: Callable[[Item], Result], some: list[Item]) -> None:
-        """Run them."""
+    def run(self) -> None:
+        """Run them, once."""
         try:
-            self._results = run_together(function, some)
+            self._outcome = run_together(self._function, self._some)
         except BaseException as error:
-            self._error = error
+            self._outcome = error
             if not isinstance(error, Exception):
                 raise  # Ctrl-C does not wait for its turn
         finally:
+            del self._some  # megabytes, and a name may hold this for long
             self.done.set()
 
     def result(self) -> tuple[float, list[Result]]:
         """Wait for what came of them."""
         self.done.wait()
-        if self._results is None:
-            assert self._error is not None
-            raise self._error
-        return self._results
+        if isinstance(self._outcome, BaseException):
+            raise self._outcome
+        return self._outcome
 
 
 def open_local(threads: int) -> Engine:
