@@ -11,15 +11,30 @@ _MOST_SHOWN = 200
 _MOST_NAMES = 6
 
 
+# What GitHub's runner takes for a command of the workflow: the first where a line begins with it, the other anywhere.
+_COMMAND, _OLD_COMMAND = "::", "##["
+
+
 def printable(text: str) -> str:
-    r"""Text from a file, safe for a terminal: control characters escaped.
+    r"""Text from a file, a file's name or a column's, safe for a terminal and a workflow's log: the one way out.
+
+    Control characters, line ends, directions of writing and bytes of no character are escaped, and what would be a
+    command of a workflow.
 
     Examples
     --------
     >>> print(printable("a" + chr(27) + "[31mb"))
     a\x1b[31mb
+    >>> print(printable("::error::x"))
+    \x3a:error::x
     """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    if text.isprintable() and _COMMAND not in text and _OLD_COMMAND not in text:
+        return text
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    body = text.lstrip()
+    if body.startswith(_COMMAND):
+        text = text[: len(text) - len(body)] + "\\x3a" + body[1:]
+    return text.replace(_OLD_COMMAND, "#\\x23[")
 
 
 def listing(names: Sequence[str]) -> str:

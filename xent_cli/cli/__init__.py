@@ -14,7 +14,7 @@ import click
 
 from xent_cli import __version__
 from xent_cli.cli.config import configurable
-from xent_cli.errors import OutputError, XentError
+from xent_cli.errors import OutputError, XentError, printable
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -87,7 +87,7 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         code = _INTERRUPTED
     except click.ClickException as error:
-        error.show()
+        _tell_usage(error)
         code = error.exit_code
     except XentError as error:
         _tell(error)
@@ -123,6 +123,19 @@ def _tell(error: XentError) -> None:
         click.echo(json.dumps({"error": {**fields, "exit_code": error.exit_code}}), err=True)
 
 
+def _tell_usage(error: click.ClickException) -> None:
+    """Show as click does; but what was typed may be a file's name, which may hold anything."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        click.echo(f"{context.get_usage()}\nTry '{context.command_path} --help' for help.\n", err=True)
+    # Choices that are missing are listed a line each, and nothing of them was typed.
+    own = isinstance(error, click.MissingParameter)
+    click.echo(f"Error: {error.format_message() if own else printable(error.format_message())}", err=True)
+
+
 def _wants_json(argv: list[str]) -> bool:
     text = " ".join(argv).replace("=", " ").replace("-fjson", "-f json")
     return any(f"{flag} json" in text for flag in ("--format", "-f"))
@@ -135,5 +148,5 @@ def _tell_bug() -> int:
     with tempfile.NamedTemporaryFile("w", prefix="xent-", suffix=".log", delete=False) as file:
         traceback.print_exc(file=file)
     reason = traceback.format_exc().strip().split("\n")[-1]
-    click.echo(f"error: a bug in xent {__version__}: {reason}; the traceback is in {file.name}", err=True)
+    click.echo(f"error: a bug in xent {__version__}: {printable(reason)}; the traceback is in {file.name}", err=True)
     return _BUG

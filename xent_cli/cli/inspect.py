@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from xent_cli.cli.options import layout_options, quiet_options
+from xent_cli.errors import printable
 
 
 @click.command()
@@ -46,4 +47,4 @@ def inspect(files: tuple[str, ...], **given: Any) -> None:
 
         click.echo(inspection_lines(document), nl=False)
     for warning in () if given["quiet"] else document["warnings"]:
-        click.echo(f"warning: {warning['message']} [{warning['code']}]", err=True)
+        click.echo(printable(f"warning: {warning['message']} [{warning['code']}]"), err=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from xent_cli.cli.given import report_target
-from xent_cli.errors import UsageError
+from xent_cli.errors import UsageError, printable
 from xent_cli.writers import format_of
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def show(shown: Plan, document: Document, totals: LossTotals, columns: RowFormat
 def warn(findings: tuple[Finding, ...]) -> None:
     """Tell what looks wrong, on standard error."""
     for finding in findings:
-        click.echo(f"warning: {finding.message} [{finding.code}]", err=True)
+        click.echo(printable(f"warning: {finding.message} [{finding.code}]"), err=True)
 
 
 def show_figures(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
+
+from xent_cli.errors import printable
 
 if TYPE_CHECKING:
     from xent_cli.reports.interface import Document
@@ -32,7 +35,8 @@ def _data(text: str) -> str:
     >>> _data("100%\nsure")
     '100%25%0Asure'
     """
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    lines = (printable(line) for line in re.split(r"\r\n|\r|\n", text))
+    return "%0A".join(line.replace("%", "%25") for line in lines)
 
 
 def _property(text: str) -> str:
