@@ -280,8 +280,14 @@ def _notice(
         predicted = block.logits.argmax(axis=1)
         predicted_loss = _losses(block, predicted, unsmoothed(options), None, None).loss
         profile = profile_of(labels, rows.loss, predicted, predicted_loss, scored)
+    digest = None
+    if wanted.digest:
+        from xent_cli.core.label_digest import label_digest
+
+        digest = label_digest(labels, block.start, ignored, block.weights)
     return replace(
         totals,
+        digest=digest,
         softmaxed=rows.softmaxed,
         unnormalised=unnormalised,
         label_range=label_range,

@@ -70,16 +70,7 @@ class LossOptions:
             import hashlib
 
             weights = hashlib.sha256(np.ascontiguousarray(self.class_weight, "<f8").tobytes()).hexdigest()[:12]
-        # Settings younger than the format stay out of the line while they are at their default.
-        extra = [
-            f"{name}:{value}"
-            for name, value, usual in (
-                ("labels_from", self.labels_source, "labels"),
-                ("shift", self.shift, 0),
-                ("sample_weight", "given" if self.sample_weighted else "none", "none"),
-            )
-            if value != usual
-        ]
+        extra = [f"{name}:{value}" for name, value, usual in self._younger() if value != usual]
         parts = [
             "xent",
             f"axis:{self.axis}",
@@ -94,6 +85,34 @@ class LossOptions:
             f"v:{version}",
         ]
         return "|".join(parts)
+
+    def _younger(self) -> tuple[tuple[str, object, object], ...]:
+        """Settings younger than the signature, each with its default, at which it stays out of the line."""
+        return (
+            ("labels_from", self.labels_source, "labels"),
+            ("shift", self.shift, 0),
+            ("sample_weight", "given" if self.sample_weighted else "none", "none"),
+        )
+
+
+def settings_of(signature: str) -> dict[str, str]:
+    """Settings of a run by name, from its signature; what it does not name is at its default, and no version is one.
+
+    Examples
+    --------
+    >>> settings_of("xent|temperature:2.0|v:0.1.0")["temperature"], settings_of("xent")["shift"]
+    ('2.0', '0')
+    """
+    usual = LossOptions()
+    settings = {name: str(value) for name, _, value in usual._younger()} | _named(usual.signature(""))
+    settings |= _named(signature)
+    settings.pop("v", None)
+    return settings
+
+
+def _named(signature: str) -> dict[str, str]:
+    parts = (part.partition(":") for part in signature.split("|"))
+    return {name: value for name, colon, value in parts if colon}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +137,8 @@ class Wanted:
         Losses by class and the calibration of the confidences, where labels are sparse.
     by
         Columns for each value of which the losses are totalled too.
+    digest
+        The digest of the labels.
     """
 
     losses: bool = False
@@ -129,3 +150,4 @@ class Wanted:
     top_k: tuple[int, ...] = ()
     profile: bool = False
     by: tuple[str, ...] = ()
+    digest: bool = False

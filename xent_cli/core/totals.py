@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from xent_cli.core.exact_sum import ExactSum, standard_deviation
+from xent_cli.core.label_digest import add_digests
 from xent_cli.core.quantiles import QuantileState
 from xent_cli.core.summary import LossSummary, WorstSample
 from xent_cli.errors import RowError
@@ -53,6 +54,8 @@ class LossTotals:
         Rows of logits that look like probabilities; rows of labels or probabilities that do not sum to 1.
     label_range
         Lowest and highest label seen, or None.
+    digest
+        Of the labels that count, as `label_digest` makes it, or None.
     formulas
         How the textbook formula fares, for each dtype asked for.
     profile
@@ -80,6 +83,7 @@ class LossTotals:
     softmaxed: int = 0
     unnormalised: int = 0
     label_range: tuple[int, int] | None = None
+    digest: int | None = None
     formulas: tuple[FormulaTotals, ...] = ()
     profile: LossProfile | None = None
     slices: LossSlices | None = None
@@ -194,6 +198,7 @@ class LossTotals:
             softmaxed=self.softmaxed + other.softmaxed,
             unnormalised=self.unnormalised + other.unnormalised,
             label_range=_either(self.label_range, other.label_range, lambda a, b: (min(a[0], b[0]), max(a[1], b[1]))),
+            digest=_either(self.digest, other.digest, add_digests),
             formulas=_merge_formulas(self.formulas, other.formulas),
             profile=_either(self.profile, other.profile, lambda ours, theirs: ours.merge(theirs)),
             slices=_either(self.slices, other.slices, lambda ours, theirs: ours.merge(theirs)),

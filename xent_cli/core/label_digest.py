@@ -1,0 +1,105 @@
+"""A number that tells whether two runs were scored against the same labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from xent_cli.core.block import AnyArray, BoolArray
+
+    Bits = NDArray[np.uint64]
+
+_MODULUS = 1 << 64
+# Odd, and without a pattern: of the golden ratio and of the square root of 3.
+_OF_SAMPLE = np.uint64(0x9E3779B97F4A7C15)
+_OF_CLASS = np.uint64(0xBB67AE8584CAA73B)
+
+
+def label_digest(
+    labels: AnyArray, start: int, ignored: BoolArray | None = None, weights: AnyArray | None = None
+) -> int:
+    """Sum of a hash of (sample number, label) over the samples that count, modulo 2**64.
+
+    It depends on the order of the samples, and not on how they are cut into blocks, nor on dtype and format.
+
+    Parameters
+    ----------
+    labels
+        [n] class indices, or [n, k] rows of probabilities or of a teacher's outputs: of each the highest entry counts,
+        its class and its value rounded to float32.
+    start
+        Number of the first sample.
+    ignored
+        [n] True where a sample does not count, or None.
+    weights
+        [n] sample weights, or None: other weights are other samples, as it were. Rounded to float32.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> whole = label_digest(np.array([2, 0, 1]), 0)
+    >>> whole == add_digests(label_digest(np.array([2, 0]), 0), label_digest(np.array([1.0]), 2))
+    True
+    >>> whole == label_digest(np.array([0, 2, 1]), 0)
+    False
+    """
+    rows = None if ignored is None else np.flatnonzero(~ignored)
+    kept = labels if rows is None else labels[rows]
+    sample = (
+        np.arange(start, start + len(labels), dtype=np.uint64) if rows is None else (rows + start).astype(np.uint64)
+    )
+    index = kept if kept.ndim == 1 else kept.argmax(axis=1)
+    # Unsigned numbers wrap around, which is what a hash wants.
+    bits = sample * _OF_SAMPLE
+    bits += index.astype(np.int64, copy=False).view(np.uint64) * _OF_CLASS
+    _mix(bits)
+    if kept.ndim == 2:
+        _mix_in(bits, np.take_along_axis(kept, index[:, None], axis=1)[:, 0])
+    if weights is not None:
+        weights = weights.reshape(-1)
+        _mix_in(bits, weights if rows is None else weights[rows])
+    return int(bits.sum(dtype=np.uint64))
+
+
+def add_digests(a: int, b: int) -> int:
+    """The digest of both.
+
+    Examples
+    --------
+    >>> add_digests(2**64 - 1, 3)
+    2
+    """
+    return (a + b) % _MODULUS
+
+
+def spell_digest(digest: int) -> str:
+    """Sixteen hexadecimal digits.
+
+    Examples
+    --------
+    >>> spell_digest(10)
+    '000000000000000a'
+    """
+    return f"{digest:016x}"
+
+
+def _mix_in(bits: Bits, values: AnyArray) -> None:
+    """Let numbers count too, in place."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        narrow = values.astype(np.float32) + np.float32(0)  # -0 is 0
+    narrow[np.isnan(narrow)] = np.nan  # of one sign
+    bits ^= narrow.view(np.uint32)
+    _mix(bits)
+
+
+def _mix(bits: Bits) -> None:
+    """The last steps of splitmix64, in place: each bit depends on every other."""
+    bits ^= bits >> np.uint64(30)
+    bits *= np.uint64(0xBF58476D1CE4E5B9)
+    bits ^= bits >> np.uint64(27)
+    bits *= np.uint64(0x94D049BB133111EB)
+    bits ^= bits >> np.uint64(31)
