@@ -185,3 +185,103 @@ def test_files_about_something_else_cost_no_parser(folder):
     args = [sys.executable, "-c", script, "compute", "l.npy", "y.npy", "--reduction", "mean"]
     run = subprocess.run(args, cwd=folder, capture_output=True, text=True, check=True)
     assert run.stdout == f"{MEAN}False\n"
+
+
+NOTE = "note: options are taken from {}; --config names another file [config-found]\n"
+
+
+def test_a_file_that_was_found_is_named_unless_it_changes_nothing_or_xent_is_quiet(folder):
+    path = folder / "xent.toml"
+    path.write_text('[compute]\nreduction = "mean"\n')
+    assert xent(folder, "compute", "l.npy", "y.npy").stderr == NOTE.format(path)
+    assert compute(folder).stderr == ""
+    assert xent(folder, "compute", "l.npy", "y.npy", "--config", "xent.toml").stderr == ""
+    assert "note" not in xent(folder, "inspect", "l.npy", "y.npy").stderr
+
+
+def test_nothing_above_the_root_of_a_repository_is_looked_at(folder):
+    (folder / "xent.toml").write_text('[compute]\nreduction = "sum"\n')
+    inner = folder / "repository" / "inner"
+    inner.mkdir(parents=True)
+    for name in ("l.npy", "y.npy"):
+        (inner / name).symlink_to(folder / name)
+    assert compute(inner).stdout == SUM
+    (folder / "repository" / ".git").mkdir()
+    assert compute(inner).stdout.startswith("sample")
+    (folder / "repository" / "xent.toml").write_text('[compute]\nreduction = "mean"\n')
+    assert compute(inner).stdout == MEAN
+
+
+IGNORED = {
+    "output": ('output = "out.tsv"', "out.tsv"),
+    "gradients": ('gradients = "g.npy"', "g.npy"),
+    "plot": ('plot = "p.svg"', "p.svg"),
+    "scheduler": ('scheduler = "tcp://192.0.2.1:8786"', None),
+    "class-weight": ('class-weight = "http://192.0.2.1/w.npy"', None),
+    "sample-weight": ('sample-weight = "s3://bucket/w.npy"', None),
+}
+
+
+@pytest.mark.parametrize("key", IGNORED)
+@pytest.mark.parametrize("where", [".", "inner"])
+def test_what_writes_or_fetches_is_ignored_in_a_file_that_was_not_named(folder, key, where):
+    line, written = IGNORED[key]
+    (folder / "inner").mkdir()
+    for name in ("l.npy", "y.npy"):
+        (folder / "inner" / name).symlink_to(folder / name)
+    (folder / "xent.toml").write_text(f"[compute]\n{line}\n")
+    run = xent(folder / where, "compute", "l.npy", "y.npy", "--reduction", "mean")
+    assert (run.returncode, run.stdout) == (0, MEAN)
+    assert f'warning: {folder / "xent.toml"}: "{key}" of [compute] is ignored' in run.stderr
+    assert written is None or not list(folder.rglob(written))
+
+
+def test_a_named_file_may_write(folder):
+    (folder / "xent.toml").write_text('[compute]\noutput = "out.tsv"\n')
+    assert compute(folder, "--config", "xent.toml").returncode == 0
+    assert (folder / "out.tsv").exists()
+
+
+def test_reports_and_a_baseline_are_taken_from_the_working_directory_and_not_from_above(folder):
+    assert compute(folder, "--report", "base.json").returncode == 0
+    text = '[check]\nreport = "seen.md"\nbaseline = "base.json"\nmax-increase = "mean_loss=0"\n'
+    (folder / "xent.toml").write_text(text)
+    run = xent(folder, "check", "l.npy", "y.npy")
+    assert run.returncode == 0
+    assert "config-ignored" not in run.stderr
+    assert (folder / "seen.md").exists()
+    inner = folder / "inner"
+    inner.mkdir()
+    for name in ("l.npy", "y.npy", "base.json"):
+        (inner / name).symlink_to(folder / name)
+    run = xent(inner, "check", "l.npy", "y.npy")
+    assert run.returncode == 2
+    assert '"report", "baseline" of [check] are ignored' in run.stderr
+    assert not (inner / "seen.md").exists()
+
+
+@pytest.mark.parametrize("quiet", [[], ["-q"]])
+def test_a_file_that_was_found_never_turns_a_red_gate_green(folder, quiet):
+    (folder / "xent.toml").write_text("[check]\nexit-zero = true\n")
+    run = xent(folder, "check", "l.npy", "y.npy", "--max", "mean_loss=0.001", *quiet)
+    assert run.returncode == 1
+    assert '"exit-zero" of [check] is ignored' in run.stderr
+
+
+def _huge(path):
+    path.write_text("[tool.xent.compute]\n" + "# more\n" * 200_000)
+
+
+def _endless(path):
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, _huge, _endless])
+@pytest.mark.parametrize("name", ["xent.toml", "pyproject.toml"])
+def test_a_file_that_is_none_or_huge_is_never_waited_for(folder, make, name):
+    make(folder / name)
+    run = compute(folder, "--reduction", "mean")
+    passed_over = name == "pyproject.toml" and make is not _huge
+    assert run.returncode == (0 if passed_over else 3)
+    assert passed_over or f"cannot read the configuration\n  {folder / name}: found " in run.stderr
+    assert compute(folder, "--config", name).returncode == 3

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import os
+import re
+import stat
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from xent_cli.errors import UsageError
+from xent_cli.errors import InputError, UsageError, listing, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 _OWN, _SHARED = "xent.toml", "pyproject.toml"
+# More than this is no configuration, and would be read at every start.
+_LARGEST = 1 << 20
+# What a file that nobody named may not decide: where is written, what is fetched and who computes, and that a red gate
+# is green. A folder that came out of an archive may hold such a file.
+_OUTPUTS = frozenset({"output", "gradients", "report", "plot", "write-cases"})
+_NEVER = frozenset({"scheduler", "exit-zero"})
+# But in the folder where xent was started.
+_HERE = frozenset({"report", "baseline"})
+_URL = re.compile(r"([a-z]+:)?[A-Za-z][A-Za-z0-9+.-]+://")
+_SAID = "xent_cli.cli.config"
 _TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 
@@ -22,6 +36,8 @@ def configurable(command: click.Command) -> click.Command:
     click would name the variables after what an option is called in the code.
     """
     if all(parameter.name != "config" for parameter in command.params):
+        if command.callback is not None:
+            command.callback = _telling(command.callback)
         for key, option in _options(command).items():
             option.envvar = f"XENT_{command.name}_{key}".replace("-", "_").upper()
         command.params.append(
@@ -43,10 +59,10 @@ def _configure(context: click.Context, parameter: click.Parameter, path: str | N
     group = context.parent.command if context.parent is not None else None
     if context.resilient_parsing or not isinstance(group, click.Group):
         return
-    found = _nearest(Path.cwd()) if path is None else (path, _read(path, must=True) or {})
+    found = _nearest(Path.cwd()) if path is None else _Found(path, _read(path, must=True) or {})
     if found is None:
         return
-    source, tables = found
+    source, tables = found.path, found.tables
     for name, table in tables.items():
         command = group.get_command(context, name)
         if command is None:
@@ -57,32 +73,108 @@ def _configure(context: click.Context, parameter: click.Parameter, path: str | N
             raise UsageError(f"{source}: {name} is a command", found=repr(table), expected=f"a table [{name}]")
         values = _checked(source, command, table)
         if command is context.command:
-            context.default_map = values
+            context.default_map = values if path is not None else _allowed(context, found, values)
 
 
-def _nearest(folder: Path) -> tuple[str, dict[str, Any]] | None:
-    """Look for a configuration in a folder and those above; of two in one folder, that of xent's own name counts."""
+class _Found(NamedTuple):
+    """A configuration.
+
+    Fields
+    ------
+    here
+        Whether it lies in the working directory itself.
+    """
+
+    path: str
+    tables: dict[str, Any]
+    here: bool = False
+
+
+def _nearest(folder: Path) -> _Found | None:
+    """Look for a configuration in a folder and those above, up to the root of a repository.
+
+    Of two in one folder, that of xent's own name counts.
+    """
     for place in (folder, *folder.parents):
         for name in (_OWN, _SHARED):
             tables = _read(str(place / name), must=False)
             if tables is not None:
-                return str(place / name), tables
+                return _Found(str(place / name), tables, place == folder)
+        if os.path.lexists(place / ".git"):
+            return None
     return None
+
+
+def _allowed(context: click.Context, found: _Found, values: dict[str, Any]) -> dict[str, Any]:
+    """What a file that nobody named may decide; the rest is told."""
+    keys = {option.name: key for key, option in _options(context.command).items()}
+    kept, passed_over = {}, []
+    for name, value in values.items():
+        key = keys[name]
+        texts = [text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)]
+        doubtful = key in _OUTPUTS or key in _HERE or any(_URL.match(text) for text in texts)
+        if key in _NEVER or (doubtful and not (found.here and key in _HERE)):
+            passed_over.append(key)
+        else:
+            kept[name] = value
+    said = (
+        [("note", f"options are taken from {found.path}; --config names another file", "config-found")] if kept else []
+    )
+    if passed_over:
+        verb, what = ("is", "it") if len(passed_over) == 1 else ("are", "them")
+        which = f"{found.path}: {listing(passed_over)} of [{context.command.name}] {verb} ignored"
+        hint = f"in a file that was not named; --config {found.path} takes {what}"
+        said.append(("warning", f"{which} {hint}", "config-ignored"))
+    context.meta[_SAID] = said
+    return kept
+
+
+def _telling(callback: Callable[..., Any]) -> Callable[..., Any]:
+    """The same command, which first tells what a configuration that was found has changed."""
+
+    @wraps(callback)
+    def told(*args: Any, **given: Any) -> Any:
+        context = click.get_current_context()
+        quiet = given.get("quiet")
+        for kind, message, code in context.meta.get(_SAID, ()):
+            if not quiet or (kind == "warning" and context.command.name == "check"):
+                click.echo(printable(f"{kind}: {message} [{code}]"), err=True)
+        return callback(*args, **given)
+
+    return told
+
+
+def _content(path: str, *, must: bool) -> bytes | None:
+    """Bytes of a file; never waits, as for a writer of a FIFO, and never reads for long."""
+    kind = Path(path).stat().st_mode
+    if not stat.S_ISREG(kind):
+        if not must and Path(path).name == _SHARED:
+            return None  # another tool's, and says nothing of xent
+        raise OSError("a folder" if stat.S_ISDIR(kind) else "a pipe or a device")
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        content = file.read(_LARGEST + 1)
+    if len(content) > _LARGEST and (b"xent" in content or Path(path).name != _SHARED):
+        raise OSError("more than 1 MiB")
+    return content
 
 
 def _read(path: str, *, must: bool) -> dict[str, Any] | None:
     """Tables of a file; None where there is none, or nothing about xent in it."""
+    shared = Path(path).name == _SHARED
     try:
-        text = Path(path).read_bytes()
+        text = _content(path, must=must)
     except (FileNotFoundError, NotADirectoryError):
         if must:
             raise UsageError(f"--config {path}: no such file") from None
         return None
     except OSError as error:
-        raise UsageError(f"{path}: cannot read the configuration", found=error.strerror or str(error)) from None
-    shared = Path(path).name == _SHARED
+        if not must and not os.path.lexists(path):  # in a folder that may not be searched
+            return None
+        hint = "" if must else "move it, or name another file with --config"
+        found = error.strerror or str(error)
+        raise InputError("cannot read the configuration", path, found, "a file of options", hint) from None
     # Most projects' files say nothing of xent; a parser need not be loaded to see that.
-    if shared and not must and b"xent" not in text:
+    if text is None or (shared and not must and b"xent" not in text):
         return None
     import tomllib
 
