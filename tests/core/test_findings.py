@@ -1,9 +1,10 @@
 import pytest
 
-from xent_cli.core.findings import find, left_out
+from xent_cli.core.findings import Finding, find, left_out, notes_of, refuse_warnings, warnings_of
 from xent_cli.core.options import LossOptions
 from xent_cli.core.summary import WorstSample
 from xent_cli.core.totals import LossTotals
+from xent_cli.errors import InputError
 
 LOGITS = LossOptions()
 
@@ -82,3 +83,20 @@ def test_columns_of_text_are_told_by_name_as_far_as_they_are_few():
     (finding,) = left_out(tuple("abcdefgh"))
     assert finding.code == "columns-left-out"
     assert finding.message.startswith('columns "a", "b", "c", "d", "e", "f" and 2 more hold text and were taken for no')
+
+
+def test_warnings_and_notes_are_told_apart():
+    doubt, done = Finding("odd", "it is odd"), Finding("shard-skipped", "one is empty", note=True)
+    assert warnings_of((done, doubt)) == (doubt,)
+    assert notes_of((done, doubt)) == (done,)
+    assert [finding.line() for finding in (doubt, done)] == [
+        "warning: it is odd [odd]",
+        "note: one is empty [shard-skipped]",
+    ]
+
+
+def test_strictness_refuses_every_warning_and_no_note():
+    refuse_warnings([Finding("shard-skipped", "one is empty", note=True)])
+    with pytest.raises(InputError) as refusal:
+        refuse_warnings([Finding("odd", "it is odd"), Finding("even", "so is this")])
+    assert str(refusal.value).splitlines()[:2] == ["it is odd [odd]", "  so is this [even]"]

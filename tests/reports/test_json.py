@@ -105,6 +105,7 @@ def test_keys_stand_in_the_order_of_the_contract():
         "slices",
         "checks",
         "warnings",
+        "notes",
     ]
     assert " ".join(doc["summary"]) == (
         "n_samples n_ignored n_nan n_inf mean_loss sum_loss std_loss min_loss max_loss worst_sample p50_loss p90_loss"
@@ -119,7 +120,7 @@ def test_keys_stand_in_the_order_of_the_contract():
 
 
 def test_what_was_not_asked_for_is_absent():
-    assert list(document(DOCUMENTS["ordinary"]))[-2:] == ["summary", "warnings"]
+    assert list(document(DOCUMENTS["ordinary"]))[-3:] == ["summary", "warnings", "notes"]
     assert document(DOCUMENTS["no formula tried"])["overflow"] == []
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xent_cli import __version__
-from xent_cli.cli.present import console_for, warn
+from xent_cli.cli.present import console_for, remark
 from xent_cli.core.changes import (
     Change,
     Comparison,
@@ -99,10 +99,8 @@ def show_comparison(comparison: Comparison, form: str, *, color: str, quiet: boo
     else:
         _write(text.delimited_changes(comparison, "\t" if form == "tsv" else ","))
     sys.stdout.flush()
-    if quiet:
-        return
-    warn(comparison.findings)
-    if form in ("tsv", "csv"):
+    remark(comparison.findings, quiet=quiet)
+    if form in ("tsv", "csv") and not quiet:
         click.echo(text.plain_moved(comparison) + text.footnote(comparison), err=True)
 
 

@@ -14,7 +14,7 @@ from xent_cli.cli import present
 from xent_cli.cli.given import engine, read_options, report_target, settings
 from xent_cli.cli.progress import track
 from xent_cli.cli.run import run
-from xent_cli.core.findings import find
+from xent_cli.core.findings import find, refuse_warnings
 from xent_cli.core.options import Wanted
 from xent_cli.errors import UsageError
 from xent_cli.readers.paired import open_pair
@@ -66,6 +66,8 @@ def execute(
     layout = read_options(given, with_ids=rows_wanted or shown.top > 0 or pictured)
     pair = open_pair(given["logits"], given["labels"], given["sample_weight"], layout)
     options = settings(given, pair)
+    if given["strict"]:
+        refuse_warnings(pair.findings)
     figures = shown.figures or bool(given["reports"]) or given["plot"] is not None
     tries_formulas = given["overflow_report"] or (gate is not None and gate.needs_overflow)
     wanted = Wanted(
@@ -107,6 +109,8 @@ def execute(
             formulas=totals.formulas if tries_formulas else None,
             slices=_slices(totals, layout.by),
         )
+        if given["strict"]:
+            refuse_warnings(document.findings)
         if gate is not None:
             from xent_cli.cli.gate import judge
 
@@ -118,8 +122,7 @@ def execute(
         if picture is not None:
             _plot(totals, picture, reports.plot_form(given["plot"]))
     sys.stdout.flush()
-    if not given["quiet"]:
-        present.warn(document.findings)
+    present.remark(document.findings, quiet=given["quiet"], gate=gate is not None)
     show(shown, document, totals, columns, given["color"])
     return document
 

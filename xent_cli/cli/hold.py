@@ -13,11 +13,11 @@ import numpy as np
 
 from xent_cli import __version__
 from xent_cli.cli.given import engine, read_options, settings
-from xent_cli.cli.present import console_for, warn
+from xent_cli.cli.present import console_for, remark
 from xent_cli.cli.progress import track
 from xent_cli.cli.run import divisor_of, refuse_nothing
 from xent_cli.core.agreement import Agreement, ErrorTotals, compare
-from xent_cli.core.findings import find
+from xent_cli.core.findings import find, refuse_warnings
 from xent_cli.core.options import Wanted
 from xent_cli.core.tolerance import Tolerance
 from xent_cli.core.totals import LossTotals
@@ -65,6 +65,9 @@ def hold(given: Mapping[str, Any]) -> AgreementDocument:
         errors["loss"] = compare(np.array([number]), np.array([truth]), tolerances["loss"], wanted=given["top"])
     reductions = {"loss": given["reduction"] or "none", "gradient": "mean" if of_mean else "sum"}
     rows = totals.n_samples + totals.n_ignored
+    findings = (*pair.findings, *find(totals, options, pair.num_classes))
+    if given["strict"]:
+        refuse_warnings(findings)
     return AgreementDocument(
         version=__version__,
         signature=options.signature(__version__),
@@ -75,14 +78,13 @@ def hold(given: Mapping[str, Any]) -> AgreementDocument:
             Agreement(entry.name, reductions[entry.name], tolerances[entry.name], errors[entry.name])
             for entry in candidates
         ),
-        findings=(*pair.findings, *find(totals, options, pair.num_classes)),
+        findings=findings,
     )
 
 
 def present(document: AgreementDocument, form: str, color: str, *, quiet: bool, failing: bool) -> None:
     """Print the verdict, and exit 1 where it is a failing one, even if nobody is left to read it."""
-    if not quiet:
-        warn(document.findings)
+    remark(document.findings, quiet=quiet)
     try:
         if form == "json":
             from xent_cli.reports.agreement import dumps

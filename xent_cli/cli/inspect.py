@@ -46,5 +46,6 @@ def inspect(files: tuple[str, ...], **given: Any) -> None:
         from xent_cli.writers.inspection import inspection_lines
 
         click.echo(inspection_lines(document), nl=False)
-    for warning in () if given["quiet"] else document["warnings"]:
-        click.echo(printable(f"warning: {warning['message']} [{warning['code']}]"), err=True)
+    for kind in () if given["quiet"] else ("warning", "note"):
+        for entry in document[f"{kind}s"]:
+            click.echo(printable(f"{kind}: {entry['message']} [{entry['code']}]"), err=True)

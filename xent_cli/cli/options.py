@@ -143,13 +143,14 @@ quiet_options = _stack(
     click.option(
         "--threads", type=click.IntRange(1), default=_threads, show_default="the cores there are", metavar="N"
     ),
-    click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
+    click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors; in check, warnings too."),
     click.option(
         "--color", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True, help="In tables."
     ),
 )
 
 run_options = _stack(
+    click.option("--strict", is_flag=True, help="A warning is an error: exit code 3, and no output."),
     quiet_options,
     click.option(
         "--engine",

@@ -14,7 +14,7 @@ from xent_cli.errors import UsageError, printable
 from xent_cli.writers import format_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from rich.console import Console
 
@@ -131,10 +131,11 @@ def show(shown: Plan, document: Document, totals: LossTotals, columns: RowFormat
         click.echo(plain_worst(totals.worst[: shown.top]), err=True, nl=False)
 
 
-def warn(findings: tuple[Finding, ...]) -> None:
-    """Tell what looks wrong, on standard error."""
+def remark(findings: Iterable[Finding], *, quiet: bool, gate: bool = False) -> None:
+    """Tell on standard error what looks wrong and what was done; of a quiet gate, what looks wrong."""
     for finding in findings:
-        click.echo(printable(f"warning: {finding.message} [{finding.code}]"), err=True)
+        if not quiet or (gate and not finding.note):
+            click.echo(printable(finding.line()), err=True)
 
 
 def show_figures(

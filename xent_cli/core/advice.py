@@ -104,9 +104,8 @@ def _sparse(found: Inspection, num_classes: int) -> tuple[int | None, list[Findi
     outside = labels.outside(num_classes)
     if len(outside) == 1 and not labels.beyond:
         ((index, count),) = outside.items()
-        findings.append(
-            Finding("labels-to-ignore", f"labels that are {index}, which is no class: {count}; they are ignored")
-        )
+        text = f"labels that are {index}, which is not a class: {count}; they are ignored"
+        findings.append(Finding("labels-to-ignore", text, note=True))
         rest = labels.rows - labels.fractional - count
         if not rest:
             findings.append(Finding("no-labels-left", "no label is a class"))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from xent_cli.errors import listing
+from xent_cli.errors import InputError, listing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from xent_cli.core.options import LossOptions
     from xent_cli.core.totals import LossTotals
 
@@ -17,10 +19,50 @@ _SAMPLES_PER_CLASS = 10
 
 
 class Finding(NamedTuple):
-    """A warning: a code for programs, a sentence for people."""
+    """A remark: a code for programs, a sentence for people.
+
+    A *warning* puts the number in doubt; a *note* says what was done, and leaves the number as good as it is.
+    """
 
     code: str
     message: str
+    note: bool = False
+
+    def entry(self) -> dict[str, str]:
+        """The remark as documents list it."""
+        return {"code": self.code, "message": self.message}
+
+    def line(self) -> str:
+        """The remark as standard error tells it.
+
+        Examples
+        --------
+        >>> print(Finding("infinite-loss", "infinite losses: 2").line())
+        warning: infinite losses: 2 [infinite-loss]
+        """
+        return f"{'note' if self.note else 'warning'}: {self.message} [{self.code}]"
+
+
+def warnings_of(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Those that put the number in doubt."""
+    return tuple(finding for finding in findings if not finding.note)
+
+
+def notes_of(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Those that say what was done."""
+    return tuple(finding for finding in findings if finding.note)
+
+
+def refuse_warnings(findings: Iterable[Finding]) -> None:
+    """Raise `InputError` where there is a warning: what `--strict` does.
+
+    Examples
+    --------
+    >>> refuse_warnings([Finding("columns-left-out", "...", note=True)])
+    """
+    doubts = [f"{finding.message} [{finding.code}]" for finding in warnings_of(findings)]
+    if doubts:
+        raise InputError(doubts[0], more="; ".join(doubts[1:]), hint="--strict makes every warning an error")
 
 
 def find(totals: LossTotals, options: LossOptions, num_classes: int) -> tuple[Finding, ...]:
@@ -79,4 +121,4 @@ def left_out(columns: tuple[str, ...]) -> tuple[Finding, ...]:
         return ()
     held = "column {} holds text and was" if len(columns) == 1 else "columns {} hold text and were"
     message = f"{held.format(listing(columns))} taken for no class; --logits-column says which columns hold the logits"
-    return (Finding("columns-left-out", message),)
+    return (Finding("columns-left-out", message, note=True),)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from xent_cli.core.findings import notes_of, warnings_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -60,7 +62,8 @@ def document(doc: AgreementDocument) -> dict[str, Any]:
         "n_samples": doc.n_samples,
         "n_ignored": doc.n_ignored,
         **{agreement.name: _agreement(agreement) for agreement in doc.agreements},
-        "warnings": [finding._asdict() for finding in doc.findings],
+        "warnings": [finding.entry() for finding in warnings_of(doc.findings)],
+        "notes": [finding.entry() for finding in notes_of(doc.findings)],
     }
 
 

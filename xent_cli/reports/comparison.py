@@ -8,6 +8,8 @@ from dataclasses import asdict
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from xent_cli.core.findings import notes_of, warnings_of
+
 if TYPE_CHECKING:
     from xent_cli.core.changes import Change, Comparison, ModelChange
 
@@ -27,7 +29,8 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
         "seed": comparison.seed,
         "baseline": asdict(comparison.baseline),
         "candidates": [_candidate(candidate) for candidate in comparison.candidates],
-        "warnings": [finding._asdict() for finding in comparison.findings],
+        "warnings": [finding.entry() for finding in warnings_of(comparison.findings)],
+        "notes": [finding.entry() for finding in notes_of(comparison.findings)],
     }
 
 

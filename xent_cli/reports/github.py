@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from xent_cli.core.findings import notes_of, warnings_of
 from xent_cli.errors import printable
 
 if TYPE_CHECKING:
@@ -15,12 +16,13 @@ _MOST = 10
 
 
 def render(document: Document) -> str:
-    """An error for each failed check, a warning for what looks wrong, at most ten; then how many were left out.
+    """An error for each failed check, a warning or notice for each remark, at most ten; then how many were left out.
 
     Lines that stand beside these must not begin with ``::``.
     """
     failed = [("error", "xent check", entry["message"]) for entry in document.checks or () if not entry["passed"]]
-    told = [*failed, *(("warning", f"xent: {finding.code}", finding.message) for finding in document.findings)]
+    remarks = (*warnings_of(document.findings), *notes_of(document.findings))
+    told = [*failed, *(("notice" if f.note else "warning", f"xent: {f.code}", f.message) for f in remarks)]
     lines = [f"::{level} title={_property(title)}::{_data(message)}\n" for level, title, message in told[:_MOST]]
     if len(told) > _MOST:
         lines.append(f"{len(told) - _MOST} more annotations left out\n")

@@ -9,6 +9,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from xent_cli.core.digits import check_cells
+from xent_cli.core.findings import notes_of, warnings_of
 from xent_cli.core.histogram import HUGE, TINY, histogram, spell_edges
 from xent_cli.errors import printable
 from xent_cli.reports import BARS, plot
@@ -16,11 +17,12 @@ from xent_cli.reports import BARS, plot
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from xent_cli.core.findings import Finding
     from xent_cli.reports.interface import Details, Document
 
 # Rows at most, and how many bytes a table takes at most; with the pictures all of them are less than 300 KiB.
 _MOST_ROWS, _ROOM, _CELL = 60, 32_000, 60
-_LONGEST, _LONGEST_SENTENCE, _MOST_WARNINGS = 80, 300, 20
+_LONGEST, _LONGEST_SENTENCE, _MOST_REMARKS = 80, 300, 20
 _POINTS = 150
 _FIGURES = ("n_samples", "mean_loss", "p50_loss", "p99_loss", "max_loss", "accuracy")
 _FATES = ("n_ok", "n_imprecise", "n_underflow", "n_overflow")
@@ -66,9 +68,8 @@ def render(document: Document) -> str:
         failed=failed,
         checked=checks is not None,
         checks=_checks(document),
-        warnings=[
-            (finding.code, _text(finding.message, _LONGEST_SENTENCE)) for finding in document.findings[:_MOST_WARNINGS]
-        ],
+        warnings=_remarks(warnings_of(document.findings)),
+        notes=_remarks(notes_of(document.findings)),
         headline=_headline(document),
         summary=_summary(document),
         pictures=[] if details is None else _pictures(details),
@@ -77,6 +78,10 @@ def render(document: Document) -> str:
         version=document.version,
         signature=_text(document.signature, 500),
     )
+
+
+def _remarks(findings: Sequence[Finding]) -> list[tuple[str, str]]:
+    return [(finding.code, _text(finding.message, _LONGEST_SENTENCE)) for finding in findings[:_MOST_REMARKS]]
 
 
 def _title(document: Document, failed: int) -> str:

@@ -7,6 +7,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from xent_cli.core.findings import notes_of, warnings_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -77,7 +79,8 @@ def inspection_document(
         "files": [_file(file, pair) for file in files],
         "pair": None if pair is None else asdict(pair),
         "command": command,
-        "warnings": [finding._asdict() for finding in findings],
+        "warnings": [finding.entry() for finding in warnings_of(findings)],
+        "notes": [finding.entry() for finding in notes_of(findings)],
     }
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from xent_cli.core.findings import notes_of, warnings_of
 from xent_cli.core.summary import LossSummary
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def document(doc: Document) -> dict[str, Any]:
             "inputs": {role: _input(description) for role, description in doc.inputs.items()},
             "summary": doc.summary,
             **{name: entries for name, entries in asked_for.items() if entries is not None},
-            "warnings": [finding._asdict() for finding in doc.findings],
+            "warnings": [finding.entry() for finding in warnings_of(doc.findings)],
+            "notes": [finding.entry() for finding in notes_of(doc.findings)],
         }
     )
     return plain

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from xent_cli.core.digits import check_cells
+from xent_cli.core.findings import notes_of, warnings_of
 from xent_cli.errors import printable
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from xent_cli.reports.interface import Document
 
 # A section takes so many bytes at most, all of them less than 200 KiB.
-_MOST = {"Checks": 64_000, "Warnings": 24_000, "Slices": 64_000, "Inputs": 24_000}
+_MOST = {"Checks": 64_000, "Warnings": 24_000, "Notes": 16_000, "Slices": 64_000, "Inputs": 24_000}
 _LONGEST_CELL = 300
 # Text from files is never markup: all but these is written as character references, which never are.
 _MARKUP = re.compile(r"[^\w .,:;=/%+'()-]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=www)\.", re.IGNORECASE)
@@ -22,12 +23,12 @@ _SHOWN = ("n_samples", "mean_loss", "p50_loss", "p99_loss", "max_loss", "accurac
 
 
 def render(document: Document) -> str:
-    """Verdict, checks, figures, slices, warnings and inputs; figures rounded, less than 200 KiB for any input."""
+    """Verdict, checks, figures, slices, remarks and inputs; figures rounded, less than 200 KiB for any input."""
     checks = sorted(document.checks or (), key=lambda entry: bool(entry["passed"]))
     failed = sum(not entry["passed"] for entry in checks)
     held = f"{len(checks)} check{'' if len(checks) == 1 else 's'}"
-    title = f"FAIL: {failed} of {held}" if failed else f"PASS: {held}" if checks else "loss"
-    parts = [f"## xent {title}\n"]
+    verdict = f"FAIL: {failed} of {held}" if failed else f"PASS: {held}" if checks else "loss"
+    parts = [f"## xent {verdict}\n"]
     if checks:
         rows = (
             [
@@ -38,10 +39,9 @@ def render(document: Document) -> str:
         )
         heads = ("verdict", "metric", "kind", "limit", "observed", "baseline", "delta", "why")
         parts.append(_table("Checks", heads, rows))
-    if document.findings:
-        parts.append(
-            _table("Warnings", ("code", "message"), ((_text(f.code), _text(f.message)) for f in document.findings))
-        )
+    for title, remarks in (("Warnings", warnings_of(document.findings)), ("Notes", notes_of(document.findings))):
+        if remarks:
+            parts.append(_table(title, ("code", "message"), ((_text(f.code), _text(f.message)) for f in remarks)))
     figures = ((name, _number(value)) for name, value in document.summary.as_dict().items())
     parts.append(_table("Summary", ("figure", "value"), figures))
     if document.formulas:

@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xent_cli.core.distributions import Distributions, are_distributions, count_distributions, unit_of, unit_of_dtype
+
+RNG = np.random.default_rng(16)
+
+
+def softmaxed(n, k, spread=3.0):
+    z = RNG.normal(size=(n, k)) * spread
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("k", [2, 3, 10, 101, 1000])
+@pytest.mark.parametrize("digits", [2, 3, 4, 6])
+def test_probabilities_rounded_to_any_number_of_digits_are_distributions(k, digits):
+    rows = softmaxed(200, k).round(digits)
+    assert count_distributions(rows).scale == 1.0
+    assert count_distributions((100 * rows).round(digits)).scale == 100.0
+
+
+@pytest.mark.parametrize("k", [2, 3, 10, 101, 1000])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_a_softmax_is_a_distribution_in_every_float_type(k, dtype):
+    assert count_distributions(softmaxed(200, k).astype(dtype)).scale == 1.0
+
+
+@pytest.mark.parametrize("k", [2, 10, 1000])
+def test_a_softmax_in_bfloat16_is_a_distribution_where_its_unit_is_known(k):
+    halves = (softmaxed(200, k).astype(np.float32).view(np.uint32) & 0xFFFF0000).view(np.float32)
+    assert count_distributions(halves, unit_of_dtype("bfloat16")).scale == 1.0
+
+
+@pytest.mark.parametrize("k", [2, 3, 10, 1000])
+@pytest.mark.parametrize("digits", [1, 2, 17])
+def test_logits_are_no_distributions(k, digits):
+    rows = (RNG.normal(size=(500, k)) * 3).round(digits)
+    assert count_distributions(rows).scale is None
+    assert count_distributions(np.abs(rows) + 0.6).scale is None
+
+
+def test_independent_sigmoids_are_no_distributions():
+    assert count_distributions(1 / (1 + np.exp(-RNG.normal(size=(500, 5))))).scale is None
+
+
+def test_one_hot_rows_are_distributions_and_votes_are_not():
+    assert count_distributions(np.eye(4, dtype=np.int64)).scale == 1.0
+    assert count_distributions(RNG.integers(0, 9, size=(50, 4)) + 1).scale is None
+
+
+def test_rows_that_say_nothing_are_left_out():
+    rows = np.vstack([softmaxed(20, 3), np.zeros((30, 3)), np.full((30, 3), np.nan)])
+    assert count_distributions(rows) == (20, 20, 0)
+    assert count_distributions(np.zeros((9, 3))).scale is None
+
+
+def test_nearly_all_rows_must_be_distributions():
+    rows = softmaxed(1000, 3)
+    rows[:10] = [1.0, 2.0, 3.0]
+    assert count_distributions(rows).scale == 1.0
+    rows[10] = [1.0, 2.0, 3.0]
+    assert count_distributions(rows).scale is None
+
+
+def test_eight_rows_are_enough_for_a_verdict():
+    assert not count_distributions(softmaxed(7, 3)).sure
+    assert count_distributions(softmaxed(8, 3)).sure
+
+
+@pytest.mark.parametrize("entry", [-1e-9, 1.001, np.inf, -np.inf])
+def test_an_entry_below_0_or_above_1_is_no_probability(entry):
+    assert not are_distributions(np.array([[entry, 1.0 - entry]]), 0.0)[0]
+
+
+@pytest.mark.parametrize(
+    ("total", "unit", "fits"), [(1.001, 0.0, True), (1.0011, 0.0, False), (0.985, 0.01, True), (0.98, 0.01, False)]
+)
+def test_the_sum_may_be_off_by_half_a_unit_a_class(total, unit, fits):
+    assert are_distributions(np.array([[0.5, 0.25, total - 0.75]]), unit)[0] == fits
+
+
+def test_a_sum_is_never_off_by_more_than_a_half():
+    rows = np.full((1, 1000), 0.0004)
+    assert not are_distributions(rows, 0.01)[0]
+
+
+def test_the_finest_decimal_of_all_counts():
+    assert unit_of(np.array([[0.1, 0.123]])) == 0.001
+    assert unit_of(np.array([0.5] * 40 + [0.25])) == 0.01
+    assert unit_of(np.array([0.5] * 40 + [1 / 3])) == 0.0
+    assert unit_of(np.array([[1.0, 0.0]])) == unit_of(np.array([[1, 0]])) == 1.0
+    assert unit_of(np.array([[0.33, 0.67]], np.float32)) == 0.01
+    assert unit_of(np.array([[0.33, 0.67]], np.float16)) == 2.0**-11
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 40), st.integers(0, 60))
+def test_counts_of_parts_merge_to_the_count_of_the_whole(first, second):
+    rows = np.vstack([softmaxed(60, 4), RNG.normal(size=(60, 4))])
+    a, b = rows[first : first + 30], rows[second : second + 50]
+    both = count_distributions(np.vstack([a, b]), 0.0)
+    assert count_distributions(a, 0.0).merge(count_distributions(b, 0.0)) == both
+    assert Distributions().merge(both) == both

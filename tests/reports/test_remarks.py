@@ -1,0 +1,50 @@
+"""Warnings and notes are told apart in every report."""
+
+import io
+import json
+from dataclasses import replace
+
+import pytest
+
+from tests.reports.documents import PASSES, checked
+from xent_cli import reports
+from xent_cli.core.findings import Finding
+
+REMARKS = (Finding("shard-skipped", "one shard is empty", note=True), Finding("odd", "this is odd"))
+DOCUMENT = replace(checked(PASSES), findings=REMARKS)
+
+
+def written(form, document):
+    stream = io.BytesIO()
+    reports.write(form, document, stream)
+    return stream.getvalue().decode()
+
+
+def test_the_document_has_a_list_of_each():
+    told = json.loads(written("json", DOCUMENT))
+    assert told["warnings"] == [{"code": "odd", "message": "this is odd"}]
+    assert told["notes"] == [{"code": "shard-skipped", "message": "one shard is empty"}]
+
+
+@pytest.mark.parametrize("form", ["md", "html"])
+def test_a_page_has_a_section_of_each_warnings_first(form):
+    text = written(form, DOCUMENT)
+    places = [text.index(word) for word in ("Warnings", "this is odd", "Notes", "one shard is empty")]
+    assert places == sorted(places)
+    assert "Notes" not in written(form, replace(DOCUMENT, findings=REMARKS[1:]))
+    assert "Warnings" not in written(form, replace(DOCUMENT, findings=REMARKS[:1]))
+
+
+def test_junit_has_a_property_of_each():
+    text = written("xml", DOCUMENT)
+    assert '<property name="warning.odd" value="this is odd" />' in text
+    assert '<property name="note.shard-skipped" value="one shard is empty" />' in text
+
+
+def test_an_annotation_is_a_notice_and_stands_behind_the_warnings():
+    from xent_cli.reports.github import render
+
+    assert render(DOCUMENT).splitlines() == [
+        "::warning title=xent%3A odd::this is odd",
+        "::notice title=xent%3A shard-skipped::one shard is empty",
+    ]
