@@ -1,11 +1,14 @@
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from xent_cli.core.digits import check_cells, distinct
-from xent_cli.core.thresholds import Threshold, figures, nearest, parse
+from xent_cli.core.metrics import METRICS, figures, more_is_better, nearest, overflow_figures, overflow_of
+from xent_cli.core.naive import try_formulas
+from xent_cli.core.thresholds import KINDS, Threshold, parse
 from xent_cli.errors import UsageError
 
 numbers = st.floats(allow_nan=False)
@@ -18,7 +21,7 @@ def test_a_maximum_holds_up_to_itself_and_a_minimum_from_itself_on(observed, lim
     assert Threshold("bits", "min", limit).judge({"bits": observed}).passed == (observed >= limit)
 
 
-@pytest.mark.parametrize("kind", ["max", "min", "max-increase"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("figure", [math.nan, None])
 def test_nan_fails_every_check_by_name(kind, figure):
     verdict = Threshold("p99_loss", kind, 0.0, baseline=1.0).judge({"p99_loss": figure})
@@ -110,7 +113,7 @@ def test_a_flag_is_1_or_0():
 
 
 def test_every_figure_has_a_name():
-    names = figures({"bits": 1.0}, {"float16": 7}, [("at", "12:30", {"bits": 2.0}), ("a=b", 3, {"bits": 3.0})])
+    names = figures({"bits": 1.0}, {"overflow.float16": 7}, [("at", "12:30", {"bits": 2.0}), ("a=b", 3, {"bits": 3.0})])
     assert names == {"bits": 1.0, "overflow.float16": 7, "slice:at=12:30:bits": 2.0, "slice:a=b=3:bits": 3.0}
 
 
@@ -142,12 +145,26 @@ def test_a_limit_is_read(text, metric, limit):
         ("max", "zzz=1", "one of n_samples"),
         ("max", "mean_loss", "METRIC=LIMIT"),
         ("max", "=1", "METRIC=LIMIT"),
-        ("max", "mean_loss=", "no limit"),
+        ("max", "mean_loss=", "invalid limit"),
         ("max", "mean_loss=nan", "finite"),
         ("min", "mean_loss=inf", "finite"),
         ("max", "mean_loss=1%", "finite"),
         ("max-increase", "mean_loss=-1%", "from 0 on"),
         ("max-increase", "mean_loss=%", "from 0 on"),
+        ("max-decrease", "accuracy=-1%", "from 0 on"),
+        ("max-decrease", "accuracy", "--max-decrease accuracy=0.01"),
+        ("min", "accuracy=97%", "write 0.97"),
+        ("max", "slice:a=b:accuracy=99.5%", "write 0.995"),
+        ("max-increase", "accuracy=0.01", "--max-decrease accuracy=0.01"),
+        ("max-increase", "top_3_accuracy=1%", "--max-decrease top_3_accuracy=1%"),
+        ("max-increase", "slice:a=b:accuracy=0", "--max-decrease slice:a=b:accuracy=0"),
+        ("max-decrease", "mean_loss=0.01", "--max-increase mean_loss=0.01"),
+        ("max-decrease", "overflow.float16.nan=0", "--max-increase overflow.float16.nan=0"),
+        ("max", "loss=1", "did you mean mean_loss?"),
+        ("min", "acc=0.9", "did you mean accuracy?"),
+        ("max", "ppl=3", "did you mean perplexity?"),
+        ("max", "slice:a=b:Top-5=3", "did you mean top_5_accuracy?"),
+        ("max", "zzz=1", "top_K_accuracy, overflow.DTYPE[.imprecise|.inf|.nan]"),
     ],
 )
 def test_what_is_no_limit_is_refused_with_what_is(kind, text, told):
@@ -163,3 +180,70 @@ def test_the_nearest_names_are_few_and_none_where_none_is_near():
         "did you mean p90_loss or p99_loss?",
         "did you mean p99_loss or p90_loss?",
     }
+
+
+def test_every_loss_may_not_increase_and_every_accuracy_may_not_decrease():
+    for metric in (*METRICS, "top_2_accuracy"):
+        better = more_is_better(metric)
+        assert (better is True) == metric.endswith("accuracy")
+        for kind, refused in (("max-increase", better is True), ("max-decrease", better is False)):
+            if refused:
+                with pytest.raises(UsageError, match="is a better one"):
+                    parse(kind, f"{metric}=0")
+            else:
+                assert parse(kind, f"{metric}=0").kind == kind
+
+
+@pytest.mark.parametrize(
+    ("text", "observed", "passed"),
+    [
+        ("accuracy=0.01", 0.7901, True),
+        ("accuracy=0.01", 0.78, False),
+        ("accuracy=5%", 0.7601, True),
+        ("accuracy=5%", 0.7599, False),
+        ("accuracy=0", 0.8, True),
+        ("accuracy=0", 0.9, True),
+    ],
+)
+def test_a_decrease_is_absolute_or_a_share_of_the_baseline(text, observed, passed):
+    limit = parse("max-decrease", text)
+    verdict = Threshold(limit.metric, limit.kind, limit.limit, limit.percent, 0.8).judge({"accuracy": observed})
+    assert verdict.passed == passed
+    assert verdict.delta == observed - 0.8
+    assert not verdict.message.startswith("-")
+
+
+@given(finite)
+def test_the_same_figure_has_decreased_by_exactly_0(figure):
+    verdict = Threshold("accuracy", "max-decrease", 0.0, baseline=figure).judge({"accuracy": figure})
+    assert (verdict.passed, str(verdict.delta)) == (True, "0.0")
+    assert "down by 0:" in verdict.message
+
+
+def test_a_decrease_must_be_significant_where_that_is_asked_for():
+    within, outside = (
+        Threshold("accuracy", "max-decrease", 0.0, baseline=0.9, interval=interval).judge({"accuracy": 0.8})
+        for interval in ((-0.2, 0.1), (-0.2, -0.1))
+    )
+    assert (within.passed, outside.passed) == (True, False)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["mean_loss", "min_loss"])
+@pytest.mark.parametrize("metric", ["mean_loss", "accuracy", "n_nan"])
+def test_no_limit_holds_where_a_cross_entropy_is_below_0(kind, name, metric):
+    found = {"mean_loss": 1.0, "min_loss": 0.0, "accuracy": 1.0, "n_nan": 0} | {name: -4.94}
+    limit = -10.0 if kind == "min" else 10.0
+    verdict = Threshold(metric, kind, limit, baseline=1.0).judge(found)
+    assert not verdict.passed
+    assert "-4.94" in verdict.message
+    assert Threshold(metric, kind, limit, baseline=1.0).judge(found | {name: -0.0039}).passed
+
+
+def test_rows_not_ok_are_the_sum_of_every_way_to_be_wrong():
+    logits, labels = np.array([[12.0, 0.0], [0.0, 12.0], [1.0, 0.0]], np.float16), np.zeros(3, np.int64)
+    truth = np.array([6.144e-6, 12.0000061, 0.3132617])
+    found = overflow_of([try_formulas(logits, labels, truth, np.dtype(np.float16))])
+    assert found["overflow.float16"] == 2
+    assert found["overflow.float16.inf"] + found["overflow.float16.nan"] == 2
+    assert list(overflow_figures("float32", 1, 2, 4).values()) == [7, 1, 2, 4]

@@ -23,7 +23,13 @@ from xent_cli.cli.options import by_option, files, input_options, loss_options, 
     help="Fail further above the baseline: 0.01 is absolute, 0.5% of it; repeatable.",
 )
 @click.option(
-    "--require-significant", is_flag=True, help="An increase fails only where the 95% paired interval excludes 0."
+    "--max-decrease",
+    multiple=True,
+    metavar="METRIC=LIMIT",
+    help="Fail further below it: for accuracy and whatever is better higher; repeatable.",
+)
+@click.option(
+    "--require-significant", is_flag=True, help="A change fails only where its 95% paired interval excludes 0."
 )
 @click.option("--exit-zero", is_flag=True, help="Report, but exit with 0 where a check fails.")
 @click.option(
@@ -50,12 +56,13 @@ def check(**given: Any) -> None:
     """Compute, then hold figures against limits: exit code 1 where one does not hold.
 
     METRIC is a field of the summary (mean_loss, p99_loss, accuracy, n_nan ...), overflow.float16 (rows for which the
-    textbook formula is not right), or slice:COLUMN=VALUE:FIELD. NaN fails every check.
+    textbook formula is not right; .imprecise, .inf and .nan choose), or slice:COLUMN=VALUE:FIELD. NaN fails every
+    check, and so does a cross-entropy below 0. A baseline is of the same samples, labels and settings.
 
     \b
     xent check logits.npy labels.npy --max mean_loss=0.35 --min accuracy=0.95
     xent check logits.npy labels.npy --max overflow.float16=0 --report junit.xml
-    xent check logits.npy labels.npy --baseline main.json --max-increase mean_loss=0.5%
+    xent check logits.npy labels.npy --baseline main.json --max-increase mean_loss=0.5% --max-decrease accuracy=0.01
     xent check logits.npy labels.npy --baseline main.parquet --max-increase mean_loss=0 --require-significant
     xent check logits.npy labels.npy --max mean_loss=0.35 -f github --report md:$GITHUB_STEP_SUMMARY
     """

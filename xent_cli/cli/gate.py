@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from xent_cli.core import thresholds
+from xent_cli.core import metrics, thresholds
 from xent_cli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.saved import SavedResults
     from xent_cli.reports.interface import Document
 
+_CHANGES = ("max-increase", "max-decrease")
 # What follows from the mean alone: the paired interval is one of the mean difference.
 _OF_THE_MEAN = ("mean_loss", "sum_loss", "perplexity", "bits")
 
@@ -30,9 +31,9 @@ class Gate:
     limits
         In the order they are told; none for a run that is not checked.
     baseline
-        What "max-increase" compares with, or None.
+        What "max-increase" and "max-decrease" compare with, or None.
     significant
-        Whether an increase fails only where the paired interval excludes 0.
+        Whether a change fails only where the paired interval excludes 0.
     """
 
     limits: tuple[Threshold, ...] = ()
@@ -52,7 +53,7 @@ class Gate:
     @property
     def top_k(self) -> set[int]:
         """The accuracies that limits are about."""
-        return {k for k in (thresholds.top_k_of(limit.metric) for limit in self.limits) if k is not None}
+        return {k for k in (metrics.top_k_of(limit.metric) for limit in self.limits) if k is not None}
 
 
 def open_gate(given: Mapping[str, Any]) -> Gate:
@@ -65,24 +66,26 @@ def open_gate(given: Mapping[str, Any]) -> Gate:
     InputError
         Where the baseline cannot be read.
     """
-    kinds: Any = {"max": "max", "min": "min", "max-increase": "max_increase"}
-    limits = tuple(thresholds.parse(kind, text) for kind, name in kinds.items() for text in given.get(name, ()))
+    limits = tuple(
+        thresholds.parse(kind, text) for kind in thresholds.KINDS for text in given.get(kind.replace("-", "_"), ())
+    )
     for limit in limits:
         column = limit.metric.removeprefix("slice:")
         if column != limit.metric and not any(column.startswith(f"{by}=") for by in given.get("by") or ()):
             told = f"--{limit.kind} {limit.metric}: there are no slices by {column.partition('=')[0]}"
             raise UsageError(told, hint=f"ask for --by {column.partition('=')[0]}")
     path, significant = given.get("baseline"), given.get("require_significant", False)
-    increases = [limit for limit in limits if limit.kind == "max-increase"]
-    if path is None and (increases or significant):
-        raise UsageError("--max-increase and --require-significant compare with a --baseline", hint="name its file")
+    changes = [limit for limit in limits if limit.kind in _CHANGES]
+    if path is None and (changes or significant):
+        option = f"--{changes[0].kind}" if changes else "--require-significant"
+        raise UsageError(f"{option} compares with a --baseline", hint="name its file")
     if path is None:
         return Gate(limits)
-    if not increases:
+    if not changes:
         raise UsageError("--baseline without a limit on it", hint="for example --max-increase mean_loss=1%")
-    for limit in increases:
+    for limit in changes:
         if significant and limit.metric not in _OF_THE_MEAN:
-            about = f"is about the mean loss, and --max-increase about {limit.metric}"
+            about = f"is about the mean loss, and --{limit.kind} about {limit.metric}"
             raise UsageError(f"--require-significant {about}", hint=f"it goes with {', '.join(_OF_THE_MEAN)}")
     from xent_cli.readers.locate import refuse_two_pipes
     from xent_cli.readers.saved import read_saved
@@ -111,8 +114,7 @@ def judge(gate: Gate, document: Document, kept: KeptRows | None) -> Document:
     if not gate.limits:
         return document
     slices = [(entry["by"], entry["value"], entry["summary"].as_dict()) for entry in document.slices or ()]
-    unsafe = thresholds.unsafe_rows(document.formulas or ())
-    now = thresholds.figures(document.summary.as_dict(), unsafe, slices)
+    now = metrics.figures(document.summary.as_dict(), metrics.overflow_of(document.formulas or ()), slices)
     for limit in gate.limits:
         if limit.metric not in now:
             raise _absent(limit, now)
@@ -125,14 +127,15 @@ def judge(gate: Gate, document: Document, kept: KeptRows | None) -> Document:
 
 def _absent(limit: Threshold, now: Mapping[str, Any]) -> InputError:
     name = limit.metric
-    what = "slice" if name.startswith("slice:") and thresholds.field_of(name) in now else "figure"
-    return InputError(f"no such {what} in this run", found=f"no {name}", hint=thresholds.nearest(name, now))
+    what = "slice" if name.startswith("slice:") and metrics.field_of(name) in now else "figure"
+    near = metrics.nearest(name, now) or f"there are {', '.join(now)}"
+    return InputError(f"no such {what} in this run", found=f"no {name}", hint=near)
 
 
 def _compared(
     limit: Threshold, before: Mapping[str, Any], interval: tuple[float, float] | None, baseline: SavedResults
 ) -> Threshold:
-    if limit.kind != "max-increase":
+    if limit.kind not in _CHANGES:
         return limit
     figure = before.get(limit.metric)
     if not isinstance(figure, int | float) or not math.isfinite(figure):
@@ -167,7 +170,7 @@ def _before(
     assert kept is not None
     ours = kept.results(path)
     both = align(baseline, ours, by_id=common_id([baseline, ours]) is not None)
-    before = thresholds.figures(LossTotals.from_losses("", both.baseline).summarize().as_dict(), {})
+    before = metrics.figures(LossTotals.from_losses("", both.baseline).summarize().as_dict(), {})
     if not gate.significant:
         return before, None
     from xent_cli.core.paired import compare_losses
@@ -178,11 +181,11 @@ def _before(
 
 def _figures_of(path: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
-        unsafe = {
-            entry["dtype"]: entry["n_imprecise"] + entry["n_underflow"] + entry["n_overflow"]
-            for entry in document.get("overflow", ())
-        }
+        overflow: dict[str, int] = {}
+        for entry in document.get("overflow", ()):
+            counts = (entry["n_imprecise"], entry["n_underflow"], entry["n_overflow"])
+            overflow |= metrics.overflow_figures(entry["dtype"], *counts)
         slices = [(entry["by"], entry["value"], entry["summary"]) for entry in document.get("slices", ())]
-        return thresholds.figures(document["summary"], unsafe, slices)
+        return metrics.figures(document["summary"], overflow, slices)
     except (AttributeError, KeyError, TypeError, ValueError):
         raise InputError("not a summary document", path, expected="what xent compute -f json prints") from None

@@ -28,7 +28,7 @@ def plan(given: Mapping[str, Any], terminal: bool) -> Plan:
     UsageError
         Where there is nothing to check.
     """
-    if not (given["max"] or given["min"] or given["max_increase"]):
+    if not (given["max"] or given["min"] or given["max_increase"] or given["max_decrease"]):
         raise UsageError("nothing to check: there is no limit", hint="for example --max mean_loss=0.35")
     if given["output"] is not None:
         format_of(given["output"])

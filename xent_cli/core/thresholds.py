@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import math
-import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from xent_cli.core.digits import distinct
-from xent_cli.core.slices import slice_name
-from xent_cli.core.summary import LossSummary
+from xent_cli.core.metrics import is_loss, more_is_better, refuse_unknown
 from xent_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
-    from xent_cli.core.naive import FormulaTotals
+    from xent_cli.core.metrics import Figure
 
-    Figure = float | int | bool | None
-    Kind = Literal["max", "min", "max-increase"]
+    Kind = Literal["max", "min", "max-increase", "max-decrease"]
 
-_QUANTILES = ("p50_loss", "p90_loss", "p95_loss", "p99_loss")
-_FIELDS = [field.name for field in fields(LossSummary) if field.name not in ("quantiles", "top_k")]
-METRICS = (*_FIELDS, *_QUANTILES, "perplexity", "bits", "accuracy")
-_OVERFLOW = ("overflow.float16", "overflow.bfloat16", "overflow.float32", "overflow.float64")
-_TOP_K = re.compile(r"top_([1-9][0-9]*)_accuracy")
-_SLICE = re.compile(r"slice:(.+?)=(.*):(.+?)", re.DOTALL)
+KINDS: tuple[Kind, ...] = ("max", "min", "max-increase", "max-decrease")
+_RELATIVE = ("max-increase", "max-decrease")
+# The loss of a probability of 1 that was rounded up to the next bfloat16; no rounding goes further below 0.
+_BELOW_ZERO = -0.004
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +69,14 @@ class Threshold:
     Fields
     ------
     metric
-        A field of the summary, ``overflow.DTYPE`` (rows for which the textbook formula is not ok), or
-        ``slice:COLUMN=VALUE:FIELD``.
+        A field of the summary, ``overflow.DTYPE`` (rows for which the textbook formula is not ok; with ``.imprecise``,
+        ``.inf`` or ``.nan`` those that are wrong in that way), or ``slice:COLUMN=VALUE:FIELD``.
     kind
-        "max" and "min" bound the figure, "max-increase" its distance above `baseline`.
+        "max" and "min" bound the figure, "max-increase" and "max-decrease" its distance above or below `baseline`.
     limit
         In the unit of the figure or, where `percent`, in hundredths of the baseline's magnitude.
     baseline
-        The figure of the run to compare with; needed to judge "max-increase".
+        The figure of the run to compare with; needed to judge "max-increase" and "max-decrease".
     interval
         Confidence interval of the mean paired difference in nats, where an increase must be significant to fail.
     """
@@ -99,7 +94,7 @@ class Threshold:
         return f"{self.limit!r}".removesuffix(".0") + "%" if self.percent else self.limit
 
     def judge(self, figures: Mapping[str, Figure]) -> Verdict:
-        """Hold the figure against the limit, unrounded; NaN fails.
+        """Hold the figure against the limit, unrounded; NaN fails, and so does a cross-entropy below 0.
 
         Parameters
         ----------
@@ -124,8 +119,12 @@ class Threshold:
             return Verdict(
                 self, observed, False, f"{self.metric} is NaN, and NaN fails every check", self._delta(observed)
             )
-        if self.kind == "max-increase":
-            return self._judge_increase(observed)
+        below = next((name for name in (self.metric, "mean_loss", "min_loss") if _is_below_zero(name, figures)), None)
+        if below is not None:
+            told = f"{below} is {figures[below]:.6g}, and a cross-entropy below 0 fails every check"
+            return Verdict(self, observed, False, told, self._delta(observed))
+        if self.kind in _RELATIVE:
+            return self._judge_change(observed)
         passed = observed <= self.limit if self.kind == "max" else observed >= self.limit
         value, limit = distinct(observed, self.limit)
         side = {("max", True): "within", ("max", False): "above", ("min", True): "not below", ("min", False): "below"}
@@ -134,15 +133,18 @@ class Threshold:
             self, observed, passed, f"{self.metric} is {value}, {side[self.kind, passed]} the {word} {limit}"
         )
 
-    def _judge_increase(self, observed: float) -> Verdict:
+    def _judge_change(self, observed: float) -> Verdict:
         base, delta = self.baseline, self._delta(observed)
         if base is None or delta is None:
-            raise ValueError(f"{self.metric}: an increase is judged against a baseline")
+            raise ValueError(f"{self.metric}: a change is judged against a baseline")
+        falls = self.kind == "max-decrease"
+        # 0 less a number, not its negative: no change is 0 either way.
+        change = 0.0 - delta if falls else delta
         allowed = self.limit / 100 * abs(base) if self.percent else self.limit
-        passed = delta <= allowed
+        passed = change <= allowed
         value, before = distinct(observed, base)
-        rise, most = distinct(delta, allowed)
-        told = f"{self.metric} went from {before} to {value}, by {rise}: "
+        amount, most = distinct(change, allowed)
+        told = f"{self.metric} went from {before} to {value}, {'down ' if falls else ''}by {amount}: "
         limit = f"{self.spelling} = {most}" if self.percent else most
         told += f"{'within' if passed else 'more than'} the {limit} allowed"
         if passed or self.interval is None:
@@ -158,12 +160,12 @@ class Threshold:
 
 
 def parse(kind: Kind, text: str) -> Threshold:
-    """Read ``METRIC=LIMIT``; the limit of an increase may end in ``%``.
+    """Read ``METRIC=LIMIT``; the limit of an increase or a decrease may end in ``%``.
 
     Raises
     ------
     UsageError
-        At an unknown metric, naming the nearest, or a limit that is no finite number.
+        At an unknown metric, naming the nearest, a limit that is not a finite number, or a change for the better.
 
     Examples
     --------
@@ -172,97 +174,37 @@ def parse(kind: Kind, text: str) -> Threshold:
     """
     option = f"--{kind} {text}"
     metric, equals, limit = text.rpartition("=")
+    metric, limit = metric.strip(), limit.strip()
     if not equals or not metric:
-        raise UsageError(f"{option}: expected METRIC=LIMIT", hint=f"for example --{kind} mean_loss=0.35")
-    _refuse_unknown(metric, option)
-    percent = kind == "max-increase" and limit.endswith("%")
-    try:
-        number = float(limit.removesuffix("%") if percent else limit)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number) or (kind == "max-increase" and number < 0):
-        expected = "a number from 0 on, or a percentage" if kind == "max-increase" else "a finite number"
-        raise UsageError(f"{option}: the limit is no limit", found=limit, expected=expected)
+        example = "accuracy=0.01" if kind == "max-decrease" else "mean_loss=0.35"
+        raise UsageError(f"{option}: expected METRIC=LIMIT", hint=f"for example --{kind} {example}")
+    refuse_unknown(metric, option)
+    relative = kind in _RELATIVE
+    percent = limit.endswith("%")
+    number = _number(limit.removesuffix("%"))
+    if percent and not relative and math.isfinite(number):
+        hint = f"write {number / 100:.12g}; percentages of a baseline go with --max-increase and --max-decrease"
+        raise UsageError(f"{option}: invalid limit", found=limit, expected="a finite number", hint=hint)
+    if not math.isfinite(number) or (relative and number < 0):
+        expected = "a number from 0 on, or a percentage" if relative else "a finite number"
+        raise UsageError(f"{option}: invalid limit", found=limit, expected=expected)
+    if relative and more_is_better(metric) is (kind == "max-increase"):
+        other = "max-decrease" if kind == "max-increase" else "max-increase"
+        better = "higher" if kind == "max-increase" else "lower"
+        raise UsageError(
+            f"{option}: a {better} {metric} is a better one",
+            hint=f"--{other} {metric}={limit} fails where it gets worse",
+        )
     return Threshold(metric, kind, number, percent)
 
 
-def figures(
-    summary: Mapping[str, Figure],
-    unsafe: Mapping[str, int],
-    slices: Iterable[tuple[str, object, Mapping[str, Figure]]] = (),
-) -> dict[str, Figure]:
-    """Every figure that a limit may name, by that name.
-
-    Parameters
-    ----------
-    summary
-        The fields of a summary.
-    unsafe
-        For each dtype, for how many rows the textbook formula is not ok.
-    slices
-        Column, value, and the fields of its summary.
-
-    Examples
-    --------
-    >>> figures({"mean_loss": 1.0}, {"float16": 3}, [("split", "test", {"mean_loss": 2.0})])
-    {'mean_loss': 1.0, 'overflow.float16': 3, 'slice:split=test:mean_loss': 2.0}
-    """
-    flat = dict(summary) | {f"overflow.{dtype}": count for dtype, count in unsafe.items()}
-    for column, value, fields_ in slices:
-        flat |= {f"{slice_name(column, value)}:{name}": figure for name, figure in fields_.items()}
-    return flat
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
-def unsafe_rows(formulas: Iterable[FormulaTotals]) -> dict[str, int]:
-    """For each dtype, for how many rows the textbook formula is imprecise, infinite or NaN."""
-    return {f.dtype: f.naive.n_imprecise + f.naive.n_underflow + f.naive.n_overflow for f in formulas}
-
-
-def field_of(metric: str) -> str:
-    """The field of a summary that a metric is about: that of the slice, or the metric itself.
-
-    Examples
-    --------
-    >>> field_of("slice:at=12:30:top_3_accuracy"), field_of("bits")
-    ('top_3_accuracy', 'bits')
-    """
-    found = _SLICE.fullmatch(metric)
-    return found[3].rpartition(":")[2] if found else metric
-
-
-def top_k_of(metric: str) -> int | None:
-    """Which accuracy a metric is about, None where it is about none.
-
-    Examples
-    --------
-    >>> top_k_of("accuracy"), top_k_of("slice:split=test:top_5_accuracy"), top_k_of("bits")
-    (1, 5, None)
-    """
-    name = field_of(metric)
-    found = _TOP_K.fullmatch(name)
-    return int(found[1]) if found else 1 if name == "accuracy" else None
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint that names what was perhaps meant.
-
-    Examples
-    --------
-    >>> nearest("mean_los", METRICS)
-    'did you mean mean_loss or min_loss or max_loss?'
-    """
-    from difflib import get_close_matches  # wanted only where a run ends
-
-    close = get_close_matches(name, sorted(known), n=3, cutoff=0.5)
-    return f"did you mean {' or '.join(close)}?" if close else ""
-
-
-def _refuse_unknown(metric: str, option: str) -> None:
-    name = field_of(metric)
-    known = [*METRICS, "top_5_accuracy", *([] if name != metric else _OVERFLOW)]
-    if metric.startswith("slice:") and name == metric:
-        raise UsageError(f"{option}: expected slice:COLUMN=VALUE:METRIC")
-    if name not in known and not _TOP_K.fullmatch(name):
-        raise UsageError(
-            f"{option}: there is no metric {name}", hint=nearest(name, known) or f"one of {', '.join(known)}"
-        )
+def _is_below_zero(name: str, figures: Mapping[str, Figure]) -> bool:
+    figure = figures.get(name)
+    return figure is not None and is_loss(name) and figure < _BELOW_ZERO

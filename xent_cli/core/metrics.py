@@ -1,0 +1,187 @@
+"""The names of the figures that a limit may be on, and which way is better."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from xent_cli.core.slices import slice_name
+from xent_cli.core.summary import LossSummary
+from xent_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from xent_cli.core.naive import FormulaTotals
+
+    Figure = float | int | bool | None
+
+_QUANTILES = ("p50_loss", "p90_loss", "p95_loss", "p99_loss")
+_FIELDS = [field.name for field in fields(LossSummary) if field.name not in ("quantiles", "top_k")]
+METRICS = (*_FIELDS, *_QUANTILES, "perplexity", "bits", "accuracy")
+_DTYPES = ("float16", "bfloat16", "float32", "float64")
+_FATES = ("", ".imprecise", ".inf", ".nan")
+_OVERFLOW = tuple(f"overflow.{dtype}{fate}" for dtype in _DTYPES for fate in _FATES)
+_TOP_K = re.compile(r"top_([1-9][0-9]*)_accuracy")
+_SLICE = re.compile(r"slice:(.+?)=(.*):(.+?)", re.DOTALL)
+# What people call some of them.
+_MEANT = {
+    **dict.fromkeys(
+        ("loss", "mean", "nll", "ce", "xent", "cross_entropy", "avg_loss", "val_loss", "eval_loss"), "mean_loss"
+    ),
+    **dict.fromkeys(("acc", "top1", "top_1", "top_1_acc", "top_1_accuracy"), "accuracy"),
+    **dict.fromkeys(("top5", "top_5", "acc5", "top_5_acc", "top5_accuracy"), "top_5_accuracy"),
+    **dict.fromkeys(("ppl", "pplx"), "perplexity"),
+    **dict.fromkeys(("kl", "kld", "kl_div"), "kl_divergence"),
+    **dict.fromkeys(("std", "stdev"), "std_loss"),
+    **dict.fromkeys(("median", "median_loss"), "p50_loss"),
+    **dict.fromkeys(("n", "count", "samples"), "n_samples"),
+    "sum": "sum_loss",
+    "min": "min_loss",
+    "max": "max_loss",
+    "nan": "n_nan",
+    "inf": "n_inf",
+    "ignored": "n_ignored",
+    **{f"p{level}": f"p{level}_loss" for level in (50, 90, 95, 99)},
+}
+_MORE_IS_BETTER = ("accuracy", "same_top", "top5_overlap")
+# Neither way is better: how many samples there were, where the worst is, how far the losses are apart.
+_NEITHER = ("n_samples", "n_ignored", "worst_sample", "quantiles_exact", "std_loss")
+
+
+def more_is_better(metric: str) -> bool | None:
+    """Whether a higher figure is a better one; None where neither is.
+
+    Examples
+    --------
+    >>> more_is_better("top_5_accuracy"), more_is_better("slice:split=test:mean_loss"), more_is_better("n_samples")
+    (True, False, None)
+    """
+    name = field_of(metric)
+    if name in _NEITHER:
+        return None
+    return name in _MORE_IS_BETTER or _TOP_K.fullmatch(name) is not None
+
+
+def is_loss(metric: str) -> bool:
+    """Whether a figure is a cross-entropy, which is never below 0.
+
+    Examples
+    --------
+    >>> is_loss("slice:split=test:p99_loss"), is_loss("accuracy"), is_loss("std_loss")
+    (True, False, False)
+    """
+    name = field_of(metric)
+    return name.endswith("_loss") and name != "std_loss"
+
+
+def field_of(metric: str) -> str:
+    """The field of a summary that a metric is about: that of the slice, or the metric itself.
+
+    Examples
+    --------
+    >>> field_of("slice:at=12:30:top_3_accuracy"), field_of("bits")
+    ('top_3_accuracy', 'bits')
+    """
+    found = _SLICE.fullmatch(metric)
+    return found[3].rpartition(":")[2] if found else metric
+
+
+def top_k_of(metric: str) -> int | None:
+    """Which accuracy a metric is about, None where it is about none.
+
+    Examples
+    --------
+    >>> top_k_of("accuracy"), top_k_of("slice:split=test:top_5_accuracy"), top_k_of("bits")
+    (1, 5, None)
+    """
+    name = field_of(metric)
+    found = _TOP_K.fullmatch(name)
+    return int(found[1]) if found else 1 if name == "accuracy" else None
+
+
+def figures(
+    summary: Mapping[str, Figure],
+    overflow: Mapping[str, int],
+    slices: Iterable[tuple[str, object, Mapping[str, Figure]]] = (),
+) -> dict[str, Figure]:
+    """Every figure that a limit may name, by that name.
+
+    Parameters
+    ----------
+    summary
+        The fields of a summary.
+    overflow
+        What `overflow_figures` returned for each dtype.
+    slices
+        Column, value, and the fields of its summary.
+
+    Examples
+    --------
+    >>> figures({"mean_loss": 1.0}, {"overflow.float16": 3}, [("split", "test", {"mean_loss": 2.0})])
+    {'mean_loss': 1.0, 'overflow.float16': 3, 'slice:split=test:mean_loss': 2.0}
+    """
+    flat = {**summary, **overflow}
+    for column, value, fields_ in slices:
+        flat |= {f"{slice_name(column, value)}:{name}": figure for name, figure in fields_.items()}
+    return flat
+
+
+def overflow_figures(dtype: str, imprecise: int, inf: int, nan: int) -> dict[str, int]:
+    """For how many rows the textbook formula is not right in a dtype: in all, and each way of being wrong.
+
+    Examples
+    --------
+    >>> overflow_figures("float16", 1, 2, 4)["overflow.float16"]
+    7
+    """
+    counts = (imprecise + inf + nan, imprecise, inf, nan)
+    return {f"overflow.{dtype}{fate}": count for fate, count in zip(_FATES, counts, strict=True)}
+
+
+def overflow_of(formulas: Iterable[FormulaTotals]) -> dict[str, int]:
+    """`overflow_figures` of every dtype that was tried."""
+    counts: dict[str, int] = {}
+    for found in formulas:
+        naive = found.naive
+        counts |= overflow_figures(found.dtype, naive.n_imprecise, naive.n_underflow, naive.n_overflow)
+    return counts
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint that names what was perhaps meant.
+
+    Examples
+    --------
+    >>> nearest("mean_los", METRICS), nearest("ppl", METRICS)
+    ('did you mean mean_loss or min_loss or max_loss?', 'did you mean perplexity?')
+    """
+    from difflib import get_close_matches  # wanted only where a run ends
+
+    known = sorted(known)
+    meant = _MEANT.get(name.lower().replace("-", "_"))
+    if meant in known:
+        return f"did you mean {meant}?"
+    close = get_close_matches(name, known, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(close)}?" if close else ""
+
+
+def refuse_unknown(metric: str, option: str) -> None:
+    """Refuse a name that no figure has, and list those there are.
+
+    Raises
+    ------
+    UsageError
+        `option` begins its text.
+    """
+    name = field_of(metric)
+    if metric.startswith("slice:") and name == metric:
+        raise UsageError(f"{option}: expected slice:COLUMN=VALUE:METRIC", hint="for example slice:split=test:mean_loss")
+    known = [*METRICS, "top_5_accuracy", *([] if name != metric else _OVERFLOW)]
+    if name in known or _TOP_K.fullmatch(name):
+        return
+    shown = [*METRICS, "top_K_accuracy", *([] if name != metric else ["overflow.DTYPE[.imprecise|.inf|.nan]"])]
+    raise UsageError(
+        f"{option}: there is no metric {name}", expected=f"one of {', '.join(shown)}", hint=nearest(name, known)
+    )
