@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from xent_cli.errors import InputError, RowError
-from xent_cli.readers.class_names import read_class_names
+from xent_cli.readers.class_names_file import read_class_names
 from xent_cli.readers.interface import ReadOptions
 from xent_cli.readers.paired import open_pair
 
@@ -153,7 +153,7 @@ def test_there_are_as_many_names_as_classes(tmp_path, logits, count):
 @pytest.mark.parametrize("text", ["cat\ndog\nemu\n", "cat\ndog\nemu", "cat\r\ndog\r\nemu\r\n", "\ufeffcat\ndog\nemu"])
 def test_a_list_of_names_has_one_a_line(tmp_path, text):
     (tmp_path / "names.txt").write_bytes(text.encode())
-    assert read_class_names(str(tmp_path / "names.txt")) == ("cat", "dog", "emu")
+    assert read_class_names(str(tmp_path / "names.txt")).names == ("cat", "dog", "emu")
 
 
 @pytest.mark.parametrize(

@@ -50,9 +50,9 @@ def read_options(given: Mapping[str, Any], *, with_ids: bool) -> ReadOptions:
         raise UsageError("- is standard input, which workers elsewhere cannot read", hint="name a file that they can")
     names = None
     if given["class_names"] is not None:
-        from xent_cli.readers.class_names import read_class_names
+        from xent_cli.readers.class_names_file import read_class_names
 
-        names = read_class_names(given["class_names"])
+        names = read_class_names(given["class_names"]).names
     return replace(
         layout(given),
         labels_source=given["labels_from"],
@@ -82,7 +82,7 @@ def settings(given: Mapping[str, Any], pair: Pair) -> LossOptions:
     if given["class_weight"] is not None:
         from xent_cli.readers.weights import read_class_weight
 
-        class_weight = read_class_weight(given["class_weight"], pair.num_classes)
+        class_weight = read_class_weight(given["class_weight"], pair.num_classes, pair.class_names)
     return LossOptions(
         axis=given["axis"],
         source=given["source"],

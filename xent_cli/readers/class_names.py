@@ -1,4 +1,4 @@
-"""Labels that are names of classes, and the file that lists these."""
+"""Labels that are names of classes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import numpy as np
 
 from xent_cli.errors import InputError, RowError, UnreadableRowError, did_you_mean
 from xent_cli.readers.columns import LOGIT_PREFIXES
-from xent_cli.readers.locate import locate
-from xent_cli.readers.storage import read_up_to, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,39 +19,8 @@ if TYPE_CHECKING:
     from xent_cli.core.inputs import InputDescription
     from xent_cli.readers.interface import Source
 
-# A million names of 64 bytes.
-_MOST_BYTES = 64 << 20
 # NumPy pads every name to the longest: of such an array a block would be a few names.
 _LONGEST = 1 << 12
-
-
-def read_class_names(path: str) -> tuple[str, ...]:
-    """Read names of classes, one a line, in the order of the classes.
-
-    Raises
-    ------
-    InputError
-        Where the file is not text, a line is empty, or a name stands there twice.
-    """
-    located = locate(path)
-    with reading(located.name), located.files[0].stream() as stream:
-        head = read_up_to(stream, _MOST_BYTES + 1)
-    if located.sharded or len(head) > _MOST_BYTES:
-        raise InputError("no list of class names", located.name, expected="one file of up to 64 MiB, one name a line")
-    try:
-        text = head.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError("not a text file", located.name, found="bytes that are not UTF-8", expected="UTF-8") from None
-    names = tuple(line.removesuffix("\r") for line in text.removesuffix("\n").split("\n"))
-    lines: dict[str, int] = {}
-    for number, name in enumerate(names, 1):
-        where = f"{located.name} line {number}"
-        if not name:
-            raise InputError("no class name", where, found="an empty line", expected="one name a line")
-        if name in lines:
-            raise InputError("class name given twice", where, found=f'"{name}", as on line {lines[name]}')
-        lines[name] = number
-    return names
 
 
 def refuse_other_number(names: Sequence[str], num_classes: int) -> None:

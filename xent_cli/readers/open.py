@@ -93,7 +93,7 @@ def _open(
     if options.twice and not source.again:
         source = _seekable(source)
     head = source.peek(_HEAD_BYTES)
-    format_name = options.input_format or _format_of(source.name, head)
+    format_name = options.input_format or format_of(source.name, head)
     dtype = options.logits_dtype if role == "logits" else None
     if format_name == "npy":
         from xent_cli.readers.npy import open_npy
@@ -130,12 +130,12 @@ def _seekable(source: Bytes) -> Stored:
     return seekable(source)
 
 
-def _format_of(name: str, head: bytes) -> str:
+def format_of(name: str, head: bytes) -> str:
     """Name the format that begins so.
 
     Examples
     --------
-    >>> _format_of("x", b"PAR1...."), _format_of("x", b"1,2")
+    >>> format_of("x", b"PAR1...."), format_of("x", b"1,2")
     ('parquet', 'csv')
     """
     if not head:

@@ -1,0 +1,134 @@
+"""Names of classes on two sides: which of one is which of the other, whatever all of one side share."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from xent_cli.errors import InputError, did_you_mean, listing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+_PREFIX = re.compile(r".*[\W_]", re.DOTALL)
+_SUFFIX = re.compile(r"[\W_].*", re.DOTALL)
+_NUMBERED = re.compile(r"(.*?)(\d+)(\D*)", re.DOTALL)
+
+
+def order_of(names: Sequence[str], others: Sequence[str]) -> tuple[int, ...] | None:
+    """Place in `others` of each of `names`, or None where the two do not say the same.
+
+    Names are the same as they stand, without what all of one side have before or after them, or but for case; whole
+    numbers 0 to k-1, with a common stem or without, say the places in `names` themselves.
+
+    Examples
+    --------
+    >>> order_of(["cat", "dog"], ["prob_dog", "prob_cat"]), order_of(["cat", "dog"], ["p1", "p0"])
+    ((1, 0), (1, 0))
+    >>> order_of(["cat", "car"], ["bat", "bar"])
+    """
+    if len(names) != len(others):
+        return None
+    for ours, theirs in _spellings(names, others):
+        found = {name: place for place, name in enumerate(theirs)}
+        if len(found) == len(theirs) and set(ours) == found.keys():
+            return tuple(found[name] for name in ours)
+    numbers = None if _numbers(names) else _numbers(others)
+    if numbers is not None and sorted(numbers) == list(range(len(others))):
+        places = {number: place for place, number in enumerate(numbers)}
+        return tuple(places[number] for number in range(len(others)))
+    return None
+
+
+def other_names(names: Sequence[str], others: Sequence[str], where: str, expected_in: str) -> InputError:
+    """Say which name of one side the other does not have.
+
+    Parameters
+    ----------
+    where, expected_in
+        The input that has `others`, and the one that has `names`.
+    """
+    known, there = set(names), set(others)
+    odd = next((name for name in others if name not in known), None)
+    lacking = next((name for name in names if name not in there), None)
+    if odd is None or lacking is None:
+        found = f'no "{lacking}"' if lacking is not None else f'"{odd}"'
+    else:
+        found = f'"{odd}", and no "{lacking}"'
+    return InputError(
+        "names of other classes",
+        where,
+        found=found,
+        expected=f"the classes of {expected_in}: {listing(names)}",
+        hint=(did_you_mean(odd, names) if odd is not None else "") or "--class-names FILE says what the classes are",
+    )
+
+
+def _spellings(names: Sequence[str], others: Sequence[str]) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
+    """Both sides, as they stand first and ever more loosely."""
+    ours, theirs = [name.strip() for name in names], [name.strip() for name in others]
+    yield ours, theirs
+    yield ours, _cut_like(theirs, ours)
+    yield _cut_like(ours, theirs), theirs
+    ours, theirs = without_shared(ours), without_shared(theirs)
+    yield ours, theirs
+    numbers = _numbers(ours), _numbers(theirs)
+    if None not in numbers:
+        yield [str(number) for number in numbers[0] or ()], [str(number) for number in numbers[1] or ()]
+    folded: Callable[[str], str] = str.casefold
+    if len({folded(name) for name in ours}) == len(ours):
+        yield [folded(name) for name in ours], [folded(name) for name in theirs]
+
+
+def _cut_like(longer: Sequence[str], names: Sequence[str]) -> Sequence[str]:
+    """Leave out what stands before and after the longest of `names` where it stands in one of `longer`, if all have it.
+
+    Examples
+    --------
+    >>> _cut_like(["is_cat?", "is_dog?"], ["cat", "dog"])
+    ['cat', 'dog']
+    """
+    longest = max(names, key=len)
+    for name in longer:
+        before, found, after = name.partition(longest)
+        if found and all(
+            other.startswith(before) and other.endswith(after) and len(other) > len(before) + len(after)
+            for other in longer
+        ):
+            return [other[len(before) : len(other) - len(after)] for other in longer]
+    return longer
+
+
+def without_shared(names: Sequence[str]) -> list[str]:
+    """Leave out the words that all names begin or end with.
+
+    Examples
+    --------
+    >>> without_shared(["prob_cat", "prob_car"]), without_shared(["cat", "car"])
+    (['cat', 'car'], ['cat', 'car'])
+    """
+    if len(names) < 2:
+        return list(names)
+    # The first and the last in order differ where any two do.
+    before = _PREFIX.match(_shared(min(names), max(names)))
+    start = before.end() if before else 0
+    turned = [name[::-1] for name in names]
+    after = _shared(min(turned), max(turned))[::-1]
+    cut = _SUFFIX.search(after)
+    end = len(after) - cut.start() if cut else 0
+    if any(len(name) <= start + end for name in names):
+        return list(names)
+    return [name[start : len(name) - end] for name in names]
+
+
+def _shared(first: str, last: str) -> str:
+    size = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
+    return first[:size]
+
+
+def _numbers(names: Sequence[str]) -> list[int] | None:
+    """The numbers that all names end with after one stem, or None."""
+    found = [_NUMBERED.fullmatch(name) for name in names]
+    if not all(found) or len({(match[1], match[3]) for match in found if match}) != 1:
+        return None
+    return [int(match[2]) for match in found if match]
