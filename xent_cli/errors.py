@@ -140,7 +140,7 @@ class RowError(InputError):
     row
         Sample number from 0, over the whole input.
     role
-        Which input: "logits", "labels" or "weights".
+        Which input: "logits", "labels", "weights" or "mask".
     """
 
     def __init__(self, what: str, row: int, role: str, found: str = "", expected: str = "", hint: str = "") -> None:
@@ -152,6 +152,11 @@ class RowError(InputError):
     def of(self, role: str) -> RowError:
         """The same of another input."""
         what, row, _, *rest = self.args
+        return type(self)(what, row, role, *rest)
+
+    def at(self, row: int) -> RowError:
+        """The same of another row."""
+        what, _, role, *rest = self.args
         return type(self)(what, row, role, *rest)
 
 

@@ -68,6 +68,8 @@ def options_of(case):
     given = dict(case["options"])
     if "class_weight" in given:
         given["class_weight"] = np.array(given["class_weight"], dtype=np.float64)
+    if "ignore_index" in given:
+        given["ignore_index"] = (given["ignore_index"],)
     return LossOptions(**given, labels="sparse" if np.ndim(case["labels"]) == 1 else "dense")
 
 
@@ -153,7 +155,7 @@ def test_options_enter_the_mean_and_its_gradient(case):
         assert gradient == pytest.approx(floats(case["gradient"]), rel=1e-12, abs=1e-300)
 
 
-OPTIONS = LossOptions(ignore_index=-100, class_weight=np.array([0.5, 1.0, 2.0, 0.25]), sample_weighted=True)
+OPTIONS = LossOptions(ignore_index=(-100,), class_weight=np.array([0.5, 1.0, 2.0, 0.25]), sample_weighted=True)
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 59])
@@ -194,7 +196,7 @@ def test_class_weights_leave_the_divisor_of_dense_labels_alone():
 def test_ignored_and_unscored_samples_have_no_loss_no_gradient_and_no_say():
     block = Block(0, np.array([[1.0, 2], [np.nan, 0], [3, 0], [9, 9]]), np.array([0, -1, 1, 0]))
     unscored = Block(0, block.logits, block.labels, unscored=np.array([False, False, False, True]))
-    result = evaluate_block(unscored, LossOptions(ignore_index=-1), EVERYTHING)
+    result = evaluate_block(unscored, LossOptions(ignore_index=(-1,)), EVERYTHING)
     summary = result.totals.summarize()
     assert (summary.n_samples, summary.n_ignored, summary.n_nan) == (2, 2, 0)
     assert result.ignored.tolist() == [False, True, False, True]

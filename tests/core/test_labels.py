@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xent_cli.core.labels import bad_labels, check_dense, check_sparse, check_weights
+from xent_cli.core.options import LossOptions
 from xent_cli.errors import InputError, RowError
 
 
@@ -28,7 +29,7 @@ def test_bools_are_the_classes_0_and_1():
     assert check_sparse(np.array([True, False]), 2).label.tolist() == [1, 0]
     assert check_sparse(np.array([False]), 1).label.tolist() == [0]
     assert refusal([False, True], num_classes=1).row == 1
-    assert check_sparse(np.array([True, False]), 1, ignore_index=1).ignored.tolist() == [True, False]
+    assert check_sparse(np.array([True, False]), 1, ignore_index=(1,)).ignored.tolist() == [True, False]
 
 
 def test_a_column_of_labels_is_a_row_of_them():
@@ -79,35 +80,35 @@ def test_a_label_that_is_no_whole_number_is_named_with_its_row(labels, row, foun
 def test_labels_that_are_no_numbers_are_refused_by_dtype():
     for labels in (np.array(["a"]), np.array([1j]), np.array([object()])):
         with pytest.raises(InputError, match=f"labels are not numbers\n  found dtype {labels.dtype}"):
-            check_sparse(labels, 3, ignore_index=1)
+            check_sparse(labels, 3, ignore_index=(1,))
 
 
 def test_ignored_labels_are_marked_and_made_safe():
-    found = check_sparse(np.array([2, -100, 0, -100]), 3, ignore_index=-100)
+    found = check_sparse(np.array([2, -100, 0, -100]), 3, ignore_index=(-100,))
     assert found.label.tolist() == [2, 0, 0, 0]
     assert found.ignored.tolist() == [False, True, False, True]
 
 
 def test_a_class_that_is_ignored_is_out_whether_or_not_it_is_in_range():
-    assert check_sparse(np.array([0, 1, 2]), 3, ignore_index=1).ignored.tolist() == [False, True, False]
-    assert check_sparse(np.array([0, 1, 2]), 3, ignore_index=7).ignored is None
+    assert check_sparse(np.array([0, 1, 2]), 3, ignore_index=(1,)).ignored.tolist() == [False, True, False]
+    assert check_sparse(np.array([0, 1, 2]), 3, ignore_index=(7,)).ignored is None
 
 
 @pytest.mark.parametrize("dtype", ["u1", "u8", "i1", "f2", "f4"])
 @pytest.mark.parametrize("ignore_index", [-100, 255, 100_000, 2**63])
 def test_an_ignored_index_that_the_dtype_cannot_hold_is_never_met(dtype, ignore_index):
     labels = np.array([0, 1, 100], dtype)
-    assert check_sparse(labels, 200, ignore_index=ignore_index).ignored is None
+    assert check_sparse(labels, 200, ignore_index=(ignore_index,)).ignored is None
 
 
 def test_an_ignored_index_that_the_dtype_holds_is_met():
-    assert check_sparse(np.array([2**63, 1], np.uint64), 3, ignore_index=2**63).ignored.tolist() == [True, False]
-    assert check_sparse(np.array([-100.0, 1.0], np.float16), 3, ignore_index=-100).ignored.tolist() == [True, False]
-    assert check_sparse(np.array([-1, 1], np.int8), 3, ignore_index=-1).ignored.tolist() == [True, False]
+    assert check_sparse(np.array([2**63, 1], np.uint64), 3, ignore_index=(2**63,)).ignored.tolist() == [True, False]
+    assert check_sparse(np.array([-100.0, 1.0], np.float16), 3, ignore_index=(-100,)).ignored.tolist() == [True, False]
+    assert check_sparse(np.array([-1, 1], np.int8), 3, ignore_index=(-1,)).ignored.tolist() == [True, False]
 
 
 def test_an_invalid_label_among_ignored_ones_is_still_refused():
-    assert refusal([-100, 3, -1], num_classes=3, ignore_index=-100).row == 1
+    assert refusal([-100, 3, -1], num_classes=3, ignore_index=(-100,)).row == 1
 
 
 def test_a_sample_without_a_label_is_not_looked_at():
@@ -115,7 +116,7 @@ def test_a_sample_without_a_label_is_not_looked_at():
     found = check_sparse(np.array([1.0, math.nan, -7.5]), 3, unscored=unscored)
     assert found.label.tolist() == [1, 0, 0]
     assert found.ignored.tolist() == [False, True, True]
-    assert check_sparse(np.array([1, -100, 2]), 3, ignore_index=-100, unscored=unscored).ignored.tolist() == [
+    assert check_sparse(np.array([1, -100, 2]), 3, ignore_index=(-100,), unscored=unscored).ignored.tolist() == [
         False,
         True,
         True,
@@ -126,13 +127,14 @@ def test_a_sample_without_a_label_is_not_looked_at():
 @pytest.mark.parametrize("num_classes", [2049, 4096, 70_000])
 def test_half_precision_labels_are_held_against_the_true_number_of_classes(num_classes):
     labels = np.array([2048, -1], np.float16)
-    assert check_sparse(labels, num_classes, ignore_index=-1).label.tolist() == [2048, 0]
+    assert check_sparse(labels, num_classes, ignore_index=(-1,)).label.tolist() == [2048, 0]
 
 
-@given(st.lists(st.integers(-5, 15), max_size=30), st.integers(1, 12), st.sampled_from([None, -1, 3]))
+@given(st.lists(st.integers(-5, 15), max_size=30), st.integers(1, 12), st.sampled_from([(), (-1,), (3, -1)]))
 def test_all_bad_labels_are_found_and_the_first_is_refused(labels, num_classes, ignore_index):
-    bad = [i for i, y in enumerate(labels) if y != ignore_index and not 0 <= y < num_classes]
-    assert bad_labels(np.array(labels, np.int64), num_classes, ignore_index, 50).tolist() == [50 + i for i in bad]
+    bad = [i for i, y in enumerate(labels) if y not in ignore_index and not 0 <= y < num_classes]
+    found = bad_labels(np.array(labels, np.int64), num_classes, LossOptions(ignore_index=ignore_index), 50)
+    assert found.tolist() == [50 + i for i in bad]
     if bad:
         assert refusal(np.array(labels, np.int64), num_classes, ignore_index=ignore_index, start=50).row == 50 + bad[0]
     else:

@@ -11,13 +11,15 @@ CHANGES = {
     "source": "probs",
     "labels": "dense",
     "labels_source": "logits",
-    "ignore_index": -100,
+    "ignore_index": (-100,),
+    "ignore_missing": True,
     "label_smoothing": 0.1,
     "class_weight": WEIGHT,
     "temperature": 2.0,
     "precision": "float32",
     "shift": 1,
     "sample_weighted": True,
+    "masked": True,
 }
 
 

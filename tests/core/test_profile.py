@@ -176,7 +176,7 @@ def test_probabilities_are_their_own_confidence(data):
 
 def test_ignored_samples_are_in_no_class_and_no_bin():
     logits = np.array([[2.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
-    found = evaluated(logits, np.array([0, -1, 1]), LossOptions(ignore_index=-1)).profile
+    found = evaluated(logits, np.array([0, -1, 1]), LossOptions(ignore_index=(-1,))).profile
     assert found.by_class.counts.tolist() == [1, 1]
     assert found.by_class.hits.tolist() == [1, 0]  # of equal logits the first is what the model says
     assert found.calibration.counts.sum() == 2

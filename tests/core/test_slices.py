@@ -30,7 +30,7 @@ def runs(draw):
     logits[rng.random(n) < 0.05] = np.nan
     block = Block(7, logits, labels, weights, ids=np.arange(n).astype(str), groups=groups)
     class_weight = np.array([1.0, 0.5, 2.0]) if draw(st.booleans()) else None
-    options = LossOptions(ignore_index=-100, class_weight=class_weight, sample_weighted=weights is not None)
+    options = LossOptions(ignore_index=(-100,), class_weight=class_weight, sample_weighted=weights is not None)
     return block, options, draw(st.integers(1, n))
 
 
@@ -112,7 +112,7 @@ def test_a_slice_has_the_figures_of_a_run_on_its_samples_alone(run):
 def test_a_slice_of_ignored_samples_has_no_samples_and_no_figures():
     groups = np.array([["kept"], ["gone"]], object)
     block = Block(0, np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([0, -100]), groups=groups)
-    totals = evaluate_block(block, LossOptions(ignore_index=-100), Wanted(by=("part",), top_k=(1,))).totals
+    totals = evaluate_block(block, LossOptions(ignore_index=(-100,)), Wanted(by=("part",), top_k=(1,))).totals
     (_, first, gone), (_, second, kept) = totals.slices.summaries()
     assert (first, second) == ("gone", "kept")
     assert (gone.n_samples, gone.n_ignored, kept.n_samples) == (0, 1, 1)

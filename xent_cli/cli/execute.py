@@ -132,7 +132,7 @@ def _columns(pair: Pair, options: LossOptions) -> RowFormat:
     # What the rows have anyway is not written twice.
     by = tuple((name, place) for place, name in enumerate(pair.by) if name not in (id_name, pair.label_name))
     for name, option in ((id_name, "--id-column"), *((name, "--by") for name, _ in by)):
-        if name in ("sample", "label", "loss", "kl_divergence"):
+        if name in ("sample", "label", "loss", "kl_divergence", *(("weight",) if pair.weighted else ())):
             raise UsageError(f'{option} {name}: the rows have a column "{name}" already', hint="rename it")
     return RowFormat(
         id_name=id_name,
@@ -141,6 +141,7 @@ def _columns(pair: Pair, options: LossOptions) -> RowFormat:
         with_kl=options.labels_source != "labels",
         shape=pair.logits.sample_shape,
         by=by,
+        weighted=pair.weighted,
     )
 
 

@@ -88,7 +88,7 @@ def settings(given: Mapping[str, Any], pair: Pair) -> LossOptions:
         source=given["source"],
         labels=pair.label_form,
         labels_source=given["labels_from"],
-        ignore_index=given["ignore_index"],
+        ignore_index=tuple(given["ignore_index"]),
         label_smoothing=given["label_smoothing"],
         class_weight=class_weight,
         temperature=given["temperature"],
@@ -105,7 +105,7 @@ def _refuse_meaningless(given: Mapping[str, Any], pair: Pair) -> None:
     for name in ("label_smoothing", "class_weight"):
         if taught and given[name]:
             raise UsageError(f"--{name.replace('_', '-')} is for labels, and --labels-from says there is a teacher")
-    if pair.label_form == "dense" and given["ignore_index"] is not None:
+    if pair.label_form == "dense" and given["ignore_index"]:
         raise UsageError("--ignore-index is a class index, and these labels are dense")
     if not math.isfinite(given["temperature"]):
         raise UsageError("--temperature must be a finite number")

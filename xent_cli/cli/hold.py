@@ -182,4 +182,4 @@ def _naming_rows(pair: Pair, options: LossOptions, candidates: tuple[Candidate, 
         for candidate in candidates:
             if candidate.name == error.role:
                 raise candidate.complete(error) from None
-        raise pair.complete(error, options.ignore_index) from None
+        raise pair.complete(error, options) from None

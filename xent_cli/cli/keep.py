@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from xent_cli.core.labels import NO_LABEL
 from xent_cli.readers.saved import SavedResults
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class KeptRows:
         if labels is not None and self.columns.class_names is not None:
             named = dict(enumerate(self.columns.class_names))
             labels = np.array([named.get(index) for index in labels.tolist()], object)
+        elif labels is not None and (labels == NO_LABEL).any():  # as a column with nulls is read
+            labels = np.array([None if index == NO_LABEL else str(index) for index in labels.tolist()], object)
         ignored = np.concatenate(self._ignored)
         return SavedResults(
             path,

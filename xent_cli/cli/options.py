@@ -88,7 +88,13 @@ loss_options = _stack(
     click.option(
         "--class-names", type=click.Path(), metavar="FILE", help="Names of the classes, one a line, for labels of text."
     ),
-    click.option("--ignore-index", type=int, metavar="INT", help="Samples with this label have no loss."),
+    click.option(
+        "--ignore-index",
+        type=int,
+        multiple=True,
+        metavar="INT",
+        help="Samples with this label have no loss; repeatable.",
+    ),
     click.option(
         "--label-smoothing",
         type=click.FloatRange(0, 1, max_open=True),

@@ -93,7 +93,7 @@ def run(
                 gradient_writer.finish()
         return totals
     except RowError as error:
-        raise pair.complete(error, options.ignore_index) from None
+        raise pair.complete(error, options) from None
 
 
 def _evaluate_into_parts(
@@ -110,8 +110,9 @@ def _evaluate_into_parts(
 
 def divisor_of(pair: Pair, options: LossOptions, engine: Engine) -> ExactSum:
     """What the mean divides by: known beforehand where every sample counts 1, else from a pass over the labels."""
-    every_one_counts = options.ignore_index is None and options.class_weight is None and not pair.weighted
-    if every_one_counts and not options.shift and pair.logits.num_rows is not None:
+    every_one_counts = not options.ignore_index and not options.ignore_missing and options.class_weight is None
+    every_one_counts = every_one_counts and not options.shift and not options.sample_weighted and not options.masked
+    if every_one_counts and pair.logits.num_rows is not None:
         return ExactSum.of_count(pair.logits.num_rows)
     return sum(engine.map(partial(weigh_block, options=options), pair.tasks()), ExactSum())
 

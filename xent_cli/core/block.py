@@ -32,8 +32,11 @@ class Block:
         [n] class indices, or [n, k] one row of class probabilities (or a teacher's outputs) a sample.
     weights
         [n] sample weights, dimensionless, or None.
+    mask
+        [n] bool or 0/1, 1 where a sample counts, or None where every one does; where it does not, nothing else is
+        looked at.
     unscored
-        [n] True where a sample has no label by position (`--shift`), or None.
+        [n] True where a sample has no label, by its position in a sequence or because a table has none; or None.
     ids
         [n] names carried into the per-sample output, or None.
     groups
@@ -47,10 +50,16 @@ class Block:
     unscored: BoolArray | None = None
     ids: AnyArray | None = None
     groups: AnyArray | None = None
+    mask: AnyArray | None = None
 
     def load(self) -> Block:
         """Return itself: a block in memory is its own recipe."""
         return self
+
+    def take(self, rows: IntArray) -> Block:
+        """Some of the rows, counted from 0, with their labels; weights, mask, ids and groups stay behind."""
+        unscored = None if self.unscored is None else self.unscored[rows]
+        return Block(0, self.logits.take(rows, axis=0), self.labels.take(rows, axis=0), unscored=unscored)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,6 +72,7 @@ class Rows:
     unscored: BoolArray | None = None
     ids: AnyArray | None = None
     groups: AnyArray | None = None
+    mask: AnyArray | None = None
 
     def read(self) -> Rows:
         """Return itself: rows in memory are their own recipe."""
@@ -81,7 +91,7 @@ class Rows:
         return cls(*(None if column[0] is None else np.concatenate(column) for column in columns))
 
     def _values(self) -> tuple[AnyArray | None, ...]:
-        return self.logits, self.labels, self.weights, self.unscored, self.ids, self.groups
+        return self.logits, self.labels, self.weights, self.unscored, self.ids, self.groups, self.mask
 
 
 class Part(Protocol):

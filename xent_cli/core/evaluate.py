@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from xent_cli.core.cross_entropy import cross_entropy
+from xent_cli.core.counted import Evaluated, counting, numbered
+from xent_cli.core.evaluate_rows import check_labels, divisor_of, evaluate_rows
 from xent_cli.core.exact_sum import ExactSum
-from xent_cli.core.labels import SUM_TOLERANCE, check_dense, check_sparse, check_weights
-from xent_cli.core.options import LossOptions
-from xent_cli.core.ranks import label_ranks
+from xent_cli.core.labels import check_mask, standing_labels
+from xent_cli.core.options import Wanted
 from xent_cli.core.totals import LossTotals
-from xent_cli.errors import InputError
+from xent_cli.errors import RowError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
     from xent_cli.core.block import AnyArray, Block, BoolArray, FloatArray, IntArray, Task
     from xent_cli.core.cross_entropy import RowLosses
-    from xent_cli.core.naive import FormulaTotals
-    from xent_cli.core.options import Wanted
+    from xent_cli.core.options import LossOptions
     from xent_cli.core.slices import LossSlices
 
     Item = TypeVar("Item")
@@ -52,7 +51,7 @@ class BlockLoss:
     ignored
         [n] True where a sample has no loss; None where every sample has one.
     labels
-        [n] sparse labels as they stand in the input, or None where they are dense.
+        [n] sparse labels as they stand in the input, `NO_LABEL` where there is none; or None where they are dense.
     ids
         [n] names, or None.
     kl
@@ -61,6 +60,10 @@ class BlockLoss:
         [n, k], or None.
     groups
         [n, m] texts of the columns whose values name slices, or None.
+    weight
+        [n] sample weights, or None. A sample of weight 0 has a loss, and counts in no figure.
+    left_out
+        [n] True where a mask or a weight of 0 lets a sample count in no figure, or None.
     """
 
     start: int
@@ -73,6 +76,8 @@ class BlockLoss:
     kl: FloatArray | None = None
     gradient: AnyArray | None = None
     groups: AnyArray | None = None
+    weight: FloatArray | None = None
+    left_out: BoolArray | None = None
 
 
 def evaluate_blocks(
@@ -94,117 +99,99 @@ def evaluate_block(task: Task, options: LossOptions, wanted: Wanted) -> BlockLos
         At a label, soft label or weight that is not valid.
     """
     block = task.load()
-    labels, ignored, given = _check(block, options)
-    weight, divisor = _weights(block, labels, options)
-    scale = None
-    if wanted.gradient_dtype is not None:
-        scale = np.full(len(block.logits), 1.0) if weight is None else weight
-        scale = scale / wanted.gradient_denominator
-    rows = _losses(block, labels, options, wanted.gradient_dtype, scale)
-    if rows.gradient is not None and ignored is not None:
-        rows.gradient[ignored] = 0
-    ranks = _ranks(block, labels, rows, options) if wanted.top_k else None
+    weight, left_out = counting(block, options)
+    found = _evaluate(block, weight, left_out, options, wanted)
+    ignored, rows = found.ignored, found.rows
+    # The labels may be on loan from a reader that uses their memory again for the next block.
+    given = found.given if found.given is None or left_out is not None else found.given.copy()
     totals = LossTotals.from_losses(
         options.signature(""),
         rows.loss,
         start=block.start,
         ignored=ignored,
         weight=weight,
-        divisor=divisor,
+        divisor=found.divisor,
         figures=wanted.figures,
         worst_wanted=max(1, wanted.worst),
-        labels=given,
+        labels=found.given,
         ids=block.ids,
-        ranks=ranks,
+        ranks=found.ranks,
         top_k=wanted.top_k,
         kl=rows.kl,
     )
-    totals = _notice(totals, block, labels, ignored, rows, options, wanted)
+    totals = replace(totals, digest=_digest(block, ignored, options) if wanted.digest else None, **found.noticed)
     if wanted.by:
-        totals = replace(totals, slices=_slices(block, ignored, rows, weight, divisor, ranks, wanted))
+        slices = _slices(block, ignored, rows, weight, found.divisor, found.ranks, wanted)
+        totals = replace(totals, slices=slices)
     if not wanted.losses:
         return BlockLoss(block.start, rows.loss.size, totals, gradient=rows.gradient)
     if ignored is not None:
         rows.loss[ignored] = np.nan
         if rows.kl is not None:
             rows.kl[ignored] = np.nan
-    # The labels may be on loan from a reader that uses their memory again for the next block.
-    given = None if given is None else given.copy()
-    columns = rows.loss, ignored, given, block.ids, rows.kl, rows.gradient, block.groups
+    if weight is not None and left_out is not None:
+        ignored = _weightless(block, weight == 0, rows, ignored, options)
+    columns = rows.loss, ignored, given, block.ids, rows.kl, rows.gradient, block.groups, weight, left_out
     return BlockLoss(block.start, rows.loss.size, totals, *columns)
 
 
 def weigh_block(task: Task, options: LossOptions) -> ExactSum:
     """What the mean of a block's losses is divided by; with it, gradients of the mean can be had in one pass."""
     block = task.load()
-    labels, ignored, _ = _check(block, options)
-    _, divisor = _weights(block, labels, options)
+    weight, left_out = counting(block, options)
+    if left_out is not None:
+        rows = np.flatnonzero(~left_out)
+        block, weight = block.take(rows), None if weight is None else weight[rows]
+    labels, ignored, _ = check_labels(block, options)
+    divisor = divisor_of(weight, labels, options)
     if divisor is None:
         n = len(labels) - (0 if ignored is None else int(np.count_nonzero(ignored)))
         return ExactSum.of_count(n)
     return ExactSum.of(divisor if ignored is None else divisor[~ignored])
 
 
-def _losses(
-    block: Block, labels: AnyArray, options: LossOptions, gradient_dtype: str | None, scale: FloatArray | None
-) -> RowLosses:
-    """The kernel for what the inputs hold."""
-    if options.labels_source != "labels":
-        from xent_cli.core.teacher import teacher_cross_entropy
-
-        return teacher_cross_entropy(block.logits, labels, options, gradient_dtype=gradient_dtype, gradient_scale=scale)
-    if options.source != "logits":
-        from xent_cli.core.probabilities import given_cross_entropy
-
-        return given_cross_entropy(block.logits, labels, options, start=block.start)
-    return cross_entropy(block.logits, labels, options, gradient_dtype=gradient_dtype, gradient_scale=scale)
+def _evaluate(
+    block: Block, weight: FloatArray | None, left_out: BoolArray | None, options: LossOptions, wanted: Wanted
+) -> Evaluated:
+    """Everything about the rows that count; of the others, which do not take part, that they are ignored."""
+    if left_out is None:
+        return evaluate_rows(block, weight, options, wanted)
+    rows = np.flatnonzero(~left_out)
+    with numbered(block.start, rows):
+        some = evaluate_rows(block.take(rows), None if weight is None else weight[rows], options, wanted)
+    found = some.spread(block.start, rows, left_out)
+    return found if found.given is None else replace(found, given=standing_labels(block.labels, block.unscored))
 
 
-def _check(block: Block, options: LossOptions) -> tuple[AnyArray, BoolArray | None, IntArray | None]:
-    """Labels a kernel can use, which samples are ignored, and the sparse labels as given."""
-    if block.logits.dtype.kind not in "biuf":
-        raise InputError("logits are not numbers", found=f"dtype {block.logits.dtype}", expected="floats or integers")
-    num_classes = block.logits.shape[1]
-    if options.labels_source in ("logits", "log-probs"):
-        return block.labels, block.unscored, None
-    if options.labels == "dense":
-        check_dense(block.labels, start=block.start)
-        return block.labels, block.unscored, None
-    index, ignored = check_sparse(
-        block.labels,
-        num_classes,
-        ignore_index=options.ignore_index,
-        unscored=block.unscored,
-        start=block.start,
-    )
-    given = index
-    if ignored is not None and options.ignore_index is not None:
-        given = np.where(ignored, options.ignore_index, index)
-    return index, ignored, given
+def _weightless(
+    block: Block,
+    at: BoolArray,
+    rows: RowLosses,
+    ignored: BoolArray | None,
+    options: LossOptions,
+) -> BoolArray | None:
+    """Fill in the losses of samples of weight 0, which count in no figure; return which samples have no loss.
 
-
-def _same_loss(a: LossOptions, b: LossOptions) -> bool:
-    """Whether the losses of samples that are not ignored are the same under both."""
-    a, b = (replace(options, axis=0, ignore_index=None, shift=0, sample_weighted=False) for options in (a, b))
-    return a.class_weight is b.class_weight and a == b
-
-
-def _weights(block: Block, labels: AnyArray, options: LossOptions) -> tuple[FloatArray | None, FloatArray | None]:
-    """What each loss counts in the sum and in the divisor of the mean; None where that is 1."""
-    weight = None if block.weights is None else check_weights(block.weights, start=block.start)
-    # As in PyTorch, class weights enter the divisor with sparse labels, and only the losses with dense ones.
-    by_class = options.class_weight[labels] if options.class_weight is not None and labels.ndim == 1 else None
-    if weight is None or by_class is None:
-        return weight, by_class if weight is None else weight
-    return weight, weight * by_class
-
-
-def _ranks(block: Block, labels: AnyArray, rows: RowLosses, options: LossOptions) -> IntArray:
-    """Place of each label among the logits, from 0; of dense labels, that of the likeliest class."""
-    plain = labels.ndim == 1 and not options.label_smoothing and options.class_weight is None
-    index = labels if labels.ndim == 1 else labels.argmax(axis=1)
-    certain = rows.loss if plain and options.temperature == 1.0 and options.source == "logits" else None
-    return label_ranks(block.logits, index, certain)
+    What is no label, or no distribution, has no loss there; it is not refused.
+    """
+    assert ignored is not None
+    ignored = ignored.copy()
+    if block.mask is not None:
+        at = at & check_mask(block.mask, start=block.start)
+    waiting = [np.flatnonzero(at)]
+    while waiting:
+        some = waiting.pop()
+        try:
+            found = evaluate_rows(block.take(some), None, options, Wanted(figures=False))
+        except RowError:
+            waiting += np.array_split(some, 2) if some.size > 1 else []  # until the bad ones are alone
+            continue
+        lost = np.zeros(some.size, np.bool_) if found.ignored is None else found.ignored
+        ignored[some] = lost
+        rows.loss[some] = np.where(lost, np.nan, found.rows.loss)
+        if rows.kl is not None and found.rows.kl is not None:
+            rows.kl[some] = np.where(lost, np.nan, found.rows.kl)
+    return ignored if ignored.any() else None
 
 
 def _slices(
@@ -242,55 +229,8 @@ def _slices(
     return slices_of(wanted.by, block.groups, samples, scored, figures=wanted.figures)
 
 
-def _notice(
-    totals: LossTotals,
-    block: Block,
-    labels: AnyArray,
-    ignored: BoolArray | None,
-    rows: RowLosses,
-    options: LossOptions,
-    wanted: Wanted,
-) -> LossTotals:
-    """Add what is counted beside the losses."""
-    scored = None if ignored is None else ~ignored
-    label_range = None
-    unnormalised = rows.unnormalised
-    if labels.ndim == 1:
-        counted = labels if scored is None else labels[scored]
-        label_range = (int(counted.min()), int(counted.max())) if counted.size else None
-    elif options.labels_source in ("labels", "probs"):
-        with np.errstate(over="ignore"):
-            off = np.abs(labels.sum(axis=1, dtype=np.float64) - 1.0) > SUM_TOLERANCE
-        unnormalised += int(np.count_nonzero(off))
-    formulas: tuple[FormulaTotals, ...] = ()
-    if wanted.overflow:
-        from xent_cli.core.naive import try_formulas
+def _digest(block: Block, ignored: BoolArray | None, options: LossOptions) -> int:
+    from xent_cli.core.label_digest import label_digest
 
-        # The textbook formula knows no smoothing, weights or temperature; nor may what it is held against.
-        usual = LossOptions(labels=options.labels)
-        truth = rows.loss if _same_loss(options, usual) else cross_entropy(block.logits, labels, usual).loss
-        formulas = tuple(
-            try_formulas(block.logits, labels, truth, dtype, start=block.start, scored=scored)
-            for dtype in wanted.overflow
-        )
-    profile = None
-    if wanted.profile and labels.ndim == 1:
-        from xent_cli.core.profile import profile_of, unsmoothed
-
-        predicted = block.logits.argmax(axis=1)
-        predicted_loss = _losses(block, predicted, unsmoothed(options), None, None).loss
-        profile = profile_of(labels, rows.loss, predicted, predicted_loss, scored)
-    digest = None
-    if wanted.digest:
-        from xent_cli.core.label_digest import label_digest
-
-        digest = label_digest(labels, block.start, ignored, block.weights)
-    return replace(
-        totals,
-        digest=digest,
-        softmaxed=rows.softmaxed,
-        unnormalised=unnormalised,
-        label_range=label_range,
-        formulas=formulas,
-        profile=profile,
-    )
+    labels = block.labels if options.labels == "dense" else block.labels.reshape(-1)
+    return label_digest(labels, block.start, ignored, block.weights)

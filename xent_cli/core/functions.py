@@ -86,7 +86,7 @@ def sparse_softmax_cross_entropy(
     labels: ArrayLike,
     *,
     axis: int = -1,
-    ignore_index: int | None = None,
+    ignore_index: int | tuple[int, ...] | None = None,
     label_smoothing: float = 0.0,
     class_weight: ArrayLike | None = None,
     temperature: float = 1.0,
@@ -102,7 +102,7 @@ def sparse_softmax_cross_entropy(
     labels
         Class indices in the shape of `logits` without `axis` (or with 1 in its place).
     ignore_index
-        Samples with this label have no loss: NaN.
+        Samples with this label, or with one of these, have no loss: NaN.
     label_smoothing, class_weight
         ``(1 - e) w_y l_y + e/k sum_j w_j l_j``, as in PyTorch.
 
@@ -124,7 +124,7 @@ def softmax_cross_entropy_with_grad(
     labels: ArrayLike,
     *,
     axis: int = -1,
-    ignore_index: int | None = None,
+    ignore_index: int | tuple[int, ...] | None = None,
     label_smoothing: float = 0.0,
     class_weight: ArrayLike | None = None,
     temperature: float = 1.0,
@@ -165,7 +165,7 @@ def evaluate(
     labels: ArrayLike,
     *,
     axis: int = -1,
-    ignore_index: int | None = None,
+    ignore_index: int | tuple[int, ...] | None = None,
     label_smoothing: float = 0.0,
     class_weight: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
@@ -203,7 +203,7 @@ def evaluate(
 def _options(
     form: LabelForm,
     axis: int,
-    ignore_index: int | None,
+    ignore_index: int | tuple[int, ...] | None,
     label_smoothing: float,
     class_weight: ArrayLike | None,
     temperature: float,
@@ -219,12 +219,18 @@ def _options(
     return LossOptions(
         axis=axis,
         labels=form,
-        ignore_index=ignore_index,
+        ignore_index=_indices(ignore_index),
         label_smoothing=label_smoothing,
         class_weight=weight,
         temperature=temperature,
         precision=precision,
     )
+
+
+def _indices(given: int | tuple[int, ...] | None) -> tuple[int, ...]:
+    if given is None:
+        return ()
+    return tuple(given) if isinstance(given, (tuple, list, set, frozenset)) else (int(given),)
 
 
 def _losses(logits: ArrayLike, labels: ArrayLike, options: LossOptions) -> FloatArray:

@@ -10,11 +10,17 @@ from xent_cli.errors import InputError, RowError
 
 if TYPE_CHECKING:
     from xent_cli.core.block import AnyArray, BoolArray, FloatArray, IntArray
+    from xent_cli.core.options import LossOptions
 
 # Soft labels and probabilities whose sum is further from 1 than this are worth a warning, never a correction.
 SUM_TOLERANCE = 1e-3
 # From here on floats are further apart than whole numbers.
 _EXACT = 2**53
+_LARGEST = np.iinfo(np.int64).max
+
+
+# What stands for the label of a sample that has none.
+NO_LABEL = int(np.iinfo(np.int64).min)
 
 
 class SparseLabels(NamedTuple):
@@ -26,17 +32,21 @@ class SparseLabels(NamedTuple):
         [n], each in [0, k); 0 where ignored.
     ignored
         [n] True where the sample has no loss, or None where none is ignored.
+    given
+        [n] the labels as they stand in the input, those that are ignored too; `NO_LABEL` where there is none.
     """
 
     label: IntArray
     ignored: BoolArray | None
+    given: IntArray
 
 
 def check_sparse(
     labels: AnyArray,
     num_classes: int,
     *,
-    ignore_index: int | None = None,
+    ignore_index: tuple[int, ...] = (),
+    ignore_missing: bool = False,
     unscored: BoolArray | None = None,
     start: int = 0,
 ) -> SparseLabels:
@@ -49,7 +59,9 @@ def check_sparse(
     num_classes
         Valid labels are 0 to ``num_classes - 1``.
     ignore_index
-        This value is valid too and marks a sample that has no loss.
+        These values are valid too and mark samples that have no loss.
+    ignore_missing
+        Whether NaN does the same.
     unscored
         [n] True for samples that have no label at all; what stands there is not looked at.
     start
@@ -63,28 +75,62 @@ def check_sparse(
     Examples
     --------
     >>> import numpy as np
-    >>> check_sparse(np.array([2.0, 0.0, -100.0]), 3, ignore_index=-100).ignored.tolist()
+    >>> check_sparse(np.array([2.0, 0.0, -100.0]), 3, ignore_index=(-100,)).ignored.tolist()
     [False, False, True]
     """
     raw = _comparable(labels)
-    ignored = unscored
-    if ignore_index is not None:
-        at_ignore = raw == ignore_index
-        ignored = at_ignore if ignored is None else ignored | at_ignore
+    ignored = either(unscored, ignored_labels(raw, ignore_index, ignore_missing=ignore_missing))
     if ignored is not None and not ignored.any():
         ignored = None
     bad = _bad_rows(raw, num_classes, ignored)
     if bad is not None:
         row = int(bad[0])
         raise _label_error(raw, row, num_classes, start)
-    index = np.where(ignored, 0, raw) if ignored is not None else raw
-    return SparseLabels(index.astype(np.int64, copy=False), ignored)
+    if ignored is None:
+        index = raw.astype(np.int64, copy=False)
+        return SparseLabels(index, None, index)
+    index = np.where(ignored, 0, raw).astype(np.int64, copy=False)
+    return SparseLabels(index, ignored, standing_labels(raw, unscored))
 
 
-def bad_labels(labels: AnyArray, num_classes: int, ignore_index: int | None, start: int) -> IntArray:
+def standing_labels(labels: AnyArray, unscored: BoolArray | None = None) -> IntArray:
+    """Sparse labels [n] as they stand in the input, valid or not; `NO_LABEL` for what is no whole number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> (standing_labels(np.array([7.0, np.nan, -100.0])) == [7, NO_LABEL, -100]).all()
+    np.True_
+    """
+    raw = _comparable(labels)
+    known = np.ones(raw.shape, np.bool_) if unscored is None else ~unscored
+    if raw.dtype.kind == "f":
+        known = known & (np.abs(raw) < _EXACT) & (raw == np.rint(raw))
+    elif raw.dtype.itemsize == np.dtype(np.uint64).itemsize:
+        known = known & (raw <= _LARGEST)
+    return np.where(known, np.where(known, raw, 0).astype(np.int64), NO_LABEL)
+
+
+def ignored_labels(labels: AnyArray, ignore_index: tuple[int, ...], *, ignore_missing: bool) -> BoolArray | None:
+    """Which sparse labels [n] mark a sample without a loss; None where none can."""
+    raw = _comparable(labels)
+    ignored = None
+    for value in ignore_index:
+        ignored = either(ignored, raw == value)
+    return either(ignored, np.isnan(raw)) if ignore_missing and raw.dtype.kind == "f" else ignored
+
+
+def either(a: BoolArray | None, b: BoolArray | None) -> BoolArray | None:
+    """Where one of two holds; None holds nowhere."""
+    if a is None or b is None:
+        return b if a is None else a
+    return a | b
+
+
+def bad_labels(labels: AnyArray, num_classes: int, options: LossOptions, start: int) -> IntArray:
     """Sample numbers of all labels that `check_sparse` would refuse."""
     raw = _comparable(labels)
-    ignored = None if ignore_index is None else raw == ignore_index
+    ignored = ignored_labels(raw, options.ignore_index, ignore_missing=options.ignore_missing)
     bad = _bad_rows(raw, num_classes, ignored)
     return np.empty(0, np.int64) if bad is None else bad + start
 
@@ -120,6 +166,27 @@ def check_dense(labels: AnyArray, *, start: int = 0) -> None:
         expected="a finite number >= 0",
         hint="dense labels are probabilities; a teacher's logits need --labels-from logits",
     )
+
+
+def check_mask(mask: AnyArray, *, start: int = 0) -> BoolArray:
+    """Which samples count, [n]: bool, or 0 and 1 of any dtype; `RowError` is raised at anything else.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> check_mask(np.array([1.0, 0.0])).tolist()
+    [True, False]
+    """
+    values = mask.reshape(-1)
+    if values.dtype.kind == "b":
+        return values
+    counts: BoolArray = values == 1
+    bad = ~(counts | (values == 0))
+    if bad.any():
+        row = int(np.argmax(bad))
+        hint = "a mask says which samples count; weights go with --sample-weight"
+        raise RowError("invalid mask", start + row, "mask", found=f"{values[row]}", expected="0 or 1", hint=hint)
+    return counts
 
 
 def check_weights(weights: AnyArray, *, start: int = 0) -> FloatArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from xent_cli.core.tiles import load, scratch
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from xent_cli.core.block import AnyArray, BoolArray, FloatArray
+    from xent_cli.core.block import AnyArray, BoolArray, FloatArray, IntArray
 
 # Bits of the significand, exponent of the smallest subnormal, and the largest logit whose exp is still finite.
 _FORMATS: Mapping[str, tuple[int, int, float]] = {
@@ -75,6 +75,11 @@ class NaiveTotals:
             max(self.max_abs_error, other.max_abs_error),
         )
 
+    def numbered(self, start: int, rows: IntArray) -> NaiveTotals:
+        """See `FormulaTotals`."""
+        first, worst = (None if row is None else start + int(rows[row]) for row in (self.first_row, self.worst_row))
+        return replace(self, first_row=first, worst_row=worst)
+
 
 @dataclass(frozen=True, slots=True)
 class FormulaTotals:
@@ -92,6 +97,11 @@ class FormulaTotals:
     def merge(self, other: FormulaTotals) -> FormulaTotals:
         """Both, as one."""
         return FormulaTotals(self.dtype, self.naive.merge(other.naive), self.stable.merge(other.stable))
+
+    def numbered(self, start: int, rows: IntArray) -> FormulaTotals:
+        """The same of some rows of a block, of which `start` is the first, where these were counted from 0."""
+        naive, stable = (totals.numbered(start, rows) for totals in (self.naive, self.stable))
+        return FormulaTotals(self.dtype, naive, stable)
 
 
 def try_formulas(

@@ -26,8 +26,8 @@ class LossOptions:
         What the first and the second input hold; "labels" means labels, anything else a teacher's outputs.
     labels
         "sparse" class indices [n] or "dense" rows of probabilities [n, k].
-    ignore_index
-        Samples with this label have no loss.
+    ignore_index, ignore_missing
+        Samples with one of these labels have no loss; nor has one whose label is NaN, where `ignore_missing` says so.
     label_smoothing
         In [0, 1).
     class_weight
@@ -38,19 +38,23 @@ class LossOptions:
         Of the arithmetic on logits; losses and sums are float64 in either.
     shift
         Logits at t score the label at t + shift.
+    sample_weighted, masked
+        Whether samples have weights, and whether a mask says which of them count.
     """
 
     axis: int = -1
     source: Source = "logits"
     labels: LabelForm = "sparse"
     labels_source: Literal["labels", "logits", "log-probs", "probs"] = "labels"
-    ignore_index: int | None = None
+    ignore_index: tuple[int, ...] = ()
+    ignore_missing: bool = False
     label_smoothing: float = 0.0
     class_weight: FloatArray | None = field(default=None, compare=False)
     temperature: float = 1.0
     precision: Literal["float64", "float32"] = "float64"
     shift: int = 0
     sample_weighted: bool = False
+    masked: bool = False
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -62,7 +66,7 @@ class LossOptions:
 
         Examples
         --------
-        >>> LossOptions(ignore_index=-100).signature("0.1.0")
+        >>> LossOptions(ignore_index=(-100,)).signature("0.1.0")
         'xent|axis:-1|from:logits|labels:sparse|ignore:-100|smoothing:0.0|class_weight:none|temperature:1.0|precision:float64|v:0.1.0'
         """
         weights = "none"
@@ -76,7 +80,7 @@ class LossOptions:
             f"axis:{self.axis}",
             f"from:{self.source}",
             f"labels:{self.labels}",
-            f"ignore:{'none' if self.ignore_index is None else self.ignore_index}",
+            f"ignore:{','.join(str(index) for index in sorted(set(self.ignore_index))) or 'none'}",
             f"smoothing:{self.label_smoothing}",
             f"class_weight:{weights}",
             f"temperature:{self.temperature}",
@@ -92,6 +96,8 @@ class LossOptions:
             ("labels_from", self.labels_source, "labels"),
             ("shift", self.shift, 0),
             ("sample_weight", "given" if self.sample_weighted else "none", "none"),
+            ("mask", "given" if self.masked else "none", "none"),
+            ("ignore_missing", "yes" if self.ignore_missing else "no", "no"),
         )
 
 

@@ -60,8 +60,8 @@ def align(baseline: SavedResults, candidate: SavedResults, *, by_id: bool) -> Al
     assert baseline.ignored is not None
     assert candidate.ignored is not None
     order = _order_by_id(baseline, candidate) if by_id else _order_by_place(baseline, candidate)
-    _refuse_other_labels(baseline, candidate, order)
     without = baseline.ignored, candidate.ignored[order]
+    _refuse_other_labels(baseline, candidate, order, without[0] & without[1])
     for first, second, here, there in ((baseline, candidate, *without), (candidate, baseline, *without[::-1])):
         if first.tells_nan:
             _refuse_ignored_in_one(first, second, here & ~there, baseline)
@@ -204,11 +204,11 @@ def _missing_ids(where: SavedResults, other: SavedResults, missing: BoolArray) -
     )
 
 
-def _refuse_other_labels(baseline: SavedResults, candidate: SavedResults, order: IntArray) -> None:
+def _refuse_other_labels(baseline: SavedResults, candidate: SavedResults, order: IntArray, ignored: BoolArray) -> None:
     if baseline.labels is None or candidate.labels is None:
         return
     ours, theirs = _comparable(baseline.labels, candidate.labels[order])
-    unlike = np.asarray(ours != theirs)
+    unlike = np.asarray(ours != theirs) & ~ignored
     if unlike.any():
         row = int(np.argmax(unlike))
         raise InputError(

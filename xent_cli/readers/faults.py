@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xent_cli.core.labels import bad_labels
+from xent_cli.core.labels import bad_labels, ignored_labels
 from xent_cli.errors import InputError, UnreadableRowError, more_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from xent_cli.core.block import AnyArray
+    from xent_cli.core.options import LossOptions
     from xent_cli.errors import RowError
     from xent_cli.readers.interface import Source
 
@@ -43,7 +44,7 @@ def complete(error: RowError, source: Source, role: str | None = None) -> InputE
 
 
 def complete_label(
-    error: RowError, source: Source, *, alone: bool, num_classes: int, ignore_index: int | None
+    error: RowError, source: Source, *, alone: bool, num_classes: int, options: LossOptions
 ) -> InputError:
     """Say where a label stands that is no class, how many others are none, and whether they look 1-based.
 
@@ -53,13 +54,16 @@ def complete_label(
         Whether the source is of labels alone, so that reading those before the row takes no time.
     """
     told = complete(error, source)
+    if options.masked or options.sample_weighted:  # which others count is not known here
+        return told
     bad: list[AnyArray] = []
     lowest = None
     whole = True
     until = time.monotonic() + _PATIENCE_SECONDS
     for start, labels in _labels(source, 0 if alone else error.row):
-        bad.append(bad_labels(labels, num_classes, ignore_index, start))
-        scored = labels if ignore_index is None else labels[labels != ignore_index]
+        bad.append(bad_labels(labels, num_classes, options, start))
+        left_out = ignored_labels(labels, options.ignore_index, ignore_missing=options.ignore_missing)
+        scored = labels if left_out is None else labels[~left_out]
         if scored.size:
             lowest = scored.min() if lowest is None else min(lowest, scored.min())
         whole = time.monotonic() < until

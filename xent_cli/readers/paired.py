@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from xent_cli.core.block import BlockRef
 from xent_cli.core.findings import left_out
+from xent_cli.core.options import LossOptions
 from xent_cli.errors import InputError, UnreadableRowError, UsageError
 from xent_cli.readers.follow import Follower, other_length
 from xent_cli.readers.interface import ARRAYS, ReadOptions
@@ -173,7 +174,7 @@ class Pair:
         for follower in followers:
             follower.finish(stop)
 
-    def complete(self, error: RowError, ignore_index: int | None = None) -> InputError:
+    def complete(self, error: RowError, options: LossOptions | None = None) -> InputError:
         """Say where in which file a row stands, and how many others are like it."""
         from xent_cli.readers.faults import complete, complete_label
 
@@ -183,7 +184,9 @@ class Pair:
         if not judged:
             return complete(error, source)
         alone = source is self.labels
-        return complete_label(error, source, alone=alone, num_classes=self.num_classes, ignore_index=ignore_index)
+        return complete_label(
+            error, source, alone=alone, num_classes=self.num_classes, options=options or LossOptions()
+        )
 
 
 def _open_labels(located: Located, logits: Source, options: ReadOptions) -> Source:

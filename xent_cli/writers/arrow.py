@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from xent_cli.core.labels import NO_LABEL
+
 if TYPE_CHECKING:
     from xent_cli.core.block import AnyArray, BoolArray
     from xent_cli.core.evaluate import BlockLoss
@@ -39,13 +41,16 @@ def record_batch(rows: BlockLoss, columns: RowFormat) -> pa.RecordBatch:
     for name, place in columns.by:
         assert rows.groups is not None
         values[name] = pa.array(rows.groups[:, place].tolist(), pa.string())
+    if columns.weighted:
+        values["weight"] = wrapped(rows.weight)
     return pa.record_batch([values[name] for name in columns.names], schema=row_schema(columns))
 
 
 def _labels(rows: BlockLoss, columns: RowFormat) -> pa.Array:
     assert rows.labels is not None
     if columns.class_names is None:
-        return wrapped(rows.labels)
+        none = rows.labels == NO_LABEL
+        return wrapped(rows.labels, none if none.any() else None)
     known = (rows.labels >= 0) & (rows.labels < len(columns.class_names))
     index = wrapped(np.where(known, rows.labels, 0), ~known)
     return pa.array(columns.class_names, pa.string()).take(index)

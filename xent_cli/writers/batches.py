@@ -7,6 +7,8 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from xent_cli.core.labels import NO_LABEL
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -53,6 +55,7 @@ def cut(rows: BlockLoss, first: int, stop: int) -> BlockLoss:
         kl=None if rows.kl is None else rows.kl[part],
         gradient=None,
         groups=None if rows.groups is None else rows.groups[part],
+        weight=None if rows.weight is None else rows.weight[part],
     )
 
 
@@ -67,7 +70,7 @@ def row_texts(
 ) -> list[list[str]]:
     """Text of every cell, column by column, in the order of `RowFormat.names`.
 
-    `missing` stands where a sample has no loss, `unnamed` where an id or a group has no value.
+    `missing` stands where a sample has no loss, `unnamed` where an id, a label or a group has no value.
     """
     texts = [[str(i) for i in range(rows.start, rows.start + rows.size)]]
     if columns.id_name is not None:
@@ -78,7 +81,7 @@ def row_texts(
         names = columns.class_names
         labels = rows.labels.tolist()
         if names is None:
-            texts.append([str(label) for label in labels])
+            texts.append([unnamed if label == NO_LABEL else str(label) for label in labels])
         else:
             texts.append([quote(names[i]) if 0 <= i < len(names) else missing for i in labels])
     texts.append(_numbers(rows, rows.loss, spell, missing))
@@ -87,6 +90,9 @@ def row_texts(
     for _, place in columns.by:
         assert rows.groups is not None
         texts.append(_words(rows.groups[:, place], unnamed, quote))
+    if columns.weighted:
+        assert rows.weight is not None
+        texts.append([spell(weight) for weight in rows.weight.tolist()])
     return texts
 
 

@@ -14,7 +14,8 @@ class RowFormat:
     """Which columns the rows of a run have; the same for every block.
 
     Columns are, in this order: ``sample`` (number from 0), the id column under its own name, ``label`` (sparse labels
-    only), ``loss`` (nats), ``kl_divergence`` (nats, with a teacher), and the columns whose values name slices.
+    only), ``loss`` (nats), ``kl_divergence`` (nats, with a teacher), the columns whose values name slices, and
+    ``weight`` where samples have weights.
 
     Fields
     ------
@@ -30,6 +31,8 @@ class RowFormat:
         Shape of the losses as an array: the logits' without the class axis; None where not known before the end.
     by
         Name of each column of slices, and which column of `BlockLoss.groups` it is.
+    weighted
+        Whether rows have a weight.
     """
 
     id_name: str | None = None
@@ -38,6 +41,7 @@ class RowFormat:
     with_kl: bool = False
     shape: tuple[int, ...] | None = None
     by: tuple[tuple[str, int], ...] = ()
+    weighted: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -48,7 +52,8 @@ class RowFormat:
             ("loss", True),
             ("kl_divergence", self.with_kl),
         )
-        return ("sample", *(str(name) for name, given in optional if given), *(name for name, _ in self.by))
+        weight = ("weight",) if self.weighted else ()
+        return ("sample", *(str(name) for name, given in optional if given), *(name for name, _ in self.by), *weight)
 
 
 class RowWriter(Protocol):

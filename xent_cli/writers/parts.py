@@ -188,5 +188,6 @@ def _told(path: str) -> Iterator[None]:
 
 def light(rows: BlockLoss) -> BlockLoss:
     """What is left of a block when its part is written: the totals."""
-    arrays: dict[str, Any] = dict.fromkeys(("loss", "ignored", "labels", "ids", "kl", "gradient", "groups"))
+    names = ("loss", "ignored", "labels", "ids", "kl", "gradient", "groups", "weight", "left_out")
+    arrays: dict[str, Any] = dict.fromkeys(names)
     return replace(rows, **arrays)

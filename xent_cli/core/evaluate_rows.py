@@ -1,0 +1,152 @@
+"""Rows of a block of which every one takes part: labels checked, losses computed, and what is seen beside them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xent_cli.core.counted import Evaluated
+from xent_cli.core.cross_entropy import cross_entropy
+from xent_cli.core.labels import SUM_TOLERANCE, check_dense, check_sparse
+from xent_cli.core.options import LossOptions
+from xent_cli.core.ranks import label_ranks
+from xent_cli.errors import InputError
+
+if TYPE_CHECKING:
+    from xent_cli.core.block import AnyArray, Block, BoolArray, FloatArray, IntArray
+    from xent_cli.core.cross_entropy import RowLosses
+    from xent_cli.core.naive import FormulaTotals
+    from xent_cli.core.options import Wanted
+
+
+def evaluate_rows(block: Block, weight: FloatArray | None, options: LossOptions, wanted: Wanted) -> Evaluated:
+    """Check the labels of rows and compute what is wanted of them.
+
+    Parameters
+    ----------
+    weight
+        [n] sample weights, in place of those of the block; or None.
+
+    Raises
+    ------
+    RowError
+        At a label or soft label that is not valid.
+    """
+    labels, ignored, given = check_labels(block, options)
+    scale = None
+    if wanted.gradient_dtype is not None:
+        scale = np.full(len(block.logits), 1.0) if weight is None else weight
+        scale = scale / wanted.gradient_denominator
+    rows = _losses(block, labels, options, wanted.gradient_dtype, scale)
+    if rows.gradient is not None and ignored is not None:
+        rows.gradient[ignored] = 0
+    ranks = _ranks(block, labels, rows, options) if wanted.top_k else None
+    noticed = _notice(block, labels, ignored, rows, options, wanted)
+    return Evaluated(rows, ignored, given, divisor_of(weight, labels, options), ranks, noticed)
+
+
+def check_labels(block: Block, options: LossOptions) -> tuple[AnyArray, BoolArray | None, IntArray | None]:
+    """Labels that a kernel can use, which samples are ignored, and the sparse labels as they stand in the input."""
+    if block.logits.dtype.kind not in "biuf":
+        raise InputError("logits are not numbers", found=f"dtype {block.logits.dtype}", expected="floats or integers")
+    num_classes = block.logits.shape[1]
+    if options.labels_source in ("logits", "log-probs"):
+        return block.labels, block.unscored, None
+    if options.labels == "dense":
+        check_dense(block.labels, start=block.start)
+        return block.labels, block.unscored, None
+    return check_sparse(
+        block.labels,
+        num_classes,
+        ignore_index=options.ignore_index,
+        ignore_missing=options.ignore_missing,
+        unscored=block.unscored,
+        start=block.start,
+    )
+
+
+def divisor_of(weight: FloatArray | None, labels: AnyArray, options: LossOptions) -> FloatArray | None:
+    """What each loss counts in the divisor of the mean; None where that is 1."""
+    # As in PyTorch, class weights enter the divisor with sparse labels, and only the losses with dense ones.
+    by_class = options.class_weight[labels] if options.class_weight is not None and labels.ndim == 1 else None
+    if weight is None or by_class is None:
+        return by_class if weight is None else weight
+    return weight * by_class
+
+
+def _losses(
+    block: Block, labels: AnyArray, options: LossOptions, gradient_dtype: str | None, scale: FloatArray | None
+) -> RowLosses:
+    """The kernel for what the inputs hold."""
+    if options.labels_source != "labels":
+        from xent_cli.core.teacher import teacher_cross_entropy
+
+        return teacher_cross_entropy(block.logits, labels, options, gradient_dtype=gradient_dtype, gradient_scale=scale)
+    if options.source != "logits":
+        from xent_cli.core.probabilities import given_cross_entropy
+
+        return given_cross_entropy(block.logits, labels, options, start=block.start)
+    return cross_entropy(block.logits, labels, options, gradient_dtype=gradient_dtype, gradient_scale=scale)
+
+
+def _same_loss(a: LossOptions, b: LossOptions) -> bool:
+    """Whether the losses of samples that are not ignored are the same under both."""
+    unlike: Any = {"sample_weighted": False, "masked": False}
+    a, b = (replace(options, axis=0, ignore_index=(), ignore_missing=False, shift=0, **unlike) for options in (a, b))
+    return a.class_weight is b.class_weight and a == b
+
+
+def _ranks(block: Block, labels: AnyArray, rows: RowLosses, options: LossOptions) -> IntArray:
+    """Place of each label among the logits, from 0; of dense labels, that of the likeliest class."""
+    plain = labels.ndim == 1 and not options.label_smoothing and options.class_weight is None
+    index = labels if labels.ndim == 1 else labels.argmax(axis=1)
+    certain = rows.loss if plain and options.temperature == 1.0 and options.source == "logits" else None
+    return label_ranks(block.logits, index, certain)
+
+
+def _notice(
+    block: Block,
+    labels: AnyArray,
+    ignored: BoolArray | None,
+    rows: RowLosses,
+    options: LossOptions,
+    wanted: Wanted,
+) -> dict[str, Any]:
+    """What is counted beside the losses."""
+    scored = None if ignored is None else ~ignored
+    label_range = None
+    unnormalised = rows.unnormalised
+    if labels.ndim == 1:
+        counted = labels if scored is None else labels[scored]
+        label_range = (int(counted.min()), int(counted.max())) if counted.size else None
+    elif options.labels_source in ("labels", "probs"):
+        with np.errstate(over="ignore"):
+            off = np.abs(labels.sum(axis=1, dtype=np.float64) - 1.0) > SUM_TOLERANCE
+        unnormalised += int(np.count_nonzero(off))
+    formulas: tuple[FormulaTotals, ...] = ()
+    if wanted.overflow:
+        from xent_cli.core.naive import try_formulas
+
+        # The textbook formula knows no smoothing, weights or temperature; nor may what it is held against.
+        usual = LossOptions(labels=options.labels)
+        truth = rows.loss if _same_loss(options, usual) else cross_entropy(block.logits, labels, usual).loss
+        formulas = tuple(
+            try_formulas(block.logits, labels, truth, dtype, start=block.start, scored=scored)
+            for dtype in wanted.overflow
+        )
+    profile = None
+    if wanted.profile and labels.ndim == 1:
+        from xent_cli.core.profile import profile_of, unsmoothed
+
+        predicted = block.logits.argmax(axis=1)
+        predicted_loss = _losses(block, predicted, unsmoothed(options), None, None).loss
+        profile = profile_of(labels, rows.loss, predicted, predicted_loss, scored)
+    return {
+        "softmaxed": rows.softmaxed,
+        "unnormalised": unnormalised,
+        "label_range": label_range,
+        "formulas": formulas,
+        "profile": profile,
+    }
