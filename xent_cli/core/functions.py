@@ -8,6 +8,7 @@ import numpy as np
 
 from xent_cli.core.block import Block
 from xent_cli.core.evaluate import evaluate_block
+from xent_cli.core.frames import unframed
 from xent_cli.core.options import LossOptions, Wanted
 from xent_cli.core.totals import LossTotals
 from xent_cli.errors import InputError, UsageError
@@ -43,7 +44,8 @@ def softmax_cross_entropy(
     Parameters
     ----------
     logits
-        Real numbers of any shape and dtype with the classes along `axis`; anything with ``__array__``.
+        Real numbers of any shape and dtype with the classes along `axis`; anything with ``__array__``. The names of a
+        pandas or polars frame's columns are those of the classes: labels of text and weights go by them.
     labels
         Shaped like `logits`, each >= 0; a row need not sum to 1.
     axis
@@ -77,6 +79,7 @@ def softmax_cross_entropy(
     >>> softmax_cross_entropy([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], [[0, 0, 1], [1, 0, 0]])
     array([0.40760596, 2.40760596])
     """
+    logits, labels, class_weight, _ = unframed(logits, labels, class_weight, axis=axis)
     options = _options("dense", axis, None, label_smoothing, class_weight, temperature, precision)
     return _losses(logits, labels, options)
 
@@ -115,6 +118,7 @@ def sparse_softmax_cross_entropy(
     >>> float(sparse_softmax_cross_entropy([40.0, 0.0], 0))
     4.248354255291589e-18
     """
+    logits, labels, class_weight, _ = unframed(logits, labels, class_weight, axis=axis, ignore_index=ignore_index)
     options = _options("sparse", axis, ignore_index, label_smoothing, class_weight, temperature, precision)
     return _losses(logits, labels, options)
 
@@ -152,6 +156,7 @@ def softmax_cross_entropy_with_grad(
     >>> loss, gradient
     (array([0.69314718]), array([[-0.5,  0.5]]))
     """
+    logits, labels, class_weight, _ = unframed(logits, labels, class_weight, axis=axis, ignore_index=ignore_index)
     form: LabelForm = "dense" if np.shape(labels) == np.shape(logits) else "sparse"
     options = _options(form, axis, ignore_index, label_smoothing, class_weight, temperature, precision)
     blocks, shape = _blocks(logits, labels, options, Wanted(losses=True, figures=False, gradient_dtype="<f8"))
@@ -189,6 +194,8 @@ def evaluate(
     >>> evaluate([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], [2, 0]).mean_loss
     1.4076059644443801
     """
+    arrays = unframed(logits, labels, class_weight, sample_weight, axis=axis, ignore_index=ignore_index)
+    logits, labels, class_weight, sample_weight = arrays
     form: LabelForm = "dense" if np.shape(labels) == np.shape(logits) else "sparse"
     options = _options(form, axis, ignore_index, label_smoothing, class_weight, temperature, precision)
     blocks, _ = _blocks(logits, labels, options, Wanted(top_k=top_k), sample_weight)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xent_cli.errors import InputError, RowError, UnreadableRowError, did_you_mean
+from xent_cli.errors import InputError, RowError, UnreadableRowError, did_you_mean, listing
 from xent_cli.readers.columns import LOGIT_PREFIXES
 
 if TYPE_CHECKING:
@@ -28,6 +28,30 @@ def refuse_other_number(names: Sequence[str], num_classes: int) -> None:
     if len(names) != num_classes:
         found, expected = f"{len(names)} names", f"{num_classes}, one a class"
         raise InputError("other number of class names", "--class-names", found, expected)
+
+
+def other_names(names: Sequence[str], others: Sequence[str], where: str, expected_in: str) -> InputError:
+    """Say which name of one side the other does not have.
+
+    Parameters
+    ----------
+    where, expected_in
+        The input that has `others`, and the one that has `names`.
+    """
+    known, there = set(names), set(others)
+    odd = next((name for name in others if name not in known), None)
+    lacking = next((name for name in names if name not in there), None)
+    if odd is None or lacking is None:
+        found = f'no "{lacking}"' if lacking is not None else f'"{odd}"'
+    else:
+        found = f'"{odd}", and no "{lacking}"'
+    return InputError(
+        "names of other classes",
+        where,
+        found=found,
+        expected=f"the classes of {expected_in}: {listing(names)}",
+        hint=(did_you_mean(odd, names) if odd is not None else "") or "--class-names FILE says what the classes are",
+    )
 
 
 def aliases(names: Sequence[str]) -> dict[str, int]:

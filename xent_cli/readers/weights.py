@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from xent_cli.core.class_order import order_of
 from xent_cli.errors import InputError, did_you_mean, listing
 from xent_cli.readers.interface import ARRAYS, ReadOptions
 from xent_cli.readers.locate import locate
-from xent_cli.readers.matching import order_of
 from xent_cli.readers.open import format_of, open_source
 from xent_cli.readers.short_tables import read_whole, short_table
 from xent_cli.readers.sniff import NUMBER

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from xent_cli.errors import InputError, did_you_mean, listing
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -33,35 +31,11 @@ def order_of(names: Sequence[str], others: Sequence[str]) -> tuple[int, ...] | N
         found = {name: place for place, name in enumerate(theirs)}
         if len(found) == len(theirs) and set(ours) == found.keys():
             return tuple(found[name] for name in ours)
-    numbers = None if _numbers(names) else _numbers(others)
+    numbers = None if numbers_of(names) else numbers_of(others)
     if numbers is not None and sorted(numbers) == list(range(len(others))):
         places = {number: place for place, number in enumerate(numbers)}
         return tuple(places[number] for number in range(len(others)))
     return None
-
-
-def other_names(names: Sequence[str], others: Sequence[str], where: str, expected_in: str) -> InputError:
-    """Say which name of one side the other does not have.
-
-    Parameters
-    ----------
-    where, expected_in
-        The input that has `others`, and the one that has `names`.
-    """
-    known, there = set(names), set(others)
-    odd = next((name for name in others if name not in known), None)
-    lacking = next((name for name in names if name not in there), None)
-    if odd is None or lacking is None:
-        found = f'no "{lacking}"' if lacking is not None else f'"{odd}"'
-    else:
-        found = f'"{odd}", and no "{lacking}"'
-    return InputError(
-        "names of other classes",
-        where,
-        found=found,
-        expected=f"the classes of {expected_in}: {listing(names)}",
-        hint=(did_you_mean(odd, names) if odd is not None else "") or "--class-names FILE says what the classes are",
-    )
 
 
 def _spellings(names: Sequence[str], others: Sequence[str]) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
@@ -72,7 +46,7 @@ def _spellings(names: Sequence[str], others: Sequence[str]) -> Iterator[tuple[Se
     yield _cut_like(ours, theirs), theirs
     ours, theirs = without_shared(ours), without_shared(theirs)
     yield ours, theirs
-    numbers = _numbers(ours), _numbers(theirs)
+    numbers = numbers_of(ours), numbers_of(theirs)
     if None not in numbers:
         yield [str(number) for number in numbers[0] or ()], [str(number) for number in numbers[1] or ()]
     folded: Callable[[str], str] = str.casefold
@@ -126,8 +100,14 @@ def _shared(first: str, last: str) -> str:
     return first[:size]
 
 
-def _numbers(names: Sequence[str]) -> list[int] | None:
-    """The numbers that all names end with after one stem, or None."""
+def numbers_of(names: Sequence[str]) -> list[int] | None:
+    """The numbers that tell all names apart, with one stem before and after, or None.
+
+    Examples
+    --------
+    >>> numbers_of(["p2", "p10"]), numbers_of(["p", "q"])
+    ([2, 10], None)
+    """
     found = [_NUMBERED.fullmatch(name) for name in names]
     if not all(found) or len({(match[1], match[3]) for match in found if match}) != 1:
         return None

@@ -1,0 +1,264 @@
+"""Frames and series of pandas or polars as arrays: names of columns say which class is which. Neither is imported."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from xent_cli.core.class_order import numbers_of, order_of, without_shared
+from xent_cli.errors import InputError, RowError, did_you_mean, listing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from xent_cli.core.block import AnyArray
+
+# Names under which whole numbers beside floats are no class.
+_BESIDE = frozenset(
+    (
+        "id",
+        "index",
+        "row",
+        "row_id",
+        "sample",
+        "sample_id",
+        "label",
+        "labels",
+        "target",
+        "targets",
+        "y",
+        "y_true",
+        "fold",
+    )
+)
+
+
+class Arrays(NamedTuple):
+    """What was given, without frames, series and names."""
+
+    logits: Any
+    labels: Any
+    class_weight: Any = None
+    sample_weight: Any = None
+
+
+def unframed(
+    logits: Any,
+    labels: Any,
+    class_weight: Any = None,
+    sample_weight: Any = None,
+    *,
+    axis: int = -1,
+    ignore_index: int | Sequence[int] | None = None,
+) -> Arrays:
+    """Turn frames and series into arrays; what is none of them is returned as it is.
+
+    Parameters
+    ----------
+    logits
+        The names of a frame's columns are those of the classes.
+    labels
+        Text is matched with these names, a frame of probabilities column by column.
+    class_weight
+        A mapping or a series is matched with them too.
+    ignore_index
+        Labels that name no class.
+
+    Raises
+    ------
+    InputError
+        Where rows stand in another order, a column is not numeric, or names leave two readings.
+
+    Examples
+    --------
+    >>> unframed([[1.0, 2.0]], [1]).labels
+    array([1])
+    """
+    names = _column_names(logits) if axis in (-1, 1) else None
+    for what, other in (("labels", labels), ("sample weights", sample_weight)):
+        _refuse_other_order(logits, other, what)
+    if names is not None:
+        _refuse_no_class(logits, labels, names)
+        logits = _numbers(logits, names)
+    theirs = _column_names(labels) if axis in (-1, 1) else None
+    if theirs is not None:
+        labels = _numbers(labels, theirs)
+        if names is not None and labels.shape == logits.shape:
+            labels = labels[:, list(_order(names, theirs, "labels"))]
+    elif names is None or np.shape(labels) != np.shape(logits):
+        ignored = () if ignore_index is None else np.atleast_1d(ignore_index).tolist()
+        labels = _indices(labels, names, ignored)
+    if hasattr(class_weight, "keys"):
+        count = np.shape(logits)[axis]
+        known = names or [str(number) for number in range(count)]
+        entries = list(class_weight.items())
+        keys, weights = [str(key) for key, _ in entries], [weight for _, weight in entries]
+        class_weight = np.asarray(weights, np.float64)[list(_order(known, keys, "class weights"))]
+    return Arrays(logits, labels, class_weight, sample_weight)
+
+
+def _column_names(frame: Any) -> list[str] | None:
+    """Names of the columns of a frame; None of anything else."""
+    if not hasattr(frame, "columns") or not hasattr(frame, "__array__") or len(np.shape(frame)) != 2:
+        return None
+    names = [str(name) for name in frame.columns]
+    if len(set(names)) < len(names):
+        repeated = next(name for place, name in enumerate(names) if name in names[:place])
+        raise InputError("two columns of one name", found=f'"{repeated}"', expected="a name for each class")
+    return names
+
+
+def _refuse_other_order(logits: Any, other: Any, what: str) -> None:
+    """Refuse rows that pandas' indices say are not in the order of the logits."""
+    ours: Any = getattr(logits, "index", None)
+    theirs: Any = getattr(other, "index", None)
+    if not hasattr(ours, "equals") or not hasattr(theirs, "equals") or len(ours) != len(theirs) or ours.equals(theirs):
+        return
+    if set(ours) == set(theirs):
+        row = next(row for row, (a, b) in enumerate(zip(ours, theirs, strict=True)) if a != b)
+        raise InputError(
+            f"{what} stand in another order",
+            found=f"row {row} is {ours[row]} in the logits and {theirs[row]} in the {what}",
+            expected="one index",
+            hint=f"{what.replace(' ', '_')}.loc[logits.index] puts them in order",
+        )
+
+
+def _refuse_no_class(logits: Any, labels: Any, names: list[str]) -> None:
+    """Refuse a frame that holds its labels or ids too."""
+    kinds = [np.dtype(str(dtype).lower()).kind if _is_plain(dtype) else "O" for dtype in _dtypes(logits)]
+    name = getattr(labels, "name", None)
+    beside = [
+        column
+        for column, kind in zip(names, kinds, strict=True)
+        if (isinstance(name, str) and column == name) or (kind in "iub" and "f" in kinds and column.lower() in _BESIDE)
+    ]
+    if beside:
+        raise InputError(
+            "columns that are no classes",
+            found=f"{listing(beside)} beside the logits",
+            expected="a frame of logits alone",
+            hint=f"logits.drop({'columns=' if hasattr(logits, 'index') else ''}{beside!r}) leaves them out",
+        )
+
+
+def _dtypes(frame: Any) -> list[Any]:
+    return list(frame.dtypes)
+
+
+def _is_plain(dtype: Any) -> bool:
+    return str(dtype).lower().rstrip("0123456789") in ("float", "int", "uint", "bool")
+
+
+def _numbers(frame: Any, names: Sequence[str]) -> AnyArray:
+    array: AnyArray = np.asarray(frame)
+    if array.dtype.kind in "biuf":
+        return array
+    for name, column in zip(names, array.T, strict=True):
+        bad = next((value for value in column if not isinstance(value, int | float | np.number)), None)
+        if bad is not None:
+            raise InputError(
+                "column is not numeric",
+                f'column "{name}"',
+                found=repr(bad),
+                expected="numbers",
+                hint="give the columns of the classes alone",
+            )
+    return array.astype(np.float64)
+
+
+def _order(names: Sequence[str], others: Sequence[str], what: str) -> tuple[int, ...]:
+    order = order_of(names, others)
+    if order is None:
+        odd = next((name for name in others if name not in set(names)), "")
+        raise InputError(
+            f"{what} of other classes",
+            found=listing(others),
+            expected=listing(names),
+            hint=did_you_mean(odd, names),
+        )
+    return order
+
+
+def _indices(labels: Any, names: Sequence[str] | None, ignored: Sequence[int]) -> AnyArray:
+    """Labels as class indices, where they are text, Python objects, or whole numbers that name columns."""
+    array = np.asarray(labels)
+    if array.dtype.kind == "T":
+        array = array.astype(object)
+    if array.dtype.kind == "O":
+        array = _of_objects(array)
+    if array.dtype.kind == "b" and names is not None and len(names) == 2:
+        for words in (("False", "True"), ("No", "Yes")):
+            turned = order_of(words, names)
+            if turned is not None and not numbers_of(names):
+                return np.where(array, turned[1], turned[0])
+    if array.dtype.kind in "US":
+        return _named(array, names)
+    if array.dtype.kind in "iuf" and names is not None:
+        return _numbered(array, names, ignored)
+    return array
+
+
+def _of_objects(array: AnyArray) -> AnyArray:
+    """Python objects as text or numbers, whichever all of them are."""
+    flat = array.reshape(-1)
+    missing = np.array([value is None or repr(value) == "<NA>" or value != value for value in flat], bool)
+    if missing.any():
+        row = int(np.argmax(missing))
+        raise RowError("missing label", row, "labels", found=repr(flat[row]), expected="a label in every row")
+    if flat.size and all(isinstance(value, str) for value in flat):
+        return array.astype(str)
+    if all(isinstance(value, int | float | np.number | np.bool_) for value in flat):
+        return array.astype(bool if all(isinstance(value, bool | np.bool_) for value in flat) else np.float64)
+    odd = next(row for row, value in enumerate(flat) if type(value) is not type(flat[0]) or not isinstance(value, str))
+    raise RowError("label is no text or number", odd, "labels", found=repr(flat[odd]), expected="labels of one type")
+
+
+def _named(array: AnyArray, names: Sequence[str] | None) -> AnyArray:
+    """Texts as the places of these names."""
+    words, places = np.unique(array.reshape(-1), return_inverse=True)
+    texts = [word.decode("utf-8", "replace") if isinstance(word, bytes) else str(word) for word in words]
+    if names is None:
+        hint = "labels of text need logits in a frame whose columns have their names"
+        raise InputError("labels are not numbers", found=f'"{texts[0]}"', expected="class indices", hint=hint)
+    index = np.array([place_of(text, names) for text in texts], np.int64)[places.reshape(-1)]
+    if (index < 0).any():
+        row = int(np.argmax(index < 0))
+        text = texts[places.reshape(-1)[row]]
+        expected = f"one of {listing(names)}"
+        raise RowError("label names no class", row, "labels", f'"{text}"', expected, did_you_mean(text, names))
+    return index.reshape(array.shape)
+
+
+def place_of(text: str, names: Sequence[str]) -> int:
+    """Place of the one name that a text means, or -1."""
+    wanted = text.strip()
+    for known in (names, [name.strip() for name in names], without_shared(names)):
+        for spell in (str, str.casefold):
+            found = [place for place, name in enumerate(known) if spell(name) == spell(wanted)]
+            if len(found) == 1:
+                return found[0]
+    return -1
+
+
+def _numbered(array: AnyArray, names: Sequence[str], ignored: Sequence[int]) -> AnyArray:
+    """Whole numbers as the places of the columns that they name, where columns are numbered and not by their places."""
+    numbers = numbers_of(names)
+    if numbers is None or numbers == list(range(len(names))):
+        return array
+    valued = array[~np.isin(array, list(ignored))] if ignored else array
+    as_names = bool(np.isin(valued, numbers).all())
+    as_places = sorted(numbers) != list(range(len(names))) and bool(((valued >= 0) & (valued < len(names))).all())
+    if as_names == as_places:
+        raise InputError(
+            "two readings of labels" if as_names else "labels name no columns",
+            found=f"labels from {array.min()} to {array.max()}, columns {listing(names)}",
+            expected="the names of columns, or their places from 0",
+            hint="logits.to_numpy() says that labels are places",
+        )
+    if as_places:
+        return array
+    places = dict(zip(numbers, range(len(names)), strict=True))
+    flat = [places.get(int(label), int(label)) if label == label else label for label in array.reshape(-1).tolist()]
+    return np.array(flat, array.dtype).reshape(array.shape)
