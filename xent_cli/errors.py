@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 _MOST_SHOWN = 200
 _MOST_NAMES = 6
+# How long others like a bad row are counted, and after how many rows the clock is looked at.
+_PATIENCE_SECONDS = 1.0
+_ROWS_BETWEEN_LOOKS = 1000
 
 
 # What GitHub's runner takes for a command of the workflow: the first where a line begins with it, the other anywhere.
@@ -171,6 +175,8 @@ class UnreadableRowError(RowError):
         The column at fault, where it is one.
     others
         How many more rows of the same part cannot be read.
+    whole
+        Whether all rows of the part were looked at.
     """
 
     def __init__(
@@ -184,34 +190,56 @@ class UnreadableRowError(RowError):
         place: str = "",
         column: str = "",
         others: int = 0,
+        whole: bool = True,
     ) -> None:
         super().__init__(what, row, role, found, expected, hint)
-        self.args = (what, row, role, found, expected, hint, place, column, others)
+        self.args = (what, row, role, found, expected, hint, place, column, others, whole)
         self.place = place
         self.column = column
         self.others = others
+        self.whole = whole
         self.where = place or self.where
-        self.more = f"{more_rows(others)} nearby" if others else ""
+        self.more = f"{more_rows(others, whole=whole)} nearby" if others else ""
 
-    def among(self, others: int) -> UnreadableRowError:
+    def among(self, others: int, *, whole: bool = True) -> UnreadableRowError:
         """The same, with so many more rows that cannot be read."""
-        return type(self)(*(*self.args[:-1], others))
+        return type(self)(*(*self.args[:-2], others, whole))
 
 
 class MissingValueError(UnreadableRowError):
     """A row of a table has no value where one is needed."""
 
 
-def first_of(errors: Sequence[UnreadableRowError]) -> UnreadableRowError:
-    """The first of the bad rows of a part, which tells how many others there are.
+def first_of(rows: Iterable[UnreadableRowError | None]) -> UnreadableRowError | None:
+    """The first of the bad rows of a part, which tells how many others there are; None where no row is bad.
+
+    The others are counted as they come and not kept: a part may have a million of them. Once there is one, the rest is
+    looked at for a second.
+
+    Parameters
+    ----------
+    rows
+        What is wrong with each row, or None.
 
     Examples
     --------
     >>> bad = [UnreadableRowError("empty cell", row, "logits") for row in (3, 5, 8)]
-    >>> first_of(bad).row, first_of(bad).others
+    >>> first_of([None, *bad]).row, first_of(bad).others
     (3, 2)
     """
-    return errors[0].among(sum(1 + error.others for error in errors) - 1)
+    first = None
+    bad = since = 0
+    until = 0.0
+    for error in rows:
+        if error is not None:
+            if first is None:
+                first, until = error, time.monotonic() + _PATIENCE_SECONDS
+            bad += 1 + error.others
+        if first is not None:
+            since += 1
+            if since % _ROWS_BETWEEN_LOOKS == 0 and time.monotonic() > until:
+                return first.among(bad - 1, whole=False)
+    return None if first is None else first.among(bad - 1)
 
 
 def more_rows(count: int, *, whole: bool = True, first: str = "") -> str:

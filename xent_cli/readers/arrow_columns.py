@@ -76,23 +76,47 @@ def _rows(table: pa.Table, reading: Reading, start: int) -> Rows:
     if plan.weight is not None:
         fields["weights"] = _numbers(table[plan.weight], "weights", start)
     if plan.id is not None:
-        fields["ids"] = _texts(table, plan.id).to_numpy(zero_copy_only=False)
+        fields["ids"] = _texts(table, plan.id, role, start).to_numpy(zero_copy_only=False)
     if plan.by:
         fields["groups"] = np.empty((table.num_rows, len(plan.by)), object)
         for place, name in enumerate(plan.by):
-            fields["groups"][:, place] = _shared_texts(_texts(table, name))
+            fields["groups"][:, place] = _shared_texts(_texts(table, name, role, start))
     return Rows(**fields)
 
 
-def _texts(table: pa.Table, name: str) -> pa.ChunkedArray:
+def _texts(table: pa.Table, name: str, role: str, start: int) -> pa.ChunkedArray:
     """A column as text, null where a value is missing."""
     column = table[name]
     try:
-        return _decoded(column).cast(pa.string())
+        texts = _decoded(column)
+        if pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type):
+            _refuse_bytes(texts, role, start, name)
+        return texts.cast(pa.string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         raise InputError(
             "column is not text", f'column "{name}"', found=f"type {column.type}", expected="text, numbers or dates"
         ) from None
+
+
+def _refuse_bytes(texts: pa.ChunkedArray, role: str, start: int, name: str = "") -> None:
+    """Refuse what is called text and is not UTF-8: Parquet and JSON are believed by Arrow until a text is used."""
+    try:
+        texts.validate(full=True)
+    except pa.ArrowInvalid:
+        held = [None if text is None else bytes(text) for text in texts.cast(pa.large_binary()).to_pylist()]
+        bad = [row for row, text in enumerate(held) if text is not None and not _is_text(text)]
+        found, hint = (repr(held[bad[0]]), "save it as UTF-8") if bad else ("a damaged column", "write it again")
+        row, others = (bad[0], len(bad) - 1) if bad else (0, 0)
+        told = "text is not UTF-8", start + row, role, found, "UTF-8", hint
+        raise UnreadableRowError(*told, column=name, others=others) from None
+
+
+def _is_text(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _shared_texts(column: pa.ChunkedArray) -> AnyArray:
@@ -154,6 +178,7 @@ def _labels(column: pa.ChunkedArray, class_names: tuple[str, ...] | None, start:
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         return _numbers(column, "labels", start)
     refuse_nulls([("", column)], "labels", start)
+    _refuse_bytes(column, "labels", start)
     if class_names is None:
         return _parsed_labels(column, start)
     import pyarrow.compute as pc

@@ -203,21 +203,24 @@ class CsvRows:
     def _explain(self, arrow_message: str) -> InputError:
         """Find the first cell that is to blame, and count the other rows like its in this piece."""
         source = self.source
-        reader = csv.reader(as_lines(self.piece.read()), delimiter=source.delimiter)
-        found: list[UnreadableRowError] = []
-        sample, line = self.start, self.line
-        for cells in reader:
-            if cells or len(source.names) == 1:
-                error = self._blame(cells, sample, line)
-                found += [error] if error else []
-                sample += 1
-            line = self.line + reader.line_num
-        if found:
-            return first_of(found)
+        first = first_of(self._blamed())
+        if first is not None:
+            return first
         if re.search(rb"\r(?!\n)", self.piece.read()):
             arrow_message = "carriage returns that end lines, or stand in them"
-        where = f"{source.source.name} lines {self.line} to {line - 1}"
+        lines = self.piece.count(b"\n")
+        where = f"{source.source.name} lines {self.line} to {self.line + max(0, lines - 1)}"
         return InputError("cannot read delimited text", where, found=arrow_message.split("\n")[0])
+
+    def _blamed(self) -> Iterator[UnreadableRowError | None]:
+        """What is wrong with each row."""
+        reader = csv.reader(as_lines(self.piece.read()), delimiter=self.source.delimiter)
+        sample, line = self.start, self.line
+        for cells in reader:
+            if cells or len(self.source.names) == 1:
+                yield self._blame(cells, sample, line)
+                sample += 1
+            line = self.line + reader.line_num
 
     def _blame(self, cells: list[str], sample: int, line: int) -> UnreadableRowError | None:
         source = self.source

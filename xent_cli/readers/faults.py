@@ -39,7 +39,7 @@ def complete(error: RowError, source: Source, role: str | None = None) -> InputE
     more = error.more
     if source.again:
         others, whole = _unreadable_after(source, error.row)
-        more = more_rows(error.others + others, whole=whole)
+        more = more_rows(error.others + others, whole=whole and error.whole)
     return InputError(error.what, where, *_advice(error), more)
 
 

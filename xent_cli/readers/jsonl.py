@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from bisect import bisect_right
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ from xent_cli.errors import InputError, UnreadableRowError, first_of
 from xent_cli.readers.arrow_columns import rows_of, to_numpy
 from xent_cli.readers.choose import choose
 from xent_cli.readers.pieces import pieces
-from xent_cli.readers.records import first_records, is_number, kind_of_value, record_of, shown
+from xent_cli.readers.records import first_records, is_number, kind_of_value, shown, strict_record_of
 from xent_cli.readers.sniff import DTYPES, LABEL_TYPES
 from xent_cli.readers.table import Table
 
@@ -139,20 +140,21 @@ class JsonRows:
         """Parse the piece, in this thread alone."""
         source = self.source
         plan = source.plan
-        failure = "lines that are not complete"
+        failure = ""
         tried = LABEL_TYPES[LABEL_TYPES.index(source.label_type) :] if plan.label else LABEL_TYPES[-1:]
         for label_type in tried:
             try:
                 table = self._parse(label_type)
-            except pa.ArrowInvalid as error:
-                failure = str(error)
+            except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+                # Of a column that is no number either way, the first reason is the true one.
+                failure = failure or str(error)
                 continue
             if table.num_rows != self.size or any(table[name].null_count for name in plan.needed):
                 break
             if plan.is_list and not _is_full(table[plan.values[0]], source.width):
                 break
             return rows_of(table, source.reading, self.start)
-        raise self._explain(failure)
+        raise self._explain(failure or "lines that are not complete")
 
     def _parse(self, label_type: str) -> pa.Table:
         plan = self.source.plan
@@ -178,26 +180,36 @@ class JsonRows:
     def _explain(self, arrow_message: str) -> InputError:
         """Find the first line that is to blame, and count the others like it in this piece."""
         source = self.source
-        found: list[UnreadableRowError] = []
-        sample = self.start
-        lines = bytes(self.piece.read()).removesuffix(b"\n").split(b"\n")
-        for line, text in enumerate(lines, self.line):
-            if text.strip():
-                error = self._blame(text, f"{source.source.name} line {line} (sample {sample})")
-                if error is not None:
-                    told = error.found, error.expected, error.hint
-                    found.append(UnreadableRowError(error.what, sample, source.role, *told, error.where))
-                sample += 1
-        if found:
-            return first_of(found)
-        where = f"{source.source.name} lines {self.line} to {self.line + len(lines) - 1}"
+        first = first_of(self._blamed())
+        if first is not None:
+            return first
+        last = self.line + max(0, self.piece.count(b"\n") - 1)
+        where = f"{source.source.name} lines {self.line} to {last}"
         return InputError("cannot read JSON Lines", where, found=arrow_message.split("\n")[0])
 
-    def _blame(self, text: bytes, where: str) -> InputError | None:
+    def _blamed(self) -> Iterator[UnreadableRowError | None]:
+        """What is wrong with each line that is not blank."""
+        source = self.source
+        sample = self.start
+        kind: str | None = None
+        for line, text in enumerate(io.BytesIO(self.piece.read()), self.line):
+            if not text.strip():
+                continue
+            where = f"{source.source.name} line {line} (sample {sample})"
+            record = strict_record_of(text, where)
+            error = record if isinstance(record, InputError) else self._blame(record, where)
+            if error is None and source.plan.label is not None and not isinstance(record, InputError):
+                held = "text" if isinstance(record.get(source.plan.label), str) else "a number"
+                kind = kind or held
+                if held != kind:
+                    place, label = f'{where}, key "{source.plan.label}"', shown(record[source.plan.label])
+                    error = InputError("labels of two kinds", place, label, f"{kind}, as in the lines before")
+            told = error and (error.what, sample, source.role, error.found, error.expected, error.hint, error.where)
+            yield UnreadableRowError(*told) if told else None
+            sample += 1
+
+    def _blame(self, record: dict[str, Any], where: str) -> InputError | None:
         plan = self.source.plan
-        record = record_of(text, where)
-        if isinstance(record, InputError):
-            return record
         for key in plan.needed:
             place = f'{where}, key "{key}"'
             value = record.get(key)

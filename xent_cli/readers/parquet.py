@@ -194,8 +194,9 @@ class GroupRows:
                     parts.append(rows)
         except (pa.ArrowException, OSError) as error:
             raise _damaged(source.source.name, self.group, error) from None
-        if bad:
-            raise first_of(bad)
+        first = first_of(bad)
+        if first is not None:
+            raise first
         rest_rows = Rows.concatenate(parts)
         return rest_rows if out is None else replace(rest_rows, **{role: out})
 
