@@ -61,7 +61,11 @@ def open_csv(
     """
     text, body = beginning(source)
     delimiter = delimiter_of(source.name, text)
-    first_rows = list(islice(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), SNIFFED_ROWS))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    first_rows = list(islice(reader, 1))
+    # A line end within quotes belongs to a name.
+    header_lines = reader.line_num
+    first_rows += islice(reader, SNIFFED_ROWS - 1)
     if not first_rows or not first_rows[0]:
         raise InputError("empty file", source.name, found="no first line", expected="rows of numbers")
     first = first_rows[0]
@@ -69,7 +73,7 @@ def open_csv(
     names = tuple(first) if has_header else tuple(str(i) for i in range(len(first)))
     refuse_repeated(source.name, names)
     if has_header:
-        body += len(next(io.StringIO(text, newline="")).encode())
+        body += len("".join(islice(io.StringIO(text, newline=""), header_lines)).encode())
     sample = first_rows[has_header] if len(first_rows) > has_header else []
     cells = dict(zip(names, sample, strict=False))
     rows = first_rows[has_header:]
@@ -81,7 +85,7 @@ def open_csv(
     dtype = np.dtype(np.float64 if plan.values else DTYPES[label_type])
     named = plan.label is not None and label_type == "string"
     table = source, "csv", role, plan, len(plan.values), dtype, class_names, named
-    return CsvSource(*table, names, delimiter, body, int(has_header), label_type)
+    return CsvSource(*table, names, delimiter, body, header_lines if has_header else 0, label_type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +133,7 @@ class CsvSource(Table):
                 text = io.TextIOWrapper(io.BufferedReader(stream), "utf-8-sig", "replace", newline="")  # type: ignore[type-var]
                 reader = csv.reader(text, delimiter=self.delimiter)
                 full = (cells for cells in reader if cells or len(self.names) == 1)
-                next(islice(full, self.header_lines + row - first, None), None)
+                next(islice(full, (self.header_lines > 0) + row - first, None), None)
                 line = reader.line_num
         else:
             start, line, lines = self.seen[bisect_right([start for start, _, _ in self.seen], row) - 1]

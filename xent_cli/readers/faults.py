@@ -33,7 +33,8 @@ def complete(error: RowError, source: Source, role: str | None = None) -> InputE
     """
     if not isinstance(error, UnreadableRowError):
         return InputError(error.what, source.where(error.row, role or error.role), *_advice(error))
-    where = error.place or source.where(error.row, role or error.role)
+    # The column at fault is named below, and need not be that of the role.
+    where = error.place or source.where(error.row, "" if error.column else role or error.role)
     if error.column and f'"{error.column}"' not in where:
         where += f', column "{error.column}"'
     more = error.more

@@ -1,0 +1,121 @@
+"""Rows that cannot be read: the true reason, where, how many more, and no more memory for a million of them."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from xent_cli.errors import InputError, UnreadableRowError, first_of
+from xent_cli.readers.interface import ReadOptions
+from xent_cli.readers.paired import open_pair
+
+GOOD = b'{"label": 0, "logits": [1, 2], "id": "a"}\n'
+REASONS = {
+    "beyond float64": (b'{"label": 0, "logits": [1e999, 2]}', "1e999, a number beyond float64"),
+    "two values": (b'{"label": 0, "label": 1, "logits": [1, 2]}', 'two values for "label"'),
+    "Latin-1": (b'{"label": 0, "logits": [1, 2], "id": "caf\xe9"}', r"bytes that are not UTF-8: b'\xe9"),
+    "half of a character": (b'{"label": 0, "logits": [1, 2], "id": "\\ud800"}', 'half of a character in "\\ud800"'),
+    "labels of two kinds": (b'{"label": "cat", "logits": [1, 2]}', '"cat", expected a number, as in the lines before'),
+    "a word": (b'{"label": 0, "logits": [1, yes]}', "Expecting value"),
+    "two objects": (b'{"label": 0, "logits": [1, 2]} {"label": 0, "logits": [1, 2]}', "Extra data"),
+    "a large label": (b'{"label": 1e999, "logits": [1, 2]}', "1e999, a number beyond float64"),
+}
+
+
+def losses(path, options=None):
+    return [task.load() for task in open_pair(str(path), None, None, options or ReadOptions(with_ids=True)).tasks()]
+
+
+@pytest.mark.parametrize("kind", REASONS)
+def test_a_line_of_json_is_refused_for_its_true_reason(kind, tmp_path):
+    line, reason = REASONS[kind]
+    (tmp_path / "t.jsonl").write_bytes(GOOD * 3 + b"\n" + line + b"\n" + GOOD)
+    with pytest.raises(InputError) as caught:
+        losses(tmp_path / "t.jsonl")
+    told = str(caught.value)
+    assert "t.jsonl line 5 (sample 3)" in told or kind == "Latin-1"
+    assert reason in told or kind == "Latin-1"
+    assert "changed from" not in told
+    assert kind != "Latin-1" or "not UTF-8" in told
+
+
+@pytest.mark.parametrize("encode", [False, True])
+@pytest.mark.parametrize("column", ["id", "label"])
+def test_text_in_a_table_that_is_not_utf_8_is_named(column, encode, tmp_path):
+    buffers = pa.array([b"a", b"\xff\x1b", b"\xfe"]).buffers()
+    text = pa.Array.from_buffers(pa.string(), 3, buffers)
+    columns = {"label": [0, 1, 0], "logit_a": [1.0, 2.0, 3.0], "logit_b": [1.0, 2.0, 3.0]}
+    table = pa.table({**columns, column: text.dictionary_encode() if encode else text})
+    pq.write_table(table, tmp_path / "t.parquet")
+    with pytest.raises(UnreadableRowError, match="text is not UTF-8") as caught:
+        losses(tmp_path / "t.parquet")
+    error = caught.value
+    assert (error.row, error.found, error.others) == (1, r"b'\xff\x1b'", 1)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("piped", [False, True])
+def test_line_ends_within_the_quotes_of_a_header_belong_to_its_names(delimiter, piped, tmp_path):
+    text = '"label";"logit\n\n_a";logit_b\n0;1;2\n\n1;2;1\n1;x;1\n'.replace(";", delimiter)
+    (tmp_path / "t.csv").write_text(text)
+    given = {"input": text.encode()} if piped else {}
+    command = [sys.executable, "-m", "xent_cli", "compute", "-" if piped else "t.csv"]
+    run = subprocess.run([*command, "--reduction", "mean"], cwd=tmp_path, capture_output=True, **given)
+    assert run.returncode == 3
+    assert b'line 7 (sample 2), column "logit\\n\\n_a": found "x", expected a number' in run.stderr
+    (tmp_path / "t.csv").write_text(text.replace("x", "2"))
+    blocks = losses(tmp_path / "t.csv")
+    assert np.concatenate([block.logits for block in blocks]).tolist() == [[1, 2], [2, 1], [2, 1]]
+
+
+def test_the_first_bad_row_is_kept_and_the_others_are_counted():
+    def rows():
+        for row in range(100_000):
+            yield UnreadableRowError("empty cell", row, "logits") if row % 2 else None
+
+    first = first_of(rows())
+    assert (first.row, first.others, first.whole) == (1, 49_999, True)
+    assert first_of([None] * 5000) is None
+
+
+def test_others_are_counted_for_a_while_and_then_said_to_be_at_least_so_many(monkeypatch):
+    monkeypatch.setattr("xent_cli.errors._PATIENCE_SECONDS", -1.0)
+    first = first_of(UnreadableRowError("empty cell", row, "logits") for row in range(100_000))
+    assert not first.whole
+    assert first.more == f"at least {first.others} more rows like this nearby"
+
+
+ROWS = 400_000
+MANY = {
+    "few-cells.csv": b"label,logit_a,logit_b\n" + b"0,1,2\n" * 99 + b"x\n" * ROWS,
+    "words.csv": b"label,logit_a,logit_b\n" + b"0,1,2\n" * 99 + b"0,1.2345678,xxxxxxx\n" * ROWS,
+    "labels.csv": b"label,logit_a,logit_b\n" + b"0,1,2\n" * 99 + b"x,1.23456,1.234567\n" * ROWS,
+    "classes.csv": b"label,logit_a,logit_b\n" + b"0,1,2\n" * 99 + b"7,1.23456,1.234567\n" * ROWS,
+    "no-json.jsonl": GOOD * 99 + b"x\n" * ROWS,
+    "items.jsonl": GOOD * 99 + b'{"label":0,"logits":[1,"x"]}\n' * ROWS,
+    "short.jsonl": GOOD * 99 + b'{"label":0,"logits":[1]}\n' * ROWS,
+    "labels.jsonl": GOOD * 99 + b'{"label":[],"logits":[1,2]}\n' * ROWS,
+}
+PEAK = (
+    "import resource, subprocess, sys\n"
+    "run = subprocess.run([sys.executable, '-m', 'xent_cli', 'compute', *sys.argv[1:]])\n"
+    "peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // (1024 if sys.platform == 'linux' else 1 << 20)\n"
+    "print(run.returncode, peak, file=sys.stderr)\n"
+)
+
+
+@pytest.mark.parametrize("name", MANY)
+def test_hundreds_of_thousands_of_bad_rows_take_little_memory(name, tmp_path):
+    (tmp_path / name).write_bytes(MANY[name])
+    run = subprocess.run(
+        [sys.executable, "-c", PEAK, name], cwd=tmp_path, env={**os.environ}, capture_output=True, text=True, timeout=60
+    )
+    *told, last = run.stderr.splitlines()
+    code, peak = map(int, last.split())
+    assert code == 3
+    assert "more rows like this" in told[2]
+    assert peak < 250
