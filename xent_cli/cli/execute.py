@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -13,7 +12,7 @@ from xent_cli import __version__, reports
 from xent_cli.cli import present
 from xent_cli.cli.given import engine, read_options, report_target, settings
 from xent_cli.cli.progress import track
-from xent_cli.cli.run import run
+from xent_cli.cli.run import Targets, run
 from xent_cli.core.findings import find, refuse_warnings
 from xent_cli.core.options import Wanted
 from xent_cli.errors import UsageError
@@ -21,7 +20,7 @@ from xent_cli.readers.paired import open_pair
 from xent_cli.reports.interface import Details, Document
 from xent_cli.writers import format_of, open_writer
 from xent_cli.writers.interface import RowFormat
-from xent_cli.writers.publish import publish
+from xent_cli.writers.publish import Publication
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -80,23 +79,22 @@ def execute(
         by=pair.by,
     )
     columns = _columns(pair, options)
-    with ExitStack() as files:
-        streams = [(name, files.enter_context(publish(path, append=append))) for name, path, append in targets]
-        picture = None if given["plot"] is None else files.enter_context(publish(given["plot"]))
+    with Publication(waiting=None if given["quiet"] else present.tell_waiting) as outputs:
+        streams = [(name, outputs.file(path, append=append)) for name, path, append in targets]
+        picture = None if given["plot"] is None else outputs.file(given["plot"])
         folder = None
         if output is not None and output.endswith("/"):
-            from xent_cli.writers.parts import publish_parts
+            from xent_cli.writers.folder import open_folder
 
-            folder = files.enter_context(publish_parts(output, columns))
+            folder = open_folder(outputs, output, columns)
             output = None
-        writer = _writer(output, None if folder else shown.rows, columns, given["color"], files)
+        writer = _writer(output, None if folder else shown.rows, columns, given["color"], outputs)
         kept = _keep(gate, columns, writer)
         bar = track(pair.logits.num_rows, shown=given["progress"] and not given["quiet"])
         gradients = _gradients(given, pair)
         with engine(given) as runner:
-            totals = run(
-                pair, options, wanted, runner, writer=kept or writer, gradients=gradients, folder=folder, track=bar
-            )
+            into = Targets(outputs, kept or writer, gradients, folder)
+            totals = run(pair, options, wanted, runner, into, track=bar)
         if writer is not None:
             writer.finish()
         num_rows = totals.n_samples + totals.n_ignored
@@ -145,10 +143,12 @@ def _columns(pair: Pair, options: LossOptions) -> RowFormat:
     )
 
 
-def _writer(output: str | None, rows: str | None, columns: RowFormat, color: str, files: ExitStack) -> RowWriter | None:
+def _writer(
+    output: str | None, rows: str | None, columns: RowFormat, color: str, outputs: Publication
+) -> RowWriter | None:
     """Where the per-sample rows go: a file, standard output, or nowhere."""
     if output is not None:
-        return open_writer(format_of(output), files.enter_context(publish(output)), columns)
+        return open_writer(format_of(output), outputs.file(output), columns)
     if rows == "table":
         from xent_cli.writers.table import TableWriter
 

@@ -138,6 +138,11 @@ def remark(findings: Iterable[Finding], *, quiet: bool, gate: bool = False) -> N
             click.echo(printable(finding.line()), err=True)
 
 
+def tell_waiting(path: str) -> None:
+    """Say that a pipe to write to has no reader yet."""
+    click.echo(f"note: {printable(path)} is a pipe that nobody reads from yet: waiting [output-waits]", err=True)
+
+
 def show_figures(
     stream: TextIO, kind: str, document: Document, totals: LossTotals, columns: RowFormat, top: int, color: str
 ) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,10 +20,34 @@ if TYPE_CHECKING:
     from xent_cli.core.options import LossOptions, Wanted
     from xent_cli.engines.interface import Engine
     from xent_cli.readers.paired import Pair
+    from xent_cli.writers.folder import PartsFolder
     from xent_cli.writers.interface import RowWriter
-    from xent_cli.writers.parts import Parts, PartsFolder
+    from xent_cli.writers.parts import Parts
+    from xent_cli.writers.publish import Publication
 
     Track = Callable[[Iterable[BlockLoss]], Iterator[BlockLoss]]
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """Where the results of a run go.
+
+    Fields
+    ------
+    outputs
+        Of the run: that of the gradients is added.
+    writer
+        Of rows, here and in order.
+    gradients
+        What the gradients are like, and where they go.
+    folder
+        Of rows that are written where they are computed.
+    """
+
+    outputs: Publication
+    writer: RowWriter | None = None
+    gradients: Gradients | None = None
+    folder: PartsFolder | None = None
 
 
 def run(
@@ -32,65 +55,62 @@ def run(
     options: LossOptions,
     wanted: Wanted,
     engine: Engine,
+    into: Targets,
     *,
-    writer: RowWriter | None = None,
-    gradients: Gradients | None = None,
-    folder: PartsFolder | None = None,
     track: Track = iter,
 ) -> LossTotals:
     """Evaluate all samples, hand rows and gradients to their writers, and return the totals.
 
     Parameters
     ----------
-    writer
-        Of rows, here and in order.
-    folder
-        Of rows that are written where they are computed.
+    into
+        Where rows and gradients go.
+    track
+        Shows how far it is.
 
     Raises
     ------
     InputError
         At an invalid row, named as the user counts it, or where no sample is left to average.
     """
+    outputs, writer, gradients, folder = into.outputs, into.writer, into.gradients, into.folder
     try:
-        with ExitStack() as files:
-            gradient_writer = None
-            folders = [] if folder is None else [folder]
-            if gradients is not None:
-                divisor = 1.0 if gradients.of_sum else float(divisor_of(pair, options, engine))
-                # The kernel has no bfloat16: its writer rounds to that from float32.
-                kernel_dtype = "<f4" if gradients.dtype.kind == "V" else gradients.dtype.str
-                wanted = replace(wanted, gradient_dtype=kernel_dtype, gradient_denominator=divisor)
-                if gradients.path.endswith("/"):
-                    from xent_cli.writers.parts import publish_parts
+        gradient_writer = None
+        folders = [] if folder is None else [folder]
+        if gradients is not None:
+            if gradients.path.endswith("/"):
+                from xent_cli.writers.folder import open_folder
 
-                    folders.append(files.enter_context(publish_parts(gradients.path, None, gradients.dtype.str)))
-                else:
-                    from xent_cli.writers.npy import GradientWriter
-                    from xent_cli.writers.publish import publish
-
-                    stream = files.enter_context(publish(gradients.path))
-                    shape = pair.logits.description.shape
-                    gradient_writer = GradientWriter(stream, shape, options.axis % len(shape), gradients.dtype)
-            totals = LossTotals(options.signature(""))
-            if folders:
-                recipes = tuple(entry.parts for entry in folders)
-                kept = writer is not None or gradient_writer is not None
-                into_parts = partial(_evaluate_into_parts, options=options, wanted=wanted, recipes=recipes, kept=kept)
-                blocks = engine.map(into_parts, pair.tasks())
+                folders.append(open_folder(outputs, gradients.path, None, gradients.dtype.str))
             else:
-                blocks = evaluate_blocks(pair.tasks(), options, wanted, engine.map)
-            for block in track(blocks):
-                totals = totals.merge(block.totals)
-                for entry in folders:
-                    entry.note(block)
-                if writer is not None:
-                    writer.write(block)
-                if gradient_writer is not None:
-                    gradient_writer.write(block)
-            refuse_nothing(totals, pair, options)
+                from xent_cli.writers.npy import GradientWriter
+
+                stream = outputs.file(gradients.path)
+                shape = pair.logits.description.shape
+                gradient_writer = GradientWriter(stream, shape, options.axis % len(shape), gradients.dtype)
+            divisor = 1.0 if gradients.of_sum else float(divisor_of(pair, options, engine))
+            # The kernel has no bfloat16: its writer rounds to that from float32.
+            kernel_dtype = "<f4" if gradients.dtype.kind == "V" else gradients.dtype.str
+            wanted = replace(wanted, gradient_dtype=kernel_dtype, gradient_denominator=divisor)
+        totals = LossTotals(options.signature(""))
+        if folders:
+            recipes = tuple(entry.parts for entry in folders)
+            kept = writer is not None or gradient_writer is not None
+            into_parts = partial(_evaluate_into_parts, options=options, wanted=wanted, recipes=recipes, kept=kept)
+            blocks = engine.map(into_parts, pair.tasks())
+        else:
+            blocks = evaluate_blocks(pair.tasks(), options, wanted, engine.map)
+        for block in track(blocks):
+            totals = totals.merge(block.totals)
+            for entry in folders:
+                entry.note(block)
+            if writer is not None:
+                writer.write(block)
             if gradient_writer is not None:
-                gradient_writer.finish()
+                gradient_writer.write(block)
+        refuse_nothing(totals, pair, options)
+        if gradient_writer is not None:
+            gradient_writer.finish()
         return totals
     except RowError as error:
         raise pair.complete(error, options) from None

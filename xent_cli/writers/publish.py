@@ -1,98 +1,155 @@
-"""Files that appear whole or not at all."""
+"""Outputs that appear whole or not at all, and together."""
 
 from __future__ import annotations
 
 import os
+import signal
 from contextlib import contextmanager, suppress
-from io import BufferedWriter, FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Protocol, Self
 
 from xent_cli.errors import OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from types import FrameType, TracebackType
 
-    from _typeshed import ReadableBuffer
+# How long a pipe may be without anybody who reads from it.
+PATIENCE_SECONDS = 60.0
+_HELD = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
-@contextmanager
-def publish(path: str, *, append: bool = False) -> Iterator[BinaryIO]:
-    """Open a stream for a file that takes the place of `path` when the block ends well.
+class Output(Protocol):
+    """One output of a run on its way, written beside its target."""
 
-    It is written beside its target and renamed; whatever goes wrong, Ctrl-C included, the old file stays and nothing
-    is left behind. A pipe or a device is written to directly, and so is, at its end, a file that is to be appended to.
+    def finish(self) -> None:
+        """Bring all bytes to the disk: whatever may fail for want of space fails here."""
 
-    Raises
-    ------
-    OutputError
-        Where the place cannot be written to, before any work, or the disk is full.
+    def swap(self, *, undoable: bool) -> None:
+        """Put it in its place; if `undoable`, keep the old one at hand."""
+
+    def undo(self) -> None:
+        """Put the old one back."""
+
+    def settle(self) -> None:
+        """Let go of the old one."""
+
+    def drop(self) -> None:
+        """Remove what is there, in whatever state; never fails."""
+
+
+class Publication:
+    """The outputs of a run: each written beside its target, all put in place together when the block ends well.
+
+    Whatever goes wrong, Ctrl-C included, the old files stay and nothing is left behind. Signals wait while files are
+    renamed, and a renaming that fails undoes those before it. A pipe or a device is written to directly, and so is a
+    file that is to be appended to.
+
+    Parameters
+    ----------
+    patience
+        Seconds that a pipe may be without a reader.
+    waiting
+        Told the path of a pipe that has been without one for a second.
     """
-    target = Path(os.path.realpath(path))
-    if target.is_dir():
-        raise OutputError("cannot write file", path, found="a directory", expected="a file name")
-    stream: BufferedWriter | None = None
-    temporary: Path | None = None
-    try:
-        with _told(path, hint="does the folder exist, and may you write to it?"):
-            temporary = None if append else _temporary(path, target)
-            stream = BufferedWriter(_Target(path, temporary))
-        yield stream
-        with _told(path):
-            stream.close()
-            if temporary is not None:
-                temporary.chmod(target.stat().st_mode & 0o7777 if target.exists() else 0o666 & ~_umask())
-                temporary.replace(target)
-    except BaseException:
-        # What is still buffered is lost with the file; that it cannot be written either is no news.
-        with suppress(OutputError, OSError, ValueError):
-            if stream is not None:
-                stream.close()
-        if temporary is not None:
-            with suppress(OSError):
-                temporary.unlink()
-        raise
 
+    def __init__(self, patience: float = PATIENCE_SECONDS, waiting: Callable[[str], object] | None = None) -> None:
+        self._patience = patience
+        self._waiting = waiting
+        self._outputs: list[Output] = []
 
-class _Target(FileIO):
-    """A file whose failure to take bytes is told by the name the user gave; errors of other files pass as they are."""
+    def __enter__(self) -> Self:
+        return self
 
-    def __init__(self, path: str, temporary: Path | None) -> None:
-        if temporary is None:
-            super().__init__(path, "ab")
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        if error is not None:
+            self._drop()
+            return
+        try:
+            for output in self._outputs:
+                output.finish()
+            with _signals_held():
+                self._swap()
+        except BaseException:
+            self._drop()
+            raise
+
+    def file(self, path: str, *, append: bool = False, alone: bool = True) -> BinaryIO:
+        """Open a stream for the file that is to be at `path`.
+
+        Raises
+        ------
+        OutputError
+            Where the place cannot be written to, before any work.
+        """
+        from xent_cli.writers.beside import NewFile, refuse_read_only
+        from xent_cli.writers.direct import Direct, is_open_or_no_file
+
+        target = Path(os.path.realpath(path))
+        if target.is_dir():
+            raise OutputError("cannot write file", path, found="a directory", expected="a file name")
+        output: NewFile | Direct
+        if append or is_open_or_no_file(path):
+            output = Direct(path, self._patience, self._waiting)
         else:
-            super().__init__(temporary, "x+b", opener=lambda name, flags: os.open(name, flags, 0o600))
-        self._path = path
+            refuse_read_only(path, target)
+            output = NewFile(path, target, alone=alone)
+        self._outputs.append(output)
+        output.open()
+        return output.stream
 
-    def write(self, data: ReadableBuffer, /) -> int:
-        with _told(self._path):
-            return super().write(data) or 0
+    def add(self, output: Output) -> None:
+        """Take an output of another kind along."""
+        self._outputs.append(output)
 
+    def _swap(self) -> None:
+        done: list[Output] = []
+        try:
+            for output in self._outputs:
+                output.swap(undoable=output is not self._outputs[-1])
+                done.append(output)
+        except BaseException:
+            for output in reversed(done):
+                with suppress(OSError, OutputError):
+                    output.undo()
+            raise
+        for output in done:
+            output.settle()
 
-def _temporary(path: str, target: Path) -> Path | None:
-    """Name the file that is written in place of `target`; None where the bytes go there directly.
-
-    It is known before the file is there, so that an interruption at any moment can remove it.
-    """
-    # A path below /dev or /proc may be an open file of somebody, even where that is a regular one: add to it.
-    if Path(path).exists() and (not Path(path).is_file() or Path(path).absolute().is_relative_to("/dev")):
-        return None
-    # Part of the name is enough, and leaves room below the longest name a file may have.
-    return target.with_name(f".{target.name[:50]}.{os.urandom(6).hex()}.tmp")
+    def _drop(self) -> None:
+        for output in self._outputs:
+            output.drop()
 
 
 @contextmanager
-def _told(path: str, hint: str = "") -> Iterator[None]:
-    """Turn what the system says about the file into an OutputError; a reader that went away is the caller's matter."""
+def publish(path: str, *, append: bool = False, alone: bool = True) -> Iterator[BinaryIO]:
+    """Open a stream for a file that takes the place of `path` when the block ends well; see `Publication`.
+
+    Where it is not `alone`, whoever makes the folder it is in brings the names in there to the disk.
+    """
+    with Publication() as outputs:
+        yield outputs.file(path, append=append, alone=alone)
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Let signals wait until the block has ended; only the main thread gets any."""
+    came: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+
+    before = {}
     try:
+        with suppress(ValueError):  # of any other thread
+            for number in _HELD:
+                if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                    before[number] = signal.signal(number, note)
         yield
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise OutputError("cannot write file", path, found=error.strerror or str(error), hint=hint) from None
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])

@@ -1,0 +1,135 @@
+"""Outputs written to where they are: pipes, devices, open files, and files that are added to."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from contextlib import contextmanager, suppress
+from io import BufferedWriter, FileIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xent_cli.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from _typeshed import ReadableBuffer
+
+# When waiting for a reader is worth a word.
+_SILENCE_SECONDS = 1.0
+_LINKS_FOLLOWED = 40
+
+
+class Direct:
+    """A pipe, a device, an open file, or one that is added to: there is nothing to rename."""
+
+    stream: BufferedWriter
+
+    def __init__(self, path: str, patience: float, waiting: Callable[[str], object] | None) -> None:
+        self._path = path
+        self._patience = patience
+        self._waiting = waiting
+
+    def open(self) -> None:
+        """Open it for writing."""
+        with told(self._path, hint="does the folder exist, and may you write to it?"):
+            self.stream = BufferedWriter(Named(self._path, self._begin))
+
+    def finish(self) -> None:
+        """See `Output`, as for the others."""
+        with told(self._path):
+            self.stream.close()
+
+    def swap(self, *, undoable: bool) -> None:
+        """Nothing: the bytes are where they belong."""
+
+    def undo(self) -> None:
+        """Nothing can be taken back."""
+
+    def settle(self) -> None:
+        """Nothing is kept."""
+
+    def drop(self) -> None:
+        """Close it."""
+        with suppress(OutputError, OSError, ValueError, AttributeError):
+            self.stream.close()
+
+    def _begin(self, name: str, flags: int) -> int:
+        """Open, and where it is a FIFO wait for its reader: the system would wait for ever, without a word."""
+        if not Path(name).is_fifo():
+            return os.open(name, flags, 0o666)
+        began = time.monotonic()
+        silent = True
+        while (number := _if_read(name, flags)) is None:
+            waited = time.monotonic() - began
+            if waited > self._patience:
+                raise OutputError(
+                    "nobody reads from the pipe",
+                    name,
+                    found=f"no reader for {self._patience:g} seconds",
+                    hint="start the program that reads from it",
+                )
+            if waited > _SILENCE_SECONDS and silent and self._waiting is not None:
+                silent = False
+                self._waiting(name)
+            time.sleep(0.01)
+        os.set_blocking(number, True)
+        return number
+
+
+def _if_read(name: str, flags: int) -> int | None:
+    """Open a FIFO, or return None where nobody reads from it."""
+    try:
+        return os.open(name, flags | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        return None
+
+
+class Named(FileIO):
+    """A file whose failure to take bytes is told by the name the user gave; errors of other files pass as they are."""
+
+    def __init__(self, path: str, opener: Callable[[str, int], int], place: str | None = None) -> None:
+        if place is None:
+            super().__init__(path, "ab", opener=opener)
+        else:
+            super().__init__(place, "x+b", opener=opener)
+        self._path = path
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Write, as any file does."""
+        with told(self._path):
+            return super().write(data) or 0
+
+
+@contextmanager
+def told(path: str, hint: str = "") -> Iterator[None]:
+    """Turn what the system says about the file into an OutputError; a reader that went away is the caller's matter."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError("cannot write file", path, found=error.strerror or str(error), hint=hint) from None
+
+
+def is_open_or_no_file(path: str) -> bool:
+    """Whether the path is a pipe, a device, or an open file of a process, even a regular one: then it is added to."""
+    step = Path(path).absolute()
+    if not step.exists():
+        return False
+    if not step.is_file():
+        return True
+    for _ in range(_LINKS_FOLLOWED):
+        parts = Path(os.path.realpath(step.parent)).parts
+        if parts[1:2] == ("proc",) and parts[-1] == "fd":
+            return True
+        if parts[1:] == ("dev", "fd"):
+            return True
+        if not step.is_symlink():
+            break
+        step = step.parent / step.readlink()
+    return False

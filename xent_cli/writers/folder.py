@@ -1,0 +1,277 @@
+"""Folders of parts: on a disk renamed when they are whole, in a bucket whole when `_SUCCESS` is there."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xent_cli.core import unfinished
+from xent_cli.errors import OutputError
+from xent_cli.writers.beside import beside, refuse_read_only, sync, sync_folder
+from xent_cli.writers.parts import Parts, telling
+from xent_cli.writers.publish import Publication
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pyarrow.fs as pa_fs
+
+    from xent_cli.core.evaluate import BlockLoss
+    from xent_cli.writers.interface import RowFormat
+
+_WHOLE = "_SUCCESS"
+_MANIFEST = "_manifest.json"
+# Of the manifests themselves, the names of parts say whose they are.
+_PART = re.compile(r"part-\d{12,}-[0-9a-f]{8}\.(npy|parquet)")
+_CURRENT_FOLDER, _EXCHANGE = -100, 2
+
+
+class PartsFolder:
+    """What the driver knows of a folder on its way. Keeps start and size of every part."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self._rows: list[tuple[int, int]] = []
+
+    def note(self, rows: BlockLoss) -> None:
+        """Note that the part of a block is there."""
+        self._rows.append((rows.start, rows.size))
+
+    def manifest(self, replaced: list[str]) -> str:
+        """Which rows are in which part, as JSON, and which files an earlier run may have left beside them."""
+        entries = [{"file": self.parts.name(start), "start": start, "rows": size} for start, size in self._rows]
+        document: dict[str, Any] = {"written_by": "xent", "rows": sum(size for _, size in self._rows), "parts": entries}
+        if replaced:
+            document["replaced"] = replaced
+        return json.dumps(document, indent=1) + "\n"
+
+
+def open_folder(outputs: Publication, path: str, columns: RowFormat | None, dtype: str = "<f4") -> PartsFolder:
+    """Open a folder for parts that takes the place of `path` with the other outputs of the run.
+
+    On a disk the parts are written beside it, and the folder is renamed. In a bucket nothing can be renamed: there they
+    are whole when ``_SUCCESS`` is there, written last; parts of an earlier run are removed after that.
+
+    Raises
+    ------
+    OutputError
+        Where there is something at `path` that no manifest of xent lists, or it cannot be written to.
+    """
+    run = os.urandom(4).hex()
+    if "://" in path:
+        bucket = _Bucket(path.rstrip("/"), Parts(path.rstrip("/"), run, columns, dtype))
+        outputs.add(bucket)
+        return bucket.folder
+    folder = _Folder(path, run, columns, dtype)
+    outputs.add(folder)
+    folder.open()
+    return folder.folder
+
+
+@contextmanager
+def publish_parts(path: str, columns: RowFormat | None, dtype: str = "<f4") -> Iterator[PartsFolder]:
+    """Open a folder for parts that takes the place of `path` when the block ends well; see `open_folder`."""
+    with Publication() as outputs:
+        yield open_folder(outputs, path, columns, dtype)
+
+
+class _Folder:
+    """A folder beside its target, on a disk; see `Output`."""
+
+    def __init__(self, path: str, run: str, columns: RowFormat | None, dtype: str) -> None:
+        self._path = path
+        self._target = Path(os.path.realpath(path))
+        self._beside = beside(self._target, "tmp")
+        self._old: Path | None = None
+        self._done = False
+        self.folder = PartsFolder(Parts(str(self._beside), run, columns, dtype))
+
+    def open(self) -> None:
+        """Look at what is there, and make the folder."""
+        self._refuse_foreign()
+        refuse_read_only(self._path, self._target)
+        with telling(self._path):
+            unfinished.begin(str(self._beside))
+            self._beside.mkdir()
+
+    def finish(self) -> None:
+        manifest = self.folder.manifest([])
+        with telling(self._path):
+            # A worker that died may have left the beginning of a part.
+            for name in {entry.name for entry in self._beside.iterdir()} - _listed(manifest.encode()):
+                (self._beside / name).unlink()
+            for name, text in ((_MANIFEST, manifest), (_WHOLE, "")):
+                with (self._beside / name).open("w") as file:
+                    file.write(text)
+                    file.flush()
+                    sync(file.fileno())
+            if self._target.exists():
+                self._beside.chmod(self._target.stat().st_mode & 0o777)
+            sync_folder(self._beside)
+
+    def swap(self, *, undoable: bool) -> None:
+        self._refuse_foreign()  # of what has come meanwhile, too
+        with telling(self._path):
+            if not self._target.exists():
+                self._beside.rename(self._target)
+            elif _exchanged(self._beside, self._target):
+                self._old = self._beside
+            else:
+                old = beside(self._target, "old")
+                self._target.rename(old)
+                try:
+                    self._beside.rename(self._target)
+                except OSError:
+                    old.rename(self._target)
+                    raise
+                self._old = old
+            self._done = True
+            unfinished.end(str(self._beside))
+
+    def undo(self) -> None:
+        self._target.rename(aside := beside(self._target, "tmp"))
+        if self._old is not None:
+            self._old.rename(self._target)
+            self._old = None
+        self._beside = aside
+        self._done = False
+
+    def settle(self) -> None:
+        if self._old is not None:
+            _remove(self._old)
+        sync_folder(self._target.parent)
+
+    def drop(self) -> None:
+        if not self._done:
+            import shutil
+
+            shutil.rmtree(self._beside, ignore_errors=True)
+        unfinished.end(str(self._beside))
+
+    def _refuse_foreign(self) -> None:
+        with telling(self._path):
+            if not self._target.exists():
+                return
+            if not self._target.is_dir():
+                raise _taken(self._path, "a file", "a folder, or nothing")
+            names = [entry.name for entry in self._target.iterdir()]
+            manifest = self._target / _MANIFEST
+            text = manifest.read_bytes() if manifest.is_file() and not manifest.is_symlink() else b""
+        _refuse_unlisted(self._path, names, text)
+
+
+class _Bucket:
+    """A folder of parts where nothing can be renamed; see `Output`."""
+
+    def __init__(self, path: str, parts: Parts) -> None:
+        from pyarrow import fs
+
+        self._path = path
+        self.folder = PartsFolder(parts)
+        with telling(path):
+            self._files, self._base = fs.FileSystem.from_uri(path)
+            self._before = [entry.base_name for entry in self._entries()]
+            text = self._read(_MANIFEST) if _MANIFEST in self._before else b""
+        _refuse_unlisted(path, self._before, text)
+        self._manifest = text
+
+    def finish(self) -> None:
+        """Nothing: each part is whole when it is written."""
+
+    def swap(self, *, undoable: bool) -> None:
+        obsolete = [name for name in self._before if name not in (_MANIFEST, _WHOLE)]
+        with telling(self._path):
+            self._write(_MANIFEST, self.folder.manifest(obsolete).encode())
+            self._write(_WHOLE, b"")
+        self._obsolete = obsolete
+
+    def undo(self) -> None:
+        if self._before:
+            self._write(_MANIFEST, self._manifest)
+        else:
+            for name in (_WHOLE, _MANIFEST):
+                self._files.delete_file(f"{self._base}/{name}")
+        self.drop()
+
+    def settle(self) -> None:
+        for name in self._obsolete:
+            with suppress(OSError):
+                self._files.delete_file(f"{self._base}/{name}")
+
+    def drop(self) -> None:
+        with suppress(OSError):
+            for entry in self._entries():
+                if self.folder.parts.run in entry.base_name:
+                    self._files.delete_file(f"{self._base}/{entry.base_name}")
+
+    def _entries(self) -> list[Any]:
+        from pyarrow import fs
+
+        entries: list[Any] = self._files.get_file_info(fs.FileSelector(self._base, allow_not_found=True))
+        return entries
+
+    def _read(self, name: str) -> bytes:
+        with self._files.open_input_file(f"{self._base}/{name}") as file:
+            return bytes(file.read())
+
+    def _write(self, name: str, data: bytes) -> None:
+        with self._files.open_output_stream(f"{self._base}/{name}") as stream:
+            stream.write(data)
+
+    _files: pa_fs.FileSystem
+    _base: str
+    _obsolete: list[str]
+
+
+def _refuse_unlisted(path: str, names: list[str], manifest: bytes) -> None:
+    """Refuse a folder with anything in it that no run of xent has written there."""
+    listed = {_MANIFEST, _WHOLE, *_listed(manifest)}
+    foreign = sorted(name for name in names if name not in listed)
+    if not manifest:
+        foreign = sorted(names)
+    if foreign:
+        more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
+        raise _taken(path, f'"{foreign[0]}"{more}, which xent did not write', "nothing, or what an earlier run wrote")
+
+
+def _listed(manifest: bytes) -> set[str]:
+    """The files that a manifest says xent wrote; none where it is not one of xent's."""
+    try:
+        document = json.loads(manifest)
+        if document.get("written_by", "xent") != "xent" or type(document["rows"]) is not int:
+            return set()
+        names = [entry["file"] for entry in document["parts"]] + list(document.get("replaced", ()))
+        return {name for name in names if _PART.fullmatch(name)}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return set()
+
+
+def _taken(path: str, found: str, expected: str) -> OutputError:
+    hint = "name another folder, or move away what is in this one"
+    return OutputError("will not replace folder", path, found=found, expected=expected, hint=hint)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Let two folders change places in one step, where the system can: at no moment is either of them missing."""
+    import ctypes
+
+    try:
+        renameat2 = ctypes.CDLL(None).renameat2
+    except (OSError, TypeError, AttributeError):
+        return False
+    paths = os.fsencode(one), os.fsencode(other)
+    return renameat2(_CURRENT_FOLDER, paths[0], _CURRENT_FOLDER, paths[1], _EXCHANGE) == 0  # type: ignore[no-any-return]
+
+
+def _remove(folder: Path) -> None:
+    """Remove an earlier output; what has been put into it at the last moment stays, under another name."""
+    manifest = folder / _MANIFEST
+    with suppress(OSError):
+        for name in {_WHOLE, *_listed(manifest.read_bytes() if manifest.exists() else b"")}:
+            (folder / name).unlink(missing_ok=True)
+        manifest.unlink(missing_ok=True)
+        folder.rmdir()
