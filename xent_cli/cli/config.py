@@ -27,6 +27,8 @@ _NEVER = frozenset({"scheduler", "exit-zero"})
 _HERE = frozenset({"report", "baseline"})
 _URL = re.compile(r"([a-z]+:)?[A-Za-z][A-Za-z0-9+.-]+://")
 _SAID = "xent_cli.cli.config"
+# Where a command finds which file its options came from.
+CONFIGURATION = "xent_cli.cli.config.path"
 _TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 
@@ -63,6 +65,7 @@ def _configure(context: click.Context, parameter: click.Parameter, path: str | N
     if found is None:
         return
     source, tables = found.path, found.tables
+    context.meta[CONFIGURATION] = source
     for name, table in tables.items():
         command = group.get_command(context, name)
         if command is None:

@@ -11,6 +11,7 @@ import numpy as np
 from xent_cli import __version__, reports
 from xent_cli.cli import present
 from xent_cli.cli.given import engine, read_options, report_target, settings
+from xent_cli.cli.outputs import inputs_of, outputs_of, refuse_overlap
 from xent_cli.cli.progress import track
 from xent_cli.cli.run import Targets, run
 from xent_cli.core.findings import find, refuse_warnings
@@ -56,6 +57,7 @@ def execute(
     gate
         The limits of a check.
     """
+    refuse_overlap(inputs_of(given), outputs_of(given))
     output = given["output"]
     rows_wanted = shown.losses or output is not None or (gate is not None and gate.needs_rows)
     targets = [report_target(text) for text in given["reports"]]

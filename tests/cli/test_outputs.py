@@ -1,0 +1,143 @@
+"""No output replaces an input or another output: exit 2, and everything is as it was."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+XENT = [sys.executable, "-m", "xent_cli"]
+
+
+def xent(folder, *args, **options):
+    return subprocess.run([*XENT, *args], capture_output=True, text=True, check=False, cwd=folder, **options)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Inputs of every kind, and links to them."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(8, 3))
+    labels = rng.integers(0, 3, 8)
+    np.save(tmp_path / "z.npy", logits)
+    np.save(tmp_path / "y.npy", labels)
+    np.save(tmp_path / "cw.npy", np.ones(3))
+    np.save(tmp_path / "sw.npy", np.ones(8))
+    (tmp_path / "names.csv").write_text("a\nb\nc\n")
+    (tmp_path / "base.json").write_text(xent(tmp_path, "compute", "z.npy", "y.npy", "-f", "json").stdout)
+    (tmp_path / "conf.json").write_text("[compute]\ntemperature = 1.0\n")
+    (tmp_path / "shards").mkdir()
+    (tmp_path / "sub").mkdir()
+    for i in range(2):
+        np.save(tmp_path / "shards" / f"z-{i}.npy", logits[4 * i : 4 * i + 4])
+    (tmp_path / "soft.npy").symlink_to("z.npy")
+    (tmp_path / "hard.npy").hardlink_to(tmp_path / "z.npy")
+    (tmp_path / "to_shards").symlink_to("shards")
+    return tmp_path
+
+
+def contents(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+PAIR = ("compute", "z.npy", "y.npy")
+CHECK = ("check", "z.npy", "y.npy", "--baseline", "base.json", "--max-increase", "mean_loss=1")
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        (*PAIR, "-o", "z.npy"),
+        (*PAIR, "-o", "./sub/../z.npy"),
+        (*PAIR, "-o", "y.npy"),
+        (*PAIR, "-o", "soft.npy"),
+        (*PAIR, "-o", "hard.npy"),
+        ("compute", "soft.npy", "y.npy", "-o", "hard.npy"),
+        ("compute", "file://{folder}/z.npy", "y.npy", "-o", "z.npy"),
+        (*PAIR, "-o", "file://{folder}/z.npy"),
+        (*PAIR, "--gradients", "z.npy"),
+        (*PAIR, "--report", "json:y.npy"),
+        (*PAIR, "--class-weight", "cw.npy", "-o", "cw.npy"),
+        (*PAIR, "--sample-weight", "sw.npy", "-o", "sw.npy"),
+        (*PAIR, "--class-names", "names.csv", "-o", "names.csv"),
+        (*PAIR, "--config", "conf.json", "--report", "conf.json"),
+        (*CHECK, "--report", "base.json"),
+        (*CHECK, "--report", "md:base.json"),
+        (*CHECK, "-o", "z.npy"),
+        ("compute", "shards", "y.npy", "-o", "shards/z-1.npy"),
+        ("compute", "shards/", "y.npy", "-o", "to_shards/z-1.npy"),
+        ("compute", "shards/*.npy", "y.npy", "-o", "shards/z-0.npy"),
+        ("compute", "shards/z-?.npy", "y.npy", "--gradients", "shards/z-0.npy"),
+        ("compute", "shards", "y.npy", "-o", "shards/losses.npy"),
+        ("compute", "to_shards", "y.npy", "-o", "shards/losses.npy"),
+        ("compute", "shards/*.npy", "y.npy", "-o", "shards/losses.npy"),
+        ("compute", "**/z-*.npy", "y.npy", "-o", "sub/z-new.npy"),
+        ("compute", "shards", "y.npy", "-o", "shards/"),
+        ("compute", "shards", "y.npy", "--gradients", "to_shards/"),
+        ("compute", "shards/*.npy", "y.npy", "-o", "./shards/"),
+        ("compute", "shards/z-0.npy", "y.npy", "-o", "shards/"),
+        (*PAIR, "-o", "../{name}/"),
+        (*PAIR, "-o", "x.npy", "--gradients", "x.npy"),
+        (*PAIR, "-o", "x.npy", "--gradients", "./x.npy"),
+        (*PAIR, "-o", "x.npy", "--gradients", "sub/../x.npy"),
+        (*PAIR, "-o", "to_shards/x.npy", "--gradients", "shards/x.npy"),
+        (*PAIR, "--report", "json:x", "--report", "md:x"),
+        (*PAIR, "-o", "out/", "--report", "out/x.json"),
+        (*PAIR, "-o", "out/", "--gradients", "out"),
+        (*PAIR, "-o", "out/", "--gradients", "out/gradients/"),
+        (*PAIR, "--plot", "x.svg", "--report", "md:x.svg"),
+        (*PAIR, "-o", "s3://bucket/out/", "--gradients", "s3://bucket/out/"),
+        ("compute", "s3://bucket/out/*.parquet", "-o", "s3://bucket/out/"),
+    ],
+)  # fmt: skip
+def test_an_output_that_is_an_input_or_another_output_is_refused_before_any_work(folder, args):
+    before = contents(folder)
+    run = xent(folder, *(arg.format(folder=folder, name=folder.name) for arg in args))
+    assert run.returncode == 2, run.stderr
+    assert "hint:" in run.stderr
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("args", "written"),
+    [
+        ((*PAIR, "-o", "x.npy", "--gradients", "g.npy", "--report", "x.json", "--report", "x.md"), "g.npy"),
+        (("compute", "shards", "y.npy", "-o", "shards/_losses.npy"), "shards/_losses.npy"),
+        (("compute", "shards", "y.npy", "--report", "shards/report.json"), "shards/report.json"),
+        (("compute", "shards", "y.npy", "-o", "shards/out/"), "shards/out/_SUCCESS"),
+        (("compute", "shards/z-*.npy", "y.npy", "-o", "shards/losses.npy"), "shards/losses.npy"),
+        ((*PAIR, "-o", "out/", "--gradients", "out_gradients/"), "out/_SUCCESS"),
+        ((*PAIR, "-o", "names.csv"), "names.csv"),
+        ((*PAIR, "-o", "z.npy.csv", "--report", "json:z"), "z"),
+    ],
+)
+def test_outputs_of_their_own_are_written(folder, args, written):
+    run = xent(folder, *args, "-q")
+    assert run.returncode == 0, run.stderr
+    assert (folder / written).stat().st_size or written.endswith("_SUCCESS")
+    # And again: what the first run wrote stands in no way.
+    assert xent(folder, *args, "-q").returncode == 0
+
+
+def test_a_configuration_that_was_found_is_an_input(folder):
+    (folder / "xent.toml").write_text("[compute]\ntemperature = 2.0\n")
+    run = xent(folder, *PAIR, "--report", "json:xent.toml")
+    assert (run.returncode, (folder / "xent.toml").read_text()) == (2, "[compute]\ntemperature = 2.0\n")
+    assert "the configuration" in run.stderr
+
+
+def test_devices_and_pipes_are_nobodys_file(folder):
+    assert xent(folder, *PAIR, "--report", "json:/dev/null", "--report", "md:/dev/null", "-q").returncode == 0
+    run = xent(folder, *PAIR, "--report", "json:/dev/stdout", "-q")
+    assert (run.returncode, run.stdout.count('"mean_loss"')) == (0, 1)
+    shell = f"{' '.join(XENT)} compute <(cat z.npy) y.npy -q --report json:>(cat > one) --report md:>(cat > two); wait"
+    run = subprocess.run(["bash", "-c", shell], cwd=folder, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+def test_a_step_summary_is_added_to_twice(folder):
+    (folder / "steps").write_text("before\n")
+    env = {**os.environ, "GITHUB_STEP_SUMMARY": str(folder / "steps")}
+    assert xent(folder, *PAIR, "--report", "md:steps", "--report", "md:./steps", "-q", env=env).returncode == 0
+    assert (folder / "steps").read_text().startswith("before\n")
