@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xent_cli.core.tiles import flat_index, rows_per_tile, total
+from xent_cli.core.tiles import flat, flat_index, rows_per_tile, total
 
 if TYPE_CHECKING:
     from xent_cli.core.block import AnyArray, BoolArray, FloatArray, IntArray
@@ -64,13 +64,15 @@ def _refine_rows(
 ) -> None:
     """Sum the others of some rows again; `exact` says that z - m is a float64 number, but for rare float32 rows."""
     if exact and options.precision == "float32":
-        others[rows] = _float64_others(logits.take(rows, axis=0).astype(np.float64))
+        others[rows] = _float64_others(logits.take(rows, axis=0).astype(np.float64, order="C"))
         rows = rows[others[rows] < bound]
     if exact and rows.size and logits.dtype.itemsize == 4:
         rows = rows[(others.take(rows) < _FAINT) | _inexact(rows, others, logits, maximum, distance)]
     if rows.size:
         lift = np.where(others[rows] < _FAINT, _LIFT, 0.0)
-        others[rows] = _compensated_others(logits[rows].astype(np.float64), options.temperature, lift)
+        others[rows] = _compensated_others(
+            logits.take(rows, axis=0).astype(np.float64, order="C"), options.temperature, lift
+        )
 
 
 def _rounded_rows(others: FloatArray, num_classes: int, distance: FloatArray | float) -> IntArray:
@@ -118,9 +120,9 @@ def _of(distance: FloatArray | float, rows: IntArray) -> FloatArray | float:
 def _float64_others(z: FloatArray) -> FloatArray:
     """Sum of exp(z_j - m) over all but the first maximum of each row [n, k], which is used up."""
     at_peak = flat_index(z, z.argmax(axis=1), 1)
-    np.subtract(z, z.ravel()[at_peak][:, np.newaxis], out=z)
+    np.subtract(z, flat(z)[at_peak][:, np.newaxis], out=z)
     np.exp(z, out=z)
-    z.ravel()[at_peak] = 0.0
+    flat(z)[at_peak] = 0.0
     return total(z, 1, spare=True)
 
 
@@ -131,8 +133,25 @@ def _compensated_others(z: FloatArray, temperature: float, lift: FloatArray) -> 
     itself.
     """
     at_peak = flat_index(z, z.argmax(axis=1), 1)
-    m = z.ravel()[at_peak][:, np.newaxis]
-    with np.errstate(invalid="ignore", over="ignore"):  # only where exp(d) is 0 and c is then set to 0
+    d, c = distances(z, flat(z)[at_peak][:, np.newaxis], temperature)
+    e = np.exp(d + lift[:, np.newaxis])
+    e += e * c
+    flat(e)[at_peak] = 0.0
+    return total(e, 1) * np.exp(-lift)
+
+
+def distances(z: FloatArray, m: FloatArray, temperature: float) -> tuple[FloatArray, FloatArray]:
+    """(z - m)/T for rows [n, k] and their m [n, 1], as a float64 and what its rounding left out of it.
+
+    The latter is 0 where the former is not finite, or too large or too small to be split.
+
+    Examples
+    --------
+    >>> near, rest = distances(np.array([[1e-20, 1.0]]), np.array([[1.0]]), 1.0)
+    >>> near.tolist(), rest.tolist()
+    ([[-1.0, 0.0]], [[1e-20, 0.0]])
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
         d = z - m
         back = z - d
         c = (z - (d + back)) + (back - m)  # Knuth's two-sum of z and -m
@@ -141,10 +160,7 @@ def _compensated_others(z: FloatArray, temperature: float, lift: FloatArray) -> 
             c = (_remainder(d, quotient, temperature) + c) / temperature
             d = quotient
     c[~np.isfinite(c)] = 0.0
-    e = np.exp(d + lift[:, np.newaxis])
-    e += e * c
-    e.ravel()[at_peak] = 0.0
-    return total(e, 1) * np.exp(-lift)
+    return d, c
 
 
 def _remainder(a: FloatArray, quotient: FloatArray, b: float) -> FloatArray:

@@ -14,7 +14,7 @@ from xent_cli.core.compensated import refine
 from xent_cli.core.exponentials import exponentiate, stage_dtype
 from xent_cli.core.peaks import restore_peaks
 from xent_cli.core.softmaxed import count_softmaxed
-from xent_cli.core.tiles import class_axis, rows_per_tile, scratch, spread, total, unbuffered
+from xent_cli.core.tiles import class_axis, flat, rows_per_tile, scratch, spread, total, unbuffered
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -198,10 +198,10 @@ def _differentiate(
     if background is not None:
         full = np.broadcast_to(background, e.shape)
         e -= spread(scale, axis) * full
-        without = full.copy()
-        without.ravel()[at_index] = 0.0
+        without = full.copy(order="C")
+        flat(without)[at_index] = 0.0
         rest = total(without, axis)
-    e.ravel()[at_index] = scale * (core * confidence + (rest + mass * confidence))
+    flat(e)[at_index] = scale * (core * confidence + (rest + mass * confidence))
 
 
 def _product(weight: FloatArray | float, loss: FloatArray) -> FloatArray:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xent_cli.core.tiles import scratch
+from xent_cli.core.tiles import flat, scratch
 
 if TYPE_CHECKING:
     from xent_cli.core.block import AnyArray, FloatArray, IntArray
@@ -27,7 +27,7 @@ def take_out_peaks(e: AnyArray, at_peak: IntArray | None) -> AnyArray | None:
     Where it is not known which that is, all that are 1 are set to 0, and returned as a tile of ones and zeros.
     """
     if at_peak is not None:
-        e.ravel()[at_peak] = 0
+        flat(e)[at_peak] = 0
         return None
     peaks = np.floor(e, out=scratch("peaks", e.shape, e.dtype))  # 0 <= e <= 1: twice as fast as a mask
     np.subtract(e, peaks, out=e)
@@ -46,6 +46,6 @@ def add_ties(peaks: AnyArray, others: FloatArray) -> None:
 def restore_peaks(e: AnyArray, at_peak: IntArray | None, peaks: AnyArray | None) -> AnyArray:
     """Undo `take_out_peaks`, in place."""
     if peaks is None:
-        e.ravel()[at_peak] = 1
+        flat(e)[at_peak] = 1
         return e
     return np.add(e, peaks, out=e)

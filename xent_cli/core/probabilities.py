@@ -56,7 +56,7 @@ def given_cross_entropy(given: AnyArray, labels: AnyArray, options: LossOptions,
     step = rows_per_tile(k)
     for first in range(0, n, step):
         rows = slice(first, first + step)
-        tile = given[rows].astype(np.float64)
+        tile = given[rows].astype(np.float64, order="C")
         if options.source == "probs" and (tile < 0).any():
             row, column = (int(i) for i in np.argwhere(tile < 0)[0])
             found = f"{tile[row, column]} for class {column}"
@@ -83,7 +83,7 @@ def _row_losses(log_p: FloatArray, labels: AnyArray, options: LossOptions) -> Fl
     smoothing = options.label_smoothing
     weight = np.ones(k) if options.class_weight is None else options.class_weight
     if labels.ndim == 2:
-        counts = ((1.0 - smoothing) * labels.astype(np.float64) + smoothing / k) * weight
+        counts = ((1.0 - smoothing) * labels.astype(np.float64, order="C") + smoothing / k) * weight
         return weighted_sum(counts, -log_p)
     label = labels[:, np.newaxis]
     own = weighted_sum((1.0 - smoothing) * weight[label], -np.take_along_axis(log_p, label, axis=1))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xent_cli.core.tiles import class_axis, flat_index, load, rows_per_tile, spread
+from xent_cli.core.tiles import class_axis, flat, flat_index, load, rows_per_tile, spread
 
 if TYPE_CHECKING:
     from xent_cli.core.block import AnyArray, FloatArray, IntArray
@@ -54,7 +54,7 @@ def _tile_ranks(logits: AnyArray, index: IntArray) -> IntArray:
     # float32 holds the narrower types as they are; comparing is all that is done here.
     dtype = np.float64 if logits.dtype.itemsize > 4 or logits.dtype.kind in "iu" else np.float32
     z = load(logits, axis, dtype, "work")
-    own = spread(z.ravel()[flat_index(z, index, axis)], axis)
+    own = spread(flat(z)[flat_index(z, index, axis)], axis)
     ahead = _count(z > own, axis)
     tied = np.flatnonzero(_count(z >= own, axis) - ahead > 1)
     if tied.size:

@@ -111,9 +111,26 @@ def _count(n: int) -> IntArray:
     return held[:n]
 
 
+def flat(array: AnyArray) -> AnyArray:
+    """The array as one run of values that can be written through; ValueError where that would be a copy.
+
+    What `ravel` and `reshape` return is a view or a copy, as the layout has it: a write may be lost without a word.
+
+    Examples
+    --------
+    >>> tile = np.zeros((2, 3))
+    >>> flat(tile)[4] = 1.0
+    >>> tile.tolist()
+    [[0.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    """
+    if not array.flags.c_contiguous:
+        raise ValueError(f"no flat view of an array of shape {array.shape} and strides {array.strides}")
+    return array.reshape(-1)
+
+
 def gather(tile: AnyArray, index: IntArray, into: AnyArray) -> None:
     """Copy what stands at `index` of the flattened tile."""
-    values = tile.reshape(-1)
+    values = flat(tile)
     if values.dtype == into.dtype:
         values.take(index, out=into, mode="clip")  # any other mode would take them aside first
     else:
@@ -142,6 +159,8 @@ def total(tile: AnyArray, axis: int, *, spare: bool = False) -> FloatArray:
     """
     sums: FloatArray
     if axis == 1:
+        if not tile.flags.c_contiguous:  # NumPy would add in another order
+            tile = np.ascontiguousarray(tile)
         width = tile.shape[1]
         if width > _REDUCED:
             half = width // 2

@@ -10,7 +10,7 @@ import numpy as np
 
 from xent_cli.core.block import Rows
 from xent_cli.core.inputs import InputDescription
-from xent_cli.core.tiles import scratch
+from xent_cli.core.tiles import flat, scratch
 from xent_cli.errors import InputError
 from xent_cli.readers.interface import TASK_BYTES
 from xent_cli.readers.storage import fill, reading
@@ -190,7 +190,7 @@ class ArrayRows:
     def _fill(self, file: Stream, element: int, out: AnyArray) -> None:
         """Read consecutive elements from the file into contiguous memory."""
         file.seek(self.offset + element * out.itemsize)
-        target = out.reshape(-1).view(np.uint8).data
+        target = flat(out).view(np.uint8).data
         with reading(self.file.name):
             if fill(file, target) < len(target):
                 raise InputError("file ended early", self.file.name, hint="it became shorter while it was read")

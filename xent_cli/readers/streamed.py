@@ -11,6 +11,7 @@ import numpy as np
 
 from xent_cli.core.block import Rows
 from xent_cli.core.inputs import InputDescription
+from xent_cli.core.tiles import flat
 from xent_cli.errors import InputError
 from xent_cli.readers.arrays import Layout, place, widen
 from xent_cli.readers.interface import TASK_BYTES
@@ -106,7 +107,7 @@ class StreamedArray:
             for start in range(0, self.num_rows, step):
                 size = min(step, self.num_rows - start)
                 values = _unused(held, (step, *shape), layout.dtype)[:size]
-                target = values.reshape(-1).view(np.uint8).data
+                target = flat(values).view(np.uint8).data
                 with reading(self.source.name):
                     if fill(stream, target) < len(target):
                         raise InputError(
