@@ -218,3 +218,26 @@ def test_a_figure_goes_by_its_name_in_the_document():
         "top_5_accuracy",
     ]
     assert (figures["accuracy"], figures["top_5_accuracy"]) == (0.6, 0.8)
+
+
+def test_a_divergence_is_weighted_as_the_loss_is_and_what_is_not_finite_stays():
+    loss, kl, weight = np.array([1.0, 2.0, 4.0]), np.array([0.25, 0.5, 1.0]), np.array([1.0, 0.5, 3.0])
+
+    def summary(kl, loss=loss, **weights):
+        parts = [
+            LossTotals.from_losses(
+                "", loss[i : i + 1], kl=kl[i : i + 1], **{k: w[i : i + 1] for k, w in weights.items()}
+            )
+            for i in range(3)
+        ]
+        return parts[2].merge(parts[0]).merge(parts[1]).summarize()
+
+    weights = {"weight": weight, "divisor": weight}
+    assert summary(kl).kl_divergence == 1.75 / 3
+    assert summary(kl, **weights).kl_divergence == 3.5 / 4.5
+    assert summary(loss, **weights).kl_divergence == summary(kl, **weights).mean_loss
+    infinite, undefined = np.array([0.25, np.inf, 1.0]), np.array([np.inf, np.nan, 1.0])
+    for weighting in ({}, weights):
+        assert summary(infinite, **weighting).kl_divergence == np.inf
+        assert np.isnan(summary(undefined, **weighting).kl_divergence)
+        assert summary(infinite, **weighting).mean_loss == summary(kl, **weighting).mean_loss

@@ -214,17 +214,19 @@ def _slices(
         return values if scored is None else values[scored]
 
     loss = kept(rows.loss)
-    product = None
-    if divisor is not None:
-        with np.errstate(over="ignore", invalid="ignore"):
+    product, kl = None, None if rows.kl is None else kept(rows.kl)
+    with np.errstate(over="ignore", invalid="ignore"):
+        if divisor is not None:
             product = loss if weight is None else loss * kept(weight)
+        if kl is not None and weight is not None:
+            kl = kl * kept(weight)
     samples = Scored(
         sample=kept(np.arange(block.start, block.start + rows.loss.size)),
         loss=loss,
         product=product,
         divisor=None if divisor is None else kept(divisor),
         hits={} if ranks is None else {k: kept(ranks) < k for k in sorted(set(wanted.top_k))},
-        kl=None if rows.kl is None else kept(rows.kl),
+        kl=kl,
     )
     return slices_of(wanted.by, block.groups, samples, scored, figures=wanted.figures)
 

@@ -40,7 +40,7 @@ class Scored(NamedTuple):
     hits
         By k, [n] whether the label is among the k highest.
     kl
-        [n] KL divergences, nats, or None.
+        [n] KL divergences times weight, nats, or None.
     """
 
     sample: IntArray
@@ -132,7 +132,7 @@ class GroupTotals:
             sums |= {"weighted": total(samples.product), "weight": sums_by_group(at, samples.divisor, m)}
         if samples.kl is not None:
             sums["divergence"] = total(samples.kl)
-            counts["n_divergent"] = count(np.isinf(samples.kl))
+            counts |= {"n_divergent": count(np.isinf(samples.kl)), "n_undefined": count(np.isnan(samples.kl))}
         order = np.argsort(at, kind="stable")  # 16 bits are sorted by one look at each
         ordered = loss[order]
         low, high, worst = _extremes(at[order], ordered, samples.sample[order], sizes)

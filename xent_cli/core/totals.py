@@ -49,7 +49,8 @@ class LossTotals:
     hits
         For each k asked for, how many labels are among the k highest.
     divergence
-        Exact sum of the finite KL divergences; `n_divergent` counts the others.
+        Exact sum of the finite KL divergences, each times its weight; `n_divergent` counts the infinite ones, and
+        `n_undefined` those that are NaN.
     softmaxed, unnormalised
         Rows of logits that look like probabilities; rows of labels or probabilities that do not sum to 1.
     label_range
@@ -80,6 +81,7 @@ class LossTotals:
     hits: tuple[tuple[int, int], ...] = ()
     divergence: ExactSum | None = None
     n_divergent: int = 0
+    n_undefined: int = 0
     softmaxed: int = 0
     unnormalised: int = 0
     label_range: tuple[int, int] | None = None
@@ -123,7 +125,7 @@ class LossTotals:
         ranks, top_k
             [n] place of each label among the logits, from 0; and the k for which places below k are counted.
         kl
-            [n] KL divergences, nats.
+            [n] KL divergences, nats; weighted as the losses are.
 
         Examples
         --------
@@ -139,10 +141,12 @@ class LossTotals:
         special = bool(nan.any() or inf.any())
         finite = kept[~(nan | inf)] if special else kept
         weighted = divergence = None
-        n_divergent = 0
+        n_divergent = n_undefined = 0
         if kl is not None:
-            kl = kl if every_one else kl[rows]
-            divergence, n_divergent = ExactSum.of(kl[np.isfinite(kl)]), int(np.count_nonzero(np.isinf(kl)))
+            with np.errstate(over="ignore"):
+                kl = kl[rows] if weight is None else kl[rows] * weight[rows]
+            divergence = ExactSum.of(kl[np.isfinite(kl)])
+            n_divergent, n_undefined = int(np.count_nonzero(np.isinf(kl))), int(np.count_nonzero(np.isnan(kl)))
         if ranks is not None:
             ranks = ranks if every_one else ranks[rows]
         hits = () if ranks is None else tuple((k, int(np.count_nonzero(ranks < k))) for k in sorted(set(top_k)))
@@ -171,6 +175,7 @@ class LossTotals:
             hits=hits,
             divergence=divergence,
             n_divergent=n_divergent,
+            n_undefined=n_undefined,
         )
 
     def merge(self, other: LossTotals) -> LossTotals:
@@ -195,6 +200,7 @@ class LossTotals:
             hits=_merge_hits(self.hits, other.hits),
             divergence=_either(self.divergence, other.divergence, ExactSum.__add__),
             n_divergent=self.n_divergent + other.n_divergent,
+            n_undefined=self.n_undefined + other.n_undefined,
             softmaxed=self.softmaxed + other.softmaxed,
             unnormalised=self.unnormalised + other.unnormalised,
             label_range=_either(self.label_range, other.label_range, lambda a, b: (min(a[0], b[0]), max(a[1], b[1]))),
@@ -221,8 +227,8 @@ class LossTotals:
         levels = [] if state is None else list(zip(_LEVELS, state.quantiles(list(_LEVELS.values())), strict=True))
         divergence = None
         if self.divergence is not None:
-            divergence = math.inf if self.n_divergent else self.divergence / self.n_samples
-            divergence = math.nan if self.n_nan else divergence
+            divergence = math.inf if self.n_divergent else self.divergence / self.divisor
+            divergence = math.nan if self.n_undefined else divergence
         return LossSummary(
             n_samples=self.n_samples,
             n_ignored=self.n_ignored,
