@@ -134,6 +134,18 @@ def test_between_two_infinite_losses_lies_an_infinite_one():
     assert QuantileState.of(np.array([1.0, math.inf, math.inf])).quantiles([0.9]) == [math.inf]
 
 
+@pytest.mark.parametrize("exact_rows", [10, 2])
+@pytest.mark.parametrize("level", [0.51, 0.6, 0.75, 0.9, 0.99])
+def test_between_a_number_and_an_infinity_lies_that_infinity_from_whichever_end(level, exact_rows, monkeypatch):
+    monkeypatch.setattr(quantiles, "EXACT_ROWS", exact_rows)
+    state = QuantileState.of(np.array([1.0, math.inf, 2.0]))
+    assert state.exact == (exact_rows > 2)
+    assert state.quantiles([level]) == [math.inf]
+    assert QuantileState.of(np.array([1.0, -math.inf, 2.0])).quantiles([1 - level]) == [-math.inf]
+    assert all(map(math.isnan, QuantileState.of(np.array([1.0, math.nan, 2.0])).quantiles([level])))
+    assert all(map(math.isnan, QuantileState.of(np.array([1.0, math.nan, math.inf])).quantiles([level])))
+
+
 def test_nothing_has_no_quantiles():
     assert all(math.isnan(value) for value in QuantileState().quantiles(LEVELS))
 

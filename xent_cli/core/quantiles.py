@@ -148,5 +148,7 @@ def _interpolate(at: Callable[[int], float], position: float) -> float:
     high = at(lower + 1)
     if low == high:
         return low  # also inf and inf, where the difference is NaN
+    if math.isinf(high) or math.isinf(low):
+        return low + high  # anything between a number and an infinity is that infinity, from whichever end
     # From the nearer end, as numpy.quantile does, so that the digits are the same.
     return low + fraction * (high - low) if fraction < 0.5 else high - (high - low) * (1.0 - fraction)
