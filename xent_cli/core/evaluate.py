@@ -219,7 +219,7 @@ def _slices(
         if divisor is not None:
             product = loss if weight is None else loss * kept(weight)
         if kl is not None and weight is not None:
-            kl = kl * kept(weight)
+            kl = np.where(kept(weight) == 0, 0.0, kl * kept(weight))
     samples = Scored(
         sample=kept(np.arange(block.start, block.start + rows.loss.size)),
         loss=loss,

@@ -38,7 +38,8 @@ def evaluate_rows(block: Block, weight: FloatArray | None, options: LossOptions,
     scale = None
     if wanted.gradient_dtype is not None:
         scale = np.full(len(block.logits), 1.0) if weight is None else weight
-        scale = scale / wanted.gradient_denominator
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # that no sample counts is told at the end
+            scale = scale / wanted.gradient_denominator
     rows = _losses(block, labels, options, wanted.gradient_dtype, scale)
     if rows.gradient is not None and ignored is not None:
         rows.gradient[ignored] = 0

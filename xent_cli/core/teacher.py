@@ -71,7 +71,7 @@ def teacher_cross_entropy(
             x = log_ratios(z, t, log_p, log_q, options.temperature)
             divergence = total(divergence_terms(x, p, q), 1)
         else:
-            with np.errstate(invalid="ignore"):  # both impossible: -inf - -inf, and such a class counts nothing
+            with np.errstate(over="ignore", invalid="ignore"):  # both impossible: that class counts nothing
                 x = log_q - log_p
                 divergence = total(np.where(q == 0, 0.0, q * x), 1)
         kl[rows] = np.where(np.isnan(loss[rows]), np.nan, divergence)

@@ -143,8 +143,8 @@ class LossTotals:
         weighted = divergence = None
         n_divergent = n_undefined = 0
         if kl is not None:
-            with np.errstate(over="ignore"):
-                kl = kl[rows] if weight is None else kl[rows] * weight[rows]
+            with np.errstate(over="ignore", invalid="ignore"):  # a weight of 0 takes an infinite one out
+                kl = kl[rows] if weight is None else np.where(weight[rows] == 0, 0.0, kl[rows] * weight[rows])
             divergence = ExactSum.of(kl[np.isfinite(kl)])
             n_divergent, n_undefined = int(np.count_nonzero(np.isinf(kl))), int(np.count_nonzero(np.isnan(kl)))
         if ranks is not None:
