@@ -15,6 +15,7 @@ from xent_cli.cli.outputs import inputs_of, outputs_of, refuse_overlap
 from xent_cli.cli.progress import track
 from xent_cli.cli.run import Targets, run
 from xent_cli.core.findings import find, refuse_warnings
+from xent_cli.core.label_digest import spell_digest
 from xent_cli.core.options import Wanted
 from xent_cli.errors import UsageError
 from xent_cli.readers.paired import open_pair
@@ -79,6 +80,7 @@ def execute(
         top_k=_top_k(given, pair, gate) if figures else (),
         profile=pictured,
         by=pair.by,
+        digest=_has_place_for_digest(given, shown, gate),
     )
     columns = _columns(pair, options)
     with Publication(waiting=None if given["quiet"] else present.tell_waiting) as outputs:
@@ -107,6 +109,7 @@ def execute(
             summary=totals.summarize(),
             findings=(*pair.findings, *find(totals, options, pair.num_classes)),
             formulas=totals.formulas if tries_formulas else None,
+            labels_digest=None if totals.digest is None else spell_digest(totals.digest),
             slices=_slices(totals, layout.by),
         )
         if given["strict"]:
@@ -127,12 +130,22 @@ def execute(
     return document
 
 
+def _has_place_for_digest(given: Mapping[str, Any], shown: present.Plan, gate: Gate | None) -> bool:
+    """Whether what the run writes, or what it is compared with, says of which labels it is."""
+    if shown.summary == "json" or shown.rows == "arrow" or (gate is not None and gate.baseline is not None):
+        return True
+    rows = given["output"] is not None and format_of(given["output"]) in ("parquet", "arrow")
+    return rows or any(report_target(text)[0] == "json" for text in given["reports"])
+
+
 def _columns(pair: Pair, options: LossOptions) -> RowFormat:
     id_name = pair.id_name
     # What the rows have anyway is not written twice.
     by = tuple((name, place) for place, name in enumerate(pair.by) if name not in (id_name, pair.label_name))
+    class_weighted = options.class_weight is not None and pair.label_form == "sparse"
+    weights = [name for name, there in (("weight", pair.weighted), ("class_weight", class_weighted)) if there]
     for name, option in ((id_name, "--id-column"), *((name, "--by") for name, _ in by)):
-        if name in ("sample", "label", "loss", "kl_divergence", *(("weight",) if pair.weighted else ())):
+        if name in ("sample", "label", "loss", "kl_divergence", *weights):
             raise UsageError(f'{option} {name}: the rows have a column "{name}" already', hint="rename it")
     return RowFormat(
         id_name=id_name,
@@ -142,6 +155,8 @@ def _columns(pair: Pair, options: LossOptions) -> RowFormat:
         shape=pair.logits.sample_shape,
         by=by,
         weighted=pair.weighted,
+        class_weighted=class_weighted,
+        signature=options.signature(__version__),
     )
 
 

@@ -64,6 +64,8 @@ class BlockLoss:
         [n] sample weights, or None. A sample of weight 0 has a loss, and counts in no figure.
     left_out
         [n] True where a mask or a weight of 0 lets a sample count in no figure, or None.
+    class_weight
+        [n] weight of the class of each label, which `loss` contains; or None.
     """
 
     start: int
@@ -78,6 +80,7 @@ class BlockLoss:
     groups: AnyArray | None = None
     weight: FloatArray | None = None
     left_out: BoolArray | None = None
+    class_weight: FloatArray | None = None
 
 
 def evaluate_blocks(
@@ -129,10 +132,11 @@ def evaluate_block(task: Task, options: LossOptions, wanted: Wanted) -> BlockLos
         rows.loss[ignored] = np.nan
         if rows.kl is not None:
             rows.kl[ignored] = np.nan
+    class_weight = _class_weight(found, options)
     if weight is not None and left_out is not None:
         ignored = _weightless(block, weight == 0, rows, ignored, options)
     columns = rows.loss, ignored, given, block.ids, rows.kl, rows.gradient, block.groups, weight, left_out
-    return BlockLoss(block.start, rows.loss.size, totals, *columns)
+    return BlockLoss(block.start, rows.loss.size, totals, *columns, class_weight=class_weight)
 
 
 def weigh_block(task: Task, options: LossOptions) -> ExactSum:
@@ -229,6 +233,16 @@ def _slices(
         kl=kl,
     )
     return slices_of(wanted.by, block.groups, samples, scored, figures=wanted.figures)
+
+
+def _class_weight(found: Evaluated, options: LossOptions) -> FloatArray | None:
+    """What the loss of each sample was multiplied by for its class; 0 where it has none."""
+    if options.class_weight is None or found.given is None:
+        return None
+    if found.ignored is None:
+        return options.class_weight[found.given]
+    weights: FloatArray = np.where(found.ignored, 0.0, options.class_weight[np.where(found.ignored, 0, found.given)])
+    return weights
 
 
 def _digest(block: Block, ignored: BoolArray | None, options: LossOptions) -> int:

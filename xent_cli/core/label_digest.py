@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     Bits = NDArray[np.uint64]
 
+# Under these names it stands in the metadata of saved rows, beside the settings of the run.
+LABELS_DIGEST, SIGNATURE = "xent.labels_digest", "xent.signature"
+LOSS_HAS_CLASS_WEIGHT = "xent.loss_has_class_weight"
 _MODULUS = 1 << 64
 # Odd, and without a pattern: of the golden ratio and of the square root of 3.
 _OF_SAMPLE = np.uint64(0x9E3779B97F4A7C15)

@@ -55,6 +55,8 @@ class Document:
         What was read, by role: "logits", "labels", ...
     summary
         The figures; losses in nats, unrounded.
+    labels_digest
+        What tells these labels from others, or None where it was not asked for.
     findings
         What looks wrong with the inputs.
     formulas
@@ -76,3 +78,4 @@ class Document:
     slices: tuple[Mapping[str, Any], ...] | None = None
     checks: tuple[Mapping[str, Any], ...] | None = None
     details: Details | None = None
+    labels_digest: str | None = None

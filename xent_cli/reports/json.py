@@ -34,6 +34,7 @@ def document(doc: Document) -> dict[str, Any]:
             "schema_version": SCHEMA_VERSION,
             "xent_version": doc.version,
             "signature": doc.signature,
+            **({} if doc.labels_digest is None else {"labels_digest": doc.labels_digest}),
             "inputs": {role: _input(description) for role, description in doc.inputs.items()},
             "summary": doc.summary,
             **{name: entries for name, entries in asked_for.items() if entries is not None},

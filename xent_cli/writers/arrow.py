@@ -8,7 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from xent_cli.core.label_digest import LABELS_DIGEST, LOSS_HAS_CLASS_WEIGHT, SIGNATURE, add_digests, spell_digest
 from xent_cli.core.labels import NO_LABEL
+from xent_cli.core.options import settings_of
 
 if TYPE_CHECKING:
     from xent_cli.core.block import AnyArray, BoolArray
@@ -24,7 +26,11 @@ def row_schema(columns: RowFormat) -> pa.Schema:
     label = pa.int64() if columns.class_names is None else pa.string()
     types = {"sample": pa.int64(), columns.id_name: pa.string(), "label": label}
     types |= dict.fromkeys((name for name, _ in columns.by), pa.string())
-    return pa.schema([(name, types.get(name, pa.float64())) for name in columns.names])
+    metadata = None
+    if columns.signature:
+        weighted = settings_of(columns.signature)["class_weight"] != "none"
+        metadata = {SIGNATURE: columns.signature, LOSS_HAS_CLASS_WEIGHT: str(weighted).lower()}
+    return pa.schema([(name, types.get(name, pa.float64())) for name in columns.names], metadata=metadata)
 
 
 def record_batch(rows: BlockLoss, columns: RowFormat) -> pa.RecordBatch:
@@ -43,6 +49,8 @@ def record_batch(rows: BlockLoss, columns: RowFormat) -> pa.RecordBatch:
         values[name] = pa.array(rows.groups[:, place].tolist(), pa.string())
     if columns.weighted:
         values["weight"] = wrapped(rows.weight)
+    if columns.class_weighted:
+        values["class_weight"] = wrapped(rows.class_weight)
     return pa.record_batch([values[name] for name in columns.names], schema=row_schema(columns))
 
 
@@ -84,7 +92,10 @@ class ArrowWriter:
 
     def write(self, rows: BlockLoss) -> None:
         """See `RowWriter`."""
-        self._writer.write_batch(record_batch(rows, self._columns))
+        # The schema went ahead of the first row; what the labels were is known only with the last.
+        digest = rows.totals.digest
+        told = None if digest is None else pa.KeyValueMetadata({LABELS_DIGEST: spell_digest(digest)})
+        self._writer.write_batch(record_batch(rows, self._columns), custom_metadata=told)
 
     def finish(self) -> None:
         """See `RowWriter`."""
@@ -109,10 +120,13 @@ class ParquetWriter:
         )
         self._kept: list[pa.RecordBatch] = []
         self._rows = 0
+        self._digest: int | None = None
 
     def write(self, rows: BlockLoss) -> None:
         """See `RowWriter`."""
         self._kept.append(record_batch(rows, self._columns))
+        if rows.totals.digest is not None:
+            self._digest = add_digests(self._digest or 0, rows.totals.digest)
         self._rows += rows.size
         if self._rows >= _GROUP_ROWS:
             self._flush()
@@ -121,6 +135,8 @@ class ParquetWriter:
         """See `RowWriter`."""
         if self._kept:
             self._flush()
+        if self._digest is not None:
+            self._writer.add_key_value_metadata({LABELS_DIGEST: spell_digest(self._digest)})
         self._writer.close()
 
     def __del__(self) -> None:

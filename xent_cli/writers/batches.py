@@ -56,6 +56,7 @@ def cut(rows: BlockLoss, first: int, stop: int) -> BlockLoss:
         gradient=None,
         groups=None if rows.groups is None else rows.groups[part],
         weight=None if rows.weight is None else rows.weight[part],
+        class_weight=None if rows.class_weight is None else rows.class_weight[part],
     )
 
 
@@ -90,9 +91,10 @@ def row_texts(
     for _, place in columns.by:
         assert rows.groups is not None
         texts.append(_words(rows.groups[:, place], unnamed, quote))
-    if columns.weighted:
-        assert rows.weight is not None
-        texts.append([spell(weight) for weight in rows.weight.tolist()])
+    for weights, given in ((rows.weight, columns.weighted), (rows.class_weight, columns.class_weighted)):
+        if given:
+            assert weights is not None
+            texts.append([spell(weight) for weight in weights.tolist()])
     return texts
 
 

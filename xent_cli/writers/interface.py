@@ -14,8 +14,8 @@ class RowFormat:
     """Which columns the rows of a run have; the same for every block.
 
     Columns are, in this order: ``sample`` (number from 0), the id column under its own name, ``label`` (sparse labels
-    only), ``loss`` (nats), ``kl_divergence`` (nats, with a teacher), the columns whose values name slices, and
-    ``weight`` where samples have weights.
+    only), ``loss`` (nats), ``kl_divergence`` (nats, with a teacher), the columns whose values name slices, ``weight``
+    where samples have weights, and ``class_weight``, which ``loss`` contains, where classes have.
 
     Fields
     ------
@@ -31,8 +31,10 @@ class RowFormat:
         Shape of the losses as an array: the logits' without the class axis; None where not known before the end.
     by
         Name of each column of slices, and which column of `BlockLoss.groups` it is.
-    weighted
-        Whether rows have a weight.
+    weighted, class_weighted
+        Whether rows have a weight, and the weight of their class.
+    signature
+        The settings of the run, which formats with a place for it carry; or "".
     """
 
     id_name: str | None = None
@@ -42,6 +44,8 @@ class RowFormat:
     shape: tuple[int, ...] | None = None
     by: tuple[tuple[str, int], ...] = ()
     weighted: bool = False
+    class_weighted: bool = False
+    signature: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -52,8 +56,10 @@ class RowFormat:
             ("loss", True),
             ("kl_divergence", self.with_kl),
         )
-        weight = ("weight",) if self.weighted else ()
-        return ("sample", *(str(name) for name, given in optional if given), *(name for name, _ in self.by), *weight)
+        last = (("weight", self.weighted), ("class_weight", self.class_weighted))
+        named = (name for name, given in optional if given)
+        weights = (name for name, given in last if given)
+        return ("sample", *map(str, named), *(name for name, _ in self.by), *weights)
 
 
 class RowWriter(Protocol):

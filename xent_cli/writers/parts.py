@@ -85,6 +85,6 @@ def telling(path: str) -> Iterator[None]:
 
 def light(rows: BlockLoss) -> BlockLoss:
     """What is left of a block when its part is written: the totals."""
-    names = ("loss", "ignored", "labels", "ids", "kl", "gradient", "groups", "weight", "left_out")
+    names = ("loss", "ignored", "labels", "ids", "kl", "gradient", "groups", "weight", "left_out", "class_weight")
     arrays: dict[str, Any] = dict.fromkeys(names)
     return replace(rows, **arrays)
