@@ -163,13 +163,6 @@ def test_a_nan_is_null_in_json_and_named(tmp_path):
     assert "first: sample 1" in document["warnings"][0]["message"]
 
 
-def test_samples_that_may_be_nan_or_ignored_are_told_of(tmp_path):
-    np.save(tmp_path / "a.npy", [1.0, 2.0, np.nan])
-    document = compared(tmp_path / "a.npy", tmp_path / "a.npy")
-    assert (document["candidates"][0]["n_ignored"], mean(document)["n"]) == (1, 2)
-    assert [warning["code"] for warning in document["warnings"]] == ["nan-or-ignored"]
-
-
 def test_a_file_with_an_equals_sign_in_its_name_is_a_file(tmp_path):
     np.save(tmp_path / "lr=3.npy", [1.0, 2.0])
     run = xent("compare", "lr=3.npy", "again=lr=3.npy", "-f", "json", cwd=tmp_path)

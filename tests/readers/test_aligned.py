@@ -9,16 +9,17 @@ from xent_cli.readers.aligned import align, common_id, refuse_unlike_summaries
 from xent_cli.readers.saved import SavedResults
 
 
-def rows(loss, *, path="b.csv", ids=None, labels=None, sample=None, tells_nan=True, ignored=()):
+def rows(loss, *, path="b.csv", ids=None, labels=None, sample=None, unclear=(), ignored=()):
     loss = np.array(loss, float)
-    mask = np.isin(np.arange(loss.size), ignored) | (np.isnan(loss) & (not tells_nan))
+    doubtful = np.isin(np.arange(loss.size), unclear)
+    mask = np.isin(np.arange(loss.size), ignored) | doubtful
     return SavedResults(
         path,
         "csv",
         "rows",
         np.where(mask, np.nan, loss),
         mask,
-        tells_nan,
+        doubtful if doubtful.any() else None,
         None if sample is None else np.array(sample),
         None if labels is None else np.array(labels, object if isinstance(labels[0], str) else None),
         None if ids is None else np.array(ids, object),
@@ -97,10 +98,13 @@ def test_a_nan_loss_is_never_taken_for_an_ignored_sample():
 
 def test_where_a_format_does_not_tell_nan_from_ignored_the_other_file_does():
     nan = math.nan
-    silent = rows([1, nan, nan, nan], tells_nan=False)
-    both = align(rows([1, 2, nan, 4], ignored=[3]), silent, by_id=False)
-    assert (both.rows.tolist(), both.n_ignored) == ([0, 1, 2], 1)
-    assert align(silent, silent, by_id=False).n_ignored == 3
+    silent = rows([1, nan, nan, nan], unclear=[1, 2, 3])
+    for pair in ((rows([1, 2, nan, 4], ignored=[3]), silent), (silent, rows([1, 2, nan, 4], ignored=[3]))):
+        both = align(*pair, by_id=False)
+        assert (both.rows.tolist(), both.n_ignored) == ([0, 1, 2], 1)
+    with pytest.raises(InputError, match="may be an ignored sample or a loss") as refused:
+        align(silent, rows([1, 2, nan, nan], unclear=[2, 3]), by_id=False)
+    assert (refused.value.where, refused.value.more) == ("b.csv sample 2", "1 more row like this")
 
 
 def test_names_that_are_numbers_are_the_numbers():

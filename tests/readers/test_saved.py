@@ -45,19 +45,42 @@ def test_what_compute_wrote_is_read_back(suffix, save):
     assert saved.sample.tolist() == [0, 1, 2, 3, 4, 5]
     assert saved.labels.tolist() == LABELS.tolist()
     assert saved.ids.tolist() == IDS.tolist()
-    assert np.isnan(saved.loss).tolist() == [False, False, True, suffix == ".jsonl", True, False]
-    assert saved.loss[[0, 1, 5]].tolist() == [0.25, 1e-300, 2.5]
+    np.testing.assert_array_equal(saved.loss, LOSS)
+    assert saved.names == ("sample", "name", "label", "loss")
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_an_ignored_sample_is_told_from_a_nan_loss_where_the_format_can(suffix, save):
+def test_ignored_nan_and_infinite_are_told_apart_in_every_format(suffix, save):
     saved = read_saved(save(suffix))
-    assert saved.tells_nan == (suffix not in (".npy", ".jsonl"))
-    if saved.tells_nan:
-        assert saved.ignored.tolist() == IGNORED.tolist()
-    else:
-        # JSON has no infinity either.
-        assert saved.ignored.tolist() == [False, False, True, suffix == ".jsonl", True, False]
+    np.testing.assert_array_equal(saved.loss, LOSS)
+    assert saved.ignored.tolist() == IGNORED.tolist()
+    assert saved.unclear is None
+
+
+def test_a_nan_of_an_array_that_xent_did_not_write_is_unclear(tmp_path):
+    for dtype in ("<f8", ">f8", "<f4"):
+        np.save(tmp_path / "rows.npy", np.array([0.5, math.nan, math.inf, -math.nan], dtype))
+        saved = read_saved(str(tmp_path / "rows.npy"))
+        assert saved.unclear.tolist() == saved.ignored.tolist() == [False, True, False, True]
+        assert saved.loss[[0, 2]].tolist() == [0.5, math.inf]
+
+
+def test_json_lines_of_other_writers_may_say_infinity_as_python_does(tmp_path):
+    losses = [0.5, math.inf, math.nan, None]
+    (tmp_path / "rows.jsonl").write_text(
+        "".join(json.dumps({"sample": i, "loss": x}) + "\n" for i, x in enumerate(losses))
+    )
+    saved = read_saved(str(tmp_path / "rows.jsonl"))
+    np.testing.assert_array_equal(saved.loss, [0.5, math.inf, math.nan, math.nan])
+    assert saved.ignored.tolist() == [False, False, False, True]
+
+
+def test_what_stands_beside_a_finite_loss_or_is_no_number_changes_none(tmp_path):
+    rows = [(1.5, "inf"), (None, "much"), (None, "-inf"), (None, "nan"), (None, None)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps({"loss": x, "nonfinite": word}) + "\n" for x, word in rows))
+    saved = read_saved(str(tmp_path / "rows.jsonl"))
+    np.testing.assert_array_equal(saved.loss, [1.5, math.nan, -math.inf, math.nan, math.nan])
+    assert saved.ignored.tolist() == [False, True, False, False, True]
 
 
 @pytest.mark.parametrize("suffix", TABLES)

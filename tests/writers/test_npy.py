@@ -5,7 +5,7 @@ import pytest
 
 from xent_cli.core.evaluate import BlockLoss
 from xent_cli.core.totals import LossTotals
-from xent_cli.writers.npy import GradientWriter
+from xent_cli.writers.npy import GradientWriter, _narrowed
 
 
 @pytest.mark.parametrize(("shape", "axis"), [((6, 4), 1), ((4, 6), 0), ((2, 4, 3), 1), ((4, 2, 3), 0), ((2, 3, 4), 2)])
@@ -46,3 +46,13 @@ def test_a_bfloat16_gradient_is_rounded_to_nearest_even():
         expected = values.astype(ml_dtypes.bfloat16).astype(np.float32)
     found = np.load(stream).view(ml_dtypes.bfloat16).astype(np.float32)
     np.testing.assert_array_equal(found, expected)
+
+
+def test_every_tie_is_rounded_to_the_even_bfloat16():
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    ties = (np.arange(1 << 16, dtype=np.uint32) << 16 | 0x8000).view(np.float32)
+    ties = ties[np.isfinite(ties)]
+    found = _narrowed(ties, np.dtype("V2")).view(np.uint16)
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(found, ties.astype(ml_dtypes.bfloat16).view(np.uint16))
+    assert _narrowed(np.array([0x3F818000], np.uint32).view(np.float32), np.dtype("V2")).view(np.uint16) == [0x3F82]

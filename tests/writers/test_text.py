@@ -60,18 +60,23 @@ def test_pandas_reads_losses_back_to_the_bit(name, size):
     assert frame["label"].tolist() == rows.labels.tolist()
 
 
-def test_json_lines_are_strict_and_say_null_where_there_is_no_number():
-    rows = block(len(HOSTILE), ignored=True, special=True)
+@pytest.mark.parametrize("size", [len(HOSTILE), 3000])
+def test_json_lines_are_strict_and_say_beside_null_which_number_json_does_not_have(size):
+    rows = block(size, ignored=True, special=True)
 
     def refuse(constant):
         raise AssertionError(constant)
 
     text = written("jsonl", RowFormat(id_name='i"d', class_names=NAMES), rows).decode()
     objects = [json.loads(line, parse_constant=refuse) for line in text.split("\n")[:-1]]
-    assert [entry['i"d'] for entry in objects] == HOSTILE
+    assert [entry['i"d'] for entry in objects] == rows.ids.tolist()
     assert [entry["label"] for entry in objects] == [NAMES[label] for label in rows.labels]
     for entry, loss in zip(objects, rows.loss.tolist(), strict=True):
         assert entry["loss"] == (loss if math.isfinite(loss) else None)
+    words = ["nan", "inf"] + [None] * (size - 2)
+    expected = [None if none else word for word, none in zip(words, rows.ignored.tolist(), strict=True)]
+    assert [entry.get("nonfinite") for entry in objects] == expected
+    assert [list(entry)[-1] == "nonfinite" for entry in objects] == [word is not None for word in expected]
 
 
 @pytest.mark.parametrize("size", [3, 3000])

@@ -151,9 +151,6 @@ def _findings(
         row = printable(told(baseline, int(both.rows[whole.first_not_finite]), by_id=by_id))
         found = f"{whole.n_not_finite} of {whole.n} samples have a NaN or infinite loss (first: {row})"
         yield Finding("loss-not-finite", f"{pair}: {found}")
-    if both.n_ignored and not (baseline.tells_nan or candidate.tells_nan):
-        found = f"samples without a loss in either: {both.n_ignored}; .npy and .jsonl do not tell NaN from ignored"
-        yield Finding("nan-or-ignored", f"{pair}: {found}")
 
 
 def _paired(baseline: Any, candidate: Any, given: Mapping[str, Any]) -> PairedComparison:

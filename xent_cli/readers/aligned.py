@@ -47,7 +47,7 @@ def align(baseline: SavedResults, candidate: SavedResults, *, by_id: bool) -> Al
     """Put the rows of `candidate` in the order of `baseline`.
 
     A row counts as ignored where neither file has a loss. Where a file that does not tell NaN from ignored has none and
-    the other has one, that is a NaN loss.
+    the other has one, that is a NaN loss; where neither tells, the two are not compared.
 
     Raises
     ------
@@ -62,9 +62,11 @@ def align(baseline: SavedResults, candidate: SavedResults, *, by_id: bool) -> Al
     order = _order_by_id(baseline, candidate) if by_id else _order_by_place(baseline, candidate)
     without = baseline.ignored, candidate.ignored[order]
     _refuse_other_labels(baseline, candidate, order, without[0] & without[1])
-    for first, second, here, there in ((baseline, candidate, *without), (candidate, baseline, *without[::-1])):
-        if first.tells_nan:
-            _refuse_ignored_in_one(first, second, here & ~there, baseline)
+    unclear = _unclear(baseline), _unclear(candidate)[order]
+    only = without[0] & ~without[1] & ~unclear[0], without[1] & ~without[0] & ~unclear[1]
+    _refuse_ignored_in_one(baseline, candidate, only[0], baseline)
+    _refuse_ignored_in_one(candidate, baseline, only[1], baseline)
+    _refuse_unclear(baseline, candidate, unclear[0] & unclear[1])
     rows = np.flatnonzero(~(without[0] & without[1]))
     if rows.size == 0:
         raise InputError("nothing left to compare", candidate.path, found=f"{order.size} samples, all without a loss")
@@ -223,6 +225,23 @@ def _refuse_other_labels(baseline: SavedResults, candidate: SavedResults, order:
 
 def _comparable(a: AnyArray, b: AnyArray) -> tuple[AnyArray, AnyArray]:
     return (a, b) if a.dtype == b.dtype else (a.astype(str), b.astype(str))
+
+
+def _unclear(result: SavedResults) -> BoolArray:
+    assert result.ignored is not None
+    return np.zeros(result.ignored.size, np.bool_) if result.unclear is None else result.unclear
+
+
+def _refuse_unclear(baseline: SavedResults, candidate: SavedResults, unclear: BoolArray) -> None:
+    if unclear.any():
+        raise InputError(
+            "NaN that may be an ignored sample or a loss",
+            f"{candidate.path} {told(baseline, int(np.argmax(unclear)))}",
+            found=f"NaN, as in {baseline.path}",
+            expected="the two told apart",
+            hint="plain NaN says neither: xent compute -o marks ignored samples, in .npy too",
+            more=_more(unclear),
+        )
 
 
 def _refuse_ignored_in_one(first: SavedResults, second: SavedResults, only: BoolArray, named: SavedResults) -> None:

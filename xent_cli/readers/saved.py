@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from xent_cli.core.missing import told
 from xent_cli.errors import InputError
 from xent_cli.readers.locate import locate
 from xent_cli.readers.saved_tables import format_of, json_table, parts_table, table
@@ -37,8 +38,9 @@ class SavedResults:
         "rows", one loss a sample, or "summary".
     loss, ignored
         [n] nats, NaN where there is none; True where the sample was ignored.
-    tells_nan
-        False where a NaN loss and an ignored sample look the same: in .npy and JSON Lines.
+    unclear
+        [n] True where the sample may be ignored or its loss NaN: an array that xent did not write, or not of late, does
+        not tell; it counts as ignored. None where all is told.
     sample
         [n] number of each sample, or None where the file has no such column: then it is the place in the file.
     labels
@@ -60,7 +62,7 @@ class SavedResults:
     kind: Literal["rows", "summary"]
     loss: FloatArray | None = None
     ignored: BoolArray | None = None
-    tells_nan: bool = True
+    unclear: BoolArray | None = None
     sample: IntArray | None = None
     labels: AnyArray | None = None
     ids: AnyArray | None = None
@@ -129,7 +131,8 @@ def _read_npy(path: str, located: Located, id_column: str | None) -> SavedResult
     parts = (part.read().weights for _, _, part in open_source(located, "weights", ReadOptions()).parts())
     # Copies: what a reader returns is on loan.
     loss = np.concatenate([np.empty(0), *(np.array(part, np.float64) for part in parts)])
-    return SavedResults(path, "npy", "rows", loss, np.isnan(loss), tells_nan=False)
+    ignored, unclear = told(loss)
+    return SavedResults(path, "npy", "rows", loss, ignored | unclear, unclear if unclear.any() else None)
 
 
 def _whole_document(path: str, text: bytes) -> dict[str, Any] | None:
@@ -182,7 +185,6 @@ def _rows(path: str, format_name: str, table: pa.Table, id_column: str | None, c
         "rows",
         loss=np.where(ignored, np.nan, loss) if ignored.any() else loss,
         ignored=ignored,
-        tells_nan=format_name != "jsonl",
         sample=_whole_numbers(table["sample"]) if "sample" in names else None,
         labels=_labels(table["label"]) if "label" in names else None,
         ids=None if id_name is None else _texts(table[id_name]),

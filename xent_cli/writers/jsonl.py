@@ -7,6 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+import numpy as np
+
 from xent_cli.writers.batches import batches, encoded, row_texts
 from xent_cli.writers.numbers import many, spell
 
@@ -20,7 +22,10 @@ _ESCAPED = '["\\\\\x00-\x1f]'
 
 @dataclass(frozen=True, slots=True)
 class JsonLinesWriter:
-    """JSON has no NaN and no infinity: such a loss is null, as a missing one is."""
+    """JSON has no NaN and no infinity: such a loss is null, and told from a missing one by ``"nonfinite"`` beside it.
+
+    The divergence of such a sample is what its loss is.
+    """
 
     stream: BinaryIO
     columns: RowFormat
@@ -34,6 +39,7 @@ class JsonLinesWriter:
         for batch in batches(rows):
             texts = row_texts(batch, self.columns, _number, missing="null", quote=_text, unnamed="null")
             pairs = [[head + text for text in column] for head, column in zip(heads, texts, strict=True)]
+            pairs[-1] = [cell + rest for cell, rest in zip(pairs[-1], _nonfinite(batch), strict=True)]
             self.stream.write("".join(f"{{{', '.join(cells)}}}\n" for cells in zip(*pairs, strict=True)).encode())
 
     def finish(self) -> None:
@@ -46,11 +52,27 @@ class JsonLinesWriter:
 
 
 def _encode(rows: BlockLoss, columns: RowFormat, keys: list[str]) -> memoryview:
+    import pyarrow as pa
+
     from xent_cli.writers.arrow import joined, record_batch
 
     texts = map(_column, record_batch(rows, columns).columns)
     pairs = [part for pair in zip(keys, texts, strict=True) for part in pair]
-    return joined(*pairs, "}\n", missing="null")
+    rest = _nonfinite(rows)
+    ends = pa.array([f"{text}}}\n" for text in rest], pa.string()) if any(rest) else "}\n"
+    return joined(*pairs, ends, missing="null")
+
+
+def _nonfinite(rows: BlockLoss) -> list[str]:
+    """What stands last in each row: which number that JSON does not have its loss is."""
+    assert rows.loss is not None
+    texts = [""] * rows.size
+    odd = ~np.isfinite(rows.loss)
+    if rows.ignored is not None:
+        odd &= ~rows.ignored
+    for row in np.flatnonzero(odd).tolist():
+        texts[row] = f', "nonfinite": "{float(rows.loss[row])}"'
+    return texts
 
 
 def _column(column: Any) -> Any:

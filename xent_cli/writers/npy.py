@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from xent_cli.core.missing import mark
+
 if TYPE_CHECKING:
     from xent_cli.core.block import AnyArray, FloatArray
     from xent_cli.core.evaluate import BlockLoss
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class NpyWriter:
-    """Losses as float64, in the shape of the logits without their class axis; ignored samples are NaN.
+    """Losses as float64, in the shape of the logits without their class axis; ignored samples are NaN of their own.
 
     Where the number of rows is known only at the end and the stream cannot seek, all losses are kept, 8 bytes each.
     """
@@ -35,10 +37,11 @@ class NpyWriter:
         """See `RowWriter`."""
         assert rows.loss is not None
         self._rows += rows.size
+        loss = mark(rows.loss, rows.ignored)
         if self._shape is None and not self._patch:
-            self._kept.append(rows.loss)
+            self._kept.append(loss)
         else:
-            self._stream.write(rows.loss.astype("<f8", copy=False).tobytes())
+            self._stream.write(loss.astype("<f8", copy=False).tobytes())
 
     def finish(self) -> None:
         """See `RowWriter`."""

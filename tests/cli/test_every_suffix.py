@@ -1,0 +1,55 @@
+"""The answer does not depend on the suffix under which rows were saved, also where losses are infinite or NaN."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+
+from tests.cli.test_process import xent
+
+SUFFIXES = (".tsv", ".csv", ".jsonl", ".npy", ".parquet", ".arrow")
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """Two runs in every format; in both a sample is ignored, and one has an infinite and one a NaN loss."""
+    folder = tmp_path_factory.mktemp("suffixes")
+    logits = np.random.default_rng(0).normal(size=(9, 3))
+    np.save(folder / "y.npy", [0, 1, 2, -100, 1, 0, 2, 1, 0])
+    for name, shift in (("old", 0.0), ("new", 0.25)):
+        z = logits + shift * np.arange(3)
+        z[1, 1] = -np.inf
+        z[2] = np.nan
+        np.save(folder / f"{name}_z.npy", z)
+        for suffix in SUFFIXES:
+            out = folder / f"{name}{suffix}"
+            run = xent("compute", folder / f"{name}_z.npy", folder / "y.npy", "--ignore-index", "-100", "-q", "-o", out)
+            assert run.returncode == 0, run.stderr
+    return folder
+
+
+def test_two_runs_compare_alike_whatever_the_suffixes(saved):
+    answers = set()
+    for ours, theirs in itertools.product(SUFFIXES, SUFFIXES):
+        run = xent("compare", f"old={saved}/old{ours}", f"new={saved}/new{theirs}", "-f", "json", "-q", "--top", "3")
+        assert (run.returncode, run.stderr) == (0, "")
+        (candidate,) = json.loads(run.stdout)["candidates"]
+        moved = [{**sample, "label": None} for sample in candidate["moved"]]  # which .npy does not have
+        answers.add(json.dumps([candidate["n_ignored"], candidate["metrics"], moved]))
+    (answer,) = answers
+    ignored, metrics, _ = json.loads(answer)
+    assert (ignored, metrics[0]["n"], metrics[0]["delta"]) == (1, 8, None)
+
+
+def test_an_array_says_nan_to_whoever_reads_it(saved):
+    assert np.isnan(np.load(saved / "old.npy")).tolist() == [False, False, True, True, *[False] * 5]
+    assert np.isinf(np.load(saved / "old.npy")).tolist() == [False, True, *[False] * 7]
+
+
+def test_where_neither_array_tells_nan_from_ignored_the_two_are_not_compared(tmp_path):
+    np.save(tmp_path / "a.npy", [1, 2, np.nan])
+    np.save(tmp_path / "b.npy", [2, 3, np.nan])
+    run = xent("compare", tmp_path / "a.npy", tmp_path / "b.npy")
+    assert run.returncode == 3
+    assert run.stderr.startswith("error: NaN that may be an ignored sample or a loss\n")
