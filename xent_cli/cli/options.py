@@ -72,6 +72,7 @@ input_options = _stack(
     click.argument("logits", type=click.Path()),
     click.argument("labels", type=click.Path(), required=False),
     layout_options,
+    click.option("--join", metavar="COLUMN", help="Put together the rows of tables that have the same value there."),
 )
 
 loss_options = _stack(

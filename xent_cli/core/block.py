@@ -120,10 +120,22 @@ class BlockRef:
     parts: tuple[Part, ...]
 
     def load(self) -> Block:
-        """Read every part and put the block together; columns of groups stand side by side."""
+        """Read every part and put the block together; columns of groups stand side by side.
+
+        Raises
+        ------
+        RowError
+            Where two parts bring ids, or labels, and these are not the same.
+        """
         block = Block(self.start, np.empty((self.size, 0)), np.empty(0))
+        labelled = False
         for part in self.parts:
             rows = part.read()
+            if (block.ids is not None and rows.ids is not None) or (labelled and rows.labels is not None):
+                from xent_cli.core.alongside import refuse_unlike
+
+                refuse_unlike(block, rows, labelled=labelled)
+            labelled = labelled or rows.labels is not None
             given = {name: getattr(rows, name) for name in Rows.__slots__ if getattr(rows, name) is not None}
             if block.groups is not None and rows.groups is not None:
                 given["groups"] = np.hstack([block.groups, rows.groups])

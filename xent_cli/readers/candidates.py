@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from xent_cli.core.verify import HeldBlock
 from xent_cli.errors import InputError, RowError
 from xent_cli.readers.faults import complete
-from xent_cli.readers.follow import Follower
+from xent_cli.readers.follow import follow
 from xent_cli.readers.interface import ReadOptions
 from xent_cli.readers.locate import locate
 from xent_cli.readers.open import open_source
@@ -147,7 +147,7 @@ def held_blocks(pair: Pair, candidates: tuple[Candidate, ...]) -> Iterator[HeldB
         At the end, where an input turns out to be of another length.
     """
     words = {"loss": "losses", "gradient": "rows of gradients"}
-    followers = {entry.name: Follower(entry.source, pair, words[entry.name]) for entry in candidates}
+    followers = {entry.name: follow(entry.source, pair, words[entry.name]) for entry in candidates}
     stop = 0
     for block in pair.tasks():
         stop = block.start + block.size

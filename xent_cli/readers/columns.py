@@ -82,7 +82,7 @@ class ColumnPlan:
 
     def column_of(self, role: str) -> str:
         """Name the column of a role, where it is one, for an error: `, column "label"`."""
-        single = {"labels": self.label, "weights": self.weight}.get(role)
+        single = {"labels": self.label, "weights": self.weight, "ids": self.id}.get(role)
         if single is None and self.is_list and role:
             single = self.values[0]
         return "" if single is None else f', column "{single}"'

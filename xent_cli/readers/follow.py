@@ -10,17 +10,28 @@ from xent_cli.errors import InputError
 
 if TYPE_CHECKING:
     from xent_cli.core.block import Part
+    from xent_cli.core.findings import Finding
     from xent_cli.readers.interface import Source
+    from xent_cli.readers.join import Joined
     from xent_cli.readers.paired import Pair
+
+
+def follow(source: Source, pair: Pair, what: str) -> Follower | Joined:
+    """Let an input go along with the logits row by row, or join it to them where that was asked for."""
+    if pair.join is not None and source.plan is not None and pair.join in source.plan.columns:
+        from xent_cli.readers.join import Joined
+
+        return Joined(source, pair.logits, pair.join, what)
+    return Follower(source, pair, what)
 
 
 class Follower:
     """An input that goes along with the logits: cut where they are cut; `what` names its values in an error."""
 
-    def __init__(self, source: Source, pair: Pair, what: str | None = None) -> None:
+    def __init__(self, source: Source, pair: Pair, what: str) -> None:
         self._source = source
         self._pair = pair
-        self._what = what or ("weights" if source is pair.weights else "labels")
+        self._what = what
         self._parts = source.parts()
         self._waiting: list[Rows] = []
         self._stop = 0
@@ -50,13 +61,14 @@ class Follower:
         taken = whole.cut(slice(None, kept))
         return AsWeights(taken) if self._source is self._pair.weights else taken
 
-    def finish(self, stop: int) -> None:
+    def finish(self, stop: int) -> tuple[Finding, ...]:
         """Refuse rows beyond the last sample."""
         rows = self._source.num_rows
         if rows is None:
             rows = self._stop + sum(size for _, size, _ in self._parts)
         if rows != stop:
             raise self._other_length(rows, stop)
+        return ()
 
     def _other_length(self, rows: int, stop: int | None = None) -> InputError:
         logits = self._pair.logits

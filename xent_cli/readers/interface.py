@@ -50,6 +50,8 @@ class ReadOptions:
         Whether tasks go to other processes, which read a row group of Parquet whole.
     by
         Columns whose values name slices.
+    join
+        Column by which tables are joined to the logits, in place of going along row by row.
     elsewhere
         Columns that another input brings already: here they are passed over.
     values_only
@@ -73,6 +75,7 @@ class ReadOptions:
     twice: bool = False
     whole_groups: bool = False
     by: tuple[str, ...] = ()
+    join: str | None = None
     elsewhere: frozenset[str] = frozenset()
     values_only: bool = False
 

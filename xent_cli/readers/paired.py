@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from xent_cli.core.block import BlockRef
 from xent_cli.core.findings import left_out
 from xent_cli.core.options import LossOptions
 from xent_cli.errors import InputError, UnreadableRowError, UsageError
-from xent_cli.readers.follow import Follower, other_length
+from xent_cli.readers.follow import follow, other_length
 from xent_cli.readers.interface import ARRAYS, ReadOptions
 from xent_cli.readers.locate import locate, refuse_two_pipes
 from xent_cli.readers.open import open_source
@@ -66,10 +66,17 @@ def open_pair(
     if weights is not None and options.weight_column is not None:
         raise UsageError("--sample-weight and --sample-weight-column exclude each other")
     for other in (labels, weights):
-        if other is not None and None not in (other.num_rows, logits.num_rows) and other.num_rows != logits.num_rows:
+        joined = options.join is not None and other is not None and other.plan is not None
+        counts = {logits.num_rows, logits.num_rows if other is None or joined else other.num_rows} - {None}
+        if other is not None and len(counts) > 1:
             what = "weights" if other is weights else "labels"
             raise other_length(logits, other, what, logits.num_rows, other.num_rows)
-    return Pair(logits, labels, weights, options.shift, options.class_names or logits.class_names)
+    pair = Pair(logits, labels, weights, options.shift, options.class_names or logits.class_names)
+    if logits.plan is None and options.join is None:
+        return pair
+    from xent_cli.readers.side_by_side import side_by_side
+
+    return side_by_side(pair, options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +93,10 @@ class Pair:
         Logits at t score the label at t + shift, along the last axis of samples.
     class_names
         Names of the classes, or None.
+    join
+        Column by which tables are joined to the logits, or None.
+    said
+        What was found out about the inputs beside each other; more at the end of `tasks`.
     """
 
     logits: Source
@@ -93,6 +104,8 @@ class Pair:
     weights: Source | None
     shift: int = 0
     class_names: tuple[str, ...] | None = None
+    join: str | None = None
+    said: list[Finding] = field(default_factory=list, compare=False)
 
     @property
     def num_classes(self) -> int:
@@ -134,7 +147,7 @@ class Pair:
     def findings(self) -> tuple[Finding, ...]:
         """What is doubtful about the choice of columns."""
         plan = self.logits.plan
-        return left_out(plan.doubtful) if plan is not None else ()
+        return (*self.said, *(left_out(plan.doubtful) if plan is not None else ()))
 
     @property
     def _tables(self) -> list[Source]:
@@ -163,7 +176,8 @@ class Pair:
 
     def tasks(self) -> Iterator[BlockRef]:
         """Blocks of samples, in order; an input that turns out to be of another length is told at its end."""
-        followers = [Follower(source, self) for source in (self.labels, self.weights) if source is not None]
+        beside = {"labels": self.labels, "weights": self.weights}
+        followers = [follow(source, self, what) for what, source in beside.items() if source is not None]
         stop = 0
         for start, size, part in self.logits.parts():
             stop = start + size
@@ -172,14 +186,19 @@ class Pair:
         if stop == 0:
             raise InputError("no rows", self.logits.description.path, expected="at least 1")
         for follower in followers:
-            follower.finish(stop)
+            self.said.extend(found for found in follower.finish(stop) if found not in self.said)
 
     def complete(self, error: RowError, options: LossOptions | None = None) -> InputError:
         """Say where in which file a row stands, and how many others are like it."""
+        from xent_cli.core.alongside import OtherIdError, OtherLabelError
         from xent_cli.readers.faults import complete, complete_label
 
         weights = self.weights or next((table for table in self._tables if "weights" in table.brings), None)
         source = {"labels": self.labels, "weights": weights}.get(error.role) or self.logits
+        if isinstance(error, OtherIdError | OtherLabelError):
+            from xent_cli.readers.side_by_side import unlike
+
+            return unlike(error, source, self.logits)
         judged = error.role == "labels" and self.label_form == "sparse" and not isinstance(error, UnreadableRowError)
         if not judged:
             return complete(error, source)

@@ -1,0 +1,161 @@
+"""Two tables that name their samples: compared row by row, or joined; never put together by place alone."""
+
+import numpy as np
+import pytest
+
+from tests.readers.test_beside import read, write
+from xent_cli.core.alongside import OtherIdError, OtherLabelError, plain_id
+from xent_cli.errors import InputError, UsageError
+from xent_cli.readers.interface import ReadOptions
+from xent_cli.readers.paired import open_pair
+
+SUFFIXES = ["csv", "parquet", "arrow", "jsonl"]
+ROWS = 10
+IDS = [f"s{i}" for i in range(ROWS)]
+LOGITS = np.random.default_rng(0).normal(size=(ROWS, 3)).round(3)
+LABELS = [2, 0, 1, 1, 0, 2, 1, 0, 0, 2]
+TURNED = [7, 3, 1, 0, 9, 8, 2, 4, 6, 5]
+WIDE = {f"logit_{name}": LOGITS[:, place] for place, name in enumerate(["cat", "dog", "emu"])}
+JOIN = ReadOptions(join="id")
+
+
+@pytest.fixture(params=SUFFIXES)
+def logits(tmp_path, request):
+    """A table of logits with ids."""
+    return write(tmp_path / f"l.{request.param}", {"id": IDS, **WIDE})
+
+
+def labels_in(tmp_path, order, suffix="csv", **more):
+    columns = {"id": [IDS[i] for i in order], "label": [LABELS[i] for i in order]}
+    return write(
+        tmp_path / f"y.{suffix}", columns | {name: [values[i] for i in order] for name, values in more.items()}
+    )
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("with_ids", [True, False])
+def test_one_order_is_read_row_by_row(tmp_path, logits, suffix, with_ids):
+    pair = open_pair(logits, labels_in(tmp_path, range(ROWS), suffix), None, ReadOptions(with_ids=with_ids))
+    rows = read(pair)
+    assert rows.labels.tolist() == LABELS
+    assert rows.ids.tolist() == IDS
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_another_order_is_refused_at_the_first_difference(tmp_path, logits, suffix):
+    pair = open_pair(logits, labels_in(tmp_path, [0, 1, *reversed(range(2, ROWS))], suffix), None, ReadOptions())
+    with pytest.raises(OtherIdError) as caught:
+        read(pair)
+    told = pair.complete(caught.value)
+    assert (told.what, told.found) == ("labels stand in another order", '"s9"')
+    assert told.expected.startswith('"s2", as in ')
+    assert "sample 2" in told.where
+    assert told.where.endswith((', column "id"', ', key "id"'))
+    assert "--join id" in told.hint
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_join_finds_the_rows_by_their_ids(tmp_path, logits, suffix):
+    split = [f"part {i % 3}" for i in range(ROWS)]
+    path = labels_in(tmp_path, TURNED, suffix, split=split)
+    pair = open_pair(logits, path, None, ReadOptions(join="id", by=("split",), with_ids=True))
+    rows = read(pair)
+    np.testing.assert_array_equal(rows.logits, LOGITS)
+    assert (rows.labels.tolist(), rows.ids.tolist()) == (LABELS, IDS)
+    assert rows.groups[:, 0].tolist() == split
+    assert pair.findings == ()
+
+
+def test_a_join_is_the_same_in_pieces_of_any_size(tmp_path, logits, monkeypatch):
+    for module in ("arrow", "parquet", "pieces"):
+        monkeypatch.setattr(f"xent_cli.readers.{module}.TASK_BYTES", 64, raising=False)
+    pair = open_pair(logits, labels_in(tmp_path, TURNED), None, JOIN)
+    assert read(pair).labels.tolist() == LABELS
+    assert read(pair).labels.tolist() == LABELS
+
+
+def test_an_array_beside_joined_tables_goes_along_row_by_row(tmp_path, logits):
+    np.save(tmp_path / "w.npy", np.arange(10.0))
+    pair = open_pair(logits, labels_in(tmp_path, TURNED), str(tmp_path / "w.npy"), JOIN)
+    blocks = [task.load() for task in pair.tasks()]
+    assert [label for block in blocks for label in block.labels] == LABELS
+    # An array is on loan until the next block is read.
+    assert [weight for task in pair.tasks() for weight in task.load().weights.tolist()] == list(range(10))
+
+
+@pytest.mark.parametrize(
+    ("ids", "what", "told"),
+    [
+        ([*IDS[:4], *["x", "y"], *IDS[6:]], "sample without labels", '"s4"'),
+        ([*IDS[:4], "s1", *IDS[5:9], "s1"], "id that repeats", '"s1" again'),
+        ([*IDS[:4], None, *IDS[5:]], "row without an id", "nothing"),
+    ],
+)
+def test_ids_that_leave_a_doubt_are_refused_by_name_and_number(tmp_path, logits, ids, what, told):
+    path = write(tmp_path / "y.parquet", {"id": ids, "label": LABELS})
+    with pytest.raises(InputError) as caught:
+        read(open_pair(logits, path, None, JOIN))
+    assert (caught.value.what, caught.value.found) == (what, told)
+    assert caught.value.more == ("" if "without an" in what else "1 more row like this")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_an_id_that_repeats_in_the_logits_is_refused(tmp_path, suffix):
+    logits = write(tmp_path / f"l.{suffix}", {"id": [*IDS[:9], "s3"], **WIDE})
+    with pytest.raises(InputError, match="id that repeats") as caught:
+        read(open_pair(logits, labels_in(tmp_path, TURNED), None, JOIN))
+    assert "sample 9" in caught.value.where
+
+
+def test_rows_that_belong_to_no_sample_are_warned_of(tmp_path):
+    logits = write(tmp_path / "l.csv", {"id": IDS[2:], **{name: values[2:] for name, values in WIDE.items()}})
+    pair = open_pair(logits, labels_in(tmp_path, TURNED), None, JOIN)
+    assert read(pair).labels.tolist() == LABELS[2:]
+    (finding,) = pair.findings
+    assert (finding.code, finding.note) == ("rows-not-joined", False)
+    assert "2 of 10 rows" in finding.message
+
+
+def test_what_cannot_be_joined_is_refused(tmp_path, logits):
+    np.save(tmp_path / "l.npy", LOGITS)
+    np.save(tmp_path / "y.npy", LABELS)
+    labels = labels_in(tmp_path, TURNED)
+    with pytest.raises(UsageError, match="which has no columns"):
+        open_pair(str(tmp_path / "l.npy"), labels, None, JOIN)
+    with pytest.raises(UsageError, match="no second table"):
+        open_pair(logits, str(tmp_path / "y.npy"), None, JOIN)
+    with pytest.raises(InputError, match="no such column"):
+        open_pair(logits, labels, None, ReadOptions(join="ids"))
+    with pytest.raises(InputError, match="no such column"):
+        open_pair(logits, write(tmp_path / "y2.csv", {"label": LABELS}), None, JOIN)
+
+
+def test_ids_are_alike_however_a_table_stores_them(tmp_path):
+    logits = write(tmp_path / "l.parquet", {"id": list(range(ROWS)), **WIDE})
+    labels = write(tmp_path / "y.csv", {"id": [f" {i}.0" for i in range(ROWS)], "label": LABELS})
+    assert read(open_pair(logits, labels, None, ReadOptions())).labels.tolist() == LABELS
+    assert [plain_id(value) for value in (7, "7.00", "7.5", " a", None)] == ["7", "7", "7.5", "a", None]
+
+
+def test_labels_of_a_file_count_and_those_beside_the_logits_are_held_against_them(tmp_path):
+    logits = write(tmp_path / "l.csv", {**WIDE, "label": LABELS})
+    np.save(tmp_path / "y.npy", LABELS)
+    pair = open_pair(logits, str(tmp_path / "y.npy"), None, ReadOptions())
+    assert read(pair).labels.tolist() == LABELS
+    (finding,) = pair.findings
+    assert (finding.code, finding.note) == ("labels-from-file", True)
+    np.save(tmp_path / "y.npy", [*LABELS[:7], 1, *LABELS[8:]])
+    pair = open_pair(logits, str(tmp_path / "y.npy"), None, ReadOptions())
+    with pytest.raises(OtherLabelError) as caught:
+        read(pair)
+    told = pair.complete(caught.value)
+    assert (told.found, told.where.endswith("y.npy sample 7")) == ("class 1", True)
+    assert told.expected.startswith('class 0, as in column "label" of ')
+
+
+def test_dense_labels_of_a_file_count_alone(tmp_path):
+    logits = write(tmp_path / "l.csv", {**WIDE, "label": [1] * ROWS})
+    np.save(tmp_path / "y.npy", np.eye(3)[LABELS])
+    pair = open_pair(logits, str(tmp_path / "y.npy"), None, ReadOptions())
+    np.testing.assert_array_equal(read(pair).labels, np.eye(3)[LABELS])
+    assert [finding.code for finding in pair.findings] == ["labels-from-file"]

@@ -1,0 +1,94 @@
+"""Tables that go along with a table of logits: by their ids, and what either says of the labels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from xent_cli.core.alongside import OtherIdError
+from xent_cli.core.findings import Finding
+from xent_cli.errors import InputError, UsageError
+from xent_cli.readers.choose import missing_column
+from xent_cli.readers.ids import shared_id, with_ids, with_plan
+
+if TYPE_CHECKING:
+    from xent_cli.errors import RowError
+    from xent_cli.readers.interface import ReadOptions, Source
+    from xent_cli.readers.paired import Pair
+
+
+def side_by_side(pair: Pair, options: ReadOptions) -> Pair:
+    """See to it that tables with ids are compared by them, or joined, and labels that stand twice are compared too.
+
+    Raises
+    ------
+    InputError
+        Where a table lacks the column to join by.
+    UsageError
+        Where there is nothing to join.
+    """
+    pair = _one_label(pair, options)
+    if options.join is not None:
+        return _joined(pair, options.join, options)
+    beside = _beside(pair)
+    found = {name: shared_id(pair.logits, source, options.id_column) for name, source in beside.items()}
+    column = next((name for name in found.values() if name is not None), None)
+    if column is None:
+        return pair
+    compared: dict[str, Any] = {name: with_ids(beside[name], column) for name in found if found[name] == column}
+    return replace(pair, logits=with_ids(pair.logits, column), **compared)
+
+
+def unlike(error: RowError, source: Source, logits: Source) -> InputError:
+    """Say where an id or a label stands that is another one in the table of logits, and what to do."""
+    name = logits.description.path
+    if isinstance(error, OtherIdError):
+        column = None if source.plan is None else source.plan.id
+        expected = f"{error.expected}, as in {name}"
+        hint = f'--join {column} puts the rows together that have the same "{column}"'
+        return InputError(error.what, source.where(error.row, "ids"), error.found, expected, hint)
+    column = None if logits.plan is None else logits.plan.label
+    expected = f'{error.expected}, as in column "{column}" of {name}'
+    hint = f'leave LABELS out to take the column, or take column "{column}" out of the table'
+    return InputError(error.what, source.where(error.row, "labels"), error.found, expected, hint)
+
+
+def _one_label(pair: Pair, options: ReadOptions) -> Pair:
+    """Let the file of labels count where the table of logits has labels too."""
+    plan = pair.logits.plan
+    if pair.labels is None or plan is None or plan.label is None:
+        return pair
+    comparable = pair.label_form == "sparse" and not options.shift
+    there = f'column "{plan.label}" of {pair.logits.description.path}'
+    same = "holds the same labels" if comparable else "is not used"
+    pair.said.append(Finding("labels-from-file", f"labels: {pair.labels.description.path}; {there} {same}", note=True))
+    return pair if comparable else replace(pair, logits=with_plan(pair.logits, replace(plan, label=None)))
+
+
+def _joined(pair: Pair, column: str, options: ReadOptions) -> Pair:
+    """Let every table that has a column be joined by it; what has none goes along row by row."""
+    plan = pair.logits.plan
+    if plan is None:
+        raise UsageError(f"--join {column}: {pair.logits.description.path} is an array, which has no columns")
+    if options.shift:
+        raise UsageError("--join and --shift exclude each other")
+    tables = {name: source for name, source in _beside(pair).items() if source.plan is not None}
+    if not tables:
+        raise UsageError(f"--join {column}: there is no second table to join")
+    having = {name: held for name, source in tables.items() if (held := source.plan) and column in held.columns}
+    for source in (pair.logits, *(() if having else tables.values())):
+        if source.plan is not None and column not in source.plan.columns:
+            raise missing_column(source.description.path, column, source.plan.columns, "--join")
+    changed: dict[str, Any] = {
+        name: with_plan(tables[name], replace(held, id=None, by=tuple(n for n in held.by if n not in plan.by)))
+        for name, held in having.items()
+    }
+    if plan.id is None and options.with_ids:
+        changed["logits"] = with_ids(pair.logits, column)
+    return replace(pair, join=column, **changed)
+
+
+def _beside(pair: Pair) -> dict[str, Source]:
+    """The inputs that go along with the logits, by their fields of `Pair`."""
+    found = {name: getattr(pair, name, None) for name in ("labels", "weights", "mask")}
+    return {name: source for name, source in found.items() if source is not None}
