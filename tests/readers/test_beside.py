@@ -70,13 +70,13 @@ def test_what_goes_along_is_found_in_either_table(tmp_path, suffix, where):
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_the_table_of_logits_comes_first_and_the_others_columns_stand_behind(tmp_path, suffix):
-    logits = write(tmp_path / f"l.{suffix}", LARGE | {"split": ["1", "2", "3", "4"], "id": ["1", "2", "3", "4"]})
+    logits = write(tmp_path / f"l.{suffix}", LARGE | {"split": ["1", "2", "3", "4"], "id": BESIDE["id"]})
     labels = write(tmp_path / f"y.{suffix}", LABELS | BESIDE)
     pair = open_pair(logits, labels, None, ReadOptions(by=("part", "split"), weight_column="w", with_ids=True))
     rows = read(pair)
     assert pair.by == ("split", "part")
     assert rows.groups.tolist() == [["1", "1"], ["2", "2"], ["3", "1"], ["4", None]]
-    assert rows.ids.tolist() == ["1", "2", "3", "4"]
+    assert rows.ids.tolist() == BESIDE["id"]
     assert rows.weights.tolist() == BESIDE["w"]
 
 

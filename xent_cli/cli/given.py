@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from xent_cli import reports
+from xent_cli.core.findings import Finding
 from xent_cli.core.options import LossOptions
 from xent_cli.errors import UsageError
 from xent_cli.readers.interface import ReadOptions
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 
 def layout(given: Mapping[str, Any]) -> ReadOptions:
     """How the inputs are laid out: what every command that reads logits asks."""
+    listed = None
+    if given["class_names"] is not None:
+        from xent_cli.readers.class_names_file import read_class_names
+
+        listed = read_class_names(given["class_names"])
     return ReadOptions(
         axis=given["axis"],
         labels=given["label_form"],
@@ -32,6 +38,9 @@ def layout(given: Mapping[str, Any]) -> ReadOptions:
         header=given["header"],
         input_format=given["input_format"],
         logits_dtype=given["logits_dtype"],
+        class_names=None if listed is None else listed.names,
+        class_names_file=given["class_names"],
+        said=() if listed is None or not listed.said else (Finding("class-names-numbered", listed.said, note=True),),
     )
 
 
@@ -48,16 +57,10 @@ def read_options(given: Mapping[str, Any], *, with_ids: bool) -> ReadOptions:
         raise UsageError("--scheduler without --engine dask or --engine ray")
     if not local and "-" in [given.get(name) for name in ("logits", "labels", "sample_weight", "loss", "gradient")]:
         raise UsageError("- is standard input, which workers elsewhere cannot read", hint="name a file that they can")
-    names = None
-    if given["class_names"] is not None:
-        from xent_cli.readers.class_names_file import read_class_names
-
-        names = read_class_names(given["class_names"]).names
     return replace(
         layout(given),
         labels_source=given["labels_from"],
         weight_column=given["sample_weight_column"],
-        class_names=names,
         by=tuple(dict.fromkeys(given.get("by") or ())),
         shift=given["shift"],
         join=given.get("join"),

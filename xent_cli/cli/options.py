@@ -57,6 +57,12 @@ layout_options = _stack(
         default=None,
         help="Of text tables; default: by the first line.",
     ),
+    click.option(
+        "--class-names",
+        type=click.Path(),
+        metavar="FILE",
+        help="Names of the classes: one a line, numbered, or JSON (id2label too).",
+    ),
     click.option("--logits-dtype", type=click.Choice(["bfloat16"]), help="How to read 2-byte void arrays (|V2)."),
     click.option(
         "--labels",
@@ -85,9 +91,6 @@ loss_options = _stack(
         default="labels",
         show_default=True,
         help="What LABELS holds; a teacher's outputs give H(q, p) and its KL divergence.",
-    ),
-    click.option(
-        "--class-names", type=click.Path(), metavar="FILE", help="Names of the classes, one a line, for labels of text."
     ),
     click.option(
         "--ignore-index",

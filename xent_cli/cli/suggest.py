@@ -166,6 +166,7 @@ def command_line(paths: Sequence[str], options: ReadOptions, advice: Advice) -> 
         "--label-column": options.label_column,
         "--id-column": options.id_column,
         "--sample-weight-column": options.weight_column,
+        "--class-names": options.class_names_file,
         "--logits-dtype": options.logits_dtype,
         "--labels": options.labels if options.labels != "auto" else None,
         "--from": advice.source if advice.source != "logits" else None,

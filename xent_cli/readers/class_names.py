@@ -21,13 +21,18 @@ if TYPE_CHECKING:
 
 # NumPy pads every name to the longest: of such an array a block would be a few names.
 _LONGEST = 1 << 12
+_HEADERS = frozenset(
+    {"name", "names", "class", "classes", "class_name", "class_names", "label", "labels", "category", "0"}
+)
 
 
 def refuse_other_number(names: Sequence[str], num_classes: int) -> None:
     """Refuse names that are not one for each class."""
     if len(names) != num_classes:
         found, expected = f"{len(names)} names", f"{num_classes}, one a class"
-        raise InputError("other number of class names", "--class-names", found, expected)
+        header = len(names) == num_classes + 1 and names[0].strip().lower() in _HEADERS
+        hint = f'the first one, "{names[0]}", looks like the name of a column: take it out' if header else ""
+        raise InputError("other number of class names", "--class-names", found, expected, hint)
 
 
 def other_names(names: Sequence[str], others: Sequence[str], where: str, expected_in: str) -> InputError:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from xent_cli.core.block import Part
+    from xent_cli.core.findings import Finding
     from xent_cli.core.inputs import InputDescription
     from xent_cli.readers.columns import ColumnPlan
 
@@ -38,8 +39,8 @@ class ReadOptions:
         Logits at t score the label at t + shift.
     logits_dtype
         How to read 2-byte void arrays.
-    class_names
-        Names of the classes where the logits do not name them.
+    class_names, class_names_file
+        Names of the classes where the logits do not name them, and where these are from.
     input_format
         Format of both inputs, in place of what their content says.
     with_ids
@@ -54,6 +55,8 @@ class ReadOptions:
         Column by which tables are joined to the logits, in place of going along row by row.
     elsewhere
         Columns that another input brings already: here they are passed over.
+    said
+        What was found out before the inputs are opened.
     values_only
         Read no labels, weights or ids beside the logits of a table, and NaN where a value is missing: pandas writes NaN
         so.
@@ -70,6 +73,7 @@ class ReadOptions:
     shift: int = 0
     logits_dtype: str | None = None
     class_names: tuple[str, ...] | None = None
+    class_names_file: str | None = None
     input_format: str | None = None
     with_ids: bool = False
     twice: bool = False
@@ -77,6 +81,7 @@ class ReadOptions:
     by: tuple[str, ...] = ()
     join: str | None = None
     elsewhere: frozenset[str] = frozenset()
+    said: tuple[Finding, ...] = ()
     values_only: bool = False
 
 

@@ -64,11 +64,10 @@ class Joined:
         unused = np.flatnonzero(~self._used)
         if unused.size:
             first = next(key for key, place in self._places.items() if place == unused[0])
-            yield Finding(
-                "rows-not-joined",
-                f"{unused.size} of {len(self._used)} rows of {self._source.description.path} have a {self._column} "
-                f'that no row of {self._logits.description.path} has (first: "{first}"); they count nowhere',
-            )
+            there, here = self._source.description.path, self._logits.description.path
+            told = f'{unused.size} of {len(self._used)} rows of {there} have a value of "{self._column}"'
+            message = f'{told} that no row of {here} has (first: "{first}"); they count nowhere'
+            yield Finding("rows-not-joined", message)
 
     def _missing(self, start: int, ids: AnyArray, missing: AnyArray) -> InputError:
         row = int(np.argmax(missing))

@@ -71,7 +71,8 @@ def open_pair(
         if other is not None and len(counts) > 1:
             what = "weights" if other is weights else "labels"
             raise other_length(logits, other, what, logits.num_rows, other.num_rows)
-    pair = Pair(logits, labels, weights, options.shift, options.class_names or logits.class_names)
+    names = options.class_names or logits.class_names
+    pair = Pair(logits, labels, weights, options.shift, names, said=list(options.said))
     if logits.plan is None and options.join is None:
         return pair
     from xent_cli.readers.side_by_side import side_by_side
