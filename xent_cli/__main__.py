@@ -1,5 +1,23 @@
-"""`python -m xent_cli` is `xent`."""
+"""`xent`, and `python -m xent_cli`."""
 
-from xent_cli.cli import main
+from __future__ import annotations
 
-main()
+import sys
+
+from xent_cli import start
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    start.listen()
+    start.open_streams()
+    try:
+        from xent_cli.cli import main as run
+    except Exception as error:
+        sys.stderr.write(f"error: xent cannot start: {error}\n")
+        sys.exit(4)
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -43,7 +43,7 @@ def test_a_closed_pipe_exits_141_from_a_table_too():
     assert (run.returncode, run.stderr) == (141, b"")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_an_interrupted_run_leaves_the_old_files_and_nothing_else(number, code, big, tmp_path):
     for name in ("rows.csv", "g.npy"):
         (tmp_path / name).write_text("old")
@@ -57,7 +57,7 @@ def test_an_interrupted_run_leaves_the_old_files_and_nothing_else(number, code, 
         out, error = process.communicate(timeout=20)
     assert process.returncode == code
     assert out == b""
-    assert b"Traceback" not in error
+    assert error.decode() in ("interrupted\n", "terminated\n", "hung up\n")
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"rows.csv": "old", "g.npy": "old"}
 
 

@@ -6,18 +6,18 @@ import atexit
 import gc
 import importlib
 import os
-import signal
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
 
-from xent_cli import __version__
+from xent_cli import __version__, start
 from xent_cli.cli.config import configurable
-from xent_cli.errors import OutputError, XentError, printable
+from xent_cli.errors import UsageError, XentError, printable
 
 if TYPE_CHECKING:
-    from types import FrameType
+    from typing import TextIO
 
 _COMMANDS = ("compute", "check", "compare", "verify", "inspect")
 _INTERRUPTED, _READER_GONE, _BUG = 130, 141, 4
@@ -61,56 +61,93 @@ def cli() -> None:
 def main() -> None:
     """Run the command line and exit.
 
-    0 done, 1 a verdict failed, 2 usage, 3 no answer possible, 4 a bug, 130 interrupted, 141 the reader of standard
-    output went away.
+    0 done, 1 a verdict failed and nothing else, 2 usage, 3 no answer possible, 4 a bug, 129 hung up, 130 interrupted,
+    141 the reader of standard output went away, 143 terminated.
     """
+    start.listen()
+    start.open_streams()
     # Read when NumPy is imported: for each core OpenBLAS starts a thread that looks for work for a tenth of a second,
     # and there is none for it.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     # Python would look through all that is left at the end, for garbage that goes with the process anyway.
     atexit.register(gc.freeze)
-    signal.signal(signal.SIGTERM, _stop)
+    code = _BUG
+    try:
+        code = _run(sys.argv[1:])
+    except BaseException as error:
+        start.deafen()
+        code = _code_of(error)
+        # That it cannot be told changes nothing.
+        with suppress(Exception):
+            code = _explain(error, code)
+    start.deafen()
+    _let_go(sys.stdout, sys.stderr)
+    sys.exit(code)
+
+
+def _run(argv: list[str]) -> int:
     asked = os.environ.get("_XENT_COMPLETE")
     if asked:
         from click.shell_completion import shell_complete
 
-        sys.exit(shell_complete(cli, {}, "xent", "_XENT_COMPLETE", asked))
-    try:
-        # Not cli.main: that would turn a closed pipe into exit 1, which is for verdicts.
-        with cli.make_context("xent", sys.argv[1:]) as context:
-            cli.invoke(context)
-        sys.stdout.flush()
-        code = 0
-    except click.exceptions.Exit as stop:
-        code = stop.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        code = _INTERRUPTED
-    except click.ClickException as error:
-        _tell_usage(error)
-        code = error.exit_code
-    except XentError as error:
+        if shell_complete(cli, {}, "xent", "_XENT_COMPLETE", asked):
+            hint = "unset it, or say bash_source, zsh_source or fish_source"
+            raise UsageError(f"_XENT_COMPLETE={asked} asks for no completion there is", hint=hint)
+        return 0
+    # Not cli.main: that would turn a closed pipe into exit 1, which is for verdicts.
+    with cli.make_context("xent", argv) as context:
+        cli.invoke(context)
+    sys.stdout.flush()
+    return 0
+
+
+def _code_of(error: BaseException) -> int:
+    """Exit code for what ended a run; a signal that came first is the reason for all that followed."""
+    asked = start.stopped()
+    if asked is not None:
+        return asked
+    if isinstance(error, click.exceptions.Exit | XentError):
+        return error.exit_code
+    if isinstance(error, click.ClickException):
+        return UsageError.exit_code
+    if isinstance(error, KeyboardInterrupt | click.Abort):
+        return _INTERRUPTED
+    if isinstance(error, BrokenPipeError):
+        return _READER_GONE
+    return XentError.exit_code if isinstance(error, OSError | MemoryError) else _BUG
+
+
+def _explain(error: BaseException, code: int) -> int:
+    """Say on standard error what ended a run, and return the exit code, as far as it is known only now."""
+    if isinstance(error, XentError):
         _tell(error)
-        code = error.exit_code
-    except BrokenPipeError:
-        # Python would flush standard output once more at exit, and complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = _READER_GONE
-    except OSError as error:
-        _tell(OutputError("cannot write standard output", found=error.strerror or str(error)))
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = OutputError.exit_code
-    except MemoryError:
+    elif start.stopped() is not None or isinstance(error, KeyboardInterrupt | click.Abort):
+        start.say(code - 128)
+    elif isinstance(error, click.ClickException):
+        _tell_usage(error)
+    elif isinstance(error, OSError) and code != _READER_GONE:
+        _tell(_refused(error))
+    elif isinstance(error, MemoryError):
         _tell(XentError("out of memory", hint="fewer --threads hold fewer blocks at once"))
-        code = XentError.exit_code
-    except Exception:
-        code = _tell_bug()
-    sys.exit(code)
+    elif code == _BUG:
+        _tell_bug(error)
+    return code
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    """Unwind on SIGTERM as on Ctrl-C, so that half-written files are removed."""
-    sys.exit(128 + number)
+def _refused(error: OSError) -> XentError:
+    found = error.strerror or str(error).strip().split("\n")[0] or type(error).__name__
+    return XentError("the system refused", str(error.filename or ""), found=found)
+
+
+def _let_go(*streams: TextIO) -> None:
+    """Drop what a stream can no longer take: Python would try once more at exit, complain, and exit with 120."""
+    for stream in streams:
+        try:
+            stream.flush()
+        except (OSError, ValueError, XentError):
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _tell(error: XentError) -> None:
@@ -141,12 +178,18 @@ def _wants_json(argv: list[str]) -> bool:
     return any(f"{flag} json" in text for flag in ("--format", "-f"))
 
 
-def _tell_bug() -> int:
-    import tempfile
+def _tell_bug(error: BaseException) -> None:
     import traceback
 
-    with tempfile.NamedTemporaryFile("w", prefix="xent-", suffix=".log", delete=False) as file:
-        traceback.print_exc(file=file)
-    reason = traceback.format_exc().strip().split("\n")[-1]
-    click.echo(f"error: a bug in xent {__version__}: {printable(reason)}; the traceback is in {file.name}", err=True)
-    return _BUG
+    told = traceback.format_exception(error)
+    what = f"error: a bug in xent {__version__}: {printable(told[-1].strip().split(chr(10))[-1])}"
+    try:
+        import tempfile
+
+        with tempfile.NamedTemporaryFile("w", prefix="xent-", suffix=".log", delete=False) as file:
+            file.writelines(told)
+    except OSError:
+        click.echo(f"{what}; there is no place for a file, so here is the traceback:", err=True)
+        click.echo("".join(printable(line) + "\n" for line in "".join(told).splitlines()), err=True, nl=False)
+    else:
+        click.echo(f"{what}; the traceback is in {file.name}", err=True)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 import os
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from xent_cli import reports
+from xent_cli import reports, start
 from xent_cli.core.findings import Finding
 from xent_cli.core.options import LossOptions
 from xent_cli.errors import UsageError
 from xent_cli.readers.interface import ReadOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from xent_cli.engines.interface import Engine
@@ -153,10 +153,16 @@ def engine(given: Mapping[str, Any]) -> AbstractContextManager[Engine]:
         from xent_cli.engines.local import open_local
 
         return nullcontext(open_local(given["threads"]))
+    return _cluster(name, scheduler, given["threads"])
+
+
+@contextmanager
+def _cluster(name: str, scheduler: str | None, workers: int) -> Iterator[Engine]:
+    """Open an engine whose processes are told when a signal ends the run."""
     if name == "dask":
-        from xent_cli.engines.dask import open_dask
-
-        return open_dask(scheduler, given["threads"])
-    from xent_cli.engines.ray import open_ray
-
-    return open_ray(scheduler, given["threads"])
+        from xent_cli.engines.dask import open_dask as opened
+    else:
+        from xent_cli.engines.ray import open_ray as opened  # type: ignore[assignment]
+    with start.unwinding(), opened(scheduler, workers) as runner:
+        start.listen()  # Ray takes signals for itself
+        yield runner

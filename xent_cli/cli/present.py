@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, TextIO
@@ -133,9 +134,10 @@ def show(shown: Plan, document: Document, totals: LossTotals, columns: RowFormat
 
 def remark(findings: Iterable[Finding], *, quiet: bool, gate: bool = False) -> None:
     """Tell on standard error what looks wrong and what was done; of a quiet gate, what looks wrong."""
-    for finding in findings:
-        if not quiet or (gate and not finding.note):
-            click.echo(printable(finding.line()), err=True)
+    with suppress(BrokenPipeError):  # a verdict stands, whoever hears of it
+        for finding in findings:
+            if not quiet or (gate and not finding.note):
+                click.echo(printable(finding.line()), err=True)
 
 
 def tell_waiting(path: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -48,8 +49,9 @@ def show(shown: Plan, document: Document, totals: LossTotals, columns: RowFormat
             raise
         # Python would flush standard output once more at exit, and complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    for entry in failed:
-        click.echo(printable(f"FAIL {entry['message']}"), err=True)
+    with suppress(BrokenPipeError):
+        for entry in failed:
+            click.echo(printable(f"FAIL {entry['message']}"), err=True)
 
 
 def _print(shown: Plan, document: Document, totals: LossTotals, columns: RowFormat, color: str) -> None:

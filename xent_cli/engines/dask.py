@@ -89,9 +89,10 @@ def open_dask(scheduler: str | None, workers: int) -> Iterator[DaskEngine]:
             options = {"threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": logging.CRITICAL + 1}
             # Spans, which are for dashboards, would keep some 300 bytes of each task that ever ran, in this process.
             kept = {name: kind for name, kind in DEFAULT_EXTENSIONS.items() if name != "spans"}
-            cluster = LocalCluster(
-                n_workers=workers, processes=True, extensions={}, scheduler_kwargs={"extensions": kept}, **options
-            )
+            with interface.silent():  # Ctrl-C in a terminal reaches them too, and each would tell of it
+                cluster = LocalCluster(
+                    n_workers=workers, processes=True, extensions={}, scheduler_kwargs={"extensions": kept}, **options
+                )
             stack.callback(_quietly, cluster.close)
             where = {"address": cluster}
         else:
@@ -106,5 +107,5 @@ def open_dask(scheduler: str | None, workers: int) -> Iterator[DaskEngine]:
 
 
 def _quietly(close: Callable[[], object]) -> None:
-    with suppress(Exception):
+    with suppress(Exception), interface.silent():
         close()

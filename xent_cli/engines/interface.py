@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from xent_cli.errors import InputError, XentError
@@ -94,6 +94,25 @@ def keep_own_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         for _, number, size in _GLIBC:
             mallopt(number, size)
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Keep libraries, and processes that start within the block, from standard error: they tell tracebacks there."""
+    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    os.close(null)
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        raise  # and all that ends now stays silent
+    except BaseException:
+        os.dup2(kept, 2)
+        raise
+    else:
+        os.dup2(kept, 2)
+    finally:
+        os.close(kept)
 
 
 def missing(engine: str) -> InputError:

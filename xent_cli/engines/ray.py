@@ -93,13 +93,18 @@ def open_ray(scheduler: str | None, workers: int) -> Iterator[RayEngine]:
             told = str(error).strip().split("\n")  # a client is told the whole traceback of the server
             found = " ".join(told[:: max(1, len(told) - 1)])
             raise InputError("no Ray cluster", scheduler or "on this machine", found=found) from None
-        stack.callback(ray.shutdown)
+        stack.callback(_shut_down, ray)
         interface.refuse_other_versions(partial(_versions, ray))
         cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
         # The store of a cluster's state need not be reachable from where its clients are.
         through_client = options["address"].startswith("ray://")
         address = options["address"] if through_client else ray.get_runtime_context().gcs_address
         yield RayEngine(ray, interface.TASKS_A_CORE * cores, address)
+
+
+def _shut_down(ray: Any) -> None:
+    with interface.silent():  # what was on its way is told line by line
+        ray.shutdown()
 
 
 def _versions(ray: Any) -> dict[str, str]:

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from xent_cli.core import unfinished
 from xent_cli.errors import InputError, UsageError
-from xent_cli.readers.storage import Stored, codec_of, decompressed, fill, reading
+from xent_cli.readers.storage import Stored, codec_of, decompressed, fill, first_line, reading
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -100,12 +101,9 @@ class Spill:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        import tempfile
-
-        with reading("temporary file"):
-            handle, self.path = tempfile.mkstemp(prefix="xent-")
+        handle, self.path = _temporary_file()
         self._file = os.fdopen(handle, "wb", buffering=0)
-        weakref.finalize(self, Path(self.path).unlink, missing_ok=True)
+        weakref.finalize(self, _remove, self.path)
 
     def append(self, values: AnyArray) -> None:
         """Write the bytes of an array in C order."""
@@ -186,14 +184,30 @@ def _widened(number: int) -> Stream:
 
 def _copy_to_disk(source: Bytes) -> Stored:
     import shutil
+
+    handle, path = _temporary_file()
+    atexit.register(_remove, path)
+    with reading("temporary file"), os.fdopen(handle, "wb") as file, source.stream() as stream:
+        shutil.copyfileobj(stream, file, 1 << 20)  # type: ignore[misc]
+    return Stored(source.name, path)
+
+
+def _temporary_file() -> tuple[int, str]:
+    """Make a file that is removed even where a signal ends the run."""
     import tempfile
 
-    with reading("temporary file"):
-        handle, path = tempfile.mkstemp(prefix="xent-")
-        atexit.register(lambda: Path(path).unlink(missing_ok=True))
-        with os.fdopen(handle, "wb") as file, source.stream() as stream:
-            shutil.copyfileobj(stream, file, 1 << 20)  # type: ignore[misc]
-    return Stored(source.name, path)
+    try:
+        path = os.path.join(tempfile.gettempdir(), f"xent-{os.urandom(8).hex()}")  # noqa: PTH118
+        unfinished.begin(path)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), path
+    except OSError as error:
+        found, hint = error.strerror or first_line(error), "set TMPDIR to a folder that may be written to"
+        raise InputError("no place for a temporary file", found=found, hint=hint) from None
+
+
+def _remove(path: str) -> None:
+    Path(path).unlink(missing_ok=True)
+    unfinished.end(path)
 
 
 class _Peekable(io.RawIOBase):

@@ -1,0 +1,249 @@
+"""Signals at any moment, streams that are closed, full or gone, and which exit code follows: real processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+XENT = [sys.executable, "-m", "xent_cli"]
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+WORDS = {signal.SIGINT: "interrupted\n", signal.SIGTERM: "terminated\n", signal.SIGHUP: "hung up\n"}
+OUTPUTS = ("rows.csv", "g.npy", "summary.json", "parts")
+
+
+def xent(*args, **options):
+    options = {"capture_output": True, "text": True, **options}
+    return subprocess.run([*XENT, *map(str, args)], check=False, **options)
+
+
+def hear_signals():
+    """A background job of a shell that is none ignores SIGINT."""
+    for number in CODES:
+        signal.signal(number, signal.SIG_DFL)
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """Enough for a run of half a second or more."""
+    folder = tmp_path_factory.mktemp("inputs")
+    rng = np.random.default_rng(0)
+    np.save(folder / "l.npy", rng.standard_normal((400_000, 10), dtype=np.float32))
+    np.save(folder / "y.npy", rng.integers(0, 10, 400_000))
+    return str(folder / "l.npy"), str(folder / "y.npy")
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("small")
+    np.save(folder / "l.npy", np.random.default_rng(1).normal(size=(50, 4)))
+    np.save(folder / "y.npy", np.arange(50) % 4)
+    return str(folder / "l.npy"), str(folder / "y.npy")
+
+
+def contents(folder):
+    """Every file below a folder and what is in it; of the parts of a run, whose names differ each time, without it."""
+    found = {}
+    for path in sorted(Path(folder).rglob("*")):
+        if path.is_file():
+            name = str(path.relative_to(folder))
+            if path.parent.name == "parts" and path.name.startswith("part-"):
+                name = f"parts/{path.name.split('-')[1]}"
+            found[name] = b"" if path.name == "_manifest.json" else path.read_bytes()
+    return found
+
+
+def command(inputs):
+    """A run with an output of each kind."""
+    rows, gradients, report, parts = OUTPUTS
+    return [*XENT, "compute", *inputs, "-o", f"{parts}/", "--gradients", gradients, "--report", report, "-q"], rows
+
+
+def test_at_any_moment_a_signal_leaves_all_old_files_or_all_new_ones_and_nothing_else(inputs, tmp_path):
+    """The moments are drawn, the seed is fixed; what is asserted holds for every one."""
+    argv, _ = command(inputs)
+    fresh, work = tmp_path / "fresh", tmp_path / "work"
+    for folder, temperature in ((fresh, "1"), (work, "2")):
+        folder.mkdir()
+        subprocess.run([*argv, "--temperature", temperature], cwd=folder, check=True)
+    began = time.monotonic()
+    subprocess.run(argv, cwd=fresh, check=True)
+    length = time.monotonic() - began
+    old, new = contents(work), contents(fresh)
+    assert old.keys() == new.keys()
+    assert old != new
+    draw = np.random.default_rng(7)
+    finished = 0
+    for number in [*CODES] * 18:
+        with subprocess.Popen(argv, cwd=work, stdout=-1, stderr=-1, preexec_fn=hear_signals) as process:
+            time.sleep(draw.uniform(0.0, 1.1 * length))
+            process.send_signal(number)
+            if draw.random() < 0.3:
+                process.send_signal(number)
+            _, error = process.communicate(timeout=60)
+        found = contents(work)
+        assert found in (old, new), sorted(found)
+        # Before Python has begun to run anything of ours, the system ends it.
+        assert process.returncode in (0, CODES[number], -number, 1)
+        if process.returncode == CODES[number]:
+            assert error.decode() in (WORDS[number], "")
+        if found == new:
+            finished += 1
+            subprocess.run([*argv, "--temperature", "2"], cwd=work, check=True)
+    assert finished < 54
+
+
+@pytest.mark.parametrize("number", CODES)
+def test_a_signal_that_was_ignored_at_the_start_stays_ignored(number, inputs, tmp_path):
+    argv = [*XENT, "compute", *inputs, "-o", "rows.csv", "-q"]
+    ignoring = {"preexec_fn": lambda: signal.signal(number, signal.SIG_IGN)}
+    with subprocess.Popen(argv, cwd=tmp_path, stdout=-1, stderr=-1, **ignoring) as process:
+        until = time.monotonic() + 30
+        while not list(tmp_path.iterdir()) and time.monotonic() < until:
+            time.sleep(0.002)
+        process.send_signal(number)
+        out, error = process.communicate(timeout=60)
+    assert (process.returncode, error) == (0, b"")
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
+    assert b"mean_loss" in out
+
+
+@pytest.mark.parametrize("number", CODES)
+def test_a_copy_of_what_came_through_a_pipe_is_removed_too(number, tmp_path):
+    env = {**os.environ, "TMPDIR": str(tmp_path)}
+    argv = [*XENT, "compute", "-", "/dev/null", "--input-format", "npz"]
+    with subprocess.Popen(argv, stdin=-1, stdout=-1, stderr=-1, env=env, preexec_fn=hear_signals) as process:
+        process.stdin.write(b"PK\3\4" + bytes(1 << 20))
+        process.stdin.flush()
+        until = time.monotonic() + 30
+        while not list(tmp_path.iterdir()) and time.monotonic() < until:
+            time.sleep(0.002)
+        assert list(tmp_path.iterdir())
+        process.send_signal(number)
+        assert process.wait(60) == CODES[number]
+        assert process.stderr.read().decode() == WORDS[number]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("when", ["start", "rows"])
+def test_ctrl_c_in_a_terminal_ends_a_run_on_dask_with_one_line(when, inputs, tmp_path):
+    """The terminal tells all processes of the group."""
+    pytest.importorskip("distributed")
+    argv = [*XENT, "compute", *inputs, "-o", "rows.csv", "--engine", "dask", "--threads", "2"]
+    options = {"stdout": -1, "stderr": -1, "start_new_session": True, "preexec_fn": hear_signals}
+    with subprocess.Popen(argv, cwd=tmp_path, **options) as process:
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            sizes = [path.stat().st_size for path in tmp_path.iterdir()]
+            if sizes and (when == "start" or sizes[0]):
+                break
+            time.sleep(0.002)
+        for _ in range(2):
+            os.killpg(process.pid, signal.SIGINT)
+        out, error = process.communicate(timeout=60)
+    assert (process.returncode, out, error) == (130, b"", b"interrupted\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+REDIRECTIONS = ["<&-", ">&-", "2>&-", "<&- >&-", "<&- 2>&-", ">&- 2>&-", "<&- >&- 2>&-"]
+
+
+@pytest.mark.parametrize("closed", REDIRECTIONS)
+def test_closed_streams_are_none_of_the_files_that_are_opened(closed, small, tmp_path):
+    line = " ".join([*XENT, "compute", *small, "-o", "rows.tsv", "--gradients", "g.npy", "--report", "s.json", closed])
+    run = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert run.returncode == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["g.npy", "rows.tsv", "s.json"]
+    assert np.load(tmp_path / "g.npy").shape == (50, 4)
+    assert len((tmp_path / "rows.tsv").read_text().splitlines()) == 51
+    assert ("mean_loss" in run.stdout) == (">&-" not in closed.replace("2>&-", ""))
+
+
+@pytest.mark.parametrize("closed", REDIRECTIONS)
+@pytest.mark.parametrize(("limit", "code"), [("9", 0), ("0.001", 1)])
+def test_a_verdict_needs_no_stream(limit, code, closed, small):
+    line = " ".join([*XENT, "check", *small, "--max", f"mean_loss={limit}", closed])
+    run = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+    assert (run.returncode, "Traceback" in run.stderr) == (code, False)
+
+
+@pytest.mark.parametrize("which", ["stdout", "stderr", "both"])
+@pytest.mark.parametrize(("limit", "codes"), [("9", (0, 141)), ("0.001", (1,))])
+def test_a_failed_check_exits_1_whoever_has_gone(limit, codes, which, small):
+    reading, writing = os.pipe()
+    os.close(reading)
+    streams = {name: writing for name in ("stdout", "stderr") if which in (name, "both")}
+    run = subprocess.run(
+        [*XENT, "check", *small, "--max", f"mean_loss={limit}"], check=False, **{"stdout": -1, "stderr": -1, **streams}
+    )
+    os.close(writing)
+    assert run.returncode in codes
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux that is always full")
+@pytest.mark.parametrize("args", [[], ["--reduction", "mean"], ["-f", "json"], ["-f", "npy"], ["-f", "table"]])
+def test_a_full_disk_under_standard_output_is_named(args, small):
+    with Path("/dev/full").open("wb") as full:
+        run = xent("compute", *small, *args, capture_output=False, stdout=full, stderr=subprocess.PIPE)
+    assert run.returncode == 3
+    assert "error: cannot write standard output\n  found No space left on device\n" in run.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux that is always full")
+def test_a_full_disk_under_standard_error_is_no_verdict(small):
+    with Path("/dev/full").open("wb") as full:
+        run = xent("compute", *small, capture_output=False, stdout=subprocess.PIPE, stderr=full)
+    assert run.returncode == 3
+
+
+def test_what_else_the_system_refuses_is_not_blamed_on_standard_output(small):
+    script = (
+        "import errno\nimport xent_cli.cli.execute as e\n"
+        "def broken(*args, **options): raise OSError(errno.EMFILE, 'Too many open files', 'l.npy')\n"
+        "e.open_pair = broken\nfrom xent_cli.cli import main\nmain()\n"
+    )
+    run = subprocess.run([sys.executable, "-c", script, "compute", *small], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stderr) == (3, "error: the system refused\n  l.npy: found Too many open files\n")
+
+
+@pytest.mark.parametrize(
+    "error", ["ZeroDivisionError('oops')", "RecursionError('deep')", "SystemExit(1)", "GeneratorExit()"]
+)
+@pytest.mark.parametrize("broken", ["", "tempfile.NamedTemporaryFile = refuse\n", "click.echo = refuse\n"])
+def test_a_bug_exits_with_4_whatever_fails_after_it(error, broken, small):
+    script = (
+        "import click, tempfile\nimport xent_cli.cli.execute as e\n"
+        "def refuse(*args, **options): raise FileNotFoundError(2, 'No usable temporary directory found')\n"
+        f"def bug(*args, **options): raise {error}\n"
+        f"e.open_pair = bug\n{broken}"
+        "from xent_cli.cli import main\nmain()\n"
+    )
+    run = subprocess.run([sys.executable, "-c", script, "compute", *small], capture_output=True, text=True, check=False)
+    assert run.returncode == 4
+    if "click" not in broken:
+        assert run.stderr.startswith("error: a bug in xent")
+    if "tempfile" in broken:
+        assert "Traceback" in run.stderr
+    elif not broken:
+        Path(run.stderr.split()[-1]).unlink()
+
+
+def test_where_no_folder_takes_temporary_files_the_run_says_so():
+    script = "import tempfile\ntempfile._candidate_tempdir_list = lambda: []\nfrom xent_cli.cli import main\nmain()\n"
+    argv = [sys.executable, "-c", script, "compute", "-", "/dev/null", "--input-format", "npz"]
+    run = subprocess.run(argv, input=b"PK\3\4" + bytes(100), capture_output=True, check=False)
+    assert run.returncode == 3
+    assert run.stderr.startswith(b"error: no place for a temporary file\n")
+    assert b"TMPDIR" in run.stderr
+
+
+@pytest.mark.parametrize("asked", ["bogus", "bash_bogus", "bogus_source", "1", "\x1b[31m_source"])
+def test_a_completion_that_there_is_none_of_is_a_usage_error(asked, small):
+    run = xent("compute", *small, env={**os.environ, "_XENT_COMPLETE": asked})
+    assert run.returncode == 2
+    assert run.stderr.startswith("error: _XENT_COMPLETE=")
+    assert "\x1b" not in run.stderr

@@ -1,0 +1,150 @@
+"""Before anything else is imported: signals end a run cleanly at any moment, and every standard stream is open.
+
+A signal removes what is not in its place yet, says so in a line and ends the process from within its handler: an
+exception might come up in a callback, which swallows it with a traceback, or in an import, which makes another of it.
+Only where processes elsewhere must be told, on a cluster, does it unwind the run.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from contextlib import contextmanager, suppress
+from io import BufferedWriter, FileIO, TextIOWrapper
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+    from typing import TextIO
+
+    from _typeshed import ReadableBuffer
+
+_WORDS = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "hung up"}
+_SIGNALS = {getattr(signal, name): word for name, word in _WORDS.items() if hasattr(signal, name)}
+# Somebody who presses Ctrl-C twice wants it to end, not to be left in the middle; later the patience is over.
+_PATIENCE_SECONDS = 3.0
+
+
+class _State:
+    """Which signals are ours, and which has come."""
+
+    ours: tuple[signal.Signals, ...] = ()
+    unwinding = False
+    came: int | None = None
+    since = 0.0
+    voice = 2
+
+
+def listen() -> None:
+    """Take the signals that end a run, but for those that are ignored, as under nohup: these stay so."""
+    if not _State.ours:
+        usual = (signal.SIG_DFL, signal.default_int_handler)
+        _State.ours = tuple(number for number in _SIGNALS if signal.getsignal(number) in usual)
+    for number in _State.ours:
+        signal.signal(number, _stop)
+
+
+@contextmanager
+def unwinding() -> Iterator[None]:
+    """Let signals within the block unwind the run by an exception; a second one waits until that is done."""
+    _State.unwinding, _State.voice = True, os.dup(2)
+    try:
+        yield
+    finally:
+        _State.unwinding = False
+
+
+def stopped() -> int | None:
+    """Exit code that a signal asks for, or None where none has come."""
+    return None if _State.came is None else 128 + _State.came
+
+
+def deafen() -> None:
+    """Take no more signals: the exit code is decided, and Python would let one end the process at the very end."""
+    for number in _State.ours:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def say(number: int) -> None:
+    """Say in a line what has come; on a terminal, in the place of a progress bar and with the cursor shown."""
+    with suppress(OSError):
+        clear = "\r\x1b[2K\x1b[?25h" if "rich" in sys.modules and os.isatty(_State.voice) else ""
+        os.write(_State.voice, f"{clear}{_SIGNALS[signal.Signals(number)]}\n".encode())
+
+
+def open_streams() -> None:
+    """Open closed streams on the null device, and let those to write to say by name what they cannot take.
+
+    The first file opened would be taken for a stream that is closed.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = _named(sys.stdout, 1, "standard output")
+    sys.stderr = _named(sys.stderr, 2, "standard error")
+
+
+class _Standard(FileIO):
+    """A standard stream: what it cannot take is an error of its own, and that its reader has gone the caller's."""
+
+    def __init__(self, number: int, called: str) -> None:
+        super().__init__(number, "w", closefd=False)
+        self._called = called
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        try:
+            return super().write(data) or 0
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            from xent_cli.errors import OutputError
+
+            raise OutputError(f"cannot write {self._called}", found=error.strerror or str(error)) from None
+
+
+def _named(stream: TextIO | None, number: int, called: str) -> TextIO:
+    """Put a stream that says what it is called in the place of Python's, which is used no more."""
+    if stream is None:
+        return TextIOWrapper(BufferedWriter(_Standard(number, called)), "utf-8", line_buffering=number == 2)
+    if type(stream) is not TextIOWrapper or stream.fileno() != number:
+        return stream
+    raw = _Standard(number, called)
+    unbuffered = isinstance(stream.buffer, FileIO)  # as python -u has it
+    options = {"newline": "\n"} if os.linesep == "\n" else {}
+    return TextIOWrapper(
+        raw if unbuffered else BufferedWriter(raw),
+        stream.encoding,
+        stream.errors,
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+        **options,
+    )
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    if not _State.unwinding:
+        _leave(number)
+    if _State.came is not None:
+        if time.monotonic() - _State.since > _PATIENCE_SECONDS:
+            _leave(number)
+        return
+    _State.came, _State.since = number, time.monotonic()
+    # Libraries would tell tracebacks of what ends in the middle.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    raise SystemExit(128 + number)
+
+
+def _leave(number: int) -> None:
+    deafen()
+    # Looked up, not imported: this may be in the middle of its import.
+    with suppress(Exception):
+        sys.modules["xent_cli.core.unfinished"].remove_all()
+    say(_State.came or number)
+    os._exit(128 + (_State.came or number))
