@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from xent_cli.engines.interface import Engine
     from xent_cli.readers.paired import Pair
 
+# No array has so many positions, and sums of such numbers still fit NumPy's integers.
+_BEYOND_AXES = 2**62
+
 
 def layout(given: Mapping[str, Any]) -> ReadOptions:
     """How the inputs are laid out: what every command that reads logits asks."""
@@ -57,6 +60,8 @@ def read_options(given: Mapping[str, Any], *, with_ids: bool) -> ReadOptions:
         raise UsageError("--scheduler without --engine dask or --engine ray")
     if not local and "-" in [given.get(name) for name in ("logits", "labels", "sample_weight", "loss", "gradient")]:
         raise UsageError("- is standard input, which workers elsewhere cannot read", hint="name a file that they can")
+    if abs(given["shift"]) >= _BEYOND_AXES:
+        raise UsageError(f"--shift {given['shift']} is longer than any axis")
     return replace(
         layout(given),
         labels_source=given["labels_from"],

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # Values compared at once: what is computed on the way stays in the cache.
 _TILE = 1 << 15
+# Beyond it there are no two floats.
+_MOST_ULP = 2**64 - 1
 
 
 class Extreme(NamedTuple):
@@ -222,7 +224,7 @@ def _tile(
             equal = error <= allowed
         else:
             excess = ulp.astype(np.float64)
-            equal = ulp <= np.uint64(tolerance.max_ulp)
+            equal = ulp <= np.uint64(min(tolerance.max_ulp, _MOST_ULP))
     equal = (equal & finite) | same
     excess[~finite] = np.inf
     excess[same | (error == 0)] = 0.0

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from xent_cli.errors import InputError, RowError
-from xent_cli.readers.arrow_columns import TableRows, kind_of, rows_of
+from xent_cli.errors import XentError
+from xent_cli.readers.arrow_columns import FAILURES, TableRows, damaged, kind_of, rows_of
 from xent_cli.readers.choose import choose, refuse_repeated
 from xent_cli.readers.interface import TASK_BYTES
 from xent_cli.readers.piped import seekable
-from xent_cli.readers.storage import Stored, first_line
+from xent_cli.readers.storage import Stored
 from xent_cli.readers.table import Table
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ def _dtype(column: pa.DataType) -> np.dtype[Any]:
 def _damaged(where: str) -> Iterator[None]:
     try:
         yield
-    except (InputError, RowError):
+    except XentError:
         raise
-    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
-        raise InputError("damaged Arrow data", where, found=first_line(error), hint="write it again") from None
+    except FAILURES as error:
+        raise damaged("damaged Arrow data", where, error) from None

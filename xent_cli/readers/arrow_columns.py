@@ -11,12 +11,35 @@ import pyarrow as pa
 from xent_cli.core.block import Rows
 from xent_cli.errors import InputError, MissingValueError, RowError, UnreadableRowError
 from xent_cli.readers.class_names import aliases, unknown_name
+from xent_cli.readers.storage import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from xent_cli.core.block import AnyArray
     from xent_cli.readers.columns import Reading
+
+
+# What pyarrow raises at damaged data, beside its own: sizes that overflow, texts that are none, types of nonsense.
+FAILURES = (
+    pa.ArrowException,
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    ArithmeticError,
+    NotImplementedError,
+    MemoryError,
+)
+
+
+def damaged(what: str, where: str, error: Exception) -> InputError:
+    """What to say of data at which Arrow fails; of too little memory it is not known whose fault that is."""
+    if isinstance(error, MemoryError):
+        hint = "a damaged file may claim any size; of a sound one fewer --threads hold less at once"
+        return InputError("out of memory", where, first_line(error), hint=hint)
+    return InputError(what, where, found=first_line(error), hint="write it again")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +187,10 @@ def _list_values(column: pa.ChunkedArray, width: int, role: str, start: int, *, 
         bad[of_row[values.is_null().to_numpy(zero_copy_only=False)]] = True
         found = "null" if array[int(np.argmax(bad))].as_py() is None else "null in the list"
         raise _missing(bad, start, role, found, "a list of numbers")
+    if not width and len(array):
+        raise UnreadableRowError(
+            "empty list", start, role, "no values", "a number for each class", others=len(array) - 1
+        )
     if (lengths != width).any():
         bad = lengths != width
         row = int(np.argmax(bad))
@@ -287,8 +314,9 @@ def to_numpy(values: pa.Array | pa.ChunkedArray) -> AnyArray:
     if plain and not values.null_count:
         if not len(values):
             return np.empty(0, values.type.to_pandas_dtype())
-        held = np.frombuffer(values.buffers()[1], values.type.to_pandas_dtype())
-        return held[values.offset : values.offset + len(values)]
+        # Not all of the buffer: it may be padded, and end within an item.
+        held = np.frombuffer(values.buffers()[1], values.type.to_pandas_dtype(), values.offset + len(values))
+        return held[values.offset :]
     array: AnyArray = values.to_numpy(zero_copy_only=False)
     return array
 

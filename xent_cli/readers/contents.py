@@ -11,7 +11,7 @@ from xent_cli.core.contents import Contents, Entry
 from xent_cli.errors import InputError
 from xent_cli.readers.npy import HEAD_BYTES, read_header
 from xent_cli.readers.piped import seekable
-from xent_cli.readers.storage import Stored, read_up_to
+from xent_cli.readers.storage import Stored, first_line, read_up_to, zip_failures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,8 +82,8 @@ def _npz(file: Stored) -> Iterator[Entry]:
                         yield Entry(name, "not readable", ())
                     else:
                         yield Entry(name, layout.dtype.name, layout.shape)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise InputError("damaged .npz file", file.name, found=str(error)) from None
+    except zip_failures() as error:
+        raise InputError("damaged .npz file", file.name, found=first_line(error)) from None
 
 
 def _safetensors(file: Stored) -> Iterator[Entry]:

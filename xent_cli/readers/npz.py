@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING
 from xent_cli.errors import InputError
 from xent_cli.readers.keys import choose
 from xent_cli.readers.npy import HEAD_BYTES, array_bytes, open_array, read_header
-from xent_cli.readers.storage import Stored, first_line, read_up_to
+from xent_cli.readers.storage import Stored, first_line, read_up_to, zip_failures
 
 if TYPE_CHECKING:
     from xent_cli.readers.interface import ReadOptions, Source
 
 # Up to its name, the header of a member has 30 bytes; the last four say how long the name and the extra field are.
 _MEMBER_HEADER = 30
-# What zipfile raises at archives that are damaged, encrypted, or of a later kind.
-_FAILURES = (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, ValueError, KeyError)
 
 
 def open_npz(source: Stored, role: str, axis: int | None, dtype: str | None, loan: str, options: ReadOptions) -> Source:
@@ -40,7 +38,7 @@ def open_npz(source: Stored, role: str, axis: int | None, dtype: str | None, loa
             array = replace(source, name=f"{source.name}:{key}", codec="zip", member=member.filename)
     except InputError:
         raise
-    except _FAILURES as error:
+    except zip_failures() as error:
         raise InputError("damaged .npz file", source.name, found=first_line(error)) from None
     layout = read_header(array.name, array.peek(HEAD_BYTES))
     wanted = layout.offset + array_bytes(layout)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xent_cli.core.block import Rows
-from xent_cli.errors import InputError, UnreadableRowError, first_of
+from xent_cli.errors import UnreadableRowError, XentError, first_of
 from xent_cli.readers.arrays import ArrayRows
-from xent_cli.readers.arrow_columns import TableRows, kind_of, refuse_nulls, rows_of
+from xent_cli.readers.arrow_columns import FAILURES, TableRows, damaged, kind_of, refuse_nulls, rows_of
 from xent_cli.readers.choose import choose, refuse_repeated
 from xent_cli.readers.columns import ColumnPlan, Reading
 from xent_cli.readers.interface import TASK_BYTES
 from xent_cli.readers.piped import Spill
-from xent_cli.readers.storage import first_line, is_url
+from xent_cli.readers.storage import is_url
 from xent_cli.readers.table import Table
 
 if TYPE_CHECKING:
@@ -56,16 +56,17 @@ def open_parquet(
     InputError
         Where the file is damaged, or no column fits.
     """
-    try:
+    with _damaged(source.name):
         file = _open(source, 1)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise InputError("damaged Parquet file", source.name, found=first_line(error), hint="write it again") from None
-    schema = file.schema_arrow
+        schema = file.schema_arrow
+        groups = tuple(file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups))
+        if sum(groups) != file.metadata.num_rows or min(groups, default=0) < 0:
+            raise pa.ArrowInvalid(f"{sum(groups)} rows in row groups of a file of {file.metadata.num_rows}")
     refuse_repeated(source.name, schema.names)
     kinds = {field.name: kind_of(field.type) for field in schema}
     plan, class_names = choose(source.name, kinds, role, options, class_names, num_classes)
-    width, dtype = _width_and_dtype(file, schema, plan)
-    groups = tuple(file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups))
+    with _damaged(source.name):
+        width, dtype = _width_and_dtype(file, schema, plan)
     named = plan.label is not None and kinds[plan.label] == "other"
     table = source, "parquet", role, plan, width, dtype, class_names, named
     return ParquetSource(*table, groups, options.whole_groups)
@@ -108,14 +109,9 @@ class ParquetSource(Table):
 
     def _batches(self, group: int, start: int, step: int) -> Iterator[tuple[int, int, Part]]:
         """A row group a few rows at a time, decoded here."""
-        try:
-            with _open(self.source, len(self.plan.used)) as file:
-                for batch in file.iter_batches(step, [group], columns=self.plan.used):
-                    table = pa.Table.from_batches([batch])
-                    yield start, len(batch), TableRows(table, self.reading, start)
-                    start += len(batch)
-        except (pa.ArrowException, OSError) as error:
-            raise _damaged(self.source.name, group, error) from None
+        for table in _batches(self, group, step, use_threads=True):
+            yield start, table.num_rows, TableRows(table, self.reading, start)
+            start += table.num_rows
 
     def _columns(self, group: int, start: int, size: int, step: int) -> Iterator[tuple[int, int, Part]]:
         """A row group too large for memory: decoded a few columns at a time, and turned into rows on disk."""
@@ -136,11 +132,9 @@ class ParquetSource(Table):
             yield start + low, high - low, part
 
     def _table(self, group: int, columns: list[str]) -> pa.Table:
-        try:
-            with _open(self.source, len(columns)) as file:
-                return file.read_row_group(group, columns=columns)
-        except (pa.ArrowException, OSError) as error:
-            raise _damaged(self.source.name, group, error) from None
+        with _damaged(self.source.name, group), _open(self.source, len(columns)) as file:
+            size = _size(file, group, self.groups)
+            return _whole(file.read_row_group(group, columns=columns), size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,26 +168,21 @@ class GroupRows:
         done = 0
         out: AnyArray | None = None
         bad: list[UnreadableRowError] = []
-        try:
-            with _open(source.source, len(plan.used)) as file:
-                for batch in file.iter_batches(step, [self.group], columns=plan.used, use_threads=False):
-                    table = pa.Table.from_batches([batch])
-                    done += len(batch)
-                    try:
-                        rows = rows_of(table, source.reading, self.start + done - len(batch))
-                    except UnreadableRowError as error:
-                        bad.append(error)
-                        continue
-                    if len(batch) == self.size:
-                        return rows
-                    piece = getattr(rows, role) if plan.values else None
-                    if piece is not None:
-                        out = np.empty_like(piece, shape=(self.size, width)) if out is None else out
-                        out[done - len(piece) : done] = piece
-                        rows = replace(rows, **{role: None})
-                    parts.append(rows)
-        except (pa.ArrowException, OSError) as error:
-            raise _damaged(source.source.name, self.group, error) from None
+        for table in _batches(source, self.group, step, use_threads=False):
+            done += table.num_rows
+            try:
+                rows = rows_of(table, source.reading, self.start + done - table.num_rows)
+            except UnreadableRowError as error:
+                bad.append(error)
+                continue
+            if table.num_rows == self.size:
+                return rows
+            piece = getattr(rows, role) if plan.values else None
+            if piece is not None:
+                out = np.empty_like(piece, shape=(self.size, width)) if out is None else out
+                out[done - len(piece) : done] = piece
+                rows = replace(rows, **{role: None})
+            parts.append(rows)
         first = first_of(bad)
         if first is not None:
             raise first
@@ -219,25 +208,57 @@ def _decoded(source: ParquetSource, group: int, start: int, size: int, *, use_th
     """Values of a row group as [n, c], a few columns after the others."""
     names = source.plan.values
     step = max(1, _STEP_BYTES // max(1, size * source.dtype.itemsize))
-    try:
-        with _open(source.source, step) as file:
-            for low in range(0, len(names), step):
-                some = names[low : low + step]
-                table = file.read_row_group(group, columns=list(some), use_threads=use_threads)
-                if table.num_rows != size:
-                    raise _damaged(source.source.name, group, ValueError(f"{table.num_rows} rows, not {size}"))
-                plan = ColumnPlan(some, values_only=source.plan.values_only)
-                reading = Reading(plan, source.role, len(some))
-                try:
-                    rows = rows_of(table, reading, start)
-                except UnreadableRowError:
-                    # The first row at fault may be so by a later column.
-                    columns = ((name, file.read_row_group(group, columns=[name])[name]) for name in names)
-                    refuse_nulls(columns, source.role, start, missing=source.plan.values_only)
-                    raise
-                yield np.asarray(getattr(rows, source.role), source.dtype)
-    except (pa.ArrowException, OSError) as error:
-        raise _damaged(source.source.name, group, error) from None
+    with _damaged(source.source.name, group), _open(source.source, step) as file:
+        _size(file, group, source.groups)
+        for low in range(0, len(names), step):
+            some = names[low : low + step]
+            table = _whole(file.read_row_group(group, columns=list(some), use_threads=use_threads), size)
+            plan = ColumnPlan(some, values_only=source.plan.values_only)
+            reading = Reading(plan, source.role, len(some))
+            try:
+                rows = rows_of(table, reading, start)
+            except UnreadableRowError:
+                # The first row at fault may be so by a later column.
+                columns = ((name, file.read_row_group(group, columns=[name])[name]) for name in names)
+                refuse_nulls(columns, source.role, start, missing=source.plan.values_only)
+                raise
+            yield np.asarray(getattr(rows, source.role), source.dtype)
+
+
+def _batches(source: ParquetSource, group: int, step: int, *, use_threads: bool) -> Iterator[pa.Table]:
+    """The columns used of a row group, a few rows at a time."""
+    used = source.plan.used
+    done = 0
+    with _damaged(source.source.name, group), _open(source.source, len(used)) as file:
+        size = _size(file, group, source.groups)
+        for batch in file.iter_batches(step, [group], columns=used, use_threads=use_threads):
+            done += len(batch)
+            yield _whole(pa.Table.from_batches([batch]), len(batch))
+        if done != size:
+            raise pa.ArrowInvalid(f"{done} rows, not {size}")
+
+
+def _size(file: pq.ParquetFile, group: int, groups: tuple[int, ...]) -> int:
+    """Rows of a row group, once it is seen that what the metadata say of it is one thing."""
+    held = file.metadata.row_group(group)
+    size = groups[group]
+    if held.num_rows != size:
+        raise pa.ArrowInvalid(f"{held.num_rows} rows, not {size}")
+    for index in range(held.num_columns):
+        # A column without lists has a value, or null, in every row; lists of a row are one value or more.
+        column = held.column(index)
+        flat = file.schema.column(index).max_repetition_level == 0
+        if column.num_values != size if flat else column.num_values < size:
+            raise pa.ArrowInvalid(f"{column.num_values} values of {column.path_in_schema} in {size} rows")
+    return size
+
+
+def _whole(table: pa.Table, size: int) -> pa.Table:
+    """What was decoded, once it is seen that its columns are of one length and no shorter than they should be."""
+    table.validate()
+    if table.num_rows != size:
+        raise pa.ArrowInvalid(f"{table.num_rows} rows, not {size}")
+    return table
 
 
 def _open(source: Stored, num_columns: int) -> pq.ParquetFile:
@@ -266,5 +287,13 @@ def _width_and_dtype(file: pq.ParquetFile, schema: pa.Schema, plan: ColumnPlan) 
     return 0, dtype
 
 
-def _damaged(name: str, group: int, error: Exception) -> InputError:
-    return InputError("damaged Parquet file", f"{name} row group {group}", found=first_line(error))
+@contextmanager
+def _damaged(name: str, group: int | None = None) -> Iterator[None]:
+    """Name the file, whatever Arrow raises at what it holds: a type made of nonsense is a TypeError at times."""
+    try:
+        yield
+    except XentError:
+        raise
+    except FAILURES as error:
+        where = name if group is None else f"{name} row group {group}"
+        raise damaged("damaged Parquet file", where, error) from None

@@ -64,9 +64,9 @@ def open_safetensors(source: Stored, role: str, axis: int | None, loan: str, opt
         sound = all(type(number) is int and number >= 0 for number in (*shape, start, stop))
     except (TypeError, KeyError, ValueError):
         raise _damaged(tensor, "no dtype, shape and offsets") from None
-    if dtype not in _DTYPES:
+    if not isinstance(dtype, str) or dtype not in _DTYPES:
         raise InputError("dtype not supported", tensor.name, found=str(dtype), expected=", ".join(_DTYPES))
-    layout = Layout(shape, False, np.dtype(_DTYPES[dtype]), 8 + length + start)
+    layout = Layout(shape, False, np.dtype(_DTYPES[dtype]), 8 + length + start if sound else 0)
     if not sound or array_bytes(layout) != stop - start or 8 + length + stop > size:
         raise _damaged(tensor, f"bytes {start} to {stop} for {dtype} of shape {shape}, in a file of {size} bytes")
     return open_array(tensor, "safetensors", layout, role, axis, "bfloat16", loan)

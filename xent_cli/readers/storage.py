@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -264,14 +265,25 @@ class _Native(io.RawIOBase):
         super().close()
 
 
+def zip_failures() -> tuple[type[Exception], ...]:
+    """What zipfile raises at archives that are damaged, encrypted, or of a later kind."""
+    import struct
+    import zipfile
+    import zlib
+
+    damaged = zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, struct.error, EOFError
+    lzma = sys.modules.get("lzma")
+    coded = (lzma.LZMAError,) if lzma is not None else ()
+    return (*damaged, *coded, NotImplementedError, RuntimeError, OSError, ValueError, KeyError, OverflowError)
+
+
 class _Member(io.RawIOBase):
     """A deflated member of a zip archive; failures name it."""
 
     def __init__(self, archive: io.BufferedReader, member: str, name: str) -> None:
         import zipfile
-        import zlib
 
-        self._failures = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
+        self._failures = zip_failures()
         self._name = name
         self._archive = archive
         with self._told():
