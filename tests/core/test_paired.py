@@ -181,3 +181,71 @@ def test_samples_that_moved_most_come_first_and_those_that_did_not_move_never():
 def test_percent_is_of_the_baseline():
     assert percent(-0.5, 2.0) == -25.0
     assert math.isnan(percent(1.0, 0.0))
+
+
+def sandwich(difference, weight, divisor):
+    """Mean and standard error by the formula, in long doubles."""
+    d, w, v = (np.asarray(x, np.longdouble) for x in (difference, weight, divisor))
+    mean = (w * d).sum() / v.sum()
+    n = d.size
+    return float(mean), float(np.sqrt(n / (n - 1) * ((w * d - v * mean) ** 2).sum()) / v.sum())
+
+
+def weights(n):
+    rng = np.random.default_rng(n)
+    return rng.exponential(size=n) + 0.01, rng.choice([0.25, 1.0, 3.0], n)
+
+
+@pytest.mark.parametrize("n", [2, 3, 40, 5000])
+@pytest.mark.parametrize("which", ["sample", "class", "both"])
+def test_a_weighted_mean_has_the_error_of_the_sandwich(n, which):
+    baseline, candidate = losses(n)
+    weight, by_class = weights(n)
+    weight = None if which == "class" else weight
+    divisor = {"sample": None, "class": by_class, "both": by_class if weight is None else by_class * weight}[which]
+    found = compare_losses(baseline, candidate, weight=weight, divisor=divisor)
+    w = np.ones(n) if weight is None else weight
+    v = w if divisor is None else divisor
+    mean, error = sandwich(candidate - baseline, w, v)
+    assert found.delta == pytest.approx(mean, rel=1e-12)
+    assert found.std / np.sqrt(n) == pytest.approx(error, rel=1e-12)
+    assert (found.high - found.low) / 2 == pytest.approx(stats.t.ppf(0.975, n - 1) * error, rel=1e-10)
+    assert found.p == pytest.approx(2 * stats.t.sf(abs(mean / error), n - 1), rel=1e-9)
+    assert found.mean_candidate - found.mean_baseline == pytest.approx(mean, rel=1e-9)
+
+
+@pytest.mark.parametrize("test", ["t", "bootstrap", "permutation"])
+def test_weights_of_1_change_nothing(test):
+    baseline, candidate = losses(40)
+    plain = compare_losses(baseline, candidate, test=test, resamples=500)
+    ones = compare_losses(baseline, candidate, test=test, resamples=500, weight=np.ones(40))
+    assert (ones.delta, ones.p) == pytest.approx((plain.delta, plain.p), rel=1e-12)
+    assert (ones.low, ones.high) == pytest.approx((plain.low, plain.high), rel=1e-12)
+
+
+def test_a_weight_that_is_a_whole_number_has_the_mean_of_so_many_copies():
+    baseline, candidate = losses(30)
+    copies = np.arange(30) % 4 + 1
+    found = compare_losses(baseline, candidate, weight=copies.astype(float))
+    many = compare_losses(np.repeat(baseline, copies), np.repeat(candidate, copies))
+    assert (found.delta, found.mean_baseline) == pytest.approx((many.delta, many.mean_baseline), rel=1e-13)
+    assert found.std > 0
+
+
+def test_a_weighted_bootstrap_has_about_the_interval_of_the_sandwich():
+    baseline, candidate = losses(400)
+    weight, by_class = weights(400)
+    some = compare_losses(
+        baseline, candidate, test="bootstrap", resamples=2000, weight=weight, divisor=weight * by_class
+    )
+    t = compare_losses(baseline, candidate, weight=weight, divisor=weight * by_class)
+    assert (some.low, some.high) == pytest.approx((t.low, t.high), abs=0.25 * (t.high - t.low))
+
+
+def test_the_same_weighted_losses_differ_by_exactly_0_and_equal_differences_have_no_interval():
+    baseline, _ = losses(50)
+    weight, _ = weights(50)
+    same = compare_losses(baseline, baseline, weight=weight)
+    assert (same.delta, same.std, same.significant) == (0.0, 0.0, None)
+    shifted = compare_losses(np.zeros(50), np.full(50, 0.1), weight=weight)
+    assert (shifted.delta, shifted.std, shifted.significant) == (pytest.approx(0.1), 0.0, None)

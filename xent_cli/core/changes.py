@@ -165,9 +165,21 @@ def mean_change(paired: PairedComparison, by: str | None = None, value: str | No
     )
 
 
-def changes_of_losses(baseline: FloatArray, candidate: FloatArray, paired: PairedComparison) -> tuple[Change, ...]:
-    """Every figure of losses [n] of the same samples; `paired` is the comparison of their means."""
-    ours, theirs = (LossTotals.from_losses("", loss).summarize().as_dict() for loss in (baseline, candidate))
+def changes_of_losses(
+    baseline: FloatArray,
+    candidate: FloatArray,
+    paired: PairedComparison,
+    *,
+    weight: FloatArray | None = None,
+    divisor: FloatArray | None = None,
+) -> tuple[Change, ...]:
+    """Every figure of losses [n] of the same samples; `paired` is the comparison of their means, with these weights."""
+    ours, theirs = (
+        LossTotals.from_losses("", loss, weight=weight, divisor=weight if divisor is None else divisor)
+        .summarize()
+        .as_dict()
+        for loss in (baseline, candidate)
+    )
     return mean_change(paired), *changes_of_summaries(ours, theirs)[1:]
 
 

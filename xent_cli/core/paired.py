@@ -30,11 +30,11 @@ class PairedComparison:
     n
         Pairs of losses.
     mean_baseline, mean_candidate
-        Unweighted; NaN or inf if any loss is.
+        Weighted where weights are given; NaN or inf if any loss is.
     delta
         Exactly rounded mean difference: 0 where the losses are the same, in any order of the samples.
     std
-        Sample standard deviation of the differences (n - 1).
+        Sample standard deviation of the differences (n - 1); of weighted ones, the root of n times the standard error.
     low, high
         Confidence interval of `delta`: Student's t, or the BCa interval with the bootstrap. NaN where `std` is 0 or not
         known: one pair, equal differences, or a loss that is not finite.
@@ -84,6 +84,8 @@ def compare_losses(
     confidence: float = 0.95,
     resamples: int = DEFAULT_RESAMPLES,
     seed: int = DEFAULT_SEED,
+    weight: FloatArray | None = None,
+    divisor: FloatArray | None = None,
 ) -> PairedComparison:
     """Compare two models by their losses of the same samples.
 
@@ -99,6 +101,9 @@ def compare_losses(
         In (0, 1).
     resamples, seed
         Of "bootstrap" and "permutation".
+    weight, divisor
+        [n] what each loss counts in the sum, and in the number that the sum is divided by; None where that is 1. The
+        error of the mean m is then the sandwich's, of the sum of ``(weight * difference - divisor * m)**2``.
 
     Raises
     ------
@@ -120,22 +125,30 @@ def compare_losses(
     with np.errstate(invalid="ignore", over="ignore"):
         difference = candidate - baseline
     odd = ~np.isfinite(difference)
-    means = _mean(baseline), _mean(candidate)
+    weighted = weight is not None or divisor is not None
+    total = ExactSum.of_count(n) if divisor is None and weight is None else ExactSum.of(_first(divisor, weight))
+    means = _mean(baseline, weight, total), _mean(candidate, weight, total)
     delta, std = means[1] - means[0], math.nan
     low = high = p = math.nan
     exact = False
+    influence = difference
     if not odd.any():
-        total = ExactSum.of(difference)
-        # Of the losses themselves: differences are rounded, and a sum of them hangs on nothing else.
-        delta = ExactSum(ExactSum.of(candidate).units - ExactSum.of(baseline).units) / n
-        if n > 1:
-            spread = standard_deviation(total, ExactSum.of_squares(difference), n)
+        # Of the losses themselves: differences are rounded, and a sum of them depends on nothing else.
+        units = ExactSum.of(_product(candidate, weight)).units - ExactSum.of(_product(baseline, weight)).units
+        delta = ExactSum(units) / total
+        if n > 1 and not weighted:
+            spread = standard_deviation(ExactSum.of(difference), ExactSum.of_squares(difference), n)
             std = spread * math.sqrt(n / (n - 1))
+        elif n > 1:
+            difference = _product(difference, weight)
+            influence = difference - _first(divisor, weight) * delta
+            std = _length(influence, difference) * n / (float(total) * math.sqrt(n - 1))
     if std > 0.0:
         error = std / math.sqrt(n)
         if test == "bootstrap":
-            resampled = bootstrap_means(difference, resamples, seed)
-            low, high = bca_interval(difference, delta, resampled, confidence)
+            resampled = bootstrap_means(difference, resamples, seed, _first(divisor, weight) if weighted else None)
+            centred = influence if weighted else difference - delta
+            low, high = bca_interval(centred, delta, resampled, confidence)
             p = bootstrap_p(delta, resampled)
         else:
             reach = quantile(confidence, n - 1) * error
@@ -193,9 +206,26 @@ def percent(delta: float, baseline: float) -> float:
     return 100.0 * delta / abs(baseline) if baseline else math.nan
 
 
-def _mean(loss: FloatArray) -> float:
+def _mean(loss: FloatArray, weight: FloatArray | None, total: ExactSum) -> float:
     finite = np.isfinite(loss)
     if finite.all():
-        return ExactSum.of(loss) / loss.size
+        return ExactSum.of(_product(loss, weight)) / total
     with np.errstate(invalid="ignore"):
         return float(loss[~finite].sum())  # NaN, or the one infinity there is
+
+
+def _product(values: FloatArray, weight: FloatArray | None) -> FloatArray:
+    return values if weight is None else values * weight
+
+
+def _first(divisor: FloatArray | None, weight: FloatArray | None) -> FloatArray:
+    found = weight if divisor is None else divisor
+    assert found is not None
+    return found
+
+
+def _length(influence: FloatArray, difference: FloatArray) -> float:
+    """Root of the sum of squares; 0 where all that is there is the rounding of equal differences."""
+    if np.abs(influence).max() <= 4 * np.finfo(np.float64).eps * np.abs(difference).max():
+        return 0.0
+    return math.sqrt(float(ExactSum.of_squares(influence)))

@@ -17,31 +17,34 @@ _BLOCK = 1 << 21
 _TIE = 1e-13
 
 
-def bootstrap_means(difference: FloatArray, resamples: int, seed: int) -> FloatArray:
+def bootstrap_means(difference: FloatArray, resamples: int, seed: int, divisor: FloatArray | None = None) -> FloatArray:
     """Means of `resamples` samples of n drawn with replacement from `difference` [n].
 
-    The draws are those of ``scipy.stats.bootstrap(..., rng=numpy.random.default_rng(seed))``. Cost: n times `resamples`
-    draws.
+    With a `divisor` [n], the sum of each sample over the sum of what its members count. The draws are those of
+    ``scipy.stats.bootstrap(..., rng=numpy.random.default_rng(seed))``. Cost: n times `resamples` draws.
     """
     rng = np.random.default_rng(seed)
     n = difference.size
     step = max(1, _BLOCK // n)
-    sums = np.zeros(resamples)
+    sums, counts = np.zeros(resamples), np.zeros(resamples)
     for first in range(0, resamples, step):
         rows = min(step, resamples - first)
         for column in range(0, n, _BLOCK):
             drawn = rng.integers(0, n, (rows, min(_BLOCK, n - column)))
             sums[first : first + rows] += difference[drawn].sum(axis=1)
-    return sums / n
+            if divisor is not None:
+                counts[first : first + rows] += divisor[drawn].sum(axis=1)
+    # Where all that was drawn counts nothing, the sum is 0 too.
+    return sums / n if divisor is None else np.divide(sums, counts, out=np.zeros(resamples), where=counts > 0)
 
 
-def bca_interval(difference: FloatArray, mean: float, means: FloatArray, confidence: float) -> tuple[float, float]:
+def bca_interval(centred: FloatArray, mean: float, means: FloatArray, confidence: float) -> tuple[float, float]:
     """Bias-corrected and accelerated bootstrap interval of a mean.
 
     Parameters
     ----------
-    difference, mean
-        The sample [n] and its mean.
+    centred, mean
+        The sample [n] less its mean (of a weighted one, what each member contributes to the error), and the mean.
     means
         What `bootstrap_means` returned for it.
 
@@ -58,8 +61,7 @@ def bca_interval(difference: FloatArray, mean: float, means: FloatArray, confide
     if not 0.0 < share < 1.0:
         return math.nan, math.nan
     bias = normal.inv_cdf(share)
-    centred = difference - mean
-    centred /= np.abs(centred).max()
+    centred = centred / np.abs(centred).max()
     # The jackknife of a mean in closed form.
     acceleration = float((centred**3).sum()) / (6.0 * float((centred**2).sum()) ** 1.5)
     tail = normal.inv_cdf((1.0 - confidence) / 2)
