@@ -130,7 +130,11 @@ def test_a_baseline_that_was_nan_cannot_be_compared_with(folder):
     ("change", "told"),
     [
         (lambda d: d.update(signature=d["signature"].replace("smoothing:0.0", "smoothing 0.0")), "smoothing 0.0"),
-        (lambda d: d.update(signature=d["signature"].replace("|v:", "|v:9.")), "v 0.1.0"),
+        (
+            lambda d: d.update(signature=d["signature"].replace("smoothing:0.0", "smoothing:0.1")),
+            "smoothing 0.0, not 0.1",
+        ),
+        (lambda d: d.update(labels_digest="0" * 16), "other labels"),
         (lambda d: d["summary"].update(n_samples=N - 1), "n_samples 500"),
         (lambda d: d["summary"].update(n_ignored=1), "n_ignored 0"),
         (lambda d: d["summary"].pop("mean_loss"), "not a summary"),
@@ -169,15 +173,12 @@ def test_a_baseline_of_other_length_is_3_and_both_lengths_are_named(folder, base
     assert {"499", "500"} <= set(run.stderr.replace(",", " ").split())
 
 
-def test_weighted_runs_compare_with_documents_and_not_with_rows(folder):
-    np.save(folder / "w.npy", np.arange(N) % 3 + 1.0)
-    weighted = ("--sample-weight", "w.npy")
-    xent("compute", "good.npy", "y.npy", *weighted, "--report", "w.json", "-o", "w.tsv", cwd=folder)
-    limit = ("--max-increase", "mean_loss=0")
-    assert check(folder, "good.npy", *weighted, "--baseline", "w.json", *limit).returncode == 0
-    run = check(folder, "good.npy", *weighted, "--baseline", "w.tsv", *limit)
-    assert run.returncode == 3
-    assert "sample_weight given" in run.stderr
+def test_the_version_of_xent_is_no_setting_and_a_missing_setting_is_at_its_default(folder, tmp_path):
+    document = json.loads((folder / "b.json").read_text())
+    document["signature"] = document["signature"].replace("|temperature:1.0", "").replace("|v:", "|shift:0|v:9.")
+    (tmp_path / "other.json").write_text(json.dumps(document))
+    run = check(folder, "good.npy", "--baseline", tmp_path / "other.json", "--max-increase", "mean_loss=0")
+    assert (run.returncode, run.stderr) == (0, "")
 
 
 def test_rows_with_ids_are_compared_by_id(folder):

@@ -158,7 +158,8 @@ def test_a_nan_is_null_in_json_and_named(tmp_path):
     np.save(tmp_path / "new.npy", [1.0, np.inf, np.nan])
     document = compared(tmp_path / "old.npy", tmp_path / "new.npy")
     assert [mean(document)[name] for name in ("baseline", "candidate", "delta", "p")] == [2.0, None, None, None]
-    assert [warning["code"] for warning in document["warnings"]] == ["loss-not-finite"]
+    codes = [warning["code"] for warning in document["warnings"]]
+    assert codes == ["loss-not-finite", "settings-unknown", "labels-unknown"]
     assert "2 of 3 samples" in document["warnings"][0]["message"]
     assert "first: sample 1" in document["warnings"][0]["message"]
 

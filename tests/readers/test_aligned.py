@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from xent_cli.errors import InputError
-from xent_cli.readers.aligned import align, common_id, refuse_unlike_summaries
+from xent_cli.readers.aligned import align, common_id
+from xent_cli.readers.comparable import refuse_unlike
 from xent_cli.readers.saved import SavedResults
 
 
@@ -124,18 +125,19 @@ def summary(n=3, ignored=0, **settings):
         (summary(), summary(n=4), "n_samples 4, not 3"),
         (summary(), summary(n=2, ignored=1), "n_samples 2, not 3; n_ignored 1, not 0"),
         (summary(temperature="1.0"), summary(temperature="2.0"), "temperature 2.0, not 1.0"),
-        (summary(), summary(shift="1"), "shift 1, not default"),
-        (summary(v="0.1.0"), summary(v="0.2.0"), "v 0.2.0, not 0.1.0"),
+        (summary(), summary(shift="1"), "shift 1, not 0"),
+        (summary(), summary(invented="1"), "invented 1, not absent"),
         (rows([1, 2]), summary(), "n_samples 3, not 2"),
         (rows([1, 2, 3]), summary(sample_weight="given"), "sample_weight given, not none"),
-        (summary(class_weight="0a1b"), rows([1, 2, 3]), "class_weight none, not 0a1b"),
+        (summary(class_weight="0a1b"), rows([1, 2, 3]), "class_weight none, not given"),
     ],
 )
 def test_summaries_of_other_settings_or_another_number_are_refused(baseline, candidate, message):
     with pytest.raises(InputError, match=message):
-        refuse_unlike_summaries(baseline, candidate)
+        refuse_unlike(baseline, candidate)
 
 
 def test_summaries_of_the_same_settings_are_comparable_and_so_are_rows():
-    refuse_unlike_summaries(summary(), summary())
-    refuse_unlike_summaries(summary(class_weight="none"), rows([1, 2, 3]))
+    refuse_unlike(summary(), summary())
+    refuse_unlike(summary(v="0.1.0"), summary(v="9.9", shift="0"))
+    refuse_unlike(summary(class_weight="none"), rows([1, 2, 3]))

@@ -136,7 +136,7 @@ def test_a_table_without_rows_has_none(tmp_path):
 
 
 def test_losses_of_any_shape_are_samples_in_c_order(tmp_path):
-    array = np.asfortranarray(np.arange(6, dtype=np.float32).reshape(2, 3))
+    array = np.asfortranarray(np.arange(6.0).reshape(2, 3))
     np.save(tmp_path / "rows.npy", array)
     assert read_saved(str(tmp_path / "rows.npy")).loss.tolist() == [0, 1, 2, 3, 4, 5]
 

@@ -46,7 +46,8 @@ def compare(**given: Any) -> None:
 
     Results are what xent compute writes with -o, rows joined on their id column or by position; or summary
     documents. A delta below 0 is better. A difference is told from chance by the losses of each sample in both: "~"
-    where the interval of the mean difference holds 0, "n/a" where the differences do not vary. Means are unweighted.
+    where the interval of the mean difference holds 0, "n/a" where the differences do not vary. Means are weighted
+    where rows hold weights. Results of other settings or other labels are refused.
     """
     from xent_cli.cli.comparison import compare_saved, show_comparison
 

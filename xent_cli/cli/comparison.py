@@ -23,9 +23,9 @@ from xent_cli.core.changes import (
 )
 from xent_cli.core.findings import Finding
 from xent_cli.core.paired import compare_losses, largest_moves
-from xent_cli.core.totals import LossTotals
 from xent_cli.errors import UsageError, printable
-from xent_cli.readers.aligned import align, common_id, refuse_unlike_summaries, told
+from xent_cli.readers.aligned import align, common_id, told
+from xent_cli.readers.comparable import figures_of, refuse_unlike, unverified
 from xent_cli.readers.groups import column_of, groups, no_such_column
 from xent_cli.readers.locate import refuse_two_pipes
 from xent_cli.readers.saved import read_saved
@@ -33,6 +33,7 @@ from xent_cli.readers.saved import read_saved
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from xent_cli.core.block import IntArray
     from xent_cli.core.paired import PairedComparison
     from xent_cli.readers.aligned import AlignedLosses
     from xent_cli.readers.saved import SavedResults
@@ -126,11 +127,12 @@ def _rows_against(
     top: int,
     by_id: bool,
 ) -> ModelChange:
+    refuse_unlike(baseline, candidate, by_id=by_id)
     both = align(baseline, candidate, by_id=by_id)
-    whole = _paired(both.baseline, both.candidate, given)
+    whole = _paired(both, None, given)
     return ModelChange(
         model=model,
-        changes=changes_of_losses(both.baseline, both.candidate, whole),
+        changes=changes_of_losses(both.baseline, both.candidate, whole, weight=both.weight, divisor=both.divisor),
         slices=tuple(change for name in given["by"] for change in _slices(name, baseline, candidate, both, given)),
         moved=tuple(_moved(baseline, both, top, by_id)),
         n_ignored=both.n_ignored,
@@ -151,11 +153,15 @@ def _findings(
         row = printable(told(baseline, int(both.rows[whole.first_not_finite]), by_id=by_id))
         found = f"{whole.n_not_finite} of {whole.n} samples have a NaN or infinite loss (first: {row})"
         yield Finding("loss-not-finite", f"{pair}: {found}")
+    yield from unverified(baseline, candidate, by_id=by_id)
 
 
-def _paired(baseline: Any, candidate: Any, given: Mapping[str, Any]) -> PairedComparison:
-    names = ("test", "confidence", "resamples", "seed")
-    return compare_losses(baseline, candidate, **{name: given[name] for name in names})
+def _paired(both: AlignedLosses, places: IntArray | None, given: Mapping[str, Any]) -> PairedComparison:
+    """The means of all samples, or of those at some places."""
+    options: dict[str, Any] = {name: given[name] for name in ("test", "confidence", "resamples", "seed")}
+    some: Any = slice(None) if places is None else places
+    weight, divisor = (None if values is None else values[some] for values in (both.weight, both.divisor))
+    return compare_losses(both.baseline[some], both.candidate[some], weight=weight, divisor=divisor, **options)
 
 
 def _slices(
@@ -167,7 +173,7 @@ def _slices(
     if values is None:
         raise no_such_column(name, [baseline, candidate])
     for value, places in groups(values):
-        paired = _paired(both.baseline[places], both.candidate[places], given)
+        paired = _paired(both, places, given)
         yield mean_change(paired, by=name, value=value)
 
 
@@ -184,15 +190,9 @@ def _moved(baseline: SavedResults, both: AlignedLosses, top: int, by_id: bool) -
 
 
 def _summary_against(baseline: SavedResults, candidate: SavedResults, model: Model) -> ModelChange:
-    refuse_unlike_summaries(baseline, candidate)
-    return ModelChange(model, changes_of_summaries(_figures(baseline), _figures(candidate)))
-
-
-def _figures(result: SavedResults) -> Mapping[str, Any]:
-    if result.summary is not None:
-        return result.summary
-    assert result.loss is not None
-    return LossTotals.from_losses("", result.loss, ignored=result.ignored).summarize().as_dict()
+    refuse_unlike(baseline, candidate)
+    changes = changes_of_summaries(figures_of(baseline), figures_of(candidate))
+    return ModelChange(model, changes, findings=unverified(baseline, candidate))
 
 
 def _refuse_for_summaries(given: Mapping[str, Any], results: list[SavedResults]) -> None:

@@ -112,12 +112,12 @@ def execute(
             labels_digest=None if totals.digest is None else spell_digest(totals.digest),
             slices=_slices(totals, layout.by),
         )
-        if given["strict"]:
-            refuse_warnings(document.findings)
         if gate is not None:
             from xent_cli.cli.gate import judge
 
             document = judge(gate, document, kept)
+        if given["strict"]:
+            refuse_warnings(document.findings)
         if pictured:
             document = replace(document, details=_details(totals, pair))
         for name, stream in streams:

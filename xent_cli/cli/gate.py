@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from xent_cli.cli.keep import KeptRows
+    from xent_cli.core.findings import Finding
     from xent_cli.core.thresholds import Threshold
     from xent_cli.readers.saved import SavedResults
     from xent_cli.reports.interface import Document
@@ -104,7 +105,7 @@ def open_gate(given: Mapping[str, Any]) -> Gate:
 
 
 def judge(gate: Gate, document: Document, kept: KeptRows | None) -> Document:
-    """Add the verdicts to the document of a run.
+    """Add the verdicts to the document of a run, and what is not known of the baseline.
 
     Raises
     ------
@@ -120,8 +121,9 @@ def judge(gate: Gate, document: Document, kept: KeptRows | None) -> Document:
             raise _absent(limit, now)
     limits = gate.limits
     if gate.baseline is not None:
-        before, interval = _before(gate, gate.baseline, document, kept)
+        before, interval, unknown = _before(gate, gate.baseline, document, kept)
         limits = tuple(_compared(limit, before, interval, gate.baseline) for limit in limits)
+        document = replace(document, findings=(*document.findings, *unknown))
     return replace(document, checks=tuple(limit.judge(now).as_dict() for limit in limits))
 
 
@@ -153,30 +155,31 @@ def _compared(
 
 def _before(
     gate: Gate, baseline: SavedResults, document: Document, kept: KeptRows | None
-) -> tuple[Mapping[str, Any], tuple[float, float] | None]:
-    """The figures of the baseline, and the paired interval where that is asked for."""
-    from xent_cli.readers.aligned import align, common_id, refuse_unlike_summaries
+) -> tuple[Mapping[str, Any], tuple[float, float] | None, tuple[Finding, ...]]:
+    """The figures of the baseline, the paired interval where that is asked for, and what of it is not known."""
+    from xent_cli.readers.aligned import align, common_id
+    from xent_cli.readers.comparable import figures_of, refuse_unlike, unverified
     from xent_cli.readers.saved import SavedResults
 
     path = document.inputs["logits"].path
-    figures = document.summary.as_dict()
-    refuse_unlike_summaries(
-        baseline, SavedResults(path, "json", "summary", summary=figures, signature=document.signature)
-    )
+    signature, digest = document.signature, document.labels_digest
     if baseline.document is not None:
-        return _figures_of(baseline.path, baseline.document), None
-    from xent_cli.core.totals import LossTotals
-
+        figures = document.summary.as_dict()
+        ours = SavedResults(path, "json", "summary", summary=figures, signature=signature, digest=digest)
+        refuse_unlike(baseline, ours)
+        return _figures_of(baseline.path, baseline.document), None, unverified(baseline, ours)
     assert kept is not None
-    ours = kept.results(path)
-    both = align(baseline, ours, by_id=common_id([baseline, ours]) is not None)
-    before = metrics.figures(LossTotals.from_losses("", both.baseline).summarize().as_dict(), {})
+    ours = kept.results(path, signature, digest)
+    by_id = common_id([baseline, ours]) is not None
+    refuse_unlike(baseline, ours, by_id=by_id)
+    both = align(baseline, ours, by_id=by_id)
+    before, unknown = metrics.figures(figures_of(baseline), {}), unverified(baseline, ours, by_id=by_id)
     if not gate.significant:
-        return before, None
+        return before, None, unknown
     from xent_cli.core.paired import compare_losses
 
-    found = compare_losses(both.baseline, both.candidate)
-    return before, None if found.significant is None else (found.low, found.high)
+    found = compare_losses(both.baseline, both.candidate, weight=both.weight, divisor=both.divisor)
+    return before, None if found.significant is None else (found.low, found.high), unknown
 
 
 def _figures_of(path: str, document: Mapping[str, Any]) -> Mapping[str, Any]:

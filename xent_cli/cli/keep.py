@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class KeptRows:
     """Keeps loss, label and id of every row, and hands the rows on; see `RowWriter`.
 
-    Memory grows with the samples, by 17 bytes each and the ids.
+    Memory grows with the samples, by 17 bytes each, the weights and the ids.
     """
 
     columns: RowFormat
@@ -29,6 +29,7 @@ class KeptRows:
     _ignored: list[BoolArray] = field(default_factory=list)
     _labels: list[AnyArray] = field(default_factory=list)
     _ids: list[AnyArray] = field(default_factory=list)
+    _weights: dict[str, list[FloatArray]] = field(default_factory=dict)
 
     def write(self, rows: BlockLoss) -> None:
         """See `RowWriter`; what is on loan is copied."""
@@ -39,6 +40,9 @@ class KeptRows:
             self._labels.append(np.array(rows.labels))
         if rows.ids is not None:
             self._ids.append(np.array(rows.ids))
+        for name, values in (("weight", rows.weight), ("class_weight", rows.class_weight), ("kl", rows.kl)):
+            if values is not None:
+                self._weights.setdefault(name, []).append(np.array(values, np.float64))
         if self.onward is not None:
             self.onward.write(rows)
 
@@ -47,8 +51,8 @@ class KeptRows:
         if self.onward is not None:
             self.onward.finish()
 
-    def results(self, path: str) -> SavedResults:
-        """Say the rows as if they had been saved, and read again."""
+    def results(self, path: str, signature: str, digest: str | None) -> SavedResults:
+        """Say the rows as if they had been saved, with settings and the digest of their labels, and read again."""
         labels = np.concatenate(self._labels) if self._labels else None
         if labels is not None and self.columns.class_names is not None:
             named = dict(enumerate(self.columns.class_names))
@@ -67,4 +71,13 @@ class KeptRows:
             if not self._ids
             else np.array([name if name is None else str(name) for part in self._ids for name in part], object),
             id_name=self.columns.id_name,
+            weight=self._joined("weight"),
+            class_weight=self._joined("class_weight"),
+            kl=self._joined("kl"),
+            shape=self.columns.shape,
+            signature=signature,
+            digest=digest,
         )
+
+    def _joined(self, name: str) -> FloatArray | None:
+        return np.concatenate(self._weights[name]) if name in self._weights else None

@@ -117,8 +117,8 @@ def settings_of(signature: str) -> dict[str, str]:
 
 
 def _named(signature: str) -> dict[str, str]:
-    parts = (part.partition(":") for part in signature.split("|"))
-    return {name: value for name, colon, value in parts if colon}
+    parts = (part.partition(":") for part in signature.split("|")[1:])
+    return {name: value if colon else "present" for name, colon, value in parts}
 
 
 @dataclass(frozen=True, slots=True)

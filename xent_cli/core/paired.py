@@ -139,7 +139,7 @@ def compare_losses(
         if n > 1 and not weighted:
             spread = standard_deviation(ExactSum.of(difference), ExactSum.of_squares(difference), n)
             std = spread * math.sqrt(n / (n - 1))
-        elif n > 1:
+        elif n > 1 and total.units:
             difference = _product(difference, weight)
             influence = difference - _first(divisor, weight) * delta
             std = _length(influence, difference) * n / (float(total) * math.sqrt(n - 1))

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xent_cli.errors import InputError, more_rows
+from xent_cli.readers.comparable import divisor_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from xent_cli.core.block import AnyArray, BoolArray, FloatArray, IntArray
     from xent_cli.readers.saved import SavedResults
 
@@ -27,7 +26,9 @@ class AlignedLosses:
     rows, candidate_rows
         [n] places of the samples in either file.
     n_ignored
-        Samples without a loss in both.
+        Samples without a loss in both, or of weight 0.
+    weight, divisor
+        [n] what each loss counts in the sum and in the divisor of the mean, in both; None where that is 1.
     """
 
     baseline: FloatArray
@@ -35,6 +36,8 @@ class AlignedLosses:
     rows: IntArray
     candidate_rows: IntArray
     n_ignored: int
+    weight: FloatArray | None = None
+    divisor: FloatArray | None = None
 
 
 def common_id(results: list[SavedResults]) -> str | None:
@@ -52,15 +55,19 @@ def align(baseline: SavedResults, candidate: SavedResults, *, by_id: bool) -> Al
     Raises
     ------
     InputError
-        Where number, ids, order or labels of the samples differ, a sample is ignored in one of them only, or no sample
-        is left.
+        Where number, ids, order, labels or weights of the samples differ, a sample is ignored in one of them only, or
+        no sample is left.
     """
     assert baseline.loss is not None
     assert candidate.loss is not None
     assert baseline.ignored is not None
     assert candidate.ignored is not None
     order = _order_by_id(baseline, candidate) if by_id else _order_by_place(baseline, candidate)
+    weight = _weights(baseline, candidate, order, "weight")
+    class_weight = _weights(baseline, candidate, order, "class_weight")
     without = baseline.ignored, candidate.ignored[order]
+    if weight is not None:
+        without = without[0] | (weight == 0), without[1] | (weight == 0)
     _refuse_other_labels(baseline, candidate, order, without[0] & without[1])
     unclear = _unclear(baseline), _unclear(candidate)[order]
     only = without[0] & ~without[1] & ~unclear[0], without[1] & ~without[0] & ~unclear[1]
@@ -72,26 +79,11 @@ def align(baseline: SavedResults, candidate: SavedResults, *, by_id: bool) -> Al
         raise InputError("nothing left to compare", candidate.path, found=f"{order.size} samples, all without a loss")
     candidate_rows = order[rows]
     losses = baseline.loss[rows], candidate.loss[candidate_rows]
-    return AlignedLosses(*losses, rows, candidate_rows, order.size - rows.size)
-
-
-def refuse_unlike_summaries(baseline: SavedResults, candidate: SavedResults) -> None:
-    """Refuse figures of other settings or of another number of samples; rows have no settings to differ.
-
-    Raises
-    ------
-    InputError
-        With the differences by name.
-    """
-    unlike = [f"{name} {found}, not {wanted}" for name, found, wanted in _unlike_summaries(baseline, candidate)]
-    if unlike:
-        raise InputError(
-            "summaries that cannot be compared",
-            candidate.path,
-            found="; ".join(unlike),
-            expected=f"the same as in {baseline.path}",
-            hint="compute both of the same samples with the same options and the same xent",
-        )
+    weight, class_weight = (None if values is None else values[rows] for values in (weight, class_weight))
+    divisor = divisor_of(weight, class_weight)
+    if divisor is not None and not divisor.any():
+        raise InputError("nothing left to compare", candidate.path, found="weights that sum to 0")
+    return AlignedLosses(*losses, rows, candidate_rows, order.size - rows.size, weight, divisor)
 
 
 def told(result: SavedResults, row: int, *, by_id: bool = False) -> str:
@@ -99,38 +91,6 @@ def told(result: SavedResults, row: int, *, by_id: bool = False) -> str:
     if by_id and result.ids is not None:
         return f'{result.id_name} "{result.ids[row]}"'
     return f"sample {row if result.sample is None else result.sample[row]}"
-
-
-def _unlike_summaries(baseline: SavedResults, candidate: SavedResults) -> Iterator[tuple[str, str, str]]:
-    ours, theirs = _figures(baseline), _figures(candidate)
-    for count in ("n_samples", "n_ignored"):
-        if ours[count] != theirs[count]:
-            yield count, str(theirs[count]), str(ours[count])
-    if baseline.signature is None or candidate.signature is None:
-        # The mean of saved rows counts every sample 1.
-        for result, there in ((candidate, True), (baseline, False)):
-            for name, setting in _settings(result).items():
-                if name in ("class_weight", "sample_weight") and setting != "none":
-                    yield (name, setting, "none") if there else (name, "none", setting)
-        return
-    settings = _settings(baseline), _settings(candidate)
-    for name in settings[0] | settings[1]:
-        wanted, found = (side.get(name, "default") for side in settings)
-        if wanted != found:
-            yield name, found, wanted
-
-
-def _settings(result: SavedResults) -> dict[str, str]:
-    parts = (part.partition(":") for part in (result.signature or "").split("|"))
-    return {name: value for name, _, value in parts if value}
-
-
-def _figures(result: SavedResults) -> Mapping[str, Any]:
-    if result.summary is not None:
-        return result.summary
-    assert result.ignored is not None
-    ignored = int(np.count_nonzero(result.ignored))
-    return {"n_samples": result.ignored.size - ignored, "n_ignored": ignored}
 
 
 def _order_by_place(baseline: SavedResults, candidate: SavedResults) -> IntArray:
@@ -221,6 +181,40 @@ def _refuse_other_labels(baseline: SavedResults, candidate: SavedResults, order:
             hint="the two are not of the same samples",
             more=_more(unlike),
         )
+
+
+def _weights(baseline: SavedResults, candidate: SavedResults, order: IntArray, name: str) -> FloatArray | None:
+    """What the samples count in both files.
+
+    Raises
+    ------
+    InputError
+        Where only one of them says so, or they differ.
+    """
+    ours: FloatArray | None = getattr(baseline, name)
+    theirs: FloatArray | None = getattr(candidate, name)
+    if ours is None and theirs is None:
+        return None
+    if ours is None or theirs is None:
+        without, there = (baseline, candidate) if ours is None else (candidate, baseline)
+        raise InputError(
+            "weights in one file only",
+            without.path,
+            found=f'no column "{name}"' if without.format != "npy" else "an array, which has no place for weights",
+            expected=f"weights as in {there.path}",
+            hint="compute both with the same weights, and save rows as .parquet, .arrow, .csv, .tsv or .jsonl",
+        )
+    unlike = ours != theirs[order]
+    if unlike.any():
+        row = int(np.argmax(unlike))
+        raise InputError(
+            "other weights",
+            f'{candidate.path} {told(baseline, row)}, column "{name}"',
+            found=f"{theirs[order[row]]:g}",
+            expected=f"{ours[row]:g} as in {baseline.path}",
+            more=_more(unlike),
+        )
+    return ours
 
 
 def _comparable(a: AnyArray, b: AnyArray) -> tuple[AnyArray, AnyArray]:

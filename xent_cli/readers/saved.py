@@ -12,6 +12,14 @@ import numpy as np
 from xent_cli.core.missing import told
 from xent_cli.errors import InputError
 from xent_cli.readers.locate import locate
+from xent_cli.readers.saved_losses import (
+    float_column,
+    refuse_below_zero,
+    refuse_other_arrays,
+    refuse_other_values,
+    settings_and_digest,
+    weights_of,
+)
 from xent_cli.readers.saved_tables import format_of, json_table, parts_table, table
 from xent_cli.readers.storage import BOM, Stored, is_url, local_path
 
@@ -51,8 +59,17 @@ class SavedResults:
         [n] text of the columns that were asked for and are there.
     names
         Of all columns of the file.
-    summary, signature
-        The figures by name, NaN in place of null; and the settings behind them.
+    weight, class_weight
+        [n] what each loss counts, and what it was multiplied by for its class and counts in the divisor of the mean; or
+        None.
+    kl
+        [n] KL divergences, nats, or None.
+    shape
+        Of an array.
+    summary
+        The figures by name, NaN in place of null.
+    signature, digest
+        The settings of the run, and what tells its labels from others; None where the file does not say.
     document
         All of the summary document, as it stands there.
     """
@@ -69,8 +86,13 @@ class SavedResults:
     id_name: str | None = None
     columns: Mapping[str, AnyArray] = field(default_factory=dict)
     names: tuple[str, ...] = ()
+    weight: FloatArray | None = None
+    class_weight: FloatArray | None = None
+    kl: FloatArray | None = None
+    shape: tuple[int | None, ...] | None = None
     summary: Mapping[str, Any] | None = None
     signature: str | None = None
+    digest: str | None = None
     document: Mapping[str, Any] | None = None
 
 
@@ -128,9 +150,13 @@ def _read_npy(path: str, located: Located, id_column: str | None) -> SavedResult
 
     if id_column is not None:
         raise InputError("no columns to join on", path, found="an array", expected=f'a table with "{id_column}"')
-    parts = (part.read().weights for _, _, part in open_source(located, "weights", ReadOptions()).parts())
+    source = open_source(located, "weights", ReadOptions())
+    shape = source.description.shape
+    refuse_other_arrays(path, shape, source.description.dtype)
+    parts = (part.read().weights for _, _, part in source.parts())
     # Copies: what a reader returns is on loan.
-    loss = np.concatenate([np.empty(0), *(np.array(part, np.float64) for part in parts)])
+    loss = np.concatenate([np.empty(0), *(np.array(part, np.float64).reshape(-1) for part in parts)])
+    refuse_other_values(path, loss, shape)
     ignored, unclear = told(loss)
     return SavedResults(path, "npy", "rows", loss, ignored | unclear, unclear if unclear.any() else None)
 
@@ -161,7 +187,9 @@ def _summary(path: str, document: dict[str, Any]) -> SavedResults:
             expected=str(_SCHEMA_VERSION),
         )
     plain = {name: math.nan if value is None else value for name, value in figures.items()}
-    return SavedResults(path, "json", "summary", summary=plain, signature=signature, document=document)
+    digest = document.get("labels_digest")
+    told = digest if isinstance(digest, str) else None
+    return SavedResults(path, "json", "summary", summary=plain, signature=signature, digest=told, document=document)
 
 
 def _rows(path: str, format_name: str, table: pa.Table, id_column: str | None, columns: Sequence[str]) -> SavedResults:
@@ -174,10 +202,10 @@ def _rows(path: str, format_name: str, table: pa.Table, id_column: str | None, c
         raise InputError("two columns of one name", path, found=f'"{min(repeated)}"', hint="rename one of them")
     losses = table["loss"]
     ignored = losses.is_null().to_numpy()
-    try:
-        loss = losses.cast("float64").to_numpy()
-    except (ValueError, NotImplementedError):
-        raise InputError("losses are not numbers", path, found=f"type {losses.type}", expected="floats") from None
+    loss = float_column(path, losses).to_numpy()
+    weight, class_weight = (weights_of(path, table, name) for name in ("weight", "class_weight"))
+    refuse_below_zero(path, loss, class_weight)
+    signature, digest = settings_and_digest(table)
     id_name = id_column or _usual_id(names)
     return SavedResults(
         path,
@@ -191,6 +219,11 @@ def _rows(path: str, format_name: str, table: pa.Table, id_column: str | None, c
         id_name=id_name,
         columns={name: _texts(table[name]) for name in columns if name in names},
         names=names,
+        weight=weight,
+        class_weight=class_weight,
+        kl=float_column(path, table["kl_divergence"]).to_numpy() if "kl_divergence" in names else None,
+        signature=signature,
+        digest=digest,
     )
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from xent_cli.core.label_digest import LABELS_DIGEST, SIGNATURE
 from xent_cli.errors import InputError, XentError
 from xent_cli.readers.piped import seekable
+from xent_cli.readers.saved_losses import sum_digests
 from xent_cli.readers.storage import BOM, first_line
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pyarrow as pa
 
     from xent_cli.readers.locate import Located
@@ -49,13 +53,17 @@ def table(source: Bytes, format_name: str, head: bytes) -> pa.Table:
         if format_name == "parquet":
             import pyarrow.parquet as pq
 
-            return pq.read_table(seekable(source).arrow())
+            file = pq.ParquetFile(seekable(source).arrow())
+            return _with_metadata(file.read(), file.metadata.metadata or {})
         if format_name == "arrow":
             # Nothing is memory-mapped: a file that shrinks would end the process.
             if head.startswith(b"ARROW1"):
-                return pa.ipc.open_file(seekable(source).arrow()).read_all()
+                file = pa.ipc.open_file(seekable(source).arrow())
+                found = [file.get_batch_with_custom_metadata(i) for i in range(file.num_record_batches)]
+                return _of_batches(file.schema, found)
             with source.stream() as stream:
-                return pa.ipc.open_stream(stream).read_all()
+                reader = pa.ipc.open_stream(stream)
+                return _of_batches(reader.schema, list(reader.iter_batches_with_custom_metadata()))
         return _delimited(source, head, format_name)
     except XentError:
         raise
@@ -68,10 +76,32 @@ def parts_table(located: Located) -> pa.Table:
     import pyarrow as pa
 
     parts = [table(part, "parquet", b"") for part in located.files]
+    signatures = {(part.schema.metadata or {}).get(SIGNATURE.encode()) for part in parts}
+    if len(signatures) > 1:
+        told = " and ".join(sorted("none" if line is None else line.decode(errors="replace") for line in signatures))
+        raise InputError("parts of different runs", located.name, found=told, expected="parts of one run")
+    digest = sum_digests((part.schema.metadata or {}).get(LABELS_DIGEST.encode()) for part in parts)
     try:
-        return pa.concat_tables(parts)
+        return _with_digest(pa.concat_tables(parts), digest)
     except pa.ArrowInvalid as error:
         raise _damaged(located.name, "parquet", error) from None
+
+
+def _of_batches(schema: pa.Schema, batches: list[tuple[pa.RecordBatch, pa.KeyValueMetadata | None]]) -> pa.Table:
+    """Batches as a table that says the digest of the labels, of which each batch says its part."""
+    import pyarrow as pa
+
+    digests = ((told or {}).get(LABELS_DIGEST.encode()) for batch, told in batches if batch.num_rows)
+    return _with_digest(pa.Table.from_batches([batch for batch, _ in batches], schema), sum_digests(digests))
+
+
+def _with_digest(table: pa.Table, digest: bytes | None) -> pa.Table:
+    kept = {name: value for name, value in (table.schema.metadata or {}).items() if name != LABELS_DIGEST.encode()}
+    return _with_metadata(table.replace_schema_metadata(kept), {} if digest is None else {LABELS_DIGEST: digest})
+
+
+def _with_metadata(table: pa.Table, metadata: Mapping[Any, Any]) -> pa.Table:
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), **metadata})
 
 
 def json_table(path: str, text: bytes) -> pa.Table:
