@@ -55,9 +55,12 @@ def formula(options, first, second):
     """Mean loss and mean divergence with the sample weights, in extended precision."""
     chosen = dict(zip(options[::2], options[1::2], strict=True))
     source, taught = chosen.get("--from", "logits"), chosen.get("--labels-from", "labels")
-    temperature, smoothing = LONG(float(chosen.get("--temperature", 1))), LONG(float(chosen.get("--label-smoothing", 0)))
+    temperature, smoothing = (
+        LONG(float(chosen.get("--temperature", 1))),
+        LONG(float(chosen.get("--label-smoothing", 0))),
+    )
 
-    def logarithms(values, kind, divisor=LONG(1)):
+    def logarithms(values, kind, divisor=1):
         values = values.astype(LONG)
         return log_softmax(values / divisor) if kind == "logits" else np.log(values) if kind == "probs" else values
 

@@ -3,10 +3,14 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from tests.reports.documents import PLAIN, SUMMARY
 from xent_cli.cli.gate import judge, open_gate
+from xent_cli.core.block import Block
+from xent_cli.core.evaluate import evaluate_block
+from xent_cli.core.options import LossOptions, Wanted
 from xent_cli.errors import InputError, UsageError
 from xent_cli.reports.json import dumps
 
@@ -74,3 +78,15 @@ def test_slices_are_compared_with_those_of_the_baseline(tmp_path):
     path.write_text(json.dumps(document))
     with pytest.raises(InputError, match="the baseline has no slice:split=test:mean_loss"):
         checks(SLICED, **limits)
+
+
+def test_rows_not_ok_of_the_baseline_are_counted_whichever_way_they_are_wrong(tmp_path):
+    logits = np.array([[12.0, 0.0], [0.0, 12.0], [1.0, 0.0]])  # in float16 one overflows and one underflows
+    wanted = Wanted(overflow=(np.dtype(np.float16),))
+    totals = evaluate_block(Block(0, logits, np.zeros(3, np.int64)), LossOptions(), wanted).totals
+    assert (totals.formulas[0].naive.n_underflow, totals.formulas[0].naive.n_overflow) == (1, 1)
+    document = replace(PLAIN, formulas=totals.formulas)
+    path = tmp_path / "o.json"
+    path.write_text(dumps(document))
+    (entry,) = checks(document, baseline=str(path), max_increase=("overflow.float16=0",))
+    assert (entry["observed"], entry["baseline"], entry["delta"], entry["passed"]) == (2, 2, 0, True)

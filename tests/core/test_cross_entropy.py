@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.oracles.reference import cross_entropy_mp, gradient_mp
 from xent_cli.core.cross_entropy import cross_entropy
 from xent_cli.core.options import LossOptions
+from xent_cli.core.tiles import rows_per_tile
 
 ORACLES = Path(__file__).parents[1] / "oracles"
 PRECISE = np.load(ORACLES / "high_precision.npz")
@@ -459,3 +460,47 @@ def test_one_class_and_rows_without_an_answer_are_not_taken_for_probabilities():
     assert cross_entropy(np.ones((5, 1)), np.zeros(5, np.int64), PLAIN).softmaxed == 0
     odd = np.array([[NAN, 1.0], [INF, 0.0], [-INF, -INF], [2.0, -1.0]])
     assert cross_entropy(odd, np.zeros(4, np.int64), PLAIN).softmaxed == 0
+
+
+@pytest.mark.parametrize("gradient", [None, "f8"])
+@pytest.mark.parametrize(("n", "k"), [(40, 60_000), (2, 600_000), (1, 300_000), (3000, 300)])
+def test_smoothed_labels_in_more_rows_than_one_tile_cost_what_they_cost_row_by_row(n, k, gradient):
+    logits = np.random.default_rng(0).normal(0, 3, (n, k)).astype(np.float32)
+    labels = np.arange(n) % k
+    options = LossOptions(label_smoothing=0.1)
+    found = cross_entropy(logits, labels, options, gradient_dtype=gradient)
+    for i in range(0, n, max(1, n // 10)):
+        own = cross_entropy(logits[i : i + 1], labels[i : i + 1], options, gradient_dtype=gradient)
+        assert found.loss[i] == own.loss[0]
+        if gradient:
+            np.testing.assert_array_equal(found.gradient[i], own.gradient[0])
+
+
+def test_a_row_longer_than_a_tile_is_a_tile():
+    assert rows_per_tile(10**6) == rows_per_tile(10**6, alone=True) == 1
+    for k in (300_000, 600_000):
+        logits = np.zeros((1, k), np.float32)
+        logits[0, 7] = 3.0
+        for gradient in (None, "f4"):
+            found = cross_entropy(logits, np.array([7]), LossOptions(), gradient_dtype=gradient)
+            assert found.loss[0] == pytest.approx(math.log(k - 1 + math.exp(3.0)) - 3.0, rel=1e-14)
+
+
+@pytest.mark.parametrize("temperature", [0.7, 1.3, 3.1])
+def test_confident_rows_keep_their_digits_at_a_temperature_of_many_bits(temperature):
+    margins = np.random.default_rng(1).uniform(130, 690, 60) * temperature
+    logits = np.stack([margins, np.zeros(60), -np.ones(60) / 3], axis=1) + np.pi
+    found = cross_entropy(logits, np.zeros(60, np.int64), LossOptions(temperature=temperature)).loss
+    expected = np.array([cross_entropy_mp(row, 0, temperature=temperature) for row in logits.tolist()])
+    assert np.max(np.abs(found - expected) / np.spacing(expected)) <= 4
+
+
+def test_smoothing_with_classes_of_weight_0_keeps_the_digits_of_float32_arithmetic():
+    rng = np.random.default_rng(2)
+    logits = (rng.normal(size=(50, 3)) + np.array([90.0, 0.0, 0.0])).astype(np.float32)
+    weight = np.array([1.0, 0.0, 0.0])
+    options = LossOptions(precision="float32", label_smoothing=0.1, class_weight=weight)
+    found = cross_entropy(logits, np.ones(50, np.int64), options).loss
+    expected = [cross_entropy_mp(row, 1, label_smoothing=0.1, class_weight=weight.tolist()) for row in logits.tolist()]
+    # Of their own size, though float32 would hold the smallest with fewer digits.
+    np.testing.assert_allclose(found, expected, rtol=4 * 2.0**-23)

@@ -300,3 +300,11 @@ def test_labels_on_loan_are_returned_as_they_were():
     first, second = (evaluate_block(loan, LossOptions(), wanted) for loan in (Loan(2, 1), Loan(0, 0)))
     assert first.labels.tolist() == [2, 1]
     assert second.labels.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("options", [LossOptions(temperature=2.0), LossOptions(label_smoothing=0.1)])
+def test_the_overflow_report_is_held_against_the_plain_loss_whatever_the_options(options):
+    logits, labels = np.random.default_rng(0).normal(size=(50, 4)), np.arange(50) % 4
+    wanted = Wanted(overflow=(np.dtype(np.float32),))
+    (found,) = evaluate_block(Block(0, logits, labels), options, wanted).totals.formulas
+    assert (found.naive.n_ok, found.stable.n_ok) == (50, 50)

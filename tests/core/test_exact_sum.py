@@ -142,3 +142,23 @@ def test_a_few_values_add_up_as_they_do_among_many(xs):
     few, many = array(xs[:16]), array([*xs[:16], *[0.0] * 17])
     assert ExactSum.of(few) == ExactSum.of(many)
     assert ExactSum.of_squares(few) == ExactSum.of_squares(many)
+
+
+@pytest.mark.parametrize(
+    ("squares", "expected"),
+    [
+        # Roots a hair above, at and below a tie of float64: what is left decides, and at a tie the even one.
+        (((2**53 + 1) ** 2 << 2146) + 1, 2**52 + 1),
+        ((2**53 + 1) ** 2 << 2146, 2**52),
+        (((2**53 + 1) ** 2 << 2146) - 1, 2**52),
+        (((2**53 + 3) ** 2 << 2146) - 1, 2**52 + 1),
+        ((2**53 + 3) ** 2 << 2146, 2**52 + 2),
+    ],
+)
+def test_a_deviation_next_to_a_tie_is_rounded_to_its_side(squares, expected):
+    assert standard_deviation(ExactSum(0), ExactSum(squares), 1) == expected
+
+
+def test_a_deviation_on_a_tie_is_rounded_to_the_even():
+    values = np.array([2.0**53 + 2, -1.0])
+    assert standard_deviation(ExactSum.of(values), ExactSum.of_squares(values), 2) == 2**52 + 2

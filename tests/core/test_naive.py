@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.oracles.reference import cross_entropy_mp, naive_scalar, round_mpf
 from xent_cli.core.cross_entropy import cross_entropy
-from xent_cli.core.naive import FormulaTotals, NaiveTotals, try_formulas
+from xent_cli.core.naive import FormulaTotals, NaiveTotals, _judge, try_formulas
 from xent_cli.core.options import LossOptions
 
 DTYPES = {name: np.dtype(name) for name in ("float16", "float32", "float64")} | {
@@ -180,3 +180,20 @@ def test_many_rows_at_once_have_the_digits_of_few(name, dense, finite):
         for part in parts[1:]:
             merged = merged.merge(part)
         assert repr(merged) == repr(together)
+
+
+@pytest.mark.parametrize("name", ["float16", "bfloat16", "float32", "float64"])
+def test_a_loss_of_eight_units_in_the_last_place_off_is_right_and_nine_are_not(name):
+    dtype, truth = np.dtype(getattr(ml_dtypes, name, name)), 1.5
+    unit = 2.0 ** -{"float16": 10, "bfloat16": 7, "float32": 23, "float64": 52}[name]
+    for units, ok in ((8, 1), (9, 0), (-8, 1), (-9, 0)):
+        judged = _judge(np.array([truth + units * unit]), np.array([truth]), dtype, np.arange(1))
+        assert (judged.n_ok, judged.n_imprecise) == (ok, 1 - ok)
+
+
+@pytest.mark.parametrize(("name", "smallest"), [("float16", -24), ("bfloat16", -133), ("float32", -149)])
+def test_below_the_normal_range_a_unit_is_the_smallest_subnormal(name, smallest):
+    dtype = np.dtype(getattr(ml_dtypes, name, name))
+    truth = np.array([100 * 2.0**smallest])
+    for units, ok in ((106, 1), (108, 1), (109, 0), (92, 1), (91, 0)):
+        assert _judge(np.array([units * 2.0**smallest]), truth, dtype, np.arange(1)).n_ok == ok

@@ -33,7 +33,7 @@ def test_cross_entropy_and_divergence_are_those_of_the_reference(name):
 @pytest.mark.parametrize("offset", [0.0, 1000.0])
 @pytest.mark.parametrize("temperature", [1.0, 2.0, 0.7])
 @pytest.mark.parametrize("size", [0.3, 300.0])
-@pytest.mark.parametrize("distance", [100.0, 1.0, 0.4, 0.1, 1e-3, 1e-6, 1e-9, 1e-12])
+@pytest.mark.parametrize("distance", [100.0, 1.0, 0.4, 0.1, 1e-3, 3e-5, 1e-6, 1e-9, 1e-12])
 def test_divergence_and_gradient_keep_their_digits_at_every_distance(distance, size, temperature, offset):
     rng = np.random.default_rng(0)
     student = rng.normal(0, size, (4, 5))
@@ -95,13 +95,15 @@ def test_a_teacher_that_does_not_sum_to_1_may_diverge_by_less_than_0():
 @pytest.mark.parametrize("temperature", [1.0, 2.0])
 def test_the_gradient_is_scaled_by_row_and_divided_by_the_temperature(taught, temperature):
     rng = np.random.default_rng(1)
-    z, q = rng.normal(size=(3, 4)), rng.dirichlet(np.ones(4), 3)
+    # What is given is used as given, also where it does not sum to 1.
+    z, q = rng.normal(size=(3, 4)), rng.dirichlet(np.ones(4), 3) * (1.0 if taught == "logits" else 0.75)
     teacher = q if taught == "probs" else np.log(q)
     scale = np.array([0.5, 1.0, 2.0])
     options = LossOptions(labels="dense", labels_source=taught, temperature=temperature)
     found = teacher_cross_entropy(z, teacher, options, gradient_dtype="f8", gradient_scale=scale).gradient
     e = np.exp((z / temperature).astype(np.longdouble))
-    expected = (e / e.sum(axis=1, keepdims=True) - q) * (scale / temperature)[:, np.newaxis]
+    p = e / e.sum(axis=1, keepdims=True)
+    expected = (q.sum(axis=1, keepdims=True) * p - q) * (scale / temperature)[:, np.newaxis]
     np.testing.assert_allclose(found, expected.astype(float), rtol=1e-12)
 
 
@@ -115,6 +117,31 @@ def test_the_gradient_keeps_its_digits_where_a_given_teacher_and_the_student_are
         found = teacher_cross_entropy(z.repeat(3, axis=0), teacher, options, gradient_dtype="f8").gradient
         for row, own in zip(found, q.tolist(), strict=True):
             np.testing.assert_allclose(row, gradient_mp(z[0].tolist(), own), rtol=1e-12)
+
+
+@pytest.mark.parametrize("far", [300.0, 600.0, 720.0, 735.0, 744.0, 800.0, 1e5])
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_outputs_of_which_one_all_but_rules_a_class_out_diverge_as_they_do(far, temperature):
+    near, apart = [0.5, 0.0, -0.25], [0.25, -far, 0.0]
+    for z, t in ((near, apart), (apart, near), ([far, 0.0, 1.0], [0.0, far, 1.0])):
+        options = dataclasses.replace(LOGITS, temperature=temperature)
+        found = teacher_cross_entropy(np.array([z]), np.array([t]), options, gradient_dtype="f8")
+        loss, kl, gradient = reference(z, t, temperature)
+        assert found.loss[0] == pytest.approx(loss, rel=1e-12)
+        assert found.kl[0] == pytest.approx(kl, rel=1e-12)
+        np.testing.assert_allclose(found.gradient[0], gradient, rtol=1e-12, atol=1e-300)
+
+
+@pytest.mark.parametrize("source", ["logits", "log-probs", "probs"])
+def test_a_teacher_that_is_sure_diverges_by_the_loss_of_its_class(source):
+    p = np.array([[0.5, 0.25, 0.25]])
+    student = p if source == "probs" else np.log(p)
+    for taught in ("log-probs", "probs"):
+        with np.errstate(divide="ignore"):
+            teacher = np.array([[0.0, 1.0, 0.0]]) if taught == "probs" else np.log([[0.0, 1.0, 0.0]])
+        options = LossOptions(source=source, labels="dense", labels_source=taught)
+        found = teacher_cross_entropy(student, teacher, options)
+        assert (found.loss[0], found.kl[0]) == pytest.approx((math.log(4), math.log(4)), rel=1e-15)
 
 
 def test_opposite_logits_near_the_end_of_the_range_do_not_overflow_before_they_are_divided():

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 # Below this the series of x + exp(-x) - 1 is exact to rounding after its ninth term, and the closed form cancels.
 _SMALL = 0.125
 _SERIES = (1 / 2, -1 / 6, 1 / 24, -1 / 120, 1 / 720, -1 / 5040, 1 / 40320, -1 / 362880, 1 / 3628800)
-# exp of this is far from overflow, and a ratio as large as that tells all there is in its logarithm.
-_FAR = 500.0
 
 
 def log_ratios(z: FloatArray, t: FloatArray, log_p: FloatArray, log_q: FloatArray, temperature: float) -> FloatArray:
@@ -57,8 +55,7 @@ def log_ratios(z: FloatArray, t: FloatArray, log_p: FloatArray, log_q: FloatArra
         moved = np.where(np.abs(u) < 1.0, p * np.expm1(u), np.exp(taught + log_peak) - p)
         shift = np.log1p(total(moved, 1))[:, np.newaxis]
         overflowed = (np.isinf(u) & np.isfinite(z) & np.isfinite(t)).any(axis=1, keepdims=True)
-        told = np.isfinite(shift) & ~overflowed & (taught.max(axis=1, keepdims=True) + log_peak < _FAR)
-        return np.where(told, u - shift, plain)
+        return np.where(np.isfinite(shift) & ~overflowed, u - shift, plain)
 
 
 def divergence_terms(x: FloatArray, p: FloatArray, q: FloatArray) -> FloatArray:
@@ -90,7 +87,8 @@ def divergence_terms(x: FloatArray, p: FloatArray, q: FloatArray) -> FloatArray:
 # With r the class that p has most of, and u_j = (t_j - t_r) - (z_j - z_r)/T, q_j/p_j is exp(u_j)/S with
 # S = sum p_i exp(u_i) = 1 + sum p_i (exp(u_i) - 1), so x_j = u_j - log1p(sum of p_i expm1(u_i)). Each u_j has all its
 # digits, for the differences are taken with what their rounding leaves out. Where |u_i| is large p_i may underflow and
-# exp(u_i) overflow: there p_i exp(u_i) = exp(t_i - t_r) p_r.
+# exp(u_i) overflow: there p_i exp(u_i) = exp(t_i - t_r) p_r. Where that overflows too, or q_r is 0, the two are so far
+# apart that the difference of their logarithms has all digits.
 #
 # KL = sum q_j f(x_j) with f(x) = x + exp(-x) - 1 and f'(x) = 1 - exp(-x), so errors e_j of x_j cost
 # sum (q_j - p_j) e_j: one that is the same for all classes, as that of the shift is, costs nothing but its square.
