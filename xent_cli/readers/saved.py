@@ -158,7 +158,8 @@ def _read_npy(path: str, located: Located, id_column: str | None) -> SavedResult
     loss = np.concatenate([np.empty(0), *(np.array(part, np.float64).reshape(-1) for part in parts)])
     refuse_other_values(path, loss, shape)
     ignored, unclear = told(loss)
-    return SavedResults(path, "npy", "rows", loss, ignored | unclear, unclear if unclear.any() else None)
+    unclear_rows = unclear if unclear.any() else None
+    return SavedResults(path, "npy", "rows", loss, ignored | unclear, unclear_rows, shape=shape)
 
 
 def _whole_document(path: str, text: bytes) -> dict[str, Any] | None:
