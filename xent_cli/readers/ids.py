@@ -52,3 +52,9 @@ def with_plan(source: Source, plan: ColumnPlan) -> Source:
         return replace(source, shards=tuple(with_plan(shard, plan) for shard in source.shards))
     assert isinstance(source, Table)
     return replace(source, plan=plan)
+
+
+def nameless(source: Source) -> bool:
+    """Whether the names of a table's columns are their numbers, for it has no header."""
+    first = source.shards[0] if isinstance(source, Shards) else source
+    return getattr(first, "header_lines", 1) == 0

@@ -73,7 +73,7 @@ def open_pair(
             raise other_length(logits, other, what, logits.num_rows, other.num_rows)
     names = options.class_names or logits.class_names
     pair = Pair(logits, labels, weights, options.shift, names, said=list(options.said))
-    if logits.plan is None and options.join is None:
+    if logits.plan is None and options.join is None and (labels is None or labels.plan is None):
         return pair
     from xent_cli.readers.side_by_side import side_by_side
 

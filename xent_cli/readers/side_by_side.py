@@ -6,10 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from xent_cli.core.alongside import OtherIdError
+from xent_cli.core.class_order import order_of
 from xent_cli.core.findings import Finding
 from xent_cli.errors import InputError, UsageError
 from xent_cli.readers.choose import missing_column
-from xent_cli.readers.ids import shared_id, with_ids, with_plan
+from xent_cli.readers.class_names import other_names
+from xent_cli.readers.ids import nameless, shared_id, with_ids, with_plan
 
 if TYPE_CHECKING:
     from xent_cli.errors import RowError
@@ -27,7 +29,7 @@ def side_by_side(pair: Pair, options: ReadOptions) -> Pair:
     UsageError
         Where there is nothing to join.
     """
-    pair = _one_label(pair, options)
+    pair = _by_class(_one_label(pair, options))
     if options.join is not None:
         return _joined(pair, options.join, options)
     beside = _beside(pair)
@@ -63,6 +65,19 @@ def _one_label(pair: Pair, options: ReadOptions) -> Pair:
     same = "holds the same labels" if comparable else "is not used"
     pair.said.append(Finding("labels-from-file", f"labels: {pair.labels.description.path}; {there} {same}", note=True))
     return pair if comparable else replace(pair, logits=with_plan(pair.logits, replace(plan, label=None)))
+
+
+def _by_class(pair: Pair) -> Pair:
+    """Put columns of dense labels, or of a teacher, in the order of the classes that they name."""
+    labels, names = pair.labels, pair.class_names
+    plan = None if labels is None else labels.plan
+    if labels is None or plan is None or names is None or plan.is_list or not plan.values or nameless(labels):
+        return pair
+    order = order_of(names, plan.values)
+    if order is None:
+        raise other_names(names, plan.values, labels.description.path, pair.logits.description.path)
+    values = tuple(plan.values[place] for place in order)
+    return pair if values == plan.values else replace(pair, labels=with_plan(labels, replace(plan, values=values)))
 
 
 def _joined(pair: Pair, column: str, options: ReadOptions) -> Pair:
