@@ -159,3 +159,43 @@ def test_dense_labels_of_a_file_count_alone(tmp_path):
     pair = open_pair(logits, str(tmp_path / "y.npy"), None, ReadOptions())
     np.testing.assert_array_equal(read(pair).labels, np.eye(3)[LABELS])
     assert [finding.code for finding in pair.findings] == ["labels-from-file"]
+
+
+SOFT = np.random.default_rng(1).dirichlet(np.ones(3), ROWS)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize(
+    "names",
+    [["emu", "cat", "dog"], ["p_emu", "p_cat", "p_dog"], ["is emu?", "is cat?", "is dog?"], ["p2", "p0", "p1"]],
+    ids=lambda names: names[0],
+)
+@pytest.mark.parametrize("source", ["labels", "probs"])
+def test_dense_labels_and_teachers_go_by_the_names_of_the_classes(tmp_path, suffix, names, source):
+    soft = write(tmp_path / f"y.{suffix}", {name: SOFT[:, place] for name, place in zip(names, [2, 0, 1], strict=True)})
+    pair = open_pair(write(tmp_path / "l.csv", WIDE), soft, None, ReadOptions(labels_source=source))
+    np.testing.assert_array_equal(read(pair).labels, SOFT)
+
+
+@pytest.mark.parametrize("names", [["emu", "cat", "cow"], ["u", "v", "w"], ["p1", "p2", "p3"], ["bat", "bar", "bag"]])
+@pytest.mark.parametrize("logits", ["l.csv", "l.npy"])
+def test_names_of_other_classes_are_refused_for_dense_labels(tmp_path, names, logits):
+    soft = write(tmp_path / "y.csv", dict(zip(names, SOFT.T, strict=True)))
+    if logits == "l.npy":
+        np.save(tmp_path / logits, LOGITS)
+    else:
+        write(tmp_path / logits, WIDE)
+    options = ReadOptions(class_names=("cat", "car", "cab") if names[0] == "bat" else ("cat", "dog", "emu"))
+    with pytest.raises(InputError):
+        open_pair(str(tmp_path / logits), soft, None, options)
+
+
+def test_dense_labels_of_arrays_or_without_a_header_are_in_the_order_of_the_classes(tmp_path):
+    np.savetxt(tmp_path / "y.csv", SOFT, delimiter=",", fmt="%.17g")
+    np.save(tmp_path / "y.npy", SOFT)
+    for name in ("y.csv", "y.npy"):
+        pair = open_pair(write(tmp_path / "l.csv", WIDE), str(tmp_path / name), None, ReadOptions())
+        np.testing.assert_array_equal(read(pair).labels, SOFT)
+    np.save(tmp_path / "l.npy", LOGITS)
+    named = write(tmp_path / "named.csv", dict(zip(["u", "v", "w"], SOFT.T, strict=True)))
+    np.testing.assert_array_equal(read(open_pair(str(tmp_path / "l.npy"), named, None, ReadOptions())).labels, SOFT)

@@ -69,6 +69,7 @@ def read_options(given: Mapping[str, Any], *, with_ids: bool) -> ReadOptions:
         by=tuple(dict.fromkeys(given.get("by") or ())),
         shift=given["shift"],
         join=given.get("join"),
+        values_beside=given.get("loss") is not None or given.get("gradient") is not None,
         with_ids=with_ids,
         # Gradients of the mean need what it divides by before the first of them is written; a join, the ids alone.
         twice=any(given.get(name) is not None for name in ("gradients", "gradient", "join")),

@@ -23,7 +23,7 @@ from xent_cli.core.tolerance import Tolerance
 from xent_cli.core.totals import LossTotals
 from xent_cli.core.verify import verify_block
 from xent_cli.errors import RowError, UsageError
-from xent_cli.readers.candidates import held_blocks, open_gradient, open_losses, read_number
+from xent_cli.readers.candidates import by_ids, held_blocks, open_gradient, open_losses, read_number
 from xent_cli.readers.paired import open_pair
 from xent_cli.reports.agreement import AgreementDocument
 
@@ -50,6 +50,7 @@ def hold(given: Mapping[str, Any]) -> AgreementDocument:
     pair = open_pair(given["logits"], given["labels"], given["sample_weight"], read_options(given, with_ids=False))
     options = settings({**given, "gradients": None, "overflow_report": False}, pair)
     number, candidates = _open(given, pair)
+    pair, candidates = by_ids(pair, candidates, given["id_column"], given["join"])
     of_mean = given["gradient"] is not None and given["reduction"] in (None, "mean")
     with _naming_rows(pair, options, candidates), engine(given) as runner:
         divisor = float(divisor_of(pair, options, runner)) if of_mean else 1.0
@@ -181,5 +182,5 @@ def _naming_rows(pair: Pair, options: LossOptions, candidates: tuple[Candidate, 
     except RowError as error:
         for candidate in candidates:
             if candidate.name == error.role:
-                raise candidate.complete(error) from None
+                raise candidate.complete(error, pair) from None
         raise pair.complete(error, options) from None

@@ -12,6 +12,7 @@ from xent_cli.errors import RowError
 if TYPE_CHECKING:
     from xent_cli.core.block import AnyArray, Block, Rows
 
+_MANY = {"loss": "losses", "gradient": "gradients", "mask": "masks"}
 # Some tables have whole numbers as floats.
 _WHOLE_FLOAT = re.compile(r"(-?\d+)\.0+")
 
@@ -74,7 +75,7 @@ def refuse_other_ids(ours: AnyArray, theirs: AnyArray, start: int, role: str) ->
     for row in np.flatnonzero(ours != theirs).tolist():
         if plain_id(ours[row]) != plain_id(theirs[row]):
             found, expected = _told(theirs[row]), _told(ours[row])
-            raise OtherIdError(f"{role} stand in another order", start + row, role, found, expected)
+            raise OtherIdError(f"{_MANY.get(role, role)} stand in another order", start + row, role, found, expected)
 
 
 def refuse_other_labels(ours: AnyArray, theirs: AnyArray, start: int) -> None:

@@ -38,6 +38,25 @@ def order_of(names: Sequence[str], others: Sequence[str]) -> tuple[int, ...] | N
     return None
 
 
+def columns_named(names: Sequence[str], columns: Sequence[str]) -> tuple[str, ...] | None:
+    """The columns of the classes among others: those that have one thing before and after each name, or None.
+
+    Examples
+    --------
+    >>> columns_named(["cat", "dog"], ["id", "grad_dog", "grad_cat", "category"])
+    ('grad_cat', 'grad_dog')
+    >>> columns_named(["cat", "dog"], ["a_cat", "a_dog", "b_cat", "b_dog"])
+    """
+    there = set(columns)
+    found = []
+    for column in columns:
+        before, hit, after = column.partition(names[0])
+        wanted = [f"{before}{name}{after}" for name in names]
+        if hit and there.issuperset(wanted):
+            found.append(tuple(wanted))
+    return found[0] if len(found) == 1 else None
+
+
 def _spellings(names: Sequence[str], others: Sequence[str]) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
     """Both sides, as they stand first and ever more loosely."""
     ours, theirs = [name.strip() for name in names], [name.strip() for name in others]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xent_cli.core.agreement import compare
+from xent_cli.core.alongside import refuse_other_ids
 from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.labels import either
 
@@ -76,7 +77,10 @@ def verify_block(
     errors = {}
     # Read only now: the memory may be the one that the logits were on loan in.
     for name, part in task.candidates.items():
-        found, expected = part.read().logits, truths[name]
+        rows = part.read()
+        if rows.ids is not None and result.ids is not None:
+            refuse_other_ids(result.ids, rows.ids, result.start, name)
+        found, expected = rows.logits, truths[name]
         assert found is not None
         assert expected is not None
         if name == "loss":

@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from xent_cli.core.alongside import OtherIdError
+from xent_cli.core.class_order import columns_named, order_of
 from xent_cli.core.verify import HeldBlock
-from xent_cli.errors import InputError, RowError
+from xent_cli.errors import InputError, RowError, UsageError
+from xent_cli.readers.class_names import other_names
 from xent_cli.readers.faults import complete
 from xent_cli.readers.follow import follow
+from xent_cli.readers.ids import nameless, shared_id, with_ids, with_plan
 from xent_cli.readers.interface import ReadOptions
 from xent_cli.readers.locate import locate
 from xent_cli.readers.open import open_source
+from xent_cli.readers.side_by_side import unlike
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,8 +55,10 @@ class Candidate:
         found = self.source.description
         return replace(found, shape=tuple(num_rows if side is None else side for side in found.shape))
 
-    def complete(self, error: RowError) -> InputError:
+    def complete(self, error: RowError, pair: Pair) -> InputError:
         """Say where in the file a row stands."""
+        if isinstance(error, OtherIdError):
+            return unlike(error, self.source, pair.logits)
         return complete(error, self.source, "logits")
 
 
@@ -71,7 +78,7 @@ def open_losses(path: str, pair: Pair, column: str | None, dtype: str | None) ->
         Where the file cannot be read, or its shape does not fit that of the logits.
     """
     source = _open(locate(path), "loss", column, dtype, None)
-    shape, logits = source.description.shape, pair.logits
+    shape, logits = _shape_of(source, pair), pair.logits
     rows = logits.num_rows if logits.num_rows is not None else source.num_rows
     samples: Shape = (rows,) if logits.sample_shape is None else logits.sample_shape
     if not any(_fits(shape, other) for other in (samples, (*samples, 1), (rows,), (rows, 1))):
@@ -100,14 +107,13 @@ def open_gradient(path: str, pair: Pair, axis: int, column: str | None, dtype: s
     logits = pair.logits
     full = logits.description.shape
     located = locate(path)
-    shape = _open(located, "gradient", column, dtype, None).description.shape
+    source = _by_class(_open(located, "gradient", column, dtype, None), pair)
+    shape = _shape_of(source, pair)
     alike = _fits(shape, full)
     if not alike and not _fits(shape, (logits.num_rows, pair.num_classes)):
         raise _shape_error(path, "gradient", shape, full, pair)
-    source = _open(located, "gradient", column, dtype, axis if alike else -1)
-    ours, theirs = logits.class_names, source.class_names
-    if ours and theirs and ours != theirs and set(ours) == set(theirs):
-        raise InputError("columns in another order", path, expected=f"the order of {logits.description.path}")
+    if source.plan is None:
+        source = _open(located, "gradient", column, dtype, axis if alike else -1)
     return Candidate("gradient", source, _dtype_of(source, dtype))
 
 
@@ -136,6 +142,40 @@ def read_number(path: str, column: str | None, dtype: str | None) -> tuple[float
             hint="per-sample losses go without --reduction",
         )
     return values[0], Candidate("loss", source, _dtype_of(source, dtype))
+
+
+def by_ids(
+    pair: Pair, candidates: tuple[Candidate, ...], asked: str | None, join: str | None
+) -> tuple[Pair, tuple[Candidate, ...]]:
+    """See to it that tables of candidates are compared with the logits by their ids, or joined by them.
+
+    Parameters
+    ----------
+    asked
+        The column that the user says holds the ids.
+    join
+        The column that tables are to be joined by.
+
+    Raises
+    ------
+    UsageError
+        Where there is nothing to join.
+    """
+    tables = {entry.name: entry.source for entry in candidates if entry.source.plan is not None}
+    if join is not None:
+        others = (*tables.values(), *(source for source in (pair.labels, pair.weights) if source is not None))
+        if not any(source.plan is not None and join in source.plan.columns for source in others):
+            raise UsageError(f'--join {join}: no second table has a column "{join}"')
+        return pair, candidates
+    # Labels may be compared by a column already.
+    already = None if pair.logits.plan is None or pair.labels is None else pair.logits.plan.id
+    shared = {name: shared_id(pair.logits, source, asked or already) for name, source in tables.items()}
+    column = next((name for name in shared.values() if name is not None), None)
+    if column is None:
+        return pair, candidates
+    ids = [with_ids(entry.source, column) if shared.get(entry.name) == column else entry.source for entry in candidates]
+    named = tuple(replace(entry, source=source) for entry, source in zip(candidates, ids, strict=True))
+    return replace(pair, logits=with_ids(pair.logits, column)), named
 
 
 def held_blocks(pair: Pair, candidates: tuple[Candidate, ...]) -> Iterator[HeldBlock]:
@@ -175,6 +215,27 @@ class CandidateRows:
             return self.part.read()
         except RowError as error:
             raise error.of(self.name) from None
+
+
+def _shape_of(source: Source, pair: Pair) -> Shape:
+    """The shape, with any number of rows where these are found by their ids."""
+    shape = source.description.shape
+    joined = pair.join is not None and source.plan is not None and pair.join in source.plan.columns
+    return (None, *shape[1:]) if joined else shape
+
+
+def _by_class(source: Source, pair: Pair) -> Source:
+    """A table whose columns have names in the order of the classes that they name."""
+    plan, names = source.plan, pair.class_names
+    if plan is None or names is None or plan.is_list or nameless(source):
+        return source
+    values = columns_named(names, plan.columns) if len(plan.values) != len(names) else None
+    if values is None:
+        order = order_of(names, plan.values)
+        if order is None and len(plan.values) == len(names):
+            raise other_names(names, plan.values, source.description.path, pair.logits.description.path)
+        values = plan.values if order is None else tuple(plan.values[place] for place in order)
+    return with_plan(source, replace(plan, values=values))
 
 
 def _open(located: Located, name: str, column: str | None, dtype: str | None, axis: int | None) -> Source:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from xent_cli.core.class_order import without_shared
 from xent_cli.errors import InputError, RowError, UnreadableRowError, did_you_mean, listing
 from xent_cli.readers.columns import LOGIT_PREFIXES
 
@@ -43,9 +44,10 @@ def other_names(names: Sequence[str], others: Sequence[str], where: str, expecte
     where, expected_in
         The input that has `others`, and the one that has `names`.
     """
-    known, there = set(names), set(others)
-    odd = next((name for name in others if name not in known), None)
-    lacking = next((name for name in names if name not in there), None)
+    ours, theirs = (without_shared([name.strip() for name in side]) for side in (names, others))
+    known, there = set(ours), set(theirs)
+    odd = next((name for short, name in zip(theirs, others, strict=True) if short not in known), None)
+    lacking = next((name for short, name in zip(ours, names, strict=True) if short not in there), None)
     if odd is None or lacking is None:
         found = f'no "{lacking}"' if lacking is not None else f'"{odd}"'
     else:

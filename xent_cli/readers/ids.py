@@ -51,7 +51,7 @@ def with_plan(source: Source, plan: ColumnPlan) -> Source:
     if isinstance(source, Shards):
         return replace(source, shards=tuple(with_plan(shard, plan) for shard in source.shards))
     assert isinstance(source, Table)
-    return replace(source, plan=plan)
+    return replace(source, plan=plan, width=source.width if plan.is_list else len(plan.values))
 
 
 def nameless(source: Source) -> bool:

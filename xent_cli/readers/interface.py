@@ -53,6 +53,8 @@ class ReadOptions:
         Columns whose values name slices.
     join
         Column by which tables are joined to the logits, in place of going along row by row.
+    values_beside
+        Whether tables of losses or gradients, which are opened later, may be joined too.
     elsewhere
         Columns that another input brings already: here they are passed over.
     said
@@ -80,6 +82,7 @@ class ReadOptions:
     whole_groups: bool = False
     by: tuple[str, ...] = ()
     join: str | None = None
+    values_beside: bool = False
     elsewhere: frozenset[str] = frozenset()
     said: tuple[Finding, ...] = ()
     values_only: bool = False

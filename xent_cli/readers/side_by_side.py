@@ -88,10 +88,10 @@ def _joined(pair: Pair, column: str, options: ReadOptions) -> Pair:
     if options.shift:
         raise UsageError("--join and --shift exclude each other")
     tables = {name: source for name, source in _beside(pair).items() if source.plan is not None}
-    if not tables:
+    if not tables and not options.values_beside:
         raise UsageError(f"--join {column}: there is no second table to join")
     having = {name: held for name, source in tables.items() if (held := source.plan) and column in held.columns}
-    for source in (pair.logits, *(() if having else tables.values())):
+    for source in (pair.logits, *(() if having or options.values_beside else tables.values())):
         if source.plan is not None and column not in source.plan.columns:
             raise missing_column(source.description.path, column, source.plan.columns, "--join")
     changed: dict[str, Any] = {
