@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xent_cli.core.distributions import Distributions, are_distributions, count_distributions, unit_of, unit_of_dtype
+from xent_cli.core.distributions import RowFigures, count_distributions
+from xent_cli.core.rounding import Rounding
 
 RNG = np.random.default_rng(16)
 
@@ -28,10 +29,13 @@ def test_a_softmax_is_a_distribution_in_every_float_type(k, dtype):
     assert count_distributions(softmaxed(200, k).astype(dtype)).scale == 1.0
 
 
+@pytest.mark.parametrize("stored", [np.float32, np.float64])
 @pytest.mark.parametrize("k", [2, 10, 1000])
-def test_a_softmax_in_bfloat16_is_a_distribution_where_its_unit_is_known(k):
-    halves = (softmaxed(200, k).astype(np.float32).view(np.uint32) & 0xFFFF0000).view(np.float32)
-    assert count_distributions(halves, unit_of_dtype("bfloat16")).scale == 1.0
+def test_a_softmax_in_half_precision_is_known_in_whatever_type_it_is_stored(k, stored):
+    rows = softmaxed(200, k).astype(np.float32)
+    bfloat16 = (rows.view(np.uint32) & 0xFFFF0000).view(np.float32)
+    for halves in (bfloat16, rows.astype(np.float16)):
+        assert count_distributions(halves.astype(stored)).scale == 1.0
 
 
 @pytest.mark.parametrize("k", [2, 3, 10, 1000])
@@ -72,35 +76,51 @@ def test_eight_rows_are_enough_for_a_verdict():
 
 @pytest.mark.parametrize("entry", [-1e-9, 1.001, np.inf, -np.inf])
 def test_an_entry_below_0_or_above_1_is_no_probability(entry):
-    assert not are_distributions(np.array([[entry, 1.0 - entry]]), 0.0)[0]
+    assert not RowFigures.of(np.array([[entry, 1.0 - entry]])).are_distributions(0.0)[0]
 
 
 @pytest.mark.parametrize(
     ("total", "unit", "fits"), [(1.001, 0.0, True), (1.0011, 0.0, False), (0.985, 0.01, True), (0.98, 0.01, False)]
 )
 def test_the_sum_may_be_off_by_half_a_unit_a_class(total, unit, fits):
-    assert are_distributions(np.array([[0.5, 0.25, total - 0.75]]), unit)[0] == fits
+    assert RowFigures.of(np.array([[0.5, 0.25, total - 0.75]])).are_distributions(unit)[0] == fits
 
 
 def test_a_sum_is_never_off_by_more_than_a_half():
     rows = np.full((1, 1000), 0.0004)
-    assert not are_distributions(rows, 0.01)[0]
+    assert not RowFigures.of(rows).are_distributions(0.01)[0]
+
+
+def unit_of(*values, dtype=np.float64):
+    return Rounding.of(np.array(values, dtype)).unit
 
 
 def test_the_finest_decimal_of_all_counts():
-    assert unit_of(np.array([[0.1, 0.123]])) == 0.001
-    assert unit_of(np.array([0.5] * 40 + [0.25])) == 0.01
-    assert unit_of(np.array([0.5] * 40 + [1 / 3])) == 0.0
-    assert unit_of(np.array([[1.0, 0.0]])) == unit_of(np.array([[1, 0]])) == 1.0
-    assert unit_of(np.array([[0.33, 0.67]], np.float32)) == 0.01
-    assert unit_of(np.array([[0.33, 0.67]], np.float16)) == 2.0**-11
+    assert unit_of(0.1, 0.123) == 0.001
+    assert unit_of(*[0.7] * 40, 0.29) == 0.01
+    assert unit_of(*[0.7] * 40, 1 / 3) == 0.0
+    assert unit_of(1.0, 0.0) == unit_of(1, 0, dtype=np.int64) == 1.0
+    assert unit_of(0.33, 0.67, dtype=np.float32) == 0.01
+    assert unit_of(0.33, 0.67, dtype=np.float16) == 2.0**-11
+    assert unit_of(1e-9, 0.5) == 0.0
+
+
+def test_a_row_that_is_hopeless_is_no_distribution_in_any_digits():
+    rows = np.vstack([softmaxed(100, 4), 100 * softmaxed(100, 4), RNG.normal(size=(200, 4)), RNG.random((200, 4)) * 3])
+    figures = RowFigures.of(rows)
+    fits = np.zeros(len(rows), bool)
+    for unit in (0.0, 1e-3, 0.01, 0.1, 1 / 128):
+        fits |= figures.are_distributions(unit) | figures.are_distributions(unit, 100.0)
+    assert not (fits & figures.hopeless).any()
+    assert figures.hopeless[200:].mean() > 0.5
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 40), st.integers(0, 60))
-def test_counts_of_parts_merge_to_the_count_of_the_whole(first, second):
+def test_figures_of_parts_join_to_those_of_the_whole(first, second):
     rows = np.vstack([softmaxed(60, 4), RNG.normal(size=(60, 4))])
     a, b = rows[first : first + 30], rows[second : second + 50]
-    both = count_distributions(np.vstack([a, b]), 0.0)
-    assert count_distributions(a, 0.0).merge(count_distributions(b, 0.0)) == both
-    assert Distributions().merge(both) == both
+    both, whole = RowFigures.of(a).join(RowFigures.of(b)), RowFigures.of(np.vstack([a, b]))
+    for ours, theirs in zip(both[:3], whole[:3], strict=True):
+        assert np.array_equal(ours, theirs)
+    assert Rounding.of(a).merge(Rounding.of(b)) == Rounding.of(np.vstack([a, b]))

@@ -227,7 +227,7 @@ def test_accuracy_is_the_share_of_labels_among_the_highest():
 def test_what_looks_odd_is_noticed():
     block = Block(0, np.array([[0.5, 0.5], [0.25, 0.75], [2.0, 0.0]]), np.array([[1.0, 0], [0.5, 0.4], [0, 1.0005]]))
     totals = evaluate_block(block, LossOptions(labels="dense"), Wanted()).totals
-    assert (totals.softmaxed, totals.unnormalised, totals.label_range) == (2, 1, None)
+    assert (totals.softmaxed, totals.unnormalised, totals.unnormalised_labels, totals.label_range) == (2, 0, 1, None)
 
 
 def test_the_worst_samples_carry_label_and_id():

@@ -35,7 +35,7 @@ def test_the_finding_about_softmaxed_logits_says_what_to_do():
 
 
 def test_soft_labels_that_do_not_sum_to_1_are_counted():
-    (finding,) = find(LossTotals("", n_samples=9, unnormalised=2), LossOptions(labels="dense"), 3)
+    (finding,) = find(LossTotals("", n_samples=9, unnormalised_labels=2), LossOptions(labels="dense"), 3)
     assert finding.code == "soft-labels-do-not-sum-to-1"
     assert finding.message.startswith("2 of 9 rows of soft labels")
 
@@ -67,7 +67,7 @@ def test_infinite_losses_are_counted():
 def test_findings_come_in_one_order():
     worst = (WorstSample(float("nan"), 0, 1, None),)
     totals = LossTotals(
-        "", n_samples=100, n_nan=1, n_inf=1, softmaxed=100, unnormalised=1, label_range=(1, 9), worst=worst
+        "", n_samples=100, n_nan=1, n_inf=1, softmaxed=100, unnormalised_labels=1, label_range=(1, 9), worst=worst
     )
     assert codes(totals) == [
         "logits-look-softmaxed",

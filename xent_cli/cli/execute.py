@@ -12,9 +12,10 @@ from xent_cli import __version__, reports
 from xent_cli.cli import present
 from xent_cli.cli.given import engine, read_options, report_target, settings
 from xent_cli.cli.outputs import inputs_of, outputs_of, refuse_overlap
+from xent_cli.cli.preview import findings_of, preview
 from xent_cli.cli.progress import track
 from xent_cli.cli.run import Targets, run
-from xent_cli.core.findings import find, refuse_warnings
+from xent_cli.core.findings import refuse_warnings
 from xent_cli.core.label_digest import spell_digest
 from xent_cli.core.options import Wanted
 from xent_cli.errors import UsageError
@@ -68,8 +69,10 @@ def execute(
     layout = read_options(given, with_ids=rows_wanted or shown.top > 0 or pictured)
     pair = open_pair(given["logits"], given["labels"], given["sample_weight"], layout)
     options = settings(given, pair)
+    seen = preview(given, pair, options)
+    pair, options = seen.pair, seen.options
     if given["strict"]:
-        refuse_warnings(pair.findings)
+        refuse_warnings((*pair.findings, *seen.findings))
     figures = shown.figures or bool(given["reports"]) or given["plot"] is not None
     tries_formulas = given["overflow_report"] or (gate is not None and gate.needs_overflow)
     wanted = Wanted(
@@ -107,7 +110,7 @@ def execute(
             signature=options.signature(__version__),
             inputs=pair.inputs(num_rows),
             summary=totals.summarize(),
-            findings=(*pair.findings, *find(totals, options, pair.num_classes)),
+            findings=(*pair.findings, *seen.findings, *findings_of(totals, options, pair)),
             formulas=totals.formulas if tries_formulas else None,
             labels_digest=None if totals.digest is None else spell_digest(totals.digest),
             slices=_slices(totals, layout.by),

@@ -105,6 +105,7 @@ def settings(given: Mapping[str, Any], pair: Pair) -> LossOptions:
         precision=given["precision"],
         shift=given["shift"],
         sample_weighted=pair.weighted,
+        normalize=given["normalize"],
     )
 
 
@@ -117,6 +118,15 @@ def _refuse_meaningless(given: Mapping[str, Any], pair: Pair) -> None:
             raise UsageError(f"--{name.replace('_', '-')} is for labels, and --labels-from says there is a teacher")
     if pair.label_form == "dense" and given["ignore_index"]:
         raise UsageError("--ignore-index is a class index, and these labels are dense")
+    distributions = [given["source"], given["labels_from"] if taught else "logits"]
+    if given["normalize"] and given["unnormalized"]:
+        raise UsageError("--normalize divides by the sums that --unnormalized leaves alone", hint="leave one out")
+    if given["normalize"] and "probs" not in distributions and (pair.label_form != "dense" or taught):
+        hint = "log-probs are logits too: leave --from out" if "log-probs" in distributions else ""
+        raise UsageError("--normalize is for probabilities (--from probs) and for dense labels", hint=hint)
+    if given["unnormalized"] and set(distributions) == {"logits"}:
+        hint = "--labels dense takes dense labels as they are" if pair.label_form == "dense" else ""
+        raise UsageError("--unnormalized is for probabilities and log-probs, which --from says", hint=hint)
     if not math.isfinite(given["temperature"]):
         raise UsageError("--temperature must be a finite number")
     source = given["source"]

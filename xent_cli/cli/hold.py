@@ -14,10 +14,11 @@ import numpy as np
 from xent_cli import __version__
 from xent_cli.cli.given import engine, read_options, settings
 from xent_cli.cli.present import console_for, remark
+from xent_cli.cli.preview import findings_of, preview
 from xent_cli.cli.progress import track
 from xent_cli.cli.run import divisor_of, refuse_nothing
 from xent_cli.core.agreement import Agreement, ErrorTotals, compare
-from xent_cli.core.findings import find, refuse_warnings
+from xent_cli.core.findings import refuse_warnings
 from xent_cli.core.options import Wanted
 from xent_cli.core.tolerance import Tolerance
 from xent_cli.core.totals import LossTotals
@@ -49,6 +50,8 @@ def hold(given: Mapping[str, Any]) -> AgreementDocument:
     _refuse_meaningless(given)
     pair = open_pair(given["logits"], given["labels"], given["sample_weight"], read_options(given, with_ids=False))
     options = settings({**given, "gradients": None, "overflow_report": False}, pair)
+    seen = preview(given, pair, options)
+    pair, options = seen.pair, seen.options
     number, candidates = _open(given, pair)
     pair, candidates = by_ids(pair, candidates, given["id_column"], given["join"])
     of_mean = given["gradient"] is not None and given["reduction"] in (None, "mean")
@@ -66,7 +69,7 @@ def hold(given: Mapping[str, Any]) -> AgreementDocument:
         errors["loss"] = compare(np.array([number]), np.array([truth]), tolerances["loss"], wanted=given["top"])
     reductions = {"loss": given["reduction"] or "none", "gradient": "mean" if of_mean else "sum"}
     rows = totals.n_samples + totals.n_ignored
-    findings = (*pair.findings, *find(totals, options, pair.num_classes))
+    findings = (*pair.findings, *seen.findings, *findings_of(totals, options, pair))
     if given["strict"]:
         refuse_warnings(findings)
     return AgreementDocument(

@@ -92,6 +92,8 @@ loss_options = _stack(
         show_default=True,
         help="What LABELS holds; a teacher's outputs give H(q, p) and its KL divergence.",
     ),
+    click.option("--normalize", is_flag=True, help="Divide rows of probabilities, or of dense labels, by their sums."),
+    click.option("--unnormalized", is_flag=True, help="Take probabilities whose sums are not 1 as they are."),
     click.option(
         "--ignore-index",
         type=int,

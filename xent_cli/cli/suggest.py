@@ -178,15 +178,15 @@ def command_line(paths: Sequence[str], options: ReadOptions, advice: Advice) -> 
         given.append("--header" if options.header else "--no-header")
     dashed = any(path.startswith("-") and path != "-" for path in paths)
     line = [*given, "--", *paths] if dashed else [*paths, *given]
-    return " ".join(map(_quoted, ["xent", "compute", *line]))
+    return " ".join(map(quoted, ["xent", "compute", *line]))
 
 
-def _quoted(word: str) -> str:
+def quoted(word: str) -> str:
     r"""A word for a shell, all of it printable: other characters as the bytes that bash and zsh read.
 
     Examples
     --------
-    >>> print(_quoted("it's"), _quoted(chr(27) + "'"), _quoted("caf" + chr(0xDCE9)))
+    >>> print(quoted("it's"), quoted(chr(27) + "'"), quoted("caf" + chr(0xDCE9)))
     'it'"'"'s' $'\x1b\x27' $'caf\xe9'
     """
     if word == printable(word):

@@ -73,7 +73,9 @@ def advise(found: Inspection, num_classes: int, *, dense: bool) -> Advice:
             text = f"dense labels hold {soft.nan} NaN and {soft.positive_inf} infinities"
             findings.append(Finding("non-finite-labels", text))
         elif soft.unnormalised:
-            findings += find(LossTotals("", n_samples=soft.rows, unnormalised=soft.unnormalised), LossOptions(), 1)
+            findings += find(
+                LossTotals("", n_samples=soft.rows, unnormalised_labels=soft.unnormalised), LossOptions(), 1
+            )
         return Advice(source, "logits" if taught else "labels", None, tuple(findings), not broken)
     ignore_index, about_labels, runs = _sparse(found, num_classes)
     return Advice(source, "labels", ignore_index, (*findings, *about_labels), runs)

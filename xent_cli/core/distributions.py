@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from xent_cli.core.rounding import Rounding
 from xent_cli.core.tiles import total
 
 if TYPE_CHECKING:
@@ -22,9 +23,6 @@ _SUM_TOLERANCE = 1e-3
 _MOST_OFF = 0.5
 # A probability that was computed as exp(log p) may be above 1 by so much.
 _ROUNDING = 1e-6
-_UNITS = {"bfloat16": 1 / 128, "float16": 2.0**-11}
-# From seven digits on rounding does not show in a sum of any number of classes that there is.
-_MOST_DIGITS = 6
 
 
 class Distributions(NamedTuple):
@@ -51,7 +49,7 @@ class Distributions(NamedTuple):
 
     @property
     def scale(self) -> float | None:
-        """What to divide by for distributions, 1 or 100; None where nearly all rows would have to be, and are not.
+        """What to divide by for distributions, 1 or 100; None where that makes them of fewer than nearly all rows.
 
         Examples
         --------
@@ -63,10 +61,6 @@ class Distributions(NamedTuple):
         if self.fractions >= NEARLY_ALL * self.counted:
             return 1.0
         return 100.0 if self.percents >= NEARLY_ALL * self.counted else None
-
-    def merge(self, other: Distributions) -> Distributions:
-        """Both, as one."""
-        return Distributions(*(a + b for a, b in zip(self, other, strict=True)))
 
 
 def count_distributions(rows: AnyArray, unit: float | None = None) -> Distributions:
@@ -87,42 +81,84 @@ def count_distributions(rows: AnyArray, unit: float | None = None) -> Distributi
     >>> count_distributions(np.array([[50, 50], [33.3, 66.7]])).scale
     100.0
     """
-    if unit is None:
-        unit = unit_of(rows)
-    counts = says_anything(rows)
-    kept = rows if counts.all() else rows[counts]
-    return Distributions(
-        len(kept),
-        int(np.count_nonzero(are_distributions(kept, unit))),
-        int(np.count_nonzero(are_distributions(kept, unit, 100.0))),
-    )
+    unit = Rounding.of(rows).unit if unit is None else unit
+    figures = RowFigures.of(rows)
+    figures = figures.take(figures.speaking)
+    fractions, percents = (int(np.count_nonzero(figures.are_distributions(unit, scale))) for scale in (1.0, 100.0))
+    return Distributions(len(figures.total), fractions, percents)
 
 
-def are_distributions(rows: AnyArray, unit: float, scale: float = 1.0) -> BoolArray:
-    """Which rows [n, k] are distributions when divided by `scale`, of digits down to `unit`.
+class RowFigures(NamedTuple):
+    """What tells whether rows are distributions.
 
-    Every entry lies in [0, 1 + u/2], and the sum is 1 within max(0.001, min(k u/2, 0.5)).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> are_distributions(np.array([[0.5, 0.5], [1.5, -0.5], [0.9, 0.2]]), 0.0).tolist()
-    [True, False, False]
+    Fields
+    ------
+    lowest, highest, total
+        [n] the entries' extremes and their sum; NaN in a row with NaN.
+    num_classes
+        Entries a row.
     """
-    if not rows.size:
-        return np.zeros(len(rows), np.bool_)
-    unit = 0.0 if unit >= scale else unit / scale
-    within: BoolArray = (rows.min(axis=1) >= 0) & (rows.max(axis=1) <= scale * highest_entry(unit))
-    found = within.copy()
-    sums = row_sums(rows if within.all() else rows[within], scale)
-    # The sum of numbers with few digits has rounding errors of its own.
-    found[within] = np.abs(sums - 1.0) <= sum_tolerance(rows.shape[1], unit) * (1 + 1e-9)
-    return found
 
+    lowest: FloatArray
+    highest: FloatArray
+    total: FloatArray
+    num_classes: int
 
-def row_sums(rows: AnyArray, scale: float = 1.0) -> FloatArray:
-    """Sums of rows [n, k] in float64, divided by `scale`."""
-    return total(rows.astype(np.float64), 1) / scale
+    @classmethod
+    def of(cls, rows: AnyArray) -> RowFigures:
+        """Figures of rows [n, k]."""
+        if not rows.size:
+            none = np.zeros(len(rows))
+            return cls(none, none, none, rows.shape[1])
+        with np.errstate(invalid="ignore", over="ignore"):
+            lowest, highest = (found.astype(np.float64) for found in (rows.min(axis=1), rows.max(axis=1)))
+            return cls(lowest, highest, total(rows.astype(np.float64), 1), rows.shape[1])
+
+    def take(self, rows: AnyArray) -> RowFigures:
+        """Those of some rows."""
+        return RowFigures(self.lowest[rows], self.highest[rows], self.total[rows], self.num_classes)
+
+    def join(self, other: RowFigures) -> RowFigures:
+        """Both, in order."""
+        lowest, highest, sums = (np.concatenate(pair) for pair in zip(self[:3], other[:3], strict=True))
+        return RowFigures(lowest, highest, sums, self.num_classes)
+
+    @property
+    def speaking(self) -> BoolArray:
+        """Which rows say anything: those that are neither NaN nor all zero."""
+        says: BoolArray = ~np.isnan(self.highest) & ((self.lowest != 0) | (self.highest != 0))
+        return says
+
+    def within(self, unit: float, scale: float = 1.0) -> BoolArray:
+        """In which rows every entry divided by `scale` lies in [0, 1 + u/2], in digits down to `unit`."""
+        inside: BoolArray = (self.lowest >= 0) & (self.highest <= scale * highest_entry(_scaled(unit, scale)))
+        return inside
+
+    def are_distributions(self, unit: float, scale: float = 1.0) -> BoolArray:
+        """Which rows are distributions when divided by `scale`, in digits down to `unit`.
+
+        Every entry lies in [0, 1 + u/2], and the sum is 1 within max(0.001, min(k u/2, 0.5)).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> RowFigures.of(np.array([[0.5, 0.5], [1.5, -0.5], [0.9, 0.2]])).are_distributions(0.0).tolist()
+        [True, False, False]
+        """
+        # The sum of numbers with few digits has rounding errors of its own.
+        most = sum_tolerance(self.num_classes, _scaled(unit, scale)) * (1 + 1e-9)
+        with np.errstate(invalid="ignore"):
+            normal: BoolArray = np.abs(self.total / scale - 1.0) <= most
+        return self.within(unit, scale) & normal
+
+    @property
+    def hopeless(self) -> BoolArray:
+        """Which rows are no distributions whatever their digits, and would be none as percentages."""
+        with np.errstate(invalid="ignore"):
+            near: BoolArray = np.zeros(len(self.total), np.bool_)
+            for scale in (1.0, 100.0):
+                near |= (self.highest <= 2 * scale) & (np.abs(self.total / scale - 1.0) <= _MOST_OFF + 1e-6)
+            return ~(near & (self.lowest >= 0))
 
 
 def sum_tolerance(k: int, unit: float) -> float:
@@ -141,43 +177,6 @@ def highest_entry(unit: float) -> float:
     return 1.0 + max(unit / 2, _ROUNDING)
 
 
-def says_anything(rows: AnyArray) -> BoolArray:
-    """Which rows [n, k] are neither NaN nor all zero."""
-    counts = rows.any(axis=1)
-    if rows.dtype.kind == "f":
-        counts &= ~np.isnan(rows).any(axis=1)
-    return np.asarray(counts)
-
-
-def unit_of(rows: AnyArray) -> float:
-    """Unit of the last digit of numbers: of a half-precision dtype, or the finest decimal among them; 0 of many.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> unit_of(np.array([[0.25, 0.7], [1.0, 0.0]])), unit_of(np.array([[1 / 3, 2 / 3]])), unit_of(np.array([[0, 1]]))
-    (0.01, 0.0, 1.0)
-    """
-    if rows.dtype.kind != "f":
-        return 1.0
-    if rows.dtype.name in _UNITS:
-        return _UNITS[rows.dtype.name]
-    values: Any = rows.ravel()
-    # Nearly always the first few numbers tell.
-    for some in (values[:16], values):
-        finite = some[np.isfinite(some)]
-        digits = next((d for d in range(_MOST_DIGITS + 1) if (np.round(finite, d) == finite).all()), None)
-        if digits is None:
-            return 0.0
-    return float(10.0 ** -(digits or 0))
-
-
-def unit_of_dtype(name: str) -> float:
-    """Unit of probabilities near 1 in a dtype of this name, 0 where it is finer than any sum shows.
-
-    Examples
-    --------
-    >>> unit_of_dtype("bfloat16"), unit_of_dtype("float64")
-    (0.0078125, 0.0)
-    """
-    return _UNITS.get(name, 0.0)
+def _scaled(unit: float, scale: float) -> float:
+    """Unit of what is divided by `scale`; whole numbers are not fractions that were rounded to whole ones."""
+    return 0.0 if unit >= scale else unit / scale

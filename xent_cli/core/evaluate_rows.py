@@ -9,7 +9,7 @@ import numpy as np
 
 from xent_cli.core.counted import Evaluated
 from xent_cli.core.cross_entropy import cross_entropy
-from xent_cli.core.labels import SUM_TOLERANCE, check_dense, check_sparse
+from xent_cli.core.labels import check_dense, check_sparse
 from xent_cli.core.options import LossOptions
 from xent_cli.core.ranks import label_ranks
 from xent_cli.errors import InputError
@@ -35,6 +35,14 @@ def evaluate_rows(block: Block, weight: FloatArray | None, options: LossOptions,
         At a label or soft label that is not valid.
     """
     labels, ignored, given = check_labels(block, options)
+    unnormalised: dict[str, int] = {}
+    if options.source != "logits" or labels.ndim == 2:
+        from xent_cli.core.declared import labels_as_declared, logits_as_declared
+
+        logits, off = logits_as_declared(block.logits, options, block.start)
+        labels, labels_off = labels_as_declared(labels, options, block.start)
+        unnormalised = {"unnormalised": off, "unnormalised_labels": labels_off}
+        block = replace(block, logits=logits)
     scale = None
     if wanted.gradient_dtype is not None:
         scale = np.full(len(block.logits), 1.0) if weight is None else weight
@@ -44,7 +52,7 @@ def evaluate_rows(block: Block, weight: FloatArray | None, options: LossOptions,
     if rows.gradient is not None and ignored is not None:
         rows.gradient[ignored] = 0
     ranks = _ranks(block, labels, rows, options) if wanted.top_k else None
-    noticed = _notice(block, labels, ignored, rows, options, wanted)
+    noticed = {**_notice(block, labels, ignored, rows, options, wanted), **unnormalised}
     return Evaluated(rows, ignored, given, divisor_of(weight, labels, options), ranks, noticed)
 
 
@@ -118,14 +126,9 @@ def _notice(
     """What is counted beside the losses."""
     scored = None if ignored is None else ~ignored
     label_range = None
-    unnormalised = rows.unnormalised
     if labels.ndim == 1:
         counted = labels if scored is None else labels[scored]
         label_range = (int(counted.min()), int(counted.max())) if counted.size else None
-    elif options.labels_source in ("labels", "probs"):
-        with np.errstate(over="ignore"):
-            off = np.abs(labels.sum(axis=1, dtype=np.float64) - 1.0) > SUM_TOLERANCE
-        unnormalised += int(np.count_nonzero(off))
     formulas: tuple[FormulaTotals, ...] = ()
     if wanted.overflow:
         from xent_cli.core.naive import try_formulas
@@ -146,7 +149,6 @@ def _notice(
         profile = profile_of(labels, rows.loss, predicted, predicted_loss, scored)
     return {
         "softmaxed": rows.softmaxed,
-        "unnormalised": unnormalised,
         "label_range": label_range,
         "formulas": formulas,
         "profile": profile,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from xent_cli.errors import InputError, listing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from xent_cli.core.options import LossOptions
     from xent_cli.core.totals import LossTotals
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 _NEARLY_ALL = 0.99
 # So often must each class have been due before it is odd that class 0 never came.
 _SAMPLES_PER_CLASS = 10
+# In nats; a logit of -1e4 or less stands for minus infinity, in half precision too.
+_NO_MODEL_LOSES = 5_000.0
 
 
 class Finding(NamedTuple):
@@ -65,8 +68,22 @@ def refuse_warnings(findings: Iterable[Finding]) -> None:
         raise InputError(doubts[0], more="; ".join(doubts[1:]), hint="--strict makes every warning an error")
 
 
-def find(totals: LossTotals, options: LossOptions, num_classes: int) -> tuple[Finding, ...]:
+def find(
+    totals: LossTotals,
+    options: LossOptions,
+    num_classes: int,
+    *,
+    insisted: bool = False,
+    paths: tuple[str, str] = ("", ""),
+) -> tuple[Finding, ...]:
     """Judge what the totals noticed in passing.
+
+    Parameters
+    ----------
+    insisted
+        Whether somebody said that logits are logits.
+    paths
+        Of both inputs, for what is said of one of them.
 
     Examples
     --------
@@ -77,7 +94,7 @@ def find(totals: LossTotals, options: LossOptions, num_classes: int) -> tuple[Fi
     """
     findings = []
     seen = totals.n_samples + totals.n_ignored
-    if options.source == "logits" and seen and totals.softmaxed >= _NEARLY_ALL * seen:
+    if options.source == "logits" and seen and totals.softmaxed >= _NEARLY_ALL * seen and not insisted:
         findings.append(
             Finding(
                 "logits-look-softmaxed",
@@ -85,14 +102,7 @@ def find(totals: LossTotals, options: LossOptions, num_classes: int) -> tuple[Fi
                 "probabilities; if they are, use --from probs",
             )
         )
-    if totals.unnormalised:
-        what = "probabilities" if options.source == "probs" else "soft labels"
-        findings.append(
-            Finding(
-                f"{what.replace(' ', '-')}-do-not-sum-to-1",
-                f"{totals.unnormalised} of {seen} rows of {what} do not sum to 1 within 0.001; they are used as given",
-            )
-        )
+    findings += _sums(totals, options, paths)
     low, _ = totals.label_range or (0, 0)
     if low == 1 and totals.n_samples >= _SAMPLES_PER_CLASS * num_classes:
         findings.append(
@@ -106,7 +116,35 @@ def find(totals: LossTotals, options: LossOptions, num_classes: int) -> tuple[Fi
         findings.append(Finding("nan-loss", f"NaN losses: {totals.n_nan} (first: sample {worst}); the mean is NaN"))
     if totals.n_inf:
         findings.append(Finding("infinite-loss", f"infinite losses: {totals.n_inf}"))
+    findings += _masked(totals, options)
     return tuple(findings)
+
+
+def _sums(totals: LossTotals, options: LossOptions, paths: tuple[str, str]) -> Iterator[Finding]:
+    """Rows of either input that do not sum to 1."""
+    student = "log-probabilities" if options.source == "log-probs" else "probabilities"
+    teacher = {"labels": "soft labels", "log-probs": "the teacher's log-probabilities"}
+    labels = teacher.get(options.labels_source, "the teacher's probabilities")
+    for count, what, path in (
+        (totals.unnormalised, student, paths[0]),
+        (totals.unnormalised_labels, labels, paths[1]),
+    ):
+        if count:
+            code = what.removeprefix("the ").replace("'s", "").replace(" ", "-")
+            held = f" ({path})" if path else ""
+            text = f"{count} of {totals.n_samples} rows of {what}{held} do not sum to 1; they are used as given"
+            yield Finding(f"{code}-do-not-sum-to-1", text)
+
+
+def _masked(totals: LossTotals, options: LossOptions) -> Iterator[Finding]:
+    """A loss that no model has: it comes from a finite number that stands for minus infinity."""
+    worst = totals.worst[0] if totals.worst else None
+    if worst is not None and options.source == "logits" and _NO_MODEL_LOSES < worst.loss < math.inf:
+        yield Finding(
+            "loss-of-a-mask-value",
+            f"the highest loss is {worst.loss:.6g} (sample {worst.sample}): it comes from a mask value such as -1e9 "
+            "among its logits, not from a model; with -inf in its place it would be infinite",
+        )
 
 
 def left_out(columns: tuple[str, ...]) -> tuple[Finding, ...]:

@@ -40,6 +40,14 @@ class LossOptions:
         Logits at t score the label at t + shift.
     sample_weighted, masked
         Whether samples have weights, and whether a mask says which of them count.
+    normalize
+        Whether rows of probabilities and of dense labels are divided by their sums.
+    first_class
+        What integer labels call the first class.
+    scale, labels_scale
+        What probabilities are divided by: 100 where they are percentages.
+    unit, labels_unit
+        What probabilities were rounded to, as far as it shows.
     """
 
     axis: int = -1
@@ -55,6 +63,12 @@ class LossOptions:
     shift: int = 0
     sample_weighted: bool = False
     masked: bool = False
+    normalize: bool = False
+    first_class: int = 0
+    scale: float = 1.0
+    labels_scale: float = 1.0
+    unit: float = 0.0
+    labels_unit: float = 0.0
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -98,6 +112,7 @@ class LossOptions:
             ("sample_weight", "given" if self.sample_weighted else "none", "none"),
             ("mask", "given" if self.masked else "none", "none"),
             ("ignore_missing", "yes" if self.ignore_missing else "no", "no"),
+            ("normalize", "yes" if self.normalize else "no", "no"),
         )
 
 

@@ -51,8 +51,10 @@ class LossTotals:
     divergence
         Exact sum of the finite KL divergences, each times its weight; `n_divergent` counts the infinite ones, and
         `n_undefined` those that are NaN.
-    softmaxed, unnormalised
-        Rows of logits that look like probabilities; rows of labels or probabilities that do not sum to 1.
+    softmaxed
+        Rows of logits that look like probabilities.
+    unnormalised, unnormalised_labels
+        Rows of probabilities, and of dense labels or a teacher's, that do not sum to 1.
     label_range
         Lowest and highest label seen, or None.
     digest
@@ -84,6 +86,7 @@ class LossTotals:
     n_undefined: int = 0
     softmaxed: int = 0
     unnormalised: int = 0
+    unnormalised_labels: int = 0
     label_range: tuple[int, int] | None = None
     digest: int | None = None
     formulas: tuple[FormulaTotals, ...] = ()
@@ -203,6 +206,7 @@ class LossTotals:
             n_undefined=self.n_undefined + other.n_undefined,
             softmaxed=self.softmaxed + other.softmaxed,
             unnormalised=self.unnormalised + other.unnormalised,
+            unnormalised_labels=self.unnormalised_labels + other.unnormalised_labels,
             label_range=_either(self.label_range, other.label_range, lambda a, b: (min(a[0], b[0]), max(a[1], b[1]))),
             digest=_either(self.digest, other.digest, add_digests),
             formulas=_merge_formulas(self.formulas, other.formulas),

@@ -9,6 +9,7 @@ from xent_cli.core.block import BlockRef
 from xent_cli.core.findings import left_out
 from xent_cli.core.options import LossOptions
 from xent_cli.errors import InputError, UnreadableRowError, UsageError
+from xent_cli.readers import misfit
 from xent_cli.readers.follow import follow, other_length
 from xent_cli.readers.interface import ARRAYS, ReadOptions
 from xent_cli.readers.locate import locate, refuse_two_pipes
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from xent_cli.core.options import LabelForm
     from xent_cli.errors import RowError
     from xent_cli.readers.columns import ColumnPlan
+    from xent_cli.readers.follow import Follower
     from xent_cli.readers.interface import Source
+    from xent_cli.readers.join import Joined
     from xent_cli.readers.locate import Located
 
 
@@ -55,10 +58,10 @@ def open_pair(
     elif logits.description.format in ("npz", "safetensors"):
         labels = _open_labels(located, logits, options)
         if labels.description.path == logits.description.path:
-            raise _no_labels(logits)
+            raise misfit.no_labels(logits)
     elif "labels" not in logits.brings:
         refuse_missing([logits], options)
-        raise _no_labels(logits)
+        raise misfit.no_labels(logits)
     refuse_missing([source for source in (logits, labels) if source is not None], options)
     if options.shift and (labels is None or labels.rows(0, 1) is None):
         raise UsageError("--shift needs labels in a file of their own, an array that is not compressed")
@@ -98,6 +101,8 @@ class Pair:
         Column by which tables are joined to the logits, or None.
     said
         What was found out about the inputs beside each other; more at the end of `tasks`.
+    begun
+        The blocks, where some have been read that can be had only once.
     """
 
     logits: Source
@@ -107,6 +112,7 @@ class Pair:
     class_names: tuple[str, ...] | None = None
     join: str | None = None
     said: list[Finding] = field(default_factory=list, compare=False)
+    begun: Iterator[BlockRef] | None = None
 
     @property
     def num_classes(self) -> int:
@@ -175,10 +181,29 @@ class Pair:
             if source is not None
         }
 
+    @property
+    def again(self) -> bool:
+        """Whether the blocks can be had more than once."""
+        return all(source.again for source in (self.logits, self.labels, self.weights) if source is not None)
+
+    def head(self, size: int) -> BlockRef | None:
+        """Recipe for the first samples, where they can be had without reading more."""
+        sources = [source for source in (self.logits, self.labels, self.weights) if source is not None]
+        direct = [source.rows(0, size) for source in sources]
+        if self.shift or self.join is not None or None in direct:
+            return None
+        return BlockRef(0, size, (sources[0].rows(0, size), *(one.take(0, size) for one in self._followers())))
+
+    def _followers(self) -> list[Follower | Joined]:
+        beside = {"labels": self.labels, "weights": self.weights}
+        return [follow(source, self, what) for what, source in beside.items() if source is not None]
+
     def tasks(self) -> Iterator[BlockRef]:
         """Blocks of samples, in order; an input that turns out to be of another length is told at its end."""
-        beside = {"labels": self.labels, "weights": self.weights}
-        followers = [follow(source, self, what) for what, source in beside.items() if source is not None]
+        if self.begun is not None:
+            yield from self.begun
+            return
+        followers = self._followers()
         stop = 0
         for start, size, part in self.logits.parts():
             stop = start + size
@@ -219,9 +244,9 @@ def _open_labels(located: Located, logits: Source, options: ReadOptions) -> Sour
     shape = labels.description.shape
     if labels.description.format not in ARRAYS:
         if (options.labels == "sparse" and labels.row_shape) or (options.labels == "dense" and not labels.row_shape):
-            raise InputError(f"labels are not {options.labels}", path, found=f"shape {_text(shape)}")
+            raise InputError(f"labels are not {options.labels}", path, found=f"shape {misfit.shape_text(shape)}")
         if labels.row_shape and labels.row_shape != logits.row_shape:
-            raise _shape_error(path, shape, logits)
+            raise misfit.shape_error(path, shape, logits)
         return labels
     full = logits.description.shape
     sample_shape: tuple[int | None, ...] | None = logits.sample_shape
@@ -234,14 +259,14 @@ def _open_labels(located: Located, logits: Source, options: ReadOptions) -> Sour
         raise InputError(
             "labels may be sparse or dense",
             path,
-            found=f"shape {_text(shape)}, for logits of one class",
+            found=f"shape {misfit.shape_text(shape)}, for logits of one class",
             hint="say which with --labels sparse or --labels dense",
         )
     if shape == full and options.labels != "sparse":
         return open_source(located, "labels", options, axis=axis)
     if shape in sparse_shapes and options.labels != "dense":
         return labels
-    raise _shape_error(path, shape, logits)
+    raise misfit.shape_error(path, shape, logits)
 
 
 def refuse_missing(sources: list[Source], options: ReadOptions) -> None:
@@ -268,39 +293,3 @@ def refuse_missing(sources: list[Source], options: ReadOptions) -> None:
             from xent_cli.readers.choose import missing_column
 
             raise missing_column(", ".join(plans), name, columns, option)
-
-
-def _no_labels(logits: Source) -> InputError:
-    return InputError(
-        "no labels",
-        logits.description.path,
-        found="no column named label, labels, target or y" if logits.class_names else "logits only",
-        expected="a second file, or a column of labels",
-        hint="xent compute LOGITS LABELS, or --label-column NAME",
-    )
-
-
-def _shape_error(path: str, shape: tuple[int | None, ...], logits: Source) -> InputError:
-    full, k = logits.description, logits.row_shape[0]
-    count = logits.num_rows
-    if count is not None and len(shape) == 1 and len(full.shape) == 2:
-        return InputError(
-            "inputs of different length",
-            f"{full.path}, {path}",
-            found=f"{count} rows of logits, {shape[0]} labels",
-            expected="as many labels as rows of logits",
-        )
-    sparse = logits.sample_shape if logits.sample_shape is not None else ("n",)
-    return InputError(
-        "shapes do not fit",
-        f"{full.path}, {path}",
-        found=f"logits {_text(full.shape)}, labels {_text(shape)}",
-        expected=f"labels {_text(sparse)} (sparse) or {_text(full.shape)} (dense), for {k} classes",
-        hint="--axis says which axis of the logits holds the classes",
-    )
-
-
-def _text(shape: tuple[int | str | None, ...]) -> str:
-    return (
-        "(" + ", ".join("n" if side is None else str(side) for side in shape) + ("," if len(shape) == 1 else "") + ")"
-    )

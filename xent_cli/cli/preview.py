@@ -1,0 +1,149 @@
+"""The inputs judged on their first rows, before anything is written: they must hold what they are said to hold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from xent_cli.core.findings import Finding, find
+from xent_cli.core.first_rows import FirstRows, rows_that_count
+from xent_cli.errors import RowError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from xent_cli.core.block import Block, BlockRef
+    from xent_cli.core.options import LossOptions
+    from xent_cli.core.totals import LossTotals
+    from xent_cli.readers.paired import Pair
+
+# So many rows of logits are read at first: nearly always they tell.
+_GLANCE = 16
+
+
+class Preview(NamedTuple):
+    """What the first rows told.
+
+    Fields
+    ------
+    pair
+        The inputs, of which nothing is lost where they come through a pipe.
+    options
+        With what probabilities are to be divided by, and what they were rounded to.
+    findings
+        What looks wrong, and what is done about percentages.
+    """
+
+    pair: Pair
+    options: LossOptions
+    findings: tuple[Finding, ...] = ()
+
+
+def preview(given: Mapping[str, Any], pair: Pair, options: LossOptions) -> Preview:
+    """Read the first rows that count, 1,024 at most, and refuse what they cannot be.
+
+    Raises
+    ------
+    InputError
+        Where logits are probabilities, probabilities do not sum to 1, or dense labels are counts.
+    """
+    student = FirstRows(logarithms=options.source == "log-probs", whole=options.source != "logits")
+    labels = None
+    if options.labels == "dense":
+        told = options.labels_source
+        labels = FirstRows(logarithms=told == "log-probs", whole=told != "logits")
+    try:
+        if labels is not None or student.whole or not _glance(pair, options, student):
+            pair = _read(pair, options, student, labels)
+    except RowError as error:
+        raise pair.complete(error, options) from None
+    findings: list[Finding] = []
+    if not student.whole:
+        findings += _about_logits(given, pair, options, student)
+    if pair.num_classes == 1:
+        text = "there is one class: its probability is 1 and every loss 0; scores of a binary classifier need --binary"
+        findings.append(Finding("one-class", text))
+    if not student.whole and labels is None:  # as nearly always, and what follows need not be loaded
+        return Preview(pair, options, tuple(findings))
+    from xent_cli.cli.sums import judge_labels, judge_logits
+
+    if student.whole:
+        scale = judge_logits(given, pair, options, student)
+        options = replace(options, scale=scale, unit=student.rounding.unit)
+    if labels is not None:
+        scale = judge_labels(given, pair, options, labels)
+        options = replace(options, labels_scale=scale, labels_unit=labels.rounding.unit)
+    for what, scale in (("probabilities", options.scale), ("probabilities of the teacher", options.labels_scale)):
+        if scale != 1.0:
+            findings.append(Finding("percentages", f"{what} are percentages: divided by 100", note=True))
+    return Preview(pair, options, tuple(findings))
+
+
+def _glance(pair: Pair, options: LossOptions, student: FirstRows) -> bool:
+    """Look at a few rows, where they can be had alone; return whether they tell all that more rows would."""
+    rows = pair.logits.num_rows
+    head = None if rows is None else pair.head(min(rows, _GLANCE))
+    if head is None:
+        return False
+    _add(head.load(), options, student, None)
+    if student.enough or rows == min(rows or 0, _GLANCE):
+        return True
+    student.clear()
+    return False
+
+
+def _read(pair: Pair, options: LossOptions, student: FirstRows, labels: FirstRows | None) -> Pair:
+    """Look at the first blocks; return the inputs with these still to come."""
+    taken: list[BlockRef] = []
+    tasks = pair.tasks()
+    for task in tasks:
+        taken.append(task)
+        _add(task.load(), options, student, labels)
+        if student.enough and (labels is None or labels.enough):
+            break
+        if pair.again:
+            taken.clear()
+    return pair if pair.again else replace(pair, begun=chain(taken, tasks))
+
+
+def _add(block: Block, options: LossOptions, student: FirstRows, labels: FirstRows | None) -> None:
+    counts = rows_that_count(block, options)
+    places = np.flatnonzero(counts)
+    every = places.size == counts.size
+    student.add(block.logits if every else block.logits[places], block.start + places)
+    if labels is not None and block.labels.ndim == 2:
+        labels.add(block.labels if every else block.labels[places], block.start + places)
+
+
+def _about_logits(
+    given: Mapping[str, Any], pair: Pair, options: LossOptions, student: FirstRows
+) -> tuple[Finding, ...]:
+    """Refuse logits that are distributions, and say that quantised ones need their scale."""
+    found = student.distributions()
+    if found.scale is not None and pair.num_classes > 1:
+        from xent_cli.cli.sums import refuse_softmaxed
+
+        return refuse_softmaxed(given, pair, options, found)
+    if student.quantised:
+        held = f"{' and '.join(sorted(student.dtypes))} from {student.lowest:g} to {student.highest:g}"
+        text = (
+            f"logits are {held}, as quantised outputs are: those need their scale and zero point, "
+            "(q - zero_point) * scale, before a loss means anything"
+        )
+        return (Finding("logits-look-quantised", text),)
+    return ()
+
+
+def findings_of(totals: LossTotals, options: LossOptions, pair: Pair) -> tuple[Finding, ...]:
+    """What the totals noticed in passing, said of the inputs by name."""
+    labels = pair.labels or pair.logits
+    paths = (pair.logits.description.path, labels.description.path)
+    said = False
+    if totals.softmaxed:
+        from xent_cli.cli.sums import insisted
+
+        said = insisted("source")
+    return find(totals, options, pair.num_classes, insisted=said, paths=paths)

@@ -1,0 +1,84 @@
+"""What numbers were rounded to, as far as they show it: decimals of a text, half precision."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from xent_cli.core.block import AnyArray
+
+# From seven digits on rounding does not show in a sum of any number of classes that there is.
+_MANY_DIGITS = 7
+# Units of probabilities near 1.
+_BFLOAT16, _FLOAT16 = 1 / 128, 2.0**-11
+
+
+class Rounding(NamedTuple):
+    """What all of some numbers can have been rounded to; the default is that of none.
+
+    Fields
+    ------
+    digits
+        Of the finest decimal among them; `_MANY_DIGITS` where there are more, or exponents.
+    bfloat16, float16
+        Whether each is a number of that type, in whatever type they are stored.
+    """
+
+    digits: int = 0
+    bfloat16: bool = True
+    float16: bool = True
+
+    @classmethod
+    def of(cls, values: AnyArray) -> Rounding:
+        """Look at numbers of any real dtype.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> [Rounding.of(np.array(values)).unit for values in ([0.25, 0.7], [1 / 3], [1])]
+        [0.01, 0.0, 1.0]
+        """
+        if values.dtype.kind != "f":
+            return cls()
+        found = cls()
+        flat = values.reshape(-1)
+        # Nearly always the first few numbers tell.
+        for some in (flat[:16], flat):
+            found = found.merge(cls._of(some[np.isfinite(some)]))
+            if found == _FINE:
+                break
+        return found
+
+    @classmethod
+    def _of(cls, values: AnyArray) -> Rounding:
+        if values.dtype == np.float16:
+            return cls(_MANY_DIGITS, bfloat16=False)
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            digits = next((d for d in range(_MANY_DIGITS) if (np.round(values, d) == values).all()), _MANY_DIGITS)
+            single = values.astype(np.float32)
+            exact = bool((single == values).all())
+            brain = exact and not (single.view(np.uint32) & 0xFFFF).any()
+            half = exact and bool((single.astype(np.float16) == single).all())
+        return cls(digits, brain, half)
+
+    def merge(self, other: Rounding) -> Rounding:
+        """Of both."""
+        return Rounding(
+            max(self.digits, other.digits), self.bfloat16 and other.bfloat16, self.float16 and other.float16
+        )
+
+    @property
+    def whole(self) -> bool:
+        """Whether all are whole numbers."""
+        return self.digits == 0
+
+    @property
+    def unit(self) -> float:
+        """Unit of the last digit, of probabilities; 0 where it is finer than any sum shows."""
+        decimal = 0.0 if self.digits == _MANY_DIGITS else float(10.0**-self.digits)
+        return max(decimal, _BFLOAT16 if self.bfloat16 else _FLOAT16 if self.float16 else 0.0)
+
+
+_FINE = Rounding(_MANY_DIGITS, bfloat16=False, float16=False)

@@ -1,0 +1,55 @@
+"""What to say where inputs do not fit together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from xent_cli.errors import InputError
+
+if TYPE_CHECKING:
+    from xent_cli.readers.interface import Source
+
+
+def no_labels(logits: Source) -> InputError:
+    """What to say where neither input has labels."""
+    return InputError(
+        "no labels",
+        logits.description.path,
+        found="no column named label, labels, target or y" if logits.class_names else "logits only",
+        expected="a second file, or a column of labels",
+        hint="xent compute LOGITS LABELS, or --label-column NAME",
+    )
+
+
+def shape_error(path: str, shape: tuple[int | None, ...], logits: Source) -> InputError:
+    """What to say where labels of a shape do not fit the logits."""
+    full, k = logits.description, logits.row_shape[0]
+    count = logits.num_rows
+    if count is not None and len(shape) == 1 and len(full.shape) == 2:
+        return InputError(
+            "inputs of different length",
+            f"{full.path}, {path}",
+            found=f"{count} rows of logits, {shape[0]} labels",
+            expected="as many labels as rows of logits",
+        )
+    sparse = logits.sample_shape if logits.sample_shape is not None else ("n",)
+    return InputError(
+        "shapes do not fit",
+        f"{full.path}, {path}",
+        found=f"logits {shape_text(full.shape)}, labels {shape_text(shape)}",
+        expected=f"labels {shape_text(sparse)} (sparse) or {shape_text(full.shape)} (dense), for {k} classes",
+        hint="--axis says which axis of the logits holds the classes",
+    )
+
+
+def shape_text(shape: tuple[int | str | None, ...]) -> str:
+    """Spell a shape, "n" where only the end of the file tells.
+
+    Examples
+    --------
+    >>> shape_text((None, 3)), shape_text((4,))
+    ('(n, 3)', '(4,)')
+    """
+    return (
+        "(" + ", ".join("n" if side is None else str(side) for side in shape) + ("," if len(shape) == 1 else "") + ")"
+    )
