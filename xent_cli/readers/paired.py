@@ -9,7 +9,6 @@ from xent_cli.core.block import BlockRef
 from xent_cli.core.findings import left_out
 from xent_cli.core.options import LossOptions
 from xent_cli.errors import InputError, UnreadableRowError, UsageError
-from xent_cli.readers import misfit
 from xent_cli.readers.follow import follow, other_length
 from xent_cli.readers.interface import ARRAYS, ReadOptions
 from xent_cli.readers.locate import locate, refuse_two_pipes
@@ -17,6 +16,7 @@ from xent_cli.readers.open import open_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from types import ModuleType
 
     from xent_cli.core.findings import Finding
     from xent_cli.core.inputs import InputDescription
@@ -58,10 +58,10 @@ def open_pair(
     elif logits.description.format in ("npz", "safetensors"):
         labels = _open_labels(located, logits, options)
         if labels.description.path == logits.description.path:
-            raise misfit.no_labels(logits)
+            raise _misfit().no_labels(logits)
     elif "labels" not in logits.brings:
         refuse_missing([logits], options)
-        raise misfit.no_labels(logits)
+        raise _misfit().no_labels(logits)
     refuse_missing([source for source in (logits, labels) if source is not None], options)
     if options.shift and (labels is None or labels.rows(0, 1) is None):
         raise UsageError("--shift needs labels in a file of their own, an array that is not compressed")
@@ -189,10 +189,10 @@ class Pair:
     def head(self, size: int) -> BlockRef | None:
         """Recipe for the first samples, where they can be had without reading more."""
         sources = [source for source in (self.logits, self.labels, self.weights) if source is not None]
-        direct = [source.rows(0, size) for source in sources]
-        if self.shift or self.join is not None or None in direct:
+        first = self.logits.rows(0, size)
+        if first is None or self.shift or self.join or any(source.rows(0, size) is None for source in sources):
             return None
-        return BlockRef(0, size, (sources[0].rows(0, size), *(one.take(0, size) for one in self._followers())))
+        return BlockRef(0, size, (first, *(one.take(0, size) for one in self._followers())))
 
     def _followers(self) -> list[Follower | Joined]:
         beside = {"labels": self.labels, "weights": self.weights}
@@ -244,9 +244,9 @@ def _open_labels(located: Located, logits: Source, options: ReadOptions) -> Sour
     shape = labels.description.shape
     if labels.description.format not in ARRAYS:
         if (options.labels == "sparse" and labels.row_shape) or (options.labels == "dense" and not labels.row_shape):
-            raise InputError(f"labels are not {options.labels}", path, found=f"shape {misfit.shape_text(shape)}")
+            raise InputError(f"labels are not {options.labels}", path, found=f"shape {_misfit().shape_text(shape)}")
         if labels.row_shape and labels.row_shape != logits.row_shape:
-            raise misfit.shape_error(path, shape, logits)
+            raise _misfit().shape_error(path, shape, logits)
         return labels
     full = logits.description.shape
     sample_shape: tuple[int | None, ...] | None = logits.sample_shape
@@ -259,14 +259,14 @@ def _open_labels(located: Located, logits: Source, options: ReadOptions) -> Sour
         raise InputError(
             "labels may be sparse or dense",
             path,
-            found=f"shape {misfit.shape_text(shape)}, for logits of one class",
+            found=f"shape {_misfit().shape_text(shape)}, for logits of one class",
             hint="say which with --labels sparse or --labels dense",
         )
     if shape == full and options.labels != "sparse":
         return open_source(located, "labels", options, axis=axis)
     if shape in sparse_shapes and options.labels != "dense":
         return labels
-    raise misfit.shape_error(path, shape, logits)
+    raise _misfit().shape_error(path, shape, logits)
 
 
 def refuse_missing(sources: list[Source], options: ReadOptions) -> None:
@@ -293,3 +293,10 @@ def refuse_missing(sources: list[Source], options: ReadOptions) -> None:
             from xent_cli.readers.choose import missing_column
 
             raise missing_column(", ".join(plans), name, columns, option)
+
+
+def _misfit() -> ModuleType:
+    """What to say where inputs do not fit: loaded where they do not."""
+    from xent_cli.readers import misfit
+
+    return misfit
