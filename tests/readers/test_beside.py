@@ -182,15 +182,3 @@ def test_shards_must_have_the_same_columns_beside_the_logits(tmp_path):
         open_pair(str(tmp_path / "shards"), None, None, ReadOptions(by=("split",)))
     assert caught.value.found == "label"
     assert "label, split" in caught.value.expected
-
-
-@pytest.mark.parametrize("suffix", SUFFIXES)
-@pytest.mark.parametrize("where", ["logits", "labels"])
-def test_labels_of_a_table_are_not_shifted(tmp_path, suffix, where):
-    np.save(tmp_path / "l.npy", LOGITS)
-    if where == "logits":
-        paths = (write(tmp_path / f"t.{suffix}", LABELS | LARGE), None)
-    else:
-        paths = (str(tmp_path / "l.npy"), write(tmp_path / f"y.{suffix}", LABELS))
-    with pytest.raises(UsageError, match="--shift needs labels in a file of their own"):
-        open_pair(*paths, None, ReadOptions(shift=1))

@@ -127,7 +127,7 @@ def test_a_label_out_of_range_is_told_where_it_stands_with_the_others_like_it(ki
     assert "column" in error.where
 
 
-@pytest.mark.parametrize("shift", [1, 2, -1, 7])
+@pytest.mark.parametrize("shift", [1, 2, -1, -4])
 def test_shifted_labels_are_those_of_a_loop(shift, tmp_path, monkeypatch):
     monkeypatch.setattr("xent_cli.readers.arrays.TASK_BYTES", 3 * 4 * 8)
     labels = RNG.integers(0, 4, (3, 5))

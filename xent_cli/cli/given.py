@@ -58,7 +58,9 @@ def read_options(given: Mapping[str, Any], *, with_ids: bool) -> ReadOptions:
     local = given.get("engine", "local") == "local"
     if given.get("scheduler") and local:
         raise UsageError("--scheduler without --engine dask or --engine ray")
-    if not local and "-" in [given.get(name) for name in ("logits", "labels", "sample_weight", "loss", "gradient")]:
+    if not local and "-" in [
+        given.get(name) for name in ("logits", "labels", "sample_weight", "mask", "loss", "gradient")
+    ]:
         raise UsageError("- is standard input, which workers elsewhere cannot read", hint="name a file that they can")
     if abs(given["shift"]) >= _BEYOND_AXES:
         raise UsageError(f"--shift {given['shift']} is longer than any axis")
@@ -66,6 +68,8 @@ def read_options(given: Mapping[str, Any], *, with_ids: bool) -> ReadOptions:
         layout(given),
         labels_source=given["labels_from"],
         weight_column=given["sample_weight_column"],
+        mask=given["mask"],
+        ignore_missing=given["ignore_missing_labels"],
         by=tuple(dict.fromkeys(given.get("by") or ())),
         shift=given["shift"],
         join=given.get("join"),
@@ -99,6 +103,7 @@ def settings(given: Mapping[str, Any], pair: Pair) -> LossOptions:
         labels=pair.label_form,
         labels_source=given["labels_from"],
         ignore_index=tuple(given["ignore_index"]),
+        ignore_missing=given["ignore_missing_labels"],
         label_smoothing=given["label_smoothing"],
         class_weight=class_weight,
         temperature=given["temperature"],
@@ -106,6 +111,7 @@ def settings(given: Mapping[str, Any], pair: Pair) -> LossOptions:
         shift=given["shift"],
         sample_weighted=pair.weighted,
         normalize=given["normalize"],
+        masked=pair.masked,
     )
 
 
@@ -116,8 +122,9 @@ def _refuse_meaningless(given: Mapping[str, Any], pair: Pair) -> None:
     for name in ("label_smoothing", "class_weight"):
         if taught and given[name]:
             raise UsageError(f"--{name.replace('_', '-')} is for labels, and --labels-from says there is a teacher")
-    if pair.label_form == "dense" and given["ignore_index"]:
-        raise UsageError("--ignore-index is a class index, and these labels are dense")
+    if pair.label_form == "dense" and (given["ignore_index"] or given["ignore_missing_labels"]):
+        what = "--ignore-index is a class index" if given["ignore_index"] else "--ignore-missing-labels is for indices"
+        raise UsageError(f"{what}, and these labels are dense", hint="--mask says which samples count")
     distributions = [given["source"], given["labels_from"] if taught else "logits"]
     if given["normalize"] and given["unnormalized"]:
         raise UsageError("--normalize divides by the sums that --unnormalized leaves alone", hint="leave one out")

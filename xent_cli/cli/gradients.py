@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xent_cli.errors import UsageError
+from xent_cli.readers.interface import ARRAYS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +38,9 @@ def gradients_of(given: Mapping[str, Any], pair: Pair) -> Gradients:
         raise UsageError("--gradient-dtype without --gradients")
     if not path.endswith((".npy", "/")):
         raise UsageError(f"--gradients {path}: gradients are written as .npy, or into a folder/ of them")
+    if not path.endswith("/") and pair.logits.description.format in ARRAYS and None in pair.logits.description.shape:
+        found = f"shards of {pair.logits.description.path} that differ in shape"
+        raise UsageError(f"--gradients {path}: one array cannot hold them", found=found, hint="name a folder/")
     dtype = pair.logits.dtype if pair.logits.dtype.kind == "f" else np.dtype(np.float64)
     if given["gradient_dtype"] == "bfloat16" or (given["logits_dtype"] and not given["gradient_dtype"]):
         dtype = np.dtype("V2")  # as numpy.save writes it

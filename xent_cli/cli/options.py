@@ -102,6 +102,14 @@ loss_options = _stack(
         help="Samples with this label have no loss; repeatable.",
     ),
     click.option(
+        "--ignore-missing-labels", is_flag=True, help="Samples whose label is empty, null or NaN have no loss."
+    ),
+    click.option(
+        "--mask",
+        metavar="NAME|FILE",
+        help="Which samples count, true or 1: a column, else a file (./FILE, column:NAME).",
+    ),
+    click.option(
         "--label-smoothing",
         type=click.FloatRange(0, 1, max_open=True),
         default=0.0,

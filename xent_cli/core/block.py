@@ -139,5 +139,7 @@ class BlockRef:
             given = {name: getattr(rows, name) for name in Rows.__slots__ if getattr(rows, name) is not None}
             if block.groups is not None and rows.groups is not None:
                 given["groups"] = np.hstack([block.groups, rows.groups])
+            if block.unscored is not None and rows.unscored is not None:
+                given["unscored"] = block.unscored | rows.unscored
             block = replace(block, **given)
         return block

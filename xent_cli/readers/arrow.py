@@ -190,7 +190,8 @@ def _width_and_dtype(
     schema: pa.Schema, plan: ColumnPlan, batches: _Reader | pa.RecordBatch | None
 ) -> tuple[int, np.dtype[Any]]:
     if not plan.values:
-        assert plan.label is not None
+        if plan.label is None:
+            return 0, np.dtype(np.float64)
         label = schema.field(plan.label).type
         return 0, _dtype(label) if kind_of(label) == "number" else np.dtype(object)
     if not plan.is_list:

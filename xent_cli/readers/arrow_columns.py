@@ -11,6 +11,7 @@ import pyarrow as pa
 from xent_cli.core.block import Rows
 from xent_cli.errors import InputError, MissingValueError, RowError, UnreadableRowError
 from xent_cli.readers.class_names import aliases, unknown_name
+from xent_cli.readers.marks import mask_of, present
 from xent_cli.readers.storage import first_line
 
 if TYPE_CHECKING:
@@ -95,9 +96,16 @@ def _rows(table: pa.Table, reading: Reading, start: int) -> Rows:
             else _wide_values(table, plan.values, role, start, missing=plan.values_only)
         )
     if plan.label is not None:
-        fields["labels"] = _labels(table[plan.label], class_names, start)
+        labels = table[plan.label]
+        if plan.ignore_missing:
+            labels, missing = present(_decoded(labels), class_names)
+            if missing is not None:
+                fields["unscored"] = missing
+        fields["labels"] = _labels(labels, class_names, start)
     if plan.weight is not None:
         fields["weights"] = _numbers(table[plan.weight], "weights", start)
+    if plan.mask is not None:
+        fields["mask"] = mask_of(_decoded(table[plan.mask]), start)
     if plan.id is not None:
         fields["ids"] = _texts(table, plan.id, role, start).to_numpy(zero_copy_only=False)
     if plan.by:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError, did_you_mean, listing
 from xent_cli.readers.columns import LOGIT_PREFIXES, ColumnPlan
+from xent_cli.readers.plan_beside import plan_beside
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,6 +42,8 @@ def choose(
     alone, nameless
         Whether there is one row to tell kinds from; whether the names of columns are their numbers.
     """
+    if role in ("weights", "mask"):
+        return plan_beside(path, kinds, role), class_names
     if role != "logits":
         return plan_labels(path, kinds, options, class_names, num_classes).kept(options), class_names
     plan = plan_logits(path, kinds, options, alone=alone)
@@ -169,6 +172,7 @@ def _beside(kinds: Mapping[str, str], options: ReadOptions) -> ColumnPlan:
     return ColumnPlan(
         id=_first(("id",) if options.id_column is None else (options.id_column,), kinds),
         weight=None if options.weight_column not in kinds else options.weight_column,
+        mask=None if options.mask_column not in kinds else options.mask_column,
         by=tuple(name for name in options.by if name in kinds),
         columns=tuple(kinds),
     )

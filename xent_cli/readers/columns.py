@@ -21,7 +21,7 @@ class ColumnPlan:
         The columns of logits or of dense labels, one a class, or the one list column of them.
     is_list
         Whether `values` is one list column.
-    label, id, weight
+    label, id, weight, mask
         Their names, or None.
     by
         The columns whose values name slices.
@@ -29,6 +29,8 @@ class ColumnPlan:
         Every column that the table has.
     values_only
         Whether a missing value is NaN.
+    ignore_missing
+        Whether a sample may have no label.
     doubtful
         Columns that hold no numbers, and are no logits for that, although they look as if they should.
     """
@@ -38,10 +40,12 @@ class ColumnPlan:
     label: str | None = None
     id: str | None = None
     weight: str | None = None
+    mask: str | None = None
     by: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     values_only: bool = False
     doubtful: tuple[str, ...] = ()
+    ignore_missing: bool = False
 
     def kept(self, options: ReadOptions) -> ColumnPlan:
         """Leave out the columns that are not wanted."""
@@ -51,6 +55,8 @@ class ColumnPlan:
             self,
             id=None if self.id in options.elsewhere or not options.with_ids else self.id,
             weight=None if self.weight in options.elsewhere else self.weight,
+            mask=None if self.mask in options.elsewhere else self.mask,
+            ignore_missing=options.ignore_missing,
             by=tuple(name for name in self.by if name not in options.elsewhere),
         )
 
@@ -62,27 +68,29 @@ class ColumnPlan:
     @property
     def needed(self) -> list[str]:
         """The columns that must have a value in every row."""
-        return [*self.values, *(name for name in (self.label, self.weight) if name is not None)]
+        label = None if self.ignore_missing else self.label
+        return [*self.values, *(name for name in (label, self.weight) if name is not None)]
 
     @property
     def texts(self) -> list[str]:
         """The columns that are read as text and nothing else."""
-        needed = set(self.needed)
-        return list(dict.fromkeys(name for name in (self.id, *self.by) if name is not None and name not in needed))
+        others = {*self.needed, self.label}
+        texts = (name for name in (self.id, self.mask, *self.by) if name is not None and name not in others)
+        return list(dict.fromkeys(texts))
 
     @property
     def singles(self) -> tuple[str, ...]:
         """The columns beside the values."""
-        return (*(name for name in (self.label, self.id, self.weight) if name is not None), *self.by)
+        return (*(name for name in (self.label, self.id, self.weight, self.mask) if name is not None), *self.by)
 
     def brings(self, role: str) -> frozenset[str]:
         """Which fields of `Rows` the columns fill, where `values` are those of `role`."""
-        parts = {role: self.values, "weights": self.weight, "ids": self.id, "groups": self.by}
+        parts = {role: self.values, "weights": self.weight, "mask": self.mask, "ids": self.id, "groups": self.by}
         return frozenset(name for name, columns in parts.items() if columns) | ({"labels"} if self.label else set())
 
     def column_of(self, role: str) -> str:
         """Name the column of a role, where it is one, for an error: `, column "label"`."""
-        single = {"labels": self.label, "weights": self.weight, "ids": self.id}.get(role)
+        single = {"labels": self.label, "weights": self.weight, "mask": self.mask, "ids": self.id}.get(role)
         if single is None and self.is_list and role:
             single = self.values[0]
         return "" if single is None else f', column "{single}"'

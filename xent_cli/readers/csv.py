@@ -240,7 +240,7 @@ class CsvRows:
             if name in used and "\ufffd" in cell:
                 return blame("cell is not UTF-8", f'"{cell}"', "text", column=name)
             # What text a label may be is told by whoever knows the classes.
-            if name in needed and name != plan.label and not NUMBER.fullmatch(cell):
+            if name in needed and name != plan.label and name != plan.mask and not NUMBER.fullmatch(cell):
                 hint = "write decimal points, not commas" if DECIMAL_COMMA.fullmatch(cell) else ""
                 return blame("cell is not a number", f'"{cell}"', "a number", hint, column=name)
         return None

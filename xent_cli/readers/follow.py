@@ -1,8 +1,7 @@
-"""Labels and weights in files of their own: cut where the logits are cut."""
+"""Labels, weights and masks in files of their own: cut where the logits are cut."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from xent_cli.core.block import Rows
@@ -14,25 +13,44 @@ if TYPE_CHECKING:
     from xent_cli.readers.interface import Source
     from xent_cli.readers.join import Joined
     from xent_cli.readers.paired import Pair
+    from xent_cli.readers.shifted import Documents, ShiftedFollower
+
+# What stands beside a label, and moves with it.
+BESIDE = frozenset(Rows.__slots__) - {"logits"}
 
 
-def follow(source: Source, pair: Pair, what: str) -> Follower | Joined:
+def follow(source: Source, pair: Pair, what: str, documents: Documents | None = None) -> Follower | Joined:
     """Let an input go along with the logits row by row, or join it to them where that was asked for."""
     if pair.join is not None and source.plan is not None and pair.join in source.plan.columns:
         from xent_cli.readers.join import Joined
 
         return Joined(source, pair.logits, pair.join, what)
-    return Follower(source, pair, what)
+    return Follower(source, pair, what, documents)
 
 
 class Follower:
-    """An input that goes along with the logits: cut where they are cut; `what` names its values in an error."""
+    """An input that goes along with the logits: cut where they are cut.
 
-    def __init__(self, source: Source, pair: Pair, what: str) -> None:
+    Parameters
+    ----------
+    what
+        Its values in an error.
+    documents
+        Those of the logits, where the input is to be shifted in them.
+    """
+
+    def __init__(self, source: Source, pair: Pair, what: str, documents: Documents | None = None) -> None:
         self._source = source
-        self._pair = pair
+        self._logits = pair.logits
+        self._shift = pair.shift
+        self._documents = documents
         self._what = what
         self._parts = source.parts()
+        self._shifted: ShiftedFollower | None = None
+        if documents is not None and source.rows(0, 1) is None:
+            from xent_cli.readers.shifted import ShiftedFollower
+
+            self._shifted = ShiftedFollower(source, pair.shift, documents, BESIDE & source.brings | {"unscored"})
         self._waiting: list[Rows] = []
         self._stop = 0
 
@@ -41,14 +59,18 @@ class Follower:
         rows = self._source.num_rows
         if rows is not None and rows < stop:
             raise self._other_length(rows)
-        shift = self._pair.shift
-        if shift and self._source is self._pair.labels:
+        if self._shifted is not None:
+            shifted = self._shifted.take(start, stop)
+            if shifted is None:
+                raise self._other_length(self._shifted.stop)
+            return shifted
+        if self._documents is not None:
             from xent_cli.readers.shifted import ShiftedRows
 
-            return ShiftedRows(self._source, start, stop, shift, self._pair.time_steps)
+            return ShiftedRows(self._source, start, stop, self._shift, self._documents.cut(start, stop))
         direct = self._source.rows(start, stop)
         if direct is not None:
-            return AsWeights(direct) if self._source is self._pair.weights else direct
+            return direct
         while self._stop < stop:
             found = next(self._parts, None)
             if found is None:
@@ -58,12 +80,13 @@ class Follower:
         whole = Rows.concatenate(self._waiting)
         kept = stop - self._stop or None
         self._waiting = [] if kept is None else [whole.cut(slice(kept, None))]
-        taken = whole.cut(slice(None, kept))
-        return AsWeights(taken) if self._source is self._pair.weights else taken
+        return whole.cut(slice(None, kept))
 
     def finish(self, stop: int) -> tuple[Finding, ...]:
         """Refuse rows beyond the last sample."""
         rows = self._source.num_rows
+        if rows is None and self._shifted is not None:
+            rows = self._shifted.rest()
         if rows is None:
             rows = self._stop + sum(size for _, size, _ in self._parts)
         if rows != stop:
@@ -71,22 +94,10 @@ class Follower:
         return ()
 
     def _other_length(self, rows: int, stop: int | None = None) -> InputError:
-        logits = self._pair.logits
+        logits = self._logits
         if stop is None:
             stop = logits.num_rows or sum(size for _, size, _ in logits.parts())
         return other_length(logits, self._source, self._what, stop, rows)
-
-
-@dataclass(frozen=True, slots=True)
-class AsWeights:
-    """Recipe for weights that a reader takes for labels: one number a sample, either way."""
-
-    part: Part
-
-    def read(self) -> Rows:
-        """Read the weights."""
-        rows = self.part.read()
-        return Rows(weights=rows.weights if rows.labels is None else rows.labels)
 
 
 def other_length(logits: Source, other: Source, what: str, num_logits: int | None, num_other: int | None) -> InputError:

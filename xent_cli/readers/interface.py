@@ -31,8 +31,12 @@ class ReadOptions:
         Whether labels are class indices or rows of probabilities.
     labels_source
         What the second input holds: "labels", or a teacher's outputs.
-    logits_column, label_column, id_column, weight_column
-        Names in a table.
+    logits_column, label_column, id_column, weight_column, mask_column
+        Names in a table; the last two in an archive of arrays too.
+    mask
+        Which column or file says which samples count, as the user typed it.
+    ignore_missing
+        Whether a sample may have no label: an empty cell, a null or NaN.
     header
         Whether text tables begin with a line of names.
     shift
@@ -71,6 +75,9 @@ class ReadOptions:
     label_column: str | None = None
     id_column: str | None = None
     weight_column: str | None = None
+    mask: str | None = None
+    mask_column: str | None = None
+    ignore_missing: bool = False
     header: bool | None = None
     shift: int = 0
     logits_dtype: str | None = None
@@ -91,7 +98,7 @@ class ReadOptions:
 # Formats that hold arrays, whose shape tells what they are; the others are tables.
 ARRAYS = frozenset({"npy", "npz", "safetensors"})
 
-Role = Literal["logits", "labels", "weights"]
+Role = Literal["logits", "labels", "weights", "mask"]
 
 
 class Source(Protocol):

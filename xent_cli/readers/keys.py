@@ -6,11 +6,19 @@ from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError, did_you_mean, listing
 from xent_cli.readers.choose import LABEL_NAMES
+from xent_cli.readers.plan_beside import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from xent_cli.readers.interface import ReadOptions
+
+_OPTIONS = {
+    "logits": "--logits-column",
+    "labels": "--label-column",
+    "weights": "--sample-weight-column",
+    "mask": "--mask",
+}
 
 
 def choose(path: str, keys: Sequence[str], role: str, options: ReadOptions) -> str:
@@ -27,9 +35,14 @@ def choose(path: str, keys: Sequence[str], role: str, options: ReadOptions) -> s
     >>> choose("dump.npz", ["logits", "y"], "labels", ReadOptions())
     'y'
     """
-    option = "--logits-column" if role == "logits" else "--label-column"
-    asked = {"logits": options.logits_column, "labels": options.label_column}.get(role)
-    usual = {"logits": ("logits",), "labels": LABEL_NAMES}.get(role, (role,))
+    option = _OPTIONS[role]
+    asked = {
+        "logits": options.logits_column,
+        "labels": options.label_column,
+        "weights": options.weight_column,
+        "mask": options.mask_column,
+    }[role]
+    usual = {"logits": ("logits",), "labels": LABEL_NAMES, **NAMES}[role]
     shown = listing(keys)
     if asked is not None and asked not in keys:
         hint = did_you_mean(asked, keys)
@@ -39,5 +52,7 @@ def choose(path: str, keys: Sequence[str], role: str, options: ReadOptions) -> s
         found = list(keys)
     if not found:
         hint = f"name one with {option}"
+        if role not in ("logits", "labels"):
+            hint = f'save that array alone, or as "{usual[0]}"'
         raise InputError(f"no array of {role}", path, found=f"arrays {shown or 'none'}", hint=hint)
     return found[0]

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 _MEMBER_HEADER = 30
 
 
+def array_names(source: Stored) -> list[str]:
+    """Names of the arrays in an archive that could be opened."""
+    with io.BufferedReader(source.open()) as file, zipfile.ZipFile(file) as archive:  # type: ignore[type-var]
+        return [info.filename.removesuffix(".npy") for info in archive.infolist()]
+
+
 def open_npz(source: Stored, role: str, axis: int | None, dtype: str | None, loan: str, options: ReadOptions) -> Source:
     """Open one array of an archive; see `open_npy`.
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from xent_cli.readers.interface import ReadOptions, Source
     from xent_cli.readers.storage import Bytes, Stored
 
+# What an error says of a file without rows; among shards it is passed over.
+_EMPTY = "empty file"
 # Enough for the header of any array.
 _HEAD_BYTES = (1 << 16) + 12
 _MAGICS = (
@@ -68,7 +70,21 @@ def open_source(
     # Logits, losses and gradients may be arrays of one file.
     loan = f"{role} {options.logits_column} {options.values_only} of {located.name}"
     class_names = class_names or options.class_names
-    sources = [_open(file, role, options, axis, class_names, num_classes, loan) for file in located.files]
+    sources, empty = [], []
+    for file in located.files:
+        try:
+            source = _open(file, role, options, axis, class_names, num_classes, loan)
+        except InputError as error:
+            if not located.sharded or error.what != _EMPTY:
+                raise
+            empty.append(file.name)
+            continue
+        if located.sharded and source.num_rows == 0:
+            empty.append(file.name)
+        else:
+            sources.append(source)
+    if not sources:
+        raise InputError("no rows", located.name, found=f"{len(empty)} files, all empty", expected="at least one row")
     arrays = sources[0].description.format in ARRAYS
     if role == "labels" and arrays and any(source.dtype.kind in "US" for source in sources):
         from xent_cli.readers.class_names import named
@@ -78,7 +94,7 @@ def open_source(
         return sources[0]
     from xent_cli.readers.shards import join
 
-    return join(located.name, role, sources, axis)
+    return join(located.name, role, sources, axis, tuple(empty))
 
 
 def _open(
@@ -94,6 +110,8 @@ def _open(
         source = _seekable(source)
     head = source.peek(_HEAD_BYTES)
     format_name = options.input_format or format_of(source.name, head)
+    if options.shift and role == "logits" and format_name not in ARRAYS and not source.again:
+        source = _seekable(source)  # what stands beside a label is read apart from the logits
     dtype = options.logits_dtype if role == "logits" else None
     if format_name == "npy":
         from xent_cli.readers.npy import open_npy
@@ -139,7 +157,7 @@ def format_of(name: str, head: bytes) -> str:
     ('parquet', 'csv')
     """
     if not head:
-        raise InputError("empty file", name, found="0 bytes")
+        raise InputError(_EMPTY, name, found="0 bytes")
     for magic, format_name in _MAGICS:
         if head.startswith(magic):
             return format_name

@@ -13,6 +13,7 @@ from xent_cli.readers.follow import follow, other_length
 from xent_cli.readers.interface import ARRAYS, ReadOptions
 from xent_cli.readers.locate import locate, refuse_two_pipes
 from xent_cli.readers.open import open_source
+from xent_cli.readers.open_labels import open_labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -41,7 +42,11 @@ def open_pair(
     UsageError
         Where an option does not fit the files.
     """
-    refuse_two_pipes(logits_path, labels_path, weights_path)
+    refuse_two_pipes(logits_path, labels_path, weights_path, options.mask)
+    if options.mask is not None:
+        from xent_cli.readers.beside import name_or_file
+
+        options = replace(options, mask_column=name_or_file(options.mask).column)
     located = locate(logits_path)
     logits = open_source(located, "logits", options, axis=options.axis)
     if not logits.row_shape[0]:
@@ -53,29 +58,37 @@ def open_pair(
     if logits.num_rows == 0:
         raise InputError("no rows", located.name, found=f"shape {logits.description.shape}", expected="at least 1")
     labels = None
+    opened = [(located, logits)]
     if labels_path is not None:
-        labels = _open_labels(locate(labels_path), logits, options)
+        where = locate(labels_path)
+        labels = open_labels(where, logits, options)
+        opened.append((where, labels))
     elif logits.description.format in ("npz", "safetensors"):
-        labels = _open_labels(located, logits, options)
+        labels = open_labels(located, logits, options)
         if labels.description.path == logits.description.path:
             raise _misfit().no_labels(logits)
     elif "labels" not in logits.brings:
         refuse_missing([logits], options)
         raise _misfit().no_labels(logits)
-    refuse_missing([source for source in (logits, labels) if source is not None], options)
-    if options.shift and (labels is None or labels.rows(0, 1) is None):
-        raise UsageError("--shift needs labels in a file of their own, an array that is not compressed")
-    weights = None if weights_path is None else open_source(weights_path, "weights", ReadOptions(header=options.header))
-    if weights is not None and options.weight_column is not None:
+    if weights_path is not None and options.weight_column is not None:
         raise UsageError("--sample-weight and --sample-weight-column exclude each other")
-    for other in (labels, weights):
-        joined = options.join is not None and other is not None and other.plan is not None
-        counts = {logits.num_rows, logits.num_rows if other is None or joined else other.num_rows} - {None}
-        if other is not None and len(counts) > 1:
-            what = "weights" if other is weights else "labels"
-            raise other_length(logits, other, what, logits.num_rows, other.num_rows)
+    weights = mask = None
+    if (weights_path, options.weight_column, options.mask) != (None, None, None):
+        from xent_cli.readers.beside import open_mask, open_weights
+
+        weights, options = open_weights(weights_path, opened, options)
+        mask = open_mask(opened, options)
+    refuse_missing([source for source in (logits, labels) if source is not None], options)
+    joined = options.join is not None and labels is not None and labels.plan is not None
+    counts = {source.num_rows for source in (logits, labels) if source is not None and not joined} - {None}
+    if labels is not None and len(counts) > 1:
+        raise other_length(logits, labels, "labels", logits.num_rows, labels.num_rows)
     names = options.class_names or logits.class_names
-    pair = Pair(logits, labels, weights, options.shift, names, said=list(options.said))
+    pair = Pair(logits, labels, weights, mask, options.shift, names, said=list(options.said))
+    if options.shift:
+        from xent_cli.readers.shifted import documents_of, refuse_shift
+
+        refuse_shift(logits, labels, documents_of(logits), options.shift, by=bool(pair.by))
     if logits.plan is None and options.join is None and (labels is None or labels.plan is None):
         return pair
     from xent_cli.readers.side_by_side import side_by_side
@@ -90,8 +103,8 @@ class Pair:
     Fields
     ------
     logits
-        The first input; labels, weights, ids and groups may be columns of it, or of the labels.
-    labels, weights
+        The first input; labels, weights, mask, ids and groups may be columns of it, or of the labels.
+    labels, weights, mask
         Inputs of their own, or None.
     shift
         Logits at t score the label at t + shift, along the last axis of samples.
@@ -108,6 +121,7 @@ class Pair:
     logits: Source
     labels: Source | None
     weights: Source | None
+    mask: Source | None = None
     shift: int = 0
     class_names: tuple[str, ...] | None = None
     join: str | None = None
@@ -128,6 +142,11 @@ class Pair:
     def weighted(self) -> bool:
         """Whether samples have weights."""
         return self.weights is not None or any("weights" in source.brings for source in self._tables)
+
+    @property
+    def masked(self) -> bool:
+        """Whether a mask says which samples count."""
+        return self.mask is not None or any("mask" in source.brings for source in self._tables)
 
     @property
     def named_labels(self) -> bool:
@@ -154,7 +173,17 @@ class Pair:
     def findings(self) -> tuple[Finding, ...]:
         """What is doubtful about the choice of columns."""
         plan = self.logits.plan
-        return (*self.said, *(left_out(plan.doubtful) if plan is not None else ()))
+        found = (*self.said, *(left_out(plan.doubtful) if plan is not None else ()))
+        sources = self._sources
+        if not self.shift and len(sources) < 3 and not any(s.plan or s.description.shards for s in sources):
+            return found
+        from xent_cli.readers.pair_notes import notes
+
+        return (*found, *notes(self))
+
+    @property
+    def _sources(self) -> list[Source]:
+        return [source for source in (self.logits, self.labels, self.weights, self.mask) if source is not None]
 
     @property
     def _tables(self) -> list[Source]:
@@ -164,18 +193,17 @@ class Pair:
     def _plans(self) -> list[ColumnPlan]:
         return [source.plan for source in self._tables if source.plan is not None]
 
-    @property
-    def time_steps(self) -> int:
-        """Length of the last axis of samples, along which `shift` counts."""
-        shape = self.logits.sample_shape
-        return shape[-1] if shape else 1
-
     def inputs(self, num_rows: int) -> Mapping[str, InputDescription]:
         """Describe every input, its number of rows being known by now."""
-        sources = {"logits": self.logits, "labels": self.labels, "sample_weight": self.weights}
+        sources = {"logits": self.logits, "labels": self.labels, "sample_weight": self.weights, "mask": self.mask}
         return {
             role: replace(
-                source.description, shape=tuple(num_rows if n is None else n for n in source.description.shape)
+                source.description,
+                # A side of shards that is not the same in all of them stays unknown.
+                shape=tuple(
+                    num_rows if n is None and source.description.format not in ARRAYS else n
+                    for n in source.description.shape
+                ),
             )
             for role, source in sources.items()
             if source is not None
@@ -184,19 +212,25 @@ class Pair:
     @property
     def again(self) -> bool:
         """Whether the blocks can be had more than once."""
-        return all(source.again for source in (self.logits, self.labels, self.weights) if source is not None)
+        return all(source.again for source in self._sources)
 
     def head(self, size: int) -> BlockRef | None:
         """Recipe for the first samples, where they can be had without reading more."""
-        sources = [source for source in (self.logits, self.labels, self.weights) if source is not None]
         first = self.logits.rows(0, size)
-        if first is None or self.shift or self.join or any(source.rows(0, size) is None for source in sources):
+        if first is None or self.shift or self.join or any(source.rows(0, size) is None for source in self._sources):
             return None
         return BlockRef(0, size, (first, *(one.take(0, size) for one in self._followers())))
 
     def _followers(self) -> list[Follower | Joined]:
-        beside = {"labels": self.labels, "weights": self.weights}
-        return [follow(source, self, what) for what, source in beside.items() if source is not None]
+        documents = None
+        beside = {"labels": self.labels, "weights": self.weights, "entries of the mask": self.mask}
+        if self.shift:
+            from xent_cli.readers.shifted import documents_of
+
+            documents = documents_of(self.logits)
+            # Read twice: what stands beside a label moves, the logits stay.
+            beside["rows"] = self.logits if len(self.logits.brings) > 1 else None
+        return [follow(source, self, what, documents) for what, source in beside.items() if source is not None]
 
     def tasks(self) -> Iterator[BlockRef]:
         """Blocks of samples, in order; an input that turns out to be of another length is told at its end."""
@@ -204,9 +238,14 @@ class Pair:
             yield from self.begun
             return
         followers = self._followers()
+        split = self.shift and len(self.logits.brings) > 1
         stop = 0
         for start, size, part in self.logits.parts():
             stop = start + size
+            if split:
+                from xent_cli.readers.shifted import OnlyRows
+
+                part = OnlyRows(part, frozenset({"logits"}))
             yield BlockRef(start, size, (part, *(follower.take(start, stop) for follower in followers)))
             del part  # and its memory, before the next is made
         if stop == 0:
@@ -219,8 +258,8 @@ class Pair:
         from xent_cli.core.alongside import OtherIdError, OtherLabelError
         from xent_cli.readers.faults import complete, complete_label
 
-        weights = self.weights or next((table for table in self._tables if "weights" in table.brings), None)
-        source = {"labels": self.labels, "weights": weights}.get(error.role) or self.logits
+        own = {"labels": self.labels, "weights": self.weights, "mask": self.mask}.get(error.role)
+        source = own or next((table for table in self._tables if error.role in table.brings), self.logits)
         if isinstance(error, OtherIdError | OtherLabelError):
             from xent_cli.readers.side_by_side import unlike
 
@@ -232,41 +271,6 @@ class Pair:
         return complete_label(
             error, source, alone=alone, num_classes=self.num_classes, options=options or LossOptions()
         )
-
-
-def _open_labels(located: Located, logits: Source, options: ReadOptions) -> Source:
-    """Open labels and decide whether they are sparse or dense."""
-    path = located.name
-    names, plan = options.class_names or logits.class_names, logits.plan
-    if plan is not None:
-        options = replace(options, elsewhere=frozenset(name for name in (plan.id, plan.weight, *plan.by) if name))
-    labels = open_source(located, "labels", options, class_names=names, num_classes=logits.row_shape[0])
-    shape = labels.description.shape
-    if labels.description.format not in ARRAYS:
-        if (options.labels == "sparse" and labels.row_shape) or (options.labels == "dense" and not labels.row_shape):
-            raise InputError(f"labels are not {options.labels}", path, found=f"shape {_misfit().shape_text(shape)}")
-        if labels.row_shape and labels.row_shape != logits.row_shape:
-            raise _misfit().shape_error(path, shape, logits)
-        return labels
-    full = logits.description.shape
-    sample_shape: tuple[int | None, ...] | None = logits.sample_shape
-    if sample_shape is None:  # rows of text are counted as they are read; take the labels' word for now
-        full = (shape[0] if shape else 0, *full[1:])
-        sample_shape = full[:1]
-    axis = options.axis % len(full)
-    sparse_shapes = (sample_shape, (*full[:axis], 1, *full[axis + 1 :]))
-    if options.labels == "auto" and shape == full and shape in sparse_shapes:
-        raise InputError(
-            "labels may be sparse or dense",
-            path,
-            found=f"shape {_misfit().shape_text(shape)}, for logits of one class",
-            hint="say which with --labels sparse or --labels dense",
-        )
-    if shape == full and options.labels != "sparse":
-        return open_source(located, "labels", options, axis=axis)
-    if shape in sparse_shapes and options.labels != "dense":
-        return labels
-    raise _misfit().shape_error(path, shape, logits)
 
 
 def refuse_missing(sources: list[Source], options: ReadOptions) -> None:

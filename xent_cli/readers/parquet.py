@@ -271,7 +271,8 @@ def _open(source: Stored, num_columns: int) -> pq.ParquetFile:
 def _width_and_dtype(file: pq.ParquetFile, schema: pa.Schema, plan: ColumnPlan) -> tuple[int, np.dtype[Any]]:
     """How many classes a sample has, and their dtype; a list column tells only in its first row."""
     if not plan.values:
-        assert plan.label is not None
+        if plan.label is None:
+            return 0, np.dtype(np.float64)
         label = schema.field(plan.label).type
         return 0, np.dtype(label.to_pandas_dtype()) if kind_of(label) == "number" else np.dtype(object)
     first = schema.field(plan.values[0]).type

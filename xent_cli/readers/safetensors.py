@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -45,17 +45,8 @@ def open_safetensors(source: Stored, role: str, axis: int | None, loan: str, opt
     InputError
         Where the header is damaged, or there is no tensor for the role.
     """
+    tensors, length = _header(source)
     size = source.size()
-    with source.open() as file:
-        length = int.from_bytes(read_up_to(file, 8), "little")
-        if length > min(_MAX_HEADER, size - 8):
-            raise _damaged(source, f"a header of {length} bytes in a file of {size}")
-        text = read_up_to(file, length)
-    try:
-        header = json.loads(text)
-        tensors = {key: entry for key, entry in header.items() if key != "__metadata__"}
-    except (ValueError, AttributeError, RecursionError):
-        raise _damaged(source, "a header that is not JSON") from None
     key = choose(source.name, list(tensors), role, options)
     tensor = replace(source, name=f"{source.name}:{key}")
     try:
@@ -70,6 +61,27 @@ def open_safetensors(source: Stored, role: str, axis: int | None, loan: str, opt
     if not sound or array_bytes(layout) != stop - start or 8 + length + stop > size:
         raise _damaged(tensor, f"bytes {start} to {stop} for {dtype} of shape {shape}, in a file of {size} bytes")
     return open_array(tensor, "safetensors", layout, role, axis, "bfloat16", loan)
+
+
+def tensor_names(source: Stored) -> list[str]:
+    """Names of the tensors in a file."""
+    return list(_header(source)[0])
+
+
+def _header(source: Stored) -> tuple[dict[str, Any], int]:
+    """What the header says of each tensor, and how long it is."""
+    size = source.size()
+    with source.open() as file:
+        length = int.from_bytes(read_up_to(file, 8), "little")
+        if length > min(_MAX_HEADER, size - 8):
+            raise _damaged(source, f"a header of {length} bytes in a file of {size}")
+        text = read_up_to(file, length)
+    try:
+        header = json.loads(text)
+        tensors = {key: entry for key, entry in header.items() if key != "__metadata__"}
+    except (ValueError, AttributeError, RecursionError):
+        raise _damaged(source, "a header that is not JSON") from None
+    return tensors, length
 
 
 def _damaged(source: Stored, found: str) -> InputError:

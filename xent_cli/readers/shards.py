@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from xent_cli.readers.interface import Source
 
 
-def join(name: str, role: str, shards: Sequence[Source], axis: int | None) -> Shards:
+def join(name: str, role: str, shards: Sequence[Source], axis: int | None, empty: tuple[str, ...] = ()) -> Shards:
     """Put shards together that are alike in format, columns, dtype and width.
+
+    The other sides of arrays may differ, as those of batches do that are each padded to their own length.
 
     Parameters
     ----------
@@ -29,6 +32,8 @@ def join(name: str, role: str, shards: Sequence[Source], axis: int | None) -> Sh
         Of all of them: what the user typed.
     axis
         Class axis of arrays; these are joined along the first other axis.
+    empty
+        Names of files that hold no rows.
 
     Raises
     ------
@@ -44,13 +49,12 @@ def join(name: str, role: str, shards: Sequence[Source], axis: int | None) -> Sh
                 raise _unlike(what, first, shard, getattr(first.description, what), getattr(shard.description, what))
         if shard.class_names != first.class_names:
             raise _unlike("columns", first, shard, _listing(first.class_names), _listing(shard.class_names))
-        shapes = [tuple(side for i, side in enumerate(s.description.shape) if i != along) for s in (first, shard)]
-        if shapes[0] != shapes[1] or len(shard.description.shape) != rank:
+        if shard.row_shape != first.row_shape or len(shard.description.shape) != rank:
             raise _unlike("shape", first, shard, str(first.description.shape), str(shard.description.shape))
         plans = [shard.plan.singles if shard.plan is not None else () for shard in (first, shard)]
         if plans[0] != plans[1]:
             raise _unlike("columns", first, shard, _listing(plans[0]), _listing(plans[1]))
-    return Shards(name, role, tuple(shards), along)
+    return Shards(name, role, tuple(shards), along, empty)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +65,33 @@ class Shards:
     ------
     along
         Axis of the shape in which the shards follow one another.
+    empty
+        Names of files that were left out because they hold no rows.
     """
 
     name: str
     role: str
     shards: tuple[Source, ...]
     along: int
+    empty: tuple[str, ...] = ()
 
     @property
     def description(self) -> InputDescription:
         """See `Source`."""
         first = self.shards[0].description
-        sides = [shard.description.shape[self.along] for shard in self.shards] if first.shape else []
-        total = None if any(side is None for side in sides) else sum(side for side in sides if side is not None)
-        shape = (*first.shape[: self.along], total, *first.shape[self.along + 1 :])
+        sides = list(zip(*(shard.description.shape for shard in self.shards), strict=True))
+        shape = [along[0] if len(set(along)) == 1 else None for along in sides]
+        if sides:
+            known = [side for side in sides[self.along] if side is not None]
+            shape[self.along] = sum(known) if len(known) == len(self.shards) else None
         names = tuple(shard.description.path for shard in self.shards)
-        return replace(first, path=self.name, shape=shape, shards=names)
+        return replace(first, path=self.name, shape=tuple(shape), shards=names)
+
+    @property
+    def ragged(self) -> bool:
+        """Whether shards of arrays differ in more than the side along which they follow one another."""
+        sides = zip(*(shard.description.shape for shard in self.shards), strict=True)
+        return any(len(set(side)) > 1 for i, side in enumerate(sides) if i != self.along)
 
     @property
     def num_rows(self) -> int | None:
@@ -91,11 +106,13 @@ class Shards:
 
     @property
     def sample_shape(self) -> tuple[int, ...] | None:
-        """See `Source`."""
+        """See `Source`; samples of shards that differ in shape stand in a row."""
         shapes = [shard.sample_shape for shard in self.shards]
         known = [shape for shape in shapes if shape is not None]
         if len(known) < len(shapes):
             return None
+        if self.ragged:
+            return (sum(math.prod(shape) for shape in known),)
         return (sum(shape[0] if shape else 1 for shape in known), *known[0][1:])
 
     @property

@@ -1,41 +1,258 @@
-"""Labels that belong to logits of other steps of the same sequence."""
+"""What stands beside a label, for logits of other steps of the same document."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xent_cli.core.block import Rows
+from xent_cli.errors import InputError
+from xent_cli.readers.shards import Shards
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from xent_cli.core.block import AnyArray, BoolArray, IntArray, Part
     from xent_cli.readers.interface import Source
+
+# As good as no end: a document of which the length is known when it has been read.
+_OPEN = 1 << 62
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """Where documents begin and end: runs of samples, each of documents of one length.
+
+    Fields
+    ------
+    starts
+        First sample of each run.
+    steps
+        How many samples each document of the run has.
+
+    Examples
+    --------
+    >>> Documents((0, 4), (2, 3)).outside(0, 7, 1).tolist()
+    [False, True, False, True, False, False, True]
+    """
+
+    starts: tuple[int, ...]
+    steps: tuple[int, ...]
+
+    def outside(self, start: int, stop: int, shift: int) -> BoolArray:
+        """Samples `start` to `stop` for which the step `shift` further lies in another document."""
+        samples = np.arange(start, stop)
+        run = np.searchsorted(np.array(self.starts), samples, "right") - 1
+        steps = np.array(self.steps)[run]
+        place = (samples - np.array(self.starts)[run]) % steps + shift
+        beyond: BoolArray = (place < 0) | (place >= steps)
+        return beyond
+
+    def cut(self, start: int, stop: int) -> Documents:
+        """The runs that some samples are in."""
+        first = max(0, int(np.searchsorted(np.array(self.starts), start, "right")) - 1)
+        last = int(np.searchsorted(np.array(self.starts), stop, "left"))
+        return Documents(self.starts[first:last], self.steps[first:last])
+
+    @property
+    def longest(self) -> int:
+        """Length of the longest document."""
+        return max(self.steps)
+
+
+def documents_of(logits: Source) -> Documents:
+    """Documents of an input: the last axis of the samples of an array is time, and each shard begins anew.
+
+    The rows of a table are one document.
+    """
+    shards = logits.shards if isinstance(logits, Shards) else (logits,)
+    starts, steps, start = [], [], 0
+    for shard in shards:
+        shape = shard.sample_shape if shard.plan is None else None
+        if shape is None:
+            return Documents((0,), (_OPEN,))
+        if shard.num_rows:
+            starts.append(start)
+            steps.append(shape[-1] if shape else 1)
+        start += shard.num_rows or 0
+    return Documents(tuple(starts), tuple(steps))
+
+
+def refuse_shift(logits: Source, labels: Source | None, documents: Documents, shift: int, *, by: bool) -> None:
+    """Refuse a shift that leaves nothing, and shards of which it is not known whether they are documents.
+
+    Parameters
+    ----------
+    by
+        Whether a column tells the documents of a table.
+
+    Raises
+    ------
+    InputError
+        In either case.
+    """
+    path = logits.description.path
+    if abs(shift) >= documents.longest:
+        raise InputError(
+            "nothing left to average",
+            path,
+            found=f"--shift {shift}, and documents of at most {documents.longest} steps",
+            expected="a shift by fewer steps than the longest document has",
+        )
+    for source in (logits, labels):
+        if not isinstance(source, Shards) or len(source.shards) < 2 or by:
+            continue
+        if source.plan is not None and documents.longest == _OPEN:
+            raise InputError(
+                "shards of a table may be one document, or one each",
+                source.description.path,
+                found=f"--shift {shift} and {len(source.shards)} shards",
+                hint="--by COLUMN names the column that tells the documents; or join the shards in one file",
+            )
+        if source is labels:
+            _refuse_cuts(source, path, documents)
+
+
+def _refuse_cuts(labels: Shards, path: str, documents: Documents) -> None:
+    """Refuse shards of labels that begin in the midst of a document."""
+    begin = 0
+    for shard in labels.shards:
+        if begin and shard.num_rows:
+            place = documents.cut(begin, begin + 1)
+            if (begin - place.starts[0]) % place.steps[0]:
+                raise InputError(
+                    "shards of labels are not the documents of the logits",
+                    shard.description.path,
+                    found=f"its first label is that of sample {begin}, in the midst of a document of {path}",
+                    expected="logits and labels cut alike",
+                )
+        begin += shard.num_rows or 0
 
 
 @dataclass(frozen=True, slots=True)
 class ShiftedRows:
-    """Recipe for the labels that logits `start` to `stop` score, `shift` steps on in the same sequence."""
+    """Recipe for what stands beside the labels that logits `start` to `stop` score, `shift` steps on."""
 
     source: Source
     start: int
     stop: int
     shift: int
-    time_steps: int
+    documents: Documents
 
     def read(self) -> Rows:
-        """Read the labels; samples whose step lies outside the sequence are unscored."""
+        """Read it; samples for which the step lies outside their document are unscored."""
         total = self.source.num_rows or 0
         low, high = max(0, self.start + self.shift), min(total, self.stop + self.shift)
-        samples = np.arange(self.start, self.stop)
-        step = samples % self.time_steps + self.shift
-        unscored = (step < 0) | (step >= self.time_steps)
-        part = self.source.rows(low, high) if low < high else None
-        found = None if part is None else part.read().labels
-        shape = (self.stop - self.start, *self.source.row_shape)
-        labels = np.zeros(shape, self.source.dtype if found is None else found.dtype)
-        if found is not None:
-            first = low - self.shift - self.start
-            labels[first : first + len(found)] = found
-        labels[unscored] = 0
-        return Rows(labels=labels, unscored=unscored)
+        part = self.source.rows(low, high) if low < high else self.source.rows(0, min(1, total))
+        found = Rows() if part is None else part.read()
+        if low >= high:
+            found, low = found.cut(slice(0, 0)), self.start + self.shift
+        outside = self.documents.outside(self.start, self.stop, self.shift)
+        return place(found, low - self.shift - self.start, outside)
+
+
+class ShiftedFollower:
+    """The same of an input that can only be read in order: so many rows are kept as the shift takes.
+
+    Where the rows name groups, a document ends where the group changes.
+    """
+
+    def __init__(self, source: Source, shift: int, documents: Documents, fields: frozenset[str]) -> None:
+        self._parts: Iterator[tuple[int, int, Part]] = source.parts()
+        self._shift = shift
+        self._documents = documents
+        self._fields = fields
+        self._by_group = "groups" in fields and documents.longest == _OPEN
+        self._held: list[tuple[int, Rows]] = []
+        self._ended = False
+        self.stop = 0
+
+    def take(self, start: int, stop: int) -> Part | None:
+        """Rows for samples `start` to `stop`, asked for in order; None where there are fewer."""
+        shift = self._shift
+        low, high = start + min(shift, 0), stop + max(shift, 0)
+        if shift > 0 and not self._by_group:
+            low += shift
+        while self.stop < high and not self._ended:
+            found = next(self._parts, None)
+            self._ended = found is None
+            if found is not None:
+                self._held.append((self.stop, only(found[2].read(), self._fields)))
+                self.stop += found[1]
+            self._held = [entry for entry in self._held if entry[0] + _size(entry[1]) > low] or self._held[-1:]
+        if self.stop < stop:
+            return None
+        begin = self._held[0][0]
+        whole = Rows.concatenate([rows for _, rows in self._held])
+        whole, begin = whole.cut(slice(max(0, low - begin), None)), max(low, begin)
+        self._held = [(begin, whole)]
+        outside = self._documents.outside(start, stop, shift)
+        samples = np.arange(start, stop)
+        outside |= (samples + shift < 0) | (samples + shift >= self.stop)
+        if self._by_group:
+            run = _runs(whole.groups)
+            here = run[samples - begin]
+            there = run[np.clip(samples + shift - begin, 0, run.size - 1)]
+            outside |= here != there
+        first = max(0, start + shift)
+        some = whole.cut(slice(max(0, first - begin), max(0, min(self.stop, stop + shift) - begin)))
+        found_rows = place(some, first - shift - start, outside)
+        if whole.groups is not None and self._by_group:
+            own = whole.groups[samples - begin]
+            found_rows.groups[outside] = own[outside]  # type: ignore[index]
+        return found_rows
+
+    def rest(self) -> int:
+        """How many rows there are in all."""
+        self.stop += sum(size for _, size, _ in self._parts)
+        return self.stop
+
+
+@dataclass(frozen=True, slots=True)
+class OnlyRows:
+    """Recipe for some fields of rows."""
+
+    part: Part
+    fields: frozenset[str]
+
+    def read(self) -> Rows:
+        """Read the rows, and leave out the rest."""
+        return only(self.part.read(), self.fields)
+
+
+def only(rows: Rows, fields: frozenset[str]) -> Rows:
+    """Some fields of rows."""
+    return Rows(**{name: getattr(rows, name) for name in fields})
+
+
+def place(found: Rows, first: int, outside: BoolArray) -> Rows:
+    """Put rows among n samples, from `first` on; where `outside` there is no label, weight, mask, id or group."""
+    fields: dict[str, Any] = {"unscored": outside}
+    for name, fill in (("labels", 0), ("weights", 0), ("mask", 0), ("ids", None), ("groups", None)):
+        values = getattr(found, name)
+        if values is not None:
+            fields[name] = _placed(values, first, outside, fill)
+    if found.unscored is not None:
+        fields["unscored"] = outside | _placed(found.unscored, first, outside, False)
+    return Rows(**fields)
+
+
+def _placed(values: AnyArray, first: int, outside: BoolArray, fill: Any) -> AnyArray:
+    dtype = values.dtype if fill is not None else np.dtype(object)
+    out = np.full((outside.size, *values.shape[1:]), fill, dtype)
+    out[max(0, first) : max(0, first) + len(values)] = values
+    out[outside] = fill
+    return out
+
+
+def _size(rows: Rows) -> int:
+    return next((len(values) for name in Rows.__slots__ if (values := getattr(rows, name)) is not None), 0)
+
+
+def _runs(groups: AnyArray | None) -> IntArray:
+    """Number of the run of equal rows that each is in."""
+    assert groups is not None
+    changes = (groups[1:] != groups[:-1]).any(axis=1)
+    return np.concatenate([np.zeros(min(1, len(groups)), np.int64), np.cumsum(changes)])

@@ -31,7 +31,7 @@ class NpyWriter:
         self._patch = self._shape is None and _can_rewrite(stream)
         self._start = stream.tell() if self._patch else 0
         if self._shape is not None or self._patch:
-            stream.write(npy_header(self._shape or (0,), np.dtype(np.float64)))
+            stream.write(npy_header((0,) if self._shape is None else self._shape, np.dtype(np.float64)))
 
     def write(self, rows: BlockLoss) -> None:
         """See `RowWriter`."""

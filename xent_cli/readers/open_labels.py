@@ -1,0 +1,81 @@
+"""Labels that go with logits: sparse or dense, told by their shape."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from xent_cli.errors import InputError
+from xent_cli.readers.interface import ARRAYS
+from xent_cli.readers.open import open_source
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from xent_cli.readers.interface import ReadOptions, Source
+    from xent_cli.readers.locate import Located
+
+
+def open_labels(located: Located, logits: Source, options: ReadOptions) -> Source:
+    """Open labels and decide whether they are sparse or dense."""
+    path = located.name
+    names, plan = options.class_names or logits.class_names, logits.plan
+    if plan is not None:
+        held = (plan.id, plan.weight, plan.mask, *plan.by)
+        options = replace(options, elsewhere=frozenset(name for name in held if name))
+    labels = open_source(located, "labels", options, class_names=names, num_classes=logits.row_shape[0])
+    shape = labels.description.shape
+    if labels.description.format not in ARRAYS:
+        if (options.labels == "sparse" and labels.row_shape) or (options.labels == "dense" and not labels.row_shape):
+            raise InputError(f"labels are not {options.labels}", path, found=f"shape {_misfit().shape_text(shape)}")
+        if labels.row_shape and labels.row_shape != logits.row_shape:
+            raise _misfit().shape_error(path, shape, logits)
+        return labels
+    full = logits.description.shape
+    sample_shape: tuple[int | None, ...] | None = logits.sample_shape
+    if sample_shape is None:  # rows of text are counted as they are read; take the labels' word for now
+        full = (shape[0] if shape else 0, *full[1:])
+        sample_shape = full[:1]
+    axis = options.axis % len(full)
+    sparse_shapes = (sample_shape, (*full[:axis], 1, *full[axis + 1 :]), (*full[:axis], *full[axis + 1 :]))
+    if None in full and len(shape) > 1:
+        _refuse_unlike(logits, labels, axis)
+    if options.labels == "auto" and shape == full and shape in sparse_shapes:
+        raise InputError(
+            "labels may be sparse or dense",
+            path,
+            found=f"shape {_misfit().shape_text(shape)}, for logits of one class",
+            hint="say which with --labels sparse or --labels dense",
+        )
+    if shape == full and options.labels != "sparse":
+        return open_source(located, "labels", options, axis=axis)
+    if shape in sparse_shapes and options.labels != "dense":
+        return labels
+    raise _misfit().shape_error(path, shape, logits)
+
+
+def _refuse_unlike(logits: Source, labels: Source, axis: int) -> None:
+    """Refuse labels of shards of different shape that are not cut as those are."""
+    from xent_cli.readers.shards import Shards
+
+    assert isinstance(logits, Shards)
+    shards = labels.shards if isinstance(labels, Shards) else (labels,)
+    for one, other in zip(logits.shards, shards, strict=False):
+        full, shape = one.description.shape, other.description.shape
+        outer, inner = full[:axis], full[axis + 1 :]
+        if shape not in (full, (*outer, *inner), (*outer, 1, *inner)):
+            raise _misfit().shape_error(other.description.path, shape, one)
+    if len(shards) != len(logits.shards):
+        raise InputError(
+            "other number of shards",
+            labels.description.path,
+            found=f"{len(shards)} with rows",
+            expected=f"{len(logits.shards)} as of {logits.description.path}, of which the shapes differ",
+        )
+
+
+def _misfit() -> ModuleType:
+    """What to say where inputs do not fit: loaded where they do not."""
+    from xent_cli.readers import misfit
+
+    return misfit
