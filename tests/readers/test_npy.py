@@ -117,7 +117,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_told(tmp_path):
     source = open_npy(str(tmp_path / "a.npy"), "logits", -1, None)
     with (tmp_path / "a.npy").open("r+b") as file:
         file.truncate(500)
-    with pytest.raises(InputError, match="ended early"):
+    with pytest.raises(InputError, match="the file changed while it was read"):
         read(source)
 
 
@@ -134,7 +134,7 @@ def test_a_scattered_array_that_shrinks_is_told_or_not_minded(when, tmp_path):
     if when == "after that":
         np.testing.assert_array_equal(part.read().logits, values.reshape(600, 10))
     else:
-        with pytest.raises(InputError, match="ended early"):
+        with pytest.raises(InputError, match="the file changed while it was read"):
             part.read()
 
 

@@ -14,7 +14,7 @@ import click
 
 from xent_cli import __version__, start
 from xent_cli.cli.config import configurable
-from xent_cli.errors import UsageError, XentError, printable
+from xent_cli.errors import OutputError, UsageError, XentError, printable
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -95,9 +95,17 @@ def _run(argv: list[str]) -> int:
             hint = "unset it, or say bash_source, zsh_source or fish_source"
             raise UsageError(f"_XENT_COMPLETE={asked} asks for no completion there is", hint=hint)
         return 0
+    from xent_cli.readers.identity import refuse_changed, watching
+
     # Not cli.main: that would turn a closed pipe into exit 1, which is for verdicts.
-    with cli.make_context("xent", argv) as context:
-        cli.invoke(context)
+    with watching(), cli.make_context("xent", argv) as context:
+        try:
+            cli.invoke(context)
+        except (click.exceptions.Exit, click.ClickException, UsageError, OutputError, BrokenPipeError):
+            raise
+        except Exception:
+            refuse_changed()  # then nothing else is at fault
+            raise
     sys.stdout.flush()
     return 0
 

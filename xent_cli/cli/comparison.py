@@ -27,6 +27,7 @@ from xent_cli.errors import UsageError, printable
 from xent_cli.readers.aligned import align, common_id, told
 from xent_cli.readers.comparable import figures_of, refuse_unlike, unverified
 from xent_cli.readers.groups import column_of, groups, no_such_column
+from xent_cli.readers.identity import refuse_changed
 from xent_cli.readers.locate import refuse_two_pipes
 from xent_cli.readers.saved import read_saved
 
@@ -69,6 +70,7 @@ def compare_saved(given: Mapping[str, Any], top: int) -> Comparison:
         changes = [
             _summary_against(results[0], result, model) for result, model in zip(results[1:], models[1:], strict=True)
         ]
+    refuse_changed()
     drawn = of_rows and given["test"] != "t"
     return Comparison(
         version=__version__,

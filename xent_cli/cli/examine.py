@@ -16,6 +16,7 @@ from xent_cli.engines.local import open_local
 from xent_cli.errors import RowError, UsageError
 from xent_cli.readers.contents import list_contents
 from xent_cli.readers.faults import complete
+from xent_cli.readers.identity import refuse_changed
 from xent_cli.readers.interface import ARRAYS
 from xent_cli.readers.locate import locate, refuse_two_pipes
 from xent_cli.readers.open import open_source
@@ -64,6 +65,7 @@ def examine(paths: Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
         findings += not_finite(totals.logits) if totals else ()
         contents = _listed(file, opened)
         inspected.append(Inspected(path, opened.role, source.description, contents, totals, source.class_names))
+    refuse_changed()
     return inspection_document(__version__, inspected, None, None, findings)
 
 
@@ -109,6 +111,7 @@ def _paired(
         n_samples=every.logits.rows if runner else pair.logits.num_rows,
     )
     line = command_line([paths[index] for index in order], options, advice) if advice.runs else None
+    refuse_changed()
     return inspection_document(__version__, inspected, fit, line, (*pair.findings, *advice.findings))
 
 

@@ -19,6 +19,7 @@ from xent_cli.core.findings import refuse_warnings
 from xent_cli.core.label_digest import spell_digest
 from xent_cli.core.options import Wanted
 from xent_cli.errors import UsageError
+from xent_cli.readers.identity import refuse_changed
 from xent_cli.readers.paired import open_pair
 from xent_cli.reports.interface import Details, Document
 from xent_cli.writers import format_of, open_writer
@@ -127,6 +128,7 @@ def execute(
             reports.write(name, document, stream)
         if picture is not None:
             _plot(totals, picture, reports.plot_form(given["plot"]))
+        refuse_changed()
     sys.stdout.flush()
     present.remark(document.findings, quiet=given["quiet"], gate=gate is not None)
     show(shown, document, totals, columns, given["color"])

@@ -25,6 +25,7 @@ from xent_cli.core.totals import LossTotals
 from xent_cli.core.verify import verify_block
 from xent_cli.errors import RowError, UsageError
 from xent_cli.readers.candidates import by_ids, held_blocks, open_gradient, open_losses, read_number
+from xent_cli.readers.identity import refuse_changed
 from xent_cli.readers.paired import open_pair
 from xent_cli.reports.agreement import AgreementDocument
 
@@ -72,6 +73,7 @@ def hold(given: Mapping[str, Any]) -> AgreementDocument:
     findings = (*pair.findings, *seen.findings, *findings_of(totals, options, pair))
     if given["strict"]:
         refuse_warnings(findings)
+    refuse_changed()
     return AgreementDocument(
         version=__version__,
         signature=options.signature(__version__),

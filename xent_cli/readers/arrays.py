@@ -11,7 +11,7 @@ import numpy as np
 from xent_cli.core.block import Rows
 from xent_cli.core.inputs import InputDescription
 from xent_cli.core.tiles import flat, scratch
-from xent_cli.errors import InputError
+from xent_cli.readers.identity import shrunk
 from xent_cli.readers.interface import TASK_BYTES
 from xent_cli.readers.storage import fill, reading
 
@@ -193,7 +193,7 @@ class ArrayRows:
         target = flat(out).view(np.uint8).data
         with reading(self.file.name):
             if fill(file, target) < len(target):
-                raise InputError("file ended early", self.file.name, hint="it became shorter while it was read")
+                raise shrunk(self.file.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +216,7 @@ class FortranRows:
         try:
             mapped = np.memmap(self.file.path, layout.dtype, "r", layout.offset, layout.shape, order="F")
         except ValueError:
-            raise InputError("file ended early", self.file.name, hint="it became shorter while it was read") from None
+            raise shrunk(self.file.name) from None
         array = mapped if self.axis is None else np.moveaxis(mapped, self.axis, -1)
         samples = array.shape if self.axis is None else array.shape[:-1]
         index = np.unravel_index(np.arange(self.start, self.stop), samples)

@@ -11,7 +11,8 @@ from xent_cli.core.contents import Contents, Entry
 from xent_cli.errors import InputError
 from xent_cli.readers.npy import HEAD_BYTES, read_header
 from xent_cli.readers.piped import seekable
-from xent_cli.readers.storage import Stored, first_line, read_up_to, zip_failures
+from xent_cli.readers.storage import Stored, first_line, read_up_to
+from xent_cli.readers.streams import zip_failures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from xent_cli.errors import InputError
 from xent_cli.readers.keys import choose
 from xent_cli.readers.npy import HEAD_BYTES, array_bytes, open_array, read_header
-from xent_cli.readers.storage import Stored, first_line, read_up_to, zip_failures
+from xent_cli.readers.storage import Stored, first_line, read_up_to
+from xent_cli.readers.streams import zip_failures
 
 if TYPE_CHECKING:
     from xent_cli.readers.interface import ReadOptions, Source

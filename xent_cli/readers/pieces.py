@@ -12,6 +12,7 @@ import numpy as np
 
 from xent_cli.core.tiles import scratch
 from xent_cli.errors import InputError
+from xent_cli.readers.identity import shrunk
 from xent_cli.readers.storage import Stored, read_up_to
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Piece:
             file.seek(self.offset)
             text = read_up_to(file, self.length)
         if len(text) < self.length:
-            raise InputError("file ended early", self.file.name, hint="it became shorter while it was read")
+            raise shrunk(self.file.name)
         return memoryview(text)
 
     def count(self, word: bytes) -> int:

@@ -5,24 +5,24 @@ from __future__ import annotations
 import io
 import os
 import re
-import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import unquote, urlsplit
 
 from xent_cli.errors import InputError, XentError
+from xent_cli.readers.identity import Identity, of_path, of_status, refuse_another, watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
     import pyarrow as pa
-    from _typeshed import WriteableBuffer
 
 _CODECS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd"}
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+# What the packages behind fsspec call a version of an object.
+_VERSIONS = ("ETag", "etag", "generation", "md5", "content_md5", "mtime", "LastModified", "last_modified", "updated")
 # How UTF-8 may begin.
 BOM = b"\xef\xbb\xbf"
 # What pyarrow.fs speaks itself; every other scheme is left to fsspec.
@@ -90,6 +90,8 @@ class Stored:
         "gzip", "bz2" or "zstd", or "" where any place of the file can be read.
     member
         Of a zip archive; then `codec` is "zip".
+    identity
+        What it was when it was described, or None for a copy of ours: it is refused where it is opened as another.
     """
 
     name: str
@@ -97,28 +99,43 @@ class Stored:
     codec: str = ""
     member: str = ""
     again: bool = True
+    identity: Identity | None = None
 
     def open(self) -> Stream:
         """Open for reading at any place, without a buffer and without decompression."""
-        if not is_url(self.path):
-            with reading(self.name):
-                return Path(self.path).open("rb", buffering=0)
-        return _Native(self.arrow(), self.name)
+        if is_url(self.path):
+            from xent_cli.readers.streams import Native
+
+            return Native(self.arrow(), self.name)
+        with reading(self.name):
+            file = open(self.path, "rb", buffering=0)  # noqa: PTH123, SIM115 (open as long as it is read)
+            if self.identity is not None:
+                with closed_at_fault(file):
+                    refuse_another(self.name, self.identity, of_status(os.fstat(file.fileno())))
+            return file
 
     def arrow(self) -> pa.NativeFile:
         """Open for Arrow."""
         import pyarrow as pa
 
         with reading(self.name):
-            if not is_url(self.path):
-                return pa.OSFile(self.path)
-            filesystem, path = file_system(self.path)
-            return filesystem.open_input_file(path)
+            if is_url(self.path):
+                filesystem, path = file_system(self.path)
+                file = filesystem.open_input_file(path)
+                found = None if self.identity is None else of_object(file)
+            else:
+                file = pa.OSFile(self.path)
+                found = None if self.identity is None else of_path(self.path)
+            with closed_at_fault(file):
+                refuse_another(self.name, self.identity, found)
+            return file
 
     def stream(self) -> Stream:
         """See `Bytes`."""
         if self.codec == "zip":
-            return _Member(io.BufferedReader(self.open()), self.member, self.name)  # type: ignore[arg-type]
+            from xent_cli.readers.streams import Member
+
+            return Member(io.BufferedReader(self.open()), self.member, self.name)  # type: ignore[arg-type]
         return decompressed(self.arrow(), self.codec, self.name) if self.codec else self.open()
 
     def peek(self, size: int) -> bytes:
@@ -133,8 +150,52 @@ class Stored:
 
 
 def recognised(source: Stored) -> Stored:
-    """The same bytes, to be decompressed where their first ones say that they are compressed."""
-    return replace(source, codec=codec_of(source.peek(4)))
+    """The same bytes, to be decompressed where their first ones say so, and to be refused where they change."""
+    identity: Identity | None
+    remote = is_url(source.path)
+    if remote:
+        with reading(source.name), source.arrow() as file:
+            identity, head = of_object(file), file.read(4)
+        if not identity.tag:
+            identity = look(source.path) or identity
+    else:
+        with source.open() as opened:
+            identity, head = of_status(os.fstat(opened.fileno())), read_up_to(opened, 4)  # type: ignore[attr-defined]
+    watch(source.name, source.path, identity, look if remote else of_path)
+    return replace(source, codec=codec_of(head), identity=identity)
+
+
+def look(url: str) -> Identity | None:
+    """Identity of an object, as far as its server says; None where there is none any more."""
+    filesystem, path = file_system(url)
+    handler = getattr(filesystem, "handler", None)
+    try:
+        if handler is None:
+            with filesystem.open_input_file(path) as file:
+                return of_object(file)
+        about = handler.fs.info(path)
+    except FileNotFoundError:
+        return None
+    except Exception:  # of whatever package answers for the scheme: then nothing is known
+        return Identity(None)
+    tag = next((str(about[key]) for key in _VERSIONS if about.get(key)), "")
+    return Identity(about.get("size"), tag=tag)
+
+
+def of_object(file: pa.NativeFile) -> Identity:
+    """Identity of an object that Arrow has opened, from what its server said then."""
+    tag = (file.metadata() or {}).get(b"ETag", b"")
+    return Identity(file.size(), tag=tag.decode("utf-8", "replace"))
+
+
+@contextmanager
+def closed_at_fault(file: Stream | pa.NativeFile) -> Iterator[None]:
+    """Close a file where what comes first fails."""
+    try:
+        yield
+    except BaseException:
+        file.close()
+        raise
 
 
 def codec_of(head: bytes) -> str:
@@ -146,7 +207,9 @@ def decompressed(file: pa.NativeFile, codec: str, name: str) -> Stream:
     """Stream of what is compressed in a file."""
     import pyarrow as pa
 
-    return _Native(pa.CompressedInputStream(file, codec), name)
+    from xent_cli.readers.streams import Native
+
+    return Native(pa.CompressedInputStream(file, codec), name)
 
 
 def is_url(path: str) -> bool:
@@ -229,81 +292,3 @@ def fill(stream: Stream, target: memoryview) -> int:
 def first_line(error: BaseException) -> str:
     """What an exception of another library says, without its lists of causes."""
     return str(error).strip().split("\n")[0] or type(error).__name__
-
-
-class _Native(io.RawIOBase):
-    """An Arrow file as Python has them; failures name what was read."""
-
-    def __init__(self, file: pa.NativeFile, name: str) -> None:
-        self._file = file
-        self._name = name
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return bool(self._file.seekable())
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        with reading(self._name):
-            return int(self._file.seek(offset, whence))
-
-    def tell(self) -> int:
-        return int(self._file.tell())
-
-    def readinto(self, target: WriteableBuffer) -> int:
-        with reading(self._name):
-            return int(self._file.readinto(target))
-
-    def read(self, size: int = -1) -> bytes:
-        with reading(self._name):
-            return self._file.read(None if size < 0 else size)  # type: ignore[no-any-return]
-
-    def close(self) -> None:
-        if not self.closed:
-            self._file.close()
-        super().close()
-
-
-def zip_failures() -> tuple[type[Exception], ...]:
-    """What zipfile raises at archives that are damaged, encrypted, or of a later kind."""
-    import struct
-    import zipfile
-    import zlib
-
-    damaged = zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, struct.error, EOFError
-    lzma = sys.modules.get("lzma")
-    coded = (lzma.LZMAError,) if lzma is not None else ()
-    return (*damaged, *coded, NotImplementedError, RuntimeError, OSError, ValueError, KeyError, OverflowError)
-
-
-class _Member(io.RawIOBase):
-    """A deflated member of a zip archive; failures name it."""
-
-    def __init__(self, archive: io.BufferedReader, member: str, name: str) -> None:
-        import zipfile
-
-        self._failures = zip_failures()
-        self._name = name
-        self._archive = archive
-        with self._told():
-            self._stream: Any = zipfile.ZipFile(archive).open(member)  # noqa: SIM115 (open as long as this is)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, target: WriteableBuffer) -> int:
-        with self._told():
-            return int(self._stream.readinto(target))
-
-    def close(self) -> None:
-        self._archive.close()
-        super().close()
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        try:
-            with reading(self._name):
-                yield
-        except self._failures as error:
-            raise InputError("damaged .npz file", self._name, found=first_line(error)) from None

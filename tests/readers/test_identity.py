@@ -1,0 +1,236 @@
+"""Files that change while they are read: refused, whatever changes, in every format and role."""
+
+import gzip
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from xent_cli.errors import InputError
+from xent_cli.readers import identity
+from xent_cli.readers.identity import refuse_changed, watching
+from xent_cli.readers.interface import ReadOptions
+from xent_cli.readers.locate import locate
+from xent_cli.readers.open import open_source
+
+XENT = [sys.executable, "-m", "xent_cli"]
+ROWS = 40_000
+RNG = np.random.default_rng(5)
+LOGITS = RNG.normal(size=(ROWS, 3)).round(3)
+LABELS = RNG.integers(0, 3, ROWS)
+TABLE = pa.table({"logits": LOGITS.tolist(), "label": LABELS})
+
+
+def write_csv(path):
+    rows = (f"{a},{b},{c},{label}" for (a, b, c), label in zip(LOGITS.tolist(), LABELS.tolist(), strict=True))
+    path.write_text("\n".join(["a,b,c,label", *rows]) + "\n")
+
+
+def write_arrow(path):
+    with pa.ipc.new_file(path, TABLE.schema) as writer:
+        writer.write_table(TABLE, max_chunksize=5000)
+
+
+def write_jsonl(path):
+    rows = zip(LOGITS.tolist(), LABELS.tolist(), strict=True)
+    path.write_text("".join(f'{{"logits": {row}, "label": {label}}}\n' for row, label in rows))
+
+
+def write_gzip(path):
+    write_csv(path.with_suffix(""))
+    path.write_bytes(gzip.compress(path.with_suffix("").read_bytes(), 1))
+
+
+FORMATS = {
+    "t.npz": lambda path: np.savez(path, logits=LOGITS, labels=LABELS),
+    "deflated.npz": lambda path: np.savez_compressed(path, logits=LOGITS, labels=LABELS),
+    "t.csv": write_csv,
+    "t.csv.gz": write_gzip,
+    "t.jsonl": write_jsonl,
+    "t.parquet": lambda path: pq.write_table(TABLE, path, row_group_size=5000),
+    "t.arrow": write_arrow,
+}
+
+
+def replace_file(path):
+    other = path.with_name("other")
+    other.write_bytes(path.read_bytes())
+    os.utime(other, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))
+    other.replace(path)
+
+
+def overwrite(path):
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        byte = file.read(1)
+        file.seek(-1, 1)
+        file.write(byte)
+
+
+def truncate(path):
+    os.truncate(path, path.stat().st_size - 1)
+
+
+def grow(path):
+    with path.open("ab") as file:
+        file.write(b"\n")
+
+
+CHANGES = {"replaced": replace_file, "overwritten": overwrite, "cut": truncate, "grown": grow, "removed": Path.unlink}
+
+
+def changed_in_the_middle(argv, cwd, change):
+    """Start a run whose rows nobody takes, so that it is in the middle; change something, and let it go on."""
+    with subprocess.Popen([*XENT, "compute", *argv], cwd=cwd, stdout=-1, stderr=-1) as process:
+        process.stdout.read(1)
+        change()
+        rest = threading.Thread(target=process.stdout.read)
+        rest.start()
+        error = process.stderr.read().decode()
+        rest.join()
+    return process.returncode, error
+
+
+def write_arrays(folder):
+    np.save(folder / "l.npy", LOGITS)
+    np.save(folder / "y.npy", LABELS)
+    np.save(folder / "w.npy", np.ones(ROWS))
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize("name", ["l.npy", "y.npy", "w.npy"])
+def test_arrays_that_change_while_they_are_read_are_refused_and_nothing_is_written(name, change, tmp_path):
+    write_arrays(tmp_path)
+    argv = ["l.npy", "y.npy", "--sample-weight", "w.npy", "--report", "s.json", "--gradients", "g.npy"]
+    code, error = changed_in_the_middle(argv, tmp_path, lambda: change(tmp_path / name))
+    assert code == 3
+    assert error.startswith("error: the file changed while it was read\n")
+    assert name in error
+    assert not {"s.json", "g.npy"} & set(os.listdir(tmp_path))  # noqa: PTH208
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("change", ["replaced", "overwritten"])
+@pytest.mark.parametrize("name", FORMATS)
+def test_files_of_every_format_that_change_while_they_are_read_are_refused(name, change, tmp_path):
+    FORMATS[name](tmp_path / name)
+    code, error = changed_in_the_middle([name], tmp_path, lambda: CHANGES[change](tmp_path / name))
+    assert (code, error.splitlines()[0]) == (3, "error: the file changed while it was read")
+
+
+def test_a_shard_that_changes_is_refused_though_it_was_read_to_its_end(tmp_path):
+    for number in range(4):
+        np.save(tmp_path / f"l-{number}.npy", LOGITS[number::4])
+    np.save(tmp_path / "y.npy", LABELS)
+    change = lambda: overwrite(tmp_path / "l-0.npy")  # noqa: E731
+    code, error = changed_in_the_middle(["l-*.npy", "y.npy"], tmp_path, change)
+    assert (code, "l-0.npy" in error) == (3, True)
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_file_that_changes_while_workers_of_dask_read_it_is_refused(change, tmp_path):
+    pytest.importorskip("distributed")
+    write_arrays(tmp_path)
+    argv = ["l.npy", "y.npy", "--engine", "dask", "--threads", "2"]
+    code, error = changed_in_the_middle(argv, tmp_path, lambda: change(tmp_path / "l.npy"))
+    assert (code, error.splitlines()[0]) == (3, "error: the file changed while it was read")
+
+
+def test_files_that_stay_as_they_are_may_be_linked_moved_about_and_read_by_others(tmp_path):
+    write_arrays(tmp_path)
+
+    def touch_nothing():
+        os.link(tmp_path / "l.npy", tmp_path / "second name")
+        (tmp_path / "y.npy").chmod(0o444)
+        (tmp_path / "w.npy").read_bytes()
+
+    code, _ = changed_in_the_middle(["l.npy", "y.npy", "--sample-weight", "w.npy"], tmp_path, touch_nothing)
+    assert code == 0
+
+
+@pytest.fixture
+def stored(tmp_path):
+    np.save(tmp_path / "l.npy", LOGITS[:100])
+    return locate(str(tmp_path / "l.npy")).files[0]
+
+
+READ = """
+import pickle, sys
+stored = pickle.load(sys.stdin.buffer)
+stored.open().close()
+stored.arrow().close()
+"""
+
+
+@pytest.mark.parametrize("change", ["cut", "grown", "overwritten", "replaced"])
+def test_another_process_tells_a_file_by_size_and_time_alone(change, stored):
+    """Of inodes it knows nothing: there the file may lie on another mount."""
+    CHANGES[change](Path(stored.path))
+    recipe = pickle.dumps(stored)
+    assert len(recipe) < 500
+    run = subprocess.run([sys.executable, "-c", READ], input=recipe, capture_output=True, check=False)
+    assert (b"changed while" in run.stderr) == (change != "replaced")
+    for opened in (stored.open, stored.arrow):
+        with pytest.raises(InputError, match="changed while"):
+            opened()
+
+
+def test_a_change_is_found_at_the_end_where_nobody_opens_the_file_again(tmp_path):
+    np.save(tmp_path / "l.npy", LOGITS[:100])
+    with watching():
+        source = open_source(str(tmp_path / "l.npy"), "logits", ReadOptions(), axis=-1)
+        refuse_changed()
+        assert len(list(source.parts())) == 1
+        grow(tmp_path / "l.npy")
+        with pytest.raises(InputError, match=r"found 2529 bytes, expected 2528 bytes"):
+            refuse_changed()
+    refuse_changed()
+
+
+def test_without_anybody_who_watches_nothing_is_remembered(stored):
+    Path(stored.path).unlink()
+    refuse_changed()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir])
+def test_only_regular_files_have_an_identity(make, tmp_path):
+    make(tmp_path / "x")
+    assert identity.of_path(str(tmp_path / "x")) is None
+    assert identity.of_path("/dev/null") is None
+
+
+def test_standard_input_that_is_a_file_is_told_by_the_file_that_is_open(tmp_path):
+    """Another one in its place is no other input."""
+    write_arrays(tmp_path)
+    for change, expected in ((replace_file, 0), (grow, 3)):
+        with (tmp_path / "l.npy").open("rb") as file:
+            argv = [*XENT, "compute", "-", "y.npy"]
+            with subprocess.Popen(argv, cwd=tmp_path, stdin=file, stdout=-1, stderr=-1) as process:
+                process.stdout.read(1)
+                change(tmp_path / "l.npy")
+                process.communicate()
+        assert process.returncode == expected
+
+
+def test_an_object_is_told_by_what_its_server_says():
+    was = identity.Identity(10, tag="a")
+    for same in (was, identity.Identity(10), identity.Identity(None, tag="a"), identity.Identity(None)):
+        identity.refuse_another("s3://b/o", was, same)
+    for other, found in (
+        (identity.Identity(11, tag="a"), "11 bytes"),
+        (replace_tag(was), "written to"),
+        (None, "no file"),
+    ):
+        with pytest.raises(InputError, match=found):
+            identity.refuse_another("s3://b/o", was, other)
+
+
+def replace_tag(was):
+    return was._replace(tag="b")

@@ -1,0 +1,122 @@
+"""What a file was when it was described: one that changes while it is read gives a mean of neither, and is refused."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, NamedTuple
+
+from xent_cli.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+# Inodes mean something only where the same file system is mounted the same way: in the process that saw them.
+_HERE = os.urandom(8)
+# Of objects elsewhere so many are asked for once more at the end; each takes a request.
+_MOST_ASKED = 16
+
+
+class Identity(NamedTuple):
+    """What tells a file, or an object in a bucket, from what it becomes.
+
+    Fields
+    ------
+    size
+        In bytes, or None where the server does not say.
+    modified
+        Nanoseconds since 1970, of a file; 0 of an object.
+    tag
+        What the server calls this version of an object, or "".
+    place
+        Device and inode of a file, and the process that saw them; empty for an object.
+    """
+
+    size: int | None
+    modified: int = 0
+    tag: str = ""
+    place: tuple[int, int, bytes] | tuple[()] = ()
+
+
+def of_status(status: os.stat_result) -> Identity | None:
+    """Identity of a regular file; of anything else None, for a pipe changes all the time."""
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return Identity(status.st_size, status.st_mtime_ns, "", (status.st_dev, status.st_ino, _HERE))
+
+
+def refuse_another(name: str, was: Identity | None, now: Identity | None) -> None:
+    """Refuse what is not what was described; what is not known of one of them does not count.
+
+    Raises
+    ------
+    InputError
+        Which says what is different.
+    """
+    if was is None or was == now:
+        return
+    if now is None:
+        raise _changed(name, "no file any more", "the file that was there at the start")
+    if was.place and now.place and was.place[2] == now.place[2] and was.place != now.place:
+        raise _changed(name, "another file in its place", "the file that was there at the start")
+    if None not in (was.size, now.size) and was.size != now.size:
+        raise _changed(name, f"{now.size} bytes", f"{was.size} bytes, as at the start")
+    if was.modified != now.modified or (was.tag and now.tag and was.tag != now.tag):
+        raise _changed(name, "written to since the start", "the bytes that were there at the start")
+
+
+def shrunk(name: str) -> InputError:
+    """What to say where bytes are missing that were there."""
+    return _changed(name, "fewer bytes", "as many as at the start")
+
+
+@contextmanager
+def watching() -> Iterator[None]:
+    """Remember every file that is described within the block, for `refuse_changed`."""
+    token = _watched.set({})
+    try:
+        yield
+    finally:
+        _watched.reset(token)
+
+
+def watch(name: str, path: str, identity: Identity | None, look: Callable[[str], Identity | None]) -> None:
+    """Note a file that has been described, and how to describe it once more."""
+    watched = _watched.get()
+    if watched is not None and identity is not None:
+        watched.setdefault(path, (name, identity, look))
+
+
+def refuse_changed() -> None:
+    """Look at every file once more: the last thing before results are shown or put in their places.
+
+    Raises
+    ------
+    InputError
+        At the first that is not what it was.
+    """
+    asked = 0
+    for path, (name, identity, look) in (_watched.get() or {}).items():
+        asked += not identity.place
+        if identity.place or asked <= _MOST_ASKED:
+            refuse_another(name, identity, look(path))
+
+
+def of_path(path: str) -> Identity | None:
+    """Identity of the file at a path, or None where there is none."""
+    try:
+        return of_status(os.stat(path))  # noqa: PTH116 (a thousand of these are felt)
+    except OSError:
+        return None
+
+
+_watched: ContextVar[dict[str, tuple[str, Identity, Callable[[str], Identity | None]]] | None] = ContextVar(
+    "watched", default=None
+)
+
+
+def _changed(name: str, found: str, expected: str) -> InputError:
+    hint = "copy it when nobody writes to it, and compute from the copy"
+    return InputError("the file changed while it was read", name, found=found, expected=expected, hint=hint)
