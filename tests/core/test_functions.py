@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import xent_cli
+from xent_cli.core.python_words import in_python
 from xent_cli.errors import InputError, RowError, UsageError
 
 FRAMEWORKS = json.loads((Path(__file__).parents[1] / "oracles" / "frameworks.json").read_text())
@@ -57,7 +58,7 @@ def test_blocks_are_of_no_consequence(monkeypatch):
     rng = np.random.default_rng(0)
     logits, labels = rng.normal(size=(500, 7)), rng.integers(0, 7, 500)
     whole = xent_cli.evaluate(logits, labels, top_k=(1, 5))
-    monkeypatch.setattr("xent_cli.core.functions._BLOCK_VALUES", 50)
+    monkeypatch.setattr("xent_cli.core.arguments._BLOCK_VALUES", 50)
     assert xent_cli.evaluate(logits, labels, top_k=(1, 5)) == whole
 
 
@@ -102,3 +103,109 @@ def test_the_summary_is_the_public_type():
 def test_only_what_is_public_can_be_had():
     with pytest.raises(AttributeError):
         xent_cli.no_such_function  # noqa: B018
+
+
+TWO, THREE = [[0.5, 1.0, 0.0], [0.0, 2.0, 1.0]], [[0.5, 1.0, 0.0], [0.0, 2.0, 1.0], [3.0, 0.0, 0.0]]
+REFUSED = {
+    "ignore_index with dense labels": (TWO, [[0, 0.5, 0.5], [1, 0, 0]], {"ignore_index": 0}),
+    "no classes": (np.zeros((3, 0)), np.zeros(3), {}),
+    "no rows": (np.zeros((0, 3)), np.zeros(0), {}),
+    "shapes do not fit": (TWO, [0, 1, 2], {}),
+    "logits of no one shape": ([[1.0, 2.0], [3.0]], [0, 1], {}),
+    "labels of no one shape": (TWO, [[0], [1, 2]], {}),
+    "dtype not supported": (np.ones((2, 3), complex), [0, 1], {}),
+    "masked labels": (TWO, np.ma.masked_equal([0, 9], 9), {}),
+    "masked logits": (np.ma.masked_equal(TWO, 2.0), [0, 1], {}),
+    "two readings of labels": ([0.3, -1.0, 2.0], [1, 0, 1], {}),
+    "whole-number labels that are no distribution": (TWO, [[3, 0, 1], [0, 2, 0]], {}),
+    "label out of range": (TWO, [0, 3], {}),
+    "label is not a whole number": (TWO, [0, 0.5], {}),
+    "invalid soft label": (TWO, [[0.5, 0.5, 0.0], [1.5, -0.5, 0.0]], {}),
+    "other number of class weights": (TWO, [0, 1], {"class_weight": [1.0, 2.0]}),
+    "invalid class weight": (TWO, [0, 1], {"class_weight": [1.0, 2.0, np.nan]}),
+    "other number of sample weights": (np.zeros((2, 3, 4)), np.zeros((2, 3)), {"sample_weight": np.ones((3, 2))}),
+    "invalid sample weight": (TWO, [0, 1], {"sample_weight": [1.0, -1.0]}),
+    "nothing left to average": (TWO, [-100, -100], {"ignore_index": -100}),
+    "nothing left to average, weights": (TWO, [0, 1], {"class_weight": [0.0, 0.0, 1.0]}),
+}
+MISUSED = {
+    "label_smoothing is out of range": {"label_smoothing": 1.0},
+    "temperature is out of range": {"temperature": np.inf},
+    "precision is out of range": {"precision": "float16"},
+    "axis 2 is out of range": {"axis": 2},
+    "ignore_index is not a whole number": {"ignore_index": 1.5},
+    "top_k is out of range": {"top_k": (0,)},
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_no_mean_can_be_made_of_is_refused_in_pythons_words(what):
+    logits, labels, options = REFUSED[what]
+    with pytest.raises(InputError) as refused:
+        xent_cli.evaluate(logits, labels, **options)
+    assert refused.value.what == what.partition(",")[0]
+    assert "--" not in str(refused.value)
+
+
+@pytest.mark.parametrize("what", MISUSED)
+def test_arguments_that_make_no_sense_are_refused_in_pythons_words(what):
+    with pytest.raises(UsageError) as refused:
+        xent_cli.evaluate(TWO, [0, 1], **MISUSED[what])
+    assert refused.value.what == what
+    assert "--" not in str(refused.value)
+
+
+@pytest.mark.parametrize("labels", [[0, 7], [0, -1], [0, 255], [[0.5, 0.5, 0.0], [np.nan, 0.0, 1.0]]])
+@pytest.mark.parametrize(
+    "function", [xent_cli.evaluate, xent_cli.softmax_cross_entropy_with_grad, xent_cli.sparse_softmax_cross_entropy]
+)
+def test_no_error_speaks_of_the_command_line(function, labels):
+    with pytest.raises(InputError) as refused:
+        function(TWO, labels)
+    assert "--" not in str(refused.value)
+
+
+def test_a_hint_names_the_argument_and_its_value():
+    assert in_python("skip such samples with --ignore-index -7") == "skip such samples with ignore_index=-7"
+    assert in_python("weights go with --sample-weight, not here") == "weights go with sample_weight, not here"
+    assert in_python("looks odd; use --from probs; see --axis 0") == "looks odd; see axis=0"
+    assert in_python("--labels-from logits") == ""
+    assert in_python("a - b -- c") == "a - b -- c"
+
+
+def test_what_may_be_meant_is_a_warning_of_the_summary():
+    assert xent_cli.evaluate(TWO, [0, 1]).warnings == ()
+    one_hot = np.eye(3)[[0, 1, 2, 0]]
+    (warning,) = xent_cli.evaluate(one_hot, [0, 1, 2, 0]).warnings
+    assert warning.code == "logits-look-softmaxed"
+    assert "--" not in warning.message
+    codes = {w.code for w in xent_cli.evaluate(TWO, [[0.5, 0.5, 0.5], [0.1, 0.0, 0.0]]).warnings}
+    assert codes == {"soft-labels-do-not-sum-to-1"}
+    odd = xent_cli.evaluate([[0.0, -np.inf], [np.nan, 0.0]], [1, 0])
+    assert {w.code for w in odd.warnings} == {"nan-loss", "infinite-loss"}
+    assert "warnings" not in odd.as_dict()
+
+
+def test_explicitly_dense_labels_need_be_no_distribution():
+    votes = [[3, 0, 1], [0, 2, 0]]
+    found = xent_cli.softmax_cross_entropy(TWO, votes)
+    log_p = np.log(np.exp(TWO) / np.exp(TWO).sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(found, -(votes * log_p).sum(axis=1), rtol=1e-14)
+    assert xent_cli.softmax_cross_entropy([1.0, 0.0], [0, 1]) == pytest.approx(np.log1p(np.e), rel=1e-14)
+
+
+@pytest.mark.parametrize("shape", [(2,), (2, 3), (2, 3, 1)])
+def test_sample_weights_have_the_shape_of_the_samples_or_of_their_first_axis(shape):
+    rng = np.random.default_rng(0)
+    logits, labels, weight = rng.normal(size=(2, 3, 4)), rng.integers(0, 4, (2, 3)), rng.random(shape)
+    loss = xent_cli.sparse_softmax_cross_entropy(logits, labels)
+    each = np.broadcast_to(weight[:, np.newaxis] if shape == (2,) else weight.reshape(2, 3), (2, 3))
+    expected = (loss * each).sum() / each.sum()
+    assert xent_cli.evaluate(logits, labels, sample_weight=weight).mean_loss == pytest.approx(expected, rel=1e-14)
+
+
+def test_several_labels_may_be_ignored():
+    expected = xent_cli.evaluate(TWO[:1], [0]).mean_loss
+    for ignored in ((7, 8), [7, 8], {7, 8}, np.array([7, 8])):
+        found = xent_cli.evaluate(THREE, [0, 7, 8], ignore_index=ignored)
+        assert (found.mean_loss, found.n_ignored) == (expected, 2)

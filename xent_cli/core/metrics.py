@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Figure = float | int | bool | None
 
 _QUANTILES = ("p50_loss", "p90_loss", "p95_loss", "p99_loss")
-_FIELDS = [field.name for field in fields(LossSummary) if field.name not in ("quantiles", "top_k")]
+_FIELDS = [field.name for field in fields(LossSummary) if field.name not in ("quantiles", "top_k", "warnings")]
 METRICS = (*_FIELDS, *_QUANTILES, "perplexity", "bits", "accuracy")
 _DTYPES = ("float16", "bfloat16", "float32", "float64")
 _FATES = ("", ".imprecise", ".inf", ".nan")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from xent_cli.core.findings import Finding
 
 
 class WorstSample(NamedTuple):
@@ -40,8 +43,9 @@ class LossSummary:
         False beyond four million samples: then they are within 0.2 %.
     top_k
         k and the share of samples whose label is among the k highest logits.
-    kl_divergence
-        Mean KL(q || p) against a teacher's q, or None.
+    kl_divergence, warnings
+        Mean KL(q || p) against a teacher's q, or None; and what puts the figures in doubt, each a code and a sentence,
+        where `evaluate` returns them: the commands tell it beside.
     """
 
     n_samples: int
@@ -58,6 +62,7 @@ class LossSummary:
     quantiles_exact: bool
     top_k: tuple[tuple[int, float], ...] = ()
     kl_divergence: float | None = None
+    warnings: tuple[Finding, ...] = ()
 
     @property
     def perplexity(self) -> float:
