@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 LABELS_DIGEST, SIGNATURE = "xent.labels_digest", "xent.signature"
 LOSS_HAS_CLASS_WEIGHT = "xent.loss_has_class_weight"
 _MODULUS = 1 << 64
+_CHUNK = 1 << 14
 # Odd, and without a pattern: of the golden ratio and of the square root of 3.
 _OF_SAMPLE = np.uint64(0x9E3779B97F4A7C15)
 _OF_CLASS = np.uint64(0xBB67AE8584CAA73B)
@@ -50,21 +51,32 @@ def label_digest(
     >>> whole == label_digest(np.array([0, 2, 1]), 0)
     False
     """
-    rows = None if ignored is None else np.flatnonzero(~ignored)
-    kept = labels if rows is None else labels[rows]
-    sample = (
-        np.arange(start, start + len(labels), dtype=np.uint64) if rows is None else (rows + start).astype(np.uint64)
-    )
-    index = kept if kept.ndim == 1 else kept.argmax(axis=1)
+    # By chunks, so that what is made on the way stays in the cache.
+    step = _CHUNK if labels.ndim == 1 else max(1, 64 * _CHUNK // max(1, labels.shape[1]))
+    weights = None if weights is None else weights.reshape(-1)
+    total = 0
+    for first in range(0, len(labels), step):
+        part = slice(first, first + step)
+        columns = (None if values is None else values[part] for values in (ignored, weights))
+        total += _of_chunk(labels[part], start + first, *columns)
+    return total % _MODULUS
+
+
+def _of_chunk(labels: AnyArray, start: int, ignored: BoolArray | None, weights: AnyArray | None) -> int:
+    sample = np.arange(start, start + len(labels), dtype=np.uint64)
+    if ignored is not None:
+        rows = np.flatnonzero(~ignored)
+        labels, sample = labels[rows], sample[rows]
+        weights = None if weights is None else weights[rows]
+    index = labels if labels.ndim == 1 else labels.argmax(axis=1)
     # Unsigned numbers wrap around, which is what a hash wants.
     bits = sample * _OF_SAMPLE
     bits += index.astype(np.int64, copy=False).view(np.uint64) * _OF_CLASS
     _mix(bits)
-    if kept.ndim == 2:
-        _mix_in(bits, np.take_along_axis(kept, index[:, None], axis=1)[:, 0])
+    if labels.ndim == 2:
+        _mix_in(bits, np.take_along_axis(labels, index[:, None], axis=1)[:, 0])
     if weights is not None:
-        weights = weights.reshape(-1)
-        _mix_in(bits, weights if rows is None else weights[rows])
+        _mix_in(bits, weights)
     return int(bits.sum(dtype=np.uint64))
 
 
