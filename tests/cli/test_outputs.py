@@ -14,6 +14,11 @@ def xent(folder, *args, **options):
     return subprocess.run([*XENT, *args], capture_output=True, text=True, check=False, cwd=folder, **options)
 
 
+def shell(folder, line):
+    words = ["bash", "-c", f"{' '.join(XENT)} {line}"]
+    return subprocess.run(words, capture_output=True, text=True, check=False, cwd=folder)
+
+
 @pytest.fixture
 def folder(tmp_path):
     """Inputs of every kind, and links to them."""
@@ -134,6 +139,36 @@ def test_devices_and_pipes_are_nobodys_file(folder):
     shell = f"{' '.join(XENT)} compute <(cat z.npy) y.npy -q --report json:>(cat > one) --report md:>(cat > two); wait"
     run = subprocess.run(["bash", "-c", shell], cwd=folder, capture_output=True, text=True, check=False)
     assert (run.returncode, run.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "compute - y.npy -o z.npy -q < z.npy",
+        "compute z.npy - --report json:y.npy -q < y.npy",
+        "compute z.npy y.npy >> z.npy",
+        "compute shards y.npy -f npy >> shards/z-1.npy",
+        "compute 'shards/*' y.npy -f npy >> shards/new.npy",
+        "compute z.npy y.npy -o x.tsv >> x.tsv",
+    ],
+)
+def test_what_the_shell_opened_is_an_input_or_an_output_too(folder, line):
+    (folder / "x.tsv").touch()
+    before = contents(folder)
+    run = subprocess.run(
+        ["bash", "-c", f"{' '.join(XENT)} {line}"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 2, run.stderr
+    (folder / "shards" / "new.npy").unlink(missing_ok=True)
+    assert contents(folder) == before
+
+
+def test_standard_output_may_be_a_file_of_its_own(folder):
+    for line in ("compute z.npy y.npy -o x.tsv > out", "compute - y.npy < z.npy > out", "compute z.npy y.npy > out"):
+        run = subprocess.run(
+            ["bash", "-c", f"{' '.join(XENT)} {line} -q"], cwd=folder, capture_output=True, check=False
+        )
+        assert (run.returncode, run.stderr) == (0, b"")
 
 
 def test_a_step_summary_is_added_to_twice(folder):

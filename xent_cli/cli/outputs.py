@@ -99,6 +99,7 @@ def refuse_overlap(inputs: Iterable[Named], outputs: Iterable[Named]) -> None:
         Naming both.
     """
     places = [place for output in outputs if (place := _place(output)) is not None]
+    places += _standard_output()
     if not places:
         return
     for number, place in enumerate(places):
@@ -125,13 +126,13 @@ def _overlap(entry: Named, place: _Place) -> str | None:
         address = entry.path.partition("?")[0].rstrip("/")
         return "replace an input" if address == place.real or _within(address, place) else None
     path = _local(entry.path)
-    if path in ("", "-"):
+    if not path:
         return None
     try:
-        status = Path(path).stat()
+        status = os.fstat(0) if path == "-" else Path(path).stat()
     except (OSError, ValueError):
         return _overlap_of_pattern(path, place) if _MAGIC.search(path) else None
-    real = os.path.realpath(path)
+    real = "" if path == "-" else os.path.realpath(path)
     if stat.S_ISDIR(status.st_mode):
         if _identity(status) == place.identity or _within(real, place):
             return "replace an input"
@@ -190,6 +191,16 @@ def _place(output: Named) -> _Place | None:
     if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
         return None
     return _Place(output, real, _identity(status), folder)
+
+
+def _standard_output() -> list[_Place]:
+    """Where standard output goes, where that is a file: what is written to it must not come back as an input."""
+    try:
+        status = os.fstat(1)
+        real = str(Path("/dev/fd/1").readlink()) if stat.S_ISREG(status.st_mode) else ""
+    except OSError:
+        return []
+    return [_Place(Named("standard output,", real), real, _identity(status), folder=False)] if real else []
 
 
 def _is_open_file(path: str) -> bool:
