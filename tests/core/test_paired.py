@@ -249,3 +249,13 @@ def test_the_same_weighted_losses_differ_by_exactly_0_and_equal_differences_have
     assert (same.delta, same.std, same.significant) == (0.0, 0.0, None)
     shifted = compare_losses(np.zeros(50), np.full(50, 0.1), weight=weight)
     assert (shifted.delta, shifted.std, shifted.significant) == (pytest.approx(0.1), 0.0, None)
+
+
+@pytest.mark.parametrize("test", ["t", "bootstrap", "permutation"])
+def test_differences_near_the_end_of_the_range_are_compared_as_smaller_ones_are(test):
+    rng = np.random.default_rng(0)
+    baseline, candidate = rng.exponential(size=30), rng.exponential(size=30)
+    scale = 2.0**1020
+    small, large = (compare_losses(baseline * s, candidate * s, test=test, resamples=200) for s in (1.0, scale))
+    assert (large.low / scale, large.high / scale) == pytest.approx((small.low, small.high), rel=1e-12)
+    assert (large.delta / scale, large.p) == pytest.approx((small.delta, small.p), rel=1e-12)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 DEFAULT_RESAMPLES = 9999
 DEFAULT_SEED = 0
+_HUGE, _SHRUNK = 2.0**900, 2.0**-128
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +147,13 @@ def compare_losses(
     if std > 0.0:
         error = std / math.sqrt(n)
         if test == "bootstrap":
-            resampled = bootstrap_means(difference, resamples, seed, _first(divisor, weight) if weighted else None)
-            centred = influence if weighted else difference - delta
-            low, high = bca_interval(centred, delta, resampled, confidence)
-            p = bootstrap_p(delta, resampled)
+            # Sums of the largest there are would overflow; a power of two changes no digit.
+            scale = _SHRUNK if float(np.abs(difference).max()) > _HUGE else 1.0
+            counts = _first(divisor, weight) if weighted else None
+            resampled = bootstrap_means(difference * scale, resamples, seed, counts)
+            centred = influence * scale if weighted else difference * scale - delta * scale
+            low, high = (end / scale for end in bca_interval(centred, delta * scale, resampled, confidence))
+            p = bootstrap_p(delta * scale, resampled)
         else:
             reach = quantile(confidence, n - 1) * error
             low, high = delta - reach, delta + reach
