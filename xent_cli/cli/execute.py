@@ -20,7 +20,7 @@ from xent_cli.core.label_digest import spell_digest
 from xent_cli.core.options import Wanted
 from xent_cli.errors import UsageError
 from xent_cli.readers.identity import refuse_changed
-from xent_cli.readers.paired import open_pair
+from xent_cli.readers.operands import open_operands
 from xent_cli.reports.interface import Details, Document
 from xent_cli.writers import format_of, open_writer
 from xent_cli.writers.interface import RowFormat
@@ -68,7 +68,7 @@ def execute(
     if pictured or given["plot"] is not None:
         reports.load_pictures(page=pictured)
     layout = read_options(given, with_ids=rows_wanted or shown.top > 0 or pictured)
-    pair = open_pair(given["logits"], given["labels"], given["sample_weight"], layout)
+    pair = open_operands(given["logits"], given["labels"], given["sample_weight"], layout)
     options = settings(given, pair)
     seen = preview(given, pair, options)
     pair, options = seen.pair, seen.options

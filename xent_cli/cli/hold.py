@@ -26,7 +26,7 @@ from xent_cli.core.verify import verify_block
 from xent_cli.errors import RowError, UsageError
 from xent_cli.readers.candidates import by_ids, held_blocks, open_gradient, open_losses, read_number
 from xent_cli.readers.identity import refuse_changed
-from xent_cli.readers.paired import open_pair
+from xent_cli.readers.operands import open_operands
 from xent_cli.reports.agreement import AgreementDocument
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def hold(given: Mapping[str, Any]) -> AgreementDocument:
         The options by name.
     """
     _refuse_meaningless(given)
-    pair = open_pair(given["logits"], given["labels"], given["sample_weight"], read_options(given, with_ids=False))
+    pair = open_operands(given["logits"], given["labels"], given["sample_weight"], read_options(given, with_ids=False))
     options = settings({**given, "gradients": None, "overflow_report": False}, pair)
     seen = preview(given, pair, options)
     pair, options = seen.pair, seen.options

@@ -1,0 +1,67 @@
+"""Operands in each other's place are recognised by what they hold, and what fits is left alone."""
+
+import numpy as np
+import pytest
+
+from tests.readers.test_beside import SUFFIXES, write
+from xent_cli.errors import InputError
+from xent_cli.readers.interface import ReadOptions
+from xent_cli.readers.operands import open_operands
+
+LOGITS = np.random.default_rng(0).normal(size=(8, 3))
+LABELS = np.arange(8) % 3
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Logits and labels as arrays and as tables."""
+    np.save(tmp_path / "z.npy", LOGITS)
+    np.save(tmp_path / "y.npy", LABELS)
+    np.save(tmp_path / "y column.npy", LABELS[:, None])
+    for suffix in SUFFIXES:
+        write(tmp_path / f"z.{suffix}", {f"logit_{i}": LOGITS[:, i] for i in range(3)})
+        write(tmp_path / f"y.{suffix}", {"label": LABELS})
+    write(tmp_path / "y ids.csv", {"id": [f"s{i}" for i in range(8)], "label": LABELS})
+    return lambda name: None if name is None else str(tmp_path / name)
+
+
+def error_of(files, logits, labels):
+    with pytest.raises(InputError) as caught:
+        open_operands(files(logits), files(labels), None, ReadOptions())
+    return caught.value
+
+
+@pytest.mark.parametrize("logits", ["z.npy", *(f"z.{suffix}" for suffix in SUFFIXES)])
+@pytest.mark.parametrize("labels", ["y.npy", "y ids.csv", *(f"y.{suffix}" for suffix in SUFFIXES)])
+def test_swapped_operands_are_told_with_the_line_that_is_right(files, logits, labels):
+    told = error_of(files, labels, logits)
+    assert told.what == "LOGITS and LABELS are swapped"
+    assert told.hint.startswith("xent compute ")
+    assert told.hint.index(logits) < told.hint.index(labels)
+    pair = open_operands(files(logits), files(labels), None, ReadOptions())
+    assert pair.num_classes == 3
+
+
+@pytest.mark.parametrize("labels", ["y.npy", "y ids.csv", "y.csv", "y.parquet"])
+def test_labels_alone_are_no_logits(files, labels):
+    told = error_of(files, labels, None)
+    assert told.what == "labels where logits belong"
+    assert "LOGITS" in told.hint
+
+
+@pytest.mark.parametrize("predictions", ["y.npy", "y column.npy", "y.csv", "y.jsonl"])
+def test_predictions_are_no_logits(files, predictions):
+    assert error_of(files, predictions, "y.npy").what == "predictions in place of logits"
+
+
+def test_other_faults_stay_what_they_are(files, tmp_path):
+    np.save(tmp_path / "short.npy", LABELS[:5])
+    assert error_of(files, "z.npy", "short.npy").what == "inputs of different length"
+    assert error_of(files, "nowhere.npy", "y.npy").what == "no such file"
+
+
+def test_one_sample_of_whole_numbers_is_no_prediction(tmp_path):
+    np.save(tmp_path / "z.npy", np.array([3, 1, 2]))
+    np.save(tmp_path / "y.npy", np.array(1))
+    pair = open_operands(str(tmp_path / "z.npy"), str(tmp_path / "y.npy"), None, ReadOptions())
+    assert (pair.num_classes, pair.label_form) == (3, "sparse")
