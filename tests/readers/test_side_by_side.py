@@ -74,6 +74,17 @@ def test_a_join_is_the_same_in_pieces_of_any_size(tmp_path, logits, monkeypatch)
     assert read(pair).labels.tolist() == LABELS
 
 
+def test_weights_are_joined_and_compared_too(tmp_path, logits):
+    columns = {"id": [IDS[i] for i in TURNED], "weight": [float(i) for i in TURNED]}
+    labels, weights = labels_in(tmp_path, range(ROWS)), write(tmp_path / "w.csv", columns)
+    pair = open_pair(logits, labels, weights, JOIN)
+    assert read(pair).weights.tolist() == [float(i) for i in range(ROWS)]
+    pair = open_pair(logits, labels, weights, ReadOptions())
+    with pytest.raises(OtherIdError, match="weights stand in another order") as caught:
+        read(pair)
+    assert "w.csv" in pair.complete(caught.value).where
+
+
 def test_an_array_beside_joined_tables_goes_along_row_by_row(tmp_path, logits):
     np.save(tmp_path / "w.npy", np.arange(10.0))
     pair = open_pair(logits, labels_in(tmp_path, TURNED), str(tmp_path / "w.npy"), JOIN)

@@ -20,7 +20,7 @@ from xent_cli.core.label_digest import spell_digest
 from xent_cli.core.options import Wanted
 from xent_cli.errors import UsageError
 from xent_cli.readers.identity import refuse_changed
-from xent_cli.readers.operands import open_operands
+from xent_cli.readers.paired import open_operands
 from xent_cli.reports.interface import Details, Document
 from xent_cli.writers import format_of, open_writer
 from xent_cli.writers.interface import RowFormat

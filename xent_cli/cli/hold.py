@@ -26,7 +26,7 @@ from xent_cli.core.verify import verify_block
 from xent_cli.errors import RowError, UsageError
 from xent_cli.readers.candidates import by_ids, held_blocks, open_gradient, open_losses, read_number
 from xent_cli.readers.identity import refuse_changed
-from xent_cli.readers.operands import open_operands
+from xent_cli.readers.paired import open_operands
 from xent_cli.reports.agreement import AgreementDocument
 
 if TYPE_CHECKING:

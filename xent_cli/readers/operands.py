@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xent_cli.errors import InputError, RowError, XentError
+from xent_cli.errors import InputError, XentError
 from xent_cli.readers.interface import ARRAYS
 from xent_cli.readers.open import open_source
 from xent_cli.readers.paired import open_pair
@@ -16,31 +17,10 @@ if TYPE_CHECKING:
     from xent_cli.readers.paired import Pair
 
 
-def open_operands(logits_path: str, labels_path: str | None, weights_path: str | None, options: ReadOptions) -> Pair:
-    """Open the inputs of a run as `open_pair` does, and recognise operands that are in each other's place.
-
-    Raises
-    ------
-    InputError
-        What `open_pair` raises, or what the operands seem to be in place of it.
-    """
-    try:
-        pair = open_pair(logits_path, labels_path, weights_path, options)
-    except RowError:
-        raise
-    except InputError as error:
-        found = None if _once(logits_path, labels_path) else _recognised(logits_path, labels_path, options)
-        if found is None:
-            raise
-        raise found from error
-    labels = pair.labels
-    if labels is not None and _whole(pair.logits) and _flat(pair.logits) == _flat(labels) != 1:
-        raise _predictions(logits_path, pair.logits)
-    return pair
-
-
-def _recognised(logits_path: str, labels_path: str | None, options: ReadOptions) -> InputError | None:
-    """What the operands seem to be; only what headers say is read."""
+def recognised(logits_path: str, labels_path: str | None, options: ReadOptions) -> InputError | None:
+    """What the operands of a run that could not be opened seem to be, or None; only what headers say is read."""
+    if any(path == "-" or (path is not None and Path(path).is_fifo()) for path in (logits_path, labels_path)):
+        return None
     logits = _as_labels(logits_path, options)
     if logits is None:
         return None
@@ -65,6 +45,13 @@ def _recognised(logits_path: str, labels_path: str | None, options: ReadOptions)
         expected="a score for each class",
         hint=_line("LOGITS", logits_path),
     )
+
+
+def refuse_predictions(pair: Pair) -> None:
+    """Refuse whole numbers in place of scores: one for each label."""
+    labels, logits = pair.labels, pair.logits
+    if labels is not None and _whole(logits) and _flat(logits) == _flat(labels) != 1:
+        raise _predictions(logits.description.path, logits)
 
 
 def _as_labels(path: str, options: ReadOptions) -> Source | None:
@@ -107,13 +94,6 @@ def _whole(source: Source) -> bool:
 def _flat(source: Source) -> int | None:
     shape = source.description.shape
     return shape[0] if shape else 1
-
-
-def _once(*paths: str | None) -> bool:
-    """Whether one of the operands can be read only once."""
-    from pathlib import Path
-
-    return any(path == "-" or (path is not None and Path(path).is_fifo()) for path in paths)
 
 
 def _line(logits: str, labels: str) -> str:

@@ -30,6 +30,27 @@ if TYPE_CHECKING:
     from xent_cli.readers.locate import Located
 
 
+def open_operands(logits_path: str, labels_path: str | None, weights_path: str | None, options: ReadOptions) -> Pair:
+    """Open the inputs of a run as `open_pair` does, and recognise operands that are in each other's place.
+
+    Raises
+    ------
+    InputError
+        What `open_pair` raises, or what the operands seem to be in place of it.
+    """
+    try:
+        pair = open_pair(logits_path, labels_path, weights_path, options)
+    except InputError as error:
+        from xent_cli.readers.operands import recognised
+
+        raise recognised(logits_path, labels_path, options) or error from None
+    if pair.logits.dtype.kind in "iu":
+        from xent_cli.readers.operands import refuse_predictions
+
+        refuse_predictions(pair)
+    return pair
+
+
 def open_pair(
     logits_path: str | Located, labels_path: str | Located | None, weights_path: str | None, options: ReadOptions
 ) -> Pair:
