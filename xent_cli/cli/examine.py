@@ -19,8 +19,9 @@ from xent_cli.readers.faults import complete
 from xent_cli.readers.identity import refuse_changed
 from xent_cli.readers.interface import ARRAYS
 from xent_cli.readers.locate import locate, refuse_two_pipes
+from xent_cli.readers.misfit import refuse_missing
 from xent_cli.readers.open import open_source
-from xent_cli.readers.paired import open_pair, refuse_missing
+from xent_cli.readers.paired import open_pair
 from xent_cli.reports.inspection import Fit, Inspected, inspection_document
 
 if TYPE_CHECKING:

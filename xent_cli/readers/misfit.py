@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from xent_cli.errors import InputError
+from xent_cli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from xent_cli.readers.interface import Source
+    from xent_cli.readers.interface import ReadOptions, Source
 
 
 def no_labels(logits: Source) -> InputError:
@@ -53,3 +53,29 @@ def shape_text(shape: tuple[int | str | None, ...]) -> str:
     return (
         "(" + ", ".join("n" if side is None else str(side) for side in shape) + ("," if len(shape) == 1 else "") + ")"
     )
+
+
+def refuse_missing(sources: list[Source], options: ReadOptions) -> None:
+    """Refuse names of columns that no table has.
+
+    Raises
+    ------
+    InputError
+        With the nearest name there is.
+    UsageError
+        Where there is no table at all.
+    """
+    plans = {source.description.path: source.plan for source in sources if source.plan is not None}
+    columns = list(dict.fromkeys(name for plan in plans.values() for name in plan.columns))
+    asked: list[tuple[str | None, str]] = [(name, "--by") for name in options.by]
+    asked += [(options.id_column, "--id-column"), (options.weight_column, "--sample-weight-column")]
+    if columns and sources[-1].plan is not None:
+        asked.append((options.label_column, "--label-column"))
+    for name, option in asked:
+        if name is not None and name not in columns:
+            if not columns:
+                hint = "give logits or labels as CSV, Parquet, Arrow or JSON Lines, with that column"
+                raise UsageError(f"{option} {name}: arrays have no columns", hint=hint)
+            from xent_cli.readers.choose import missing_column
+
+            raise missing_column(", ".join(plans), name, columns, option)

@@ -31,13 +31,7 @@ if TYPE_CHECKING:
 
 
 def open_operands(logits_path: str, labels_path: str | None, weights_path: str | None, options: ReadOptions) -> Pair:
-    """Open the inputs of a run as `open_pair` does, and recognise operands that are in each other's place.
-
-    Raises
-    ------
-    InputError
-        What `open_pair` raises, or what the operands seem to be in place of it.
-    """
+    """Open the inputs of a run as `open_pair` does, and say where operands seem to be in each other's place."""
     try:
         pair = open_pair(logits_path, labels_path, weights_path, options)
     except InputError as error:
@@ -89,7 +83,7 @@ def open_pair(
         if labels.description.path == logits.description.path:
             raise _misfit().no_labels(logits)
     elif "labels" not in logits.brings:
-        refuse_missing([logits], options)
+        _misfit().refuse_missing([logits], options)
         raise _misfit().no_labels(logits)
     if weights_path is not None and options.weight_column is not None:
         raise UsageError("--sample-weight and --sample-weight-column exclude each other")
@@ -99,7 +93,8 @@ def open_pair(
 
         weights, options = open_weights(weights_path, opened, options)
         mask = open_mask(opened, options)
-    refuse_missing([source for source in (logits, labels) if source is not None], options)
+    if options.by or any((options.id_column, options.weight_column, options.label_column)):
+        _misfit().refuse_missing([source for source in (logits, labels) if source is not None], options)
     joined = options.join is not None and labels is not None and labels.plan is not None
     counts = {source.num_rows for source in (logits, labels) if source is not None and not joined} - {None}
     if labels is not None and len(counts) > 1:
@@ -292,32 +287,6 @@ class Pair:
         return complete_label(
             error, source, alone=alone, num_classes=self.num_classes, options=options or LossOptions()
         )
-
-
-def refuse_missing(sources: list[Source], options: ReadOptions) -> None:
-    """Refuse names of columns that no table has.
-
-    Raises
-    ------
-    InputError
-        With the nearest name there is.
-    UsageError
-        Where there is no table at all.
-    """
-    plans = {source.description.path: source.plan for source in sources if source.plan is not None}
-    columns = list(dict.fromkeys(name for plan in plans.values() for name in plan.columns))
-    asked: list[tuple[str | None, str]] = [(name, "--by") for name in options.by]
-    asked += [(options.id_column, "--id-column"), (options.weight_column, "--sample-weight-column")]
-    if columns and sources[-1].plan is not None:
-        asked.append((options.label_column, "--label-column"))
-    for name, option in asked:
-        if name is not None and name not in columns:
-            if not columns:
-                hint = "give logits or labels as CSV, Parquet, Arrow or JSON Lines, with that column"
-                raise UsageError(f"{option} {name}: arrays have no columns", hint=hint)
-            from xent_cli.readers.choose import missing_column
-
-            raise missing_column(", ".join(plans), name, columns, option)
 
 
 def _misfit() -> ModuleType:
