@@ -1,3 +1,4 @@
+import io
 import json
 import zipfile
 
@@ -64,6 +65,25 @@ def test_an_array_longer_than_its_member_is_refused_before_it_is_read(tmp_path):
         archive.writestr("logits.npy", b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text)
     with pytest.raises(InputError, match="truncated array"):
         open_source(str(tmp_path / "d.npz"), "logits", ReadOptions(), axis=-1)
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_member_longer_than_its_array_is_refused(compression, tmp_path):
+    stream = io.BytesIO()
+    np.save(stream, LOGITS)
+    with zipfile.ZipFile(tmp_path / "d.npz", "w", compression) as archive:
+        archive.writestr("logits.npy", stream.getvalue() + b"more")
+    with pytest.raises(InputError, match="more than one array"):
+        open_source(str(tmp_path / "d.npz"), "logits", ReadOptions(), axis=-1)
+
+
+def test_bytes_after_the_last_tensor_are_refused(tmp_path):
+    path = tmp_path / "t.safetensors"
+    path.write_bytes(tensors({"logits": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}}))
+    open_source(str(path), "logits", ReadOptions(), axis=-1)
+    path.write_bytes(path.read_bytes() + b"more")
+    with pytest.raises(InputError, match="tells of"):
+        open_source(str(path), "logits", ReadOptions(), axis=-1)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int64", "int32", "uint8", "bool"])

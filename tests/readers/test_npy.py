@@ -1,4 +1,5 @@
 import gzip
+import io
 import itertools
 import pickle
 
@@ -11,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 from xent_cli.errors import InputError, UsageError
 from xent_cli.readers.interface import ReadOptions
 from xent_cli.readers.open import open_source
+from xent_cli.readers.paired import open_pair
 
 
 def open_npy(path, role, axis, dtype):
@@ -136,6 +138,30 @@ def test_a_scattered_array_that_shrinks_is_told_or_not_minded(when, tmp_path):
     else:
         with pytest.raises(InputError, match="the file changed while it was read"):
             part.read()
+
+
+def saved(path, values):
+    np.save(path, values)
+
+
+def packed(path, values):
+    stream = io.BytesIO()
+    np.save(stream, values)
+    path.write_bytes(gzip.compress(stream.getvalue()))
+
+
+@pytest.mark.parametrize("write", [saved, packed])
+@pytest.mark.parametrize("role", ["logits", "labels"])
+def test_a_second_array_behind_the_first_is_not_passed_over(role, write, tmp_path):
+    """`numpy.save` twice into one open file: which of them is meant is not ours to guess."""
+    arrays = {"logits": np.zeros((100, 3)), "labels": np.zeros(100, np.int64)}
+    for name, values in arrays.items():
+        write(tmp_path / f"{name}.npy", values)
+    path = tmp_path / f"{role}.npy"
+    open_pair(str(tmp_path / "logits.npy"), str(tmp_path / "labels.npy"), None, ReadOptions())
+    path.write_bytes(path.read_bytes() + path.read_bytes())
+    with pytest.raises(InputError, match="more than one array"):
+        list(open_pair(str(tmp_path / "logits.npy"), str(tmp_path / "labels.npy"), None, ReadOptions()).tasks())
 
 
 def test_an_axis_that_is_not_there_is_a_usage_error(tmp_path):

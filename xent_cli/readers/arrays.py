@@ -11,6 +11,7 @@ import numpy as np
 from xent_cli.core.block import Rows
 from xent_cli.core.inputs import InputDescription
 from xent_cli.core.tiles import flat, scratch
+from xent_cli.errors import InputError
 from xent_cli.readers.identity import shrunk
 from xent_cli.readers.interface import TASK_BYTES
 from xent_cli.readers.storage import fill, reading
@@ -226,6 +227,12 @@ class FortranRows:
 def lies_scattered(layout: Layout, axis: int | None) -> bool:
     """Whether consecutive samples lie all over the file: Fortran order, and more than one axis of samples."""
     return layout.fortran_order and sum(side > 1 for i, side in enumerate(layout.shape) if i != axis) > 1
+
+
+def too_much(name: str, found: str, expected: str) -> InputError:
+    """What to say where there is more than the header of an array says."""
+    hint = "where arrays were saved one after the other into it, save each in a file of its own, or use numpy.savez"
+    return InputError("more than one array", name, found=found, expected=expected, hint=hint)
 
 
 def widen(values: AnyArray) -> AnyArray:

@@ -89,6 +89,8 @@ class Follower:
             rows = self._shifted.rest()
         if rows is None:
             rows = self._stop + sum(size for _, size, _ in self._parts)
+        elif self._stop == stop:
+            next(self._parts, None)  # what comes in order may have more than it says
         if rows != stop:
             raise self._other_length(rows, stop)
         return ()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xent_cli.errors import InputError, UsageError
-from xent_cli.readers.arrays import ArraySource, Layout, lies_scattered
+from xent_cli.readers.arrays import ArraySource, Layout, lies_scattered, too_much
 from xent_cli.readers.storage import Stored
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def open_npy(source: Bytes, head: bytes, role: str, axis: int | None, dtype: str
     Raises
     ------
     InputError
-        Where the file is damaged, shorter than its header says, or holds no numbers; labels may be text.
+        Where the file is damaged, shorter or longer than its header says, or holds no numbers; labels may be text.
     UsageError
         Where the array has no such axis.
     """
@@ -90,6 +90,8 @@ def open_npy(source: Bytes, head: bytes, role: str, axis: int | None, dtype: str
                 expected=f"{wanted} bytes for shape {layout.shape} of {layout.dtype}",
                 hint="the file was cut short, or is still being written",
             )
+        if size > wanted:
+            raise too_much(source.name, f"{size} bytes", f"{wanted} bytes for shape {layout.shape} of {layout.dtype}")
     return open_array(source, "npy", layout, role, axis, dtype, loan)
 
 

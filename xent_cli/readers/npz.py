@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError
+from xent_cli.readers.arrays import too_much
 from xent_cli.readers.keys import choose
 from xent_cli.readers.npy import HEAD_BYTES, array_bytes, open_array, read_header
 from xent_cli.readers.storage import Stored, first_line, read_up_to
@@ -52,6 +53,8 @@ def open_npz(source: Stored, role: str, axis: int | None, dtype: str | None, loa
     if member.file_size < wanted:
         found = f"{member.file_size} bytes"
         raise InputError("truncated array", array.name, found=found, expected=f"{wanted} bytes for {layout.shape}")
+    if member.file_size > wanted:
+        raise too_much(array.name, f"{member.file_size} bytes", f"{wanted} bytes for {layout.shape}")
     if member.compress_type == zipfile.ZIP_STORED:
         with source.open() as raw:
             raw.seek(member.header_offset + _MEMBER_HEADER - 4)

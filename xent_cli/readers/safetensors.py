@@ -53,6 +53,7 @@ def open_safetensors(source: Stored, role: str, axis: int | None, loan: str, opt
         dtype, shape = tensors[key]["dtype"], tuple(tensors[key]["shape"])
         start, stop = tensors[key]["data_offsets"]
         sound = all(type(number) is int and number >= 0 for number in (*shape, start, stop))
+        end = 8 + length + max(entry["data_offsets"][1] for entry in tensors.values())
     except (TypeError, KeyError, ValueError):
         raise _damaged(tensor, "no dtype, shape and offsets") from None
     if not isinstance(dtype, str) or dtype not in _DTYPES:
@@ -60,6 +61,8 @@ def open_safetensors(source: Stored, role: str, axis: int | None, loan: str, opt
     layout = Layout(shape, False, np.dtype(_DTYPES[dtype]), 8 + length + start if sound else 0)
     if not sound or array_bytes(layout) != stop - start or 8 + length + stop > size:
         raise _damaged(tensor, f"bytes {start} to {stop} for {dtype} of shape {shape}, in a file of {size} bytes")
+    if size > end:
+        raise _damaged(source, f"{size} bytes where the header tells of {end}")
     return open_array(tensor, "safetensors", layout, role, axis, "bfloat16", loan)
 
 

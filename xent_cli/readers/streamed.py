@@ -13,9 +13,9 @@ from xent_cli.core.block import Rows
 from xent_cli.core.inputs import InputDescription
 from xent_cli.core.tiles import flat
 from xent_cli.errors import InputError
-from xent_cli.readers.arrays import Layout, place, widen
+from xent_cli.readers.arrays import Layout, place, too_much, widen
 from xent_cli.readers.interface import TASK_BYTES
-from xent_cli.readers.storage import fill, reading
+from xent_cli.readers.storage import fill, read_up_to, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,6 +120,9 @@ class StreamedArray:
                 del values, target
                 yield first + start, size, rows
                 del rows
+            # The checksum of a compressed file is compared at its end, too.
+            if read_up_to(stream, 1):
+                raise too_much(self.source.name, "more bytes", f"an end after {self.num_rows} samples")
 
     def rows(self, start: int, stop: int) -> Part | None:
         """See `Source`."""
