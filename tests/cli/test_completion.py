@@ -58,6 +58,7 @@ def bash(tmp_path_factory):
     [
         ("xent compu", "xent compute "),
         ("xent compute --label-sm", "xent compute --label-smoothing "),
+        ("xent check --max-d", "xent check --max-decrease "),
         ("xent check l.npy y.npy --require-s", "xent check l.npy y.npy --require-significant "),
         ("xent compute some_", "xent compute some_logits.npy "),
         ("xent compute -o some_", "xent compute -o some_logits.npy "),
