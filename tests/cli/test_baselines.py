@@ -70,6 +70,18 @@ def test_a_run_passes_against_itself_and_says_what_is_not_known(folder, form):
     assert check("--baseline", form, "--strict", limits=EXACT)[0] == (3 if told else 0)
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_a_masked_run_passes_against_itself_and_not_against_one_of_another_mask(folder, form):
+    np.save("mask.npy", np.arange(N) % 7 > 0)
+    run = ("z.npy", "y.npy", "--ignore-index", "-100", "--mask", "mask.npy", "-q")
+    assert xent("compute", *run, "--report" if form.endswith(".json") else "-o", form)[0] == 0
+    assert xent("check", *run, "--baseline", form, *EXACT)[0] == 0
+    np.save("mask.npy", np.arange(N) % 7 > 1)
+    assert xent("check", *run, "--baseline", form, *LOOSE)[0] == 3
+    np.save("mask.npy", np.arange(N) % 7 < 6)  # as many
+    assert xent("check", *run, "--baseline", form, *LOOSE)[0] == 3
+
+
 def other_labels(z, y):
     y[3] = (y[3] + 1) % C
     return z, y
@@ -121,6 +133,7 @@ OTHER_SETTINGS = (
     ("--class-weight", "cw.npy"),
     ("--sample-weight", "sw.npy"),
     ("--precision", "float32"),
+    ("--mask", "mask.npy"),
     ("--from", "log-probs"),
     ("--ignore-index", "2"),
     ("--shift", "1"),
@@ -132,6 +145,7 @@ OTHER_SETTINGS = (
 def test_results_of_other_settings_are_no_baseline(folder, form, settings):
     np.save("cw.npy", np.linspace(0.5, 2, C))
     np.save("sw.npy", np.linspace(0.5, 2, N))
+    np.save("mask.npy", np.arange(N) % 7 > 0)
     if "log-probs" in settings:
         np.save("z.npy", np.log(softmax(np.load("z.npy"))))
     code, _, told = check(*settings, "--baseline", form)
