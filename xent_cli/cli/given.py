@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from xent_cli.engines.interface import Engine
     from xent_cli.readers.paired import Pair
 
+# Options that have an effect on some inputs only, where they are not at their default.
+CONDITIONAL = (
+    *("logits_column", "label_column", "logits_dtype", "labels_dtype"),
+    *("class_names", "ignore_missing_labels"),
+)
 # No array has so many positions, and sums of such numbers still fit NumPy's integers.
 _BEYOND_AXES = 2**62
 
@@ -41,6 +46,7 @@ def layout(given: Mapping[str, Any]) -> ReadOptions:
         header=given["header"],
         input_format=given["input_format"],
         logits_dtype=given["logits_dtype"],
+        labels_dtype=given["labels_dtype"],
         class_names=None if listed is None else listed.names,
         class_names_file=given["class_names"],
         said=() if listed is None or not listed.said else (Finding("class-names-numbered", listed.said, note=True),),
@@ -92,6 +98,10 @@ def settings(given: Mapping[str, Any], pair: Pair) -> LossOptions:
         Where the class weights are not one for each class.
     """
     _refuse_meaningless(given, pair)
+    if given["axis"] != -1 or given["header"] is not None or any(given.get(name) for name in CONDITIONAL):
+        from xent_cli.cli.no_effect import refuse_without_effect
+
+        refuse_without_effect(given, pair)
     class_weight = None
     if given["class_weight"] is not None:
         from xent_cli.readers.weights import read_class_weight

@@ -63,7 +63,8 @@ layout_options = _stack(
         metavar="FILE",
         help="Names of the classes: one a line, numbered, or JSON (id2label too).",
     ),
-    click.option("--logits-dtype", type=click.Choice(["bfloat16"]), help="How to read 2-byte void arrays (|V2)."),
+    click.option("--logits-dtype", type=click.Choice(["bfloat16"]), help="How to read |V2, int16 and uint16 arrays."),
+    click.option("--labels-dtype", type=click.Choice(["bfloat16"]), help="The same for LABELS, dense or a teacher's."),
     click.option(
         "--labels",
         "label_form",

@@ -41,8 +41,8 @@ class ReadOptions:
         Whether text tables begin with a line of names.
     shift
         Logits at t score the label at t + shift.
-    logits_dtype
-        How to read 2-byte void arrays.
+    logits_dtype, labels_dtype
+        How to read 2-byte void arrays and integers of 16 bits: "bfloat16", or None.
     class_names, class_names_file
         Names of the classes where the logits do not name them, and where these are from.
     input_format
@@ -81,6 +81,7 @@ class ReadOptions:
     header: bool | None = None
     shift: int = 0
     logits_dtype: str | None = None
+    labels_dtype: str | None = None
     class_names: tuple[str, ...] | None = None
     class_names_file: str | None = None
     input_format: str | None = None

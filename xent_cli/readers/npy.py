@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -67,7 +68,7 @@ def open_npy(source: Bytes, head: bytes, role: str, axis: int | None, dtype: str
     head
         The first `HEAD_BYTES` of it.
     dtype
-        How to read 2-byte void values, or None.
+        How to read 2-byte void values and integers of 16 bits, or None.
     loan
         Name of the memory that it is read into.
 
@@ -111,14 +112,23 @@ def open_array(
 ) -> Source:
     """Open an array of which the layout is known; see `open_npy`."""
     name, found = source.name, layout.dtype
+    if dtype == "bfloat16" and found.kind in "iu" and found.itemsize == 2:  # tensor.view(torch.int16)
+        if not found.isnative:
+            hint = "save them in the machine's own byte order"
+            raise InputError(
+                "bits of bfloat16 in another byte order", name, f"dtype {found.str}", "int16 or uint16", hint
+            )
+        found = np.dtype("V2")
+        layout = replace(layout, dtype=found)
     if found.kind == "V" and found.itemsize == 2:
         if dtype != "bfloat16":
+            option = "--labels-dtype" if role == "labels" else "--logits-dtype"
             raise InputError(
                 "values of unknown type",
                 name,
                 found="2-byte void (|V2)",
                 expected="numbers",
-                hint="numpy.save writes bfloat16 like this: add --logits-dtype bfloat16",
+                hint=f"numpy.save writes bfloat16 like this: add {option} bfloat16",
             )
     elif (found.kind not in "biuf" or found.itemsize > 8) and (found.kind not in "US" or role != "labels"):
         hint = "convert with .astype('float64')" if found.kind in "fc" else ""

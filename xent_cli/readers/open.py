@@ -112,7 +112,7 @@ def _open(
     format_name = options.input_format or format_of(source.name, head)
     if options.shift and role == "logits" and format_name not in ARRAYS and not source.again:
         source = _seekable(source)  # what stands beside a label is read apart from the logits
-    dtype = options.logits_dtype if role == "logits" else None
+    dtype = {"logits": options.logits_dtype, "labels": options.labels_dtype}.get(role)
     if format_name == "npy":
         from xent_cli.readers.npy import open_npy
 
@@ -124,7 +124,7 @@ def _open(
     if format_name == "safetensors":
         from xent_cli.readers.safetensors import open_safetensors
 
-        return open_safetensors(_seekable(source), role, axis, loan, options)
+        return open_safetensors(_seekable(source), role, axis, dtype, loan, options)
     if format_name == "parquet":
         from xent_cli.readers.parquet import open_parquet
 

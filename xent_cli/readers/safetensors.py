@@ -37,8 +37,10 @@ _DTYPES = {
 }
 
 
-def open_safetensors(source: Stored, role: str, axis: int | None, loan: str, options: ReadOptions) -> Source:
-    """Open one tensor of a file; see `open_npy`.
+def open_safetensors(
+    source: Stored, role: str, axis: int | None, bits: str | None, loan: str, options: ReadOptions
+) -> Source:
+    """Open one tensor of a file; `bits` is how to read integers of 16 bits. See `open_npy`.
 
     Raises
     ------
@@ -63,7 +65,7 @@ def open_safetensors(source: Stored, role: str, axis: int | None, loan: str, opt
         raise _damaged(tensor, f"bytes {start} to {stop} for {dtype} of shape {shape}, in a file of {size} bytes")
     if size > end:
         raise _damaged(source, f"{size} bytes where the header tells of {end}")
-    return open_array(tensor, "safetensors", layout, role, axis, "bfloat16", loan)
+    return open_array(tensor, "safetensors", layout, role, axis, "bfloat16" if dtype == "BF16" else bits, loan)
 
 
 def tensor_names(source: Stored) -> list[str]:
