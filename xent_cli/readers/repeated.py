@@ -25,7 +25,10 @@ def repeat(source: Source, times: int) -> Repeated:
     if source.rows(0, 1) is None:
         parts = [part.read() for _, _, part in source.parts()]
         held = Rows.concatenate([_copy(rows) for rows in parts])
-    return Repeated(source, times, held)
+    count = source.num_rows
+    if count is None and held is not None:
+        count = next((len(v) for name in Rows.__slots__ if (v := getattr(held, name)) is not None), 0)
+    return Repeated(source, times, count or 0, held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +37,15 @@ class Repeated:
 
     Fields
     ------
+    count
+        How many rows it has.
     held
         All of its rows, where they could only be had in order; there are few beside the samples.
     """
 
     source: Source
     times: int
+    count: int
     held: Rows | None = None
 
     @property
@@ -48,9 +54,9 @@ class Repeated:
         return self.source.description
 
     @property
-    def num_rows(self) -> int | None:
+    def num_rows(self) -> int:
         """See `Source`."""
-        return None if self.source.num_rows is None else self.source.num_rows * self.times
+        return self.count * self.times
 
     @property
     def row_shape(self) -> tuple[int, ...]:
@@ -58,10 +64,10 @@ class Repeated:
         return self.source.row_shape
 
     @property
-    def sample_shape(self) -> tuple[int, ...] | None:
+    def sample_shape(self) -> tuple[int, ...]:
         """See `Source`."""
         shape = self.source.sample_shape
-        return None if shape is None else (*shape, self.times)
+        return (*((self.count,) if shape is None else shape), self.times)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -96,8 +102,8 @@ class Repeated:
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
         """See `Source`."""
         step = TASK_BYTES // 8
-        for start in range(0, self.num_rows or 0, step):
-            size = min(step, (self.num_rows or 0) - start)
+        for start in range(0, self.num_rows, step):
+            size = min(step, self.num_rows - start)
             yield first + start, size, self.rows(start, start + size)
 
     def rows(self, start: int, stop: int) -> Part:
