@@ -9,7 +9,8 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import partial
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
 import numpy as np
@@ -17,9 +18,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from xent_cli.errors import InputError
+from xent_cli.errors import InputError, OutputError
+from xent_cli.readers.identity import refuse_changed, watching
 from xent_cli.readers.interface import ReadOptions
 from xent_cli.readers.open import open_source
+from xent_cli.writers.folder import open_folder
+from xent_cli.writers.publish import Publication
 
 pytest.importorskip("moto", reason="the S3 server of the tests is moto's")
 
@@ -232,3 +236,106 @@ def test_other_schemes_go_through_fsspec(bucket):
         np.testing.assert_array_equal(found, LOGITS[:75])
     with pytest.raises(InputError, match=r"no such object\n  memory://run/none\.npy"):
         open_source("memory://run/none.npy", "logits", ReadOptions(), axis=-1)
+
+
+@pytest.mark.parametrize("name", ["l.npy", "d.parquet", "d.csv"])
+def test_an_object_that_is_written_anew_while_it_is_read_is_refused(name, server, bucket, monkeypatch):
+    from pyarrow import fs
+
+    for key, value in {"ENDPOINT_URL": server, "ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b"}.items():
+        monkeypatch.setenv(f"AWS_{key}", value)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    store, path = fs.FileSystem.from_uri(f"s3://bucket/changing/{name}")
+    data = bytearray((bucket / name).read_bytes())
+
+    def put():
+        with store.open_output_stream(path) as stream:
+            stream.write(bytes(data))
+
+    put()
+    with watching():
+        source = open_source(f"s3://bucket/changing/{name}", "logits", ReadOptions(), axis=-1)
+        parts = [part for _, _, part in source.parts()]
+        put()  # the same bytes are the same object
+        refuse_changed()
+        data[-9] ^= 1
+        put()
+        if name != "d.csv":  # the text of which goes along
+            with pytest.raises(InputError, match="the file changed while it was read"):
+                parts[0].read()
+        with pytest.raises(InputError, match=rf"the file changed while it was read\n  s3://bucket/changing/{name}"):
+            refuse_changed()
+
+
+def test_a_page_that_changes_while_it_is_read_is_refused(tmp_path):
+    """A server of plain files, through fsspec: it says when a file was last written to."""
+    pytest.importorskip("aiohttp")
+    np.save(tmp_path / "l.npy", LOGITS)
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            """Say nothing."""
+
+        def end_headers(self):
+            self.send_header("ETag", f'"{(tmp_path / "l.npy").stat().st_mtime_ns}"')
+            super().end_headers()
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with watching():
+            open_source(f"http://127.0.0.1:{server.server_port}/l.npy", "logits", ReadOptions(), axis=-1)
+            refuse_changed()
+            os.utime(tmp_path / "l.npy", ns=(0, 0))
+            with pytest.raises(InputError, match="the file changed while it was read"):
+                refuse_changed()
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_folder_in_a_bucket_is_replaced_only_where_it_is_ours(server, bucket, monkeypatch):
+    from pyarrow import fs
+
+    for key, value in {"ENDPOINT_URL": server, "ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b"}.items():
+        monkeypatch.setenv(f"AWS_{key}", value)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    store, base = fs.FileSystem.from_uri("s3://bucket/ours")
+
+    def names():
+        return {entry.base_name for entry in store.get_file_info(fs.FileSelector(base))}
+
+    for _ in range(2):
+        run = xent("l.npy y.npy -o s3://bucket/ours/", server, bucket)
+        assert run.returncode == 0, run.stderr
+        assert names() >= {"_SUCCESS", "_manifest.json"}
+        assert len(names()) == 3
+    before = names()
+
+    def fail():
+        with Publication() as outputs:
+            folder = open_folder(outputs, "s3://bucket/ours/", None)
+            with store.open_output_stream(f"{base}/{folder.parts.name(0)}") as stream:
+                stream.write(b"numbers")
+            outputs.add(Failing())
+
+    with pytest.raises(OutputError, match="elsewhere"):
+        fail()
+    assert names() == before
+    with store.open_output_stream(f"{base}/precious.csv") as stream:
+        stream.write(b"x")
+    run = xent("l.npy y.npy -o s3://bucket/ours/", server, bucket)
+    assert (run.returncode, "precious.csv" in run.stderr) == (3, True)
+    assert names() == {*before, "precious.csv"}
+
+
+class Failing:
+    """An output that cannot be put in its place, after the others."""
+
+    def finish(self):
+        """Nothing."""
+
+    settle = drop = undo = finish
+
+    def swap(self, *, undoable):
+        raise OutputError("cannot write file", "elsewhere")

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 _CODECS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd"}
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-# What the packages behind fsspec call a version of an object.
-_VERSIONS = ("ETag", "etag", "generation", "md5", "content_md5", "mtime", "LastModified", "last_modified", "updated")
+# What Arrow and the packages behind fsspec call a version of an object, the surest first.
+_VERSIONS = ["ETag", "etag", "generation", "md5", "content_md5", "mtime", "Last-Modified", "LastModified", "last_modified", "updated"]
 # How UTF-8 may begin.
 BOM = b"\xef\xbb\xbf"
 # What pyarrow.fs speaks itself; every other scheme is left to fsspec.
@@ -184,7 +184,8 @@ def look(url: str) -> Identity | None:
 
 def of_object(file: pa.NativeFile) -> Identity:
     """Identity of an object that Arrow has opened, from what its server said then."""
-    tag = (file.metadata() or {}).get(b"ETag", b"")
+    about = file.metadata() or {}
+    tag = next((about[key] for key in _VERSIONS if about.get(key)), b"")
     return Identity(file.size(), tag=tag.decode("utf-8", "replace"))
 
 
