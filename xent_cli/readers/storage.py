@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 _CODECS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd"}
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 # What Arrow and the packages behind fsspec call a version of an object, the surest first.
-_VERSIONS = ["ETag", "etag", "generation", "md5", "content_md5", "mtime", "Last-Modified", "LastModified", "last_modified", "updated"]
+_VERSIONS = (
+    *("ETag", "etag", "generation", "md5", "content_md5", "mtime"),
+    *("Last-Modified", "LastModified", "last_modified", "updated"),
+)
 # How UTF-8 may begin.
 BOM = b"\xef\xbb\xbf"
 # What pyarrow.fs speaks itself; every other scheme is left to fsspec.
