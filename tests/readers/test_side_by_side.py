@@ -127,6 +127,13 @@ def test_rows_that_belong_to_no_sample_are_warned_of(tmp_path):
     assert "2 of 10 rows" in finding.message
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_another_number_of_rows_with_ids_is_refused_with_the_option_that_joins(tmp_path, logits, suffix):
+    with pytest.raises(InputError, match="inputs of different length") as caught:
+        read(open_pair(logits, labels_in(tmp_path, range(8), suffix), None, ReadOptions()))
+    assert "--join id" in caught.value.hint
+
+
 def test_what_cannot_be_joined_is_refused(tmp_path, logits):
     np.save(tmp_path / "l.npy", LOGITS)
     np.save(tmp_path / "y.npy", LABELS)

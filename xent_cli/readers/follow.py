@@ -103,10 +103,14 @@ class Follower:
 
 
 def other_length(logits: Source, other: Source, what: str, num_logits: int | None, num_other: int | None) -> InputError:
-    """Say how many there are of either."""
+    """Say how many there are of either, and that tables with ids can be joined."""
+    from xent_cli.readers.ids import shared_id
+
+    column = shared_id(logits, other, None)
     return InputError(
         "inputs of different length",
         f"{logits.description.path}, {other.description.path}",
         found=f"{num_logits} rows of logits, {num_other} {what}",
         expected=f"as many {what} as rows of logits",
+        hint="" if column is None else f'--join {column} puts the rows together that have the same "{column}"',
     )

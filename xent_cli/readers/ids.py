@@ -21,7 +21,7 @@ def shared_id(ours: Source, theirs: Source, asked: str | None) -> str | None:
     asked
         The column that the user says is that.
     """
-    if ours.plan is None or theirs.plan is None:
+    if ours.plan is None or theirs.plan is None or not isinstance(theirs, Table | Shards):
         return None
     there = set(theirs.plan.columns)
     return next((name for name in id_columns(ours.plan, asked) if name in there), None)

@@ -32,7 +32,8 @@ def side_by_side(pair: Pair, options: ReadOptions) -> Pair:
     pair = _by_class(_one_label(pair, options))
     if options.join is not None:
         return _joined(pair, options.join, options)
-    beside = _beside(pair)
+    # Labels of another step have other ids than the logits.
+    beside = {} if options.shift else _beside(pair)
     found = {name: shared_id(pair.logits, source, options.id_column) for name, source in beside.items()}
     column = next((name for name in found.values() if name is not None), None)
     if column is None:
