@@ -504,3 +504,14 @@ def test_smoothing_with_classes_of_weight_0_keeps_the_digits_of_float32_arithmet
     expected = [cross_entropy_mp(row, 1, label_smoothing=0.1, class_weight=weight.tolist()) for row in logits.tolist()]
     # Of their own size, though float32 would hold the smallest with fewer digits.
     np.testing.assert_allclose(found, expected, rtol=4 * 2.0**-23)
+
+
+@pytest.mark.parametrize("others", [-2237.0, -30.0, -3.0, 0.0])
+def test_the_gradient_at_a_smoothed_label_of_little_weight_keeps_its_digits(others):
+    weight = np.array([1.0, 1e-5, 0.0])
+    logits = np.array([[others, others, 2.0]])
+    options = LossOptions(label_smoothing=0.5, class_weight=weight)
+    for label in range(3):
+        found = cross_entropy(logits, np.array([label]), options, gradient_dtype="f8").gradient[0]
+        expected = gradient_mp(logits[0].tolist(), label, label_smoothing=0.5, class_weight=weight.tolist())
+        np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-300)

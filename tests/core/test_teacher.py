@@ -172,6 +172,15 @@ def test_rows_that_are_no_distribution_are_nan_and_impossible_classes_may_agree(
     inf = math.inf
     student = np.array([[0.0, math.nan], [0.0, -inf], [0.0, -inf], [-inf, -inf]])
     teacher = np.array([[0.0, 0.0], [0.0, -inf], [0.0, 0.0], [0.0, 0.0]])
-    found = teacher_cross_entropy(student, teacher, LOGITS)
+    found = teacher_cross_entropy(student, teacher, LOGITS, gradient_dtype="f8")
+    assert np.isnan(found.gradient).tolist() == [[True] * 2, [False] * 2, [False] * 2, [True] * 2]
     np.testing.assert_array_equal(found.loss, [math.nan, 0.0, inf, math.nan])
     np.testing.assert_array_equal(found.kl, [math.nan, 0.0, inf, math.nan])
+
+
+def test_the_gradient_of_a_row_without_a_distribution_is_nan_in_every_class():
+    student, teacher = np.array([[0.5, -math.inf], [0.5, 0.0]]), np.array([[-math.inf, -math.inf], [math.nan, 0.0]])
+    for taught in ("logits", "log-probs"):
+        options = LossOptions(labels="dense", labels_source=taught)
+        found = teacher_cross_entropy(student, teacher, options, gradient_dtype="f8")
+        assert np.isnan(found.gradient).all()

@@ -194,14 +194,16 @@ def _differentiate(
     `confidence` is p - 1 of the class at `at_index`.
     """
     e *= spread(scale * (core + mass) / (1.0 + others), axis).astype(e.dtype)
-    rest: FloatArray | float = 0.0
-    if background is not None:
-        full = np.broadcast_to(background, e.shape)
-        e -= spread(scale, axis) * full
-        without = full.copy(order="C")
-        flat(without)[at_index] = 0.0
-        rest = total(without, axis)
-    flat(e)[at_index] = scale * (core * confidence + (rest + mass * confidence))
+    if background is None:
+        flat(e)[at_index] = scale * core * confidence
+        return
+    full = np.broadcast_to(background, e.shape)
+    e -= spread(scale, axis) * full
+    without = full.copy(order="C")
+    flat(without)[at_index] = 0.0
+    careful = scale * (core * confidence + (total(without, axis) + mass * confidence))
+    # Where p is small the other way about: there A - a_i would cancel against A (p - 1).
+    flat(e)[at_index] = np.where(confidence < -0.5, flat(e)[at_index] - scale * core, careful)
 
 
 def _product(weight: FloatArray | float, loss: FloatArray) -> FloatArray:
@@ -223,4 +225,4 @@ def _product(weight: FloatArray | float, loss: FloatArray) -> FloatArray:
 # d l_j / d z_i = p_i - [i = j], so the gradient is A p_i - a_i with A = sum a and p_i = exp(z_i - m) / (1 + s). Where
 # p_i is near 1 and a_i near A that difference has no digits left. So at the one class where p can be near 1 and the row
 # confident (the label; with dense labels the maximum) it is written A (p_i - 1) + (A - a_i): p_i - 1 = expm1(-l_i)
-# exactly to rounding, and A - a_i is summed without a_i.
+# exactly to rounding, and A - a_i is summed without a_i. Where p_i is below a half it is A p_i - a_i there too.

@@ -82,6 +82,7 @@ def teacher_cross_entropy(
                 difference = (
                     np.where(np.abs(x) < 1.0, -p * np.expm1(x), p - q) if both else _given_gradient(log_p, p, q)
                 )
+                difference[np.isnan(loss[rows])] = np.nan
                 gradient[rows] = difference * (scale / options.temperature)[:, np.newaxis]
     return RowLosses(loss, 0, gradient, kl=kl)
 
