@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,23 @@ def printable(text: str) -> str:
     if body.startswith(_COMMAND):
         text = text[: len(text) - len(body)] + "\\x3a" + body[1:]
     return text.replace(_OLD_COMMAND, "#\\x23[")
+
+
+# From the scheme on: who asks, the address, and what stands behind it, which is as secret where it signs a request.
+_URL = re.compile(
+    r"([A-Za-z][A-Za-z0-9+.-]*://)(?:[^\s/?#]*@|[^\s/?#@]*:(?!\d*(?:[/?#\s]|$))\S*@)?([^\s?#]*)(?:[?#]\S*)?"
+)
+
+
+def without_secrets(text: str) -> str:
+    """Text in which URLs stand without user, password, query and fragment.
+
+    Examples
+    --------
+    >>> without_secrets("cannot open https://me:pass@example.org/l.npy?signature=1a2b")
+    'cannot open https://example.org/l.npy'
+    """
+    return _URL.sub(r"\1\2", text) if "://" in text else text
 
 
 def listing(names: Sequence[str]) -> str:
@@ -116,7 +134,7 @@ class XentError(Exception):
         lines = [self.what, *(f"  {line}" for line in (place, self.more) if line)]
         if self.hint:
             lines.append(f"hint: {self.hint}")
-        return "\n".join(printable(line) for line in lines)
+        return "\n".join(printable(without_secrets(line)) for line in lines)
 
 
 class UsageError(XentError):

@@ -14,7 +14,7 @@ import click
 
 from xent_cli import __version__, start
 from xent_cli.cli.config import configurable
-from xent_cli.errors import OutputError, UsageError, XentError, printable
+from xent_cli.errors import OutputError, UsageError, XentError, printable, without_secrets
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -164,7 +164,7 @@ def _tell(error: XentError) -> None:
         import json
 
         names = ("what", "where", "found", "expected", "more", "hint")
-        fields = {name: getattr(error, name) for name in names if getattr(error, name)}
+        fields = {name: without_secrets(getattr(error, name)) for name in names if getattr(error, name)}
         click.echo(json.dumps({"error": {**fields, "exit_code": error.exit_code}}), err=True)
 
 
@@ -178,7 +178,8 @@ def _tell_usage(error: click.ClickException) -> None:
         click.echo(f"{context.get_usage()}\nTry '{context.command_path} --help' for help.\n", err=True)
     # Choices that are missing are listed a line each, and nothing of them was typed.
     own = isinstance(error, click.MissingParameter)
-    click.echo(f"Error: {error.format_message() if own else printable(error.format_message())}", err=True)
+    told = error.format_message()
+    click.echo(f"Error: {told if own else printable(without_secrets(told))}", err=True)
 
 
 def _wants_json(argv: list[str]) -> bool:
@@ -189,7 +190,7 @@ def _wants_json(argv: list[str]) -> bool:
 def _tell_bug(error: BaseException) -> None:
     import traceback
 
-    told = traceback.format_exception(error)
+    told = [without_secrets(part) for part in traceback.format_exception(error)]
     what = f"error: a bug in xent {__version__}: {printable(told[-1].strip().split(chr(10))[-1])}"
     try:
         import tempfile

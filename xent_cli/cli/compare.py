@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from xent_cli.cli.options import timeout_option
+
 _FORMATS = ("table", "tsv", "csv", "json", "md")
 
 
@@ -29,6 +31,7 @@ _FORMATS = ("table", "tsv", "csv", "json", "md")
 @click.option("--by", multiple=True, metavar="COLUMN", help="The mean for each value of it too; repeatable.")
 @click.option("--top", type=click.IntRange(0), metavar="N", help="Samples that moved most; default: 5 in a table.")
 @click.option("-f", "--format", "output_format", type=click.Choice(_FORMATS), help="Of standard output.")
+@timeout_option
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option(
     "--color", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True, help="In tables."

@@ -23,13 +23,14 @@ from xent_cli.core.changes import (
 )
 from xent_cli.core.findings import Finding
 from xent_cli.core.paired import compare_losses, largest_moves
-from xent_cli.errors import UsageError, printable
+from xent_cli.errors import UsageError, printable, without_secrets
 from xent_cli.readers.aligned import align, common_id, told
 from xent_cli.readers.comparable import figures_of, refuse_unlike, unverified
 from xent_cli.readers.groups import column_of, groups, no_such_column
 from xent_cli.readers.identity import refuse_changed
 from xent_cli.readers.locate import refuse_two_pipes
 from xent_cli.readers.saved import read_saved
+from xent_cli.readers.storage import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -56,7 +57,8 @@ def compare_saved(given: Mapping[str, Any], top: int) -> Comparison:
     refuse_two_pipes(*(path for _, path in named))
     results = [read_saved(path, given["id_column"], given["by"]) for _, path in named]
     models = [
-        Model(printable(label), path, result.signature) for (label, path), result in zip(named, results, strict=True)
+        Model(printable(label), without_secrets(path), result.signature)
+        for (label, path), result in zip(named, results, strict=True)
     ]
     of_rows = all(result.kind == "rows" for result in results)
     joined_on = common_id(results) if of_rows else None
@@ -114,6 +116,8 @@ def _write(text: str) -> None:
 
 def _named(text: str) -> tuple[str, str]:
     """Label and path of `[label=]path`; a file may have an = in its name."""
+    if is_url(text):  # which may have an = in its query
+        return without_secrets(text), text
     label, _, path = text.partition("=")
     with suppress(OSError):  # such as a name that is too long
         if Path(text).exists():

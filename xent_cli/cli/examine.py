@@ -13,7 +13,7 @@ from xent_cli.core.advice import Advice, advise, not_finite
 from xent_cli.core.findings import Finding
 from xent_cli.core.inspection import Inspection
 from xent_cli.engines.local import open_local
-from xent_cli.errors import RowError, UsageError
+from xent_cli.errors import RowError, UsageError, without_secrets
 from xent_cli.readers.contents import list_contents
 from xent_cli.readers.faults import complete
 from xent_cli.readers.identity import refuse_changed
@@ -46,6 +46,7 @@ def examine(paths: Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
     refuse_two_pipes(*paths)
     options = replace(layout(given), twice=True)
     files = [locate(path) for path in paths]
+    paths = [without_secrets(path) for path in paths]
     alone = [open_alone(file, options) for file in files]
     refuse_missing([entry.source for entry in alone], options)
     runner = open_local(given["threads"]) if given["scan"] else None

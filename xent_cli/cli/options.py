@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     Command = Callable[..., Any]
 
 _FORMS = ("logits", "log-probs", "probs")
+# More than a clock can wait.
+_LONGEST_SECONDS = 1e6
 _FORMATS = ("npy", "npz", "csv", "parquet", "arrow", "safetensors", "jsonl")
 
 
@@ -160,7 +163,30 @@ plot_option = click.option(
     "--plot", type=click.Path(), callback=_picture, metavar="FILE", help="Draw the histogram of the losses: .svg .png"
 )
 
+
+def _patient(context: click.Context, option: click.Parameter, seconds: float) -> float:
+    """Where no object is asked for, nothing that could ask is loaded."""
+    if not math.isfinite(seconds):
+        raise click.BadParameter(f"{seconds} is not a finite number of seconds.", context, option)
+    if context.get_parameter_source(str(option.name)) is not click.core.ParameterSource.DEFAULT:
+        from xent_cli.readers import storage
+
+        storage.timeout.set(min(seconds, _LONGEST_SECONDS))
+    return seconds
+
+
+timeout_option = click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    callback=_patient,
+    help="How long a network may be silent.",
+)
+
 quiet_options = _stack(
+    timeout_option,
     click.option(
         "--threads", type=click.IntRange(1), default=_threads, show_default="the cores there are", metavar="N"
     ),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from xent_cli.cli.given import report_target
-from xent_cli.errors import UsageError, printable
+from xent_cli.errors import UsageError, printable, without_secrets
 from xent_cli.writers import format_of
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def remark(findings: Iterable[Finding], *, quiet: bool, gate: bool = False) -> N
     with suppress(BrokenPipeError):  # a verdict stands, whoever hears of it
         for finding in findings:
             if not quiet or (gate and not finding.note):
-                click.echo(printable(finding.line()), err=True)
+                click.echo(printable(without_secrets(finding.line())), err=True)
 
 
 def tell_waiting(path: str) -> None:

@@ -51,7 +51,7 @@ def open_arrow(
     is_file = head.startswith(FILE_MAGIC)
     if is_file:
         source = seekable(source)
-    with _damaged(source.name):
+    with _damaged(source):
         reader = _Reader(source, is_file)
         schema = reader.schema
         kinds = {field.name: kind_of(field.type) for field in schema}
@@ -107,14 +107,14 @@ class ArrowSource(Table):
 
     def batch(self, index: int, size: int) -> pa.RecordBatch:
         """Read a record batch of a file, and check it: what its buffers say is not believed."""
-        with _damaged(f"{self.source.name} record batch {index}"):
+        with _damaged(self.source, f" record batch {index}"):
             batch = _Reader(self.source, True, self.plan.used).get(index)
             if batch.num_rows != size:
                 raise pa.ArrowInvalid(f"{batch.num_rows} rows where there were {size}")
             return batch
 
     def _stream(self) -> Iterator[pa.RecordBatch]:
-        with _damaged(self.source.name):
+        with _damaged(self.source):
             reader, batch = self.held or (_Reader(self.source, False), None)
             batch = batch or reader.next()
             while batch is not None:
@@ -212,10 +212,10 @@ def _dtype(column: pa.DataType) -> np.dtype[Any]:
 
 
 @contextmanager
-def _damaged(where: str) -> Iterator[None]:
+def _damaged(source: Bytes, place: str = "") -> Iterator[None]:
     try:
         yield
     except XentError:
         raise
     except FAILURES as error:
-        raise damaged("damaged Arrow data", where, error) from None
+        raise damaged("damaged Arrow data", f"{source.name}{place}", error, source) from None

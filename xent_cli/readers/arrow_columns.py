@@ -12,13 +12,14 @@ from xent_cli.core.block import Rows
 from xent_cli.errors import InputError, MissingValueError, RowError, UnreadableRowError
 from xent_cli.readers.class_names import aliases, unknown_name
 from xent_cli.readers.marks import mask_of, present
-from xent_cli.readers.storage import first_line
+from xent_cli.readers.storage import Stored, first_line, is_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from xent_cli.core.block import AnyArray
     from xent_cli.readers.columns import Reading
+    from xent_cli.readers.storage import Bytes
 
 
 # What pyarrow raises at damaged data, beside its own: sizes that overflow, texts that are none, types of nonsense.
@@ -35,8 +36,14 @@ FAILURES = (
 )
 
 
-def damaged(what: str, where: str, error: Exception) -> InputError:
+def damaged(what: str, where: str, error: Exception, source: Bytes) -> InputError:
     """What to say of data at which Arrow fails; of too little memory it is not known whose fault that is."""
+    if isinstance(source, Stored) and is_url(source.path) and isinstance(error, OSError):
+        from xent_cli.readers.remote import UNKNOWN, refusal
+
+        told = refusal(source.path, error, source.timeout)
+        if told.what != UNKNOWN:
+            return told
     if isinstance(error, MemoryError):
         hint = "a damaged file may claim any size; of a sound one fewer --threads hold less at once"
         return InputError("out of memory", where, first_line(error), hint=hint)

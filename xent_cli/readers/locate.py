@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xent_cli.errors import InputError, UsageError
-from xent_cli.readers.storage import Stored, file_system, first_line, is_url, local_path, recognised
+from xent_cli.errors import InputError, UsageError, without_secrets
+from xent_cli.readers.storage import Stored, first_line, is_url, local_path, recognised, timeout
 
 if TYPE_CHECKING:
     from xent_cli.readers.storage import Bytes
@@ -52,7 +52,8 @@ def locate(path: str | Located) -> Located:
         return Located("standard input", (standard_input(),))
     if is_url(path) and not path.startswith("file://"):
         urls = _remote(path)
-        return Located(path, tuple(recognised(Stored(url, url)) for url in urls), urls != [path])
+        files = tuple(recognised(Stored(without_secrets(url), url)) for url in urls)
+        return Located(without_secrets(path), files, urls != [path])
     return _local(path, local_path(path))
 
 
@@ -127,31 +128,27 @@ def _rows_alone(name: str, paths: list[str]) -> list[str]:
 
 
 def _remote(url: str) -> list[str]:
-    """URLs of the objects that a URL means."""
-    from pyarrow import fs
+    """URLs of the objects that a URL means; what stands behind a ? is a query, never a glob."""
+    from xent_cli.readers.remote import entries, path_of
 
-    filesystem, path = file_system(url)
+    seconds = timeout.get()
+    if url.lower().startswith(("http://", "https://")):
+        entries(url, None, False, seconds)
+        return [url]
     address, mark, query = url.partition("?")
-    if mark and _MAGIC.search(path):  # the mark was one of a glob
-        address, mark, query = url, "", ""
+    path = path_of(url, seconds)
     prefix = address.removesuffix("/").removesuffix(path)
     magic = _MAGIC.search(path)
-    try:
-        if magic:
-            folder = path[: magic.start()].rpartition("/")[0]
-            wanted = _as_expression(path)
-            selector = fs.FileSelector(folder, recursive="/" in path[len(folder) + 1 :], allow_not_found=True)
-            entries = [entry for entry in filesystem.get_file_info(selector) if wanted.fullmatch(entry.path)]
-        else:
-            info = filesystem.get_file_info(path)
-            if info.is_file:
-                return [url]
-            if info.type == fs.FileType.NotFound:
-                raise InputError("no such object", url)
-            entries = filesystem.get_file_info(fs.FileSelector(path))
-    except OSError as error:
-        raise InputError("cannot read URL", url, found=first_line(error)) from None
-    paths = _rows_alone(url, [entry.path for entry in entries if entry.is_file])
+    if magic:
+        folder = path[: magic.start()].rpartition("/")[0]
+        wanted = _as_expression(path)
+        inside = entries(url, folder, "/" in path[len(folder) + 1 :], seconds) or []
+        held = [name for name, is_file in inside if is_file and wanted.fullmatch(name)]
+    else:
+        if entries(url, None, False, seconds) is not None:
+            return [url]
+        held = [name for name, is_file in entries(url, path, False, seconds) or [] if is_file]
+    paths = _rows_alone(without_secrets(url), held)
     return [f"{prefix}{found}{mark}{query}" for found in paths]
 
 

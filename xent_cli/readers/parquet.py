@@ -56,7 +56,7 @@ def open_parquet(
     InputError
         Where the file is damaged, or no column fits.
     """
-    with _damaged(source.name):
+    with _damaged(source):
         file = _open(source, 1)
         schema = file.schema_arrow
         groups = tuple(file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups))
@@ -65,7 +65,7 @@ def open_parquet(
     refuse_repeated(source.name, schema.names)
     kinds = {field.name: kind_of(field.type) for field in schema}
     plan, class_names = choose(source.name, kinds, role, options, class_names, num_classes)
-    with _damaged(source.name):
+    with _damaged(source):
         width, dtype = _width_and_dtype(file, schema, plan)
     named = plan.label is not None and kinds[plan.label] == "other"
     table = source, "parquet", role, plan, width, dtype, class_names, named
@@ -132,7 +132,7 @@ class ParquetSource(Table):
             yield start + low, high - low, part
 
     def _table(self, group: int, columns: list[str]) -> pa.Table:
-        with _damaged(self.source.name, group), _open(self.source, len(columns)) as file:
+        with _damaged(self.source, group), _open(self.source, len(columns)) as file:
             size = _size(file, group, self.groups)
             return _whole(file.read_row_group(group, columns=columns), size)
 
@@ -208,7 +208,7 @@ def _decoded(source: ParquetSource, group: int, start: int, size: int, *, use_th
     """Values of a row group as [n, c], a few columns after the others."""
     names = source.plan.values
     step = max(1, _STEP_BYTES // max(1, size * source.dtype.itemsize))
-    with _damaged(source.source.name, group), _open(source.source, step) as file:
+    with _damaged(source.source, group), _open(source.source, step) as file:
         _size(file, group, source.groups)
         for low in range(0, len(names), step):
             some = names[low : low + step]
@@ -229,7 +229,7 @@ def _batches(source: ParquetSource, group: int, step: int, *, use_threads: bool)
     """The columns used of a row group, a few rows at a time."""
     used = source.plan.used
     done = 0
-    with _damaged(source.source.name, group), _open(source.source, len(used)) as file:
+    with _damaged(source.source, group), _open(source.source, len(used)) as file:
         size = _size(file, group, source.groups)
         for batch in file.iter_batches(step, [group], columns=used, use_threads=use_threads):
             done += len(batch)
@@ -289,12 +289,12 @@ def _width_and_dtype(file: pq.ParquetFile, schema: pa.Schema, plan: ColumnPlan) 
 
 
 @contextmanager
-def _damaged(name: str, group: int | None = None) -> Iterator[None]:
+def _damaged(source: Stored, group: int | None = None) -> Iterator[None]:
     """Name the file, whatever Arrow raises at what it holds: a type made of nonsense is a TypeError at times."""
     try:
         yield
     except XentError:
         raise
     except FAILURES as error:
-        where = name if group is None else f"{name} row group {group}"
-        raise damaged("damaged Parquet file", where, error) from None
+        where = source.name if group is None else f"{source.name} row group {group}"
+        raise damaged("damaged Parquet file", where, error, source) from None

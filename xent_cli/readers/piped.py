@@ -49,7 +49,7 @@ class Piped:
         if codec:
             import pyarrow as pa
 
-            self._stream = _Peekable(decompressed(pa.PythonFile(self._stream, "r"), codec, name), name)
+            self._stream = _Peekable(decompressed(pa.PythonFile(self._stream, "r"), codec, self), name)
 
     def peek(self, size: int) -> bytes:
         """See `Bytes`."""

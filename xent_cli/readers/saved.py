@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from xent_cli.core.missing import told
-from xent_cli.errors import InputError
+from xent_cli.errors import InputError, without_secrets
 from xent_cli.readers.locate import locate
 from xent_cli.readers.saved_losses import (
     float_column,
@@ -135,13 +135,13 @@ def read_saved(path: str, id_column: str | None = None, columns: Sequence[str] =
 def _refuse_unfinished(path: str) -> None:
     """Refuse a folder of parts that a run did not bring to its end; a glob is taken at its word."""
     address, mark, query = path.partition("?")
-    if set("*[") & set(path) or (mark and not is_url(path)):
+    if set("*[") & set(address) or (mark and not is_url(path)):
         return
     try:
-        Stored(path, f"{local_path(address).rstrip('/')}/_SUCCESS{mark}{query}").size()
+        Stored(without_secrets(path), f"{local_path(address).rstrip('/')}/_SUCCESS{mark}{query}").size()
     except InputError:
         found, hint = "a folder without _SUCCESS", "the run did not end"
-        raise InputError("not saved results", path, found=found, hint=hint) from None
+        raise InputError("not saved results", without_secrets(path), found=found, hint=hint) from None
 
 
 def _read_npy(path: str, located: Located, id_column: str | None) -> SavedResults:

@@ -6,7 +6,8 @@ import io
 import os
 import re
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import unquote, urlsplit
 
@@ -14,22 +15,17 @@ from xent_cli.errors import InputError, XentError
 from xent_cli.readers.identity import Identity, of_path, of_status, refuse_another, watch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
     import pyarrow as pa
 
 _CODECS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd"}
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-# What Arrow and the packages behind fsspec call a version of an object, the surest first.
-_VERSIONS = (
-    *("ETag", "etag", "generation", "md5", "content_md5", "mtime"),
-    *("Last-Modified", "LastModified", "last_modified", "updated"),
-)
 # How UTF-8 may begin.
 BOM = b"\xef\xbb\xbf"
-# What pyarrow.fs speaks itself; every other scheme is left to fsspec.
-_ARROW_SCHEMES = frozenset({"s3", "gs", "gcs", "hdfs", "viewfs", "abfs", "abfss"})
+# How long a network may be silent, in seconds; a recipe takes it along to wherever it is read.
+timeout: ContextVar[float] = ContextVar("timeout", default=60.0)
 
 
 class Stream(Protocol):
@@ -95,6 +91,8 @@ class Stored:
         Of a zip archive; then `codec` is "zip".
     identity
         What it was when it was described, or None for a copy of ours: it is refused where it is opened as another.
+    timeout
+        How long a network may be silent, in seconds.
     """
 
     name: str
@@ -103,13 +101,14 @@ class Stored:
     member: str = ""
     again: bool = True
     identity: Identity | None = None
+    timeout: float = field(default_factory=timeout.get)
 
     def open(self) -> Stream:
         """Open for reading at any place, without a buffer and without decompression."""
         if is_url(self.path):
             from xent_cli.readers.streams import Native
 
-            return Native(self.arrow(), self.name)
+            return Native(self.arrow(), self)
         with reading(self.name):
             file = open(self.path, "rb", buffering=0)  # noqa: PTH123, SIM115 (open as long as it is read)
             if self.identity is not None:
@@ -123,9 +122,10 @@ class Stored:
 
         with reading(self.name):
             if is_url(self.path):
-                filesystem, path = file_system(self.path)
-                file = filesystem.open_input_file(path)
-                found = None if self.identity is None else of_object(file)
+                from xent_cli.readers.remote import of_object, open_remote
+
+                file = open_remote(self.path, self.timeout)
+                found = None if self.identity is None else of_object(file, self.path, self.timeout)
             else:
                 file = pa.OSFile(self.path)
                 found = None if self.identity is None else of_path(self.path)
@@ -139,7 +139,7 @@ class Stored:
             from xent_cli.readers.streams import Member
 
             return Member(io.BufferedReader(self.open()), self.member, self.name)  # type: ignore[arg-type]
-        return decompressed(self.arrow(), self.codec, self.name) if self.codec else self.open()
+        return decompressed(self.arrow(), self.codec, self) if self.codec else self.open()
 
     def peek(self, size: int) -> bytes:
         """See `Bytes`."""
@@ -155,41 +155,17 @@ class Stored:
 def recognised(source: Stored) -> Stored:
     """The same bytes, to be decompressed where their first ones say so, and to be refused where they change."""
     identity: Identity | None
-    remote = is_url(source.path)
-    if remote:
-        with reading(source.name), source.arrow() as file:
-            identity, head = of_object(file), file.read(4)
-        if not identity.tag:
-            identity = look(source.path) or identity
+    again: Callable[[str], Identity | None] = of_path
+    if is_url(source.path):
+        from xent_cli.readers.remote import described, look
+
+        identity, head = described(source.path, source.timeout)
+        again = look
     else:
         with source.open() as opened:
             identity, head = of_status(os.fstat(opened.fileno())), read_up_to(opened, 4)  # type: ignore[attr-defined]
-    watch(source.name, source.path, identity, look if remote else of_path)
+    watch(source.name, source.path, identity, again)
     return replace(source, codec=codec_of(head), identity=identity)
-
-
-def look(url: str) -> Identity | None:
-    """Identity of an object, as far as its server says; None where there is none any more."""
-    filesystem, path = file_system(url)
-    handler = getattr(filesystem, "handler", None)
-    try:
-        if handler is None:
-            with filesystem.open_input_file(path) as file:
-                return of_object(file)
-        about = handler.fs.info(path)
-    except FileNotFoundError:
-        return None
-    except Exception:  # of whatever package answers for the scheme: then nothing is known
-        return Identity(None)
-    tag = next((str(about[key]) for key in _VERSIONS if about.get(key)), "")
-    return Identity(about.get("size"), tag=tag)
-
-
-def of_object(file: pa.NativeFile) -> Identity:
-    """Identity of an object that Arrow has opened, from what its server said then."""
-    about = file.metadata() or {}
-    tag = next((about[key] for key in _VERSIONS if about.get(key)), b"")
-    return Identity(file.size(), tag=tag.decode("utf-8", "replace"))
 
 
 @contextmanager
@@ -207,13 +183,13 @@ def codec_of(head: bytes) -> str:
     return next((codec for magic, codec in _CODECS.items() if head.startswith(magic)), "")
 
 
-def decompressed(file: pa.NativeFile, codec: str, name: str) -> Stream:
+def decompressed(file: pa.NativeFile, codec: str, source: Bytes) -> Stream:
     """Stream of what is compressed in a file."""
     import pyarrow as pa
 
     from xent_cli.readers.streams import Native
 
-    return Native(pa.CompressedInputStream(file, codec), name)
+    return Native(pa.CompressedInputStream(file, codec), source)
 
 
 def is_url(path: str) -> bool:
@@ -230,34 +206,6 @@ def is_url(path: str) -> bool:
 def local_path(path: str) -> str:
     """The path of a file:// URL, or the path itself."""
     return unquote(urlsplit(path).path) if path.startswith("file://") else path
-
-
-def file_system(url: str) -> tuple[pa.fs.FileSystem, str]:
-    """Who keeps a URL, and the path there; credentials and endpoint come from the environment, as for AWS tools.
-
-    Raises
-    ------
-    InputError
-        Where the scheme is not known, or needs a package that is not installed.
-    """
-    from pyarrow import fs
-
-    scheme = url.split("://", 1)[0].lower()
-    try:
-        if scheme in _ARROW_SCHEMES:
-            # The SDK would hash every range, a fifth of a second a GB, and has only checksums of whole objects.
-            os.environ.setdefault("AWS_RESPONSE_CHECKSUM_VALIDATION", "when_required")
-            found: tuple[pa.fs.FileSystem, str] = fs.FileSystem.from_uri(url)
-            return found
-        import fsspec
-
-        opened, path = fsspec.core.url_to_fs(url)
-        return fs.PyFileSystem(fs.FSSpecHandler(opened)), path
-    except ImportError as error:
-        wanted, hint = f"a package that opens {scheme}://", "pip install 'xent-cli[remote]'"
-        raise InputError("missing package", url, found=f"no {error.name}", expected=wanted, hint=hint) from None
-    except (OSError, ValueError) as error:
-        raise InputError("cannot open URL", url, found=first_line(error)) from None
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from xent_cli.errors import InputError
-from xent_cli.readers.storage import first_line, reading
+from xent_cli.readers.storage import Stored, first_line, is_url, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from _typeshed import WriteableBuffer
 
+    from xent_cli.readers.storage import Bytes
+
 
 class Native(io.RawIOBase):
     """An Arrow file as Python has them; failures name what was read."""
 
-    def __init__(self, file: pa.NativeFile, name: str) -> None:
+    def __init__(self, file: pa.NativeFile, source: Bytes) -> None:
         self._file = file
-        self._name = name
+        self._source = source
 
     def readable(self) -> bool:
         """Yes."""
@@ -35,8 +37,7 @@ class Native(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Go to another place."""
-        with reading(self._name):
-            return int(self._file.seek(offset, whence))
+        return int(self._asked(self._file.seek, offset, whence))
 
     def tell(self) -> int:
         """Say at which place it is."""
@@ -44,13 +45,21 @@ class Native(io.RawIOBase):
 
     def readinto(self, target: WriteableBuffer) -> int:
         """Read into memory."""
-        with reading(self._name):
-            return int(self._file.readinto(target))
+        return int(self._asked(self._file.readinto, target))
 
     def read(self, size: int = -1) -> bytes:
         """Read some bytes."""
-        with reading(self._name):
-            return self._file.read(None if size < 0 else size)  # type: ignore[no-any-return]
+        return self._asked(self._file.read, None if size < 0 else size)  # type: ignore[no-any-return]
+
+    def _asked(self, function: Any, *arguments: Any) -> Any:
+        source = self._source
+        if not isinstance(source, Stored) or not is_url(source.path):
+            with reading(source.name):
+                return function(*arguments)
+        from xent_cli.readers.remote import asking, within
+
+        with asking(source.path, source.timeout):
+            return within(source.timeout, source.path, lambda: function(*arguments))
 
     def close(self) -> None:
         """Let go of it."""
