@@ -143,14 +143,19 @@ def _fit(source: Source, logits: Source, role: str) -> Source:
         if array and len(_plain(source.description.shape)) > 1:
             raise _unfit(source, logits, role)
         return source
-    if _plain(shape) in (_plain(samples), _plain((n,))) and count == n:
+    if (count == n and _is(shape, samples)) or _is(shape, (n,)):
         return source
-    outer = len(_plain(shape))
-    if 0 < outer < len(samples) and _plain(shape) == _plain(samples[:outer]):
-        return repeat(source, math.prod(samples[outer:]))
+    for outer in range(1, len(samples)):
+        if _is(shape, samples[:outer]):
+            return repeat(source, math.prod(samples[outer:]))
     if len(_plain(shape)) <= 1 and len(samples) == 1:
         raise other_length(logits, source, what, n, count)
     raise _unfit(source, logits, role)
+
+
+def _is(shape: Sequence[int | None], wanted: Sequence[int | None]) -> bool:
+    """Whether a shape is the one wanted, but for ones at its end."""
+    return tuple(shape[: len(wanted)]) == tuple(wanted) and all(side == 1 for side in shape[len(wanted) :])
 
 
 def _plain(shape: Sequence[int | None]) -> tuple[int | None, ...]:

@@ -16,6 +16,7 @@ from xent_cli.readers.ids import nameless, shared_id, with_ids, with_plan
 from xent_cli.readers.interface import ReadOptions
 from xent_cli.readers.locate import locate
 from xent_cli.readers.open import open_source
+from xent_cli.readers.shards import cut_alike
 from xent_cli.readers.side_by_side import unlike
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ def open_losses(path: str, pair: Pair, column: str | None, dtype: str | None) ->
     shape, logits = _shape_of(source, pair), pair.logits
     rows = logits.num_rows if logits.num_rows is not None else source.num_rows
     samples: Shape = (rows,) if logits.sample_shape is None else logits.sample_shape
-    if not any(_fits(shape, other) for other in (samples, (*samples, 1), (rows,), (rows, 1))):
+    fits = any(_fits(shape, other) for other in (samples, (*samples, 1), (rows,), (rows, 1)))
+    if not fits and not cut_alike(source, logits):
         one_number = shape in ((), (1,), (1, 1))
         hint = "--reduction mean, or sum, says it is one number" if one_number else ""
         hint = hint or ("name the column with --loss-column" if source.class_names else "")
@@ -109,7 +111,9 @@ def open_gradient(path: str, pair: Pair, axis: int, column: str | None, dtype: s
     located = locate(path)
     source = _by_class(_open(located, "gradient", column, dtype, None), pair)
     shape = _shape_of(source, pair)
-    alike = _fits(shape, full)
+    alike = _fits(shape, full) and (
+        None not in full or source.plan is not None or cut_alike(source, logits, by_class=True)
+    )
     if not alike and not _fits(shape, (logits.num_rows, pair.num_classes)):
         raise _shape_error(path, "gradient", shape, full, pair)
     if source.plan is None:

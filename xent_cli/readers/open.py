@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from xent_cli.errors import InputError
 from xent_cli.readers.interface import ARRAYS
 from xent_cli.readers.locate import Located, locate
-from xent_cli.readers.storage import BOM
+from xent_cli.readers.storage import BOM, is_url
 
 if TYPE_CHECKING:
     from xent_cli.readers.interface import ReadOptions, Source
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # What an error says of a file without rows; among shards it is passed over.
 _EMPTY = "empty file"
+# Of text up to so many bytes it is seen at once whether there are rows.
+_SHORT = 1 << 14
 # Enough for the header of any array.
 _HEAD_BYTES = (1 << 16) + 12
 _MAGICS = (
@@ -79,7 +81,7 @@ def open_source(
                 raise
             empty.append(file.name)
             continue
-        if located.sharded and source.num_rows == 0:
+        if located.sharded and _is_empty(source, file):
             empty.append(file.name)
         else:
             sources.append(source)
@@ -95,6 +97,14 @@ def open_source(
     from xent_cli.readers.shards import join
 
     return join(located.name, role, sources, axis, tuple(empty))
+
+
+def _is_empty(source: Source, file: Bytes) -> bool:
+    """Whether a shard holds no rows, as far as that is told by its size or the first bytes of a short file."""
+    if source.num_rows is not None:
+        return source.num_rows == 0
+    short = source.again and not is_url(file.name) and len(file.peek(_SHORT)) < _SHORT
+    return short and next(source.parts(), None) is None
 
 
 def _open(

@@ -183,6 +183,16 @@ class Shards:
         return f"{self.name} sample {row}"
 
 
+def cut_alike(values: Source, logits: Source, *, by_class: bool = False) -> bool:
+    """Whether shards hold, one by one, a value for each sample of the logits (or for each class of it), in their shape."""
+    if not isinstance(values, Shards) or not isinstance(logits, Shards) or len(values.shards) != len(logits.shards):
+        return False
+    pairs = zip(values.shards, logits.shards, strict=True)
+    if by_class:
+        return all(one.description.shape == other.description.shape for one, other in pairs)
+    return all(one.description.shape == other.sample_shape for one, other in pairs)
+
+
 @dataclass(frozen=True, slots=True)
 class RowsInTurn:
     """Recipe for rows that begin in one shard and end in another."""
