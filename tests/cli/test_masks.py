@@ -360,3 +360,52 @@ def test_bits_of_bfloat16_are_read_from_whatever_holds_them(form, kind, tmp_path
     q = {"sparse": np.eye(K)[Y], "dense": wide_again(second), "teacher": np.exp(log_softmax(wide_again(T)))}[kind]
     expected = float(-(q * log_p).sum(1).mean())
     assert summary(capsys, *argv)["mean_loss"] == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet", "arrow"])
+def test_rows_of_a_shifted_table_are_compared_by_the_ids_that_moved(suffix, tmp_path, capsys):
+    path = table(tmp_path / "t.csv", {"id": [f"s{i}" for i in range(N)], "label": Y} | wide(Z, "logit"))
+    run(capsys, path, "--shift", 1, "-o", tmp_path / f"rows.{suffix}")
+    with cli.make_context("xent", ["compare", *[str(tmp_path / f"rows.{suffix}")] * 2, "-f", "json"]) as context:
+        cli.invoke(context)
+    assert '"n": 23' in capsys.readouterr().out.replace("n_samples", "n")
+
+
+@pytest.mark.parametrize("leave_out", ["mask", "weight"])
+def test_verify_does_not_look_at_what_counts_in_no_figure(leave_out, tmp_path, capsys):
+    argv = inputs(tmp_path, "sparse", "npy", {})
+    keep = MASK if leave_out == "mask" else WEIGHTS > 0
+    np.save(tmp_path / "by.npy", MASK if leave_out == "mask" else WEIGHTS)
+    w = np.where(keep, 1.0 if leave_out == "mask" else WEIGHTS, 0)
+    loss = np.where(keep, LOSSES["sparse"].astype(float), 1e6)
+    gradient = (np.exp(log_softmax(Z)) - np.eye(K)[Y]) * (w / w.sum())[:, np.newaxis]
+    np.save(tmp_path / "loss.npy", loss)
+    option = "--mask" if leave_out == "mask" else "--sample-weight"
+
+    def verdict(gradient):
+        np.save(tmp_path / "g.npy", gradient.astype(float))
+        more = [option, tmp_path / "by.npy", "--loss", tmp_path / "loss.npy", "--gradient", tmp_path / "g.npy"]
+        with cli.make_context("xent", ["verify", *map(str, [*argv, *more]), "-f", "json", "--exit-zero"]) as context:
+            cli.invoke(context)
+        return json.loads(capsys.readouterr().out)["verdict"]
+
+    assert verdict(gradient) == "pass"
+    gradient[~keep] = 1e-3
+    assert verdict(gradient) == "fail"
+
+
+def test_check_takes_a_mask(tmp_path, capsys):
+    argv = [*inputs(tmp_path, "sparse", "npy", {}), "--mask", tmp_path / "keep.npy"]
+    np.save(tmp_path / "keep.npy", MASK)
+    limit = f"mean_loss={float(LOSSES['sparse'][MASK].mean()) + 1e-9!r}"
+    with cli.make_context("xent", ["check", *map(str, argv), "--max", limit, "-q"]) as context:
+        cli.invoke(context)
+
+
+@pytest.mark.parametrize("form", ["npz", "safetensors"])
+def test_a_mask_beside_the_logits_in_an_archive_is_remarked_where_it_is_not_used(form, tmp_path, capsys):
+    argv = inputs(tmp_path, "sparse", form, {"attention_mask": MASK})
+    for more, told in (([], True), (["--mask", "attention_mask"], False)):
+        with cli.make_context("xent", ["compute", *map(str, argv), *more, "--reduction", "mean"]) as context:
+            cli.invoke(context)
+        assert ("attention_mask" in capsys.readouterr().err) is told

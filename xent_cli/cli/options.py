@@ -130,9 +130,11 @@ loss_options = _stack(
         "--sample-weight",
         type=click.Path(),
         metavar="FILE",
-        help="A weight for each sample; the mean is sum(w l)/sum(w).",
+        help="A weight for each sample, or each sequence; the mean is sum(w l)/sum(w).",
     ),
-    click.option("--sample-weight-column", metavar="NAME", help="The same, as a column of a table."),
+    click.option(
+        "--sample-weight-column", metavar="NAME", help="The same, as a column of a table or an array beside the logits."
+    ),
     click.option(
         "--temperature",
         type=click.FloatRange(0, min_open=True),

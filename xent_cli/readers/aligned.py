@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -120,6 +120,7 @@ def _order_by_place(baseline: SavedResults, candidate: SavedResults) -> IntArray
 def _order_by_id(baseline: SavedResults, candidate: SavedResults) -> IntArray:
     import pandas as pd
 
+    baseline, candidate = (_without_nameless(result) for result in (baseline, candidate))
     for result in (baseline, candidate):
         _refuse_unclear_ids(result)
     wanted: Any = baseline.ids
@@ -133,6 +134,19 @@ def _order_by_id(baseline: SavedResults, candidate: SavedResults) -> IntArray:
         extra[order] = False
         raise _missing_ids(baseline, candidate, extra)
     return order
+
+
+def _without_nameless(result: SavedResults) -> SavedResults:
+    """Let ignored samples without an id, as a shift leaves at the end of a document, be known by their order."""
+    import pandas as pd
+
+    assert result.ignored is not None
+    nameless = pd.Series(result.ids).isna().to_numpy() & result.ignored
+    if not nameless.any():
+        return result
+    ids = np.array(result.ids, object)
+    ids[nameless] = [f"\0{number}" for number in range(np.count_nonzero(nameless))]
+    return replace(result, ids=ids)
 
 
 def _refuse_unclear_ids(result: SavedResults) -> None:

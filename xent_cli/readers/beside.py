@@ -8,17 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from xent_cli.core.findings import Finding
 from xent_cli.errors import InputError, UsageError, XentError, listing
 from xent_cli.readers.follow import other_length
 from xent_cli.readers.interface import ARRAYS, ReadOptions
 from xent_cli.readers.locate import locate
 from xent_cli.readers.open import open_source
+from xent_cli.readers.plan_beside import NAMES
 from xent_cli.readers.repeated import repeat
 from xent_cli.readers.shards import Shards
 from xent_cli.readers.storage import Stored, is_url
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from xent_cli.readers.interface import Role, Source
     from xent_cli.readers.locate import Located
@@ -102,6 +104,17 @@ def _open(
     source = open_source(meant.path, role, ReadOptions(header=options.header))
     joined = source.plan is not None and options.join in source.plan.columns
     return source if joined else _fit(source, logits, role)
+
+
+def unused_arrays(sources: Sequence[tuple[Located, Source]], *, weighted: bool, masked: bool) -> Iterator[Finding]:
+    """Remark arrays of archives that are named as weights or a mask and are not used."""
+    for located, source in sources:
+        held = names_in(located) if source.description.format in ("npz", "safetensors") else []
+        for role, taken, option in (("weights", weighted, "--sample-weight-column"), ("mask", masked, "--mask")):
+            for name in held:
+                if not taken and name.lower() in NAMES[role] and f"{located.name}:{name}" != source.description.path:
+                    message = f'array "{name}" of {located.name} is not used; {option} {name} takes it'
+                    yield Finding(f"unused-{role}", message, note=True)
 
 
 def names_in(located: Located) -> list[str]:

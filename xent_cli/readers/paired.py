@@ -101,6 +101,10 @@ def open_pair(
         raise other_length(logits, labels, "labels", logits.num_rows, labels.num_rows)
     names = options.class_names or logits.class_names
     pair = Pair(logits, labels, weights, mask, options.shift, names, said=list(options.said))
+    if logits.description.format in ("npz", "safetensors"):
+        from xent_cli.readers.beside import unused_arrays
+
+        pair.said.extend(unused_arrays(opened[:1], weighted=pair.weighted, masked=pair.masked))
     if options.shift:
         from xent_cli.readers.shifted import documents_of, refuse_shift
 

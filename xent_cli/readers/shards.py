@@ -184,7 +184,7 @@ class Shards:
 
 
 def cut_alike(values: Source, logits: Source, *, by_class: bool = False) -> bool:
-    """Whether shards hold, one by one, a value for each sample of the logits (or for each class of it), in their shape."""
+    """Whether shards hold, one by one and in their shape, a value for each sample of the logits, or for each class."""
     if not isinstance(values, Shards) or not isinstance(logits, Shards) or len(values.shards) != len(logits.shards):
         return False
     pairs = zip(values.shards, logits.shards, strict=True)
