@@ -375,3 +375,25 @@ def test_parts_of_different_runs_are_refused(folder):
     code, _, told = check("--baseline", "parts/")
     assert code == 3
     assert "parts of different runs" in told
+
+
+@pytest.mark.parametrize("form", [form for form in FORMS if form not in ("b.json", "b.npy")])
+def test_divergences_of_saved_rows_are_a_baseline_too(folder, form):
+    rng = np.random.default_rng(9)
+    np.save("t.npy", rng.normal(size=(N, C)))
+    np.save("sw.npy", rng.random(N))
+    run = ("z.npy", "t.npy", "--labels-from", "logits", "--sample-weight", "sw.npy", "-q")
+    assert xent("compute", *run, "-o", form)[0] == 0
+    gate = ("check", *run, "--baseline", form, "--max-increase", "kl_divergence=0")
+    assert xent(*gate)[0] == 0
+    np.save("z.npy", np.load("z.npy") * 5)
+    assert xent(*gate)[0] == 1
+
+
+@pytest.mark.parametrize("name", ["weight", "class_weight", "kl_divergence", "loss"])
+def test_no_column_of_the_input_stands_in_rows_under_a_name_that_xent_reads(tmp_path, name):
+    table, rows = tmp_path / "t.csv", tmp_path / "o.csv"
+    table.write_text(f"a,b,label,{name}\n1,2,0,x\n2,1,1,y\n")
+    code, _, told = xent("compute", table, "--by", name, "--logits-column", "[ab]", "-o", rows)
+    assert code == 2
+    assert "rename it" in told

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 # A page lists so many of the highest losses.
 _WORST_PICTURED = 20
+# Whoever reads rows takes these for what xent writes under their names.
+_OWN_COLUMNS = ("sample", "label", "loss", "kl_divergence", "weight", "class_weight")
 _FLOATS = ("float16", "float32", "float64")
 
 
@@ -147,10 +149,8 @@ def _columns(pair: Pair, options: LossOptions) -> RowFormat:
     id_name = pair.id_name
     # What the rows have anyway is not written twice.
     by = tuple((name, place) for place, name in enumerate(pair.by) if name not in (id_name, pair.label_name))
-    class_weighted = options.class_weight is not None and pair.label_form == "sparse"
-    weights = [name for name, there in (("weight", pair.weighted), ("class_weight", class_weighted)) if there]
     for name, option in ((id_name, "--id-column"), *((name, "--by") for name, _ in by)):
-        if name in ("sample", "label", "loss", "kl_divergence", *weights):
+        if name in _OWN_COLUMNS:
             raise UsageError(f'{option} {name}: the rows have a column "{name}" already', hint="rename it")
     return RowFormat(
         id_name=id_name,
@@ -160,7 +160,7 @@ def _columns(pair: Pair, options: LossOptions) -> RowFormat:
         shape=pair.logits.sample_shape,
         by=by,
         weighted=pair.weighted,
-        class_weighted=class_weighted,
+        class_weighted=options.class_weight is not None and pair.label_form == "sparse",
         signature=options.signature(__version__),
     )
 

@@ -204,9 +204,9 @@ def _rows(path: str, format_name: str, table: pa.Table, id_column: str | None, c
     losses = table["loss"]
     ignored = losses.is_null().to_numpy()
     loss = float_column(path, losses).to_numpy()
+    signature, digest = settings_and_digest(table)
     weight, class_weight = (weights_of(path, table, name) for name in ("weight", "class_weight"))
     refuse_below_zero(path, loss, class_weight)
-    signature, digest = settings_and_digest(table)
     id_name = id_column or _usual_id(names)
     return SavedResults(
         path,

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from xent_cli.readers.locate import Located
     from xent_cli.readers.storage import Bytes
 
+_NUMBERS = ("loss", "kl_divergence", "weight", "class_weight")
+
 
 def format_of(path: str, head: bytes) -> str:
     """Name the format of rows that begin so, and not with a brace."""
@@ -143,10 +145,9 @@ def _delimited(source: Bytes, head: bytes, format_name: str) -> pa.Table:
     names = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
     # Text stays as it is: an id 007 is not 7.
     types = {name: pa.string() for name in names if name not in ("sample", "label")}
+    types |= dict.fromkeys((name for name in names if name in _NUMBERS), pa.float64())
     parse = pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
-    convert = pa_csv.ConvertOptions(
-        column_types=types | {"loss": pa.float64()}, null_values=[""], strings_can_be_null=True
-    )
+    convert = pa_csv.ConvertOptions(column_types=types, null_values=[""], strings_can_be_null=True)
     with source.stream() as stream:
         return pa_csv.read_csv(stream, parse_options=parse, convert_options=convert)
 
