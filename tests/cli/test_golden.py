@@ -71,7 +71,7 @@ def inputs(tmp_path_factory):
     (folder / "empty_cell.csv").write_text("label,cat,dog\n1,1,2\n0,,4\n")
     (folder / "ragged.csv").write_text("label,cat,dog\n1,1,2\n0,3\n")
     (folder / "text.npy").write_text("cat,dog\n1,2\n")
-    (folder / "not_utf8.csv").write_bytes(b"label,cat\n1,\xff\xfe\n")
+    (folder / "not_utf8.csv").write_bytes(b"label,dog,cat\n1,2,\xff\xfe\n")
     pq.write_table(pa.table({"logits": logits.tolist(), "label": [2, 0]}), folder / "list.parquet")
     pq.write_table(pa.table({"a": [1.0, 4.0], "b": [2.0, 5.0], "c": [3.0, 6.0], "y": [2, 0]}), folder / "wide.parquet")
     (folder / "empty").mkdir()

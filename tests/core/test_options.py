@@ -21,6 +21,7 @@ CHANGES = {
     "sample_weighted": True,
     "masked": True,
     "normalize": True,
+    "binary": True,
 }
 # Not chosen but told by the input, or names of the same classes.
 TOLD = {"first_class", "scale", "labels_scale", "unit", "labels_unit"}

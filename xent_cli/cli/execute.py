@@ -83,7 +83,7 @@ def execute(
         figures=figures,
         overflow=_overflow_dtypes() if tries_formulas else (),
         worst=max(shown.top, _WORST_PICTURED if pictured else 0),
-        top_k=_top_k(given, pair, gate) if figures else (),
+        top_k=_top_k(given, pair, gate) if figures else (1,) if pair.labels is None else (),
         profile=pictured,
         by=pair.by,
         digest=_has_place_for_digest(given, shown, gate),

@@ -47,6 +47,7 @@ def layout(given: Mapping[str, Any]) -> ReadOptions:
         input_format=given["input_format"],
         logits_dtype=given["logits_dtype"],
         labels_dtype=given["labels_dtype"],
+        binary=("probs" if given.get("source") == "probs" else "logits") if given["binary"] else None,
         class_names=None if listed is None else listed.names,
         class_names_file=given["class_names"],
         said=() if listed is None or not listed.said else (Finding("class-names-numbered", listed.said, note=True),),
@@ -121,6 +122,8 @@ def settings(given: Mapping[str, Any], pair: Pair) -> LossOptions:
         shift=given["shift"],
         sample_weighted=pair.weighted,
         normalize=given["normalize"],
+        binary=given["binary"],
+        first_class=given["first_class"] or 0,
         masked=pair.masked,
     )
 
@@ -135,6 +138,11 @@ def _refuse_meaningless(given: Mapping[str, Any], pair: Pair) -> None:
     if pair.label_form == "dense" and (given["ignore_index"] or given["ignore_missing_labels"]):
         what = "--ignore-index is a class index" if given["ignore_index"] else "--ignore-missing-labels is for indices"
         raise UsageError(f"{what}, and these labels are dense", hint="--mask says which samples count")
+    if given["binary"] and given["source"] == "log-probs":
+        raise UsageError("--binary takes logits or probabilities", hint="log p of one class is no score")
+    if given["first_class"] is not None and (pair.label_form == "dense" or pair.named_labels):
+        kind = "dense" if pair.label_form == "dense" else "names of classes"
+        raise UsageError(f"--first-class says what integer labels call the first class, and these are {kind}")
     distributions = [given["source"], given["labels_from"] if taught else "logits"]
     if given["normalize"] and given["unnormalized"]:
         raise UsageError("--normalize divides by the sums that --unnormalized leaves alone", hint="leave one out")

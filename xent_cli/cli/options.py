@@ -66,6 +66,12 @@ layout_options = _stack(
         metavar="FILE",
         help="Names of the classes: one a line, numbered, or JSON (id2label too).",
     ),
+    click.option(
+        "--binary", is_flag=True, help="One score z a sample: the logits [0, z]; of --from probs, [1 - p, p]."
+    ),
+    click.option(
+        "--first-class", type=int, metavar="INT", help="What integer labels call the first class; default: 0."
+    ),
     click.option("--logits-dtype", type=click.Choice(["bfloat16"]), help="How to read |V2, int16 and uint16 arrays."),
     click.option("--labels-dtype", type=click.Choice(["bfloat16"]), help="The same for LABELS, dense or a teacher's."),
     click.option(

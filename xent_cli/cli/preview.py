@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from xent_cli.core.findings import Finding, find
+from xent_cli.core.findings import Finding, find, predicted_labels
 from xent_cli.core.first_rows import FirstRows, rows_that_count
 from xent_cli.errors import RowError
 
@@ -50,7 +50,7 @@ def preview(given: Mapping[str, Any], pair: Pair, options: LossOptions) -> Previ
     InputError
         Where logits are probabilities, probabilities do not sum to 1, or dense labels are counts.
     """
-    student = FirstRows(logarithms=options.source == "log-probs", whole=options.source != "logits")
+    student = FirstRows(logarithms=options.source == "log-probs", whole=options.source != "logits" or options.binary)
     labels = None
     if options.labels == "dense":
         told = options.labels_source
@@ -61,16 +61,16 @@ def preview(given: Mapping[str, Any], pair: Pair, options: LossOptions) -> Previ
     except RowError as error:
         raise pair.complete(error, options) from None
     findings: list[Finding] = []
-    if not student.whole:
+    if options.source == "logits":
         findings += _about_logits(given, pair, options, student)
     if pair.num_classes == 1:
         text = "there is one class: its probability is 1 and every loss 0; scores of a binary classifier need --binary"
         findings.append(Finding("one-class", text))
-    if not student.whole and labels is None:  # as nearly always, and what follows need not be loaded
+    if options.source == "logits" and labels is None:  # as nearly always, and what follows need not be loaded
         return Preview(pair, options, tuple(findings))
     from xent_cli.cli.sums import judge_labels, judge_logits
 
-    if student.whole:
+    if options.source != "logits":
         scale = judge_logits(given, pair, options, student)
         options = replace(options, scale=scale, unit=student.rounding.unit)
     if labels is not None:
@@ -123,7 +123,11 @@ def _about_logits(
 ) -> tuple[Finding, ...]:
     """Refuse logits that are distributions, and say that quantised ones need their scale."""
     found = student.distributions()
-    if found.scale is not None and pair.num_classes > 1:
+    if options.binary and student.lowest >= 0 and student.highest <= 1 and found.sure:
+        from xent_cli.cli.sums import refuse_scores
+
+        refuse_scores(pair, found)
+    elif found.scale is not None and pair.num_classes > 1:
         from xent_cli.cli.sums import refuse_softmaxed
 
         return refuse_softmaxed(given, pair, options, found)
@@ -146,4 +150,5 @@ def findings_of(totals: LossTotals, options: LossOptions, pair: Pair) -> tuple[F
         from xent_cli.cli.sums import insisted
 
         said = insisted("source")
-    return find(totals, options, pair.num_classes, insisted=said, paths=paths)
+    found = find(totals, options, pair.num_classes, insisted=said, paths=paths)
+    return found + predicted_labels(totals) if pair.labels is None else found

@@ -67,6 +67,24 @@ def refuse_softmaxed(
     return (Finding("logits-look-softmaxed", text if note else f"{text}; if they are, use --from probs", note=note),)
 
 
+def refuse_scores(pair: Pair, found: Distributions) -> None:
+    """Refuse scores of a binary classifier that all lie in [0, 1], unless somebody says that they are logits.
+
+    Raises
+    ------
+    InputError
+        With the line that says what they are.
+    """
+    if not insisted("source"):
+        raise InputError(
+            "scores look like probabilities",
+            pair.logits.description.path,
+            found=f"the first {found.counted} of them from 0 to 1",
+            expected="logits, half of which are below 0 or so",
+            hint=f"{line_with('--from', 'probs')}; --from logits insists that they are logits",
+        )
+
+
 def judge_logits(given: Mapping[str, Any], pair: Pair, options: LossOptions, rows: FirstRows) -> float:
     """Refuse probabilities or log-probabilities in the first input that do not sum to 1; return what to divide by."""
     return _judge(given, pair, options, rows, "logits", options.source)
@@ -93,6 +111,11 @@ def judge_labels(given: Mapping[str, Any], pair: Pair, options: LossOptions, row
     if rows.figures is None or options.normalize or given["label_form"] == "dense" or rows.lowest < 0:
         return 1.0
     off = ~rows.figures.are_distributions(rows.rounding.unit)
+    if rows.rounding.whole and len(pair.logits.description.shape) == 1:
+        from xent_cli.readers.binary import one_score
+
+        found_there = f"one axis, and as many whole numbers in {path}"
+        raise one_score(pair.logits.description.path, found_there)
     if found.scale == 100.0:
         raise InputError(
             "dense labels are percentages",

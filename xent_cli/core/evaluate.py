@@ -12,6 +12,7 @@ from xent_cli.core.counted import Evaluated, counting, numbered
 from xent_cli.core.evaluate_rows import check_labels, divisor_of, evaluate_rows
 from xent_cli.core.exact_sum import ExactSum
 from xent_cli.core.labels import check_mask, standing_labels
+from xent_cli.core.offsets import Offsets
 from xent_cli.core.options import Wanted
 from xent_cli.core.totals import LossTotals
 from xent_cli.errors import RowError
@@ -122,7 +123,10 @@ def evaluate_block(task: Task, options: LossOptions, wanted: Wanted) -> BlockLos
         top_k=wanted.top_k,
         kl=rows.kl,
     )
-    totals = replace(totals, digest=_digest(block, ignored, options) if wanted.digest else None, **found.noticed)
+    offsets = _offsets(block, found, options)
+    totals = replace(
+        totals, offsets=offsets, digest=_digest(block, ignored, options) if wanted.digest else None, **found.noticed
+    )
     if wanted.by:
         slices = _slices(block, ignored, rows, weight, found.divisor, found.ranks, wanted)
         totals = replace(totals, slices=slices)
@@ -245,8 +249,18 @@ def _class_weight(found: Evaluated, options: LossOptions) -> FloatArray | None:
     return weights
 
 
+def _offsets(block: Block, found: Evaluated, options: LossOptions) -> Offsets:
+    """Whether the labels would hit oftener if they called the classes otherwise."""
+    if found.given is None:
+        return Offsets()
+    labels = found.given - options.first_class if options.first_class else found.given
+    return Offsets.of(block.logits, labels, found.ignored, block.start)
+
+
 def _digest(block: Block, ignored: BoolArray | None, options: LossOptions) -> int:
     from xent_cli.core.label_digest import label_digest
 
     labels = block.labels if options.labels == "dense" else block.labels.reshape(-1)
+    if options.first_class:  # the same labels, whatever the classes are called
+        labels = labels.astype(np.int64) - options.first_class
     return label_digest(labels, block.start, ignored, block.weights)

@@ -51,6 +51,8 @@ def evaluate_rows(block: Block, weight: FloatArray | None, options: LossOptions,
     rows = _losses(block, labels, options, wanted.gradient_dtype, scale)
     if rows.gradient is not None and ignored is not None:
         rows.gradient[ignored] = 0
+    if rows.gradient is not None and options.binary:
+        rows = replace(rows, gradient=rows.gradient[:, 1:])
     ranks = _ranks(block, labels, rows, options) if wanted.top_k else None
     noticed = {**_notice(block, labels, ignored, rows, options, wanted), **unnormalised}
     return Evaluated(rows, ignored, given, divisor_of(weight, labels, options), ranks, noticed)
@@ -73,6 +75,7 @@ def check_labels(block: Block, options: LossOptions) -> tuple[AnyArray, BoolArra
         ignore_missing=options.ignore_missing,
         unscored=block.unscored,
         start=block.start,
+        first_class=options.first_class,
     )
 
 

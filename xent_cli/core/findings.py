@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _NEARLY_ALL = 0.99
 # So often must each class have been due before it is odd that class 0 never came.
 _SAMPLES_PER_CLASS = 10
+# So many labels are hardly ever right by themselves.
+_LABELS_JUDGED = 20
 # In nats; a logit of -1e4 or less stands for minus infinity, in half precision too.
 _NO_MODEL_LOSES = 5_000.0
 
@@ -103,14 +105,7 @@ def find(
             )
         )
     findings += _sums(totals, options, paths)
-    low, _ = totals.label_range or (0, 0)
-    if low == 1 and totals.n_samples >= _SAMPLES_PER_CLASS * num_classes:
-        findings.append(
-            Finding(
-                "labels-look-1-based",
-                f"no sample has label 0 and the lowest is 1 ({num_classes} classes): are the labels 1-based?",
-            )
-        )
+    findings += _about_labels(totals, options, num_classes)
     if totals.n_nan:
         worst = totals.worst[0].sample
         findings.append(Finding("nan-loss", f"NaN losses: {totals.n_nan} (first: sample {worst}); the mean is NaN"))
@@ -134,6 +129,43 @@ def _sums(totals: LossTotals, options: LossOptions, paths: tuple[str, str]) -> I
             held = f" ({path})" if path else ""
             text = f"{count} of {totals.n_samples} rows of {what}{held} do not sum to 1; they are used as given"
             yield Finding(f"{code}-do-not-sum-to-1", text)
+
+
+def _about_labels(totals: LossTotals, options: LossOptions, num_classes: int) -> Iterator[Finding]:
+    """Labels that seem to call the classes otherwise than they are said to."""
+    low, _ = totals.label_range or (0, 0)
+    offsets = totals.offsets
+    if offsets.first_class and num_classes > 2:
+        hits = offsets.above if offsets.first_class < 0 else offsets.below
+        first = options.first_class + offsets.first_class
+        line = f"--first-class {first}"
+        # A label below the first class is none: it marks what has no label.
+        if offsets.first_class > 0 and low == 0:
+            line = f"{line} --ignore-index {options.first_class}"
+        side = "after" if offsets.first_class < 0 else "before"
+        yield Finding(
+            "labels-off-by-one",
+            f"in {hits} of the first {offsets.samples} samples the highest logit is that of the class {side} the "
+            f"label, in {offsets.same} that of the label: if the labels call the first class {first}: {line}",
+        )
+    elif low == 1 and not options.first_class and totals.n_samples >= _SAMPLES_PER_CLASS * num_classes:
+        text = f"no sample has label 0 and the lowest is 1 ({num_classes} classes): are the labels 1-based?"
+        yield Finding("labels-look-1-based", f"{text} --first-class 1 says so")
+
+
+def predicted_labels(totals: LossTotals) -> tuple[Finding, ...]:
+    """Labels of a table that are all the class of the highest logit: predictions stand beside what they are made from.
+
+    Examples
+    --------
+    >>> from xent_cli.core.totals import LossTotals
+    >>> [f.code for f in predicted_labels(LossTotals("", n_samples=20, hits=((1, 20),)))]
+    ['labels-are-argmax']
+    """
+    if totals.n_samples < _LABELS_JUDGED or dict(totals.hits).get(1) != totals.n_samples:
+        return ()
+    text = f"all {totals.n_samples} labels are the class of the highest logit: are they the model's predictions?"
+    return (Finding("labels-are-argmax", f"{text} --label-column names another column"),)
 
 
 def _masked(totals: LossTotals, options: LossOptions) -> Iterator[Finding]:

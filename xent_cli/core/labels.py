@@ -49,6 +49,7 @@ def check_sparse(
     ignore_missing: bool = False,
     unscored: BoolArray | None = None,
     start: int = 0,
+    first_class: int = 0,
 ) -> SparseLabels:
     """Turn raw class indices into safe ones.
 
@@ -57,7 +58,7 @@ def check_sparse(
     labels
         [n] or [n, 1], any integer dtype, bool, or floats that are whole numbers.
     num_classes
-        Valid labels are 0 to ``num_classes - 1``.
+        Valid labels are so many from `first_class` on.
     ignore_index
         These values are valid too and mark samples that have no loss.
     ignore_missing
@@ -66,6 +67,8 @@ def check_sparse(
         [n] True for samples that have no label at all; what stands there is not looked at.
     start
         Sample number of the first row, for the error.
+    first_class
+        What the labels call class 0.
 
     Raises
     ------
@@ -82,15 +85,15 @@ def check_sparse(
     ignored = either(unscored, ignored_labels(raw, ignore_index, ignore_missing=ignore_missing))
     if ignored is not None and not ignored.any():
         ignored = None
-    bad = _bad_rows(raw, num_classes, ignored)
+    bad = _bad_rows(raw, num_classes, ignored, first_class)
     if bad is not None:
         row = int(bad[0])
-        raise _label_error(raw, row, num_classes, start)
+        raise _label_error(raw, row, num_classes, start, first_class)
     if ignored is None:
-        index = raw.astype(np.int64, copy=False)
-        return SparseLabels(index, None, index)
-    index = np.where(ignored, 0, raw).astype(np.int64, copy=False)
-    return SparseLabels(index, ignored, standing_labels(raw, unscored))
+        given = raw.astype(np.int64, copy=False)
+        return SparseLabels(given - first_class if first_class else given, None, given)
+    index = np.where(ignored, first_class, raw).astype(np.int64, copy=False)
+    return SparseLabels(index - first_class if first_class else index, ignored, standing_labels(raw, unscored))
 
 
 def standing_labels(labels: AnyArray, unscored: BoolArray | None = None) -> IntArray:
@@ -131,7 +134,7 @@ def bad_labels(labels: AnyArray, num_classes: int, options: LossOptions, start: 
     """Sample numbers of all labels that `check_sparse` would refuse."""
     raw = _comparable(labels)
     ignored = ignored_labels(raw, options.ignore_index, ignore_missing=options.ignore_missing)
-    bad = _bad_rows(raw, num_classes, ignored)
+    bad = _bad_rows(raw, num_classes, ignored, options.first_class)
     return np.empty(0, np.int64) if bad is None else bad + start
 
 
@@ -212,14 +215,14 @@ def _comparable(labels: AnyArray) -> AnyArray:
     return raw.astype(np.float64, copy=False) if raw.dtype.kind == "f" else raw
 
 
-def _bad_rows(raw: AnyArray, num_classes: int, ignored: BoolArray | None) -> IntArray | None:
+def _bad_rows(raw: AnyArray, num_classes: int, ignored: BoolArray | None, first: int) -> IntArray | None:
     if raw.size == 0:
         return None
     whole = raw.dtype.kind != "f" or bool((raw == np.rint(raw)).all())
     # Two reductions decide the usual case; the mask is made only where something is wrong or ignored.
-    if whole and raw.min() >= 0 and raw.max() < num_classes:
+    if whole and raw.min() >= first and raw.max() < first + num_classes:
         return None
-    valid = (raw >= 0) & (raw < num_classes)
+    valid = (raw >= first) & (raw < first + num_classes)
     if raw.dtype.kind == "f":
         valid &= raw == np.rint(raw)
     if ignored is not None:
@@ -232,9 +235,9 @@ def _rows(mask: BoolArray) -> IntArray | None:
     return rows if rows.size else None
 
 
-def _label_error(raw: AnyArray, row: int, num_classes: int, start: int) -> RowError:
+def _label_error(raw: AnyArray, row: int, num_classes: int, start: int, first: int) -> RowError:
     value = raw[row]
-    expected = f"0..{num_classes - 1} (there are {num_classes} classes)"
+    expected = f"{first}..{first + num_classes - 1} (there are {num_classes} classes)"
     if raw.dtype.kind == "f" and not (np.isfinite(value) and value == np.rint(value)):
         what = "label is not a whole number"
         hint = "labels are class indices; rows of class probabilities must be shaped like the logits"
@@ -242,5 +245,18 @@ def _label_error(raw: AnyArray, row: int, num_classes: int, start: int) -> RowEr
     if raw.dtype.kind == "f" and abs(value) >= _EXACT:
         # What stood in a text as a whole number is not known to the last digit.
         return RowError("label out of range", start + row, "labels", found=f"about {value:g}", expected=expected)
-    hint = f"skip such samples with --ignore-index {int(value)}"
+    hint = _hint(raw, int(value), num_classes, first)
     return RowError("label out of range", start + row, "labels", found=f"{int(value)}", expected=expected, hint=hint)
+
+
+def _hint(raw: AnyArray, value: int, num_classes: int, first: int) -> str:
+    """What to do about a whole number that is not a class: never to leave out what may be one."""
+    from xent_cli.core.offsets import is_padding
+
+    others = np.unique(raw[raw != value])
+    if value == -1 and others.size == 1 and others[0] == 1:
+        return "labels of -1 and 1 are those of 0 and 1: (label + 1) / 2"
+    outside = others[(others < first) | (others >= first + num_classes)]
+    if not outside.size and is_padding(value, first, num_classes, others):
+        return f"where {value} marks samples without a label: --ignore-index {value}"
+    return ""

@@ -42,6 +42,8 @@ class LossOptions:
         Whether samples have weights, and whether a mask says which of them count.
     normalize
         Whether rows of probabilities and of dense labels are divided by their sums.
+    binary
+        Whether the two classes are those of one score: its gradient is that of the second logit.
     first_class
         What integer labels call the first class.
     scale, labels_scale
@@ -64,6 +66,7 @@ class LossOptions:
     sample_weighted: bool = False
     masked: bool = False
     normalize: bool = False
+    binary: bool = False
     first_class: int = 0
     scale: float = 1.0
     labels_scale: float = 1.0
@@ -113,6 +116,7 @@ class LossOptions:
             ("mask", "given" if self.masked else "none", "none"),
             ("ignore_missing", "yes" if self.ignore_missing else "no", "no"),
             ("normalize", "yes" if self.normalize else "no", "no"),
+            ("binary", "yes" if self.binary else "no", "no"),
         )
 
 

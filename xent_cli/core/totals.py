@@ -10,6 +10,7 @@ import numpy as np
 
 from xent_cli.core.exact_sum import ExactSum, standard_deviation
 from xent_cli.core.label_digest import add_digests
+from xent_cli.core.offsets import Offsets
 from xent_cli.core.quantiles import QuantileState
 from xent_cli.core.summary import LossSummary, WorstSample
 from xent_cli.errors import RowError
@@ -57,6 +58,8 @@ class LossTotals:
         Rows of probabilities, and of dense labels or a teacher's, that do not sum to 1.
     label_range
         Lowest and highest label seen, or None.
+    offsets
+        How often the highest logit is beside the label, in the first samples.
     digest
         Of the labels that count, as `label_digest` makes it, or None.
     formulas
@@ -88,6 +91,7 @@ class LossTotals:
     unnormalised: int = 0
     unnormalised_labels: int = 0
     label_range: tuple[int, int] | None = None
+    offsets: Offsets = Offsets()
     digest: int | None = None
     formulas: tuple[FormulaTotals, ...] = ()
     profile: LossProfile | None = None
@@ -208,6 +212,7 @@ class LossTotals:
             unnormalised=self.unnormalised + other.unnormalised,
             unnormalised_labels=self.unnormalised_labels + other.unnormalised_labels,
             label_range=_either(self.label_range, other.label_range, lambda a, b: (min(a[0], b[0]), max(a[1], b[1]))),
+            offsets=self.offsets.merge(other.offsets),
             digest=_either(self.digest, other.digest, add_digests),
             formulas=_merge_formulas(self.formulas, other.formulas),
             profile=_either(self.profile, other.profile, lambda ours, theirs: ours.merge(theirs)),

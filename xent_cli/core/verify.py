@@ -87,5 +87,7 @@ def verify_block(
             found = np.reshape(found, -1)
             if result.left_out is not None:  # what counts in no figure may be anything; its gradient is 0
                 found = np.where(result.left_out, np.nan, found)
+        elif found.ndim == 1:  # of one score a sample
+            found = found[:, np.newaxis]
         errors[name] = compare(found, expected, tolerances[name], start=result.start, ignored=ignored, wanted=top)
     return BlockAgreement(result.size, result.totals, errors)

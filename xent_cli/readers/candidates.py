@@ -9,6 +9,7 @@ from xent_cli.core.alongside import OtherIdError
 from xent_cli.core.class_order import columns_named, order_of
 from xent_cli.core.verify import HeldBlock
 from xent_cli.errors import InputError, RowError, UsageError
+from xent_cli.readers.binary import BinaryScores
 from xent_cli.readers.class_names import other_names
 from xent_cli.readers.faults import complete
 from xent_cli.readers.follow import follow
@@ -114,10 +115,12 @@ def open_gradient(path: str, pair: Pair, axis: int, column: str | None, dtype: s
     alike = _fits(shape, full) and (
         None not in full or source.plan is not None or cut_alike(source, logits, by_class=True)
     )
-    if not alike and not _fits(shape, (logits.num_rows, pair.num_classes)):
+    scores = isinstance(logits, BinaryScores)
+    if not alike and (scores or not _fits(shape, (logits.num_rows, pair.num_classes))):
         raise _shape_error(path, "gradient", shape, full, pair)
     if source.plan is None:
-        source = _open(located, "gradient", column, dtype, axis if alike else -1)
+        flat = scores and len(full) == 1
+        source = _open(located, "gradient", column, dtype, None if flat else axis if alike else -1)
     return Candidate("gradient", source, _dtype_of(source, dtype))
 
 

@@ -73,8 +73,8 @@ def complete_label(
     others = np.concatenate([np.empty(0, np.int64), *bad])[1:]
     first = ", ".join(str(row) for row in others[:_SHOWN])
     more = more_rows(len(others), whole=whole, first=first)
-    one_based = lowest == 1 and error.found == str(num_classes)
-    hint = f"labels look 1-based; or {told.hint}" if one_based and told.hint else told.hint
+    one_based = lowest == 1 and error.found == str(num_classes) and not options.first_class
+    hint = "labels look 1-based: --first-class 1" if one_based else told.hint
     return InputError(told.what, told.where, told.found, told.expected, hint, more)
 
 

@@ -66,6 +66,8 @@ class ReadOptions:
     values_only
         Read no labels, weights or ids beside the logits of a table, and NaN where a value is missing: pandas writes NaN
         so.
+    binary
+        What one score a sample is, where the logits are such: the logit or the probability of the second class.
     """
 
     axis: int = -1
@@ -94,6 +96,7 @@ class ReadOptions:
     elsewhere: frozenset[str] = frozenset()
     said: tuple[Finding, ...] = ()
     values_only: bool = False
+    binary: Literal["logits", "probs"] | None = None
 
 
 # Formats that hold arrays, whose shape tells what they are; the others are tables.

@@ -36,10 +36,17 @@ def open_labels(located: Located, logits: Source, options: ReadOptions) -> Sourc
     if sample_shape is None:  # rows of text are counted as they are read; take the labels' word for now
         full = (shape[0] if shape else 0, *full[1:])
         sample_shape = full[:1]
-    axis = options.axis % len(full)
+    if options.binary:
+        full = (*sample_shape, 2)
+    axis = len(full) - 1 if options.binary else options.axis % len(full)
     sparse_shapes = (sample_shape, (*full[:axis], 1, *full[axis + 1 :]), (*full[:axis], *full[axis + 1 :]))
     if None in full and len(shape) > 1:
         _refuse_unlike(logits, labels, axis)
+    told = options.labels_source != "labels" or options.labels != "auto"
+    if len(full) == 1 and shape == full and not told and labels.dtype.kind in "iub":
+        from xent_cli.readers.binary import one_score
+
+        raise one_score(logits.description.path, f"shape {_misfit().shape_text(full)}, and as many whole-number labels")
     if options.labels == "auto" and shape == full and shape in sparse_shapes:
         raise InputError(
             "labels may be sparse or dense",

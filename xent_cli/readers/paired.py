@@ -64,6 +64,10 @@ def open_pair(
         options = replace(options, mask_column=name_or_file(options.mask).column)
     located = locate(logits_path)
     logits = open_source(located, "logits", options, axis=options.axis)
+    if options.binary or logits.row_shape == (1,):
+        from xent_cli.readers.binary import open_scores
+
+        logits = open_scores(logits, located, options)
     if not logits.row_shape[0]:
         raise InputError("no classes", located.name, found=f"shape {logits.description.shape}", expected="at least 1")
     if options.class_names is not None:

@@ -1,0 +1,227 @@
+"""One score a sample: never a softmax of one class unless somebody insists, and right where it is said what it is."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+XENT = (sys.executable, "-m", "xent_cli")
+ENV = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+RNG = np.random.default_rng(5)
+SCORES = RNG.normal(size=60) * 4
+LABELS = (RNG.random(60) < 1 / (1 + np.exp(-SCORES))).astype(np.int64)
+LONG = SCORES.astype(np.longdouble)
+LOSS = np.log1p(np.exp(-np.abs(LONG))) + np.maximum(LONG, 0) - LONG * LABELS
+PROBS = 1 / (1 + np.exp(-SCORES))
+FORMS = ["flat", "column", "csv", "parquet", "fortran"]
+
+
+def xent(*words, folder):
+    run = subprocess.run([*XENT, *map(str, words)], cwd=folder, env=ENV, capture_output=True, text=True, check=False)
+    assert "Traceback" not in run.stderr
+    assert run.returncode != 4, run.stderr
+    return run
+
+
+def write(form, folder, scores, labels=LABELS):
+    np.save(folder / "y.npy", labels)
+    if form == "csv":
+        rows = zip(scores.tolist(), np.asarray(labels).tolist(), strict=True)
+        (folder / "s.csv").write_text("score,label\n" + "".join(f"{a!r},{b}\n" for a, b in rows))
+        return ["s.csv"]
+    if form == "parquet":
+        pq.write_table(pa.table({"score": scores, "label": np.asarray(labels)}), folder / "s.parquet")
+        return ["s.parquet"]
+    shaped = {"flat": scores, "column": scores[:, None], "fortran": np.asfortranarray(scores[:, None])}[form]
+    np.save(folder / "s.npy", shaped)
+    return ["s.npy", "y.npy"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.float64, np.bool_])
+def test_scores_are_refused_with_the_option_that_takes_them(form, dtype, tmp_path):
+    files = write(form, tmp_path, SCORES, LABELS.astype(dtype))
+    run = xent("compute", *files, folder=tmp_path)
+    assert run.returncode == 3
+    assert run.stdout == ""
+    assert "--binary" in run.stderr
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
+def test_a_score_is_the_logit_of_the_second_class(form, dtype, tmp_path):
+    if form in ("csv", "parquet") and dtype == np.float16:
+        dtype = np.float32
+    files = write(form, tmp_path, SCORES.astype(dtype))
+    run = xent("compute", *files, "--binary", "-f", "json", folder=tmp_path)
+    z = SCORES.astype(dtype).astype(np.longdouble)
+    right = np.log1p(np.exp(-np.abs(z))) + np.maximum(z, 0) - z * LABELS
+    summary = json.loads(run.stdout)["summary"]
+    assert summary["mean_loss"] == pytest.approx(float(right.mean()), rel=1e-13)
+    assert summary["accuracy"] == ((SCORES > 0) == LABELS).mean()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_probability_is_that_of_the_second_class(form, tmp_path):
+    files = write(form, tmp_path, PROBS)
+    run = xent("compute", *files, "--binary", "--from", "probs", "--reduction", "mean", folder=tmp_path)
+    assert float(run.stdout) == pytest.approx(float(LOSS.mean()), rel=1e-12)
+    run = xent("compute", *files, "--binary", folder=tmp_path)
+    assert run.returncode == 3
+    assert "--from probs" in run.stderr
+
+
+@pytest.mark.parametrize("bad", [[2], [-1], [0.5]])
+def test_labels_must_be_0_or_1(bad, tmp_path):
+    labels = np.concatenate([LABELS[:-1], bad])
+    assert xent("compute", *write("flat", tmp_path, SCORES, labels), "--binary", folder=tmp_path).returncode == 3
+
+
+def test_labels_of_minus_1_and_1_are_told_apart_from_padding(tmp_path):
+    run = xent("compute", *write("flat", tmp_path, SCORES, 2 * LABELS - 1), "--binary", folder=tmp_path)
+    assert run.returncode == 3
+    assert "(label + 1) / 2" in run.stderr
+    assert "--ignore-index" not in run.stderr
+
+
+@pytest.mark.parametrize("form", ["flat", "column"])
+def test_the_gradient_is_that_of_the_score_in_its_shape_and_verify_holds_one_to_it(form, tmp_path):
+    files = write(form, tmp_path, SCORES)
+    assert xent("compute", *files, "--binary", "--gradients", "g.npy", folder=tmp_path).returncode == 0
+    gradient = np.load(tmp_path / "g.npy")
+    assert gradient.shape == np.load(tmp_path / "s.npy").shape
+    right = (1 / (1 + np.exp(-LONG)) - LABELS) / 60
+    np.testing.assert_allclose(gradient.ravel(), right.astype(float), rtol=1e-13)
+    np.save(tmp_path / "l.npy", LOSS.astype(float))
+    held = ["--loss", "l.npy", "--gradient", "g.npy"]
+    assert xent("verify", *files, "--binary", *held, folder=tmp_path).returncode == 0
+    np.save(tmp_path / "g.npy", -gradient)
+    assert xent("verify", *files, "--binary", *held, folder=tmp_path).returncode == 1
+
+
+def test_more_than_one_score_a_sample_is_not_binary(tmp_path):
+    np.save(tmp_path / "s.npy", RNG.normal(size=(60, 3)))
+    np.save(tmp_path / "y.npy", LABELS)
+    run = xent("compute", "s.npy", "y.npy", "--binary", folder=tmp_path)
+    assert run.returncode == 3
+    assert "more than one score" in run.stderr
+
+
+def test_one_class_is_computed_where_somebody_insists_and_remarked(tmp_path):
+    files = write("column", tmp_path, SCORES, np.zeros(60, int))
+    run = xent("compute", *files, "--labels", "sparse", "--reduction", "mean", folder=tmp_path)
+    assert (run.returncode, float(run.stdout)) == (0, 0.0)
+    assert "[one-class]" in run.stderr
+
+
+def softmax(z):
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+Z = RNG.normal(size=(200, 6)) * 3
+Y = (softmax(Z)[:, :].cumsum(axis=1) > RNG.random((200, 1))).argmax(axis=1)
+
+
+def mean(z, y):
+    return float(-np.log(softmax(z.astype(np.longdouble))[np.arange(len(y)), y]).mean())
+
+
+@pytest.mark.parametrize("first", [1, -1, 3])
+@pytest.mark.parametrize("dtype", [np.int64, np.int8, np.float64])
+def test_labels_that_call_the_first_class_otherwise_are_read_so(first, dtype, tmp_path):
+    np.save(tmp_path / "z.npy", Z)
+    np.save(tmp_path / "y.npy", (Y + first).astype(dtype))
+    run = xent("compute", "z.npy", "y.npy", "--first-class", first, "-f", "json", folder=tmp_path)
+    document = json.loads(run.stdout)
+    assert document["summary"]["mean_loss"] == pytest.approx(mean(Z, Y), rel=1e-12)
+    rows = xent("compute", "z.npy", "y.npy", "--first-class", first, folder=tmp_path).stdout.splitlines()
+    assert [int(row.split("\t")[1]) for row in rows[1:]] == (Y + first).tolist()
+    np.save(tmp_path / "plain.npy", Y)
+    plain = json.loads(xent("compute", "z.npy", "plain.npy", "-f", "json", folder=tmp_path).stdout)
+    assert plain["labels_digest"] == document["labels_digest"]
+
+
+def test_a_label_before_the_first_class_is_out_of_range_unless_it_is_ignored(tmp_path):
+    np.save(tmp_path / "z.npy", Z)
+    labels = Y + 1
+    labels[7] = 0
+    np.save(tmp_path / "y.npy", labels.astype(np.uint8))
+    run = xent("compute", "z.npy", "y.npy", "--first-class", 1, folder=tmp_path)
+    assert run.returncode == 3
+    assert "found 0, expected 1..6" in run.stderr
+    kept = np.arange(200) != 7
+    words = ["--first-class", 1, "--ignore-index", 0, "--reduction", "mean"]
+    run = xent("compute", "z.npy", "y.npy", *words, folder=tmp_path)
+    assert float(run.stdout) == pytest.approx(mean(Z[kept], Y[kept]), rel=1e-12)
+
+
+def test_first_class_means_nothing_to_dense_labels(tmp_path):
+    np.save(tmp_path / "z.npy", Z)
+    np.save(tmp_path / "q.npy", softmax(Z))
+    assert xent("compute", "z.npy", "q.npy", "--first-class", 1, folder=tmp_path).returncode == 2
+
+
+def test_a_background_class_in_front_is_warned_of_with_the_line(tmp_path):
+    z = np.hstack([np.full((200, 1), -5.0), Z])
+    np.save(tmp_path / "z.npy", z)
+    np.save(tmp_path / "y.npy", Y)
+    run = xent("compute", "z.npy", "y.npy", "--reduction", "mean", folder=tmp_path)
+    assert run.returncode == 0
+    assert "--first-class -1 [labels-off-by-one]" in run.stderr
+    run = xent("compute", "z.npy", "y.npy", "--first-class", -1, "--strict", "--reduction", "mean", folder=tmp_path)
+    assert float(run.stdout) == pytest.approx(mean(z, Y + 1), rel=1e-12)
+
+
+@pytest.mark.parametrize("zero_marks_nothing", [False, True])
+def test_labels_from_1_whose_last_class_does_not_occur_are_warned_of_with_the_line(zero_marks_nothing, tmp_path):
+    kept = Y < 5
+    z, labels = Z[kept], Y[kept] + 1
+    scored = np.ones(len(labels), bool)
+    if zero_marks_nothing:
+        scored[::9] = False
+        labels = np.where(scored, labels, 0)
+    np.save(tmp_path / "z.npy", z)
+    np.save(tmp_path / "y.npy", labels)
+    run = xent("compute", "z.npy", "y.npy", folder=tmp_path)
+    line = "--first-class 1" + (" --ignore-index 0" if zero_marks_nothing else "")
+    assert f"{line} [labels-off-by-one]" in run.stderr
+    run = xent("compute", "z.npy", "y.npy", *line.split(), "--strict", "--reduction", "mean", folder=tmp_path)
+    assert float(run.stdout) == pytest.approx(mean(z[scored], Y[kept][scored]), rel=1e-12)
+
+
+@pytest.mark.parametrize("labels", [Y, RNG.integers(0, 6, 200)])
+def test_right_labels_and_random_ones_are_not_off_by_one(labels, tmp_path):
+    np.save(tmp_path / "z.npy", Z)
+    np.save(tmp_path / "y.npy", labels)
+    assert "off-by-one" not in xent("compute", "z.npy", "y.npy", folder=tmp_path).stderr
+
+
+@pytest.mark.parametrize(
+    ("label", "offered"), [(-100, True), (255, True), (-1, True), (6, False), (7, False), (9, False)]
+)
+def test_only_what_looks_like_padding_may_be_ignored(label, offered, tmp_path):
+    labels = Y.copy()
+    labels[[3, 90]] = label
+    np.save(tmp_path / "z.npy", Z)
+    np.save(tmp_path / "y.npy", labels)
+    run = xent("compute", "z.npy", "y.npy", folder=tmp_path)
+    assert run.returncode == 3
+    assert ("--ignore-index" in run.stderr) == offered
+
+
+@pytest.mark.parametrize("words", [[], ["--reduction", "mean"]])
+def test_labels_of_a_table_that_are_all_predicted_look_like_predictions(words, tmp_path):
+    def table(labels):
+        rows = (",".join(map(repr, row)) + f",{label}\n" for row, label in zip(Z.tolist(), labels, strict=True))
+        (tmp_path / "t.csv").write_text("logit_0,logit_1,logit_2,logit_3,logit_4,logit_5,label\n" + "".join(rows))
+        return xent("compute", "t.csv", *words, folder=tmp_path).stderr
+
+    assert "[labels-are-argmax]" in table(Z.argmax(axis=1))
+    assert "argmax" not in table(Y)

@@ -1,0 +1,100 @@
+"""Labels that call the classes otherwise than the columns do: one more or one less."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from xent_cli.core.block import AnyArray, BoolArray, IntArray
+
+# What the first samples say is enough; of many classes fewer, for each takes a pass over them.
+_MOST_SAMPLES, _FEWEST_SAMPLES = 1024, 64
+_VALUES = 1 << 20
+# So many labels must hit, this many times as often as they do as they stand.
+_LEAST_HITS = 12
+_OFTENER = 3
+_LEAST_SHARE = 0.25
+# A label as far outside as this is no class that was left out.
+_FAR = 100
+
+
+class Offsets(NamedTuple):
+    """How often the highest logit is at the label, at the class after it and at the one before it.
+
+    Fields
+    ------
+    samples
+        How many were looked at.
+    """
+
+    samples: int = 0
+    same: int = 0
+    above: int = 0
+    below: int = 0
+
+    @classmethod
+    def of(cls, logits: AnyArray, labels: IntArray, ignored: BoolArray | None, start: int) -> Offsets:
+        """Count in those samples of a block that are among the first.
+
+        Parameters
+        ----------
+        labels
+            [n] class indices.
+
+        Examples
+        --------
+        >>> Offsets.of(np.eye(4), np.array([0, 0, 1, 2]), None, 0)
+        Offsets(samples=4, same=1, above=3, below=0)
+        """
+        most = min(_MOST_SAMPLES, max(_FEWEST_SAMPLES, _VALUES // max(1, logits.shape[1]))) - start
+        if most <= 0 or logits.shape[1] < 2:
+            return cls()
+        difference = logits[:most].argmax(axis=1) - labels[:most]
+        if ignored is not None:
+            difference = difference[~ignored[:most]]
+        hits = (int(np.count_nonzero(difference == by)) for by in (0, 1, -1))
+        return cls(len(difference), *hits)
+
+    def merge(self, other: Offsets) -> Offsets:
+        """Both, as one."""
+        return Offsets(*(a + b for a, b in zip(self, other, strict=True)))
+
+    @property
+    def first_class(self) -> int:
+        """What the labels seem to call the first class, as seen from what they are said to: -1, 0 or 1.
+
+        Examples
+        --------
+        >>> Offsets(100, same=5, above=70).first_class, Offsets(100, same=40, above=30).first_class
+        (-1, 0)
+        """
+        for hits, other, first in ((self.above, self.below, -1), (self.below, self.above, 1)):
+            often = hits >= max(_LEAST_HITS, _LEAST_SHARE * self.samples)
+            if often and hits >= _OFTENER * max(self.same, other, 1):
+                return first
+        return 0
+
+
+def is_padding(label: int, first: int, num_classes: int, others: IntArray) -> bool:
+    """Whether a label that is not a class looks like a mark for samples without one, and not like a class.
+
+    Parameters
+    ----------
+    first
+        What the labels call the first class.
+    others
+        The other labels there are, or some of them.
+
+    Examples
+    --------
+    >>> nobody = np.empty(0, np.int64)
+    >>> is_padding(-100, 0, 10, nobody), is_padding(255, 0, 19, nobody), is_padding(10, 0, 10, nobody)
+    (True, True, False)
+    >>> is_padding(-1, 0, 2, np.array([1, 1]))
+    False
+    """
+    if label < first:
+        return not (label == -1 and others.size > 0 and bool((others == 1).all()))
+    return label - first >= max(_FAR, 2 * num_classes) or label in (255, 65535)
