@@ -108,6 +108,20 @@ def test_the_rows_of_a_table_are_one_document_and_a_note_says_so(tmp_path):
     assert [(note.code, note.note) for note in pair.findings if note.code == "documents"] == [("documents", True)]
 
 
+@pytest.mark.parametrize("shift", [1, 2, -1, 11, -11])
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("form", ["npy", "npz deflated"])
+def test_an_array_of_labels_ends_with_the_table_of_logits(form, suffix, shift, tmp_path):
+    y = save(tmp_path / "y.npy", COLUMNS["label"])
+    if form != "npy":
+        y = str(tmp_path / "y.npz")
+        np.savez_compressed(y, labels=COLUMNS["label"])
+    rows = read(open_pair(write(tmp_path / f"z.{suffix}", LARGE), y, None, ReadOptions(shift=shift)))
+    outside = [not 0 <= t + shift < N for t in range(N)]
+    assert rows.unscored.tolist() == outside
+    assert rows.labels.reshape(-1).tolist() == moved(COLUMNS["label"], shift, 0, outside)
+
+
 @pytest.mark.parametrize("shift", [1, -2])
 @pytest.mark.parametrize("form", ["npy", "npz", "npz deflated", "csv"])
 def test_weights_and_masks_in_files_of_their_own_move_too(form, shift, tmp_path, monkeypatch):

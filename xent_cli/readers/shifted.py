@@ -150,6 +150,9 @@ class ShiftedRows:
         if low >= high:
             found, low = found.cut(slice(0, 0)), self.start + self.shift
         outside = self.documents.outside(self.start, self.stop, self.shift)
+        # The rows of a table are one document, and only the labels say where it ends.
+        scored = np.arange(self.start, self.stop) + self.shift
+        outside |= (scored < 0) | (scored >= total)
         return place(found, low - self.shift - self.start, outside)
 
 
