@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from xent_cli import start
+try:
+    from xent_cli import start
+except KeyboardInterrupt:
+    sys.stderr.write("interrupted\n")
+    sys.exit(130)
 
 
 def main() -> None:

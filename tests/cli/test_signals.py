@@ -129,11 +129,30 @@ def test_a_copy_of_what_came_through_a_pipe_is_removed_too(number, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("when", ["start", "rows"])
-def test_ctrl_c_in_a_terminal_ends_a_run_on_dask_with_one_line(when, inputs, tmp_path):
+def test_whatever_is_killed_every_file_is_whole_old_or_new(inputs, tmp_path):
+    """What is on its way stays behind under a hidden name; nobody is left to remove it."""
+    argv, _ = command(inputs)
+    fresh, work = tmp_path / "fresh", tmp_path / "work"
+    for folder, temperature in ((fresh, "1"), (work, "2")):
+        folder.mkdir()
+        subprocess.run([*argv, "--temperature", temperature], cwd=folder, check=True)
+    old, new = contents(work), contents(fresh)
+    draw = np.random.default_rng(3)
+    for _ in range(16):
+        with subprocess.Popen(argv, cwd=work, stdout=-1, stderr=-1) as process:
+            time.sleep(draw.uniform(0.1, 1.0))
+            process.kill()
+            process.communicate()
+        found = {name: data for name, data in contents(work).items() if not name.startswith(".")}
+        assert found.keys() == old.keys()
+        assert all(data in (old[name], new[name]) for name, data in found.items())
+
+
+@pytest.mark.parametrize(("engine", "when"), [("dask", "start"), ("dask", "rows"), ("ray", "rows")])
+def test_ctrl_c_in_a_terminal_ends_a_run_on_a_cluster_with_one_line(engine, when, inputs, tmp_path):
     """The terminal tells all processes of the group."""
-    pytest.importorskip("distributed")
-    argv = [*XENT, "compute", *inputs, "-o", "rows.csv", "--engine", "dask", "--threads", "2"]
+    pytest.importorskip({"dask": "distributed"}.get(engine, engine))
+    argv = [*XENT, "compute", *inputs, "-o", "rows.csv", "--engine", engine, "--threads", "2"]
     options = {"stdout": -1, "stderr": -1, "start_new_session": True, "preexec_fn": hear_signals}
     with subprocess.Popen(argv, cwd=tmp_path, **options) as process:
         until = time.monotonic() + 60
@@ -204,7 +223,7 @@ def test_what_else_the_system_refuses_is_not_blamed_on_standard_output(small):
     script = (
         "import errno\nimport xent_cli.cli.execute as e\n"
         "def broken(*args, **options): raise OSError(errno.EMFILE, 'Too many open files', 'l.npy')\n"
-        "e.open_pair = broken\nfrom xent_cli.cli import main\nmain()\n"
+        "e.execute = broken\nfrom xent_cli.cli import main\nmain()\n"
     )
     run = subprocess.run([sys.executable, "-c", script, "compute", *small], capture_output=True, text=True, check=False)
     assert (run.returncode, run.stderr) == (3, "error: the system refused\n  l.npy: found Too many open files\n")
@@ -219,7 +238,7 @@ def test_a_bug_exits_with_4_whatever_fails_after_it(error, broken, small):
         "import click, tempfile\nimport xent_cli.cli.execute as e\n"
         "def refuse(*args, **options): raise FileNotFoundError(2, 'No usable temporary directory found')\n"
         f"def bug(*args, **options): raise {error}\n"
-        f"e.open_pair = bug\n{broken}"
+        f"e.execute = bug\n{broken}"
         "from xent_cli.cli import main\nmain()\n"
     )
     run = subprocess.run([sys.executable, "-c", script, "compute", *small], capture_output=True, text=True, check=False)
