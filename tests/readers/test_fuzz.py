@@ -15,8 +15,8 @@ FORMATS += ["csv", "csv.gz", "arrow", "arrows", "jsonl"]
 KEPT = [("npz", 41), ("npz", 79), ("wide.parquet", 26)]
 
 
-def fuzz(format_name, first, count):
-    script = str(Path(__file__).with_name("fuzz.py"))
+def fuzz(format_name, first, count, script="fuzz.py"):
+    script = str(Path(__file__).with_name(script))
     run = subprocess.run([sys.executable, script, format_name, str(first), str(count)], capture_output=True, text=True)
     assert run.returncode == 0, f"seed {run.stderr.split()[-1:]} ended the process with {run.returncode}"
     assert run.stdout == "", f"seeds and exit codes: {run.stdout}"
@@ -30,3 +30,8 @@ def test_a_mutated_file_ends_in_an_answer_or_an_error(format_name):
 @pytest.mark.parametrize(("format_name", "seed"), KEPT)
 def test_a_file_that_once_broke_it_does_no_more(format_name, seed):
     fuzz(format_name, seed, 1)
+
+
+@pytest.mark.parametrize("format_name", ["parquet", "arrow", "arrows"])
+def test_a_file_that_lies_about_itself_ends_in_an_answer_or_an_error_and_loses_no_rows(format_name):
+    fuzz(format_name, 0, COUNT, "fuzz_columns.py")

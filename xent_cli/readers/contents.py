@@ -132,8 +132,19 @@ def _csv_schema(first: Any) -> Any:
 def _parquet_compression(first: Any) -> str:
     import pyarrow.parquet as pq
 
-    metadata = pq.read_metadata(first.source.arrow())
-    if not metadata.num_row_groups or not metadata.num_columns:
-        return ""
-    codec = str(metadata.row_group(0).column(0).compression).lower()
+    from xent_cli.readers.arrow_columns import FAILURES
+
+    with pq.ParquetFile(first.source.arrow()) as file:
+        group = file.metadata.row_group(0) if file.metadata.num_row_groups else None
+        paths = [file.schema.column(index).path for index in range(len(file.schema.names))]
+        used = [
+            index for index, path in enumerate(paths) for name in first.plan.used if f"{path}.".startswith(f"{name}.")
+        ]
+        if group is None or not used:
+            return ""
+        try:
+            next(file.iter_batches(1, [0], columns=[paths[used[0]]]), None)
+        except FAILURES:  # a look at metadata that cannot be read with success may end the process
+            return ""
+        codec = str(group.column(used[0]).compression).lower()
     return "" if codec == "uncompressed" else codec

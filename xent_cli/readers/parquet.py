@@ -133,8 +133,7 @@ class ParquetSource(Table):
 
     def _table(self, group: int, columns: list[str]) -> pa.Table:
         with _damaged(self.source, group), _open(self.source, len(columns)) as file:
-            size = _size(file, group, self.groups)
-            return _whole(file.read_row_group(group, columns=columns), size)
+            return _Group(file, group, self.groups[group]).whole(file.read_row_group(group, columns=columns))
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,10 +208,10 @@ def _decoded(source: ParquetSource, group: int, start: int, size: int, *, use_th
     names = source.plan.values
     step = max(1, _STEP_BYTES // max(1, size * source.dtype.itemsize))
     with _damaged(source.source, group), _open(source.source, step) as file:
-        _size(file, group, source.groups)
+        held = _Group(file, group, size)
         for low in range(0, len(names), step):
             some = names[low : low + step]
-            table = _whole(file.read_row_group(group, columns=list(some), use_threads=use_threads), size)
+            table = held.whole(file.read_row_group(group, columns=list(some), use_threads=use_threads))
             plan = ColumnPlan(some, values_only=source.plan.values_only)
             reading = Reading(plan, source.role, len(some))
             try:
@@ -228,37 +227,47 @@ def _decoded(source: ParquetSource, group: int, start: int, size: int, *, use_th
 def _batches(source: ParquetSource, group: int, step: int, *, use_threads: bool) -> Iterator[pa.Table]:
     """The columns used of a row group, a few rows at a time."""
     used = source.plan.used
-    done = 0
     with _damaged(source.source, group), _open(source.source, len(used)) as file:
-        size = _size(file, group, source.groups)
+        held = _Group(file, group, source.groups[group])
         for batch in file.iter_batches(step, [group], columns=used, use_threads=use_threads):
-            done += len(batch)
-            yield _whole(pa.Table.from_batches([batch]), len(batch))
-        if done != size:
-            raise pa.ArrowInvalid(f"{done} rows, not {size}")
+            yield held.part(pa.Table.from_batches([batch]))
+        held.end()
 
 
-def _size(file: pq.ParquetFile, group: int, groups: tuple[int, ...]) -> int:
-    """Rows of a row group, once it is seen that what the metadata say of it is one thing."""
-    held = file.metadata.row_group(group)
-    size = groups[group]
-    if held.num_rows != size:
-        raise pa.ArrowInvalid(f"{held.num_rows} rows, not {size}")
-    for index in range(held.num_columns):
-        # A column without lists has a value, or null, in every row; lists of a row are one value or more.
-        column = held.column(index)
-        flat = file.schema.column(index).max_repetition_level == 0
-        if column.num_values != size if flat else column.num_values < size:
-            raise pa.ArrowInvalid(f"{column.num_values} values of {column.path_in_schema} in {size} rows")
-    return size
+class _Group:
+    """A row group that is being read: what comes out of it is held against what the metadata say."""
 
+    def __init__(self, file: pq.ParquetFile, group: int, size: int) -> None:
+        self._file = file
+        self._held = file.metadata.row_group(group)
+        self._size = size
+        leaves = ((index, file.schema.column(index)) for index in range(self._held.num_columns))
+        # Without lists a column has a value, or null, in every row.
+        self._flat = {leaf.path: index for index, leaf in leaves if leaf.max_repetition_level == 0}
+        self._rows = 0
 
-def _whole(table: pa.Table, size: int) -> pa.Table:
-    """What was decoded, once it is seen that its columns are of one length and no shorter than they should be."""
-    table.validate()
-    if table.num_rows != size:
-        raise pa.ArrowInvalid(f"{table.num_rows} rows, not {size}")
-    return table
+    def part(self, table: pa.Table) -> pa.Table:
+        """Some of the rows, once it is seen that their columns are of one length."""
+        table.validate()
+        self._rows += table.num_rows
+        # Of a column that has not been read with success, a look at its metadata may end the process.
+        for name in table.column_names if self._rows else ():
+            index = self._flat.get(name)
+            if index is not None and (values := self._held.column(index).num_values) != self._size:
+                raise pa.ArrowInvalid(f"{values} values of {name} in {self._size} rows")
+        return table
+
+    def end(self) -> None:
+        """All of the rows have come."""
+        if not self._rows == self._size == self._held.num_rows:
+            raise pa.ArrowInvalid(f"{self._rows} rows, not {self._size}")
+
+    def whole(self, table: pa.Table) -> pa.Table:
+        """All rows of some columns."""
+        self._rows = 0
+        self.part(table)
+        self.end()
+        return table
 
 
 def _open(source: Stored, num_columns: int) -> pq.ParquetFile:
