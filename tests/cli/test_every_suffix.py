@@ -5,8 +5,10 @@ import json
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from tests.cli.test_process import xent
+from xent_cli.cli import cli
 
 SUFFIXES = (".tsv", ".csv", ".jsonl", ".npy", ".parquet", ".arrow")
 
@@ -32,8 +34,9 @@ def saved(tmp_path_factory):
 def test_two_runs_compare_alike_whatever_the_suffixes(saved):
     answers = set()
     for ours, theirs in itertools.product(SUFFIXES, SUFFIXES):
-        run = xent("compare", f"old={saved}/old{ours}", f"new={saved}/new{theirs}", "-f", "json", "-q", "--top", "3")
-        assert (run.returncode, run.stderr) == (0, "")
+        argv = ["compare", f"old={saved}/old{ours}", f"new={saved}/new{theirs}", "-f", "json", "-q", "--top", "3"]
+        run = CliRunner().invoke(cli, argv, standalone_mode=False)
+        assert (run.exception, run.stderr) == (None, "")
         (candidate,) = json.loads(run.stdout)["candidates"]
         moved = [{**sample, "label": None} for sample in candidate["moved"]]  # which .npy does not have
         answers.add(json.dumps([candidate["n_ignored"], candidate["metrics"], moved]))
@@ -53,3 +56,13 @@ def test_where_neither_array_tells_nan_from_ignored_the_two_are_not_compared(tmp
     run = xent("compare", tmp_path / "a.npy", tmp_path / "b.npy")
     assert run.returncode == 3
     assert run.stderr.startswith("error: NaN that may be an ignored sample or a loss\n")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_saved_losses_are_verified_alike_whatever_the_suffix(suffix, saved):
+    inputs = (saved / "old_z.npy", saved / "y.npy", "--ignore-index", "-100")
+    run = xent("verify", *inputs, "--loss", saved / f"old{suffix}", "--rtol", "0", "--atol", "0")
+    assert run.returncode == 0, run.stdout + run.stderr
+    # Each loss that is not finite is that of its sample: of the other run none is.
+    other = xent("verify", saved / "new_z.npy", *inputs[1:], "--loss", saved / f"old{suffix}", "-f", "json")
+    assert other.returncode == 1

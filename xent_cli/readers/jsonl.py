@@ -15,6 +15,7 @@ import pyarrow.json as pa_json
 from xent_cli.errors import InputError, UnreadableRowError, first_of
 from xent_cli.readers.arrow_columns import rows_of, to_numpy
 from xent_cli.readers.choose import choose
+from xent_cli.readers.nonfinite import NONFINITE, with_nonfinite
 from xent_cli.readers.pieces import pieces
 from xent_cli.readers.records import first_records, is_number, kind_of_value, shown, strict_record_of
 from xent_cli.readers.sniff import DTYPES, LABEL_TYPES
@@ -149,18 +150,25 @@ class JsonRows:
                 # Of a column that is no number either way, the first reason is the true one.
                 failure = failure or str(error)
                 continue
-            if table.num_rows != self.size or any(table[name].null_count for name in plan.needed):
+            needed = () if self._may_lack else plan.needed
+            if table.num_rows != self.size or any(table[name].null_count for name in needed):
                 break
             if plan.is_list and not _is_full(table[plan.values[0]], source.width):
                 break
             return rows_of(table, source.reading, self.start)
         raise self._explain(failure or "lines that are not complete")
 
+    @property
+    def _may_lack(self) -> bool:
+        """Whether these are losses, of which some may be no number of JSON."""
+        return self.source.plan.values_only and not self.source.plan.is_list
+
     def _parse(self, label_type: str) -> pa.Table:
         plan = self.source.plan
         fields = [(name, pa.list_(pa.float64()) if plan.is_list else pa.float64()) for name in plan.values]
         fields += [(plan.label, pa.type_for_alias(label_type))] if plan.label else []
         fields += [(plan.weight, pa.float64())] if plan.weight else []
+        fields += [(NONFINITE, pa.string())] if self._may_lack else []
         text = self.piece.read()
         read = pa_json.ReadOptions(use_threads=False, block_size=len(text) + 1)
         texts = plan.texts
@@ -175,6 +183,8 @@ class JsonRows:
                 failure = error
         else:
             raise failure
+        if self._may_lack:
+            table = with_nonfinite(table, plan.values[0])
         return table if text_type is not None else _with_texts(table, texts, text)
 
     def _explain(self, arrow_message: str) -> InputError:
@@ -213,7 +223,7 @@ class JsonRows:
         for key in plan.needed:
             place = f'{where}, key "{key}"'
             value = record.get(key)
-            if value is None:
+            if value is None and not self._may_lack:
                 return InputError("missing value", place, "null" if key in record else "no such key", "a value")
             if plan.is_list and key == plan.values[0]:
                 if not isinstance(value, list):
@@ -223,7 +233,7 @@ class JsonRows:
                     return InputError("not a number", f"{place}, item {bad}", shown(value[bad]), "a number")
                 if len(value) != self.source.width:
                     return InputError("list of another length", place, f"{len(value)} values", f"{self.source.width}")
-            elif not is_number(value) and (key != plan.label or not isinstance(value, str)):
+            elif value is not None and not is_number(value) and (key != plan.label or not isinstance(value, str)):
                 return InputError("not a number", place, shown(value), "a number")
         return None
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from xent_cli.core.label_digest import LABELS_DIGEST, SIGNATURE
 from xent_cli.errors import InputError, XentError
+from xent_cli.readers.nonfinite import with_nonfinite
 from xent_cli.readers.piped import seekable
 from xent_cli.readers.saved_losses import sum_digests
 from xent_cli.readers.storage import BOM, first_line
@@ -119,21 +120,7 @@ def json_table(path: str, text: bytes) -> pa.Table:
         rows = pa_json.read_json(pa.BufferReader(text), parse_options=pa_json.ParseOptions(explicit_schema=schema))
     except (pa.ArrowException, ValueError) as error:
         raise _damaged(path, "jsonl", error) from None
-    return _with_nonfinite(rows.select([*first, *(name for name in rows.column_names if name not in first)]))
-
-
-def _with_nonfinite(rows: pa.Table) -> pa.Table:
-    """Put what JSON has no numbers for, and stands as text beside a loss of null, in place of that."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if not {"loss", "nonfinite"} <= set(rows.column_names) or not pa.types.is_string(rows["nonfinite"].type):
-        return rows
-    words = rows["nonfinite"]
-    known = pc.and_(pc.is_null(rows["loss"]), pc.is_in(words, pa.array(["inf", "-inf", "nan"])))
-    loss = pc.if_else(known, pc.if_else(known, words, None).cast(pa.float64()), rows["loss"])
-    rows = rows.set_column(rows.column_names.index("loss"), "loss", loss)
-    return rows.drop_columns(["nonfinite"])
+    return with_nonfinite(rows.select([*first, *(name for name in rows.column_names if name not in first)]))
 
 
 def _delimited(source: Bytes, head: bytes, format_name: str) -> pa.Table:
