@@ -9,8 +9,9 @@ import click
 import numpy as np
 
 from xent_cli.core.declared import log_sum_tolerance
+from xent_cli.core.distributions import NEARLY_ALL
 from xent_cli.core.findings import Finding
-from xent_cli.errors import InputError, RowError, more_rows
+from xent_cli.errors import InputError, RowError, listing, more_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -134,6 +135,18 @@ def judge_labels(given: Mapping[str, Any], pair: Pair, options: LossOptions, row
             expected="rows that sum to 1",
             hint="votes and counts need --normalize, which divides every row by its sum; several labels a sample are "
             "not for softmax; --labels dense takes them as they are",
+        )
+        raise _counted(pair, options, error, off)
+    plan = pair.labels.plan
+    if plan is not None and not plan.is_list and np.count_nonzero(off) > (1 - NEARLY_ALL) * off.size:
+        first = int(np.argmax(off))
+        error = RowError(
+            "columns of numbers that are no distributions",
+            rows.samples[first],
+            "labels",
+            found=f"a row that sums to {rows.figures.total[first]:g} over {listing(plan.values)}",
+            expected="rows that sum to 1, or one column of labels",
+            hint="--label-column NAME says which column holds the labels; --labels dense takes the numbers as they are",
         )
         raise _counted(pair, options, error, off)
     return 1.0
