@@ -97,6 +97,13 @@ def test_classes_without_names_are_told_by_their_numbers(tmp_path):
     assert read_class_weight(str(tmp_path / "w.json"), 3).tolist() == WANTED
 
 
+def test_numbers_of_classes_begin_at_the_first_class(tmp_path):
+    (tmp_path / "w.json").write_text('{"3": 0.5, "2": 2, "1": 1}')
+    assert read_class_weight(str(tmp_path / "w.json"), 3, first=1).tolist() == WANTED
+    with pytest.raises(InputError):
+        read_class_weight(str(tmp_path / "w.json"), 3)
+
+
 @pytest.mark.parametrize(
     ("content", "what", "told"),
     [

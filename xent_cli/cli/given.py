@@ -36,7 +36,7 @@ def layout(given: Mapping[str, Any]) -> ReadOptions:
     if given["class_names"] is not None:
         from xent_cli.readers.class_names_file import read_class_names
 
-        listed = read_class_names(given["class_names"])
+        listed = read_class_names(given["class_names"], given.get("first_class") or 0)
     return ReadOptions(
         axis=given["axis"],
         labels=given["label_form"],
@@ -107,7 +107,9 @@ def settings(given: Mapping[str, Any], pair: Pair) -> LossOptions:
     if given["class_weight"] is not None:
         from xent_cli.readers.weights import read_class_weight
 
-        class_weight = read_class_weight(given["class_weight"], pair.num_classes, pair.class_names)
+        class_weight = read_class_weight(
+            given["class_weight"], pair.num_classes, pair.class_names, first=given["first_class"] or 0
+        )
     return LossOptions(
         axis=given["axis"],
         source=given["source"],
@@ -123,7 +125,7 @@ def settings(given: Mapping[str, Any], pair: Pair) -> LossOptions:
         sample_weighted=pair.weighted,
         normalize=given["normalize"],
         binary=given["binary"],
-        first_class=given["first_class"] or 0,
+        first_class=0 if pair.named_labels else given["first_class"] or 0,
         masked=pair.masked,
     )
 
@@ -140,7 +142,8 @@ def _refuse_meaningless(given: Mapping[str, Any], pair: Pair) -> None:
         raise UsageError(f"{what}, and these labels are dense", hint="--mask says which samples count")
     if given["binary"] and given["source"] == "log-probs":
         raise UsageError("--binary takes logits or probabilities", hint="log p of one class is no score")
-    if given["first_class"] is not None and (pair.label_form == "dense" or pair.named_labels):
+    called = pair.label_form == "dense" or (pair.named_labels and given["class_names"] is None)
+    if given["first_class"] is not None and called:
         kind = "dense" if pair.label_form == "dense" else "names of classes"
         raise UsageError(f"--first-class says what integer labels call the first class, and these are {kind}")
     distributions = [given["source"], given["labels_from"] if taught else "logits"]

@@ -36,13 +36,17 @@ class _Weight(NamedTuple):
     key: Cell = None
 
 
-def read_class_weight(path: str, num_classes: int, class_names: Sequence[str] | None = None) -> FloatArray:
+def read_class_weight(
+    path: str, num_classes: int, class_names: Sequence[str] | None = None, first: int = 0
+) -> FloatArray:
     """Read class weights [k], dimensionless, in the order of the classes.
 
     Parameters
     ----------
     class_names
         Of the logits, where these name theirs: a table that names classes is matched by name, never by position.
+    first
+        Number of the first class, where a table says classes by number.
 
     Raises
     ------
@@ -55,7 +59,7 @@ def read_class_weight(path: str, num_classes: int, class_names: Sequence[str] | 
     if written and written[:1] not in (b"[", b"{") and format_of(located.name, head) in ARRAYS:
         return _of_array(located, num_classes, class_names)
     table = _with_header(short_table(located.name, read_whole(located, "weights")), num_classes)
-    weights = _of_table(table, num_classes, class_names)
+    weights = _of_table(table, num_classes, class_names, first)
     if len(weights) != num_classes:
         raise _other_number(located.name, len(weights), num_classes)
     return np.array([_number(weight) for weight in weights], np.float64)
@@ -89,13 +93,13 @@ def _with_header(table: ShortTable, num_classes: int) -> ShortTable:
     return table.headed() if named else table
 
 
-def _of_table(table: ShortTable, num_classes: int, class_names: Sequence[str] | None) -> list[_Weight]:
+def _of_table(table: ShortTable, num_classes: int, class_names: Sequence[str] | None, first: int) -> list[_Weight]:
     """The weights in the order of the classes."""
     if table.width == 1:
         return [_Weight(cells[0], table.where(row)) for row, cells in enumerate(table.rows)]
     if len(table.rows) == 1 and table.names is None:
         return [_Weight(cell, f"{table.where(0)} cell {place}") for place, cell in enumerate(table.rows[0])]
-    known = class_names or [str(number) for number in range(num_classes)]
+    known = class_names or [str(number) for number in range(first, first + num_classes)]
     order = order_of(known, table.names) if len(table.rows) == 1 and table.names is not None else None
     if order is not None and table.names is not None:
         return [_Weight(table.rows[0][place], table.where(0), table.names[place]) for place in order]
@@ -162,7 +166,7 @@ def _order(
             "nothing says which class a name is",
             table.where(odd),
             found=f'"{keys[odd]}", and logits without names of classes',
-            expected=f"class indices 0 to {len(known) - 1}",
+            expected=f"class indices {known[0]} to {known[-1]}",
             hint="--class-names FILE says which class each name is",
         )
     if odd is not None:
