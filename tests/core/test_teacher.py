@@ -184,3 +184,20 @@ def test_the_gradient_of_a_row_without_a_distribution_is_nan_in_every_class():
         options = LossOptions(labels="dense", labels_source=taught)
         found = teacher_cross_entropy(student, teacher, options, gradient_dtype="f8")
         assert np.isnan(found.gradient).all()
+
+
+@pytest.mark.parametrize("distance", [1.0, 1e-3, 1e-6, 1e-9])
+def test_rows_divided_by_their_sums_diverge_by_no_less_than_0_and_with_all_digits(distance):
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet(np.ones(6), 20)
+    q = p * (1 + distance * rng.uniform(-0.5, 0.5, p.shape))
+    q /= q.sum(axis=1, keepdims=True)
+    options = LossOptions(source="probs", labels="dense", labels_source="probs", normalize=True)
+    found = teacher_cross_entropy(p, q, options).kl
+    for row, own, other in zip(found, p.tolist(), q.tolist(), strict=True):
+        with mpmath.workdps(60):
+            a, b = ([mpmath.mpf(x) / mpmath.fsum(map(mpmath.mpf, xs)) for x in xs] for xs in (own, other))
+            expected = float(mpmath.fsum(y * mpmath.log(y / x) for x, y in zip(a, b, strict=True)))
+        assert row == pytest.approx(expected, rel=max(1e-12, 3e-15 / distance))
+        assert row >= 0
+    assert not teacher_cross_entropy(p, p, options).kl.any()

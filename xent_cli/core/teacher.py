@@ -32,10 +32,10 @@ def teacher_cross_entropy(
     """Cross-entropy and divergence of a student's rows from a teacher's.
 
     With p the student's and q the teacher's probabilities, ``loss = -sum q_j log p_j`` and
-    ``kl = sum q_j (log q_j - log p_j)``. Where both are logits, the latter is summed as ``q_j (x + exp(-x) - 1)`` with
-    ``x = log q_j - log p_j``: the two sums are equal, for p and q each sum to 1, but these terms are all >= 0 and
-    nothing cancels. Where either is given as probabilities or their logarithms, it is the sum as it stands of what is
-    given, and negative where that does not sum to 1.
+    ``kl = sum q_j (log q_j - log p_j)``. Where both are logits, or divided by their sums, the latter is summed as
+    ``q_j (x + exp(-x) - 1)`` with ``x = log q_j - log p_j``: the two sums are equal, for p and q each sum to 1, but
+    these terms are all >= 0 and nothing cancels. Where either is used as given, it is the sum as it stands, and may be
+    negative where what is given does not sum to 1.
 
     Parameters
     ----------
@@ -58,7 +58,10 @@ def teacher_cross_entropy(
     n, k = student.shape
     loss, kl = np.empty(n), np.empty(n)
     gradient = None if gradient_dtype is None else np.empty((n, k), gradient_dtype)
-    both = options.source == "logits" and options.labels_source == "logits"
+    sources = options.source, options.labels_source
+    both = sources == ("logits", "logits")
+    # Each side sums to 1 but for rounding, by a softmax or because xent divided it by its sum.
+    normal = all(source == "logits" or (source == "probs" and options.normalize) for source in sources)
     step = max(1, rows_per_tile(k) // _SHARE)
     for first in range(0, n, step):
         rows = slice(first, first + step)
@@ -69,11 +72,13 @@ def teacher_cross_entropy(
         loss[rows] = weighted_sum(q, -log_p)
         if both:
             x = log_ratios(z, t, log_p, log_q, options.temperature)
-            divergence = total(divergence_terms(x, p, q), 1)
         else:
-            with np.errstate(over="ignore", invalid="ignore"):  # both impossible: that class counts nothing
-                x = log_q - log_p
-                divergence = total(np.where(q == 0, 0.0, q * x), 1)
+            with np.errstate(all="ignore"):  # both impossible: that class counts nothing
+                near = np.abs(q - p) < p / 2 if sources == ("probs", "probs") else np.zeros(p.shape, np.bool_)
+                x = np.where(near, np.log1p((q - p) / p), log_q - log_p)
+        with np.errstate(over="ignore", invalid="ignore"):
+            terms = divergence_terms(x, p, q) if normal else np.where(q == 0, 0.0, q * x)
+            divergence = total(terms, 1)
         kl[rows] = np.where(np.isnan(loss[rows]), np.nan, divergence)
         if gradient is not None:
             scale = np.ones(len(z)) if gradient_scale is None else gradient_scale[rows]
