@@ -239,3 +239,18 @@ def test_class_weight_0_is_no_mask():
     totals = evaluate_block(Block(0, np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([0, 1])), options, Wanted()).totals
     assert totals.n_samples == 2
     assert totals.summarize().mean_loss == pytest.approx(np.log1p(np.exp(1.0)))
+
+
+@pytest.mark.parametrize("first", [-1, 1, 3])
+def test_what_is_left_out_and_what_a_class_weighs_go_by_the_classes_whatever_they_are_called(first):
+    labels = np.where(OUT, np.nan, Y + float(first))
+    wanted_all = Wanted(losses=True, digest=True, top_k=(1,))
+    options = LossOptions(masked=True, class_weight=CLASS_WEIGHT)
+    plain = evaluate_block(Block(0, Z, Y, mask=~OUT), options, wanted_all)
+    called = dataclasses.replace(options, first_class=first)
+    found = evaluate_block(Block(0, Z, labels, mask=~OUT), called, wanted_all)
+    assert found.totals.digest == plain.totals.digest
+    assert found.totals.summarize() == plain.totals.summarize()
+    np.testing.assert_array_equal(found.class_weight, plain.class_weight)
+    np.testing.assert_array_equal(found.class_weight, np.where(OUT, 0, CLASS_WEIGHT[Y]))
+    np.testing.assert_array_equal(found.labels[~OUT], (Y + first)[~OUT])

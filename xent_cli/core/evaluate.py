@@ -244,8 +244,9 @@ def _class_weight(found: Evaluated, options: LossOptions) -> FloatArray | None:
     if options.class_weight is None or found.given is None:
         return None
     if found.ignored is None:
-        return options.class_weight[found.given]
-    weights: FloatArray = np.where(found.ignored, 0.0, options.class_weight[np.where(found.ignored, 0, found.given)])
+        return options.class_weight[found.given - options.first_class]
+    index = np.where(found.ignored, options.first_class, found.given) - options.first_class
+    weights: FloatArray = np.where(found.ignored, 0.0, options.class_weight[index])
     return weights
 
 
@@ -262,5 +263,5 @@ def _digest(block: Block, ignored: BoolArray | None, options: LossOptions) -> in
 
     labels = block.labels if options.labels == "dense" else block.labels.reshape(-1)
     if options.first_class:  # the same labels, whatever the classes are called
-        labels = labels.astype(np.int64) - options.first_class
+        labels = standing_labels(labels) - options.first_class
     return label_digest(labels, block.start, ignored, block.weights)
