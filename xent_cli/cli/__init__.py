@@ -69,6 +69,8 @@ def main() -> None:
     # Read when NumPy is imported: for each core OpenBLAS starts a thread that looks for work for a tenth of a second,
     # and there is none for it.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # No picture of ours is shown in a window or a notebook, whose back end may not be here.
+    os.environ["MPLBACKEND"] = "agg"
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     # Python would look through all that is left at the end, for garbage that goes with the process anyway.
     atexit.register(gc.freeze)

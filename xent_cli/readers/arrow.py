@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from xent_cli.errors import XentError
-from xent_cli.readers.arrow_columns import FAILURES, TableRows, damaged, kind_of, rows_of
+from xent_cli.readers.arrow_columns import FAILURES, TableRows, damaged, dtype_of, kind_of, rows_of, stored_as
 from xent_cli.readers.choose import choose, refuse_repeated
 from xent_cli.readers.interface import TASK_BYTES
 from xent_cli.readers.piped import seekable
@@ -193,22 +193,17 @@ def _width_and_dtype(
         if plan.label is None:
             return 0, np.dtype(np.float64)
         label = schema.field(plan.label).type
-        return 0, _dtype(label) if kind_of(label) == "number" else np.dtype(object)
+        return 0, dtype_of(label) if kind_of(label) == "number" else np.dtype(object)
     if not plan.is_list:
-        dtypes = {_dtype(schema.field(name).type) for name in plan.values}
+        dtypes = {dtype_of(schema.field(name).type) for name in plan.values}
         return len(plan.values), dtypes.pop() if len(dtypes) == 1 else np.dtype(np.float64)
-    column = schema.field(plan.values[0]).type
-    dtype = _dtype(column.value_type)
+    column = stored_as(schema.field(plan.values[0]).type)
+    dtype = dtype_of(column.value_type)
     if pa.types.is_fixed_size_list(column):
         return column.list_size, dtype
     found = [batches] if not isinstance(batches, _Reader) else map(batches.get, range(batches.num_batches))
     first = next((batch for batch in found if batch is not None and batch.num_rows), None)
     return 0 if first is None else len(first[plan.values[0]][0].as_py() or ()), dtype
-
-
-def _dtype(column: pa.DataType) -> np.dtype[Any]:
-    column = column.value_type if pa.types.is_dictionary(column) else column
-    return np.dtype(np.float64 if pa.types.is_decimal(column) else column.to_pandas_dtype())
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -63,12 +63,34 @@ class TableRows:
         return rows_of(self.table, self.reading, self.start)
 
 
+_LISTS = (
+    pa.types.is_list,
+    pa.types.is_large_list,
+    pa.types.is_fixed_size_list,
+    pa.types.is_list_view,
+    pa.types.is_large_list_view,
+)
+
+
+def stored_as(column_type: pa.DataType) -> pa.DataType:
+    """What a column of tensors with one axis is stored as; any other type itself."""
+    if isinstance(column_type, pa.FixedShapeTensorType) and len(column_type.shape) == 1:
+        return column_type.storage_type
+    return column_type
+
+
+def dtype_of(column_type: pa.DataType) -> np.dtype[Any]:
+    """What NumPy calls the numbers of a column."""
+    return _numpy_type(column_type)
+
+
 def kind_of(column_type: pa.DataType) -> str:
     """What a column can serve as: "number", "list" (of numbers) or "other"."""
     if pa.types.is_dictionary(column_type):
         return "number" if kind_of(column_type.value_type) == "number" else "other"
-    if pa.types.is_list(column_type) or pa.types.is_large_list(column_type) or pa.types.is_fixed_size_list(column_type):
-        return "list" if kind_of(column_type.value_type) == "number" else "other"
+    held = stored_as(column_type)
+    if any(is_list(held) for is_list in _LISTS):
+        return "list" if kind_of(held.value_type) == "number" else "other"
     if pa.types.is_integer(column_type) or pa.types.is_floating(column_type) or pa.types.is_boolean(column_type):
         return "number"
     return "number" if pa.types.is_decimal(column_type) else "other"
@@ -190,9 +212,14 @@ def _list_values(column: pa.ChunkedArray, width: int, role: str, start: int, *, 
     array = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
     if isinstance(array, pa.ChunkedArray):
         array = array.chunk(0)
+    if isinstance(array, pa.ExtensionArray):
+        array = array.storage
     # No function of pyarrow.compute: importing that takes longer than reading many a table.
     if pa.types.is_fixed_size_list(array.type):
         lengths = np.full(len(array), array.type.list_size)
+    elif pa.types.is_list_view(array.type) or pa.types.is_large_list_view(array.type):
+        # Rows of a view may lie in any order and share values. Arrow's cast to lists forgets the last offset.
+        lengths = to_numpy(array.sizes)
     else:
         lengths = np.diff(to_numpy(array.offsets))
     values = array.flatten()

@@ -13,7 +13,16 @@ import pyarrow.parquet as pq
 from xent_cli.core.block import Rows
 from xent_cli.errors import UnreadableRowError, XentError, first_of
 from xent_cli.readers.arrays import ArrayRows
-from xent_cli.readers.arrow_columns import FAILURES, TableRows, damaged, kind_of, refuse_nulls, rows_of
+from xent_cli.readers.arrow_columns import (
+    FAILURES,
+    TableRows,
+    damaged,
+    dtype_of,
+    kind_of,
+    refuse_nulls,
+    rows_of,
+    stored_as,
+)
 from xent_cli.readers.choose import choose, refuse_repeated
 from xent_cli.readers.columns import ColumnPlan, Reading
 from xent_cli.readers.interface import TASK_BYTES
@@ -283,12 +292,12 @@ def _width_and_dtype(file: pq.ParquetFile, schema: pa.Schema, plan: ColumnPlan) 
         if plan.label is None:
             return 0, np.dtype(np.float64)
         label = schema.field(plan.label).type
-        return 0, np.dtype(label.to_pandas_dtype()) if kind_of(label) == "number" else np.dtype(object)
-    first = schema.field(plan.values[0]).type
+        return 0, dtype_of(label) if kind_of(label) == "number" else np.dtype(object)
+    first = stored_as(schema.field(plan.values[0]).type)
     if not plan.is_list:
-        dtypes = {schema.field(name).type.to_pandas_dtype() for name in plan.values}
-        return len(plan.values), np.dtype(dtypes.pop() if len(dtypes) == 1 else np.float64)
-    dtype = np.dtype(first.value_type.to_pandas_dtype())
+        dtypes = {dtype_of(schema.field(name).type) for name in plan.values}
+        return len(plan.values), dtypes.pop() if len(dtypes) == 1 else np.dtype(np.float64)
+    dtype = dtype_of(first.value_type)
     if pa.types.is_fixed_size_list(first):
         return first.list_size, dtype
     for batch in file.iter_batches(1, columns=[plan.values[0]], use_threads=False):

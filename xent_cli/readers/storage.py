@@ -162,7 +162,7 @@ def recognised(source: Stored) -> Stored:
         identity, head = described(source.path, source.timeout)
         again = look
     else:
-        with source.open() as opened:
+        with reading(source.name), source.open() as opened:
             identity, head = of_status(os.fstat(opened.fileno())), read_up_to(opened, 4)  # type: ignore[attr-defined]
     watch(source.name, source.path, identity, again)
     return replace(source, codec=codec_of(head), identity=identity)
