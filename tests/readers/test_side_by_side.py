@@ -217,3 +217,32 @@ def test_dense_labels_of_arrays_or_without_a_header_are_in_the_order_of_the_clas
     np.save(tmp_path / "l.npy", LOGITS)
     named = write(tmp_path / "named.csv", dict(zip(["u", "v", "w"], SOFT.T, strict=True)))
     np.testing.assert_array_equal(read(open_pair(str(tmp_path / "l.npy"), named, None, ReadOptions())).labels, SOFT)
+
+
+@pytest.mark.parametrize(
+    ("here", "there"),
+    [("ID", "id"), ("sample_id", "Sample ID"), ("imageId", "image_id"), ("filename", "filename"), (" path ", "path")],
+)
+def test_columns_of_ids_are_told_by_their_names_whatever_the_case(tmp_path, here, there):
+    logits = write(tmp_path / "l.parquet", {here: IDS, **WIDE})
+    labels = write(tmp_path / "y.csv", {there: [IDS[i] for i in TURNED], "label": [LABELS[i] for i in TURNED]})
+    pair = open_pair(logits, labels, None, ReadOptions())
+    with pytest.raises(OtherIdError) as caught:
+        read(pair)
+    assert f"--join {here}" in pair.complete(caught.value).hint.replace("'", "")
+    assert read(open_pair(logits, labels, None, ReadOptions(join=here))).labels.tolist() == LABELS
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("name", ["index", "row_id"])
+def test_numbers_of_rows_say_an_order_where_both_tables_have_the_same(tmp_path, suffix, name):
+    numbers = [int(i) for i in np.random.default_rng(2).permutation(ROWS)]
+    logits = write(tmp_path / f"l.{suffix}", {name: numbers, **WIDE})
+    turned = {name: [numbers[i] for i in TURNED], "label": [LABELS[i] for i in TURNED]}
+    pair = open_pair(logits, write(tmp_path / "y.csv", turned), None, ReadOptions())
+    with pytest.raises(OtherIdError):
+        read(pair)
+    same = write(tmp_path / "y2.csv", {name: numbers, "label": LABELS})
+    assert read(open_pair(logits, same, None, ReadOptions())).labels.tolist() == LABELS
+    fresh = write(tmp_path / "y3.csv", {name: range(100, 100 + ROWS), "label": LABELS})
+    assert read(open_pair(logits, fresh, None, ReadOptions())).labels.tolist() == LABELS

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from xent_cli.core.findings import Finding
 from xent_cli.errors import InputError, UsageError, XentError, listing
 from xent_cli.readers.follow import other_length
+from xent_cli.readers.ids import column_in
 from xent_cli.readers.interface import ARRAYS, ReadOptions
 from xent_cli.readers.locate import locate
 from xent_cli.readers.open import open_source
@@ -102,7 +103,7 @@ def _open(
     if meant.path is None or not (meant.column is None or _exists(meant.path)):
         raise _nothing(role, meant, sources)
     source = open_source(meant.path, role, ReadOptions(header=options.header))
-    joined = source.plan is not None and options.join in source.plan.columns
+    joined = options.join is not None and column_in(source.plan, options.join) is not None
     return source if joined else _fit(source, logits, role)
 
 

@@ -13,7 +13,7 @@ from xent_cli.readers.binary import BinaryScores
 from xent_cli.readers.class_names import other_names
 from xent_cli.readers.faults import complete
 from xent_cli.readers.follow import follow
-from xent_cli.readers.ids import nameless, shared_id, with_ids, with_plan
+from xent_cli.readers.ids import column_in, nameless, shared_id, with_ids, with_plan
 from xent_cli.readers.interface import ReadOptions
 from xent_cli.readers.locate import locate
 from xent_cli.readers.open import open_source
@@ -171,18 +171,21 @@ def by_ids(
     tables = {entry.name: entry.source for entry in candidates if entry.source.plan is not None}
     if join is not None:
         others = (*tables.values(), *(source for source in (pair.labels, pair.weights) if source is not None))
-        if not any(source.plan is not None and join in source.plan.columns for source in others):
+        if not any(column_in(source.plan, join) for source in others):
             raise UsageError(f'--join {join}: no second table has a column "{join}"')
         return pair, candidates
     # Labels may be compared by a column already.
     already = None if pair.logits.plan is None or pair.labels is None else pair.logits.plan.id
     shared = {name: shared_id(pair.logits, source, asked or already) for name, source in tables.items()}
-    column = next((name for name in shared.values() if name is not None), None)
+    column = next((found.ours for found in shared.values() if found is not None), None)
     if column is None:
         return pair, candidates
-    ids = [with_ids(entry.source, column) if shared.get(entry.name) == column else entry.source for entry in candidates]
-    named = tuple(replace(entry, source=source) for entry, source in zip(candidates, ids, strict=True))
-    return replace(pair, logits=with_ids(pair.logits, column)), named
+    named = []
+    for entry in candidates:
+        found = shared.get(entry.name)
+        alike = found is not None and found.ours == column
+        named.append(replace(entry, source=with_ids(entry.source, found.theirs)) if found and alike else entry)
+    return replace(pair, logits=with_ids(pair.logits, column)), tuple(named)
 
 
 def held_blocks(pair: Pair, candidates: tuple[Candidate, ...]) -> Iterator[HeldBlock]:
@@ -227,7 +230,7 @@ class CandidateRows:
 def _shape_of(source: Source, pair: Pair) -> Shape:
     """The shape, with any number of rows where these are found by their ids."""
     shape = source.description.shape
-    joined = pair.join is not None and source.plan is not None and pair.join in source.plan.columns
+    joined = pair.join is not None and column_in(source.plan, pair.join) is not None
     return (None, *shape[1:]) if joined else shape
 
 

@@ -21,10 +21,13 @@ BESIDE = frozenset(Rows.__slots__) - {"logits"}
 
 def follow(source: Source, pair: Pair, what: str, documents: Documents | None = None) -> Follower | Joined:
     """Let an input go along with the logits row by row, or join it to them where that was asked for."""
-    if pair.join is not None and source.plan is not None and pair.join in source.plan.columns:
+    if pair.join is not None and source.plan is not None:
+        from xent_cli.readers.ids import SharedId, column_in
         from xent_cli.readers.join import Joined
 
-        return Joined(source, pair.logits, pair.join, what)
+        there = column_in(source.plan, pair.join)
+        if there is not None:
+            return Joined(source, pair.logits, SharedId(pair.join, there), what)
     return Follower(source, pair, what, documents)
 
 
@@ -104,13 +107,13 @@ class Follower:
 
 def other_length(logits: Source, other: Source, what: str, num_logits: int | None, num_other: int | None) -> InputError:
     """Say how many there are of either, and that tables with ids can be joined."""
-    from xent_cli.readers.ids import shared_id
+    from xent_cli.readers.ids import join_hint, shared_id
 
-    column = shared_id(logits, other, None)
+    shared = shared_id(logits, other, None)
     return InputError(
         "inputs of different length",
         f"{logits.description.path}, {other.description.path}",
         found=f"{num_logits} rows of logits, {num_other} {what}",
         expected=f"as many {what} as rows of logits",
-        hint="" if column is None else f'--join {column} puts the rows together that have the same "{column}"',
+        hint="" if shared is None else join_hint(shared.ours),
     )

@@ -2,36 +2,122 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
+from xent_cli.core.alongside import plain_id
 from xent_cli.readers.columns import ColumnPlan
 from xent_cli.readers.shards import Shards
 from xent_cli.readers.table import Table
 
 if TYPE_CHECKING:
+    from xent_cli.core.block import AnyArray
     from xent_cli.readers.interface import Source
 
+_INDEX = re.compile(r"|index|idx|row|row_id|row_index|row_number|unnamed_\d+|index_level_\d+")
+_ID = re.compile(
+    r"ids?|key|uuid|name|sample|sample_id|path|file|filename|(?!pred|label|class|target|true|y_).+_(id|idx|index|path)"
+)
+_CHANGE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_MARKS = re.compile(r"[-.\s_:=()\[\]{}<>/]+")
+# So many row numbers of either table are compared before all are read.
+_LOOKED_AT = 1024
 
-def shared_id(ours: Source, theirs: Source, asked: str | None) -> str | None:
-    """Name of the column that names the samples in both, or None.
+
+class SharedId(NamedTuple):
+    """The columns that name the samples of two tables."""
+
+    ours: str
+    theirs: str
+
+
+def shared_id(ours: Source, theirs: Source, asked: str | None) -> SharedId | None:
+    """Names of the columns that name the samples in both, or None; they differ in case and marks at most.
+
+    Columns of ids come before numbers of rows, which say something only where both number the same rows.
 
     Parameters
     ----------
     asked
         The column that the user says is that.
     """
-    if ours.plan is None or theirs.plan is None or not isinstance(theirs, Table | Shards):
+    if not isinstance(ours, Table | Shards) or not isinstance(theirs, Table | Shards):
         return None
-    there = set(theirs.plan.columns)
-    return next((name for name in id_columns(ours.plan, asked) if name in there), None)
-
-
-def id_columns(plan: ColumnPlan, asked: str | None) -> list[str]:
-    """The columns that name samples, the one asked for alone."""
+    mine, others = ours.plan, theirs.plan
+    if mine is None or others is None:
+        return None
     if asked is not None:
-        return [name for name in plan.columns if name == asked]
-    return [name for name in plan.columns if name == "id"]
+        there = column_in(others, asked)
+        return SharedId(asked, there) if asked in mine.columns and there is not None else None
+    free = _free(mine)
+    numbers = [name for name in free if _INDEX.fullmatch(plain(name))]
+    for name in (*(name for name in free if name not in numbers and _ID.fullmatch(plain(name))), *numbers):
+        there = column_in(others, name)
+        if there is None or there not in _free(others):
+            continue
+        if name not in numbers or number_the_same(ids_alone(ours, name), ids_alone(theirs, there)):
+            return SharedId(name, there)
+    return None
+
+
+def column_in(plan: ColumnPlan | None, name: str) -> str | None:
+    """The column of a name, or the only one that differs from it in case and marks alone; None where there is none."""
+    if plan is None or name in plan.columns:
+        return None if plan is None else name
+    wanted = plain(name)
+    found = [column for column in plan.columns if plain(column) == wanted]
+    return found[0] if len(found) == 1 else None
+
+
+def plain(name: str) -> str:
+    """A name as names of columns are compared.
+
+    Examples
+    --------
+    >>> plain(" sample-ID"), plain("Unnamed: 0"), plain("rowIndex")
+    ('sample_id', 'unnamed_0', 'row_index')
+    """
+    return _MARKS.sub("_", _CHANGE.sub("_", name)).strip("_").lower()
+
+
+def _free(plan: ColumnPlan) -> list[str]:
+    """The columns that are nothing else: none of a table's many classes is looked at twice."""
+    taken = {*plan.values, plan.label, plan.weight, plan.mask, *plan.by}
+    return [name for name in plan.columns if name not in taken]
+
+
+def number_the_same(ours: Source, theirs: Source) -> bool:
+    """Whether two columns of row numbers begin alike, or hold the same numbers in whatever order.
+
+    In memory is a part of each at a time; what comes through a pipe is not looked at.
+    """
+    if not ours.again or not theirs.again:
+        return False
+    firsts = [_first_ids(source) for source in (ours, theirs)]
+    size = min(len(first) for first in firsts)
+    if [plain_id(value) for value in firsts[0][:size]] == [plain_id(value) for value in firsts[1][:size]]:
+        return True
+    return _digest(ours) == _digest(theirs)
+
+
+def _first_ids(source: Source) -> AnyArray:
+    found = next((part.read().ids for _, _, part in source.parts()), None)
+    return np.empty(0, object) if found is None else found[:_LOOKED_AT]
+
+
+def _digest(source: Source) -> tuple[int, int]:
+    """How many ids there are, and a sum of them that no order changes."""
+    count = total = 0
+    for _, size, part in source.parts():
+        ids = part.read().ids
+        assert ids is not None
+        count += size
+        total = (total + sum(hash(plain_id(value)) for value in ids)) % (1 << 64)
+    return count, total
 
 
 def with_ids(source: Source, name: str) -> Source:
@@ -58,3 +144,8 @@ def nameless(source: Source) -> bool:
     """Whether the names of a table's columns are their numbers, for it has no header."""
     first = source.shards[0] if isinstance(source, Shards) else source
     return getattr(first, "header_lines", 1) == 0
+
+
+def join_hint(column: str) -> str:
+    """What to do where rows are not in one order."""
+    return f'--join {shlex.quote(column)} puts the rows together that have the same "{column}"'

@@ -10,7 +10,7 @@ from xent_cli.core.alongside import plain_id
 from xent_cli.core.block import Rows
 from xent_cli.core.findings import Finding
 from xent_cli.errors import InputError, more_rows
-from xent_cli.readers.ids import ids_alone, with_ids
+from xent_cli.readers.ids import SharedId, ids_alone, with_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,21 +24,21 @@ class Joined:
 
     Parameters
     ----------
-    source, logits
-        Tables that both have the column.
+    column
+        What it is called in the logits, and in the source.
     what
         Its values, for an error: "labels".
     """
 
-    def __init__(self, source: Source, logits: Source, column: str, what: str) -> None:
+    def __init__(self, source: Source, logits: Source, column: SharedId, what: str) -> None:
         self._source = source
         self._logits = logits
-        self._column = column
+        self._column = column.ours
         self._what = what
-        self._ids = _ids_of(ids_alone(logits, column))
+        self._ids = _ids_of(ids_alone(logits, column.ours))
         self._waiting: AnyArray = np.empty(0, object)
         self._stop = 0
-        self._rows, self._places = _held(with_ids(source, column), column)
+        self._rows, self._places = _held(with_ids(source, column.theirs), column.theirs)
         self._used = np.zeros(len(self._places), np.bool_)
 
     def take(self, start: int, stop: int) -> Rows:

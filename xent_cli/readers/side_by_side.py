@@ -11,7 +11,7 @@ from xent_cli.core.findings import Finding
 from xent_cli.errors import InputError, UsageError
 from xent_cli.readers.choose import missing_column
 from xent_cli.readers.class_names import other_names
-from xent_cli.readers.ids import nameless, shared_id, with_ids, with_plan
+from xent_cli.readers.ids import column_in, join_hint, nameless, shared_id, with_ids, with_plan
 
 if TYPE_CHECKING:
     from xent_cli.errors import RowError
@@ -35,21 +35,23 @@ def side_by_side(pair: Pair, options: ReadOptions) -> Pair:
     # Labels of another step have other ids than the logits.
     beside = {} if options.shift else _beside(pair)
     found = {name: shared_id(pair.logits, source, options.id_column) for name, source in beside.items()}
-    column = next((name for name in found.values() if name is not None), None)
-    if column is None:
+    named = next((shared.ours for shared in found.values() if shared is not None), None)
+    if named is None:
         return pair
-    compared: dict[str, Any] = {name: with_ids(beside[name], column) for name in found if found[name] == column}
-    return replace(pair, logits=with_ids(pair.logits, column), **compared)
+    changed: dict[str, Any] = {"logits": with_ids(pair.logits, named)}
+    for name, shared in found.items():
+        if shared is not None and shared.ours == named:
+            changed[name] = with_ids(beside[name], shared.theirs)
+    return replace(pair, **changed)
 
 
 def unlike(error: RowError, source: Source, logits: Source) -> InputError:
     """Say where an id or a label stands that is another one in the table of logits, and what to do."""
     name = logits.description.path
     if isinstance(error, OtherIdError):
-        column = None if source.plan is None else source.plan.id
+        named = "" if logits.plan is None else logits.plan.id or ""
         expected = f"{error.expected}, as in {name}"
-        hint = f'--join {column} puts the rows together that have the same "{column}"'
-        return InputError(error.what, source.where(error.row, "ids"), error.found, expected, hint)
+        return InputError(error.what, source.where(error.row, "ids"), error.found, expected, join_hint(named))
     column = None if logits.plan is None else logits.plan.label
     expected = f'{error.expected}, as in column "{column}" of {name}'
     hint = f'leave LABELS out to take the column, or take column "{column}" out of the table'
@@ -91,10 +93,11 @@ def _joined(pair: Pair, column: str, options: ReadOptions) -> Pair:
     tables = {name: source for name, source in _beside(pair).items() if source.plan is not None}
     if not tables and not options.values_beside:
         raise UsageError(f"--join {column}: there is no second table to join")
-    having = {name: held for name, source in tables.items() if (held := source.plan) and column in held.columns}
+    having = {name: held for name, source in tables.items() if (held := source.plan) and column_in(held, column)}
     for source in (pair.logits, *(() if having or options.values_beside else tables.values())):
-        if source.plan is not None and column not in source.plan.columns:
+        if source.plan is not None and column_in(source.plan, column) is None:
             raise missing_column(source.description.path, column, source.plan.columns, "--join")
+    column = column_in(plan, column) or column
     changed: dict[str, Any] = {
         name: with_plan(tables[name], replace(held, id=None, by=tuple(n for n in held.by if n not in plan.by)))
         for name, held in having.items()
