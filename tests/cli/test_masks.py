@@ -115,20 +115,26 @@ def test_masks_and_weights_from_every_form_for_every_kind_of_labels(kind, form, 
 
 @pytest.mark.parametrize("form", ["npy", "csv", "parquet", "npz"])
 @pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf, 1e300])
-@pytest.mark.parametrize("kind", ["sparse", "dense", "teacher"])
-def test_what_stands_under_a_mask_does_no_harm(kind, poison, form, tmp_path, capsys, monkeypatch):
-    z, second = Z.copy(), {"sparse": Y.astype(float), "dense": Q.copy(), "teacher": T.copy()}[kind]
-    z[~MASK] = poison
-    second[~MASK] = -100 if kind == "sparse" else poison
-    monkeypatch.setitem(globals(), "Z", z)
-    monkeypatch.setitem(globals(), {"sparse": "Y", "dense": "Q", "teacher": "T"}[kind], second)
-    argv = inputs(tmp_path, kind, form, {"keep": MASK})
+@pytest.mark.parametrize("how", ["--mask", "--sample-weight"])
+@pytest.mark.parametrize("kind", LOSSES)
+def test_what_stands_under_a_mask_or_a_weight_of_0_does_no_harm(kind, how, poison, form, tmp_path, capsys, monkeypatch):
+    first, second = {"sparse": "ZY", "dense": "ZQ", "teacher": "ZT", "probs": "QY"}[kind]
+    for name in (first, second):
+        values = globals()[name].astype(float)
+        values[~MASK] = -100 if name == "Y" else poison
+        monkeypatch.setitem(globals(), name, values)
+    in_table = form != "npy" and how == "--mask"
+    argv = inputs(tmp_path, kind, form, {"keep": MASK.astype(np.int64)} if in_table else {})
     np.save(tmp_path / "keep.npy", MASK)
-    mask = tmp_path / "keep.npy" if form == "npy" else "keep"
-    rows = run(capsys, *argv, "--mask", mask, "-f", "csv")
+    beside = "keep" if in_table else tmp_path / "keep.npy"
+    rows = run(capsys, *argv, how, beside, "-f", "csv")
     found = np.genfromtxt(io.StringIO(rows), delimiter=",", names=True)["loss"]
     np.testing.assert_allclose(found[MASK], LOSSES[kind][MASK].astype(float), rtol=1e-12)
-    assert np.isnan(found[~MASK]).all()
+    if how == "--mask":
+        assert np.isnan(found[~MASK]).all()
+    document = summary(capsys, *argv, how, beside)
+    assert (document["n_samples"], document["n_nan"], document["n_inf"]) == (MASK.sum(), 0, 0)
+    assert document["mean_loss"] == pytest.approx(float(LOSSES[kind][MASK].mean()), rel=1e-12)
 
 
 @pytest.mark.parametrize("form", ["npy", "csv", "deflated"])

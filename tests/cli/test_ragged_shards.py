@@ -80,6 +80,18 @@ def test_masks_and_weights_of_such_shards_are_cut_alike(shards, capsys):
     assert found["mean_loss"] == pytest.approx(np.average(LOSSES[kept], weights=weights[kept]), rel=1e-13)
 
 
+def test_masks_and_weights_of_like_shards_may_be_cut_otherwise(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    z, y, keep = RNG.normal(size=(10, K)), RNG.integers(0, K, 10), np.arange(10) % 3 > 0
+    for i, (rows, others) in enumerate([(slice(0, 4), slice(0, 7)), (slice(4, 10), slice(7, 10))]):
+        np.save(f"z-{i}.npy", z[rows])
+        np.save(f"y-{i}.npy", y[rows])
+        np.save(f"m-{i}.npy", keep[others])
+    found = summary(capsys, "z-*.npy", "y-*.npy", "--mask", "m-*.npy")
+    loss = -log_softmax(z)[np.arange(10), y].astype(float)
+    assert found["mean_loss"] == pytest.approx(loss[keep].mean(), rel=1e-13)
+
+
 def test_a_teacher_of_such_shards(shards, capsys):
     found = summary(capsys, "z-*.npy", "q-*.npy", "--labels-from", "probs")
     expected = [-(np.exp(log_softmax(z[::-1])) * log_softmax(z)).sum(-1).ravel() for z, _ in ARRAYS]

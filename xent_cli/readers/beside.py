@@ -143,7 +143,13 @@ def _fit(source: Source, logits: Source, role: str) -> Source:
     InputError
         Where the shapes do not fit, or the numbers do not.
     """
-    if isinstance(source, Shards) and isinstance(logits, Shards) and len(source.shards) == len(logits.shards):
+    ragged = isinstance(logits, Shards) and logits.ragged
+    if (
+        isinstance(source, Shards)
+        and isinstance(logits, Shards)
+        and ragged
+        and len(source.shards) == len(logits.shards)
+    ):
         pairs = zip(source.shards, logits.shards, strict=True)
         return replace(source, shards=tuple(_fit(one, other, role) for one, other in pairs))
     samples, n = logits.sample_shape, logits.num_rows
