@@ -39,7 +39,7 @@ def refuse_unlike(baseline: SavedResults, candidate: SavedResults, *, by_id: boo
             expected=f"the same as in {baseline.path}",
             hint="compute both of the same samples with the same options",
         )
-    if baseline.shape is not None and candidate.shape is not None and baseline.shape != candidate.shape:
+    if _in_other_shapes(baseline, candidate):
         raise InputError(
             "losses in another shape",
             candidate.path,
@@ -125,6 +125,13 @@ def _weights(result: SavedResults) -> dict[str, str]:
         else:
             found[name] = "none" if there[name] is None and settings.get(name, "none") == "none" else "given"
     return found
+
+
+def _in_other_shapes(baseline: SavedResults, candidate: SavedResults) -> bool:
+    """Whether as many losses stand in arrays of other shapes: then those in one place are not of one sample."""
+    if baseline.shape is None or candidate.shape is None or baseline.loss is None or candidate.loss is None:
+        return False
+    return baseline.loss.size == candidate.loss.size and baseline.shape != candidate.shape
 
 
 def _have_digests(baseline: SavedResults, candidate: SavedResults, *, by_id: bool) -> bool:
