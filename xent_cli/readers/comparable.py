@@ -150,5 +150,5 @@ def _listed(paths: list[str], what: str) -> str:
     return f"{' and '.join(paths)} {'holds' if len(paths) == 1 else 'hold'} {what}"
 
 
-def _spelled(shape: tuple[int | None, ...]) -> str:
-    return f"[{', '.join('?' if side is None else str(side) for side in shape)}]"
+def _spelled(shape: tuple[int | None, ...] | None) -> str:
+    return f"[{', '.join('?' if side is None else str(side) for side in shape or ())}]"
