@@ -85,6 +85,9 @@ def _local(name: str, path: str) -> Located:
     try:
         mode = Path(path).stat().st_mode
         if stat.S_ISDIR(mode):
+            from xent_cli.readers.foreign import refuse_folder
+
+            refuse_folder(name, path)
             return _shards(name, [str(entry) for entry in Path(path).iterdir() if entry.is_file()])
     except FileNotFoundError:
         if _MAGIC.search(path):
@@ -97,7 +100,10 @@ def _local(name: str, path: str) -> Located:
         folder = Path(path).parent
         near = difflib.get_close_matches(Path(path).name, [p.name for p in folder.glob("*")], 1)
         hint = f"did you mean {folder / near[0]}?" if near else ""
-        raise InputError("no such file", name, hint=hint) from None
+        linked = ""
+        if Path(path).is_symlink():  # as git-annex and DVC leave what they have not brought yet
+            linked, hint = f"a link to {Path(path).readlink()}, which is not there", "bring what the link points to"
+        raise InputError("no such file", name, found=linked, hint=hint) from None
     except (OSError, ValueError) as error:
         raise InputError("cannot read file", name, found=first_line(error)) from None
     if not stat.S_ISREG(mode):

@@ -36,6 +36,12 @@ _FOREIGN = {
     b"\x80\x04": ("a pickle", "pickles can run code and are never loaded: use numpy.save, or safetensors"),
     b"\x80\x05": ("a pickle", "pickles can run code and are never loaded: use numpy.save, or safetensors"),
     b"ORC": ("an ORC file", "pyarrow.orc reads it; write Parquet"),
+    b"SQLite format 3": ("an SQLite database", "sqlite3 -csv -header FILE 'select ...' > rows.csv"),
+    b"MATLAB": ("a MATLAB file", "scipy.io.loadmat reads it: numpy.save('logits.npy', file['logits'])"),
+    b"<!DOCTYPE": ("an HTML page", "did a download end at a page that asks for a login?"),
+    b"<!doctype": ("an HTML page", "did a download end at a page that asks for a login?"),
+    b"<html": ("an HTML page", "did a download end at a page that asks for a login?"),
+    b"<?xml": ("an XML document", "did a download end at an answer that says why not?"),
     b"[": ("a JSON array", 'write JSON Lines, one object a line: {"logits": [0.1, 2.5], "label": 1}'),
 }
 
@@ -179,6 +185,9 @@ def format_of(name: str, head: bytes) -> str:
             raise InputError("format not supported", name, found=found, hint=hint)
     if text.startswith(b"{"):
         return "jsonl"
+    from xent_cli.readers.foreign import refuse_raw
+
+    refuse_raw(name, head)
     suffix = PurePath(name).suffix.lower()
     if suffix in _BINARY_SUFFIXES and not _looks_like_text(head[:8]):
         raise InputError(

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _CODECS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd"}
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+# How a text begins that stands in a repository in place of a file.
+POINTERS = frozenset({b"vers", b"outs", b"md5:", b"/ann"})
 # How UTF-8 may begin.
 BOM = b"\xef\xbb\xbf"
 # How long a network may be silent, in seconds; a recipe takes it along to wherever it is read.
@@ -164,6 +166,10 @@ def recognised(source: Stored) -> Stored:
     else:
         with reading(source.name), source.open() as opened:
             identity, head = of_status(os.fstat(opened.fileno())), read_up_to(opened, 4)  # type: ignore[attr-defined]
+    if head in POINTERS:
+        from xent_cli.readers.foreign import refuse_pointer
+
+        refuse_pointer(source)
     watch(source.name, source.path, identity, again)
     return replace(source, codec=codec_of(head), identity=identity)
 
