@@ -98,15 +98,15 @@ def _glance(pair: Pair, options: LossOptions, student: FirstRows) -> bool:
 def _read(pair: Pair, options: LossOptions, student: FirstRows, labels: FirstRows | None) -> Pair:
     """Look at the first blocks; return the inputs with these still to come."""
     taken: list[BlockRef] = []
-    tasks = pair.tasks()
+    tasks, again = pair.tasks(), pair.again  # which asks every shard
     for task in tasks:
         taken.append(task)
         _add(task.load(), options, student, labels)
         if student.enough and (labels is None or labels.enough):
             break
-        if pair.again:
+        if again:
             taken.clear()
-    return pair if pair.again else replace(pair, begun=chain(taken, tasks))
+    return pair if again else replace(pair, begun=chain(taken, tasks))
 
 
 def _add(block: Block, options: LossOptions, student: FirstRows, labels: FirstRows | None) -> None:

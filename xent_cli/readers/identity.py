@@ -72,6 +72,12 @@ def shrunk(name: str) -> InputError:
     return _changed(name, "fewer bytes", "as many as at the start")
 
 
+def refuse_another_file(name: str, was: Identity, status: os.stat_result) -> None:
+    """Refuse an open file that is not what was described: `refuse_another`, at half a microsecond for most."""
+    if was.modified != status.st_mtime_ns or was.size != status.st_size or was.place[1:] != (status.st_ino, _HERE):
+        refuse_another(name, was, of_status(status))
+
+
 @contextmanager
 def watching() -> Iterator[None]:
     """Remember every file that is described within the block, for `refuse_changed`."""

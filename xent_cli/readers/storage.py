@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import unquote, urlsplit
 
 from xent_cli.errors import InputError, XentError
-from xent_cli.readers.identity import Identity, of_path, of_status, refuse_another, watch
+from xent_cli.readers.identity import Identity, of_path, of_status, refuse_another, refuse_another_file, watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -111,12 +111,18 @@ class Stored:
             from xent_cli.readers.streams import Native
 
             return Native(self.arrow(), self)
-        with reading(self.name):
+        try:
             file = open(self.path, "rb", buffering=0)  # noqa: PTH123, SIM115 (open as long as it is read)
-            if self.identity is not None:
-                with closed_at_fault(file):
-                    refuse_another(self.name, self.identity, of_status(os.fstat(file.fileno())))
-            return file
+        except OSError:
+            with reading(self.name):
+                raise
+        if self.identity is not None:
+            try:
+                refuse_another_file(self.name, self.identity, os.fstat(file.fileno()))
+            except InputError:
+                file.close()
+                raise
+        return file
 
     def arrow(self) -> pa.NativeFile:
         """Open for Arrow."""
@@ -149,7 +155,9 @@ class Stored:
             return read_up_to(stream, size)
 
     def size(self) -> int:
-        """Number of bytes as stored."""
+        """Number of bytes as stored; that of a file is held against it wherever it is opened."""
+        if self.identity is not None and self.identity.place and self.identity.size is not None:
+            return self.identity.size
         with self.open() as file:
             return file.seek(0, os.SEEK_END)
 
