@@ -1,6 +1,7 @@
 """Signals at any moment, streams that are closed, full or gone, and which exit code follows: real processes."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -266,3 +267,27 @@ def test_a_completion_that_there_is_none_of_is_a_usage_error(asked, small):
     assert run.returncode == 2
     assert run.stderr.startswith("error: _XENT_COMPLETE=")
     assert "\x1b" not in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("axis", "output"), [("0", "--gradients"), ("-1", "--gradients"), ("-1", "-o"), ("-1", "--report")]
+)
+def test_a_disk_without_room_is_named_and_leaves_the_old_file(axis, output, tmp_path):
+    """A limit of this process stands in for the disk."""
+    np.save(tmp_path / "l.npy", np.random.default_rng(1).normal(size=(300, 300)))
+    np.save(tmp_path / "y.npy", np.arange(300))
+    target = {"--gradients": "g.npy", "-o": "rows.npy", "--report": "s.json"}[output]
+    (tmp_path / target).write_text("old")
+    limit = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))}
+    run = xent("compute", "l.npy", "y.npy", "--axis", axis, output, target, "-q", cwd=tmp_path, **limit)
+    assert (run.returncode, run.stderr) == (3, f"error: cannot write file\n  {target}: found File too large\n")
+    assert (tmp_path / target).read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_pipe_to_write_to_waits_as_long_as_the_option_says_and_says_so(small, tmp_path):
+    os.mkfifo(tmp_path / "fifo.csv")
+    run = xent("compute", *small, "-o", "fifo.csv", "--timeout", "1.5", cwd=tmp_path)
+    assert run.returncode == 3
+    assert "note: fifo.csv is a pipe that nobody reads from yet: waiting [output-waits]\n" in run.stderr
+    assert "no reader for 1.5 seconds" in run.stderr

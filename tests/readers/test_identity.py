@@ -83,7 +83,22 @@ def grow(path):
         file.write(b"\n")
 
 
-CHANGES = {"replaced": replace_file, "overwritten": overwrite, "cut": truncate, "grown": grow, "removed": Path.unlink}
+def garble(path):
+    """What is read then is wrong in itself, and the change is the reason."""
+    with path.open("r+b") as file:
+        size = path.stat().st_size
+        file.seek(size // 4)
+        file.write(b"\xffx" * (size // 3))
+
+
+CHANGES = {
+    "replaced": replace_file,
+    "overwritten": overwrite,
+    "cut": truncate,
+    "grown": grow,
+    "removed": Path.unlink,
+    "garbled": garble,
+}
 
 
 def changed_in_the_middle(argv, cwd, change):
@@ -117,7 +132,7 @@ def test_arrays_that_change_while_they_are_read_are_refused_and_nothing_is_writt
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
-@pytest.mark.parametrize("change", ["replaced", "overwritten"])
+@pytest.mark.parametrize("change", ["replaced", "overwritten", "garbled"])
 @pytest.mark.parametrize("name", FORMATS)
 def test_files_of_every_format_that_change_while_they_are_read_are_refused(name, change, tmp_path):
     FORMATS[name](tmp_path / name)

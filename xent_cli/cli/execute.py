@@ -21,6 +21,7 @@ from xent_cli.core.options import Wanted
 from xent_cli.errors import UsageError
 from xent_cli.readers.identity import refuse_changed
 from xent_cli.readers.paired import open_operands
+from xent_cli.readers.storage import timeout
 from xent_cli.reports.interface import Details, Document
 from xent_cli.writers import format_of, open_writer
 from xent_cli.writers.interface import RowFormat
@@ -89,7 +90,7 @@ def execute(
         digest=_has_place_for_digest(given, shown, gate),
     )
     columns = _columns(pair, options)
-    with Publication(waiting=None if given["quiet"] else present.tell_waiting) as outputs:
+    with Publication(timeout.get(), None if given["quiet"] else present.tell_waiting) as outputs:
         streams = [(name, outputs.file(path, append=append)) for name, path, append in targets]
         picture = None if given["plot"] is None else outputs.file(given["plot"])
         folder = None

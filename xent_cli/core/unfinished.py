@@ -9,6 +9,8 @@ import os
 import stat
 from contextlib import suppress
 
+# Of removing a folder into which threads may still write.
+_TRIES = 20
 _paths: dict[str, None] = {}
 
 
@@ -35,7 +37,7 @@ def _remove(path: str) -> None:
         os.unlink(path)  # noqa: PTH108 (no object for what is a string)
         return
     # Threads that still run may add a part meanwhile.
-    for _ in range(3):
+    for _ in range(_TRIES):
         for entry in os.listdir(path):  # noqa: PTH208
             with suppress(OSError):
                 os.unlink(os.path.join(path, entry))  # noqa: PTH108, PTH118

@@ -104,6 +104,24 @@ class Named(FileIO):
         with told(self._path):
             return super().write(data) or 0
 
+    def reserve(self, size: int) -> None:
+        """Make room for so many bytes: a map of a file that finds none ends the process."""
+        with told(self._path):
+            self.truncate(size)
+            if hasattr(os, "posix_fallocate"):
+                with _unless_full():
+                    os.posix_fallocate(self.fileno(), 0, size)
+
+
+@contextmanager
+def _unless_full() -> Iterator[None]:
+    """Let pass that a file system cannot make room beforehand, but not that it has none."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+
 
 @contextmanager
 def told(path: str, hint: str = "") -> Iterator[None]:

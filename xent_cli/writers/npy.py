@@ -78,8 +78,9 @@ class GradientWriter:
         if axis != len(shape) - 1:
             # Samples lie scattered: place each where it belongs in [a, k, b].
             sides = int(np.prod(known[:axis])), known[axis], int(np.prod(known[axis + 1 :]))
-            stream.truncate(self._offset + int(np.prod(sides)) * dtype.itemsize)
             stream.flush()
+            size = self._offset + int(np.prod(sides)) * dtype.itemsize
+            getattr(getattr(stream, "raw", None), "reserve", stream.truncate)(size)
             self._array = np.memmap(stream, dtype, "r+", self._offset, sides)
 
     def write(self, rows: BlockLoss) -> None:
