@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -225,3 +226,54 @@ def test_labels_of_a_table_that_are_all_predicted_look_like_predictions(words, t
 
     assert "[labels-are-argmax]" in table(Z.argmax(axis=1))
     assert "argmax" not in table(Y)
+
+
+def suggested(*files, folder):
+    """The mean of the line that inspect ends with."""
+    document = json.loads(xent("inspect", *files, "-q", "-f", "json", folder=folder).stdout)
+    words = shlex.split(document["command"])
+    return words, float(xent(*words[1:], "--reduction", "mean", "-q", folder=folder).stdout)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("probs", [False, True])
+def test_inspect_knows_one_score_a_sample(form, probs, tmp_path):
+    words, found = suggested(*write(form, tmp_path, PROBS if probs else SCORES), folder=tmp_path)
+    assert "--binary" in words
+    assert found == pytest.approx(float(LOSS.mean()), rel=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["background", "from 1", "last left out", "zero is nothing", "votes", "percent"])
+def test_the_line_of_inspect_gives_the_right_mean(kind, tmp_path):
+    z, y, right = Z, Y, mean(Z, Y)
+    if kind == "background":
+        z = np.hstack([np.full((200, 1), -5.0), Z])
+        right = mean(z, Y + 1)
+    if kind == "from 1":
+        y = Y + 1
+    if kind in ("last left out", "zero is nothing"):
+        kept = Y < 5
+        z, y = Z[kept], Y[kept] + 1
+        scored = np.ones(len(y), bool)
+        if kind == "zero is nothing":
+            scored[::9] = False
+            y = np.where(scored, y, 0)
+        right = mean(z[scored], Y[kept][scored])
+    if kind == "votes":
+        y = RNG.integers(0, 9, (200, 6)) + np.eye(6, dtype=int)[Y]
+        right = float(-(y / y.sum(axis=1, keepdims=True) * np.log(softmax(Z))).sum(axis=1).mean())
+    if kind == "percent":
+        z = (100 * softmax(Z) * 0.94 + 1).round(1)
+        right = float(-np.log(z[np.arange(200), Y] / 100).mean())
+    np.save(tmp_path / "z.npy", z)
+    np.save(tmp_path / "y.npy", y)
+    assert suggested("z.npy", "y.npy", folder=tmp_path)[1] == pytest.approx(right, rel=1e-12)
+
+
+def test_no_line_is_given_for_labels_that_leave_no_right_one(tmp_path):
+    np.save(tmp_path / "z.npy", Z)
+    np.save(tmp_path / "y.npy", RNG.integers(0, 2, (200, 6)))
+    assert json.loads(xent("inspect", "z.npy", "y.npy", "-f", "json", folder=tmp_path).stdout)["command"] is None
+    np.save(tmp_path / "y.npy", np.where(Y == 5, 6, Y))
+    document = json.loads(xent("inspect", "z.npy", "y.npy", "-f", "json", folder=tmp_path).stdout)
+    assert "--ignore-index" not in str(document["command"])

@@ -92,8 +92,10 @@ def advice_on(logits, labels, num_classes=3, *, dense=False):
         ([0, 2, 1, 0], None, True, []),
         ([0, -100, 1, -100], -100, True, ["labels-to-ignore"]),
         ([0, 255, 1, 2], 255, True, ["labels-to-ignore"]),
-        ([1, 2, 3, 1], None, False, ["labels-look-1-based"]),
-        ([1, -100, 3, 1], None, False, ["labels-look-1-based"]),
+        ([1, 2, 3, 1], None, True, ["labels-look-1-based"]),
+        ([1, -100, 3, 1], -100, True, ["labels-look-1-based", "labels-to-ignore"]),
+        ([0, 3, 0, 3], None, False, ["labels-out-of-range"]),
+        ([-1, 1, -1, 1], -1, True, ["labels-to-ignore"]),
         ([0, 2, 3, 7], None, False, ["labels-out-of-range"]),
         ([0, 2, 0, 2**40], None, False, ["labels-out-of-range"]),
         ([0.5, 2, 0, 1], None, False, ["labels-not-whole"]),
@@ -105,6 +107,17 @@ def test_class_indices_get_the_advice_they_need(labels, ignore_index, runs, code
     found = advice_on([[1.0, 2.0, -3.0]] * 4, labels)
     assert (found.ignore_index, found.runs) == (ignore_index, runs)
     assert [finding.code for finding in found.findings] == codes
+
+
+def test_labels_from_1_are_read_so():
+    assert advice_on([[1.0, 2.0, -3.0]] * 4, [1, 2, 3, 1]).first_class == 1
+    assert advice_on([[1.0, 2.0, -3.0]] * 4, [0, 2, 1, 1]).first_class is None
+
+
+def test_labels_of_minus_1_and_1_are_no_padding_of_two_classes():
+    found = advice_on([[1.0, -3.0]] * 4, [-1, 1, -1, 1], 2)
+    assert (found.ignore_index, found.runs) == (None, False)
+    assert "(label + 1) / 2" in found.findings[0].message
 
 
 def test_probabilities_are_named_unless_one_is_negative():

@@ -6,14 +6,20 @@ from dataclasses import replace
 from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from xent_cli import __version__
 from xent_cli.cli.given import layout
+from xent_cli.cli.preview import first_look
 from xent_cli.cli.suggest import MisfitError, Opened, command_line, open_alone, pair_up
-from xent_cli.core.advice import Advice, advise, not_finite
+from xent_cli.core.advice import Advice, Look, advise, not_finite
 from xent_cli.core.findings import Finding
 from xent_cli.core.inspection import Inspection
+from xent_cli.core.offsets import is_padding
+from xent_cli.core.options import LossOptions
 from xent_cli.engines.local import open_local
 from xent_cli.errors import RowError, UsageError, without_secrets
+from xent_cli.readers.binary import scores_of
 from xent_cli.readers.contents import list_contents
 from xent_cli.readers.faults import complete
 from xent_cli.readers.identity import refuse_changed
@@ -80,7 +86,7 @@ def _paired(
     runner: Engine | None,
 ) -> dict[str, Any]:
     dense = pair.label_form == "dense"
-    opened = [Opened("logits", pair.logits, options)]
+    opened = [Opened("logits", scores_of(pair.logits), options)]
     opened += [Opened("labels", pair.labels, options)] if pair.labels is not None else []
     totals = [_scan(one.source, runner, dense=dense) for one in opened]
     if dense and runner is not None and options.axis == -1 and totals[-1] and totals[-1].soft.unnormalised:
@@ -102,7 +108,7 @@ def _paired(
         role = "logits and labels" if len(order) == 1 else one.role
         inspected.append(Inspected(paths[index], role, one.source.description, contents, found, names))
     every = reduce(Inspection.merge, (one for one in totals if one is not None), Inspection())
-    advice = advise(every, pair.num_classes, dense=dense) if runner else Advice()
+    advice = advise(every, pair.num_classes, dense=dense, look=_look(pair, every)) if runner else Advice()
     fit = Fit(
         logits=paths[order[0]],
         labels=paths[order[-1]],
@@ -115,6 +121,19 @@ def _paired(
     line = command_line([paths[index] for index in order], options, advice) if advice.runs else None
     refuse_changed()
     return inspection_document(__version__, inspected, fit, line, (*pair.findings, *advice.findings))
+
+
+def _look(pair: Pair, every: Inspection) -> Look:
+    """What the first rows tell, those aside whose label is only a mark."""
+    labels, binary = every.labels, scores_of(pair.logits) is not pair.logits
+    keys = np.array(list(labels.counts), np.int64)
+    marks = [label for label in labels.outside(pair.num_classes) if is_padding(label, 0, pair.num_classes, keys)]
+    try:
+        seen = first_look(pair, LossOptions(labels=pair.label_form, ignore_index=tuple(marks), binary=binary))
+    except RowError as error:
+        raise pair.complete(error) from None
+    distributions = seen.logits.distributions(), seen.labels.distributions()
+    return Look(*distributions, seen.labels.rounding.whole, seen.offsets, binary)
 
 
 def _listed(file: Located, *opened: Opened) -> Contents:

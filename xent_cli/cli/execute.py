@@ -18,7 +18,7 @@ from xent_cli.cli.run import Targets, run
 from xent_cli.core.findings import refuse_warnings
 from xent_cli.core.label_digest import spell_digest
 from xent_cli.core.options import Wanted
-from xent_cli.errors import UsageError
+from xent_cli.errors import InputError, UsageError
 from xent_cli.readers.identity import refuse_changed
 from xent_cli.readers.paired import open_operands
 from xent_cli.readers.storage import timeout
@@ -121,6 +121,14 @@ def execute(
         )
         if gate is not None:
             from xent_cli.cli.gate import judge
+
+            if document.summary.mean_loss < 0:
+                raise InputError(
+                    "a cross-entropy below 0",
+                    pair.logits.description.path,
+                    found=f"a mean of {document.summary.mean_loss:g}",
+                    expected="0 or more: probabilities are at most 1",
+                )
 
             document = judge(gate, document, kept)
         if given["strict"]:

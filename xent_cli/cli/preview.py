@@ -10,12 +10,14 @@ import numpy as np
 
 from xent_cli.core.findings import Finding, find, predicted_labels
 from xent_cli.core.first_rows import FirstRows, rows_that_count
+from xent_cli.core.labels import standing_labels
+from xent_cli.core.offsets import Offsets
 from xent_cli.errors import RowError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from xent_cli.core.block import Block, BlockRef
+    from xent_cli.core.block import Block, BlockRef, BoolArray
     from xent_cli.core.options import LossOptions
     from xent_cli.core.totals import LossTotals
     from xent_cli.readers.paired import Pair
@@ -82,6 +84,28 @@ def preview(given: Mapping[str, Any], pair: Pair, options: LossOptions) -> Previ
     return Preview(pair, options, tuple(findings))
 
 
+class FirstLook(NamedTuple):
+    """What the first rows of a pair hold, where nobody has said yet what they are."""
+
+    logits: FirstRows
+    labels: FirstRows
+    offsets: Offsets
+
+
+def first_look(pair: Pair, options: LossOptions) -> FirstLook:
+    """Look at the first rows that count, 1,024 at most, without a judgement."""
+    look = FirstLook(FirstRows(), FirstRows(), Offsets())
+    for task in pair.tasks():
+        block = task.load()
+        counts = _add(block, options, look.logits, look.labels)
+        if options.labels == "sparse":
+            labels = standing_labels(block.labels, block.unscored)
+            look = look._replace(offsets=look.offsets.merge(Offsets.of(block.logits, labels, ~counts, block.start)))
+        if look.logits.enough:
+            break
+    return look
+
+
 def _glance(pair: Pair, options: LossOptions, student: FirstRows) -> bool:
     """Look at a few rows, where they can be had alone; return whether they tell all that more rows would."""
     rows = pair.logits.num_rows
@@ -109,13 +133,15 @@ def _read(pair: Pair, options: LossOptions, student: FirstRows, labels: FirstRow
     return pair if again else replace(pair, begun=chain(taken, tasks))
 
 
-def _add(block: Block, options: LossOptions, student: FirstRows, labels: FirstRows | None) -> None:
+def _add(block: Block, options: LossOptions, student: FirstRows, labels: FirstRows | None) -> BoolArray:
+    """Look at the rows of a block that count, and say which do."""
     counts = rows_that_count(block, options)
     places = np.flatnonzero(counts)
     every = places.size == counts.size
     student.add(block.logits if every else block.logits[places], block.start + places)
     if labels is not None and block.labels.ndim == 2:
         labels.add(block.labels if every else block.labels[places], block.start + places)
+    return counts
 
 
 def _about_logits(

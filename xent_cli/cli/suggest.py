@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shlex
+from contextlib import suppress
 from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from xent_cli.errors import InputError, UsageError, XentError, printable
+from xent_cli.readers.binary import OneScoreError
 from xent_cli.readers.contents import list_arrays
 from xent_cli.readers.interface import ARRAYS
 from xent_cli.readers.open import open_source
@@ -66,6 +68,13 @@ def pair_up(
         for tried in _candidates(logits, labels, options, columns if order[0] == 0 else ()):
             try:
                 return open_pair(logits, labels, None, tried), tried, order
+            except OneScoreError as error:
+                failure = failure or error
+                with suppress(InputError, UsageError):
+                    scores = replace(tried, binary="logits")
+                    pair = open_pair(logits, labels, None, scores)
+                    if pair.label_form == "sparse" and pair.logits.dtype.kind == "f":
+                        return pair, scores, order
             except (InputError, UsageError) as error:
                 failure = failure or error
     if failure is None:
@@ -171,9 +180,11 @@ def command_line(paths: Sequence[str], options: ReadOptions, advice: Advice) -> 
         "--labels": options.labels if options.labels != "auto" else None,
         "--from": advice.source if advice.source != "logits" else None,
         "--labels-from": advice.labels_source if advice.labels_source != "labels" else None,
+        "--first-class": advice.first_class,
         "--ignore-index": advice.ignore_index,
     }
     given = [word for name, value in words.items() if value is not None for word in (name, str(value))]
+    given += [f"--{name}" for name in ("binary", "normalize") if getattr(advice, name)]
     if options.header is not None:
         given.append("--header" if options.header else "--no-header")
     dashed = any(path.startswith("-") and path != "-" for path in paths)

@@ -96,5 +96,5 @@ def is_padding(label: int, first: int, num_classes: int, others: IntArray) -> bo
     False
     """
     if label < first:
-        return not (label == -1 and others.size > 0 and bool((others == 1).all()))
+        return not (label == -1 and num_classes == 2 and others.size > 0 and bool((others == 1).all()))
     return label - first >= max(_FAR, 2 * num_classes) or label in (255, 65535)

@@ -52,15 +52,24 @@ def open_scores(opened: Source, located: Located, options: ReadOptions) -> Sourc
     return BinaryScores(opened, options.binary == "probs")
 
 
-def one_score(path: str, found: str) -> InputError:
-    """What to say where a softmax would be one of a single class."""
-    return InputError(
+class OneScoreError(InputError):
+    """A softmax would be one of a single class."""
+
+
+def one_score(path: str, found: str) -> OneScoreError:
+    """What to say of scores of which nobody says what they are."""
+    return OneScoreError(
         "one score a sample is no softmax",
         path,
         found=found,
         expected="a score for each class",
         hint="scores of a binary classifier: --binary; where they are probabilities, --binary --from probs",
     )
+
+
+def scores_of(source: Source) -> Source:
+    """The scores as they stand, where a source takes them for two classes; else itself."""
+    return source.source if isinstance(source, BinaryScores) else source
 
 
 @dataclass(frozen=True, slots=True)
