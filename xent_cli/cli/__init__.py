@@ -125,7 +125,7 @@ def _code_of(error: BaseException) -> int:
         return _INTERRUPTED
     if isinstance(error, BrokenPipeError):
         return _READER_GONE
-    return XentError.exit_code if isinstance(error, OSError | MemoryError) else _BUG
+    return XentError.exit_code if isinstance(error, OSError) or _out_of(error) else _BUG
 
 
 def _explain(error: BaseException, code: int) -> int:
@@ -138,11 +138,21 @@ def _explain(error: BaseException, code: int) -> int:
         _tell_usage(error)
     elif isinstance(error, OSError) and code != _READER_GONE:
         _tell(_refused(error))
-    elif isinstance(error, MemoryError):
-        _tell(XentError("out of memory", hint="fewer --threads hold fewer blocks at once"))
+    elif out := _out_of(error):
+        _tell(XentError(f"out of {out}", hint="fewer --threads hold fewer blocks at once; or raise the limit (ulimit)"))
     elif code == _BUG:
         _tell_bug(error)
     return code
+
+
+def _out_of(error: BaseException) -> str:
+    """What the system has no more of: a library that finds no memory for itself is an ImportError."""
+    said = str(error)
+    if isinstance(error, MemoryError) or (
+        isinstance(error, ImportError) and ("map segment" in said or "memory" in said)
+    ):
+        return "memory"
+    return "threads" if isinstance(error, RuntimeError) and "start new thread" in said else ""
 
 
 def _refused(error: OSError) -> XentError:

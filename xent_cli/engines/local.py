@@ -61,13 +61,20 @@ class ThreadEngine:
 
         waiting: SimpleQueue[_Begun[Item, Result] | None] = SimpleQueue()
         others: list[Thread] = []
+        most = self.threads - 1
 
         def submit(some: list[Item]) -> _Begun[Item, Result]:
             begun = _Begun(function, some)
             waiting.put(begun)
-            if len(others) < self.threads - 1:
-                others.append(Thread(target=work, name=f"xent-{len(others) + 1}", daemon=True))
-                others[-1].start()
+            nonlocal most
+            if len(others) < most:
+                other = Thread(target=work, name=f"xent-{len(others) + 1}", daemon=True)
+                try:
+                    other.start()
+                except RuntimeError:  # the system has no more; those that there are do the work
+                    most = len(others)
+                else:
+                    others.append(other)
             return begun
 
         def work() -> None:

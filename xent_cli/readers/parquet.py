@@ -118,7 +118,7 @@ class ParquetSource(Table):
 
     def _batches(self, group: int, start: int, step: int) -> Iterator[tuple[int, int, Part]]:
         """A row group a few rows at a time, decoded here."""
-        for table in _batches(self, group, step, use_threads=True):
+        for table in _batches(self, group, step):
             yield start, table.num_rows, TableRows(table, self.reading, start)
             start += table.num_rows
 
@@ -176,7 +176,7 @@ class GroupRows:
         done = 0
         out: AnyArray | None = None
         bad: list[UnreadableRowError] = []
-        for table in _batches(source, self.group, step, use_threads=False):
+        for table in _batches(source, self.group, step):
             done += table.num_rows
             try:
                 rows = rows_of(table, source.reading, self.start + done - table.num_rows)
@@ -233,12 +233,12 @@ def _decoded(source: ParquetSource, group: int, start: int, size: int, *, use_th
             yield np.asarray(getattr(rows, source.role), source.dtype)
 
 
-def _batches(source: ParquetSource, group: int, step: int, *, use_threads: bool) -> Iterator[pa.Table]:
+def _batches(source: ParquetSource, group: int, step: int) -> Iterator[pa.Table]:
     """The columns used of a row group, a few rows at a time."""
     used = source.plan.used
     with _damaged(source.source, group), _open(source.source, len(used)) as file:
         held = _Group(file, group, source.groups[group])
-        for batch in file.iter_batches(step, [group], columns=used, use_threads=use_threads):
+        for batch in file.iter_batches(step, [group], columns=used, use_threads=False):
             yield held.part(pa.Table.from_batches([batch]))
         held.end()
 
