@@ -415,3 +415,37 @@ def test_a_mask_beside_the_logits_in_an_archive_is_remarked_where_it_is_not_used
         with cli.make_context("xent", ["compute", *map(str, argv), *more, "--reduction", "mean"]) as context:
             cli.invoke(context)
         assert ("attention_mask" in capsys.readouterr().err) is told
+
+
+@pytest.mark.parametrize("lost", [None, "zebra"])
+@pytest.mark.parametrize("form", ["csv", "parquet", "arrow", "jsonl"])
+def test_labels_and_logits_that_are_not_there_do_no_harm_under_a_mask(form, lost, tmp_path, capsys):
+    names = ["a", "b", "c"]
+    labels = [names[y] if counts else lost for y, counts in zip(Y, MASK, strict=True)]
+    columns = {f"logit_{name}": np.where(MASK, Z[:, j], None).tolist() for j, name in enumerate(names)}
+    columns = {name: np.array(values, object) for name, values in columns.items()}
+    path = table(tmp_path / f"t.{form}", columns | {"label": np.array(labels, object), "keep": MASK})
+    found = summary(capsys, path, "--mask", "keep", "--logits-column", "logit_*")
+    assert found["n_samples"] == MASK.sum()
+    assert found["mean_loss"] == pytest.approx(float(LOSSES["sparse"][MASK].mean()), rel=1e-12)
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "arrow", "jsonl"])
+def test_what_counts_beside_a_mask_is_refused_as_ever_and_named_where_it_stands(form, tmp_path, capsys):
+    labels = ["a" if y == 0 else "b" for y in Y]
+    labels[12], labels[1] = "zebra", "yak"
+    columns = {"logit_a": Z[:, 0], "logit_b": Z[:, 1], "label": np.array(labels), "keep": MASK}
+    path = table(tmp_path / f"t.{form}", columns)
+    with pytest.raises(InputError, match="names no class") as caught:
+        run(capsys, path, "--mask", "keep")
+    assert "zebra" in caught.value.found
+    assert "sample 12" in caught.value.where
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "arrow", "jsonl"])
+def test_logits_under_the_mask_of_another_label_count_where_a_shift_takes_them(form, tmp_path, capsys):
+    keep = np.arange(N) % 2 == 1  # every label is scored by the logits of a row that is masked itself
+    path = table(tmp_path / f"t.{form}", {"label": np.where(keep, Y, -100), "keep": keep} | wide(Z, "logit"))
+    found = summary(capsys, path, "--mask", "keep", "--shift", 1)
+    at = np.flatnonzero(~keep)
+    assert found["mean_loss"] == pytest.approx(float(-log_softmax(Z)[at, Y[at + 1]].mean()), rel=1e-12)

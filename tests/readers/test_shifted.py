@@ -83,7 +83,7 @@ def test_all_columns_of_a_table_move_with_its_labels(where, suffix, shift, tmp_p
     np.testing.assert_array_equal(rows.logits, LOGITS)
     assert rows.unscored.tolist() == outside
     assert rows.labels.tolist() == moved(COLUMNS["label"], shift, 0, outside)
-    assert rows.weights.tolist() == moved(COLUMNS["w"], shift, 0, outside)
+    assert rows.weights.tolist() == moved(COLUMNS["w"] * COLUMNS["m"], shift, 0, outside)
     assert rows.mask.astype(bool).tolist() == moved(COLUMNS["m"], shift, False, outside)
     assert rows.ids.tolist() == moved(COLUMNS["id"], shift, None, outside)
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from xent_cli.core.block import Rows
 from xent_cli.errors import InputError, MissingValueError, RowError, UnreadableRowError
 from xent_cli.readers.class_names import aliases, unknown_name
-from xent_cli.readers.marks import mask_of, present
+from xent_cli.readers.marks import present
 from xent_cli.readers.storage import Stored, first_line, is_url
 
 if TYPE_CHECKING:
@@ -104,8 +104,12 @@ def rows_of(table: pa.Table, reading: Reading, start: int) -> Rows:
     RowError
         At an empty cell, a list of another length, or the name of no class.
     """
+    if reading.plan.mask is not None:
+        from xent_cli.readers.masked_rows import masked_rows
+
+        return masked_rows(table, reading, start)
     try:
-        return _rows(table, reading, start)
+        return plain_rows(table, reading, start)
     except MissingValueError:
         plan = reading.plan
         if not plan.is_list:
@@ -115,7 +119,8 @@ def rows_of(table: pa.Table, reading: Reading, start: int) -> Rows:
         raise
 
 
-def _rows(table: pa.Table, reading: Reading, start: int) -> Rows:
+def plain_rows(table: pa.Table, reading: Reading, start: int) -> Rows:
+    """Convert a table of which every row counts; see `rows_of`."""
     plan, role, width, class_names = reading.plan, reading.role, reading.width, reading.class_names
     fields = {}
     if plan.values:
@@ -127,14 +132,12 @@ def _rows(table: pa.Table, reading: Reading, start: int) -> Rows:
     if plan.label is not None:
         labels = table[plan.label]
         if plan.ignore_missing:
-            labels, missing = present(_decoded(labels), class_names)
+            labels, missing = present(decoded(labels), class_names)
             if missing is not None:
                 fields["unscored"] = missing
         fields["labels"] = _labels(labels, class_names, start)
     if plan.weight is not None:
         fields["weights"] = _numbers(table[plan.weight], "weights", start)
-    if plan.mask is not None:
-        fields["mask"] = mask_of(_decoded(table[plan.mask]), start)
     if plan.id is not None:
         fields["ids"] = _texts(table, plan.id, role, start).to_numpy(zero_copy_only=False)
     if plan.by:
@@ -148,7 +151,7 @@ def _texts(table: pa.Table, name: str, role: str, start: int) -> pa.ChunkedArray
     """A column as text, null where a value is missing."""
     column = table[name]
     try:
-        texts = _decoded(column)
+        texts = decoded(column)
         if pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type):
             _refuse_bytes(texts, role, start, name)
         return texts.cast(pa.string())
@@ -243,7 +246,7 @@ def _list_values(column: pa.ChunkedArray, width: int, role: str, start: int, *, 
 
 
 def _labels(column: pa.ChunkedArray, class_names: tuple[str, ...] | None, start: int) -> AnyArray:
-    column = _decoded(column)
+    column = decoded(column)
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         return _numbers(column, "labels", start)
     refuse_nulls([("", column)], "labels", start)
@@ -263,7 +266,7 @@ def _labels(column: pa.ChunkedArray, class_names: tuple[str, ...] | None, start:
     return to_numpy(index)
 
 
-def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """The values themselves, in place of a dictionary and of views, for which Arrow lacks most functions."""
     if pa.types.is_dictionary(column.type):
         # A dictionary of views cannot be cast; its words are few.
@@ -304,7 +307,7 @@ def _is_number(text: str) -> bool:
 
 
 def _numbers(column: pa.ChunkedArray, role: str, start: int, *, missing: bool = False) -> AnyArray:
-    column = _decoded(column)
+    column = decoded(column)
     refuse_nulls([("", column)], role, start, missing=missing)
     if kind_of(column.type) != "number":
         raise RowError("column is not numeric", start, role, found=f"type {column.type}", expected="numbers")

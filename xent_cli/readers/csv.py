@@ -18,6 +18,7 @@ import pyarrow.csv as pa_csv
 from xent_cli.errors import InputError, MissingValueError, UnreadableRowError, first_of
 from xent_cli.readers.arrow_columns import rows_of
 from xent_cli.readers.choose import choose, refuse_repeated
+from xent_cli.readers.marks import is_masked
 from xent_cli.readers.pieces import LONGEST_LINE, as_lines, count_rows, pieces, row_lines
 from xent_cli.readers.sniff import (
     DECIMAL_COMMA,
@@ -233,6 +234,8 @@ class CsvRows:
             hint = "is the delimiter right, or a cell with one in it not quoted?"
             return blame("row of another length", f"{len(cells)} cells", f"{len(source.names)}", hint)
         plan = source.plan
+        if plan.mask is not None and is_masked(cells[source.names.index(plan.mask)]):
+            return None
         needed, used = set(plan.needed), set(plan.used)
         for name, cell in zip(source.names, cells, strict=True):
             if name in needed and not cell.strip():

@@ -15,6 +15,7 @@ import pyarrow.json as pa_json
 from xent_cli.errors import InputError, UnreadableRowError, first_of
 from xent_cli.readers.arrow_columns import rows_of, to_numpy
 from xent_cli.readers.choose import choose
+from xent_cli.readers.marks import is_masked
 from xent_cli.readers.nonfinite import NONFINITE, with_nonfinite
 from xent_cli.readers.pieces import pieces
 from xent_cli.readers.records import first_records, is_number, kind_of_value, shown, strict_record_of
@@ -150,7 +151,7 @@ class JsonRows:
                 # Of a column that is no number either way, the first reason is the true one.
                 failure = failure or str(error)
                 continue
-            needed = () if self._may_lack else plan.needed
+            needed = () if self._may_lack or plan.mask is not None else plan.needed
             if table.num_rows != self.size or any(table[name].null_count for name in needed):
                 break
             if plan.is_list and not _is_full(table[plan.values[0]], source.width):
@@ -220,6 +221,8 @@ class JsonRows:
 
     def _blame(self, record: dict[str, Any], where: str) -> InputError | None:
         plan = self.source.plan
+        if plan.mask is not None and is_masked(str(record.get(plan.mask))):
+            return None
         for key in plan.needed:
             place = f'{where}, key "{key}"'
             value = record.get(key)

@@ -45,6 +45,17 @@ def mask_of(column: pa.ChunkedArray, start: int) -> AnyArray:
     return values
 
 
+def is_masked(cell: str) -> bool:
+    """Whether a cell of a mask says that its row does not count.
+
+    Examples
+    --------
+    >>> is_masked("False"), is_masked("0.0"), is_masked("")
+    (True, True, False)
+    """
+    return _number(cell) == 0
+
+
 def present(column: pa.ChunkedArray, class_names: tuple[str, ...] | None) -> tuple[pa.ChunkedArray, BoolArray | None]:
     """A column of labels with something in place of each that is missing, and which are; None where all are there.
 

@@ -221,7 +221,7 @@ def _decoded(source: ParquetSource, group: int, start: int, size: int, *, use_th
         for low in range(0, len(names), step):
             some = names[low : low + step]
             table = held.whole(file.read_row_group(group, columns=list(some), use_threads=use_threads))
-            plan = ColumnPlan(some, values_only=source.plan.values_only)
+            plan = ColumnPlan(some, values_only=source.plan.values_only or source.plan.mask is not None)
             reading = Reading(plan, source.role, len(some))
             try:
                 rows = rows_of(table, reading, start)
