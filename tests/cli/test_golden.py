@@ -49,6 +49,13 @@ def inputs(tmp_path_factory):
     np.save(folder / "pickle.npy", np.array([Trap(), Trap()], dtype=object), allow_pickle=True)
     np.save(folder / "many.npy", np.random.default_rng(0).normal(size=(40, 3)).round(3))
     np.save(folder / "one_based.npy", np.arange(40) % 3 + 1)
+    share = np.arange(1, 9)[:, None] / 16
+    np.save(folder / "probs.npy", np.hstack([share, 1 - share]))
+    np.save(folder / "percent.npy", np.hstack([100 * share, 100 - 100 * share]))
+    np.save(folder / "off.npy", np.hstack([share, 1 - share]) * np.where(np.arange(8) == 5, 1.25, 1)[:, None])
+    np.save(folder / "votes.npy", np.hstack([np.arange(8)[:, None], 9 - np.arange(8)[:, None]]))
+    np.save(folder / "eight.npy", np.array([0, 1, 1, 0, 1, 1, 0, 1]))
+    np.save(folder / "scores.npy", np.arange(8) - 3.5)
     np.save(folder / "weights.npy", np.array([1.0, 3.0]))
     np.save(folder / "class_weights.npy", np.array([1.0, 2.0, 0.5]))
     (folder / "cut.npy").write_bytes((folder / "many.npy").read_bytes()[:-9])

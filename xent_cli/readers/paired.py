@@ -262,11 +262,10 @@ class Pair:
             yield from self.begun
             return
         followers = self._followers()
-        split = self.shift and len(self.logits.brings) > 1
         stop = 0
         for start, size, part in self.logits.parts():
             stop = start + size
-            if split:
+            if self.shift and len(self.logits.brings) > 1:
                 from xent_cli.readers.shifted import OnlyRows
 
                 part = OnlyRows(part, frozenset({"logits"}))
@@ -291,14 +290,11 @@ class Pair:
         judged = error.role == "labels" and self.label_form == "sparse" and not isinstance(error, UnreadableRowError)
         if not judged:
             return complete(error, source)
-        alone = source is self.labels
-        return complete_label(
-            error, source, alone=alone, num_classes=self.num_classes, options=options or LossOptions()
-        )
+        k, options = self.num_classes, options or LossOptions()
+        return complete_label(error, source, alone=source is self.labels, num_classes=k, options=options)
 
 
-def _misfit() -> ModuleType:
-    """What to say where inputs do not fit: loaded where they do not."""
+def _misfit() -> ModuleType:  # loaded where inputs do not fit
     from xent_cli.readers import misfit
 
     return misfit
