@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from xent_cli.readers.interface import ReadOptions, Source
     from xent_cli.readers.paired import Pair
 
+_LABELS = frozenset({"label", "labels", "target", "targets", "y", "y_true", "class", "true_label"})
+
 
 def recognised(logits_path: str, labels_path: str | None, options: ReadOptions) -> InputError | None:
     """What the operands of a run that could not be opened seem to be, or None; only what headers say is read."""
@@ -64,7 +66,9 @@ def _as_labels(path: str, options: ReadOptions) -> Source | None:
     if plan is None:
         return source if _whole(source) else None
     others = [name for name in plan.columns if name not in (plan.label, plan.id) and name != "id"]
-    return source if plan.label is not None and not others else None
+    # Text of any other name may be rows of numbers that nothing takes apart.
+    says = plan.label is not None and (source.dtype.kind in "iu" or plan.label.strip().lower() in _LABELS)
+    return source if says and not others else None
 
 
 def _predictions(path: str, logits: Source) -> InputError:
