@@ -1,4 +1,6 @@
 import math
+import struct
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -6,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xent_cli.core import quantiles
-from xent_cli.core.quantiles import QuantileState
+from xent_cli.core.quantiles import Bins, QuantileState
 
 LEVELS = [0.0, 0.01, 0.5, 0.9, 0.95, 0.99, 1.0]
 WITHIN = 1 / 512 + 1e-15  # half a bin of 1/256: the promised 0.2 %
@@ -150,10 +152,29 @@ def test_nothing_has_no_quantiles():
     assert all(math.isnan(value) for value in QuantileState().quantiles(LEVELS))
 
 
-@pytest.mark.parametrize("at_once", [1, 3, 7, 100])
-def test_losses_are_counted_alike_however_many_at_once(at_once, monkeypatch):
-    losses = np.random.default_rng(0).exponential(size=60)
-    parts = tuple(np.split(losses, [0, 1, 5, 20, 20, 58]))
-    expected = quantiles.QuantileState(60, (losses,)).counts()
-    monkeypatch.setattr(quantiles, "_COUNTED", at_once)
-    np.testing.assert_array_equal(quantiles.QuantileState(60, parts).counts(), expected)
+def rank(loss):
+    """The top 20 bits, as the number that ascends with the loss; NaN of any sign is that of the quiet one above inf."""
+    (bits,) = struct.unpack(">q", struct.pack(">d", abs(math.nan) if math.isnan(loss) else loss))
+    return (bits >> 44) + 2**19 if bits >= 0 else 2**19 - 1 - ((bits & (2**63 - 1)) >> 44)
+
+
+@given(st.lists(st.lists(st.one_of(st.floats(), st.sampled_from([0.5, 0.501, -0.0, -math.nan])), max_size=9)))
+def test_losses_are_counted_by_the_top_20_bits_of_their_pattern(parts):
+    bins = Bins.of([np.array(part) for part in parts])
+    counted = Counter(rank(loss) for part in parts for loss in part)
+    assert list(zip(bins.keys.tolist(), bins.counts.tolist(), strict=True)) == sorted(counted.items())
+
+
+@given(*[st.lists(any_loss, max_size=20)] * 2)
+def test_counts_of_two_lots_add_up_to_those_of_both(a, b):
+    a, b = np.array(a, float), np.array(b, float)
+    found, expected = Bins.of([a]).merge(Bins.of([b])), Bins.of([np.concatenate([a, b])])
+    np.testing.assert_array_equal(found.keys, expected.keys)
+    np.testing.assert_array_equal(found.counts, expected.counts)
+
+
+def test_many_losses_are_counted_in_as_many_bins_as_they_fall_into():
+    state = merged(cut(np.random.default_rng(0).exponential(size=4_200_000), 1 << 20))
+    assert not state.exact
+    assert state.bins().counts.sum() == 4_200_000
+    assert state.bins().keys.size < 10_000

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from xent_cli.core.quantiles import SHIFT, ZERO
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from xent_cli.core.block import FloatArray, IntArray
     from xent_cli.core.quantiles import QuantileState
 
-# The counts of `QuantileState` are by the top 20 bits of a float64: the second half are the positive ones.
-_SHIFT, _ZERO = 44, 1 << 19
 # Losses beyond these are told, not drawn: nobody looks for them, and pictures of them overflow.
 TINY, HUGE = 2.0**-300, 2.0**300
 # From here on the axis is logarithmic.
@@ -84,25 +84,29 @@ def histogram(losses: QuantileState, most: int) -> Histogram:
     """
     if losses.size == 0:
         return Histogram()
-    counts = losses.counts()
+    bins = losses.bins()
+    below = np.append(0, np.cumsum(bins.counts))
+
+    def between(keys: IntArray) -> IntArray:
+        """How many losses have a key from one of `keys` on and below the next."""
+        return np.diff(below[np.searchsorted(bins.keys, keys)])
+
     tiny, huge, infinite = (_key(edge) for edge in (TINY, HUGE, math.inf))
-    special = int(counts[:tiny].sum()), int(counts[huge : infinite + 1].sum()), int(counts[infinite + 1 :].sum())
-    positive = counts[tiny:huge]
-    seen = np.flatnonzero(positive)
-    if seen.size == 0:
-        return Histogram((), False, *special)
-    first, last = int(seen[0]) + tiny, int(seen[-1]) + tiny
+    n_tiny, n_drawn, n_huge, n_nan = between(np.array([0, tiny, huge, infinite + 1, 2 * ZERO])).tolist()
+    if n_drawn == 0:
+        return Histogram((), False, n_tiny, n_huge, n_nan)
+    drawn = bins.keys[np.searchsorted(bins.keys, tiny) : np.searchsorted(bins.keys, huge)]
+    first, last = int(drawn[0]), int(drawn[-1])
     # As near to a round number as the counts can tell is on it.
     low, high = _edge(first) * 1.004, _edge(last + 1) / 1.004
     logarithmic = high > _DECADE * low
     keys = _keys(_edges(low, high, most, logarithmic))
     keys = np.array([min(keys[0], first), *keys[1:-1], max(keys[-1], last + 1)])
-    sums = np.add.reduceat(np.append(counts, 0), keys)[:-1]
     edges = [_edge(int(key)) for key in keys]
     if edges[0] == TINY and not logarithmic:
         edges[0] = 0.0  # the round number that it stands for
-    bars = tuple(Bar(low, high, int(n)) for low, high, n in zip(edges, edges[1:], sums, strict=False))
-    return Histogram(bars, logarithmic, *special)
+    bars = tuple(Bar(low, high, int(n)) for low, high, n in zip(edges, edges[1:], between(keys), strict=False))
+    return Histogram(bars, logarithmic, n_tiny, n_huge, n_nan)
 
 
 def _edges(low: float, high: float, most: int, logarithmic: bool) -> FloatArray:
@@ -129,14 +133,14 @@ def _round_steps(least: float) -> Iterator[float]:
 
 def _keys(edges: FloatArray) -> IntArray:
     """Where each edge stands among the counts, to the nearest; each once."""
-    near = (edges.view(np.uint64) + np.uint64(1 << (_SHIFT - 1))) >> np.uint64(_SHIFT)
-    keys: IntArray = np.unique(np.clip(near.astype(np.int64) + _ZERO, _key(TINY), _key(HUGE)))
+    near = (edges.view(np.uint64) + np.uint64(1 << (SHIFT - 1))) >> np.uint64(SHIFT)
+    keys: IntArray = np.unique(np.clip(near.astype(np.int64) + ZERO, _key(TINY), _key(HUGE)))
     return keys
 
 
 def _edge(key: int) -> float:
-    return float(np.uint64((key - _ZERO) << _SHIFT).view(np.float64))
+    return float(np.uint64((key - ZERO) << SHIFT).view(np.float64))
 
 
 def _key(edge: float) -> int:
-    return int(np.float64(edge).view(np.uint64) >> np.uint64(_SHIFT)) + _ZERO
+    return int(np.float64(edge).view(np.uint64) >> np.uint64(SHIFT)) + ZERO

@@ -4,23 +4,57 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
 EXACT_ROWS = 4_000_000
 # The top 20 bits of a float64 are its sign, exponent and 8 bits of fraction: bins 1/256 wide, centres 0.2 % off.
-_SHIFT = 44
-_BINS = 1 << 20
-# So many losses wait to be counted together: to count each block would cost more than the losses of its 8 MB.
-_WAITING = 1 << 20
-# So many are counted at once.
-_COUNTED = 1 << 18
+SHIFT = 44
+# The bin of 0, the first of those that are not negative.
+ZERO = 1 << 19
+_NAN = ZERO + 0x7FF80
+# So many losses wait to be counted together: a block of long rows has few, and each merge goes through all bins.
+_WAITING = 1 << 16
+
+
+class Bins(NamedTuple):
+    """How many losses there are for each value of the top 20 bits, where there are any.
+
+    Fields
+    ------
+    keys
+        [m] the values, ascending as the losses do.
+    counts
+        [m] at least 1 each.
+    """
+
+    keys: NDArray[np.uint32]
+    counts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, parts: Sequence[NDArray[np.float64]]) -> Bins:
+        """Count losses."""
+        keys = np.empty(sum(part.size for part in parts), np.uint32)
+        first = 0
+        for part in parts:
+            _write_keys(part, keys[first : first + part.size])
+            first += part.size
+        keys.sort()  # in place: of four million, a copy is what a run needs most memory for
+        begins = np.append(0, np.flatnonzero(keys[1:] != keys[:-1]) + 1)[: keys.size]
+        return cls(keys[begins], np.diff(begins, append=keys.size))
+
+    def merge(self, other: Bins) -> Bins:
+        """Both, as one."""
+        keys, place = np.unique(np.concatenate([self.keys, other.keys]), return_inverse=True)
+        counts = np.zeros(keys.size, np.int64)
+        np.add.at(counts, place, np.concatenate([self.counts, other.counts]))
+        return Bins(keys, counts)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,12 +71,12 @@ class QuantileState:
     parts
         The losses themselves, but for those in the histogram.
     histogram, counted
-        How many losses fall into each bin, and how many that are; None and 0 while all are kept.
+        The bins of the others, and how many these are; None and 0 while all are kept.
     """
 
     size: int = 0
     parts: tuple[NDArray[np.float64], ...] = ()
-    histogram: NDArray[np.int64] | None = None
+    histogram: Bins | None = None
     counted: int = 0
 
     @classmethod
@@ -56,11 +90,12 @@ class QuantileState:
         parts = self.parts + other.parts
         if size <= EXACT_ROWS:
             return QuantileState(size, parts)
-        held = [state.histogram for state in (self, other) if state.histogram is not None]
-        histogram = held[0] + held[1] if len(held) == 2 else held[0] if held else np.zeros(_BINS, np.int64)
         counted = self.counted + other.counted
-        if not held or size - counted > _WAITING:
-            return QuantileState(size, (), histogram + _count(parts), size)
+        histogram = self.histogram or other.histogram
+        if self.histogram and other.histogram:
+            histogram = self.histogram.merge(other.histogram)
+        if histogram is None or size - counted > _WAITING:
+            parts, counted, histogram = (), size, _with(histogram, parts)
         return QuantileState(size, parts, histogram, counted)
 
     @property
@@ -87,55 +122,38 @@ class QuantileState:
         if self.histogram is None:
             ascending = np.sort(np.concatenate(self.parts))
             return lambda k: float(ascending[k])
-        cumulative = np.cumsum(self.counts())
-        return lambda k: _bin_centre(int(np.searchsorted(cumulative, k, side="right")))
+        bins = self.bins()
+        cumulative = np.cumsum(bins.counts)
+        return lambda k: _bin_centre(int(bins.keys[np.searchsorted(cumulative, k, side="right")]))
 
-    def counts(self) -> NDArray[np.int64]:
-        """How many losses there are for each value of the top 20 bits, [2**20] ascending with the loss."""
-        counted = _count(self.parts)
-        return counted if self.histogram is None else counted + self.histogram
-
-
-def _count(parts: Sequence[NDArray[np.float64]]) -> NDArray[np.int64]:
-    """How many of the losses fall into each bin."""
-    counts = np.zeros(_BINS, np.int64)
-    for losses in _batches(parts):
-        counts += np.bincount(_order_key(losses), minlength=_BINS)
-    return counts
+    def bins(self) -> Bins:
+        """How many losses there are for each value of the top 20 bits."""
+        return _with(self.histogram, self.parts)
 
 
-def _batches(parts: Sequence[NDArray[np.float64]]) -> Iterator[NDArray[np.float64]]:
-    """Join parts as long as they are few: for all four million losses at once, their keys would take 140 MB."""
-    held: list[NDArray[np.float64]] = []
-    size = 0
-    for part in parts:
-        for first in range(0, part.size, _COUNTED):
-            piece = part[first : first + _COUNTED]
-            if size + piece.size > _COUNTED:
-                yield np.concatenate(held)
-                held, size = [], 0
-            held.append(piece)
-            size += piece.size
-    if held:
-        yield np.concatenate(held)
+def _with(histogram: Bins | None, parts: Sequence[NDArray[np.float64]]) -> Bins:
+    """Count `parts` too."""
+    found = Bins.of(parts)
+    return found if histogram is None else histogram.merge(found)
 
 
-def _order_key(losses: NDArray[np.float64]) -> NDArray[np.intp]:
+def _write_keys(losses: NDArray[np.float64], keys: NDArray[np.uint32]) -> None:
     """Bin of each loss, ascending with the loss; a NaN of any sign counts as the highest."""
-    bits = np.where(np.isnan(losses), np.float64(np.nan), losses).view(np.uint64)
-    negative = bits >> np.uint64(63) == 1
+    np.right_shift(losses.view(np.uint64), np.uint64(SHIFT), out=keys, casting="unsafe")
+    negative = keys >= ZERO
+    keys ^= np.uint32(ZERO)
     # Negative patterns descend as the value ascends: flip them below the positive half.
-    key = np.where(negative, ~bits, bits | np.uint64(1 << 63)) >> np.uint64(_SHIFT)
-    return key.astype(np.intp)
+    np.subtract(np.uint32(ZERO - 1), keys, out=keys, where=negative)
+    np.putmask(keys, np.isnan(losses), np.uint32(_NAN))
 
 
 def _bin_centre(key: int) -> float:
-    positive = key >= _BINS // 2
-    pattern = (key - _BINS // 2 if positive else _BINS // 2 - 1 - key) << _SHIFT
+    positive = key >= ZERO
+    pattern = (key - ZERO if positive else ZERO - 1 - key) << SHIFT
     size = float(np.uint64(pattern).view(np.float64))
     # The bins of inf and NaN hold nothing else, that of 0 nothing above 1e-310; any other is told by its middle.
     if 0.0 < size < math.inf:
-        size = float(np.uint64(pattern + (1 << (_SHIFT - 1))).view(np.float64))
+        size = float(np.uint64(pattern + (1 << (SHIFT - 1))).view(np.float64))
     return size if positive else -size
 
 
