@@ -225,7 +225,7 @@ def _list_values(column: pa.ChunkedArray, width: int, role: str, start: int, *, 
         lengths = to_numpy(array.sizes)
     else:
         lengths = np.diff(to_numpy(array.offsets))
-    values = array.flatten()
+    values = _flat(array)
     if array.null_count or (values.null_count and not (missing and pa.types.is_floating(values.type))):
         bad = array.is_null().to_numpy(zero_copy_only=False)
         of_row = np.repeat(np.flatnonzero(~bad), lengths[~bad])
@@ -243,6 +243,19 @@ def _list_values(column: pa.ChunkedArray, width: int, role: str, start: int, *, 
         others = int(np.count_nonzero(bad)) - 1
         raise UnreadableRowError("list of another length", start + row, role, found, f"{width}", others=others)
     return to_numpy(values).reshape(-1, width)
+
+
+def _flat(array: pa.Array) -> pa.Array:
+    """The values of lists in a row; Arrow's own function for that would import pyarrow.compute."""
+    if array.null_count or not len(array):
+        return array.flatten()
+    if pa.types.is_fixed_size_list(array.type):
+        size = array.type.list_size
+        return array.values.slice(array.offset * size, len(array) * size)
+    if pa.types.is_list_view(array.type) or pa.types.is_large_list_view(array.type):
+        return array.flatten()
+    offsets = to_numpy(array.offsets)
+    return array.values.slice(int(offsets[0]), int(offsets[-1] - offsets[0]))
 
 
 def _labels(column: pa.ChunkedArray, class_names: tuple[str, ...] | None, start: int) -> AnyArray:
