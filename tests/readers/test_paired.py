@@ -105,11 +105,11 @@ def test_dense_columns_are_taken_in_the_order_of_the_logits(tmp_path):
     assert next(pair.tasks()).load().labels.tolist() == [[0.25, 0.75]]
 
 
-def test_one_class_leaves_open_what_the_labels_are(tmp_path):
+def test_one_class_is_a_score_unless_somebody_says_what_the_labels_are(tmp_path):
     np.save(tmp_path / "l.npy", np.zeros((3, 1)))
     np.save(tmp_path / "y.npy", np.zeros((3, 1), int))
     paths = str(tmp_path / "l.npy"), str(tmp_path / "y.npy"), None
-    with pytest.raises(InputError, match="--labels sparse or --labels dense"):
+    with pytest.raises(InputError, match="--binary"):
         open_pair(*paths, ReadOptions())
     assert open_pair(*paths, ReadOptions(labels="sparse")).label_form == "sparse"
     assert open_pair(*paths, ReadOptions(labels="dense")).label_form == "dense"

@@ -108,7 +108,7 @@ def _paired(
         role = "logits and labels" if len(order) == 1 else one.role
         inspected.append(Inspected(paths[index], role, one.source.description, contents, found, names))
     every = reduce(Inspection.merge, (one for one in totals if one is not None), Inspection())
-    advice = advise(every, pair.num_classes, dense=dense, look=_look(pair, every)) if runner else Advice()
+    advice = advise(every, pair.num_classes, dense=dense, look=_look(pair, every)) if runner else _unseen(pair)
     fit = Fit(
         logits=paths[order[0]],
         labels=paths[order[-1]],
@@ -121,6 +121,11 @@ def _paired(
     line = command_line([paths[index] for index in order], options, advice) if advice.runs else None
     refuse_changed()
     return inspection_document(__version__, inspected, fit, line, (*pair.findings, *advice.findings))
+
+
+def _unseen(pair: Pair) -> Advice:
+    """What headers alone tell."""
+    return Advice(binary=scores_of(pair.logits) is not pair.logits)
 
 
 def _look(pair: Pair, every: Inspection) -> Look:

@@ -69,9 +69,6 @@ layout_options = _stack(
     click.option(
         "--binary", is_flag=True, help="One score z a sample: the logits [0, z]; of --from probs, [1 - p, p]."
     ),
-    click.option(
-        "--first-class", type=int, metavar="INT", help="What integer labels call the first class; default: 0."
-    ),
     click.option("--logits-dtype", type=click.Choice(["bfloat16"]), help="How to read |V2, int16 and uint16 arrays."),
     click.option("--labels-dtype", type=click.Choice(["bfloat16"]), help="The same for LABELS, dense or a teacher's."),
     click.option(
@@ -101,6 +98,9 @@ loss_options = _stack(
         default="labels",
         show_default=True,
         help="What LABELS holds; a teacher's outputs give H(q, p) and its KL divergence.",
+    ),
+    click.option(
+        "--first-class", type=int, metavar="INT", help="What integer labels call the first class; default: 0."
     ),
     click.option("--normalize", is_flag=True, help="Divide rows of probabilities, or of dense labels, by their sums."),
     click.option("--unnormalized", is_flag=True, help="Take probabilities whose sums are not 1 as they are."),

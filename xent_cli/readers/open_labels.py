@@ -47,13 +47,6 @@ def open_labels(located: Located, logits: Source, options: ReadOptions) -> Sourc
         from xent_cli.readers.binary import one_score
 
         raise one_score(logits.description.path, f"shape {_misfit().shape_text(full)}, and as many whole-number labels")
-    if options.labels == "auto" and shape == full and shape in sparse_shapes:
-        raise InputError(
-            "labels may be sparse or dense",
-            path,
-            found=f"shape {_misfit().shape_text(shape)}, for logits of one class",
-            hint="say which with --labels sparse or --labels dense",
-        )
     if shape == full and options.labels != "sparse":
         return open_source(located, "labels", options, axis=axis)
     if shape in sparse_shapes and options.labels != "dense":
