@@ -449,3 +449,24 @@ def test_logits_under_the_mask_of_another_label_count_where_a_shift_takes_them(f
     found = summary(capsys, path, "--mask", "keep", "--shift", 1)
     at = np.flatnonzero(~keep)
     assert found["mean_loss"] == pytest.approx(float(-log_softmax(Z)[at, Y[at + 1]].mean()), rel=1e-12)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("kind", ["sparse", "dense", "teacher"])
+@pytest.mark.parametrize("shift", [1, -2])
+def test_a_shift_of_arrays_with_a_mask_on_any_axis_in_any_order_for_every_kind(shift, kind, axis, tmp_path, capsys):
+    shape = (BATCH, TIME, K)
+    second = {"sparse": Y.reshape(BATCH, TIME), "dense": Q.reshape(shape), "teacher": T.reshape(shape)}[kind]
+    z = np.moveaxis(Z.reshape(shape), -1, axis)
+    np.save(tmp_path / "z.npy", np.asfortranarray(z) if axis == 1 else z)
+    np.save(tmp_path / "y.npy", second if kind == "sparse" else np.moveaxis(second, -1, axis))
+    np.save(tmp_path / "m.npy", MASK.reshape(BATCH, TIME))
+    options = {"dense": ["--labels", "dense"], "teacher": ["--labels-from", "logits"]}.get(kind, [])
+    argv = [tmp_path / "z.npy", tmp_path / "y.npy", "--axis", axis, "--mask", tmp_path / "m.npy", *options]
+    found = summary(capsys, *argv, "--shift", shift)
+    log_p = log_softmax(Z)
+    q = {"sparse": np.eye(K)[Y], "dense": Q, "teacher": np.exp(log_softmax(T))}[kind]
+    at = [(t, t + shift) for t in range(N) if 0 <= t % TIME + shift < TIME and MASK[t + shift]]
+    expected = [float(-(q[label] * log_p[t]).sum()) for t, label in at]
+    assert found["n_samples"] == len(at)
+    assert found["mean_loss"] == pytest.approx(np.mean(expected), rel=1e-12)
