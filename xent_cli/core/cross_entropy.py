@@ -39,8 +39,6 @@ class RowLosses:
         How many rows are non-negative and sum to 1, as probabilities do and logits do not.
     gradient
         [n, k], or None.
-    unnormalised
-        How many rows of probabilities do not sum to 1.
     kl
         [n] KL divergence from a teacher in nats, or None.
     """
@@ -48,7 +46,6 @@ class RowLosses:
     loss: FloatArray
     softmaxed: int
     gradient: AnyArray | None
-    unnormalised: int = 0
     kl: FloatArray | None = None
 
 

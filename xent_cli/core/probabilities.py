@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xent_cli.core.cross_entropy import RowLosses
-from xent_cli.core.labels import SUM_TOLERANCE
 from xent_cli.core.tiles import rows_per_tile, total
 from xent_cli.errors import RowError
 
@@ -34,8 +33,7 @@ def given_cross_entropy(given: AnyArray, labels: AnyArray, options: LossOptions,
     Returns
     -------
     RowLosses
-        NaN for a row with NaN or +inf, or log-probabilities that are all -inf. `unnormalised` counts the rows that do
-        not sum to 1 within 0.001.
+        NaN for a row with NaN or +inf, or log-probabilities that are all -inf.
 
     Raises
     ------
@@ -52,7 +50,6 @@ def given_cross_entropy(given: AnyArray, labels: AnyArray, options: LossOptions,
     """
     n, k = given.shape
     loss = np.empty(n)
-    unnormalised = 0
     step = rows_per_tile(k)
     for first in range(0, n, step):
         rows = slice(first, first + step)
@@ -62,10 +59,9 @@ def given_cross_entropy(given: AnyArray, labels: AnyArray, options: LossOptions,
             found = f"{tile[row, column]} for class {column}"
             hint = "logits need no --from"
             raise RowError("negative probability", start + first + row, "logits", found, "numbers >= 0", hint)
-        log_p, p = log_probabilities(tile, options.source)
+        log_p, _ = log_probabilities(tile, options.source)
         loss[rows] = _row_losses(log_p, labels[rows], options)
-        unnormalised += int(np.count_nonzero(~(np.abs(total(p, 1) - 1.0) <= SUM_TOLERANCE)))
-    return RowLosses(loss, 0, None, unnormalised)
+    return RowLosses(loss, 0, None)
 
 
 def log_probabilities(given: FloatArray, source: str) -> tuple[FloatArray, FloatArray]:
