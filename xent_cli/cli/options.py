@@ -117,6 +117,7 @@ loss_options = _stack(
     click.option(
         "--mask",
         metavar="NAME|FILE",
+        shell_complete=files,
         help="Which samples count, true or 1: a column, else a file (./FILE, column:NAME).",
     ),
     click.option(
