@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xent_cli.cli.suggest import _quoted
+from xent_cli.cli.suggest import quoted
 from xent_cli.errors import printable
 
 XENT = [sys.executable, "-m", "xent_cli"]
@@ -54,7 +54,7 @@ def test_the_line_of_inspect_pastes_back_for_every_name(folder, name):
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=20))
 def test_every_text_pastes_back_and_is_printable(text):
-    word = _quoted(text)
+    word = quoted(text)
     assert word.isprintable()
     assert "##[" not in word
     run = subprocess.run(["bash", "-c", f"printf '%s' {word}"], capture_output=True, env={"LC_ALL": "C"})
@@ -132,3 +132,27 @@ def test_an_annotation_holds_nothing_that_ends_it(folder):
     assert len(commands) == 2
     assert all(re.match(rb"::(error|warning) title=[^:,]*::", line) for line in commands)
     assert not re.search(rb"[\x00-\x08\x0b-\x1f\x7f]|##\[", run.stdout)
+
+
+@pytest.mark.parametrize("form", ["tsv", "csv", "jsonl", "table"])
+def test_rows_on_a_terminal_are_escaped_and_in_a_file_are_as_they_are(form, folder):
+    import pty
+
+    pq.write_table(TABLE.select(["logit_a", "logit_b", "label", "id"]), folder / "t.parquet")
+    main, other = pty.openpty()
+    command = [*XENT, "compute", "t.parquet", "-f", form, "--color", "never", "-q"]
+    with subprocess.Popen(command, cwd=folder, stdout=other, env={**os.environ, "TERM": "dumb"}) as process:
+        os.close(other)
+        shown = b""
+        try:
+            while more := os.read(main, 65536):
+                shown += more
+        except OSError:  # how Linux says that the other end is closed
+            pass
+    os.close(main)
+    assert process.returncode == 0
+    assert b"]52;c;QQ==" in shown
+    assert not re.search(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", shown)
+    if form == "tsv":
+        run = xent(folder, "compute", "t.parquet", "-f", form, "-q")
+        assert EVIL.encode() in run.stdout

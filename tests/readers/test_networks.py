@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from xent_cli.errors import InputError, without_secrets
-from xent_cli.readers.remote import refusal, within
+from xent_cli.readers.refusals import refusal
+from xent_cli.readers.remote import within
 from xent_cli.readers.storage import Stored
 
 RNG = np.random.default_rng(5)

@@ -184,7 +184,10 @@ def _writer(
         from xent_cli.writers.table import TableWriter
 
         return TableWriter(present.console_for(sys.stdout, color), columns)
-    return None if rows is None else open_writer(rows, sys.stdout.buffer, columns)
+    if rows is None:
+        return None
+    stream = present.shown_on(sys.stdout) if sys.stdout.isatty() else sys.stdout.buffer
+    return open_writer(rows, stream, columns)
 
 
 def _details(totals: LossTotals, pair: Pair) -> Details:

@@ -6,7 +6,7 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, cast
 
 import click
 
@@ -109,6 +109,27 @@ def console_for(stream: TextIO, color: str) -> Console:
     forced = {"always": True, "never": False}.get(color)
     width = None if stream.isatty() else 120
     return PipeConsole(file=stream, force_terminal=forced, no_color=color == "never", width=width, highlight=False)
+
+
+def shown_on(terminal: TextIO) -> BinaryIO:
+    """Where rows of text go that a terminal shows: ids and labels of a file are not for it to obey."""
+    return cast("BinaryIO", _Terminal(terminal))
+
+
+class _Terminal:
+    """Lines for a terminal, escaped but for what parts cells."""
+
+    def __init__(self, terminal: TextIO) -> None:
+        self._terminal = terminal
+
+    def write(self, lines: bytes | memoryview) -> int:
+        text = bytes(lines).decode("utf-8", "replace")
+        cells = (map(printable, line.split("\t")) for line in text.split("\n"))
+        self._terminal.write("\n".join("\t".join(line) for line in cells))
+        return len(lines)
+
+    def flush(self) -> None:
+        self._terminal.flush()
 
 
 def show(shown: Plan, document: Document, totals: LossTotals, columns: RowFormat, color: str) -> None:

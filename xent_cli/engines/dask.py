@@ -89,10 +89,14 @@ def open_dask(scheduler: str | None, workers: int) -> Iterator[DaskEngine]:
             options = {"threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": logging.CRITICAL + 1}
             # Spans, which are for dashboards, would keep some 300 bytes of each task that ever ran, in this process.
             kept = {name: kind for name, kind in DEFAULT_EXTENSIONS.items() if name != "spans"}
-            with interface.silent():  # Ctrl-C in a terminal reaches them too, and each would tell of it
-                cluster = LocalCluster(
-                    n_workers=workers, processes=True, extensions={}, scheduler_kwargs={"extensions": kept}, **options
-                )
+            options |= {"processes": True, "extensions": {}, "scheduler_kwargs": {"extensions": kept}}
+            try:
+                with interface.silent():  # Ctrl-C in a terminal reaches them too, and each would tell of it
+                    cluster = LocalCluster(n_workers=workers, **options)
+            except (OSError, RuntimeError, TimeoutError) as error:  # no files, no memory or no processes are left
+                found = str(error).strip().split("\n")[0] or type(error).__name__
+                hint = "fewer --threads start fewer; or raise the limits (ulimit -n, ulimit -v)"
+                raise InputError("cannot start a cluster here", found=found, hint=hint) from None
             stack.callback(_quietly, cluster.close)
             where = {"address": cluster}
         else:

@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from xent_cli.errors import XentError
-from xent_cli.readers.arrow_columns import FAILURES, TableRows, damaged, dtype_of, kind_of, rows_of, stored_as
+from xent_cli.readers.arrow_columns import TableRows, rows_of
 from xent_cli.readers.choose import choose, refuse_repeated
+from xent_cli.readers.column_types import FAILURES, damaged, dtype_of, kind_of, stored_as
 from xent_cli.readers.interface import TASK_BYTES
 from xent_cli.readers.piped import seekable
 from xent_cli.readers.storage import Stored

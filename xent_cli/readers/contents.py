@@ -132,7 +132,7 @@ def _csv_schema(first: Any) -> Any:
 def _parquet_compression(first: Any) -> str:
     import pyarrow.parquet as pq
 
-    from xent_cli.readers.arrow_columns import FAILURES
+    from xent_cli.readers.column_types import FAILURES
 
     with pq.ParquetFile(first.source.arrow()) as file:
         group = file.metadata.row_group(0) if file.metadata.num_row_groups else None

@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.json as pa_json
 
 from xent_cli.errors import InputError, UnreadableRowError, first_of
-from xent_cli.readers.arrow_columns import rows_of, to_numpy
+from xent_cli.readers.arrow_columns import rows_of
 from xent_cli.readers.choose import choose
+from xent_cli.readers.column_types import to_numpy
 from xent_cli.readers.marks import is_masked
 from xent_cli.readers.nonfinite import NONFINITE, with_nonfinite
 from xent_cli.readers.pieces import pieces

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from xent_cli.core.counted import numbered
 from xent_cli.core.labels import NO_LABEL
-from xent_cli.readers.arrow_columns import decoded, kind_of, plain_rows, refuse_nulls, to_numpy
+from xent_cli.readers.arrow_columns import decoded, plain_rows, refuse_nulls
+from xent_cli.readers.column_types import kind_of, to_numpy
 from xent_cli.readers.marks import mask_of
 
 if TYPE_CHECKING:

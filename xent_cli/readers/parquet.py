@@ -13,20 +13,13 @@ import pyarrow.parquet as pq
 from xent_cli.core.block import Rows
 from xent_cli.errors import UnreadableRowError, XentError, first_of
 from xent_cli.readers.arrays import ArrayRows
-from xent_cli.readers.arrow_columns import (
-    FAILURES,
-    TableRows,
-    damaged,
-    dtype_of,
-    kind_of,
-    refuse_nulls,
-    rows_of,
-    stored_as,
-)
+from xent_cli.readers.arrow_columns import TableRows, refuse_nulls, rows_of
 from xent_cli.readers.choose import choose, refuse_repeated
+from xent_cli.readers.column_types import FAILURES, damaged, dtype_of, kind_of, stored_as
 from xent_cli.readers.columns import ColumnPlan, Reading
 from xent_cli.readers.interface import TASK_BYTES
 from xent_cli.readers.piped import Spill
+from xent_cli.readers.row_groups import RowGroup
 from xent_cli.readers.storage import is_url
 from xent_cli.readers.table import Table
 
@@ -142,7 +135,7 @@ class ParquetSource(Table):
 
     def _table(self, group: int, columns: list[str]) -> pa.Table:
         with _damaged(self.source, group), _open(self.source, len(columns)) as file:
-            return _Group(file, group, self.groups[group]).whole(file.read_row_group(group, columns=columns))
+            return RowGroup(file, group, self.groups[group]).whole(file.read_row_group(group, columns=columns))
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +210,7 @@ def _decoded(source: ParquetSource, group: int, start: int, size: int, *, use_th
     names = source.plan.values
     step = max(1, _STEP_BYTES // max(1, size * source.dtype.itemsize))
     with _damaged(source.source, group), _open(source.source, step) as file:
-        held = _Group(file, group, size)
+        held = RowGroup(file, group, size)
         for low in range(0, len(names), step):
             some = names[low : low + step]
             table = held.whole(file.read_row_group(group, columns=list(some), use_threads=use_threads))
@@ -237,46 +230,10 @@ def _batches(source: ParquetSource, group: int, step: int) -> Iterator[pa.Table]
     """The columns used of a row group, a few rows at a time."""
     used = source.plan.used
     with _damaged(source.source, group), _open(source.source, len(used)) as file:
-        held = _Group(file, group, source.groups[group])
+        held = RowGroup(file, group, source.groups[group])
         for batch in file.iter_batches(step, [group], columns=used, use_threads=False):
             yield held.part(pa.Table.from_batches([batch]))
         held.end()
-
-
-class _Group:
-    """A row group that is being read: what comes out of it is held against what the metadata say."""
-
-    def __init__(self, file: pq.ParquetFile, group: int, size: int) -> None:
-        self._file = file
-        self._held = file.metadata.row_group(group)
-        self._size = size
-        leaves = ((index, file.schema.column(index)) for index in range(self._held.num_columns))
-        # Without lists a column has a value, or null, in every row.
-        self._flat = {leaf.path: index for index, leaf in leaves if leaf.max_repetition_level == 0}
-        self._rows = 0
-
-    def part(self, table: pa.Table) -> pa.Table:
-        """Some of the rows, once it is seen that their columns are of one length."""
-        table.validate()
-        self._rows += table.num_rows
-        # Of a column that has not been read with success, a look at its metadata may end the process.
-        for name in table.column_names if self._rows else ():
-            index = self._flat.get(name)
-            if index is not None and (values := self._held.column(index).num_values) != self._size:
-                raise pa.ArrowInvalid(f"{values} values of {name} in {self._size} rows")
-        return table
-
-    def end(self) -> None:
-        """All of the rows have come."""
-        if not self._rows == self._size == self._held.num_rows:
-            raise pa.ArrowInvalid(f"{self._rows} rows, not {self._size}")
-
-    def whole(self, table: pa.Table) -> pa.Table:
-        """All rows of some columns."""
-        self._rows = 0
-        self.part(table)
-        self.end()
-        return table
 
 
 def _open(source: Stored, num_columns: int) -> pq.ParquetFile:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from xent_cli.errors import InputError, XentError, without_secrets
 from xent_cli.readers.identity import Identity
+from xent_cli.readers.refusals import overdue, refusal
 from xent_cli.readers.storage import first_line, timeout
 
 if TYPE_CHECKING:
@@ -29,40 +29,9 @@ _VERSIONS = (
     *("ETag", "etag", "generation", "md5", "content_md5", "mtime"),
     *("Last-Modified", "LastModified", "last_modified", "updated"),
 )
-# What is said where nothing tells why.
-UNKNOWN = "cannot read URL"
 # The packages of the extra; what other schemes need is named by itself.
 _EXTRA = frozenset({"fsspec", "aiohttp", "requests", "s3fs"})
 _PACKAGES = {"smbclient": "smbprotocol", "libarchive": "libarchive-c"}
-_STATUS = re.compile(
-    r"\b(?:HTTP status|status code|HTTP/\S+|code)[ :=]*([45]\d\d)\b|\b([45]\d\d), message", re.IGNORECASE
-)
-_STATUSES = {
-    401: "not allowed to read the object",
-    403: "not allowed to read the object",
-    404: "no such object",
-    410: "no such object",
-    429: "the server wants fewer requests",
-}
-_CUT = re.compile(
-    r"not completed|not enough data|ContentLength|IncompleteRead|transfer closed|curlCode: (18|56)\b", re.I
-)
-# What the libraries call the same, from the most telling words to the least.
-_WORDS = (
-    (r"resolve host|name or service not known|nodename nor|getaddrinfo|name resolution|curlCode: 6\b", "unknown host"),
-    (r"refused|connect call failed|connect to server|curlCode: 7\b|cannot connect", "connection refused"),
-    (r"timed? ?out|timeout|curlCode: 28\b|deadline", "no answer"),
-    (r"access_?denied|forbidden|permission denied|unauthorized", "not allowed to read the object"),
-    (r"not_?found|no_?such|does not exist", "no such object"),
-    (r"closed|reset|disconnected", "the answer was cut short"),
-)
-_HINTS = {
-    "not allowed to read the object": "are the credentials right, and has a signed URL not expired?",
-    "no answer": "--timeout SECONDS waits longer",
-    "the answer was cut short": "try again; the object may be changing",
-    "unknown host": "is the name right, and is there a network?",
-    "connection refused": "is the address right, and does the server run?",
-}
 
 
 def file_system(url: str, seconds: float) -> tuple[Any, str]:
@@ -227,35 +196,6 @@ def asking(url: str, seconds: float) -> Iterator[None]:
         raise refusal(url, error, seconds) from None
 
 
-def refusal(url: str, error: BaseException, seconds: float) -> InputError:
-    """Say why an object cannot be read."""
-    chain: list[BaseException] = []
-    link: BaseException | None = error
-    while link is not None and link not in chain:
-        chain.append(link)
-        link = link.__cause__ or link.__context__
-    text = " ".join(f"{type(one).__name__} {one}" for one in chain[::-1])
-    statuses = (getattr(one, "status", None) for one in chain)
-    status = next((number for number in statuses if isinstance(number, int)), None)
-    said = _STATUS.search(text)
-    cut = _CUT.search(text) is not None
-    if cut:  # aiohttp gives that a status of its own
-        status = said = None
-    if status is None and said:
-        status = int(said[1] or said[2])
-    name = without_secrets(url)
-    if status is not None and status >= 400:
-        what = _STATUSES.get(status, "the server failed" if status >= 500 else "the server refused the request")
-        hint = "try again later" if status >= 500 or status == 429 else _HINTS.get(what, "")
-        return InputError(what, name, found=f"HTTP status {status}", hint=hint)
-    words = (word for pattern, word in _WORDS if re.search(pattern, text, re.IGNORECASE))
-    what = "the answer was cut short" if cut else next(words, UNKNOWN)
-    if what == "no answer":
-        return _overdue(url, seconds)
-    found = "" if what == "no such object" else without_secrets(first_line(chain[-1]))
-    return InputError(what, name, found=found, hint=_HINTS.get(what, ""))
-
-
 def within(seconds: float, url: str, function: Callable[[], Any]) -> Any:
     """Call a function that waits for a network, but not for longer than some seconds.
 
@@ -282,14 +222,10 @@ def within(seconds: float, url: str, function: Callable[[], Any]) -> Any:
     try:
         value, error = answer.get(timeout=seconds)
     except Empty:
-        raise _overdue(url, seconds) from None
+        raise overdue(url, seconds) from None
     if error is not None:
         raise error
     return value
-
-
-def _overdue(url: str, seconds: float) -> InputError:
-    return InputError("no answer", without_secrets(url), f"nothing for {seconds:g} s", hint=_HINTS["no answer"])
 
 
 class _Watched(io.RawIOBase):

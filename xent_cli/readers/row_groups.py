@@ -1,0 +1,46 @@
+"""What is decoded of a row group of a Parquet file, held against what the file says of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
+
+
+class RowGroup:
+    """A row group that is being read: what comes out of it is held against what the metadata say."""
+
+    def __init__(self, file: pq.ParquetFile, group: int, size: int) -> None:
+        self._file = file
+        self._held = file.metadata.row_group(group)
+        self._size = size
+        leaves = ((index, file.schema.column(index)) for index in range(self._held.num_columns))
+        # Without lists a column has a value, or null, in every row.
+        self._flat = {leaf.path: index for index, leaf in leaves if leaf.max_repetition_level == 0}
+        self._rows = 0
+
+    def part(self, table: pa.Table) -> pa.Table:
+        """Some of the rows, once it is seen that their columns are of one length."""
+        table.validate()
+        self._rows += table.num_rows
+        # Of a column that has not been read with success, a look at its metadata may end the process.
+        for name in table.column_names if self._rows else ():
+            index = self._flat.get(name)
+            if index is not None and (values := self._held.column(index).num_values) != self._size:
+                raise pa.ArrowInvalid(f"{values} values of {name} in {self._size} rows")
+        return table
+
+    def end(self) -> None:
+        """All of the rows have come."""
+        if not self._rows == self._size == self._held.num_rows:
+            raise pa.ArrowInvalid(f"{self._rows} rows, not {self._size}")
+
+    def whole(self, table: pa.Table) -> pa.Table:
+        """All rows of some columns."""
+        self._rows = 0
+        self.part(table)
+        self.end()
+        return table
