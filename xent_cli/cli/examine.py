@@ -23,6 +23,7 @@ from xent_cli.readers.binary import scores_of
 from xent_cli.readers.contents import list_contents
 from xent_cli.readers.faults import complete
 from xent_cli.readers.identity import refuse_changed
+from xent_cli.readers.ids import in_one_order, without_labels
 from xent_cli.readers.interface import ARRAYS
 from xent_cli.readers.locate import locate, refuse_two_pipes
 from xent_cli.readers.misfit import refuse_missing
@@ -85,8 +86,11 @@ def _paired(
     order: tuple[int, ...],
     runner: Engine | None,
 ) -> dict[str, Any]:
+    pair, options = _in_order(pair, options, [files[index] for index in order], runner)
     dense = pair.label_form == "dense"
-    opened = [Opened("logits", scores_of(pair.logits), options)]
+    scores = scores_of(pair.logits)
+    # Labels of a file count before those beside the logits.
+    opened = [Opened("logits", scores if pair.labels is None else without_labels(scores), options)]
     opened += [Opened("labels", pair.labels, options)] if pair.labels is not None else []
     totals = [_scan(one.source, runner, dense=dense) for one in opened]
     if dense and runner is not None and options.axis == -1 and totals[-1] and totals[-1].soft.unnormalised:
@@ -121,6 +125,20 @@ def _paired(
     line = command_line([paths[index] for index in order], options, advice) if advice.runs else None
     refuse_changed()
     return inspection_document(__version__, inspected, fit, line, (*pair.findings, *advice.findings))
+
+
+def _in_order(
+    pair: Pair, options: ReadOptions, files: Sequence[Located], runner: Engine | None
+) -> tuple[Pair, ReadOptions]:
+    """The inputs joined by their ids, where these say that the rows of the two stand in another order."""
+    plans = [None if source is None else source.plan for source in (pair.logits, pair.labels)]
+    column = plans[0].id if plans[0] is not None else None
+    if runner is None or pair.labels is None or column is None or plans[1] is None or plans[1].id is None:
+        return pair, options
+    if in_one_order(pair.logits, pair.labels):
+        return pair, options
+    options = replace(options, join=column)
+    return open_pair(files[0], files[1], None, options), options
 
 
 def _unseen(pair: Pair) -> Advice:

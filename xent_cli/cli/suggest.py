@@ -176,6 +176,7 @@ def command_line(paths: Sequence[str], options: ReadOptions, advice: Advice) -> 
         "--id-column": options.id_column,
         "--sample-weight-column": options.weight_column,
         "--class-names": options.class_names_file,
+        "--join": options.join,
         "--logits-dtype": options.logits_dtype,
         "--labels": options.labels if options.labels != "auto" else None,
         "--from": advice.source if advice.source != "logits" else None,

@@ -15,6 +15,8 @@ from xent_cli.readers.shards import Shards
 from xent_cli.readers.table import Table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from xent_cli.core.block import AnyArray
     from xent_cli.readers.interface import Source
 
@@ -104,6 +106,19 @@ def number_the_same(ours: Source, theirs: Source) -> bool:
     return _digest(ours) == _digest(theirs)
 
 
+def in_one_order(ours: Source, theirs: Source) -> bool:
+    """Whether two tables that bring their ids have the same ones in the same order, as far as the shorter one goes."""
+    streams = [_ids_of(ids_alone(one, one.plan.id)) for one in (ours, theirs) if one.plan and one.plan.id]
+    return all(plain_id(one) == plain_id(other) for one, other in zip(*streams, strict=False))
+
+
+def _ids_of(source: Source) -> Iterator[object]:
+    for _, _, part in source.parts():
+        ids = part.read().ids
+        assert ids is not None
+        yield from ids
+
+
 def _first_ids(source: Source) -> AnyArray:
     found = next((part.read().ids for _, _, part in source.parts()), None)
     return np.empty(0, object) if found is None else found[:_LOOKED_AT]
@@ -138,6 +153,12 @@ def with_plan(source: Source, plan: ColumnPlan) -> Source:
         return replace(source, shards=tuple(with_plan(shard, plan) for shard in source.shards))
     assert isinstance(source, Table)
     return replace(source, plan=plan, width=source.width if plan.is_list else len(plan.values))
+
+
+def without_labels(source: Source) -> Source:
+    """A table of which a column of labels is not read."""
+    plan = source.plan
+    return source if plan is None or plan.label is None else with_plan(source, replace(plan, label=None))
 
 
 def nameless(source: Source) -> bool:
