@@ -130,7 +130,7 @@ def test_an_annotation_holds_nothing_that_ends_it(folder):
     commands = [line for line in run.stdout.splitlines() if line.lstrip().startswith(b"::")]
     assert run.returncode == 1
     assert len(commands) == 2
-    assert all(re.match(rb"::(error|warning) title=[^:,]*::", line) for line in commands)
+    assert all(re.match(rb"::(error|warning|notice) title=[^:,]*::", line) for line in commands)
     assert not re.search(rb"[\x00-\x08\x0b-\x1f\x7f]|##\[", run.stdout)
 
 
