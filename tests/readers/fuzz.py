@@ -55,7 +55,7 @@ def sound(format_name):
             stream.write((str(row).replace("'", '"') + "\n").encode())
     else:
         rows = [",".join(map(repr, row.tolist())) + f',"{label}"' for row, label in zip(LOGITS, LABELS, strict=True)]
-        text = "\n".join(["a,b,c,d,e,label", *rows, ""]).encode()
+        text = "\n".join(["logit_0,logit_1,logit_2,logit_3,logit_4,label", *rows, ""]).encode()
         if format_name == "csv.gz":
             import gzip
 

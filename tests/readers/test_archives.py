@@ -54,8 +54,8 @@ def test_arrays_of_other_names_are_asked_for(tmp_path):
     with pytest.raises(InputError, match=r'no array of logits\n.*"student", "truth"'):
         open_source(path, "logits", ReadOptions(), axis=-1)
     with pytest.raises(InputError, match='did you mean "student"'):
-        open_source(path, "logits", ReadOptions(logits_column="studnt"), axis=-1)
-    pair = open_pair(path, None, None, ReadOptions(logits_column="student", label_column="truth"))
+        open_source(path, "logits", ReadOptions(logits_column=("studnt",)), axis=-1)
+    pair = open_pair(path, None, None, ReadOptions(logits_column=("student",), label_column="truth"))
     assert pair.label_form == "sparse"
 
 

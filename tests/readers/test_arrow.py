@@ -9,6 +9,7 @@ from xent_cli.readers.paired import open_pair
 
 LOGITS = np.random.default_rng(5).normal(0, 4, (90, 3))
 LABELS = np.arange(90) % 3
+# Numbers that could be anybody's are logits where their columns say so.
 NAMES = ("cat", "dog", "eel")
 
 
@@ -28,7 +29,7 @@ def layout(name, dtype):
     flat = pa.array(LOGITS.astype(dtype).ravel())
     offsets = np.arange(0, 271, 3)
     return {
-        "wide": lambda: dict(zip(NAMES, LOGITS.astype(dtype).T, strict=True)),
+        "wide": lambda: {f"logit_{name}": column for name, column in zip(NAMES, LOGITS.astype(dtype).T, strict=True)},
         "list": lambda: {"logits": pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), flat)},
         "large list": lambda: {"logits": pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), flat)},
         "fixed size": lambda: {"logits": pa.FixedSizeListArray.from_arrays(flat, 3)},

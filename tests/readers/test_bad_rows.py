@@ -48,7 +48,7 @@ def test_a_line_of_json_is_refused_for_its_true_reason(kind, tmp_path):
 def test_text_in_a_table_that_is_not_utf_8_is_named(column, encode, tmp_path):
     buffers = pa.array([b"a", b"\xff\x1b", b"\xfe"]).buffers()
     text = pa.Array.from_buffers(pa.string(), 3, buffers)
-    columns = {"label": [0, 1, 0], "logit_a": [1.0, 2.0, 3.0], "logit_b": [1.0, 2.0, 3.0]}
+    columns = {"label": [0, 1, 0], "logit_0": [1.0, 2.0, 3.0], "logit_1": [1.0, 2.0, 3.0]}
     table = pa.table({**columns, column: text.dictionary_encode() if encode else text})
     pq.write_table(table, tmp_path / "t.parquet")
     with pytest.raises(UnreadableRowError, match="text is not UTF-8") as caught:
@@ -91,10 +91,10 @@ def test_others_are_counted_for_a_while_and_then_said_to_be_at_least_so_many(mon
 
 ROWS = 400_000
 MANY = {
-    "few-cells.csv": b"label,logit_a,logit_b\n" + b"0,1,2\n" * 99 + b"x\n" * ROWS,
-    "words.csv": b"label,logit_a,logit_b\n" + b"0,1,2\n" * 99 + b"0,1.2345678,xxxxxxx\n" * ROWS,
-    "labels.csv": b"label,logit_a,logit_b\n" + b"0,1,2\n" * 99 + b"x,1.23456,1.234567\n" * ROWS,
-    "classes.csv": b"label,logit_a,logit_b\n" + b"0,1,2\n" * 99 + b"7,1.23456,1.234567\n" * ROWS,
+    "few-cells.csv": b"label,logit_0,logit_1\n" + b"0,1,2\n" * 99 + b"x\n" * ROWS,
+    "words.csv": b"label,logit_0,logit_1\n" + b"0,1,2\n" * 99 + b"0,1.2345678,xxxxxxx\n" * ROWS,
+    "labels.csv": b"label,logit_0,logit_1\n" + b"0,1,2\n" * 99 + b"x,1.23456,1.234567\n" * ROWS,
+    "classes.csv": b"label,logit_0,logit_1\n" + b"0,1,2\n" * 99 + b"7,1.23456,1.234567\n" * ROWS,
     "no-json.jsonl": GOOD * 99 + b"x\n" * ROWS,
     "items.jsonl": GOOD * 99 + b'{"label":0,"logits":[1,"x"]}\n' * ROWS,
     "short.jsonl": GOOD * 99 + b'{"label":0,"logits":[1]}\n' * ROWS,

@@ -16,7 +16,7 @@ from xent_cli.readers.paired import open_pair
 SUFFIXES = ["csv", "parquet", "arrow", "jsonl"]
 LOGITS = np.arange(12.0).reshape(4, 3)
 LABELS = {"label": [2, 0, 1, 1]}
-LARGE = {"cat": LOGITS[:, 0], "dog": LOGITS[:, 1], "emu": LOGITS[:, 2]}
+LARGE = {"logit_cat": LOGITS[:, 0], "logit_dog": LOGITS[:, 1], "logit_emu": LOGITS[:, 2]}
 BESIDE = {
     "id": ["p", "q", "r", "s"],
     "w": [1.0, 2.0, 3.0, 4.0],
@@ -93,7 +93,7 @@ def test_a_column_may_play_two_parts(tmp_path, suffix):
 def test_a_column_of_numbers_that_names_slices_is_no_logit(tmp_path):
     path = write(tmp_path / "t.parquet", LABELS | LARGE | {"year": [1999, 2000, 1999, 2000]})
     assert open_pair(path, None, None, ReadOptions(by=("year",))).num_classes == 3
-    assert open_pair(path, None, None, ReadOptions()).num_classes == 4
+    assert open_pair(path, None, None, ReadOptions()).num_classes == 3
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_groups_in_json_lines_may_be_of_any_kind(tmp_path):
 def test_a_list_names_no_slice(tmp_path):
     path = write(tmp_path / "t.parquet", LABELS | LARGE | {"g": [[1], [2], [3], [4]]})
     with pytest.raises(InputError, match='column "g"'):
-        read(open_pair(path, None, None, ReadOptions(by=("g",), logits_column="[cde]*")))
+        read(open_pair(path, None, None, ReadOptions(by=("g",), logits_column=("logit_[cde]*",))))
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_a_list_names_no_slice(tmp_path):
         (ReadOptions(id_column="idd"), '"idd" (--id-column)', "id"),
         (ReadOptions(weight_column="ww"), '"ww" (--sample-weight-column)', "w"),
         (ReadOptions(label_column="lable"), '"lable" (--label-column)', "label"),
-        (ReadOptions(logits_column="doge"), '"doge" (--logits-column)', "dog"),
+        (ReadOptions(logits_column=("logit_doge",)), '"logit_doge" (--logits-column)', "logit_dog"),
     ],
 )
 @pytest.mark.parametrize("suffix", SUFFIXES)

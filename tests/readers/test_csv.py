@@ -43,7 +43,7 @@ def test_every_number_reads_back_however_the_file_is_laid_out_and_cut(
     path.write_bytes((b"\xef\xbb\xbf" if bom else b"") + text.encode())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("xent_cli.readers.pieces._PIECE_BYTES", piece)
-        logits, labels = read(path, ReadOptions(logits_column="[cd]*"))
+        logits, labels = read(path, ReadOptions(logits_column=("[cd]*",)))
     np.testing.assert_array_equal(logits, [values for _, *values in rows])
     assert labels.tolist() == [label for label, *_ in rows]
 
@@ -63,18 +63,18 @@ def test_labels_may_be_whole_floats_and_turn_into_them_late(tmp_path):
 @pytest.mark.parametrize(
     ("line", "what", "column"),
     [
-        ("0,x,2", "cell is not a number", "a"),
+        ("0,x,2", "cell is not a number", "logit_0"),
         ("0,1", "row of another length", ""),
-        ("0,1,", "empty cell", "b"),
+        ("0,1,", "empty cell", "logit_1"),
         (",1,2", "empty cell", "label"),
-        ('0,"1,5",2', "cell is not a number", "a"),
+        ('0,"1,5",2', "cell is not a number", "logit_0"),
     ],
 )
 @pytest.mark.parametrize("piece", [16, 1 << 20])
 def test_a_bad_cell_is_found_again_with_its_line_and_column(line, what, column, piece, tmp_path, monkeypatch):
     monkeypatch.setattr("xent_cli.readers.pieces._PIECE_BYTES", piece)
     good = "1,0.5,0.25\n" * 50
-    (tmp_path / "t.csv").write_text(f"label,a,b\n{good}{line}\n{good}")
+    (tmp_path / "t.csv").write_text(f"label,logit_0,logit_1\n{good}{line}\n{good}")
     with pytest.raises(InputError) as caught:
         read(tmp_path / "t.csv")
     assert caught.value.what == what

@@ -121,7 +121,7 @@ def test_labels_that_are_no_numbers_are_counted(text, tmp_path):
 
 
 def test_names_of_no_class_are_counted(tmp_path):
-    (tmp_path / "t.csv").write_text("cat,dog,label\n1,2,cat\n1,2,dgo\n3,4,bird\n")
+    (tmp_path / "t.csv").write_text("cat,dog,label\n1,2,cat\n1,2,dgo\n3,4,bird\n5,6,dog\n")
     error = told(tmp_path / "t.csv")
     assert (error.found, error.more) == ('"dgo"', "1 more row like this")
 

@@ -43,7 +43,7 @@ def test_compressed_lines_are_read(pack, tmp_path):
 
 def test_keys_may_be_named_and_labels_may_be_names_of_classes(tmp_path):
     (tmp_path / "t.jsonl").write_text('{"a": [1, 2], "b": [3, 4], "gold": "dog"}\n')
-    options = ReadOptions(logits_column="b", label_column="gold", class_names=("cat", "dog"))
+    options = ReadOptions(logits_column=("b",), label_column="gold", class_names=("cat", "dog"))
     logits, labels = read(tmp_path / "t.jsonl", options)
     assert (logits.tolist(), labels.tolist()) == ([[3.0, 4.0]], [1])
 

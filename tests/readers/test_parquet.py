@@ -46,7 +46,7 @@ def test_wide_row_groups_of_any_size_give_the_same_rows(whole, limit, step, tmp_
 
 
 def test_columns_of_unlike_types_are_read_as_float64(tmp_path, monkeypatch):
-    path = wide(tmp_path / "t.parquet", group=130, d=RNG.normal(size=N), e=np.arange(N))
+    path = wide(tmp_path / "t.parquet", group=130, c9=RNG.normal(size=N), c10=np.arange(N))
     options = ReadOptions(id_column="name", with_ids=True)
     first = read(open_source(path, "logits", options))["logits"]
     monkeypatch.setattr("xent_cli.readers.parquet._GROUP_BYTES", 10)
@@ -61,7 +61,7 @@ def test_columns_of_unlike_types_are_read_as_float64(tmp_path, monkeypatch):
 def test_a_null_is_named_by_its_row(limit, tmp_path, monkeypatch):
     monkeypatch.setattr("xent_cli.readers.parquet._GROUP_BYTES", limit)
     column = [None if i == 321 else 1.0 for i in range(N)]
-    path = wide(tmp_path / "t.parquet", group=130, z=pa.array(column, pa.float32()))
+    path = wide(tmp_path / "t.parquet", group=130, c9=pa.array(column, pa.float32()))
     source = open_source(path, "logits", ReadOptions(id_column="name"))
     with pytest.raises(InputError, match="missing value\n  sample 321"):
         [part.read() for _, _, part in source.parts()]

@@ -20,7 +20,7 @@ def split(folder, array, cuts, save=np.save, suffix="npy", axis=0):
 
 def as_csv(path, part):
     rows = part.reshape(len(part), 1 if part.ndim == 1 else 4).tolist()
-    names = ["label"] if part.ndim == 1 else list("abcd")
+    names = ["label"] if part.ndim == 1 else [f"logit_{name}" for name in "abcd"]
     path.write_text("\n".join([",".join(names), *(",".join(map(repr, row)) for row in rows)]) + "\n")
 
 

@@ -8,6 +8,9 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import click
+from click.core import ParameterSource
+
 from xent_cli import reports, start
 from xent_cli.core.findings import Finding
 from xent_cli.core.options import LossOptions
@@ -40,7 +43,7 @@ def layout(given: Mapping[str, Any]) -> ReadOptions:
     return ReadOptions(
         axis=given["axis"],
         labels=given["label_form"],
-        logits_column=given["logits_column"],
+        logits_column=tuple(given["logits_column"]),
         label_column=given["label_column"],
         id_column=given["id_column"],
         header=given["header"],
@@ -51,7 +54,18 @@ def layout(given: Mapping[str, Any]) -> ReadOptions:
         class_names=None if listed is None else listed.names,
         class_names_file=given["class_names"],
         said=() if listed is None or not listed.said else (Finding("class-names-numbered", listed.said, note=True),),
+        source=given["source"] if is_told("source") else None,
+        first_class=given.get("first_class"),
+        ignored=tuple(given.get("ignore_index") or ()),
+        binary=bool(given.get("binary")),
     )
+
+
+def is_told(name: str) -> bool:
+    """Whether an option was given, on the command line, in the environment or in a configuration file."""
+    context = click.get_current_context(silent=True)
+    told = None if context is None else context.get_parameter_source(name)
+    return told not in (None, ParameterSource.DEFAULT)
 
 
 def read_options(given: Mapping[str, Any], *, with_ids: bool) -> ReadOptions:
@@ -103,6 +117,11 @@ def settings(given: Mapping[str, Any], pair: Pair) -> LossOptions:
         from xent_cli.cli.no_effect import refuse_without_effect
 
         refuse_without_effect(given, pair)
+    plan = pair.logits.plan
+    if plan is not None and plan.kind == "probs" and not is_told("source"):
+        from xent_cli.readers.column_lines import named_probabilities
+
+        raise named_probabilities(pair.logits.description.path, plan, pair.labels and pair.labels.description.path)
     class_weight = None
     if given["class_weight"] is not None:
         from xent_cli.readers.weights import read_class_weight

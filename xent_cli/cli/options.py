@@ -52,8 +52,15 @@ def files(context: click.Context, parameter: click.Parameter, incomplete: str) -
 layout_options = _stack(
     click.option("--axis", type=int, default=-1, show_default=True, help="Class axis of an array."),
     click.option("--input-format", type=click.Choice(_FORMATS), help="In place of what the content says."),
-    click.option("--logits-column", metavar="NAME", help="List column, or a glob over number columns (logit_*)."),
-    click.option("--label-column", metavar="NAME", help="Default: label, labels, target or y."),
+    click.option(
+        "--logits-column",
+        multiple=True,
+        metavar="NAME",
+        help="List column, names of number columns (a,b,c), or a glob over them (logit_*); repeatable.",
+    ),
+    click.option(
+        "--label-column", metavar="NAME", help="Column of labels; default: the one named label, target, y_true, ..."
+    ),
     click.option("--id-column", metavar="NAME", help="Carried into the per-sample output; default: id."),
     click.option(
         "--header/--no-header",

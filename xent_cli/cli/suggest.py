@@ -91,11 +91,11 @@ def open_alone(file: Located, options: ReadOptions) -> Opened:
     """
     failure: XentError | None = None
     arrays = list_arrays(file)[:_MOST_ARRAYS]
-    keys = [None, *_by_rank(arrays)] if arrays and options.logits_column is None else [None]
+    keys = [None, *_by_rank(arrays)] if arrays and not options.logits_column else [None]
     for key, dtype in product(keys, dict.fromkeys((options.logits_dtype, "bfloat16"))):
         tried = replace(options, logits_dtype=dtype)
         if key is not None:
-            tried = replace(tried, logits_column=key, label_column=key)
+            tried = replace(tried, logits_column=(key,), label_column=key)
         try:
             return _opened(file, tried)
         except (InputError, UsageError) as error:
@@ -113,7 +113,7 @@ def _opened(file: Located, options: ReadOptions) -> Opened:
             raise
         return Opened("labels", source, options)
     if source.description.format in ARRAYS and (source.dtype.kind in "iub" or len(source.description.shape) == 1):
-        named = replace(options, label_column=options.label_column or options.logits_column)
+        named = replace(options, label_column=options.label_column or next(iter(options.logits_column), None))
         key = source.description.path.removeprefix(f"{file.name}:")
         if source.description.format != "npy" and named.label_column is None and key != file.name:
             named = replace(named, label_column=key)
@@ -135,11 +135,11 @@ def _candidates(
     if labels is None and options.label_column is None:
         bases += [replace(options, label_column=name) for name in names if name.lower() in _LABELS]
     if arrays:
-        mine = [options.logits_column] if options.logits_column else _by_rank(arrays)
+        mine = options.logits_column[:1] or _by_rank(arrays)
         theirs = [options.label_column] if options.label_column else [entry.name for entry in arrays]
         for first, second in product(mine, theirs if labels is None else [options.label_column]):
             if labels is not None or first != second:
-                bases.append(replace(options, logits_column=first, label_column=second))
+                bases.append(replace(options, logits_column=(first,), label_column=second))
     for base, axis, form, dtype in product(
         bases,
         (options.axis, 1, 0, 2, 3) if options.axis == -1 else (options.axis,),
@@ -171,7 +171,6 @@ def command_line(paths: Sequence[str], options: ReadOptions, advice: Advice) -> 
     words = {
         "--axis": options.axis if options.axis != -1 else None,
         "--input-format": options.input_format,
-        "--logits-column": options.logits_column,
         "--label-column": options.label_column,
         "--id-column": options.id_column,
         "--sample-weight-column": options.weight_column,
@@ -184,7 +183,8 @@ def command_line(paths: Sequence[str], options: ReadOptions, advice: Advice) -> 
         "--first-class": advice.first_class,
         "--ignore-index": advice.ignore_index,
     }
-    given = [word for name, value in words.items() if value is not None for word in (name, str(value))]
+    given = [word for name in options.logits_column for word in ("--logits-column", name)]
+    given += [word for name, value in words.items() if value is not None for word in (name, str(value))]
     given += [f"--{name}" for name in ("binary", "normalize") if getattr(advice, name)]
     if options.header is not None:
         given.append("--header" if options.header else "--no-header")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,18 +13,20 @@ import pyarrow as pa
 
 from xent_cli.errors import XentError
 from xent_cli.readers.arrow_columns import TableRows, rows_of
-from xent_cli.readers.choose import choose, refuse_repeated
 from xent_cli.readers.column_types import FAILURES, damaged, dtype_of, kind_of, stored_as
+from xent_cli.readers.arrow_sample import sample_of
+from xent_cli.readers.column_sample import SAMPLED_ROWS
+from xent_cli.readers.columns import ColumnPlan
 from xent_cli.readers.interface import TASK_BYTES
 from xent_cli.readers.piped import seekable
 from xent_cli.readers.storage import Stored
 from xent_cli.readers.table import Table
+from xent_cli.readers.table_plan import plan_table, refuse_repeated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from xent_cli.core.block import Part, Rows
-    from xent_cli.readers.columns import ColumnPlan
     from xent_cli.readers.interface import ReadOptions
     from xent_cli.readers.storage import Bytes
 
@@ -55,13 +58,15 @@ def open_arrow(
     with _damaged(source):
         reader = _Reader(source, is_file)
         schema = reader.schema
-        kinds = {field.name: kind_of(field.type) for field in schema}
         refuse_repeated(source.name, schema.names)
-        plan, class_names = choose(source.name, kinds, role, options, class_names, num_classes)
         batches = _batch_sizes(source, schema) if is_file else None
         first = None if is_file else reader.next()
+        empty = ColumnPlan(columns=tuple(schema.names))
+        bare = ArrowSource(source, "arrow", role, empty, 0, np.dtype(object), None, False, batches)
+        sample = sample_of(bare, schema, partial(_first_rows, source, schema, first, is_file=is_file))
+        plan, class_names = plan_table(sample, role, options, class_names, num_classes)
         width, dtype = _width_and_dtype(schema, plan, reader if is_file else first)
-    named = plan.label is not None and kinds[plan.label] == "other"
+    named = plan.label is not None and kind_of(schema.field(plan.label).type) == "other"
     held = () if is_file or source.again else (reader, first)
     table = source, "arrow", role, plan, width, dtype, class_names, named
     return ArrowSource(*table, batches, held, options.whole_groups)
@@ -185,6 +190,19 @@ def _batch_sizes(source: Bytes, schema: pa.Schema) -> tuple[int, ...]:
     least = min(schema.names, key=lambda name: {"number": 0, "other": 1, "list": 2}[kind_of(schema.field(name).type)])
     reader = _Reader(source, True, [least])
     return tuple(reader.get(index).num_rows for index in range(reader.num_batches))
+
+
+def _first_rows(
+    source: Bytes, schema: pa.Schema, first: pa.RecordBatch | None, names: Sequence[str], *, is_file: bool
+) -> pa.Table:
+    """The first rows of some columns."""
+    batch = first
+    if is_file:
+        reader = _Reader(source, True, list(names))
+        found = (reader.get(index) for index in range(reader.num_batches))
+        batch = next((each for each in found if each.num_rows), None)
+    fields = pa.schema([schema.field(name) for name in names])
+    return fields.empty_table() if batch is None else pa.Table.from_batches([batch.select(list(names))[:SAMPLED_ROWS]])
 
 
 def _width_and_dtype(

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from xent_cli.core.block import Rows
 from xent_cli.errors import InputError, MissingValueError, RowError, UnreadableRowError
-from xent_cli.readers.class_names import aliases, unknown_name
+from xent_cli.readers.class_names import NameIndex, unknown_name
 from xent_cli.readers.column_types import dtype_of, flat, kind_of, to_numpy
 from xent_cli.readers.marks import present
 
@@ -73,7 +73,11 @@ def plain_rows(table: pa.Table, reading: Reading, start: int) -> Rows:
             labels, missing = present(decoded(labels), class_names)
             if missing is not None:
                 fields["unscored"] = missing
-        fields["labels"] = _labels(labels, class_names, start)
+        fields["labels"] = _labels(labels, class_names, plan.spelt, start)
+        if plan.numbers:
+            from xent_cli.readers.numbered_labels import places_of
+
+            fields["labels"] = places_of(fields["labels"], plan.numbers, plan.ignored, start)
     if plan.weight is not None:
         fields["weights"] = _numbers(table[plan.weight], "weights", start)
     if plan.id is not None:
@@ -183,7 +187,9 @@ def _list_values(column: pa.ChunkedArray, width: int, role: str, start: int, *, 
     return to_numpy(values).reshape(-1, width)
 
 
-def _labels(column: pa.ChunkedArray, class_names: tuple[str, ...] | None, start: int) -> AnyArray:
+def _labels(
+    column: pa.ChunkedArray, class_names: tuple[str, ...] | None, spelt: tuple[str, ...], start: int
+) -> AnyArray:
     column = decoded(column)
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         return _numbers(column, "labels", start)
@@ -195,9 +201,10 @@ def _labels(column: pa.ChunkedArray, class_names: tuple[str, ...] | None, start:
 
     index = pc.index_in(column, value_set=pa.array(class_names, column.type))
     if index.null_count:
-        known = aliases(class_names)
-        alias = pc.index_in(column, value_set=pa.array(list(known), column.type))
-        index = pc.coalesce(index, pc.take(pa.array(known.values(), pa.int32()), alias))
+        known = NameIndex(class_names, spelt)
+        words = pc.unique(column.filter(pc.is_null(index)))
+        places = pa.array([known.place(word) for word in words.to_pylist()], pa.int32())
+        index = pc.coalesce(index, pc.take(places, pc.index_in(column, value_set=words)))
     if index.null_count:
         row = int(np.argmax(index.is_null().to_numpy(zero_copy_only=False)))
         raise unknown_name(column[row].as_py(), class_names, start + row, index.null_count - 1)

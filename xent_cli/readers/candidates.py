@@ -251,14 +251,14 @@ def _by_class(source: Source, pair: Pair) -> Source:
 def _open(located: Located, name: str, column: str | None, dtype: str | None, axis: int | None) -> Source:
     """Open a file under the given name, else under the name of what it holds, else as the only thing it holds."""
     bfloat16 = "bfloat16" if dtype == "bfloat16" else None
-    layout = ReadOptions(logits_column=column or name, logits_dtype=bfloat16, values_only=True)
+    layout = ReadOptions(logits_column=(column or name,), logits_dtype=bfloat16, values_only=True)
     try:
         try:
             return open_source(located, "logits", layout, axis=axis)
         except InputError:
             if column is not None:
                 raise
-            return open_source(located, "logits", replace(layout, logits_column=None), axis=axis)
+            return open_source(located, "logits", replace(layout, logits_column=()), axis=axis)
     except InputError as error:
         expected = error.expected.replace("--logits-column", f"--{name}-column")
         hint = error.hint.replace("--logits-column", f"--{name}-column").replace("--logits-dtype", f"--{name}-dtype")

@@ -1,228 +1,263 @@
-"""Which columns of a table to read, from their names, what they can serve as, and the options."""
+"""Which columns of a table hold the logits: the first rule that applies, or the question that is left."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from fnmatch import fnmatchcase
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from xent_cli.errors import InputError, did_you_mean, listing
-from xent_cli.readers.columns import LOGIT_PREFIXES, ColumnPlan
-from xent_cli.readers.plan_beside import plan_beside
+from xent_cli.errors import InputError, listing
+from xent_cli.readers import column_evidence as evidence
+from xent_cli.readers.column_families import Family, affixes, family_of, named, numbered, shown
+from xent_cli.readers.column_lines import line, naming, no_columns, one_column, several_readings
+from xent_cli.readers.column_sample import FLOATS, NUMBER, TEXTS, WHOLES
+from xent_cli.readers.column_words import CLASS_LISTS, LABEL, LISTS, NEVER_LISTS, PREDICTED, plain_name
+from xent_cli.readers.elimination import what_is_left
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
+    from xent_cli.readers.column_evidence import LabelValues
+    from xent_cli.readers.column_roles import Role
+    from xent_cli.readers.column_sample import TableSample
     from xent_cli.readers.interface import ReadOptions
 
-LABEL_NAMES = ("label", "labels", "target", "y")
-_DIGITS = "0123456789"
-_NOT_LOGITS = frozenset({"id", "index", "sample", "row_id"})
+    Labels = Callable[[], LabelValues | None]
+
+_KINDS = ("logits", "log-probs", "probs", "")
 
 
-def choose(
-    path: str,
-    kinds: Mapping[str, str],
-    role: str,
-    options: ReadOptions,
-    class_names: tuple[str, ...] | None,
-    num_classes: int,
-    *,
-    alone: bool = False,
-    nameless: bool = False,
-) -> tuple[ColumnPlan, tuple[str, ...] | None]:
-    """Choose the columns of a table that is opened as logits, or as the labels of logits; also name the classes.
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The class columns, or the one list column, and why.
 
-    Parameters
-    ----------
-    kinds
-        "number", "list" or "other" for each column, in order.
-    class_names, num_classes
-        Those of the logits, where the table holds the labels of these.
-    alone, nameless
-        Whether there is one row to tell kinds from; whether the names of columns are their numbers.
+    Fields
+    ------
+    columns
+        In the order of the classes.
+    why
+        The rule that chose them, for the user.
+    names, numbers
+        Of the classes, as far as the columns tell.
+    kind
+        What their names say that they hold: "logits", "log-probs", "probs" or "".
+    stem
+        What their names share, around a star.
+    is_list
+        Whether it is one column of lists.
+    asked
+        Whether the user named them.
+    doubt
+        Whether nothing but the labels that occur bears them out.
     """
-    if role in ("weights", "mask"):
-        return plan_beside(path, kinds, role), class_names
-    if role != "logits":
-        return plan_labels(path, kinds, options, class_names, num_classes).kept(options), class_names
-    plan = plan_logits(path, kinds, options, alone=alone)
-    names = options.class_names or (None if nameless else plan.class_names(options.logits_column))
-    return plan.kept(options), names
+
+    columns: tuple[str, ...]
+    why: str
+    names: tuple[str, ...] | None = None
+    numbers: tuple[int, ...] | None = None
+    kind: str = ""
+    stem: str = ""
+    is_list: bool = False
+    asked: bool = False
+    doubt: bool = False
 
 
-def plan_logits(path: str, kinds: Mapping[str, str], options: ReadOptions, *, alone: bool = False) -> ColumnPlan:
-    """Find logits, label, id, weight and slices in a table; what is missing may be in another.
+def choose(sample: TableSample, roles: Mapping[str, Role], options: ReadOptions, labels: Labels) -> Choice:
+    """Choose the columns of logits of a table in which none was named.
 
     Parameters
     ----------
-    kinds
-        "number", "list" or "other" for each column, in order.
-    alone
-        Whether they were told from a single row, in which one bad cell turns a column into text.
+    roles
+        Of all columns that nothing else was asked of.
+    labels
+        Gives what is known of the labels, where that is needed.
 
     Raises
     ------
     InputError
-        Where the columns of logits asked for are missing, or none can hold logits.
-
-    Examples
-    --------
-    >>> from xent_cli.readers.interface import ReadOptions
-    >>> kinds = {"id": "other", "label": "other", "cat": "number", "dog": "number"}
-    >>> plan_logits("t.csv", kinds, ReadOptions()).values
-    ('cat', 'dog')
+        Where no column fits, or several readings are left.
     """
-    label = _first(LABEL_NAMES if options.label_column is None else (options.label_column,), kinds)
-    beside = _beside(kinds, options)
-    claimed = {label, *beside.singles}
-    pattern = options.logits_column
-    if pattern is not None and pattern in kinds and kinds[pattern] == "list":
-        return replace(beside, values=(pattern,), is_list=True, label=label)
-    if pattern is not None:
-        chosen = tuple(name for name in kinds if fnmatchcase(name, pattern) and name not in claimed)
-        if not chosen:
-            raise missing_column(path, pattern, list(kinds), "--logits-column")
-        return replace(beside, values=chosen, label=label)
-    lists = [name for name in kinds if kinds[name] == "list" and name not in claimed]
-    if "logits" in lists or len(lists) == 1:
-        return replace(beside, values=("logits" if "logits" in lists else lists[0],), is_list=True, label=label)
+    free = [name for name, role in roles.items() if sample.kinds[name] == NUMBER and not role.role]
+    free = [name for name in free if not roles[name].reason]
+    lists = [name for name, kind in sample.kinds.items() if name in roles and (kind == FLOATS or _is_list(kind, name))]
+    lists = [name for name in lists if not NEVER_LISTS.fullmatch(plain_name(name)) and roles[name].role != LABEL]
+    found = _family(sample, free, options, labels)
     if lists:
-        raise InputError(
-            "several list columns", path, found=", ".join(lists), hint="name the one to use with --logits-column"
-        )
-    chosen = tuple(
-        name for name, kind in kinds.items() if kind == "number" and name not in claimed and name not in _NOT_LOGITS
-    )
-    if not chosen:
-        raise InputError(
-            "no columns of logits",
-            path,
-            found=f"columns {listing(list(kinds))}",
-            hint="name them with --logits-column",
-        )
-    return replace(beside, values=chosen, label=label, doubtful=_doubtful(kinds, chosen, claimed, alone=alone))
+        return _list(sample, lists, options, None if found is None else found[0])
+    if found is not None:
+        family, why = found
+        stem = f"{family.before}*{family.after}" if family.before or family.after else ""
+        return Choice(family.columns, why, family.names, family.numbers, family.kind or "", stem)
+    questions = [name for name, role in roles.items() if role.question and sample.kinds[name] == NUMBER]
+    never = {name for family in numbered(free) if family.never for name in family.columns}
+    left = [name for name in free if name not in never]
+    if not left and not questions:
+        raise no_columns(sample, options, roles)
+    if len(left) + len(questions) == 1:
+        raise one_column(sample, options, (left or questions)[0])
+    columns, why, doubt = what_is_left(sample, left, questions, roles, options, labels())
+    return of_columns(columns, why, doubt=doubt)
 
 
-def _doubtful(
-    kinds: Mapping[str, str], chosen: tuple[str, ...], claimed: set[str | None], *, alone: bool
-) -> tuple[str, ...]:
-    """Columns of text that stand among the logits or are named like them; any, where the rest may be too few."""
-    names = list(kinds)
-    among = names[names.index(chosen[0]) : names.index(chosen[-1])]
-    stems = {name.rstrip(_DIGITS) for name in chosen if name[-1:].isdigit()}
-    alike = tuple(LOGIT_PREFIXES) + tuple(stem for stem in stems if stem)
-    return tuple(
-        name
-        for name in names
-        if kinds[name] == "other"
-        and name not in claimed
-        and name not in _NOT_LOGITS
-        and (alone or len(chosen) == 1 or name in among or (alike and name.startswith(alike)))
-    )
+def of_columns(columns: tuple[str, ...], why: str, *, asked: bool = False, doubt: bool = False) -> Choice:
+    """Columns as classes: in the order of their numbers, or called by what their names do not share."""
+    family = next((f for f in numbered(columns) if len(f.columns) == len(columns)), None)
+    family = family or family_of(columns, *affixes(columns))
+    stem = f"{family.before}*{family.after}" if family.before or family.after else ""
+    # Where no word of the stem is about scores, it may be a part of the names of the classes (<=50K, >50K).
+    plain = family.kind is None and family.numbers is None
+    names = tuple(name.strip() for name in (family.columns if plain else family.names))
+    kind = family.kind or ""
+    return Choice(family.columns, why, names, family.numbers, kind, stem, asked=asked, doubt=doubt)
 
 
-def plan_labels(
-    path: str, kinds: Mapping[str, str], options: ReadOptions, class_names: tuple[str, ...] | None, num_classes: int
-) -> ColumnPlan:
-    """Find the labels in a table of their own: one column of them, or one for each class.
+def _is_list(kind: str, name: str) -> bool:
+    """Whether lists of whole numbers are scores by their name; predictions of whole numbers are none."""
+    return kind == WHOLES and any(plain_name(name) in names for _, names in LISTS[:3])
 
-    Dense columns with the names of the logits' columns are taken in the order of those, whatever either has before all
-    of them; only names that have nothing in common are taken as they come.
+
+def _list(sample: TableSample, lists: list[str], options: ReadOptions, family: Family | None) -> Choice:
+    plain = {plain_name(name): name for name in reversed(lists)}
+    ranks = sorted(LISTS, key=lambda entry: entry[0] != options.source) if options.source else LISTS
+    name, kind = next(((plain[word], kind) for kind, words in ranks for word in words if word in plain), (None, ""))
+    readings = {f'lists in "{each}"': ["--logits-column", each] for each in ([name] if name else lists)}
+    if family is not None:
+        readings[f"columns {family.shown}"] = naming(family.columns, sample.kinds, family, family.kind or "")
+    if name is None or len(readings) > 1:
+        raise several_readings(sample, options, "which lists are the logits?", readings, "a list column named logits")
+    _refuse_named_rows(sample, name, options)
+    return Choice((name,), f"lists named {plain_name(name)}", kind=kind, is_list=True)
+
+
+def _refuse_named_rows(sample: TableSample, name: str, options: ReadOptions) -> None:
+    """Refuse lists of scores beside lists that say which class each score is of."""
+    scores = [len(row) for row in sample.first(name) if isinstance(row, list)]
+    for other, kind in sample.kinds.items():
+        if other == name or kind not in (TEXTS, WHOLES) or NEVER_LISTS.fullmatch(plain_name(other)):
+            continue
+        lengths = [len(row) for row in sample.first(other) if isinstance(row, list)]
+        if scores and lengths == scores:
+            raise InputError(
+                "which class each score is of is said row by row",
+                f'{sample.path}, column "{name}"',
+                found=f'lists of names in "{other}", as long as the scores',
+                expected="scores in one order of the classes",
+                hint=f"if they are in one order: {line(sample.path, options, '--logits-column', name)}",
+            )
+
+
+def _family(sample: TableSample, free: list[str], options: ReadOptions, labels: Labels) -> tuple[Family, str] | None:
+    """The one family of scores, those of logits before log-probabilities before probabilities, and why."""
+    by_number = [family for family in numbered(free) if family.kind is not None]
+    taken = {name for family in by_number for name in family.columns}
+    by_name = named([name for name in free if name not in taken])
+    kinds = sorted(_KINDS, key=lambda kind: kind != options.source) if options.source else _KINDS
+    for kind in kinds:
+        found = [(family, f"numbered columns {_stem(family)}") for family in by_number if family.kind == kind]
+        if kind == "" and len(found) > 1:
+            # Whole numbers beside scores are what some models predicted.
+            found = [entry for entry in found if not _whole(sample, entry[0])] or found
+        found += _borne_out(sample, [family for family in by_name if family.kind == kind], options, labels)
+        if len(found) > 1:
+            readings = {f.shown: naming(f.columns, sample.kinds, f, f.kind or "") for f, _ in found}
+            raise several_readings(sample, options, f"{len(found)} sets of class columns", readings)
+        if found and kind == "" and _whole(sample, found[0][0]) and _predicts(found[0][0]):
+            readings = {found[0][0].shown: naming(found[0][0].columns, sample.kinds, found[0][0])}
+            expected = "scores, and these are whole numbers: what was predicted?"
+            raise several_readings(sample, options, "are these scores?", readings, expected)
+        if found:
+            return found[0]
+    return None
+
+
+def _borne_out(
+    sample: TableSample, families: list[Family], options: ReadOptions, labels: Labels
+) -> list[tuple[Family, str]]:
+    """Families by name that rows or labels bear out; of those within another one, the largest."""
+    found: list[tuple[Family, str]] = []
+    for family in families:
+        if any(set(family.columns) & set(other.columns) for other, _ in found):
+            continue
+        why = borne_out(sample, family, options, labels())
+        larger = any(set(family.columns) < set(other.columns) for other in families)
+        if why and not (larger and why == evidence.BY_RANGE):
+            found.append((family, f"columns {_stem(family)}, and {why}"))
+    return found
+
+
+def borne_out(sample: TableSample, family: Family, options: ReadOptions, labels: LabelValues | None) -> str:
+    """Say what bears out that the columns of a stem are the classes; "" where nothing does.
 
     Raises
     ------
     InputError
-        Where there are no labels, or their columns name some of the classes and not others.
+        Where the labels do, and yet the scores are worse than a guess.
     """
-    if options.label_column is not None and options.label_column not in kinds:
-        raise missing_column(path, options.label_column, list(kinds), "--label-column")
-    label = _first(LABEL_NAMES if options.label_column is None else (options.label_column,), kinds)
-    beside = _beside(kinds, options)
-    rest = [name for name in kinds if name not in _NOT_LOGITS and name not in beside.singles]
-    if label is not None and options.labels == "dense" and kinds[label] != "list":
-        label = None
-    elif label is None and len(rest) == 1 and options.labels != "dense" and num_classes != 1:
-        label = rest[0]
-    if label is not None:
-        is_list = kinds[label] == "list"
-        return replace(beside, values=(label,), is_list=True) if is_list else replace(beside, label=label)
-    values = _by_class(path, [name for name in rest if kinds[name] == "number"], class_names)
-    if len(values) == num_classes and options.labels != "sparse":
-        return replace(beside, values=values)
+    columns = family.columns
+    if options.class_names is not None and {*map(plain_name, options.class_names)} == {*map(plain_name, family.names)}:
+        return "--class-names names them"
+    if evidence.are_distributions(sample, columns, told=options.source == "probs"):
+        return evidence.BY_ROWS
+    if labels is None:
+        return "there are no labels to tell otherwise"
+    if labels.form == "dense":
+        return "there are as many as numbers in a label" if labels.width == len(columns) else ""
+    if labels.form == "text":
+        for every in (False, True):
+            named_by = evidence.columns_of_labels(labels, columns, every=every)
+            if named_by is not None and set(named_by.values()) == set(columns):
+                return evidence.BY_LABELS
+        return ""
+    if not evidence.run_from_zero(labels, len(columns)) or not evidence.side_by_side(sample.kinds, columns):
+        return ""
+    if family.kind == "":
+        evidence.refuse_a_guess(sample, columns, labels, line(sample.path, options, *naming(columns, sample.kinds)))
+    return evidence.BY_RANGE
+
+
+def refuse_ranked(sample: TableSample, choice: Choice, options: ReadOptions) -> None:
+    """Refuse the k highest scores of a row, whose columns are places and no classes.
+
+    Raises
+    ------
+    InputError
+        Where every row falls from left to right, or other columns name a class for each score.
+    """
+    if choice.asked or choice.is_list:
+        return
+    beside = ranked_beside(sample, choice.columns)
+    if not beside and not evidence.fall_from_left_to_right(sample, choice.columns):
+        return
     raise InputError(
-        "no labels found",
-        path,
-        found=f"columns {listing(list(kinds))}",
-        expected=f"one column of labels, or {num_classes} of class probabilities",
-        hint="name it with --label-column",
+        "the highest scores of each row, not a score for each class",
+        sample.path,
+        found=f"columns {shown(choice.columns)}"
+        + (f", whose classes {listing(beside)} name" if beside else ", which descend in every row"),
+        expected="one column for each class",
+        hint=f"if they are the classes: {line(sample.path, options, *naming(choice.columns, sample.kinds))}",
     )
 
 
-def refuse_repeated(path: str, names: Sequence[str]) -> None:
-    """Refuse a table in which a name means two columns."""
-    if len(set(names)) < len(names):
-        seen: set[str] = set()
-        repeated = next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise InputError("two columns of one name", path, found=f'"{repeated}"', hint="rename one of them")
+def ranked_beside(sample: TableSample, columns: tuple[str, ...]) -> list[str]:
+    """Numbered columns that say which class each of as many scores is of."""
+    others = [name for name, kind in sample.kinds.items() if kind in ("text", NUMBER) and name not in set(columns)]
+    for family in numbered(others):
+        word = plain_name(f"{family.before}{family.after}").split("_")[-1]
+        if word in CLASS_LISTS and len(family.columns) == len(columns) and _whole_or_text(sample, family):
+            return list(family.columns)
+    return []
 
 
-def _beside(kinds: Mapping[str, str], options: ReadOptions) -> ColumnPlan:
-    """The columns that go along with logits or labels, as far as they are here."""
-    return ColumnPlan(
-        id=_first(("id",) if options.id_column is None else (options.id_column,), kinds),
-        weight=None if options.weight_column not in kinds else options.weight_column,
-        mask=None if options.mask_column not in kinds else options.mask_column,
-        by=tuple(name for name in options.by if name in kinds),
-        columns=tuple(kinds),
-    )
+def _whole_or_text(sample: TableSample, family: Family) -> bool:
+    return all(sample.kinds[name] != NUMBER or sample.is_whole(name) for name in family.columns)
 
 
-def _by_class(path: str, names: list[str], class_names: tuple[str, ...] | None) -> tuple[str, ...]:
-    """Columns of dense labels in the order of the classes, as far as they are named after these."""
-    if class_names is None:
-        return tuple(names)
-    for prefix in ("", *LOGIT_PREFIXES):
-        prefixed = tuple(f"{prefix}{name}" for name in class_names)
-        if set(prefixed) <= set(names):
-            return prefixed
-    # Any other word may stand before all names of one side: prob_cat and prob_dog are cat and dog.
-    ours, theirs = (_without_prefix(each) for each in (class_names, names))
-    found = dict(zip(theirs, names, strict=True))
-    if set(ours) == set(theirs):
-        return tuple(found[short] for short in ours)
-    known = set(ours) | set(class_names)
-    named = [name for short, name in zip(theirs, names, strict=True) if short in known or name in known]
-    if named and len(names) == len(class_names):
-        odd, short = next((name, short) for short, name in zip(theirs, names, strict=True) if name not in named)
-        raise InputError(
-            "columns of labels do not name the classes",
-            path,
-            found=f'"{odd}", which is no class, beside "{named[0]}", which is one',
-            expected=f"one column for each of {listing(class_names)}",
-            hint=did_you_mean(short, class_names) or did_you_mean(odd, class_names),
-        )
-    return tuple(names)
+def _whole(sample: TableSample, family: Family) -> bool:
+    return sample.is_whole(family.columns[0]) and all(map(sample.is_whole, family.columns))
 
 
-def _without_prefix(names: Sequence[str]) -> list[str]:
-    """Leave out what all names begin with."""
-    # The first and the last in order differ where any two do.
-    first, last = (min(names), max(names)) if len(names) > 1 else ("", "")
-    shared = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
-    return [name[shared:] for name in names]
+def _predicts(family: Family) -> bool:
+    return bool({*plain_name(f"{family.before} {family.after}").split("_")} & PREDICTED)
 
 
-def _first(names: Sequence[str], kinds: Mapping[str, str]) -> str | None:
-    return next((name for name in names if name in kinds), None)
-
-
-def missing_column(path: str, name: str, columns: Sequence[str], option: str) -> InputError:
-    """Say which columns there are in place of one that was asked for, and which is nearest."""
-    return InputError(
-        "no such column",
-        path,
-        found=f"columns {listing(columns)}",
-        expected=f'"{name}" ({option})',
-        hint=did_you_mean(name, columns),
-    )
+def _stem(family: Family) -> str:
+    return f'"{family.before}*{family.after}"' if family.before or family.after else "0, 1, 2, ..."

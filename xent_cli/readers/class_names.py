@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from xent_cli.core.class_order import without_shared
 from xent_cli.errors import InputError, RowError, UnreadableRowError, did_you_mean, listing
+from xent_cli.readers.column_evidence import one_each
+from xent_cli.readers.column_words import plain_name
 from xent_cli.readers.columns import LOGIT_PREFIXES
 
 if TYPE_CHECKING:
@@ -72,6 +75,34 @@ def aliases(names: Sequence[str]) -> dict[str, int]:
     return {f"{prefix}{name}": index for prefix in LOGIT_PREFIXES for index, name in enumerate(names)}
 
 
+class NameIndex:
+    """Finds the class that a text names: as it stands, without outer blanks, or loosely where one class is meant.
+
+    Examples
+    --------
+    >>> index = NameIndex(("a", "A", "Big Cat"))
+    >>> index.place("A"), index.place(" a "), index.place("big_cat"), index.place("logit_a"), index.place("b")
+    (1, 0, 2, 0, None)
+    """
+
+    def __init__(self, names: Sequence[str], spelt: Sequence[str] = ()) -> None:
+        self._exact = {name: place for place, name in enumerate(names)}
+        self._names = names
+        self._spelt = spelt
+
+    def place(self, text: str) -> int | None:
+        """Which class it is, or None."""
+        found = self._exact.get(text)
+        return self._loose.get(text.strip(), self._loose.get(plain_name(text))) if found is None else found
+
+    @cached_property
+    def _loose(self) -> dict[str, int]:
+        places = {name: place for place, name in enumerate(self._names)}
+        plain = {short: places[name] for short, name in one_each(self._names).items()}
+        whole = {name.strip(): place for place, name in enumerate(self._spelt)}
+        return plain | aliases(self._names) | whole | {name.strip(): place for name, place in places.items()}
+
+
 def unknown_name(text: str, names: Sequence[str], row: int, others: int = 0) -> UnreadableRowError:
     """Say that the label of a sample names no class, and which one is nearest."""
     shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
@@ -80,7 +111,7 @@ def unknown_name(text: str, names: Sequence[str], row: int, others: int = 0) -> 
     return UnreadableRowError("label names no class", row, "labels", found, expected, hint, others=others)
 
 
-def named(source: Source, names: tuple[str, ...] | None) -> Source:
+def named(source: Source, names: tuple[str, ...] | None, spelt: tuple[str, ...] = ()) -> Source:
     """Labels as class indices, where an array holds names of classes; any other source as it is.
 
     Raises
@@ -94,7 +125,7 @@ def named(source: Source, names: tuple[str, ...] | None) -> Source:
         hint = "" if names else "--class-names FILE says which class each name is"
         found, expected = f"dtype {source.dtype.name}", "class indices"
         raise InputError("values are not numbers", source.description.path, found, expected, hint)
-    return NamedLabels(source, names)
+    return NamedLabels(source, names, spelt=spelt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +137,7 @@ class NamedLabels:
     class_names: None = None
     named_labels: bool = True
     plan: None = None
+    spelt: tuple[str, ...] = ()
 
     @property
     def description(self) -> InputDescription:
@@ -145,12 +177,12 @@ class NamedLabels:
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
         """See `Source`."""
         for start, size, part in self.names_of.parts(first):
-            yield start, size, NamedRows(part, self.names, start)
+            yield start, size, NamedRows(part, self.names, start, self.spelt)
 
     def rows(self, start: int, stop: int) -> Part | None:
         """See `Source`."""
         part = self.names_of.rows(start, stop)
-        return None if part is None else NamedRows(part, self.names, start)
+        return None if part is None else NamedRows(part, self.names, start, self.spelt)
 
     def where(self, row: int, role: str, first: int = 0) -> str:
         """See `Source`."""
@@ -164,27 +196,29 @@ class NamedRows:
     part: Part
     names: tuple[str, ...]
     start: int
+    spelt: tuple[str, ...] = ()
 
     def read(self) -> Rows:
         """Read them, and look each name up once."""
         rows = self.part.read()
         assert rows.labels is not None
-        return replace(rows, labels=_index(rows.labels.reshape(-1), self.names, self.start))
+        return replace(rows, labels=_index(rows.labels.reshape(-1), self.names, self.spelt, self.start))
 
 
-def _index(labels: AnyArray, names: tuple[str, ...], start: int) -> IntArray:
+def _index(labels: AnyArray, names: tuple[str, ...], spelt: tuple[str, ...], start: int) -> IntArray:
     words, places = np.unique(labels, return_inverse=True)
-    known = aliases(names) | {name: index for index, name in enumerate(names)}
+    index = NameIndex(names, spelt)
     # NumPy would make strings of such characters, and Python fail on them.
     if words.dtype.kind == "U" and words.view(f"{words.dtype.str[0]}u4").max(initial=0) > sys.maxunicode:
         found, hint = "characters that Unicode does not have", "the file is damaged"
         raise RowError("labels are not text", start, "labels", found, hint=hint)
     texts = [_text(word) for word in words]
-    unknown = np.array([text not in known for text in texts], bool)[places.reshape(-1)]
+    found = [index.place(text) for text in texts]
+    unknown = np.array([place is None for place in found], bool)[places.reshape(-1)]
     if unknown.any():
         row = int(np.argmax(unknown))
         raise unknown_name(texts[places.reshape(-1)[row]], names, start + row, int(np.count_nonzero(unknown)) - 1)
-    return np.array([known[text] for text in texts], np.int64)[places.reshape(-1)]
+    return np.array(found, np.int64)[places.reshape(-1)]
 
 
 def _text(word: Any) -> str:

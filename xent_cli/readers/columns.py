@@ -5,10 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from xent_cli.core.findings import Finding
+from xent_cli.readers.column_families import shown
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from xent_cli.readers.interface import ReadOptions
 
 LOGIT_PREFIXES = ("logit_", "logits_", "logit.", "logits.")
+# More names than this are not listed in a document.
+_MOST_LISTED = 1000
+# Nor more columns that are left out in a sentence.
+_MOST_SAID = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +41,26 @@ class ColumnPlan:
         Whether a missing value is NaN.
     ignore_missing
         Whether a sample may have no label.
-    doubtful
-        Columns that hold no numbers, and are no logits for that, although they look as if they should.
+    names
+        Of the classes, as far as the columns or the labels tell.
+    kind
+        What their names say that `values` hold: "logits", "log-probs", "probs" or "".
+    numbers
+        What labels of whole numbers call the classes, where that is not 0, 1, 2, ...
+    ignored
+        Labels that are no class and stay as they are.
+    spelt
+        Whole names of the class columns, by which labels of text may call them too.
+    stem
+        What the names of all `values` have around that of the class, as in `logit_*`; "" where nothing.
+    why
+        What tells that `values` are the classes.
+    left_out
+        Every column that is not used, each with the reason.
+    doubt
+        What puts the choice in doubt, or "".
+    asked
+        Whether the user named the columns.
     """
 
     values: tuple[str, ...] = ()
@@ -44,13 +72,22 @@ class ColumnPlan:
     by: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     values_only: bool = False
-    doubtful: tuple[str, ...] = ()
+    names: tuple[str, ...] | None = None
+    kind: str = ""
+    numbers: tuple[int, ...] = ()
+    ignored: frozenset[int] = frozenset()
+    spelt: tuple[str, ...] = ()
+    stem: str = ""
+    why: str = ""
+    left_out: tuple[tuple[str, str], ...] = ()
+    doubt: str = ""
+    asked: bool = False
     ignore_missing: bool = False
 
     def kept(self, options: ReadOptions) -> ColumnPlan:
         """Leave out the columns that are not wanted."""
         if options.values_only:
-            return ColumnPlan(self.values, self.is_list, columns=self.columns, values_only=True)
+            return ColumnPlan(self.values, self.is_list, columns=self.columns, values_only=True, names=self.names)
         return replace(
             self,
             id=None if self.id in options.elsewhere or not options.with_ids else self.id,
@@ -95,26 +132,35 @@ class ColumnPlan:
             single = self.values[0]
         return "" if single is None else f', column "{single}"'
 
-    def class_names(self, pattern: str | None) -> tuple[str, ...] | None:
-        """Names of the classes: the columns', without what a glob such as ``logit_*`` has before its star.
+    @property
+    def others(self) -> list[str]:
+        """Names of the columns that are not class columns."""
+        classes = set(self.values)
+        return [name for name in self.columns if name not in classes]
 
-        Without a glob a prefix such as ``logit_`` that every column has is left out.
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is said of the choice: columns that are left out, and what puts it in doubt."""
+        found = [Finding("classes-by-elimination", self.doubt)] if self.doubt else []
+        if self.left_out and self.values:
+            names = [name for name, _ in self.left_out]
+            more = f" and {len(names) - _MOST_SAID} more" if len(names) > _MOST_SAID else ""
+            message = f"classes: {shown(self.values)}; left out: {', '.join(names[:_MOST_SAID])}{more}"
+            found.append(Finding("columns-left-out", message, note=True))
+        return tuple(found)
+
+    @property
+    def class_columns(self) -> tuple[str, ...] | Mapping[str, Any]:
+        """The class columns for a document: names up to a thousand, or the stem, the first and the last.
 
         Examples
         --------
-        >>> ColumnPlan(("logit_cat", "logit_dog")).class_names(None)
-        ('cat', 'dog')
+        >>> ColumnPlan(("p0", "p1"), names=("0", "1"), stem="p*").class_columns
+        {'stem': 'p*', 'first': 'p0', 'last': 'p1', 'n': 2}
         """
-        if self.is_list:
-            return None
-        if pattern is None:
-            shared = (
-                each for each in LOGIT_PREFIXES if all(len(n) > len(each) and n.startswith(each) for n in self.values)
-            )
-            prefix = next(shared, "")
-        else:
-            prefix = pattern.split("*")[0] if pattern.endswith("*") else ""
-        return tuple(name.removeprefix(prefix) for name in self.values)
+        if (self.stem and self.names and self.names[0].isdigit()) or len(self.values) > _MOST_LISTED:
+            return {"stem": self.stem, "first": self.values[0], "last": self.values[-1], "n": len(self.values)}
+        return self.values
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,10 @@ import pyarrow.csv as pa_csv
 
 from xent_cli.errors import InputError, MissingValueError, UnreadableRowError, first_of
 from xent_cli.readers.arrow_columns import rows_of
-from xent_cli.readers.choose import choose, refuse_repeated
 from xent_cli.readers.marks import is_masked
+from xent_cli.readers.column_sample import TableSample
+from xent_cli.readers.columns import ColumnPlan
+from xent_cli.readers.csv_sample import FirstRows
 from xent_cli.readers.pieces import LONGEST_LINE, as_lines, count_rows, pieces, row_lines
 from xent_cli.readers.sniff import (
     DECIMAL_COMMA,
@@ -28,10 +30,12 @@ from xent_cli.readers.sniff import (
     SNIFFED_ROWS,
     beginning,
     delimiter_of,
+    is_header,
     kind_of_cells,
     label_type_of,
 )
-from xent_cli.readers.table import Table
+from xent_cli.readers.table import Table, texts_ahead
+from xent_cli.readers.table_plan import plan_table, refuse_repeated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,23 +74,30 @@ def open_csv(
     if not first_rows or not first_rows[0]:
         raise InputError("empty file", source.name, found="no first line", expected="rows of numbers")
     first = first_rows[0]
-    has_header = options.header if options.header is not None else not all(NUMBER.fullmatch(cell) for cell in first)
+    has_header = options.header if options.header is not None else is_header(first, first_rows[1:])
     names = tuple(first) if has_header else tuple(str(i) for i in range(len(first)))
     refuse_repeated(source.name, names)
     if has_header:
         body += len("".join(islice(io.StringIO(text, newline=""), header_lines)).encode())
-    sample = first_rows[has_header] if len(first_rows) > has_header else []
-    cells = dict(zip(names, sample, strict=False))
     rows = first_rows[has_header:]
     kinds = {name: kind_of_cells([row[i] for row in rows if i < len(row)]) for i, name in enumerate(names)}
-    plan, class_names = choose(
-        source.name, kinds, role, options, class_names, num_classes, alone=len(rows) == 1, nameless=not has_header
+    empty = ColumnPlan(columns=names)
+    bare = CsvSource(
+        source, "csv", role, empty, 0, np.dtype(object), None, False, names, delimiter, body, int(has_header), "string"
     )
-    label_type = label_type_of(cells.get(plan.label or ""))
+    held = FirstRows(text, delimiter, names, has_header)
+    sample = TableSample(
+        source.name, kinds, held.columns, lambda name: texts_ahead(bare, name), nameless=not has_header, types=kinds
+    )
+    plan, class_names = plan_table(sample, role, options, class_names, num_classes)
+    place = None if plan.label is None else names.index(plan.label)
+    cell = next((row[place] for row in rows if place < len(row)), None) if place is not None else None
+    label_type = "bool" if plan.label and kinds[plan.label] == "bool" else label_type_of(cell)
     dtype = np.dtype(np.float64 if plan.values else DTYPES[label_type])
     named = plan.label is not None and label_type == "string"
+    bools = frozenset(name for name in plan.values if kinds[name] == "bool")
     table = source, "csv", role, plan, len(plan.values), dtype, class_names, named
-    return CsvSource(*table, names, delimiter, body, header_lines if has_header else 0, label_type)
+    return CsvSource(*table, names, delimiter, body, header_lines if has_header else 0, label_type, bools)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +112,10 @@ class CsvSource(Table):
         Where the rows begin, in bytes.
     header_lines
         How many lines stand before the rows.
+    label_type
+        One of `LABEL_TYPES`.
+    bools
+        Columns of values that are true and false.
     seen
         Of what came through a pipe: first sample and line of each piece, and the line of each row where that is not
         one after the other.
@@ -111,6 +126,7 @@ class CsvSource(Table):
     body: int
     header_lines: int
     label_type: str
+    bools: frozenset[str] = frozenset()
     seen: list[tuple[int, int, list[int] | None]] = field(default_factory=list, compare=False)
 
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
@@ -185,7 +201,7 @@ class CsvRows:
     def _parse(self, label_type: str) -> pa.Table:
         source = self.source
         text = self.piece.read()
-        types = dict.fromkeys(source.plan.values, pa.float64())
+        types = {name: pa.bool_() if name in source.bools else pa.float64() for name in source.plan.values}
         if source.plan.label:
             types[source.plan.label] = pa.type_for_alias(label_type)
         if source.plan.weight:
@@ -243,7 +259,8 @@ class CsvRows:
             if name in used and "\ufffd" in cell:
                 return blame("cell is not UTF-8", f'"{cell}"', "text", column=name)
             # What text a label may be is told by whoever knows the classes.
-            if name in needed and name != plan.label and name != plan.mask and not NUMBER.fullmatch(cell):
+            number = name in source.bools or NUMBER.fullmatch(cell)
+            if name in needed and name != plan.label and name != plan.mask and not number:
                 hint = "write decimal points, not commas" if DECIMAL_COMMA.fullmatch(cell) else ""
                 return blame("cell is not a number", f'"{cell}"', "a number", hint, column=name)
         return None

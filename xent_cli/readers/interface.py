@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import numpy as np
 
     from xent_cli.core.block import Part
     from xent_cli.core.findings import Finding
     from xent_cli.core.inputs import InputDescription
+    from xent_cli.readers.column_evidence import LabelValues
     from xent_cli.readers.columns import ColumnPlan
 
 # What is read at once: small enough that a few of them in flight are nothing, large enough to be worth handing around.
@@ -31,7 +32,9 @@ class ReadOptions:
         Whether labels are class indices or rows of probabilities.
     labels_source
         What the second input holds: "labels", or a teacher's outputs.
-    logits_column, label_column, id_column, weight_column, mask_column
+    logits_column
+        Names of columns, globs over them, or several with commas between; () leaves it to the table.
+    label_column, id_column, weight_column, mask_column
         Names in a table; the last two in an archive of arrays too.
     mask
         Which column or file says which samples count, as the user typed it.
@@ -66,14 +69,30 @@ class ReadOptions:
     values_only
         Read no labels, weights or ids beside the logits of a table, and NaN where a value is missing: pandas writes NaN
         so.
+    source
+        What the logits are said to hold, as `--from` has it; None where nothing is said.
+    first_class
+        What the first class is called by labels of whole numbers, or None.
+    ignored
+        Labels that mark samples without one.
     binary
         What one score a sample is, where the logits are such: the logit or the probability of the second class.
+    logits_path, labels_path
+        As the user gave them, for lines in messages; "" where the labels are in the table of the logits.
+    label_numbers
+        What labels of whole numbers call the classes, where that is not 0, 1, 2, ...
+    class_columns
+        Names of the columns of logits, by which labels of text may call the classes.
+    like
+        Plan of the first shard, which the others follow where they have the same columns.
+    labels_ahead
+        Gives what is known before the run of labels that are not in the table of the logits.
     """
 
     axis: int = -1
     labels: Literal["auto", "sparse", "dense"] = "auto"
     labels_source: Literal["labels", "logits", "log-probs", "probs"] = "labels"
-    logits_column: str | None = None
+    logits_column: tuple[str, ...] = ()
     label_column: str | None = None
     id_column: str | None = None
     weight_column: str | None = None
@@ -96,7 +115,16 @@ class ReadOptions:
     elsewhere: frozenset[str] = frozenset()
     said: tuple[Finding, ...] = ()
     values_only: bool = False
+    source: str | None = None
+    first_class: int | None = None
+    ignored: tuple[int, ...] = ()
     binary: Literal["logits", "probs"] | None = None
+    logits_path: str = ""
+    labels_path: str = ""
+    label_numbers: tuple[int, ...] = ()
+    class_columns: tuple[str, ...] = ()
+    like: ColumnPlan | None = None
+    labels_ahead: Callable[[], LabelValues | None] | None = field(default=None, compare=False)
 
 
 # Formats that hold arrays, whose shape tells what they are; the others are tables.

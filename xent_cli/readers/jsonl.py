@@ -14,14 +14,17 @@ import pyarrow.json as pa_json
 
 from xent_cli.errors import InputError, UnreadableRowError, first_of
 from xent_cli.readers.arrow_columns import rows_of
-from xent_cli.readers.choose import choose
 from xent_cli.readers.column_types import to_numpy
 from xent_cli.readers.marks import is_masked
 from xent_cli.readers.nonfinite import NONFINITE, with_nonfinite
+from xent_cli.readers.column_sample import TableSample
+from xent_cli.readers.columns import ColumnPlan
 from xent_cli.readers.pieces import pieces
-from xent_cli.readers.records import first_records, is_number, kind_of_value, shown, strict_record_of
+from xent_cli.readers.json_sample import FirstRecords, kind_of_values, type_of_value
+from xent_cli.readers.records import first_records, is_number, shown, strict_record_of
 from xent_cli.readers.sniff import DTYPES, LABEL_TYPES
-from xent_cli.readers.table import Table
+from xent_cli.readers.table import Table, texts_ahead
+from xent_cli.readers.table_plan import plan_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,16 +53,23 @@ def open_jsonl(
     records, body = first_records(source)
     keys = dict.fromkeys(key for record in records for key in record)
     samples: dict[str, Any] = {key: next((r[key] for r in records if r.get(key) is not None), None) for key in keys}
-    kinds = {key: kind_of_value(value) for key, value in samples.items()}
-    for key in ("logits", options.logits_column):
+    kinds = {key: kind_of_values([record.get(key) for record in records]) for key in keys}
+    for key in ("logits", *options.logits_column):
         if key in kinds and isinstance(samples[key], list) and samples[key] and isinstance(samples[key][0], list):
             hint = "write one line for each position"
             where = f'{source.name} line 1, key "{key}"'
             raise InputError("lists in a list", where, "a list of lists", "a list of numbers", hint)
-    plan, class_names = choose(source.name, kinds, role, options, class_names, num_classes)
+    empty = ColumnPlan(columns=tuple(keys))
+    bare = JsonlSource(source, "jsonl", role, empty, 0, np.dtype(object), None, False, body, "string")
+    held = FirstRecords(source, body, records)
+    types = {key: type_of_value(value) for key, value in samples.items()}
+    sample = TableSample(source.name, kinds, held.columns, lambda name: texts_ahead(bare, name), types=types)
+    plan, class_names = plan_table(sample, role, options, class_names, num_classes)
     width = len(samples[plan.values[0]]) if plan.is_list else len(plan.values)
     label = samples.get(plan.label or "")
-    label_type = "string" if isinstance(label, str) else "float64" if isinstance(label, float) else "int64"
+    label_type = next(
+        (name for kind, name in ((str, "string"), (bool, "bool"), (float, "float64")) if isinstance(label, kind)), "int64"
+    )
     dtype = np.dtype(np.float64 if plan.values else DTYPES[label_type])
     named = plan.label is not None and label_type == "string"
     return JsonlSource(source, "jsonl", role, plan, width, dtype, class_names, named, body, label_type)
@@ -237,7 +247,7 @@ class JsonRows:
                     return InputError("not a number", f"{place}, item {bad}", shown(value[bad]), "a number")
                 if len(value) != self.source.width:
                     return InputError("list of another length", place, f"{len(value)} values", f"{self.source.width}")
-            elif value is not None and not is_number(value) and (key != plan.label or not isinstance(value, str)):
+            elif value is not None and not is_number(value) and (key != plan.label or not isinstance(value, str | bool)):
                 return InputError("not a number", place, shown(value), "a number")
         return None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError, did_you_mean, listing
-from xent_cli.readers.choose import LABEL_NAMES
 from xent_cli.readers.plan_beside import NAMES
 
 if TYPE_CHECKING:
@@ -19,6 +18,9 @@ _OPTIONS = {
     "weights": "--sample-weight-column",
     "mask": "--mask",
 }
+
+
+LABEL_NAMES = ("label", "labels", "target", "y")
 
 
 def choose(path: str, keys: Sequence[str], role: str, options: ReadOptions) -> str:
@@ -37,7 +39,7 @@ def choose(path: str, keys: Sequence[str], role: str, options: ReadOptions) -> s
     """
     option = _OPTIONS[role]
     asked = {
-        "logits": options.logits_column,
+        "logits": next(iter(options.logits_column), None),
         "labels": options.label_column,
         "weights": options.weight_column,
         "mask": options.mask_column,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from xent_cli.errors import InputError, UsageError
+from xent_cli.errors import InputError, UsageError, listing
 
 if TYPE_CHECKING:
     from xent_cli.readers.interface import ReadOptions, Source
@@ -15,9 +15,9 @@ def no_labels(logits: Source) -> InputError:
     return InputError(
         "no labels",
         logits.description.path,
-        found="no column named label, labels, target or y" if logits.class_names else "logits only",
-        expected="a second file, or a column of labels",
-        hint="xent compute LOGITS LABELS, or --label-column NAME",
+        found="logits only" if logits.plan is None else f"columns {listing(logits.plan.others)} beside the classes",
+        expected="a second file, or a column of labels such as label, target or y_true",
+        hint=f"xent compute {logits.description.path} LABELS, or --label-column NAME",
     )
 
 
@@ -76,6 +76,6 @@ def refuse_missing(sources: list[Source], options: ReadOptions) -> None:
             if not columns:
                 hint = "give logits or labels as CSV, Parquet, Arrow or JSON Lines, with that column"
                 raise UsageError(f"{option} {name}: arrays have no columns", hint=hint)
-            from xent_cli.readers.choose import missing_column
+            from xent_cli.readers.table_plan import missing_column
 
             raise missing_column(", ".join(plans), name, columns, option)

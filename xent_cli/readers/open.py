@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -78,10 +79,14 @@ def open_source(
     # Logits, losses and gradients may be arrays of one file.
     loan = f"{role} {options.logits_column} {options.values_only} of {located.name}"
     class_names = class_names or options.class_names
-    sources, empty = [], []
+    sources: list[Source] = []
+    empty = []
     for file in located.files:
+        # What the first shard is read as, the others are.
+        like = sources[0].plan if sources and role == "logits" else None
+        shard = options if like is None else replace(options, like=like)
         try:
-            source = _open(file, role, options, axis, class_names, num_classes, loan)
+            source = _open(file, role, shard, axis, class_names, num_classes, loan)
         except InputError as error:
             if not located.sharded or error.what != _EMPTY:
                 raise
@@ -97,7 +102,11 @@ def open_source(
     if role == "labels" and arrays and any(source.dtype.kind in "US" for source in sources):
         from xent_cli.readers.class_names import named
 
-        sources = [named(source, class_names) for source in sources]
+        sources = [named(source, class_names, options.class_columns) for source in sources]
+    if role == "labels" and arrays and options.label_numbers:
+        from xent_cli.readers.numbered_labels import by_number
+
+        sources = [by_number(source, options.label_numbers, frozenset(options.ignored)) for source in sources]
     if len(sources) == 1 and not located.sharded:
         return sources[0]
     from xent_cli.readers.shards import join

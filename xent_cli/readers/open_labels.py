@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError
@@ -12,8 +13,27 @@ from xent_cli.readers.open import open_source
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from xent_cli.readers.column_evidence import LabelValues
     from xent_cli.readers.interface import ReadOptions, Source
     from xent_cli.readers.locate import Located
+
+
+def with_labels_ahead(options: ReadOptions, logits: Located, labels: Located | None) -> ReadOptions:
+    """Options under which a table of logits can ask what labels are before its columns are chosen."""
+    options = replace(options, logits_path=_typed(logits))
+    if labels is None:
+        return options
+    return replace(options, labels_path=_typed(labels), labels_ahead=partial(_labels_ahead, labels, options))
+
+
+def _typed(located: Located) -> str:
+    return "-" if located.name == "standard input" else located.name
+
+
+def _labels_ahead(located: Located, options: ReadOptions) -> LabelValues | None:
+    from xent_cli.readers.labels_ahead import labels_of
+
+    return labels_of(located, options)
 
 
 def open_labels(located: Located, logits: Source, options: ReadOptions) -> Source:
@@ -22,7 +42,8 @@ def open_labels(located: Located, logits: Source, options: ReadOptions) -> Sourc
     names, plan = options.class_names or logits.class_names, logits.plan
     if plan is not None:
         held = (plan.id, plan.weight, plan.mask, *plan.by)
-        options = replace(options, elsewhere=frozenset(name for name in held if name))
+        elsewhere = frozenset(name for name in held if name)
+        options = replace(options, elsewhere=elsewhere, label_numbers=plan.numbers, class_columns=plan.spelt)
     labels = open_source(located, "labels", options, class_names=names, num_classes=logits.row_shape[0])
     shape = labels.description.shape
     if labels.description.format not in ARRAYS:

@@ -6,14 +6,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from xent_cli.core.block import BlockRef
-from xent_cli.core.findings import left_out
 from xent_cli.core.options import LossOptions
 from xent_cli.errors import InputError, UnreadableRowError, UsageError
 from xent_cli.readers.follow import follow, other_length
 from xent_cli.readers.interface import ARRAYS, ReadOptions
 from xent_cli.readers.locate import locate, refuse_two_pipes
 from xent_cli.readers.open import open_source
-from xent_cli.readers.open_labels import open_labels
+from xent_cli.readers.open_labels import open_labels, with_labels_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -63,6 +62,8 @@ def open_pair(
 
         options = replace(options, mask_column=name_or_file(options.mask).column)
     located = locate(logits_path)
+    labels_path = None if labels_path is None else locate(labels_path)
+    options = with_labels_ahead(options, located, labels_path)
     logits = open_source(located, "logits", options, axis=options.axis)
     if options.binary or logits.row_shape == (1,):
         from xent_cli.readers.binary import open_scores
@@ -195,9 +196,9 @@ class Pair:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What is doubtful about the choice of columns."""
+        """What is said of the choice of columns."""
         plan = self.logits.plan
-        found = (*self.said, *(left_out(plan.doubtful) if plan is not None else ()))
+        found = (*self.said, *(plan.findings if plan is not None else ()))
         sources = self._sources
         if not self.shift and len(sources) < 3 and not any(s.plan or s.description.shards for s in sources):
             return found

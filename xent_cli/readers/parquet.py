@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,17 +15,19 @@ from xent_cli.core.block import Rows
 from xent_cli.errors import UnreadableRowError, XentError, first_of
 from xent_cli.readers.arrays import ArrayRows
 from xent_cli.readers.arrow_columns import TableRows, refuse_nulls, rows_of
-from xent_cli.readers.choose import choose, refuse_repeated
 from xent_cli.readers.column_types import FAILURES, damaged, dtype_of, kind_of, stored_as
+from xent_cli.readers.arrow_sample import sample_of
+from xent_cli.readers.column_sample import SAMPLED_ROWS
 from xent_cli.readers.columns import ColumnPlan, Reading
 from xent_cli.readers.interface import TASK_BYTES
 from xent_cli.readers.piped import Spill
 from xent_cli.readers.row_groups import RowGroup
 from xent_cli.readers.storage import is_url
 from xent_cli.readers.table import Table
+from xent_cli.readers.table_plan import plan_table, refuse_repeated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from xent_cli.core.block import AnyArray, Part
     from xent_cli.readers.interface import ReadOptions
@@ -65,11 +68,13 @@ def open_parquet(
         if sum(groups) != file.metadata.num_rows or min(groups, default=0) < 0:
             raise pa.ArrowInvalid(f"{sum(groups)} rows in row groups of a file of {file.metadata.num_rows}")
     refuse_repeated(source.name, schema.names)
-    kinds = {field.name: kind_of(field.type) for field in schema}
-    plan, class_names = choose(source.name, kinds, role, options, class_names, num_classes)
+    empty = ColumnPlan(columns=tuple(schema.names))
+    bare = ParquetSource(source, "parquet", role, empty, 0, np.dtype(object), None, False, groups)
+    sample = sample_of(bare, schema, partial(_first_rows, source, file, schema))
+    plan, class_names = plan_table(sample, role, options, class_names, num_classes)
     with _damaged(source):
         width, dtype = _width_and_dtype(file, schema, plan)
-    named = plan.label is not None and kinds[plan.label] == "other"
+    named = plan.label is not None and kind_of(schema.field(plan.label).type) == "other"
     table = source, "parquet", role, plan, width, dtype, class_names, named
     return ParquetSource(*table, groups, options.whole_groups)
 
@@ -261,6 +266,14 @@ def _width_and_dtype(file: pq.ParquetFile, schema: pa.Schema, plan: ColumnPlan) 
         value = batch.column(0)[0].as_py()
         return len(value or ()), dtype
     return 0, dtype
+
+
+def _first_rows(source: Stored, file: pq.ParquetFile, schema: pa.Schema, names: Sequence[str]) -> pa.Table:
+    """The first rows of some columns."""
+    with _damaged(source):
+        first = next(file.iter_batches(SAMPLED_ROWS, columns=list(names), use_threads=False), None)
+        fields = pa.schema([schema.field(name) for name in names])
+        return fields.empty_table() if first is None else pa.Table.from_batches([first])
 
 
 @contextmanager

@@ -103,13 +103,6 @@ _HALF = re.compile("[\ud800-\udfff]")
 _STRICT = json.JSONDecoder(parse_float=_finite, object_pairs_hook=_pairs)
 
 
-def kind_of_value(value: object) -> str:
-    """What a key can serve as: "number", "list" (of numbers) or "other"."""
-    if isinstance(value, list):
-        return "list" if value and all(item is None or is_number(item) for item in value) else "other"
-    return "number" if is_number(value) else "other"
-
-
 def is_number(value: object) -> bool:
     """Whether it is a number of JSON; true and false are not."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)

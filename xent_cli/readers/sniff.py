@@ -12,6 +12,8 @@ from xent_cli.readers.pieces import too_long
 from xent_cli.readers.storage import BOM
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from xent_cli.readers.storage import Bytes
 
 _SNIFF_BYTES = 1 << 20
@@ -19,11 +21,13 @@ SNIFFED_ROWS = 32
 # The first line is taken apart in Python: a million names take two seconds, 128,000 are 2 MB.
 _MOST_HEADER = 4 << 20
 NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|nan|inf(inity)?)\s*", re.IGNORECASE)
+_WHOLE = re.compile(r"\s*[-+]?\d+\s*")
+_NOTHING = ("", "na", "n/a", "null", "none")
 DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+\s*")
 # From the strictest to the one that takes anything; a column is read as the first that takes its first cell.
-LABEL_TYPES = ("int64", "float64", "string")
+LABEL_TYPES = ("bool", "int64", "float64", "string")
 # What NumPy calls them.
-DTYPES = {"int64": "int64", "float64": "float64", "string": "object"}
+DTYPES = {"bool": "bool", "int64": "int64", "float64": "float64", "string": "object"}
 
 
 def beginning(source: Bytes) -> tuple[str, int]:
@@ -63,16 +67,46 @@ def delimiter_of(name: str, text: str) -> str:
     return alike[0] if alike else max(",\t;|", key=lambda mark: counts[mark][:1])
 
 
+def is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first line names columns: a cell of it is text, or it counts them over numbers that do not count.
+
+    Examples
+    --------
+    >>> is_header(["cat", "1"], []), is_header(["0.5", ""], []), is_header(["0", "1"], [["0.5", "2.25"]])
+    (True, False, True)
+    >>> is_header(["", "0"], [["0", "2"], ["1", "0"]]), is_header(["0", "1"], [["2", "1"]])
+    (True, False)
+    """
+    filled = [cell for cell in first if cell.strip().lower() not in _NOTHING]
+    if not all(NUMBER.fullmatch(cell) for cell in filled):
+        return True
+    if not filled:
+        return False
+    unnamed = not first[0].strip()
+    counted = first[1:] if unnamed else first
+    start = counted[0].strip() if counted else ""
+    if start not in ("0", "1") or [cell.strip() for cell in counted] != [
+        str(i) for i in range(int(start), int(start) + len(counted))
+    ]:
+        return False
+    below = [cell for row in rows for cell in row[unnamed:] if cell.strip()]
+    if unnamed and rows and [row[0].strip() for row in rows if row] == [str(i) for i in range(len(rows))]:
+        return True
+    return len(counted) > 1 and bool(below) and not all(_WHOLE.fullmatch(cell) for cell in below)
+
+
 def kind_of_cells(cells: list[str]) -> str:
     """What a column can serve as; one bad cell must not turn a class into a column of text."""
     numbers = sum(1 for cell in cells if not cell or NUMBER.fullmatch(cell) or DECIMAL_COMMA.fullmatch(cell))
-    return "number" if 2 * numbers >= len(cells) else "other"
+    if 2 * numbers >= len(cells):
+        return "number"
+    return "bool" if all(cell.strip().lower() in ("true", "false") for cell in cells if cell) else "text"
 
 
 def label_type_of(cell: str | None) -> str:
     """The first of `LABEL_TYPES` that takes the first label."""
     if cell is None:
-        return LABEL_TYPES[0]
+        return "int64"
     if re.fullmatch(r"\s*[-+]?\d{1,18}\s*", cell):
         return "int64"
     return "float64" if NUMBER.fullmatch(cell) else "string"

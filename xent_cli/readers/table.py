@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from xent_cli.core.inputs import InputDescription
-from xent_cli.readers.columns import Reading
+from xent_cli.errors import RowError
+from xent_cli.readers.column_sample import as_text
+from xent_cli.readers.columns import ColumnPlan, Reading
 
 if TYPE_CHECKING:
     import numpy as np
 
     from xent_cli.core.block import Part
-    from xent_cli.readers.columns import ColumnPlan
     from xent_cli.readers.storage import Bytes
 
 
@@ -79,3 +80,24 @@ class Table:
     def where(self, row: int, role: str, first: int = 0) -> str:
         """See `Source`."""
         return f"{self.source.name} row {row - first} (sample {row}){self.plan.column_of(role)}"
+
+
+# Labels of more kinds than this are no labels.
+_MOST_DISTINCT = 1 << 20
+
+
+def texts_ahead(bare: Table, name: str) -> frozenset[str] | None:
+    """Read a column ahead of the run: its distinct values as text, None of a pipe or where they are too many."""
+    if not bare.again:
+        return None
+    found: set[str] = set()
+    probe = replace(bare, plan=ColumnPlan(id=name, columns=bare.plan.columns))
+    for _, _, part in probe.parts():
+        try:
+            ids = part.read().ids
+        except RowError:  # which the run will meet again, and tell with its row
+            return None
+        found.update(() if ids is None else ids.tolist())
+        if len(found) > _MOST_DISTINCT:
+            return None
+    return frozenset("" if text is None else as_text(text) for text in found)

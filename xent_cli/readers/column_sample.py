@@ -1,0 +1,118 @@
+"""What is known of a table before it is read: names, kinds of columns, and the first rows."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from xent_cli.core.block import AnyArray, FloatArray
+
+# So many rows are looked at.
+SAMPLED_ROWS = 1024
+NUMBER, TEXT, BOOL, DATE = "number", "text", "bool", "date"
+FLOATS, WHOLES, TEXTS, OTHER = "list", "list of integers", "list of text", "other"
+_WHOLE = re.compile(r"\s*[-+]?\d{1,18}(\.0*)?\s*")
+_TRUTH = {"true": 1, "false": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class TableSample:
+    """A table as its head tells it.
+
+    Fields
+    ------
+    path
+        As the user gave it.
+    kinds
+        "number", "text", "bool", "date", "list" (of floats), "list of integers", "list of text" or "other", by column.
+    rows
+        Values of some columns in the first rows: numbers, text, lists; None where there is none.
+    ahead
+        Every value of a column as text, read ahead of the run; None of a pipe, or where there are too many.
+    index
+        Columns that pandas wrote as the index of the rows.
+    label_names
+        Names of the classes by the integers of a column, where the schema has them.
+    nameless
+        Whether columns are named by their place because nothing else names them.
+    types
+        Types of the columns as the file has them, for messages.
+    """
+
+    path: str
+    kinds: Mapping[str, str]
+    rows: Callable[[Sequence[str]], Mapping[str, Sequence[Any] | AnyArray]] = lambda names: dict.fromkeys(names, ())
+    ahead: Callable[[str], frozenset[str] | None] = lambda _: None
+    index: frozenset[str] = frozenset()
+    label_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    nameless: bool = False
+    types: Mapping[str, str] = field(default_factory=dict)
+
+    def first(self, name: str) -> Sequence[Any]:
+        """Values of a column in the first rows."""
+        values = self.rows([name])[name]
+        return values.tolist() if isinstance(values, np.ndarray) else values
+
+    def is_whole(self, name: str, *, mostly: bool = False) -> bool:
+        """Whether the numbers of a column, or most of them, are whole ones, as far as the first rows tell."""
+        held = [value for value in self.first(name) if not _missing(value)]
+        whole = sum(map(_is_whole, held))
+        return 2 * whole >= len(held) if mostly else whole == len(held)
+
+    def numbers(self, names: Sequence[str], rows: int = SAMPLED_ROWS) -> FloatArray:
+        """The first rows of some columns as [m, k]; NaN where there is no number."""
+        held = self.rows(names)
+        columns = [as_numbers(held[name][:rows]) for name in names]
+        size = max(map(len, columns), default=0)
+        found = np.full((size, len(columns)), np.nan)
+        for place, column in enumerate(columns):
+            found[: len(column), place] = column
+        return found
+
+    def texts(self, name: str) -> list[str]:
+        """The values of a column in the first rows as text without outer blanks; "" where there is none."""
+        return ["" if value is None else as_text(value) for value in self.first(name)]
+
+
+def as_numbers(values: Sequence[Any] | AnyArray) -> FloatArray:
+    """Values [m] as floats, NaN where one is none."""
+    if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
+        return values.astype(np.float64)
+    return np.array([_number(value) for value in values], np.float64)
+
+
+def as_text(value: object) -> str:
+    """A value as a label may be written: whole numbers without a decimal point."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    text = str(value).strip()
+    return text[: text.index(".")] if _WHOLE.fullmatch(text) and "." in text else text
+
+
+def as_integer(text: str) -> int | None:
+    """The whole number that a text is, or None; true and false are 1 and 0."""
+    return int(text) if _WHOLE.fullmatch(text) and "." not in text else _TRUTH.get(text.lower())
+
+
+def _number(value: object) -> float:
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return np.nan
+
+
+def _is_whole(value: object) -> bool:
+    if isinstance(value, str):
+        return _WHOLE.fullmatch(value) is not None
+    number = _number(value)
+    return bool(number == np.floor(number))
+
+
+def _missing(value: object) -> bool:
+    return value is None or value == "" or value != value  # noqa: PLR0124 (NaN)

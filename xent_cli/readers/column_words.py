@@ -1,0 +1,162 @@
+"""The words that column names are read by: what a column is called when it is a label, an id, a score."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import NamedTuple
+
+
+def words(text: str) -> frozenset[str]:
+    """Split a list of words."""
+    return frozenset(text.split())
+
+
+class RoleWords(NamedTuple):
+    """The names of one role.
+
+    Fields
+    ------
+    role
+        What the column is, in words for people.
+    exact
+        Whole names, as `plain_name` writes them.
+    pattern
+        Names that are told by a part of them.
+    whole
+        Whether numbers of this role are whole ones; a float column of the name is something else.
+    """
+
+    role: str
+    exact: frozenset[str]
+    pattern: re.Pattern[str]
+    whole: bool
+
+
+INDEX, LABEL, PREDICTION, ABOUT_SAMPLE, ID = "index", "label", "about the prediction", "about the sample", "id"
+
+_NOTHING = re.compile(r"(?!)")
+
+# Read from the top: an exact name counts before a pattern, and an earlier role before a later one.
+ROLES = (
+    RoleWords(
+        INDEX,
+        words("index idx row row_id row_index row_number"),
+        re.compile(r"unnamed_\d+|index_level_\d+"),
+        whole=True,
+    ),
+    RoleWords(
+        LABEL,
+        words(
+            "label labels target targets y y_true y_test true true_label true_labels true_class true_idx ground_truth "
+            "gt gold gold_label truth actual expected reference obs observed assigned_label label_id label_ids "
+            "labels_id labels_ids label_idx class_id class_idx class_label target_class class"
+        ),
+        _NOTHING,
+        whole=True,
+    ),
+    RoleWords(
+        PREDICTION,
+        words(
+            "pred predict prediction predicted predicted_label predicted_class y_pred y_hat argmax correct confidence "
+            "conf score loss nll entropy margin prediction_label scored_labels scored_label"
+        ),
+        re.compile(r"pred_(label|class|idx|id|prob|conf|score)|.+_pred"),
+        whole=False,
+    ),
+    RoleWords(
+        ABOUT_SAMPLE,
+        words("split seed epoch step batch usage fold mask group subject speaker"),
+        _NOTHING,
+        whole=True,
+    ),
+    RoleWords(
+        ABOUT_SAMPLE,
+        words("weight sample_weight weights sample_weights lr"),
+        re.compile(r"time.*"),
+        whole=False,
+    ),
+    RoleWords(
+        ID,
+        words("id ids row_ids key uuid name sample sample_id path file filename"),
+        re.compile(r".+_(id|ids|idx|index|path)"),
+        whole=True,
+    ),
+)
+
+# Float columns of these names may as well be classes (win, draw, loss; O, PER, TIME).
+MAY_BE_CLASSES = words(
+    "loss score time mask group weight key name sample target true class reference expected actual truth gold margin "
+    "step split fold row index path file batch subject speaker label observed y correct id usage"
+)
+# What these measure is never negative: a column of the name that holds a negative number is something else.
+NEVER_NEGATIVE = words("loss nll entropy conf confidence time weight sample_weight mask")
+
+# Class columns are told by one of these in what all their names share.
+_KINDS = (
+    ("logits", re.compile(r"logits?|raw_formula_val")),
+    ("log-probs", re.compile(r"log_?prob(s|a|abilit(y|ies))?|log_?softmax")),
+    ("probs", re.compile(r"p|prob(?!lem|e)[a-z]*|softmax|posteriors?")),
+    ("", re.compile(r"preds?|predictions?|scores?|outputs?|class|c")),
+)
+# `first_class` and `vitamin_c` have nothing of a score at their end.
+_ONLY_BEFORE = words("class c")
+SCORE_WORD = re.compile(r"(?i:logit|formula|prob|softmax|posterior|pred|score|output|class)|(?<![A-Za-z])[CPcp](?![a-z])")
+
+# Numbered columns of these names are what a model was given, never what it said, unless they are asked for.
+NEVER_CLASSES = re.compile(r"(.+_)?(x|f|v|features?|emb[a-z]*|pc|pca|umap|tsne|dim|pixel|column|hidden[a-z_]*)")
+
+# Lists by name, in the order in which they are looked for; kind "" is told by what stands in them.
+LISTS = (
+    ("logits", ("logits", "logit")),
+    ("log-probs", ("log_probs", "logprobs", "log_prob", "logprob")),
+    ("probs", ("probs", "probabilities", "probability", "prob")),
+    ("", ("scores", "outputs", "predictions", "y_pred", "preds")),
+)
+NEVER_LISTS = re.compile(r"input_ids|tokens|attention_mask|embeddings?|features?|hidden.*|bbox|vector")
+
+# A list or a numbered family of these beside scores says which class each of them is.
+CLASS_LISTS = words("label class index idx indices id top name")
+
+# Whole numbers in columns of these names are classes that models chose, not scores.
+PREDICTED = words("pred preds prediction predictions class")
+
+NULL_WORDS = words("null none na n/a nan nil missing -")
+
+# Negative and affirmative, as the columns of a binary classifier are called.
+YES_NO = (("no", "yes"), ("false", "true"), ("neg", "pos"), ("negative", "positive"), ("n", "y"), ("f", "t"))
+
+_CHANGES = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_MARKS = re.compile(r"[-.\s_:=()\[\]{}<>/]+")
+
+
+def plain_name(name: str) -> str:
+    """Write a name as the tables above have it.
+
+    Examples
+    --------
+    >>> plain_name("assignedLabel"), plain_name(" Row-Index"), plain_name("Probability:Class=a")
+    ('assigned_label', 'row_index', 'probability_class_a')
+    """
+    if name.isalpha() and (name.islower() or name.isupper()):
+        return name.lower()
+    return _MARKS.sub("_", _CHANGES.sub("_", name)).strip("_").lower()
+
+
+@cache
+def kind_of_stem(before: str, after: str = "") -> str | None:
+    """What a stem says that its columns hold; None where none of its words is about scores.
+
+    Examples
+    --------
+    >>> kind_of_stem("class_prob_"), kind_of_stem("", "_score"), kind_of_stem("log_prob_"), kind_of_stem("cat_")
+    ('probs', '', 'log-probs', None)
+    """
+    parts = [part for part in plain_name(before).split("_") if part]
+    tail = [part for part in plain_name(after).split("_") if part and part not in _ONLY_BEFORE]
+    for kind, pattern in _KINDS:
+        for some in (parts, tail):
+            joined = [*some, *("_".join(some[i : i + n]) for n in (2, 3) for i in range(len(some) - n + 1))]
+            if any(pattern.fullmatch(word) for word in joined):
+                return kind
+    return None

@@ -1,0 +1,95 @@
+"""Labels that call the classes by other numbers than 0, 1, 2, ..."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xent_cli.errors import UnreadableRowError
+from xent_cli.readers.class_names import NamedLabels
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from xent_cli.core.block import AnyArray, Part, Rows
+    from xent_cli.core.inputs import InputDescription
+    from xent_cli.readers.interface import Source
+
+
+def places_of(labels: AnyArray, numbers: Sequence[int], ignored: Collection[int], start: int) -> AnyArray:
+    """Class indices of labels [n] that are the numbers of the classes; what is ignored stays as it is.
+
+    Raises
+    ------
+    UnreadableRowError
+        At the first label that is the number of no class.
+
+    Examples
+    --------
+    >>> places_of(np.array([8, 3, -100]), (3, 5, 8), {-100}, 0).tolist()
+    [2, 0, -100]
+    """
+    order = np.argsort(np.asarray(numbers))
+    held = np.asarray(numbers)[order]
+    at = np.minimum(np.searchsorted(held, labels), len(held) - 1)
+    known = held[at] == labels
+    skipped = np.isin(labels, list(ignored)) & ~known
+    bad = ~(known | skipped)
+    if bad.any():
+        row = int(np.argmax(bad))
+        shown = ", ".join(map(str, numbers[:8])) + (f" and {len(numbers) - 8} more" if len(numbers) > 8 else "")
+        others = int(np.count_nonzero(bad)) - 1
+        found, expected = f"{labels[row]}", f"one of {shown}, as the columns are numbered"
+        hint = "--first-class 0 says that labels are places of columns, from 0" if (labels >= 0).all() else ""
+        raise UnreadableRowError("label numbers no class", start + row, "labels", found, expected, hint, others=others)
+    places: AnyArray = order[at].astype(np.int64)
+    # An ignored label must not look like a class.
+    return np.where(skipped, np.where((labels < 0) | (labels >= len(held)), labels, -1), places)
+
+
+def by_number(source: Source, numbers: tuple[int, ...], ignored: frozenset[int]) -> Source:
+    """Labels of an array as class indices, where they are the numbers of the classes."""
+    if source.row_shape or source.dtype.kind not in "iuf":
+        return source
+    return NumberedLabels(source, (), named_labels=False, numbers=numbers, ignored=ignored)
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedLabels(NamedLabels):
+    """An array of numbers of classes as class indices; see `Source`."""
+
+    numbers: tuple[int, ...] = ()
+    ignored: frozenset[int] = frozenset()
+
+    @property
+    def description(self) -> InputDescription:
+        """See `Source`."""
+        return self.names_of.description
+
+    def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
+        """See `Source`."""
+        for start, size, part in self.names_of.parts(first):
+            yield start, size, NumberedRows(part, self.numbers, self.ignored, start)
+
+    def rows(self, start: int, stop: int) -> Part | None:
+        """See `Source`."""
+        part = self.names_of.rows(start, stop)
+        return None if part is None else NumberedRows(part, self.numbers, self.ignored, start)
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedRows:
+    """Recipe for labels that are numbers of classes, from sample `start` on: a `Part`."""
+
+    part: Part
+    numbers: tuple[int, ...]
+    ignored: frozenset[int]
+    start: int
+
+    def read(self) -> Rows:
+        """Read them, and find the place of each number."""
+        rows = self.part.read()
+        assert rows.labels is not None
+        return replace(rows, labels=places_of(rows.labels.reshape(-1), self.numbers, self.ignored, self.start))
