@@ -122,7 +122,9 @@ def test_tables_of_numbers_are_read_without_pandas(suffix, tmp_path):
     import pyarrow as pa
 
     rng = np.random.default_rng(0)
-    wide = pd.DataFrame(rng.normal(size=(50, 3)), columns=["logit_a", "logit_b", "logit_c"]).assign(label=rng.integers(0, 3, 50))
+    wide = pd.DataFrame(rng.normal(size=(50, 3)), columns=["logit_a", "logit_b", "logit_c"]).assign(
+        label=rng.integers(0, 3, 50)
+    )
     lists = pd.DataFrame({"logits": list(rng.normal(size=(50, 3))), "label": wide["label"]})
     path = tmp_path / f"t.{suffix}"
     if suffix == "csv":

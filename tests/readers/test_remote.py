@@ -68,7 +68,7 @@ def bucket(server, tmp_path_factory):
     np.savez(folder / "d.npz", logits=LOGITS, labels=LABELS)
     pq.write_table(pa.table({"logits": LOGITS.tolist(), "label": LABELS}), folder / "d.parquet", row_group_size=70)
     rows = [",".join(map(repr, row)) + f",{label}" for row, label in zip(LOGITS.tolist(), LABELS, strict=True)]
-    (folder / "d.csv").write_text("\n".join(["a,b,c,d,e,label", *rows]) + "\n")
+    (folder / "d.csv").write_text("\n".join(["c0,c1,c2,c3,c4,label", *rows]) + "\n")
     blob = pa.array([RNG.bytes(20_000) for _ in range(300)])
     wide = pa.table({"logits": LOGITS.tolist(), "label": LABELS, "blob": blob})
     pq.write_table(wide, folder / "blob.parquet", row_group_size=100)

@@ -57,7 +57,6 @@ def layout(given: Mapping[str, Any]) -> ReadOptions:
         source=given["source"] if is_told("source") else None,
         first_class=given.get("first_class"),
         ignored=tuple(given.get("ignore_index") or ()),
-        binary=bool(given.get("binary")),
     )
 
 
@@ -121,7 +120,8 @@ def settings(given: Mapping[str, Any], pair: Pair) -> LossOptions:
     if plan is not None and plan.kind == "probs" and not is_told("source"):
         from xent_cli.readers.column_lines import named_probabilities
 
-        raise named_probabilities(pair.logits.description.path, plan, pair.labels and pair.labels.description.path)
+        labels = None if pair.labels is None else pair.labels.description.path
+        raise named_probabilities(pair.logits.description.path, plan, labels)
     class_weight = None
     if given["class_weight"] is not None:
         from xent_cli.readers.weights import read_class_weight

@@ -50,8 +50,8 @@ def kind_of_type(column: pa.DataType) -> str:
 
     Examples
     --------
-    >>> kind_of_type(pa.list_(pa.float32())), kind_of_type(pa.dictionary(pa.int8(), pa.string())), kind_of_type(pa.null())
-    ('list', 'text', 'other')
+    >>> [kind_of_type(each) for each in (pa.list_(pa.float32()), pa.dictionary(pa.int8(), pa.string()), pa.null())]
+    ['list', 'text', 'other']
     """
     types = pa.types
     if types.is_dictionary(column):

@@ -12,8 +12,7 @@ import numpy as np
 from xent_cli.core.class_order import without_shared
 from xent_cli.errors import InputError, RowError, UnreadableRowError, did_you_mean, listing
 from xent_cli.readers.column_evidence import one_each
-from xent_cli.readers.column_words import plain_name
-from xent_cli.readers.columns import LOGIT_PREFIXES
+from xent_cli.readers.column_words import LOGIT_PREFIXES, plain_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -213,12 +212,12 @@ def _index(labels: AnyArray, names: tuple[str, ...], spelt: tuple[str, ...], sta
         found, hint = "characters that Unicode does not have", "the file is damaged"
         raise RowError("labels are not text", start, "labels", found, hint=hint)
     texts = [_text(word) for word in words]
-    found = [index.place(text) for text in texts]
-    unknown = np.array([place is None for place in found], bool)[places.reshape(-1)]
+    classes = [index.place(text) for text in texts]
+    unknown = np.array([place is None for place in classes], bool)[places.reshape(-1)]
     if unknown.any():
         row = int(np.argmax(unknown))
         raise unknown_name(texts[places.reshape(-1)[row]], names, start + row, int(np.count_nonzero(unknown)) - 1)
-    return np.array(found, np.int64)[places.reshape(-1)]
+    return np.array(classes, np.int64)[places.reshape(-1)]
 
 
 def _text(word: Any) -> str:

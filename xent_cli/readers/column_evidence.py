@@ -12,7 +12,7 @@ from xent_cli.core.distributions import FEWEST_ROWS, count_distributions
 from xent_cli.errors import InputError
 from xent_cli.readers.column_families import affixes_of_labels, shown
 from xent_cli.readers.column_sample import as_integer
-from xent_cli.readers.column_words import plain_name
+from xent_cli.readers.column_words import LOGIT_PREFIXES, plain_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -103,6 +103,9 @@ def columns_of_labels(labels: LabelValues, columns: Sequence[str], *, every: boo
     if stem is not None:
         known = {name.strip(): name for name in columns}
         return {text: known[f"{stem[0]}{text}{stem[1]}"] for text in texts}
+    known = {f"{prefix}{short}": name for prefix in LOGIT_PREFIXES for short, name in bare.items()} | bare
+    if texts and texts <= known.keys():
+        return {text: known[text] for text in texts}
     loose = one_each(columns)
     plain = {plain_name(text): text for text in texts}
     if len(plain) < len(texts) or not texts:
@@ -137,7 +140,7 @@ def are_distributions(sample: TableSample, columns: Sequence[str], *, told: bool
     told
         Whether the user says that the numbers are probabilities: then a few rows are enough.
     """
-    if len(columns) < 2:  # noqa: PLR2004
+    if len(columns) < 2:
         return False
     found = count_distributions(sample.numbers(columns))
     return found.scale is not None and (told or found.sure)
@@ -164,7 +167,7 @@ def mean_loss(sample: TableSample, columns: Sequence[str], labels: LabelValues, 
 
 def fall_from_left_to_right(sample: TableSample, columns: Sequence[str]) -> bool:
     """Whether the scores of every row are in descending order: the k highest, and of which classes is not said."""
-    if not 3 <= len(columns) <= _MOST_RANKED:  # noqa: PLR2004
+    if not 3 <= len(columns) <= _MOST_RANKED:
         return False
     first = sample.numbers(columns, 1)
     return bool(len(first) and (np.diff(first) <= 0).all()) and ranked(sample.numbers(columns))
@@ -173,7 +176,7 @@ def fall_from_left_to_right(sample: TableSample, columns: Sequence[str]) -> bool
 def ranked(rows: object) -> bool:
     """Whether every row [k] descends, there are enough of them, and they are not all alike."""
     values = np.asarray(rows, np.float64)
-    if values.ndim != 2 or len(values) < _ROWS_IN_ORDER or values.shape[1] < 3:  # noqa: PLR2004
+    if values.ndim != 2 or len(values) < _ROWS_IN_ORDER or values.shape[1] < 3:
         return False
     return bool((np.diff(values) <= 0).all() and (values[:, 0] > values[:, -1]).all() and (values != values[0]).any())
 
@@ -222,6 +225,6 @@ def refuse_a_guess(sample: TableSample, columns: Sequence[str], labels: LabelVal
             "worse than a uniform guess: are these scores?",
             sample.path,
             found=f"a mean loss of {loss:.4g} in the first rows of {shown(columns)}",
-            expected=f"at most ln {len(columns)} = {math.log(len(columns)):.4g} of columns that no name says are logits",
+            expected=f"at most ln {len(columns)} = {math.log(len(columns)):.4g}, for no name says that they are logits",
             hint=f"if they are: {choosing}",
         )

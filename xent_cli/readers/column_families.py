@@ -169,7 +169,7 @@ def affixes(names: Sequence[str]) -> tuple[str, str]:
 
 
 def affixes_of_labels(labels: Iterable[str], columns: Sequence[str]) -> tuple[str, str] | None:
-    """What stands before and after each label in the name of a column, the same for all of them; None where nothing does.
+    """What stands before and after each label in the name of a column; None where it is not the same for all.
 
     Examples
     --------

@@ -56,7 +56,7 @@ def settle(sample: TableSample, choice: Choice, options: ReadOptions, labels: La
     k = len(choice.columns)
     if choice.numbers is not None and choice.numbers != tuple(range(k)):
         return _numbered(sample, choice, choice.numbers, options, labels)
-    if k == 2 and choice.numbers is None and choice.names is not None and not choice.asked:  # noqa: PLR2004
+    if k == 2 and choice.numbers is None and choice.names is not None and not choice.asked:
         _refuse_yes_before_no(sample, choice, options)
     return Order(choice)
 
@@ -139,16 +139,20 @@ def _numbered(
     if are_places and not are_names and whole:
         return Order(choice)
     if are_names or (are_places and not whole):
-        readings = {"numbers of columns": ["--first-class", str(numbers[0])], "places of columns": ["--first-class", "0"]}
+        readings = {
+            "numbers of columns": ["--first-class", str(numbers[0])],
+            "places of columns": ["--first-class", "0"],
+        }
         what = f"are labels the numbers {_few(numbers)} of the columns, or their places from 0?"
         raise several_readings(sample, options, what, readings)
     odd = sorted(found - set(numbers)) if not are_places else []
+    told = line(sample.path, options, "--logits-column", "NAMES")
     raise InputError(
         "labels are neither the numbers of the columns nor their places",
         labels.where,
         found=f"{', '.join(map(str, odd[:3]))} beside columns {_few(numbers)}",
         expected=f"{_few(numbers)}, or 0..{k - 1}",
-        hint=f"are all class columns there? {line(sample.path, options, '--logits-column', 'NAMES')} says which they are",
+        hint=f"are all class columns there? Or say which they are: {told}",
     )
 
 

@@ -115,4 +115,4 @@ def _is_whole(value: object) -> bool:
 
 
 def _missing(value: object) -> bool:
-    return value is None or value == "" or value != value  # noqa: PLR0124 (NaN)
+    return value is None or value == "" or value != value

@@ -101,7 +101,12 @@ _KINDS = (
 )
 # `first_class` and `vitamin_c` have nothing of a score at their end.
 _ONLY_BEFORE = words("class c")
-SCORE_WORD = re.compile(r"(?i:logit|formula|prob|softmax|posterior|pred|score|output|class)|(?<![A-Za-z])[CPcp](?![a-z])")
+SCORE_WORD = re.compile(
+    r"(?i:logit|formula|prob|softmax|posterior|pred|score|output|class)|(?<![A-Za-z])[CPcp](?![a-z])"
+)
+
+# Labels of text may have one of these before the name of the class.
+LOGIT_PREFIXES = ("logit_", "logits_", "logit.", "logits.")
 
 # Numbered columns of these names are what a model was given, never what it said, unless they are asked for.
 NEVER_CLASSES = re.compile(r"(.+_)?(x|f|v|features?|emb[a-z]*|pc|pca|umap|tsne|dim|pixel|column|hidden[a-z_]*)")

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from xent_cli.readers.interface import ReadOptions
 
-LOGIT_PREFIXES = ("logit_", "logits_", "logit.", "logits.")
 # More names than this are not listed in a document.
 _MOST_LISTED = 1000
 # Nor more columns that are left out in a sentence.

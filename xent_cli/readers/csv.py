@@ -17,10 +17,10 @@ import pyarrow.csv as pa_csv
 
 from xent_cli.errors import InputError, MissingValueError, UnreadableRowError, first_of
 from xent_cli.readers.arrow_columns import rows_of
-from xent_cli.readers.marks import is_masked
 from xent_cli.readers.column_sample import TableSample
 from xent_cli.readers.columns import ColumnPlan
 from xent_cli.readers.csv_sample import FirstRows
+from xent_cli.readers.marks import is_masked
 from xent_cli.readers.pieces import LONGEST_LINE, as_lines, count_rows, pieces, row_lines
 from xent_cli.readers.sniff import (
     DECIMAL_COMMA,

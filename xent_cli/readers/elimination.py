@@ -126,7 +126,7 @@ def refuse_text_beside(sample: TableSample, columns: Sequence[str], roles: Mappi
 def _mostly_numbers(sample: TableSample, name: str) -> bool:
     texts = sample.texts(name)
     values = sample.numbers([name])[:, 0]
-    numbers = sum(1 for text, value in zip(texts, values, strict=True) if value == value)  # noqa: PLR0124 (NaN)
+    numbers = sum(1 for text, value in zip(texts, values, strict=True) if value == value)
     nulls = sum(1 for text in texts if not text or text.lower() in NULL_WORDS)
     return 2 * (numbers + nulls) > len(texts) > 0
 

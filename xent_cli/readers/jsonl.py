@@ -15,12 +15,12 @@ import pyarrow.json as pa_json
 from xent_cli.errors import InputError, UnreadableRowError, first_of
 from xent_cli.readers.arrow_columns import rows_of
 from xent_cli.readers.column_types import to_numpy
-from xent_cli.readers.marks import is_masked
-from xent_cli.readers.nonfinite import NONFINITE, with_nonfinite
 from xent_cli.readers.column_sample import TableSample
 from xent_cli.readers.columns import ColumnPlan
-from xent_cli.readers.pieces import pieces
 from xent_cli.readers.json_sample import FirstRecords, kind_of_values, type_of_value
+from xent_cli.readers.marks import is_masked
+from xent_cli.readers.nonfinite import NONFINITE, with_nonfinite
+from xent_cli.readers.pieces import pieces
 from xent_cli.readers.records import first_records, is_number, shown, strict_record_of
 from xent_cli.readers.sniff import DTYPES, LABEL_TYPES
 from xent_cli.readers.table import Table, texts_ahead
@@ -68,7 +68,8 @@ def open_jsonl(
     width = len(samples[plan.values[0]]) if plan.is_list else len(plan.values)
     label = samples.get(plan.label or "")
     label_type = next(
-        (name for kind, name in ((str, "string"), (bool, "bool"), (float, "float64")) if isinstance(label, kind)), "int64"
+        (name for kind, name in ((str, "string"), (bool, "bool"), (float, "float64")) if isinstance(label, kind)),
+        "int64",
     )
     dtype = np.dtype(np.float64 if plan.values else DTYPES[label_type])
     named = plan.label is not None and label_type == "string"
@@ -247,7 +248,9 @@ class JsonRows:
                     return InputError("not a number", f"{place}, item {bad}", shown(value[bad]), "a number")
                 if len(value) != self.source.width:
                     return InputError("list of another length", place, f"{len(value)} values", f"{self.source.width}")
-            elif value is not None and not is_number(value) and (key != plan.label or not isinstance(value, str | bool)):
+            elif (
+                value is not None and not is_number(value) and (key != plan.label or not isinstance(value, str | bool))
+            ):
                 return InputError("not a number", place, shown(value), "a number")
         return None
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from xent_cli.readers.column_evidence import LabelValues
 from xent_cli.readers.column_lines import two_labels
-from xent_cli.readers.column_sample import BOOL, FLOATS, NUMBER, TEXT, as_integer
+from xent_cli.readers.column_sample import BOOL, NUMBER, TEXT, as_integer
 from xent_cli.readers.column_words import ABOUT_SAMPLE, INDEX, LABEL, PREDICTION, plain_name
 
 if TYPE_CHECKING:
@@ -22,11 +22,7 @@ _TRUTH_WORDS = ("true", "truth", "gold", "actual", "gt", "obs", "observed", "exp
 
 def label_candidates(sample: TableSample, roles: Mapping[str, Role]) -> list[str]:
     """Columns that have the name of labels, and hold what labels may be."""
-    return [
-        name
-        for name, role in roles.items()
-        if role.role == LABEL and not role.question
-    ]
+    return [name for name, role in roles.items() if role.role == LABEL and not role.question]
 
 
 def find_label(sample: TableSample, roles: Mapping[str, Role], options: ReadOptions, *, elsewhere: bool) -> str | None:
@@ -87,7 +83,7 @@ def refuse_other_label(
             continue
         theirs = sample.texts(name)
         used = {text for text in theirs if text}
-        if len(used) < 2 or not used <= set(known):  # noqa: PLR2004
+        if len(used) < 2 or not used <= set(known):
             continue
         for one, other in zip(ours, theirs, strict=True):
             if one and other and one != other and as_integer(one) != known[other]:

@@ -10,8 +10,7 @@ from xent_cli.readers.column_families import numbered
 from xent_cli.readers.column_lines import two_labels
 from xent_cli.readers.column_roles import roles_of
 from xent_cli.readers.column_sample import BOOL, FLOATS, NUMBER, TEXT, WHOLES
-from xent_cli.readers.column_words import ID, INDEX, LABEL
-from xent_cli.readers.columns import LOGIT_PREFIXES, ColumnPlan
+from xent_cli.readers.column_words import ID, INDEX, LABEL, LOGIT_PREFIXES
 from xent_cli.readers.label_columns import label_candidates, only_column
 from xent_cli.readers.table_plan import columns_beside, missing_column, refuse_repeated
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from xent_cli.readers.column_roles import Role
     from xent_cli.readers.column_sample import TableSample
+    from xent_cli.readers.columns import ColumnPlan
     from xent_cli.readers.interface import ReadOptions
 
 _LISTS = (FLOATS, WHOLES)
@@ -42,7 +42,11 @@ def plan_labels(
     if options.label_column is not None and options.label_column not in sample.kinds:
         raise missing_column(sample.path, options.label_column, list(sample.kinds), "--label-column")
     beside = columns_beside(sample, options)
-    roles = {n: role for n, role in roles_of(sample, sample.kinds).items() if n not in (beside.id, beside.weight, beside.mask)}
+    roles = {
+        n: role
+        for n, role in roles_of(sample, sample.kinds).items()
+        if n not in (beside.id, beside.weight, beside.mask)
+    }
     if options.id_column is None and "id" in sample.kinds:
         beside = replace(beside, id="id")
     label = _label(sample, roles, beside.by, options, num_classes)

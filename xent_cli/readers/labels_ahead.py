@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,7 +12,6 @@ from xent_cli.readers.column_evidence import LabelValues
 from xent_cli.readers.column_sample import SAMPLED_ROWS, as_text
 from xent_cli.readers.columns import ColumnPlan
 from xent_cli.readers.interface import ARRAYS
-from xent_cli.readers.locate import Located
 from xent_cli.readers.open import open_source
 from xent_cli.readers.piped import seekable
 from xent_cli.readers.table import Table, texts_ahead
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from xent_cli.core.block import AnyArray
     from xent_cli.readers.interface import ReadOptions, Source
+    from xent_cli.readers.locate import Located
 
 _MOST_DISTINCT = 1 << 20
 
@@ -61,7 +61,7 @@ def _of(source: Source, options: ReadOptions) -> LabelValues | None:
     label = None if source.plan is None else source.plan.label
     if not tables or label is None:
         return None
-    probe = replace(tables[0], plan=ColumnPlan(id=label, columns=tables[0].plan.columns))
+    probe: Any = replace(tables[0], plan=ColumnPlan(id=label, columns=tables[0].plan.columns))
     ids = next((part.read().ids for _, _, part in probe.parts()), None)
     texts = [] if ids is None else ["" if text is None else as_text(text) for text in ids[:SAMPLED_ROWS].tolist()]
     named = source.named_labels and not all(_is_number(text) for text in texts if text)

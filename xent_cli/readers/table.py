@@ -91,7 +91,7 @@ def texts_ahead(bare: Table, name: str) -> frozenset[str] | None:
     if not bare.again:
         return None
     found: set[str] = set()
-    probe = replace(bare, plan=ColumnPlan(id=name, columns=bare.plan.columns))
+    probe: Any = replace(bare, plan=ColumnPlan(id=name, columns=bare.plan.columns))
     for _, _, part in probe.parts():
         try:
             ids = part.read().ids

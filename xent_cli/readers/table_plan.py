@@ -16,8 +16,8 @@ from xent_cli.readers.column_roles import FREE, roles_of
 from xent_cli.readers.column_sample import BOOL, FLOATS, NUMBER, WHOLES
 from xent_cli.readers.column_words import ID, LISTS, NEVER_LISTS, plain_name
 from xent_cli.readers.columns import ColumnPlan
-from xent_cli.readers.plan_beside import plan_beside
 from xent_cli.readers.label_columns import find_label, label_values, refuse_other_label, says_truth
+from xent_cli.readers.plan_beside import plan_beside
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -112,7 +112,9 @@ def plan_table(
     if role == "logits":
         like = options.like
         alike = like is not None and {*like.columns} == {*sample.kinds}
-        plan = replace(like, columns=tuple(sample.kinds)) if alike and like is not None else plan_logits(sample, options)
+        plan = (
+            replace(like, columns=tuple(sample.kinds)) if alike and like is not None else plan_logits(sample, options)
+        )
         return plan.kept(options), options.class_names or plan.names
     from xent_cli.readers.label_plan import plan_labels
 
@@ -153,7 +155,7 @@ def missing_column(path: str, name: str, columns: Sequence[str], option: str) ->
 def _id_of(roles: Mapping[str, Role], options: ReadOptions) -> str | None:
     if options.id_column is not None:
         return None
-    found = {plain_name(name): name for name, role in reversed(roles.items()) if role.role == ID}
+    found = {plain_name(name): name for name, role in reversed(list(roles.items())) if role.role == ID}
     return next((found[word] for word in _IDS if word in found), None)
 
 
@@ -180,7 +182,10 @@ def _asked(sample: TableSample, options: ReadOptions, claimed: set[str | None]) 
             )
     if len(lists) > 1:
         raise InputError(
-            "several list columns", sample.path, found=listing(lists), expected="one list for each sample",
+            "several list columns",
+            sample.path,
+            found=listing(lists),
+            expected="one list for each sample",
             hint="name one of them with --logits-column",
         )
     if lists:
@@ -219,7 +224,9 @@ def _any_values(sample: TableSample, roles: Mapping[str, Role], options: ReadOpt
     lists = [name for name, kind in sample.kinds.items() if kind == FLOATS and not NEVER_LISTS.fullmatch(name)]
     if len(lists) == 1:
         return Choice((lists[0],), "the only list", is_list=True)
-    numbers = [n for n, role in roles.items() if sample.kinds[n] == NUMBER and role.role in ("", "about the prediction")]
+    numbers = [
+        n for n, role in roles.items() if sample.kinds[n] == NUMBER and role.role in ("", "about the prediction")
+    ]
     if lists or not numbers:
         raise no_columns(sample, options, roles)
     family = next((f for f in numbered(numbers) if f.kind is not None), None)
