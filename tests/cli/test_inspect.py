@@ -126,14 +126,14 @@ def test_the_line_for_a_table_runs(tmp_path, kind, flag):
 
 
 def test_columns_and_arrays_are_listed_with_their_parts(tmp_path):
-    pq.write_table(pa.table({"id": ["a"], "note": ["x"], "label": [1], "p": [0.5], "q": [1.5]}), tmp_path / "t.parquet")
+    pq.write_table(pa.table({"id": ["a"], "note": ["x"], "label": [1], "logit_0": [0.5], "logit_1": [1.5]}), tmp_path / "t.parquet")
     found = inspected(tmp_path / "t.parquet")["files"][0]
     assert [(c["name"], c["dtype"], c["role"]) for c in found["columns"]] == [
         ("id", "string", "id"),
         ("note", "string", None),
         ("label", "int64", "label"),
-        ("p", "double", "logits"),
-        ("q", "double", "logits"),
+        ("logit_0", "double", "logits"),
+        ("logit_1", "double", "logits"),
     ]
     np.savez_compressed(tmp_path / "d.npz", logits=LOGITS, labels=LABELS, extra=np.zeros((2, 3), np.float32))
     found = inspected(tmp_path / "d.npz", "--no-scan")["files"][0]

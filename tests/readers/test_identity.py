@@ -30,7 +30,7 @@ TABLE = pa.table({"logits": LOGITS.tolist(), "label": LABELS})
 
 def write_csv(path):
     rows = (f"{a},{b},{c},{label}" for (a, b, c), label in zip(LOGITS.tolist(), LABELS.tolist(), strict=True))
-    path.write_text("\n".join(["a,b,c,label", *rows]) + "\n")
+    path.write_text("\n".join(["c0,c1,c2,label", *rows]) + "\n")
 
 
 def write_arrow(path):

@@ -38,7 +38,7 @@ FILES = {
     "l.npy": bytes_of(lambda stream: np.save(stream, LOGITS)),
     "y.npy": bytes_of(lambda stream: np.save(stream, LABELS)),
     "t.parquet": bytes_of(lambda stream: pq.write_table(TABLE, stream)),
-    "t.csv": ("a,b,c,d,label\n" + "".join(f"{a},{b},{c},{d},0\n" for a, b, c, d in LOGITS.tolist())).encode(),
+    "t.csv": ("c0,c1,c2,c3,label\n" + "".join(f"{a},{b},{c},{d},0\n" for a, b, c, d in LOGITS.tolist())).encode(),
 }
 
 

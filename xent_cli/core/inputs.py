@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +26,13 @@ class InputDescription:
         NumPy's name for the values as stored.
     shards
         The files in the order in which they follow one another, where there are several.
+    n_classes
+        How many classes logits have; None of another input.
+    class_columns
+        Columns of a table that hold the logits: their names, or stem, first and last where they are numbered or very
+        many; None of an array.
+    left_out
+        Columns of the table that are not used, each with the reason.
     """
 
     path: str
@@ -28,3 +40,6 @@ class InputDescription:
     shape: tuple[int | None, ...]
     dtype: str
     shards: tuple[str, ...] = ()
+    n_classes: int | None = None
+    class_columns: tuple[str, ...] | Mapping[str, Any] | None = None
+    left_out: tuple[tuple[str, str], ...] = ()

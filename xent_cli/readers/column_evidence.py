@@ -51,6 +51,8 @@ class LabelValues:
         Labels that mark samples without one.
     boolean
         Whether they are true and false.
+    offset
+        What the first class is called, where the user says it.
     aligned
         Whether they stand in the order of the logits; of two tables with ids that is not known yet.
     """
@@ -63,14 +65,20 @@ class LabelValues:
     ignored: frozenset[int] = frozenset()
     boolean: bool = False
     aligned: bool = True
+    offset: int = 0
+
+    def index(self, text: str) -> int | None:
+        """The class index that a label is, or None."""
+        found = as_integer(text)
+        return None if found is None else found - self.offset
 
     def integers(self, *, every: bool) -> frozenset[int] | None:
         """Distinct class indices: those of the first rows, or `every` one, None where these are not known."""
         texts = self.ahead() if every else frozenset(self.first)
         if texts is None:
             return None
-        found = {as_integer(text) for text in texts if text}
-        return frozenset(value for value in found if value is not None) - self.ignored
+        found = {as_integer(text) for text in texts if text} - self.ignored
+        return frozenset(value - self.offset for value in found if value is not None)
 
     def names(self, *, every: bool) -> frozenset[str]:
         """Distinct labels of text: those of the first rows, or `every` one, as far as they are known."""
@@ -151,7 +159,7 @@ def mean_loss(sample: TableSample, columns: Sequence[str], labels: LabelValues, 
     rows = sample.numbers(columns)
     if np.isnan(rows).any():  # a cell that cannot be read is told with its row
         return math.nan
-    index = [as_integer(text) for text in labels.first[: len(rows)]]
+    index = [labels.index(text) for text in labels.first[: len(rows)]]
     with np.errstate(all="ignore"):
         rows = np.log(rows) if probabilities else rows
         peak = rows.max(axis=1, initial=-math.inf)
@@ -187,7 +195,7 @@ def all_are_argmax(sample: TableSample, columns: Sequence[str], names: Sequence[
     highest = np.argmax(np.where(np.isnan(rows), -np.inf, rows), axis=1) if len(rows) else []
     same = 0
     for text, place in zip(labels.first, highest, strict=False):
-        label = as_integer(text) if labels.form == "whole" else None
+        label = labels.index(text) if labels.form == "whole" else None
         if text and label != place and text != names[place]:
             return False
         same += bool(text)

@@ -56,7 +56,13 @@ def label_values(sample: TableSample, name: str, options: ReadOptions) -> LabelV
     whole = boolean or all(as_integer(text) is not None for text in texts if text)
     form = "whole" if kind == NUMBER or whole else "text"
     return LabelValues(
-        where, form, texts, lambda: sample.ahead(name), ignored=frozenset(options.ignored), boolean=boolean
+        where,
+        form,
+        texts,
+        lambda: sample.ahead(name),
+        ignored=frozenset(options.ignored),
+        boolean=boolean,
+        offset=options.first_class or 0,
     )
 
 

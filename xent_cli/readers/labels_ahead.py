@@ -47,6 +47,7 @@ def _of(source: Source, options: ReadOptions) -> LabelValues | None:
     source = getattr(source, "names_of", source)
     name = source.description.path
     ignored = frozenset(options.ignored)
+    offset = options.first_class or 0
     if source.description.format in ARRAYS:
         shape = source.description.shape
         if len(shape) > 1 and shape[-1] != 1:
@@ -54,7 +55,9 @@ def _of(source: Source, options: ReadOptions) -> LabelValues | None:
         form = "text" if source.dtype.kind in "USO" else "whole"
         first = next(_values(source), np.empty(0))[:SAMPLED_ROWS]
         texts = [as_text(value) for value in first.tolist()]
-        return LabelValues(name, form, texts, lambda: _distinct(source), 1, ignored, source.dtype.kind == "b")
+        return LabelValues(
+            name, form, texts, lambda: _distinct(source), 1, ignored, source.dtype.kind == "b", offset=offset
+        )
     if source.row_shape:
         return LabelValues(name, "dense", width=source.row_shape[0], ignored=ignored)
     tables = [shard for shard in getattr(source, "shards", (source,)) if isinstance(shard, Table)]
@@ -76,6 +79,7 @@ def _of(source: Source, options: ReadOptions) -> LabelValues | None:
         ignored,
         boolean,
         aligned=source.plan is None or source.plan.id is None,
+        offset=offset,
     )
 
 

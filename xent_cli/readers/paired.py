@@ -229,6 +229,7 @@ class Pair:
                     num_rows if n is None and source.description.format not in ARRAYS else n
                     for n in source.description.shape
                 ),
+                n_classes=self.num_classes if role == "logits" else None,
             )
             for role, source in sources.items()
             if source is not None

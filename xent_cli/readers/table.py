@@ -61,7 +61,11 @@ class Table:
     @property
     def description(self) -> InputDescription:
         """See `Source`."""
-        return InputDescription(self.source.name, self.format, (self.num_rows, *self.row_shape), self.dtype.name)
+        shape = (self.num_rows, *self.row_shape)
+        found = InputDescription(self.source.name, self.format, shape, self.dtype.name)
+        if self.role != "logits" or not self.plan.values:
+            return found
+        return replace(found, class_columns=self.plan.class_columns, left_out=self.plan.left_out)
 
     @property
     def brings(self) -> frozenset[str]:

@@ -61,12 +61,18 @@ def schema() -> dict[str, Any]:
 
 
 def _input(description: InputDescription) -> dict[str, Any]:
-    return {
+    told: dict[str, Any] = {
         "path": description.path,
         "format": description.format,
         "shape": description.shape,
         "dtype": description.dtype,
     }
+    if description.n_classes is not None:
+        told["n_classes"] = description.n_classes
+    if description.class_columns is not None:
+        told["class_columns"] = description.class_columns
+        told["left_out"] = [{"column": column, "reason": reason} for column, reason in description.left_out]
+    return told
 
 
 def _formula(formula: FormulaTotals) -> dict[str, Any]:
