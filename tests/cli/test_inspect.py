@@ -126,7 +126,9 @@ def test_the_line_for_a_table_runs(tmp_path, kind, flag):
 
 
 def test_columns_and_arrays_are_listed_with_their_parts(tmp_path):
-    pq.write_table(pa.table({"id": ["a"], "note": ["x"], "label": [1], "logit_0": [0.5], "logit_1": [1.5]}), tmp_path / "t.parquet")
+    pq.write_table(
+        pa.table({"id": ["a"], "note": ["x"], "label": [1], "logit_0": [0.5], "logit_1": [1.5]}), tmp_path / "t.parquet"
+    )
     found = inspected(tmp_path / "t.parquet")["files"][0]
     assert [(c["name"], c["dtype"], c["role"]) for c in found["columns"]] == [
         ("id", "string", "id"),

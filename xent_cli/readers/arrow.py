@@ -13,9 +13,9 @@ import pyarrow as pa
 
 from xent_cli.errors import XentError
 from xent_cli.readers.arrow_columns import TableRows, rows_of
-from xent_cli.readers.column_types import FAILURES, damaged, dtype_of, kind_of, stored_as
 from xent_cli.readers.arrow_sample import sample_of
 from xent_cli.readers.column_sample import SAMPLED_ROWS
+from xent_cli.readers.column_types import FAILURES, damaged, dtype_of, kind_of, stored_as
 from xent_cli.readers.columns import ColumnPlan
 from xent_cli.readers.interface import TASK_BYTES
 from xent_cli.readers.piped import seekable

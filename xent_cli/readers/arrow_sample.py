@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from xent_cli.readers import column_sample as say
-from xent_cli.readers.arrow_columns import to_numpy
 from xent_cli.readers.column_sample import TableSample
+from xent_cli.readers.column_types import LISTS, stored_as, to_numpy
 from xent_cli.readers.table import texts_ahead
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def kind_of_type(column: pa.DataType) -> str:
     >>> [kind_of_type(each) for each in (pa.list_(pa.float32()), pa.dictionary(pa.int8(), pa.string()), pa.null())]
     ['list', 'text', 'other']
     """
-    types = pa.types
+    types, column = pa.types, stored_as(column)
     if types.is_dictionary(column):
         return kind_of_type(column.value_type)
     if types.is_boolean(column):
@@ -64,7 +64,7 @@ def kind_of_type(column: pa.DataType) -> str:
         return say.TEXT
     if types.is_temporal(column):
         return say.DATE
-    if types.is_list(column) or types.is_large_list(column) or types.is_fixed_size_list(column):
+    if any(is_list(column) for is_list in LISTS):
         inner = column.value_type
         if types.is_integer(inner):
             return say.WHOLES

@@ -42,7 +42,7 @@ def damaged(what: str, where: str, error: Exception, source: Bytes) -> InputErro
     return InputError(what, where, found=first_line(error), hint="write it again")
 
 
-_LISTS = (
+LISTS = (
     pa.types.is_list,
     pa.types.is_large_list,
     pa.types.is_fixed_size_list,
@@ -63,7 +63,7 @@ def kind_of(column_type: pa.DataType) -> str:
     if pa.types.is_dictionary(column_type):
         return "number" if kind_of(column_type.value_type) == "number" else "other"
     held = stored_as(column_type)
-    if any(is_list(held) for is_list in _LISTS):
+    if any(is_list(held) for is_list in LISTS):
         return "list" if kind_of(held.value_type) == "number" else "other"
     if pa.types.is_integer(column_type) or pa.types.is_floating(column_type) or pa.types.is_boolean(column_type):
         return "number"

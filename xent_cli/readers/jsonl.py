@@ -14,8 +14,8 @@ import pyarrow.json as pa_json
 
 from xent_cli.errors import InputError, UnreadableRowError, first_of
 from xent_cli.readers.arrow_columns import rows_of
-from xent_cli.readers.column_types import to_numpy
 from xent_cli.readers.column_sample import TableSample
+from xent_cli.readers.column_types import to_numpy
 from xent_cli.readers.columns import ColumnPlan
 from xent_cli.readers.json_sample import FirstRecords, kind_of_values, type_of_value
 from xent_cli.readers.marks import is_masked

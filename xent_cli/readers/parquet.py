@@ -15,9 +15,9 @@ from xent_cli.core.block import Rows
 from xent_cli.errors import UnreadableRowError, XentError, first_of
 from xent_cli.readers.arrays import ArrayRows
 from xent_cli.readers.arrow_columns import TableRows, refuse_nulls, rows_of
-from xent_cli.readers.column_types import FAILURES, damaged, dtype_of, kind_of, stored_as
 from xent_cli.readers.arrow_sample import sample_of
 from xent_cli.readers.column_sample import SAMPLED_ROWS
+from xent_cli.readers.column_types import FAILURES, damaged, dtype_of, kind_of, stored_as
 from xent_cli.readers.columns import ColumnPlan, Reading
 from xent_cli.readers.interface import TASK_BYTES
 from xent_cli.readers.piped import Spill

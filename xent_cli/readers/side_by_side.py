@@ -11,6 +11,7 @@ from xent_cli.core.findings import Finding
 from xent_cli.errors import InputError, UsageError
 from xent_cli.readers.class_names import other_names
 from xent_cli.readers.ids import column_in, join_hint, nameless, shared_id, with_ids, with_plan
+from xent_cli.readers.table_plan import missing_column
 
 if TYPE_CHECKING:
     from xent_cli.errors import RowError
