@@ -246,3 +246,12 @@ def test_numbers_of_rows_say_an_order_where_both_tables_have_the_same(tmp_path, 
     assert read(open_pair(logits, same, None, ReadOptions())).labels.tolist() == LABELS
     fresh = write(tmp_path / "y3.csv", {name: range(100, 100 + ROWS), "label": LABELS})
     assert read(open_pair(logits, fresh, None, ReadOptions())).labels.tolist() == LABELS
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_list_of_names_that_contradicts_the_columns_is_refused(tmp_path, suffix):
+    logits, labels = write(tmp_path / f"l.{suffix}", WIDE), write(tmp_path / "y.csv", {"label": ["cat", "dog"] * 5})
+    with pytest.raises(InputError, match="names of other classes") as caught:
+        open_pair(logits, labels, None, ReadOptions(class_names=("wolf", "cat", "dog"), class_names_file="names.txt"))
+    assert caught.value.where == "names.txt"
+    assert '"wolf"' in caught.value.found

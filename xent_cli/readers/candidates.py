@@ -243,7 +243,9 @@ def _by_class(source: Source, pair: Pair) -> Source:
     if values is None:
         order = order_of(names, plan.values)
         if order is None and len(plan.values) == len(names):
-            raise other_names(names, plan.values, source.description.path, pair.logits.description.path)
+            raise other_names(
+                names, plan.values, source.description.path, f"the classes of {pair.logits.description.path}"
+            )
         values = plan.values if order is None else tuple(plan.values[place] for place in order)
     return with_plan(source, replace(plan, values=values))
 

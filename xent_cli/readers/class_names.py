@@ -58,7 +58,7 @@ def other_names(names: Sequence[str], others: Sequence[str], where: str, expecte
         "names of other classes",
         where,
         found=found,
-        expected=f"the classes of {expected_in}: {listing(names)}",
+        expected=f"{expected_in}: {listing(names)}",
         hint=(did_you_mean(odd, names) if odd is not None else "") or "--class-names FILE says what the classes are",
     )
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from xent_cli.core.alongside import OtherIdError
-from xent_cli.core.class_order import order_of
+from xent_cli.core.class_order import order_of, without_shared
 from xent_cli.core.findings import Finding
 from xent_cli.errors import InputError, UsageError
 from xent_cli.readers.class_names import other_names
@@ -29,6 +29,7 @@ def side_by_side(pair: Pair, options: ReadOptions) -> Pair:
     UsageError
         Where there is nothing to join.
     """
+    _refuse_other_list(pair, options)
     pair = _by_class(_one_label(pair, options))
     if options.join is not None:
         return _joined(pair, options.join, options)
@@ -70,6 +71,17 @@ def _one_label(pair: Pair, options: ReadOptions) -> Pair:
     return pair if comparable else replace(pair, logits=with_plan(pair.logits, replace(plan, label=None)))
 
 
+def _refuse_other_list(pair: Pair, options: ReadOptions) -> None:
+    """Refuse a list of class names that names some of the columns of logits and not others."""
+    listed, plan = options.class_names, pair.logits.plan
+    if listed is None or plan is None or plan.is_list or order_of(listed, plan.values) is not None:
+        return
+    columns = {name.strip().casefold() for name in (*plan.values, *without_shared(plan.values))}
+    if columns & {name.strip().casefold() for name in listed}:
+        where = options.class_names_file or "--class-names"
+        raise other_names(without_shared(plan.values), listed, where, f"the columns of {pair.logits.description.path}")
+
+
 def _by_class(pair: Pair) -> Pair:
     """Put columns of dense labels, or of a teacher, in the order of the classes that they name."""
     labels, names = pair.labels, pair.class_names
@@ -78,7 +90,7 @@ def _by_class(pair: Pair) -> Pair:
         return pair
     order = order_of(names, plan.values)
     if order is None:
-        raise other_names(names, plan.values, labels.description.path, pair.logits.description.path)
+        raise other_names(names, plan.values, labels.description.path, f"the classes of {pair.logits.description.path}")
     values = tuple(plan.values[place] for place in order)
     return pair if values == plan.values else replace(pair, labels=with_plan(labels, replace(plan, values=values)))
 
