@@ -10,13 +10,11 @@ import numpy as np
 
 from xent_cli import __version__, reports
 from xent_cli.cli import present
-from xent_cli.cli.given import engine, read_options, report_target, settings
+from xent_cli.cli.given import engine, progress, read_options, report_target, settings
 from xent_cli.cli.outputs import inputs_of, outputs_of, refuse_overlap
 from xent_cli.cli.preview import findings_of, preview
-from xent_cli.cli.progress import track
 from xent_cli.cli.run import Targets, run
 from xent_cli.core.findings import refuse_warnings
-from xent_cli.core.label_digest import spell_digest
 from xent_cli.core.options import Wanted
 from xent_cli.errors import InputError, UsageError
 from xent_cli.readers.identity import refuse_changed
@@ -101,7 +99,7 @@ def execute(
             output = None
         writer = _writer(output, None if folder else shown.rows, columns, given["color"], outputs)
         kept = _keep(gate, columns, writer)
-        bar = track(pair.logits.num_rows, shown=given["progress"] and not given["quiet"])
+        bar = progress(given, pair.logits.num_rows)
         gradients = _gradients(given, pair)
         with engine(given) as runner:
             into = Targets(outputs, kept or writer, gradients, folder)
@@ -116,7 +114,7 @@ def execute(
             summary=totals.summarize(),
             findings=(*pair.findings, *seen.findings, *findings_of(totals, options, pair)),
             formulas=totals.formulas if tries_formulas else None,
-            labels_digest=None if totals.digest is None else spell_digest(totals.digest),
+            labels_digest=_digest(totals),
             slices=_slices(totals, layout.by),
         )
         if gate is not None:
@@ -193,6 +191,14 @@ def _writer(
 def _details(totals: LossTotals, pair: Pair) -> Details:
     assert totals.quantiles is not None
     return Details(totals.quantiles, totals.worst, totals.profile, pair.class_names, pair.id_name)
+
+
+def _digest(totals: LossTotals) -> str | None:
+    if totals.digest is None:
+        return None
+    from xent_cli.core.label_digest import spell_digest
+
+    return spell_digest(totals.digest)
 
 
 def _slices(totals: LossTotals, by: tuple[str, ...]) -> tuple[Mapping[str, Any], ...] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
 
+    from xent_cli.cli.run import Track
     from xent_cli.engines.interface import Engine
     from xent_cli.readers.paired import Pair
 
@@ -201,6 +203,15 @@ def report_target(text: str) -> tuple[str, str, bool]:
     name, path = reports.format_of(text)
     summary = os.environ.get("GITHUB_STEP_SUMMARY", "")
     return name, path, bool(summary) and os.path.realpath(path) == os.path.realpath(summary)
+
+
+def progress(given: Mapping[str, Any], num_rows: int | None) -> Track:
+    """What watches the blocks of a run go by; `num_rows` is None where the total is not known."""
+    if not given["progress"] or given["quiet"] or not sys.stderr.isatty():
+        return iter
+    from xent_cli.cli.progress import track
+
+    return track(num_rows)
 
 
 def engine(given: Mapping[str, Any]) -> AbstractContextManager[Engine]:

@@ -12,10 +12,9 @@ import click
 import numpy as np
 
 from xent_cli import __version__
-from xent_cli.cli.given import engine, read_options, settings
+from xent_cli.cli.given import engine, progress, read_options, settings
 from xent_cli.cli.present import console_for, remark
 from xent_cli.cli.preview import findings_of, preview
-from xent_cli.cli.progress import track
 from xent_cli.cli.run import divisor_of, refuse_nothing
 from xent_cli.core.agreement import Agreement, ErrorTotals, compare
 from xent_cli.core.findings import refuse_warnings
@@ -170,7 +169,7 @@ def _compare(
     function = partial(verify_block, options=options, wanted=wanted, tolerances=tolerances, top=top)
     totals = LossTotals(options.signature(""))
     errors = {entry.name: ErrorTotals(wanted=top) for entry in candidates}
-    watched: Any = track(pair.logits.num_rows, shown=given["progress"] and not given["quiet"])
+    watched: Any = progress(given, pair.logits.num_rows)
     for block in watched(runner.map(function, held_blocks(pair, candidates))):
         totals = totals.merge(block.totals)
         for name, found in block.errors.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -14,10 +13,8 @@ if TYPE_CHECKING:
 _PATIENCE = 1.0
 
 
-def track(num_rows: int | None, *, shown: bool) -> Callable[[Iterable[BlockLoss]], Iterator[BlockLoss]]:
+def track(num_rows: int | None) -> Callable[[Iterable[BlockLoss]], Iterator[BlockLoss]]:
     """Return what watches the blocks of a run go by; `num_rows` is None where the total is not known."""
-    if not shown or not sys.stderr.isatty():
-        return iter
     return lambda blocks: _tracked(blocks, num_rows)
 
 

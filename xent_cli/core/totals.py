@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from xent_cli.core.exact_sum import ExactSum, standard_deviation
-from xent_cli.core.label_digest import add_digests
 from xent_cli.core.offsets import Offsets
 from xent_cli.core.quantiles import QuantileState
 from xent_cli.core.summary import LossSummary, WorstSample
@@ -213,7 +212,7 @@ class LossTotals:
             unnormalised_labels=self.unnormalised_labels + other.unnormalised_labels,
             label_range=_either(self.label_range, other.label_range, lambda a, b: (min(a[0], b[0]), max(a[1], b[1]))),
             offsets=self.offsets.merge(other.offsets),
-            digest=_either(self.digest, other.digest, add_digests),
+            digest=_either(self.digest, other.digest, _add_digests),
             formulas=_merge_formulas(self.formulas, other.formulas),
             profile=_either(self.profile, other.profile, lambda ours, theirs: ours.merge(theirs)),
             slices=_either(self.slices, other.slices, lambda ours, theirs: ours.merge(theirs)),
@@ -256,10 +255,14 @@ class LossTotals:
         )
 
 
+def _add_digests(a: int, b: int) -> int:
+    from xent_cli.core.label_digest import add_digests
+
+    return add_digests(a, b)
+
+
 def _either(a: T | None, b: T | None, both: Callable[[T, T], T]) -> T | None:
-    if a is None or b is None:
-        return b if a is None else a
-    return both(a, b)
+    return b if a is None else a if b is None else both(a, b)
 
 
 def _worst(

@@ -8,7 +8,6 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from xent_cli.engines.interface import keep_own_memory
-from xent_cli.engines.ordered import in_order, run_together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -58,6 +57,8 @@ class ThreadEngine:
         # Not concurrent.futures, which imports logging: together as long as 40 MB of logits take.
         from queue import Empty, SimpleQueue
         from threading import Thread
+
+        from xent_cli.engines.ordered import in_order
 
         waiting: SimpleQueue[_Begun[Item, Result] | None] = SimpleQueue()
         others: list[Thread] = []
@@ -113,6 +114,8 @@ class _Begun(Generic[Item, Result]):
     def run(self) -> None:
         """Run them, once."""
         try:
+            from xent_cli.engines.ordered import run_together
+
             self._outcome = run_together(self._function, self._some)
         except BaseException as error:
             self._outcome = error
