@@ -17,7 +17,7 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 
-from xent_cli.cli.run import run
+from xent_cli.cli.run import Targets, run
 from xent_cli.core.block import Rows
 from xent_cli.core.options import LossOptions, Wanted
 from xent_cli.engines.dask import open_dask
@@ -27,6 +27,7 @@ from xent_cli.engines.ray import open_ray
 from xent_cli.errors import InputError, XentError
 from xent_cli.readers.interface import ReadOptions
 from xent_cli.readers.paired import open_pair
+from xent_cli.writers.publish import Publication
 
 pytest.importorskip("distributed", reason="Dask is an extra")
 pytest.importorskip("ray", reason="Ray is an extra")
@@ -59,7 +60,7 @@ def shards(tmp_path_factory):
 def totals(folder, engine):
     pair = open_pair(str(folder), None, None, ReadOptions(whole_groups=True))
     wanted = Wanted(figures=True, top_k=(1, 5), worst=3)
-    return run(pair, LossOptions(label_smoothing=0.1), wanted, engine)
+    return run(pair, LossOptions(label_smoothing=0.1), wanted, engine, Targets(Publication()))
 
 
 def double(x):
@@ -177,7 +178,7 @@ def test_a_shard_that_vanishes_is_named(cluster, shards, tmp_path):
     pair = open_pair(str(tmp_path), None, None, ReadOptions(whole_groups=True))
     (tmp_path / "part-7.parquet").unlink()
     with pytest.raises(InputError, match=r"no such file\n.*part-7\.parquet"):
-        run(pair, LossOptions(), Wanted(), cluster)
+        run(pair, LossOptions(), Wanted(), cluster, Targets(Publication()))
 
 
 def test_recipes_stay_small_whatever_they_read(shards, tmp_path):
