@@ -12,6 +12,7 @@ COUNT = int(os.environ.get("XENT_FUZZ", "100"))
 FORMATS = ["npy", "npz", "stored.npz", "safetensors", "parquet", "wide.parquet"]
 FORMATS += ["csv", "csv.gz", "arrow", "arrows", "jsonl"]
 # Seeds that once ended in a crash or a traceback.
+LIES_KEPT = [("parquet", 37), ("parquet", 20507)]
 KEPT = [("npz", 41), ("npz", 79), ("wide.parquet", 26)]
 
 
@@ -35,3 +36,8 @@ def test_a_file_that_once_broke_it_does_no_more(format_name, seed):
 @pytest.mark.parametrize("format_name", ["parquet", "arrow", "arrows"])
 def test_a_file_that_lies_about_itself_ends_in_an_answer_or_an_error_and_loses_no_rows(format_name):
     fuzz(format_name, 0, COUNT, "fuzz_columns.py")
+
+
+@pytest.mark.parametrize(("format_name", "seed"), LIES_KEPT)
+def test_a_file_that_once_broke_it_by_a_lie_does_no_more(format_name, seed):
+    fuzz(format_name, seed, 1, "fuzz_columns.py")

@@ -13,6 +13,7 @@ from xent_cli.errors import InputError, MissingValueError, RowError, UnreadableR
 from xent_cli.readers.class_names import NameIndex, unknown_name
 from xent_cli.readers.column_types import dtype_of, flat, kind_of, to_numpy
 from xent_cli.readers.marks import present
+from xent_cli.readers.storage import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,12 +43,15 @@ def rows_of(table: pa.Table, reading: Reading, start: int) -> Rows:
     RowError
         At an empty cell, a list of another length, or the name of no class.
     """
-    if reading.plan.mask is not None:
-        from xent_cli.readers.masked_rows import masked_rows
-
-        return masked_rows(table, reading, start)
     try:
+        if reading.plan.mask is not None:
+            from xent_cli.readers.masked_rows import masked_rows
+
+            return masked_rows(table, reading, start)
         return plain_rows(table, reading, start)
+    except pa.ArrowException as error:  # such as an index beyond its dictionary
+        found, hint = first_line(error), "write the file again"
+        raise RowError("damaged column", start, reading.role, found, "whole columns", hint) from None
     except MissingValueError:
         plan = reading.plan
         if not plan.is_list:
