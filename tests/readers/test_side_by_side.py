@@ -234,7 +234,7 @@ def test_columns_of_ids_are_told_by_their_names_whatever_the_case(tmp_path, here
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-@pytest.mark.parametrize("name", ["index", "row_id"])
+@pytest.mark.parametrize("name", ["index", "Unnamed: 0", "row_id"])
 def test_numbers_of_rows_say_an_order_where_both_tables_have_the_same(tmp_path, suffix, name):
     numbers = [int(i) for i in np.random.default_rng(2).permutation(ROWS)]
     logits = write(tmp_path / f"l.{suffix}", {name: numbers, **WIDE})
@@ -252,6 +252,11 @@ def test_numbers_of_rows_say_an_order_where_both_tables_have_the_same(tmp_path, 
 def test_a_list_of_names_that_contradicts_the_columns_is_refused(tmp_path, suffix):
     logits, labels = write(tmp_path / f"l.{suffix}", WIDE), write(tmp_path / "y.csv", {"label": ["cat", "dog"] * 5})
     with pytest.raises(InputError, match="names of other classes") as caught:
-        open_pair(logits, labels, None, ReadOptions(class_names=("wolf", "cat", "dog"), class_names_file="names.txt"))
+        open_pair(
+            logits,
+            labels,
+            None,
+            ReadOptions(class_names=("wolf", "cat", "dog"), class_names_file="names.txt", logits_column=("logit_*",)),
+        )
     assert caught.value.where == "names.txt"
     assert '"wolf"' in caught.value.found

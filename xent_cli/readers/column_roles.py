@@ -71,6 +71,18 @@ def roles_of(sample: TableSample, names: Iterable[str]) -> dict[str, Role]:
     return found
 
 
+def role_named(name: str) -> str:
+    """The role that a name alone says, or ""; a column without a name numbers the rows.
+
+    Examples
+    --------
+    >>> role_named("imageId"), role_named("Unnamed: 0"), role_named("cat")
+    ('id', 'index', '')
+    """
+    found = _named(say.plain_name(name))
+    return found.role if found is not None else "" if name.strip() else say.INDEX
+
+
 def _role_of(sample: TableSample, name: str, *, first: bool) -> Role:
     kind = sample.kinds[name]
     if name in sample.index:

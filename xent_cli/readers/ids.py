@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from xent_cli.core.alongside import plain_id
+from xent_cli.readers.column_roles import role_named
+from xent_cli.readers.column_words import ID, INDEX, plain_name
 from xent_cli.readers.columns import ColumnPlan
 from xent_cli.readers.shards import Shards
 from xent_cli.readers.table import Table
@@ -20,12 +21,6 @@ if TYPE_CHECKING:
     from xent_cli.core.block import AnyArray
     from xent_cli.readers.interface import Source
 
-_INDEX = re.compile(r"|index|idx|row|row_id|row_index|row_number|unnamed_\d+|index_level_\d+")
-_ID = re.compile(
-    r"ids?|key|uuid|name|sample|sample_id|path|file|filename|(?!pred|label|class|target|true|y_).+_(id|idx|index|path)"
-)
-_CHANGE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_MARKS = re.compile(r"[-.\s_:=()\[\]{}<>/]+")
 # So many row numbers of either table are compared before all are read.
 _LOOKED_AT = 1024
 
@@ -56,8 +51,9 @@ def shared_id(ours: Source, theirs: Source, asked: str | None) -> SharedId | Non
         there = column_in(others, asked)
         return SharedId(asked, there) if asked in mine.columns and there is not None else None
     free = _free(mine)
-    numbers = [name for name in free if _INDEX.fullmatch(plain(name))]
-    for name in (*(name for name in free if name not in numbers and _ID.fullmatch(plain(name))), *numbers):
+    roles = {name: role_named(name) for name in free}
+    numbers = [name for name in free if roles[name] == INDEX]
+    for name in (*(name for name in free if roles[name] == ID), *numbers):
         there = column_in(others, name)
         if there is None or there not in _free(others):
             continue
@@ -70,20 +66,9 @@ def column_in(plan: ColumnPlan | None, name: str) -> str | None:
     """The column of a name, or the only one that differs from it in case and marks alone; None where there is none."""
     if plan is None or name in plan.columns:
         return None if plan is None else name
-    wanted = plain(name)
-    found = [column for column in plan.columns if plain(column) == wanted]
+    wanted = plain_name(name)
+    found = [column for column in plan.columns if plain_name(column) == wanted]
     return found[0] if len(found) == 1 else None
-
-
-def plain(name: str) -> str:
-    """A name as names of columns are compared.
-
-    Examples
-    --------
-    >>> plain(" sample-ID"), plain("Unnamed: 0"), plain("rowIndex")
-    ('sample_id', 'unnamed_0', 'row_index')
-    """
-    return _MARKS.sub("_", _CHANGE.sub("_", name)).strip("_").lower()
 
 
 def _free(plan: ColumnPlan) -> list[str]:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError, XentError
+from xent_cli.readers.column_roles import role_named
+from xent_cli.readers.column_words import ID, INDEX, LABEL
 from xent_cli.readers.interface import ARRAYS
 from xent_cli.readers.open import open_source
 from xent_cli.readers.paired import open_pair
@@ -15,8 +17,6 @@ from xent_cli.readers.paired import open_pair
 if TYPE_CHECKING:
     from xent_cli.readers.interface import ReadOptions, Source
     from xent_cli.readers.paired import Pair
-
-_LABELS = frozenset({"label", "labels", "target", "targets", "y", "y_true", "class", "true_label"})
 
 
 def recognised(logits_path: str, labels_path: str | None, options: ReadOptions) -> InputError | None:
@@ -65,9 +65,9 @@ def _as_labels(path: str, options: ReadOptions) -> Source | None:
     plan = source.plan
     if plan is None:
         return source if _whole(source) else None
-    others = [name for name in plan.columns if name not in (plan.label, plan.id) and name != "id"]
+    others = [name for name in plan.columns if name != plan.label and role_named(name) not in (ID, INDEX)]
     # Text of any other name may be rows of numbers that nothing takes apart.
-    says = plan.label is not None and (source.dtype.kind in "iu" or plan.label.strip().lower() in _LABELS)
+    says = plan.label is not None and (source.dtype.kind in "iu" or role_named(plan.label) == LABEL)
     return source if says and not others else None
 
 
