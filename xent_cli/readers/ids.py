@@ -154,4 +154,5 @@ def nameless(source: Source) -> bool:
 
 def join_hint(column: str) -> str:
     """What to do where rows are not in one order."""
-    return f'--join {shlex.quote(column)} puts the rows together that have the same "{column}"'
+    same = f'"{column}"' if column.strip() else "number in the column without a name"
+    return f"--join {shlex.quote(column)} puts the rows together that have the same {same}"
