@@ -239,7 +239,8 @@ def refuse_ranked(sample: TableSample, choice: Choice, options: ReadOptions) -> 
 
 def ranked_beside(sample: TableSample, columns: tuple[str, ...]) -> list[str]:
     """Numbered columns that say which class each of as many scores is of."""
-    others = [name for name, kind in sample.kinds.items() if kind in ("text", NUMBER) and name not in set(columns)]
+    taken = set(columns)
+    others = [name for name, kind in sample.kinds.items() if kind in ("text", NUMBER) and name not in taken]
     for family in numbered(others):
         word = plain_name(f"{family.before}{family.after}").split("_")[-1]
         if word in CLASS_LISTS and len(family.columns) == len(columns) and _whole_or_text(sample, family):

@@ -42,8 +42,8 @@ def what_is_left(
     InputError
         Where the file does not bear them out.
     """
-    order = list(sample.kinds)
-    every = sorted({*left, *questions}, key=order.index)
+    wanted = {*left, *questions}
+    every = [name for name in sample.kinds if name in wanted]
     told = options.source == "probs"
     if labels is not None and labels.form == "text":
         sure = {name for name in left if roles[name].must}
@@ -81,13 +81,16 @@ def _by_labels(
         found = evidence.columns_of_labels(labels, every, every=ahead)
         if found is None:
             return None
-        classes = [name for name in every if name in set(found.values())]
+        known = set(found.values())
+        classes = [name for name in every if name in known]
         stem = affixes_of_labels(found, every)
         some, whole = left, every
         if stem is not None and any(stem):
             # Whatever else has the same before and after its name is of the same kind.
-            some = [n for n in left if n.startswith(stem[0]) and n.endswith(stem[1]) and len(n) > len("".join(stem))]
-            whole = [n for n in every if n in {*some, *classes}]
+            around = len("".join(stem))
+            some = [n for n in left if n.startswith(stem[0]) and n.endswith(stem[1]) and len(n) > around]
+            known |= set(some)
+            whole = [n for n in every if n in known]
         if len(whole) > 1 and set(whole) == {*classes, *sure}:
             return tuple(whole)
         # What the labels do not name is a question, which rows may answer.

@@ -54,7 +54,8 @@ def plan_logits(sample: TableSample, options: ReadOptions) -> ColumnPlan:
     beside = replace(beside, id=beside.id or _id_of(roles, options))
     elsewhere = bool(options.labels_path)
     label = None if options.values_only else find_label(sample, roles, options, elsewhere=elsewhere)
-    others = {name: role for name, role in roles.items() if name not in {label, *beside.singles}}
+    claimed = {label, *beside.singles}
+    others = {name: role for name, role in roles.items() if name not in claimed}
     known: list[LabelValues | None] = []
 
     def labels() -> LabelValues | None:
