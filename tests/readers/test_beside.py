@@ -43,7 +43,7 @@ def write(path, columns):
 def read(pair):
     """All rows of a pair."""
     blocks = [task.load() for task in pair.tasks()]
-    fields = ("logits", "labels", "weights", "unscored", "ids", "groups")
+    fields = ("logits", "labels", "weights", "unscored", "ids", "groups", "mask")
     return Rows.concatenate([Rows(*(getattr(block, name) for name in fields)) for block in blocks])
 
 

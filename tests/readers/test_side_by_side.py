@@ -85,6 +85,16 @@ def test_weights_are_joined_and_compared_too(tmp_path, logits):
     assert "w.csv" in pair.complete(caught.value).where
 
 
+def test_masks_are_joined_and_compared_too(tmp_path, logits):
+    mask = write(tmp_path / "m.csv", {"id": [IDS[i] for i in TURNED], "mask": [int(i > 3) for i in TURNED]})
+    labels = labels_in(tmp_path, TURNED)
+    pair = open_pair(logits, labels, None, ReadOptions(join="id", mask=mask))
+    assert read(pair).mask.tolist() == [i > 3 for i in range(ROWS)]
+    pair = open_pair(logits, labels_in(tmp_path, range(ROWS)), None, ReadOptions(mask=mask))
+    with pytest.raises(OtherIdError, match="masks stand in another order"):
+        read(pair)
+
+
 def test_an_array_beside_joined_tables_goes_along_row_by_row(tmp_path, logits):
     np.save(tmp_path / "w.npy", np.arange(10.0))
     pair = open_pair(logits, labels_in(tmp_path, TURNED), str(tmp_path / "w.npy"), JOIN)
