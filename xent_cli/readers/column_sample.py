@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -97,21 +98,21 @@ def as_text(value: object) -> str:
 
 def as_integer(text: str) -> int | None:
     """The whole number that a text is, or None; true and false are 1 and 0."""
-    return int(text) if _WHOLE.fullmatch(text) and "." not in text else _TRUTH.get(text.lower())
+    if _WHOLE.fullmatch(text):
+        return int(text.partition(".")[0])
+    number = _number(text)  # as numpy.savetxt writes them: 2.000000000000000000e+00
+    return int(number) if number.is_integer() else _TRUTH.get(text.lower())
 
 
 def _number(value: object) -> float:
     try:
         return float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
-        return np.nan
+        return math.nan
 
 
 def _is_whole(value: object) -> bool:
-    if isinstance(value, str):
-        return _WHOLE.fullmatch(value) is not None
-    number = _number(value)
-    return bool(number == np.floor(number))
+    return _number(value).is_integer()
 
 
 def _missing(value: object) -> bool:

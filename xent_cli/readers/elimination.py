@@ -181,7 +181,8 @@ def _readings(
     found: list[Sequence[str]] = []
     if labels is not None and labels.form == "text":
         named_by = evidence.columns_of_labels(labels, every, every=True)
-        found += [list(dict.fromkeys(named_by.values()))] if named_by else []
+        known = set((named_by or {}).values())
+        found += [[name for name in every if name in known]]
     found += [family.columns for family in numbered(left)]
     found += [run for run in evidence.runs(sample.kinds, left) if len(run) > 1]
     found.append(every)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from xent_cli.readers.column_evidence import LabelValues
 from xent_cli.readers.column_lines import two_labels
-from xent_cli.readers.column_sample import BOOL, NUMBER, TEXT, as_integer
+from xent_cli.readers.column_sample import BOOL, NUMBER, TEXT, TEXTS, as_integer
 from xent_cli.readers.column_words import ABOUT_SAMPLE, INDEX, LABEL, PREDICTION, plain_name
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ _TRUTH_WORDS = ("true", "truth", "gold", "actual", "gt", "obs", "observed", "exp
 
 def label_candidates(sample: TableSample, roles: Mapping[str, Role]) -> list[str]:
     """Columns that have the name of labels, and hold what labels may be."""
-    return [name for name, role in roles.items() if role.role == LABEL and not role.question]
+    return [
+        name for name, role in roles.items() if role.role == LABEL and not role.question and sample.kinds[name] != TEXTS
+    ]
 
 
 def find_label(sample: TableSample, roles: Mapping[str, Role], options: ReadOptions, *, elsewhere: bool) -> str | None:
@@ -52,6 +54,11 @@ def label_values(sample: TableSample, name: str, options: ReadOptions) -> LabelV
         rows = [row for row in sample.first(name) if isinstance(row, list)]
         return LabelValues(where, "dense", width=len(rows[0]) if rows else 0)
     texts = sample.texts(name)
+    if (names := sample.label_names.get(name)) is not None:
+        # The schema says which class a number is.
+        named = {str(place): text for place, text in enumerate(names)}
+        called = [named.get(text, text) for text in texts]
+        return LabelValues(where, "text", called, lambda: frozenset(names), ignored=frozenset(options.ignored))
     boolean = kind == BOOL
     whole = boolean or all(as_integer(text) is not None for text in texts if text)
     form = "whole" if kind == NUMBER or whole else "text"
