@@ -93,6 +93,22 @@ def test_the_first_rows_that_count_are_the_same_however_they_are_cut(cut):
     assert first.distributions() == (1024, 1024, 0)
 
 
+@pytest.mark.parametrize(("width", "most"), [(5, 65_536), (1000, 16_777), (50_000, 1024)])
+@pytest.mark.parametrize("cut", [1 << 20, 1000])
+def test_rows_that_say_nothing_are_passed_over_up_to_a_bound_however_they_are_cut(width, most, cut):
+    def looked_at(silent):
+        first = FirstRows()
+        rows = np.broadcast_to(np.float32(0), (silent, width))
+        for start in range(0, silent, cut):
+            first.add(rows[start : start + cut], np.arange(start, min(start + cut, silent)))
+        first.add(np.eye(2, width), np.arange(silent, silent + 2))
+        return first
+
+    assert looked_at(most - 1).samples == [most - 1, most]
+    assert looked_at(most).samples == []
+    assert looked_at(most + cut % 7).enough
+
+
 def test_a_few_rows_tell_that_logits_are_none():
     first = FirstRows(whole=False)
     first.add(RNG.normal(size=(100_000, 5)), np.arange(100_000))

@@ -21,6 +21,8 @@ _TOO_MANY = ROWS_JUDGED - int(NEARLY_ALL * ROWS_JUDGED)
 _FIRST_LOOK = 16
 # Counts and grades stay within fewer whole numbers than this; quantised outputs are spread over 256.
 _MUCH_OF_256 = 64
+# Rows that say nothing, as padding does, are passed over; a file of nothing else is not read twice, nor kept.
+_MOST_SILENT_ROWS, _MOST_SILENT_ENTRIES = 1 << 16, 1 << 24
 
 
 class FirstRows:
@@ -58,14 +60,19 @@ class FirstRows:
         self.dtypes: set[str] = set()
         self.integers = True
         self._hopeless = 0
+        self._silent, self._most_silent = 0, _MOST_SILENT_ROWS
 
     @property
     def enough(self) -> bool:
         """Whether more rows would change nothing."""
-        return len(self.samples) >= ROWS_JUDGED or (not self.whole and self._hopeless > _TOO_MANY)
+        if len(self.samples) >= ROWS_JUDGED or self._silent >= self._most_silent:
+            return True
+        return not self.whole and self._hopeless > _TOO_MANY
 
     def add(self, rows: AnyArray, samples: AnyArray) -> None:
         """Look at rows [n, k] that count, which come after those before, and have these numbers."""
+        width = max(1, rows.shape[1])
+        self._most_silent = min(_MOST_SILENT_ROWS, max(ROWS_JUDGED, _MOST_SILENT_ENTRIES // width))
         done, step = 0, _FIRST_LOOK
         while done < len(rows) and not self.enough:
             some = rows[done : done + step]
@@ -77,7 +84,11 @@ class FirstRows:
         self.integers &= rows.dtype.kind in "iu"
         with np.errstate(under="ignore", over="ignore"):
             figures = RowFigures.of(np.exp(rows.astype(np.float64)) if self.logarithms else rows)
-        says = np.flatnonzero(figures.speaking)[: ROWS_JUDGED - len(self.samples)]
+        says = np.flatnonzero(figures.speaking)
+        # The same rows, in whichever blocks they come.
+        silent_before = self._silent + says - np.arange(says.size)
+        self._silent += len(rows) - says.size
+        says = says[silent_before < self._most_silent][: ROWS_JUDGED - len(self.samples)]
         figures = figures.take(says)
         kept = rows if says.size == len(rows) else rows[says]
         self.figures = figures if self.figures is None else self.figures.join(figures)
