@@ -1,7 +1,8 @@
 """Softmax cross-entropy of model outputs: exact, fast, flat in memory.
 
 Functions of NumPy arrays, imported when they are first used: `softmax_cross_entropy`, `sparse_softmax_cross_entropy`,
-`softmax_cross_entropy_with_grad` and `evaluate`, which returns a `LossSummary`.
+`softmax_cross_entropy_with_grad` and `evaluate`, which returns a `LossSummary`. `read_table` reads a table of logits
+and labels by the rules of the commands.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
         sparse_softmax_cross_entropy,
     )
     from xent_cli.core.summary import LossSummary
+    from xent_cli.readers.read_table import read_table
 
 __version__ = "0.1.0"
 __all__ = [
     "LossSummary",
     "evaluate",
+    "read_table",
     "softmax_cross_entropy",
     "softmax_cross_entropy_with_grad",
     "sparse_softmax_cross_entropy",
@@ -30,6 +33,12 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "read_table":
+        from xent_cli.readers.read_table import read_table as found
+
+        # The module of this name, which the import has set, is not what is meant.
+        globals()[name] = found
+        return found
     from xent_cli.core import functions, summary
 
     return getattr(summary if name == "LossSummary" else functions, name)

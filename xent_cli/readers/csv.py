@@ -129,6 +129,13 @@ class CsvSource(Table):
     bools: frozenset[str] = frozenset()
     seen: list[tuple[int, int, list[int] | None]] = field(default_factory=list, compare=False)
 
+    @property
+    def first_line(self) -> str | None:
+        """The first line of a single column that was taken for a row of it, for want of a name."""
+        if self.header_lines or len(self.names) > 1:
+            return None
+        return self.source.peek(64)[self.body :].split(b"\n")[0].strip().decode(errors="replace")
+
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
         """See `Source`."""
         start, line = first, self.header_lines + 1

@@ -110,10 +110,24 @@ def other_length(logits: Source, other: Source, what: str, num_logits: int | Non
     from xent_cli.readers.ids import join_hint, shared_id
 
     shared = shared_id(logits, other, None)
+    hint = "" if shared is None else join_hint(shared.ours)
+    if num_logits is not None and num_other is not None and abs(num_logits - num_other) == 1:
+        hint = hint or _first_lines(logits, other)
     return InputError(
         "inputs of different length",
         f"{logits.description.path}, {other.description.path}",
         found=f"{num_logits} rows of logits, {num_other} {what}",
         expected=f"as many {what} as rows of logits",
-        hint="" if shared is None else join_hint(shared.ours),
+        hint=hint,
     )
+
+
+def _first_lines(*sources: Source) -> str:
+    """What the first lines of delimited text were taken for, where there is one row too many or too few."""
+    told = []
+    for source in sources:
+        lines = getattr(source, "header_lines", None)
+        if lines is not None:
+            taken = "the names of the columns" if lines else "a row"
+            told.append(f"the first line of {source.description.path} was taken for {taken}")
+    return f"{', and '.join(told)}: --header or --no-header says what they are" if told else ""

@@ -45,6 +45,9 @@ def open_labels(located: Located, logits: Source, options: ReadOptions) -> Sourc
         elsewhere = frozenset(name for name in held if name)
         options = replace(options, elsewhere=elsewhere, label_numbers=plan.numbers, class_columns=plan.spelt)
     labels = open_source(located, "labels", options, class_names=names, num_classes=logits.row_shape[0])
+    if labels.description.format == "csv" and _begins_with_its_name(labels, logits):
+        options = replace(options, header=True)
+        labels = open_source(located, "labels", options, class_names=names, num_classes=logits.row_shape[0])
     shape = labels.description.shape
     if labels.description.format not in ARRAYS:
         if (options.labels == "sparse" and labels.row_shape) or (options.labels == "dense" and not labels.row_shape):
@@ -73,6 +76,18 @@ def open_labels(located: Located, logits: Source, options: ReadOptions) -> Sourc
     if shape in sparse_shapes and options.labels != "dense":
         return labels
     raise _misfit().shape_error(path, shape, logits)
+
+
+def _begins_with_its_name(labels: Source, logits: Source) -> bool:
+    """Whether a 0 over one column of labels is what pandas calls a column: there is one row more than of logits."""
+    first = getattr(labels, "first_line", None)
+    if first != "0" or not (labels.again and logits.again):
+        return False
+    counts = [
+        source.num_rows if source.num_rows is not None else sum(size for _, size, _ in source.parts())
+        for source in (labels, logits)
+    ]
+    return counts[0] == counts[1] + 1
 
 
 def _refuse_unlike(logits: Source, labels: Source, axis: int) -> None:
