@@ -199,6 +199,57 @@ def test_a_file_that_was_found_is_named_unless_it_changes_nothing_or_xent_is_qui
     assert "note" not in xent(folder, "inspect", "l.npy", "y.npy").stderr
 
 
+FOUND = {
+    "compute": ['threads = 1\nplot = "p.svg"', "l.npy", "y.npy", "-f", "json"],
+    "check": ["threads = 1\nexit-zero = true", "l.npy", "y.npy", "--max", "mean_loss=99", "-f", "json"],
+    "verify": ['threads = 1\nscheduler = "x:1"', "l.npy", "y.npy", "--loss", "rows.tsv", "-f", "json"],
+    "inspect": ['threads = 1\nclass-names = "s3://b/x"', "l.npy", "y.npy", "-f", "json"],
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_what_a_file_that_was_found_decided_stands_on_stderr_once_and_in_the_document(folder, name):
+    assert compute(folder, "-o", "rows.tsv").returncode == 0
+    table, *arguments = FOUND[name]
+    (folder / "xent.toml").write_text(f"[{name}]\n{table}\n")
+    run = xent(folder, name, *arguments)
+    assert run.returncode == 0, run.stderr
+    document = json.loads(run.stdout)
+    assert "config-found" in [entry["code"] for entry in document["notes"]]
+    assert "config-ignored" in [entry["code"] for entry in document["warnings"]]
+    assert run.stderr.count("[config-found]") == run.stderr.count("[config-ignored]") == 1
+
+
+def test_a_comparison_lists_which_file_its_options_came_from(folder):
+    assert compute(folder, "-o", "rows.tsv").returncode == 0
+    (folder / "xent.toml").write_text("[compare]\nconfidence = 0.9\n")
+    run = xent(folder, "compare", "rows.tsv", "rows.tsv", "-f", "json")
+    assert run.returncode == 0, run.stderr
+    assert "config-found" in [entry["code"] for entry in json.loads(run.stdout)["notes"]]
+    assert run.stderr.count("[config-found]") == 1
+
+
+@pytest.mark.parametrize("suffix", ["md", "html", "xml", "json"])
+def test_every_report_lists_what_of_a_file_that_was_found_is_ignored(folder, suffix):
+    (folder / "xent.toml").write_text('[compute]\nthreads = 1\nplot = "p.svg"\n')
+    assert compute(folder, "--report", f"r.{suffix}").returncode == 0
+    text = (folder / f"r.{suffix}").read_text()
+    assert "config-found" in text
+    assert "config-ignored" in text
+
+
+@pytest.mark.parametrize("name", ["compute", "check", "verify"])
+def test_an_option_that_is_ignored_is_an_error_where_warnings_are(folder, name):
+    assert compute(folder, "-o", "rows.tsv").returncode == 0
+    table, *arguments = FOUND[name]
+    (folder / "xent.toml").write_text(f"[{name}]\n{table}\n")
+    run = xent(folder, name, *arguments, "--strict")
+    assert run.returncode == 3
+    assert "[config-ignored]" in run.stderr
+    (folder / "xent.toml").write_text(f"[{name}]\nthreads = 1\n")
+    assert xent(folder, name, *arguments, "--strict").returncode == 0
+
+
 def test_nothing_above_the_root_of_a_repository_is_looked_at(folder):
     (folder / "xent.toml").write_text('[compute]\nreduction = "sum"\n')
     inner = folder / "repository" / "inner"

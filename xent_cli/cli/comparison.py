@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xent_cli import __version__
+from xent_cli.cli.config import told_before
 from xent_cli.cli.present import console_for, remark
 from xent_cli.core.changes import (
     Change,
@@ -84,6 +85,7 @@ def compare_saved(given: Mapping[str, Any], top: int) -> Comparison:
         confidence=given["confidence"],
         resamples=given["resamples"] if drawn else None,
         seed=given["seed"] if drawn else None,
+        told_before=told_before(),
     )
 
 

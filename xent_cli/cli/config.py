@@ -16,6 +16,8 @@ from xent_cli.errors import InputError, UsageError, listing, printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from xent_cli.core.findings import Finding
+
 _OWN, _SHARED = "xent.toml", "pyproject.toml"
 # More than this is no configuration, and would be read at every start.
 _LARGEST = 1 << 20
@@ -120,16 +122,25 @@ def _allowed(context: click.Context, found: _Found, values: dict[str, Any]) -> d
             passed_over.append(key)
         else:
             kept[name] = value
-    said = (
-        [("note", f"options are taken from {found.path}; --config names another file", "config-found")] if kept else []
-    )
+    from xent_cli.core.findings import Finding
+
+    said = []
+    if kept:
+        message = f"options are taken from {found.path}; --config names another file"
+        said.append(Finding("config-found", message, note=True))
     if passed_over:
         verb, what = ("is", "it") if len(passed_over) == 1 else ("are", "them")
         which = f"{found.path}: {listing(passed_over)} of [{context.command.name}] {verb} ignored"
         hint = f"in a file that was not named; --config {found.path} takes {what}"
-        said.append(("warning", f"{which} {hint}", "config-ignored"))
-    context.meta[_SAID] = said
+        said.append(Finding("config-ignored", f"{which} {hint}"))
+    context.meta[_SAID] = tuple(said)
     return kept
+
+
+def told_before() -> tuple[Finding, ...]:
+    """What a configuration that was found has changed: told before any work, and listed by every document."""
+    context = click.get_current_context(silent=True)
+    return () if context is None else context.meta.get(_SAID, ())
 
 
 def _telling(callback: Callable[..., Any]) -> Callable[..., Any]:
@@ -137,11 +148,10 @@ def _telling(callback: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(callback)
     def told(*args: Any, **given: Any) -> Any:
-        context = click.get_current_context()
-        quiet = given.get("quiet")
-        for kind, message, code in context.meta.get(_SAID, ()):
-            if not quiet or (kind == "warning" and context.command.name == "check"):
-                click.echo(printable(f"{kind}: {message} [{code}]"), err=True)
+        gate = click.get_current_context().command.name == "check"
+        for finding in told_before():
+            if not given.get("quiet") or (gate and not finding.note):
+                click.echo(printable(finding.line()), err=True)
         return callback(*args, **given)
 
     return told

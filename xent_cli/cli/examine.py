@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xent_cli import __version__
+from xent_cli.cli.config import told_before
 from xent_cli.cli.given import layout
 from xent_cli.cli.preview import first_look
 from xent_cli.cli.suggest import MisfitError, Opened, command_line, open_alone, pair_up
@@ -57,7 +58,7 @@ def examine(paths: Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
     alone = [open_alone(file, options) for file in files]
     refuse_missing([entry.source for entry in alone], options)
     runner = open_local(given["threads"]) if given["scan"] else None
-    findings: list[Finding] = []
+    findings = list(told_before())
     if len(files) <= 2:
         columns = _listed(files[0], alone[0]).entries
         try:
@@ -124,7 +125,7 @@ def _paired(
     )
     line = command_line([paths[index] for index in order], options, advice) if advice.runs else None
     refuse_changed()
-    return inspection_document(__version__, inspected, fit, line, (*pair.findings, *advice.findings))
+    return inspection_document(__version__, inspected, fit, line, (*told_before(), *pair.findings, *advice.findings))
 
 
 def _in_order(

@@ -10,6 +10,7 @@ import numpy as np
 
 from xent_cli import __version__, reports
 from xent_cli.cli import present
+from xent_cli.cli.config import told_before
 from xent_cli.cli.given import engine, progress, read_options, report_target, settings
 from xent_cli.cli.outputs import inputs_of, outputs_of, refuse_overlap
 from xent_cli.cli.preview import findings_of, preview
@@ -74,7 +75,7 @@ def execute(
     seen = preview(given, pair, options)
     pair, options = seen.pair, seen.options
     if given["strict"]:
-        refuse_warnings((*pair.findings, *seen.findings))
+        refuse_warnings((*told_before(), *pair.findings, *seen.findings))
     figures = shown.figures or bool(given["reports"]) or given["plot"] is not None
     tries_formulas = given["overflow_report"] or (gate is not None and gate.needs_overflow)
     wanted = Wanted(
@@ -112,7 +113,7 @@ def execute(
             signature=options.signature(__version__),
             inputs=pair.inputs(num_rows),
             summary=totals.summarize(),
-            findings=(*pair.findings, *seen.findings, *findings_of(totals, options, pair)),
+            findings=(*told_before(), *pair.findings, *seen.findings, *findings_of(totals, options, pair)),
             formulas=totals.formulas if tries_formulas else None,
             labels_digest=_digest(totals),
             slices=_slices(totals, layout.by),

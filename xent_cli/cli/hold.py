@@ -12,6 +12,7 @@ import click
 import numpy as np
 
 from xent_cli import __version__
+from xent_cli.cli.config import told_before
 from xent_cli.cli.given import engine, progress, read_options, settings
 from xent_cli.cli.present import console_for, remark
 from xent_cli.cli.preview import findings_of, preview
@@ -69,7 +70,7 @@ def hold(given: Mapping[str, Any]) -> AgreementDocument:
         errors["loss"] = compare(np.array([number]), np.array([truth]), tolerances["loss"], wanted=given["top"])
     reductions = {"loss": given["reduction"] or "none", "gradient": "mean" if of_mean else "sum"}
     rows = totals.n_samples + totals.n_ignored
-    findings = (*pair.findings, *seen.findings, *findings_of(totals, options, pair))
+    findings = (*told_before(), *pair.findings, *seen.findings, *findings_of(totals, options, pair))
     if given["strict"]:
         refuse_warnings(findings)
     refuse_changed()

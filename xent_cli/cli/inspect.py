@@ -29,6 +29,7 @@ def inspect(files: tuple[str, ...], **given: Any) -> None:
     FILE is anything that compute reads. One file, or two that fit, are taken as logits and labels; options that
     these need are found by trying, and stand in the line.
     """
+    from xent_cli.cli.config import told_before
     from xent_cli.cli.examine import examine
     from xent_cli.cli.present import console_for
 
@@ -46,6 +47,7 @@ def inspect(files: tuple[str, ...], **given: Any) -> None:
         from xent_cli.writers.inspection import inspection_lines
 
         click.echo(inspection_lines(document), nl=False)
+    said = [finding.entry() for finding in told_before()]
     for kind in () if given["quiet"] else ("warning", "note"):
-        for entry in document[f"{kind}s"]:
+        for entry in (each for each in document[f"{kind}s"] if each not in said):
             click.echo(printable(f"{kind}: {entry['message']} [{entry['code']}]"), err=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, cast
 
 import click
 
+from xent_cli.cli.config import told_before
 from xent_cli.cli.given import report_target
 from xent_cli.errors import UsageError, printable, without_secrets
 from xent_cli.writers import format_of
@@ -155,8 +156,9 @@ def show(shown: Plan, document: Document, totals: LossTotals, columns: RowFormat
 
 def remark(findings: Iterable[Finding], *, quiet: bool, gate: bool = False) -> None:
     """Tell on standard error what looks wrong and what was done; of a quiet gate, what looks wrong."""
+    said = told_before()
     with suppress(BrokenPipeError):  # a verdict stands, whoever hears of it
-        for finding in findings:
+        for finding in (each for each in findings if each not in said):
             if not quiet or (gate and not finding.note):
                 click.echo(printable(without_secrets(finding.line())), err=True)
 

@@ -119,6 +119,8 @@ class Comparison:
         The id column, or None: by position.
     test, confidence, resamples, seed
         Of the intervals; the last two None where nothing is drawn.
+    told_before
+        Remarks on how the comparison came about, whoever the candidates are.
     """
 
     version: str
@@ -130,11 +132,12 @@ class Comparison:
     confidence: float
     resamples: int | None
     seed: int | None
+    told_before: tuple[Finding, ...] = ()
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What looks wrong with any of the candidates."""
-        return tuple(finding for candidate in self.candidates for finding in candidate.findings)
+        """What looks wrong with any of the candidates, after what was told before."""
+        return (*self.told_before, *(finding for candidate in self.candidates for finding in candidate.findings))
 
 
 def mean_change(paired: PairedComparison, by: str | None = None, value: str | None = None) -> Change:
