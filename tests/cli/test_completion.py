@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE_SECONDS
+
 BIN = Path(sys.executable).parent
 
 
@@ -31,7 +33,7 @@ def bash(tmp_path_factory):
 
     def until(text):
         nonlocal seen
-        end = time.monotonic() + 30
+        end = time.monotonic() + PATIENCE_SECONDS
         while text not in seen and time.monotonic() < end:
             if select.select([main], [], [], 0.2)[0]:
                 seen += os.read(main, 4096)
@@ -49,7 +51,7 @@ def bash(tmp_path_factory):
     until(b"ready> ")
     yield completed
     os.write(main, b"exit\n")
-    process.wait(timeout=20)
+    process.wait(timeout=PATIENCE_SECONDS)
     os.close(main)
 
 

@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.waiting import PATIENCE_SECONDS
+
 RNG = np.random.default_rng(11)
 LOGITS = RNG.normal(size=(300, 5))
 LABELS = RNG.integers(0, 5, 300)
@@ -110,7 +112,7 @@ def test_an_array_that_ends_early_in_a_pipe_is_told(folder):
     ],
 )
 def test_a_pipe_that_gives_nothing_is_told_and_not_waited_for(command, code, said, folder):
-    run = shell(command, folder, timeout=20)
+    run = shell(command, folder, timeout=PATIENCE_SECONDS)
     assert run.returncode == code
     assert said in run.stderr
 
@@ -118,7 +120,11 @@ def test_a_pipe_that_gives_nothing_is_told_and_not_waited_for(command, code, sai
 def test_a_terminal_on_standard_input_gets_a_hint_and_not_a_hang(folder):
     leader, follower = pty.openpty()
     run = subprocess.run(
-        [sys.executable, "-m", "xent_cli", "compute", "-"], stdin=follower, capture_output=True, text=True, timeout=20
+        [sys.executable, "-m", "xent_cli", "compute", "-"],
+        stdin=follower,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
     )
     os.close(leader)
     os.close(follower)

@@ -5,11 +5,12 @@ import pty
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from tests.waiting import PATIENCE_SECONDS, endless, names, until
 
 XENT = [sys.executable, "-m", "xent_cli"]
 
@@ -44,17 +45,16 @@ def test_a_closed_pipe_exits_141_from_a_table_too():
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_an_interrupted_run_leaves_the_old_files_and_nothing_else(number, code, big, tmp_path):
+def test_an_interrupted_run_leaves_the_old_files_and_nothing_else(number, code, tmp_path, tmp_path_factory):
+    inputs = endless(tmp_path_factory.mktemp("endless"), 10**7, 10)
     for name in ("rows.csv", "g.npy"):
         (tmp_path / name).write_text("old")
-    args = [*XENT, "compute", *map(str, big), "-o", "rows.csv", "--gradients", "g.npy", "--threads", "1"]
+    args = [*XENT, "compute", *map(str, inputs), "-o", "rows.csv", "--gradients", "g.npy", "--threads", "1"]
     restore = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler)}
     with subprocess.Popen(args, cwd=tmp_path, stdout=-1, stderr=-1, **restore) as process:
-        until = time.monotonic() + 20
-        while len(list(tmp_path.iterdir())) < 4 and time.monotonic() < until:
-            time.sleep(0.005)
+        until(lambda: len(names(tmp_path)) == 4, "both outputs begun", lambda: names(tmp_path))
         process.send_signal(number)
-        out, error = process.communicate(timeout=20)
+        out, error = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == code
     assert out == b""
     assert error.decode() in ("interrupted\n", "terminated\n", "hung up\n")

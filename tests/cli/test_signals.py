@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.waiting import PATIENCE_SECONDS, names, until
+
 XENT = [sys.executable, "-m", "xent_cli"]
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 WORDS = {signal.SIGINT: "interrupted\n", signal.SIGTERM: "terminated\n", signal.SIGHUP: "hung up\n"}
@@ -85,7 +87,7 @@ def test_at_any_moment_a_signal_leaves_all_old_files_or_all_new_ones_and_nothing
             process.send_signal(number)
             if draw.random() < 0.3:
                 process.send_signal(number)
-            _, error = process.communicate(timeout=60)
+            _, error = process.communicate(timeout=PATIENCE_SECONDS)
         found = contents(work)
         assert found in (old, new), sorted(found)
         # Before Python has begun to run anything of ours, the system ends it.
@@ -103,29 +105,24 @@ def test_a_signal_that_was_ignored_at_the_start_stays_ignored(number, inputs, tm
     argv = [*XENT, "compute", *inputs, "-o", "rows.csv", "-q"]
     ignoring = {"preexec_fn": lambda: signal.signal(number, signal.SIG_IGN)}
     with subprocess.Popen(argv, cwd=tmp_path, stdout=-1, stderr=-1, **ignoring) as process:
-        until = time.monotonic() + 30
-        while not list(tmp_path.iterdir()) and time.monotonic() < until:
-            time.sleep(0.002)
+        until(lambda: names(tmp_path), "a file")
         process.send_signal(number)
-        out, error = process.communicate(timeout=60)
+        out, error = process.communicate(timeout=PATIENCE_SECONDS)
     assert (process.returncode, error) == (0, b"")
     assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
     assert b"mean_loss" in out
 
 
 @pytest.mark.parametrize("number", CODES)
-def test_a_copy_of_what_came_through_a_pipe_is_removed_too(number, tmp_path):
+def test_a_copy_of_what_came_through_a_pipe_is_removed_too(number, small, tmp_path):
     env = {**os.environ, "TMPDIR": str(tmp_path)}
-    argv = [*XENT, "compute", "-", "/dev/null", "--input-format", "npz"]
+    argv = [*XENT, "compute", "-", small[1]]
     with subprocess.Popen(argv, stdin=-1, stdout=-1, stderr=-1, env=env, preexec_fn=hear_signals) as process:
         process.stdin.write(b"PK\3\4" + bytes(1 << 20))
         process.stdin.flush()
-        until = time.monotonic() + 30
-        while not list(tmp_path.iterdir()) and time.monotonic() < until:
-            time.sleep(0.002)
-        assert list(tmp_path.iterdir())
+        until(lambda: names(tmp_path), "a file")
         process.send_signal(number)
-        assert process.wait(60) == CODES[number]
+        assert process.wait(PATIENCE_SECONDS) == CODES[number]
         assert process.stderr.read().decode() == WORDS[number]
     assert list(tmp_path.iterdir()) == []
 
@@ -156,15 +153,11 @@ def test_ctrl_c_in_a_terminal_ends_a_run_on_a_cluster_with_one_line(engine, when
     argv = [*XENT, "compute", *inputs, "-o", "rows.csv", "--engine", engine, "--threads", "2"]
     options = {"stdout": -1, "stderr": -1, "start_new_session": True, "preexec_fn": hear_signals}
     with subprocess.Popen(argv, cwd=tmp_path, **options) as process:
-        until = time.monotonic() + 60
-        while time.monotonic() < until:
-            sizes = [path.stat().st_size for path in tmp_path.iterdir()]
-            if sizes and (when == "start" or sizes[0]):
-                break
-            time.sleep(0.002)
+        sizes = lambda: [path.stat().st_size for path in tmp_path.iterdir()]  # noqa: E731
+        until(lambda: sizes() if when == "start" else any(sizes()), "an output", sizes)
         for _ in range(2):
             os.killpg(process.pid, signal.SIGINT)
-        out, error = process.communicate(timeout=60)
+        out, error = process.communicate(timeout=PATIENCE_SECONDS)
     assert (process.returncode, out, error) == (130, b"", b"interrupted\n")
     assert list(tmp_path.iterdir()) == []
 
@@ -252,9 +245,9 @@ def test_a_bug_exits_with_4_whatever_fails_after_it(error, broken, small):
         Path(run.stderr.split()[-1]).unlink()
 
 
-def test_where_no_folder_takes_temporary_files_the_run_says_so():
+def test_where_no_folder_takes_temporary_files_the_run_says_so(small):
     script = "import tempfile\ntempfile._candidate_tempdir_list = lambda: []\nfrom xent_cli.cli import main\nmain()\n"
-    argv = [sys.executable, "-c", script, "compute", "-", "/dev/null", "--input-format", "npz"]
+    argv = [sys.executable, "-c", script, "compute", "-", small[1]]
     run = subprocess.run(argv, input=b"PK\3\4" + bytes(100), capture_output=True, check=False)
     assert run.returncode == 3
     assert run.stderr.startswith(b"error: no place for a temporary file\n")

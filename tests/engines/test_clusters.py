@@ -17,6 +17,7 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 
+from tests.waiting import PATIENCE_SECONDS, endless, names, until
 from xent_cli.cli.run import Targets, run
 from xent_cli.core.block import Rows
 from xent_cli.core.options import LossOptions, Wanted
@@ -202,11 +203,26 @@ def test_workers_of_another_version_are_refused():
 # From here on through the command.
 
 
-def command(*arguments, **options):
-    line = [sys.executable, "-m", "xent_cli", "compute", *map(str, arguments)]
-    return subprocess.Popen(
-        line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, **options
-    )
+@pytest.fixture
+def command():
+    """Starts the command; what still runs when the test is over, as where it failed, is ended."""
+    begun = []
+
+    def start(*arguments, **options):
+        line = [sys.executable, "-m", "xent_cli", "compute", *map(str, arguments)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        begun.append(subprocess.Popen(line, start_new_session=True, **pipes, **options))
+        return begun[-1]
+
+    yield start
+    for process in begun:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def parts_in(folder):
+    return list(folder.glob(".rows*/part-*"))
 
 
 def processes_of(session):
@@ -215,66 +231,52 @@ def processes_of(session):
     return [line for line in found.splitlines() if "Z" not in line]
 
 
-def large(folder):
-    """Logits that take half a minute, and no room on the disk."""
-    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({10**7}, 1000)}}".encode()
-    (folder / "l.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
-    os.truncate(folder / "l.npy", 10 + len(header) + 4 * 10**10)
-    np.save(folder / "y.npy", np.zeros(10**7, np.int8))
-    return folder / "l.npy", folder / "y.npy"
-
-
 @pytest.mark.parametrize("engine", ["dask", "ray"])
-def test_the_command_gives_the_same_document_on_a_cluster(engine, shards):
+def test_the_command_gives_the_same_document_on_a_cluster(command, engine, shards):
     outputs = []
     for name in ("local", engine):
         process = command(shards, "--engine", name, "--threads", 2, "-f", "json")
-        outputs.append(process.communicate(timeout=120))
+        outputs.append(process.communicate(timeout=PATIENCE_SECONDS))
         assert process.returncode == 0, outputs
     assert outputs[0] == outputs[1]
 
 
 @pytest.mark.parametrize("engine", ["local", "dask", "ray"])
-def test_workers_write_rows_and_gradients_as_parts(engine, shards, tmp_path):
+def test_workers_write_rows_and_gradients_as_parts(command, engine, shards, tmp_path):
     for _ in range(2):  # the second time in place of the first
         arguments = ["--engine", engine, "--threads", 2, "-o", f"{tmp_path}/rows/", "--gradients", f"{tmp_path}/g/"]
         process = command(shards, "--reduction", "mean", *arguments)
-        _, told = process.communicate(timeout=120)
+        _, told = process.communicate(timeout=PATIENCE_SECONDS)
         assert process.returncode == 0, told
     rows = pyarrow.dataset.dataset(tmp_path / "rows").to_table().sort_by("sample")
     expected = command(shards, "-o", tmp_path / "rows.parquet", "--gradients", tmp_path / "g.npy")
-    assert expected.wait(60) == 0
+    assert expected.wait(PATIENCE_SECONDS) == 0
     assert rows.equals(pq.read_table(tmp_path / "rows.parquet"))
     found = [np.load(path) for path in sorted((tmp_path / "g").glob("part-*.npy"))]
     np.testing.assert_array_equal(np.concatenate(found), np.load(tmp_path / "g.npy"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["g", "g.npy", "rows", "rows.parquet"]
 
 
-def test_a_folder_that_is_no_output_is_not_replaced(shards, tmp_path):
+def test_a_folder_that_is_no_output_is_not_replaced(command, shards, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("all of it")
     process = command(shards, "-o", f"{tmp_path}/mine/")
-    _, told = process.communicate(timeout=60)
+    _, told = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 3
     assert "will not replace folder" in told
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "all of it"
 
 
 @pytest.mark.parametrize("engine", ["dask", "ray"])
-def test_ctrl_c_leaves_no_process_and_no_output(engine, tmp_path):
-    process = command(*large(tmp_path), "--engine", engine, "--threads", 2, "-o", f"{tmp_path}/rows/", "-q")
-    for _ in range(300):
-        if list(tmp_path.glob(".rows*/part-*")):
-            break
-        time.sleep(0.1)
+def test_ctrl_c_leaves_no_process_and_no_output(command, engine, tmp_path):
+    process = command(
+        *endless(tmp_path, 10**7, 1000), "--engine", engine, "--threads", 2, "-o", f"{tmp_path}/rows/", "-q"
+    )
+    until(lambda: parts_in(tmp_path), "parts of the output", lambda: names(tmp_path))
     os.killpg(process.pid, signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 130
-    for _ in range(100):
-        if not processes_of(process.pid):
-            break
-        time.sleep(0.1)
-    assert processes_of(process.pid) == []
+    until(lambda: not processes_of(process.pid), "no process", lambda: processes_of(process.pid))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["l.npy", "y.npy"]
 
 
@@ -284,28 +286,25 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def test_a_cluster_is_found_by_its_scheduler_file(shards, tmp_path):
+def test_a_cluster_is_found_by_its_scheduler_file(command, shards, tmp_path):
     at = ["--scheduler-file", str(tmp_path / "s.json"), "--no-dashboard"]
     dask = str(Path(sys.executable).parent / "dask")
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     lines = [[dask, "scheduler", "--port", "0", *at], *[[dask, "worker", "--nthreads", "1", *at]] * 2]
     processes = [subprocess.Popen(line, **quiet) for line in lines]
     try:
-        for _ in range(300):
-            if (tmp_path / "s.json").exists():
-                break
-            time.sleep(0.1)
+        until((tmp_path / "s.json").exists, "the file of the scheduler", lambda: names(tmp_path))
         process = command(shards, "--reduction", "mean", "--engine", "dask", "--scheduler", tmp_path / "s.json")
-        found, told = process.communicate(timeout=100)
+        found, told = process.communicate(timeout=PATIENCE_SECONDS)
         assert process.returncode == 0, told
-        assert found == command(shards, "--reduction", "mean").communicate(timeout=100)[0]
+        assert found == command(shards, "--reduction", "mean").communicate(timeout=PATIENCE_SECONDS)[0]
     finally:
         for process in processes:
             process.terminate()
             process.wait()
 
 
-def test_a_scheduler_that_goes_away_ends_the_run(tmp_path):
+def test_a_scheduler_that_goes_away_ends_the_run(command, tmp_path):
     address = f"tcp://127.0.0.1:{free_port()}"
     base = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--no-dashboard", "--host", address]
     scheduler = subprocess.Popen(base, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -313,13 +312,10 @@ def test_a_scheduler_that_goes_away_ends_the_run(tmp_path):
     worker = subprocess.Popen([*line, "--death-timeout", "20"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         output = ["-o", f"{tmp_path}/rows/", "-q"]
-        process = command(*large(tmp_path), "--engine", "dask", "--scheduler", address, *output)
-        for _ in range(300):
-            if list(tmp_path.glob(".rows*/part-*")):
-                break
-            time.sleep(0.1)
+        process = command(*endless(tmp_path, 10**7, 1000), "--engine", "dask", "--scheduler", address, *output)
+        until(lambda: parts_in(tmp_path), "parts of the output", lambda: names(tmp_path))
         scheduler.kill()
-        _, told = process.communicate(timeout=60)
+        _, told = process.communicate(timeout=PATIENCE_SECONDS)
         assert process.returncode == 3, told
         assert "scheduler" in told
         assert not (tmp_path / "rows").exists()
@@ -330,9 +326,11 @@ def test_a_scheduler_that_goes_away_ends_the_run(tmp_path):
 
 
 @pytest.mark.parametrize("scheme", ["", "ray://"])
-def test_a_ray_cluster_that_goes_away_ends_the_run(tmp_path, scheme):
+def test_a_ray_cluster_that_goes_away_ends_the_run(command, tmp_path, scheme):
     host, port, client = "127.0.0.1", str(free_port()), str(free_port())
     surroundings = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": os.urandom(16).hex()}
+    # Each client gets a process of its own, which on a busy machine takes longer to start than the 30 s that Ray waits.
+    surroundings |= {"RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S": str(PATIENCE_SECONDS)}
     line = [Path(sys.executable).with_name("ray"), "start", "--head", "--node-ip-address", host, "--port", port]
     options = ["--block", "--num-cpus", "1", "--include-dashboard", "false", "--disable-usage-stats"]
     client_options = ["--ray-client-server-port", client]
@@ -342,13 +340,12 @@ def test_a_ray_cluster_that_goes_away_ends_the_run(tmp_path, scheme):
     try:
         ray_is_up(address, surroundings)
         output = ["-o", f"{tmp_path}/rows/", "-q"]
-        process = command(*large(tmp_path), "--engine", "ray", "--scheduler", address, *output, env=surroundings)
-        for _ in range(300):
-            if list(tmp_path.glob(".rows*/part-*")):
-                break
-            time.sleep(0.1)
+        process = command(
+            *endless(tmp_path, 10**7, 1000), "--engine", "ray", "--scheduler", address, *output, env=surroundings
+        )
+        until(lambda: parts_in(tmp_path), "parts of the output", lambda: names(tmp_path))
         os.killpg(head.pid, signal.SIGKILL)  # the store of its state, its raylet and those who watch over them
-        shown, told = process.communicate(timeout=60)
+        shown, told = process.communicate(timeout=PATIENCE_SECONDS)
         assert process.returncode == 3, told
         assert "the Ray cluster went away" in told
         assert shown == ""
@@ -362,12 +359,15 @@ def test_a_ray_cluster_that_goes_away_ends_the_run(tmp_path, scheme):
 def ray_is_up(address, surroundings):
     """Wait until Ray itself gets through: its ports are open before all that stands behind them is."""
     line = [sys.executable, "-c", f"import ray; ray.init({address!r})"]
-    for _ in range(20):
-        done = subprocess.run(line, capture_output=True, text=True, env=surroundings, timeout=100)
-        if done.returncode == 0:
-            return
-        time.sleep(1)
-    raise AssertionError(done.stderr)
+    told = ""
+
+    def is_up():
+        nonlocal told
+        done = subprocess.run(line, capture_output=True, text=True, env=surroundings, timeout=PATIENCE_SECONDS)
+        told = done.stderr
+        return done.returncode == 0
+
+    until(is_up, "a Ray cluster that answers", lambda: told)
 
 
 def test_what_ray_says_of_tasks_that_it_runs_again_is_not_in_the_output(tmp_path):
@@ -382,15 +382,15 @@ def test_what_ray_says_of_tasks_that_it_runs_again_is_not_in_the_output(tmp_path
     line = [sys.executable, "-c", code, tmp_path / "count"]
     root = Path(__file__).parents[2]
     environment = os.environ | {"PYTHONPATH": str(root)}
-    done = subprocess.run(line, capture_output=True, text=True, timeout=100, cwd=root, env=environment)
+    done = subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE_SECONDS, cwd=root, env=environment)
     assert done.stdout == "['done']\n", done.stderr
 
 
 @pytest.mark.parametrize("engine", ["dask", "ray"])
-def test_nobody_at_the_address_is_told(engine, shards):
+def test_nobody_at_the_address_is_told(command, engine, shards):
     address = {"dask": f"tcp://127.0.0.1:{free_port()}", "ray": f"127.0.0.1:{free_port()}"}[engine]
     process = command(shards, "--engine", engine, "--scheduler", address)
-    _, told = process.communicate(timeout=100)
+    _, told = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 3, told
     assert address in told
 
@@ -402,9 +402,9 @@ def test_nobody_at_the_address_is_told(engine, shards):
         (["x.npy", "--scheduler", "tcp://127.0.0.1:1"], "without --engine"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(arguments, said):
+def test_options_that_make_no_sense_are_refused(command, arguments, said):
     process = command(*arguments)
-    _, told = process.communicate(timeout=60)
+    _, told = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 2
     assert said in told
 

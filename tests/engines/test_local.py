@@ -7,6 +7,7 @@ import weakref
 
 import pytest
 
+from tests.waiting import PATIENCE_SECONDS
 from xent_cli.engines.local import SerialEngine, ThreadEngine, open_local
 
 
@@ -64,7 +65,7 @@ def test_so_many_threads_work_and_the_one_that_asks_is_one_of_them(threads):
     together = threading.Barrier(threads)
 
     def work(_):
-        together.wait(10)  # broken unless so many tasks run at the same time
+        together.wait(PATIENCE_SECONDS)  # broken unless so many tasks run at the same time
         return threading.current_thread().name
 
     names = set(ThreadEngine(threads).map(work, range(4 * threads)))
@@ -76,11 +77,14 @@ def test_so_many_threads_work_and_the_one_that_asks_is_one_of_them(threads):
 def test_who_makes_the_tasks_runs_one_only_where_enough_are_made():
     engine = ThreadEngine(2)
     made, taken, unfinished = [], [], []
+    enough = threading.Event()
 
     def work(i):
-        time.sleep(0.002)
         if threading.current_thread() is threading.main_thread():
             unfinished.append(len(made) - len(taken))
+            enough.set()
+        else:  # who would otherwise finish them all while the one that asks has no turn
+            enough.wait(PATIENCE_SECONDS)
         return i
 
     for result in engine.map(work, (made.append(i) or i for i in range(20))):
@@ -112,14 +116,15 @@ def test_a_task_is_let_go_once_it_is_done():
 
 
 def test_ctrl_c_in_a_task_does_not_wait_for_its_turn():
-    started = threading.Event()
+    started, interrupted = threading.Event(), threading.Event()
 
     def work(i):
         if threading.current_thread() is not threading.main_thread():
             started.set()
-            time.sleep(0.2)
+            interrupted.wait(PATIENCE_SECONDS)
             return i
-        started.wait(10)
+        started.wait(PATIENCE_SECONDS)
+        interrupted.set()
         raise KeyboardInterrupt
 
     results = ThreadEngine(2).map(work, range(8))
@@ -130,7 +135,7 @@ def test_ctrl_c_in_a_task_does_not_wait_for_its_turn():
 
 def test_one_thread_is_the_serial_engine():
     assert open_local(1) == SerialEngine()
-    assert "xent_cli.engines.local" in sys.modules
+    assert open_local(2) == ThreadEngine(2)
 
 
 @pytest.mark.skipif("CS_GNU_LIBC_VERSION" not in getattr(os, "confstr_names", {}), reason="memory is glibc's to keep")

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.waiting import PATIENCE_SECONDS
 from xent_cli.errors import InputError, UnreadableRowError, first_of
 from xent_cli.readers.interface import ReadOptions
 from xent_cli.readers.paired import open_pair
@@ -112,7 +113,12 @@ PEAK = (
 def test_hundreds_of_thousands_of_bad_rows_take_little_memory(name, tmp_path):
     (tmp_path / name).write_bytes(MANY[name])
     run = subprocess.run(
-        [sys.executable, "-c", PEAK, name], cwd=tmp_path, env={**os.environ}, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", PEAK, name],
+        cwd=tmp_path,
+        env={**os.environ},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
     )
     *told, last = run.stderr.splitlines()
     code, peak = map(int, last.split())

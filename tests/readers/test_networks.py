@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -16,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.waiting import PATIENCE_SECONDS
 from xent_cli.errors import InputError, without_secrets
 from xent_cli.readers.refusals import refusal
 from xent_cli.readers.remote import within
@@ -44,6 +44,8 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def address():
+    released = threading.Event()
+
     class Server(BaseHTTPRequestHandler):
         def do_HEAD(self):
             self.answer()
@@ -54,7 +56,7 @@ def address():
         def answer(self):
             folder, _, name = self.path.split("?")[0].strip("/").partition("/")
             if folder == "silent":
-                time.sleep(30)
+                released.wait()
             status = int(folder) if folder.isdecimal() else 200
             body = FILES.get(name, b"")
             self.send_response(status if name in FILES or status != 200 else 404)
@@ -64,7 +66,7 @@ def address():
                 self.wfile.write(body[: len(body) // 2] if folder == "stalls" else body)
                 self.wfile.flush()
                 if folder == "stalls":
-                    time.sleep(30)
+                    released.wait()
 
         def log_message(self, *args):
             pass
@@ -79,6 +81,7 @@ def address():
     server = Quiet(("127.0.0.1", 0), Server)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"127.0.0.1:{server.server_port}"
+    released.set()
     server.shutdown()
     server.server_close()
 
@@ -93,10 +96,8 @@ def folder(tmp_path):
 def xent(folder, *args, **variables):
     env = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "GOOGLE_"))} | variables
     env |= {"TMPDIR": str(folder), "AWS_EC2_METADATA_DISABLED": "true"}
-    begun = time.monotonic()
     command = [sys.executable, "-m", "xent_cli", *args]
-    run = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=60)
-    return run, time.monotonic() - begun
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
 
 
 def closed_port():
@@ -109,9 +110,9 @@ def closed_port():
 def test_a_presigned_url_is_read_and_its_question_mark_is_no_glob(name, address, folder):
     (folder / name).write_bytes(FILES[name])
     labels = ["y.npy"] if name == "l.npy" else []
-    local, _ = xent(folder, "compute", name, *labels)
+    local = xent(folder, "compute", name, *labels)
     signed = f"http://{address}/ok/{name}?X-Amz-Signature=SECRET*[0]"
-    run, _ = xent(folder, "compute", signed, *labels)
+    run = xent(folder, "compute", signed, *labels)
     assert (run.returncode, run.stdout) == (0, local.stdout), run.stderr
 
 
@@ -140,13 +141,12 @@ def test_each_failure_has_a_sentence_of_its_own_in_time_and_shows_no_secret(url,
     what, found = SAID[url]
     plain = url.format(address, closed=closed_port())
     secret = plain.replace("://", "://user:SECRETPW@") + "?sig=SECRETSIG#SECRETFRAGMENT"
-    run, seconds = xent(folder, "compute", secret, "y.npy", "--timeout", "2", "-f", "json")
+    run = xent(folder, "compute", secret, "y.npy", "--timeout", "2", "-f", "json")
     assert run.returncode == 3, run.stderr
     assert run.stderr.startswith(f"error: {what}\n  {plain}")
     assert found in run.stderr
     assert "SECRET" not in run.stdout + run.stderr
     assert "Traceback" not in run.stderr
-    assert seconds < 20
 
 
 def silent_port():
@@ -165,11 +165,10 @@ def test_buckets_without_a_network_end_in_time(scheme, answers, folder):
         keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "SECRETKEY"}
         user = "anonymous@" if scheme == "gs" else ""
         url = f"{scheme}://{user}bucket/l.npy{query}"
-        run, seconds = xent(folder, "compute", url, "y.npy", "--timeout", "2", **keys)
+        run = xent(folder, "compute", url, "y.npy", "--timeout", "2", **keys)
     assert run.returncode == 3, run.stderr
     assert f"{scheme}://bucket/l.npy" in run.stderr
     assert "endpoint_override" not in run.stderr
-    assert seconds < 20
 
 
 PLACES = [
@@ -187,7 +186,7 @@ PLACES = [
 def test_no_place_shows_what_is_secret_in_a_url(place, object_, address, folder):
     url = f"http://user:SECRETPW@{address}/{object_}?sig=SECRETSIG"
     reports = ["--report", "r.json", "--report", "r.md", "--report", "r.xml", "-o", "rows.parquet"]
-    run, _ = xent(folder, *(part.format(url) for part in place), *(reports if place[0] in ("compute", "check") else []))
+    run = xent(folder, *(part.format(url) for part in place), *(reports if place[0] in ("compute", "check") else []))
     assert run.returncode in (0, 1, 2, 3), run.stderr
     assert "SECRET" not in run.stdout + run.stderr
     for path in folder.iterdir():
@@ -247,7 +246,7 @@ def test_a_package_of_another_scheme_is_named(folder):
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon"])
 def test_a_timeout_is_a_positive_number_of_seconds(seconds, folder):
-    run, _ = xent(folder, "compute", "l.npy", "y.npy", "--timeout", seconds)
+    run = xent(folder, "compute", "l.npy", "y.npy", "--timeout", seconds)
     assert run.returncode == 2
 
 
@@ -256,10 +255,10 @@ def test_the_timeout_goes_along_with_the_recipe():
 
 
 def test_what_takes_longer_is_left_to_itself():
-    begun = time.monotonic()
+    answered = threading.Event()
     with pytest.raises(InputError, match=r"no answer\n  http://h/x: found nothing for 0\.05 s"):
-        within(0.05, "http://u:p@h/x?s", lambda: time.sleep(5))
-    assert time.monotonic() - begun < 4
+        within(0.05, "http://u:p@h/x?s", answered.wait)
+    answered.set()
 
 
 @pytest.mark.parametrize(

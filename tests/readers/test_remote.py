@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 from functools import partial
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.waiting import PATIENCE_SECONDS, until
 from xent_cli.errors import InputError, OutputError
 from xent_cli.readers.identity import refuse_changed, watching
 from xent_cli.readers.interface import ReadOptions
@@ -38,21 +38,27 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def answers(url):
+    try:
+        urllib.request.urlopen(url, timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
 @pytest.fixture(scope="module")
 def server():
     """Address of an S3 server."""
     port = free_port()
     argv = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    for _ in range(300):
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5).close()
-            break
-        except OSError:
-            time.sleep(0.1)
-    yield f"http://127.0.0.1:{port}"
-    process.terminate()
-    process.wait()
+    try:
+        until(lambda: process.poll() is not None or answers(f"http://127.0.0.1:{port}/"), "an answer of the S3 server")
+        assert process.poll() is None, "the S3 server ended"
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +100,7 @@ def xent(arguments, endpoint, cwd, command="compute", **options):
     env = {**clean, "AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
     env |= {"AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"}
     argv = [sys.executable, "-m", "xent_cli", command, *arguments.split()]
-    return subprocess.run(argv, cwd=cwd, env=env, capture_output=True, text=True, timeout=120, **options)
+    return subprocess.run(argv, cwd=cwd, env=env, capture_output=True, text=True, timeout=PATIENCE_SECONDS, **options)
 
 
 RUNS = [
