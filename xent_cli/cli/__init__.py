@@ -85,7 +85,15 @@ def main() -> None:
             code = _explain(error, code)
     start.deafen()
     _let_go(sys.stdout, sys.stderr)
+    if _left_waiting():
+        os._exit(code)
     sys.exit(code)
+
+
+def _left_waiting() -> bool:
+    """Whether a thread still waits for a network: one that woke up while Python ends would abort the process."""
+    threading = sys.modules.get("threading")
+    return threading is not None and any(thread.name == "xent-network" for thread in threading.enumerate())
 
 
 def _run(argv: list[str]) -> int:

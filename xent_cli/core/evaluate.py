@@ -106,8 +106,6 @@ def evaluate_block(task: Task, options: LossOptions, wanted: Wanted) -> BlockLos
     weight, left_out = counting(block, options)
     found = _evaluate(block, weight, left_out, options, wanted)
     ignored, rows = found.ignored, found.rows
-    # The labels may be on loan from a reader that uses their memory again for the next block.
-    given = found.given if found.given is None or left_out is not None else found.given.copy()
     totals = LossTotals.from_losses(
         options.signature(""),
         rows.loss,
@@ -136,6 +134,8 @@ def evaluate_block(task: Task, options: LossOptions, wanted: Wanted) -> BlockLos
         rows.loss[ignored] = np.nan
         if rows.kl is not None:
             rows.kl[ignored] = np.nan
+    # The labels may be on loan from a reader that uses their memory again for the next block.
+    given = found.given if found.given is None or left_out is not None else found.given.copy()
     class_weight = _class_weight(found, options)
     if weight is not None and left_out is not None:
         ignored = _weightless(block, weight == 0, rows, ignored, options)

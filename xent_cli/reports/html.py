@@ -293,5 +293,5 @@ def _cell(text: str) -> Cell:
 
 def _text(text: str, longest: int) -> str:
     """Text from a file: on one line, without control characters, and cut where it is long."""
-    told = printable(text)
+    told = printable(text[: longest + 1])  # which is as long at least: a name may be of megabytes
     return told if len(told) <= longest else f"{told[:longest]}…"
