@@ -171,6 +171,17 @@ def test_a_table_that_leaves_a_question_is_refused_in_every_format(name: str, su
     assert caught.value.hint
 
 
+@pytest.mark.parametrize("names", [["True", "False"], ["False", "True"], ["Yes", "No"], ["no", "yes"]])
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_true_and_false_mean_the_columns_of_that_name(names: list[str], suffix: str, tmp_path: Path) -> None:
+    labels = LABELS == 0
+    pair = opened(tmp_path / f"t.{suffix}", wide(names, LOGITS[:, :2]) | {"label": labels})
+    affirmative = [name.lower() in ("true", "yes") for name in names].index(True)
+    rows = LOGITS[:, :2]
+    wanted = np.log(np.exp(rows).sum(axis=1)) - rows[np.arange(N), np.where(labels, affirmative, 1 - affirmative)]
+    assert loss(pair) == pytest.approx(wanted.mean(), rel=1e-9)
+
+
 def test_probabilities_are_preferred_where_the_user_says_so(tmp_path: Path) -> None:
     columns = wide(Z) | wide(P, PROBS) | INTEGERS
     pair = opened(tmp_path / "t.parquet", columns, source="probs")

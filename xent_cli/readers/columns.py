@@ -142,7 +142,7 @@ class ColumnPlan:
         """What is said of the choice: columns that are left out, and what puts it in doubt."""
         found = [Finding("classes-by-elimination", self.doubt)] if self.doubt else []
         if self.left_out and self.values:
-            names = [name for name, _ in self.left_out]
+            names = [name.strip() or "the column without a name" for name, _ in self.left_out]
             more = f" and {len(names) - _MOST_SAID} more" if len(names) > _MOST_SAID else ""
             message = f"classes: {shown(self.values)}; left out: {', '.join(names[:_MOST_SAID])}{more}"
             found.append(Finding("columns-left-out", message, note=True))

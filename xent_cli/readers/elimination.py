@@ -9,7 +9,7 @@ from xent_cli.readers import column_evidence as evidence
 from xent_cli.readers.column_families import affixes_of_labels, numbered, shown
 from xent_cli.readers.column_lines import columns_beside, line, naming
 from xent_cli.readers.column_sample import NUMBER
-from xent_cli.readers.column_words import NULL_WORDS, plain_name
+from xent_cli.readers.column_words import NULL_WORDS, YES_NO, plain_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,6 +51,8 @@ def what_is_left(
         if found is not None:
             refuse_text_beside(sample, found, roles)
             return found, evidence.BY_LABELS, False
+    if labels is not None and labels.boolean and {tuple(map(plain_name, o)) for o in (every, every[::-1])} & {*YES_NO}:
+        return tuple(every), evidence.BY_LABELS, False
     # With the columns in question first: a class that never occurs adds nothing to a sum.
     for columns in (every, left) if questions else (left,):
         if evidence.are_distributions(sample, columns, told=told):
