@@ -17,12 +17,15 @@ class Entry:
         Of an array; None for a column.
     role
         "logits", "label", "id", "weight", or "" where it is not read.
+    reason
+        Why a column is not read; "" where nothing tells.
     """
 
     name: str
     dtype: str
     shape: tuple[int, ...] | None = None
     role: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,8 +65,9 @@ def _entries(located: Located, source: Source, first: Any, role: str) -> Iterato
     types = _column_types(first)
     roles = dict.fromkeys(plan.values, _ROLES.get(role, role))
     roles |= {name: part for name, part in ((plan.label, "label"), (plan.id, "id"), (plan.weight, "weight")) if name}
+    reasons = dict(plan.left_out)
     for name in types or plan.used:
-        yield Entry(name, types.get(name, ""), None, roles.get(name, ""))
+        yield Entry(name, types.get(name, ""), None, roles.get(name, ""), reasons.get(name, ""))
 
 
 def _npz(file: Stored) -> Iterator[Entry]:

@@ -96,6 +96,7 @@ def _file(file: Inspected, pair: Fit | None) -> dict[str, Any]:
     entries = [
         {"name": e.name, "dtype": e.dtype, "role": e.role or None}
         | ({} if e.shape is None else {"shape": list(e.shape)})
+        | ({"reason": e.reason} if e.reason else {})
         for e in contents.entries
     ]
     totals = file.totals

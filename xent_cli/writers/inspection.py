@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # Columns, arrays, shards and labels that are shown; -f json has more of them.
 _SHOWN = 8
+# Columns that are no classes are shown up to this many.
+_MOST_OTHERS = 100
 
 _HEADERS = ("role", "format", "shape", "dtype", "layout", "compression", "size_bytes")
 
@@ -64,12 +66,19 @@ def _file(file: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "shards", f"{len(file['shards'])}, from {printable(first)} to {printable(last)}"
     for kind in ("array", "column"):
         entries = file[f"{kind}s"]
-        for entry in entries[:_SHOWN]:
-            shape = _text(entry["shape"]) if "shape" in entry else ""
-            parts = (entry["name"], entry["dtype"], shape, entry["role"] or "not used")
-            yield kind, " ".join(printable(part) for part in parts if part)
         if len(entries) > _SHOWN:
-            yield kind, f"and {len(entries) - _SHOWN} more"
+            # What is not a class says more than the hundredth of the classes.
+            entries = sorted(entries, key=lambda entry: entry["role"] == "logits")
+        most = max(_SHOWN, min(_MOST_OTHERS, 1 + sum(entry["role"] != "logits" for entry in entries)))
+        for entry in entries[:most]:
+            shape = _text(entry["shape"]) if "shape" in entry else ""
+            unused = f"not used ({entry['reason']})" if entry.get("reason") else "not used"
+            parts = (entry["name"], entry["dtype"], shape, entry["role"] or unused)
+            yield kind, " ".join(printable(part) for part in parts if part)
+        if len(entries) > most:
+            last = entries[-1]
+            role = " " + last["role"] if last["role"] else ""
+            yield kind, f"and {len(entries) - most} more, to {printable(last['name'])}{role}"
     for part, figures in (file["values"] or {}).items():
         for name, value in figures.items():
             if name != "most_frequent":
