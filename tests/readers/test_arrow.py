@@ -1,11 +1,17 @@
+import gzip
+import subprocess
+import sys
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from xent_cli.errors import InputError, RowError
+from xent_cli.readers.class_names_file import read_class_names
 from xent_cli.readers.interface import ReadOptions
 from xent_cli.readers.paired import open_pair
+from xent_cli.readers.saved import read_saved
 
 LOGITS = np.random.default_rng(5).normal(0, 4, (90, 3))
 LABELS = np.arange(90) % 3
@@ -108,3 +114,122 @@ def test_a_cut_or_changed_file_is_an_error_or_numbers_and_nothing_else(suffix, t
         except InputError:
             failed += 1
     assert failed > 50
+
+
+MARK = b"\xff\xff\xff\xff"
+SOUND = {
+    "plain": {},
+    "lz4": {"compression": "lz4"},
+    "zstd": {"compression": "zstd"},
+    "before 2019": {"use_legacy_format": True, "metadata_version": pa.ipc.MetadataVersion.V4},
+}
+
+
+def spelt(new, rows=20, words=False, close=True, **options):
+    """Bytes of a file or a stream, closed or left open."""
+    labels = pa.array([NAMES[i] for i in LABELS]).dictionary_encode() if words else LABELS
+    table = pa.table({**layout("wide", np.float64), "label": labels})
+    sink = pa.BufferOutputStream()
+    writer = new(sink, table.schema, options=pa.ipc.IpcWriteOptions(**options))
+    writer.write_table(table, max_chunksize=rows)
+    if close:
+        writer.close()
+    return sink.getvalue().to_pybytes()
+
+
+def batch_places(data):
+    """Where the messages begin that are neither the schema's nor the end."""
+    marks = [at for at in range(16, len(data) - 8, 8) if data[at : at + 4] == MARK]
+    return [at for at in marks if data[at + 4 : at + 8] != bytes(4)]
+
+
+def relisted(data, change):
+    """The file with another list of batches in its footer: of the places that are listed, those that `change` gives."""
+    places = batch_places(data)
+    begin = data.rindex(places[0].to_bytes(8, "little")) - 4
+    count = int.from_bytes(data[begin : begin + 4], "little")
+    assert count == len(places)
+    blocks = [data[begin + 4 + 24 * i : begin + 28 + 24 * i] for i in range(count)]
+    told = change(blocks)
+    return data[:begin] + len(told).to_bytes(4, "little") + b"".join([*told, *blocks])[: 24 * count] + data[
+        begin + 4 + 24 * count :
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [False, True])
+@pytest.mark.parametrize("name", SOUND)
+def test_a_sound_file_lists_what_it_holds(name, words, tmp_path):
+    (tmp_path / "t.arrow").write_bytes(spelt(pa.ipc.new_file, words=words, **SOUND[name]))
+    assert len(read(tmp_path / "t.arrow")[0]) == 90
+
+
+def without_length_of_the_schema(data):
+    """As Polars writes a file: the schema has no length before it."""
+    first = batch_places(data)[0]
+    return data[:8] + data[16:first] + bytes(8) + data[first:]
+
+
+def test_a_schema_without_its_length_is_read_as_arrow_reads_it(tmp_path):
+    data = without_length_of_the_schema(spelt(pa.ipc.new_file))
+    (tmp_path / "t.arrow").write_bytes(data)
+    assert len(read(tmp_path / "t.arrow")[0]) == 90
+
+
+RELISTED = {
+    "the first left out": lambda blocks: blocks[1:],
+    "the last left out": lambda blocks: blocks[:-1],
+    "one in the middle left out": lambda blocks: [*blocks[:1], *blocks[2:]],
+    "all left out": lambda blocks: [],
+    "one twice": lambda blocks: [blocks[0], blocks[0], *blocks[2:]],
+    "two changed about": lambda blocks: [blocks[1], blocks[0], *blocks[2:]],
+}
+
+
+@pytest.mark.parametrize("of", ["logits", "saved rows", "names of classes"])
+@pytest.mark.parametrize("change", RELISTED)
+def test_a_file_whose_footer_lists_other_batches_than_it_holds_is_refused(change, of, tmp_path):
+    path = tmp_path / "t.arrow"
+    for data in (spelt(pa.ipc.new_file), without_length_of_the_schema(spelt(pa.ipc.new_file))):
+        path.write_bytes(relisted(data, RELISTED[change]))
+        with pytest.raises(InputError, match="its footer lists"):
+            OPENED[of](path)
+
+
+OPENED = {
+    "logits": read,
+    "saved rows": lambda path: read_saved(str(path)),
+    "names of classes": lambda path: read_class_names(str(path)),
+}
+
+
+@pytest.mark.parametrize("of", OPENED)
+@pytest.mark.parametrize("codec", ["", ".gz"])
+@pytest.mark.parametrize("kept", [1, 2, 5])
+def test_a_stream_that_stops_between_batches_is_refused(kept, codec, of, tmp_path):
+    data = spelt(pa.ipc.new_stream, close=False)
+    data = data[: [*batch_places(data), len(data)][kept]]
+    path = tmp_path / f"t.arrows{codec}"
+    path.write_bytes(gzip.compress(data) if codec else data)
+    with pytest.raises(InputError, match="no mark at its end"):
+        OPENED[of](path)
+
+
+@pytest.mark.parametrize("of", OPENED)
+@pytest.mark.parametrize("codec", ["", ".gz"])
+def test_two_streams_in_a_row_are_refused(codec, of, tmp_path):
+    data = 2 * spelt(pa.ipc.new_stream)
+    path = tmp_path / f"t.arrows{codec}"
+    path.write_bytes(gzip.compress(data) if codec else data)
+    with pytest.raises(InputError, match="bytes after the mark at its end"):
+        OPENED[of](path)
+
+
+@pytest.mark.parametrize("times", [0, 1, 2])
+def test_a_pipe_tells_a_stream_that_ends_from_one_that_stops_or_goes_on(times):
+    data = spelt(pa.ipc.new_stream) * times or spelt(pa.ipc.new_stream, close=False)
+    line = [sys.executable, "-m", "xent_cli", "compute", "-", "--reduction", "mean"]
+    run = subprocess.run(line, input=data, capture_output=True)
+    told = {0: b"no mark at its end", 1: b"", 2: b"bytes after the mark at its end"}[times]
+    assert run.returncode == (0 if times == 1 else 3), run.stderr
+    assert told in run.stderr
+    assert bool(run.stdout) == (times == 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from xent_cli.errors import XentError
+from xent_cli.readers.arrow_blocks import Followed, refuse_open_end, refuse_unlisted
 from xent_cli.readers.arrow_columns import TableRows, rows_of
 from xent_cli.readers.arrow_sample import sample_of
 from xent_cli.readers.column_sample import SAMPLED_ROWS
@@ -158,7 +158,9 @@ class _Reader:
         if isinstance(source, Stored) and not source.codec:
             file = source.arrow()
         else:
-            file = pa.PythonFile(io.BufferedReader(source.stream()), "r")  # type: ignore[type-var]
+            self._followed = Followed(source.stream())  # type: ignore[arg-type]
+            file = pa.PythonFile(self._followed, "r")
+        self._file = file
         self._open = pa.ipc.open_file if is_file else pa.ipc.open_stream
         self._reader = self._open(file, options=pa.ipc.IpcReadOptions(use_threads=False))
         self.schema = self._reader.schema
@@ -169,6 +171,10 @@ class _Reader:
             self._reader = self._open(file, options=pa.ipc.IpcReadOptions(use_threads=False, included_fields=fields))
         self.num_batches = self._reader.num_record_batches if is_file else 0
 
+    def refuse_unlisted(self) -> None:
+        """Refuse a file that holds other batches than its footer lists."""
+        refuse_unlisted(self._file)
+
     def get(self, index: int) -> pa.RecordBatch:
         batch = self._reader.get_batch(index)
         batch.validate(full=True)
@@ -178,9 +184,19 @@ class _Reader:
         try:
             batch = self._reader.read_next_batch()
         except StopIteration:
+            self._refuse_open_end()
             return None
         batch.validate(full=True)
         return batch
+
+    def _refuse_open_end(self) -> None:
+        file = self._file
+        if isinstance(file, pa.PythonFile):
+            last, following = self._followed.last, self._followed.read(1)
+        else:
+            end = file.tell()
+            last, following = file.read_at(min(8, end), end - min(8, end)), file.read_at(1, end)
+        refuse_open_end(last, following)
 
 
 def _batch_sizes(source: Bytes, schema: pa.Schema) -> tuple[int, ...]:
@@ -189,6 +205,7 @@ def _batch_sizes(source: Bytes, schema: pa.Schema) -> tuple[int, ...]:
         return ()
     least = min(schema.names, key=lambda name: {"number": 0, "other": 1, "list": 2}[kind_of(schema.field(name).type)])
     reader = _Reader(source, True, [least])
+    reader.refuse_unlisted()
     return tuple(reader.get(index).num_rows for index in range(reader.num_batches))
 
 

@@ -52,21 +52,30 @@ def table(source: Bytes, format_name: str, head: bytes) -> pa.Table:
     """
     import pyarrow as pa
 
+    from xent_cli.readers.arrow_blocks import Followed, refuse_open_end, refuse_unlisted
+
     try:
         if format_name == "parquet":
             import pyarrow.parquet as pq
 
             file = pq.ParquetFile(seekable(source).arrow())
-            return _with_metadata(file.read(), file.metadata.metadata or {})
+            found = file.read()
+            if found.num_rows != file.metadata.num_rows:
+                raise pa.ArrowInvalid(f"{found.num_rows} rows of {file.metadata.num_rows}")
+            return _with_metadata(found, file.metadata.metadata or {})
         if format_name == "arrow":
             # Nothing is memory-mapped: a file that shrinks would end the process.
             if head.startswith(b"ARROW1"):
-                file = pa.ipc.open_file(seekable(source).arrow())
-                found = [file.get_batch_with_custom_metadata(i) for i in range(file.num_record_batches)]
-                return _of_batches(file.schema, found)
-            with source.stream() as stream:
+                opened = seekable(source).arrow()
+                refuse_unlisted(opened)
+                file = pa.ipc.open_file(opened)
+                batches = [file.get_batch_with_custom_metadata(i) for i in range(file.num_record_batches)]
+                return _of_batches(file.schema, batches)
+            with Followed(source.stream()) as stream:  # type: ignore[arg-type]
                 reader = pa.ipc.open_stream(stream)
-                return _of_batches(reader.schema, list(reader.iter_batches_with_custom_metadata()))
+                batches = list(reader.iter_batches_with_custom_metadata())
+                refuse_open_end(stream.last, stream.read(1))
+                return _of_batches(reader.schema, batches)
         return _delimited(source, head, format_name)
     except XentError:
         raise
@@ -94,6 +103,8 @@ def _of_batches(schema: pa.Schema, batches: list[tuple[pa.RecordBatch, pa.KeyVal
     """Batches as a table that says the digest of the labels, of which each batch says its part."""
     import pyarrow as pa
 
+    for batch, _ in batches:
+        batch.validate(full=True)
     digests = ((told or {}).get(LABELS_DIGEST.encode()) for batch, told in batches if batch.num_rows)
     return _with_digest(pa.Table.from_batches([batch for batch, _ in batches], schema), sum_digests(digests))
 

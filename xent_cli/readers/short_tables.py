@@ -207,15 +207,24 @@ def _of_columns(path: str, columns: Pairs) -> ShortTable:
 def _of_arrow(path: str, data: bytes, format_name: str) -> ShortTable:
     import pyarrow as pa
 
+    from xent_cli.readers.arrow_blocks import refuse_open_end, refuse_unlisted
+
     try:
         if format_name == "parquet":
             import pyarrow.parquet as pq
 
-            table = pq.read_table(pa.BufferReader(data))
+            file = pq.ParquetFile(pa.BufferReader(data))
+            table = file.read()
+            if table.num_rows != file.metadata.num_rows:
+                raise pa.ArrowInvalid(f"{table.num_rows} rows of {file.metadata.num_rows}")
         elif data.startswith(b"ARROW1"):
+            refuse_unlisted(pa.BufferReader(data))
             table = pa.ipc.open_file(pa.BufferReader(data)).read_all()
         else:
-            table = pa.ipc.open_stream(pa.BufferReader(data)).read_all()
+            stream = pa.BufferReader(data)
+            table = pa.ipc.open_stream(stream).read_all()
+            refuse_open_end(data[: stream.tell()][-8:], data[stream.tell() :][:1])
+        table.validate(full=True)
         columns = [column.to_pylist() for column in table.columns]
     except (pa.ArrowException, OSError, ValueError) as error:
         found = str(error).split("\n")[0]
