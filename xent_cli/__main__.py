@@ -20,7 +20,10 @@ def main() -> None:
     except Exception as error:
         sys.stderr.write(f"error: xent cannot start: {error}\n")
         sys.exit(4)
-    run()
+    try:
+        run()
+    except SystemExit as end:
+        start.leave(end.code if isinstance(end.code, int) else 4)
 
 
 if __name__ == "__main__":

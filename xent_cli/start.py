@@ -7,6 +7,7 @@ Only where processes elsewhere must be told, on a cluster, does it unwind the ru
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
-    from typing import TextIO
+    from typing import NoReturn, TextIO
 
     from _typeshed import ReadableBuffer
 
@@ -66,6 +67,16 @@ def deafen() -> None:
     """Take no more signals: the exit code is decided, and Python would let one end the process at the very end."""
     for number in _State.ours:
         signal.signal(number, signal.SIG_IGN)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process where it is, once what was registered for its end has been called.
+
+    Python is not taken down: a thread of Arrow's, or one that waits for a network, would abort the process if it asked
+    for the interpreter meanwhile, and looking through all that is left takes time.
+    """
+    atexit._run_exitfuncs()
+    os._exit(code)
 
 
 def say(number: int) -> None:

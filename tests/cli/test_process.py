@@ -13,6 +13,8 @@ import pytest
 from tests.waiting import PATIENCE_SECONDS, endless, names, until
 
 XENT = [sys.executable, "-m", "xent_cli"]
+SAMPLE = Path(__file__).parents[2] / "sample_data"
+DIGITS = [str(SAMPLE / "digits_logits.npy"), str(SAMPLE / "digits_labels.npy")]
 
 
 def xent(*args, **options):
@@ -42,6 +44,22 @@ def test_a_closed_pipe_exits_141_from_a_table_too():
     run = subprocess.run([*XENT, "compute", *DIGITS, "-f", "table"], stdout=writing, stderr=-1, check=False)
     os.close(writing)
     assert (run.returncode, run.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize(("args", "code"), [([*DIGITS, "--reduction", "mean"], 0), (["none.npy"], 3)])
+def test_a_run_ends_whatever_threads_are_left_and_after_what_was_registered_for_its_end(args, code):
+    # Python would wait for such a thread; one of Arrow's that asks for the interpreter then aborts the process.
+    program = f"""
+import atexit, sys, threading
+from xent_cli import __main__
+threading.Thread(target=threading.Event().wait).start()
+atexit.register(lambda: print("registered", flush=True))
+sys.argv = ["xent", "compute", *{[str(arg) for arg in args]!r}]
+__main__.main()
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=PATIENCE_SECONDS, check=False)
+    assert run.returncode == code
+    assert run.stdout.splitlines()[-1] == b"registered"
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
@@ -113,10 +131,6 @@ def on_terminal(args, **variables):
         process.communicate()
     os.close(main)
     return shown.decode(), process.returncode
-
-
-SAMPLE = Path(__file__).parents[2] / "sample_data"
-DIGITS = [str(SAMPLE / "digits_logits.npy"), str(SAMPLE / "digits_labels.npy")]
 
 
 def test_a_terminal_gets_a_table_with_head_tail_worst_samples_and_summary():

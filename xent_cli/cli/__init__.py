@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import gc
 import importlib
 import os
@@ -72,8 +71,6 @@ def main() -> None:
     # No picture of ours is shown in a window or a notebook, whose back end may not be here.
     os.environ["MPLBACKEND"] = "agg"
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
-    # Python would look through all that is left at the end, for garbage that goes with the process anyway.
-    atexit.register(gc.freeze)
     code = _BUG
     try:
         code = _run(sys.argv[1:])
@@ -85,15 +82,7 @@ def main() -> None:
             code = _explain(error, code)
     start.deafen()
     _let_go(sys.stdout, sys.stderr)
-    if _left_waiting():
-        os._exit(code)
     sys.exit(code)
-
-
-def _left_waiting() -> bool:
-    """Whether a thread still waits for a network: one that woke up while Python ends would abort the process."""
-    threading = sys.modules.get("threading")
-    return threading is not None and any(thread.name == "xent-network" for thread in threading.enumerate())
 
 
 def _run(argv: list[str]) -> int:
