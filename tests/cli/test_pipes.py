@@ -29,7 +29,7 @@ def folder(tmp_path_factory):
     np.savez_compressed(folder / "d.npz", logits=LOGITS, labels=LABELS)
     pq.write_table(pa.table({"logits": LOGITS.tolist(), "label": LABELS}), folder / "d.parquet")
     rows = [",".join(map(repr, row)) + f",{label}" for row, label in zip(LOGITS.tolist(), LABELS, strict=True)]
-    text = "\n".join(["a,b,c,d,e,label", *rows]) + "\n"
+    text = "\n".join(["logit_a,logit_b,logit_c,logit_d,logit_e,label", *rows]) + "\n"
     (folder / "d.csv").write_text(text)
     (folder / "d.csv.gz").write_bytes(gzip.compress(text.encode()))
     (folder / "d.csv.bz2").write_bytes(bz2.compress(text.encode()))
