@@ -186,8 +186,8 @@ def test_rows_with_ids_are_compared_by_id(folder):
     names = [f"n{i}" for i in range(N)]
     logits, labels = np.load(folder / "good.npy"), np.load(folder / "y.npy")
     table = [f"{name},{y},{','.join(map(repr, z.tolist()))}" for name, y, z in zip(names, labels, logits, strict=True)]
-    (folder / "forth.csv").write_text("\n".join(["id,label,a,b,c,d", *table]) + "\n")
-    (folder / "back.csv").write_text("\n".join(["id,label,a,b,c,d", *table[::-1]]) + "\n")
+    (folder / "forth.csv").write_text("\n".join(["id,label,c0,c1,c2,c3", *table]) + "\n")
+    (folder / "back.csv").write_text("\n".join(["id,label,c0,c1,c2,c3", *table[::-1]]) + "\n")
     assert len(lines) == N + 1
     assert xent("compute", "forth.csv", "-o", "ids.tsv", cwd=folder).returncode == 0
     run = xent("check", "back.csv", "--baseline", "ids.tsv", "--max-increase", "mean_loss=0", "-q", cwd=folder)

@@ -29,7 +29,7 @@ def folder(tmp_path_factory):
     np.savez_compressed(folder / "d.npz", logits=LOGITS, labels=LABELS)
     pq.write_table(pa.table({"logits": LOGITS.tolist(), "label": LABELS}), folder / "d.parquet")
     rows = [",".join(map(repr, row)) + f",{label}" for row, label in zip(LOGITS.tolist(), LABELS, strict=True)]
-    text = "\n".join(["logit_a,logit_b,logit_c,logit_d,logit_e,label", *rows]) + "\n"
+    text = "\n".join(["c0,c1,c2,c3,c4,label", *rows]) + "\n"
     (folder / "d.csv").write_text(text)
     (folder / "d.csv.gz").write_bytes(gzip.compress(text.encode()))
     (folder / "d.csv.bz2").write_bytes(bz2.compress(text.encode()))
@@ -87,12 +87,12 @@ def test_gradients_of_what_comes_through_a_pipe_are_those_of_the_file(folder):
 
 
 def test_a_bad_cell_of_a_pipe_is_found_where_it_stands(folder):
-    text = 'a,b,label\n1,2,0\n\n"3",4,1\n5,6,0\n7,8,2\n'
+    text = 'c0,c1,label\n1,2,0\n\n"3",4,1\n5,6,0\n7,8,2\n'
     run = shell("xent compute -", folder, input=text)
     assert run.returncode == 3
     assert 'standard input line 6 (sample 3), column "label": found 2, expected 0..1' in run.stderr
     run = shell("xent compute -", folder, input=text.replace("6", "x"))
-    assert 'standard input line 5 (sample 2), column "b": found "x", expected a number' in run.stderr
+    assert 'standard input line 5 (sample 2), column "c1": found "x", expected a number' in run.stderr
 
 
 def test_an_array_that_ends_early_in_a_pipe_is_told(folder):

@@ -51,9 +51,9 @@ def write(form, folder, values):
     elif form == "parquet":
         pq.write_table(pa.table({name: values[:, i] for i, name in enumerate("abc")}), folder / "v.parquet")
     elif form == "list":
-        pq.write_table(pa.table({"values": values.tolist()}), folder / "v.parquet")
+        pq.write_table(pa.table({"outputs": values.tolist()}), folder / "v.parquet")
     elif form == "jsonl":
-        (folder / "v.jsonl").write_text("".join(json.dumps({"values": row}) + "\n" for row in values.tolist()))
+        (folder / "v.jsonl").write_text("".join(json.dumps({"outputs": row}) + "\n" for row in values.tolist()))
     elif form == "shards":
         (folder / "v").mkdir()
         for i in range(4):
