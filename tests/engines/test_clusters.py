@@ -243,9 +243,9 @@ def test_the_command_gives_the_same_document_on_a_cluster(command, engine, shard
 
 @pytest.mark.parametrize("engine", ["local", "dask", "ray"])
 def test_workers_write_rows_and_gradients_as_parts(command, engine, shards, tmp_path):
-    for _ in range(2):  # the second time in place of the first
-        arguments = ["--engine", engine, "--threads", 2, "-o", f"{tmp_path}/rows/", "--gradients", f"{tmp_path}/g/"]
-        process = command(shards, "--reduction", "mean", *arguments)
+    arguments = ["--threads", 2, "-o", f"{tmp_path}/rows/", "--gradients", f"{tmp_path}/g/"]
+    for name in ("local", engine):  # the second time in place of the first
+        process = command(shards, "--reduction", "mean", "--engine", name, *arguments)
         _, told = process.communicate(timeout=PATIENCE_SECONDS)
         assert process.returncode == 0, told
     rows = pyarrow.dataset.dataset(tmp_path / "rows").to_table().sort_by("sample")
@@ -288,10 +288,10 @@ def free_port():
 
 def test_a_cluster_is_found_by_its_scheduler_file(command, shards, tmp_path):
     at = ["--scheduler-file", str(tmp_path / "s.json"), "--no-dashboard"]
-    dask = str(Path(sys.executable).parent / "dask")
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    lines = [[dask, "scheduler", "--port", "0", *at], *[[dask, "worker", "--nthreads", "1", *at]] * 2]
-    processes = [subprocess.Popen(line, **quiet) for line in lines]
+    scheduler = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", "0", *at]
+    worker = [sys.executable, "-m", "distributed.cli.dask_worker", "--nthreads", "1", *at]
+    processes = [subprocess.Popen(line, **quiet) for line in (scheduler, worker, worker)]
     try:
         until((tmp_path / "s.json").exists, "the file of the scheduler", lambda: names(tmp_path))
         process = command(shards, "--reduction", "mean", "--engine", "dask", "--scheduler", tmp_path / "s.json")
@@ -325,31 +325,34 @@ def test_a_scheduler_that_goes_away_ends_the_run(command, tmp_path):
             other.wait()
 
 
-@pytest.mark.parametrize("scheme", ["", "ray://"])
-def test_a_ray_cluster_that_goes_away_ends_the_run(command, tmp_path, scheme):
+def test_a_ray_cluster_that_goes_away_ends_the_runs_on_it(command, tmp_path):
+    """Both those that reach the store of its state and those that come as clients."""
     host, port, client = "127.0.0.1", str(free_port()), str(free_port())
     surroundings = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": os.urandom(16).hex()}
     # Each client gets a process of its own, which on a busy machine takes longer to start than the 30 s that Ray waits.
     surroundings |= {"RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S": str(PATIENCE_SECONDS)}
-    line = [Path(sys.executable).with_name("ray"), "start", "--head", "--node-ip-address", host, "--port", port]
-    options = ["--block", "--num-cpus", "1", "--include-dashboard", "false", "--disable-usage-stats"]
-    client_options = ["--ray-client-server-port", client]
+    line = [sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start", "--head"]
+    line += ["--node-ip-address", host, "--port", port, "--ray-client-server-port", client]
+    options = ["--block", "--num-cpus", "2", "--include-dashboard", "false", "--disable-usage-stats"]
     silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    head = subprocess.Popen([*line, *options, *client_options], start_new_session=True, env=surroundings, **silent)
-    address = f"{scheme}{host}:{client if scheme else port}"
+    head = subprocess.Popen([*line, *options], start_new_session=True, env=surroundings, **silent)
+    inputs = endless(tmp_path, 10**7, 1000)
+    folders = [tmp_path / "direct", tmp_path / "client"]
     try:
-        ray_is_up(address, surroundings)
-        output = ["-o", f"{tmp_path}/rows/", "-q"]
-        process = command(
-            *endless(tmp_path, 10**7, 1000), "--engine", "ray", "--scheduler", address, *output, env=surroundings
-        )
-        until(lambda: parts_in(tmp_path), "parts of the output", lambda: names(tmp_path))
+        ray_is_up(f"ray://{host}:{client}", surroundings)
+        runs = []
+        for folder, address in zip(folders, (f"{host}:{port}", f"ray://{host}:{client}"), strict=True):
+            folder.mkdir()
+            output = ["-o", f"{folder}/rows/", "-q"]
+            runs.append(command(*inputs, "--engine", "ray", "--scheduler", address, *output, env=surroundings))
+        until(lambda: all(map(parts_in, folders)), "parts of both outputs", lambda: [*map(names, folders)])
         os.killpg(head.pid, signal.SIGKILL)  # the store of its state, its raylet and those who watch over them
-        shown, told = process.communicate(timeout=PATIENCE_SECONDS)
-        assert process.returncode == 3, told
-        assert "the Ray cluster went away" in told
-        assert shown == ""
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["l.npy", "y.npy"]
+        for process in runs:
+            shown, told = process.communicate(timeout=PATIENCE_SECONDS)
+            assert process.returncode == 3, told
+            assert "the Ray cluster went away" in told
+            assert shown == ""
+        assert [*map(names, folders)] == [[], []]
     finally:
         if head.poll() is None:
             os.killpg(head.pid, signal.SIGKILL)
@@ -386,13 +389,15 @@ def test_what_ray_says_of_tasks_that_it_runs_again_is_not_in_the_output(tmp_path
     assert done.stdout == "['done']\n", done.stderr
 
 
-@pytest.mark.parametrize("engine", ["dask", "ray"])
-def test_nobody_at_the_address_is_told(command, engine, shards):
-    address = {"dask": f"tcp://127.0.0.1:{free_port()}", "ray": f"127.0.0.1:{free_port()}"}[engine]
-    process = command(shards, "--engine", engine, "--scheduler", address)
+def test_nobody_at_the_address_is_told(command, shards):
+    address = f"127.0.0.1:{free_port()}"
+    process = command(shards, "--engine", "ray", "--scheduler", address)
     _, told = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 3, told
     assert address in told
+    address = f"tcp://127.0.0.1:{free_port()}"
+    with pytest.raises(InputError, match=rf"no Dask scheduler\n  {address}"), open_dask(address, 1, patience=1.0):
+        pass
 
 
 @pytest.mark.parametrize(

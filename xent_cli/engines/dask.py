@@ -63,7 +63,7 @@ class DaskEngine:
 
 
 @contextmanager
-def open_dask(scheduler: str | None, workers: int) -> Iterator[DaskEngine]:
+def open_dask(scheduler: str | None, workers: int, patience: float = _PATIENCE_SECONDS) -> Iterator[DaskEngine]:
     """Engine on the cluster at an address or in a scheduler file, else on so many new processes.
 
     Raises
@@ -83,7 +83,7 @@ def open_dask(scheduler: str | None, workers: int) -> Iterator[DaskEngine]:
     logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
     scheduler = scheduler or os.environ.get("DASK_SCHEDULER_ADDRESS")
     with ExitStack() as stack:
-        stack.enter_context(dask.config.set({"distributed.comm.timeouts.connect": _PATIENCE_SECONDS}))
+        stack.enter_context(dask.config.set({"distributed.comm.timeouts.connect": patience}))
         if scheduler is None:
             interface.keep_memory()
             options = {"threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": logging.CRITICAL + 1}
@@ -102,7 +102,7 @@ def open_dask(scheduler: str | None, workers: int) -> Iterator[DaskEngine]:
         else:
             where = {"scheduler_file": scheduler} if os.path.isfile(scheduler) else {"address": scheduler}  # noqa: PTH113
         try:
-            client = Client(**where, set_as_default=False, timeout=_PATIENCE_SECONDS / 2)
+            client = Client(**where, set_as_default=False, timeout=patience / 2)
         except (OSError, ValueError, TimeoutError) as error:
             raise InputError("no Dask scheduler", str(scheduler), found=str(error).split("\n")[0]) from None
         stack.callback(_quietly, client.close)
