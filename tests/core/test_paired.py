@@ -87,18 +87,16 @@ def test_the_same_seed_gives_the_same_digits_and_another_seed_others(test):
 
 
 @pytest.mark.parametrize("block", [1, 7, 64, 1000])
-def test_blocks_of_draws_do_not_change_the_draws(block, monkeypatch):
+def test_blocks_of_draws_do_not_change_the_draws(block):
     difference = np.random.default_rng(0).normal(size=50)
     whole = bootstrap_means(difference, 30, 1)
-    monkeypatch.setattr("xent_cli.core.resampling._BLOCK", block)
-    assert bootstrap_means(difference, 30, 1) == pytest.approx(whole, rel=1e-12)
+    assert bootstrap_means(difference, 30, 1, most_at_once=block) == pytest.approx(whole, rel=1e-12)
 
 
-def test_a_block_smaller_than_a_row_still_counts_every_row(monkeypatch):
+def test_a_block_smaller_than_a_row_still_counts_every_row():
     difference = np.random.default_rng(0).normal(0.3, 1.0, size=100)
     whole, _ = sign_flip_p(difference, 4000, 1)
-    monkeypatch.setattr("xent_cli.core.resampling._BLOCK", 16)
-    cut, _ = sign_flip_p(difference, 4000, 1)
+    cut, _ = sign_flip_p(difference, 4000, 1, most_at_once=16)
     assert cut == pytest.approx(whole, abs=5 * math.sqrt(2 * whole / 4000))
 
 

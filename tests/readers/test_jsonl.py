@@ -18,7 +18,9 @@ def read(path, options=None):
 
 
 @given(
-    rows=st.lists(st.tuples(st.integers(0, 1), st.floats(), st.floats(), st.text()), min_size=1, max_size=30),
+    rows=st.lists(
+        st.tuples(st.integers(0, 1), st.floats(), st.floats(), st.text(max_size=20)), min_size=1, max_size=12
+    ),
     end=st.sampled_from(["\n", "\r\n", "\n\n", "\n \n"]),
     last=st.booleans(),
     bom=st.booleans(),

@@ -12,12 +12,19 @@ if TYPE_CHECKING:
     from xent_cli.core.block import FloatArray
 
 # So many draws are held at once.
-_BLOCK = 1 << 21
+_MOST_AT_ONCE = 1 << 21
 # A resampled mean this close to the observed one, relative to it, is as far from 0: sums are rounded.
 _TIE = 1e-13
 
 
-def bootstrap_means(difference: FloatArray, resamples: int, seed: int, divisor: FloatArray | None = None) -> FloatArray:
+def bootstrap_means(
+    difference: FloatArray,
+    resamples: int,
+    seed: int,
+    divisor: FloatArray | None = None,
+    *,
+    most_at_once: int = _MOST_AT_ONCE,
+) -> FloatArray:
     """Means of `resamples` samples of n drawn with replacement from `difference` [n].
 
     With a `divisor` [n], the sum of each sample over the sum of what its members count. The draws are those of
@@ -25,12 +32,12 @@ def bootstrap_means(difference: FloatArray, resamples: int, seed: int, divisor: 
     """
     rng = np.random.default_rng(seed)
     n = difference.size
-    step = max(1, _BLOCK // n)
+    step = max(1, most_at_once // n)
     sums, counts = np.zeros(resamples), np.zeros(resamples)
     for first in range(0, resamples, step):
         rows = min(step, resamples - first)
-        for column in range(0, n, _BLOCK):
-            drawn = rng.integers(0, n, (rows, min(_BLOCK, n - column)))
+        for column in range(0, n, most_at_once):
+            drawn = rng.integers(0, n, (rows, min(most_at_once, n - column)))
             sums[first : first + rows] += difference[drawn].sum(axis=1)
             if divisor is not None:
                 counts[first : first + rows] += divisor[drawn].sum(axis=1)
@@ -79,7 +86,9 @@ def bootstrap_p(mean: float, means: FloatArray) -> float:
     return (far + 1) / (means.size + 1)
 
 
-def sign_flip_p(difference: FloatArray, resamples: int, seed: int) -> tuple[float, bool]:
+def sign_flip_p(
+    difference: FloatArray, resamples: int, seed: int, *, most_at_once: int = _MOST_AT_ONCE
+) -> tuple[float, bool]:
     """Two-sided p of a mean of 0 where either sign of each difference is as likely.
 
     Returns
@@ -101,14 +110,14 @@ def sign_flip_p(difference: FloatArray, resamples: int, seed: int) -> tuple[floa
         flips = np.arange(1 << n)[:, None] >> np.arange(n) & 1
         return float(np.count_nonzero(np.abs((1.0 - 2.0 * flips) @ scaled) >= limit)) / (1 << n), True
     rng = np.random.default_rng(seed)
-    step = max(1, _BLOCK // n)
+    step = max(1, most_at_once // n)
     total = float(scaled.sum())
     far = 0
     for first in range(0, resamples, step):
         rows = min(step, resamples - first)
         flipped = np.zeros(rows)
-        for column in range(0, n, _BLOCK):
-            part = scaled[column : column + _BLOCK]
+        for column in range(0, n, most_at_once):
+            part = scaled[column : column + most_at_once]
             bits = np.unpackbits(rng.integers(0, 256, (rows, (part.size + 7) // 8), np.uint8), axis=1, count=part.size)
             flipped += bits.astype(np.float64) @ part
         far += int(np.count_nonzero(np.abs(total - 2.0 * flipped) >= limit))
