@@ -397,3 +397,92 @@ def test_no_column_of_the_input_stands_in_rows_under_a_name_that_xent_reads(tmp_
     code, _, told = xent("compute", table, "--by", name, "--logits-column", "[ab]", "-o", rows)
     assert code == 2
     assert "rename it" in told
+
+
+EDITED = (None, "x", "nan", [], [1], {}, {"a": 1}, True, -1, 1.5, 10**400, float("inf"), float("nan"), ...)
+
+
+def places_in(value, before=()):
+    """Every key and index of a document, from the root."""
+    held = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in held:
+        yield (*before, key)
+        yield from places_in(inner, (*before, key))
+
+
+def edited(document, place, value):
+    """The document with another value in a place, or with none."""
+    document = json.loads(json.dumps(document))
+    inner = document
+    for key in place[:-1]:
+        inner = inner[key]
+    if value is ...:
+        del inner[place[-1]]
+    else:
+        inner[place[-1]] = value
+    return document
+
+
+@pytest.fixture(scope="module")
+def edits(made):
+    """A document with everything that is read of one."""
+    report = made / "every.json"
+    options = ("--ignore-index", "-100", "--overflow-report", "-q", "--report", report)
+    assert xent("compute", made / "z.npy", made / "y.npy", *options)[0] == 0
+    document = json.loads(report.read_text())
+    document["slices"] = [{"by": "split", "value": "test", "summary": dict(document["summary"])}]
+    return document
+
+
+@pytest.mark.parametrize("value", EDITED, ids=str)
+def test_a_document_that_somebody_edited_is_compared_or_refused_and_is_never_a_bug(folder, edits, value):
+    Path("whole.json").write_text(json.dumps(edits))
+    limits = (*LOOSE, "--max-decrease", "accuracy=1", "--max-increase", "overflow.float16=1000")
+    for place in places_in(edits):
+        if place[0] == "inputs" and len(place) > 1:
+            continue
+        Path("edited.json").write_text(json.dumps(edited(edits, place, value)))
+        codes = {
+            check("--baseline", "edited.json", limits=limits)[0],
+            xent("compare", "whole.json", "edited.json")[0],
+        }
+        assert codes <= {0, 3}, place
+
+
+@pytest.mark.parametrize(
+    ("place", "values"),
+    [
+        (("summary", "mean_loss"), ("x", "nan", [], {}, True, -1, float("inf"), 10**400, ...)),
+        (("summary", "accuracy"), ("x", [], True, -0.5, 1.5, float("nan"))),
+        (("summary", "n_samples"), (None, "x", True, -1, 1.5, ...)),
+        (("summary", "p99_loss"), ("x", [1], False, -3, 10**400)),
+        (("labels_digest",), (7, [], "", "0123", "0123456789ABCDEF")),
+        (("slices", 0), (None, 3, {}, {"by": "split", "value": "a"})),
+        (("overflow", 0, "n_overflow"), (None, "1", True, -1, 0.5, ...)),
+        (("schema_version",), (None, "1", True, 2, ...)),
+    ],
+    ids=lambda place: ".".join(map(str, place)) if isinstance(place, tuple) and isinstance(place[0], str) else "values",
+)
+def test_a_value_that_xent_writes_in_no_document_is_refused_by_check_and_compare(folder, edits, place, values):
+    Path("whole.json").write_text(json.dumps(edits))
+    for value in values:
+        Path("edited.json").write_text(json.dumps(edited(edits, place, value)))
+        for code, _, told in (check("--baseline", "edited.json"), xent("compare", "whole.json", "edited.json")):
+            assert code == 3, (value, told)
+            assert "edited.json" in told
+
+
+def test_compare_refuses_under_strict_what_it_warns_of(folder):
+    code, out, told = xent("compare", "b.npy", "b.npy", "-f", "tsv")
+    assert (code, "warning" in told) == (0, True)
+    code, out, told = xent("compare", "b.npy", "b.npy", "-f", "tsv", "--strict")
+    assert (code, out) == (3, "")
+    assert "settings-unknown" in told
+    assert xent("compare", "b.parquet", "b.parquet", "-f", "tsv", "--strict")[0] == 0
+
+
+def test_summaries_without_a_finite_mean_are_warned_of(folder, edits):
+    Path("edited.json").write_text(json.dumps(edited(edits, ("summary", "mean_loss"), None)))
+    Path("whole.json").write_text(json.dumps(edits))
+    code, _, told = xent("compare", "whole.json", "edited.json", "-f", "tsv")
+    assert (code, "no finite mean loss in edited.json [loss-not-finite]" in told) == (0, True)

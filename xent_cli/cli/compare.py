@@ -32,6 +32,7 @@ _FORMATS = ("table", "tsv", "csv", "json", "md")
 @click.option("--top", type=click.IntRange(0), metavar="N", help="Samples that moved most; default: 5 in a table.")
 @click.option("-f", "--format", "output_format", type=click.Choice(_FORMATS), help="Of standard output.")
 @timeout_option
+@click.option("--strict", is_flag=True, help="A warning is an error: exit code 3, and no output.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option(
     "--color", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True, help="In tables."

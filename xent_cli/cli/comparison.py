@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -22,7 +23,7 @@ from xent_cli.core.changes import (
     changes_of_summaries,
     mean_change,
 )
-from xent_cli.core.findings import Finding
+from xent_cli.core.findings import Finding, refuse_warnings
 from xent_cli.core.paired import compare_losses, largest_moves
 from xent_cli.errors import UsageError, printable, without_secrets
 from xent_cli.readers.aligned import align, common_id, told
@@ -75,7 +76,7 @@ def compare_saved(given: Mapping[str, Any], top: int) -> Comparison:
         ]
     refuse_changed()
     drawn = of_rows and given["test"] != "t"
-    return Comparison(
+    comparison = Comparison(
         version=__version__,
         kind="rows" if of_rows else "summary",
         baseline=models[0],
@@ -87,6 +88,9 @@ def compare_saved(given: Mapping[str, Any], top: int) -> Comparison:
         seed=given["seed"] if drawn else None,
         told_before=told_before(),
     )
+    if given["strict"]:
+        refuse_warnings(comparison.findings)
+    return comparison
 
 
 def show_comparison(comparison: Comparison, form: str, *, color: str, quiet: bool) -> None:
@@ -199,8 +203,13 @@ def _moved(baseline: SavedResults, both: AlignedLosses, top: int, by_id: bool) -
 
 def _summary_against(baseline: SavedResults, candidate: SavedResults, model: Model) -> ModelChange:
     refuse_unlike(baseline, candidate)
-    changes = changes_of_summaries(figures_of(baseline), figures_of(candidate))
-    return ModelChange(model, changes, findings=unverified(baseline, candidate))
+    before, after = figures_of(baseline), figures_of(candidate)
+    figures = ((baseline.path, before), (candidate.path, after))
+    absent = [printable(path) for path, held in figures if math.isnan(held["mean_loss"])]
+    doubts = unverified(baseline, candidate)
+    if absent:
+        doubts = (Finding("loss-not-finite", f"no finite mean loss in {' and '.join(absent)}"), *doubts)
+    return ModelChange(model, changes_of_summaries(before, after), findings=doubts)
 
 
 def _refuse_for_summaries(given: Mapping[str, Any], results: list[SavedResults]) -> None:

@@ -120,8 +120,9 @@ def execute(
         )
         if gate is not None:
             from xent_cli.cli.gate import judge
+            from xent_cli.core.thresholds import BELOW_ZERO
 
-            if document.summary.mean_loss < 0:
+            if document.summary.mean_loss < BELOW_ZERO:
                 raise InputError(
                     "a cross-entropy below 0",
                     pair.logits.description.path,

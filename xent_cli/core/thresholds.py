@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 KINDS: tuple[Kind, ...] = ("max", "min", "max-increase", "max-decrease")
 _RELATIVE = ("max-increase", "max-decrease")
 # The loss of a probability of 1 that was rounded up to the next bfloat16; no rounding goes further below 0.
-_BELOW_ZERO = -0.004
+BELOW_ZERO = -0.004
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,4 +207,4 @@ def _number(text: str) -> float:
 
 def _is_below_zero(name: str, figures: Mapping[str, Figure]) -> bool:
     figure = figures.get(name)
-    return figure is not None and is_loss(name) and figure < _BELOW_ZERO
+    return figure is not None and is_loss(name) and figure < BELOW_ZERO

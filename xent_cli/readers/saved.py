@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 
     from xent_cli.core.block import AnyArray, BoolArray, FloatArray, IntArray
     from xent_cli.readers.locate import Located
-
-_SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,20 +174,11 @@ def _whole_document(path: str, text: bytes) -> dict[str, Any] | None:
 
 
 def _summary(path: str, document: dict[str, Any]) -> SavedResults:
-    figures, signature = document.get("summary"), document.get("signature")
-    if not isinstance(figures, dict) or not isinstance(signature, str) or "mean_loss" not in figures:
-        raise InputError("not a summary document", path, expected="what xent compute -f json prints")
-    if document.get("schema_version") != _SCHEMA_VERSION:
-        raise InputError(
-            "unknown version of the summary document",
-            path,
-            found=f"schema_version {document.get('schema_version')}",
-            expected=str(_SCHEMA_VERSION),
-        )
-    plain = {name: math.nan if value is None else value for name, value in figures.items()}
-    digest = document.get("labels_digest")
-    told = digest if isinstance(digest, str) else None
-    return SavedResults(path, "json", "summary", summary=plain, signature=signature, digest=told, document=document)
+    from xent_cli.readers.saved_document import figures_in
+
+    plain = figures_in(path, document)
+    signature, digest = document["signature"], document.get("labels_digest")
+    return SavedResults(path, "json", "summary", summary=plain, signature=signature, digest=digest, document=document)
 
 
 def _rows(path: str, format_name: str, table: pa.Table, id_column: str | None, columns: Sequence[str]) -> SavedResults:
