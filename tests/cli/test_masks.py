@@ -470,3 +470,111 @@ def test_a_shift_of_arrays_with_a_mask_on_any_axis_in_any_order_for_every_kind(s
     expected = [float(-(q[label] * log_p[t]).sum()) for t, label in at]
     assert found["n_samples"] == len(at)
     assert found["mean_loss"] == pytest.approx(np.mean(expected), rel=1e-12)
+
+
+LACKING = ["npy", "csv", "parquet", "arrow", "jsonl"]
+
+
+def lacking(folder, form, kind, counts):
+    """LOGITS and LABELS of which what does not count is missing, or the name of no class; and what the loss is."""
+    names = np.array(["ant", "bee", "cow"])
+    logits = table(folder / "l.parquet", {f"logit_{name}": Z[:, j] for j, name in enumerate(names)})
+    cells = (names[Y] if kind == "names" else Y.astype(object)).astype(object)
+    # Nothing at all in one row, and in another what is no class.
+    out = np.flatnonzero(~counts)
+    cells[out[0]], cells[out[1:]] = None, "zebra" if kind == "names" else 77
+    if form == "npy":
+        held = np.array(["" if cell is None else cell for cell in cells]) if kind == "names" else None
+        np.save(
+            folder / "y.npy",
+            np.array([np.nan if cell is None else cell for cell in cells], float) if held is None else held,
+        )
+        return logits, folder / "y.npy"
+    return logits, table(folder / f"y.{form}", {"label": cells})
+
+
+@pytest.mark.parametrize("form", LACKING)
+@pytest.mark.parametrize("kind", ["names", "numbers"])
+@pytest.mark.parametrize("how", ["--mask", "--sample-weight"])
+def test_labels_that_are_none_do_no_harm_where_another_file_says_that_they_do_not_count(
+    how, kind, form, tmp_path, capsys
+):
+    logits, labels = lacking(tmp_path, form, kind, MASK)
+    np.save(tmp_path / "m.npy", MASK if how == "--mask" else MASK.astype(float))
+    found = summary(capsys, logits, labels, how, tmp_path / "m.npy")
+    assert found["n_samples"] == MASK.sum()
+    assert found["mean_loss"] == pytest.approx(float(LOSSES["sparse"][MASK].mean()), rel=1e-12)
+
+
+@pytest.mark.parametrize("form", LACKING)
+@pytest.mark.parametrize("kind", ["names", "numbers"])
+def test_labels_that_are_none_are_named_where_they_count_and_those_under_the_mask_are_not_counted(
+    kind, form, tmp_path, capsys
+):
+    logits, labels = lacking(tmp_path, form, kind, MASK)
+    counts = MASK.copy()
+    out = np.flatnonzero(~MASK)
+    counts[out[1:3]] = True
+    np.save(tmp_path / "m.npy", counts)
+    with pytest.raises(InputError) as error:
+        run(capsys, logits, labels, "--mask", tmp_path / "m.npy")
+    assert error.value.found == ('"zebra"' if kind == "names" else "77")
+    assert f"sample {out[1]}" in error.value.where
+    assert error.value.more == f"1 more row like this (first: {out[2]})"
+
+
+@pytest.mark.parametrize(
+    ("layout", "form"),
+    [("wide", form) for form in ("csv", "parquet", "arrow", "jsonl")]
+    + [("list", form) for form in ("parquet", "arrow", "jsonl")],
+)
+@pytest.mark.parametrize("where", ["column", "file"])
+def test_logits_that_are_missing_are_refused_where_they_count_and_nowhere_else(where, layout, form, tmp_path, capsys):
+    out = np.flatnonzero(~MASK)
+    rows = [[None if i == out[0] and j == 1 else float(Z[i, j]) for j in range(K)] for i in range(N)]
+    if layout == "list":
+        rows[out[1]] = None
+        columns = {"logits": rows}
+    else:
+        columns = {f"logit_{j}": [row[j] for row in rows] for j in range(K)}
+    beside = {"label": Y.tolist()} | ({"keep": MASK.astype(int).tolist()} if where == "column" else {})
+    held = pa.table({name: pa.array(values) for name, values in (columns | beside).items()})
+    path = tmp_path / f"l.{form}"
+    if form == "parquet":
+        pq.write_table(held, path, row_group_size=7)
+    elif form == "csv":
+        pa_csv.write_csv(held, path)
+    elif form == "arrow":
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, held.schema) as writer:
+            writer.write_table(held, 7)
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in held.to_pylist()))
+    np.save(tmp_path / "m.npy", MASK)
+    mask = "keep" if where == "column" else tmp_path / "m.npy"
+    found = summary(capsys, path, "--mask", mask)
+    assert found["mean_loss"] == pytest.approx(float(LOSSES["sparse"][MASK].mean()), rel=1e-12)
+    other = np.ones(N)
+    other[out[1:]] = 0
+    np.save(tmp_path / "w.npy", other)
+    with pytest.raises(InputError) as error:
+        run(capsys, path, "--sample-weight", tmp_path / "w.npy")
+    assert f"sample {out[0]}" in error.value.where
+    assert error.value.exit_code == 3
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "arrow", "jsonl"])
+@pytest.mark.parametrize("lost", [[0], [N - 1], [0, 9, N - 1]])
+@pytest.mark.parametrize("beside", ["array", "table"])
+def test_missing_labels_count_nowhere_in_whatever_part_of_a_table_they_stand(
+    beside, lost, form, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("xent_cli.readers.pieces._PIECE_BYTES", 16)
+    cells = Y.astype(object)
+    cells[lost] = None
+    labels = table(tmp_path / f"y.{form}", {"label": cells})
+    np.save(tmp_path / "l.npy", Z)
+    logits = tmp_path / "l.npy" if beside == "array" else table(tmp_path / "l.csv", wide(Z, "logit"))
+    found = summary(capsys, logits, labels, "--ignore-missing-labels")
+    kept = np.setdiff1d(np.arange(N), lost)
+    assert found["n_samples"] == kept.size
+    assert found["mean_loss"] == pytest.approx(float(LOSSES["sparse"][kept].mean()), rel=1e-12)

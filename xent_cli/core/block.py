@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     AnyArray = NDArray[Any]
 
 
+# Fields that a part brings only where there is such a row in it.
+_WHERE_IT_IS_SO = ("unscored", "absent")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
     """Consecutive samples as they stand in the input: nothing is checked or converted yet.
@@ -41,6 +45,8 @@ class Block:
         [n] names carried into the per-sample output, or None.
     groups
         [n, m] texts of the m columns whose values name slices, None where a value is missing; or None.
+    absent
+        [n] True where logits are missing or cannot be read, which does no harm where a sample does not count; or None.
     """
 
     start: int
@@ -51,6 +57,7 @@ class Block:
     ids: AnyArray | None = None
     groups: AnyArray | None = None
     mask: AnyArray | None = None
+    absent: BoolArray | None = None
 
     def load(self) -> Block:
         """Return itself: a block in memory is its own recipe."""
@@ -73,6 +80,7 @@ class Rows:
     ids: AnyArray | None = None
     groups: AnyArray | None = None
     mask: AnyArray | None = None
+    absent: BoolArray | None = None
 
     def read(self) -> Rows:
         """Return itself: rows in memory are their own recipe."""
@@ -84,14 +92,25 @@ class Rows:
 
     @classmethod
     def concatenate(cls, parts: Sequence[Rows]) -> Rows:
-        """Join runs of rows that have the same fields."""
+        """Join runs of rows that have the same fields, but for those that say of which rows something is missing."""
         if len(parts) == 1:
             return parts[0]
-        columns = zip(*(part._values() for part in parts), strict=True)
-        return cls(*(None if column[0] is None else np.concatenate(column) for column in columns))
+        joined = {}
+        for name in cls.__slots__:
+            columns = [getattr(part, name) for part in parts]
+            if name in _WHERE_IT_IS_SO and not all(column is None for column in columns):
+                pairs = zip(columns, parts, strict=True)
+                columns = [np.zeros(part.size, np.bool_) if column is None else column for column, part in pairs]
+            joined[name] = None if columns[0] is None else np.concatenate(columns)
+        return cls(**joined)
+
+    @property
+    def size(self) -> int:
+        """How many rows there are."""
+        return next((len(values) for values in self._values() if values is not None), 0)
 
     def _values(self) -> tuple[AnyArray | None, ...]:
-        return self.logits, self.labels, self.weights, self.unscored, self.ids, self.groups, self.mask
+        return tuple(getattr(self, name) for name in Rows.__slots__)
 
 
 class Part(Protocol):
@@ -139,7 +158,8 @@ class BlockRef:
             given = {name: getattr(rows, name) for name in Rows.__slots__ if getattr(rows, name) is not None}
             if block.groups is not None and rows.groups is not None:
                 given["groups"] = np.hstack([block.groups, rows.groups])
-            if block.unscored is not None and rows.unscored is not None:
-                given["unscored"] = block.unscored | rows.unscored
+            for name in _WHERE_IT_IS_SO:
+                if (so := getattr(block, name)) is not None and name in given:
+                    given[name] = so | given[name]
             block = replace(block, **given)
         return block

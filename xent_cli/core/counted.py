@@ -111,7 +111,15 @@ def counting(block: Block, options: LossOptions) -> tuple[FloatArray | None, Boo
         if options.labels == "sparse":
             ignored = ignored_labels(block.labels, options.ignore_index, ignore_missing=options.ignore_missing)
             left_out = either(left_out, ignored)
+    if block.absent is not None:
+        _refuse_absent(block.absent if left_out is None else block.absent & ~left_out, block.start)
     return weight, left_out if left_out is not None and left_out.any() else None
+
+
+def _refuse_absent(absent: BoolArray, start: int) -> None:
+    if absent.any():
+        row = start + int(np.argmax(absent))
+        raise RowError("missing value", row, "logits", "nothing", "a number for each class of a sample that counts")
 
 
 @contextmanager

@@ -186,6 +186,8 @@ def _weightless(
     ignored = ignored.copy()
     if block.mask is not None:
         at = at & check_mask(block.mask, start=block.start)
+    if block.absent is not None:
+        at = at & ~block.absent
     waiting = [np.flatnonzero(at)]
     while waiting:
         some = waiting.pop()

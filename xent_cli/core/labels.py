@@ -237,6 +237,8 @@ def _rows(mask: BoolArray) -> IntArray | None:
 
 def _label_error(raw: AnyArray, row: int, num_classes: int, start: int, first: int) -> RowError:
     value = raw[row]
+    if value == NO_LABEL:  # as readers have it that leave it open which samples count
+        return RowError("missing label", start + row, "labels", "nothing, or no label", "one in every row that counts")
     expected = f"{first}..{first + num_classes - 1} (there are {num_classes} classes)"
     if raw.dtype.kind == "f" and not (np.isfinite(value) and value == np.rint(value)):
         what = "label is not a whole number"

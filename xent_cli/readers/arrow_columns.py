@@ -44,10 +44,10 @@ def rows_of(table: pa.Table, reading: Reading, start: int) -> Rows:
         At an empty cell, a list of another length, or the name of no class.
     """
     try:
-        if reading.plan.mask is not None:
-            from xent_cli.readers.masked_rows import masked_rows
+        if reading.plan.lenient or reading.plan.mask is not None:
+            from xent_cli.readers.lenient_rows import lenient_rows
 
-            return masked_rows(table, reading, start)
+            return lenient_rows(table, reading, start)
         return plain_rows(table, reading, start)
     except pa.ArrowException as error:  # such as an index beyond its dictionary
         found, hint = first_line(error), "write the file again"

@@ -203,6 +203,9 @@ def borne_out(sample: TableSample, family: Family, options: ReadOptions, labels:
         return "there are as many as numbers in a label" if labels.width == len(columns) else ""
     if labels.form == "text":
         for every in (False, True):
+            # Whatever else there is among the labels names no class, and the run will say so where it counts.
+            if {*map(plain_name, family.names)} <= {*map(plain_name, labels.names(every=every))}:
+                return evidence.BY_LABELS
             named_by = evidence.columns_of_labels(labels, columns, every=every)
             if named_by is not None and set(named_by.values()) == set(columns):
                 return evidence.BY_LABELS

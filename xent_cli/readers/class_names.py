@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xent_cli.core.class_order import without_shared
+from xent_cli.core.labels import NO_LABEL
 from xent_cli.errors import InputError, RowError, UnreadableRowError, did_you_mean, listing
 from xent_cli.readers.column_evidence import one_each
 from xent_cli.readers.column_words import LOGIT_PREFIXES, plain_name
@@ -110,8 +111,15 @@ def unknown_name(text: str, names: Sequence[str], row: int, others: int = 0) -> 
     return UnreadableRowError("label names no class", row, "labels", found, expected, hint, others=others)
 
 
-def named(source: Source, names: tuple[str, ...] | None, spelt: tuple[str, ...] = ()) -> Source:
+def named(
+    source: Source, names: tuple[str, ...] | None, spelt: tuple[str, ...] = (), *, lenient: bool = False
+) -> Source:
     """Labels as class indices, where an array holds names of classes; any other source as it is.
+
+    Parameters
+    ----------
+    lenient
+        As in `ColumnPlan`.
 
     Raises
     ------
@@ -124,7 +132,7 @@ def named(source: Source, names: tuple[str, ...] | None, spelt: tuple[str, ...] 
         hint = "" if names else "--class-names FILE says which class each name is"
         found, expected = f"dtype {source.dtype.name}", "class indices"
         raise InputError("values are not numbers", source.description.path, found, expected, hint)
-    return NamedLabels(source, names, spelt=spelt)
+    return NamedLabels(source, names, spelt=spelt, lenient=lenient)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +145,8 @@ class NamedLabels:
     named_labels: bool = True
     plan: None = None
     spelt: tuple[str, ...] = ()
+    lenient: bool = False
+    judged: int | None = None
 
     @property
     def description(self) -> InputDescription:
@@ -176,12 +186,12 @@ class NamedLabels:
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
         """See `Source`."""
         for start, size, part in self.names_of.parts(first):
-            yield start, size, NamedRows(part, self.names, start, self.spelt)
+            yield start, size, NamedRows(part, self.names, start, self.spelt, self.lenient, self.judged)
 
     def rows(self, start: int, stop: int) -> Part | None:
         """See `Source`."""
         part = self.names_of.rows(start, stop)
-        return None if part is None else NamedRows(part, self.names, start, self.spelt)
+        return None if part is None else NamedRows(part, self.names, start, self.spelt, self.lenient)
 
     def where(self, row: int, role: str, first: int = 0) -> str:
         """See `Source`."""
@@ -196,15 +206,21 @@ class NamedRows:
     names: tuple[str, ...]
     start: int
     spelt: tuple[str, ...] = ()
+    lenient: bool = False
+    judged: int | None = None
 
     def read(self) -> Rows:
         """Read them, and look each name up once."""
         rows = self.part.read()
         assert rows.labels is not None
-        return replace(rows, labels=_index(rows.labels.reshape(-1), self.names, self.spelt, self.start))
+        labels = rows.labels.reshape(-1)
+        if self.judged is not None and self.start <= self.judged < self.start + labels.size:
+            row = self.judged - self.start
+            _index(labels[row : row + 1], self.names, self.spelt, self.judged, lenient=False)
+        return replace(rows, labels=_index(labels, self.names, self.spelt, self.start, lenient=self.lenient))
 
 
-def _index(labels: AnyArray, names: tuple[str, ...], spelt: tuple[str, ...], start: int) -> IntArray:
+def _index(labels: AnyArray, names: tuple[str, ...], spelt: tuple[str, ...], start: int, *, lenient: bool) -> IntArray:
     words, places = np.unique(labels, return_inverse=True)
     index = NameIndex(names, spelt)
     # NumPy would make strings of such characters, and Python fail on them.
@@ -214,10 +230,10 @@ def _index(labels: AnyArray, names: tuple[str, ...], spelt: tuple[str, ...], sta
     texts = [_text(word) for word in words]
     classes = [index.place(text) for text in texts]
     unknown = np.array([place is None for place in classes], bool)[places.reshape(-1)]
-    if unknown.any():
+    if unknown.any() and not lenient:
         row = int(np.argmax(unknown))
         raise unknown_name(texts[places.reshape(-1)[row]], names, start + row, int(np.count_nonzero(unknown)) - 1)
-    return np.array(classes, np.int64)[places.reshape(-1)]
+    return np.array([NO_LABEL if place is None else place for place in classes], np.int64)[places.reshape(-1)]
 
 
 def _text(word: Any) -> str:

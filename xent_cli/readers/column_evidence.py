@@ -55,6 +55,8 @@ class LabelValues:
         What the first class is called, where the user says it.
     aligned
         Whether they stand in the order of the logits; of two tables with ids that is not known yet.
+    lenient
+        Whether some may not count, and need be no class.
     """
 
     where: str
@@ -66,6 +68,7 @@ class LabelValues:
     boolean: bool = False
     aligned: bool = True
     offset: int = 0
+    lenient: bool = False
 
     def index(self, text: str) -> int | None:
         """The class index that a label is, or None."""
@@ -90,6 +93,8 @@ def run_from_zero(labels: LabelValues, k: int) -> bool:
     """Whether whole-number labels hold both 0 and k - 1, and none above."""
     for every in (False, True):
         found = labels.integers(every=every)
+        if found and labels.lenient:
+            found = frozenset(label for label in found if 0 <= label < k)
         if not found or max(found) >= k:
             return False
         if {0, k - 1} <= found:

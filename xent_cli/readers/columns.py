@@ -40,6 +40,10 @@ class ColumnPlan:
         Whether a missing value is NaN.
     ignore_missing
         Whether a sample may have no label.
+    lenient
+        Whether what is missing, or names no class, is left to be judged where it is known which samples count.
+    judged
+        The one sample that is judged all the same, to say what is wrong with it; or None.
     names
         Of the classes, as far as the columns or the labels tell.
     kind
@@ -82,6 +86,8 @@ class ColumnPlan:
     doubt: str = ""
     asked: bool = False
     ignore_missing: bool = False
+    lenient: bool = False
+    judged: int | None = None
 
     def kept(self, options: ReadOptions) -> ColumnPlan:
         """Leave out the columns that are not wanted."""
@@ -93,6 +99,7 @@ class ColumnPlan:
             weight=None if self.weight in options.elsewhere else self.weight,
             mask=None if self.mask in options.elsewhere else self.mask,
             ignore_missing=options.ignore_missing,
+            lenient=options.lenient,
             by=tuple(name for name in self.by if name not in options.elsewhere),
         )
 

@@ -3,24 +3,57 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xent_cli.core.labels import bad_labels, ignored_labels
-from xent_cli.errors import InputError, UnreadableRowError, more_rows
+from xent_cli.core.counted import counting
+from xent_cli.core.labels import bad_labels, either, ignored_labels
+from xent_cli.errors import InputError, RowError, UnreadableRowError, XentError, more_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from xent_cli.core.block import AnyArray
     from xent_cli.core.options import LossOptions
-    from xent_cli.errors import RowError
     from xent_cli.readers.interface import Source
+    from xent_cli.readers.paired import Pair
 
 # Others like it are looked for in the rest of the input for so long; an answer must not wait for terabytes.
 _PATIENCE_SECONDS = 1.0
 _SHOWN = 3
+
+
+def looked_at_again(error: RowError, source: Source) -> RowError:
+    """What is wrong with a row that was read leniently, as the reader says it; the error itself where it cannot."""
+    judged = _judging(source, error.row)
+    if judged is source or not source.again or error.role not in ("labels", "logits"):
+        return error
+    for start, size, part in judged.parts():
+        if start <= error.row < start + size:
+            try:
+                part.read()
+            except RowError as found:
+                return found if isinstance(found, UnreadableRowError) else error
+    return error
+
+
+def _judging(source: Any, row: int) -> Any:
+    """The source with one row to be judged, where it leaves that to others."""
+    shards = getattr(source, "shards", None)
+    if shards is not None:
+        some = tuple(_judging(shard, row) for shard in shards)
+        return (
+            source
+            if all(one is other for one, other in zip(some, shards, strict=True))
+            else replace(source, shards=some)
+        )
+    if getattr(source, "lenient", False):
+        return replace(source, judged=row)
+    if source.plan is not None and source.plan.lenient:
+        return replace(source, plan=replace(source.plan, judged=row))
+    return source
 
 
 def complete(error: RowError, source: Source, role: str | None = None) -> InputError:
@@ -36,12 +69,44 @@ def complete(error: RowError, source: Source, role: str | None = None) -> InputE
     # The column at fault is named below, and need not be that of the role.
     where = error.place or source.where(error.row, "" if error.column else role or error.role)
     if error.column and f'"{error.column}"' not in where:
-        where += f', column "{error.column}"'
+        where += f', {"key" if source.description.format == "jsonl" else "column"} "{error.column}"'
     more = error.more
     if source.again:
         others, whole = _unreadable_after(source, error.row)
         more = more_rows(error.others + others, whole=whole and error.whole)
     return InputError(error.what, where, *_advice(error), more)
+
+
+def complete_counted(told: InputError, row: int, pair: Pair, options: LossOptions) -> InputError:
+    """Say how many labels of samples that count are no class, beside a mask or weights."""
+    bad: list[AnyArray] = []
+    whole = True
+    until = time.monotonic() + _PATIENCE_SECONDS
+    try:
+        for task in pair.tasks():
+            block = task.load()
+            labels, out = block.labels, either(counting(block, options)[1], block.unscored)
+            found = bad_labels(labels, pair.num_classes, options, 0)
+            bad.append((found if out is None else found[~out[found]]) + block.start)
+            if time.monotonic() > until:
+                whole = False
+                break
+    except XentError:  # another matter, and the end of what can be read
+        whole = False
+    others = np.setdiff1d(np.concatenate([np.empty(0, np.int64), *bad]), [row])
+    first = ", ".join(str(number) for number in others[:_SHOWN])
+    return InputError(told.what, told.where, *_advice(told), more_rows(len(others), whole=whole, first=first))
+
+
+def complete_beside(error: RowError, source: Source, pair: Pair, options: LossOptions) -> InputError:
+    """Say where a row of one of several inputs stands, and how many others are like it."""
+    judged = error.role == "labels" and pair.label_form == "sparse" and not isinstance(error, UnreadableRowError)
+    if pair.weighted or pair.masked:
+        told = complete(looked_at_again(error, source), source)
+        return complete_counted(told, error.row, pair, options) if judged and pair.again else told
+    if not judged:
+        return complete(error, source)
+    return complete_label(error, source, alone=source is pair.labels, num_classes=pair.num_classes, options=options)
 
 
 def complete_label(
@@ -55,8 +120,6 @@ def complete_label(
         Whether the source is of labels alone, so that reading those before the row takes no time.
     """
     told = complete(error, source)
-    if options.masked or options.sample_weighted:  # which others count is not known here
-        return told
     bad: list[AnyArray] = []
     lowest = None
     whole = True
@@ -78,7 +141,7 @@ def complete_label(
     return InputError(told.what, told.where, told.found, told.expected, hint, more)
 
 
-def _advice(error: RowError) -> tuple[str, str, str]:
+def _advice(error: InputError) -> tuple[str, str, str]:
     return error.found, error.expected, error.hint
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.shifted import Documents, ShiftedFollower
 
 # What stands beside a label, and moves with it.
-BESIDE = frozenset(Rows.__slots__) - {"logits"}
+BESIDE = frozenset(Rows.__slots__) - {"logits", "absent"}
 
 
 def follow(source: Source, pair: Pair, what: str, documents: Documents | None = None) -> Follower | Joined:

@@ -40,6 +40,8 @@ class ReadOptions:
         Which column or file says which samples count, as the user typed it.
     ignore_missing
         Whether a sample may have no label: an empty cell, a null or NaN.
+    lenient
+        Whether a mask or weights say which samples count: what is missing or no label is judged beside them.
     header
         Whether text tables begin with a line of names.
     shift
@@ -99,6 +101,7 @@ class ReadOptions:
     mask: str | None = None
     mask_column: str | None = None
     ignore_missing: bool = False
+    lenient: bool = False
     header: bool | None = None
     shift: int = 0
     logits_dtype: str | None = None

@@ -163,10 +163,10 @@ class JsonRows:
                 # Of a column that is no number either way, the first reason is the true one.
                 failure = failure or str(error)
                 continue
-            needed = () if self._may_lack or plan.mask is not None else plan.needed
+            needed = () if self._may_lack or plan.lenient else plan.needed
             if table.num_rows != self.size or any(table[name].null_count for name in needed):
                 break
-            if plan.is_list and not _is_full(table[plan.values[0]], source.width):
+            if plan.is_list and not plan.lenient and not _is_full(table[plan.values[0]], source.width):
                 break
             return rows_of(table, source.reading, self.start)
         raise self._explain(failure or "lines that are not complete")
@@ -238,6 +238,8 @@ class JsonRows:
         for key in plan.needed:
             place = f'{where}, key "{key}"'
             value = record.get(key)
+            if value is None and plan.lenient:
+                continue
             if value is None and not self._may_lack:
                 return InputError("missing value", place, "null" if key in record else "no such key", "a value")
             if plan.is_list and key == plan.values[0]:

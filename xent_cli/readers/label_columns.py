@@ -70,6 +70,7 @@ def label_values(sample: TableSample, name: str, options: ReadOptions) -> LabelV
         ignored=frozenset(options.ignored),
         boolean=boolean,
         offset=options.first_class or 0,
+        lenient=options.lenient,
     )
 
 

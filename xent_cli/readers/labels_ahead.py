@@ -56,7 +56,15 @@ def _of(source: Source, options: ReadOptions) -> LabelValues | None:
         first = next(_values(source), np.empty(0))[:SAMPLED_ROWS]
         texts = [as_text(value) for value in first.tolist()]
         return LabelValues(
-            name, form, texts, lambda: _distinct(source), 1, ignored, source.dtype.kind == "b", offset=offset
+            name,
+            form,
+            texts,
+            lambda: _distinct(source),
+            1,
+            ignored,
+            source.dtype.kind == "b",
+            offset=offset,
+            lenient=options.lenient,
         )
     if source.row_shape:
         return LabelValues(name, "dense", width=source.row_shape[0], ignored=ignored)
@@ -80,6 +88,7 @@ def _of(source: Source, options: ReadOptions) -> LabelValues | None:
         boolean,
         aligned=source.plan is None or source.plan.id is None,
         offset=offset,
+        lenient=options.lenient,
     )
 
 

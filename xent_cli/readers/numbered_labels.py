@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from xent_cli.core.labels import NO_LABEL
 from xent_cli.errors import UnreadableRowError
 from xent_cli.readers.class_names import NamedLabels
 
@@ -49,11 +50,11 @@ def places_of(labels: AnyArray, numbers: Sequence[int], ignored: Collection[int]
     return np.where(skipped, np.where((labels < 0) | (labels >= len(held)), labels, -1), places)
 
 
-def by_number(source: Source, numbers: tuple[int, ...], ignored: frozenset[int]) -> Source:
+def by_number(source: Source, numbers: tuple[int, ...], ignored: frozenset[int], *, lenient: bool = False) -> Source:
     """Labels of an array as class indices, where they are the numbers of the classes."""
     if source.row_shape or source.dtype.kind not in "iuf":
         return source
-    return NumberedLabels(source, (), named_labels=False, numbers=numbers, ignored=ignored)
+    return NumberedLabels(source, (), named_labels=False, numbers=numbers, ignored=ignored, lenient=lenient)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +72,12 @@ class NumberedLabels(NamedLabels):
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
         """See `Source`."""
         for start, size, part in self.names_of.parts(first):
-            yield start, size, NumberedRows(part, self.numbers, self.ignored, start)
+            yield start, size, NumberedRows(part, self.numbers, self.ignored, start, self.lenient, self.judged)
 
     def rows(self, start: int, stop: int) -> Part | None:
         """See `Source`."""
         part = self.names_of.rows(start, stop)
-        return None if part is None else NumberedRows(part, self.numbers, self.ignored, start)
+        return None if part is None else NumberedRows(part, self.numbers, self.ignored, start, self.lenient)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +88,18 @@ class NumberedRows:
     numbers: tuple[int, ...]
     ignored: frozenset[int]
     start: int
+    lenient: bool = False
+    judged: int | None = None
 
     def read(self) -> Rows:
         """Read them, and find the place of each number."""
         rows = self.part.read()
         assert rows.labels is not None
-        return replace(rows, labels=places_of(rows.labels.reshape(-1), self.numbers, self.ignored, self.start))
+        labels = rows.labels.reshape(-1)
+        if self.judged is not None and self.start <= self.judged < self.start + labels.size:
+            places_of(labels[self.judged - self.start :][:1], self.numbers, self.ignored, self.judged)
+        if not self.lenient:
+            return replace(rows, labels=places_of(labels, self.numbers, self.ignored, self.start))
+        bad = ~np.isin(labels, [*self.numbers, *self.ignored])
+        places = places_of(np.where(bad, self.numbers[0], labels), self.numbers, self.ignored, self.start)
+        return replace(rows, labels=np.where(bad, NO_LABEL, places))

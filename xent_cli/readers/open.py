@@ -102,11 +102,14 @@ def open_source(
     if role == "labels" and arrays and any(source.dtype.kind in "US" for source in sources):
         from xent_cli.readers.class_names import named
 
-        sources = [named(source, class_names, options.class_columns) for source in sources]
+        sources = [named(source, class_names, options.class_columns, lenient=options.lenient) for source in sources]
     if role == "labels" and arrays and options.label_numbers:
         from xent_cli.readers.numbered_labels import by_number
 
-        sources = [by_number(source, options.label_numbers, frozenset(options.ignored)) for source in sources]
+        sources = [
+            by_number(source, options.label_numbers, frozenset(options.ignored), lenient=options.lenient)
+            for source in sources
+        ]
     if len(sources) == 1 and not located.sharded:
         return sources[0]
     from xent_cli.readers.shards import join

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from xent_cli.core.block import BlockRef
 from xent_cli.core.options import LossOptions
-from xent_cli.errors import InputError, UnreadableRowError, UsageError
+from xent_cli.errors import InputError, UsageError
 from xent_cli.readers.follow import follow, other_length
 from xent_cli.readers.interface import ARRAYS, ReadOptions
 from xent_cli.readers.locate import locate, refuse_two_pipes
@@ -61,6 +61,8 @@ def open_pair(
         from xent_cli.readers.beside import name_or_file
 
         options = replace(options, mask_column=name_or_file(options.mask).column)
+    if (weights_path, options.weight_column, options.mask) != (None, None, None):
+        options = replace(options, lenient=True)
     located = locate(logits_path)
     labels_path = None if labels_path is None else locate(labels_path)
     options = with_labels_ahead(options, located, labels_path)
@@ -270,7 +272,7 @@ class Pair:
             if self.shift and len(self.logits.brings) > 1:
                 from xent_cli.readers.shifted import OnlyRows
 
-                part = OnlyRows(part, frozenset({"logits"}))
+                part = OnlyRows(part, frozenset({"logits", "absent"}))
             yield BlockRef(start, size, (part, *(follower.take(start, stop) for follower in followers)))
             del part  # and its memory, before the next is made
         if stop == 0:
@@ -281,7 +283,7 @@ class Pair:
     def complete(self, error: RowError, options: LossOptions | None = None) -> InputError:
         """Say where in which file a row stands, and how many others are like it."""
         from xent_cli.core.alongside import OtherIdError, OtherLabelError
-        from xent_cli.readers.faults import complete, complete_label
+        from xent_cli.readers.faults import complete_beside
 
         own = {"labels": self.labels, "weights": self.weights, "mask": self.mask}.get(error.role)
         source = own or next((table for table in self._tables if error.role in table.brings), self.logits)
@@ -289,11 +291,7 @@ class Pair:
             from xent_cli.readers.side_by_side import unlike
 
             return unlike(error, source, self.logits)
-        judged = error.role == "labels" and self.label_form == "sparse" and not isinstance(error, UnreadableRowError)
-        if not judged:
-            return complete(error, source)
-        k, options = self.num_classes, options or LossOptions()
-        return complete_label(error, source, alone=source is self.labels, num_classes=k, options=options)
+        return complete_beside(error, source, self, options or LossOptions())
 
 
 def _misfit() -> ModuleType:  # loaded where inputs do not fit

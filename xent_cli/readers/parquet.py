@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xent_cli.core.block import Rows
+from xent_cli.core.labels import either
 from xent_cli.errors import UnreadableRowError, XentError, first_of
 from xent_cli.readers.arrays import ArrayRows
 from xent_cli.readers.arrow_columns import TableRows, refuse_nulls, rows_of
@@ -29,7 +30,7 @@ from xent_cli.readers.table_plan import plan_table, refuse_repeated
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from xent_cli.core.block import AnyArray, Part
+    from xent_cli.core.block import AnyArray, BoolArray, Part
     from xent_cli.readers.interface import ReadOptions
     from xent_cli.readers.storage import Stored
 
@@ -124,8 +125,10 @@ class ParquetSource(Table):
         """A row group too large for memory: decoded a few columns at a time, and turned into rows on disk."""
         spill = Spill(self.source.name)
         with closing(spill):
-            for values in _decoded(self, group, start, size, use_threads=True):
+            absent = None
+            for values, missing in _decoded(self, group, start, size, use_threads=True):
                 spill.append(values.T)
+                absent = either(absent, missing)
         rest = replace(self.reading, plan=replace(self.plan, values=(), is_list=False))
         others = self._table(group, rest.plan.used) if rest.plan.used else None
         for low in range(0, size, step):
@@ -136,6 +139,8 @@ class ParquetSource(Table):
             if others is not None:
                 other = TableRows(others.slice(low, high - low), rest, start + low)
                 part = Both(part, other)
+            if absent is not None:
+                part = Both(part, Rows(absent=absent[low:high]))
             yield start + low, high - low, part
 
     def _table(self, group: int, columns: list[str]) -> pa.Table:
@@ -158,15 +163,16 @@ class GroupRows:
         plan, role, width = source.plan, source.role, source.width
         if plan.values and not plan.is_list:
             values = np.empty((width, self.size), source.dtype)
-            done = 0
-            for columns in _decoded(source, self.group, self.start, self.size, use_threads=False):
+            done, absent = 0, None
+            for columns, missing in _decoded(source, self.group, self.start, self.size, use_threads=False):
+                absent = either(absent, missing)
                 values[done : done + columns.shape[1]] = columns.T
                 done += columns.shape[1]
             rest = replace(source.reading, plan=replace(plan, values=()))
             if not rest.plan.used:
-                return Rows(**{role: values.T})
+                return Rows(absent=absent, **{role: values.T})
             table = source._table(self.group, rest.plan.used)
-            return replace(rows_of(table, rest, self.start), **{role: values.T})
+            return replace(rows_of(table, rest, self.start), absent=absent, **{role: values.T})
         row_bytes = max(1, width) * source.dtype.itemsize
         whole = self.size * row_bytes <= _WHOLE_BYTES
         step = self.size if whole else max(1, _STEP_BYTES // row_bytes)
@@ -210,8 +216,10 @@ class Both:
         return replace(other, **given)
 
 
-def _decoded(source: ParquetSource, group: int, start: int, size: int, *, use_threads: bool) -> Iterator[AnyArray]:
-    """Values of a row group as [n, c], a few columns after the others."""
+def _decoded(
+    source: ParquetSource, group: int, start: int, size: int, *, use_threads: bool
+) -> Iterator[tuple[AnyArray, BoolArray | None]]:
+    """Values of a row group as [n, c], a few columns after the others, and where some are missing."""
     names = source.plan.values
     step = max(1, _STEP_BYTES // max(1, size * source.dtype.itemsize))
     with _damaged(source.source, group), _open(source.source, step) as file:
@@ -219,16 +227,20 @@ def _decoded(source: ParquetSource, group: int, start: int, size: int, *, use_th
         for low in range(0, len(names), step):
             some = names[low : low + step]
             table = held.whole(file.read_row_group(group, columns=list(some), use_threads=use_threads))
-            plan = ColumnPlan(some, values_only=source.plan.values_only or source.plan.mask is not None)
+            plan = ColumnPlan(
+                some, values_only=source.plan.values_only, lenient=source.plan.lenient, judged=source.plan.judged
+            )
             reading = Reading(plan, source.role, len(some))
             try:
                 rows = rows_of(table, reading, start)
             except UnreadableRowError:
+                if plan.judged is not None:
+                    raise
                 # The first row at fault may be so by a later column.
                 columns = ((name, file.read_row_group(group, columns=[name])[name]) for name in names)
                 refuse_nulls(columns, source.role, start, missing=source.plan.values_only)
                 raise
-            yield np.asarray(getattr(rows, source.role), source.dtype)
+            yield np.asarray(getattr(rows, source.role), source.dtype), rows.absent
 
 
 def _batches(source: ParquetSource, group: int, step: int) -> Iterator[pa.Table]:

@@ -27,7 +27,7 @@ def repeat(source: Source, times: int) -> Repeated:
         held = Rows.concatenate([_copy(rows) for rows in parts])
     count = source.num_rows
     if count is None and held is not None:
-        count = next((len(v) for name in Rows.__slots__ if (v := getattr(held, name)) is not None), 0)
+        count = held.size
     return Repeated(source, times, count or 0, held)
 
 

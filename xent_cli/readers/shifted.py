@@ -184,7 +184,7 @@ class ShiftedFollower:
             if found is not None:
                 self._held.append((self.stop, only(found[2].read(), self._fields)))
                 self.stop += found[1]
-            self._held = [entry for entry in self._held if entry[0] + _size(entry[1]) > low] or self._held[-1:]
+            self._held = [entry for entry in self._held if entry[0] + entry[1].size > low] or self._held[-1:]
         if self.stop < stop:
             return None
         begin = self._held[0][0]
@@ -248,10 +248,6 @@ def _placed(values: AnyArray, first: int, outside: BoolArray, fill: Any) -> AnyA
     out[max(0, first) : max(0, first) + len(values)] = values
     out[outside] = fill
     return out
-
-
-def _size(rows: Rows) -> int:
-    return next((len(values) for name in Rows.__slots__ if (values := getattr(rows, name)) is not None), 0)
 
 
 def _runs(groups: AnyArray | None) -> IntArray:
