@@ -176,3 +176,42 @@ def test_a_step_summary_is_added_to_twice(folder):
     env = {**os.environ, "GITHUB_STEP_SUMMARY": str(folder / "steps")}
     assert xent(folder, *PAIR, "--report", "md:steps", "--report", "md:./steps", "-q", env=env).returncode == 0
     assert (folder / "steps").read_text().startswith("before\n")
+
+
+@pytest.mark.parametrize(
+    "option", ["-o s3://bucket/x.tsv", "--gradients gs://b/g.npy", "--plot https://u:pw@b.test/p.svg"]
+)
+def test_a_url_is_no_folder_of_that_name(option, folder):
+    before = contents(folder)
+    name, url = option.split(" ")
+    (folder / "s3:").mkdir()
+    (folder / "s3:" / "bucket").mkdir()
+    run = xent(folder, *PAIR, name, url)
+    assert run.returncode == 3
+    assert run.stderr.startswith("error: cannot write one file to a URL\n")
+    assert "pw" not in run.stderr
+    assert contents(folder) == before
+
+
+def test_a_report_at_a_url_is_refused_before_any_work(folder):
+    run = xent(folder, *PAIR, "-o", "rows.tsv", "--report", "md:https://user:secret@host.test/r?sig=secret")
+    assert run.returncode == 3
+    assert "secret" not in run.stderr
+    assert not (folder / "rows.tsv").exists()
+
+
+def test_a_file_url_is_a_path_on_the_disk(folder):
+    (folder / "my rows").mkdir()
+    at = f"file://{folder}/my%20rows"
+    assert xent(folder, *PAIR, "-o", f"{at}/rows.csv", "--gradients", f"{at}/g/", "-q").returncode == 0
+    assert xent(folder, *PAIR, "-o", "rows.csv", "-q").returncode == 0
+    assert (folder / "my rows" / "rows.csv").read_bytes() == (folder / "rows.csv").read_bytes()
+    assert (folder / "my rows" / "g" / "_SUCCESS").exists()
+    assert not (folder / "file:").exists()
+
+
+def test_a_folder_at_a_url_that_nobody_keeps_is_told(folder):
+    run = xent(folder, *PAIR, "-o", "https://user:secret@host.test/rows/")
+    assert run.returncode == 3
+    assert run.stderr.startswith("error: cannot write folder\n  https://host.test/rows: found ")
+    assert "secret" not in run.stderr

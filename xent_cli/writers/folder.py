@@ -13,6 +13,7 @@ from xent_cli.core import unfinished
 from xent_cli.errors import OutputError
 from xent_cli.writers.beside import beside, refuse_read_only, sync, sync_folder
 from xent_cli.writers.parts import Parts, telling
+from xent_cli.writers.place import file_system, is_elsewhere, on_disk
 from xent_cli.writers.publish import Publication
 
 if TYPE_CHECKING:
@@ -62,11 +63,11 @@ def open_folder(outputs: Publication, path: str, columns: RowFormat | None, dtyp
         Where there is something at `path` that no manifest of xent lists, or it cannot be written to.
     """
     run = os.urandom(4).hex()
-    if "://" in path:
-        bucket = _Bucket(path.rstrip("/"), Parts(path.rstrip("/"), run, columns, dtype))
+    if is_elsewhere(path):
+        bucket = _Bucket(path.rstrip("/"), Parts(path.rstrip("/"), run, columns, dtype, outputs.patience))
         outputs.add(bucket)
         return bucket.folder
-    folder = _Folder(path, run, columns, dtype)
+    folder = _Folder(on_disk(path), run, columns, dtype)
     outputs.add(folder)
     folder.open()
     return folder.folder
@@ -168,12 +169,10 @@ class _Bucket:
     """A folder of parts where nothing can be renamed; see `Output`."""
 
     def __init__(self, path: str, parts: Parts) -> None:
-        from pyarrow import fs
-
         self._path = path
         self.folder = PartsFolder(parts)
         with telling(path):
-            self._files, self._base = fs.FileSystem.from_uri(path)
+            self._files, self._base = file_system(path, parts.patience)
             self._before = [entry.base_name for entry in self._entries()]
             text = self._read(_MANIFEST) if _MANIFEST in self._before else b""
         _refuse_unlisted(path, self._before, text)

@@ -10,7 +10,8 @@ import numpy as np
 
 from xent_cli.errors import OutputError
 from xent_cli.writers.npy import GradientWriter
-from xent_cli.writers.publish import publish
+from xent_cli.writers.place import file_system, is_elsewhere
+from xent_cli.writers.publish import PATIENCE_SECONDS, publish
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,12 +34,15 @@ class Parts:
         Of rows; None where the parts are gradients.
     dtype
         Of gradients, as `numpy.dtype.str` spells it.
+    patience
+        Seconds that a bucket may be silent.
     """
 
     folder: str
     run: str
     columns: RowFormat | None = None
     dtype: str = "<f4"
+    patience: float = PATIENCE_SECONDS
 
     def name(self, start: int) -> str:
         """Name the part that begins with sample `start`."""
@@ -46,7 +50,7 @@ class Parts:
 
     def write(self, rows: BlockLoss) -> None:
         """Write the part of one block; a second time is as good as the first."""
-        with _create(f"{self.folder}/{self.name(rows.start)}") as stream:
+        with _create(f"{self.folder}/{self.name(rows.start)}", self.patience) as stream:
             if self.columns is None:
                 assert rows.gradient is not None
                 GradientWriter(stream, rows.gradient.shape, 1, np.dtype(self.dtype)).write(rows)
@@ -59,16 +63,14 @@ class Parts:
 
 
 @contextmanager
-def _create(path: str) -> Iterator[BinaryIO]:
-    if "://" not in path:
+def _create(path: str, patience: float) -> Iterator[BinaryIO]:
+    if not is_elsewhere(path):
         # The folder is brought to the disk when all parts are in it.
         with publish(path, alone=False) as stream:
             yield stream
         return
-    from pyarrow import fs
-
     with telling(path):
-        filesystem, base = fs.FileSystem.from_uri(path)
+        filesystem, base = file_system(path, patience)
         with filesystem.open_output_stream(base) as remote:
             yield remote
 
@@ -78,8 +80,8 @@ def telling(path: str) -> Iterator[None]:
     """Turn what the system or Arrow says about a folder into an OutputError."""
     try:
         yield
-    except OSError as error:
-        found = error.strerror or str(error).split("\n")[0]
+    except (OSError, ValueError, NotImplementedError) as error:  # the latter two of a scheme that Arrow does not know
+        found = getattr(error, "strerror", None) or str(error).split("\n")[0]
         raise OutputError("cannot write folder", path, found=found) from None
 
 

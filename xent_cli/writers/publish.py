@@ -54,7 +54,7 @@ class Publication:
     """
 
     def __init__(self, patience: float = PATIENCE_SECONDS, waiting: Callable[[str], object] | None = None) -> None:
-        self._patience = patience
+        self.patience = patience
         self._waiting = waiting
         self._outputs: list[Output] = []
 
@@ -86,13 +86,15 @@ class Publication:
         """
         from xent_cli.writers.beside import NewFile, refuse_read_only
         from xent_cli.writers.direct import Direct, is_open_or_no_file
+        from xent_cli.writers.place import on_disk
 
+        path = on_disk(path)
         target = Path(os.path.realpath(path))
         if target.is_dir():
             raise OutputError("cannot write file", path, found="a directory", expected="a file name")
         output: NewFile | Direct
         if append or is_open_or_no_file(path):
-            output = Direct(path, self._patience, self._waiting)
+            output = Direct(path, self.patience, self._waiting)
         else:
             refuse_read_only(path, target)
             output = NewFile(path, target, alone=alone)
