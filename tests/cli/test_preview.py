@@ -117,6 +117,44 @@ def test_seven_rows_are_too_few_for_a_verdict_and_are_warned_of(tmp_path):
     assert "[logits-look-softmaxed]" in run.stderr
 
 
+@pytest.mark.parametrize("kind", ["whole", "rounded", "half", "a row of zeros", "most rows ignored"])
+def test_few_probabilities_are_warned_of_once_whatever_their_digits(kind, tmp_path):
+    few, labels = PROBS[:7].copy(), LABELS[:7].copy()
+    if kind == "rounded":
+        few = few.round(2)
+    elif kind == "half":
+        few = (few.astype(np.float32).view(np.uint32) & 0xFFFF0000).view(np.float32)
+    elif kind == "a row of zeros":
+        few[3] = 0
+    elif kind == "most rows ignored":
+        few = np.vstack([few, np.full((40, 3), -7.5)])
+        labels = np.concatenate([labels, np.full(40, -100)])
+    np.save(tmp_path / "v.npy", few)
+    np.save(tmp_path / "y.npy", labels)
+    words = ("v.npy", "y.npy", "--reduction", "mean", "--ignore-index", -100)
+    run = xent("compute", *words, folder=tmp_path)
+    assert (run.returncode, run.stderr.count("[logits-look-softmaxed]")) == (0, 1), run.stderr
+    assert xent("compute", *words, "--strict", folder=tmp_path).returncode == 3
+
+
+@pytest.mark.parametrize("scale", [1, 100])
+def test_a_softmaxed_teacher_is_refused_unless_both_are_said_to_be_logits_and_a_small_one_is_warned_of(scale, tmp_path):
+    np.save(tmp_path / "z.npy", np.log(PROBS))
+    np.save(tmp_path / "t.npy", scale * PROBS)
+    np.save(tmp_path / "z7.npy", np.log(PROBS[:7]))
+    np.save(tmp_path / "t7.npy", scale * PROBS[:7])
+    teacher = ("--labels-from", "logits", "--reduction", "mean")
+    run = xent("compute", "z.npy", "t.npy", *teacher, folder=tmp_path)
+    assert (run.returncode, "t.npy" in run.stderr, "--labels-from probs" in run.stderr) == (3, True, True)
+    run = xent("compute", "z.npy", "t.npy", *teacher, "--from", "logits", "--strict", folder=tmp_path)
+    assert (run.returncode, "note: " in run.stderr) == (0, True)
+    q = softmax(scale * PROBS)
+    assert float(run.stdout) == pytest.approx(-(q * np.log(PROBS)).sum(axis=1).mean(), rel=1e-12)
+    run = xent("compute", "z7.npy", "t7.npy", *teacher, folder=tmp_path)
+    assert (run.returncode, run.stderr.count("[teacher-looks-softmaxed]")) == (0, 1)
+    assert xent("compute", "z7.npy", "t7.npy", *teacher, "--strict", folder=tmp_path).returncode == 3
+
+
 def test_ignored_rows_do_not_count(tmp_path):
     """Padding of any kind in front hides nothing, however long it is."""
     values = np.vstack([np.full((3000, 3), -7.5), PROBS])

@@ -113,7 +113,7 @@ def execute(
             signature=options.signature(__version__),
             inputs=pair.inputs(num_rows),
             summary=totals.summarize(),
-            findings=(*told_before(), *pair.findings, *seen.findings, *findings_of(totals, options, pair)),
+            findings=(*told_before(), *pair.findings, *seen.findings, *findings_of(totals, seen)),
             formulas=totals.formulas if tries_formulas else None,
             labels_digest=_digest(totals),
             slices=_slices(totals, layout.by),

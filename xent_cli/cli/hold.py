@@ -70,7 +70,7 @@ def hold(given: Mapping[str, Any]) -> AgreementDocument:
         errors["loss"] = compare(np.array([number]), np.array([truth]), tolerances["loss"], wanted=given["top"])
     reductions = {"loss": given["reduction"] or "none", "gradient": "mean" if of_mean else "sum"}
     rows = totals.n_samples + totals.n_ignored
-    findings = (*told_before(), *pair.findings, *seen.findings, *findings_of(totals, options, pair))
+    findings = (*told_before(), *pair.findings, *seen.findings, *findings_of(totals, seen))
     if given["strict"]:
         refuse_warnings(findings)
     refuse_changed()

@@ -70,12 +70,14 @@ def preview(given: Mapping[str, Any], pair: Pair, options: LossOptions) -> Previ
         findings.append(Finding("one-class", text))
     if options.source == "logits" and labels is None:  # as nearly always, and what follows need not be loaded
         return Preview(pair, options, tuple(findings))
-    from xent_cli.cli.sums import judge_labels, judge_logits
+    from xent_cli.cli.sums import judge_labels, judge_logits, softmaxed_teacher
 
     if options.source != "logits":
         scale = judge_logits(given, pair, options, student)
         options = replace(options, scale=scale, unit=student.rounding.unit)
     if labels is not None:
+        if options.labels_source == "logits":
+            findings += softmaxed_teacher(pair, labels)
         scale = judge_labels(given, pair, options, labels)
         options = replace(options, labels_scale=scale, labels_unit=labels.rounding.unit)
     for what, scale in (("probabilities", options.scale), ("probabilities of the teacher", options.labels_scale)):
@@ -167,12 +169,13 @@ def _about_logits(
     return ()
 
 
-def findings_of(totals: LossTotals, options: LossOptions, pair: Pair) -> tuple[Finding, ...]:
-    """What the totals noticed in passing, said of the inputs by name."""
+def findings_of(totals: LossTotals, seen: Preview) -> tuple[Finding, ...]:
+    """What the totals noticed in passing, said of the inputs by name, but for what the first rows told."""
+    pair, options = seen.pair, seen.options
     labels = pair.labels or pair.logits
     paths = (pair.logits.description.path, labels.description.path)
-    said = False
-    if totals.softmaxed:
+    said = any(finding.code == "logits-look-softmaxed" for finding in seen.findings)
+    if totals.softmaxed and not said:
         from xent_cli.cli.sums import insisted
 
         said = insisted("source")

@@ -60,11 +60,12 @@ def refuse_softmaxed(
             expected="logits, which hardly ever do",
             hint=f"{line_with('--from', 'probs')}; --from logits insists that they are logits",
         )
-    text = f"{rows} of logits are non-negative and sum to {sums}: they look like {kind}"
     note = insisted("source")
-    # The kernel for labels counts such rows itself, as they are read.
-    if found.scale == 1.0 and not note and options.labels_source == "labels":
+    # The kernel for labels counts such rows itself, as they are read: of a few, the digits tell more.
+    if found.sure and found.scale == 1.0 and not note and options.labels_source == "labels":
         return ()
+    rows = rows if found.sure else rows.replace("the first ", "")
+    text = f"{rows} of logits are non-negative and sum to {sums}: they look like {kind}"
     return (Finding("logits-look-softmaxed", text if note else f"{text}; if they are, use --from probs", note=note),)
 
 
@@ -91,6 +92,36 @@ def judge_logits(given: Mapping[str, Any], pair: Pair, options: LossOptions, row
     return _judge(given, pair, options, rows, "logits", options.source)
 
 
+def softmaxed_teacher(pair: Pair, rows: FirstRows) -> tuple[Finding, ...]:
+    """Refuse a teacher's logits that are distributions, unless somebody insists or there are too few rows to be sure.
+
+    No teacher is one of logits but by ``--labels-from logits``, which therefore insists on nothing: ``--from logits``
+    beside it does.
+
+    Raises
+    ------
+    InputError
+        With the option that says what they are.
+    """
+    found = rows.distributions()
+    if found.scale is None or pair.num_classes == 1:
+        return ()
+    assert pair.labels is not None
+    fitting, sums = (found.fractions, 1) if found.scale == 1.0 else (found.percents, 100)
+    note = insisted("source")
+    if found.sure and not note:
+        raise InputError(
+            "a teacher's logits look like probabilities",
+            pair.labels.description.path,
+            found=f"{fitting} of the first {found.counted} rows without a negative number, that sum to {sums}",
+            expected="logits, which hardly ever do",
+            hint="say so: --labels-from probs; --from logits beside --labels-from logits insists on both",
+        )
+    text = f"{fitting} of {found.counted} rows of the teacher's logits are non-negative and sum to {sums}"
+    more = "" if note else ": they look like probabilities; if they are, use --labels-from probs"
+    return (Finding("teacher-looks-softmaxed", text + more, note=note),)
+
+
 def judge_labels(given: Mapping[str, Any], pair: Pair, options: LossOptions, rows: FirstRows) -> float:
     """Refuse dense labels that are counts, and a teacher's outputs that are not what they are said to be."""
     source = options.labels_source
@@ -98,14 +129,6 @@ def judge_labels(given: Mapping[str, Any], pair: Pair, options: LossOptions, row
     path = pair.labels.description.path
     found = rows.distributions()
     if source == "logits":
-        if found.scale is not None and found.sure and pair.num_classes > 1:
-            fitting, sums = (found.fractions, 1) if found.scale == 1.0 else (found.percents, 100)
-            raise InputError(
-                "a teacher's logits look like probabilities",
-                path,
-                found=f"{fitting} of the first {found.counted} rows without a negative number, that sum to {sums}",
-                hint="say so: --labels-from probs",
-            )
         return 1.0
     if source != "labels":
         return _judge(given, pair, options, rows, "labels", source)
