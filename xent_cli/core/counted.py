@@ -37,6 +37,8 @@ class Evaluated:
         [n] place of each label among the logits, or None.
     noticed
         What is counted beside the losses, by the names that `LossTotals` has for it.
+    likeliest
+        [n] class of the highest entry of each row of dense labels, where it is wanted, or None.
     """
 
     rows: RowLosses
@@ -45,6 +47,7 @@ class Evaluated:
     divisor: FloatArray | None
     ranks: IntArray | None
     noticed: Mapping[str, Any]
+    likeliest: IntArray | None = None
 
     def spread(self, start: int, rows: IntArray, left_out: BoolArray) -> Evaluated:
         """The same among the samples that were left out: those have no loss, no label and a gradient of 0.
@@ -77,8 +80,8 @@ class Evaluated:
         )
         formulas = tuple(formula.numbered(start, rows) for formula in self.noticed.get("formulas", ()))
         noticed = {**self.noticed, "formulas": formulas}
-        divisor, ranks = put(self.divisor, 0.0), put(self.ranks, 0)
-        return Evaluated(losses, ignored, put(self.given, NO_LABEL), divisor, ranks, noticed)
+        divisor, ranks, likeliest = put(self.divisor, 0.0), put(self.ranks, 0), put(self.likeliest, 0)
+        return Evaluated(losses, ignored, put(self.given, NO_LABEL), divisor, ranks, noticed, likeliest)
 
 
 def counting(block: Block, options: LossOptions) -> tuple[FloatArray | None, BoolArray | None]:

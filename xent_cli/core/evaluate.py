@@ -123,7 +123,7 @@ def evaluate_block(task: Task, options: LossOptions, wanted: Wanted) -> BlockLos
     )
     offsets = _offsets(block, found, options)
     totals = replace(
-        totals, offsets=offsets, digest=_digest(block, ignored, options) if wanted.digest else None, **found.noticed
+        totals, offsets=offsets, digest=_digest(block, found, options) if wanted.digest else None, **found.noticed
     )
     if wanted.by:
         slices = _slices(block, ignored, rows, weight, found.divisor, found.ranks, wanted)
@@ -260,10 +260,10 @@ def _offsets(block: Block, found: Evaluated, options: LossOptions) -> Offsets:
     return Offsets.of(block.logits, labels, found.ignored, block.start)
 
 
-def _digest(block: Block, ignored: BoolArray | None, options: LossOptions) -> int:
+def _digest(block: Block, found: Evaluated, options: LossOptions) -> int:
     from xent_cli.core.label_digest import label_digest
 
     labels = block.labels if options.labels == "dense" else block.labels.reshape(-1)
     if options.first_class:  # the same labels, whatever the classes are called
         labels = standing_labels(labels) - options.first_class
-    return label_digest(labels, block.start, ignored, block.weights)
+    return label_digest(labels, block.start, found.ignored, block.weights, found.likeliest)

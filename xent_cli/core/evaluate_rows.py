@@ -35,6 +35,8 @@ def evaluate_rows(block: Block, weight: FloatArray | None, options: LossOptions,
         At a label or soft label that is not valid.
     """
     labels, ignored, given = check_labels(block, options)
+    # Of the rows as they stand: what divides or exponentiates them leaves the highest entry where it is.
+    likeliest = labels.argmax(axis=1) if labels.ndim == 2 and (wanted.top_k or wanted.digest) else None
     unnormalised: dict[str, int] = {}
     if options.source != "logits" or labels.ndim == 2:
         from xent_cli.core.declared import labels_as_declared, logits_as_declared
@@ -53,9 +55,9 @@ def evaluate_rows(block: Block, weight: FloatArray | None, options: LossOptions,
         rows.gradient[ignored] = 0
     if rows.gradient is not None and options.binary:
         rows = replace(rows, gradient=rows.gradient[:, 1:])
-    ranks = _ranks(block, labels, rows, options) if wanted.top_k else None
+    ranks = _ranks(block, labels if likeliest is None else likeliest, rows, options) if wanted.top_k else None
     noticed = {**_notice(block, labels, ignored, rows, options, wanted), **unnormalised}
-    return Evaluated(rows, ignored, given, divisor_of(weight, labels, options), ranks, noticed)
+    return Evaluated(rows, ignored, given, divisor_of(weight, labels, options), ranks, noticed, likeliest)
 
 
 def check_labels(block: Block, options: LossOptions) -> tuple[AnyArray, BoolArray | None, IntArray | None]:
@@ -110,10 +112,9 @@ def _same_loss(a: LossOptions, b: LossOptions) -> bool:
     return a.class_weight is b.class_weight and a == b
 
 
-def _ranks(block: Block, labels: AnyArray, rows: RowLosses, options: LossOptions) -> IntArray:
+def _ranks(block: Block, index: IntArray, rows: RowLosses, options: LossOptions) -> IntArray:
     """Place of each label among the logits, from 0; of dense labels, that of the likeliest class."""
-    plain = labels.ndim == 1 and not options.label_smoothing and options.class_weight is None
-    index = labels if labels.ndim == 1 else labels.argmax(axis=1)
+    plain = options.labels == "sparse" and not options.label_smoothing and options.class_weight is None
     certain = rows.loss if plain and options.temperature == 1.0 and options.source == "logits" else None
     return label_ranks(block.logits, index, certain)
 

@@ -18,13 +18,18 @@ LABELS_DIGEST, SIGNATURE = "xent.labels_digest", "xent.signature"
 LOSS_HAS_CLASS_WEIGHT = "xent.loss_has_class_weight"
 _MODULUS = 1 << 64
 _CHUNK = 1 << 14
-# Odd, and without a pattern: of the golden ratio and of the square root of 3.
+# Odd, and without a pattern: of the golden ratio, and of the square roots of 3 and 5.
 _OF_SAMPLE = np.uint64(0x9E3779B97F4A7C15)
 _OF_CLASS = np.uint64(0xBB67AE8584CAA73B)
+_OF_VALUE = np.uint64(0x3C6EF372FE94F82B)
 
 
 def label_digest(
-    labels: AnyArray, start: int, ignored: BoolArray | None = None, weights: AnyArray | None = None
+    labels: AnyArray,
+    start: int,
+    ignored: BoolArray | None = None,
+    weights: AnyArray | None = None,
+    likeliest: AnyArray | None = None,
 ) -> int:
     """Sum of a hash of (sample number, label) over the samples that count, modulo 2**64.
 
@@ -41,6 +46,8 @@ def label_digest(
         [n] True where a sample does not count, or None.
     weights
         [n] sample weights, or None: other weights are other samples, as it were. Rounded to float32.
+    likeliest
+        [n] class of the highest entry of each row, where it is known.
 
     Examples
     --------
@@ -57,26 +64,29 @@ def label_digest(
     total = 0
     for first in range(0, len(labels), step):
         part = slice(first, first + step)
-        columns = (None if values is None else values[part] for values in (ignored, weights))
+        columns = (None if values is None else values[part] for values in (ignored, weights, likeliest))
         total += _of_chunk(labels[part], start + first, *columns)
     return total % _MODULUS
 
 
-def _of_chunk(labels: AnyArray, start: int, ignored: BoolArray | None, weights: AnyArray | None) -> int:
+def _of_chunk(
+    labels: AnyArray, start: int, ignored: BoolArray | None, weights: AnyArray | None, likeliest: AnyArray | None
+) -> int:
     sample = np.arange(start, start + len(labels), dtype=np.uint64)
     if ignored is not None:
         rows = np.flatnonzero(~ignored)
         labels, sample = labels[rows], sample[rows]
-        weights = None if weights is None else weights[rows]
-    index = labels if labels.ndim == 1 else labels.argmax(axis=1)
+        weights, likeliest = (None if values is None else values[rows] for values in (weights, likeliest))
+    index = labels if labels.ndim == 1 else labels.argmax(axis=1) if likeliest is None else likeliest
     # Unsigned numbers wrap around, which is what a hash wants.
     bits = sample * _OF_SAMPLE
     bits += index.astype(np.int64, copy=False).view(np.uint64) * _OF_CLASS
-    _mix(bits)
     if labels.ndim == 2:
-        _mix_in(bits, np.take_along_axis(labels, index[:, None], axis=1)[:, 0])
+        bits += _spelled(_at(labels, index)) * _OF_VALUE
+    _mix(bits)
     if weights is not None:
-        _mix_in(bits, weights)
+        bits ^= _spelled(weights)
+        _mix(bits)
     return int(bits.sum(dtype=np.uint64))
 
 
@@ -102,13 +112,21 @@ def spell_digest(digest: int) -> str:
     return f"{digest:016x}"
 
 
-def _mix_in(bits: Bits, values: AnyArray) -> None:
-    """Let numbers count too, in place."""
+def _at(rows: AnyArray, index: AnyArray) -> AnyArray:
+    """The entry of each row at its index."""
+    if not rows.flags.c_contiguous:
+        return np.asarray(np.take_along_axis(rows, index[:, None], axis=1)[:, 0])
+    width = rows.shape[1]
+    return rows.reshape(-1).take(index + np.arange(0, width * len(rows), width))  # a third of the time
+
+
+def _spelled(values: AnyArray) -> Bits:
+    """Numbers by their bits as float32, each number in one way."""
     with np.errstate(over="ignore", invalid="ignore"):
         narrow = values.astype(np.float32) + np.float32(0)  # -0 is 0
-    narrow[np.isnan(narrow)] = np.nan  # of one sign
-    bits ^= narrow.view(np.uint32)
-    _mix(bits)
+        if np.isnan(narrow.sum()):
+            narrow[np.isnan(narrow)] = np.nan  # of one sign
+    return narrow.view(np.uint32).astype(np.uint64)
 
 
 def _mix(bits: Bits) -> None:
