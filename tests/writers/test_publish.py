@@ -390,6 +390,23 @@ def test_a_folder_of_somebody_else_is_left_alone(files, tmp_path):
     assert names(tmp_path) == ["out"]
 
 
+@pytest.mark.parametrize("whole_before", [False, True])
+def test_parts_that_a_killed_run_has_left_are_told_as_such(whole_before, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    if whole_before:
+        out.rmdir()
+        write_parts(out)
+    for start in (0, 1000):
+        (out / f"part-{start:012d}-0123abcd.parquet").write_bytes(b"")
+    before = names(out)
+    with pytest.raises(
+        OutputError, match=r"2 parts .* of a run that was killed, or has not ended(.|\n)*delete what it left"):
+    ):
+        write_parts(out)
+    assert names(out) == before
+
+
 @pytest.mark.parametrize("kind", ["file", "folder", "link"])
 def test_what_somebody_added_to_a_folder_of_ours_is_kept(kind, tmp_path):
     out = tmp_path / "out"

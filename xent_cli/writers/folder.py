@@ -232,6 +232,11 @@ def _refuse_unlisted(path: str, names: list[str], manifest: bytes) -> None:
     foreign = sorted(name for name in names if name not in listed)
     if not manifest:
         foreign = sorted(names)
+    if foreign and all(_PART.fullmatch(name) for name in foreign):
+        counted = "a part" if len(foreign) == 1 else f"{len(foreign)} parts"
+        found = f"{counted} that no manifest lists: of a run that was killed, or has not ended"
+        hint = f"delete what it left ({foreign[0]} ...), or name another folder"
+        raise _taken(path, found, "nothing, or what a run wrote that came to its end", hint)
     if foreign:
         more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
         raise _taken(path, f'"{foreign[0]}"{more}, which xent did not write', "nothing, or what an earlier run wrote")
@@ -249,8 +254,9 @@ def _listed(manifest: bytes) -> set[str]:
         return set()
 
 
-def _taken(path: str, found: str, expected: str) -> OutputError:
-    hint = "name another folder, or move away what is in this one"
+def _taken(
+    path: str, found: str, expected: str, hint: str = "name another folder, or move away what is in this one"
+) -> OutputError:
     return OutputError("will not replace folder", path, found=found, expected=expected, hint=hint)
 
 
