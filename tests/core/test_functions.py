@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import xent_cli
@@ -209,3 +210,64 @@ def test_several_labels_may_be_ignored():
     for ignored in ((7, 8), [7, 8], {7, 8}, np.array([7, 8])):
         found = xent_cli.evaluate(THREE, [0, 7, 8], ignore_index=ignored)
         assert (found.mean_loss, found.n_ignored) == (expected, 2)
+
+
+@pytest.mark.parametrize("shape", [(2,), (2, 3), (2, 3, 1)])
+@pytest.mark.parametrize("form", ["sparse", "dense"])
+def test_of_what_a_mask_leaves_out_nothing_is_looked_at(form, shape):
+    rng = np.random.default_rng(1)
+    logits = rng.normal(size=(2, 3, 4))
+    mask = np.arange(int(np.prod(shape))).reshape(shape) % 2 == 0
+    each = np.broadcast_to(mask[:, np.newaxis] if shape == (2,) else mask.reshape(2, 3), (2, 3))
+    labels = rng.integers(0, 4, (2, 3)) if form == "sparse" else rng.dirichlet(np.ones(4), (2, 3))
+    z = logits.astype(np.longdouble)
+    log_p = z - np.log(np.exp(z).sum(-1, keepdims=True))
+    target = np.eye(4)[labels] if form == "sparse" else labels
+    expected = np.where(each, -(target * log_p).sum(-1), np.nan).astype(float)
+    logits[~each] = np.nan
+    labels[~each] = 99 if form == "sparse" else -1
+    function = xent_cli.sparse_softmax_cross_entropy if form == "sparse" else xent_cli.softmax_cross_entropy
+    np.testing.assert_allclose(function(logits, labels, mask=mask), expected, rtol=1e-14)
+    loss, gradient = xent_cli.softmax_cross_entropy_with_grad(logits, labels, mask=mask.astype(np.int8))
+    np.testing.assert_allclose(loss, expected, rtol=1e-14)
+    np.testing.assert_allclose(gradient, np.where(each[..., None], np.exp(log_p) - target, 0).astype(float), atol=1e-14)
+    found = xent_cli.evaluate(logits, labels, mask=mask)
+    assert found.mean_loss == pytest.approx(np.nanmean(expected), rel=1e-14)
+    assert (found.n_samples, found.n_ignored) == (each.sum(), each.size - each.sum())
+
+
+def test_several_labels_are_ignored_in_every_function_that_takes_indices():
+    logits = np.random.default_rng(2).normal(size=(4, 3))
+    labels = [0, -100, -7, 2]
+    alone = xent_cli.sparse_softmax_cross_entropy(logits[[0, 3]], [0, 2])
+    for ignored in ((-100, -7), [-7, -100], np.array([-100, -7])):
+        found = xent_cli.sparse_softmax_cross_entropy(logits, labels, ignore_index=ignored)
+        np.testing.assert_array_equal(found, [alone[0], np.nan, np.nan, alone[1]])
+        loss, gradient = xent_cli.softmax_cross_entropy_with_grad(logits, labels, ignore_index=ignored)
+        np.testing.assert_array_equal(loss, found)
+        assert not gradient[1:3].any()
+        assert xent_cli.evaluate(logits, labels, ignore_index=ignored).mean_loss == pytest.approx(
+            alone.mean(), rel=1e-15
+        )
+
+
+@pytest.mark.parametrize(
+    ("mask", "what"),
+    [([1, 0, 1], "other number of entries of the mask"), ([0.5, 1], "invalid mask"), ([False, False], "nothing left")],
+)
+def test_masks_that_are_none_are_refused_in_the_words_of_python(mask, what):
+    with pytest.raises(InputError, match=what):
+        xent_cli.evaluate(TWO, [0, 1], mask=mask)
+
+
+def test_counts_in_rows_that_count_are_no_distribution_whatever_stands_under_a_mask():
+    votes = np.array([[np.nan, 0.0, 1.0], [0, 2, 0]])
+    with pytest.raises(InputError, match="sample 1"):
+        xent_cli.evaluate(TWO, votes, mask=[False, True])
+
+
+def test_names_of_no_class_under_a_mask_do_no_harm():
+    frame = pd.DataFrame(TWO, columns=["ant", "bee", "cow"])
+    for labels in (["zebra", "bee"], [None, "bee"], pd.Series([np.nan, "bee"])):
+        found = xent_cli.sparse_softmax_cross_entropy(frame, labels, mask=[False, True])
+        np.testing.assert_array_equal(found, [np.nan, xent_cli.sparse_softmax_cross_entropy(frame, ["ant", "bee"])[1]])

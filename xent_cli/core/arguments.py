@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xent_cli.core.block import Block
+from xent_cli.core.block import Block, Rows
 from xent_cli.core.frames import unframed
 from xent_cli.core.options import LossOptions
 from xent_cli.errors import InputError, UsageError
@@ -55,6 +55,7 @@ def called_with(
     label_smoothing: float = 0.0,
     class_weight: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
     temperature: float = 1.0,
     precision: Any = "float64",
 ) -> Call:
@@ -78,6 +79,7 @@ def called_with(
     >>> call.options.labels, call.shape, call.num_classes
     ('dense', (1,), 3)
     """
+    mask = _unmasked(mask, "masks")
     logits, labels, class_weight, sample_weight = unframed(
         _unmasked(logits, "logits"),
         _unmasked(labels, "labels"),
@@ -85,7 +87,9 @@ def called_with(
         sample_weight,
         axis=axis,
         ignore_index=ignore_index,
+        mask=mask,
     )
+    mask = None if mask is None else _numbers(mask, "the mask")
     array, target = _numbers(logits, "logits"), _numbers(labels, "labels")
     if not -array.ndim <= axis < array.ndim:
         raise UsageError(f"axis {axis} is out of range", found=f"logits of shape {array.shape}")
@@ -93,8 +97,9 @@ def called_with(
     n, k = rows.shape
     if n == 0 or k == 0:
         raise InputError("no classes" if k == 0 else "no rows", found=f"logits of shape {array.shape}")
+    counts = None if mask is None else _each(mask, "entries of the mask", samples, _with_one(array, axis))
     if form is None:
-        form = _told_by_shape(array, target, axis)
+        form = _told_by_shape(array, target, axis, counts)
     ignored = _indices(ignore_index)
     if ignored and form == "dense":
         raise InputError(
@@ -112,6 +117,7 @@ def called_with(
         temperature=_within("temperature", temperature, 0 < temperature < np.inf, "a finite number > 0"),
         precision=_within("precision", precision, precision in ("float64", "float32"), '"float64" or "float32"'),
         sample_weighted=sample_weight is not None,
+        masked=mask is not None,
     )
     fits = (array.shape,) if form == "dense" else (samples, _with_one(array, axis))
     if target.shape not in fits:
@@ -119,20 +125,24 @@ def called_with(
             "shapes do not fit", found=f"logits {array.shape}, labels {target.shape}", expected=f"{fits[0]}"
         )
     target = _rows(target, axis)[0] if form == "dense" else target.reshape(-1)
-    weights = None if sample_weight is None else _sample_weight(sample_weight, samples, _with_one(array, axis))
+    weights = None
+    if sample_weight is not None:
+        weights = _numbers(_unmasked(sample_weight, "sample weights"), "sample weights")
+        weights = _each(weights, "sample weights", samples, _with_one(array, axis))
+    whole = Rows(rows, target, weights, mask=counts)
     step = max(1, _BLOCK_VALUES // k)
-    blocks = tuple(
-        Block(i, rows[i : i + step], target[i : i + step], None if weights is None else weights[i : i + step])
-        for i in range(0, n, step)
-    )
+    parts = ((i, whole.cut(slice(i, i + step))) for i in range(0, n, step))
+    blocks = tuple(Block(i, part.logits, part.labels, part.weights, mask=part.mask) for i, part in parts)  # type: ignore[arg-type]
     return Call(options, blocks, samples, k)
 
 
-def _told_by_shape(logits: AnyArray, labels: AnyArray, axis: int) -> LabelForm:
+def _told_by_shape(logits: AnyArray, labels: AnyArray, axis: int, counts: AnyArray | None) -> LabelForm:
     """Labels shaped like the logits are dense, but for those that may as well be something else."""
     if labels.shape != logits.shape:
         return "sparse"
-    whole = labels.dtype.kind in "biu" or bool((labels == np.rint(labels)).all())
+    rows = _rows(labels, axis)[0]
+    rows = rows if counts is None else rows[counts != 0]
+    whole = rows.dtype.kind in "biu" or bool((rows == np.rint(rows)).all())
     if whole and labels.ndim == 1:
         raise InputError(
             "two readings of labels",
@@ -141,13 +151,14 @@ def _told_by_shape(logits: AnyArray, labels: AnyArray, axis: int) -> LabelForm:
             hint="binary scores z are the logits [0, z]: np.stack([np.zeros_like(z), z], axis=-1)",
         )
     if whole:
-        sums = _rows(labels, axis)[0].sum(axis=1, dtype=np.float64)
+        sums = rows.sum(axis=1, dtype=np.float64)
         if (sums > 1).any():
-            row = int(np.argmax(sums > 1))
+            place = int(np.argmax(sums > 1))
+            row = place if counts is None else int(np.flatnonzero(counts)[place])
             raise InputError(
                 "whole-number labels that are no distribution",
                 f"sample {row}",
-                found=f"a row that sums to {sums[row]:g}",
+                found=f"a row that sums to {sums[place]:g}",
                 expected="class indices, or rows that sum to 1",
                 hint=f"votes and counts: labels / labels.sum(axis={axis}, keepdims=True)",
             )
@@ -202,14 +213,13 @@ def _class_weight(given: Any, num_classes: int) -> AnyArray | None:
     return weight
 
 
-def _sample_weight(given: Any, samples: tuple[int, ...], with_one: tuple[int, ...]) -> AnyArray:
-    """Weights [n] of the samples; those of a first axis are those of all that stand along it."""
-    weights = _numbers(_unmasked(given, "sample weights"), "sample weights")
-    if weights.shape in (samples, with_one):
-        return weights.reshape(-1)
-    if len(samples) > 1 and weights.shape == samples[:1]:
-        return np.repeat(weights, int(np.prod(samples[1:])))
-    raise InputError("other number of sample weights", found=str(weights.shape), expected=f"{samples}")
+def _each(values: AnyArray, what: str, samples: tuple[int, ...], with_one: tuple[int, ...]) -> AnyArray:
+    """One value [n] for each sample; those of a first axis are those of all that stand along it."""
+    if values.shape in (samples, with_one):
+        return values.reshape(-1)
+    if len(samples) > 1 and values.shape == samples[:1]:
+        return np.repeat(values, int(np.prod(samples[1:])))
+    raise InputError(f"other number of {what}", found=str(values.shape), expected=f"{samples}")
 
 
 def _with_one(array: AnyArray, axis: int) -> tuple[int, ...]:

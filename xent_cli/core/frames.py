@@ -51,6 +51,7 @@ def unframed(
     *,
     axis: int = -1,
     ignore_index: int | Sequence[int] | None = None,
+    mask: Any = None,
 ) -> Arrays:
     """Turn frames and series into arrays; what is none of them is returned as it is.
 
@@ -64,6 +65,8 @@ def unframed(
         A mapping or a series is matched with them too.
     ignore_index
         Labels that name no class.
+    mask
+        0 where a label need not be one.
 
     Raises
     ------
@@ -76,7 +79,7 @@ def unframed(
     array([1])
     """
     names = _column_names(logits) if axis in (-1, 1) else None
-    for what, other in (("labels", labels), ("sample weights", sample_weight)):
+    for what, other in (("labels", labels), ("sample weights", sample_weight), ("masks", mask)):
         _refuse_other_order(logits, other, what)
     if names is not None:
         _refuse_no_class(logits, labels, names)
@@ -88,7 +91,7 @@ def unframed(
             labels = labels[:, list(_order(names, theirs, "labels"))]
     elif names is None or np.shape(labels) != np.shape(logits):
         ignored = () if ignore_index is None else np.atleast_1d(ignore_index).tolist()
-        labels = _indices(labels, names, ignored)
+        labels = _indices(labels if mask is None else _blanked(labels, np.asarray(mask)), names, ignored)
     if hasattr(class_weight, "keys"):
         count = np.shape(logits)[axis]
         known = names or [str(number) for number in range(count)]
@@ -198,6 +201,15 @@ def _indices(labels: Any, names: Sequence[str] | None, ignored: Sequence[int]) -
     if array.dtype.kind in "iuf" and names is not None:
         return _numbered(array, names, ignored)
     return array
+
+
+def _blanked(labels: Any, mask: AnyArray) -> Any:
+    """Labels with one that counts in place of each that does not."""
+    array = np.asarray(labels)
+    if array.dtype.kind in "biuf" or mask.shape != array.shape[: mask.ndim]:
+        return labels
+    kept = np.broadcast_to(mask.reshape(mask.shape + (1,) * (array.ndim - mask.ndim)) != 0, array.shape)
+    return np.where(kept, array, array[kept][0]) if kept.any() else np.zeros(array.shape, np.int64)
 
 
 def _of_objects(array: AnyArray) -> AnyArray:

@@ -33,6 +33,7 @@ def softmax_cross_entropy(
     axis: int = -1,
     label_smoothing: float = 0.0,
     class_weight: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
     temperature: float = 1.0,
     precision: Precision = "float64",
 ) -> FloatArray:
@@ -53,6 +54,9 @@ def softmax_cross_entropy(
         e in [0, 1): q_j becomes ``(1 - e) q_j + e/k``.
     class_weight
         [k] what each class's term is multiplied by.
+    mask
+        True or 1 where a sample counts, in the shape of the samples or of their first axis. Of the others nothing is
+        looked at, and they have no loss: NaN.
     temperature
         > 0, divides the logits.
     precision
@@ -86,6 +90,7 @@ def softmax_cross_entropy(
             axis=axis,
             label_smoothing=label_smoothing,
             class_weight=class_weight,
+            mask=mask,
             temperature=temperature,
             precision=precision,
         )
@@ -100,6 +105,7 @@ def sparse_softmax_cross_entropy(
     ignore_index: int | tuple[int, ...] | None = None,
     label_smoothing: float = 0.0,
     class_weight: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
     temperature: float = 1.0,
     precision: Precision = "float64",
 ) -> FloatArray:
@@ -135,6 +141,7 @@ def sparse_softmax_cross_entropy(
             ignore_index=ignore_index,
             label_smoothing=label_smoothing,
             class_weight=class_weight,
+            mask=mask,
             temperature=temperature,
             precision=precision,
         )
@@ -149,6 +156,7 @@ def softmax_cross_entropy_with_grad(
     ignore_index: int | tuple[int, ...] | None = None,
     label_smoothing: float = 0.0,
     class_weight: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
     temperature: float = 1.0,
     precision: Precision = "float64",
 ) -> tuple[FloatArray, FloatArray]:
@@ -166,7 +174,7 @@ def softmax_cross_entropy_with_grad(
 
     Returns
     -------
-    The losses, and a float64 array shaped like `logits`; 0 for an ignored sample.
+    The losses, and a float64 array shaped like `logits`; 0 for an ignored or masked sample.
 
     Examples
     --------
@@ -182,6 +190,7 @@ def softmax_cross_entropy_with_grad(
             ignore_index=ignore_index,
             label_smoothing=label_smoothing,
             class_weight=class_weight,
+            mask=mask,
             temperature=temperature,
             precision=precision,
         )
@@ -200,6 +209,7 @@ def evaluate(
     label_smoothing: float = 0.0,
     class_weight: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
     temperature: float = 1.0,
     precision: Precision = "float64",
     top_k: tuple[int, ...] = (1,),
@@ -209,7 +219,8 @@ def evaluate(
     Parameters
     ----------
     sample_weight
-        A weight >= 0 for each sample: the mean is ``sum(w l) / sum(w)``.
+        A weight >= 0 for each sample, or for all that stand along the first axis: the mean is ``sum(w l) / sum(w)``. Of
+        weight 0, it is left out of every figure.
     top_k
         Accuracy among the k highest logits; a tie goes to the lower class index.
 
@@ -219,6 +230,8 @@ def evaluate(
     --------
     >>> evaluate([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], [2, 0]).mean_loss
     1.4076059644443801
+    >>> evaluate([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], [-100, 2], ignore_index=(-100, -1), mask=[True, True]).n_ignored
+    1
     """
     with speaking_python():
         call = called_with(
@@ -229,6 +242,7 @@ def evaluate(
             label_smoothing=label_smoothing,
             class_weight=class_weight,
             sample_weight=sample_weight,
+            mask=mask,
             temperature=temperature,
             precision=precision,
         )

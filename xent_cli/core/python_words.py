@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 # Options that the functions have too, with the value where it is a number.
 _OPTION = re.compile(
-    r"--(ignore-index|label-smoothing|class-weight|sample-weight|temperature|precision|axis|top-k)\b(?: (-?[\d.]+))?"
+    r"--(ignore-index|label-smoothing|class-weight|sample-weight|mask|temperature|precision|axis|top-k)\b"
+    r"(?: (-?[\d.]+))?"
 )
 
 
