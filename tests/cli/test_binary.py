@@ -1,19 +1,15 @@
 """One score a sample: never a softmax of one class unless somebody insists, and right where it is said what it is."""
 
 import json
-import os
 import shlex
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-XENT = (sys.executable, "-m", "xent_cli")
-ENV = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+from tests import forked
+
 RNG = np.random.default_rng(5)
 SCORES = RNG.normal(size=60) * 4
 LABELS = (RNG.random(60) < 1 / (1 + np.exp(-SCORES))).astype(np.int64)
@@ -24,7 +20,7 @@ FORMS = ["flat", "column", "csv", "parquet", "fortran"]
 
 
 def xent(*words, folder):
-    run = subprocess.run([*XENT, *map(str, words)], cwd=folder, env=ENV, capture_output=True, text=True, check=False)
+    run = forked.xent(*words, cwd=folder)
     assert "Traceback" not in run.stderr
     assert run.returncode != 4, run.stderr
     return run

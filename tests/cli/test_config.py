@@ -9,10 +9,10 @@ import click
 import numpy as np
 import pytest
 
+from tests import forked
 from xent_cli.cli import _COMMANDS, cli
 from xent_cli.cli.config import _options
 
-XENT = [sys.executable, "-m", "xent_cli"]
 MEAN = "1.4076059644443801\n"
 SUM = "2.8152119288887603\n"
 
@@ -26,7 +26,7 @@ def folder(tmp_path):
 
 def xent(folder, *args, **variables):
     env = {name: value for name, value in os.environ.items() if not name.startswith("XENT_")} | variables
-    return subprocess.run([*XENT, *map(str, args)], cwd=folder, env=env, capture_output=True, text=True, check=False)
+    return forked.xent(*args, cwd=folder, env=env)
 
 
 def compute(folder, *args, **variables):

@@ -1,19 +1,18 @@
 """What is judged before anything is written: every form of input, and the first 1,024 rows that count."""
 
 import json
-import os
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests import forked
+
 XENT = (sys.executable, "-m", "xent_cli")
-ENV = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 RNG = np.random.default_rng(7)
 
 
@@ -32,7 +31,7 @@ PROBS = softmax(LOGITS)
 
 
 def xent(*words, folder, text=None):
-    run = subprocess.run([*XENT, *map(str, words)], cwd=folder, env=ENV, capture_output=True, text=True, input=text)
+    run = forked.xent(*words, cwd=folder, input=text)
     assert "Traceback" not in run.stderr
     assert run.returncode != 4, run.stderr
     return run

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests import forked
 from xent_cli.reports.agreement import schema
 
 XENT = [sys.executable, "-m", "xent_cli"]
@@ -21,7 +22,7 @@ TYPES = ("float32", "bfloat16", "float16")
 
 
 def xent(*args, cwd):
-    return subprocess.run([*XENT, *map(str, args)], cwd=cwd, capture_output=True, text=True, check=False)
+    return forked.xent(*args, cwd=cwd)
 
 
 def verify(cwd, *args):

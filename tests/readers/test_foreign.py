@@ -1,11 +1,11 @@
 """What is no file of numbers, and is named as what it is with what to do, in every place where a file is due."""
 
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+
+from tests import forked
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"4d7a" * 16 + b"\nsize 12345\n"
 FILES = {
@@ -33,10 +33,7 @@ PLACES = [
 
 
 def xent(folder, *args):
-    command = [sys.executable, "-m", "xent_cli", *args]
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, env={**os.environ, "TMPDIR": str(folder)}
-    )
+    return forked.xent(*args, cwd=folder, env={**os.environ, "TMPDIR": str(folder)})
 
 
 @pytest.fixture
