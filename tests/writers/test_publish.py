@@ -401,7 +401,7 @@ def test_parts_that_a_killed_run_has_left_are_told_as_such(whole_before, tmp_pat
         (out / f"part-{start:012d}-0123abcd.parquet").write_bytes(b"")
     before = names(out)
     with pytest.raises(
-        OutputError, match=r"2 parts .* of a run that was killed, or has not ended(.|\n)*delete what it left"):
+        OutputError, match=r"2 parts .* of a run that was killed, or has not ended(.|\n)*delete what it left"
     ):
         write_parts(out)
     assert names(out) == before
