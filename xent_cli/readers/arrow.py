@@ -230,6 +230,8 @@ def _width_and_dtype(
             return 0, np.dtype(np.float64)
         label = schema.field(plan.label).type
         return 0, dtype_of(label) if kind_of(label) == "number" else np.dtype(object)
+    if plan.cells:
+        return plan.cells, np.dtype(np.float64)
     if not plan.is_list:
         dtypes = {dtype_of(schema.field(name).type) for name in plan.values}
         return len(plan.values), dtypes.pop() if len(dtypes) == 1 else np.dtype(np.float64)

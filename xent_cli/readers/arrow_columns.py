@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from xent_cli.core.block import AnyArray
-    from xent_cli.readers.columns import Reading
+    from xent_cli.readers.columns import ColumnPlan, Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +64,7 @@ def rows_of(table: pa.Table, reading: Reading, start: int) -> Rows:
 def plain_rows(table: pa.Table, reading: Reading, start: int) -> Rows:
     """Convert a table of which every row counts; see `rows_of`."""
     plan, role, width, class_names = reading.plan, reading.role, reading.width, reading.class_names
-    fields = {}
-    if plan.values:
-        fields[role] = (
-            _list_values(table[plan.values[0]], width, role, start, missing=plan.values_only)
-            if plan.is_list
-            else _wide_values(table, plan.values, role, start, missing=plan.values_only)
-        )
+    fields = {role: _values(table, plan, width, role, start)} if plan.values else {}
     if plan.label is not None:
         labels = table[plan.label]
         if plan.ignore_missing:
@@ -91,6 +85,16 @@ def plain_rows(table: pa.Table, reading: Reading, start: int) -> Rows:
         for place, name in enumerate(plan.by):
             fields["groups"][:, place] = _shared_texts(_texts(table, name, role, start))
     return Rows(**fields)
+
+
+def _values(table: pa.Table, plan: ColumnPlan, width: int, role: str, start: int) -> AnyArray:
+    if not plan.is_list:
+        return _wide_values(table, plan.values, role, start, missing=plan.values_only)
+    if not plan.cells:
+        return _list_values(table[plan.values[0]], width, role, start, missing=plan.values_only)
+    from xent_cli.readers.cells import values_of_cells
+
+    return values_of_cells(decoded(table[plan.values[0]]), plan.keys, width, role, start, missing=plan.values_only)
 
 
 def _texts(table: pa.Table, name: str, role: str, start: int) -> pa.ChunkedArray:
@@ -116,8 +120,8 @@ def _refuse_bytes(texts: pa.ChunkedArray, role: str, start: int, name: str = "")
         bad = [row for row, text in enumerate(held) if text is not None and not _is_text(text)]
         found, hint = (repr(held[bad[0]]), "save it as UTF-8") if bad else ("a damaged column", "write it again")
         row, others = (bad[0], len(bad) - 1) if bad else (0, 0)
-        told = "text is not UTF-8", start + row, role, found, "UTF-8", hint
-        raise UnreadableRowError(*told, column=name, others=others) from None
+        told = "text is not UTF-8", start + row, role, found, "UTF-8", hint, "", name
+        raise UnreadableRowError(*told, others=others) from None
 
 
 def _is_text(text: bytes) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from xent_cli.readers import column_sample as say
+from xent_cli.readers.cells import holds_rows
 from xent_cli.readers.column_sample import TableSample
 from xent_cli.readers.column_types import LISTS, stored_as, to_numpy
 from xent_cli.readers.table import texts_ahead
@@ -69,13 +70,16 @@ def kind_of_type(column: pa.DataType) -> str:
         if types.is_integer(inner):
             return say.WHOLES
         return {say.NUMBER: say.FLOATS, say.TEXT: say.TEXTS}.get(kind_of_type(inner), say.OTHER)
-    return say.OTHER
+    return holds_rows(column) or say.OTHER
 
 
 def _values(column: pa.ChunkedArray) -> Sequence[Any] | AnyArray:
     # Text that is not UTF-8 is for the run to tell, with its row.
     if kind_of_type(column.type) == say.TEXT and not _is_unicode(column):
         return [None] * len(column)
+    if kind_of_type(column.type) in (say.VECTOR, say.MAP):
+        # The first of them tells the classes; a thousand as Python has them may be more than memory holds.
+        return [next((cell.as_py() for cell in column if cell.is_valid), None)]
     plain = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
     values: Sequence[Any] | AnyArray = to_numpy(column) if plain and not column.null_count else column.to_pylist()
     return values

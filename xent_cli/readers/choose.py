@@ -44,6 +44,9 @@ class Choice:
         What their names share, around a star.
     is_list
         Whether it is one column of lists.
+    cells, within
+        How many numbers a cell of the one column holds, where these are no lists; and of maps that column itself,
+        `columns` being their keys.
     asked
         Whether the user named them.
     doubt
@@ -59,6 +62,8 @@ class Choice:
     is_list: bool = False
     asked: bool = False
     doubt: bool = False
+    cells: int = 0
+    within: str = ""
 
 
 def choose(sample: TableSample, roles: Mapping[str, Role], options: ReadOptions, labels: Labels) -> Choice:

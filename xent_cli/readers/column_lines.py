@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError, listing, printable
 from xent_cli.readers.column_families import shown
+from xent_cli.readers.column_sample import MAP, VECTOR
 from xent_cli.readers.column_words import LABEL
 
 if TYPE_CHECKING:
@@ -134,11 +135,15 @@ def no_columns(sample: TableSample, options: ReadOptions, roles: Mapping[str, Ro
         )
     numbers = [n for n, kind in sample.kinds.items() if kind == "number" and n not in labels]
     some = shown(numbers) if len(numbers) > 1 else ""
+    cells = [name for name, kind in sample.kinds.items() if kind in (VECTOR, MAP)]
+    lines = "; or ".join(line(sample.path, options, "--logits-column", name) for name in cells[:3])
     return InputError(
         "no columns of logits",
         sample.path,
         found=f"columns {listing(names)}",
         expected="a list column named logits, or columns such as logit_0 and logit_1",
-        hint="name them with --logits-column" + (f", if they are {some}" if some else ""),
+        hint=f"if they are the logits: {lines}"
+        if lines
+        else "name them with --logits-column" + (f", if they are {some}" if some else ""),
         more=f"not taken: {columns_beside(roles, labels)}" if roles else "",
     )

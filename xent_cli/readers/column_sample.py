@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 SAMPLED_ROWS = 1024
 NUMBER, TEXT, BOOL, DATE = "number", "text", "bool", "date"
 FLOATS, WHOLES, TEXTS, OTHER = "list", "list of integers", "list of text", "other"
+# Cells that hold a row of numbers as Spark writes it, and as a number for each name.
+VECTOR, MAP = "vector", "map"
 _WHOLE = re.compile(r"\s*[-+]?\d{1,18}(\.0*)?\s*")
 _TRUTH = {"true": 1, "false": 0}
 
@@ -31,7 +33,8 @@ class TableSample:
     path
         As the user gave it.
     kinds
-        "number", "text", "bool", "date", "list" (of floats), "list of integers", "list of text" or "other", by column.
+        "number", "text", "bool", "date", "list" (of floats), "list of integers", "list of text", "vector", "map" or
+        "other", by column.
     rows
         Values of some columns in the first rows: numbers, text, lists; None where there is none.
     ahead

@@ -30,6 +30,9 @@ class ColumnPlan:
         The columns of logits or of dense labels, one a class, or the one list column of them.
     is_list
         Whether `values` is one list column.
+    cells, keys
+        How many numbers a cell of the one column holds, where that is a vector, a map or text and no list, and the
+        keys of a map in the order of the classes.
     label, id, weight, mask
         Their names, or None.
     by
@@ -68,6 +71,8 @@ class ColumnPlan:
 
     values: tuple[str, ...] = ()
     is_list: bool = False
+    cells: int = 0
+    keys: tuple[str, ...] = ()
     label: str | None = None
     id: str | None = None
     weight: str | None = None
@@ -92,7 +97,15 @@ class ColumnPlan:
     def kept(self, options: ReadOptions) -> ColumnPlan:
         """Leave out the columns that are not wanted."""
         if options.values_only:
-            return ColumnPlan(self.values, self.is_list, columns=self.columns, values_only=True, names=self.names)
+            return ColumnPlan(
+                self.values,
+                self.is_list,
+                self.cells,
+                self.keys,
+                columns=self.columns,
+                values_only=True,
+                names=self.names,
+            )
         return replace(
             self,
             id=None if self.id in options.elsewhere or not options.with_ids else self.id,

@@ -96,7 +96,7 @@ def open_csv(
     dtype = np.dtype(np.float64 if plan.values else DTYPES[label_type])
     named = plan.label is not None and label_type == "string"
     bools = frozenset(name for name in plan.values if kinds[name] == "bool")
-    table = source, "csv", role, plan, len(plan.values), dtype, class_names, named
+    table = source, "csv", role, plan, plan.cells or len(plan.values), dtype, class_names, named
     return CsvSource(*table, names, delimiter, body, header_lines if has_header else 0, label_type, bools)
 
 
@@ -208,7 +208,8 @@ class CsvRows:
     def _parse(self, label_type: str) -> pa.Table:
         source = self.source
         text = self.piece.read()
-        types = {name: pa.bool_() if name in source.bools else pa.float64() for name in source.plan.values}
+        plain = pa.string() if source.plan.cells else pa.float64()
+        types = {name: pa.bool_() if name in source.bools else plain for name in source.plan.values}
         if source.plan.label:
             types[source.plan.label] = pa.type_for_alias(label_type)
         if source.plan.weight:
@@ -270,7 +271,7 @@ class CsvRows:
             if name in used and "\ufffd" in cell:
                 return blame("cell is not UTF-8", f'"{cell}"', "text", column=name)
             # What text a label may be is told by whoever knows the classes.
-            number = name in source.bools or NUMBER.fullmatch(cell)
+            number = name in source.bools or NUMBER.fullmatch(cell) or (plan.cells and name == plan.values[0])
             if name in needed and name != plan.label and name != plan.mask and not number:
                 hint = "write decimal points, not commas" if DECIMAL_COMMA.fullmatch(cell) else ""
                 return blame("cell is not a number", f'"{cell}"', "a number", hint, column=name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from xent_cli.readers.cell_text import row_of_cell
 from xent_cli.readers.column_sample import SAMPLED_ROWS
 from xent_cli.readers.records import is_number, record_of
 
@@ -60,6 +61,11 @@ def kind_of_values(values: list[Any]) -> str:
         if not held[0] or not all(item is None or is_number(item) for item in held[0]):
             return "other"
         return "list of integers" if all(type(item) is int for item in items) else "list"
+    if isinstance(held[0], dict):
+        try:
+            return "map" if row_of_cell(held[0]).keys else "vector"
+        except ValueError:
+            return "other"
     if isinstance(held[0], bool):
         return "bool"
     return "number" if is_number(held[0]) else "text" if isinstance(held[0], str) else "other"

@@ -65,7 +65,7 @@ def open_jsonl(
     types = {key: type_of_value(value) for key, value in samples.items()}
     sample = TableSample(source.name, kinds, held.columns, lambda name: texts_ahead(bare, name), types=types)
     plan, class_names = plan_table(sample, role, options, class_names, num_classes)
-    width = len(samples[plan.values[0]]) if plan.is_list else len(plan.values)
+    width = plan.cells or (len(samples[plan.values[0]]) if plan.is_list else len(plan.values))
     label = samples.get(plan.label or "")
     label_type = next(
         (name for kind, name in ((str, "string"), (bool, "bool"), (float, "float64")) if isinstance(label, kind)),
@@ -166,7 +166,8 @@ class JsonRows:
             needed = () if self._may_lack or plan.lenient else plan.needed
             if table.num_rows != self.size or any(table[name].null_count for name in needed):
                 break
-            if plan.is_list and not plan.lenient and not _is_full(table[plan.values[0]], source.width):
+            loose = plan.cells or plan.lenient
+            if plan.is_list and not loose and not _is_full(table[plan.values[0]], source.width):
                 break
             return rows_of(table, source.reading, self.start)
         raise self._explain(failure or "lines that are not complete")
@@ -178,7 +179,8 @@ class JsonRows:
 
     def _parse(self, label_type: str) -> pa.Table:
         plan = self.source.plan
-        fields = [(name, pa.list_(pa.float64()) if plan.is_list else pa.float64()) for name in plan.values]
+        numbers = pa.list_(pa.float64()) if plan.is_list else pa.float64()
+        fields = [] if plan.cells else [(name, numbers) for name in plan.values]
         fields += [(plan.label, pa.type_for_alias(label_type))] if plan.label else []
         fields += [(plan.weight, pa.float64())] if plan.weight else []
         fields += [(NONFINITE, pa.string())] if self._may_lack else []
@@ -198,6 +200,8 @@ class JsonRows:
             raise failure
         if self._may_lack:
             table = with_nonfinite(table, plan.values[0])
+        if plan.cells:
+            table = _with_texts(table, list(plan.values), text)
         return table if text_type is not None else _with_texts(table, texts, text)
 
     def _explain(self, arrow_message: str) -> InputError:
@@ -242,6 +246,8 @@ class JsonRows:
                 continue
             if value is None and not self._may_lack:
                 return InputError("missing value", place, "null" if key in record else "no such key", "a value")
+            if plan.cells and key == plan.values[0]:
+                continue
             if plan.is_list and key == plan.values[0]:
                 if not isinstance(value, list):
                     return InputError("not a list", place, shown(value), "a list of numbers")
@@ -259,9 +265,11 @@ class JsonRows:
 
 def _with_texts(table: pa.Table, names: list[str], text: memoryview) -> pa.Table:
     """Add columns of anything, as text."""
-    records = [json.loads(line) for line in bytes(text).split(b"\n") if line.strip()] if names else []
+    records = [strict_record_of(line, "") for line in bytes(text).split(b"\n") if line.strip()] if names else []
+    if any(isinstance(record, InputError) for record in records):
+        raise pa.ArrowInvalid("a line that is not an object")
     for name in names:
-        values = (record.get(name) for record in records)
+        values = (record.get(name) for record in records if not isinstance(record, InputError))
         spelt = [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
         table = table.append_column(name, pa.array(spelt, pa.string()))
     return table

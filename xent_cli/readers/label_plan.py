@@ -6,13 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError, did_you_mean, listing
+from xent_cli.readers.asked_columns import missing_column
 from xent_cli.readers.column_families import numbered
 from xent_cli.readers.column_lines import two_labels
 from xent_cli.readers.column_roles import roles_of
 from xent_cli.readers.column_sample import BOOL, FLOATS, NUMBER, TEXT, WHOLES
 from xent_cli.readers.column_words import ID, INDEX, LABEL, LOGIT_PREFIXES
 from xent_cli.readers.label_columns import label_candidates, only_column
-from xent_cli.readers.table_plan import columns_beside, missing_column, refuse_repeated
+from xent_cli.readers.table_plan import columns_beside, refuse_repeated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -49,6 +49,7 @@ def _mended(table: pa.Table, strict: Reading, start: int) -> Rows:
     absent = None
     if plan.values:
         table, absent = _with_values(table, strict)
+        plan = replace(plan, cells=0)
     if plan.weight is not None and table[plan.weight].null_count:
         weight = decoded(table[plan.weight]).cast(pa.float64()).fill_null(np.nan)
         table = _with(table, plan.weight, weight)
@@ -62,6 +63,13 @@ def _mended(table: pa.Table, strict: Reading, start: int) -> Rows:
 def _with_values(table: pa.Table, strict: Reading) -> tuple[pa.Table, BoolArray]:
     """Put zeros where values are missing, and say in which rows that was."""
     absent = np.zeros(table.num_rows, np.bool_)
+    if strict.plan.cells:
+        from xent_cli.readers.cells import readable_cells
+
+        name = strict.plan.values[0]
+        rows, absent = readable_cells(decoded(table[name]), strict.plan.keys, strict.width)
+        lists = pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), strict.width)
+        return _with(table, name, pa.chunked_array([lists])), absent
     for name in strict.plan.values:
         column = table[name]
         if strict.plan.is_list:

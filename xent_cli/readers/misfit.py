@@ -76,6 +76,6 @@ def refuse_missing(sources: list[Source], options: ReadOptions) -> None:
             if not columns:
                 hint = "give logits or labels as CSV, Parquet, Arrow or JSON Lines, with that column"
                 raise UsageError(f"{option} {name}: arrays have no columns", hint=hint)
-            from xent_cli.readers.table_plan import missing_column
+            from xent_cli.readers.asked_columns import missing_column
 
             raise missing_column(", ".join(plans), name, columns, option)

@@ -267,6 +267,8 @@ def _width_and_dtype(file: pq.ParquetFile, schema: pa.Schema, plan: ColumnPlan) 
             return 0, np.dtype(np.float64)
         label = schema.field(plan.label).type
         return 0, dtype_of(label) if kind_of(label) == "number" else np.dtype(object)
+    if plan.cells:
+        return plan.cells, np.dtype(np.float64)
     first = stored_as(schema.field(plan.values[0]).type)
     if not plan.is_list:
         dtypes = {dtype_of(schema.field(name).type) for name in plan.values}

@@ -9,9 +9,9 @@ from xent_cli.core.alongside import OtherIdError
 from xent_cli.core.class_order import order_of, without_shared
 from xent_cli.core.findings import Finding
 from xent_cli.errors import InputError, UsageError
+from xent_cli.readers.asked_columns import missing_column
 from xent_cli.readers.class_names import other_names
 from xent_cli.readers.ids import column_in, join_hint, nameless, shared_id, with_ids, with_plan
-from xent_cli.readers.table_plan import missing_column
 
 if TYPE_CHECKING:
     from xent_cli.errors import RowError

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from xent_cli.errors import InputError, did_you_mean, listing
+from xent_cli.errors import InputError, listing
+from xent_cli.readers.asked_columns import asked_columns
 from xent_cli.readers.choose import Choice, choose, of_columns, refuse_ranked
 from xent_cli.readers.column_evidence import all_are_argmax, are_distributions
 from xent_cli.readers.column_families import numbered, shown
-from xent_cli.readers.column_lines import line, naming, no_columns, one_column
+from xent_cli.readers.column_lines import line, naming, no_columns
 from xent_cli.readers.column_order import reordered, settle
 from xent_cli.readers.column_roles import FREE, roles_of
-from xent_cli.readers.column_sample import BOOL, FLOATS, NUMBER, WHOLES
-from xent_cli.readers.column_words import ID, LISTS, NEVER_LISTS, plain_name
+from xent_cli.readers.column_sample import FLOATS, NUMBER
+from xent_cli.readers.column_words import ID, NEVER_LISTS, plain_name
 from xent_cli.readers.columns import ColumnPlan
 from xent_cli.readers.label_columns import find_label, label_values, refuse_other_label, says_truth
 from xent_cli.readers.plan_beside import plan_beside
@@ -65,7 +65,7 @@ def plan_logits(sample: TableSample, options: ReadOptions) -> ColumnPlan:
         return known[0]
 
     if options.logits_column:
-        choice = _asked(sample, options, {label, *beside.singles})
+        choice = asked_columns(sample, options, {label, *beside.singles})
     elif options.binary:
         choice = _one_score(sample, others, options)
     elif options.values_only:
@@ -79,8 +79,10 @@ def plan_logits(sample: TableSample, options: ReadOptions) -> ColumnPlan:
     choice = _by_label_names(sample, choice, label)
     plan = replace(
         beside,
-        values=choice.columns,
-        is_list=choice.is_list,
+        values=(choice.within,) if choice.within else choice.columns,
+        is_list=choice.is_list or bool(choice.within),
+        cells=choice.cells,
+        keys=choice.columns if choice.within else (),
         label=label,
         names=None if sample.nameless else choice.names,
         kind=choice.kind,
@@ -142,59 +144,11 @@ def refuse_repeated(path: str, names: Sequence[str]) -> None:
         raise InputError("two columns of one name", path, found=f'"{repeated}"', hint="rename one of them")
 
 
-def missing_column(path: str, name: str, columns: Sequence[str], option: str) -> InputError:
-    """Say which columns there are in place of one that was asked for, and which is nearest."""
-    return InputError(
-        "no such column",
-        path,
-        found=f"columns {listing(columns)}",
-        expected=f'"{name}" ({option})',
-        hint=did_you_mean(name, columns),
-    )
-
-
 def _id_of(roles: Mapping[str, Role], options: ReadOptions) -> str | None:
     if options.id_column is not None:
         return None
     found = {plain_name(name): name for name, role in reversed(list(roles.items())) if role.role == ID}
     return next((found[word] for word in _IDS if word in found), None)
-
-
-def _asked(sample: TableSample, options: ReadOptions, claimed: set[str | None]) -> Choice:
-    """The columns that the user named: whole names, globs, and several with commas between."""
-    columns: list[str] = []
-    for text in options.logits_column:
-        for word in (text,) if text in sample.kinds else [part.strip() for part in text.split(",")]:
-            found = [word] if word in sample.kinds else [n for n in sample.kinds if fnmatchcase(n, word)]
-            found = [name for name in found if name == word or name not in claimed]
-            if not found:
-                raise missing_column(sample.path, word, list(sample.kinds), "--logits-column")
-            columns += [name for name in found if name not in columns]
-    lists = [name for name in columns if sample.kinds[name] in (FLOATS, WHOLES)]
-    usable = {NUMBER, BOOL} if not lists else {FLOATS, WHOLES}
-    for name in columns:
-        if sample.kinds[name] not in usable:
-            raise InputError(
-                "column holds no logits",
-                f'{sample.path}, column "{name}"',
-                found=f"type {sample.types.get(name) or sample.kinds[name]}",
-                expected="a column of numbers for each class, or one of lists of numbers",
-                hint="--logits-column names columns of numbers",
-            )
-    if len(lists) > 1:
-        raise InputError(
-            "several list columns",
-            sample.path,
-            found=listing(lists),
-            expected="one list for each sample",
-            hint="name one of them with --logits-column",
-        )
-    if lists:
-        kind = next((kind for kind, words in LISTS if plain_name(lists[0]) in words), "")
-        return Choice((lists[0],), "named by --logits-column", kind=kind, is_list=True, asked=True)
-    if len(columns) == 1 and not options.binary and not options.values_only:
-        raise one_column(sample, options, columns[0])
-    return of_columns(tuple(columns), "named by --logits-column", asked=True)
 
 
 def _one_score(sample: TableSample, roles: Mapping[str, Role], options: ReadOptions) -> Choice:
