@@ -274,14 +274,23 @@ def test_no_text_ends_the_run_or_fills_the_memory(text: str, tmp_path: Path, ref
     assert "column holds no logits" in refusal(as_csv(tmp_path / "u", [text or "x"], [0]), "--logits-column", "cells")
 
 
-@pytest.mark.parametrize("write", [as_csv, as_jsonl, as_parquet, as_arrow])
-def test_cells_of_rows_that_do_not_count_may_be_empty(
-    write: Callable[..., Path], tmp_path: Path, mean: Callable[..., float], refusal: Callable[..., str]
+@pytest.mark.parametrize("empty", [None, "n/a", "[1, 2]"])
+@pytest.mark.parametrize("write", WRITERS)
+def test_cells_of_rows_that_do_not_count_may_be_anything(
+    empty: str | None,
+    write: Callable[..., Path],
+    tmp_path: Path,
+    mean: Callable[..., float],
+    refusal: Callable[..., str],
 ) -> None:
-    cells = [json.dumps(ROWS[0]), "" if write is as_csv else None, *map(json.dumps, ROWS[2:])]
+    cells: list[Any] = [json.dumps(ROWS[0]), empty or ("" if write is as_csv else None), *map(json.dumps, ROWS[2:])]
     mask = written(tmp_path / "mask.csv", "mask\n1\n0\n1\n1\n")
     path = write(tmp_path / "t", cells, LABELS)
-    assert "(sample 1)" in refusal(path, "--logits-column", "cells", "--mask", str(mask))
+    kept = [0, 2, 3]
+    right = pytest.approx(mean_of([ROWS[i] for i in kept], [LABELS[i] for i in kept]), rel=1e-14)
+    assert mean(path, "--logits-column", "cells", "--mask", str(mask)) == right
+    other = written(tmp_path / "other.csv", "mask\n1\n1\n0\n1\n")
+    assert "(sample 1)" in refusal(path, "--logits-column", "cells", "--mask", str(other))
     table = {"cells": cells, "label": LABELS, "keep": [1, 0, 1, 1]}
     if write is as_csv:
         lines = [f'"{cell}",{label},{kept}' for cell, label, kept in zip(*table.values(), strict=True)]
@@ -290,9 +299,7 @@ def test_cells_of_rows_that_do_not_count_may_be_empty(
         written(path, "".join(json.dumps(row) + "\n" for row in pa.table(table).to_pylist()))
     else:
         pq.write_table(pa.table(table), path := tmp_path / "k.parquet")
-    found = mean(path, "--logits-column", "cells", "--mask", "keep")
-    kept = [0, 2, 3]
-    assert found == pytest.approx(mean_of([ROWS[i] for i in kept], [LABELS[i] for i in kept]), rel=1e-14)
+    assert mean(path, "--logits-column", "cells", "--mask", "keep") == right
 
 
 @pytest.mark.parametrize("write", [as_jsonl, as_parquet, as_arrow])
