@@ -4,6 +4,7 @@ import json
 import shlex
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -273,3 +274,44 @@ def test_no_line_is_given_for_labels_that_leave_no_right_one(tmp_path):
     np.save(tmp_path / "y.npy", np.where(Y == 5, 6, Y))
     document = json.loads(xent("inspect", "z.npy", "y.npy", "-f", "json", folder=tmp_path).stdout)
     assert "--ignore-index" not in str(document["command"])
+
+
+@pytest.mark.parametrize("labels", ["float64", "int64", "bool", "a column"])
+def test_inspect_ends_with_the_line_for_an_array_of_scores_whatever_type_its_labels_have(labels, tmp_path):
+    scores = np.random.default_rng(5).normal(size=30)
+    truth = np.arange(30) % 2
+    np.save(tmp_path / "z.npy", scores)
+    np.save(tmp_path / "y.npy", truth[:, None] if labels == "a column" else truth.astype(labels))
+    line = inspected("z.npy", "y.npy", folder=tmp_path)
+    assert line == "xent compute z.npy y.npy --binary"
+    run = xent("compute", "z.npy", "y.npy", folder=tmp_path)
+    assert (run.returncode, "--binary" in run.stderr) == (3, True)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl"])
+@pytest.mark.parametrize("name", ["score", "logit", "prob"])
+def test_inspect_ends_with_the_line_for_a_table_of_one_score(suffix, name, tmp_path):
+    scores = np.random.default_rng(5).normal(size=30)
+    truth = np.arange(30) % 2
+    if name == "prob":
+        scores = 1 / (1 + np.exp(-scores))
+    frame = pd.DataFrame({"id": [f"s{i}" for i in range(30)], name: scores, "label": truth})
+    path = tmp_path / f"t.{suffix}"
+    if suffix == "csv":
+        frame.to_csv(path, index=False)
+    elif suffix == "parquet":
+        frame.to_parquet(path)
+    else:
+        frame.to_json(path, orient="records", lines=True, double_precision=15)
+    line = inspected(path.name, folder=tmp_path)
+    words = shlex.split(line)[1:]
+    run = xent(*words, "--reduction", "mean", folder=tmp_path)
+    p = scores if name == "prob" else 1 / (1 + np.exp(-scores))
+    wanted = -np.log(np.where(truth == 1, p, 1 - p)).mean()
+    assert float(run.stdout) == pytest.approx(wanted, rel=1e-9)
+
+
+def inspected(*paths, folder):
+    run = xent("inspect", *paths, folder=folder)
+    assert run.returncode == 0, run.stderr
+    return run.stdout.rstrip().splitlines()[-1].removeprefix("command\t")

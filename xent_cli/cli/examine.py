@@ -12,7 +12,7 @@ from xent_cli import __version__
 from xent_cli.cli.config import told_before
 from xent_cli.cli.given import layout
 from xent_cli.cli.preview import first_look
-from xent_cli.cli.suggest import MisfitError, Opened, command_line, open_alone, pair_up
+from xent_cli.cli.suggest import MisfitError, Opened, as_scores, command_line, open_alone, pair_up
 from xent_cli.core.advice import Advice, Look, advise, not_finite
 from xent_cli.core.findings import Finding
 from xent_cli.core.inspection import Inspection
@@ -94,6 +94,11 @@ def _paired(
     opened = [Opened("logits", scores if pair.labels is None else without_labels(scores), options)]
     opened += [Opened("labels", pair.labels, options)] if pair.labels is not None else []
     totals = [_scan(one.source, runner, dense=dense) for one in opened]
+    if dense and runner is not None and len(pair.logits.description.shape) == 1:
+        taken = as_scores(files[order[0]], files[order[-1]], options)
+        # As many whole numbers as logits are their labels, in whatever type.
+        if taken is not None and _look(pair, Inspection()).whole:
+            return _paired(paths, files, *taken, order, runner)
     if dense and runner is not None and options.axis == -1 and totals[-1] and totals[-1].soft.unnormalised:
         # Shapes do not tell along which axis dense labels lie; their sums do.
         for axis in range(len(pair.logits.description.shape) - 1):

@@ -10,7 +10,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from xent_cli.errors import InputError, UsageError, XentError, printable
-from xent_cli.readers.binary import OneScoreError
+from xent_cli.readers.column_lines import OneScoreError
 from xent_cli.readers.contents import list_arrays
 from xent_cli.readers.interface import ARRAYS
 from xent_cli.readers.open import open_source
@@ -70,11 +70,9 @@ def pair_up(
                 return open_pair(logits, labels, None, tried), tried, order
             except OneScoreError as error:
                 failure = failure or error
-                with suppress(InputError, UsageError):
-                    scores = replace(tried, binary="logits")
-                    pair = open_pair(logits, labels, None, scores)
-                    if pair.label_form == "sparse" and pair.logits.dtype.kind == "f":
-                        return pair, scores, order
+                found = as_scores(logits, labels, tried)
+                if found is not None:
+                    return *found, order
             except (InputError, UsageError) as error:
                 failure = failure or error
     if failure is None:
@@ -82,6 +80,16 @@ def pair_up(
             "no labels", files[0].name, found="one array", expected="a second file, or an array of labels"
         )
     raise MisfitError(failure.what, failure.where, failure.found, failure.expected, failure.hint)
+
+
+def as_scores(logits: Located, labels: Located | None, options: ReadOptions) -> tuple[Pair, ReadOptions] | None:
+    """The inputs as one score a sample and its label, and the options that say so; None where they are not that."""
+    for scores in (replace(options, binary="logits"), replace(options, binary="probs", source="probs")):
+        with suppress(InputError, UsageError):
+            pair = open_pair(logits, labels, None, scores)
+            if pair.label_form == "sparse" and pair.logits.dtype.kind == "f":
+                return pair, scores
+    return None
 
 
 def open_alone(file: Located, options: ReadOptions) -> Opened:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xent_cli.errors import InputError
+from xent_cli.readers.column_lines import OneScoreError
 from xent_cli.readers.interface import ARRAYS
 from xent_cli.readers.open import open_source
 
@@ -50,10 +51,6 @@ def open_scores(opened: Source, located: Located, options: ReadOptions) -> Sourc
             hint="leave --binary out, or name the column with --logits-column",
         )
     return BinaryScores(opened, options.binary == "probs")
-
-
-class OneScoreError(InputError):
-    """A softmax would be one of a single class."""
 
 
 def one_score(path: str, found: str) -> OneScoreError:

@@ -25,6 +25,10 @@ _MOST_NAMED = 30
 _MAGIC = "*?["
 
 
+class OneScoreError(InputError):
+    """A softmax would be one of a single class."""
+
+
 def line(path: str, options: ReadOptions, *words: str) -> str:
     """A line that computes, with what the user gave and some words more.
 
@@ -109,9 +113,9 @@ def two_labels(sample: TableSample, options: ReadOptions, names: Sequence[str], 
     )
 
 
-def one_column(sample: TableSample, options: ReadOptions, name: str) -> InputError:
+def one_column(sample: TableSample, options: ReadOptions, name: str) -> OneScoreError:
     """Refuse a single column of scores."""
-    return InputError(
+    return OneScoreError(
         "one column is no softmax",
         sample.path,
         found=f'"{name}" alone beside the other columns',

@@ -67,10 +67,12 @@ def open_labels(located: Located, logits: Source, options: ReadOptions) -> Sourc
     if None in full and len(shape) > 1:
         _refuse_unlike(logits, labels, axis)
     told = options.labels_source != "labels" or options.labels != "auto"
-    if len(full) == 1 and shape == full and not told and labels.dtype.kind in "iub":
+    whole = shape == full and labels.dtype.kind in "iub"
+    if len(full) == 1 and not told and (whole or shape == (*full, 1)):
         from xent_cli.readers.binary import one_score
 
-        raise one_score(logits.description.path, f"shape {_misfit().shape_text(full)}, and as many whole-number labels")
+        kind = "whole-number labels" if whole else "labels"
+        raise one_score(logits.description.path, f"shape {_misfit().shape_text(full)}, and as many {kind}")
     if shape == full and options.labels != "sparse":
         return open_source(located, "labels", options, axis=axis)
     if shape in sparse_shapes and options.labels != "dense":
