@@ -578,3 +578,28 @@ def test_missing_labels_count_nowhere_in_whatever_part_of_a_table_they_stand(
     kept = np.setdiff1d(np.arange(N), lost)
     assert found["n_samples"] == kept.size
     assert found["mean_loss"] == pytest.approx(float(LOSSES["sparse"][kept].mean()), rel=1e-12)
+
+
+@pytest.mark.parametrize("first", ["", "NA", "nan"])
+@pytest.mark.parametrize("later", [[], [5], [N - 1]])
+@pytest.mark.parametrize("form", ["csv", "csv beside", "parquet of text"])
+def test_whole_numbers_with_a_point_are_classes_where_others_are_missing(form, later, first, tmp_path, capsys):
+    cells = [f"{label}.0" for label in Y]
+    lost = [0, *later]
+    for row in lost:
+        cells[row] = first
+    if form == "csv beside":
+        lines = [",".join([*map(repr, map(float, row)), cell]) for row, cell in zip(Z, cells, strict=True)]
+        (tmp_path / "l.csv").write_text("logit_0,logit_1,logit_2,label\n" + "\n".join(lines) + "\n")
+        argv = [tmp_path / "l.csv"]
+    else:
+        argv = [table(tmp_path / "l.csv", wide(Z, "logit"))]
+        if form == "csv":
+            (tmp_path / "y.csv").write_text("id,label\n" + "".join(f"s{i},{cell}\n" for i, cell in enumerate(cells)))
+            argv.append(tmp_path / "y.csv")
+        else:
+            argv.append(table(tmp_path / "y.parquet", {"label": cells}))
+    found = summary(capsys, *argv, "--ignore-missing-labels")
+    kept = np.setdiff1d(np.arange(N), lost)
+    assert found["n_samples"] == kept.size
+    assert found["mean_loss"] == pytest.approx(float(LOSSES["sparse"][kept].mean()), rel=1e-12)

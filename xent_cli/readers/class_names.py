@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 # NumPy pads every name to the longest: of such an array a block would be a few names.
 _LONGEST = 1 << 12
+_WHOLE_FLOAT = re.compile(r"\s*(-?\d+)\.0+\s*")
 _HEADERS = frozenset(
     {"name", "names", "class", "classes", "class_name", "class_names", "label", "labels", "category", "0"}
 )
@@ -93,7 +95,11 @@ class NameIndex:
     def place(self, text: str) -> int | None:
         """Which class it is, or None."""
         found = self._exact.get(text)
-        return self._loose.get(text.strip(), self._loose.get(plain_name(text))) if found is None else found
+        if found is None:
+            found = self._loose.get(text.strip(), self._loose.get(plain_name(text)))
+        # As pandas writes whole numbers of which some are missing.
+        whole = _WHOLE_FLOAT.fullmatch(text) if found is None else None
+        return self._loose.get(whole[1]) if whole is not None else found
 
     @cached_property
     def _loose(self) -> dict[str, int]:

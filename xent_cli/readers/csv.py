@@ -91,7 +91,8 @@ def open_csv(
     )
     plan, class_names = plan_table(sample, role, options, class_names, num_classes)
     place = None if plan.label is None else names.index(plan.label)
-    cell = next((row[place] for row in rows if place < len(row)), None) if place is not None else None
+    cells = (row[place] for row in rows if place < len(row)) if place is not None else ()
+    cell = next((cell for cell in cells if cell.strip()), None)
     label_type = "bool" if plan.label and kinds[plan.label] == "bool" else label_type_of(cell)
     dtype = np.dtype(np.float64 if plan.values else DTYPES[label_type])
     named = plan.label is not None and label_type == "string"
