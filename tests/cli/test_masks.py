@@ -603,3 +603,24 @@ def test_whole_numbers_with_a_point_are_classes_where_others_are_missing(form, l
     kept = np.setdiff1d(np.arange(N), lost)
     assert found["n_samples"] == kept.size
     assert found["mean_loss"] == pytest.approx(float(LOSSES["sparse"][kept].mean()), rel=1e-12)
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv", "arrow", "jsonl", "npy"])
+@pytest.mark.parametrize("lost", [[], [1, N - 1]])
+def test_shards_of_labels_may_have_whole_numbers_and_floats(lost, form, tmp_path, capsys):
+    cut = N // 2 + 1
+    (tmp_path / "y").mkdir()
+    whole, floats = Y[:cut], Y[cut:].astype(float)
+    floats[[row - cut for row in lost if row >= cut]] = np.nan
+    lost = [row for row in lost if row >= cut]
+    if form == "npy":
+        np.save(tmp_path / "y/0.npy", whole)
+        np.save(tmp_path / "y/1.npy", floats)
+    else:
+        table(tmp_path / f"y/0.{form}", {"label": whole})
+        table(tmp_path / f"y/1.{form}", {"label": [None if value != value else value for value in floats]})
+    np.save(tmp_path / "l.npy", Z)
+    found = summary(capsys, tmp_path / "l.npy", tmp_path / "y", *(["--ignore-missing-labels"] if lost else []))
+    kept = np.setdiff1d(np.arange(N), lost)
+    assert found["n_samples"] == kept.size
+    assert found["mean_loss"] == pytest.approx(float(LOSSES["sparse"][kept].mean()), rel=1e-12)

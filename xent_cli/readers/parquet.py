@@ -131,8 +131,7 @@ class ParquetSource(Table):
                 absent = either(absent, missing)
         rest = replace(self.reading, plan=replace(self.plan, values=(), is_list=False))
         others = self._table(group, rest.plan.used) if rest.plan.used else None
-        for low in range(0, size, step):
-            high = min(size, low + step)
+        for low, high in ((low, min(size, low + step)) for low in range(0, size, step)):
             part: Part = ArrayRows(
                 self.role, f"{self.role} of a row group", spill, self.dtype.str, 0, self.width, size, low, high, False
             )
@@ -165,9 +164,8 @@ class GroupRows:
             values = np.empty((width, self.size), source.dtype)
             done, absent = 0, None
             for columns, missing in _decoded(source, self.group, self.start, self.size, use_threads=False):
-                absent = either(absent, missing)
-                values[done : done + columns.shape[1]] = columns.T
-                done += columns.shape[1]
+                absent, stop = either(absent, missing), done + columns.shape[1]
+                values[done:stop], done = columns.T, stop
             rest = replace(source.reading, plan=replace(plan, values=()))
             if not rest.plan.used:
                 return Rows(absent=absent, **{role: values.T})

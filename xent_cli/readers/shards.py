@@ -6,14 +6,14 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from xent_cli.core.block import Rows
 from xent_cli.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
-
-    import numpy as np
 
     from xent_cli.core.block import Part
     from xent_cli.core.inputs import InputDescription
@@ -43,8 +43,10 @@ def join(name: str, role: str, shards: Sequence[Source], axis: int | None, empty
     first = shards[0]
     rank = len(first.description.shape)
     along = 1 if axis is not None and rank > 1 and axis % rank == 0 else 0
+    # A shard in which a label is missing has floats where others have whole numbers.
+    indices = role == "labels" and all(not shard.row_shape and shard.dtype.kind in "iuf" for shard in shards)
     for shard in shards[1:]:
-        for what in ("format", "dtype"):
+        for what in ("format",) if indices else ("format", "dtype"):
             if getattr(shard.description, what) != getattr(first.description, what):
                 raise _unlike(what, first, shard, getattr(first.description, what), getattr(shard.description, what))
         if shard.class_names != first.class_names:
@@ -85,7 +87,9 @@ class Shards:
             known = [side for side in sides[self.along] if side is not None]
             shape[self.along] = sum(known) if len(known) == len(self.shards) else None
         names = tuple(shard.description.path for shard in self.shards)
-        return replace(first, path=self.name, shape=tuple(shape), shards=names)
+        alike = len({shard.description.dtype for shard in self.shards}) == 1
+        dtype = first.dtype if alike else self.dtype.name
+        return replace(first, path=self.name, shape=tuple(shape), dtype=dtype, shards=names)
 
     @property
     def ragged(self) -> bool:
@@ -117,8 +121,9 @@ class Shards:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """See `Source`."""
-        return self.shards[0].dtype
+        """See `Source`; one that takes the values of all."""
+        dtypes = {shard.dtype for shard in self.shards}
+        return dtypes.pop() if len(dtypes) == 1 else np.result_type(*dtypes)
 
     @property
     def brings(self) -> frozenset[str]:
