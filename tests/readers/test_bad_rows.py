@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.waiting import PATIENCE_SECONDS
+from xent_cli.cli import cli
 from xent_cli.errors import InputError, UnreadableRowError, first_of
 from xent_cli.readers.interface import ReadOptions
 from xent_cli.readers.paired import open_pair
@@ -125,3 +126,29 @@ def test_hundreds_of_thousands_of_bad_rows_take_little_memory(name, tmp_path):
     assert code == 3
     assert "more rows like this" in told[2]
     assert peak < 250
+
+
+@pytest.mark.parametrize("shift", [1, 2, -1])
+def test_a_bad_label_that_a_shift_moves_is_named_where_it_stands(shift, tmp_path):
+    labels = np.zeros((2, 6), np.int64)
+    labels[1, 3] = 77
+    np.save(tmp_path / "l.npy", np.zeros((2, 6, 3)))
+    np.save(tmp_path / "y.npy", labels)
+    with pytest.raises(InputError, match=r"sample 9 \(at \[1, 3\]\)"):
+        _compute(tmp_path / "l.npy", tmp_path / "y.npy", "--shift", str(shift))
+
+
+def test_a_name_of_no_class_in_a_later_shard_is_named_where_it_stands(tmp_path):
+    (tmp_path / "y").mkdir()
+    np.save(tmp_path / "y/0.npy", np.array(["ant", "bee"] * 5))
+    np.save(tmp_path / "y/1.npy", np.array(["bee", "ant", "zebra", "ant"]))
+    np.save(tmp_path / "l.npy", np.zeros((14, 2)))
+    (tmp_path / "names.txt").write_text("ant\nbee\n")
+    with pytest.raises(InputError) as error:
+        _compute(tmp_path / "l.npy", tmp_path / "y", "--class-names", tmp_path / "names.txt")
+    assert error.value.where == f"{tmp_path / 'y/1.npy'} sample 12"
+
+
+def _compute(*argv):
+    with cli.make_context("xent", ["compute", *map(str, argv), "-q"]) as context:
+        cli.invoke(context)

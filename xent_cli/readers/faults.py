@@ -87,7 +87,7 @@ def complete_counted(told: InputError, row: int, pair: Pair, options: LossOption
             block = task.load()
             labels, out = block.labels, either(counting(block, options)[1], block.unscored)
             found = bad_labels(labels, pair.num_classes, options, 0)
-            bad.append((found if out is None else found[~out[found]]) + block.start)
+            bad.append((found if out is None else found[~out[found]]) + block.start + pair.shift)
             if time.monotonic() > until:
                 whole = False
                 break
@@ -100,6 +100,8 @@ def complete_counted(told: InputError, row: int, pair: Pair, options: LossOption
 
 def complete_beside(error: RowError, source: Source, pair: Pair, options: LossOptions) -> InputError:
     """Say where a row of one of several inputs stands, and how many others are like it."""
+    if pair.shift and type(error) is RowError and error.role in ("labels", "weights"):
+        error = error.at(error.row + pair.shift)  # where it stands, not where it is scored
     judged = error.role == "labels" and pair.label_form == "sparse" and not isinstance(error, UnreadableRowError)
     if pair.weighted or pair.masked:
         told = complete(looked_at_again(error, source), source)

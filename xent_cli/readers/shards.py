@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xent_cli.core.block import Rows
-from xent_cli.errors import InputError
+from xent_cli.errors import InputError, UnreadableRowError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -172,7 +172,7 @@ class Shards:
                 part = shard.rows(low - begin, high - begin)
                 if part is None:
                     return None
-                found.append(part)
+                found.append(LaterRows(part, begin) if begin and shard.named_labels else part)
             begin = end
         return found[0] if len(found) == 1 else RowsInTurn(tuple(found))
 
@@ -196,6 +196,21 @@ def cut_alike(values: Source, logits: Source, *, by_class: bool = False) -> bool
     if by_class:
         return all(one.description.shape == other.description.shape for one, other in pairs)
     return all(one.description.shape == other.sample_shape for one, other in pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class LaterRows:
+    """Recipe for rows of a shard, before which `begin` others stand."""
+
+    part: Part
+    begin: int
+
+    def read(self) -> Rows:
+        """Read them; what cannot be read is numbered over all shards."""
+        try:
+            return self.part.read()
+        except UnreadableRowError as error:
+            raise error.at(error.row + self.begin) from None
 
 
 @dataclass(frozen=True, slots=True)
