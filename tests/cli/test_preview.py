@@ -240,7 +240,7 @@ def test_quantised_probabilities_are_refused_and_nothing_passes(dtype, command, 
     assert "zero_point" in run.stderr
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int16, np.float32])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int16, np.float16, np.float32])
 def test_quantised_logits_are_warned_of_in_whatever_type_they_stand(dtype, tmp_path):
     values = np.clip((LOGITS * 30).round(), -128, 127) + (128 if dtype is np.uint8 else 0)
     run = xent("compute", *write("npy", tmp_path, values.astype(dtype)), folder=tmp_path)
@@ -304,7 +304,9 @@ def test_log_probabilities_of_every_float_type_are_taken(dtype, k, tmp_path):
 VOTES = RNG.integers(0, 9, size=(40, 3)) + np.eye(3, dtype=int)[LABELS]
 
 
-@pytest.mark.parametrize("dense", [VOTES, (VOTES > 4).astype(np.uint8), VOTES.astype(float), 100 * PROBS])
+@pytest.mark.parametrize(
+    "dense", [VOTES, (VOTES > 4).astype(np.uint8), VOTES.astype(float), VOTES.astype(np.float16), 100 * PROBS]
+)
 @pytest.mark.parametrize("form", ["npy", "csv"])
 def test_dense_labels_that_are_no_distribution_are_refused_unless_divided_or_insisted_on(dense, form, tmp_path):
     np.save(tmp_path / "z.npy", LOGITS)
@@ -313,6 +315,7 @@ def test_dense_labels_that_are_no_distribution_are_refused_unless_divided_or_ins
     run = xent("compute", *files, folder=tmp_path)
     assert run.returncode == 3
     assert "--normalize" in run.stderr
+    dense = dense.astype(np.float64)
     q = dense / dense.sum(axis=1, keepdims=True)
     right = float(-(q * np.log(PROBS)).sum(axis=1).mean())
     run = xent("compute", *files, "--normalize", "--strict", "--reduction", "mean", folder=tmp_path)

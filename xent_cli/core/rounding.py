@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 # From seven digits on rounding does not show in a sum of any number of classes that there is.
 _MANY_DIGITS = 7
+_HALF_DIGITS = 4
 # Units of probabilities near 1.
 _BFLOAT16, _FLOAT16 = 1 / 128, 2.0**-11
 
@@ -54,7 +55,11 @@ class Rounding(NamedTuple):
     @classmethod
     def _of(cls, values: AnyArray) -> Rounding:
         if values.dtype == np.float16:
-            return cls(_MANY_DIGITS, bfloat16=False)
+            # Decimals are in it as its nearest number; those of more digits than these it does not tell apart.
+            wide = values.astype(np.float64)
+            with np.errstate(over="ignore"):
+                near = (d for d in range(_HALF_DIGITS) if (np.round(wide, d).astype(np.float16) == values).all())
+                return cls(next(near, _MANY_DIGITS), bfloat16=False)
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             digits = next((d for d in range(_MANY_DIGITS) if (np.round(values, d) == values).all()), _MANY_DIGITS)
             single = values.astype(np.float32)
