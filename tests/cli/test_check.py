@@ -139,7 +139,7 @@ def test_a_baseline_that_was_nan_cannot_be_compared_with(folder):
         (lambda d: d["summary"].update(n_samples=N - 1), "n_samples 500"),
         (lambda d: d["summary"].update(n_ignored=1), "n_ignored 0"),
         (lambda d: d["summary"].pop("mean_loss"), "not a summary"),
-        (lambda d: d["summary"].update(mean_loss="low"), "no mean_loss"),
+        (lambda d: d["summary"].update(mean_loss="low"), "summary.mean_loss 'low'"),
         (lambda d: d.pop("signature"), "not a summary"),
         (lambda d: d.update(overflow=[{}]), "not a summary"),
         (lambda d: d.update(slices={"by": 1}), "not a summary"),

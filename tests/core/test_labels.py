@@ -48,7 +48,7 @@ def test_no_labels_are_valid():
         ([0.0, 1.0, 10.0], 2, "10"),
         (np.array([1, 2**63], np.uint64), 1, "9223372036854775808"),
         (np.array([2**53 + 1]), 0, "9007199254740993"),
-        (np.array([-(2**63)]), 0, "-9223372036854775808"),
+        (np.array([1 - 2**63]), 0, "-9223372036854775807"),
         (np.array([0, 255], np.uint8), 1, "255"),
     ],
 )
@@ -58,6 +58,12 @@ def test_a_label_out_of_range_is_named_with_its_row_and_the_range(labels, row, f
     assert (error.where, error.found, error.expected) == (f"sample {1000 + row}", found, "0..9 (there are 10 classes)")
     # What may be a class is never to be left out; nor is one value, where others are outside too.
     assert (f"--ignore-index {found}" in error.hint) == (found not in ("10",))
+
+
+def test_what_nan_becomes_as_an_integer_is_a_missing_label():
+    error = refusal(np.array([1, -(2**63)]))
+    assert (error.what, error.row) == ("missing label", 1)
+    assert "nothing, or -9223372036854775808" in error.found
 
 
 @pytest.mark.parametrize(

@@ -238,7 +238,8 @@ def _rows(mask: BoolArray) -> IntArray | None:
 def _label_error(raw: AnyArray, row: int, num_classes: int, start: int, first: int) -> RowError:
     value = raw[row]
     if value == NO_LABEL:  # as readers have it that leave it open which samples count
-        return RowError("missing label", start + row, "labels", "nothing, or no label", "one in every row that counts")
+        found = f"nothing, or {NO_LABEL}, which a conversion to integers makes of NaN"
+        return RowError("missing label", start + row, "labels", found, "one in every row that counts")
     expected = f"{first}..{first + num_classes - 1} (there are {num_classes} classes)"
     if raw.dtype.kind == "f" and not (np.isfinite(value) and value == np.rint(value)):
         what = "label is not a whole number"
@@ -253,6 +254,8 @@ def _label_error(raw: AnyArray, row: int, num_classes: int, start: int, first: i
 
 def _hint(raw: AnyArray, value: int, num_classes: int, first: int) -> str:
     """What to do about a whole number that is not a class: never to leave out what may be one."""
+    if num_classes == 1 and first == 0:
+        return "scores of a binary classifier, one a sample: --binary"
     from xent_cli.core.offsets import is_padding
 
     others = np.unique(raw[raw != value])

@@ -22,13 +22,17 @@ if TYPE_CHECKING:
     from xent_cli.readers.locate import Located
 
 
-def open_scores(opened: Source, located: Located, options: ReadOptions) -> Source:
+def open_scores(opened: Source, located: Located, labels: Located | None, options: ReadOptions) -> Source:
     """Take an input of one score a sample as one of two classes, where that is asked for.
+
+    A softmax of one class has a loss for labels that are all 0, and it is 0: beside [n, 1] they are believed.
 
     Parameters
     ----------
     opened
         As logits: an array [n, 1] or [n], or a table of one column.
+    labels
+        The second input, or None.
 
     Raises
     ------
@@ -37,7 +41,8 @@ def open_scores(opened: Source, located: Located, options: ReadOptions) -> Sourc
     """
     found = opened.description
     if options.binary is None:
-        if options.labels != "auto" and found.format in ARRAYS:  # somebody insists on a softmax of one class
+        insisted = options.labels != "auto" and found.format in ARRAYS
+        if insisted or (labels is not None and len(found.shape) > 1 and _all_zero(opened, labels, options)):
             return opened
         raise one_score(found.path, f"shape {found.shape}" if found.format in ARRAYS else "one column of numbers")
     if found.format in ARRAYS and len(found.shape) == 1:
@@ -62,6 +67,18 @@ def one_score(path: str, found: str) -> OneScoreError:
         expected="a score for each class",
         hint="scores of a binary classifier: --binary; where they are probabilities, --binary --from probs",
     )
+
+
+def _all_zero(logits: Source, located: Located, options: ReadOptions) -> bool:
+    """Whether labels are an array of class indices that are all 0."""
+    labels = open_source(located, "labels", options)
+    found = labels.description
+    if found.format not in ARRAYS or labels.dtype.kind not in "iu" or not labels.again:
+        return False
+    if found.shape == logits.description.shape:  # they may be dense ones
+        return False
+    rows = (part.read() for _, _, part in labels.parts())
+    return not any(some.labels is not None and some.labels.any() for some in rows)
 
 
 def scores_of(source: Source) -> Source:

@@ -70,7 +70,7 @@ def open_pair(
     if options.binary or logits.row_shape == (1,):
         from xent_cli.readers.binary import open_scores
 
-        logits = open_scores(logits, located, options)
+        logits = open_scores(logits, located, labels_path, options)
     if not logits.row_shape[0]:
         raise InputError("no classes", located.name, found=f"shape {logits.description.shape}", expected="at least 1")
     if options.class_names is not None:
