@@ -100,6 +100,12 @@ TABLES = {
     "ones that count from -1": wide(["-1", "0", "1"]) | {"label": LABELS - 1},
     "ones that count from 1": wide(["class_1", "class_2", "class_3"]) | {"label": LABELS + 1},
     "ones that skip numbers": wide(["logit_3", "logit_5", "logit_8"]) | {"label": np.array([3, 5, 8])[LABELS]},
+    "a sign before a number": wide(["logit_-1", "logit_0", "logit_1"]) | {"label": LABELS - 1},
+    "a sign within brackets": wide(["score(y=1)", "score(y=-1)", "score(y=0)"], LOGITS[:, [2, 0, 1]])
+    | {"label": LABELS - 1},
+    "texts of numbers from 1": wide(["logit_1", "logit_2", "logit_3"]) | {"label": [str(y + 1) for y in LABELS]},
+    "texts of some numbers": wide(["logit_0", "logit_5", "logit_8"]) | {"label": [str((0, 5, 8)[y]) for y in LABELS]},
+    "an index without a name amid": wide(NAMES) | {"": np.arange(N)[::-1]} | TEXT,
     "bool beside": wide(Z) | {"correct": [True] * N} | INTEGERS,
 }
 

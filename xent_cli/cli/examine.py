@@ -61,8 +61,10 @@ def examine(paths: Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
     findings = list(told_before())
     if len(files) <= 2:
         columns = _listed(files[0], alone[0]).entries
+        plan = alone[0].source.plan
+        likely = () if plan is None else tuple(words[1] for words in plan.likely)
         try:
-            return _paired(paths, files, *pair_up(files, options, columns), runner)
+            return _paired(paths, files, *pair_up(files, options, columns, likely), runner)
         except RowError:
             raise
         except (MisfitError, UsageError) as error:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 # Other names that people give a column of labels; without case.
 _LABELS = ("label", "labels", "target", "targets", "y", "y_true", "class", "class_id", "gold", "truth", "category")
-_WEIGHTS = ("weight", "weights", "sample_weight", "sample_weights")
 # An archive of more arrays than this is no pair of logits and labels.
 _MOST_ARRAYS = 12
 
@@ -45,7 +44,7 @@ class Opened(NamedTuple):
 
 
 def pair_up(
-    files: Sequence[Located], options: ReadOptions, columns: Sequence[Entry]
+    files: Sequence[Located], options: ReadOptions, columns: Sequence[Entry], likely: Sequence[str] = ()
 ) -> tuple[Pair, ReadOptions, tuple[int, ...]]:
     """Find the options under which inputs belong together, those given first; return the order of the inputs too.
 
@@ -55,6 +54,8 @@ def pair_up(
         One or two.
     columns
         Of the first one, where it is a table.
+    likely
+        Those of them that may be labels, and are not called so.
 
     Raises
     ------
@@ -65,7 +66,7 @@ def pair_up(
     orders: list[tuple[int, ...]] = [(0, 1), (1, 0)] if len(files) == 2 else [(0,)]
     for order in orders:
         logits, labels = files[order[0]], files[order[-1]] if len(files) == 2 else None
-        for tried in _candidates(logits, labels, options, columns if order[0] == 0 else ()):
+        for tried in _candidates(logits, labels, options, columns if order[0] == 0 else (), likely):
             try:
                 return open_pair(logits, labels, None, tried), tried, order
             except OneScoreError as error:
@@ -130,18 +131,16 @@ def _opened(file: Located, options: ReadOptions) -> Opened:
 
 
 def _candidates(
-    logits: Located, labels: Located | None, options: ReadOptions, columns: Sequence[Entry]
+    logits: Located, labels: Located | None, options: ReadOptions, columns: Sequence[Entry], likely: Sequence[str]
 ) -> Iterator[ReadOptions]:
     names = [entry.name for entry in columns if entry.shape is None]
-    weight = next((name for name in names if name.lower() in _WEIGHTS), None)
-    if weight is not None and options.weight_column is None:
-        options = replace(options, weight_column=weight)
     arrays = list_arrays(logits)[:_MOST_ARRAYS]
     if labels is None and len(arrays) == 1:
         return  # it would be read as both
     bases = [options]
     if labels is None and options.label_column is None:
         bases += [replace(options, label_column=name) for name in names if name.lower() in _LABELS]
+        bases += [replace(options, label_column=name) for name in likely if len(likely) == 1]
     if arrays:
         mine = options.logits_column[:1] or _by_rank(arrays)
         theirs = [options.label_column] if options.label_column else [entry.name for entry in arrays]

@@ -11,7 +11,7 @@ import pyarrow as pa
 from xent_cli.core.block import Rows
 from xent_cli.errors import InputError, MissingValueError, RowError, UnreadableRowError
 from xent_cli.readers.class_names import NameIndex, unknown_name
-from xent_cli.readers.column_types import dtype_of, flat, kind_of, to_numpy
+from xent_cli.readers.column_types import dtype_of, flat, is_text, kind_of, to_numpy
 from xent_cli.readers.marks import present
 from xent_cli.readers.storage import first_line
 
@@ -72,7 +72,7 @@ def plain_rows(table: pa.Table, reading: Reading, start: int) -> Rows:
             if missing is not None:
                 fields["unscored"] = missing
         fields["labels"] = _labels(labels, class_names, plan.spelt, start)
-        if plan.numbers:
+        if plan.numbers and (class_names is None or not is_text(labels.type)):
             from xent_cli.readers.numbered_labels import places_of
 
             fields["labels"] = places_of(fields["labels"], plan.numbers, plan.ignored, start)
@@ -102,7 +102,7 @@ def _texts(table: pa.Table, name: str, role: str, start: int) -> pa.ChunkedArray
     column = table[name]
     try:
         texts = decoded(column)
-        if pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type):
+        if is_text(texts.type):
             _refuse_bytes(texts, role, start, name)
         return texts.cast(pa.string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
@@ -199,7 +199,7 @@ def _labels(
     column: pa.ChunkedArray, class_names: tuple[str, ...] | None, spelt: tuple[str, ...], start: int
 ) -> AnyArray:
     column = decoded(column)
-    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+    if not is_text(column.type):
         return _numbers(column, "labels", start)
     refuse_nulls([("", column)], "labels", start)
     _refuse_bytes(column, "labels", start)

@@ -9,15 +9,15 @@ from xent_cli.errors import InputError, listing
 from xent_cli.readers import column_evidence as evidence
 from xent_cli.readers.column_families import Family, affixes, family_of, named, numbered, shown
 from xent_cli.readers.column_lines import line, naming, no_columns, one_column, several_readings
+from xent_cli.readers.column_roles import Role
 from xent_cli.readers.column_sample import FLOATS, NUMBER, TEXTS, WHOLES
-from xent_cli.readers.column_words import CLASS_LISTS, LABEL, LISTS, NEVER_LISTS, PREDICTED, plain_name
+from xent_cli.readers.column_words import CLASS_LISTS, INDEX, LABEL, LISTS, NEVER_LISTS, PREDICTED, plain_name
 from xent_cli.readers.elimination import what_is_left
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from xent_cli.readers.column_evidence import LabelValues
-    from xent_cli.readers.column_roles import Role
     from xent_cli.readers.column_sample import TableSample
     from xent_cli.readers.interface import ReadOptions
 
@@ -81,6 +81,7 @@ def choose(sample: TableSample, roles: Mapping[str, Role], options: ReadOptions,
     InputError
         Where no column fits, or several readings are left.
     """
+    roles = _without_roles_that_labels_name(sample, roles, labels)
     free = [name for name, role in roles.items() if sample.kinds[name] == NUMBER and not role.role]
     free = [name for name in free if not roles[name].reason]
     lists = [name for name, kind in sample.kinds.items() if name in roles and (kind == FLOATS or _is_list(kind, name))]
@@ -94,6 +95,7 @@ def choose(sample: TableSample, roles: Mapping[str, Role], options: ReadOptions,
         return Choice(family.columns, why, family.names, family.numbers, family.kind or "", stem)
     questions = [name for name, role in roles.items() if role.question and sample.kinds[name] == NUMBER]
     never = {name for family in numbered(free) if family.never for name in family.columns}
+    never -= {name for name in never if roles[name].must}
     left = [name for name in free if name not in never]
     if not left and not questions:
         raise no_columns(sample, options, roles)
@@ -101,6 +103,23 @@ def choose(sample: TableSample, roles: Mapping[str, Role], options: ReadOptions,
         raise one_column(sample, options, (left or questions)[0])
     columns, why, doubt = what_is_left(sample, left, questions, roles, options, labels())
     return of_columns(columns, why, doubt=doubt)
+
+
+def _without_roles_that_labels_name(
+    sample: TableSample, roles: Mapping[str, Role], labels: Labels
+) -> Mapping[str, Role]:
+    """Roles, but of no column that a label of text names, if something around it tells other columns from these."""
+    floats = [name for name in roles if sample.kinds[name] == NUMBER and roles[name].role not in (INDEX, LABEL)]
+    never = {name for family in numbered(floats) if family.never for name in family.columns}
+    odd = [n for n in floats if n in never or (roles[n].reason and not roles[n].question and not sample.is_whole(n))]
+    known = labels() if odd else None
+    if known is None or known.form != "text":
+        return roles
+    found: set[str] = set()
+    for every in (False, True):
+        named_by = evidence.columns_of_labels(known, floats, every=every)
+        found = set(named_by.values()) if named_by is not None else found
+    return {**roles, **{name: Role("", "", must=True) for name in odd if name in found}} if len(found) > 1 else roles
 
 
 def of_columns(columns: tuple[str, ...], why: str, *, asked: bool = False, doubt: bool = False) -> Choice:

@@ -75,6 +75,8 @@ def numbered(columns: Iterable[str]) -> list[Family]:
     --------
     >>> [family.columns for family in numbered(["logit_10", "logit_2", "cat", "umap_0", "umap_1"])]
     [('logit_2', 'logit_10'), ('umap_0', 'umap_1')]
+    >>> numbered(["logit_0", "logit_-1", "logit_1"])[0].columns
+    ('logit_-1', 'logit_0', 'logit_1')
     """
     columns = list(columns)
     found: list[Family] = []
@@ -92,6 +94,9 @@ def numbered(columns: Iterable[str]) -> list[Family]:
                 if not _INTEGER.fullmatch(name):
                     continue
                 before, digits = "", name
+            elif before[-1:] == "-" and not (before[-2].isalnum() or before[-2] == "-"):
+                # After a mark it is a sign: logit_-1, P(y=-1).
+                before, digits = before[:-1], f"-{digits}"
             if len(digits) <= 9:
                 groups.setdefault((before, after), []).append((int(digits), name))
         taken: set[str] = set()

@@ -88,7 +88,7 @@ def _role_of(sample: TableSample, name: str, *, first: bool) -> Role:
     if name in sample.index:
         return Role(say.INDEX, "index of the rows, says pandas")
     plain = say.plain_name(name)
-    if not plain and first and not name.strip():
+    if not name.strip() and (first or (kind == NUMBER and sample.is_whole(name))):
         return Role(say.INDEX, "index of the rows: it has no name")
     named = _named(plain)
     if kind == BOOL and (named is None or named.role != say.LABEL):

@@ -70,6 +70,11 @@ def kind_of(column_type: pa.DataType) -> str:
     return "number" if pa.types.is_decimal(column_type) else "other"
 
 
+def is_text(column_type: pa.DataType) -> bool:
+    """Whether a column, or the dictionary of one, holds text."""
+    return stored_as(column_type) in (pa.string(), pa.large_string(), pa.string_view())
+
+
 def dtype_of(column_type: pa.DataType) -> np.dtype[Any]:
     """What NumPy calls the numbers of a column."""
     column_type = column_type.value_type if pa.types.is_dictionary(column_type) else column_type

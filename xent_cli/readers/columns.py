@@ -67,6 +67,8 @@ class ColumnPlan:
         What puts the choice in doubt, or "".
     asked
         Whether the user named the columns.
+    likely
+        Where there is no label: the words that name each column that may be it.
     """
 
     values: tuple[str, ...] = ()
@@ -93,6 +95,7 @@ class ColumnPlan:
     ignore_missing: bool = False
     lenient: bool = False
     judged: int | None = None
+    likely: tuple[tuple[str, ...], ...] = ()
 
     def kept(self, options: ReadOptions) -> ColumnPlan:
         """Leave out the columns that are not wanted."""

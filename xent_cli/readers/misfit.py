@@ -9,15 +9,25 @@ from xent_cli.errors import InputError, UsageError, listing
 if TYPE_CHECKING:
     from xent_cli.readers.interface import ReadOptions, Source
 
+# Lines for more columns are no help.
+_FEW = 3
 
-def no_labels(logits: Source) -> InputError:
-    """What to say where neither input has labels."""
+
+def no_labels(logits: Source, options: ReadOptions) -> InputError:
+    """What to say where neither input has labels, with the lines that name what may be labels."""
+    path, plan = logits.description.path, logits.plan
+    hint = f"xent compute {path} LABELS, or --label-column NAME"
+    if plan is not None and plan.likely:
+        from xent_cli.readers.column_lines import line
+
+        lines = (line(path, options, *words) for words in plan.likely[:_FEW])
+        hint = "which are the labels? " + "; or ".join(lines)
     return InputError(
         "no labels",
-        logits.description.path,
-        found="logits only" if logits.plan is None else f"columns {listing(logits.plan.others)} beside the classes",
+        path,
+        found="logits only" if plan is None else f"columns {listing(plan.others)} beside the classes",
         expected="a second file, or a column of labels such as label, target or y_true",
-        hint=f"xent compute {logits.description.path} LABELS, or --label-column NAME",
+        hint=hint,
     )
 
 

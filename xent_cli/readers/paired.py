@@ -88,10 +88,10 @@ def open_pair(
     elif logits.description.format in ("npz", "safetensors"):
         labels = open_labels(located, logits, options)
         if labels.description.path == logits.description.path:
-            raise _misfit().no_labels(logits)
+            raise _misfit().no_labels(logits, options)
     elif "labels" not in logits.brings:
         _misfit().refuse_missing([logits], options)
-        raise _misfit().no_labels(logits)
+        raise _misfit().no_labels(logits, options)
     if weights_path is not None and options.weight_column is not None:
         raise UsageError("--sample-weight and --sample-weight-column exclude each other")
     weights = mask = None

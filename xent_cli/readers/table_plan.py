@@ -97,6 +97,10 @@ def plan_logits(sample: TableSample, options: ReadOptions) -> ColumnPlan:
     if not choice.asked and not options.values_only and label is not None and not elsewhere:
         refuse_other_label(sample, roles, options, label, plan.names)
         _refuse_argmax(sample, choice, options, label, labels())
+    if label is None and not elsewhere and not options.values_only and options.label_column is None:
+        from xent_cli.readers.likely_labels import likely_labels
+
+        plan = replace(plan, likely=likely_labels(sample, others, choice, options))
     return replace(plan, left_out=_left_out(plan, roles))
 
 

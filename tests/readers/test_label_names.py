@@ -1,0 +1,71 @@
+"""Labels of text name columns, and what may be labels is told by what stands in it: over every format."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from tests.readers.test_choose import FORMATS, LABELS, NAMES, PROBS, RIGHT, N, loss, opened, wide
+from xent_cli.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# Names of classes that mean something else where no label names them, and ones like them around the names of others.
+DICTIONARY = (
+    ("id", "name", "path"),
+    ("score", "time", "weight"),
+    ("O", "PER", "TIME"),
+    ("time_day", "time_night", "time_noon"),
+    ("entity_id", "entity_path", "other"),
+    ("f1", "f2", "f3"),
+    ("x1", "x2", "x3"),
+    ("index", "key", "group"),
+    ("none", "null", "nan"),
+    ("win", "draw", "loss"),
+    ("True", "False", "unknown"),
+    ("<=50K", ">50K", "?"),
+)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("stem", ["{}", "logit_{}", "{}_score", ".pred_{}", "score(kind={})"])
+@pytest.mark.parametrize("names", DICTIONARY, ids=lambda names: names[0])
+def test_a_column_that_a_label_of_text_names_is_a_class_whatever_its_name(
+    names: tuple[str, ...], stem: str, suffix: str, tmp_path: Path
+) -> None:
+    columns = wide([stem.format(name) for name in names]) | {"species": [names[y] for y in LABELS]}
+    pair = opened(tmp_path / f"t.{suffix}", columns, label_column="species")
+    assert loss(pair) == pytest.approx(RIGHT, rel=1e-9)
+
+
+# Header lines of prediction files whose column of labels is called after what it says, with what else they hold.
+GUESSED = [NAMES[y] for y in np.argmax(PROBS, axis=1)]
+WITHOUT_LABEL = {
+    "response beside its prediction": (["P_species{}", "I_species"], "species"),
+    "prediction in brackets": (["P (species={})", "Prediction (species)"], "species"),
+    "model before the name": (["Random Forest ({})", "Random Forest"], "iris"),
+    "actual after the name": (["species_{}_PREDICTION", "species_PREDICTION"], "species_actual"),
+    "score before the name": (["prediction_score_{}", "prediction_label"], "Purchase"),
+    "classes after a point": ([".pred_{}", ".pred_class"], "species"),
+    "bare names": (["{}", "response"], "kind"),
+}
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("name", WITHOUT_LABEL)
+def test_a_table_without_a_column_called_label_is_refused_with_the_line_that_names_it(
+    name: str, suffix: str, tmp_path: Path
+) -> None:
+    (stem, predicted), label = WITHOUT_LABEL[name]
+    labels = [NAMES[(y + (row == 0)) % 3] for row, y in enumerate(LABELS)]
+    columns = wide([stem.format(each) for each in NAMES], PROBS) | {predicted: GUESSED, label: labels}
+    with pytest.raises(InputError) as caught:
+        opened(tmp_path / f"t.{suffix}", columns)
+    assert caught.value.what == "no labels"
+    assert caught.value.hint.endswith(f"t.{suffix} --label-column {label} --from probs")
+    pair = opened(tmp_path / f"t.{suffix}", columns, label_column=label, source="probs")
+    truth = np.array([NAMES.index(each) for each in labels])
+    assert loss(pair, probabilities=True) == pytest.approx(-np.log(PROBS[np.arange(N), truth]).mean(), rel=1e-9)
