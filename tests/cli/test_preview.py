@@ -7,10 +7,15 @@ import sys
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 
 from tests import forked
+from xent_cli.cli.preview import preview
+from xent_cli.core.options import LossOptions
+from xent_cli.readers.interface import ReadOptions
+from xent_cli.readers.paired import open_pair
 
 XENT = (sys.executable, "-m", "xent_cli")
 RNG = np.random.default_rng(7)
@@ -351,3 +356,26 @@ def test_a_loss_that_comes_from_a_mask_value_is_warned_of(mask, tmp_path):
     z[12, (LABELS[12] + 1) % 3] = mask
     run = xent("compute", *write("npy", tmp_path, z), folder=tmp_path)
     assert "mask value" not in run.stderr
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet", ".arrow"])
+def test_wide_rows_that_were_judged_are_not_read_twice_and_a_second_pass_has_them_all(suffix, tmp_path):
+    rows, k = 20, 5000
+    values = np.random.default_rng(3).normal(size=(rows, k)).round(3)
+    table = pa.table({f"logit_{j}": values[:, j] for j in range(k)} | {"label": np.arange(rows)})
+    path = tmp_path / f"t{suffix}"
+    if suffix == ".csv":
+        pa_csv.write_csv(table, path)
+    elif suffix == ".parquet":
+        pq.write_table(table, path)
+    elif suffix == ".arrow":
+        with pa.ipc.new_file(path, table.schema) as writer:
+            writer.write_table(table)
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
+    pair = open_pair(str(path), None, None, ReadOptions())
+    seen = preview({"engine": "local"}, pair, LossOptions()).pair
+    for _ in range(2):
+        blocks = [task.load() for task in seen.tasks()]
+        assert np.array_equal(np.concatenate([block.logits for block in blocks]), values)
+        assert np.concatenate([block.labels for block in blocks]).tolist() == list(range(rows))

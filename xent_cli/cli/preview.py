@@ -17,13 +17,15 @@ from xent_cli.errors import RowError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from xent_cli.core.block import Block, BlockRef, BoolArray
+    from xent_cli.core.block import Block, BlockRef, BoolArray, Rows
     from xent_cli.core.options import LossOptions
     from xent_cli.core.totals import LossTotals
     from xent_cli.readers.paired import Pair
 
 # So many rows of logits are read at first: nearly always they tell.
 _GLANCE = 16
+# Rows of so many classes are not read twice, as far as the first blocks of them are no larger than this.
+_WIDE, _KEPT_BYTES = 4096, 16 << 20
 
 
 class Preview(NamedTuple):
@@ -59,7 +61,7 @@ def preview(given: Mapping[str, Any], pair: Pair, options: LossOptions) -> Previ
         labels = FirstRows(logarithms=told == "log-probs", whole=told != "logits")
     try:
         if labels is not None or student.whole or not _glance(pair, options, student):
-            pair = _read(pair, options, student, labels)
+            pair = _read(pair, options, student, labels, keep=given.get("engine", "local") == "local")
     except RowError as error:
         raise pair.complete(error, options) from None
     findings: list[Finding] = []
@@ -121,18 +123,33 @@ def _glance(pair: Pair, options: LossOptions, student: FirstRows) -> bool:
     return False
 
 
-def _read(pair: Pair, options: LossOptions, student: FirstRows, labels: FirstRows | None) -> Pair:
-    """Look at the first blocks; return the inputs with these still to come."""
+def _read(
+    pair: Pair, options: LossOptions, student: FirstRows, labels: FirstRows | None, *, keep: bool = False
+) -> Pair:
+    """Look at the first blocks; return the inputs with these still to come, small ones already read."""
     taken: list[BlockRef] = []
+    kept: list[Rows] = []
     tasks, again = pair.tasks(), pair.again  # which asks every shard
     for task in tasks:
+        keep = keep and again and _may_keep(pair, task)
+        if keep:
+            kept.append(task.parts[0].read())
+            task = replace(task, parts=(kept[-1], *task.parts[1:]))
         taken.append(task)
         _add(task.load(), options, student, labels)
         if student.enough and (labels is None or labels.enough):
             break
         if again:
             taken.clear()
-    return pair if again else replace(pair, begun=chain(taken, tasks))
+    return replace(pair, ahead=kept) if again else replace(pair, begun=chain(taken, tasks))
+
+
+def _may_keep(pair: Pair, task: BlockRef) -> bool:
+    """Whether rows of a table are few, and so wide that to read them twice takes longer than all else."""
+    wide = pair.logits.plan is not None and pair.num_classes >= _WIDE and not pair.shift and pair.join is None
+    # A part of a larger row group may lie on disk, and is read into memory that is lent.
+    whole = pair.logits.num_rows in (None, task.size) and not pair.logits.description.shards
+    return wide and whole and 8 * (task.start + task.size) * pair.num_classes <= _KEPT_BYTES
 
 
 def _add(block: Block, options: LossOptions, student: FirstRows, labels: FirstRows | None) -> BoolArray:

@@ -233,7 +233,7 @@ def _width_and_dtype(
     if plan.cells:
         return plan.cells, np.dtype(np.float64)
     if not plan.is_list:
-        dtypes = {dtype_of(schema.field(name).type) for name in plan.values}
+        dtypes = {dtype_of(each) for each in {schema.field(name).type for name in plan.values}}
         return len(plan.values), dtypes.pop() if len(dtypes) == 1 else np.dtype(np.float64)
     column = stored_as(schema.field(plan.values[0]).type)
     dtype = dtype_of(column.value_type)

@@ -35,14 +35,17 @@ def sample_of(bare: Table, schema: pa.Schema, first: Callable[[Sequence[str]], p
         table = first(names)
         return {name: _values(table[name]) for name in names}
 
+    fields = [(field.name, field.type) for field in schema]
+    # Thousands of columns are of a few types.
+    told = {each: (kind_of_type(each), str(each)) for each in {each for _, each in fields}}
     return TableSample(
         bare.source.name,
-        {field.name: kind_of_type(field.type) for field in schema},
+        {name: told[each][0] for name, each in fields},
         rows,
         lambda name: texts_ahead(bare, name),
         index=_index_columns(schema),
         label_names=_class_labels(schema),
-        types={field.name: str(field.type) for field in schema},
+        types={name: told[each][1] for name, each in fields},
     )
 
 

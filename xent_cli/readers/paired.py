@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from xent_cli.core.block import BlockRef
+from xent_cli.core.block import BlockRef, Rows
 from xent_cli.core.options import LossOptions
 from xent_cli.errors import InputError, UsageError
 from xent_cli.readers.follow import follow, other_length
@@ -141,8 +141,8 @@ class Pair:
         Column by which tables are joined to the logits, or None.
     said
         What was found out about the inputs beside each other; more at the end of `tasks`.
-    begun
-        The blocks, where some have been read that can be had only once.
+    begun, ahead
+        The blocks, where some have been read that can be had only once; and rows of the first ones, where they were.
     """
 
     logits: Source
@@ -154,6 +154,7 @@ class Pair:
     join: str | None = None
     said: list[Finding] = field(default_factory=list, compare=False)
     begun: Iterator[BlockRef] | None = None
+    ahead: list[Rows] = field(default_factory=list, compare=False)
 
     @property
     def num_classes(self) -> int:
@@ -193,8 +194,7 @@ class Pair:
     @property
     def label_name(self) -> str | None:
         """Name of the column of labels, or None."""
-        plan = (self.labels or self.logits).plan
-        return None if plan is None else plan.label
+        return getattr((self.labels or self.logits).plan, "label", None)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -263,12 +263,10 @@ class Pair:
     def tasks(self) -> Iterator[BlockRef]:
         """Blocks of samples, in order; an input that turns out to be of another length is told at its end."""
         if self.begun is not None:
-            yield from self.begun
-            return
-        followers = self._followers()
-        stop = 0
+            return (yield from self.begun)
+        followers, stop = self._followers(), 0
         for start, size, part in self.logits.parts():
-            stop = start + size
+            stop, part = start + size, self.ahead.pop(0) if self.ahead else part
             if self.shift and len(self.logits.brings) > 1:
                 from xent_cli.readers.shifted import OnlyRows
 

@@ -269,7 +269,7 @@ def _width_and_dtype(file: pq.ParquetFile, schema: pa.Schema, plan: ColumnPlan) 
         return plan.cells, np.dtype(np.float64)
     first = stored_as(schema.field(plan.values[0]).type)
     if not plan.is_list:
-        dtypes = {dtype_of(schema.field(name).type) for name in plan.values}
+        dtypes = {dtype_of(each) for each in {schema.field(name).type for name in plan.values}}
         return len(plan.values), dtypes.pop() if len(dtypes) == 1 else np.dtype(np.float64)
     dtype = dtype_of(first.value_type)
     if pa.types.is_fixed_size_list(first):

@@ -21,6 +21,7 @@ class RowGroup:
         # Without lists a column has a value, or null, in every row.
         self._flat = {leaf.path: index for index, leaf in leaves if leaf.max_repetition_level == 0}
         self._rows = 0
+        self._checked: set[int] = set()
 
     def part(self, table: pa.Table) -> pa.Table:
         """Some of the rows, once it is seen that their columns are of one length."""
@@ -29,7 +30,10 @@ class RowGroup:
         # Of a column that has not been read with success, a look at its metadata may end the process.
         for name in table.column_names if self._rows else ():
             index = self._flat.get(name)
-            if index is not None and (values := self._held.column(index).num_values) != self._size:
+            if index is None or index in self._checked:
+                continue
+            self._checked.add(index)
+            if (values := self._held.column(index).num_values) != self._size:
                 raise pa.ArrowInvalid(f"{values} values of {name} in {self._size} rows")
         return table
 

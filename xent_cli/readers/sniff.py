@@ -97,9 +97,13 @@ def is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
 
 def kind_of_cells(cells: list[str]) -> str:
     """What a column can serve as; one bad cell must not turn a class into a column of text."""
-    numbers = sum(1 for cell in cells if not cell or NUMBER.fullmatch(cell) or DECIMAL_COMMA.fullmatch(cell))
-    if 2 * numbers >= len(cells):
+    if not cells:
         return "number"
+    numbers = 0
+    for cell in cells:
+        numbers += not cell or NUMBER.fullmatch(cell) is not None or DECIMAL_COMMA.fullmatch(cell) is not None
+        if 2 * numbers >= len(cells):
+            return "number"
     return "bool" if all(cell.strip().lower() in ("true", "false") for cell in cells if cell) else "text"
 
 
