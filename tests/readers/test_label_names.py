@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.readers.test_choose import FORMATS, LABELS, NAMES, PROBS, RIGHT, N, loss, opened, wide
+from tests.readers.test_choose import FORMATS, LABELS, LOGITS, NAMES, PROBS, RIGHT, N, loss, opened, wide
 from xent_cli.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,6 +39,25 @@ def test_a_column_that_a_label_of_text_names_is_a_class_whatever_its_name(
     columns = wide([stem.format(name) for name in names]) | {"species": [names[y] for y in LABELS]}
     pair = opened(tmp_path / f"t.{suffix}", columns, label_column="species")
     assert loss(pair) == pytest.approx(RIGHT, rel=1e-9)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("names", [("class_0", "class_1", "class_2"), ("n0144", "n0210", "n0744")])
+@pytest.mark.parametrize("stem", ["{}", "logit_{}", "{}_score"])
+def test_labels_may_have_a_part_of_what_numbered_columns_share(
+    stem: str, names: tuple[str, ...], suffix: str, tmp_path: Path
+) -> None:
+    columns = wide([stem.format(name) for name in names]) | {"label": [names[y] for y in LABELS]}
+    assert loss(opened(tmp_path / f"t.{suffix}", columns)) == pytest.approx(RIGHT, rel=1e-9)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_ids_of_classes_that_do_not_occur_are_classes(suffix: str, tmp_path: Path) -> None:
+    names = [f"n{place:08d}" for place in (10, 20, 30, 40)]
+    values = np.column_stack([np.full(N, -1.0), LOGITS])
+    columns = wide(names, values) | {"label": [names[y + 1] for y in LABELS], "fold": np.arange(N) % 5}
+    right = np.mean(np.log(np.exp(values).sum(axis=1)) - values[np.arange(N), LABELS + 1])
+    assert loss(opened(tmp_path / f"t.{suffix}", columns)) == pytest.approx(right, rel=1e-9)
 
 
 # Header lines of prediction files whose column of labels is called after what it says, with what else they hold.

@@ -95,6 +95,9 @@ def _by_labels(
             whole = [n for n in every if n in known]
         if len(whole) > 1 and set(whole) == {*classes, *sure}:
             return tuple(whole)
+        if len(classes) > 1 and any(set(classes) <= set(f.columns) == set(every) for f in numbered(left)):
+            # Ids of classes, of which some do not occur: nothing else is left.
+            return tuple(every)
         # What the labels do not name is a question, which rows may answer.
         for columns in (whole, some, classes):
             if evidence.are_distributions(sample, columns, told=told):

@@ -194,7 +194,9 @@ def _any_values(sample: TableSample, roles: Mapping[str, Role], options: ReadOpt
 
 def _known_or(labels: object, choice: Choice, options: ReadOptions) -> LabelValues | None:
     """The labels, where the order of the columns depends on them."""
-    plain = choice.numbers == tuple(range(len(choice.columns)))
+    # Labels of text may have a part of the stem: class_0 beside prob_class_0.
+    words = plain_name(choice.stem.replace("*", " ")).split("_")
+    plain = choice.numbers == tuple(range(len(choice.columns))) and len(words) == 1
     return None if choice.is_list or (plain and options.class_names is None) else labels()  # type: ignore[operator]
 
 
