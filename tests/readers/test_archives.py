@@ -42,6 +42,31 @@ def test_one_archive_may_hold_logits_and_labels(tmp_path):
     np.testing.assert_array_equal(block.labels, LABELS)
 
 
+def saved(folder, suffix, arrays):
+    """Arrays in an archive of either kind."""
+    path = folder / f"d.{suffix}"
+    if suffix == "npz":
+        np.savez(path, **arrays)
+    else:
+        save_file({name: np.ascontiguousarray(values) for name, values in arrays.items()}, path)
+    return str(path)
+
+
+@pytest.mark.parametrize("suffix", ["npz", "safetensors"])
+@pytest.mark.parametrize("name", ["y_true", "label_ids", "ground_truth", "gt", "Targets", "trueLabel", "y"])
+def test_arrays_of_labels_are_called_as_columns_of_labels_are(name, suffix, tmp_path):
+    path = saved(tmp_path, suffix, {"logits": LOGITS, name: LABELS, "embeddings": LOGITS, "sample_id": LABELS})
+    (task,) = open_pair(path, None, None, ReadOptions()).tasks()
+    np.testing.assert_array_equal(task.load().labels, LABELS)
+
+
+@pytest.mark.parametrize("suffix", ["npz", "safetensors"])
+def test_two_arrays_that_may_be_the_labels_are_a_question(suffix, tmp_path):
+    path = saved(tmp_path, suffix, {"logits": LOGITS, "y": LABELS, "y_true": LABELS[::-1]})
+    with pytest.raises(InputError, match=r'several arrays of labels\n.*"y", "y_true"(?s:.*)--label-column y_true'):
+        open_pair(path, None, None, ReadOptions())
+
+
 def test_the_only_array_of_an_archive_is_not_its_own_labels(tmp_path):
     np.savez(tmp_path / "d.npz", logits=LOGITS)
     with pytest.raises(InputError, match="no labels"):
