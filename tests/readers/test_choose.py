@@ -11,7 +11,9 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 
-from xent_cli.errors import InputError
+from xent_cli.core.evaluate import evaluate_block
+from xent_cli.core.options import LossOptions, Wanted
+from xent_cli.errors import InputError, RowError
 from xent_cli.readers.interface import ReadOptions
 from xent_cli.readers.paired import Pair, open_pair
 
@@ -273,3 +275,13 @@ def test_shards_are_read_as_the_first_of_them(tmp_path: Path) -> None:
     for place, (start, size) in enumerate([(0, 39), (39, 1)]):
         pa_csv.write_csv(table.slice(start, size), tmp_path / "s" / f"part-{place}.csv")
     assert loss(open_pair(str(tmp_path / "s"), None, None, ReadOptions())) == pytest.approx(RIGHT, rel=1e-9)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_label_that_is_no_class_is_told_with_the_columns_that_were_left_out(suffix: str, tmp_path: Path) -> None:
+    columns = wide(["logit_0", "logit_1", "logit_2"]) | {"dog": LOGITS[:, 0], "label": [3, *LABELS[1:]]}
+    pair = opened(tmp_path / f"t.{suffix}", columns)
+    (task,) = pair.tasks()
+    with pytest.raises(RowError) as caught:
+        evaluate_block(task, LossOptions(), Wanted())
+    assert 'not among the classes: "dog"' in str(pair.complete(caught.value))

@@ -10,7 +10,7 @@ import numpy as np
 
 from xent_cli.core.counted import counting
 from xent_cli.core.labels import bad_labels, either, ignored_labels
-from xent_cli.errors import InputError, RowError, UnreadableRowError, XentError, more_rows
+from xent_cli.errors import InputError, RowError, UnreadableRowError, XentError, listing, more_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,10 +105,23 @@ def complete_beside(error: RowError, source: Source, pair: Pair, options: LossOp
     judged = error.role == "labels" and pair.label_form == "sparse" and not isinstance(error, UnreadableRowError)
     if pair.weighted or pair.masked:
         told = complete(looked_at_again(error, source), source)
-        return complete_counted(told, error.row, pair, options) if judged and pair.again else told
-    if not judged:
-        return complete(error, source)
-    return complete_label(error, source, alone=source is pair.labels, num_classes=pair.num_classes, options=options)
+        told = complete_counted(told, error.row, pair, options) if judged and pair.again else told
+    elif judged:
+        k = pair.num_classes
+        told = complete_label(error, source, alone=source is pair.labels, num_classes=k, options=options)
+    else:
+        told = complete(error, source)
+    return _with_left_out(told, pair) if judged else told
+
+
+def _with_left_out(told: InputError, pair: Pair) -> InputError:
+    """Name the columns that are no classes, of which one may be that of the label."""
+    plan = pair.logits.plan
+    if plan is None or not plan.left_out:
+        return told
+    names = [name.strip() or "the column without a name" for name, _ in plan.left_out]
+    more = "; ".join(part for part in (told.more, f"not among the classes: {listing(names)}") if part)
+    return InputError(told.what, told.where, *_advice(told), more)
 
 
 def complete_label(
