@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -285,3 +287,19 @@ def test_a_label_that_is_no_class_is_told_with_the_columns_that_were_left_out(su
     with pytest.raises(RowError) as caught:
         evaluate_block(task, LossOptions(), Wanted())
     assert 'not among the classes: "dog"' in str(pair.complete(caught.value))
+
+
+@pytest.mark.parametrize("classes", [(0, 1, 2), NAMES])
+def test_a_long_table_is_refused_with_the_line_that_pivots_it(classes: Any, tmp_path: Path) -> None:
+    columns = {
+        "sample_id": np.repeat(np.arange(N), 3),
+        "class": [*classes] * N,
+        "prob": PROBS.ravel(),
+        "label": [classes[y] for y in np.repeat(LABELS, 3)],
+    }
+    with pytest.raises(InputError, match="a long table") as caught:
+        opened(tmp_path / "t.csv", columns)
+    line = caught.value.hint.replace("python -c", f"{sys.executable} -c")
+    line = line.replace("xent compute", f"{sys.executable} -m xent_cli compute")
+    done = subprocess.run(f"{line} --reduction mean", shell=True, cwd=tmp_path, capture_output=True)
+    assert float(done.stdout) == pytest.approx(-np.log(PROBS[np.arange(N), LABELS]).mean(), rel=1e-9)

@@ -8,6 +8,7 @@ from xent_cli.readers.column_evidence import LabelValues
 from xent_cli.readers.column_lines import two_labels
 from xent_cli.readers.column_sample import BOOL, NUMBER, TEXT, TEXTS, as_integer
 from xent_cli.readers.column_words import ABOUT_SAMPLE, INDEX, LABEL, PREDICTION, plain_name
+from xent_cli.readers.long_tables import refuse_long
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +40,7 @@ def find_label(sample: TableSample, roles: Mapping[str, Role], options: ReadOpti
         return options.label_column if options.label_column in sample.kinds else None
     found = label_candidates(sample, roles)
     if len(found) > 1 and not elsewhere:
+        refuse_long(sample, roles, found)
         raise two_labels(sample, options, found)
     if not found:
         # What is called so and holds fractions is told to be no label, and is no class.
