@@ -88,3 +88,15 @@ def test_a_table_without_a_column_called_label_is_refused_with_the_line_that_nam
     pair = opened(tmp_path / f"t.{suffix}", columns, label_column=label, source="probs")
     truth = np.array([NAMES.index(each) for each in labels])
     assert loss(pair, probabilities=True) == pytest.approx(-np.log(PROBS[np.arange(N), truth]).mean(), rel=1e-9)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("names", [("index", "key", "group"), ("step", "name", "batch"), ("mask", "score", "other")])
+def test_columns_in_question_are_refused_with_the_line_of_the_labels_that_name_them(
+    names: tuple[str, ...], suffix: str, tmp_path: Path
+) -> None:
+    columns = wide(names) | {"result": [names[y] for y in LABELS]}
+    with pytest.raises(InputError) as caught:
+        opened(tmp_path / f"t.{suffix}", columns)
+    assert f"t.{suffix} --label-column result; or " in caught.value.hint
+    assert loss(opened(tmp_path / f"t.{suffix}", columns, label_column="result")) == pytest.approx(RIGHT, rel=1e-9)

@@ -21,6 +21,7 @@ from xent_cli.core.options import LossOptions
 from xent_cli.engines.local import open_local
 from xent_cli.errors import RowError, UsageError, without_secrets
 from xent_cli.readers.binary import scores_of
+from xent_cli.readers.column_roles import role_named
 from xent_cli.readers.contents import list_contents
 from xent_cli.readers.faults import complete
 from xent_cli.readers.identity import refuse_changed
@@ -63,6 +64,9 @@ def examine(paths: Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
         columns = _listed(files[0], alone[0]).entries
         plan = alone[0].source.plan
         likely = () if plan is None else tuple(words[1] for words in plan.likely)
+        if alone[0].role == "labels":
+            # No logits without labels that name them: the one column of text, if it does.
+            likely = tuple(entry.name for entry in columns if "str" in entry.dtype and not role_named(entry.name))
         try:
             return _paired(paths, files, *pair_up(files, options, columns, likely), runner)
         except RowError:

@@ -8,7 +8,7 @@ from xent_cli.errors import InputError, listing
 from xent_cli.readers import column_evidence as evidence
 from xent_cli.readers.column_families import affixes_of_labels, numbered, shown
 from xent_cli.readers.column_lines import columns_beside, line, naming
-from xent_cli.readers.column_sample import NUMBER
+from xent_cli.readers.column_sample import NUMBER, TEXT
 from xent_cli.readers.column_words import NULL_WORDS, YES_NO, plain_name
 
 if TYPE_CHECKING:
@@ -149,7 +149,9 @@ def _question(
     labels: LabelValues | None,
 ) -> InputError:
     """What is found, why it is not enough, and the lines that choose."""
-    readings = [naming(columns, sample.kinds) for columns in _readings(sample, left, every, labels)]
+    readings = [tuple(naming(columns, sample.kinds)) for columns in _readings(sample, left, every, labels)]
+    if labels is None and options.label_column is None and not options.labels_path:
+        readings = [*_naming_labels(sample, every, roles, options), *readings]
     lines = [line(sample.path, options, *words) for words in readings]
     found = f"{shown(every)}, and {_told(labels, every)}"
     if questions:
@@ -162,6 +164,17 @@ def _question(
         hint="say which they are: " + "; or ".join(lines),
         more=f"not taken: {beside}" if (beside := columns_beside(roles, every)) else "",
     )
+
+
+def _naming_labels(
+    sample: TableSample, every: list[str], roles: Mapping[str, Role], options: ReadOptions
+) -> list[tuple[str, ...]]:
+    """The words that name each column of text that names these classes."""
+    from xent_cli.readers.choose import of_columns
+    from xent_cli.readers.likely_labels import likely_labels
+
+    texts = [name for name in roles if sample.kinds[name] == TEXT]
+    return list(likely_labels(sample, texts, of_columns(tuple(every), ""), options)[:2])
 
 
 def _told(labels: LabelValues | None, columns: Sequence[str]) -> str:
