@@ -40,6 +40,8 @@ _GROUP_BYTES = 48 << 20
 # Pages are read as they are needed, through buffers of this much together; otherwise a whole row group, which may be
 # the file, is held in memory compressed.
 _BUFFER_BYTES = 4 << 20
+# Where only the first rows are looked at, buffers are as if for so many columns, however few there are.
+_COLUMNS_LOOKED_AT = 64
 # How much is decoded at once: a few columns of a row group, or a few rows of a list column. All columns together would
 # each keep a dictionary and a page open.
 _STEP_BYTES = 4 << 20
@@ -63,7 +65,7 @@ def open_parquet(
         Where the file is damaged, or no column fits.
     """
     with _damaged(source):
-        file = _open(source, 1)
+        file = _open(source, _COLUMNS_LOOKED_AT)
         schema = file.schema_arrow
         groups = tuple(file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups))
         if sum(groups) != file.metadata.num_rows or min(groups, default=0) < 0:
