@@ -40,10 +40,8 @@ _GROUP_BYTES = 48 << 20
 # Pages are read as they are needed, through buffers of this much together; otherwise a whole row group, which may be
 # the file, is held in memory compressed.
 _BUFFER_BYTES = 4 << 20
-# Where only the first rows are looked at, buffers are as if for so many columns, however few there are.
-_COLUMNS_LOOKED_AT = 64
-# How much is decoded at once: a few columns of a row group, or a few rows of a list column. All columns together would
-# each keep a dictionary and a page open.
+_COLUMNS_LOOKED_AT = 64  # for the first rows alone, buffers are as if for so many columns
+# Decoded at once: a few columns of a row group, or a few rows of a list. Each column keeps a dictionary and a page.
 _STEP_BYTES = 4 << 20
 # A row group of lists up to this size is decoded at once, which saves a copy.
 _WHOLE_BYTES = 16 << 20
