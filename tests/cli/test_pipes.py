@@ -108,7 +108,7 @@ def test_an_array_that_ends_early_in_a_pipe_is_told(folder):
         ("xent compute - y.npy < /dev/null", 3, "empty"),
         ("xent compute - y.npy <&-", 3, "standard input"),
         ("mkfifo -m 600 nobody; xent compute nobody y.npy", 3, "nothing comes from the pipe"),
-        ("xent compute /dev/zero y.npy", 3, "NUL bytes"),
+        ("xent compute /dev/zero y.npy", 3, "numbers without shape"),
     ],
 )
 def test_a_pipe_that_gives_nothing_is_told_and_not_waited_for(command, code, said, folder):
