@@ -101,7 +101,8 @@ def test_the_finest_decimal_of_all_counts():
     assert unit_of(*[0.7] * 40, 1 / 3) == 0.0
     assert unit_of(1.0, 0.0) == unit_of(1, 0, dtype=np.int64) == 1.0
     assert unit_of(0.33, 0.67, dtype=np.float32) == 0.01
-    assert unit_of(0.33, 0.67, dtype=np.float16) == 2.0**-11
+    assert unit_of(0.33, 0.67, dtype=np.float16) == 0.01
+    assert unit_of(1 / 3, 2 / 3, dtype=np.float16) == 2.0**-11
     assert unit_of(1e-9, 0.5) == 0.0
 
 
