@@ -71,23 +71,24 @@ def open_pair(
         from xent_cli.readers.binary import open_scores
 
         logits = open_scores(logits, located, labels_path, options)
+    found = logits.description
     if not logits.row_shape[0]:
-        raise InputError("no classes", located.name, found=f"shape {logits.description.shape}", expected="at least 1")
+        raise InputError("no classes", located.name, found=f"shape {found.shape}", expected="at least 1")
     if options.class_names is not None:
         from xent_cli.readers.class_names import refuse_other_number
 
         refuse_other_number(options.class_names, logits.row_shape[0])
     if logits.num_rows == 0:
-        raise InputError("no rows", located.name, found=f"shape {logits.description.shape}", expected="at least 1")
+        raise InputError("no rows", located.name, found=f"shape {found.shape}", expected="at least 1")
     labels = None
     opened = [(located, logits)]
     if labels_path is not None:
         where = locate(labels_path)
         labels = open_labels(where, logits, options)
         opened.append((where, labels))
-    elif logits.description.format in ("npz", "safetensors"):
+    elif found.format in ("npz", "safetensors"):
         labels = open_labels(located, logits, options)
-        if labels.description.path == logits.description.path:
+        if labels.description.path == found.path:
             raise _misfit().no_labels(logits, options)
     elif "labels" not in logits.brings:
         _misfit().refuse_missing([logits], options)
@@ -108,7 +109,7 @@ def open_pair(
         raise other_length(logits, labels, "labels", logits.num_rows, labels.num_rows)
     names = options.class_names or logits.class_names
     pair = Pair(logits, labels, weights, mask, options.shift, names, said=list(options.said))
-    if logits.description.format in ("npz", "safetensors"):
+    if found.format in ("npz", "safetensors"):
         from xent_cli.readers.beside import unused_arrays
 
         pair.said.extend(unused_arrays(opened[:1], weighted=pair.weighted, masked=pair.masked))

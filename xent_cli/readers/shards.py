@@ -45,14 +45,16 @@ def join(name: str, role: str, shards: Sequence[Source], axis: int | None, empty
     along = 1 if axis is not None and rank > 1 and axis % rank == 0 else 0
     # A shard in which a label is missing has floats where others have whole numbers.
     indices = role == "labels" and all(not shard.row_shape and shard.dtype.kind in "iuf" for shard in shards)
+    model = first.description
     for shard in shards[1:]:
+        found = shard.description
         for what in ("format",) if indices else ("format", "dtype"):
-            if getattr(shard.description, what) != getattr(first.description, what):
-                raise _unlike(what, first, shard, getattr(first.description, what), getattr(shard.description, what))
+            if getattr(found, what) != getattr(model, what):
+                raise _unlike(what, first, shard, getattr(model, what), getattr(found, what))
         if shard.class_names != first.class_names:
             raise _unlike("columns", first, shard, _listing(first.class_names), _listing(shard.class_names))
-        if shard.row_shape != first.row_shape or len(shard.description.shape) != rank:
-            raise _unlike("shape", first, shard, str(first.description.shape), str(shard.description.shape))
+        if shard.row_shape != first.row_shape or len(found.shape) != rank:
+            raise _unlike("shape", first, shard, str(model.shape), str(found.shape))
         plans = [shard.plan.singles if shard.plan is not None else () for shard in (first, shard)]
         if plans[0] != plans[1]:
             raise _unlike("columns", first, shard, _listing(plans[0]), _listing(plans[1]))
@@ -80,16 +82,15 @@ class Shards:
     @property
     def description(self) -> InputDescription:
         """See `Source`."""
-        first = self.shards[0].description
-        sides = list(zip(*(shard.description.shape for shard in self.shards), strict=True))
+        found = [shard.description for shard in self.shards]
+        sides = list(zip(*(each.shape for each in found), strict=True))
         shape = [along[0] if len(set(along)) == 1 else None for along in sides]
         if sides:
             known = [side for side in sides[self.along] if side is not None]
             shape[self.along] = sum(known) if len(known) == len(self.shards) else None
-        names = tuple(shard.description.path for shard in self.shards)
-        alike = len({shard.description.dtype for shard in self.shards}) == 1
-        dtype = first.dtype if alike else self.dtype.name
-        return replace(first, path=self.name, shape=tuple(shape), dtype=dtype, shards=names)
+        names = tuple(each.path for each in found)
+        dtype = found[0].dtype if len({each.dtype for each in found}) == 1 else self.dtype.name
+        return replace(found[0], path=self.name, shape=tuple(shape), dtype=dtype, shards=names)
 
     @property
     def ragged(self) -> bool:
