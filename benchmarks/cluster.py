@@ -20,13 +20,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xent_cli.cli.run import Targets, run
+from xent_cli.cli.runs.evaluate_pair import Targets, run
 from xent_cli.core.options import LossOptions, Wanted
 from xent_cli.engines.dask import open_dask
 from xent_cli.engines.local import open_local
 from xent_cli.engines.ray import open_ray
 from xent_cli.readers.interface import ReadOptions
-from xent_cli.readers.paired import open_pair
+from xent_cli.readers.pair.pair import open_pair
 from xent_cli.writers.publish import Publication
 
 if TYPE_CHECKING:

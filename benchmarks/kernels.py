@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks import frameworks
 from benchmarks.case import Case, Goal, Missing, Sample, faster
 from benchmarks.fused import Fused
-from xent_cli.core.cross_entropy import cross_entropy
+from xent_cli.core.kernel.cross_entropy import cross_entropy
 from xent_cli.core.options import LossOptions
 from xent_cli.engines.local import open_local
 from xent_cli.readers.interface import TASK_BYTES

@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from xent_cli.core.functions import (
+    from xent_cli.core.python_api.functions import (
         evaluate,
         softmax_cross_entropy,
         softmax_cross_entropy_with_grad,
         sparse_softmax_cross_entropy,
     )
-    from xent_cli.core.summary import LossSummary
+    from xent_cli.core.totals.summary import LossSummary
     from xent_cli.readers.read_table import read_table
 
 __version__ = "0.1.0"
@@ -39,6 +39,7 @@ def __getattr__(name: str) -> Any:
         # The module of this name, which the import has set, is not what is meant.
         globals()[name] = found
         return found
-    from xent_cli.core import functions, summary
+    from xent_cli.core.python_api import functions
+    from xent_cli.core.totals import summary
 
     return getattr(summary if name == "LossSummary" else functions, name)

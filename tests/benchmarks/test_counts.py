@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from xent_cli.core.block import Block
-from xent_cli.core.cross_entropy import cross_entropy
 from xent_cli.core.evaluate import evaluate_block
+from xent_cli.core.kernel.cross_entropy import cross_entropy
+from xent_cli.core.kernel.tiles import rows_per_tile
 from xent_cli.core.options import LossOptions, Wanted
-from xent_cli.core.tiles import rows_per_tile
 
 MARGIN = 1.25
 SHORT, MIDDLE, LONG = 10, 100, 1000

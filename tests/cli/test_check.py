@@ -11,7 +11,7 @@ import pytest
 from scipy import optimize, stats
 
 from tests import forked
-from xent_cli.reports.json import schema
+from xent_cli.reports.summary.json import schema
 
 XENT = [sys.executable, "-m", "xent_cli"]
 N = 500

@@ -13,7 +13,7 @@ import pytest
 from scipy import stats
 
 from tests.cli.test_process import DIGITS, SAMPLE, XENT, on_terminal, xent
-from xent_cli.reports.comparison import comparison_schema
+from xent_cli.reports.comparison.json import comparison_schema
 
 WORSE = [str(SAMPLE / "digits_worse_logits.npy"), DIGITS[1]]
 

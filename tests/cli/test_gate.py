@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from tests.reports.documents import PLAIN, SUMMARY
-from xent_cli.cli.gate import judge, open_gate
+from xent_cli.cli.runs.check import judge, open_gate
 from xent_cli.core.block import Block
 from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.options import LossOptions, Wanted
 from xent_cli.errors import InputError, UsageError
-from xent_cli.reports.json import dumps
+from xent_cli.reports.summary.json import dumps
 
 SLICED = replace(
     PLAIN,

@@ -171,14 +171,14 @@ def test_files_that_do_not_fit_are_told_of_and_described(tmp_path):
 
 
 def test_any_number_of_threads_says_the_same(tmp_path, monkeypatch):
-    monkeypatch.setattr("xent_cli.readers.arrays.TASK_BYTES", 300)
+    monkeypatch.setattr("xent_cli.readers.arrays.array_source.TASK_BYTES", 300)
     files = save(tmp_path / "l.npy", LOGITS), save(tmp_path / "y.npy", LABELS)
     assert run("inspect", *files, "--threads", 1) == run("inspect", *files, "--threads", 3)
 
 
 def test_without_a_scan_no_values_are_read(tmp_path, monkeypatch):
     files = save(tmp_path / "l.npy", LOGITS), save(tmp_path / "y.npy", LABELS)
-    monkeypatch.delattr("xent_cli.readers.arrays.ArrayRows.read")
+    monkeypatch.delattr("xent_cli.readers.arrays.array_source.ArrayRows.read")
     document = inspected(*files, "--no-scan")
     assert [file["values"] for file in document["files"]] == [None, None]
     assert document["pair"]["n_samples"] == 60

@@ -568,7 +568,7 @@ def test_logits_that_are_missing_are_refused_where_they_count_and_nowhere_else(w
 def test_missing_labels_count_nowhere_in_whatever_part_of_a_table_they_stand(
     beside, lost, form, tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr("xent_cli.readers.pieces._PIECE_BYTES", 16)
+    monkeypatch.setattr("xent_cli.readers.text.text_chunks._PIECE_BYTES", 16)
     cells = Y.astype(object)
     cells[lost] = None
     labels = table(tmp_path / f"y.{form}", {"label": cells})

@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests import forked
-from xent_cli.cli.preview import preview
+from xent_cli.cli.runs.preview import preview
 from xent_cli.core.options import LossOptions
 from xent_cli.readers.interface import ReadOptions
-from xent_cli.readers.paired import open_pair
+from xent_cli.readers.pair.pair import open_pair
 
 XENT = (sys.executable, "-m", "xent_cli")
 RNG = np.random.default_rng(7)

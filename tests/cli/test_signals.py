@@ -215,7 +215,7 @@ def test_a_full_disk_under_standard_error_is_no_verdict(small):
 
 def test_what_else_the_system_refuses_is_not_blamed_on_standard_output(small):
     script = (
-        "import errno\nimport xent_cli.cli.execute as e\n"
+        "import errno\nimport xent_cli.cli.runs.compute as e\n"
         "def broken(*args, **options): raise OSError(errno.EMFILE, 'Too many open files', 'l.npy')\n"
         "e.execute = broken\nfrom xent_cli.cli import main\nmain()\n"
     )
@@ -229,7 +229,7 @@ def test_what_else_the_system_refuses_is_not_blamed_on_standard_output(small):
 @pytest.mark.parametrize("broken", ["", "tempfile.NamedTemporaryFile = refuse\n", "click.echo = refuse\n"])
 def test_a_bug_exits_with_4_whatever_fails_after_it(error, broken, small):
     script = (
-        "import click, tempfile\nimport xent_cli.cli.execute as e\n"
+        "import click, tempfile\nimport xent_cli.cli.runs.compute as e\n"
         "def refuse(*args, **options): raise FileNotFoundError(2, 'No usable temporary directory found')\n"
         f"def bug(*args, **options): raise {error}\n"
         f"e.execute = bug\n{broken}"

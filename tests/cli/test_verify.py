@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests import forked
-from xent_cli.reports.agreement import schema
+from xent_cli.reports.agreement.json import schema
 
 XENT = [sys.executable, "-m", "xent_cli"]
 KERNELS = Path(__file__).parents[1] / "oracles" / "kernels.npz"

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xent_cli.core.agreement import ErrorTotals, compare
-from xent_cli.core.tolerance import Tolerance
-from xent_cli.core.ulp import round_to, ulp_distance
+from xent_cli.core.verify.error_totals import ErrorTotals, compare
+from xent_cli.core.verify.tolerance import Tolerance
+from xent_cli.core.verify.ulp import round_to, ulp_distance
 
 DTYPES = {
     "float16": np.dtype(np.float16),

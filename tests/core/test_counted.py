@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from xent_cli.core.block import Block
 from xent_cli.core.evaluate import evaluate_block, weigh_block
-from xent_cli.core.exact_sum import ExactSum
 from xent_cli.core.labels import NO_LABEL
 from xent_cli.core.options import LossOptions, Wanted
-from xent_cli.core.totals import LossTotals
+from xent_cli.core.totals.exact_sum import ExactSum
+from xent_cli.core.totals.loss_totals import LossTotals
 from xent_cli.engines.local import open_local
 from xent_cli.errors import RowError
 

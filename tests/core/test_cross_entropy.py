@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.oracles.reference import cross_entropy_mp, gradient_mp
-from xent_cli.core.cross_entropy import cross_entropy
+from xent_cli.core.kernel.cross_entropy import cross_entropy
+from xent_cli.core.kernel.tiles import rows_per_tile
 from xent_cli.core.options import LossOptions
-from xent_cli.core.tiles import rows_per_tile
 
 ORACLES = Path(__file__).parents[1] / "oracles"
 PRECISE = np.load(ORACLES / "high_precision.npz")

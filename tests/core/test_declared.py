@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from xent_cli.core.block import Block
-from xent_cli.core.declared import labels_as_declared, logits_as_declared
+from xent_cli.core.checks.declared import labels_as_declared, logits_as_declared
+from xent_cli.core.checks.first_rows import FirstRows, rows_that_count
 from xent_cli.core.evaluate import evaluate_block
-from xent_cli.core.first_rows import FirstRows, rows_that_count
 from xent_cli.core.options import LossOptions, Wanted
 from xent_cli.errors import RowError
 

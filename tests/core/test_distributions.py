@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xent_cli.core.distributions import RowFigures, count_distributions
-from xent_cli.core.rounding import Rounding
+from xent_cli.core.checks.distributions import RowFigures, count_distributions
+from xent_cli.core.checks.rounding import Rounding
 
 RNG = np.random.default_rng(16)
 

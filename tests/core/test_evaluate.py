@@ -11,9 +11,9 @@ import pytest
 
 from xent_cli.core.block import Block, BlockRef, Rows
 from xent_cli.core.evaluate import evaluate_block, evaluate_blocks, weigh_block
-from xent_cli.core.exact_sum import ExactSum
 from xent_cli.core.options import LossOptions, Wanted
-from xent_cli.core.totals import LossTotals
+from xent_cli.core.totals.exact_sum import ExactSum
+from xent_cli.core.totals.loss_totals import LossTotals
 from xent_cli.errors import InputError, RowError
 
 ORACLES = Path(__file__).parents[1] / "oracles"

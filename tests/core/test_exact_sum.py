@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xent_cli.core.exact_sum import ExactSum, standard_deviation
+from xent_cli.core.totals.exact_sum import ExactSum, standard_deviation
 
 UNIT = Fraction(1, 2**2148)
 

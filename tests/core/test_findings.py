@@ -1,9 +1,9 @@
 import pytest
 
-from xent_cli.core.findings import Finding, find, left_out, notes_of, refuse_warnings, warnings_of
 from xent_cli.core.options import LossOptions
-from xent_cli.core.summary import WorstSample
-from xent_cli.core.totals import LossTotals
+from xent_cli.core.totals.loss_totals import LossTotals
+from xent_cli.core.totals.summary import WorstSample
+from xent_cli.core.warnings import Finding, find, left_out, notes_of, refuse_warnings, warnings_of
 from xent_cli.errors import InputError
 
 LOGITS = LossOptions()

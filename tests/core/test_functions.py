@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import xent_cli
-from xent_cli.core.python_words import in_python
+from xent_cli.core.python_api.messages import in_python
 from xent_cli.errors import InputError, RowError, UsageError
 
 FRAMEWORKS = json.loads((Path(__file__).parents[1] / "oracles" / "frameworks.json").read_text())
@@ -59,7 +59,7 @@ def test_blocks_are_of_no_consequence(monkeypatch):
     rng = np.random.default_rng(0)
     logits, labels = rng.normal(size=(500, 7)), rng.integers(0, 7, 500)
     whole = xent_cli.evaluate(logits, labels, top_k=(1, 5))
-    monkeypatch.setattr("xent_cli.core.arguments._BLOCK_VALUES", 50)
+    monkeypatch.setattr("xent_cli.core.python_api.arguments._BLOCK_VALUES", 50)
     assert xent_cli.evaluate(logits, labels, top_k=(1, 5)) == whole
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xent_cli.core.group_sums import squares_by_group, sums_by_group
+from xent_cli.core.totals.group_sums import squares_by_group, sums_by_group
 
 UNIT = 2**2148  # units of an exact sum in 1
 FINITE = st.floats(allow_nan=False, allow_infinity=False)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xent_cli.core.histogram import HUGE, TINY, histogram, spell_edges
-from xent_cli.core.quantiles import QuantileState
+from xent_cli.core.totals.histogram import HUGE, TINY, histogram, spell_edges
+from xent_cli.core.totals.quantiles import QuantileState
 
 losses = st.lists(
     st.one_of(

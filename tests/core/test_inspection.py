@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from xent_cli.core.advice import advise
 from xent_cli.core.block import Rows
-from xent_cli.core.inspection import COUNTED, Inspection, LabelTotals, ValueTotals
+from xent_cli.core.inspect.advice import advise
+from xent_cli.core.inspect.value_totals import COUNTED, Inspection, LabelTotals, ValueTotals
 
 odd = st.sampled_from([0.0, 0.25, 0.5, 1.0, math.nan, math.inf, -math.inf, 65504.0, 65536.0, -7e4, 1e300, 5e-324])
 matrices = hnp.arrays(

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.oracles.reference import cross_entropy_mp, naive_scalar, round_mpf
-from xent_cli.core.cross_entropy import cross_entropy
-from xent_cli.core.naive import FormulaTotals, NaiveTotals, _judge, try_formulas
+from xent_cli.core.kernel.cross_entropy import cross_entropy
+from xent_cli.core.kernel.textbook_formula import FormulaTotals, NaiveTotals, _judge, try_formulas
 from xent_cli.core.options import LossOptions
 
 DTYPES = {name: np.dtype(name) for name in ("float16", "float32", "float64")} | {

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from xent_cli.core.paired import DEFAULT_RESAMPLES, compare_losses, largest_moves, percent
-from xent_cli.core.resampling import bootstrap_means, sign_flip_p
+from xent_cli.core.statistics.paired_test import DEFAULT_RESAMPLES, compare_losses, largest_moves, percent
+from xent_cli.core.statistics.resampling import bootstrap_means, sign_flip_p
 
 LOSSES = st.floats(0, 1e6, allow_subnormal=False)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from xent_cli.core.cross_entropy import cross_entropy
+from xent_cli.core.kernel.cross_entropy import cross_entropy
+from xent_cli.core.kernel.top_k import label_ranks
 from xent_cli.core.options import LossOptions
-from xent_cli.core.ranks import label_ranks
 
 EITHER_SIDE_OF_A_CHANGE = (1, 2, 32, 33, 255, 256)
 

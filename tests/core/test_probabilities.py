@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from xent_cli.core.cross_entropy import cross_entropy
+from xent_cli.core.kernel.cross_entropy import cross_entropy
+from xent_cli.core.kernel.from_probabilities import given_cross_entropy
 from xent_cli.core.options import LossOptions
-from xent_cli.core.probabilities import given_cross_entropy
 from xent_cli.errors import RowError
 
 PROBS, LOG_PROBS = LossOptions(source="probs"), LossOptions(source="log-probs")

@@ -10,9 +10,9 @@ from sklearn.calibration import calibration_curve
 
 from xent_cli.core.block import Block
 from xent_cli.core.evaluate import evaluate_block
-from xent_cli.core.group_sums import GroupSums
 from xent_cli.core.options import LossOptions, Wanted
-from xent_cli.core.profile import NUM_BINS, LossProfile
+from xent_cli.core.totals.calibration import NUM_BINS, LossProfile
+from xent_cli.core.totals.group_sums import GroupSums
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 rows = st.lists(st.tuples(st.integers(0, 4), finite, st.booleans()), max_size=40)

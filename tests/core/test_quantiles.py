@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xent_cli.core import quantiles
-from xent_cli.core.quantiles import Bins, QuantileState
+from xent_cli.core.totals import quantiles
+from xent_cli.core.totals.quantiles import Bins, QuantileState
 
 LEVELS = [0.0, 0.01, 0.5, 0.9, 0.95, 0.99, 1.0]
 WITHIN = 1 / 512 + 1e-15  # half a bin of 1/256: the promised 0.2 %

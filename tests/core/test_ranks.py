@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xent_cli.core.cross_entropy import cross_entropy
+from xent_cli.core.kernel.cross_entropy import cross_entropy
+from xent_cli.core.kernel.top_k import label_ranks
 from xent_cli.core.options import LossOptions
-from xent_cli.core.ranks import label_ranks
 
 values = st.one_of(st.integers(-3, 3).map(float), st.sampled_from([math.inf, -math.inf, math.nan, 0.5]))
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from xent_cli.core.block import Block, BlockRef, Rows
 from xent_cli.core.evaluate import evaluate_block, evaluate_blocks
 from xent_cli.core.options import LossOptions, Wanted
-from xent_cli.core.slices import MOST_VALUES
-from xent_cli.core.totals import LossTotals
+from xent_cli.core.totals.loss_totals import LossTotals
+from xent_cli.core.totals.slices import MOST_VALUES
 from xent_cli.errors import InputError
 
 VALUES = st.sampled_from(["a", "b", "ü", "", None])
@@ -84,7 +84,7 @@ def test_slices_do_not_depend_on_how_many_samples_wait_nor_on_the_order_of_mergi
     block, options, size = run
     once = list(whole([block], options).slices.summaries())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("xent_cli.core.slices._WAITING", waiting)
+        patch.setattr("xent_cli.core.totals.slices._WAITING", waiting)
         parts = [result.totals for result in evaluate_blocks(cut(block, size), options, WANTED)]
         while len(parts) > 1:
             first = parts.pop(data.draw(st.integers(0, len(parts) - 1)))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests.oracles.reference import gradient_mp, log_softmax_mpf, teacher_cross_entropy_mp
+from xent_cli.core.kernel.distillation import teacher_cross_entropy
 from xent_cli.core.options import LossOptions
-from xent_cli.core.teacher import teacher_cross_entropy
 
 CASES = json.loads((Path(__file__).parents[1] / "oracles" / "options.json").read_text())["cases"]
 TAUGHT = {case["name"]: case for case in CASES if case["name"].startswith("teacher")}

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xent_cli.core.digits import check_cells, distinct
+from xent_cli.core.kernel.textbook_formula import try_formulas
 from xent_cli.core.metrics import METRICS, figures, more_is_better, nearest, overflow_figures, overflow_of
-from xent_cli.core.naive import try_formulas
+from xent_cli.core.number_text import check_cells, distinct
 from xent_cli.core.thresholds import KINDS, Threshold, parse
 from xent_cli.errors import UsageError
 

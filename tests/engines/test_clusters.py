@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.waiting import PATIENCE_SECONDS, endless, names, until
-from xent_cli.cli.run import Targets, run
+from xent_cli.cli.runs.evaluate_pair import Targets, run
 from xent_cli.core.block import Rows
 from xent_cli.core.options import LossOptions, Wanted
 from xent_cli.engines.dask import open_dask
@@ -27,7 +27,7 @@ from xent_cli.engines.local import SerialEngine, open_local
 from xent_cli.engines.ray import open_ray
 from xent_cli.errors import InputError, XentError
 from xent_cli.readers.interface import ReadOptions
-from xent_cli.readers.paired import open_pair
+from xent_cli.readers.pair.pair import open_pair
 from xent_cli.writers.publish import Publication
 
 pytest.importorskip("distributed", reason="Dask is an extra")

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from xent_cli.errors import InputError
-from xent_cli.readers.aligned import align, common_id
-from xent_cli.readers.comparable import refuse_unlike
-from xent_cli.readers.saved import SavedResults
+from xent_cli.readers.saved.align import align, common_id
+from xent_cli.readers.saved.comparable import refuse_unlike
+from xent_cli.readers.saved.saved_results import SavedResults
 
 
 def rows(loss, *, path="b.csv", ids=None, labels=None, sample=None, unclear=(), ignored=()):

@@ -9,7 +9,7 @@ from safetensors.numpy import save_file
 from xent_cli.errors import InputError
 from xent_cli.readers.interface import ReadOptions
 from xent_cli.readers.open import open_source
-from xent_cli.readers.paired import open_pair
+from xent_cli.readers.pair.pair import open_pair
 
 RNG = np.random.default_rng(5)
 LOGITS = RNG.normal(size=(50, 6))
@@ -23,8 +23,8 @@ def read(source):
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 @pytest.mark.parametrize(("order", "axis"), [("C", -1), ("F", -1), ("C", 0), ("F", 0)])
 def test_an_array_of_an_archive_is_read_in_either_order(save, order, axis, tmp_path, monkeypatch):
-    monkeypatch.setattr("xent_cli.readers.arrays.TASK_BYTES", 7 * 48)
-    monkeypatch.setattr("xent_cli.readers.streamed.TASK_BYTES", 7 * 48)
+    monkeypatch.setattr("xent_cli.readers.arrays.array_source.TASK_BYTES", 7 * 48)
+    monkeypatch.setattr("xent_cli.readers.arrays.streamed_array.TASK_BYTES", 7 * 48)
     path = str(tmp_path / "d.npz")
     save(path, logits=np.asarray(np.moveaxis(LOGITS, -1, axis), order=order), other=np.zeros(3))
     source = open_source(path, "logits", ReadOptions(), axis=axis)

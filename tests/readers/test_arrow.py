@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from xent_cli.errors import InputError, RowError
-from xent_cli.readers.class_names_file import read_class_names
 from xent_cli.readers.interface import ReadOptions
-from xent_cli.readers.paired import open_pair
-from xent_cli.readers.saved import read_saved
+from xent_cli.readers.pair.class_names_file import read_class_names
+from xent_cli.readers.pair.pair import open_pair
+from xent_cli.readers.saved.saved_results import read_saved
 
 LOGITS = np.random.default_rng(5).normal(0, 4, (90, 3))
 LABELS = np.arange(90) % 3
@@ -75,8 +75,8 @@ def test_labels_may_be_any_kind_of_number(kind, tmp_path):
 
 @pytest.mark.parametrize("largest", [0, 1 << 30])
 def test_a_large_batch_is_cut_and_a_small_one_is_not(largest, tmp_path, monkeypatch):
-    monkeypatch.setattr("xent_cli.readers.arrow._BATCH_BYTES", largest)
-    monkeypatch.setattr("xent_cli.readers.arrow.TASK_BYTES", 7 * 24)
+    monkeypatch.setattr("xent_cli.readers.columnar.arrow._BATCH_BYTES", largest)
+    monkeypatch.setattr("xent_cli.readers.columnar.arrow.TASK_BYTES", 7 * 24)
     path = write(tmp_path / "t.arrow", pa.table({**layout("list", np.float64), "label": LABELS}))
     np.testing.assert_array_equal(read(path)[0], LOGITS)
     sizes = [size for _, size, _ in open_pair(str(path), None, None, ReadOptions()).logits.parts()]

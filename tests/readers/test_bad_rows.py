@@ -13,7 +13,7 @@ from tests.waiting import PATIENCE_SECONDS
 from xent_cli.cli import cli
 from xent_cli.errors import InputError, UnreadableRowError, first_of
 from xent_cli.readers.interface import ReadOptions
-from xent_cli.readers.paired import open_pair
+from xent_cli.readers.pair.pair import open_pair
 
 GOOD = b'{"label": 0, "logits": [1, 2], "id": "a"}\n'
 REASONS = {

@@ -11,7 +11,7 @@ import pytest
 from xent_cli.core.block import Rows
 from xent_cli.errors import InputError, UsageError
 from xent_cli.readers.interface import ReadOptions
-from xent_cli.readers.paired import open_pair
+from xent_cli.readers.pair.pair import open_pair
 
 SUFFIXES = ["csv", "parquet", "arrow", "jsonl"]
 LOGITS = np.arange(12.0).reshape(4, 3)

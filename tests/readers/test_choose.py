@@ -17,7 +17,7 @@ from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.options import LossOptions, Wanted
 from xent_cli.errors import InputError, RowError
 from xent_cli.readers.interface import ReadOptions
-from xent_cli.readers.paired import Pair, open_pair
+from xent_cli.readers.pair.pair import Pair, open_pair
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from xent_cli.errors import InputError
-from xent_cli.readers.class_names_file import read_class_names
+from xent_cli.readers.pair.class_names_file import read_class_names
 
 NAMES = ("cat", "dog", "red fox")
 PLAIN = {

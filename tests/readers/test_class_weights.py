@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from xent_cli.errors import InputError
-from xent_cli.readers.weights import read_class_weight
+from xent_cli.readers.pair.class_weights import read_class_weight
 
 NAMES = ("cat", "dog", "fox")
 WANTED = [1.0, 2.0, 0.5]

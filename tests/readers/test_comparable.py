@@ -8,8 +8,8 @@ import pytest
 from tests.readers.test_aligned import rows, summary
 from xent_cli.core.options import LossOptions
 from xent_cli.errors import InputError
-from xent_cli.readers.aligned import align
-from xent_cli.readers.comparable import figures_of, refuse_unlike, unverified
+from xent_cli.readers.saved.align import align
+from xent_cli.readers.saved.comparable import figures_of, refuse_unlike, unverified
 
 SETTINGS = LossOptions().signature("0.1.0")
 

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from xent_cli.errors import InputError, RowError, UnreadableRowError
-from xent_cli.readers import faults
 from xent_cli.readers.interface import ReadOptions
-from xent_cli.readers.paired import open_pair
+from xent_cli.readers.pair import bad_rows as faults
+from xent_cli.readers.pair.pair import open_pair
 
 ROWS = 4000
 BAD = {10: "c2", 11: "c0", 1999: "c1", 2000: "label", 3999: "c2"}
@@ -70,7 +70,7 @@ def told(path):
     ],
 )
 def test_the_first_bad_row_is_found_and_the_others_are_counted_to_the_end(write, place, others, tmp_path, monkeypatch):
-    monkeypatch.setattr("xent_cli.readers.pieces._PIECE_BYTES", 4096)
+    monkeypatch.setattr("xent_cli.readers.text.text_chunks._PIECE_BYTES", 4096)
     path = tmp_path / "t.bin"
     write(path)
     error = told(path)
@@ -79,14 +79,14 @@ def test_the_first_bad_row_is_found_and_the_others_are_counted_to_the_end(write,
 
 
 def test_looking_for_others_ends_in_time_and_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr("xent_cli.readers.pieces._PIECE_BYTES", 4096)
+    monkeypatch.setattr("xent_cli.readers.text.text_chunks._PIECE_BYTES", 4096)
     monkeypatch.setattr(faults, "_PATIENCE_SECONDS", -1.0)
     write_csv(tmp_path / "t.csv")
     assert told(tmp_path / "t.csv").more == "at least 1 more row like this"
 
 
 def test_of_a_pipe_only_what_was_read_is_counted(tmp_path, monkeypatch):
-    monkeypatch.setattr("xent_cli.readers.pieces._PIECE_BYTES", 4096)
+    monkeypatch.setattr("xent_cli.readers.text.text_chunks._PIECE_BYTES", 4096)
     write_csv(tmp_path / "t.csv")
     with subprocess.Popen(["cat", tmp_path / "t.csv"], stdout=subprocess.PIPE) as cat:
         monkeypatch.setattr("sys.stdin", cat.stdout)

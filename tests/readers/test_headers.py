@@ -11,8 +11,8 @@ import pytest
 import xent_cli
 from xent_cli.errors import InputError
 from xent_cli.readers.interface import ReadOptions
-from xent_cli.readers.paired import open_pair
-from xent_cli.readers.sniff import is_header
+from xent_cli.readers.pair.pair import open_pair
+from xent_cli.readers.text.csv_dialect import is_header
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from xent_cli.errors import InputError
-from xent_cli.readers import identity
-from xent_cli.readers.identity import refuse_changed, watching
 from xent_cli.readers.interface import ReadOptions
-from xent_cli.readers.locate import locate
 from xent_cli.readers.open import open_source
+from xent_cli.readers.storage import identity
+from xent_cli.readers.storage.identity import refuse_changed, watching
+from xent_cli.readers.storage.locate import locate
 
 XENT = [sys.executable, "-m", "xent_cli"]
 ROWS = 40_000

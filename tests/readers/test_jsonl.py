@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from xent_cli.errors import InputError, RowError
 from xent_cli.readers.interface import ReadOptions
-from xent_cli.readers.paired import open_pair
+from xent_cli.readers.pair.pair import open_pair
 
 
 def read(path, options=None):
@@ -31,7 +31,7 @@ def test_every_number_reads_back_however_the_file_is_laid_out_and_cut(rows, end,
     path = tmp_path_factory.getbasetemp() / "t.jsonl"
     path.write_bytes((b"\xef\xbb\xbf" if bom else b"") + (end.join(lines) + end * last).encode())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("xent_cli.readers.pieces._PIECE_BYTES", piece)
+        patch.setattr("xent_cli.readers.text.text_chunks._PIECE_BYTES", piece)
         logits, labels = read(path)
     np.testing.assert_array_equal(logits, [[a, b] for _, a, b, _ in rows])
     assert labels.tolist() == [y for y, *_ in rows]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from xent_cli.errors import InputError
-from xent_cli.readers.locate import locate, natural
+from xent_cli.readers.storage.locate import locate, natural
 
 
 def names(path, folder):

@@ -17,9 +17,9 @@ import pytest
 
 from tests.waiting import PATIENCE_SECONDS
 from xent_cli.errors import InputError, without_secrets
-from xent_cli.readers.refusals import refusal
-from xent_cli.readers.remote import within
-from xent_cli.readers.storage import Stored
+from xent_cli.readers.storage.refusals import refusal
+from xent_cli.readers.storage.remote import within
+from xent_cli.readers.storage.stored import Stored
 
 RNG = np.random.default_rng(5)
 LOGITS = RNG.normal(size=(50, 4))
@@ -195,7 +195,7 @@ def test_no_place_shows_what_is_secret_in_a_url(place, object_, address, folder)
 
 def test_the_traceback_of_a_bug_shows_no_secret(folder):
     script = (
-        "import sys, xent_cli.readers.locate as l\n"
+        "import sys, xent_cli.readers.storage.locate as l\n"
         "def broken(url): raise RuntimeError(url)\n"
         "l._remote = broken\n"
         "from xent_cli.cli import main\nmain()\n"

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from xent_cli.errors import InputError, UsageError
 from xent_cli.readers.interface import ReadOptions
 from xent_cli.readers.open import open_source
-from xent_cli.readers.paired import open_pair
+from xent_cli.readers.pair.pair import open_pair
 
 
 def open_npy(path, role, axis, dtype):
@@ -40,7 +40,7 @@ def test_samples_are_those_of_the_moved_array(shape, order, dtype, axis, task, t
     path = str(tmp_path_factory.getbasetemp() / "a.npy")
     np.save(path, array)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("xent_cli.readers.arrays.TASK_BYTES", task)
+        patch.setattr("xent_cli.readers.arrays.array_source.TASK_BYTES", task)
         source = open_npy(path, "logits", axis, None)
         found = read(source)
     np.testing.assert_array_equal(found, np.moveaxis(array, axis, -1).reshape(-1, shape[axis]))
@@ -171,7 +171,7 @@ def test_an_axis_that_is_not_there_is_a_usage_error(tmp_path):
 
 
 def streamed(tmp_path, monkeypatch):
-    monkeypatch.setattr("xent_cli.readers.streamed.TASK_BYTES", 7 * 24)
+    monkeypatch.setattr("xent_cli.readers.arrays.streamed_array.TASK_BYTES", 7 * 24)
     values = np.random.default_rng(0).normal(size=(100, 3))
     np.save(tmp_path / "a.npy", values)
     (tmp_path / "a.npy.gz").write_bytes(gzip.compress((tmp_path / "a.npy").read_bytes()))

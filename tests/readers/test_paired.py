@@ -5,11 +5,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from xent_cli.core.cross_entropy import cross_entropy
+from xent_cli.core.kernel.cross_entropy import cross_entropy
 from xent_cli.core.options import LossOptions
 from xent_cli.errors import InputError, RowError
 from xent_cli.readers.interface import ReadOptions
-from xent_cli.readers.paired import Pair, open_pair
+from xent_cli.readers.pair.pair import Pair, open_pair
 
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(size=(500, 7))
@@ -81,11 +81,11 @@ def losses(pair):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_samples_give_the_same_bits_however_they_lie_on_disk(kind, small, tmp_path, monkeypatch):
     if small:
-        monkeypatch.setattr("xent_cli.readers.arrays.TASK_BYTES", 700)
-        monkeypatch.setattr("xent_cli.readers.pieces._PIECE_BYTES", 1000)
-        monkeypatch.setattr("xent_cli.readers.parquet.TASK_BYTES", 500)
-        monkeypatch.setattr("xent_cli.readers.parquet._GROUP_BYTES", 4000 if "list" in kind else 10)
-        monkeypatch.setattr("xent_cli.readers.parquet._STEP_BYTES", 300)
+        monkeypatch.setattr("xent_cli.readers.arrays.array_source.TASK_BYTES", 700)
+        monkeypatch.setattr("xent_cli.readers.text.text_chunks._PIECE_BYTES", 1000)
+        monkeypatch.setattr("xent_cli.readers.columnar.parquet.TASK_BYTES", 500)
+        monkeypatch.setattr("xent_cli.readers.columnar.parquet._GROUP_BYTES", 4000 if "list" in kind else 10)
+        monkeypatch.setattr("xent_cli.readers.columnar.parquet._STEP_BYTES", 300)
     found = losses(open_pair(*write(tmp_path, kind), None, ReadOptions()))
     np.testing.assert_array_equal(found, cross_entropy(LOGITS, LABELS, LossOptions()).loss)
 
@@ -129,7 +129,7 @@ def test_a_label_out_of_range_is_told_where_it_stands_with_the_others_like_it(ki
 
 @pytest.mark.parametrize("shift", [1, 2, -1, -4])
 def test_shifted_labels_are_those_of_a_loop(shift, tmp_path, monkeypatch):
-    monkeypatch.setattr("xent_cli.readers.arrays.TASK_BYTES", 3 * 4 * 8)
+    monkeypatch.setattr("xent_cli.readers.arrays.array_source.TASK_BYTES", 3 * 4 * 8)
     labels = RNG.integers(0, 4, (3, 5))
     np.save(tmp_path / "l.npy", RNG.normal(size=(3, 5, 4)))
     np.save(tmp_path / "y.npy", labels)
@@ -142,7 +142,7 @@ def test_shifted_labels_are_those_of_a_loop(shift, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("suffix", ["npy", "csv"])
 def test_sample_weights_follow_the_samples(suffix, tmp_path, monkeypatch):
-    monkeypatch.setattr("xent_cli.readers.arrays.TASK_BYTES", 700)
+    monkeypatch.setattr("xent_cli.readers.arrays.array_source.TASK_BYTES", 700)
     weights = RNG.random(500)
     path = tmp_path / f"w.{suffix}"
     if suffix == "npy":

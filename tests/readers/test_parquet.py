@@ -32,9 +32,9 @@ def read(source):
 @pytest.mark.parametrize("limit", [10, 4000, 1 << 20], ids=["on disk", "some on disk", "in memory"])
 @pytest.mark.parametrize("step", [100, 4000, 1 << 20])
 def test_wide_row_groups_of_any_size_give_the_same_rows(whole, limit, step, tmp_path, monkeypatch):
-    monkeypatch.setattr("xent_cli.readers.parquet._GROUP_BYTES", limit)
-    monkeypatch.setattr("xent_cli.readers.parquet._STEP_BYTES", step)
-    monkeypatch.setattr("xent_cli.readers.parquet.TASK_BYTES", 1000)
+    monkeypatch.setattr("xent_cli.readers.columnar.parquet._GROUP_BYTES", limit)
+    monkeypatch.setattr("xent_cli.readers.columnar.parquet._STEP_BYTES", step)
+    monkeypatch.setattr("xent_cli.readers.columnar.parquet.TASK_BYTES", 1000)
     options = ReadOptions(id_column="name", with_ids=True, whole_groups=whole)
     source = open_source(wide(tmp_path / "t.parquet", group=130), "logits", options)
     found = read(source)
@@ -49,8 +49,8 @@ def test_columns_of_unlike_types_are_read_as_float64(tmp_path, monkeypatch):
     path = wide(tmp_path / "t.parquet", group=130, c9=RNG.normal(size=N), c10=np.arange(N))
     options = ReadOptions(id_column="name", with_ids=True)
     first = read(open_source(path, "logits", options))["logits"]
-    monkeypatch.setattr("xent_cli.readers.parquet._GROUP_BYTES", 10)
-    monkeypatch.setattr("xent_cli.readers.parquet._STEP_BYTES", 3000)
+    monkeypatch.setattr("xent_cli.readers.columnar.parquet._GROUP_BYTES", 10)
+    monkeypatch.setattr("xent_cli.readers.columnar.parquet._STEP_BYTES", 3000)
     again = read(open_source(path, "logits", options))["logits"]
     assert first.dtype == again.dtype == np.float64
     np.testing.assert_array_equal(first, again)
@@ -59,7 +59,7 @@ def test_columns_of_unlike_types_are_read_as_float64(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("limit", [10, 1 << 20])
 def test_a_null_is_named_by_its_row(limit, tmp_path, monkeypatch):
-    monkeypatch.setattr("xent_cli.readers.parquet._GROUP_BYTES", limit)
+    monkeypatch.setattr("xent_cli.readers.columnar.parquet._GROUP_BYTES", limit)
     column = [None if i == 321 else 1.0 for i in range(N)]
     path = wide(tmp_path / "t.parquet", group=130, c9=pa.array(column, pa.float32()))
     source = open_source(path, "logits", ReadOptions(id_column="name"))
@@ -69,7 +69,7 @@ def test_a_null_is_named_by_its_row(limit, tmp_path, monkeypatch):
 
 
 def test_nothing_is_left_of_what_was_turned_on_disk(tmp_path, monkeypatch):
-    monkeypatch.setattr("xent_cli.readers.parquet._GROUP_BYTES", 10)
+    monkeypatch.setattr("xent_cli.readers.columnar.parquet._GROUP_BYTES", 10)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     path = wide(tmp_path / "t.parquet", group=130)
     source = open_source(path, "logits", ReadOptions(id_column="name"))

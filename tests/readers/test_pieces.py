@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xent_cli.errors import InputError
-from xent_cli.readers import pieces as module
-from xent_cli.readers.pieces import count_rows, pieces, row_lines
+from xent_cli.readers.text import text_chunks as module
+from xent_cli.readers.text.text_chunks import count_rows, pieces, row_lines
 
 
 class Text:

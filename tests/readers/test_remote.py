@@ -19,9 +19,9 @@ import pytest
 
 from tests.waiting import PATIENCE_SECONDS, until
 from xent_cli.errors import InputError, OutputError
-from xent_cli.readers.identity import refuse_changed, watching
 from xent_cli.readers.interface import ReadOptions
 from xent_cli.readers.open import open_source
+from xent_cli.readers.storage.identity import refuse_changed, watching
 from xent_cli.writers.folder import open_folder
 from xent_cli.writers.publish import Publication
 

@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from xent_cli.core.evaluate import BlockLoss
-from xent_cli.core.totals import LossTotals
+from xent_cli.core.row_columns import RowFormat
+from xent_cli.core.totals.loss_totals import LossTotals
 from xent_cli.errors import InputError
-from xent_cli.readers.saved import read_saved
+from xent_cli.readers.saved.saved_results import read_saved
 from xent_cli.writers import SUFFIXES, open_writer
-from xent_cli.writers.interface import RowFormat
 
 IDS = np.array(["007", "2024-01-01", 'a "b", c', "tab\there", "line\nend", "é漢🙂"], object)
 LABELS = np.array([0, 2, 1, 1, -100, 0])

@@ -4,7 +4,7 @@ import pytest
 from xent_cli.errors import InputError
 from xent_cli.readers.interface import ReadOptions
 from xent_cli.readers.open import open_source
-from xent_cli.readers.paired import open_pair
+from xent_cli.readers.pair.pair import open_pair
 
 RNG = np.random.default_rng(3)
 LOGITS = RNG.normal(size=(57, 4)).astype(np.float32)
@@ -27,8 +27,8 @@ def as_csv(path, part):
 @pytest.mark.parametrize("kind", ["npy npy", "npy csv", "csv npy", "csv csv"])
 @pytest.mark.parametrize(("cuts", "others"), [([10, 30], [10, 30]), ([10, 30], [1, 2, 50]), ([20], []), ([], [5, 5])])
 def test_logits_and_labels_may_be_cut_differently(kind, cuts, others, tmp_path, monkeypatch):
-    monkeypatch.setattr("xent_cli.readers.arrays.TASK_BYTES", 7 * 16)
-    monkeypatch.setattr("xent_cli.readers.pieces._PIECE_BYTES", 300)
+    monkeypatch.setattr("xent_cli.readers.arrays.array_source.TASK_BYTES", 7 * 16)
+    monkeypatch.setattr("xent_cli.readers.text.text_chunks._PIECE_BYTES", 300)
     how = {"npy": (np.save, "npy"), "csv": (as_csv, "csv")}
     left, right = kind.split()
     paths = [split(tmp_path / "l", LOGITS, cuts, *how[left]), split(tmp_path / "y", LABELS, others, *how[right])]

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from xent_cli.core.block import Rows
 from xent_cli.errors import InputError
 from xent_cli.readers.interface import ReadOptions
-from xent_cli.readers.paired import open_pair
-from xent_cli.readers.shifted import Documents
+from xent_cli.readers.pair.pair import open_pair
+from xent_cli.readers.pair.shifted_labels import Documents
 
 SUFFIXES = ["csv", "csv.gz", "parquet", "arrow", "jsonl"]
 RNG = np.random.default_rng(3)
@@ -69,8 +69,8 @@ def moved(values, shift, fill, outside):
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("where", ["one table", "labels in a table", "tables"])
 def test_all_columns_of_a_table_move_with_its_labels(where, suffix, shift, tmp_path, monkeypatch):
-    monkeypatch.setattr("xent_cli.readers.pieces._PIECE_BYTES", 64)
-    monkeypatch.setattr("xent_cli.readers.arrays.TASK_BYTES", 64)
+    monkeypatch.setattr("xent_cli.readers.text.text_chunks._PIECE_BYTES", 64)
+    monkeypatch.setattr("xent_cli.readers.arrays.array_source.TASK_BYTES", 64)
     if where == "one table":
         paths = write(tmp_path / f"t.{suffix}", COLUMNS | LARGE), None
     elif where == "tables":
@@ -91,7 +91,7 @@ def test_all_columns_of_a_table_move_with_its_labels(where, suffix, shift, tmp_p
 @pytest.mark.parametrize("shift", [1, 2, -1, -3])
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_column_asked_for_with_by_tells_documents_apart(suffix, shift, tmp_path, monkeypatch):
-    monkeypatch.setattr("xent_cli.readers.pieces._PIECE_BYTES", 64)
+    monkeypatch.setattr("xent_cli.readers.text.text_chunks._PIECE_BYTES", 64)
     path = write(tmp_path / f"t.{suffix}", COLUMNS | LARGE)
     pair = open_pair(path, None, None, ReadOptions(shift=shift, by=("doc",), label_column="label", with_ids=True))
     rows = read(pair)
@@ -125,7 +125,7 @@ def test_an_array_of_labels_ends_with_the_table_of_logits(form, suffix, shift, t
 @pytest.mark.parametrize("shift", [1, -2])
 @pytest.mark.parametrize("form", ["npy", "npz", "npz deflated", "csv"])
 def test_weights_and_masks_in_files_of_their_own_move_too(form, shift, tmp_path, monkeypatch):
-    monkeypatch.setattr("xent_cli.readers.arrays.TASK_BYTES", 100)
+    monkeypatch.setattr("xent_cli.readers.arrays.array_source.TASK_BYTES", 100)
     batch, time = 3, 5
     logits, labels = RNG.normal(size=(batch, time, K)), RNG.integers(0, K, (batch, time))
     weights, mask = RNG.random((batch, time)), RNG.integers(0, 2, (batch, time))

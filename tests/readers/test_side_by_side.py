@@ -7,7 +7,7 @@ from tests.readers.test_beside import read, write
 from xent_cli.core.alongside import OtherIdError, OtherLabelError, plain_id
 from xent_cli.errors import InputError, UsageError
 from xent_cli.readers.interface import ReadOptions
-from xent_cli.readers.paired import open_pair
+from xent_cli.readers.pair.pair import open_pair
 
 SUFFIXES = ["csv", "parquet", "arrow", "jsonl"]
 ROWS = 10
@@ -67,7 +67,7 @@ def test_a_join_finds_the_rows_by_their_ids(tmp_path, logits, suffix):
 
 
 def test_a_join_is_the_same_in_pieces_of_any_size(tmp_path, logits, monkeypatch):
-    for module in ("arrow", "parquet", "pieces"):
+    for module in ("columnar.arrow", "columnar.parquet", "text.text_chunks"):
         monkeypatch.setattr(f"xent_cli.readers.{module}.TASK_BYTES", 64, raising=False)
     pair = open_pair(logits, labels_in(tmp_path, TURNED), None, JOIN)
     assert read(pair).labels.tolist() == LABELS

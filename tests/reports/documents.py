@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from xent_cli.core.findings import Finding
-from xent_cli.core.inputs import InputDescription
-from xent_cli.core.summary import LossSummary
+from xent_cli.core.input_description import InputDescription
 from xent_cli.core.thresholds import Threshold
+from xent_cli.core.totals.summary import LossSummary
+from xent_cli.core.warnings import Finding
 from xent_cli.reports.interface import Document
 
 HOSTILE = [

@@ -2,9 +2,9 @@ import re
 from dataclasses import replace
 
 from tests.reports.documents import FAILS, PASSES, PLAIN, checked, hostile
-from xent_cli.core.findings import Finding
+from xent_cli.core.warnings import Finding
 from xent_cli.errors import printable
-from xent_cli.reports.github import render
+from xent_cli.reports.summary.github import render
 
 
 def test_a_failed_check_is_an_error_and_a_passed_one_nothing():

@@ -10,13 +10,13 @@ import pytest
 
 from tests.reports.documents import FAILS, INCREASE, PASSES, PLAIN, SUMMARY, checked
 from tests.reports.hostile import NAMES, details, hostile_page
-from xent_cli.core.findings import Finding
-from xent_cli.core.inputs import InputDescription
-from xent_cli.core.profile import LossProfile
-from xent_cli.core.quantiles import QuantileState
+from xent_cli.core.input_description import InputDescription
+from xent_cli.core.totals.calibration import LossProfile
+from xent_cli.core.totals.quantiles import QuantileState
+from xent_cli.core.warnings import Finding
 from xent_cli.errors import printable
-from xent_cli.reports.html import render
 from xent_cli.reports.interface import Details
+from xent_cli.reports.summary.html import render
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 LIMIT = 300 * 1024

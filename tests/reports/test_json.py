@@ -11,12 +11,12 @@ import pytest
 
 from xent_cli.core.block import Block
 from xent_cli.core.evaluate import evaluate_blocks
-from xent_cli.core.findings import find
-from xent_cli.core.inputs import InputDescription
+from xent_cli.core.input_description import InputDescription
 from xent_cli.core.options import LossOptions, Wanted
-from xent_cli.core.totals import LossTotals
+from xent_cli.core.totals.loss_totals import LossTotals
+from xent_cli.core.warnings import find
 from xent_cli.reports.interface import Document
-from xent_cli.reports.json import document, dumps, schema
+from xent_cli.reports.summary.json import document, dumps, schema
 
 OPTIONS = LossOptions()
 INPUTS = {

@@ -5,7 +5,7 @@ import junitparser
 import pytest
 
 from tests.reports.documents import FAILS, INCREASE, PASSES, PLAIN, checked, hostile
-from xent_cli.reports.junit import render
+from xent_cli.reports.summary.junit import render
 
 DOCUMENTS = [PLAIN, checked(PASSES), checked(PASSES, FAILS, INCREASE), hostile()]
 

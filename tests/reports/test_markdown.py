@@ -6,7 +6,8 @@ from markdown_it import MarkdownIt
 
 from tests.reports.documents import FAILS, HOSTILE, INCREASE, PASSES, PLAIN, SUMMARY, checked, hostile
 from xent_cli.errors import UsageError, printable
-from xent_cli.reports import format_of, markdown
+from xent_cli.reports import format_of
+from xent_cli.reports.summary import markdown
 
 
 def html(document):

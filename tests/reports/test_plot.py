@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from xent_cli.core.histogram import histogram
-from xent_cli.core.quantiles import QuantileState
-from xent_cli.reports.plot import histogram_svg, save_histogram
+from xent_cli.core.totals.histogram import histogram
+from xent_cli.core.totals.quantiles import QuantileState
+from xent_cli.reports.summary.plot import histogram_svg, save_histogram
 
 ODD = [
     [],

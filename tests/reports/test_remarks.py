@@ -8,7 +8,7 @@ import pytest
 
 from tests.reports.documents import PASSES, checked
 from xent_cli import reports
-from xent_cli.core.findings import Finding
+from xent_cli.core.warnings import Finding
 
 REMARKS = (Finding("shard-skipped", "one shard is empty", note=True), Finding("odd", "this is odd"))
 DOCUMENT = replace(checked(PASSES), findings=REMARKS)
@@ -42,7 +42,7 @@ def test_junit_has_a_property_of_each():
 
 
 def test_an_annotation_is_a_notice_and_stands_behind_the_warnings():
-    from xent_cli.reports.github import render
+    from xent_cli.reports.summary.github import render
 
     assert render(DOCUMENT).splitlines() == [
         "::warning title=xent%3A odd::this is odd",

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from xent_cli.core.evaluate import BlockLoss
-from xent_cli.core.totals import LossTotals
+from xent_cli.core.totals.loss_totals import LossTotals
 from xent_cli.writers import open_writer
 
 HOSTILE = [

@@ -10,8 +10,8 @@ import pytest
 
 from tests.writers.rows import HOSTILE, NAMES, block, cut, written
 from xent_cli.core.missing import told
+from xent_cli.core.row_columns import RowFormat
 from xent_cli.writers import open_writer
-from xent_cli.writers.interface import RowFormat
 
 SIZES = [3, 40_000, 65_536, 5000, 40_000]
 
@@ -102,7 +102,7 @@ def test_an_array_behind_other_bytes_leaves_them_alone():
 def test_an_array_appended_by_the_shell_has_one_header(tmp_path):
     code = (
         "import sys; from tests.writers.rows import block\n"
-        "from xent_cli.writers import open_writer; from xent_cli.writers.interface import RowFormat\n"
+        "from xent_cli.writers import open_writer; from xent_cli.core.row_columns import RowFormat\n"
         "w = open_writer('npy', sys.stdout.buffer, RowFormat()); w.write(block(5, ids=False)); w.finish()"
     )
     target = tmp_path / "appended"
@@ -116,7 +116,7 @@ def test_an_array_appended_by_the_shell_has_one_header(tmp_path):
 def test_a_table_that_was_given_up_says_nothing(tmp_path):
     code = (
         "from tests.writers.rows import block; from xent_cli.writers import open_writer\n"
-        "from xent_cli.writers.interface import RowFormat; from xent_cli.writers.publish import publish\n"
+        "from xent_cli.core.row_columns import RowFormat; from xent_cli.writers.publish import publish\n"
         "import sys\n"
         "def run():\n"
         "    with publish(sys.argv[1]) as stream:\n"

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from tests.writers.rows import HOSTILE
-from xent_cli.core.changes import (
+from xent_cli.core.statistics.comparison import (
     Change,
     Comparison,
     Model,
@@ -18,9 +18,9 @@ from xent_cli.core.changes import (
     changes_of_summaries,
     mean_change,
 )
-from xent_cli.core.paired import compare_losses
-from xent_cli.writers.changes import cells, delimited_changes, footnote, markdown_changes, plain_moved
-from xent_cli.writers.changes_table import print_comparison
+from xent_cli.core.statistics.paired_test import compare_losses
+from xent_cli.reports.comparison.table import print_comparison
+from xent_cli.reports.comparison.text import cells, delimited_changes, footnote, markdown_changes, plain_moved
 
 SURE = Change("mean_loss", 2.0, 2.5, 0.5, 9, low=0.25, high=0.75, p=0.001234, mark="higher")
 CHANCE = replace(SURE, low=-0.25, mark="~")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from xent_cli.writers.numbers import spell
+from xent_cli.core.number_text import spell
 
 BITS = st.integers(0, 2**64 - 1)
 

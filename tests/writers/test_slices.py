@@ -13,10 +13,10 @@ import pytest
 from rich.console import Console
 
 from tests.writers.rows import HOSTILE, block, written
-from xent_cli.core.totals import LossTotals
-from xent_cli.writers.interface import RowFormat
-from xent_cli.writers.plain import plain_slices
-from xent_cli.writers.table import print_slices
+from xent_cli.core.row_columns import RowFormat
+from xent_cli.core.totals.loss_totals import LossTotals
+from xent_cli.reports.summary.table import print_slices
+from xent_cli.reports.summary.text import plain_slices
 
 COLUMNS = RowFormat(id_name="id", by=(("split", 1), ("la,ng", 0)))
 

@@ -4,12 +4,13 @@ import pytest
 from rich.console import Console
 
 from tests.writers.rows import HOSTILE, NAMES, block, cut
-from xent_cli.core.naive import FormulaTotals, NaiveTotals
-from xent_cli.core.summary import WorstSample
-from xent_cli.core.totals import LossTotals
-from xent_cli.writers.interface import RowFormat
-from xent_cli.writers.plain import plain_summary, plain_worst
-from xent_cli.writers.table import TableWriter, print_overflow, print_summary, print_worst
+from xent_cli.cli.display.row_table import TableWriter
+from xent_cli.core.kernel.textbook_formula import FormulaTotals, NaiveTotals
+from xent_cli.core.row_columns import RowFormat
+from xent_cli.core.totals.loss_totals import LossTotals
+from xent_cli.core.totals.summary import WorstSample
+from xent_cli.reports.summary.table import print_overflow, print_summary, print_worst
+from xent_cli.reports.summary.text import plain_summary, plain_worst
 
 
 def console(width=200):

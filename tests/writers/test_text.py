@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from tests.writers.rows import HOSTILE, NAMES, block, cut, written
-from xent_cli.writers import numbers
-from xent_cli.writers.interface import RowFormat
+from xent_cli.core.number_text import spell
+from xent_cli.core.row_columns import RowFormat
 
 SEPARATORS = {"tsv": "\t", "csv": ","}
 COLUMNS = {
@@ -114,13 +114,13 @@ def test_a_divergence_has_a_column_after_the_loss(name):
     rows = block(3, ids=False)
     text = written(name, RowFormat(labelled=False, with_kl=True), replace(rows, kl=rows.loss + 1)).decode()
     assert "kl_divergence" in text
-    assert numbers.spell(float(rows.loss[2] + 1)) in text.splitlines()[-1]
+    assert spell(float(rows.loss[2] + 1)) in text.splitlines()[-1]
 
 
 def test_few_rows_load_neither_arrow_nor_pandas_nor_rich():
     code = (
         "import sys; from tests.writers.rows import block, written\n"
-        "from xent_cli.writers.interface import RowFormat\n"
+        "from xent_cli.core.row_columns import RowFormat\n"
         "for name in ('tsv', 'csv', 'jsonl', 'npy'): written(name, RowFormat(id_name='id'), block(500))\n"
         "print(sorted({'pyarrow', 'pandas', 'rich'} & set(sys.modules)))"
     )

@@ -34,7 +34,7 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(f"xent_cli.cli.{cmd_name}"), cmd_name)
+        command: click.Command = getattr(importlib.import_module(f"xent_cli.cli.commands.{cmd_name}"), cmd_name)
         return configurable(command)
 
 
@@ -94,7 +94,7 @@ def _run(argv: list[str]) -> int:
             hint = "unset it, or say bash_source, zsh_source or fish_source"
             raise UsageError(f"_XENT_COMPLETE={asked} asks for no completion there is", hint=hint)
         return 0
-    from xent_cli.readers.identity import refuse_changed, watching
+    from xent_cli.readers.storage.identity import refuse_changed, watching
 
     # Not cli.main: that would turn a closed pipe into exit 1, which is for verdicts.
     with watching(), cli.make_context("xent", argv) as context:

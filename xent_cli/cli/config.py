@@ -16,7 +16,7 @@ from xent_cli.errors import InputError, UsageError, listing, printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from xent_cli.core.findings import Finding
+    from xent_cli.core.warnings import Finding
 
 _OWN, _SHARED = "xent.toml", "pyproject.toml"
 # More than this is no configuration, and would be read at every start.
@@ -122,7 +122,7 @@ def _allowed(context: click.Context, found: _Found, values: dict[str, Any]) -> d
             passed_over.append(key)
         else:
             kept[name] = value
-    from xent_cli.core.findings import Finding
+    from xent_cli.core.warnings import Finding
 
     said = []
     if kept:

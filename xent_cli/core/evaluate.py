@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from xent_cli.core.counted import Evaluated, counting, numbered
+from xent_cli.core.counted_rows import Evaluated, counting, numbered
 from xent_cli.core.evaluate_rows import check_labels, divisor_of, evaluate_rows
-from xent_cli.core.exact_sum import ExactSum
 from xent_cli.core.labels import check_mask, standing_labels
 from xent_cli.core.offsets import Offsets
 from xent_cli.core.options import Wanted
-from xent_cli.core.totals import LossTotals
+from xent_cli.core.totals.exact_sum import ExactSum
+from xent_cli.core.totals.loss_totals import LossTotals
 from xent_cli.errors import RowError
 
 if TYPE_CHECKING:
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from xent_cli.core.block import AnyArray, Block, BoolArray, FloatArray, IntArray, Task
-    from xent_cli.core.cross_entropy import RowLosses
+    from xent_cli.core.kernel.cross_entropy import RowLosses
     from xent_cli.core.options import LossOptions
-    from xent_cli.core.slices import LossSlices
+    from xent_cli.core.totals.slices import LossSlices
 
     Item = TypeVar("Item")
     Result = TypeVar("Result")
@@ -214,8 +214,8 @@ def _slices(
     wanted: Wanted,
 ) -> LossSlices:
     """The samples by the values of the columns asked for."""
-    from xent_cli.core.group_totals import Scored
-    from xent_cli.core.slices import slices_of
+    from xent_cli.core.totals.group_totals import Scored
+    from xent_cli.core.totals.slices import slices_of
 
     assert block.groups is not None
     scored = None if ignored is None else ~ignored

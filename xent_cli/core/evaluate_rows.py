@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xent_cli.core.counted import Evaluated
-from xent_cli.core.cross_entropy import cross_entropy
+from xent_cli.core.counted_rows import Evaluated
+from xent_cli.core.kernel.cross_entropy import cross_entropy
+from xent_cli.core.kernel.top_k import label_ranks
 from xent_cli.core.labels import check_dense, check_sparse
 from xent_cli.core.options import LossOptions
-from xent_cli.core.ranks import label_ranks
 from xent_cli.errors import InputError
 
 if TYPE_CHECKING:
     from xent_cli.core.block import AnyArray, Block, BoolArray, FloatArray, IntArray
-    from xent_cli.core.cross_entropy import RowLosses
-    from xent_cli.core.naive import FormulaTotals
+    from xent_cli.core.kernel.cross_entropy import RowLosses
+    from xent_cli.core.kernel.textbook_formula import FormulaTotals
     from xent_cli.core.options import Wanted
 
 
@@ -39,7 +39,7 @@ def evaluate_rows(block: Block, weight: FloatArray | None, options: LossOptions,
     likeliest = labels.argmax(axis=1) if labels.ndim == 2 and (wanted.top_k or wanted.digest) else None
     unnormalised: dict[str, int] = {}
     if options.source != "logits" or labels.ndim == 2:
-        from xent_cli.core.declared import labels_as_declared, logits_as_declared
+        from xent_cli.core.checks.declared import labels_as_declared, logits_as_declared
 
         logits, off = logits_as_declared(block.logits, options, block.start)
         labels, labels_off = labels_as_declared(labels, options, block.start)
@@ -95,11 +95,11 @@ def _losses(
 ) -> RowLosses:
     """The kernel for what the inputs hold."""
     if options.labels_source != "labels":
-        from xent_cli.core.teacher import teacher_cross_entropy
+        from xent_cli.core.kernel.distillation import teacher_cross_entropy
 
         return teacher_cross_entropy(block.logits, labels, options, gradient_dtype=gradient_dtype, gradient_scale=scale)
     if options.source != "logits":
-        from xent_cli.core.probabilities import given_cross_entropy
+        from xent_cli.core.kernel.from_probabilities import given_cross_entropy
 
         return given_cross_entropy(block.logits, labels, options, start=block.start)
     return cross_entropy(block.logits, labels, options, gradient_dtype=gradient_dtype, gradient_scale=scale)
@@ -135,7 +135,7 @@ def _notice(
         label_range = (int(counted.min()), int(counted.max())) if counted.size else None
     formulas: tuple[FormulaTotals, ...] = ()
     if wanted.overflow:
-        from xent_cli.core.naive import try_formulas
+        from xent_cli.core.kernel.textbook_formula import try_formulas
 
         # The textbook formula knows no smoothing, weights or temperature; nor may what it is held against.
         usual = LossOptions(labels=options.labels)
@@ -146,7 +146,7 @@ def _notice(
         )
     profile = None
     if wanted.profile and labels.ndim == 1:
-        from xent_cli.core.profile import profile_of, unsmoothed
+        from xent_cli.core.totals.calibration import profile_of, unsmoothed
 
         predicted = block.logits.argmax(axis=1)
         predicted_loss = _losses(block, predicted, unsmoothed(options), None, None).loss

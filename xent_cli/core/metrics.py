@@ -6,14 +6,14 @@ import re
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from xent_cli.core.slices import slice_name
-from xent_cli.core.summary import LossSummary
+from xent_cli.core.totals.slices import slice_name
+from xent_cli.core.totals.summary import LossSummary
 from xent_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from xent_cli.core.naive import FormulaTotals
+    from xent_cli.core.kernel.textbook_formula import FormulaTotals
 
     Figure = float | int | bool | None
 

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from xent_cli.core.digits import distinct
 from xent_cli.core.metrics import is_loss, more_is_better, refuse_unknown
+from xent_cli.core.number_text import distinct
 from xent_cli.errors import UsageError
 
 if TYPE_CHECKING:

@@ -13,15 +13,15 @@ import numpy as np
 from xent_cli.core.class_order import without_shared
 from xent_cli.core.labels import NO_LABEL
 from xent_cli.errors import InputError, RowError, UnreadableRowError, did_you_mean, listing
-from xent_cli.readers.column_evidence import one_each
-from xent_cli.readers.column_words import LOGIT_PREFIXES, plain_name
+from xent_cli.readers.columns.evidence import one_each
+from xent_cli.readers.columns.words import LOGIT_PREFIXES, plain_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
     from xent_cli.core.block import AnyArray, IntArray, Part, Rows
-    from xent_cli.core.inputs import InputDescription
+    from xent_cli.core.input_description import InputDescription
     from xent_cli.readers.interface import Source
 
 # NumPy pads every name to the longest: of such an array a block would be a few names.

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     import numpy as np
 
     from xent_cli.core.block import Part
-    from xent_cli.core.findings import Finding
-    from xent_cli.core.inputs import InputDescription
-    from xent_cli.readers.column_evidence import LabelValues
-    from xent_cli.readers.columns import ColumnPlan
+    from xent_cli.core.input_description import InputDescription
+    from xent_cli.core.warnings import Finding
+    from xent_cli.readers.columns.column_plan import ColumnPlan
+    from xent_cli.readers.columns.evidence import LabelValues
 
 # What is read at once: small enough that a few of them in flight are nothing, large enough to be worth handing around.
 TASK_BYTES = 8 << 20

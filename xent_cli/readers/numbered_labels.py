@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from xent_cli.core.block import AnyArray, Part, Rows
-    from xent_cli.core.inputs import InputDescription
+    from xent_cli.core.input_description import InputDescription
     from xent_cli.readers.interface import Source
 
 

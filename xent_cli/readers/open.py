@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError
 from xent_cli.readers.interface import ARRAYS
-from xent_cli.readers.locate import Located, locate
-from xent_cli.readers.storage import BOM, is_url
+from xent_cli.readers.storage.locate import Located, locate
+from xent_cli.readers.storage.stored import BOM, is_url
 
 if TYPE_CHECKING:
     from xent_cli.readers.interface import ReadOptions, Source
-    from xent_cli.readers.storage import Bytes, Stored
+    from xent_cli.readers.storage.stored import Bytes, Stored
 
 # What an error says of a file without rows; among shards it is passed over.
 _EMPTY = "empty file"
@@ -142,36 +142,36 @@ def _open(
         source = _seekable(source)  # what stands beside a label is read apart from the logits
     dtype = {"logits": options.logits_dtype, "labels": options.labels_dtype}.get(role)
     if format_name == "npy":
-        from xent_cli.readers.npy import open_npy
+        from xent_cli.readers.arrays.npy import open_npy
 
         return open_npy(source, head, role, axis, dtype, loan)
     if format_name == "npz":
-        from xent_cli.readers.npz import open_npz
+        from xent_cli.readers.arrays.npz import open_npz
 
         return open_npz(_seekable(source), role, axis, dtype, loan, options)
     if format_name == "safetensors":
-        from xent_cli.readers.safetensors import open_safetensors
+        from xent_cli.readers.arrays.safetensors import open_safetensors
 
         return open_safetensors(_seekable(source), role, axis, dtype, loan, options)
     if format_name == "parquet":
-        from xent_cli.readers.parquet import open_parquet
+        from xent_cli.readers.columnar.parquet import open_parquet
 
         return open_parquet(_seekable(source), role, options, class_names=class_names, num_classes=num_classes)
     if format_name == "arrow":
-        from xent_cli.readers.arrow import open_arrow
+        from xent_cli.readers.columnar.arrow import open_arrow
 
         return open_arrow(source, head, role, options, class_names=class_names, num_classes=num_classes)
     if format_name == "jsonl":
-        from xent_cli.readers.jsonl import open_jsonl
+        from xent_cli.readers.text.jsonl import open_jsonl
 
         return open_jsonl(source, role, options, class_names=class_names, num_classes=num_classes)
-    from xent_cli.readers.csv import open_csv
+    from xent_cli.readers.text.csv import open_csv
 
     return open_csv(source, role, options, class_names=class_names, num_classes=num_classes)
 
 
 def _seekable(source: Bytes) -> Stored:
-    from xent_cli.readers.piped import seekable
+    from xent_cli.readers.storage.pipe import seekable
 
     return seekable(source)
 
@@ -197,7 +197,7 @@ def format_of(name: str, head: bytes) -> str:
             raise InputError("format not supported", name, found=found, hint=hint)
     if text.startswith(b"{"):
         return "jsonl"
-    from xent_cli.readers.foreign import refuse_raw
+    from xent_cli.readers.storage.foreign import refuse_raw
 
     refuse_raw(name, head)
     suffix = PurePath(name).suffix.lower()

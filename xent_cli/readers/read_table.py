@@ -75,7 +75,7 @@ def read_table(
             if rows.labels is not None:
                 labels.append(np.array(rows.labels))
     except RowError as error:
-        from xent_cli.readers.faults import complete
+        from xent_cli.readers.pair.bad_rows import complete
 
         raise complete(error, source) from None
     if not logits:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from xent_cli.core.block import Part
-    from xent_cli.core.inputs import InputDescription
-    from xent_cli.readers.columns import ColumnPlan
+    from xent_cli.core.input_description import InputDescription
+    from xent_cli.readers.columns.column_plan import ColumnPlan
     from xent_cli.readers.interface import Source
 
 

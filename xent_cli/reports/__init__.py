@@ -51,7 +51,7 @@ def plot_form(path: str) -> str:
 def load_pictures(*, page: bool) -> None:
     """Import what draws, and what makes a page, or name the extra that brings it: before any work is done for them."""
     try:
-        import_module("xent_cli.reports.html" if page else "xent_cli.reports.plot")
+        import_module("xent_cli.reports.summary.html" if page else "xent_cli.reports.summary.plot")
     except ModuleNotFoundError as error:
         raise XentError(
             "a page needs jinja2 and matplotlib" if page else "a plot needs matplotlib",
@@ -62,17 +62,17 @@ def load_pictures(*, page: bool) -> None:
 
 def _text(name: str, document: Document) -> str:
     if name == "json":
-        from xent_cli.reports import json
+        from xent_cli.reports.summary import json
 
         return json.dumps(document)
     if name == "md":
-        from xent_cli.reports import markdown
+        from xent_cli.reports.summary import markdown
 
         return markdown.render(document)
     if name == "html":
-        from xent_cli.reports import html
+        from xent_cli.reports.summary import html
 
         return html.render(document)
-    from xent_cli.reports import junit
+    from xent_cli.reports.summary import junit
 
     return junit.render(document)

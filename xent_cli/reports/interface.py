@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from xent_cli.core.findings import Finding
-    from xent_cli.core.inputs import InputDescription
-    from xent_cli.core.naive import FormulaTotals
-    from xent_cli.core.profile import LossProfile
-    from xent_cli.core.quantiles import QuantileState
-    from xent_cli.core.summary import LossSummary, WorstSample
+    from xent_cli.core.input_description import InputDescription
+    from xent_cli.core.kernel.textbook_formula import FormulaTotals
+    from xent_cli.core.totals.calibration import LossProfile
+    from xent_cli.core.totals.quantiles import QuantileState
+    from xent_cli.core.totals.summary import LossSummary, WorstSample
+    from xent_cli.core.warnings import Finding
 
 
 @dataclass(frozen=True, slots=True, eq=False)

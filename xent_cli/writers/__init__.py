@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, BinaryIO
 from xent_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from xent_cli.writers.interface import RowFormat, RowWriter
+    from xent_cli.core.row_columns import RowFormat
+    from xent_cli.writers.interface import RowWriter
 
 SUFFIXES = (".tsv", ".csv", ".jsonl", ".npy", ".parquet", ".arrow")
 

@@ -15,7 +15,7 @@ from xent_cli.core.options import settings_of
 if TYPE_CHECKING:
     from xent_cli.core.block import AnyArray, BoolArray
     from xent_cli.core.evaluate import BlockLoss
-    from xent_cli.writers.interface import RowFormat
+    from xent_cli.core.row_columns import RowFormat
 
 # So many rows make a row group; fewer would cost a reader seeks, more would cost us memory.
 _GROUP_ROWS = 1 << 20

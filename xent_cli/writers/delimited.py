@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from xent_cli.writers.batches import batches, encoded, row_texts
-from xent_cli.writers.numbers import many, spell
+from xent_cli.core.number_text import spell
+from xent_cli.writers.numbers import many
+from xent_cli.writers.row_text import batches, encoded, row_texts
 
 if TYPE_CHECKING:
     from xent_cli.core.evaluate import BlockLoss
-    from xent_cli.writers.interface import RowFormat
+    from xent_cli.core.row_columns import RowFormat
 
 
 @dataclass(slots=True)

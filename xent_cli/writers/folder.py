@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from xent_cli.core import unfinished
 from xent_cli.errors import OutputError
-from xent_cli.writers.beside import beside, refuse_read_only, sync, sync_folder
+from xent_cli.writers.file_output import beside, refuse_read_only, sync, sync_folder
 from xent_cli.writers.parts import Parts, telling
 from xent_cli.writers.place import file_system, is_elsewhere, on_disk
 from xent_cli.writers.publish import Publication
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pyarrow.fs as pa_fs
 
     from xent_cli.core.evaluate import BlockLoss
-    from xent_cli.writers.interface import RowFormat
+    from xent_cli.core.row_columns import RowFormat
 
 _WHOLE = "_SUCCESS"
 _MANIFEST = "_manifest.json"

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from xent_cli.writers.batches import batches, encoded, row_texts
-from xent_cli.writers.numbers import many, spell
+from xent_cli.core.number_text import spell
+from xent_cli.writers.numbers import many
+from xent_cli.writers.row_text import batches, encoded, row_texts
 
 if TYPE_CHECKING:
     from xent_cli.core.evaluate import BlockLoss
-    from xent_cli.writers.interface import RowFormat
+    from xent_cli.core.row_columns import RowFormat
 
 # What json.dumps escapes.
 _ESCAPED = '["\\\\\x00-\x1f]'

@@ -14,7 +14,7 @@ from xent_cli.core.missing import mark
 if TYPE_CHECKING:
     from xent_cli.core.block import AnyArray, FloatArray
     from xent_cli.core.evaluate import BlockLoss
-    from xent_cli.writers.interface import RowFormat
+    from xent_cli.core.row_columns import RowFormat
 
 
 class NpyWriter:

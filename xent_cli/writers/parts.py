@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from xent_cli.core.evaluate import BlockLoss
-    from xent_cli.writers.interface import RowFormat
+    from xent_cli.core.row_columns import RowFormat
 
 
 @dataclass(frozen=True, slots=True)

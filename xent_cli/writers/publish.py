@@ -84,8 +84,8 @@ class Publication:
         OutputError
             Where the place cannot be written to, before any work.
         """
-        from xent_cli.writers.beside import NewFile, refuse_read_only
         from xent_cli.writers.direct import Direct, is_open_or_no_file
+        from xent_cli.writers.file_output import NewFile, refuse_read_only
         from xent_cli.writers.place import on_disk
 
         path = on_disk(path)

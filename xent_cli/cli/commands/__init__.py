@@ -1,0 +1,1 @@
+"""The commands and their options: click and nothing else."""

@@ -1,0 +1,1 @@
+"""What a run prints, on which stream and in which form."""

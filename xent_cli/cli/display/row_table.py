@@ -1,0 +1,58 @@
+"""The first and the last rows of a run as a table on a terminal."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from xent_cli.core.number_text import rounded
+from xent_cli.reports.tables import new_table, safe
+from xent_cli.writers.row_text import cut, row_texts
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from xent_cli.core.evaluate import BlockLoss
+    from xent_cli.core.row_columns import RowFormat
+
+# So many rows from either end are shown; more would scroll the summary away.
+_ENDS = 5
+
+
+@dataclass(slots=True)
+class TableWriter:
+    """The first and the last rows of a run; it keeps only those, and prints them at the end."""
+
+    console: Console
+    columns: RowFormat
+    _head: list[list[str]] = field(default_factory=list)
+    _tail: deque[list[str]] = field(default_factory=lambda: deque(maxlen=_ENDS))
+    _rows: int = 0
+
+    def write(self, rows: BlockLoss) -> None:
+        """See `RowWriter`."""
+        self._rows += rows.size
+        wanted = _ENDS - len(self._head)
+        if wanted > 0:
+            self._head += self._cells(cut(rows, 0, min(wanted, rows.size)))
+        self._tail.extend(self._cells(cut(rows, max(0, rows.size - _ENDS), rows.size)))
+
+    def finish(self) -> None:
+        """See `RowWriter`."""
+        table = new_table(*self.columns.names)
+        rest = self._rows - len(self._head)
+        tail = list(self._tail)[-rest:] if rest > 0 else []
+        for cells in self._head:
+            table.add_row(*cells)
+        if rest > len(tail):
+            table.add_row("..." if self.console.options.ascii_only else "…", *("" for _ in self.columns.names[1:]))
+        for cells in tail:
+            table.add_row(*cells)
+        self.console.print(table)
+        if rest > len(tail):
+            self.console.print(f"{rest - len(tail)} of {self._rows} samples not shown; -f tsv or -o FILE has them all")
+
+    def _cells(self, rows: BlockLoss) -> list[list[str]]:
+        texts = row_texts(rows, self.columns, rounded, missing="ignored", quote=safe)
+        return [list(cells) for cells in zip(*texts, strict=True)]

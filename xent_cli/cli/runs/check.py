@@ -1,0 +1,194 @@
+"""The limits of a check: what they need of the run, and what became of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from xent_cli.core import metrics, thresholds
+from xent_cli.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from xent_cli.cli.runs.kept_rows import KeptRows
+    from xent_cli.core.thresholds import Threshold
+    from xent_cli.core.warnings import Finding
+    from xent_cli.readers.saved.saved_results import SavedResults
+    from xent_cli.reports.interface import Document
+
+_CHANGES = ("max-increase", "max-decrease")
+# What follows from the mean alone: the paired interval is one of the mean difference.
+_OF_THE_MEAN = ("mean_loss", "sum_loss", "perplexity", "bits")
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """The limits of a run.
+
+    Fields
+    ------
+    limits
+        In the order they are told; none for a run that is not checked.
+    baseline
+        What "max-increase" and "max-decrease" compare with, or None.
+    significant
+        Whether a change fails only where the paired interval excludes 0.
+    """
+
+    limits: tuple[Threshold, ...] = ()
+    baseline: SavedResults | None = None
+    significant: bool = False
+
+    @property
+    def needs_overflow(self) -> bool:
+        """Whether a limit is about the overflow report."""
+        return any(limit.metric.startswith("overflow.") for limit in self.limits)
+
+    @property
+    def needs_rows(self) -> bool:
+        """Whether the per-sample losses are compared."""
+        return self.baseline is not None and self.baseline.kind == "rows"
+
+    @property
+    def top_k(self) -> set[int]:
+        """The accuracies that limits are about."""
+        return {k for k in (metrics.top_k_of(limit.metric) for limit in self.limits) if k is not None}
+
+
+def open_gate(given: Mapping[str, Any]) -> Gate:
+    """Read the limits, and the baseline where there is one, before any work.
+
+    Raises
+    ------
+    UsageError
+        At a limit that is none, or a limit or an option that needs another.
+    InputError
+        Where the baseline cannot be read.
+    """
+    limits = tuple(
+        thresholds.parse(kind, text) for kind in thresholds.KINDS for text in given.get(kind.replace("-", "_"), ())
+    )
+    for limit in limits:
+        column = limit.metric.removeprefix("slice:")
+        if column != limit.metric and not any(column.startswith(f"{by}=") for by in given.get("by") or ()):
+            told = f"--{limit.kind} {limit.metric}: there are no slices by {column.partition('=')[0]}"
+            raise UsageError(told, hint=f"ask for --by {column.partition('=')[0]}")
+    path, significant = given.get("baseline"), given.get("require_significant", False)
+    changes = [limit for limit in limits if limit.kind in _CHANGES]
+    if path is None and (changes or significant):
+        option = f"--{changes[0].kind}" if changes else "--require-significant"
+        raise UsageError(f"{option} compares with a --baseline", hint="name its file")
+    if path is None:
+        return Gate(limits)
+    if not changes:
+        raise UsageError("--baseline without a limit on it", hint="for example --max-increase mean_loss=1%")
+    for limit in changes:
+        if significant and limit.metric not in _OF_THE_MEAN:
+            about = f"is about the mean loss, and --{limit.kind} about {limit.metric}"
+            raise UsageError(f"--require-significant {about}", hint=f"it goes with {', '.join(_OF_THE_MEAN)}")
+    from xent_cli.readers.saved.saved_results import read_saved
+    from xent_cli.readers.storage.locate import refuse_two_pipes
+
+    refuse_two_pipes(path, *(given.get(name) for name in ("logits", "labels", "sample_weight")))
+    baseline = read_saved(path)
+    if significant and baseline.kind != "rows":
+        raise InputError(
+            "no per-sample losses",
+            path,
+            found="a summary document",
+            expected="per-sample rows, which --require-significant compares in pairs",
+            hint="save them with xent compute -o FILE.parquet",
+        )
+    return Gate(limits, baseline, significant)
+
+
+def judge(gate: Gate, document: Document, kept: KeptRows | None) -> Document:
+    """Add the verdicts to the document of a run, and what is not known of the baseline.
+
+    Raises
+    ------
+    InputError
+        Where a limit is about a slice that is not there, or the run cannot be compared with the baseline.
+    """
+    if not gate.limits:
+        return document
+    slices = [(entry["by"], entry["value"], entry["summary"].as_dict()) for entry in document.slices or ()]
+    now = metrics.figures(document.summary.as_dict(), metrics.overflow_of(document.formulas or ()), slices)
+    for limit in gate.limits:
+        if limit.metric not in now:
+            raise _absent(limit, now)
+    limits = gate.limits
+    if gate.baseline is not None:
+        before, interval, unknown = _before(gate, gate.baseline, document, kept)
+        limits = tuple(_compared(limit, before, interval, gate.baseline) for limit in limits)
+        document = replace(document, findings=(*document.findings, *unknown))
+    return replace(document, checks=tuple(limit.judge(now).as_dict() for limit in limits))
+
+
+def _absent(limit: Threshold, now: Mapping[str, Any]) -> InputError:
+    name = limit.metric
+    what = "slice" if name.startswith("slice:") and metrics.field_of(name) in now else "figure"
+    near = metrics.nearest(name, now) or f"there are {', '.join(now)}"
+    return InputError(f"no such {what} in this run", found=f"no {name}", hint=near)
+
+
+def _compared(
+    limit: Threshold, before: Mapping[str, Any], interval: tuple[float, float] | None, baseline: SavedResults
+) -> Threshold:
+    if limit.kind not in _CHANGES:
+        return limit
+    figure = before.get(limit.metric)
+    if not isinstance(figure, int | float) or not math.isfinite(figure):
+        absent = limit.metric not in before
+        rows = absent and baseline.kind == "rows"
+        raise InputError(
+            f"the baseline has no {limit.metric}",
+            baseline.path,
+            found="per-sample losses" if rows else "no such figure" if absent else "NaN or infinite",
+            expected="a number to compare with",
+            hint="a summary document (xent compute --report FILE.json) has more figures" if rows else "",
+        )
+    return replace(limit, baseline=figure, interval=interval)
+
+
+def _before(
+    gate: Gate, baseline: SavedResults, document: Document, kept: KeptRows | None
+) -> tuple[Mapping[str, Any], tuple[float, float] | None, tuple[Finding, ...]]:
+    """The figures of the baseline, the paired interval where that is asked for, and what of it is not known."""
+    from xent_cli.readers.saved.align import align, common_id
+    from xent_cli.readers.saved.comparable import figures_of, refuse_unlike, unverified
+    from xent_cli.readers.saved.saved_results import SavedResults
+
+    path = document.inputs["logits"].path
+    signature, digest = document.signature, document.labels_digest
+    if baseline.document is not None:
+        figures = document.summary.as_dict()
+        ours = SavedResults(path, "json", "summary", summary=figures, signature=signature, digest=digest)
+        refuse_unlike(baseline, ours)
+        return _figures_of(baseline.path, baseline.document), None, unverified(baseline, ours)
+    assert kept is not None
+    ours = kept.results(path, signature, digest)
+    by_id = common_id([baseline, ours]) is not None
+    refuse_unlike(baseline, ours, by_id=by_id)
+    both = align(baseline, ours, by_id=by_id)
+    before, unknown = metrics.figures(figures_of(baseline), {}), unverified(baseline, ours, by_id=by_id)
+    if not gate.significant:
+        return before, None, unknown
+    from xent_cli.core.statistics.paired_test import compare_losses
+
+    found = compare_losses(both.baseline, both.candidate, weight=both.weight, divisor=both.divisor)
+    return before, None if found.significant is None else (found.low, found.high), unknown
+
+
+def _figures_of(path: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        overflow: dict[str, int] = {}
+        for entry in document.get("overflow", ()):
+            counts = (entry["n_imprecise"], entry["n_underflow"], entry["n_overflow"])
+            overflow |= metrics.overflow_figures(entry["dtype"], *counts)
+        slices = [(entry["by"], entry["value"], entry["summary"]) for entry in document.get("slices", ())]
+        return metrics.figures(document["summary"], overflow, slices)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise InputError("not a summary document", path, expected="what xent compute -f json prints") from None

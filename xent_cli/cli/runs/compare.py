@@ -1,0 +1,222 @@
+"""Saved results to a comparison, and the comparison to standard output."""
+
+from __future__ import annotations
+
+import math
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from xent_cli import __version__
+from xent_cli.cli.config import told_before
+from xent_cli.cli.display.present import console_for, remark
+from xent_cli.core.statistics.comparison import (
+    Change,
+    Comparison,
+    Model,
+    ModelChange,
+    MovedSample,
+    changes_of_losses,
+    changes_of_summaries,
+    mean_change,
+)
+from xent_cli.core.statistics.paired_test import compare_losses, largest_moves
+from xent_cli.core.warnings import Finding, refuse_warnings
+from xent_cli.errors import UsageError, printable, without_secrets
+from xent_cli.readers.saved.align import align, common_id, told
+from xent_cli.readers.saved.comparable import figures_of, refuse_unlike, unverified
+from xent_cli.readers.saved.group_by import column_of, groups, no_such_column
+from xent_cli.readers.saved.saved_results import read_saved
+from xent_cli.readers.storage.identity import refuse_changed
+from xent_cli.readers.storage.locate import refuse_two_pipes
+from xent_cli.readers.storage.stored import is_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from xent_cli.core.block import IntArray
+    from xent_cli.core.statistics.paired_test import PairedComparison
+    from xent_cli.readers.saved.align import AlignedLosses
+    from xent_cli.readers.saved.saved_results import SavedResults
+
+
+def compare_saved(given: Mapping[str, Any], top: int) -> Comparison:
+    """Carry out `xent compare`; `top` of the samples that moved most are named.
+
+    Raises
+    ------
+    InputError
+        Where results cannot be read, or are not of the same samples.
+    UsageError
+        Where an option needs saved rows and there is a summary.
+    """
+    if not 0.0 < given["confidence"] < 1.0:
+        raise UsageError("--confidence is a share between 0 and 1, such as 0.95")
+    named = [_named(text) for text in (given["baseline"], *given["candidates"])]
+    refuse_two_pipes(*(path for _, path in named))
+    results = [read_saved(path, given["id_column"], given["by"]) for _, path in named]
+    models = [
+        Model(printable(label), without_secrets(path), result.signature)
+        for (label, path), result in zip(named, results, strict=True)
+    ]
+    of_rows = all(result.kind == "rows" for result in results)
+    joined_on = common_id(results) if of_rows else None
+    if of_rows:
+        changes = [
+            _rows_against(results[0], result, model, given, top, joined_on is not None)
+            for result, model in zip(results[1:], models[1:], strict=True)
+        ]
+    else:
+        _refuse_for_summaries(given, results)
+        changes = [
+            _summary_against(results[0], result, model) for result, model in zip(results[1:], models[1:], strict=True)
+        ]
+    refuse_changed()
+    drawn = of_rows and given["test"] != "t"
+    comparison = Comparison(
+        version=__version__,
+        kind="rows" if of_rows else "summary",
+        baseline=models[0],
+        candidates=tuple(changes),
+        joined_on=joined_on,
+        test=given["test"],
+        confidence=given["confidence"],
+        resamples=given["resamples"] if drawn else None,
+        seed=given["seed"] if drawn else None,
+        told_before=told_before(),
+    )
+    if given["strict"]:
+        refuse_warnings(comparison.findings)
+    return comparison
+
+
+def show_comparison(comparison: Comparison, form: str, *, color: str, quiet: bool) -> None:
+    """Print the comparison, and beside it what looks wrong and, where the form has no place for it, how it was made."""
+    from xent_cli.reports.comparison import text
+
+    if form == "json":
+        from xent_cli.reports.comparison.json import comparison_dumps
+
+        _write(comparison_dumps(comparison))
+    elif form == "table":
+        from xent_cli.reports.comparison.table import print_comparison
+
+        print_comparison(console_for(sys.stdout, color), comparison)
+    elif form == "md":
+        _write(text.markdown_changes(comparison))
+    else:
+        _write(text.delimited_changes(comparison, "\t" if form == "tsv" else ","))
+    sys.stdout.flush()
+    remark(comparison.findings, quiet=quiet)
+    if form in ("tsv", "csv") and not quiet:
+        click.echo(text.plain_moved(comparison) + text.footnote(comparison), err=True)
+
+
+def _write(text: str) -> None:
+    """Line by line: where Python does not buffer, a write that is cut short by a reader going away is no error yet."""
+    sys.stdout.writelines(text.splitlines(keepends=True))
+
+
+def _named(text: str) -> tuple[str, str]:
+    """Label and path of `[label=]path`; a file may have an = in its name."""
+    if is_url(text):  # which may have an = in its query
+        return without_secrets(text), text
+    label, _, path = text.partition("=")
+    with suppress(OSError):  # such as a name that is too long
+        if Path(text).exists():
+            return text, text
+    return (label, path) if label and path else (text, text)
+
+
+def _rows_against(
+    baseline: SavedResults,
+    candidate: SavedResults,
+    model: Model,
+    given: Mapping[str, Any],
+    top: int,
+    by_id: bool,
+) -> ModelChange:
+    refuse_unlike(baseline, candidate, by_id=by_id)
+    both = align(baseline, candidate, by_id=by_id)
+    whole = _paired(both, None, given)
+    return ModelChange(
+        model=model,
+        changes=changes_of_losses(both.baseline, both.candidate, whole, weight=both.weight, divisor=both.divisor),
+        slices=tuple(change for name in given["by"] for change in _slices(name, baseline, candidate, both, given)),
+        moved=tuple(_moved(baseline, both, top, by_id)),
+        n_ignored=both.n_ignored,
+        findings=tuple(_findings(baseline, candidate, model, both, whole, by_id)),
+    )
+
+
+def _findings(
+    baseline: SavedResults,
+    candidate: SavedResults,
+    model: Model,
+    both: AlignedLosses,
+    whole: PairedComparison,
+    by_id: bool,
+) -> Iterator[Finding]:
+    pair = printable(f"{model.label} against {baseline.path}")
+    if whole.first_not_finite is not None:
+        row = printable(told(baseline, int(both.rows[whole.first_not_finite]), by_id=by_id))
+        found = f"{whole.n_not_finite} of {whole.n} samples have a NaN or infinite loss (first: {row})"
+        yield Finding("loss-not-finite", f"{pair}: {found}")
+    yield from unverified(baseline, candidate, by_id=by_id)
+
+
+def _paired(both: AlignedLosses, places: IntArray | None, given: Mapping[str, Any]) -> PairedComparison:
+    """The means of all samples, or of those at some places."""
+    options: dict[str, Any] = {name: given[name] for name in ("test", "confidence", "resamples", "seed")}
+    some: Any = slice(None) if places is None else places
+    weight, divisor = (None if values is None else values[some] for values in (both.weight, both.divisor))
+    return compare_losses(both.baseline[some], both.candidate[some], weight=weight, divisor=divisor, **options)
+
+
+def _slices(
+    name: str, baseline: SavedResults, candidate: SavedResults, both: AlignedLosses, given: Mapping[str, Any]
+) -> Iterator[Change]:
+    values = column_of(name, baseline, both.rows)
+    if values is None:
+        values = column_of(name, candidate, both.candidate_rows)
+    if values is None:
+        raise no_such_column(name, [baseline, candidate])
+    for value, places in groups(values):
+        paired = _paired(both, places, given)
+        yield mean_change(paired, by=name, value=value)
+
+
+def _moved(baseline: SavedResults, both: AlignedLosses, top: int, by_id: bool) -> Iterator[MovedSample]:
+    for place in largest_moves(both.baseline, both.candidate, top):
+        row = both.rows[place]
+        yield MovedSample(
+            sample=int(row if baseline.sample is None else baseline.sample[row]),
+            id=str(baseline.ids[row]) if by_id and baseline.ids is not None else None,
+            label=None if baseline.labels is None else str(baseline.labels[row]),
+            baseline=float(both.baseline[place]),
+            candidate=float(both.candidate[place]),
+        )
+
+
+def _summary_against(baseline: SavedResults, candidate: SavedResults, model: Model) -> ModelChange:
+    refuse_unlike(baseline, candidate)
+    before, after = figures_of(baseline), figures_of(candidate)
+    figures = ((baseline.path, before), (candidate.path, after))
+    absent = [printable(path) for path, held in figures if math.isnan(held["mean_loss"])]
+    doubts = unverified(baseline, candidate)
+    if absent:
+        doubts = (Finding("loss-not-finite", f"no finite mean loss in {' and '.join(absent)}"), *doubts)
+    return ModelChange(model, changes_of_summaries(before, after), findings=doubts)
+
+
+def _refuse_for_summaries(given: Mapping[str, Any], results: list[SavedResults]) -> None:
+    summary = next(result.path for result in results if result.kind == "summary")
+    for name, usual in (("test", "t"), ("by", ()), ("top", None), ("id_column", None)):
+        if given[name] != usual:
+            raise UsageError(
+                f"--{name.replace('_', '-')} needs the losses of samples, and {printable(summary)} is a summary",
+                hint="compare what xent compute -o writes",
+            )

@@ -1,0 +1,230 @@
+"""What is said of first rows that are no distributions, or are some where they should not be."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+from xent_cli.core.checks.declared import log_sum_tolerance
+from xent_cli.core.checks.distributions import NEARLY_ALL
+from xent_cli.core.warnings import Finding
+from xent_cli.errors import InputError, RowError, listing, more_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from xent_cli.core.block import BoolArray
+    from xent_cli.core.checks.distributions import Distributions
+    from xent_cli.core.checks.first_rows import FirstRows
+    from xent_cli.core.options import LossOptions
+    from xent_cli.readers.pair.pair import Pair
+
+
+def insisted(name: str) -> bool:
+    """Whether an option was given, on the command line, by environment or in a file."""
+    context = click.get_current_context(silent=True)
+    source = None if context is None else context.get_parameter_source(name)
+    return source not in (None, click.core.ParameterSource.DEFAULT)
+
+
+def line_with(*words: str) -> str:
+    """The line that was typed, with more options."""
+    from xent_cli.cli.runs.guess_options import quoted
+
+    return " ".join(quoted(word) for word in ("xent", *sys.argv[1:], *words))
+
+
+def refuse_softmaxed(
+    given: Mapping[str, Any], pair: Pair, options: LossOptions, found: Distributions
+) -> tuple[Finding, ...]:
+    """Refuse logits that are distributions, unless somebody insists or there are too few rows to be sure.
+
+    Raises
+    ------
+    InputError
+        With the line that says what they are.
+    """
+    rows = f"{found.fractions if found.scale == 1.0 else found.percents} of the first {found.counted} rows"
+    kind = "probabilities" if found.scale == 1.0 else "percentages"
+    sums = "1" if found.scale == 1.0 else "100"
+    plan = pair.logits.plan
+    named = plan is not None and bool(plan.values) and all("logit" in name.lower() for name in plan.values)
+    if found.sure and not named and not insisted("source"):
+        raise InputError(
+            f"logits look like {kind}",
+            pair.logits.description.path,
+            found=f"{rows} without a negative number, that sum to {sums}",
+            expected="logits, which hardly ever do",
+            hint=f"{line_with('--from', 'probs')}; --from logits insists that they are logits",
+        )
+    note = insisted("source")
+    # The kernel for labels counts such rows itself, as they are read: of a few, the digits tell more.
+    if found.sure and found.scale == 1.0 and not note and options.labels_source == "labels":
+        return ()
+    rows = rows if found.sure else rows.replace("the first ", "")
+    text = f"{rows} of logits are non-negative and sum to {sums}: they look like {kind}"
+    return (Finding("logits-look-softmaxed", text if note else f"{text}; if they are, use --from probs", note=note),)
+
+
+def refuse_scores(pair: Pair, found: Distributions) -> None:
+    """Refuse scores of a binary classifier that all lie in [0, 1], unless somebody says that they are logits.
+
+    Raises
+    ------
+    InputError
+        With the line that says what they are.
+    """
+    if not insisted("source"):
+        raise InputError(
+            "scores look like probabilities",
+            pair.logits.description.path,
+            found=f"the first {found.counted} of them from 0 to 1",
+            expected="logits, half of which are below 0 or so",
+            hint=f"{line_with('--from', 'probs')}; --from logits insists that they are logits",
+        )
+
+
+def judge_logits(given: Mapping[str, Any], pair: Pair, options: LossOptions, rows: FirstRows) -> float:
+    """Refuse probabilities or log-probabilities in the first input that do not sum to 1; return what to divide by."""
+    return _judge(given, pair, options, rows, "logits", options.source)
+
+
+def softmaxed_teacher(pair: Pair, rows: FirstRows) -> tuple[Finding, ...]:
+    """Refuse a teacher's logits that are distributions, unless somebody insists or there are too few rows to be sure.
+
+    No teacher is one of logits but by ``--labels-from logits``, which therefore insists on nothing: ``--from logits``
+    beside it does.
+
+    Raises
+    ------
+    InputError
+        With the option that says what they are.
+    """
+    found = rows.distributions()
+    if found.scale is None or pair.num_classes == 1:
+        return ()
+    assert pair.labels is not None
+    fitting, sums = (found.fractions, 1) if found.scale == 1.0 else (found.percents, 100)
+    note = insisted("source")
+    if found.sure and not note:
+        raise InputError(
+            "a teacher's logits look like probabilities",
+            pair.labels.description.path,
+            found=f"{fitting} of the first {found.counted} rows without a negative number, that sum to {sums}",
+            expected="logits, which hardly ever do",
+            hint="say so: --labels-from probs; --from logits beside --labels-from logits insists on both",
+        )
+    text = f"{fitting} of {found.counted} rows of the teacher's logits are non-negative and sum to {sums}"
+    more = "" if note else ": they look like probabilities; if they are, use --labels-from probs"
+    return (Finding("teacher-looks-softmaxed", text + more, note=note),)
+
+
+def judge_labels(given: Mapping[str, Any], pair: Pair, options: LossOptions, rows: FirstRows) -> float:
+    """Refuse dense labels that are counts, and a teacher's outputs that are not what they are said to be."""
+    source = options.labels_source
+    assert pair.labels is not None
+    path = pair.labels.description.path
+    found = rows.distributions()
+    if source == "logits":
+        return 1.0
+    if source != "labels":
+        return _judge(given, pair, options, rows, "labels", source)
+    if rows.figures is None or options.normalize or given["label_form"] == "dense" or rows.lowest < 0:
+        return 1.0
+    off = ~rows.figures.are_distributions(rows.rounding.unit)
+    if rows.rounding.whole and len(pair.logits.description.shape) == 1:
+        from xent_cli.readers.binary_scores import one_score
+
+        found_there = f"one axis, and as many whole numbers in {path}"
+        raise one_score(pair.logits.description.path, found_there)
+    if found.scale == 100.0:
+        raise InputError(
+            "dense labels are percentages",
+            path,
+            found=f"{found.percents} of the first {found.counted} rows sum to 100",
+            expected="rows that sum to 1",
+            hint="--normalize divides every row by its sum",
+        )
+    if rows.rounding.whole and off.any():
+        first = int(np.argmax(off))
+        error = RowError(
+            "dense labels are whole numbers and no distribution",
+            rows.samples[first],
+            "labels",
+            found=f"a row that sums to {rows.figures.total[first]:g}",
+            expected="rows that sum to 1",
+            hint="votes and counts need --normalize, which divides every row by its sum; several labels a sample are "
+            "not for softmax; --labels dense takes them as they are",
+        )
+        raise _counted(pair, options, error, off)
+    plan = pair.labels.plan
+    if plan is not None and not plan.is_list and np.count_nonzero(off) > (1 - NEARLY_ALL) * off.size:
+        first = int(np.argmax(off))
+        error = RowError(
+            "columns of numbers that are no distributions",
+            rows.samples[first],
+            "labels",
+            found=f"a row that sums to {rows.figures.total[first]:g} over {listing(plan.values)}",
+            expected="rows that sum to 1, or one column of labels",
+            hint="--label-column NAME says which column holds the labels; --labels dense takes the numbers as they are",
+        )
+        raise _counted(pair, options, error, off)
+    return 1.0
+
+
+def _judge(
+    given: Mapping[str, Any], pair: Pair, options: LossOptions, rows: FirstRows, role: str, source: str
+) -> float:
+    if rows.figures is None or (options.normalize and source == "probs"):
+        return 1.0
+    found = rows.distributions()
+    figures, unit = rows.figures, rows.rounding.unit
+    scale = 1.0
+    option = "--from" if role == "logits" else "--labels-from"
+    if source == "probs":
+        scale = found.scale or 1.0
+        if rows.integers and found.scale is None:
+            described = pair.logits if role == "logits" else pair.labels
+            assert described is not None
+            raise InputError(
+                "probabilities are whole numbers",
+                described.description.path,
+                found=f"{' and '.join(sorted(rows.dtypes))} from {rows.lowest:g} to {rows.highest:g}",
+                expected="fractions, or percentages, that sum to 1 or 100",
+                hint="quantised outputs need their scale and zero point, (q - zero_point) * scale; --normalize divides "
+                "every row by its sum",
+            )
+        # An entry that is no probability at all is told by the block that it is in, with its class.
+        within = figures.within(unit, scale)
+        off = within & ~figures.are_distributions(unit, scale)
+        inside, hint = bool(within.all()), "--normalize divides every row by its sum"
+        most = "1 within the rounding" if scale == 1.0 else "100 within the rounding"
+    else:
+        tolerance = log_sum_tolerance(unit)
+        off, inside = np.abs(figures.total - 1.0) > tolerance, bool((figures.highest <= 1.0 + tolerance).all())
+        most = f"1 within {tolerance:g}"
+        hint = "log-probs are logits too: leave --from out" if role == "logits" else "logits need --labels-from logits"
+    if not inside or given.get("unnormalized") or not off.any():
+        return scale
+    first = int(np.argmax(off))
+    kind, sums = ("probabilities", "a sum of") if source == "probs" else ("log-probabilities", "a sum of exp(log p) of")
+    error = RowError(
+        f"{kind} do not sum to 1" if scale == 1.0 else f"{kind} do not sum to 100",
+        rows.samples[first],
+        role,
+        found=f"{sums} {figures.total[first]:g} ({option} {source})",
+        expected=most,
+        hint=f"{hint}; --unnormalized takes them as they are",
+    )
+    raise _counted(pair, options, error, off)
+
+
+def _counted(pair: Pair, options: LossOptions, error: RowError, off: BoolArray) -> InputError:
+    """Say where the first row stands, and how many of those looked at are like it."""
+    told = pair.complete(error, options)
+    others = int(np.count_nonzero(off)) - 1
+    more = f"{more_rows(others)}, of the first {off.size}" if others else ""
+    return InputError(told.what, told.where, told.found, told.expected, told.hint, more)

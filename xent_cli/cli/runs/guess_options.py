@@ -1,0 +1,225 @@
+"""Which options make two inputs a pair, and the command line that says so."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from contextlib import suppress
+from dataclasses import replace
+from itertools import product
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from xent_cli.errors import InputError, UsageError, XentError, printable
+from xent_cli.readers.columns.lines import OneScoreError
+from xent_cli.readers.interface import ARRAYS
+from xent_cli.readers.list_contents import list_arrays
+from xent_cli.readers.open import open_source
+from xent_cli.readers.pair.pair import open_pair
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from xent_cli.core.inspect.advice import Advice
+    from xent_cli.core.inspect.contents import Entry
+    from xent_cli.readers.interface import ReadOptions, Source
+    from xent_cli.readers.pair.pair import Pair
+    from xent_cli.readers.storage.locate import Located
+
+# Other names that people give a column of labels; without case.
+_LABELS = ("label", "labels", "target", "targets", "y", "y_true", "class", "class_id", "gold", "truth", "category")
+# An archive of more arrays than this is no pair of logits and labels.
+_MOST_ARRAYS = 12
+
+
+class MisfitError(InputError):
+    """Inputs that can be read are no pair."""
+
+
+class Opened(NamedTuple):
+    """An input, the part that it plays, and the options that opened it."""
+
+    role: Literal["logits", "labels"]
+    source: Source
+    options: ReadOptions
+
+
+def pair_up(
+    files: Sequence[Located], options: ReadOptions, columns: Sequence[Entry], likely: Sequence[str] = ()
+) -> tuple[Pair, ReadOptions, tuple[int, ...]]:
+    """Find the options under which inputs belong together, those given first; return the order of the inputs too.
+
+    Parameters
+    ----------
+    files
+        One or two.
+    columns
+        Of the first one, where it is a table.
+    likely
+        Those of them that may be labels, and are not called so.
+
+    Raises
+    ------
+    MisfitError
+        What is wrong with the pair under the options given, where no others make it one.
+    """
+    failure: InputError | UsageError | None = None
+    orders: list[tuple[int, ...]] = [(0, 1), (1, 0)] if len(files) == 2 else [(0,)]
+    for order in orders:
+        logits, labels = files[order[0]], files[order[-1]] if len(files) == 2 else None
+        for tried in _candidates(logits, labels, options, columns if order[0] == 0 else (), likely):
+            try:
+                return open_pair(logits, labels, None, tried), tried, order
+            except OneScoreError as error:
+                failure = failure or error
+                found = as_scores(logits, labels, tried)
+                if found is not None:
+                    return *found, order
+            except (InputError, UsageError) as error:
+                failure = failure or error
+    if failure is None:
+        raise MisfitError(
+            "no labels", files[0].name, found="one array", expected="a second file, or an array of labels"
+        )
+    raise MisfitError(failure.what, failure.where, failure.found, failure.expected, failure.hint)
+
+
+def as_scores(logits: Located, labels: Located | None, options: ReadOptions) -> tuple[Pair, ReadOptions] | None:
+    """The inputs as one score a sample and its label, and the options that say so; None where they are not that."""
+    for scores in (replace(options, binary="logits"), replace(options, binary="probs", source="probs")):
+        with suppress(InputError, UsageError):
+            pair = open_pair(logits, labels, None, scores)
+            if pair.label_form == "sparse" and pair.logits.dtype.kind == "f":
+                return pair, scores
+    return None
+
+
+def open_alone(file: Located, options: ReadOptions) -> Opened:
+    """Open an input whose part is not known.
+
+    Whole numbers and what has one value for each sample are labels, the rest logits.
+    """
+    failure: XentError | None = None
+    arrays = list_arrays(file)[:_MOST_ARRAYS]
+    keys = [None, *_by_rank(arrays)] if arrays and not options.logits_column else [None]
+    for key, dtype in product(keys, dict.fromkeys((options.logits_dtype, "bfloat16"))):
+        tried = replace(options, logits_dtype=dtype)
+        if key is not None:
+            tried = replace(tried, logits_column=(key,), label_column=key)
+        try:
+            return _opened(file, tried)
+        except (InputError, UsageError) as error:
+            failure = failure or error
+    assert failure is not None
+    raise failure
+
+
+def _opened(file: Located, options: ReadOptions) -> Opened:
+    try:
+        source = open_source(file, "logits", options, axis=options.axis)
+    except InputError:
+        source = open_source(file, "labels", options)
+        if source.row_shape or (source.description.format in ARRAYS and len(source.description.shape) > 1):
+            raise
+        return Opened("labels", source, options)
+    if source.description.format in ARRAYS and (source.dtype.kind in "iub" or len(source.description.shape) == 1):
+        named = replace(options, label_column=options.label_column or next(iter(options.logits_column), None))
+        key = source.description.path.removeprefix(f"{file.name}:")
+        if source.description.format != "npy" and named.label_column is None and key != file.name:
+            named = replace(named, label_column=key)
+        return Opened("labels", open_source(file, "labels", named), named)
+    return Opened("logits", source, options)
+
+
+def _candidates(
+    logits: Located, labels: Located | None, options: ReadOptions, columns: Sequence[Entry], likely: Sequence[str]
+) -> Iterator[ReadOptions]:
+    names = [entry.name for entry in columns if entry.shape is None]
+    arrays = list_arrays(logits)[:_MOST_ARRAYS]
+    if labels is None and len(arrays) == 1:
+        return  # it would be read as both
+    bases = [options]
+    if labels is None and options.label_column is None:
+        bases += [replace(options, label_column=name) for name in names if name.lower() in _LABELS]
+        bases += [replace(options, label_column=name) for name in likely if len(likely) == 1]
+    if arrays:
+        mine = options.logits_column[:1] or _by_rank(arrays)
+        theirs = [options.label_column] if options.label_column else [entry.name for entry in arrays]
+        for first, second in product(mine, theirs if labels is None else [options.label_column]):
+            if labels is not None or first != second:
+                bases.append(replace(options, logits_column=(first,), label_column=second))
+    for base, axis, form, dtype in product(
+        bases,
+        (options.axis, 1, 0, 2, 3) if options.axis == -1 else (options.axis,),
+        ("auto", "sparse", "dense") if options.labels == "auto" else (options.labels,),
+        dict.fromkeys((options.logits_dtype, "bfloat16")),
+    ):
+        yield replace(base, axis=axis, labels=form, logits_dtype=dtype)
+
+
+def _by_rank(arrays: Sequence[Entry]) -> list[str]:
+    """Names of floats before whole numbers, and of more axes before fewer."""
+
+    def rank(entry: Entry) -> tuple[bool, int]:
+        return not entry.dtype.lower().startswith(("f", "bf")), -len(entry.shape or ())
+
+    return [entry.name for entry in sorted(arrays, key=rank)]
+
+
+def command_line(paths: Sequence[str], options: ReadOptions, advice: Advice) -> str:
+    """The line that computes, for a shell; options that are as by default are left out.
+
+    Examples
+    --------
+    >>> from xent_cli.core.inspect.advice import Advice
+    >>> from xent_cli.readers.interface import ReadOptions
+    >>> command_line(["my logits.npy", "y.npy"], ReadOptions(axis=0), Advice(ignore_index=-100))
+    "xent compute 'my logits.npy' y.npy --axis 0 --ignore-index -100"
+    """
+    words = {
+        "--axis": options.axis if options.axis != -1 else None,
+        "--input-format": options.input_format,
+        "--label-column": options.label_column,
+        "--id-column": options.id_column,
+        "--sample-weight-column": options.weight_column,
+        "--class-names": options.class_names_file,
+        "--join": options.join,
+        "--logits-dtype": options.logits_dtype,
+        "--labels": options.labels if options.labels != "auto" else None,
+        "--from": advice.source if advice.source != "logits" else None,
+        "--labels-from": advice.labels_source if advice.labels_source != "labels" else None,
+        "--first-class": advice.first_class,
+        "--ignore-index": advice.ignore_index,
+    }
+    given = [word for name in options.logits_column for word in ("--logits-column", name)]
+    given += [word for name, value in words.items() if value is not None for word in (name, str(value))]
+    given += [f"--{name}" for name in ("binary", "normalize") if getattr(advice, name)]
+    if options.header is not None:
+        given.append("--header" if options.header else "--no-header")
+    dashed = any(path.startswith("-") and path != "-" for path in paths)
+    line = [*given, "--", *paths] if dashed else [*paths, *given]
+    return " ".join(map(quoted, ["xent", "compute", *line]))
+
+
+def quoted(word: str) -> str:
+    r"""A word for a shell, all of it printable: other characters as the bytes that bash and zsh read.
+
+    Examples
+    --------
+    >>> print(quoted("it's"), quoted(chr(27) + "'"), quoted("caf" + chr(0xDCE9)))
+    'it'"'"'s' $'\x1b\x27' $'caf\xe9'
+    """
+    if word == printable(word):
+        # zsh takes a word that begins with = for a command to be found.
+        return f"'{word}'" if word.startswith("=") and "'" not in word else shlex.quote(word)
+    return f"$'{''.join(map(_escaped, word))}'"
+
+
+def _escaped(character: str) -> str:
+    """A character within ``$''``: by its bytes in the encoding of file names, so that the locale does not matter."""
+    if character.isprintable() and character not in "\\'#:":
+        return character
+    try:
+        spelt = os.fsencode(character)
+    except UnicodeEncodeError:  # half of a character, as JSON may have it; no file has such a name
+        spelt = character.encode("utf-8", "surrogatepass")
+    return "".join(f"\\x{byte:02x}" for byte in spelt)

@@ -1,0 +1,206 @@
+"""The straight line of `xent inspect`: open, pair up, scan, advise, say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial, reduce
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xent_cli import __version__
+from xent_cli.cli.config import told_before
+from xent_cli.cli.runs.guess_options import MisfitError, Opened, as_scores, command_line, open_alone, pair_up
+from xent_cli.cli.runs.preview import first_look
+from xent_cli.cli.runs.settings import layout
+from xent_cli.core.inspect.advice import Advice, Look, advise, not_finite
+from xent_cli.core.inspect.value_totals import Inspection
+from xent_cli.core.offsets import is_padding
+from xent_cli.core.options import LossOptions
+from xent_cli.core.warnings import Finding
+from xent_cli.engines.local import open_local
+from xent_cli.errors import RowError, UsageError, without_secrets
+from xent_cli.readers.binary_scores import scores_of
+from xent_cli.readers.columns.roles import role_named
+from xent_cli.readers.interface import ARRAYS
+from xent_cli.readers.list_contents import list_contents
+from xent_cli.readers.open import open_source
+from xent_cli.readers.pair.bad_rows import complete
+from xent_cli.readers.pair.ids import in_one_order, without_labels
+from xent_cli.readers.pair.misfit import refuse_missing
+from xent_cli.readers.pair.pair import open_pair
+from xent_cli.readers.storage.identity import refuse_changed
+from xent_cli.readers.storage.locate import locate, refuse_two_pipes
+from xent_cli.reports.inspection.json import Fit, Inspected, inspection_document
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from xent_cli.core.block import Part
+    from xent_cli.core.inspect.contents import Contents
+    from xent_cli.engines.interface import Engine
+    from xent_cli.readers.interface import ReadOptions, Source
+    from xent_cli.readers.pair.pair import Pair
+    from xent_cli.readers.storage.locate import Located
+
+
+def examine(paths: Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Inspect files and return the document that says what they hold.
+
+    Raises
+    ------
+    InputError
+        Where a file cannot be read.
+    """
+    refuse_two_pipes(*paths)
+    options = replace(layout(given), twice=True)
+    files = [locate(path) for path in paths]
+    paths = [without_secrets(path) for path in paths]
+    alone = [open_alone(file, options) for file in files]
+    refuse_missing([entry.source for entry in alone], options)
+    runner = open_local(given["threads"]) if given["scan"] else None
+    findings = list(told_before())
+    if len(files) <= 2:
+        columns = _listed(files[0], alone[0]).entries
+        plan = alone[0].source.plan
+        likely = () if plan is None else tuple(words[1] for words in plan.likely)
+        if alone[0].role == "labels":
+            # No logits without labels that name them: the one column of text, if it does.
+            likely = tuple(entry.name for entry in columns if "str" in entry.dtype and not role_named(entry.name))
+        try:
+            return _paired(paths, files, *pair_up(files, options, columns, likely), runner)
+        except RowError:
+            raise
+        except (MisfitError, UsageError) as error:
+            if len(files) == 2:
+                findings.append(Finding("inputs-do-not-fit", " ".join(str(error).split())))
+    inspected = []
+    for path, file, opened in zip(paths, files, alone, strict=True):
+        source = opened.source
+        totals = _scan(source, runner, dense=opened.role == "labels" and bool(source.row_shape))
+        findings += not_finite(totals.logits) if totals else ()
+        contents = _listed(file, opened)
+        inspected.append(Inspected(path, opened.role, source.description, contents, totals, source.class_names))
+    refuse_changed()
+    return inspection_document(__version__, inspected, None, None, findings)
+
+
+def _paired(
+    paths: Sequence[str],
+    files: Sequence[Located],
+    pair: Pair,
+    options: ReadOptions,
+    order: tuple[int, ...],
+    runner: Engine | None,
+) -> dict[str, Any]:
+    pair, options = _in_order(pair, options, [files[index] for index in order], runner)
+    dense = pair.label_form == "dense"
+    scores = scores_of(pair.logits)
+    # Labels of a file count before those beside the logits.
+    opened = [Opened("logits", scores if pair.labels is None else without_labels(scores), options)]
+    opened += [Opened("labels", pair.labels, options)] if pair.labels is not None else []
+    totals = [_scan(one.source, runner, dense=dense) for one in opened]
+    if dense and runner is not None and len(pair.logits.description.shape) == 1:
+        taken = as_scores(files[order[0]], files[order[-1]], options)
+        # As many whole numbers as logits are their labels, in whatever type.
+        if taken is not None and _look(pair, Inspection()).whole:
+            return _paired(paths, files, *taken, order, runner)
+    if dense and runner is not None and options.axis == -1 and totals[-1] and totals[-1].soft.unnormalised:
+        # Shapes do not tell along which axis dense labels lie; their sums do.
+        for axis in range(len(pair.logits.description.shape) - 1):
+            turned = replace(options, axis=axis)
+            other = open_pair(files[order[0]], files[order[1]] if len(order) == 2 else None, None, turned)
+            found = None if other.labels is None else _scan(other.labels, runner, dense=True)
+            if found is not None and found.soft.rows and not found.soft.unnormalised:
+                return _paired(paths, files, other, turned, order, runner)
+    names = pair.logits.class_names
+    inspected = []
+    for place, index in enumerate(order):
+        held = list(zip(opened, totals, strict=True))
+        held = held if len(order) == 1 else held[place : place + 1]
+        found = reduce(Inspection.merge, (one for _, one in held if one is not None), Inspection()) if runner else None
+        contents = _listed(files[index], *(one for one, _ in held))
+        one = held[0][0]
+        role = "logits and labels" if len(order) == 1 else one.role
+        inspected.append(Inspected(paths[index], role, one.source.description, contents, found, names))
+    every = reduce(Inspection.merge, (one for one in totals if one is not None), Inspection())
+    advice = advise(every, pair.num_classes, dense=dense, look=_look(pair, every)) if runner else _unseen(pair)
+    fit = Fit(
+        logits=paths[order[0]],
+        labels=paths[order[-1]],
+        label_form=pair.label_form,
+        named_labels=pair.named_labels,
+        class_axis=options.axis % len(pair.logits.description.shape),
+        num_classes=pair.num_classes,
+        n_samples=every.logits.rows if runner else pair.logits.num_rows,
+    )
+    line = command_line([paths[index] for index in order], options, advice) if advice.runs else None
+    refuse_changed()
+    return inspection_document(__version__, inspected, fit, line, (*told_before(), *pair.findings, *advice.findings))
+
+
+def _in_order(
+    pair: Pair, options: ReadOptions, files: Sequence[Located], runner: Engine | None
+) -> tuple[Pair, ReadOptions]:
+    """The inputs joined by their ids, where these say that the rows of the two stand in another order."""
+    plans = [None if source is None else source.plan for source in (pair.logits, pair.labels)]
+    column = plans[0].id if plans[0] is not None else None
+    if runner is None or pair.labels is None or column is None or plans[1] is None or plans[1].id is None:
+        return pair, options
+    if in_one_order(pair.logits, pair.labels):
+        return pair, options
+    options = replace(options, join=column)
+    return open_pair(files[0], files[1], None, options), options
+
+
+def _unseen(pair: Pair) -> Advice:
+    """What headers alone tell."""
+    return Advice(binary=scores_of(pair.logits) is not pair.logits)
+
+
+def _look(pair: Pair, every: Inspection) -> Look:
+    """What the first rows tell, those aside whose label is only a mark."""
+    labels, binary = every.labels, scores_of(pair.logits) is not pair.logits
+    keys = np.array(list(labels.counts), np.int64)
+    marks = [label for label in labels.outside(pair.num_classes) if is_padding(label, 0, pair.num_classes, keys)]
+    try:
+        seen = first_look(pair, LossOptions(labels=pair.label_form, ignore_index=tuple(marks), binary=binary))
+    except RowError as error:
+        raise pair.complete(error) from None
+    distributions = seen.logits.distributions(), seen.labels.distributions()
+    return Look(*distributions, seen.labels.rounding.whole, seen.offsets, binary)
+
+
+def _listed(file: Located, *opened: Opened) -> Contents:
+    """What headers list, each array and column with its part."""
+    first = opened[0]
+    options = replace(first.options, with_ids=True)
+    axis = options.axis if first.role == "logits" else None
+    source = first.source
+    if source.description.format not in ARRAYS and first.role == "logits":  # as compute opens it to write rows
+        source = open_source(file, first.role, options, axis=axis)
+    contents = list_contents(file, source, first.role)
+    parts = {one.source.description.path: one.role.removesuffix("s") for one in opened[::-1]}
+    parts = {path: "logits" if part == "logit" else part for path, part in parts.items()}
+    entries = [
+        entry if entry.shape is None else replace(entry, role=parts.get(f"{file.name}:{entry.name}", ""))
+        for entry in contents.entries
+    ]
+    return replace(contents, entries=tuple(entries))
+
+
+def _scan(source: Source, runner: Engine | None, *, dense: bool) -> Inspection | None:
+    """Read every value once; memory does not grow with the input."""
+    if runner is None:
+        return None
+    if 0 in source.description.shape:
+        return Inspection()  # rows without values may be more than can be counted
+    count = partial(_count, dense=dense)
+    try:
+        return reduce(Inspection.merge, runner.map(count, (part for _, _, part in source.parts())), Inspection())
+    except RowError as error:
+        raise complete(error, source) from None
+
+
+def _count(part: Part, *, dense: bool) -> Inspection:
+    return Inspection.of(part.read(), dense=dense)

@@ -1,0 +1,84 @@
+"""The rows of a run, kept for a comparison with saved ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xent_cli.core.labels import NO_LABEL
+from xent_cli.readers.saved.saved_results import SavedResults
+
+if TYPE_CHECKING:
+    from xent_cli.core.block import AnyArray, BoolArray, FloatArray
+    from xent_cli.core.evaluate import BlockLoss
+    from xent_cli.core.row_columns import RowFormat
+    from xent_cli.writers.interface import RowWriter
+
+
+@dataclass(slots=True)
+class KeptRows:
+    """Keeps loss, label and id of every row, and hands the rows on; see `RowWriter`.
+
+    Memory grows with the samples, by 17 bytes each, the weights and the ids.
+    """
+
+    columns: RowFormat
+    onward: RowWriter | None
+    _loss: list[FloatArray] = field(default_factory=list)
+    _ignored: list[BoolArray] = field(default_factory=list)
+    _labels: list[AnyArray] = field(default_factory=list)
+    _ids: list[AnyArray] = field(default_factory=list)
+    _weights: dict[str, list[FloatArray]] = field(default_factory=dict)
+
+    def write(self, rows: BlockLoss) -> None:
+        """See `RowWriter`; what is on loan is copied."""
+        assert rows.loss is not None
+        self._loss.append(np.array(rows.loss, np.float64))
+        self._ignored.append(np.zeros(rows.size, np.bool_) if rows.ignored is None else np.array(rows.ignored))
+        if rows.labels is not None:
+            self._labels.append(np.array(rows.labels))
+        if rows.ids is not None:
+            self._ids.append(np.array(rows.ids))
+        for name, values in (("weight", rows.weight), ("class_weight", rows.class_weight), ("kl", rows.kl)):
+            if values is not None:
+                self._weights.setdefault(name, []).append(np.array(values, np.float64))
+        if self.onward is not None:
+            self.onward.write(rows)
+
+    def finish(self) -> None:
+        """See `RowWriter`."""
+        if self.onward is not None:
+            self.onward.finish()
+
+    def results(self, path: str, signature: str, digest: str | None) -> SavedResults:
+        """Say the rows as if they had been saved, with settings and the digest of their labels, and read again."""
+        labels = np.concatenate(self._labels) if self._labels else None
+        if labels is not None and self.columns.class_names is not None:
+            named = dict(enumerate(self.columns.class_names))
+            labels = np.array([named.get(index) for index in labels.tolist()], object)
+        elif labels is not None and (labels == NO_LABEL).any():  # as a column with nulls is read
+            labels = np.array([None if index == NO_LABEL else str(index) for index in labels.tolist()], object)
+        ignored = np.concatenate(self._ignored)
+        return SavedResults(
+            path,
+            "rows",
+            "rows",
+            loss=np.where(ignored, np.nan, np.concatenate(self._loss)),
+            ignored=ignored,
+            labels=labels,
+            ids=None
+            if not self._ids
+            else np.array([name if name is None else str(name) for part in self._ids for name in part], object),
+            id_name=self.columns.id_name,
+            weight=self._joined("weight"),
+            class_weight=self._joined("class_weight"),
+            kl=self._joined("kl"),
+            shape=self.columns.shape,
+            signature=signature,
+            digest=digest,
+        )
+
+    def _joined(self, name: str) -> FloatArray | None:
+        return np.concatenate(self._weights[name]) if name in self._weights else None

@@ -1,0 +1,113 @@
+"""Options that change nothing about the inputs of a run: what is typed in vain is a mistake."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from xent_cli.errors import UsageError
+from xent_cli.readers.interface import ARRAYS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from xent_cli.readers.interface import Source
+    from xent_cli.readers.pair.pair import Pair
+
+    Why = Callable[[Mapping[str, Any], Pair], str]
+
+
+def refuse_without_effect(given: Mapping[str, Any], pair: Pair) -> None:
+    """Refuse an option of the command line that changes nothing here.
+
+    One that stands in a configuration file or in the environment is meant for many inputs, and passed over.
+
+    Raises
+    ------
+    UsageError
+        With the reason why it has no effect.
+    """
+    context = click.get_current_context(silent=True)
+    if context is None:
+        return
+    for name, why in _RULES.items():
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            reason = why(given, pair)
+            if reason:
+                option = "--" + name.replace("_", "-")
+                if name == "header" and not given["header"]:
+                    option = "--no-header"
+                raise UsageError(f"{option} has no effect: {reason}", hint="leave it out")
+
+
+def _axis(given: Mapping[str, Any], pair: Pair) -> str:
+    return f"{_name(pair.logits)} is a table, and its classes are columns" if pair.logits.plan is not None else ""
+
+
+def _logits_column(given: Mapping[str, Any], pair: Pair) -> str:
+    return _single(pair.logits)
+
+
+def _label_column(given: Mapping[str, Any], pair: Pair) -> str:
+    return "" if pair.logits.plan is not None or pair.labels is None else _single(pair.labels)
+
+
+def _header(given: Mapping[str, Any], pair: Pair) -> str:
+    sources = (pair.logits, pair.labels, pair.weights, pair.mask)
+    text = any(source is not None and source.description.format == "csv" for source in sources)
+    return "" if text else "none of the inputs is delimited text"
+
+
+def _logits_dtype(given: Mapping[str, Any], pair: Pair) -> str:
+    return _bits(pair.logits)
+
+
+def _labels_dtype(given: Mapping[str, Any], pair: Pair) -> str:
+    return _bits(pair.labels) if pair.labels is not None else "the labels stand beside the logits"
+
+
+def _class_names(given: Mapping[str, Any], pair: Pair) -> str:
+    used = pair.named_labels or given.get("reports") or given.get("class_weight")
+    tables = pair.logits.plan is not None or (pair.labels is not None and pair.labels.plan is not None)
+    numbers = all(name.strip().lstrip("+-").isdecimal() for name in pair.class_names or ())
+    return "" if used or tables or numbers else "neither labels nor columns nor reports name a class here"
+
+
+def _ignore_missing(given: Mapping[str, Any], pair: Pair) -> str:
+    if pair.labels is None or pair.labels.plan is not None or pair.labels.dtype.kind not in "biu":
+        return ""
+    return f"the labels of {_name(pair.labels)} are {pair.labels.dtype.name}, none of which can be missing"
+
+
+# Each says why the option has no effect, or "".
+_RULES: Mapping[str, Why] = {
+    "axis": _axis,
+    "logits_column": _logits_column,
+    "label_column": _label_column,
+    "header": _header,
+    "logits_dtype": _logits_dtype,
+    "labels_dtype": _labels_dtype,
+    "class_names": _class_names,
+    "ignore_missing_labels": _ignore_missing,
+}
+
+
+def _name(source: Source) -> str:
+    return source.description.path
+
+
+def _single(source: Source) -> str:
+    return f"{_name(source)} holds one array, without a name" if source.description.format == "npy" else ""
+
+
+def _bits(source: Source) -> str:
+    shard = next(iter(getattr(source, "shards", (source,))))
+    layout = getattr(shard, "layout", None)
+    if layout is not None and layout.dtype.kind == "V":
+        return ""
+    if source.description.format not in ARRAYS:
+        return f"{_name(source)} is a table"
+    found = source.dtype.name
+    return f"{_name(source)} holds {found}, not the bits of bfloat16 (|V2, int16 or uint16)"

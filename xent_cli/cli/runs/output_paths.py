@@ -1,0 +1,241 @@
+"""No output replaces an input, and no two outputs are one file: seen before any work."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from xent_cli.cli.config import CONFIGURATION
+from xent_cli.errors import UsageError, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+# Options of any command whose value is a file that is read, or may be one.
+_READ = (
+    ("logits", "LOGITS"),
+    ("labels", "LABELS"),
+    ("sample_weight", "--sample-weight"),
+    ("class_weight", "--class-weight"),
+    ("mask", "--mask"),
+    ("class_names", "--class-names"),
+    ("true_labels", "--true-labels"),
+    ("units", "--units"),
+    ("baseline", "--baseline"),
+    ("loss", "--loss"),
+    ("gradient", "--gradient"),
+)
+_OPEN_FILE = re.compile(r"/dev/(std(in|out|err)|fd/[0-9]+)|/proc/(self|[0-9]+)/fd/[0-9]+")
+_READ_NEXT = "be read as an input by the next run"
+_MAGIC = re.compile(r"[*?\[]")
+
+
+class Named(NamedTuple):
+    """A path, and what the user calls it: an option, or an argument."""
+
+    name: str
+    path: str
+
+
+class _Place(NamedTuple):
+    """Where an output will be.
+
+    Fields
+    ------
+    real
+        Absolute path without links; of what is in a bucket, its address.
+    identity
+        Device and inode of what is there, or None.
+    folder
+        Whether all that is below is replaced too.
+    """
+
+    output: Named
+    real: str
+    identity: tuple[int, int] | None
+    folder: bool
+
+
+def outputs_of(given: Mapping[str, Any]) -> list[Named]:
+    """What a command will write, by its options; a report that is appended to replaces nothing and is left out."""
+    from xent_cli.cli.runs.settings import report_target
+
+    found = [Named(f"--{name}", given[name]) for name in ("output", "gradients", "plot") if given.get(name) is not None]
+    found = [entry._replace(name="-o") if entry.name == "--output" else entry for entry in found]
+    reports = [report_target(text) for text in given.get("reports", ())]
+    return found + [Named("--report", path) for _, path, appended in reports if not appended]
+
+
+def inputs_of(given: Mapping[str, Any]) -> Iterator[Named]:
+    """What a command reads, its configuration included."""
+    for key, name in _READ:
+        value = given.get(key)
+        for path in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(path, str):
+                yield Named(name, path)
+    for text in given.get("by") or ():  # NAME=FILE
+        yield Named("--by", text.partition("=")[2] or text)
+    temperature = given.get("temperature")
+    if isinstance(temperature, str):
+        yield Named("--temperature", temperature)
+    context = click.get_current_context(silent=True)
+    if context is not None and CONFIGURATION in context.meta:
+        yield Named("the configuration", context.meta[CONFIGURATION])
+
+
+def refuse_overlap(inputs: Iterable[Named], outputs: Iterable[Named]) -> None:
+    """Refuse an output that is an input or another output, or that the next run would read as one.
+
+    The same file is told by device and inode, behind links too. Pipes and devices are neither replaced nor refused.
+
+    Raises
+    ------
+    UsageError
+        Naming both.
+    """
+    places = [place for output in outputs if (place := _place(output)) is not None]
+    places += _standard_output()
+    if not places:
+        return
+    for number, place in enumerate(places):
+        for other in places[:number]:
+            if _same(place, other) or _within(place.real, other) or _within(other.real, place):
+                raise UsageError(
+                    f"two outputs in one place: {_told(other.output)} and {_told(place.output)}",
+                    hint="give each a path of its own",
+                )
+    for entry in inputs:
+        for place in places:
+            reason = _overlap(entry, place)
+            if reason is not None:
+                raise UsageError(
+                    f"an output would {reason}",
+                    found=f"{_told(place.output)} and {_told(entry)}",
+                    hint="write to another path",
+                )
+
+
+def _overlap(entry: Named, place: _Place) -> str | None:
+    """Say what an output would do to an input, or None."""
+    if "://" in entry.path and not entry.path.startswith("file://"):
+        address = entry.path.partition("?")[0].rstrip("/")
+        return "replace an input" if address == place.real or _within(address, place) else None
+    path = _local(entry.path)
+    if not path:
+        return None
+    try:
+        status = os.fstat(0) if path == "-" else Path(path).stat()
+    except (OSError, ValueError):
+        return _overlap_of_pattern(path, place) if _MAGIC.search(path) else None
+    real = "" if path == "-" else os.path.realpath(path)
+    if stat.S_ISDIR(status.st_mode):
+        if _identity(status) == place.identity or _within(real, place):
+            return "replace an input"
+        return _overlap_of_folder(real, place)
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return "replace an input" if _identity(status) == place.identity or _within(real, place) else None
+
+
+def _overlap_of_folder(folder: str, place: _Place) -> str | None:
+    """A folder of shards: none of them is replaced, and none comes to them."""
+    paths = [path for path in Path(folder).iterdir() if path.is_file()]
+    if any(_is_place(path, place) for path in paths if _is_shard(path.name, paths)):
+        return "replace an input"
+    into, name = os.path.split(place.real)
+    return _READ_NEXT if into == folder and not place.folder and _is_shard(name, paths) else None
+
+
+def _overlap_of_pattern(pattern: str, place: _Place) -> str | None:
+    import glob
+    from fnmatch import fnmatchcase
+
+    found = map(Path, glob.iglob(pattern, recursive=True))  # noqa: PTH207 (Path.glob takes no absolute pattern)
+    paths = [path for path in found if path.is_file()]
+    shards = [path for path in paths if _is_shard(path.name, paths)]
+    if any(_is_place(path, place) or _within(os.path.realpath(path), place) for path in shards):
+        return "replace an input"
+    folder, wanted = os.path.split(pattern)
+    into, name = os.path.split(place.real)
+    if place.folder or not fnmatchcase(name, wanted) or not _is_shard(name, paths):
+        return None
+    folders = glob.iglob(folder, recursive=True) if _MAGIC.search(folder) else [folder or "."]  # noqa: PTH207
+    return _READ_NEXT if into in map(os.path.realpath, folders) else None
+
+
+def _is_shard(name: str, others: list[Path]) -> bool:
+    """Whether the reader of folders and globs takes a file of that name; a .json beside others describes them."""
+    if name.startswith((".", "_")):
+        return False
+    return not name.endswith(".json") or all(other.suffix == ".json" for other in others)
+
+
+def _place(output: Named) -> _Place | None:
+    """Where an output will be; None where nothing is replaced there: a pipe, a device."""
+    folder = output.path.endswith("/")
+    if "://" in output.path and not output.path.startswith("file://"):
+        return _Place(output, output.path.partition("?")[0].rstrip("/"), None, folder)
+    path = _local(output.path)
+    if _is_open_file(path):
+        return None
+    real = os.path.realpath(path)
+    try:
+        status = Path(real).stat()
+    except (OSError, ValueError):
+        return _Place(output, real, None, folder)
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+        return None
+    return _Place(output, real, _identity(status), folder)
+
+
+def _standard_output() -> list[_Place]:
+    """Where standard output goes, where that is a file: what is written to it must not come back as an input."""
+    try:
+        status = os.fstat(1)
+        real = str(Path("/dev/fd/1").readlink()) if stat.S_ISREG(status.st_mode) else ""
+    except OSError:
+        return []
+    return [_Place(Named("standard output,", real), real, _identity(status), folder=False)] if real else []
+
+
+def _is_open_file(path: str) -> bool:
+    """Whether a path is a name of an open file, such as /dev/stdout, which is added to and not replaced."""
+    return _OPEN_FILE.fullmatch(str(Path(path).absolute())) is not None
+
+
+def _same(a: _Place, b: _Place) -> bool:
+    return a.real == b.real or (a.identity is not None and a.identity == b.identity)
+
+
+def _within(path: str, place: _Place) -> bool:
+    return place.folder and path.startswith(place.real.rstrip("/") + "/")
+
+
+def _is_place(path: Path, place: _Place) -> bool:
+    if place.identity is None:
+        return False
+    try:
+        return _identity(path.stat()) == place.identity
+    except OSError:
+        return False
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _local(path: str) -> str:
+    if path.startswith("file://"):
+        from xent_cli.readers.storage.stored import local_path
+
+        return local_path(path)
+    return path
+
+
+def _told(entry: Named) -> str:
+    return f"{entry.name} {printable(entry.path)}"

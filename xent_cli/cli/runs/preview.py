@@ -1,0 +1,200 @@
+"""The inputs judged on their first rows, before anything is written: they must hold what they are said to hold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from xent_cli.core.checks.first_rows import FirstRows, rows_that_count
+from xent_cli.core.labels import standing_labels
+from xent_cli.core.offsets import Offsets
+from xent_cli.core.warnings import Finding, find, predicted_labels
+from xent_cli.errors import RowError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from xent_cli.core.block import Block, BlockRef, BoolArray, Rows
+    from xent_cli.core.options import LossOptions
+    from xent_cli.core.totals.loss_totals import LossTotals
+    from xent_cli.readers.pair.pair import Pair
+
+# So many rows of logits are read at first: nearly always they tell.
+_GLANCE = 16
+# Rows of so many classes are not read twice, as far as the first blocks of them are no larger than this.
+_WIDE, _KEPT_BYTES = 4096, 16 << 20
+
+
+class Preview(NamedTuple):
+    """What the first rows told.
+
+    Fields
+    ------
+    pair
+        The inputs, of which nothing is lost where they come through a pipe.
+    options
+        With what probabilities are to be divided by, and what they were rounded to.
+    findings
+        What looks wrong, and what is done about percentages.
+    """
+
+    pair: Pair
+    options: LossOptions
+    findings: tuple[Finding, ...] = ()
+
+
+def preview(given: Mapping[str, Any], pair: Pair, options: LossOptions) -> Preview:
+    """Read the first rows that count, 1,024 at most, and refuse what they cannot be.
+
+    Raises
+    ------
+    InputError
+        Where logits are probabilities, probabilities do not sum to 1, or dense labels are counts.
+    """
+    student = FirstRows(logarithms=options.source == "log-probs", whole=options.source != "logits" or options.binary)
+    labels = None
+    if options.labels == "dense":
+        told = options.labels_source
+        labels = FirstRows(logarithms=told == "log-probs", whole=told != "logits")
+    try:
+        if labels is not None or student.whole or not _glance(pair, options, student):
+            pair = _read(pair, options, student, labels, keep=given.get("engine", "local") == "local")
+    except RowError as error:
+        raise pair.complete(error, options) from None
+    findings: list[Finding] = []
+    if options.source == "logits":
+        findings += _about_logits(given, pair, options, student)
+    if pair.num_classes == 1:
+        text = "there is one class: its probability is 1 and every loss 0; scores of a binary classifier need --binary"
+        findings.append(Finding("one-class", text))
+    if options.source == "logits" and labels is None:  # as nearly always, and what follows need not be loaded
+        return Preview(pair, options, tuple(findings))
+    from xent_cli.cli.runs.declared_kind import judge_labels, judge_logits, softmaxed_teacher
+
+    if options.source != "logits":
+        scale = judge_logits(given, pair, options, student)
+        options = replace(options, scale=scale, unit=student.rounding.unit)
+    if labels is not None:
+        if options.labels_source == "logits":
+            findings += softmaxed_teacher(pair, labels)
+        scale = judge_labels(given, pair, options, labels)
+        options = replace(options, labels_scale=scale, labels_unit=labels.rounding.unit)
+    for what, scale in (("probabilities", options.scale), ("probabilities of the teacher", options.labels_scale)):
+        if scale != 1.0:
+            findings.append(Finding("percentages", f"{what} are percentages: divided by 100", note=True))
+    return Preview(pair, options, tuple(findings))
+
+
+class FirstLook(NamedTuple):
+    """What the first rows of a pair hold, where nobody has said yet what they are."""
+
+    logits: FirstRows
+    labels: FirstRows
+    offsets: Offsets
+
+
+def first_look(pair: Pair, options: LossOptions) -> FirstLook:
+    """Look at the first rows that count, 1,024 at most, without a judgement."""
+    look = FirstLook(FirstRows(), FirstRows(), Offsets())
+    for task in pair.tasks():
+        block = task.load()
+        counts = _add(block, options, look.logits, look.labels)
+        if options.labels == "sparse":
+            labels = standing_labels(block.labels, block.unscored)
+            look = look._replace(offsets=look.offsets.merge(Offsets.of(block.logits, labels, ~counts, block.start)))
+        if look.logits.enough:
+            break
+    return look
+
+
+def _glance(pair: Pair, options: LossOptions, student: FirstRows) -> bool:
+    """Look at a few rows, where they can be had alone; return whether they tell all that more rows would."""
+    rows = pair.logits.num_rows
+    head = None if rows is None else pair.head(min(rows, _GLANCE))
+    if head is None:
+        return False
+    _add(head.load(), options, student, None)
+    if student.enough or rows == min(rows or 0, _GLANCE):
+        return True
+    student.clear()
+    return False
+
+
+def _read(
+    pair: Pair, options: LossOptions, student: FirstRows, labels: FirstRows | None, *, keep: bool = False
+) -> Pair:
+    """Look at the first blocks; return the inputs with these still to come, small ones already read."""
+    taken: list[BlockRef] = []
+    kept: list[Rows] = []
+    tasks, again = pair.tasks(), pair.again  # which asks every shard
+    for task in tasks:
+        keep = keep and again and _may_keep(pair, task)
+        if keep:
+            kept.append(task.parts[0].read())
+            task = replace(task, parts=(kept[-1], *task.parts[1:]))
+        taken.append(task)
+        _add(task.load(), options, student, labels)
+        if student.enough and (labels is None or labels.enough):
+            break
+        if again:
+            taken.clear()
+    return replace(pair, ahead=kept) if again else replace(pair, begun=chain(taken, tasks))
+
+
+def _may_keep(pair: Pair, task: BlockRef) -> bool:
+    """Whether rows of a table are few, and so wide that to read them twice takes longer than all else."""
+    wide = pair.logits.plan is not None and pair.num_classes >= _WIDE and not pair.shift and pair.join is None
+    # A part of a larger row group may lie on disk, and is read into memory that is lent.
+    whole = pair.logits.num_rows in (None, task.size) and not pair.logits.description.shards
+    return wide and whole and 8 * (task.start + task.size) * pair.num_classes <= _KEPT_BYTES
+
+
+def _add(block: Block, options: LossOptions, student: FirstRows, labels: FirstRows | None) -> BoolArray:
+    """Look at the rows of a block that count, and say which do."""
+    counts = rows_that_count(block, options)
+    places = np.flatnonzero(counts)
+    every = places.size == counts.size
+    student.add(block.logits if every else block.logits[places], block.start + places)
+    if labels is not None and block.labels.ndim == 2:
+        labels.add(block.labels if every else block.labels[places], block.start + places)
+    return counts
+
+
+def _about_logits(
+    given: Mapping[str, Any], pair: Pair, options: LossOptions, student: FirstRows
+) -> tuple[Finding, ...]:
+    """Refuse logits that are distributions, and say that quantised ones need their scale."""
+    found = student.distributions()
+    if options.binary and student.lowest >= 0 and student.highest <= 1 and found.sure:
+        from xent_cli.cli.runs.declared_kind import refuse_scores
+
+        refuse_scores(pair, found)
+    elif found.scale is not None and pair.num_classes > 1:
+        from xent_cli.cli.runs.declared_kind import refuse_softmaxed
+
+        return refuse_softmaxed(given, pair, options, found)
+    if student.quantised:
+        held = f"{' and '.join(sorted(student.dtypes))} from {student.lowest:g} to {student.highest:g}"
+        text = (
+            f"logits are {held}, as quantised outputs are: those need their scale and zero point, "
+            "(q - zero_point) * scale, before a loss means anything"
+        )
+        return (Finding("logits-look-quantised", text),)
+    return ()
+
+
+def findings_of(totals: LossTotals, seen: Preview) -> tuple[Finding, ...]:
+    """What the totals noticed in passing, said of the inputs by name, but for what the first rows told."""
+    pair, options = seen.pair, seen.options
+    labels = pair.labels or pair.logits
+    paths = (pair.logits.description.path, labels.description.path)
+    said = any(finding.code == "logits-look-softmaxed" for finding in seen.findings)
+    if totals.softmaxed and not said:
+        from xent_cli.cli.runs.declared_kind import insisted
+
+        said = insisted("source")
+    found = find(totals, options, pair.num_classes, insisted=said, paths=paths)
+    return found + predicted_labels(totals) if pair.labels is None else found

@@ -1,0 +1,162 @@
+"""Rows held to what they are declared to be: probabilities, or their logarithms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from xent_cli.core.checks.distributions import RowFigures, highest_entry, sum_tolerance
+from xent_cli.core.kernel.tiles import rows_per_tile, total
+from xent_cli.errors import RowError
+
+if TYPE_CHECKING:
+    from xent_cli.core.block import AnyArray, BoolArray, FloatArray
+    from xent_cli.core.options import LossOptions
+
+# By how much a log-probability may be above 0, and the sum of exp(log p) further from 1, for the digits it has.
+_ROUNDING = {2: 0.02, 4: 1e-5, 8: 1e-6}
+_LOG_SUM = 1e-3
+
+
+class Declared(NamedTuple):
+    """Rows [n, k] as the kernels take them, and how many of them do not sum to 1."""
+
+    values: AnyArray
+    unnormalised: int = 0
+
+
+def logits_as_declared(values: AnyArray, options: LossOptions, start: int) -> Declared:
+    """The first input: logits as they are, probabilities divided by what makes fractions of them.
+
+    Parameters
+    ----------
+    values
+        [n, k], of which every row counts.
+    start
+        Sample number of the first row, for the error.
+
+    Raises
+    ------
+    RowError
+        At a probability below 0 or above 1, or a log-probability above 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xent_cli.core.options import LossOptions
+    >>> percent = LossOptions(source="probs", scale=100.0)
+    >>> logits_as_declared(np.array([[25.0, 75.0], [50.0, 40.0]]), percent, 0)
+    Declared(values=array([[0.25, 0.75],
+           [0.5 , 0.4 ]]), unnormalised=1)
+    """
+    if options.source == "logits":
+        return Declared(values)
+    if options.source == "log-probs":
+        return _log_probabilities(values, "logits", options.unit, start)
+    return _probabilities(values, "logits", options, options.scale, options.unit, start)
+
+
+def labels_as_declared(values: AnyArray, options: LossOptions, start: int) -> Declared:
+    """The second input, where it is dense labels or a teacher's outputs; see `logits_as_declared`."""
+    source = options.labels_source
+    if values.ndim == 1 or source == "logits":
+        return Declared(values)
+    if source == "log-probs":
+        return _log_probabilities(values, "labels", options.labels_unit, start)
+    if source == "probs":
+        return _probabilities(values, "labels", options, options.labels_scale, options.labels_unit, start)
+    # Dense labels may weigh a sample: they may sum to anything, which is told.
+    values = _normalised(values, "labels", start) if options.normalize else values
+    return Declared(values, _off(values, sum_tolerance(values.shape[1], options.labels_unit)))
+
+
+def rounding_of_logarithms(dtype: np.dtype[np.generic]) -> float:
+    """By how much a log-probability of a dtype may be above 0."""
+    return _ROUNDING.get(dtype.itemsize, 0.0) if dtype.kind == "f" else 0.0
+
+
+def log_sum_tolerance(unit: float) -> float:
+    """How far from 1 the sum of exp(log p) may be, for logarithms rounded to `unit`: of p each has that share."""
+    return max(_LOG_SUM, 3 * unit) if unit < 1 else _LOG_SUM
+
+
+def _probabilities(
+    values: AnyArray, role: str, options: LossOptions, scale: float, unit: float, start: int
+) -> Declared:
+    """Probabilities in [0, 1], as float64 where anything is done to them."""
+    k = values.shape[1]
+    if options.normalize:
+        return Declared(_normalised(values, role, start))
+    if not values.size:
+        return Declared(values)
+    unit = 0.0 if unit >= scale else unit / scale
+    most = scale * highest_entry(unit)
+    lowest, highest = values.min(axis=1), values.max(axis=1)
+    bad = (lowest < 0) | (highest > most)
+    if bad.any():
+        raise _no_probability(values, int(np.argmax(bad)), role, most, start)
+    if scale != 1.0:
+        values = values.astype(np.float64) / scale
+    return Declared(values, _off(values, sum_tolerance(k, unit)))
+
+
+def _no_probability(values: AnyArray, row: int, role: str, most: float, start: int) -> RowError:
+    entries = values[row]
+    below = bool((entries < 0).any())
+    column = int(np.argmax(entries < 0 if below else entries > most))
+    what = "negative probability" if below else f"probability above {1 if most < 2 else 100}"
+    option = "--from" if role == "logits" else "--labels-from"
+    hint = f"logits need {option} logits" if below else "--normalize divides every row by its sum"
+    if values.dtype.kind in "iu":
+        hint = "quantised outputs need their scale and zero point: (q - zero_point) * scale"
+    found = f"{entries[column]} for class {column}"
+    return RowError(what, start + row, role, found, "numbers in [0, 1]" if most < 2 else "numbers in [0, 100]", hint)
+
+
+def _log_probabilities(values: AnyArray, role: str, unit: float, start: int) -> Declared:
+    """Log-probabilities, none of them above 0."""
+    if not values.size:
+        return Declared(values)
+    above = values.max(axis=1) > rounding_of_logarithms(values.dtype)
+    if above.any():
+        row = int(np.argmax(above))
+        column = int(np.argmax(values[row] > 0))
+        option = "--from" if role == "logits" else "--labels-from"
+        hint = f"logits need {option} logits" if role == "labels" else "log-probs are logits too: leave --from out"
+        found = f"{values[row, column]} for class {column}"
+        raise RowError("log-probability above 0", start + row, role, found, "numbers <= 0", hint)
+    return Declared(values, _off(values, log_sum_tolerance(unit), logarithms=True))
+
+
+def _normalised(values: AnyArray, role: str, start: int) -> FloatArray:
+    """Rows divided by their sums; one with NaN stays NaN."""
+    whole = values.astype(np.float64)
+    figures = RowFigures.of(whole)
+    lost = (figures.lowest < 0) | (figures.total == 0) | (figures.total == np.inf)
+    if lost.any():
+        row = int(np.argmax(lost))
+        negative = bool(figures.lowest[row] < 0)
+        found = f"{figures.lowest[row]:g}" if negative else f"a sum of {figures.total[row]:g}"
+        what = "negative probability" if negative else "row that cannot be divided by its sum"
+        raise RowError(what, start + row, role, found, "numbers >= 0, and one above 0")
+    return np.asarray(whole / figures.total[:, np.newaxis])
+
+
+def _off(values: AnyArray, most: float, *, logarithms: bool = False) -> int:
+    """How many rows do not sum to 1; one with NaN has no sum."""
+    step = rows_per_tile(max(1, values.shape[1]))
+    return sum(
+        int(np.count_nonzero(sums_off(values[first : first + step], most, logarithms=logarithms)))
+        for first in range(0, len(values), step)
+    )
+
+
+def sums_off(values: AnyArray, most: float, *, logarithms: bool = False) -> BoolArray:
+    """Which rows of probabilities, or of their logarithms, do not sum to 1."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if logarithms:
+            sums = total(np.exp(values.astype(np.float64)), 1)
+        else:
+            sums = values.sum(axis=1, dtype=np.float64)
+        return np.asarray(np.abs(sums - 1.0) > most * (1 + 1e-9))

@@ -1,0 +1,134 @@
+"""Which samples of a block count, and figures of those alone put back among the others."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xent_cli.core.labels import NO_LABEL, check_mask, check_weights, either, ignored_labels
+from xent_cli.errors import RowError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from xent_cli.core.block import AnyArray, Block, BoolArray, FloatArray, IntArray
+    from xent_cli.core.kernel.cross_entropy import RowLosses
+    from xent_cli.core.options import LossOptions
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluated:
+    """What came of the rows of a block.
+
+    Fields
+    ------
+    rows
+        Losses, divergences and gradients.
+    ignored
+        [n] True where a sample has no loss; None where every one has.
+    given
+        [n] sparse labels as they stand in the input, or None.
+    divisor
+        [n] what each loss counts in the divisor of the mean; None where that is 1.
+    ranks
+        [n] place of each label among the logits, or None.
+    noticed
+        What is counted beside the losses, by the names that `LossTotals` has for it.
+    likeliest
+        [n] class of the highest entry of each row of dense labels, where it is wanted, or None.
+    """
+
+    rows: RowLosses
+    ignored: BoolArray | None
+    given: IntArray | None
+    divisor: FloatArray | None
+    ranks: IntArray | None
+    noticed: Mapping[str, Any]
+    likeliest: IntArray | None = None
+
+    def spread(self, start: int, rows: IntArray, left_out: BoolArray) -> Evaluated:
+        """The same among the samples that were left out: those have no loss, no label and a gradient of 0.
+
+        Parameters
+        ----------
+        start
+            Number of the first sample of the block.
+        rows
+            [n] places that count, in ascending order.
+        left_out
+            [m] True in all others.
+        """
+
+        def put(values: AnyArray | None, fill: float) -> Any:
+            if values is None:
+                return None
+            among = np.full((left_out.size, *values.shape[1:]), fill, values.dtype)
+            among[rows] = values
+            return among
+
+        ignored = left_out.copy()
+        if self.ignored is not None:
+            ignored[rows] = self.ignored
+        losses = replace(
+            self.rows,
+            loss=put(self.rows.loss, np.nan),
+            kl=put(self.rows.kl, np.nan),
+            gradient=put(self.rows.gradient, 0),
+        )
+        formulas = tuple(formula.numbered(start, rows) for formula in self.noticed.get("formulas", ()))
+        noticed = {**self.noticed, "formulas": formulas}
+        divisor, ranks, likeliest = put(self.divisor, 0.0), put(self.ranks, 0), put(self.likeliest, 0)
+        return Evaluated(losses, ignored, put(self.given, NO_LABEL), divisor, ranks, noticed, likeliest)
+
+
+def counting(block: Block, options: LossOptions) -> tuple[FloatArray | None, BoolArray | None]:
+    """Sample weights [n], 0 where masked, and which samples take part in nothing; None where there are none.
+
+    A masked sample and one of weight 0 are left out; of a masked one nothing else is looked at. So are samples that
+    have no label or an ignored one, unless the kernel for logits and class indices does it at less cost.
+
+    Raises
+    ------
+    RowError
+        At an invalid entry of the mask, or an invalid weight of a sample that is not masked.
+
+    Examples
+    --------
+    >>> from xent_cli.core.block import Block
+    >>> from xent_cli.core.options import LossOptions
+    >>> block = Block(0, np.zeros((3, 2)), np.zeros(3), weights=np.array([2.0, 0.0, np.nan]), mask=np.array([1, 1, 0]))
+    >>> counting(block, LossOptions())
+    (array([2., 0., 0.]), array([False,  True,  True]))
+    """
+    left_out = None if block.mask is None else ~check_mask(block.mask, start=block.start)
+    weight = None
+    if block.weights is not None:
+        raw = block.weights.reshape(-1)
+        weight = check_weights(raw if left_out is None else np.where(left_out, 0, raw), start=block.start)
+        left_out = either(left_out, weight == 0)
+    if options.labels == "dense" or options.source != "logits":
+        left_out = either(left_out, block.unscored)
+        if options.labels == "sparse":
+            ignored = ignored_labels(block.labels, options.ignore_index, ignore_missing=options.ignore_missing)
+            left_out = either(left_out, ignored)
+    if block.absent is not None:
+        _refuse_absent(block.absent if left_out is None else block.absent & ~left_out, block.start)
+    return weight, left_out if left_out is not None and left_out.any() else None
+
+
+def _refuse_absent(absent: BoolArray, start: int) -> None:
+    if absent.any():
+        row = start + int(np.argmax(absent))
+        raise RowError("missing value", row, "logits", "nothing", "a number for each class of a sample that counts")
+
+
+@contextmanager
+def numbered(start: int, rows: IntArray) -> Iterator[None]:
+    """Let errors at some rows of a block, which count those from 0, name the samples of the whole input."""
+    try:
+        yield
+    except RowError as error:
+        raise error.at(start + int(rows[error.row])) from None

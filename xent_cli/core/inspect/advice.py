@@ -1,0 +1,190 @@
+"""From figures of logits and labels to the options that compute needs for them, and to what looks wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from xent_cli.core.checks.distributions import Distributions
+from xent_cli.core.offsets import Offsets, is_padding
+from xent_cli.core.options import LossOptions
+from xent_cli.core.totals.loss_totals import LossTotals
+from xent_cli.core.warnings import Finding, find
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from xent_cli.core.inspect.value_totals import Inspection, ValueTotals
+
+
+class Advice(NamedTuple):
+    """What to make of a pair.
+
+    Fields
+    ------
+    source
+        What the logits hold, as `--from` has it.
+    labels_source
+        What dense labels hold, as `--labels-from` has it.
+    ignore_index
+        The one label that is no class, or None.
+    findings
+        What looks wrong.
+    runs
+        Whether compute would give an answer with these options.
+    first_class
+        What the labels call the first class, where it is not 0; or None.
+    normalize
+        Whether dense labels are to be divided by their sums.
+    binary
+        Whether there is one score a sample.
+    """
+
+    source: str = "logits"
+    labels_source: str = "labels"
+    ignore_index: int | None = None
+    findings: tuple[Finding, ...] = ()
+    runs: bool = True
+    first_class: int | None = None
+    normalize: bool = False
+    binary: bool = False
+
+
+class Look(NamedTuple):
+    """What the first rows told.
+
+    Fields
+    ------
+    logits, labels
+        How many of their rows are distributions.
+    whole
+        Whether dense labels are whole numbers.
+    offsets
+        Whether labels seem to call the classes otherwise.
+    binary
+        Whether logits are one score a sample.
+    """
+
+    logits: Distributions = Distributions()
+    labels: Distributions = Distributions()
+    whole: bool = False
+    offsets: Offsets = Offsets()
+    binary: bool = False
+
+
+def advise(found: Inspection, num_classes: int, *, dense: bool, look: Look | None = None) -> Advice:
+    """Judge logits and labels that belong together.
+
+    Parameters
+    ----------
+    num_classes
+        Of a row of logits.
+    dense
+        Whether labels are rows of probabilities, counted in `found.soft`.
+    look
+        What the first rows told, as compute looks at them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xent_cli.core.inspect.value_totals import Inspection, LabelTotals, ValueTotals
+    >>> found = Inspection(ValueTotals(rows=3), LabelTotals.of(np.array([1, -100, 0])))
+    >>> advise(found, 2, dense=False).ignore_index
+    -100
+    """
+    look = Look(_of_all(found.logits), _of_all(found.soft)) if look is None else look
+    findings = [*_about_logits(found.logits, num_classes, look)]
+    probs = any(finding.code == "logits-look-softmaxed" for finding in findings)
+    advice = Advice("probs" if probs else "logits", binary=look.binary)
+    if found.logits.rows != found.label_rows:
+        text = f"{found.logits.rows} rows of logits, {found.label_rows} labels: compute needs as many of both"
+        return advice._replace(findings=(*findings, Finding("inputs-of-different-length", text)), runs=False)
+    about = _dense(found, look) if dense else _sparse(found, num_classes, look.offsets)
+    return about._replace(source=advice.source, binary=advice.binary, findings=(*findings, *about.findings))
+
+
+def _of_all(values: ValueTotals) -> Distributions:
+    return Distributions(values.rows, values.softmaxed)
+
+
+def _about_logits(logits: ValueTotals, num_classes: int, look: Look) -> Iterator[Finding]:
+    text = ""
+    if look.binary:
+        yield Finding("one-score-a-sample", "there is one score a sample: that of the second of two classes", note=True)
+        if logits.minimum >= 0 and logits.maximum <= 1:
+            text = "all scores are from 0 to 1"
+    elif look.logits.scale is not None and num_classes > 1 and not logits.negative:
+        hits, sums = (look.logits.fractions, 1) if look.logits.scale == 1.0 else (look.logits.percents, 100)
+        text = f"{hits} of {look.logits.counted} rows of logits are non-negative and sum to {sums}"
+    if text:
+        yield Finding("logits-look-softmaxed", f"{text}: they look like probabilities; if they are, use --from probs")
+    yield from not_finite(logits)
+
+
+def not_finite(values: ValueTotals) -> Iterator[Finding]:
+    """Values that make a loss NaN; -inf alone is a masked class."""
+    if values.nan or values.positive_inf:
+        yield Finding("non-finite-logits", f"logits hold {values.nan} NaN and {values.positive_inf} +inf")
+
+
+def _dense(found: Inspection, look: Look) -> Advice:
+    """What to make of rows for each sample."""
+    soft = found.soft
+    if soft.nan + soft.positive_inf:
+        text = f"dense labels hold {soft.nan} NaN and {soft.positive_inf} infinities"
+        return Advice(findings=(Finding("non-finite-labels", text),), runs=False)
+    if soft.negative:
+        text = f"{soft.negative} entries of dense labels are negative: they are read as a teacher's logits"
+        return Advice(labels_source="logits", findings=(Finding("negative-soft-labels", text),))
+    counts = look.whole and look.labels.fractions < look.labels.counted
+    if counts and soft.maximum <= 1:
+        text = "dense labels are 0 or 1, several to a sample: a softmax has one class a sample"
+        return Advice(findings=(Finding("several-labels-a-sample", text),), runs=False)
+    if counts or look.labels.scale == 100.0:
+        kind = "whole numbers that do not sum to 1" if counts else "percentages"
+        text = f"dense labels are {kind}: --normalize divides every row by its sum"
+        return Advice(findings=(Finding("soft-labels-to-normalize", text, note=True),), normalize=True)
+    off = soft.unnormalised if look.labels.scale is None else 0
+    seen = LossTotals("", n_samples=soft.rows, unnormalised_labels=off)
+    return Advice(findings=find(seen, LossOptions(), 1))
+
+
+def _sparse(found: Inspection, num_classes: int, offsets: Offsets) -> Advice:
+    """What to make of class indices."""
+    labels = found.labels
+    findings = []
+    if labels.fractional:
+        findings.append(Finding("labels-not-whole", f"{labels.fractional} labels are NaN or no whole numbers"))
+    first = offsets.first_class if num_classes > 2 else 0
+    if labels.one_based(num_classes):
+        first = 1
+        text = f"labels run from 1 to {num_classes}, classes from 0 to {num_classes - 1}: --first-class 1 says so"
+        findings.append(Finding("labels-look-1-based", text))
+    elif first:
+        text = f"the highest logit is that of the class {'before' if first > 0 else 'after'} the label far oftener"
+        findings.append(Finding("labels-off-by-one", f"{text} than that of the label: --first-class {first} is tried"))
+    named = first or None
+    outside = {label: n for label, n in labels.counts.items() if not first <= label < first + num_classes}
+    if len(outside) == 1 and not labels.beyond:
+        ((index, count),) = outside.items()
+        others = np.array([label for label in labels.counts if label != index], np.int64)
+        if is_padding(index, first, num_classes, others):
+            text = f"labels that are {index}, which is not a class: {count}; they are ignored"
+            findings.append(Finding("labels-to-ignore", text, note=True))
+            rest = labels.rows - labels.fractional - count
+            if not rest:
+                findings.append(Finding("no-labels-left", "no label is a class"))
+            runs = bool(rest) and not labels.fractional
+            return Advice(ignore_index=index, findings=tuple(findings), runs=runs, first_class=named)
+    if outside or labels.beyond:
+        count = sum(outside.values()) + labels.beyond
+        shown = ", ".join(str(label) for label in sorted(outside)[:3]) or str(labels.maximum)
+        text = f"{count} labels are not in {first}..{first + num_classes - 1} (among them {shown})"
+        if set(labels.counts) == {-1, 1}:
+            text += "; labels of -1 and 1 are those of 0 and 1: (label + 1) / 2"
+        return Advice(findings=(*findings, Finding("labels-out-of-range", text)), runs=False)
+    if not first:
+        seen = LossTotals("", n_samples=labels.rows, label_range=(labels.minimum or 0, labels.maximum or 0))
+        findings += find(seen, LossOptions(), num_classes)
+    return Advice(findings=tuple(findings), runs=not labels.fractional, first_class=named)

@@ -1,0 +1,1 @@
+"""Rows of logits to losses and gradients."""

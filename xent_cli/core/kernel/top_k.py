@@ -1,0 +1,73 @@
+"""How many classes a model puts ahead of the label: what top-k accuracy counts."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xent_cli.core.kernel.tiles import class_axis, flat, flat_index, load, rows_per_tile, spread
+
+if TYPE_CHECKING:
+    from xent_cli.core.block import AnyArray, FloatArray, IntArray
+
+# A label with more than half of the probability has no class ahead of it, whatever the others are.
+_CERTAIN = math.log(2) - 1e-6
+
+
+def label_ranks(logits: AnyArray, index: IntArray, label_loss: FloatArray | None = None) -> IntArray:
+    """Rank of class ``index[i]`` in row i, from 0; a tie goes to the lower class index.
+
+    Parameters
+    ----------
+    logits
+        [n, k]; any order-preserving figure of the classes will do.
+    index
+        [n], each in [0, k).
+    label_loss
+        [n] -log softmax of that class, where known: rows in which it settles the rank are not looked at again.
+
+    Returns
+    -------
+    [n] int64; the largest there is for a row that holds NaN, so that it is a hit for no k.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> label_ranks(np.array([[3.0, 1.0, 3.0], [3.0, 1.0, 3.0]]), np.array([2, 1])).tolist()
+    [1, 2]
+    """
+    n, k = logits.shape
+    ranks = np.zeros(n, np.int64)
+    rows = np.arange(n) if label_loss is None else np.flatnonzero(~(label_loss < _CERTAIN))
+    step = rows_per_tile(k)
+    for first in range(0, rows.size, step):
+        some = rows[first : first + step]
+        ranks[some] = _tile_ranks(logits.take(some, axis=0), index[some])
+    return ranks
+
+
+def _tile_ranks(logits: AnyArray, index: IntArray) -> IntArray:
+    k = logits.shape[1]
+    axis = class_axis(k)
+    # float32 holds the narrower types as they are; comparing is all that is done here.
+    dtype = np.float64 if logits.dtype.itemsize > 4 or logits.dtype.kind in "iu" else np.float32
+    z = load(logits, axis, dtype, "work")
+    own = spread(flat(z)[flat_index(z, index, axis)], axis)
+    ahead = _count(z > own, axis)
+    tied = np.flatnonzero(_count(z >= own, axis) - ahead > 1)
+    if tied.size:
+        rows = logits[tied].astype(dtype)
+        label = index[tied, np.newaxis]
+        equal = rows == np.take_along_axis(rows, label, axis=1)
+        ahead[tied] += np.count_nonzero(equal & (np.arange(k) < label), axis=1)
+    ahead[np.isnan(z.max(axis))] = np.iinfo(np.int64).max
+    return ahead
+
+
+def _count(mask: AnyArray, axis: int) -> IntArray:
+    # Bytes add up fast; below 256 of them a byte also holds the sum.
+    width = np.uint8 if axis == 0 else np.uint32
+    counts: IntArray = np.add.reduce(mask.view(np.uint8), axis=axis, dtype=width).astype(np.int64)
+    return counts

@@ -1,0 +1,269 @@
+"""The loss as functions of NumPy arrays: what `import xent_cli` offers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from xent_cli.core.evaluate import evaluate_block
+from xent_cli.core.options import Wanted
+from xent_cli.core.python_api.arguments import called_with, top_k_of
+from xent_cli.core.python_api.messages import remark_in_python, speaking_python
+from xent_cli.core.totals.loss_totals import LossTotals
+from xent_cli.core.warnings import find, warnings_of
+from xent_cli.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from xent_cli.core.block import FloatArray
+    from xent_cli.core.evaluate import BlockLoss
+    from xent_cli.core.python_api.arguments import Call
+    from xent_cli.core.totals.summary import LossSummary
+
+    Precision = Literal["float64", "float32"]
+
+
+def softmax_cross_entropy(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    axis: int = -1,
+    label_smoothing: float = 0.0,
+    class_weight: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
+    temperature: float = 1.0,
+    precision: Precision = "float64",
+) -> FloatArray:
+    """Cross-entropy of logits against rows of class probabilities.
+
+    ``loss = sum_j q_j (log(sum_i exp(z_i)) - z_j)``, computed without cancellation and with 0 times inf = 0.
+
+    Parameters
+    ----------
+    logits
+        Real numbers of any shape and dtype with the classes along `axis`; anything with ``__array__``. The names of a
+        pandas or polars frame's columns are those of the classes: labels of text and weights go by them.
+    labels
+        Shaped like `logits`, each >= 0; a row need not sum to 1.
+    axis
+        Class axis.
+    label_smoothing
+        e in [0, 1): q_j becomes ``(1 - e) q_j + e/k``.
+    class_weight
+        [k] what each class's term is multiplied by.
+    mask
+        True or 1 where a sample counts, in the shape of the samples or of their first axis. Of the others nothing is
+        looked at, and they have no loss: NaN.
+    temperature
+        > 0, divides the logits.
+    precision
+        Of the arithmetic on logits.
+
+    Returns
+    -------
+    float64, nats, in the shape of `logits` without `axis`. NaN where a row holds NaN or +inf or nothing but -inf.
+
+    Raises
+    ------
+    UsageError
+        An option is out of its range.
+    InputError
+        Shapes do not fit, or a label is negative or not finite (`RowError` names the row).
+
+    References
+    ----------
+    tf.nn.softmax_cross_entropy_with_logits; Blanchard, Higham & Higham, IMA J. Numer. Anal. 41, 2021.
+
+    Examples
+    --------
+    >>> softmax_cross_entropy([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], [[0, 0, 1], [1, 0, 0]])
+    array([0.40760596, 2.40760596])
+    """
+    with speaking_python():
+        call = called_with(
+            logits,
+            labels,
+            form="dense",
+            axis=axis,
+            label_smoothing=label_smoothing,
+            class_weight=class_weight,
+            mask=mask,
+            temperature=temperature,
+            precision=precision,
+        )
+        return _losses(call)
+
+
+def sparse_softmax_cross_entropy(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    axis: int = -1,
+    ignore_index: int | tuple[int, ...] | None = None,
+    label_smoothing: float = 0.0,
+    class_weight: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
+    temperature: float = 1.0,
+    precision: Precision = "float64",
+) -> FloatArray:
+    """Cross-entropy of logits against class indices.
+
+    ``loss = log(sum_i exp(z_i)) - z_y``, computed as ``(m - z_y) + log1p(sum of exp(z_i - m) without the maximum m)``,
+    so that the loss of a confident prediction keeps every digit.
+
+    Parameters
+    ----------
+    labels
+        Class indices in the shape of `logits` without `axis` (or with 1 in its place).
+    ignore_index
+        Samples with this label, or with one of these, have no loss: NaN.
+    label_smoothing, class_weight
+        ``(1 - e) w_y l_y + e/k sum_j w_j l_j``, as in PyTorch.
+
+    Other parameters, results, errors and references are those of `softmax_cross_entropy`.
+
+    Examples
+    --------
+    >>> sparse_softmax_cross_entropy([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], [2, 0])
+    array([0.40760596, 2.40760596])
+    >>> float(sparse_softmax_cross_entropy([40.0, 0.0], 0))
+    4.248354255291589e-18
+    """
+    with speaking_python():
+        call = called_with(
+            logits,
+            labels,
+            form="sparse",
+            axis=axis,
+            ignore_index=ignore_index,
+            label_smoothing=label_smoothing,
+            class_weight=class_weight,
+            mask=mask,
+            temperature=temperature,
+            precision=precision,
+        )
+        return _losses(call)
+
+
+def softmax_cross_entropy_with_grad(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    axis: int = -1,
+    ignore_index: int | tuple[int, ...] | None = None,
+    label_smoothing: float = 0.0,
+    class_weight: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
+    temperature: float = 1.0,
+    precision: Precision = "float64",
+) -> tuple[FloatArray, FloatArray]:
+    """Losses, and the gradient of their sum with respect to the logits.
+
+    The gradient of a row is ``p - [j = y]`` or ``(sum q) p - q``, divided by the temperature; at the label of a
+    confident row it is ``expm1(-loss)``, which keeps every digit of p_y - 1.
+
+    Parameters
+    ----------
+    labels
+        Class indices, or class probabilities shaped like `logits`; told apart by shape.
+
+    Other parameters and errors are those of `sparse_softmax_cross_entropy`.
+
+    Returns
+    -------
+    The losses, and a float64 array shaped like `logits`; 0 for an ignored or masked sample.
+
+    Examples
+    --------
+    >>> loss, gradient = softmax_cross_entropy_with_grad([[0.0, 0.0]], [0])
+    >>> loss, gradient
+    (array([0.69314718]), array([[-0.5,  0.5]]))
+    """
+    with speaking_python():
+        call = called_with(
+            logits,
+            labels,
+            axis=axis,
+            ignore_index=ignore_index,
+            label_smoothing=label_smoothing,
+            class_weight=class_weight,
+            mask=mask,
+            temperature=temperature,
+            precision=precision,
+        )
+        blocks = _evaluated(call, Wanted(losses=True, figures=False, gradient_dtype="<f8"))
+    gradient = np.concatenate([block.gradient for block in blocks if block.gradient is not None])
+    shaped = gradient.reshape(*call.shape, call.num_classes)
+    return _joined(blocks).reshape(call.shape), np.moveaxis(shaped, -1, axis)
+
+
+def evaluate(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    axis: int = -1,
+    ignore_index: int | tuple[int, ...] | None = None,
+    label_smoothing: float = 0.0,
+    class_weight: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
+    temperature: float = 1.0,
+    precision: Precision = "float64",
+    top_k: tuple[int, ...] = (1,),
+) -> LossSummary:
+    """Mean, sum, spread, quantiles and accuracy of the losses; sums are exact and rounded once.
+
+    Parameters
+    ----------
+    sample_weight
+        A weight >= 0 for each sample, or for all that stand along the first axis: the mean is ``sum(w l) / sum(w)``. Of
+        weight 0, it is left out of every figure.
+    top_k
+        Accuracy among the k highest logits; a tie goes to the lower class index.
+
+    Other parameters and errors are those of `softmax_cross_entropy_with_grad`.
+
+    Examples
+    --------
+    >>> evaluate([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], [2, 0]).mean_loss
+    1.4076059644443801
+    >>> evaluate([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], [-100, 2], ignore_index=(-100, -1), mask=[True, True]).n_ignored
+    1
+    """
+    with speaking_python():
+        call = called_with(
+            logits,
+            labels,
+            axis=axis,
+            ignore_index=ignore_index,
+            label_smoothing=label_smoothing,
+            class_weight=class_weight,
+            sample_weight=sample_weight,
+            mask=mask,
+            temperature=temperature,
+            precision=precision,
+        )
+        totals = LossTotals(call.options.signature(""))
+        for block in _evaluated(call, Wanted(top_k=top_k_of(top_k))):
+            totals = totals.merge(block.totals)
+    if totals.n_samples == 0:
+        raise InputError("nothing left to average", found=f"{totals.n_ignored} samples, all ignored")
+    if not totals.divisor.units:
+        raise InputError("nothing left to average", found="weights that are all 0", expected="a weight above 0")
+    remarks = warnings_of(find(totals, call.options, call.num_classes))
+    return replace(totals.summarize(), warnings=tuple(remark_in_python(remark) for remark in remarks))
+
+
+def _evaluated(call: Call, wanted: Wanted) -> list[BlockLoss]:
+    return [evaluate_block(block, call.options, wanted) for block in call.blocks]
+
+
+def _losses(call: Call) -> FloatArray:
+    return _joined(_evaluated(call, Wanted(losses=True, figures=False))).reshape(call.shape)
+
+
+def _joined(blocks: list[BlockLoss]) -> FloatArray:
+    return np.concatenate([block.loss for block in blocks if block.loss is not None])

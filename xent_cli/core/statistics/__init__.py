@@ -1,0 +1,1 @@
+"""Two models on the same samples: differences, intervals and tests."""

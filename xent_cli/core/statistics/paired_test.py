@@ -1,0 +1,235 @@
+"""Two models on the same samples: the mean difference of their losses, how sure it is, and which samples moved."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from xent_cli.core.statistics.resampling import bca_interval, bootstrap_means, bootstrap_p, sign_flip_p
+from xent_cli.core.statistics.student_t import quantile, two_sided_p
+from xent_cli.core.totals.exact_sum import ExactSum, standard_deviation
+
+if TYPE_CHECKING:
+    from xent_cli.core.block import FloatArray, IntArray
+
+    Test = Literal["t", "bootstrap", "permutation"]
+
+DEFAULT_RESAMPLES = 9999
+DEFAULT_SEED = 0
+_HUGE, _SHRUNK = 2.0**900, 2.0**-128
+
+
+@dataclass(frozen=True, slots=True)
+class PairedComparison:
+    """The mean of per-sample differences, candidate - baseline, in nats.
+
+    Fields
+    ------
+    n
+        Pairs of losses.
+    mean_baseline, mean_candidate
+        Weighted where weights are given; NaN or inf if any loss is.
+    delta
+        Exactly rounded mean difference: 0 where the losses are the same, in any order of the samples.
+    std
+        Sample standard deviation of the differences (n - 1); of weighted ones, the root of n times the standard error.
+    low, high
+        Confidence interval of `delta`: Student's t, or the BCa interval with the bootstrap. NaN where `std` is 0 or not
+        known: one pair, equal differences, or a loss that is not finite.
+    p
+        Two-sided p of a mean difference of 0; NaN where the interval is.
+    confidence
+        Of the interval.
+    test
+        "t", "bootstrap" or "permutation".
+    resamples, seed
+        None with "t", and where every permutation was tried.
+    n_not_finite, first_not_finite
+        Pairs with a NaN or infinite loss, and the place of the first, or None.
+    """
+
+    n: int
+    mean_baseline: float
+    mean_candidate: float
+    delta: float
+    std: float
+    low: float
+    high: float
+    p: float
+    confidence: float
+    test: Test
+    resamples: int | None
+    seed: int | None
+    n_not_finite: int
+    first_not_finite: int | None
+
+    @property
+    def delta_percent(self) -> float:
+        """Difference in percent of the baseline."""
+        return percent(self.delta, self.mean_baseline)
+
+    @property
+    def significant(self) -> bool | None:
+        """Whether the interval excludes 0; None where there is none, and only `delta` is left to judge by."""
+        return None if math.isnan(self.low) else not self.low <= 0.0 <= self.high
+
+
+def compare_losses(
+    baseline: FloatArray,
+    candidate: FloatArray,
+    *,
+    test: Test = "t",
+    confidence: float = 0.95,
+    resamples: int = DEFAULT_RESAMPLES,
+    seed: int = DEFAULT_SEED,
+    weight: FloatArray | None = None,
+    divisor: FloatArray | None = None,
+) -> PairedComparison:
+    """Compare two models by their losses of the same samples.
+
+    Parameters
+    ----------
+    baseline, candidate
+        [n] nats each, n >= 1, in the same order; ignored samples are left out before.
+    test
+        "t": Student's paired t. "bootstrap": differences drawn with replacement, the BCa interval, and p the share of
+        resampled means as far from the observed one as that is from 0. "permutation": p from random signs of the
+        differences, all of them where they are no more than `resamples`; the interval is that of t.
+    confidence
+        In (0, 1).
+    resamples, seed
+        Of "bootstrap" and "permutation".
+    weight, divisor
+        [n] what each loss counts in the sum, and in the number that the sum is divided by; None where that is 1. The
+        error of the mean m is then the sandwich's, of the sum of ``(weight * difference - divisor * m)**2``.
+
+    Raises
+    ------
+    ValueError
+        Where the two are not of one length, or empty.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> both = compare_losses(np.array([1.0, 2.0, 3.0]), np.array([1.5, 2.5, 4.5]))
+    >>> round(both.delta, 6), round(both.p, 6)  # differences 0.5, 0.5, 1.5: t = 2.5 with 2 degrees of freedom
+    (0.833333, 0.129612)
+    >>> compare_losses(np.array([1.0, 2.0]), np.array([1.0, 2.0])).delta
+    0.0
+    """
+    if baseline.shape != candidate.shape or baseline.ndim != 1 or baseline.size == 0:
+        raise ValueError(f"losses of shapes {baseline.shape} and {candidate.shape}: expected [n] and [n], n > 0")
+    n = baseline.size
+    with np.errstate(invalid="ignore", over="ignore"):
+        difference = candidate - baseline
+    odd = ~np.isfinite(difference)
+    weighted = weight is not None or divisor is not None
+    total = ExactSum.of_count(n) if divisor is None and weight is None else ExactSum.of(_first(divisor, weight))
+    means = _mean(baseline, weight, total), _mean(candidate, weight, total)
+    delta, std = means[1] - means[0], math.nan
+    low = high = p = math.nan
+    exact = False
+    influence = difference
+    if not odd.any():
+        # Of the losses themselves: differences are rounded, and a sum of them depends on nothing else.
+        units = ExactSum.of(_product(candidate, weight)).units - ExactSum.of(_product(baseline, weight)).units
+        delta = ExactSum(units) / total
+        if n > 1 and not weighted:
+            spread = standard_deviation(ExactSum.of(difference), ExactSum.of_squares(difference), n)
+            std = spread * math.sqrt(n / (n - 1))
+        elif n > 1 and total.units:
+            difference = _product(difference, weight)
+            influence = difference - _first(divisor, weight) * delta
+            std = _length(influence, difference) * n / (float(total) * math.sqrt(n - 1))
+    if std > 0.0:
+        error = std / math.sqrt(n)
+        if test == "bootstrap":
+            # Sums of the largest there are would overflow; a power of two changes no digit.
+            scale = _SHRUNK if float(np.abs(difference).max()) > _HUGE else 1.0
+            counts = _first(divisor, weight) if weighted else None
+            resampled = bootstrap_means(difference * scale, resamples, seed, counts)
+            centred = influence * scale if weighted else difference * scale - delta * scale
+            low, high = (end / scale for end in bca_interval(centred, delta * scale, resampled, confidence))
+            p = bootstrap_p(delta * scale, resampled)
+        else:
+            reach = quantile(confidence, n - 1) * error
+            low, high = delta - reach, delta + reach
+            p = two_sided_p(delta / error, n - 1)
+        if test == "permutation":
+            p, exact = sign_flip_p(difference, resamples, seed)
+    drawn = test != "t" and not exact
+    return PairedComparison(
+        n=n,
+        mean_baseline=means[0],
+        mean_candidate=means[1],
+        delta=delta,
+        std=std,
+        low=low,
+        high=high,
+        p=p,
+        confidence=confidence,
+        test=test,
+        resamples=resamples if drawn else None,
+        seed=seed if drawn else None,
+        n_not_finite=int(np.count_nonzero(odd)),
+        first_not_finite=int(np.argmax(odd)) if odd.any() else None,
+    )
+
+
+def largest_moves(baseline: FloatArray, candidate: FloatArray, top: int) -> IntArray:
+    """Places of the samples whose loss moved most, the furthest first; of equals the first; none that did not move.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> largest_moves(np.array([1.0, 2.0, 3.0]), np.array([1.5, 2.0, 1.0]), 5).tolist()
+    [2, 0]
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        distance = np.abs(candidate - baseline)
+    still = (baseline == candidate) | (np.isnan(baseline) & np.isnan(candidate))
+    distance[still] = -1.0
+    distance[np.isnan(distance)] = math.inf
+    order = np.argsort(-distance, kind="stable")[:top]
+    return order[distance[order] > 0.0].astype(np.int64)
+
+
+def percent(delta: float, baseline: float) -> float:
+    """Difference in percent of where it began; NaN from 0.
+
+    Examples
+    --------
+    >>> percent(0.5, 2.0), percent(0.0, 0.0)
+    (25.0, 0.0)
+    """
+    if delta == 0.0:
+        return 0.0
+    return 100.0 * delta / abs(baseline) if baseline else math.nan
+
+
+def _mean(loss: FloatArray, weight: FloatArray | None, total: ExactSum) -> float:
+    finite = np.isfinite(loss)
+    if finite.all():
+        return ExactSum.of(_product(loss, weight)) / total
+    with np.errstate(invalid="ignore"):
+        return float(loss[~finite].sum())  # NaN, or the one infinity there is
+
+
+def _product(values: FloatArray, weight: FloatArray | None) -> FloatArray:
+    return values if weight is None else values * weight
+
+
+def _first(divisor: FloatArray | None, weight: FloatArray | None) -> FloatArray:
+    found = weight if divisor is None else divisor
+    assert found is not None
+    return found
+
+
+def _length(influence: FloatArray, difference: FloatArray) -> float:
+    """Root of the sum of squares; 0 where all that is there is the rounding of equal differences."""
+    if np.abs(influence).max() <= 4 * np.finfo(np.float64).eps * np.abs(difference).max():
+        return 0.0
+    return math.sqrt(float(ExactSum.of_squares(influence)))

@@ -1,0 +1,1 @@
+"""Figures over many samples, as frozen values that merge exactly."""

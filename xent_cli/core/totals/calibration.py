@@ -1,0 +1,130 @@
+"""Where the loss comes from, and how far the model's confidence can be trusted."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from xent_cli.core.totals.exact_sum import ExactSum
+from xent_cli.core.totals.group_sums import GroupSums
+
+if TYPE_CHECKING:
+    from xent_cli.core.block import BoolArray, FloatArray, IntArray
+    from xent_cli.core.options import LossOptions
+
+NUM_BINS = 15
+
+
+class ClassFigures(NamedTuple):
+    """One class: its index, how many samples have it for a label, how many of them are right, and their mean loss."""
+
+    label: int
+    samples: int
+    correct: int
+    mean_loss: float
+
+
+class ReliabilityBin(NamedTuple):
+    """Samples whose confidence lies in (low, high]: how many, how many are right, and their mean confidence."""
+
+    low: float
+    high: float
+    samples: int
+    correct: int
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LossProfile:
+    """Losses by class and confidence against accuracy, of samples with sparse labels.
+
+    ``LossProfile()`` is empty and the identity of `merge`, which is associative and commutative: any partition of the
+    samples ends in the same bits. Its size hangs on the number of classes seen, not on that of samples.
+
+    Fields
+    ------
+    by_class
+        Losses (nats) by label; a hit is a label that has the highest logit, of equal ones the first.
+    calibration
+        Confidences by bin of equal width; a sample whose confidence is NaN is in none.
+    """
+
+    by_class: GroupSums = GroupSums()
+    calibration: GroupSums = GroupSums()
+
+    @classmethod
+    def of(cls, label: IntArray, loss: FloatArray, predicted: IntArray, confidence: FloatArray) -> LossProfile:
+        """Profile samples.
+
+        Parameters
+        ----------
+        label, predicted
+            [n] class indices: what is right, and what has the highest logit.
+        loss
+            [n] nats.
+        confidence
+            [n] softmax probability of the predicted class, NaN where there is none.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> two = LossProfile.of(np.array([0, 1]), np.array([0.5, 2.0]), np.array([0, 0]), np.array([0.75, 0.75]))
+        >>> two.calibration_error, [(c.label, c.mean_loss) for c in two.worst_classes(9)]
+        (0.25, [(1, 2.0), (0, 0.5)])
+        """
+        known = ~np.isnan(confidence)
+        hit = (label == predicted) & known
+        bins = np.clip(np.ceil(confidence[known] * NUM_BINS) - 1, 0, NUM_BINS - 1).astype(np.int64)
+        return cls(GroupSums.of(label, loss, hit), GroupSums.of(bins, confidence[known], hit[known]))
+
+    def merge(self, other: LossProfile) -> LossProfile:
+        """Both, as one."""
+        return LossProfile(self.by_class.merge(other.by_class), self.calibration.merge(other.calibration))
+
+    def worst_classes(self, most: int) -> list[ClassFigures]:
+        """The classes of the highest mean loss, NaN before inf, of equal ones the lower index first."""
+        sums = self.by_class
+        means = np.array(sums.means())
+        order = np.lexsort((sums.groups, -means, ~np.isnan(means)))[:most]
+        return [
+            ClassFigures(int(sums.groups[i]), int(sums.counts[i]), int(sums.hits[i]), float(means[i])) for i in order
+        ]
+
+    def reliability(self) -> list[ReliabilityBin]:
+        """The bins that hold samples, of ascending confidence."""
+        sums = self.calibration
+        rows = zip(sums.groups.tolist(), sums.counts.tolist(), sums.hits.tolist(), sums.means(), strict=True)
+        return [ReliabilityBin(b / NUM_BINS, (b + 1) / NUM_BINS, n, hits, mean) for b, n, hits, mean in rows]
+
+    @property
+    def calibration_error(self) -> float:
+        """Expected calibration error: the sum over bins of n_b / n |accuracy_b - mean confidence_b|.
+
+        References
+        ----------
+        Guo, Pleiss, Sun & Weinberger, "On calibration of modern neural networks", ICML 2017.
+        """
+        sums = self.calibration
+        whole = ExactSum.of_count(1).units
+        exact = (total.units for total in sums.totals())
+        gaps = (abs(hits * whole - units) for hits, units in zip(sums.hits.tolist(), exact, strict=True))
+        n = int(sums.counts.sum())
+        return ExactSum(sum(gaps)) / n if n else math.nan
+
+
+def unsmoothed(options: LossOptions) -> LossOptions:
+    """The options under which the loss of the predicted class is -log of the confidence in it."""
+    return replace(options, label_smoothing=0.0, class_weight=None)
+
+
+def profile_of(
+    label: IntArray, loss: FloatArray, predicted: IntArray, predicted_loss: FloatArray, scored: BoolArray | None
+) -> LossProfile:
+    """Profile the scored samples of a block; `predicted_loss` [n] is -log of the confidence, in nats."""
+    confidence = np.exp(-predicted_loss)
+    if scored is None:
+        return LossProfile.of(label, loss, predicted, confidence)
+    return LossProfile.of(label[scored], loss[scored], predicted[scored], confidence[scored])

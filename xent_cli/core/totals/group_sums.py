@@ -1,0 +1,167 @@
+"""Counts and exact sums by group, in one pass over all groups."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xent_cli.core.totals.exact_sum import ExactSum, rescaled, scales, square_parts
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from xent_cli.core.block import BoolArray, FloatArray, IntArray
+
+# What `ExactSum` counts in units of 2**-2148, for it holds squares too, is kept here in units of 2**-1108: 150 bytes a
+# group and not 300, of which there may be as many as a vocabulary has words.
+_UNIT_EXPONENT, _TO_EXACT_SUM = 1108, 1040
+# As in exact_sum.py: beyond this sigma overflows.
+_HUGE, _RESCALE = 2.0**960, 600
+
+
+def _none(dtype: Any) -> Any:
+    return field(default_factory=lambda: np.empty(0, dtype))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupSums:
+    """For each group that was seen, how many values there were, how many hits, and their exact sum.
+
+    `GroupSums()` is the identity of `merge`, which is associative and commutative: any partition of the values ends in
+    the same bits. It holds one entry for each of the m groups seen, however many values there are.
+
+    Fields
+    ------
+    groups
+        [m] ascending.
+    counts, hits
+        [m].
+    special
+        [m] sum of the values that are not finite: 0 where there are none, else inf or NaN.
+    units
+        [m] whole numbers: the sum of the finite values in units of 2**-1108.
+    """
+
+    groups: IntArray = _none(np.int64)
+    counts: IntArray = _none(np.int64)
+    hits: IntArray = _none(np.int64)
+    special: FloatArray = _none(np.float64)
+    units: NDArray[np.object_] = _none(np.object_)
+
+    @classmethod
+    def of(cls, group: IntArray, values: FloatArray, hit: BoolArray) -> GroupSums:
+        """Sum values [n], each of which belongs to a group [n] and is a hit or not [n].
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> sums = GroupSums.of(np.array([7, 2, 7]), np.array([1e16, 3.0, 1.0]), np.array([True, False, False]))
+        >>> sums.groups.tolist(), sums.counts.tolist(), sums.hits.tolist(), sums.means()
+        ([2, 7], [1, 2], [0, 1], [3.0, 5000000000000000.0])
+        """
+        groups, at = np.unique(group, return_inverse=True)
+        m = groups.size
+        finite = np.isfinite(values)
+        all_finite = bool(finite.all())
+        with np.errstate(invalid="ignore"):
+            special = np.bincount(at, np.where(finite, 0.0, values), minlength=m)
+        return cls(
+            groups.astype(np.int64),
+            np.bincount(at, minlength=m).astype(np.int64),
+            np.bincount(at[hit], minlength=m).astype(np.int64),
+            special.astype(np.float64),
+            _sum(at, values, m) if all_finite else _sum(at[finite], values[finite], m),
+        )
+
+    def merge(self, other: GroupSums) -> GroupSums:
+        """Both, as one."""
+        few, many = sorted((self, other), key=lambda part: part.groups.size)
+        groups, theirs = many.groups, np.searchsorted(many.groups, few.groups)
+        # A block adds little to what was seen before it: only where it brings a new group are all put in order.
+        known = bool(groups.size) and bool((groups[np.minimum(theirs, groups.size - 1)] == few.groups).all())
+        if not known:
+            groups = np.union1d(groups, few.groups)
+            theirs = np.searchsorted(groups, few.groups)
+        mine = slice(None) if known else np.searchsorted(groups, many.groups)
+
+        def added(name: str) -> Any:
+            values = getattr(many, name)
+            both = np.zeros(groups.size, values.dtype)
+            both[mine] = values
+            with np.errstate(invalid="ignore"):
+                both[theirs] += getattr(few, name)
+            return both
+
+        return GroupSums(groups, added("counts"), added("hits"), added("special"), added("units"))
+
+    def totals(self) -> list[ExactSum]:
+        """Exact sum of the finite values of each group."""
+        return [ExactSum(units << _TO_EXACT_SUM) for units in self.units]
+
+    def means(self) -> list[float]:
+        """Mean of each group, rounded once; NaN or inf where a value is."""
+        return [
+            float(special) if special != 0 else total / int(count)
+            for total, count, special in zip(self.totals(), self.counts, self.special, strict=True)
+        ]
+
+
+def sums_by_group(at: NDArray[np.integer[Any]], values: FloatArray, num_groups: int) -> NDArray[np.object_]:
+    """Exact sums of finite values [n], each in the group `at` [n], in units of `ExactSum`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> units = sums_by_group(np.array([1, 0, 1, 1]), np.array([1e16, 3.0, 1.0, -1e16]), 2)
+    >>> [float(ExactSum(group)) for group in units]
+    [3.0, 1.0]
+    """
+    units: NDArray[np.object_] = _sum(at, values, num_groups) << _TO_EXACT_SUM
+    return units
+
+
+def squares_by_group(at: NDArray[np.integer[Any]], values: FloatArray, num_groups: int) -> NDArray[np.object_]:
+    """Exact sums of the exact squares; see `sums_by_group`."""
+    units = np.zeros(num_groups, np.object_)
+    for chosen, power in scales(values):
+        part, x = (at, values) if chosen.all() else (at[chosen], values[chosen])
+        for half in square_parts(np.ldexp(x, power) if power else x):
+            units += rescaled(sums_by_group(part, half, num_groups), power)
+    return units
+
+
+def _sum(at: NDArray[np.integer[Any]], values: FloatArray, num_groups: int) -> NDArray[np.object_]:
+    """Exact sum of the finite values at each of the groups, in units of 2**-1108."""
+    huge = np.abs(values) >= _HUGE
+    if not huge.any():
+        return _sum_usual(at, values, num_groups)
+    units = _sum_usual(at[~huge], values[~huge], num_groups)
+    units += _sum_usual(at[huge], np.ldexp(values[huge], -_RESCALE), num_groups) << _RESCALE
+    return units
+
+
+def _sum_usual(at: NDArray[np.integer[Any]], values: FloatArray, num_groups: int) -> NDArray[np.object_]:
+    """Cut the leading bits off all values alike, add those without rounding, and go on with the rest."""
+    units = np.zeros(num_groups, np.object_)
+    if not values.size:
+        return units
+    x = values.copy()
+    top = float(np.abs(x).max())
+    # A group has less than 2**(h - 1) values, each of at most 2**e and cut to multiples of 2**(e + h - 52): their sum
+    # has 51 bits, and is exact in float64. None has a bit below 2**-1074.
+    headroom = int(np.bincount(at).max()).bit_length() + 1
+    while top:
+        exponent = math.frexp(top)[1]
+        sigma = math.ldexp(1.5, exponent + headroom)
+        leading = (x + sigma) - sigma
+        sums = np.bincount(at, leading, minlength=num_groups)
+        unit = max(exponent + headroom - 52, -_UNIT_EXPONENT)
+        # In two steps, for at the lower end of the range the power of two itself would overflow.
+        whole = np.ldexp(np.ldexp(sums, 600), -unit - 600) if unit < -600 else np.ldexp(sums, -unit)
+        units += whole.astype(np.int64).astype(np.object_) << (unit + _UNIT_EXPONENT)
+        x -= leading
+        top = float(np.abs(x).max())
+    return units

@@ -1,0 +1,220 @@
+"""Totals of losses by group, all groups in one pass: what `LossTotals` are for one, as arrays."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from xent_cli.core.totals.exact_sum import ExactSum
+from xent_cli.core.totals.group_sums import squares_by_group, sums_by_group
+from xent_cli.core.totals.loss_totals import LossTotals
+from xent_cli.core.totals.quantiles import QuantileState
+from xent_cli.core.totals.summary import WorstSample
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from xent_cli.core.block import BoolArray, FloatArray, IntArray
+
+    Numbers = NDArray[np.uint16]
+
+_NO_SAMPLE = np.iinfo(np.int64).max
+
+
+class Scored(NamedTuple):
+    """Samples that have a loss: what their totals are made from, and what belongs to each.
+
+    Fields
+    ------
+    sample
+        [n] numbers.
+    loss
+        [n] nats; may be NaN or inf.
+    product, divisor
+        [n] loss times weight, and what each counts in the number that their sum is divided by; None where all count 1.
+    hits
+        By k, [n] whether the label is among the k highest.
+    kl
+        [n] KL divergences times weight, nats, or None.
+    """
+
+    sample: IntArray
+    loss: FloatArray
+    product: FloatArray | None
+    divisor: FloatArray | None
+    hits: Mapping[int, BoolArray]
+    kl: FloatArray | None
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Scored]) -> Scored:
+        """Put samples one after the other."""
+        first, *_ = parts
+
+        def joined(name: str) -> Any:
+            return None if getattr(first, name) is None else np.concatenate([getattr(part, name) for part in parts])
+
+        hits = {k: np.concatenate([part.hits[k] for part in parts]) for k in first.hits}
+        return cls(joined("sample"), joined("loss"), joined("product"), joined("divisor"), hits, joined("kl"))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupTotals:
+    """What is kept of the losses of each of m groups; `merge` is associative and commutative, to the last bit.
+
+    Fields
+    ------
+    counts
+        [m] by name: fields of `LossTotals`.
+    hits
+        By k, [m] how many labels are among the k highest.
+    sums
+        [m] whole numbers by name: the units of exact sums.
+    low
+        [m] lowest loss, inf where there is none.
+    high, worst
+        [m] highest loss, NaN above inf, and the first sample that has it.
+    quantiles
+        By group; None where only the mean is asked for.
+    """
+
+    counts: Mapping[str, IntArray]
+    hits: Mapping[int, IntArray]
+    sums: Mapping[str, NDArray[np.object_]]
+    low: FloatArray
+    high: FloatArray
+    worst: IntArray
+    quantiles: tuple[QuantileState, ...] | None
+
+    @classmethod
+    def of(cls, at: Numbers, samples: Scored, ignored: Numbers, m: int, *, figures: bool) -> GroupTotals:
+        """Total samples by group.
+
+        Parameters
+        ----------
+        at, ignored
+            The group of each sample [n], and of those that have no loss, from 0 to m - 1.
+        figures
+            Whether more is asked for than the mean.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> three = Scored(np.arange(3), np.array([1.0, 4.0, 2.0]), None, None, {}, None)
+        >>> totals = GroupTotals.of(np.array([0, 1, 0], np.uint16), three, np.array([], np.uint16), 2, figures=True)
+        >>> [totals.total(group).summarize().mean_loss for group in (0, 1)]
+        [1.5, 4.0]
+        """
+        loss, sizes = samples.loss, np.bincount(at, minlength=m)
+
+        def count(which: BoolArray) -> IntArray:
+            return np.bincount(at[which], minlength=m)
+
+        def total(values: FloatArray) -> NDArray[np.object_]:
+            finite = np.isfinite(values)
+            return sums_by_group(at[finite], values[finite], m)
+
+        finite = np.isfinite(loss)
+        counts = {
+            "n_samples": sizes,
+            "n_ignored": np.bincount(ignored, minlength=m),
+            "n_nan": count(np.isnan(loss)),
+            "n_inf": count(np.isinf(loss)),
+        }
+        sums = {"sums": total(loss)}
+        if figures:
+            sums["squares"] = squares_by_group(at[finite], loss[finite], m)
+        if samples.product is not None and samples.divisor is not None:
+            sums |= {"weighted": total(samples.product), "weight": sums_by_group(at, samples.divisor, m)}
+        if samples.kl is not None:
+            sums["divergence"] = total(samples.kl)
+            counts |= {"n_divergent": count(np.isinf(samples.kl)), "n_undefined": count(np.isnan(samples.kl))}
+        order = np.argsort(at, kind="stable")  # 16 bits are sorted by one look at each
+        ordered = loss[order]
+        low, high, worst = _extremes(at[order], ordered, samples.sample[order], sizes)
+        runs = np.split(ordered, np.cumsum(sizes)[:-1]) if figures else []
+        quantiles = tuple(QuantileState.of(run) for run in runs) if figures else None
+        hits = {k: count(hit) for k, hit in samples.hits.items()}
+        return cls(counts, hits, sums, low, high, worst, quantiles)
+
+    def placed(self, places: Numbers, m: int) -> GroupTotals:
+        """The same, where each group is the one of m that `places` says, and nothing is in the others."""
+
+        def put(values: Any, fill: object) -> Any:
+            among = np.full(m, fill, values.dtype)
+            among[places] = values
+            return among
+
+        states = None
+        if self.quantiles is not None:
+            among = [QuantileState()] * m
+            for place, state in zip(places.tolist(), self.quantiles, strict=True):
+                among[place] = state
+            states = tuple(among)
+        return GroupTotals(
+            {name: put(values, 0) for name, values in self.counts.items()},
+            {k: put(values, 0) for k, values in self.hits.items()},
+            {name: put(values, 0) for name, values in self.sums.items()},
+            put(self.low, math.inf),
+            put(self.high, -math.inf),
+            put(self.worst, _NO_SAMPLE),
+            states,
+        )
+
+    def merge(self, other: GroupTotals) -> GroupTotals:
+        """Both, of the same groups, as one."""
+        ours, theirs = self.high, other.high
+        equal = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
+        higher = (theirs > ours) | (np.isnan(theirs) & ~np.isnan(ours)) | (equal & (other.worst < self.worst))
+        states = None
+        if self.quantiles is not None and other.quantiles is not None:
+            pairs = zip(self.quantiles, other.quantiles, strict=True)
+            states = tuple(a.merge(b) for a, b in pairs)
+        return GroupTotals(
+            {name: values + other.counts[name] for name, values in self.counts.items()},
+            {k: values + other.hits[k] for k, values in self.hits.items()},
+            {name: values + other.sums[name] for name, values in self.sums.items()},
+            np.minimum(self.low, other.low),
+            np.where(higher, theirs, ours),
+            np.where(higher, other.worst, self.worst),
+            states,
+        )
+
+    def total(self, group: int) -> LossTotals:
+        """The totals of one group."""
+        sample = int(self.worst[group])
+        figures: dict[str, Any] = {name: int(counts[group]) for name, counts in self.counts.items()}
+        figures |= {name: ExactSum(units[group]) for name, units in self.sums.items()}
+        return LossTotals(
+            "",
+            **figures,
+            min_loss=float(self.low[group]),
+            quantiles=None if self.quantiles is None else self.quantiles[group],
+            worst=() if sample == _NO_SAMPLE else (WorstSample(float(self.high[group]), sample, None, None),),
+            hits=tuple((k, int(hits[group])) for k, hits in self.hits.items()),
+        )
+
+
+def _extremes(
+    at: Numbers, loss: FloatArray, sample: IntArray, sizes: IntArray
+) -> tuple[FloatArray, FloatArray, IntArray]:
+    """Lowest and highest loss of each group, and the first sample that has the latter; all in the order of groups."""
+    low, high = np.full(sizes.size, math.inf), np.full(sizes.size, -math.inf)
+    worst = np.full(sizes.size, _NO_SAMPLE)
+    held = np.flatnonzero(sizes)
+    if not held.size:
+        return low, high, worst
+    begins = (np.cumsum(sizes) - sizes)[held]
+    low[held] = np.fmin.reduceat(loss, begins)
+    low[np.isnan(low)] = math.inf
+    high[held] = np.maximum.reduceat(loss, begins)
+    top = high[at]
+    best = np.flatnonzero((loss == top) | (np.isnan(loss) & np.isnan(top)))
+    best = best[np.lexsort((sample[best], at[best]))]
+    groups, first = np.unique(at[best], return_index=True)
+    worst[groups] = sample[best[first]]
+    return low, high, worst

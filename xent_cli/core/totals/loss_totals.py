@@ -1,0 +1,299 @@
+"""Totals of losses: frozen, exact and mergeable."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from xent_cli.core.offsets import Offsets
+from xent_cli.core.totals.exact_sum import ExactSum, standard_deviation
+from xent_cli.core.totals.quantiles import QuantileState
+from xent_cli.core.totals.summary import LossSummary, WorstSample
+from xent_cli.errors import RowError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from xent_cli.core.block import AnyArray, BoolArray, FloatArray, IntArray
+    from xent_cli.core.kernel.textbook_formula import FormulaTotals
+    from xent_cli.core.totals.calibration import LossProfile
+    from xent_cli.core.totals.slices import LossSlices
+
+_LEVELS = {"p50_loss": 0.5, "p90_loss": 0.9, "p95_loss": 0.95, "p99_loss": 0.99}
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class LossTotals:
+    """What is kept of the losses seen so far.
+
+    ``LossTotals(signature)`` is empty and the identity of `merge`, which is associative and commutative: any partition
+    of the samples ends in the same bits. Totals of unlike settings refuse to merge.
+
+    Fields
+    ------
+    signature
+        The settings they belong to.
+    sums, squares
+        Exact sums of the finite losses and of their squares.
+    weighted, weight
+        Exact sums of weight times loss (each product rounded once) and of weights; None where nothing is weighted.
+    quantiles
+        None where only the mean is asked for, and then `squares` is 0.
+    worst
+        The highest losses, `worst_wanted` of them at most and at least one.
+    hits
+        For each k asked for, how many labels are among the k highest.
+    divergence
+        Exact sum of the finite KL divergences, each times its weight; `n_divergent` counts the infinite ones, and
+        `n_undefined` those that are NaN.
+    softmaxed
+        Rows of logits that look like probabilities.
+    unnormalised, unnormalised_labels
+        Rows of probabilities, and of dense labels or a teacher's, that do not sum to 1.
+    label_range
+        Lowest and highest label seen, or None.
+    offsets
+        How often the highest logit is beside the label, in the first samples.
+    digest
+        Of the labels that count, as `label_digest` makes it, or None.
+    formulas
+        How the textbook formula fares, for each dtype asked for.
+    profile
+        Losses by class and calibration, or None.
+    slices
+        The same for each value of some columns, or None.
+    """
+
+    signature: str
+    n_samples: int = 0
+    n_ignored: int = 0
+    n_nan: int = 0
+    n_inf: int = 0
+    sums: ExactSum = ExactSum()
+    squares: ExactSum = ExactSum()
+    weighted: ExactSum | None = None
+    weight: ExactSum | None = None
+    min_loss: float = math.inf
+    quantiles: QuantileState | None = None
+    worst: tuple[WorstSample, ...] = ()
+    worst_wanted: int = 1
+    hits: tuple[tuple[int, int], ...] = ()
+    divergence: ExactSum | None = None
+    n_divergent: int = 0
+    n_undefined: int = 0
+    softmaxed: int = 0
+    unnormalised: int = 0
+    unnormalised_labels: int = 0
+    label_range: tuple[int, int] | None = None
+    offsets: Offsets = Offsets()
+    digest: int | None = None
+    formulas: tuple[FormulaTotals, ...] = ()
+    profile: LossProfile | None = None
+    slices: LossSlices | None = None
+
+    @classmethod
+    def from_losses(
+        cls,
+        signature: str,
+        loss: FloatArray,
+        *,
+        start: int = 0,
+        ignored: BoolArray | None = None,
+        weight: FloatArray | None = None,
+        divisor: FloatArray | None = None,
+        figures: bool = True,
+        worst_wanted: int = 1,
+        labels: IntArray | None = None,
+        ids: AnyArray | None = None,
+        ranks: IntArray | None = None,
+        top_k: tuple[int, ...] = (),
+        kl: FloatArray | None = None,
+    ) -> LossTotals:
+        """Total the losses of consecutive samples.
+
+        Parameters
+        ----------
+        loss
+            [n] nats; may be NaN or inf.
+        start
+            Number of the first sample.
+        ignored
+            [n] True for samples without a loss.
+        weight, divisor
+            [n] what each loss counts in the sum, and what it counts in the number that the sum is divided by.
+        labels, ids
+            [n] what names the worst samples.
+        ranks, top_k
+            [n] place of each label among the logits, from 0; and the k for which places below k are counted.
+        kl
+            [n] KL divergences, nats; weighted as the losses are.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> both = LossTotals.from_losses("", np.array([1.0, 4.0])).merge(LossTotals.from_losses("", np.array([1.0])))
+        >>> both.summarize().mean_loss
+        2.0
+        """
+        rows = np.arange(loss.size) if ignored is None else np.flatnonzero(~ignored)
+        every_one = rows.size == loss.size
+        kept = loss if every_one else loss[rows]
+        nan, inf = np.isnan(kept), np.isinf(kept)
+        special = bool(nan.any() or inf.any())
+        finite = kept[~(nan | inf)] if special else kept
+        weighted = divergence = None
+        n_divergent = n_undefined = 0
+        if kl is not None:
+            with np.errstate(over="ignore", invalid="ignore"):  # a weight of 0 takes an infinite one out
+                kl = kl[rows] if weight is None else np.where(weight[rows] == 0, 0.0, kl[rows] * weight[rows])
+            divergence = ExactSum.of(kl[np.isfinite(kl)])
+            n_divergent, n_undefined = int(np.count_nonzero(np.isinf(kl))), int(np.count_nonzero(np.isnan(kl)))
+        if ranks is not None:
+            ranks = ranks if every_one else ranks[rows]
+        hits = () if ranks is None else tuple((k, int(np.count_nonzero(ranks < k))) for k in sorted(set(top_k)))
+        if divisor is not None:
+            with np.errstate(over="ignore", invalid="ignore"):
+                products = kept if weight is None else kept * weight[rows]
+            lost = np.isfinite(kept) & ~np.isfinite(products)
+            if lost.any():
+                row = int(rows[np.argmax(lost)])
+                raise RowError("weight times loss overflows", start + row, "weights", found=f"{kept[lost][0]:g} nats")
+            weighted = ExactSum.of(products[np.isfinite(products)])
+        return cls(
+            signature,
+            n_samples=int(kept.size),
+            n_ignored=int(loss.size - kept.size),
+            n_nan=int(np.count_nonzero(nan)) if special else 0,
+            n_inf=int(np.count_nonzero(inf)) if special else 0,
+            sums=ExactSum.of(finite),
+            squares=ExactSum.of_squares(finite) if figures else ExactSum(),
+            weighted=weighted,
+            weight=None if divisor is None else ExactSum.of(divisor[rows]),
+            min_loss=float(np.fmin.reduce(kept, initial=math.inf)),
+            quantiles=QuantileState.of(kept) if figures else None,
+            worst=_worst(kept, rows, start, worst_wanted, labels, ids),
+            worst_wanted=worst_wanted,
+            hits=hits,
+            divergence=divergence,
+            n_divergent=n_divergent,
+            n_undefined=n_undefined,
+        )
+
+    def merge(self, other: LossTotals) -> LossTotals:
+        """Both, as one; raises ValueError where the settings differ."""
+        if self.signature != other.signature:
+            raise ValueError(f"totals of unlike settings: {self.signature} and {other.signature}")
+        wanted = max(self.worst_wanted, other.worst_wanted)
+        return LossTotals(
+            self.signature,
+            n_samples=self.n_samples + other.n_samples,
+            n_ignored=self.n_ignored + other.n_ignored,
+            n_nan=self.n_nan + other.n_nan,
+            n_inf=self.n_inf + other.n_inf,
+            sums=self.sums + other.sums,
+            squares=self.squares + other.squares,
+            weighted=_either(self.weighted, other.weighted, ExactSum.__add__),
+            weight=_either(self.weight, other.weight, ExactSum.__add__),
+            min_loss=min(self.min_loss, other.min_loss),
+            quantiles=_either(self.quantiles, other.quantiles, QuantileState.merge),
+            worst=tuple(sorted(self.worst + other.worst, key=WorstSample.order)[:wanted]),
+            worst_wanted=wanted,
+            hits=_merge_hits(self.hits, other.hits),
+            divergence=_either(self.divergence, other.divergence, ExactSum.__add__),
+            n_divergent=self.n_divergent + other.n_divergent,
+            n_undefined=self.n_undefined + other.n_undefined,
+            softmaxed=self.softmaxed + other.softmaxed,
+            unnormalised=self.unnormalised + other.unnormalised,
+            unnormalised_labels=self.unnormalised_labels + other.unnormalised_labels,
+            label_range=_either(self.label_range, other.label_range, lambda a, b: (min(a[0], b[0]), max(a[1], b[1]))),
+            offsets=self.offsets.merge(other.offsets),
+            digest=_either(self.digest, other.digest, _add_digests),
+            formulas=_merge_formulas(self.formulas, other.formulas),
+            profile=_either(self.profile, other.profile, lambda ours, theirs: ours.merge(theirs)),
+            slices=_either(self.slices, other.slices, lambda ours, theirs: ours.merge(theirs)),
+        )
+
+    @property
+    def divisor(self) -> ExactSum:
+        """What the sum is divided by for the mean: the sum of weights, or the number of samples."""
+        return self.weight if self.weight is not None else ExactSum.of_count(self.n_samples)
+
+    def summarize(self) -> LossSummary:
+        """Round every figure once."""
+        total = self.sums if self.weighted is None else self.weighted
+        special = math.nan if self.n_nan else math.inf if self.n_inf else None
+        worst = self.worst[0] if self.worst else None
+        state = self.quantiles
+        deviation = math.nan
+        if special is None and state is not None:
+            deviation = standard_deviation(self.sums, self.squares, self.n_samples)
+        levels = [] if state is None else list(zip(_LEVELS, state.quantiles(list(_LEVELS.values())), strict=True))
+        divergence = None
+        if self.divergence is not None:
+            divergence = math.inf if self.n_divergent else self.divergence / self.divisor
+            divergence = math.nan if self.n_undefined else divergence
+        return LossSummary(
+            n_samples=self.n_samples,
+            n_ignored=self.n_ignored,
+            n_nan=self.n_nan,
+            n_inf=self.n_inf,
+            mean_loss=total / self.divisor if special is None else special,
+            sum_loss=float(total) if special is None else special,
+            std_loss=deviation,
+            min_loss=self.min_loss if self.n_samples > self.n_nan else math.nan,
+            max_loss=worst.loss if worst else math.nan,
+            worst_sample=worst.sample if worst else None,
+            quantiles=tuple(levels),
+            quantiles_exact=state is None or state.exact,
+            top_k=tuple((k, count / self.n_samples if self.n_samples else math.nan) for k, count in self.hits),
+            kl_divergence=divergence,
+        )
+
+
+def _add_digests(a: int, b: int) -> int:
+    from xent_cli.core.label_digest import add_digests
+
+    return add_digests(a, b)
+
+
+def _either(a: T | None, b: T | None, both: Callable[[T, T], T]) -> T | None:
+    return b if a is None else a if b is None else both(a, b)
+
+
+def _worst(
+    kept: FloatArray, rows: IntArray, start: int, wanted: int, labels: IntArray | None, ids: AnyArray | None
+) -> tuple[WorstSample, ...]:
+    if kept.size == 0:
+        return ()
+    if wanted == 1:
+        order = np.array([np.argmax(kept)])  # argmax takes NaN for the highest and the first of equals
+    else:
+        order = np.lexsort((rows, -kept, ~np.isnan(kept)))[:wanted]
+    return tuple(
+        WorstSample(
+            float(kept[i]),
+            start + int(rows[i]),
+            None if labels is None else int(labels[rows[i]]),
+            None if ids is None else str(ids[rows[i]]),
+        )
+        for i in order
+    )
+
+
+def _merge_hits(a: tuple[tuple[int, int], ...], b: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+    counts = dict(a)
+    for k, count in b:
+        counts[k] = counts.get(k, 0) + count
+    return tuple(sorted(counts.items()))
+
+
+def _merge_formulas(a: tuple[FormulaTotals, ...], b: tuple[FormulaTotals, ...]) -> tuple[FormulaTotals, ...]:
+    totals = {formula.dtype: formula for formula in a}
+    for formula in b:
+        totals[formula.dtype] = totals[formula.dtype].merge(formula) if formula.dtype in totals else formula
+    return tuple(totals.values())

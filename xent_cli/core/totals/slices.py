@@ -1,0 +1,190 @@
+"""Totals for each value of a column."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from xent_cli.core.totals.group_totals import GroupTotals, Scored
+from xent_cli.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence, Sized
+
+    from numpy.typing import NDArray
+
+    from xent_cli.core.block import AnyArray, BoolArray
+    from xent_cli.core.totals.loss_totals import LossTotals
+    from xent_cli.core.totals.summary import LossSummary
+
+# More values than this are no groups to look at, and each costs memory.
+MOST_VALUES = 10_000
+# So many samples wait to be totalled together: to do so for each block would take as long for every value that it has.
+_WAITING = 1 << 20
+
+
+class _Cut(NamedTuple):
+    """Samples that wait: the number of the value that each has in each column, [c, n], and that of those ignored."""
+
+    at: NDArray[np.uint16]
+    samples: Scored
+    ignored: NDArray[np.uint16]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LossSlices:
+    """What is kept of the losses for each value of some columns; merges as `LossTotals` do.
+
+    Fields
+    ------
+    columns
+        Their names.
+    values
+        For each column, the values seen, numbered; None is the value of samples that have none.
+    totalled
+        For each column, totals by the number of the value.
+    waiting
+        Samples that are not in them yet.
+    figures
+        Whether more is asked for than the mean.
+    """
+
+    columns: tuple[str, ...]
+    values: tuple[Mapping[str | None, int], ...]
+    totalled: tuple[GroupTotals, ...] = ()
+    waiting: tuple[_Cut, ...] = ()
+    figures: bool = True
+
+    def merge(self, other: LossSlices) -> LossSlices:
+        """Both, as one.
+
+        Raises
+        ------
+        InputError
+            Where a column has more than `MOST_VALUES` values.
+        """
+        values, places = [], []
+        for name, ours, theirs in zip(self.columns, self.values, other.values, strict=True):
+            known = dict(ours)
+            new = [value for value in theirs if value not in known]
+            known.update(zip(new, range(len(known), len(known) + len(new)), strict=True))
+            places.append(_numbers(theirs, known))
+            _refuse_many(name, len(known))
+            values.append(known)
+        waiting = self.waiting + tuple(_renumbered(cut, places) for cut in other.waiting)
+        found = [part.placed(at, len(known)) for part, at, known in zip(other.totalled, places, values, strict=False)]
+        merged = LossSlices(self.columns, tuple(values), self._with(found, values), waiting, self.figures)
+        return merged._settled() if sum(cut.samples.loss.size for cut in waiting) > _WAITING else merged
+
+    @property
+    def totals(self) -> tuple[Mapping[str | None, LossTotals], ...]:
+        """For each column, the totals by value."""
+        pairs = zip(self.values, self._settled().totalled, strict=True)
+        return tuple({value: part.total(number) for value, number in values.items()} for values, part in pairs)
+
+    def summaries(self) -> Iterator[tuple[str, str | None, LossSummary]]:
+        """Column, value and figures of each slice: columns as they come, values by code point, none last."""
+        for name, totals in zip(self.columns, self.totals, strict=True):
+            for value in sorted(totals, key=lambda text: (text is None, text or "")):
+                yield name, value, totals[value].summarize()
+
+    def _settled(self) -> LossSlices:
+        """The same, and nothing waits."""
+        if not self.waiting:
+            return self
+        at = np.concatenate([cut.at for cut in self.waiting], axis=1)
+        ignored = np.concatenate([cut.ignored for cut in self.waiting], axis=1)
+        samples = Scored.concatenate([cut.samples for cut in self.waiting])
+        found = [
+            GroupTotals.of(at[c], samples, ignored[c], len(values), figures=self.figures)
+            for c, values in enumerate(self.values)
+        ]
+        return replace(self, totalled=self._with(found, self.values), waiting=())
+
+    def _with(self, found: Sequence[GroupTotals], values: Sequence[Sized]) -> tuple[GroupTotals, ...]:
+        """What is totalled, and what is found beside it."""
+        if not self.totalled or not found:
+            return self.totalled or tuple(found)
+        parts = zip(self.totalled, found, values, strict=True)
+        return tuple(
+            ours.placed(np.arange(ours.low.size, dtype=np.uint16), len(m)).merge(theirs) for ours, theirs, m in parts
+        )
+
+
+def slices_of(
+    columns: tuple[str, ...], groups: AnyArray, samples: Scored, scored: BoolArray | None, *, figures: bool = True
+) -> LossSlices:
+    """Slice the samples of a block by the values of columns.
+
+    Parameters
+    ----------
+    columns
+        Names of the m columns.
+    groups
+        [n, m] texts or None.
+    samples
+        Those that have a loss, in order.
+    scored
+        [n] True for these; None where all are.
+    figures
+        Whether more is asked for than the mean.
+
+    Raises
+    ------
+    InputError
+        Where a column has more than `MOST_VALUES` values.
+
+    Examples
+    --------
+    >>> samples = Scored(np.arange(3), np.array([1.0, 4.0, 2.0]), None, None, {}, None)
+    >>> slices = slices_of(("split",), np.array([["b"], ["a"], ["b"]], object), samples, None)
+    >>> [(value, summary.mean_loss) for _, value, summary in slices.summaries()]
+    [('a', 4.0), ('b', 1.5)]
+    """
+    known, numbered = [], []
+    for name, column in zip(columns, groups.T, strict=True):
+        values = column.tolist()
+        known.append({value: number for number, value in enumerate(dict.fromkeys(values))})
+        _refuse_many(name, len(known[-1]))
+        numbered.append(_numbers(values, known[-1]))
+    at = np.array(numbered)
+    cut = _Cut(at, samples, at[:, :0]) if scored is None else _Cut(at[:, scored], samples, at[:, ~scored])
+    return LossSlices(columns, tuple(known), waiting=(cut,), figures=figures)
+
+
+def _numbers(values: Collection[str | None], known: Mapping[str | None, int]) -> NDArray[np.uint16]:
+    """The number of each value; 16 bits hold all that there may be."""
+    return np.fromiter(map(known.__getitem__, values), np.uint16, len(values))
+
+
+def _renumbered(cut: _Cut, places: Sequence[NDArray[np.uint16]]) -> _Cut:
+    """The same, where the values have other numbers."""
+
+    def other(at: NDArray[np.uint16]) -> NDArray[np.uint16]:
+        return np.array([place[row] for place, row in zip(places, at, strict=True)])
+
+    return _Cut(other(cut.at), cut.samples, other(cut.ignored))
+
+
+def slice_name(column: str, value: object) -> str:
+    """How a slice is called where a metric of it is named.
+
+    Examples
+    --------
+    >>> slice_name("split", "test"), slice_name("split", None)
+    ('slice:split=test', 'slice:split=')
+    """
+    return f"slice:{column}={'' if value is None else value}"
+
+
+def _refuse_many(column: str, count: int) -> None:
+    if count > MOST_VALUES:
+        raise InputError(
+            "too many slices",
+            f'column "{column}"',
+            found=f"more than {MOST_VALUES:,} values",
+            expected="a value that many samples share",
+            hint="is this an id column? --by wants one that names groups",
+        )

@@ -1,0 +1,1 @@
+"""Losses and gradients of somebody else beside the reference."""

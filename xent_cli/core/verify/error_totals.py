@@ -1,0 +1,297 @@
+"""How far values of somebody else's are from the reference: frozen, exact and mergeable."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from xent_cli.core.verify.ulp import round_to, ulp_distance
+
+if TYPE_CHECKING:
+    from xent_cli.core.block import AnyArray, BoolArray, FloatArray
+    from xent_cli.core.verify.tolerance import Tolerance
+
+# Values compared at once: what is computed on the way stays in the cache.
+_TILE = 1 << 15
+# Beyond it there are no two floats.
+_MOST_ULP = 2**64 - 1
+
+
+class Extreme(NamedTuple):
+    """The largest error of a kind, and where: sample, and class in a gradient."""
+
+    value: float
+    sample: int
+    column: int | None
+
+
+class HeldRow(NamedTuple):
+    """The value of a row that is furthest off.
+
+    Fields
+    ------
+    excess
+        Error in units of what is tolerated, or of the last place; inf where only one of the two values is finite, or an
+        ignored sample has something.
+    sample, column
+        Where: sample, and class in a gradient.
+    found, expected
+        The candidate's value and the reference's.
+    ulp
+        Their distance in units of the last place; None where one is not finite.
+    """
+
+    excess: float
+    sample: int
+    column: int | None
+    found: float
+    expected: float
+    ulp: int | None
+
+    @property
+    def abs_error(self) -> float:
+        """Distance of the two; NaN where they are not comparable."""
+        return abs(self.found - self.expected)
+
+    @property
+    def rel_error(self) -> float:
+        """The same in units of the reference; NaN where that is 0."""
+        return self.abs_error / abs(self.expected) if self.expected else math.nan
+
+    def order(self) -> tuple[float, float, int]:
+        """Sort key: the worst first, of equals (where nothing is tolerated) the larger error, then the lower sample."""
+        return -self.excess, -self.abs_error if self.ulp is not None else -math.inf, self.sample
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorTotals:
+    """What is kept of the errors seen so far.
+
+    ``ErrorTotals(wanted=n)`` is the identity of `merge`, which is associative and commutative: any partition of the
+    rows ends in the same totals.
+
+    Fields
+    ------
+    n_rows, n_ignored
+        Rows that were compared, and rows without a loss, which were not.
+    n_values
+        Numbers compared: one a row, or one for each class.
+    n_mismatched, n_mismatched_rows
+        Values outside the tolerance, and rows that have one.
+    n_nonfinite
+        Of those values, the ones that are finite on one side only, or unlike infinities.
+    n_ignored_mismatched
+        Ignored rows whose loss is neither 0 nor NaN, or whose gradient is not 0.
+    max_abs, max_rel, max_ulp
+        The largest errors where both values are finite, `max_rel` where the reference is not 0; None where there is
+        none such.
+    worst
+        The rows furthest off, `wanted` of them at most.
+    """
+
+    n_rows: int = 0
+    n_ignored: int = 0
+    n_values: int = 0
+    n_mismatched: int = 0
+    n_mismatched_rows: int = 0
+    n_nonfinite: int = 0
+    n_ignored_mismatched: int = 0
+    max_abs: Extreme | None = None
+    max_rel: Extreme | None = None
+    max_ulp: Extreme | None = None
+    worst: tuple[HeldRow, ...] = ()
+    wanted: int = 5
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything is within the tolerance."""
+        return not self.n_mismatched and not self.n_ignored_mismatched
+
+    @property
+    def share(self) -> float:
+        """Mismatched values of all that were compared."""
+        return self.n_mismatched / self.n_values if self.n_values else 0.0
+
+    def merge(self, other: ErrorTotals) -> ErrorTotals:
+        """Both, as one."""
+        wanted = max(self.wanted, other.wanted)
+        return ErrorTotals(
+            n_rows=self.n_rows + other.n_rows,
+            n_ignored=self.n_ignored + other.n_ignored,
+            n_values=self.n_values + other.n_values,
+            n_mismatched=self.n_mismatched + other.n_mismatched,
+            n_mismatched_rows=self.n_mismatched_rows + other.n_mismatched_rows,
+            n_nonfinite=self.n_nonfinite + other.n_nonfinite,
+            n_ignored_mismatched=self.n_ignored_mismatched + other.n_ignored_mismatched,
+            max_abs=_larger(self.max_abs, other.max_abs),
+            max_rel=_larger(self.max_rel, other.max_rel),
+            max_ulp=_larger(self.max_ulp, other.max_ulp),
+            worst=tuple(sorted(self.worst + other.worst, key=HeldRow.order)[:wanted]),
+            wanted=wanted,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """The verdict on one candidate.
+
+    Fields
+    ------
+    name
+        "loss" or "gradient".
+    reduction
+        "none" for losses of every sample; "mean" or "sum" for one number, and for the gradient of that.
+    tolerance, errors
+        What was allowed and what was found.
+    """
+
+    name: str
+    reduction: str
+    tolerance: Tolerance
+    errors: ErrorTotals
+
+    @property
+    def by_row(self) -> bool:
+        """Whether there are rows to name, not one number."""
+        return self.name == "gradient" or self.reduction == "none"
+
+
+def compare(
+    found: AnyArray,
+    expected: FloatArray,
+    tolerance: Tolerance,
+    *,
+    start: int = 0,
+    ignored: BoolArray | None = None,
+    wanted: int = 5,
+) -> ErrorTotals:
+    """Hold values of somebody else's against the reference.
+
+    Parameters
+    ----------
+    found, expected
+        [n] losses or [n, k] gradients, the candidate's in any real dtype.
+    start
+        Number of the first sample.
+    ignored
+        [n] True for samples without a loss: a loss of theirs must be 0 or NaN, a gradient 0.
+    wanted
+        How many of the worst rows to keep.
+
+    Examples
+    --------
+    >>> from xent_cli.core.verify.tolerance import Tolerance
+    >>> totals = compare(np.array([1.0, 2.5]), np.array([1.0, 2.0]), Tolerance.of("float64"))
+    >>> totals.n_mismatched, totals.max_abs
+    (1, Extreme(value=0.5, sample=1, column=None))
+    """
+    n = len(found)
+    by_class = found.ndim == 2
+    totals = ErrorTotals(wanted=wanted)
+    step = max(1, _TILE // (found.shape[1] if by_class else 1))
+    for first in range(0, n, step):
+        rows = slice(first, first + step)
+        skipped = np.zeros(len(found[rows]), np.bool_) if ignored is None else ignored[rows]
+        values = found[rows].reshape(len(skipped), -1).astype(np.float64)
+        truth = expected[rows].reshape(values.shape)
+        samples = np.arange(len(skipped)) + (start + first)
+        if skipped.any():
+            totals = totals.merge(_ignored(values[skipped], samples[skipped], by_class, wanted))
+            values, truth, samples = values[~skipped], truth[~skipped], samples[~skipped]
+        if samples.size:
+            totals = totals.merge(_tile(values, truth, samples, tolerance, by_class, wanted))
+    return totals
+
+
+def _tile(
+    found: FloatArray, expected: FloatArray, samples: AnyArray, tolerance: Tolerance, by_class: bool, wanted: int
+) -> ErrorTotals:
+    dtype = tolerance.dtype
+    rounded, own = round_to(expected, dtype), round_to(found, dtype)
+    same = (found == rounded) | (np.isnan(found) & np.isnan(expected))
+    finite = np.isfinite(found) & np.isfinite(expected)
+    ulp = ulp_distance(own, rounded, dtype)
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        error = np.abs(found - expected)
+        size = np.abs(expected)
+        relative = error / size
+        if tolerance.max_ulp is None:
+            allowed = tolerance.atol + tolerance.rtol * size
+            excess = error / allowed
+            equal = error <= allowed
+        else:
+            excess = ulp.astype(np.float64)
+            equal = ulp <= np.uint64(min(tolerance.max_ulp, _MOST_ULP))
+    equal = (equal & finite) | same
+    excess[~finite] = np.inf
+    excess[same | (error == 0)] = 0.0
+    off = ~equal
+    columns = excess.argmax(axis=1)
+    lines = np.arange(len(columns))
+    peaks = excess[lines, columns]
+    distances = np.where(finite, error, np.inf)[lines, columns]
+    order = np.lexsort((samples, -distances, -peaks))[:wanted]
+    return ErrorTotals(
+        n_rows=len(samples),
+        n_values=found.size,
+        n_mismatched=int(np.count_nonzero(off)),
+        n_mismatched_rows=int(np.count_nonzero(off.any(axis=1))),
+        n_nonfinite=int(np.count_nonzero(off & ~finite)),
+        max_abs=_largest(error, finite, samples, by_class),
+        max_rel=_largest(relative, finite & (size > 0), samples, by_class),
+        max_ulp=_largest(ulp, finite, samples, by_class),
+        worst=tuple(
+            HeldRow(
+                float(peaks[i]),
+                int(samples[i]),
+                int(columns[i]) if by_class else None,
+                float(found[i, columns[i]]),
+                float(expected[i, columns[i]]),
+                int(ulp[i, columns[i]]) if finite[i, columns[i]] else None,
+            )
+            for i in order
+            if peaks[i] > 0
+        ),
+        wanted=wanted,
+    )
+
+
+def _ignored(found: FloatArray, samples: AnyArray, by_class: bool, wanted: int) -> ErrorTotals:
+    """Rows without a loss, where only something that is there can be wrong."""
+    something = found != 0
+    if not by_class:
+        something &= ~np.isnan(found)
+    bad = np.flatnonzero(something.any(axis=1))
+    columns = something.argmax(axis=1)
+    return ErrorTotals(
+        n_ignored=len(samples),
+        n_ignored_mismatched=len(bad),
+        worst=tuple(
+            HeldRow(
+                math.inf, int(samples[i]), int(columns[i]) if by_class else None, float(found[i, columns[i]]), 0.0, None
+            )
+            for i in bad[:wanted]
+        ),
+        wanted=wanted,
+    )
+
+
+def _largest(values: AnyArray, counted: BoolArray, samples: AnyArray, by_class: bool) -> Extreme | None:
+    """The first of the largest values, of those that count."""
+    if not counted.any():
+        return None
+    at = int(np.argmax(values if counted.all() else np.where(counted, values, values.dtype.type(0))))
+    if not counted.flat[at]:  # all that count are 0
+        at = int(np.argmax(counted))
+    row, column = divmod(at, values.shape[1])
+    value = values.flat[at].item()
+    return Extreme(value, int(samples[row]), column if by_class else None)
+
+
+def _larger(a: Extreme | None, b: Extreme | None) -> Extreme | None:
+    if a is None or b is None:
+        return a or b
+    return min(a, b, key=lambda extreme: (-extreme.value, extreme.sample))

@@ -1,0 +1,93 @@
+"""Blocks of somebody else's losses and gradients beside the reference's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xent_cli.core.alongside import refuse_other_ids
+from xent_cli.core.evaluate import evaluate_block
+from xent_cli.core.labels import either
+from xent_cli.core.verify.error_totals import compare
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from xent_cli.core.block import Part, Task
+    from xent_cli.core.options import LossOptions, Wanted
+    from xent_cli.core.totals.loss_totals import LossTotals
+    from xent_cli.core.verify.error_totals import ErrorTotals
+    from xent_cli.core.verify.tolerance import Tolerance
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBlock:
+    """Recipe for a block and for what somebody else says of it.
+
+    Fields
+    ------
+    block
+        Logits, labels and weights.
+    candidates
+        By name, "loss" [n] and "gradient" [n, k]: what a part reads stands in its `logits`.
+    """
+
+    block: Task
+    candidates: Mapping[str, Part]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockAgreement:
+    """What came of one block.
+
+    Fields
+    ------
+    size
+        Number of samples.
+    totals
+        Of the reference's losses.
+    errors
+        Of each candidate, by name.
+    """
+
+    size: int
+    totals: LossTotals
+    errors: Mapping[str, ErrorTotals]
+
+
+def verify_block(
+    task: HeldBlock, options: LossOptions, wanted: Wanted, tolerances: Mapping[str, Tolerance], top: int
+) -> BlockAgreement:
+    """Evaluate a block and compare what is said of it.
+
+    Parameters
+    ----------
+    wanted
+        With `losses`, and with a float64 gradient where one is compared.
+    tolerances
+        For each candidate.
+    top
+        How many of the worst rows to keep.
+    """
+    result = evaluate_block(task.block, options, wanted)
+    truths = {"loss": result.loss, "gradient": result.gradient}
+    ignored = either(result.ignored, result.left_out)
+    errors = {}
+    # Read only now: the memory may be the one that the logits were on loan in.
+    for name, part in task.candidates.items():
+        rows = part.read()
+        if rows.ids is not None and result.ids is not None:
+            refuse_other_ids(result.ids, rows.ids, result.start, name)
+        found, expected = rows.logits, truths[name]
+        assert found is not None
+        assert expected is not None
+        if name == "loss":
+            found = np.reshape(found, -1)
+            if result.left_out is not None:  # what counts in no figure may be anything; its gradient is 0
+                found = np.where(result.left_out, np.nan, found)
+        elif found.ndim == 1:  # of one score a sample
+            found = found[:, np.newaxis]
+        errors[name] = compare(found, expected, tolerances[name], start=result.start, ignored=ignored, wanted=top)
+    return BlockAgreement(result.size, result.totals, errors)

@@ -1,0 +1,1 @@
+"""Files that hold arrays of numbers: any rank, read by ranges of samples."""

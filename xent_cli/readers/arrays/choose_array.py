@@ -1,0 +1,72 @@
+"""Which array of a file that holds several plays which part."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from xent_cli.errors import InputError, did_you_mean, listing
+from xent_cli.readers.columns.weight_column import NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from xent_cli.readers.interface import ReadOptions
+
+_OPTIONS = {
+    "logits": "--logits-column",
+    "labels": "--label-column",
+    "weights": "--sample-weight-column",
+    "mask": "--mask",
+}
+
+
+def choose(path: str, keys: Sequence[str], role: str, options: ReadOptions) -> str:
+    """Name the array for a role: the one asked for, the one that is called as columns of tables are, or the only one.
+
+    Raises
+    ------
+    InputError
+        Where there is no such array, or several that could be meant.
+
+    Examples
+    --------
+    >>> from xent_cli.readers.interface import ReadOptions
+    >>> choose("dump.npz", ["logits", "y"], "labels", ReadOptions())
+    'y'
+    """
+    option = _OPTIONS[role]
+    asked = {
+        "logits": next(iter(options.logits_column), None),
+        "labels": options.label_column,
+        "weights": options.weight_column,
+        "mask": options.mask_column,
+    }[role]
+    usual = [key for key in keys if _is_called(key, role)]
+    shown = listing(keys)
+    if asked is not None and asked not in keys:
+        hint = did_you_mean(asked, keys)
+        raise InputError("no such array", path, found=f"arrays {shown}", expected=f'"{asked}" ({option})', hint=hint)
+    found = [asked] if asked is not None else usual
+    if len(found) > 1 and role in ("logits", "labels"):
+        lines = "; or ".join(f"{option} {name}" for name in found)
+        raise InputError(
+            f"several arrays of {role}", path, found=f"arrays {listing(found)}", expected="one", hint=lines
+        )
+    if not found and len(keys) == 1:
+        found = list(keys)
+    if not found:
+        hint = f"name one with {option}"
+        if role not in ("logits", "labels"):
+            hint = f'save that array alone, or as "{NAMES[role][0]}"'
+        raise InputError(f"no array of {role}", path, found=f"arrays {shown or 'none'}", hint=hint)
+    return found[0]
+
+
+def _is_called(key: str, role: str) -> bool:
+    """Whether an array has a name that says what it is."""
+    from xent_cli.readers.columns.roles import role_named
+    from xent_cli.readers.columns.words import LABEL, LISTS, plain_name
+
+    if role == "labels":
+        return role_named(key) == LABEL
+    return plain_name(key) in (LISTS[0][1] if role == "logits" else NAMES[role])

@@ -1,0 +1,155 @@
+"""Arrays in .npy files: the header, read without trusting it."""
+
+from __future__ import annotations
+
+import ast
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xent_cli.errors import InputError, UsageError
+from xent_cli.readers.arrays.array_source import ArraySource, Layout, lies_scattered, too_much
+from xent_cli.readers.storage.stored import Stored
+
+if TYPE_CHECKING:
+    from xent_cli.readers.interface import Source
+    from xent_cli.readers.storage.stored import Bytes
+
+# A header of names and numbers; NumPy itself never writes more than a few hundred bytes.
+_MAX_HEADER = 1 << 16
+HEAD_BYTES = _MAX_HEADER + 12
+
+
+def read_header(path: str, head: bytes) -> Layout:
+    """Parse the head of a .npy file, versions 1 to 3, without trusting it.
+
+    Raises
+    ------
+    InputError
+        Where the header is damaged, or describes Python objects, which are never unpickled.
+    """
+    version = head[6:8]
+    if version not in (b"\x01\x00", b"\x02\x00", b"\x03\x00"):
+        raise InputError("unknown .npy version", path, found=repr(version), expected="version 1, 2 or 3")
+    width = 2 if version[0] == 1 else 4
+    length = int.from_bytes(head[8 : 8 + width], "little")
+    text = head[8 + width : 8 + width + length]
+    damaged = InputError("damaged .npy header", path, hint="write the file again with numpy.save")
+    if length > _MAX_HEADER or len(text) < length:
+        raise damaged
+    try:
+        fields = ast.literal_eval(text.decode("utf-8" if version[0] == 3 else "latin-1").strip())
+        shape, order, descr = fields["shape"], fields["fortran_order"], fields["descr"]
+        sound = isinstance(shape, tuple) and all(type(side) is int and side >= 0 for side in shape)
+        dtype = np.dtype(descr)
+    except (ValueError, SyntaxError, TypeError, KeyError, MemoryError, RecursionError):
+        raise damaged from None
+    if not sound:
+        raise damaged
+    if dtype.hasobject:
+        raise InputError(
+            "Python objects in a .npy file",
+            path,
+            found="dtype object, which is a pickle",
+            expected="numbers",
+            hint="pickles can run code and are never loaded; save a plain array, as in numpy.save(path, "
+            "numpy.stack(rows))",
+        )
+    return Layout(shape, bool(order), dtype, 8 + width + length)
+
+
+def open_npy(source: Bytes, head: bytes, role: str, axis: int | None, dtype: str | None, loan: str) -> Source:
+    """Open an array; with `axis` None a sample is one number, else it is what lies along that axis.
+
+    Parameters
+    ----------
+    head
+        The first `HEAD_BYTES` of it.
+    dtype
+        How to read 2-byte void values and integers of 16 bits, or None.
+    loan
+        Name of the memory that it is read into.
+
+    Raises
+    ------
+    InputError
+        Where the file is damaged, shorter or longer than its header says, or holds no numbers; labels may be text.
+    UsageError
+        Where the array has no such axis.
+    """
+    layout = read_header(source.name, head)
+    if isinstance(source, Stored) and not source.codec:
+        size = source.size()
+        wanted = layout.offset + array_bytes(layout)
+        if size < wanted:
+            raise InputError(
+                "truncated .npy file",
+                source.name,
+                found=f"{size} bytes",
+                expected=f"{wanted} bytes for shape {layout.shape} of {layout.dtype}",
+                hint="the file was cut short, or is still being written",
+            )
+        if size > wanted:
+            raise too_much(source.name, f"{size} bytes", f"{wanted} bytes for shape {layout.shape} of {layout.dtype}")
+    return open_array(source, "npy", layout, role, axis, dtype, loan)
+
+
+def array_bytes(layout: Layout) -> int:
+    """How many bytes the values take."""
+    return math.prod(layout.shape) * layout.dtype.itemsize
+
+
+def open_array(
+    source: Bytes,
+    format_name: str,
+    layout: Layout,
+    role: str,
+    axis: int | None,
+    dtype: str | None,
+    loan: str,
+) -> Source:
+    """Open an array of which the layout is known; see `open_npy`."""
+    name, found = source.name, layout.dtype
+    if dtype == "bfloat16" and found.kind in "iu" and found.itemsize == 2:  # tensor.view(torch.int16)
+        if not found.isnative:
+            hint = "save them in the machine's own byte order"
+            raise InputError(
+                "bits of bfloat16 in another byte order", name, f"dtype {found.str}", "int16 or uint16", hint
+            )
+        found = np.dtype("V2")
+        layout = replace(layout, dtype=found)
+    if found.kind == "V" and found.itemsize == 2:
+        if dtype != "bfloat16":
+            option = "--labels-dtype" if role == "labels" else "--logits-dtype"
+            raise InputError(
+                "values of unknown type",
+                name,
+                found="2-byte void (|V2)",
+                expected="numbers",
+                hint=f"numpy.save writes bfloat16 like this: add {option} bfloat16",
+            )
+    elif (found.kind not in "biuf" or found.itemsize > 8) and (found.kind not in "US" or role != "labels"):
+        hint = "convert with .astype('float64')" if found.kind in "fc" else ""
+        raise InputError(
+            "values are not numbers" if found.kind not in "fc" else "dtype not supported",
+            name,
+            found=f"dtype {found.name}",
+            expected="floats of up to 64 bits, integers or bool",
+            hint=hint,
+        )
+    if axis is not None:
+        rank = len(layout.shape)
+        if not -rank <= axis < rank:
+            raise UsageError(f"--axis {axis} is out of range: {name} has shape {layout.shape}")
+        axis %= rank
+    if isinstance(source, Stored) and not source.codec and not lies_scattered(layout, axis):
+        return ArraySource(source, format_name, role, layout, axis, loan)
+    from xent_cli.readers.arrays.streamed_array import StreamedArray, lies_in_order
+
+    if lies_in_order(layout, axis):
+        return StreamedArray(source, format_name, role, layout, axis)
+    from xent_cli.readers.storage.pipe import Copied
+
+    return ArraySource(Copied(source), format_name, role, layout, axis, loan)

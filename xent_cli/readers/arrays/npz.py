@@ -1,0 +1,66 @@
+"""Arrays in .npz archives: read in place where they are stored, streamed where they are deflated."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from xent_cli.errors import InputError
+from xent_cli.readers.arrays.array_source import too_much
+from xent_cli.readers.arrays.choose_array import choose
+from xent_cli.readers.arrays.npy import HEAD_BYTES, array_bytes, open_array, read_header
+from xent_cli.readers.storage.stored import Stored, first_line, read_up_to
+from xent_cli.readers.storage.streams import zip_failures
+
+if TYPE_CHECKING:
+    from xent_cli.readers.interface import ReadOptions, Source
+
+# Up to its name, the header of a member has 30 bytes; the last four say how long the name and the extra field are.
+_MEMBER_HEADER = 30
+
+
+def array_names(source: Stored) -> list[str]:
+    """Names of the arrays in an archive that could be opened."""
+    with io.BufferedReader(source.open()) as file, zipfile.ZipFile(file) as archive:  # type: ignore[type-var]
+        return [info.filename.removesuffix(".npy") for info in archive.infolist()]
+
+
+def open_npz(source: Stored, role: str, axis: int | None, dtype: str | None, loan: str, options: ReadOptions) -> Source:
+    """Open one array of an archive; see `open_npy`.
+
+    Raises
+    ------
+    InputError
+        Where the archive is damaged, or has no array for the role.
+    """
+    try:
+        with io.BufferedReader(source.open()) as file, zipfile.ZipFile(file) as archive:  # type: ignore[type-var]
+            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            if not any(info.filename.endswith(".npy") for info in members.values()):
+                hint = "a PyTorch checkpoint is no .npz: save arrays with numpy.save" if "data" in str(members) else ""
+                raise InputError("no arrays in zip archive", source.name, expected="a .npz file", hint=hint)
+            key = choose(source.name, list(members), role, options)
+            member = members[key]
+            array = replace(source, name=f"{source.name}:{key}", codec="zip", member=member.filename)
+    except InputError:
+        raise
+    except zip_failures() as error:
+        raise InputError("damaged .npz file", source.name, found=first_line(error)) from None
+    layout = read_header(array.name, array.peek(HEAD_BYTES))
+    wanted = layout.offset + array_bytes(layout)
+    if member.file_size < wanted:
+        found = f"{member.file_size} bytes"
+        raise InputError("truncated array", array.name, found=found, expected=f"{wanted} bytes for {layout.shape}")
+    if member.file_size > wanted:
+        raise too_much(array.name, f"{member.file_size} bytes", f"{wanted} bytes for {layout.shape}")
+    if member.compress_type == zipfile.ZIP_STORED:
+        with source.open() as raw:
+            raw.seek(member.header_offset + _MEMBER_HEADER - 4)
+            lengths = read_up_to(raw, 4)
+        start = member.header_offset + _MEMBER_HEADER
+        start += int.from_bytes(lengths[:2], "little") + int.from_bytes(lengths[2:], "little")
+        array = replace(array, codec="", member="")
+        layout = replace(layout, offset=start + layout.offset)
+    return open_array(array, "npz", layout, role, axis, dtype, loan)

@@ -1,0 +1,93 @@
+"""Tensors in .safetensors files, read in place by ranges: a header of JSON, then the bytes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xent_cli.errors import InputError
+from xent_cli.readers.arrays.array_source import Layout
+from xent_cli.readers.arrays.choose_array import choose
+from xent_cli.readers.arrays.npy import array_bytes, open_array
+from xent_cli.readers.storage.stored import Stored, read_up_to
+
+if TYPE_CHECKING:
+    from xent_cli.readers.interface import ReadOptions, Source
+
+# As the format has it.
+_MAX_HEADER = 100_000_000
+# bfloat16 is no NumPy type: two bytes that are widened when they are read.
+_DTYPES = {
+    "F64": "<f8",
+    "F32": "<f4",
+    "F16": "<f2",
+    "BF16": "V2",
+    "I64": "<i8",
+    "I32": "<i4",
+    "I16": "<i2",
+    "I8": "i1",
+    "U64": "<u8",
+    "U32": "<u4",
+    "U16": "<u2",
+    "U8": "u1",
+    "BOOL": "?",
+}
+
+
+def open_safetensors(
+    source: Stored, role: str, axis: int | None, bits: str | None, loan: str, options: ReadOptions
+) -> Source:
+    """Open one tensor of a file; `bits` is how to read integers of 16 bits. See `open_npy`.
+
+    Raises
+    ------
+    InputError
+        Where the header is damaged, or there is no tensor for the role.
+    """
+    tensors, length = _header(source)
+    size = source.size()
+    key = choose(source.name, list(tensors), role, options)
+    tensor = replace(source, name=f"{source.name}:{key}")
+    try:
+        dtype, shape = tensors[key]["dtype"], tuple(tensors[key]["shape"])
+        start, stop = tensors[key]["data_offsets"]
+        sound = all(type(number) is int and number >= 0 for number in (*shape, start, stop))
+        end = 8 + length + max(entry["data_offsets"][1] for entry in tensors.values())
+    except (TypeError, KeyError, ValueError):
+        raise _damaged(tensor, "no dtype, shape and offsets") from None
+    if not isinstance(dtype, str) or dtype not in _DTYPES:
+        raise InputError("dtype not supported", tensor.name, found=str(dtype), expected=", ".join(_DTYPES))
+    layout = Layout(shape, False, np.dtype(_DTYPES[dtype]), 8 + length + start if sound else 0)
+    if not sound or array_bytes(layout) != stop - start or 8 + length + stop > size:
+        raise _damaged(tensor, f"bytes {start} to {stop} for {dtype} of shape {shape}, in a file of {size} bytes")
+    if size > end:
+        raise _damaged(source, f"{size} bytes where the header tells of {end}")
+    return open_array(tensor, "safetensors", layout, role, axis, "bfloat16" if dtype == "BF16" else bits, loan)
+
+
+def tensor_names(source: Stored) -> list[str]:
+    """Names of the tensors in a file."""
+    return list(_header(source)[0])
+
+
+def _header(source: Stored) -> tuple[dict[str, Any], int]:
+    """What the header says of each tensor, and how long it is."""
+    size = source.size()
+    with source.open() as file:
+        length = int.from_bytes(read_up_to(file, 8), "little")
+        if length > min(_MAX_HEADER, size - 8):
+            raise _damaged(source, f"a header of {length} bytes in a file of {size}")
+        text = read_up_to(file, length)
+    try:
+        header = json.loads(text)
+        tensors = {key: entry for key, entry in header.items() if key != "__metadata__"}
+    except (ValueError, AttributeError, RecursionError):
+        raise _damaged(source, "a header that is not JSON") from None
+    return tensors, length
+
+
+def _damaged(source: Stored, found: str) -> InputError:
+    return InputError("damaged .safetensors file", source.name, found=found, hint="write it again")

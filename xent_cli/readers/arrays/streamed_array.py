@@ -1,0 +1,143 @@
+"""Arrays that come through a pipe or a decompressor: read in order, a block of samples at a time."""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xent_cli.core.block import Rows
+from xent_cli.core.input_description import InputDescription
+from xent_cli.core.kernel.tiles import flat
+from xent_cli.errors import InputError
+from xent_cli.readers.arrays.array_source import Layout, place, too_much, widen
+from xent_cli.readers.interface import TASK_BYTES
+from xent_cli.readers.storage.stored import fill, read_up_to, reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from xent_cli.core.block import AnyArray, Part
+    from xent_cli.readers.storage.stored import Bytes
+
+# References to an array that only a list holds: the list's, and that of the call which counts them.
+_UNUSED = 2
+_MOST_HELD = 16
+
+
+def lies_in_order(layout: Layout, axis: int | None) -> bool:
+    """Whether the values of each sample follow those of the one before it.
+
+    Examples
+    --------
+    >>> lies_in_order(Layout((3, 4), False, np.dtype("f4"), 128), 1)
+    True
+    >>> lies_in_order(Layout((3, 4), True, np.dtype("f4"), 128), 1)
+    False
+    """
+    long = [i for i, side in enumerate(layout.shape) if side != 1]
+    if axis is not None and axis in long:
+        last = long[0] if layout.fortran_order else long[-1]
+        if axis != last:
+            return False
+        long.remove(axis)
+    return len(long) < 2 or not layout.fortran_order
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedArray:
+    """An array whose samples come one after the other; see `Source`, and `ArraySource` for the fields."""
+
+    source: Bytes
+    format: str
+    role: str
+    layout: Layout
+    axis: int | None
+    class_names: tuple[str, ...] | None = None
+    named_labels: bool = False
+    plan: None = None
+
+    @property
+    def description(self) -> InputDescription:
+        """See `Source`."""
+        return InputDescription(self.source.name, self.format, self.layout.shape, self.dtype.name)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """See `Source`; a bfloat16 array is read as float32."""
+        return np.dtype(np.float32) if self.layout.dtype.kind == "V" else self.layout.dtype
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """See `Source`."""
+        shape = self.layout.shape
+        return shape if self.axis is None else shape[: self.axis] + shape[self.axis + 1 :]
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """See `Source`."""
+        return () if self.axis is None else (self.layout.shape[self.axis],)
+
+    @property
+    def num_rows(self) -> int:
+        """See `Source`."""
+        return math.prod(self.sample_shape)
+
+    @property
+    def brings(self) -> frozenset[str]:
+        """See `Source`."""
+        return frozenset({self.role})
+
+    @property
+    def again(self) -> bool:
+        """See `Source`."""
+        return self.source.again
+
+    def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
+        """See `Source`; each part holds its samples."""
+        layout, shape = self.layout, self.row_shape
+        step = max(1, TASK_BYTES // max(1, math.prod(shape) * layout.dtype.itemsize))
+        with self.source.stream() as stream:
+            head = bytearray(layout.offset)
+            fill(stream, memoryview(head))
+            held: list[AnyArray] = []
+            for start in range(0, self.num_rows, step):
+                size = min(step, self.num_rows - start)
+                values = _unused(held, (step, *shape), layout.dtype)[:size]
+                target = flat(values).view(np.uint8).data
+                with reading(self.source.name):
+                    if fill(stream, target) < len(target):
+                        raise InputError(
+                            "array ended early",
+                            self.source.name,
+                            found=f"fewer than {start + size} samples",
+                            expected=f"{self.num_rows}, as its header says",
+                        )
+                rows = Rows(**{self.role: widen(values)})
+                del values, target
+                yield first + start, size, rows
+                del rows
+            # The checksum of a compressed file is compared at its end, too.
+            if read_up_to(stream, 1):
+                raise too_much(self.source.name, "more bytes", f"an end after {self.num_rows} samples")
+
+    def rows(self, start: int, stop: int) -> Part | None:
+        """See `Source`."""
+        return None
+
+    def where(self, row: int, role: str, first: int = 0) -> str:
+        """See `Source`."""
+        return place(self.source.name, row, row - first, self.sample_shape)
+
+
+def _unused(held: list[AnyArray], shape: tuple[int, ...], dtype: np.dtype[Any]) -> AnyArray:
+    """Memory that no part refers to any more, else new: to fault in the pages of each anew takes a tenth of a run."""
+    for number in range(len(held)):
+        if sys.getrefcount(held[number]) == _UNUSED:
+            return held[number]
+    held.append(np.empty(shape, dtype))
+    del held[:-_MOST_HELD]  # parts that are kept are their keeper's
+    return held[-1]

@@ -1,0 +1,180 @@
+"""One score a sample, as a binary classifier gives it, read as the logits of two classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xent_cli.errors import InputError
+from xent_cli.readers.columns.lines import OneScoreError
+from xent_cli.readers.interface import ARRAYS
+from xent_cli.readers.open import open_source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from xent_cli.core.block import Part, Rows
+    from xent_cli.core.input_description import InputDescription
+    from xent_cli.readers.columns.column_plan import ColumnPlan
+    from xent_cli.readers.interface import ReadOptions, Source
+    from xent_cli.readers.storage.locate import Located
+
+
+def open_scores(opened: Source, located: Located, labels: Located | None, options: ReadOptions) -> Source:
+    """Take an input of one score a sample as one of two classes, where that is asked for.
+
+    A softmax of one class has a loss for labels that are all 0, and it is 0: beside [n, 1] they are believed.
+
+    Parameters
+    ----------
+    opened
+        As logits: an array [n, 1] or [n], or a table of one column.
+    labels
+        The second input, or None.
+
+    Raises
+    ------
+    InputError
+        Where there is more than one score a sample; or one, and nobody says what it is.
+    """
+    found = opened.description
+    if options.binary is None:
+        insisted = options.labels != "auto" and found.format in ARRAYS
+        if insisted or (labels is not None and len(found.shape) > 1 and _all_zero(opened, labels, options)):
+            return opened
+        raise one_score(found.path, f"shape {found.shape}" if found.format in ARRAYS else "one column of numbers")
+    if found.format in ARRAYS and len(found.shape) == 1:
+        opened = open_source(located, "logits", options)
+    elif opened.row_shape != (1,):
+        raise InputError(
+            "more than one score a sample",
+            found.path,
+            found=f"{opened.row_shape[0]} classes",
+            expected="one score: an array (n,) or (n, 1), or one column",
+            hint="leave --binary out, or name the column with --logits-column",
+        )
+    return BinaryScores(opened, options.binary == "probs")
+
+
+def one_score(path: str, found: str) -> OneScoreError:
+    """What to say of scores of which nobody says what they are."""
+    return OneScoreError(
+        "one score a sample is no softmax",
+        path,
+        found=found,
+        expected="a score for each class",
+        hint="scores of a binary classifier: --binary; where they are probabilities, --binary --from probs",
+    )
+
+
+def _all_zero(logits: Source, located: Located, options: ReadOptions) -> bool:
+    """Whether labels are an array of class indices that are all 0."""
+    labels = open_source(located, "labels", options)
+    found = labels.description
+    if found.format not in ARRAYS or labels.dtype.kind not in "iu" or not labels.again:
+        return False
+    if found.shape == logits.description.shape:  # they may be dense ones
+        return False
+    rows = (part.read() for _, _, part in labels.parts())
+    return not any(some.labels is not None and some.labels.any() for some in rows)
+
+
+def scores_of(source: Source) -> Source:
+    """The scores as they stand, where a source takes them for two classes; else itself."""
+    return source.source if isinstance(source, BinaryScores) else source
+
+
+@dataclass(frozen=True, slots=True)
+class BinaryScores:
+    """Scores z as the logits [0, z], or p as the probabilities [1 - p, p]; see `Source`."""
+
+    source: Source
+    probabilities: bool
+
+    @property
+    def description(self) -> InputDescription:
+        """See `Source`: of the scores as they stand."""
+        return self.source.description
+
+    @property
+    def num_rows(self) -> int | None:
+        """See `Source`."""
+        return self.source.num_rows
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """See `Source`."""
+        return (2,)
+
+    @property
+    def sample_shape(self) -> tuple[int, ...] | None:
+        """See `Source`."""
+        return self.source.sample_shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """See `Source`."""
+        return self.source.dtype
+
+    @property
+    def brings(self) -> frozenset[str]:
+        """See `Source`."""
+        return self.source.brings
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """See `Source`: a column's name is that of the score, not of a class."""
+        return None
+
+    @property
+    def named_labels(self) -> bool:
+        """See `Source`."""
+        return False
+
+    @property
+    def plan(self) -> ColumnPlan | None:
+        """See `Source`."""
+        return self.source.plan
+
+    @property
+    def again(self) -> bool:
+        """See `Source`."""
+        return self.source.again
+
+    def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
+        """See `Source`."""
+        for start, size, part in self.source.parts(first):
+            yield start, size, BinaryRows(part, self.probabilities)
+            del part
+
+    def rows(self, start: int, stop: int) -> Part | None:
+        """See `Source`."""
+        part = self.source.rows(start, stop)
+        return None if part is None else BinaryRows(part, self.probabilities)
+
+    def where(self, row: int, role: str, first: int = 0) -> str:
+        """See `Source`."""
+        return self.source.where(row, role, first)
+
+
+@dataclass(frozen=True, slots=True)
+class BinaryRows:
+    """Recipe for rows of two classes from one score each."""
+
+    part: Part
+    probabilities: bool
+
+    def read(self) -> Rows:
+        """Read the scores and put the other class beside them."""
+        rows = self.part.read()
+        assert rows.logits is not None
+        score = rows.logits.reshape(-1)
+        if self.probabilities:
+            score = score.astype(np.float64)
+            other = 1.0 - score
+        else:
+            score = score.view(np.uint8) if score.dtype.kind == "b" else score
+            other = np.zeros_like(score)
+        return replace(rows, logits=np.stack([other, score], axis=1))

@@ -1,0 +1,1 @@
+"""Tables that are stored by column: Parquet and Arrow."""

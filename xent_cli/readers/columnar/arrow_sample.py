@@ -1,0 +1,123 @@
+"""What the schema and the first rows of an Arrow or Parquet file say of its columns."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from xent_cli.readers.columns import sample as say
+from xent_cli.readers.columns.sample import TableSample
+from xent_cli.readers.tables.cells import holds_rows
+from xent_cli.readers.tables.column_types import LISTS, stored_as, to_numpy
+from xent_cli.readers.tables.table_source import texts_ahead
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from xent_cli.core.block import AnyArray
+    from xent_cli.readers.tables.table_source import Table
+
+
+def sample_of(bare: Table, schema: pa.Schema, first: Callable[[Sequence[str]], pa.Table]) -> TableSample:
+    """Describe a table by its schema.
+
+    Parameters
+    ----------
+    bare
+        The table as it is before any column is chosen.
+    first
+        Reads the first rows of some columns.
+    """
+
+    def rows(names: Sequence[str]) -> Mapping[str, Sequence[Any] | AnyArray]:
+        table = first(names)
+        return {name: _values(table[name]) for name in names}
+
+    fields = [(field.name, field.type) for field in schema]
+    # Thousands of columns are of a few types.
+    told = {each: (kind_of_type(each), str(each)) for each in {each for _, each in fields}}
+    return TableSample(
+        bare.source.name,
+        {name: told[each][0] for name, each in fields},
+        rows,
+        lambda name: texts_ahead(bare, name),
+        index=_index_columns(schema),
+        label_names=_class_labels(schema),
+        types={name: told[each][1] for name, each in fields},
+    )
+
+
+def kind_of_type(column: pa.DataType) -> str:
+    """What a column of a type may be.
+
+    Examples
+    --------
+    >>> [kind_of_type(each) for each in (pa.list_(pa.float32()), pa.dictionary(pa.int8(), pa.string()), pa.null())]
+    ['list', 'text', 'other']
+    """
+    types, column = pa.types, stored_as(column)
+    if types.is_dictionary(column):
+        return kind_of_type(column.value_type)
+    if types.is_boolean(column):
+        return say.BOOL
+    if types.is_integer(column) or types.is_floating(column) or types.is_decimal(column):
+        return say.NUMBER
+    if types.is_string(column) or types.is_large_string(column) or types.is_string_view(column):
+        return say.TEXT
+    if types.is_temporal(column):
+        return say.DATE
+    if any(is_list(column) for is_list in LISTS):
+        inner = column.value_type
+        if types.is_integer(inner):
+            return say.WHOLES
+        return {say.NUMBER: say.FLOATS, say.TEXT: say.TEXTS}.get(kind_of_type(inner), say.OTHER)
+    return holds_rows(column) or say.OTHER
+
+
+def _values(column: pa.ChunkedArray) -> Sequence[Any] | AnyArray:
+    # Text that is not UTF-8 is for the run to tell, with its row.
+    if kind_of_type(column.type) == say.TEXT and not _is_unicode(column):
+        return [None] * len(column)
+    if kind_of_type(column.type) in (say.VECTOR, say.MAP):
+        # The first of them tells the classes; a thousand as Python has them may be more than memory holds.
+        return [next((cell.as_py() for cell in column if cell.is_valid), None)]
+    plain = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
+    values: Sequence[Any] | AnyArray = to_numpy(column) if plain and not column.null_count else column.to_pylist()
+    return values
+
+
+def _is_unicode(column: pa.ChunkedArray) -> bool:
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _index_columns(schema: pa.Schema) -> frozenset[str]:
+    """Columns that pandas wrote as the index."""
+    described = _json(schema, b"pandas").get("index_columns")
+    found = described if isinstance(described, list) else []
+    return frozenset(name for name in found if isinstance(name, str))
+
+
+def _class_labels(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
+    """Names of the classes of each column of integers, as the library datasets writes them."""
+    info = _json(schema, b"huggingface").get("info")
+    features = info.get("features") if isinstance(info, dict) else None
+    found = {}
+    for name, feature in (features if isinstance(features, dict) else {}).items():
+        names = feature.get("names") if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" else None
+        if isinstance(names, list) and names and all(isinstance(each, str) for each in names):
+            found[name] = tuple(names)
+    return found
+
+
+def _json(schema: pa.Schema, key: bytes) -> dict[str, Any]:
+    try:
+        described = json.loads((schema.metadata or {}).get(key, b"{}"))
+    except (ValueError, RecursionError):
+        return {}
+    return described if isinstance(described, dict) else {}

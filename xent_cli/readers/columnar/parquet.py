@@ -1,0 +1,300 @@
+"""Parquet files: one row group a task, or batches of a row group that is too large for one."""
+
+from __future__ import annotations
+
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from xent_cli.core.block import Rows
+from xent_cli.core.labels import either
+from xent_cli.errors import UnreadableRowError, XentError, first_of
+from xent_cli.readers.arrays.array_source import ArrayRows
+from xent_cli.readers.columnar.arrow_sample import sample_of
+from xent_cli.readers.columnar.row_groups import RowGroup
+from xent_cli.readers.columns.column_plan import ColumnPlan, Reading
+from xent_cli.readers.columns.sample import SAMPLED_ROWS
+from xent_cli.readers.columns.table_plan import plan_table, refuse_repeated
+from xent_cli.readers.interface import TASK_BYTES
+from xent_cli.readers.storage.pipe import Spill
+from xent_cli.readers.storage.stored import is_url
+from xent_cli.readers.tables.arrow_columns import TableRows, refuse_nulls, rows_of
+from xent_cli.readers.tables.column_types import FAILURES, damaged, dtype_of, kind_of, stored_as
+from xent_cli.readers.tables.table_source import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from xent_cli.core.block import AnyArray, BoolArray, Part
+    from xent_cli.readers.interface import ReadOptions
+    from xent_cli.readers.storage.stored import Stored
+
+MAGIC = b"PAR1"
+# A row group of columns is decoded whole by the thread that works on it, up to this size: a run holds two of them.
+_GROUP_BYTES = 48 << 20
+# Pages are read as they are needed, through buffers of this much together; otherwise a whole row group, which may be
+# the file, is held in memory compressed.
+_BUFFER_BYTES = 4 << 20
+_COLUMNS_LOOKED_AT = 64  # for the first rows alone, buffers are as if for so many columns
+# Decoded at once: a few columns of a row group, or a few rows of a list. Each column keeps a dictionary and a page.
+_STEP_BYTES = 4 << 20
+# A row group of lists up to this size is decoded at once, which saves a copy.
+_WHOLE_BYTES = 16 << 20
+
+
+def open_parquet(
+    source: Stored,
+    role: str,
+    options: ReadOptions,
+    *,
+    class_names: tuple[str, ...] | None = None,
+    num_classes: int = 0,
+) -> ParquetSource:
+    """Open a file as logits, or as the labels of logits of `num_classes` classes.
+
+    Raises
+    ------
+    InputError
+        Where the file is damaged, or no column fits.
+    """
+    with _damaged(source):
+        file = _open(source, _COLUMNS_LOOKED_AT)
+        schema = file.schema_arrow
+        groups = tuple(file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups))
+        if sum(groups) != file.metadata.num_rows or min(groups, default=0) < 0:
+            raise pa.ArrowInvalid(f"{sum(groups)} rows in row groups of a file of {file.metadata.num_rows}")
+    refuse_repeated(source.name, schema.names)
+    empty = ColumnPlan(columns=tuple(schema.names))
+    bare = ParquetSource(source, "parquet", role, empty, 0, np.dtype(object), None, False, groups)
+    sample = sample_of(bare, schema, partial(_first_rows, source, file, schema))
+    plan, class_names = plan_table(sample, role, options, class_names, num_classes)
+    with _damaged(source):
+        width, dtype = _width_and_dtype(file, schema, plan)
+    named = plan.label is not None and kind_of(schema.field(plan.label).type) == "other"
+    table = source, "parquet", role, plan, width, dtype, class_names, named
+    return ParquetSource(*table, groups, options.whole_groups)
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetSource(Table):
+    """A Parquet file; see `Source`.
+
+    Fields
+    ------
+    groups
+        Rows of each row group.
+    whole
+        Whether every row group is one task, however large: a recipe that another process can follow.
+    """
+
+    source: Stored
+    groups: tuple[int, ...]
+    whole: bool = False
+
+    @property
+    def num_rows(self) -> int:
+        """See `Source`."""
+        return sum(self.groups)
+
+    def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
+        """See `Source`."""
+        row_bytes = max(1, self.width) * self.dtype.itemsize
+        limit = TASK_BYTES if self.plan.is_list else _GROUP_BYTES
+        start = first
+        for group, size in enumerate(self.groups):
+            if self.whole or size * row_bytes <= limit:
+                yield start, size, GroupRows(self, group, start, size)
+            elif self.plan.is_list or not self.plan.values:
+                yield from self._batches(group, start, max(1, _STEP_BYTES // row_bytes))
+            else:
+                yield from self._columns(group, start, size, max(1, TASK_BYTES // row_bytes))
+            start += size
+
+    def _batches(self, group: int, start: int, step: int) -> Iterator[tuple[int, int, Part]]:
+        """A row group a few rows at a time, decoded here."""
+        for table in _batches(self, group, step):
+            yield start, table.num_rows, TableRows(table, self.reading, start)
+            start += table.num_rows
+
+    def _columns(self, group: int, start: int, size: int, step: int) -> Iterator[tuple[int, int, Part]]:
+        """A row group too large for memory: decoded a few columns at a time, and turned into rows on disk."""
+        spill = Spill(self.source.name)
+        with closing(spill):
+            absent = None
+            for values, missing in _decoded(self, group, start, size, use_threads=True):
+                spill.append(values.T)
+                absent = either(absent, missing)
+        rest = replace(self.reading, plan=replace(self.plan, values=(), is_list=False))
+        others = self._table(group, rest.plan.used) if rest.plan.used else None
+        for low, high in ((low, min(size, low + step)) for low in range(0, size, step)):
+            part: Part = ArrayRows(
+                self.role, f"{self.role} of a row group", spill, self.dtype.str, 0, self.width, size, low, high, False
+            )
+            if others is not None:
+                other = TableRows(others.slice(low, high - low), rest, start + low)
+                part = Both(part, other)
+            if absent is not None:
+                part = Both(part, Rows(absent=absent[low:high]))
+            yield start + low, high - low, part
+
+    def _table(self, group: int, columns: list[str]) -> pa.Table:
+        with _damaged(self.source, group), _open(self.source, len(columns)) as file:
+            return RowGroup(file, group, self.groups[group]).whole(file.read_row_group(group, columns=columns))
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRows:
+    """Recipe for one row group, `size` samples from `start` on: a `Part`."""
+
+    source: ParquetSource
+    group: int
+    start: int
+    size: int
+
+    def read(self) -> Rows:
+        """Decode the row group in this thread alone, piece by piece: decoded whole it would be held twice."""
+        source = self.source
+        plan, role, width = source.plan, source.role, source.width
+        if plan.values and not plan.is_list:
+            values = np.empty((width, self.size), source.dtype)
+            done, absent = 0, None
+            for columns, missing in _decoded(source, self.group, self.start, self.size, use_threads=False):
+                absent, stop = either(absent, missing), done + columns.shape[1]
+                values[done:stop], done = columns.T, stop
+            rest = replace(source.reading, plan=replace(plan, values=()))
+            if not rest.plan.used:
+                return Rows(absent=absent, **{role: values.T})
+            table = source._table(self.group, rest.plan.used)
+            return replace(rows_of(table, rest, self.start), absent=absent, **{role: values.T})
+        row_bytes = max(1, width) * source.dtype.itemsize
+        whole = self.size * row_bytes <= _WHOLE_BYTES
+        step = self.size if whole else max(1, _STEP_BYTES // row_bytes)
+        parts = []
+        done = 0
+        out: AnyArray | None = None
+        bad: list[UnreadableRowError] = []
+        for table in _batches(source, self.group, step):
+            done += table.num_rows
+            try:
+                rows = rows_of(table, source.reading, self.start + done - table.num_rows)
+            except UnreadableRowError as error:
+                bad.append(error)
+                continue
+            if table.num_rows == self.size:
+                return rows
+            piece = getattr(rows, role) if plan.values else None
+            if piece is not None:
+                out = np.empty_like(piece, shape=(self.size, width)) if out is None else out
+                out[done - len(piece) : done] = piece
+                rows = replace(rows, **{role: None})
+            parts.append(rows)
+        first = first_of(bad)
+        if first is not None:
+            raise first
+        rest_rows = Rows.concatenate(parts)
+        return rest_rows if out is None else replace(rest_rows, **{role: out})
+
+
+@dataclass(frozen=True, slots=True)
+class Both:
+    """Recipe for rows of which two recipes give different fields."""
+
+    one: Part
+    other: Part
+
+    def read(self) -> Rows:
+        """Read both."""
+        one, other = self.one.read(), self.other.read()
+        given = {name: getattr(one, name) for name in Rows.__slots__ if getattr(one, name) is not None}
+        return replace(other, **given)
+
+
+def _decoded(
+    source: ParquetSource, group: int, start: int, size: int, *, use_threads: bool
+) -> Iterator[tuple[AnyArray, BoolArray | None]]:
+    """Values of a row group as [n, c], a few columns after the others, and where some are missing."""
+    names = source.plan.values
+    step = max(1, _STEP_BYTES // max(1, size * source.dtype.itemsize))
+    with _damaged(source.source, group), _open(source.source, step) as file:
+        held = RowGroup(file, group, size)
+        for low in range(0, len(names), step):
+            some = names[low : low + step]
+            table = held.whole(file.read_row_group(group, columns=list(some), use_threads=use_threads))
+            plan = ColumnPlan(
+                some, values_only=source.plan.values_only, lenient=source.plan.lenient, judged=source.plan.judged
+            )
+            reading = Reading(plan, source.role, len(some))
+            try:
+                rows = rows_of(table, reading, start)
+            except UnreadableRowError:
+                if plan.judged is not None:
+                    raise
+                # The first row at fault may be so by a later column.
+                columns = ((name, file.read_row_group(group, columns=[name])[name]) for name in names)
+                refuse_nulls(columns, source.role, start, missing=source.plan.values_only)
+                raise
+            yield np.asarray(getattr(rows, source.role), source.dtype), rows.absent
+
+
+def _batches(source: ParquetSource, group: int, step: int) -> Iterator[pa.Table]:
+    """The columns used of a row group, a few rows at a time."""
+    used = source.plan.used
+    with _damaged(source.source, group), _open(source.source, len(used)) as file:
+        held = RowGroup(file, group, source.groups[group])
+        for batch in file.iter_batches(step, [group], columns=used, use_threads=False):
+            yield held.part(pa.Table.from_batches([batch]))
+        held.end()
+
+
+def _open(source: Stored, num_columns: int) -> pq.ParquetFile:
+    # From a bucket, many small reads take far longer than one of a whole row group.
+    remote = is_url(source.path)
+    buffer = 0 if remote else max(1 << 13, _BUFFER_BYTES // num_columns)
+    return pq.ParquetFile(source.arrow(), buffer_size=buffer, pre_buffer=remote, page_checksum_verification=True)
+
+
+def _width_and_dtype(file: pq.ParquetFile, schema: pa.Schema, plan: ColumnPlan) -> tuple[int, np.dtype[Any]]:
+    """How many classes a sample has, and their dtype; a list column tells only in its first row."""
+    if not plan.values:
+        if plan.label is None:
+            return 0, np.dtype(np.float64)
+        label = schema.field(plan.label).type
+        return 0, dtype_of(label) if kind_of(label) == "number" else np.dtype(object)
+    if plan.cells:
+        return plan.cells, np.dtype(np.float64)
+    first = stored_as(schema.field(plan.values[0]).type)
+    if not plan.is_list:
+        dtypes = {dtype_of(each) for each in {schema.field(name).type for name in plan.values}}
+        return len(plan.values), dtypes.pop() if len(dtypes) == 1 else np.dtype(np.float64)
+    dtype = dtype_of(first.value_type)
+    if pa.types.is_fixed_size_list(first):
+        return first.list_size, dtype
+    for batch in file.iter_batches(1, columns=[plan.values[0]], use_threads=False):
+        value = batch.column(0)[0].as_py()
+        return len(value or ()), dtype
+    return 0, dtype
+
+
+def _first_rows(source: Stored, file: pq.ParquetFile, schema: pa.Schema, names: Sequence[str]) -> pa.Table:
+    """The first rows of some columns."""
+    with _damaged(source):
+        first = next(file.iter_batches(SAMPLED_ROWS, columns=list(names), use_threads=False), None)
+        fields = pa.schema([schema.field(name) for name in names])
+        return fields.empty_table() if first is None else pa.Table.from_batches([first])
+
+
+@contextmanager
+def _damaged(source: Stored, group: int | None = None) -> Iterator[None]:
+    """Name the file, whatever Arrow raises at what it holds: a type made of nonsense is a TypeError at times."""
+    try:
+        yield
+    except XentError:
+        raise
+    except FAILURES as error:
+        where = source.name if group is None else f"{source.name} row group {group}"
+        raise damaged("damaged Parquet file", where, error, source) from None

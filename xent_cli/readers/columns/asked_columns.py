@@ -1,0 +1,88 @@
+"""The columns that the user named: whole names, globs, several with commas between, or one that holds whole rows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from xent_cli.errors import InputError, did_you_mean, listing
+from xent_cli.readers.columns.choose_columns import Choice, of_columns
+from xent_cli.readers.columns.lines import one_column
+from xent_cli.readers.columns.sample import BOOL, FLOATS, MAP, NUMBER, TEXT, VECTOR, WHOLES
+from xent_cli.readers.columns.words import LISTS, plain_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from xent_cli.readers.columns.sample import TableSample
+    from xent_cli.readers.interface import ReadOptions
+
+
+def asked_columns(sample: TableSample, options: ReadOptions, claimed: set[str | None]) -> Choice:
+    """Find the columns that `--logits-column` names.
+
+    Raises
+    ------
+    InputError
+        Where there is none of the name, or what it holds are no numbers.
+    """
+    columns: list[str] = []
+    for text in options.logits_column:
+        for word in (text,) if text in sample.kinds else [part.strip() for part in text.split(",")]:
+            found = [word] if word in sample.kinds else [n for n in sample.kinds if fnmatchcase(n, word)]
+            found = [name for name in found if name == word or name not in claimed]
+            if not found:
+                raise missing_column(sample.path, word, list(sample.kinds), "--logits-column")
+            columns += [name for name in found if name not in columns]
+    rows = {FLOATS, WHOLES, VECTOR, MAP, *((TEXT,) if len(columns) == 1 else ())}
+    lists = [name for name in columns if sample.kinds[name] in rows]
+    usable = {NUMBER, BOOL} if not lists else rows
+    for name in columns:
+        if sample.kinds[name] not in usable:
+            raise InputError(
+                "column holds no logits",
+                f'{sample.path}, column "{name}"',
+                found=f"type {sample.types.get(name) or sample.kinds[name]}",
+                expected="a column of numbers for each class, or one of lists of numbers",
+                hint="--logits-column names columns of numbers",
+            )
+    if len(lists) > 1:
+        raise InputError(
+            "several list columns",
+            sample.path,
+            found=listing(lists),
+            expected="one list for each sample",
+            hint="name one of them with --logits-column",
+        )
+    if lists:
+        return _asked_rows(sample, lists[0])
+    if len(columns) == 1 and not options.binary and not options.values_only:
+        raise one_column(sample, options, columns[0])
+    return of_columns(tuple(columns), "named by --logits-column", asked=True)
+
+
+def _asked_rows(sample: TableSample, name: str) -> Choice:
+    """The one column that the user named, of which a cell holds a number for each class."""
+    why, kind = "named by --logits-column", next((kind for kind, words in LISTS if plain_name(name) in words), "")
+    if sample.kinds[name] in (FLOATS, WHOLES):
+        return Choice((name,), why, kind=kind, is_list=True, asked=True)
+    from xent_cli.readers.tables.cell_text import layout_of_cells
+
+    layout = layout_of_cells(sample, name)
+    if not layout.keys:
+        return Choice((name,), why, kind=kind, is_list=True, asked=True, cells=layout.width)
+    # The keys of a map are to their cells what columns are to a table.
+    found = of_columns(layout.keys, why, asked=True)
+    return replace(found, kind=kind or found.kind, cells=layout.width, within=name)
+
+
+def missing_column(path: str, name: str, columns: Sequence[str], option: str) -> InputError:
+    """Say which columns there are in place of one that was asked for, and which is nearest."""
+    return InputError(
+        "no such column",
+        path,
+        found=f"columns {listing(columns)}",
+        expected=f'"{name}" ({option})',
+        hint=did_you_mean(name, columns),
+    )

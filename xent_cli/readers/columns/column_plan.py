@@ -1,0 +1,205 @@
+"""Which column of a table plays which part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from xent_cli.core.warnings import Finding
+from xent_cli.readers.columns.families import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from xent_cli.readers.interface import ReadOptions
+
+# More names than this are not listed in a document.
+_MOST_LISTED = 1000
+# Nor more columns that are left out in a sentence.
+_MOST_SAID = 30
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnPlan:
+    """The columns of a table by what they hold.
+
+    Fields
+    ------
+    values
+        The columns of logits or of dense labels, one a class, or the one list column of them.
+    is_list
+        Whether `values` is one list column.
+    cells, keys
+        How many numbers a cell of the one column holds, where that is a vector, a map or text and no list, and the
+        keys of a map in the order of the classes.
+    label, id, weight, mask
+        Their names, or None.
+    by
+        The columns whose values name slices.
+    columns
+        Every column that the table has.
+    values_only
+        Whether a missing value is NaN.
+    ignore_missing
+        Whether a sample may have no label.
+    lenient
+        Whether what is missing, or names no class, is left to be judged where it is known which samples count.
+    judged
+        The one sample that is judged all the same, to say what is wrong with it; or None.
+    names
+        Of the classes, as far as the columns or the labels tell.
+    kind
+        What their names say that `values` hold: "logits", "log-probs", "probs" or "".
+    numbers
+        What labels of whole numbers call the classes, where that is not 0, 1, 2, ...
+    ignored
+        Labels that are no class and stay as they are.
+    spelt
+        Whole names of the class columns, by which labels of text may call them too.
+    stem
+        What the names of all `values` have around that of the class, as in `logit_*`; "" where nothing.
+    why
+        What tells that `values` are the classes.
+    left_out
+        Every column that is not used, each with the reason.
+    doubt
+        What puts the choice in doubt, or "".
+    asked
+        Whether the user named the columns.
+    likely
+        Where there is no label: the words that name each column that may be it.
+    """
+
+    values: tuple[str, ...] = ()
+    is_list: bool = False
+    cells: int = 0
+    keys: tuple[str, ...] = ()
+    label: str | None = None
+    id: str | None = None
+    weight: str | None = None
+    mask: str | None = None
+    by: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    values_only: bool = False
+    names: tuple[str, ...] | None = None
+    kind: str = ""
+    numbers: tuple[int, ...] = ()
+    ignored: frozenset[int] = frozenset()
+    spelt: tuple[str, ...] = ()
+    stem: str = ""
+    why: str = ""
+    left_out: tuple[tuple[str, str], ...] = ()
+    doubt: str = ""
+    asked: bool = False
+    ignore_missing: bool = False
+    lenient: bool = False
+    judged: int | None = None
+    likely: tuple[tuple[str, ...], ...] = ()
+
+    def kept(self, options: ReadOptions) -> ColumnPlan:
+        """Leave out the columns that are not wanted."""
+        if options.values_only:
+            return ColumnPlan(
+                self.values,
+                self.is_list,
+                self.cells,
+                self.keys,
+                columns=self.columns,
+                values_only=True,
+                names=self.names,
+            )
+        return replace(
+            self,
+            id=None if self.id in options.elsewhere or not options.with_ids else self.id,
+            weight=None if self.weight in options.elsewhere else self.weight,
+            mask=None if self.mask in options.elsewhere else self.mask,
+            ignore_missing=options.ignore_missing,
+            lenient=options.lenient,
+            by=tuple(name for name in self.by if name not in options.elsewhere),
+        )
+
+    @property
+    def used(self) -> list[str]:
+        """Every column that is read, once."""
+        return list(dict.fromkeys((*self.values, *self.singles)))
+
+    @property
+    def needed(self) -> list[str]:
+        """The columns that must have a value in every row."""
+        label = None if self.ignore_missing else self.label
+        return [*self.values, *(name for name in (label, self.weight) if name is not None)]
+
+    @property
+    def texts(self) -> list[str]:
+        """The columns that are read as text and nothing else."""
+        others = {*self.needed, self.label}
+        texts = (name for name in (self.id, self.mask, *self.by) if name is not None and name not in others)
+        return list(dict.fromkeys(texts))
+
+    @property
+    def singles(self) -> tuple[str, ...]:
+        """The columns beside the values."""
+        return (*(name for name in (self.label, self.id, self.weight, self.mask) if name is not None), *self.by)
+
+    def brings(self, role: str) -> frozenset[str]:
+        """Which fields of `Rows` the columns fill, where `values` are those of `role`."""
+        parts = {role: self.values, "weights": self.weight, "mask": self.mask, "ids": self.id, "groups": self.by}
+        return frozenset(name for name, columns in parts.items() if columns) | ({"labels"} if self.label else set())
+
+    def column_of(self, role: str) -> str:
+        """Name the column of a role, where it is one, for an error: `, column "label"`."""
+        single = {"labels": self.label, "weights": self.weight, "mask": self.mask, "ids": self.id}.get(role)
+        if single is None and self.is_list and role:
+            single = self.values[0]
+        return "" if single is None else f', column "{single}"'
+
+    @property
+    def others(self) -> list[str]:
+        """Names of the columns that are not class columns."""
+        classes = set(self.values)
+        return [name for name in self.columns if name not in classes]
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is said of the choice: columns that are left out, and what puts it in doubt."""
+        found = [Finding("classes-by-elimination", self.doubt)] if self.doubt else []
+        if self.left_out and self.values:
+            names = [name.strip() or "the column without a name" for name, _ in self.left_out]
+            more = f" and {len(names) - _MOST_SAID} more" if len(names) > _MOST_SAID else ""
+            message = f"classes: {shown(self.values)}; left out: {', '.join(names[:_MOST_SAID])}{more}"
+            found.append(Finding("columns-left-out", message, note=True))
+        return tuple(found)
+
+    @property
+    def class_columns(self) -> tuple[str, ...] | Mapping[str, Any]:
+        """The class columns for a document: names up to a thousand, or the stem, the first and the last.
+
+        Examples
+        --------
+        >>> ColumnPlan(("p0", "p1"), names=("0", "1"), stem="p*").class_columns
+        {'stem': 'p*', 'first': 'p0', 'last': 'p1', 'n': 2}
+        """
+        if (self.stem and self.names and self.names[0].isdigit()) or len(self.values) > _MOST_LISTED:
+            return {"stem": self.stem, "first": self.values[0], "last": self.values[-1], "n": len(self.values)}
+        return self.values
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the rows of a table are to become.
+
+    Fields
+    ------
+    role
+        What `plan.values` are: "logits" or "labels".
+    width
+        How many classes they have; 0 where there are none.
+    class_names
+        What a label given as text may be, or None.
+    """
+
+    plan: ColumnPlan
+    role: str
+    width: int
+    class_names: tuple[str, ...] | None = None

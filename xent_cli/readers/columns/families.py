@@ -1,0 +1,199 @@
+"""Columns of one stem: `logit_0 logit_1`, `prob_cat prob_dog`, `cat_score dog_score`, `P(y=a) P(y=b)`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from xent_cli.readers.columns.words import NEVER_CLASSES, SCORE_WORD, kind_of_stem, plain_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_LAST_NUMBER = re.compile(r"(.*?)(\d+)(\D*)", re.DOTALL)
+_FIRST_NUMBER = re.compile(r"(\D*)(\d+)(.*)", re.DOTALL)
+_INTEGER = re.compile(r"\s*-?\d{1,9}\s*")
+# Where a name may be cut: at its marks, and where small letters end.
+_CUTS = re.compile(r"[-.\s_:=()\[\]{}<>/]|(?<=[a-z0-9])(?=[A-Z])|(?<=[^\W\d_])(?=\d)")
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Columns whose names differ in one place.
+
+    Fields
+    ------
+    before, after
+        What all names have before and after that place.
+    kind
+        What the stem says they hold: "logits", "log-probs", "probs", "" for scores of any kind; None for no scores.
+    columns
+        In the order of their numbers, or in that of the table.
+    names
+        What differs: names of the classes.
+    numbers
+        The same as numbers, or None.
+    """
+
+    before: str
+    after: str
+    kind: str | None
+    columns: tuple[str, ...]
+    names: tuple[str, ...]
+    numbers: tuple[int, ...] | None = None
+
+    @property
+    def never(self) -> bool:
+        """Whether the name is that of what a model was given."""
+        return self.kind is None and NEVER_CLASSES.fullmatch(plain_name(self.before)) is not None
+
+    @property
+    def shown(self) -> str:
+        """The first and the last of the columns, and how many there are.
+
+        Examples
+        --------
+        >>> Family("p", "", "probs", ("p0", "p1", "p2"), ("0", "1", "2")).shown
+        'p0..p2 (3)'
+        """
+        return shown(self.columns)
+
+
+def shown(columns: Sequence[str]) -> str:
+    """Columns in a few words: all of three or fewer names, else the first and the last."""
+    alike = len(columns) > 2 and all(name[-1:].isdigit() for name in (columns[0], columns[-1]))
+    if len(columns) > 6 or alike:
+        return f"{columns[0]}..{columns[-1]} ({len(columns)})"
+    return f"{', '.join(columns)} ({len(columns)})"
+
+
+def numbered(columns: Iterable[str]) -> list[Family]:
+    """Families of two columns or more that differ in a number, each in the order of the numbers.
+
+    Examples
+    --------
+    >>> [family.columns for family in numbered(["logit_10", "logit_2", "cat", "umap_0", "umap_1"])]
+    [('logit_2', 'logit_10'), ('umap_0', 'umap_1')]
+    >>> numbered(["logit_0", "logit_-1", "logit_1"])[0].columns
+    ('logit_-1', 'logit_0', 'logit_1')
+    """
+    columns = list(columns)
+    found: list[Family] = []
+    for pattern in (_LAST_NUMBER, _FIRST_NUMBER):
+        groups: dict[tuple[str, str], list[tuple[int, str]]] = {}
+        for name in columns:
+            bare = name.rstrip("0123456789")
+            if len(bare) < len(name) and pattern is _LAST_NUMBER:
+                before, digits, after = bare, name[len(bare) :], ""
+            elif match := pattern.fullmatch(name):
+                before, digits, after = match.groups()
+            else:
+                continue
+            if before.strip() in ("", "-") and not after.strip():
+                if not _INTEGER.fullmatch(name):
+                    continue
+                before, digits = "", name
+            elif before[-1:] == "-" and not (before[-2].isalnum() or before[-2] == "-"):
+                # After a mark it is a sign: logit_-1, P(y=-1).
+                before, digits = before[:-1], f"-{digits}"
+            if len(digits) <= 9:
+                groups.setdefault((before, after), []).append((int(digits), name))
+        taken: set[str] = set()
+        for (before, after), members in groups.items():
+            members.sort()
+            numbers = tuple(number for number, _ in members)
+            if len(members) > 1 and len(set(numbers)) == len(numbers):
+                kind = kind_of_stem(before, after) if before or after else ""
+                names = tuple(str(number) for number in numbers)
+                found.append(Family(before, after, kind, tuple(name for _, name in members), names, numbers))
+                taken |= set(found[-1].columns)
+        columns = [name for name in columns if name not in taken]
+    return found
+
+
+def named(columns: Sequence[str]) -> list[Family]:
+    """Families of two columns or more that differ in a name, and share a word about scores; shortest stem first.
+
+    Examples
+    --------
+    >>> [(family.before, family.after, family.names) for family in named(["species_cat_SCORE", "species_dog_SCORE"])]
+    [('species_', '_SCORE', ('cat', 'dog'))]
+    """
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name in columns:
+        if not SCORE_WORD.search(name):
+            continue
+        cuts = [cut for match in _CUTS.finditer(name) for cut in (match.start(), match.end())]
+        for cut in dict.fromkeys(cuts):
+            for side, part, rest in (("before", name[:cut], name[cut:]), ("after", name[cut:], name[:cut])):
+                plain = plain_name(part)
+                about = kind_of_stem(part) if side == "before" else kind_of_stem("", part)
+                if plain and plain_name(rest) and about is not None:
+                    group = groups.setdefault((side, plain), [])
+                    if not group or group[-1] != name:
+                        group.append(name)
+    found: dict[tuple[str, ...], Family] = {}
+    for members in sorted(groups.values(), key=len, reverse=True):
+        if len(members) > 1 and tuple(members) not in found:
+            before, after = affixes(members)
+            found[tuple(members)] = family_of(members, before, after)
+    return list(found.values())
+
+
+def family_of(columns: Sequence[str], before: str, after: str, kind: str | None = None) -> Family:
+    """Columns that have so much of their names in common, as they stand in the table."""
+    names = tuple(name[len(before) : len(name) - len(after)] for name in columns)
+    kind = kind_of_stem(before, after) if kind is None else kind
+    return Family(before, after, kind, tuple(columns), names)
+
+
+def affixes(names: Sequence[str]) -> tuple[str, str]:
+    """What all names begin and end with, whole words of it, so that something of each is left.
+
+    Examples
+    --------
+    >>> affixes(["P(species=cat)", "P(species=car)"]), affixes(["cat", "car"])
+    (('P(species=', ')'), ('', ''))
+    """
+    first = names[0]
+    low, high = min(names), max(names)
+    shared = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
+    turned = [name[::-1] for name in names]
+    low, high = min(turned), max(turned)
+    tail = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
+    cuts = [cut for match in _CUTS.finditer(first) for cut in (match.start(), match.end())]
+    # A mark belongs to what is shared, so that no name of a class begins with one.
+    start = max((cut for cut in cuts if cut <= shared and first[:cut].strip()), default=0)
+    end = min((cut for cut in cuts if cut >= len(first) - tail and first[cut:].strip()), default=len(first))
+    shortest = min(map(len, names))
+    tail = len(first) - end
+    if start + tail >= shortest:
+        start, tail = (start, 0) if start < shortest else (0, 0)
+    return first[:start], first[len(first) - tail :]
+
+
+def affixes_of_labels(labels: Iterable[str], columns: Sequence[str]) -> tuple[str, str] | None:
+    """What stands before and after each label in the name of a column; None where it is not the same for all.
+
+    Examples
+    --------
+    >>> affixes_of_labels(["cat", "dog"], ["P_speciescat", "P_speciesdog", "age"])
+    ('P_species', '')
+    >>> affixes_of_labels(["cat", "cow"], ["cat", "dog"])
+    """
+    texts = sorted(labels, key=len, reverse=True)
+    known = {name.strip(): name for name in columns}
+    if not texts:
+        return None
+    # The name itself comes first, then the one that has the least around it.
+    longest = texts[0]
+    holding = sorted((name for name in known if longest in name), key=len)
+    for name in holding:
+        at = name.find(longest)
+        while at >= 0:
+            before, after = name[:at], name[at + len(longest) :]
+            if all(f"{before}{text}{after}" in known for text in texts):
+                return before, after
+            at = name.find(longest, at + 1)
+    return None

@@ -1,0 +1,128 @@
+"""Which column of a table holds the labels, in the table of the logits or in one of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from xent_cli.readers.columns.evidence import LabelValues
+from xent_cli.readers.columns.lines import two_labels
+from xent_cli.readers.columns.long_tables import refuse_long
+from xent_cli.readers.columns.sample import BOOL, NUMBER, TEXT, TEXTS, as_integer
+from xent_cli.readers.columns.words import ABOUT_SAMPLE, INDEX, LABEL, PREDICTION, plain_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from xent_cli.readers.columns.roles import Role
+    from xent_cli.readers.columns.sample import TableSample
+    from xent_cli.readers.interface import ReadOptions
+
+# A whole sample is told to be of text where a label of it is not a number.
+_TRUTH_WORDS = ("true", "truth", "gold", "actual", "gt", "obs", "observed", "expected", "reference", "test")
+
+
+def label_candidates(sample: TableSample, roles: Mapping[str, Role]) -> list[str]:
+    """Columns that have the name of labels, and hold what labels may be."""
+    return [
+        name for name, role in roles.items() if role.role == LABEL and not role.question and sample.kinds[name] != TEXTS
+    ]
+
+
+def find_label(sample: TableSample, roles: Mapping[str, Role], options: ReadOptions, *, elsewhere: bool) -> str | None:
+    """The column of labels beside the logits; None where there is none, or several and the labels are `elsewhere`.
+
+    Raises
+    ------
+    InputError
+        Where several columns may be the labels.
+    """
+    if options.label_column is not None:
+        return options.label_column if options.label_column in sample.kinds else None
+    found = label_candidates(sample, roles)
+    if len(found) > 1 and not elsewhere:
+        refuse_long(sample, roles, found)
+        raise two_labels(sample, options, found)
+    if not found:
+        # What is called so and holds fractions is told to be no label, and is no class.
+        found = [name for name in roles if plain_name(name) in ("label", "labels") and sample.kinds[name] == NUMBER]
+    return found[0] if len(found) == 1 else None
+
+
+def label_values(sample: TableSample, name: str, options: ReadOptions) -> LabelValues:
+    """What is known of a column of labels before the run."""
+    where = f'column "{name}"'
+    kind = sample.kinds[name]
+    if kind.startswith("list"):
+        rows = [row for row in sample.first(name) if isinstance(row, list)]
+        return LabelValues(where, "dense", width=len(rows[0]) if rows else 0)
+    texts = sample.texts(name)
+    if (names := sample.label_names.get(name)) is not None:
+        # The schema says which class a number is.
+        named = {str(place): text for place, text in enumerate(names)}
+        called = [named.get(text, text) for text in texts]
+        return LabelValues(where, "text", called, lambda: frozenset(names), ignored=frozenset(options.ignored))
+    boolean = kind == BOOL
+    whole = boolean or all(as_integer(text) is not None for text in texts if text)
+    form = "whole" if kind == NUMBER or whole else "text"
+    return LabelValues(
+        where,
+        form,
+        texts,
+        lambda: sample.ahead(name),
+        ignored=frozenset(options.ignored),
+        boolean=boolean,
+        offset=options.first_class or 0,
+        lenient=options.lenient,
+    )
+
+
+def refuse_other_label(
+    sample: TableSample,
+    roles: Mapping[str, Role],
+    options: ReadOptions,
+    label: str,
+    class_names: tuple[str, ...] | None,
+) -> None:
+    """Refuse a label that says nothing of being the truth beside a column of text that names other classes.
+
+    Raises
+    ------
+    InputError
+        Where the two are not the same in a row.
+    """
+    if options.label_column is not None or class_names is None or says_truth(label):
+        return
+    known = {name: place for place, name in enumerate(class_names)}
+    ours = sample.texts(label)
+    for name, role in roles.items():
+        if sample.kinds[name] != TEXT or name == label or role.role in (PREDICTION, LABEL, INDEX):
+            continue
+        theirs = sample.texts(name)
+        used = {text for text in theirs if text}
+        if len(used) < 2 or not used <= set(known):
+            continue
+        for one, other in zip(ours, theirs, strict=True):
+            if one and other and one != other and as_integer(one) != known[other]:
+                raise two_labels(sample, options, [label, name], f', "{one}" and "{other}" in one row')
+
+
+def says_truth(name: str) -> bool:
+    """Whether the name of a column of labels says that it is no prediction.
+
+    Examples
+    --------
+    >>> says_truth("y_true"), says_truth("label")
+    (True, False)
+    """
+    return bool({*plain_name(name).split("_")} & {*_TRUTH_WORDS})
+
+
+def only_column(sample: TableSample, roles: Mapping[str, Role]) -> str | None:
+    """The one column of a table of labels that is nothing else."""
+    others = (INDEX, PREDICTION, ABOUT_SAMPLE)
+    left = [
+        name
+        for name, role in roles.items()
+        if role.role not in others and not (role.role == "id" and role.reason != "text")
+    ]
+    return left[0] if len(left) == 1 else None

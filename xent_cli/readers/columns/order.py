@@ -1,0 +1,161 @@
+"""Which class each column is of: by number, by name, by what the labels call them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from xent_cli.errors import InputError, listing
+from xent_cli.readers.columns.evidence import columns_of_labels
+from xent_cli.readers.columns.families import affixes, affixes_of_labels
+from xent_cli.readers.columns.lines import line, naming, several_readings
+from xent_cli.readers.columns.words import YES_NO, plain_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from xent_cli.readers.columns.choose_columns import Choice
+    from xent_cli.readers.columns.evidence import LabelValues
+    from xent_cli.readers.columns.sample import TableSample
+    from xent_cli.readers.interface import ReadOptions
+
+
+class Order(NamedTuple):
+    """Class columns in the order of the classes, and what labels call these.
+
+    Fields
+    ------
+    choice
+        With its columns and names in order.
+    numbers
+        What labels of whole numbers call the classes, where that is not 0, 1, 2, ...; else ().
+    """
+
+    choice: Choice
+    numbers: tuple[int, ...] = ()
+
+
+def settle(sample: TableSample, choice: Choice, options: ReadOptions, labels: LabelValues | None) -> Order:
+    """Put the columns in order, and say what labels mean by a number.
+
+    Raises
+    ------
+    InputError
+        Where the columns leave two readings of the labels.
+    """
+    if choice.is_list:
+        return Order(choice)
+    if options.class_names is not None:
+        return Order(_as_listed(choice, options.class_names))
+    if labels is None or labels.form == "dense":
+        return Order(choice)
+    if labels.form == "text":
+        return Order(_named_by_labels(choice, labels))
+    if labels.boolean:
+        return Order(_no_before_yes(choice))
+    k = len(choice.columns)
+    if choice.numbers is not None and choice.numbers != tuple(range(k)):
+        return _numbered(sample, choice, choice.numbers, options, labels)
+    if k == 2 and choice.numbers is None and choice.names is not None and not choice.asked:
+        _refuse_yes_before_no(sample, choice, options)
+    return Order(choice)
+
+
+def reordered(choice: Choice, names: Sequence[str]) -> Choice | None:
+    """The columns in the order of the names of the classes; None where they are not these."""
+    if choice.names is None or len(names) != len(choice.columns):
+        return None
+    for spell in (str.strip, plain_name):
+        before, after = affixes(choice.columns)
+        short = tuple(name[len(before) : len(name) - len(after)] for name in choice.columns)
+        for ours in (choice.names, choice.columns, short):
+            found = {spell(name): place for place, name in enumerate(ours)}
+            wanted = [spell(name) for name in names]
+            if len(found) == len(ours) and set(found) == set(wanted):
+                places = [found[name] for name in wanted]
+                columns = tuple(choice.columns[place] for place in places)
+                return replace(choice, columns=columns, names=tuple(names), numbers=None)
+    return None
+
+
+def _as_listed(choice: Choice, names: Sequence[str]) -> Choice:
+    found = reordered(choice, names)
+    return replace(choice, names=tuple(names)) if found is None else found
+
+
+def _named_by_labels(choice: Choice, labels: LabelValues) -> Choice:
+    """Class names as the labels have them, whatever else the names of all columns have before and after."""
+    for every in (False, True):
+        found = columns_of_labels(labels, choice.columns, every=every)
+        stem = None if found is None else affixes_of_labels(found, choice.columns)
+        if stem is not None and all(name.startswith(stem[0]) and name.endswith(stem[1]) for name in choice.columns):
+            names = tuple(name[len(stem[0]) : len(name) - len(stem[1])].strip() for name in choice.columns)
+            if len({*names}) == len(names):
+                return replace(choice, names=names)
+    return choice
+
+
+def _no_before_yes(choice: Choice) -> Choice:
+    """Columns of two classes with the negative one first, as true and false are 1 and 0."""
+    plain = tuple(map(plain_name, choice.names or ()))
+    if plain[::-1] in YES_NO:
+        names = None if choice.names is None else choice.names[::-1]
+        return replace(choice, columns=choice.columns[::-1], names=names)
+    return choice
+
+
+def _refuse_yes_before_no(sample: TableSample, choice: Choice, options: ReadOptions) -> None:
+    assert choice.names is not None
+    if tuple(map(plain_name, choice.names))[::-1] in YES_NO:
+        first, second = choice.columns
+        readings = {
+            f'0 is "{one}"': naming((one, other), sample.kinds, kind=choice.kind)
+            for one, other in ((first, second), (second, first))
+        }
+        raise several_readings(sample, options, f'is label 0 "{first}" or "{second}"?', readings)
+
+
+def _numbered(
+    sample: TableSample, choice: Choice, numbers: tuple[int, ...], options: ReadOptions, labels: LabelValues
+) -> Order:
+    """Columns with other numbers than 0, 1, 2, ...: labels are their numbers, or their places."""
+    k = len(numbers)
+    first = options.first_class
+    if first is not None:
+        if first not in (0, numbers[0]) or (first and numbers != tuple(range(first, first + k))):
+            raise InputError(
+                "--first-class does not fit the columns",
+                sample.path,
+                found=f"--first-class {first}",
+                expected=f"0, or the first of the numbers {_few(numbers)}",
+            )
+        return Order(choice)
+    found = labels.integers(every=True)
+    whole = found is not None
+    found = found if found is not None else labels.integers(every=False) or frozenset()
+    are_names, are_places = found <= set(numbers), found <= set(range(k))
+    if are_names and not are_places:
+        return Order(choice, numbers)
+    if are_places and not are_names and whole:
+        return Order(choice)
+    if are_names or (are_places and not whole):
+        readings = {
+            "numbers of columns": ["--first-class", str(numbers[0])],
+            "places of columns": ["--first-class", "0"],
+        }
+        what = f"are labels the numbers {_few(numbers)} of the columns, or their places from 0?"
+        raise several_readings(sample, options, what, readings)
+    odd = sorted(found - set(numbers)) if not are_places else []
+    told = line(sample.path, options, "--logits-column", "NAMES")
+    raise InputError(
+        "labels are neither the numbers of the columns nor their places",
+        labels.where,
+        found=f"{', '.join(map(str, odd[:3]))} beside columns {_few(numbers)}",
+        expected=f"{_few(numbers)}, or 0..{k - 1}",
+        hint=f"are all class columns there? Or say which they are: {told}",
+    )
+
+
+def _few(numbers: Sequence[int]) -> str:
+    together = tuple(numbers) == tuple(range(numbers[0], numbers[0] + len(numbers)))
+    return f"{numbers[0]}..{numbers[-1]}" if together else listing([str(n) for n in numbers]).replace('"', "")

@@ -1,0 +1,119 @@
+"""Which columns of a table are an index, a label, an id, about the prediction or the sample: by name and values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from xent_cli.readers.columns import words as say
+from xent_cli.readers.columns.sample import BOOL, DATE, NUMBER, TEXT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from xent_cli.readers.columns.sample import TableSample
+
+# So many digits at its end are left out of a name before its role is told, once for all columns of the stem.
+_DIGITS = "0123456789"
+
+
+class Role(NamedTuple):
+    """What a column is.
+
+    Fields
+    ------
+    role
+        One of the roles of `column_words`, or "" of a column that may hold anything.
+    reason
+        In words, for the user.
+    question
+        Whether it is a float column that has the name of a role and may as well be a class.
+    must
+        Whether it has the name of a role and numbers that this cannot have, so that it is a class.
+    """
+
+    role: str
+    reason: str
+    question: bool = False
+    must: bool = False
+
+
+FREE = Role("", "")
+
+
+def roles_of(sample: TableSample, names: Iterable[str]) -> dict[str, Role]:
+    """Tell the role of each column, in order; of one that has none, `FREE`.
+
+    Examples
+    --------
+    >>> from xent_cli.readers.columns.sample import TableSample
+    >>> sample = TableSample("t.csv", {"fold": "number", "cat": "number"}, lambda names: dict.fromkeys(names, [1, 2]))
+    >>> {name: role.role for name, role in roles_of(sample, sample.kinds).items()}
+    {'fold': 'about the sample', 'cat': ''}
+    """
+    stems: dict[str, bool] = {}
+    found = {}
+    for place, name in enumerate(names):
+        if name[-1:].isdigit() and name not in sample.index and sample.kinds[name] == NUMBER:
+            # A thousand numbered columns are told by one of them.
+            stem = name.rstrip(_DIGITS)
+            if stem not in stems:
+                stems[stem] = _named(say.plain_name(f"{stem}0")) is None
+            if stems[stem]:
+                found[name] = FREE
+                continue
+        found[name] = _role_of(sample, name, first=place == 0)
+    predictions = [name for name, role in found.items() if role.role == say.PREDICTION]
+    for suffix in ("_pred",):
+        # One column of the suffix is the prediction; several are a family.
+        alike = [name for name in predictions if say.plain_name(name).endswith(suffix) and name.count("_") == 1]
+        if len(alike) > 1 and all(sample.kinds[name] == NUMBER and not sample.is_whole(name) for name in alike):
+            found |= dict.fromkeys(alike, FREE)
+    return found
+
+
+def role_named(name: str) -> str:
+    """The role that a name alone says, or ""; a column without a name numbers the rows.
+
+    Examples
+    --------
+    >>> role_named("imageId"), role_named("Unnamed: 0"), role_named("cat")
+    ('id', 'index', '')
+    """
+    found = _named(say.plain_name(name))
+    return found.role if found is not None else "" if name.strip() else say.INDEX
+
+
+def _role_of(sample: TableSample, name: str, *, first: bool) -> Role:
+    kind = sample.kinds[name]
+    if name in sample.index:
+        return Role(say.INDEX, "index of the rows, says pandas")
+    plain = say.plain_name(name)
+    if not name.strip() and (first or (kind == NUMBER and sample.is_whole(name))):
+        return Role(say.INDEX, "index of the rows: it has no name")
+    named = _named(plain)
+    if kind == BOOL and (named is None or named.role != say.LABEL):
+        return Role(named.role if named else say.ABOUT_SAMPLE, "true and false are no logits")
+    if kind == DATE:
+        return Role(say.ABOUT_SAMPLE, "dates")
+    if named is None:
+        return Role(say.ID, "text") if kind == TEXT else FREE
+    reason = f"{named.role}, says its name"
+    if kind != NUMBER:
+        # Text without a name of its own is never read as numbers, whatever it is.
+        return Role(named.role, reason) if kind in (TEXT, BOOL) or named.role == say.LABEL else FREE
+    # One bad cell must not turn a label into a class.
+    if named.whole and not sample.is_whole(name, mostly=True):
+        return Role("", f"its name is that of {named.role}, and its numbers are not whole", plain in say.MAY_BE_CLASSES)
+    if plain in say.NEVER_NEGATIVE and _has_negative(sample, name):
+        return Role("", "", must=True)
+    return Role(named.role, reason, plain in say.MAY_BE_CLASSES and not sample.is_whole(name))
+
+
+def _named(plain: str) -> say.RoleWords | None:
+    exact = (entry for entry in say.ROLES if plain in entry.exact)
+    by_part = (entry for entry in say.ROLES if entry.pattern.fullmatch(plain))
+    return next(exact, None) or next(by_part, None)
+
+
+def _has_negative(sample: TableSample, name: str) -> bool:
+    return bool((sample.numbers([name]) < 0).any())

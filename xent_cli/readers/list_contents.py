@@ -1,0 +1,151 @@
+"""What the headers of an input list beside the values that are read: arrays, columns, order, compression, size."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+from xent_cli.core.inspect.contents import Contents, Entry
+from xent_cli.errors import InputError
+from xent_cli.readers.arrays.npy import HEAD_BYTES, read_header
+from xent_cli.readers.storage.pipe import seekable
+from xent_cli.readers.storage.stored import Stored, first_line, read_up_to
+from xent_cli.readers.storage.streams import zip_failures
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from xent_cli.readers.interface import Source
+    from xent_cli.readers.storage.locate import Located
+
+_ROLES = {"logits": "logits", "labels": "label"}
+
+
+def list_contents(located: Located, source: Source, role: str) -> Contents:
+    """Read the headers of an input that was opened in a role; of shards, those of the first."""
+    files = [file for file in located.files if isinstance(file, Stored)]
+    size = sum(file.size() for file in files) if len(files) == len(located.files) else None
+    first: Any = source
+    while getattr(first, "shards", ()):
+        first = first.shards[0]
+    compression = files[0].codec if files else ""
+    layout = ""
+    if (array := getattr(first, "layout", None)) is not None:
+        long = sum(side > 1 for side in array.shape)
+        layout = "Fortran order" if array.fortran_order and long > 1 else "C order"
+    if source.description.format == "parquet":
+        groups = sum(len(shard.groups) for shard in getattr(source, "shards", (first,)))
+        layout = f"{groups} row group{'s' * (groups != 1)}"
+        compression = _parquet_compression(first)
+    elif source.description.format == "npz" and not compression:
+        held: Any = getattr(first, "file", None) or first.source
+        held = getattr(held, "source", held)  # of a member whose samples lie scattered, a copy is made to be read
+        compression = "deflate" if held.codec == "zip" else ""
+    return Contents(size, compression, layout, tuple(_entries(located, source, first, role)))
+
+
+def list_arrays(located: Located) -> tuple[Entry, ...]:
+    """Every array of a .npz or .safetensors file, and nothing of other files."""
+    head = located.files[0].peek(16)
+    if head.startswith(b"PK"):
+        return tuple(_npz(seekable(located.files[0])))
+    if head[8:9] == b"{" and head[5:8] == b"\0\0\0":
+        return tuple(_safetensors(seekable(located.files[0])))
+    return ()
+
+
+def _entries(located: Located, source: Source, first: Any, role: str) -> Iterator[Entry]:
+    if source.description.format in ("npz", "safetensors"):
+        yield from list_arrays(located)
+    plan = getattr(first, "plan", None)
+    if plan is None:
+        return
+    types = _column_types(first)
+    roles = dict.fromkeys(plan.values, _ROLES.get(role, role))
+    roles |= {name: part for name, part in ((plan.label, "label"), (plan.id, "id"), (plan.weight, "weight")) if name}
+    reasons = dict(plan.left_out)
+    for name in types or plan.used:
+        yield Entry(name, types.get(name, ""), None, roles.get(name, ""), reasons.get(name, ""))
+
+
+def _npz(file: Stored) -> Iterator[Entry]:
+    try:
+        with file.open() as raw, zipfile.ZipFile(io.BufferedReader(raw)) as archive:  # type: ignore[type-var]
+            for info in archive.infolist():
+                if info.filename.endswith(".npy"):
+                    name = info.filename.removesuffix(".npy")
+                    with archive.open(info) as stream:
+                        head = read_up_to(stream, HEAD_BYTES)  # type: ignore[arg-type]
+                    try:
+                        layout = read_header(f"{file.name}:{name}", head)
+                    except InputError:  # another array than the one that is asked for may be of any kind
+                        yield Entry(name, "not readable", ())
+                    else:
+                        yield Entry(name, layout.dtype.name, layout.shape)
+    except zip_failures() as error:
+        raise InputError("damaged .npz file", file.name, found=first_line(error)) from None
+
+
+def _safetensors(file: Stored) -> Iterator[Entry]:
+    with file.open() as stream:
+        length = int.from_bytes(read_up_to(stream, 8), "little")
+        text = read_up_to(stream, min(length, file.size()))
+    try:
+        for name, entry in json.loads(text).items():
+            if name != "__metadata__":
+                yield Entry(name, str(entry["dtype"]), tuple(entry["shape"]))
+    except (ValueError, AttributeError, TypeError, KeyError, RecursionError):
+        raise InputError("damaged .safetensors file", file.name, hint="write it again") from None
+
+
+def _column_types(first: Any) -> dict[str, str]:
+    """Names of all columns with their types, as far as the file or its first rows tell."""
+    import pyarrow as pa
+
+    schema = getattr(first, "schema", None)
+    if first.description.format == "parquet":
+        import pyarrow.parquet as pq
+
+        schema = pq.read_schema(first.source.arrow())
+    elif first.description.format == "csv":
+        schema = _csv_schema(first)
+    if isinstance(schema, pa.Schema):
+        return {column.name: str(column.type) for column in schema}
+    return dict.fromkeys(getattr(first, "names", ()), "")
+
+
+def _csv_schema(first: Any) -> Any:
+    import pyarrow as pa
+    import pyarrow.csv as pa_csv
+
+    head = first.source.peek(1 << 20)
+    whole = head[: head.rfind(b"\n") + 1] or head
+    read = pa_csv.ReadOptions(column_names=first.names, skip_rows=first.header_lines)
+    try:
+        table = pa_csv.read_csv(io.BytesIO(whole), read, pa_csv.ParseOptions(delimiter=first.delimiter))
+    except pa.ArrowException:
+        return None
+    return table.schema
+
+
+def _parquet_compression(first: Any) -> str:
+    import pyarrow.parquet as pq
+
+    from xent_cli.readers.tables.column_types import FAILURES
+
+    with pq.ParquetFile(first.source.arrow()) as file:
+        group = file.metadata.row_group(0) if file.metadata.num_row_groups else None
+        paths = [file.schema.column(index).path for index in range(len(file.schema.names))]
+        used = [
+            index for index, path in enumerate(paths) for name in first.plan.used if f"{path}.".startswith(f"{name}.")
+        ]
+        if group is None or not used:
+            return ""
+        try:
+            next(file.iter_batches(1, [0], columns=[paths[used[0]]]), None)
+        except FAILURES:  # a look at metadata that cannot be read with success may end the process
+            return ""
+        codec = str(group.column(used[0]).compression).lower()
+    return "" if codec == "uncompressed" else codec

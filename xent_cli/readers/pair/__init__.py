@@ -1,0 +1,1 @@
+"""Logits, labels and what goes along with them, put side by side."""

@@ -1,0 +1,190 @@
+"""Where a bad row stands in its file, and how many others like it there are: work for a run that has failed already."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xent_cli.core.counted_rows import counting
+from xent_cli.core.labels import bad_labels, either, ignored_labels
+from xent_cli.errors import InputError, RowError, UnreadableRowError, XentError, listing, more_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from xent_cli.core.block import AnyArray
+    from xent_cli.core.options import LossOptions
+    from xent_cli.readers.interface import Source
+    from xent_cli.readers.pair.pair import Pair
+
+# Others like it are looked for in the rest of the input for so long; an answer must not wait for terabytes.
+_PATIENCE_SECONDS = 1.0
+_SHOWN = 3
+
+
+def looked_at_again(error: RowError, source: Source) -> RowError:
+    """What is wrong with a row that was read leniently, as the reader says it; the error itself where it cannot."""
+    judged = _judging(source, error.row)
+    if judged is source or not source.again or error.role not in ("labels", "logits"):
+        return error
+    for start, size, part in judged.parts():
+        if start <= error.row < start + size:
+            try:
+                part.read()
+            except RowError as found:
+                return found if isinstance(found, UnreadableRowError) else error
+    return error
+
+
+def _judging(source: Any, row: int) -> Any:
+    """The source with one row to be judged, where it leaves that to others."""
+    shards = getattr(source, "shards", None)
+    if shards is not None:
+        some = tuple(_judging(shard, row) for shard in shards)
+        return (
+            source
+            if all(one is other for one, other in zip(some, shards, strict=True))
+            else replace(source, shards=some)
+        )
+    if getattr(source, "lenient", False):
+        return replace(source, judged=row)
+    if source.plan is not None and source.plan.lenient:
+        return replace(source, plan=replace(source.plan, judged=row))
+    return source
+
+
+def complete(error: RowError, source: Source, role: str | None = None) -> InputError:
+    """Say where a row stands, and how many more cannot be read.
+
+    Parameters
+    ----------
+    role
+        What the source calls the values of the row, where that is not the role in the error.
+    """
+    if not isinstance(error, UnreadableRowError):
+        return InputError(error.what, source.where(error.row, role or error.role), *_advice(error))
+    # The column at fault is named below, and need not be that of the role.
+    where = error.place or source.where(error.row, "" if error.column else role or error.role)
+    if error.column and f'"{error.column}"' not in where:
+        where += f', {"key" if source.description.format == "jsonl" else "column"} "{error.column}"'
+    more = error.more
+    if source.again:
+        others, whole = _unreadable_after(source, error.row)
+        more = more_rows(error.others + others, whole=whole and error.whole)
+    return InputError(error.what, where, *_advice(error), more)
+
+
+def complete_counted(told: InputError, row: int, pair: Pair, options: LossOptions) -> InputError:
+    """Say how many labels of samples that count are no class, beside a mask or weights."""
+    bad: list[AnyArray] = []
+    whole = True
+    until = time.monotonic() + _PATIENCE_SECONDS
+    try:
+        for task in pair.tasks():
+            block = task.load()
+            labels, out = block.labels, either(counting(block, options)[1], block.unscored)
+            found = bad_labels(labels, pair.num_classes, options, 0)
+            bad.append((found if out is None else found[~out[found]]) + block.start + pair.shift)
+            if time.monotonic() > until:
+                whole = False
+                break
+    except XentError:  # another matter, and the end of what can be read
+        whole = False
+    others = np.setdiff1d(np.concatenate([np.empty(0, np.int64), *bad]), [row])
+    first = ", ".join(str(number) for number in others[:_SHOWN])
+    return InputError(told.what, told.where, *_advice(told), more_rows(len(others), whole=whole, first=first))
+
+
+def complete_beside(error: RowError, source: Source, pair: Pair, options: LossOptions) -> InputError:
+    """Say where a row of one of several inputs stands, and how many others are like it."""
+    if pair.shift and type(error) is RowError and error.role in ("labels", "weights"):
+        error = error.at(error.row + pair.shift)  # where it stands, not where it is scored
+    judged = error.role == "labels" and pair.label_form == "sparse" and not isinstance(error, UnreadableRowError)
+    if pair.weighted or pair.masked:
+        told = complete(looked_at_again(error, source), source)
+        told = complete_counted(told, error.row, pair, options) if judged and pair.again else told
+    elif judged:
+        k = pair.num_classes
+        told = complete_label(error, source, alone=source is pair.labels, num_classes=k, options=options)
+    else:
+        told = complete(error, source)
+    return _with_left_out(told, pair) if judged else told
+
+
+def _with_left_out(told: InputError, pair: Pair) -> InputError:
+    """Name the columns that are no classes, of which one may be that of the label."""
+    plan = pair.logits.plan
+    if plan is None or not plan.left_out:
+        return told
+    names = [name.strip() or "the column without a name" for name, _ in plan.left_out]
+    more = "; ".join(part for part in (told.more, f"not among the classes: {listing(names)}") if part)
+    return InputError(told.what, told.where, *_advice(told), more)
+
+
+def complete_label(
+    error: RowError, source: Source, *, alone: bool, num_classes: int, options: LossOptions
+) -> InputError:
+    """Say where a label stands that is no class, how many others are none, and whether they look 1-based.
+
+    Parameters
+    ----------
+    alone
+        Whether the source is of labels alone, so that reading those before the row takes no time.
+    """
+    told = complete(error, source)
+    bad: list[AnyArray] = []
+    lowest = None
+    whole = True
+    until = time.monotonic() + _PATIENCE_SECONDS
+    for start, labels in _labels(source, 0 if alone else error.row):
+        bad.append(bad_labels(labels, num_classes, options, start))
+        left_out = ignored_labels(labels, options.ignore_index, ignore_missing=options.ignore_missing)
+        scored = labels if left_out is None else labels[~left_out]
+        if scored.size:
+            lowest = scored.min() if lowest is None else min(lowest, scored.min())
+        whole = time.monotonic() < until
+        if not whole:
+            break
+    others = np.concatenate([np.empty(0, np.int64), *bad])[1:]
+    first = ", ".join(str(row) for row in others[:_SHOWN])
+    more = more_rows(len(others), whole=whole, first=first)
+    one_based = lowest == 1 and error.found == str(num_classes) and not options.first_class
+    hint = "labels look 1-based: --first-class 1" if one_based else told.hint
+    return InputError(told.what, told.where, told.found, told.expected, hint, more)
+
+
+def _advice(error: InputError) -> tuple[str, str, str]:
+    return error.found, error.expected, error.hint
+
+
+def _unreadable_after(source: Source, row: int) -> tuple[int, bool]:
+    """How many rows cannot be read in the parts after that of a row, and whether all of them were tried."""
+    found = 0
+    until = time.monotonic() + _PATIENCE_SECONDS
+    try:
+        for start, _, part in source.parts():
+            if start > row:
+                try:
+                    part.read()
+                except UnreadableRowError as error:
+                    found += 1 + error.others
+            if time.monotonic() > until:
+                return found, False
+    except InputError:  # another matter, and the end of what can be read
+        return found, False
+    return found, True
+
+
+def _labels(source: Source, row: int) -> Iterator[tuple[int, AnyArray]]:
+    """Labels [n] of each part from that of a row on, and their first sample."""
+    for start, size, part in source.parts() if source.again else ():
+        if row < start + size:
+            try:
+                labels = part.read().labels
+            except InputError:  # what cannot be read as a label at all has been told, or is another matter
+                return
+            if labels is not None:
+                yield start, labels.reshape(-1)

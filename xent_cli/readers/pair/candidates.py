@@ -1,0 +1,293 @@
+"""Somebody else's losses and gradients, opened to go along with the logits they are of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from xent_cli.core.alongside import OtherIdError
+from xent_cli.core.class_order import columns_named, order_of
+from xent_cli.core.verify.verify_block import HeldBlock
+from xent_cli.errors import InputError, RowError, UsageError
+from xent_cli.readers.binary_scores import BinaryScores
+from xent_cli.readers.class_names import other_names
+from xent_cli.readers.interface import ReadOptions
+from xent_cli.readers.open import open_source
+from xent_cli.readers.pair.bad_rows import complete
+from xent_cli.readers.pair.follower import follow
+from xent_cli.readers.pair.ids import column_in, nameless, shared_id, with_ids, with_plan
+from xent_cli.readers.pair.side_by_side import unlike
+from xent_cli.readers.shards import cut_alike
+from xent_cli.readers.storage.locate import locate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from xent_cli.core.block import Part, Rows
+    from xent_cli.core.input_description import InputDescription
+    from xent_cli.readers.interface import Source
+    from xent_cli.readers.pair.pair import Pair
+    from xent_cli.readers.storage.locate import Located
+
+    Shape = tuple[int | None, ...]
+
+_FLOATS = ("float16", "bfloat16", "float32", "float64")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One input that is held against the reference.
+
+    Fields
+    ------
+    name
+        "loss" or "gradient".
+    source
+        The values, [n] or [n, 1] losses or [n, k] gradients, as logits of a sort.
+    dtype
+        What they were computed in: "float16", "bfloat16", "float32" or "float64".
+    """
+
+    name: str
+    source: Source
+    dtype: str
+
+    def description(self, num_rows: int) -> InputDescription:
+        """Describe it, the number of rows being known by now."""
+        found = self.source.description
+        return replace(found, shape=tuple(num_rows if side is None else side for side in found.shape))
+
+    def complete(self, error: RowError, pair: Pair) -> InputError:
+        """Say where in the file a row stands."""
+        if isinstance(error, OtherIdError):
+            return unlike(error, self.source, pair.logits)
+        return complete(error, self.source, "logits")
+
+
+def open_losses(path: str, pair: Pair, column: str | None, dtype: str | None) -> Candidate:
+    """Open per-sample losses: an array of the samples, flat or in their shape, or a column of a table.
+
+    Parameters
+    ----------
+    column
+        Its name in a table or an archive; None for "loss" or, without one, for the only column.
+    dtype
+        What the losses were computed in; None where the file says it.
+
+    Raises
+    ------
+    InputError
+        Where the file cannot be read, or its shape does not fit that of the logits.
+    """
+    source = _open(locate(path), "loss", column, dtype, None)
+    shape, logits = _shape_of(source, pair), pair.logits
+    rows = logits.num_rows if logits.num_rows is not None else source.num_rows
+    samples: Shape = (rows,) if logits.sample_shape is None else logits.sample_shape
+    fits = any(_fits(shape, other) for other in (samples, (*samples, 1), (rows,), (rows, 1)))
+    if not fits and not cut_alike(source, logits):
+        one_number = shape in ((), (1,), (1, 1))
+        hint = "--reduction mean, or sum, says it is one number" if one_number else ""
+        hint = hint or ("name the column with --loss-column" if source.class_names else "")
+        raise _shape_error(path, "losses", shape, samples, pair, hint)
+    return Candidate("loss", source, _dtype_of(source, dtype))
+
+
+def open_gradient(path: str, pair: Pair, axis: int, column: str | None, dtype: str | None) -> Candidate:
+    """Open gradients: shaped like the logits, or with all samples along one axis and the classes along the second.
+
+    Parameters
+    ----------
+    axis
+        Class axis of the logits.
+    column, dtype
+        As for `open_losses`.
+
+    Raises
+    ------
+    InputError
+        Where the file cannot be read, or its shape does not fit that of the logits.
+    """
+    logits = pair.logits
+    full = logits.description.shape
+    located = locate(path)
+    source = _by_class(_open(located, "gradient", column, dtype, None), pair)
+    shape = _shape_of(source, pair)
+    alike = _fits(shape, full) and (
+        None not in full or source.plan is not None or cut_alike(source, logits, by_class=True)
+    )
+    scores = isinstance(logits, BinaryScores)
+    if not alike and (scores or not _fits(shape, (logits.num_rows, pair.num_classes))):
+        raise _shape_error(path, "gradient", shape, full, pair)
+    if source.plan is None:
+        flat = scores and len(full) == 1
+        source = _open(located, "gradient", column, dtype, None if flat else axis if alike else -1)
+    return Candidate("gradient", source, _dtype_of(source, dtype))
+
+
+def read_number(path: str, column: str | None, dtype: str | None) -> tuple[float, Candidate]:
+    """Read one number, a mean or a sum, and say where it is from.
+
+    Raises
+    ------
+    InputError
+        Where the file holds more than one, or none.
+    """
+    source = _open(locate(path), "loss", column, dtype, None)
+    values: list[float] = []
+    for _, _, part in source.parts():
+        found = part.read().logits
+        assert found is not None
+        values += found.reshape(-1)[:2].astype(float).tolist()
+        if len(values) > 1:
+            break
+    if len(values) != 1:
+        raise InputError(
+            "not one number",
+            path,
+            found=f"shape {_text(source.description.shape)}",
+            expected="one reduced loss",
+            hint="per-sample losses go without --reduction",
+        )
+    return values[0], Candidate("loss", source, _dtype_of(source, dtype))
+
+
+def by_ids(
+    pair: Pair, candidates: tuple[Candidate, ...], asked: str | None, join: str | None
+) -> tuple[Pair, tuple[Candidate, ...]]:
+    """See to it that tables of candidates are compared with the logits by their ids, or joined by them.
+
+    Parameters
+    ----------
+    asked
+        The column that the user says holds the ids.
+    join
+        The column that tables are to be joined by.
+
+    Raises
+    ------
+    UsageError
+        Where there is nothing to join.
+    """
+    tables = {entry.name: entry.source for entry in candidates if entry.source.plan is not None}
+    if join is not None:
+        others = (*tables.values(), *(source for source in (pair.labels, pair.weights) if source is not None))
+        if not any(column_in(source.plan, join) for source in others):
+            raise UsageError(f'--join {join}: no second table has a column "{join}"')
+        return pair, candidates
+    # Labels may be compared by a column already.
+    already = None if pair.logits.plan is None or pair.labels is None else pair.logits.plan.id
+    shared = {name: shared_id(pair.logits, source, asked or already) for name, source in tables.items()}
+    column = next((found.ours for found in shared.values() if found is not None), None)
+    if column is None:
+        return pair, candidates
+    named = []
+    for entry in candidates:
+        found = shared.get(entry.name)
+        alike = found is not None and found.ours == column
+        named.append(replace(entry, source=with_ids(entry.source, found.theirs)) if found and alike else entry)
+    return replace(pair, logits=with_ids(pair.logits, column)), tuple(named)
+
+
+def held_blocks(pair: Pair, candidates: tuple[Candidate, ...]) -> Iterator[HeldBlock]:
+    """Blocks of samples with what the candidates say of them, in order.
+
+    Raises
+    ------
+    InputError
+        At the end, where an input turns out to be of another length.
+    """
+    words = {"loss": "losses", "gradient": "rows of gradients"}
+    followers = {entry.name: follow(entry.source, pair, words[entry.name]) for entry in candidates}
+    stop = 0
+    for block in pair.tasks():
+        stop = block.start + block.size
+        parts: dict[str, Part] = {}
+        for name, follower in followers.items():
+            try:
+                parts[name] = CandidateRows(name, follower.take(block.start, stop))
+            except RowError as error:
+                raise error.of(name) from None
+        yield HeldBlock(block, parts)
+    for follower in followers.values():
+        follower.finish(stop)
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateRows:
+    """Recipe for some rows of a candidate, whose errors name it."""
+
+    name: str
+    part: Part
+
+    def read(self) -> Rows:
+        """Read the rows."""
+        try:
+            return self.part.read()
+        except RowError as error:
+            raise error.of(self.name) from None
+
+
+def _shape_of(source: Source, pair: Pair) -> Shape:
+    """The shape, with any number of rows where these are found by their ids."""
+    shape = source.description.shape
+    joined = pair.join is not None and column_in(source.plan, pair.join) is not None
+    return (None, *shape[1:]) if joined else shape
+
+
+def _by_class(source: Source, pair: Pair) -> Source:
+    """A table whose columns have names in the order of the classes that they name."""
+    plan, names = source.plan, pair.class_names
+    if plan is None or names is None or plan.is_list or nameless(source):
+        return source
+    values = columns_named(names, plan.columns) if len(plan.values) != len(names) else None
+    if values is None:
+        order = order_of(names, plan.values)
+        if order is None and len(plan.values) == len(names):
+            raise other_names(
+                names, plan.values, source.description.path, f"the classes of {pair.logits.description.path}"
+            )
+        values = plan.values if order is None else tuple(plan.values[place] for place in order)
+    return with_plan(source, replace(plan, values=values))
+
+
+def _open(located: Located, name: str, column: str | None, dtype: str | None, axis: int | None) -> Source:
+    """Open a file under the given name, else under the name of what it holds, else as the only thing it holds."""
+    bfloat16 = "bfloat16" if dtype == "bfloat16" else None
+    layout = ReadOptions(logits_column=(column or name,), logits_dtype=bfloat16, values_only=True)
+    try:
+        try:
+            return open_source(located, "logits", layout, axis=axis)
+        except InputError:
+            if column is not None:
+                raise
+            return open_source(located, "logits", replace(layout, logits_column=()), axis=axis)
+    except InputError as error:
+        expected = error.expected.replace("--logits-column", f"--{name}-column")
+        hint = error.hint.replace("--logits-column", f"--{name}-column").replace("--logits-dtype", f"--{name}-dtype")
+        raise InputError(error.what, error.where, error.found, expected, hint, error.more) from None
+
+
+def _dtype_of(source: Source, dtype: str | None) -> str:
+    found = source.dtype.name
+    return dtype or (found if found in _FLOATS else "float64")
+
+
+def _fits(shape: Shape, other: Shape) -> bool:
+    """Whether shapes are the same as far as they are known."""
+    return len(shape) == len(other) and all(None in (a, b) or a == b for a, b in zip(shape, other, strict=True))
+
+
+def _shape_error(path: str, what: str, shape: Shape, expected: Shape, pair: Pair, hint: str = "") -> InputError:
+    logits = pair.logits.description
+    return InputError(
+        "shapes do not fit",
+        f"{logits.path}, {path}",
+        found=f"logits {_text(logits.shape)}, {what} {_text(shape)}",
+        expected=f"{what} {_text(expected)}",
+        hint=hint,
+    )
+
+
+def _text(shape: Shape) -> str:
+    sides = ", ".join("n" if side is None else str(side) for side in shape)
+    return f"({sides},)" if len(shape) == 1 else f"({sides})"

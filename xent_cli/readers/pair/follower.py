@@ -1,0 +1,133 @@
+"""Labels, weights and masks in files of their own: cut where the logits are cut."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from xent_cli.core.block import Rows
+from xent_cli.errors import InputError
+
+if TYPE_CHECKING:
+    from xent_cli.core.block import Part
+    from xent_cli.core.warnings import Finding
+    from xent_cli.readers.interface import Source
+    from xent_cli.readers.pair.join import Joined
+    from xent_cli.readers.pair.pair import Pair
+    from xent_cli.readers.pair.shifted_labels import Documents, ShiftedFollower
+
+# What stands beside a label, and moves with it.
+BESIDE = frozenset(Rows.__slots__) - {"logits", "absent"}
+
+
+def follow(source: Source, pair: Pair, what: str, documents: Documents | None = None) -> Follower | Joined:
+    """Let an input go along with the logits row by row, or join it to them where that was asked for."""
+    if pair.join is not None and source.plan is not None:
+        from xent_cli.readers.pair.ids import SharedId, column_in
+        from xent_cli.readers.pair.join import Joined
+
+        there = column_in(source.plan, pair.join)
+        if there is not None:
+            return Joined(source, pair.logits, SharedId(pair.join, there), what)
+    return Follower(source, pair, what, documents)
+
+
+class Follower:
+    """An input that goes along with the logits: cut where they are cut.
+
+    Parameters
+    ----------
+    what
+        Its values in an error.
+    documents
+        Those of the logits, where the input is to be shifted in them.
+    """
+
+    def __init__(self, source: Source, pair: Pair, what: str, documents: Documents | None = None) -> None:
+        self._source = source
+        self._logits = pair.logits
+        self._shift = pair.shift
+        self._documents = documents
+        self._what = what
+        self._parts = source.parts()
+        self._shifted: ShiftedFollower | None = None
+        if documents is not None and source.rows(0, 1) is None:
+            from xent_cli.readers.pair.shifted_labels import ShiftedFollower
+
+            self._shifted = ShiftedFollower(source, pair.shift, documents, BESIDE & source.brings | {"unscored"})
+        self._waiting: list[Rows] = []
+        self._stop = 0
+
+    def take(self, start: int, stop: int) -> Part:
+        """Recipe for samples `start` to `stop`; these must be asked for in order."""
+        rows = self._source.num_rows
+        if rows is not None and rows < stop:
+            raise self._other_length(rows)
+        if self._shifted is not None:
+            shifted = self._shifted.take(start, stop)
+            if shifted is None:
+                raise self._other_length(self._shifted.stop)
+            return shifted
+        if self._documents is not None:
+            from xent_cli.readers.pair.shifted_labels import ShiftedRows
+
+            return ShiftedRows(self._source, start, stop, self._shift, self._documents.cut(start, stop))
+        direct = self._source.rows(start, stop)
+        if direct is not None:
+            return direct
+        while self._stop < stop:
+            found = next(self._parts, None)
+            if found is None:
+                raise self._other_length(self._stop)
+            self._waiting.append(found[2].read())
+            self._stop = found[0] + found[1]
+        whole = Rows.concatenate(self._waiting)
+        kept = stop - self._stop or None
+        self._waiting = [] if kept is None else [whole.cut(slice(kept, None))]
+        return whole.cut(slice(None, kept))
+
+    def finish(self, stop: int) -> tuple[Finding, ...]:
+        """Refuse rows beyond the last sample."""
+        rows = self._source.num_rows
+        if rows is None and self._shifted is not None:
+            rows = self._shifted.rest()
+        if rows is None:
+            rows = self._stop + sum(size for _, size, _ in self._parts)
+        elif self._stop == stop:
+            next(self._parts, None)  # what comes in order may have more than it says
+        if rows != stop:
+            raise self._other_length(rows, stop)
+        return ()
+
+    def _other_length(self, rows: int, stop: int | None = None) -> InputError:
+        logits = self._logits
+        if stop is None:
+            stop = logits.num_rows or sum(size for _, size, _ in logits.parts())
+        return other_length(logits, self._source, self._what, stop, rows)
+
+
+def other_length(logits: Source, other: Source, what: str, num_logits: int | None, num_other: int | None) -> InputError:
+    """Say how many there are of either, and that tables with ids can be joined."""
+    from xent_cli.readers.pair.ids import join_hint, shared_id
+
+    shared = shared_id(logits, other, None)
+    hint = "" if shared is None else join_hint(shared.ours)
+    if num_logits is not None and num_other is not None and abs(num_logits - num_other) == 1:
+        hint = hint or _first_lines(logits, other)
+    return InputError(
+        "inputs of different length",
+        f"{logits.description.path}, {other.description.path}",
+        found=f"{num_logits} rows of logits, {num_other} {what}",
+        expected=f"as many {what} as rows of logits",
+        hint=hint,
+    )
+
+
+def _first_lines(*sources: Source) -> str:
+    """What the first lines of delimited text were taken for, where there is one row too many or too few."""
+    told = []
+    for source in sources:
+        lines = getattr(source, "header_lines", None)
+        if lines is not None:
+            taken = "the names of the columns" if lines else "a row"
+            told.append(f"the first line of {source.description.path} was taken for {taken}")
+    return f"{', and '.join(told)}: --header or --no-header says what they are" if told else ""

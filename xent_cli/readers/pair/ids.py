@@ -1,0 +1,158 @@
+"""Tables that name their samples: which column does, and what it takes to read it."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from xent_cli.core.alongside import plain_id
+from xent_cli.readers.columns.column_plan import ColumnPlan
+from xent_cli.readers.columns.roles import role_named
+from xent_cli.readers.columns.words import ID, INDEX, plain_name
+from xent_cli.readers.shards import Shards
+from xent_cli.readers.tables.table_source import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from xent_cli.core.block import AnyArray
+    from xent_cli.readers.interface import Source
+
+# So many row numbers of either table are compared before all are read.
+_LOOKED_AT = 1024
+
+
+class SharedId(NamedTuple):
+    """The columns that name the samples of two tables."""
+
+    ours: str
+    theirs: str
+
+
+def shared_id(ours: Source, theirs: Source, asked: str | None) -> SharedId | None:
+    """Names of the columns that name the samples in both, or None; they differ in case and marks at most.
+
+    Columns of ids come before numbers of rows, which say something only where both number the same rows.
+
+    Parameters
+    ----------
+    asked
+        The column that the user says is that.
+    """
+    if not isinstance(ours, Table | Shards) or not isinstance(theirs, Table | Shards):
+        return None
+    mine, others = ours.plan, theirs.plan
+    if mine is None or others is None:
+        return None
+    if asked is not None:
+        there = column_in(others, asked)
+        return SharedId(asked, there) if asked in mine.columns and there is not None else None
+    free = _free(mine)
+    roles = {name: role_named(name) for name in free}
+    numbers = [name for name in free if roles[name] == INDEX]
+    for name in (*(name for name in free if roles[name] == ID), *numbers):
+        there = column_in(others, name)
+        if there is None or there not in _free(others):
+            continue
+        if name not in numbers or number_the_same(ids_alone(ours, name), ids_alone(theirs, there)):
+            return SharedId(name, there)
+    return None
+
+
+def column_in(plan: ColumnPlan | None, name: str) -> str | None:
+    """The column of a name, or the only one that differs from it in case and marks alone; None where there is none."""
+    if plan is None or name in plan.columns:
+        return None if plan is None else name
+    wanted = plain_name(name)
+    found = [column for column in plan.columns if plain_name(column) == wanted]
+    return found[0] if len(found) == 1 else None
+
+
+def _free(plan: ColumnPlan) -> list[str]:
+    """The columns that are nothing else: none of a table's many classes is looked at twice."""
+    taken = {*plan.values, plan.label, plan.weight, plan.mask, *plan.by}
+    return [name for name in plan.columns if name not in taken]
+
+
+def number_the_same(ours: Source, theirs: Source) -> bool:
+    """Whether two columns of row numbers begin alike, or hold the same numbers in whatever order.
+
+    In memory is a part of each at a time; what comes through a pipe is not looked at.
+    """
+    if not ours.again or not theirs.again:
+        return False
+    firsts = [_first_ids(source) for source in (ours, theirs)]
+    size = min(len(first) for first in firsts)
+    if [plain_id(value) for value in firsts[0][:size]] == [plain_id(value) for value in firsts[1][:size]]:
+        return True
+    return _digest(ours) == _digest(theirs)
+
+
+def in_one_order(ours: Source, theirs: Source) -> bool:
+    """Whether two tables that bring their ids have the same ones in the same order, as far as the shorter one goes."""
+    streams = [_ids_of(ids_alone(one, one.plan.id)) for one in (ours, theirs) if one.plan and one.plan.id]
+    return all(plain_id(one) == plain_id(other) for one, other in zip(*streams, strict=False))
+
+
+def _ids_of(source: Source) -> Iterator[object]:
+    for _, _, part in source.parts():
+        ids = part.read().ids
+        assert ids is not None
+        yield from ids
+
+
+def _first_ids(source: Source) -> AnyArray:
+    found = next((part.read().ids for _, _, part in source.parts()), None)
+    return np.empty(0, object) if found is None else found[:_LOOKED_AT]
+
+
+def _digest(source: Source) -> tuple[int, int]:
+    """How many ids there are, and a sum of them that no order changes."""
+    count = total = 0
+    for _, size, part in source.parts():
+        ids = part.read().ids
+        assert ids is not None
+        count += size
+        total = (total + sum(hash(plain_id(value)) for value in ids)) % (1 << 64)
+    return count, total
+
+
+def with_ids(source: Source, name: str) -> Source:
+    """A table that brings its ids."""
+    assert source.plan is not None
+    return with_plan(source, replace(source.plan, id=name))
+
+
+def ids_alone(source: Source, name: str) -> Source:
+    """A table that brings its ids and nothing else."""
+    assert source.plan is not None
+    return with_plan(source, ColumnPlan(id=name, columns=source.plan.columns))
+
+
+def with_plan(source: Source, plan: ColumnPlan) -> Source:
+    """A table of which other columns are read; nothing of it may have been read yet."""
+    if isinstance(source, Shards):
+        return replace(source, shards=tuple(with_plan(shard, plan) for shard in source.shards))
+    assert isinstance(source, Table)
+    return replace(source, plan=plan, width=source.width if plan.is_list else len(plan.values))
+
+
+def without_labels(source: Source) -> Source:
+    """A table of which a column of labels is not read."""
+    plan = source.plan
+    return source if plan is None or plan.label is None else with_plan(source, replace(plan, label=None))
+
+
+def nameless(source: Source) -> bool:
+    """Whether the names of a table's columns are their numbers, for it has no header."""
+    first = source.shards[0] if isinstance(source, Shards) else source
+    return getattr(first, "header_lines", 1) == 0
+
+
+def join_hint(column: str) -> str:
+    """What to do where rows are not in one order."""
+    same = f'"{column}"' if column.strip() else "number in the column without a name"
+    return f"--join {shlex.quote(column)} puts the rows together that have the same {same}"

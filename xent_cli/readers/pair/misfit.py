@@ -1,0 +1,91 @@
+"""What to say where inputs do not fit together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from xent_cli.errors import InputError, UsageError, listing
+
+if TYPE_CHECKING:
+    from xent_cli.readers.interface import ReadOptions, Source
+
+# Lines for more columns are no help.
+_FEW = 3
+
+
+def no_labels(logits: Source, options: ReadOptions) -> InputError:
+    """What to say where neither input has labels, with the lines that name what may be labels."""
+    path, plan = logits.description.path, logits.plan
+    hint = f"xent compute {path} LABELS, or --label-column NAME"
+    if plan is not None and plan.likely:
+        from xent_cli.readers.columns.lines import line
+
+        lines = (line(path, options, *words) for words in plan.likely[:_FEW])
+        hint = "which are the labels? " + "; or ".join(lines)
+    return InputError(
+        "no labels",
+        path,
+        found="logits only" if plan is None else f"columns {listing(plan.others)} beside the classes",
+        expected="a second file, or a column of labels such as label, target or y_true",
+        hint=hint,
+    )
+
+
+def shape_error(path: str, shape: tuple[int | None, ...], logits: Source) -> InputError:
+    """What to say where labels of a shape do not fit the logits."""
+    full, k = logits.description, logits.row_shape[0]
+    count = logits.num_rows
+    if count is not None and len(shape) == 1 and len(full.shape) == 2:
+        return InputError(
+            "inputs of different length",
+            f"{full.path}, {path}",
+            found=f"{count} rows of logits, {shape[0]} labels",
+            expected="as many labels as rows of logits",
+        )
+    sparse = logits.sample_shape if logits.sample_shape is not None else ("n",)
+    return InputError(
+        "shapes do not fit",
+        f"{full.path}, {path}",
+        found=f"logits {shape_text(full.shape)}, labels {shape_text(shape)}",
+        expected=f"labels {shape_text(sparse)} (sparse) or {shape_text(full.shape)} (dense), for {k} classes",
+        hint="--axis says which axis of the logits holds the classes",
+    )
+
+
+def shape_text(shape: tuple[int | str | None, ...]) -> str:
+    """Spell a shape, "n" where only the end of the file tells.
+
+    Examples
+    --------
+    >>> shape_text((None, 3)), shape_text((4,))
+    ('(n, 3)', '(4,)')
+    """
+    return (
+        "(" + ", ".join("n" if side is None else str(side) for side in shape) + ("," if len(shape) == 1 else "") + ")"
+    )
+
+
+def refuse_missing(sources: list[Source], options: ReadOptions) -> None:
+    """Refuse names of columns that no table has.
+
+    Raises
+    ------
+    InputError
+        With the nearest name there is.
+    UsageError
+        Where there is no table at all.
+    """
+    plans = {source.description.path: source.plan for source in sources if source.plan is not None}
+    columns = list(dict.fromkeys(name for plan in plans.values() for name in plan.columns))
+    asked: list[tuple[str | None, str]] = [(name, "--by") for name in options.by]
+    asked += [(options.id_column, "--id-column"), (options.weight_column, "--sample-weight-column")]
+    if columns and sources[-1].plan is not None:
+        asked.append((options.label_column, "--label-column"))
+    for name, option in asked:
+        if name is not None and name not in columns:
+            if not columns:
+                hint = "give logits or labels as CSV, Parquet, Arrow or JSON Lines, with that column"
+                raise UsageError(f"{option} {name}: arrays have no columns", hint=hint)
+            from xent_cli.readers.columns.asked_columns import missing_column
+
+            raise missing_column(", ".join(plans), name, columns, option)

@@ -1,0 +1,119 @@
+"""Labels that go with logits: sparse or dense, told by their shape."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from xent_cli.errors import InputError
+from xent_cli.readers.interface import ARRAYS
+from xent_cli.readers.open import open_source
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from xent_cli.readers.columns.evidence import LabelValues
+    from xent_cli.readers.interface import ReadOptions, Source
+    from xent_cli.readers.storage.locate import Located
+
+
+def with_labels_ahead(options: ReadOptions, logits: Located, labels: Located | None) -> ReadOptions:
+    """Options under which a table of logits can ask what labels are before its columns are chosen."""
+    options = replace(options, logits_path=_typed(logits))
+    if labels is None:
+        return options
+    return replace(options, labels_path=_typed(labels), labels_ahead=partial(_labels_ahead, labels, options))
+
+
+def _typed(located: Located) -> str:
+    return "-" if located.name == "standard input" else located.name
+
+
+def _labels_ahead(located: Located, options: ReadOptions) -> LabelValues | None:
+    from xent_cli.readers.pair.labels_ahead import labels_of
+
+    return labels_of(located, options)
+
+
+def open_labels(located: Located, logits: Source, options: ReadOptions) -> Source:
+    """Open labels and decide whether they are sparse or dense."""
+    path = located.name
+    names, plan = options.class_names or logits.class_names, logits.plan
+    if plan is not None:
+        held = (plan.id, plan.weight, plan.mask, *plan.by)
+        elsewhere = frozenset(name for name in held if name)
+        options = replace(options, elsewhere=elsewhere, label_numbers=plan.numbers, class_columns=plan.spelt)
+    labels = open_source(located, "labels", options, class_names=names, num_classes=logits.row_shape[0])
+    if labels.description.format == "csv" and _begins_with_its_name(labels, logits):
+        options = replace(options, header=True)
+        labels = open_source(located, "labels", options, class_names=names, num_classes=logits.row_shape[0])
+    shape = labels.description.shape
+    if labels.description.format not in ARRAYS:
+        if (options.labels == "sparse" and labels.row_shape) or (options.labels == "dense" and not labels.row_shape):
+            raise InputError(f"labels are not {options.labels}", path, found=f"shape {_misfit().shape_text(shape)}")
+        if labels.row_shape and labels.row_shape != logits.row_shape:
+            raise _misfit().shape_error(path, shape, logits)
+        return labels
+    full = logits.description.shape
+    sample_shape: tuple[int | None, ...] | None = logits.sample_shape
+    if sample_shape is None:  # rows of text are counted as they are read; take the labels' word for now
+        full = (shape[0] if shape else 0, *full[1:])
+        sample_shape = full[:1]
+    if options.binary:
+        full = (*sample_shape, 2)
+    axis = len(full) - 1 if options.binary else options.axis % len(full)
+    sparse_shapes = (sample_shape, (*full[:axis], 1, *full[axis + 1 :]), (*full[:axis], *full[axis + 1 :]))
+    if None in full and len(shape) > 1:
+        _refuse_unlike(logits, labels, axis)
+    told = options.labels_source != "labels" or options.labels != "auto"
+    whole = shape == full and labels.dtype.kind in "iub"
+    if len(full) == 1 and not told and (whole or shape == (*full, 1)):
+        from xent_cli.readers.binary_scores import one_score
+
+        kind = "whole-number labels" if whole else "labels"
+        raise one_score(logits.description.path, f"shape {_misfit().shape_text(full)}, and as many {kind}")
+    if shape == full and options.labels != "sparse":
+        return open_source(located, "labels", options, axis=axis)
+    if shape in sparse_shapes and options.labels != "dense":
+        return labels
+    raise _misfit().shape_error(path, shape, logits)
+
+
+def _begins_with_its_name(labels: Source, logits: Source) -> bool:
+    """Whether a 0 over one column of labels is what pandas calls a column: there is one row more than of logits."""
+    first = getattr(labels, "first_line", None)
+    if first != "0" or not (labels.again and logits.again):
+        return False
+    counts = [
+        source.num_rows if source.num_rows is not None else sum(size for _, size, _ in source.parts())
+        for source in (labels, logits)
+    ]
+    return counts[0] == counts[1] + 1
+
+
+def _refuse_unlike(logits: Source, labels: Source, axis: int) -> None:
+    """Refuse labels of shards of different shape that are not cut as those are."""
+    from xent_cli.readers.shards import Shards
+
+    assert isinstance(logits, Shards)
+    shards = labels.shards if isinstance(labels, Shards) else (labels,)
+    for one, other in zip(logits.shards, shards, strict=False):
+        full, shape = one.description.shape, other.description.shape
+        outer, inner = full[:axis], full[axis + 1 :]
+        if shape not in (full, (*outer, *inner), (*outer, 1, *inner)):
+            raise _misfit().shape_error(other.description.path, shape, one)
+    if len(shards) != len(logits.shards):
+        raise InputError(
+            "other number of shards",
+            labels.description.path,
+            found=f"{len(shards)} with rows",
+            expected=f"{len(logits.shards)} as of {logits.description.path}, of which the shapes differ",
+        )
+
+
+def _misfit() -> ModuleType:
+    """What to say where inputs do not fit: loaded where they do not."""
+    from xent_cli.readers.pair import misfit
+
+    return misfit

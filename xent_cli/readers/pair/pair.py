@@ -1,0 +1,299 @@
+"""Logits, labels and weights side by side: what belongs together is checked once, then handed out as tasks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from xent_cli.core.block import BlockRef, Rows
+from xent_cli.core.options import LossOptions
+from xent_cli.errors import InputError, UsageError
+from xent_cli.readers.interface import ARRAYS, ReadOptions
+from xent_cli.readers.open import open_source
+from xent_cli.readers.pair.follower import follow, other_length
+from xent_cli.readers.pair.open_labels import open_labels, with_labels_ahead
+from xent_cli.readers.storage.locate import locate, refuse_two_pipes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from types import ModuleType
+
+    from xent_cli.core.input_description import InputDescription
+    from xent_cli.core.options import LabelForm
+    from xent_cli.core.warnings import Finding
+    from xent_cli.errors import RowError
+    from xent_cli.readers.columns.column_plan import ColumnPlan
+    from xent_cli.readers.interface import Source
+    from xent_cli.readers.pair.follower import Follower
+    from xent_cli.readers.pair.join import Joined
+    from xent_cli.readers.storage.locate import Located
+
+
+def open_operands(logits_path: str, labels_path: str | None, weights_path: str | None, options: ReadOptions) -> Pair:
+    """Open the inputs of a run as `open_pair` does, and say where operands seem to be in each other's place."""
+    try:
+        pair = open_pair(logits_path, labels_path, weights_path, options)
+    except InputError as error:
+        from xent_cli.readers.pair.swapped_operands import recognised
+
+        raise recognised(logits_path, labels_path, options) or error from None
+    if pair.logits.dtype.kind in "iu":
+        from xent_cli.readers.pair.swapped_operands import refuse_predictions
+
+        refuse_predictions(pair)
+    return pair
+
+
+def open_pair(
+    logits_path: str | Located, labels_path: str | Located | None, weights_path: str | None, options: ReadOptions
+) -> Pair:
+    """Open the inputs of a run and check that they belong together, as far as that can be told before reading them.
+
+    Raises
+    ------
+    InputError
+        Where a file cannot be read, there are no labels, or shapes or lengths do not fit.
+    UsageError
+        Where an option does not fit the files.
+    """
+    refuse_two_pipes(logits_path, labels_path, weights_path, options.mask)
+    if options.mask is not None:
+        from xent_cli.readers.pair.weights_and_masks import name_or_file
+
+        options = replace(options, mask_column=name_or_file(options.mask).column)
+    if (weights_path, options.weight_column, options.mask) != (None, None, None):
+        options = replace(options, lenient=True)
+    located = locate(logits_path)
+    labels_path = None if labels_path is None else locate(labels_path)
+    options = with_labels_ahead(options, located, labels_path)
+    logits = open_source(located, "logits", options, axis=options.axis)
+    if options.binary or logits.row_shape == (1,):
+        from xent_cli.readers.binary_scores import open_scores
+
+        logits = open_scores(logits, located, labels_path, options)
+    found = logits.description
+    if not logits.row_shape[0]:
+        raise InputError("no classes", located.name, found=f"shape {found.shape}", expected="at least 1")
+    if options.class_names is not None:
+        from xent_cli.readers.class_names import refuse_other_number
+
+        refuse_other_number(options.class_names, logits.row_shape[0])
+    if logits.num_rows == 0:
+        raise InputError("no rows", located.name, found=f"shape {found.shape}", expected="at least 1")
+    labels = None
+    opened = [(located, logits)]
+    if labels_path is not None:
+        where = locate(labels_path)
+        labels = open_labels(where, logits, options)
+        opened.append((where, labels))
+    elif found.format in ("npz", "safetensors"):
+        labels = open_labels(located, logits, options)
+        if labels.description.path == found.path:
+            raise _misfit().no_labels(logits, options)
+    elif "labels" not in logits.brings:
+        _misfit().refuse_missing([logits], options)
+        raise _misfit().no_labels(logits, options)
+    if weights_path is not None and options.weight_column is not None:
+        raise UsageError("--sample-weight and --sample-weight-column exclude each other")
+    weights = mask = None
+    if (weights_path, options.weight_column, options.mask) != (None, None, None):
+        from xent_cli.readers.pair.weights_and_masks import open_mask, open_weights
+
+        weights, options = open_weights(weights_path, opened, options)
+        mask = open_mask(opened, options)
+    if options.by or any((options.id_column, options.weight_column, options.label_column)):
+        _misfit().refuse_missing([source for source in (logits, labels) if source is not None], options)
+    joined = options.join is not None and labels is not None and labels.plan is not None
+    counts = {source.num_rows for source in (logits, labels) if source is not None and not joined} - {None}
+    if labels is not None and len(counts) > 1:
+        raise other_length(logits, labels, "labels", logits.num_rows, labels.num_rows)
+    names = options.class_names or logits.class_names
+    pair = Pair(logits, labels, weights, mask, options.shift, names, said=list(options.said))
+    if found.format in ("npz", "safetensors"):
+        from xent_cli.readers.pair.weights_and_masks import unused_arrays
+
+        pair.said.extend(unused_arrays(opened[:1], weighted=pair.weighted, masked=pair.masked))
+    if options.shift:
+        from xent_cli.readers.pair.shifted_labels import documents_of, refuse_shift
+
+        refuse_shift(logits, labels, documents_of(logits), options.shift, by=bool(pair.by))
+    if logits.plan is None and options.join is None and (labels is None or labels.plan is None):
+        return pair
+    from xent_cli.readers.pair.side_by_side import side_by_side
+
+    return side_by_side(pair, options)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Opened inputs that belong together.
+
+    Fields
+    ------
+    logits
+        The first input; labels, weights, mask, ids and groups may be columns of it, or of the labels.
+    labels, weights, mask
+        Inputs of their own, or None.
+    shift
+        Logits at t score the label at t + shift, along the last axis of samples.
+    class_names
+        Names of the classes, or None.
+    join
+        Column by which tables are joined to the logits, or None.
+    said
+        What was found out about the inputs beside each other; more at the end of `tasks`.
+    begun, ahead
+        The blocks, where some have been read that can be had only once; and rows of the first ones, where they were.
+    """
+
+    logits: Source
+    labels: Source | None
+    weights: Source | None
+    mask: Source | None = None
+    shift: int = 0
+    class_names: tuple[str, ...] | None = None
+    join: str | None = None
+    said: list[Finding] = field(default_factory=list, compare=False)
+    begun: Iterator[BlockRef] | None = None
+    ahead: list[Rows] = field(default_factory=list, compare=False)
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes a row of logits has."""
+        return self.logits.row_shape[0]
+
+    @property
+    def label_form(self) -> LabelForm:
+        """Whether labels are class indices or rows of probabilities."""
+        return "dense" if self.labels is not None and self.labels.row_shape else "sparse"
+
+    @property
+    def weighted(self) -> bool:
+        """Whether samples have weights."""
+        return self.weights is not None or any("weights" in source.brings for source in self._tables)
+
+    @property
+    def masked(self) -> bool:
+        """Whether a mask says which samples count."""
+        return self.mask is not None or any("mask" in source.brings for source in self._tables)
+
+    @property
+    def named_labels(self) -> bool:
+        """Whether labels are given as names of classes."""
+        return (self.labels or self.logits).named_labels
+
+    @property
+    def id_name(self) -> str | None:
+        """Name of the id column, or None."""
+        return next((name for plan in self._plans if (name := plan.id) is not None), None)
+
+    @property
+    def by(self) -> tuple[str, ...]:
+        """The columns whose values name slices, in the order in which blocks have them."""
+        return tuple(name for plan in self._plans for name in plan.by)
+
+    @property
+    def label_name(self) -> str | None:
+        """Name of the column of labels, or None."""
+        return getattr((self.labels or self.logits).plan, "label", None)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is said of the choice of columns."""
+        plan = self.logits.plan
+        found = (*self.said, *(plan.findings if plan is not None else ()))
+        sources = self._sources
+        if not self.shift and len(sources) < 3 and not any(s.plan or s.description.shards for s in sources):
+            return found
+        from xent_cli.readers.pair.notes import notes
+
+        return (*found, *notes(self))
+
+    @property
+    def _sources(self) -> list[Source]:
+        return [source for source in (self.logits, self.labels, self.weights, self.mask) if source is not None]
+
+    @property
+    def _tables(self) -> list[Source]:
+        return [self.logits] if self.labels is None else [self.logits, self.labels]
+
+    @property
+    def _plans(self) -> list[ColumnPlan]:
+        return [source.plan for source in self._tables if source.plan is not None]
+
+    def inputs(self, num_rows: int) -> Mapping[str, InputDescription]:
+        """Describe every input, its number of rows being known by now."""
+        sources = {"logits": self.logits, "labels": self.labels, "sample_weight": self.weights, "mask": self.mask}
+        return {
+            role: replace(
+                source.description,
+                # A side of shards that is not the same in all of them stays unknown.
+                shape=tuple(
+                    num_rows if n is None and source.description.format not in ARRAYS else n
+                    for n in source.description.shape
+                ),
+                n_classes=self.num_classes if role == "logits" else None,
+            )
+            for role, source in sources.items()
+            if source is not None
+        }
+
+    @property
+    def again(self) -> bool:
+        """Whether the blocks can be had more than once."""
+        return all(source.again for source in self._sources)
+
+    def head(self, size: int) -> BlockRef | None:
+        """Recipe for the first samples, where they can be had without reading more."""
+        first = self.logits.rows(0, size)
+        if first is None or self.shift or self.join or any(source.rows(0, size) is None for source in self._sources):
+            return None
+        return BlockRef(0, size, (first, *(one.take(0, size) for one in self._followers())))
+
+    def _followers(self) -> list[Follower | Joined]:
+        documents = None
+        beside = {"labels": self.labels, "weights": self.weights, "entries of the mask": self.mask}
+        if self.shift:
+            from xent_cli.readers.pair.shifted_labels import documents_of
+
+            documents = documents_of(self.logits)
+            # Read twice: what stands beside a label moves, the logits stay.
+            beside["rows"] = self.logits if len(self.logits.brings) > 1 else None
+        return [follow(source, self, what, documents) for what, source in beside.items() if source is not None]
+
+    def tasks(self) -> Iterator[BlockRef]:
+        """Blocks of samples, in order; an input that turns out to be of another length is told at its end."""
+        if self.begun is not None:
+            return (yield from self.begun)
+        followers, stop = self._followers(), 0
+        for start, size, part in self.logits.parts():
+            stop, part = start + size, self.ahead.pop(0) if self.ahead else part
+            if self.shift and len(self.logits.brings) > 1:
+                from xent_cli.readers.pair.shifted_labels import OnlyRows
+
+                part = OnlyRows(part, frozenset({"logits", "absent"}))
+            yield BlockRef(start, size, (part, *(follower.take(start, stop) for follower in followers)))
+            del part  # and its memory, before the next is made
+        if stop == 0:
+            raise InputError("no rows", self.logits.description.path, expected="at least 1")
+        for follower in followers:
+            self.said.extend(found for found in follower.finish(stop) if found not in self.said)
+
+    def complete(self, error: RowError, options: LossOptions | None = None) -> InputError:
+        """Say where in which file a row stands, and how many others are like it."""
+        from xent_cli.core.alongside import OtherIdError, OtherLabelError
+        from xent_cli.readers.pair.bad_rows import complete_beside
+
+        own = {"labels": self.labels, "weights": self.weights, "mask": self.mask}.get(error.role)
+        source = own or next((table for table in self._tables if error.role in table.brings), self.logits)
+        if isinstance(error, OtherIdError | OtherLabelError):
+            from xent_cli.readers.pair.side_by_side import unlike
+
+            return unlike(error, source, self.logits)
+        return complete_beside(error, source, self, options or LossOptions())
+
+
+def _misfit() -> ModuleType:  # loaded where inputs do not fit
+    from xent_cli.readers.pair import misfit
+
+    return misfit

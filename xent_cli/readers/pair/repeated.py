@@ -1,0 +1,140 @@
+"""One value for several samples on end: what [batch] weights are over [batch, time]."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xent_cli.core.block import Rows
+from xent_cli.readers.interface import TASK_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from xent_cli.core.block import Part
+    from xent_cli.core.input_description import InputDescription
+    from xent_cli.readers.columns.column_plan import ColumnPlan
+    from xent_cli.readers.interface import Source
+
+
+def repeat(source: Source, times: int) -> Repeated:
+    """Let each row of a source stand for so many samples; rows that can only be had in order are kept in memory."""
+    held = None
+    if source.rows(0, 1) is None:
+        parts = [part.read() for _, _, part in source.parts()]
+        held = Rows.concatenate([_copy(rows) for rows in parts])
+    count = source.num_rows
+    if count is None and held is not None:
+        count = held.size
+    return Repeated(source, times, count or 0, held)
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """A source of which each row stands for `times` samples; see `Source`.
+
+    Fields
+    ------
+    count
+        How many rows it has.
+    held
+        All of its rows, where they could only be had in order; there are few beside the samples.
+    """
+
+    source: Source
+    times: int
+    count: int
+    held: Rows | None = None
+
+    @property
+    def description(self) -> InputDescription:
+        """See `Source`."""
+        return self.source.description
+
+    @property
+    def num_rows(self) -> int:
+        """See `Source`."""
+        return self.count * self.times
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """See `Source`."""
+        return self.source.row_shape
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """See `Source`."""
+        shape = self.source.sample_shape
+        return (*((self.count,) if shape is None else shape), self.times)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """See `Source`."""
+        return self.source.dtype
+
+    @property
+    def brings(self) -> frozenset[str]:
+        """See `Source`."""
+        return self.source.brings
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """See `Source`."""
+        return self.source.class_names
+
+    @property
+    def named_labels(self) -> bool:
+        """See `Source`."""
+        return self.source.named_labels
+
+    @property
+    def plan(self) -> ColumnPlan | None:
+        """See `Source`."""
+        return self.source.plan
+
+    @property
+    def again(self) -> bool:
+        """See `Source`."""
+        return True
+
+    def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
+        """See `Source`."""
+        step = TASK_BYTES // 8
+        for start in range(0, self.num_rows, step):
+            size = min(step, self.num_rows - start)
+            yield first + start, size, self.rows(start, start + size)
+
+    def rows(self, start: int, stop: int) -> Part:
+        """See `Source`."""
+        low, high = start // self.times, -(-stop // self.times)
+        part = self.source.rows(low, high) if self.held is None else self.held.cut(slice(low, high))
+        assert part is not None
+        return RepeatedRows(part, self.times, start - low * self.times, stop - start)
+
+    def where(self, row: int, role: str, first: int = 0) -> str:
+        """See `Source`."""
+        return self.source.where(first + (row - first) // self.times, role, first)
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatedRows:
+    """Recipe for `size` samples: rows, each `times` over, without the first few."""
+
+    part: Part
+    times: int
+    skipped: int
+    size: int
+
+    def read(self) -> Rows:
+        """Read and repeat."""
+        rows = self.part.read()
+        samples = np.arange(self.skipped, self.skipped + self.size) // self.times
+        given = {name: getattr(rows, name) for name in Rows.__slots__ if getattr(rows, name) is not None}
+        return Rows(**{name: values[samples] for name, values in given.items()})
+
+
+def _copy(rows: Rows) -> Rows:
+    given = {name: getattr(rows, name) for name in Rows.__slots__ if getattr(rows, name) is not None}
+    return Rows(**{name: values.copy() for name, values in given.items()})

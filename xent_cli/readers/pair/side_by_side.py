@@ -1,0 +1,125 @@
+"""Tables that go along with a table of logits: by their ids, and what either says of the labels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from xent_cli.core.alongside import OtherIdError
+from xent_cli.core.class_order import order_of, without_shared
+from xent_cli.core.warnings import Finding
+from xent_cli.errors import InputError, UsageError
+from xent_cli.readers.class_names import other_names
+from xent_cli.readers.columns.asked_columns import missing_column
+from xent_cli.readers.pair.ids import column_in, join_hint, nameless, shared_id, with_ids, with_plan
+
+if TYPE_CHECKING:
+    from xent_cli.errors import RowError
+    from xent_cli.readers.interface import ReadOptions, Source
+    from xent_cli.readers.pair.pair import Pair
+
+
+def side_by_side(pair: Pair, options: ReadOptions) -> Pair:
+    """See to it that tables with ids are compared by them, or joined, and labels that stand twice are compared too.
+
+    Raises
+    ------
+    InputError
+        Where a table lacks the column to join by.
+    UsageError
+        Where there is nothing to join.
+    """
+    _refuse_other_list(pair, options)
+    pair = _by_class(_one_label(pair, options))
+    if options.join is not None:
+        return _joined(pair, options.join, options)
+    # Labels of another step have other ids than the logits.
+    beside = {} if options.shift else _beside(pair)
+    found = {name: shared_id(pair.logits, source, options.id_column) for name, source in beside.items()}
+    named = next((shared.ours for shared in found.values() if shared is not None), None)
+    if named is None:
+        return pair
+    changed: dict[str, Any] = {"logits": with_ids(pair.logits, named)}
+    for name, shared in found.items():
+        if shared is not None and shared.ours == named:
+            changed[name] = with_ids(beside[name], shared.theirs)
+    return replace(pair, **changed)
+
+
+def unlike(error: RowError, source: Source, logits: Source) -> InputError:
+    """Say where an id or a label stands that is another one in the table of logits, and what to do."""
+    name = logits.description.path
+    if isinstance(error, OtherIdError):
+        named = "" if logits.plan is None else logits.plan.id or ""
+        expected = f"{error.expected}, as in {name}"
+        return InputError(error.what, source.where(error.row, "ids"), error.found, expected, join_hint(named))
+    column = None if logits.plan is None else logits.plan.label
+    expected = f'{error.expected}, as in column "{column}" of {name}'
+    hint = f'leave LABELS out to take the column, or take column "{column}" out of the table'
+    return InputError(error.what, source.where(error.row, "labels"), error.found, expected, hint)
+
+
+def _one_label(pair: Pair, options: ReadOptions) -> Pair:
+    """Let the file of labels count where the table of logits has labels too."""
+    plan = pair.logits.plan
+    if pair.labels is None or plan is None or plan.label is None:
+        return pair
+    comparable = pair.label_form == "sparse" and not options.shift
+    there = f'column "{plan.label}" of {pair.logits.description.path}'
+    same = "holds the same labels" if comparable else "is not used"
+    pair.said.append(Finding("labels-from-file", f"labels: {pair.labels.description.path}; {there} {same}", note=True))
+    return pair if comparable else replace(pair, logits=with_plan(pair.logits, replace(plan, label=None)))
+
+
+def _refuse_other_list(pair: Pair, options: ReadOptions) -> None:
+    """Refuse a list of class names that names some of the columns of logits and not others."""
+    listed, plan = options.class_names, pair.logits.plan
+    if listed is None or plan is None or plan.is_list or order_of(listed, plan.values) is not None:
+        return
+    columns = {name.strip().casefold() for name in (*plan.values, *without_shared(plan.values))}
+    if columns & {name.strip().casefold() for name in listed}:
+        where = options.class_names_file or "--class-names"
+        raise other_names(without_shared(plan.values), listed, where, f"the columns of {pair.logits.description.path}")
+
+
+def _by_class(pair: Pair) -> Pair:
+    """Put columns of dense labels, or of a teacher, in the order of the classes that they name."""
+    labels, names = pair.labels, pair.class_names
+    plan = None if labels is None else labels.plan
+    if labels is None or plan is None or names is None or plan.is_list or not plan.values or nameless(labels):
+        return pair
+    order = order_of(names, plan.values)
+    if order is None:
+        raise other_names(names, plan.values, labels.description.path, f"the classes of {pair.logits.description.path}")
+    values = tuple(plan.values[place] for place in order)
+    return pair if values == plan.values else replace(pair, labels=with_plan(labels, replace(plan, values=values)))
+
+
+def _joined(pair: Pair, column: str, options: ReadOptions) -> Pair:
+    """Let every table that has a column be joined by it; what has none goes along row by row."""
+    plan = pair.logits.plan
+    if plan is None:
+        raise UsageError(f"--join {column}: {pair.logits.description.path} is an array, which has no columns")
+    if options.shift:
+        raise UsageError("--join and --shift exclude each other")
+    tables = {name: source for name, source in _beside(pair).items() if source.plan is not None}
+    if not tables and not options.values_beside:
+        raise UsageError(f"--join {column}: there is no second table to join")
+    having = {name: held for name, source in tables.items() if (held := source.plan) and column_in(held, column)}
+    for source in (pair.logits, *(() if having or options.values_beside else tables.values())):
+        if source.plan is not None and column_in(source.plan, column) is None:
+            raise missing_column(source.description.path, column, source.plan.columns, "--join")
+    column = column_in(plan, column) or column
+    changed: dict[str, Any] = {
+        name: with_plan(tables[name], replace(held, id=None, by=tuple(n for n in held.by if n not in plan.by)))
+        for name, held in having.items()
+    }
+    if plan.id is None and options.with_ids:
+        changed["logits"] = with_ids(pair.logits, column)
+    return replace(pair, join=column, **changed)
+
+
+def _beside(pair: Pair) -> dict[str, Source]:
+    """The inputs that go along with the logits, by their fields of `Pair`."""
+    found = {name: getattr(pair, name, None) for name in ("labels", "weights", "mask")}
+    return {name: source for name, source in found.items() if source is not None}

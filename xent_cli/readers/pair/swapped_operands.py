@@ -1,0 +1,104 @@
+"""Operands in each other's place: labels where logits belong, predictions where scores do."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xent_cli.errors import InputError, XentError
+from xent_cli.readers.columns.roles import role_named
+from xent_cli.readers.columns.words import ID, INDEX, LABEL
+from xent_cli.readers.interface import ARRAYS
+from xent_cli.readers.open import open_source
+from xent_cli.readers.pair.pair import open_pair
+
+if TYPE_CHECKING:
+    from xent_cli.readers.interface import ReadOptions, Source
+    from xent_cli.readers.pair.pair import Pair
+
+
+def recognised(logits_path: str, labels_path: str | None, options: ReadOptions) -> InputError | None:
+    """What the operands of a run that could not be opened seem to be, or None; only what headers say is read."""
+    if any(path == "-" or (path is not None and Path(path).is_fifo()) for path in (logits_path, labels_path)):
+        return None
+    logits = _as_labels(logits_path, options)
+    if logits is None:
+        return None
+    if labels_path is not None:
+        try:
+            turned = open_pair(labels_path, logits_path, None, replace(options, weight_column=None, join=None))
+        except XentError:
+            turned = None
+        if turned is not None and not _whole(turned.logits):
+            return InputError(
+                "LOGITS and LABELS are swapped",
+                f"{logits_path}, {labels_path}",
+                found=f"labels in {logits_path}, scores of {turned.num_classes} classes in {labels_path}",
+                expected="the logits first",
+                hint=_line(labels_path, logits_path),
+            )
+        return _predictions(logits_path, logits)
+    return InputError(
+        "labels where logits belong",
+        logits_path,
+        found=_told(logits),
+        expected="a score for each class",
+        hint=_line("LOGITS", logits_path),
+    )
+
+
+def refuse_predictions(pair: Pair) -> None:
+    """Refuse whole numbers in place of scores: one for each label."""
+    labels, logits = pair.labels, pair.logits
+    if labels is not None and _whole(logits) and _flat(logits) == _flat(labels) != 1:
+        raise _predictions(logits.description.path, logits)
+
+
+def _as_labels(path: str, options: ReadOptions) -> Source | None:
+    """An input that holds one label a sample and nothing else, or None."""
+    try:
+        source = open_source(path, "labels", options)
+    except XentError:
+        return None
+    plan = source.plan
+    if plan is None:
+        return source if _whole(source) else None
+    others = [name for name in plan.columns if name != plan.label and role_named(name) not in (ID, INDEX)]
+    # Text of any other name may be rows of numbers that nothing takes apart.
+    says = plan.label is not None and (source.dtype.kind in "iu" or role_named(plan.label) == LABEL)
+    return source if says and not others else None
+
+
+def _predictions(path: str, logits: Source) -> InputError:
+    return InputError(
+        "predictions in place of logits",
+        path,
+        found=f"{_told(logits)}, as labels have them",
+        expected="a score for each class",
+        hint="save the scores that the predicted classes are the highest of",
+    )
+
+
+def _told(source: Source) -> str:
+    plan = source.plan
+    if plan is not None:
+        return f'only column "{plan.label}" of labels'
+    return f"whole numbers ({source.description.dtype}) of shape {source.description.shape}"
+
+
+def _whole(source: Source) -> bool:
+    """Whether an array holds one whole number a sample."""
+    shape = source.description.shape
+    rank = len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
+    return source.description.format in ARRAYS and rank and source.dtype.kind in "iu"
+
+
+def _flat(source: Source) -> int | None:
+    shape = source.description.shape
+    return shape[0] if shape else 1
+
+
+def _line(logits: str, labels: str) -> str:
+    return f"xent compute {shlex.quote(logits)} {shlex.quote(labels)}"

@@ -1,0 +1,219 @@
+"""Weights and masks that go along with logits: which column or file they are, and whether they fit."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from xent_cli.core.warnings import Finding
+from xent_cli.errors import InputError, UsageError, XentError, listing
+from xent_cli.readers.columns.weight_column import NAMES
+from xent_cli.readers.interface import ARRAYS, ReadOptions
+from xent_cli.readers.open import open_source
+from xent_cli.readers.pair.follower import other_length
+from xent_cli.readers.pair.ids import column_in
+from xent_cli.readers.pair.repeated import repeat
+from xent_cli.readers.shards import Shards
+from xent_cli.readers.storage.locate import locate
+from xent_cli.readers.storage.stored import Stored, is_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from xent_cli.readers.interface import Role, Source
+    from xent_cli.readers.storage.locate import Located
+
+_MAGIC = re.compile(r"[*?\[]")
+_OPTIONS = {"weights": "--sample-weight", "mask": "--mask"}
+
+
+class NameOrFile(NamedTuple):
+    """What a user may have meant; None where it cannot be that."""
+
+    column: str | None = None
+    path: str | None = None
+
+
+def name_or_file(given: str | None) -> NameOrFile:
+    """Tell a column from a file: what has a slash is a file, what begins with ``column:`` a column.
+
+    Examples
+    --------
+    >>> name_or_file("column:./x"), name_or_file("./x").column, name_or_file("x").path
+    (NameOrFile(column='./x', path=None), None, 'x')
+    """
+    if given is None:
+        return NameOrFile()
+    if given.startswith("column:"):
+        return NameOrFile(given.removeprefix("column:"))
+    if given == "-" or "/" in given or is_url(given):
+        return NameOrFile(path=given)
+    return NameOrFile(given, given)
+
+
+def open_weights(
+    path: str | None, sources: Sequence[tuple[Located, Source]], options: ReadOptions
+) -> tuple[Source | None, ReadOptions]:
+    """Open weights of a file or of an array in an archive; with the options that are left to see to.
+
+    Parameters
+    ----------
+    sources
+        The logits, and the labels where they are a file of their own.
+    """
+    if any(options.weight_column in names_in(located) for located, _ in sources):
+        meant = NameOrFile(column=options.weight_column)
+        return _open("weights", meant, sources, options), replace(options, weight_column=None)
+    return None if path is None else _open("weights", NameOrFile(path=path), sources, options), options
+
+
+def open_mask(sources: Sequence[tuple[Located, Source]], options: ReadOptions) -> Source | None:
+    """Open a mask; None where there is none, or a table brings it, which has the column.
+
+    Raises
+    ------
+    InputError
+        Where there is neither such a column nor such a file, or both; or what there is does not fit the logits.
+    """
+    return None if options.mask is None else _open("mask", name_or_file(options.mask), sources, options)
+
+
+def _open(
+    role: Role, meant: NameOrFile, sources: Sequence[tuple[Located, Source]], options: ReadOptions
+) -> Source | None:
+    logits = sources[0][1]
+    held = [source for _, source in sources if source.plan is not None and meant.column in source.plan.columns]
+    archives = [located for located, _ in sources if meant.column is not None and meant.column in names_in(located)]
+    if (held or archives) and meant.path is not None and _exists(meant.path):
+        where = held[0].description.path if held else archives[0].name
+        raise InputError(
+            "a column and a file of one name",
+            where,
+            found=f'a column "{meant.column}", and a file {meant.path}',
+            hint=f"{_OPTIONS[role]} column:{meant.column} is the column, {_OPTIONS[role]} ./{meant.path} the file",
+        )
+    if held:
+        return None
+    if archives:
+        layout = ReadOptions(weight_column=meant.column, mask_column=meant.column)
+        return _fit(open_source(archives[0], role, layout), logits, role)
+    if meant.path is None or not (meant.column is None or _exists(meant.path)):
+        raise _nothing(role, meant, sources)
+    source = open_source(meant.path, role, ReadOptions(header=options.header))
+    joined = options.join is not None and column_in(source.plan, options.join) is not None
+    return source if joined else _fit(source, logits, role)
+
+
+def unused_arrays(sources: Sequence[tuple[Located, Source]], *, weighted: bool, masked: bool) -> Iterator[Finding]:
+    """Remark arrays of archives that are named as weights or a mask and are not used."""
+    for located, source in sources:
+        held = names_in(located) if source.description.format in ("npz", "safetensors") else []
+        for role, taken, option in (("weights", weighted, "--sample-weight-column"), ("mask", masked, "--mask")):
+            for name in held:
+                if not taken and name.lower() in NAMES[role] and f"{located.name}:{name}" != source.description.path:
+                    message = f'array "{name}" of {located.name} is not used; {option} {name} takes it'
+                    yield Finding(f"unused-{role}", message, note=True)
+
+
+def names_in(located: Located) -> list[str]:
+    """Names of the arrays in an archive; of anything else none."""
+    source = located.files[0]
+    if not isinstance(source, Stored):
+        return []
+    head = source.peek(9)
+    if head.startswith(b"PK\3\4"):
+        from xent_cli.readers.arrays.npz import array_names
+
+        return array_names(source)
+    if head[8:9] == b"{" and head[5:8] == b"\0\0\0":
+        from xent_cli.readers.arrays.safetensors import tensor_names
+
+        return tensor_names(source)
+    return []
+
+
+def _fit(source: Source, logits: Source, role: str) -> Source:
+    """See that there is one value a sample, or one for each of the outer samples: [batch] holds for [batch, time].
+
+    Raises
+    ------
+    InputError
+        Where the shapes do not fit, or the numbers do not.
+    """
+    ragged = isinstance(logits, Shards) and logits.ragged
+    if (
+        isinstance(source, Shards)
+        and isinstance(logits, Shards)
+        and ragged
+        and len(source.shards) == len(logits.shards)
+    ):
+        pairs = zip(source.shards, logits.shards, strict=True)
+        return replace(source, shards=tuple(_fit(one, other, role) for one, other in pairs))
+    samples, n = logits.sample_shape, logits.num_rows
+    what = "weights" if role == "weights" else "entries of the mask"
+    count = source.num_rows
+    array = source.description.format in ARRAYS
+    if not array and count is None and samples is not None and len(samples) > 1 and source.again:
+        count = sum(size for _, size, _ in source.parts())
+    shape = source.sample_shape if array else (count,)
+    if samples is None or shape is None or None in shape:
+        if array and len(_plain(source.description.shape)) > 1:
+            raise _unfit(source, logits, role)
+        return source
+    if (count == n and _is(shape, samples)) or _is(shape, (n,)):
+        return source
+    for outer in range(1, len(samples)):
+        if _is(shape, samples[:outer]):
+            return repeat(source, math.prod(samples[outer:]))
+    if len(_plain(shape)) <= 1 and len(samples) == 1:
+        raise other_length(logits, source, what, n, count)
+    raise _unfit(source, logits, role)
+
+
+def _is(shape: Sequence[int | None], wanted: Sequence[int | None]) -> bool:
+    """Whether a shape is the one wanted, but for ones at its end."""
+    return tuple(shape[: len(wanted)]) == tuple(wanted) and all(side == 1 for side in shape[len(wanted) :])
+
+
+def _plain(shape: Sequence[int | None]) -> tuple[int | None, ...]:
+    """A shape without the ones at its end."""
+    sides = list(shape)
+    while sides and sides[-1] == 1:
+        sides.pop()
+    return tuple(sides)
+
+
+def _exists(path: str) -> bool:
+    return Path(path).exists() or bool(_MAGIC.search(path))
+
+
+def _unfit(source: Source, logits: Source, role: str) -> InputError:
+    samples = logits.sample_shape
+    outer = "" if samples is None or len(samples) < 2 else f", or {samples[:1]}"
+    what = "mask" if role == "mask" else "weights"
+    return InputError(
+        "shapes do not fit",
+        f"{logits.description.path}, {source.description.path}",
+        found=f"logits {logits.description.shape}, {what} {source.description.shape}",
+        expected=f"one for each sample: {samples}{outer}" if samples else "one for each row",
+    )
+
+
+def _nothing(role: str, meant: NameOrFile, sources: Sequence[tuple[Located, Source]]) -> XentError:
+    columns = [name for _, source in sources if source.plan is not None for name in source.plan.columns]
+    columns += [name for located, _ in sources for name in names_in(located)]
+    columns = list(dict.fromkeys(columns))
+    option = f"{_OPTIONS[role]} {'column:' if meant.path is None else ''}{meant.column or meant.path}"
+    if not columns and meant.path is None:
+        return UsageError(f"{option}: arrays have no columns", hint="name a file")
+    if meant.path is not None and not columns:
+        locate(meant.path)  # says that there is no such file, and which is near
+    return InputError(
+        "no such column or file",
+        ", ".join(dict.fromkeys(source.description.path for _, source in sources)),
+        found=f"columns {listing(columns)}",
+        expected=f'"{meant.column}" ({_OPTIONS[role]}), or a file of that name',
+    )

@@ -1,0 +1,1 @@
+"""Results that an earlier run saved."""

@@ -1,0 +1,272 @@
+"""Saved rows of two runs side by side, or what keeps them from being compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xent_cli.errors import InputError, more_rows
+from xent_cli.readers.saved.comparable import divisor_of
+
+if TYPE_CHECKING:
+    from xent_cli.core.block import AnyArray, BoolArray, FloatArray, IntArray
+    from xent_cli.readers.saved.saved_results import SavedResults
+
+
+@dataclass(frozen=True, slots=True)
+class AlignedLosses:
+    """Losses of the same samples in two runs, without the ignored ones.
+
+    Fields
+    ------
+    baseline, candidate
+        [n] nats; may be NaN or inf.
+    rows, candidate_rows
+        [n] places of the samples in either file.
+    n_ignored
+        Samples without a loss in both, or of weight 0.
+    weight, divisor
+        [n] what each loss counts in the sum and in the divisor of the mean, in both; None where that is 1.
+    """
+
+    baseline: FloatArray
+    candidate: FloatArray
+    rows: IntArray
+    candidate_rows: IntArray
+    n_ignored: int
+    weight: FloatArray | None = None
+    divisor: FloatArray | None = None
+
+
+def common_id(results: list[SavedResults]) -> str | None:
+    """Name of the id column that all files have, or None: then rows are compared by position."""
+    names = {result.id_name for result in results}
+    return names.pop() if len(names) == 1 else None
+
+
+def align(baseline: SavedResults, candidate: SavedResults, *, by_id: bool) -> AlignedLosses:
+    """Put the rows of `candidate` in the order of `baseline`.
+
+    A row counts as ignored where neither file has a loss. Where a file that does not tell NaN from ignored has none and
+    the other has one, that is a NaN loss; where neither tells, the two are not compared.
+
+    Raises
+    ------
+    InputError
+        Where number, ids, order, labels or weights of the samples differ, a sample is ignored in one of them only, or
+        no sample is left.
+    """
+    assert baseline.loss is not None
+    assert candidate.loss is not None
+    assert baseline.ignored is not None
+    assert candidate.ignored is not None
+    order = _order_by_id(baseline, candidate) if by_id else _order_by_place(baseline, candidate)
+    weight = _weights(baseline, candidate, order, "weight")
+    class_weight = _weights(baseline, candidate, order, "class_weight")
+    without = baseline.ignored, candidate.ignored[order]
+    if weight is not None:
+        without = without[0] | (weight == 0), without[1] | (weight == 0)
+    _refuse_other_labels(baseline, candidate, order, without[0] & without[1])
+    unclear = _unclear(baseline), _unclear(candidate)[order]
+    only = without[0] & ~without[1] & ~unclear[0], without[1] & ~without[0] & ~unclear[1]
+    _refuse_ignored_in_one(baseline, candidate, only[0], baseline)
+    _refuse_ignored_in_one(candidate, baseline, only[1], baseline)
+    _refuse_unclear(baseline, candidate, unclear[0] & unclear[1])
+    rows = np.flatnonzero(~(without[0] & without[1]))
+    if rows.size == 0:
+        raise InputError("nothing left to compare", candidate.path, found=f"{order.size} samples, all without a loss")
+    candidate_rows = order[rows]
+    losses = baseline.loss[rows], candidate.loss[candidate_rows]
+    weight, class_weight = (None if values is None else values[rows] for values in (weight, class_weight))
+    divisor = divisor_of(weight, class_weight)
+    if divisor is not None and not divisor.any():
+        raise InputError("nothing left to compare", candidate.path, found="weights that sum to 0")
+    return AlignedLosses(*losses, rows, candidate_rows, order.size - rows.size, weight, divisor)
+
+
+def told(result: SavedResults, row: int, *, by_id: bool = False) -> str:
+    """Name a row as the user knows it: by its id where there is one, else by its number."""
+    if by_id and result.ids is not None:
+        return f'{result.id_name} "{result.ids[row]}"'
+    return f"sample {row if result.sample is None else result.sample[row]}"
+
+
+def _order_by_place(baseline: SavedResults, candidate: SavedResults) -> IntArray:
+    sizes = _sizes(baseline, candidate)
+    if sizes[0] != sizes[1]:
+        raise InputError(
+            "other number of samples",
+            candidate.path,
+            found=f"{sizes[1]} samples",
+            expected=f"{sizes[0]} as in {baseline.path}",
+            hint="rows are compared by position; --id-column joins them by name",
+        )
+    if baseline.sample is not None and candidate.sample is not None:
+        unlike = baseline.sample != candidate.sample
+        if unlike.any():
+            row = int(np.argmax(unlike))
+            raise InputError(
+                "samples in another order",
+                f"{candidate.path} row {row}",
+                found=f"sample {candidate.sample[row]}",
+                expected=f"sample {baseline.sample[row]} as in {baseline.path}",
+                hint="--id-column sample joins rows by their number",
+            )
+    return np.arange(sizes[0])
+
+
+def _order_by_id(baseline: SavedResults, candidate: SavedResults) -> IntArray:
+    import pandas as pd
+
+    baseline, candidate = (_without_nameless(result) for result in (baseline, candidate))
+    for result in (baseline, candidate):
+        _refuse_unclear_ids(result)
+    wanted: Any = baseline.ids
+    there: Any = candidate.ids
+    found = pd.Index(there)
+    order: IntArray = found.get_indexer(pd.Index(wanted)).astype(np.int64)
+    if (order < 0).any():
+        raise _missing_ids(candidate, baseline, order < 0)
+    if len(found) > order.size:
+        extra = np.ones(len(found), np.bool_)
+        extra[order] = False
+        raise _missing_ids(baseline, candidate, extra)
+    return order
+
+
+def _without_nameless(result: SavedResults) -> SavedResults:
+    """Let ignored samples without an id, as a shift leaves at the end of a document, be known by their order."""
+    import pandas as pd
+
+    assert result.ignored is not None
+    nameless = pd.Series(result.ids).isna().to_numpy() & result.ignored
+    if not nameless.any():
+        return result
+    ids = np.array(result.ids, object)
+    ids[nameless] = [f"\0{number}" for number in range(np.count_nonzero(nameless))]
+    return replace(result, ids=ids)
+
+
+def _refuse_unclear_ids(result: SavedResults) -> None:
+    import pandas as pd
+
+    ids: Any = pd.Series(result.ids)
+    empty = ids.isna().to_numpy()
+    if empty.any():
+        where = f"{result.path} {told(result, int(np.argmax(empty)))}"
+        raise InputError("missing id", where, found=f'nothing in column "{result.id_name}"', expected="an id")
+    repeated = ids.duplicated().to_numpy()
+    if repeated.any():
+        row = int(np.argmax(repeated))
+        raise InputError(
+            "duplicate id",
+            f"{result.path} {told(result, row)}",
+            found=f'{result.id_name} "{ids[row]}" again',
+            expected="each id once",
+            more=_more(repeated),
+        )
+
+
+def _missing_ids(where: SavedResults, other: SavedResults, missing: BoolArray) -> InputError:
+    sizes = _sizes(where, other)
+    return InputError(
+        "other samples",
+        where.path,
+        found=f"{sizes[0]} samples, none with {told(other, int(np.argmax(missing)), by_id=True)}",
+        expected=f"the {sizes[1]} samples of {other.path}",
+        more=_more(missing),
+    )
+
+
+def _refuse_other_labels(baseline: SavedResults, candidate: SavedResults, order: IntArray, ignored: BoolArray) -> None:
+    if baseline.labels is None or candidate.labels is None:
+        return
+    ours, theirs = _comparable(baseline.labels, candidate.labels[order])
+    unlike = np.asarray(ours != theirs) & ~ignored
+    if unlike.any():
+        row = int(np.argmax(unlike))
+        raise InputError(
+            "other labels",
+            f'{candidate.path} {told(baseline, row)}, column "label"',
+            found=f"{candidate.labels[order[row]]}",
+            expected=f"{baseline.labels[row]} as in {baseline.path}",
+            hint="the two are not of the same samples",
+            more=_more(unlike),
+        )
+
+
+def _weights(baseline: SavedResults, candidate: SavedResults, order: IntArray, name: str) -> FloatArray | None:
+    """What the samples count in both files.
+
+    Raises
+    ------
+    InputError
+        Where only one of them says so, or they differ.
+    """
+    ours: FloatArray | None = getattr(baseline, name)
+    theirs: FloatArray | None = getattr(candidate, name)
+    if ours is None and theirs is None:
+        return None
+    if ours is None or theirs is None:
+        without, there = (baseline, candidate) if ours is None else (candidate, baseline)
+        raise InputError(
+            "weights in one file only",
+            without.path,
+            found=f'no column "{name}"' if without.format != "npy" else "an array, which has no place for weights",
+            expected=f"weights as in {there.path}",
+            hint="compute both with the same weights, and save rows as .parquet, .arrow, .csv, .tsv or .jsonl",
+        )
+    unlike = ours != theirs[order]
+    if unlike.any():
+        row = int(np.argmax(unlike))
+        raise InputError(
+            "other weights",
+            f'{candidate.path} {told(baseline, row)}, column "{name}"',
+            found=f"{theirs[order[row]]:g}",
+            expected=f"{ours[row]:g} as in {baseline.path}",
+            more=_more(unlike),
+        )
+    return ours
+
+
+def _comparable(a: AnyArray, b: AnyArray) -> tuple[AnyArray, AnyArray]:
+    return (a, b) if a.dtype == b.dtype else (a.astype(str), b.astype(str))
+
+
+def _unclear(result: SavedResults) -> BoolArray:
+    assert result.ignored is not None
+    return np.zeros(result.ignored.size, np.bool_) if result.unclear is None else result.unclear
+
+
+def _refuse_unclear(baseline: SavedResults, candidate: SavedResults, unclear: BoolArray) -> None:
+    if unclear.any():
+        raise InputError(
+            "NaN that may be an ignored sample or a loss",
+            f"{candidate.path} {told(baseline, int(np.argmax(unclear)))}",
+            found=f"NaN, as in {baseline.path}",
+            expected="the two told apart",
+            hint="plain NaN says neither: xent compute -o marks ignored samples, in .npy too",
+            more=_more(unclear),
+        )
+
+
+def _refuse_ignored_in_one(first: SavedResults, second: SavedResults, only: BoolArray, named: SavedResults) -> None:
+    if only.any():
+        raise InputError(
+            "ignored in one file only",
+            f"{second.path} {told(named, int(np.argmax(only)))}",
+            found="a loss",
+            expected=f"none as in {first.path}",
+            hint="compute both with the same --ignore-index",
+            more=_more(only),
+        )
+
+
+def _sizes(*results: SavedResults) -> list[int]:
+    return [0 if result.loss is None else result.loss.size for result in results]
+
+
+def _more(unlike: BoolArray) -> str:
+    return more_rows(int(np.count_nonzero(unlike)) - 1)

@@ -1,0 +1,154 @@
+"""Whether two saved results are of the same settings, labels and samples, and what of that cannot be known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xent_cli.core.options import settings_of
+from xent_cli.core.warnings import Finding
+from xent_cli.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from xent_cli.core.block import FloatArray
+    from xent_cli.readers.saved.saved_results import SavedResults
+
+# In the order of the signature, weights last.
+_WEIGHTS = ("class_weight", "sample_weight")
+
+
+def refuse_unlike(baseline: SavedResults, candidate: SavedResults, *, by_id: bool = False) -> None:
+    """Refuse results of other settings or other labels, and figures of another number of samples.
+
+    Rows that both have labels are held against each other one by one where they are aligned.
+
+    Raises
+    ------
+    InputError
+        With the differences by name.
+    """
+    unlike = [f"{name} {found}, not {wanted}" for name, found, wanted in _unlike(baseline, candidate)]
+    if unlike:
+        raise InputError(
+            "results that cannot be compared",
+            candidate.path,
+            found="; ".join(unlike),
+            expected=f"the same as in {baseline.path}",
+            hint="compute both of the same samples with the same options",
+        )
+    if _in_other_shapes(baseline, candidate):
+        raise InputError(
+            "losses in another shape",
+            candidate.path,
+            found=_spelled(candidate.shape),
+            expected=f"{_spelled(baseline.shape)} as in {baseline.path}",
+        )
+    if _have_digests(baseline, candidate, by_id=by_id) and baseline.digest != candidate.digest:
+        raise InputError(
+            "other labels",
+            candidate.path,
+            found=f"labels of digest {candidate.digest}",
+            expected=f"{baseline.digest} as in {baseline.path}",
+            hint="both must be scored against the same labels (and sample weights), in the same order",
+        )
+
+
+def unverified(baseline: SavedResults, candidate: SavedResults, *, by_id: bool = False) -> tuple[Finding, ...]:
+    """Say which settings and labels are not known, so that nobody can tell whether they are the same."""
+    found = []
+    silent = [result.path for result in (baseline, candidate) if result.signature is None]
+    if silent:
+        message = f"{_listed(silent, 'no settings')}: whether both were computed with the same ones is not known"
+        found.append(Finding("settings-unknown", message))
+    if not _have_digests(baseline, candidate, by_id=by_id) and not _have_labels(baseline, candidate):
+        silent = [result.path for result in (baseline, candidate) if result.digest is None and result.labels is None]
+        lacking = _listed(silent, "no labels, nor a digest of them") if silent else "rows joined by id hold no labels"
+        found.append(Finding("labels-unknown", f"{lacking}: whether both are of the same labels is not known"))
+    return tuple(found)
+
+
+def figures_of(result: SavedResults) -> Mapping[str, Any]:
+    """The figures of saved results, by name: those of a document, or what its rows come to, weighted as they say."""
+    if result.summary is not None:
+        return result.summary
+    from xent_cli.core.totals.loss_totals import LossTotals
+
+    assert result.loss is not None
+    assert result.ignored is not None
+    ignored = result.ignored if result.weight is None else result.ignored | (result.weight == 0)
+    divisor = divisor_of(result.weight, result.class_weight)
+    totals = LossTotals.from_losses(
+        "", result.loss, ignored=ignored, weight=result.weight, divisor=divisor, kl=result.kl
+    )
+    return totals.summarize().as_dict()
+
+
+def divisor_of(weight: FloatArray | None, class_weight: FloatArray | None) -> FloatArray | None:
+    """What each loss counts in the divisor of the mean; None where that is 1."""
+    if weight is None or class_weight is None:
+        return class_weight if weight is None else weight
+    return weight * class_weight
+
+
+def _unlike(baseline: SavedResults, candidate: SavedResults) -> Iterator[tuple[str, str, str]]:
+    if "summary" in (baseline.kind, candidate.kind):
+        ours, theirs = figures_of(baseline), figures_of(candidate)
+        for count in ("n_samples", "n_ignored"):
+            if ours.get(count) != theirs.get(count):
+                yield count, str(theirs.get(count)), str(ours.get(count))
+    if baseline.signature is not None and candidate.signature is not None:
+        settings = settings_of(baseline.signature), settings_of(candidate.signature)
+        for name in settings[0] | settings[1]:
+            wanted, found = (side.get(name, "absent") for side in settings)
+            if wanted != found:
+                yield name, found, wanted
+        return
+    weights = _weights(baseline), _weights(candidate)
+    for name in _WEIGHTS:
+        wanted, found = (side[name] for side in weights)
+        if wanted != found:
+            yield name, found, wanted
+
+
+def _weights(result: SavedResults) -> dict[str, str]:
+    """Which weights are behind the figures, as far as the settings or the columns say."""
+    there = {"class_weight": result.class_weight, "sample_weight": result.weight}
+    settings = {} if result.signature is None else settings_of(result.signature)
+    found = {}
+    for name in _WEIGHTS:
+        # The loss of dense labels contains the weights of the classes; no row counts more than another.
+        if settings.get("labels") == "dense" and name == "class_weight":
+            found[name] = "none"
+        else:
+            found[name] = "none" if there[name] is None and settings.get(name, "none") == "none" else "given"
+    return found
+
+
+def _in_other_shapes(baseline: SavedResults, candidate: SavedResults) -> bool:
+    """Whether as many losses stand in arrays of other shapes: then those in one place are not of one sample."""
+    if baseline.shape is None or candidate.shape is None or baseline.loss is None or candidate.loss is None:
+        return False
+    return baseline.loss.size == candidate.loss.size and baseline.shape != candidate.shape
+
+
+def _have_digests(baseline: SavedResults, candidate: SavedResults, *, by_id: bool) -> bool:
+    """Whether digests, which depend on the order of the samples, say all there is to say."""
+    if baseline.digest is None or candidate.digest is None or _have_labels(baseline, candidate):
+        return False
+    return not by_id or np.array_equal(np.asarray(baseline.ids, object), np.asarray(candidate.ids, object))
+
+
+def _have_labels(baseline: SavedResults, candidate: SavedResults) -> bool:
+    return baseline.labels is not None and candidate.labels is not None
+
+
+def _listed(paths: list[str], what: str) -> str:
+    paths = list(dict.fromkeys(paths))
+    return f"{' and '.join(paths)} {'holds' if len(paths) == 1 else 'hold'} {what}"
+
+
+def _spelled(shape: tuple[int | None, ...] | None) -> str:
+    return f"[{', '.join('?' if side is None else str(side) for side in shape or ())}]"

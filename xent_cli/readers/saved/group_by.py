@@ -1,0 +1,53 @@
+"""Samples by the value of a column."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xent_cli.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from xent_cli.core.block import AnyArray, IntArray
+    from xent_cli.readers.saved.saved_results import SavedResults
+
+
+def groups(values: AnyArray) -> Iterator[tuple[str | None, IntArray]]:
+    """Distinct values in ascending order, None last, each with the places where it stands.
+
+    Examples
+    --------
+    >>> [(value, places.tolist()) for value, places in groups(np.array(["b", "a", None, "b"], object))]
+    [('a', [1]), ('b', [0, 3]), (None, [2])]
+    """
+    import pandas as pd
+
+    codes, distinct = pd.factorize(values, sort=True)
+    order = np.argsort(codes, kind="stable")
+    counts = np.bincount(codes + 1, minlength=len(distinct) + 1)
+    missing, *places = np.split(order, np.cumsum(counts)[:-1])
+    for value, where in zip(distinct.tolist(), places, strict=True):
+        yield str(value), where
+    if missing.size:
+        yield None, missing
+
+
+def column_of(name: str, result: SavedResults, rows: IntArray) -> AnyArray | None:
+    """Values of a column at some rows: the labels, the ids or a column that was read; None where there is none."""
+    values = result.labels if name == "label" else result.ids if name == result.id_name else result.columns.get(name)
+    return None if values is None else values[rows]
+
+
+def no_such_column(name: str, results: list[SavedResults]) -> InputError:
+    """Say which columns there are."""
+    there = list(dict.fromkeys(column for result in results for column in result.names))
+    return InputError(
+        "no such column",
+        ", ".join(dict.fromkeys(result.path for result in results)),
+        found=f"columns {', '.join(there)}" if there else "arrays without columns",
+        expected=f'"{name}" (--by) in one of them',
+        hint=did_you_mean(name, there),
+    )

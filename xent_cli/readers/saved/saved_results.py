@@ -1,0 +1,253 @@
+"""Results that an earlier run saved: per-sample rows, or a summary document."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from xent_cli.core.missing import told
+from xent_cli.errors import InputError, without_secrets
+from xent_cli.readers.saved.saved_losses import (
+    float_column,
+    refuse_below_zero,
+    refuse_other_arrays,
+    refuse_other_values,
+    settings_and_digest,
+    weights_of,
+)
+from xent_cli.readers.saved.saved_tables import format_of, json_table, parts_table, table
+from xent_cli.readers.storage.locate import locate
+from xent_cli.readers.storage.stored import BOM, Stored, is_url, local_path
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pyarrow as pa
+
+    from xent_cli.core.block import AnyArray, BoolArray, FloatArray, IntArray
+    from xent_cli.readers.storage.locate import Located
+
+
+@dataclass(frozen=True, slots=True)
+class SavedResults:
+    """What a file of results holds; the fields of the other kind are None.
+
+    Fields
+    ------
+    path, format
+        As the user gave it; "npy", "parquet", "arrow", "json", "jsonl", "csv" or "tsv".
+    kind
+        "rows", one loss a sample, or "summary".
+    loss, ignored
+        [n] nats, NaN where there is none; True where the sample was ignored.
+    unclear
+        [n] True where the sample may be ignored or its loss NaN: an array that xent did not write, or not of late, does
+        not tell; it counts as ignored. None where all is told.
+    sample
+        [n] number of each sample, or None where the file has no such column: then it is the place in the file.
+    labels
+        [n] class indices, or names as text; or None.
+    ids, id_name
+        [n] text (None where empty), and the column they are from; or None.
+    columns
+        [n] text of the columns that were asked for and are there.
+    names
+        Of all columns of the file.
+    weight, class_weight
+        [n] what each loss counts, and what it was multiplied by for its class and counts in the divisor of the mean; or
+        None.
+    kl
+        [n] KL divergences, nats, or None.
+    shape
+        Of an array.
+    summary
+        The figures by name, NaN in place of null.
+    signature, digest
+        The settings of the run, and what tells its labels from others; None where the file does not say.
+    document
+        All of the summary document, as it stands there.
+    """
+
+    path: str
+    format: str
+    kind: Literal["rows", "summary"]
+    loss: FloatArray | None = None
+    ignored: BoolArray | None = None
+    unclear: BoolArray | None = None
+    sample: IntArray | None = None
+    labels: AnyArray | None = None
+    ids: AnyArray | None = None
+    id_name: str | None = None
+    columns: Mapping[str, AnyArray] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    weight: FloatArray | None = None
+    class_weight: FloatArray | None = None
+    kl: FloatArray | None = None
+    shape: tuple[int | None, ...] | None = None
+    summary: Mapping[str, Any] | None = None
+    signature: str | None = None
+    digest: str | None = None
+    document: Mapping[str, Any] | None = None
+
+
+def read_saved(path: str, id_column: str | None = None, columns: Sequence[str] = ()) -> SavedResults:
+    """Read what ``xent compute`` wrote with ``-o``, ``-f`` or ``--report``; the content says which.
+
+    Parameters
+    ----------
+    id_column
+        What names a sample; default: the one column that stands before the label or loss beside ``sample``.
+    columns
+        Read as text too, where the file has them.
+
+    Raises
+    ------
+    InputError
+        Where the file cannot be read, or holds no losses.
+    """
+    located = locate(path)
+    if located.sharded:  # parts that workers wrote, numbered in the order of the samples
+        _refuse_unfinished(path)
+        return _rows(path, "parquet", parts_table(located), id_column, columns)
+    source = located.files[0]
+    head = source.peek(1 << 16)
+    if not head:
+        raise InputError("empty file", path, found="0 bytes", expected="saved results")
+    if head.startswith(b"\x93NUMPY"):
+        return _read_npy(path, located, id_column)
+    if head.lstrip(BOM + b" \t\r\n").startswith(b"{"):
+        with source.stream() as stream:
+            text = (stream.read() or b"").removeprefix(BOM)
+        document = _whole_document(path, text)
+        if document is not None:
+            return _summary(path, document)
+        return _rows(path, "jsonl", json_table(path, text), id_column, columns)
+    format_name = format_of(path, head)
+    return _rows(path, format_name, table(source, format_name, head), id_column, columns)
+
+
+def _refuse_unfinished(path: str) -> None:
+    """Refuse a folder of parts that a run did not bring to its end; a glob is taken at its word."""
+    address, mark, query = path.partition("?")
+    if set("*[") & set(address) or (mark and not is_url(path)):
+        return
+    try:
+        Stored(without_secrets(path), f"{local_path(address).rstrip('/')}/_SUCCESS{mark}{query}").size()
+    except InputError:
+        found, hint = "a folder without _SUCCESS", "the run did not end"
+        raise InputError("not saved results", without_secrets(path), found=found, hint=hint) from None
+
+
+def _read_npy(path: str, located: Located, id_column: str | None) -> SavedResults:
+    from xent_cli.readers.interface import ReadOptions
+    from xent_cli.readers.open import open_source
+
+    if id_column is not None:
+        raise InputError("no columns to join on", path, found="an array", expected=f'a table with "{id_column}"')
+    source = open_source(located, "weights", ReadOptions())
+    shape = source.description.shape
+    refuse_other_arrays(path, shape, source.description.dtype)
+    parts = (part.read().weights for _, _, part in source.parts())
+    # Copies: what a reader returns is on loan.
+    loss = np.concatenate([np.empty(0), *(np.array(part, np.float64).reshape(-1) for part in parts)])
+    refuse_other_values(path, loss, shape)
+    ignored, unclear = told(loss)
+    unclear_rows = unclear if unclear.any() else None
+    return SavedResults(path, "npy", "rows", loss, ignored | unclear, unclear_rows, shape=shape)
+
+
+def _whole_document(path: str, text: bytes) -> dict[str, Any] | None:
+    """The text as one JSON object; None where it is a table of rows, one object a line."""
+    try:
+        if "summary" not in json.loads(text.split(b"\n", 1)[0]):
+            return None
+    except (ValueError, RecursionError):
+        pass
+    try:
+        document: dict[str, Any] = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError("damaged JSON", path, found=str(error), expected="a summary document") from None
+    return document
+
+
+def _summary(path: str, document: dict[str, Any]) -> SavedResults:
+    from xent_cli.readers.saved.saved_document import figures_in
+
+    plain = figures_in(path, document)
+    signature, digest = document["signature"], document.get("labels_digest")
+    return SavedResults(path, "json", "summary", summary=plain, signature=signature, digest=digest, document=document)
+
+
+def _rows(path: str, format_name: str, table: pa.Table, id_column: str | None, columns: Sequence[str]) -> SavedResults:
+    names = tuple(table.column_names)
+    for name, what in (("loss", "no losses"), (id_column, "no such column")):
+        if name is not None and name not in names:
+            raise InputError(what, path, found=f"columns {', '.join(names)}", expected=f'a column "{name}"')
+    repeated = {name for name in names if names.count(name) > 1}
+    if repeated:
+        raise InputError("two columns of one name", path, found=f'"{min(repeated)}"', hint="rename one of them")
+    losses = table["loss"]
+    ignored = losses.is_null().to_numpy()
+    loss = float_column(path, losses).to_numpy()
+    signature, digest = settings_and_digest(table)
+    weight, class_weight = (weights_of(path, table, name) for name in ("weight", "class_weight"))
+    refuse_below_zero(path, loss, class_weight)
+    id_name = id_column or _usual_id(names)
+    return SavedResults(
+        path,
+        format_name,
+        "rows",
+        loss=np.where(ignored, np.nan, loss) if ignored.any() else loss,
+        ignored=ignored,
+        sample=_whole_numbers(table["sample"]) if "sample" in names else None,
+        labels=_labels(table["label"]) if "label" in names else None,
+        ids=None if id_name is None else _texts(table[id_name]),
+        id_name=id_name,
+        columns={name: _texts(table[name]) for name in columns if name in names},
+        names=names,
+        weight=weight,
+        class_weight=class_weight,
+        kl=float_column(path, table["kl_divergence"]).to_numpy() if "kl_divergence" in names else None,
+        signature=signature,
+        digest=digest,
+    )
+
+
+def _usual_id(names: tuple[str, ...]) -> str | None:
+    end = min(names.index(name) for name in ("label", "loss") if name in names)
+    before = [name for name in names[:end] if name != "sample"]
+    return before[0] if len(before) == 1 else None
+
+
+def _labels(column: Any) -> AnyArray:
+    """Class indices where all labels are, else text: a label reads the same from every format."""
+    numbers = _whole_numbers(column)
+    return _texts(column) if numbers is None else numbers
+
+
+def _whole_numbers(column: Any) -> IntArray | None:
+    """Integers, or None where the column holds anything else."""
+    try:
+        numbers: IntArray | None = None if column.null_count else _flat(column).cast("int64").to_numpy()
+    except (ValueError, NotImplementedError):
+        return None
+    return numbers
+
+
+def _texts(column: Any) -> AnyArray:
+    flat = _flat(column)
+    try:
+        texts: AnyArray = flat.cast("string").to_numpy()
+    except NotImplementedError:  # lists and structs, which Arrow does not spell
+        return np.array([None if value is None else str(value) for value in flat.to_pylist()], object)
+    return texts
+
+
+def _flat(column: Any) -> Any:
+    """The values of a column of categories."""
+    import pyarrow as pa
+
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column

@@ -1,0 +1,1 @@
+"""Where bytes come from: disks, buckets, URLs and pipes."""

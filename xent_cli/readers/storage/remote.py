@@ -1,0 +1,284 @@
+"""Objects behind URLs: found, opened and read within a time, and why they cannot be."""
+
+from __future__ import annotations
+
+import io
+import os
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
+
+from xent_cli.errors import InputError, XentError, without_secrets
+from xent_cli.readers.storage.identity import Identity
+from xent_cli.readers.storage.refusals import overdue, refusal
+from xent_cli.readers.storage.stored import first_line, timeout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import pyarrow as pa
+    from _typeshed import WriteableBuffer
+
+# What pyarrow.fs speaks itself; every other scheme is left to fsspec.
+_ARROW_SCHEMES = frozenset({"s3", "gs", "gcs", "hdfs", "viewfs", "abfs", "abfss"})
+_ATTEMPTS = 3
+_COPIED_BYTES = 1 << 20
+# What Arrow and the packages behind fsspec call a version of an object, the surest first.
+_VERSIONS = (
+    *("ETag", "etag", "generation", "md5", "content_md5", "mtime"),
+    *("Last-Modified", "LastModified", "last_modified", "updated"),
+)
+# The packages of the extra; what other schemes need is named by itself.
+_EXTRA = frozenset({"fsspec", "aiohttp", "requests", "s3fs"})
+_PACKAGES = {"smbclient": "smbprotocol", "libarchive": "libarchive-c"}
+
+
+def file_system(url: str, seconds: float) -> tuple[Any, str]:
+    """Who keeps a URL, and the path there; credentials and endpoint come from the environment, as for AWS tools.
+
+    An Arrow file system, or one of fsspec's.
+
+    Raises
+    ------
+    InputError
+        Where the scheme is not known, or needs a package that is not installed.
+    """
+    scheme = url.split("://", 1)[0].lower()
+    try:
+        if scheme in _ARROW_SCHEMES:
+            found: tuple[Any, str] = within(seconds, url, partial(_of_arrow, scheme, url, seconds))
+            return found
+        import fsspec
+
+        options = {}
+        if scheme in ("http", "https"):
+            import aiohttp
+
+            # The whole may take longer, as long as something comes.
+            options["client_kwargs"] = {
+                "timeout": aiohttp.ClientTimeout(total=None, sock_connect=seconds, sock_read=seconds)
+            }
+        opened, path = within(seconds, url, lambda: fsspec.core.url_to_fs(url, **options))
+    except ImportError as error:
+        name = error.name or getattr(error.__cause__, "name", None) or "that speaks it"
+        package = "xent-cli[remote]" if name in _EXTRA else _PACKAGES.get(name, name.split(".")[0].replace("_", "-"))
+        wanted = f"a package that opens {scheme}://"
+        told = without_secrets(url), f"no {name}", wanted, f"pip install '{package}'"
+        raise InputError("missing package", *told) from None
+    except XentError:
+        raise
+    except Exception as error:
+        known = "https, s3, gs, hdfs, file and what fsspec knows"
+        expected = f"one of {known}" if "Protocol not known" in str(error) else ""
+        told_of = without_secrets(first_line(error))
+        raise InputError("cannot open URL", without_secrets(url), found=told_of, expected=expected) from None
+    return opened, path
+
+
+def _of_arrow(scheme: str, url: str, seconds: float) -> tuple[Any, str]:
+    from pyarrow import fs
+
+    # The SDK would hash every range, a fifth of a second a GB, and has only checksums of whole objects.
+    os.environ.setdefault("AWS_RESPONSE_CHECKSUM_VALIDATION", "when_required")
+    split = urlsplit(url)
+    given = dict(parse_qsl(split.query))
+    if scheme in ("gs", "gcs") and "retry_limit_seconds" not in given:
+        url += f"{'&' if split.query else '?'}retry_limit_seconds={max(1, int(seconds))}"
+    opened, path = fs.FileSystem.from_uri(url)
+    if scheme != "s3":
+        return opened, path
+    # A URL has no place for times: the same again, as it would be sent to another process, with them.
+    each = max(1.0, seconds / _ATTEMPTS)
+    _, (options,) = opened.__reduce__()
+    options = {name: value for name, value in options.items() if value != ""}
+    retry = fs.AwsStandardS3RetryStrategy(max_attempts=_ATTEMPTS)
+    options |= {"request_timeout": each, "connect_timeout": each, "retry_strategy": retry}
+    return fs.S3FileSystem(**options), path
+
+
+def open_remote(url: str, seconds: float) -> pa.NativeFile:
+    """Open an object for Arrow.
+
+    Raises
+    ------
+    InputError
+        Where it is not there, may not be read, or nobody answers.
+    """
+    import pyarrow as pa
+
+    filesystem, path = file_system(url, seconds)
+    with asking(url, seconds):
+        if hasattr(filesystem, "open_input_file"):
+            return within(seconds, url, lambda: filesystem.open_input_file(path))
+        return pa.PythonFile(_Watched(within(seconds, url, lambda: _opened(filesystem, path)), url, seconds), "r")
+
+
+def described(url: str, seconds: float) -> tuple[Identity, bytes]:
+    """What an object is, as far as its server says, and its first bytes."""
+    with open_remote(url, seconds) as file, asking(url, seconds):
+        identity = of_object(file, url, seconds)
+        head: bytes = within(seconds, url, lambda: file.read(4))
+    return (identity if identity.tag else look(url) or identity), head
+
+
+def look(url: str) -> Identity | None:
+    """Identity of an object, as far as its server says; None where there is none any more."""
+    seconds = timeout.get()
+    filesystem, path = file_system(url, seconds)
+    try:
+        if hasattr(filesystem, "open_input_file"):
+            with open_remote(url, seconds) as file:
+                return of_object(file, url, seconds)
+        about = within(seconds, url, lambda: filesystem.info(path))
+    except Exception as error:  # of whatever package answers for the scheme: then nothing is known
+        gone = isinstance(error, FileNotFoundError) or getattr(error, "what", "") == "no such object"
+        return None if gone else Identity(None)
+    tag = next((str(about[key]) for key in _VERSIONS if about.get(key)), "")
+    return Identity(about.get("size"), tag=tag)
+
+
+def of_object(file: pa.NativeFile, url: str, seconds: float) -> Identity:
+    """Identity of an object that Arrow has opened, from what its server said then."""
+    with asking(url, seconds):
+        about = file.metadata() or {}
+        tag = next((about[key] for key in _VERSIONS if about.get(key)), b"")
+        return Identity(within(seconds, url, file.size), tag=tag.decode("utf-8", "replace"))
+
+
+def _opened(filesystem: Any, path: str) -> Any:
+    return filesystem.open(path, "rb")
+
+
+def entries(url: str, folder: str | None, recursive: bool, seconds: float) -> list[tuple[str, bool]] | None:
+    """Paths behind a URL, and whether each is an object: those in a folder, or the one that the URL names.
+
+    None where the URL names a folder.
+
+    Raises
+    ------
+    InputError
+        Where there is no such object.
+    """
+    from pyarrow import fs
+
+    filesystem, path = file_system(url, seconds)
+    with asking(url, seconds):
+        if not hasattr(filesystem, "open_input_file"):
+            if folder is None and url.lower().startswith(("http://", "https://")):
+                # The handler would say of every failure that there is no such object.
+                within(seconds, url, lambda: filesystem.info(path))
+                return [(path, True)]
+            filesystem = fs.PyFileSystem(fs.FSSpecHandler(filesystem))
+        if folder is None:
+            info = within(seconds, url, lambda: filesystem.get_file_info(path))
+            if info.type == fs.FileType.NotFound:
+                raise InputError("no such object", without_secrets(url))
+            return [(path, True)] if info.is_file else None
+        selector = fs.FileSelector(folder, recursive=recursive, allow_not_found=True)
+        found = within(seconds, url, lambda: filesystem.get_file_info(selector))
+    return [(entry.path, entry.is_file) for entry in found]
+
+
+def path_of(url: str, seconds: float) -> str:
+    """Where an object lies in its file system."""
+    return file_system(url, seconds)[1]
+
+
+@contextmanager
+def asking(url: str, seconds: float) -> Iterator[None]:
+    """Turn whatever a network's libraries raise into an InputError that names the object, and says why in one word."""
+    try:
+        yield
+    except XentError:
+        raise
+    except Exception as error:
+        raise refusal(url, error, seconds) from None
+
+
+def within(seconds: float, url: str, function: Callable[[], Any]) -> Any:
+    """Call a function that waits for a network, but not for longer than some seconds.
+
+    Libraries wait, and try again, for as long as a quarter of an hour, and hear no Ctrl-C meanwhile. The thread that
+    waits is left to itself.
+
+    Raises
+    ------
+    InputError
+        Where nothing has come by then.
+    """
+    from queue import Empty, SimpleQueue
+    from threading import Thread
+
+    answer: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+
+    def wait() -> None:
+        try:
+            answer.put((function(), None))
+        except BaseException as error:
+            answer.put((None, error))
+
+    Thread(target=wait, daemon=True, name="xent-network").start()
+    try:
+        value, error = answer.get(timeout=seconds)
+    except Empty:
+        raise overdue(url, seconds) from None
+    if error is not None:
+        raise error
+    return value
+
+
+class _Watched(io.RawIOBase):
+    """A file of fsspec's, of which no read waits for longer than the time."""
+
+    def __init__(self, file: Any, url: str, seconds: float) -> None:
+        self._file = file
+        self._url = url
+        self._seconds = seconds
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return bool(self._file.seekable())
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        with asking(self._url, self._seconds):
+            return int(self._file.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def read(self, size: int = -1) -> bytes:
+        with asking(self._url, self._seconds):
+            try:
+                found: bytes = within(self._seconds, self._url, lambda: self._file.read(size))
+            except ValueError as error:
+                if "range requests" not in str(error):
+                    raise
+                self._fetch_all()
+                found = self._file.read(size)
+        return found
+
+    def _fetch_all(self) -> None:
+        """Copy the object to a file: its server gives it from the beginning or not at all."""
+        import tempfile
+
+        place = self._file.tell()
+        whole = within(self._seconds, self._url, lambda: self._file.fs.open(self._file.path, "rb", block_size=0))
+        copy = tempfile.TemporaryFile(prefix="xent-")  # noqa: SIM115 (open as long as this is)
+        while part := within(self._seconds, self._url, lambda: whole.read(_COPIED_BYTES)):
+            copy.write(part)
+        copy.seek(place)
+        self._file = copy
+
+    def readinto(self, target: WriteableBuffer) -> int:
+        view = memoryview(target).cast("B")
+        found = self.read(len(view))
+        view[: len(found)] = found
+        return len(found)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()

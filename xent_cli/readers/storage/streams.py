@@ -1,0 +1,115 @@
+"""Arrow's files and members of archives as the streams that readers read from; their failures name what was read."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from xent_cli.errors import InputError
+from xent_cli.readers.storage.stored import Stored, first_line, is_url, reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pyarrow as pa
+    from _typeshed import WriteableBuffer
+
+    from xent_cli.readers.storage.stored import Bytes
+
+
+class Native(io.RawIOBase):
+    """An Arrow file as Python has them; failures name what was read."""
+
+    def __init__(self, file: pa.NativeFile, source: Bytes) -> None:
+        self._file = file
+        self._source = source
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Whether Arrow can."""
+        return bool(self._file.seekable())
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to another place."""
+        return int(self._asked(self._file.seek, offset, whence))
+
+    def tell(self) -> int:
+        """Say at which place it is."""
+        return int(self._file.tell())
+
+    def readinto(self, target: WriteableBuffer) -> int:
+        """Read into memory."""
+        return int(self._asked(self._file.readinto, target))
+
+    def read(self, size: int = -1) -> bytes:
+        """Read some bytes."""
+        return self._asked(self._file.read, None if size < 0 else size)  # type: ignore[no-any-return]
+
+    def _asked(self, function: Any, *arguments: Any) -> Any:
+        source = self._source
+        if not isinstance(source, Stored) or not is_url(source.path):
+            with reading(source.name):
+                return function(*arguments)
+        from xent_cli.readers.storage.remote import asking, within
+
+        with asking(source.path, source.timeout):
+            return within(source.timeout, source.path, lambda: function(*arguments))
+
+    def close(self) -> None:
+        """Let go of it."""
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+
+def zip_failures() -> tuple[type[Exception], ...]:
+    """What zipfile raises at archives that are damaged, encrypted, or of a later kind."""
+    import struct
+    import zipfile
+    import zlib
+
+    damaged = zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, struct.error, EOFError
+    lzma = sys.modules.get("lzma")
+    coded = (lzma.LZMAError,) if lzma is not None else ()
+    return (*damaged, *coded, NotImplementedError, RuntimeError, OSError, ValueError, KeyError, OverflowError)
+
+
+class Member(io.RawIOBase):
+    """A deflated member of a zip archive; failures name it."""
+
+    def __init__(self, archive: io.BufferedReader, member: str, name: str) -> None:
+        import zipfile
+
+        self._failures = zip_failures()
+        self._name = name
+        self._archive = archive
+        with self._told():
+            self._stream: Any = zipfile.ZipFile(archive).open(member)  # noqa: SIM115 (open as long as this is)
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def readinto(self, target: WriteableBuffer) -> int:
+        """Read into memory."""
+        with self._told():
+            return int(self._stream.readinto(target))
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._archive.close()
+        super().close()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            with reading(self._name):
+                yield
+        except self._failures as error:
+            raise InputError("damaged .npz file", self._name, found=first_line(error)) from None

@@ -1,0 +1,249 @@
+"""Tables of a row a class, read whole: delimited text, JSON, JSON Lines, Parquet and Arrow."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from xent_cli.errors import InputError
+from xent_cli.readers.storage.locate import locate
+from xent_cli.readers.storage.stored import read_up_to, reading
+from xent_cli.readers.text.csv_dialect import NUMBER, delimiter_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from xent_cli.readers.storage.locate import Located
+
+# A million rows of 64 bytes.
+_MOST_BYTES = 64 << 20
+_TABLES = {b"PAR1": "parquet", b"ARROW1": "arrow", b"\xff\xff\xff\xff": "arrow"}
+_NAME_AND_NUMBER = re.compile(rf"(.*[^\s:=])(?:\s*[:=]\s*|\s+)({NUMBER.pattern})", re.IGNORECASE)
+
+Cell = str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ShortTable:
+    """Cells as text, None where there is none.
+
+    Fields
+    ------
+    names
+        Of the columns, where the format has them; None of delimited text, whose first row may be names.
+    rows
+        Of one width.
+    places
+        Of each row, for an error: ``line 3``.
+    """
+
+    path: str
+    names: tuple[str, ...] | None
+    rows: tuple[tuple[Cell, ...], ...]
+    places: tuple[str, ...]
+
+    @property
+    def width(self) -> int:
+        """How many columns there are."""
+        return len(self.rows[0]) if self.rows else 0
+
+    def where(self, row: int) -> str:
+        """Name a row."""
+        return f"{self.path} {self.places[row]}"
+
+    def column(self, place: int) -> list[Cell]:
+        """The cells of a column."""
+        return [cells[place] for cells in self.rows]
+
+    def headed(self) -> ShortTable:
+        """The same with the first row for names."""
+        names = tuple((cell or "").strip() for cell in self.rows[0])
+        return ShortTable(self.path, names, self.rows[1:], self.places[1:])
+
+
+def read_whole(path: str | Located, expected: str) -> bytes:
+    """All bytes of one small file.
+
+    Raises
+    ------
+    InputError
+        Where there is no such file, or it is none of that size.
+    """
+    located = locate(path)
+    with reading(located.name), located.files[0].stream() as stream:
+        data = read_up_to(stream, _MOST_BYTES + 1)
+    if located.sharded or len(data) > _MOST_BYTES:
+        found = "several files" if located.sharded else "more than 64 MiB"
+        raise InputError("not one small file", located.name, found=found, expected=f"one file of {expected}")
+    return data
+
+
+def as_text(path: str, data: bytes) -> str:
+    """Bytes as UTF-8, or `InputError`."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        found = f"bytes that are not UTF-8 on line {line}"
+        raise InputError("not a text file", path, found=found, expected="UTF-8") from None
+
+
+def is_json(text: str) -> bool:
+    """Whether text begins as a JSON object or array does."""
+    return text.lstrip().startswith(("{", "["))
+
+
+def parse_json(path: str, text: str) -> Any:
+    """A JSON document, its objects as lists of pairs in `Pairs`; several documents as one list of them.
+
+    Raises
+    ------
+    InputError
+        Where it is none; keys that stand there twice are the caller's to refuse.
+    """
+    decoder = json.JSONDecoder(object_pairs_hook=Pairs)
+    found, place = [], 0
+    text = text.strip()
+    while place < len(text):
+        try:
+            value, place = decoder.raw_decode(text, place)
+        except ValueError as error:
+            at = getattr(error, "pos", place)
+            where = f"{path} line {text.count(chr(10), 0, at) + 1}"
+            raise InputError("not JSON", where, found=str(error).split(":")[0].lower(), expected="JSON") from None
+        except RecursionError:
+            raise InputError("not JSON", path, found="brackets nested too deeply", expected="JSON") from None
+        found.append(value)
+        while place < len(text) and text[place].isspace():
+            place += 1
+    return found[0] if len(found) == 1 else found
+
+
+class Pairs(list[tuple[str, Any]]):
+    """A JSON object as it stands: a key may come twice."""
+
+
+def short_table(path: str, data: bytes) -> ShortTable:
+    """Tell the format of a small file and take it apart.
+
+    Raises
+    ------
+    InputError
+        Where it holds no table.
+    """
+    table = next((name for magic, name in _TABLES.items() if data.startswith(magic)), None)
+    if table is not None:
+        return _of_arrow(path, data, table)
+    if b"\0" in data:
+        raise InputError("not a text file", path, found="NUL bytes", expected="UTF-8 text")
+    text = as_text(path, data)
+    if not text.strip():
+        raise InputError("empty file", path, found="no first line")
+    return of_json(path, parse_json(path, text)) if is_json(text) else of_text(path, text)
+
+
+def of_json(path: str, value: Any) -> ShortTable:
+    """The table that a JSON document is.
+
+    Raises
+    ------
+    InputError
+        Where it is none.
+    """
+    if isinstance(value, Pairs):
+        if value and all(isinstance(held, Pairs | list) for _, held in value):
+            return _of_columns(path, value)
+        rows: list[tuple[Any, ...]] = list(value)
+        return _table(path, ("key", "value"), rows, [f'key "{key}"' for key, _ in value])
+    if not isinstance(value, list):
+        raise InputError("no table", path, found=f"the JSON value {_cell(value)}", expected="an object or an array")
+    items = [f"item {number}" for number in range(len(value))]
+    if value and all(isinstance(row, Pairs) for row in value):
+        names = tuple(dict.fromkeys(key for row in value for key, _ in row))
+        records = [dict(row) for row in value]
+        return _table(path, names, [tuple(record.get(name) for name in names) for record in records], items)
+    if value and all(isinstance(row, list) and not isinstance(row, Pairs) for row in value):
+        return _table(path, None, [tuple(row) for row in value], items)
+    return _table(path, None, [(item,) for item in value], items)
+
+
+def of_text(path: str, text: str) -> ShortTable:
+    """The table that delimited text is; names and numbers may be parted by a colon or blanks too."""
+    delimiter = delimiter_of(path, text)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    rows, places = [], []
+    line = 1
+    try:
+        for cells in reader:
+            if cells:
+                rows.append(tuple(cells))
+                places.append(f"line {line}")
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise InputError("cannot read delimited text", f"{path} line {line}", found=str(error)) from None
+    if len(rows) == 1 and len(rows[0]) == 1 and len(rows[0][0].split()) > 1:
+        rows = [tuple(rows[0][0].split())]
+    elif rows and all(len(cells) == 1 for cells in rows):
+        parted = [_NAME_AND_NUMBER.fullmatch(cells[0]) for cells in rows]
+        if all(parted):
+            rows = [(match[1], match[2]) for match in parted if match]
+    return _table(path, None, rows, places)
+
+
+def _of_columns(path: str, columns: Pairs) -> ShortTable:
+    """A table whose columns stand one after another, as pandas writes a frame."""
+    held = [values if not isinstance(values, Pairs) else [value for _, value in values] for _, values in columns]
+    if len({len(values) for values in held}) != 1:
+        found = ", ".join(f'{len(values)} in "{name}"' for (name, _), values in zip(columns, held, strict=True))
+        raise InputError("columns of different length", path, found=found)
+    rows = list(zip(*held, strict=True))
+    return _table(path, tuple(name for name, _ in columns), rows, [f"row {number}" for number in range(len(rows))])
+
+
+def _of_arrow(path: str, data: bytes, format_name: str) -> ShortTable:
+    import pyarrow as pa
+
+    from xent_cli.readers.columnar.arrow_blocks import refuse_open_end, refuse_unlisted
+
+    try:
+        if format_name == "parquet":
+            import pyarrow.parquet as pq
+
+            file = pq.ParquetFile(pa.BufferReader(data))
+            table = file.read()
+            if table.num_rows != file.metadata.num_rows:
+                raise pa.ArrowInvalid(f"{table.num_rows} rows of {file.metadata.num_rows}")
+        elif data.startswith(b"ARROW1"):
+            refuse_unlisted(pa.BufferReader(data))
+            table = pa.ipc.open_file(pa.BufferReader(data)).read_all()
+        else:
+            stream = pa.BufferReader(data)
+            table = pa.ipc.open_stream(stream).read_all()
+            refuse_open_end(data[: stream.tell()][-8:], data[stream.tell() :][:1])
+        table.validate(full=True)
+        columns = [column.to_pylist() for column in table.columns]
+    except (pa.ArrowException, OSError, ValueError) as error:
+        found = str(error).split("\n")[0]
+        raise InputError("damaged file", path, found=found, expected=f"a {format_name} file") from None
+    rows = list(zip(*columns, strict=True))
+    return _table(path, tuple(table.column_names), rows, [f"row {number}" for number in range(len(rows))])
+
+
+def _table(
+    path: str, names: tuple[str, ...] | None, rows: Sequence[tuple[Any, ...]], places: Sequence[str]
+) -> ShortTable:
+    if not rows or not rows[0]:
+        raise InputError("empty file", path, found="no rows")
+    odd = next((number for number, cells in enumerate(rows) if len(cells) != len(rows[0])), None)
+    if odd is not None:
+        found = f"{len(rows[odd])} cells"
+        raise InputError("row of another length", f"{path} {places[odd]}", found=found, expected=str(len(rows[0])))
+    return ShortTable(path, names, tuple(tuple(map(_cell, cells)) for cells in rows), tuple(places))
+
+
+def _cell(value: Any) -> Cell:
+    return value if value is None or isinstance(value, str) else str(value)

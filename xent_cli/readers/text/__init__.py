@@ -1,0 +1,1 @@
+"""Tables in text: delimited text and JSON Lines."""

@@ -1,0 +1,286 @@
+"""Delimited text: cut into pieces at line ends, each parsed by Arrow in the thread that works on it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+from xent_cli.errors import InputError, MissingValueError, UnreadableRowError, first_of
+from xent_cli.readers.columns.column_plan import ColumnPlan
+from xent_cli.readers.columns.sample import TableSample
+from xent_cli.readers.columns.table_plan import plan_table, refuse_repeated
+from xent_cli.readers.tables.arrow_columns import rows_of
+from xent_cli.readers.tables.marks import is_masked
+from xent_cli.readers.tables.table_source import Table, texts_ahead
+from xent_cli.readers.text.csv_dialect import (
+    DECIMAL_COMMA,
+    DTYPES,
+    LABEL_TYPES,
+    NUMBER,
+    SNIFFED_ROWS,
+    beginning,
+    delimiter_of,
+    is_header,
+    kind_of_cells,
+    label_type_of,
+)
+from xent_cli.readers.text.csv_sample import FirstRows
+from xent_cli.readers.text.text_chunks import LONGEST_LINE, as_lines, count_rows, pieces, row_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from xent_cli.core.block import Part, Rows
+    from xent_cli.readers.interface import ReadOptions
+    from xent_cli.readers.storage.stored import Bytes
+    from xent_cli.readers.text.text_chunks import Piece
+
+# Python's own bound of 128 KiB a cell would end in an error of its own.
+csv.field_size_limit(LONGEST_LINE)
+
+
+def open_csv(
+    source: Bytes,
+    role: str,
+    options: ReadOptions,
+    *,
+    class_names: tuple[str, ...] | None = None,
+    num_classes: int = 0,
+) -> CsvSource:
+    """Open a table as logits, or as the labels of logits of `num_classes` classes.
+
+    Raises
+    ------
+    InputError
+        Where the file is empty or not text, or no column fits.
+    """
+    text, body = beginning(source)
+    delimiter = delimiter_of(source.name, text)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    first_rows = list(islice(reader, 1))
+    # A line end within quotes belongs to a name.
+    header_lines = reader.line_num
+    first_rows += islice(reader, SNIFFED_ROWS - 1)
+    if not first_rows or not first_rows[0]:
+        raise InputError("empty file", source.name, found="no first line", expected="rows of numbers")
+    first = first_rows[0]
+    has_header = options.header if options.header is not None else is_header(first, first_rows[1:])
+    names = tuple(first) if has_header else tuple(str(i) for i in range(len(first)))
+    refuse_repeated(source.name, names)
+    if has_header:
+        body += len("".join(islice(io.StringIO(text, newline=""), header_lines)).encode())
+    rows = first_rows[has_header:]
+    kinds = {name: kind_of_cells([row[i] for row in rows if i < len(row)]) for i, name in enumerate(names)}
+    empty = ColumnPlan(columns=names)
+    bare = CsvSource(
+        source, "csv", role, empty, 0, np.dtype(object), None, False, names, delimiter, body, int(has_header), "string"
+    )
+    held = FirstRows(text, delimiter, names, has_header)
+    sample = TableSample(
+        source.name, kinds, held.columns, lambda name: texts_ahead(bare, name), nameless=not has_header, types=kinds
+    )
+    plan, class_names = plan_table(sample, role, options, class_names, num_classes)
+    place = None if plan.label is None else names.index(plan.label)
+    cells = (row[place] for row in rows if place < len(row)) if place is not None else ()
+    cell = next((cell for cell in cells if cell.strip()), None)
+    label_type = "bool" if plan.label and kinds[plan.label] == "bool" else label_type_of(cell)
+    dtype = np.dtype(np.float64 if plan.values else DTYPES[label_type])
+    named = plan.label is not None and label_type == "string"
+    bools = frozenset(name for name in plan.values if kinds[name] == "bool")
+    table = source, "csv", role, plan, plan.cells or len(plan.values), dtype, class_names, named
+    return CsvSource(*table, names, delimiter, body, header_lines if has_header else 0, label_type, bools)
+
+
+@dataclass(frozen=True, slots=True)
+class CsvSource(Table):
+    """A delimited text file; see `Source`.
+
+    Fields
+    ------
+    names
+        Of all columns.
+    body
+        Where the rows begin, in bytes.
+    header_lines
+        How many lines stand before the rows.
+    label_type
+        One of `LABEL_TYPES`.
+    bools
+        Columns of values that are true and false.
+    seen
+        Of what came through a pipe: first sample and line of each piece, and the line of each row where that is not
+        one after the other.
+    """
+
+    names: tuple[str, ...]
+    delimiter: str
+    body: int
+    header_lines: int
+    label_type: str
+    bools: frozenset[str] = frozenset()
+    seen: list[tuple[int, int, list[int] | None]] = field(default_factory=list, compare=False)
+
+    @property
+    def first_line(self) -> str | None:
+        """The first line of a single column that was taken for a row of it, for want of a name."""
+        if self.header_lines or len(self.names) > 1:
+            return None
+        return self.source.peek(64)[self.body :].split(b"\n")[0].strip().decode(errors="replace")
+
+    def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
+        """See `Source`."""
+        start, line = first, self.header_lines + 1
+        single = len(self.names) == 1
+        for piece in pieces(self.source, self.body, columns=len(self.names)):
+            size, lines = count_rows(piece, self.delimiter, single)
+            if not self.source.again:
+                plain = size == lines
+                self.seen.append((start, line, None if plain else row_lines(piece.read(), self.delimiter, single)))
+            if size:
+                yield start, size, CsvRows(self, piece, start, size, line)
+            start += size
+            line += lines
+
+    def where(self, row: int, role: str, first: int = 0) -> str:
+        """See `Source`; reads the file from its beginning."""
+        if self.source.again:
+            with self.source.stream() as stream:
+                text = io.TextIOWrapper(io.BufferedReader(stream), "utf-8-sig", "replace", newline="")  # type: ignore[type-var]
+                reader = csv.reader(text, delimiter=self.delimiter)
+                full = (cells for cells in reader if cells or len(self.names) == 1)
+                next(islice(full, (self.header_lines > 0) + row - first, None), None)
+                line = reader.line_num
+        else:
+            start, line, lines = self.seen[bisect_right([start for start, _, _ in self.seen], row) - 1]
+            line += row - start if lines is None else lines[row - start]
+        return f"{self.source.name} line {line} (sample {row}){self.plan.column_of(role)}"
+
+
+@dataclass(frozen=True, slots=True)
+class CsvRows:
+    """Recipe for the rows of one piece: a `Part`.
+
+    Fields
+    ------
+    piece
+        Its text.
+    start, size
+        First sample and number of samples.
+    line
+        Number of its first line in the file, from 1.
+    """
+
+    source: CsvSource
+    piece: Piece
+    start: int
+    size: int
+    line: int
+
+    def read(self) -> Rows:
+        """Parse the piece, in this thread alone."""
+        source = self.source
+        tried = LABEL_TYPES[LABEL_TYPES.index(source.label_type) :] if source.plan.label else LABEL_TYPES[-1:]
+        for label_type in tried:
+            try:
+                table = self._parse(label_type)
+            except pa.ArrowInvalid as error:
+                failure = error
+                continue
+            if table.num_rows != self.size:
+                break
+            try:
+                return rows_of(table, source.reading, self.start)
+            except MissingValueError:
+                break
+        else:
+            raise self._explain(str(failure))
+        raise self._explain("rows that are not complete")
+
+    def _parse(self, label_type: str) -> pa.Table:
+        source = self.source
+        text = self.piece.read()
+        plain = pa.string() if source.plan.cells else pa.float64()
+        types = {name: pa.bool_() if name in source.bools else plain for name in source.plan.values}
+        if source.plan.label:
+            types[source.plan.label] = pa.type_for_alias(label_type)
+        if source.plan.weight:
+            types[source.plan.weight] = pa.float64()
+        types |= dict.fromkeys(source.plan.texts, pa.string())
+        return pa_csv.read_csv(
+            pa.BufferReader(pa.py_buffer(text)),
+            pa_csv.ReadOptions(use_threads=False, column_names=list(source.names), block_size=len(text) + 1),
+            pa_csv.ParseOptions(
+                delimiter=source.delimiter,
+                newlines_in_values=self.piece.quoted,
+                ignore_empty_lines=len(source.names) > 1,
+            ),
+            # Arrow's own null words include nan and NA; here nan is a number and an empty cell a mistake.
+            pa_csv.ConvertOptions(
+                column_types=types, include_columns=source.plan.used, null_values=[""], strings_can_be_null=True
+            ),
+        )
+
+    def _explain(self, arrow_message: str) -> InputError:
+        """Find the first cell that is to blame, and count the other rows like its in this piece."""
+        source = self.source
+        first = first_of(self._blamed())
+        if first is not None:
+            return first
+        if re.search(rb"\r(?!\n)", self.piece.read()):
+            arrow_message = "carriage returns that end lines, or stand in them"
+        lines = self.piece.count(b"\n")
+        where = f"{source.source.name} lines {self.line} to {self.line + max(0, lines - 1)}"
+        return InputError("cannot read delimited text", where, found=arrow_message.split("\n")[0])
+
+    def _blamed(self) -> Iterator[UnreadableRowError | None]:
+        """What is wrong with each row."""
+        reader = csv.reader(as_lines(self.piece.read()), delimiter=self.source.delimiter)
+        sample, line = self.start, self.line
+        for cells in reader:
+            if cells or len(self.source.names) == 1:
+                yield self._blame(cells, sample, line)
+                sample += 1
+            line = self.line + reader.line_num
+
+    def _blame(self, cells: list[str], sample: int, line: int) -> UnreadableRowError | None:
+        source = self.source
+        blame = partial(_blamed, sample, source.role, f"{source.source.name} line {line} (sample {sample})")
+        if len(cells) != len(source.names):
+            hint = "is the delimiter right, or a cell with one in it not quoted?"
+            return blame("row of another length", f"{len(cells)} cells", f"{len(source.names)}", hint)
+        plan = source.plan
+        if plan.mask is not None and is_masked(cells[source.names.index(plan.mask)]):
+            return None
+        needed, used = set(plan.needed), set(plan.used)
+        # What may be missing is told where it is known that the sample counts.
+        may_lack = plan.lenient and sample != plan.judged
+        for name, cell in zip(source.names, cells, strict=True):
+            if may_lack and not cell.strip():
+                continue
+            if name in needed and not cell.strip():
+                return blame("empty cell", "nothing", "a value", column=name)
+            if name in used and "\ufffd" in cell:
+                return blame("cell is not UTF-8", f'"{cell}"', "text", column=name)
+            # What text a label may be is told by whoever knows the classes.
+            number = name in source.bools or NUMBER.fullmatch(cell) or (plan.cells and name == plan.values[0])
+            if name in needed and name != plan.label and name != plan.mask and not number:
+                hint = "write decimal points, not commas" if DECIMAL_COMMA.fullmatch(cell) else ""
+                return blame("cell is not a number", f'"{cell}"', "a number", hint, column=name)
+        return None
+
+
+def _blamed(
+    sample: int, role: str, place: str, what: str, found: str, expected: str, hint: str = "", column: str = ""
+) -> UnreadableRowError:
+    place += f', column "{column}"' if column else ""
+    return UnreadableRowError(what, sample, role, found, expected, hint, place, column)

@@ -1,0 +1,1 @@
+"""The verdict on somebody else's kernel, one module a form."""

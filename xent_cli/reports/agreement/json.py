@@ -1,0 +1,131 @@
+"""The verdict on a kernel as JSON: strict, full precision, and with a schema."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from xent_cli.core.warnings import notes_of, warnings_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from xent_cli.core.input_description import InputDescription
+    from xent_cli.core.verify.error_totals import Agreement, Extreme, HeldRow
+    from xent_cli.core.warnings import Finding
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class AgreementDocument:
+    """All that is known of a run of `xent verify`.
+
+    Fields
+    ------
+    version, signature, inputs, findings
+        As in `Document`.
+    n_samples, n_ignored
+        Samples with a loss and without.
+    agreements
+        The verdict on each candidate.
+    """
+
+    version: str
+    signature: str
+    inputs: Mapping[str, InputDescription]
+    n_samples: int
+    n_ignored: int
+    agreements: tuple[Agreement, ...]
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether every candidate is within its tolerance."""
+        return all(agreement.errors.passed for agreement in self.agreements)
+
+
+def document(doc: AgreementDocument) -> dict[str, Any]:
+    """Everything in `doc` as JSON has it; None for NaN and infinities, which have counters. `schema` says the rest."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "xent_version": doc.version,
+        "signature": doc.signature,
+        "inputs": {
+            role: {"path": d.path, "format": d.format, "shape": list(d.shape), "dtype": d.dtype}
+            for role, d in doc.inputs.items()
+        },
+        "verdict": _verdict(doc.passed),
+        "n_samples": doc.n_samples,
+        "n_ignored": doc.n_ignored,
+        **{agreement.name: _agreement(agreement) for agreement in doc.agreements},
+        "warnings": [finding.entry() for finding in warnings_of(doc.findings)],
+        "notes": [finding.entry() for finding in notes_of(doc.findings)],
+    }
+
+
+def dumps(doc: AgreementDocument) -> str:
+    """Text of the document, ASCII, with a newline at its end."""
+    return json.dumps(document(doc), indent=2, allow_nan=False) + "\n"
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of the document."""
+    text = resources.files("xent_cli.reports.agreement").joinpath("verify.schema.json").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+def _agreement(agreement: Agreement) -> dict[str, Any]:
+    errors, tolerance, by_row = agreement.errors, agreement.tolerance, agreement.by_row
+    by_ulp = tolerance.max_ulp is not None
+    return {
+        "verdict": _verdict(errors.passed),
+        "reduction": agreement.reduction,
+        "dtype": tolerance.dtype,
+        "rtol": None if by_ulp else tolerance.rtol,
+        "atol": None if by_ulp else tolerance.atol,
+        "max_ulp": tolerance.max_ulp,
+        "n_values": errors.n_values,
+        "n_mismatched": errors.n_mismatched,
+        "share_mismatched": errors.share,
+        "n_mismatched_rows": errors.n_mismatched_rows,
+        "n_nonfinite": errors.n_nonfinite,
+        "n_ignored_mismatched": errors.n_ignored_mismatched,
+        "max_abs_error": _extreme(errors.max_abs, by_row),
+        "max_rel_error": _extreme(errors.max_rel, by_row),
+        "max_ulp_error": _extreme(errors.max_ulp, by_row),
+        "worst": [_row(row, by_row) for row in errors.worst],
+    }
+
+
+def _extreme(extreme: Extreme | None, by_row: bool) -> dict[str, Any] | None:
+    if extreme is None:
+        return None
+    return {"value": _plain(extreme.value), **_place(extreme, by_row)}
+
+
+def _row(row: HeldRow, by_row: bool) -> dict[str, Any]:
+    return {
+        **_place(row, by_row),
+        "found": _plain(row.found),
+        "expected": _plain(row.expected),
+        "abs_error": _plain(row.abs_error),
+        "rel_error": _plain(row.rel_error),
+        "ulp_error": row.ulp,
+    }
+
+
+def _place(at: Extreme | HeldRow, by_row: bool) -> dict[str, int | None]:
+    return {"sample": at.sample if by_row else None, "class": at.column}
+
+
+def _plain(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _verdict(passed: bool) -> str:
+    return "pass" if passed else "fail"

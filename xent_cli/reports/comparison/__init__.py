@@ -1,0 +1,1 @@
+"""The comparison of several models, one module a form."""

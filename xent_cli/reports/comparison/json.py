@@ -1,0 +1,74 @@
+"""A comparison as one strict JSON document."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from xent_cli.core.warnings import notes_of, warnings_of
+
+if TYPE_CHECKING:
+    from xent_cli.core.statistics.comparison import Change, Comparison, ModelChange
+
+SCHEMA_VERSION = 1
+
+
+def comparison_document(comparison: Comparison) -> dict[str, Any]:
+    """Everything in it as JSON has it; None for NaN and infinities. `comparison_schema` says the rest."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "xent_version": comparison.version,
+        "kind": comparison.kind,
+        "joined_on": comparison.joined_on,
+        "test": comparison.test,
+        "confidence": comparison.confidence,
+        "resamples": comparison.resamples,
+        "seed": comparison.seed,
+        "baseline": asdict(comparison.baseline),
+        "candidates": [_candidate(candidate) for candidate in comparison.candidates],
+        "warnings": [finding.entry() for finding in warnings_of(comparison.findings)],
+        "notes": [finding.entry() for finding in notes_of(comparison.findings)],
+    }
+
+
+def comparison_dumps(comparison: Comparison) -> str:
+    """Text of the document, with a newline at its end."""
+    return json.dumps(comparison_document(comparison), indent=2, allow_nan=False) + "\n"
+
+
+def comparison_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of the document."""
+    text = resources.files("xent_cli.reports.comparison").joinpath("comparison.schema.json").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+def _candidate(candidate: ModelChange) -> dict[str, Any]:
+    return {
+        **asdict(candidate.model),
+        "n_ignored": candidate.n_ignored,
+        "metrics": [_change(change) for change in candidate.changes],
+        "slices": [{"by": change.by, "value": change.value, **_change(change)} for change in candidate.slices],
+        "moved": [
+            {name: _finite(value) for name, value in asdict(sample).items()}
+            | {"delta": _finite(sample.candidate - sample.baseline)}
+            for sample in candidate.moved
+        ],
+    }
+
+
+def _change(change: Change) -> dict[str, Any]:
+    figures = ("baseline", "candidate", "delta", "delta_percent", "low", "high", "p")
+    return {
+        "metric": change.metric,
+        **{name: _finite(getattr(change, name)) for name in figures},
+        "n": change.n,
+        "change": change.mark,
+    }
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

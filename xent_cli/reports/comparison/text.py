@@ -1,0 +1,168 @@
+"""A comparison as text: delimited for programs, Markdown for people."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING
+
+from xent_cli.core.number_text import spell
+from xent_cli.errors import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from xent_cli.core.statistics.comparison import Change, Comparison, Model, ModelChange, MovedSample
+
+_FIGURES = ("baseline", "candidate", "delta", "delta_percent", "low", "high", "p")
+_COLUMNS = ("metric", *_FIGURES, "n", "change", "label", "by", "value")
+_MARKDOWN = re.compile(r"([\\`*\[\]<>|~&]|(?<!\w)_|_(?!\w))")
+
+
+def delimited_changes(comparison: Comparison, delimiter: str) -> str:
+    """One line a figure, at full precision; a figure that there is none of is an empty cell."""
+    lines = [list(_COLUMNS)]
+    for candidate in comparison.candidates:
+        for change in (*candidate.changes, *candidate.slices):
+            figures = [_plain(change, name) for name in _FIGURES]
+            named = [_quoted(text or "", delimiter) for text in (candidate.model.label, change.by, change.value)]
+            lines.append([change.metric, *figures, str(change.n), change.mark, *named])
+    return "".join(f"{delimiter.join(line)}\n" for line in lines)
+
+
+def plain_moved(comparison: Comparison) -> str:
+    """One line for each of the samples that moved most: candidate, sample, id where there is one, both losses."""
+    lines = []
+    for candidate in comparison.candidates:
+        for rank, moved in enumerate(candidate.moved, 1):
+            named = [] if moved.id is None else [printable(moved.id)]
+            losses = spell(moved.baseline), spell(moved.candidate)
+            label = printable(candidate.model.label)
+            lines.append("\t".join([f"moved_{rank}", label, str(moved.sample), *named, *losses]) + "\n")
+    return "".join(lines)
+
+
+def markdown_changes(comparison: Comparison) -> str:
+    """A heading and a table for each candidate, rounded."""
+    parts = []
+    for candidate in comparison.candidates:
+        parts.append(f"### {escaped(heading(comparison, candidate))}\n")
+        parts.append(_markdown_table(heads(comparison), (cells(change) for change in _all(candidate)), left=1))
+        if candidate.moved:
+            parts.append(_markdown_table(moved_heads(comparison, candidate), moved_rows(comparison, candidate), left=0))
+    parts.append(f"{escaped(footnote(comparison))}\n")
+    return "\n".join(parts)
+
+
+def heading(comparison: Comparison, candidate: ModelChange) -> str:
+    """Say which is held against which."""
+    return f"{_called(candidate.model)} against {_called(comparison.baseline)}"
+
+
+def footnote(comparison: Comparison) -> str:
+    """How the figures came about, in one line."""
+    if comparison.kind == "summary":
+        return "summaries: no losses of samples, so no intervals (n/a)"
+    seed = f"seed {comparison.seed}"
+    tests = {
+        "t": "Student's paired t",
+        "bootstrap": f"bootstrap (BCa) of {comparison.resamples} resamples, {seed}",
+        "permutation": f"t interval; p by all signs or, beyond {comparison.resamples}, so many at random, {seed}",
+    }
+    joined = "position" if comparison.joined_on is None else printable(comparison.joined_on)
+    ignored = {candidate.n_ignored for candidate in comparison.candidates}
+    parts = [tests[comparison.test], "~ where the interval holds 0", f"joined by {joined}"]
+    parts += ["slices are each tested alone"] if any(candidate.slices for candidate in comparison.candidates) else []
+    parts += [f"samples without a loss left out: {max(ignored)}"] if any(ignored) else []
+    return "; ".join(parts)
+
+
+def heads(comparison: Comparison) -> list[str]:
+    """Heads of the columns that `cells` fills."""
+    interval = f"{100 * comparison.confidence:.10g} % interval"
+    return ["metric", "baseline", "candidate", "delta", "delta %", interval, "p", "n"]
+
+
+def cells(change: Change) -> list[str]:
+    """Rounded text of a change; a difference that may be chance is "~", as benchstat has it.
+
+    Examples
+    --------
+    >>> from xent_cli.core.statistics.comparison import Change
+    >>> cells(Change("mean_loss", 2.0, 2.5, 0.5, 9, low=-0.1, high=1.1, p=0.09, mark="~"))
+    ['mean_loss', '2', '2.5', '+0.5', '~', '[-0.1, +1.1]', '0.09', '9']
+    """
+    interval, p = f"[{change.low:+.6g}, {change.high:+.6g}]", f"{change.p:.3g}"
+    if math.isnan(change.low):
+        interval = p = change.mark
+    share = f"{_signed(change.delta_percent, 3 if abs(change.delta_percent) < 1000 else 6)} %"
+    if change.mark == "~" or math.isnan(change.delta_percent):
+        share = "~" if change.mark == "~" else "n/a"
+    sides = f"{change.baseline:.6g}", f"{change.candidate:.6g}", _signed(change.delta)
+    name = change.metric if change.by is None else f"{change.by}={'' if change.value is None else change.value}"
+    return [printable(name), *sides, share, interval, p, str(change.n)]
+
+
+def moved_heads(comparison: Comparison, candidate: ModelChange) -> list[str]:
+    """Heads of the columns that `moved_rows` fills."""
+    named, labelled = _named(candidate.moved)
+    identity = [printable(comparison.joined_on or "id")] if named else []
+    return ["moved", "sample", *identity, *(["label"] if labelled else []), "baseline", "candidate", "delta"]
+
+
+def moved_rows(comparison: Comparison, candidate: ModelChange) -> list[list[str]]:
+    """Rounded text of the samples that moved most."""
+    named, labelled = _named(candidate.moved)
+    rows = []
+    for rank, moved in enumerate(candidate.moved, 1):
+        texts = [moved.id] * named + [moved.label] * labelled
+        delta = moved.candidate - moved.baseline
+        figures = f"{moved.baseline:.6g}", f"{moved.candidate:.6g}", _signed(delta)
+        rows.append([str(rank), str(moved.sample), *(printable(text or "") for text in texts), *figures])
+    return rows
+
+
+def escaped(text: str) -> str:
+    r"""Text that Markdown takes as it stands.
+
+    Examples
+    --------
+    >>> print(escaped("a|b <c> d_e_f _g_"))
+    a\|b \<c\> d_e_f \_g\_
+    """
+    return _MARKDOWN.sub(r"\\\1", printable(text))
+
+
+def _signed(value: float, digits: int = 6) -> str:
+    return f"{value:+.{digits}g}" if value and not math.isnan(value) else f"{abs(value):g}"
+
+
+def _plain(change: Change, name: str) -> str:
+    value = getattr(change, name)
+    without = name in ("low", "high", "p", "delta_percent") and math.isnan(value)
+    return "" if without else spell(value)
+
+
+def _quoted(text: str, delimiter: str) -> str:
+    """As RFC 4180 has it; Python's csv module leaves a lone carriage return bare, which ends a line for its reader."""
+    if any(mark in text for mark in (delimiter, '"', "\n", "\r")):
+        return '"' + text.replace('"', '""') + '"'
+    return text
+
+
+def _called(model: Model) -> str:
+    return printable(model.path if model.label == model.path else f"{model.label} ({model.path})")
+
+
+def _all(candidate: ModelChange) -> tuple[Change, ...]:
+    return (*candidate.changes, *candidate.slices)
+
+
+def _named(moved: tuple[MovedSample, ...]) -> tuple[bool, bool]:
+    return any(sample.id is not None for sample in moved), any(sample.label is not None for sample in moved)
+
+
+def _markdown_table(head: list[str], rows: Iterable[list[str]], left: int) -> str:
+    aligned = [":--" if i < left else "--:" for i in range(len(head))]
+    lines = [[escaped(text) for text in head], aligned, *([escaped(text) for text in row] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

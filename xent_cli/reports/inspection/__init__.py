@@ -1,0 +1,1 @@
+"""What `xent inspect` found, one module a form."""

@@ -1,0 +1,159 @@
+"""What `xent inspect` found, as a document of dicts, lists, strings and numbers."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from xent_cli.core.warnings import notes_of, warnings_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from xent_cli.core.input_description import InputDescription
+    from xent_cli.core.inspect.contents import Contents
+    from xent_cli.core.inspect.value_totals import Inspection, LabelTotals, ValueTotals
+    from xent_cli.core.warnings import Finding
+
+SCHEMA_VERSION = 1
+# Labels in a histogram; there may be as many as words in a vocabulary.
+_TOP = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """One input as it was found.
+
+    Fields
+    ------
+    path
+        As the user typed it.
+    role
+        "logits", "labels", or "logits and labels".
+    totals
+        Figures of its values, or None where they were not read.
+    class_names
+        Of the labels, or None.
+    """
+
+    path: str
+    role: str
+    description: InputDescription
+    contents: Contents
+    totals: Inspection | None
+    class_names: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What compute would assume of logits and labels.
+
+    Fields
+    ------
+    logits, labels
+        Paths; the same one where a file holds both.
+    class_axis
+        From 0.
+    n_samples
+        None where the header does not tell and values were not read.
+    """
+
+    logits: str
+    labels: str
+    label_form: str
+    named_labels: bool
+    class_axis: int
+    num_classes: int
+    n_samples: int | None
+
+
+def inspection_document(
+    version: str, files: Sequence[Inspected], pair: Fit | None, command: str | None, findings: Iterable[Finding]
+) -> dict[str, Any]:
+    """Put everything together; None in place of NaN and of what is not known."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "xent_version": version,
+        "files": [_file(file, pair) for file in files],
+        "pair": None if pair is None else asdict(pair),
+        "command": command,
+        "warnings": [finding.entry() for finding in warnings_of(findings)],
+        "notes": [finding.entry() for finding in notes_of(findings)],
+    }
+
+
+def inspection_json(document: dict[str, Any]) -> str:
+    """Text of the document, strict and ASCII, with a newline at its end."""
+    return json.dumps(document, indent=2, allow_nan=False) + "\n"
+
+
+def _file(file: Inspected, pair: Fit | None) -> dict[str, Any]:
+    described, contents = file.description, file.contents
+    rows = None if file.totals is None else file.totals.logits.rows or file.totals.label_rows
+    shape = [rows if side is None else side for side in described.shape]
+    entries = [
+        {"name": e.name, "dtype": e.dtype, "role": e.role or None}
+        | ({} if e.shape is None else {"shape": list(e.shape)})
+        | ({"reason": e.reason} if e.reason else {})
+        for e in contents.entries
+    ]
+    totals = file.totals
+    found: dict[str, Any] = {}
+    if totals is not None:
+        for name in ("logits", "soft", "weights"):
+            values = getattr(totals, name)
+            if values.rows:
+                found["soft_labels" if name == "soft" else name] = _values(values, name)
+        if totals.labels.rows:
+            names = file.class_names if pair is not None and pair.named_labels else None
+            found["labels"] = _labels(totals.labels, names)
+    return {
+        "path": file.path,
+        "role": file.role,
+        "format": described.format,
+        "shape": shape,
+        "dtype": described.dtype,
+        "layout": contents.layout or None,
+        "compression": contents.compression or None,
+        "size_bytes": contents.size_bytes,
+        "shards": list(described.shards),
+        "arrays": [entry for entry in entries if "shape" in entry],
+        "columns": [entry for entry in entries if "shape" not in entry],
+        "values": found if totals is not None else None,
+    }
+
+
+def _values(totals: ValueTotals, part: str) -> dict[str, Any]:
+    some = totals.finite > 0
+    found: dict[str, Any] = {
+        "rows": totals.rows,
+        "min": totals.minimum if some else None,
+        "max": totals.maximum if some else None,
+        "mean": totals.mean if some and math.isfinite(totals.mean) else None,
+        "nan": totals.nan,
+        "positive_inf": totals.positive_inf,
+        "negative_inf": totals.negative_inf,
+    }
+    if part == "logits":
+        found |= {"beyond_float16": totals.beyond_float16, "rows_that_look_softmaxed": totals.softmaxed}
+    if part == "soft":
+        found |= {"negative": totals.negative, "rows_that_do_not_sum_to_1": totals.unnormalised}
+    return found
+
+
+def _labels(totals: LabelTotals, names: tuple[str, ...] | None) -> dict[str, Any]:
+    def named(label: int) -> dict[str, Any]:
+        return {} if names is None or not 0 <= label < len(names) else {"name": names[label]}
+
+    return {
+        "rows": totals.rows,
+        "min": totals.minimum,
+        "max": totals.maximum,
+        "distinct": len(totals.counts),
+        "negative": totals.negative,
+        "not_whole": totals.fractional,
+        "not_counted": totals.beyond,
+        "most_frequent": [{"label": label, **named(label), "count": count} for label, count in totals.top(_TOP)],
+    }

@@ -1,0 +1,113 @@
+"""The document of `xent inspect` for people: lines of `name<TAB>value`, or tables on a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from xent_cli.core.number_text import spell
+from xent_cli.errors import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
+
+# Columns, arrays, shards and labels that are shown; -f json has more of them.
+_SHOWN = 8
+# Columns that are no classes are shown up to this many.
+_MOST_OTHERS = 100
+
+_HEADERS = ("role", "format", "shape", "dtype", "layout", "compression", "size_bytes")
+
+
+def inspection_lines(document: dict[str, Any]) -> str:
+    """Every figure on a line of its own, at full precision."""
+    return "".join(f"{name}\t{value}\n" for group in _groups(document) for name, value in group)
+
+
+def print_inspection(console: Console, document: dict[str, Any]) -> None:
+    """Print a table for each file, and one of the pair; the command line stands alone, to be copied."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    command = document["command"]
+    for group in _groups({**document, "command": None}):
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        (name, value), *rest = group
+        for head in (name, value):
+            table.add_column(escape(head), overflow="fold")
+        for cells in rest:
+            table.add_row(*(escape(cell) for cell in cells))
+        console.print(table)
+    if command is not None:
+        console.print(escape(printable(command)), soft_wrap=True)
+
+
+def _groups(document: dict[str, Any]) -> Iterator[list[tuple[str, str]]]:
+    for file in document["files"]:
+        yield list(_file(file))
+    pair = document["pair"]
+    if pair is not None:
+        rows = [("pair", f"{printable(pair['logits'])} with {printable(pair['labels'])}")]
+        shown = ("label_form", "named_labels", "class_axis", "num_classes", "n_samples")
+        yield rows + [(name, _text(pair[name])) for name in shown if pair[name] is not None]
+    if document["command"] is not None:
+        yield [("command", printable(document["command"]))]
+
+
+def _file(file: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "file", printable(file["path"])
+    for name in _HEADERS:
+        if file[name] is not None:
+            yield name, _text(file[name])
+    if file["shards"]:
+        first, last = file["shards"][0], file["shards"][-1]
+        yield "shards", f"{len(file['shards'])}, from {printable(first)} to {printable(last)}"
+    for kind in ("array", "column"):
+        entries = file[f"{kind}s"]
+        if len(entries) > _SHOWN:
+            # What is not a class says more than the hundredth of the classes.
+            entries = sorted(entries, key=lambda entry: entry["role"] == "logits")
+        most = max(_SHOWN, min(_MOST_OTHERS, 1 + sum(entry["role"] != "logits" for entry in entries)))
+        for entry in entries[:most]:
+            shape = _text(entry["shape"]) if "shape" in entry else ""
+            unused = f"not used ({entry['reason']})" if entry.get("reason") else "not used"
+            parts = (entry["name"], entry["dtype"], shape, entry["role"] or unused)
+            yield kind, " ".join(printable(part) for part in parts if part)
+        if len(entries) > most:
+            last = entries[-1]
+            role = " " + last["role"] if last["role"] else ""
+            yield kind, f"and {len(entries) - most} more, to {printable(last['name'])}{role}"
+    for part, figures in (file["values"] or {}).items():
+        for name, value in figures.items():
+            if name != "most_frequent":
+                yield f"{part}_{name}", _text(value)
+        yield from _histogram(figures)
+
+
+def _histogram(figures: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    often = figures.get("most_frequent", ())
+    for entry in often[:_SHOWN]:
+        name = f" {printable(entry['name'])}" if "name" in entry else ""
+        yield f"label_{entry['label']}", f"{entry['count']}{name}"
+    if often and figures["distinct"] > _SHOWN:
+        yield "label", f"and {figures['distinct'] - _SHOWN} more"
+
+
+def _text(value: Any) -> str:
+    r"""Spell a value.
+
+    Examples
+    --------
+    >>> _text([3, None]), _text(0.5), _text(True)
+    ('(3, n)', '0.5', 'true')
+    """
+    if isinstance(value, list):
+        sides = ", ".join("n" if side is None else str(side) for side in value)
+        return f"({sides}{',' * (len(value) == 1)})"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return spell(value)
+    return "" if value is None else printable(str(value))

@@ -1,0 +1,1 @@
+"""The summary of a run, one module a form."""

@@ -1,0 +1,52 @@
+"""Workflow commands, which GitHub shows as annotations on a run."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from xent_cli.core.warnings import notes_of, warnings_of
+from xent_cli.errors import printable
+
+if TYPE_CHECKING:
+    from xent_cli.reports.interface import Document
+
+# GitHub drops what a step says beyond this.
+_MOST = 10
+
+
+def render(document: Document) -> str:
+    """An error for each failed check, a warning or notice for each remark, at most ten; then how many were left out.
+
+    Lines that stand beside these must not begin with ``::``.
+    """
+    failed = [("error", "xent check", entry["message"]) for entry in document.checks or () if not entry["passed"]]
+    remarks = (*warnings_of(document.findings), *notes_of(document.findings))
+    told = [*failed, *(("notice" if f.note else "warning", f"xent: {f.code}", f.message) for f in remarks)]
+    lines = [f"::{level} title={_property(title)}::{_data(message)}\n" for level, title, message in told[:_MOST]]
+    if len(told) > _MOST:
+        lines.append(f"{len(told) - _MOST} more annotations left out\n")
+    return "".join(lines)
+
+
+def _data(text: str) -> str:
+    r"""Escape what ends a command.
+
+    Examples
+    --------
+    >>> _data("100%\nsure")
+    '100%25%0Asure'
+    """
+    lines = (printable(line) for line in re.split(r"\r\n|\r|\n", text))
+    return "%0A".join(line.replace("%", "%25") for line in lines)
+
+
+def _property(text: str) -> str:
+    """Escape what ends a property, too.
+
+    Examples
+    --------
+    >>> _property("a: b, c")
+    'a%3A b%2C c'
+    """
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

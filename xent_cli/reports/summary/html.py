@@ -1,0 +1,298 @@
+"""The summary document as one self-contained page: no script, no address, less than 300 KiB for any input."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup, escape
+
+from xent_cli.core.number_text import check_cells
+from xent_cli.core.totals.histogram import HUGE, TINY, histogram, spell_edges
+from xent_cli.core.warnings import notes_of, warnings_of
+from xent_cli.errors import printable
+from xent_cli.reports import BARS
+from xent_cli.reports.summary import plot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from xent_cli.core.warnings import Finding
+    from xent_cli.reports.interface import Details, Document
+
+# Rows at most, and how many bytes a table takes at most; with the pictures all of them are less than 300 KiB.
+_MOST_ROWS, _ROOM, _CELL = 60, 32_000, 60
+_LONGEST, _LONGEST_SENTENCE, _MOST_REMARKS = 80, 300, 20
+_POINTS = 150
+_FIGURES = ("n_samples", "mean_loss", "p50_loss", "p99_loss", "max_loss", "accuracy")
+_FATES = ("n_ok", "n_imprecise", "n_underflow", "n_overflow")
+
+
+class Cell(NamedTuple):
+    """Text of a cell; `share` in [0, 1] is drawn beside it as a bar, `kind` is a class of the style sheet."""
+
+    text: str
+    share: float | None = None
+    kind: str = ""
+
+
+class Grid(NamedTuple):
+    """A table: the first column heads its row; `beyond` rows had no room."""
+
+    caption: str
+    heads: tuple[str, ...]
+    rows: list[tuple[Cell, ...]]
+    beyond: int
+
+
+class Picture(NamedTuple):
+    """A drawing, and the sentence under it."""
+
+    title: str
+    svg: Markup
+    told: str
+
+
+def render(document: Document) -> str:
+    """Verdict, figures, pictures and tables; figures are rounded, what had no room is counted.
+
+    Equal documents give equal bytes.
+    """
+    source = resources.files("xent_cli.reports.summary").joinpath("report.html.jinja").read_text(encoding="utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    checks = document.checks
+    failed = sum(not entry["passed"] for entry in checks or ())
+    details = document.details
+    return environment.from_string(source).render(
+        title=_title(document, failed),
+        failed=failed,
+        checked=checks is not None,
+        checks=_checks(document),
+        warnings=_remarks(warnings_of(document.findings)),
+        notes=_remarks(notes_of(document.findings)),
+        headline=_headline(document),
+        summary=_summary(document),
+        pictures=[] if details is None else _pictures(details),
+        grids=[*_by_class(details), *_slices(document), *_overflow(document), *_worst(details), *_reliability(details)],
+        inputs=_inputs(document),
+        version=document.version,
+        signature=_text(document.signature, 500),
+    )
+
+
+def _remarks(findings: Sequence[Finding]) -> list[tuple[str, str]]:
+    return [(finding.code, _text(finding.message, _LONGEST_SENTENCE)) for finding in findings[:_MOST_REMARKS]]
+
+
+def _title(document: Document, failed: int) -> str:
+    count = len(document.checks or ())
+    if document.checks is None:
+        return "xent report"
+    return f"xent FAIL: {failed} of {count} checks" if failed else f"xent PASS: {count} checks"
+
+
+def _checks(document: Document) -> Grid | None:
+    if document.checks is None:
+        return None
+    heads = ("metric", "verdict", "kind", "limit", "observed", "baseline", "delta")
+    rows = (
+        (
+            _cell(entry["metric"]),
+            Cell("PASS", kind="pass") if entry["passed"] else Cell("FAIL", kind="fail"),
+            *(_cell(text) for text in (entry["kind"], *check_cells(entry))),
+        )
+        for entry in sorted(document.checks, key=lambda entry: bool(entry["passed"]))
+    )
+    return _grid("Checks", heads, rows)
+
+
+def _headline(document: Document) -> list[tuple[str, str]]:
+    figures = document.summary.as_dict()
+    names = ("mean_loss", "perplexity", "accuracy", "p99_loss", "n_samples")
+    return [(name, _number(figures[name])) for name in names if name in figures]
+
+
+def _summary(document: Document) -> Grid:
+    rows = ((Cell(name), Cell(_number(value))) for name, value in document.summary.as_dict().items())
+    return _grid("Summary", ("figure", "value"), rows)
+
+
+def _pictures(details: Details) -> list[Picture]:
+    found = histogram(details.losses, BARS)
+    drawn = []
+    special = (
+        (f"below {TINY:.1g}", found.n_tiny),
+        (f"above {HUGE:.1g} or infinite", found.n_huge),
+        ("NaN", found.n_nan),
+    )
+    beyond = "".join(f" Not drawn: {n:,} {what}." for what, n in special if n)
+    if found.bars:
+        edges = spell_edges(found)
+        at = max(range(len(found.bars)), key=lambda i: found.bars[i].samples)
+        told = (
+            f"Histogram of {found.size:,} losses from {edges[0]} to {edges[-1]} nats; the highest bar,"
+            f" {found.bars[at].samples:,} samples, stands from {edges[at]} to {edges[at + 1]}.{beyond}"
+        )
+        drawn.append(Picture("Losses", Markup(plot.histogram_svg(found, told)), told))
+        middle, high = details.losses.quantiles([0.5, 0.9])
+        told = f"Half of the samples have a loss of at most {middle:.3g} nats, 90 % of at most {high:.3g}."
+        fine = histogram(details.losses, _POINTS)
+        drawn.append(Picture("Share of samples below a loss", Markup(plot.cumulative_svg(fine, told)), told))
+    if details.profile is not None and (bins := details.profile.reliability()):
+        error = details.profile.calibration_error
+        sure = sum(b.samples * b.confidence for b in bins) / sum(b.samples for b in bins)
+        right = sum(b.correct for b in bins) / sum(b.samples for b in bins)
+        told = (
+            f"Reliability: expected calibration error {error:.4g} (15 bins of equal width); mean confidence {sure:.4g},"
+            f" accuracy {right:.4g}."
+        )
+        drawn.append(Picture("Reliability", Markup(plot.reliability_svg(bins, told)), told))
+    return drawn
+
+
+def _by_class(details: Details | None) -> Iterable[Grid]:
+    if details is None or details.profile is None:
+        return
+    found = details.profile.worst_classes(_MOST_ROWS)
+    top = max((c.mean_loss for c in found if c.mean_loss < float("inf")), default=0.0)
+    names = details.class_names
+    rows = (
+        (
+            _class_cell(c.label, names),
+            Cell(_number(c.mean_loss), share=_share(c.mean_loss, top)),
+            Cell(f"{c.samples:,}"),
+            Cell(_number(c.correct / c.samples), share=c.correct / c.samples),
+        )
+        for c in found
+    )
+    grid = _grid("Loss by class, highest first", ("class", "mean loss", "samples", "accuracy"), rows)
+    yield grid._replace(beyond=details.profile.by_class.groups.size - len(grid.rows))
+
+
+def _reliability(details: Details | None) -> Iterable[Grid]:
+    if details is None or details.profile is None or not (bins := details.profile.reliability()):
+        return
+    rows = (
+        (
+            Cell(f"{b.low:.3f} to {b.high:.3f}"),
+            Cell(f"{b.samples:,}"),
+            Cell(_number(b.confidence), share=b.confidence),
+            Cell(_number(b.correct / b.samples), share=b.correct / b.samples),
+        )
+        for b in bins
+    )
+    yield _grid("Confidence and accuracy", ("confidence", "samples", "mean confidence", "accuracy"), rows)
+
+
+def _slices(document: Document) -> Iterable[Grid]:
+    if not document.slices:
+        return
+    figures = [(entry, entry["summary"].as_dict()) for entry in document.slices]
+    top = max((found["mean_loss"] for _, found in figures if found["mean_loss"] < float("inf")), default=0.0)
+    rows = (
+        (
+            _cell(f"{entry['by']} = {entry['value'] or ''}"),
+            *(
+                Cell(_number(found.get(name)), share=_share(found[name], top) if name == "mean_loss" else None)
+                for name in _FIGURES
+            ),
+        )
+        for entry, found in figures
+    )
+    yield _grid("Loss by slice", ("slice", *(name.replace("_", " ") for name in _FIGURES)), rows)
+
+
+def _overflow(document: Document) -> Iterable[Grid]:
+    if not document.formulas:
+        return
+    kinds = ("good", "poor", "bad", "bad")
+    rows = []
+    for entry in document.formulas:
+        for name, totals in (("textbook", entry.naive), ("stable", entry.stable)):
+            counts = [getattr(totals, fate) for fate in _FATES]
+            n = sum(counts) or 1
+            cells = (
+                Cell(f"{count:,}", share=count / n, kind=kind if count else "")
+                for count, kind in zip(counts, kinds, strict=True)
+            )
+            first = "" if totals.first_row is None else str(totals.first_row)
+            rows.append((Cell(f"{entry.dtype}, {name}"), *cells, Cell(first), Cell(_number(entry.max_safe_logit))))
+    heads = ("dtype, formula", "ok", "imprecise", "inf", "NaN", "first row", "largest safe logit")
+    yield _grid("Overflow map by float type", heads, rows)
+
+
+def _worst(details: Details | None) -> Iterable[Grid]:
+    if details is None or not details.worst:
+        return
+    named = details.id_name is not None
+    labelled = any(sample.label is not None for sample in details.worst)
+    names = details.class_names
+    heads = ("sample", *(["id"] if named else []), *(["label"] if labelled else []), "loss")
+    rows = (
+        (
+            Cell(str(s.sample)),
+            *([_cell(s.id or "")] if named else []),
+            *([_class_cell(s.label, names)] if labelled else []),
+            Cell(_number(s.loss)),
+        )
+        for s in details.worst
+    )
+    yield _grid("Worst samples", heads, rows)
+
+
+def _inputs(document: Document) -> Grid:
+    rows = (
+        (
+            _cell(role),
+            _cell(given.path),
+            _cell(given.format),
+            Cell(" x ".join("?" if n is None else str(n) for n in given.shape)),
+            _cell(given.dtype),
+        )
+        for role, given in document.inputs.items()
+    )
+    return _grid("Inputs", ("input", "path", "format", "shape", "dtype"), rows)
+
+
+def _grid(caption: str, heads: Sequence[str], rows: Iterable[tuple[Cell, ...]]) -> Grid:
+    """Keep rows for as long as there is room, and count those beyond."""
+    kept: list[tuple[Cell, ...]] = []
+    room, beyond = _ROOM, 0
+    for row in rows:
+        room -= sum(len(escape(cell.text).encode()) + _CELL for cell in row)
+        if room < 0 or len(kept) == _MOST_ROWS:
+            beyond += 1
+            room = -1
+        else:
+            kept.append(row)
+    return Grid(caption, tuple(heads), kept, beyond)
+
+
+def _share(value: Any, top: float) -> float | None:
+    return None if not 0 <= value < float("inf") or not top else value / top
+
+
+def _number(value: float | int | bool | None) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.6g}" if isinstance(value, float) else f"{value:,}"
+
+
+def _class_cell(label: int | None, names: tuple[str, ...] | None) -> Cell:
+    """Name of a class, or its number where it has none."""
+    if label is None:
+        return Cell("")
+    return _cell(str(label) if names is None or not 0 <= label < len(names) else names[label])
+
+
+def _cell(text: str) -> Cell:
+    return Cell(_text(text, _LONGEST))
+
+
+def _text(text: str, longest: int) -> str:
+    """Text from a file: on one line, without control characters, and cut where it is long."""
+    told = printable(text[: longest + 1])  # which is as long at least: a name may be of megabytes
+    return told if len(told) <= longest else f"{told[:longest]}…"

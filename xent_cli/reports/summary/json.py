@@ -1,0 +1,110 @@
+"""The summary document as JSON: strict, full precision, and with a schema."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from xent_cli.core.totals.summary import LossSummary
+from xent_cli.core.warnings import notes_of, warnings_of
+
+if TYPE_CHECKING:
+    from xent_cli.core.input_description import InputDescription
+    from xent_cli.core.kernel.textbook_formula import FormulaTotals, NaiveTotals
+    from xent_cli.reports.interface import Document
+
+SCHEMA_VERSION = 1
+
+
+def document(doc: Document) -> dict[str, Any]:
+    """Everything in `doc` as JSON has it: dicts, lists, strings and numbers; None for NaN and infinities.
+
+    ``overflow``, ``slices`` and ``checks`` are there when asked for. `schema` says the rest.
+    """
+    asked_for = {
+        "overflow": None if doc.formulas is None else [_formula(formula) for formula in doc.formulas],
+        "slices": doc.slices,
+        "checks": doc.checks,
+    }
+    plain: dict[str, Any] = _plain(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "xent_version": doc.version,
+            "signature": doc.signature,
+            **({} if doc.labels_digest is None else {"labels_digest": doc.labels_digest}),
+            "inputs": {role: _input(description) for role, description in doc.inputs.items()},
+            "summary": doc.summary,
+            **{name: entries for name, entries in asked_for.items() if entries is not None},
+            "warnings": [finding.entry() for finding in warnings_of(doc.findings)],
+            "notes": [finding.entry() for finding in notes_of(doc.findings)],
+        }
+    )
+    return plain
+
+
+def dumps(doc: Document) -> str:
+    """Text of the document, with a newline at its end; floats have the fewest digits that read back the same.
+
+    Only ASCII is used, so that a path that is not Unicode can be written too.
+    """
+    return json.dumps(document(doc), indent=2, allow_nan=False) + "\n"
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of the document."""
+    text = resources.files("xent_cli.reports.summary").joinpath("summary.schema.json").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+def _input(description: InputDescription) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "path": description.path,
+        "format": description.format,
+        "shape": description.shape,
+        "dtype": description.dtype,
+    }
+    if description.n_classes is not None:
+        told["n_classes"] = description.n_classes
+    if description.class_columns is not None:
+        told["class_columns"] = description.class_columns
+        told["left_out"] = [{"column": column, "reason": reason} for column, reason in description.left_out]
+    return told
+
+
+def _formula(formula: FormulaTotals) -> dict[str, Any]:
+    return {
+        "dtype": formula.dtype,
+        **_formula_counts(formula.naive),
+        "max_safe_logit": formula.max_safe_logit,
+        "stable": _formula_counts(formula.stable),
+    }
+
+
+def _formula_counts(totals: NaiveTotals) -> dict[str, Any]:
+    return {
+        "n_ok": totals.n_ok,
+        "n_imprecise": totals.n_imprecise,
+        "n_underflow": totals.n_underflow,
+        "n_overflow": totals.n_overflow,
+        "first_row": totals.first_row,
+        "worst_row": totals.worst_row,
+        "max_abs_error": totals.max_abs_error,
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):  # asked first, for most entries are figures, and there may be thousands of slices
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, int | str):
+        return value
+    if isinstance(value, LossSummary):
+        return _plain(value.as_dict())
+    if isinstance(value, Mapping):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return value

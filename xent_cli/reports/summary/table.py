@@ -1,0 +1,126 @@
+"""Tables for people, on a terminal."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.table import Table
+
+from xent_cli.core.number_text import check_cells, rounded
+from xent_cli.core.totals.histogram import HUGE, TINY, spell_edges
+from xent_cli.reports.tables import new_table, safe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.console import Console
+
+    from xent_cli.core.kernel.textbook_formula import FormulaTotals
+    from xent_cli.core.row_columns import RowFormat
+    from xent_cli.core.totals.histogram import Histogram
+    from xent_cli.core.totals.summary import WorstSample
+
+# So many values of a column are shown.
+_SLICES = 20
+# Width of the longest bar of a histogram.
+_WIDEST = 30
+
+
+def print_summary(console: Console, summary: Mapping[str, float | int | bool | None]) -> None:
+    """Every figure of a summary, rounded."""
+    table = new_table("metric", "value")
+    for name, value in summary.items():
+        text = "" if value is None else rounded(value) if isinstance(value, float) else str(value).lower()
+        table.add_row(name, text)
+    console.print(table)
+
+
+def print_histogram(console: Console, losses: Histogram) -> None:
+    """How many losses lie where, a bar each with its count; eighths of blocks where the terminal has them."""
+    top = max((bar.samples for bar in losses.bars), default=0)
+    special = ((f"0 to {TINY:.1g}", losses.n_tiny), (f"{HUGE:.1g} to inf", losses.n_huge), ("nan", losses.n_nan))
+    edges = spell_edges(losses)
+    rows = [(f"{low} to {high}", bar.samples) for low, high, bar in zip(edges, edges[1:], losses.bars, strict=False)]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("loss", justify="right")
+    table.add_column("samples", justify="right")
+    table.add_column("")
+    for name, count in [*special[:1], *rows, *special[1:]]:
+        if count or (name, count) in rows:
+            table.add_row(name, str(count), _blocks(min(1.0, count / top) if top else 0.0, console.options.ascii_only))
+    console.print(table)
+
+
+def _blocks(share: float, ascii_only: bool) -> str:
+    eighths = max(1, round(share * _WIDEST * 8)) if share else 0
+    if ascii_only:
+        return "#" * -(-eighths // 8)
+    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+
+
+def print_worst(console: Console, worst: tuple[WorstSample, ...], columns: RowFormat) -> None:
+    """The highest losses."""
+    with_id = columns.id_name is not None
+    table = new_table("worst", "sample", *([str(columns.id_name)] if with_id else []), *_label_head(columns), "loss")
+    for rank, sample in enumerate(worst, 1):
+        names = columns.class_names
+        label = str(sample.label) if names is None or sample.label is None else names[sample.label]
+        cells = [str(rank), str(sample.sample)]
+        cells += [safe(sample.id or "")] if with_id else []
+        cells += [safe(label)] if columns.labelled else []
+        table.add_row(*cells, rounded(sample.loss))
+    console.print(table)
+
+
+def print_slices(console: Console, slices: tuple[Mapping[str, Any], ...]) -> None:
+    """The main figures for each value of each column, the first of them where there are many."""
+    tops = ["accuracy"] if any(entry["summary"].accuracy is not None for entry in slices) else []
+    for column in dict.fromkeys(entry["by"] for entry in slices):
+        entries = [entry for entry in slices if entry["by"] == column]
+        table = new_table(column, "samples", "mean loss", "max loss", *tops)
+        for entry in entries[:_SLICES]:
+            found = entry["summary"]
+            figures = (found.mean_loss, found.max_loss, *([found.accuracy] if tops else ()))
+            value = "" if entry["value"] is None else safe(entry["value"])
+            table.add_row(
+                value,
+                str(found.n_samples),
+                *("" if math.isnan(x) and not found.n_samples else rounded(x) for x in figures),
+            )
+        console.print(table)
+        if len(entries) > _SLICES:
+            name = safe(column)
+            console.print(
+                f"{len(entries) - _SLICES} of {len(entries)} values of {name} not shown; -f json has them all"
+            )
+
+
+def print_overflow(console: Console, formulas: tuple[FormulaTotals, ...]) -> None:
+    """How the textbook and the stable formula fare in each dtype."""
+    heads = ("dtype", "formula", "ok", "imprecise", "inf", "nan", "first", "worst", "max error", "max safe logit")
+    table = new_table(*heads)
+    for entry in formulas:
+        for name, fate in (("textbook", entry.naive), ("stable", entry.stable)):
+            counts = (fate.n_ok, fate.n_imprecise, fate.n_underflow, fate.n_overflow)
+            rows = ("" if row is None else str(row) for row in (fate.first_row, fate.worst_row))
+            error = rounded(fate.max_abs_error)
+            table.add_row(entry.dtype, name, *map(str, counts), *rows, error, rounded(entry.max_safe_logit))
+    console.print(table)
+
+
+def print_checks(console: Console, checks: tuple[Mapping[str, Any], ...]) -> None:
+    """The verdict on each limit, with as many digits as show the difference."""
+    compared = any("baseline" in entry for entry in checks)
+    table = new_table("metric", "kind", "limit", "observed", *(("baseline", "delta") if compared else ()), "verdict")
+    for entry in checks:
+        numbers = check_cells(entry)[: 4 if compared else 2]
+        word = "PASS" if entry["passed"] else "FAIL"
+        style = None if entry["passed"] else "bold"
+        table.add_row(safe(entry["metric"]), entry["kind"], *numbers, word, style=style)
+    console.print(table)
+
+
+def _label_head(columns: RowFormat) -> list[str]:
+    return ["label"] if columns.labelled else []

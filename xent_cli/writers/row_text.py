@@ -1,0 +1,110 @@
+"""A block's rows in bounded runs, as text cells by column: what the text writers have in common."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from xent_cli.core.labels import NO_LABEL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from xent_cli.core.block import AnyArray, FloatArray
+    from xent_cli.core.evaluate import BlockLoss
+    from xent_cli.core.row_columns import RowFormat
+
+# As text a row is some fifty bytes as Python objects several times over: so many rows are a few MB.
+_ROWS = 1 << 16
+
+
+def batches(rows: BlockLoss) -> Iterator[BlockLoss]:
+    """Cut the rows of a block into runs that bound what a writer makes of them at once."""
+    if rows.size <= _ROWS:
+        yield rows
+        return
+    for first in range(0, rows.size, _ROWS):
+        yield cut(rows, first, min(first + _ROWS, rows.size))
+
+
+def encoded(rows: BlockLoss, encode: Callable[[BlockLoss], memoryview]) -> Iterator[memoryview]:
+    """Text of each run of rows, in order; two threads encode, for Arrow lets go of the interpreter lock."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    runs = batches(rows)
+    with ThreadPoolExecutor(2) as pool:
+        waiting = deque(pool.submit(encode, run) for run in islice(runs, 4))
+        while waiting:
+            yield waiting.popleft().result()
+            waiting.extend(pool.submit(encode, run) for run in islice(runs, 1))
+
+
+def cut(rows: BlockLoss, first: int, stop: int) -> BlockLoss:
+    """Rows `first` to `stop` of a block, without its gradient."""
+    part = slice(first, stop)
+    return replace(
+        rows,
+        start=rows.start + first,
+        size=stop - first,
+        loss=None if rows.loss is None else rows.loss[part],
+        ignored=None if rows.ignored is None else rows.ignored[part],
+        labels=None if rows.labels is None else rows.labels[part],
+        ids=None if rows.ids is None else rows.ids[part],
+        kl=None if rows.kl is None else rows.kl[part],
+        gradient=None,
+        groups=None if rows.groups is None else rows.groups[part],
+        weight=None if rows.weight is None else rows.weight[part],
+        class_weight=None if rows.class_weight is None else rows.class_weight[part],
+    )
+
+
+def row_texts(
+    rows: BlockLoss,
+    columns: RowFormat,
+    spell: Callable[[float], str],
+    *,
+    missing: str,
+    quote: Callable[[str], str],
+    unnamed: str = "",
+) -> list[list[str]]:
+    """Text of every cell, column by column, in the order of `RowFormat.names`.
+
+    `missing` stands where a sample has no loss, `unnamed` where an id, a label or a group has no value.
+    """
+    texts = [[str(i) for i in range(rows.start, rows.start + rows.size)]]
+    if columns.id_name is not None:
+        assert rows.ids is not None
+        texts.append(_words(rows.ids, unnamed, quote))
+    if columns.labelled:
+        assert rows.labels is not None
+        names = columns.class_names
+        labels = rows.labels.tolist()
+        if names is None:
+            texts.append([unnamed if label == NO_LABEL else str(label) for label in labels])
+        else:
+            texts.append([quote(names[i]) if 0 <= i < len(names) else missing for i in labels])
+    texts.append(_numbers(rows, rows.loss, spell, missing))
+    if columns.with_kl:
+        texts.append(_numbers(rows, rows.kl, spell, missing))
+    for _, place in columns.by:
+        assert rows.groups is not None
+        texts.append(_words(rows.groups[:, place], unnamed, quote))
+    for weights, given in ((rows.weight, columns.weighted), (rows.class_weight, columns.class_weighted)):
+        if given:
+            assert weights is not None
+            texts.append([spell(weight) for weight in weights.tolist()])
+    return texts
+
+
+def _words(values: AnyArray, unnamed: str, quote: Callable[[str], str]) -> list[str]:
+    return [unnamed if text is None else quote(str(text)) for text in values]
+
+
+def _numbers(rows: BlockLoss, values: FloatArray | None, spell: Callable[[float], str], missing: str) -> list[str]:
+    assert values is not None
+    texts = [spell(value) for value in values.tolist()]
+    if rows.ignored is None:
+        return texts
+    return [missing if none else text for text, none in zip(texts, rows.ignored.tolist(), strict=True)]
