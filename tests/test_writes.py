@@ -71,7 +71,7 @@ def writes_through_copies(function):
 @pytest.mark.parametrize("path", MODULES, ids=str)
 def test_nothing_is_written_through_a_copy(path):
     found = writes_through_copies(ast.parse((ROOT / path).read_text(encoding="utf-8")))
-    assert list(found) == [], "write through xent_cli.core.kernel.tiles.flat, which refuses to copy"
+    assert list(found) == [], "write through xent_cli.core.scratch.flat, which refuses to copy"
 
 
 @pytest.mark.parametrize(

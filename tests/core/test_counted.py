@@ -102,7 +102,7 @@ def blocks(logits, labels, size=N, **fields):
 def total(results, options):
     totals = LossTotals(options.signature(""))
     for result in results:
-        totals = totals.merge(result.totals)
+        totals = totals.merge(result.totals.losses)
     return totals
 
 
@@ -171,8 +171,8 @@ def test_each_reason_to_leave_a_sample_out_is_counted_once(reasons):
     options = LossOptions(ignore_index=(-1,), sample_weighted=True, masked=True)
     result = evaluate_block(block, options, Wanted(losses=True))
     counted = [reason == "counts" for reason in reasons]
-    assert result.totals.n_samples == sum(counted)
-    assert result.totals.n_ignored == n - sum(counted)
+    assert result.totals.losses.n_samples == sum(counted)
+    assert result.totals.losses.n_ignored == n - sum(counted)
     with_loss = [reason in ("counts", "weightless") for reason in reasons]
     assert (~np.isnan(result.loss)).tolist() == with_loss
     ignored = np.zeros(n, bool) if result.ignored is None else result.ignored
@@ -189,7 +189,7 @@ def test_a_sample_of_weight_0_keeps_its_loss_where_there_is_one():
     assert result.ignored.tolist() == [False, True, False, True]
     assert result.labels.tolist() == [0, 7, 1, -100]
     assert result.weight.tolist() == [1, 0, 0, 1]
-    assert (result.totals.n_samples, result.totals.n_ignored) == (1, 3)
+    assert (result.totals.losses.n_samples, result.totals.losses.n_ignored) == (1, 3)
 
 
 def test_labels_that_are_left_out_stand_in_the_rows_as_they_are_where_they_are_labels():
@@ -203,7 +203,7 @@ def test_ignored_rows_are_no_distributions_that_anybody_counts(source):
     rows = np.array([[0.5, 0.5], [0.0, 0.0], [-3.0, np.nan]])
     rows = np.log(rows, out=rows, where=rows > 0) if source == "log-probs" else rows
     block = Block(0, rows, np.array([0, -100, -100]))
-    totals = evaluate_block(block, LossOptions(source=source, ignore_index=(-100,)), Wanted()).totals
+    totals = evaluate_block(block, LossOptions(source=source, ignore_index=(-100,)), Wanted()).totals.losses
     assert (totals.n_samples, totals.n_ignored, totals.unnormalised) == (1, 2, 0)
 
 
@@ -224,7 +224,7 @@ def test_a_mask_is_of_zeros_and_ones(mask, row):
 @pytest.mark.parametrize("dtype", ["?", "u1", "i8", "f2", "f8", ">i4"])
 def test_a_mask_may_be_of_any_type(dtype):
     mask = np.array([1, 0, 1], dtype)
-    assert evaluate_block(Block(0, Z[:3], Y[:3], mask=mask), LossOptions(), Wanted()).totals.n_samples == 2
+    assert evaluate_block(Block(0, Z[:3], Y[:3], mask=mask), LossOptions(), Wanted()).totals.losses.n_samples == 2
 
 
 def test_the_overflow_report_names_samples_of_the_whole_input():
@@ -236,7 +236,9 @@ def test_the_overflow_report_names_samples_of_the_whole_input():
 
 def test_class_weight_0_is_no_mask():
     options = LossOptions(class_weight=np.array([0.0, 1.0]))
-    totals = evaluate_block(Block(0, np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([0, 1])), options, Wanted()).totals
+    totals = evaluate_block(
+        Block(0, np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([0, 1])), options, Wanted()
+    ).totals.losses
     assert totals.n_samples == 2
     assert totals.summarize().mean_loss == pytest.approx(np.log1p(np.exp(1.0)))
 
@@ -249,8 +251,8 @@ def test_what_is_left_out_and_what_a_class_weighs_go_by_the_classes_whatever_the
     plain = evaluate_block(Block(0, Z, Y, mask=~OUT), options, wanted_all)
     called = dataclasses.replace(options, first_class=first)
     found = evaluate_block(Block(0, Z, labels, mask=~OUT), called, wanted_all)
-    assert found.totals.digest == plain.totals.digest
-    assert found.totals.summarize() == plain.totals.summarize()
+    assert found.totals.losses.digest == plain.totals.losses.digest
+    assert found.totals.losses.summarize() == plain.totals.losses.summarize()
     np.testing.assert_array_equal(found.class_weight, plain.class_weight)
     np.testing.assert_array_equal(found.class_weight, np.where(OUT, 0, CLASS_WEIGHT[Y]))
     np.testing.assert_array_equal(found.labels[~OUT], (Y + first)[~OUT])

@@ -72,7 +72,7 @@ def test_sums_of_either_side_are_counted_by_themselves():
     student[:3] *= 0.9
     teacher[5:12] *= 0.8
     options = LossOptions(source="probs", labels="dense", labels_source="probs")
-    totals = evaluate_block(Block(0, student, teacher), options, Wanted()).totals
+    totals = evaluate_block(Block(0, student, teacher), options, Wanted()).totals.losses
     assert (totals.unnormalised, totals.unnormalised_labels) == (3, 7)
 
 

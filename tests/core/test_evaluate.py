@@ -13,7 +13,7 @@ from xent_cli.core.block import Block, BlockRef, Rows
 from xent_cli.core.evaluate import evaluate_block, evaluate_blocks, weigh_block
 from xent_cli.core.options import LossOptions, Wanted
 from xent_cli.core.totals.exact_sum import ExactSum
-from xent_cli.core.totals.loss_totals import LossTotals
+from xent_cli.core.totals.run_totals import RunTotals
 from xent_cli.errors import InputError, RowError
 
 ORACLES = Path(__file__).parents[1] / "oracles"
@@ -57,10 +57,10 @@ def mean_and_all(tasks, options, wanted=EVERYTHING, engine=map):
         wanted.top_k,
     )
     results = list(evaluate_blocks(tasks, options, wanted, engine))
-    totals = reduce(LossTotals.merge, (r.totals for r in results), LossTotals(options.signature("")))
+    totals = reduce(RunTotals.merge, (r.totals for r in results))
     loss = np.concatenate([r.loss for r in results])
     gradient = np.concatenate([r.gradient for r in results])
-    assert float(totals.divisor) == float(divisor)
+    assert float(totals.losses.divisor) == float(divisor)
     return loss, gradient, totals
 
 
@@ -102,7 +102,7 @@ def test_the_example_of_tensorflow_gives_what_its_documentation_says():
     for labels, form in ((DENSE, "dense"), (SPARSE, "sparse")):
         (result,) = evaluate_blocks([Block(0, LOGITS, labels)], LossOptions(labels=form), Wanted(losses=True))
         assert result.loss.tolist() == pytest.approx([0.40760596444438, 2.40760596444438], rel=1e-14)
-        assert result.totals.summarize().mean_loss == pytest.approx(1.40760596444438, rel=1e-14)
+        assert result.totals.losses.summarize().mean_loss == pytest.approx(1.40760596444438, rel=1e-14)
 
 
 @pytest.mark.parametrize("case", FRAMEWORKS["cases"], ids=lambda case: case["name"])
@@ -110,7 +110,7 @@ def test_the_example_of_tensorflow_gives_what_its_documentation_says():
 def test_mean_sum_and_gradient_are_those_of_high_precision(case, size):
     logits, labels, truth = floats(case["logits"]), np.array(case["labels"]), case["truth"]
     loss, gradient, totals = mean_and_all(cut(Block(0, logits, labels), size), options_of(case))
-    summary = totals.summarize()
+    summary = totals.losses.summarize()
     assert loss.tolist() == pytest.approx(floats(truth["loss"]).tolist(), rel=1e-15, nan_ok=True)
     assert (summary.mean_loss, summary.sum_loss) == pytest.approx(
         (float(truth["mean"]), float(truth["sum"])), rel=1e-15
@@ -128,7 +128,7 @@ def test_frameworks_in_double_precision_agree(case):
     assert means
     for function, mean in means.items():
         if math.isfinite(mean):  # masked classes make NaN of 0 times inf in some
-            assert totals.summarize().mean_loss == pytest.approx(mean, rel=1e-13), function
+            assert totals.losses.summarize().mean_loss == pytest.approx(mean, rel=1e-13), function
 
 
 @pytest.mark.parametrize("entry", FRAMEWORKS["reported"], ids=lambda entry: entry["source"])
@@ -150,7 +150,7 @@ def test_confident_rows_keep_their_digits_where_frameworks_say_0(entry):
 def test_options_enter_the_mean_and_its_gradient(case):
     logits, labels = floats(case["logits"]).astype(case["dtype"]), np.array(case["labels"])
     _, gradient, totals = mean_and_all(cut(Block(0, logits, labels), 3), options_of(case))
-    assert totals.summarize().mean_loss == pytest.approx(float(case["mean"]), rel=1e-14)
+    assert totals.losses.summarize().mean_loss == pytest.approx(float(case["mean"]), rel=1e-14)
     if case["gradient"] is not None:
         assert gradient == pytest.approx(floats(case["gradient"]), rel=1e-12, abs=1e-300)
 
@@ -169,8 +169,9 @@ def test_no_partition_and_no_engine_changes_a_bit(size, threads):
         parts = mean_and_all(cut(sample(), size), OPTIONS)
     assert np.array_equal(parts[0], whole[0], equal_nan=True)
     assert np.array_equal(parts[1], whole[1], equal_nan=True)
-    assert repr(parts[2].summarize()) == repr(whole[2].summarize())
-    assert repr((parts[2].worst, parts[2].formulas)) == repr((whole[2].worst, whole[2].formulas))
+    ours, theirs = parts[2].losses, whole[2].losses
+    assert repr(ours.summarize()) == repr(theirs.summarize())
+    assert repr((ours.worst, parts[2].formulas)) == repr((theirs.worst, whole[2].formulas))
 
 
 def test_weights_multiply_losses_and_divide_the_mean():
@@ -180,8 +181,8 @@ def test_weights_multiply_losses_and_divide_the_mean():
     loss, gradient, totals = mean_and_all([block], options)
     low, high = 0.40760596444438, 2.40760596444438
     assert loss.tolist() == pytest.approx([2 * low, 0.5 * high], rel=1e-14)
-    assert float(totals.divisor) == 3 * 2 + 1 * 0.5
-    assert totals.summarize().mean_loss == pytest.approx((6 * low + 0.5 * high) / 6.5, rel=1e-14)
+    assert float(totals.losses.divisor) == 3 * 2 + 1 * 0.5
+    assert totals.losses.summarize().mean_loss == pytest.approx((6 * low + 0.5 * high) / 6.5, rel=1e-14)
     p = np.exp(LOGITS - 3) / np.exp(LOGITS - 3).sum(axis=1, keepdims=True)
     assert gradient == pytest.approx((p - DENSE) * [[6 / 6.5], [0.5 / 6.5]], rel=1e-12)
 
@@ -189,15 +190,17 @@ def test_weights_multiply_losses_and_divide_the_mean():
 def test_class_weights_leave_the_divisor_of_dense_labels_alone():
     options = LossOptions(labels="dense", class_weight=np.array([0.5, 1.0, 2.0]))
     _, _, totals = mean_and_all([Block(0, LOGITS, DENSE)], options)
-    assert float(totals.divisor) == 2
-    assert totals.summarize().mean_loss == pytest.approx((2 * 0.40760596444438 + 0.5 * 2.40760596444438) / 2, rel=1e-14)
+    assert float(totals.losses.divisor) == 2
+    assert totals.losses.summarize().mean_loss == pytest.approx(
+        (2 * 0.40760596444438 + 0.5 * 2.40760596444438) / 2, rel=1e-14
+    )
 
 
 def test_ignored_and_unscored_samples_have_no_loss_no_gradient_and_no_say():
     block = Block(0, np.array([[1.0, 2], [np.nan, 0], [3, 0], [9, 9]]), np.array([0, -1, 1, 0]))
     unscored = Block(0, block.logits, block.labels, unscored=np.array([False, False, False, True]))
     result = evaluate_block(unscored, LossOptions(ignore_index=(-1,)), EVERYTHING)
-    summary = result.totals.summarize()
+    summary = result.totals.losses.summarize()
     assert (summary.n_samples, summary.n_ignored, summary.n_nan) == (2, 2, 0)
     assert result.ignored.tolist() == [False, True, False, True]
     assert np.isnan(result.loss).tolist() == [False, True, False, True]
@@ -205,28 +208,31 @@ def test_ignored_and_unscored_samples_have_no_loss_no_gradient_and_no_say():
     assert result.labels.tolist()[:3] == [0, -1, 1]
     assert dict(summary.top_k)[1] == 0.0
     assert [f.naive.n_ok + f.naive.n_imprecise for f in result.totals.formulas] == [2, 2]
-    assert result.totals.label_range == (0, 1)
+    assert result.totals.losses.label_range == (0, 1)
 
 
 def test_only_what_is_wanted_is_brought_back():
     result = evaluate_block(Block(5, LOGITS, SPARSE), LossOptions(), Wanted(figures=False))
     assert (result.start, result.size) == (5, 2)
     assert (result.loss, result.gradient, result.ids, result.labels) == (None, None, None, None)
-    assert (result.totals.quantiles, result.totals.hits, result.totals.formulas) == (None, (), ())
-    assert result.totals.summarize().mean_loss == pytest.approx(1.40760596444438, rel=1e-14)
+    assert (result.totals.losses.quantiles, result.totals.losses.hits, result.totals.formulas) == (None, (), ())
+    assert result.totals.losses.summarize().mean_loss == pytest.approx(1.40760596444438, rel=1e-14)
 
 
 def test_accuracy_is_the_share_of_labels_among_the_highest():
     block = Block(0, np.array([[3.0, 2, 1], [3, 2, 1], [3, 2, 1], [2, 2, 2]]), np.array([0, 1, 2, 1]))
     result = evaluate_block(block, LossOptions(), Wanted(top_k=(2, 1, 2)))
-    assert result.totals.summarize().top_k == ((1, 0.25), (2, 0.75))
+    assert result.totals.losses.summarize().top_k == ((1, 0.25), (2, 0.75))
     dense = Block(0, block.logits, np.array([[0.6, 0.4, 0], [0, 1, 0], [0, 0, 1], [0, 1, 0]]))
-    assert evaluate_block(dense, LossOptions(labels="dense"), Wanted(top_k=(1, 2))).totals.hits == ((1, 1), (2, 3))
+    assert evaluate_block(dense, LossOptions(labels="dense"), Wanted(top_k=(1, 2))).totals.losses.hits == (
+        (1, 1),
+        (2, 3),
+    )
 
 
 def test_what_looks_odd_is_noticed():
     block = Block(0, np.array([[0.5, 0.5], [0.25, 0.75], [2.0, 0.0]]), np.array([[1.0, 0], [0.5, 0.4], [0, 1.0005]]))
-    totals = evaluate_block(block, LossOptions(labels="dense"), Wanted()).totals
+    totals = evaluate_block(block, LossOptions(labels="dense"), Wanted()).totals.losses
     assert (totals.softmaxed, totals.unnormalised, totals.unnormalised_labels, totals.label_range) == (2, 0, 1, None)
 
 
@@ -234,7 +240,7 @@ def test_the_worst_samples_carry_label_and_id():
     result = evaluate_block(
         Block(10, LOGITS, SPARSE, ids=np.array(["a", "b"])), LossOptions(), Wanted(losses=True, worst=5)
     )
-    assert [(w.sample, w.label, w.id) for w in result.totals.worst] == [(11, 0, "b"), (10, 2, "a")]
+    assert [(w.sample, w.label, w.id) for w in result.totals.losses.worst] == [(11, 0, "b"), (10, 2, "a")]
     assert result.ids.tolist() == ["a", "b"]
 
 

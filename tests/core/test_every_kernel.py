@@ -119,7 +119,7 @@ def evaluated(first, second, weight, options):
     gradient = "<f8" if options.source == "logits" else None
     wanted = Wanted(losses=True, gradient_dtype=gradient)
     found = evaluate_block(Block(0, first, second, weight), options, wanted)
-    return found, found.totals.summarize()
+    return found, found.totals.losses.summarize()
 
 
 def made(name, k):

@@ -82,7 +82,7 @@ def test_it_has_sixteen_digits():
 @pytest.mark.parametrize("wanted", [False, True])
 def test_a_run_brings_it_where_it_is_asked_for(wanted):
     block = Block(3, np.eye(4), np.arange(4))
-    totals = evaluate_block(block, LossOptions(), Wanted(digest=wanted)).totals
+    totals = evaluate_block(block, LossOptions(), Wanted(digest=wanted)).totals.losses
     assert totals.digest == (label_digest(np.arange(4), 3) if wanted else None)
 
 

@@ -11,6 +11,7 @@ from xent_cli.core.block import Block, BlockRef, Rows
 from xent_cli.core.evaluate import evaluate_block, evaluate_blocks
 from xent_cli.core.options import LossOptions, Wanted
 from xent_cli.core.totals.loss_totals import LossTotals
+from xent_cli.core.totals.run_totals import RunTotals
 from xent_cli.core.totals.slices import MOST_VALUES
 from xent_cli.errors import InputError
 
@@ -54,7 +55,7 @@ def cut(block, size):
 def whole(blocks, options):
     """Totals of a run."""
     found = [result.totals for result in evaluate_blocks(blocks, options, WANTED)]
-    return reduce(LossTotals.merge, found, LossTotals(options.signature("")))
+    return reduce(RunTotals.merge, found)
 
 
 @given(runs())
@@ -63,12 +64,12 @@ def test_the_slices_of_a_column_merge_to_the_totals_exactly(run):
     totals = whole([block], options)
     for by_value in totals.slices.totals:
         merged = reduce(LossTotals.merge, by_value.values())
-        assert repr(merged.summarize()) == repr(totals.summarize())
+        assert repr(merged.summarize()) == repr(totals.losses.summarize())
         assert (merged.sums, merged.squares, merged.weighted, merged.weight) == (
-            totals.sums,
-            totals.squares,
-            totals.weighted,
-            totals.weight,
+            totals.losses.sums,
+            totals.losses.squares,
+            totals.losses.weighted,
+            totals.losses.weight,
         )
 
 
@@ -101,7 +102,7 @@ def test_a_slice_has_the_figures_of_a_run_on_its_samples_alone(run):
             places = np.array([i for i, group in enumerate(block.groups[:, column]) if group == value])
             fields = (block.labels, block.weights, None, block.ids, block.groups)
             part = Block(0, block.logits[places], *(None if field is None else field[places] for field in fields))
-            alone = evaluate_block(part, options, WANTED).totals.summarize()
+            alone = evaluate_block(part, options, WANTED).totals.losses.summarize()
             found = totals.summarize()
             sample = None if alone.worst_sample is None else 7 + places[alone.worst_sample]
             assert found.worst_sample == sample
@@ -136,7 +137,7 @@ def ids(first, count):
 def test_a_column_of_ids_is_refused(sizes):
     blocks = [ids(sum(sizes[:i]), size) for i, size in enumerate(sizes)]
     with pytest.raises(InputError, match="more than 10,000 values") as caught:
-        reduce(LossTotals.merge, (r.totals for r in evaluate_blocks(blocks, LossOptions(), Wanted(by=("key",)))))
+        reduce(RunTotals.merge, (r.totals for r in evaluate_blocks(blocks, LossOptions(), Wanted(by=("key",)))))
     assert "is this an id column?" in caught.value.hint
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from xent_cli.core.kernel.textbook_formula import FormulaTotals, NaiveTotals
 from xent_cli.core.totals import quantiles
 from xent_cli.core.totals.loss_totals import LossTotals
+from xent_cli.core.totals.run_totals import RunTotals
 
 finite = st.floats(min_value=0.0, max_value=1e300)
 any_loss = st.one_of(finite, st.sampled_from([0.0, math.inf, math.nan, 1.0, 1.0, 5e-324]))
@@ -189,7 +190,8 @@ def test_hits_labels_and_noticed_rows_add_up():
 def test_formulas_add_up_by_dtype():
     half = FormulaTotals("float16", NaiveTotals(n_ok=1), NaiveTotals(n_ok=2))
     single = FormulaTotals("float32", NaiveTotals(n_ok=4), NaiveTotals(n_ok=8))
-    both = LossTotals("s", formulas=(half, single)).merge(LossTotals("s", formulas=(half, single)))
+    one = RunTotals(LossTotals("s"), formulas=(half, single))
+    both = one.merge(one)
     assert [(f.dtype, f.naive.n_ok, f.stable.n_ok) for f in both.formulas] == [("float16", 2, 4), ("float32", 8, 16)]
 
 

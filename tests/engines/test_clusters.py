@@ -61,7 +61,7 @@ def shards(tmp_path_factory):
 def totals(folder, engine):
     pair = open_pair(str(folder), None, None, ReadOptions(whole_groups=True))
     wanted = Wanted(figures=True, top_k=(1, 5), worst=3)
-    return run(pair, LossOptions(label_smoothing=0.1), wanted, engine, Targets(Publication()))
+    return run(pair, LossOptions(label_smoothing=0.1), wanted, engine, Targets(Publication())).losses
 
 
 def double(x):

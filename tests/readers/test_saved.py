@@ -13,6 +13,7 @@ import pytest
 from xent_cli.core.evaluate import BlockLoss
 from xent_cli.core.row_columns import RowFormat
 from xent_cli.core.totals.loss_totals import LossTotals
+from xent_cli.core.totals.run_totals import RunTotals
 from xent_cli.errors import InputError
 from xent_cli.readers.saved.saved_results import read_saved
 from xent_cli.writers import SUFFIXES, open_writer
@@ -31,7 +32,7 @@ def save(tmp_path):
         path = tmp_path / f"rows{suffix}"
         with path.open("wb") as stream:
             writer = open_writer(suffix[1:], stream, columns)
-            writer.write(BlockLoss(0, 6, LossTotals(""), LOSS, IGNORED, LABELS, ids))
+            writer.write(BlockLoss(0, 6, RunTotals(LossTotals("")), LOSS, IGNORED, LABELS, ids))
             writer.finish()
         return str(path)
 

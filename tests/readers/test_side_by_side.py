@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.readers.test_beside import read, write
-from xent_cli.core.alongside import OtherIdError, OtherLabelError, plain_id
+from xent_cli.core.same_samples import OtherIdError, OtherLabelError, plain_id
 from xent_cli.errors import InputError, UsageError
 from xent_cli.readers.interface import ReadOptions
 from xent_cli.readers.pair.pair import open_pair

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
+from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.core.input_description import InputDescription
 from xent_cli.core.thresholds import Threshold
 from xent_cli.core.totals.summary import LossSummary
-from xent_cli.core.warnings import Finding
 from xent_cli.reports.interface import Document
 
 HOSTILE = [
@@ -59,7 +59,7 @@ def hostile(times=1):
     return replace(
         PLAIN,
         inputs={f"{text}{i}": InputDescription(text, text, (None,), text) for i, text in enumerate(entries)},
-        findings=tuple(Finding("odd", text) for text in entries),
+        findings=tuple(Diagnostic("odd", text) for text in entries),
         slices=tuple({"by": text, "value": text, "summary": SUMMARY} for text in entries),
         checks=checks,
     )

@@ -29,12 +29,14 @@ def details(n=400, k=None, names=NAMES, ids=True, seed=0):
     logits = rng.normal(size=(n, k)) * 3
     labels = np.where(rng.random(n) < 0.8, logits.argmax(axis=1), rng.integers(0, k, n))
     named = np.array([names[i % len(names)] for i in range(n)], object) if ids else None
-    wanted = Wanted(profile=True, worst=20, overflow=TYPES, top_k=(1, 5))
+    wanted = Wanted(calibration=True, worst=20, overflow=TYPES, top_k=(1, 5))
     totals = evaluate_block(Block(0, logits, labels, ids=named), LossOptions(), wanted).totals
     classes = None if names is None else tuple(names[i % len(names)] for i in range(k))
-    return totals, Details(totals.quantiles, totals.worst, totals.profile, classes, "id" if ids else None)
+    return totals, Details(
+        totals.losses.quantiles, totals.losses.worst, totals.calibration, classes, "id" if ids else None
+    )
 
 
 def hostile_page(times=1, **changes):
     totals, found = details(**changes)
-    return replace(hostile(times), summary=totals.summarize(), formulas=totals.formulas, details=found)
+    return replace(hostile(times), summary=totals.losses.summarize(), formulas=totals.formulas, details=found)

@@ -2,7 +2,7 @@ import re
 from dataclasses import replace
 
 from tests.reports.documents import FAILS, PASSES, PLAIN, checked, hostile
-from xent_cli.core.warnings import Finding
+from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.errors import printable
 from xent_cli.reports.summary.github import render
 
@@ -14,7 +14,7 @@ def test_a_failed_check_is_an_error_and_a_passed_one_nothing():
 
 
 def test_a_finding_is_a_warning_behind_the_errors():
-    lines = render(replace(checked(FAILS), findings=(Finding("nan-loss", "NaN losses: 1"),))).splitlines()
+    lines = render(replace(checked(FAILS), findings=(Diagnostic("nan-loss", "NaN losses: 1"),))).splitlines()
     assert lines[1] == "::warning title=xent%3A nan-loss::NaN losses: 1"
 
 

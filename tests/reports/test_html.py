@@ -10,10 +10,10 @@ import pytest
 
 from tests.reports.documents import FAILS, INCREASE, PASSES, PLAIN, SUMMARY, checked
 from tests.reports.hostile import NAMES, details, hostile_page
+from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.core.input_description import InputDescription
-from xent_cli.core.totals.calibration import LossProfile
+from xent_cli.core.totals.calibration import Calibration
 from xent_cli.core.totals.quantiles import QuantileState
-from xent_cli.core.warnings import Finding
 from xent_cli.errors import printable
 from xent_cli.reports.interface import Details
 from xent_cli.reports.summary.html import render
@@ -169,7 +169,7 @@ def test_no_name_and_no_number_of_rows_or_classes_makes_the_page_large(name):
     slices = tuple({"by": name, "value": f"{name}{i}", "summary": SUMMARY} for i in range(500))
     checks = tuple({**entry, "metric": name, "kind": name} for entry in big.checks * 3)
     text = render(
-        replace(big, inputs=odd, slices=slices, checks=checks, findings=(Finding("odd", name),) * 99, signature=name)
+        replace(big, inputs=odd, slices=slices, checks=checks, findings=(Diagnostic("odd", name),) * 99, signature=name)
     )
     assert len(text.encode()) < LIMIT
     assert "more not shown." in text
@@ -178,8 +178,8 @@ def test_no_name_and_no_number_of_rows_or_classes_makes_the_page_large(name):
 def test_a_vocabulary_of_classes_is_a_table_of_the_worst_and_a_count():
     k = 128_256
     label = np.arange(k)
-    profile = LossProfile.of(label, label / 1e4, label, np.full(k, 0.5))
-    text = render(replace(PLAIN, details=Details(QuantileState.of(label / 1e4), profile=profile)))
+    found = Calibration.of(label, label / 1e4, label, np.full(k, 0.5))
+    text = render(replace(PLAIN, details=Details(QuantileState.of(label / 1e4), calibration=found)))
     assert len(text.encode()) < LIMIT
     assert "128,196 more not shown." in text
     assert "<bdi>128255</bdi></th><td><bdi>12.8255</bdi>" in text
@@ -206,7 +206,7 @@ def test_the_delta_to_the_baseline_is_told():
 
 
 def test_version_settings_inputs_and_warnings_are_told():
-    document = replace(PLAIN, findings=(Finding("logits-look-softmaxed", "4 of 4 rows"),))
+    document = replace(PLAIN, findings=(Diagnostic("logits-look-softmaxed", "4 of 4 rows"),))
     text = Page(render(document)).text
     for told in (
         "0.1.0",

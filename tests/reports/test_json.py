@@ -13,8 +13,8 @@ from xent_cli.core.block import Block
 from xent_cli.core.evaluate import evaluate_blocks
 from xent_cli.core.input_description import InputDescription
 from xent_cli.core.options import LossOptions, Wanted
-from xent_cli.core.totals.loss_totals import LossTotals
-from xent_cli.core.warnings import find
+from xent_cli.core.totals.run_totals import RunTotals
+from xent_cli.core.warnings import find_warnings
 from xent_cli.reports.interface import Document
 from xent_cli.reports.summary.json import document, dumps, schema
 
@@ -30,13 +30,13 @@ ORDINARY = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [20.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
 def made(logits, labels, **settings):
     wanted = Wanted(overflow=FOUR, top_k=(1, 5))
     results = evaluate_blocks([Block(0, np.array(logits), np.array(labels))], OPTIONS, wanted)
-    totals = reduce(LossTotals.merge, (r.totals for r in results), LossTotals(OPTIONS.signature("")))
+    totals = reduce(RunTotals.merge, (r.totals for r in results))
     given = {
         "version": "0.1.0",
         "signature": OPTIONS.signature("0.1.0"),
         "inputs": INPUTS,
-        "summary": totals.summarize(),
-        "findings": find(totals, OPTIONS, 3),
+        "summary": totals.losses.summarize(),
+        "findings": find_warnings(totals.losses, OPTIONS, 3),
         "formulas": totals.formulas,
     }
     return Document(**given | settings)

@@ -8,9 +8,9 @@ import pytest
 
 from tests.reports.documents import PASSES, checked
 from xent_cli import reports
-from xent_cli.core.warnings import Finding
+from xent_cli.core.diagnostics import Diagnostic
 
-REMARKS = (Finding("shard-skipped", "one shard is empty", note=True), Finding("odd", "this is odd"))
+REMARKS = (Diagnostic("shard-skipped", "one shard is empty", note=True), Diagnostic("odd", "this is odd"))
 DOCUMENT = replace(checked(PASSES), findings=REMARKS)
 
 

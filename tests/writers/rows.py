@@ -7,6 +7,7 @@ import numpy as np
 
 from xent_cli.core.evaluate import BlockLoss
 from xent_cli.core.totals.loss_totals import LossTotals
+from xent_cli.core.totals.run_totals import RunTotals
 from xent_cli.writers import open_writer
 
 HOSTILE = [
@@ -38,7 +39,7 @@ def block(n=24, *, start=0, ids=True, ignored=False, special=False):
         loss[mask] = np.nan
     names = np.array([HOSTILE[i % len(HOSTILE)] for i in range(n)], object) if ids else None
     labels = rng.integers(0, 3, n)
-    return BlockLoss(start, n, LossTotals(""), loss, mask, labels, names)
+    return BlockLoss(start, n, RunTotals(LossTotals("")), loss, mask, labels, names)
 
 
 def cut(rows, sizes):

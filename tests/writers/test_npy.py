@@ -5,6 +5,7 @@ import pytest
 
 from xent_cli.core.evaluate import BlockLoss
 from xent_cli.core.totals.loss_totals import LossTotals
+from xent_cli.core.totals.run_totals import RunTotals
 from xent_cli.writers.npy import GradientWriter, _narrowed
 
 
@@ -16,7 +17,7 @@ def test_a_gradient_is_placed_where_its_logits_are(shape, axis, step, tmp_path):
     with (tmp_path / "g.npy").open("w+b") as stream:
         writer = GradientWriter(stream, shape, axis, np.dtype(np.float64))
         for i in range(0, 6, step):
-            writer.write(BlockLoss(i, step, LossTotals(""), gradient=rows[i : i + step]))
+            writer.write(BlockLoss(i, step, RunTotals(LossTotals("")), gradient=rows[i : i + step]))
         writer.finish()
     np.testing.assert_array_equal(np.load(tmp_path / "g.npy"), expected)
 
@@ -25,7 +26,7 @@ def test_the_number_of_rows_may_be_known_only_at_the_end():
     stream = io.BytesIO()
     writer = GradientWriter(stream, (None, 2), 1, np.dtype(np.float32))
     for i in range(3):
-        writer.write(BlockLoss(4 * i, 4, LossTotals(""), gradient=np.full((4, 2), i, np.float32)))
+        writer.write(BlockLoss(4 * i, 4, RunTotals(LossTotals("")), gradient=np.full((4, 2), i, np.float32)))
     writer.finish()
     stream.seek(0)
     assert np.load(stream)[:, 0].tolist() == [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]
@@ -39,7 +40,7 @@ def test_a_bfloat16_gradient_is_rounded_to_nearest_even():
     values[0] = [np.nan, np.inf, -0.0]
     stream = io.BytesIO()
     writer = GradientWriter(stream, (1000, 3), 1, np.dtype("V2"))
-    writer.write(BlockLoss(0, 1000, LossTotals(""), gradient=values))
+    writer.write(BlockLoss(0, 1000, RunTotals(LossTotals("")), gradient=values))
     writer.finish()
     stream.seek(0)
     with np.errstate(all="ignore"):

@@ -16,7 +16,7 @@ from xent_cli.errors import InputError, UsageError, listing, printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from xent_cli.core.warnings import Finding
+    from xent_cli.core.diagnostics import Diagnostic
 
 _OWN, _SHARED = "xent.toml", "pyproject.toml"
 # More than this is no configuration, and would be read at every start.
@@ -122,22 +122,22 @@ def _allowed(context: click.Context, found: _Found, values: dict[str, Any]) -> d
             passed_over.append(key)
         else:
             kept[name] = value
-    from xent_cli.core.warnings import Finding
+    from xent_cli.core.diagnostics import Diagnostic
 
     said = []
     if kept:
         message = f"options are taken from {found.path}; --config names another file"
-        said.append(Finding("config-found", message, note=True))
+        said.append(Diagnostic("config-found", message, note=True))
     if passed_over:
         verb, what = ("is", "it") if len(passed_over) == 1 else ("are", "them")
         which = f"{found.path}: {listing(passed_over)} of [{context.command.name}] {verb} ignored"
         hint = f"in a file that was not named; --config {found.path} takes {what}"
-        said.append(Finding("config-ignored", f"{which} {hint}"))
+        said.append(Diagnostic("config-ignored", f"{which} {hint}"))
     context.meta[_SAID] = tuple(said)
     return kept
 
 
-def told_before() -> tuple[Finding, ...]:
+def told_before() -> tuple[Diagnostic, ...]:
     """What a configuration that was found has changed: told before any work, and listed by every document."""
     context = click.get_current_context(silent=True)
     return () if context is None else context.meta.get(_SAID, ())

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
-    FloatArray = NDArray[np.float64]
-    IntArray = NDArray[np.int64]
-    BoolArray = NDArray[np.bool_]
-    AnyArray = NDArray[Any]
+    from xent_cli.core.array_types import AnyArray, BoolArray, IntArray
 
 
 # Fields that a part brings only where there is such a row in it.
@@ -150,10 +145,15 @@ class BlockRef:
         labelled = False
         for part in self.parts:
             rows = part.read()
-            if (block.ids is not None and rows.ids is not None) or (labelled and rows.labels is not None):
-                from xent_cli.core.alongside import refuse_unlike
+            if block.ids is not None and rows.ids is not None:
+                from xent_cli.core.same_samples import refuse_other_ids
 
-                refuse_unlike(block, rows, labelled=labelled)
+                roles = (name for name in ("labels", "weights", "mask") if getattr(rows, name) is not None)
+                refuse_other_ids(block.ids, rows.ids, self.start, next(roles, "labels"))
+            if labelled and rows.labels is not None:
+                from xent_cli.core.same_samples import refuse_other_labels
+
+                refuse_other_labels(block.labels, rows.labels, self.start)
             labelled = labelled or rows.labels is not None
             given = {name: getattr(rows, name) for name in Rows.__slots__ if getattr(rows, name) is not None}
             if block.groups is not None and rows.groups is not None:

@@ -14,9 +14,12 @@ from xent_cli.errors import RowError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from xent_cli.core.block import AnyArray, Block, BoolArray, FloatArray, IntArray
+    from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray, IntArray
+    from xent_cli.core.block import Block
     from xent_cli.core.kernel.cross_entropy import RowLosses
+    from xent_cli.core.kernel.textbook_formula import FormulaTotals
     from xent_cli.core.options import LossOptions
+    from xent_cli.core.totals.calibration import Calibration
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +42,8 @@ class Evaluated:
         What is counted beside the losses, by the names that `LossTotals` has for it.
     likeliest
         [n] class of the highest entry of each row of dense labels, where it is wanted, or None.
+    calibration, formulas
+        As `RunTotals` has them.
     """
 
     rows: RowLosses
@@ -48,6 +53,8 @@ class Evaluated:
     ranks: IntArray | None
     noticed: Mapping[str, Any]
     likeliest: IntArray | None = None
+    calibration: Calibration | None = None
+    formulas: tuple[FormulaTotals, ...] = ()
 
     def spread(self, start: int, rows: IntArray, left_out: BoolArray) -> Evaluated:
         """The same among the samples that were left out: those have no loss, no label and a gradient of 0.
@@ -78,10 +85,16 @@ class Evaluated:
             kl=put(self.rows.kl, np.nan),
             gradient=put(self.rows.gradient, 0),
         )
-        formulas = tuple(formula.numbered(start, rows) for formula in self.noticed.get("formulas", ()))
-        noticed = {**self.noticed, "formulas": formulas}
-        divisor, ranks, likeliest = put(self.divisor, 0.0), put(self.ranks, 0), put(self.likeliest, 0)
-        return Evaluated(losses, ignored, put(self.given, NO_LABEL), divisor, ranks, noticed, likeliest)
+        return replace(
+            self,
+            rows=losses,
+            ignored=ignored,
+            given=put(self.given, NO_LABEL),
+            divisor=put(self.divisor, 0.0),
+            ranks=put(self.ranks, 0),
+            likeliest=put(self.likeliest, 0),
+            formulas=tuple(formula.numbered(start, rows) for formula in self.formulas),
+        )
 
 
 def counting(block: Block, options: LossOptions) -> tuple[FloatArray | None, BoolArray | None]:

@@ -15,13 +15,15 @@ from xent_cli.core.offsets import Offsets
 from xent_cli.core.options import Wanted
 from xent_cli.core.totals.exact_sum import ExactSum
 from xent_cli.core.totals.loss_totals import LossTotals
+from xent_cli.core.totals.run_totals import RunTotals
 from xent_cli.errors import RowError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import TypeVar
 
-    from xent_cli.core.block import AnyArray, Block, BoolArray, FloatArray, IntArray, Task
+    from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray, IntArray
+    from xent_cli.core.block import Block, Task
     from xent_cli.core.kernel.cross_entropy import RowLosses
     from xent_cli.core.options import LossOptions
     from xent_cli.core.totals.slices import LossSlices
@@ -71,7 +73,7 @@ class BlockLoss:
 
     start: int
     size: int
-    totals: LossTotals
+    totals: RunTotals
     loss: FloatArray | None = None
     ignored: BoolArray | None = None
     labels: IntArray | None = None
@@ -106,7 +108,7 @@ def evaluate_block(task: Task, options: LossOptions, wanted: Wanted) -> BlockLos
     weight, left_out = counting(block, options)
     found = _evaluate(block, weight, left_out, options, wanted)
     ignored, rows = found.ignored, found.rows
-    totals = LossTotals.from_losses(
+    losses = LossTotals.from_losses(
         options.signature(""),
         rows.loss,
         start=block.start,
@@ -122,12 +124,10 @@ def evaluate_block(task: Task, options: LossOptions, wanted: Wanted) -> BlockLos
         kl=rows.kl,
     )
     offsets = _offsets(block, found, options)
-    totals = replace(
-        totals, offsets=offsets, digest=_digest(block, found, options) if wanted.digest else None, **found.noticed
-    )
-    if wanted.by:
-        slices = _slices(block, ignored, rows, weight, found.divisor, found.ranks, wanted)
-        totals = replace(totals, slices=slices)
+    digest = _digest(block, found, options) if wanted.digest else None
+    losses = replace(losses, offsets=offsets, digest=digest, **found.noticed)
+    slices = _slices(block, ignored, rows, weight, found.divisor, found.ranks, wanted) if wanted.by else None
+    totals = RunTotals(losses, slices, found.calibration, found.formulas)
     if not wanted.losses:
         return BlockLoss(block.start, rows.loss.size, totals, gradient=rows.gradient)
     if ignored is not None:

@@ -15,10 +15,12 @@ from xent_cli.core.options import LossOptions
 from xent_cli.errors import InputError
 
 if TYPE_CHECKING:
-    from xent_cli.core.block import AnyArray, Block, BoolArray, FloatArray, IntArray
+    from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray, IntArray
+    from xent_cli.core.block import Block
     from xent_cli.core.kernel.cross_entropy import RowLosses
     from xent_cli.core.kernel.textbook_formula import FormulaTotals
     from xent_cli.core.options import Wanted
+    from xent_cli.core.totals.calibration import Calibration
 
 
 def evaluate_rows(block: Block, weight: FloatArray | None, options: LossOptions, wanted: Wanted) -> Evaluated:
@@ -56,8 +58,22 @@ def evaluate_rows(block: Block, weight: FloatArray | None, options: LossOptions,
     if rows.gradient is not None and options.binary:
         rows = replace(rows, gradient=rows.gradient[:, 1:])
     ranks = _ranks(block, labels if likeliest is None else likeliest, rows, options) if wanted.top_k else None
-    noticed = {**_notice(block, labels, ignored, rows, options, wanted), **unnormalised}
-    return Evaluated(rows, ignored, given, divisor_of(weight, labels, options), ranks, noticed, likeliest)
+    scored = None if ignored is None else ~ignored
+    label_range = None
+    if labels.ndim == 1:
+        counted = labels if scored is None else labels[scored]
+        label_range = (int(counted.min()), int(counted.max())) if counted.size else None
+    return Evaluated(
+        rows,
+        ignored,
+        given,
+        divisor_of(weight, labels, options),
+        ranks,
+        {"softmaxed": rows.softmaxed, "label_range": label_range, **unnormalised},
+        likeliest,
+        _calibration(block, labels, rows, options, scored) if wanted.calibration and labels.ndim == 1 else None,
+        _formulas(block, labels, rows, options, wanted, scored) if wanted.overflow else (),
+    )
 
 
 def check_labels(block: Block, options: LossOptions) -> tuple[AnyArray, BoolArray | None, IntArray | None]:
@@ -119,41 +135,26 @@ def _ranks(block: Block, index: IntArray, rows: RowLosses, options: LossOptions)
     return label_ranks(block.logits, index, certain)
 
 
-def _notice(
-    block: Block,
-    labels: AnyArray,
-    ignored: BoolArray | None,
-    rows: RowLosses,
-    options: LossOptions,
-    wanted: Wanted,
-) -> dict[str, Any]:
-    """What is counted beside the losses."""
-    scored = None if ignored is None else ~ignored
-    label_range = None
-    if labels.ndim == 1:
-        counted = labels if scored is None else labels[scored]
-        label_range = (int(counted.min()), int(counted.max())) if counted.size else None
-    formulas: tuple[FormulaTotals, ...] = ()
-    if wanted.overflow:
-        from xent_cli.core.kernel.textbook_formula import try_formulas
+def _formulas(
+    block: Block, labels: AnyArray, rows: RowLosses, options: LossOptions, wanted: Wanted, scored: BoolArray | None
+) -> tuple[FormulaTotals, ...]:
+    """How the textbook formula fares in each dtype asked for."""
+    from xent_cli.core.kernel.textbook_formula import try_formulas
 
-        # The textbook formula knows no smoothing, weights or temperature; nor may what it is held against.
-        usual = LossOptions(labels=options.labels)
-        truth = rows.loss if _same_loss(options, usual) else cross_entropy(block.logits, labels, usual).loss
-        formulas = tuple(
-            try_formulas(block.logits, labels, truth, dtype, start=block.start, scored=scored)
-            for dtype in wanted.overflow
-        )
-    profile = None
-    if wanted.profile and labels.ndim == 1:
-        from xent_cli.core.totals.calibration import profile_of, unsmoothed
+    # The textbook formula knows no smoothing, weights or temperature, so the reference must not either.
+    plain = LossOptions(labels=options.labels)
+    truth = rows.loss if _same_loss(options, plain) else cross_entropy(block.logits, labels, plain).loss
+    return tuple(
+        try_formulas(block.logits, labels, truth, dtype, start=block.start, scored=scored) for dtype in wanted.overflow
+    )
 
-        predicted = block.logits.argmax(axis=1)
-        predicted_loss = _losses(block, predicted, unsmoothed(options), None, None).loss
-        profile = profile_of(labels, rows.loss, predicted, predicted_loss, scored)
-    return {
-        "softmaxed": rows.softmaxed,
-        "label_range": label_range,
-        "formulas": formulas,
-        "profile": profile,
-    }
+
+def _calibration(
+    block: Block, labels: IntArray, rows: RowLosses, options: LossOptions, scored: BoolArray | None
+) -> Calibration:
+    """Losses by class, and the confidence in the predicted class against its accuracy."""
+    from xent_cli.core.totals.calibration import calibration_of, unsmoothed
+
+    predicted = block.logits.argmax(axis=1)
+    predicted_loss = _losses(block, predicted, unsmoothed(options), None, None).loss
+    return calibration_of(labels, rows.loss, predicted, predicted_loss, scored)

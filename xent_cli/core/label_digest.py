@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from xent_cli.core.block import AnyArray, BoolArray
+    from xent_cli.core.array_types import AnyArray, BoolArray
 
     Bits = NDArray[np.uint64]
 

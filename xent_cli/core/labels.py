@@ -9,7 +9,7 @@ import numpy as np
 from xent_cli.errors import InputError, RowError
 
 if TYPE_CHECKING:
-    from xent_cli.core.block import AnyArray, BoolArray, FloatArray, IntArray
+    from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray, IntArray
     from xent_cli.core.options import LossOptions
 
 # Soft labels and probabilities whose sum is further from 1 than this are worth a warning, never a correction.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from xent_cli.core.block import BoolArray, FloatArray
+    from xent_cli.core.array_types import BoolArray, FloatArray
 
 # Quiet NaN whose payload is "xent" and a number.
 _IGNORED, _UNDEFINED = 0x7FF8_7865_6E74_0000, 0x7FF8_7865_6E74_0001

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from xent_cli.core.block import AnyArray, BoolArray, IntArray
+    from xent_cli.core.array_types import AnyArray, BoolArray, IntArray
 
 # What the first samples say is enough; of many classes fewer, for each takes a pass over them.
 _MOST_SAMPLES, _FEWEST_SAMPLES = 1024, 64

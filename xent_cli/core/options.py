@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 if TYPE_CHECKING:
-    from xent_cli.core.block import FloatArray
+    from xent_cli.core.array_types import FloatArray
 
 Source = Literal["logits", "log-probs", "probs"]
 LabelForm = Literal["sparse", "dense"]
@@ -158,7 +158,7 @@ class Wanted:
         How many of the highest losses to name.
     top_k
         Accuracy among the k highest logits.
-    profile
+    calibration
         Losses by class and the calibration of the confidences, where labels are sparse.
     by
         Columns for each value of which the losses are totalled too.
@@ -173,6 +173,6 @@ class Wanted:
     overflow: tuple[np.dtype[Any], ...] = ()
     worst: int = 0
     top_k: tuple[int, ...] = ()
-    profile: bool = False
+    calibration: bool = False
     by: tuple[str, ...] = ()
     digest: bool = False

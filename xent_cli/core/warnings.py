@@ -1,14 +1,14 @@
-"""What looks wrong with an input although a loss can be computed from it: told in every report, never corrected."""
+"""What the totals of a run show to be doubtful about its inputs, although a loss can be computed from them."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from xent_cli.errors import InputError, listing
+from xent_cli.core.diagnostics import Diagnostic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from xent_cli.core.options import LossOptions
     from xent_cli.core.totals.loss_totals import LossTotals
@@ -23,61 +23,14 @@ _LABELS_JUDGED = 20
 _NO_MODEL_LOSES = 5_000.0
 
 
-class Finding(NamedTuple):
-    """A remark: a code for programs, a sentence for people.
-
-    A *warning* puts the number in doubt; a *note* says what was done, and leaves the number as good as it is.
-    """
-
-    code: str
-    message: str
-    note: bool = False
-
-    def entry(self) -> dict[str, str]:
-        """The remark as documents list it."""
-        return {"code": self.code, "message": self.message}
-
-    def line(self) -> str:
-        """The remark as standard error tells it.
-
-        Examples
-        --------
-        >>> print(Finding("infinite-loss", "infinite losses: 2").line())
-        warning: infinite losses: 2 [infinite-loss]
-        """
-        return f"{'note' if self.note else 'warning'}: {self.message} [{self.code}]"
-
-
-def warnings_of(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Those that put the number in doubt."""
-    return tuple(finding for finding in findings if not finding.note)
-
-
-def notes_of(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Those that say what was done."""
-    return tuple(finding for finding in findings if finding.note)
-
-
-def refuse_warnings(findings: Iterable[Finding]) -> None:
-    """Raise `InputError` where there is a warning: what `--strict` does.
-
-    Examples
-    --------
-    >>> refuse_warnings([Finding("columns-left-out", "...", note=True)])
-    """
-    doubts = [f"{finding.message} [{finding.code}]" for finding in warnings_of(findings)]
-    if doubts:
-        raise InputError(doubts[0], more="; ".join(doubts[1:]), hint="--strict makes every warning an error")
-
-
-def find(
+def find_warnings(
     totals: LossTotals,
     options: LossOptions,
     num_classes: int,
     *,
     insisted: bool = False,
     paths: tuple[str, str] = ("", ""),
-) -> tuple[Finding, ...]:
+) -> tuple[Diagnostic, ...]:
     """Judge what the totals noticed in passing.
 
     Parameters
@@ -91,14 +44,14 @@ def find(
     --------
     >>> from xent_cli.core.options import LossOptions
     >>> from xent_cli.core.totals.loss_totals import LossTotals
-    >>> [f.code for f in find(LossTotals("", n_samples=9, softmaxed=9), LossOptions(), 3)]
+    >>> [f.code for f in find_warnings(LossTotals("", n_samples=9, softmaxed=9), LossOptions(), 3)]
     ['logits-look-softmaxed']
     """
     findings = []
     seen = totals.n_samples + totals.n_ignored
     if options.source == "logits" and seen and totals.softmaxed >= _NEARLY_ALL * seen and not insisted:
         findings.append(
-            Finding(
+            Diagnostic(
                 "logits-look-softmaxed",
                 f"{totals.softmaxed} of {seen} rows of logits are non-negative and sum to 1: they look like "
                 "probabilities; if they are, use --from probs",
@@ -108,14 +61,14 @@ def find(
     findings += _about_labels(totals, options, num_classes)
     if totals.n_nan:
         worst = totals.worst[0].sample
-        findings.append(Finding("nan-loss", f"NaN losses: {totals.n_nan} (first: sample {worst}); the mean is NaN"))
+        findings.append(Diagnostic("nan-loss", f"NaN losses: {totals.n_nan} (first: sample {worst}); the mean is NaN"))
     if totals.n_inf:
-        findings.append(Finding("infinite-loss", f"infinite losses: {totals.n_inf}"))
+        findings.append(Diagnostic("infinite-loss", f"infinite losses: {totals.n_inf}"))
     findings += _masked(totals, options)
     return tuple(findings)
 
 
-def _sums(totals: LossTotals, options: LossOptions, paths: tuple[str, str]) -> Iterator[Finding]:
+def _sums(totals: LossTotals, options: LossOptions, paths: tuple[str, str]) -> Iterator[Diagnostic]:
     """Rows of either input that do not sum to 1."""
     student = "log-probabilities" if options.source == "log-probs" else "probabilities"
     teacher = {"labels": "soft labels", "log-probs": "the teacher's log-probabilities"}
@@ -128,10 +81,10 @@ def _sums(totals: LossTotals, options: LossOptions, paths: tuple[str, str]) -> I
             code = what.removeprefix("the ").replace("'s", "").replace(" ", "-")
             held = f" ({path})" if path else ""
             text = f"{count} of {totals.n_samples} rows of {what}{held} do not sum to 1; they are used as given"
-            yield Finding(f"{code}-do-not-sum-to-1", text)
+            yield Diagnostic(f"{code}-do-not-sum-to-1", text)
 
 
-def _about_labels(totals: LossTotals, options: LossOptions, num_classes: int) -> Iterator[Finding]:
+def _about_labels(totals: LossTotals, options: LossOptions, num_classes: int) -> Iterator[Diagnostic]:
     """Labels that seem to call the classes otherwise than they are said to."""
     low, _ = totals.label_range or (0, 0)
     offsets = totals.offsets
@@ -143,17 +96,17 @@ def _about_labels(totals: LossTotals, options: LossOptions, num_classes: int) ->
         if offsets.first_class > 0 and low == 0:
             line = f"{line} --ignore-index {options.first_class}"
         side = "after" if offsets.first_class < 0 else "before"
-        yield Finding(
+        yield Diagnostic(
             "labels-off-by-one",
             f"in {hits} of the first {offsets.samples} samples the highest logit is that of the class {side} the "
             f"label, in {offsets.same} that of the label: if the labels call the first class {first}: {line}",
         )
     elif low == 1 and not options.first_class and totals.n_samples >= _SAMPLES_PER_CLASS * num_classes:
         text = f"no sample has label 0 and the lowest is 1 ({num_classes} classes): are the labels 1-based?"
-        yield Finding("labels-look-1-based", f"{text} --first-class 1 says so")
+        yield Diagnostic("labels-look-1-based", f"{text} --first-class 1 says so")
 
 
-def predicted_labels(totals: LossTotals) -> tuple[Finding, ...]:
+def predicted_labels(totals: LossTotals) -> tuple[Diagnostic, ...]:
     """Labels of a table that are all the class of the highest logit: predictions stand beside what they are made from.
 
     Examples
@@ -165,30 +118,15 @@ def predicted_labels(totals: LossTotals) -> tuple[Finding, ...]:
     if totals.n_samples < _LABELS_JUDGED or dict(totals.hits).get(1) != totals.n_samples:
         return ()
     text = f"all {totals.n_samples} labels are the class of the highest logit: are they the model's predictions?"
-    return (Finding("labels-are-argmax", f"{text} --label-column names another column"),)
+    return (Diagnostic("labels-are-argmax", f"{text} --label-column names another column"),)
 
 
-def _masked(totals: LossTotals, options: LossOptions) -> Iterator[Finding]:
+def _masked(totals: LossTotals, options: LossOptions) -> Iterator[Diagnostic]:
     """A loss that no model has: it comes from a finite number that stands for minus infinity."""
     worst = totals.worst[0] if totals.worst else None
     if worst is not None and options.source == "logits" and _NO_MODEL_LOSES < worst.loss < math.inf:
-        yield Finding(
+        yield Diagnostic(
             "loss-of-a-mask-value",
             f"the highest loss is {worst.loss:.6g} (sample {worst.sample}): it comes from a mask value such as -1e9 "
             "among its logits, not from a model; with -inf in its place it would be infinite",
         )
-
-
-def left_out(columns: tuple[str, ...]) -> tuple[Finding, ...]:
-    """Tell which columns were taken for no class because they hold text.
-
-    Examples
-    --------
-    >>> print(left_out(("dog",))[0].message)
-    column "dog" holds text and was taken for no class; --logits-column says which columns hold the logits
-    """
-    if not columns:
-        return ()
-    held = "column {} holds text and was" if len(columns) == 1 else "columns {} hold text and were"
-    message = f"{held.format(listing(columns))} taken for no class; --logits-column says which columns hold the logits"
-    return (Finding("columns-left-out", message, note=True),)

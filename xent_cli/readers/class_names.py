@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-    from xent_cli.core.block import AnyArray, IntArray, Part, Rows
+    from xent_cli.core.array_types import AnyArray, IntArray
+    from xent_cli.core.block import Part, Rows
     from xent_cli.core.input_description import InputDescription
     from xent_cli.readers.interface import Source
 

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from xent_cli.core.block import Part
+    from xent_cli.core.diagnostics import Diagnostic
     from xent_cli.core.input_description import InputDescription
-    from xent_cli.core.warnings import Finding
     from xent_cli.readers.columns.column_plan import ColumnPlan
     from xent_cli.readers.columns.evidence import LabelValues
 
@@ -116,7 +116,7 @@ class ReadOptions:
     join: str | None = None
     values_beside: bool = False
     elsewhere: frozenset[str] = frozenset()
-    said: tuple[Finding, ...] = ()
+    said: tuple[Diagnostic, ...] = ()
     values_only: bool = False
     source: str | None = None
     first_class: int | None = None

@@ -14,7 +14,8 @@ from xent_cli.readers.class_names import NamedLabels
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from xent_cli.core.block import AnyArray, Part, Rows
+    from xent_cli.core.array_types import AnyArray
+    from xent_cli.core.block import Part, Rows
     from xent_cli.core.input_description import InputDescription
     from xent_cli.readers.interface import Source
 

@@ -14,7 +14,7 @@ from xent_cli.readers.open import open_source
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from xent_cli.core.block import AnyArray
+    from xent_cli.core.array_types import AnyArray
 
 
 def read_table(

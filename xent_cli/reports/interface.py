@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from xent_cli.core.diagnostics import Diagnostic
     from xent_cli.core.input_description import InputDescription
     from xent_cli.core.kernel.textbook_formula import FormulaTotals
-    from xent_cli.core.totals.calibration import LossProfile
+    from xent_cli.core.totals.calibration import Calibration
     from xent_cli.core.totals.quantiles import QuantileState
     from xent_cli.core.totals.summary import LossSummary, WorstSample
-    from xent_cli.core.warnings import Finding
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,7 +26,7 @@ class Details:
         The distribution of the losses.
     worst
         The highest losses.
-    profile
+    calibration
         Losses by class and calibration; None where labels are dense.
     class_names
         Name of each class, or None where they have numbers only.
@@ -36,7 +36,7 @@ class Details:
 
     losses: QuantileState
     worst: tuple[WorstSample, ...] = ()
-    profile: LossProfile | None = None
+    calibration: Calibration | None = None
     class_names: tuple[str, ...] | None = None
     id_name: str | None = None
 
@@ -73,7 +73,7 @@ class Document:
     signature: str
     inputs: Mapping[str, InputDescription]
     summary: LossSummary
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[Diagnostic, ...] = ()
     formulas: tuple[FormulaTotals, ...] | None = None
     slices: tuple[Mapping[str, Any], ...] | None = None
     checks: tuple[Mapping[str, Any], ...] | None = None

@@ -13,7 +13,7 @@ from xent_cli.core.labels import NO_LABEL
 from xent_cli.core.options import settings_of
 
 if TYPE_CHECKING:
-    from xent_cli.core.block import AnyArray, BoolArray
+    from xent_cli.core.array_types import AnyArray, BoolArray
     from xent_cli.core.evaluate import BlockLoss
     from xent_cli.core.row_columns import RowFormat
 
@@ -93,7 +93,7 @@ class ArrowWriter:
     def write(self, rows: BlockLoss) -> None:
         """See `RowWriter`."""
         # The schema went ahead of the first row; what the labels were is known only with the last.
-        digest = rows.totals.digest
+        digest = rows.totals.losses.digest
         told = None if digest is None else pa.KeyValueMetadata({LABELS_DIGEST: spell_digest(digest)})
         self._writer.write_batch(record_batch(rows, self._columns), custom_metadata=told)
 
@@ -125,8 +125,8 @@ class ParquetWriter:
     def write(self, rows: BlockLoss) -> None:
         """See `RowWriter`."""
         self._kept.append(record_batch(rows, self._columns))
-        if rows.totals.digest is not None:
-            self._digest = add_digests(self._digest or 0, rows.totals.digest)
+        if rows.totals.losses.digest is not None:
+            self._digest = add_digests(self._digest or 0, rows.totals.losses.digest)
         self._rows += rows.size
         if self._rows >= _GROUP_ROWS:
             self._flush()

@@ -12,7 +12,7 @@ import numpy as np
 from xent_cli.core.missing import mark
 
 if TYPE_CHECKING:
-    from xent_cli.core.block import AnyArray, FloatArray
+    from xent_cli.core.array_types import AnyArray, FloatArray
     from xent_cli.core.evaluate import BlockLoss
     from xent_cli.core.row_columns import RowFormat
 

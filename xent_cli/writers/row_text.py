@@ -12,7 +12,7 @@ from xent_cli.core.labels import NO_LABEL
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from xent_cli.core.block import AnyArray, FloatArray
+    from xent_cli.core.array_types import AnyArray, FloatArray
     from xent_cli.core.evaluate import BlockLoss
     from xent_cli.core.row_columns import RowFormat
 

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from xent_cli.core.diagnostics import Diagnostic
     from xent_cli.core.row_columns import RowFormat
     from xent_cli.core.totals.loss_totals import LossTotals
-    from xent_cli.core.warnings import Finding
     from xent_cli.reports.interface import Document
 
 # Without --top a terminal shows so many of the highest losses.
@@ -154,7 +154,7 @@ def show(shown: Plan, document: Document, totals: LossTotals, columns: RowFormat
         click.echo(plain_worst(totals.worst[: shown.top]), err=True, nl=False)
 
 
-def remark(findings: Iterable[Finding], *, quiet: bool, gate: bool = False) -> None:
+def remark(findings: Iterable[Diagnostic], *, quiet: bool, gate: bool = False) -> None:
     """Tell on standard error what looks wrong and what was done; of a quiet gate, what looks wrong."""
     said = told_before()
     with suppress(BrokenPipeError):  # a verdict stands, whoever hears of it

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from xent_cli.cli.runs.kept_rows import KeptRows
+    from xent_cli.core.diagnostics import Diagnostic
     from xent_cli.core.thresholds import Threshold
-    from xent_cli.core.warnings import Finding
     from xent_cli.readers.saved.saved_results import SavedResults
     from xent_cli.reports.interface import Document
 
@@ -155,7 +155,7 @@ def _compared(
 
 def _before(
     gate: Gate, baseline: SavedResults, document: Document, kept: KeptRows | None
-) -> tuple[Mapping[str, Any], tuple[float, float] | None, tuple[Finding, ...]]:
+) -> tuple[Mapping[str, Any], tuple[float, float] | None, tuple[Diagnostic, ...]]:
     """The figures of the baseline, the paired interval where that is asked for, and what of it is not known."""
     from xent_cli.readers.saved.align import align, common_id
     from xent_cli.readers.saved.comparable import figures_of, refuse_unlike, unverified

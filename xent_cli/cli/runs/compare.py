@@ -13,6 +13,7 @@ import click
 from xent_cli import __version__
 from xent_cli.cli.config import told_before
 from xent_cli.cli.display.present import console_for, remark
+from xent_cli.core.diagnostics import Diagnostic, refuse_warnings
 from xent_cli.core.statistics.comparison import (
     Change,
     Comparison,
@@ -24,7 +25,6 @@ from xent_cli.core.statistics.comparison import (
     mean_change,
 )
 from xent_cli.core.statistics.paired_test import compare_losses, largest_moves
-from xent_cli.core.warnings import Finding, refuse_warnings
 from xent_cli.errors import UsageError, printable, without_secrets
 from xent_cli.readers.saved.align import align, common_id, told
 from xent_cli.readers.saved.comparable import figures_of, refuse_unlike, unverified
@@ -37,7 +37,7 @@ from xent_cli.readers.storage.stored import is_url
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from xent_cli.core.block import IntArray
+    from xent_cli.core.array_types import IntArray
     from xent_cli.core.statistics.paired_test import PairedComparison
     from xent_cli.readers.saved.align import AlignedLosses
     from xent_cli.readers.saved.saved_results import SavedResults
@@ -159,12 +159,12 @@ def _findings(
     both: AlignedLosses,
     whole: PairedComparison,
     by_id: bool,
-) -> Iterator[Finding]:
+) -> Iterator[Diagnostic]:
     pair = printable(f"{model.label} against {baseline.path}")
     if whole.first_not_finite is not None:
         row = printable(told(baseline, int(both.rows[whole.first_not_finite]), by_id=by_id))
         found = f"{whole.n_not_finite} of {whole.n} samples have a NaN or infinite loss (first: {row})"
-        yield Finding("loss-not-finite", f"{pair}: {found}")
+        yield Diagnostic("loss-not-finite", f"{pair}: {found}")
     yield from unverified(baseline, candidate, by_id=by_id)
 
 
@@ -208,7 +208,7 @@ def _summary_against(baseline: SavedResults, candidate: SavedResults, model: Mod
     absent = [printable(path) for path, held in figures if math.isnan(held["mean_loss"])]
     doubts = unverified(baseline, candidate)
     if absent:
-        doubts = (Finding("loss-not-finite", f"no finite mean loss in {' and '.join(absent)}"), *doubts)
+        doubts = (Diagnostic("loss-not-finite", f"no finite mean loss in {' and '.join(absent)}"), *doubts)
     return ModelChange(model, changes_of_summaries(before, after), findings=doubts)
 
 

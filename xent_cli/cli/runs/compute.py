@@ -15,9 +15,9 @@ from xent_cli.cli.runs.evaluate_pair import Targets, run
 from xent_cli.cli.runs.output_paths import inputs_of, outputs_of, refuse_overlap
 from xent_cli.cli.runs.preview import findings_of, preview
 from xent_cli.cli.runs.settings import engine, progress, read_options, report_target, settings
+from xent_cli.core.diagnostics import refuse_warnings
 from xent_cli.core.options import Wanted
 from xent_cli.core.row_columns import RowFormat
-from xent_cli.core.warnings import refuse_warnings
 from xent_cli.errors import InputError, UsageError
 from xent_cli.readers.pair.pair import open_operands
 from xent_cli.readers.storage.identity import refuse_changed
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from xent_cli.cli.runs.kept_rows import KeptRows
     from xent_cli.core.options import LossOptions
     from xent_cli.core.totals.loss_totals import LossTotals
+    from xent_cli.core.totals.run_totals import RunTotals
     from xent_cli.readers.pair.pair import Pair
     from xent_cli.writers.interface import RowWriter
 
@@ -84,7 +85,7 @@ def execute(
         overflow=_overflow_dtypes() if tries_formulas else (),
         worst=max(shown.top, _WORST_PICTURED if pictured else 0),
         top_k=_top_k(given, pair, gate) if figures else (1,) if pair.labels is None else (),
-        profile=pictured,
+        calibration=pictured,
         by=pair.by,
         digest=_has_place_for_digest(given, shown, gate),
     )
@@ -107,15 +108,16 @@ def execute(
             totals = run(pair, options, wanted, runner, into, track=bar)
         if writer is not None:
             writer.finish()
-        num_rows = totals.n_samples + totals.n_ignored
+        losses = totals.losses
+        num_rows = losses.n_samples + losses.n_ignored
         document = Document(
             version=__version__,
             signature=options.signature(__version__),
             inputs=pair.inputs(num_rows),
-            summary=totals.summarize(),
-            findings=(*told_before(), *pair.findings, *seen.findings, *findings_of(totals, seen)),
+            summary=losses.summarize(),
+            findings=(*told_before(), *pair.findings, *seen.findings, *findings_of(losses, seen)),
             formulas=totals.formulas if tries_formulas else None,
-            labels_digest=_digest(totals),
+            labels_digest=_digest(losses),
             slices=_slices(totals, layout.by),
         )
         if gate is not None:
@@ -138,11 +140,11 @@ def execute(
         for name, stream in streams:
             reports.write(name, document, stream)
         if picture is not None:
-            _plot(totals, picture, reports.plot_form(given["plot"]))
+            _plot(losses, picture, reports.plot_form(given["plot"]))
         refuse_changed()
     sys.stdout.flush()
     present.remark(document.findings, quiet=given["quiet"], gate=gate is not None)
-    show(shown, document, totals, columns, given["color"])
+    show(shown, document, losses, columns, given["color"])
     return document
 
 
@@ -190,9 +192,10 @@ def _writer(
     return open_writer(rows, stream, columns)
 
 
-def _details(totals: LossTotals, pair: Pair) -> Details:
-    assert totals.quantiles is not None
-    return Details(totals.quantiles, totals.worst, totals.profile, pair.class_names, pair.id_name)
+def _details(totals: RunTotals, pair: Pair) -> Details:
+    losses = totals.losses
+    assert losses.quantiles is not None
+    return Details(losses.quantiles, losses.worst, totals.calibration, pair.class_names, pair.id_name)
 
 
 def _digest(totals: LossTotals) -> str | None:
@@ -203,7 +206,7 @@ def _digest(totals: LossTotals) -> str | None:
     return spell_digest(totals.digest)
 
 
-def _slices(totals: LossTotals, by: tuple[str, ...]) -> tuple[Mapping[str, Any], ...] | None:
+def _slices(totals: RunTotals, by: tuple[str, ...]) -> tuple[Mapping[str, Any], ...] | None:
     """The figures of each slice: columns in the order in which they were asked for."""
     if totals.slices is None:
         return None

@@ -10,13 +10,13 @@ import numpy as np
 
 from xent_cli.core.checks.declared import log_sum_tolerance
 from xent_cli.core.checks.distributions import NEARLY_ALL
-from xent_cli.core.warnings import Finding
+from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.errors import InputError, RowError, listing, more_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from xent_cli.core.block import BoolArray
+    from xent_cli.core.array_types import BoolArray
     from xent_cli.core.checks.distributions import Distributions
     from xent_cli.core.checks.first_rows import FirstRows
     from xent_cli.core.options import LossOptions
@@ -39,7 +39,7 @@ def line_with(*words: str) -> str:
 
 def refuse_softmaxed(
     given: Mapping[str, Any], pair: Pair, options: LossOptions, found: Distributions
-) -> tuple[Finding, ...]:
+) -> tuple[Diagnostic, ...]:
     """Refuse logits that are distributions, unless somebody insists or there are too few rows to be sure.
 
     Raises
@@ -66,7 +66,7 @@ def refuse_softmaxed(
         return ()
     rows = rows if found.sure else rows.replace("the first ", "")
     text = f"{rows} of logits are non-negative and sum to {sums}: they look like {kind}"
-    return (Finding("logits-look-softmaxed", text if note else f"{text}; if they are, use --from probs", note=note),)
+    return (Diagnostic("logits-look-softmaxed", text if note else f"{text}; if they are, use --from probs", note=note),)
 
 
 def refuse_scores(pair: Pair, found: Distributions) -> None:
@@ -92,7 +92,7 @@ def judge_logits(given: Mapping[str, Any], pair: Pair, options: LossOptions, row
     return _judge(given, pair, options, rows, "logits", options.source)
 
 
-def softmaxed_teacher(pair: Pair, rows: FirstRows) -> tuple[Finding, ...]:
+def softmaxed_teacher(pair: Pair, rows: FirstRows) -> tuple[Diagnostic, ...]:
     """Refuse a teacher's logits that are distributions, unless somebody insists or there are too few rows to be sure.
 
     No teacher is one of logits but by ``--labels-from logits``, which therefore insists on nothing: ``--from logits``
@@ -119,7 +119,7 @@ def softmaxed_teacher(pair: Pair, rows: FirstRows) -> tuple[Finding, ...]:
         )
     text = f"{fitting} of {found.counted} rows of the teacher's logits are non-negative and sum to {sums}"
     more = "" if note else ": they look like probabilities; if they are, use --labels-from probs"
-    return (Finding("teacher-looks-softmaxed", text + more, note=note),)
+    return (Diagnostic("teacher-looks-softmaxed", text + more, note=note),)
 
 
 def judge_labels(given: Mapping[str, Any], pair: Pair, options: LossOptions, rows: FirstRows) -> float:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from xent_cli.core.evaluate import evaluate_block, evaluate_blocks, weigh_block
 from xent_cli.core.totals.exact_sum import ExactSum
 from xent_cli.core.totals.loss_totals import LossTotals
+from xent_cli.core.totals.run_totals import RunTotals
 from xent_cli.errors import InputError, RowError
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def run(
     into: Targets,
     *,
     track: Track = iter,
-) -> LossTotals:
+) -> RunTotals:
     """Evaluate all samples, hand rows and gradients to their writers, and return the totals.
 
     Parameters
@@ -92,7 +93,7 @@ def run(
             # The kernel has no bfloat16: its writer rounds to that from float32.
             kernel_dtype = "<f4" if gradients.dtype.kind == "V" else gradients.dtype.str
             wanted = replace(wanted, gradient_dtype=kernel_dtype, gradient_denominator=divisor)
-        totals = LossTotals(options.signature(""))
+        totals = RunTotals(LossTotals(options.signature("")))
         if folders:
             recipes = tuple(entry.parts for entry in folders)
             kept = writer is not None or gradient_writer is not None
@@ -108,7 +109,7 @@ def run(
                 writer.write(block)
             if gradient_writer is not None:
                 gradient_writer.write(block)
-        refuse_nothing(totals, pair, options)
+        refuse_nothing(totals.losses, pair, options)
         if gradient_writer is not None:
             gradient_writer.finish()
         return totals

@@ -13,11 +13,11 @@ from xent_cli.cli.config import told_before
 from xent_cli.cli.runs.guess_options import MisfitError, Opened, as_scores, command_line, open_alone, pair_up
 from xent_cli.cli.runs.preview import first_look
 from xent_cli.cli.runs.settings import layout
+from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.core.inspect.advice import Advice, Look, advise, not_finite
 from xent_cli.core.inspect.value_totals import Inspection
 from xent_cli.core.offsets import is_padding
 from xent_cli.core.options import LossOptions
-from xent_cli.core.warnings import Finding
 from xent_cli.engines.local import open_local
 from xent_cli.errors import RowError, UsageError, without_secrets
 from xent_cli.readers.binary_scores import scores_of
@@ -73,7 +73,7 @@ def examine(paths: Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
             raise
         except (MisfitError, UsageError) as error:
             if len(files) == 2:
-                findings.append(Finding("inputs-do-not-fit", " ".join(str(error).split())))
+                findings.append(Diagnostic("inputs-do-not-fit", " ".join(str(error).split())))
     inspected = []
     for path, file, opened in zip(paths, files, alone, strict=True):
         source = opened.source

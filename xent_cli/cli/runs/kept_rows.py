@@ -11,7 +11,7 @@ from xent_cli.core.labels import NO_LABEL
 from xent_cli.readers.saved.saved_results import SavedResults
 
 if TYPE_CHECKING:
-    from xent_cli.core.block import AnyArray, BoolArray, FloatArray
+    from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray
     from xent_cli.core.evaluate import BlockLoss
     from xent_cli.core.row_columns import RowFormat
     from xent_cli.writers.interface import RowWriter

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from xent_cli.core.checks.first_rows import FirstRows, rows_that_count
+from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.core.labels import standing_labels
 from xent_cli.core.offsets import Offsets
-from xent_cli.core.warnings import Finding, find, predicted_labels
+from xent_cli.core.warnings import find_warnings, predicted_labels
 from xent_cli.errors import RowError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from xent_cli.core.block import Block, BlockRef, BoolArray, Rows
+    from xent_cli.core.array_types import BoolArray
+    from xent_cli.core.block import Block, BlockRef, Rows
     from xent_cli.core.options import LossOptions
     from xent_cli.core.totals.loss_totals import LossTotals
     from xent_cli.readers.pair.pair import Pair
@@ -43,7 +45,7 @@ class Preview(NamedTuple):
 
     pair: Pair
     options: LossOptions
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[Diagnostic, ...] = ()
 
 
 def preview(given: Mapping[str, Any], pair: Pair, options: LossOptions) -> Preview:
@@ -64,12 +66,12 @@ def preview(given: Mapping[str, Any], pair: Pair, options: LossOptions) -> Previ
             pair = _read(pair, options, student, labels, keep=given.get("engine", "local") == "local")
     except RowError as error:
         raise pair.complete(error, options) from None
-    findings: list[Finding] = []
+    findings: list[Diagnostic] = []
     if options.source == "logits":
         findings += _about_logits(given, pair, options, student)
     if pair.num_classes == 1:
         text = "there is one class: its probability is 1 and every loss 0; scores of a binary classifier need --binary"
-        findings.append(Finding("one-class", text))
+        findings.append(Diagnostic("one-class", text))
     if options.source == "logits" and labels is None:  # as nearly always, and what follows need not be loaded
         return Preview(pair, options, tuple(findings))
     from xent_cli.cli.runs.declared_kind import judge_labels, judge_logits, softmaxed_teacher
@@ -84,7 +86,7 @@ def preview(given: Mapping[str, Any], pair: Pair, options: LossOptions) -> Previ
         options = replace(options, labels_scale=scale, labels_unit=labels.rounding.unit)
     for what, scale in (("probabilities", options.scale), ("probabilities of the teacher", options.labels_scale)):
         if scale != 1.0:
-            findings.append(Finding("percentages", f"{what} are percentages: divided by 100", note=True))
+            findings.append(Diagnostic("percentages", f"{what} are percentages: divided by 100", note=True))
     return Preview(pair, options, tuple(findings))
 
 
@@ -165,7 +167,7 @@ def _add(block: Block, options: LossOptions, student: FirstRows, labels: FirstRo
 
 def _about_logits(
     given: Mapping[str, Any], pair: Pair, options: LossOptions, student: FirstRows
-) -> tuple[Finding, ...]:
+) -> tuple[Diagnostic, ...]:
     """Refuse logits that are distributions, and say that quantised ones need their scale."""
     found = student.distributions()
     if options.binary and student.lowest >= 0 and student.highest <= 1 and found.sure:
@@ -182,11 +184,11 @@ def _about_logits(
             f"logits are {held}, as quantised outputs are: those need their scale and zero point, "
             "(q - zero_point) * scale, before a loss means anything"
         )
-        return (Finding("logits-look-quantised", text),)
+        return (Diagnostic("logits-look-quantised", text),)
     return ()
 
 
-def findings_of(totals: LossTotals, seen: Preview) -> tuple[Finding, ...]:
+def findings_of(totals: LossTotals, seen: Preview) -> tuple[Diagnostic, ...]:
     """What the totals noticed in passing, said of the inputs by name, but for what the first rows told."""
     pair, options = seen.pair, seen.options
     labels = pair.labels or pair.logits
@@ -196,5 +198,5 @@ def findings_of(totals: LossTotals, seen: Preview) -> tuple[Finding, ...]:
         from xent_cli.cli.runs.declared_kind import insisted
 
         said = insisted("source")
-    found = find(totals, options, pair.num_classes, insisted=said, paths=paths)
+    found = find_warnings(totals, options, pair.num_classes, insisted=said, paths=paths)
     return found + predicted_labels(totals) if pair.labels is None else found

@@ -13,8 +13,8 @@ import click
 from click.core import ParameterSource
 
 from xent_cli import reports, start
+from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.core.options import LossOptions
-from xent_cli.core.warnings import Finding
 from xent_cli.errors import UsageError
 from xent_cli.readers.interface import ReadOptions
 
@@ -55,7 +55,7 @@ def layout(given: Mapping[str, Any]) -> ReadOptions:
         binary=("probs" if given.get("source") == "probs" else "logits") if given["binary"] else None,
         class_names=None if listed is None else listed.names,
         class_names_file=given["class_names"],
-        said=() if listed is None or not listed.said else (Finding("class-names-numbered", listed.said, note=True),),
+        said=() if listed is None or not listed.said else (Diagnostic("class-names-numbered", listed.said, note=True),),
         source=given["source"] if is_told("source") else None,
         first_class=given.get("first_class"),
         ignored=tuple(given.get("ignore_index") or ()),

@@ -17,12 +17,12 @@ from xent_cli.cli.display.present import console_for, remark
 from xent_cli.cli.runs.evaluate_pair import divisor_of, refuse_nothing
 from xent_cli.cli.runs.preview import findings_of, preview
 from xent_cli.cli.runs.settings import engine, progress, read_options, settings
+from xent_cli.core.diagnostics import refuse_warnings
 from xent_cli.core.options import Wanted
 from xent_cli.core.totals.loss_totals import LossTotals
 from xent_cli.core.verify.error_totals import Agreement, ErrorTotals, compare
 from xent_cli.core.verify.tolerance import Tolerance
 from xent_cli.core.verify.verify_block import verify_block
-from xent_cli.core.warnings import refuse_warnings
 from xent_cli.errors import RowError, UsageError
 from xent_cli.readers.pair.candidates import by_ids, held_blocks, open_gradient, open_losses, read_number
 from xent_cli.readers.pair.pair import open_operands

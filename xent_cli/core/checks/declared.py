@@ -11,7 +11,7 @@ from xent_cli.core.kernel.tiles import rows_per_tile, total
 from xent_cli.errors import RowError
 
 if TYPE_CHECKING:
-    from xent_cli.core.block import AnyArray, BoolArray, FloatArray
+    from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray
     from xent_cli.core.options import LossOptions
 
 # By how much a log-probability may be above 0, and the sum of exp(log p) further from 1, for the digits it has.

@@ -10,7 +10,7 @@ from xent_cli.core.checks.rounding import Rounding
 from xent_cli.core.kernel.tiles import total
 
 if TYPE_CHECKING:
-    from xent_cli.core.block import AnyArray, BoolArray, FloatArray
+    from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray
 
 # An input is judged on so many of its rows that count, and said to be of one kind from so many on.
 ROWS_JUDGED = 1024

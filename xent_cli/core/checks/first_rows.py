@@ -12,7 +12,8 @@ from xent_cli.core.counted_rows import counting
 from xent_cli.core.labels import either, ignored_labels
 
 if TYPE_CHECKING:
-    from xent_cli.core.block import AnyArray, Block, BoolArray
+    from xent_cli.core.array_types import AnyArray, BoolArray
+    from xent_cli.core.block import Block
     from xent_cli.core.options import LossOptions
 
 # With so many rows that are none, nearly all of those judged can no longer be distributions.

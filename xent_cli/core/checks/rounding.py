@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from xent_cli.core.block import AnyArray
+    from xent_cli.core.array_types import AnyArray
 
 # From seven digits on rounding does not show in a sum of any number of classes that there is.
 _MANY_DIGITS = 7

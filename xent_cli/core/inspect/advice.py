@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from xent_cli.core.checks.distributions import Distributions
+from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.core.offsets import Offsets, is_padding
 from xent_cli.core.options import LossOptions
 from xent_cli.core.totals.loss_totals import LossTotals
-from xent_cli.core.warnings import Finding, find
+from xent_cli.core.warnings import find_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +45,7 @@ class Advice(NamedTuple):
     source: str = "logits"
     labels_source: str = "labels"
     ignore_index: int | None = None
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[Diagnostic, ...] = ()
     runs: bool = True
     first_class: int | None = None
     normalize: bool = False
@@ -99,7 +100,7 @@ def advise(found: Inspection, num_classes: int, *, dense: bool, look: Look | Non
     advice = Advice("probs" if probs else "logits", binary=look.binary)
     if found.logits.rows != found.label_rows:
         text = f"{found.logits.rows} rows of logits, {found.label_rows} labels: compute needs as many of both"
-        return advice._replace(findings=(*findings, Finding("inputs-of-different-length", text)), runs=False)
+        return advice._replace(findings=(*findings, Diagnostic("inputs-of-different-length", text)), runs=False)
     about = _dense(found, look) if dense else _sparse(found, num_classes, look.offsets)
     return about._replace(source=advice.source, binary=advice.binary, findings=(*findings, *about.findings))
 
@@ -108,24 +109,28 @@ def _of_all(values: ValueTotals) -> Distributions:
     return Distributions(values.rows, values.softmaxed)
 
 
-def _about_logits(logits: ValueTotals, num_classes: int, look: Look) -> Iterator[Finding]:
+def _about_logits(logits: ValueTotals, num_classes: int, look: Look) -> Iterator[Diagnostic]:
     text = ""
     if look.binary:
-        yield Finding("one-score-a-sample", "there is one score a sample: that of the second of two classes", note=True)
+        yield Diagnostic(
+            "one-score-a-sample", "there is one score a sample: that of the second of two classes", note=True
+        )
         if logits.minimum >= 0 and logits.maximum <= 1:
             text = "all scores are from 0 to 1"
     elif look.logits.scale is not None and num_classes > 1 and not logits.negative:
         hits, sums = (look.logits.fractions, 1) if look.logits.scale == 1.0 else (look.logits.percents, 100)
         text = f"{hits} of {look.logits.counted} rows of logits are non-negative and sum to {sums}"
     if text:
-        yield Finding("logits-look-softmaxed", f"{text}: they look like probabilities; if they are, use --from probs")
+        yield Diagnostic(
+            "logits-look-softmaxed", f"{text}: they look like probabilities; if they are, use --from probs"
+        )
     yield from not_finite(logits)
 
 
-def not_finite(values: ValueTotals) -> Iterator[Finding]:
+def not_finite(values: ValueTotals) -> Iterator[Diagnostic]:
     """Values that make a loss NaN; -inf alone is a masked class."""
     if values.nan or values.positive_inf:
-        yield Finding("non-finite-logits", f"logits hold {values.nan} NaN and {values.positive_inf} +inf")
+        yield Diagnostic("non-finite-logits", f"logits hold {values.nan} NaN and {values.positive_inf} +inf")
 
 
 def _dense(found: Inspection, look: Look) -> Advice:
@@ -133,21 +138,21 @@ def _dense(found: Inspection, look: Look) -> Advice:
     soft = found.soft
     if soft.nan + soft.positive_inf:
         text = f"dense labels hold {soft.nan} NaN and {soft.positive_inf} infinities"
-        return Advice(findings=(Finding("non-finite-labels", text),), runs=False)
+        return Advice(findings=(Diagnostic("non-finite-labels", text),), runs=False)
     if soft.negative:
         text = f"{soft.negative} entries of dense labels are negative: they are read as a teacher's logits"
-        return Advice(labels_source="logits", findings=(Finding("negative-soft-labels", text),))
+        return Advice(labels_source="logits", findings=(Diagnostic("negative-soft-labels", text),))
     counts = look.whole and look.labels.fractions < look.labels.counted
     if counts and soft.maximum <= 1:
         text = "dense labels are 0 or 1, several to a sample: a softmax has one class a sample"
-        return Advice(findings=(Finding("several-labels-a-sample", text),), runs=False)
+        return Advice(findings=(Diagnostic("several-labels-a-sample", text),), runs=False)
     if counts or look.labels.scale == 100.0:
         kind = "whole numbers that do not sum to 1" if counts else "percentages"
         text = f"dense labels are {kind}: --normalize divides every row by its sum"
-        return Advice(findings=(Finding("soft-labels-to-normalize", text, note=True),), normalize=True)
+        return Advice(findings=(Diagnostic("soft-labels-to-normalize", text, note=True),), normalize=True)
     off = soft.unnormalised if look.labels.scale is None else 0
     seen = LossTotals("", n_samples=soft.rows, unnormalised_labels=off)
-    return Advice(findings=find(seen, LossOptions(), 1))
+    return Advice(findings=find_warnings(seen, LossOptions(), 1))
 
 
 def _sparse(found: Inspection, num_classes: int, offsets: Offsets) -> Advice:
@@ -155,15 +160,17 @@ def _sparse(found: Inspection, num_classes: int, offsets: Offsets) -> Advice:
     labels = found.labels
     findings = []
     if labels.fractional:
-        findings.append(Finding("labels-not-whole", f"{labels.fractional} labels are NaN or no whole numbers"))
+        findings.append(Diagnostic("labels-not-whole", f"{labels.fractional} labels are NaN or no whole numbers"))
     first = offsets.first_class if num_classes > 2 else 0
     if labels.one_based(num_classes):
         first = 1
         text = f"labels run from 1 to {num_classes}, classes from 0 to {num_classes - 1}: --first-class 1 says so"
-        findings.append(Finding("labels-look-1-based", text))
+        findings.append(Diagnostic("labels-look-1-based", text))
     elif first:
         text = f"the highest logit is that of the class {'before' if first > 0 else 'after'} the label far oftener"
-        findings.append(Finding("labels-off-by-one", f"{text} than that of the label: --first-class {first} is tried"))
+        findings.append(
+            Diagnostic("labels-off-by-one", f"{text} than that of the label: --first-class {first} is tried")
+        )
     named = first or None
     outside = {label: n for label, n in labels.counts.items() if not first <= label < first + num_classes}
     if len(outside) == 1 and not labels.beyond:
@@ -171,10 +178,10 @@ def _sparse(found: Inspection, num_classes: int, offsets: Offsets) -> Advice:
         others = np.array([label for label in labels.counts if label != index], np.int64)
         if is_padding(index, first, num_classes, others):
             text = f"labels that are {index}, which is not a class: {count}; they are ignored"
-            findings.append(Finding("labels-to-ignore", text, note=True))
+            findings.append(Diagnostic("labels-to-ignore", text, note=True))
             rest = labels.rows - labels.fractional - count
             if not rest:
-                findings.append(Finding("no-labels-left", "no label is a class"))
+                findings.append(Diagnostic("no-labels-left", "no label is a class"))
             runs = bool(rest) and not labels.fractional
             return Advice(ignore_index=index, findings=tuple(findings), runs=runs, first_class=named)
     if outside or labels.beyond:
@@ -183,8 +190,8 @@ def _sparse(found: Inspection, num_classes: int, offsets: Offsets) -> Advice:
         text = f"{count} labels are not in {first}..{first + num_classes - 1} (among them {shown})"
         if set(labels.counts) == {-1, 1}:
             text += "; labels of -1 and 1 are those of 0 and 1: (label + 1) / 2"
-        return Advice(findings=(*findings, Finding("labels-out-of-range", text)), runs=False)
+        return Advice(findings=(*findings, Diagnostic("labels-out-of-range", text)), runs=False)
     if not first:
         seen = LossTotals("", n_samples=labels.rows, label_range=(labels.minimum or 0, labels.maximum or 0))
-        findings += find(seen, LossOptions(), num_classes)
+        findings += find_warnings(seen, LossOptions(), num_classes)
     return Advice(findings=tuple(findings), runs=not labels.fractional, first_class=named)

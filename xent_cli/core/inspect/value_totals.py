@@ -14,7 +14,8 @@ from xent_cli.core.totals.exact_sum import ExactSum
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from xent_cli.core.block import AnyArray, Rows
+    from xent_cli.core.array_types import AnyArray
+    from xent_cli.core.block import Rows
 
 FLOAT16_MAX = 65504.0
 # Labels are counted one by one within this distance of 0: more than any vocabulary has.

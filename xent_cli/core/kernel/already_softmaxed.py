@@ -10,7 +10,7 @@ import numpy as np
 from xent_cli.core.labels import SUM_TOLERANCE
 
 if TYPE_CHECKING:
-    from xent_cli.core.block import AnyArray, FloatArray
+    from xent_cli.core.array_types import AnyArray, FloatArray
 
 
 def count_softmaxed(logits: AnyArray, maximum: FloatArray, others: FloatArray) -> int:

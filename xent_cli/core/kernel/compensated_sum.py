@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xent_cli.core.kernel.tiles import flat, flat_index, rows_per_tile, total
+from xent_cli.core.kernel.tiles import flat_index, rows_per_tile, total
+from xent_cli.core.scratch import flat
 
 if TYPE_CHECKING:
-    from xent_cli.core.block import AnyArray, BoolArray, FloatArray, IntArray
+    from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray, IntArray
     from xent_cli.core.options import LossOptions
 
 # exp(d) multiplies the rounding of d by |d|. Where float64 logits leave the other classes less than this, that is what

@@ -14,12 +14,13 @@ from xent_cli.core.kernel.already_softmaxed import count_softmaxed
 from xent_cli.core.kernel.compensated_sum import refine
 from xent_cli.core.kernel.exponentials import exponentiate, stage_dtype
 from xent_cli.core.kernel.maxima import restore_peaks
-from xent_cli.core.kernel.tiles import class_axis, flat, rows_per_tile, scratch, spread, total, unbuffered
+from xent_cli.core.kernel.tiles import class_axis, rows_per_tile, spread, total, unbuffered
+from xent_cli.core.scratch import flat, scratch
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
-    from xent_cli.core.block import AnyArray, FloatArray, IntArray
+    from xent_cli.core.array_types import AnyArray, FloatArray, IntArray
     from xent_cli.core.options import LossOptions
 
 # Tiles of up to so many rows are finished together: a call on few rows takes longer than its work, and between calls

@@ -9,12 +9,13 @@ import numpy as np
 from xent_cli.core.kernel.cross_entropy import RowLosses
 from xent_cli.core.kernel.divergence import divergence_terms, log_ratios
 from xent_cli.core.kernel.from_probabilities import log_probabilities, weighted_sum
-from xent_cli.core.kernel.tiles import flat, flat_index, rows_per_tile, total
+from xent_cli.core.kernel.tiles import flat_index, rows_per_tile, total
+from xent_cli.core.scratch import flat
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
-    from xent_cli.core.block import AnyArray, FloatArray
+    from xent_cli.core.array_types import AnyArray, FloatArray
     from xent_cli.core.options import LossOptions
 
 # Some twenty arrays of the size of a tile are held at once.

@@ -13,7 +13,7 @@ from xent_cli.core.kernel.compensated_sum import distances
 from xent_cli.core.kernel.tiles import total
 
 if TYPE_CHECKING:
-    from xent_cli.core.block import FloatArray
+    from xent_cli.core.array_types import FloatArray
 
 # Below this the series of x + exp(-x) - 1 is exact to rounding after its ninth term, and the closed form cancels.
 _SMALL = 0.125

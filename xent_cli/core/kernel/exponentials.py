@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from xent_cli.core.kernel.maxima import MASKED, add_ties, first_maximum, take_out_peaks
-from xent_cli.core.kernel.tiles import class_axis, flat_index, gather, load, scratch, spread, spread_classes, total
+from xent_cli.core.kernel.tiles import class_axis, flat_index, gather, load, spread, spread_classes, total
+from xent_cli.core.scratch import scratch
 
 if TYPE_CHECKING:
-    from xent_cli.core.block import AnyArray, FloatArray, IntArray
+    from xent_cli.core.array_types import AnyArray, FloatArray, IntArray
     from xent_cli.core.options import LossOptions
 
 

@@ -11,7 +11,7 @@ from xent_cli.core.kernel.tiles import rows_per_tile, total
 from xent_cli.errors import RowError
 
 if TYPE_CHECKING:
-    from xent_cli.core.block import AnyArray, FloatArray
+    from xent_cli.core.array_types import AnyArray, FloatArray
     from xent_cli.core.options import LossOptions
 
 

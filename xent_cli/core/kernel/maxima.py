@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xent_cli.core.kernel.tiles import flat, scratch
+from xent_cli.core.scratch import flat, scratch
 
 if TYPE_CHECKING:
-    from xent_cli.core.block import AnyArray, FloatArray, IntArray
+    from xent_cli.core.array_types import AnyArray, FloatArray, IntArray
 
 # Up to this many classes, to mask the maxima of a tile costs less than to look each of them up.
 MASKED = 32

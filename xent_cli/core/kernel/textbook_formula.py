@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xent_cli.core.kernel.tiles import load, scratch
+from xent_cli.core.kernel.tiles import load
+from xent_cli.core.scratch import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from xent_cli.core.block import AnyArray, BoolArray, FloatArray, IntArray
+    from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray, IntArray
 
 # Bits of the significand, exponent of the smallest subnormal, and the largest logit whose exp is still finite.
 _FORMATS: Mapping[str, tuple[int, int, float]] = {

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
-import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from xent_cli.core.scratch import counting_up, flat, scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import DTypeLike
 
-    from xent_cli.core.block import AnyArray, FloatArray, IntArray
+    from xent_cli.core.array_types import AnyArray, FloatArray, IntArray
 
 # Up to this many classes a tile is held as [k, n]: loops then run across samples, and a short row costs no call of its
 # own, three times faster at k = 10. The choice hangs on k alone, so that no digit depends on how rows are blocked.
@@ -32,8 +32,6 @@ _BUFFER = 64
 # Rows of up to this many values are summed by NumPy: three additions and three pairs of them, one after the other.
 _REDUCED = 32
 
-_buffers = threading.local()
-
 
 def class_axis(num_classes: int) -> int:
     """Axis of the classes in a tile: 0 for few classes, 1 for many."""
@@ -44,24 +42,6 @@ def rows_per_tile(num_classes: int, *, alone: bool = False) -> int:
     """How many samples make a tile; `alone` where the caller holds one of them and little beside."""
     size = _LONE_TILE_BYTES if alone and num_classes > _SHORT else _TILE_BYTES
     return max(1, size // (8 * num_classes))
-
-
-def scratch(name: str, shape: tuple[int, ...], dtype: DTypeLike) -> AnyArray:
-    """Working memory of this thread, valid until it asks for the same name again.
-
-    Allocating it anew for each tile costs a page fault every 4 KiB, a sixth of the run.
-    """
-    held: tuple[AnyArray | None, AnyArray | None] = getattr(_buffers, name, (None, None))
-    memory, last = held
-    wanted = np.dtype(dtype)
-    if last is not None and last.shape == shape and last.dtype is wanted:
-        return last
-    size = math.prod(shape) * wanted.itemsize
-    if memory is None or memory.size < size:
-        memory = np.empty(size, np.uint8)
-    array: AnyArray = memory[:size].view(wanted).reshape(shape)
-    setattr(_buffers, name, (memory, array))
-    return array
 
 
 def load(rows: AnyArray, axis: int, dtype: DTypeLike, name: str) -> AnyArray:
@@ -93,39 +73,14 @@ def spread_classes(values: AnyArray, axis: int) -> AnyArray:
 def flat_index(tile: AnyArray, index: IntArray, axis: int) -> IntArray:
     """Where class ``index[i]`` of sample i stands in the flattened tile."""
     n = tile.shape[1 - axis]
-    flat: IntArray
+    places: IntArray
     if axis == 0:
-        flat = index * n
-        flat += _count(n)
+        places = index * n
+        places += counting_up(n)
     else:
-        flat = _count(n) * tile.shape[1]
-        flat += index
-    return flat
-
-
-def _count(n: int) -> IntArray:
-    """0 to n - 1, to be read only."""
-    held: IntArray | None = getattr(_buffers, "count", None)
-    if held is None or len(held) < n:
-        _buffers.count = held = np.arange(n)
-    return held[:n]
-
-
-def flat(array: AnyArray) -> AnyArray:
-    """The array as one run of values that can be written through; ValueError where that would be a copy.
-
-    What `ravel` and `reshape` return is a view or a copy, as the layout has it: a write may be lost without a word.
-
-    Examples
-    --------
-    >>> tile = np.zeros((2, 3))
-    >>> flat(tile)[4] = 1.0
-    >>> tile.tolist()
-    [[0.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
-    """
-    if not array.flags.c_contiguous:
-        raise ValueError(f"no flat view of an array of shape {array.shape} and strides {array.strides}")
-    return array.reshape(-1)
+        places = counting_up(n) * tile.shape[1]
+        places += index
+    return places
 
 
 def gather(tile: AnyArray, index: IntArray, into: AnyArray) -> None:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xent_cli.core.kernel.tiles import class_axis, flat, flat_index, load, rows_per_tile, spread
+from xent_cli.core.kernel.tiles import class_axis, flat_index, load, rows_per_tile, spread
+from xent_cli.core.scratch import flat
 
 if TYPE_CHECKING:
-    from xent_cli.core.block import AnyArray, FloatArray, IntArray
+    from xent_cli.core.array_types import AnyArray, FloatArray, IntArray
 
 # A label with more than half of the probability has no class ahead of it, whatever the others are.
 _CERTAIN = math.log(2) - 1e-6

@@ -16,7 +16,7 @@ from xent_cli.errors import InputError, UsageError
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from xent_cli.core.block import AnyArray
+    from xent_cli.core.array_types import AnyArray
     from xent_cli.core.options import LabelForm
 
 # A block's working memory is a few times this many logits.

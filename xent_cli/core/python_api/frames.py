@@ -12,7 +12,7 @@ from xent_cli.errors import InputError, RowError, did_you_mean, listing
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from xent_cli.core.block import AnyArray
+    from xent_cli.core.array_types import AnyArray
 
 # Names under which whole numbers beside floats are no class.
 _BESIDE = frozenset(

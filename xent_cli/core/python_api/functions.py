@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from xent_cli.core.diagnostics import warnings_of
 from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.options import Wanted
 from xent_cli.core.python_api.arguments import called_with, top_k_of
 from xent_cli.core.python_api.messages import remark_in_python, speaking_python
 from xent_cli.core.totals.loss_totals import LossTotals
-from xent_cli.core.warnings import find, warnings_of
+from xent_cli.core.warnings import find_warnings
 from xent_cli.errors import InputError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from xent_cli.core.block import FloatArray
+    from xent_cli.core.array_types import FloatArray
     from xent_cli.core.evaluate import BlockLoss
     from xent_cli.core.python_api.arguments import Call
     from xent_cli.core.totals.summary import LossSummary
@@ -248,12 +249,12 @@ def evaluate(
         )
         totals = LossTotals(call.options.signature(""))
         for block in _evaluated(call, Wanted(top_k=top_k_of(top_k))):
-            totals = totals.merge(block.totals)
+            totals = totals.merge(block.totals.losses)
     if totals.n_samples == 0:
         raise InputError("nothing left to average", found=f"{totals.n_ignored} samples, all ignored")
     if not totals.divisor.units:
         raise InputError("nothing left to average", found="weights that are all 0", expected="a weight above 0")
-    remarks = warnings_of(find(totals, call.options, call.num_classes))
+    remarks = warnings_of(find_warnings(totals, call.options, call.num_classes))
     return replace(totals.summarize(), warnings=tuple(remark_in_python(remark) for remark in remarks))
 
 

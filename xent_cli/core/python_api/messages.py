@@ -11,7 +11,7 @@ from xent_cli.errors import XentError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from xent_cli.core.warnings import Finding
+    from xent_cli.core.diagnostics import Diagnostic
 
 # Options that the functions have too, with the value where it is a number.
 _OPTION = re.compile(
@@ -34,7 +34,7 @@ def in_python(text: str) -> str:
     return "; ".join(clause for clause in told.split("; ") if not re.search(r"(?<!\w)--\w", clause))
 
 
-def remark_in_python(finding: Finding) -> Finding:
+def remark_in_python(finding: Diagnostic) -> Diagnostic:
     """The remark in these words."""
     return finding._replace(message=in_python(finding.message))
 

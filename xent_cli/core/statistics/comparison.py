@@ -12,9 +12,9 @@ from xent_cli.core.totals.loss_totals import LossTotals
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from xent_cli.core.block import FloatArray
+    from xent_cli.core.array_types import FloatArray
+    from xent_cli.core.diagnostics import Diagnostic
     from xent_cli.core.statistics.paired_test import PairedComparison
-    from xent_cli.core.warnings import Finding
 
 # Figures of a summary that say how good a model is; not those that say how many samples there were.
 _FIGURES = ("mean_loss", "kl_divergence", "perplexity", "p50_loss", "p90_loss", "p95_loss", "p99_loss", "max_loss")
@@ -102,7 +102,7 @@ class ModelChange:
     slices: tuple[Change, ...] = ()
     moved: tuple[MovedSample, ...] = ()
     n_ignored: int = 0
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[Diagnostic, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +132,10 @@ class Comparison:
     confidence: float
     resamples: int | None
     seed: int | None
-    told_before: tuple[Finding, ...] = ()
+    told_before: tuple[Diagnostic, ...] = ()
 
     @property
-    def findings(self) -> tuple[Finding, ...]:
+    def findings(self) -> tuple[Diagnostic, ...]:
         """What looks wrong with any of the candidates, after what was told before."""
         return (*self.told_before, *(finding for candidate in self.candidates for finding in candidate.findings))
 

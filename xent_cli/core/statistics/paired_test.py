@@ -13,7 +13,7 @@ from xent_cli.core.statistics.student_t import quantile, two_sided_p
 from xent_cli.core.totals.exact_sum import ExactSum, standard_deviation
 
 if TYPE_CHECKING:
-    from xent_cli.core.block import FloatArray, IntArray
+    from xent_cli.core.array_types import FloatArray, IntArray
 
     Test = Literal["t", "bootstrap", "permutation"]
 

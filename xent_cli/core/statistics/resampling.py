@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from xent_cli.core.block import FloatArray
+    from xent_cli.core.array_types import FloatArray
 
 # So many draws are held at once.
 _MOST_AT_ONCE = 1 << 21

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from xent_cli.core.block import FloatArray
+    from xent_cli.core.array_types import FloatArray
 
 # From here on the series for a ratio of gamma functions is good to the last digits.
 _SERIES_FROM = 32.0

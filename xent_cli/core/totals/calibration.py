@@ -12,7 +12,7 @@ from xent_cli.core.totals.exact_sum import ExactSum
 from xent_cli.core.totals.group_sums import GroupSums
 
 if TYPE_CHECKING:
-    from xent_cli.core.block import BoolArray, FloatArray, IntArray
+    from xent_cli.core.array_types import BoolArray, FloatArray, IntArray
     from xent_cli.core.options import LossOptions
 
 NUM_BINS = 15
@@ -38,26 +38,26 @@ class ReliabilityBin(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LossProfile:
+class Calibration:
     """Losses by class and confidence against accuracy, of samples with sparse labels.
 
-    ``LossProfile()`` is empty and the identity of `merge`, which is associative and commutative: any partition of the
+    ``Calibration()`` is empty and the identity of `merge`, which is associative and commutative: any partition of the
     samples ends in the same bits. Its size hangs on the number of classes seen, not on that of samples.
 
     Fields
     ------
     by_class
         Losses (nats) by label; a hit is a label that has the highest logit, of equal ones the first.
-    calibration
+    by_confidence
         Confidences by bin of equal width; a sample whose confidence is NaN is in none.
     """
 
     by_class: GroupSums = GroupSums()
-    calibration: GroupSums = GroupSums()
+    by_confidence: GroupSums = GroupSums()
 
     @classmethod
-    def of(cls, label: IntArray, loss: FloatArray, predicted: IntArray, confidence: FloatArray) -> LossProfile:
-        """Profile samples.
+    def of(cls, label: IntArray, loss: FloatArray, predicted: IntArray, confidence: FloatArray) -> Calibration:
+        """Calibration of samples.
 
         Parameters
         ----------
@@ -71,7 +71,7 @@ class LossProfile:
         Examples
         --------
         >>> import numpy as np
-        >>> two = LossProfile.of(np.array([0, 1]), np.array([0.5, 2.0]), np.array([0, 0]), np.array([0.75, 0.75]))
+        >>> two = Calibration.of(np.array([0, 1]), np.array([0.5, 2.0]), np.array([0, 0]), np.array([0.75, 0.75]))
         >>> two.calibration_error, [(c.label, c.mean_loss) for c in two.worst_classes(9)]
         (0.25, [(1, 2.0), (0, 0.5)])
         """
@@ -80,9 +80,9 @@ class LossProfile:
         bins = np.clip(np.ceil(confidence[known] * NUM_BINS) - 1, 0, NUM_BINS - 1).astype(np.int64)
         return cls(GroupSums.of(label, loss, hit), GroupSums.of(bins, confidence[known], hit[known]))
 
-    def merge(self, other: LossProfile) -> LossProfile:
+    def merge(self, other: Calibration) -> Calibration:
         """Both, as one."""
-        return LossProfile(self.by_class.merge(other.by_class), self.calibration.merge(other.calibration))
+        return Calibration(self.by_class.merge(other.by_class), self.by_confidence.merge(other.by_confidence))
 
     def worst_classes(self, most: int) -> list[ClassFigures]:
         """The classes of the highest mean loss, NaN before inf, of equal ones the lower index first."""
@@ -95,7 +95,7 @@ class LossProfile:
 
     def reliability(self) -> list[ReliabilityBin]:
         """The bins that hold samples, of ascending confidence."""
-        sums = self.calibration
+        sums = self.by_confidence
         rows = zip(sums.groups.tolist(), sums.counts.tolist(), sums.hits.tolist(), sums.means(), strict=True)
         return [ReliabilityBin(b / NUM_BINS, (b + 1) / NUM_BINS, n, hits, mean) for b, n, hits, mean in rows]
 
@@ -107,7 +107,7 @@ class LossProfile:
         ----------
         Guo, Pleiss, Sun & Weinberger, "On calibration of modern neural networks", ICML 2017.
         """
-        sums = self.calibration
+        sums = self.by_confidence
         whole = ExactSum.of_count(1).units
         exact = (total.units for total in sums.totals())
         gaps = (abs(hits * whole - units) for hits, units in zip(sums.hits.tolist(), exact, strict=True))
@@ -120,11 +120,11 @@ def unsmoothed(options: LossOptions) -> LossOptions:
     return replace(options, label_smoothing=0.0, class_weight=None)
 
 
-def profile_of(
+def calibration_of(
     label: IntArray, loss: FloatArray, predicted: IntArray, predicted_loss: FloatArray, scored: BoolArray | None
-) -> LossProfile:
-    """Profile the scored samples of a block; `predicted_loss` [n] is -log of the confidence, in nats."""
+) -> Calibration:
+    """Calibration of the scored samples of a block; `predicted_loss` [n] is -log of the confidence, in nats."""
     confidence = np.exp(-predicted_loss)
     if scored is None:
-        return LossProfile.of(label, loss, predicted, confidence)
-    return LossProfile.of(label[scored], loss[scored], predicted[scored], confidence[scored])
+        return Calibration.of(label, loss, predicted, confidence)
+    return Calibration.of(label[scored], loss[scored], predicted[scored], confidence[scored])

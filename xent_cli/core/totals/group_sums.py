@@ -13,7 +13,7 @@ from xent_cli.core.totals.exact_sum import ExactSum, rescaled, scales, square_pa
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from xent_cli.core.block import BoolArray, FloatArray, IntArray
+    from xent_cli.core.array_types import BoolArray, FloatArray, IntArray
 
 # What `ExactSum` counts in units of 2**-2148, for it holds squares too, is kept here in units of 2**-1108: 150 bytes a
 # group and not 300, of which there may be as many as a vocabulary has words.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from xent_cli.core.block import BoolArray, FloatArray, IntArray
+    from xent_cli.core.array_types import BoolArray, FloatArray, IntArray
 
     Numbers = NDArray[np.uint16]
 

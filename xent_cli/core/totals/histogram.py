@@ -13,7 +13,7 @@ from xent_cli.core.totals.quantiles import SHIFT, ZERO
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from xent_cli.core.block import FloatArray, IntArray
+    from xent_cli.core.array_types import FloatArray, IntArray
     from xent_cli.core.totals.quantiles import QuantileState
 
 # Losses beyond these are told, not drawn: nobody looks for them, and pictures of them overflow.

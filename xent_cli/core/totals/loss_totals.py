@@ -17,10 +17,7 @@ from xent_cli.errors import RowError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from xent_cli.core.block import AnyArray, BoolArray, FloatArray, IntArray
-    from xent_cli.core.kernel.textbook_formula import FormulaTotals
-    from xent_cli.core.totals.calibration import LossProfile
-    from xent_cli.core.totals.slices import LossSlices
+    from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray, IntArray
 
 _LEVELS = {"p50_loss": 0.5, "p90_loss": 0.9, "p95_loss": 0.95, "p99_loss": 0.99}
 
@@ -61,12 +58,6 @@ class LossTotals:
         How often the highest logit is beside the label, in the first samples.
     digest
         Of the labels that count, as `label_digest` makes it, or None.
-    formulas
-        How the textbook formula fares, for each dtype asked for.
-    profile
-        Losses by class and calibration, or None.
-    slices
-        The same for each value of some columns, or None.
     """
 
     signature: str
@@ -92,9 +83,6 @@ class LossTotals:
     label_range: tuple[int, int] | None = None
     offsets: Offsets = Offsets()
     digest: int | None = None
-    formulas: tuple[FormulaTotals, ...] = ()
-    profile: LossProfile | None = None
-    slices: LossSlices | None = None
 
     @classmethod
     def from_losses(
@@ -213,9 +201,6 @@ class LossTotals:
             label_range=_either(self.label_range, other.label_range, lambda a, b: (min(a[0], b[0]), max(a[1], b[1]))),
             offsets=self.offsets.merge(other.offsets),
             digest=_either(self.digest, other.digest, _add_digests),
-            formulas=_merge_formulas(self.formulas, other.formulas),
-            profile=_either(self.profile, other.profile, lambda ours, theirs: ours.merge(theirs)),
-            slices=_either(self.slices, other.slices, lambda ours, theirs: ours.merge(theirs)),
         )
 
     @property
@@ -290,10 +275,3 @@ def _merge_hits(a: tuple[tuple[int, int], ...], b: tuple[tuple[int, int], ...]) 
     for k, count in b:
         counts[k] = counts.get(k, 0) + count
     return tuple(sorted(counts.items()))
-
-
-def _merge_formulas(a: tuple[FormulaTotals, ...], b: tuple[FormulaTotals, ...]) -> tuple[FormulaTotals, ...]:
-    totals = {formula.dtype: formula for formula in a}
-    for formula in b:
-        totals[formula.dtype] = totals[formula.dtype].merge(formula) if formula.dtype in totals else formula
-    return tuple(totals.values())

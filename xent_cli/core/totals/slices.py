@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from xent_cli.core.block import AnyArray, BoolArray
+    from xent_cli.core.array_types import AnyArray, BoolArray
     from xent_cli.core.totals.loss_totals import LossTotals
     from xent_cli.core.totals.summary import LossSummary
 

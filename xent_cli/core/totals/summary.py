@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from xent_cli.core.warnings import Finding
+    from xent_cli.core.diagnostics import Diagnostic
 
 
 class WorstSample(NamedTuple):
@@ -62,7 +62,7 @@ class LossSummary:
     quantiles_exact: bool
     top_k: tuple[tuple[int, float], ...] = ()
     kl_divergence: float | None = None
-    warnings: tuple[Finding, ...] = ()
+    warnings: tuple[Diagnostic, ...] = ()
 
     @property
     def perplexity(self) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from xent_cli.core.verify.ulp import round_to, ulp_distance
 
 if TYPE_CHECKING:
-    from xent_cli.core.block import AnyArray, BoolArray, FloatArray
+    from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray
     from xent_cli.core.verify.tolerance import Tolerance
 
 # Values compared at once: what is computed on the way stays in the cache.

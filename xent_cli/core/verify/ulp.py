@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from xent_cli.core.block import AnyArray, FloatArray
+    from xent_cli.core.array_types import AnyArray, FloatArray
 
 _NATIVE = {"float16": (np.float16, np.int16), "float32": (np.float32, np.int32), "float64": (np.float64, np.int64)}
 # bfloat16: bits of the significand, exponent of the smallest subnormal, and the largest finite number.

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xent_cli.core.alongside import refuse_other_ids
 from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.labels import either
+from xent_cli.core.same_samples import refuse_other_ids
 from xent_cli.core.verify.error_totals import compare
 
 if TYPE_CHECKING:
@@ -90,4 +90,4 @@ def verify_block(
         elif found.ndim == 1:  # of one score a sample
             found = found[:, np.newaxis]
         errors[name] = compare(found, expected, tolerances[name], start=result.start, ignored=ignored, wanted=top)
-    return BlockAgreement(result.size, result.totals, errors)
+    return BlockAgreement(result.size, result.totals.losses, errors)

@@ -10,7 +10,7 @@ import numpy as np
 
 from xent_cli.core.block import Rows
 from xent_cli.core.input_description import InputDescription
-from xent_cli.core.kernel.tiles import flat, scratch
+from xent_cli.core.scratch import flat, scratch
 from xent_cli.errors import InputError
 from xent_cli.readers.interface import TASK_BYTES
 from xent_cli.readers.storage.identity import shrunk
@@ -19,7 +19,8 @@ from xent_cli.readers.storage.stored import fill, reading
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from xent_cli.core.block import AnyArray, Part
+    from xent_cli.core.array_types import AnyArray
+    from xent_cli.core.block import Part
     from xent_cli.readers.storage.pipe import Copied, Spill
     from xent_cli.readers.storage.stored import Stored, Stream
 

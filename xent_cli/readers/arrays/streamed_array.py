@@ -11,7 +11,7 @@ import numpy as np
 
 from xent_cli.core.block import Rows
 from xent_cli.core.input_description import InputDescription
-from xent_cli.core.kernel.tiles import flat
+from xent_cli.core.scratch import flat
 from xent_cli.errors import InputError
 from xent_cli.readers.arrays.array_source import Layout, place, too_much, widen
 from xent_cli.readers.interface import TASK_BYTES
@@ -20,7 +20,8 @@ from xent_cli.readers.storage.stored import fill, read_up_to, reading
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from xent_cli.core.block import AnyArray, Part
+    from xent_cli.core.array_types import AnyArray
+    from xent_cli.core.block import Part
     from xent_cli.readers.storage.stored import Bytes
 
 # References to an array that only a list holds: the list's, and that of the call which counts them.

@@ -16,7 +16,7 @@ from xent_cli.readers.tables.table_source import texts_ahead
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from xent_cli.core.block import AnyArray
+    from xent_cli.core.array_types import AnyArray
     from xent_cli.readers.tables.table_source import Table
 
 

@@ -30,7 +30,8 @@ from xent_cli.readers.tables.table_source import Table
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from xent_cli.core.block import AnyArray, BoolArray, Part
+    from xent_cli.core.array_types import AnyArray, BoolArray
+    from xent_cli.core.block import Part
     from xent_cli.readers.interface import ReadOptions
     from xent_cli.readers.storage.stored import Stored
 

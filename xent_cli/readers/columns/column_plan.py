@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from xent_cli.core.warnings import Finding
+from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.readers.columns.families import shown
 
 if TYPE_CHECKING:
@@ -161,14 +161,14 @@ class ColumnPlan:
         return [name for name in self.columns if name not in classes]
 
     @property
-    def findings(self) -> tuple[Finding, ...]:
+    def findings(self) -> tuple[Diagnostic, ...]:
         """What is said of the choice: columns that are left out, and what puts it in doubt."""
-        found = [Finding("classes-by-elimination", self.doubt)] if self.doubt else []
+        found = [Diagnostic("classes-by-elimination", self.doubt)] if self.doubt else []
         if self.left_out and self.values:
             names = [name.strip() or "the column without a name" for name, _ in self.left_out]
             more = f" and {len(names) - _MOST_SAID} more" if len(names) > _MOST_SAID else ""
             message = f"classes: {shown(self.values)}; left out: {', '.join(names[:_MOST_SAID])}{more}"
-            found.append(Finding("columns-left-out", message, note=True))
+            found.append(Diagnostic("columns-left-out", message, note=True))
         return tuple(found)
 
     @property

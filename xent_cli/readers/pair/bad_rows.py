@@ -15,7 +15,7 @@ from xent_cli.errors import InputError, RowError, UnreadableRowError, XentError,
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from xent_cli.core.block import AnyArray
+    from xent_cli.core.array_types import AnyArray
     from xent_cli.core.options import LossOptions
     from xent_cli.readers.interface import Source
     from xent_cli.readers.pair.pair import Pair

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from xent_cli.core.alongside import OtherIdError
 from xent_cli.core.class_order import columns_named, order_of
+from xent_cli.core.same_samples import OtherIdError
 from xent_cli.core.verify.verify_block import HeldBlock
 from xent_cli.errors import InputError, RowError, UsageError
 from xent_cli.readers.binary_scores import BinaryScores

@@ -19,7 +19,7 @@ from xent_cli.readers.text.csv_dialect import NUMBER
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from xent_cli.core.block import FloatArray
+    from xent_cli.core.array_types import FloatArray
     from xent_cli.readers.storage.locate import Located
     from xent_cli.readers.tables.short_tables import Cell, ShortTable
 

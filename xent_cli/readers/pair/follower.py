@@ -9,7 +9,7 @@ from xent_cli.errors import InputError
 
 if TYPE_CHECKING:
     from xent_cli.core.block import Part
-    from xent_cli.core.warnings import Finding
+    from xent_cli.core.diagnostics import Diagnostic
     from xent_cli.readers.interface import Source
     from xent_cli.readers.pair.join import Joined
     from xent_cli.readers.pair.pair import Pair
@@ -85,7 +85,7 @@ class Follower:
         self._waiting = [] if kept is None else [whole.cut(slice(kept, None))]
         return whole.cut(slice(None, kept))
 
-    def finish(self, stop: int) -> tuple[Finding, ...]:
+    def finish(self, stop: int) -> tuple[Diagnostic, ...]:
         """Refuse rows beyond the last sample."""
         rows = self._source.num_rows
         if rows is None and self._shifted is not None:

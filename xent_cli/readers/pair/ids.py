@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from xent_cli.core.alongside import plain_id
+from xent_cli.core.same_samples import plain_id
 from xent_cli.readers.columns.column_plan import ColumnPlan
 from xent_cli.readers.columns.roles import role_named
 from xent_cli.readers.columns.words import ID, INDEX, plain_name
@@ -18,7 +18,7 @@ from xent_cli.readers.tables.table_source import Table
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from xent_cli.core.block import AnyArray
+    from xent_cli.core.array_types import AnyArray
     from xent_cli.readers.interface import Source
 
 # So many row numbers of either table are compared before all are read.

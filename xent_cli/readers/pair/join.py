@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xent_cli.core.alongside import plain_id
 from xent_cli.core.block import Rows
-from xent_cli.core.warnings import Finding
+from xent_cli.core.diagnostics import Diagnostic
+from xent_cli.core.same_samples import plain_id
 from xent_cli.errors import InputError, more_rows
 from xent_cli.readers.pair.ids import SharedId, ids_alone, with_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from xent_cli.core.block import AnyArray
+    from xent_cli.core.array_types import AnyArray
     from xent_cli.readers.interface import Source
 
 
@@ -59,7 +59,7 @@ class Joined:
         self._used[places] = True
         return Rows(*(None if values is None else values[places] for values in _fields(self._rows)))
 
-    def finish(self, stop: int) -> Iterator[Finding]:
+    def finish(self, stop: int) -> Iterator[Diagnostic]:
         """Tell of rows that belong to no sample."""
         unused = np.flatnonzero(~self._used)
         if unused.size:
@@ -67,7 +67,7 @@ class Joined:
             there, here = self._source.description.path, self._logits.description.path
             told = f'{unused.size} of {len(self._used)} rows of {there} have a value of "{self._column}"'
             message = f'{told} that no row of {here} has (first: "{first}"); they count nowhere'
-            yield Finding("rows-not-joined", message)
+            yield Diagnostic("rows-not-joined", message)
 
     def _missing(self, start: int, ids: AnyArray, missing: AnyArray) -> InputError:
         row = int(np.argmax(missing))

@@ -19,7 +19,7 @@ from xent_cli.readers.tables.table_source import Table, texts_ahead
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from xent_cli.core.block import AnyArray
+    from xent_cli.core.array_types import AnyArray
     from xent_cli.readers.interface import ReadOptions, Source
     from xent_cli.readers.storage.locate import Located
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from xent_cli.core.warnings import Finding
+from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.errors import listing
 from xent_cli.readers.columns.weight_column import NAMES
 from xent_cli.readers.pair.repeated import Repeated
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 _OPTIONS = {"weights": "--sample-weight-column {name} weighs by it", "mask": "--mask {name} leaves out where it is 0"}
 
 
-def notes(pair: Pair) -> tuple[Finding, ...]:
+def notes(pair: Pair) -> tuple[Diagnostic, ...]:
     """Notes on columns that were seen and not used, empty shards, repeated weights and the documents of a shift."""
     found = (*_unused(pair), *_empty(pair), *_repeated(pair), *_documents(pair))
-    return tuple(Finding(code, message, note=True) for code, message in found)
+    return tuple(Diagnostic(code, message, note=True) for code, message in found)
 
 
 def _unused(pair: Pair) -> Iterator[tuple[str, str]]:

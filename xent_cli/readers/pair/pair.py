@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import ModuleType
 
+    from xent_cli.core.diagnostics import Diagnostic
     from xent_cli.core.input_description import InputDescription
     from xent_cli.core.options import LabelForm
-    from xent_cli.core.warnings import Finding
     from xent_cli.errors import RowError
     from xent_cli.readers.columns.column_plan import ColumnPlan
     from xent_cli.readers.interface import Source
@@ -153,7 +153,7 @@ class Pair:
     shift: int = 0
     class_names: tuple[str, ...] | None = None
     join: str | None = None
-    said: list[Finding] = field(default_factory=list, compare=False)
+    said: list[Diagnostic] = field(default_factory=list, compare=False)
     begun: Iterator[BlockRef] | None = None
     ahead: list[Rows] = field(default_factory=list, compare=False)
 
@@ -198,7 +198,7 @@ class Pair:
         return getattr((self.labels or self.logits).plan, "label", None)
 
     @property
-    def findings(self) -> tuple[Finding, ...]:
+    def findings(self) -> tuple[Diagnostic, ...]:
         """What is said of the choice of columns."""
         plan = self.logits.plan
         found = (*self.said, *(plan.findings if plan is not None else ()))
@@ -281,7 +281,7 @@ class Pair:
 
     def complete(self, error: RowError, options: LossOptions | None = None) -> InputError:
         """Say where in which file a row stands, and how many others are like it."""
-        from xent_cli.core.alongside import OtherIdError, OtherLabelError
+        from xent_cli.core.same_samples import OtherIdError, OtherLabelError
         from xent_cli.readers.pair.bad_rows import complete_beside
 
         own = {"labels": self.labels, "weights": self.weights, "mask": self.mask}.get(error.role)

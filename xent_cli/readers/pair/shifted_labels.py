@@ -14,7 +14,8 @@ from xent_cli.readers.shards import Shards
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from xent_cli.core.block import AnyArray, BoolArray, IntArray, Part
+    from xent_cli.core.array_types import AnyArray, BoolArray, IntArray
+    from xent_cli.core.block import Part
     from xent_cli.readers.interface import Source
 
 # As good as no end: a document of which the length is known when it has been read.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from xent_cli.core.alongside import OtherIdError
 from xent_cli.core.class_order import order_of, without_shared
-from xent_cli.core.warnings import Finding
+from xent_cli.core.diagnostics import Diagnostic
+from xent_cli.core.same_samples import OtherIdError
 from xent_cli.errors import InputError, UsageError
 from xent_cli.readers.class_names import other_names
 from xent_cli.readers.columns.asked_columns import missing_column
@@ -67,7 +67,9 @@ def _one_label(pair: Pair, options: ReadOptions) -> Pair:
     comparable = pair.label_form == "sparse" and not options.shift
     there = f'column "{plan.label}" of {pair.logits.description.path}'
     same = "holds the same labels" if comparable else "is not used"
-    pair.said.append(Finding("labels-from-file", f"labels: {pair.labels.description.path}; {there} {same}", note=True))
+    pair.said.append(
+        Diagnostic("labels-from-file", f"labels: {pair.labels.description.path}; {there} {same}", note=True)
+    )
     return pair if comparable else replace(pair, logits=with_plan(pair.logits, replace(plan, label=None)))
 
 

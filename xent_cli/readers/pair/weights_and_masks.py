@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from xent_cli.core.warnings import Finding
+from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.errors import InputError, UsageError, XentError, listing
 from xent_cli.readers.columns.weight_column import NAMES
 from xent_cli.readers.interface import ARRAYS, ReadOptions
@@ -107,7 +107,7 @@ def _open(
     return source if joined else _fit(source, logits, role)
 
 
-def unused_arrays(sources: Sequence[tuple[Located, Source]], *, weighted: bool, masked: bool) -> Iterator[Finding]:
+def unused_arrays(sources: Sequence[tuple[Located, Source]], *, weighted: bool, masked: bool) -> Iterator[Diagnostic]:
     """Remark arrays of archives that are named as weights or a mask and are not used."""
     for located, source in sources:
         held = names_in(located) if source.description.format in ("npz", "safetensors") else []
@@ -115,7 +115,7 @@ def unused_arrays(sources: Sequence[tuple[Located, Source]], *, weighted: bool, 
             for name in held:
                 if not taken and name.lower() in NAMES[role] and f"{located.name}:{name}" != source.description.path:
                     message = f'array "{name}" of {located.name} is not used; {option} {name} takes it'
-                    yield Finding(f"unused-{role}", message, note=True)
+                    yield Diagnostic(f"unused-{role}", message, note=True)
 
 
 def names_in(located: Located) -> list[str]:

@@ -11,7 +11,7 @@ from xent_cli.errors import InputError, more_rows
 from xent_cli.readers.saved.comparable import divisor_of
 
 if TYPE_CHECKING:
-    from xent_cli.core.block import AnyArray, BoolArray, FloatArray, IntArray
+    from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray, IntArray
     from xent_cli.readers.saved.saved_results import SavedResults
 
 

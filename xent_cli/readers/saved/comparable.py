@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.core.options import settings_of
-from xent_cli.core.warnings import Finding
 from xent_cli.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from xent_cli.core.block import FloatArray
+    from xent_cli.core.array_types import FloatArray
     from xent_cli.readers.saved.saved_results import SavedResults
 
 # In the order of the signature, weights last.
@@ -56,17 +56,17 @@ def refuse_unlike(baseline: SavedResults, candidate: SavedResults, *, by_id: boo
         )
 
 
-def unverified(baseline: SavedResults, candidate: SavedResults, *, by_id: bool = False) -> tuple[Finding, ...]:
+def unverified(baseline: SavedResults, candidate: SavedResults, *, by_id: bool = False) -> tuple[Diagnostic, ...]:
     """Say which settings and labels are not known, so that nobody can tell whether they are the same."""
     found = []
     silent = [result.path for result in (baseline, candidate) if result.signature is None]
     if silent:
         message = f"{_listed(silent, 'no settings')}: whether both were computed with the same ones is not known"
-        found.append(Finding("settings-unknown", message))
+        found.append(Diagnostic("settings-unknown", message))
     if not _have_digests(baseline, candidate, by_id=by_id) and not _have_labels(baseline, candidate):
         silent = [result.path for result in (baseline, candidate) if result.digest is None and result.labels is None]
         lacking = _listed(silent, "no labels, nor a digest of them") if silent else "rows joined by id hold no labels"
-        found.append(Finding("labels-unknown", f"{lacking}: whether both are of the same labels is not known"))
+        found.append(Diagnostic("labels-unknown", f"{lacking}: whether both are of the same labels is not known"))
     return tuple(found)
 
 

@@ -11,7 +11,7 @@ from xent_cli.errors import InputError, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from xent_cli.core.block import AnyArray, IntArray
+    from xent_cli.core.array_types import AnyArray, IntArray
     from xent_cli.readers.saved.saved_results import SavedResults
 
 

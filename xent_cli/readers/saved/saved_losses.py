@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from xent_cli.core.block import AnyArray, FloatArray
+    from xent_cli.core.array_types import AnyArray, FloatArray
 
 _EXPECTED = "one loss a sample, in nats, as xent compute -o writes them"
 _HINT = "are these logits? xent compute LOGITS LABELS -o FILE saves the losses"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from xent_cli.core.block import AnyArray, BoolArray, FloatArray, IntArray
+    from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray, IntArray
     from xent_cli.readers.storage.locate import Located
 
 

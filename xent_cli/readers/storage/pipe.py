@@ -25,7 +25,7 @@ from xent_cli.readers.storage.stored import Stored, codec_of, decompressed, fill
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-    from xent_cli.core.block import AnyArray
+    from xent_cli.core.array_types import AnyArray
     from xent_cli.readers.storage.stored import Bytes, Stream
 
 _NAME = "standard input"

@@ -18,7 +18,7 @@ from xent_cli.readers.tables.marks import present
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from xent_cli.core.block import AnyArray
+    from xent_cli.core.array_types import AnyArray
     from xent_cli.readers.columns.column_plan import ColumnPlan, Reading
 
 

@@ -13,7 +13,7 @@ from xent_cli.readers.tables.cell_text import VECTOR, CellError, dense, row_of_c
 from xent_cli.readers.tables.column_types import flat, kind_of, to_numpy
 
 if TYPE_CHECKING:
-    from xent_cli.core.block import AnyArray, BoolArray, FloatArray
+    from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray
 
 
 def values_of_cells(

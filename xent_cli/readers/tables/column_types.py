@@ -11,7 +11,7 @@ from xent_cli.errors import InputError
 from xent_cli.readers.storage.stored import Stored, first_line, is_url
 
 if TYPE_CHECKING:
-    from xent_cli.core.block import AnyArray
+    from xent_cli.core.array_types import AnyArray
     from xent_cli.readers.storage.stored import Bytes
 
 # What pyarrow raises at damaged data, beside its own: sizes that overflow, texts that are none, types of nonsense.

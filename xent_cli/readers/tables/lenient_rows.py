@@ -16,7 +16,8 @@ from xent_cli.readers.tables.column_types import stored_as, to_numpy
 from xent_cli.readers.tables.marks import mask_of
 
 if TYPE_CHECKING:
-    from xent_cli.core.block import AnyArray, BoolArray, Rows
+    from xent_cli.core.array_types import AnyArray, BoolArray
+    from xent_cli.core.block import Rows
     from xent_cli.readers.columns.column_plan import Reading
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from xent_cli.errors import RowError
 
 if TYPE_CHECKING:
-    from xent_cli.core.block import AnyArray, BoolArray
+    from xent_cli.core.array_types import AnyArray, BoolArray
 
 _WORDS = {"true": 1.0, "false": 0.0}
 # What pandas and R write where a value is missing.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xent_cli.core.kernel.tiles import scratch
+from xent_cli.core.scratch import scratch
 from xent_cli.errors import InputError
 from xent_cli.readers.storage.identity import shrunk
 from xent_cli.readers.storage.stored import Stored, read_up_to

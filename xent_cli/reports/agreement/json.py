@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from xent_cli.core.warnings import notes_of, warnings_of
+from xent_cli.core.diagnostics import notes_of, warnings_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from xent_cli.core.diagnostics import Diagnostic
     from xent_cli.core.input_description import InputDescription
     from xent_cli.core.verify.error_totals import Agreement, Extreme, HeldRow
-    from xent_cli.core.warnings import Finding
 
 SCHEMA_VERSION = 1
 
@@ -40,7 +40,7 @@ class AgreementDocument:
     n_samples: int
     n_ignored: int
     agreements: tuple[Agreement, ...]
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[Diagnostic, ...] = ()
 
     @property
     def passed(self) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from xent_cli.core.warnings import notes_of, warnings_of
+from xent_cli.core.diagnostics import notes_of, warnings_of
 
 if TYPE_CHECKING:
     from xent_cli.core.statistics.comparison import Change, Comparison, ModelChange

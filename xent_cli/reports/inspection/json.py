@@ -7,15 +7,15 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from xent_cli.core.warnings import notes_of, warnings_of
+from xent_cli.core.diagnostics import notes_of, warnings_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from xent_cli.core.diagnostics import Diagnostic
     from xent_cli.core.input_description import InputDescription
     from xent_cli.core.inspect.contents import Contents
     from xent_cli.core.inspect.value_totals import Inspection, LabelTotals, ValueTotals
-    from xent_cli.core.warnings import Finding
 
 SCHEMA_VERSION = 1
 # Labels in a histogram; there may be as many as words in a vocabulary.
@@ -70,7 +70,7 @@ class Fit:
 
 
 def inspection_document(
-    version: str, files: Sequence[Inspected], pair: Fit | None, command: str | None, findings: Iterable[Finding]
+    version: str, files: Sequence[Inspected], pair: Fit | None, command: str | None, findings: Iterable[Diagnostic]
 ) -> dict[str, Any]:
     """Put everything together; None in place of NaN and of what is not known."""
     return {

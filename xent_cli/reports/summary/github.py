@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from xent_cli.core.warnings import notes_of, warnings_of
+from xent_cli.core.diagnostics import notes_of, warnings_of
 from xent_cli.errors import printable
 
 if TYPE_CHECKING:

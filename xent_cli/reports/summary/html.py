@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
+from xent_cli.core.diagnostics import notes_of, warnings_of
 from xent_cli.core.number_text import check_cells
 from xent_cli.core.totals.histogram import HUGE, TINY, histogram, spell_edges
-from xent_cli.core.warnings import notes_of, warnings_of
 from xent_cli.errors import printable
 from xent_cli.reports import BARS
 from xent_cli.reports.summary import plot
@@ -18,7 +18,7 @@ from xent_cli.reports.summary import plot
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from xent_cli.core.warnings import Finding
+    from xent_cli.core.diagnostics import Diagnostic
     from xent_cli.reports.interface import Details, Document
 
 # Rows at most, and how many bytes a table takes at most; with the pictures all of them are less than 300 KiB.
@@ -81,7 +81,7 @@ def render(document: Document) -> str:
     )
 
 
-def _remarks(findings: Sequence[Finding]) -> list[tuple[str, str]]:
+def _remarks(findings: Sequence[Diagnostic]) -> list[tuple[str, str]]:
     return [(finding.code, _text(finding.message, _LONGEST_SENTENCE)) for finding in findings[:_MOST_REMARKS]]
 
 
@@ -139,8 +139,8 @@ def _pictures(details: Details) -> list[Picture]:
         told = f"Half of the samples have a loss of at most {middle:.3g} nats, 90 % of at most {high:.3g}."
         fine = histogram(details.losses, _POINTS)
         drawn.append(Picture("Share of samples below a loss", Markup(plot.cumulative_svg(fine, told)), told))
-    if details.profile is not None and (bins := details.profile.reliability()):
-        error = details.profile.calibration_error
+    if details.calibration is not None and (bins := details.calibration.reliability()):
+        error = details.calibration.calibration_error
         sure = sum(b.samples * b.confidence for b in bins) / sum(b.samples for b in bins)
         right = sum(b.correct for b in bins) / sum(b.samples for b in bins)
         told = (
@@ -152,9 +152,9 @@ def _pictures(details: Details) -> list[Picture]:
 
 
 def _by_class(details: Details | None) -> Iterable[Grid]:
-    if details is None or details.profile is None:
+    if details is None or details.calibration is None:
         return
-    found = details.profile.worst_classes(_MOST_ROWS)
+    found = details.calibration.worst_classes(_MOST_ROWS)
     top = max((c.mean_loss for c in found if c.mean_loss < float("inf")), default=0.0)
     names = details.class_names
     rows = (
@@ -167,11 +167,11 @@ def _by_class(details: Details | None) -> Iterable[Grid]:
         for c in found
     )
     grid = _grid("Loss by class, highest first", ("class", "mean loss", "samples", "accuracy"), rows)
-    yield grid._replace(beyond=details.profile.by_class.groups.size - len(grid.rows))
+    yield grid._replace(beyond=details.calibration.by_class.groups.size - len(grid.rows))
 
 
 def _reliability(details: Details | None) -> Iterable[Grid]:
-    if details is None or details.profile is None or not (bins := details.profile.reliability()):
+    if details is None or details.calibration is None or not (bins := details.calibration.reliability()):
         return
     rows = (
         (

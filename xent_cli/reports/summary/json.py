@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from xent_cli.core.diagnostics import notes_of, warnings_of
 from xent_cli.core.totals.summary import LossSummary
-from xent_cli.core.warnings import notes_of, warnings_of
 
 if TYPE_CHECKING:
     from xent_cli.core.input_description import InputDescription

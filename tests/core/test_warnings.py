@@ -1,16 +1,17 @@
 import pytest
 
+from xent_cli.core.diagnostics import Diagnostic, notes_of, refuse_warnings, warnings_of
 from xent_cli.core.options import LossOptions
 from xent_cli.core.totals.loss_totals import LossTotals
 from xent_cli.core.totals.summary import WorstSample
-from xent_cli.core.warnings import Finding, find, left_out, notes_of, refuse_warnings, warnings_of
+from xent_cli.core.warnings import find_warnings
 from xent_cli.errors import InputError
 
 LOGITS = LossOptions()
 
 
 def codes(totals, options=LOGITS, num_classes=10):
-    return [finding.code for finding in find(totals, options, num_classes)]
+    return [finding.code for finding in find_warnings(totals, options, num_classes)]
 
 
 def test_ordinary_inputs_give_no_findings():
@@ -29,19 +30,19 @@ def test_inputs_that_are_said_to_be_no_logits_may_look_softmaxed(source):
 
 
 def test_the_finding_about_softmaxed_logits_says_what_to_do():
-    (finding,) = find(LossTotals("", n_samples=9, softmaxed=9), LOGITS, 3)
+    (finding,) = find_warnings(LossTotals("", n_samples=9, softmaxed=9), LOGITS, 3)
     assert finding.message.startswith("9 of 9 rows of logits are non-negative and sum to 1")
     assert "--from probs" in finding.message
 
 
 def test_soft_labels_that_do_not_sum_to_1_are_counted():
-    (finding,) = find(LossTotals("", n_samples=9, unnormalised_labels=2), LossOptions(labels="dense"), 3)
+    (finding,) = find_warnings(LossTotals("", n_samples=9, unnormalised_labels=2), LossOptions(labels="dense"), 3)
     assert finding.code == "soft-labels-do-not-sum-to-1"
     assert finding.message.startswith("2 of 9 rows of soft labels")
 
 
 def test_probabilities_that_do_not_sum_to_1_are_counted():
-    (finding,) = find(LossTotals("", n_samples=9, unnormalised=2), LossOptions(source="probs"), 3)
+    (finding,) = find_warnings(LossTotals("", n_samples=9, unnormalised=2), LossOptions(source="probs"), 3)
     assert finding.code == "probabilities-do-not-sum-to-1"
     assert finding.message.startswith("2 of 9 rows of probabilities")
 
@@ -54,13 +55,13 @@ def test_labels_without_a_0_look_1_based_where_0_was_due():
 
 def test_losses_that_are_no_numbers_are_named():
     worst = (WorstSample(float("nan"), 17, None, None),)
-    (finding,) = find(LossTotals("", n_samples=9, n_nan=3, worst=worst), LOGITS, 3)
+    (finding,) = find_warnings(LossTotals("", n_samples=9, n_nan=3, worst=worst), LOGITS, 3)
     assert finding.code == "nan-loss"
     assert finding.message == "NaN losses: 3 (first: sample 17); the mean is NaN"
 
 
 def test_infinite_losses_are_counted():
-    (finding,) = find(LossTotals("", n_samples=9, n_inf=2), LOGITS, 3)
+    (finding,) = find_warnings(LossTotals("", n_samples=9, n_inf=2), LOGITS, 3)
     assert (finding.code, finding.message) == ("infinite-loss", "infinite losses: 2")
 
 
@@ -78,15 +79,8 @@ def test_findings_come_in_one_order():
     ]
 
 
-def test_columns_of_text_are_told_by_name_as_far_as_they_are_few():
-    assert left_out(()) == ()
-    (finding,) = left_out(tuple("abcdefgh"))
-    assert finding.code == "columns-left-out"
-    assert finding.message.startswith('columns "a", "b", "c", "d", "e", "f" and 2 more hold text and were taken for no')
-
-
 def test_warnings_and_notes_are_told_apart():
-    doubt, done = Finding("odd", "it is odd"), Finding("shard-skipped", "one is empty", note=True)
+    doubt, done = Diagnostic("odd", "it is odd"), Diagnostic("shard-skipped", "one is empty", note=True)
     assert warnings_of((done, doubt)) == (doubt,)
     assert notes_of((done, doubt)) == (done,)
     assert [finding.line() for finding in (doubt, done)] == [
@@ -96,7 +90,7 @@ def test_warnings_and_notes_are_told_apart():
 
 
 def test_strictness_refuses_every_warning_and_no_note():
-    refuse_warnings([Finding("shard-skipped", "one is empty", note=True)])
+    refuse_warnings([Diagnostic("shard-skipped", "one is empty", note=True)])
     with pytest.raises(InputError) as refusal:
-        refuse_warnings([Finding("odd", "it is odd"), Finding("even", "so is this")])
+        refuse_warnings([Diagnostic("odd", "it is odd"), Diagnostic("even", "so is this")])
     assert str(refusal.value).splitlines()[:2] == ["it is odd [odd]", "  so is this [even]"]

@@ -10,7 +10,7 @@ import numpy as np
 from xent_cli.errors import RowError
 
 if TYPE_CHECKING:
-    from xent_cli.core.block import AnyArray, Block, Rows
+    from xent_cli.core.array_types import AnyArray
 
 _MANY = {"loss": "losses", "gradient": "gradients", "mask": "masks"}
 # Some tables have whole numbers as floats.
@@ -38,21 +38,6 @@ def plain_id(value: object) -> str | None:
     text = str(value).strip()
     whole = _WHOLE_FLOAT.fullmatch(text)
     return whole[1] if whole else text
-
-
-def refuse_unlike(block: Block, rows: Rows, *, labelled: bool) -> None:
-    """Refuse rows of another input that are not of the samples of a block.
-
-    Parameters
-    ----------
-    labelled
-        Whether the block has labels already.
-    """
-    if block.ids is not None and rows.ids is not None:
-        role = next((name for name in ("labels", "weights", "mask") if getattr(rows, name) is not None), "labels")
-        refuse_other_ids(block.ids, rows.ids, block.start, role)
-    if labelled and rows.labels is not None:
-        refuse_other_labels(block.labels, rows.labels, block.start)
 
 
 def refuse_other_ids(ours: AnyArray, theirs: AnyArray, start: int, role: str) -> None:

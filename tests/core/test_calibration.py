@@ -11,7 +11,7 @@ from sklearn.calibration import calibration_curve
 from xent_cli.core.block import Block
 from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.options import LossOptions, Wanted
-from xent_cli.core.totals.calibration import NUM_BINS, LossProfile
+from xent_cli.core.totals.calibration import NUM_BINS, Calibration
 from xent_cli.core.totals.group_sums import GroupSums
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -32,17 +32,17 @@ def sums(entries):
     return GroupSums.of(np.array(group, np.int64), np.array(values, float), np.array(hit, bool))
 
 
-def profiled(entries):
+def calibration_of(entries):
     label, loss, predicted, confidence = zip(*entries, strict=True) if entries else ((), (), (), ())
-    return LossProfile.of(
+    return Calibration.of(
         np.array(label, np.int64), np.array(loss, float), np.array(predicted, np.int64), np.array(confidence, float)
     )
 
 
 def bits(value):
     """Everything a value holds, with NaN equal to itself."""
-    if isinstance(value, LossProfile):
-        return bits(value.by_class), bits(value.calibration)
+    if isinstance(value, Calibration):
+        return bits(value.by_class), bits(value.by_confidence)
     return [repr(getattr(value, name).tolist()) for name in GroupSums.__slots__]
 
 
@@ -70,28 +70,28 @@ def test_sums_of_more_than_a_chunk_and_of_both_ends_of_the_range_are_exact():
 
 @given(samples, st.data())
 def test_any_partition_and_any_order_give_the_same_bits(entries, data):
-    whole = profiled(entries)
+    whole = calibration_of(entries)
     shuffled = data.draw(st.permutations(entries))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(entries)), max_size=4)))
     parts = [shuffled[a:b] for a, b in zip([0, *cuts], [*cuts, len(entries)], strict=True)]
-    merged = LossProfile()
+    merged = Calibration()
     for part in parts:
-        merged = merged.merge(profiled(part))
+        merged = merged.merge(calibration_of(part))
     assert bits(merged) == bits(whole)
 
 
 @given(samples, samples, samples)
-def test_merging_is_associative_and_commutative_with_the_empty_profile_for_an_identity(a, b, c):
-    a, b, c = profiled(a), profiled(b), profiled(c)
+def test_merging_is_associative_and_commutative_with_the_empty_calibration_for_an_identity(a, b, c):
+    a, b, c = calibration_of(a), calibration_of(b), calibration_of(c)
     assert bits(a.merge(b).merge(c)) == bits(a.merge(b.merge(c)))
     assert bits(a.merge(b)) == bits(b.merge(a))
-    assert bits(LossProfile().merge(a)) == bits(a) == bits(a.merge(LossProfile()))
+    assert bits(Calibration().merge(a)) == bits(a) == bits(a.merge(Calibration()))
 
 
 def test_a_nan_or_infinite_loss_makes_the_mean_of_its_class_so():
     found = sums([(0, math.nan, True), (0, 1.0, True), (1, math.inf, True), (1, 1.0, False), (2, 1.0, True)])
     assert [str(mean) for mean in found.means()] == ["nan", "inf", "1.0"]
-    worst = LossProfile(found).worst_classes(2)
+    worst = Calibration(found).worst_classes(2)
     assert [(c.label, c.samples, c.correct) for c in worst] == [(0, 2, 2), (1, 2, 1)]
 
 
@@ -100,7 +100,7 @@ def evaluated(logits, labels, options=None, cuts=(), **block):
     edges = [0, *cuts, len(logits)]
     for first, last in pairwise(edges):
         part = Block(first, logits[first:last], labels[first:last], **block)
-        found = evaluate_block(part, options or LossOptions(), Wanted(profile=True)).totals
+        found = evaluate_block(part, options or LossOptions(), Wanted(calibration=True)).totals
         totals = found if totals is None else totals.merge(found)
     return totals
 
@@ -121,7 +121,7 @@ def test_losses_by_class_are_those_of_numpy(data):
     logits, labels = data
     p = softmax(logits)
     loss = -np.log(p[np.arange(len(p)), labels])
-    found = {c.label: c for c in evaluated(logits, labels, cuts=(7, 1000)).profile.worst_classes(99)}
+    found = {c.label: c for c in evaluated(logits, labels, cuts=(7, 1000)).calibration.worst_classes(99)}
     for label in range(7):
         mine = labels == label
         assert found[label].mean_loss == pytest.approx(loss[mine].mean(), rel=1e-12)
@@ -129,7 +129,7 @@ def test_losses_by_class_are_those_of_numpy(data):
             mine.sum(),
             (p.argmax(axis=1) == label)[mine].sum(),
         )
-    means = [c.mean_loss for c in evaluated(logits, labels).profile.worst_classes(99)]
+    means = [c.mean_loss for c in evaluated(logits, labels).calibration.worst_classes(99)]
     assert means == sorted(means, reverse=True)
 
 
@@ -137,7 +137,7 @@ def test_the_reliability_bins_are_those_of_scikit_learn(data):
     logits, labels = data
     p = softmax(logits)
     accuracy, confidence = calibration_curve(p.argmax(axis=1) == labels, p.max(axis=1), n_bins=NUM_BINS)
-    bins = evaluated(logits, labels).profile.reliability()
+    bins = evaluated(logits, labels).calibration.reliability()
     assert [b.correct / b.samples for b in bins] == pytest.approx(accuracy.tolist())
     assert [b.confidence for b in bins] == pytest.approx(confidence.tolist())
 
@@ -151,56 +151,57 @@ def test_the_calibration_error_is_the_textbook_one(data):
         inside = (confidence > b / 15) & (confidence <= (b + 1) / 15)
         if inside.any():
             expected += inside.mean() * abs(hit[inside].mean() - confidence[inside].mean())
-    assert evaluated(logits, labels, cuts=(1, 2, 2999)).profile.calibration_error == pytest.approx(expected, rel=1e-12)
+    found = evaluated(logits, labels, cuts=(1, 2, 2999)).calibration
+    assert found.calibration_error == pytest.approx(expected, rel=1e-12)
 
 
 def test_blocks_in_any_partition_give_the_same_bits(data):
     logits, labels = data
-    assert bits(evaluated(logits, labels, cuts=(1, 64, 900)).profile) == bits(evaluated(logits, labels).profile)
+    assert bits(evaluated(logits, labels, cuts=(1, 64, 900)).calibration) == bits(evaluated(logits, labels).calibration)
 
 
 def test_a_temperature_changes_the_confidence_and_smoothing_does_not(data):
     logits, labels = data
-    cold = evaluated(logits, labels, LossOptions(temperature=3.0)).profile.reliability()
+    cold = evaluated(logits, labels, LossOptions(temperature=3.0)).calibration.reliability()
     assert sum(b.samples * b.confidence for b in cold) == pytest.approx(softmax(logits / 3).max(axis=1).sum())
-    smooth = evaluated(logits, labels, LossOptions(label_smoothing=0.5)).profile
-    assert bits(smooth.calibration) == bits(evaluated(logits, labels).profile.calibration)
+    smooth = evaluated(logits, labels, LossOptions(label_smoothing=0.5)).calibration
+    assert bits(smooth.by_confidence) == bits(evaluated(logits, labels).calibration.by_confidence)
 
 
 def test_probabilities_are_their_own_confidence(data):
     logits, labels = data
     p = softmax(logits)
-    bins = evaluated(p, labels, LossOptions(source="probs")).profile.reliability()
+    bins = evaluated(p, labels, LossOptions(source="probs")).calibration.reliability()
     assert sum(b.samples * b.confidence for b in bins) == pytest.approx(p.max(axis=1).sum())
 
 
 def test_ignored_samples_are_in_no_class_and_no_bin():
     logits = np.array([[2.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
-    found = evaluated(logits, np.array([0, -1, 1]), LossOptions(ignore_index=(-1,))).profile
+    found = evaluated(logits, np.array([0, -1, 1]), LossOptions(ignore_index=(-1,))).calibration
     assert found.by_class.counts.tolist() == [1, 1]
     assert found.by_class.hits.tolist() == [1, 0]  # of equal logits the first is what the model says
-    assert found.calibration.counts.sum() == 2
+    assert found.by_confidence.counts.sum() == 2
 
 
 def test_a_row_with_nan_is_wrong_and_has_no_confidence():
-    found = evaluated(np.array([[math.nan, 0.0], [3.0, 0.0]]), np.array([0, 0])).profile
+    found = evaluated(np.array([[math.nan, 0.0], [3.0, 0.0]]), np.array([0, 0])).calibration
     assert (found.by_class.counts.tolist(), found.by_class.hits.tolist()) == ([2], [1])
-    assert found.calibration.counts.tolist() == [1]
+    assert found.by_confidence.counts.tolist() == [1]
 
 
 def test_dense_labels_have_no_profile_and_nothing_is_profiled_unasked():
     logits = np.array([[1.0, 0.0]])
-    assert evaluated(logits, np.array([[0.5, 0.5]]), LossOptions(labels="dense")).profile is None
-    assert evaluate_block(Block(0, logits, np.array([0])), LossOptions(), Wanted()).totals.profile is None
+    assert evaluated(logits, np.array([[0.5, 0.5]]), LossOptions(labels="dense")).calibration is None
+    assert evaluate_block(Block(0, logits, np.array([0])), LossOptions(), Wanted()).totals.calibration is None
 
 
 def test_an_empty_profile_has_no_calibration_error():
-    assert math.isnan(LossProfile().calibration_error)
-    assert LossProfile().worst_classes(5) == []
+    assert math.isnan(Calibration().calibration_error)
+    assert Calibration().worst_classes(5) == []
 
 
 def test_a_profile_holds_what_was_seen_and_not_what_could_have_been():
-    found = LossProfile.of(
+    found = Calibration.of(
         np.array([128_255, 5]), np.array([1.0, 2.0]), np.array([128_255, 128_255]), np.array([0.5, 0.5])
     )
     assert found.by_class.groups.tolist() == [5, 128_255]

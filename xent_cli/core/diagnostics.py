@@ -1,0 +1,57 @@
+"""Warnings and notes about a run: shown in every report, and never a reason to change a figure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from xent_cli.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class Diagnostic(NamedTuple):
+    """A warning or a note: a code for programs, a sentence for people.
+
+    A *warning* puts the result in doubt; a *note* says what was done and leaves the result as good as it is.
+    """
+
+    code: str
+    message: str
+    note: bool = False
+
+    def entry(self) -> dict[str, str]:
+        """The entry that documents list."""
+        return {"code": self.code, "message": self.message}
+
+    def line(self) -> str:
+        """The line that standard error shows.
+
+        Examples
+        --------
+        >>> print(Diagnostic("infinite-loss", "infinite losses: 2").line())
+        warning: infinite losses: 2 [infinite-loss]
+        """
+        return f"{'note' if self.note else 'warning'}: {self.message} [{self.code}]"
+
+
+def warnings_of(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Keep the warnings."""
+    return tuple(diagnostic for diagnostic in diagnostics if not diagnostic.note)
+
+
+def notes_of(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Keep the notes."""
+    return tuple(diagnostic for diagnostic in diagnostics if diagnostic.note)
+
+
+def refuse_warnings(diagnostics: Iterable[Diagnostic]) -> None:
+    """Raise `InputError` where there is a warning: what `--strict` does.
+
+    Examples
+    --------
+    >>> refuse_warnings([Diagnostic("columns-left-out", "...", note=True)])
+    """
+    doubts = [f"{entry.message} [{entry.code}]" for entry in warnings_of(diagnostics)]
+    if doubts:
+        raise InputError(doubts[0], more="; ".join(doubts[1:]), hint="--strict makes every warning an error")

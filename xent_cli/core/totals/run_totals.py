@@ -1,0 +1,54 @@
+"""All totals of a run in one value that merges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from xent_cli.core.kernel.textbook_formula import FormulaTotals
+    from xent_cli.core.totals.calibration import Calibration
+    from xent_cli.core.totals.loss_totals import LossTotals
+    from xent_cli.core.totals.slices import LossSlices
+
+
+@dataclass(frozen=True, slots=True)
+class RunTotals:
+    """What is kept of the samples seen so far; parts that were not asked for are None or empty.
+
+    ``RunTotals(LossTotals(signature))`` is the identity of `merge`, which is associative and commutative: any partition
+    of the samples ends in the same bits.
+
+    Fields
+    ------
+    losses
+        Totals over all samples.
+    slices
+        The same for each value of some columns.
+    calibration
+        Losses by class, and confidence against accuracy.
+    formulas
+        How the textbook formula fares, one entry for each dtype.
+    """
+
+    losses: LossTotals
+    slices: LossSlices | None = None
+    calibration: Calibration | None = None
+    formulas: tuple[FormulaTotals, ...] = ()
+
+    def merge(self, other: RunTotals) -> RunTotals:
+        """Return the totals of both; ValueError where they were computed with different settings."""
+        slices, calibration = self.slices, self.calibration
+        if other.slices is not None:
+            slices = other.slices if slices is None else slices.merge(other.slices)
+        if other.calibration is not None:
+            calibration = other.calibration if calibration is None else calibration.merge(other.calibration)
+        formulas = _merge_formulas(self.formulas, other.formulas)
+        return RunTotals(self.losses.merge(other.losses), slices, calibration, formulas)
+
+
+def _merge_formulas(ours: tuple[FormulaTotals, ...], theirs: tuple[FormulaTotals, ...]) -> tuple[FormulaTotals, ...]:
+    merged = {formula.dtype: formula for formula in ours}
+    for formula in theirs:
+        merged[formula.dtype] = merged[formula.dtype].merge(formula) if formula.dtype in merged else formula
+    return tuple(merged.values())
