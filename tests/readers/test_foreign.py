@@ -73,7 +73,7 @@ def test_a_folder_of_zarr_is_named(marker, folder):
     (folder / "l.zarr" / "0.0").write_bytes(bytes(100))
     run = xent(folder, "compute", "l.zarr", "y.npy")
     assert run.returncode == 3
-    assert "l.zarr: found a folder of zarr's" in run.stderr
+    assert "l.zarr: found a Zarr folder" in run.stderr
     assert "zarr.open('l.zarr'" in run.stderr
 
 

@@ -72,7 +72,7 @@ def _entries(located: Located, source: Source, first: Any, role: str) -> Iterato
 
 def _npz(file: Stored) -> Iterator[Entry]:
     try:
-        with file.open() as raw, zipfile.ZipFile(io.BufferedReader(raw)) as archive:  # type: ignore[type-var]
+        with io.BufferedReader(file.open()) as raw, zipfile.ZipFile(raw) as archive:  # type: ignore[type-var]
             for info in archive.infolist():
                 if info.filename.endswith(".npy"):
                     name = info.filename.removesuffix(".npy")

@@ -30,21 +30,10 @@ _MAGICS = (
     (b"\xff\xff\xff\xff", "arrow"),
 )
 _BINARY_SUFFIXES = (".npy", ".npz", ".parquet", ".safetensors", ".arrow", ".feather")
-_FOREIGN = {
-    b"\x89HDF": ("an HDF5 file", "h5py reads it: numpy.save('logits.npy', file['logits'])"),
-    b"\x80\x02": ("a pickle", "pickles can run code and are never loaded: use numpy.save, or safetensors"),
-    b"\x80\x03": ("a pickle", "pickles can run code and are never loaded: use numpy.save, or safetensors"),
-    b"\x80\x04": ("a pickle", "pickles can run code and are never loaded: use numpy.save, or safetensors"),
-    b"\x80\x05": ("a pickle", "pickles can run code and are never loaded: use numpy.save, or safetensors"),
-    b"ORC": ("an ORC file", "pyarrow.orc reads it; write Parquet"),
-    b"SQLite format 3": ("an SQLite database", "sqlite3 -csv -header FILE 'select ...' > rows.csv"),
-    b"MATLAB": ("a MATLAB file", "scipy.io.loadmat reads it: numpy.save('logits.npy', file['logits'])"),
-    b"<!DOCTYPE": ("an HTML page", "did a download end at a page that asks for a login?"),
-    b"<!doctype": ("an HTML page", "did a download end at a page that asks for a login?"),
-    b"<html": ("an HTML page", "did a download end at a page that asks for a login?"),
-    b"<?xml": ("an XML document", "did a download end at an answer that says why not?"),
-    b"[": ("a JSON array", 'write JSON Lines, one object a line: {"logits": [0.1, 2.5], "label": 1}'),
-}
+# How texts begin that are none of numbers: pages, documents, pickles of protocol 0.
+_TEXTS = (b"<", b"%PDF", b"HEADER RECORD", b"(lp0", b"(dp0", b"ccopy_reg\n_rec", b"cnumpy.")
+# So far a file is looked at to see whether it is text.
+_LOOKED_AT = 256
 
 
 def open_source(
@@ -192,11 +181,15 @@ def format_of(name: str, head: bytes) -> str:
     if head[8:9] == b"{" and head[5:8] == b"\0\0\0":  # a header of some bytes to 4 GiB, and then it begins
         return "safetensors"
     text = head.removeprefix(BOM).lstrip()
-    for magic, (found, hint) in _FOREIGN.items():
-        if (text if magic == b"[" else head).startswith(magic):
-            raise InputError("format not supported", name, found=found, hint=hint)
+    if text.startswith(b"["):
+        hint = 'write JSON Lines, one object a line: {"logits": [0.1, 2.5], "label": 1}'
+        raise InputError("format not supported", name, found="a JSON array", hint=hint)
     if text.startswith(b"{"):
         return "jsonl"
+    if text.startswith(_TEXTS) or not _looks_like_text(head[:_LOOKED_AT]):
+        from xent_cli.readers.foreign_formats.refuse import refuse_foreign
+
+        refuse_foreign(name, text if text.startswith(_TEXTS) else head)
     from xent_cli.readers.storage.foreign import refuse_raw
 
     refuse_raw(name, head)

@@ -39,8 +39,9 @@ def open_npz(source: Stored, role: str, axis: int | None, dtype: str | None, loa
         with io.BufferedReader(source.open()) as file, zipfile.ZipFile(file) as archive:  # type: ignore[type-var]
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
             if not any(info.filename.endswith(".npy") for info in members.values()):
-                hint = "a PyTorch checkpoint is no .npz: save arrays with numpy.save" if "data" in str(members) else ""
-                raise InputError("no arrays in zip archive", source.name, expected="a .npz file", hint=hint)
+                from xent_cli.readers.foreign_formats.archives import refuse_archive
+
+                refuse_archive(source.name, archive.namelist())
             key = choose(source.name, list(members), role, options)
             member = members[key]
             array = replace(source, name=f"{source.name}:{key}", codec="zip", member=member.filename)

@@ -1,8 +1,8 @@
-"""What people take for a file of numbers: pointers to one, folders of other programs, numbers without a header."""
+"""What people take for a file of numbers: pointers to one, and numbers without a header."""
 
 from __future__ import annotations
 
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError
@@ -16,7 +16,6 @@ _POINTERS = (
     (b"outs:\n- ", "a DVC file, which says where the file is", "dvc pull '{}', and name what it brings"),
     (b"md5: ", "a DVC file, which says where the file is", "dvc pull '{}', and name what it brings"),
 )
-_ZARR = ("zarr.json", ".zarray", ".zgroup", ".zmetadata")
 # What raw numbers are called.
 _RAW = frozenset({"", ".npy", ".bin", ".dat", ".raw", ".mmap", ".memmap", ".mm", ".f32", ".fp32", ".f16", ".fp16"})
 _LOOKED_AT = 64
@@ -34,19 +33,6 @@ def refuse_pointer(source: Stored) -> None:
     for magic, found, hint in _POINTERS:
         if head.startswith(magic) and (magic != b"md5: " or source.name.endswith(".dvc")):
             raise InputError("not the file itself", source.name, found=found, hint=hint.format(source.name))
-
-
-def refuse_folder(name: str, path: str) -> None:
-    """Refuse a folder whose files are pieces of an array in another program's order.
-
-    Raises
-    ------
-    InputError
-        Which names the program.
-    """
-    if any((Path(path) / marker).exists() for marker in _ZARR):
-        hint = f"numpy.save('logits.npy', zarr.open('{name}', mode='r')[:])"
-        raise InputError("format not supported", name, found="a folder of zarr's", hint=hint)
 
 
 def refuse_raw(name: str, head: bytes) -> None:

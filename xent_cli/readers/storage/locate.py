@@ -85,9 +85,9 @@ def _local(name: str, path: str) -> Located:
     try:
         mode = Path(path).stat().st_mode
         if stat.S_ISDIR(mode):
-            from xent_cli.readers.storage.foreign import refuse_folder
+            from xent_cli.readers.foreign_formats.folders import entries_of, refuse_folder
 
-            refuse_folder(name, path)
+            refuse_folder(name, entries_of(path))
             return _shards(name, [str(entry) for entry in Path(path).iterdir() if entry.is_file()])
     except FileNotFoundError:
         if _MAGIC.search(path):
