@@ -70,6 +70,7 @@ SIGNATURES = {
     "keras.h5": (b"\x89HDF\r\n\x1a\n" + bytes(100) + b"keras_version\0", "a Keras model in HDF5"),
     "frame.h5": (b"\x89HDF\r\n\x1a\n" + bytes(100) + b"pandas_type\0", "an HDF5 file written by pandas"),
     "legacy.pth": (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.", "PyTorch"),
+    "tar-era.pt": (b"sys_info".ljust(257, b"\0") + b"ustar  " + bytes(300), "before version 0.2"),
     "old.pkl": (b"(lp0\nF0.5\na.", "a pickle"),
     "frame.RData": (b"RDX3\nX\n\0\0\0\3", "a file of R data"),
     "frame.rds": (b"X\n\0\0\0\3\0\4\3\1", "an RDS file of R"),

@@ -131,7 +131,9 @@ class ReadOptions:
 
 
 # Formats that hold arrays, whose shape tells what they are; the others are tables.
-ARRAYS = frozenset({"npy", "npz", "safetensors"})
+ARRAYS = frozenset({"npy", "npz", "safetensors", "torch"})
+# Of these, the ones that may hold several arrays, each with a name.
+ARCHIVES = ARRAYS - {"npy"}
 
 Role = Literal["logits", "labels", "weights", "mask"]
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
 from xent_cli.core.inspect.contents import Contents, Entry
 from xent_cli.errors import InputError
 from xent_cli.readers.arrays.npy import HEAD_BYTES, read_header
+from xent_cli.readers.interface import ARCHIVES
+from xent_cli.readers.open import archive_format
 from xent_cli.readers.storage.pipe import seekable
 from xent_cli.readers.storage.stored import Stored, first_line, read_up_to
 from xent_cli.readers.storage.streams import zip_failures
@@ -35,6 +38,7 @@ def list_contents(located: Located, source: Source, role: str) -> Contents:
     if (array := getattr(first, "layout", None)) is not None:
         long = sum(side > 1 for side in array.shape)
         layout = "Fortran order" if array.fortran_order and long > 1 else "C order"
+        layout = layout if array.strides is None else "strided"
     if source.description.format == "parquet":
         groups = sum(len(shard.groups) for shard in getattr(source, "shards", (first,)))
         layout = f"{groups} row group{'s' * (groups != 1)}"
@@ -47,8 +51,12 @@ def list_contents(located: Located, source: Source, role: str) -> Contents:
 
 
 def list_arrays(located: Located) -> tuple[Entry, ...]:
-    """Every array of a .npz or .safetensors file, and nothing of other files."""
-    head = located.files[0].peek(16)
+    """Every array of a .npz, .safetensors or torch.save file, and nothing of other files."""
+    head = located.files[0].peek(HEAD_BYTES)
+    if head.startswith(b"PK") and archive_format(head) == "torch":
+        from xent_cli.readers.arrays.torch_save import list_tensors
+
+        return tuple(starmap(Entry, list_tensors(seekable(located.files[0]))))
     if head.startswith(b"PK"):
         return tuple(_npz(seekable(located.files[0])))
     if head[8:9] == b"{" and head[5:8] == b"\0\0\0":
@@ -57,7 +65,7 @@ def list_arrays(located: Located) -> tuple[Entry, ...]:
 
 
 def _entries(located: Located, source: Source, first: Any, role: str) -> Iterator[Entry]:
-    if source.description.format in ("npz", "safetensors"):
+    if source.description.format in ARCHIVES:
         yield from list_arrays(located)
     plan = getattr(first, "plan", None)
     if plan is None:

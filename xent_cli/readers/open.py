@@ -138,6 +138,10 @@ def _open(
         from xent_cli.readers.arrays.npz import open_npz
 
         return open_npz(_seekable(source), role, axis, dtype, loan, options)
+    if format_name == "torch":
+        from xent_cli.readers.arrays.torch_save import open_torch_save
+
+        return open_torch_save(_seekable(source), role, axis, dtype, loan, options)
     if format_name == "safetensors":
         from xent_cli.readers.arrays.safetensors import open_safetensors
 
@@ -177,7 +181,7 @@ def format_of(name: str, head: bytes) -> str:
         raise InputError(_EMPTY, name, found="0 bytes")
     for magic, format_name in _MAGICS:
         if head.startswith(magic):
-            return format_name
+            return archive_format(head) if format_name == "npz" else format_name
     if head[8:9] == b"{" and head[5:8] == b"\0\0\0":  # a header of some bytes to 4 GiB, and then it begins
         return "safetensors"
     text = head.removeprefix(BOM).lstrip()
@@ -203,6 +207,12 @@ def format_of(name: str, head: bytes) -> str:
             hint="the file is damaged, or of another format",
         )
     return "csv"
+
+
+def archive_format(head: bytes) -> str:
+    """Name the format of a zip archive by its first member: torch.save begins with a pickle."""
+    length = int.from_bytes(head[26:28], "little")
+    return "torch" if head[30 : 30 + length].endswith(b"/data.pkl") else "npz"
 
 
 def _looks_like_text(head: bytes) -> bool:

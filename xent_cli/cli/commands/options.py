@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _FORMS = ("logits", "log-probs", "probs")
 # More than a clock can wait.
 _LONGEST_SECONDS = 1e6
-_FORMATS = ("npy", "npz", "csv", "parquet", "arrow", "safetensors", "jsonl")
+_FORMATS = ("npy", "npz", "csv", "parquet", "arrow", "safetensors", "torch", "jsonl")
 
 
 def _threads() -> int:

@@ -34,13 +34,16 @@ class Layout:
     shape, fortran_order, dtype
         As `numpy.save` writes them.
     offset
-        Where the data begins, in bytes.
+        Where the first value lies, in bytes.
+    strides
+        How many values apart neighbours along each axis lie; None where the array is contiguous.
     """
 
     shape: tuple[int, ...]
     fortran_order: bool
     dtype: np.dtype[Any]
     offset: int
+    strides: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ def choose(path: str, keys: Sequence[str], role: str, options: ReadOptions) -> s
         "weights": options.weight_column,
         "mask": options.mask_column,
     }[role]
-    usual = [key for key in keys if _is_called(key, role)]
+    usual = [key for key in keys if is_called(key, role)]
     shown = listing(keys)
     if asked is not None and asked not in keys:
         hint = did_you_mean(asked, keys)
@@ -62,11 +62,12 @@ def choose(path: str, keys: Sequence[str], role: str, options: ReadOptions) -> s
     return found[0]
 
 
-def _is_called(key: str, role: str) -> bool:
-    """Whether an array has a name that says what it is."""
+def is_called(key: str, role: str) -> bool:
+    """Whether an array has a name that says what it is: the last part of it, where it has parts."""
     from xent_cli.readers.columns.roles import role_named
     from xent_cli.readers.columns.words import LABEL, LISTS, plain_name
 
+    key = key.rpartition(".")[2]
     if role == "labels":
         return role_named(key) == LABEL
     return plain_name(key) in (LISTS[0][1] if role == "logits" else NAMES[role])

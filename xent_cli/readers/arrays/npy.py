@@ -154,6 +154,11 @@ def open_array(
         if not -rank <= axis < rank:
             raise UsageError(f"--axis {axis} is out of range: {name} has shape {layout.shape}")
         axis %= rank
+    if layout.strides is not None:
+        from xent_cli.readers.arrays.strided_array import StridedArray
+
+        assert isinstance(source, Stored)
+        return StridedArray(source, format_name, role, layout, axis, loan)
     if isinstance(source, Stored) and not source.codec and not lies_scattered(layout, axis):
         return ArraySource(source, format_name, role, layout, axis, loan)
     from xent_cli.readers.arrays.streamed_array import StreamedArray, lies_in_order

@@ -21,12 +21,6 @@ if TYPE_CHECKING:
 _MEMBER_HEADER = 30
 
 
-def array_names(source: Stored) -> list[str]:
-    """Names of the arrays in an archive that could be opened."""
-    with io.BufferedReader(source.open()) as file, zipfile.ZipFile(file) as archive:  # type: ignore[type-var]
-        return [info.filename.removesuffix(".npy") for info in archive.infolist()]
-
-
 def open_npz(source: Stored, role: str, axis: int | None, dtype: str | None, loan: str, options: ReadOptions) -> Source:
     """Open one array of an archive; see `open_npy`.
 
@@ -39,6 +33,10 @@ def open_npz(source: Stored, role: str, axis: int | None, dtype: str | None, loa
         with io.BufferedReader(source.open()) as file, zipfile.ZipFile(file) as archive:  # type: ignore[type-var]
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
             if not any(info.filename.endswith(".npy") for info in members.values()):
+                if any(name.endswith("/data.pkl") for name in members):
+                    from xent_cli.readers.arrays.torch_save import open_torch_save
+
+                    return open_torch_save(source, role, axis, dtype, loan, options)
                 from xent_cli.readers.foreign_formats.archives import refuse_archive
 
                 refuse_archive(source.name, archive.namelist())

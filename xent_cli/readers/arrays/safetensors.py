@@ -68,11 +68,6 @@ def open_safetensors(
     return open_array(tensor, "safetensors", layout, role, axis, "bfloat16" if dtype == "BF16" else bits, loan)
 
 
-def tensor_names(source: Stored) -> list[str]:
-    """Names of the tensors in a file."""
-    return list(_header(source)[0])
-
-
 def _header(source: Stored) -> tuple[dict[str, Any], int]:
     """What the header says of each tensor, and how long it is."""
     size = source.size()

@@ -122,20 +122,38 @@ class Unsupported:
 
 
 # Plain values, which hold no logits: they are passed over.
-_BUILTINS = "bool bytearray bytes complex dict float frozenset int list object range set slice str tuple xrange".split()
-_VALUES = frozenset(
-    """
-    _codecs.encode copyreg._reconstructor copy_reg._reconstructor
-    argparse.Namespace types.SimpleNamespace decimal.Decimal fractions.Fraction uuid.UUID
-    datetime.date datetime.datetime datetime.time datetime.timedelta datetime.timezone
-    pathlib.Path pathlib.PosixPath pathlib.WindowsPath pathlib.PurePosixPath pathlib.PureWindowsPath
-    pathlib._local.Path pathlib._local.PosixPath pathlib._local.WindowsPath
-    numpy.dtype numpy.ndarray numpy.core.multiarray.scalar numpy._core.multiarray.scalar
-    torch.device torch.serialization._get_layout torch.per_tensor_affine torch.per_channel_affine
-    torch.contiguous_format torch.channels_last torch.preserve_format
-    torch.Tensor torch.nn.parameter.Parameter torch.nn.parameter.Buffer
-    """.split()
-) | {f"{module}.{name}" for module in ("builtins", "__builtin__") for name in _BUILTINS}
+_BUILTINS = frozenset({"bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "object"})
+_BUILTINS |= {"range", "set", "slice", "str", "tuple", "xrange"}
+_PATHS = frozenset({"Path", "PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath"})
+_VALUES = {
+    "builtins": _BUILTINS,
+    "__builtin__": _BUILTINS,
+    "_codecs": {"encode"},
+    "copyreg": {"_reconstructor"},
+    "copy_reg": {"_reconstructor"},
+    "argparse": {"Namespace"},
+    "types": {"SimpleNamespace"},
+    "decimal": {"Decimal"},
+    "fractions": {"Fraction"},
+    "uuid": {"UUID"},
+    "datetime": {"date", "datetime", "time", "timedelta", "timezone"},
+    "pathlib": _PATHS,
+    "pathlib._local": _PATHS,
+    "numpy": {"dtype", "ndarray"},
+    "numpy.core.multiarray": {"scalar"},
+    "numpy._core.multiarray": {"scalar"},
+    "torch": {
+        "Tensor",
+        "device",
+        "contiguous_format",
+        "channels_last",
+        "preserve_format",
+        "per_tensor_affine",
+        "per_channel_affine",
+    },
+    "torch.nn.parameter": {"Parameter", "Buffer"},
+    "torch.serialization": {"_get_layout"},
+}
 _DICTS = frozenset({"collections.OrderedDict", "collections.defaultdict", "collections.Counter"})
 # What a model of Hugging Face returns is a dict of a class of its own.
 _MODEL_OUTPUT = re.compile(r"(transformers|diffusers)\.[\w.]*Output\w*")
@@ -175,7 +193,7 @@ def is_known(module: str, name: str) -> bool:
         known = name in _STORAGES or name in ITEM_BYTES
     else:
         known = _MODEL_OUTPUT.fullmatch(full) is not None
-    return known or full in _CALLS or full in _UNSUPPORTED or full in _VALUES or full in _DICTS
+    return known or full in _CALLS or full in _UNSUPPORTED or full in _DICTS or name in _VALUES.get(module, ())
 
 
 def meaning_of_call(function: Any, arguments: Any) -> Any:
@@ -189,7 +207,8 @@ def meaning_of_call(function: Any, arguments: Any) -> Any:
         return _UNSUPPORTED[name]
     if name in _DICTS:
         items = arguments[-1] if arguments else ()
-        return {key_text(key): value for key, value in items} if isinstance(items, list | tuple) else {}
+        pairs = items.items() if isinstance(items, dict) else items if isinstance(items, list | tuple) else ()
+        return {key_text(key): value for key, value in pairs}
     return {} if _MODEL_OUTPUT.fullmatch(name) else Name(name)
 
 

@@ -9,7 +9,6 @@ from xent_cli.readers.arrays.torch_objects import (
     SAVE_LINE,
     DamagedPickleError,
     Name,
-    Storage,
     Unsupported,
     is_known,
     key_text,
@@ -24,12 +23,9 @@ _MAX_NAME = 100
 
 _PUT = frozenset({"BINPUT", "LONG_BINPUT", "PUT"})
 _GET = frozenset({"BINGET", "LONG_BINGET", "GET"})
-_PUSH = frozenset(
-    """
-    BININT BININT1 BININT2 INT LONG LONG1 LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING
-    BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8 UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8
-    """.split()
-)
+_PUSH = frozenset({"BININT", "BININT1", "BININT2", "INT", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"})
+_PUSH |= {"STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"}
+_PUSH |= {"BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"}
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 _IGNORED = frozenset({"PROTO", "FRAME"})
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}

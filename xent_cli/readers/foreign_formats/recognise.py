@@ -20,6 +20,12 @@ def is_hdf5(head: bytes) -> bool:
     return any(head.startswith(_HDF5, place) for place in _HDF5_PLACES)
 
 
+def is_torch_tar(head: bytes) -> bool:
+    """Whether a tar archive begins with what the first versions of torch.save wrote."""
+    names = (b"sys_info\0", b"pickle\0", b"tensors\0", b"storages\0")
+    return head.startswith(b"ustar", 257) and head.startswith(names)
+
+
 def is_keras_model(head: bytes) -> bool:
     """HDF5 in which Keras saved a model or its weights."""
     return head.startswith(_HDF5) and any(word in head for word in (b"keras_version", b"model_weights"))

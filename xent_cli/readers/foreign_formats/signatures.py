@@ -74,7 +74,7 @@ SIGNATURES = (
     Signature(
         "a PyTorch file from before version 1.6",
         b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.",
-        _saved("torch.load(FILE, weights_only=True)", "torch"),
+        "import torch; torch.save(torch.load(FILE, weights_only=True), 'STEM.new.pt')",
     ),
     Signature("a pickle of joblib", recognise.is_joblib, _saved("joblib.load(FILE)", "joblib"), words=TRUSTED),
     Signature("a pickle", recognise.is_pickle, _saved("pickle.load(open(FILE, 'rb'))", "pickle"), words=TRUSTED),
@@ -188,6 +188,12 @@ SIGNATURES = (
     Signature("a Kaldi archive", recognise.is_kaldi, "copy-matrix ark:FILE ark,t:STEM.txt"),
     Signature("a 7z archive", b"7z\xbc\xaf\x27\x1c", "7z x FILE", words=_UNPACKED),
     Signature("a RAR archive", b"Rar!\x1a\x07", "unrar x FILE", words=_UNPACKED),
+    Signature(
+        "a PyTorch file from before version 0.2",
+        recognise.is_torch_tar,
+        "import torch; torch.save(torch.load(FILE, weights_only=False), 'STEM.new.pt')",
+        words=TRUSTED,
+    ),
     Signature("a tar archive", b"ustar", "tar -xf FILE", offset=257, words=_UNPACKED),
     Signature("an LZ4 file", (b"\x04\x22\x4d\x18", b"\x02\x21\x4c\x18"), "lz4 -d FILE STEM"),
     Signature("a Snappy file", b"\xff\x06\0\0sNaPpY", "python -m snappy -d FILE STEM"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from xent_cli.core.block import BlockRef, Rows
 from xent_cli.core.options import LossOptions
 from xent_cli.errors import InputError, UsageError
-from xent_cli.readers.interface import ARRAYS, ReadOptions
+from xent_cli.readers.interface import ARCHIVES, ARRAYS, ReadOptions
 from xent_cli.readers.open import open_source
 from xent_cli.readers.pair.follower import follow, other_length
 from xent_cli.readers.pair.open_labels import open_labels, with_labels_ahead
@@ -86,7 +86,7 @@ def open_pair(
         where = locate(labels_path)
         labels = open_labels(where, logits, options)
         opened.append((where, labels))
-    elif found.format in ("npz", "safetensors"):
+    elif found.format in ARCHIVES:
         labels = open_labels(located, logits, options)
         if labels.description.path == found.path:
             raise _misfit().no_labels(logits, options)
@@ -109,7 +109,7 @@ def open_pair(
         raise other_length(logits, labels, "labels", logits.num_rows, labels.num_rows)
     names = options.class_names or logits.class_names
     pair = Pair(logits, labels, weights, mask, options.shift, names, said=list(options.said))
-    if found.format in ("npz", "safetensors"):
+    if found.format in ARCHIVES:
         from xent_cli.readers.pair.weights_and_masks import unused_arrays
 
         pair.said.extend(unused_arrays(opened[:1], weighted=pair.weighted, masked=pair.masked))

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 from xent_cli.errors import InputError, XentError
 from xent_cli.readers.columns.roles import role_named
 from xent_cli.readers.columns.words import ID, INDEX, LABEL
-from xent_cli.readers.interface import ARRAYS
+from xent_cli.readers.interface import ARCHIVES, ARRAYS
+from xent_cli.readers.list_contents import list_arrays
 from xent_cli.readers.open import open_source
 from xent_cli.readers.pair.pair import open_pair
+from xent_cli.readers.storage.locate import locate
 
 if TYPE_CHECKING:
     from xent_cli.readers.interface import ReadOptions, Source
@@ -64,7 +66,8 @@ def _as_labels(path: str, options: ReadOptions) -> Source | None:
         return None
     plan = source.plan
     if plan is None:
-        return source if _whole(source) else None
+        alone = source.description.format not in ARCHIVES or len(list_arrays(locate(path))) < 2
+        return source if alone and _whole(source) else None
     others = [name for name in plan.columns if name != plan.label and role_named(name) not in (ID, INDEX)]
     # Text of any other name may be rows of numbers that nothing takes apart.
     says = plan.label is not None and (source.dtype.kind in "iu" or role_named(plan.label) == LABEL)

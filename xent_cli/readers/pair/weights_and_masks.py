@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.errors import InputError, UsageError, XentError, listing
 from xent_cli.readers.columns.weight_column import NAMES
-from xent_cli.readers.interface import ARRAYS, ReadOptions
+from xent_cli.readers.interface import ARCHIVES, ARRAYS, ReadOptions
+from xent_cli.readers.list_contents import list_arrays
 from xent_cli.readers.open import open_source
 from xent_cli.readers.pair.follower import other_length
 from xent_cli.readers.pair.ids import column_in
@@ -110,7 +111,7 @@ def _open(
 def unused_arrays(sources: Sequence[tuple[Located, Source]], *, weighted: bool, masked: bool) -> Iterator[Diagnostic]:
     """Remark arrays of archives that are named as weights or a mask and are not used."""
     for located, source in sources:
-        held = names_in(located) if source.description.format in ("npz", "safetensors") else []
+        held = names_in(located) if source.description.format in ARCHIVES else []
         for role, taken, option in (("weights", weighted, "--sample-weight-column"), ("mask", masked, "--mask")):
             for name in held:
                 if not taken and name.lower() in NAMES[role] and f"{located.name}:{name}" != source.description.path:
@@ -120,19 +121,7 @@ def unused_arrays(sources: Sequence[tuple[Located, Source]], *, weighted: bool, 
 
 def names_in(located: Located) -> list[str]:
     """Names of the arrays in an archive; of anything else none."""
-    source = located.files[0]
-    if not isinstance(source, Stored):
-        return []
-    head = source.peek(9)
-    if head.startswith(b"PK\3\4"):
-        from xent_cli.readers.arrays.npz import array_names
-
-        return array_names(source)
-    if head[8:9] == b"{" and head[5:8] == b"\0\0\0":
-        from xent_cli.readers.arrays.safetensors import tensor_names
-
-        return tensor_names(source)
-    return []
+    return [array.name for array in list_arrays(located)] if isinstance(located.files[0], Stored) else []
 
 
 def _fit(source: Source, logits: Source, role: str) -> Source:
