@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _MODEL = "it holds a model, not its outputs: run the model and save its logits, as in "
+_ZIPPED_ZARR = "import numpy, zarr; numpy.save('logits.npy', zarr.open(zarr.storage.ZipStore(FILE), mode='r')[:])"
 # Name, part of the name of a member, words, and line as in `Signature`.
 _KINDS = (
     ("an Excel workbook", "xl/workbook", "", "import pandas; pandas.read_excel(FILE).to_parquet('STEM.parquet')"),
@@ -35,8 +36,18 @@ _KINDS = (
         "import numpy, keras; numpy.save('logits.npy', keras.saving.load_model(FILE).predict("
         "numpy.load('inputs.npy')))",
     ),
-    ("a Zarr store", ".zarray", "", "import numpy, zarr; numpy.save('logits.npy', zarr.open(FILE, mode='r')[:])"),
-    ("a Zarr store", "zarr.json", "", "import numpy, zarr; numpy.save('logits.npy', zarr.open(FILE, mode='r')[:])"),
+    (
+        "a Zarr store",
+        ".zarray",
+        "",
+        "import numpy, zarr; numpy.save('logits.npy', zarr.open(zarr.storage.ZipStore(FILE), mode='r')[:])",
+    ),
+    (
+        "a Zarr store",
+        "zarr.json",
+        "",
+        "import numpy, zarr; numpy.save('logits.npy', zarr.open(zarr.storage.ZipStore(FILE), mode='r')[:])",
+    ),
     ("a Java archive", "META-INF/MANIFEST.MF", "it holds a program: ", "unzip -l FILE"),
 )
 

@@ -11,7 +11,7 @@ from xent_cli.readers.foreign_formats.signatures import SIGNATURES
 
 # Names under which outputs are saved, the likeliest first; where the first bytes hold one, the line has it.
 _KEYS = ("logits", "logit", "log_probs", "logprobs", "probs", "probabilities", "predictions", "preds", "outputs")
-_WORDS = re.compile("TABLE|KEY|STEM|ENCODING")
+_WORDS = re.compile("TABLE|KEY|STEM|UNPACKED|ENCODING")
 _CREATED = re.compile(rb"CREATE TABLE (?:IF NOT EXISTS )?[\"'`\[]?(\w+)", re.IGNORECASE)
 
 
@@ -49,17 +49,19 @@ def command(line: str, name: str, head: bytes = b"") -> str:
     >>> command("tar -xf FILE", "my files.tar")
     "tar -xf 'my files.tar'"
     """
-    stem = PurePath(name).name.partition(".")[0] or "converted"
+    file, unpacked = PurePath(name).name, PurePath(name).stem
+    stem = file.partition(".")[0]
     stem = stem if re.fullmatch(r"[\w-]+", stem) else "converted"
-    if name.endswith((".parquet", ".csv", ".txt")) or PurePath(name).name == stem:
+    if name.endswith((".parquet", ".csv", ".txt")) or file == stem:
         stem += "_converted"  # the line must not write over the file that it reads
-    if PurePath(name).name in ("logits.npy", "labels.npy"):
+    if file in ("logits.npy", "labels.npy"):
         line = line.replace("'logits.npy'", "'converted.npy'").replace("'labels.npy'", "'converted.npy'")
     created = _CREATED.search(head)
     words = {
         "TABLE": created[1].decode("ascii", "replace") if created else "predictions",
         "KEY": next((key for key in _KEYS if key.encode() in head), _KEYS[0]),
         "STEM": stem,
+        "UNPACKED": unpacked if "." in file and re.fullmatch(r"[\w.-]+", unpacked) else "unpacked",
         "ENCODING": "UTF-16BE" if head[:1] == b"\0" else "UTF-16LE",
     }
     line = _WORDS.sub(lambda found: words[found[0]], line)

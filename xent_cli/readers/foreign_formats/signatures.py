@@ -27,7 +27,8 @@ class Signature:
         How it begins: some bytes, alternatives, or a function of the first bytes.
     line
         What converts it: Python where it begins with ``import``, else a shell command. FILE stands for the file,
-        STEM for its name without folder and suffix, KEY for the array in it. Or a function of the first bytes.
+        STEM for its name without folder and suffixes, UNPACKED for that without the last suffix, KEY for the array
+        in it. Or a function of the first bytes that gives such a line.
     offset
         Where `magic` stands, in bytes.
     words
@@ -56,6 +57,10 @@ def _saved(value: str, *modules: str) -> str:
 
 def _table(read: str, module: str = "pandas") -> str:
     return f"import {module}; {read}.to_parquet('STEM.parquet')"
+
+
+def _text(read: str) -> str:
+    return f"import pyreadstat; {read}.to_csv('STEM.csv', index=False)"
 
 
 # The first that fits. HDF5 within MATLAB, pandas and Keras files comes after these.
@@ -99,8 +104,8 @@ SIGNATURES = (
         bytes(12) + b"\xc2\xea\x81\x60\xb3\x14\x11\xcf\xbd\x92\x08\0\x09\xc7\x31\x8c\x18\x1f\x10\x11",
         _table("pandas.read_sas(FILE, format='sas7bdat')"),
     ),
-    Signature("a SAS transport file", b"HEADER RECORD*******", _table("pandas.read_sas(FILE, format='xport')")),
-    Signature("an SPSS file", (b"$FL2", b"$FL3"), _table("pandas.read_spss(FILE)")),
+    Signature("a SAS transport file", b"HEADER RECORD*******", _text("pyreadstat.read_xport(FILE)[0]")),
+    Signature("an SPSS file", (b"$FL2", b"$FL3"), _text("pyreadstat.read_sav(FILE)[0]")),
     Signature("a Stata file", b"<stata_dta>", _table("pandas.read_stata(FILE)")),
     Signature("a Stata file", recognise.is_old_stata, _table("pandas.read_stata(FILE)")),
     Signature("an Excel workbook", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", _table("pandas.read_excel(FILE)")),
@@ -195,10 +200,14 @@ SIGNATURES = (
         words=TRUSTED,
     ),
     Signature("a tar archive", b"ustar", "tar -xf FILE", offset=257, words=_UNPACKED),
-    Signature("an LZ4 file", (b"\x04\x22\x4d\x18", b"\x02\x21\x4c\x18"), "lz4 -d FILE STEM"),
-    Signature("a Snappy file", b"\xff\x06\0\0sNaPpY", "python -m snappy -d FILE STEM"),
-    Signature("an lzip file", b"LZIP", "lzip -d FILE"),
-    Signature("a file of compress", b"\x1f\x9d", "gzip -dc FILE > STEM"),
+    Signature("an LZ4 file", (b"\x04\x22\x4d\x18", b"\x02\x21\x4c\x18"), "lz4 -d FILE UNPACKED"),
+    Signature(
+        "a Snappy file",
+        b"\xff\x06\0\0sNaPpY",
+        "import cramjam; open('UNPACKED', 'wb').write(bytes(cramjam.snappy.decompress(open(FILE, 'rb').read())))",
+    ),
+    Signature("an lzip file", b"LZIP", "lzip -dc FILE > UNPACKED"),
+    Signature("a file of compress", b"\x1f\x9d", "gzip -dc FILE > UNPACKED"),
     Signature("a cabinet archive", b"MSCF", "cabextract FILE", words=_UNPACKED),
     Signature("an image", recognise.is_image, _saved("PIL.Image.open(FILE)", "PIL.Image")),
     Signature("a sound file", recognise.is_sound, _saved("scipy.io.wavfile.read(FILE)[1]", "scipy.io.wavfile")),
