@@ -1,30 +1,27 @@
-"""Everything that can stop a run, told in one shape: what, where, found, expected, what to do."""
+"""Every error that stops a run, in one form: what, where, found, expected, and what to do."""
 
 from __future__ import annotations
 
 import re
-import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
 _MOST_SHOWN = 200
 _MOST_NAMES = 6
-# How long others like a bad row are counted, and after how many rows the clock is looked at.
-_PATIENCE_SECONDS = 1.0
-_ROWS_BETWEEN_LOOKS = 1000
 
 
-# What GitHub's runner takes for a command of the workflow: the first where a line begins with it, the other anywhere.
+# GitHub's runner takes these for commands of the workflow: the first at the beginning of a line, the second anywhere.
 _COMMAND, _OLD_COMMAND = "::", "##["
 
 
 def printable(text: str) -> str:
-    r"""Text from a file, a file's name or a column's, safe for a terminal and a workflow's log: the one way out.
+    r"""Make text from a file, a file name or a column name safe to print on a terminal or in a workflow's log.
 
-    Control characters, line ends, directions of writing and bytes of no character are escaped, and what would be a
-    command of a workflow.
+    Escapes control characters, line ends, changes of writing direction, bytes that are not characters, and whatever a
+    workflow would take for a command. Everything that is printed passes through here.
 
     Examples
     --------
@@ -42,14 +39,14 @@ def printable(text: str) -> str:
     return text.replace(_OLD_COMMAND, "#\\x23[")
 
 
-# From the scheme on: who asks, the address, and what stands behind it, which is as secret where it signs a request.
+# Scheme, user and password, host and path, then query and fragment, which are secret too where they sign a request.
 _URL = re.compile(
     r"([A-Za-z][A-Za-z0-9+.-]*://)(?:[^\s/?#]*@|[^\s/?#@]*:(?!\d*(?:[/?#\s]|$))\S*@)?([^\s?#]*)(?:[?#]\S*)?"
 )
 
 
 def without_secrets(text: str) -> str:
-    """Text in which URLs stand without user, password, query and fragment.
+    """Remove user, password, query and fragment from every URL in a text.
 
     Examples
     --------
@@ -60,7 +57,7 @@ def without_secrets(text: str) -> str:
 
 
 def listing(names: Sequence[str]) -> str:
-    """The first of some names, and how many more there are.
+    """List the first few names, and say how many more there are.
 
     Examples
     --------
@@ -74,7 +71,7 @@ def listing(names: Sequence[str]) -> str:
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """A hint: the nearest of the names that there are, or "" where none is near.
+    """Return a hint with the most similar known name, or "" if none is similar.
 
     Examples
     --------
@@ -87,50 +84,70 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
     return f'did you mean "{close[0]}"?' if close else ""
 
 
-def _clipped(text: str) -> str:
-    """The beginning and the end of what may be a whole file in one cell."""
+def _shortened(text: str) -> str:
+    """Keep the beginning and the end: one cell may hold a whole file."""
     return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 20]} ... {text[-10:]}"
 
 
 class XentError(Exception):
-    """A run cannot give an answer; the command line prints it and exits with `exit_code`.
+    """A run cannot give an answer; the command line prints the message and exits with `exit_code`.
 
     Parameters
     ----------
     what
-        The finding in a few words, lower case: "label out of range".
+        The problem in a few words, lower case: "label out of range".
     where
         File, line, row and column as the user counts them.
     found, expected
-        The offending value and what a valid one looks like.
+        The offending value, and what a valid one looks like.
     hint
-        What to do about it.
+        What to do about it, where that names no option of the command line and no argument of a function.
     more
-        What else is like this: "37 more rows like this (first: 48219, 48300)".
+        How many others there are: "37 more rows like this (first: 48219, 48300)".
+    code, data
+        A stable name for the problem and its values, from which each interface writes a hint in its own terms:
+        "label-out-of-range" and ``{"label": 10, "num_classes": 10, ...}``.
 
     Notes
     -----
     All fields are positional arguments of the base class, so an error survives pickling on its way back from a worker.
+
+    Examples
+    --------
+    >>> print(XentError("label out of range", "y.npy, row 3", "10", "0..9", "remove the row"))
+    label out of range
+      y.npy, row 3: found 10, expected 0..9
+    hint: remove the row
     """
 
     exit_code = 3
 
     def __init__(
-        self, what: str, where: str = "", found: str = "", expected: str = "", hint: str = "", more: str = ""
+        self,
+        what: str,
+        where: str = "",
+        found: str = "",
+        expected: str = "",
+        hint: str = "",
+        more: str = "",
+        code: str = "",
+        data: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(what, where, found, expected, hint, more)
+        super().__init__(what, where, found, expected, hint, more, code, data)
         self.what = what
         self.where = where
         self.found = found
         self.expected = expected
         self.hint = hint
         self.more = more
+        self.code = code
+        self.data = data or {}
 
     def __str__(self) -> str:
-        found = self.found and f"found {_clipped(self.found)}"
+        found = self.found and f"found {_shortened(self.found)}"
         expected = self.expected and f"expected {self.expected}"
-        finding = ", ".join(part for part in (found, expected) if part)
-        place = ": ".join(part for part in (self.where, finding) if part)
+        values = ", ".join(part for part in (found, expected) if part)
+        place = ": ".join(part for part in (self.where, values) if part)
         lines = [self.what, *(f"  {line}" for line in (place, self.more) if line)]
         if self.hint:
             lines.append(f"hint: {self.hint}")
@@ -144,18 +161,24 @@ class UsageError(XentError):
 
 
 class InputError(XentError):
-    """An input cannot be read, or holds what no loss can be computed from."""
+    """An input cannot be read, or no loss can be computed from what it holds."""
+
+    def with_more(self, more: str, hint: str = "") -> InputError:
+        """Return the same error with a count of others like it and, if one is known, a better hint."""
+        return InputError(
+            self.what, self.where, self.found, self.expected, hint or self.hint, more, self.code, self.data
+        )
 
 
 class OutputError(XentError):
-    """A result cannot be written where it was asked for."""
+    """A result cannot be written to the place that was asked for."""
 
 
 class RowError(InputError):
     """A row of an input is invalid.
 
-    `core` and the readers' workers know only the row; whoever opened the files turns `row` into a file, a line and a
-    column and raises the completed `InputError`.
+    `core` and the readers' workers know only the row number; whoever opened the files knows the file, the line and the
+    column, and raises the `InputError` that `with_location` returns.
 
     Parameters
     ----------
@@ -165,36 +188,50 @@ class RowError(InputError):
         Which input: "logits", "labels", "weights" or "mask".
     """
 
-    def __init__(self, what: str, row: int, role: str, found: str = "", expected: str = "", hint: str = "") -> None:
-        super().__init__(what, f"sample {row}", found, expected, hint)
-        self.args = (what, row, role, found, expected, hint)
+    def __init__(
+        self,
+        what: str,
+        row: int,
+        role: str,
+        found: str = "",
+        expected: str = "",
+        hint: str = "",
+        code: str = "",
+        data: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(what, f"sample {row}", found, expected, hint, "", code, data)
+        self.args = (what, row, role, found, expected, hint, code, data)
         self.row = row
         self.role = role
 
-    def of(self, role: str) -> RowError:
-        """The same of another input."""
+    def for_role(self, role: str) -> RowError:
+        """Return the same error about another input."""
         what, row, _, *rest = self.args
         return type(self)(what, row, role, *rest)
 
-    def at(self, row: int) -> RowError:
-        """The same of another row."""
+    def at_row(self, row: int) -> RowError:
+        """Return the same error about another row."""
         what, _, role, *rest = self.args
         return type(self)(what, row, role, *rest)
 
+    def with_location(self, where: str, more: str = "") -> InputError:
+        """Return an error that names the place in a file."""
+        return InputError(self.what, where, self.found, self.expected, self.hint, more, self.code, self.data)
+
 
 class UnreadableRowError(RowError):
-    """A row of a table cannot be read; the reader's part that holds it says what is known without reading on.
+    """A row of a table cannot be read; says what is known without reading beyond the block that holds it.
 
     Parameters
     ----------
     place
-        File and line, where the part knows them.
+        File and line, where they are known.
     column
-        The column at fault, where it is one.
+        The column at fault, where there is one.
     others
-        How many more rows of the same part cannot be read.
+        How many more rows of the same block cannot be read.
     whole
-        Whether all rows of the part were looked at.
+        Whether all rows of the block were counted.
     """
 
     def __init__(
@@ -219,49 +256,17 @@ class UnreadableRowError(RowError):
         self.where = place or self.where
         self.more = f"{more_rows(others, whole=whole)} nearby" if others else ""
 
-    def among(self, others: int, *, whole: bool = True) -> UnreadableRowError:
-        """The same, with so many more rows that cannot be read."""
+    def with_others(self, others: int, *, whole: bool = True) -> UnreadableRowError:
+        """Return the same error with the number of other rows that cannot be read."""
         return type(self)(*(*self.args[:-2], others, whole))
 
 
 class MissingValueError(UnreadableRowError):
-    """A row of a table has no value where one is needed."""
-
-
-def first_of(rows: Iterable[UnreadableRowError | None]) -> UnreadableRowError | None:
-    """The first of the bad rows of a part, which tells how many others there are; None where no row is bad.
-
-    The others are counted as they come and not kept: a part may have a million of them. Once there is one, the rest is
-    looked at for a second.
-
-    Parameters
-    ----------
-    rows
-        What is wrong with each row, or None.
-
-    Examples
-    --------
-    >>> bad = [UnreadableRowError("empty cell", row, "logits") for row in (3, 5, 8)]
-    >>> first_of([None, *bad]).row, first_of(bad).others
-    (3, 2)
-    """
-    first = None
-    bad = since = 0
-    until = 0.0
-    for error in rows:
-        if error is not None:
-            if first is None:
-                first, until = error, time.monotonic() + _PATIENCE_SECONDS
-            bad += 1 + error.others
-        if first is not None:
-            since += 1
-            if since % _ROWS_BETWEEN_LOOKS == 0 and time.monotonic() > until:
-                return first.among(bad - 1, whole=False)
-    return None if first is None else first.among(bad - 1)
+    """A row of a table lacks a value that is needed."""
 
 
 def more_rows(count: int, *, whole: bool = True, first: str = "") -> str:
-    """Say how many more rows are as bad, at least where not all were looked at.
+    """Say how many more rows have the same problem; "at least" if not all rows were checked.
 
     Examples
     --------

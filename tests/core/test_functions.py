@@ -1,4 +1,5 @@
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,6 @@ import pandas as pd
 import pytest
 
 import xent_cli
-from xent_cli.core.python_api.messages import in_python
 from xent_cli.errors import InputError, RowError, UsageError
 
 FRAMEWORKS = json.loads((Path(__file__).parents[1] / "oracles" / "frameworks.json").read_text())
@@ -166,12 +166,27 @@ def test_no_error_speaks_of_the_command_line(function, labels):
     assert "--" not in str(refused.value)
 
 
-def test_a_hint_names_the_argument_and_its_value():
-    assert in_python("skip such samples with --ignore-index -7") == "skip such samples with ignore_index=-7"
-    assert in_python("weights go with --sample-weight, not here") == "weights go with sample_weight, not here"
-    assert in_python("looks odd; use --from probs; see --axis 0") == "looks odd; see axis=0"
-    assert in_python("--labels-from logits") == ""
-    assert in_python("a - b -- c") == "a - b -- c"
+@pytest.mark.parametrize(
+    ("labels", "hint"),
+    [
+        ([0, 255], "if 255 marks samples without a label, pass ignore_index=255"),
+        ([-1, 1], "labels of -1 and 1 are those of 0 and 1: (labels + 1) // 2"),
+        ([0, 3], ""),
+        ([[0.5, 0.5, 0.0], [-1.0, 1.0, 0.5]], "dense labels are probabilities"),
+    ],
+)
+def test_an_error_says_what_to_do_in_arguments_of_the_function(labels, hint):
+    with pytest.raises(InputError) as refused:
+        xent_cli.evaluate(TWO, labels)
+    assert refused.value.hint == hint
+
+
+def test_an_error_carries_a_stable_code_and_its_values():
+    with pytest.raises(InputError) as refused:
+        xent_cli.evaluate(TWO, [0, 3])
+    assert refused.value.code == "label-out-of-range"
+    assert refused.value.data == {"label": 3, "num_classes": 3, "first_class": 0, "kind": ""}
+    assert pickle.loads(pickle.dumps(refused.value)).data == refused.value.data
 
 
 def test_what_may_be_meant_is_a_warning_of_the_summary():

@@ -57,7 +57,13 @@ def test_a_label_out_of_range_is_named_with_its_row_and_the_range(labels, row, f
     assert (error.what, error.row, error.role) == ("label out of range", 1000 + row, "labels")
     assert (error.where, error.found, error.expected) == (f"sample {1000 + row}", found, "0..9 (there are 10 classes)")
     # What may be a class is never to be left out; nor is one value, where others are outside too.
-    assert (f"--ignore-index {found}" in error.hint) == (found not in ("10",))
+    assert error.code == "label-out-of-range"
+    assert error.data == {
+        "label": int(found),
+        "num_classes": 10,
+        "first_class": 0,
+        "kind": "" if found == "10" else "padding",
+    }
 
 
 def test_what_nan_becomes_as_an_integer_is_a_missing_label():
@@ -81,7 +87,7 @@ def test_a_label_that_is_no_whole_number_is_named_with_its_row(labels, row, foun
     error = refusal(labels)
     assert (error.what, error.row, error.found) == ("label is not a whole number", row, found)
     assert error.expected == "0..9 (there are 10 classes)"
-    assert "--ignore-index" not in error.hint
+    assert error.code == ""
 
 
 def test_labels_that_are_no_numbers_are_refused_by_dtype():
@@ -165,7 +171,7 @@ def test_a_soft_label_that_is_negative_or_not_finite_is_named_with_row_and_class
     error = caught.value
     assert (error.what, error.row, error.role) == ("invalid soft label", 102, "labels")
     assert (error.found, error.expected) == (f"{value} for class 1", "a finite number >= 0")
-    assert "--labels-from logits" in error.hint
+    assert error.code == "invalid-soft-label"
 
 
 def test_a_negative_integer_is_no_soft_label():
@@ -200,4 +206,4 @@ def test_a_label_that_no_float_holds_exactly_is_told_as_what_it_is(value, found)
     with pytest.raises(RowError, match="label out of range") as caught:
         check_sparse(np.array([0.0, value]), 3)
     assert (caught.value.row, caught.value.found) == (1, found)
-    assert ("--ignore-index" in caught.value.hint) == (found == "-4")
+    assert (caught.value.data.get("kind") == "padding") == (found == "-4")

@@ -1,5 +1,6 @@
 import pytest
 
+from xent_cli.cli.display.hints import with_hints
 from xent_cli.core.diagnostics import Diagnostic, notes_of, refuse_warnings, warnings_of
 from xent_cli.core.options import LossOptions
 from xent_cli.core.totals.loss_totals import LossTotals
@@ -29,10 +30,12 @@ def test_inputs_that_are_said_to_be_no_logits_may_look_softmaxed(source):
     assert codes(LossTotals("", n_samples=9, softmaxed=9), LossOptions(source=source)) == []
 
 
-def test_the_finding_about_softmaxed_logits_says_what_to_do():
+def test_the_warning_about_softmaxed_logits_says_what_to_do_on_the_command_line():
     (finding,) = find_warnings(LossTotals("", n_samples=9, softmaxed=9), LOGITS, 3)
     assert finding.message.startswith("9 of 9 rows of logits are non-negative and sum to 1")
-    assert "--from probs" in finding.message
+    assert "--" not in finding.message
+    (advised,) = with_hints([finding])
+    assert advised.message == f"{finding.message}; if they are, use --from probs"
 
 
 def test_soft_labels_that_do_not_sum_to_1_are_counted():

@@ -11,9 +11,10 @@ import pytest
 
 from tests.waiting import PATIENCE_SECONDS
 from xent_cli.cli import cli
-from xent_cli.errors import InputError, UnreadableRowError, first_of
+from xent_cli.errors import InputError, UnreadableRowError
 from xent_cli.readers.interface import ReadOptions
 from xent_cli.readers.pair.pair import open_pair
+from xent_cli.readers.tables.first_bad_row import first_with_count
 
 GOOD = b'{"label": 0, "logits": [1, 2], "id": "a"}\n'
 REASONS = {
@@ -79,14 +80,14 @@ def test_the_first_bad_row_is_kept_and_the_others_are_counted():
         for row in range(100_000):
             yield UnreadableRowError("empty cell", row, "logits") if row % 2 else None
 
-    first = first_of(rows())
+    first = first_with_count(rows())
     assert (first.row, first.others, first.whole) == (1, 49_999, True)
-    assert first_of([None] * 5000) is None
+    assert first_with_count([None] * 5000) is None
 
 
 def test_others_are_counted_for_a_while_and_then_said_to_be_at_least_so_many(monkeypatch):
-    monkeypatch.setattr("xent_cli.errors._PATIENCE_SECONDS", -1.0)
-    first = first_of(UnreadableRowError("empty cell", row, "logits") for row in range(100_000))
+    monkeypatch.setattr("xent_cli.readers.tables.first_bad_row._PATIENCE_SECONDS", -1.0)
+    first = first_with_count(UnreadableRowError("empty cell", row, "logits") for row in range(100_000))
     assert not first.whole
     assert first.more == f"at least {first.others} more rows like this nearby"
 

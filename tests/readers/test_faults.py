@@ -127,7 +127,7 @@ def test_names_of_no_class_are_counted(tmp_path):
 
 
 def test_the_error_survives_the_way_back_from_a_worker():
-    error = UnreadableRowError("empty cell", 3, "logits", "nothing", place="t.csv line 4", column="a").among(2)
-    again = pickle.loads(pickle.dumps(error.of("labels")))
+    error = UnreadableRowError("empty cell", 3, "logits", "nothing", place="t.csv line 4", column="a").with_others(2)
+    again = pickle.loads(pickle.dumps(error.for_role("labels")))
     assert (str(again), again.role, again.others) == (str(error), "labels", 2)
     assert str(error) == "empty cell\n  t.csv line 4: found nothing\n  2 more rows like this nearby"

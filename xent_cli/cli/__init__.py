@@ -168,6 +168,10 @@ def _let_go(*streams: TextIO) -> None:
 
 
 def _tell(error: XentError) -> None:
+    if error.code and not error.hint:
+        from xent_cli.cli.display.hints import hint_for
+
+        error.hint = hint_for(error.code, error.data)
     click.echo(f"error: {error}", err=True)
     if _wants_json(sys.argv):
         import json

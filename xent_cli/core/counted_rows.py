@@ -144,4 +144,4 @@ def numbered(start: int, rows: IntArray) -> Iterator[None]:
     try:
         yield
     except RowError as error:
-        raise error.at(start + int(rows[error.row])) from None
+        raise error.at_row(start + int(rows[error.row])) from None

@@ -7,22 +7,47 @@ from typing import TYPE_CHECKING, NamedTuple
 from xent_cli.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+NO_DATA: Mapping[str, Any] = {}
 
 
 class Diagnostic(NamedTuple):
     """A warning or a note: a code for programs, a sentence for people.
 
     A *warning* puts the result in doubt; a *note* says what was done and leaves the result as good as it is.
+
+    Fields
+    ------
+    code
+        A stable name, such as "logits-look-softmaxed".
+    message
+        What was seen, without advice.
+    note
+        Whether this is a note.
+    data
+        Values from which each interface writes advice in its own terms.
     """
 
     code: str
     message: str
     note: bool = False
+    data: Mapping[str, Any] = NO_DATA
 
     def entry(self) -> dict[str, str]:
         """The entry that documents list."""
         return {"code": self.code, "message": self.message}
+
+    def with_hint(self, hint: str) -> Diagnostic:
+        """Return the same with advice after the message; unchanged if there is none.
+
+        Examples
+        --------
+        >>> Diagnostic("odd", "labels look odd").with_hint("look at them").message
+        'labels look odd; look at them'
+        """
+        return self._replace(message=f"{self.message}; {hint}") if hint else self
 
     def line(self) -> str:
         """The line that standard error shows.
@@ -46,7 +71,7 @@ def notes_of(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
 
 
 def refuse_warnings(diagnostics: Iterable[Diagnostic]) -> None:
-    """Raise `InputError` where there is a warning: what `--strict` does.
+    """Raise `InputError` if there is a warning.
 
     Examples
     --------
@@ -54,4 +79,4 @@ def refuse_warnings(diagnostics: Iterable[Diagnostic]) -> None:
     """
     doubts = [f"{entry.message} [{entry.code}]" for entry in warnings_of(diagnostics)]
     if doubts:
-        raise InputError(doubts[0], more="; ".join(doubts[1:]), hint="--strict makes every warning an error")
+        raise InputError(doubts[0], more="; ".join(doubts[1:]), code="warnings-refused")

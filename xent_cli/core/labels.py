@@ -167,7 +167,7 @@ def check_dense(labels: AnyArray, *, start: int = 0) -> None:
         "labels",
         found=f"{labels[row, column]} for class {column}",
         expected="a finite number >= 0",
-        hint="dense labels are probabilities; a teacher's logits need --labels-from logits",
+        code="invalid-soft-label",
     )
 
 
@@ -187,8 +187,7 @@ def check_mask(mask: AnyArray, *, start: int = 0) -> BoolArray:
     bad = ~(counts | (values == 0))
     if bad.any():
         row = int(np.argmax(bad))
-        hint = "a mask says which samples count; weights go with --sample-weight"
-        raise RowError("invalid mask", start + row, "mask", found=f"{values[row]}", expected="0 or 1", hint=hint)
+        raise RowError("invalid mask", start + row, "mask", f"{values[row]}", "0 or 1", code="invalid-mask")
     return counts
 
 
@@ -248,20 +247,26 @@ def _label_error(raw: AnyArray, row: int, num_classes: int, start: int, first: i
     if raw.dtype.kind == "f" and abs(value) >= _EXACT:
         # What stood in a text as a whole number is not known to the last digit.
         return RowError("label out of range", start + row, "labels", found=f"about {value:g}", expected=expected)
-    hint = _hint(raw, int(value), num_classes, first)
-    return RowError("label out of range", start + row, "labels", found=f"{int(value)}", expected=expected, hint=hint)
+    kind = _kind_of_label(raw, int(value), num_classes, first)
+    return RowError(
+        "label out of range",
+        start + row,
+        "labels",
+        found=f"{int(value)}",
+        expected=expected,
+        code="label-out-of-range",
+        data={"label": int(value), "num_classes": num_classes, "first_class": first, "kind": kind},
+    )
 
 
-def _hint(raw: AnyArray, value: int, num_classes: int, first: int) -> str:
-    """What to do about a whole number that is not a class: never to leave out what may be one."""
+def _kind_of_label(raw: AnyArray, value: int, num_classes: int, first: int) -> str:
+    """Say what a whole number that is not a class is: a "score", a "sign", "padding", or "" for a label gone wrong."""
     if num_classes == 1 and first == 0:
-        return "scores of a binary classifier, one a sample: --binary"
+        return "score"  # logits of one class are the scores of a binary classifier
     from xent_cli.core.offsets import is_padding
 
     others = np.unique(raw[raw != value])
     if value == -1 and others.size == 1 and others[0] == 1:
-        return "labels of -1 and 1 are those of 0 and 1: (label + 1) / 2"
+        return "sign"
     outside = others[(others < first) | (others >= first + num_classes)]
-    if not outside.size and is_padding(value, first, num_classes, others):
-        return f"where {value} marks samples without a label: --ignore-index {value}"
-    return ""
+    return "padding" if not outside.size and is_padding(value, first, num_classes, others) else ""

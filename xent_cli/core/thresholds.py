@@ -6,9 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from xent_cli.core.metrics import is_loss, more_is_better, refuse_unknown
+from xent_cli.core.metrics import is_loss
 from xent_cli.core.number_text import distinct
-from xent_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     Kind = Literal["max", "min", "max-increase", "max-decrease"]
 
 KINDS: tuple[Kind, ...] = ("max", "min", "max-increase", "max-decrease")
-_RELATIVE = ("max-increase", "max-decrease")
+RELATIVE = ("max-increase", "max-decrease")
 # The loss of a probability of 1 that was rounded up to the next bfloat16; no rounding goes further below 0.
 BELOW_ZERO = -0.004
 
@@ -123,7 +122,7 @@ class Threshold:
         if below is not None:
             told = f"{below} is {figures[below]:.6g}, and a cross-entropy below 0 fails every check"
             return Verdict(self, observed, False, told, self._delta(observed))
-        if self.kind in _RELATIVE:
+        if self.kind in RELATIVE:
             return self._judge_change(observed)
         passed = observed <= self.limit if self.kind == "max" else observed >= self.limit
         value, limit = distinct(observed, self.limit)
@@ -157,52 +156,6 @@ class Threshold:
 
     def _delta(self, observed: float) -> float | None:
         return None if self.baseline is None else float(observed - self.baseline)
-
-
-def parse(kind: Kind, text: str) -> Threshold:
-    """Read ``METRIC=LIMIT``; the limit of an increase or a decrease may end in ``%``.
-
-    Raises
-    ------
-    UsageError
-        At an unknown metric, naming the nearest, a limit that is not a finite number, or a change for the better.
-
-    Examples
-    --------
-    >>> parse("max-increase", "p99_loss=0.5%")
-    Threshold(metric='p99_loss', kind='max-increase', limit=0.5, percent=True, baseline=None, interval=None)
-    """
-    option = f"--{kind} {text}"
-    metric, equals, limit = text.rpartition("=")
-    metric, limit = metric.strip(), limit.strip()
-    if not equals or not metric:
-        example = "accuracy=0.01" if kind == "max-decrease" else "mean_loss=0.35"
-        raise UsageError(f"{option}: expected METRIC=LIMIT", hint=f"for example --{kind} {example}")
-    refuse_unknown(metric, option)
-    relative = kind in _RELATIVE
-    percent = limit.endswith("%")
-    number = _number(limit.removesuffix("%"))
-    if percent and not relative and math.isfinite(number):
-        hint = f"write {number / 100:.12g}; percentages of a baseline go with --max-increase and --max-decrease"
-        raise UsageError(f"{option}: invalid limit", found=limit, expected="a finite number", hint=hint)
-    if not math.isfinite(number) or (relative and number < 0):
-        expected = "a number from 0 on, or a percentage" if relative else "a finite number"
-        raise UsageError(f"{option}: invalid limit", found=limit, expected=expected)
-    if relative and more_is_better(metric) is (kind == "max-increase"):
-        other = "max-decrease" if kind == "max-increase" else "max-increase"
-        better = "higher" if kind == "max-increase" else "lower"
-        raise UsageError(
-            f"{option}: a {better} {metric} is a better one",
-            hint=f"--{other} {metric}={limit} fails where it gets worse",
-        )
-    return Threshold(metric, kind, number, percent)
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
 
 
 def _is_below_zero(name: str, figures: Mapping[str, Figure]) -> bool:

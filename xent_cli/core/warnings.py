@@ -1,4 +1,4 @@
-"""What the totals of a run show to be doubtful about its inputs, although a loss can be computed from them."""
+"""Warnings that follow from the totals of a run: a loss can be computed, but the inputs look wrong."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from xent_cli.core.options import LossOptions
     from xent_cli.core.totals.loss_totals import LossTotals
 
-# A share of rows this high is no accident.
+# A share of rows this high is not a coincidence.
 _NEARLY_ALL = 0.99
-# So often must each class have been due before it is odd that class 0 never came.
+# Class 0 is missed only if there are this many samples for each class.
 _SAMPLES_PER_CLASS = 10
-# So many labels are hardly ever right by themselves.
+# Fewer correct predictions than this in a row are not suspicious.
 _LABELS_JUDGED = 20
-# In nats; a logit of -1e4 or less stands for minus infinity, in half precision too.
+# In nats; a logit of -1e4 or less stands for minus infinity, even in half precision.
 _NO_MODEL_LOSES = 5_000.0
 
 
@@ -31,14 +31,14 @@ def find_warnings(
     insisted: bool = False,
     paths: tuple[str, str] = ("", ""),
 ) -> tuple[Diagnostic, ...]:
-    """Judge what the totals noticed in passing.
+    """Judge what was counted along with the losses.
 
     Parameters
     ----------
     insisted
-        Whether somebody said that logits are logits.
+        Whether the user has declared that the logits are logits.
     paths
-        Of both inputs, for what is said of one of them.
+        Paths of both inputs, to name the one that a warning is about.
 
     Examples
     --------
@@ -50,13 +50,10 @@ def find_warnings(
     findings = []
     seen = totals.n_samples + totals.n_ignored
     if options.source == "logits" and seen and totals.softmaxed >= _NEARLY_ALL * seen and not insisted:
-        findings.append(
-            Diagnostic(
-                "logits-look-softmaxed",
-                f"{totals.softmaxed} of {seen} rows of logits are non-negative and sum to 1: they look like "
-                "probabilities; if they are, use --from probs",
-            )
+        text = (
+            f"{totals.softmaxed} of {seen} rows of logits are non-negative and sum to 1: they look like probabilities"
         )
+        findings.append(Diagnostic("logits-look-softmaxed", text))
     findings += _sums(totals, options, paths)
     findings += _about_labels(totals, options, num_classes)
     if totals.n_nan:
@@ -69,7 +66,7 @@ def find_warnings(
 
 
 def _sums(totals: LossTotals, options: LossOptions, paths: tuple[str, str]) -> Iterator[Diagnostic]:
-    """Rows of either input that do not sum to 1."""
+    """Warn of rows of either input that do not sum to 1."""
     student = "log-probabilities" if options.source == "log-probs" else "probabilities"
     teacher = {"labels": "soft labels", "log-probs": "the teacher's log-probabilities"}
     labels = teacher.get(options.labels_source, "the teacher's probabilities")
@@ -85,29 +82,28 @@ def _sums(totals: LossTotals, options: LossOptions, paths: tuple[str, str]) -> I
 
 
 def _about_labels(totals: LossTotals, options: LossOptions, num_classes: int) -> Iterator[Diagnostic]:
-    """Labels that seem to call the classes otherwise than they are said to."""
+    """Warn if the labels seem to count the classes from a different number than was declared."""
     low, _ = totals.label_range or (0, 0)
     offsets = totals.offsets
     if offsets.first_class and num_classes > 2:
         hits = offsets.above if offsets.first_class < 0 else offsets.below
         first = options.first_class + offsets.first_class
-        line = f"--first-class {first}"
-        # A label below the first class is none: it marks what has no label.
-        if offsets.first_class > 0 and low == 0:
-            line = f"{line} --ignore-index {options.first_class}"
+        # A label below the first class is not a class: it marks samples without a label.
+        padding = options.first_class if offsets.first_class > 0 and low == 0 else None
         side = "after" if offsets.first_class < 0 else "before"
         yield Diagnostic(
             "labels-off-by-one",
-            f"in {hits} of the first {offsets.samples} samples the highest logit is that of the class {side} the "
-            f"label, in {offsets.same} that of the label: if the labels call the first class {first}: {line}",
+            f"in {hits} of the first {offsets.samples} samples the class {side} the label has the highest logit, and "
+            f"in {offsets.same} the label itself",
+            data={"first_class": first, "ignore_index": padding},
         )
     elif low == 1 and not options.first_class and totals.n_samples >= _SAMPLES_PER_CLASS * num_classes:
-        text = f"no sample has label 0 and the lowest is 1 ({num_classes} classes): are the labels 1-based?"
-        yield Diagnostic("labels-look-1-based", f"{text} --first-class 1 says so")
+        text = f"no sample has label 0 and the lowest label is 1 ({num_classes} classes): the labels look 1-based"
+        yield Diagnostic("labels-look-1-based", text, data={"first_class": 1})
 
 
 def predicted_labels(totals: LossTotals) -> tuple[Diagnostic, ...]:
-    """Labels of a table that are all the class of the highest logit: predictions stand beside what they are made from.
+    """Warn if all labels of a table are the class of the highest logit: such a column holds predictions.
 
     Examples
     --------
@@ -117,12 +113,12 @@ def predicted_labels(totals: LossTotals) -> tuple[Diagnostic, ...]:
     """
     if totals.n_samples < _LABELS_JUDGED or dict(totals.hits).get(1) != totals.n_samples:
         return ()
-    text = f"all {totals.n_samples} labels are the class of the highest logit: are they the model's predictions?"
-    return (Diagnostic("labels-are-argmax", f"{text} --label-column names another column"),)
+    text = f"all {totals.n_samples} labels are the class of the highest logit: they look like the model's predictions"
+    return (Diagnostic("labels-are-argmax", text),)
 
 
 def _masked(totals: LossTotals, options: LossOptions) -> Iterator[Diagnostic]:
-    """A loss that no model has: it comes from a finite number that stands for minus infinity."""
+    """Warn of a loss that comes from a finite number in place of minus infinity, and not from a model."""
     worst = totals.worst[0] if totals.worst else None
     if worst is not None and options.source == "logits" and _NO_MODEL_LOSES < worst.loss < math.inf:
         yield Diagnostic(

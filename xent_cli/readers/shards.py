@@ -211,7 +211,7 @@ class LaterRows:
         try:
             return self.part.read()
         except UnreadableRowError as error:
-            raise error.at(error.row + self.begin) from None
+            raise error.at_row(error.row + self.begin) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from xent_cli.cli.runs.limits import parse_limit
 from xent_cli.core import metrics, thresholds
 from xent_cli.errors import InputError, UsageError
 
@@ -68,7 +69,7 @@ def open_gate(given: Mapping[str, Any]) -> Gate:
         Where the baseline cannot be read.
     """
     limits = tuple(
-        thresholds.parse(kind, text) for kind in thresholds.KINDS for text in given.get(kind.replace("-", "_"), ())
+        parse_limit(kind, text) for kind in thresholds.KINDS for text in given.get(kind.replace("-", "_"), ())
     )
     for limit in limits:
         column = limit.metric.removeprefix("slice:")

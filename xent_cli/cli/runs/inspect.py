@@ -10,6 +10,7 @@ import numpy as np
 
 from xent_cli import __version__
 from xent_cli.cli.config import told_before
+from xent_cli.cli.display.hints import with_hints
 from xent_cli.cli.runs.guess_options import MisfitError, Opened, as_scores, command_line, open_alone, pair_up
 from xent_cli.cli.runs.preview import first_look
 from xent_cli.cli.runs.settings import layout
@@ -136,7 +137,9 @@ def _paired(
     )
     line = command_line([paths[index] for index in order], options, advice) if advice.runs else None
     refuse_changed()
-    return inspection_document(__version__, inspected, fit, line, (*told_before(), *pair.findings, *advice.findings))
+    return inspection_document(
+        __version__, inspected, fit, line, (*told_before(), *pair.findings, *with_hints(advice.findings))
+    )
 
 
 def _in_order(

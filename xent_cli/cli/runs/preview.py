@@ -199,4 +199,9 @@ def findings_of(totals: LossTotals, seen: Preview) -> tuple[Diagnostic, ...]:
 
         said = insisted("source")
     found = find_warnings(totals, options, pair.num_classes, insisted=said, paths=paths)
-    return found + predicted_labels(totals) if pair.labels is None else found
+    found += predicted_labels(totals) if pair.labels is None else ()
+    if not found:
+        return ()
+    from xent_cli.cli.display.hints import with_hints
+
+    return with_hints(found)

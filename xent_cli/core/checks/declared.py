@@ -106,12 +106,17 @@ def _no_probability(values: AnyArray, row: int, role: str, most: float, start: i
     below = bool((entries < 0).any())
     column = int(np.argmax(entries < 0 if below else entries > most))
     what = "negative probability" if below else f"probability above {1 if most < 2 else 100}"
-    option = "--from" if role == "logits" else "--labels-from"
-    hint = f"logits need {option} logits" if below else "--normalize divides every row by its sum"
-    if values.dtype.kind in "iu":
-        hint = "quantised outputs need their scale and zero point: (q - zero_point) * scale"
-    found = f"{entries[column]} for class {column}"
-    return RowError(what, start + row, role, found, "numbers in [0, 1]" if most < 2 else "numbers in [0, 100]", hint)
+    quantised = "quantised outputs need their scale and zero point: (q - zero_point) * scale"
+    return RowError(
+        what,
+        start + row,
+        role,
+        found=f"{entries[column]} for class {column}",
+        expected="numbers in [0, 1]" if most < 2 else "numbers in [0, 100]",
+        hint=quantised if values.dtype.kind in "iu" else "",
+        code="negative-probability" if below else "probability-too-high",
+        data={"role": role},
+    )
 
 
 def _log_probabilities(values: AnyArray, role: str, unit: float, start: int) -> Declared:
@@ -122,10 +127,16 @@ def _log_probabilities(values: AnyArray, role: str, unit: float, start: int) -> 
     if above.any():
         row = int(np.argmax(above))
         column = int(np.argmax(values[row] > 0))
-        option = "--from" if role == "logits" else "--labels-from"
-        hint = f"logits need {option} logits" if role == "labels" else "log-probs are logits too: leave --from out"
         found = f"{values[row, column]} for class {column}"
-        raise RowError("log-probability above 0", start + row, role, found, "numbers <= 0", hint)
+        raise RowError(
+            "log-probability above 0",
+            start + row,
+            role,
+            found,
+            "numbers <= 0",
+            code="log-probability-above-0",
+            data={"role": role},
+        )
     return Declared(values, _off(values, log_sum_tolerance(unit), logarithms=True))
 
 

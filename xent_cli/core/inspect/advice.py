@@ -25,9 +25,9 @@ class Advice(NamedTuple):
     Fields
     ------
     source
-        What the logits hold, as `--from` has it.
+        What the logits hold: a `Source`.
     labels_source
-        What dense labels hold, as `--labels-from` has it.
+        What dense labels hold: "labels" or a `Source`.
     ignore_index
         The one label that is no class, or None.
     findings
@@ -113,7 +113,7 @@ def _about_logits(logits: ValueTotals, num_classes: int, look: Look) -> Iterator
     text = ""
     if look.binary:
         yield Diagnostic(
-            "one-score-a-sample", "there is one score a sample: that of the second of two classes", note=True
+            "one-score-a-sample", "each sample has one score: that of the second of two classes", note=True
         )
         if logits.minimum >= 0 and logits.maximum <= 1:
             text = "all scores are from 0 to 1"
@@ -121,9 +121,7 @@ def _about_logits(logits: ValueTotals, num_classes: int, look: Look) -> Iterator
         hits, sums = (look.logits.fractions, 1) if look.logits.scale == 1.0 else (look.logits.percents, 100)
         text = f"{hits} of {look.logits.counted} rows of logits are non-negative and sum to {sums}"
     if text:
-        yield Diagnostic(
-            "logits-look-softmaxed", f"{text}: they look like probabilities; if they are, use --from probs"
-        )
+        yield Diagnostic("logits-look-softmaxed", f"{text}: they look like probabilities")
     yield from not_finite(logits)
 
 
@@ -148,7 +146,7 @@ def _dense(found: Inspection, look: Look) -> Advice:
         return Advice(findings=(Diagnostic("several-labels-a-sample", text),), runs=False)
     if counts or look.labels.scale == 100.0:
         kind = "whole numbers that do not sum to 1" if counts else "percentages"
-        text = f"dense labels are {kind}: --normalize divides every row by its sum"
+        text = f"dense labels are {kind}"
         return Advice(findings=(Diagnostic("soft-labels-to-normalize", text, note=True),), normalize=True)
     off = soft.unnormalised if look.labels.scale is None else 0
     seen = LossTotals("", n_samples=soft.rows, unnormalised_labels=off)
@@ -164,13 +162,12 @@ def _sparse(found: Inspection, num_classes: int, offsets: Offsets) -> Advice:
     first = offsets.first_class if num_classes > 2 else 0
     if labels.one_based(num_classes):
         first = 1
-        text = f"labels run from 1 to {num_classes}, classes from 0 to {num_classes - 1}: --first-class 1 says so"
-        findings.append(Diagnostic("labels-look-1-based", text))
+        text = f"labels run from 1 to {num_classes}, and {num_classes} classes are numbered from 0: they look 1-based"
+        findings.append(Diagnostic("labels-look-1-based", text, data={"first_class": 1}))
     elif first:
-        text = f"the highest logit is that of the class {'before' if first > 0 else 'after'} the label far oftener"
-        findings.append(
-            Diagnostic("labels-off-by-one", f"{text} than that of the label: --first-class {first} is tried")
-        )
+        side = "before" if first > 0 else "after"
+        text = f"the class {side} the label has the highest logit far more often than the label itself"
+        findings.append(Diagnostic("labels-off-by-one", text, data={"first_class": first, "ignore_index": None}))
     named = first or None
     outside = {label: n for label, n in labels.counts.items() if not first <= label < first + num_classes}
     if len(outside) == 1 and not labels.beyond:

@@ -57,8 +57,15 @@ def given_cross_entropy(given: AnyArray, labels: AnyArray, options: LossOptions,
         if options.source == "probs" and (tile < 0).any():
             row, column = (int(i) for i in np.argwhere(tile < 0)[0])
             found = f"{tile[row, column]} for class {column}"
-            hint = "logits need no --from"
-            raise RowError("negative probability", start + first + row, "logits", found, "numbers >= 0", hint)
+            raise RowError(
+                "negative probability",
+                start + first + row,
+                "logits",
+                found,
+                "numbers >= 0",
+                code="negative-probability",
+                data={"role": "logits"},
+            )
         log_p, _ = log_probabilities(tile, options.source)
         loss[rows] = _row_losses(log_p, labels[rows], options)
     return RowLosses(loss, 0, None)

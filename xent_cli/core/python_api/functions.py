@@ -11,7 +11,7 @@ from xent_cli.core.diagnostics import warnings_of
 from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.options import Wanted
 from xent_cli.core.python_api.arguments import called_with, top_k_of
-from xent_cli.core.python_api.messages import remark_in_python, speaking_python
+from xent_cli.core.python_api.hints import hinting, with_hints
 from xent_cli.core.totals.loss_totals import LossTotals
 from xent_cli.core.warnings import find_warnings
 from xent_cli.errors import InputError
@@ -83,7 +83,7 @@ def softmax_cross_entropy(
     >>> softmax_cross_entropy([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], [[0, 0, 1], [1, 0, 0]])
     array([0.40760596, 2.40760596])
     """
-    with speaking_python():
+    with hinting():
         call = called_with(
             logits,
             labels,
@@ -133,7 +133,7 @@ def sparse_softmax_cross_entropy(
     >>> float(sparse_softmax_cross_entropy([40.0, 0.0], 0))
     4.248354255291589e-18
     """
-    with speaking_python():
+    with hinting():
         call = called_with(
             logits,
             labels,
@@ -183,7 +183,7 @@ def softmax_cross_entropy_with_grad(
     >>> loss, gradient
     (array([0.69314718]), array([[-0.5,  0.5]]))
     """
-    with speaking_python():
+    with hinting():
         call = called_with(
             logits,
             labels,
@@ -234,7 +234,7 @@ def evaluate(
     >>> evaluate([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], [-100, 2], ignore_index=(-100, -1), mask=[True, True]).n_ignored
     1
     """
-    with speaking_python():
+    with hinting():
         call = called_with(
             logits,
             labels,
@@ -254,8 +254,8 @@ def evaluate(
         raise InputError("nothing left to average", found=f"{totals.n_ignored} samples, all ignored")
     if not totals.divisor.units:
         raise InputError("nothing left to average", found="weights that are all 0", expected="a weight above 0")
-    remarks = warnings_of(find_warnings(totals, call.options, call.num_classes))
-    return replace(totals.summarize(), warnings=tuple(remark_in_python(remark) for remark in remarks))
+    found = warnings_of(find_warnings(totals, call.options, call.num_classes))
+    return replace(totals.summarize(), warnings=with_hints(found))
 
 
 def _evaluated(call: Call, wanted: Wanted) -> list[BlockLoss]:

@@ -186,5 +186,5 @@ def _refuse_many(column: str, count: int) -> None:
             f'column "{column}"',
             found=f"more than {MOST_VALUES:,} values",
             expected="a value that many samples share",
-            hint="is this an id column? --by wants one that names groups",
+            code="too-many-slices",
         )

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from xent_cli.core.block import Rows
 from xent_cli.core.labels import either
-from xent_cli.errors import UnreadableRowError, XentError, first_of
+from xent_cli.errors import UnreadableRowError, XentError
 from xent_cli.readers.arrays.array_source import ArrayRows
 from xent_cli.readers.columnar.arrow_sample import sample_of
 from xent_cli.readers.columnar.row_groups import RowGroup
@@ -25,6 +25,7 @@ from xent_cli.readers.storage.pipe import Spill
 from xent_cli.readers.storage.stored import is_url
 from xent_cli.readers.tables.arrow_columns import TableRows, refuse_nulls, rows_of
 from xent_cli.readers.tables.column_types import FAILURES, damaged, dtype_of, kind_of, stored_as
+from xent_cli.readers.tables.first_bad_row import first_with_count
 from xent_cli.readers.tables.table_source import Table
 
 if TYPE_CHECKING:
@@ -194,7 +195,7 @@ class GroupRows:
                 out[done - len(piece) : done] = piece
                 rows = replace(rows, **{role: None})
             parts.append(rows)
-        first = first_of(bad)
+        first = first_with_count(bad)
         if first is not None:
             raise first
         rest_rows = Rows.concatenate(parts)

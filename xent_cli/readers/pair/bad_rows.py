@@ -65,7 +65,7 @@ def complete(error: RowError, source: Source, role: str | None = None) -> InputE
         What the source calls the values of the row, where that is not the role in the error.
     """
     if not isinstance(error, UnreadableRowError):
-        return InputError(error.what, source.where(error.row, role or error.role), *_advice(error))
+        return error.with_location(source.where(error.row, role or error.role))
     # The column at fault is named below, and need not be that of the role.
     where = error.place or source.where(error.row, "" if error.column else role or error.role)
     if error.column and f'"{error.column}"' not in where:
@@ -74,7 +74,7 @@ def complete(error: RowError, source: Source, role: str | None = None) -> InputE
     if source.again:
         others, whole = _unreadable_after(source, error.row)
         more = more_rows(error.others + others, whole=whole and error.whole)
-    return InputError(error.what, where, *_advice(error), more)
+    return error.with_location(where, more)
 
 
 def complete_counted(told: InputError, row: int, pair: Pair, options: LossOptions) -> InputError:
@@ -95,13 +95,13 @@ def complete_counted(told: InputError, row: int, pair: Pair, options: LossOption
         whole = False
     others = np.setdiff1d(np.concatenate([np.empty(0, np.int64), *bad]), [row])
     first = ", ".join(str(number) for number in others[:_SHOWN])
-    return InputError(told.what, told.where, *_advice(told), more_rows(len(others), whole=whole, first=first))
+    return told.with_more(more_rows(len(others), whole=whole, first=first))
 
 
 def complete_beside(error: RowError, source: Source, pair: Pair, options: LossOptions) -> InputError:
     """Say where a row of one of several inputs stands, and how many others are like it."""
     if pair.shift and type(error) is RowError and error.role in ("labels", "weights"):
-        error = error.at(error.row + pair.shift)  # where it stands, not where it is scored
+        error = error.at_row(error.row + pair.shift)  # where it stands, not where it is scored
     judged = error.role == "labels" and pair.label_form == "sparse" and not isinstance(error, UnreadableRowError)
     if pair.weighted or pair.masked:
         told = complete(looked_at_again(error, source), source)
@@ -121,7 +121,7 @@ def _with_left_out(told: InputError, pair: Pair) -> InputError:
         return told
     names = [name.strip() or "the column without a name" for name, _ in plan.left_out]
     more = "; ".join(part for part in (told.more, f"not among the classes: {listing(names)}") if part)
-    return InputError(told.what, told.where, *_advice(told), more)
+    return told.with_more(more)
 
 
 def complete_label(
@@ -152,12 +152,7 @@ def complete_label(
     first = ", ".join(str(row) for row in others[:_SHOWN])
     more = more_rows(len(others), whole=whole, first=first)
     one_based = lowest == 1 and error.found == str(num_classes) and not options.first_class
-    hint = "labels look 1-based: --first-class 1" if one_based else told.hint
-    return InputError(told.what, told.where, told.found, told.expected, hint, more)
-
-
-def _advice(error: InputError) -> tuple[str, str, str]:
-    return error.found, error.expected, error.hint
+    return told.with_more(more, "labels look 1-based: --first-class 1" if one_based else "")
 
 
 def _unreadable_after(source: Source, row: int) -> tuple[int, bool]:

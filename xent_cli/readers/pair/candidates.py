@@ -206,7 +206,7 @@ def held_blocks(pair: Pair, candidates: tuple[Candidate, ...]) -> Iterator[HeldB
             try:
                 parts[name] = CandidateRows(name, follower.take(block.start, stop))
             except RowError as error:
-                raise error.of(name) from None
+                raise error.for_role(name) from None
         yield HeldBlock(block, parts)
     for follower in followers.values():
         follower.finish(stop)
@@ -224,7 +224,7 @@ class CandidateRows:
         try:
             return self.part.read()
         except RowError as error:
-            raise error.of(self.name) from None
+            raise error.for_role(self.name) from None
 
 
 def _shape_of(source: Source, pair: Pair) -> Shape:

@@ -15,11 +15,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from xent_cli.errors import InputError, MissingValueError, UnreadableRowError, first_of
+from xent_cli.errors import InputError, MissingValueError, UnreadableRowError
 from xent_cli.readers.columns.column_plan import ColumnPlan
 from xent_cli.readers.columns.sample import TableSample
 from xent_cli.readers.columns.table_plan import plan_table, refuse_repeated
 from xent_cli.readers.tables.arrow_columns import rows_of
+from xent_cli.readers.tables.first_bad_row import first_with_count
 from xent_cli.readers.tables.marks import is_masked
 from xent_cli.readers.tables.table_source import Table, texts_ahead
 from xent_cli.readers.text.csv_dialect import (
@@ -233,7 +234,7 @@ class CsvRows:
     def _explain(self, arrow_message: str) -> InputError:
         """Find the first cell that is to blame, and count the other rows like its in this piece."""
         source = self.source
-        first = first_of(self._blamed())
+        first = first_with_count(self._blamed())
         if first is not None:
             return first
         if re.search(rb"\r(?!\n)", self.piece.read()):

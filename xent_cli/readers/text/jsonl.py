@@ -12,12 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.json as pa_json
 
-from xent_cli.errors import InputError, UnreadableRowError, first_of
+from xent_cli.errors import InputError, UnreadableRowError
 from xent_cli.readers.columns.column_plan import ColumnPlan
 from xent_cli.readers.columns.sample import TableSample
 from xent_cli.readers.columns.table_plan import plan_table
 from xent_cli.readers.tables.arrow_columns import rows_of
 from xent_cli.readers.tables.column_types import to_numpy
+from xent_cli.readers.tables.first_bad_row import first_with_count
 from xent_cli.readers.tables.marks import is_masked
 from xent_cli.readers.tables.table_source import Table, texts_ahead
 from xent_cli.readers.text.csv_dialect import DTYPES, LABEL_TYPES
@@ -207,7 +208,7 @@ class JsonRows:
     def _explain(self, arrow_message: str) -> InputError:
         """Find the first line that is to blame, and count the others like it in this piece."""
         source = self.source
-        first = first_of(self._blamed())
+        first = first_with_count(self._blamed())
         if first is not None:
             return first
         last = self.line + max(0, self.piece.count(b"\n") - 1)

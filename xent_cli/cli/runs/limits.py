@@ -1,0 +1,59 @@
+"""Limits as they are written on the command line: METRIC=LIMIT."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from xent_cli.core.metrics import more_is_better, refuse_unknown
+from xent_cli.core.thresholds import RELATIVE, Threshold
+from xent_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from xent_cli.core.thresholds import Kind
+
+
+def parse_limit(kind: Kind, text: str) -> Threshold:
+    """Read ``METRIC=LIMIT``; the limit of an increase or a decrease may end in ``%``.
+
+    Raises
+    ------
+    UsageError
+        At an unknown metric, naming the nearest, a limit that is not a finite number, or a change for the better.
+
+    Examples
+    --------
+    >>> parse_limit("max-increase", "p99_loss=0.5%")
+    Threshold(metric='p99_loss', kind='max-increase', limit=0.5, percent=True, baseline=None, interval=None)
+    """
+    option = f"--{kind} {text}"
+    metric, equals, limit = text.rpartition("=")
+    metric, limit = metric.strip(), limit.strip()
+    if not equals or not metric:
+        example = "accuracy=0.01" if kind == "max-decrease" else "mean_loss=0.35"
+        raise UsageError(f"{option}: expected METRIC=LIMIT", hint=f"for example --{kind} {example}")
+    refuse_unknown(metric, option)
+    relative = kind in RELATIVE
+    percent = limit.endswith("%")
+    number = _number(limit.removesuffix("%"))
+    if percent and not relative and math.isfinite(number):
+        hint = f"write {number / 100:.12g}; percentages of a baseline go with --max-increase and --max-decrease"
+        raise UsageError(f"{option}: invalid limit", found=limit, expected="a finite number", hint=hint)
+    if not math.isfinite(number) or (relative and number < 0):
+        expected = "a number from 0 on, or a percentage" if relative else "a finite number"
+        raise UsageError(f"{option}: invalid limit", found=limit, expected=expected)
+    if relative and more_is_better(metric) is (kind == "max-increase"):
+        other = "max-decrease" if kind == "max-increase" else "max-increase"
+        better = "higher" if kind == "max-increase" else "lower"
+        raise UsageError(
+            f"{option}: a {better} {metric} is a better one",
+            hint=f"--{other} {metric}={limit} fails where it gets worse",
+        )
+    return Threshold(metric, kind, number, percent)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
