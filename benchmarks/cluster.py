@@ -20,14 +20,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xent_cli.cli.runs.evaluate_pair import Targets, run
+from xent_cli.cli.runs.evaluate_pair import evaluate_pair
+from xent_cli.cli.runs.targets import Targets
 from xent_cli.core.options import LossOptions, Wanted
 from xent_cli.engines.dask import open_dask
 from xent_cli.engines.local import open_local
 from xent_cli.engines.ray import open_ray
 from xent_cli.readers.interface import ReadOptions
 from xent_cli.readers.pair.pair import open_pair
-from xent_cli.writers.publish import Publication
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +55,7 @@ def seconds(path: str, engine: Engine, *, local: bool) -> tuple[float, object]:
     """How long a run takes, opening and all, and its summary."""
     began = time.perf_counter()
     pair = open_pair(path, None, None, ReadOptions(whole_groups=not local))
-    totals = run(pair, LossOptions(), Wanted(figures=True, top_k=(1, 5)), engine, Targets(Publication()))
+    totals = evaluate_pair(pair, LossOptions(), Wanted(figures=True, top_k=(1, 5)), engine, Targets())
     return time.perf_counter() - began, totals.losses.summarize()
 
 

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests import forked
+from xent_cli.cli.options import InputFlags, SharedOptions
 from xent_cli.cli.runs.preview import preview
 from xent_cli.core.options import LossOptions
 from xent_cli.readers.interface import ReadOptions
@@ -374,7 +375,7 @@ def test_wide_rows_that_were_judged_are_not_read_twice_and_a_second_pass_has_the
     else:
         path.write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
     pair = open_pair(str(path), None, None, ReadOptions())
-    seen = preview({"engine": "local"}, pair, LossOptions()).pair
+    seen = preview(SharedOptions(InputFlags(str(path))), pair, LossOptions()).pair
     for _ in range(2):
         blocks = [task.load() for task in seen.tasks()]
         assert np.array_equal(np.concatenate([block.logits for block in blocks]), values)

@@ -158,7 +158,7 @@ def test_a_bug_exits_4_with_one_line_and_keeps_the_traceback():
     script = (
         "import xent_cli.cli.runs.compute as e\n"
         "def broken(*args): raise ZeroDivisionError('oops')\n"
-        "e.execute = broken\n"
+        "e.compute = broken\n"
         "from xent_cli.cli import main\nmain()\n"
     )
     run = subprocess.run(

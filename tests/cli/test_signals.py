@@ -217,7 +217,7 @@ def test_what_else_the_system_refuses_is_not_blamed_on_standard_output(small):
     script = (
         "import errno\nimport xent_cli.cli.runs.compute as e\n"
         "def broken(*args, **options): raise OSError(errno.EMFILE, 'Too many open files', 'l.npy')\n"
-        "e.execute = broken\nfrom xent_cli.cli import main\nmain()\n"
+        "e.compute = broken\nfrom xent_cli.cli import main\nmain()\n"
     )
     run = subprocess.run([sys.executable, "-c", script, "compute", *small], capture_output=True, text=True, check=False)
     assert (run.returncode, run.stderr) == (3, "error: the system refused\n  l.npy: found Too many open files\n")
@@ -232,7 +232,7 @@ def test_a_bug_exits_with_4_whatever_fails_after_it(error, broken, small):
         "import click, tempfile\nimport xent_cli.cli.runs.compute as e\n"
         "def refuse(*args, **options): raise FileNotFoundError(2, 'No usable temporary directory found')\n"
         f"def bug(*args, **options): raise {error}\n"
-        f"e.execute = bug\n{broken}"
+        f"e.compute = bug\n{broken}"
         "from xent_cli.cli import main\nmain()\n"
     )
     run = subprocess.run([sys.executable, "-c", script, "compute", *small], capture_output=True, text=True, check=False)

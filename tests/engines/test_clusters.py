@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.waiting import PATIENCE_SECONDS, endless, names, until
-from xent_cli.cli.runs.evaluate_pair import Targets, run
+from xent_cli.cli.runs.evaluate_pair import evaluate_pair
+from xent_cli.cli.runs.targets import Targets
 from xent_cli.core.block import Rows
 from xent_cli.core.options import LossOptions, Wanted
 from xent_cli.engines.dask import open_dask
@@ -28,7 +29,6 @@ from xent_cli.engines.ray import open_ray
 from xent_cli.errors import InputError, XentError
 from xent_cli.readers.interface import ReadOptions
 from xent_cli.readers.pair.pair import open_pair
-from xent_cli.writers.publish import Publication
 
 pytest.importorskip("distributed", reason="Dask is an extra")
 pytest.importorskip("ray", reason="Ray is an extra")
@@ -61,7 +61,7 @@ def shards(tmp_path_factory):
 def totals(folder, engine):
     pair = open_pair(str(folder), None, None, ReadOptions(whole_groups=True))
     wanted = Wanted(figures=True, top_k=(1, 5), worst=3)
-    return run(pair, LossOptions(label_smoothing=0.1), wanted, engine, Targets(Publication())).losses
+    return evaluate_pair(pair, LossOptions(label_smoothing=0.1), wanted, engine, Targets()).losses
 
 
 def double(x):
@@ -179,7 +179,7 @@ def test_a_shard_that_vanishes_is_named(cluster, shards, tmp_path):
     pair = open_pair(str(tmp_path), None, None, ReadOptions(whole_groups=True))
     (tmp_path / "part-7.parquet").unlink()
     with pytest.raises(InputError, match=r"no such file\n.*part-7\.parquet"):
-        run(pair, LossOptions(), Wanted(), cluster, Targets(Publication()))
+        evaluate_pair(pair, LossOptions(), Wanted(), cluster, Targets())
 
 
 def test_recipes_stay_small_whatever_they_read(shards, tmp_path):

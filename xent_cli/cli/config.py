@@ -28,7 +28,7 @@ _NEVER = frozenset({"scheduler", "exit-zero"})
 # But in the folder where xent was started.
 _HERE = frozenset({"report", "baseline"})
 _URL = re.compile(r"([a-z]+:)?[A-Za-z][A-Za-z0-9+.-]+://")
-_SAID = "xent_cli.cli.config"
+_NOTES = "xent_cli.cli.config.notes"
 # Where a command finds which file its options came from.
 CONFIGURATION = "xent_cli.cli.config.path"
 _TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
@@ -41,7 +41,7 @@ def configurable(command: click.Command) -> click.Command:
     """
     if all(parameter.name != "config" for parameter in command.params):
         if command.callback is not None:
-            command.callback = _telling(command.callback)
+            command.callback = _with_notes(command.callback)
         for key, option in _options(command).items():
             option.envvar = f"XENT_{command.name}_{key}".replace("-", "_").upper()
         command.params.append(
@@ -133,28 +133,28 @@ def _allowed(context: click.Context, found: _Found, values: dict[str, Any]) -> d
         which = f"{found.path}: {listing(passed_over)} of [{context.command.name}] {verb} ignored"
         hint = f"in a file that was not named; --config {found.path} takes {what}"
         said.append(Diagnostic("config-ignored", f"{which} {hint}"))
-    context.meta[_SAID] = tuple(said)
+    context.meta[_NOTES] = tuple(said)
     return kept
 
 
-def told_before() -> tuple[Diagnostic, ...]:
-    """What a configuration that was found has changed: told before any work, and listed by every document."""
-    context = click.get_current_context(silent=True)
-    return () if context is None else context.meta.get(_SAID, ())
+def notes_of(context: click.Context) -> tuple[Diagnostic, ...]:
+    """What a configuration that was found has changed: printed before any work, and listed by every document."""
+    found: tuple[Diagnostic, ...] = context.meta.get(_NOTES, ())
+    return found
 
 
-def _telling(callback: Callable[..., Any]) -> Callable[..., Any]:
-    """The same command, which first tells what a configuration that was found has changed."""
+def _with_notes(callback: Callable[..., Any]) -> Callable[..., Any]:
+    """The same command, which first prints what a configuration that was found has changed."""
 
     @wraps(callback)
-    def told(*args: Any, **given: Any) -> Any:
-        gate = click.get_current_context().command.name == "check"
-        for finding in told_before():
-            if not given.get("quiet") or (gate and not finding.note):
+    def noted(**flags: Any) -> Any:
+        context = click.get_current_context()
+        for finding in notes_of(context):
+            if not flags["quiet"] or (context.command.name == "check" and not finding.note):
                 click.echo(printable(finding.line()), err=True)
-        return callback(*args, **given)
+        return callback(**flags)
 
-    return told
+    return noted
 
 
 def _content(path: str, *, must: bool) -> bytes | None:
@@ -219,12 +219,12 @@ def _checked(source: str, command: click.Command, table: dict[str, Any]) -> dict
         for entry in value if option.multiple and isinstance(value, list) else [value]:
             if type(entry) is not wanted and not (wanted is float and type(entry) is int):
                 raise UsageError(f"{source}: {command.name}.{key}", found=repr(entry), expected=_TYPES[wanted])
-        given = [value] if option.multiple and not isinstance(value, list) else value
+        whole = [value] if option.multiple and not isinstance(value, list) else value
         try:
-            option.type_cast_value(click.Context(command, resilient_parsing=True), given)
+            option.type_cast_value(click.Context(command, resilient_parsing=True), whole)
         except click.BadParameter as error:
             raise UsageError(f"{source}: {command.name}.{key}: {error.message}") from None
-        values[option.name] = given
+        values[option.name] = whole
     return values
 
 

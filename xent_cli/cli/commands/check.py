@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 
-from xent_cli.cli.commands.options import by_option, files, input_options, loss_options, plot_option, run_options
+from xent_cli.cli.commands.options import (
+    by_option,
+    files,
+    grouped,
+    input_options,
+    loss_options,
+    plot_option,
+    run_options,
+    shared_options,
+)
 
 
 @click.command()
@@ -52,7 +60,7 @@ from xent_cli.cli.commands.options import by_option, files, input_options, loss_
 @by_option
 @plot_option
 @run_options
-def check(**given: Any) -> None:
+def check(**flags: Any) -> None:
     """Compute, then hold figures against limits: exit code 1 where one does not hold.
 
     METRIC is a field of the summary (mean_loss, p99_loss, accuracy, n_nan ...), overflow.float16 (rows for which the
@@ -66,10 +74,15 @@ def check(**given: Any) -> None:
     xent check logits.npy labels.npy --baseline main.parquet --max-increase mean_loss=0 --require-significant
     xent check logits.npy labels.npy --max mean_loss=0.35 -f github --report md:$GITHUB_STEP_SUMMARY
     """
-    from xent_cli.cli.display.checks import plan, show
-    from xent_cli.cli.runs.check import open_gate
-    from xent_cli.cli.runs.compute import execute
+    from xent_cli.cli.options import ComputeOptions, OutputFlags
+    from xent_cli.cli.output_plan import Streams, plan_output
+    from xent_cli.cli.runs import compute as run
+    from xent_cli.cli.runs.check import LimitFlags, open_limits
 
-    document = execute(given, plan(given, sys.stdout.isatty()), show, open_gate(given))
-    if not given["exit_zero"] and not all(entry["passed"] for entry in document.checks or ()):
+    shared = shared_options(flags)
+    options = ComputeOptions(shared, grouped(OutputFlags, flags))
+    inputs = (shared.inputs.logits, shared.inputs.labels, shared.loss.sample_weight)
+    limits = open_limits(grouped(LimitFlags, flags), options.output.by, inputs)
+    document = run.compute(options, plan_output("check", options.output, shared.run, Streams.of_process()), limits)
+    if not flags["exit_zero"] and not all(entry["passed"] for entry in document.checks or ()):
         raise click.exceptions.Exit(1)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 
-from xent_cli.cli.commands.options import timeout_option
+from xent_cli.cli.commands.options import grouped, origin, timeout_option
 
 _FORMATS = ("table", "tsv", "csv", "json", "md")
 
@@ -37,7 +36,7 @@ _FORMATS = ("table", "tsv", "csv", "json", "md")
 @click.option(
     "--color", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True, help="In tables."
 )
-def compare(**given: Any) -> None:
+def compare(**flags: Any) -> None:
     """Paired comparison of saved losses: what changed from the baseline, and whether it may be chance.
 
     \b
@@ -53,9 +52,11 @@ def compare(**given: Any) -> None:
     where the interval of the mean difference holds 0, "n/a" where the differences do not vary. Means are weighted
     where rows hold weights. Results of other settings or other labels are refused.
     """
-    from xent_cli.cli.runs.compare import compare_saved, show_comparison
+    from xent_cli.cli.display.comparison import show_comparison
+    from xent_cli.cli.options import OutputFlags, RunFlags
+    from xent_cli.cli.output_plan import Streams, plan_output
+    from xent_cli.cli.runs import compare as run
 
-    form = given["output_format"] or ("table" if sys.stdout.isatty() else "tsv")
-    usual = 5 if form == "table" else 0
-    comparison = compare_saved(given, usual if given["top"] is None else given["top"])
-    show_comparison(comparison, form, color=given["color"], quiet=given["quiet"])
+    output = plan_output("compare", grouped(OutputFlags, flags), grouped(RunFlags, flags), Streams.of_process())
+    options = grouped(run.CompareOptions, {**flags, "top": output.top, "origin": origin()})
+    show_comparison(run.compare(options), output, options.origin)

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 
-from xent_cli.cli.commands.options import by_option, files, input_options, loss_options, plot_option, run_options
+from xent_cli.cli.commands.options import (
+    by_option,
+    files,
+    grouped,
+    input_options,
+    loss_options,
+    plot_option,
+    run_options,
+    shared_options,
+)
 
 _ROW_FORMATS = ("table", "tsv", "csv", "jsonl", "npy", "arrow")
 
@@ -52,7 +60,7 @@ _ROW_FORMATS = ("table", "tsv", "csv", "jsonl", "npy", "arrow")
 @by_option
 @plot_option
 @run_options
-def compute(**given: Any) -> None:
+def compute(**flags: Any) -> None:
     """Softmax cross-entropy of every sample, and the mean, in nats.
 
     LOGITS and LABELS are files (.npy, .npz, CSV, JSON Lines, Parquet, Arrow, safetensors, packed or not), folders or
@@ -68,7 +76,10 @@ def compute(**given: Any) -> None:
     python dump.py | xent compute - labels.npy --reduction mean
     xent compute 's3://bucket/run/part-*.parquet'
     """
-    from xent_cli.cli.display.present import plan
-    from xent_cli.cli.runs.compute import execute
+    from xent_cli.cli.options import ComputeOptions, OutputFlags
+    from xent_cli.cli.output_plan import Streams, plan_output
+    from xent_cli.cli.runs import compute as run
 
-    execute(given, plan(given, sys.stdout.isatty(), sys.stderr.isatty()))
+    options = ComputeOptions(shared_options(flags), grouped(OutputFlags, flags))
+    output = plan_output("compute", options.output, options.shared.run, Streams.of_process())
+    run.compute(options, output)

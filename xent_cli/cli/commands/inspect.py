@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 
-from xent_cli.cli.commands.options import layout_options, quiet_options
-from xent_cli.errors import printable
+from xent_cli.cli.commands.options import grouped, layout_options, origin, quiet_options
 
 
 @click.command()
@@ -17,7 +15,7 @@ from xent_cli.errors import printable
 @click.option("-f", "--format", "output_format", type=click.Choice(["table", "json"]), help="Of standard output.")
 @click.option("--scan/--no-scan", default=True, help="Read the values, or only what headers say.")
 @quiet_options
-def inspect(files: tuple[str, ...], **given: Any) -> None:
+def inspect(**flags: Any) -> None:
     """Say what files hold, what compute would assume, and the line that computes.
 
     \b
@@ -29,25 +27,12 @@ def inspect(files: tuple[str, ...], **given: Any) -> None:
     FILE is anything that compute reads. One file, or two that fit, are taken as logits and labels; options that
     these need are found by trying, and stand in the line.
     """
-    from xent_cli.cli.config import told_before
-    from xent_cli.cli.display.present import console_for
-    from xent_cli.cli.runs.inspect import examine
+    from xent_cli.cli.display.inspection import show_inspection
+    from xent_cli.cli.options import LayoutFlags, OutputFlags, RunFlags
+    from xent_cli.cli.output_plan import Streams, plan_output
+    from xent_cli.cli.runs import inspect as run
 
-    document = examine(files, given)
-    form = given["output_format"] or ("table" if sys.stdout.isatty() else "lines")
-    if form == "json":
-        from xent_cli.reports.inspection.json import inspection_json
-
-        click.echo(inspection_json(document), nl=False)
-    elif form == "table":
-        from xent_cli.reports.inspection.text import print_inspection
-
-        print_inspection(console_for(sys.stdout, given["color"]), document)
-    else:
-        from xent_cli.reports.inspection.text import inspection_lines
-
-        click.echo(inspection_lines(document), nl=False)
-    said = [finding.entry() for finding in told_before()]
-    for kind in () if given["quiet"] else ("warning", "note"):
-        for entry in (each for each in document[f"{kind}s"] if each not in said):
-            click.echo(printable(f"{kind}: {entry['message']} [{entry['code']}]"), err=True)
+    layout, where = grouped(LayoutFlags, flags), grouped(RunFlags, flags)
+    options = run.InspectOptions(flags["files"], layout, where, origin(), scan=flags["scan"])
+    output = plan_output("inspect", grouped(OutputFlags, flags), where, Streams.of_process())
+    show_inspection(run.inspect(options), output, options.origin)

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import math
 import os
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from xent_cli.cli.config import CONFIGURATION, notes_of
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from click.shell_completion import CompletionItem
 
+    from xent_cli.cli.options import Origin, SharedOptions
+
     Command = Callable[..., Any]
+
+Group = TypeVar("Group")
 
 _FORMS = ("logits", "log-probs", "probs")
 # More than a clock can wait.
@@ -47,6 +54,41 @@ def files(context: click.Context, parameter: click.Parameter, incomplete: str) -
     from click.shell_completion import CompletionItem
 
     return [CompletionItem(incomplete, type="file")]
+
+
+def grouped(group: Callable[..., Group], flags: Mapping[str, Any]) -> Group:
+    """Those of the parsed options that are fields of a group; a field without its option stays at its default."""
+    return group(**{name: flags[name] for name in group.__annotations__ if name in flags})
+
+
+def origin() -> Origin:
+    """Where the options of the command that is running come from."""
+    from click.core import ParameterSource
+
+    from xent_cli.cli.options import Origin
+
+    context = click.get_current_context()
+    sources = {str(option.name): context.get_parameter_source(str(option.name)) for option in context.command.params}
+    return Origin(
+        explicit=frozenset(name for name, source in sources.items() if source not in (None, ParameterSource.DEFAULT)),
+        on_command_line=frozenset(name for name, source in sources.items() if source is ParameterSource.COMMANDLINE),
+        words=tuple(sys.argv[1:]),
+        config_file=context.meta.get(CONFIGURATION),
+        notes=notes_of(context),
+    )
+
+
+def shared_options(flags: Mapping[str, Any]) -> SharedOptions:
+    """Options that compute, check and verify have in common."""
+    from xent_cli.cli.options import InputFlags, LayoutFlags, LossFlags, RunFlags, SharedOptions
+
+    return SharedOptions(
+        grouped(InputFlags, flags),
+        grouped(LayoutFlags, flags),
+        grouped(LossFlags, flags),
+        grouped(RunFlags, flags),
+        origin(),
+    )
 
 
 layout_options = _stack(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 
-from xent_cli.cli.commands.options import input_options, loss_options, run_options
+from xent_cli.cli.commands.options import grouped, input_options, loss_options, run_options, shared_options
 
 _DTYPES = click.Choice(["float16", "bfloat16", "float32", "float64"])
 
@@ -39,7 +38,7 @@ _DTYPES = click.Choice(["float16", "bfloat16", "float32", "float64"])
 )
 @click.option("--exit-zero", is_flag=True, help="Exit 0 whatever the verdict.")
 @run_options
-def verify(**given: Any) -> None:
+def verify(**flags: Any) -> None:
     """Hold a kernel's losses or gradients against the reference; exit 1 outside the tolerance.
 
     \b
@@ -53,11 +52,17 @@ def verify(**given: Any) -> None:
     NaN, inf equals inf of its sign. An ignored sample's loss must be 0 or NaN, its gradient 0. The default --atol for
     the gradient of a mean is divided by what the mean is.
     """
-    from xent_cli.cli.runs.verify import hold, present
+    from xent_cli.cli.display.agreement import show_agreement
+    from xent_cli.cli.options import OutputFlags
+    from xent_cli.cli.output_plan import Streams, plan_output
+    from xent_cli.cli.runs import verify as run
 
-    document = hold(given)
-    form = given["output_format"] or ("table" if sys.stdout.isatty() else "lines")
-    present(document, form, given["color"], quiet=given["quiet"], failing=not (document.passed or given["exit_zero"]))
+    options = run.VerifyOptions(shared_options(flags), grouped(run.CandidateFlags, flags), flags["top"])
+    output = plan_output("verify", grouped(OutputFlags, flags), options.shared.run, Streams.of_process())
+    document = run.verify(options)
+    show_agreement(document, output, options.shared.origin)
+    if not (document.passed or flags["exit_zero"]):
+        raise click.exceptions.Exit(1)
 
 
 # Ranks are no matter of the loss or its gradient.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xent_cli.cli.runs.limits import parse_limit
 from xent_cli.core import metrics, thresholds
@@ -24,28 +24,39 @@ _CHANGES = ("max-increase", "max-decrease")
 _OF_THE_MEAN = ("mean_loss", "sum_loss", "perplexity", "bits")
 
 
+class LimitFlags(NamedTuple):
+    """Limits of a check as typed, each METRIC=LIMIT."""
+
+    max: tuple[str, ...] = ()
+    min: tuple[str, ...] = ()
+    max_increase: tuple[str, ...] = ()
+    max_decrease: tuple[str, ...] = ()
+    baseline: str | None = None
+    require_significant: bool = False
+
+
 @dataclass(frozen=True, slots=True)
-class Gate:
+class Limits:
     """The limits of a run.
 
     Fields
     ------
-    limits
-        In the order they are told; none for a run that is not checked.
+    thresholds
+        One for each limit, in the order in which options list them.
     baseline
         What "max-increase" and "max-decrease" compare with, or None.
     significant
         Whether a change fails only where the paired interval excludes 0.
     """
 
-    limits: tuple[Threshold, ...] = ()
+    thresholds: tuple[Threshold, ...]
     baseline: SavedResults | None = None
     significant: bool = False
 
     @property
     def needs_overflow(self) -> bool:
         """Whether a limit is about the overflow report."""
-        return any(limit.metric.startswith("overflow.") for limit in self.limits)
+        return any(limit.metric.startswith("overflow.") for limit in self.thresholds)
 
     @property
     def needs_rows(self) -> bool:
@@ -55,34 +66,39 @@ class Gate:
     @property
     def top_k(self) -> set[int]:
         """The accuracies that limits are about."""
-        return {k for k in (metrics.top_k_of(limit.metric) for limit in self.limits) if k is not None}
+        return {k for k in (metrics.top_k_of(limit.metric) for limit in self.thresholds) if k is not None}
 
 
-def open_gate(given: Mapping[str, Any]) -> Gate:
+def open_limits(flags: LimitFlags, by: tuple[str, ...] = (), inputs: tuple[str | None, ...] = ()) -> Limits:
     """Read the limits, and the baseline where there is one, before any work.
+
+    Parameters
+    ----------
+    by
+        Columns for whose values there are slices.
+    inputs
+        Paths of the inputs; only one of all files may be standard input.
 
     Raises
     ------
     UsageError
-        At a limit that is none, or a limit or an option that needs another.
+        Where there is no limit, a limit is invalid, or a limit or an option needs another.
     InputError
         Where the baseline cannot be read.
     """
-    limits = tuple(
-        parse_limit(kind, text) for kind in thresholds.KINDS for text in given.get(kind.replace("-", "_"), ())
-    )
+    limits = _thresholds(flags)
     for limit in limits:
         column = limit.metric.removeprefix("slice:")
-        if column != limit.metric and not any(column.startswith(f"{by}=") for by in given.get("by") or ()):
-            told = f"--{limit.kind} {limit.metric}: there are no slices by {column.partition('=')[0]}"
-            raise UsageError(told, hint=f"ask for --by {column.partition('=')[0]}")
-    path, significant = given.get("baseline"), given.get("require_significant", False)
+        if column != limit.metric and not any(column.startswith(f"{name}=") for name in by):
+            found = f"--{limit.kind} {limit.metric}: there are no slices by {column.partition('=')[0]}"
+            raise UsageError(found, hint=f"ask for --by {column.partition('=')[0]}")
+    path, significant = flags.baseline, flags.require_significant
     changes = [limit for limit in limits if limit.kind in _CHANGES]
     if path is None and (changes or significant):
         option = f"--{changes[0].kind}" if changes else "--require-significant"
         raise UsageError(f"{option} compares with a --baseline", hint="name its file")
     if path is None:
-        return Gate(limits)
+        return Limits(limits)
     if not changes:
         raise UsageError("--baseline without a limit on it", hint="for example --max-increase mean_loss=1%")
     for limit in changes:
@@ -92,7 +108,7 @@ def open_gate(given: Mapping[str, Any]) -> Gate:
     from xent_cli.readers.saved.saved_results import read_saved
     from xent_cli.readers.storage.locate import refuse_two_pipes
 
-    refuse_two_pipes(path, *(given.get(name) for name in ("logits", "labels", "sample_weight")))
+    refuse_two_pipes(path, *inputs)
     baseline = read_saved(path)
     if significant and baseline.kind != "rows":
         raise InputError(
@@ -102,30 +118,50 @@ def open_gate(given: Mapping[str, Any]) -> Gate:
             expected="per-sample rows, which --require-significant compares in pairs",
             hint="save them with xent compute -o FILE.parquet",
         )
-    return Gate(limits, baseline, significant)
+    return Limits(limits, baseline, significant)
 
 
-def judge(gate: Gate, document: Document, kept: KeptRows | None) -> Document:
+def _thresholds(flags: LimitFlags) -> tuple[Threshold, ...]:
+    """Every limit, in the order of `thresholds.KINDS`."""
+    typed = {
+        "max": flags.max,
+        "min": flags.min,
+        "max-increase": flags.max_increase,
+        "max-decrease": flags.max_decrease,
+    }
+    limits = tuple(parse_limit(kind, text) for kind in thresholds.KINDS for text in typed[kind])
+    if not limits:
+        raise UsageError("nothing to check: there is no limit", hint="for example --max mean_loss=0.35")
+    return limits
+
+
+def judge(limits: Limits, document: Document, kept: KeptRows | None) -> Document:
     """Add the verdicts to the document of a run, and what is not known of the baseline.
 
     Raises
     ------
     InputError
-        Where a limit is about a slice that is not there, or the run cannot be compared with the baseline.
+        Where the mean is no cross-entropy, a limit is about a slice that is not there, or the run cannot be compared
+        with the baseline.
     """
-    if not gate.limits:
-        return document
+    if document.summary.mean_loss < thresholds.BELOW_ZERO:
+        raise InputError(
+            "a cross-entropy below 0",
+            document.inputs["logits"].path,
+            found=f"a mean of {document.summary.mean_loss:g}",
+            expected="0 or more: probabilities are at most 1",
+        )
     slices = [(entry["by"], entry["value"], entry["summary"].as_dict()) for entry in document.slices or ()]
     now = metrics.figures(document.summary.as_dict(), metrics.overflow_of(document.formulas or ()), slices)
-    for limit in gate.limits:
+    for limit in limits.thresholds:
         if limit.metric not in now:
             raise _absent(limit, now)
-    limits = gate.limits
-    if gate.baseline is not None:
-        before, interval, unknown = _before(gate, gate.baseline, document, kept)
-        limits = tuple(_compared(limit, before, interval, gate.baseline) for limit in limits)
+    judged = limits.thresholds
+    if limits.baseline is not None:
+        before, interval, unknown = _before(limits, limits.baseline, document, kept)
+        judged = tuple(_compared(limit, before, interval, limits.baseline) for limit in judged)
         document = replace(document, findings=(*document.findings, *unknown))
-    return replace(document, checks=tuple(limit.judge(now).as_dict() for limit in limits))
+    return replace(document, checks=tuple(limit.judge(now).as_dict() for limit in judged))
 
 
 def _absent(limit: Threshold, now: Mapping[str, Any]) -> InputError:
@@ -155,7 +191,7 @@ def _compared(
 
 
 def _before(
-    gate: Gate, baseline: SavedResults, document: Document, kept: KeptRows | None
+    limits: Limits, baseline: SavedResults, document: Document, kept: KeptRows | None
 ) -> tuple[Mapping[str, Any], tuple[float, float] | None, tuple[Diagnostic, ...]]:
     """The figures of the baseline, the paired interval where that is asked for, and what of it is not known."""
     from xent_cli.readers.saved.align import align, common_id
@@ -175,7 +211,7 @@ def _before(
     refuse_unlike(baseline, ours, by_id=by_id)
     both = align(baseline, ours, by_id=by_id)
     before, unknown = metrics.figures(figures_of(baseline), {}), unverified(baseline, ours, by_id=by_id)
-    if not gate.significant:
+    if not limits.significant:
         return before, None, unknown
     from xent_cli.core.statistics.paired_test import compare_losses
 

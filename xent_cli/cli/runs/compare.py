@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import math
-import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import click
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from xent_cli import __version__
-from xent_cli.cli.config import told_before
-from xent_cli.cli.display.present import console_for, remark
 from xent_cli.core.diagnostics import Diagnostic, refuse_warnings
 from xent_cli.core.statistics.comparison import (
     Change,
@@ -35,16 +30,39 @@ from xent_cli.readers.storage.locate import refuse_two_pipes
 from xent_cli.readers.storage.stored import is_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
+    from xent_cli.cli.options import Origin
     from xent_cli.core.array_types import IntArray
     from xent_cli.core.statistics.paired_test import PairedComparison
     from xent_cli.readers.saved.align import AlignedLosses
     from xent_cli.readers.saved.saved_results import SavedResults
 
 
-def compare_saved(given: Mapping[str, Any], top: int) -> Comparison:
-    """Carry out `xent compare`; `top` of the samples that moved most are named.
+class CompareOptions(NamedTuple):
+    """Options of `xent compare`.
+
+    Fields
+    ------
+    top
+        How many of the samples that moved most are listed.
+    """
+
+    baseline: str
+    candidates: tuple[str, ...]
+    id_column: str | None
+    test: Literal["t", "bootstrap", "permutation"]
+    confidence: float
+    resamples: int
+    seed: int
+    by: tuple[str, ...]
+    top: int
+    strict: bool
+    origin: Origin
+
+
+def compare(options: CompareOptions) -> Comparison:
+    """Carry out `xent compare` and return what changed.
 
     Raises
     ------
@@ -53,11 +71,11 @@ def compare_saved(given: Mapping[str, Any], top: int) -> Comparison:
     UsageError
         Where an option needs saved rows and there is a summary.
     """
-    if not 0.0 < given["confidence"] < 1.0:
+    if not 0.0 < options.confidence < 1.0:
         raise UsageError("--confidence is a share between 0 and 1, such as 0.95")
-    named = [_named(text) for text in (given["baseline"], *given["candidates"])]
+    named = [_named(text) for text in (options.baseline, *options.candidates)]
     refuse_two_pipes(*(path for _, path in named))
-    results = [read_saved(path, given["id_column"], given["by"]) for _, path in named]
+    results = [read_saved(path, options.id_column, options.by) for _, path in named]
     models = [
         Model(printable(label), without_secrets(path), result.signature)
         for (label, path), result in zip(named, results, strict=True)
@@ -66,58 +84,31 @@ def compare_saved(given: Mapping[str, Any], top: int) -> Comparison:
     joined_on = common_id(results) if of_rows else None
     if of_rows:
         changes = [
-            _rows_against(results[0], result, model, given, top, joined_on is not None)
+            _rows_against(results[0], result, model, options, joined_on is not None)
             for result, model in zip(results[1:], models[1:], strict=True)
         ]
     else:
-        _refuse_for_summaries(given, results)
+        _refuse_for_summaries(options, results)
         changes = [
             _summary_against(results[0], result, model) for result, model in zip(results[1:], models[1:], strict=True)
         ]
     refuse_changed()
-    drawn = of_rows and given["test"] != "t"
+    drawn = of_rows and options.test != "t"
     comparison = Comparison(
         version=__version__,
         kind="rows" if of_rows else "summary",
         baseline=models[0],
         candidates=tuple(changes),
         joined_on=joined_on,
-        test=given["test"],
-        confidence=given["confidence"],
-        resamples=given["resamples"] if drawn else None,
-        seed=given["seed"] if drawn else None,
-        told_before=told_before(),
+        test=options.test,
+        confidence=options.confidence,
+        resamples=options.resamples if drawn else None,
+        seed=options.seed if drawn else None,
+        told_before=options.origin.notes,
     )
-    if given["strict"]:
+    if options.strict:
         refuse_warnings(comparison.findings)
     return comparison
-
-
-def show_comparison(comparison: Comparison, form: str, *, color: str, quiet: bool) -> None:
-    """Print the comparison, and beside it what looks wrong and, where the form has no place for it, how it was made."""
-    from xent_cli.reports.comparison import text
-
-    if form == "json":
-        from xent_cli.reports.comparison.json import comparison_dumps
-
-        _write(comparison_dumps(comparison))
-    elif form == "table":
-        from xent_cli.reports.comparison.table import print_comparison
-
-        print_comparison(console_for(sys.stdout, color), comparison)
-    elif form == "md":
-        _write(text.markdown_changes(comparison))
-    else:
-        _write(text.delimited_changes(comparison, "\t" if form == "tsv" else ","))
-    sys.stdout.flush()
-    remark(comparison.findings, quiet=quiet)
-    if form in ("tsv", "csv") and not quiet:
-        click.echo(text.plain_moved(comparison) + text.footnote(comparison), err=True)
-
-
-def _write(text: str) -> None:
-    """Line by line: where Python does not buffer, a write that is cut short by a reader going away is no error yet."""
-    sys.stdout.writelines(text.splitlines(keepends=True))
 
 
 def _named(text: str) -> tuple[str, str]:
@@ -135,18 +126,17 @@ def _rows_against(
     baseline: SavedResults,
     candidate: SavedResults,
     model: Model,
-    given: Mapping[str, Any],
-    top: int,
+    options: CompareOptions,
     by_id: bool,
 ) -> ModelChange:
     refuse_unlike(baseline, candidate, by_id=by_id)
     both = align(baseline, candidate, by_id=by_id)
-    whole = _paired(both, None, given)
+    whole = _paired(both, None, options)
     return ModelChange(
         model=model,
         changes=changes_of_losses(both.baseline, both.candidate, whole, weight=both.weight, divisor=both.divisor),
-        slices=tuple(change for name in given["by"] for change in _slices(name, baseline, candidate, both, given)),
-        moved=tuple(_moved(baseline, both, top, by_id)),
+        slices=tuple(change for name in options.by for change in _slices(name, baseline, candidate, both, options)),
+        moved=tuple(_moved(baseline, both, options.top, by_id)),
         n_ignored=both.n_ignored,
         findings=tuple(_findings(baseline, candidate, model, both, whole, by_id)),
     )
@@ -168,16 +158,24 @@ def _findings(
     yield from unverified(baseline, candidate, by_id=by_id)
 
 
-def _paired(both: AlignedLosses, places: IntArray | None, given: Mapping[str, Any]) -> PairedComparison:
+def _paired(both: AlignedLosses, places: IntArray | None, options: CompareOptions) -> PairedComparison:
     """The means of all samples, or of those at some places."""
-    options: dict[str, Any] = {name: given[name] for name in ("test", "confidence", "resamples", "seed")}
     some: Any = slice(None) if places is None else places
     weight, divisor = (None if values is None else values[some] for values in (both.weight, both.divisor))
-    return compare_losses(both.baseline[some], both.candidate[some], weight=weight, divisor=divisor, **options)
+    return compare_losses(
+        both.baseline[some],
+        both.candidate[some],
+        weight=weight,
+        divisor=divisor,
+        test=options.test,
+        confidence=options.confidence,
+        resamples=options.resamples,
+        seed=options.seed,
+    )
 
 
 def _slices(
-    name: str, baseline: SavedResults, candidate: SavedResults, both: AlignedLosses, given: Mapping[str, Any]
+    name: str, baseline: SavedResults, candidate: SavedResults, both: AlignedLosses, options: CompareOptions
 ) -> Iterator[Change]:
     values = column_of(name, baseline, both.rows)
     if values is None:
@@ -185,7 +183,7 @@ def _slices(
     if values is None:
         raise no_such_column(name, [baseline, candidate])
     for value, places in groups(values):
-        paired = _paired(both, places, given)
+        paired = _paired(both, places, options)
         yield mean_change(paired, by=name, value=value)
 
 
@@ -212,11 +210,16 @@ def _summary_against(baseline: SavedResults, candidate: SavedResults, model: Mod
     return ModelChange(model, changes_of_summaries(before, after), findings=doubts)
 
 
-def _refuse_for_summaries(given: Mapping[str, Any], results: list[SavedResults]) -> None:
+def _refuse_for_summaries(options: CompareOptions, results: list[SavedResults]) -> None:
     summary = next(result.path for result in results if result.kind == "summary")
-    for name, usual in (("test", "t"), ("by", ()), ("top", None), ("id_column", None)):
-        if given[name] != usual:
-            raise UsageError(
-                f"--{name.replace('_', '-')} needs the losses of samples, and {printable(summary)} is a summary",
-                hint="compare what xent compute -o writes",
-            )
+    per_sample = {
+        "--test": options.test != "t",
+        "--by": bool(options.by),
+        "--top": "top" in options.origin.explicit,
+        "--id-column": options.id_column is not None,
+    }
+    for option in (name for name, used in per_sample.items() if used):
+        raise UsageError(
+            f"{option} needs the losses of samples, and {printable(summary)} is a summary",
+            hint="compare what xent compute -o writes",
+        )

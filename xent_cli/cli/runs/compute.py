@@ -1,159 +1,190 @@
-"""The straight line of a run: open, evaluate, write, report."""
+"""What `xent compute` does, and `xent check`, which is the same with limits: prepare, evaluate, report."""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
 from xent_cli import __version__, reports
-from xent_cli.cli.config import told_before
 from xent_cli.cli.display import present
-from xent_cli.cli.runs.evaluate_pair import Targets, run
+from xent_cli.cli.output_plan import Form
+from xent_cli.cli.runs.evaluate_pair import evaluate_pair
 from xent_cli.cli.runs.output_paths import inputs_of, outputs_of, refuse_overlap
 from xent_cli.cli.runs.preview import findings_of, preview
-from xent_cli.cli.runs.settings import engine, progress, read_options, report_target, settings
+from xent_cli.cli.runs.resolve_options import loss_options, open_engine, progress, read_options, refuse_without_logits
+from xent_cli.cli.runs.targets import open_targets
 from xent_cli.core.diagnostics import refuse_warnings
 from xent_cli.core.options import Wanted
 from xent_cli.core.row_columns import RowFormat
-from xent_cli.errors import InputError, UsageError
+from xent_cli.errors import UsageError
 from xent_cli.readers.pair.pair import open_operands
 from xent_cli.readers.storage.identity import refuse_changed
 from xent_cli.readers.storage.stored import timeout
 from xent_cli.reports.interface import Details, Document
-from xent_cli.writers import format_of, open_writer
+from xent_cli.writers import format_of
 from xent_cli.writers.publish import Publication
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from xent_cli.cli.runs.check import Gate
-    from xent_cli.cli.runs.gradient_output import Gradients
-    from xent_cli.cli.runs.kept_rows import KeptRows
+    from xent_cli.cli.options import ComputeOptions
+    from xent_cli.cli.output_plan import OutputPlan
+    from xent_cli.cli.runs.check import Limits
+    from xent_cli.cli.runs.gradient_output import GradientOutput
+    from xent_cli.cli.runs.preview import Preview
+    from xent_cli.cli.runs.targets import Targets
     from xent_cli.core.options import LossOptions
     from xent_cli.core.totals.loss_totals import LossTotals
     from xent_cli.core.totals.run_totals import RunTotals
     from xent_cli.readers.pair.pair import Pair
-    from xent_cli.writers.interface import RowWriter
 
-    Show = Callable[[present.Plan, Document, LossTotals, RowFormat, str], None]
-
-# A page lists so many of the highest losses.
-_WORST_PICTURED = 20
+# A page lists this many of the highest losses.
+_WORST_ON_A_PAGE = 20
 # Whoever reads rows takes these for what xent writes under their names.
 _OWN_COLUMNS = ("sample", "label", "loss", "kl_divergence", "weight", "class_weight")
 _FLOATS = ("float16", "float32", "float64")
 
 
-def execute(
-    given: Mapping[str, Any], shown: present.Plan, show: Show = present.show, gate: Gate | None = None
-) -> Document:
-    """Carry out `xent compute` and `xent check`, which is the same with limits.
+class Job(NamedTuple):
+    """A run that is ready to go: the inputs are opened and judged, nothing is written yet.
 
-    Parameters
-    ----------
-    given
-        The options by name; those that a command does not have are as good as not given.
-    shown
-        What goes to which stream.
-    show
-        Prints it, when all files are in their places.
-    gate
-        The limits of a check.
+    Fields
+    ------
+    seen
+        The inputs, and what their first rows show.
+    wanted
+        What to compute beside the mean.
+    columns
+        Of the per-sample rows.
+    gradients
+        Where gradients go, or None.
+    limits
+        Of a check, or None.
     """
-    refuse_overlap(inputs_of(given), outputs_of(given))
-    output = given["output"]
-    rows_wanted = shown.losses or output is not None or (gate is not None and gate.needs_rows)
-    targets = [report_target(text) for text in given["reports"]]
-    pictured = "html" in [name for name, _, _ in targets]
-    if pictured or given["plot"] is not None:
-        reports.load_pictures(page=pictured)
-    layout = read_options(given, with_ids=rows_wanted or shown.top > 0 or pictured)
-    pair = open_operands(given["logits"], given["labels"], given["sample_weight"], layout)
-    options = settings(given, pair)
-    seen = preview(given, pair, options)
-    pair, options = seen.pair, seen.options
-    if given["strict"]:
-        refuse_warnings((*told_before(), *pair.findings, *seen.findings))
-    figures = shown.figures or bool(given["reports"]) or given["plot"] is not None
-    tries_formulas = given["overflow_report"] or (gate is not None and gate.needs_overflow)
-    wanted = Wanted(
-        losses=rows_wanted,
-        figures=figures,
-        overflow=_overflow_dtypes() if tries_formulas else (),
-        worst=max(shown.top, _WORST_PICTURED if pictured else 0),
-        top_k=_top_k(given, pair, gate) if figures else (1,) if pair.labels is None else (),
-        calibration=pictured,
-        by=pair.by,
-        digest=_has_place_for_digest(given, shown, gate),
-    )
-    columns = _columns(pair, options)
-    with Publication(timeout.get(), None if given["quiet"] else present.tell_waiting) as outputs:
-        streams = [(name, outputs.file(path, append=append)) for name, path, append in targets]
-        picture = None if given["plot"] is None else outputs.file(given["plot"])
-        folder = None
-        if output is not None and output.endswith("/"):
-            from xent_cli.writers.folder import open_folder
 
-            folder = open_folder(outputs, output, columns)
-            output = None
-        writer = _writer(output, None if folder else shown.rows, columns, given["color"], outputs)
-        kept = _keep(gate, columns, writer)
-        bar = progress(given, pair.logits.num_rows)
-        gradients = _gradients(given, pair)
-        with engine(given) as runner:
-            into = Targets(outputs, kept or writer, gradients, folder)
-            totals = run(pair, options, wanted, runner, into, track=bar)
-        if writer is not None:
-            writer.finish()
-        losses = totals.losses
-        num_rows = losses.n_samples + losses.n_ignored
-        document = Document(
-            version=__version__,
-            signature=options.signature(__version__),
-            inputs=pair.inputs(num_rows),
-            summary=losses.summarize(),
-            findings=(*told_before(), *pair.findings, *seen.findings, *findings_of(losses, seen)),
-            formulas=totals.formulas if tries_formulas else None,
-            labels_digest=_digest(losses),
-            slices=_slices(totals, layout.by),
-        )
-        if gate is not None:
-            from xent_cli.cli.runs.check import judge
-            from xent_cli.core.thresholds import BELOW_ZERO
+    options: ComputeOptions
+    output: OutputPlan
+    seen: Preview
+    wanted: Wanted
+    columns: RowFormat
+    gradients: GradientOutput | None
+    limits: Limits | None
 
-            if document.summary.mean_loss < BELOW_ZERO:
-                raise InputError(
-                    "a cross-entropy below 0",
-                    pair.logits.description.path,
-                    found=f"a mean of {document.summary.mean_loss:g}",
-                    expected="0 or more: probabilities are at most 1",
-                )
 
-            document = judge(gate, document, kept)
-        if given["strict"]:
-            refuse_warnings(document.findings)
-        if pictured:
-            document = replace(document, details=_details(totals, pair))
-        for name, stream in streams:
-            reports.write(name, document, stream)
-        if picture is not None:
-            _plot(losses, picture, reports.plot_form(given["plot"]))
-        refuse_changed()
+def compute(options: ComputeOptions, output: OutputPlan, limits: Limits | None = None) -> Document:
+    """Carry out `xent compute`, or with limits `xent check`, and return what was found."""
+    job = prepare(options, output, limits)
+    with Publication(timeout.get(), None if output.quiet else present.note_waiting) as files:
+        keep_rows = limits is not None and limits.needs_rows
+        targets = open_targets(options.output, output, job.columns, files, gradients=job.gradients, keep_rows=keep_rows)
+        totals = evaluate(job, targets)
+        document = report(job, totals, targets)
     sys.stdout.flush()
-    present.remark(document.findings, quiet=given["quiet"], gate=gate is not None)
-    show(shown, document, losses, columns, given["color"])
+    present.remark(document.findings, options.shared.origin, quiet=output.quiet, check=limits is not None)
+    present.show(output, document, totals.losses, job.columns)
     return document
 
 
-def _has_place_for_digest(given: Mapping[str, Any], shown: present.Plan, gate: Gate | None) -> bool:
-    """Whether what the run writes, or what it is compared with, says of which labels it is."""
-    if shown.summary == "json" or shown.rows == "arrow" or (gate is not None and gate.baseline is not None):
+def prepare(options: ComputeOptions, output: OutputPlan, limits: Limits | None) -> Job:
+    """Open the inputs, and refuse what they or the options cannot be, before anything is written."""
+    shared, flags = options.shared, options.output
+    refuse_overlap(inputs_of(options, limits), outputs_of(flags, output))
+    page = any(target.form == "html" for target in output.reports)
+    if page or flags.plot is not None:
+        reports.load_pictures(page=page)
+    about_logits = {"--gradients": flags.gradients, "--overflow-report": flags.overflow_report}
+    refuse_without_logits(shared.loss, tuple(name for name, value in about_logits.items() if value))
+    if shared.loss.labels_from != "labels" and flags.overflow_report:
+        raise UsageError("--overflow-report needs labels, not a teacher")
+    with_rows = output.rows is not None or flags.output is not None or (limits is not None and limits.needs_rows)
+    layout = read_options(
+        shared, by=flags.by, two_passes=flags.gradients is not None, with_ids=with_rows or output.top > 0 or page
+    )
+    pair = open_operands(shared.inputs.logits, shared.inputs.labels, shared.loss.sample_weight, layout)
+    loss = loss_options(shared, pair, names_classes=bool(output.reports))
+    seen = preview(shared, pair, loss)
+    if shared.run.strict:
+        refuse_warnings((*shared.origin.notes, *seen.pair.findings, *seen.findings))
+    gradients = None
+    if flags.gradients is not None or flags.gradient_dtype is not None:
+        from xent_cli.cli.runs.gradient_output import gradient_output
+
+        gradients = gradient_output(flags, shared.layout, seen.pair)
+    wanted = _wanted(options, output, limits, seen.pair, with_rows=with_rows, page=page)
+    return Job(options, output, seen, wanted, _columns(seen.pair, seen.options), gradients, limits)
+
+
+def evaluate(job: Job, targets: Targets) -> RunTotals:
+    """Evaluate every block where the engine runs it, and write rows and gradients."""
+    run, (pair, options, _) = job.options.shared.run, job.seen
+    track = progress(run, pair.logits.num_rows)
+    with open_engine(run) as engine:
+        return evaluate_pair(pair, options, job.wanted, engine, targets, track=track)
+
+
+def report(job: Job, totals: RunTotals, targets: Targets) -> Document:
+    """Say what was found, judge it where there are limits, and write the reports."""
+    (pair, options, findings), flags, origin = job.seen, job.options.output, job.options.shared.origin
+    losses = totals.losses
+    document = Document(
+        version=__version__,
+        signature=options.signature(__version__),
+        inputs=pair.inputs(losses.n_samples + losses.n_ignored),
+        summary=losses.summarize(),
+        findings=(*origin.notes, *pair.findings, *findings, *findings_of(losses, job.seen, origin)),
+        formulas=totals.formulas if job.wanted.overflow else None,
+        labels_digest=_digest(losses),
+        slices=_slices(totals, tuple(dict.fromkeys(flags.by))),
+    )
+    if job.limits is not None:
+        from xent_cli.cli.runs.check import judge
+
+        document = judge(job.limits, document, targets.kept)
+    if job.options.shared.run.strict:
+        refuse_warnings(document.findings)
+    if job.wanted.calibration:
+        document = replace(document, details=_details(totals, pair))
+    for target, stream in zip(job.output.reports, targets.reports, strict=True):
+        reports.write(target.form, document, stream)
+    if targets.picture is not None and flags.plot is not None:
+        _plot(losses, targets.picture, reports.plot_form(flags.plot))
+    refuse_changed()
+    return document
+
+
+def _wanted(
+    options: ComputeOptions, output: OutputPlan, limits: Limits | None, pair: Pair, *, with_rows: bool, page: bool
+) -> Wanted:
+    """What to compute beside the mean."""
+    flags = options.output
+    figures = output.shows_figures or bool(output.reports) or flags.plot is not None
+    overflow = flags.overflow_report or (limits is not None and limits.needs_overflow)
+    top_k = (1,) if pair.labels is None else ()
+    if figures:
+        usual = (1, 5) if pair.num_classes > 5 else (1,)
+        limited = () if limits is None else limits.top_k
+        top_k = tuple(sorted({*(options.shared.loss.top_k or usual), *limited}))
+    return Wanted(
+        losses=with_rows,
+        figures=figures,
+        overflow=_overflow_dtypes() if overflow else (),
+        worst=max(output.top, _WORST_ON_A_PAGE if page else 0),
+        top_k=top_k,
+        calibration=page,
+        by=pair.by,
+        digest=_has_place_for_digest(flags.output, output, limits),
+    )
+
+
+def _has_place_for_digest(path: str | None, output: OutputPlan, limits: Limits | None) -> bool:
+    """Whether what the run writes, or what it is compared with, says which labels it is about."""
+    if output.summary is Form.JSON or output.rows is Form.ARROW or (limits is not None and limits.baseline is not None):
         return True
-    rows = given["output"] is not None and format_of(given["output"]) in ("parquet", "arrow")
-    return rows or any(report_target(text)[0] == "json" for text in given["reports"])
+    rows = path is not None and format_of(path) in ("parquet", "arrow")
+    return rows or any(target.form == "json" for target in output.reports)
 
 
 def _columns(pair: Pair, options: LossOptions) -> RowFormat:
@@ -174,22 +205,6 @@ def _columns(pair: Pair, options: LossOptions) -> RowFormat:
         class_weighted=options.class_weight is not None and pair.label_form == "sparse",
         signature=options.signature(__version__),
     )
-
-
-def _writer(
-    output: str | None, rows: str | None, columns: RowFormat, color: str, outputs: Publication
-) -> RowWriter | None:
-    """Where the per-sample rows go: a file, standard output, or nowhere."""
-    if output is not None:
-        return open_writer(format_of(output), outputs.file(output), columns)
-    if rows == "table":
-        from xent_cli.cli.display.row_table import TableWriter
-
-        return TableWriter(present.console_for(sys.stdout, color), columns)
-    if rows is None:
-        return None
-    stream = present.shown_on(sys.stdout) if sys.stdout.isatty() else sys.stdout.buffer
-    return open_writer(rows, stream, columns)
 
 
 def _details(totals: RunTotals, pair: Pair) -> Details:
@@ -220,29 +235,6 @@ def _plot(totals: LossTotals, stream: BinaryIO, form: str) -> None:
 
     assert totals.quantiles is not None
     save_histogram(histogram(totals.quantiles, reports.BARS), stream, form)
-
-
-def _keep(gate: Gate | None, columns: RowFormat, writer: RowWriter | None) -> KeptRows | None:
-    """Where rows are compared they are kept, on their way to the writer."""
-    if gate is None or not gate.needs_rows:
-        return None
-    from xent_cli.cli.runs.kept_rows import KeptRows
-
-    return KeptRows(columns, writer)
-
-
-def _gradients(given: Mapping[str, Any], pair: Pair) -> Gradients | None:
-    if given.get("gradients") is None and given.get("gradient_dtype") is None:
-        return None
-    from xent_cli.cli.runs.gradient_output import gradients_of
-
-    return gradients_of(given, pair)
-
-
-def _top_k(given: Mapping[str, Any], pair: Pair, gate: Gate | None) -> tuple[int, ...]:
-    usual = (1, 5) if pair.num_classes > 5 else (1,)
-    limited = () if gate is None else gate.top_k
-    return tuple(sorted({*(given["top_k"] or usual), *limited}))
 
 
 def _overflow_dtypes() -> tuple[np.dtype[Any], ...]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import click
 import numpy as np
 
 from xent_cli.core.checks.declared import log_sum_tolerance
@@ -14,8 +12,7 @@ from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.errors import InputError, RowError, listing, more_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from xent_cli.cli.options import LossFlags, Origin, SharedOptions
     from xent_cli.core.array_types import BoolArray
     from xent_cli.core.checks.distributions import Distributions
     from xent_cli.core.checks.first_rows import FirstRows
@@ -23,23 +20,14 @@ if TYPE_CHECKING:
     from xent_cli.readers.pair.pair import Pair
 
 
-def insisted(name: str) -> bool:
-    """Whether an option was given, on the command line, by environment or in a file."""
-    context = click.get_current_context(silent=True)
-    source = None if context is None else context.get_parameter_source(name)
-    return source not in (None, click.core.ParameterSource.DEFAULT)
-
-
-def line_with(*words: str) -> str:
+def line_with(origin: Origin, *words: str) -> str:
     """The line that was typed, with more options."""
     from xent_cli.cli.runs.guess_options import quoted
 
-    return " ".join(quoted(word) for word in ("xent", *sys.argv[1:], *words))
+    return " ".join(quoted(word) for word in ("xent", *origin.words, *words))
 
 
-def refuse_softmaxed(
-    given: Mapping[str, Any], pair: Pair, options: LossOptions, found: Distributions
-) -> tuple[Diagnostic, ...]:
+def refuse_softmaxed(origin: Origin, pair: Pair, options: LossOptions, found: Distributions) -> tuple[Diagnostic, ...]:
     """Refuse logits that are distributions, unless somebody insists or there are too few rows to be sure.
 
     Raises
@@ -52,15 +40,15 @@ def refuse_softmaxed(
     sums = "1" if found.scale == 1.0 else "100"
     plan = pair.logits.plan
     named = plan is not None and bool(plan.values) and all("logit" in name.lower() for name in plan.values)
-    if found.sure and not named and not insisted("source"):
+    note = "source" in origin.explicit
+    if found.sure and not named and not note:
         raise InputError(
             f"logits look like {kind}",
             pair.logits.description.path,
             found=f"{rows} without a negative number, that sum to {sums}",
             expected="logits, which hardly ever do",
-            hint=f"{line_with('--from', 'probs')}; --from logits insists that they are logits",
+            hint=f"{line_with(origin, '--from', 'probs')}; --from logits insists that they are logits",
         )
-    note = insisted("source")
     # The kernel for labels counts such rows itself, as they are read: of a few, the digits tell more.
     if found.sure and found.scale == 1.0 and not note and options.labels_source == "labels":
         return ()
@@ -69,7 +57,7 @@ def refuse_softmaxed(
     return (Diagnostic("logits-look-softmaxed", text if note else f"{text}; if they are, use --from probs", note=note),)
 
 
-def refuse_scores(pair: Pair, found: Distributions) -> None:
+def refuse_scores(origin: Origin, pair: Pair, found: Distributions) -> None:
     """Refuse scores of a binary classifier that all lie in [0, 1], unless somebody says that they are logits.
 
     Raises
@@ -77,22 +65,22 @@ def refuse_scores(pair: Pair, found: Distributions) -> None:
     InputError
         With the line that says what they are.
     """
-    if not insisted("source"):
+    if "source" not in origin.explicit:
         raise InputError(
             "scores look like probabilities",
             pair.logits.description.path,
             found=f"the first {found.counted} of them from 0 to 1",
             expected="logits, half of which are below 0 or so",
-            hint=f"{line_with('--from', 'probs')}; --from logits insists that they are logits",
+            hint=f"{line_with(origin, '--from', 'probs')}; --from logits insists that they are logits",
         )
 
 
-def judge_logits(given: Mapping[str, Any], pair: Pair, options: LossOptions, rows: FirstRows) -> float:
+def judge_logits(shared: SharedOptions, pair: Pair, options: LossOptions, rows: FirstRows) -> float:
     """Refuse probabilities or log-probabilities in the first input that do not sum to 1; return what to divide by."""
-    return _judge(given, pair, options, rows, "logits", options.source)
+    return _judge(shared.loss, pair, options, rows, "logits", options.source)
 
 
-def softmaxed_teacher(pair: Pair, rows: FirstRows) -> tuple[Diagnostic, ...]:
+def softmaxed_teacher(origin: Origin, pair: Pair, rows: FirstRows) -> tuple[Diagnostic, ...]:
     """Refuse a teacher's logits that are distributions, unless somebody insists or there are too few rows to be sure.
 
     No teacher is one of logits but by ``--labels-from logits``, which therefore insists on nothing: ``--from logits``
@@ -108,7 +96,7 @@ def softmaxed_teacher(pair: Pair, rows: FirstRows) -> tuple[Diagnostic, ...]:
         return ()
     assert pair.labels is not None
     fitting, sums = (found.fractions, 1) if found.scale == 1.0 else (found.percents, 100)
-    note = insisted("source")
+    note = "source" in origin.explicit
     if found.sure and not note:
         raise InputError(
             "a teacher's logits look like probabilities",
@@ -122,7 +110,7 @@ def softmaxed_teacher(pair: Pair, rows: FirstRows) -> tuple[Diagnostic, ...]:
     return (Diagnostic("teacher-looks-softmaxed", text + more, note=note),)
 
 
-def judge_labels(given: Mapping[str, Any], pair: Pair, options: LossOptions, rows: FirstRows) -> float:
+def judge_labels(shared: SharedOptions, pair: Pair, options: LossOptions, rows: FirstRows) -> float:
     """Refuse dense labels that are counts, and a teacher's outputs that are not what they are said to be."""
     source = options.labels_source
     assert pair.labels is not None
@@ -131,8 +119,8 @@ def judge_labels(given: Mapping[str, Any], pair: Pair, options: LossOptions, row
     if source == "logits":
         return 1.0
     if source != "labels":
-        return _judge(given, pair, options, rows, "labels", source)
-    if rows.figures is None or options.normalize or given["label_form"] == "dense" or rows.lowest < 0:
+        return _judge(shared.loss, pair, options, rows, "labels", source)
+    if rows.figures is None or options.normalize or shared.layout.label_form == "dense" or rows.lowest < 0:
         return 1.0
     off = ~rows.figures.are_distributions(rows.rounding.unit)
     if rows.rounding.whole and len(pair.logits.description.shape) == 1:
@@ -175,9 +163,7 @@ def judge_labels(given: Mapping[str, Any], pair: Pair, options: LossOptions, row
     return 1.0
 
 
-def _judge(
-    given: Mapping[str, Any], pair: Pair, options: LossOptions, rows: FirstRows, role: str, source: str
-) -> float:
+def _judge(flags: LossFlags, pair: Pair, options: LossOptions, rows: FirstRows, role: str, source: str) -> float:
     if rows.figures is None or (options.normalize and source == "probs"):
         return 1.0
     found = rows.distributions()
@@ -207,7 +193,7 @@ def _judge(
         off, inside = np.abs(figures.total - 1.0) > tolerance, bool((figures.highest <= 1.0 + tolerance).all())
         most = f"1 within {tolerance:g}"
         hint = "log-probs are logits too: leave --from out" if role == "logits" else "logits need --labels-from logits"
-    if not inside or given.get("unnormalized") or not off.any():
+    if not inside or flags.unnormalized or not off.any():
         return scale
     first = int(np.argmax(off))
     kind, sums = ("probabilities", "a sum of") if source == "probs" else ("log-probabilities", "a sum of exp(log p) of")

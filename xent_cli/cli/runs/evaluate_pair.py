@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,48 +15,23 @@ from xent_cli.errors import InputError, RowError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from xent_cli.cli.runs.gradient_output import Gradients
+    from xent_cli.cli.runs.targets import Targets
     from xent_cli.core.block import Task
     from xent_cli.core.evaluate import BlockLoss
     from xent_cli.core.options import LossOptions, Wanted
     from xent_cli.engines.interface import Engine
     from xent_cli.readers.pair.pair import Pair
-    from xent_cli.writers.folder import PartsFolder
-    from xent_cli.writers.interface import RowWriter
     from xent_cli.writers.parts import Parts
-    from xent_cli.writers.publish import Publication
 
     Track = Callable[[Iterable[BlockLoss]], Iterator[BlockLoss]]
 
 
-@dataclass(frozen=True, slots=True)
-class Targets:
-    """Where the results of a run go.
-
-    Fields
-    ------
-    outputs
-        Of the run: that of the gradients is added.
-    writer
-        Of rows, here and in order.
-    gradients
-        What the gradients are like, and where they go.
-    folder
-        Of rows that are written where they are computed.
-    """
-
-    outputs: Publication
-    writer: RowWriter | None = None
-    gradients: Gradients | None = None
-    folder: PartsFolder | None = None
-
-
-def run(
+def evaluate_pair(
     pair: Pair,
     options: LossOptions,
     wanted: Wanted,
     engine: Engine,
-    into: Targets,
+    targets: Targets,
     *,
     track: Track = iter,
 ) -> RunTotals:
@@ -64,7 +39,7 @@ def run(
 
     Parameters
     ----------
-    into
+    targets
         Where rows and gradients go.
     track
         Shows how far it is.
@@ -74,47 +49,32 @@ def run(
     InputError
         At an invalid row, named as the user counts it, or where no sample is left to average.
     """
-    outputs, writer, gradients, folder = into.outputs, into.writer, into.gradients, into.folder
     try:
-        gradient_writer = None
-        folders = [] if folder is None else [folder]
-        if gradients is not None:
-            if gradients.path.endswith("/"):
-                from xent_cli.writers.folder import open_folder
-
-                folders.append(open_folder(outputs, gradients.path, None, gradients.dtype.str))
-            else:
-                from xent_cli.writers.npy import GradientWriter
-
-                stream = outputs.file(gradients.path)
-                shape = pair.logits.description.shape
-                gradient_writer = GradientWriter(stream, shape, options.axis % len(shape), gradients.dtype)
+        if (gradients := targets.gradients) is not None:
             divisor = 1.0 if gradients.of_sum else float(divisor_of(pair, options, engine))
-            # The kernel has no bfloat16: its writer rounds to that from float32.
-            kernel_dtype = "<f4" if gradients.dtype.kind == "V" else gradients.dtype.str
-            wanted = replace(wanted, gradient_dtype=kernel_dtype, gradient_denominator=divisor)
+            wanted = replace(wanted, gradient_dtype=gradients.kernel_dtype, gradient_denominator=divisor)
         totals = RunTotals(LossTotals(options.signature("")))
-        if folders:
-            recipes = tuple(entry.parts for entry in folders)
-            kept = writer is not None or gradient_writer is not None
-            into_parts = partial(_evaluate_into_parts, options=options, wanted=wanted, recipes=recipes, kept=kept)
-            blocks = engine.map(into_parts, pair.tasks())
-        else:
-            blocks = evaluate_blocks(pair.tasks(), options, wanted, engine.map)
-        for block in track(blocks):
+        for block in track(_blocks(pair, options, wanted, engine, targets)):
             totals = totals.merge(block.totals)
-            for entry in folders:
-                entry.note(block)
-            if writer is not None:
+            for folder in targets.folders:
+                folder.note(block)
+            for writer in targets.writers:
                 writer.write(block)
-            if gradient_writer is not None:
-                gradient_writer.write(block)
         refuse_nothing(totals.losses, pair, options)
-        if gradient_writer is not None:
-            gradient_writer.finish()
+        for writer in targets.writers:
+            writer.finish()
         return totals
     except RowError as error:
         raise pair.complete(error, options) from None
+
+
+def _blocks(pair: Pair, options: LossOptions, wanted: Wanted, engine: Engine, targets: Targets) -> Iterable[BlockLoss]:
+    """Blocks in order; those of folders are written where they are computed."""
+    if not targets.folders:
+        return evaluate_blocks(pair.tasks(), options, wanted, engine.map)
+    parts, kept = tuple(folder.parts for folder in targets.folders), bool(targets.writers)
+    function = partial(_evaluate_into_parts, options=options, wanted=wanted, recipes=parts, kept=kept)
+    return engine.map(function, pair.tasks())
 
 
 def _evaluate_into_parts(

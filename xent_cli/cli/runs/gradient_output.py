@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,39 +11,79 @@ from xent_cli.errors import UsageError
 from xent_cli.readers.interface import ARRAYS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from xent_cli.cli.options import LayoutFlags, OutputFlags
     from xent_cli.readers.pair.pair import Pair
+    from xent_cli.writers.folder import PartsFolder
+    from xent_cli.writers.npy import GradientWriter
+    from xent_cli.writers.publish import Publication
 
 
 @dataclass(frozen=True, slots=True)
-class Gradients:
-    """Where gradients go: a .npy file or a folder/ of them, the dtype in it, and whether they are those of the sum."""
+class GradientOutput:
+    """Where gradients go, and as what.
+
+    Fields
+    ------
+    path
+        A .npy file, or a folder/ of them.
+    dtype
+        Of the file; 2-byte void is bfloat16.
+    of_sum
+        Whether they are those of the sum, not of the mean.
+    shape, axis
+        Of the logits; the first side None where only the end tells the number of rows.
+    """
 
     path: str
     dtype: np.dtype[np.generic]
     of_sum: bool
+    shape: tuple[int | None, ...]
+    axis: int
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether each block is written to a file of its own, where it is computed."""
+        return self.path.endswith("/")
+
+    @property
+    def kernel_dtype(self) -> str:
+        """Dtype of the kernel's gradients; it has no bfloat16, which the writer rounds to from float32."""
+        return "<f4" if self.dtype.kind == "V" else self.dtype.str
+
+    def open_folder(self, files: Publication) -> PartsFolder:
+        """Open the folder of parts."""
+        from xent_cli.writers.folder import open_folder
+
+        return open_folder(files, self.path, None, self.dtype.str)
+
+    def open_writer(self, files: Publication) -> GradientWriter:
+        """Open the file."""
+        from xent_cli.writers.npy import GradientWriter
+
+        return GradientWriter(files.file(self.path), self.shape, self.axis, self.dtype)
 
 
-def gradients_of(given: Mapping[str, Any], pair: Pair) -> Gradients:
-    """What the options ask for; the dtype is that of the logits where they do not say another.
+def gradient_output(flags: OutputFlags, layout: LayoutFlags, pair: Pair) -> GradientOutput:
+    """What the options ask for; the dtype is that of the logits unless they say another.
 
     Raises
     ------
     UsageError
-        Where the path is none for gradients, or there is a dtype and no path.
+        Where gradients cannot be written to the path, or there is a dtype and no path.
     """
-    path = given["gradients"]
+    path, logits = flags.gradients, pair.logits
     if path is None:
         raise UsageError("--gradient-dtype without --gradients")
     if not path.endswith((".npy", "/")):
         raise UsageError(f"--gradients {path}: gradients are written as .npy, or into a folder/ of them")
-    if not path.endswith("/") and pair.logits.description.format in ARRAYS and None in pair.logits.description.shape:
-        found = f"shards of {pair.logits.description.path} that differ in shape"
+    shape = logits.description.shape
+    if not path.endswith("/") and logits.description.format in ARRAYS and None in shape:
+        found = f"shards of {logits.description.path} that differ in shape"
         raise UsageError(f"--gradients {path}: one array cannot hold them", found=found, hint="name a folder/")
-    dtype = pair.logits.dtype if pair.logits.dtype.kind == "f" else np.dtype(np.float64)
-    if given["gradient_dtype"] == "bfloat16" or (given["logits_dtype"] and not given["gradient_dtype"]):
+    dtype = logits.dtype if logits.dtype.kind == "f" else np.dtype(np.float64)
+    if flags.gradient_dtype == "bfloat16" or (layout.logits_dtype and not flags.gradient_dtype):
         dtype = np.dtype("V2")  # as numpy.save writes it
-    elif given["gradient_dtype"]:
-        dtype = np.dtype(given["gradient_dtype"])
-    return Gradients(path, dtype.newbyteorder("="), of_sum=given["reduction"] == "sum")
+    elif flags.gradient_dtype:
+        dtype = np.dtype(flags.gradient_dtype)
+    of_sum, axis = flags.reduction == "sum", layout.axis % len(shape)
+    return GradientOutput(path, dtype.newbyteorder("="), of_sum, shape, axis)

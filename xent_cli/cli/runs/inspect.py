@@ -1,19 +1,19 @@
-"""The straight line of `xent inspect`: open, pair up, scan, advise, say."""
+"""What `xent inspect` does: open, pair up, scan, advise, report."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial, reduce
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from xent_cli import __version__
-from xent_cli.cli.config import told_before
 from xent_cli.cli.display.hints import with_hints
+from xent_cli.cli.options import LayoutFlags, LossFlags, Origin, RunFlags
 from xent_cli.cli.runs.guess_options import MisfitError, Opened, as_scores, command_line, open_alone, pair_up
 from xent_cli.cli.runs.preview import first_look
-from xent_cli.cli.runs.settings import layout
+from xent_cli.cli.runs.resolve_options import layout_options
 from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.core.inspect.advice import Advice, Look, advise, not_finite
 from xent_cli.core.inspect.value_totals import Inspection
@@ -35,7 +35,7 @@ from xent_cli.readers.storage.locate import locate, refuse_two_pipes
 from xent_cli.reports.inspection.json import Fit, Inspected, inspection_document
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from xent_cli.core.block import Part
     from xent_cli.core.inspect.contents import Contents
@@ -45,7 +45,17 @@ if TYPE_CHECKING:
     from xent_cli.readers.storage.locate import Located
 
 
-def examine(paths: Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
+class InspectOptions(NamedTuple):
+    """Options of `xent inspect`; `scan` says whether values are read, or only headers."""
+
+    files: tuple[str, ...]
+    layout: LayoutFlags
+    run: RunFlags
+    origin: Origin
+    scan: bool = True
+
+
+def inspect(flags: InspectOptions) -> dict[str, Any]:
     """Inspect files and return the document that says what they hold.
 
     Raises
@@ -53,14 +63,15 @@ def examine(paths: Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
     InputError
         Where a file cannot be read.
     """
-    refuse_two_pipes(*paths)
-    options = replace(layout(given), twice=True)
-    files = [locate(path) for path in paths]
-    paths = [without_secrets(path) for path in paths]
+    refuse_two_pipes(*flags.files)
+    options = replace(layout_options(flags.layout, LossFlags()), twice=True)
+    files = [locate(path) for path in flags.files]
+    paths = [without_secrets(path) for path in flags.files]
     alone = [open_alone(file, options) for file in files]
     refuse_missing([entry.source for entry in alone], options)
-    runner = open_local(given["threads"]) if given["scan"] else None
-    findings = list(told_before())
+    runner = open_local(flags.run.threads) if flags.scan else None
+    notes = flags.origin.notes
+    findings = list(notes)
     if len(files) <= 2:
         columns = _listed(files[0], alone[0]).entries
         plan = alone[0].source.plan
@@ -69,7 +80,7 @@ def examine(paths: Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
             # No logits without labels that name them: the one column of text, if it does.
             likely = tuple(entry.name for entry in columns if "str" in entry.dtype and not role_named(entry.name))
         try:
-            return _paired(paths, files, *pair_up(files, options, columns, likely), runner)
+            return _paired(paths, files, *pair_up(files, options, columns, likely), runner, notes)
         except RowError:
             raise
         except (MisfitError, UsageError) as error:
@@ -93,6 +104,7 @@ def _paired(
     options: ReadOptions,
     order: tuple[int, ...],
     runner: Engine | None,
+    notes: tuple[Diagnostic, ...],
 ) -> dict[str, Any]:
     pair, options = _in_order(pair, options, [files[index] for index in order], runner)
     dense = pair.label_form == "dense"
@@ -105,7 +117,7 @@ def _paired(
         taken = as_scores(files[order[0]], files[order[-1]], options)
         # As many whole numbers as logits are their labels, in whatever type.
         if taken is not None and _look(pair, Inspection()).whole:
-            return _paired(paths, files, *taken, order, runner)
+            return _paired(paths, files, *taken, order, runner, notes)
     if dense and runner is not None and options.axis == -1 and totals[-1] and totals[-1].soft.unnormalised:
         # Shapes do not tell along which axis dense labels lie; their sums do.
         for axis in range(len(pair.logits.description.shape) - 1):
@@ -113,7 +125,7 @@ def _paired(
             other = open_pair(files[order[0]], files[order[1]] if len(order) == 2 else None, None, turned)
             found = None if other.labels is None else _scan(other.labels, runner, dense=True)
             if found is not None and found.soft.rows and not found.soft.unnormalised:
-                return _paired(paths, files, other, turned, order, runner)
+                return _paired(paths, files, other, turned, order, runner, notes)
     names = pair.logits.class_names
     inspected = []
     for place, index in enumerate(order):
@@ -138,7 +150,7 @@ def _paired(
     line = command_line([paths[index] for index in order], options, advice) if advice.runs else None
     refuse_changed()
     return inspection_document(
-        __version__, inspected, fit, line, (*told_before(), *pair.findings, *with_hints(advice.findings))
+        __version__, inspected, fit, line, (*notes, *pair.findings, *with_hints(advice.findings))
     )
 
 

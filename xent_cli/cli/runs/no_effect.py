@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import click
-from click.core import ParameterSource
+from typing import TYPE_CHECKING
 
 from xent_cli.errors import UsageError
 from xent_cli.readers.interface import ARRAYS
@@ -13,69 +10,74 @@ from xent_cli.readers.interface import ARRAYS
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from xent_cli.cli.options import SharedOptions
     from xent_cli.readers.interface import Source
     from xent_cli.readers.pair.pair import Pair
 
-    Why = Callable[[Mapping[str, Any], Pair], str]
+    Why = Callable[[SharedOptions, Pair], str]
 
 
-def refuse_without_effect(given: Mapping[str, Any], pair: Pair) -> None:
+def refuse_without_effect(options: SharedOptions, pair: Pair, *, names_classes: bool) -> None:
     """Refuse an option of the command line that changes nothing here.
 
-    One that stands in a configuration file or in the environment is meant for many inputs, and passed over.
+    One in a configuration file or in the environment is meant for many inputs, and passed over.
+
+    Parameters
+    ----------
+    names_classes
+        Whether an output shows the names of classes.
 
     Raises
     ------
     UsageError
         With the reason why it has no effect.
     """
-    context = click.get_current_context(silent=True)
-    if context is None:
-        return
-    for name, why in _RULES.items():
-        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            reason = why(given, pair)
-            if reason:
-                option = "--" + name.replace("_", "-")
-                if name == "header" and not given["header"]:
-                    option = "--no-header"
-                raise UsageError(f"{option} has no effect: {reason}", hint="leave it out")
+    typed = options.origin.on_command_line
+    reasons = {name: why(options, pair) for name, why in _RULES.items() if name in typed}
+    if "class_names" in typed and not names_classes:
+        reasons["class_names"] = _class_names(options, pair)
+    for name, reason in reasons.items():
+        if reason:
+            option = "--no-header" if name == "header" and not options.layout.header else "--" + name.replace("_", "-")
+            raise UsageError(f"{option} has no effect: {reason}", hint="leave it out")
 
 
-def _axis(given: Mapping[str, Any], pair: Pair) -> str:
-    return f"{_name(pair.logits)} is a table, and its classes are columns" if pair.logits.plan is not None else ""
+def _axis(options: SharedOptions, pair: Pair) -> str:
+    if options.layout.axis == -1 or pair.logits.plan is None:
+        return ""
+    return f"{_name(pair.logits)} is a table, and its classes are columns"
 
 
-def _logits_column(given: Mapping[str, Any], pair: Pair) -> str:
+def _logits_column(options: SharedOptions, pair: Pair) -> str:
     return _single(pair.logits)
 
 
-def _label_column(given: Mapping[str, Any], pair: Pair) -> str:
+def _label_column(options: SharedOptions, pair: Pair) -> str:
     return "" if pair.logits.plan is not None or pair.labels is None else _single(pair.labels)
 
 
-def _header(given: Mapping[str, Any], pair: Pair) -> str:
+def _header(options: SharedOptions, pair: Pair) -> str:
     sources = (pair.logits, pair.labels, pair.weights, pair.mask)
     text = any(source is not None and source.description.format == "csv" for source in sources)
     return "" if text else "none of the inputs is delimited text"
 
 
-def _logits_dtype(given: Mapping[str, Any], pair: Pair) -> str:
+def _logits_dtype(options: SharedOptions, pair: Pair) -> str:
     return _bits(pair.logits)
 
 
-def _labels_dtype(given: Mapping[str, Any], pair: Pair) -> str:
+def _labels_dtype(options: SharedOptions, pair: Pair) -> str:
     return _bits(pair.labels) if pair.labels is not None else "the labels stand beside the logits"
 
 
-def _class_names(given: Mapping[str, Any], pair: Pair) -> str:
-    used = pair.named_labels or given.get("reports") or given.get("class_weight")
+def _class_names(options: SharedOptions, pair: Pair) -> str:
+    used = pair.named_labels or options.loss.class_weight is not None
     tables = pair.logits.plan is not None or (pair.labels is not None and pair.labels.plan is not None)
     numbers = all(name.strip().lstrip("+-").isdecimal() for name in pair.class_names or ())
     return "" if used or tables or numbers else "neither labels nor columns nor reports name a class here"
 
 
-def _ignore_missing(given: Mapping[str, Any], pair: Pair) -> str:
+def _ignore_missing(options: SharedOptions, pair: Pair) -> str:
     if pair.labels is None or pair.labels.plan is not None or pair.labels.dtype.kind not in "biu":
         return ""
     return f"the labels of {_name(pair.labels)} are {pair.labels.dtype.name}, none of which can be missing"
@@ -89,7 +91,6 @@ _RULES: Mapping[str, Why] = {
     "header": _header,
     "logits_dtype": _logits_dtype,
     "labels_dtype": _labels_dtype,
-    "class_names": _class_names,
     "ignore_missing_labels": _ignore_missing,
 }
 

@@ -6,30 +6,17 @@ import os
 import re
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import click
-
-from xent_cli.cli.config import CONFIGURATION
 from xent_cli.errors import UsageError, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable
 
-# Options of any command whose value is a file that is read, or may be one.
-_READ = (
-    ("logits", "LOGITS"),
-    ("labels", "LABELS"),
-    ("sample_weight", "--sample-weight"),
-    ("class_weight", "--class-weight"),
-    ("mask", "--mask"),
-    ("class_names", "--class-names"),
-    ("true_labels", "--true-labels"),
-    ("units", "--units"),
-    ("baseline", "--baseline"),
-    ("loss", "--loss"),
-    ("gradient", "--gradient"),
-)
+    from xent_cli.cli.options import ComputeOptions, OutputFlags
+    from xent_cli.cli.output_plan import OutputPlan
+    from xent_cli.cli.runs.check import Limits
+
 _OPEN_FILE = re.compile(r"/dev/(std(in|out|err)|fd/[0-9]+)|/proc/(self|[0-9]+)/fd/[0-9]+")
 _READ_NEXT = "be read as an input by the next run"
 _MAGIC = re.compile(r"[*?\[]")
@@ -61,31 +48,27 @@ class _Place(NamedTuple):
     folder: bool
 
 
-def outputs_of(given: Mapping[str, Any]) -> list[Named]:
-    """What a command will write, by its options; a report that is appended to replaces nothing and is left out."""
-    from xent_cli.cli.runs.settings import report_target
-
-    found = [Named(f"--{name}", given[name]) for name in ("output", "gradients", "plot") if given.get(name) is not None]
-    found = [entry._replace(name="-o") if entry.name == "--output" else entry for entry in found]
-    reports = [report_target(text) for text in given.get("reports", ())]
-    return found + [Named("--report", path) for _, path, appended in reports if not appended]
+def outputs_of(flags: OutputFlags, output: OutputPlan) -> list[Named]:
+    """What a command will write; a report that is appended to replaces nothing and is left out."""
+    named = [("-o", flags.output), ("--gradients", flags.gradients), ("--plot", flags.plot)]
+    named += [("--report", target.path) for target in output.reports if not target.appended]
+    return [Named(name, path) for name, path in named if path is not None]
 
 
-def inputs_of(given: Mapping[str, Any]) -> Iterator[Named]:
+def inputs_of(options: ComputeOptions, limits: Limits | None) -> list[Named]:
     """What a command reads, its configuration included."""
-    for key, name in _READ:
-        value = given.get(key)
-        for path in value if isinstance(value, list | tuple) else [value]:
-            if isinstance(path, str):
-                yield Named(name, path)
-    for text in given.get("by") or ():  # NAME=FILE
-        yield Named("--by", text.partition("=")[2] or text)
-    temperature = given.get("temperature")
-    if isinstance(temperature, str):
-        yield Named("--temperature", temperature)
-    context = click.get_current_context(silent=True)
-    if context is not None and CONFIGURATION in context.meta:
-        yield Named("the configuration", context.meta[CONFIGURATION])
+    inputs, loss = options.shared.inputs, options.shared.loss
+    named = [
+        ("LOGITS", inputs.logits),
+        ("LABELS", inputs.labels),
+        ("--sample-weight", loss.sample_weight),
+        ("--class-weight", loss.class_weight),
+        ("--mask", loss.mask),
+        ("--class-names", options.shared.layout.class_names),
+        ("--baseline", None if limits is None or limits.baseline is None else limits.baseline.path),
+        ("the configuration", options.shared.origin.config_file),
+    ]
+    return [Named(name, path) for name, path in named if path is not None]
 
 
 def refuse_overlap(inputs: Iterable[Named], outputs: Iterable[Named]) -> None:

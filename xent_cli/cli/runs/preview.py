@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -16,8 +16,7 @@ from xent_cli.core.warnings import find_warnings, predicted_labels
 from xent_cli.errors import RowError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from xent_cli.cli.options import Origin, SharedOptions
     from xent_cli.core.array_types import BoolArray
     from xent_cli.core.block import Block, BlockRef, Rows
     from xent_cli.core.options import LossOptions
@@ -48,7 +47,7 @@ class Preview(NamedTuple):
     findings: tuple[Diagnostic, ...] = ()
 
 
-def preview(given: Mapping[str, Any], pair: Pair, options: LossOptions) -> Preview:
+def preview(shared: SharedOptions, pair: Pair, options: LossOptions) -> Preview:
     """Read the first rows that count, 1,024 at most, and refuse what they cannot be.
 
     Raises
@@ -63,12 +62,12 @@ def preview(given: Mapping[str, Any], pair: Pair, options: LossOptions) -> Previ
         labels = FirstRows(logarithms=told == "log-probs", whole=told != "logits")
     try:
         if labels is not None or student.whole or not _glance(pair, options, student):
-            pair = _read(pair, options, student, labels, keep=given.get("engine", "local") == "local")
+            pair = _read(pair, options, student, labels, keep=shared.run.engine == "local")
     except RowError as error:
         raise pair.complete(error, options) from None
     findings: list[Diagnostic] = []
     if options.source == "logits":
-        findings += _about_logits(given, pair, options, student)
+        findings += _about_logits(shared.origin, pair, options, student)
     if pair.num_classes == 1:
         text = "there is one class: its probability is 1 and every loss 0; scores of a binary classifier need --binary"
         findings.append(Diagnostic("one-class", text))
@@ -77,12 +76,12 @@ def preview(given: Mapping[str, Any], pair: Pair, options: LossOptions) -> Previ
     from xent_cli.cli.runs.declared_kind import judge_labels, judge_logits, softmaxed_teacher
 
     if options.source != "logits":
-        scale = judge_logits(given, pair, options, student)
+        scale = judge_logits(shared, pair, options, student)
         options = replace(options, scale=scale, unit=student.rounding.unit)
     if labels is not None:
         if options.labels_source == "logits":
-            findings += softmaxed_teacher(pair, labels)
-        scale = judge_labels(given, pair, options, labels)
+            findings += softmaxed_teacher(shared.origin, pair, labels)
+        scale = judge_labels(shared, pair, options, labels)
         options = replace(options, labels_scale=scale, labels_unit=labels.rounding.unit)
     for what, scale in (("probabilities", options.scale), ("probabilities of the teacher", options.labels_scale)):
         if scale != 1.0:
@@ -165,19 +164,17 @@ def _add(block: Block, options: LossOptions, student: FirstRows, labels: FirstRo
     return counts
 
 
-def _about_logits(
-    given: Mapping[str, Any], pair: Pair, options: LossOptions, student: FirstRows
-) -> tuple[Diagnostic, ...]:
+def _about_logits(origin: Origin, pair: Pair, options: LossOptions, student: FirstRows) -> tuple[Diagnostic, ...]:
     """Refuse logits that are distributions, and say that quantised ones need their scale."""
     found = student.distributions()
     if options.binary and student.lowest >= 0 and student.highest <= 1 and found.sure:
         from xent_cli.cli.runs.declared_kind import refuse_scores
 
-        refuse_scores(pair, found)
+        refuse_scores(origin, pair, found)
     elif found.scale is not None and pair.num_classes > 1:
         from xent_cli.cli.runs.declared_kind import refuse_softmaxed
 
-        return refuse_softmaxed(given, pair, options, found)
+        return refuse_softmaxed(origin, pair, options, found)
     if student.quantised:
         held = f"{' and '.join(sorted(student.dtypes))} from {student.lowest:g} to {student.highest:g}"
         text = (
@@ -188,16 +185,12 @@ def _about_logits(
     return ()
 
 
-def findings_of(totals: LossTotals, seen: Preview) -> tuple[Diagnostic, ...]:
+def findings_of(totals: LossTotals, seen: Preview, origin: Origin) -> tuple[Diagnostic, ...]:
     """What the totals noticed in passing, said of the inputs by name, but for what the first rows told."""
     pair, options = seen.pair, seen.options
     labels = pair.labels or pair.logits
     paths = (pair.logits.description.path, labels.description.path)
-    said = any(finding.code == "logits-look-softmaxed" for finding in seen.findings)
-    if totals.softmaxed and not said:
-        from xent_cli.cli.runs.declared_kind import insisted
-
-        said = insisted("source")
+    said = "source" in origin.explicit or any(finding.code == "logits-look-softmaxed" for finding in seen.findings)
     found = find_warnings(totals, options, pair.num_classes, insisted=said, paths=paths)
     found += predicted_labels(totals) if pair.labels is None else ()
     if not found:

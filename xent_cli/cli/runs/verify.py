@@ -1,22 +1,18 @@
-"""The straight line of `xent verify`: open, evaluate and compare, print the verdict."""
+"""What `xent verify` does: prepare, evaluate and compare every block, report."""
 
 from __future__ import annotations
 
-import os
-import sys
+import math
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import click
 import numpy as np
 
 from xent_cli import __version__
-from xent_cli.cli.config import told_before
-from xent_cli.cli.display.present import console_for, remark
 from xent_cli.cli.runs.evaluate_pair import divisor_of, refuse_nothing
 from xent_cli.cli.runs.preview import findings_of, preview
-from xent_cli.cli.runs.settings import engine, progress, read_options, settings
+from xent_cli.cli.runs.resolve_options import loss_options, open_engine, progress, read_options, refuse_without_logits
 from xent_cli.core.diagnostics import refuse_warnings
 from xent_cli.core.options import Wanted
 from xent_cli.core.totals.loss_totals import LossTotals
@@ -30,162 +26,200 @@ from xent_cli.readers.storage.identity import refuse_changed
 from xent_cli.reports.agreement.json import AgreementDocument
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-    from xent_cli.core.options import LossOptions
-    from xent_cli.engines.interface import Engine
+    from xent_cli.cli.options import FloatName, Reduction, SharedOptions
+    from xent_cli.cli.runs.preview import Preview
     from xent_cli.readers.pair.candidates import Candidate
     from xent_cli.readers.pair.pair import Pair
 
 _REDUCED = ("mean", "sum")
 
 
-def hold(given: Mapping[str, Any]) -> AgreementDocument:
-    """Carry out `xent verify`.
+class CandidateFlags(NamedTuple):
+    """Losses and gradients to verify, and how far they may be off."""
 
-    Parameters
-    ----------
-    given
-        The options by name.
+    loss: str | None = None
+    gradient: str | None = None
+    reduction: Reduction | None = None
+    loss_column: str | None = None
+    gradient_column: str | None = None
+    loss_dtype: FloatName | None = None
+    gradient_dtype: FloatName | None = None
+    rtol: float | None = None
+    atol: float | None = None
+    max_ulp: int | None = None
+
+    @property
+    def of_mean(self) -> bool:
+        """Whether there is a gradient, of the mean and not of the sum."""
+        return self.gradient is not None and self.reduction in (None, "mean")
+
+
+class VerifyOptions(NamedTuple):
+    """Options of `xent verify`; `top` is how many of the worst rows are listed."""
+
+    shared: SharedOptions
+    candidates: CandidateFlags
+    top: int
+
+
+class Job(NamedTuple):
+    """A verification that is ready to go.
+
+    Fields
+    ------
+    seen
+        The inputs, and what their first rows show.
+    candidates
+        What is to be verified, in the order of the report.
+    number
+        A reduced loss, which is read at once; None where losses are per sample or there are none.
     """
-    _refuse_meaningless(given)
-    pair = open_operands(given["logits"], given["labels"], given["sample_weight"], read_options(given, with_ids=False))
-    options = settings({**given, "gradients": None, "overflow_report": False}, pair)
-    seen = preview(given, pair, options)
-    pair, options = seen.pair, seen.options
-    number, candidates = _open(given, pair)
-    pair, candidates = by_ids(pair, candidates, given["id_column"], given["join"])
-    of_mean = given["gradient"] is not None and given["reduction"] in (None, "mean")
-    with _naming_rows(pair, options, candidates), engine(given) as runner:
-        divisor = float(divisor_of(pair, options, runner)) if of_mean else 1.0
+
+    options: VerifyOptions
+    seen: Preview
+    candidates: tuple[Candidate, ...]
+    number: float | None
+
+
+class Errors(NamedTuple):
+    """What the comparison of every block adds up to: the reference itself, and by candidate tolerance and errors."""
+
+    totals: LossTotals
+    tolerances: dict[str, Tolerance]
+    errors: dict[str, ErrorTotals]
+
+
+def verify(options: VerifyOptions) -> AgreementDocument:
+    """Carry out `xent verify` and return what was found."""
+    job = prepare(options)
+    with _naming_rows(job):
+        found = evaluate(job)
+    return report(job, found)
+
+
+def prepare(options: VerifyOptions) -> Job:
+    """Open the inputs and the candidates, and refuse what they or the options cannot be."""
+    shared, flags = options.shared, options.candidates
+    _refuse_meaningless(flags)
+    refuse_without_logits(shared.loss, ("--gradient",) if flags.gradient is not None else ())
+    files = tuple(path for path in (flags.loss, flags.gradient) if path is not None)
+    layout = read_options(shared, candidates=files, two_passes=flags.gradient is not None)
+    pair = open_operands(shared.inputs.logits, shared.inputs.labels, shared.loss.sample_weight, layout)
+    seen = preview(shared, pair, loss_options(shared, pair))
+    number, candidates = _open(flags, seen.pair, shared.layout.axis)
+    pair, candidates = by_ids(seen.pair, candidates, shared.layout.id_column, shared.inputs.join)
+    return Job(options, seen._replace(pair=pair), candidates, number)
+
+
+def evaluate(job: Job) -> Errors:
+    """Evaluate and compare every block; memory does not grow with the files."""
+    flags, top, pair, options = job.options.candidates, job.options.top, job.seen.pair, job.seen.options
+    run = job.options.shared.run
+    with open_engine(run) as engine:
+        divisor = float(divisor_of(pair, options, engine)) if flags.of_mean else 1.0
+        wanted = Wanted(
+            losses=True,
+            figures=False,
+            gradient_dtype="<f8" if flags.gradient is not None else None,
+            gradient_denominator=divisor,
+        )
         tolerances = {
-            entry.name: _tolerance(given, entry.dtype, divisor if entry.name == "gradient" else 1.0)
-            for entry in candidates
+            entry.name: _tolerance(flags, entry.dtype, divisor if entry.name == "gradient" else 1.0)
+            for entry in job.candidates
         }
-        streamed = tuple(entry for entry in candidates if number is None or entry.name != "loss")
-        totals, errors = _compare(given, pair, options, streamed, tolerances, divisor, runner)
-    if number is not None:
+        function = partial(verify_block, options=options, wanted=wanted, tolerances=tolerances, top=top)
+        in_blocks = tuple(entry for entry in job.candidates if job.number is None or entry.name != "loss")
+        totals = LossTotals(options.signature(""))
+        errors = {entry.name: ErrorTotals(wanted=top) for entry in in_blocks}
+        track: Any = progress(run, pair.logits.num_rows)
+        for block in track(engine.map(function, held_blocks(pair, in_blocks))):
+            totals = totals.merge(block.totals)
+            for name, found in block.errors.items():
+                errors[name] = errors[name].merge(found)
+    refuse_nothing(totals, pair, options)
+    if job.number is not None:
         summary = totals.summarize()
-        truth = summary.mean_loss if given["reduction"] == "mean" else summary.sum_loss
-        errors["loss"] = compare(np.array([number]), np.array([truth]), tolerances["loss"], wanted=given["top"])
-    reductions = {"loss": given["reduction"] or "none", "gradient": "mean" if of_mean else "sum"}
-    rows = totals.n_samples + totals.n_ignored
-    findings = (*told_before(), *pair.findings, *seen.findings, *findings_of(totals, seen))
-    if given["strict"]:
+        truth = summary.mean_loss if flags.reduction == "mean" else summary.sum_loss
+        errors["loss"] = compare(np.array([job.number]), np.array([truth]), tolerances["loss"], wanted=top)
+    return Errors(totals, tolerances, errors)
+
+
+def report(job: Job, found: Errors) -> AgreementDocument:
+    """Say how far the candidates are off."""
+    shared, flags, (pair, options, findings), totals = (
+        job.options.shared,
+        job.options.candidates,
+        job.seen,
+        found.totals,
+    )
+    origin = shared.origin
+    findings = (*origin.notes, *pair.findings, *findings, *findings_of(totals, job.seen, origin))
+    if shared.run.strict:
         refuse_warnings(findings)
     refuse_changed()
+    reductions = {"loss": flags.reduction or "none", "gradient": "mean" if flags.of_mean else "sum"}
+    rows = totals.n_samples + totals.n_ignored
     return AgreementDocument(
         version=__version__,
         signature=options.signature(__version__),
-        inputs={**pair.inputs(rows), **{entry.name: entry.description(rows) for entry in candidates}},
+        inputs={**pair.inputs(rows), **{entry.name: entry.description(rows) for entry in job.candidates}},
         n_samples=totals.n_samples,
         n_ignored=totals.n_ignored,
         agreements=tuple(
-            Agreement(entry.name, reductions[entry.name], tolerances[entry.name], errors[entry.name])
-            for entry in candidates
+            Agreement(entry.name, reductions[entry.name], found.tolerances[entry.name], found.errors[entry.name])
+            for entry in job.candidates
         ),
         findings=findings,
     )
 
 
-def present(document: AgreementDocument, form: str, color: str, *, quiet: bool, failing: bool) -> None:
-    """Print the verdict, and exit 1 where it is a failing one, even if nobody is left to read it."""
-    remark(document.findings, quiet=quiet)
-    try:
-        if form == "json":
-            from xent_cli.reports.agreement.json import dumps
-
-            click.echo(dumps(document), nl=False)
-        elif form == "lines":
-            from xent_cli.reports.agreement.text import plain_agreements
-
-            click.echo(plain_agreements(document.agreements), nl=False)
-        else:
-            from xent_cli.reports.agreement.table import print_agreements
-
-            print_agreements(console_for(sys.stdout, color), document.agreements)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        if not failing:
-            raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if failing:
-        raise click.exceptions.Exit(1)
-
-
-def _refuse_meaningless(given: Mapping[str, Any]) -> None:
-    if given["loss"] is None and given["gradient"] is None:
+def _refuse_meaningless(flags: CandidateFlags) -> None:
+    if flags.loss is None and flags.gradient is None:
         raise UsageError("nothing to verify", hint="name the kernel's output with --loss FILE or --gradient FILE")
-    for name in ("loss", "gradient"):
-        for option in (f"{name}_column", f"{name}_dtype"):
-            if given[name] is None and given[option] is not None:
-                raise UsageError(f"--{option.replace('_', '-')} without --{name}")
-    if given["max_ulp"] is not None and (given["rtol"] is not None or given["atol"] is not None):
+    alone = {
+        "--loss-column": ("--loss", flags.loss, flags.loss_column),
+        "--loss-dtype": ("--loss", flags.loss, flags.loss_dtype),
+        "--gradient-column": ("--gradient", flags.gradient, flags.gradient_column),
+        "--gradient-dtype": ("--gradient", flags.gradient, flags.gradient_dtype),
+    }
+    for option, (needed, path, value) in alone.items():
+        if path is None and value is not None:
+            raise UsageError(f"{option} without {needed}")
+    if flags.max_ulp is not None and (flags.rtol is not None or flags.atol is not None):
         raise UsageError("--max-ulp takes the place of --rtol and --atol", hint="leave one out")
-    for name in ("rtol", "atol"):
-        if given[name] is not None and not np.isfinite(given[name]):
-            raise UsageError(f"--{name} must be a finite number")
-    if given["gradient"] is not None and given["source"] != "logits":
-        raise UsageError(f"--gradient is about logits, and --from says {given['source']}")
+    for option, limit in (("--rtol", flags.rtol), ("--atol", flags.atol)):
+        if limit is not None and not math.isfinite(limit):
+            raise UsageError(f"{option} must be a finite number")
 
 
-def _open(given: Mapping[str, Any], pair: Pair) -> tuple[float | None, tuple[Candidate, ...]]:
+def _open(flags: CandidateFlags, pair: Pair, axis: int) -> tuple[float | None, tuple[Candidate, ...]]:
     """Open what is to be verified; a reduced loss is read at once."""
     number = None
     candidates = []
-    if given["loss"] is not None:
-        column, dtype = given["loss_column"], given["loss_dtype"]
-        if given["reduction"] in _REDUCED:
-            number, candidate = read_number(given["loss"], column, dtype)
+    if flags.loss is not None:
+        if flags.reduction in _REDUCED:
+            number, candidate = read_number(flags.loss, flags.loss_column, flags.loss_dtype)
         else:
-            candidate = open_losses(given["loss"], pair, column, dtype)
+            candidate = open_losses(flags.loss, pair, flags.loss_column, flags.loss_dtype)
         candidates.append(candidate)
-    if given["gradient"] is not None:
-        column, dtype = given["gradient_column"], given["gradient_dtype"]
-        candidates.append(open_gradient(given["gradient"], pair, given["axis"], column, dtype))
+    if flags.gradient is not None:
+        candidates.append(open_gradient(flags.gradient, pair, axis, flags.gradient_column, flags.gradient_dtype))
     return number, tuple(candidates)
 
 
-def _tolerance(given: Mapping[str, Any], dtype: str, scale: float) -> Tolerance:
-    return Tolerance.of(dtype, given["rtol"], given["atol"], given["max_ulp"], scale=scale)
-
-
-def _compare(
-    given: Mapping[str, Any],
-    pair: Pair,
-    options: LossOptions,
-    candidates: tuple[Candidate, ...],
-    tolerances: Mapping[str, Tolerance],
-    divisor: float,
-    runner: Engine,
-) -> tuple[LossTotals, dict[str, ErrorTotals]]:
-    """Evaluate and compare every block; memory does not grow with the files."""
-    top = given["top"]
-    wanted = Wanted(
-        losses=True,
-        figures=False,
-        gradient_dtype="<f8" if given["gradient"] is not None else None,
-        gradient_denominator=divisor,
-    )
-    function = partial(verify_block, options=options, wanted=wanted, tolerances=tolerances, top=top)
-    totals = LossTotals(options.signature(""))
-    errors = {entry.name: ErrorTotals(wanted=top) for entry in candidates}
-    watched: Any = progress(given, pair.logits.num_rows)
-    for block in watched(runner.map(function, held_blocks(pair, candidates))):
-        totals = totals.merge(block.totals)
-        for name, found in block.errors.items():
-            errors[name] = errors[name].merge(found)
-    refuse_nothing(totals, pair, options)
-    return totals, errors
+def _tolerance(flags: CandidateFlags, dtype: str, scale: float) -> Tolerance:
+    return Tolerance.of(dtype, flags.rtol, flags.atol, flags.max_ulp, scale=scale)
 
 
 @contextmanager
-def _naming_rows(pair: Pair, options: LossOptions, candidates: tuple[Candidate, ...]) -> Iterator[None]:
+def _naming_rows(job: Job) -> Iterator[None]:
     """Complete the error at an invalid row of any input."""
     try:
         yield
     except RowError as error:
-        for candidate in candidates:
+        for candidate in job.candidates:
             if candidate.name == error.role:
-                raise candidate.complete(error, pair) from None
-        raise pair.complete(error, options) from None
+                raise candidate.complete(error, job.seen.pair) from None
+        raise job.seen.pair.complete(error, job.seen.options) from None

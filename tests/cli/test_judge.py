@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.reports.documents import PLAIN, SUMMARY
-from xent_cli.cli.runs.check import judge, open_gate
+from xent_cli.cli.runs.check import LimitFlags, judge, open_limits
 from xent_cli.core.block import Block
 from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.options import LossOptions, Wanted
@@ -22,22 +22,23 @@ SLICED = replace(
         {"by": "year", "value": 2024, "summary": SUMMARY},
     ),
 )
-GIVEN = {"by": ("split", "year")}
+BY = ("split", "year")
 
 
-def checks(document, **given):
-    return judge(open_gate(GIVEN | given), document, None).checks
+def checks(document, **limits):
+    return judge(open_limits(LimitFlags(**limits), BY), document, None).checks
 
 
-def test_a_command_without_limits_asks_for_nothing_and_is_not_judged():
-    gate = open_gate({})
-    assert (gate.needs_overflow, gate.needs_rows, gate.top_k) == (False, False, set())
-    assert judge(gate, PLAIN, None) is PLAIN
+def test_a_check_without_a_limit_is_a_usage_error():
+    with pytest.raises(UsageError, match="nothing to check"):
+        open_limits(LimitFlags())
 
 
-def test_limits_say_what_a_run_has_to_bring():
-    gate = open_gate(GIVEN | {"max": ("overflow.float16=0",), "min": ("accuracy=0", "slice:split=x:top_3_accuracy=0")})
-    assert (gate.needs_overflow, gate.needs_rows, gate.top_k) == (True, False, {1, 3})
+def test_limits_say_what_a_run_has_to_compute():
+    limits = open_limits(
+        LimitFlags(max=("overflow.float16=0",), min=("accuracy=0", "slice:split=x:top_3_accuracy=0")), BY
+    )
+    assert (limits.needs_overflow, limits.needs_rows, limits.top_k) == (True, False, {1, 3})
 
 
 def test_a_limit_on_a_slice_is_held_against_that_slice():
@@ -60,7 +61,7 @@ def test_a_figure_that_did_not_come_is_an_error():
 
 def test_a_slice_by_a_column_that_is_none_is_refused_before_any_work():
     with pytest.raises(UsageError, match="there are no slices by spilt") as raised:
-        open_gate(GIVEN | {"max": ("slice:spilt=test:mean_loss=1",)})
+        open_limits(LimitFlags(max=("slice:spilt=test:mean_loss=1",)), BY)
     assert raised.value.hint == "ask for --by spilt"
 
 

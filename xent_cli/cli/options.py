@@ -1,0 +1,130 @@
+"""The options of each command as typed values, made once where click ends; nothing below asks click or the environment.
+
+A group of options here is a group of `--help`. They are named tuples because they are made at every start: a frozen
+dataclass of this many fields takes ten times as long to define.
+"""
+
+from typing import Literal, NamedTuple
+
+from xent_cli.core.diagnostics import Diagnostic
+
+Form = Literal["logits", "log-probs", "probs"]
+FloatName = Literal["float16", "bfloat16", "float32", "float64"]
+Reduction = Literal["none", "mean", "sum"]
+Color = Literal["auto", "always", "never"]
+
+
+class Origin(NamedTuple):
+    """Where options come from.
+
+    Fields
+    ------
+    explicit
+        Options that are not at their default: from the command line, the environment or a configuration file.
+    on_command_line
+        Those of them that were typed.
+    words
+        The command line without the program's name.
+    config_file
+        Path of the configuration file, or None.
+
+    Notes
+    -----
+        What a configuration that nobody named has changed; printed before the command starts.
+    """
+
+    explicit: frozenset[str] = frozenset()
+    on_command_line: frozenset[str] = frozenset()
+    words: tuple[str, ...] = ()
+    config_file: str | None = None
+    notes: tuple[Diagnostic, ...] = ()
+
+
+class LayoutFlags(NamedTuple):
+    """How the inputs are laid out; None leaves it to the file."""
+
+    axis: int = -1
+    input_format: str | None = None
+    logits_column: tuple[str, ...] = ()
+    label_column: str | None = None
+    id_column: str | None = None
+    header: bool | None = None
+    class_names: str | None = None
+    binary: bool = False
+    logits_dtype: Literal["bfloat16"] | None = None
+    labels_dtype: Literal["bfloat16"] | None = None
+    label_form: Literal["auto", "sparse", "dense"] = "auto"
+
+
+class InputFlags(NamedTuple):
+    """The inputs: paths, patterns, URLs or "-"; `join` is the column by which tables are joined."""
+
+    logits: str
+    labels: str | None = None
+    join: str | None = None
+
+
+class LossFlags(NamedTuple):
+    """What loss is computed, of which samples."""
+
+    source: Form = "logits"
+    labels_from: Literal["labels", "logits", "log-probs", "probs"] = "labels"
+    first_class: int | None = None
+    normalize: bool = False
+    unnormalized: bool = False
+    ignore_index: tuple[int, ...] = ()
+    ignore_missing_labels: bool = False
+    mask: str | None = None
+    label_smoothing: float = 0.0
+    class_weight: str | None = None
+    sample_weight: str | None = None
+    sample_weight_column: str | None = None
+    temperature: float = 1.0
+    shift: int = 0
+    top_k: tuple[int, ...] = ()
+    precision: Literal["float64", "float32"] = "float64"
+
+
+class OutputFlags(NamedTuple):
+    """What is shown and written; a command that lacks one of these options leaves it at its default."""
+
+    output_format: str | None = None
+    reduction: Reduction | None = None
+    output: str | None = None
+    gradients: str | None = None
+    gradient_dtype: FloatName | None = None
+    overflow_report: bool = False
+    top: int | None = None
+    reports: tuple[str, ...] = ()
+    by: tuple[str, ...] = ()
+    plot: str | None = None
+    exit_zero: bool = False
+
+
+class RunFlags(NamedTuple):
+    """Where and how loudly a command runs."""
+
+    threads: int = 1
+    quiet: bool = False
+    color: Color = "auto"
+    strict: bool = False
+    engine: Literal["local", "dask", "ray"] = "local"
+    scheduler: str | None = None
+    progress: bool = True
+
+
+class SharedOptions(NamedTuple):
+    """What compute, check and verify share: two inputs, and the loss of one against the other."""
+
+    inputs: InputFlags
+    layout: LayoutFlags = LayoutFlags()
+    loss: LossFlags = LossFlags()
+    run: RunFlags = RunFlags()
+    origin: Origin = Origin()
+
+
+class ComputeOptions(NamedTuple):
+    """Options of `xent compute`; those of `xent check` are the same, and limits beside them."""
+
+    shared: SharedOptions
+    output: OutputFlags

@@ -1,0 +1,253 @@
+"""From the options of a command to the values that the layers below take, once it is clear that they go together."""
+
+from __future__ import annotations
+
+import math
+import sys
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+from xent_cli import start
+from xent_cli.core.diagnostics import Diagnostic
+from xent_cli.core.options import LossOptions
+from xent_cli.errors import UsageError
+from xent_cli.readers.interface import ReadOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from xent_cli.cli.options import LayoutFlags, LossFlags, RunFlags, SharedOptions
+    from xent_cli.cli.runs.evaluate_pair import Track
+    from xent_cli.engines.interface import Engine
+    from xent_cli.readers.pair.pair import Pair
+
+# Options that have an effect on some inputs only, and may be typed in vain.
+_CONDITIONAL = frozenset(
+    {
+        *("axis", "header", "logits_column", "label_column", "logits_dtype", "labels_dtype"),
+        *("class_names", "ignore_missing_labels"),
+    }
+)
+# No array has this many positions, and sums of such numbers still fit NumPy's integers.
+_BEYOND_AXES = 2**62
+
+
+def layout_options(layout: LayoutFlags, loss: LossFlags, *, explicit_source: bool = False) -> ReadOptions:
+    """How the inputs are laid out: what every command that reads logits asks.
+
+    Parameters
+    ----------
+    explicit_source
+        Whether the user says what the logits hold, so that nothing need be guessed.
+    """
+    listed = None
+    if layout.class_names is not None:
+        from xent_cli.readers.pair.class_names_file import read_class_names
+
+        listed = read_class_names(layout.class_names, loss.first_class or 0)
+    binary: Literal["logits", "probs"] = "probs" if loss.source == "probs" else "logits"
+    return ReadOptions(
+        axis=layout.axis,
+        labels=layout.label_form,
+        logits_column=layout.logits_column,
+        label_column=layout.label_column,
+        id_column=layout.id_column,
+        header=layout.header,
+        input_format=layout.input_format,
+        logits_dtype=layout.logits_dtype,
+        labels_dtype=layout.labels_dtype,
+        binary=binary if layout.binary else None,
+        class_names=None if listed is None else listed.names,
+        class_names_file=layout.class_names,
+        said=() if listed is None or not listed.said else (Diagnostic("class-names-numbered", listed.said, note=True),),
+        source=loss.source if explicit_source else None,
+        first_class=loss.first_class,
+        ignored=loss.ignore_index,
+    )
+
+
+def read_options(
+    options: SharedOptions,
+    *,
+    by: tuple[str, ...] = (),
+    candidates: tuple[str, ...] = (),
+    two_passes: bool = False,
+    with_ids: bool = False,
+) -> ReadOptions:
+    """How the inputs are laid out, and what a run takes from them.
+
+    Parameters
+    ----------
+    by
+        Columns whose values name slices.
+    candidates
+        Further files that are read beside the inputs, and may be joined to them.
+    two_passes
+        Whether the inputs are read twice: gradients of a mean need what it divides by before the first is written.
+    with_ids
+        Whether the id column is read.
+
+    Raises
+    ------
+    UsageError
+        Where workers elsewhere would have to read standard input.
+    """
+    inputs, loss, run = options.inputs, options.loss, options.run
+    local = run.engine == "local"
+    if run.scheduler and local:
+        raise UsageError("--scheduler without --engine dask or --engine ray")
+    if not local and "-" in (inputs.logits, inputs.labels, loss.sample_weight, loss.mask, *candidates):
+        raise UsageError("- is standard input, which workers elsewhere cannot read", hint="name a file that they can")
+    if abs(loss.shift) >= _BEYOND_AXES:
+        raise UsageError(f"--shift {loss.shift} is longer than any axis")
+    return replace(
+        layout_options(options.layout, loss, explicit_source="source" in options.origin.explicit),
+        labels_source=loss.labels_from,
+        weight_column=loss.sample_weight_column,
+        mask=loss.mask,
+        ignore_missing=loss.ignore_missing_labels,
+        by=tuple(dict.fromkeys(by)),
+        shift=loss.shift,
+        join=inputs.join,
+        values_beside=bool(candidates),
+        with_ids=with_ids,
+        twice=two_passes or inputs.join is not None,  # a join reads the ids first
+        whole_groups=not local,
+    )
+
+
+def loss_options(options: SharedOptions, pair: Pair, *, names_classes: bool = False) -> LossOptions:
+    """Every option that changes a number, now that the inputs are known.
+
+    Parameters
+    ----------
+    names_classes
+        Whether an output shows the names of classes.
+
+    Raises
+    ------
+    UsageError
+        Where options have no meaning together, or with these inputs.
+    InputError
+        Where the class weights are not one for each class.
+    """
+    layout, loss = options.layout, options.loss
+    _refuse_meaningless(options, pair)
+    if options.origin.on_command_line & _CONDITIONAL:
+        from xent_cli.cli.runs.no_effect import refuse_without_effect
+
+        refuse_without_effect(options, pair, names_classes=names_classes)
+    plan = pair.logits.plan
+    if plan is not None and plan.kind == "probs" and "source" not in options.origin.explicit:
+        from xent_cli.readers.columns.lines import named_probabilities
+
+        labels = None if pair.labels is None else pair.labels.description.path
+        raise named_probabilities(pair.logits.description.path, plan, labels)
+    class_weight = None
+    if loss.class_weight is not None:
+        from xent_cli.readers.pair.class_weights import read_class_weight
+
+        class_weight = read_class_weight(
+            loss.class_weight, pair.num_classes, pair.class_names, first=loss.first_class or 0
+        )
+    return LossOptions(
+        axis=layout.axis,
+        source=loss.source,
+        labels=pair.label_form,
+        labels_source=loss.labels_from,
+        ignore_index=loss.ignore_index,
+        ignore_missing=loss.ignore_missing_labels,
+        label_smoothing=loss.label_smoothing,
+        class_weight=class_weight,
+        temperature=loss.temperature,
+        precision=loss.precision,
+        shift=loss.shift,
+        sample_weighted=pair.weighted,
+        normalize=loss.normalize,
+        binary=layout.binary,
+        first_class=0 if pair.named_labels else loss.first_class or 0,
+        masked=pair.masked,
+    )
+
+
+def refuse_without_logits(loss: LossFlags, about_logits: tuple[str, ...]) -> None:
+    """Refuse options that are about logits where the first input holds something else."""
+    if loss.source != "logits" and about_logits:
+        raise UsageError(f"{about_logits[0]} is about logits, and --from says {loss.source}")
+
+
+def _refuse_meaningless(options: SharedOptions, pair: Pair) -> None:
+    layout, loss = options.layout, options.loss
+    dense, has_teacher = pair.label_form == "dense", loss.labels_from != "labels"
+    if has_teacher and not dense:
+        raise UsageError("--labels-from says the second input holds a teacher's outputs, shaped like the logits")
+    for option, value in (("--label-smoothing", loss.label_smoothing), ("--class-weight", loss.class_weight)):
+        if has_teacher and value:
+            raise UsageError(f"{option} is for labels, and --labels-from says there is a teacher")
+    if dense and (loss.ignore_index or loss.ignore_missing_labels):
+        what = "--ignore-index is a class index" if loss.ignore_index else "--ignore-missing-labels is for indices"
+        raise UsageError(f"{what}, and these labels are dense", hint="--mask says which samples count")
+    if layout.binary and loss.source == "log-probs":
+        raise UsageError("--binary takes logits or probabilities", hint="log p of one class is no score")
+    if loss.first_class is not None and (dense or (pair.named_labels and layout.class_names is None)):
+        kind = "dense" if dense else "names of classes"
+        raise UsageError(f"--first-class says what integer labels call the first class, and these are {kind}")
+    _refuse_sums(loss, dense=dense, has_teacher=has_teacher)
+    if not math.isfinite(loss.temperature):
+        raise UsageError("--temperature must be a finite number")
+    if loss.source != "logits" and loss.temperature != 1.0:
+        hint = "log-probs are logits too: leave --from out" if loss.source == "log-probs" else ""
+        raise UsageError(f"--temperature divides logits, and --from says {loss.source}", hint=hint)
+    if loss.precision == "float32" and (has_teacher or loss.source != "logits"):
+        raise UsageError("--precision float32 is for logits and labels")
+
+
+def _refuse_sums(loss: LossFlags, *, dense: bool, has_teacher: bool) -> None:
+    """Refuse what is said of sums where no input holds distributions."""
+    distributions = [loss.source, loss.labels_from if has_teacher else "logits"]
+    if loss.normalize and loss.unnormalized:
+        raise UsageError("--normalize divides by the sums that --unnormalized leaves alone", hint="leave one out")
+    if loss.normalize and "probs" not in distributions and (not dense or has_teacher):
+        hint = "log-probs are logits too: leave --from out" if "log-probs" in distributions else ""
+        raise UsageError("--normalize is for probabilities (--from probs) and for dense labels", hint=hint)
+    if loss.unnormalized and set(distributions) == {"logits"}:
+        hint = "--labels dense takes dense labels as they are" if dense else ""
+        raise UsageError("--unnormalized is for probabilities and log-probs, which --from says", hint=hint)
+
+
+def progress(run: RunFlags, num_rows: int | None) -> Track:
+    """What watches the blocks of a run go by; `num_rows` is None where the total is not known."""
+    if not run.progress or run.quiet or not sys.stderr.isatty():
+        return iter
+    from xent_cli.cli.display.progress import track
+
+    return track(num_rows)
+
+
+def open_engine(run: RunFlags) -> AbstractContextManager[Engine]:
+    """Where the tasks run.
+
+    Raises
+    ------
+    UsageError
+        Where a cluster could not read what it is sent to.
+    """
+    if run.engine == "local":
+        from xent_cli.engines.local import open_local
+
+        return nullcontext(open_local(run.threads))
+    return _open_cluster(run.engine, run.scheduler, run.threads)
+
+
+@contextmanager
+def _open_cluster(name: str, scheduler: str | None, workers: int) -> Iterator[Engine]:
+    """Open an engine whose processes are told when a signal ends the run."""
+    if name == "dask":
+        from xent_cli.engines.dask import open_dask as opened
+    else:
+        from xent_cli.engines.ray import open_ray as opened  # type: ignore[assignment]
+    with start.unwinding(), opened(scheduler, workers) as runner:
+        start.listen()  # Ray takes signals for itself
+        yield runner
