@@ -130,9 +130,11 @@ def _csv_schema(first: Any) -> Any:
 
     head = first.source.peek(1 << 20)
     whole = head[: head.rfind(b"\n") + 1] or head
-    read = pa_csv.ReadOptions(column_names=first.names, skip_rows=first.header_lines)
+    read = pa_csv.ReadOptions(column_names=first.names, skip_rows=first.text_layout.header_lines)
+    parse = pa_csv.ParseOptions(delimiter=first.text_layout.delimiter, newlines_in_values=True)
+    numbers = pa_csv.ConvertOptions(decimal_point=first.text_layout.marks.decimal)
     try:
-        table = pa_csv.read_csv(io.BytesIO(whole), read, pa_csv.ParseOptions(delimiter=first.delimiter))
+        table = pa_csv.read_csv(io.BytesIO(whole), read, parse, numbers)
     except pa.ArrowException:
         return None
     return table.schema

@@ -126,6 +126,11 @@ def _open(
     if options.twice and not source.again:
         source = _seekable(source)
     head = source.peek(_HEAD_BYTES)
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        from xent_cli.readers.text.rewritten import in_utf8
+
+        source = in_utf8(source, head)
+        head = source.peek(_HEAD_BYTES)
     format_name = options.input_format or format_of(source.name, head)
     if options.shift and role == "logits" and format_name not in ARRAYS and not source.again:
         source = _seekable(source)  # what stands beside a label is read apart from the logits

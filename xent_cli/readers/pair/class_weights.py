@@ -14,7 +14,7 @@ from xent_cli.readers.open import format_of, open_source
 from xent_cli.readers.storage.locate import locate
 from xent_cli.readers.storage.stored import BOM
 from xent_cli.readers.tables.short_tables import read_whole, short_table
-from xent_cli.readers.text.csv_dialect import NUMBER
+from xent_cli.readers.text.number_marks import NUMBER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

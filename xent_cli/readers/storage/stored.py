@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-_CODECS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd"}
+_CODECS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zX": "xz"}
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 # How a text begins that stands in a repository in place of a file.
 POINTERS = frozenset({b"vers", b"outs", b"md5:", b"/ann"})
@@ -88,7 +88,7 @@ class Stored:
     path
         Of a local file, or a URL.
     codec
-        "gzip", "bz2" or "zstd", or "" where any place of the file can be read.
+        "gzip", "bz2", "zstd" or "xz", or "" where any place of the file can be read.
     member
         Of a zip archive; then `codec` is "zip".
     identity
@@ -199,6 +199,10 @@ def codec_of(head: bytes) -> str:
 
 def decompressed(file: pa.NativeFile, codec: str, source: Bytes) -> Stream:
     """Stream of what is compressed in a file."""
+    if codec == "xz":
+        from xent_cli.readers.storage.xz import Unxz
+
+        return Unxz(file, source.name)
     import pyarrow as pa
 
     from xent_cli.readers.storage.streams import Native

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xent_cli.errors import InputError, listing
 from xent_cli.readers.columns.sample import as_text
+from xent_cli.readers.tables.named_scores import objects_of, scores_by_name, texts_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +22,15 @@ VECTOR = frozenset({"type", "size", "indices", "values"})
 _SPARSE = re.compile(r"(?:SparseVector)?\((\d{1,9}),\s*\[([^\[\]]*)\],\s*\[([^\[\]]*)\]\)")
 _WRAPPED = re.compile(r"(?:np\.)?(?:array|tensor|DenseVector)\(")
 _SCALAR = re.compile(r"(?:np|numpy)\.float\d+\(([^()]*)\)")
+# With a decimal comma, or with marks between thousands: 0,5 and 1,234.5.
+_ONE_NUMBER = re.compile(r"[-+]?(\d*,\d+|\d{1,3}(,\d{3})+(\.\d*)?)")
+_SHOWN = 40
+# How a cell may begin that holds more than a number.
+_BRACKETS = frozenset("[({S")
+_DIGITS = frozenset("0123456789.-+")
+# Of a sparse vector in a sample.
+_MOST_SHOWN = 1 << 16
+_CUT = re.compile(r"\s*\w*\(?\[+[-+\d.,eE\s]*\.\.\.")
 # Of a dictionary as Python prints it.
 _PAIR = re.compile(r"""\s*(?:'([^'\\]*)'|"([^"\\]*)"|(-?\d+))\s*:\s*([^\s,:'"{}\[\]]+)\s*(?:,|$)""")
 
@@ -80,8 +90,42 @@ def row_of_cell(cell: object) -> Row:
     if isinstance(cell, dict):
         return _of_vector(cell) if _is_vector(cell) else _of_map(cell)
     if isinstance(cell, list | tuple):
+        if cell and isinstance(cell[0], dict) and (named := scores_by_name(cell)) is not None:
+            return _of_map(_unique(named))
+        if len(cell) == 1 and isinstance(cell[0], list):
+            return row_of_cell(cell[0])  # a batch of one
         return Row([_number(value) for value in cell])
     raise CellError(repr(cell))
+
+
+def cell_value(cell: str) -> Any:
+    """What a cell of text holds: a list of numbers or of text, a map, or the text itself where it is none of them.
+
+    Numbers without brackets are a list where they have decimal points: 10 20 may be anything.
+
+    Examples
+    --------
+    >>> cell_value("[0.5 1]"), cell_value("[3, 4]"), cell_value("['a' 'b']"), cell_value("10 20"), cell_value("0.5 1")
+    ([0.5, 1.0], [3, 4], ['a', 'b'], '10 20', [0.5, 1.0])
+    """
+    text = cell.strip()
+    if text[:1] not in _BRACKETS and not _WRAPPED.match(text) and ("." not in text or text[:1] not in _DIGITS):
+        return cell
+    try:
+        row = row_of_cell(text)
+    except ValueError:
+        return texts_of(text) or cell
+    if row.keys:
+        return dict(zip(row.keys, row.values, strict=True))
+    if row.indices is not None and row.size > _MOST_SHOWN:
+        return cell
+    values = dense(row, (), row.width)
+    return [int(value) for value in values] if re.fullmatch(r"[\[\](), \d+-]*", text) else values
+
+
+def is_cut_short(cell: str) -> bool:
+    """Whether a cell is an array of numbers of which numpy left out the middle."""
+    return _CUT.match(cell) is not None
 
 
 def layout_of_cells(sample: TableSample, name: str) -> Row:
@@ -138,11 +182,15 @@ def dense(row: Row, keys: tuple[str, ...], width: int) -> list[float]:
 def _of_text(text: str) -> Row:
     if "..." in text or "\u2026" in text:
         hint = "numpy cut it: write it again after np.set_printoptions(threshold=sys.maxsize), or as a .npy file"
-        raise CellError(f'"{text[:40]}", with numbers left out', hint)
+        raise CellError(f'"{text[:_SHOWN]}", with numbers left out', hint)
     if "np.float" in text or "numpy.float" in text:
         text = _SCALAR.sub(r"\1", text)
     if text.startswith("{"):
         return row_of_cell(_object(text))
+    if text.startswith("[") and text[1:].lstrip().startswith("{"):
+        if (objects := objects_of(text)) is not None:
+            return row_of_cell(objects)
+        raise CellError(f'"{text[:_SHOWN]}"')
     if sparse := _SPARSE.fullmatch(text):
         places = [int(word) for word in sparse[2].split(",")] if sparse[2].strip() else []
         values = _numbers(sparse[3], text)
@@ -150,11 +198,13 @@ def _of_text(text: str) -> Row:
     if (wrapped := _WRAPPED.match(text)) and text.endswith(")"):
         text, closing, rest = text[wrapped.end() : -1].strip().rpartition("]")
         if rest and "=" not in rest:
-            raise CellError(f'"{text[:40]}"')
+            raise CellError(f'"{text[:_SHOWN]}"')
         text += closing
+    if text.startswith("[[") and text.endswith("]]"):
+        text = text[1:-1].strip()  # a batch of one
     if text[:1] + text[-1:] in ("[]", "()"):
         return Row(_numbers(text[1:-1], text))
-    if "," in text or len(text.split()) < 2:
+    if _ONE_NUMBER.fullmatch(text) or len(re.split(r"[\s,]+", text)) < 2:
         raise CellError(f'"{text}"')  # 0,5 may be one number
     return Row(_numbers(text, text))
 

@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -19,22 +19,14 @@ from xent_cli.errors import InputError, MissingValueError, UnreadableRowError
 from xent_cli.readers.columns.column_plan import ColumnPlan
 from xent_cli.readers.columns.sample import TableSample
 from xent_cli.readers.columns.table_plan import plan_table, refuse_repeated
+from xent_cli.readers.storage.stored import read_up_to
 from xent_cli.readers.tables.arrow_columns import rows_of
+from xent_cli.readers.tables.cell_text import layout_of_cells
 from xent_cli.readers.tables.first_bad_row import first_with_count
 from xent_cli.readers.tables.marks import is_masked
 from xent_cli.readers.tables.table_source import Table, texts_ahead
-from xent_cli.readers.text.csv_dialect import (
-    DECIMAL_COMMA,
-    DTYPES,
-    LABEL_TYPES,
-    NUMBER,
-    SNIFFED_ROWS,
-    beginning,
-    delimiter_of,
-    is_header,
-    kind_of_cells,
-    label_type_of,
-)
+from xent_cli.readers.text.csv_dialect import DTYPES, LABEL_TYPES, kind_of_cells, label_type_of
+from xent_cli.readers.text.csv_layout import CsvLayout, layout_of
 from xent_cli.readers.text.csv_sample import FirstRows
 from xent_cli.readers.text.text_chunks import LONGEST_LINE, as_lines, count_rows, pieces, row_lines
 
@@ -65,41 +57,31 @@ def open_csv(
     InputError
         Where the file is empty or not text, or no column fits.
     """
-    text, body = beginning(source)
-    delimiter = delimiter_of(source.name, text)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    first_rows = list(islice(reader, 1))
-    # A line end within quotes belongs to a name.
-    header_lines = reader.line_num
-    first_rows += islice(reader, SNIFFED_ROWS - 1)
-    if not first_rows or not first_rows[0]:
-        raise InputError("empty file", source.name, found="no first line", expected="rows of numbers")
-    first = first_rows[0]
-    has_header = options.header if options.header is not None else is_header(first, first_rows[1:])
-    names = tuple(first) if has_header else tuple(str(i) for i in range(len(first)))
+    layout, text = layout_of(source, options.header)
+    names = layout.names
     refuse_repeated(source.name, names)
-    if has_header:
-        body += len("".join(islice(io.StringIO(text, newline=""), header_lines)).encode())
-    rows = first_rows[has_header:]
-    kinds = {name: kind_of_cells([row[i] for row in rows if i < len(row)]) for i, name in enumerate(names)}
+    held = FirstRows(layout, text)
+    kinds = {name: kind_of_cells(cells) for name, cells in held.few.items()}
     empty = ColumnPlan(columns=names)
-    bare = CsvSource(
-        source, "csv", role, empty, 0, np.dtype(object), None, False, names, delimiter, body, int(has_header), "string"
-    )
-    held = FirstRows(text, delimiter, names, has_header)
+    bare = CsvSource(layout.source, "csv", role, empty, 0, np.dtype(object), None, False, layout, "string")
     sample = TableSample(
-        source.name, kinds, held.columns, lambda name: texts_ahead(bare, name), nameless=not has_header, types=kinds
+        source.name,
+        kinds,
+        held.columns,
+        lambda name: texts_ahead(bare, name),
+        nameless=not layout.has_header,
+        types=kinds,
     )
     plan, class_names = plan_table(sample, role, options, class_names, num_classes)
-    place = None if plan.label is None else names.index(plan.label)
-    cells = (row[place] for row in rows if place < len(row)) if place is not None else ()
-    cell = next((cell for cell in cells if cell.strip()), None)
-    label_type = "bool" if plan.label and kinds[plan.label] == "bool" else label_type_of(cell)
+    if plan.is_list and not plan.cells:
+        plan = replace(plan, cells=layout_of_cells(sample, plan.values[0]).width)
+    label = next((cell for cell in held.few.get(plan.label or "", ()) if cell.strip()), None)
+    label_type = "bool" if plan.label and kinds[plan.label] == "bool" else label_type_of(label)
     dtype = np.dtype(np.float64 if plan.values else DTYPES[label_type])
     named = plan.label is not None and label_type == "string"
     bools = frozenset(name for name in plan.values if kinds[name] == "bool")
-    table = source, "csv", role, plan, plan.cells or len(plan.values), dtype, class_names, named
-    return CsvSource(*table, names, delimiter, body, header_lines if has_header else 0, label_type, bools)
+    table = layout.source, "csv", role, plan, plan.cells or len(plan.values), dtype, class_names, named
+    return CsvSource(*table, layout, label_type, bools)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +90,8 @@ class CsvSource(Table):
 
     Fields
     ------
-    names
-        Of all columns.
-    body
-        Where the rows begin, in bytes.
-    header_lines
-        How many lines stand before the rows.
+    text_layout
+        Where its rows begin, and how to take them apart.
     label_type
         One of `LABEL_TYPES`.
     bools
@@ -123,30 +101,37 @@ class CsvSource(Table):
         one after the other.
     """
 
-    names: tuple[str, ...]
-    delimiter: str
-    body: int
-    header_lines: int
+    text_layout: CsvLayout
     label_type: str
     bools: frozenset[str] = frozenset()
     seen: list[tuple[int, int, list[int] | None]] = field(default_factory=list, compare=False)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all columns."""
+        return self.text_layout.names
+
+    @property
+    def header_lines(self) -> int:
+        """How many lines stand before the rows."""
+        return self.text_layout.header_lines
 
     @property
     def first_line(self) -> str | None:
         """The first line of a single column that was taken for a row of it, for want of a name."""
         if self.header_lines or len(self.names) > 1:
             return None
-        return self.source.peek(64)[self.body :].split(b"\n")[0].strip().decode(errors="replace")
+        return self.source.peek(64)[self.text_layout.body :].split(b"\n")[0].strip().decode(errors="replace")
 
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
         """See `Source`."""
         start, line = first, self.header_lines + 1
-        single = len(self.names) == 1
-        for piece in pieces(self.source, self.body, columns=len(self.names)):
-            size, lines = count_rows(piece, self.delimiter, single)
+        single, delimiter = len(self.names) == 1, self.text_layout.delimiter
+        for piece in pieces(self.source, self.text_layout.body, columns=len(self.names)):
+            size, lines = count_rows(piece, delimiter, single)
             if not self.source.again:
                 plain = size == lines
-                self.seen.append((start, line, None if plain else row_lines(piece.read(), self.delimiter, single)))
+                self.seen.append((start, line, None if plain else row_lines(piece.read(), delimiter, single)))
             if size:
                 yield start, size, CsvRows(self, piece, start, size, line)
             start += size
@@ -156,11 +141,12 @@ class CsvSource(Table):
         """See `Source`; reads the file from its beginning."""
         if self.source.again:
             with self.source.stream() as stream:
-                text = io.TextIOWrapper(io.BufferedReader(stream), "utf-8-sig", "replace", newline="")  # type: ignore[type-var]
-                reader = csv.reader(text, delimiter=self.delimiter)
+                read_up_to(stream, self.text_layout.body)
+                text = io.TextIOWrapper(io.BufferedReader(stream), "utf-8", "replace", newline="")  # type: ignore[type-var]
+                reader = csv.reader(text, delimiter=self.text_layout.delimiter)
                 full = (cells for cells in reader if cells or len(self.names) == 1)
-                next(islice(full, (self.header_lines > 0) + row - first, None), None)
-                line = reader.line_num
+                next(islice(full, row - first, None), None)
+                line = self.header_lines + reader.line_num
         else:
             start, line, lines = self.seen[bisect_right([start for start, _, _ in self.seen], row) - 1]
             line += row - start if lines is None else lines[row - start]
@@ -210,26 +196,38 @@ class CsvRows:
     def _parse(self, label_type: str) -> pa.Table:
         source = self.source
         text = self.piece.read()
+        marks = source.text_layout.marks
+        grouped = [] if source.plan.cells or not marks.thousands else [*source.plan.values]
+        grouped += [source.plan.weight] if source.plan.weight and marks.thousands else []
         plain = pa.string() if source.plan.cells else pa.float64()
         types = {name: pa.bool_() if name in source.bools else plain for name in source.plan.values}
         if source.plan.label:
             types[source.plan.label] = pa.type_for_alias(label_type)
         if source.plan.weight:
             types[source.plan.weight] = pa.float64()
-        types |= dict.fromkeys(source.plan.texts, pa.string())
-        return pa_csv.read_csv(
+        types |= dict.fromkeys([*source.plan.texts, *grouped], pa.string())
+        table = pa_csv.read_csv(
             pa.BufferReader(pa.py_buffer(text)),
             pa_csv.ReadOptions(use_threads=False, column_names=list(source.names), block_size=len(text) + 1),
             pa_csv.ParseOptions(
-                delimiter=source.delimiter,
+                delimiter=source.text_layout.delimiter,
                 newlines_in_values=self.piece.quoted,
                 ignore_empty_lines=len(source.names) > 1,
             ),
             # Arrow's own null words include nan and NA; here nan is a number and an empty cell a mistake.
             pa_csv.ConvertOptions(
-                column_types=types, include_columns=source.plan.used, null_values=[""], strings_can_be_null=True
+                column_types=types,
+                include_columns=source.plan.used,
+                null_values=[""],
+                strings_can_be_null=True,
+                decimal_point=marks.decimal,
             ),
         )
+        for name in grouped:
+            cells = [cell and marks.plain(cell) for cell in table[name].to_pylist()]
+            column = pa.chunked_array([pa.array(cells, pa.string())]).cast(pa.float64())
+            table = table.set_column(table.column_names.index(name), name, column)
+        return table
 
     def _explain(self, arrow_message: str) -> InputError:
         """Find the first cell that is to blame, and count the other rows like its in this piece."""
@@ -245,7 +243,7 @@ class CsvRows:
 
     def _blamed(self) -> Iterator[UnreadableRowError | None]:
         """What is wrong with each row."""
-        reader = csv.reader(as_lines(self.piece.read()), delimiter=self.source.delimiter)
+        reader = csv.reader(as_lines(self.piece.read()), delimiter=self.source.text_layout.delimiter)
         sample, line = self.start, self.line
         for cells in reader:
             if cells or len(self.source.names) == 1:
@@ -273,9 +271,10 @@ class CsvRows:
             if name in used and "\ufffd" in cell:
                 return blame("cell is not UTF-8", f'"{cell}"', "text", column=name)
             # What text a label may be is told by whoever knows the classes.
-            number = name in source.bools or NUMBER.fullmatch(cell) or (plan.cells and name == plan.values[0])
+            number = name in source.bools or source.text_layout.marks.is_number(cell)
+            number |= bool(plan.cells) and name == plan.values[0]
             if name in needed and name != plan.label and name != plan.mask and not number:
-                hint = "write decimal points, not commas" if DECIMAL_COMMA.fullmatch(cell) else ""
+                hint = "write decimal points, and no marks between thousands" if "," in cell else ""
                 return blame("cell is not a number", f'"{cell}"', "a number", hint, column=name)
         return None
 

@@ -7,64 +7,78 @@ import re
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from xent_cli.errors import InputError
-from xent_cli.readers.storage.stored import BOM
-from xent_cli.readers.text.text_chunks import too_long
+from xent_cli.readers.columns.sample import BOOL, FLOATS, MAP, TEXT, TEXTS, WHOLES
+from xent_cli.readers.tables.cell_text import cell_value, is_cut_short
+from xent_cli.readers.text.number_marks import NUMBER, may_be_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from xent_cli.readers.storage.stored import Bytes
-
-_SNIFF_BYTES = 1 << 20
 SNIFFED_ROWS = 32
-# The first line is taken apart in Python: a million names take two seconds, 128,000 are 2 MB.
-_MOST_HEADER = 4 << 20
-NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|nan|inf(inity)?)\s*", re.IGNORECASE)
 _WHOLE = re.compile(r"\s*[-+]?\d+\s*")
+_ACROSS_BLANKS = re.compile(r",\d+\s+[-+]?\d*,\d")
+_BETWEEN_BLANKS = re.compile(r'"(?:[^"]|"")*"|\S+')
 _NOTHING = ("", "na", "n/a", "null", "none")
-DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+\s*")
 # From the strictest to the one that takes anything; a column is read as the first that takes its first cell.
 LABEL_TYPES = ("bool", "int64", "float64", "string")
 # What NumPy calls them.
 DTYPES = {"bool": "bool", "int64": "int64", "float64": "float64", "string": "object"}
 
 
-def beginning(source: Bytes) -> tuple[str, int]:
-    """Enough text to tell the columns, at least two lines of it, and where it begins."""
-    size = _SNIFF_BYTES
-    head = source.peek(size)
-    while b"\0" not in head and len(head) == size and head.count(b"\n") < 2:
-        if size >= _MOST_HEADER:
-            raise too_long(source.name, head, 0)
-        size *= 2
-        head = source.peek(size)
-    if b"\0" in head:
-        raise InputError("not a text file", source.name, found="NUL bytes", expected="UTF-8 text")
-    body = len(BOM) if head.startswith(BOM) else 0
-    try:
-        text = head[body:].decode()
-    except UnicodeDecodeError as error:
-        if body + error.start < len(head) - 4:  # else the last character is cut
-            found = "bytes that are not UTF-8"
-            raise InputError("not a text file", source.name, found=found, expected="UTF-8") from None
-        text = head[body : body + error.start].decode()
-    if text.startswith("#"):
-        hint = "leave such lines out: grep -v '^#'"
-        raise InputError("comment line", f"{source.name} line 1", found=text[:40].splitlines()[0], hint=hint)
-    return text, body
-
-
 def delimiter_of(name: str, text: str) -> str:
     """Tell the delimiter: the first that cuts all of the first lines into as many cells; a .tsv file has tabs."""
-    if {".tsv", ".tab"} & set(PurePath(name).suffixes):
+    if is_tsv(name):
         return "\t"
-    lines = text.splitlines()[:SNIFFED_ROWS]
-    lines = [line for line in (lines[:-1] if len(lines) > 2 else lines) if line]
-    counts = {mark: [len(cells) for cells in csv.reader(lines, delimiter=mark)] for mark in "\t;|,"}
-    alike = [mark for mark, found in counts.items() if found and found[0] > 1 and len(set(found)) == 1]
+    alike, counts = _counts(text)
     # The comma comes last: it may stand in numbers, for a decimal point.
     return alike[0] if alike else max(",\t;|", key=lambda mark: counts[mark][:1])
+
+
+def is_tsv(name: str) -> bool:
+    """Whether a file is called one with tabs."""
+    return bool({".tsv", ".tab"} & set(PurePath(name).suffixes))
+
+
+def are_parted_by_blanks(text: str) -> bool:
+    r"""Whether no mark cuts the first lines into as many cells, and blanks do, two columns or more being numbers.
+
+    The first line may have one cell less: R leaves out the name of the column of row names.
+
+    Examples
+    --------
+    >>> are_parted_by_blanks("a  b\n0.5  1\n2    3\n"), are_parted_by_blanks("Iris setosa\nIris virginica\n")
+    (True, False)
+    """
+    alike, _ = _counts(text)
+    lines = _first_lines(text)
+    # Decimal commas cut lines too, but the cells then hold an end of one number and the beginning of the next.
+    if alike and (alike != [","] or not all(_ACROSS_BLANKS.search(line) for line in lines[1:] or lines)):
+        return False
+    rows = [_BETWEEN_BLANKS.findall(line) for line in lines]
+    if not rows or any("[" in cell or "]" in cell for row in rows for cell in row):
+        return False
+    names, *below = rows if len(rows) > 1 else [rows[0], rows[0]]
+    width = len(below[0])
+    if any(len(row) != width for row in below) or len(names) not in (width, width - 1):
+        return False
+    numeric = (all(_is_nothing(row[i]) or may_be_number(row[i]) for row in below) for i in range(width))
+    return sum(numeric) > 1
+
+
+def _first_lines(text: str) -> list[str]:
+    lines = text.splitlines()[:SNIFFED_ROWS]
+    return [line for line in (lines[:-1] if len(lines) > 2 else lines) if line.strip()]
+
+
+def _counts(text: str) -> tuple[list[str], dict[str, list[int]]]:
+    """The marks that cut all of the first lines into as many cells, and how many cells each mark makes of each."""
+    lines = _first_lines(text)
+    counts = {mark: [len(cells) for cells in csv.reader(lines, delimiter=mark)] for mark in "\t;|,"}
+    return [mark for mark, found in counts.items() if found and found[0] > 1 and len(set(found)) == 1], counts
+
+
+def _is_nothing(cell: str) -> bool:
+    return cell.strip().lower() in _NOTHING
 
 
 def is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
@@ -77,7 +91,7 @@ def is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     >>> is_header(["", "0"], [["0", "2"], ["1", "0"]]), is_header(["0", "1"], [["2", "1"]])
     (True, False)
     """
-    filled = [cell for cell in first if cell.strip().lower() not in _NOTHING]
+    filled = [cell for cell in first if not _is_nothing(cell)]
     if not all(NUMBER.fullmatch(cell) for cell in filled):
         return True
     if not filled:
@@ -101,10 +115,21 @@ def kind_of_cells(cells: list[str]) -> str:
         return "number"
     numbers = 0
     for cell in cells:
-        numbers += not cell or NUMBER.fullmatch(cell) is not None or DECIMAL_COMMA.fullmatch(cell) is not None
+        numbers += not cell or may_be_number(cell)
         if 2 * numbers >= len(cells):
             return "number"
-    return "bool" if all(cell.strip().lower() in ("true", "false") for cell in cells if cell) else "text"
+    held = [cell for cell in cells if cell.strip()]
+    if all(cell.strip().lower() in ("true", "false") for cell in held):
+        return BOOL
+    values = [cell_value(cell) for cell in held]
+    if isinstance(values[0], dict):
+        return MAP
+    if not isinstance(values[0], list):
+        return FLOATS if is_cut_short(held[0]) else TEXT
+    items = [item for value in values if isinstance(value, list) for item in value]
+    if isinstance(items[0], str):
+        return TEXTS
+    return WHOLES if all(isinstance(item, int) for item in items) else FLOATS
 
 
 def label_type_of(cell: str | None) -> str:

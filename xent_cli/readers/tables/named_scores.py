@@ -1,0 +1,70 @@
+"""Lists that say a class and its score in each item, as pipelines and BigQuery write them; and lists of names."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from xent_cli.readers.columns.sample import as_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NAME_KEYS = ("label", "class", "class_name", "className", "display_name", "displayName", "name", "category", "tag")
+SCORE_KEYS = ("score", "prob", "proba", "probability", "confidence", "logprob", "log_prob", "logit", "value")
+_TEXT_ITEM = re.compile(r"""\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)")\s*(?:,|(?=\s*['"])|$)""")
+
+
+def scores_by_name(items: Sequence[Any]) -> list[tuple[str, Any]] | None:
+    """Pairs of class and score of a list of objects, each with a key for either; None of any other list.
+
+    Examples
+    --------
+    >>> scores_by_name([{"label": "cat", "score": 0.9}, {"label": "dog", "score": 0.1}])
+    [('cat', 0.9), ('dog', 0.1)]
+    """
+    if not items or not isinstance(items[0], dict):
+        return None
+    name = next((key for key in NAME_KEYS if key in items[0]), None)
+    score = next((key for key in SCORE_KEYS if key in items[0]), None)
+    keys = {name, score}
+    if None in keys or not all(isinstance(item, dict) and keys <= item.keys() for item in items):
+        return None
+    return [(as_text(item[name]), item[score]) for item in items]
+
+
+def objects_of(text: str) -> list[Any] | None:
+    """A list of objects in JSON or as Python prints it; None of any other text.
+
+    Examples
+    --------
+    >>> objects_of("[{'label': 'cat', 'score': 0.5}]")
+    [{'label': 'cat', 'score': 0.5}]
+    """
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            found = parse(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+        return found if isinstance(found, list) and all(isinstance(item, dict) for item in found) else None
+    return None
+
+
+def texts_of(text: str) -> list[str] | None:
+    """The texts of a list of them, as JSON, Python and numpy write it; None of any other text.
+
+    Examples
+    --------
+    >>> texts_of("['cat', 'dog']"), texts_of("['cat' 'dog']"), texts_of("[0.5]")
+    (['cat', 'dog'], ['cat', 'dog'], None)
+    """
+    text = text.strip()
+    if text[:1] + text[-1:] not in ("[]", "()"):
+        return None
+    found, at, inner = [], 0, text[1:-1].strip()
+    while at < len(inner) and (item := _TEXT_ITEM.match(inner, at)):
+        found.append(next(part for part in item.groups() if part is not None))
+        at = item.end()
+    return found if found and at == len(inner) else None

@@ -1,0 +1,157 @@
+"""How delimited text is laid out: what stands before the rows, what parts the cells, how numbers are written."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from xent_cli.errors import InputError
+from xent_cli.readers.storage.stored import BOM
+from xent_cli.readers.text.csv_dialect import SNIFFED_ROWS, are_parted_by_blanks, delimiter_of, is_header, is_tsv
+from xent_cli.readers.text.number_marks import NUMBER, NumberMarks, marks_of
+from xent_cli.readers.text.rewritten import with_one_blank
+from xent_cli.readers.text.text_chunks import too_long
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from xent_cli.readers.storage.stored import Bytes
+
+_SNIFF_BYTES = 1 << 20
+# The first line is taken apart in Python: a million names take two seconds, 128,000 are 2 MB.
+_MOST_HEADER = 4 << 20
+_COMMENTS = re.compile(r"(?:#[^\n]*(?:\n|\Z))*")
+# What Excel is told by.
+_SEP = re.compile(r'"?sep=(.)"?\r?\n', re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class CsvLayout:
+    """Where the rows of a text begin, and how to take them apart.
+
+    Fields
+    ------
+    source
+        The text; with one blank between cells where blanks part them.
+    names
+        Of the columns; their places where no line names them.
+    has_header
+        Whether a line does.
+    header_lines, body
+        How many lines, and how many bytes, stand before the rows.
+    """
+
+    source: Bytes
+    delimiter: str
+    marks: NumberMarks
+    names: tuple[str, ...]
+    has_header: bool
+    header_lines: int
+    body: int
+
+
+def layout_of(source: Bytes, header: bool | None) -> tuple[CsvLayout, str]:
+    """Tell the layout from the first lines; also give the first rows as text.
+
+    Parameters
+    ----------
+    header
+        Whether there is a line of names; None leaves it to the text.
+
+    Raises
+    ------
+    InputError
+        Where the file is empty or not text, or begins with comments that do not name the columns.
+    """
+    text, body = _beginning(source)
+    sep = _SEP.match(text)
+    before = sep.end() if sep else 0
+    comments = _COMMENTS.match(text, before)
+    assert comments is not None
+    rest = text[comments.end() :]
+    delimiter = sep[1] if sep else None
+    if delimiter is None and not is_tsv(source.name) and are_parted_by_blanks(rest):
+        source, delimiter = with_one_blank(source), " "
+        text, body = _beginning(source)
+        comments = _COMMENTS.match(text)
+        assert comments is not None
+        rest = text[comments.end() :]
+    delimiter = delimiter or delimiter_of(source.name, rest)
+    first_rows = list(islice(csv.reader(io.StringIO(rest, newline=""), delimiter=delimiter), SNIFFED_ROWS))
+    if not first_rows or not first_rows[0]:
+        raise InputError("empty file", source.name, found="no first line", expected="rows of numbers")
+    marks = marks_of(cell for row in first_rows for cell in row)
+    first, *others = ([marks.plain(cell) for cell in row] for row in first_rows)
+    names, skipped = None, ""
+    if comments[0] and header is None:
+        names = _names_in(comments[0], delimiter, first)
+        if names is None and not is_header(first, others):
+            line = text[:before].count("\n") + 1
+            hint = "leave such lines out: grep -v '^#'"
+            found = comments[0].splitlines()[0][:40]
+            raise InputError("comment line", f"{source.name} line {line}", found=found, hint=hint)
+    has_header = names is not None
+    if names is None:
+        has_header = header if header is not None else is_header(first, others)
+        if has_header:
+            reader = csv.reader(io.StringIO(rest, newline=""), delimiter=delimiter)
+            names = _with_row_names(next(reader), others)
+            # A line end within quotes belongs to a name.
+            skipped = "".join(islice(io.StringIO(rest, newline=""), reader.line_num))
+    ahead = text[: comments.end()] + skipped
+    layout = CsvLayout(
+        source,
+        delimiter,
+        marks,
+        tuple(names) if names is not None else tuple(str(i) for i in range(len(first))),
+        has_header,
+        ahead.count("\n") + (ahead[-1:] not in ("", "\n")),
+        body + len(ahead.encode()),
+    )
+    return layout, rest[len(skipped) :]
+
+
+def _names_in(comments: str, delimiter: str, first: Sequence[str]) -> list[str] | None:
+    """The names that the last of some comments has, as numpy.savetxt writes them; None where it names no columns."""
+    line = comments.splitlines()[-1].removeprefix("#").strip(" " if delimiter == "\t" else " \t")
+    names = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
+    fits = len(names) == len(first) and not all(map(NUMBER.fullmatch, names))
+    # Names below it are those of the columns.
+    return names if fits and any(map(NUMBER.fullmatch, first)) else None
+
+
+def _with_row_names(names: list[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The names, and before them "" for row names, which R writes without a name for their column."""
+    if len(names) < 2 or not rows or any(len(row) != len(names) + 1 or not row[-1].strip() for row in rows if row):
+        return names
+    first = [row[0] for row in rows if row]
+    counted = first in ([str(i) for i in range(start, start + len(first))] for start in (0, 1))
+    text = not any(map(NUMBER.fullmatch, first)) and len(set(first)) == len(first)
+    return ["", *names] if counted or text else names
+
+
+def _beginning(source: Bytes) -> tuple[str, int]:
+    """Enough text to tell the columns, at least two lines of it, and where it begins."""
+    size = _SNIFF_BYTES
+    head = source.peek(size)
+    while b"\0" not in head and len(head) == size and head.count(b"\n") < 2:
+        if size >= _MOST_HEADER:
+            raise too_long(source.name, head, 0)
+        size *= 2
+        head = source.peek(size)
+    if b"\0" in head:
+        hint = "is it UTF-16? iconv -f utf-16 -t utf-8" if head[1:64:2].count(b"\0") > 16 else ""
+        raise InputError("not a text file", source.name, found="NUL bytes", expected="UTF-8 text", hint=hint)
+    body = len(BOM) if head.startswith(BOM) else 0
+    try:
+        return head[body:].decode(), body
+    except UnicodeDecodeError as error:
+        if body + error.start < len(head) - 4:  # else the last character is cut
+            hint = "save it as UTF-8: iconv -f latin1 -t utf-8"
+            found = f"bytes that are not UTF-8: {head[body + error.start : body + error.start + 4]!r}"
+            raise InputError("not a text file", source.name, found=found, expected="UTF-8", hint=hint) from None
+        return head[body : body + error.start].decode(), body

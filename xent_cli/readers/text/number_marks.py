@@ -1,0 +1,89 @@
+"""Decimal commas and marks between thousands: which of them a text has, where its numbers leave one reading."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|nan|inf(inity)?)\s*", re.IGNORECASE)
+# 1,234.5 and 1.234,5: groups of three after one to three digits that do not begin with a zero.
+_GROUPED = {
+    mark: re.compile(rf"\s*[-+]?[1-9]\d{{0,2}}(\{mark}\d{{3}})+(\{point}\d*)?\s*") for mark, point in (",.", ".,")
+}
+_WITH_COMMA = re.compile(r"\s*[-+]?\d*,\d+([eE][-+]?\d+)?\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class NumberMarks:
+    """How a text writes its numbers.
+
+    Fields
+    ------
+    decimal
+        "." or ",".
+    thousands
+        What stands between groups of three digits, or "".
+    """
+
+    decimal: str = "."
+    thousands: str = ""
+
+    def plain(self, cell: str) -> str:
+        """The cell with a decimal point and no other marks, where it is a number; else as it is.
+
+        Examples
+        --------
+        >>> NumberMarks(",", ".").plain("1.234,5"), NumberMarks(",").plain("0,5"), NumberMarks(",").plain("0.5")
+        ('1234.5', '0.5', '0.5')
+        """
+        if self.decimal == "." and not self.thousands:
+            return cell
+        if self.thousands and _GROUPED[self.thousands].fullmatch(cell):
+            return cell.replace(self.thousands, "").replace(self.decimal, ".")
+        return cell.replace(",", ".") if self.decimal == "," and _WITH_COMMA.fullmatch(cell) else cell
+
+    def is_number(self, cell: str) -> bool:
+        """Whether the cell is a number in these marks; with decimal commas, one with a point is none."""
+        plain = self.plain(cell)
+        return NUMBER.fullmatch(plain) is not None and not (self.decimal == "," and plain == cell and "." in cell)
+
+
+_POINT = NumberMarks()
+
+
+def marks_of(cells: Iterable[str]) -> NumberMarks:
+    """Tell how numbers are written; a decimal point and nothing else wherever cells leave it open or contradict.
+
+    A comma is a decimal comma for certain where what follows are not three digits, or what stands before it are none
+    to three after which a mark may come; it parts thousands for certain where there are several, or a point follows.
+
+    Examples
+    --------
+    >>> marks_of(["0,5", "1,234"]).decimal, marks_of(["1,234.5", "2,000"]).thousands, marks_of(["1,234"])
+    (',', ',', NumberMarks(decimal='.', thousands=''))
+    """
+    commas = points = decimal = plain = False
+    for cell in cells:
+        if "," not in cell:
+            plain |= "." in cell and NUMBER.fullmatch(cell) is not None and not _GROUPED["."].fullmatch(cell)
+            continue
+        if _GROUPED["."].fullmatch(cell):
+            points = True
+        elif _GROUPED[","].fullmatch(cell):
+            commas |= cell.count(",") > 1 or "." in cell
+        else:
+            decimal |= _WITH_COMMA.fullmatch(cell) is not None
+    if commas and not (decimal or points):
+        return NumberMarks(".", ",")
+    if (decimal or points) and not commas and not plain:
+        return NumberMarks(",", "." if points else "")
+    return _POINT
+
+
+def may_be_number(cell: str) -> bool:
+    """Whether the cell is a number with whatever marks."""
+    return any(pattern.fullmatch(cell) for pattern in (NUMBER, _WITH_COMMA, *_GROUPED.values()))
