@@ -15,7 +15,7 @@ from xent_cli.readers.arrays.array_source import Layout, lies_scattered
 from xent_cli.readers.arrays.choose_array import choose, is_called
 from xent_cli.readers.arrays.npy import open_array
 from xent_cli.readers.arrays.torch_names import BARE, Array, Joined, name_tensors
-from xent_cli.readers.arrays.torch_objects import ITEM_BYTES, SAVE_LINE, Tensor, Unsupported
+from xent_cli.readers.arrays.torch_objects import SAVE_LINE, Tensor, Unsupported
 from xent_cli.readers.arrays.torch_pickle import MAX_BYTES, damaged, read_pickle, too_many_objects
 from xent_cli.readers.storage.stored import Stored, first_line, read_up_to
 from xent_cli.readers.storage.streams import zip_failures
@@ -143,7 +143,7 @@ def _open_tensor(
 ) -> Source:
     source = replace(archive.source, name=f"{archive.source.name}:{name}") if name else archive.source
     if tensor.dtype not in _DTYPES:
-        hint = "save tensor.float()" if tensor.dtype in ITEM_BYTES else "save tensor.dequantize()"
+        hint = "save tensor.real" if "complex" in tensor.dtype else "save tensor.float()"
         raise InputError(
             "dtype not supported", source.name, found=f"torch.{tensor.dtype}", expected=", ".join(_DTYPES), hint=hint
         )

@@ -80,6 +80,27 @@ def open_labels(located: Located, logits: Source, options: ReadOptions) -> Sourc
     raise _misfit().shape_error(path, shape, logits)
 
 
+def labels_of_archive(located: Located, logits: Source, options: ReadOptions) -> Source:
+    """Open the labels that lie in the same archive of arrays as the logits.
+
+    Raises
+    ------
+    InputError
+        Where no other array there can be the labels.
+    """
+    try:
+        labels = open_labels(located, logits, options)
+    except InputError:
+        from xent_cli.readers.list_contents import list_arrays
+
+        if len(list_arrays(located)) < 2:
+            raise _misfit().no_labels(logits, options) from None
+        raise
+    if labels.description.path == logits.description.path:
+        raise _misfit().no_labels(logits, options)
+    return labels
+
+
 def _begins_with_its_name(labels: Source, logits: Source) -> bool:
     """Whether a 0 over one column of labels is what pandas calls a column: there is one row more than of logits."""
     first = getattr(labels, "first_line", None)

@@ -11,7 +11,7 @@ from xent_cli.errors import InputError, UsageError
 from xent_cli.readers.interface import ARCHIVES, ARRAYS, ReadOptions
 from xent_cli.readers.open import open_source
 from xent_cli.readers.pair.follower import follow, other_length
-from xent_cli.readers.pair.open_labels import open_labels, with_labels_ahead
+from xent_cli.readers.pair.open_labels import labels_of_archive, open_labels, with_labels_ahead
 from xent_cli.readers.storage.locate import locate, refuse_two_pipes
 
 if TYPE_CHECKING:
@@ -87,9 +87,7 @@ def open_pair(
         labels = open_labels(where, logits, options)
         opened.append((where, labels))
     elif found.format in ARCHIVES:
-        labels = open_labels(located, logits, options)
-        if labels.description.path == found.path:
-            raise _misfit().no_labels(logits, options)
+        labels = labels_of_archive(located, logits, options)
     elif "labels" not in logits.brings:
         _misfit().refuse_missing([logits], options)
         raise _misfit().no_labels(logits, options)
