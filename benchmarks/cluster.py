@@ -26,7 +26,7 @@ from xent_cli.core.options import LossOptions, Wanted
 from xent_cli.engines.dask import open_dask
 from xent_cli.engines.local import open_local
 from xent_cli.engines.ray import open_ray
-from xent_cli.readers.interface import ReadOptions
+from xent_cli.readers.options import ReadOptions, RunNeeds
 from xent_cli.readers.pair.pair import open_pair
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def fill(folder: Path) -> None:
 def seconds(path: str, engine: Engine, *, local: bool) -> tuple[float, object]:
     """How long a run takes, opening and all, and its summary."""
     began = time.perf_counter()
-    pair = open_pair(path, None, None, ReadOptions(whole_groups=not local))
+    pair = open_pair(path, None, None, ReadOptions(run=RunNeeds(whole_groups=not local)))
     totals = evaluate_pair(pair, LossOptions(), Wanted(figures=True, top_k=(1, 5)), engine, Targets())
     return time.perf_counter() - began, totals.losses.summarize()
 

@@ -14,7 +14,7 @@ from benchmarks.fused import Fused
 from xent_cli.core.kernel.cross_entropy import cross_entropy
 from xent_cli.core.options import LossOptions
 from xent_cli.engines.local import open_local
-from xent_cli.readers.interface import TASK_BYTES
+from xent_cli.readers.options import RunNeeds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -84,7 +84,7 @@ def _xent(logits: NDArray[np.float32], labels: NDArray[np.int64], precision: str
     """Cut as a .npy file is, and handed around by the engine that the command uses."""
     options = LossOptions(precision="float64" if precision == "float64" else "float32")
     engine = open_local(threads)
-    step = max(1, TASK_BYTES // (4 * logits.shape[1]))
+    step = max(1, RunNeeds().task_bytes // (4 * logits.shape[1]))
     tasks = [slice(first, first + step) for first in range(0, len(logits), step)]
 
     def losses(rows: slice) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.special import log_softmax
 
 from xent_cli.cli import cli
+from xent_cli.readers.options import RunNeeds
 
 # The members of .npz archives are closed when they are collected.
 
@@ -170,9 +171,9 @@ def test_files_that_do_not_fit_are_told_of_and_described(tmp_path):
     assert [file["values"]["logits"]["rows"] for file in document["files"]] == [60, 3]
 
 
-def test_any_number_of_threads_says_the_same(tmp_path, monkeypatch):
-    monkeypatch.setattr("xent_cli.readers.arrays.array_source.TASK_BYTES", 300)
-    files = save(tmp_path / "l.npy", LOGITS), save(tmp_path / "y.npy", LABELS)
+def test_any_number_of_threads_says_the_same(tmp_path):
+    times = 3 * RunNeeds().task_bytes // LOGITS.nbytes  # enough for several tasks
+    files = save(tmp_path / "l.npy", np.tile(LOGITS, (times, 1))), save(tmp_path / "y.npy", np.tile(LABELS, times))
     assert run("inspect", *files, "--threads", 1) == run("inspect", *files, "--threads", 3)
 
 

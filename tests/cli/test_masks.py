@@ -2,6 +2,7 @@
 
 import io
 import json
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +12,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from xent_cli.cli import cli
+from xent_cli.cli.runs import resolve_options
 from xent_cli.errors import InputError, UsageError
+from xent_cli.readers.options import RunNeeds
 
 RNG = np.random.default_rng(8)
 BATCH, TIME, K = 4, 6, 3
@@ -568,7 +571,7 @@ def test_logits_that_are_missing_are_refused_where_they_count_and_nowhere_else(w
 def test_missing_labels_count_nowhere_in_whatever_part_of_a_table_they_stand(
     beside, lost, form, tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr("xent_cli.readers.text.text_chunks._PIECE_BYTES", 16)
+    monkeypatch.setattr(resolve_options, "RunNeeds", partial(RunNeeds, chunk_bytes=16))
     cells = Y.astype(object)
     cells[lost] = None
     labels = table(tmp_path / f"y.{form}", {"label": cells})

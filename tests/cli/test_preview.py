@@ -15,7 +15,7 @@ from tests import forked
 from xent_cli.cli.options import InputFlags, SharedOptions
 from xent_cli.cli.runs.preview import preview
 from xent_cli.core.options import LossOptions
-from xent_cli.readers.interface import ReadOptions
+from xent_cli.readers.options import ReadOptions
 from xent_cli.readers.pair.pair import open_pair
 
 XENT = (sys.executable, "-m", "xent_cli")

@@ -27,7 +27,7 @@ from xent_cli.engines.interface import refuse_other_versions
 from xent_cli.engines.local import SerialEngine, open_local
 from xent_cli.engines.ray import open_ray
 from xent_cli.errors import InputError, XentError
-from xent_cli.readers.interface import ReadOptions
+from xent_cli.readers.options import ReadOptions, RunNeeds
 from xent_cli.readers.pair.pair import open_pair
 
 pytest.importorskip("distributed", reason="Dask is an extra")
@@ -59,7 +59,7 @@ def shards(tmp_path_factory):
 
 
 def totals(folder, engine):
-    pair = open_pair(str(folder), None, None, ReadOptions(whole_groups=True))
+    pair = open_pair(str(folder), None, None, ReadOptions(run=RunNeeds(whole_groups=True)))
     wanted = Wanted(figures=True, top_k=(1, 5), worst=3)
     return evaluate_pair(pair, LossOptions(label_smoothing=0.1), wanted, engine, Targets()).losses
 
@@ -176,7 +176,7 @@ def test_a_worker_that_is_killed_is_replaced(cluster):
 def test_a_shard_that_vanishes_is_named(cluster, shards, tmp_path):
     for path in shards.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    pair = open_pair(str(tmp_path), None, None, ReadOptions(whole_groups=True))
+    pair = open_pair(str(tmp_path), None, None, ReadOptions(run=RunNeeds(whole_groups=True)))
     (tmp_path / "part-7.parquet").unlink()
     with pytest.raises(InputError, match=r"no such file\n.*part-7\.parquet"):
         evaluate_pair(pair, LossOptions(), Wanted(), cluster, Targets())
@@ -188,7 +188,7 @@ def test_recipes_stay_small_whatever_they_read(shards, tmp_path):
     np.save(tmp_path / "l.npy", LOGITS)
     np.save(tmp_path / "y.npy", LABELS)
     for paths in ((str(shards), None), (str(tmp_path / "l.npy"), str(tmp_path / "y.npy"))):
-        for task in open_pair(*paths, None, ReadOptions(whole_groups=True)).tasks():
+        for task in open_pair(*paths, None, ReadOptions(run=RunNeeds(whole_groups=True))).tasks():
             assert not any(isinstance(part, Rows) for part in task.parts)
             assert len(pickle.dumps(task)) < 2000
 

@@ -7,8 +7,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from xent_cli.errors import InputError
-from xent_cli.readers.interface import ReadOptions
 from xent_cli.readers.open import open_source
+from xent_cli.readers.options import Classes, ReadOptions, RunNeeds
 from xent_cli.readers.pair.pair import open_pair
 
 RNG = np.random.default_rng(5)
@@ -22,15 +22,13 @@ def read(source):
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 @pytest.mark.parametrize(("order", "axis"), [("C", -1), ("F", -1), ("C", 0), ("F", 0)])
-def test_an_array_of_an_archive_is_read_in_either_order(save, order, axis, tmp_path, monkeypatch):
-    monkeypatch.setattr("xent_cli.readers.arrays.array_source.TASK_BYTES", 7 * 48)
-    monkeypatch.setattr("xent_cli.readers.arrays.streamed_array.TASK_BYTES", 7 * 48)
+def test_an_array_of_an_archive_is_read_in_either_order(save, order, axis, tmp_path):
     path = str(tmp_path / "d.npz")
     save(path, logits=np.asarray(np.moveaxis(LOGITS, -1, axis), order=order), other=np.zeros(3))
-    source = open_source(path, "logits", ReadOptions(), axis=axis)
+    source = open_source(path, "logits", ReadOptions(run=RunNeeds(task_bytes=7 * 48)), Classes(axis))
     np.testing.assert_array_equal(read(source), LOGITS)
     np.testing.assert_array_equal(read(source), LOGITS)  # once more: what was streamed is streamed again
-    assert source.description.format == "npz"
+    assert source.info.format == "npz"
     assert source.where(3, "logits") == f"{path}:logits sample 3"
 
 
@@ -77,9 +75,9 @@ def test_arrays_of_other_names_are_asked_for(tmp_path):
     np.savez(tmp_path / "d.npz", student=LOGITS, truth=LABELS)
     path = str(tmp_path / "d.npz")
     with pytest.raises(InputError, match=r'no array of logits\n.*"student", "truth"'):
-        open_source(path, "logits", ReadOptions(), axis=-1)
+        open_source(path, "logits", ReadOptions(), Classes(-1))
     with pytest.raises(InputError, match='did you mean "student"'):
-        open_source(path, "logits", ReadOptions(logits_column=("studnt",)), axis=-1)
+        open_source(path, "logits", ReadOptions(logits_column=("studnt",)), Classes(-1))
     pair = open_pair(path, None, None, ReadOptions(logits_column=("student",), label_column="truth"))
     assert pair.label_form == "sparse"
 
@@ -89,7 +87,7 @@ def test_an_array_longer_than_its_member_is_refused_before_it_is_read(tmp_path):
         text = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000000000, 3)}"
         archive.writestr("logits.npy", b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text)
     with pytest.raises(InputError, match="truncated array"):
-        open_source(str(tmp_path / "d.npz"), "logits", ReadOptions(), axis=-1)
+        open_source(str(tmp_path / "d.npz"), "logits", ReadOptions(), Classes(-1))
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
@@ -99,16 +97,16 @@ def test_a_member_longer_than_its_array_is_refused(compression, tmp_path):
     with zipfile.ZipFile(tmp_path / "d.npz", "w", compression) as archive:
         archive.writestr("logits.npy", stream.getvalue() + b"more")
     with pytest.raises(InputError, match="more than one array"):
-        open_source(str(tmp_path / "d.npz"), "logits", ReadOptions(), axis=-1)
+        open_source(str(tmp_path / "d.npz"), "logits", ReadOptions(), Classes(-1))
 
 
 def test_bytes_after_the_last_tensor_are_refused(tmp_path):
     path = tmp_path / "t.safetensors"
     path.write_bytes(tensors({"logits": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}}))
-    open_source(str(path), "logits", ReadOptions(), axis=-1)
+    open_source(str(path), "logits", ReadOptions(), Classes(-1))
     path.write_bytes(path.read_bytes() + b"more")
     with pytest.raises(InputError, match="tells of"):
-        open_source(str(path), "logits", ReadOptions(), axis=-1)
+        open_source(str(path), "logits", ReadOptions(), Classes(-1))
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int64", "int32", "uint8", "bool"])
@@ -118,14 +116,14 @@ def test_tensors_of_every_dtype_are_read_as_they_were_saved(dtype, tmp_path):
     pair = open_pair(str(tmp_path / "d.safetensors"), None, None, ReadOptions())
     (task,) = pair.tasks()
     np.testing.assert_array_equal(task.load().logits, values)
-    assert pair.logits.dtype == np.dtype(dtype)
+    assert pair.logits.info.dtype == np.dtype(dtype)
 
 
 def test_bfloat16_tensors_need_no_word_about_it(tmp_path):
     ml_dtypes = pytest.importorskip("ml_dtypes")
     values = LOGITS.astype(ml_dtypes.bfloat16)
     save_file({"logits": values}, tmp_path / "d.safetensors")
-    source = open_source(str(tmp_path / "d.safetensors"), "logits", ReadOptions(), axis=-1)
+    source = open_source(str(tmp_path / "d.safetensors"), "logits", ReadOptions(), Classes(-1))
     np.testing.assert_array_equal(read(source), values.astype(np.float32))
 
 
@@ -153,4 +151,4 @@ def tensors(header, data=b"\0" * 24):
 def test_a_hostile_header_is_refused(content, tmp_path):
     (tmp_path / "d.safetensors").write_bytes(content)
     with pytest.raises(InputError):
-        open_source(str(tmp_path / "d.safetensors"), "logits", ReadOptions(), axis=-1)
+        open_source(str(tmp_path / "d.safetensors"), "logits", ReadOptions(), Classes(-1))

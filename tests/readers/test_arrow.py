@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from xent_cli.errors import InputError, RowError
-from xent_cli.readers.interface import ReadOptions
+from xent_cli.readers.options import ReadOptions, RunNeeds
 from xent_cli.readers.pair.class_names_file import read_class_names
 from xent_cli.readers.pair.pair import open_pair
 from xent_cli.readers.saved.saved_results import read_saved
@@ -74,12 +74,11 @@ def test_labels_may_be_any_kind_of_number(kind, tmp_path):
 
 
 @pytest.mark.parametrize("largest", [0, 1 << 30])
-def test_a_large_batch_is_cut_and_a_small_one_is_not(largest, tmp_path, monkeypatch):
-    monkeypatch.setattr("xent_cli.readers.columnar.arrow._BATCH_BYTES", largest)
-    monkeypatch.setattr("xent_cli.readers.columnar.arrow.TASK_BYTES", 7 * 24)
+def test_a_large_batch_is_cut_and_a_small_one_is_not(largest, tmp_path):
+    options = ReadOptions(run=RunNeeds(batch_bytes=largest, task_bytes=7 * 24))
     path = write(tmp_path / "t.arrow", pa.table({**layout("list", np.float64), "label": LABELS}))
-    np.testing.assert_array_equal(read(path)[0], LOGITS)
-    sizes = [size for _, size, _ in open_pair(str(path), None, None, ReadOptions()).logits.parts()]
+    np.testing.assert_array_equal(read(path, options)[0], LOGITS)
+    sizes = [size for _, size, _ in open_pair(str(path), None, None, options).logits.parts()]
     assert max(sizes) == (40 if largest else 7)
 
 

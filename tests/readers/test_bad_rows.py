@@ -12,7 +12,7 @@ import pytest
 from tests.waiting import PATIENCE_SECONDS
 from xent_cli.cli import cli
 from xent_cli.errors import InputError, UnreadableRowError
-from xent_cli.readers.interface import ReadOptions
+from xent_cli.readers.options import ReadOptions, RunNeeds
 from xent_cli.readers.pair.pair import open_pair
 from xent_cli.readers.tables.first_bad_row import first_with_count
 
@@ -30,7 +30,10 @@ REASONS = {
 
 
 def losses(path, options=None):
-    return [task.load() for task in open_pair(str(path), None, None, options or ReadOptions(with_ids=True)).tasks()]
+    return [
+        task.load()
+        for task in open_pair(str(path), None, None, options or ReadOptions(run=RunNeeds(with_ids=True))).tasks()
+    ]
 
 
 @pytest.mark.parametrize("kind", REASONS)

@@ -10,7 +10,7 @@ import pytest
 
 from xent_cli.core.block import Rows
 from xent_cli.errors import InputError, UsageError
-from xent_cli.readers.interface import ReadOptions
+from xent_cli.readers.options import ReadOptions, RunNeeds
 from xent_cli.readers.pair.pair import open_pair
 
 SUFFIXES = ["csv", "parquet", "arrow", "jsonl"]
@@ -47,7 +47,7 @@ def read(pair):
     return Rows.concatenate([Rows(*(getattr(block, name) for name in fields)) for block in blocks])
 
 
-OPTIONS = ReadOptions(by=("split", "part"), weight_column="w", with_ids=True)
+OPTIONS = ReadOptions(by=("split", "part"), weight_column="w", run=RunNeeds(with_ids=True))
 
 
 @pytest.mark.parametrize("where", ["logits", "labels"])
@@ -72,7 +72,9 @@ def test_what_goes_along_is_found_in_either_table(tmp_path, suffix, where):
 def test_the_table_of_logits_comes_first_and_the_others_columns_stand_behind(tmp_path, suffix):
     logits = write(tmp_path / f"l.{suffix}", LARGE | {"split": ["1", "2", "3", "4"], "id": BESIDE["id"]})
     labels = write(tmp_path / f"y.{suffix}", LABELS | BESIDE)
-    pair = open_pair(logits, labels, None, ReadOptions(by=("part", "split"), weight_column="w", with_ids=True))
+    pair = open_pair(
+        logits, labels, None, ReadOptions(by=("part", "split"), weight_column="w", run=RunNeeds(with_ids=True))
+    )
     rows = read(pair)
     assert pair.by == ("split", "part")
     assert rows.groups.tolist() == [["1", "1"], ["2", "2"], ["3", "1"], ["4", None]]
@@ -83,7 +85,11 @@ def test_the_table_of_logits_comes_first_and_the_others_columns_stand_behind(tmp
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_column_may_play_two_parts(tmp_path, suffix):
     path = write(tmp_path / f"t.{suffix}", LABELS | {"id": BESIDE["id"], "w": BESIDE["w"]} | LARGE)
-    rows = read(open_pair(path, None, None, ReadOptions(by=("label", "id", "w"), weight_column="w", with_ids=True)))
+    rows = read(
+        open_pair(
+            path, None, None, ReadOptions(by=("label", "id", "w"), weight_column="w", run=RunNeeds(with_ids=True))
+        )
+    )
     assert rows.groups[:, 0].tolist() == ["2", "0", "1", "1"]
     assert rows.groups[:, 1].tolist() == rows.ids.tolist() == BESIDE["id"]
     assert [float(text) for text in rows.groups[:, 2]] == rows.weights.tolist() == BESIDE["w"]

@@ -16,7 +16,7 @@ import pytest
 from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.options import LossOptions, Wanted
 from xent_cli.errors import InputError, RowError
-from xent_cli.readers.interface import ReadOptions
+from xent_cli.readers.options import ReadOptions
 from xent_cli.readers.pair.pair import Pair, open_pair
 
 if TYPE_CHECKING:
@@ -195,8 +195,8 @@ def test_true_and_false_mean_the_columns_of_that_name(names: list[str], suffix: 
 def test_probabilities_are_preferred_where_the_user_says_so(tmp_path: Path) -> None:
     columns = wide(Z) | wide(P, PROBS) | INTEGERS
     pair = opened(tmp_path / "t.parquet", columns, source="probs")
-    assert pair.logits.plan is not None
-    assert pair.logits.plan.values == ("prob_0", "prob_1", "prob_2")
+    assert pair.logits.info.plan is not None
+    assert pair.logits.info.plan.values == ("prob_0", "prob_1", "prob_2")
     assert loss(pair, probabilities=True) == pytest.approx(RIGHT, rel=1e-9)
 
 
@@ -222,8 +222,8 @@ def test_a_column_that_is_named_must_hold_numbers(suffix: str, tmp_path: Path) -
 
 def test_every_column_that_is_left_out_is_told_with_its_reason(tmp_path: Path) -> None:
     pair = opened(tmp_path / "t.csv", TABLES["an index, ids, a fold, a score"])
-    assert pair.logits.plan is not None
-    reasons = dict(pair.logits.plan.left_out)
+    assert pair.logits.info.plan is not None
+    reasons = dict(pair.logits.info.plan.left_out)
     assert list(reasons) == ["index", "image_id", "fold", "confidence"]
     assert all(reasons.values())
     (note,) = [found for found in pair.findings if found.code == "columns-left-out"]

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from xent_cli.errors import InputError, RowError
-from xent_cli.readers.interface import ReadOptions
+from xent_cli.readers.options import ReadOptions
 from xent_cli.readers.pair.class_names_file import read_class_names
 from xent_cli.readers.pair.pair import open_pair
 

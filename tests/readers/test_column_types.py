@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from xent_cli.readers.interface import ReadOptions
+from xent_cli.readers.options import ReadOptions
 from xent_cli.readers.pair.pair import open_pair
 
 LOGITS = np.array([[0.5, 1.25, -2.0], [3.0, 4.5, 5.0], [6.0, -7.25, 8.0], [0.5, 1.25, -2.0]])

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xent_cli.errors import InputError
-from xent_cli.readers.interface import ReadOptions
+from xent_cli.readers.options import ReadOptions, RunNeeds
 from xent_cli.readers.pair.pair import open_pair
 
 
@@ -41,9 +41,7 @@ def test_every_number_reads_back_however_the_file_is_laid_out_and_cut(
     text = out.getvalue() if last else out.getvalue().rstrip("\r\n")
     path = tmp_path_factory.getbasetemp() / "t.csv"
     path.write_bytes((b"\xef\xbb\xbf" if bom else b"") + text.encode())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("xent_cli.readers.text.text_chunks._PIECE_BYTES", piece)
-        logits, labels = read(path, ReadOptions(logits_column=("[cd]*",)))
+    logits, labels = read(path, ReadOptions(logits_column=("[cd]*",), run=RunNeeds(chunk_bytes=piece)))
     np.testing.assert_array_equal(logits, [values for _, *values in rows])
     assert labels.tolist() == [label for label, *_ in rows]
 
@@ -71,12 +69,11 @@ def test_labels_may_be_whole_floats_and_turn_into_them_late(tmp_path):
     ],
 )
 @pytest.mark.parametrize("piece", [16, 1 << 20])
-def test_a_bad_cell_is_found_again_with_its_line_and_column(line, what, column, piece, tmp_path, monkeypatch):
-    monkeypatch.setattr("xent_cli.readers.text.text_chunks._PIECE_BYTES", piece)
+def test_a_bad_cell_is_found_again_with_its_line_and_column(line, what, column, piece, tmp_path):
     good = "1,0.5,0.25\n" * 50
     (tmp_path / "t.csv").write_text(f"label,logit_0,logit_1\n{good}{line}\n{good}")
     with pytest.raises(InputError) as caught:
-        read(tmp_path / "t.csv")
+        read(tmp_path / "t.csv", ReadOptions(run=RunNeeds(chunk_bytes=piece)))
     assert caught.value.what == what
     assert "line 52 (sample 50)" in caught.value.where
     assert column in caught.value.where

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from xent_cli.errors import InputError, RowError, UnreadableRowError
-from xent_cli.readers.interface import ReadOptions
+from xent_cli.readers.options import ReadOptions, RunNeeds
 from xent_cli.readers.pair import bad_rows as faults
 from xent_cli.readers.pair.pair import open_pair
 
@@ -53,7 +53,7 @@ def write_lists(path):
 
 
 def told(path):
-    pair = open_pair(str(path), None, None, ReadOptions())
+    pair = open_pair(str(path), None, None, ReadOptions(run=RunNeeds(chunk_bytes=4096)))
     with pytest.raises(RowError) as caught:
         [task.load() for task in pair.tasks()]
     return pair.complete(caught.value)
@@ -69,8 +69,7 @@ def told(path):
         (write_lists, 'row 10 (sample 10), column "logits"', 5),
     ],
 )
-def test_the_first_bad_row_is_found_and_the_others_are_counted_to_the_end(write, place, others, tmp_path, monkeypatch):
-    monkeypatch.setattr("xent_cli.readers.text.text_chunks._PIECE_BYTES", 4096)
+def test_the_first_bad_row_is_found_and_the_others_are_counted_to_the_end(write, place, others, tmp_path):
     path = tmp_path / "t.bin"
     write(path)
     error = told(path)
@@ -79,14 +78,12 @@ def test_the_first_bad_row_is_found_and_the_others_are_counted_to_the_end(write,
 
 
 def test_looking_for_others_ends_in_time_and_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr("xent_cli.readers.text.text_chunks._PIECE_BYTES", 4096)
     monkeypatch.setattr(faults, "_PATIENCE_SECONDS", -1.0)
     write_csv(tmp_path / "t.csv")
     assert told(tmp_path / "t.csv").more == "at least 1 more row like this"
 
 
 def test_of_a_pipe_only_what_was_read_is_counted(tmp_path, monkeypatch):
-    monkeypatch.setattr("xent_cli.readers.text.text_chunks._PIECE_BYTES", 4096)
     write_csv(tmp_path / "t.csv")
     with subprocess.Popen(["cat", tmp_path / "t.csv"], stdout=subprocess.PIPE) as cat:
         monkeypatch.setattr("sys.stdin", cat.stdout)

@@ -10,7 +10,7 @@ import pytest
 
 import xent_cli
 from xent_cli.errors import InputError
-from xent_cli.readers.interface import ReadOptions
+from xent_cli.readers.options import ReadOptions
 from xent_cli.readers.pair.pair import open_pair
 from xent_cli.readers.text.csv_dialect import is_header
 

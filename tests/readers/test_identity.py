@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from xent_cli.errors import InputError
-from xent_cli.readers.interface import ReadOptions
 from xent_cli.readers.open import open_source
+from xent_cli.readers.options import Classes, ReadOptions
 from xent_cli.readers.storage import identity
 from xent_cli.readers.storage.identity import refuse_changed, watching
 from xent_cli.readers.storage.locate import locate
@@ -201,7 +201,7 @@ def test_another_process_tells_a_file_by_size_and_time_alone(change, stored):
 def test_a_change_is_found_at_the_end_where_nobody_opens_the_file_again(tmp_path):
     np.save(tmp_path / "l.npy", LOGITS[:100])
     with watching():
-        source = open_source(str(tmp_path / "l.npy"), "logits", ReadOptions(), axis=-1)
+        source = open_source(str(tmp_path / "l.npy"), "logits", ReadOptions(), Classes(-1))
         refuse_changed()
         assert len(list(source.parts())) == 1
         grow(tmp_path / "l.npy")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xent_cli.errors import InputError, RowError
-from xent_cli.readers.interface import ReadOptions
+from xent_cli.readers.options import ReadOptions, RunNeeds
 from xent_cli.readers.pair.pair import open_pair
 
 
@@ -30,9 +30,7 @@ def test_every_number_reads_back_however_the_file_is_laid_out_and_cut(rows, end,
     lines = [json.dumps({"text": text, "label": y, "logits": [a, b]}) for y, a, b, text in rows]
     path = tmp_path_factory.getbasetemp() / "t.jsonl"
     path.write_bytes((b"\xef\xbb\xbf" if bom else b"") + (end.join(lines) + end * last).encode())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("xent_cli.readers.text.text_chunks._PIECE_BYTES", piece)
-        logits, labels = read(path)
+    logits, labels = read(path, ReadOptions(run=RunNeeds(chunk_bytes=piece)))
     np.testing.assert_array_equal(logits, [[a, b] for _, a, b, _ in rows])
     assert labels.tolist() == [y for y, *_ in rows]
 

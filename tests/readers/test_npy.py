@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from xent_cli.errors import InputError, UsageError
-from xent_cli.readers.interface import ReadOptions
 from xent_cli.readers.open import open_source
+from xent_cli.readers.options import Classes, ReadOptions, RunNeeds
 from xent_cli.readers.pair.pair import open_pair
 
 
-def open_npy(path, role, axis, dtype):
-    return open_source(path, role, ReadOptions(logits_dtype=dtype), axis=axis)
+def open_npy(path, role, axis, dtype, task_bytes=8 << 20):
+    return open_source(path, role, ReadOptions(logits_dtype=dtype, run=RunNeeds(task_bytes=task_bytes)), Classes(axis))
 
 
 def read(source):
@@ -39,14 +39,12 @@ def test_samples_are_those_of_the_moved_array(shape, order, dtype, axis, task, t
     array = np.asarray(values, dtype, order=order)
     path = str(tmp_path_factory.getbasetemp() / "a.npy")
     np.save(path, array)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("xent_cli.readers.arrays.array_source.TASK_BYTES", task)
-        source = open_npy(path, "logits", axis, None)
-        found = read(source)
+    source = open_npy(path, "logits", axis, None, task)
+    found = read(source)
     np.testing.assert_array_equal(found, np.moveaxis(array, axis, -1).reshape(-1, shape[axis]))
-    assert source.row_shape == (shape[axis],)
-    assert source.sample_shape == shape[:axis] + shape[axis + 1 :]
-    rows = source.rows(0, source.num_rows).read().logits
+    assert source.info.row_shape == (shape[axis],)
+    assert source.info.sample_shape == shape[:axis] + shape[axis + 1 :]
+    rows = source.rows(0, source.info.num_rows).read().logits
     np.testing.assert_array_equal(rows, found)
 
 
@@ -170,22 +168,21 @@ def test_an_axis_that_is_not_there_is_a_usage_error(tmp_path):
         open_npy(str(tmp_path / "a.npy"), "logits", 2, None)
 
 
-def streamed(tmp_path, monkeypatch):
-    monkeypatch.setattr("xent_cli.readers.arrays.streamed_array.TASK_BYTES", 7 * 24)
+def streamed(tmp_path):
     values = np.random.default_rng(0).normal(size=(100, 3))
     np.save(tmp_path / "a.npy", values)
     (tmp_path / "a.npy.gz").write_bytes(gzip.compress((tmp_path / "a.npy").read_bytes()))
-    return values, open_source(str(tmp_path / "a.npy.gz"), "logits", ReadOptions(), axis=-1)
+    return values, open_npy(str(tmp_path / "a.npy.gz"), "logits", -1, None, 7 * 24)
 
 
-def test_parts_of_a_stream_that_are_kept_stay_as_they_are(tmp_path, monkeypatch):
-    values, source = streamed(tmp_path, monkeypatch)
+def test_parts_of_a_stream_that_are_kept_stay_as_they_are(tmp_path):
+    values, source = streamed(tmp_path)
     kept = [part.read().logits[1:] for _, _, part in source.parts()]
     np.testing.assert_array_equal(np.vstack(kept), np.delete(values, np.arange(0, 100, 7), axis=0))
 
 
-def test_memory_of_a_stream_is_used_again(tmp_path, monkeypatch):
-    values, source = streamed(tmp_path, monkeypatch)
+def test_memory_of_a_stream_is_used_again(tmp_path):
+    values, source = streamed(tmp_path)
     places, found = set(), []
     for _, _, part in source.parts():
         rows = part.read().logits

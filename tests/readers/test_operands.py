@@ -5,7 +5,7 @@ import pytest
 
 from tests.readers.test_beside import SUFFIXES, write
 from xent_cli.errors import InputError
-from xent_cli.readers.interface import ReadOptions
+from xent_cli.readers.options import ReadOptions
 from xent_cli.readers.pair.pair import open_operands
 
 LOGITS = np.random.default_rng(0).normal(size=(8, 3))

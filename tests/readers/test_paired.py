@@ -8,7 +8,7 @@ import pytest
 from xent_cli.core.kernel.cross_entropy import cross_entropy
 from xent_cli.core.options import LossOptions
 from xent_cli.errors import InputError, RowError
-from xent_cli.readers.interface import ReadOptions
+from xent_cli.readers.options import ReadOptions, RunNeeds
 from xent_cli.readers.pair.pair import Pair, open_pair
 
 RNG = np.random.default_rng(0)
@@ -79,14 +79,10 @@ def losses(pair):
 
 @pytest.mark.parametrize("small", [False, True], ids=["one piece", "many pieces"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_same_samples_give_the_same_bits_however_they_lie_on_disk(kind, small, tmp_path, monkeypatch):
-    if small:
-        monkeypatch.setattr("xent_cli.readers.arrays.array_source.TASK_BYTES", 700)
-        monkeypatch.setattr("xent_cli.readers.text.text_chunks._PIECE_BYTES", 1000)
-        monkeypatch.setattr("xent_cli.readers.columnar.parquet.TASK_BYTES", 500)
-        monkeypatch.setattr("xent_cli.readers.columnar.parquet._GROUP_BYTES", 4000 if "list" in kind else 10)
-        monkeypatch.setattr("xent_cli.readers.columnar.parquet._STEP_BYTES", 300)
-    found = losses(open_pair(*write(tmp_path, kind), None, ReadOptions()))
+def test_the_same_samples_give_the_same_bits_however_they_lie_on_disk(kind, small, tmp_path):
+    group = 4000 if "list" in kind else 10
+    needs = RunNeeds(task_bytes=500, chunk_bytes=1000, group_bytes=group, step_bytes=300) if small else RunNeeds()
+    found = losses(open_pair(*write(tmp_path, kind), None, ReadOptions(run=needs)))
     np.testing.assert_array_equal(found, cross_entropy(LOGITS, LABELS, LossOptions()).loss)
 
 
@@ -128,12 +124,12 @@ def test_a_label_out_of_range_is_told_where_it_stands_with_the_others_like_it(ki
 
 
 @pytest.mark.parametrize("shift", [1, 2, -1, -4])
-def test_shifted_labels_are_those_of_a_loop(shift, tmp_path, monkeypatch):
-    monkeypatch.setattr("xent_cli.readers.arrays.array_source.TASK_BYTES", 3 * 4 * 8)
+def test_shifted_labels_are_those_of_a_loop(shift, tmp_path):
     labels = RNG.integers(0, 4, (3, 5))
     np.save(tmp_path / "l.npy", RNG.normal(size=(3, 5, 4)))
     np.save(tmp_path / "y.npy", labels)
-    pair = open_pair(str(tmp_path / "l.npy"), str(tmp_path / "y.npy"), None, ReadOptions(shift=shift))
+    options = ReadOptions(shift=shift, run=RunNeeds(task_bytes=3 * 4 * 8))
+    pair = open_pair(str(tmp_path / "l.npy"), str(tmp_path / "y.npy"), None, options)
     blocks = (task.load() for task in pair.tasks())
     found = np.concatenate([np.where(block.unscored, -1, block.labels) for block in blocks])
     expected = [[labels[b, t + shift] if 0 <= t + shift < 5 else -1 for t in range(5)] for b in range(3)]
@@ -141,15 +137,14 @@ def test_shifted_labels_are_those_of_a_loop(shift, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("suffix", ["npy", "csv"])
-def test_sample_weights_follow_the_samples(suffix, tmp_path, monkeypatch):
-    monkeypatch.setattr("xent_cli.readers.arrays.array_source.TASK_BYTES", 700)
+def test_sample_weights_follow_the_samples(suffix, tmp_path):
     weights = RNG.random(500)
     path = tmp_path / f"w.{suffix}"
     if suffix == "npy":
         np.save(path, weights)
     else:
         path.write_text("".join(f"{w!r}\n" for w in weights.tolist()))
-    pair = open_pair(*write(tmp_path, "npy npy"), str(path), ReadOptions())
+    pair = open_pair(*write(tmp_path, "npy npy"), str(path), ReadOptions(run=RunNeeds(task_bytes=700)))
     np.testing.assert_array_equal(np.concatenate([task.load().weights.copy() for task in pair.tasks()]), weights)
 
 

@@ -6,8 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from xent_cli.errors import InputError
-from xent_cli.readers.interface import ReadOptions
 from xent_cli.readers.open import open_source
+from xent_cli.readers.options import ReadOptions, RunNeeds
 
 RNG = np.random.default_rng(17)
 N, K = 500, 9
@@ -22,7 +22,7 @@ def wide(path, *, group, **extra):
 
 
 def read(source):
-    parts = [pickle.loads(pickle.dumps(part)) if source.whole else part for _, _, part in source.parts()]
+    parts = [pickle.loads(pickle.dumps(part)) if source.needs.whole_groups else part for _, _, part in source.parts()]
     names = ("logits", "labels", "ids")
     copies = [[np.array(getattr(rows, name)) for name in names] for rows in (part.read() for part in parts)]
     return dict(zip(names, map(np.concatenate, zip(*copies, strict=True)), strict=True))
@@ -31,11 +31,9 @@ def read(source):
 @pytest.mark.parametrize("whole", [False, True], ids=["cut", "whole"])
 @pytest.mark.parametrize("limit", [10, 4000, 1 << 20], ids=["on disk", "some on disk", "in memory"])
 @pytest.mark.parametrize("step", [100, 4000, 1 << 20])
-def test_wide_row_groups_of_any_size_give_the_same_rows(whole, limit, step, tmp_path, monkeypatch):
-    monkeypatch.setattr("xent_cli.readers.columnar.parquet._GROUP_BYTES", limit)
-    monkeypatch.setattr("xent_cli.readers.columnar.parquet._STEP_BYTES", step)
-    monkeypatch.setattr("xent_cli.readers.columnar.parquet.TASK_BYTES", 1000)
-    options = ReadOptions(id_column="name", with_ids=True, whole_groups=whole)
+def test_wide_row_groups_of_any_size_give_the_same_rows(whole, limit, step, tmp_path):
+    needs = RunNeeds(with_ids=True, whole_groups=whole, group_bytes=limit, step_bytes=step, task_bytes=1000)
+    options = ReadOptions(id_column="name", run=needs)
     source = open_source(wide(tmp_path / "t.parquet", group=130), "logits", options)
     found = read(source)
     np.testing.assert_array_equal(found["logits"], LOGITS)
@@ -45,12 +43,11 @@ def test_wide_row_groups_of_any_size_give_the_same_rows(whole, limit, step, tmp_
     assert sizes == [130, 130, 130, 110] if whole or limit > 5000 else len(sizes) > 4
 
 
-def test_columns_of_unlike_types_are_read_as_float64(tmp_path, monkeypatch):
+def test_columns_of_unlike_types_are_read_as_float64(tmp_path):
     path = wide(tmp_path / "t.parquet", group=130, c9=RNG.normal(size=N), c10=np.arange(N))
-    options = ReadOptions(id_column="name", with_ids=True)
+    options = ReadOptions(id_column="name", run=RunNeeds(with_ids=True))
     first = read(open_source(path, "logits", options))["logits"]
-    monkeypatch.setattr("xent_cli.readers.columnar.parquet._GROUP_BYTES", 10)
-    monkeypatch.setattr("xent_cli.readers.columnar.parquet._STEP_BYTES", 3000)
+    options = ReadOptions(id_column="name", run=RunNeeds(with_ids=True, group_bytes=10, step_bytes=3000))
     again = read(open_source(path, "logits", options))["logits"]
     assert first.dtype == again.dtype == np.float64
     np.testing.assert_array_equal(first, again)
@@ -58,21 +55,19 @@ def test_columns_of_unlike_types_are_read_as_float64(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("limit", [10, 1 << 20])
-def test_a_null_is_named_by_its_row(limit, tmp_path, monkeypatch):
-    monkeypatch.setattr("xent_cli.readers.columnar.parquet._GROUP_BYTES", limit)
+def test_a_null_is_named_by_its_row(limit, tmp_path):
     column = [None if i == 321 else 1.0 for i in range(N)]
     path = wide(tmp_path / "t.parquet", group=130, c9=pa.array(column, pa.float32()))
-    source = open_source(path, "logits", ReadOptions(id_column="name"))
+    source = open_source(path, "logits", ReadOptions(id_column="name", run=RunNeeds(group_bytes=limit)))
     with pytest.raises(InputError, match="missing value\n  sample 321"):
         [part.read() for _, _, part in source.parts()]
     assert source.where(321, "logits") == f"{path} row 321 (sample 321)"
 
 
 def test_nothing_is_left_of_what_was_turned_on_disk(tmp_path, monkeypatch):
-    monkeypatch.setattr("xent_cli.readers.columnar.parquet._GROUP_BYTES", 10)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     path = wide(tmp_path / "t.parquet", group=130)
-    source = open_source(path, "logits", ReadOptions(id_column="name"))
+    source = open_source(path, "logits", ReadOptions(id_column="name", run=RunNeeds(group_bytes=10)))
     seen = 0
     for _, _, part in source.parts():
         part.read()

@@ -7,15 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xent_cli.errors import InputError
-from xent_cli.readers.text import text_chunks as module
-from xent_cli.readers.text.text_chunks import count_rows, pieces, row_lines
+from xent_cli.readers.text.text_chunks import LONGEST_LINE, count_rows, pieces, row_lines
 
 
 class Text:
     """Text as if it came through a pipe."""
 
     name = "t"
-    again = False
+    rereadable = False
 
     def __init__(self, text):
         self._text = text
@@ -31,9 +30,7 @@ LINES = st.lists(CELLS.map(",".join) | st.just(""), max_size=30)
 @given(lines=LINES, end=st.sampled_from(["\n", "\r\n"]), size=st.sampled_from([3, 7, 20, 1000]), last=st.booleans())
 def test_pieces_are_the_text_cut_between_rows_and_their_rows_are_those_of_a_csv_reader(lines, end, size, last):
     text = end.join(lines) + (end if last else "")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_PIECE_BYTES", size)
-        cut = [pickle.loads(pickle.dumps(piece)) for piece in pieces(Text(text.encode()), 0)]
+    cut = [pickle.loads(pickle.dumps(piece)) for piece in pieces(Text(text.encode()), 0, size)]
     found = [bytes(piece.read()) for piece in cut]
     joined = "".join(piece.decode() for piece in found)
     assert joined.rstrip("\r\n") == text.rstrip("\r\n")
@@ -49,9 +46,9 @@ def test_pieces_are_the_text_cut_between_rows_and_their_rows_are_those_of_a_csv_
         assert all(text.split("\n")[start].strip() for start in starts)
 
 
-@pytest.mark.parametrize("text", [b"1" * 3000, b"\n" * 3000, b'"' + b"1,2\n" * 800])
-def test_text_without_an_end_is_refused_in_bounded_memory(text, monkeypatch):
-    monkeypatch.setattr(module, "_PIECE_BYTES", 100)
-    monkeypatch.setattr(module, "LONGEST_LINE", 1000)
+@pytest.mark.parametrize("text", [b"1", b"\n", b"1,2\n"])
+def test_text_without_an_end_is_refused_in_bounded_memory(text):
+    quote = b'"' if b"," in text else b""
+    endless = quote + text * (2 * LONGEST_LINE // len(text))
     with pytest.raises(InputError, match=r"t after byte 0"):
-        list(pieces(Text(text), 0))
+        list(pieces(Text(endless), 0, 1 << 20))

@@ -19,8 +19,8 @@ import pytest
 
 from tests.waiting import PATIENCE_SECONDS, until
 from xent_cli.errors import InputError, OutputError
-from xent_cli.readers.interface import ReadOptions
 from xent_cli.readers.open import open_source
+from xent_cli.readers.options import Classes, ReadOptions
 from xent_cli.readers.storage.identity import refuse_changed, watching
 from xent_cli.writers.folder import open_folder
 from xent_cli.writers.publish import Publication
@@ -237,11 +237,11 @@ def test_other_schemes_go_through_fsspec(bucket):
     for i in range(3):
         memory.pipe(f"/run/part-{i}.npy", (bucket / "shards" / f"part-{i}.npy").read_bytes())
     for path in ("memory://run/part-*.npy", "memory://run"):
-        source = open_source(path, "logits", ReadOptions(), axis=-1)
+        source = open_source(path, "logits", ReadOptions(), Classes(-1))
         found = np.concatenate([np.array(part.read().logits) for _, _, part in source.parts()])
         np.testing.assert_array_equal(found, LOGITS[:75])
     with pytest.raises(InputError, match=r"no such object\n  memory://run/none\.npy"):
-        open_source("memory://run/none.npy", "logits", ReadOptions(), axis=-1)
+        open_source("memory://run/none.npy", "logits", ReadOptions(), Classes(-1))
 
 
 @pytest.mark.parametrize("name", ["l.npy", "d.parquet", "d.csv"])
@@ -260,7 +260,7 @@ def test_an_object_that_is_written_anew_while_it_is_read_is_refused(name, server
 
     put()
     with watching():
-        source = open_source(f"s3://bucket/changing/{name}", "logits", ReadOptions(), axis=-1)
+        source = open_source(f"s3://bucket/changing/{name}", "logits", ReadOptions(), Classes(-1))
         parts = [part for _, _, part in source.parts()]
         put()  # the same bytes are the same object
         refuse_changed()
@@ -290,7 +290,7 @@ def test_a_page_that_changes_while_it_is_read_is_refused(tmp_path):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         with watching():
-            open_source(f"http://127.0.0.1:{server.server_port}/l.npy", "logits", ReadOptions(), axis=-1)
+            open_source(f"http://127.0.0.1:{server.server_port}/l.npy", "logits", ReadOptions(), Classes(-1))
             refuse_changed()
             os.utime(tmp_path / "l.npy", ns=(0, 0))
             with pytest.raises(InputError, match="the file changed while it was read"):

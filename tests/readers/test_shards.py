@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from xent_cli.errors import InputError
-from xent_cli.readers.interface import ReadOptions
 from xent_cli.readers.open import open_source
+from xent_cli.readers.options import Classes, ReadOptions, RunNeeds
 from xent_cli.readers.pair.pair import open_pair
 
 RNG = np.random.default_rng(3)
@@ -26,14 +26,13 @@ def as_csv(path, part):
 
 @pytest.mark.parametrize("kind", ["npy npy", "npy csv", "csv npy", "csv csv"])
 @pytest.mark.parametrize(("cuts", "others"), [([10, 30], [10, 30]), ([10, 30], [1, 2, 50]), ([20], []), ([], [5, 5])])
-def test_logits_and_labels_may_be_cut_differently(kind, cuts, others, tmp_path, monkeypatch):
-    monkeypatch.setattr("xent_cli.readers.arrays.array_source.TASK_BYTES", 7 * 16)
-    monkeypatch.setattr("xent_cli.readers.text.text_chunks._PIECE_BYTES", 300)
+def test_logits_and_labels_may_be_cut_differently(kind, cuts, others, tmp_path):
     how = {"npy": (np.save, "npy"), "csv": (as_csv, "csv")}
     left, right = kind.split()
     paths = [split(tmp_path / "l", LOGITS, cuts, *how[left]), split(tmp_path / "y", LABELS, others, *how[right])]
     logits, labels = [], []
-    for task in open_pair(*paths, None, ReadOptions()).tasks():
+    options = ReadOptions(run=RunNeeds(task_bytes=7 * 16, chunk_bytes=300))
+    for task in open_pair(*paths, None, options).tasks():
         block = task.load()
         assert block.start == sum(map(len, logits))
         logits.append(np.array(block.logits))
@@ -47,8 +46,8 @@ def test_arrays_are_joined_along_the_first_axis_of_samples(shape, axis, tmp_path
     values = np.arange(np.prod(shape), dtype=float).reshape(shape)
     along = 1 if axis == 0 else 0
     path = split(tmp_path / "l", values, [2, 7], axis=along)
-    source = open_source(path, "logits", ReadOptions(), axis=axis)
-    assert source.description.shape == shape
+    source = open_source(path, "logits", ReadOptions(), Classes(axis))
+    assert source.info.shape == shape
     found = np.concatenate([np.array(part.read().logits) for _, _, part in source.parts()])
     np.testing.assert_array_equal(found, np.moveaxis(values, axis, -1).reshape(-1, shape[axis]))
     assert "[" in source.where(20, "logits")
@@ -56,7 +55,7 @@ def test_arrays_are_joined_along_the_first_axis_of_samples(shape, axis, tmp_path
 
 def test_a_place_is_named_in_its_shard(tmp_path):
     path = split(tmp_path / "y", LABELS, [10, 30], as_csv, "csv")
-    source = open_source(path, "labels", ReadOptions(), num_classes=4)
+    source = open_source(path, "labels", ReadOptions(), Classes(count=4))
     assert source.where(12, "labels") == f'{path}/part-1.csv line 4 (sample 12), column "label"'
 
 
@@ -72,15 +71,15 @@ def test_a_shard_that_is_not_like_the_first_is_named_before_any_work(other, what
     path = split(tmp_path / "l", LOGITS, [20])
     np.save(tmp_path / "l" / "part-2.npy", other)
     with pytest.raises(InputError, match=rf"another {what}\n.*part-2\.npy"):
-        open_source(path, "logits", ReadOptions(), axis=-1)
+        open_source(path, "logits", ReadOptions(), Classes(-1))
 
 
 def test_other_columns_and_another_format_are_named(tmp_path):
     path = split(tmp_path / "l", LOGITS, [20], as_csv, "csv")
     (tmp_path / "l" / "part-2.csv").write_text("a,b,c,e\n1,2,3,4\n")
     with pytest.raises(InputError, match=r"other columns\n.*part-2.csv: found a, b, c, e"):
-        open_source(path, "logits", ReadOptions(), axis=-1)
+        open_source(path, "logits", ReadOptions(), Classes(-1))
     (tmp_path / "l" / "part-2.csv").unlink()
     np.save(tmp_path / "l" / "part-2.npy", LOGITS)
     with pytest.raises(InputError, match=r"another format\n.*part-2.npy"):
-        open_source(path, "logits", ReadOptions(), axis=-1)
+        open_source(path, "logits", ReadOptions(), Classes(-1))

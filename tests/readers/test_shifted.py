@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from xent_cli.core.block import Rows
 from xent_cli.errors import InputError
-from xent_cli.readers.interface import ReadOptions
+from xent_cli.readers.options import ReadOptions, RunNeeds
 from xent_cli.readers.pair.pair import open_pair
 from xent_cli.readers.pair.shifted_labels import Documents
 
@@ -59,6 +59,9 @@ def read(pair):
     return Rows.concatenate(held)
 
 
+SMALL = RunNeeds(with_ids=True, task_bytes=64, chunk_bytes=64)
+
+
 def moved(values, shift, fill, outside):
     """A loop, one sample after the other."""
     values = np.asarray(values)
@@ -68,16 +71,14 @@ def moved(values, shift, fill, outside):
 @pytest.mark.parametrize("shift", [1, 2, -1, -3, 10])
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("where", ["one table", "labels in a table", "tables"])
-def test_all_columns_of_a_table_move_with_its_labels(where, suffix, shift, tmp_path, monkeypatch):
-    monkeypatch.setattr("xent_cli.readers.text.text_chunks._PIECE_BYTES", 64)
-    monkeypatch.setattr("xent_cli.readers.arrays.array_source.TASK_BYTES", 64)
+def test_all_columns_of_a_table_move_with_its_labels(where, suffix, shift, tmp_path):
     if where == "one table":
         paths = write(tmp_path / f"t.{suffix}", COLUMNS | LARGE), None
     elif where == "tables":
         paths = write(tmp_path / f"l.{suffix}", LARGE), write(tmp_path / f"y.{suffix}", COLUMNS)
     else:
         paths = save(tmp_path / "l.npy", LOGITS), write(tmp_path / f"y.{suffix}", COLUMNS)
-    options = ReadOptions(shift=shift, weight_column="w", mask="m", with_ids=True, label_column="label")
+    options = ReadOptions(shift=shift, weight_column="w", mask="m", label_column="label", run=SMALL)
     rows = read(open_pair(*paths, None, options))
     outside = [not 0 <= t + shift < N for t in range(N)]
     np.testing.assert_array_equal(rows.logits, LOGITS)
@@ -90,10 +91,10 @@ def test_all_columns_of_a_table_move_with_its_labels(where, suffix, shift, tmp_p
 
 @pytest.mark.parametrize("shift", [1, 2, -1, -3])
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_column_asked_for_with_by_tells_documents_apart(suffix, shift, tmp_path, monkeypatch):
-    monkeypatch.setattr("xent_cli.readers.text.text_chunks._PIECE_BYTES", 64)
+def test_a_column_asked_for_with_by_tells_documents_apart(suffix, shift, tmp_path):
     path = write(tmp_path / f"t.{suffix}", COLUMNS | LARGE)
-    pair = open_pair(path, None, None, ReadOptions(shift=shift, by=("doc",), label_column="label", with_ids=True))
+    options = ReadOptions(shift=shift, by=("doc",), label_column="label", run=SMALL)
+    pair = open_pair(path, None, None, options)
     rows = read(pair)
     doc = COLUMNS["doc"]
     outside = [not 0 <= t + shift < N or doc[t + shift] != doc[t] for t in range(N)]
@@ -124,8 +125,7 @@ def test_an_array_of_labels_ends_with_the_table_of_logits(form, suffix, shift, t
 
 @pytest.mark.parametrize("shift", [1, -2])
 @pytest.mark.parametrize("form", ["npy", "npz", "npz deflated", "csv"])
-def test_weights_and_masks_in_files_of_their_own_move_too(form, shift, tmp_path, monkeypatch):
-    monkeypatch.setattr("xent_cli.readers.arrays.array_source.TASK_BYTES", 100)
+def test_weights_and_masks_in_files_of_their_own_move_too(form, shift, tmp_path):
     batch, time = 3, 5
     logits, labels = RNG.normal(size=(batch, time, K)), RNG.integers(0, K, (batch, time))
     weights, mask = RNG.random((batch, time)), RNG.integers(0, 2, (batch, time))
@@ -139,7 +139,7 @@ def test_weights_and_masks_in_files_of_their_own_move_too(form, shift, tmp_path,
             (np.savez_compressed if "deflated" in form else np.savez)(tmp_path / f"{name}.npz", **{name: values})
             paths.append(str(tmp_path / f"{name}.npz"))
     z = save(tmp_path / "z.npy", logits)
-    rows = read(open_pair(z, paths[0], paths[1], ReadOptions(shift=shift, mask=paths[2])))
+    rows = read(open_pair(z, paths[0], paths[1], ReadOptions(shift=shift, mask=paths[2], run=RunNeeds(task_bytes=100))))
     outside = np.array([[not 0 <= t + shift < time for t in range(time)] for _ in range(batch)])
     assert rows.unscored.tolist() == outside.ravel().tolist()
     for found, values in ((rows.labels, labels), (rows.weights, weights), (rows.mask, mask)):

@@ -6,7 +6,7 @@ import pytest
 from tests.readers.test_beside import read, write
 from xent_cli.core.same_samples import OtherIdError, OtherLabelError, plain_id
 from xent_cli.errors import InputError, UsageError
-from xent_cli.readers.interface import ReadOptions
+from xent_cli.readers.options import ReadOptions, RunNeeds
 from xent_cli.readers.pair.pair import open_pair
 
 SUFFIXES = ["csv", "parquet", "arrow", "jsonl"]
@@ -35,7 +35,9 @@ def labels_in(tmp_path, order, suffix="csv", **more):
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("with_ids", [True, False])
 def test_one_order_is_read_row_by_row(tmp_path, logits, suffix, with_ids):
-    pair = open_pair(logits, labels_in(tmp_path, range(ROWS), suffix), None, ReadOptions(with_ids=with_ids))
+    pair = open_pair(
+        logits, labels_in(tmp_path, range(ROWS), suffix), None, ReadOptions(run=RunNeeds(with_ids=with_ids))
+    )
     rows = read(pair)
     assert rows.labels.tolist() == LABELS
     assert rows.ids.tolist() == IDS
@@ -58,7 +60,7 @@ def test_another_order_is_refused_at_the_first_difference(tmp_path, logits, suff
 def test_a_join_finds_the_rows_by_their_ids(tmp_path, logits, suffix):
     split = [f"part {i % 3}" for i in range(ROWS)]
     path = labels_in(tmp_path, TURNED, suffix, split=split)
-    pair = open_pair(logits, path, None, ReadOptions(join="id", by=("split",), with_ids=True))
+    pair = open_pair(logits, path, None, ReadOptions(join="id", by=("split",), run=RunNeeds(with_ids=True)))
     rows = read(pair)
     np.testing.assert_array_equal(rows.logits, LOGITS)
     assert (rows.labels.tolist(), rows.ids.tolist()) == (LABELS, IDS)
@@ -66,10 +68,10 @@ def test_a_join_finds_the_rows_by_their_ids(tmp_path, logits, suffix):
     assert pair.findings == ()
 
 
-def test_a_join_is_the_same_in_pieces_of_any_size(tmp_path, logits, monkeypatch):
-    for module in ("columnar.arrow", "columnar.parquet", "text.text_chunks"):
-        monkeypatch.setattr(f"xent_cli.readers.{module}.TASK_BYTES", 64, raising=False)
-    pair = open_pair(logits, labels_in(tmp_path, TURNED), None, JOIN)
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_join_is_the_same_in_parts_of_any_size(suffix, tmp_path, logits):
+    small = RunNeeds(task_bytes=64, chunk_bytes=64, group_bytes=64, batch_bytes=64, step_bytes=64)
+    pair = open_pair(logits, labels_in(tmp_path, TURNED, suffix), None, ReadOptions(join="id", run=small))
     assert read(pair).labels.tolist() == LABELS
     assert read(pair).labels.tolist() == LABELS
 

@@ -8,17 +8,18 @@ import pandas as pd
 import pytest
 
 from xent_cli.errors import InputError
-from xent_cli.readers.interface import ReadOptions
+from xent_cli.readers.options import ReadOptions, RunNeeds
 from xent_cli.readers.pair.pair import open_pair
 
 LOGITS = np.random.default_rng(3).normal(size=(60, 3)).round(4)
 LOGITS[5] = [1234.5, -2000.25, 0.5]
 LABELS = np.arange(60) % 3
 FRAME = pd.DataFrame(LOGITS, columns=["logit_0", "logit_1", "logit_2"]).assign(label=LABELS)
+NEEDS = RunNeeds()
 
 
 def read(path, labels=None, **options):
-    pair = open_pair(str(path), None if labels is None else str(labels), None, ReadOptions(**options))
+    pair = open_pair(str(path), None if labels is None else str(labels), None, ReadOptions(**options, run=NEEDS))
     # A block is only there until the next one is loaded.
     blocks = [(np.array(b.logits), np.array(b.labels)) for b in (task.load() for task in pair.tasks())]
     logits, labels = zip(*blocks, strict=True)
@@ -28,7 +29,7 @@ def read(path, labels=None, **options):
 @pytest.fixture(params=[16, 40, 1 << 20])
 def piece(request, monkeypatch):
     """However the text is cut."""
-    monkeypatch.setattr("xent_cli.readers.text.text_chunks._PIECE_BYTES", request.param)
+    monkeypatch.setattr(f"{__name__}.NEEDS", RunNeeds(chunk_bytes=request.param))
     monkeypatch.setattr("xent_cli.readers.text.rewritten._READ_BYTES", request.param)
 
 

@@ -13,8 +13,8 @@ import pytest
 
 from tests.torch_writer import Call, Global, archive, calls, pickled, save, storage, tensor
 from xent_cli.errors import InputError
-from xent_cli.readers.interface import ReadOptions
 from xent_cli.readers.open import open_source
+from xent_cli.readers.options import Classes, ReadOptions, RunNeeds
 from xent_cli.readers.pair.pair import open_pair
 
 SAVED = Path(__file__).parents[1] / "saved_by" / "torch"
@@ -28,11 +28,11 @@ X = np.arange(6, dtype="f4").reshape(2, 3)
 
 def read(source, role="logits"):
     parts = [np.array(getattr(part.read(), role)) for _, _, part in source.parts()]
-    return np.concatenate(parts) if parts else np.empty((0, *source.row_shape), source.dtype)
+    return np.concatenate(parts) if parts else np.empty((0, *source.info.row_shape), source.info.dtype)
 
 
 def opened(path, role="logits", axis=-1, **options):
-    return open_source(str(path), role, ReadOptions(**options), axis=axis if role == "logits" else None)
+    return open_source(str(path), role, ReadOptions(**options), Classes(axis if role == "logits" else None))
 
 
 def rows(values, axis):
@@ -52,21 +52,21 @@ def test_every_dtype_that_torch_writes_is_read_as_torch_reads_it(name):
     expected = EXPECTED[f"dtypes.pt:{name}"]
     source = opened(SAVED / "dtypes.pt", logits_column=(name,))
     np.testing.assert_array_equal(read(source), expected)
-    assert source.dtype == expected.dtype
+    assert source.info.dtype == expected.dtype
 
 
 @pytest.mark.parametrize("cramped", [False, True], ids=["", "cramped"])
 @pytest.mark.parametrize("name", VIEWS)
 def test_every_view_is_read_along_every_axis_whole_and_in_pieces(name, cramped, monkeypatch):
     if cramped:  # pieces and stretches of a few values
-        monkeypatch.setattr("xent_cli.readers.arrays.array_source.TASK_BYTES", 100)
         monkeypatch.setattr("xent_cli.readers.arrays.strided_array.STRETCH_BYTES", 64)
         monkeypatch.setattr("xent_cli.readers.arrays.strided_array._GAP_BYTES", 8)
+    needs = RunNeeds(task_bytes=100) if cramped else RunNeeds()
     expected = EXPECTED[f"views.pt:{name}"]
     labels = opened(SAVED / "views.pt", "labels", label_column=name)
     np.testing.assert_array_equal(read(labels, "labels"), expected.ravel())
     for axis in range(expected.ndim):
-        source = opened(SAVED / "views.pt", axis=axis, logits_column=(name,))
+        source = opened(SAVED / "views.pt", axis=axis, logits_column=(name,), run=needs)
         wanted = rows(expected, axis)
         np.testing.assert_array_equal(read(source), wanted)
         for start in range(len(wanted)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from xent_cli.core.block import Part, Rows
-    from xent_cli.core.input_description import InputDescription
-    from xent_cli.readers.columns.column_plan import ColumnPlan
-    from xent_cli.readers.interface import ReadOptions, Source
+    from xent_cli.readers.interface import Source, SourceInfo
+    from xent_cli.readers.options import ReadOptions
     from xent_cli.readers.storage.locate import Located
 
 
@@ -39,7 +38,7 @@ def open_scores(opened: Source, located: Located, labels: Located | None, option
     InputError
         Where there is more than one score a sample; or one, and nobody says what it is.
     """
-    found = opened.description
+    found = opened.info.description
     if options.binary is None:
         insisted = options.labels != "auto" and found.format in ARRAYS
         if insisted or (labels is not None and len(found.shape) > 1 and _all_zero(opened, labels, options)):
@@ -47,11 +46,11 @@ def open_scores(opened: Source, located: Located, labels: Located | None, option
         raise one_score(found.path, f"shape {found.shape}" if found.format in ARRAYS else "one column of numbers")
     if found.format in ARRAYS and len(found.shape) == 1:
         opened = open_source(located, "logits", options)
-    elif opened.row_shape != (1,):
+    elif opened.info.row_shape != (1,):
         raise InputError(
             "more than one score a sample",
             found.path,
-            found=f"{opened.row_shape[0]} classes",
+            found=f"{opened.info.row_shape[0]} classes",
             expected="one score: an array (n,) or (n, 1), or one column",
             hint="leave --binary out, or name the column with --logits-column",
         )
@@ -72,10 +71,10 @@ def one_score(path: str, found: str) -> OneScoreError:
 def _all_zero(logits: Source, located: Located, options: ReadOptions) -> bool:
     """Whether labels are an array of class indices that are all 0."""
     labels = open_source(located, "labels", options)
-    found = labels.description
-    if found.format not in ARRAYS or labels.dtype.kind not in "iu" or not labels.again:
+    found = labels.info.description
+    if found.format not in ARRAYS or labels.info.dtype.kind not in "iu" or not labels.info.rereadable:
         return False
-    if found.shape == logits.description.shape:  # they may be dense ones
+    if found.shape == logits.info.shape:  # they may be dense ones
         return False
     rows = (part.read() for _, _, part in labels.parts())
     return not any(some.labels is not None and some.labels.any() for some in rows)
@@ -94,54 +93,9 @@ class BinaryScores:
     probabilities: bool
 
     @property
-    def description(self) -> InputDescription:
-        """See `Source`: of the scores as they stand."""
-        return self.source.description
-
-    @property
-    def num_rows(self) -> int | None:
-        """See `Source`."""
-        return self.source.num_rows
-
-    @property
-    def row_shape(self) -> tuple[int, ...]:
-        """See `Source`."""
-        return (2,)
-
-    @property
-    def sample_shape(self) -> tuple[int, ...] | None:
-        """See `Source`."""
-        return self.source.sample_shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """See `Source`."""
-        return self.source.dtype
-
-    @property
-    def brings(self) -> frozenset[str]:
-        """See `Source`."""
-        return self.source.brings
-
-    @property
-    def class_names(self) -> tuple[str, ...] | None:
-        """See `Source`: a column's name is that of the score, not of a class."""
-        return None
-
-    @property
-    def named_labels(self) -> bool:
-        """See `Source`."""
-        return False
-
-    @property
-    def plan(self) -> ColumnPlan | None:
-        """See `Source`."""
-        return self.source.plan
-
-    @property
-    def again(self) -> bool:
-        """See `Source`."""
-        return self.source.again
+    def info(self) -> SourceInfo:
+        """See `Source`: the scores as they stand, of two classes; a column's name is that of the score."""
+        return replace(self.source.info, row_shape=(2,), class_names=None, named_labels=False)
 
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
         """See `Source`."""

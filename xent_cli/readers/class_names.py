@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
     from xent_cli.core.array_types import AnyArray, IntArray
     from xent_cli.core.block import Part, Rows
-    from xent_cli.core.input_description import InputDescription
-    from xent_cli.readers.interface import Source
+    from xent_cli.readers.interface import Source, SourceInfo
 
 # NumPy pads every name to the longest: of such an array a block would be a few names.
 _LONGEST = 1 << 12
@@ -133,12 +132,12 @@ def named(
     InputError
         Where nothing says which class a name is.
     """
-    if source.dtype.kind not in "US":
+    info = source.info
+    if info.dtype.kind not in "US":
         return source
-    if names is None or source.row_shape or not 0 < source.dtype.itemsize <= _LONGEST:
+    if names is None or info.row_shape or not 0 < info.dtype.itemsize <= _LONGEST:
         hint = "" if names else "--class-names FILE says which class each name is"
-        found, expected = f"dtype {source.dtype.name}", "class indices"
-        raise InputError("values are not numbers", source.description.path, found, expected, hint)
+        raise InputError("values are not numbers", info.path, f"dtype {info.dtype.name}", "class indices", hint)
     return NamedLabels(source, names, spelt=spelt, lenient=lenient)
 
 
@@ -146,63 +145,32 @@ def named(
 class NamedLabels:
     """An array of names as class indices; see `Source`."""
 
-    names_of: Source
+    labels: Source
     names: tuple[str, ...]
-    class_names: None = None
-    named_labels: bool = True
-    plan: None = None
     spelt: tuple[str, ...] = ()
     lenient: bool = False
     judged: int | None = None
 
     @property
-    def description(self) -> InputDescription:
-        """See `Source`; the dtype tells no length, which may differ from shard to shard."""
-        return replace(self.names_of.description, dtype="str")
-
-    @property
-    def num_rows(self) -> int | None:
-        """See `Source`."""
-        return self.names_of.num_rows
-
-    @property
-    def row_shape(self) -> tuple[int, ...]:
-        """See `Source`."""
-        return ()
-
-    @property
-    def sample_shape(self) -> tuple[int, ...] | None:
-        """See `Source`."""
-        return self.names_of.sample_shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """See `Source`."""
-        return np.dtype(np.int64)
-
-    @property
-    def brings(self) -> frozenset[str]:
-        """See `Source`."""
-        return self.names_of.brings
-
-    @property
-    def again(self) -> bool:
-        """See `Source`."""
-        return self.names_of.again
+    def info(self) -> SourceInfo:
+        """See `Source`; the dtype does not say how long the names are, which may differ from shard to shard."""
+        info = self.labels.info
+        description = replace(info.description, dtype="str")
+        return replace(info, description=description, dtype=np.dtype(np.int64), row_shape=(), named_labels=True)
 
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
         """See `Source`."""
-        for start, size, part in self.names_of.parts(first):
+        for start, size, part in self.labels.parts(first):
             yield start, size, NamedRows(part, self.names, start, self.spelt, self.lenient, self.judged)
 
     def rows(self, start: int, stop: int) -> Part | None:
         """See `Source`."""
-        part = self.names_of.rows(start, stop)
+        part = self.labels.rows(start, stop)
         return None if part is None else NamedRows(part, self.names, start, self.spelt, self.lenient)
 
     def where(self, row: int, role: str, first: int = 0) -> str:
         """See `Source`."""
-        return self.names_of.where(row, role, first)
+        return self.labels.where(row, role, first)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,11 +39,11 @@ def list_contents(located: Located, source: Source, role: str) -> Contents:
         long = sum(side > 1 for side in array.shape)
         layout = "Fortran order" if array.fortran_order and long > 1 else "C order"
         layout = layout if array.strides is None else "strided"
-    if source.description.format == "parquet":
+    if source.info.format == "parquet":
         groups = sum(len(shard.groups) for shard in getattr(source, "shards", (first,)))
         layout = f"{groups} row group{'s' * (groups != 1)}"
         compression = _parquet_compression(first)
-    elif source.description.format == "npz" and not compression:
+    elif source.info.format == "npz" and not compression:
         held: Any = getattr(first, "file", None) or first.source
         held = getattr(held, "source", held)  # of a member whose samples lie scattered, a copy is made to be read
         compression = "deflate" if held.codec == "zip" else ""
@@ -65,7 +65,7 @@ def list_arrays(located: Located) -> tuple[Entry, ...]:
 
 
 def _entries(located: Located, source: Source, first: Any, role: str) -> Iterator[Entry]:
-    if source.description.format in ARCHIVES:
+    if source.info.format in ARCHIVES:
         yield from list_arrays(located)
     plan = getattr(first, "plan", None)
     if plan is None:
@@ -113,11 +113,11 @@ def _column_types(first: Any) -> dict[str, str]:
     import pyarrow as pa
 
     schema = getattr(first, "schema", None)
-    if first.description.format == "parquet":
+    if first.info.format == "parquet":
         import pyarrow.parquet as pq
 
         schema = pq.read_schema(first.source.arrow())
-    elif first.description.format == "csv":
+    elif first.info.format == "csv":
         schema = _csv_schema(first)
     if isinstance(schema, pa.Schema):
         return {column.name: str(column.type) for column in schema}

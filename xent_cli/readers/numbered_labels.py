@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
     from xent_cli.core.array_types import AnyArray
     from xent_cli.core.block import Part, Rows
-    from xent_cli.core.input_description import InputDescription
-    from xent_cli.readers.interface import Source
+    from xent_cli.readers.interface import Source, SourceInfo
 
 
 def places_of(labels: AnyArray, numbers: Sequence[int], ignored: Collection[int], start: int) -> AnyArray:
@@ -53,9 +52,10 @@ def places_of(labels: AnyArray, numbers: Sequence[int], ignored: Collection[int]
 
 def by_number(source: Source, numbers: tuple[int, ...], ignored: frozenset[int], *, lenient: bool = False) -> Source:
     """Labels of an array as class indices, where they are the numbers of the classes."""
-    if source.row_shape or source.dtype.kind not in "iuf":
+    info = source.info
+    if info.row_shape or info.dtype.kind not in "iuf":
         return source
-    return NumberedLabels(source, (), named_labels=False, numbers=numbers, ignored=ignored, lenient=lenient)
+    return NumberedLabels(source, (), numbers=numbers, ignored=ignored, lenient=lenient)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +66,18 @@ class NumberedLabels(NamedLabels):
     ignored: frozenset[int] = frozenset()
 
     @property
-    def description(self) -> InputDescription:
+    def info(self) -> SourceInfo:
         """See `Source`."""
-        return self.names_of.description
+        return replace(self.labels.info, dtype=np.dtype(np.int64))
 
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
         """See `Source`."""
-        for start, size, part in self.names_of.parts(first):
+        for start, size, part in self.labels.parts(first):
             yield start, size, NumberedRows(part, self.numbers, self.ignored, start, self.lenient, self.judged)
 
     def rows(self, start: int, stop: int) -> Part | None:
         """See `Source`."""
-        part = self.names_of.rows(start, stop)
+        part = self.labels.rows(start, stop)
         return None if part is None else NumberedRows(part, self.numbers, self.ignored, start, self.lenient)
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import import_module
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError
 from xent_cli.readers.interface import ARRAYS
+from xent_cli.readers.options import Classes
 from xent_cli.readers.storage.locate import Located, locate
 from xent_cli.readers.storage.stored import BOM, is_url
 
 if TYPE_CHECKING:
-    from xent_cli.readers.interface import ReadOptions, Source
+    from xent_cli.readers.interface import Opener, Source
+    from xent_cli.readers.options import ReadOptions
     from xent_cli.readers.storage.stored import Bytes, Stored
 
 # What an error says of a file without rows; among shards it is passed over.
@@ -29,6 +32,18 @@ _MAGICS = (
     (b"ARROW1", "arrow"),
     (b"\xff\xff\xff\xff", "arrow"),
 )
+# The reader of each format: a module under readers, and its `Opener`.
+_READERS = {
+    "npy": ("arrays.npy", "open_npy"),
+    "npz": ("arrays.npz", "open_npz"),
+    "torch": ("arrays.torch_save", "open_torch_save"),
+    "safetensors": ("arrays.safetensors", "open_safetensors"),
+    "parquet": ("columnar.parquet", "open_parquet"),
+    "arrow": ("columnar.arrow", "open_arrow"),
+    "jsonl": ("text.jsonl", "open_jsonl"),
+    "csv": ("text.csv", "open_csv"),
+}
+_NO_CLASSES = Classes()
 _BINARY_SUFFIXES = (".npy", ".npz", ".parquet", ".safetensors", ".arrow", ".feather")
 # How texts begin that are none of numbers: pages, documents, pickles of protocol 0.
 _TEXTS = (b"<", b"%PDF", b"HEADER RECORD", b"(lp0", b"(dp0", b"ccopy_reg\n_rec", b"cnumpy.")
@@ -36,46 +51,36 @@ _TEXTS = (b"<", b"%PDF", b"HEADER RECORD", b"(lp0", b"(dp0", b"ccopy_reg\n_rec",
 _LOOKED_AT = 256
 
 
-def open_source(
-    given: str | Located,
-    role: str,
-    options: ReadOptions,
-    *,
-    axis: int | None = None,
-    class_names: tuple[str, ...] | None = None,
-    num_classes: int = 0,
-) -> Source:
+def open_source(path: str | Located, role: str, options: ReadOptions, classes: Classes = _NO_CLASSES) -> Source:
     """Open an input in a role.
 
     Parameters
     ----------
-    given
+    path
         What the user typed: a file, a folder or glob of shards, a URL, or - for standard input; or what was found
         there.
     role
-        "logits", "labels" or "weights".
-    axis
-        Class axis of an array; None where a sample is one number.
-    class_names, num_classes
-        Of the logits, for labels that go with them.
+        "logits", "labels", "weights" or "mask".
+    classes
+        Along which axis of an array they lie, and what the logits say of them.
 
     Raises
     ------
     InputError
         Where there is no such file, its format is not known, or shards are not alike.
     """
-    located = locate(given) if isinstance(given, str) else given
+    located = locate(path) if isinstance(path, str) else path
     # Logits, losses and gradients may be arrays of one file.
-    loan = f"{role} {options.logits_column} {options.values_only} of {located.name}"
-    class_names = class_names or options.class_names
+    buffer = f"{role} {options.logits_column} {options.run.values_only} of {located.name}"
+    options = replace(options, run=replace(options.run, buffer_name=buffer))
+    classes = replace(classes, names=classes.names or options.class_names)
     sources: list[Source] = []
     empty = []
     for file in located.files:
-        # What the first shard is read as, the others are.
-        like = sources[0].plan if sources and role == "logits" else None
-        shard = options if like is None else replace(options, like=like)
+        if len(sources) == 1 and role == "logits":  # what the first shard is read as, the others are
+            options = replace(options, known=replace(options.known, like=sources[0].info.plan))
         try:
-            source = _open(file, role, shard, axis, class_names, num_classes, loan)
+            source = _open(file, role, options, classes)
         except InputError as error:
             if not located.sharded or error.what != _EMPTY:
                 raise
@@ -87,43 +92,17 @@ def open_source(
             sources.append(source)
     if not sources:
         raise InputError("no rows", located.name, found=f"{len(empty)} files, all empty", expected="at least one row")
-    arrays = sources[0].description.format in ARRAYS
-    if role == "labels" and arrays and any(source.dtype.kind in "US" for source in sources):
-        from xent_cli.readers.class_names import named
-
-        sources = [named(source, class_names, options.class_columns, lenient=options.lenient) for source in sources]
-    if role == "labels" and arrays and options.label_numbers:
-        from xent_cli.readers.numbered_labels import by_number
-
-        sources = [
-            by_number(source, options.label_numbers, frozenset(options.ignored), lenient=options.lenient)
-            for source in sources
-        ]
+    if role == "labels" and sources[0].info.format in ARRAYS:
+        sources = _as_indices(sources, options, classes)
     if len(sources) == 1 and not located.sharded:
         return sources[0]
     from xent_cli.readers.shards import join
 
-    return join(located.name, role, sources, axis, tuple(empty))
+    return join(located.name, role, sources, classes.axis, tuple(empty))
 
 
-def _is_empty(source: Source, file: Bytes) -> bool:
-    """Whether a shard holds no rows, as far as that is told by its size or the first bytes of a short file."""
-    if source.num_rows is not None:
-        return source.num_rows == 0
-    short = source.again and not is_url(file.name) and len(file.peek(_SHORT)) < _SHORT
-    return short and next(source.parts(), None) is None
-
-
-def _open(
-    source: Bytes,
-    role: str,
-    options: ReadOptions,
-    axis: int | None,
-    class_names: tuple[str, ...] | None,
-    num_classes: int,
-    loan: str,
-) -> Source:
-    if options.twice and not source.again:
+def _open(source: Bytes, role: str, options: ReadOptions, classes: Classes) -> Source:
+    if options.run.two_passes and not source.rereadable:
         source = _seekable(source)
     head = source.peek(_HEAD_BYTES)
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
@@ -132,46 +111,41 @@ def _open(
         source = in_utf8(source, head)
         head = source.peek(_HEAD_BYTES)
     format_name = options.input_format or format_of(source.name, head)
-    if options.shift and role == "logits" and format_name not in ARRAYS and not source.again:
+    if options.shift and role == "logits" and format_name not in ARRAYS and not source.rereadable:
         source = _seekable(source)  # what stands beside a label is read apart from the logits
-    dtype = {"logits": options.logits_dtype, "labels": options.labels_dtype}.get(role)
-    if format_name == "npy":
-        from xent_cli.readers.arrays.npy import open_npy
-
-        return open_npy(source, head, role, axis, dtype, loan)
-    if format_name == "npz":
-        from xent_cli.readers.arrays.npz import open_npz
-
-        return open_npz(_seekable(source), role, axis, dtype, loan, options)
-    if format_name == "torch":
-        from xent_cli.readers.arrays.torch_save import open_torch_save
-
-        return open_torch_save(_seekable(source), role, axis, dtype, loan, options)
-    if format_name == "safetensors":
-        from xent_cli.readers.arrays.safetensors import open_safetensors
-
-        return open_safetensors(_seekable(source), role, axis, dtype, loan, options)
-    if format_name == "parquet":
-        from xent_cli.readers.columnar.parquet import open_parquet
-
-        return open_parquet(_seekable(source), role, options, class_names=class_names, num_classes=num_classes)
-    if format_name == "arrow":
-        from xent_cli.readers.columnar.arrow import open_arrow
-
-        return open_arrow(source, head, role, options, class_names=class_names, num_classes=num_classes)
-    if format_name == "jsonl":
-        from xent_cli.readers.text.jsonl import open_jsonl
-
-        return open_jsonl(source, role, options, class_names=class_names, num_classes=num_classes)
-    from xent_cli.readers.text.csv import open_csv
-
-    return open_csv(source, role, options, class_names=class_names, num_classes=num_classes)
+    module, function = _READERS[format_name]
+    open_format: Opener = getattr(import_module(f"xent_cli.readers.{module}"), function)
+    return open_format(source, head, role, options, classes)
 
 
 def _seekable(source: Bytes) -> Stored:
     from xent_cli.readers.storage.pipe import seekable
 
     return seekable(source)
+
+
+def _is_empty(source: Source, file: Bytes) -> bool:
+    """Whether a shard holds no rows, as far as its size or the first bytes of a short file say."""
+    info = source.info
+    if info.num_rows is not None:
+        return info.num_rows == 0
+    short = info.rereadable and not is_url(file.name) and len(file.peek(_SHORT)) < _SHORT
+    return short and next(source.parts(), None) is None
+
+
+def _as_indices(sources: list[Source], options: ReadOptions, classes: Classes) -> list[Source]:
+    """Labels of arrays as class indices, where they are names or numbers of classes."""
+    known = options.known
+    if any(source.info.dtype.kind in "US" for source in sources):
+        from xent_cli.readers.class_names import named
+
+        sources = [named(source, classes.names, known.class_columns, lenient=known.lenient) for source in sources]
+    if known.label_numbers:
+        from xent_cli.readers.numbered_labels import by_number
+
+        ignored = frozenset(options.ignored)
+        sources = [by_number(source, known.label_numbers, ignored, lenient=known.lenient) for source in sources]
+    return sources
 
 
 def format_of(name: str, head: bytes) -> str:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xent_cli.errors import InputError, RowError
-from xent_cli.readers.interface import ReadOptions
 from xent_cli.readers.open import open_source
+from xent_cli.readers.options import Classes, ReadOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,11 +62,9 @@ def read_table(
     """
     asked = (logits_column,) if isinstance(logits_column, str) else tuple(logits_column)
     options = ReadOptions(logits_column=asked, label_column=label_column, logits_path=os.fspath(path))
-    source = open_source(os.fspath(path), "logits", options, axis=-1)
-    if source.plan is None:
-        raise InputError(
-            "not a table", os.fspath(path), found=f"an array ({source.description.format})", expected="columns"
-        )
+    source = open_source(os.fspath(path), "logits", options, Classes(options.axis))
+    if source.info.plan is None:
+        raise InputError("not a table", os.fspath(path), found=f"an array ({source.info.format})", expected="columns")
     logits, labels = [], []
     try:
         for _, _, part in source.parts():
@@ -80,4 +78,4 @@ def read_table(
         raise complete(error, source) from None
     if not logits:
         raise InputError("no rows", os.fspath(path), expected="at least 1")
-    return np.concatenate(logits), np.concatenate(labels) if labels else None, source.class_names
+    return np.concatenate(logits), np.concatenate(labels) if labels else None, source.info.class_names

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,13 +14,10 @@ from xent_cli.core.block import Rows
 from xent_cli.errors import InputError, UnreadableRowError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from typing import Any
+    from collections.abc import Iterable, Iterator, Sequence
 
     from xent_cli.core.block import Part
-    from xent_cli.core.input_description import InputDescription
-    from xent_cli.readers.columns.column_plan import ColumnPlan
-    from xent_cli.readers.interface import Source
+    from xent_cli.readers.interface import Source, SourceInfo
 
 
 def join(name: str, role: str, shards: Sequence[Source], axis: int | None, empty: tuple[str, ...] = ()) -> Shards:
@@ -40,25 +39,82 @@ def join(name: str, role: str, shards: Sequence[Source], axis: int | None, empty
     InputError
         At the first shard that is not like the first one.
     """
-    first = shards[0]
-    rank = len(first.description.shape)
+    first = shards[0].info
+    rank = len(first.shape)
     along = 1 if axis is not None and rank > 1 and axis % rank == 0 else 0
+    infos = [shard.info for shard in shards]
     # A shard in which a label is missing has floats where others have whole numbers.
-    indices = role == "labels" and all(not shard.row_shape and shard.dtype.kind in "iuf" for shard in shards)
-    model = first.description
-    for shard in shards[1:]:
-        found = shard.description
+    indices = role == "labels" and all(not info.row_shape and info.dtype.kind in "iuf" for info in infos)
+    for info in infos[1:]:
         for what in ("format",) if indices else ("format", "dtype"):
-            if getattr(found, what) != getattr(model, what):
-                raise _unlike(what, first, shard, getattr(model, what), getattr(found, what))
-        if shard.class_names != first.class_names:
-            raise _unlike("columns", first, shard, _listing(first.class_names), _listing(shard.class_names))
-        if shard.row_shape != first.row_shape or len(found.shape) != rank:
-            raise _unlike("shape", first, shard, str(model.shape), str(found.shape))
-        plans = [shard.plan.singles if shard.plan is not None else () for shard in (first, shard)]
+            found, expected = getattr(info.description, what), getattr(first.description, what)
+            if found != expected:
+                raise _unlike(what, first, info, expected, found)
+        if info.class_names != first.class_names:
+            raise _unlike("columns", first, info, _listing(first.class_names), _listing(info.class_names))
+        if info.row_shape != first.row_shape or len(info.shape) != rank:
+            raise _unlike("shape", first, info, str(first.shape), str(info.shape))
+        plans = [one.plan.singles if one.plan is not None else () for one in (first, info)]
         if plans[0] != plans[1]:
-            raise _unlike("columns", first, shard, _listing(plans[0]), _listing(plans[1]))
-    return Shards(name, role, tuple(shards), along, empty)
+            raise _unlike("columns", first, info, _listing(plans[0]), _listing(plans[1]))
+    return Shards(name, role, tuple(shards), along, empty, _info_of(name, infos, along), _stops(infos))
+
+
+def with_shards(source: Shards, shards: Iterable[Source]) -> Shards:
+    """The same input, of which each shard is read differently."""
+    some = tuple(shards)
+    infos = [shard.info for shard in some]
+    return replace(source, shards=some, info=_info_of(source.name, infos, source.along), stops=_stops(infos))
+
+
+def _stops(infos: Sequence[SourceInfo]) -> tuple[int, ...] | None:
+    counts = [info.num_rows for info in infos]
+    return None if None in counts else tuple(accumulate(count for count in counts if count is not None))
+
+
+def _info_of(name: str, infos: Sequence[SourceInfo], along: int) -> SourceInfo:
+    """The facts of all shards together; `along` as in `Shards`."""
+    first = infos[0]
+    dtypes = {info.dtype for info in infos}
+    dtype = dtypes.pop() if len(dtypes) == 1 else np.result_type(*dtypes)
+    sides = list(zip(*(info.shape for info in infos), strict=True))
+    shape = [side[0] if len(set(side)) == 1 else None for side in sides]
+    if sides:
+        known = [side for side in sides[along] if side is not None]
+        shape[along] = sum(known) if len(known) == len(infos) else None
+    same_dtype = len({info.description.dtype for info in infos}) == 1
+    stops = _stops(infos)
+    return replace(
+        first,
+        description=replace(
+            first.description,
+            path=name,
+            shape=tuple(shape),
+            dtype=first.description.dtype if same_dtype else dtype.name,
+            shards=tuple(info.path for info in infos),
+        ),
+        dtype=dtype,
+        num_rows=None if stops is None else stops[-1],
+        sample_shape=_sample_shape(infos, along),
+        named_labels=any(info.named_labels for info in infos),
+        rereadable=all(info.rereadable for info in infos),
+    )
+
+
+def _sample_shape(infos: Sequence[SourceInfo], along: int) -> tuple[int, ...] | None:
+    """Shape of all samples; those of shards that differ in shape stand in a row."""
+    known = [info.sample_shape for info in infos if info.sample_shape is not None]
+    if len(known) < len(infos):
+        return None
+    if _differ(infos, along):
+        return (sum(math.prod(shape) for shape in known),)
+    return (sum(shape[0] if shape else 1 for shape in known), *known[0][1:])
+
+
+def _differ(infos: Sequence[SourceInfo], along: int) -> bool:
+    """Whether arrays differ in another side than the one along which they follow one another."""
+    sides = zip(*(info.shape for info in infos), strict=True)
+    return any(len(set(side)) > 1 for i, side in enumerate(sides) if i != along)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,85 +127,22 @@ class Shards:
         Axis of the shape in which the shards follow one another.
     empty
         Names of files that were left out because they hold no rows.
+    stops
+        Number of the first sample after each shard, or None where that is not known.
     """
 
     name: str
     role: str
     shards: tuple[Source, ...]
     along: int
-    empty: tuple[str, ...] = ()
-
-    @property
-    def description(self) -> InputDescription:
-        """See `Source`."""
-        found = [shard.description for shard in self.shards]
-        sides = list(zip(*(each.shape for each in found), strict=True))
-        shape = [along[0] if len(set(along)) == 1 else None for along in sides]
-        if sides:
-            known = [side for side in sides[self.along] if side is not None]
-            shape[self.along] = sum(known) if len(known) == len(self.shards) else None
-        names = tuple(each.path for each in found)
-        dtype = found[0].dtype if len({each.dtype for each in found}) == 1 else self.dtype.name
-        return replace(found[0], path=self.name, shape=tuple(shape), dtype=dtype, shards=names)
+    empty: tuple[str, ...]
+    info: SourceInfo
+    stops: tuple[int, ...] | None
 
     @property
     def ragged(self) -> bool:
         """Whether shards of arrays differ in more than the side along which they follow one another."""
-        sides = zip(*(shard.description.shape for shard in self.shards), strict=True)
-        return any(len(set(side)) > 1 for i, side in enumerate(sides) if i != self.along)
-
-    @property
-    def num_rows(self) -> int | None:
-        """See `Source`."""
-        counts = [shard.num_rows for shard in self.shards]
-        return None if None in counts else sum(count for count in counts if count is not None)
-
-    @property
-    def row_shape(self) -> tuple[int, ...]:
-        """See `Source`."""
-        return self.shards[0].row_shape
-
-    @property
-    def sample_shape(self) -> tuple[int, ...] | None:
-        """See `Source`; samples of shards that differ in shape stand in a row."""
-        shapes = [shard.sample_shape for shard in self.shards]
-        known = [shape for shape in shapes if shape is not None]
-        if len(known) < len(shapes):
-            return None
-        if self.ragged:
-            return (sum(math.prod(shape) for shape in known),)
-        return (sum(shape[0] if shape else 1 for shape in known), *known[0][1:])
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """See `Source`; one that takes the values of all."""
-        dtypes = {shard.dtype for shard in self.shards}
-        return dtypes.pop() if len(dtypes) == 1 else np.result_type(*dtypes)
-
-    @property
-    def brings(self) -> frozenset[str]:
-        """See `Source`."""
-        return self.shards[0].brings
-
-    @property
-    def class_names(self) -> tuple[str, ...] | None:
-        """See `Source`."""
-        return self.shards[0].class_names
-
-    @property
-    def named_labels(self) -> bool:
-        """See `Source`."""
-        return any(shard.named_labels for shard in self.shards)
-
-    @property
-    def plan(self) -> ColumnPlan | None:
-        """See `Source`."""
-        return self.shards[0].plan
-
-    @property
-    def again(self) -> bool:
-        """See `Source`."""
-        return all(shard.again for shard in self.shards)
+        return _differ([shard.info for shard in self.shards], self.along)
 
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
         """See `Source`."""
@@ -162,25 +155,22 @@ class Shards:
 
     def rows(self, start: int, stop: int) -> Part | None:
         """See `Source`."""
+        if self.stops is None:
+            return None
         found: list[Part] = []
-        begin = 0
-        for shard in self.shards:
-            if shard.num_rows is None:
+        last = min(bisect_left(self.stops, stop), len(self.stops) - 1)
+        for index in range(bisect_right(self.stops, start), last + 1):
+            begin, end = self.stops[index - 1] if index else 0, self.stops[index]
+            part = self.shards[index].rows(max(start, begin) - begin, min(stop, end) - begin)
+            if part is None:
                 return None
-            end = begin + shard.num_rows
-            low, high = max(start, begin), min(stop, end)
-            if low < high:
-                part = shard.rows(low - begin, high - begin)
-                if part is None:
-                    return None
-                found.append(LaterRows(part, begin) if begin and shard.named_labels else part)
-            begin = end
+            found.append(LaterRows(part, begin) if begin and self.role == "labels" else part)
         return found[0] if len(found) == 1 else RowsInTurn(tuple(found))
 
     def where(self, row: int, role: str, first: int = 0) -> str:
         """See `Source`; rows of text are counted for it."""
         for shard in self.shards:
-            size = shard.num_rows
+            size = shard.info.num_rows
             if size is None:
                 size = sum(size for _, size, _ in shard.parts())
             if row < first + size:
@@ -194,9 +184,8 @@ def cut_alike(values: Source, logits: Source, *, by_class: bool = False) -> bool
     if not isinstance(values, Shards) or not isinstance(logits, Shards) or len(values.shards) != len(logits.shards):
         return False
     pairs = zip(values.shards, logits.shards, strict=True)
-    if by_class:
-        return all(one.description.shape == other.description.shape for one, other in pairs)
-    return all(one.description.shape == other.sample_shape for one, other in pairs)
+    infos = ((one.info, other.info) for one, other in pairs)
+    return all(one.shape == (other.shape if by_class else other.sample_shape) for one, other in infos)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,12 +220,12 @@ class RowsInTurn:
         return Rows.concatenate(copies)
 
 
-def _unlike(what: str, first: Source, shard: Source, expected: str, found: str) -> InputError:
+def _unlike(what: str, first: SourceInfo, shard: SourceInfo, expected: str, found: str) -> InputError:
     return InputError(
         f"shard of another {what}" if what != "columns" else "shard with other columns",
-        shard.description.path,
+        shard.path,
         found=found,
-        expected=f"{expected}, as in {first.description.path}",
+        expected=f"{expected}, as in {first.path}",
     )
 
 

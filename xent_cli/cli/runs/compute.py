@@ -120,7 +120,7 @@ def prepare(options: ComputeOptions, output: OutputPlan, limits: Limits | None) 
 def evaluate(job: Job, targets: Targets) -> RunTotals:
     """Evaluate every block where the engine runs it, and write rows and gradients."""
     run, (pair, options, _) = job.options.shared.run, job.seen
-    track = progress(run, pair.logits.num_rows)
+    track = progress(run, pair.logits.info.num_rows)
     with open_engine(run) as engine:
         return evaluate_pair(pair, options, job.wanted, engine, targets, track=track)
 
@@ -199,7 +199,7 @@ def _columns(pair: Pair, options: LossOptions) -> RowFormat:
         labelled=pair.label_form == "sparse",
         class_names=pair.class_names if pair.named_labels else None,
         with_kl=options.labels_source != "labels",
-        shape=pair.logits.sample_shape,
+        shape=pair.logits.info.sample_shape,
         by=by,
         weighted=pair.weighted,
         class_weighted=options.class_weight is not None and pair.label_form == "sparse",

@@ -38,13 +38,13 @@ def refuse_softmaxed(origin: Origin, pair: Pair, options: LossOptions, found: Di
     rows = f"{found.fractions if found.scale == 1.0 else found.percents} of the first {found.counted} rows"
     kind = "probabilities" if found.scale == 1.0 else "percentages"
     sums = "1" if found.scale == 1.0 else "100"
-    plan = pair.logits.plan
+    plan = pair.logits.info.plan
     named = plan is not None and bool(plan.values) and all("logit" in name.lower() for name in plan.values)
     note = "source" in origin.explicit
     if found.sure and not named and not note:
         raise InputError(
             f"logits look like {kind}",
-            pair.logits.description.path,
+            pair.logits.info.path,
             found=f"{rows} without a negative number, that sum to {sums}",
             expected="logits, which hardly ever do",
             hint=f"{line_with(origin, '--from', 'probs')}; --from logits insists that they are logits",
@@ -68,7 +68,7 @@ def refuse_scores(origin: Origin, pair: Pair, found: Distributions) -> None:
     if "source" not in origin.explicit:
         raise InputError(
             "scores look like probabilities",
-            pair.logits.description.path,
+            pair.logits.info.path,
             found=f"the first {found.counted} of them from 0 to 1",
             expected="logits, half of which are below 0 or so",
             hint=f"{line_with(origin, '--from', 'probs')}; --from logits insists that they are logits",
@@ -100,7 +100,7 @@ def softmaxed_teacher(origin: Origin, pair: Pair, rows: FirstRows) -> tuple[Diag
     if found.sure and not note:
         raise InputError(
             "a teacher's logits look like probabilities",
-            pair.labels.description.path,
+            pair.labels.info.path,
             found=f"{fitting} of the first {found.counted} rows without a negative number, that sum to {sums}",
             expected="logits, which hardly ever do",
             hint="say so: --labels-from probs; --from logits beside --labels-from logits insists on both",
@@ -114,7 +114,7 @@ def judge_labels(shared: SharedOptions, pair: Pair, options: LossOptions, rows: 
     """Refuse dense labels that are counts, and a teacher's outputs that are not what they are said to be."""
     source = options.labels_source
     assert pair.labels is not None
-    path = pair.labels.description.path
+    path = pair.labels.info.path
     found = rows.distributions()
     if source == "logits":
         return 1.0
@@ -123,11 +123,11 @@ def judge_labels(shared: SharedOptions, pair: Pair, options: LossOptions, rows: 
     if rows.figures is None or options.normalize or shared.layout.label_form == "dense" or rows.lowest < 0:
         return 1.0
     off = ~rows.figures.are_distributions(rows.rounding.unit)
-    if rows.rounding.whole and len(pair.logits.description.shape) == 1:
+    if rows.rounding.whole and len(pair.logits.info.shape) == 1:
         from xent_cli.readers.binary_scores import one_score
 
         found_there = f"one axis, and as many whole numbers in {path}"
-        raise one_score(pair.logits.description.path, found_there)
+        raise one_score(pair.logits.info.path, found_there)
     if found.scale == 100.0:
         raise InputError(
             "dense labels are percentages",
@@ -148,7 +148,7 @@ def judge_labels(shared: SharedOptions, pair: Pair, options: LossOptions, rows: 
             "not for softmax; --labels dense takes them as they are",
         )
         raise _counted(pair, options, error, off)
-    plan = pair.labels.plan
+    plan = pair.labels.info.plan
     if plan is not None and not plan.is_list and np.count_nonzero(off) > (1 - NEARLY_ALL) * off.size:
         first = int(np.argmax(off))
         error = RowError(
@@ -177,7 +177,7 @@ def _judge(flags: LossFlags, pair: Pair, options: LossOptions, rows: FirstRows, 
             assert described is not None
             raise InputError(
                 "probabilities are whole numbers",
-                described.description.path,
+                described.info.path,
                 found=f"{' and '.join(sorted(rows.dtypes))} from {rows.lowest:g} to {rows.highest:g}",
                 expected="fractions, or percentages, that sum to 1 or 100",
                 hint="quantised outputs need their scale and zero point, (q - zero_point) * scale; --normalize divides "

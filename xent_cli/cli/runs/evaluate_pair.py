@@ -93,8 +93,8 @@ def divisor_of(pair: Pair, options: LossOptions, engine: Engine) -> ExactSum:
     """What the mean divides by: known beforehand where every sample counts 1, else from a pass over the labels."""
     every_one_counts = not options.ignore_index and not options.ignore_missing and options.class_weight is None
     every_one_counts = every_one_counts and not options.shift and not options.sample_weighted and not options.masked
-    if every_one_counts and pair.logits.num_rows is not None:
-        return ExactSum.of_count(pair.logits.num_rows)
+    if every_one_counts and pair.logits.info.num_rows is not None:
+        return ExactSum.of_count(pair.logits.info.num_rows)
     return sum(engine.map(partial(weigh_block, options=options), pair.tasks()), ExactSum())
 
 
@@ -103,14 +103,14 @@ def refuse_nothing(totals: LossTotals, pair: Pair, options: LossOptions) -> None
     if totals.n_samples == 0:
         raise InputError(
             "nothing left to average",
-            pair.logits.description.path,
+            pair.logits.info.path,
             found=f"{totals.n_ignored} samples, all ignored or without a label",
             expected="at least one sample with a loss",
         )
     if totals.weight is not None and totals.weight.units == 0:
         raise InputError(
             "nothing left to average",
-            pair.logits.description.path,
+            pair.logits.info.path,
             found="weights that sum to 0",
             expected="at least one positive weight",
         )

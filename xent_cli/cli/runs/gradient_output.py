@@ -76,11 +76,11 @@ def gradient_output(flags: OutputFlags, layout: LayoutFlags, pair: Pair) -> Grad
         raise UsageError("--gradient-dtype without --gradients")
     if not path.endswith((".npy", "/")):
         raise UsageError(f"--gradients {path}: gradients are written as .npy, or into a folder/ of them")
-    shape = logits.description.shape
-    if not path.endswith("/") and logits.description.format in ARRAYS and None in shape:
-        found = f"shards of {logits.description.path} that differ in shape"
+    shape = logits.info.shape
+    if not path.endswith("/") and logits.info.format in ARRAYS and None in shape:
+        found = f"shards of {logits.info.path} that differ in shape"
         raise UsageError(f"--gradients {path}: one array cannot hold them", found=found, hint="name a folder/")
-    dtype = logits.dtype if logits.dtype.kind == "f" else np.dtype(np.float64)
+    dtype = logits.info.dtype if logits.info.dtype.kind == "f" else np.dtype(np.float64)
     if flags.gradient_dtype == "bfloat16" or (layout.logits_dtype and not flags.gradient_dtype):
         dtype = np.dtype("V2")  # as numpy.save writes it
     elif flags.gradient_dtype:

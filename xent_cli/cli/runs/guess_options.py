@@ -14,6 +14,7 @@ from xent_cli.readers.columns.lines import OneScoreError
 from xent_cli.readers.interface import ARRAYS
 from xent_cli.readers.list_contents import list_arrays
 from xent_cli.readers.open import open_source
+from xent_cli.readers.options import Classes
 from xent_cli.readers.pair.pair import open_pair
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
     from xent_cli.core.inspect.advice import Advice
     from xent_cli.core.inspect.contents import Entry
-    from xent_cli.readers.interface import ReadOptions, Source
+    from xent_cli.readers.interface import Source
+    from xent_cli.readers.options import ReadOptions
     from xent_cli.readers.pair.pair import Pair
     from xent_cli.readers.storage.locate import Located
 
@@ -88,7 +90,7 @@ def as_scores(logits: Located, labels: Located | None, options: ReadOptions) -> 
     for scores in (replace(options, binary="logits"), replace(options, binary="probs", source="probs")):
         with suppress(InputError, UsageError):
             pair = open_pair(logits, labels, None, scores)
-            if pair.label_form == "sparse" and pair.logits.dtype.kind == "f":
+            if pair.label_form == "sparse" and pair.logits.info.dtype.kind == "f":
                 return pair, scores
     return None
 
@@ -115,16 +117,16 @@ def open_alone(file: Located, options: ReadOptions) -> Opened:
 
 def _opened(file: Located, options: ReadOptions) -> Opened:
     try:
-        source = open_source(file, "logits", options, axis=options.axis)
+        source = open_source(file, "logits", options, Classes(options.axis))
     except InputError:
         source = open_source(file, "labels", options)
-        if source.row_shape or (source.description.format in ARRAYS and len(source.description.shape) > 1):
+        if source.info.row_shape or (source.info.format in ARRAYS and len(source.info.shape) > 1):
             raise
         return Opened("labels", source, options)
-    if source.description.format in ARRAYS and (source.dtype.kind in "iub" or len(source.description.shape) == 1):
+    if source.info.format in ARRAYS and (source.info.dtype.kind in "iub" or len(source.info.shape) == 1):
         named = replace(options, label_column=options.label_column or next(iter(options.logits_column), None))
-        key = source.description.path.removeprefix(f"{file.name}:")
-        if source.description.format != "npy" and named.label_column is None and key != file.name:
+        key = source.info.path.removeprefix(f"{file.name}:")
+        if source.info.format != "npy" and named.label_column is None and key != file.name:
             named = replace(named, label_column=key)
         return Opened("labels", open_source(file, "labels", named), named)
     return Opened("logits", source, options)
@@ -171,7 +173,7 @@ def command_line(paths: Sequence[str], options: ReadOptions, advice: Advice) -> 
     Examples
     --------
     >>> from xent_cli.core.inspect.advice import Advice
-    >>> from xent_cli.readers.interface import ReadOptions
+    >>> from xent_cli.readers.options import ReadOptions
     >>> command_line(["my logits.npy", "y.npy"], ReadOptions(axis=0), Advice(ignore_index=-100))
     "xent compute 'my logits.npy' y.npy --axis 0 --ignore-index -100"
     """

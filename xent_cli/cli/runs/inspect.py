@@ -26,6 +26,7 @@ from xent_cli.readers.columns.roles import role_named
 from xent_cli.readers.interface import ARRAYS
 from xent_cli.readers.list_contents import list_contents
 from xent_cli.readers.open import open_source
+from xent_cli.readers.options import Classes, RunNeeds
 from xent_cli.readers.pair.bad_rows import complete
 from xent_cli.readers.pair.ids import in_one_order, without_labels
 from xent_cli.readers.pair.misfit import refuse_missing
@@ -40,7 +41,8 @@ if TYPE_CHECKING:
     from xent_cli.core.block import Part
     from xent_cli.core.inspect.contents import Contents
     from xent_cli.engines.interface import Engine
-    from xent_cli.readers.interface import ReadOptions, Source
+    from xent_cli.readers.interface import Source
+    from xent_cli.readers.options import ReadOptions
     from xent_cli.readers.pair.pair import Pair
     from xent_cli.readers.storage.locate import Located
 
@@ -64,7 +66,7 @@ def inspect(flags: InspectOptions) -> dict[str, Any]:
         Where a file cannot be read.
     """
     refuse_two_pipes(*flags.files)
-    options = replace(layout_options(flags.layout, LossFlags()), twice=True)
+    options = replace(layout_options(flags.layout, LossFlags()), run=RunNeeds(two_passes=True))
     files = [locate(path) for path in flags.files]
     paths = [without_secrets(path) for path in flags.files]
     alone = [open_alone(file, options) for file in files]
@@ -74,7 +76,7 @@ def inspect(flags: InspectOptions) -> dict[str, Any]:
     findings = list(notes)
     if len(files) <= 2:
         columns = _listed(files[0], alone[0]).entries
-        plan = alone[0].source.plan
+        plan = alone[0].source.info.plan
         likely = () if plan is None else tuple(words[1] for words in plan.likely)
         if alone[0].role == "labels":
             # No logits without labels that name them: the one column of text, if it does.
@@ -89,10 +91,12 @@ def inspect(flags: InspectOptions) -> dict[str, Any]:
     inspected = []
     for path, file, opened in zip(paths, files, alone, strict=True):
         source = opened.source
-        totals = _scan(source, runner, dense=opened.role == "labels" and bool(source.row_shape))
+        totals = _scan(source, runner, dense=opened.role == "labels" and bool(source.info.row_shape))
         findings += not_finite(totals.logits) if totals else ()
         contents = _listed(file, opened)
-        inspected.append(Inspected(path, opened.role, source.description, contents, totals, source.class_names))
+        inspected.append(
+            Inspected(path, opened.role, source.info.description, contents, totals, source.info.class_names)
+        )
     refuse_changed()
     return inspection_document(__version__, inspected, None, None, findings)
 
@@ -113,20 +117,20 @@ def _paired(
     opened = [Opened("logits", scores if pair.labels is None else without_labels(scores), options)]
     opened += [Opened("labels", pair.labels, options)] if pair.labels is not None else []
     totals = [_scan(one.source, runner, dense=dense) for one in opened]
-    if dense and runner is not None and len(pair.logits.description.shape) == 1:
+    if dense and runner is not None and len(pair.logits.info.shape) == 1:
         taken = as_scores(files[order[0]], files[order[-1]], options)
         # As many whole numbers as logits are their labels, in whatever type.
         if taken is not None and _look(pair, Inspection()).whole:
             return _paired(paths, files, *taken, order, runner, notes)
     if dense and runner is not None and options.axis == -1 and totals[-1] and totals[-1].soft.unnormalised:
         # Shapes do not tell along which axis dense labels lie; their sums do.
-        for axis in range(len(pair.logits.description.shape) - 1):
+        for axis in range(len(pair.logits.info.shape) - 1):
             turned = replace(options, axis=axis)
             other = open_pair(files[order[0]], files[order[1]] if len(order) == 2 else None, None, turned)
             found = None if other.labels is None else _scan(other.labels, runner, dense=True)
             if found is not None and found.soft.rows and not found.soft.unnormalised:
                 return _paired(paths, files, other, turned, order, runner, notes)
-    names = pair.logits.class_names
+    names = pair.logits.info.class_names
     inspected = []
     for place, index in enumerate(order):
         held = list(zip(opened, totals, strict=True))
@@ -135,7 +139,7 @@ def _paired(
         contents = _listed(files[index], *(one for one, _ in held))
         one = held[0][0]
         role = "logits and labels" if len(order) == 1 else one.role
-        inspected.append(Inspected(paths[index], role, one.source.description, contents, found, names))
+        inspected.append(Inspected(paths[index], role, one.source.info.description, contents, found, names))
     every = reduce(Inspection.merge, (one for one in totals if one is not None), Inspection())
     advice = advise(every, pair.num_classes, dense=dense, look=_look(pair, every)) if runner else _unseen(pair)
     fit = Fit(
@@ -143,9 +147,9 @@ def _paired(
         labels=paths[order[-1]],
         label_form=pair.label_form,
         named_labels=pair.named_labels,
-        class_axis=options.axis % len(pair.logits.description.shape),
+        class_axis=options.axis % len(pair.logits.info.shape),
         num_classes=pair.num_classes,
-        n_samples=every.logits.rows if runner else pair.logits.num_rows,
+        n_samples=every.logits.rows if runner else pair.logits.info.num_rows,
     )
     line = command_line([paths[index] for index in order], options, advice) if advice.runs else None
     refuse_changed()
@@ -158,7 +162,7 @@ def _in_order(
     pair: Pair, options: ReadOptions, files: Sequence[Located], runner: Engine | None
 ) -> tuple[Pair, ReadOptions]:
     """The inputs joined by their ids, where these say that the rows of the two stand in another order."""
-    plans = [None if source is None else source.plan for source in (pair.logits, pair.labels)]
+    plans = [None if source is None else source.info.plan for source in (pair.logits, pair.labels)]
     column = plans[0].id if plans[0] is not None else None
     if runner is None or pair.labels is None or column is None or plans[1] is None or plans[1].id is None:
         return pair, options
@@ -189,13 +193,12 @@ def _look(pair: Pair, every: Inspection) -> Look:
 def _listed(file: Located, *opened: Opened) -> Contents:
     """What headers list, each array and column with its part."""
     first = opened[0]
-    options = replace(first.options, with_ids=True)
-    axis = options.axis if first.role == "logits" else None
+    options = replace(first.options, run=replace(first.options.run, with_ids=True))
     source = first.source
-    if source.description.format not in ARRAYS and first.role == "logits":  # as compute opens it to write rows
-        source = open_source(file, first.role, options, axis=axis)
+    if source.info.format not in ARRAYS and first.role == "logits":  # as compute opens it to write rows
+        source = open_source(file, first.role, options, Classes(options.axis))
     contents = list_contents(file, source, first.role)
-    parts = {one.source.description.path: one.role.removesuffix("s") for one in opened[::-1]}
+    parts = {one.source.info.path: one.role.removesuffix("s") for one in opened[::-1]}
     parts = {path: "logits" if part == "logit" else part for path, part in parts.items()}
     entries = [
         entry if entry.shape is None else replace(entry, role=parts.get(f"{file.name}:{entry.name}", ""))
@@ -208,7 +211,7 @@ def _scan(source: Source, runner: Engine | None, *, dense: bool) -> Inspection |
     """Read every value once; memory does not grow with the input."""
     if runner is None:
         return None
-    if 0 in source.description.shape:
+    if 0 in source.info.shape:
         return Inspection()  # rows without values may be more than can be counted
     count = partial(_count, dense=dense)
     try:

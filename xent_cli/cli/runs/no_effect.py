@@ -43,7 +43,7 @@ def refuse_without_effect(options: SharedOptions, pair: Pair, *, names_classes: 
 
 
 def _axis(options: SharedOptions, pair: Pair) -> str:
-    if options.layout.axis == -1 or pair.logits.plan is None:
+    if options.layout.axis == -1 or pair.logits.info.plan is None:
         return ""
     return f"{_name(pair.logits)} is a table, and its classes are columns"
 
@@ -53,12 +53,12 @@ def _logits_column(options: SharedOptions, pair: Pair) -> str:
 
 
 def _label_column(options: SharedOptions, pair: Pair) -> str:
-    return "" if pair.logits.plan is not None or pair.labels is None else _single(pair.labels)
+    return "" if pair.logits.info.plan is not None or pair.labels is None else _single(pair.labels)
 
 
 def _header(options: SharedOptions, pair: Pair) -> str:
     sources = (pair.logits, pair.labels, pair.weights, pair.mask)
-    text = any(source is not None and source.description.format == "csv" for source in sources)
+    text = any(source is not None and source.info.format == "csv" for source in sources)
     return "" if text else "none of the inputs is delimited text"
 
 
@@ -72,15 +72,15 @@ def _labels_dtype(options: SharedOptions, pair: Pair) -> str:
 
 def _class_names(options: SharedOptions, pair: Pair) -> str:
     used = pair.named_labels or options.loss.class_weight is not None
-    tables = pair.logits.plan is not None or (pair.labels is not None and pair.labels.plan is not None)
+    tables = pair.logits.info.plan is not None or (pair.labels is not None and pair.labels.info.plan is not None)
     numbers = all(name.strip().lstrip("+-").isdecimal() for name in pair.class_names or ())
     return "" if used or tables or numbers else "neither labels nor columns nor reports name a class here"
 
 
 def _ignore_missing(options: SharedOptions, pair: Pair) -> str:
-    if pair.labels is None or pair.labels.plan is not None or pair.labels.dtype.kind not in "biu":
+    if pair.labels is None or pair.labels.info.plan is not None or pair.labels.info.dtype.kind not in "biu":
         return ""
-    return f"the labels of {_name(pair.labels)} are {pair.labels.dtype.name}, none of which can be missing"
+    return f"the labels of {_name(pair.labels)} are {pair.labels.info.dtype.name}, none of which can be missing"
 
 
 # Each says why the option has no effect, or "".
@@ -96,11 +96,11 @@ _RULES: Mapping[str, Why] = {
 
 
 def _name(source: Source) -> str:
-    return source.description.path
+    return source.info.path
 
 
 def _single(source: Source) -> str:
-    return f"{_name(source)} holds one array, without a name" if source.description.format == "npy" else ""
+    return f"{_name(source)} holds one array, without a name" if source.info.format == "npy" else ""
 
 
 def _bits(source: Source) -> str:
@@ -108,7 +108,7 @@ def _bits(source: Source) -> str:
     layout = getattr(shard, "layout", None)
     if layout is not None and layout.dtype.kind == "V":
         return ""
-    if source.description.format not in ARRAYS:
+    if source.info.format not in ARRAYS:
         return f"{_name(source)} is a table"
-    found = source.dtype.name
+    found = source.info.dtype.name
     return f"{_name(source)} holds {found}, not the bits of bfloat16 (|V2, int16 or uint16)"

@@ -113,7 +113,7 @@ def first_look(pair: Pair, options: LossOptions) -> FirstLook:
 
 def _glance(pair: Pair, options: LossOptions, student: FirstRows) -> bool:
     """Look at a few rows, where they can be had alone; return whether they tell all that more rows would."""
-    rows = pair.logits.num_rows
+    rows = pair.logits.info.num_rows
     head = None if rows is None else pair.head(min(rows, _GLANCE))
     if head is None:
         return False
@@ -147,9 +147,9 @@ def _read(
 
 def _may_keep(pair: Pair, task: BlockRef) -> bool:
     """Whether rows of a table are few, and so wide that to read them twice takes longer than all else."""
-    wide = pair.logits.plan is not None and pair.num_classes >= _WIDE and not pair.shift and pair.join is None
+    wide = pair.logits.info.plan is not None and pair.num_classes >= _WIDE and not pair.shift and pair.join is None
     # A part of a larger row group may lie on disk, and is read into memory that is lent.
-    whole = pair.logits.num_rows in (None, task.size) and not pair.logits.description.shards
+    whole = pair.logits.info.num_rows in (None, task.size) and not pair.logits.info.description.shards
     return wide and whole and 8 * (task.start + task.size) * pair.num_classes <= _KEPT_BYTES
 
 
@@ -189,7 +189,7 @@ def findings_of(totals: LossTotals, seen: Preview, origin: Origin) -> tuple[Diag
     """What the totals noticed in passing, said of the inputs by name, but for what the first rows told."""
     pair, options = seen.pair, seen.options
     labels = pair.labels or pair.logits
-    paths = (pair.logits.description.path, labels.description.path)
+    paths = (pair.logits.info.path, labels.info.path)
     said = "source" in origin.explicit or any(finding.code == "logits-look-softmaxed" for finding in seen.findings)
     found = find_warnings(totals, options, pair.num_classes, insisted=said, paths=paths)
     found += predicted_labels(totals) if pair.labels is None else ()

@@ -12,7 +12,7 @@ from xent_cli import start
 from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.core.options import LossOptions
 from xent_cli.errors import UsageError
-from xent_cli.readers.interface import ReadOptions
+from xent_cli.readers.options import Known, ReadOptions, RunNeeds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,10 +43,12 @@ def layout_options(layout: LayoutFlags, loss: LossFlags, *, explicit_source: boo
         Whether the user says what the logits hold, so that nothing need be guessed.
     """
     listed = None
+    notes: tuple[Diagnostic, ...] = ()
     if layout.class_names is not None:
         from xent_cli.readers.pair.class_names_file import read_class_names
 
         listed = read_class_names(layout.class_names, loss.first_class or 0)
+        notes = (Diagnostic("class-names-numbered", listed.said, note=True),) if listed.said else ()
     binary: Literal["logits", "probs"] = "probs" if loss.source == "probs" else "logits"
     return ReadOptions(
         axis=layout.axis,
@@ -61,10 +63,10 @@ def layout_options(layout: LayoutFlags, loss: LossFlags, *, explicit_source: boo
         binary=binary if layout.binary else None,
         class_names=None if listed is None else listed.names,
         class_names_file=layout.class_names,
-        said=() if listed is None or not listed.said else (Diagnostic("class-names-numbered", listed.said, note=True),),
         source=loss.source if explicit_source else None,
         first_class=loss.first_class,
         ignored=loss.ignore_index,
+        known=Known(notes=notes),
     )
 
 
@@ -111,10 +113,12 @@ def read_options(
         by=tuple(dict.fromkeys(by)),
         shift=loss.shift,
         join=inputs.join,
-        values_beside=bool(candidates),
-        with_ids=with_ids,
-        twice=two_passes or inputs.join is not None,  # a join reads the ids first
-        whole_groups=not local,
+        run=RunNeeds(
+            with_ids=with_ids,
+            two_passes=two_passes or inputs.join is not None,  # a join reads the ids first
+            whole_groups=not local,
+            values_beside=bool(candidates),
+        ),
     )
 
 
@@ -139,12 +143,12 @@ def loss_options(options: SharedOptions, pair: Pair, *, names_classes: bool = Fa
         from xent_cli.cli.runs.no_effect import refuse_without_effect
 
         refuse_without_effect(options, pair, names_classes=names_classes)
-    plan = pair.logits.plan
+    plan = pair.logits.info.plan
     if plan is not None and plan.kind == "probs" and "source" not in options.origin.explicit:
         from xent_cli.readers.columns.lines import named_probabilities
 
-        labels = None if pair.labels is None else pair.labels.description.path
-        raise named_probabilities(pair.logits.description.path, plan, labels)
+        labels = None if pair.labels is None else pair.labels.info.path
+        raise named_probabilities(pair.logits.info.path, plan, labels)
     class_weight = None
     if loss.class_weight is not None:
         from xent_cli.readers.pair.class_weights import read_class_weight

@@ -133,7 +133,7 @@ def evaluate(job: Job) -> Errors:
         in_blocks = tuple(entry for entry in job.candidates if job.number is None or entry.name != "loss")
         totals = LossTotals(options.signature(""))
         errors = {entry.name: ErrorTotals(wanted=top) for entry in in_blocks}
-        track: Any = progress(run, pair.logits.num_rows)
+        track: Any = progress(run, pair.logits.info.num_rows)
         for block in track(engine.map(function, held_blocks(pair, in_blocks))):
             totals = totals.merge(block.totals)
             for name, found in block.errors.items():

@@ -12,7 +12,7 @@ from xent_cli.core.block import Rows
 from xent_cli.core.input_description import InputDescription
 from xent_cli.core.scratch import flat, scratch
 from xent_cli.errors import InputError
-from xent_cli.readers.interface import TASK_BYTES
+from xent_cli.readers.interface import SourceInfo
 from xent_cli.readers.storage.identity import shrunk
 from xent_cli.readers.storage.stored import fill, reading
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from xent_cli.core.array_types import AnyArray
     from xent_cli.core.block import Part
+    from xent_cli.readers.options import RunNeeds
     from xent_cli.readers.storage.pipe import Copied, Spill
     from xent_cli.readers.storage.stored import Stored, Stream
 
@@ -45,6 +46,19 @@ class Layout:
     offset: int
     strides: tuple[int, ...] | None = None
 
+    @property
+    def num_bytes(self) -> int:
+        """How many bytes the values take."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def sample_shape(self, axis: int | None) -> tuple[int, ...]:
+        """Shape of the samples as an array, where classes lie along an axis; see `ArraySource`."""
+        return self.shape if axis is None else self.shape[:axis] + self.shape[axis + 1 :]
+
+    def num_samples(self, axis: int | None) -> int:
+        """How many samples there are."""
+        return math.prod(self.sample_shape(axis))
+
 
 @dataclass(frozen=True, slots=True)
 class ArraySource:
@@ -58,8 +72,8 @@ class ArraySource:
         Which field of `Rows` it fills.
     axis
         Class axis, not negative; None where a sample is one number.
-    loan
-        Name of the memory that a thread reads it into: the same for all shards of an input.
+    needs
+        How much of it is read at once, and the name of the memory that it is read into.
     """
 
     file: Stored | Copied
@@ -67,55 +81,22 @@ class ArraySource:
     role: str
     layout: Layout
     axis: int | None
-    loan: str
-    class_names: tuple[str, ...] | None = None
-    named_labels: bool = False
-    plan: None = None
+    needs: RunNeeds
 
     @property
-    def description(self) -> InputDescription:
+    def info(self) -> SourceInfo:
         """See `Source`."""
-        return InputDescription(self.file.name, self.format, self.layout.shape, self.dtype.name)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """See `Source`; a bfloat16 array is read as float32."""
-        return np.dtype(np.float32) if self.layout.dtype.kind == "V" else self.layout.dtype
-
-    @property
-    def sample_shape(self) -> tuple[int, ...]:
-        """See `Source`."""
-        shape = self.layout.shape
-        return shape if self.axis is None else shape[: self.axis] + shape[self.axis + 1 :]
-
-    @property
-    def row_shape(self) -> tuple[int, ...]:
-        """See `Source`."""
-        return () if self.axis is None else (self.layout.shape[self.axis],)
-
-    @property
-    def num_rows(self) -> int:
-        """See `Source`."""
-        return math.prod(self.sample_shape)
-
-    @property
-    def brings(self) -> frozenset[str]:
-        """See `Source`."""
-        return frozenset({self.role})
-
-    @property
-    def again(self) -> bool:
-        """See `Source`."""
-        return True
+        return info_of(self.file.name, self.format, self.role, self.layout, self.axis)
 
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
         """See `Source`."""
         _, k, b = self._sides()
-        step = max(1, TASK_BYTES // (max(1, k) * self.layout.dtype.itemsize))
+        step = max(1, self.needs.task_bytes // (max(1, k) * self.layout.dtype.itemsize))
         if step > b > 1:
             step -= step % b  # whole slabs are read in one go
-        for start in range(0, self.num_rows, step):
-            size = min(step, self.num_rows - start)
+        total = self.layout.num_samples(self.axis)
+        for start in range(0, total, step):
+            size = min(step, total - start)
             yield first + start, size, self.rows(start, start + size)
 
     def rows(self, start: int, stop: int) -> Part:
@@ -124,18 +105,17 @@ class ArraySource:
         if lies_scattered(layout, self.axis):
             return FortranRows(self.role, self.file, layout, self.axis, start, stop)
         _, k, b = self._sides()
-        return ArrayRows(
-            self.role, self.loan, self.file, layout.dtype.str, layout.offset, k, b, start, stop, self.axis is None
-        )
+        buffer, dtype = self.needs.buffer_name, layout.dtype.str
+        return ArrayRows(self.role, buffer, self.file, dtype, layout.offset, k, b, start, stop, self.axis is None)
 
     def where(self, row: int, role: str, first: int = 0) -> str:
         """See `Source`."""
-        return place(self.file.name, row, row - first, self.sample_shape)
+        return place(self.file.name, row, row - first, self.layout.sample_shape(self.axis))
 
     def _sides(self) -> tuple[int, int, int]:
         """Shape of the array in file order as [a, k, b], with the classes in the middle."""
         if self.axis is None:
-            return self.num_rows, 1, 1
+            return math.prod(self.layout.shape), 1, 1
         shape, axis = self.layout.shape, self.axis
         if self.layout.fortran_order:
             shape, axis = shape[::-1], len(shape) - 1 - axis
@@ -146,11 +126,11 @@ class ArraySource:
 class ArrayRows:
     """Recipe for samples `start` to `stop` of an array seen as [a, k, b] in file order, samples running over a and b.
 
-    A `Part`: what `read` returns is on loan until the same thread reads from the same file again.
+    A `Part`: what `read` returns is valid until the same thread reads into `buffer_name` again.
     """
 
     role: str
-    loan: str
+    buffer_name: str
     file: Stored | Copied | Spill
     dtype: str
     offset: int
@@ -165,7 +145,7 @@ class ArrayRows:
         n = self.stop - self.start
         with self.file.open() as file:
             if self.b == 1:
-                values = scratch(self.loan, (n, self.k), self.dtype)
+                values = scratch(self.buffer_name, (n, self.k), self.dtype)
                 self._fill(file, self.start * self.k, values)
             else:
                 values = self._gather(file)
@@ -175,7 +155,7 @@ class ArrayRows:
     def _gather(self, file: Stream) -> AnyArray:
         """Read samples whose classes lie `b` apart: a run of them for each class, or whole [k, b] slabs."""
         first, last = self.start // self.b, (self.stop - 1) // self.b
-        out = scratch(self.loan, (self.k, self.stop - self.start), self.dtype)
+        out = scratch(self.buffer_name, (self.k, self.stop - self.start), self.dtype)
         done = 0
         for a in range(first, last + 1):
             low = self.start - a * self.b if a == first else 0
@@ -226,6 +206,22 @@ class FortranRows:
         samples = array.shape if self.axis is None else array.shape[:-1]
         index = np.unravel_index(np.arange(self.start, self.stop), samples)
         return Rows(**{self.role: widen(np.asarray(array[index]))})
+
+
+def info_of(
+    name: str, format_name: str, role: str, layout: Layout, axis: int | None, *, rereadable: bool = True
+) -> SourceInfo:
+    """The facts of an array in a role; a bfloat16 array is read as float32."""
+    dtype = np.dtype(np.float32) if layout.dtype.kind == "V" else layout.dtype
+    return SourceInfo(
+        InputDescription(name, format_name, layout.shape, dtype.name),
+        dtype,
+        () if axis is None else (layout.shape[axis],),
+        layout.num_samples(axis),
+        layout.sample_shape(axis),
+        frozenset({role}),
+        rereadable=rereadable,
+    )
 
 
 def lies_scattered(layout: Layout, axis: int | None) -> bool:

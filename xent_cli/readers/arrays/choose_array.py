@@ -10,7 +10,7 @@ from xent_cli.readers.columns.weight_column import NAMES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from xent_cli.readers.interface import ReadOptions
+    from xent_cli.readers.options import ReadOptions
 
 _OPTIONS = {
     "logits": "--logits-column",
@@ -30,7 +30,7 @@ def choose(path: str, keys: Sequence[str], role: str, options: ReadOptions) -> s
 
     Examples
     --------
-    >>> from xent_cli.readers.interface import ReadOptions
+    >>> from xent_cli.readers.options import ReadOptions
     >>> choose("dump.npz", ["logits", "y"], "labels", ReadOptions())
     'y'
     """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from xent_cli.readers.storage.stored import Stored
 
 if TYPE_CHECKING:
     from xent_cli.readers.interface import Source
+    from xent_cli.readers.options import Classes, ReadOptions
     from xent_cli.readers.storage.stored import Bytes
 
 # A header of names and numbers; NumPy itself never writes more than a few hundred bytes.
@@ -70,17 +70,8 @@ def _line_for_objects(path: str, shape: tuple[int, ...]) -> str:
     return TRUSTED + command(f"import numpy; numpy.save('logits.npy', {held})", f"{file}.npz" if member else file)
 
 
-def open_npy(source: Bytes, head: bytes, role: str, axis: int | None, dtype: str | None, loan: str) -> Source:
-    """Open an array; with `axis` None a sample is one number, else it is what lies along that axis.
-
-    Parameters
-    ----------
-    head
-        The first `HEAD_BYTES` of it.
-    dtype
-        How to read 2-byte void values and integers of 16 bits, or None.
-    loan
-        Name of the memory that it is read into.
+def open_npy(source: Bytes, head: bytes, role: str, options: ReadOptions, classes: Classes) -> Source:
+    """Open an array in a role; see `Opener`.
 
     Raises
     ------
@@ -92,7 +83,7 @@ def open_npy(source: Bytes, head: bytes, role: str, axis: int | None, dtype: str
     layout = read_header(source.name, head)
     if isinstance(source, Stored) and not source.codec:
         size = source.size()
-        wanted = layout.offset + array_bytes(layout)
+        wanted = layout.offset + layout.num_bytes
         if size < wanted:
             raise InputError(
                 "truncated .npy file",
@@ -103,12 +94,7 @@ def open_npy(source: Bytes, head: bytes, role: str, axis: int | None, dtype: str
             )
         if size > wanted:
             raise too_much(source.name, f"{size} bytes", f"{wanted} bytes for shape {layout.shape} of {layout.dtype}")
-    return open_array(source, "npy", layout, role, axis, dtype, loan)
-
-
-def array_bytes(layout: Layout) -> int:
-    """How many bytes the values take."""
-    return math.prod(layout.shape) * layout.dtype.itemsize
+    return open_array(source, "npy", layout, role, options, classes)
 
 
 def open_array(
@@ -116,13 +102,21 @@ def open_array(
     format_name: str,
     layout: Layout,
     role: str,
-    axis: int | None,
-    dtype: str | None,
-    loan: str,
+    options: ReadOptions,
+    classes: Classes,
+    *,
+    bfloat16: bool = False,
 ) -> Source:
-    """Open an array of which the layout is known; see `open_npy`."""
-    name, found = source.name, layout.dtype
-    if dtype == "bfloat16" and found.kind in "iu" and found.itemsize == 2:  # tensor.view(torch.int16)
+    """Open an array of which the layout is known; see `open_npy`.
+
+    Parameters
+    ----------
+    bfloat16
+        Whether the file itself says that its 16 bits are bfloat16.
+    """
+    name, found, axis = source.name, layout.dtype, classes.axis
+    bfloat16 = bfloat16 or options.bfloat16(role)
+    if bfloat16 and found.kind in "iu" and found.itemsize == 2:  # tensor.view(torch.int16)
         if not found.isnative:
             hint = "save them in the machine's own byte order"
             raise InputError(
@@ -131,7 +125,7 @@ def open_array(
         found = np.dtype("V2")
         layout = replace(layout, dtype=found)
     if found.kind == "V" and found.itemsize == 2:
-        if dtype != "bfloat16":
+        if not bfloat16:
             option = "--labels-dtype" if role == "labels" else "--logits-dtype"
             raise InputError(
                 "values of unknown type",
@@ -158,13 +152,13 @@ def open_array(
         from xent_cli.readers.arrays.strided_array import StridedArray
 
         assert isinstance(source, Stored)
-        return StridedArray(source, format_name, role, layout, axis, loan)
+        return StridedArray(source, format_name, role, layout, axis, options.run)
     if isinstance(source, Stored) and not source.codec and not lies_scattered(layout, axis):
-        return ArraySource(source, format_name, role, layout, axis, loan)
+        return ArraySource(source, format_name, role, layout, axis, options.run)
     from xent_cli.readers.arrays.streamed_array import StreamedArray, lies_in_order
 
     if lies_in_order(layout, axis):
-        return StreamedArray(source, format_name, role, layout, axis)
+        return StreamedArray(source, format_name, role, layout, axis, options.run)
     from xent_cli.readers.storage.pipe import Copied
 
-    return ArraySource(Copied(source), format_name, role, layout, axis, loan)
+    return ArraySource(Copied(source), format_name, role, layout, axis, options.run)

@@ -10,25 +10,29 @@ from typing import TYPE_CHECKING
 from xent_cli.errors import InputError
 from xent_cli.readers.arrays.array_source import too_much
 from xent_cli.readers.arrays.choose_array import choose
-from xent_cli.readers.arrays.npy import HEAD_BYTES, array_bytes, open_array, read_header
-from xent_cli.readers.storage.stored import Stored, first_line, read_up_to
+from xent_cli.readers.arrays.npy import HEAD_BYTES, open_array, read_header
+from xent_cli.readers.storage.pipe import seekable
+from xent_cli.readers.storage.stored import first_line, read_up_to
 from xent_cli.readers.storage.streams import zip_failures
 
 if TYPE_CHECKING:
-    from xent_cli.readers.interface import ReadOptions, Source
+    from xent_cli.readers.interface import Source
+    from xent_cli.readers.options import Classes, ReadOptions
+    from xent_cli.readers.storage.stored import Bytes
 
 # Up to its name, the header of a member has 30 bytes; the last four say how long the name and the extra field are.
 _MEMBER_HEADER = 30
 
 
-def open_npz(source: Stored, role: str, axis: int | None, dtype: str | None, loan: str, options: ReadOptions) -> Source:
-    """Open one array of an archive; see `open_npy`.
+def open_npz(source: Bytes, head: bytes, role: str, options: ReadOptions, classes: Classes) -> Source:
+    """Open one array of an archive in a role; see `Opener`.
 
     Raises
     ------
     InputError
         Where the archive is damaged, or has no array for the role.
     """
+    source = seekable(source)
     try:
         with io.BufferedReader(source.open()) as file, zipfile.ZipFile(file) as archive:  # type: ignore[type-var]
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
@@ -36,7 +40,7 @@ def open_npz(source: Stored, role: str, axis: int | None, dtype: str | None, loa
                 if any(name.endswith("/data.pkl") for name in members):
                     from xent_cli.readers.arrays.torch_save import open_torch_save
 
-                    return open_torch_save(source, role, axis, dtype, loan, options)
+                    return open_torch_save(source, head, role, options, classes)
                 from xent_cli.readers.foreign_formats.archives import refuse_archive
 
                 refuse_archive(source.name, archive.namelist())
@@ -48,7 +52,7 @@ def open_npz(source: Stored, role: str, axis: int | None, dtype: str | None, loa
     except zip_failures() as error:
         raise InputError("damaged .npz file", source.name, found=first_line(error)) from None
     layout = read_header(array.name, array.peek(HEAD_BYTES))
-    wanted = layout.offset + array_bytes(layout)
+    wanted = layout.offset + layout.num_bytes
     if member.file_size < wanted:
         found = f"{member.file_size} bytes"
         raise InputError("truncated array", array.name, found=found, expected=f"{wanted} bytes for {layout.shape}")
@@ -62,4 +66,4 @@ def open_npz(source: Stored, role: str, axis: int | None, dtype: str | None, loa
         start += int.from_bytes(lengths[:2], "little") + int.from_bytes(lengths[2:], "little")
         array = replace(array, codec="", member="")
         layout = replace(layout, offset=start + layout.offset)
-    return open_array(array, "npz", layout, role, axis, dtype, loan)
+    return open_array(array, "npz", layout, role, options, classes)

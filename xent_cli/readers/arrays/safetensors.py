@@ -11,11 +11,14 @@ import numpy as np
 from xent_cli.errors import InputError
 from xent_cli.readers.arrays.array_source import Layout
 from xent_cli.readers.arrays.choose_array import choose
-from xent_cli.readers.arrays.npy import array_bytes, open_array
+from xent_cli.readers.arrays.npy import open_array
+from xent_cli.readers.storage.pipe import seekable
 from xent_cli.readers.storage.stored import Stored, read_up_to
 
 if TYPE_CHECKING:
-    from xent_cli.readers.interface import ReadOptions, Source
+    from xent_cli.readers.interface import Source
+    from xent_cli.readers.options import Classes, ReadOptions
+    from xent_cli.readers.storage.stored import Bytes
 
 # As the format has it.
 _MAX_HEADER = 100_000_000
@@ -37,16 +40,15 @@ _DTYPES = {
 }
 
 
-def open_safetensors(
-    source: Stored, role: str, axis: int | None, bits: str | None, loan: str, options: ReadOptions
-) -> Source:
-    """Open one tensor of a file; `bits` is how to read integers of 16 bits. See `open_npy`.
+def open_safetensors(source: Bytes, head: bytes, role: str, options: ReadOptions, classes: Classes) -> Source:
+    """Open one tensor of a file in a role; see `Opener`.
 
     Raises
     ------
     InputError
         Where the header is damaged, or there is no tensor for the role.
     """
+    source = seekable(source)
     tensors, length = _header(source)
     size = source.size()
     key = choose(source.name, list(tensors), role, options)
@@ -61,11 +63,11 @@ def open_safetensors(
     if not isinstance(dtype, str) or dtype not in _DTYPES:
         raise InputError("dtype not supported", tensor.name, found=str(dtype), expected=", ".join(_DTYPES))
     layout = Layout(shape, False, np.dtype(_DTYPES[dtype]), 8 + length + start if sound else 0)
-    if not sound or array_bytes(layout) != stop - start or 8 + length + stop > size:
+    if not sound or layout.num_bytes != stop - start or 8 + length + stop > size:
         raise _damaged(tensor, f"bytes {start} to {stop} for {dtype} of shape {shape}, in a file of {size} bytes")
     if size > end:
         raise _damaged(source, f"{size} bytes where the header tells of {end}")
-    return open_array(tensor, "safetensors", layout, role, axis, "bfloat16" if dtype == "BF16" else bits, loan)
+    return open_array(tensor, "safetensors", layout, role, options, classes, bfloat16=dtype == "BF16")
 
 
 def _header(source: Stored) -> tuple[dict[str, Any], int]:

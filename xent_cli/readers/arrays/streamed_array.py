@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xent_cli.core.block import Rows
-from xent_cli.core.input_description import InputDescription
 from xent_cli.core.scratch import flat
 from xent_cli.errors import InputError
-from xent_cli.readers.arrays.array_source import Layout, place, too_much, widen
-from xent_cli.readers.interface import TASK_BYTES
+from xent_cli.readers.arrays.array_source import Layout, info_of, place, too_much, widen
 from xent_cli.readers.storage.stored import fill, read_up_to, reading
 
 if TYPE_CHECKING:
@@ -22,6 +20,8 @@ if TYPE_CHECKING:
 
     from xent_cli.core.array_types import AnyArray
     from xent_cli.core.block import Part
+    from xent_cli.readers.interface import SourceInfo
+    from xent_cli.readers.options import RunNeeds
     from xent_cli.readers.storage.stored import Bytes
 
 # References to an array that only a list holds: the list's, and that of the call which counts them.
@@ -57,56 +57,26 @@ class StreamedArray:
     role: str
     layout: Layout
     axis: int | None
-    class_names: tuple[str, ...] | None = None
-    named_labels: bool = False
-    plan: None = None
+    needs: RunNeeds
 
     @property
-    def description(self) -> InputDescription:
+    def info(self) -> SourceInfo:
         """See `Source`."""
-        return InputDescription(self.source.name, self.format, self.layout.shape, self.dtype.name)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """See `Source`; a bfloat16 array is read as float32."""
-        return np.dtype(np.float32) if self.layout.dtype.kind == "V" else self.layout.dtype
-
-    @property
-    def sample_shape(self) -> tuple[int, ...]:
-        """See `Source`."""
-        shape = self.layout.shape
-        return shape if self.axis is None else shape[: self.axis] + shape[self.axis + 1 :]
-
-    @property
-    def row_shape(self) -> tuple[int, ...]:
-        """See `Source`."""
-        return () if self.axis is None else (self.layout.shape[self.axis],)
-
-    @property
-    def num_rows(self) -> int:
-        """See `Source`."""
-        return math.prod(self.sample_shape)
-
-    @property
-    def brings(self) -> frozenset[str]:
-        """See `Source`."""
-        return frozenset({self.role})
-
-    @property
-    def again(self) -> bool:
-        """See `Source`."""
-        return self.source.again
+        return info_of(
+            self.source.name, self.format, self.role, self.layout, self.axis, rereadable=self.source.rereadable
+        )
 
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
         """See `Source`; each part holds its samples."""
-        layout, shape = self.layout, self.row_shape
-        step = max(1, TASK_BYTES // max(1, math.prod(shape) * layout.dtype.itemsize))
+        layout, total = self.layout, self.layout.num_samples(self.axis)
+        shape = () if self.axis is None else (layout.shape[self.axis],)
+        step = max(1, self.needs.task_bytes // max(1, math.prod(shape) * layout.dtype.itemsize))
         with self.source.stream() as stream:
             head = bytearray(layout.offset)
             fill(stream, memoryview(head))
             held: list[AnyArray] = []
-            for start in range(0, self.num_rows, step):
-                size = min(step, self.num_rows - start)
+            for start in range(0, total, step):
+                size = min(step, total - start)
                 values = _unused(held, (step, *shape), layout.dtype)[:size]
                 target = flat(values).view(np.uint8).data
                 with reading(self.source.name):
@@ -115,7 +85,7 @@ class StreamedArray:
                             "array ended early",
                             self.source.name,
                             found=f"fewer than {start + size} samples",
-                            expected=f"{self.num_rows}, as its header says",
+                            expected=f"{total}, as its header says",
                         )
                 rows = Rows(**{self.role: widen(values)})
                 del values, target
@@ -123,7 +93,7 @@ class StreamedArray:
                 del rows
             # The checksum of a compressed file is compared at its end, too.
             if read_up_to(stream, 1):
-                raise too_much(self.source.name, "more bytes", f"an end after {self.num_rows} samples")
+                raise too_much(self.source.name, "more bytes", f"an end after {total} samples")
 
     def rows(self, start: int, stop: int) -> Part | None:
         """See `Source`."""
@@ -131,7 +101,7 @@ class StreamedArray:
 
     def where(self, row: int, role: str, first: int = 0) -> str:
         """See `Source`."""
-        return place(self.source.name, row, row - first, self.sample_shape)
+        return place(self.source.name, row, row - first, self.layout.sample_shape(self.axis))
 
 
 def _unused(held: list[AnyArray], shape: tuple[int, ...], dtype: np.dtype[Any]) -> AnyArray:

@@ -41,8 +41,8 @@ class StridedArray(ArraySource):
             k, class_stride = layout.shape[axis], strides[axis]
             strides = strides[:axis] + strides[axis + 1 :]
         return StridedRows(
-            self.role, self.loan, self.file, layout.dtype.str, layout.offset, self.sample_shape, strides,
-            k, class_stride, start, stop, axis is None,
+            self.role, self.needs.buffer_name, self.file, layout.dtype.str, layout.offset, layout.sample_shape(axis),
+            strides, k, class_stride, start, stop, axis is None,
         )  # fmt: skip
 
 
@@ -50,7 +50,7 @@ class StridedArray(ArraySource):
 class StridedRows:
     """Recipe for samples `start` to `stop` of an array that lies in a file by strides.
 
-    A `Part`: what `read` returns is on loan until the same thread reads into the same memory again.
+    A `Part`: what `read` returns is valid until the same thread reads into `buffer_name` again.
 
     Fields
     ------
@@ -63,7 +63,7 @@ class StridedRows:
     """
 
     role: str
-    loan: str
+    buffer_name: str
     file: Stored | Copied
     dtype: str
     offset: int
@@ -77,7 +77,7 @@ class StridedRows:
 
     def read(self) -> Rows:
         """Read the samples as [n, k], or [n] where a sample is one number."""
-        values = scratch(self.loan, (self.stop - self.start, self.k), self.dtype)
+        values = scratch(self.buffer_name, (self.stop - self.start, self.k), self.dtype)
         done = 0
         with self.file.open() as file:
             for base, shape, strides in boxes(self.shape, self.strides, self.start, self.stop):

@@ -17,14 +17,16 @@ from xent_cli.readers.arrays.npy import open_array
 from xent_cli.readers.arrays.torch_names import BARE, Array, Joined, name_tensors
 from xent_cli.readers.arrays.torch_objects import SAVE_LINE, Tensor, Unsupported
 from xent_cli.readers.arrays.torch_pickle import MAX_BYTES, damaged, read_pickle, too_many_objects
+from xent_cli.readers.storage.pipe import seekable
 from xent_cli.readers.storage.stored import Stored, first_line, read_up_to
 from xent_cli.readers.storage.streams import zip_failures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from xent_cli.readers.interface import ReadOptions, Source
-    from xent_cli.readers.storage.stored import Stream
+    from xent_cli.readers.interface import Source
+    from xent_cli.readers.options import Classes, ReadOptions
+    from xent_cli.readers.storage.stored import Bytes, Stream
 
 _DTYPES = {
     "float64": "<f8",
@@ -78,16 +80,15 @@ class _Archive:
         return name in self.arrays or name in self._pieces()
 
 
-def open_torch_save(
-    source: Stored, role: str, axis: int | None, dtype: str | None, loan: str, options: ReadOptions
-) -> Source:
-    """Open one array of a file; see `open_npy`. The pieces of a list are joined along their first axis.
+def open_torch_save(source: Bytes, head: bytes, role: str, options: ReadOptions, classes: Classes) -> Source:
+    """Open one array of a file in a role; see `Opener`. The pieces of a list are joined along their first axis.
 
     Raises
     ------
     InputError
         Where the file is damaged, holds more than tensors, or has no array for the role.
     """
+    source = seekable(source)
     archive = _open_archive(source)
     name = _choose(archive, role, options)
     array = archive.array(name)
@@ -97,14 +98,14 @@ def open_torch_save(
         raise InputError("not a plain tensor", where, found=array.what, expected="a dense tensor", hint=array.hint)
     with source.open() as file:
         if isinstance(array, Tensor):
-            return _open_tensor(archive, file, array, "" if bare else name, role, axis, dtype, loan)
+            return _open_tensor(archive, file, array, "" if bare else name, role, options, classes)
         pieces = [
-            _open_tensor(archive, file, _with_samples(tensor, axis), piece, role, axis, dtype, loan)
+            _open_tensor(archive, file, _with_samples(tensor, classes.axis), piece, role, options, classes)
             for piece, tensor in array.pieces
         ]
     from xent_cli.readers.shards import join
 
-    return join(source.name if bare else f"{source.name}:{name}", role, pieces, axis)
+    return join(source.name if bare else f"{source.name}:{name}", role, pieces, classes.axis)
 
 
 def list_tensors(source: Stored) -> Iterator[tuple[str, str, tuple[int, ...]]]:
@@ -139,7 +140,7 @@ def _choose(archive: _Archive, role: str, options: ReadOptions) -> str:
 
 
 def _open_tensor(
-    archive: _Archive, file: Stream, tensor: Tensor, name: str, role: str, axis: int | None, bits: str | None, loan: str
+    archive: _Archive, file: Stream, tensor: Tensor, name: str, role: str, options: ReadOptions, classes: Classes
 ) -> Source:
     source = replace(archive.source, name=f"{archive.source.name}:{name}") if name else archive.source
     if tensor.dtype not in _DTYPES:
@@ -167,8 +168,8 @@ def _open_tensor(
             hint="save the values once, without tensor.expand",
         )
     start = _data_offset(source, file, member) + tensor.offset * dtype.itemsize
-    layout = _layout(tensor, dtype, start, axis)
-    return open_array(source, "torch", layout, role, axis, "bfloat16" if tensor.dtype == "bfloat16" else bits, loan)
+    layout = _layout(tensor, dtype, start, classes.axis)
+    return open_array(source, "torch", layout, role, options, classes, bfloat16=tensor.dtype == "bfloat16")
 
 
 def _layout(tensor: Tensor, dtype: np.dtype[Any], start: int, axis: int | None) -> Layout:

@@ -16,7 +16,6 @@ from xent_cli.readers.columnar.arrow_sample import sample_of
 from xent_cli.readers.columns.column_plan import ColumnPlan
 from xent_cli.readers.columns.sample import SAMPLED_ROWS
 from xent_cli.readers.columns.table_plan import plan_table, refuse_repeated
-from xent_cli.readers.interface import TASK_BYTES
 from xent_cli.readers.storage.pipe import seekable
 from xent_cli.readers.storage.stored import Stored
 from xent_cli.readers.tables.arrow_columns import TableRows, rows_of
@@ -27,25 +26,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from xent_cli.core.block import Part, Rows
-    from xent_cli.readers.interface import ReadOptions
+    from xent_cli.readers.options import Classes, ReadOptions
     from xent_cli.readers.storage.stored import Bytes
 
 FILE_MAGIC = b"ARROW1"
-STREAM_MAGIC = b"\xff\xff\xff\xff"
-# A record batch up to this size is read whole by the thread that works on it.
-_BATCH_BYTES = 48 << 20
 
 
-def open_arrow(
-    source: Bytes,
-    head: bytes,
-    role: str,
-    options: ReadOptions,
-    *,
-    class_names: tuple[str, ...] | None = None,
-    num_classes: int = 0,
-) -> ArrowSource:
-    """Open a file or stream as logits, or as the labels of logits of `num_classes` classes.
+def open_arrow(source: Bytes, head: bytes, role: str, options: ReadOptions, classes: Classes) -> ArrowSource:
+    """Open a file or stream in a role; see `Opener`.
 
     Raises
     ------
@@ -62,14 +50,14 @@ def open_arrow(
         batches = _batch_sizes(source, schema) if is_file else None
         first = None if is_file else reader.next()
         empty = ColumnPlan(columns=tuple(schema.names))
-        bare = ArrowSource(source, "arrow", role, empty, 0, np.dtype(object), None, False, batches)
+        bare = ArrowSource(source, "arrow", role, empty, 0, np.dtype(object), None, False, options.run, batches)
         sample = sample_of(bare, schema, partial(_first_rows, source, schema, first, is_file=is_file))
-        plan, class_names = plan_table(sample, role, options, class_names, num_classes)
+        plan, class_names = plan_table(sample, role, options, classes)
         width, dtype = _width_and_dtype(schema, plan, reader if is_file else first)
     named = plan.label is not None and kind_of(schema.field(plan.label).type) == "other"
-    held = () if is_file or source.again else (reader, first)
-    table = source, "arrow", role, plan, width, dtype, class_names, named
-    return ArrowSource(*table, batches, held, options.whole_groups)
+    held = () if is_file or source.rereadable else (reader, first)
+    table = source, "arrow", role, plan, width, dtype, class_names, named, options.run
+    return ArrowSource(*table, batches, held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +70,13 @@ class ArrowSource(Table):
         Rows of each record batch of a file, None for a stream.
     held
         Of a pipe: its reader, and the first batch that has come out of it.
-    whole
-        Whether every record batch of a file is one task, however large: a recipe that another process can follow.
     """
 
     batches: tuple[int, ...] | None
     held: tuple[Any, ...] = ()
-    whole: bool = False
 
     @property
-    def num_rows(self) -> int | None:
+    def row_count(self) -> int | None:
         """See `Source`."""
         return None if self.batches is None else sum(self.batches)
 
@@ -105,7 +90,7 @@ class ArrowSource(Table):
             return
         row_bytes = max(1, self.width) * self.dtype.itemsize
         for index, size in enumerate(self.batches):
-            if size and (self.whole or size * row_bytes <= _BATCH_BYTES):
+            if size and (self.needs.whole_groups or size * row_bytes <= self.needs.batch_bytes):
                 yield start, size, BatchRows(self, index, start, size)
             elif size:
                 yield from self._cut(self.batch(index, size), start)
@@ -128,7 +113,7 @@ class ArrowSource(Table):
                 batch = reader.next()
 
     def _cut(self, batch: pa.RecordBatch, start: int) -> Iterator[tuple[int, int, Part]]:
-        step = max(1, TASK_BYTES // (max(1, self.width) * self.dtype.itemsize))
+        step = max(1, self.needs.task_bytes // (max(1, self.width) * self.dtype.itemsize))
         for offset in range(0, batch.num_rows, step):
             table = pa.Table.from_batches([batch.slice(offset, step)])
             begin = start + offset

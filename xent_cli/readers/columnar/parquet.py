@@ -20,8 +20,7 @@ from xent_cli.readers.columnar.row_groups import RowGroup
 from xent_cli.readers.columns.column_plan import ColumnPlan, Reading
 from xent_cli.readers.columns.sample import SAMPLED_ROWS
 from xent_cli.readers.columns.table_plan import plan_table, refuse_repeated
-from xent_cli.readers.interface import TASK_BYTES
-from xent_cli.readers.storage.pipe import Spill
+from xent_cli.readers.storage.pipe import Spill, seekable
 from xent_cli.readers.storage.stored import is_url
 from xent_cli.readers.tables.arrow_columns import TableRows, refuse_nulls, rows_of
 from xent_cli.readers.tables.column_types import FAILURES, damaged, dtype_of, kind_of, stored_as
@@ -33,37 +32,24 @@ if TYPE_CHECKING:
 
     from xent_cli.core.array_types import AnyArray, BoolArray
     from xent_cli.core.block import Part
-    from xent_cli.readers.interface import ReadOptions
-    from xent_cli.readers.storage.stored import Stored
+    from xent_cli.readers.options import Classes, ReadOptions
+    from xent_cli.readers.storage.stored import Bytes, Stored
 
-MAGIC = b"PAR1"
-# A row group of columns is decoded whole by the thread that works on it, up to this size: a run holds two of them.
-_GROUP_BYTES = 48 << 20
 # Pages are read as they are needed, through buffers of this much together; otherwise a whole row group, which may be
 # the file, is held in memory compressed.
 _BUFFER_BYTES = 4 << 20
 _COLUMNS_LOOKED_AT = 64  # for the first rows alone, buffers are as if for so many columns
-# Decoded at once: a few columns of a row group, or a few rows of a list. Each column keeps a dictionary and a page.
-_STEP_BYTES = 4 << 20
-# A row group of lists up to this size is decoded at once, which saves a copy.
-_WHOLE_BYTES = 16 << 20
 
 
-def open_parquet(
-    source: Stored,
-    role: str,
-    options: ReadOptions,
-    *,
-    class_names: tuple[str, ...] | None = None,
-    num_classes: int = 0,
-) -> ParquetSource:
-    """Open a file as logits, or as the labels of logits of `num_classes` classes.
+def open_parquet(source: Bytes, head: bytes, role: str, options: ReadOptions, classes: Classes) -> ParquetSource:
+    """Open a file in a role; see `Opener`.
 
     Raises
     ------
     InputError
         Where the file is damaged, or no column fits.
     """
+    source = seekable(source)
     with _damaged(source):
         file = _open(source, _COLUMNS_LOOKED_AT)
         schema = file.schema_arrow
@@ -72,14 +58,14 @@ def open_parquet(
             raise pa.ArrowInvalid(f"{sum(groups)} rows in row groups of a file of {file.metadata.num_rows}")
     refuse_repeated(source.name, schema.names)
     empty = ColumnPlan(columns=tuple(schema.names))
-    bare = ParquetSource(source, "parquet", role, empty, 0, np.dtype(object), None, False, groups)
+    bare = ParquetSource(source, "parquet", role, empty, 0, np.dtype(object), None, False, options.run, groups)
     sample = sample_of(bare, schema, partial(_first_rows, source, file, schema))
-    plan, class_names = plan_table(sample, role, options, class_names, num_classes)
+    plan, class_names = plan_table(sample, role, options, classes)
     with _damaged(source):
         width, dtype = _width_and_dtype(file, schema, plan)
     named = plan.label is not None and kind_of(schema.field(plan.label).type) == "other"
-    table = source, "parquet", role, plan, width, dtype, class_names, named
-    return ParquetSource(*table, groups, options.whole_groups)
+    table = source, "parquet", role, plan, width, dtype, class_names, named, options.run
+    return ParquetSource(*table, groups)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,31 +76,29 @@ class ParquetSource(Table):
     ------
     groups
         Rows of each row group.
-    whole
-        Whether every row group is one task, however large: a recipe that another process can follow.
     """
 
     source: Stored
     groups: tuple[int, ...]
-    whole: bool = False
 
     @property
-    def num_rows(self) -> int:
+    def row_count(self) -> int:
         """See `Source`."""
         return sum(self.groups)
 
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
         """See `Source`."""
         row_bytes = max(1, self.width) * self.dtype.itemsize
-        limit = TASK_BYTES if self.plan.is_list else _GROUP_BYTES
+        needs = self.needs
+        limit = needs.task_bytes if self.plan.is_list else needs.group_bytes
         start = first
         for group, size in enumerate(self.groups):
-            if self.whole or size * row_bytes <= limit:
+            if needs.whole_groups or size * row_bytes <= limit:
                 yield start, size, GroupRows(self, group, start, size)
             elif self.plan.is_list or not self.plan.values:
-                yield from self._batches(group, start, max(1, _STEP_BYTES // row_bytes))
+                yield from self._batches(group, start, max(1, needs.step_bytes // row_bytes))
             else:
-                yield from self._columns(group, start, size, max(1, TASK_BYTES // row_bytes))
+                yield from self._columns(group, start, size, max(1, needs.task_bytes // row_bytes))
             start += size
 
     def _batches(self, group: int, start: int, step: int) -> Iterator[tuple[int, int, Part]]:
@@ -174,8 +158,8 @@ class GroupRows:
             table = source._table(self.group, rest.plan.used)
             return replace(rows_of(table, rest, self.start), absent=absent, **{role: values.T})
         row_bytes = max(1, width) * source.dtype.itemsize
-        whole = self.size * row_bytes <= _WHOLE_BYTES
-        step = self.size if whole else max(1, _STEP_BYTES // row_bytes)
+        whole = self.size * row_bytes <= source.needs.list_group_bytes
+        step = self.size if whole else max(1, source.needs.step_bytes // row_bytes)
         parts = []
         done = 0
         out: AnyArray | None = None
@@ -221,7 +205,7 @@ def _decoded(
 ) -> Iterator[tuple[AnyArray, BoolArray | None]]:
     """Values of a row group as [n, c], a few columns after the others, and where some are missing."""
     names = source.plan.values
-    step = max(1, _STEP_BYTES // max(1, size * source.dtype.itemsize))
+    step = max(1, source.needs.step_bytes // max(1, size * source.dtype.itemsize))
     with _damaged(source.source, group), _open(source.source, step) as file:
         held = RowGroup(file, group, size)
         for low in range(0, len(names), step):

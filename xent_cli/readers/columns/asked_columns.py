@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from xent_cli.readers.columns.sample import TableSample
-    from xent_cli.readers.interface import ReadOptions
+    from xent_cli.readers.options import ReadOptions
 
 
 def asked_columns(sample: TableSample, options: ReadOptions, claimed: set[str | None]) -> Choice:
@@ -57,7 +57,7 @@ def asked_columns(sample: TableSample, options: ReadOptions, claimed: set[str | 
         )
     if lists:
         return _asked_rows(sample, lists[0])
-    if len(columns) == 1 and not options.binary and not options.values_only:
+    if len(columns) == 1 and not options.binary and not options.run.values_only:
         raise one_column(sample, options, columns[0])
     return of_columns(tuple(columns), "named by --logits-column", asked=True)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from xent_cli.readers.columns.evidence import LabelValues
     from xent_cli.readers.columns.sample import TableSample
-    from xent_cli.readers.interface import ReadOptions
+    from xent_cli.readers.options import ReadOptions
 
     Labels = Callable[[], LabelValues | None]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from xent_cli.core.diagnostics import Diagnostic
@@ -11,8 +11,6 @@ from xent_cli.readers.columns.families import shown
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
-
-    from xent_cli.readers.interface import ReadOptions
 
 # More names than this are not listed in a document.
 _MOST_LISTED = 1000
@@ -97,28 +95,6 @@ class ColumnPlan:
     judged: int | None = None
     likely: tuple[tuple[str, ...], ...] = ()
 
-    def kept(self, options: ReadOptions) -> ColumnPlan:
-        """Leave out the columns that are not wanted."""
-        if options.values_only:
-            return ColumnPlan(
-                self.values,
-                self.is_list,
-                self.cells,
-                self.keys,
-                columns=self.columns,
-                values_only=True,
-                names=self.names,
-            )
-        return replace(
-            self,
-            id=None if self.id in options.elsewhere or not options.with_ids else self.id,
-            weight=None if self.weight in options.elsewhere else self.weight,
-            mask=None if self.mask in options.elsewhere else self.mask,
-            ignore_missing=options.ignore_missing,
-            lenient=options.lenient,
-            by=tuple(name for name in self.by if name not in options.elsewhere),
-        )
-
     @property
     def used(self) -> list[str]:
         """Every column that is read, once."""
@@ -142,7 +118,7 @@ class ColumnPlan:
         """The columns beside the values."""
         return (*(name for name in (self.label, self.id, self.weight, self.mask) if name is not None), *self.by)
 
-    def brings(self, role: str) -> frozenset[str]:
+    def fields(self, role: str) -> frozenset[str]:
         """Which fields of `Rows` the columns fill, where `values` are those of `role`."""
         parts = {role: self.values, "weights": self.weight, "mask": self.mask, "ids": self.id, "groups": self.by}
         return frozenset(name for name, columns in parts.items() if columns) | ({"labels"} if self.label else set())

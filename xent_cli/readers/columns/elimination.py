@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.columns.evidence import LabelValues
     from xent_cli.readers.columns.roles import Role
     from xent_cli.readers.columns.sample import TableSample
-    from xent_cli.readers.interface import ReadOptions
+    from xent_cli.readers.options import ReadOptions
 
 
 def what_is_left(

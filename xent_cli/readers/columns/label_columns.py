@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from xent_cli.readers.columns.roles import Role
     from xent_cli.readers.columns.sample import TableSample
-    from xent_cli.readers.interface import ReadOptions
+    from xent_cli.readers.options import ReadOptions
 
 # A whole sample is told to be of text where a label of it is not a number.
 _TRUTH_WORDS = ("true", "truth", "gold", "actual", "gt", "obs", "observed", "expected", "reference", "test")
@@ -72,7 +72,7 @@ def label_values(sample: TableSample, name: str, options: ReadOptions) -> LabelV
         ignored=frozenset(options.ignored),
         boolean=boolean,
         offset=options.first_class or 0,
-        lenient=options.lenient,
+        lenient=options.known.lenient,
     )
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.columns.column_plan import ColumnPlan
     from xent_cli.readers.columns.roles import Role
     from xent_cli.readers.columns.sample import TableSample
-    from xent_cli.readers.interface import ReadOptions
+    from xent_cli.readers.options import ReadOptions
 
 _LISTS = (FLOATS, WHOLES)
 
@@ -56,7 +56,7 @@ def plan_labels(
         if is_list:
             return replace(beside, values=(label,), is_list=True)
         ignored = frozenset(options.ignored)
-        numbers, spelt = options.label_numbers, options.class_columns
+        numbers, spelt = options.known.label_numbers, options.known.class_columns
         return replace(beside, label=label, numbers=numbers, ignored=ignored, spelt=spelt)
     dense = [name for name in _dense(sample, roles) if name not in beside.by]
     values = _by_class(sample.path, dense, class_names)

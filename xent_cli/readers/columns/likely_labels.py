@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from xent_cli.readers.columns.choose_columns import Choice
     from xent_cli.readers.columns.sample import TableSample
-    from xent_cli.readers.interface import ReadOptions
+    from xent_cli.readers.options import ReadOptions
 
 
 def likely_labels(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.columns.families import Family
     from xent_cli.readers.columns.roles import Role
     from xent_cli.readers.columns.sample import TableSample
-    from xent_cli.readers.interface import ReadOptions
+    from xent_cli.readers.options import ReadOptions
 
 # A line with more names than this is not one to copy.
 _MOST_NAMED = 30
@@ -34,7 +34,7 @@ def line(path: str, options: ReadOptions, *words: str) -> str:
 
     Examples
     --------
-    >>> from xent_cli.readers.interface import ReadOptions
+    >>> from xent_cli.readers.options import ReadOptions
     >>> line("my table.csv", ReadOptions(label_column="gold"), "--logits-column", "logit_*")
     "xent compute 'my table.csv' --label-column gold --logits-column 'logit_*'"
     """

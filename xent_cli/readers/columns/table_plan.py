@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.columns.evidence import LabelValues
     from xent_cli.readers.columns.roles import Role
     from xent_cli.readers.columns.sample import TableSample
-    from xent_cli.readers.interface import ReadOptions
+    from xent_cli.readers.options import Classes, ReadOptions
 
 # Names of ids that are carried into the rows, unless another is asked for.
 _IDS = ("id", "sample_id", "uuid")
@@ -42,7 +42,7 @@ def plan_logits(sample: TableSample, options: ReadOptions) -> ColumnPlan:
     Examples
     --------
     >>> from xent_cli.readers.columns.sample import TableSample
-    >>> from xent_cli.readers.interface import ReadOptions
+    >>> from xent_cli.readers.options import ReadOptions
     >>> kinds = {"fold": "number", "label": "number", "logit_1": "number", "logit_0": "number"}
     >>> plan = plan_logits(TableSample("t.csv", kinds, lambda names: dict.fromkeys(names, [1, 0])), ReadOptions())
     >>> plan.values, plan.label, plan.left_out
@@ -53,7 +53,7 @@ def plan_logits(sample: TableSample, options: ReadOptions) -> ColumnPlan:
     roles = roles_of(sample, sample.kinds)
     beside = replace(beside, id=beside.id or _id_of(roles, options))
     elsewhere = bool(options.labels_path)
-    label = None if options.values_only else find_label(sample, roles, options, elsewhere=elsewhere)
+    label = None if options.run.values_only else find_label(sample, roles, options, elsewhere=elsewhere)
     claimed = {label, *beside.singles}
     others = {name: role for name, role in roles.items() if name not in claimed}
     known: list[LabelValues | None] = []
@@ -61,20 +61,20 @@ def plan_logits(sample: TableSample, options: ReadOptions) -> ColumnPlan:
     def labels() -> LabelValues | None:
         if not known:
             ours = None if label is None else label_values(sample, label, options)
-            known.append(options.labels_ahead() if options.labels_ahead is not None and elsewhere else ours)
+            known.append(options.known.labels_ahead() if options.known.labels_ahead is not None and elsewhere else ours)
         return known[0]
 
     if options.logits_column:
         choice = asked_columns(sample, options, {label, *beside.singles})
     elif options.binary:
         choice = _one_score(sample, others, options)
-    elif options.values_only:
+    elif options.run.values_only:
         choice = _any_values(sample, others, options)
     else:
         choice = choose(sample, others, options, labels)
         refuse_ranked(sample, choice, options)
     numbers: tuple[int, ...] = ()
-    if not options.values_only and not sample.nameless and len(choice.columns) > 1:
+    if not options.run.values_only and not sample.nameless and len(choice.columns) > 1:
         choice, numbers = settle(sample, choice, options, _known_or(labels, choice, options))
     choice = _by_label_names(sample, choice, label)
     plan = replace(
@@ -94,10 +94,10 @@ def plan_logits(sample: TableSample, options: ReadOptions) -> ColumnPlan:
         asked=choice.asked,
         doubt=_doubt(sample, choice, options) if choice.doubt else "",
     )
-    if not choice.asked and not options.values_only and label is not None and not elsewhere:
+    if not choice.asked and not options.run.values_only and label is not None and not elsewhere:
         refuse_other_label(sample, roles, options, label, plan.names)
         _refuse_argmax(sample, choice, options, label, labels())
-    if label is None and not elsewhere and not options.values_only and options.label_column is None:
+    if label is None and not elsewhere and not options.run.values_only and options.label_column is None:
         from xent_cli.readers.columns.likely_labels import likely_labels
 
         plan = replace(plan, likely=likely_labels(sample, others, choice, options))
@@ -105,27 +105,51 @@ def plan_logits(sample: TableSample, options: ReadOptions) -> ColumnPlan:
 
 
 def plan_table(
-    sample: TableSample, role: str, options: ReadOptions, class_names: tuple[str, ...] | None, num_classes: int
+    sample: TableSample, role: str, options: ReadOptions, classes: Classes
 ) -> tuple[ColumnPlan, tuple[str, ...] | None]:
     """Plan the columns of a table that is opened as logits, or as the labels of logits; also name the classes.
 
     Parameters
     ----------
-    class_names, num_classes
+    classes
         Those of the logits, where the table holds the labels of these.
     """
     if role in ("weights", "mask"):
-        return plan_beside(sample.path, sample.kinds, role), class_names
+        return plan_beside(sample.path, sample.kinds, role), classes.names
     if role == "logits":
-        like = options.like
+        like = options.known.like
         alike = like is not None and {*like.columns} == {*sample.kinds}
         plan = (
             replace(like, columns=tuple(sample.kinds)) if alike and like is not None else plan_logits(sample, options)
         )
-        return plan.kept(options), options.class_names or plan.names
+        return _kept(plan, options), options.class_names or plan.names
     from xent_cli.readers.columns.label_plan import plan_labels
 
-    return plan_labels(sample, options, class_names, num_classes).kept(options), class_names
+    return _kept(plan_labels(sample, options, classes.names, classes.count), options), classes.names
+
+
+def _kept(plan: ColumnPlan, options: ReadOptions) -> ColumnPlan:
+    """The plan without the columns that are not wanted."""
+    run, known = options.run, options.known
+    if run.values_only:
+        return ColumnPlan(
+            plan.values,
+            plan.is_list,
+            plan.cells,
+            plan.keys,
+            columns=plan.columns,
+            values_only=True,
+            names=plan.names,
+        )
+    return replace(
+        plan,
+        id=None if plan.id in known.columns_elsewhere or not run.with_ids else plan.id,
+        weight=None if plan.weight in known.columns_elsewhere else plan.weight,
+        mask=None if plan.mask in known.columns_elsewhere else plan.mask,
+        ignore_missing=options.ignore_missing,
+        lenient=known.lenient,
+        by=tuple(name for name in plan.by if name not in known.columns_elsewhere),
+    )
 
 
 def columns_beside(sample: TableSample, options: ReadOptions) -> ColumnPlan:

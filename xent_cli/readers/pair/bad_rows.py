@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from xent_cli.core.counted_rows import counting
 from xent_cli.core.labels import bad_labels, either, ignored_labels
 from xent_cli.errors import InputError, RowError, UnreadableRowError, XentError, listing, more_rows
+from xent_cli.readers.binary_scores import BinaryScores
+from xent_cli.readers.class_names import NamedLabels
+from xent_cli.readers.shards import Shards
+from xent_cli.readers.tables.table_source import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +32,7 @@ _SHOWN = 3
 def looked_at_again(error: RowError, source: Source) -> RowError:
     """What is wrong with a row that was read leniently, as the reader says it; the error itself where it cannot."""
     judged = _judging(source, error.row)
-    if judged is source or not source.again or error.role not in ("labels", "logits"):
+    if judged == source or not source.info.rereadable or error.role not in ("labels", "logits"):
         return error
     for start, size, part in judged.parts():
         if start <= error.row < start + size:
@@ -39,19 +43,16 @@ def looked_at_again(error: RowError, source: Source) -> RowError:
     return error
 
 
-def _judging(source: Any, row: int) -> Any:
+def _judging(source: Source, row: int) -> Source:
     """The source with one row to be judged, where it leaves that to others."""
-    shards = getattr(source, "shards", None)
-    if shards is not None:
-        some = tuple(_judging(shard, row) for shard in shards)
-        return (
-            source
-            if all(one is other for one, other in zip(some, shards, strict=True))
-            else replace(source, shards=some)
-        )
-    if getattr(source, "lenient", False):
+    if isinstance(source, Shards):
+        shards = tuple(_judging(shard, row) for shard in source.shards)
+        return source if shards == source.shards else replace(source, shards=shards)
+    if isinstance(source, BinaryScores):
+        return replace(source, source=_judging(source.source, row))
+    if isinstance(source, NamedLabels) and source.lenient:
         return replace(source, judged=row)
-    if source.plan is not None and source.plan.lenient:
+    if isinstance(source, Table) and source.plan.lenient:
         return replace(source, plan=replace(source.plan, judged=row))
     return source
 
@@ -69,9 +70,9 @@ def complete(error: RowError, source: Source, role: str | None = None) -> InputE
     # The column at fault is named below, and need not be that of the role.
     where = error.place or source.where(error.row, "" if error.column else role or error.role)
     if error.column and f'"{error.column}"' not in where:
-        where += f', {"key" if source.description.format == "jsonl" else "column"} "{error.column}"'
+        where += f', {"key" if source.info.format == "jsonl" else "column"} "{error.column}"'
     more = error.more
-    if source.again:
+    if source.info.rereadable:
         others, whole = _unreadable_after(source, error.row)
         more = more_rows(error.others + others, whole=whole and error.whole)
     return error.with_location(where, more)
@@ -116,7 +117,7 @@ def complete_beside(error: RowError, source: Source, pair: Pair, options: LossOp
 
 def _with_left_out(told: InputError, pair: Pair) -> InputError:
     """Name the columns that are no classes, of which one may be that of the label."""
-    plan = pair.logits.plan
+    plan = pair.logits.info.plan
     if plan is None or not plan.left_out:
         return told
     names = [name.strip() or "the column without a name" for name, _ in plan.left_out]
@@ -175,7 +176,7 @@ def _unreadable_after(source: Source, row: int) -> tuple[int, bool]:
 
 def _labels(source: Source, row: int) -> Iterator[tuple[int, AnyArray]]:
     """Labels [n] of each part from that of a row on, and their first sample."""
-    for start, size, part in source.parts() if source.again else ():
+    for start, size, part in source.parts() if source.info.rereadable else ():
         if row < start + size:
             try:
                 labels = part.read().labels

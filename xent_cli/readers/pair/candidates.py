@@ -11,8 +11,8 @@ from xent_cli.core.verify.verify_block import HeldBlock
 from xent_cli.errors import InputError, RowError, UsageError
 from xent_cli.readers.binary_scores import BinaryScores
 from xent_cli.readers.class_names import other_names
-from xent_cli.readers.interface import ReadOptions
 from xent_cli.readers.open import open_source
+from xent_cli.readers.options import Classes, ReadOptions, RunNeeds
 from xent_cli.readers.pair.bad_rows import complete
 from xent_cli.readers.pair.follower import follow
 from xent_cli.readers.pair.ids import column_in, nameless, shared_id, with_ids, with_plan
@@ -54,7 +54,7 @@ class Candidate:
 
     def description(self, num_rows: int) -> InputDescription:
         """Describe it, the number of rows being known by now."""
-        found = self.source.description
+        found = self.source.info.description
         return replace(found, shape=tuple(num_rows if side is None else side for side in found.shape))
 
     def complete(self, error: RowError, pair: Pair) -> InputError:
@@ -81,13 +81,13 @@ def open_losses(path: str, pair: Pair, column: str | None, dtype: str | None) ->
     """
     source = _open(locate(path), "loss", column, dtype, None)
     shape, logits = _shape_of(source, pair), pair.logits
-    rows = logits.num_rows if logits.num_rows is not None else source.num_rows
-    samples: Shape = (rows,) if logits.sample_shape is None else logits.sample_shape
+    rows = logits.info.num_rows if logits.info.num_rows is not None else source.info.num_rows
+    samples: Shape = (rows,) if logits.info.sample_shape is None else logits.info.sample_shape
     fits = any(_fits(shape, other) for other in (samples, (*samples, 1), (rows,), (rows, 1)))
     if not fits and not cut_alike(source, logits):
         one_number = shape in ((), (1,), (1, 1))
         hint = "--reduction mean, or sum, says it is one number" if one_number else ""
-        hint = hint or ("name the column with --loss-column" if source.class_names else "")
+        hint = hint or ("name the column with --loss-column" if source.info.class_names else "")
         raise _shape_error(path, "losses", shape, samples, pair, hint)
     return Candidate("loss", source, _dtype_of(source, dtype))
 
@@ -108,17 +108,17 @@ def open_gradient(path: str, pair: Pair, axis: int, column: str | None, dtype: s
         Where the file cannot be read, or its shape does not fit that of the logits.
     """
     logits = pair.logits
-    full = logits.description.shape
+    full = logits.info.shape
     located = locate(path)
     source = _by_class(_open(located, "gradient", column, dtype, None), pair)
     shape = _shape_of(source, pair)
     alike = _fits(shape, full) and (
-        None not in full or source.plan is not None or cut_alike(source, logits, by_class=True)
+        None not in full or source.info.plan is not None or cut_alike(source, logits, by_class=True)
     )
     scores = isinstance(logits, BinaryScores)
-    if not alike and (scores or not _fits(shape, (logits.num_rows, pair.num_classes))):
+    if not alike and (scores or not _fits(shape, (logits.info.num_rows, pair.num_classes))):
         raise _shape_error(path, "gradient", shape, full, pair)
-    if source.plan is None:
+    if source.info.plan is None:
         flat = scores and len(full) == 1
         source = _open(located, "gradient", column, dtype, None if flat else axis if alike else -1)
     return Candidate("gradient", source, _dtype_of(source, dtype))
@@ -144,7 +144,7 @@ def read_number(path: str, column: str | None, dtype: str | None) -> tuple[float
         raise InputError(
             "not one number",
             path,
-            found=f"shape {_text(source.description.shape)}",
+            found=f"shape {_text(source.info.shape)}",
             expected="one reduced loss",
             hint="per-sample losses go without --reduction",
         )
@@ -168,14 +168,14 @@ def by_ids(
     UsageError
         Where there is nothing to join.
     """
-    tables = {entry.name: entry.source for entry in candidates if entry.source.plan is not None}
+    tables = {entry.name: entry.source for entry in candidates if entry.source.info.plan is not None}
     if join is not None:
         others = (*tables.values(), *(source for source in (pair.labels, pair.weights) if source is not None))
-        if not any(column_in(source.plan, join) for source in others):
+        if not any(column_in(source.info.plan, join) for source in others):
             raise UsageError(f'--join {join}: no second table has a column "{join}"')
         return pair, candidates
     # Labels may be compared by a column already.
-    already = None if pair.logits.plan is None or pair.labels is None else pair.logits.plan.id
+    already = None if pair.logits.info.plan is None or pair.labels is None else pair.logits.info.plan.id
     shared = {name: shared_id(pair.logits, source, asked or already) for name, source in tables.items()}
     column = next((found.ours for found in shared.values() if found is not None), None)
     if column is None:
@@ -229,23 +229,21 @@ class CandidateRows:
 
 def _shape_of(source: Source, pair: Pair) -> Shape:
     """The shape, with any number of rows where these are found by their ids."""
-    shape = source.description.shape
-    joined = pair.join is not None and column_in(source.plan, pair.join) is not None
+    shape = source.info.shape
+    joined = pair.join is not None and column_in(source.info.plan, pair.join) is not None
     return (None, *shape[1:]) if joined else shape
 
 
 def _by_class(source: Source, pair: Pair) -> Source:
     """A table whose columns have names in the order of the classes that they name."""
-    plan, names = source.plan, pair.class_names
+    plan, names = source.info.plan, pair.class_names
     if plan is None or names is None or plan.is_list or nameless(source):
         return source
     values = columns_named(names, plan.columns) if len(plan.values) != len(names) else None
     if values is None:
         order = order_of(names, plan.values)
         if order is None and len(plan.values) == len(names):
-            raise other_names(
-                names, plan.values, source.description.path, f"the classes of {pair.logits.description.path}"
-            )
+            raise other_names(names, plan.values, source.info.path, f"the classes of {pair.logits.info.path}")
         values = plan.values if order is None else tuple(plan.values[place] for place in order)
     return with_plan(source, replace(plan, values=values))
 
@@ -253,14 +251,14 @@ def _by_class(source: Source, pair: Pair) -> Source:
 def _open(located: Located, name: str, column: str | None, dtype: str | None, axis: int | None) -> Source:
     """Open a file under the given name, else under the name of what it holds, else as the only thing it holds."""
     bfloat16 = "bfloat16" if dtype == "bfloat16" else None
-    layout = ReadOptions(logits_column=(column or name,), logits_dtype=bfloat16, values_only=True)
+    layout = ReadOptions(logits_column=(column or name,), logits_dtype=bfloat16, run=RunNeeds(values_only=True))
     try:
         try:
-            return open_source(located, "logits", layout, axis=axis)
+            return open_source(located, "logits", layout, Classes(axis))
         except InputError:
             if column is not None:
                 raise
-            return open_source(located, "logits", replace(layout, logits_column=()), axis=axis)
+            return open_source(located, "logits", replace(layout, logits_column=()), Classes(axis))
     except InputError as error:
         expected = error.expected.replace("--logits-column", f"--{name}-column")
         hint = error.hint.replace("--logits-column", f"--{name}-column").replace("--logits-dtype", f"--{name}-dtype")
@@ -268,7 +266,7 @@ def _open(located: Located, name: str, column: str | None, dtype: str | None, ax
 
 
 def _dtype_of(source: Source, dtype: str | None) -> str:
-    found = source.dtype.name
+    found = source.info.dtype.name
     return dtype or (found if found in _FLOATS else "float64")
 
 
@@ -278,7 +276,7 @@ def _fits(shape: Shape, other: Shape) -> bool:
 
 
 def _shape_error(path: str, what: str, shape: Shape, expected: Shape, pair: Pair, hint: str = "") -> InputError:
-    logits = pair.logits.description
+    logits = pair.logits.info.description
     return InputError(
         "shapes do not fit",
         f"{logits.path}, {path}",

@@ -9,8 +9,9 @@ import numpy as np
 
 from xent_cli.core.class_order import order_of
 from xent_cli.errors import InputError, did_you_mean, listing
-from xent_cli.readers.interface import ARRAYS, ReadOptions
+from xent_cli.readers.interface import ARRAYS
 from xent_cli.readers.open import format_of, open_source
+from xent_cli.readers.options import ReadOptions
 from xent_cli.readers.storage.locate import locate
 from xent_cli.readers.storage.stored import BOM
 from xent_cli.readers.tables.short_tables import read_whole, short_table

@@ -21,11 +21,11 @@ BESIDE = frozenset(Rows.__slots__) - {"logits", "absent"}
 
 def follow(source: Source, pair: Pair, what: str, documents: Documents | None = None) -> Follower | Joined:
     """Let an input go along with the logits row by row, or join it to them where that was asked for."""
-    if pair.join is not None and source.plan is not None:
+    if pair.join is not None and source.info.plan is not None:
         from xent_cli.readers.pair.ids import SharedId, column_in
         from xent_cli.readers.pair.join import Joined
 
-        there = column_in(source.plan, pair.join)
+        there = column_in(source.info.plan, pair.join)
         if there is not None:
             return Joined(source, pair.logits, SharedId(pair.join, there), what)
     return Follower(source, pair, what, documents)
@@ -53,13 +53,13 @@ class Follower:
         if documents is not None and source.rows(0, 1) is None:
             from xent_cli.readers.pair.shifted_labels import ShiftedFollower
 
-            self._shifted = ShiftedFollower(source, pair.shift, documents, BESIDE & source.brings | {"unscored"})
+            self._shifted = ShiftedFollower(source, pair.shift, documents, BESIDE & source.info.fields | {"unscored"})
         self._waiting: list[Rows] = []
         self._stop = 0
 
     def take(self, start: int, stop: int) -> Part:
         """Recipe for samples `start` to `stop`; these must be asked for in order."""
-        rows = self._source.num_rows
+        rows = self._source.info.num_rows
         if rows is not None and rows < stop:
             raise self._other_length(rows)
         if self._shifted is not None:
@@ -87,7 +87,7 @@ class Follower:
 
     def finish(self, stop: int) -> tuple[Diagnostic, ...]:
         """Refuse rows beyond the last sample."""
-        rows = self._source.num_rows
+        rows = self._source.info.num_rows
         if rows is None and self._shifted is not None:
             rows = self._shifted.rest()
         if rows is None:
@@ -101,7 +101,7 @@ class Follower:
     def _other_length(self, rows: int, stop: int | None = None) -> InputError:
         logits = self._logits
         if stop is None:
-            stop = logits.num_rows or sum(size for _, size, _ in logits.parts())
+            stop = logits.info.num_rows or sum(size for _, size, _ in logits.parts())
         return other_length(logits, self._source, self._what, stop, rows)
 
 
@@ -115,7 +115,7 @@ def other_length(logits: Source, other: Source, what: str, num_logits: int | Non
         hint = hint or _first_lines(logits, other)
     return InputError(
         "inputs of different length",
-        f"{logits.description.path}, {other.description.path}",
+        f"{logits.info.path}, {other.info.path}",
         found=f"{num_logits} rows of logits, {num_other} {what}",
         expected=f"as many {what} as rows of logits",
         hint=hint,
@@ -129,5 +129,5 @@ def _first_lines(*sources: Source) -> str:
         lines = getattr(source, "header_lines", None)
         if lines is not None:
             taken = "the names of the columns" if lines else "a row"
-            told.append(f"the first line of {source.description.path} was taken for {taken}")
+            told.append(f"the first line of {source.info.path} was taken for {taken}")
     return f"{', and '.join(told)}: --header or --no-header says what they are" if told else ""

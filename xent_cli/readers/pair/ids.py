@@ -12,7 +12,7 @@ from xent_cli.core.same_samples import plain_id
 from xent_cli.readers.columns.column_plan import ColumnPlan
 from xent_cli.readers.columns.roles import role_named
 from xent_cli.readers.columns.words import ID, INDEX, plain_name
-from xent_cli.readers.shards import Shards
+from xent_cli.readers.shards import Shards, with_shards
 from xent_cli.readers.tables.table_source import Table
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def shared_id(ours: Source, theirs: Source, asked: str | None) -> SharedId | Non
     """
     if not isinstance(ours, Table | Shards) or not isinstance(theirs, Table | Shards):
         return None
-    mine, others = ours.plan, theirs.plan
+    mine, others = ours.info.plan, theirs.info.plan
     if mine is None or others is None:
         return None
     if asked is not None:
@@ -82,7 +82,7 @@ def number_the_same(ours: Source, theirs: Source) -> bool:
 
     In memory is a part of each at a time; what comes through a pipe is not looked at.
     """
-    if not ours.again or not theirs.again:
+    if not ours.info.rereadable or not theirs.info.rereadable:
         return False
     firsts = [_first_ids(source) for source in (ours, theirs)]
     size = min(len(first) for first in firsts)
@@ -93,7 +93,9 @@ def number_the_same(ours: Source, theirs: Source) -> bool:
 
 def in_one_order(ours: Source, theirs: Source) -> bool:
     """Whether two tables that bring their ids have the same ones in the same order, as far as the shorter one goes."""
-    streams = [_ids_of(ids_alone(one, one.plan.id)) for one in (ours, theirs) if one.plan and one.plan.id]
+    plans = (one.info.plan for one in (ours, theirs))
+    pairs = zip((ours, theirs), plans, strict=True)
+    streams = [_ids_of(ids_alone(one, plan.id)) for one, plan in pairs if plan is not None and plan.id is not None]
     return all(plain_id(one) == plain_id(other) for one, other in zip(*streams, strict=False))
 
 
@@ -122,27 +124,27 @@ def _digest(source: Source) -> tuple[int, int]:
 
 def with_ids(source: Source, name: str) -> Source:
     """A table that brings its ids."""
-    assert source.plan is not None
-    return with_plan(source, replace(source.plan, id=name))
+    assert source.info.plan is not None
+    return with_plan(source, replace(source.info.plan, id=name))
 
 
 def ids_alone(source: Source, name: str) -> Source:
     """A table that brings its ids and nothing else."""
-    assert source.plan is not None
-    return with_plan(source, ColumnPlan(id=name, columns=source.plan.columns))
+    assert source.info.plan is not None
+    return with_plan(source, ColumnPlan(id=name, columns=source.info.plan.columns))
 
 
 def with_plan(source: Source, plan: ColumnPlan) -> Source:
     """A table of which other columns are read; nothing of it may have been read yet."""
     if isinstance(source, Shards):
-        return replace(source, shards=tuple(with_plan(shard, plan) for shard in source.shards))
+        return with_shards(source, (with_plan(shard, plan) for shard in source.shards))
     assert isinstance(source, Table)
     return replace(source, plan=plan, width=source.width if plan.is_list else len(plan.values))
 
 
 def without_labels(source: Source) -> Source:
     """A table of which a column of labels is not read."""
-    plan = source.plan
+    plan = source.info.plan
     return source if plan is None or plan.label is None else with_plan(source, replace(plan, label=None))
 
 

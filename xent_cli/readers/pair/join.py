@@ -64,7 +64,7 @@ class Joined:
         unused = np.flatnonzero(~self._used)
         if unused.size:
             first = next(key for key, place in self._places.items() if place == unused[0])
-            there, here = self._source.description.path, self._logits.description.path
+            there, here = self._source.info.path, self._logits.info.path
             told = f'{unused.size} of {len(self._used)} rows of {there} have a value of "{self._column}"'
             message = f'{told} that no row of {here} has (first: "{first}"); they count nowhere'
             yield Diagnostic("rows-not-joined", message)
@@ -79,7 +79,7 @@ class Joined:
             f"sample without {self._what}",
             with_ids(self._logits, self._column).where(start + row, "ids"),
             found=f'"{ids[row]}"',
-            expected=f'a row of {self._source.description.path} whose "{self._column}" is that',
+            expected=f'a row of {self._source.info.path} whose "{self._column}" is that',
             more=more_rows(others),
         )
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xent_cli.errors import XentError
+from xent_cli.readers.class_names import NamedLabels
 from xent_cli.readers.columns.column_plan import ColumnPlan
 from xent_cli.readers.columns.evidence import LabelValues
 from xent_cli.readers.columns.sample import SAMPLED_ROWS, as_text
 from xent_cli.readers.interface import ARRAYS
 from xent_cli.readers.open import open_source
+from xent_cli.readers.options import Classes
 from xent_cli.readers.storage.pipe import seekable
 from xent_cli.readers.tables.table_source import Table, texts_ahead
 
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from xent_cli.core.array_types import AnyArray
-    from xent_cli.readers.interface import ReadOptions, Source
+    from xent_cli.readers.interface import Source
+    from xent_cli.readers.options import ReadOptions
     from xent_cli.readers.storage.locate import Located
 
 _MOST_DISTINCT = 1 << 20
@@ -28,67 +31,67 @@ _MOST_DISTINCT = 1 << 20
 
 def rereadable(located: Located) -> Located:
     """The same input, of which what comes through a pipe is kept to be read twice."""
-    if all(file.again for file in located.files):
+    if all(file.rereadable for file in located.files):
         return located
-    return replace(located, files=tuple(file if file.again else seekable(file) for file in located.files))
+    return replace(located, files=tuple(file if file.rereadable else seekable(file) for file in located.files))
 
 
 def labels_of(located: Located, options: ReadOptions) -> LabelValues | None:
     """Read what labels are; None where that is not plain, which whoever opens them for the run will say."""
     try:
-        options = replace(options, with_ids=True)
-        source = open_source(rereadable(located), "labels", options, class_names=(), num_classes=-1)
+        options = replace(options, run=replace(options.run, with_ids=True))
+        source = open_source(rereadable(located), "labels", options, Classes(count=-1))
         return _of(source, options)
     except XentError:
         return None
 
 
 def _of(source: Source, options: ReadOptions) -> LabelValues | None:
-    source = getattr(source, "names_of", source)
-    name = source.description.path
+    source = source.labels if isinstance(source, NamedLabels) else source
+    info = source.info
     ignored = frozenset(options.ignored)
     offset = options.first_class or 0
-    if source.description.format in ARRAYS:
-        shape = source.description.shape
+    if info.format in ARRAYS:
+        shape = info.shape
         if len(shape) > 1 and shape[-1] != 1:
-            return LabelValues(name, "dense", width=int(shape[-1] or 0), ignored=ignored)
-        form = "text" if source.dtype.kind in "USO" else "whole"
+            return LabelValues(info.path, "dense", width=int(shape[-1] or 0), ignored=ignored)
+        form = "text" if info.dtype.kind in "USO" else "whole"
         first = next(_values(source), np.empty(0))[:SAMPLED_ROWS]
         texts = [as_text(value) for value in first.tolist()]
         return LabelValues(
-            name,
+            info.path,
             form,
             texts,
             lambda: _distinct(source),
             1,
             ignored,
-            source.dtype.kind == "b",
+            info.dtype.kind == "b",
             offset=offset,
-            lenient=options.lenient,
+            lenient=options.known.lenient,
         )
-    if source.row_shape:
-        return LabelValues(name, "dense", width=source.row_shape[0], ignored=ignored)
+    if info.row_shape:
+        return LabelValues(info.path, "dense", width=info.row_shape[0], ignored=ignored)
     tables = [shard for shard in getattr(source, "shards", (source,)) if isinstance(shard, Table)]
-    label = None if source.plan is None else source.plan.label
+    label = None if info.plan is None else info.plan.label
     if not tables or label is None:
         return None
     probe: Any = replace(tables[0], plan=ColumnPlan(id=label, columns=tables[0].plan.columns))
     ids = next((part.read().ids for _, _, part in probe.parts()), None)
     texts = [] if ids is None else ["" if text is None else as_text(text) for text in ids[:SAMPLED_ROWS].tolist()]
-    named = source.named_labels and not all(_is_number(text) for text in texts if text)
+    named = info.named_labels and not all(_is_number(text) for text in texts if text)
     form = "text" if named else "whole"
-    boolean = source.dtype.kind == "b"
+    boolean = info.dtype.kind == "b"
     return LabelValues(
-        f'{name}, column "{label}"',
+        f'{info.path}, column "{label}"',
         form,
         texts,
         lambda: _together(tables, label),
         1,
         ignored,
         boolean,
-        aligned=source.plan is None or source.plan.id is None,
+        aligned=info.plan is None or info.plan.id is None,
         offset=offset,
-        lenient=options.lenient,
+        lenient=options.known.lenient,
     )
 
 

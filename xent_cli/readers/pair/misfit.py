@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from xent_cli.errors import InputError, UsageError, listing
 
 if TYPE_CHECKING:
-    from xent_cli.readers.interface import ReadOptions, Source
+    from xent_cli.readers.interface import Source
+    from xent_cli.readers.options import ReadOptions
 
 # Lines for more columns are no help.
 _FEW = 3
@@ -15,7 +16,7 @@ _FEW = 3
 
 def no_labels(logits: Source, options: ReadOptions) -> InputError:
     """What to say where neither input has labels, with the lines that name what may be labels."""
-    path, plan = logits.description.path, logits.plan
+    path, plan = logits.info.path, logits.info.plan
     hint = f"xent compute {path} LABELS, or --label-column NAME"
     if plan is not None and plan.likely:
         from xent_cli.readers.columns.lines import line
@@ -33,8 +34,8 @@ def no_labels(logits: Source, options: ReadOptions) -> InputError:
 
 def shape_error(path: str, shape: tuple[int | None, ...], logits: Source) -> InputError:
     """What to say where labels of a shape do not fit the logits."""
-    full, k = logits.description, logits.row_shape[0]
-    count = logits.num_rows
+    full, k = logits.info.description, logits.info.row_shape[0]
+    count = logits.info.num_rows
     if count is not None and len(shape) == 1 and len(full.shape) == 2:
         return InputError(
             "inputs of different length",
@@ -42,7 +43,7 @@ def shape_error(path: str, shape: tuple[int | None, ...], logits: Source) -> Inp
             found=f"{count} rows of logits, {shape[0]} labels",
             expected="as many labels as rows of logits",
         )
-    sparse = logits.sample_shape if logits.sample_shape is not None else ("n",)
+    sparse = logits.info.sample_shape if logits.info.sample_shape is not None else ("n",)
     return InputError(
         "shapes do not fit",
         f"{full.path}, {path}",
@@ -75,11 +76,11 @@ def refuse_missing(sources: list[Source], options: ReadOptions) -> None:
     UsageError
         Where there is no table at all.
     """
-    plans = {source.description.path: source.plan for source in sources if source.plan is not None}
+    plans = {source.info.path: source.info.plan for source in sources if source.info.plan is not None}
     columns = list(dict.fromkeys(name for plan in plans.values() for name in plan.columns))
     asked: list[tuple[str | None, str]] = [(name, "--by") for name in options.by]
     asked += [(options.id_column, "--id-column"), (options.weight_column, "--sample-weight-column")]
-    if columns and sources[-1].plan is not None:
+    if columns and sources[-1].info.plan is not None:
         asked.append((options.label_column, "--label-column"))
     for name, option in asked:
         if name is not None and name not in columns:

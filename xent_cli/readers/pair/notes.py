@@ -28,14 +28,14 @@ def notes(pair: Pair) -> tuple[Diagnostic, ...]:
 def _unused(pair: Pair) -> Iterator[tuple[str, str]]:
     taken = {"weights": pair.weighted, "mask": pair.masked}
     for source in (pair.logits, pair.labels):
-        plan = None if source is None else source.plan
+        plan = None if source is None else source.info.plan
         if source is None or plan is None:
             continue
         for role, names in NAMES.items():
             for name in plan.columns:
                 if not taken[role] and name.strip().lower() in names and name not in plan.used:
                     told = _OPTIONS[role].format(name=name)
-                    yield f"unused-{role}", f'column "{name}" of {source.description.path} is not used; {told}'
+                    yield f"unused-{role}", f'column "{name}" of {source.info.path} is not used; {told}'
 
 
 def _empty(pair: Pair) -> Iterator[tuple[str, str]]:
@@ -48,16 +48,20 @@ def _empty(pair: Pair) -> Iterator[tuple[str, str]]:
 def _repeated(pair: Pair) -> Iterator[tuple[str, str]]:
     for source, what in ((pair.weights, "weight"), (pair.mask, "entry of the mask")):
         if isinstance(source, Repeated):
-            yield "repeated", f"each {what} of {source.description.path} is that of {source.times} samples"
+            yield "repeated", f"each {what} of {source.info.path} is that of {source.times} samples"
 
 
 def _documents(pair: Pair) -> Iterator[tuple[str, str]]:
     if not pair.shift:
         return
     documents = documents_of(pair.logits)
-    path = pair.logits.description.path
-    if pair.logits.num_rows is not None and pair.logits.sample_shape is not None and pair.logits.plan is None:
-        starts = (*documents.starts, pair.logits.num_rows)
+    path = pair.logits.info.path
+    if (
+        pair.logits.info.num_rows is not None
+        and pair.logits.info.sample_shape is not None
+        and pair.logits.info.plan is None
+    ):
+        starts = (*documents.starts, pair.logits.info.num_rows)
         runs = zip(documents.starts, starts[1:], documents.steps, strict=True)
         count = sum((stop - start) // steps for start, stop, steps in runs)
         yield "documents", f"--shift counts within each of {count} documents, along the last axis of samples of {path}"

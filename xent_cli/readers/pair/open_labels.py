@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 from xent_cli.errors import InputError
 from xent_cli.readers.interface import ARRAYS
 from xent_cli.readers.open import open_source
+from xent_cli.readers.options import Classes
 
 if TYPE_CHECKING:
     from types import ModuleType
 
     from xent_cli.readers.columns.evidence import LabelValues
-    from xent_cli.readers.interface import ReadOptions, Source
+    from xent_cli.readers.interface import Source
+    from xent_cli.readers.options import ReadOptions
     from xent_cli.readers.storage.locate import Located
 
 
@@ -23,7 +25,8 @@ def with_labels_ahead(options: ReadOptions, logits: Located, labels: Located | N
     options = replace(options, logits_path=_typed(logits))
     if labels is None:
         return options
-    return replace(options, labels_path=_typed(labels), labels_ahead=partial(_labels_ahead, labels, options))
+    known = replace(options.known, labels_ahead=partial(_labels_ahead, labels, options))
+    return replace(options, labels_path=_typed(labels), known=known)
 
 
 def _typed(located: Located) -> str:
@@ -39,24 +42,32 @@ def _labels_ahead(located: Located, options: ReadOptions) -> LabelValues | None:
 def open_labels(located: Located, logits: Source, options: ReadOptions) -> Source:
     """Open labels and decide whether they are sparse or dense."""
     path = located.name
-    names, plan = options.class_names or logits.class_names, logits.plan
+    names, plan = options.class_names or logits.info.class_names, logits.info.plan
     if plan is not None:
         held = (plan.id, plan.weight, plan.mask, *plan.by)
-        elsewhere = frozenset(name for name in held if name)
-        options = replace(options, elsewhere=elsewhere, label_numbers=plan.numbers, class_columns=plan.spelt)
-    labels = open_source(located, "labels", options, class_names=names, num_classes=logits.row_shape[0])
-    if labels.description.format == "csv" and _begins_with_its_name(labels, logits):
+        known = replace(
+            options.known,
+            columns_elsewhere=frozenset(name for name in held if name),
+            label_numbers=plan.numbers,
+            class_columns=plan.spelt,
+        )
+        options = replace(options, known=known)
+    classes = Classes(names=names, count=logits.info.row_shape[0])
+    labels = open_source(located, "labels", options, classes)
+    if labels.info.format == "csv" and _begins_with_its_name(labels, logits):
         options = replace(options, header=True)
-        labels = open_source(located, "labels", options, class_names=names, num_classes=logits.row_shape[0])
-    shape = labels.description.shape
-    if labels.description.format not in ARRAYS:
-        if (options.labels == "sparse" and labels.row_shape) or (options.labels == "dense" and not labels.row_shape):
+        labels = open_source(located, "labels", options, classes)
+    shape = labels.info.shape
+    if labels.info.format not in ARRAYS:
+        if (options.labels == "sparse" and labels.info.row_shape) or (
+            options.labels == "dense" and not labels.info.row_shape
+        ):
             raise InputError(f"labels are not {options.labels}", path, found=f"shape {_misfit().shape_text(shape)}")
-        if labels.row_shape and labels.row_shape != logits.row_shape:
+        if labels.info.row_shape and labels.info.row_shape != logits.info.row_shape:
             raise _misfit().shape_error(path, shape, logits)
         return labels
-    full = logits.description.shape
-    sample_shape: tuple[int | None, ...] | None = logits.sample_shape
+    full = logits.info.shape
+    sample_shape: tuple[int | None, ...] | None = logits.info.sample_shape
     if sample_shape is None:  # rows of text are counted as they are read; take the labels' word for now
         full = (shape[0] if shape else 0, *full[1:])
         sample_shape = full[:1]
@@ -67,14 +78,14 @@ def open_labels(located: Located, logits: Source, options: ReadOptions) -> Sourc
     if None in full and len(shape) > 1:
         _refuse_unlike(logits, labels, axis)
     told = options.labels_source != "labels" or options.labels != "auto"
-    whole = shape == full and labels.dtype.kind in "iub"
+    whole = shape == full and labels.info.dtype.kind in "iub"
     if len(full) == 1 and not told and (whole or shape == (*full, 1)):
         from xent_cli.readers.binary_scores import one_score
 
         kind = "whole-number labels" if whole else "labels"
-        raise one_score(logits.description.path, f"shape {_misfit().shape_text(full)}, and as many {kind}")
+        raise one_score(logits.info.path, f"shape {_misfit().shape_text(full)}, and as many {kind}")
     if shape == full and options.labels != "sparse":
-        return open_source(located, "labels", options, axis=axis)
+        return open_source(located, "labels", options, Classes(axis))
     if shape in sparse_shapes and options.labels != "dense":
         return labels
     raise _misfit().shape_error(path, shape, logits)
@@ -96,7 +107,7 @@ def labels_of_archive(located: Located, logits: Source, options: ReadOptions) ->
         if len(list_arrays(located)) < 2:
             raise _misfit().no_labels(logits, options) from None
         raise
-    if labels.description.path == logits.description.path:
+    if labels.info.path == logits.info.path:
         raise _misfit().no_labels(logits, options)
     return labels
 
@@ -104,10 +115,10 @@ def labels_of_archive(located: Located, logits: Source, options: ReadOptions) ->
 def _begins_with_its_name(labels: Source, logits: Source) -> bool:
     """Whether a 0 over one column of labels is what pandas calls a column: there is one row more than of logits."""
     first = getattr(labels, "first_line", None)
-    if first != "0" or not (labels.again and logits.again):
+    if first != "0" or not (labels.info.rereadable and logits.info.rereadable):
         return False
     counts = [
-        source.num_rows if source.num_rows is not None else sum(size for _, size, _ in source.parts())
+        source.info.num_rows if source.info.num_rows is not None else sum(size for _, size, _ in source.parts())
         for source in (labels, logits)
     ]
     return counts[0] == counts[1] + 1
@@ -120,16 +131,16 @@ def _refuse_unlike(logits: Source, labels: Source, axis: int) -> None:
     assert isinstance(logits, Shards)
     shards = labels.shards if isinstance(labels, Shards) else (labels,)
     for one, other in zip(logits.shards, shards, strict=False):
-        full, shape = one.description.shape, other.description.shape
+        full, shape = one.info.shape, other.info.shape
         outer, inner = full[:axis], full[axis + 1 :]
         if shape not in (full, (*outer, *inner), (*outer, 1, *inner)):
-            raise _misfit().shape_error(other.description.path, shape, one)
+            raise _misfit().shape_error(other.info.path, shape, one)
     if len(shards) != len(logits.shards):
         raise InputError(
             "other number of shards",
-            labels.description.path,
+            labels.info.path,
             found=f"{len(shards)} with rows",
-            expected=f"{len(logits.shards)} as of {logits.description.path}, of which the shapes differ",
+            expected=f"{len(logits.shards)} as of {logits.info.path}, of which the shapes differ",
         )
 
 

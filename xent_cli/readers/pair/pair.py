@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from xent_cli.core.block import BlockRef, Rows
 from xent_cli.core.options import LossOptions
 from xent_cli.errors import InputError, UsageError
-from xent_cli.readers.interface import ARCHIVES, ARRAYS, ReadOptions
+from xent_cli.readers.interface import ARCHIVES, ARRAYS
 from xent_cli.readers.open import open_source
+from xent_cli.readers.options import Classes
 from xent_cli.readers.pair.follower import follow, other_length
 from xent_cli.readers.pair.open_labels import labels_of_archive, open_labels, with_labels_ahead
 from xent_cli.readers.storage.locate import locate, refuse_two_pipes
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from xent_cli.errors import RowError
     from xent_cli.readers.columns.column_plan import ColumnPlan
     from xent_cli.readers.interface import Source
+    from xent_cli.readers.options import ReadOptions
     from xent_cli.readers.pair.follower import Follower
     from xent_cli.readers.pair.join import Joined
     from xent_cli.readers.storage.locate import Located
@@ -37,7 +39,7 @@ def open_operands(logits_path: str, labels_path: str | None, weights_path: str |
         from xent_cli.readers.pair.swapped_operands import recognised
 
         raise recognised(logits_path, labels_path, options) or error from None
-    if pair.logits.dtype.kind in "iu":
+    if pair.logits.info.dtype.kind in "iu":
         from xent_cli.readers.pair.swapped_operands import refuse_predictions
 
         refuse_predictions(pair)
@@ -62,23 +64,23 @@ def open_pair(
 
         options = replace(options, mask_column=name_or_file(options.mask).column)
     if (weights_path, options.weight_column, options.mask) != (None, None, None):
-        options = replace(options, lenient=True)
+        options = replace(options, known=replace(options.known, lenient=True))
     located = locate(logits_path)
     labels_path = None if labels_path is None else locate(labels_path)
     options = with_labels_ahead(options, located, labels_path)
-    logits = open_source(located, "logits", options, axis=options.axis)
-    if options.binary or logits.row_shape == (1,):
+    logits = open_source(located, "logits", options, Classes(options.axis))
+    if options.binary or logits.info.row_shape == (1,):
         from xent_cli.readers.binary_scores import open_scores
 
         logits = open_scores(logits, located, labels_path, options)
-    found = logits.description
-    if not logits.row_shape[0]:
+    found = logits.info.description
+    if not logits.info.row_shape[0]:
         raise InputError("no classes", located.name, found=f"shape {found.shape}", expected="at least 1")
     if options.class_names is not None:
         from xent_cli.readers.class_names import refuse_other_number
 
-        refuse_other_number(options.class_names, logits.row_shape[0])
-    if logits.num_rows == 0:
+        refuse_other_number(options.class_names, logits.info.row_shape[0])
+    if logits.info.num_rows == 0:
         raise InputError("no rows", located.name, found=f"shape {found.shape}", expected="at least 1")
     labels = None
     opened = [(located, logits)]
@@ -88,7 +90,7 @@ def open_pair(
         opened.append((where, labels))
     elif found.format in ARCHIVES:
         labels = labels_of_archive(located, logits, options)
-    elif "labels" not in logits.brings:
+    elif "labels" not in logits.info.fields:
         _misfit().refuse_missing([logits], options)
         raise _misfit().no_labels(logits, options)
     if weights_path is not None and options.weight_column is not None:
@@ -101,12 +103,12 @@ def open_pair(
         mask = open_mask(opened, options)
     if options.by or any((options.id_column, options.weight_column, options.label_column)):
         _misfit().refuse_missing([source for source in (logits, labels) if source is not None], options)
-    joined = options.join is not None and labels is not None and labels.plan is not None
-    counts = {source.num_rows for source in (logits, labels) if source is not None and not joined} - {None}
+    joined = options.join is not None and labels is not None and labels.info.plan is not None
+    counts = {source.info.num_rows for source in (logits, labels) if source is not None and not joined} - {None}
     if labels is not None and len(counts) > 1:
-        raise other_length(logits, labels, "labels", logits.num_rows, labels.num_rows)
-    names = options.class_names or logits.class_names
-    pair = Pair(logits, labels, weights, mask, options.shift, names, said=list(options.said))
+        raise other_length(logits, labels, "labels", logits.info.num_rows, labels.info.num_rows)
+    names = options.class_names or logits.info.class_names
+    pair = Pair(logits, labels, weights, mask, options.shift, names, said=list(options.known.notes))
     if found.format in ARCHIVES:
         from xent_cli.readers.pair.weights_and_masks import unused_arrays
 
@@ -115,7 +117,7 @@ def open_pair(
         from xent_cli.readers.pair.shifted_labels import documents_of, refuse_shift
 
         refuse_shift(logits, labels, documents_of(logits), options.shift, by=bool(pair.by))
-    if logits.plan is None and options.join is None and (labels is None or labels.plan is None):
+    if logits.info.plan is None and options.join is None and (labels is None or labels.info.plan is None):
         return pair
     from xent_cli.readers.pair.side_by_side import side_by_side
 
@@ -158,27 +160,27 @@ class Pair:
     @property
     def num_classes(self) -> int:
         """How many classes a row of logits has."""
-        return self.logits.row_shape[0]
+        return self.logits.info.row_shape[0]
 
     @property
     def label_form(self) -> LabelForm:
         """Whether labels are class indices or rows of probabilities."""
-        return "dense" if self.labels is not None and self.labels.row_shape else "sparse"
+        return "dense" if self.labels is not None and self.labels.info.row_shape else "sparse"
 
     @property
     def weighted(self) -> bool:
         """Whether samples have weights."""
-        return self.weights is not None or any("weights" in source.brings for source in self._tables)
+        return self.weights is not None or any("weights" in source.info.fields for source in self._tables)
 
     @property
     def masked(self) -> bool:
         """Whether a mask says which samples count."""
-        return self.mask is not None or any("mask" in source.brings for source in self._tables)
+        return self.mask is not None or any("mask" in source.info.fields for source in self._tables)
 
     @property
     def named_labels(self) -> bool:
         """Whether labels are given as names of classes."""
-        return (self.labels or self.logits).named_labels
+        return (self.labels or self.logits).info.named_labels
 
     @property
     def id_name(self) -> str | None:
@@ -193,15 +195,15 @@ class Pair:
     @property
     def label_name(self) -> str | None:
         """Name of the column of labels, or None."""
-        return getattr((self.labels or self.logits).plan, "label", None)
+        return getattr((self.labels or self.logits).info.plan, "label", None)
 
     @property
     def findings(self) -> tuple[Diagnostic, ...]:
         """What is said of the choice of columns."""
-        plan = self.logits.plan
+        plan = self.logits.info.plan
         found = (*self.said, *(plan.findings if plan is not None else ()))
         sources = self._sources
-        if not self.shift and len(sources) < 3 and not any(s.plan or s.description.shards for s in sources):
+        if not self.shift and len(sources) < 3 and not any(s.info.plan or s.info.description.shards for s in sources):
             return found
         from xent_cli.readers.pair.notes import notes
 
@@ -217,18 +219,17 @@ class Pair:
 
     @property
     def _plans(self) -> list[ColumnPlan]:
-        return [source.plan for source in self._tables if source.plan is not None]
+        return [source.info.plan for source in self._tables if source.info.plan is not None]
 
     def inputs(self, num_rows: int) -> Mapping[str, InputDescription]:
         """Describe every input, its number of rows being known by now."""
         sources = {"logits": self.logits, "labels": self.labels, "sample_weight": self.weights, "mask": self.mask}
         return {
             role: replace(
-                source.description,
+                source.info.description,
                 # A side of shards that is not the same in all of them stays unknown.
                 shape=tuple(
-                    num_rows if n is None and source.description.format not in ARRAYS else n
-                    for n in source.description.shape
+                    num_rows if n is None and source.info.format not in ARRAYS else n for n in source.info.shape
                 ),
                 n_classes=self.num_classes if role == "logits" else None,
             )
@@ -239,7 +240,7 @@ class Pair:
     @property
     def again(self) -> bool:
         """Whether the blocks can be had more than once."""
-        return all(source.again for source in self._sources)
+        return all(source.info.rereadable for source in self._sources)
 
     def head(self, size: int) -> BlockRef | None:
         """Recipe for the first samples, where they can be had without reading more."""
@@ -256,7 +257,7 @@ class Pair:
 
             documents = documents_of(self.logits)
             # Read twice: what stands beside a label moves, the logits stay.
-            beside["rows"] = self.logits if len(self.logits.brings) > 1 else None
+            beside["rows"] = self.logits if len(self.logits.info.fields) > 1 else None
         return [follow(source, self, what, documents) for what, source in beside.items() if source is not None]
 
     def tasks(self) -> Iterator[BlockRef]:
@@ -266,14 +267,14 @@ class Pair:
         followers, stop = self._followers(), 0
         for start, size, part in self.logits.parts():
             stop, part = start + size, self.ahead.pop(0) if self.ahead else part
-            if self.shift and len(self.logits.brings) > 1:
+            if self.shift and len(self.logits.info.fields) > 1:
                 from xent_cli.readers.pair.shifted_labels import OnlyRows
 
                 part = OnlyRows(part, frozenset({"logits", "absent"}))
             yield BlockRef(start, size, (part, *(follower.take(start, stop) for follower in followers)))
             del part  # and its memory, before the next is made
         if stop == 0:
-            raise InputError("no rows", self.logits.description.path, expected="at least 1")
+            raise InputError("no rows", self.logits.info.path, expected="at least 1")
         for follower in followers:
             self.said.extend(found for found in follower.finish(stop) if found not in self.said)
 
@@ -283,7 +284,7 @@ class Pair:
         from xent_cli.readers.pair.bad_rows import complete_beside
 
         own = {"labels": self.labels, "weights": self.weights, "mask": self.mask}.get(error.role)
-        source = own or next((table for table in self._tables if error.role in table.brings), self.logits)
+        source = own or next((table for table in self._tables if error.role in table.info.fields), self.logits)
         if isinstance(error, OtherIdError | OtherLabelError):
             from xent_cli.readers.pair.side_by_side import unlike
 

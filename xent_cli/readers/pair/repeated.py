@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from xent_cli.core.block import Rows
-from xent_cli.readers.interface import TASK_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from xent_cli.core.block import Part
-    from xent_cli.core.input_description import InputDescription
-    from xent_cli.readers.columns.column_plan import ColumnPlan
-    from xent_cli.readers.interface import Source
+    from xent_cli.readers.interface import Source, SourceInfo
 
 
-def repeat(source: Source, times: int) -> Repeated:
+def repeat(source: Source, times: int, task_bytes: int) -> Repeated:
     """Let each row of a source stand for so many samples; rows that can only be had in order are kept in memory."""
     held = None
     if source.rows(0, 1) is None:
         parts = [part.read() for _, _, part in source.parts()]
         held = Rows.concatenate([_copy(rows) for rows in parts])
-    count = source.num_rows
+    count = source.info.num_rows
     if count is None and held is not None:
         count = held.size
-    return Repeated(source, times, count or 0, held)
+    return Repeated(source, times, count or 0, max(1, task_bytes // 8), held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +36,8 @@ class Repeated:
     ------
     count
         How many rows it has.
+    step
+        How many samples a part has.
     held
         All of its rows, where they could only be had in order; there are few beside the samples.
     """
@@ -46,64 +45,22 @@ class Repeated:
     source: Source
     times: int
     count: int
+    step: int
     held: Rows | None = None
 
     @property
-    def description(self) -> InputDescription:
+    def info(self) -> SourceInfo:
         """See `Source`."""
-        return self.source.description
-
-    @property
-    def num_rows(self) -> int:
-        """See `Source`."""
-        return self.count * self.times
-
-    @property
-    def row_shape(self) -> tuple[int, ...]:
-        """See `Source`."""
-        return self.source.row_shape
-
-    @property
-    def sample_shape(self) -> tuple[int, ...]:
-        """See `Source`."""
-        shape = self.source.sample_shape
-        return (*((self.count,) if shape is None else shape), self.times)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """See `Source`."""
-        return self.source.dtype
-
-    @property
-    def brings(self) -> frozenset[str]:
-        """See `Source`."""
-        return self.source.brings
-
-    @property
-    def class_names(self) -> tuple[str, ...] | None:
-        """See `Source`."""
-        return self.source.class_names
-
-    @property
-    def named_labels(self) -> bool:
-        """See `Source`."""
-        return self.source.named_labels
-
-    @property
-    def plan(self) -> ColumnPlan | None:
-        """See `Source`."""
-        return self.source.plan
-
-    @property
-    def again(self) -> bool:
-        """See `Source`."""
-        return True
+        info = self.source.info
+        shape = (self.count,) if info.sample_shape is None else info.sample_shape
+        num_rows = self.count * self.times
+        return replace(info, num_rows=num_rows, sample_shape=(*shape, self.times), rereadable=True)
 
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
         """See `Source`."""
-        step = TASK_BYTES // 8
-        for start in range(0, self.num_rows, step):
-            size = min(step, self.num_rows - start)
+        total = self.count * self.times
+        for start in range(0, total, self.step):
+            size = min(self.step, total - start)
             yield first + start, size, self.rows(start, start + size)
 
     def rows(self, start: int, stop: int) -> Part:

@@ -71,13 +71,13 @@ def documents_of(logits: Source) -> Documents:
     shards = logits.shards if isinstance(logits, Shards) else (logits,)
     starts, steps, start = [], [], 0
     for shard in shards:
-        shape = shard.sample_shape if shard.plan is None else None
+        shape = shard.info.sample_shape if shard.info.plan is None else None
         if shape is None:
             return Documents((0,), (_OPEN,))
-        if shard.num_rows:
+        if shard.info.num_rows:
             starts.append(start)
             steps.append(shape[-1] if shape else 1)
-        start += shard.num_rows or 0
+        start += shard.info.num_rows or 0
     return Documents(tuple(starts), tuple(steps))
 
 
@@ -94,7 +94,7 @@ def refuse_shift(logits: Source, labels: Source | None, documents: Documents, sh
     InputError
         In either case.
     """
-    path = logits.description.path
+    path = logits.info.path
     if abs(shift) >= documents.longest:
         raise InputError(
             "nothing left to average",
@@ -105,10 +105,10 @@ def refuse_shift(logits: Source, labels: Source | None, documents: Documents, sh
     for source in (logits, labels):
         if not isinstance(source, Shards) or len(source.shards) < 2 or by:
             continue
-        if source.plan is not None and documents.longest == _OPEN:
+        if source.info.plan is not None and documents.longest == _OPEN:
             raise InputError(
                 "shards of a table may be one document, or one each",
-                source.description.path,
+                source.info.path,
                 found=f"--shift {shift} and {len(source.shards)} shards",
                 hint="--by COLUMN names the column that tells the documents; or join the shards in one file",
             )
@@ -120,16 +120,16 @@ def _refuse_cuts(labels: Shards, path: str, documents: Documents) -> None:
     """Refuse shards of labels that begin in the midst of a document."""
     begin = 0
     for shard in labels.shards:
-        if begin and shard.num_rows:
+        if begin and shard.info.num_rows:
             place = documents.cut(begin, begin + 1)
             if (begin - place.starts[0]) % place.steps[0]:
                 raise InputError(
                     "shards of labels are not the documents of the logits",
-                    shard.description.path,
+                    shard.info.path,
                     found=f"its first label is that of sample {begin}, in the midst of a document of {path}",
                     expected="logits and labels cut alike",
                 )
-        begin += shard.num_rows or 0
+        begin += shard.info.num_rows or 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class ShiftedRows:
 
     def read(self) -> Rows:
         """Read it; samples for which the step lies outside their document are unscored."""
-        total = self.source.num_rows or 0
+        total = self.source.info.num_rows or 0
         low, high = max(0, self.start + self.shift), min(total, self.stop + self.shift)
         part = self.source.rows(low, high) if low < high else self.source.rows(0, min(1, total))
         found = Rows() if part is None else part.read()

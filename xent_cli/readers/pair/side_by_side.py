@@ -15,7 +15,8 @@ from xent_cli.readers.pair.ids import column_in, join_hint, nameless, shared_id,
 
 if TYPE_CHECKING:
     from xent_cli.errors import RowError
-    from xent_cli.readers.interface import ReadOptions, Source
+    from xent_cli.readers.interface import Source
+    from xent_cli.readers.options import ReadOptions
     from xent_cli.readers.pair.pair import Pair
 
 
@@ -48,12 +49,12 @@ def side_by_side(pair: Pair, options: ReadOptions) -> Pair:
 
 def unlike(error: RowError, source: Source, logits: Source) -> InputError:
     """Say where an id or a label stands that is another one in the table of logits, and what to do."""
-    name = logits.description.path
+    name = logits.info.path
     if isinstance(error, OtherIdError):
-        named = "" if logits.plan is None else logits.plan.id or ""
+        named = "" if logits.info.plan is None else logits.info.plan.id or ""
         expected = f"{error.expected}, as in {name}"
         return InputError(error.what, source.where(error.row, "ids"), error.found, expected, join_hint(named))
-    column = None if logits.plan is None else logits.plan.label
+    column = None if logits.info.plan is None else logits.info.plan.label
     expected = f'{error.expected}, as in column "{column}" of {name}'
     hint = f'leave LABELS out to take the column, or take column "{column}" out of the table'
     return InputError(error.what, source.where(error.row, "labels"), error.found, expected, hint)
@@ -61,62 +62,60 @@ def unlike(error: RowError, source: Source, logits: Source) -> InputError:
 
 def _one_label(pair: Pair, options: ReadOptions) -> Pair:
     """Let the file of labels count where the table of logits has labels too."""
-    plan = pair.logits.plan
+    plan = pair.logits.info.plan
     if pair.labels is None or plan is None or plan.label is None:
         return pair
     comparable = pair.label_form == "sparse" and not options.shift
-    there = f'column "{plan.label}" of {pair.logits.description.path}'
+    there = f'column "{plan.label}" of {pair.logits.info.path}'
     same = "holds the same labels" if comparable else "is not used"
-    pair.said.append(
-        Diagnostic("labels-from-file", f"labels: {pair.labels.description.path}; {there} {same}", note=True)
-    )
+    pair.said.append(Diagnostic("labels-from-file", f"labels: {pair.labels.info.path}; {there} {same}", note=True))
     return pair if comparable else replace(pair, logits=with_plan(pair.logits, replace(plan, label=None)))
 
 
 def _refuse_other_list(pair: Pair, options: ReadOptions) -> None:
     """Refuse a list of class names that names some of the columns of logits and not others."""
-    listed, plan = options.class_names, pair.logits.plan
+    listed, plan = options.class_names, pair.logits.info.plan
     if listed is None or plan is None or plan.is_list or order_of(listed, plan.values) is not None:
         return
     columns = {name.strip().casefold() for name in (*plan.values, *without_shared(plan.values))}
     if columns & {name.strip().casefold() for name in listed}:
         where = options.class_names_file or "--class-names"
-        raise other_names(without_shared(plan.values), listed, where, f"the columns of {pair.logits.description.path}")
+        raise other_names(without_shared(plan.values), listed, where, f"the columns of {pair.logits.info.path}")
 
 
 def _by_class(pair: Pair) -> Pair:
     """Put columns of dense labels, or of a teacher, in the order of the classes that they name."""
     labels, names = pair.labels, pair.class_names
-    plan = None if labels is None else labels.plan
+    plan = None if labels is None else labels.info.plan
     if labels is None or plan is None or names is None or plan.is_list or not plan.values or nameless(labels):
         return pair
     order = order_of(names, plan.values)
     if order is None:
-        raise other_names(names, plan.values, labels.description.path, f"the classes of {pair.logits.description.path}")
+        raise other_names(names, plan.values, labels.info.path, f"the classes of {pair.logits.info.path}")
     values = tuple(plan.values[place] for place in order)
     return pair if values == plan.values else replace(pair, labels=with_plan(labels, replace(plan, values=values)))
 
 
 def _joined(pair: Pair, column: str, options: ReadOptions) -> Pair:
     """Let every table that has a column be joined by it; what has none goes along row by row."""
-    plan = pair.logits.plan
+    plan = pair.logits.info.plan
     if plan is None:
-        raise UsageError(f"--join {column}: {pair.logits.description.path} is an array, which has no columns")
+        raise UsageError(f"--join {column}: {pair.logits.info.path} is an array, which has no columns")
     if options.shift:
         raise UsageError("--join and --shift exclude each other")
-    tables = {name: source for name, source in _beside(pair).items() if source.plan is not None}
-    if not tables and not options.values_beside:
+    tables = {name: source for name, source in _beside(pair).items() if source.info.plan is not None}
+    if not tables and not options.run.values_beside:
         raise UsageError(f"--join {column}: there is no second table to join")
-    having = {name: held for name, source in tables.items() if (held := source.plan) and column_in(held, column)}
-    for source in (pair.logits, *(() if having or options.values_beside else tables.values())):
-        if source.plan is not None and column_in(source.plan, column) is None:
-            raise missing_column(source.description.path, column, source.plan.columns, "--join")
+    having = {name: held for name, source in tables.items() if (held := source.info.plan) and column_in(held, column)}
+    for source in (pair.logits, *(() if having or options.run.values_beside else tables.values())):
+        if source.info.plan is not None and column_in(source.info.plan, column) is None:
+            raise missing_column(source.info.path, column, source.info.plan.columns, "--join")
     column = column_in(plan, column) or column
     changed: dict[str, Any] = {
         name: with_plan(tables[name], replace(held, id=None, by=tuple(n for n in held.by if n not in plan.by)))
         for name, held in having.items()
     }
-    if plan.id is None and options.with_ids:
+    if plan.id is None and options.run.with_ids:
         changed["logits"] = with_ids(pair.logits, column)
     return replace(pair, join=column, **changed)
 

@@ -17,7 +17,8 @@ from xent_cli.readers.pair.pair import open_pair
 from xent_cli.readers.storage.locate import locate
 
 if TYPE_CHECKING:
-    from xent_cli.readers.interface import ReadOptions, Source
+    from xent_cli.readers.interface import Source
+    from xent_cli.readers.options import ReadOptions
     from xent_cli.readers.pair.pair import Pair
 
 
@@ -55,7 +56,7 @@ def refuse_predictions(pair: Pair) -> None:
     """Refuse whole numbers in place of scores: one for each label."""
     labels, logits = pair.labels, pair.logits
     if labels is not None and _whole(logits) and _flat(logits) == _flat(labels) != 1:
-        raise _predictions(logits.description.path, logits)
+        raise _predictions(logits.info.path, logits)
 
 
 def _as_labels(path: str, options: ReadOptions) -> Source | None:
@@ -64,13 +65,13 @@ def _as_labels(path: str, options: ReadOptions) -> Source | None:
         source = open_source(path, "labels", options)
     except XentError:
         return None
-    plan = source.plan
+    plan = source.info.plan
     if plan is None:
-        alone = source.description.format not in ARCHIVES or len(list_arrays(locate(path))) < 2
+        alone = source.info.format not in ARCHIVES or len(list_arrays(locate(path))) < 2
         return source if alone and _whole(source) else None
     others = [name for name in plan.columns if name != plan.label and role_named(name) not in (ID, INDEX)]
     # Text of any other name may be rows of numbers that nothing takes apart.
-    says = plan.label is not None and (source.dtype.kind in "iu" or role_named(plan.label) == LABEL)
+    says = plan.label is not None and (source.info.dtype.kind in "iu" or role_named(plan.label) == LABEL)
     return source if says and not others else None
 
 
@@ -85,21 +86,21 @@ def _predictions(path: str, logits: Source) -> InputError:
 
 
 def _told(source: Source) -> str:
-    plan = source.plan
+    plan = source.info.plan
     if plan is not None:
         return f'only column "{plan.label}" of labels'
-    return f"whole numbers ({source.description.dtype}) of shape {source.description.shape}"
+    return f"whole numbers ({source.info.description.dtype}) of shape {source.info.shape}"
 
 
 def _whole(source: Source) -> bool:
     """Whether an array holds one whole number a sample."""
-    shape = source.description.shape
+    shape = source.info.shape
     rank = len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
-    return source.description.format in ARRAYS and rank and source.dtype.kind in "iu"
+    return source.info.format in ARRAYS and rank and source.info.dtype.kind in "iu"
 
 
 def _flat(source: Source) -> int | None:
-    shape = source.description.shape
+    shape = source.info.shape
     return shape[0] if shape else 1
 
 

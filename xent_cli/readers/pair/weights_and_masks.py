@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.errors import InputError, UsageError, XentError, listing
 from xent_cli.readers.columns.weight_column import NAMES
-from xent_cli.readers.interface import ARCHIVES, ARRAYS, ReadOptions
+from xent_cli.readers.interface import ARCHIVES, ARRAYS
 from xent_cli.readers.list_contents import list_arrays
 from xent_cli.readers.open import open_source
+from xent_cli.readers.options import ReadOptions
 from xent_cli.readers.pair.follower import other_length
 from xent_cli.readers.pair.ids import column_in
 from xent_cli.readers.pair.repeated import repeat
@@ -85,11 +86,13 @@ def open_mask(sources: Sequence[tuple[Located, Source]], options: ReadOptions) -
 def _open(
     role: Role, meant: NameOrFile, sources: Sequence[tuple[Located, Source]], options: ReadOptions
 ) -> Source | None:
-    logits = sources[0][1]
-    held = [source for _, source in sources if source.plan is not None and meant.column in source.plan.columns]
+    logits, needs = sources[0][1], options.run
+    held = [
+        source for _, source in sources if source.info.plan is not None and meant.column in source.info.plan.columns
+    ]
     archives = [located for located, _ in sources if meant.column is not None and meant.column in names_in(located)]
     if (held or archives) and meant.path is not None and _exists(meant.path):
-        where = held[0].description.path if held else archives[0].name
+        where = held[0].info.path if held else archives[0].name
         raise InputError(
             "a column and a file of one name",
             where,
@@ -99,22 +102,22 @@ def _open(
     if held:
         return None
     if archives:
-        layout = ReadOptions(weight_column=meant.column, mask_column=meant.column)
-        return _fit(open_source(archives[0], role, layout), logits, role)
+        layout = ReadOptions(weight_column=meant.column, mask_column=meant.column, run=needs)
+        return _fit(open_source(archives[0], role, layout), logits, role, needs.task_bytes)
     if meant.path is None or not (meant.column is None or _exists(meant.path)):
         raise _nothing(role, meant, sources)
-    source = open_source(meant.path, role, ReadOptions(header=options.header))
-    joined = options.join is not None and column_in(source.plan, options.join) is not None
-    return source if joined else _fit(source, logits, role)
+    source = open_source(meant.path, role, ReadOptions(header=options.header, run=needs))
+    joined = options.join is not None and column_in(source.info.plan, options.join) is not None
+    return source if joined else _fit(source, logits, role, needs.task_bytes)
 
 
 def unused_arrays(sources: Sequence[tuple[Located, Source]], *, weighted: bool, masked: bool) -> Iterator[Diagnostic]:
     """Remark arrays of archives that are named as weights or a mask and are not used."""
     for located, source in sources:
-        held = names_in(located) if source.description.format in ARCHIVES else []
+        held = names_in(located) if source.info.format in ARCHIVES else []
         for role, taken, option in (("weights", weighted, "--sample-weight-column"), ("mask", masked, "--mask")):
             for name in held:
-                if not taken and name.lower() in NAMES[role] and f"{located.name}:{name}" != source.description.path:
+                if not taken and name.lower() in NAMES[role] and f"{located.name}:{name}" != source.info.path:
                     message = f'array "{name}" of {located.name} is not used; {option} {name} takes it'
                     yield Diagnostic(f"unused-{role}", message, note=True)
 
@@ -124,7 +127,7 @@ def names_in(located: Located) -> list[str]:
     return [array.name for array in list_arrays(located)] if isinstance(located.files[0], Stored) else []
 
 
-def _fit(source: Source, logits: Source, role: str) -> Source:
+def _fit(source: Source, logits: Source, role: str, task_bytes: int) -> Source:
     """See that there is one value a sample, or one for each of the outer samples: [batch] holds for [batch, time].
 
     Raises
@@ -140,23 +143,23 @@ def _fit(source: Source, logits: Source, role: str) -> Source:
         and len(source.shards) == len(logits.shards)
     ):
         pairs = zip(source.shards, logits.shards, strict=True)
-        return replace(source, shards=tuple(_fit(one, other, role) for one, other in pairs))
-    samples, n = logits.sample_shape, logits.num_rows
+        return replace(source, shards=tuple(_fit(one, other, role, task_bytes) for one, other in pairs))
+    samples, n = logits.info.sample_shape, logits.info.num_rows
     what = "weights" if role == "weights" else "entries of the mask"
-    count = source.num_rows
-    array = source.description.format in ARRAYS
-    if not array and count is None and samples is not None and len(samples) > 1 and source.again:
+    count = source.info.num_rows
+    array = source.info.format in ARRAYS
+    if not array and count is None and samples is not None and len(samples) > 1 and source.info.rereadable:
         count = sum(size for _, size, _ in source.parts())
-    shape = source.sample_shape if array else (count,)
+    shape = source.info.sample_shape if array else (count,)
     if samples is None or shape is None or None in shape:
-        if array and len(_plain(source.description.shape)) > 1:
+        if array and len(_plain(source.info.shape)) > 1:
             raise _unfit(source, logits, role)
         return source
     if (count == n and _is(shape, samples)) or _is(shape, (n,)):
         return source
     for outer in range(1, len(samples)):
         if _is(shape, samples[:outer]):
-            return repeat(source, math.prod(samples[outer:]))
+            return repeat(source, math.prod(samples[outer:]), task_bytes)
     if len(_plain(shape)) <= 1 and len(samples) == 1:
         raise other_length(logits, source, what, n, count)
     raise _unfit(source, logits, role)
@@ -180,19 +183,19 @@ def _exists(path: str) -> bool:
 
 
 def _unfit(source: Source, logits: Source, role: str) -> InputError:
-    samples = logits.sample_shape
+    samples = logits.info.sample_shape
     outer = "" if samples is None or len(samples) < 2 else f", or {samples[:1]}"
     what = "mask" if role == "mask" else "weights"
     return InputError(
         "shapes do not fit",
-        f"{logits.description.path}, {source.description.path}",
-        found=f"logits {logits.description.shape}, {what} {source.description.shape}",
+        f"{logits.info.path}, {source.info.path}",
+        found=f"logits {logits.info.shape}, {what} {source.info.shape}",
         expected=f"one for each sample: {samples}{outer}" if samples else "one for each row",
     )
 
 
 def _nothing(role: str, meant: NameOrFile, sources: Sequence[tuple[Located, Source]]) -> XentError:
-    columns = [name for _, source in sources if source.plan is not None for name in source.plan.columns]
+    columns = [name for _, source in sources if source.info.plan is not None for name in source.info.plan.columns]
     columns += [name for located, _ in sources for name in names_in(located)]
     columns = list(dict.fromkeys(columns))
     option = f"{_OPTIONS[role]} {'column:' if meant.path is None else ''}{meant.column or meant.path}"
@@ -202,7 +205,7 @@ def _nothing(role: str, meant: NameOrFile, sources: Sequence[tuple[Located, Sour
         locate(meant.path)  # says that there is no such file, and which is near
     return InputError(
         "no such column or file",
-        ", ".join(dict.fromkeys(source.description.path for _, source in sources)),
+        ", ".join(dict.fromkeys(source.info.path for _, source in sources)),
         found=f"columns {listing(columns)}",
         expected=f'"{meant.column}" ({_OPTIONS[role]}), or a file of that name',
     )

@@ -142,14 +142,14 @@ def _refuse_unfinished(path: str) -> None:
 
 
 def _read_npy(path: str, located: Located, id_column: str | None) -> SavedResults:
-    from xent_cli.readers.interface import ReadOptions
     from xent_cli.readers.open import open_source
+    from xent_cli.readers.options import ReadOptions
 
     if id_column is not None:
         raise InputError("no columns to join on", path, found="an array", expected=f'a table with "{id_column}"')
     source = open_source(located, "weights", ReadOptions())
-    shape = source.description.shape
-    refuse_other_arrays(path, shape, source.description.dtype)
+    shape = source.info.shape
+    refuse_other_arrays(path, shape, source.info.description.dtype)
     parts = (part.read().weights for _, _, part in source.parts())
     # Copies: what a reader returns is on loan.
     loss = np.concatenate([np.empty(0), *(np.array(part, np.float64).reshape(-1) for part in parts)])

@@ -39,7 +39,7 @@ _copying = Lock()
 class Piped:
     """Bytes that come once; see `Bytes`."""
 
-    again = False
+    rereadable = False
 
     def __init__(self, raw: Stream, name: str) -> None:
         self.name = name

@@ -61,14 +61,14 @@ class Bytes(Protocol):
     ------
     name
         As the user knows it, for messages and documents.
-    again
+    rereadable
         Whether `stream` may be asked for more than once.
     """
 
     @property
     def name(self) -> str: ...
     @property
-    def again(self) -> bool: ...
+    def rereadable(self) -> bool: ...
 
     def peek(self, size: int) -> bytes:
         """Look at the first bytes, decompressed; fewer only where there are no more."""
@@ -101,7 +101,7 @@ class Stored:
     path: str
     codec: str = ""
     member: str = ""
-    again: bool = True
+    rereadable: bool = True
     identity: Identity | None = None
     timeout: float = field(default_factory=timeout.get)
 

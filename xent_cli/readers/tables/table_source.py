@@ -9,24 +9,32 @@ from xent_cli.core.input_description import InputDescription
 from xent_cli.errors import RowError
 from xent_cli.readers.columns.column_plan import ColumnPlan, Reading
 from xent_cli.readers.columns.sample import as_text
+from xent_cli.readers.interface import SourceInfo
 
 if TYPE_CHECKING:
     import numpy as np
 
     from xent_cli.core.block import Part
+    from xent_cli.readers.options import RunNeeds
     from xent_cli.readers.storage.stored import Bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """An opened table; the fields that `Source` has are those of `Source`.
+    """An opened table: what all formats have in common; see `Source`.
 
     Fields
     ------
+    source
+        Where its bytes come from.
     format
         Its name, for the documents.
     role, width
         As in `Reading`.
+    plan, dtype, class_names, named_labels
+        As in `SourceInfo`.
+    needs
+        How much of it is read at once.
     """
 
     source: Bytes
@@ -37,6 +45,7 @@ class Table:
     dtype: np.dtype[Any]
     class_names: tuple[str, ...] | None
     named_labels: bool
+    needs: RunNeeds
 
     @property
     def reading(self) -> Reading:
@@ -44,38 +53,30 @@ class Table:
         return Reading(self.plan, self.role, self.width, self.class_names)
 
     @property
-    def num_rows(self) -> int | None:
-        """See `Source`."""
+    def row_count(self) -> int | None:
+        """Number of rows, or None where only reading to the end tells."""
         return None
 
     @property
-    def sample_shape(self) -> tuple[int, ...] | None:
+    def info(self) -> SourceInfo:
         """See `Source`."""
-        return None if self.num_rows is None else (self.num_rows,)
-
-    @property
-    def row_shape(self) -> tuple[int, ...]:
-        """See `Source`."""
-        return (self.width,) if self.plan.values else ()
-
-    @property
-    def description(self) -> InputDescription:
-        """See `Source`."""
-        shape = (self.num_rows, *self.row_shape)
-        found = InputDescription(self.source.name, self.format, shape, self.dtype.name)
-        if self.role != "logits" or not self.plan.values:
-            return found
-        return replace(found, class_columns=self.plan.class_columns, left_out=self.plan.left_out)
-
-    @property
-    def brings(self) -> frozenset[str]:
-        """See `Source`."""
-        return self.plan.brings(self.role)
-
-    @property
-    def again(self) -> bool:
-        """See `Source`."""
-        return self.source.again
+        plan, count = self.plan, self.row_count
+        row_shape = (self.width,) if plan.values else ()
+        description = InputDescription(self.source.name, self.format, (count, *row_shape), self.dtype.name)
+        if self.role == "logits" and plan.values:
+            description = replace(description, class_columns=plan.class_columns, left_out=plan.left_out)
+        return SourceInfo(
+            description,
+            self.dtype,
+            row_shape,
+            count,
+            None if count is None else (count,),
+            plan.fields(self.role),
+            self.class_names,
+            self.named_labels,
+            plan,
+            self.source.rereadable,
+        )
 
     def rows(self, start: int, stop: int) -> Part | None:
         """See `Source`."""
@@ -92,7 +93,7 @@ _MOST_DISTINCT = 1 << 20
 
 def texts_ahead(bare: Table, name: str) -> frozenset[str] | None:
     """Read a column ahead of the run: its distinct values as text, None of a pipe or where they are too many."""
-    if not bare.again:
+    if not bare.source.rereadable:
         return None
     found: set[str] = set()
     probe: Any = replace(bare, plan=ColumnPlan(id=name, columns=bare.plan.columns))

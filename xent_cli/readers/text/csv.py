@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from xent_cli.core.block import Part, Rows
-    from xent_cli.readers.interface import ReadOptions
+    from xent_cli.readers.options import Classes, ReadOptions
     from xent_cli.readers.storage.stored import Bytes
     from xent_cli.readers.text.text_chunks import Piece
 
@@ -42,15 +42,8 @@ if TYPE_CHECKING:
 csv.field_size_limit(LONGEST_LINE)
 
 
-def open_csv(
-    source: Bytes,
-    role: str,
-    options: ReadOptions,
-    *,
-    class_names: tuple[str, ...] | None = None,
-    num_classes: int = 0,
-) -> CsvSource:
-    """Open a table as logits, or as the labels of logits of `num_classes` classes.
+def open_csv(source: Bytes, head: bytes, role: str, options: ReadOptions, classes: Classes) -> CsvSource:
+    """Open a table in a role; see `Opener`.
 
     Raises
     ------
@@ -63,7 +56,7 @@ def open_csv(
     held = FirstRows(layout, text)
     kinds = {name: kind_of_cells(cells) for name, cells in held.few.items()}
     empty = ColumnPlan(columns=names)
-    bare = CsvSource(layout.source, "csv", role, empty, 0, np.dtype(object), None, False, layout, "string")
+    bare = CsvSource(layout.source, "csv", role, empty, 0, np.dtype(object), None, False, options.run, layout, "string")
     sample = TableSample(
         source.name,
         kinds,
@@ -72,7 +65,7 @@ def open_csv(
         nameless=not layout.has_header,
         types=kinds,
     )
-    plan, class_names = plan_table(sample, role, options, class_names, num_classes)
+    plan, class_names = plan_table(sample, role, options, classes)
     if plan.is_list and not plan.cells:
         plan = replace(plan, cells=layout_of_cells(sample, plan.values[0]).width)
     label = next((cell for cell in held.few.get(plan.label or "", ()) if cell.strip()), None)
@@ -80,7 +73,7 @@ def open_csv(
     dtype = np.dtype(np.float64 if plan.values else DTYPES[label_type])
     named = plan.label is not None and label_type == "string"
     bools = frozenset(name for name in plan.values if kinds[name] == "bool")
-    table = layout.source, "csv", role, plan, plan.cells or len(plan.values), dtype, class_names, named
+    table = layout.source, "csv", role, plan, plan.cells or len(plan.values), dtype, class_names, named, options.run
     return CsvSource(*table, layout, label_type, bools)
 
 
@@ -127,9 +120,9 @@ class CsvSource(Table):
         """See `Source`."""
         start, line = first, self.header_lines + 1
         single, delimiter = len(self.names) == 1, self.text_layout.delimiter
-        for piece in pieces(self.source, self.text_layout.body, columns=len(self.names)):
+        for piece in pieces(self.source, self.text_layout.body, self.needs.chunk_bytes, columns=len(self.names)):
             size, lines = count_rows(piece, delimiter, single)
-            if not self.source.again:
+            if not self.source.rereadable:
                 plain = size == lines
                 self.seen.append((start, line, None if plain else row_lines(piece.read(), delimiter, single)))
             if size:
@@ -139,7 +132,7 @@ class CsvSource(Table):
 
     def where(self, row: int, role: str, first: int = 0) -> str:
         """See `Source`; reads the file from its beginning."""
-        if self.source.again:
+        if self.source.rereadable:
             with self.source.stream() as stream:
                 read_up_to(stream, self.text_layout.body)
                 text = io.TextIOWrapper(io.BufferedReader(stream), "utf-8", "replace", newline="")  # type: ignore[type-var]

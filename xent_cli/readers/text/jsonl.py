@@ -31,20 +31,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from xent_cli.core.block import Part, Rows
-    from xent_cli.readers.interface import ReadOptions
+    from xent_cli.readers.options import Classes, ReadOptions
     from xent_cli.readers.storage.stored import Bytes
     from xent_cli.readers.text.text_chunks import Piece
 
 
-def open_jsonl(
-    source: Bytes,
-    role: str,
-    options: ReadOptions,
-    *,
-    class_names: tuple[str, ...] | None = None,
-    num_classes: int = 0,
-) -> JsonlSource:
-    """Open a file as logits, or as the labels of logits of `num_classes` classes.
+def open_jsonl(source: Bytes, head: bytes, role: str, options: ReadOptions, classes: Classes) -> JsonlSource:
+    """Open a file in a role; see `Opener`.
 
     Raises
     ------
@@ -61,11 +54,11 @@ def open_jsonl(
             where = f'{source.name} line 1, key "{key}"'
             raise InputError("lists in a list", where, "a list of lists", "a list of numbers", hint)
     empty = ColumnPlan(columns=tuple(keys))
-    bare = JsonlSource(source, "jsonl", role, empty, 0, np.dtype(object), None, False, body, "string")
+    bare = JsonlSource(source, "jsonl", role, empty, 0, np.dtype(object), None, False, options.run, body, "string")
     held = FirstRecords(source, body, records)
     types = {key: type_of_value(value) for key, value in samples.items()}
     sample = TableSample(source.name, kinds, held.columns, lambda name: texts_ahead(bare, name), types=types)
-    plan, class_names = plan_table(sample, role, options, class_names, num_classes)
+    plan, class_names = plan_table(sample, role, options, classes)
     width = plan.cells or (len(samples[plan.values[0]]) if plan.is_list else len(plan.values))
     label = samples.get(plan.label or "")
     label_type = next(
@@ -74,7 +67,7 @@ def open_jsonl(
     )
     dtype = np.dtype(np.float64 if plan.values else DTYPES[label_type])
     named = plan.label is not None and label_type == "string"
-    return JsonlSource(source, "jsonl", role, plan, width, dtype, class_names, named, body, label_type)
+    return JsonlSource(source, "jsonl", role, plan, width, dtype, class_names, named, options.run, body, label_type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +89,13 @@ class JsonlSource(Table):
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
         """See `Source`."""
         start, line = first, 1
-        for piece in pieces(self.source, self.body, quoted=False, columns=self.width):
+        for piece in pieces(self.source, self.body, self.needs.chunk_bytes, quoted=False, columns=self.width):
             text = piece.read()
             lines = piece.count(b"\n") + (text[-1] != ord("\n"))
             # An object a line is the rule, and counting braces is cheaper than looking at every line.
             full = None if piece.count(b"\n{") + (text[0] == ord("{")) == lines else _full_lines(text)
             size = lines if full is None else len(full)
-            if not self.source.again:
+            if not self.source.rereadable:
                 self.seen.append((start, line, full))
             if size:
                 yield start, size, JsonRows(self, piece, start, size, line)
@@ -112,7 +105,7 @@ class JsonlSource(Table):
     def where(self, row: int, role: str, first: int = 0) -> str:
         """See `Source`; reads the file from its beginning."""
         seen = self.seen
-        if self.source.again:
+        if self.source.rereadable:
             found = replace(self, source=_Once(self.source), seen=[])
             for start, size, _ in found.parts(first):
                 if row < start + size:
@@ -128,7 +121,7 @@ class _Once:
     """Bytes read as if they came through a pipe, for the lines that are noted on the way."""
 
     inner: Bytes
-    again: bool = False
+    rereadable: bool = False
 
     @property
     def name(self) -> str:

@@ -57,9 +57,9 @@ class Rewritten:
         return self.inner.name
 
     @property
-    def again(self) -> bool:
+    def rereadable(self) -> bool:
         """See `Bytes`."""
-        return self.inner.again
+        return self.inner.rereadable
 
     def peek(self, size: int) -> bytes:
         """See `Bytes`."""

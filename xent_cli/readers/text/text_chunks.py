@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from xent_cli.readers.storage.stored import Bytes
 
-# Each piece becomes about as much memory again several times over; 2 MiB are parsed in some 8 ms.
-_PIECE_BYTES = 2 << 20
 # A row of 128,000 classes takes 3 MB of text; whatever is longer is no table.
 LONGEST_LINE = 16 << 20
 
@@ -80,11 +78,13 @@ def _unpickled(file: Stored | None, offset: int, length: int, quoted: bool, retu
     return Piece(file, offset, length, quoted, returns, None if held is None else memoryview(held))
 
 
-def pieces(source: Bytes, offset: int, *, quoted: bool = True, columns: int = 1) -> Iterator[Piece]:
+def pieces(source: Bytes, offset: int, size: int, *, quoted: bool = True, columns: int = 1) -> Iterator[Piece]:
     """Cut the text after `offset` at line ends; blank lines at the end are left out.
 
     Parameters
     ----------
+    size
+        About how long a chunk is, in bytes.
     quoted
         Whether line ends inside double quotes belong to a cell.
     columns
@@ -96,7 +96,7 @@ def pieces(source: Bytes, offset: int, *, quoted: bool = True, columns: int = 1)
         Where a line is too long to be one.
     """
     file = source if isinstance(source, Stored) and not source.codec else None
-    size = max(_PIECE_BYTES, min(4 * _PIECE_BYTES, columns << 11))
+    size = max(size, min(4 * size, columns << 11))
     rest = b""
     with source.stream() as stream:
         read_up_to(stream, offset)

@@ -1,0 +1,195 @@
+"""How inputs are to be read: what the user says of them, what the run needs, and what the inputs before them told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from xent_cli.core.diagnostics import Diagnostic
+    from xent_cli.readers.columns.column_plan import ColumnPlan
+    from xent_cli.readers.columns.evidence import LabelValues
+
+
+@dataclass(frozen=True, slots=True)
+class RunNeeds:
+    """What a run needs of its inputs, and how much of them it holds in memory.
+
+    Fields
+    ------
+    with_ids
+        Whether the id column is read at all.
+    two_passes
+        Whether the inputs are read more than once, so that what comes through a pipe is kept.
+    whole_groups
+        Whether a task is a whole row group of Parquet or record batch of Arrow, which another process can read.
+    values_only
+        Read no labels, weights or ids beside the logits of a table, and NaN where a value is missing: pandas writes NaN
+        so.
+    values_beside
+        Whether tables of losses or gradients, which are opened later, may be joined too.
+    buffer_name
+        Name of the memory that a thread reads an array into: the same for all shards of an input.
+    task_bytes
+        What a task reads at once: small enough that a few in flight are nothing, large enough to be worth handing over.
+    chunk_bytes
+        Text is cut into chunks of about this size. Each takes several times as much when parsed; 2 MiB take some 8 ms.
+    group_bytes
+        A row group of columns is decoded whole by the thread that works on it, up to this size: a run holds two.
+    batch_bytes
+        The same for a record batch of an Arrow file.
+    list_group_bytes
+        A row group of lists up to this size is decoded in one go, which saves a copy.
+    step_bytes
+        Decoded at once of a larger row group: a few of its columns, or a few of its lists.
+    """
+
+    with_ids: bool = False
+    two_passes: bool = False
+    whole_groups: bool = False
+    values_only: bool = False
+    values_beside: bool = False
+    buffer_name: str = ""
+    task_bytes: int = 8 << 20
+    chunk_bytes: int = 2 << 20
+    group_bytes: int = 48 << 20
+    batch_bytes: int = 48 << 20
+    list_group_bytes: int = 16 << 20
+    step_bytes: int = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known about an input from other inputs, before it is opened.
+
+    Fields
+    ------
+    lenient
+        Whether a mask or weights say which samples count: what is missing or no label is judged beside them.
+    columns_elsewhere
+        Columns that another input has already: here they are passed over.
+    label_numbers
+        What labels of whole numbers call the classes, where that is not 0, 1, 2, ...
+    class_columns
+        Names of the columns of logits, by which labels of text may call the classes.
+    like
+        Plan of the first shard, which the others follow where they have the same columns.
+    labels_ahead
+        Returns what is known before the run of labels that are not in the table of the logits.
+
+    Notes
+    -----
+        Remarks made before the inputs are opened.
+    """
+
+    lenient: bool = False
+    columns_elsewhere: frozenset[str] = frozenset()
+    label_numbers: tuple[int, ...] = ()
+    class_columns: tuple[str, ...] = ()
+    like: ColumnPlan | None = None
+    labels_ahead: Callable[[], LabelValues | None] | None = field(default=None, compare=False)
+    notes: tuple[Diagnostic, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Classes:
+    """Where an input has its classes, and what is known of them.
+
+    Fields
+    ------
+    axis
+        Class axis of an array; None where a sample is one number.
+    names
+        Names of the classes of the logits that the input goes with, or None.
+    count
+        How many classes these have; 0 where that is not known.
+    """
+
+    axis: int | None = None
+    names: tuple[str, ...] | None = None
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """How the user says the inputs are laid out; None or "auto" leaves it to the file.
+
+    Fields
+    ------
+    axis
+        Class axis of the logits, where they are an array.
+    labels
+        Whether labels are class indices or rows of probabilities.
+    labels_source
+        What the second input holds: "labels", or a teacher's outputs.
+    logits_column
+        Names of columns, globs over them, or several with commas between; () leaves it to the table.
+    label_column, id_column, weight_column, mask_column
+        Names in a table; the last two in an archive of arrays too.
+    mask
+        Which column or file says which samples count, as the user typed it.
+    ignore_missing
+        Whether a sample may have no label: an empty cell, a null or NaN.
+    header
+        Whether text tables begin with a line of names.
+    shift
+        Logits at t score the label at t + shift.
+    logits_dtype, labels_dtype
+        How to read 2-byte void arrays and integers of 16 bits: "bfloat16", or None.
+    class_names, class_names_file
+        Names of the classes where the logits do not name them, and where these are from.
+    input_format
+        Format of both inputs, in place of what their content says.
+    by
+        Columns whose values name slices.
+    join
+        Column by which tables are joined to the logits, in place of going along row by row.
+    source
+        What the logits are said to hold, as `--from` has it; None where nothing is said.
+    first_class
+        What the first class is called by labels of whole numbers, or None.
+    ignored
+        Labels that mark samples without one.
+    binary
+        What one score a sample is, where the logits are such: the logit or the probability of the second class.
+    logits_path, labels_path
+        As the user typed them, for lines in messages; "" where the labels are in the table of the logits.
+    run
+        What the run needs.
+    known
+        What other inputs have told.
+    """
+
+    axis: int = -1
+    labels: Literal["auto", "sparse", "dense"] = "auto"
+    labels_source: Literal["labels", "logits", "log-probs", "probs"] = "labels"
+    logits_column: tuple[str, ...] = ()
+    label_column: str | None = None
+    id_column: str | None = None
+    weight_column: str | None = None
+    mask: str | None = None
+    mask_column: str | None = None
+    ignore_missing: bool = False
+    header: bool | None = None
+    shift: int = 0
+    logits_dtype: str | None = None
+    labels_dtype: str | None = None
+    class_names: tuple[str, ...] | None = None
+    class_names_file: str | None = None
+    input_format: str | None = None
+    by: tuple[str, ...] = ()
+    join: str | None = None
+    source: str | None = None
+    first_class: int | None = None
+    ignored: tuple[int, ...] = ()
+    binary: Literal["logits", "probs"] | None = None
+    logits_path: str = ""
+    labels_path: str = ""
+    run: RunNeeds = RunNeeds()
+    known: Known = Known()
+
+    def bfloat16(self, role: str) -> bool:
+        """Whether 16 bits of an array in a role are said to be bfloat16."""
+        return {"logits": self.logits_dtype, "labels": self.labels_dtype}.get(role) == "bfloat16"
