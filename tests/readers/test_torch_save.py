@@ -113,7 +113,7 @@ def test_one_piece_of_a_list_may_be_asked_for():
 
 def test_a_file_of_another_name_is_told_by_its_content(tmp_path):
     shutil.copy(SAVED / "pair.pt", tmp_path / "outputs.npy")
-    assert opened(tmp_path / "outputs.npy").description.format == "torch"
+    assert opened(tmp_path / "outputs.npy").info.format == "torch"
 
 
 def test_an_archive_that_was_packed_again_in_another_order_is_still_read(tmp_path):
