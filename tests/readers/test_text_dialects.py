@@ -1,6 +1,7 @@
 """Delimited text as NumPy, R, Excel and spreadsheets in other languages write it, and text in other encodings."""
 
 import lzma
+import zipfile
 from itertools import pairwise
 
 import numpy as np
@@ -147,3 +148,43 @@ def test_text_of_half_a_character_is_refused(tmp_path):
     (tmp_path / "t.csv").write_bytes(FRAME.to_csv(index=False).encode("utf-16")[:-1])
     with pytest.raises(InputError, match="not a text file"):
         read(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
+@pytest.mark.parametrize("beside", [(), ("README.md", "__MACOSX/._t.csv", ".DS_Store", "folder/")])
+def test_the_one_table_of_a_zip_archive_is_read(suffix, beside, tmp_path):
+    data = {
+        "csv": lambda: FRAME.to_csv(index=False).encode(),
+        "tsv": lambda: FRAME.to_csv(index=False, sep="\t").encode("utf-16"),
+        "jsonl": lambda: FRAME.to_json(orient="records", lines=True).encode(),
+        "parquet": lambda: FRAME.to_parquet(),
+    }[suffix]()
+    with zipfile.ZipFile(tmp_path / "t.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(f"folder/t.{suffix}", data)
+        for name in beside:
+            archive.writestr(name, b"")
+    holds(tmp_path / "t.zip")
+
+
+def test_what_pandas_zips_reads_back(tmp_path):
+    FRAME.to_csv(tmp_path / "t.csv.zip", index=False)
+    holds(tmp_path / "t.csv.zip")
+
+
+def test_several_tables_of_a_zip_archive_are_listed(tmp_path):
+    with zipfile.ZipFile(tmp_path / "t.zip", "w") as archive:
+        archive.writestr("train.csv", FRAME.to_csv(index=False))
+        archive.writestr("test.csv", FRAME.to_csv(index=False))
+    with pytest.raises(InputError, match="several tables in a zip archive") as caught:
+        read(tmp_path / "t.zip")
+    assert "train.csv" in caught.value.found
+    assert "test.csv" in caught.value.found
+
+
+def test_a_damaged_table_in_a_zip_archive_is_named(tmp_path):
+    FRAME.to_csv(tmp_path / "t.csv.zip", index=False)
+    data = bytearray((tmp_path / "t.csv.zip").read_bytes())
+    data[100] ^= 0xFF
+    (tmp_path / "t.csv.zip").write_bytes(data)
+    with pytest.raises(InputError, match="damaged zip archive"):
+        read(tmp_path / "t.csv.zip")

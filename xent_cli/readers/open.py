@@ -113,6 +113,12 @@ def _open(source: Bytes, role: str, options: ReadOptions, classes: Classes) -> S
     format_name = options.input_format or format_of(source.name, head)
     if options.shift and role == "logits" and format_name not in ARRAYS and not source.rereadable:
         source = _seekable(source)  # what stands beside a label is read apart from the logits
+    if format_name == "npz" and not options.input_format:
+        from xent_cli.readers.storage.zipped_table import zipped_table
+
+        source = _seekable(source)
+        if (table := zipped_table(source)) is not None:
+            return _open(table, role, options, classes)
     module, function = _READERS[format_name]
     open_format: Opener = getattr(import_module(f"xent_cli.readers.{module}"), function)
     return open_format(source, head, role, options, classes)

@@ -88,6 +88,7 @@ class Member(io.RawIOBase):
 
         self._failures = zip_failures()
         self._name = name
+        self._damaged = "damaged .npz file" if member.endswith(".npy") else "damaged zip archive"
         self._archive = archive
         with self._told():
             self._stream: Any = zipfile.ZipFile(archive).open(member)  # noqa: SIM115 (open as long as this is)
@@ -112,4 +113,4 @@ class Member(io.RawIOBase):
             with reading(self._name):
                 yield
         except self._failures as error:
-            raise InputError("damaged .npz file", self._name, found=first_line(error)) from None
+            raise InputError(self._damaged, self._name, found=first_line(error)) from None

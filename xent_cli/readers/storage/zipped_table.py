@@ -1,0 +1,58 @@
+"""The one table in a zip archive, as pandas and download pages pack them."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import replace
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from xent_cli.errors import InputError, listing
+from xent_cli.readers.storage.stored import first_line
+from xent_cli.readers.storage.streams import zip_failures
+
+if TYPE_CHECKING:
+    from xent_cli.readers.storage.stored import Stored
+
+# What may stand beside a table; whatever else does makes the archive one of another kind.
+_BESIDE = frozenset({"", ".md", ".rst", ".pdf", ".html"})
+_TABLES = frozenset({".csv", ".tsv", ".tab", ".txt", ".json", ".jsonl", ".ndjson", ".parquet", ".arrow", ".feather"})
+
+
+def zipped_table(source: Stored) -> Stored | None:
+    """The table in an archive; None where it holds arrays, or nothing that is called a table.
+
+    Raises
+    ------
+    InputError
+        Where it holds several, or is damaged.
+    """
+    try:
+        with io.BufferedReader(source.open()) as file, zipfile.ZipFile(file) as archive:  # type: ignore[type-var]
+            members = [info for info in archive.infolist() if not info.is_dir() and not _is_hidden(info.filename)]
+            if any(info.flag_bits & 1 for info in members):
+                hint = f"unpack it with its password: unzip '{source.name}'"
+                raise InputError("encrypted archive", source.name, found=listing([members[0].filename]), hint=hint)
+    except zip_failures() as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError("damaged zip archive", source.name, found=first_line(error)) from None
+    names = [info.filename for info in members]
+    tables = [name for name in names if PurePosixPath(name).suffix.lower() in _TABLES]
+    beside = {PurePosixPath(name).suffix.lower() for name in names if name not in tables}
+    if not tables or not beside <= _BESIDE:
+        return None
+    if len(tables) > 1:
+        raise InputError(
+            "several tables in a zip archive",
+            source.name,
+            found=listing(tables),
+            expected="one",
+            hint=f"unpack it, and name one of them: unzip '{source.name}'",
+        )
+    return replace(source, name=f"{source.name}:{tables[0]}", codec="zip", member=tables[0])
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
