@@ -60,7 +60,7 @@ def peak_of(function):
 
 @pytest.mark.parametrize(("num_classes", "measured"), [(SHORT, 85), (MIDDLE, 42), (LONG, 32)])
 def test_a_tile_costs_so_many_calls(num_classes, measured):
-    step = rows_per_tile(num_classes, alone=True)
+    step = rows_per_tile(num_classes, loss_only=True)
     one, three = block(step, num_classes), block(3 * step, num_classes)
     calls = [calls_of(lambda b=b: cross_entropy(b.logits, b.labels, LossOptions())) for b in (one, three)]
     assert (calls[1] - calls[0]) / 2 <= measured * MARGIN
@@ -76,13 +76,13 @@ def test_no_row_costs_a_call(num_classes):
 
 @pytest.mark.parametrize(("num_classes", "measured"), [(SHORT, 23), (MIDDLE, 33), (LONG, 34)])
 def test_a_row_costs_so_many_bytes_beside_the_tile(num_classes, measured):
-    whole = block(2 * rows_per_tile(num_classes, alone=True), num_classes)
+    whole = block(2 * rows_per_tile(num_classes, loss_only=True), num_classes)
     peak = peak_of(lambda: cross_entropy(whole.logits, whole.labels, LossOptions()))
     assert peak / len(whole.labels) <= measured * MARGIN
 
 
 @pytest.mark.parametrize(("num_classes", "measured"), [(SHORT, 35), (LONG, 36)])
 def test_totals_hold_so_many_bytes_a_row(num_classes, measured):
-    whole = block(2 * rows_per_tile(num_classes, alone=True), num_classes)
+    whole = block(2 * rows_per_tile(num_classes, loss_only=True), num_classes)
     peak = peak_of(lambda: evaluate_block(whole, LossOptions(), Wanted(figures=False)))
     assert peak / len(whole.labels) <= measured * MARGIN

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.oracles.reference import cross_entropy_mp, gradient_mp
-from xent_cli.core.kernel.cross_entropy import cross_entropy
+from xent_cli.core.kernel.cross_entropy import cross_entropy, reference
 from xent_cli.core.kernel.tiles import rows_per_tile
 from xent_cli.core.options import LossOptions
 
@@ -477,7 +477,7 @@ def test_smoothed_labels_in_more_rows_than_one_tile_cost_what_they_cost_row_by_r
 
 
 def test_a_row_longer_than_a_tile_is_a_tile():
-    assert rows_per_tile(10**6) == rows_per_tile(10**6, alone=True) == 1
+    assert rows_per_tile(10**6) == rows_per_tile(10**6, loss_only=True) == 1
     for k in (300_000, 600_000):
         logits = np.zeros((1, k), np.float32)
         logits[0, 7] = 3.0
@@ -515,3 +515,13 @@ def test_the_gradient_at_a_smoothed_label_of_little_weight_keeps_its_digits(othe
         found = cross_entropy(logits, np.array([label]), options, gradient_dtype="f8").gradient[0]
         expected = gradient_mp(logits[0].tolist(), label, label_smoothing=0.5, class_weight=weight.tolist())
         np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-300)
+
+
+@pytest.mark.parametrize("k", [1, 2, 10, 33, 300, 1000])
+@pytest.mark.parametrize("scale", [0.1, 10.0, 300.0])
+def test_the_kernel_computes_what_its_plain_reference_does(k, scale):
+    rng = np.random.default_rng(k)
+    logits, labels = rng.normal(size=(200, k)) * scale, rng.integers(0, k, 200)
+    np.testing.assert_allclose(
+        cross_entropy(logits, labels, LossOptions()).loss, reference(logits, labels), rtol=1e-13, atol=1e-300
+    )

@@ -115,9 +115,9 @@ def _losses(
 
         return teacher_cross_entropy(block.logits, labels, options, gradient_dtype=gradient_dtype, gradient_scale=scale)
     if options.source != "logits":
-        from xent_cli.core.kernel.from_probabilities import given_cross_entropy
+        from xent_cli.core.kernel.from_probabilities import probability_cross_entropy
 
-        return given_cross_entropy(block.logits, labels, options, start=block.start)
+        return probability_cross_entropy(block.logits, labels, options, start=block.start)
     return cross_entropy(block.logits, labels, options, gradient_dtype=gradient_dtype, gradient_scale=scale)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from xent_cli.core.checks.distributions import RowFigures, highest_entry, sum_tolerance
-from xent_cli.core.kernel.tiles import rows_per_tile, total
+from xent_cli.core.kernel.tiles import pairwise_sum, rows_per_tile
 from xent_cli.errors import RowError
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def sums_off(values: AnyArray, most: float, *, logarithms: bool = False) -> Bool
     """Which rows of probabilities, or of their logarithms, do not sum to 1."""
     with np.errstate(over="ignore", invalid="ignore"):
         if logarithms:
-            sums = total(np.exp(values.astype(np.float64)), 1)
+            sums = pairwise_sum(np.exp(values.astype(np.float64)), 1)
         else:
             sums = values.sum(axis=1, dtype=np.float64)
         return np.asarray(np.abs(sums - 1.0) > most * (1 + 1e-9))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from xent_cli.core.checks.rounding import Rounding
-from xent_cli.core.kernel.tiles import total
+from xent_cli.core.kernel.tiles import pairwise_sum
 
 if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray
@@ -112,7 +112,7 @@ class RowFigures(NamedTuple):
             return cls(none, none, none, rows.shape[1])
         with np.errstate(invalid="ignore", over="ignore"):
             lowest, highest = (found.astype(np.float64) for found in (rows.min(axis=1), rows.max(axis=1)))
-            return cls(lowest, highest, total(rows.astype(np.float64), 1), rows.shape[1])
+            return cls(lowest, highest, pairwise_sum(rows.astype(np.float64), 1), rows.shape[1])
 
     def take(self, rows: AnyArray) -> RowFigures:
         """Those of some rows."""

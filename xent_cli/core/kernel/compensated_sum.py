@@ -1,4 +1,4 @@
-"""Sums of exponentials again, with the rounding of z - m compensated, in the rows where the loss would show it."""
+"""Repeat sums of exponentials with compensated differences z - m, in rows where their rounding shows in the loss."""
 
 from __future__ import annotations
 
@@ -7,54 +7,64 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xent_cli.core.kernel.tiles import flat_index, rows_per_tile, total
+from xent_cli.core.kernel.tiles import flat_index, pairwise_sum, rows_per_tile
 from xent_cli.core.scratch import flat
 
 if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray, IntArray
     from xent_cli.core.options import LossOptions
 
-# exp(d) multiplies the rounding of d by |d|. Where float64 logits leave the other classes less than this, that is what
-# limits the loss, and their sum is taken again with the rounding of d compensated.
-_REMOTE = math.exp(-128)
-# Float32 arithmetic rounds d to 2**-24 of itself, which may cost the loss so many units in the last place of float32.
-_REMOTE_ULP_FLOAT32 = 5.0
-# Float32 logits differ exactly in float64 unless one is 2**28 times the other; only then can a loss lose digits, and
-# only in rows where the others weigh less than this.
-_CONFIDENT = 1 / 8
+# exp(d) has a relative error of |d| times that of d = z - m. For float64 logits this limits the accuracy of the loss
+# once the sum without the maximum is below exp(-128); then it is repeated with the rounding of d compensated.
+_FLOAT64_BOUND = math.exp(-128)
+# Float32 arithmetic rounds d to 2**-24 of itself; errors in the loss up to this many units in the last place of float32
+# are accepted.
+_FLOAT32_ULPS = 5.0
+# Differences of float32 logits are exact in float64 unless one is 2**28 times the other. Only then can a loss lose
+# digits, and only if the sum without the maximum is below 1/8.
+_FLOAT32_BOUND = 1 / 8
 _INEXACT_RATIO = 2.0**-28
-# Terms below this may be subnormal, each rounded to a grid as coarse as itself; such sums are taken exp(64) times as
-# large. The lift is exact: d < -64 only moves nearer to 0, and stays a multiple of its last place.
-_FAINT = 1e-290
-_LIFT = 64.0
+# Below this, terms may be subnormal, each rounded to a grid as coarse as itself; such sums are computed exp(64) times
+# as large. That is exact: d < -64 moves nearer to 0 and stays a multiple of its last place.
+_SUBNORMAL_BOUND = 1e-290
+_EXPONENT_SHIFT = 64.0
+# Veltkamp's constant splits a float64 into two halves of 26 bits.
 _VELTKAMP = 2.0**27 + 1.0
 
 
-def refine(
-    others: FloatArray, logits: AnyArray, maximum: FloatArray, options: LossOptions, distance: FloatArray | float
+def compensate(
+    sum_without_max: FloatArray,
+    logits: AnyArray,
+    maximum: FloatArray,
+    options: LossOptions,
+    distance: FloatArray | float,
 ) -> None:
-    """Sum the others again, compensated, in the rows where the rounding of z - m would show in the loss.
+    """Recompute `sum_without_max` [n] in place, in the rows where the rounding of z - m would be visible in the loss.
 
-    `distance` is what the loss has beside log1p(others) at the least: where it is much, digits of the others do not
-    show.
+    Parameters
+    ----------
+    distance
+        [n] a lower bound of what the loss contains besides log1p(sum_without_max): if it is large, the last digits of
+        the sum do not matter.
     """
     dtype = logits.dtype
     exact = dtype.kind == "b" or dtype.itemsize <= 2 or (dtype.kind == "f" and dtype.itemsize == 4)
     exact = exact and options.temperature == 1.0
-    bound = _REMOTE if not exact else _CONFIDENT if dtype.itemsize == 4 else _FAINT
+    bound = _FLOAT64_BOUND if not exact else _FLOAT32_BOUND if dtype.itemsize == 4 else _SUBNORMAL_BOUND
     num_classes = logits.shape[1]
     if options.precision == "float32":
-        rows = _rounded_rows(others, num_classes, distance)
+        rows = _rounded_rows(sum_without_max, num_classes, distance)
     else:
-        rows = (others < bound).nonzero()[0]
+        rows = (sum_without_max < bound).nonzero()[0]
     step = rows_per_tile(num_classes)
-    for first in range(0, rows.size, step):  # what is held beside them is of the size of a tile
-        _refine_rows(rows[first : first + step], others, logits, maximum, options, distance, bound, exact=exact)
+    for first in range(0, rows.size, step):  # working memory of the size of a tile
+        some = rows[first : first + step]
+        _compensate_rows(some, sum_without_max, logits, maximum, options, distance, bound, exact=exact)
 
 
-def _refine_rows(
+def _compensate_rows(
     rows: IntArray,
-    others: FloatArray,
+    sum_without_max: FloatArray,
     logits: AnyArray,
     maximum: FloatArray,
     options: LossOptions,
@@ -63,88 +73,89 @@ def _refine_rows(
     *,
     exact: bool,
 ) -> None:
-    """Sum the others of some rows again; `exact` says that z - m is a float64 number, but for rare float32 rows."""
+    """Recompute the sums of some rows; if `exact`, z - m is exact in float64, except in rare rows of float32."""
     if exact and options.precision == "float32":
-        others[rows] = _float64_others(logits.take(rows, axis=0).astype(np.float64, order="C"))
-        rows = rows[others[rows] < bound]
+        sum_without_max[rows] = _float64_sums(logits.take(rows, axis=0).astype(np.float64, order="C"))
+        rows = rows[sum_without_max[rows] < bound]
     if exact and rows.size and logits.dtype.itemsize == 4:
-        rows = rows[(others.take(rows) < _FAINT) | _inexact(rows, others, logits, maximum, distance)]
+        subnormal = sum_without_max.take(rows) < _SUBNORMAL_BOUND
+        rows = rows[subnormal | _inexact(rows, sum_without_max, logits, maximum, distance)]
     if rows.size:
-        lift = np.where(others[rows] < _FAINT, _LIFT, 0.0)
-        others[rows] = _compensated_others(
-            logits.take(rows, axis=0).astype(np.float64, order="C"), options.temperature, lift
-        )
+        shift = np.where(sum_without_max[rows] < _SUBNORMAL_BOUND, _EXPONENT_SHIFT, 0.0)
+        z = logits.take(rows, axis=0).astype(np.float64, order="C")
+        sum_without_max[rows] = _compensated_sums(z, options.temperature, shift)
 
 
-def _rounded_rows(others: FloatArray, num_classes: int, distance: FloatArray | float) -> IntArray:
-    """Rows in which the rounding of float32 differences shows in the loss."""
-    # The mean distance of the others, weighted by what they weigh, is at most log(k / s) (Jensen); the loss passes on
-    # s / ((1 + s) loss) <= 1 of the relative error of s.
-    rows = (others < num_classes * math.exp(-_REMOTE_ULP_FLOAT32) * 1.001).nonzero()[0]
-    s = others.take(rows)
+def _rounded_rows(sum_without_max: FloatArray, num_classes: int, distance: FloatArray | float) -> IntArray:
+    """Find the rows in which the rounding of float32 differences is visible in the loss."""
+    # The mean distance of the classes in the sum s, weighted by their terms, is at most log(k / s) (Jensen's
+    # inequality); the loss inherits s / ((1 + s) loss) <= 1 of the relative error of s.
+    rows = (sum_without_max < num_classes * math.exp(-_FLOAT32_ULPS) * 1.001).nonzero()[0]
+    s = sum_without_max.take(rows)
     with np.errstate(divide="ignore", invalid="ignore"):
-        passed_on = s / ((1.0 + s) * (np.log1p(s) + _of(distance, rows)))
-        error = np.log(num_classes / s) * np.where(s == 0, 1.0, passed_on)
-    return rows[error > _REMOTE_ULP_FLOAT32]
+        inherited = s / ((1.0 + s) * (np.log1p(s) + _at_rows(distance, rows)))
+        error = np.log(num_classes / s) * np.where(s == 0, 1.0, inherited)
+    return rows[error > _FLOAT32_ULPS]
 
 
 def _inexact(
-    rows: IntArray, others: FloatArray, logits: AnyArray, maximum: FloatArray, distance: FloatArray | float
+    rows: IntArray, sum_without_max: FloatArray, logits: AnyArray, maximum: FloatArray, distance: FloatArray | float
 ) -> BoolArray:
-    """Which `rows` of float32 logits have differences from the maximum that are no float64 numbers, and could tell."""
-    # Both conditions are necessary: a class 2**28 times nearer to 0 than the maximum weighs exp(-m), so it can
-    # matter only where the loss is little more than all of them together; likewise for a maximum that is itself near 0.
+    """Find the `rows` of float32 logits whose differences from the maximum are inexact in float64 and may matter."""
+    # Two cheap tests by row come first. A class 2**28 times nearer to 0 than the maximum adds exp(-m) to the sum, so it
+    # matters only if the loss is not much larger than k such terms; the other case is a maximum that is itself near 0.
     m = maximum.take(rows)
-    doubtful: BoolArray
+    suspect: BoolArray
     with np.errstate(over="ignore", invalid="ignore"):
-        least = np.maximum(others.take(rows), _of(distance, rows))
-        near_zero = (m > 4) & (least < logits.shape[1] * m * np.exp(-m))
-        zero_peak = (m != 0) & (np.abs(m) < 745 * _INEXACT_RATIO)
-    doubtful = near_zero | zero_peak
-    some = doubtful.nonzero()[0]
+        least = np.maximum(sum_without_max.take(rows), _at_rows(distance, rows))
+        logit_near_zero = (m > 4) & (least < logits.shape[1] * m * np.exp(-m))
+        maximum_near_zero = (m != 0) & (np.abs(m) < 745 * _INEXACT_RATIO)
+    suspect = logit_near_zero | maximum_near_zero
+    some = suspect.nonzero()[0]
     if some.size == 0:
-        return doubtful
-    peak = np.abs(m[some, np.newaxis])
+        return suspect
+    largest = np.abs(m[some, np.newaxis])
     size = logits.take(rows[some], axis=0)
     np.abs(size, out=size)
-    if not zero_peak.any() and not (size < peak.max() * _INEXACT_RATIO).any():  # one look at all in place of six
-        return np.zeros_like(doubtful)
-    apart = (size < peak * _INEXACT_RATIO) & (size > 0) | (peak < size * _INEXACT_RATIO)
-    doubtful[some] = apart.any(axis=1)
-    return doubtful
+    # One pass over all rows usually makes the six below unnecessary.
+    if not maximum_near_zero.any() and not (size < largest.max() * _INEXACT_RATIO).any():
+        return np.zeros_like(suspect)
+    apart = (size < largest * _INEXACT_RATIO) & (size > 0) | (largest < size * _INEXACT_RATIO)
+    suspect[some] = apart.any(axis=1)
+    return suspect
 
 
-def _of(distance: FloatArray | float, rows: IntArray) -> FloatArray | float:
+def _at_rows(distance: FloatArray | float, rows: IntArray) -> FloatArray | float:
     return distance if isinstance(distance, float) else distance.take(rows)
 
 
-def _float64_others(z: FloatArray) -> FloatArray:
-    """Sum of exp(z_j - m) over all but the first maximum of each row [n, k], which is used up."""
-    at_peak = flat_index(z, z.argmax(axis=1), 1)
-    np.subtract(z, flat(z)[at_peak][:, np.newaxis], out=z)
+def _float64_sums(z: FloatArray) -> FloatArray:
+    """Sum exp(z_j - m) over all but the first maximum of each row [n, k], overwriting z."""
+    first_maxima = flat_index(z, z.argmax(axis=1), 1)
+    np.subtract(z, flat(z)[first_maxima][:, np.newaxis], out=z)
     np.exp(z, out=z)
-    flat(z)[at_peak] = 0.0
-    return total(z, 1, spare=True)
+    flat(z)[first_maxima] = 0.0
+    return pairwise_sum(z, 1, may_overwrite=True)
 
 
-def _compensated_others(z: FloatArray, temperature: float, lift: FloatArray) -> FloatArray:
-    """Sum of exp((z_j - m)/T) over all but the first maximum of each row [n, k], as if z_j - m were not rounded.
+def _compensated_sums(z: FloatArray, temperature: float, shift: FloatArray) -> FloatArray:
+    """Sum exp((z_j - m)/T) over all but the first maximum of each row [n, k], as if z_j - m were not rounded.
 
-    The exact error c of d = (z - m)/T enters as exp(d + c) = exp(d) (1 + c). Row i is summed as exp(lift[i]) times
-    itself.
+    The exact error c of d = (z - m)/T enters as exp(d + c) = exp(d) (1 + c). Row i is computed exp(shift[i]) times as
+    large, and divided by that in the end.
     """
-    at_peak = flat_index(z, z.argmax(axis=1), 1)
-    d, c = distances(z, flat(z)[at_peak][:, np.newaxis], temperature)
-    e = np.exp(d + lift[:, np.newaxis])
+    first_maxima = flat_index(z, z.argmax(axis=1), 1)
+    d, c = distances(z, flat(z)[first_maxima][:, np.newaxis], temperature)
+    e = np.exp(d + shift[:, np.newaxis])
     e += e * c
-    flat(e)[at_peak] = 0.0
-    return total(e, 1) * np.exp(-lift)
+    flat(e)[first_maxima] = 0.0
+    return pairwise_sum(e, 1) * np.exp(-shift)
 
 
 def distances(z: FloatArray, m: FloatArray, temperature: float) -> tuple[FloatArray, FloatArray]:
-    """(z - m)/T for rows [n, k] and their m [n, 1], as a float64 and what its rounding left out of it.
+    """Return (z - m)/T for rows [n, k] and their m [n, 1] as float64, and its rounding error.
 
-    The latter is 0 where the former is not finite, or too large or too small to be split.
+    The error is 0 where the first is not finite, or too large or too small to be split.
 
     Examples
     --------
@@ -165,7 +176,7 @@ def distances(z: FloatArray, m: FloatArray, temperature: float) -> tuple[FloatAr
 
 
 def _remainder(a: FloatArray, quotient: FloatArray, b: float) -> FloatArray:
-    """Exact a - quotient * b, by Dekker's product."""
+    """Return a - quotient * b exactly, with Dekker's product."""
     split = quotient * _VELTKAMP
     high = split - (split - quotient)
     low = quotient - high

@@ -1,4 +1,10 @@
-"""Cross-entropy against a teacher's outputs, and how far the student is from the teacher."""
+"""Cross-entropy of a student against a teacher's outputs, and its divergence from the teacher.
+
+See Also
+--------
+xent_cli.core.kernel.cross_entropy : the same against labels.
+xent_cli.core.kernel.divergence : the terms of the divergence.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +15,7 @@ import numpy as np
 from xent_cli.core.kernel.cross_entropy import RowLosses
 from xent_cli.core.kernel.divergence import divergence_terms, log_ratios
 from xent_cli.core.kernel.from_probabilities import log_probabilities, weighted_sum
-from xent_cli.core.kernel.tiles import flat_index, rows_per_tile, total
+from xent_cli.core.kernel.tiles import flat_index, pairwise_sum, rows_per_tile
 from xent_cli.core.scratch import flat
 
 if TYPE_CHECKING:
@@ -18,8 +24,8 @@ if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, FloatArray
     from xent_cli.core.options import LossOptions
 
-# Some twenty arrays of the size of a tile are held at once.
-_SHARE = 4
+# About twenty arrays of the size of a tile are in memory at once, so tiles are a quarter of the usual size.
+_TILE_SHARE = 4
 
 
 def teacher_cross_entropy(
@@ -33,10 +39,10 @@ def teacher_cross_entropy(
     """Cross-entropy and divergence of a student's rows from a teacher's.
 
     With p the student's and q the teacher's probabilities, ``loss = -sum q_j log p_j`` and
-    ``kl = sum q_j (log q_j - log p_j)``. Where both are logits, or divided by their sums, the latter is summed as
-    ``q_j (x + exp(-x) - 1)`` with ``x = log q_j - log p_j``: the two sums are equal, for p and q each sum to 1, but
-    these terms are all >= 0 and nothing cancels. Where either is used as given, it is the sum as it stands, and may be
-    negative where what is given does not sum to 1.
+    ``kl = sum q_j (log q_j - log p_j)``. If both sum to 1, because they come from logits or were divided by their sums,
+    the divergence is computed as the sum of ``q_j (x + exp(-x) - 1)`` with ``x = log q_j - log p_j``. The two sums are
+    then equal, but these terms are all >= 0, so nothing cancels. Otherwise it is the first sum, which may be negative
+    if the rows do not sum to 1.
 
     Parameters
     ----------
@@ -46,7 +52,7 @@ def teacher_cross_entropy(
     options
         A temperature divides the student's logits, not the teacher's.
     gradient_dtype, gradient_scale
-        As for `cross_entropy`: of the loss, ``(sum q) p - q``, where the student gives logits.
+        As for `cross_entropy`; the gradient ``(sum q) p - q`` requires a student of logits.
 
     Examples
     --------
@@ -61,65 +67,65 @@ def teacher_cross_entropy(
     gradient = None if gradient_dtype is None else np.empty((n, k), gradient_dtype)
     sources = options.source, options.labels_source
     both = sources == ("logits", "logits")
-    # Each side sums to 1 but for rounding, by a softmax or because xent divided it by its sum.
+    # Each side sums to 1 up to rounding, because of a softmax or because it was divided by its sum.
     normal = all(source == "logits" or (source == "probs" and options.normalize) for source in sources)
-    step = max(1, rows_per_tile(k) // _SHARE)
+    step = max(1, rows_per_tile(k) // _TILE_SHARE)
     for first in range(0, n, step):
         rows = slice(first, first + step)
-        # In C order, whatever the input's: sums over classes are then added in one order.
-        z, t = (np.array(given[rows], np.float64, order="C") for given in (student, teacher))
+        # In C order whatever the order of the input, so that sums over classes are always added in the same order.
+        z, t = (np.array(side[rows], np.float64, order="C") for side in (student, teacher))
         log_p, p = _distribution(z, options.source, options.temperature)
         log_q, q = _distribution(t, options.labels_source, 1.0)
         loss[rows] = weighted_sum(q, -log_p)
         if both:
             x = log_ratios(z, t, log_p, log_q, options.temperature)
         else:
-            with np.errstate(all="ignore"):  # both impossible: that class counts nothing
+            with np.errstate(all="ignore"):  # a class that both call impossible adds nothing
                 near = np.abs(q - p) < p / 2 if sources == ("probs", "probs") else np.zeros(p.shape, np.bool_)
                 x = np.where(near, np.log1p((q - p) / p), log_q - log_p)
         with np.errstate(over="ignore", invalid="ignore"):
             terms = divergence_terms(x, p, q) if normal else np.where(q == 0, 0.0, q * x)
-            divergence = total(terms, 1)
+            divergence = pairwise_sum(terms, 1)
         kl[rows] = np.where(np.isnan(loss[rows]), np.nan, divergence)
         if gradient is not None:
             scale = np.ones(len(z)) if gradient_scale is None else gradient_scale[rows]
             with np.errstate(over="ignore", invalid="ignore"):
                 # p - q = -p (exp(x) - 1) keeps its digits where the two are close.
                 difference = (
-                    np.where(np.abs(x) < 1.0, -p * np.expm1(x), p - q) if both else _given_gradient(log_p, p, q)
+                    np.where(np.abs(x) < 1.0, -p * np.expm1(x), p - q) if both else _gradient_as_is(log_p, p, q)
                 )
                 difference[np.isnan(loss[rows])] = np.nan
                 gradient[rows] = difference * (scale / options.temperature)[:, np.newaxis]
     return RowLosses(loss, 0, gradient, kl=kl)
 
 
-def _distribution(given: FloatArray, source: str, temperature: float) -> tuple[FloatArray, FloatArray]:
-    """Log-probabilities and probabilities of rows; NaN in a row that is no distribution."""
+def _distribution(rows: FloatArray, source: str, temperature: float) -> tuple[FloatArray, FloatArray]:
+    """Return log-probabilities and probabilities of rows; NaN in rows that are invalid."""
     if source != "logits":
-        return log_probabilities(given, source)
-    at_peak = flat_index(given, given.argmax(axis=1), 1)
-    maximum = flat(given)[at_peak][:, np.newaxis]
+        return log_probabilities(rows, source)
+    first_maxima = flat_index(rows, rows.argmax(axis=1), 1)
+    maximum = flat(rows)[first_maxima][:, np.newaxis]
     with np.errstate(invalid="ignore", over="ignore"):
-        # Halved, so that opposite logits near the end of the range do not overflow before they are divided.
-        d = (given / 2 - maximum / 2) / (temperature / 2) if temperature > 1.0 else (given - maximum) / temperature
+        # Halve first: opposite logits near the end of the range would overflow before they are divided.
+        d = (rows / 2 - maximum / 2) / (temperature / 2) if temperature > 1.0 else (rows - maximum) / temperature
     e = np.exp(d)
-    flat(e)[at_peak] = 0.0
-    others = total(e, 1)[:, np.newaxis]
-    flat(e)[at_peak] = 1.0
-    others[~np.isfinite(maximum)] = np.nan
-    return d - np.log1p(others), e / (1.0 + others)
+    flat(e)[first_maxima] = 0.0
+    sum_without_max = pairwise_sum(e, 1)[:, np.newaxis]
+    flat(e)[first_maxima] = 1.0
+    sum_without_max[~np.isfinite(maximum)] = np.nan
+    return d - np.log1p(sum_without_max), e / (1.0 + sum_without_max)
 
 
-def _given_gradient(log_p: FloatArray, p: FloatArray, q: FloatArray) -> FloatArray:
-    """(sum q) p - q for a q that is used as given, with all digits also where p is nearly 1.
+def _gradient_as_is(log_p: FloatArray, p: FloatArray, q: FloatArray) -> FloatArray:
+    """Return (sum q) p - q for a q that need not sum to 1, accurate even where p is nearly 1.
 
-    There, at the class r that p has most of, it is ``(sum of q without q_r) p_r - q_r (1 - p_r)``.
+    At the most probable class r it is computed as ``(sum of q without q_r) p_r - q_r (1 - p_r)``.
     """
-    at_peak = flat_index(p, p.argmax(axis=1), 1)
-    own_p, own_q = flat(p)[at_peak], flat(q)[at_peak]
-    rest_p = -np.expm1(flat(log_p)[at_peak])
-    without = q.copy(order="C")
-    flat(without)[at_peak] = 0.0
-    difference = total(q, 1)[:, np.newaxis] * p - q
-    flat(difference)[at_peak] = total(without, 1) * own_p - own_q * rest_p
+    first_maxima = flat_index(p, p.argmax(axis=1), 1)
+    own_p, own_q = flat(p)[first_maxima], flat(q)[first_maxima]
+    rest_p = -np.expm1(flat(log_p)[first_maxima])
+    rest = q.copy(order="C")
+    flat(rest)[first_maxima] = 0.0
+    difference = pairwise_sum(q, 1)[:, np.newaxis] * p - q
+    flat(difference)[first_maxima] = pairwise_sum(rest, 1) * own_p - own_q * rest_p
     return difference

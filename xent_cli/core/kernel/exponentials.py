@@ -1,4 +1,4 @@
-"""The exponentials of a tile of logits, and what is summed of them while they are at hand."""
+"""The first phase of a tile: shift its logits by the maximum of each row, exponentiate and sum."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from xent_cli.core.kernel.maxima import MASKED, add_ties, first_maximum, take_out_peaks
-from xent_cli.core.kernel.tiles import class_axis, flat_index, gather, load, spread, spread_classes, total
+from xent_cli.core.kernel.maxima import MASKED, add_tied_maxima, first_maximum, remove_maxima
+from xent_cli.core.kernel.tiles import class_axis, flat_index, gather, load, pairwise_sum, per_class, per_sample
 from xent_cli.core.scratch import scratch
 
 if TYPE_CHECKING:
@@ -16,54 +16,55 @@ if TYPE_CHECKING:
 
 
 class Exponentials(NamedTuple):
-    """What of a tile the rows are finished with.
+    """A tile of exponentials, and sums over its classes that need the shifted logits.
 
     Fields
     ------
-    e
-        Exponentials of the distances from the maximum, in the layout of `tiles`; those of maxima are 0.
-    at_peak, peaks
-        Where the first maxima were, or a tile of ones at all of them; see `take_out_peaks`.
-    at_index
-        Where the class stands whose gradient needs care: the label, or with dense labels the maximum (see the foot of
-        `cross_entropy.py`).
-    background, mass, weighed
-        What every class counts, the sum of it, and the sum of it times the distances; None, 0 and 0 where none does.
+    values
+        exp((z_j - m)/T), in the layout of `tiles`; 0 for maxima.
+    first_maxima, ones
+        Positions of the first maxima, or a tile with 1 at every maximum; see `remove_maxima`.
+    confident_index
+        Positions of the one class per row whose gradient needs care: the label or, with dense labels, the maximum (see
+        the end of `cross_entropy.py`).
+    class_weights, total_weight, weighted_distance
+        The weight a_j of the loss of every class j, their sum, and the sum of a_j (m - z_j)/T; None, 0 and 0 if only
+        the loss of the label counts.
     """
 
-    e: AnyArray
-    at_peak: IntArray | None
-    peaks: AnyArray | None
-    at_index: IntArray | None
-    background: AnyArray | None = None
-    mass: FloatArray | float = 0.0
-    weighed: FloatArray | float = 0.0
+    values: AnyArray
+    first_maxima: IntArray | None
+    ones: AnyArray | None
+    confident_index: IntArray | None
+    class_weights: AnyArray | None = None
+    total_weight: FloatArray | float = 0.0
+    weighted_distance: FloatArray | float = 0.0
 
 
 def exponentiate(
     logits: AnyArray,
     labels: AnyArray,
     options: LossOptions,
-    stage: np.dtype[Any],
+    dtype: np.dtype[Any],
     maximum: FloatArray,
-    at_label: FloatArray,
-    others: FloatArray,
+    label_logits: FloatArray,
+    sum_without_max: FloatArray,
     *,
-    spare: bool,
+    may_overwrite: bool,
 ) -> Exponentials:
-    """Exponentiate the distances of a tile's logits from the maximum of their row, and sum them. Call it `unbuffered`.
+    """Exponentiate the distances of a tile's logits from the maximum of their row, and sum them, within `unbuffered`.
 
     Parameters
     ----------
     logits, labels, options
-        Of the rows of one tile, as for `cross_entropy`.
-    stage
-        See `stage_dtype`.
-    maximum, at_label, others
-        [n] to be filled: the maximum of each row, its logit at a sparse label, and the sum of exp((z_j - m)/T) over all
-        j but the first maximum, which is not yet refined.
-    spare
-        Whether the exponentials are not wanted again, and may be summed where they stand.
+        As for `cross_entropy`, for the rows of one tile.
+    dtype
+        As `subtract_dtype` returns it.
+    maximum, label_logits, sum_without_max
+        [n] float64 outputs: the maximum m of each row, its logit at a sparse label, and the sum of exp((z_j - m)/T)
+        over all classes but the first maximum, not yet compensated.
+    may_overwrite
+        Whether the exponentials are not needed again, so that they can be summed in place.
 
     Examples
     --------
@@ -71,56 +72,61 @@ def exponentiate(
     >>> from xent_cli.core.options import LossOptions
     >>> from xent_cli.core.kernel.tiles import unbuffered
     >>> z, labels, options = np.array([[0.0, 3.0, 0.0]]), np.array([0]), LossOptions()
-    >>> maximum, at_label, others = np.empty(1), np.empty(1), np.empty(1)
+    >>> maximum, label_logits, sums = np.empty(1), np.empty(1), np.empty(1)
     >>> with unbuffered():
-    ...     tile = exponentiate(z, labels, options, z.dtype, maximum, at_label, others, spare=True)
-    >>> maximum.tolist(), at_label.tolist(), others.tolist() == [2 * np.exp(-3.0)]
+    ...     tile = exponentiate(z, labels, options, z.dtype, maximum, label_logits, sums, may_overwrite=True)
+    >>> maximum.tolist(), label_logits.tolist(), sums.tolist() == [2 * np.exp(-3.0)]
     ([3.0], [0.0], True)
     """
     k = logits.shape[1]
     axis = class_axis(k)
     sparse = labels.ndim == 1
-    # Rows are looked through before they are copied: that is done in their own dtype, and brings them into the cache.
-    first_peak = first_maximum(logits)
-    z = load(logits, axis, stage, "work")
-    if first_peak is None and k > MASKED:
-        first_peak = (z if axis == 1 else load(z.T, 1, z.dtype, "rows")).argmax(1)
-    at_peak = None if first_peak is None else flat_index(z, first_peak, axis)
-    peak = maximum if z.dtype == maximum.dtype else np.empty(len(maximum), z.dtype)
-    if at_peak is None:
-        np.maximum.reduce(z, axis=axis, out=peak)
+    # Find the maxima before copying: argmax is fast in the logits' own dtype, and brings the rows into the cache.
+    argmax = first_maximum(logits)
+    z = load(logits, axis, dtype, "work")
+    if argmax is None and k > MASKED:
+        argmax = (z if axis == 1 else load(z.T, 1, z.dtype, "rows")).argmax(1)
+    first_maxima = None if argmax is None else flat_index(z, argmax, axis)
+    m = maximum if z.dtype == maximum.dtype else np.empty(len(maximum), z.dtype)
+    if first_maxima is None:
+        np.maximum.reduce(z, axis=axis, out=m)
     else:
-        gather(z, at_peak, peak)
-    if peak is not maximum:
-        maximum[:] = peak
-    at_index = at_peak
+        gather(z, first_maxima, m)
+    if m is not maximum:
+        maximum[:] = m
+    # Pick the logits of the labels, before they are shifted.
+    confident_index = first_maxima
     if sparse:
-        at_index = flat_index(z, labels, axis)
-        gather(z, at_index, at_label)
-    elif at_peak is None and not spare:
-        at_index = flat_index(z, z.argmax(axis), axis)
-    d = np.subtract(z, spread(peak, axis), out=z)
+        confident_index = flat_index(z, labels, axis)
+        gather(z, confident_index, label_logits)
+    elif first_maxima is None and not may_overwrite:
+        confident_index = flat_index(z, z.argmax(axis), axis)
+    # Shift: exp never overflows, and the largest term of the sum is exactly 1.
+    shifted = np.subtract(z, per_sample(m, axis), out=z)
     if options.temperature != 1.0:
-        np.divide(d, options.temperature, out=d)
-    d = d if d.dtype == options.dtype else load(d, 1, options.dtype, "narrow")
-    background = _background(labels, options, k, axis)
-    mass, weighed = (0.0, 0.0) if background is None else _weigh(background, d, axis, shared=sparse)
-    e = np.exp(d, out=d)
-    peaks = take_out_peaks(e, at_peak)
-    others[:] = total(e, axis, spare=spare)
-    if peaks is not None:
-        add_ties(peaks, others)
-    return Exponentials(e, at_peak, peaks, at_index, background, mass, weighed)
+        np.divide(shifted, options.temperature, out=shifted)
+    shifted = shifted if shifted.dtype == options.dtype else load(shifted, 1, options.dtype, "narrow")
+    class_weights = _class_weights(labels, options, k, axis)
+    total_weight, weighted_distance = (
+        (0.0, 0.0) if class_weights is None else _weighted_sums(class_weights, shifted, axis, shared=sparse)
+    )
+    # Sum without that 1, which would swallow the digits of small terms.
+    values = np.exp(shifted, out=shifted)
+    ones = remove_maxima(values, first_maxima)
+    sum_without_max[:] = pairwise_sum(values, axis, may_overwrite=may_overwrite)
+    if ones is not None:
+        add_tied_maxima(ones, sum_without_max)
+    return Exponentials(values, first_maxima, ones, confident_index, class_weights, total_weight, weighted_distance)
 
 
-def stage_dtype(dtype: np.dtype[Any], options: LossOptions) -> np.dtype[Any]:
-    """Dtype in which the maximum is subtracted: float32 only where that holds every logit as it is."""
-    fits = dtype.kind == "b" or (dtype.kind == "f" and dtype.itemsize <= 4) or dtype.itemsize <= 2
-    return options.dtype if fits and options.temperature == 1.0 else np.dtype(np.float64)
+def subtract_dtype(dtype: np.dtype[Any], options: LossOptions) -> np.dtype[Any]:
+    """Return the dtype in which the maximum is subtracted: float32 only if it represents every logit exactly."""
+    exact = dtype.kind == "b" or (dtype.kind == "f" and dtype.itemsize <= 4) or dtype.itemsize <= 2
+    return options.dtype if exact and options.temperature == 1.0 else np.dtype(np.float64)
 
 
-def _background(labels: AnyArray, options: LossOptions, num_classes: int, axis: int) -> AnyArray | None:
-    """What the losses of all classes count: [k, 1] or [k] for smoothed sparse labels, a tile for dense ones."""
+def _class_weights(labels: AnyArray, options: LossOptions, num_classes: int, axis: int) -> AnyArray | None:
+    """Weight of the loss of every class: [k, 1] or [k] for smoothed sparse labels, a tile for dense ones."""
     smoothing, weight = options.label_smoothing, options.class_weight
     if labels.ndim == 2:
         tile = load(labels, axis, np.float64, "labels")
@@ -128,22 +134,24 @@ def _background(labels: AnyArray, options: LossOptions, num_classes: int, axis: 
             tile *= 1.0 - smoothing
             tile += smoothing / num_classes
         if weight is not None:
-            tile *= spread_classes(weight, axis)
+            tile *= per_class(weight, axis)
         return tile
     if not smoothing:
         return None
     uniform = np.full(num_classes, smoothing / num_classes)
-    return spread_classes(uniform if weight is None else uniform * weight, axis)
+    return per_class(uniform if weight is None else uniform * weight, axis)
 
 
-def _weigh(background: AnyArray, d: AnyArray, axis: int, *, shared: bool) -> tuple[FloatArray | float, FloatArray]:
-    """Sum the background, and the background times -d, over the classes; 0 times inf is 0."""
-    products = scratch("products", d.shape, np.float64)
-    np.multiply(background, d, out=products)
-    weighed = -total(products, axis)
-    if np.isnan(weighed).any():
-        np.copyto(products, 0.0, where=background == 0)
-        weighed = -total(products, axis)
-    # One row for all samples has one mass; it must not be taken for a tile where there is only one sample.
-    mass = float(background.sum()) if shared else total(background, axis)
-    return mass, weighed
+def _weighted_sums(
+    class_weights: AnyArray, shifted: AnyArray, axis: int, *, shared: bool
+) -> tuple[FloatArray | float, FloatArray]:
+    """Sum the weights, and the weights times the distances, over the classes, with 0 times inf = 0."""
+    products = scratch("products", shifted.shape, np.float64)
+    np.multiply(class_weights, shifted, out=products)
+    weighted_distance = -pairwise_sum(products, axis)
+    if np.isnan(weighted_distance).any():
+        np.copyto(products, 0.0, where=class_weights == 0)
+        weighted_distance = -pairwise_sum(products, axis)
+    # Weights that all samples share have one sum, even where there is only one sample.
+    total_weight = float(class_weights.sum()) if shared else pairwise_sum(class_weights, axis)
+    return total_weight, weighted_distance

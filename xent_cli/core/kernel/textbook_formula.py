@@ -1,4 +1,4 @@
-"""The textbook formula -log(exp(z_y) / sum exp(z)) with every operation rounded to one dtype, and where it breaks."""
+"""The textbook formula -log(exp(z_y) / sum exp(z)), with every operation rounded to one dtype, and where it fails."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ if TYPE_CHECKING:
 
     from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray, IntArray
 
-# Bits of the significand, exponent of the smallest subnormal, and the largest logit whose exp is still finite.
+# Bits of the significand, exponent of the smallest subnormal number, and the largest logit whose exp is finite.
 _FORMATS: Mapping[str, tuple[int, int, float]] = {
     "float16": (11, -24, 11.0859375),
     "bfloat16": (8, -133, 88.5),
     "float32": (24, -149, 88.72283172607422),
     "float64": (53, -1074, 709.782712893384),
 }
-# A loss this many units in the last place of the dtype away from the truth, itself rounded to it, is imprecise.
+# A loss is imprecise if it is more than this many units in the last place away from the true loss, rounded to the
+# dtype.
 _TOLERANCE_ULP = 8
-# Sums run from class to class for many rows at once: so many bytes of logits are rows enough to pay for each call; so
-# many classes at a time stay in the cache.
+# Sums run from class to class for many rows at once. This many bytes of logits hold enough rows to pay for the calls,
+# and this many classes at a time stay in the cache.
 _CHUNK_BYTES = 8 << 20
 _ROWS_AT_ONCE = 256
 _CLASSES_AT_ONCE = 128
@@ -34,16 +35,17 @@ _CLASSES_AT_ONCE = 128
 
 @dataclass(frozen=True, slots=True)
 class NaiveTotals:
-    """How one formula fares in one dtype, over the samples that have a loss.
+    """Counts of right and wrong results of one formula in one dtype, over the samples that have a loss.
 
     Fields
     ------
     n_ok, n_imprecise, n_underflow, n_overflow
-        Rows within 8 ULP of the dtype's rounding of the true loss; finite but further off; inf; NaN.
+        Rows within 8 units in the last place of the true loss, rounded to the dtype; finite but further off; inf; NaN.
     first_row, worst_row
-        The first sample that is not ok, and the one furthest off (NaN and inf are infinitely far), or None.
+        The first sample that is not ok, and the one furthest from the true loss (NaN and inf are infinitely far), or
+        None.
     worst_error
-        Distance in nats at `worst_row`, may be inf.
+        Distance from the true loss at `worst_row`, in nats; may be inf.
     max_abs_error
         The largest finite distance from the true loss, in nats.
     """
@@ -58,7 +60,7 @@ class NaiveTotals:
     max_abs_error: float = 0.0
 
     def merge(self, other: NaiveTotals) -> NaiveTotals:
-        """Both, as one; of equally wrong rows the lower one is the worst."""
+        """Return the totals of both; of equally wrong rows, the lower one is the worst."""
         worst = max(
             (t for t in (self, other) if t.worst_row is not None),
             key=lambda t: (t.worst_error, -(t.worst_row or 0)),
@@ -77,14 +79,14 @@ class NaiveTotals:
         )
 
     def numbered(self, start: int, rows: IntArray) -> NaiveTotals:
-        """See `FormulaTotals`."""
+        """Return the same with sample numbers of the whole input; see `FormulaTotals.numbered`."""
         first, worst = (None if row is None else start + int(rows[row]) for row in (self.first_row, self.worst_row))
         return replace(self, first_row=first, worst_row=worst)
 
 
 @dataclass(frozen=True, slots=True)
 class FormulaTotals:
-    """The textbook and the stable formula in one dtype."""
+    """Counts for the textbook formula and for the stable one, in one dtype."""
 
     dtype: str
     naive: NaiveTotals
@@ -96,11 +98,11 @@ class FormulaTotals:
         return _FORMATS[self.dtype][2]
 
     def merge(self, other: FormulaTotals) -> FormulaTotals:
-        """Both, as one."""
+        """Return the totals of both."""
         return FormulaTotals(self.dtype, self.naive.merge(other.naive), self.stable.merge(other.stable))
 
     def numbered(self, start: int, rows: IntArray) -> FormulaTotals:
-        """The same of some rows of a block, of which `start` is the first, where these were counted from 0."""
+        """Return the same for row numbers that index `rows` of a block whose first sample is number `start`."""
         naive, stable = (totals.numbered(start, rows) for totals in (self.naive, self.stable))
         return FormulaTotals(self.dtype, naive, stable)
 
@@ -114,12 +116,12 @@ def try_formulas(
     start: int = 0,
     scored: BoolArray | None = None,
 ) -> FormulaTotals:
-    """Compute every loss in `dtype`, by the textbook and by the stable formula, and hold it against the truth.
+    """Compute every loss in `dtype` with the textbook and with the stable formula, and compare it with the true loss.
 
     Parameters
     ----------
     logits
-        [n, k], converted to `dtype` first, as a model in that dtype would have them.
+        [n, k], converted to `dtype` first, as if they were the outputs of a model in that dtype.
     labels
         [n] class indices or [n, k] class probabilities.
     truth
@@ -141,7 +143,7 @@ def try_formulas(
     n, k = logits.shape
     losses = np.empty((2, n))
     step = max(1, _CHUNK_BYTES // (k * dtype.itemsize))
-    # Overflow, 0/0 and log 0 are what is looked for here.
+    # Overflow, 0/0 and log 0 are what this looks for.
     with np.errstate(all="ignore"):
         for first in range(0, n, step):
             rows = slice(first, first + step)
@@ -163,8 +165,8 @@ def _textbook(z: AnyArray, labels: AnyArray) -> AnyArray:
 
 
 def _stable(z: AnyArray, labels: AnyArray) -> AnyArray:
-    """Uses `z` up."""
-    # NumPy compares and subtracts narrow floats one by one; in float32, rounded once, the differences are the same.
+    """Compute the stable formula, overwriting `z`."""
+    # NumPy has no fast loops for narrow floats; differences computed in float32 and rounded once are the same.
     wide = z if _wide(z.dtype) == z.dtype else load(z, 1, _wide(z.dtype), "work")
     peak = wide.argmax(axis=1)[:, np.newaxis]
     d = np.subtract(wide, np.take_along_axis(wide, peak, axis=1), out=wide)
@@ -181,14 +183,14 @@ def _stable(z: AnyArray, labels: AnyArray) -> AnyArray:
 
 
 def _wide(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Dtype in which NumPy computes and that holds every value of `dtype`."""
+    """Return a dtype that represents every value of `dtype` and that NumPy has fast loops for."""
     return dtype if dtype.itemsize > 2 else np.dtype(np.float32)
 
 
 def _running_sum(terms: AnyArray) -> AnyArray:
-    """Sum over the classes from left to right, rounding to the dtype after every addition; terms of one sign."""
+    """Sum terms of one sign over the classes, from left to right, rounding to the dtype after every addition."""
     if len(terms) < _ROWS_AT_ONCE:
-        # reduce would add float16 in float32 and in pairs; accumulate keeps to the dtype and the order.
+        # np.add.reduce would add float16 in float32 and in pairs; accumulate keeps the dtype and the order.
         running: AnyArray = np.add.accumulate(terms, axis=1, dtype=terms.dtype)[:, -1]
         return running
     total: AnyArray = np.zeros(len(terms), _wide(terms.dtype))
@@ -201,13 +203,13 @@ def _running_sum(terms: AnyArray) -> AnyArray:
 
 
 def _rounded_to(dtype: np.dtype[Any], total: AnyArray) -> Callable[[], object]:
-    """What rounds `total`, where it stands, to a dtype that is narrower than its own: to nearest, ties to even."""
+    """Return a function that rounds `total` in place to a narrower dtype: to nearest, ties to even."""
     if total.dtype == dtype:
         return lambda: None
-    # A sum in float32 has bits enough that to round it again is to round once. What overflows float16 on the way stays
-    # too large for it; below its normal range sums are exact.
+    # Float32 has so many more bits that rounding a float32 sum again gives the same as rounding once. A sum that
+    # overflows float16 stays too large for it; sums below its normal range are exact.
     drop = 24 - _FORMATS[dtype.name][0]
-    # Arrays: scalars would be made into such at every call.
+    # Arrays, because NumPy would convert scalars at every call.
     numbers = drop, 1, (1 << (drop - 1)) - 1, (0xFFFFFFFF << drop) & 0xFFFFFFFF
     dropped, one, half, kept = (np.array(number, np.uint32) for number in numbers)
     bits, odd = total.view(np.uint32), np.empty(len(total), np.uint32)
@@ -223,15 +225,16 @@ def _rounded_to(dtype: np.dtype[Any], total: AnyArray) -> Callable[[], object]:
 
 
 def _widened(columns: AnyArray) -> AnyArray:
-    """The same values in the dtype in which NumPy computes."""
+    """Convert values to the dtype that `_wide` names."""
     wide = _wide(columns.dtype)
     if wide == columns.dtype:
         return columns
     bits = columns.view(np.uint16)
     if columns.dtype != np.float16 or bits.max(initial=0) >= 0x7C00:  # or some are negative, infinite or NaN
         return load(columns, 1, wide, "work")
-    # NumPy converts float16 one by one, slowest those below 2**-14. Their bits, shifted and with the bias of float32,
-    # give x, which is right from there on; below, where the leading 1 is not meant, 2 x - 2**-14 is.
+    # NumPy converts float16 one value at a time, and slowest below 2**-14. Shifting the bits and adding the difference
+    # of the exponent biases gives x, which is right from 2**-14 on; below, there is no implicit leading 1, and the
+    # value is 2 x - 2**-14.
     work = load(bits, 1, np.uint32, "work")
     np.left_shift(work, np.uint32(13), out=work)
     np.add(work, np.uint32(112 << 23), out=work)

@@ -1,4 +1,4 @@
-"""Tiles: the rows a kernel holds at once, in one of two layouts, and sums over classes that no blocking can change."""
+"""Tiles: the rows that a kernel works on at a time, in one of two layouts, and sums over their classes."""
 
 from __future__ import annotations
 
@@ -16,62 +16,62 @@ if TYPE_CHECKING:
 
     from xent_cli.core.array_types import AnyArray, FloatArray, IntArray
 
-# Up to this many classes a tile is held as [k, n]: loops then run across samples, and a short row costs no call of its
-# own, three times faster at k = 10. The choice hangs on k alone, so that no digit depends on how rows are blocked.
-_BY_CLASS = 255
-# Two threads wait for one another between calls, so tiles are larger than one thread alone would like them; where rows
-# are longer than 32 logits little is held beside them.
-_TILE_BYTES, _LONE_TILE_BYTES = 2 << 20, 4 << 20
-_SHORT = 32
-# Rows of so many classes and more are turned so many at a time: 0.8 to 0.5 ns a logit at 100 classes. Half as many are
-# a tenth faster in one thread, and as much slower in two.
-_WIDE, _TURNED = 24, 512
-# A value for each sample [n] against a tile [n, k] is no one stride, and NumPy copies it out to the shape of the tile
-# first, in pieces of its buffer, which costs more than the subtraction; a buffer shorter than a row it does not use.
-_BUFFER = 64
-# Rows of up to this many values are summed by NumPy: three additions and three pairs of them, one after the other.
-_REDUCED = 32
+# Up to this many classes a tile is stored as [k, n], so that NumPy's inner loops run across samples; calling them once
+# for each short row would take three times as long at k = 10. Only k decides, so no digit depends on the blocking.
+_MOST_CLASSES_FIRST = 255
+# Two threads wait for each other between NumPy calls, so tiles are larger than would suit a single thread. A kernel
+# that keeps little besides the tile can take twice as much, if its rows are longer than 32 logits.
+_TILE_BYTES, _LOSS_ONLY_TILE_BYTES = 2 << 20, 4 << 20
+_SHORT_ROW = 32
+# From 24 classes on, rows are transposed 512 at a time: 0.5 ns a logit instead of 0.8 at 100 classes. 256 rows are a
+# tenth faster in one thread and a tenth slower in two.
+_WIDE_ROW, _ROWS_TRANSPOSED = 24, 512
+# To subtract one value per sample [n] from a tile [n, k], NumPy first copies that value across each row, through a
+# buffer, and that costs more than the subtraction. It does not use a buffer that is shorter than a row.
+_BUFFER_SIZE = 64
+# Rows of up to this many values are left to NumPy's own sum, which adds them in an order that depends only on k.
+_NUMPY_SUMS = 32
 
 
 def class_axis(num_classes: int) -> int:
-    """Axis of the classes in a tile: 0 for few classes, 1 for many."""
-    return 0 if num_classes <= _BY_CLASS else 1
+    """Return the axis of the classes in a tile: 0 for few classes, 1 for many."""
+    return 0 if num_classes <= _MOST_CLASSES_FIRST else 1
 
 
-def rows_per_tile(num_classes: int, *, alone: bool = False) -> int:
-    """How many samples make a tile; `alone` where the caller holds one of them and little beside."""
-    size = _LONE_TILE_BYTES if alone and num_classes > _SHORT else _TILE_BYTES
+def rows_per_tile(num_classes: int, *, loss_only: bool = False) -> int:
+    """Return how many samples make a tile; `loss_only` if the caller keeps nothing else of that size."""
+    size = _LOSS_ONLY_TILE_BYTES if loss_only and num_classes > _SHORT_ROW else _TILE_BYTES
     return max(1, size // (8 * num_classes))
 
 
 def load(rows: AnyArray, axis: int, dtype: DTypeLike, name: str) -> AnyArray:
-    """Copy `rows` [n, k] into scratch memory, in the layout of `axis`."""
+    """Copy `rows` [n, k] into scratch memory as a tile whose classes are on `axis`."""
     if axis == 1:
         tile = scratch(name, rows.shape, dtype)
         np.copyto(tile, rows, casting="unsafe")
         return tile
     n, k = rows.shape
     tile = scratch(name, (k, n), dtype)
-    # Class after class is picked out of few rows at a time, which stay in the cache for it.
-    step = _TURNED if k >= _WIDE and rows.strides[0] > rows.strides[1] else n
+    # Transposing reads each row k times, so take few enough rows that they stay in the cache meanwhile.
+    step = _ROWS_TRANSPOSED if k >= _WIDE_ROW and rows.strides[0] > rows.strides[1] else n
     for first in range(0, n, step):
         some = slice(first, first + step)
         np.copyto(tile[:, some], rows[some].T, casting="unsafe")
     return tile
 
 
-def spread(values: AnyArray, axis: int) -> AnyArray:
-    """Shape a value for each sample [n] so that it broadcasts over the classes of a tile."""
+def per_sample(values: AnyArray, axis: int) -> AnyArray:
+    """Shape one value per sample [n] so that it broadcasts over the classes of a tile."""
     return values if axis == 0 else values[:, np.newaxis]
 
 
-def spread_classes(values: AnyArray, axis: int) -> AnyArray:
-    """Shape a value for each class [k] so that it broadcasts over the samples of a tile."""
+def per_class(values: AnyArray, axis: int) -> AnyArray:
+    """Shape one value per class [k] so that it broadcasts over the samples of a tile."""
     return values[:, np.newaxis] if axis == 0 else values
 
 
 def flat_index(tile: AnyArray, index: IntArray, axis: int) -> IntArray:
-    """Where class ``index[i]`` of sample i stands in the flattened tile."""
+    """Return the position of class ``index[i]`` of each sample i in the flattened tile."""
     n = tile.shape[1 - axis]
     places: IntArray
     if axis == 0:
@@ -83,48 +83,51 @@ def flat_index(tile: AnyArray, index: IntArray, axis: int) -> IntArray:
     return places
 
 
-def gather(tile: AnyArray, index: IntArray, into: AnyArray) -> None:
-    """Copy what stands at `index` of the flattened tile."""
+def gather(tile: AnyArray, index: IntArray, out: AnyArray) -> None:
+    """Copy the values at positions `index` of the flattened tile to `out`."""
     values = flat(tile)
-    if values.dtype == into.dtype:
-        values.take(index, out=into, mode="clip")  # any other mode would take them aside first
+    if values.dtype == out.dtype:
+        values.take(index, out=out, mode="clip")  # in any other mode NumPy makes a copy first
     else:
-        into[:] = values.take(index)
+        out[:] = values.take(index)
 
 
 @contextmanager
 def unbuffered() -> Iterator[None]:
     """Let ufuncs of this thread broadcast without a copy; those that convert a dtype become slow.
 
-    What is infinite or not a number is a result here: inf - inf is NaN, and so is the loss of such a row.
+    Infinity and NaN are results here, not mistakes: inf - inf is NaN, and so is the loss of such a row.
     """
-    with np.errstate(invalid="ignore", over="ignore"):  # which restores the buffer size too
-        np.setbufsize(_BUFFER)
+    with np.errstate(invalid="ignore", over="ignore"):  # also restores the buffer size
+        np.setbufsize(_BUFFER_SIZE)
         yield
 
 
-def total(tile: AnyArray, axis: int, *, spare: bool = False) -> FloatArray:
-    """Sum over the classes, as float64 [n]; the order of additions depends on the number of classes alone.
+def pairwise_sum(tile: AnyArray, axis: int, *, may_overwrite: bool = False) -> FloatArray:
+    """Sum over the classes, as float64 [n]; the order of additions depends only on the number of classes.
 
-    `spare` says that the tile is not needed any more, and may be folded where it stands.
+    The tile is folded in half again and again, so that a sum has log2(k) roundings behind it instead of k. With classes
+    on axis 0 it is folded down to one row: NumPy would add row after row, and a single column in yet another order.
+    With classes on axis 1, NumPy sums what is left once rows are short.
 
-    The tile is folded in half again and again, so that a sum has log2(k) roundings behind it instead of k. Down the
-    classes it is folded to the end: NumPy would add one after the other, and for a single sample in yet another order.
-    Rows are folded while they are long, and what is left is NumPy's to sum.
+    Parameters
+    ----------
+    may_overwrite
+        Whether the tile is no longer needed, so that it can be folded in place.
     """
     sums: FloatArray
     if axis == 1:
-        if not tile.flags.c_contiguous:  # NumPy would add in another order
+        if not tile.flags.c_contiguous:  # NumPy would add in a different order
             tile = np.ascontiguousarray(tile)
         width = tile.shape[1]
-        if width > _REDUCED:
+        if width > _NUMPY_SUMS:
             half = width // 2
-            folded = tile if spare else scratch("folded", (len(tile), width - half), tile.dtype)
+            folded = tile if may_overwrite else scratch("folded", (len(tile), width - half), tile.dtype)
             np.add(tile[:, :half], tile[:, width - half :], out=folded[:, :half])
-            if width % 2 and not spare:
+            if width % 2 and not may_overwrite:
                 folded[:, half] = tile[:, half]
             tile, width = folded, width - half
-            while width > _REDUCED:
+            while width > _NUMPY_SUMS:
                 half = width // 2
                 np.add(tile[:, :half], tile[:, width - half : width], out=tile[:, :half])
                 width -= half
@@ -135,9 +138,9 @@ def total(tile: AnyArray, axis: int, *, spare: bool = False) -> FloatArray:
         sums = tile[0].astype(np.float64)
         return sums
     half = k // 2
-    folded = tile if spare else scratch("folded", (k - half, tile.shape[1]), tile.dtype)
+    folded = tile if may_overwrite else scratch("folded", (k - half, tile.shape[1]), tile.dtype)
     np.add(tile[:half], tile[k - half :], out=folded[:half])
-    if k % 2 and not spare:
+    if k % 2 and not may_overwrite:
         folded[half] = tile[half]
     k -= half
     while k > 1:

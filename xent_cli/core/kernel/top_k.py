@@ -1,4 +1,4 @@
-"""How many classes a model puts ahead of the label: what top-k accuracy counts."""
+"""Rank of the label among the logits, from which top-k accuracy is counted."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xent_cli.core.kernel.tiles import class_axis, flat_index, load, rows_per_tile, spread
+from xent_cli.core.kernel.tiles import class_axis, flat_index, load, per_sample, rows_per_tile
 from xent_cli.core.scratch import flat
 
 if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, FloatArray, IntArray
 
-# A label with more than half of the probability has no class ahead of it, whatever the others are.
-_CERTAIN = math.log(2) - 1e-6
+# A label with a probability above a half is ranked first.
+_FIRST_FOR_CERTAIN = math.log(2) - 1e-6
 
 
 def label_ranks(logits: AnyArray, index: IntArray, label_loss: FloatArray | None = None) -> IntArray:
-    """Rank of class ``index[i]`` in row i, from 0; a tie goes to the lower class index.
+    """Rank class ``index[i]`` among the classes of row i, from 0; a tie goes to the lower class index.
 
     Parameters
     ----------
     logits
-        [n, k]; any order-preserving figure of the classes will do.
+        [n, k] logits, or any monotonic function of them.
     index
         [n], each in [0, k).
     label_loss
-        [n] -log softmax of that class, where known: rows in which it settles the rank are not looked at again.
+        [n] -log softmax of that class, if known: rows in which it decides the rank are skipped.
 
     Returns
     -------
-    [n] int64; the largest there is for a row that holds NaN, so that it is a hit for no k.
+    [n] int64; the largest int64 for a row with NaN, so that it is a hit for no k.
 
     Examples
     --------
@@ -41,7 +41,7 @@ def label_ranks(logits: AnyArray, index: IntArray, label_loss: FloatArray | None
     """
     n, k = logits.shape
     ranks = np.zeros(n, np.int64)
-    rows = np.arange(n) if label_loss is None else np.flatnonzero(~(label_loss < _CERTAIN))
+    rows = np.arange(n) if label_loss is None else np.flatnonzero(~(label_loss < _FIRST_FOR_CERTAIN))
     step = rows_per_tile(k)
     for first in range(0, rows.size, step):
         some = rows[first : first + step]
@@ -52,10 +52,10 @@ def label_ranks(logits: AnyArray, index: IntArray, label_loss: FloatArray | None
 def _tile_ranks(logits: AnyArray, index: IntArray) -> IntArray:
     k = logits.shape[1]
     axis = class_axis(k)
-    # float32 holds the narrower types as they are; comparing is all that is done here.
+    # Logits are only compared, so float32 is enough for types that it represents exactly.
     dtype = np.float64 if logits.dtype.itemsize > 4 or logits.dtype.kind in "iu" else np.float32
     z = load(logits, axis, dtype, "work")
-    own = spread(flat(z)[flat_index(z, index, axis)], axis)
+    own = per_sample(flat(z)[flat_index(z, index, axis)], axis)
     ahead = _count(z > own, axis)
     tied = np.flatnonzero(_count(z >= own, axis) - ahead > 1)
     if tied.size:
@@ -68,7 +68,7 @@ def _tile_ranks(logits: AnyArray, index: IntArray) -> IntArray:
 
 
 def _count(mask: AnyArray, axis: int) -> IntArray:
-    # Bytes add up fast; below 256 of them a byte also holds the sum.
+    # Bytes add up fast, and a byte can hold the sum of up to 255 of them.
     width = np.uint8 if axis == 0 else np.uint32
     counts: IntArray = np.add.reduce(mask.view(np.uint8), axis=axis, dtype=width).astype(np.int64)
     return counts
