@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 from safetensors.numpy import save_file
 
+from tests.torch_writer import save as save_torch
 from xent_cli.cli import cli
 
 LONG = np.longdouble
@@ -104,6 +105,7 @@ FORMATS = {
     "list.parquet": lambda path, a, name: pq.write_table(pa.table({name: list(a)}), path, row_group_size=7),
     "a.arrow": lambda path, a, name: arrow(path, a),
     "a.jsonl": lambda path, a, name: path.write_text("".join(json.dumps({name: row}) + "\n" for row in a.tolist())),
+    "a.pt": lambda path, a, name: save_torch(path, np.ascontiguousarray(a)),
     "a.safetensors": lambda path, a, name: save_file({name: np.ascontiguousarray(a)}, path),
 }
 # Axes of an array: where the classes are, in an array of other shape with the samples in the same order.

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.torch_writer import archive, calls, pickled, tensor
 from tests.waiting import PATIENCE_SECONDS
 
 # What the run is measured by: its peak is the child's.
@@ -104,6 +105,16 @@ FILES = {
     "nothing.arrow": lambda p: p.write_bytes(b"ARROW1\0\0" + ZEROS + b"\xff\xff\xff\x7fARROW1"),
     "deep.safetensors": lambda p: p.write_bytes((200_001).to_bytes(8, "little") + b"{" + b"[" * 200_000),
     "claims-much.safetensors": lambda p: p.write_bytes((2**31).to_bytes(8, "little") + b'{"a": 1}'),
+    "evil.pt": lambda p: archive(p, calls(os.system, "touch xent-evil")),
+    "many.pt": lambda p: archive(p, b"\x80\x02](" + b"]" * 15 * MILLION + b"e."),
+    "memo.pt": lambda p: archive(p, b"\x80\x02]" + b"".join(b"r" + i.to_bytes(4, "little") for i in range(MILLION))),
+    "huge-memo.pt": lambda p: archive(p, b"\x80\x02]r\xff\xff\xff\xff."),
+    "long-pickle.pt": lambda p: archive(p, b"\x80\x02X" + (100 * MILLION).to_bytes(4, "little") + ZEROS * 100 + b"."),
+    "deflated.pt": lambda p: archive(p, b"\x80\x02X" + ZEROS * 300, compression=zipfile.ZIP_DEFLATED),
+    "deep.pt": lambda p: archive(p, b"\x80\x02)" + b"\x85" * MILLION + b"."),
+    "doubling.pt": lambda p: archive(p, b"\x80\x02)" + b"2\x86" * 30 + b"."),
+    "repeated.pt": lambda p: archive(p, pickled(tensor("0", "float32", 3, (10**15, 3), (0, 1))), {"0": bytes(12)}),
+    "claims-much.pt": lambda p: archive(p, pickled(tensor("0", "float32", 10**15, (10**15, 1))), {"0": bytes(12)}),
     "hdf5.npy": lambda p: p.write_bytes(b"\x89HDF\r\n\x1a\n"),
     "empty.csv": lambda p: p.write_bytes(b""),
     "directory": lambda p: p.mkdir(),

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import save_file
 
+from tests.torch_writer import save as save_torch
 from xent_cli.cli import cli
 from xent_cli.cli.runs import resolve_options
 from xent_cli.errors import InputError, UsageError
@@ -89,11 +90,14 @@ def inputs(folder, kind, form, beside):
     if form == "safetensors":
         save_file({name: np.ascontiguousarray(values) for name, values in arrays.items()}, folder / "a.safetensors")
         return [folder / "a.safetensors", *options]
+    if form == "torch":
+        save_torch(folder / "a.pt", {name: np.ascontiguousarray(values) for name, values in arrays.items()})
+        return [folder / "a.pt", *options]
     (np.savez_compressed if form == "deflated" else np.savez)(folder / "a.npz", **arrays)
     return [folder / "a.npz", *options]
 
 
-FORMS = ["npy", "fortran", "csv", "parquet", "arrow", "jsonl", "npz", "deflated", "safetensors"]
+FORMS = ["npy", "fortran", "csv", "parquet", "arrow", "jsonl", "npz", "deflated", "safetensors", "torch"]
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -342,7 +346,7 @@ def test_an_option_of_a_configuration_is_for_many_inputs_and_passed_over(tmp_pat
 
 
 @pytest.mark.parametrize("kind", ["sparse", "dense", "teacher"])
-@pytest.mark.parametrize("form", ["V2", "int16", "uint16", "npz int16", "safetensors int16"])
+@pytest.mark.parametrize("form", ["V2", "int16", "uint16", "npz int16", "safetensors int16", "torch int16"])
 def test_bits_of_bfloat16_are_read_from_whatever_holds_them(form, kind, tmp_path, capsys):
     def bits(values):
         return (values.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
@@ -359,6 +363,9 @@ def test_bits_of_bfloat16_are_read_from_whatever_holds_them(form, kind, tmp_path
     elif form.startswith("safetensors"):
         save_file(arrays, tmp_path / "a.safetensors")
         argv = [tmp_path / "a.safetensors"]
+    elif form.startswith("torch"):
+        save_torch(tmp_path / "a.pt", arrays)
+        argv = [tmp_path / "a.pt"]
     else:
         argv = [tmp_path / f"{name}.npy" for name in arrays]
         for path, values in zip(argv, arrays.values(), strict=True):
@@ -411,7 +418,7 @@ def test_check_takes_a_mask(tmp_path, capsys):
         cli.invoke(context)
 
 
-@pytest.mark.parametrize("form", ["npz", "safetensors"])
+@pytest.mark.parametrize("form", ["npz", "safetensors", "torch"])
 def test_a_mask_beside_the_logits_in_an_archive_is_remarked_where_it_is_not_used(form, tmp_path, capsys):
     argv = inputs(tmp_path, "sparse", form, {"attention_mask": MASK})
     for more, told in (([], True), (["--mask", "attention_mask"], False)):

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.torch_writer import save as save_torch
 from tests.waiting import PATIENCE_SECONDS
 
 RNG = np.random.default_rng(11)
@@ -27,6 +28,8 @@ def folder(tmp_path_factory):
     np.save(folder / "f.npy", np.asfortranarray(LOGITS))
     np.save(folder / "y.npy", LABELS)
     np.savez_compressed(folder / "d.npz", logits=LOGITS, labels=LABELS)
+    save_torch(folder / "d.pt", {"logits": LOGITS, "labels": LABELS})
+    save_torch(folder / "batches.pt", [LOGITS[:100], LOGITS[100:]])
     pq.write_table(pa.table({"logits": LOGITS.tolist(), "label": LABELS}), folder / "d.parquet")
     rows = [",".join(map(repr, row)) + f",{label}" for row, label in zip(LOGITS.tolist(), LABELS, strict=True)]
     text = "\n".join(["c0,c1,c2,c3,c4,label", *rows]) + "\n"
@@ -52,6 +55,9 @@ COMMANDS = [
     "cat f.npy | xent compute - y.npy",
     "cat y.npy | xent compute l.npy -",
     "cat d.npz | xent compute -",
+    "cat d.pt | xent compute -",
+    "xent compute - < d.pt",
+    "gzip -c batches.pt | xent compute - y.npy",
     "cat d.parquet | xent compute -",
     "cat d.csv | xent compute -",
     "(sleep 0.3; cat d.csv) | xent compute -",

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests import forked
+from tests.torch_writer import save as save_torch
 from xent_cli.reports.agreement.json import schema
 
 XENT = [sys.executable, "-m", "xent_cli"]
@@ -352,7 +353,7 @@ def test_arrays_need_neither_pandas_nor_pyarrow_nor_rich(table):
     assert not set(run.stderr.split()) & {"pandas", "pyarrow", "rich", "asyncio", "multiprocessing"}
 
 
-@pytest.mark.parametrize("name", ["all.npz", "packed.npz", "all.safetensors"])
+@pytest.mark.parametrize("name", ["all.npz", "packed.npz", "all.safetensors", "all.pt"])
 def test_one_file_may_hold_logits_labels_losses_and_gradients(name, tmp_path):
     from safetensors.numpy import save_file
 
@@ -365,10 +366,12 @@ def test_one_file_may_hold_logits_labels_losses_and_gradients(name, tmp_path):
     for wrong in (0.0, 1e-3):
         arrays["gradient"] = np.load(tmp_path / "g.npy")
         arrays["gradient"][123, 4] += wrong
-        save = {"all.npz": np.savez, "packed.npz": np.savez_compressed}.get(name)
-        if save is None:
-            save_file(arrays, tmp_path / name)
-        else:
-            save(tmp_path / name, **arrays)
+        save = {
+            "all.npz": lambda path: np.savez(path, **arrays),
+            "packed.npz": lambda path: np.savez_compressed(path, **arrays),
+            "all.safetensors": lambda path: save_file(arrays, path),
+            "all.pt": lambda path: save_torch(path, arrays),
+        }
+        save[name](tmp_path / name)
         run = xent("verify", name, "--loss", name, "--gradient", name, cwd=tmp_path)
         assert run.returncode == (1 if wrong else 0), run.stderr

@@ -17,6 +17,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tests.torch_writer import archive as write_archive
+from tests.torch_writer import pickled, tensor
+from tests.torch_writer import save as save_torch
 from xent_cli.cli import main
 
 N, K = 40, 5
@@ -40,6 +43,14 @@ def sound(format_name):
         from safetensors.numpy import save
 
         stream.write(save({"logits": LOGITS, "labels": LABELS}))
+    elif format_name == "pt":
+        save_torch(stream, [{"logits": LOGITS[i : i + 20], "labels": LABELS[i : i + 20]} for i in (0, 20)])
+    elif format_name == "views.pt":
+        views = {
+            "logits": tensor("0", "float64", N * K, (N, K - 1), (K, 1), 1),
+            "labels": tensor("1", "int64", N, (N,)),
+        }
+        write_archive(stream, pickled({"step": 7, "val": views}), {"0": LOGITS.tobytes(), "1": LABELS.tobytes()})
     elif format_name == "parquet":
         pq.write_table(table, stream, row_group_size=15)
     elif format_name == "wide.parquet":

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.torch_writer import save as save_torch
 from xent_cli.errors import InputError
 from xent_cli.readers.pair.class_weights import read_class_weight
 
@@ -87,7 +88,9 @@ def test_a_list_of_weights_is_in_the_order_of_the_classes(tmp_path, content, nam
 def test_an_array_of_weights_may_have_any_shape_of_one_row(tmp_path, shape):
     np.save(tmp_path / "w.npy", np.reshape(WANTED, shape))
     np.savez(tmp_path / "w.npz", weights=np.reshape(WANTED, shape))
-    for name in ("w.npy", "w.npz"):
+    save_torch(tmp_path / "w.pt", {"weight": np.reshape(WANTED, shape)})
+    save_torch(tmp_path / "bare.pt", np.reshape(WANTED, shape))
+    for name in ("w.npy", "w.npz", "w.pt", "bare.pt"):
         assert read_class_weight(str(tmp_path / name), 3, NAMES).tolist() == WANTED
 
 

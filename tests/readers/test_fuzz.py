@@ -9,7 +9,7 @@ import pytest
 
 # The long run: XENT_FUZZ=1000 pytest tests/readers/test_fuzz.py tries 10,000 files and more.
 COUNT = int(os.environ.get("XENT_FUZZ", "100"))
-FORMATS = ["npy", "npz", "stored.npz", "safetensors", "parquet", "wide.parquet"]
+FORMATS = ["npy", "npz", "stored.npz", "safetensors", "pt", "views.pt", "parquet", "wide.parquet"]
 FORMATS += ["csv", "csv.gz", "arrow", "arrows", "jsonl"]
 # Seeds that once ended in a crash or a traceback.
 LIES_KEPT = [("parquet", 37), ("parquet", 20507)]

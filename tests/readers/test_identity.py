@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.torch_writer import save as save_torch
 from xent_cli.errors import InputError
 from xent_cli.readers.open import open_source
 from xent_cli.readers.options import Classes, ReadOptions
@@ -51,6 +52,7 @@ def write_gzip(path):
 FORMATS = {
     "t.npz": lambda path: np.savez(path, logits=LOGITS, labels=LABELS),
     "deflated.npz": lambda path: np.savez_compressed(path, logits=LOGITS, labels=LABELS),
+    "t.pt": lambda path: save_torch(path, {"logits": LOGITS, "labels": LABELS}),
     "t.csv": write_csv,
     "t.csv.gz": write_gzip,
     "t.jsonl": write_jsonl,

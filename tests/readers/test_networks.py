@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.torch_writer import save as save_torch
 from tests.waiting import PATIENCE_SECONDS
 from xent_cli.errors import InputError, without_secrets
 from xent_cli.readers.storage.refusals import refusal
@@ -38,6 +39,7 @@ FILES = {
     "l.npy": bytes_of(lambda stream: np.save(stream, LOGITS)),
     "y.npy": bytes_of(lambda stream: np.save(stream, LABELS)),
     "t.parquet": bytes_of(lambda stream: pq.write_table(TABLE, stream)),
+    "t.pt": bytes_of(lambda stream: save_torch(stream, {"logits": LOGITS, "labels": LABELS})),
     "t.csv": ("c0,c1,c2,c3,label\n" + "".join(f"{a},{b},{c},{d},0\n" for a, b, c, d in LOGITS.tolist())).encode(),
 }
 
@@ -106,7 +108,7 @@ def closed_port():
         return probe.getsockname()[1]
 
 
-@pytest.mark.parametrize("name", ["l.npy", "t.parquet", "t.csv"])
+@pytest.mark.parametrize("name", ["l.npy", "t.parquet", "t.csv", "t.pt"])
 def test_a_presigned_url_is_read_and_its_question_mark_is_no_glob(name, address, folder):
     (folder / name).write_bytes(FILES[name])
     labels = ["y.npy"] if name == "l.npy" else []

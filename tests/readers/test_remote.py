@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.torch_writer import save as save_torch
 from tests.waiting import PATIENCE_SECONDS, until
 from xent_cli.errors import InputError, OutputError
 from xent_cli.readers.open import open_source
@@ -72,6 +73,10 @@ def bucket(server, tmp_path_factory):
     np.save(folder / "y.npy", LABELS)
     np.save(folder / "y2.npy", LABELS.reshape(30, 10))
     np.savez(folder / "d.npz", logits=LOGITS, labels=LABELS)
+    save_torch(folder / "d.pt", {"logits": LOGITS, "labels": LABELS})
+    (folder / "batches").mkdir()
+    for i in range(3):
+        save_torch(folder / "batches" / f"batch-{i}.pt", LOGITS[i * 100 : i * 100 + 100])
     pq.write_table(pa.table({"logits": LOGITS.tolist(), "label": LABELS}), folder / "d.parquet", row_group_size=70)
     rows = [",".join(map(repr, row)) + f",{label}" for row, label in zip(LOGITS.tolist(), LABELS, strict=True)]
     (folder / "d.csv").write_text("\n".join(["c0,c1,c2,c3,c4,label", *rows]) + "\n")
@@ -108,6 +113,9 @@ RUNS = [
     "@l.npy y.npy",
     "@f.npy @y2.npy",
     "@d.npz",
+    "@d.pt",
+    "@batches y.npy",
+    "@batches/*.pt y.npy",
     "@d.parquet",
     "@d.csv",
     "@shards @y.npy",

@@ -13,6 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import save_file
 
+from tests.torch_writer import archive, pickled, tensor
+from tests.torch_writer import save as save_torch
+
 RANDOM = np.random.default_rng(37)
 LOGITS = RANDOM.normal(0, 6, (1000, 37))
 LABELS = RANDOM.integers(0, 37, 1000)
@@ -38,11 +41,29 @@ def json_lines(path):
     Path(path).write_text("\n".join(lines))
 
 
+BATCHES = [slice(0, 300), slice(300, 301), slice(301, 1000)]
+
+
+def torch_views(path):
+    """Logits with their classes far apart amid other numbers, and every other one of some labels."""
+    stored = np.full((1000, 2, 50), np.nan)
+    stored[:, 1, 7:44] = LOGITS
+    stored = np.ascontiguousarray(stored.T)
+    views = {
+        "logits": tensor("0", "float64", stored.size, (1000, 37), (1, 2000), 7 * 2000 + 1000),
+        "labels": tensor("1", "int64", 2000, (1000,), (2,)),
+    }
+    archive(path, pickled(views), {"0": stored.tobytes(), "1": np.repeat(LABELS, 2).tobytes()})
+
+
 # The JSON of pandas is not here: it rounds to 15 digits.
 WRITERS = {
     "numpy npz": lambda p: np.savez(f"{p}.npz", logits=LOGITS, labels=LABELS),
     "numpy deflated npz": lambda p: np.savez_compressed(f"{p}.npz", logits=LOGITS, labels=LABELS),
     "safetensors": lambda p: save_file({"logits": LOGITS, "labels": LABELS}, f"{p}.safetensors"),
+    "torch tensors": lambda p: save_torch(f"{p}.pt", {"logits": LOGITS, "labels": LABELS}),
+    "torch batches": lambda p: save_torch(f"{p}.pt", [{"logits": LOGITS[i], "labels": LABELS[i]} for i in BATCHES]),
+    "torch views": lambda p: torch_views(f"{p}.pt"),
     "pandas csv": lambda p: WIDE.to_pandas().to_csv(f"{p}.csv", index=False),
     "pandas tsv.gz": lambda p: WIDE.to_pandas().to_csv(f"{p}.tsv.gz", index=False, sep="\t"),
     "pandas parquet": lambda p: WIDE.to_pandas().to_parquet(f"{p}.parquet"),

@@ -16,7 +16,7 @@ from xent_cli.readers.arrays.torch_objects import (
     storage_of,
 )
 
-MAX_BYTES = 32 << 20
+MAX_BYTES = 16 << 20
 # A list of 50,000 tensors takes so many.
 _MAX_OPCODES = 1_500_000
 _MAX_NAME = 100
@@ -51,6 +51,7 @@ def read_pickle(data: bytes, path: str) -> Any:
     import struct
 
     machine = _Machine(path)
+    fault: InputError | None = None
     try:
         for count, (opcode, argument, _) in enumerate(pickletools.genops(data)):
             if count == _MAX_OPCODES:
@@ -60,8 +61,14 @@ def read_pickle(data: bytes, path: str) -> Any:
         DamagedPickleError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
         struct.error,
     ):  # fmt: skip
-        raise damaged(path, "a pickle that makes no sense") from None
-    return machine.result
+        fault = damaged(path, "a pickle that makes no sense")
+    except InputError as error:
+        fault = error.with_traceback(None)
+    result = machine.result
+    del machine  # an error that is kept keeps its frames, and with them what a hostile file made of a million opcodes
+    if fault is not None:
+        raise fault
+    return result
 
 
 def damaged(path: str, found: str) -> InputError:
