@@ -57,11 +57,8 @@ def test_every_dtype_that_torch_writes_is_read_as_torch_reads_it(name):
 
 @pytest.mark.parametrize("cramped", [False, True], ids=["", "cramped"])
 @pytest.mark.parametrize("name", VIEWS)
-def test_every_view_is_read_along_every_axis_whole_and_in_pieces(name, cramped, monkeypatch):
-    if cramped:  # pieces and stretches of a few values
-        monkeypatch.setattr("xent_cli.readers.arrays.strided_array.STRETCH_BYTES", 64)
-        monkeypatch.setattr("xent_cli.readers.arrays.strided_array._GAP_BYTES", 8)
-    needs = RunNeeds(task_bytes=100) if cramped else RunNeeds()
+def test_every_view_is_read_along_every_axis_whole_and_in_pieces(name, cramped):
+    needs = RunNeeds(task_bytes=100, step_bytes=64) if cramped else RunNeeds()  # pieces of a few values
     expected = EXPECTED[f"views.pt:{name}"]
     labels = opened(SAVED / "views.pt", "labels", label_column=name)
     np.testing.assert_array_equal(read(labels, "labels"), expected.ravel())

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from xent_cli.readers.storage.pipe import Copied
     from xent_cli.readers.storage.stored import Stored, Stream
 
-# The longest stretch of the file that is held beside the samples picked out of it.
-STRETCH_BYTES = 4 << 20
 # A gap of so many bytes between values is read along with them: another call, or another request, takes longer.
 _GAP_BYTES, _REMOTE_GAP_BYTES = 32 << 10, 1 << 20
 
@@ -40,9 +38,10 @@ class StridedArray(ArraySource):
         if axis is not None:
             k, class_stride = layout.shape[axis], strides[axis]
             strides = strides[:axis] + strides[axis + 1 :]
+        gap = min(_REMOTE_GAP_BYTES if is_url(self.file.path) else _GAP_BYTES, self.needs.step_bytes // 8)
         return StridedRows(
             self.role, self.needs.buffer_name, self.file, layout.dtype.str, layout.offset, layout.sample_shape(axis),
-            strides, k, class_stride, start, stop, axis is None,
+            strides, k, class_stride, start, stop, axis is None, self.needs.step_bytes, gap,
         )  # fmt: skip
 
 
@@ -60,6 +59,10 @@ class StridedRows:
         Of the axes of samples; strides, here and of the classes, are in values.
     k, class_stride
         Number of classes, and how far apart they lie.
+    stretch_bytes
+        The longest stretch of the file that is held beside the samples picked out of it.
+    gap_bytes
+        The longest gap between values that is read along with them.
     """
 
     role: str
@@ -74,6 +77,8 @@ class StridedRows:
     start: int
     stop: int
     scalar: bool
+    stretch_bytes: int
+    gap_bytes: int
 
     def read(self) -> Rows:
         """Read the samples as [n, k], or [n] where a sample is one number."""
@@ -102,11 +107,11 @@ class StridedRows:
         widest = max(range(len(reach)), key=reach.__getitem__)
         within = stretch - reach[widest]
         gap = (strides[widest] - within) * item
-        together = gap <= (_REMOTE_GAP_BYTES if is_url(self.file.path) else _GAP_BYTES)
-        if stretch == 1 or (together and stretch * item <= STRETCH_BYTES):
+        together = gap <= self.gap_bytes
+        if stretch == 1 or (together and stretch * item <= self.stretch_bytes):
             self._pick(file, base, target, strides, stretch)
             return
-        step = max(1, (STRETCH_BYTES // item - within) // strides[widest] + 1) if together else 1
+        step = max(1, (self.stretch_bytes // item - within) // strides[widest] + 1) if together else 1
         for start in range(0, target.shape[widest], step):
             part = _cut(target, widest, start, start + step)
             self._copy(file, base + start * strides[widest], part, strides)
