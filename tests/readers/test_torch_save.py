@@ -161,7 +161,7 @@ def test_models_and_old_files_are_refused_by_what_they_are(name, words):
 
 
 def test_the_weights_of_a_model_may_be_asked_for_by_name():
-    assert opened(SAVED / "state_dict.pt", logits_column=("weight",)).sample_shape == (2,)
+    assert opened(SAVED / "state_dict.pt", logits_column=("weight",)).info.sample_shape == (2,)
 
 
 HOSTILE = {
