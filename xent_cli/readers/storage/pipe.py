@@ -59,11 +59,31 @@ class Piped:
         """See `Bytes`."""
         return self._stream if self._spooled is None else self._spooled.stream()
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Go to another process by name: recipes of what came through a pipe take their bytes along."""
+        return Elsewhere, (self.name,)
+
     def spooled(self) -> Stored:
         """Copy everything to a temporary file, once; it is removed when the process ends."""
         if self._spooled is None:
             self._spooled = _copy_to_disk(self)
         return self._spooled
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A pipe of another process, of which only the name is known here; see `Bytes`."""
+
+    name: str
+    rereadable: bool = False
+
+    def peek(self, size: int) -> bytes:
+        """Nothing can be read here."""
+        raise InputError("a pipe of another process", self.name, hint="save it in a file that every worker can read")
+
+    def stream(self) -> Stream:
+        """Nothing can be read here."""
+        raise InputError("a pipe of another process", self.name, hint="save it in a file that every worker can read")
 
 
 @dataclass(frozen=True)
