@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.reports.documents import PLAIN, SUMMARY
+from xent_cli.cli.options import ComputeOptions, InputFlags, OutputFlags, SharedOptions
 from xent_cli.cli.runs.check import LimitFlags, judge, open_limits
 from xent_cli.core.block import Block
 from xent_cli.core.evaluate import evaluate_block
@@ -22,22 +23,21 @@ SLICED = replace(
         {"by": "year", "value": 2024, "summary": SUMMARY},
     ),
 )
-BY = ("split", "year")
+OPTIONS = ComputeOptions(SharedOptions(InputFlags("l.npy")), OutputFlags(by=("split", "year")))
 
 
 def checks(document, **limits):
-    return judge(open_limits(LimitFlags(**limits), BY), document, None).checks
+    return judge(open_limits(LimitFlags(**limits), OPTIONS), document, None).checks
 
 
 def test_a_check_without_a_limit_is_a_usage_error():
     with pytest.raises(UsageError, match="nothing to check"):
-        open_limits(LimitFlags())
+        open_limits(LimitFlags(), OPTIONS)
 
 
 def test_limits_say_what_a_run_has_to_compute():
-    limits = open_limits(
-        LimitFlags(max=("overflow.float16=0",), min=("accuracy=0", "slice:split=x:top_3_accuracy=0")), BY
-    )
+    flags = LimitFlags(max=("overflow.float16=0",), min=("accuracy=0", "slice:split=x:top_3_accuracy=0"))
+    limits = open_limits(flags, OPTIONS)
     assert (limits.needs_overflow, limits.needs_rows, limits.top_k) == (True, False, {1, 3})
 
 
@@ -61,7 +61,7 @@ def test_a_figure_that_did_not_come_is_an_error():
 
 def test_a_slice_by_a_column_that_is_none_is_refused_before_any_work():
     with pytest.raises(UsageError, match="there are no slices by spilt") as raised:
-        open_limits(LimitFlags(max=("slice:spilt=test:mean_loss=1",)), BY)
+        open_limits(LimitFlags(max=("slice:spilt=test:mean_loss=1",)), OPTIONS)
     assert raised.value.hint == "ask for --by spilt"
 
 

@@ -4,9 +4,17 @@ A group of options here is a group of `--help`. They are named tuples because th
 dataclass of this many fields takes ten times as long to define.
 """
 
-from typing import Literal, NamedTuple
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple, TypeVar
 
+import click
+from click.core import ParameterSource
+
+from xent_cli.cli.config import CONFIGURATION, notes_of
 from xent_cli.core.diagnostics import Diagnostic
+
+Group = TypeVar("Group")
 
 Form = Literal["logits", "log-probs", "probs"]
 FloatName = Literal["float16", "bfloat16", "float32", "float64"]
@@ -128,3 +136,32 @@ class ComputeOptions(NamedTuple):
 
     shared: SharedOptions
     output: OutputFlags
+
+
+def grouped(group: Callable[..., Group], flags: Mapping[str, Any]) -> Group:
+    """Those of the parsed options that are fields of a group; a field without its option stays at its default."""
+    return group(**{name: flags[name] for name in group.__annotations__ if name in flags})
+
+
+def origin() -> Origin:
+    """Where the options of the command that is running come from."""
+    context = click.get_current_context()
+    sources = {str(option.name): context.get_parameter_source(str(option.name)) for option in context.command.params}
+    return Origin(
+        explicit=frozenset(name for name, source in sources.items() if source not in (None, ParameterSource.DEFAULT)),
+        on_command_line=frozenset(name for name, source in sources.items() if source is ParameterSource.COMMANDLINE),
+        words=tuple(sys.argv[1:]),
+        config_file=context.meta.get(CONFIGURATION),
+        notes=notes_of(context),
+    )
+
+
+def shared_options(flags: Mapping[str, Any]) -> SharedOptions:
+    """Options that compute, check and verify have in common."""
+    return SharedOptions(
+        grouped(InputFlags, flags),
+        grouped(LayoutFlags, flags),
+        grouped(LossFlags, flags),
+        grouped(RunFlags, flags),
+        origin(),
+    )

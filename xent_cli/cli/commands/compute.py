@@ -2,84 +2,98 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import click
 
-from xent_cli.cli.commands.options import (
-    by_option,
-    files,
-    grouped,
-    input_options,
-    loss_options,
-    plot_option,
-    run_options,
-    shared_options,
-)
+from xent_cli.cli.commands.help import OUTPUT, Command, complete_files, option
+from xent_cli.cli.commands.options import input_options, loss_options, top_k_option
+from xent_cli.cli.commands.run_options import by_option, overflow_option, plot_option, run_options
 
 _ROW_FORMATS = ("table", "tsv", "csv", "jsonl", "npy", "arrow")
+_EXAMPLES = (
+    "xent compute logits.npy labels.npy",
+    "xent compute predictions.csv --reduction mean",
+    "xent compute logits.npy labels.csv -o losses.parquet --gradients grad.npy",
+    "xent compute logits.npy labels.npy --ignore-index -100 --overflow-report",
+    "xent compute logits.npy labels.npy -f json | jq .summary.mean_loss",
+    "python dump.py | xent compute - labels.npy --reduction mean",
+    "xent compute 's3://bucket/run/part-*.parquet'",
+)
+
+_output = partial(option, section=OUTPUT)
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    most_used=("output", "output_format", "reduction", "ignore_index", "reports"),
+    examples=_EXAMPLES,
+)
 @input_options
 @loss_options
-@click.option(
-    "--reduction", type=click.Choice(["none", "mean", "sum"]), help="none: rows alone; mean, sum: the bare number."
+@top_k_option
+@_output(
+    "--reduction",
+    type=click.Choice(["none", "mean", "sum"]),
+    help="Print the mean or the sum as a bare number; with none, the rows without a summary.",
 )
-@click.option(
+@_output(
     "-f",
     "--format",
     "output_format",
+    metavar="FORMAT",
     type=click.Choice([*_ROW_FORMATS, "json"]),
-    help="Of standard output; json: summary.",
+    help=f"Form of standard output: {', '.join(_ROW_FORMATS)} print rows, json the summary; "
+    "default: table on a terminal, else tsv.",
 )
-@click.option(
-    "-o", "--output", type=click.Path(), metavar="FILE", help="Per-sample rows: .tsv .csv .jsonl .npy .parquet .arrow"
+@_output(
+    "-o",
+    "--output",
+    type=click.Path(),
+    metavar="FILE",
+    help="File for the per-sample rows: .tsv .csv .jsonl .npy .parquet .arrow, or folder/ of Parquet parts.",
 )
-@click.option(
+@_output(
     "--gradients",
     type=click.Path(),
     metavar="FILE.npy",
-    help="d(mean loss)/d(logits); of the sum with --reduction sum.",
+    help="File for the gradient of the mean loss, or with --reduction sum of the sum; or folder/ of parts.",
 )
-@click.option(
+@_output(
     "--gradient-dtype",
     type=click.Choice(["float16", "bfloat16", "float32", "float64"]),
-    help="Default: that of the logits.",
+    metavar="DTYPE",
+    help="Type of the gradients: float16, bfloat16, float32 or float64; default: that of the logits.",
 )
-@click.option("--overflow-report", is_flag=True, help="How -log(exp(z_y)/sum exp(z)) fares in each float type.")
-@click.option("--top", type=click.IntRange(0), metavar="N", help="List the N highest losses.")
-@click.option(
+@overflow_option
+@_output(
+    "--top",
+    type=click.IntRange(0),
+    metavar="N",
+    help="List the N highest losses with their samples; default: 5 in a table.",
+)
+@_output(
     "--report",
     "reports",
     multiple=True,
     metavar="FILE",
-    help="Write the summary document: .json .md .html .xml; md:FILE forces; repeatable.",
-    shell_complete=files,
+    help="File for the summary: .json .md .html .xml (JUnit); md:FILE where the suffix does not say; repeatable.",
+    shell_complete=complete_files,
 )
 @by_option
 @plot_option
 @run_options
 def compute(**flags: Any) -> None:
-    """Softmax cross-entropy of every sample, and the mean, in nats.
+    """Softmax cross-entropy of every sample, and its mean, in nats.
 
-    LOGITS and LABELS are files (.npy, .npz, CSV, JSON Lines, Parquet, Arrow, safetensors, packed or not), folders or
-    quoted globs of shards, URLs, or - for standard input. LABELS may be left out where the first file holds them too.
-    Class indices and rows of class probabilities are told apart by their shape.
-
-    \b
-    xent compute logits.npy labels.npy
-    xent compute predictions.csv --reduction mean
-    xent compute logits.npy labels.csv -o losses.parquet --gradients grad.npy
-    xent compute logits.npy labels.npy --ignore-index -100 --overflow-report
-    xent compute logits.npy labels.npy -f json | jq .summary.mean_loss
-    python dump.py | xent compute - labels.npy --reduction mean
-    xent compute 's3://bucket/run/part-*.parquet'
+    LOGITS and LABELS are files (.npy, .npz, CSV, JSON Lines, Parquet, Arrow, safetensors, .pt; compressed or not),
+    folders or quoted globs of shards, URLs, or - for standard input. LABELS may be left out where the first file holds
+    the labels too. Labels are class indices or rows of class probabilities; their shape says which.
     """
-    from xent_cli.cli.options import ComputeOptions, OutputFlags
+    from xent_cli.cli.options import ComputeOptions, OutputFlags, grouped, shared_options
     from xent_cli.cli.output_plan import Streams, plan_output
     from xent_cli.cli.runs import compute as run
 
     options = ComputeOptions(shared_options(flags), grouped(OutputFlags, flags))
-    output = plan_output("compute", options.output, options.shared.run, Streams.of_process())
-    run.compute(options, output)
+    run.compute(options, plan_output("compute", options.output, options.shared.run, Streams.of_process()))

@@ -2,33 +2,47 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import click
 
-from xent_cli.cli.commands.options import grouped, layout_options, origin, quiet_options
+from xent_cli.cli.commands.help import OUTPUT, Command, option
+from xent_cli.cli.commands.options import layout_options
+from xent_cli.cli.commands.run_options import quiet_options
+
+_EXAMPLES = (
+    "xent inspect logits.npy labels.npy",
+    "xent inspect predictions.parquet",
+    "xent inspect 'shards/*.npy' labels.csv -f json | jq -r .command",
+    "xent inspect dump.npz --no-scan",
+)
+
+_output = partial(option, section=OUTPUT)
 
 
-@click.command()
+@click.command(
+    cls=Command, most_used=("scan", "output_format", "logits_column", "label_column", "axis"), examples=_EXAMPLES
+)
 @click.argument("files", nargs=-1, required=True, type=click.Path(), metavar="FILE...")
 @layout_options
-@click.option("-f", "--format", "output_format", type=click.Choice(["table", "json"]), help="Of standard output.")
-@click.option("--scan/--no-scan", default=True, help="Read the values, or only what headers say.")
+@_output(
+    "-f",
+    "--format",
+    "output_format",
+    type=click.Choice(["table", "json"]),
+    help="Form of standard output; default: table on a terminal, else lines.",
+)
+@_output("--scan/--no-scan", default=True, help="Read every value, or only what the headers of the files say.")
 @quiet_options
 def inspect(**flags: Any) -> None:
-    """Say what files hold, what compute would assume, and the line that computes.
+    """Say what files hold, what compute would assume, and the command that computes.
 
-    \b
-    xent inspect logits.npy labels.npy
-    xent inspect predictions.parquet
-    xent inspect 'shards/*.npy' labels.csv -f json | jq -r .command
-    xent inspect dump.npz --no-scan
-
-    FILE is anything that compute reads. One file, or two that fit, are taken as logits and labels; options that
-    these need are found by trying, and stand in the line.
+    FILE is anything that compute reads. One file, or two that fit, are taken as logits and labels; the options that
+    these need are found by trying, and are part of the command that is printed.
     """
     from xent_cli.cli.display.inspection import show_inspection
-    from xent_cli.cli.options import LayoutFlags, OutputFlags, RunFlags
+    from xent_cli.cli.options import LayoutFlags, OutputFlags, RunFlags, grouped, origin
     from xent_cli.cli.output_plan import Streams, plan_output
     from xent_cli.cli.runs import inspect as run
 

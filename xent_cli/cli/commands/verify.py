@@ -1,59 +1,106 @@
-"""`xent verify`: somebody else's losses and gradients against the reference."""
+"""`xent verify`: losses and gradients of a kernel or a framework against the reference."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import click
 
-from xent_cli.cli.commands.options import grouped, input_options, loss_options, run_options, shared_options
+from xent_cli.cli.commands.help import OUTPUT, Command, option
+from xent_cli.cli.commands.options import input_options, loss_options
+from xent_cli.cli.commands.run_options import run_options
 
 _DTYPES = click.Choice(["float16", "bfloat16", "float32", "float64"])
+_EXAMPLES = (
+    "xent verify logits.npy labels.npy --loss kernel_loss.npy",
+    "xent verify logits.npy labels.npy --loss loss.npy --gradient grad.npy",
+    "xent verify logits.npy labels.npy --loss mean.npy --reduction mean",
+    "xent verify logits.npy labels.npy --gradient grad.npy --gradient-dtype bfloat16 --max-ulp 2",
+    "xent verify logits.npy labels.npy --loss loss.npy -f json | jq .verdict",
+)
+
+_candidate = partial(option, section="Candidate")
+_output = partial(option, section=OUTPUT)
 
 
-@click.command()
+@click.command(cls=Command, most_used=("loss", "gradient", "reduction", "rtol", "atol"), examples=_EXAMPLES)
 @input_options
 @loss_options
-@click.option("--loss", metavar="FILE", help="Losses of every sample, or one number with --reduction mean or sum.")
-@click.option("--gradient", metavar="FILE", help="d(mean loss)/d(logits); of the sum with --reduction sum or none.")
-@click.option("--reduction", type=click.Choice(["none", "mean", "sum"]), help="What the candidate was reduced by.")
-@click.option("--loss-column", metavar="NAME", help="In a table or an archive; default: loss, or the only one.")
-@click.option("--gradient-column", metavar="NAME", help="The same for --gradient; default: gradient.")
-@click.option(
-    "--loss-dtype", type=_DTYPES, help="What it was computed in, where the file holds it wider, as text, |V2."
+@_candidate(
+    "--loss",
+    metavar="FILE",
+    help="File of the losses to verify: one per sample, or with --reduction mean or sum a single number.",
 )
-@click.option("--gradient-dtype", type=_DTYPES, help="The same for --gradient.")
-@click.option(
-    "--rtol", type=click.FloatRange(0), help="|found - expected| <= atol + rtol |expected|; default by dtype."
+@_candidate(
+    "--gradient",
+    metavar="FILE",
+    help="File of the gradient to verify: of the mean loss, or with --reduction sum or none of the sum.",
 )
-@click.option("--atol", type=click.FloatRange(0), help="Default by dtype, both as in torch.testing.assert_close.")
-@click.option("--max-ulp", type=click.IntRange(0), metavar="N", help="Units in the last place, in place of both.")
-@click.option("--top", type=click.IntRange(0), default=5, show_default=True, metavar="N", help="List the N worst rows.")
-@click.option(
+@_candidate(
+    "--reduction",
+    type=click.Choice(["none", "mean", "sum"]),
+    help="How the losses to verify were reduced, and which loss their gradient is of.",
+)
+@_candidate(
+    "--loss-column",
+    metavar="NAME",
+    help="Column of the losses in a table, or array of them in an archive; default: loss, or the only one.",
+)
+@_candidate(
+    "--gradient-column",
+    metavar="NAME",
+    help="Column of the gradient in a table, or array of it in an archive; default: gradient, or the only one.",
+)
+@_candidate(
+    "--loss-dtype",
+    type=_DTYPES,
+    metavar="DTYPE",
+    help="Type in which the losses were computed, where the file holds a wider one, text or |V2.",
+)
+@_candidate(
+    "--gradient-dtype",
+    type=_DTYPES,
+    metavar="DTYPE",
+    help="Type in which the gradient was computed, where the file holds a wider one, text or |V2.",
+)
+@_candidate(
+    "--rtol",
+    type=click.FloatRange(0),
+    metavar="R",
+    help="Relative part of the tolerance A + R * |expected|; default: by dtype, as in torch.testing.assert_close.",
+)
+@_candidate(
+    "--atol",
+    type=click.FloatRange(0),
+    metavar="A",
+    help="Absolute part of the tolerance A + R * |expected|; default: by dtype, as in torch.testing.assert_close.",
+)
+@_candidate(
+    "--max-ulp",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Tolerance in units in the last place, instead of --rtol and --atol.",
+)
+@_candidate("--exit-zero", is_flag=True, help="Exit with 0 whatever the verdict.")
+@_output("--top", type=click.IntRange(0), default=5, show_default=True, metavar="N", help="List the N worst rows.")
+@_output(
     "-f",
     "--format",
     "output_format",
     type=click.Choice(["table", "lines", "json"]),
-    help="Default: table on a terminal, else lines.",
+    help="Form of standard output; default: table on a terminal, else lines.",
 )
-@click.option("--exit-zero", is_flag=True, help="Exit 0 whatever the verdict.")
 @run_options
 def verify(**flags: Any) -> None:
-    """Hold a kernel's losses or gradients against the reference; exit 1 outside the tolerance.
+    """Compare a kernel's losses or gradients with the reference: exit with 1 outside the tolerance.
 
-    \b
-    xent verify logits.npy labels.npy --loss kernel_loss.npy
-    xent verify logits.npy labels.npy --loss loss.npy --gradient grad.npy
-    xent verify logits.npy labels.npy --loss mean.npy --reduction mean
-    xent verify logits.npy labels.npy --gradient grad.npy --gradient-dtype bfloat16 --max-ulp 2
-    xent verify logits.npy labels.npy --loss loss.npy -f json | jq .verdict
-
-    The reference is computed in float64. What equals it rounded to the candidate's dtype is always right; NaN equals
-    NaN, inf equals inf of its sign. An ignored sample's loss must be 0 or NaN, its gradient 0. The default --atol for
-    the gradient of a mean is divided by what the mean is.
+    The reference is computed in float64. A value that equals the reference rounded to the candidate's dtype is always
+    right; NaN equals NaN, and inf equals inf of the same sign. The loss of an ignored sample must be 0 or NaN, and its
+    gradient 0. For the gradient of a mean, the default --atol is divided by what the mean divides by.
     """
     from xent_cli.cli.display.agreement import show_agreement
-    from xent_cli.cli.options import OutputFlags
+    from xent_cli.cli.options import OutputFlags, grouped, shared_options
     from xent_cli.cli.output_plan import Streams, plan_output
     from xent_cli.cli.runs import verify as run
 
@@ -63,7 +110,3 @@ def verify(**flags: Any) -> None:
     show_agreement(document, output, options.shared.origin)
     if not (document.passed or flags["exit_zero"]):
         raise click.exceptions.Exit(1)
-
-
-# Ranks are no matter of the loss or its gradient.
-verify.params = [option for option in verify.params if option.name != "top_k"]

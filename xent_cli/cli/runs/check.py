@@ -13,6 +13,7 @@ from xent_cli.errors import InputError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from xent_cli.cli.options import ComputeOptions
     from xent_cli.cli.runs.kept_rows import KeptRows
     from xent_cli.core.diagnostics import Diagnostic
     from xent_cli.core.thresholds import Threshold
@@ -69,15 +70,8 @@ class Limits:
         return {k for k in (metrics.top_k_of(limit.metric) for limit in self.thresholds) if k is not None}
 
 
-def open_limits(flags: LimitFlags, by: tuple[str, ...] = (), inputs: tuple[str | None, ...] = ()) -> Limits:
+def open_limits(flags: LimitFlags, options: ComputeOptions) -> Limits:
     """Read the limits, and the baseline where there is one, before any work.
-
-    Parameters
-    ----------
-    by
-        Columns for whose values there are slices.
-    inputs
-        Paths of the inputs; only one of all files may be standard input.
 
     Raises
     ------
@@ -89,7 +83,7 @@ def open_limits(flags: LimitFlags, by: tuple[str, ...] = (), inputs: tuple[str |
     limits = _thresholds(flags)
     for limit in limits:
         column = limit.metric.removeprefix("slice:")
-        if column != limit.metric and not any(column.startswith(f"{name}=") for name in by):
+        if column != limit.metric and not any(column.startswith(f"{name}=") for name in options.output.by):
             found = f"--{limit.kind} {limit.metric}: there are no slices by {column.partition('=')[0]}"
             raise UsageError(found, hint=f"ask for --by {column.partition('=')[0]}")
     path, significant = flags.baseline, flags.require_significant
@@ -108,7 +102,8 @@ def open_limits(flags: LimitFlags, by: tuple[str, ...] = (), inputs: tuple[str |
     from xent_cli.readers.saved.saved_results import read_saved
     from xent_cli.readers.storage.locate import refuse_two_pipes
 
-    refuse_two_pipes(path, *inputs)
+    inputs = options.shared.inputs
+    refuse_two_pipes(path, inputs.logits, inputs.labels, options.shared.loss.sample_weight)
     baseline = read_saved(path)
     if significant and baseline.kind != "rows":
         raise InputError(

@@ -1,0 +1,88 @@
+"""What `--help` looks like: the options that matter first, the others by subject, examples at the end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from click.shell_completion import CompletionItem
+
+INPUT, LOSS, OUTPUT, CLUSTER, GENERAL = "Input", "Loss", "Output", "Threads and clusters", "General"
+_MOST_USED = "Most used"
+# In this order; a section of one command alone comes before them.
+_SHARED_SECTIONS = (INPUT, LOSS, OUTPUT, CLUSTER, GENERAL)
+
+
+class Option(click.Option):
+    """An option that knows its section of `--help`."""
+
+    def __init__(self, *args: Any, section: str = GENERAL, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.section = section
+
+
+def option(*names: str, section: str, **settings: Any) -> Callable[[Any], Any]:
+    """`click.option`, in a section of `--help`."""
+    return click.option(*names, cls=Option, section=section, **settings)
+
+
+def stacked(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Several options as one decorator."""
+
+    def apply(command: Any) -> Any:
+        for decorate in reversed(options):
+            command = decorate(command)
+        return command
+
+    return apply
+
+
+def complete_files(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete file names in a shell, for an option whose value is more than a path."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="file")]
+
+
+class Command(click.Command):
+    """A command whose `--help` groups its options.
+
+    Parameters
+    ----------
+    most_used
+        Names of the options that come first, in that order.
+    examples
+        Lines for a shell, shown at the end.
+    """
+
+    def __init__(
+        self, *args: Any, most_used: Sequence[str] = (), examples: Sequence[str] = (), **settings: Any
+    ) -> None:
+        super().__init__(*args, **settings)
+        self.most_used = tuple(most_used)
+        self.examples = tuple(examples)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options section by section."""
+        options = [entry for entry in self.get_params(ctx) if isinstance(entry, click.Option)]
+        first = [entry for name in self.most_used for entry in options if entry.name == name]
+        sections: dict[str, list[tuple[str, str]]] = {_MOST_USED: []}
+        for entry in (*first, *(other for other in options if other not in first)):
+            record = entry.get_help_record(ctx)
+            if record is not None:
+                title = _MOST_USED if entry in first else getattr(entry, "section", GENERAL)
+                sections.setdefault(title, []).append(record)
+        own = [title for title in sections if title not in _SHARED_SECTIONS]
+        for title in (title for title in (*own, *_SHARED_SECTIONS) if sections.get(title)):
+            with formatter.section(title):
+                formatter.write_dl(sections[title])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples."""
+        with formatter.section("Examples"):
+            for line in self.examples:
+                formatter.write(f"{'':>{formatter.current_indent}}{line}\n")

@@ -1,0 +1,122 @@
+"""The options about outputs and about the run itself, which commands share."""
+
+from __future__ import annotations
+
+import math
+import os
+from functools import partial
+
+import click
+
+from xent_cli.cli.commands.help import CLUSTER, GENERAL, OUTPUT, option, stacked
+
+# More than a clock can wait.
+_LONGEST_SECONDS = 1e6
+
+_output = partial(option, section=OUTPUT)
+_cluster = partial(option, section=CLUSTER)
+_general = partial(option, section=GENERAL)
+
+
+def _threads() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _picture(context: click.Context, option: click.Parameter, path: str | None) -> str | None:
+    if path is not None:
+        from xent_cli import reports
+
+        reports.plot_form(path)
+    return path
+
+
+overflow_option = _output(
+    "--overflow-report",
+    is_flag=True,
+    help="Count the rows for which the textbook formula -log(exp(z_y) / sum(exp(z))) fails in each float type.",
+)
+
+by_option = _output(
+    "--by",
+    multiple=True,
+    metavar="COLUMN",
+    help="Column of a table; figures are reported for each of its values too; repeatable.",
+)
+
+plot_option = _output(
+    "--plot",
+    type=click.Path(),
+    callback=_picture,
+    metavar="FILE",
+    help="File for a histogram of the losses: .svg or .png.",
+)
+
+
+def _patient(context: click.Context, option: click.Parameter, seconds: float) -> float:
+    """Where no object is asked for, nothing that could ask is loaded."""
+    if not math.isfinite(seconds):
+        raise click.BadParameter(f"{seconds} is not a finite number of seconds.", context, option)
+    if context.get_parameter_source(str(option.name)) is not click.core.ParameterSource.DEFAULT:
+        from xent_cli.readers.storage import stored as storage
+
+        storage.timeout.set(min(seconds, _LONGEST_SECONDS))
+    return seconds
+
+
+timeout_option = _general(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    callback=_patient,
+    help="Time that a network may be silent before the run fails.",
+)
+
+strict_option = _general(
+    "--strict", is_flag=True, help="Treat warnings as errors: exit with code 3, without any output."
+)
+
+color_option = _general(
+    "--color",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    show_default=True,
+    help="Whether tables have colors.",
+)
+
+quiet_options = stacked(
+    _cluster(
+        "--threads",
+        type=click.IntRange(1),
+        default=_threads,
+        show_default="all cores",
+        metavar="N",
+        help="Number of threads, or of processes on a cluster that is started here.",
+    ),
+    _general("-q", "--quiet", is_flag=True, help="Print only errors beside the output (in check, warnings too)."),
+    color_option,
+    timeout_option,
+)
+
+run_options = stacked(
+    _cluster(
+        "--engine",
+        type=click.Choice(["local", "dask", "ray"]),
+        default="local",
+        show_default=True,
+        help="Where the work is done: in threads here, or on a Dask or Ray cluster, started here without --scheduler.",
+    ),
+    _cluster(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="Address of a running Dask scheduler (or its scheduler file) or Ray cluster.",
+    ),
+    quiet_options,
+    strict_option,
+    _general(
+        "--progress/--no-progress",
+        default=True,
+        help="Whether a terminal shows a progress bar after one second.",
+    ),
+)
