@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 import xent_cli
+from xent_cli.core.python_api.arguments import called_with
+from xent_cli.core.python_api.functions import summary_of
 from xent_cli.errors import InputError, RowError, UsageError
 
 FRAMEWORKS = json.loads((Path(__file__).parents[1] / "oracles" / "frameworks.json").read_text())
@@ -55,12 +57,13 @@ def test_any_axis_gives_the_losses_of_the_moved_array(axis):
     np.testing.assert_array_equal(gradient, np.moveaxis(expected, -1, axis))
 
 
-def test_blocks_are_of_no_consequence(monkeypatch):
+def test_the_size_of_blocks_changes_no_figure():
     rng = np.random.default_rng(0)
     logits, labels = rng.normal(size=(500, 7)), rng.integers(0, 7, 500)
     whole = xent_cli.evaluate(logits, labels, top_k=(1, 5))
-    monkeypatch.setattr("xent_cli.core.python_api.arguments._BLOCK_VALUES", 50)
-    assert xent_cli.evaluate(logits, labels, top_k=(1, 5)) == whole
+    call = called_with(logits, labels, block_values=50)
+    assert len(call.blocks) > 50
+    assert summary_of(call, (1, 5)) == whole
 
 
 def test_an_ignored_sample_is_nan_and_its_gradient_0():

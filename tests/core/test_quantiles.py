@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xent_cli.core.totals import quantiles
 from xent_cli.core.totals.quantiles import Bins, QuantileState
 
 LEVELS = [0.0, 0.01, 0.5, 0.9, 0.95, 0.99, 1.0]
@@ -18,18 +17,12 @@ positive = st.lists(st.floats(min_value=1e-300, max_value=1e9), min_size=1, max_
 any_loss = st.one_of(st.floats(min_value=0.0), st.just(math.nan), st.just(math.inf))
 
 
-@pytest.fixture(params=[0, 4])
-def histogram_from_3_rows(monkeypatch, request):
-    monkeypatch.setattr(quantiles, "EXACT_ROWS", 2)
-    monkeypatch.setattr(quantiles, "_WAITING", request.param)
-
-
 def same(a, b):
     return [str(x) for x in a] == [str(x) for x in b]
 
 
-def cut(xs, size):
-    return [QuantileState.of(np.array(xs[i : i + size])) for i in range(0, len(xs), size)]
+def cut(xs, size, **limits):
+    return [QuantileState.of(np.array(xs[i : i + size]), **limits) for i in range(0, len(xs), size)]
 
 
 def merged(states):
@@ -64,26 +57,29 @@ def between(xs, level):
     return ascending[math.floor(position)], ascending[math.ceil(position)]
 
 
-@pytest.mark.usefixtures("histogram_from_3_rows")
-class TestHistogram:
+@pytest.mark.parametrize("most_waiting", [0, 4])
+class TestHistogramFromThreeRows:
+    def state(self, xs, most_waiting):
+        return QuantileState.of(np.array(xs, dtype=np.float64), exact_rows=2, most_waiting=most_waiting)
+
     @given(positive.filter(lambda xs: len(xs) > 2), st.floats(0.0, 1.0))
-    def test_quantiles_are_within_a_fifth_of_a_percent(self, xs, level):
-        state = QuantileState.of(np.array(xs))
+    def test_quantiles_are_within_a_fifth_of_a_percent(self, most_waiting, xs, level):
+        state = self.state(xs, most_waiting)
         assert not state.exact
         low, high = between(xs, level)
         (found,) = state.quantiles([level])
         assert low * (1 - WITHIN) <= found <= high * (1 + WITHIN)
 
-    def test_quantiles_of_many_losses_are_within_a_fifth_of_a_percent(self):
+    def test_quantiles_of_many_losses_are_within_a_fifth_of_a_percent(self, most_waiting):
         x = np.random.default_rng(0).lognormal(-2.0, 3.0, 100_000)
-        found = np.array(QuantileState.of(x).quantiles(LEVELS))
+        found = np.array(self.state(x, most_waiting).quantiles(LEVELS))
         assert np.max(np.abs(found / np.quantile(x, LEVELS) - 1)) <= WITHIN
 
     @settings(max_examples=40)
     @given(st.lists(any_loss, min_size=3, max_size=40), st.integers(1, 5), st.randoms(use_true_random=False))
-    def test_no_partition_and_no_order_changes_a_count(self, xs, size, random):
-        whole = QuantileState.of(np.array(xs))
-        states = cut(xs, size)
+    def test_no_partition_and_no_order_changes_a_count(self, most_waiting, xs, size, random):
+        whole = self.state(xs, most_waiting)
+        states = cut(xs, size, exact_rows=2, most_waiting=most_waiting)
         random.shuffle(states)
         total = merged(states)
         assert total.size == whole.size
@@ -93,36 +89,35 @@ class TestHistogram:
 
     @settings(max_examples=40)
     @given(*[st.lists(any_loss, max_size=6)] * 3)
-    def test_merging_is_associative_and_commutative_and_has_an_identity(self, a, b, c):
-        x, y, z = (QuantileState.of(np.array(xs, dtype=np.float64)) for xs in (a, b, c))
+    def test_merging_is_associative_and_commutative_and_has_an_identity(self, most_waiting, a, b, c):
+        x, y, z = (self.state(xs, most_waiting) for xs in (a, b, c))
         assert same(x.merge(y).merge(z).quantiles(LEVELS), x.merge(y.merge(z)).quantiles(LEVELS))
         assert same(x.merge(y).quantiles(LEVELS), y.merge(x).quantiles(LEVELS))
         assert same(x.merge(QuantileState()).quantiles(LEVELS), x.quantiles(LEVELS))
 
     @pytest.mark.parametrize("value", [0.0, math.inf, -math.inf])
-    def test_values_without_a_neighbour_are_told_as_they_are(self, value):
-        assert QuantileState.of(np.full(9, value)).quantiles([0.0, 0.5, 1.0]) == [value] * 3
+    def test_values_without_a_neighbour_are_returned_as_they_are(self, most_waiting, value):
+        assert self.state(np.full(9, value), most_waiting).quantiles([0.0, 0.5, 1.0]) == [value] * 3
 
-    def test_nan_ranks_above_inf_whatever_its_sign(self):
-        state = QuantileState.of(np.array([math.nan, 1.0, math.inf, math.copysign(math.nan, -1.0), 2.0]))
+    def test_nan_ranks_above_inf_whatever_its_sign(self, most_waiting):
+        state = self.state([math.nan, 1.0, math.inf, math.copysign(math.nan, -1.0), 2.0], most_waiting)
         low, second, third, fourth, fifth = state.quantiles([0.0, 0.25, 0.5, 0.75, 1.0])
         assert (low, second) == pytest.approx((1.0, 2.0), rel=WITHIN)
         assert third == math.inf
         assert math.isnan(fourth)
         assert math.isnan(fifth)
 
-    def test_negative_values_rank_below_positive_ones(self):
-        state = QuantileState.of(np.array([-3.0, 2.0, -1.0, 5.0, 0.0]))
+    def test_negative_values_rank_below_positive_ones(self, most_waiting):
+        state = self.state([-3.0, 2.0, -1.0, 5.0, 0.0], most_waiting)
         assert state.quantiles([0.0, 0.25, 0.5, 0.75, 1.0]) == pytest.approx([-3.0, -1.0, 0.0, 2.0, 5.0], rel=WITHIN)
 
 
-def test_the_number_of_rows_alone_decides_when_losses_are_counted(monkeypatch):
-    monkeypatch.setattr(quantiles, "EXACT_ROWS", 4)
+def test_the_number_of_rows_alone_decides_when_losses_are_counted():
     x = np.arange(5.0)
-    assert QuantileState.of(x[:4]).exact
-    assert not QuantileState.of(x).exact
-    assert not merged(cut(x, 1)).exact
-    assert not QuantileState.of(x[:1]).merge(QuantileState.of(x[1:])).exact
+    assert QuantileState.of(x[:4], exact_rows=4).exact
+    assert not QuantileState.of(x, exact_rows=4).exact
+    assert not merged(cut(x, 1, exact_rows=4)).exact
+    assert not QuantileState.of(x[:1], exact_rows=4).merge(QuantileState.of(x[1:], exact_rows=4)).exact
 
 
 def test_nan_ranks_above_inf_and_leaves_the_lower_quantiles_alone():
@@ -138,14 +133,16 @@ def test_between_two_infinite_losses_lies_an_infinite_one():
 
 @pytest.mark.parametrize("exact_rows", [10, 2])
 @pytest.mark.parametrize("level", [0.51, 0.6, 0.75, 0.9, 0.99])
-def test_between_a_number_and_an_infinity_lies_that_infinity_from_whichever_end(level, exact_rows, monkeypatch):
-    monkeypatch.setattr(quantiles, "EXACT_ROWS", exact_rows)
-    state = QuantileState.of(np.array([1.0, math.inf, 2.0]))
-    assert state.exact == (exact_rows > 2)
-    assert state.quantiles([level]) == [math.inf]
-    assert QuantileState.of(np.array([1.0, -math.inf, 2.0])).quantiles([1 - level]) == [-math.inf]
-    assert all(map(math.isnan, QuantileState.of(np.array([1.0, math.nan, 2.0])).quantiles([level])))
-    assert all(map(math.isnan, QuantileState.of(np.array([1.0, math.nan, math.inf])).quantiles([level])))
+def test_between_a_number_and_an_infinity_lies_that_infinity_from_whichever_end(level, exact_rows):
+    def quantile(level, *losses):
+        state = QuantileState.of(np.array(losses), exact_rows=exact_rows)
+        assert state.exact == (exact_rows > 2)
+        return state.quantiles([level])
+
+    assert quantile(level, 1.0, math.inf, 2.0) == [math.inf]
+    assert quantile(1 - level, 1.0, -math.inf, 2.0) == [-math.inf]
+    assert math.isnan(*quantile(level, 1.0, math.nan, 2.0))
+    assert math.isnan(*quantile(level, 1.0, math.nan, math.inf))
 
 
 def test_nothing_has_no_quantiles():

@@ -1,5 +1,6 @@
 """Slices: the losses by the values of a column are the losses, cut another way."""
 
+from dataclasses import replace
 from functools import reduce
 
 import numpy as np
@@ -84,14 +85,13 @@ def test_slices_do_not_depend_on_how_the_samples_are_cut_into_blocks(run):
 def test_slices_do_not_depend_on_how_many_samples_wait_nor_on_the_order_of_merging(run, waiting, data):
     block, options, size = run
     once = list(whole([block], options).slices.summaries())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("xent_cli.core.totals.slices._WAITING", waiting)
-        parts = [result.totals for result in evaluate_blocks(cut(block, size), options, WANTED)]
-        while len(parts) > 1:
-            first = parts.pop(data.draw(st.integers(0, len(parts) - 1)))
-            place = data.draw(st.integers(0, len(parts) - 1))
-            parts[place] = parts[place].merge(first)
-        assert repr(list(parts[0].slices.summaries())) == repr(once)
+    parts = [result.totals.slices for result in evaluate_blocks(cut(block, size), options, WANTED)]
+    parts = [replace(part, most_waiting=waiting) for part in parts]
+    while len(parts) > 1:
+        first = parts.pop(data.draw(st.integers(0, len(parts) - 1)))
+        place = data.draw(st.integers(0, len(parts) - 1))
+        parts[place] = parts[place].merge(first)
+    assert repr(list(parts[0].summaries())) == repr(once)
 
 
 @given(runs())
@@ -138,10 +138,25 @@ def test_a_column_of_ids_is_refused(sizes):
     blocks = [ids(sum(sizes[:i]), size) for i, size in enumerate(sizes)]
     with pytest.raises(InputError, match="more than 10,000 values") as caught:
         reduce(RunTotals.merge, (r.totals for r in evaluate_blocks(blocks, LossOptions(), Wanted(by=("key",)))))
-    assert "is this an id column?" in caught.value.hint
+    assert caught.value.code == "too-many-slices"
 
 
 def test_columns_of_both_inputs_stand_side_by_side():
     one, two = np.array([["a"], ["b"]], object), np.array([["x", "y"], ["z", None]], object)
     parts = (Rows(logits=np.zeros((2, 3)), groups=one), Rows(labels=np.array([0, 1]), groups=two))
     assert BlockRef(0, 2, parts).load().groups.tolist() == [["a", "x", "y"], ["b", "z", None]]
+
+
+def test_a_value_that_only_waiting_samples_have_is_merged_into_either_side():
+    def slices(start, *values):
+        groups = np.array([[value] for value in values], object)
+        block = Block(start, np.zeros((len(values), 2)), np.zeros(len(values), int), groups=groups)
+        return replace(evaluate_block(block, LossOptions(), Wanted(by=("part",))).totals.slices, most_waiting=2)
+
+    totalled = slices(0, "a", "a").merge(slices(2, "a"))
+    partly = totalled.merge(slices(3, "b"))
+    assert partly.waiting
+    assert partly.totalled
+    other = slices(4, "c")
+    for merged in (other.merge(partly), partly.merge(other)):
+        assert {value: summary.n_samples for _, value, summary in merged.summaries()} == {"a": 3, "b": 1, "c": 1}

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -7,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xent_cli.core.kernel.textbook_formula import FormulaTotals, NaiveTotals
-from xent_cli.core.totals import quantiles
 from xent_cli.core.totals.loss_totals import LossTotals
+from xent_cli.core.totals.quantiles import QuantileState
 from xent_cli.core.totals.run_totals import RunTotals
 
 finite = st.floats(min_value=0.0, max_value=1e300)
@@ -171,9 +172,11 @@ def test_bits_and_perplexity_follow_from_the_mean():
     assert (summary.bits, summary.perplexity) == (1.0, 2.0)
 
 
-def test_beyond_the_exact_rows_the_summary_says_so(monkeypatch):
-    monkeypatch.setattr(quantiles, "EXACT_ROWS", 2)
-    few, many = plain(1.0, 2.0), plain(1.0, 2.0, 3.0)
+def test_beyond_the_exact_rows_the_summary_says_so():
+    few, many = (
+        replace(plain(*loss), quantiles=QuantileState.of(np.array(loss), exact_rows=2))
+        for loss in ([1.0, 2.0], [1.0, 2.0, 3.0])
+    )
     assert few.summarize().quantiles_exact
     assert not many.summarize().quantiles_exact
     assert not few.merge(few).summarize().quantiles_exact

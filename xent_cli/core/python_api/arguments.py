@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray
     from xent_cli.core.options import LabelForm
 
-# A block's working memory is a few times this many logits.
+# Logits in a block; its working memory is a few times as large.
 _BLOCK_VALUES = 1 << 22
 
 
@@ -58,13 +58,16 @@ def called_with(
     mask: ArrayLike | None = None,
     temperature: float = 1.0,
     precision: Any = "float64",
+    block_values: int = _BLOCK_VALUES,
 ) -> Call:
     """Check arguments as the functions are given them.
 
     Parameters
     ----------
     form
-        Whether labels are class indices or rows of probabilities; None: their shape says it.
+        Whether labels are class indices or rows of probabilities; None if their shape is to decide.
+    block_values
+        How many logits a block may have.
 
     Raises
     ------
@@ -130,7 +133,7 @@ def called_with(
         weights = _numbers(_unmasked(sample_weight, "sample weights"), "sample weights")
         weights = _each(weights, "sample weights", samples, _with_one(array, axis))
     whole = Rows(rows, target, weights, mask=counts)
-    step = max(1, _BLOCK_VALUES // k)
+    step = max(1, block_values // k)
     parts = ((i, whole.cut(slice(i, i + step))) for i in range(0, n, step))
     blocks = tuple(Block(i, part.logits, part.labels, part.weights, mask=part.mask) for i, part in parts)  # type: ignore[arg-type]
     return Call(options, blocks, samples, k)

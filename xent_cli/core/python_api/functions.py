@@ -247,9 +247,14 @@ def evaluate(
             temperature=temperature,
             precision=precision,
         )
-        totals = LossTotals(call.options.signature(""))
-        for block in _evaluated(call, Wanted(top_k=top_k_of(top_k))):
-            totals = totals.merge(block.totals.losses)
+        return summary_of(call, top_k_of(top_k))
+
+
+def summary_of(call: Call, top_k: tuple[int, ...]) -> LossSummary:
+    """Evaluate checked arguments; `InputError` if no sample counts."""
+    totals = LossTotals(call.options.signature(""))
+    for block in _evaluated(call, Wanted(top_k=top_k)):
+        totals = totals.merge(block.totals.losses)
     if totals.n_samples == 0:
         raise InputError("nothing left to average", found=f"{totals.n_ignored} samples, all ignored")
     if not totals.divisor.units:

@@ -1,4 +1,4 @@
-"""Quantiles of losses that merge: exact up to four million rows, a fine histogram of them beyond."""
+"""Quantiles of losses, as a state that merges: exact up to four million rows, from a fine histogram beyond."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ SHIFT = 44
 # The bin of 0, the first of those that are not negative.
 ZERO = 1 << 19
 _NAN = ZERO + 0x7FF80
-# So many losses wait to be counted together: a block of long rows has few, and each merge goes through all bins.
-_WAITING = 1 << 16
+# This many losses are kept before they are counted: a block of long rows has few, and every merge visits all bins.
+_MOST_WAITING = 1 << 16
 
 
 class Bins(NamedTuple):
-    """How many losses there are for each value of the top 20 bits, where there are any.
+    """Counts of losses by the top 20 bits of their pattern; bins without losses are left out.
 
     Fields
     ------
     keys
-        [m] the values, ascending as the losses do.
+        [m] the top 20 bits as numbers that ascend with the losses.
     counts
         [m] at least 1 each.
     """
@@ -45,12 +45,12 @@ class Bins(NamedTuple):
         for part in parts:
             _write_keys(part, keys[first : first + part.size])
             first += part.size
-        keys.sort()  # in place: of four million, a copy is what a run needs most memory for
+        keys.sort()  # in place: a copy of four million keys would set the peak memory of a run
         begins = np.append(0, np.flatnonzero(keys[1:] != keys[:-1]) + 1)[: keys.size]
         return cls(keys[begins], np.diff(begins, append=keys.size))
 
     def merge(self, other: Bins) -> Bins:
-        """Both, as one."""
+        """Return the counts of both."""
         keys, place = np.unique(np.concatenate([self.keys, other.keys]), return_inverse=True)
         counts = np.zeros(keys.size, np.int64)
         np.add.at(counts, place, np.concatenate([self.counts, other.counts]))
@@ -59,52 +59,63 @@ class Bins(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QuantileState:
-    """What is kept of the losses: all of them while they are few, then counts by the top bits of their pattern.
+    """The losses themselves while they are few, then counts by the top bits of their pattern.
 
-    Which of the two is decided by the number of rows alone, so that every partition ends in the same quantiles.
-    NaN ranks above +inf.
+    The number of rows alone decides between the two, so every partition ends in the same quantiles. NaN ranks above
+    +inf.
 
     Fields
     ------
     size
-        How many losses.
+        Number of losses.
     parts
-        The losses themselves, but for those in the histogram.
+        The losses that are not in the histogram.
     histogram, counted
-        The bins of the others, and how many these are; None and 0 while all are kept.
+        Bins of the other losses, and their number; None and 0 while all losses are kept.
+    exact_rows
+        Quantiles are exact up to this many losses.
+    most_waiting
+        Beyond that, up to this many losses are kept before they are counted.
     """
 
     size: int = 0
     parts: tuple[NDArray[np.float64], ...] = ()
     histogram: Bins | None = None
     counted: int = 0
+    exact_rows: int = EXACT_ROWS
+    most_waiting: int = _MOST_WAITING
 
     @classmethod
-    def of(cls, losses: NDArray[np.float64]) -> QuantileState:
-        """Keep `losses` [n]."""
-        return cls().merge(cls(losses.size, (losses,)))
+    def of(
+        cls, losses: NDArray[np.float64], *, exact_rows: int = EXACT_ROWS, most_waiting: int = _MOST_WAITING
+    ) -> QuantileState:
+        """Return the state of `losses` [n]."""
+        nothing = cls(exact_rows=exact_rows, most_waiting=most_waiting)
+        return nothing.merge(cls(losses.size, (losses,)))
 
     def merge(self, other: QuantileState) -> QuantileState:
-        """Both, as one."""
+        """Return the state of the losses of both."""
         size = self.size + other.size
         parts = self.parts + other.parts
-        if size <= EXACT_ROWS:
-            return QuantileState(size, parts)
+        exact_rows = min(self.exact_rows, other.exact_rows)
+        most_waiting = min(self.most_waiting, other.most_waiting)
+        if size <= exact_rows:
+            return QuantileState(size, parts, exact_rows=exact_rows, most_waiting=most_waiting)
         counted = self.counted + other.counted
         histogram = self.histogram or other.histogram
         if self.histogram and other.histogram:
             histogram = self.histogram.merge(other.histogram)
-        if histogram is None or size - counted > _WAITING:
+        if histogram is None or size - counted > most_waiting:
             parts, counted, histogram = (), size, _with(histogram, parts)
-        return QuantileState(size, parts, histogram, counted)
+        return QuantileState(size, parts, histogram, counted, exact_rows, most_waiting)
 
     @property
     def exact(self) -> bool:
-        """Whether `quantiles` returns the true values."""
+        """Whether `quantiles` returns exact values."""
         return self.histogram is None
 
     def quantiles(self, levels: Sequence[float]) -> list[float]:
-        """Quantiles with linear interpolation between order statistics, as `numpy.quantile` has them.
+        """Quantiles with linear interpolation between order statistics, as in `numpy.quantile`.
 
         Examples
         --------
@@ -118,7 +129,7 @@ class QuantileState:
         return [_interpolate(at, (self.size - 1) * level) for level in levels]
 
     def _order_statistics(self) -> Callable[[int], float]:
-        """Return the function that gives the k-th smallest loss, k from 0."""
+        """Return a function from k to the k-th smallest loss, k from 0."""
         if self.histogram is None:
             ascending = np.sort(np.concatenate(self.parts))
             return lambda k: float(ascending[k])
@@ -127,22 +138,22 @@ class QuantileState:
         return lambda k: _bin_centre(int(bins.keys[np.searchsorted(cumulative, k, side="right")]))
 
     def bins(self) -> Bins:
-        """How many losses there are for each value of the top 20 bits."""
+        """Count all losses by the top 20 bits of their pattern."""
         return _with(self.histogram, self.parts)
 
 
 def _with(histogram: Bins | None, parts: Sequence[NDArray[np.float64]]) -> Bins:
-    """Count `parts` too."""
+    """Add `parts` to the counts."""
     found = Bins.of(parts)
     return found if histogram is None else histogram.merge(found)
 
 
 def _write_keys(losses: NDArray[np.float64], keys: NDArray[np.uint32]) -> None:
-    """Bin of each loss, ascending with the loss; a NaN of any sign counts as the highest."""
+    """Write the key of each loss; keys ascend with the losses, and NaN of either sign has the highest."""
     np.right_shift(losses.view(np.uint64), np.uint64(SHIFT), out=keys, casting="unsafe")
     negative = keys >= ZERO
     keys ^= np.uint32(ZERO)
-    # Negative patterns descend as the value ascends: flip them below the positive half.
+    # Patterns of negative numbers descend as their values ascend: reverse them, below the positive half.
     np.subtract(np.uint32(ZERO - 1), keys, out=keys, where=negative)
     np.putmask(keys, np.isnan(losses), np.uint32(_NAN))
 
@@ -151,7 +162,8 @@ def _bin_centre(key: int) -> float:
     positive = key >= ZERO
     pattern = (key - ZERO if positive else ZERO - 1 - key) << SHIFT
     size = float(np.uint64(pattern).view(np.float64))
-    # The bins of inf and NaN hold nothing else, that of 0 nothing above 1e-310; any other is told by its middle.
+    # The bins of inf and NaN hold nothing else, and that of 0 nothing above 1e-310; others are represented by their
+    # middle.
     if 0.0 < size < math.inf:
         size = float(np.uint64(pattern + (1 << (SHIFT - 1))).view(np.float64))
     return size if positive else -size
@@ -168,5 +180,5 @@ def _interpolate(at: Callable[[int], float], position: float) -> float:
         return low  # also inf and inf, where the difference is NaN
     if math.isinf(high) or math.isinf(low):
         return low + high  # anything between a number and an infinity is that infinity, from whichever end
-    # From the nearer end, as numpy.quantile does, so that the digits are the same.
+    # From the nearer end, as in numpy.quantile, so that the digits are the same.
     return low + fraction * (high - low) if fraction < 0.5 else high - (high - low) * (1.0 - fraction)

@@ -1,4 +1,4 @@
-"""Totals for each value of a column."""
+"""Totals of losses for each value of a column."""
 
 from __future__ import annotations
 
@@ -19,14 +19,22 @@ if TYPE_CHECKING:
     from xent_cli.core.totals.loss_totals import LossTotals
     from xent_cli.core.totals.summary import LossSummary
 
-# More values than this are no groups to look at, and each costs memory.
+# A column with more values than this does not name groups, and every value costs memory.
 MOST_VALUES = 10_000
-# So many samples wait to be totalled together: to do so for each block would take as long for every value that it has.
-_WAITING = 1 << 20
+# This many samples are kept before they are totalled: totalling a block takes time for every value, however few rows.
+_MOST_WAITING = 1 << 20
 
 
-class _Cut(NamedTuple):
-    """Samples that wait: the number of the value that each has in each column, [c, n], and that of those ignored."""
+class _Waiting(NamedTuple):
+    """Samples that are not totalled yet.
+
+    Fields
+    ------
+    at, ignored
+        [c, n] for each of c columns the number of the value that each scored and each ignored sample has.
+    samples
+        The scored samples.
+    """
 
     at: NDArray[np.uint16]
     samples: Scored
@@ -35,30 +43,33 @@ class _Cut(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LossSlices:
-    """What is kept of the losses for each value of some columns; merges as `LossTotals` do.
+    """Totals of losses for each value of some columns; they merge like `LossTotals`.
 
     Fields
     ------
     columns
         Their names.
     values
-        For each column, the values seen, numbered; None is the value of samples that have none.
+        For each column, the number of every value seen; None stands for a missing value.
     totalled
         For each column, totals by the number of the value.
     waiting
-        Samples that are not in them yet.
+        Samples that are not in the totals yet.
     figures
-        Whether more is asked for than the mean.
+        Whether more than the mean is wanted.
+    most_waiting
+        How many samples may wait.
     """
 
     columns: tuple[str, ...]
     values: tuple[Mapping[str | None, int], ...]
     totalled: tuple[GroupTotals, ...] = ()
-    waiting: tuple[_Cut, ...] = ()
+    waiting: tuple[_Waiting, ...] = ()
     figures: bool = True
+    most_waiting: int = _MOST_WAITING
 
     def merge(self, other: LossSlices) -> LossSlices:
-        """Both, as one.
+        """Return the totals of both.
 
         Raises
         ------
@@ -74,24 +85,29 @@ class LossSlices:
             _refuse_many(name, len(known))
             values.append(known)
         waiting = self.waiting + tuple(_renumbered(cut, places) for cut in other.waiting)
-        found = [part.placed(at, len(known)) for part, at, known in zip(other.totalled, places, values, strict=False)]
-        merged = LossSlices(self.columns, tuple(values), self._with(found, values), waiting, self.figures)
-        return merged._settled() if sum(cut.samples.loss.size for cut in waiting) > _WAITING else merged
+        # Values that only waiting samples have are numbered after those that are totalled.
+        found = [
+            part.placed(at[: part.low.size], len(known))
+            for part, at, known in zip(other.totalled, places, values, strict=False)
+        ]
+        most = min(self.most_waiting, other.most_waiting)
+        merged = LossSlices(self.columns, tuple(values), self._with(found, values), waiting, self.figures, most)
+        return merged._settled() if sum(cut.samples.loss.size for cut in waiting) > most else merged
 
     @property
     def totals(self) -> tuple[Mapping[str | None, LossTotals], ...]:
-        """For each column, the totals by value."""
+        """Totals by value, for each column."""
         pairs = zip(self.values, self._settled().totalled, strict=True)
         return tuple({value: part.total(number) for value, number in values.items()} for values, part in pairs)
 
     def summaries(self) -> Iterator[tuple[str, str | None, LossSummary]]:
-        """Column, value and figures of each slice: columns as they come, values by code point, none last."""
+        """Yield column, value and figures of each slice: values by code point, a missing value last."""
         for name, totals in zip(self.columns, self.totals, strict=True):
             for value in sorted(totals, key=lambda text: (text is None, text or "")):
                 yield name, value, totals[value].summarize()
 
     def _settled(self) -> LossSlices:
-        """The same, and nothing waits."""
+        """Return the same with all waiting samples totalled."""
         if not self.waiting:
             return self
         at = np.concatenate([cut.at for cut in self.waiting], axis=1)
@@ -104,7 +120,7 @@ class LossSlices:
         return replace(self, totalled=self._with(found, self.values), waiting=())
 
     def _with(self, found: Sequence[GroupTotals], values: Sequence[Sized]) -> tuple[GroupTotals, ...]:
-        """What is totalled, and what is found beside it."""
+        """Return the merged totals of this and of what was found."""
         if not self.totalled or not found:
             return self.totalled or tuple(found)
         parts = zip(self.totalled, found, values, strict=True)
@@ -116,7 +132,7 @@ class LossSlices:
 def slices_of(
     columns: tuple[str, ...], groups: AnyArray, samples: Scored, scored: BoolArray | None, *, figures: bool = True
 ) -> LossSlices:
-    """Slice the samples of a block by the values of columns.
+    """Group the samples of a block by the values of columns.
 
     Parameters
     ----------
@@ -125,11 +141,11 @@ def slices_of(
     groups
         [n, m] texts or None.
     samples
-        Those that have a loss, in order.
+        Samples that have a loss, in order.
     scored
-        [n] True for these; None where all are.
+        [n] True for these samples, or None if all have a loss.
     figures
-        Whether more is asked for than the mean.
+        Whether more than the mean is wanted.
 
     Raises
     ------
@@ -150,26 +166,26 @@ def slices_of(
         _refuse_many(name, len(known[-1]))
         numbered.append(_numbers(values, known[-1]))
     at = np.array(numbered)
-    cut = _Cut(at, samples, at[:, :0]) if scored is None else _Cut(at[:, scored], samples, at[:, ~scored])
+    cut = _Waiting(at, samples, at[:, :0]) if scored is None else _Waiting(at[:, scored], samples, at[:, ~scored])
     return LossSlices(columns, tuple(known), waiting=(cut,), figures=figures)
 
 
 def _numbers(values: Collection[str | None], known: Mapping[str | None, int]) -> NDArray[np.uint16]:
-    """The number of each value; 16 bits hold all that there may be."""
+    """Return the number of each value; 16 bits are enough for `MOST_VALUES`."""
     return np.fromiter(map(known.__getitem__, values), np.uint16, len(values))
 
 
-def _renumbered(cut: _Cut, places: Sequence[NDArray[np.uint16]]) -> _Cut:
-    """The same, where the values have other numbers."""
+def _renumbered(cut: _Waiting, places: Sequence[NDArray[np.uint16]]) -> _Waiting:
+    """Translate the numbers of values."""
 
     def other(at: NDArray[np.uint16]) -> NDArray[np.uint16]:
         return np.array([place[row] for place, row in zip(places, at, strict=True)])
 
-    return _Cut(other(cut.at), cut.samples, other(cut.ignored))
+    return _Waiting(other(cut.at), cut.samples, other(cut.ignored))
 
 
 def slice_name(column: str, value: object) -> str:
-    """How a slice is called where a metric of it is named.
+    """Return the prefix that names a slice in the name of a metric.
 
     Examples
     --------
