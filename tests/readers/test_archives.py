@@ -1,11 +1,13 @@
 import io
 import json
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from tests.torch_writer import save as save_torch
 from xent_cli.errors import InputError
 from xent_cli.readers.open import open_source
 from xent_cli.readers.options import Classes, ReadOptions, RunNeeds
@@ -45,12 +47,14 @@ def saved(folder, suffix, arrays):
     path = folder / f"d.{suffix}"
     if suffix == "npz":
         np.savez(path, **arrays)
+    elif suffix == "pt":
+        save_torch(path, {name: np.ascontiguousarray(values) for name, values in arrays.items()})
     else:
         save_file({name: np.ascontiguousarray(values) for name, values in arrays.items()}, path)
     return str(path)
 
 
-@pytest.mark.parametrize("suffix", ["npz", "safetensors"])
+@pytest.mark.parametrize("suffix", ["npz", "safetensors", "pt"])
 @pytest.mark.parametrize("name", ["y_true", "label_ids", "ground_truth", "gt", "Targets", "trueLabel", "y"])
 def test_arrays_of_labels_are_called_as_columns_of_labels_are(name, suffix, tmp_path):
     path = saved(tmp_path, suffix, {"logits": LOGITS, name: LABELS, "embeddings": LOGITS, "sample_id": LABELS})
@@ -58,7 +62,7 @@ def test_arrays_of_labels_are_called_as_columns_of_labels_are(name, suffix, tmp_
     np.testing.assert_array_equal(task.load().labels, LABELS)
 
 
-@pytest.mark.parametrize("suffix", ["npz", "safetensors"])
+@pytest.mark.parametrize("suffix", ["npz", "safetensors", "pt"])
 def test_two_arrays_that_may_be_the_labels_are_a_question(suffix, tmp_path):
     path = saved(tmp_path, suffix, {"logits": LOGITS, "y": LABELS, "y_true": LABELS[::-1]})
     with pytest.raises(InputError, match=r'several arrays of labels\n.*"y", "y_true"(?s:.*)--label-column y_true'):
@@ -152,3 +156,26 @@ def test_a_hostile_header_is_refused(content, tmp_path):
     (tmp_path / "d.safetensors").write_bytes(content)
     with pytest.raises(InputError):
         open_source(str(tmp_path / "d.safetensors"), "logits", ReadOptions(), Classes(-1))
+
+
+@pytest.mark.parametrize("suffix", ["npz", "safetensors", "pt"])
+def test_archives_of_logits_and_labels_may_be_shards(suffix, tmp_path):
+    for start in range(0, 50, 20):
+        some = slice(start, start + 20)
+        path = saved(tmp_path, suffix, {"logits": LOGITS[some], "labels": LABELS[some]})
+        Path(path).rename(tmp_path / f"part-{start}.{suffix}")
+    pair = open_pair(str(tmp_path), None, None, ReadOptions())
+    blocks = [(task.load().logits.copy(), task.load().labels.copy()) for task in pair.tasks()]
+    np.testing.assert_array_equal(np.concatenate([logits for logits, _ in blocks]), LOGITS)
+    np.testing.assert_array_equal(np.concatenate([labels for _, labels in blocks]), LABELS)
+    with pytest.raises(InputError, match="no labels"):
+        open_pair(str(tmp_path), None, None, ReadOptions(label_column="logits"))
+
+
+@pytest.mark.parametrize("suffix", ["npz", "safetensors", "pt"])
+def test_shards_of_scores_of_a_binary_classifier_are_not_their_own_labels(suffix, tmp_path):
+    for part in range(2):
+        path = saved(tmp_path, suffix, {"scores": np.array([0.0, 1.0, 1.0])})
+        Path(path).rename(tmp_path / f"part-{part}.{suffix}")
+    with pytest.raises(InputError, match="no labels"):
+        open_pair(str(tmp_path), None, None, ReadOptions(binary="logits"))

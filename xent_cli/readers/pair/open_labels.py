@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xent_cli.errors import InputError
 from xent_cli.readers.interface import ARRAYS
@@ -107,9 +107,19 @@ def labels_of_archive(located: Located, logits: Source, options: ReadOptions) ->
         if len(list_arrays(located)) < 2:
             raise _misfit().no_labels(logits, options) from None
         raise
-    if labels.info.path == logits.info.path:
+    if _first_path(labels) == _first_path(logits):
         raise _misfit().no_labels(logits, options)
     return labels
+
+
+def _first_path(source: Source) -> str:
+    """The path of an array, with its name in the archive; of shards, that of the first."""
+    from xent_cli.readers.binary_scores import scores_of
+
+    found: Any = scores_of(source)
+    while getattr(found, "shards", ()):
+        found = found.shards[0]
+    return str(found.info.path)
 
 
 def _begins_with_its_name(labels: Source, logits: Source) -> bool:
