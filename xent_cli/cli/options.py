@@ -59,8 +59,9 @@ class LayoutFlags(NamedTuple):
     header: bool | None = None
     class_names: str | None = None
     binary: bool = False
-    logits_dtype: Literal["bfloat16"] | None = None
-    labels_dtype: Literal["bfloat16"] | None = None
+    shape: tuple[int, ...] = ()
+    logits_dtype: str | None = None
+    labels_dtype: str | None = None
     label_form: Literal["auto", "sparse", "dense"] = "auto"
 
 

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from xent_cli.readers.storage.stored import Bytes
 
 # Formats that hold arrays, whose shape tells what they are; the others are tables.
-ARRAYS = frozenset({"npy", "npz", "safetensors", "torch"})
+ARRAYS = frozenset({"npy", "npz", "safetensors", "torch", "raw"})
 # Of these, the ones that may hold several arrays, each with a name.
-ARCHIVES = ARRAYS - {"npy"}
+ARCHIVES = ARRAYS - {"npy", "raw"}
 
 Role = Literal["logits", "labels", "weights", "mask"]
 

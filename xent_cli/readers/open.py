@@ -35,6 +35,7 @@ _MAGICS = (
 # The reader of each format: a module under readers, and its `Opener`.
 _READERS = {
     "npy": ("arrays.npy", "open_npy"),
+    "raw": ("arrays.raw", "open_raw"),
     "npz": ("arrays.npz", "open_npz"),
     "torch": ("arrays.torch_save", "open_torch_save"),
     "safetensors": ("arrays.safetensors", "open_safetensors"),
@@ -105,12 +106,14 @@ def _open(source: Bytes, role: str, options: ReadOptions, classes: Classes) -> S
     if options.run.two_passes and not source.rereadable:
         source = _seekable(source)
     head = source.peek(_HEAD_BYTES)
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+    raw = _is_raw(source.name, head, role, options)
+    if not raw and head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         from xent_cli.readers.text.rewritten import in_utf8
 
         source = in_utf8(source, head)
         head = source.peek(_HEAD_BYTES)
-    format_name = options.input_format or format_of(source.name, head)
+    plays = "values" if options.run.values_only else role
+    format_name = "raw" if raw else options.input_format or format_of(source.name, head, plays)
     if options.shift and role == "logits" and format_name not in ARRAYS and not source.rereadable:
         source = _seekable(source)  # what stands beside a label is read apart from the logits
     if format_name == "npz" and not options.input_format:
@@ -154,7 +157,17 @@ def _as_indices(sources: list[Source], options: ReadOptions, classes: Classes) -
     return sources
 
 
-def format_of(name: str, head: bytes) -> str:
+def _is_raw(name: str, head: bytes, role: str, options: ReadOptions) -> bool:
+    """Whether an input is numbers without a header because the user says so, and nothing in it says otherwise."""
+    said = (role == "logits" and options.shape) or (role == "labels" and options.labels_dtype)
+    if not said or not head or options.run.values_only:
+        return False
+    from xent_cli.readers.arrays.raw import are_numbers
+
+    return are_numbers(name, head)
+
+
+def format_of(name: str, head: bytes, role: str = "values") -> str:
     """Name the format that begins so.
 
     Examples
@@ -179,11 +192,8 @@ def format_of(name: str, head: bytes) -> str:
         from xent_cli.readers.foreign_formats.refuse import refuse_foreign
 
         refuse_foreign(name, text if text.startswith(_TEXTS) else head)
-    from xent_cli.readers.storage.foreign import refuse_raw
-
-    refuse_raw(name, head)
     suffix = PurePath(name).suffix.lower()
-    if suffix in _BINARY_SUFFIXES and not _looks_like_text(head[:8]):
+    if suffix in _BINARY_SUFFIXES and suffix != ".npy" and not _looks_like_text(head[:8]):
         raise InputError(
             "content does not fit the name",
             name,
@@ -191,6 +201,10 @@ def format_of(name: str, head: bytes) -> str:
             expected=f"a {suffix} file",
             hint="the file is damaged, or of another format",
         )
+    if not _looks_like_text(head[:_LOOKED_AT]):
+        from xent_cli.readers.arrays.raw import refuse_numbers
+
+        refuse_numbers(name, head, role)
     return "csv"
 
 

@@ -76,6 +76,8 @@ class Known:
         Names of the columns of logits, by which labels of text may call the classes.
     like
         Plan of the first shard, which the others follow where they have the same columns.
+    labels_shape
+        Of labels that are numbers without a header.
     labels_ahead
         Returns what is known before the run of labels that are not in the table of the logits.
 
@@ -89,6 +91,7 @@ class Known:
     label_numbers: tuple[int, ...] = ()
     class_columns: tuple[str, ...] = ()
     like: ColumnPlan | None = None
+    labels_shape: tuple[int, ...] = (-1,)
     labels_ahead: Callable[[], LabelValues | None] | None = field(default=None, compare=False)
     notes: tuple[Diagnostic, ...] = ()
 
@@ -136,8 +139,11 @@ class ReadOptions:
         Whether text tables begin with a line of names.
     shift
         Logits at t score the label at t + shift.
+    shape
+        Of logits that are numbers without a header, of which one side may be -1; () where they are not.
     logits_dtype, labels_dtype
-        How to read 2-byte void arrays and integers of 16 bits: "bfloat16", or None.
+        What numbers without a header are, as NumPy spells it; "bfloat16" also how to read 2-byte void arrays and
+        integers of 16 bits; or None.
     class_names, class_names_file
         Names of the classes where the logits do not name them, and where these are from.
     input_format
@@ -174,6 +180,7 @@ class ReadOptions:
     ignore_missing: bool = False
     header: bool | None = None
     shift: int = 0
+    shape: tuple[int, ...] = ()
     logits_dtype: str | None = None
     labels_dtype: str | None = None
     class_names: tuple[str, ...] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 
 import click
@@ -9,10 +10,28 @@ import click
 from xent_cli.cli.commands.help import INPUT, LOSS, complete_files, option, stacked
 
 _FORMS = ("logits", "log-probs", "probs")
+# What NumPy calls numbers; the codes may say in which order their bytes stand.
+_DTYPE = re.compile(r"bfloat16|bool|float(16|32|64)|u?int(8|16|32|64)|[<>]?(f[248]|[iu][1248])")
 _FORMATS = ("npy", "npz", "csv", "parquet", "arrow", "safetensors", "torch", "jsonl")
 
 _input = partial(option, section=INPUT)
 _loss = partial(option, section=LOSS)
+
+
+def _shape(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[int, ...]:
+    if text is None:
+        return ()
+    sides = tuple(int(side) for side in re.findall(r"-1|[0-9]+", text))
+    if not re.fullmatch(r"(-1|[0-9]+)(,(-1|[0-9]+))*", text) or sides.count(-1) > 1 or 0 in sides:
+        raise click.BadParameter(f"{text!r} is not a shape such as 1000,10 or -1,10.", context, parameter)
+    return sides
+
+
+def _dtype(context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+    if text is not None and not _DTYPE.fullmatch(text):
+        raise click.BadParameter(f"{text!r} is not a type such as float32, bfloat16, int64 or >f8.", context, parameter)
+    return text
+
 
 layout_options = stacked(
     _input("--axis", type=int, default=-1, show_default=True, help="Class axis of an array of logits."),
@@ -56,14 +75,22 @@ layout_options = stacked(
         help="Take one score z per sample as the logits [0, z], or with --from probs one p as [1 - p, p].",
     ),
     _input(
+        "--shape",
+        metavar="N,K",
+        callback=_shape,
+        help="Shape of logits that are numbers without a header, such as -1,10; the file's size tells the side of -1.",
+    ),
+    _input(
         "--logits-dtype",
-        type=click.Choice(["bfloat16"]),
-        help="Type of logits that are stored as |V2, int16 or uint16.",
+        metavar="TYPE",
+        callback=_dtype,
+        help="Type of logits without a header: float32, >f8, ...; bfloat16 also of |V2, int16 and uint16 arrays.",
     ),
     _input(
         "--labels-dtype",
-        type=click.Choice(["bfloat16"]),
-        help="Type of dense labels or a teacher's outputs that are stored as |V2, int16 or uint16.",
+        metavar="TYPE",
+        callback=_dtype,
+        help="Type of labels without a header: int64, ...; bfloat16 also of |V2, int16 and uint16 arrays.",
     ),
     _input(
         "--labels",

@@ -81,7 +81,7 @@ def gradient_output(flags: OutputFlags, layout: LayoutFlags, pair: Pair) -> Grad
         found = f"shards of {logits.info.path} that differ in shape"
         raise UsageError(f"--gradients {path}: one array cannot hold them", found=found, hint="name a folder/")
     dtype = logits.info.dtype if logits.info.dtype.kind == "f" else np.dtype(np.float64)
-    if flags.gradient_dtype == "bfloat16" or (layout.logits_dtype and not flags.gradient_dtype):
+    if flags.gradient_dtype == "bfloat16" or (layout.logits_dtype == "bfloat16" and not flags.gradient_dtype):
         dtype = np.dtype("V2")  # as numpy.save writes it
     elif flags.gradient_dtype:
         dtype = np.dtype(flags.gradient_dtype)

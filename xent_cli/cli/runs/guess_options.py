@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from xent_cli.errors import InputError, UsageError, XentError, printable
 from xent_cli.readers.columns.lines import OneScoreError
-from xent_cli.readers.interface import ARRAYS
+from xent_cli.readers.interface import ARCHIVES, ARRAYS
 from xent_cli.readers.list_contents import list_arrays
 from xent_cli.readers.open import open_source
 from xent_cli.readers.options import Classes
 from xent_cli.readers.pair.pair import open_pair
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from xent_cli.core.inspect.advice import Advice
     from xent_cli.core.inspect.contents import Entry
@@ -103,7 +103,7 @@ def open_alone(file: Located, options: ReadOptions) -> Opened:
     failure: XentError | None = None
     arrays = list_arrays(file)[:_MOST_ARRAYS]
     keys = [None, *_by_rank(arrays)] if arrays and not options.logits_column else [None]
-    for key, dtype in product(keys, dict.fromkeys((options.logits_dtype, "bfloat16"))):
+    for key, dtype in product(keys, _dtypes(options)):
         tried = replace(options, logits_dtype=dtype)
         if key is not None:
             tried = replace(tried, logits_column=(key,), label_column=key)
@@ -118,15 +118,18 @@ def open_alone(file: Located, options: ReadOptions) -> Opened:
 def _opened(file: Located, options: ReadOptions) -> Opened:
     try:
         source = open_source(file, "logits", options, Classes(options.axis))
-    except InputError:
-        source = open_source(file, "labels", options)
+    except InputError as failure:
+        try:
+            source = open_source(file, "labels", options)
+        except InputError as error:  # of numbers without a header, the line that reads logits is the likelier one
+            raise failure if error.what == failure.what else error from None
         if source.info.row_shape or (source.info.format in ARRAYS and len(source.info.shape) > 1):
             raise
         return Opened("labels", source, options)
     if source.info.format in ARRAYS and (source.info.dtype.kind in "iub" or len(source.info.shape) == 1):
         named = replace(options, label_column=options.label_column or next(iter(options.logits_column), None))
         key = source.info.path.removeprefix(f"{file.name}:")
-        if source.info.format != "npy" and named.label_column is None and key != file.name:
+        if source.info.format in ARCHIVES and named.label_column is None and key != file.name:
             named = replace(named, label_column=key)
         return Opened("labels", open_source(file, "labels", named), named)
     return Opened("logits", source, options)
@@ -149,13 +152,20 @@ def _candidates(
         for first, second in product(mine, theirs if labels is None else [options.label_column]):
             if labels is not None or first != second:
                 bases.append(replace(options, logits_column=(first,), label_column=second))
+    forms: tuple[Literal["auto", "sparse", "dense"], ...] = ("auto", "sparse", "dense")
+    forms = forms if options.labels == "auto" else (options.labels,)
     for base, axis, form, dtype in product(
         bases,
         (options.axis, 1, 0, 2, 3) if options.axis == -1 else (options.axis,),
-        ("auto", "sparse", "dense") if options.labels == "auto" else (options.labels,),
-        dict.fromkeys((options.logits_dtype, "bfloat16")),
+        forms,
+        _dtypes(options),
     ):
         yield replace(base, axis=axis, labels=form, logits_dtype=dtype)
+
+
+def _dtypes(options: ReadOptions) -> Iterable[str | None]:
+    """How to read arrays of 16 bits: as the user says, or either way."""
+    return (None, "bfloat16") if options.logits_dtype is None else (options.logits_dtype,)
 
 
 def _by_rank(arrays: Sequence[Entry]) -> list[str]:
@@ -186,6 +196,7 @@ def command_line(paths: Sequence[str], options: ReadOptions, advice: Advice) -> 
         "--class-names": options.class_names_file,
         "--join": options.join,
         "--logits-dtype": options.logits_dtype,
+        "--labels-dtype": options.labels_dtype,
         "--labels": options.labels if options.labels != "auto" else None,
         "--from": advice.source if advice.source != "logits" else None,
         "--labels-from": advice.labels_source if advice.labels_source != "labels" else None,
@@ -194,6 +205,8 @@ def command_line(paths: Sequence[str], options: ReadOptions, advice: Advice) -> 
     }
     given = [word for name in options.logits_column for word in ("--logits-column", name)]
     given += [word for name, value in words.items() if value is not None for word in (name, str(value))]
+    if options.shape:  # with an equals sign, for a shape may begin with a minus
+        given.append(f"--shape={','.join(map(str, options.shape))}")
     given += [f"--{name}" for name in ("binary", "normalize") if getattr(advice, name)]
     if options.header is not None:
         given.append("--header" if options.header else "--no-header")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from xent_cli.errors import UsageError
-from xent_cli.readers.interface import ARRAYS
+from xent_cli.readers.interface import ARCHIVES, ARRAYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -62,6 +62,11 @@ def _header(options: SharedOptions, pair: Pair) -> str:
     return "" if text else "none of the inputs is delimited text"
 
 
+def _shape(options: SharedOptions, pair: Pair) -> str:
+    found = pair.logits.info.format
+    return "" if found == "raw" else f"{_name(pair.logits)} is {found}, which says its shape itself"
+
+
 def _logits_dtype(options: SharedOptions, pair: Pair) -> str:
     return _bits(pair.logits)
 
@@ -89,6 +94,7 @@ _RULES: Mapping[str, Why] = {
     "logits_column": _logits_column,
     "label_column": _label_column,
     "header": _header,
+    "shape": _shape,
     "logits_dtype": _logits_dtype,
     "labels_dtype": _labels_dtype,
     "ignore_missing_labels": _ignore_missing,
@@ -100,13 +106,15 @@ def _name(source: Source) -> str:
 
 
 def _single(source: Source) -> str:
-    return f"{_name(source)} holds one array, without a name" if source.info.format == "npy" else ""
+    return f"{_name(source)} holds one array, without a name" if source.info.format in ARRAYS - ARCHIVES else ""
 
 
 def _bits(source: Source) -> str:
     shard = next(iter(getattr(source, "shards", (source,))))
     layout = getattr(shard, "layout", None)
-    if layout is not None and layout.dtype.kind == "V":
+    if layout is not None and (layout.dtype.kind == "V" or source.info.format == "raw"):
+        return ""
+    if any(kind == "|V2" for _, kind in getattr(shard, "fields", ())):
         return ""
     if source.info.format not in ARRAYS:
         return f"{_name(source)} is a table"

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # Options that have an effect on some inputs only, and may be typed in vain.
 _CONDITIONAL = frozenset(
     {
-        *("axis", "header", "logits_column", "label_column", "logits_dtype", "labels_dtype"),
+        *("axis", "header", "logits_column", "label_column", "shape", "logits_dtype", "labels_dtype"),
         *("class_names", "ignore_missing_labels"),
     }
 )
@@ -58,6 +58,7 @@ def layout_options(layout: LayoutFlags, loss: LossFlags, *, explicit_source: boo
         id_column=layout.id_column,
         header=layout.header,
         input_format=layout.input_format,
+        shape=layout.shape,
         logits_dtype=layout.logits_dtype,
         labels_dtype=layout.labels_dtype,
         binary=binary if layout.binary else None,

@@ -43,8 +43,8 @@ def read_header(path: str, head: bytes) -> Layout:
         fields = ast.literal_eval(text.decode("utf-8" if version[0] == 3 else "latin-1").strip())
         shape, order, descr = fields["shape"], fields["fortran_order"], fields["descr"]
         sound = isinstance(shape, tuple) and all(type(side) is int and side >= 0 for side in shape)
-        dtype = np.dtype(descr)
-    except (ValueError, SyntaxError, TypeError, KeyError, MemoryError, RecursionError):
+        dtype = np.dtype(descr) if isinstance(descr, str) else np.lib.format.descr_to_dtype(descr)
+    except (ValueError, SyntaxError, TypeError, KeyError, IndexError, MemoryError, RecursionError):
         raise damaged from None
     if not sound:
         raise damaged
@@ -94,6 +94,10 @@ def open_npy(source: Bytes, head: bytes, role: str, options: ReadOptions, classe
             )
         if size > wanted:
             raise too_much(source.name, f"{size} bytes", f"{wanted} bytes for shape {layout.shape} of {layout.dtype}")
+    if layout.dtype.names is not None:
+        from xent_cli.readers.columnar.records import open_records
+
+        return open_records(source, layout, role, options, classes)
     return open_array(source, "npy", layout, role, options, classes)
 
 

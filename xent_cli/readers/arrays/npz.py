@@ -66,4 +66,8 @@ def open_npz(source: Bytes, head: bytes, role: str, options: ReadOptions, classe
         start += int.from_bytes(lengths[:2], "little") + int.from_bytes(lengths[2:], "little")
         array = replace(array, codec="", member="")
         layout = replace(layout, offset=start + layout.offset)
+    if layout.dtype.names is not None:
+        from xent_cli.readers.columnar.records import open_records
+
+        return open_records(array, layout, role, options, classes)
     return open_array(array, "npz", layout, role, options, classes)

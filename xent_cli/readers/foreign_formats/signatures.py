@@ -14,6 +14,13 @@ _NO_OUTPUTS = "it holds a model, not its outputs: run the model and save its log
 TRUSTED = "unpickling can run code, so xent never does it; for a file that you trust: "
 _UNPACKED = "unpack it and name the file of numbers in it: "
 
+# Numbers without a header may well begin with fewer bytes than this, or as these say.
+_STRONG_BYTES = 4
+_WEAK = (
+    *(recognise.is_pickle, recognise.is_msgpack, recognise.is_protobuf),
+    *(recognise.is_idx, recognise.is_image, recognise.is_bare_utf16),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Signature:
@@ -44,7 +51,9 @@ class Signature:
     @property
     def strong(self) -> bool:
         """Whether numbers without a header hardly ever begin so."""
-        return not callable(self.magic) and len(self.magic if isinstance(self.magic, bytes) else self.magic[0]) >= 4
+        if callable(self.magic):
+            return self.magic not in _WEAK
+        return len(self.magic if isinstance(self.magic, bytes) else self.magic[0]) >= _STRONG_BYTES
 
     def fits(self, head: bytes) -> bool:
         """Whether a file that begins with these bytes is of the format."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -56,6 +57,9 @@ def open_labels(located: Located, logits: Source, options: ReadOptions) -> Sourc
     labels = open_source(located, "labels", options, classes)
     if labels.info.format == "csv" and _begins_with_its_name(labels, logits):
         options = replace(options, header=True)
+        labels = open_source(located, "labels", options, classes)
+    if labels.info.format == "raw":
+        options = replace(options, known=replace(options.known, labels_shape=_sides(labels, logits)))
         labels = open_source(located, "labels", options, classes)
     shape = labels.info.shape
     if labels.info.format not in ARRAYS:
@@ -120,6 +124,15 @@ def _first_path(source: Source) -> str:
     while getattr(found, "shards", ()):
         found = found.shards[0]
     return str(found.info.path)
+
+
+def _sides(labels: Source, logits: Source) -> tuple[int, ...]:
+    """Shape of labels without a header, -1 along the first axis: one for each sample, or one for each logit."""
+    for sides in (logits.info.sample_shape, logits.info.shape):
+        known = [side for side in sides or () if side is not None]
+        if sides and len(known) == len(sides) and labels.info.num_rows == math.prod(known):
+            return (-1, *known[1:])
+    return (-1,)
 
 
 def _begins_with_its_name(labels: Source, logits: Source) -> bool:

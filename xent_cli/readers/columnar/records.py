@@ -1,0 +1,244 @@
+"""Structured arrays in .npy files: tables of records, whose fields are the columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from xent_cli.errors import InputError
+from xent_cli.readers.arrays.array_source import widen
+from xent_cli.readers.columnar.arrow_sample import sample_of
+from xent_cli.readers.columns.column_plan import ColumnPlan
+from xent_cli.readers.columns.sample import SAMPLED_ROWS
+from xent_cli.readers.columns.table_plan import plan_table
+from xent_cli.readers.storage.identity import shrunk
+from xent_cli.readers.storage.stored import Stored, fill, reading
+from xent_cli.readers.tables.arrow_columns import TableRows, rows_of
+from xent_cli.readers.tables.column_types import dtype_of, kind_of
+from xent_cli.readers.tables.table_source import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from xent_cli.core.array_types import AnyArray
+    from xent_cli.core.block import Part, Rows
+    from xent_cli.readers.arrays.array_source import Layout
+    from xent_cli.readers.options import Classes, ReadOptions
+    from xent_cli.readers.storage.stored import Bytes, Stream
+
+
+def open_records(source: Bytes, layout: Layout, role: str, options: ReadOptions, classes: Classes) -> RecordSource:
+    """Open a structured array in a role; see `Opener`.
+
+    Fields of one number or text are columns; those of several numbers are columns of lists; those of fields are as
+    many columns, with dots in their names.
+
+    Raises
+    ------
+    InputError
+        Where the array has more than one axis, or no field fits.
+    """
+    if not layout.dtype.itemsize or 0 in layout.shape[1:]:
+        raise InputError("records without values", source.name, f"dtype {layout.dtype}", "fields of numbers")
+    long = [side for side in layout.shape if side != 1]
+    if len(long) > 1:
+        raise InputError(
+            "records along more than one axis",
+            source.name,
+            found=f"shape {layout.shape}",
+            expected="one axis",
+            hint="save them as array.ravel()",
+        )
+    size = long[0] if long else int(0 not in layout.shape)
+    bfloat16 = options.bfloat16(role)
+    schema = pa.schema([(name, _type_of(dtype, bfloat16=bfloat16)) for name, dtype in _fields(layout.dtype)])
+    empty = ColumnPlan(columns=tuple(schema.names))
+    held = options.run, size, layout.dtype, layout.offset, schema
+    bare = RecordSource(source, "records", role, empty, 0, np.dtype(object), None, False, *held)
+    sample = sample_of(bare, schema, partial(_first_rows, bare))
+    plan, class_names = plan_table(sample, role, options, classes)
+    width, dtype = _width_and_dtype(schema, plan)
+    named = plan.label is not None and kind_of(schema.field(plan.label).type) == "other"
+    return RecordSource(source, "records", role, plan, width, dtype, class_names, named, *held)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSource(Table):
+    """A structured array; see `Source`.
+
+    Fields
+    ------
+    size
+        Number of records.
+    record
+        Their dtype.
+    offset
+        Where they begin, in bytes.
+    schema
+        Names and types of the columns.
+    """
+
+    size: int
+    record: np.dtype[Any]
+    offset: int
+    schema: pa.Schema
+
+    @property
+    def fields(self) -> list[tuple[str, str]]:
+        """Names of the columns, and what NumPy calls the type of one value of each."""
+        return [(name, dtype.base.str) for name, dtype in _fields(self.record)]
+
+    @property
+    def row_count(self) -> int:
+        """See `Source`."""
+        return self.size
+
+    def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
+        """See `Source`."""
+        step = max(1, self.needs.task_bytes // max(1, self.record.itemsize))
+        runs = ((start, min(step, self.size - start)) for start in range(0, self.size, step))
+        if isinstance(self.source, Stored) and not self.source.codec:
+            yield from ((first + start, size, RecordRows(self, start, size, first + start)) for start, size in runs)
+            return
+        with self.source.stream() as stream:
+            _skip(stream, self.offset)
+            for start, size in runs:
+                table = self.table(self._filled(stream, size), self.plan.used)
+                yield first + start, size, TableRows(table, self.reading, first + start)
+            if stream.read(1):
+                raise InputError("more than one array", self.source.name, "more bytes", f"{self.size} records")
+
+    def records(self, start: int, size: int) -> AnyArray:
+        """Read some of the records."""
+        with self.source.stream() as stream:
+            begin = self.offset + start * self.record.itemsize
+            if stream.seekable():
+                stream.seek(begin)
+            else:
+                _skip(stream, begin)
+            return self._filled(stream, size)
+
+    def table(self, records: AnyArray, names: Sequence[str]) -> pa.Table:
+        """Some columns of records."""
+        columns = []
+        for name in names:
+            values: AnyArray = records
+            for field in _path(self.record, name):
+                values = values[field]
+            columns.append(_column(values, self.schema.field(name).type))
+        return pa.Table.from_arrays(columns, schema=pa.schema([self.schema.field(name) for name in names]))
+
+    def _filled(self, stream: Stream, size: int) -> AnyArray:
+        raw = np.empty(size * self.record.itemsize, np.uint8)
+        with reading(self.source.name):
+            if fill(stream, raw.data) < len(raw):
+                raise shrunk(self.source.name)
+        return raw.view(self.record)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRows:
+    """Recipe for `size` records from `begin` on, whose first sample is `start`: a `Part`."""
+
+    source: RecordSource
+    begin: int
+    size: int
+    start: int
+
+    def read(self) -> Rows:
+        """Read and convert them."""
+        source = self.source
+        table = source.table(source.records(self.begin, self.size), source.plan.used)
+        return rows_of(table, source.reading, self.start)
+
+
+def _fields(dtype: np.dtype[Any], before: str = "") -> Iterator[tuple[str, np.dtype[Any]]]:
+    """Names and types of the columns that the fields of a record are."""
+    for name in dtype.names or ():
+        field = dtype[name]
+        if field.names:
+            yield from _fields(field, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", field
+
+
+def _path(dtype: np.dtype[Any], name: str) -> list[str]:
+    """Fields, each in the one before it, that a column is: names of fields may have dots of their own."""
+    for field in dtype.names or ():
+        if field == name and not dtype[field].names:
+            return [field]
+        inner = dtype[field]
+        if inner.names and name.startswith(f"{field}."):
+            below = _path(inner, name[len(field) + 1 :])
+            if below:
+                return [field, *below]
+    return []
+
+
+def _type_of(dtype: np.dtype[Any], *, bfloat16: bool) -> pa.DataType:
+    """Arrow's type for a field: lists of a subarray, and what no column can serve as where it is no number or text."""
+    if dtype.subdtype is not None:
+        base, shape = dtype.subdtype
+        if 0 in shape:
+            return pa.binary()
+        inner = _type_of(base, bfloat16=bfloat16)
+        for side in shape[::-1]:
+            inner = pa.list_(inner, side)
+        return inner
+    if dtype.kind == "V" and dtype.itemsize == 2 and bfloat16:
+        return pa.float32()
+    if dtype.kind in "biuf" and dtype.itemsize <= 8:
+        return pa.from_numpy_dtype(dtype.newbyteorder("="))
+    if dtype.kind in "US":
+        return pa.string()
+    return pa.timestamp("us") if dtype.kind == "M" else pa.binary()
+
+
+def _column(values: AnyArray, column_type: pa.DataType) -> pa.Array:
+    if pa.types.is_fixed_size_list(column_type):
+        return pa.FixedSizeListArray.from_arrays(
+            _column(values.reshape(-1, *values.shape[2:]), column_type.value_type), column_type.list_size
+        )
+    if values.dtype.kind == "V":
+        values = widen(np.ascontiguousarray(values))
+    if values.dtype.kind == "S":  # what is not UTF-8 is told with its row
+        return pa.array(values.tolist(), pa.binary()).view(pa.string())
+    if values.dtype.kind == "U":
+        return pa.array(values.tolist(), pa.string())
+    if values.dtype.kind == "M":
+        return pa.array(values.astype("M8[us]"))
+    return pa.array(np.ascontiguousarray(values, values.dtype.newbyteorder("=")))
+
+
+def _width_and_dtype(schema: pa.Schema, plan: ColumnPlan) -> tuple[int, np.dtype[Any]]:
+    """How many classes a sample has, and their dtype."""
+    if not plan.values:
+        label = None if plan.label is None else schema.field(plan.label).type
+        if label is None:
+            return 0, np.dtype(np.float64)
+        return 0, dtype_of(label) if kind_of(label) == "number" else np.dtype(object)
+    if plan.cells:
+        return plan.cells, np.dtype(np.float64)
+    types = {schema.field(name).type for name in plan.values}
+    first = types.pop()
+    if plan.is_list:
+        return first.list_size, dtype_of(first.value_type)
+    return len(plan.values), dtype_of(first) if not types else np.dtype(np.float64)
+
+
+def _first_rows(bare: RecordSource, names: Sequence[str]) -> pa.Table:
+    size = min(bare.size, max(1, min(SAMPLED_ROWS, bare.needs.task_bytes // max(1, bare.record.itemsize))))
+    if not bare.source.rereadable:
+        head = bare.source.peek(bare.offset + size * bare.record.itemsize)[bare.offset :]
+        size = min(size, len(head) // max(1, bare.record.itemsize))
+        return bare.table(np.frombuffer(head, bare.record, size), names)
+    return bare.table(bare.records(0, size), names)
+
+
+def _skip(stream: Stream, size: int) -> None:
+    head = bytearray(size)
+    fill(stream, memoryview(head))
