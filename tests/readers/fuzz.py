@@ -46,11 +46,10 @@ def sound(format_name):
     elif format_name == "pt":
         save_torch(stream, [{"logits": LOGITS[i : i + 20], "labels": LABELS[i : i + 20]} for i in (0, 20)])
     elif format_name == "views.pt":
-        views = {
-            "logits": tensor("0", "float64", N * K, (N, K - 1), (K, 1), 1),
-            "labels": tensor("1", "int64", N, (N,)),
-        }
-        write_archive(stream, pickled({"step": 7, "val": views}), {"0": LOGITS.tobytes(), "1": LABELS.tobytes()})
+        stored = np.repeat(LOGITS.T, 2)
+        logits = tensor("0", "float64", stored.size, (N, K), (2, 2 * N))
+        views = {"logits": logits, "labels": tensor("1", "int64", N, (N,))}
+        write_archive(stream, pickled({"step": 7, "val": views}), {"0": stored.tobytes(), "1": LABELS.tobytes()})
     elif format_name == "parquet":
         pq.write_table(table, stream, row_group_size=15)
     elif format_name == "wide.parquet":
