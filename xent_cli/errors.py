@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
 _MOST_SHOWN = 200
@@ -70,8 +70,17 @@ def listing(names: Sequence[str]) -> str:
     return shown if len(names) <= _MOST_NAMES else f"{shown} and {len(names) - _MOST_NAMES} more"
 
 
-def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """Return a hint with the most similar known name, or "" if none is similar.
+def did_you_mean(name: str, known: Iterable[str], *, most: int = 1, cutoff: float = 0.6, quote: str = '"') -> str:
+    """Return a hint with the most similar known names, or "" if none is similar.
+
+    Parameters
+    ----------
+    most
+        How many names to mention.
+    cutoff
+        Least similarity, from 0 to 1.
+    quote
+        Put around each name.
 
     Examples
     --------
@@ -80,8 +89,8 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
     """
     import difflib
 
-    close = difflib.get_close_matches(name, known, 1)
-    return f'did you mean "{close[0]}"?' if close else ""
+    close = difflib.get_close_matches(name, list(known), most, cutoff)
+    return f"did you mean {' or '.join(f'{quote}{found}{quote}' for found in close)}?" if close else ""
 
 
 def _shortened(text: str) -> str:

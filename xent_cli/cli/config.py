@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from xent_cli.errors import InputError, UsageError, listing, printable
+from xent_cli.errors import InputError, UsageError, did_you_mean, listing, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -246,7 +246,4 @@ def _type(option: click.Option) -> type:
 
 
 def _meant(name: str, known: Iterable[str]) -> str:
-    from difflib import get_close_matches
-
-    close = get_close_matches(name, list(known), n=2, cutoff=0.5)
-    return f"did you mean {' or '.join(close)}?" if close else ""
+    return did_you_mean(name, known, most=2, cutoff=0.5, quote="")

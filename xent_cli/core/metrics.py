@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from xent_cli.core.totals.slices import slice_name
 from xent_cli.core.totals.summary import LossSummary
-from xent_cli.errors import UsageError
+from xent_cli.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -150,21 +150,18 @@ def overflow_of(formulas: Iterable[FormulaTotals]) -> dict[str, int]:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint that names what was perhaps meant.
+    """Return a hint with the metrics that were probably meant, or "".
 
     Examples
     --------
     >>> nearest("mean_los", METRICS), nearest("ppl", METRICS)
     ('did you mean mean_loss or min_loss or max_loss?', 'did you mean perplexity?')
     """
-    from difflib import get_close_matches  # wanted only where a run ends
-
     known = sorted(known)
     meant = _MEANT.get(name.lower().replace("-", "_"))
     if meant in known:
         return f"did you mean {meant}?"
-    close = get_close_matches(name, known, n=3, cutoff=0.5)
-    return f"did you mean {' or '.join(close)}?" if close else ""
+    return did_you_mean(name, known, most=3, cutoff=0.5, quote="")
 
 
 def refuse_unknown(metric: str, option: str) -> None:

@@ -1,4 +1,4 @@
-"""How a number is spelled in text: in full for programs, in as many digits as tell it apart for people."""
+"""Numbers, shapes and cells as text: every digit for programs, as few as needed for people."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 def spell(value: float) -> str:
-    """Shortest digits that read back to the same float64; decimal for exponents -6 to 9, else scientific.
+    """Write the shortest digits that read back as the same float64; scientific for exponents below -6 or above 9.
 
     Examples
     --------
@@ -40,7 +40,7 @@ def spell(value: float) -> str:
 
 
 def rounded(value: float) -> str:
-    """Six significant digits.
+    """Write six significant digits.
 
     Examples
     --------
@@ -51,7 +51,7 @@ def rounded(value: float) -> str:
 
 
 def distinct(a: float, b: float) -> tuple[str, str]:
-    """Spell two numbers with six significant digits, or as many as tell them apart; in full where they are equal.
+    """Write two numbers with six significant digits, or more if they need more to differ; in full if they are equal.
 
     Examples
     --------
@@ -59,14 +59,52 @@ def distinct(a: float, b: float) -> tuple[str, str]:
     (('0.350000000001', '0.35'), ('1234567', '2.5'))
     """
     for digits in range(6, 17):
-        told = _significant(a, digits), _significant(b, digits)
-        if told[0] != told[1]:
-            return told
+        texts = _significant(a, digits), _significant(b, digits)
+        if texts[0] != texts[1]:
+            return texts
     return repr(a).removesuffix(".0"), repr(b).removesuffix(".0")
 
 
+def finite_or_none(value: float) -> float | None:
+    """Return None for NaN and infinity, which JSON cannot hold.
+
+    Examples
+    --------
+    >>> finite_or_none(0.5), finite_or_none(math.nan)
+    (0.5, None)
+    """
+    return value if math.isfinite(value) else None
+
+
+def shape_text(shape: Sequence[int | None]) -> str:
+    """Write a shape as Python does, with n for a side that is not known.
+
+    Examples
+    --------
+    >>> shape_text((None, 10)), shape_text((3,))
+    ('(n, 10)', '(3,)')
+    """
+    sides = ", ".join("n" if side is None else str(side) for side in shape)
+    return f"({sides},)" if len(shape) == 1 else f"({sides})"
+
+
+def csv_cell(text: str, delimiter: str) -> str:
+    """Quote a cell if RFC 4180 requires it.
+
+    Python's csv module leaves a lone carriage return unquoted, and readers take that for the end of a line.
+
+    Examples
+    --------
+    >>> csv_cell("a, b", ","), csv_cell("a, b", "|")
+    ('"a, b"', 'a, b')
+    """
+    if any(mark in text for mark in (delimiter, '"', "\n", "\r")):
+        return '"' + text.replace('"', '""') + '"'
+    return text
+
+
 def check_cells(check: Mapping[str, Any]) -> tuple[str, str, str, str]:
-    """Limit, observed figure, baseline and delta of a check as people read them; empty where there is none.
+    """Write limit, observed figure, baseline and delta of a check for people; "" for one that is missing.
 
     Parameters
     ----------
@@ -82,11 +120,11 @@ def check_cells(check: Mapping[str, Any]) -> tuple[str, str, str, str]:
     """
     limit, observed = check["limit"], check["observed"]
     if "baseline" not in check:
-        shown, told = distinct(observed, limit)
-        return told, shown, "", ""
-    shown, before = distinct(observed, check["baseline"])
-    delta, told = distinct(check["delta"], check["delta"] if isinstance(limit, str) else limit)
-    return limit if isinstance(limit, str) else told, shown, before, delta
+        observed_text, limit_text = distinct(observed, limit)
+        return limit_text, observed_text, "", ""
+    observed_text, baseline_text = distinct(observed, check["baseline"])
+    delta_text, limit_text = distinct(check["delta"], check["delta"] if isinstance(limit, str) else limit)
+    return limit if isinstance(limit, str) else limit_text, observed_text, baseline_text, delta_text
 
 
 def _significant(value: float, digits: int) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from xent_cli.core.number_text import spell
+from xent_cli.core.number_text import csv_cell, spell
 from xent_cli.writers.numbers import many
 from xent_cli.writers.row_text import batches, encoded, row_texts
 
@@ -33,7 +34,7 @@ class DelimitedWriter:
             self._write_many(rows)
             return
         for batch in batches(rows):
-            texts = row_texts(batch, self.columns, spell, missing="", quote=self._quoted)
+            texts = row_texts(batch, self.columns, spell, missing="", quote=partial(csv_cell, delimiter=self.delimiter))
             lines = (self.delimiter.join(cells) for cells in zip(*texts, strict=True))
             self.stream.write("".join(f"{line}\n" for line in lines).encode())
 
@@ -44,7 +45,7 @@ class DelimitedWriter:
     def _begin(self) -> None:
         if not self._begun:
             self._begun = True
-            names = (self._quoted(name) for name in self.columns.names)
+            names = (csv_cell(name, self.delimiter) for name in self.columns.names)
             self.stream.write((self.delimiter.join(names) + "\n").encode())
 
     def _write_many(self, rows: BlockLoss) -> None:
@@ -69,8 +70,3 @@ class DelimitedWriter:
             return column
         quoted = pc.binary_join_element_wise('"', pc.replace_substring(column, '"', '""'), '"', "")
         return pc.if_else(special, quoted, column)
-
-    def _quoted(self, text: str) -> str:
-        if any(mark in text for mark in (self.delimiter, '"', "\n", "\r")):
-            return '"' + text.replace('"', '""') + '"'
-        return text

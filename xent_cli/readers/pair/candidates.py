@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from xent_cli.core.class_order import columns_named, order_of
+from xent_cli.core.number_text import shape_text
 from xent_cli.core.same_samples import OtherIdError
 from xent_cli.core.verify.verify_block import HeldBlock
 from xent_cli.errors import InputError, RowError, UsageError
@@ -144,7 +145,7 @@ def read_number(path: str, column: str | None, dtype: str | None) -> tuple[float
         raise InputError(
             "not one number",
             path,
-            found=f"shape {_text(source.info.shape)}",
+            found=f"shape {shape_text(source.info.shape)}",
             expected="one reduced loss",
             hint="per-sample losses go without --reduction",
         )
@@ -280,12 +281,7 @@ def _shape_error(path: str, what: str, shape: Shape, expected: Shape, pair: Pair
     return InputError(
         "shapes do not fit",
         f"{logits.path}, {path}",
-        found=f"logits {_text(logits.shape)}, {what} {_text(shape)}",
-        expected=f"{what} {_text(expected)}",
+        found=f"logits {shape_text(logits.shape)}, {what} {shape_text(shape)}",
+        expected=f"{what} {shape_text(expected)}",
         hint=hint,
     )
-
-
-def _text(shape: Shape) -> str:
-    sides = ", ".join("n" if side is None else str(side) for side in shape)
-    return f"({sides},)" if len(shape) == 1 else f"({sides})"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xent_cli.core.diagnostics import Diagnostic
+from xent_cli.core.number_text import shape_text
 from xent_cli.core.options import settings_of
 from xent_cli.errors import InputError
 
@@ -43,8 +44,8 @@ def refuse_unlike(baseline: SavedResults, candidate: SavedResults, *, by_id: boo
         raise InputError(
             "losses in another shape",
             candidate.path,
-            found=_spelled(candidate.shape),
-            expected=f"{_spelled(baseline.shape)} as in {baseline.path}",
+            found=shape_text(candidate.shape or ()),
+            expected=f"{shape_text(baseline.shape or ())} as in {baseline.path}",
         )
     if _have_digests(baseline, candidate, by_id=by_id) and baseline.digest != candidate.digest:
         raise InputError(
@@ -148,7 +149,3 @@ def _have_labels(baseline: SavedResults, candidate: SavedResults) -> bool:
 def _listed(paths: list[str], what: str) -> str:
     paths = list(dict.fromkeys(paths))
     return f"{' and '.join(paths)} {'holds' if len(paths) == 1 else 'hold'} {what}"
-
-
-def _spelled(shape: tuple[int | None, ...] | None) -> str:
-    return f"[{', '.join('?' if side is None else str(side) for side in shape or ())}]"

@@ -8,6 +8,7 @@ import numpy as np
 
 from xent_cli.core.checks.distributions import count_distributions
 from xent_cli.core.label_digest import LABELS_DIGEST, SIGNATURE, add_digests, spell_digest
+from xent_cli.core.number_text import shape_text
 from xent_cli.errors import InputError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def refuse_other_arrays(path: str, shape: tuple[int | None, ...], dtype: str) ->
     """
     kind = np.dtype(dtype)
     if kind.kind != "f" or (len(shape) > 1 and kind.itemsize != 8):
-        raise _no_losses(path, f"an array of {dtype} {_spelled(shape)}")
+        raise _no_losses(path, f"an array of {dtype} {shape_text(shape)}")
 
 
 def refuse_other_values(path: str, loss: FloatArray, shape: tuple[int | None, ...]) -> None:
@@ -49,7 +50,7 @@ def refuse_other_values(path: str, loss: FloatArray, shape: tuple[int | None, ..
     refuse_below_zero(path, loss)
     last = shape[-1] if len(shape) > 1 else None
     if last and loss.size and count_distributions(loss.reshape(-1, last)).scale is not None:
-        raise _no_losses(path, f"an array {_spelled(shape)} whose rows sum to 1")
+        raise _no_losses(path, f"an array {shape_text(shape)} whose rows sum to 1")
 
 
 def refuse_below_zero(path: str, loss: FloatArray, weight: FloatArray | None = None) -> None:
@@ -130,7 +131,3 @@ def _is_digest(text: bytes) -> bool:
 
 def _no_losses(where: str, found: str, more: str = "") -> InputError:
     return InputError("not saved losses", where, found=found, expected=_EXPECTED, hint=_HINT, more=more)
-
-
-def _spelled(shape: tuple[int | None, ...]) -> str:
-    return f"[{', '.join('?' if side is None else str(side) for side in shape)}]"

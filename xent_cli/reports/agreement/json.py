@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from xent_cli.core.diagnostics import notes_of, warnings_of
+from xent_cli.core.number_text import finite_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,26 +105,22 @@ def _agreement(agreement: Agreement) -> dict[str, Any]:
 def _extreme(extreme: Extreme | None, by_row: bool) -> dict[str, Any] | None:
     if extreme is None:
         return None
-    return {"value": _plain(extreme.value), **_place(extreme, by_row)}
+    return {"value": finite_or_none(extreme.value), **_place(extreme, by_row)}
 
 
 def _row(row: HeldRow, by_row: bool) -> dict[str, Any]:
     return {
         **_place(row, by_row),
-        "found": _plain(row.found),
-        "expected": _plain(row.expected),
-        "abs_error": _plain(row.abs_error),
-        "rel_error": _plain(row.rel_error),
+        "found": finite_or_none(row.found),
+        "expected": finite_or_none(row.expected),
+        "abs_error": finite_or_none(row.abs_error),
+        "rel_error": finite_or_none(row.rel_error),
         "ulp_error": row.ulp,
     }
 
 
 def _place(at: Extreme | HeldRow, by_row: bool) -> dict[str, int | None]:
     return {"sample": at.sample if by_row else None, "class": at.column}
-
-
-def _plain(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _verdict(passed: bool) -> str:

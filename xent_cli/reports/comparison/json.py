@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from xent_cli.core.diagnostics import notes_of, warnings_of
+from xent_cli.core.number_text import finite_or_none
 
 if TYPE_CHECKING:
     from xent_cli.core.statistics.comparison import Change, Comparison, ModelChange
@@ -71,4 +71,4 @@ def _change(change: Change) -> dict[str, Any]:
 
 
 def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return finite_or_none(value) if isinstance(value, float) else value

@@ -6,7 +6,7 @@ import math
 import re
 from typing import TYPE_CHECKING
 
-from xent_cli.core.number_text import spell
+from xent_cli.core.number_text import csv_cell, spell
 from xent_cli.errors import printable
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def delimited_changes(comparison: Comparison, delimiter: str) -> str:
     for candidate in comparison.candidates:
         for change in (*candidate.changes, *candidate.slices):
             figures = [_plain(change, name) for name in _FIGURES]
-            named = [_quoted(text or "", delimiter) for text in (candidate.model.label, change.by, change.value)]
+            named = [csv_cell(text or "", delimiter) for text in (candidate.model.label, change.by, change.value)]
             lines.append([change.metric, *figures, str(change.n), change.mark, *named])
     return "".join(f"{delimiter.join(line)}\n" for line in lines)
 
@@ -141,13 +141,6 @@ def _plain(change: Change, name: str) -> str:
     value = getattr(change, name)
     without = name in ("low", "high", "p", "delta_percent") and math.isnan(value)
     return "" if without else spell(value)
-
-
-def _quoted(text: str, delimiter: str) -> str:
-    """As RFC 4180 has it; Python's csv module leaves a lone carriage return bare, which ends a line for its reader."""
-    if any(mark in text for mark in (delimiter, '"', "\n", "\r")):
-        return '"' + text.replace('"', '""') + '"'
-    return text
 
 
 def _called(model: Model) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from xent_cli.core.number_text import spell
+from xent_cli.core.number_text import shape_text, spell
 from xent_cli.errors import printable
 
 if TYPE_CHECKING:
@@ -104,8 +104,7 @@ def _text(value: Any) -> str:
     ('(3, n)', '0.5', 'true')
     """
     if isinstance(value, list):
-        sides = ", ".join("n" if side is None else str(side) for side in value)
-        return f"({sides}{',' * (len(value) == 1)})"
+        return shape_text(value)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):

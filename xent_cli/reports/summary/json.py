@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from xent_cli.core.diagnostics import notes_of, warnings_of
+from xent_cli.core.number_text import finite_or_none
 from xent_cli.core.totals.summary import LossSummary
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _formula_counts(totals: NaiveTotals) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, float):  # asked first, for most entries are figures, and there may be thousands of slices
-        return value if math.isfinite(value) else None
+        return finite_or_none(value)
     if value is None or isinstance(value, int | str):
         return value
     if isinstance(value, LossSummary):
