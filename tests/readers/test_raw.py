@@ -10,8 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 import xent_cli
+from tests.readers.source_tests import FifoTests, SourceTests
 from xent_cli.cli import cli
 from xent_cli.errors import InputError, UsageError
+from xent_cli.readers.options import ReadOptions
 
 RANDOM = np.random.default_rng(12)
 N, K = 60, 5
@@ -35,6 +37,55 @@ def folder(tmp_path, monkeypatch):
     np.save(tmp_path / "y.npy", LABELS)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+class TestRaw(SourceTests):
+    format = "raw"
+    dtype = np.float32
+    options = ReadOptions(shape=(-1, K), logits_dtype="float32")
+    random_access = True
+
+    def write(self, folder, values):
+        values.tofile(folder / "l.bin")
+        return str(folder / "l.bin")
+
+
+class TestRawBigEndian(TestRaw):
+    dtype = ">f8"
+    options = ReadOptions(shape=(-1, K), logits_dtype=">f8")
+
+
+class TestRawShards(TestRaw):
+    def write(self, folder, values):
+        (folder / "parts").mkdir()
+        for place, part in enumerate(np.array_split(values, 3)):
+            part.tofile(folder / "parts" / f"{place}.bin")
+        return str(folder / "parts")
+
+
+class TestRawCompressed(TestRaw):
+    def write(self, folder, values):
+        (folder / "l.bin.gz").write_bytes(gzip.compress(values.tobytes(), 1))
+        return str(folder / "l.bin.gz")
+
+
+class TestRawPipe(FifoTests, TestRaw):
+    options = ReadOptions(shape=(97, K), logits_dtype="float32")
+
+    def values(self, n=97):
+        return super().values(97)
+
+
+class TestRawLabels(SourceTests):
+    format = "raw"
+    role = "labels"
+    dtype = np.int32
+    options = ReadOptions(labels_dtype="int32")
+    random_access = True
+
+    def write(self, folder, values):
+        values.tofile(folder / "y.bin")
+        return str(folder / "y.bin")
 
 
 TYPES = ["float16", "float32", "float64", "int8", "int32", "<f4", ">f4", ">f8", "f2", "u1", ">i2"]

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 import xent_cli
+from tests.readers.source_tests import FifoTests, SourceTests
 from xent_cli.cli import cli
 from xent_cli.errors import InputError
 
@@ -117,6 +118,55 @@ def test_records_come_through_a_pipe(tmp_path):
     command = f"cat r.npy | {sys.executable} -m xent_cli compute - --reduction mean"
     run = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert float(run.stdout) == MEAN
+
+
+class TestRecords(SourceTests):
+    format = "records"
+
+    def write(self, folder, values):
+        made = np.zeros(len(values), [("logits", self.dtype, (values.shape[1],)), ("split", "S5"), ("label", "<i8")])
+        made["logits"], made["label"] = values, np.arange(len(values)) % values.shape[1]
+        np.save(folder / "r.npy", made)
+        return str(folder / "r.npy")
+
+
+class TestRecordsOfOneFieldEach(TestRecords):
+    dtype = np.float32
+
+    def write(self, folder, values):
+        fields = [(f"logit_{place}", ">f4") for place in range(values.shape[1])]
+        made = np.zeros(len(values), [*fields, ("label", "<u2")])
+        for place, (name, _) in enumerate(fields):
+            made[name] = values[:, place]
+        np.save(folder / "r.npy", made)
+        return str(folder / "r.npy")
+
+
+class TestRecordsInNpz(TestRecords):
+    def write(self, folder, values):
+        made = np.load(super().write(folder, values))
+        np.savez(folder / "r.npz", logits=made)
+        return str(folder / "r.npz")
+
+
+class TestRecordsDeflated(TestRecords):
+    def write(self, folder, values):
+        made = np.load(super().write(folder, values))
+        np.savez_compressed(folder / "r.npz", made)
+        return str(folder / "r.npz")
+
+
+class TestRecordsPipe(FifoTests, TestRecords):
+    pass
+
+
+class TestLabelsInRecords(TestRecords):
+    role = "labels"
+    dtype = np.int64
+
+    def write(self, folder, values):
+        np.save(folder / "y.npy", np.array(list(zip(values, strict=True)), [("label", "<i8")]))
+        return str(folder / "y.npy")
 
 
 def test_other_fields_serve_as_slices_ids_and_weights(tmp_path):
