@@ -30,7 +30,9 @@ def zipped_table(source: Stored) -> Stored | None:
     """
     try:
         with io.BufferedReader(source.open()) as file, zipfile.ZipFile(file) as archive:  # type: ignore[type-var]
-            members = [info for info in archive.infolist() if not info.is_dir() and not _is_hidden(info.filename)]
+            # Not `is_dir`: it breaks on a damaged archive whose member has no name.
+            files = [info for info in archive.infolist() if not info.filename.endswith("/")]
+            members = [info for info in files if not _is_hidden(info.filename)]
             if any(info.flag_bits & 1 for info in members):
                 hint = f"unpack it with its password: unzip '{source.name}'"
                 raise InputError("encrypted archive", source.name, found=listing([members[0].filename]), hint=hint)
