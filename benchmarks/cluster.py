@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from xent_cli.cli.runs.evaluate_pair import evaluate_pair
 from xent_cli.cli.runs.targets import Targets
-from xent_cli.core.options import LossOptions, Wanted
+from xent_cli.core.options import LossOptions, Outputs
 from xent_cli.engines.dask import open_dask
 from xent_cli.engines.local import open_local
 from xent_cli.engines.ray import open_ray
@@ -55,7 +55,7 @@ def seconds(path: str, engine: Engine, *, local: bool) -> tuple[float, object]:
     """How long a run takes, opening and all, and its summary."""
     began = time.perf_counter()
     pair = open_pair(path, None, None, ReadOptions(run=RunNeeds(whole_groups=not local)))
-    totals = evaluate_pair(pair, LossOptions(), Wanted(figures=True, top_k=(1, 5)), engine, Targets())
+    totals = evaluate_pair(pair, LossOptions(), Outputs(figures=True, top_k=(1, 5)), engine, Targets())
     return time.perf_counter() - began, totals.losses.summarize()
 
 

@@ -156,6 +156,6 @@ def _leave(number: int) -> None:
     deafen()
     # Looked up, not imported: this may be in the middle of its import.
     with suppress(Exception):
-        sys.modules["xent_cli.core.unfinished"].remove_all()
+        sys.modules["xent_cli.core.temporary_files"].remove_all()
     say(_State.came or number)
     os._exit(128 + (_State.came or number))

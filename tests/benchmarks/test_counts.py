@@ -17,7 +17,7 @@ from xent_cli.core.block import Block
 from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.kernel.cross_entropy import cross_entropy
 from xent_cli.core.kernel.tiles import rows_per_tile
-from xent_cli.core.options import LossOptions, Wanted
+from xent_cli.core.options import LossOptions, Outputs
 
 MARGIN = 1.25
 SHORT, MIDDLE, LONG = 10, 100, 1000
@@ -70,7 +70,7 @@ def test_a_tile_costs_so_many_calls(num_classes, measured):
 def test_no_row_costs_a_call(num_classes):
     few, many = block(100, num_classes), block(400, num_classes)
     # So many more than a few: the folds of a sum, and the rows that are looked at again.
-    extra = [calls_of(lambda b=b: evaluate_block(b, LossOptions(), Wanted())) for b in (few, many)]
+    extra = [calls_of(lambda b=b: evaluate_block(b, LossOptions(), Outputs())) for b in (few, many)]
     assert extra[1] - extra[0] <= 20
 
 
@@ -84,5 +84,5 @@ def test_a_row_costs_so_many_bytes_beside_the_tile(num_classes, measured):
 @pytest.mark.parametrize(("num_classes", "measured"), [(SHORT, 35), (LONG, 36)])
 def test_totals_hold_so_many_bytes_a_row(num_classes, measured):
     whole = block(2 * rows_per_tile(num_classes, loss_only=True), num_classes)
-    peak = peak_of(lambda: evaluate_block(whole, LossOptions(), Wanted(figures=False)))
+    peak = peak_of(lambda: evaluate_block(whole, LossOptions(), Outputs(figures=False)))
     assert peak / len(whole.labels) <= measured * MARGIN

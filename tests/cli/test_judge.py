@@ -11,7 +11,7 @@ from xent_cli.cli.options import ComputeOptions, InputFlags, OutputFlags, Shared
 from xent_cli.cli.runs.check import LimitFlags, judge, open_limits
 from xent_cli.core.block import Block
 from xent_cli.core.evaluate import evaluate_block
-from xent_cli.core.options import LossOptions, Wanted
+from xent_cli.core.options import LossOptions, Outputs
 from xent_cli.errors import InputError, UsageError
 from xent_cli.reports.summary.json import dumps
 
@@ -83,7 +83,7 @@ def test_slices_are_compared_with_those_of_the_baseline(tmp_path):
 
 def test_rows_not_ok_of_the_baseline_are_counted_whichever_way_they_are_wrong(tmp_path):
     logits = np.array([[12.0, 0.0], [0.0, 12.0], [1.0, 0.0]])  # in float16 one overflows and one underflows
-    wanted = Wanted(overflow=(np.dtype(np.float16),))
+    wanted = Outputs(overflow=(np.dtype(np.float16),))
     totals = evaluate_block(Block(0, logits, np.zeros(3, np.int64)), LossOptions(), wanted).totals
     assert (totals.formulas[0].naive.n_underflow, totals.formulas[0].naive.n_overflow) == (1, 1)
     document = replace(PLAIN, formulas=totals.formulas)

@@ -10,7 +10,7 @@ from sklearn.calibration import calibration_curve
 
 from xent_cli.core.block import Block
 from xent_cli.core.evaluate import evaluate_block
-from xent_cli.core.options import LossOptions, Wanted
+from xent_cli.core.options import LossOptions, Outputs
 from xent_cli.core.totals.calibration import NUM_BINS, Calibration
 from xent_cli.core.totals.group_sums import GroupSums
 
@@ -100,7 +100,7 @@ def evaluated(logits, labels, options=None, cuts=(), **block):
     edges = [0, *cuts, len(logits)]
     for first, last in pairwise(edges):
         part = Block(first, logits[first:last], labels[first:last], **block)
-        found = evaluate_block(part, options or LossOptions(), Wanted(calibration=True)).totals
+        found = evaluate_block(part, options or LossOptions(), Outputs(calibration=True)).totals
         totals = found if totals is None else totals.merge(found)
     return totals
 
@@ -192,7 +192,7 @@ def test_a_row_with_nan_is_wrong_and_has_no_confidence():
 def test_dense_labels_have_no_profile_and_nothing_is_profiled_unasked():
     logits = np.array([[1.0, 0.0]])
     assert evaluated(logits, np.array([[0.5, 0.5]]), LossOptions(labels="dense")).calibration is None
-    assert evaluate_block(Block(0, logits, np.array([0])), LossOptions(), Wanted()).totals.calibration is None
+    assert evaluate_block(Block(0, logits, np.array([0])), LossOptions(), Outputs()).totals.calibration is None
 
 
 def test_an_empty_profile_has_no_calibration_error():

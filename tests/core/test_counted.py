@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from xent_cli.core.block import Block
 from xent_cli.core.evaluate import evaluate_block, weigh_block
 from xent_cli.core.labels import NO_LABEL
-from xent_cli.core.options import LossOptions, Wanted
+from xent_cli.core.options import LossOptions, Outputs
 from xent_cli.core.totals.exact_sum import ExactSum
 from xent_cli.core.totals.loss_totals import LossTotals
 from xent_cli.engines.local import open_local
@@ -73,7 +73,7 @@ POISONS = {
     "-inf": (-np.inf, -1),
     "garbage": (-7e30, 1e9),
 }
-EVERYTHING = Wanted(losses=True, top_k=(1, 2), worst=3, gradient_dtype="<f8", overflow=(np.dtype("f4"),), digest=True)
+EVERYTHING = Outputs(losses=True, top_k=(1, 2), worst=3, gradient_dtype="<f8", overflow=(np.dtype("f4"),), digest=True)
 
 
 def poisoned(kind, out, poison):
@@ -169,7 +169,7 @@ def test_each_reason_to_leave_a_sample_out_is_counted_once(reasons):
     labels = np.where(at["ignored"], -1, Y[:n])
     block = Block(5, Z[:n], labels, np.where(at["weightless"], 0.0, 2.0), at["unscored"], mask=~at["masked"])
     options = LossOptions(ignore_index=(-1,), sample_weighted=True, masked=True)
-    result = evaluate_block(block, options, Wanted(losses=True))
+    result = evaluate_block(block, options, Outputs(losses=True))
     counted = [reason == "counts" for reason in reasons]
     assert result.totals.losses.n_samples == sum(counted)
     assert result.totals.losses.n_ignored == n - sum(counted)
@@ -183,7 +183,7 @@ def test_a_sample_of_weight_0_keeps_its_loss_where_there_is_one():
     labels = np.array([0, 7, 1, -100])
     block = Block(0, Z[:4], labels, np.array([1.0, 0.0, 0.0, 1.0]))
     options = LossOptions(ignore_index=(-100,), sample_weighted=True)
-    result = evaluate_block(block, options, Wanted(losses=True))
+    result = evaluate_block(block, options, Outputs(losses=True))
     expected = -log_softmax(Z)[[0, 2], [0, 1]].astype(float)
     np.testing.assert_allclose(result.loss[[0, 2]], expected, rtol=1e-14)
     assert result.ignored.tolist() == [False, True, False, True]
@@ -194,7 +194,9 @@ def test_a_sample_of_weight_0_keeps_its_loss_where_there_is_one():
 
 def test_labels_that_are_left_out_stand_in_the_rows_as_they_are_where_they_are_labels():
     labels = np.array([1.0, np.nan, 2.5, 70.0, -100.0])
-    result = evaluate_block(Block(0, Z[:5], labels, mask=np.array([1, 0, 0, 0, 0])), LossOptions(), Wanted(losses=True))
+    result = evaluate_block(
+        Block(0, Z[:5], labels, mask=np.array([1, 0, 0, 0, 0])), LossOptions(), Outputs(losses=True)
+    )
     assert result.labels.tolist() == [1, NO_LABEL, NO_LABEL, 70, -100]
 
 
@@ -203,41 +205,41 @@ def test_ignored_rows_are_no_distributions_that_anybody_counts(source):
     rows = np.array([[0.5, 0.5], [0.0, 0.0], [-3.0, np.nan]])
     rows = np.log(rows, out=rows, where=rows > 0) if source == "log-probs" else rows
     block = Block(0, rows, np.array([0, -100, -100]))
-    totals = evaluate_block(block, LossOptions(source=source, ignore_index=(-100,)), Wanted()).totals.losses
+    totals = evaluate_block(block, LossOptions(source=source, ignore_index=(-100,)), Outputs()).totals.losses
     assert (totals.n_samples, totals.n_ignored, totals.unnormalised) == (1, 2, 0)
 
 
 def test_an_error_among_rows_that_count_names_the_sample_of_the_whole_input():
     labels = np.array([9, 9, 0, 9])
     with pytest.raises(RowError) as caught:
-        evaluate_block(Block(100, Z[:4], labels, mask=np.array([0, 0, 1, 1])), LossOptions(), Wanted())
+        evaluate_block(Block(100, Z[:4], labels, mask=np.array([0, 0, 1, 1])), LossOptions(), Outputs())
     assert (caught.value.row, caught.value.role) == (103, "labels")
 
 
 @pytest.mark.parametrize(("mask", "row"), [([1, 0, 2], 2), ([1.0, np.nan, 0], 1), ([0.5, 1, 0], 0), ([-1, 1, 0], 0)])
 def test_a_mask_is_of_zeros_and_ones(mask, row):
     with pytest.raises(RowError, match="invalid mask") as caught:
-        evaluate_block(Block(10, Z[:3], Y[:3], mask=np.array(mask)), LossOptions(), Wanted())
+        evaluate_block(Block(10, Z[:3], Y[:3], mask=np.array(mask)), LossOptions(), Outputs())
     assert (caught.value.row, caught.value.role) == (10 + row, "mask")
 
 
 @pytest.mark.parametrize("dtype", ["?", "u1", "i8", "f2", "f8", ">i4"])
 def test_a_mask_may_be_of_any_type(dtype):
     mask = np.array([1, 0, 1], dtype)
-    assert evaluate_block(Block(0, Z[:3], Y[:3], mask=mask), LossOptions(), Wanted()).totals.losses.n_samples == 2
+    assert evaluate_block(Block(0, Z[:3], Y[:3], mask=mask), LossOptions(), Outputs()).totals.losses.n_samples == 2
 
 
 def test_the_overflow_report_names_samples_of_the_whole_input():
     logits = np.array([[0.0, 1.0], [np.nan, 1.0], [2000.0, 0.0], [3000.0, 0.0]])
     block = Block(10, logits, np.zeros(4), mask=np.array([1, 0, 1, 1]))
-    (formulas,) = evaluate_block(block, LossOptions(), Wanted(overflow=(np.dtype("f2"),))).totals.formulas
+    (formulas,) = evaluate_block(block, LossOptions(), Outputs(overflow=(np.dtype("f2"),))).totals.formulas
     assert (formulas.naive.first_row, formulas.naive.n_ok, formulas.naive.n_overflow) == (12, 1, 2)
 
 
 def test_class_weight_0_is_no_mask():
     options = LossOptions(class_weight=np.array([0.0, 1.0]))
     totals = evaluate_block(
-        Block(0, np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([0, 1])), options, Wanted()
+        Block(0, np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([0, 1])), options, Outputs()
     ).totals.losses
     assert totals.n_samples == 2
     assert totals.summarize().mean_loss == pytest.approx(np.log1p(np.exp(1.0)))
@@ -246,7 +248,7 @@ def test_class_weight_0_is_no_mask():
 @pytest.mark.parametrize("first", [-1, 1, 3])
 def test_what_is_left_out_and_what_a_class_weighs_go_by_the_classes_whatever_they_are_called(first):
     labels = np.where(OUT, np.nan, Y + float(first))
-    wanted_all = Wanted(losses=True, digest=True, top_k=(1,))
+    wanted_all = Outputs(losses=True, digest=True, top_k=(1,))
     options = LossOptions(masked=True, class_weight=CLASS_WEIGHT)
     plain = evaluate_block(Block(0, Z, Y, mask=~OUT), options, wanted_all)
     called = dataclasses.replace(options, first_class=first)

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from xent_cli.core.block import Block
-from xent_cli.core.checks.declared import labels_as_declared, logits_as_declared
 from xent_cli.core.checks.first_rows import FirstRows, rows_that_count
+from xent_cli.core.checks.probabilities import labels_as_declared, logits_as_declared
 from xent_cli.core.evaluate import evaluate_block
-from xent_cli.core.options import LossOptions, Wanted
+from xent_cli.core.options import LossOptions, Outputs
 from xent_cli.errors import RowError
 
 RNG = np.random.default_rng(2)
@@ -72,7 +72,7 @@ def test_sums_of_either_side_are_counted_by_themselves():
     student[:3] *= 0.9
     teacher[5:12] *= 0.8
     options = LossOptions(source="probs", labels="dense", labels_source="probs")
-    totals = evaluate_block(Block(0, student, teacher), options, Wanted()).totals.losses
+    totals = evaluate_block(Block(0, student, teacher), options, Outputs()).totals.losses
     assert (totals.unnormalised, totals.unnormalised_labels) == (3, 7)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from xent_cli.core.block import Block, BlockRef, Rows
 from xent_cli.core.evaluate import evaluate_block, evaluate_blocks, weigh_block
-from xent_cli.core.options import LossOptions, Wanted
+from xent_cli.core.options import LossOptions, Outputs
 from xent_cli.core.totals.exact_sum import ExactSum
 from xent_cli.core.totals.run_totals import RunTotals
 from xent_cli.errors import InputError, RowError
@@ -21,7 +21,7 @@ FRAMEWORKS = json.loads((ORACLES / "frameworks.json").read_text())
 OPTION_CASES = [c for c in json.loads((ORACLES / "options.json").read_text())["cases"] if "labels" in c]
 
 LOGITS, DENSE, SPARSE = np.array([[1.0, 2, 3], [4, 5, 6]]), np.array([[0.0, 0, 1], [1, 0, 0]]), np.array([2, 0])
-EVERYTHING = Wanted(
+EVERYTHING = Outputs(
     losses=True,
     gradient_dtype="float64",
     worst=4,
@@ -47,7 +47,7 @@ def cut(block, size):
 def mean_and_all(tasks, options, wanted=EVERYTHING, engine=map):
     """Run the loop as the command does: weigh, evaluate, merge."""
     divisor = sum((weigh_block(task, options) for task in tasks), ExactSum())
-    wanted = Wanted(
+    wanted = Outputs(
         wanted.losses,
         wanted.figures,
         wanted.gradient_dtype,
@@ -100,7 +100,7 @@ def sample(n=60, k=4):
 
 def test_the_example_of_tensorflow_gives_what_its_documentation_says():
     for labels, form in ((DENSE, "dense"), (SPARSE, "sparse")):
-        (result,) = evaluate_blocks([Block(0, LOGITS, labels)], LossOptions(labels=form), Wanted(losses=True))
+        (result,) = evaluate_blocks([Block(0, LOGITS, labels)], LossOptions(labels=form), Outputs(losses=True))
         assert result.loss.tolist() == pytest.approx([0.40760596444438, 2.40760596444438], rel=1e-14)
         assert result.totals.losses.summarize().mean_loss == pytest.approx(1.40760596444438, rel=1e-14)
 
@@ -134,7 +134,7 @@ def test_frameworks_in_double_precision_agree(case):
 @pytest.mark.parametrize("entry", FRAMEWORKS["reported"], ids=lambda entry: entry["source"])
 def test_rows_of_issue_reports_are_answered_right(entry):
     block = Block(0, floats(entry["logits"])[np.newaxis].astype(entry["dtype"]), np.array([entry["label"]]))
-    result = evaluate_block(block, LossOptions(), Wanted(losses=True))
+    result = evaluate_block(block, LossOptions(), Outputs(losses=True))
     assert result.loss[0] == pytest.approx(float(entry["truth"]), rel=1e-15, nan_ok=True)
 
 
@@ -142,7 +142,7 @@ def test_rows_of_issue_reports_are_answered_right(entry):
 def test_confident_rows_keep_their_digits_where_frameworks_say_0(entry):
     logits = np.zeros((1, entry["classes"]), entry["dtype"])
     logits[0, 0] = entry["margin"]
-    result = evaluate_block(Block(0, logits, np.array([0])), LossOptions(), Wanted(losses=True))
+    result = evaluate_block(Block(0, logits, np.array([0])), LossOptions(), Outputs(losses=True))
     assert result.loss[0] == pytest.approx(entry["truth"], rel=1e-15)
 
 
@@ -212,7 +212,7 @@ def test_ignored_and_unscored_samples_have_no_loss_no_gradient_and_no_say():
 
 
 def test_only_what_is_wanted_is_brought_back():
-    result = evaluate_block(Block(5, LOGITS, SPARSE), LossOptions(), Wanted(figures=False))
+    result = evaluate_block(Block(5, LOGITS, SPARSE), LossOptions(), Outputs(figures=False))
     assert (result.start, result.size) == (5, 2)
     assert (result.loss, result.gradient, result.ids, result.labels) == (None, None, None, None)
     assert (result.totals.losses.quantiles, result.totals.losses.hits, result.totals.formulas) == (None, (), ())
@@ -221,10 +221,10 @@ def test_only_what_is_wanted_is_brought_back():
 
 def test_accuracy_is_the_share_of_labels_among_the_highest():
     block = Block(0, np.array([[3.0, 2, 1], [3, 2, 1], [3, 2, 1], [2, 2, 2]]), np.array([0, 1, 2, 1]))
-    result = evaluate_block(block, LossOptions(), Wanted(top_k=(2, 1, 2)))
+    result = evaluate_block(block, LossOptions(), Outputs(top_k=(2, 1, 2)))
     assert result.totals.losses.summarize().top_k == ((1, 0.25), (2, 0.75))
     dense = Block(0, block.logits, np.array([[0.6, 0.4, 0], [0, 1, 0], [0, 0, 1], [0, 1, 0]]))
-    assert evaluate_block(dense, LossOptions(labels="dense"), Wanted(top_k=(1, 2))).totals.losses.hits == (
+    assert evaluate_block(dense, LossOptions(labels="dense"), Outputs(top_k=(1, 2))).totals.losses.hits == (
         (1, 1),
         (2, 3),
     )
@@ -232,13 +232,13 @@ def test_accuracy_is_the_share_of_labels_among_the_highest():
 
 def test_what_looks_odd_is_noticed():
     block = Block(0, np.array([[0.5, 0.5], [0.25, 0.75], [2.0, 0.0]]), np.array([[1.0, 0], [0.5, 0.4], [0, 1.0005]]))
-    totals = evaluate_block(block, LossOptions(labels="dense"), Wanted()).totals.losses
+    totals = evaluate_block(block, LossOptions(labels="dense"), Outputs()).totals.losses
     assert (totals.softmaxed, totals.unnormalised, totals.unnormalised_labels, totals.label_range) == (2, 0, 1, None)
 
 
 def test_the_worst_samples_carry_label_and_id():
     result = evaluate_block(
-        Block(10, LOGITS, SPARSE, ids=np.array(["a", "b"])), LossOptions(), Wanted(losses=True, worst=5)
+        Block(10, LOGITS, SPARSE, ids=np.array(["a", "b"])), LossOptions(), Outputs(losses=True, worst=5)
     )
     assert [(w.sample, w.label, w.id) for w in result.totals.losses.worst] == [(11, 0, "b"), (10, 2, "a")]
     assert result.ids.tolist() == ["a", "b"]
@@ -253,7 +253,7 @@ def test_the_worst_samples_carry_label_and_id():
     ],
 )
 def test_an_invalid_row_is_named_by_its_number_in_the_whole_input(block, options, row, role):
-    for run in (lambda: evaluate_block(block, options, Wanted()), lambda: weigh_block(block, options)):
+    for run in (lambda: evaluate_block(block, options, Outputs()), lambda: weigh_block(block, options)):
         with pytest.raises(RowError) as caught:
             run()
         assert (caught.value.row, caught.value.role) == (row, role)
@@ -261,18 +261,18 @@ def test_an_invalid_row_is_named_by_its_number_in_the_whole_input(block, options
 
 def test_logits_that_are_no_numbers_are_refused_by_dtype():
     with pytest.raises(InputError, match="logits are not numbers\n  found dtype complex128"):
-        evaluate_block(Block(0, LOGITS.astype(complex), SPARSE), LossOptions(), Wanted())
+        evaluate_block(Block(0, LOGITS.astype(complex), SPARSE), LossOptions(), Outputs())
 
 
 def test_a_recipe_gives_what_its_rows_give():
     recipe = BlockRef(7, 2, (Rows(logits=LOGITS), Rows(labels=SPARSE, ids=np.array(["a", "b"]))))
     recipe = pickle.loads(pickle.dumps(recipe))
-    result = evaluate_block(recipe, LossOptions(), Wanted(losses=True))
+    result = evaluate_block(recipe, LossOptions(), Outputs(losses=True))
     assert result.start == 7
     assert result.ids.tolist() == ["a", "b"]
     assert (
         result.loss.tolist()
-        == evaluate_block(Block(7, LOGITS, SPARSE), LossOptions(), Wanted(losses=True)).loss.tolist()
+        == evaluate_block(Block(7, LOGITS, SPARSE), LossOptions(), Outputs(losses=True)).loss.tolist()
     )
 
 
@@ -284,7 +284,7 @@ def test_tasks_are_taken_one_at_a_time():
             taken.append(i)
             yield Block(2 * i, LOGITS, SPARSE)
 
-    results = evaluate_blocks(tasks(), LossOptions(), Wanted())
+    results = evaluate_blocks(tasks(), LossOptions(), Outputs())
     assert taken == []
     assert next(results).start == 0
     assert taken == [0]
@@ -302,7 +302,7 @@ def test_labels_on_loan_are_returned_as_they_were():
             memory[:] = self.labels
             return Block(0, np.zeros((2, 3)), memory)
 
-    wanted = Wanted(losses=True)
+    wanted = Outputs(losses=True)
     first, second = (evaluate_block(loan, LossOptions(), wanted) for loan in (Loan(2, 1), Loan(0, 0)))
     assert first.labels.tolist() == [2, 1]
     assert second.labels.tolist() == [0, 0]
@@ -311,6 +311,6 @@ def test_labels_on_loan_are_returned_as_they_were():
 @pytest.mark.parametrize("options", [LossOptions(temperature=2.0), LossOptions(label_smoothing=0.1)])
 def test_the_overflow_report_is_held_against_the_plain_loss_whatever_the_options(options):
     logits, labels = np.random.default_rng(0).normal(size=(50, 4)), np.arange(50) % 4
-    wanted = Wanted(overflow=(np.dtype(np.float32),))
+    wanted = Outputs(overflow=(np.dtype(np.float32),))
     (found,) = evaluate_block(Block(0, logits, labels), options, wanted).totals.formulas
     assert (found.naive.n_ok, found.stable.n_ok) == (50, 50)

@@ -7,7 +7,7 @@ import pytest
 
 from xent_cli.core.block import Block
 from xent_cli.core.evaluate import evaluate_block
-from xent_cli.core.options import LossOptions, Wanted
+from xent_cli.core.options import LossOptions, Outputs
 
 LONG = np.longdouble
 CLASS_WEIGHT = {k: np.random.default_rng(k).uniform(0.2, 3.0, k) for k in (1, 2, 7, 300)}
@@ -117,7 +117,7 @@ def reference(first, second, options):
 
 def evaluated(first, second, weight, options):
     gradient = "<f8" if options.source == "logits" else None
-    wanted = Wanted(losses=True, gradient_dtype=gradient)
+    wanted = Outputs(losses=True, gradient_dtype=gradient)
     found = evaluate_block(Block(0, first, second, weight), options, wanted)
     return found, found.totals.losses.summarize()
 

@@ -120,11 +120,11 @@ def test_class_weights_by_number_need_no_names():
 def test_an_index_in_another_order_is_refused_with_the_line_that_puts_it_right():
     frame = pd.DataFrame(LOGITS, columns=NAMES, index=[f"s{i}" for i in range(40)])
     labels = pd.Series(TEXTS, index=frame.index)
-    with pytest.raises(InputError, match="labels stand in another order") as caught:
+    with pytest.raises(InputError, match="labels are in a different order") as caught:
         loss(frame, labels[::-1])
     assert caught.value.found == "row 0 is s0 in the logits and s39 in the labels"
     np.testing.assert_allclose(loss(frame, labels[::-1].loc[frame.index]), TRUTH, rtol=1e-13)
-    with pytest.raises(InputError, match="sample weights stand in another order"):
+    with pytest.raises(InputError, match="sample weights are in a different order"):
         xent_cli.evaluate(frame, labels, sample_weight=pd.Series(1.0, frame.index[::-1]))
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from xent_cli.core.block import Block
 from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.label_digest import add_digests, label_digest, spell_digest
-from xent_cli.core.options import LossOptions, Wanted, settings_of
+from xent_cli.core.options import LossOptions, Outputs, settings_of
 
 labels = st.lists(st.integers(0, 9), min_size=2, max_size=40)
 
@@ -82,7 +82,7 @@ def test_it_has_sixteen_digits():
 @pytest.mark.parametrize("wanted", [False, True])
 def test_a_run_brings_it_where_it_is_asked_for(wanted):
     block = Block(3, np.eye(4), np.arange(4))
-    totals = evaluate_block(block, LossOptions(), Wanted(digest=wanted)).totals.losses
+    totals = evaluate_block(block, LossOptions(), Outputs(digest=wanted)).totals.losses
     assert totals.digest == (label_digest(np.arange(4), 3) if wanted else None)
 
 

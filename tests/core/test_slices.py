@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from xent_cli.core.block import Block, BlockRef, Rows
 from xent_cli.core.evaluate import evaluate_block, evaluate_blocks
-from xent_cli.core.options import LossOptions, Wanted
+from xent_cli.core.options import LossOptions, Outputs
 from xent_cli.core.totals.loss_totals import LossTotals
 from xent_cli.core.totals.run_totals import RunTotals
 from xent_cli.core.totals.slices import MOST_VALUES
@@ -36,7 +36,7 @@ def runs(draw):
     return block, options, draw(st.integers(1, n))
 
 
-WANTED = Wanted(by=("one", "two"), top_k=(1, 2), worst=3, losses=True)
+WANTED = Outputs(by=("one", "two"), top_k=(1, 2), worst=3, losses=True)
 
 
 def cut(block, size):
@@ -113,7 +113,7 @@ def test_a_slice_has_the_figures_of_a_run_on_its_samples_alone(run):
 def test_a_slice_of_ignored_samples_has_no_samples_and_no_figures():
     groups = np.array([["kept"], ["gone"]], object)
     block = Block(0, np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([0, -100]), groups=groups)
-    totals = evaluate_block(block, LossOptions(ignore_index=(-100,)), Wanted(by=("part",), top_k=(1,))).totals
+    totals = evaluate_block(block, LossOptions(ignore_index=(-100,)), Outputs(by=("part",), top_k=(1,))).totals
     (_, first, gone), (_, second, kept) = totals.slices.summaries()
     assert (first, second) == ("gone", "kept")
     assert (gone.n_samples, gone.n_ignored, kept.n_samples) == (0, 1, 1)
@@ -123,7 +123,7 @@ def test_a_slice_of_ignored_samples_has_no_samples_and_no_figures():
 def test_slices_come_in_the_order_of_code_points_and_a_missing_value_last():
     groups = np.array([[None], ["b"], ["10"], [""], ["9"], ["ä"]], object)
     block = Block(0, np.zeros((6, 2)), np.zeros(6, int), groups=groups)
-    totals = evaluate_block(block, LossOptions(), Wanted(by=("part",))).totals
+    totals = evaluate_block(block, LossOptions(), Outputs(by=("part",))).totals
     assert [value for _, value, _ in totals.slices.summaries()] == ["", "10", "9", "b", "ä", None]
 
 
@@ -137,7 +137,7 @@ def ids(first, count):
 def test_a_column_of_ids_is_refused(sizes):
     blocks = [ids(sum(sizes[:i]), size) for i, size in enumerate(sizes)]
     with pytest.raises(InputError, match="more than 10,000 values") as caught:
-        reduce(RunTotals.merge, (r.totals for r in evaluate_blocks(blocks, LossOptions(), Wanted(by=("key",)))))
+        reduce(RunTotals.merge, (r.totals for r in evaluate_blocks(blocks, LossOptions(), Outputs(by=("key",)))))
     assert caught.value.code == "too-many-slices"
 
 
@@ -151,7 +151,7 @@ def test_a_value_that_only_waiting_samples_have_is_merged_into_either_side():
     def slices(start, *values):
         groups = np.array([[value] for value in values], object)
         block = Block(start, np.zeros((len(values), 2)), np.zeros(len(values), int), groups=groups)
-        return replace(evaluate_block(block, LossOptions(), Wanted(by=("part",))).totals.slices, most_waiting=2)
+        return replace(evaluate_block(block, LossOptions(), Outputs(by=("part",))).totals.slices, most_waiting=2)
 
     totalled = slices(0, "a", "a").merge(slices(2, "a"))
     partly = totalled.merge(slices(3, "b"))

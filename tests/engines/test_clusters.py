@@ -21,7 +21,7 @@ from tests.waiting import PATIENCE_SECONDS, endless, names, until
 from xent_cli.cli.runs.evaluate_pair import evaluate_pair
 from xent_cli.cli.runs.targets import Targets
 from xent_cli.core.block import Rows
-from xent_cli.core.options import LossOptions, Wanted
+from xent_cli.core.options import LossOptions, Outputs
 from xent_cli.engines.dask import open_dask
 from xent_cli.engines.interface import refuse_other_versions
 from xent_cli.engines.local import SerialEngine, open_local
@@ -60,7 +60,7 @@ def shards(tmp_path_factory):
 
 def totals(folder, engine):
     pair = open_pair(str(folder), None, None, ReadOptions(run=RunNeeds(whole_groups=True)))
-    wanted = Wanted(figures=True, top_k=(1, 5), worst=3)
+    wanted = Outputs(figures=True, top_k=(1, 5), worst=3)
     return evaluate_pair(pair, LossOptions(label_smoothing=0.1), wanted, engine, Targets()).losses
 
 
@@ -179,7 +179,7 @@ def test_a_shard_that_vanishes_is_named(cluster, shards, tmp_path):
     pair = open_pair(str(tmp_path), None, None, ReadOptions(run=RunNeeds(whole_groups=True)))
     (tmp_path / "part-7.parquet").unlink()
     with pytest.raises(InputError, match=r"no such file\n.*part-7\.parquet"):
-        evaluate_pair(pair, LossOptions(), Wanted(), cluster, Targets())
+        evaluate_pair(pair, LossOptions(), Outputs(), cluster, Targets())
 
 
 def test_recipes_stay_small_whatever_they_read(shards, tmp_path):

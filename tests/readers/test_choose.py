@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from xent_cli.core.evaluate import evaluate_block
-from xent_cli.core.options import LossOptions, Wanted
+from xent_cli.core.options import LossOptions, Outputs
 from xent_cli.errors import InputError, RowError
 from xent_cli.readers.options import ReadOptions
 from xent_cli.readers.pair.pair import Pair, open_pair
@@ -285,7 +285,7 @@ def test_a_label_that_is_no_class_is_told_with_the_columns_that_were_left_out(su
     pair = opened(tmp_path / f"t.{suffix}", columns)
     (task,) = pair.tasks()
     with pytest.raises(RowError) as caught:
-        evaluate_block(task, LossOptions(), Wanted())
+        evaluate_block(task, LossOptions(), Outputs())
     assert 'not among the classes: "dog"' in str(pair.complete(caught.value))
 
 

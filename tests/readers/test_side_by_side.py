@@ -49,7 +49,7 @@ def test_another_order_is_refused_at_the_first_difference(tmp_path, logits, suff
     with pytest.raises(OtherIdError) as caught:
         read(pair)
     told = pair.complete(caught.value)
-    assert (told.what, told.found) == ("labels stand in another order", '"s9"')
+    assert (told.what, told.found) == ("labels are in a different order", '"s9"')
     assert told.expected.startswith('"s2", as in ')
     assert "sample 2" in told.where
     assert told.where.endswith((', column "id"', ', key "id"'))
@@ -82,7 +82,7 @@ def test_weights_are_joined_and_compared_too(tmp_path, logits):
     pair = open_pair(logits, labels, weights, JOIN)
     assert read(pair).weights.tolist() == [float(i) for i in range(ROWS)]
     pair = open_pair(logits, labels, weights, ReadOptions())
-    with pytest.raises(OtherIdError, match="weights stand in another order") as caught:
+    with pytest.raises(OtherIdError, match="weights are in a different order") as caught:
         read(pair)
     assert "w.csv" in pair.complete(caught.value).where
 
@@ -93,7 +93,7 @@ def test_masks_are_joined_and_compared_too(tmp_path, logits):
     pair = open_pair(logits, labels, None, ReadOptions(join="id", mask=mask))
     assert read(pair).mask.tolist() == [i > 3 for i in range(ROWS)]
     pair = open_pair(logits, labels_in(tmp_path, range(ROWS)), None, ReadOptions(mask=mask))
-    with pytest.raises(OtherIdError, match="masks stand in another order"):
+    with pytest.raises(OtherIdError, match="masks are in a different order"):
         read(pair)
 
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.writers.rows import HOSTILE, NAMES, block, cut, written
-from xent_cli.core.missing import told
+from xent_cli.core.nan_kinds import kinds_of_nan
 from xent_cli.core.row_columns import RowFormat
 from xent_cli.writers import open_writer
 
@@ -76,7 +76,7 @@ def test_arrays_have_their_shape_and_nan_where_ignored(kind, shape):
     assert loaded.dtype == np.float64
     flat = loaded.reshape(-1)
     np.testing.assert_array_equal(flat, rows.loss)
-    ignored, unclear = told(flat)
+    ignored, unclear = kinds_of_nan(flat)
     assert ignored.tolist() == rows.ignored.tolist()
     assert not unclear.any()
 

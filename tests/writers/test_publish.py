@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from xent_cli.core import unfinished
+from xent_cli.core import temporary_files
 from xent_cli.errors import OutputError
 from xent_cli.writers import folder as folders
 from xent_cli.writers.folder import publish_parts
@@ -257,7 +257,7 @@ def test_what_is_on_its_way_is_removed_at_any_moment(tmp_path):
     parts = folders.open_folder(outputs, f"{tmp_path}/parts/", None)
     Path(parts.parts.folder, "part").touch()
     assert len(list(tmp_path.iterdir())) == 2
-    unfinished.remove_all()
+    temporary_files.remove_all()
     assert list(tmp_path.iterdir()) == []
     outputs.__exit__(ValueError, ValueError(), None)
 

@@ -1,4 +1,4 @@
-"""What a task is made of: aligned rows of logits and labels, and the recipe for reading them."""
+"""A block of aligned rows of logits and labels, and the picklable recipe for reading it."""
 
 from __future__ import annotations
 
@@ -13,35 +13,34 @@ if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, BoolArray, IntArray
 
 
-# Fields that a part brings only where there is such a row in it.
-_WHERE_IT_IS_SO = ("unscored", "absent")
+# Flags that a part leaves None if none of its rows is flagged.
+_FLAGS = ("unscored", "absent")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """Consecutive samples as they stand in the input: nothing is checked or converted yet.
+    """Consecutive samples as in the input: nothing is checked or converted yet.
 
     Fields
     ------
     start
-        Number of the first sample in the whole input.
+        Sample number of the first row in the whole input.
     logits
-        [n, k], any real dtype, byte order and strides. It may be on loan: valid until the same thread loads again.
+        [n, k], any real dtype, byte order and strides. The memory may be reused when the same thread loads again.
     labels
-        [n] class indices, or [n, k] one row of class probabilities (or a teacher's outputs) a sample.
+        [n] class indices, or [n, k] one row of class probabilities or of a teacher's outputs per sample.
     weights
         [n] sample weights, dimensionless, or None.
     mask
-        [n] bool or 0/1, 1 where a sample counts, or None where every one does; where it does not, nothing else is
-        looked at.
+        [n] bool or 0/1, 1 where a sample counts, or None if every sample does. Nothing else is checked where it is 0.
     unscored
-        [n] True where a sample has no label, by its position in a sequence or because a table has none; or None.
+        [n] True where a sample has no label, because of its position in a sequence or a missing value; or None.
     ids
-        [n] names carried into the per-sample output, or None.
+        [n] names for the per-sample output, or None.
     groups
-        [n, m] texts of the m columns whose values name slices, None where a value is missing; or None.
+        [n, m] texts of the m columns whose values name slices, None for a missing value; or None.
     absent
-        [n] True where logits are missing or cannot be read, which does no harm where a sample does not count; or None.
+        [n] True where logits are missing or unreadable, an error only if the sample counts; or None.
     """
 
     start: int
@@ -55,18 +54,18 @@ class Block:
     absent: BoolArray | None = None
 
     def load(self) -> Block:
-        """Return itself: a block in memory is its own recipe."""
+        """Return the block itself: in memory, it is its own recipe."""
         return self
 
     def take(self, rows: IntArray) -> Block:
-        """Some of the rows, counted from 0, with their labels; weights, mask, ids and groups stay behind."""
+        """Return some rows, numbered from 0, with their labels only: no weights, mask, ids or groups."""
         unscored = None if self.unscored is None else self.unscored[rows]
         return Block(0, self.logits.take(rows, axis=0), self.labels.take(rows, axis=0), unscored=unscored)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """What one input contributes to a block; the fields are those of `Block`, None where it has nothing to say."""
+    """The fields of a `Block` that one input provides; the rest are None."""
 
     logits: AnyArray | None = None
     labels: AnyArray | None = None
@@ -78,22 +77,22 @@ class Rows:
     absent: BoolArray | None = None
 
     def read(self) -> Rows:
-        """Return itself: rows in memory are their own recipe."""
+        """Return the rows themselves: in memory, they are their own recipe."""
         return self
 
     def cut(self, part: slice) -> Rows:
-        """Return some of the rows."""
+        """Return consecutive rows."""
         return Rows(*(None if values is None else values[part] for values in self._values()))
 
     @classmethod
     def concatenate(cls, parts: Sequence[Rows]) -> Rows:
-        """Join runs of rows that have the same fields, but for those that say of which rows something is missing."""
+        """Join parts with the same fields; the flags of missing values may be None in some of them."""
         if len(parts) == 1:
             return parts[0]
         joined = {}
         for name in cls.__slots__:
             columns = [getattr(part, name) for part in parts]
-            if name in _WHERE_IT_IS_SO and not all(column is None for column in columns):
+            if name in _FLAGS and not all(column is None for column in columns):
                 pairs = zip(columns, parts, strict=True)
                 columns = [np.zeros(part.size, np.bool_) if column is None else column for column, part in pairs]
             joined[name] = None if columns[0] is None else np.concatenate(columns)
@@ -101,7 +100,7 @@ class Rows:
 
     @property
     def size(self) -> int:
-        """How many rows there are."""
+        """Number of rows."""
         return next((len(values) for values in self._values() if values is not None), 0)
 
     def _values(self) -> tuple[AnyArray | None, ...]:
@@ -112,11 +111,11 @@ class Part(Protocol):
     """A picklable recipe for consecutive rows of one input."""
 
     def read(self) -> Rows:
-        """Read the rows; what is returned may be on loan until the same thread reads the same input again."""
+        """Read the rows; their memory may be reused when the same thread reads the same input again."""
 
 
 class Task(Protocol):
-    """What an engine hands around: a `Block`, or a `BlockRef` that becomes one where the work is done."""
+    """What an engine distributes: a `Block`, or a `BlockRef` that the worker turns into one."""
 
     def load(self) -> Block:
         """Return the rows in memory."""
@@ -124,9 +123,9 @@ class Task(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BlockRef:
-    """Recipe for a block: which rows, and the parts of each input that hold them.
+    """Recipe for a block: its rows, and the parts of each input that hold them.
 
-    Seekable files ship as a path and a range, a few hundred bytes, not as arrays.
+    For seekable files this is a path and a range, a few hundred bytes, so that engines do not send arrays.
     """
 
     start: int
@@ -134,12 +133,12 @@ class BlockRef:
     parts: tuple[Part, ...]
 
     def load(self) -> Block:
-        """Read every part and put the block together; columns of groups stand side by side.
+        """Read every part and assemble the block; columns of groups are placed side by side.
 
         Raises
         ------
         RowError
-            Where two parts bring ids, or labels, and these are not the same.
+            Two parts have ids, or labels, that differ.
         """
         block = Block(self.start, np.empty((self.size, 0)), np.empty(0))
         labelled = False
@@ -155,11 +154,11 @@ class BlockRef:
 
                 refuse_other_labels(block.labels, rows.labels, self.start)
             labelled = labelled or rows.labels is not None
-            given = {name: getattr(rows, name) for name in Rows.__slots__ if getattr(rows, name) is not None}
+            fields = {name: getattr(rows, name) for name in Rows.__slots__ if getattr(rows, name) is not None}
             if block.groups is not None and rows.groups is not None:
-                given["groups"] = np.hstack([block.groups, rows.groups])
-            for name in _WHERE_IT_IS_SO:
-                if (so := getattr(block, name)) is not None and name in given:
-                    given[name] = so | given[name]
-            block = replace(block, **given)
+                fields["groups"] = np.hstack([block.groups, rows.groups])
+            for name in _FLAGS:
+                if (flags := getattr(block, name)) is not None and name in fields:
+                    fields[name] = flags | fields[name]
+            block = replace(block, **fields)
         return block

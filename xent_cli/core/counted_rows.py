@@ -1,4 +1,4 @@
-"""Which samples of a block count, and figures of those alone put back among the others."""
+"""Which samples of a block count, and results of those samples put back among the rest."""
 
 from __future__ import annotations
 
@@ -24,57 +24,57 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluated:
-    """What came of the rows of a block.
+    """Results for the rows of a block.
 
     Fields
     ------
     rows
         Losses, divergences and gradients.
     ignored
-        [n] True where a sample has no loss; None where every one has.
-    given
-        [n] sparse labels as they stand in the input, or None.
+        [n] True where a sample has no loss; None if every sample has one.
+    labels
+        [n] sparse labels as written in the input, or None.
     divisor
-        [n] what each loss counts in the divisor of the mean; None where that is 1.
+        [n] weight of each loss in the divisor of the mean; None if all are 1.
     ranks
-        [n] place of each label among the logits, or None.
-    noticed
-        What is counted beside the losses, by the names that `LossTotals` has for it.
+        [n] rank of each label among the logits, or None.
+    counts
+        Fields of `LossTotals` that do not follow from the losses.
     likeliest
-        [n] class of the highest entry of each row of dense labels, where it is wanted, or None.
+        [n] class of the highest entry of each row of dense labels, if needed, or None.
     calibration, formulas
-        As `RunTotals` has them.
+        As in `RunTotals`.
     """
 
     rows: RowLosses
     ignored: BoolArray | None
-    given: IntArray | None
+    labels: IntArray | None
     divisor: FloatArray | None
     ranks: IntArray | None
-    noticed: Mapping[str, Any]
+    counts: Mapping[str, Any]
     likeliest: IntArray | None = None
     calibration: Calibration | None = None
     formulas: tuple[FormulaTotals, ...] = ()
 
-    def spread(self, start: int, rows: IntArray, left_out: BoolArray) -> Evaluated:
-        """The same among the samples that were left out: those have no loss, no label and a gradient of 0.
+    def with_left_out(self, start: int, rows: IntArray, left_out: BoolArray) -> Evaluated:
+        """Insert the samples that were left out: they have no loss, no label and a gradient of 0.
 
         Parameters
         ----------
         start
             Number of the first sample of the block.
         rows
-            [n] places that count, in ascending order.
+            [n] positions in the block of the samples that these results are for, ascending.
         left_out
-            [m] True in all others.
+            [m] True at all other positions.
         """
 
         def put(values: AnyArray | None, fill: float) -> Any:
             if values is None:
                 return None
-            among = np.full((left_out.size, *values.shape[1:]), fill, values.dtype)
-            among[rows] = values
-            return among
+            all_rows = np.full((left_out.size, *values.shape[1:]), fill, values.dtype)
+            all_rows[rows] = values
+            return all_rows
 
         ignored = left_out.copy()
         if self.ignored is not None:
@@ -89,7 +89,7 @@ class Evaluated:
             self,
             rows=losses,
             ignored=ignored,
-            given=put(self.given, NO_LABEL),
+            labels=put(self.labels, NO_LABEL),
             divisor=put(self.divisor, 0.0),
             ranks=put(self.ranks, 0),
             likeliest=put(self.likeliest, 0),
@@ -97,11 +97,12 @@ class Evaluated:
         )
 
 
-def counting(block: Block, options: LossOptions) -> tuple[FloatArray | None, BoolArray | None]:
-    """Sample weights [n], 0 where masked, and which samples take part in nothing; None where there are none.
+def weights_and_left_out(block: Block, options: LossOptions) -> tuple[FloatArray | None, BoolArray | None]:
+    """Return sample weights [n], 0 where masked, and which samples are left out; None where there are none.
 
-    A masked sample and one of weight 0 are left out; of a masked one nothing else is looked at. So are samples that
-    have no label or an ignored one, unless the kernel for logits and class indices does it at less cost.
+    Masked samples and those of weight 0 are left out; nothing else about a masked sample is checked. Samples without a
+    label or with an ignored one are left out too, except where the kernel for logits and class indices skips them
+    itself at less cost.
 
     Raises
     ------
@@ -113,7 +114,7 @@ def counting(block: Block, options: LossOptions) -> tuple[FloatArray | None, Boo
     >>> from xent_cli.core.block import Block
     >>> from xent_cli.core.options import LossOptions
     >>> block = Block(0, np.zeros((3, 2)), np.zeros(3), weights=np.array([2.0, 0.0, np.nan]), mask=np.array([1, 1, 0]))
-    >>> counting(block, LossOptions())
+    >>> weights_and_left_out(block, LossOptions())
     (array([2., 0., 0.]), array([False,  True,  True]))
     """
     left_out = None if block.mask is None else ~check_mask(block.mask, start=block.start)
@@ -139,8 +140,8 @@ def _refuse_absent(absent: BoolArray, start: int) -> None:
 
 
 @contextmanager
-def numbered(start: int, rows: IntArray) -> Iterator[None]:
-    """Let errors at some rows of a block, which count those from 0, name the samples of the whole input."""
+def renumbered_errors(start: int, rows: IntArray) -> Iterator[None]:
+    """Turn the row numbers of errors about some `rows` of a block into sample numbers of the whole input."""
     try:
         yield
     except RowError as error:

@@ -1,4 +1,4 @@
-"""The one loop: blocks in, losses and totals out."""
+"""The only loop over blocks: blocks in, losses and totals out."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from xent_cli.core.counted_rows import Evaluated, counting, numbered
+from xent_cli.core.counted_rows import Evaluated, renumbered_errors, weights_and_left_out
 from xent_cli.core.evaluate_rows import check_labels, divisor_of, evaluate_rows
-from xent_cli.core.labels import check_mask, standing_labels
-from xent_cli.core.offsets import Offsets
-from xent_cli.core.options import Wanted
+from xent_cli.core.label_offsets import Offsets
+from xent_cli.core.labels import check_mask, labels_as_written
+from xent_cli.core.options import Outputs
 from xent_cli.core.totals.exact_sum import ExactSum
 from xent_cli.core.totals.loss_totals import LossTotals
 from xent_cli.core.totals.run_totals import RunTotals
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class Map(Protocol):
-    """How an engine runs tasks: results come in task order. The built-in `map` is one."""
+    """How an engine runs tasks: results come in the order of the tasks, as from the built-in `map`."""
 
     def __call__(self, function: Callable[[Item], Result], tasks: Iterable[Item], /) -> Iterator[Result]:
         """Call `function` on each task."""
@@ -41,20 +41,20 @@ class Map(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BlockLoss:
-    """What came of one block.
+    """Results for one block.
 
     Fields
     ------
     start, size
         First sample and number of samples.
     totals
-        Of this block alone.
+        Totals of this block alone.
     loss
-        [n] nats, NaN where ignored; None unless asked for, as are all below.
+        [n] nats, NaN where ignored. This and all fields below are None if they are not requested.
     ignored
-        [n] True where a sample has no loss; None where every sample has one.
+        [n] True where a sample has no loss; None if every sample has one.
     labels
-        [n] sparse labels as they stand in the input, `NO_LABEL` where there is none; or None where they are dense.
+        [n] sparse labels as written in the input, `NO_LABEL` where there is none; None for dense labels.
     ids
         [n] names, or None.
     kl
@@ -64,11 +64,11 @@ class BlockLoss:
     groups
         [n, m] texts of the columns whose values name slices, or None.
     weight
-        [n] sample weights, or None. A sample of weight 0 has a loss, and counts in no figure.
+        [n] sample weights, or None. A sample of weight 0 has a loss, but counts in no figure.
     left_out
-        [n] True where a mask or a weight of 0 lets a sample count in no figure, or None.
+        [n] True where a mask or a weight of 0 keeps a sample out of every figure, or None.
     class_weight
-        [n] weight of the class of each label, which `loss` contains; or None.
+        [n] weight of the class of each label, already part of `loss`; or None.
     """
 
     start: int
@@ -89,23 +89,23 @@ class BlockLoss:
 def evaluate_blocks(
     tasks: Iterable[Task],
     options: LossOptions,
-    wanted: Wanted,
+    wanted: Outputs,
     map: Map = map,  # noqa: A002
 ) -> Iterator[BlockLoss]:
-    """Evaluate every task, in order; `map` says where."""
+    """Evaluate all tasks with `map`, which yields the results in order."""
     return map(partial(evaluate_block, options=options, wanted=wanted), tasks)
 
 
-def evaluate_block(task: Task, options: LossOptions, wanted: Wanted) -> BlockLoss:
+def evaluate_block(task: Task, options: LossOptions, wanted: Outputs) -> BlockLoss:
     """Load a block, check its labels, compute its losses and total them.
 
     Raises
     ------
     RowError
-        At a label, soft label or weight that is not valid.
+        At an invalid label, soft label or weight.
     """
     block = task.load()
-    weight, left_out = counting(block, options)
+    weight, left_out = weights_and_left_out(block, options)
     found = _evaluate(block, weight, left_out, options, wanted)
     ignored, rows = found.ignored, found.rows
     losses = LossTotals.from_losses(
@@ -117,7 +117,7 @@ def evaluate_block(task: Task, options: LossOptions, wanted: Wanted) -> BlockLos
         divisor=found.divisor,
         figures=wanted.figures,
         worst_wanted=max(1, wanted.worst),
-        labels=found.given,
+        labels=found.labels,
         ids=block.ids,
         ranks=found.ranks,
         top_k=wanted.top_k,
@@ -125,7 +125,7 @@ def evaluate_block(task: Task, options: LossOptions, wanted: Wanted) -> BlockLos
     )
     offsets = _offsets(block, found, options)
     digest = _digest(block, found, options) if wanted.digest else None
-    losses = replace(losses, offsets=offsets, digest=digest, **found.noticed)
+    losses = replace(losses, offsets=offsets, digest=digest, **found.counts)
     slices = _slices(block, ignored, rows, weight, found.divisor, found.ranks, wanted) if wanted.by else None
     totals = RunTotals(losses, slices, found.calibration, found.formulas)
     if not wanted.losses:
@@ -134,19 +134,19 @@ def evaluate_block(task: Task, options: LossOptions, wanted: Wanted) -> BlockLos
         rows.loss[ignored] = np.nan
         if rows.kl is not None:
             rows.kl[ignored] = np.nan
-    # The labels may be on loan from a reader that uses their memory again for the next block.
-    given = found.given if found.given is None or left_out is not None else found.given.copy()
+    # A reader may reuse the memory of the labels for the next block.
+    labels = found.labels if found.labels is None or left_out is not None else found.labels.copy()
     class_weight = _class_weight(found, options)
     if weight is not None and left_out is not None:
-        ignored = _weightless(block, weight == 0, rows, ignored, options)
-    columns = rows.loss, ignored, given, block.ids, rows.kl, rows.gradient, block.groups, weight, left_out
+        ignored = _fill_weightless(block, weight == 0, rows, ignored, options)
+    columns = rows.loss, ignored, labels, block.ids, rows.kl, rows.gradient, block.groups, weight, left_out
     return BlockLoss(block.start, rows.loss.size, totals, *columns, class_weight=class_weight)
 
 
 def weigh_block(task: Task, options: LossOptions) -> ExactSum:
-    """What the mean of a block's losses is divided by; with it, gradients of the mean can be had in one pass."""
+    """Return the divisor of the mean for a block; gradients of the mean need that of all blocks in advance."""
     block = task.load()
-    weight, left_out = counting(block, options)
+    weight, left_out = weights_and_left_out(block, options)
     if left_out is not None:
         rows = np.flatnonzero(~left_out)
         block, weight = block.take(rows), None if weight is None else weight[rows]
@@ -159,19 +159,19 @@ def weigh_block(task: Task, options: LossOptions) -> ExactSum:
 
 
 def _evaluate(
-    block: Block, weight: FloatArray | None, left_out: BoolArray | None, options: LossOptions, wanted: Wanted
+    block: Block, weight: FloatArray | None, left_out: BoolArray | None, options: LossOptions, wanted: Outputs
 ) -> Evaluated:
-    """Everything about the rows that count; of the others, which do not take part, that they are ignored."""
+    """Evaluate the rows that count, and mark the rest as ignored."""
     if left_out is None:
         return evaluate_rows(block, weight, options, wanted)
     rows = np.flatnonzero(~left_out)
-    with numbered(block.start, rows):
+    with renumbered_errors(block.start, rows):
         some = evaluate_rows(block.take(rows), None if weight is None else weight[rows], options, wanted)
-    found = some.spread(block.start, rows, left_out)
-    return found if found.given is None else replace(found, given=standing_labels(block.labels, block.unscored))
+    found = some.with_left_out(block.start, rows, left_out)
+    return found if found.labels is None else replace(found, labels=labels_as_written(block.labels, block.unscored))
 
 
-def _weightless(
+def _fill_weightless(
     block: Block,
     at: BoolArray,
     rows: RowLosses,
@@ -180,7 +180,7 @@ def _weightless(
 ) -> BoolArray | None:
     """Fill in the losses of samples of weight 0, which count in no figure; return which samples have no loss.
 
-    What is no label, or no distribution, has no loss there; it is not refused.
+    An invalid label or distribution of such a sample is not an error: the sample has no loss.
     """
     assert ignored is not None
     ignored = ignored.copy()
@@ -192,9 +192,9 @@ def _weightless(
     while waiting:
         some = waiting.pop()
         try:
-            found = evaluate_rows(block.take(some), None, options, Wanted(figures=False))
+            found = evaluate_rows(block.take(some), None, options, Outputs(figures=False))
         except RowError:
-            waiting += np.array_split(some, 2) if some.size > 1 else []  # until the bad ones are alone
+            waiting += np.array_split(some, 2) if some.size > 1 else []  # halve until only invalid rows are left
             continue
         lost = np.zeros(some.size, np.bool_) if found.ignored is None else found.ignored
         ignored[some] = lost
@@ -211,9 +211,9 @@ def _slices(
     weight: FloatArray | None,
     divisor: FloatArray | None,
     ranks: IntArray | None,
-    wanted: Wanted,
+    wanted: Outputs,
 ) -> LossSlices:
-    """The samples by the values of the columns asked for."""
+    """Total the samples by the values of the requested columns."""
     from xent_cli.core.totals.group_totals import Scored
     from xent_cli.core.totals.slices import slices_of
 
@@ -242,21 +242,21 @@ def _slices(
 
 
 def _class_weight(found: Evaluated, options: LossOptions) -> FloatArray | None:
-    """What the loss of each sample was multiplied by for its class; 0 where it has none."""
-    if options.class_weight is None or found.given is None:
+    """Return the class weight in the loss of each sample; 0 where there is no loss."""
+    if options.class_weight is None or found.labels is None:
         return None
     if found.ignored is None:
-        return options.class_weight[found.given - options.first_class]
-    index = np.where(found.ignored, options.first_class, found.given) - options.first_class
+        return options.class_weight[found.labels - options.first_class]
+    index = np.where(found.ignored, options.first_class, found.labels) - options.first_class
     weights: FloatArray = np.where(found.ignored, 0.0, options.class_weight[index])
     return weights
 
 
 def _offsets(block: Block, found: Evaluated, options: LossOptions) -> Offsets:
-    """Whether the labels would hit oftener if they called the classes otherwise."""
-    if found.given is None:
+    """Count how often the highest logit is at the label, and how often next to it."""
+    if found.labels is None:
         return Offsets()
-    labels = found.given - options.first_class if options.first_class else found.given
+    labels = found.labels - options.first_class if options.first_class else found.labels
     return Offsets.of(block.logits, labels, found.ignored, block.start)
 
 
@@ -264,6 +264,6 @@ def _digest(block: Block, found: Evaluated, options: LossOptions) -> int:
     from xent_cli.core.label_digest import label_digest
 
     labels = block.labels if options.labels == "dense" else block.labels.reshape(-1)
-    if options.first_class:  # the same labels, whatever the classes are called
-        labels = standing_labels(labels) - options.first_class
+    if options.first_class:  # the digest must not depend on the number of the first class
+        labels = labels_as_written(labels) - options.first_class
     return label_digest(labels, block.start, found.ignored, block.weights, found.likeliest)

@@ -1,4 +1,4 @@
-"""Rows of a block of which every one takes part: labels checked, losses computed, and what is seen beside them."""
+"""Evaluate rows that all count: check their labels, and compute losses and what is counted along with them."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ if TYPE_CHECKING:
     from xent_cli.core.block import Block
     from xent_cli.core.kernel.cross_entropy import RowLosses
     from xent_cli.core.kernel.textbook_formula import FormulaTotals
-    from xent_cli.core.options import Wanted
+    from xent_cli.core.options import Outputs
     from xent_cli.core.totals.calibration import Calibration
 
 
-def evaluate_rows(block: Block, weight: FloatArray | None, options: LossOptions, wanted: Wanted) -> Evaluated:
-    """Check the labels of rows and compute what is wanted of them.
+def evaluate_rows(block: Block, weight: FloatArray | None, options: LossOptions, wanted: Outputs) -> Evaluated:
+    """Check the labels of rows and compute the requested outputs.
 
     Parameters
     ----------
     weight
-        [n] sample weights, in place of those of the block; or None.
+        [n] sample weights, or None; those of the block are not used.
 
     Raises
     ------
     RowError
-        At a label or soft label that is not valid.
+        At an invalid label or soft label.
     """
-    labels, ignored, given = check_labels(block, options)
-    # Of the rows as they stand: what divides or exponentiates them leaves the highest entry where it is.
+    labels, ignored, written = check_labels(block, options)
+    # Before rows are scaled or exponentiated: neither moves the highest entry.
     likeliest = labels.argmax(axis=1) if labels.ndim == 2 and (wanted.top_k or wanted.digest) else None
     unnormalised: dict[str, int] = {}
     if options.source != "logits" or labels.ndim == 2:
-        from xent_cli.core.checks.declared import labels_as_declared, logits_as_declared
+        from xent_cli.core.checks.probabilities import labels_as_declared, logits_as_declared
 
         logits, off = logits_as_declared(block.logits, options, block.start)
         labels, labels_off = labels_as_declared(labels, options, block.start)
@@ -50,7 +50,9 @@ def evaluate_rows(block: Block, weight: FloatArray | None, options: LossOptions,
     scale = None
     if wanted.gradient_dtype is not None:
         scale = np.full(len(block.logits), 1.0) if weight is None else weight
-        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # that no sample counts is told at the end
+        with np.errstate(
+            divide="ignore", over="ignore", invalid="ignore"
+        ):  # the run is refused at the end if no sample counts
             scale = scale / wanted.gradient_denominator
     rows = _losses(block, labels, options, wanted.gradient_dtype, scale)
     if rows.gradient is not None and ignored is not None:
@@ -66,7 +68,7 @@ def evaluate_rows(block: Block, weight: FloatArray | None, options: LossOptions,
     return Evaluated(
         rows,
         ignored,
-        given,
+        written,
         divisor_of(weight, labels, options),
         ranks,
         {"softmaxed": rows.softmaxed, "label_range": label_range, **unnormalised},
@@ -77,7 +79,7 @@ def evaluate_rows(block: Block, weight: FloatArray | None, options: LossOptions,
 
 
 def check_labels(block: Block, options: LossOptions) -> tuple[AnyArray, BoolArray | None, IntArray | None]:
-    """Labels that a kernel can use, which samples are ignored, and the sparse labels as they stand in the input."""
+    """Return labels that a kernel can use, which samples are ignored, and sparse labels as written in the input."""
     if block.logits.dtype.kind not in "biuf":
         raise InputError("logits are not numbers", found=f"dtype {block.logits.dtype}", expected="floats or integers")
     num_classes = block.logits.shape[1]
@@ -98,7 +100,7 @@ def check_labels(block: Block, options: LossOptions) -> tuple[AnyArray, BoolArra
 
 
 def divisor_of(weight: FloatArray | None, labels: AnyArray, options: LossOptions) -> FloatArray | None:
-    """What each loss counts in the divisor of the mean; None where that is 1."""
+    """Return the weight of each loss in the divisor of the mean; None if all are 1."""
     # As in PyTorch, class weights enter the divisor with sparse labels, and only the losses with dense ones.
     by_class = options.class_weight[labels] if options.class_weight is not None and labels.ndim == 1 else None
     if weight is None or by_class is None:
@@ -109,7 +111,7 @@ def divisor_of(weight: FloatArray | None, labels: AnyArray, options: LossOptions
 def _losses(
     block: Block, labels: AnyArray, options: LossOptions, gradient_dtype: str | None, scale: FloatArray | None
 ) -> RowLosses:
-    """The kernel for what the inputs hold."""
+    """Call the kernel for what the inputs hold."""
     if options.labels_source != "labels":
         from xent_cli.core.kernel.distillation import teacher_cross_entropy
 
@@ -122,23 +124,23 @@ def _losses(
 
 
 def _same_loss(a: LossOptions, b: LossOptions) -> bool:
-    """Whether the losses of samples that are not ignored are the same under both."""
-    unlike: Any = {"sample_weighted": False, "masked": False}
-    a, b = (replace(options, axis=0, ignore_index=(), ignore_missing=False, shift=0, **unlike) for options in (a, b))
+    """Whether both give the same losses to samples that are not ignored."""
+    same: Any = {"sample_weighted": False, "masked": False}
+    a, b = (replace(options, axis=0, ignore_index=(), ignore_missing=False, shift=0, **same) for options in (a, b))
     return a.class_weight is b.class_weight and a == b
 
 
 def _ranks(block: Block, index: IntArray, rows: RowLosses, options: LossOptions) -> IntArray:
-    """Place of each label among the logits, from 0; of dense labels, that of the likeliest class."""
+    """Rank each label among the logits, from 0; for dense labels, the likeliest class."""
     plain = options.labels == "sparse" and not options.label_smoothing and options.class_weight is None
     certain = rows.loss if plain and options.temperature == 1.0 and options.source == "logits" else None
     return label_ranks(block.logits, index, certain)
 
 
 def _formulas(
-    block: Block, labels: AnyArray, rows: RowLosses, options: LossOptions, wanted: Wanted, scored: BoolArray | None
+    block: Block, labels: AnyArray, rows: RowLosses, options: LossOptions, wanted: Outputs, scored: BoolArray | None
 ) -> tuple[FormulaTotals, ...]:
-    """How the textbook formula fares in each dtype asked for."""
+    """Compare the textbook formula with the true losses, in each requested dtype."""
     from xent_cli.core.kernel.textbook_formula import try_formulas
 
     # The textbook formula knows no smoothing, weights or temperature, so the reference must not either.

@@ -93,16 +93,16 @@ def check_sparse(
         given = raw.astype(np.int64, copy=False)
         return SparseLabels(given - first_class if first_class else given, None, given)
     index = np.where(ignored, first_class, raw).astype(np.int64, copy=False)
-    return SparseLabels(index - first_class if first_class else index, ignored, standing_labels(raw, unscored))
+    return SparseLabels(index - first_class if first_class else index, ignored, labels_as_written(raw, unscored))
 
 
-def standing_labels(labels: AnyArray, unscored: BoolArray | None = None) -> IntArray:
+def labels_as_written(labels: AnyArray, unscored: BoolArray | None = None) -> IntArray:
     """Sparse labels [n] as they stand in the input, valid or not; `NO_LABEL` for what is no whole number.
 
     Examples
     --------
     >>> import numpy as np
-    >>> (standing_labels(np.array([7.0, np.nan, -100.0])) == [7, NO_LABEL, -100]).all()
+    >>> (labels_as_written(np.array([7.0, np.nan, -100.0])) == [7, NO_LABEL, -100]).all()
     np.True_
     """
     raw = _comparable(labels)
@@ -263,7 +263,7 @@ def _kind_of_label(raw: AnyArray, value: int, num_classes: int, first: int) -> s
     """Say what a whole number that is not a class is: a "score", a "sign", "padding", or "" for a label gone wrong."""
     if num_classes == 1 and first == 0:
         return "score"  # logits of one class are the scores of a binary classifier
-    from xent_cli.core.offsets import is_padding
+    from xent_cli.core.label_offsets import is_padding
 
     others = np.unique(raw[raw != value])
     if value == -1 and others.size == 1 and others[0] == 1:

@@ -141,7 +141,7 @@ def _named(signature: str) -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Outputs:
     """What a run brings back beside the mean; what is not asked for is not computed.
 
     Fields

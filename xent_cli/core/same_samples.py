@@ -1,4 +1,4 @@
-"""What two inputs say of the same samples must be the same: their ids, and labels that stand in both."""
+"""Checks that two inputs agree about the same samples: on their ids, and on labels that both contain."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from xent_cli.errors import RowError
 if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray
 
-_MANY = {"loss": "losses", "gradient": "gradients", "mask": "masks"}
-# Some tables have whole numbers as floats.
+_PLURAL = {"loss": "losses", "gradient": "gradients", "mask": "masks"}
+# Some tables store whole numbers as floats.
 _WHOLE_FLOAT = re.compile(r"(-?\d+)\.0+")
 
 
 class OtherIdError(RowError):
-    """A sample has another id in an input than in the logits."""
+    """A sample has a different id in an input than in the logits."""
 
 
 class OtherLabelError(RowError):
-    """A sample has another label in the file of labels than in the table of logits."""
+    """A sample has a different label in the file of labels than in the table of logits."""
 
 
 def plain_id(value: object) -> str | None:
-    """An id as it is compared: without outer blanks, whole numbers alike however a table stores them.
+    """Normalise an id for comparison: without outer blanks, and whole numbers the same however a table stores them.
 
     Examples
     --------
@@ -41,35 +41,37 @@ def plain_id(value: object) -> str | None:
 
 
 def refuse_other_ids(ours: AnyArray, theirs: AnyArray, start: int, role: str) -> None:
-    """Refuse samples that another input names otherwise than the logits do.
+    """Refuse ids of an input that differ from those of the logits.
 
     Parameters
     ----------
     ours, theirs
-        [n] ids of the logits and of the other input.
+        [n] ids of the logits and of the second input.
     start
         Sample number of the first row.
     role
-        The other input: "labels", "weights", ...
+        The second input: "labels", "weights", ...
 
     Raises
     ------
     OtherIdError
-        At the first such sample.
+        At the first sample that differs.
     """
     for row in np.flatnonzero(ours != theirs).tolist():
         if plain_id(ours[row]) != plain_id(theirs[row]):
-            found, expected = _told(theirs[row]), _told(ours[row])
-            raise OtherIdError(f"{_MANY.get(role, role)} stand in another order", start + row, role, found, expected)
+            found, expected = _id_text(theirs[row]), _id_text(ours[row])
+            raise OtherIdError(
+                f"{_PLURAL.get(role, role)} are in a different order", start + row, role, found, expected
+            )
 
 
 def refuse_other_labels(ours: AnyArray, theirs: AnyArray, start: int) -> None:
-    """Refuse labels of a file that are not those that the table of logits has.
+    """Refuse labels of a file that differ from those in the table of logits.
 
     Raises
     ------
     OtherLabelError
-        At the first such sample.
+        At the first sample that differs.
     """
     if ours.ndim != theirs.ndim or ours.dtype.kind not in "biuf" or theirs.dtype.kind not in "biuf":
         return
@@ -77,8 +79,8 @@ def refuse_other_labels(ours: AnyArray, theirs: AnyArray, start: int) -> None:
     if unlike.any():
         row = int(np.argmax(unlike))
         found, expected = f"class {theirs[row]:g}", f"class {ours[row]:g}"
-        raise OtherLabelError("labels differ from those beside the logits", start + row, "labels", found, expected)
+        raise OtherLabelError("labels differ from those in the table of logits", start + row, "labels", found, expected)
 
 
-def _told(value: object) -> str:
+def _id_text(value: object) -> str:
     return "no id" if value is None else f'"{value}"'

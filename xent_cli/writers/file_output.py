@@ -9,7 +9,7 @@ from contextlib import suppress
 from io import BufferedWriter
 from typing import TYPE_CHECKING
 
-from xent_cli.core import unfinished
+from xent_cli.core import temporary_files
 from xent_cli.errors import OutputError
 from xent_cli.writers.direct import Named, told
 
@@ -37,7 +37,7 @@ class NewFile:
     def open(self) -> None:
         """Make the file."""
         with told(self._path, hint="does the folder exist, and may you write to it?"):
-            unfinished.begin(str(self._temporary))
+            temporary_files.begin(str(self._temporary))
             self.stream = BufferedWriter(Named(self._path, _private, str(self._temporary)))
 
     def finish(self) -> None:
@@ -59,7 +59,7 @@ class NewFile:
                 _keep(self._target, old)
                 self._old = old
             self._temporary.replace(self._target)
-            unfinished.end(str(self._temporary))
+            temporary_files.end(str(self._temporary))
 
     def undo(self) -> None:
         """Put the old one back."""
@@ -87,7 +87,7 @@ class NewFile:
             if path is not None:
                 with suppress(OSError):
                     path.unlink()
-                unfinished.end(str(path))
+                temporary_files.end(str(path))
 
 
 def beside(target: Path, kind: str) -> Path:

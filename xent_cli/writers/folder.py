@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xent_cli.core import unfinished
+from xent_cli.core import temporary_files
 from xent_cli.errors import OutputError
 from xent_cli.writers.file_output import beside, refuse_read_only, sync, sync_folder
 from xent_cli.writers.parts import Parts, telling
@@ -96,7 +96,7 @@ class _Folder:
         self._refuse_foreign()
         refuse_read_only(self._path, self._target)
         with telling(self._path):
-            unfinished.begin(str(self._beside))
+            temporary_files.begin(str(self._beside))
             self._beside.mkdir()
 
     def finish(self) -> None:
@@ -131,7 +131,7 @@ class _Folder:
                     raise
                 self._old = old
             self._done = True
-            unfinished.end(str(self._beside))
+            temporary_files.end(str(self._beside))
 
     def undo(self) -> None:
         self._target.rename(aside := beside(self._target, "tmp"))
@@ -151,7 +151,7 @@ class _Folder:
             import shutil
 
             shutil.rmtree(self._beside, ignore_errors=True)
-        unfinished.end(str(self._beside))
+        temporary_files.end(str(self._beside))
 
     def _refuse_foreign(self) -> None:
         with telling(self._path):

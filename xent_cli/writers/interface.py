@@ -12,8 +12,8 @@ class RowWriter(Protocol):
     """Encodes rows onto a binary stream that somebody else opens, closes and publishes.
 
     A writer keeps no row once `write` returns, unless its own docstring says which. Ignored samples have no loss: empty
-    in text, null in JSON, Parquet and Arrow, in .npy the NaN of `core.missing`. A NaN or infinite loss is `nan`, `inf`
-    in delimited text, null beside ``"nonfinite": "nan"`` or ``"inf"`` in JSON, itself elsewhere.
+    in text, null in JSON, Parquet and Arrow, in .npy the NaN of `core.nan_kinds`. A NaN or infinite loss is `nan`,
+    `inf` in delimited text, null beside ``"nonfinite": "nan"`` or ``"inf"`` in JSON, itself elsewhere.
     """
 
     def write(self, rows: BlockLoss) -> None:

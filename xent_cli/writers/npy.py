@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from xent_cli.core.missing import mark
+from xent_cli.core.nan_kinds import mark
 
 if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, FloatArray

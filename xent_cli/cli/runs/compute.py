@@ -17,7 +17,7 @@ from xent_cli.cli.runs.preview import findings_of, preview
 from xent_cli.cli.runs.resolve_options import loss_options, open_engine, progress, read_options, refuse_without_logits
 from xent_cli.cli.runs.targets import open_targets
 from xent_cli.core.diagnostics import refuse_warnings
-from xent_cli.core.options import Wanted
+from xent_cli.core.options import Outputs
 from xent_cli.core.row_columns import RowFormat
 from xent_cli.errors import UsageError
 from xent_cli.readers.pair.pair import open_operands
@@ -68,7 +68,7 @@ class Job(NamedTuple):
     options: ComputeOptions
     output: OutputPlan
     seen: Preview
-    wanted: Wanted
+    wanted: Outputs
     columns: RowFormat
     gradients: GradientOutput | None
     limits: Limits | None
@@ -157,7 +157,7 @@ def report(job: Job, totals: RunTotals, targets: Targets) -> Document:
 
 def _wanted(
     options: ComputeOptions, output: OutputPlan, limits: Limits | None, pair: Pair, *, with_rows: bool, page: bool
-) -> Wanted:
+) -> Outputs:
     """What to compute beside the mean."""
     flags = options.output
     figures = output.shows_figures or bool(output.reports) or flags.plot is not None
@@ -167,7 +167,7 @@ def _wanted(
         usual = (1, 5) if pair.num_classes > 5 else (1,)
         limited = () if limits is None else limits.top_k
         top_k = tuple(sorted({*(options.shared.loss.top_k or usual), *limited}))
-    return Wanted(
+    return Outputs(
         losses=with_rows,
         figures=figures,
         overflow=_overflow_dtypes() if overflow else (),

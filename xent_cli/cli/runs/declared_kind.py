@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xent_cli.core.checks.declared import log_sum_tolerance
 from xent_cli.core.checks.distributions import NEARLY_ALL
+from xent_cli.core.checks.probabilities import log_sum_tolerance
 from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.errors import InputError, RowError, listing, more_rows
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from xent_cli.cli.runs.targets import Targets
     from xent_cli.core.block import Task
     from xent_cli.core.evaluate import BlockLoss
-    from xent_cli.core.options import LossOptions, Wanted
+    from xent_cli.core.options import LossOptions, Outputs
     from xent_cli.engines.interface import Engine
     from xent_cli.readers.pair.pair import Pair
     from xent_cli.writers.parts import Parts
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def evaluate_pair(
     pair: Pair,
     options: LossOptions,
-    wanted: Wanted,
+    wanted: Outputs,
     engine: Engine,
     targets: Targets,
     *,
@@ -68,7 +68,7 @@ def evaluate_pair(
         raise pair.complete(error, options) from None
 
 
-def _blocks(pair: Pair, options: LossOptions, wanted: Wanted, engine: Engine, targets: Targets) -> Iterable[BlockLoss]:
+def _blocks(pair: Pair, options: LossOptions, wanted: Outputs, engine: Engine, targets: Targets) -> Iterable[BlockLoss]:
     """Blocks in order; those of folders are written where they are computed."""
     if not targets.folders:
         return evaluate_blocks(pair.tasks(), options, wanted, engine.map)
@@ -78,7 +78,7 @@ def _blocks(pair: Pair, options: LossOptions, wanted: Wanted, engine: Engine, ta
 
 
 def _evaluate_into_parts(
-    task: Task, options: LossOptions, wanted: Wanted, recipes: tuple[Parts, ...], kept: bool
+    task: Task, options: LossOptions, wanted: Outputs, recipes: tuple[Parts, ...], kept: bool
 ) -> BlockLoss:
     """Evaluate a block and write its parts, in whichever process this is; the rows come back only where `kept`."""
     from xent_cli.writers.parts import light

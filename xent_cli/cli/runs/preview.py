@@ -10,8 +10,8 @@ import numpy as np
 
 from xent_cli.core.checks.first_rows import FirstRows, rows_that_count
 from xent_cli.core.diagnostics import Diagnostic
-from xent_cli.core.labels import standing_labels
-from xent_cli.core.offsets import Offsets
+from xent_cli.core.label_offsets import Offsets
+from xent_cli.core.labels import labels_as_written
 from xent_cli.core.warnings import find_warnings, predicted_labels
 from xent_cli.errors import RowError
 
@@ -104,7 +104,7 @@ def first_look(pair: Pair, options: LossOptions) -> FirstLook:
         block = task.load()
         counts = _add(block, options, look.logits, look.labels)
         if options.labels == "sparse":
-            labels = standing_labels(block.labels, block.unscored)
+            labels = labels_as_written(block.labels, block.unscored)
             look = look._replace(offsets=look.offsets.merge(Offsets.of(block.logits, labels, ~counts, block.start)))
         if look.logits.enough:
             break

@@ -14,7 +14,7 @@ from xent_cli.cli.runs.evaluate_pair import divisor_of, refuse_nothing
 from xent_cli.cli.runs.preview import findings_of, preview
 from xent_cli.cli.runs.resolve_options import loss_options, open_engine, progress, read_options, refuse_without_logits
 from xent_cli.core.diagnostics import refuse_warnings
-from xent_cli.core.options import Wanted
+from xent_cli.core.options import Outputs
 from xent_cli.core.totals.loss_totals import LossTotals
 from xent_cli.core.verify.error_totals import Agreement, ErrorTotals, compare
 from xent_cli.core.verify.tolerance import Tolerance
@@ -119,7 +119,7 @@ def evaluate(job: Job) -> Errors:
     run = job.options.shared.run
     with open_engine(run) as engine:
         divisor = float(divisor_of(pair, options, engine)) if flags.of_mean else 1.0
-        wanted = Wanted(
+        wanted = Outputs(
             losses=True,
             figures=False,
             gradient_dtype="<f8" if flags.gradient is not None else None,

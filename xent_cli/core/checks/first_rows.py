@@ -8,7 +8,7 @@ import numpy as np
 
 from xent_cli.core.checks.distributions import FEWEST_ROWS, NEARLY_ALL, ROWS_JUDGED, Distributions, RowFigures
 from xent_cli.core.checks.rounding import Rounding
-from xent_cli.core.counted_rows import counting
+from xent_cli.core.counted_rows import weights_and_left_out
 from xent_cli.core.labels import either, ignored_labels
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class FirstRows:
 
 def rows_that_count(block: Block, options: LossOptions) -> BoolArray:
     """Which rows [n] of a block count: neither masked nor ignored, and with a label by position."""
-    _, left_out = counting(block, options)
+    _, left_out = weights_and_left_out(block, options)
     left_out = either(left_out, block.unscored)
     if options.labels == "sparse":
         ignored = ignored_labels(block.labels, options.ignore_index, ignore_missing=options.ignore_missing)

@@ -71,7 +71,7 @@ def unframed(
     Raises
     ------
     InputError
-        Where rows stand in another order, a column is not numeric, or names leave two readings.
+        Where rows are in a different order, a column is not numeric, or names leave two readings.
 
     Examples
     --------
@@ -121,7 +121,7 @@ def _refuse_other_order(logits: Any, other: Any, what: str) -> None:
     if set(ours) == set(theirs):
         row = next(row for row, (a, b) in enumerate(zip(ours, theirs, strict=True)) if a != b)
         raise InputError(
-            f"{what} stand in another order",
+            f"{what} are in a different order",
             found=f"row {row} is {ours[row]} in the logits and {theirs[row]} in the {what}",
             expected="one index",
             hint=f"{what.replace(' ', '_')}.loc[logits.index] puts them in order",

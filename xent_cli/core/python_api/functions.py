@@ -9,7 +9,7 @@ import numpy as np
 
 from xent_cli.core.diagnostics import warnings_of
 from xent_cli.core.evaluate import evaluate_block
-from xent_cli.core.options import Wanted
+from xent_cli.core.options import Outputs
 from xent_cli.core.python_api.arguments import called_with, top_k_of
 from xent_cli.core.python_api.hints import hinting, with_hints
 from xent_cli.core.totals.loss_totals import LossTotals
@@ -195,7 +195,7 @@ def softmax_cross_entropy_with_grad(
             temperature=temperature,
             precision=precision,
         )
-        blocks = _evaluated(call, Wanted(losses=True, figures=False, gradient_dtype="<f8"))
+        blocks = _evaluated(call, Outputs(losses=True, figures=False, gradient_dtype="<f8"))
     gradient = np.concatenate([block.gradient for block in blocks if block.gradient is not None])
     shaped = gradient.reshape(*call.shape, call.num_classes)
     return _joined(blocks).reshape(call.shape), np.moveaxis(shaped, -1, axis)
@@ -253,7 +253,7 @@ def evaluate(
 def summary_of(call: Call, top_k: tuple[int, ...]) -> LossSummary:
     """Evaluate checked arguments; `InputError` if no sample counts."""
     totals = LossTotals(call.options.signature(""))
-    for block in _evaluated(call, Wanted(top_k=top_k)):
+    for block in _evaluated(call, Outputs(top_k=top_k)):
         totals = totals.merge(block.totals.losses)
     if totals.n_samples == 0:
         raise InputError("nothing left to average", found=f"{totals.n_ignored} samples, all ignored")
@@ -263,12 +263,12 @@ def summary_of(call: Call, top_k: tuple[int, ...]) -> LossSummary:
     return replace(totals.summarize(), warnings=with_hints(found))
 
 
-def _evaluated(call: Call, wanted: Wanted) -> list[BlockLoss]:
+def _evaluated(call: Call, wanted: Outputs) -> list[BlockLoss]:
     return [evaluate_block(block, call.options, wanted) for block in call.blocks]
 
 
 def _losses(call: Call) -> FloatArray:
-    return _joined(_evaluated(call, Wanted(losses=True, figures=False))).reshape(call.shape)
+    return _joined(_evaluated(call, Outputs(losses=True, figures=False))).reshape(call.shape)
 
 
 def _joined(blocks: list[BlockLoss]) -> FloatArray:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from xent_cli.core.offsets import Offsets
+from xent_cli.core.label_offsets import Offsets
 from xent_cli.core.totals.exact_sum import ExactSum, standard_deviation
 from xent_cli.core.totals.quantiles import QuantileState
 from xent_cli.core.totals.summary import LossSummary, WorstSample

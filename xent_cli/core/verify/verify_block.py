@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from xent_cli.core.block import Part, Task
-    from xent_cli.core.options import LossOptions, Wanted
+    from xent_cli.core.options import LossOptions, Outputs
     from xent_cli.core.totals.loss_totals import LossTotals
     from xent_cli.core.verify.error_totals import ErrorTotals
     from xent_cli.core.verify.tolerance import Tolerance
 
 
 @dataclass(frozen=True, slots=True)
-class HeldBlock:
+class VerifyTask:
     """Recipe for a block and for what somebody else says of it.
 
     Fields
@@ -39,7 +39,7 @@ class HeldBlock:
 
 
 @dataclass(frozen=True, slots=True)
-class BlockAgreement:
+class BlockErrors:
     """What came of one block.
 
     Fields
@@ -58,8 +58,8 @@ class BlockAgreement:
 
 
 def verify_block(
-    task: HeldBlock, options: LossOptions, wanted: Wanted, tolerances: Mapping[str, Tolerance], top: int
-) -> BlockAgreement:
+    task: VerifyTask, options: LossOptions, wanted: Outputs, tolerances: Mapping[str, Tolerance], top: int
+) -> BlockErrors:
     """Evaluate a block and compare what is said of it.
 
     Parameters
@@ -90,4 +90,4 @@ def verify_block(
         elif found.ndim == 1:  # of one score a sample
             found = found[:, np.newaxis]
         errors[name] = compare(found, expected, tolerances[name], start=result.start, ignored=ignored, wanted=top)
-    return BlockAgreement(result.size, result.totals.losses, errors)
+    return BlockErrors(result.size, result.totals.losses, errors)

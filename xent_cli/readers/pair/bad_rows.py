@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xent_cli.core.counted_rows import counting
+from xent_cli.core.counted_rows import weights_and_left_out
 from xent_cli.core.labels import bad_labels, either, ignored_labels
 from xent_cli.errors import InputError, RowError, UnreadableRowError, XentError, listing, more_rows
 from xent_cli.readers.binary_scores import BinaryScores
@@ -86,7 +86,7 @@ def complete_counted(told: InputError, row: int, pair: Pair, options: LossOption
     try:
         for task in pair.tasks():
             block = task.load()
-            labels, out = block.labels, either(counting(block, options)[1], block.unscored)
+            labels, out = block.labels, either(weights_and_left_out(block, options)[1], block.unscored)
             found = bad_labels(labels, pair.num_classes, options, 0)
             bad.append((found if out is None else found[~out[found]]) + block.start + pair.shift)
             if time.monotonic() > until:

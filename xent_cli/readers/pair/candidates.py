@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from xent_cli.core.class_order import columns_named, order_of
 from xent_cli.core.number_text import shape_text
 from xent_cli.core.same_samples import OtherIdError
-from xent_cli.core.verify.verify_block import HeldBlock
+from xent_cli.core.verify.verify_block import VerifyTask
 from xent_cli.errors import InputError, RowError, UsageError
 from xent_cli.readers.binary_scores import BinaryScores
 from xent_cli.readers.class_names import other_names
@@ -189,7 +189,7 @@ def by_ids(
     return replace(pair, logits=with_ids(pair.logits, column)), tuple(named)
 
 
-def held_blocks(pair: Pair, candidates: tuple[Candidate, ...]) -> Iterator[HeldBlock]:
+def held_blocks(pair: Pair, candidates: tuple[Candidate, ...]) -> Iterator[VerifyTask]:
     """Blocks of samples with what the candidates say of them, in order.
 
     Raises
@@ -208,7 +208,7 @@ def held_blocks(pair: Pair, candidates: tuple[Candidate, ...]) -> Iterator[HeldB
                 parts[name] = CandidateRows(name, follower.take(block.start, stop))
             except RowError as error:
                 raise error.for_role(name) from None
-        yield HeldBlock(block, parts)
+        yield VerifyTask(block, parts)
     for follower in followers.values():
         follower.finish(stop)
 

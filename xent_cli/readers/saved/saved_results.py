@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from xent_cli.core.missing import told
+from xent_cli.core.nan_kinds import kinds_of_nan
 from xent_cli.errors import InputError, without_secrets
 from xent_cli.readers.saved.saved_losses import (
     float_column,
@@ -45,7 +45,7 @@ class SavedResults:
         [n] nats, NaN where there is none; True where the sample was ignored.
     unclear
         [n] True where the sample may be ignored or its loss NaN: an array that xent did not write, or not of late, does
-        not tell; it counts as ignored. None where all is told.
+        not tell; it counts as ignored. None where all is kinds_of_nan.
     sample
         [n] number of each sample, or None where the file has no such column: then it is the place in the file.
     labels
@@ -154,7 +154,7 @@ def _read_npy(path: str, located: Located, id_column: str | None) -> SavedResult
     # Copies: what a reader returns is on loan.
     loss = np.concatenate([np.empty(0), *(np.array(part, np.float64).reshape(-1) for part in parts)])
     refuse_other_values(path, loss, shape)
-    ignored, unclear = told(loss)
+    ignored, unclear = kinds_of_nan(loss)
     unclear_rows = unclear if unclear.any() else None
     return SavedResults(path, "npy", "rows", loss, ignored | unclear, unclear_rows, shape=shape)
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xent_cli.core import unfinished
+from xent_cli.core import temporary_files
 from xent_cli.errors import InputError, UsageError
 from xent_cli.readers.storage.stored import Stored, codec_of, decompressed, fill, first_line, reading
 
@@ -218,7 +218,7 @@ def _temporary_file() -> tuple[int, str]:
 
     try:
         path = os.path.join(tempfile.gettempdir(), f"xent-{os.urandom(8).hex()}")  # noqa: PTH118
-        unfinished.begin(path)
+        temporary_files.begin(path)
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), path
     except OSError as error:
         found, hint = error.strerror or first_line(error), "set TMPDIR to a folder that may be written to"
@@ -227,7 +227,7 @@ def _temporary_file() -> tuple[int, str]:
 
 def _remove(path: str) -> None:
     Path(path).unlink(missing_ok=True)
-    unfinished.end(path)
+    temporary_files.end(path)
 
 
 class _Peekable(io.RawIOBase):

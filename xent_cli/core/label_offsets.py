@@ -1,4 +1,4 @@
-"""Labels that call the classes otherwise than the columns do: one more or one less."""
+"""Detect labels that number the classes one higher or one lower than the columns of the logits."""
 
 from __future__ import annotations
 
@@ -9,24 +9,27 @@ import numpy as np
 if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, BoolArray, IntArray
 
-# What the first samples say is enough; of many classes fewer, for each takes a pass over them.
+# The first samples are enough to judge by, and fewer of them if there are many classes.
 _MOST_SAMPLES, _FEWEST_SAMPLES = 1024, 64
-_VALUES = 1 << 20
-# So many labels must hit, this many times as often as they do as they stand.
+_MOST_VALUES = 1 << 20
+# The neighbours of the labels must have the highest logit in at least 12 samples and a quarter of all, and three times
+# as often as the labels themselves.
 _LEAST_HITS = 12
-_OFTENER = 3
+_TIMES_AS_OFTEN = 3
 _LEAST_SHARE = 0.25
-# A label as far outside as this is no class that was left out.
+# A label this far outside the range cannot be a class that is missing.
 _FAR = 100
 
 
 class Offsets(NamedTuple):
-    """How often the highest logit is at the label, at the class after it and at the one before it.
+    """How often the highest logit is that of the label, of the class after it, and of the class before it.
 
     Fields
     ------
     samples
-        How many were looked at.
+        How many samples were examined.
+    same, above, below
+        How many have the highest logit at the label, at the class after it and at the class before it.
     """
 
     samples: int = 0
@@ -36,7 +39,7 @@ class Offsets(NamedTuple):
 
     @classmethod
     def of(cls, logits: AnyArray, labels: IntArray, ignored: BoolArray | None, start: int) -> Offsets:
-        """Count in those samples of a block that are among the first.
+        """Count in those samples of a block that are among the first samples of the input.
 
         Parameters
         ----------
@@ -48,7 +51,7 @@ class Offsets(NamedTuple):
         >>> Offsets.of(np.eye(4), np.array([0, 0, 1, 2]), None, 0)
         Offsets(samples=4, same=1, above=3, below=0)
         """
-        most = min(_MOST_SAMPLES, max(_FEWEST_SAMPLES, _VALUES // max(1, logits.shape[1]))) - start
+        most = min(_MOST_SAMPLES, max(_FEWEST_SAMPLES, _MOST_VALUES // max(1, logits.shape[1]))) - start
         if most <= 0 or logits.shape[1] < 2:
             return cls()
         difference = logits[:most].argmax(axis=1) - labels[:most]
@@ -58,12 +61,12 @@ class Offsets(NamedTuple):
         return cls(len(difference), *hits)
 
     def merge(self, other: Offsets) -> Offsets:
-        """Both, as one."""
+        """Return the counts of both."""
         return Offsets(*(a + b for a, b in zip(self, other, strict=True)))
 
     @property
     def first_class(self) -> int:
-        """What the labels seem to call the first class, as seen from what they are said to: -1, 0 or 1.
+        """By how much the number of the first class seems to differ from the declared one: -1, 0 or 1.
 
         Examples
         --------
@@ -72,25 +75,25 @@ class Offsets(NamedTuple):
         """
         for hits, other, first in ((self.above, self.below, -1), (self.below, self.above, 1)):
             often = hits >= max(_LEAST_HITS, _LEAST_SHARE * self.samples)
-            if often and hits >= _OFTENER * max(self.same, other, 1):
+            if often and hits >= _TIMES_AS_OFTEN * max(self.same, other, 1):
                 return first
         return 0
 
 
 def is_padding(label: int, first: int, num_classes: int, others: IntArray) -> bool:
-    """Whether a label that is not a class looks like a mark for samples without one, and not like a class.
+    """Whether a label that is not a class looks like a marker of samples without a label.
 
     Parameters
     ----------
     first
-        What the labels call the first class.
+        Number of the first class.
     others
-        The other labels there are, or some of them.
+        The rest of the labels, or some of them.
 
     Examples
     --------
-    >>> nobody = np.empty(0, np.int64)
-    >>> is_padding(-100, 0, 10, nobody), is_padding(255, 0, 19, nobody), is_padding(10, 0, 10, nobody)
+    >>> none = np.empty(0, np.int64)
+    >>> is_padding(-100, 0, 10, none), is_padding(255, 0, 19, none), is_padding(10, 0, 10, none)
     (True, True, False)
     >>> is_padding(-1, 0, 2, np.array([1, 1]))
     False

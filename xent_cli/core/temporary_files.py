@@ -1,6 +1,6 @@
-"""What must not outlive a run that is stopped: files and folders that are not in their places yet, and copies to read.
+"""Files and folders to remove if the run is stopped: outputs that are not complete, and local copies of inputs.
 
-Known here before they are there, so that a signal at any moment finds them; what a run ends well it takes off itself.
+Each is registered before it is created, so that a signal finds it at any moment. A run that ends well has none left.
 """
 
 from __future__ import annotations
@@ -9,23 +9,23 @@ import os
 import stat
 from contextlib import suppress
 
-# Of removing a folder into which threads may still write.
+# How often to try to remove a folder that threads may still write to.
 _TRIES = 20
 _paths: dict[str, None] = {}
 
 
 def begin(path: str) -> None:
-    """Note a file or folder that is about to be made."""
+    """Register a file or folder that is about to be created."""
     _paths[path] = None
 
 
 def end(path: str) -> None:
-    """Note that it is gone, or is where it belongs."""
+    """Unregister one that is complete or gone."""
     _paths.pop(path, None)
 
 
 def remove_all() -> None:
-    """Remove whatever is left; what cannot be removed stays. Imports nothing: it may be called in mid-import."""
+    """Remove all that are registered, as far as possible. Imports nothing: it may be called during an import."""
     for path in list(_paths):
         with suppress(OSError):
             _remove(path)
@@ -36,7 +36,7 @@ def _remove(path: str) -> None:
     if not stat.S_ISDIR(os.lstat(path).st_mode):
         os.unlink(path)  # noqa: PTH108 (no object for what is a string)
         return
-    # Threads that still run may add a part meanwhile.
+    # Threads that are still running may add a file in the meantime.
     for _ in range(_TRIES):
         for entry in os.listdir(path):  # noqa: PTH208
             with suppress(OSError):
