@@ -14,16 +14,21 @@ except KeyboardInterrupt:
 def main() -> None:
     """Run the command line and exit."""
     start.listen()
-    start.open_streams()
     try:
         from xent_cli.cli import main as run
     except Exception as error:
-        sys.stderr.write(f"error: xent cannot start: {error}\n")
-        sys.exit(4)
+        sys.exit(_cannot_start(error))
     try:
         run()
     except SystemExit as end:
         start.leave(end.code if isinstance(end.code, int) else 4)
+
+
+def _cannot_start(error: Exception) -> int:
+    """Say so where standard error is open, and return the exit code."""
+    if sys.stderr is not None:
+        sys.stderr.write(f"error: xent cannot start: {error}\n")
+    return 4
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xent_cli.cli.runs.guess_options import quoted
+from xent_cli.cli.display.shell import quoted
 from xent_cli.errors import printable
 
 XENT = [sys.executable, "-m", "xent_cli"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 import os
 import sys
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from xent_cli import __version__, start
+from xent_cli.cli import process
 from xent_cli.cli.config import configurable
 from xent_cli.errors import OutputError, UsageError, XentError, printable, without_secrets
 
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 _COMMANDS = ("compute", "check", "compare", "verify", "inspect")
 _INTERRUPTED, _READER_GONE, _BUG = 130, 141, 4
-# What imports make stays, and arrays are no garbage in circles: looking for some every 700 objects is a twentieth of a
-# short run.
-_OBJECTS_BETWEEN_COLLECTIONS = 50_000
 
 
 class _LazyGroup(click.Group):
@@ -36,6 +33,15 @@ class _LazyGroup(click.Group):
             return None
         command: click.Command = getattr(importlib.import_module(f"xent_cli.cli.commands.{cmd_name}"), cmd_name)
         return configurable(command)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in _COMMANDS and not args[0].startswith("--") and not ctx.resilient_parsing:
+            from xent_cli.cli.display.usage import unknown_command
+
+            raise unknown_command(args, _COMMANDS)
+        return super().resolve_command(ctx, args)
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "XENT"})
@@ -63,21 +69,15 @@ def main() -> None:
     0 done, 1 a verdict failed and nothing else, 2 usage, 3 no answer possible, 4 a bug, 129 hung up, 130 interrupted,
     141 the reader of standard output went away, 143 terminated.
     """
-    start.listen()
     start.open_streams()
-    # Read when NumPy is imported: for each core OpenBLAS starts a thread that looks for work for a tenth of a second,
-    # and there is none for it.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # No picture of ours is shown in a window or a notebook, whose back end may not be here.
-    os.environ["MPLBACKEND"] = "agg"
-    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    process.set_up()
     code = _BUG
     try:
         code = _run(sys.argv[1:])
     except BaseException as error:
         start.deafen()
         code = _code_of(error)
-        # That it cannot be told changes nothing.
+        # That it cannot be printed does not change the exit code.
         with suppress(Exception):
             code = _explain(error, code)
     start.deafen()
@@ -128,17 +128,19 @@ def _code_of(error: BaseException) -> int:
 def _explain(error: BaseException, code: int) -> int:
     """Say on standard error what ended a run, and return the exit code, as far as it is known only now."""
     if isinstance(error, XentError):
-        _tell(error)
+        _print_error(error)
     elif start.stopped() is not None or isinstance(error, KeyboardInterrupt | click.Abort):
         start.say(code - 128)
     elif isinstance(error, click.ClickException):
-        _tell_usage(error)
+        _print_usage(error)
     elif isinstance(error, OSError) and code != _READER_GONE:
-        _tell(_refused(error))
+        _print_error(_refused(error))
     elif out := _out_of(error):
-        _tell(XentError(f"out of {out}", hint="fewer --threads hold fewer blocks at once; or raise the limit (ulimit)"))
+        _print_error(
+            XentError(f"out of {out}", hint="fewer --threads hold fewer blocks at once; or raise the limit (ulimit)")
+        )
     elif code == _BUG:
-        _tell_bug(error)
+        _print_bug(error)
     return code
 
 
@@ -167,7 +169,7 @@ def _let_go(*streams: TextIO) -> None:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _tell(error: XentError) -> None:
+def _print_error(error: XentError) -> None:
     if error.code and not error.hint:
         from xent_cli.cli.display.hints import hint_for
 
@@ -181,18 +183,13 @@ def _tell(error: XentError) -> None:
         click.echo(json.dumps({"error": {**fields, "exit_code": error.exit_code}}), err=True)
 
 
-def _tell_usage(error: click.ClickException) -> None:
-    """Show as click does; but what was typed may be a file's name, which may hold anything."""
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+def _print_usage(error: click.ClickException) -> None:
+    if type(error).__name__ == "NoArgsIsHelpError":  # click 8.1 prints the help itself
         error.show()
         return
-    context = getattr(error, "ctx", None)
-    if context is not None:
-        click.echo(f"{context.get_usage()}\nTry '{context.command_path} --help' for help.\n", err=True)
-    # Choices that are missing are listed a line each, and nothing of them was typed.
-    own = isinstance(error, click.MissingParameter)
-    told = error.format_message()
-    click.echo(f"Error: {told if own else printable(without_secrets(told))}", err=True)
+    from xent_cli.cli.display.usage import usage_error
+
+    _print_error(usage_error(error))
 
 
 def _wants_json(argv: list[str]) -> bool:
@@ -200,7 +197,7 @@ def _wants_json(argv: list[str]) -> bool:
     return any(f"{flag} json" in text for flag in ("--format", "-f"))
 
 
-def _tell_bug(error: BaseException) -> None:
+def _print_bug(error: BaseException) -> None:
     import traceback
 
     told = [without_secrets(part) for part in traceback.format_exception(error)]

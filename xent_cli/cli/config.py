@@ -14,7 +14,7 @@ import click
 from xent_cli.errors import InputError, UsageError, did_you_mean, listing, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from xent_cli.core.diagnostics import Diagnostic
 
@@ -72,7 +72,7 @@ def _configure(context: click.Context, parameter: click.Parameter, path: str | N
         command = group.get_command(context, name)
         if command is None:
             commands = group.list_commands(context)
-            hint = _meant(name, commands) or f"tables are named after commands: {', '.join(commands)}"
+            hint = did_you_mean(name, commands, quote="") or f"tables are named after commands: {', '.join(commands)}"
             raise UsageError(f"{source}: unknown table or key {name}", hint=hint)
         if not isinstance(table, dict):
             raise UsageError(f"{source}: {name} is a command", found=repr(table), expected=f"a table [{name}]")
@@ -213,8 +213,10 @@ def _checked(source: str, command: click.Command, table: dict[str, Any]) -> dict
     for key, value in table.items():
         option = options.get(key)
         if option is None or option.name is None:
-            told = f"{source}: [{command.name}] has no key {key}"
-            raise UsageError(told, hint=_meant(key, options) or f"keys are options: {', '.join(options)}")
+            unknown = f"{source}: [{command.name}] has no key {key}"
+            raise UsageError(
+                unknown, hint=did_you_mean(key, list(options), quote="") or f"keys are options: {', '.join(options)}"
+            )
         wanted = _type(option)
         for entry in value if option.multiple and isinstance(value, list) else [value]:
             if type(entry) is not wanted and not (wanted is float and type(entry) is int):
@@ -243,7 +245,3 @@ def _type(option: click.Option) -> type:
     if isinstance(option.type, click.types.IntParamType):
         return int
     return float if isinstance(option.type, click.types.FloatParamType) else str
-
-
-def _meant(name: str, known: Iterable[str]) -> str:
-    return did_you_mean(name, known, most=2, cutoff=0.5, quote="")

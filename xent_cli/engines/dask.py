@@ -85,7 +85,6 @@ def open_dask(scheduler: str | None, workers: int, patience: float = _PATIENCE_S
     with ExitStack() as stack:
         stack.enter_context(dask.config.set({"distributed.comm.timeouts.connect": patience}))
         if scheduler is None:
-            interface.keep_memory()
             options = {"threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": logging.CRITICAL + 1}
             # Spans, which are for dashboards, would keep some 300 bytes of each task that ever ran, in this process.
             kept = {name: kind for name, kind in DEFAULT_EXTENSIONS.items() if name != "spans"}

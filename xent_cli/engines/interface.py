@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from xent_cli.errors import InputError, XentError
@@ -20,8 +20,6 @@ RETRIES = 2
 TASKS_A_CORE = 8
 # Sent as one where they are short: every core still has two such to go on with.
 TASKS_TOGETHER = TASKS_A_CORE // 2
-# What is given back only beyond these sizes: glibc's names where a process starts, and its numbers while it runs.
-_GLIBC = (("MALLOC_TRIM_THRESHOLD_", -1, 1 << 28), ("MALLOC_MMAP_THRESHOLD_", -3, 1 << 25))
 
 
 class Engine(Protocol):
@@ -74,26 +72,6 @@ def refuse_other_versions(versions: Callable[[], Mapping[str, str]]) -> None:
     for worker, found in sorted(answers.items()):
         if found != here:
             raise InputError("another version of xent", f"worker {worker}", found=found, expected=f"{here}, as here")
-
-
-def keep_memory() -> None:
-    """Let workers that this process starts keep the memory of a task for the next: settings read at start.
-
-    Given back to the system and asked for again it comes as new pages of zeros, a fifth of the time of a run.
-    """
-    for name, _, size in _GLIBC:
-        os.environ.setdefault(name, str(size))
-    os.environ.setdefault("MIMALLOC_PURGE_DELAY", "-1")  # of Arrow
-
-
-def keep_own_memory() -> None:
-    """Let this process keep it; elsewhere than on glibc nothing is done."""
-    import ctypes  # which NumPy has imported
-
-    with suppress(OSError, TypeError, AttributeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        for _, number, size in _GLIBC:
-            mallopt(number, size)
 
 
 @contextmanager

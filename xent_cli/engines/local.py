@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from xent_cli.engines.interface import keep_own_memory
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -134,12 +132,11 @@ class _Begun(Generic[Item, Result]):
 
 
 def open_local(threads: int) -> Engine:
-    """Engine with so many threads, in a process that from now on keeps freed memory for them.
+    """Engine with this many threads.
 
     Examples
     --------
     >>> list(open_local(2).map(abs, [-1, 2, -3]))
     [1, 2, 3]
     """
-    keep_own_memory()
     return SerialEngine() if threads == 1 else ThreadEngine(threads)

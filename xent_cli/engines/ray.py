@@ -69,7 +69,6 @@ def open_ray(scheduler: str | None, workers: int) -> Iterator[RayEngine]:
     InputError
         Where Ray is not installed, nobody answers, or the workers have another version of xent.
     """
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         import ray
     except ImportError:
@@ -79,7 +78,6 @@ def open_ray(scheduler: str | None, workers: int) -> Iterator[RayEngine]:
     scheduler = scheduler or os.environ.get("RAY_ADDRESS")
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     if scheduler is None:
-        interface.keep_memory()
         options |= {"address": "local", "num_cpus": workers, "include_dashboard": False}
     else:
         options["address"] = scheduler

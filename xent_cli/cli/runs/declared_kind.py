@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def line_with(origin: Origin, *words: str) -> str:
     """The line that was typed, with more options."""
-    from xent_cli.cli.runs.guess_options import quoted
+    from xent_cli.cli.display.shell import quoted
 
     return " ".join(quoted(word) for word in ("xent", *origin.words, *words))
 

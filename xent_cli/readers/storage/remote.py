@@ -79,8 +79,6 @@ def file_system(url: str, seconds: float) -> tuple[Any, str]:
 def _of_arrow(scheme: str, url: str, seconds: float) -> tuple[Any, str]:
     from pyarrow import fs
 
-    # The SDK would hash every range, a fifth of a second a GB, and has only checksums of whole objects.
-    os.environ.setdefault("AWS_RESPONSE_CHECKSUM_VALIDATION", "when_required")
     split = urlsplit(url)
     given = dict(parse_qsl(split.query))
     if scheme in ("gs", "gcs") and "retry_limit_seconds" not in given:

@@ -1,0 +1,80 @@
+"""Mistakes in a command line, in the shape of all other errors, and what was probably meant."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from xent_cli.cli.display.shell import quoted
+from xent_cli.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# click's names of types, and what people call a value of them.
+_KINDS = {
+    "is not a valid integer range": "is not a whole number",
+    "is not a valid integer": "is not a whole number",
+    "is not a valid float range": "is not a number",
+    "is not a valid float": "is not a number",
+}
+
+
+def unknown_command(words: Sequence[str], commands: Sequence[str]) -> UsageError:
+    """A first word that is no command; where it is a file, compute was left out.
+
+    Examples
+    --------
+    >>> print(unknown_command(["logits.npy", "labels.npy"], ["compute"]))
+    no such command: logits.npy
+    hint: did you mean xent compute logits.npy labels.npy?
+    """
+    name = words[0]
+    close = get_close_matches(name, commands, n=1)
+    if close:
+        line = ["xent", close[0], *words[1:]]
+    elif name == "-" or "/" in name or "." in name or Path(name).exists():
+        line = ["xent", "compute", *words]
+    else:
+        return UsageError(f"no such command: {name}", hint=f"commands are {', '.join(commands)}")
+    return UsageError(f"no such command: {name}", hint=f"did you mean {' '.join(map(quoted, line))}?")
+
+
+def usage_error(error: click.ClickException) -> UsageError:
+    """Say what click found wrong as xent says what it finds wrong itself."""
+    context = getattr(error, "ctx", None)
+    command = "xent" if context is None else context.command_path
+    see = "" if context is None else f"{command} --help lists the options"
+    if isinstance(error, click.NoSuchOption):
+        return UsageError(f"no such option: {error.option_name}", hint=_option_meant(error, context) or see)
+    if isinstance(error, click.MissingParameter):
+        usage = "" if context is None else f"usage: {command} {' '.join(context.command.collect_usage_pieces(context))}"
+        return UsageError(f"missing {_name_of(error.param)}", hint=usage)
+    if isinstance(error, click.BadOptionUsage):
+        return UsageError(
+            f"{error.option_name} needs a value" if "requires" in error.message else error.message, hint=see
+        )
+    if isinstance(error, click.BadParameter):
+        message = error.message.rstrip(".")
+        for kind, plain in _KINDS.items():
+            message = message.removesuffix(kind) + plain if message.endswith(kind) else message
+        return UsageError(f"{_name_of(error.param)}: {message}", hint=see)
+    message = error.format_message().rstrip(".")
+    return UsageError(message[:1].lower() + message[1:], hint=see)
+
+
+def _option_meant(error: click.NoSuchOption, context: click.Context | None) -> str:
+    """The option that was probably meant; one before the command stands in the wrong place."""
+    if context is not None and isinstance(context.command, click.Group):
+        return f"options come after a command: xent compute {error.option_name} ..."
+    known = [] if context is None else [name for option in context.command.params for name in option.opts]
+    return did_you_mean(error.option_name, known, quote="")
+
+
+def _name_of(parameter: click.Parameter | None) -> str:
+    if isinstance(parameter, click.Option):
+        return max(parameter.opts, key=len)
+    return "an argument" if parameter is None else str(parameter.metavar or parameter.name).upper()
