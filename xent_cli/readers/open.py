@@ -41,6 +41,7 @@ _READERS = {
     "safetensors": ("arrays.safetensors", "open_safetensors"),
     "parquet": ("columnar.parquet", "open_parquet"),
     "arrow": ("columnar.arrow", "open_arrow"),
+    "json": ("text.json_file", "open_json"),
     "jsonl": ("text.jsonl", "open_jsonl"),
     "csv": ("text.csv", "open_csv"),
 }
@@ -183,11 +184,8 @@ def format_of(name: str, head: bytes, role: str = "values") -> str:
     if head[8:9] == b"{" and head[5:8] == b"\0\0\0":  # a header of some bytes to 4 GiB, and then it begins
         return "safetensors"
     text = head.removeprefix(BOM).lstrip()
-    if text.startswith(b"["):
-        hint = 'write JSON Lines, one object a line: {"logits": [0.1, 2.5], "label": 1}'
-        raise InputError("format not supported", name, found="a JSON array", hint=hint)
-    if text.startswith(b"{"):
-        return "jsonl"
+    if text.startswith((b"{", b"[")):
+        return "json"
     if text.startswith(_TEXTS) or not _looks_like_text(head[:_LOOKED_AT]):
         from xent_cli.readers.foreign_formats.refuse import refuse_foreign
 

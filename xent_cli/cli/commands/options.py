@@ -12,7 +12,7 @@ from xent_cli.cli.commands.help import INPUT, LOSS, complete_files, option, stac
 _FORMS = ("logits", "log-probs", "probs")
 # What NumPy calls numbers; the codes may say in which order their bytes stand.
 _DTYPE = re.compile(r"bfloat16|bool|float(16|32|64)|u?int(8|16|32|64)|[<>]?(f[248]|[iu][1248])")
-_FORMATS = ("npy", "npz", "csv", "parquet", "arrow", "safetensors", "torch", "jsonl")
+_FORMATS = ("npy", "npz", "csv", "parquet", "arrow", "safetensors", "torch", "json", "jsonl")
 
 _input = partial(option, section=INPUT)
 _loss = partial(option, section=LOSS)

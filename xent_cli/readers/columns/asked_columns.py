@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError, did_you_mean, listing
-from xent_cli.readers.columns.choose_columns import Choice, of_columns
+from xent_cli.readers.columns.choice import Choice, of_columns
 from xent_cli.readers.columns.lines import one_column
+from xent_cli.readers.columns.named_rows import of_cells
 from xent_cli.readers.columns.sample import BOOL, FLOATS, MAP, NUMBER, TEXT, VECTOR, WHOLES
 from xent_cli.readers.columns.words import LISTS, plain_name
 
@@ -56,25 +56,11 @@ def asked_columns(sample: TableSample, options: ReadOptions, claimed: set[str | 
             hint="name one of them with --logits-column",
         )
     if lists:
-        return _asked_rows(sample, lists[0])
+        kind = next((kind for kind, words in LISTS if plain_name(lists[0]) in words), "")
+        return of_cells(sample, lists[0], "named by --logits-column", kind, asked=True)
     if len(columns) == 1 and not options.binary and not options.run.values_only:
         raise one_column(sample, options, columns[0])
     return of_columns(tuple(columns), "named by --logits-column", asked=True)
-
-
-def _asked_rows(sample: TableSample, name: str) -> Choice:
-    """The one column that the user named, of which a cell holds a number for each class."""
-    why, kind = "named by --logits-column", next((kind for kind, words in LISTS if plain_name(name) in words), "")
-    if sample.kinds[name] in (FLOATS, WHOLES):
-        return Choice((name,), why, kind=kind, is_list=True, asked=True)
-    from xent_cli.readers.tables.cell_text import layout_of_cells
-
-    layout = layout_of_cells(sample, name)
-    if not layout.keys:
-        return Choice((name,), why, kind=kind, is_list=True, asked=True, cells=layout.width)
-    # The keys of a map are to their cells what columns are to a table.
-    found = of_columns(layout.keys, why, asked=True)
-    return replace(found, kind=kind or found.kind, cells=layout.width, within=name)
 
 
 def missing_column(path: str, name: str, columns: Sequence[str], option: str) -> InputError:

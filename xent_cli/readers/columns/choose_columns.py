@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError, listing
 from xent_cli.readers.columns import evidence
+from xent_cli.readers.columns.choice import Choice, of_columns
 from xent_cli.readers.columns.elimination import what_is_left
-from xent_cli.readers.columns.families import Family, affixes, family_of, named, numbered, shown
+from xent_cli.readers.columns.families import Family, named, numbered, shown
 from xent_cli.readers.columns.lines import line, naming, no_columns, one_column, several_readings
+from xent_cli.readers.columns.named_rows import of_cells
 from xent_cli.readers.columns.roles import Role
-from xent_cli.readers.columns.sample import FLOATS, NUMBER, TEXTS, WHOLES
-from xent_cli.readers.columns.words import CLASS_LISTS, INDEX, LABEL, LISTS, NEVER_LISTS, PREDICTED, plain_name
+from xent_cli.readers.columns.sample import FLOATS, MAP, NUMBER, TEXTS, VECTOR, WHOLES
+from xent_cli.readers.columns.words import (
+    CLASS_LISTS,
+    INDEX,
+    LABEL,
+    LISTS,
+    NEVER_LISTS,
+    PREDICTED,
+    kind_of_stem,
+    plain_name,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,46 +34,6 @@ if TYPE_CHECKING:
     Labels = Callable[[], LabelValues | None]
 
 _KINDS = ("logits", "log-probs", "probs", "")
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The class columns, or the one list column, and why.
-
-    Fields
-    ------
-    columns
-        In the order of the classes.
-    why
-        The rule that chose them, for the user.
-    names, numbers
-        Of the classes, as far as the columns tell.
-    kind
-        What their names say that they hold: "logits", "log-probs", "probs" or "".
-    stem
-        What their names share, around a star.
-    is_list
-        Whether it is one column of lists.
-    cells, within
-        How many numbers a cell of the one column holds, where these are no lists; and of maps that column itself,
-        `columns` being their keys.
-    asked
-        Whether the user named them.
-    doubt
-        Whether nothing but the labels that occur bears them out.
-    """
-
-    columns: tuple[str, ...]
-    why: str
-    names: tuple[str, ...] | None = None
-    numbers: tuple[int, ...] | None = None
-    kind: str = ""
-    stem: str = ""
-    is_list: bool = False
-    asked: bool = False
-    doubt: bool = False
-    cells: int = 0
-    within: str = ""
 
 
 def choose(sample: TableSample, roles: Mapping[str, Role], options: ReadOptions, labels: Labels) -> Choice:
@@ -84,7 +54,7 @@ def choose(sample: TableSample, roles: Mapping[str, Role], options: ReadOptions,
     roles = _without_roles_that_labels_name(sample, roles, labels)
     free = [name for name, role in roles.items() if sample.kinds[name] == NUMBER and not role.role]
     free = [name for name in free if not roles[name].reason]
-    lists = [name for name, kind in sample.kinds.items() if name in roles and (kind == FLOATS or _is_list(kind, name))]
+    lists = [name for name, kind in sample.kinds.items() if name in roles and _holds_rows(kind, name)]
     lists = [name for name in lists if not NEVER_LISTS.fullmatch(plain_name(name)) and roles[name].role != LABEL]
     found = _family(sample, free, options, labels)
     if lists:
@@ -122,34 +92,31 @@ def _without_roles_that_labels_name(
     return {**roles, **{name: Role("", "", must=True) for name in odd if name in found}} if len(found) > 1 else roles
 
 
-def of_columns(columns: tuple[str, ...], why: str, *, asked: bool = False, doubt: bool = False) -> Choice:
-    """Columns as classes: in the order of their numbers, or called by what their names do not share."""
-    family = next((f for f in numbered(columns) if len(f.columns) == len(columns)), None)
-    family = family or family_of(columns, *affixes(columns))
-    stem = f"{family.before}*{family.after}" if family.before or family.after else ""
-    # Where no word of the stem is about scores, it may be a part of the names of the classes (<=50K, >50K).
-    plain = family.kind is None and family.numbers is None
-    names = tuple(name.strip() for name in (family.columns if plain else family.names))
-    kind = family.kind or ""
-    return Choice(family.columns, why, names, family.numbers, kind, stem, asked=asked, doubt=doubt)
+def _holds_rows(kind: str, name: str) -> bool:
+    """Whether a cell may hold a row of scores: lists of floats do, what else there is by name.
 
-
-def _is_list(kind: str, name: str) -> bool:
-    """Whether lists of whole numbers are scores by their name; predictions of whole numbers are none."""
-    return kind == WHOLES and any(plain_name(name) in names for _, names in LISTS[:3])
+    Predictions of whole numbers are no scores, nor is a vector or a map of anything.
+    """
+    plain = plain_name(name)
+    if kind == MAP and kind_of_stem(name) is not None:
+        return True
+    lists = {WHOLES: LISTS[:3], VECTOR: LISTS, MAP: LISTS}.get(kind, ())
+    return kind == FLOATS or any(plain in names for _, names in lists)
 
 
 def _list(sample: TableSample, lists: list[str], options: ReadOptions, family: Family | None) -> Choice:
     plain = {plain_name(name): name for name in reversed(lists)}
     ranks = sorted(LISTS, key=lambda entry: entry[0] != options.source) if options.source else LISTS
     name, kind = next(((plain[word], kind) for kind, words in ranks for word in words if word in plain), (None, ""))
+    if name is None and len(lists) == 1 and sample.kinds[lists[0]] == MAP:
+        name, kind = lists[0], kind_of_stem(lists[0]) or ""
     readings = {f'lists in "{each}"': ["--logits-column", each] for each in ([name] if name else lists)}
     if family is not None:
         readings[f"columns {family.shown}"] = naming(family.columns, sample.kinds, family, family.kind or "")
     if name is None or len(readings) > 1:
         raise several_readings(sample, options, "which lists are the logits?", readings, "a list column named logits")
     _refuse_named_rows(sample, name, options)
-    return Choice((name,), f"lists named {plain_name(name)}", kind=kind, is_list=True)
+    return of_cells(sample, name, f"lists named {plain_name(name)}", kind)
 
 
 def _refuse_named_rows(sample: TableSample, name: str, options: ReadOptions) -> None:

@@ -170,7 +170,7 @@ def _naming_labels(
     sample: TableSample, every: list[str], roles: Mapping[str, Role], options: ReadOptions
 ) -> list[tuple[str, ...]]:
     """The words that name each column of text that names these classes."""
-    from xent_cli.readers.columns.choose_columns import of_columns
+    from xent_cli.readers.columns.choice import of_columns
     from xent_cli.readers.columns.likely_labels import likely_labels
 
     texts = [name for name in roles if sample.kinds[name] == TEXT]

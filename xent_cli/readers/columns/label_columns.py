@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from xent_cli.readers.columns.evidence import LabelValues
 from xent_cli.readers.columns.lines import two_labels
 from xent_cli.readers.columns.long_tables import refuse_long
-from xent_cli.readers.columns.sample import BOOL, NUMBER, TEXT, TEXTS, as_integer
+from xent_cli.readers.columns.sample import BOOL, NUMBER, TEXT, TEXTS, as_integer, as_text
 from xent_cli.readers.columns.words import ABOUT_SAMPLE, INDEX, LABEL, PREDICTION, plain_name
 
 if TYPE_CHECKING:
@@ -54,6 +54,15 @@ def label_values(sample: TableSample, name: str, options: ReadOptions) -> LabelV
     kind = sample.kinds[name]
     if kind.startswith("list"):
         rows = [row for row in sample.first(name) if isinstance(row, list)]
+        if rows and all(len(row) == 1 for row in rows):  # a class in a list of its own
+            return LabelValues(
+                where,
+                "whole" if kind != TEXTS else "text",
+                [as_text(row[0]) for row in rows],
+                ignored=frozenset(options.ignored),
+                offset=options.first_class or 0,
+                lenient=options.known.lenient,
+            )
         return LabelValues(where, "dense", width=len(rows[0]) if rows else 0)
     texts = sample.texts(name)
     if (names := sample.label_names.get(name)) is not None:

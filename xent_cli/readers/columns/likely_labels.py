@@ -14,7 +14,7 @@ from xent_cli.readers.columns.words import ABOUT_SAMPLE, ID, INDEX, PREDICTION
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from xent_cli.readers.columns.choose_columns import Choice
+    from xent_cli.readers.columns.choice import Choice
     from xent_cli.readers.columns.sample import TableSample
     from xent_cli.readers.options import ReadOptions
 

@@ -14,7 +14,7 @@ from xent_cli.readers.columns.words import YES_NO, plain_name
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from xent_cli.readers.columns.choose_columns import Choice
+    from xent_cli.readers.columns.choice import Choice
     from xent_cli.readers.columns.evidence import LabelValues
     from xent_cli.readers.columns.sample import TableSample
     from xent_cli.readers.options import ReadOptions

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError, listing
 from xent_cli.readers.columns.asked_columns import asked_columns
-from xent_cli.readers.columns.choose_columns import Choice, choose, of_columns, refuse_ranked
+from xent_cli.readers.columns.choice import Choice, of_columns
+from xent_cli.readers.columns.choose_columns import choose, refuse_ranked
 from xent_cli.readers.columns.column_plan import ColumnPlan
 from xent_cli.readers.columns.evidence import all_are_argmax, are_distributions
 from xent_cli.readers.columns.families import numbered, shown
 from xent_cli.readers.columns.label_columns import find_label, label_values, refuse_other_label, says_truth
 from xent_cli.readers.columns.lines import line, naming, no_columns
+from xent_cli.readers.columns.named_rows import refuse_unordered
 from xent_cli.readers.columns.order import reordered, settle
 from xent_cli.readers.columns.roles import FREE, roles_of
 from xent_cli.readers.columns.sample import FLOATS, NUMBER
@@ -73,6 +75,8 @@ def plan_logits(sample: TableSample, options: ReadOptions) -> ColumnPlan:
     else:
         choice = choose(sample, others, options, labels)
         refuse_ranked(sample, choice, options)
+    if not options.run.values_only:
+        refuse_unordered(sample, choice, options, labels)
     numbers: tuple[int, ...] = ()
     if not options.run.values_only and not sample.nameless and len(choice.columns) > 1:
         choice, numbers = settle(sample, choice, options, _known_or(labels, choice, options))

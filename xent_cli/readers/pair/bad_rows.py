@@ -70,7 +70,7 @@ def complete(error: RowError, source: Source, role: str | None = None) -> InputE
     # The column at fault is named below, and need not be that of the role.
     where = error.place or source.where(error.row, "" if error.column else role or error.role)
     if error.column and f'"{error.column}"' not in where:
-        where += f', {"key" if source.info.format == "jsonl" else "column"} "{error.column}"'
+        where += f', {"key" if source.info.format in ("json", "jsonl") else "column"} "{error.column}"'
     more = error.more
     if source.info.rereadable:
         others, whole = _unreadable_after(source, error.row)

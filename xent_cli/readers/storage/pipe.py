@@ -23,6 +23,8 @@ from xent_cli.errors import InputError, UsageError
 from xent_cli.readers.storage.stored import Stored, codec_of, decompressed, fill, first_line, reading
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from _typeshed import WriteableBuffer
 
     from xent_cli.core.array_types import AnyArray
@@ -210,6 +212,17 @@ def _copy_to_disk(source: Bytes) -> Stored:
     with reading("temporary file"), os.fdopen(handle, "wb") as file, source.stream() as stream:
         shutil.copyfileobj(stream, file, 1 << 20)  # type: ignore[misc]
     return Stored(source.name, path)
+
+
+def written_to_disk(name: str, chunks: Iterable[bytes]) -> Stored:
+    """Bytes that are made here, in a temporary file that is removed when the process ends."""
+    handle, path = _temporary_file()
+    atexit.register(_remove, path)
+    with os.fdopen(handle, "wb") as file:
+        for chunk in chunks:
+            with reading("temporary file"):
+                file.write(chunk)
+    return Stored(name, path)
 
 
 def _temporary_file() -> tuple[int, str]:

@@ -13,6 +13,7 @@ from xent_cli.errors import InputError, MissingValueError, RowError, UnreadableR
 from xent_cli.readers.class_names import NameIndex, unknown_name
 from xent_cli.readers.storage.stored import first_line
 from xent_cli.readers.tables.column_types import dtype_of, flat, is_text, kind_of, to_numpy
+from xent_cli.readers.tables.listed_labels import with_single_labels
 from xent_cli.readers.tables.marks import present
 
 if TYPE_CHECKING:
@@ -43,21 +44,21 @@ def rows_of(table: pa.Table, reading: Reading, start: int) -> Rows:
     RowError
         At an empty cell, a list of another length, or the name of no class.
     """
+    plan, role = reading.plan, reading.role
+    lenient = plan.lenient or plan.mask is not None
     try:
-        if reading.plan.lenient or reading.plan.mask is not None:
+        table = with_single_labels(table, plan.label, reading.width, start, lenient=lenient)
+        if lenient:
             from xent_cli.readers.tables.lenient_rows import lenient_rows
 
             return lenient_rows(table, reading, start)
         return plain_rows(table, reading, start)
     except pa.ArrowException as error:  # such as an index beyond its dictionary
-        found, hint = first_line(error), "write the file again"
-        raise RowError("damaged column", start, reading.role, found, "whole columns", hint) from None
+        raise RowError("damaged column", start, role, first_line(error), "whole columns", "write it again") from None
     except MissingValueError:
-        plan = reading.plan
         if not plan.is_list:
             # The first such row may be so by a later column, and rows are counted, not cells.
-            columns = ((name, table[name]) for name in plan.needed)
-            refuse_nulls(columns, reading.role, start, missing=plan.values_only)
+            refuse_nulls(((name, table[name]) for name in plan.needed), role, start, missing=plan.values_only)
         raise
 
 

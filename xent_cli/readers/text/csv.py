@@ -17,15 +17,23 @@ import pyarrow.csv as pa_csv
 
 from xent_cli.errors import InputError, MissingValueError, UnreadableRowError
 from xent_cli.readers.columns.column_plan import ColumnPlan
-from xent_cli.readers.columns.sample import TableSample
+from xent_cli.readers.columns.sample import BOOL, FLOATS, WHOLES, TableSample
 from xent_cli.readers.columns.table_plan import plan_table, refuse_repeated
 from xent_cli.readers.storage.stored import read_up_to
 from xent_cli.readers.tables.arrow_columns import rows_of
 from xent_cli.readers.tables.cell_text import layout_of_cells
 from xent_cli.readers.tables.first_bad_row import first_with_count
+from xent_cli.readers.tables.listed_labels import lists_of_cells
 from xent_cli.readers.tables.marks import is_masked
 from xent_cli.readers.tables.table_source import Table, texts_ahead
-from xent_cli.readers.text.csv_dialect import DTYPES, LABEL_TYPES, kind_of_cells, label_type_of
+from xent_cli.readers.text.csv_dialect import (
+    DTYPES,
+    LABEL_TYPES,
+    LISTED,
+    kind_of_cells,
+    label_type_of,
+    label_types_from,
+)
 from xent_cli.readers.text.csv_layout import CsvLayout, layout_of
 from xent_cli.readers.text.csv_sample import FirstRows
 from xent_cli.readers.text.text_chunks import LONGEST_LINE, as_lines, count_rows, pieces, row_lines
@@ -69,7 +77,8 @@ def open_csv(source: Bytes, head: bytes, role: str, options: ReadOptions, classe
     if plan.is_list and not plan.cells:
         plan = replace(plan, cells=layout_of_cells(sample, plan.values[0]).width)
     label = next((cell for cell in held.few.get(plan.label or "", ()) if cell.strip()), None)
-    label_type = "bool" if plan.label and kinds[plan.label] == "bool" else label_type_of(label)
+    label_type = {BOOL: "bool", FLOATS: LISTED, WHOLES: LISTED}.get(kinds.get(plan.label or "", ""))
+    label_type = label_type or label_type_of(label)
     dtype = np.dtype(np.float64 if plan.values else DTYPES[label_type])
     named = plan.label is not None and label_type == "string"
     bools = frozenset(name for name in plan.values if kinds[name] == "bool")
@@ -169,7 +178,7 @@ class CsvRows:
     def read(self) -> Rows:
         """Parse the piece, in this thread alone."""
         source = self.source
-        tried = LABEL_TYPES[LABEL_TYPES.index(source.label_type) :] if source.plan.label else LABEL_TYPES[-1:]
+        tried = label_types_from(source.label_type if source.plan.label else LABEL_TYPES[-1])
         for label_type in tried:
             try:
                 table = self._parse(label_type)
@@ -195,7 +204,7 @@ class CsvRows:
         plain = pa.string() if source.plan.cells else pa.float64()
         types = {name: pa.bool_() if name in source.bools else plain for name in source.plan.values}
         if source.plan.label:
-            types[source.plan.label] = pa.type_for_alias(label_type)
+            types[source.plan.label] = pa.string() if label_type == LISTED else pa.type_for_alias(label_type)
         if source.plan.weight:
             types[source.plan.weight] = pa.float64()
         types |= dict.fromkeys([*source.plan.texts, *grouped], pa.string())
@@ -216,6 +225,10 @@ class CsvRows:
                 decimal_point=marks.decimal,
             ),
         )
+        label = source.plan.label
+        if label is not None and label_type == LISTED:
+            lists = lists_of_cells(table[label], self.start)
+            table = table.set_column(table.column_names.index(label), label, lists)
         for name in grouped:
             cells = [cell and marks.plain(cell) for cell in table[name].to_pylist()]
             column = pa.chunked_array([pa.array(cells, pa.string())]).cast(pa.float64())

@@ -22,7 +22,9 @@ _NOTHING = ("", "na", "n/a", "null", "none")
 # From the strictest to the one that takes anything; a column is read as the first that takes its first cell.
 LABEL_TYPES = ("bool", "int64", "float64", "string")
 # What NumPy calls them.
-DTYPES = {"bool": "bool", "int64": "int64", "float64": "float64", "string": "object"}
+DTYPES = {"bool": "bool", "int64": "int64", "float64": "float64", "string": "object", "list": "int64"}
+# A label in a list, or one number for each class of which one is 1.
+LISTED = "list"
 
 
 def delimiter_of(name: str, text: str) -> str:
@@ -119,17 +121,33 @@ def kind_of_cells(cells: list[str]) -> str:
         if 2 * numbers >= len(cells):
             return "number"
     held = [cell for cell in cells if cell.strip()]
-    if all(cell.strip().lower() in ("true", "false") for cell in held):
-        return BOOL
-    values = [cell_value(cell) for cell in held]
+    return BOOL if all(cell.strip().lower() in ("true", "false") for cell in held) else kind_of_texts(held)
+
+
+def kind_of_texts(cells: Sequence[str]) -> str:
+    """What a column of text holds: lists of numbers or of names, maps, or text.
+
+    Examples
+    --------
+    >>> kind_of_texts(["[0.5, 1]", "[2, 1]"]), kind_of_texts(["[0 1]"]), kind_of_texts(["cat"])
+    ('list', 'list of integers', 'text')
+    """
+    values = [cell_value(cell) for cell in cells]
     if isinstance(values[0], dict):
         return MAP
     if not isinstance(values[0], list):
-        return FLOATS if is_cut_short(held[0]) else TEXT
+        return FLOATS if is_cut_short(cells[0]) else TEXT
     items = [item for value in values if isinstance(value, list) for item in value]
+    if not items:
+        return TEXT
     if isinstance(items[0], str):
         return TEXTS
     return WHOLES if all(isinstance(item, int) for item in items) else FLOATS
+
+
+def label_types_from(label_type: str) -> tuple[str, ...]:
+    """A type of labels, and those that take what it does not."""
+    return (LISTED,) if label_type == LISTED else LABEL_TYPES[LABEL_TYPES.index(label_type) :]
 
 
 def label_type_of(cell: str | None) -> str:

@@ -12,13 +12,14 @@ from xent_cli.readers.text.text_chunks import LONGEST_LINE, too_long
 
 if TYPE_CHECKING:
     from xent_cli.readers.storage.stored import Bytes
+    from xent_cli.readers.text.json_reshape import Reshape
 
 _SNIFF_BYTES = 1 << 20
 _SNIFF_LINES = 32
 _SHOWN = 40
 
 
-def first_records(source: Bytes) -> tuple[list[dict[str, Any]], int]:
+def first_rows(source: Bytes) -> tuple[list[Any], int]:
     """Parse the first lines; also say where they begin."""
     size = _SNIFF_BYTES
     head = source.peek(size)
@@ -30,49 +31,52 @@ def first_records(source: Bytes) -> tuple[list[dict[str, Any]], int]:
     body = len(BOM) if head.startswith(BOM) else 0
     lines = head[body:].split(b"\n")
     lines = lines[:-1] if len(head) == size and len(lines) > 1 else lines
-    records = []
+    rows = []
     for number, line in enumerate(lines[:_SNIFF_LINES], 1):
         if line.strip():
-            record = record_of(line, f"{source.name} line {number}")
-            if not isinstance(record, InputError):
-                records.append(record)
-            elif not records:
-                raise record
-    if not records:
+            row = row_of(line, f"{source.name} line {number}")
+            if not isinstance(row, InputError):
+                rows.append(row)
+            elif not rows:
+                raise row
+    if not rows:
         raise InputError("empty file", source.name, "no lines", '{"logits": [0.1, 2.5], "label": 1}')
-    return records, body
+    return rows, body
 
 
-def record_of(text: bytes, where: str) -> dict[str, Any] | InputError:
+def row_of(text: bytes, where: str) -> Any | InputError:
     """One line as Python has it, or what is wrong with it."""
     try:
-        record = json.loads(text)
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
         begins = text.strip()[:_SHOWN].decode(errors="replace")
         reason = "nested too deep" if isinstance(error, RecursionError) else str(error)
         return InputError("not a JSON object", where, f"{begins} ({reason})", "one object a line")
-    return record if isinstance(record, dict) else InputError("not a JSON object", where, shown(record), "an object")
 
 
-def strict_record_of(text: bytes, where: str) -> dict[str, Any] | InputError:
-    """One line as Arrow takes it, which is stricter than Python, or what is wrong with it.
+def strict_record_of(text: bytes, where: str, reshape: Reshape) -> dict[str, Any] | InputError:
+    """One line as a flat object, read as strictly as Arrow does, or what is wrong with it.
 
     Examples
     --------
-    >>> print(strict_record_of(b'{"a": 1, "a": 2}', "f.jsonl line 1"))
+    >>> from xent_cli.readers.text.json_reshape import NO_RESHAPE
+    >>> print(strict_record_of(b'{"a": 1, "a": 2}', "f.jsonl line 1", NO_RESHAPE))
     not a JSON object
       f.jsonl line 1: found two values for "a", expected one object a line
     """
     try:
-        record = _STRICT.decode(text.decode())
+        row = _STRICT.decode(text.decode())
     except UnicodeDecodeError as error:
         found = f"bytes that are not UTF-8: {text[error.start : error.start + 4]!r}"
         return InputError("not a JSON object", where, found, "UTF-8 text", "save it as UTF-8: iconv -f latin1 -t utf-8")
     except _StrangeError as error:
         return InputError("not a JSON object", where, str(error), "one object a line")
     except (ValueError, RecursionError):
-        return record_of(text, where)
-    return record if isinstance(record, dict) else record_of(text, where)
+        row = row_of(text, where)
+    if isinstance(row, InputError):
+        return row
+    record = reshape.record(row)
+    return InputError("not a JSON object", where, shown(row), "an object") if record is None else record
 
 
 class _StrangeError(ValueError):

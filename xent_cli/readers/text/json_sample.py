@@ -5,14 +5,18 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from xent_cli.errors import InputError
 from xent_cli.readers.columns.sample import SAMPLED_ROWS
 from xent_cli.readers.tables.cell_text import row_of_cell
-from xent_cli.readers.text.json_records import is_number, record_of
+from xent_cli.readers.tables.named_scores import scores_by_name
+from xent_cli.readers.text.csv_dialect import kind_of_texts
+from xent_cli.readers.text.json_records import is_number, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from xent_cli.readers.storage.stored import Bytes
+    from xent_cli.readers.text.json_reshape import Reshape
 
 # Of what is looked at ahead.
 _HEAD_BYTES = 1 << 20
@@ -21,26 +25,29 @@ _HEAD_BYTES = 1 << 20
 class FirstRecords:
     """The first lines, parsed when they are asked for; where the last one is cut it is left out."""
 
-    def __init__(self, source: Bytes, body: int, records: list[dict[str, Any]]) -> None:
+    def __init__(self, source: Bytes, body: int, records: list[dict[str, Any]], reshape: Reshape) -> None:
         self._source = source
+        self._reshape = reshape
         self._body = body
         self._few = records
 
     @cached_property
     def _records(self) -> list[dict[str, Any]]:
-        return records_of(self._source, self._body, SAMPLED_ROWS) or self._few
+        rows = _first_rows(self._source, self._body)
+        return [record for record in map(self._reshape.record, rows) if record is not None] or self._few
 
     def columns(self, names: Sequence[str]) -> dict[str, list[Any]]:
         """Values of some keys."""
         return {name: [record.get(name) for record in self._records] for name in names}
 
 
-def records_of(source: Bytes, body: int, most: int) -> list[dict[str, Any]]:
-    """The first lines that are whole, as far as they are objects."""
+def _first_rows(source: Bytes, body: int) -> list[Any]:
+    """The first lines that are whole, as far as they are JSON."""
     head = source.peek(_HEAD_BYTES)
     lines = head[body:].split(b"\n")
-    found = (record_of(line, "") for line in lines[: most if len(head) < _HEAD_BYTES else min(most, len(lines) - 1)])
-    return [record for record in found if isinstance(record, dict)]
+    whole = lines[: SAMPLED_ROWS if len(head) < _HEAD_BYTES else min(SAMPLED_ROWS, len(lines) - 1)]
+    found = (row_of(line, "") for line in whole)
+    return [row for row in found if not isinstance(row, InputError)]
 
 
 def kind_of_values(values: list[Any]) -> str:
@@ -54,6 +61,8 @@ def kind_of_values(values: list[Any]) -> str:
     held = [value for value in values if value is not None]
     if not held:
         return "other"
+    if isinstance(held[0], list) and held[0] and isinstance(held[0][0], dict):
+        return "map" if scores_by_name(held[0]) is not None else "other"
     if isinstance(held[0], list):
         items = [item for value in held if isinstance(value, list) for item in value if item is not None]
         if items and all(isinstance(item, str) for item in items):
@@ -68,7 +77,9 @@ def kind_of_values(values: list[Any]) -> str:
             return "other"
     if isinstance(held[0], bool):
         return "bool"
-    return "number" if is_number(held[0]) else "text" if isinstance(held[0], str) else "other"
+    if not isinstance(held[0], str):
+        return "number" if is_number(held[0]) else "other"
+    return kind_of_texts([value for value in held if isinstance(value, str)])
 
 
 def type_of_value(value: object) -> str:

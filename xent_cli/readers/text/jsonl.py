@@ -2,38 +2,34 @@
 
 from __future__ import annotations
 
-import io
-import json
 from bisect import bisect_right
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.json as pa_json
 
-from xent_cli.errors import InputError, UnreadableRowError
+from xent_cli.errors import InputError
 from xent_cli.readers.columns.column_plan import ColumnPlan
 from xent_cli.readers.columns.sample import TableSample
 from xent_cli.readers.columns.table_plan import plan_table
-from xent_cli.readers.tables.arrow_columns import rows_of
-from xent_cli.readers.tables.column_types import to_numpy
-from xent_cli.readers.tables.first_bad_row import first_with_count
-from xent_cli.readers.tables.marks import is_masked
+from xent_cli.readers.tables.cell_text import layout_of_cells
 from xent_cli.readers.tables.table_source import Table, texts_ahead
-from xent_cli.readers.text.csv_dialect import DTYPES, LABEL_TYPES
-from xent_cli.readers.text.json_records import first_records, is_number, shown, strict_record_of
+from xent_cli.readers.text.csv_dialect import DTYPES, LISTED
+from xent_cli.readers.text.json_records import first_rows
+from xent_cli.readers.text.json_reshape import NO_RESHAPE, Reshape, reshape_of
 from xent_cli.readers.text.json_sample import FirstRecords, kind_of_values, type_of_value
-from xent_cli.readers.text.nonfinite import NONFINITE, with_nonfinite
+from xent_cli.readers.text.jsonl_rows import JsonRows
 from xent_cli.readers.text.text_chunks import pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from xent_cli.core.block import Part, Rows
+    from xent_cli.core.block import Part
     from xent_cli.readers.options import Classes, ReadOptions
     from xent_cli.readers.storage.stored import Bytes
-    from xent_cli.readers.text.text_chunks import Piece
+
+
+_LABEL_TYPES = ((str, "string"), (bool, "bool"), (float, "float64"), (list, LISTED))
 
 
 def open_jsonl(source: Bytes, head: bytes, role: str, options: ReadOptions, classes: Classes) -> JsonlSource:
@@ -44,7 +40,9 @@ def open_jsonl(source: Bytes, head: bytes, role: str, options: ReadOptions, clas
     InputError
         Where the first lines are not objects, or no key fits.
     """
-    records, body = first_records(source)
+    rows, body = first_rows(source)
+    reshape = reshape_of(rows)
+    records = [record for record in map(reshape.record, rows) if record is not None]
     keys = dict.fromkeys(key for record in records for key in record)
     samples: dict[str, Any] = {key: next((r[key] for r in records if r.get(key) is not None), None) for key in keys}
     kinds = {key: kind_of_values([record.get(key) for record in records]) for key in keys}
@@ -54,20 +52,20 @@ def open_jsonl(source: Bytes, head: bytes, role: str, options: ReadOptions, clas
             where = f'{source.name} line 1, key "{key}"'
             raise InputError("lists in a list", where, "a list of lists", "a list of numbers", hint)
     empty = ColumnPlan(columns=tuple(keys))
-    bare = JsonlSource(source, "jsonl", role, empty, 0, np.dtype(object), None, False, options.run, body, "string")
-    held = FirstRecords(source, body, records)
+    nothing = np.dtype(object), None, False
+    bare = JsonlSource(source, "jsonl", role, empty, 0, *nothing, options.run, body, "string", reshape)
+    held = FirstRecords(source, body, records, reshape)
     types = {key: type_of_value(value) for key, value in samples.items()}
     sample = TableSample(source.name, kinds, held.columns, lambda name: texts_ahead(bare, name), types=types)
     plan, class_names = plan_table(sample, role, options, classes)
+    if plan.is_list and not plan.cells and not isinstance(samples[plan.values[0]], list):
+        plan = replace(plan, cells=layout_of_cells(sample, plan.values[0]).width)
     width = plan.cells or (len(samples[plan.values[0]]) if plan.is_list else len(plan.values))
     label = samples.get(plan.label or "")
-    label_type = next(
-        (name for kind, name in ((str, "string"), (bool, "bool"), (float, "float64")) if isinstance(label, kind)),
-        "int64",
-    )
+    label_type = next((name for kind, name in _LABEL_TYPES if isinstance(label, kind)), "int64")
     dtype = np.dtype(np.float64 if plan.values else DTYPES[label_type])
-    named = plan.label is not None and label_type == "string"
-    return JsonlSource(source, "jsonl", role, plan, width, dtype, class_names, named, options.run, body, label_type)
+    table = source, "jsonl", role, plan, width, dtype, class_names, plan.label is not None and label_type == "string"
+    return JsonlSource(*table, options.run, body, label_type, reshape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +76,20 @@ class JsonlSource(Table):
     ------
     body
         Where the lines begin, in bytes.
+    label_type
+        One of `LABEL_TYPES`, or `LISTED`.
+    reshape
+        What makes a flat object of each line.
+    document
+        Whether the lines are the rows of one document, which has none of its own.
     seen
         Of what came through a pipe: first sample and line of each piece, and lines of its rows where some are blank.
     """
 
     body: int
     label_type: str
+    reshape: Reshape = NO_RESHAPE
+    document: bool = False
     seen: list[tuple[int, int, list[int] | None]] = field(default_factory=list, compare=False)
 
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
@@ -102,6 +108,11 @@ class JsonlSource(Table):
             start += size
             line += lines
 
+    def places(self, line: int, last: int | None = None) -> str:
+        """Name a line, or those up to a last one; of a document they are rows, counted from 0."""
+        unit, line, last = ("row", line - 1, last and last - 1) if self.document else ("line", line, last)
+        return f"{self.source.name} {unit} {line}" if last is None else f"{self.source.name} {unit}s {line} to {last}"
+
     def where(self, row: int, role: str, first: int = 0) -> str:
         """See `Source`; reads the file from its beginning."""
         seen = self.seen
@@ -113,7 +124,7 @@ class JsonlSource(Table):
             seen = found.seen
         start, line, full = seen[bisect_right([start for start, _, _ in seen], row) - 1]
         line += row - start if full is None else full[row - start]
-        return f"{self.source.name} line {line} (sample {row}){self.plan.column_of(role).replace('column', 'key')}"
+        return f"{self.places(line)} (sample {row}){self.plan.column_of(role).replace('column', 'key')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,148 +143,6 @@ class _Once:
 
     def stream(self) -> Any:
         return self.inner.stream()
-
-
-@dataclass(frozen=True, slots=True)
-class JsonRows:
-    """Recipe for the rows of one piece, `size` samples from `start` on, whose first line is `line`: a `Part`."""
-
-    source: JsonlSource
-    piece: Piece
-    start: int
-    size: int
-    line: int
-
-    def read(self) -> Rows:
-        """Parse the piece, in this thread alone."""
-        source = self.source
-        plan = source.plan
-        failure = ""
-        tried = LABEL_TYPES[LABEL_TYPES.index(source.label_type) :] if plan.label else LABEL_TYPES[-1:]
-        for label_type in tried:
-            try:
-                table = self._parse(label_type)
-            except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-                # Of a column that is no number either way, the first reason is the true one.
-                failure = failure or str(error)
-                continue
-            needed = () if self._may_lack or plan.lenient else plan.needed
-            if table.num_rows != self.size or any(table[name].null_count for name in needed):
-                break
-            loose = plan.cells or plan.lenient
-            if plan.is_list and not loose and not _is_full(table[plan.values[0]], source.width):
-                break
-            return rows_of(table, source.reading, self.start)
-        raise self._explain(failure or "lines that are not complete")
-
-    @property
-    def _may_lack(self) -> bool:
-        """Whether these are losses, of which some may be no number of JSON."""
-        return self.source.plan.values_only and not self.source.plan.is_list
-
-    def _parse(self, label_type: str) -> pa.Table:
-        plan = self.source.plan
-        numbers = pa.list_(pa.float64()) if plan.is_list else pa.float64()
-        fields = [] if plan.cells else [(name, numbers) for name in plan.values]
-        fields += [(plan.label, pa.type_for_alias(label_type))] if plan.label else []
-        fields += [(plan.weight, pa.float64())] if plan.weight else []
-        fields += [(NONFINITE, pa.string())] if self._may_lack else []
-        text = self.piece.read()
-        read = pa_json.ReadOptions(use_threads=False, block_size=len(text) + 1)
-        texts = plan.texts
-        # Ids and groups are text, or whole numbers; what else they may be only Python tells.
-        for text_type in (pa.string(), pa.int64(), None) if texts else (None,):
-            schema = pa.schema([*fields, *((name, text_type) for name in texts if text_type is not None)])
-            options = pa_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
-            try:
-                table = pa_json.read_json(pa.BufferReader(pa.py_buffer(text)), read, options)
-                break
-            except pa.ArrowInvalid as error:
-                failure = error
-        else:
-            raise failure
-        if self._may_lack:
-            table = with_nonfinite(table, plan.values[0])
-        if plan.cells:
-            table = _with_texts(table, list(plan.values), text)
-        return table if text_type is not None else _with_texts(table, texts, text)
-
-    def _explain(self, arrow_message: str) -> InputError:
-        """Find the first line that is to blame, and count the others like it in this piece."""
-        source = self.source
-        first = first_with_count(self._blamed())
-        if first is not None:
-            return first
-        last = self.line + max(0, self.piece.count(b"\n") - 1)
-        where = f"{source.source.name} lines {self.line} to {last}"
-        return InputError("cannot read JSON Lines", where, found=arrow_message.split("\n")[0])
-
-    def _blamed(self) -> Iterator[UnreadableRowError | None]:
-        """What is wrong with each line that is not blank."""
-        source = self.source
-        sample = self.start
-        kind: str | None = None
-        for line, text in enumerate(io.BytesIO(self.piece.read()), self.line):
-            if not text.strip():
-                continue
-            where = f"{source.source.name} line {line} (sample {sample})"
-            record = strict_record_of(text, where)
-            error = record if isinstance(record, InputError) else self._blame(record, where)
-            if error is None and source.plan.label is not None and not isinstance(record, InputError):
-                held = "text" if isinstance(record.get(source.plan.label), str) else "a number"
-                kind = kind or held
-                if held != kind:
-                    place, label = f'{where}, key "{source.plan.label}"', shown(record[source.plan.label])
-                    error = InputError("labels of two kinds", place, label, f"{kind}, as in the lines before")
-            told = error and (error.what, sample, source.role, error.found, error.expected, error.hint, error.where)
-            yield UnreadableRowError(*told) if told else None
-            sample += 1
-
-    def _blame(self, record: dict[str, Any], where: str) -> InputError | None:
-        plan = self.source.plan
-        if plan.mask is not None and is_masked(str(record.get(plan.mask))):
-            return None
-        for key in plan.needed:
-            place = f'{where}, key "{key}"'
-            value = record.get(key)
-            if value is None and plan.lenient:
-                continue
-            if value is None and not self._may_lack:
-                return InputError("missing value", place, "null" if key in record else "no such key", "a value")
-            if plan.cells and key == plan.values[0]:
-                continue
-            if plan.is_list and key == plan.values[0]:
-                if not isinstance(value, list):
-                    return InputError("not a list", place, shown(value), "a list of numbers")
-                bad = next((i for i, number in enumerate(value) if not is_number(number)), None)
-                if bad is not None:
-                    return InputError("not a number", f"{place}, item {bad}", shown(value[bad]), "a number")
-                if len(value) != self.source.width:
-                    return InputError("list of another length", place, f"{len(value)} values", f"{self.source.width}")
-            elif (
-                value is not None and not is_number(value) and (key != plan.label or not isinstance(value, str | bool))
-            ):
-                return InputError("not a number", place, shown(value), "a number")
-        return None
-
-
-def _with_texts(table: pa.Table, names: list[str], text: memoryview) -> pa.Table:
-    """Add columns of anything, as text."""
-    records = [strict_record_of(line, "") for line in bytes(text).split(b"\n") if line.strip()] if names else []
-    if any(isinstance(record, InputError) for record in records):
-        raise pa.ArrowInvalid("a line that is not an object")
-    for name in names:
-        values = (record.get(name) for record in records if not isinstance(record, InputError))
-        spelt = [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
-        table = table.append_column(name, pa.array(spelt, pa.string()))
-    return table
-
-
-def _is_full(column: pa.ChunkedArray, width: int) -> bool:
-    return all(
-        chunk.flatten().null_count == 0 and bool((np.diff(to_numpy(chunk.offsets)) == width).all())
-        for chunk in column.chunks
-    )
 
 
 def _full_lines(text: memoryview) -> list[int]:

@@ -1,0 +1,89 @@
+"""Cells that hold a whole row of scores: lists and vectors by place, maps by the names of the classes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xent_cli.errors import InputError, listing
+from xent_cli.readers.columns.choice import Choice, of_columns
+from xent_cli.readers.columns.lines import line
+from xent_cli.readers.columns.sample import FLOATS, WHOLES
+from xent_cli.readers.columns.words import YES_NO, plain_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from xent_cli.readers.columns.evidence import LabelValues
+    from xent_cli.readers.columns.sample import TableSample
+    from xent_cli.readers.options import ReadOptions
+
+# One row descends by chance.
+_ROWS_IN_ORDER = 2
+
+
+def of_cells(sample: TableSample, name: str, why: str, kind: str, *, asked: bool = False) -> Choice:
+    """The one column of which a cell holds a number for each class.
+
+    Raises
+    ------
+    InputError
+        Where the first cell of the column is no row of numbers.
+    """
+    if sample.kinds[name] in (FLOATS, WHOLES):
+        return Choice((name,), why, kind=kind, is_list=True, asked=asked)
+    from xent_cli.readers.tables.cell_text import layout_of_cells
+
+    layout = layout_of_cells(sample, name)
+    if not layout.keys:
+        return Choice((name,), why, kind=kind, is_list=True, asked=asked, cells=layout.width)
+    # The keys of a map are to their cells what columns are to a table.
+    found = of_columns(layout.keys, why, asked=asked)
+    return replace(found, kind=kind or found.kind, cells=layout.width, within=name)
+
+
+def refuse_unordered(
+    sample: TableSample, choice: Choice, options: ReadOptions, labels: Callable[[], LabelValues | None]
+) -> None:
+    """Refuse maps that put the classes in no order of their own, where labels are numbers.
+
+    Raises
+    ------
+    InputError
+        Where the order of the keys is that of the scores, or another one from row to row.
+    """
+    if not choice.within or choice.numbers is not None or options.class_names is not None:
+        return
+    known = labels()
+    if known is not None and (known.form == "text" or (known.boolean and _say_yes_and_no(choice))):
+        return
+    from xent_cli.readers.tables.cell_text import row_of_cell
+
+    rows = []
+    for cell in sample.first(choice.within):
+        try:
+            row = row_of_cell(cell)
+        except ValueError:  # which the run will meet again, and tell with its row
+            continue
+        if {*row.keys} == {*choice.columns}:
+            rows.append(row)
+    if len({row.keys for row in rows}) > 1:
+        found = "the keys of the maps in another order from row to row"
+    elif len(rows) >= _ROWS_IN_ORDER and len(choice.columns) > 1 and all(np.all(np.diff(r.values) <= 0) for r in rows):
+        found = "the keys of the maps in the order of their scores"
+    else:
+        return
+    raise InputError(
+        "classes are named row by row, and labels are numbers",
+        f'{sample.path}, column "{choice.within}"',
+        found=found,
+        expected=f"labels that are names, such as {listing(choice.columns[:2])}, or the order of the classes",
+        hint="say the order: " + line(sample.path, options, "--class-names", "NAME_OF_0,NAME_OF_1,..."),
+    )
+
+
+def _say_yes_and_no(choice: Choice) -> bool:
+    plain = tuple(map(plain_name, choice.names or ()))
+    return plain in YES_NO or plain[::-1] in YES_NO

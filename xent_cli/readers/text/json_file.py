@@ -1,0 +1,94 @@
+"""JSON of either kind: lines that each are a row, or one document, whose rows become such lines in a temporary file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from xent_cli.errors import InputError
+from xent_cli.readers.storage.pipe import written_to_disk
+from xent_cli.readers.storage.stored import BOM, read_up_to
+from xent_cli.readers.text.json_document import is_one_record, parse_document, rows_of_document, text_of
+from xent_cli.readers.text.jsonl import open_jsonl
+from xent_cli.readers.text.text_chunks import LONGEST_LINE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from xent_cli.readers.options import Classes, ReadOptions
+    from xent_cli.readers.storage.stored import Bytes
+    from xent_cli.readers.text.jsonl import JsonlSource
+
+# A document is parsed whole, which takes several times its size in memory.
+MOST_BYTES = 256 << 20
+
+
+def open_json(source: Bytes, head: bytes, role: str, options: ReadOptions, classes: Classes) -> JsonlSource:
+    """Open lines or a document in a role; see `Opener`.
+
+    Raises
+    ------
+    InputError
+        Where it is not JSON, is one document of more than 256 MB, or holds no table.
+    """
+    if not _is_document(source):
+        return open_jsonl(source, head, role, options, classes)
+    lines = written_to_disk(source.name, _lines(source))
+    found = open_jsonl(lines, lines.peek(len(head)), role, options, classes)
+    return replace(found, format="json", document=True)
+
+
+def _is_document(source: Bytes) -> bool:
+    """Whether the first line is not a whole row of which others follow."""
+    size = 1 << 16
+    while True:
+        head = source.peek(size)
+        text = head.removeprefix(BOM).lstrip()
+        line, end, rest = text.partition(b"\n")
+        if end or len(head) < size:
+            break
+        if size > LONGEST_LINE:
+            return True
+        size *= 4
+    line = line.strip()
+    if line.endswith((b"{", b"[", b",")):
+        return True
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return False  # which is told with its line
+    if rest.strip():
+        return not isinstance(value, list | dict)
+    return isinstance(value, list) or not is_one_record(value)
+
+
+def _lines(source: Bytes) -> Iterator[bytes]:
+    with source.stream() as stream:
+        data = read_up_to(stream, MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        kind = "a JSON array" if data.removeprefix(BOM).lstrip().startswith(b"[") else "a JSON object"
+        inner = ".[]" if kind == "a JSON array" else "[.logits, .labels] | transpose[] | {logits: .[0], label: .[1]}"
+        raise InputError(
+            "JSON document too large",
+            source.name,
+            found=f"{kind} of more than {MOST_BYTES >> 20} MiB, which is read whole",
+            expected="JSON Lines, which are read piece by piece",
+            hint=f"jq -c '{inner}' '{source.name}' > rows.jsonl",
+        )
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        found = f"bytes that are not UTF-8: {data[error.start : error.start + 4]!r}"
+        hint = "save it as UTF-8: iconv -f latin1 -t utf-8"
+        raise InputError("not JSON", source.name, found, "UTF-8 text", hint) from None
+    del data
+    rows = rows_of_document(source.name, parse_document(source.name, text))
+    empty = True
+    for row in rows:
+        empty = False
+        yield f"{text_of(row)}\n".encode()
+    if empty:
+        raise InputError(
+            "empty file", source.name, "a document without rows", '{"logits": [[0.1, 2.5]], "labels": [1]}'
+        )

@@ -1,0 +1,164 @@
+"""Rows of JSON that are no flat object: what is to be done to each so that its columns are those of a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from xent_cli.readers.columns.roles import role_named
+from xent_cli.readers.columns.words import LABEL, LISTS, NEVER_LISTS, plain_name
+from xent_cli.readers.tables.named_scores import SCORE_KEYS, scores_by_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+# What a list of scores is called that stands in a row alone, by the key of a score in it.
+_LIST_OF_KEY = {"prob": "probs", "proba": "probs", "probability": "probs", "logprob": "log_probs"}
+_LIST_OF_KEY |= {"log_prob": "log_probs", "logit": "logits"}
+# How a list of scores may be called, at its end.
+_SCORE_WORDS = frozenset(name for _, names in LISTS for name in names) | {"confidences", "confidence", "score"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reshape:
+    """What makes a flat object of a row; nothing where all fields are empty.
+
+    Fields
+    ------
+    nested
+        Objects in the row, with the new name of each of their keys.
+    single
+        Keys whose value is a list of one list or object, or a label in an object of its own.
+    named
+        Keys of a list of names and of the scores that these name, which become one map under the second.
+    bare
+        Whether a row may be a list or a single value.
+    """
+
+    nested: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    single: frozenset[str] = frozenset()
+    named: tuple[str, str] | None = None
+    bare: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.nested or self.single or self.named or self.bare)
+
+    def record(self, row: Any) -> dict[str, Any] | None:
+        """The flat object; None of a row that is of no form at all."""
+        record = as_record(row) if self.bare or isinstance(row, dict) else None
+        if record is None or not self:
+            return record
+        found: dict[str, Any] = {}
+        for key, value in record.items():
+            held = _only(value) if key in self.single else value
+            if key in self.nested and isinstance(held, dict):
+                found |= {self.nested[key].get(inner, f"{key}.{inner}"): each for inner, each in held.items()}
+            else:
+                found[key] = held
+        if self.named is None:
+            return found
+        names, scores = (found.get(key) for key in self.named)
+        if not _are_named(names, scores):
+            return found
+        del found[self.named[0]]
+        found[self.named[1]] = dict(zip(names, scores, strict=True))  # type: ignore[arg-type]
+        return found
+
+
+NO_RESHAPE = Reshape()
+
+
+def as_record(row: Any) -> dict[str, Any] | None:
+    """A row as an object: scores of a list by the name of each, numbers of one as "outputs", one value as "value".
+
+    Examples
+    --------
+    >>> as_record([{"label": "cat", "score": 0.9}, {"label": "dog", "score": 0.1}]), as_record([0.5, 2]), as_record(1)
+    ({'scores': {'cat': 0.9, 'dog': 0.1}}, {'outputs': [0.5, 2]}, {'value': 1})
+    """
+    if isinstance(row, dict):
+        return row
+    if not isinstance(row, list):
+        return {"value": row}
+    if len(row) == 1 and isinstance(row[0], list):
+        return as_record(row[0])
+    if (named := scores_by_name(row)) is not None:
+        if len({name for name, _ in named}) < len(named):
+            return None
+        key = next(key for key in SCORE_KEYS if key in row[0])
+        return {_LIST_OF_KEY.get(key, "scores"): dict(named)}
+    return None if any(isinstance(item, list | dict) for item in row) else {"outputs": row}
+
+
+def reshape_of(rows: Sequence[Any]) -> Reshape:
+    """Tell from the first rows what is to be done to all of them.
+
+    Examples
+    --------
+    >>> rows = [{"id": 3, "prediction": {"displayNames": ["a", "b"], "confidences": [0.75, 0.25]}}]
+    >>> reshape_of(rows).record(rows[0])
+    {'id': 3, 'confidences': {'a': 0.75, 'b': 0.25}}
+    """
+    records = [record for record in map(as_record, rows) if record is not None]
+    keys = list(dict.fromkeys(key for record in records for key in record))
+    values = {key: [record[key] for record in records if record.get(key) is not None] for key in keys}
+    single = frozenset(key for key, held in values.items() if held and all(_is_wrapped(key, value) for value in held))
+    values |= {key: [_only(value) for value in values[key]] for key in single}
+    nested = {key: held for key, held in values.items() if held and all(map(_is_nested, held))}
+    flat = Reshape(_names(keys, nested), single)
+    found = [flat.record(record) for record in records]
+    bare = not all(isinstance(row, dict) for row in rows)
+    return replace(flat, named=_named([record for record in found if record]), bare=bare)
+
+
+def _is_wrapped(key: str, value: Any) -> bool:
+    if isinstance(value, list):
+        return len(value) == 1 and isinstance(value[0], list | dict) and scores_by_name(value) is None
+    return isinstance(value, dict) and len(value) == 1 and role_named(key) == LABEL
+
+
+def _only(value: Any) -> Any:
+    if len(value) != 1 or not isinstance(value, list | dict):
+        return value
+    return value[0] if isinstance(value, list) else next(iter(value.values()))
+
+
+def _is_nested(value: Any) -> bool:
+    """Whether an object holds columns rather than a number for each class, or a vector of Spark."""
+    if not isinstance(value, dict) or {"type", "values"} <= value.keys():
+        return False
+    return any(isinstance(held, list | dict | str | bool) for held in value.values())
+
+
+def _names(keys: Sequence[str], nested: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, str]]:
+    """New names of what is nested: its own where nothing else is called so, else with that of the object before it."""
+    inner = {key: list(dict.fromkeys(name for value in held for name in value)) for key, held in nested.items()}
+    taken = [key for key in keys if key not in nested] + [name for names in inner.values() for name in names]
+    return {
+        key: {name: name if taken.count(name) == 1 else f"{key}.{name}" for name in names}
+        for key, names in inner.items()
+    }
+
+
+def _named(records: Sequence[dict[str, Any]]) -> tuple[str, str] | None:
+    """The list of names and the list of scores that these name, where there is one of either."""
+    first = records[0] if records else {}
+    texts = [key for key, value in first.items() if _is_list_of(value, str)]
+    texts = [key for key in texts if not NEVER_LISTS.fullmatch(plain_name(key))]
+    scores = [key for key, value in first.items() if _is_list_of(value, int, float)]
+    scores = [key for key in scores if plain_name(key).split("_")[-1] in _SCORE_WORDS]
+    pairs = [(names, key) for names in texts for key in scores if len(first[names]) == len(first[key])]
+    if len(pairs) != 1:
+        return None
+    names, key = pairs[0]
+    return pairs[0] if all(_are_named(record.get(names), record.get(key)) for record in records) else None
+
+
+def _are_named(names: Any, scores: Any) -> bool:
+    if not _is_list_of(names, str) or not isinstance(scores, list):
+        return False
+    return 1 < len(names) == len(scores) == len({*names})
+
+
+def _is_list_of(value: Any, *types: type) -> bool:
+    return isinstance(value, list) and bool(value) and all(type(item) in types for item in value)

@@ -1,0 +1,190 @@
+"""Lines of JSON to rows: parsed by Arrow in the thread that works on them, flattened by Python where that is needed."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.json as pa_json
+
+from xent_cli.errors import InputError, UnreadableRowError
+from xent_cli.readers.tables.arrow_columns import rows_of
+from xent_cli.readers.tables.column_types import to_numpy
+from xent_cli.readers.tables.first_bad_row import first_with_count
+from xent_cli.readers.tables.marks import is_masked
+from xent_cli.readers.text.csv_dialect import LABEL_TYPES, LISTED, label_types_from
+from xent_cli.readers.text.json_records import is_number, shown, strict_record_of
+from xent_cli.readers.text.json_reshape import NO_RESHAPE
+from xent_cli.readers.text.nonfinite import NONFINITE, with_nonfinite
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from xent_cli.core.block import Rows
+    from xent_cli.readers.text.jsonl import JsonlSource
+    from xent_cli.readers.text.text_chunks import Piece
+
+
+@dataclass(frozen=True, slots=True)
+class JsonRows:
+    """Recipe for the rows of one piece, `size` samples from `start` on, whose first line is `line`: a `Part`."""
+
+    source: JsonlSource
+    piece: Piece
+    start: int
+    size: int
+    line: int
+
+    def read(self) -> Rows:
+        """Parse the piece, in this thread alone."""
+        source = self.source
+        plan = source.plan
+        failure = ""
+        tried = label_types_from(source.label_type if plan.label else LABEL_TYPES[-1])
+        for label_type in tried:
+            try:
+                table = self._parse(label_type)
+            except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+                # Of a column that is no number either way, the first reason is the true one.
+                failure = failure or str(error)
+                continue
+            needed = () if self._may_lack or plan.lenient else plan.needed
+            if table.num_rows != self.size or any(table[name].null_count for name in needed):
+                break
+            loose = plan.cells or plan.lenient
+            if plan.is_list and not loose and not _is_full(table[plan.values[0]], source.width):
+                break
+            return rows_of(table, source.reading, self.start)
+        raise self._explain(failure or "lines that are not complete")
+
+    @property
+    def _may_lack(self) -> bool:
+        """Whether these are losses, of which some may be no number of JSON."""
+        return self.source.plan.values_only and not self.source.plan.is_list
+
+    def _parse(self, label_type: str) -> pa.Table:
+        plan = self.source.plan
+        numbers = pa.list_(pa.float64()) if plan.is_list else pa.float64()
+        fields = [] if plan.cells else [(name, numbers) for name in plan.values]
+        labels = pa.list_(pa.float64()) if label_type == LISTED else pa.type_for_alias(label_type)
+        fields += [(plan.label, labels)] if plan.label else []
+        fields += [(plan.weight, pa.float64())] if plan.weight else []
+        fields += [(NONFINITE, pa.string())] if self._may_lack else []
+        text = self._lines()
+        read = pa_json.ReadOptions(use_threads=False, block_size=len(text) + 1)
+        texts = plan.texts
+        # Ids and groups are text, or whole numbers; what else they may be only Python tells.
+        for text_type in (pa.string(), pa.int64(), None) if texts else (None,):
+            schema = pa.schema([*fields, *((name, text_type) for name in texts if text_type is not None)])
+            options = pa_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
+            try:
+                table = pa_json.read_json(pa.BufferReader(pa.py_buffer(text)), read, options)
+                break
+            except pa.ArrowInvalid as error:
+                failure = error
+        else:
+            raise failure
+        if self._may_lack:
+            table = with_nonfinite(table, plan.values[0])
+        if plan.cells:
+            table = _with_texts(table, list(plan.values), text)
+        return table if text_type is not None else _with_texts(table, texts, text)
+
+    def _lines(self) -> memoryview:
+        """The lines as flat objects."""
+        text = self.piece.read()
+        reshape = self.source.reshape
+        if not reshape:
+            return text
+        records = (strict_record_of(line, "", reshape) for line in bytes(text).split(b"\n") if line.strip())
+        # Arrow refuses what is no object, and then the line is told.
+        lines = ("null" if isinstance(record, InputError) else json.dumps(record) for record in records)
+        return memoryview("".join(f"{line}\n" for line in lines).encode())
+
+    def _explain(self, arrow_message: str) -> InputError:
+        """Find the first line that is to blame, and count the others like it in this piece."""
+        source = self.source
+        first = first_with_count(self._blamed())
+        if first is not None:
+            return first
+        where = source.places(self.line, self.line + max(0, self.piece.count(b"\n") - 1))
+        return InputError("cannot read JSON", where, found=arrow_message.split("\n")[0])
+
+    def _blamed(self) -> Iterator[UnreadableRowError | None]:
+        """What is wrong with each line that is not blank."""
+        source = self.source
+        sample = self.start
+        kind: str | None = None
+        for line, text in enumerate(io.BytesIO(self.piece.read()), self.line):
+            if not text.strip():
+                continue
+            where = f"{source.places(line)} (sample {sample})"
+            record = strict_record_of(text, where, source.reshape)
+            error = record if isinstance(record, InputError) else self._blame(record, where)
+            if error is None and source.plan.label is not None and not isinstance(record, InputError):
+                held = _kind_of_label(record.get(source.plan.label))
+                kind = kind or held
+                if held != kind:
+                    place, label = f'{where}, key "{source.plan.label}"', shown(record[source.plan.label])
+                    error = InputError("labels of two kinds", place, label, f"{kind}, as in the lines before")
+            told = error and (error.what, sample, source.role, error.found, error.expected, error.hint, error.where)
+            yield UnreadableRowError(*told) if told else None
+            sample += 1
+
+    def _blame(self, record: dict[str, Any], where: str) -> InputError | None:
+        plan = self.source.plan
+        if plan.mask is not None and is_masked(str(record.get(plan.mask))):
+            return None
+        for key in plan.needed:
+            place = f'{where}, key "{key}"'
+            value = record.get(key)
+            if value is None and plan.lenient:
+                continue
+            if value is None and not self._may_lack:
+                return InputError("missing value", place, "null" if key in record else "no such key", "a value")
+            if plan.cells and key == plan.values[0]:
+                continue
+            if plan.is_list and key == plan.values[0]:
+                if not isinstance(value, list):
+                    return InputError("not a list", place, shown(value), "a list of numbers")
+                bad = next((i for i, number in enumerate(value) if not is_number(number)), None)
+                if bad is not None:
+                    return InputError("not a number", f"{place}, item {bad}", shown(value[bad]), "a number")
+                if len(value) != self.source.width:
+                    return InputError("list of another length", place, f"{len(value)} values", f"{self.source.width}")
+            elif value is not None and not is_number(value) and (key != plan.label or not _may_be_label(value)):
+                return InputError("not a number", place, shown(value), "a number")
+        return None
+
+
+def _may_be_label(value: object) -> bool:
+    return isinstance(value, str | bool) or (isinstance(value, list) and all(map(is_number, value)))
+
+
+def _kind_of_label(value: object) -> str:
+    return "text" if isinstance(value, str) else "a list" if isinstance(value, list) else "a number"
+
+
+def _with_texts(table: pa.Table, names: list[str], text: memoryview) -> pa.Table:
+    """Add columns of anything, as text."""
+    records = (
+        [strict_record_of(line, "", NO_RESHAPE) for line in bytes(text).split(b"\n") if line.strip()] if names else []
+    )
+    if any(isinstance(record, InputError) for record in records):
+        raise pa.ArrowInvalid("a line that is not an object")
+    for name in names:
+        values = (record.get(name) for record in records if not isinstance(record, InputError))
+        spelt = [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
+        table = table.append_column(name, pa.array(spelt, pa.string()))
+    return table
+
+
+def _is_full(column: pa.ChunkedArray, width: int) -> bool:
+    return all(
+        chunk.flatten().null_count == 0 and bool((np.diff(to_numpy(chunk.offsets)) == width).all())
+        for chunk in column.chunks
+    )
