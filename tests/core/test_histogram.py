@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xent_cli.core.totals.histogram import HUGE, TINY, histogram, spell_edges
+from xent_cli.core.totals.histogram import HUGE, TINY, edge_texts, histogram
 from xent_cli.core.totals.quantiles import QuantileState
 
 losses = st.lists(
@@ -34,7 +34,7 @@ def test_every_loss_is_counted_once_where_it_belongs(xs, most):
     for bar in found.bars:
         assert bar.samples == sum(TINY <= x < HUGE and bar.low <= x < bar.high for x in xs)
     assert all(a.high == b.low and a.low < a.high for a, b in zip(found.bars, found.bars[1:], strict=False))
-    edges = spell_edges(found)
+    edges = edge_texts(found)
     assert len(set(edges)) == len(edges)
 
 
@@ -49,7 +49,7 @@ def test_no_partition_changes_a_histogram(xs, size):
 def test_losses_over_decades_have_a_logarithmic_axis_and_others_a_linear_one():
     wide, narrow = made([1e-6, 0.5, 3.0], 10), made([1.2, 2.0, 3.7], 10)
     assert (wide.logarithmic, narrow.logarithmic) == (True, False)
-    assert spell_edges(wide) == ["1e-06", "1e-05", "0.0001", "0.001", "0.01", "0.1", "1", "10"]
+    assert edge_texts(wide) == ["1e-06", "1e-05", "0.0001", "0.001", "0.01", "0.1", "1", "10"]
     widths = [bar.high - bar.low for bar in narrow.bars]
     assert max(widths) / min(widths) < 1.2
     ratios = [bar.high / bar.low for bar in wide.bars]

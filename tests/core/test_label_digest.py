@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from xent_cli.core.block import Block
 from xent_cli.core.evaluate import evaluate_block
-from xent_cli.core.label_digest import add_digests, label_digest, spell_digest
+from xent_cli.core.label_digest import add_digests, digest_text, label_digest
 from xent_cli.core.options import LossOptions, Outputs, settings_of
 
 labels = st.lists(st.integers(0, 9), min_size=2, max_size=40)
@@ -76,7 +76,7 @@ def test_sample_weights_count_where_there_are_some():
 
 
 def test_it_has_sixteen_digits():
-    assert spell_digest(2**64 - 1) == "f" * 16
+    assert digest_text(2**64 - 1) == "f" * 16
 
 
 @pytest.mark.parametrize("wanted", [False, True])

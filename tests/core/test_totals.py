@@ -66,7 +66,7 @@ def test_no_partition_and_no_order_changes_a_bit(some, size, random):
 
 
 def test_totals_of_unlike_settings_refuse_to_merge():
-    with pytest.raises(ValueError, match="unlike settings"):
+    with pytest.raises(ValueError, match="different settings"):
         LossTotals("a").merge(LossTotals("b"))
 
 

@@ -1,4 +1,4 @@
-"""Names of classes on two sides: which of one is which of the other, whatever all of one side share."""
+"""Match two lists of class names, whatever prefix or suffix all names of one list share."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _NUMBERED = re.compile(r"(.*?)(\d+)(\D*)", re.DOTALL)
 
 
 def order_of(names: Sequence[str], others: Sequence[str]) -> tuple[int, ...] | None:
-    """Place in `others` of each of `names`, or None where the two do not say the same.
+    """Return the position in `others` of each of `names`, or None if the lists do not match.
 
-    Names are the same as they stand, without what all of one side have before or after them, or but for case; whole
-    numbers 0 to k-1, with a common stem or without, say the places in `names` themselves.
+    Names match if they are equal as written, without the prefix and suffix that all of one list share, or apart from
+    case. Whole numbers 0 to k-1, with or without a common stem, are positions in `names`.
 
     Examples
     --------
@@ -39,7 +39,7 @@ def order_of(names: Sequence[str], others: Sequence[str]) -> tuple[int, ...] | N
 
 
 def columns_named(names: Sequence[str], columns: Sequence[str]) -> tuple[str, ...] | None:
-    """The columns of the classes among others: those that have one thing before and after each name, or None.
+    """Find the columns of the classes: those with the same prefix and suffix around every name; None if ambiguous.
 
     Examples
     --------
@@ -47,18 +47,18 @@ def columns_named(names: Sequence[str], columns: Sequence[str]) -> tuple[str, ..
     ('grad_cat', 'grad_dog')
     >>> columns_named(["cat", "dog"], ["a_cat", "a_dog", "b_cat", "b_dog"])
     """
-    there = set(columns)
+    known = set(columns)
     found = []
     for column in columns:
         before, hit, after = column.partition(names[0])
         wanted = [f"{before}{name}{after}" for name in names]
-        if hit and there.issuperset(wanted):
+        if hit and known.issuperset(wanted):
             found.append(tuple(wanted))
     return found[0] if len(found) == 1 else None
 
 
 def _spellings(names: Sequence[str], others: Sequence[str]) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
-    """Both sides, as they stand first and ever more loosely."""
+    """Yield both lists, first as written, then ever more loosely normalised."""
     ours, theirs = [name.strip() for name in names], [name.strip() for name in others]
     yield ours, theirs
     yield ours, _cut_like(theirs, ours)
@@ -74,7 +74,7 @@ def _spellings(names: Sequence[str], others: Sequence[str]) -> Iterator[tuple[Se
 
 
 def _cut_like(longer: Sequence[str], names: Sequence[str]) -> Sequence[str]:
-    """Leave out what stands before and after the longest of `names` where it stands in one of `longer`, if all have it.
+    """Remove the prefix and suffix around the longest of `names` in one of `longer`, if all of `longer` have them.
 
     Examples
     --------
@@ -93,7 +93,7 @@ def _cut_like(longer: Sequence[str], names: Sequence[str]) -> Sequence[str]:
 
 
 def without_shared(names: Sequence[str]) -> list[str]:
-    """Leave out the words that all names begin or end with.
+    """Remove the words that all names begin or end with.
 
     Examples
     --------
@@ -102,7 +102,7 @@ def without_shared(names: Sequence[str]) -> list[str]:
     """
     if len(names) < 2:
         return list(names)
-    # The first and the last in order differ where any two do.
+    # The first and the last name in order differ wherever any two do.
     before = _PREFIX.match(_shared(min(names), max(names)))
     start = before.end() if before else 0
     turned = [name[::-1] for name in names]
@@ -120,7 +120,7 @@ def _shared(first: str, last: str) -> str:
 
 
 def numbers_of(names: Sequence[str]) -> list[int] | None:
-    """The numbers that tell all names apart, with one stem before and after, or None.
+    """Return the number in each name, if the rest of all names is the same; else None.
 
     Examples
     --------

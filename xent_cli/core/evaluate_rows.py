@@ -50,9 +50,8 @@ def evaluate_rows(block: Block, weight: FloatArray | None, options: LossOptions,
     scale = None
     if wanted.gradient_dtype is not None:
         scale = np.full(len(block.logits), 1.0) if weight is None else weight
-        with np.errstate(
-            divide="ignore", over="ignore", invalid="ignore"
-        ):  # the run is refused at the end if no sample counts
+        # A divisor of 0 is refused at the end of the run: then no sample counts.
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             scale = scale / wanted.gradient_denominator
     rows = _losses(block, labels, options, wanted.gradient_dtype, scale)
     if rows.gradient is not None and ignored is not None:

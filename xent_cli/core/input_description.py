@@ -1,4 +1,4 @@
-"""What is said of an input in every document."""
+"""What every document says about an input."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class InputDescription:
-    """An input as it was found.
+    """An input, as documents describe it.
 
     Fields
     ------
@@ -21,16 +21,16 @@ class InputDescription:
     format
         "npy", "csv", "parquet", ...
     shape
-        Of the values read; None in place of a number of rows that only the end of the file tells.
+        Shape of the values read, with None for a number of rows that is not known before the end of the file.
     dtype
-        NumPy's name for the values as stored.
+        NumPy's name for the dtype as stored.
     shards
-        The files in the order in which they follow one another, where there are several.
+        The files in order, if there are several.
     n_classes
-        How many classes logits have; None of another input.
+        Number of classes, for logits only.
     class_columns
-        Columns of a table that hold the logits: their names, or stem, first and last where they are numbered or very
-        many; None of an array.
+        Columns of a table that hold the logits: their names or, if they are numbered or very many, stem, first and
+        last; None for an array.
     left_out
         Columns of the table that are not used, each with the reason.
     """

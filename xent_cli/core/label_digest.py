@@ -1,4 +1,4 @@
-"""A number that tells whether two runs were scored against the same labels."""
+"""A digest that shows whether two runs were scored against the same labels."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
     Bits = NDArray[np.uint64]
 
-# Under these names it stands in the metadata of saved rows, beside the settings of the run.
+# Names of the digest, and of the settings of the run, in the metadata of saved rows.
 LABELS_DIGEST, SIGNATURE = "xent.labels_digest", "xent.signature"
 LOSS_HAS_CLASS_WEIGHT = "xent.loss_has_class_weight"
 _MODULUS = 1 << 64
 _CHUNK = 1 << 14
-# Odd, and without a pattern: of the golden ratio, and of the square roots of 3 and 5.
+# Odd numbers without a pattern: digits of the golden ratio and of the square roots of 3 and 5.
 _OF_SAMPLE = np.uint64(0x9E3779B97F4A7C15)
 _OF_CLASS = np.uint64(0xBB67AE8584CAA73B)
 _OF_VALUE = np.uint64(0x3C6EF372FE94F82B)
@@ -31,23 +31,24 @@ def label_digest(
     weights: AnyArray | None = None,
     likeliest: AnyArray | None = None,
 ) -> int:
-    """Sum of a hash of (sample number, label) over the samples that count, modulo 2**64.
+    """Sum a hash of (sample number, label) over the samples that count, modulo 2**64.
 
-    It depends on the order of the samples, and not on how they are cut into blocks, nor on dtype and format.
+    The digest depends on the order of the samples, but not on their partition into blocks, the dtype or the file
+    format.
 
     Parameters
     ----------
     labels
-        [n] class indices, or [n, k] rows of probabilities or of a teacher's outputs: of each the highest entry counts,
-        its class and its value rounded to float32.
+        [n] class indices, or [n, k] rows of probabilities or of a teacher's outputs, from which the class of the
+        highest entry and its value, rounded to float32, enter the hash.
     start
         Number of the first sample.
     ignored
         [n] True where a sample does not count, or None.
     weights
-        [n] sample weights, or None: other weights are other samples, as it were. Rounded to float32.
+        [n] sample weights, or None; rounded to float32, they enter the hash.
     likeliest
-        [n] class of the highest entry of each row, where it is known.
+        [n] class of the highest entry of each row, if known.
 
     Examples
     --------
@@ -58,7 +59,7 @@ def label_digest(
     >>> whole == label_digest(np.array([0, 2, 1]), 0)
     False
     """
-    # By chunks, so that what is made on the way stays in the cache.
+    # In chunks, so that intermediate arrays stay in the cache.
     step = _CHUNK if labels.ndim == 1 else max(1, 64 * _CHUNK // max(1, labels.shape[1]))
     weights = None if weights is None else weights.reshape(-1)
     total = 0
@@ -78,20 +79,20 @@ def _of_chunk(
         labels, sample = labels[rows], sample[rows]
         weights, likeliest = (None if values is None else values[rows] for values in (weights, likeliest))
     index = labels if labels.ndim == 1 else labels.argmax(axis=1) if likeliest is None else likeliest
-    # Unsigned numbers wrap around, which is what a hash wants.
+    # Unsigned integers wrap around, as a hash needs.
     bits = sample * _OF_SAMPLE
     bits += index.astype(np.int64, copy=False).view(np.uint64) * _OF_CLASS
     if labels.ndim == 2:
-        bits += _spelled(_at(labels, index)) * _OF_VALUE
+        bits += _float32_bits(_at(labels, index)) * _OF_VALUE
     _mix(bits)
     if weights is not None:
-        bits ^= _spelled(weights)
+        bits ^= _float32_bits(weights)
         _mix(bits)
     return int(bits.sum(dtype=np.uint64))
 
 
 def add_digests(a: int, b: int) -> int:
-    """The digest of both.
+    """Return the digest of both parts of the samples.
 
     Examples
     --------
@@ -101,36 +102,36 @@ def add_digests(a: int, b: int) -> int:
     return (a + b) % _MODULUS
 
 
-def spell_digest(digest: int) -> str:
-    """Sixteen hexadecimal digits.
+def digest_text(digest: int) -> str:
+    """Write a digest as sixteen hexadecimal digits.
 
     Examples
     --------
-    >>> spell_digest(10)
+    >>> digest_text(10)
     '000000000000000a'
     """
     return f"{digest:016x}"
 
 
 def _at(rows: AnyArray, index: AnyArray) -> AnyArray:
-    """The entry of each row at its index."""
+    """Pick the entry of each row at its index."""
     if not rows.flags.c_contiguous:
         return np.asarray(np.take_along_axis(rows, index[:, None], axis=1)[:, 0])
-    width = rows.shape[1]
-    return rows.reshape(-1).take(index + np.arange(0, width * len(rows), width))  # a third of the time
+    width = rows.shape[1]  # take needs a third of the time of take_along_axis
+    return rows.reshape(-1).take(index + np.arange(0, width * len(rows), width))
 
 
-def _spelled(values: AnyArray) -> Bits:
-    """Numbers by their bits as float32, each number in one way."""
+def _float32_bits(values: AnyArray) -> Bits:
+    """Return the bits of numbers as float32, with one pattern for zero and one for NaN."""
     with np.errstate(over="ignore", invalid="ignore"):
-        narrow = values.astype(np.float32) + np.float32(0)  # -0 is 0
+        narrow = values.astype(np.float32) + np.float32(0)  # turns -0 into 0
         if np.isnan(narrow.sum()):
-            narrow[np.isnan(narrow)] = np.nan  # of one sign
+            narrow[np.isnan(narrow)] = np.nan  # with one sign
     return narrow.view(np.uint32).astype(np.uint64)
 
 
 def _mix(bits: Bits) -> None:
-    """The last steps of splitmix64, in place: each bit depends on every other."""
+    """Apply the last steps of splitmix64 in place, after which every bit depends on all others."""
     bits ^= bits >> np.uint64(30)
     bits *= np.uint64(0xBF58476D1CE4E5B9)
     bits ^= bits >> np.uint64(27)

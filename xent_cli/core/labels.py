@@ -1,4 +1,4 @@
-"""What a valid label is, and what a row of soft labels counts for."""
+"""Checks of labels, masks and sample weights."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray, IntArray
     from xent_cli.core.options import LossOptions
 
-# Soft labels and probabilities whose sum is further from 1 than this are worth a warning, never a correction.
+# Rows of soft labels or probabilities whose sum differs from 1 by more than this cause a warning.
 SUM_TOLERANCE = 1e-3
-# From here on floats are further apart than whole numbers.
+# From here on, not every whole number is a float64.
 _EXACT = 2**53
 _LARGEST = np.iinfo(np.int64).max
 
 
-# What stands for the label of a sample that has none.
+# Stands for the label of a sample without one.
 NO_LABEL = int(np.iinfo(np.int64).min)
 
 
 class SparseLabels(NamedTuple):
-    """Class indices that a kernel can use without looking.
+    """Class indices that a kernel can use without checks.
 
     Fields
     ------
     label
-        [n], each in [0, k); 0 where ignored.
+        [n] class indices in [0, k); 0 where ignored.
     ignored
-        [n] True where the sample has no loss, or None where none is ignored.
-    given
-        [n] the labels as they stand in the input, those that are ignored too; `NO_LABEL` where there is none.
+        [n] True where the sample has no loss, or None if every sample has one.
+    written
+        [n] labels as written in the input, including ignored ones; `NO_LABEL` where there is none.
     """
 
     label: IntArray
     ignored: BoolArray | None
-    given: IntArray
+    written: IntArray
 
 
 def check_sparse(
@@ -51,29 +51,29 @@ def check_sparse(
     start: int = 0,
     first_class: int = 0,
 ) -> SparseLabels:
-    """Turn raw class indices into safe ones.
+    """Check class indices, and turn them into indices that a kernel can use.
 
     Parameters
     ----------
     labels
         [n] or [n, 1], any integer dtype, bool, or floats that are whole numbers.
     num_classes
-        Valid labels are so many from `first_class` on.
+        Valid labels are `first_class` to ``first_class + num_classes - 1``.
     ignore_index
-        These values are valid too and mark samples that have no loss.
+        Labels that are valid too, and mark samples without a loss.
     ignore_missing
-        Whether NaN does the same.
+        Whether NaN marks them as well.
     unscored
-        [n] True for samples that have no label at all; what stands there is not looked at.
+        [n] True for samples without a label, whose value is not checked.
     start
         Sample number of the first row, for the error.
     first_class
-        What the labels call class 0.
+        Number of the first class in the labels.
 
     Raises
     ------
     RowError
-        At the first label that is fractional, not finite or out of range.
+        At the first label that is fractional, NaN, infinite or out of range.
 
     Examples
     --------
@@ -90,14 +90,14 @@ def check_sparse(
         row = int(bad[0])
         raise _label_error(raw, row, num_classes, start, first_class)
     if ignored is None:
-        given = raw.astype(np.int64, copy=False)
-        return SparseLabels(given - first_class if first_class else given, None, given)
+        written = raw.astype(np.int64, copy=False)
+        return SparseLabels(written - first_class if first_class else written, None, written)
     index = np.where(ignored, first_class, raw).astype(np.int64, copy=False)
     return SparseLabels(index - first_class if first_class else index, ignored, labels_as_written(raw, unscored))
 
 
 def labels_as_written(labels: AnyArray, unscored: BoolArray | None = None) -> IntArray:
-    """Sparse labels [n] as they stand in the input, valid or not; `NO_LABEL` for what is no whole number.
+    """Return sparse labels [n] as written in the input, valid or not; `NO_LABEL` for those that are not whole numbers.
 
     Examples
     --------
@@ -115,7 +115,7 @@ def labels_as_written(labels: AnyArray, unscored: BoolArray | None = None) -> In
 
 
 def ignored_labels(labels: AnyArray, ignore_index: tuple[int, ...], *, ignore_missing: bool) -> BoolArray | None:
-    """Which sparse labels [n] mark a sample without a loss; None where none can."""
+    """Find the sparse labels [n] that mark samples without a loss; None if there is no such mark."""
     raw = _comparable(labels)
     ignored = None
     for value in ignore_index:
@@ -124,14 +124,14 @@ def ignored_labels(labels: AnyArray, ignore_index: tuple[int, ...], *, ignore_mi
 
 
 def either(a: BoolArray | None, b: BoolArray | None) -> BoolArray | None:
-    """Where one of two holds; None holds nowhere."""
+    """Return ``a | b``, where None is False everywhere."""
     if a is None or b is None:
         return b if a is None else a
     return a | b
 
 
 def bad_labels(labels: AnyArray, num_classes: int, options: LossOptions, start: int) -> IntArray:
-    """Sample numbers of all labels that `check_sparse` would refuse."""
+    """Return the sample numbers of all labels that `check_sparse` refuses."""
     raw = _comparable(labels)
     ignored = ignored_labels(raw, options.ignore_index, ignore_missing=options.ignore_missing)
     bad = _bad_rows(raw, num_classes, ignored, options.first_class)
@@ -139,7 +139,7 @@ def bad_labels(labels: AnyArray, num_classes: int, options: LossOptions, start: 
 
 
 def check_dense(labels: AnyArray, *, start: int = 0) -> None:
-    """Refuse rows of soft labels that are negative or not finite.
+    """Refuse soft labels that are negative, NaN or infinite.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def check_dense(labels: AnyArray, *, start: int = 0) -> None:
         raise InputError("labels are not numbers", found=f"dtype {labels.dtype}", expected="class probabilities")
     if labels.dtype.kind == "b" or labels.size == 0:
         return
-    # One pass each, and no mask, while all is well; NaN makes either comparison false.
+    # Two passes without a mask decide the usual case; NaN makes both comparisons false.
     if labels.min() >= 0 and labels.max() < np.inf:
         return
     row, column = (int(i) for i in np.argwhere(~((labels >= 0) & (labels < np.inf)))[0])
@@ -172,7 +172,7 @@ def check_dense(labels: AnyArray, *, start: int = 0) -> None:
 
 
 def check_mask(mask: AnyArray, *, start: int = 0) -> BoolArray:
-    """Which samples count, [n]: bool, or 0 and 1 of any dtype; `RowError` is raised at anything else.
+    """Return which samples [n] count, from a mask of bool or of 0 and 1; `RowError` at anything else.
 
     Examples
     --------
@@ -192,7 +192,7 @@ def check_mask(mask: AnyArray, *, start: int = 0) -> BoolArray:
 
 
 def check_weights(weights: AnyArray, *, start: int = 0) -> FloatArray:
-    """Sample weights [n] as float64; each must be finite and >= 0, or `RowError` is raised."""
+    """Return sample weights [n] as float64; `RowError` unless each is finite and >= 0."""
     values = weights.reshape(-1).astype(np.float64)
     good = (values >= 0) & (values < np.inf)
     if not good.all():
@@ -204,13 +204,13 @@ def check_weights(weights: AnyArray, *, start: int = 0) -> FloatArray:
 
 
 def _comparable(labels: AnyArray) -> AnyArray:
-    """Labels [n] in a dtype that compares as written with any index, or `InputError` where they are not numbers."""
+    """Return labels [n] in a dtype that compares exactly with any index; `InputError` if they are not numbers."""
     raw = labels.reshape(-1)
     if raw.dtype.kind not in "biuf":
         raise InputError("labels are not numbers", found=f"dtype {raw.dtype}", expected="class indices")
     if raw.dtype.kind == "b":
         return raw.view(np.uint8)
-    # Half precision would round the number of classes and the ignored index before it compares.
+    # In half precision, the number of classes and the ignored index would be rounded before they are compared.
     return raw.astype(np.float64, copy=False) if raw.dtype.kind == "f" else raw
 
 
@@ -218,7 +218,7 @@ def _bad_rows(raw: AnyArray, num_classes: int, ignored: BoolArray | None, first:
     if raw.size == 0:
         return None
     whole = raw.dtype.kind != "f" or bool((raw == np.rint(raw)).all())
-    # Two reductions decide the usual case; the mask is made only where something is wrong or ignored.
+    # Two reductions decide the usual case; a mask is needed only if a label is invalid or ignored.
     if whole and raw.min() >= first and raw.max() < first + num_classes:
         return None
     valid = (raw >= first) & (raw < first + num_classes)
@@ -236,16 +236,16 @@ def _rows(mask: BoolArray) -> IntArray | None:
 
 def _label_error(raw: AnyArray, row: int, num_classes: int, start: int, first: int) -> RowError:
     value = raw[row]
-    if value == NO_LABEL:  # as readers have it that leave it open which samples count
-        found = f"nothing, or {NO_LABEL}, which a conversion to integers makes of NaN"
-        return RowError("missing label", start + row, "labels", found, "one in every row that counts")
+    if value == NO_LABEL:  # from a reader that does not know which samples count
+        found = f"nothing, or {NO_LABEL}, which NaN becomes when converted to an integer"
+        return RowError("missing label", start + row, "labels", found, "a label in every row that counts")
     expected = f"{first}..{first + num_classes - 1} (there are {num_classes} classes)"
     if raw.dtype.kind == "f" and not (np.isfinite(value) and value == np.rint(value)):
         what = "label is not a whole number"
         hint = "labels are class indices; rows of class probabilities must be shaped like the logits"
         return RowError(what, start + row, "labels", found=f"{value}", expected=expected, hint=hint)
     if raw.dtype.kind == "f" and abs(value) >= _EXACT:
-        # What stood in a text as a whole number is not known to the last digit.
+        # The last digits of what a text file contained are not known.
         return RowError("label out of range", start + row, "labels", found=f"about {value:g}", expected=expected)
     kind = _kind_of_label(raw, int(value), num_classes, first)
     return RowError(

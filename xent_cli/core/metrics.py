@@ -1,4 +1,4 @@
-"""The names of the figures that a limit may be on, and which way is better."""
+"""Names of the figures that a limit can be set on, and whether higher or lower is better."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _FATES = ("", ".imprecise", ".inf", ".nan")
 _OVERFLOW = tuple(f"overflow.{dtype}{fate}" for dtype in _DTYPES for fate in _FATES)
 _TOP_K = re.compile(r"top_([1-9][0-9]*)_accuracy")
 _SLICE = re.compile(r"slice:(.+?)=(.*):(.+?)", re.DOTALL)
-# What people call some of them.
-_MEANT = {
+# Common names for some of them.
+_SYNONYMS = {
     **dict.fromkeys(
         ("loss", "mean", "nll", "ce", "xent", "cross_entropy", "avg_loss", "val_loss", "eval_loss"), "mean_loss"
     ),
@@ -46,12 +46,12 @@ _MEANT = {
     **{f"p{level}": f"p{level}_loss" for level in (50, 90, 95, 99)},
 }
 _MORE_IS_BETTER = ("accuracy", "same_top", "top5_overlap")
-# Neither way is better: how many samples there were, where the worst is, how far the losses are apart.
+# For these, neither direction is better.
 _NEITHER = ("n_samples", "n_ignored", "worst_sample", "quantiles_exact", "std_loss")
 
 
 def more_is_better(metric: str) -> bool | None:
-    """Whether a higher figure is a better one; None where neither is.
+    """Whether a higher figure is better; None if neither direction is.
 
     Examples
     --------
@@ -65,7 +65,7 @@ def more_is_better(metric: str) -> bool | None:
 
 
 def is_loss(metric: str) -> bool:
-    """Whether a figure is a cross-entropy, which is never below 0.
+    """Whether a metric is a cross-entropy, which cannot be below 0.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def is_loss(metric: str) -> bool:
 
 
 def field_of(metric: str) -> str:
-    """The field of a summary that a metric is about: that of the slice, or the metric itself.
+    """Return the field of a summary that a metric refers to: that of the slice, or the metric itself.
 
     Examples
     --------
@@ -89,7 +89,7 @@ def field_of(metric: str) -> str:
 
 
 def top_k_of(metric: str) -> int | None:
-    """Which accuracy a metric is about, None where it is about none.
+    """Return the k of a top-k accuracy, or None for other metrics.
 
     Examples
     --------
@@ -106,14 +106,14 @@ def figures(
     overflow: Mapping[str, int],
     slices: Iterable[tuple[str, object, Mapping[str, Figure]]] = (),
 ) -> dict[str, Figure]:
-    """Every figure that a limit may name, by that name.
+    """Return every figure by the name that limits use.
 
     Parameters
     ----------
     summary
         The fields of a summary.
     overflow
-        What `overflow_figures` returned for each dtype.
+        What `overflow_figures` returns, for all dtypes.
     slices
         Column, value, and the fields of its summary.
 
@@ -129,7 +129,7 @@ def figures(
 
 
 def overflow_figures(dtype: str, imprecise: int, inf: int, nan: int) -> dict[str, int]:
-    """For how many rows the textbook formula is not right in a dtype: in all, and each way of being wrong.
+    """Count the rows for which the textbook formula is wrong in a dtype: in total, and by the kind of error.
 
     Examples
     --------
@@ -141,7 +141,7 @@ def overflow_figures(dtype: str, imprecise: int, inf: int, nan: int) -> dict[str
 
 
 def overflow_of(formulas: Iterable[FormulaTotals]) -> dict[str, int]:
-    """`overflow_figures` of every dtype that was tried."""
+    """Return `overflow_figures` of every dtype that was tried."""
     counts: dict[str, int] = {}
     for found in formulas:
         naive = found.naive
@@ -158,19 +158,19 @@ def nearest(name: str, known: Iterable[str]) -> str:
     ('did you mean mean_loss or min_loss or max_loss?', 'did you mean perplexity?')
     """
     known = sorted(known)
-    meant = _MEANT.get(name.lower().replace("-", "_"))
+    meant = _SYNONYMS.get(name.lower().replace("-", "_"))
     if meant in known:
         return f"did you mean {meant}?"
     return did_you_mean(name, known, most=3, cutoff=0.5, quote="")
 
 
 def refuse_unknown(metric: str, option: str) -> None:
-    """Refuse a name that no figure has, and list those there are.
+    """Refuse an unknown metric, and list the known ones.
 
     Raises
     ------
     UsageError
-        `option` begins its text.
+        With `option` at the beginning of its text.
     """
     name = field_of(metric)
     if metric.startswith("slice:") and name == metric:

@@ -1,4 +1,4 @@
-"""Every option that changes a number, and what a run is asked to bring back."""
+"""Options that change a number, and which outputs a run computes."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ LabelForm = Literal["sparse", "dense"]
 
 @dataclass(frozen=True, slots=True)
 class LossOptions:
-    """Options of the loss; two runs are comparable where their `signature` is the same.
+    """Options of the loss; two runs are comparable if they have the same `signature`.
 
     Fields
     ------
     axis
-        Class axis of the input as the user gave it; blocks always arrive as [n, k].
+        Class axis of the user's arrays; blocks are always [n, k].
     source, labels_source
-        What the first and the second input hold; "labels" means labels, anything else a teacher's outputs.
+        What the first and the second input hold: anything but "labels" in the second is a teacher's outputs.
     labels
         "sparse" class indices [n] or "dense" rows of probabilities [n, k].
     ignore_index, ignore_missing
-        Samples with one of these labels have no loss; nor has one whose label is NaN, where `ignore_missing` says so.
+        Samples with one of these labels have no loss, nor have those whose label is NaN if `ignore_missing` is set.
     label_smoothing
         In [0, 1).
     class_weight
@@ -35,21 +35,21 @@ class LossOptions:
     temperature
         > 0, divides the logits.
     precision
-        Of the arithmetic on logits; losses and sums are float64 in either.
+        Of the arithmetic on logits; losses and sums are always float64.
     shift
-        Logits at t score the label at t + shift.
+        Logits at position t are scored against the label at t + shift.
     sample_weighted, masked
         Whether samples have weights, and whether a mask says which of them count.
     normalize
         Whether rows of probabilities and of dense labels are divided by their sums.
     binary
-        Whether the two classes are those of one score: its gradient is that of the second logit.
+        Whether the two classes come from one score per sample; then the gradient is that of the second logit.
     first_class
-        What integer labels call the first class.
+        Number of the first class in integer labels.
     scale, labels_scale
-        What probabilities are divided by: 100 where they are percentages.
+        What probabilities are divided by: 100 for percentages.
     unit, labels_unit
-        What probabilities were rounded to, as far as it shows.
+        What probabilities seem to be rounded to.
     """
 
     axis: int = -1
@@ -79,7 +79,7 @@ class LossOptions:
         return np.dtype(self.precision)
 
     def signature(self, version: str) -> str:
-        """One line that says every setting; class weights by the first digits of their SHA-256.
+        """Write every setting in one line; class weights as the first digits of their SHA-256.
 
         Examples
         --------
@@ -91,7 +91,7 @@ class LossOptions:
             import hashlib
 
             weights = hashlib.sha256(np.ascontiguousarray(self.class_weight, "<f8").tobytes()).hexdigest()[:12]
-        extra = [f"{name}:{value}" for name, value, usual in self._younger() if value != usual]
+        extra = [f"{name}:{value}" for name, value, usual in self._later_settings() if value != usual]
         parts = [
             "xent",
             f"axis:{self.axis}",
@@ -107,8 +107,8 @@ class LossOptions:
         ]
         return "|".join(parts)
 
-    def _younger(self) -> tuple[tuple[str, object, object], ...]:
-        """Settings younger than the signature, each with its default, at which it stays out of the line."""
+    def _later_settings(self) -> tuple[tuple[str, object, object], ...]:
+        """Settings that were added later, with their defaults: they appear in the line only if they differ."""
         return (
             ("labels_from", self.labels_source, "labels"),
             ("shift", self.shift, 0),
@@ -121,7 +121,7 @@ class LossOptions:
 
 
 def settings_of(signature: str) -> dict[str, str]:
-    """Settings of a run by name, from its signature; what it does not name is at its default, and no version is one.
+    """Read the settings of a run from its signature, with defaults for those it does not name, without the version.
 
     Examples
     --------
@@ -129,7 +129,7 @@ def settings_of(signature: str) -> dict[str, str]:
     ('2.0', '0')
     """
     usual = LossOptions()
-    settings = {name: str(value) for name, _, value in usual._younger()} | _named(usual.signature(""))
+    settings = {name: str(value) for name, _, value in usual._later_settings()} | _named(usual.signature(""))
     settings |= _named(signature)
     settings.pop("v", None)
     return settings
@@ -142,26 +142,26 @@ def _named(signature: str) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What a run brings back beside the mean; what is not asked for is not computed.
+    """What a run computes besides the mean.
 
     Fields
     ------
     losses
-        The per-sample losses themselves.
+        The per-sample losses.
     figures
-        The whole summary (quantiles, accuracy); False leaves the mean, the sum and the counts.
+        The whole summary with quantiles and accuracy; otherwise only mean, sum and counts.
     gradient_dtype, gradient_denominator
-        Numpy dtype string of the gradient, or None; and what the gradient of the summed loss is divided by.
+        NumPy dtype string of the gradient, or None; and what the gradient of the summed loss is divided by.
     overflow
-        Dtypes for which the textbook formula is tried.
+        Dtypes in which to try the textbook formula.
     worst
         How many of the highest losses to name.
     top_k
-        Accuracy among the k highest logits.
+        Values of k for the accuracy among the k highest logits.
     calibration
-        Losses by class and the calibration of the confidences, where labels are sparse.
+        Losses by class, and confidence against accuracy, for sparse labels.
     by
-        Columns for each value of which the losses are totalled too.
+        Columns for each value of which to total the losses.
     digest
         The digest of the labels.
     """

@@ -1,4 +1,4 @@
-"""Which columns the per-sample rows of a run have."""
+"""The columns of per-sample rows."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RowFormat:
-    """Which columns the rows of a run have; the same for every block.
+    """The columns of per-sample rows, the same for every block of a run.
 
-    Columns are, in this order: ``sample`` (number from 0), the id column under its own name, ``label`` (sparse labels
-    only), ``loss`` (nats), ``kl_divergence`` (nats, with a teacher), the columns whose values name slices, ``weight``
-    where samples have weights, and ``class_weight``, which ``loss`` contains, where classes have.
+    In this order: ``sample`` (number from 0), the id column under its own name, ``label`` (sparse labels only),
+    ``loss`` (nats), ``kl_divergence`` (nats, with a teacher), the columns whose values name slices, ``weight`` if
+    samples have weights, and ``class_weight``, already part of ``loss``, if classes have weights.
 
     Fields
     ------
     id_name
-        Name of the id column, or None where there is none.
+        Name of the id column, or None.
     labelled
         Whether rows have a sparse label.
     class_names
-        Written in place of the class index where labels were given as names, else None.
+        Written in place of class indices if labels were given as names, else None.
     with_kl
         Whether rows have a KL divergence.
     shape
-        Shape of the losses as an array: the logits' without the class axis; None where not known before the end.
+        Shape of the losses as an array: that of the logits without the class axis; None if not known in advance.
     by
-        Name of each column of slices, and which column of `BlockLoss.groups` it is.
+        Names of the columns whose values name slices, each with its position in `BlockLoss.groups`.
     weighted, class_weighted
-        Whether rows have a weight, and the weight of their class.
+        Whether rows have a sample weight, and a class weight.
     signature
-        The settings of the run, which formats with a place for it carry; or "".
+        The settings of the run, for formats with metadata; or "".
     """
 
     id_name: str | None = None
@@ -53,6 +53,6 @@ class RowFormat:
             ("kl_divergence", self.with_kl),
         )
         last = (("weight", self.weighted), ("class_weight", self.class_weighted))
-        named = (name for name, given in optional if given)
-        weights = (name for name, given in last if given)
+        named = (name for name, wanted in optional if wanted)
+        weights = (name for name, wanted in last if wanted)
         return ("sample", *map(str, named), *(name for name, _ in self.by), *weights)

@@ -1,4 +1,4 @@
-"""Limits on the figures of a run, and the verdict on each."""
+"""Limits on the figures of a run, and whether they hold."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ if TYPE_CHECKING:
 
 KINDS: tuple[Kind, ...] = ("max", "min", "max-increase", "max-decrease")
 RELATIVE = ("max-increase", "max-decrease")
-# The loss of a probability of 1 that was rounded up to the next bfloat16; no rounding goes further below 0.
+# Rounding cannot bring a loss further below 0 than this: the loss of the next bfloat16 above a probability of 1.
 BELOW_ZERO = -0.004
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What came of one limit.
+    """Whether one limit holds.
 
     Fields
     ------
     threshold
         The limit.
     observed
-        The figure of this run, unrounded.
+        The figure of this run, not rounded.
     passed
         Whether the limit holds.
     message
-        One sentence that says why, with enough digits to see it.
+        A sentence that says why, with enough digits to see it.
     delta
-        Observed minus baseline; None where there is no baseline.
+        Observed minus baseline; None without a baseline.
     interval
-        Confidence interval of the mean paired difference, where it decided; nats.
+        Confidence interval of the mean paired difference in nats, if it decided.
     """
 
     threshold: Threshold
@@ -50,12 +50,12 @@ class Verdict:
     interval: tuple[float, float] | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The check as the summary document has it."""
-        given = self.threshold
-        entry: dict[str, Any] = {"metric": given.metric, "kind": given.kind, "limit": given.spelling}
+        """Return the entry of the summary document."""
+        limit = self.threshold
+        entry: dict[str, Any] = {"metric": limit.metric, "kind": limit.kind, "limit": limit.spelling}
         entry |= {"observed": self.observed, "passed": self.passed}
-        if given.baseline is not None:
-            entry |= {"baseline": given.baseline, "delta": self.delta}
+        if limit.baseline is not None:
+            entry |= {"baseline": limit.baseline, "delta": self.delta}
         if self.interval is not None:
             entry["interval"] = list(self.interval)
         return {**entry, "message": self.message}
@@ -68,16 +68,16 @@ class Threshold:
     Fields
     ------
     metric
-        A field of the summary, ``overflow.DTYPE`` (rows for which the textbook formula is not ok; with ``.imprecise``,
-        ``.inf`` or ``.nan`` those that are wrong in that way), or ``slice:COLUMN=VALUE:FIELD``.
+        A field of the summary, ``overflow.DTYPE`` (the number of rows for which the textbook formula is wrong; with
+        ``.imprecise``, ``.inf`` or ``.nan``, wrong in that way), or ``slice:COLUMN=VALUE:FIELD``.
     kind
-        "max" and "min" bound the figure, "max-increase" and "max-decrease" its distance above or below `baseline`.
+        "max" and "min" bound the figure; "max-increase" and "max-decrease" bound its distance from `baseline`.
     limit
-        In the unit of the figure or, where `percent`, in hundredths of the baseline's magnitude.
+        In the unit of the figure or, with `percent`, in hundredths of the magnitude of the baseline.
     baseline
-        The figure of the run to compare with; needed to judge "max-increase" and "max-decrease".
+        The figure of the run to compare with; required for "max-increase" and "max-decrease".
     interval
-        Confidence interval of the mean paired difference in nats, where an increase must be significant to fail.
+        Confidence interval of the mean paired difference in nats, if a change must be significant to fail.
     """
 
     metric: str
@@ -93,17 +93,17 @@ class Threshold:
         return f"{self.limit!r}".removesuffix(".0") + "%" if self.percent else self.limit
 
     def judge(self, figures: Mapping[str, Figure]) -> Verdict:
-        """Hold the figure against the limit, unrounded; NaN fails, and so does a cross-entropy below 0.
+        """Compare the figure with the limit, without rounding; NaN fails, and so does a cross-entropy below 0.
 
         Parameters
         ----------
         figures
-            Every figure by name, as `figures` gives them.
+            Every figure by name, as from `metrics.figures`.
 
         Raises
         ------
         KeyError
-            Where there is no such figure.
+            If there is no such figure.
 
         Examples
         --------
@@ -120,8 +120,8 @@ class Threshold:
             )
         below = next((name for name in (self.metric, "mean_loss", "min_loss") if _is_below_zero(name, figures)), None)
         if below is not None:
-            told = f"{below} is {figures[below]:.6g}, and a cross-entropy below 0 fails every check"
-            return Verdict(self, observed, False, told, self._delta(observed))
+            message = f"{below} is {figures[below]:.6g}, and a cross-entropy below 0 fails every check"
+            return Verdict(self, observed, False, message, self._delta(observed))
         if self.kind in RELATIVE:
             return self._judge_change(observed)
         passed = observed <= self.limit if self.kind == "max" else observed >= self.limit
@@ -137,22 +137,23 @@ class Threshold:
         if base is None or delta is None:
             raise ValueError(f"{self.metric}: a change is judged against a baseline")
         falls = self.kind == "max-decrease"
-        # 0 less a number, not its negative: no change is 0 either way.
+        # Subtracted from 0, not negated: no change must be 0 and not -0.
         change = 0.0 - delta if falls else delta
         allowed = self.limit / 100 * abs(base) if self.percent else self.limit
         passed = change <= allowed
         value, before = distinct(observed, base)
         amount, most = distinct(change, allowed)
-        told = f"{self.metric} went from {before} to {value}, {'down ' if falls else ''}by {amount}: "
+        message = f"{self.metric} went from {before} to {value}, {'down ' if falls else ''}by {amount}: "
         limit = f"{self.spelling} = {most}" if self.percent else most
-        told += f"{'within' if passed else 'more than'} the {limit} allowed"
+        message += f"{'within' if passed else 'more than'} the {limit} allowed"
         if passed or self.interval is None:
-            return Verdict(self, observed, passed, told, delta)
+            return Verdict(self, observed, passed, message, delta)
         low, high = self.interval
         span = f"the interval of the paired difference, {low:.6g} to {high:.6g},"
         if low <= 0 <= high:
-            return Verdict(self, observed, True, f"{told}, but not significant: {span} holds 0", delta, self.interval)
-        return Verdict(self, observed, False, f"{told}; {span} excludes 0", delta, self.interval)
+            message += f", but not significant: {span} holds 0"
+            return Verdict(self, observed, True, message, delta, self.interval)
+        return Verdict(self, observed, False, f"{message}; {span} excludes 0", delta, self.interval)
 
     def _delta(self, observed: float) -> float | None:
         return None if self.baseline is None else float(observed - self.baseline)

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from xent_cli.core.label_digest import LABELS_DIGEST, LOSS_HAS_CLASS_WEIGHT, SIGNATURE, add_digests, spell_digest
+from xent_cli.core.label_digest import LABELS_DIGEST, LOSS_HAS_CLASS_WEIGHT, SIGNATURE, add_digests, digest_text
 from xent_cli.core.labels import NO_LABEL
 from xent_cli.core.options import settings_of
 
@@ -94,7 +94,7 @@ class ArrowWriter:
         """See `RowWriter`."""
         # The schema went ahead of the first row; what the labels were is known only with the last.
         digest = rows.totals.losses.digest
-        told = None if digest is None else pa.KeyValueMetadata({LABELS_DIGEST: spell_digest(digest)})
+        told = None if digest is None else pa.KeyValueMetadata({LABELS_DIGEST: digest_text(digest)})
         self._writer.write_batch(record_batch(rows, self._columns), custom_metadata=told)
 
     def finish(self) -> None:
@@ -136,7 +136,7 @@ class ParquetWriter:
         if self._kept:
             self._flush()
         if self._digest is not None:
-            self._writer.add_key_value_metadata({LABELS_DIGEST: spell_digest(self._digest)})
+            self._writer.add_key_value_metadata({LABELS_DIGEST: digest_text(self._digest)})
         self._writer.close()
 
     def __del__(self) -> None:

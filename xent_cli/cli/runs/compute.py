@@ -216,9 +216,9 @@ def _details(totals: RunTotals, pair: Pair) -> Details:
 def _digest(totals: LossTotals) -> str | None:
     if totals.digest is None:
         return None
-    from xent_cli.core.label_digest import spell_digest
+    from xent_cli.core.label_digest import digest_text
 
-    return spell_digest(totals.digest)
+    return digest_text(totals.digest)
 
 
 def _slices(totals: RunTotals, by: tuple[str, ...]) -> tuple[Mapping[str, Any], ...] | None:

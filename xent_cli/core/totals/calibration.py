@@ -1,4 +1,4 @@
-"""Where the loss comes from, and how far the model's confidence can be trusted."""
+"""Losses by class, and how far the model's confidence can be trusted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NUM_BINS = 15
 
 
 class ClassFigures(NamedTuple):
-    """One class: its index, how many samples have it for a label, how many of them are right, and their mean loss."""
+    """One class: its index, how many samples have that label, how many of them are predicted right, their mean loss."""
 
     label: int
     samples: int
@@ -28,7 +28,7 @@ class ClassFigures(NamedTuple):
 
 
 class ReliabilityBin(NamedTuple):
-    """Samples whose confidence lies in (low, high]: how many, how many are right, and their mean confidence."""
+    """Samples with a confidence in (low, high]: how many, how many are right, and their mean confidence."""
 
     low: float
     high: float
@@ -39,17 +39,17 @@ class ReliabilityBin(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
-    """Losses by class and confidence against accuracy, of samples with sparse labels.
+    """Losses by class, and confidence against accuracy, of samples with sparse labels.
 
     ``Calibration()`` is empty and the identity of `merge`, which is associative and commutative: any partition of the
-    samples ends in the same bits. Its size hangs on the number of classes seen, not on that of samples.
+    samples ends in the same bits. Its size depends on the number of classes seen, not on the number of samples.
 
     Fields
     ------
     by_class
-        Losses (nats) by label; a hit is a label that has the highest logit, of equal ones the first.
+        Losses in nats by label; a hit is a label with the highest logit, the first of equal ones.
     by_confidence
-        Confidences by bin of equal width; a sample whose confidence is NaN is in none.
+        Confidences in bins of equal width; a sample with a NaN confidence is in none.
     """
 
     by_class: GroupSums = GroupSums()
@@ -62,11 +62,11 @@ class Calibration:
         Parameters
         ----------
         label, predicted
-            [n] class indices: what is right, and what has the highest logit.
+            [n] class indices: the label, and the class with the highest logit.
         loss
             [n] nats.
         confidence
-            [n] softmax probability of the predicted class, NaN where there is none.
+            [n] softmax probability of the predicted class; may be NaN.
 
         Examples
         --------
@@ -81,11 +81,11 @@ class Calibration:
         return cls(GroupSums.of(label, loss, hit), GroupSums.of(bins, confidence[known], hit[known]))
 
     def merge(self, other: Calibration) -> Calibration:
-        """Both, as one."""
+        """Return the totals of both."""
         return Calibration(self.by_class.merge(other.by_class), self.by_confidence.merge(other.by_confidence))
 
     def worst_classes(self, most: int) -> list[ClassFigures]:
-        """The classes of the highest mean loss, NaN before inf, of equal ones the lower index first."""
+        """Return the classes with the highest mean losses, NaN before inf; of equal ones, the lower index first."""
         sums = self.by_class
         means = np.array(sums.means())
         order = np.lexsort((sums.groups, -means, ~np.isnan(means)))[:most]
@@ -94,7 +94,7 @@ class Calibration:
         ]
 
     def reliability(self) -> list[ReliabilityBin]:
-        """The bins that hold samples, of ascending confidence."""
+        """Return the bins with samples, by ascending confidence."""
         sums = self.by_confidence
         rows = zip(sums.groups.tolist(), sums.counts.tolist(), sums.hits.tolist(), sums.means(), strict=True)
         return [ReliabilityBin(b / NUM_BINS, (b + 1) / NUM_BINS, n, hits, mean) for b, n, hits, mean in rows]
@@ -116,7 +116,7 @@ class Calibration:
 
 
 def unsmoothed(options: LossOptions) -> LossOptions:
-    """The options under which the loss of the predicted class is -log of the confidence in it."""
+    """Return the options under which the loss of the predicted class is -log of its probability."""
     return replace(options, label_smoothing=0.0, class_weight=None)
 
 

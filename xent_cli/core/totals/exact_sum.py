@@ -1,4 +1,4 @@
-"""Sums of float64 values that are exact, whatever the order and the partition they were added in."""
+"""Exact sums of float64 values, the same for any order and any partition."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# The square of the smallest subnormal is 2**-2148: in units of that, every float64 and every square of one is whole.
+# The square of the smallest subnormal number is 2**-2148: every float64 and its square is a multiple of that.
 _UNIT_EXPONENT = 2148
 _UNIT = 1 << _UNIT_EXPONENT
-# A chunk of 2**16 values of at most 2**e, cut to multiples of 2**(e - 35), sums to at most 51 bits: exact in float64.
+# 2**16 values of at most 2**e, truncated to multiples of 2**(e - 35), have a sum of at most 51 bits: exact in float64.
 _CHUNK = 1 << 16
 _HEADROOM = 17
-# So few values are added up in whole numbers sooner than NumPy begins.
+# For this few values, Python's integers are faster than NumPy.
 _FEW = 16
-# Beyond these a value cannot be cut (sigma overflows) or squared (the low half underflows) and is rescaled first.
+# Values beyond these are rescaled first: sigma would overflow, or the low half of a square would underflow.
 _HUGE, _HUGE_SQUARE, _TINY_SQUARE = 2.0**960, 2.0**450, 2.0**-450
 _RESCALE = 600
 _VELTKAMP = 2.0**27 + 1.0
@@ -57,7 +57,7 @@ class ExactSum:
 
     @classmethod
     def of_count(cls, count: int) -> ExactSum:
-        """Make a whole number a sum."""
+        """Return the sum that equals a whole number."""
         return cls(count * _UNIT)
 
     @classmethod
@@ -65,7 +65,7 @@ class ExactSum:
         """Sum the exact squares of finite `values`."""
         if values.size <= _FEW:
             return cls(sum(_square_units(value) for value in values.reshape(-1).tolist()))
-        # By chunks, so that what is made on the way stays in the cache.
+        # In chunks, so that intermediate arrays stay in the cache.
         chunks = (values[first : first + _CHUNK] for first in range(0, values.size, _CHUNK))
         return cls(sum(map(_square_chunk, chunks)))
 
@@ -76,15 +76,15 @@ class ExactSum:
         return _divide(self.units, _UNIT)
 
     def __truediv__(self, other: ExactSum | int) -> float:
-        """Quotient, rounded once; NaN for 0/0."""
+        """Divide, rounding once; NaN for a divisor of 0."""
         divisor = other if isinstance(other, ExactSum) else ExactSum.of_count(other)
         return _divide(self.units, divisor.units)
 
 
 def standard_deviation(total: ExactSum, squares: ExactSum, count: int) -> float:
-    """Population standard deviation sqrt(E[x**2] - E[x]**2), correctly rounded.
+    """Compute the population standard deviation sqrt(E[x**2] - E[x]**2), correctly rounded.
 
-    The difference is taken in whole numbers, so equal values give exactly 0.
+    The difference is computed in whole numbers, so equal values give exactly 0.
 
     Examples
     --------
@@ -99,7 +99,8 @@ def standard_deviation(total: ExactSum, squares: ExactSum, count: int) -> float:
     denominator = (count * _UNIT) ** 2
     if numerator == 0:
         return 0.0
-    # 2**(2k) times the variance keeps at least 64 bits of the root; a sticky last bit makes the final rounding right.
+    # The root of 2**(2k) times the variance has at least 64 bits; a sticky bit after them makes the final rounding
+    # correct.
     k = max(0, (denominator.bit_length() - numerator.bit_length()) // 2 + 66)
     scaled, remainder = divmod(numerator << (2 * k), denominator)
     root = math.isqrt(scaled)
@@ -108,7 +109,7 @@ def standard_deviation(total: ExactSum, squares: ExactSum, count: int) -> float:
 
 
 def square_parts(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Split squares exactly into what float64 holds and the rest, where neither leaves the normal range (Dekker, 1971).
+    """Split squares exactly into a rounded square and its error, if neither leaves the normal range (Dekker, 1971).
 
     Examples
     --------
@@ -125,7 +126,7 @@ def square_parts(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[n
 
 
 def scales(values: NDArray[np.float64]) -> list[tuple[NDArray[np.bool_], int]]:
-    """Which values may be squared when they are multiplied by two to which power, which is exact."""
+    """Group values by the power of two to multiply them with, exactly, before they are squared."""
     size = np.abs(values)
     huge, tiny = size >= _HUGE_SQUARE, size < _TINY_SQUARE
     parts = [(~(huge | tiny), 0), (huge, -_RESCALE), (tiny, _RESCALE)]
@@ -133,7 +134,7 @@ def scales(values: NDArray[np.float64]) -> list[tuple[NDArray[np.bool_], int]]:
 
 
 def rescaled(units: Any, power: int) -> Any:
-    """Sums of squares, an int or an array of them, as they are where the values are not multiplied."""
+    """Undo the scaling of values by a power of two in sums of their squares, an int or an array."""
     return units >> (2 * power) if power > 0 else units << (-2 * power)
 
 

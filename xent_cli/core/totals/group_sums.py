@@ -1,4 +1,4 @@
-"""Counts and exact sums by group, in one pass over all groups."""
+"""Counts and exact sums by group, for all groups at once."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     from xent_cli.core.array_types import BoolArray, FloatArray, IntArray
 
-# What `ExactSum` counts in units of 2**-2148, for it holds squares too, is kept here in units of 2**-1108: 150 bytes a
-# group and not 300, of which there may be as many as a vocabulary has words.
+# `ExactSum` uses units of 2**-2148 because it also holds squares. Units of 2**-1108 take 150 bytes a group instead of
+# 300, and there may be as many groups as tokens in a vocabulary.
 _UNIT_EXPONENT, _TO_EXACT_SUM = 1108, 1040
-# As in exact_sum.py: beyond this sigma overflows.
+# As in exact_sum.py: sigma would overflow beyond this.
 _HUGE, _RESCALE = 2.0**960, 600
 
 
@@ -28,19 +28,19 @@ def _none(dtype: Any) -> Any:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GroupSums:
-    """For each group that was seen, how many values there were, how many hits, and their exact sum.
+    """Number of values, number of hits and exact sum for each group seen.
 
     `GroupSums()` is the identity of `merge`, which is associative and commutative: any partition of the values ends in
-    the same bits. It holds one entry for each of the m groups seen, however many values there are.
+    the same bits. Its size depends on the number m of groups seen, not on the number of values.
 
     Fields
     ------
     groups
-        [m] ascending.
+        [m] numbers of the groups, ascending.
     counts, hits
-        [m].
+        [m] number of values, and how many of them are hits.
     special
-        [m] sum of the values that are not finite: 0 where there are none, else inf or NaN.
+        [m] sum of the values that are not finite: 0 if there are none, else inf or NaN.
     units
         [m] whole numbers: the sum of the finite values in units of 2**-1108.
     """
@@ -53,7 +53,7 @@ class GroupSums:
 
     @classmethod
     def of(cls, group: IntArray, values: FloatArray, hit: BoolArray) -> GroupSums:
-        """Sum values [n], each of which belongs to a group [n] and is a hit or not [n].
+        """Sum values [n] by their groups [n], and count hits [n].
 
         Examples
         --------
@@ -77,10 +77,10 @@ class GroupSums:
         )
 
     def merge(self, other: GroupSums) -> GroupSums:
-        """Both, as one."""
+        """Return the sums of both."""
         few, many = sorted((self, other), key=lambda part: part.groups.size)
         groups, theirs = many.groups, np.searchsorted(many.groups, few.groups)
-        # A block adds little to what was seen before it: only where it brings a new group are all put in order.
+        # A block is small compared with all before it. Only if it has a new group must all groups be sorted again.
         known = bool(groups.size) and bool((groups[np.minimum(theirs, groups.size - 1)] == few.groups).all())
         if not known:
             groups = np.union1d(groups, few.groups)
@@ -98,11 +98,11 @@ class GroupSums:
         return GroupSums(groups, added("counts"), added("hits"), added("special"), added("units"))
 
     def totals(self) -> list[ExactSum]:
-        """Exact sum of the finite values of each group."""
+        """Return the exact sum of the finite values of each group."""
         return [ExactSum(units << _TO_EXACT_SUM) for units in self.units]
 
     def means(self) -> list[float]:
-        """Mean of each group, rounded once; NaN or inf where a value is."""
+        """Return the mean of each group, rounded once; NaN or inf if a value is."""
         return [
             float(special) if special != 0 else total / int(count)
             for total, count, special in zip(self.totals(), self.counts, self.special, strict=True)
@@ -110,7 +110,7 @@ class GroupSums:
 
 
 def sums_by_group(at: NDArray[np.integer[Any]], values: FloatArray, num_groups: int) -> NDArray[np.object_]:
-    """Exact sums of finite values [n], each in the group `at` [n], in units of `ExactSum`.
+    """Sum finite values [n] exactly, by their groups `at` [n], in units of `ExactSum`.
 
     Examples
     --------
@@ -124,7 +124,7 @@ def sums_by_group(at: NDArray[np.integer[Any]], values: FloatArray, num_groups: 
 
 
 def squares_by_group(at: NDArray[np.integer[Any]], values: FloatArray, num_groups: int) -> NDArray[np.object_]:
-    """Exact sums of the exact squares; see `sums_by_group`."""
+    """Sum the exact squares; see `sums_by_group`."""
     units = np.zeros(num_groups, np.object_)
     for chosen, power in scales(values):
         part, x = (at, values) if chosen.all() else (at[chosen], values[chosen])
@@ -134,7 +134,7 @@ def squares_by_group(at: NDArray[np.integer[Any]], values: FloatArray, num_group
 
 
 def _sum(at: NDArray[np.integer[Any]], values: FloatArray, num_groups: int) -> NDArray[np.object_]:
-    """Exact sum of the finite values at each of the groups, in units of 2**-1108."""
+    """Sum finite values exactly by group, in units of 2**-1108."""
     huge = np.abs(values) >= _HUGE
     if not huge.any():
         return _sum_usual(at, values, num_groups)
@@ -144,14 +144,14 @@ def _sum(at: NDArray[np.integer[Any]], values: FloatArray, num_groups: int) -> N
 
 
 def _sum_usual(at: NDArray[np.integer[Any]], values: FloatArray, num_groups: int) -> NDArray[np.object_]:
-    """Cut the leading bits off all values alike, add those without rounding, and go on with the rest."""
+    """Split the leading bits off all values, add those without rounding, and repeat with the rest."""
     units = np.zeros(num_groups, np.object_)
     if not values.size:
         return units
     x = values.copy()
     top = float(np.abs(x).max())
-    # A group has less than 2**(h - 1) values, each of at most 2**e and cut to multiples of 2**(e + h - 52): their sum
-    # has 51 bits, and is exact in float64. None has a bit below 2**-1074.
+    # A group has fewer than 2**(h - 1) values, each of at most 2**e and truncated to multiples of 2**(e + h - 52):
+    # their sum has 51 bits and is exact in float64. No value has a bit below 2**-1074.
     headroom = int(np.bincount(at).max()).bit_length() + 1
     while top:
         exponent = math.frexp(top)[1]
@@ -159,7 +159,7 @@ def _sum_usual(at: NDArray[np.integer[Any]], values: FloatArray, num_groups: int
         leading = (x + sigma) - sigma
         sums = np.bincount(at, leading, minlength=num_groups)
         unit = max(exponent + headroom - 52, -_UNIT_EXPONENT)
-        # In two steps, for at the lower end of the range the power of two itself would overflow.
+        # In two steps, because at the lower end of the range the power of two itself would overflow.
         whole = np.ldexp(np.ldexp(sums, 600), -unit - 600) if unit < -600 else np.ldexp(sums, -unit)
         units += whole.astype(np.int64).astype(np.object_) << (unit + _UNIT_EXPONENT)
         x -= leading

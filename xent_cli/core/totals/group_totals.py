@@ -1,4 +1,4 @@
-"""Totals of losses by group, all groups in one pass: what `LossTotals` are for one, as arrays."""
+"""Totals of losses by group, for all groups at once: the fields of `LossTotals` as arrays."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ _NO_SAMPLE = np.iinfo(np.int64).max
 
 
 class Scored(NamedTuple):
-    """Samples that have a loss: what their totals are made from, and what belongs to each.
+    """Samples that have a loss, and what their totals need.
 
     Fields
     ------
     sample
-        [n] numbers.
+        [n] sample numbers.
     loss
         [n] nats; may be NaN or inf.
     product, divisor
-        [n] loss times weight, and what each counts in the number that their sum is divided by; None where all count 1.
+        [n] loss times weight, and the weight in the divisor of the mean; None if all are 1.
     hits
-        By k, [n] whether the label is among the k highest.
+        For each k, [n] whether the label is among the k highest.
     kl
-        [n] KL divergences times weight, nats, or None.
+        [n] KL divergences times weight in nats, or None.
     """
 
     sample: IntArray
@@ -52,7 +52,7 @@ class Scored(NamedTuple):
 
     @classmethod
     def concatenate(cls, parts: Sequence[Scored]) -> Scored:
-        """Put samples one after the other."""
+        """Concatenate samples."""
         first, *_ = parts
 
         def joined(name: str) -> Any:
@@ -64,22 +64,22 @@ class Scored(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GroupTotals:
-    """What is kept of the losses of each of m groups; `merge` is associative and commutative, to the last bit.
+    """Totals of the losses of each of m groups; `merge` is associative and commutative, to the last bit.
 
     Fields
     ------
     counts
-        [m] by name: fields of `LossTotals`.
+        [m] for each name of a field of `LossTotals`.
     hits
-        By k, [m] how many labels are among the k highest.
+        For each k, [m] how many labels are among the k highest.
     sums
-        [m] whole numbers by name: the units of exact sums.
+        [m] for each name of a field, the units of exact sums.
     low
-        [m] lowest loss, inf where there is none.
+        [m] lowest loss, inf without losses.
     high, worst
         [m] highest loss, NaN above inf, and the first sample that has it.
     quantiles
-        By group; None where only the mean is asked for.
+        State of each group; None if only the mean is wanted.
     """
 
     counts: Mapping[str, IntArray]
@@ -97,9 +97,9 @@ class GroupTotals:
         Parameters
         ----------
         at, ignored
-            The group of each sample [n], and of those that have no loss, from 0 to m - 1.
+            Group of each sample [n], and of each sample without a loss, from 0 to m - 1.
         figures
-            Whether more is asked for than the mean.
+            Whether more than the mean is wanted.
 
         Examples
         --------
@@ -133,7 +133,7 @@ class GroupTotals:
         if samples.kl is not None:
             sums["divergence"] = total(samples.kl)
             counts |= {"n_divergent": count(np.isinf(samples.kl)), "n_undefined": count(np.isnan(samples.kl))}
-        order = np.argsort(at, kind="stable")  # 16 bits are sorted by one look at each
+        order = np.argsort(at, kind="stable")  # a radix sort, for 16 bits
         ordered = loss[order]
         low, high, worst = _extremes(at[order], ordered, samples.sample[order], sizes)
         runs = np.split(ordered, np.cumsum(sizes)[:-1]) if figures else []
@@ -142,19 +142,19 @@ class GroupTotals:
         return cls(counts, hits, sums, low, high, worst, quantiles)
 
     def placed(self, places: Numbers, m: int) -> GroupTotals:
-        """The same, where each group is the one of m that `places` says, and nothing is in the others."""
+        """Return totals of m groups, in which these groups have the numbers `places` and the rest are empty."""
 
         def put(values: Any, fill: object) -> Any:
-            among = np.full(m, fill, values.dtype)
-            among[places] = values
-            return among
+            all_groups = np.full(m, fill, values.dtype)
+            all_groups[places] = values
+            return all_groups
 
         states = None
         if self.quantiles is not None:
-            among = [QuantileState()] * m
+            all_states = [QuantileState()] * m
             for place, state in zip(places.tolist(), self.quantiles, strict=True):
-                among[place] = state
-            states = tuple(among)
+                all_states[place] = state
+            states = tuple(all_states)
         return GroupTotals(
             {name: put(values, 0) for name, values in self.counts.items()},
             {k: put(values, 0) for k, values in self.hits.items()},
@@ -166,7 +166,7 @@ class GroupTotals:
         )
 
     def merge(self, other: GroupTotals) -> GroupTotals:
-        """Both, of the same groups, as one."""
+        """Return the totals of both, for the same groups."""
         ours, theirs = self.high, other.high
         equal = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
         higher = (theirs > ours) | (np.isnan(theirs) & ~np.isnan(ours)) | (equal & (other.worst < self.worst))
@@ -185,7 +185,7 @@ class GroupTotals:
         )
 
     def total(self, group: int) -> LossTotals:
-        """The totals of one group."""
+        """Return the totals of one group."""
         sample = int(self.worst[group])
         figures: dict[str, Any] = {name: int(counts[group]) for name, counts in self.counts.items()}
         figures |= {name: ExactSum(units[group]) for name, units in self.sums.items()}
@@ -202,7 +202,7 @@ class GroupTotals:
 def _extremes(
     at: Numbers, loss: FloatArray, sample: IntArray, sizes: IntArray
 ) -> tuple[FloatArray, FloatArray, IntArray]:
-    """Lowest and highest loss of each group, and the first sample that has the latter; all in the order of groups."""
+    """Return lowest and highest loss of each group, and the first sample with the highest; samples sorted by group."""
     low, high = np.full(sizes.size, math.inf), np.full(sizes.size, -math.inf)
     worst = np.full(sizes.size, _NO_SAMPLE)
     held = np.flatnonzero(sizes)

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from xent_cli.core.array_types import FloatArray, IntArray
     from xent_cli.core.totals.quantiles import QuantileState
 
-# Losses beyond these are told, not drawn: nobody looks for them, and pictures of them overflow.
+# Losses beyond these are counted but not drawn: coordinates of a picture would overflow.
 TINY, HUGE = 2.0**-300, 2.0**300
-# From here on the axis is logarithmic.
+# If the losses span more than this factor, the axis is logarithmic.
 _DECADE = 10.0
 
 
 class Bar(NamedTuple):
-    """How many losses are at least `low` and below `high`, in nats."""
+    """Number of losses that are at least `low` and below `high`, in nats."""
 
     low: float
     high: float
@@ -32,16 +32,16 @@ class Bar(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Counts of losses; it hangs on the losses alone, not on their order or partition.
+    """Counts of losses, which depend on the losses alone and not on their order or partition.
 
     Fields
     ------
     bars
-        Of the finite losses above 0, side by side, ascending; their edges are round numbers to within 0.4 %.
+        Adjacent bars of the losses that are drawn, ascending; their edges are round numbers to within 0.4 %.
     logarithmic
-        Whether the bars are of equal width on a logarithmic axis: where the losses span more than a decade.
+        Whether the bars have equal width on a logarithmic axis.
     n_tiny, n_huge, n_nan
-        Losses below 2**-300 (5e-91) and mostly 0, those of 2**300 (2e90) and more and mostly infinite, and NaN.
+        Losses below 2**-300 (5e-91), which are mostly 0; losses from 2**300 (2e90) on, mostly infinite; and NaN.
     """
 
     bars: tuple[Bar, ...] = ()
@@ -52,16 +52,16 @@ class Histogram:
 
     @property
     def size(self) -> int:
-        """How many losses there are."""
+        """Number of losses."""
         return sum(bar.samples for bar in self.bars) + self.n_tiny + self.n_huge + self.n_nan
 
 
-def spell_edges(histogram: Histogram) -> list[str]:
-    """Spell the edges of the bars in as few digits as tell them apart, and two at least.
+def edge_texts(histogram: Histogram) -> list[str]:
+    """Write the edges of the bars in as few digits as make them differ, but at least two.
 
     Examples
     --------
-    >>> spell_edges(Histogram((Bar(0.00998, 0.1001, 3), Bar(0.1001, 1.0, 9))))
+    >>> edge_texts(Histogram((Bar(0.00998, 0.1001, 3), Bar(0.1001, 1.0, 9))))
     ['0.01', '0.1', '1']
     """
     edges = [*(bar.low for bar in histogram.bars[:1]), *(bar.high for bar in histogram.bars)]
@@ -88,7 +88,7 @@ def histogram(losses: QuantileState, most: int) -> Histogram:
     below = np.append(0, np.cumsum(bins.counts))
 
     def between(keys: IntArray) -> IntArray:
-        """How many losses have a key from one of `keys` on and below the next."""
+        """Count the losses with a key from each of `keys` on and below the next."""
         return np.diff(below[np.searchsorted(bins.keys, keys)])
 
     tiny, huge, infinite = (_key(edge) for edge in (TINY, HUGE, math.inf))
@@ -97,20 +97,20 @@ def histogram(losses: QuantileState, most: int) -> Histogram:
         return Histogram((), False, n_tiny, n_huge, n_nan)
     drawn = bins.keys[np.searchsorted(bins.keys, tiny) : np.searchsorted(bins.keys, huge)]
     first, last = int(drawn[0]), int(drawn[-1])
-    # As near to a round number as the counts can tell is on it.
+    # An edge closer to a round number than the counts can resolve is on it.
     low, high = _edge(first) * 1.004, _edge(last + 1) / 1.004
     logarithmic = high > _DECADE * low
     keys = _keys(_edges(low, high, most, logarithmic))
     keys = np.array([min(keys[0], first), *keys[1:-1], max(keys[-1], last + 1)])
     edges = [_edge(int(key)) for key in keys]
     if edges[0] == TINY and not logarithmic:
-        edges[0] = 0.0  # the round number that it stands for
+        edges[0] = 0.0  # shown as the round number it represents
     bars = tuple(Bar(low, high, int(n)) for low, high, n in zip(edges, edges[1:], between(keys), strict=False))
     return Histogram(bars, logarithmic, n_tiny, n_huge, n_nan)
 
 
 def _edges(low: float, high: float, most: int, logarithmic: bool) -> FloatArray:
-    """At most ``most + 1`` round numbers around the losses."""
+    """Choose at most ``most + 1`` round numbers around the losses."""
     if logarithmic:
         for decades in (1 / 20, 1 / 10, 1 / 5, 1 / 3, 1 / 2, 1, 2, 5, 10, 20, 50, 100):
             first, last = math.floor(math.log10(low) / decades), math.ceil(math.log10(high) / decades)
@@ -132,7 +132,7 @@ def _round_steps(least: float) -> Iterator[float]:
 
 
 def _keys(edges: FloatArray) -> IntArray:
-    """Where each edge stands among the counts, to the nearest; each once."""
+    """Return the nearest key for each edge, without duplicates."""
     near = (edges.view(np.uint64) + np.uint64(1 << (SHIFT - 1))) >> np.uint64(SHIFT)
     keys: IntArray = np.unique(np.clip(near.astype(np.int64) + ZERO, _key(TINY), _key(HUGE)))
     return keys

@@ -1,4 +1,4 @@
-"""Totals of losses: frozen, exact and mergeable."""
+"""Totals of losses: immutable, exact, and merged without rounding."""
 
 from __future__ import annotations
 
@@ -26,38 +26,39 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class LossTotals:
-    """What is kept of the losses seen so far.
+    """Totals of the losses seen so far.
 
     ``LossTotals(signature)`` is empty and the identity of `merge`, which is associative and commutative: any partition
-    of the samples ends in the same bits. Totals of unlike settings refuse to merge.
+    of the samples ends in the same bits. Totals of different settings refuse to merge.
 
     Fields
     ------
     signature
-        The settings they belong to.
+        The settings of the run.
     sums, squares
         Exact sums of the finite losses and of their squares.
     weighted, weight
-        Exact sums of weight times loss (each product rounded once) and of weights; None where nothing is weighted.
+        Exact sums of weight times loss (each product rounded once) and of weights; None without weights.
     quantiles
-        None where only the mean is asked for, and then `squares` is 0.
+        None if only the mean is wanted; then `squares` is 0.
     worst
-        The highest losses, `worst_wanted` of them at most and at least one.
+        The highest losses, up to `worst_wanted` of them.
     hits
-        For each k asked for, how many labels are among the k highest.
+        For each k, how many labels are among the k highest.
     divergence
-        Exact sum of the finite KL divergences, each times its weight; `n_divergent` counts the infinite ones, and
-        `n_undefined` those that are NaN.
+        Exact sum of the finite KL divergences, each times its weight.
+    n_divergent, n_undefined
+        How many KL divergences are infinite, and how many are NaN.
     softmaxed
         Rows of logits that look like probabilities.
     unnormalised, unnormalised_labels
         Rows of probabilities, and of dense labels or a teacher's, that do not sum to 1.
     label_range
-        Lowest and highest label seen, or None.
+        Lowest and highest class index seen, or None.
     offsets
-        How often the highest logit is beside the label, in the first samples.
+        How often the highest logit is next to the label, in the first samples.
     digest
-        Of the labels that count, as `label_digest` makes it, or None.
+        Digest of the labels that count, as from `label_digest`, or None.
     """
 
     signature: str
@@ -113,11 +114,11 @@ class LossTotals:
         ignored
             [n] True for samples without a loss.
         weight, divisor
-            [n] what each loss counts in the sum, and what it counts in the number that the sum is divided by.
+            [n] weight of each loss in the sum, and in the number that the sum is divided by.
         labels, ids
-            [n] what names the worst samples.
+            [n] labels and ids of the worst samples.
         ranks, top_k
-            [n] place of each label among the logits, from 0; and the k for which places below k are counted.
+            [n] rank of each label among the logits, from 0; and the values of k for which ranks below k are counted.
         kl
             [n] KL divergences, nats; weighted as the losses are.
 
@@ -137,7 +138,7 @@ class LossTotals:
         weighted = divergence = None
         n_divergent = n_undefined = 0
         if kl is not None:
-            with np.errstate(over="ignore", invalid="ignore"):  # a weight of 0 takes an infinite one out
+            with np.errstate(over="ignore", invalid="ignore"):  # a weight of 0 cancels an infinite divergence
                 kl = kl[rows] if weight is None else np.where(weight[rows] == 0, 0.0, kl[rows] * weight[rows])
             divergence = ExactSum.of(kl[np.isfinite(kl)])
             n_divergent, n_undefined = int(np.count_nonzero(np.isinf(kl))), int(np.count_nonzero(np.isnan(kl)))
@@ -173,9 +174,9 @@ class LossTotals:
         )
 
     def merge(self, other: LossTotals) -> LossTotals:
-        """Both, as one; raises ValueError where the settings differ."""
+        """Return the totals of both; ValueError if the settings differ."""
         if self.signature != other.signature:
-            raise ValueError(f"totals of unlike settings: {self.signature} and {other.signature}")
+            raise ValueError(f"totals of different settings: {self.signature} and {other.signature}")
         wanted = max(self.worst_wanted, other.worst_wanted)
         return LossTotals(
             self.signature,
@@ -205,11 +206,11 @@ class LossTotals:
 
     @property
     def divisor(self) -> ExactSum:
-        """What the sum is divided by for the mean: the sum of weights, or the number of samples."""
+        """Divisor of the mean: the sum of weights, or the number of samples."""
         return self.weight if self.weight is not None else ExactSum.of_count(self.n_samples)
 
     def summarize(self) -> LossSummary:
-        """Round every figure once."""
+        """Compute the figures, rounding each once."""
         total = self.sums if self.weighted is None else self.weighted
         special = math.nan if self.n_nan else math.inf if self.n_inf else None
         worst = self.worst[0] if self.worst else None
@@ -256,7 +257,7 @@ def _worst(
     if kept.size == 0:
         return ()
     if wanted == 1:
-        order = np.array([np.argmax(kept)])  # argmax takes NaN for the highest and the first of equals
+        order = np.array([np.argmax(kept)])  # argmax prefers NaN, and the first of equals
     else:
         order = np.lexsort((rows, -kept, ~np.isnan(kept)))[:wanted]
     return tuple(

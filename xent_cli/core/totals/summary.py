@@ -1,4 +1,4 @@
-"""The figures that totals of losses end in."""
+"""The figures of a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class WorstSample(NamedTuple):
-    """One of the highest losses: nats, sample number, and what names the sample."""
+    """One of the highest losses: nats, sample number, label and id of the sample."""
 
     loss: float
     sample: int
@@ -19,7 +19,7 @@ class WorstSample(NamedTuple):
     id: str | None
 
     def order(self) -> tuple[bool, float, int]:
-        """Sort key: NaN before inf before any number, of equal losses the lower sample first."""
+        """Return the sort key: NaN before inf before any number; of equal losses, the lower sample number first."""
         return (not math.isnan(self.loss), 0.0 if math.isnan(self.loss) else -self.loss, self.sample)
 
 
@@ -30,22 +30,25 @@ class LossSummary:
     Fields
     ------
     n_samples, n_ignored, n_nan, n_inf
-        Samples in the mean; samples without a loss; and how many of the former are NaN and infinite.
+        Samples with a loss; samples without one; and how many losses are NaN and infinite.
     mean_loss, sum_loss
-        Weighted where weights are given: sum(w l) / sum(w) and sum(w l). NaN or inf if any loss is.
+        sum(w l) / sum(w) and sum(w l), with weights w of 1 if there are none. NaN or inf if any loss is.
     std_loss, min_loss, max_loss
-        Of the per-sample losses, unweighted; std is of the population. NaN ranks above inf.
+        Of the per-sample losses, without weights; the population standard deviation. NaN ranks above inf.
     worst_sample
-        Where `max_loss` is, the first of several.
+        The first sample with `max_loss`.
     quantiles
         p50_loss, p90_loss, p95_loss and p99_loss, interpolated between neighbours.
     quantiles_exact
-        False beyond four million samples: then they are within 0.2 %.
+        False beyond four million samples: then quantiles are within 0.2 %.
     top_k
-        k and the share of samples whose label is among the k highest logits.
-    kl_divergence, warnings
-        Mean KL(q || p) against a teacher's q, or None; and what puts the figures in doubt, each a code and a sentence,
-        where `evaluate` returns them: the commands tell it beside.
+        For each k, the share of samples whose label is among the k highest logits.
+    kl_divergence
+        Mean KL(q || p) from a teacher's q, or None.
+
+    Warnings
+    --------
+        What puts the figures in doubt, in summaries that `evaluate` returns; reports list warnings separately.
     """
 
     n_samples: int
@@ -79,11 +82,11 @@ class LossSummary:
 
     @property
     def accuracy(self) -> float | None:
-        """Share of samples whose label has the highest logit, or None where that was not asked for."""
+        """Share of samples whose label has the highest logit, or None if it was not counted."""
         return dict(self.top_k).get(1)
 
     def as_dict(self) -> dict[str, float | int | bool | None]:
-        """Every figure by its name in the summary document, in its order."""
+        """Return every figure by its name in the summary document, in the same order."""
         accuracies = {"accuracy" if k == 1 else f"top_{k}_accuracy": value for k, value in self.top_k}
         divergence = {} if self.kl_divergence is None else {"kl_divergence": self.kl_divergence}
         return {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xent_cli.core.checks.distributions import count_distributions
-from xent_cli.core.label_digest import LABELS_DIGEST, SIGNATURE, add_digests, spell_digest
+from xent_cli.core.label_digest import LABELS_DIGEST, SIGNATURE, add_digests, digest_text
 from xent_cli.core.number_text import shape_text
 from xent_cli.errors import InputError
 
@@ -122,7 +122,7 @@ def sum_digests(digests: Iterable[bytes | None]) -> bytes | None:
         if digest is None or not _is_digest(digest):
             return None
         total = add_digests(total, int(digest, 16))
-    return spell_digest(total).encode()
+    return digest_text(total).encode()
 
 
 def _is_digest(text: bytes) -> bool:

@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 
 from xent_cli.core.diagnostics import notes_of, warnings_of
 from xent_cli.core.number_text import check_cells
-from xent_cli.core.totals.histogram import HUGE, TINY, histogram, spell_edges
+from xent_cli.core.totals.histogram import HUGE, TINY, edge_texts, histogram
 from xent_cli.errors import printable
 from xent_cli.reports import BARS
 from xent_cli.reports.summary import plot
@@ -128,7 +128,7 @@ def _pictures(details: Details) -> list[Picture]:
     )
     beyond = "".join(f" Not drawn: {n:,} {what}." for what, n in special if n)
     if found.bars:
-        edges = spell_edges(found)
+        edges = edge_texts(found)
         at = max(range(len(found.bars)), key=lambda i: found.bars[i].samples)
         told = (
             f"Histogram of {found.size:,} losses from {edges[0]} to {edges[-1]} nats; the highest bar,"

@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table
 
 from xent_cli.core.number_text import check_cells, rounded
-from xent_cli.core.totals.histogram import HUGE, TINY, spell_edges
+from xent_cli.core.totals.histogram import HUGE, TINY, edge_texts
 from xent_cli.reports.tables import new_table, safe
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def print_histogram(console: Console, losses: Histogram) -> None:
     """How many losses lie where, a bar each with its count; eighths of blocks where the terminal has them."""
     top = max((bar.samples for bar in losses.bars), default=0)
     special = ((f"0 to {TINY:.1g}", losses.n_tiny), (f"{HUGE:.1g} to inf", losses.n_huge), ("nan", losses.n_nan))
-    edges = spell_edges(losses)
+    edges = edge_texts(losses)
     rows = [(f"{low} to {high}", bar.samples) for low, high, bar in zip(edges, edges[1:], losses.bars, strict=False)]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("loss", justify="right")
