@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from safetensors.numpy import save_file
 
 from tests.torch_writer import save as save_torch
 from xent_cli.errors import InputError
@@ -195,9 +196,43 @@ def test_another_process_tells_a_file_by_size_and_time_alone(change, stored):
     assert len(recipe) < 500
     run = subprocess.run([sys.executable, "-c", READ], input=recipe, capture_output=True, check=False)
     assert (b"changed while" in run.stderr) == (change != "replaced")
-    for opened in (stored.open, stored.arrow):
+    with pytest.raises(InputError, match="changed while"):
+        stored.arrow()
+    if change == "replaced":  # this process still has the file open that was described, and reads that one
+        with stored.open() as file:
+            assert file.seek(0, os.SEEK_END) == stored.identity.size
+    else:
         with pytest.raises(InputError, match="changed while"):
-            opened()
+            stored.open()
+
+
+@pytest.mark.parametrize("path", ["l.npy", "d.npz", "d.safetensors", "t.csv", "t.jsonl"])
+def test_a_file_is_opened_once_to_recognise_describe_and_read_it(path, tmp_path):
+    if path.endswith("npy"):
+        np.save(tmp_path / path, LOGITS[:100])
+    elif path.endswith("npz"):
+        np.savez(tmp_path / path, logits=LOGITS[:100], labels=np.zeros(100, int))
+    elif path.endswith("safetensors"):
+        save_file({"logits": LOGITS[:100]}, tmp_path / path)
+    elif path.endswith("csv"):
+        np.savetxt(tmp_path / path, LOGITS[:100], delimiter=",", header="a,b,c", comments="")
+    else:
+        (tmp_path / path).write_text('{"logits": [1, 2], "label": 0}\n' * 100)
+    run = subprocess.run([sys.executable, "-c", COUNT, tmp_path / path], capture_output=True, text=True, check=True)
+    assert run.stdout == "1\n"
+
+
+COUNT = """
+import sys
+counted = []
+sys.addaudithook(lambda event, details: counted.append(details[0]) if event == "open" else None)
+from xent_cli.readers.open import open_source
+from xent_cli.readers.options import Classes, ReadOptions
+source = open_source(sys.argv[1], "logits", ReadOptions(), Classes(-1))
+for _, _, part in source.parts():
+    part.read()
+print(counted.count(sys.argv[1]))
+"""
 
 
 def test_a_change_is_found_at_the_end_where_nobody_opens_the_file_again(tmp_path):

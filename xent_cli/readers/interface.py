@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from xent_cli.core.input_description import InputDescription
     from xent_cli.readers.columns.column_plan import ColumnPlan
     from xent_cli.readers.options import Classes, ReadOptions
-    from xent_cli.readers.storage.stored import Bytes
+    from xent_cli.readers.storage.interface import Bytes
 
 # Formats that hold arrays, whose shape tells what they are; the others are tables.
 ARRAYS = frozenset({"npy", "npz", "safetensors", "torch", "raw"})

@@ -13,8 +13,10 @@ from xent_cli.errors import InputError
 from xent_cli.readers.arrays.npy import HEAD_BYTES, read_header
 from xent_cli.readers.interface import ARCHIVES
 from xent_cli.readers.open import archive_format
+from xent_cli.readers.storage.codecs import codec_of
 from xent_cli.readers.storage.pipe import seekable
-from xent_cli.readers.storage.stored import Stored, first_line, read_up_to
+from xent_cli.readers.storage.reading import first_line, read_up_to
+from xent_cli.readers.storage.stored import Stored
 from xent_cli.readers.storage.streams import zip_failures
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ def list_contents(located: Located, source: Source, role: str) -> Contents:
     first: Any = source
     while getattr(first, "shards", ()):
         first = first.shards[0]
-    compression = files[0].codec if files else ""
+    compression = (files[0].codec or codec_of(files[0].peek(4))) if files else ""  # shards have not been looked at
     layout = ""
     if (array := getattr(first, "layout", None)) is not None:
         long = sum(side > 1 for side in array.shape)

@@ -11,12 +11,13 @@ from xent_cli.errors import InputError
 from xent_cli.readers.interface import ARRAYS
 from xent_cli.readers.options import Classes
 from xent_cli.readers.storage.locate import Located, locate
-from xent_cli.readers.storage.stored import BOM, is_url
+from xent_cli.readers.storage.reading import BOM, is_url
+from xent_cli.readers.storage.stored import Stored, recognised
 
 if TYPE_CHECKING:
     from xent_cli.readers.interface import Opener, Source
     from xent_cli.readers.options import ReadOptions
-    from xent_cli.readers.storage.stored import Bytes, Stored
+    from xent_cli.readers.storage.interface import Bytes
 
 # What an error says of a file without rows; among shards it is passed over.
 _EMPTY = "empty file"
@@ -81,14 +82,8 @@ def open_source(path: str | Located, role: str, options: ReadOptions, classes: C
     for file in located.files:
         if len(sources) == 1 and role == "logits":  # what the first shard is read as, the others are
             options = replace(options, known=replace(options.known, like=sources[0].info.plan))
-        try:
-            source = _open(file, role, options, classes)
-        except InputError as error:
-            if not located.sharded or error.what != _EMPTY:
-                raise
-            empty.append(file.name)
-            continue
-        if located.sharded and _is_empty(source, file):
+        source = _open_shard(file, role, options, classes) if located.sharded else _open(file, role, options, classes)
+        if source is None:
             empty.append(file.name)
         else:
             sources.append(source)
@@ -101,6 +96,22 @@ def open_source(path: str | Located, role: str, options: ReadOptions, classes: C
     from xent_cli.readers.shards import join
 
     return join(located.name, role, sources, classes.axis, tuple(empty))
+
+
+def _open_shard(file: Bytes, role: str, options: ReadOptions, classes: Classes) -> Source | None:
+    """Open one of several files, of which none stays open; None where it is empty."""
+    assert isinstance(file, Stored)
+    shard = recognised(file)
+    try:
+        source = _open(shard, role, options, classes)
+        return None if _is_empty(source, shard) else source
+    except InputError as error:
+        if error.what != _EMPTY:
+            raise
+        return None
+    finally:
+        if shard.opened is not None:
+            shard.opened.close()
 
 
 def _open(source: Bytes, role: str, options: ReadOptions, classes: Classes) -> Source:

@@ -57,9 +57,9 @@ def _patient(context: click.Context, option: click.Parameter, seconds: float) ->
     if not math.isfinite(seconds):
         raise click.BadParameter(f"{seconds} is not a finite number of seconds.", context, option)
     if context.get_parameter_source(str(option.name)) is not click.core.ParameterSource.DEFAULT:
-        from xent_cli.readers.storage import stored as storage
+        from xent_cli.readers.storage.reading import timeout
 
-        storage.timeout.set(min(seconds, _LONGEST_SECONDS))
+        timeout.set(min(seconds, _LONGEST_SECONDS))
     return seconds
 
 

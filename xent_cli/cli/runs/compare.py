@@ -27,7 +27,7 @@ from xent_cli.readers.saved.group_by import column_of, groups, no_such_column
 from xent_cli.readers.saved.saved_results import read_saved
 from xent_cli.readers.storage.identity import refuse_changed
 from xent_cli.readers.storage.locate import refuse_two_pipes
-from xent_cli.readers.storage.stored import is_url
+from xent_cli.readers.storage.reading import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

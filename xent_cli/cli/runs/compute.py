@@ -22,7 +22,7 @@ from xent_cli.core.row_columns import RowFormat
 from xent_cli.errors import UsageError
 from xent_cli.readers.pair.pair import open_operands
 from xent_cli.readers.storage.identity import refuse_changed
-from xent_cli.readers.storage.stored import timeout
+from xent_cli.readers.storage.reading import timeout
 from xent_cli.reports.interface import Details, Document
 from xent_cli.writers import format_of
 from xent_cli.writers.publish import Publication

@@ -214,7 +214,7 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
 
 def _local(path: str) -> str:
     if path.startswith("file://"):
-        from xent_cli.readers.storage.stored import local_path
+        from xent_cli.readers.storage.reading import local_path
 
         return local_path(path)
     return path

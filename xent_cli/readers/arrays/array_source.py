@@ -14,7 +14,7 @@ from xent_cli.core.scratch import flat, scratch
 from xent_cli.errors import InputError
 from xent_cli.readers.interface import SourceInfo
 from xent_cli.readers.storage.identity import shrunk
-from xent_cli.readers.storage.stored import fill, reading
+from xent_cli.readers.storage.reading import fill, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray
     from xent_cli.core.block import Part
     from xent_cli.readers.options import RunNeeds
+    from xent_cli.readers.storage.interface import Stream
     from xent_cli.readers.storage.pipe import Copied, Spill
-    from xent_cli.readers.storage.stored import Stored, Stream
+    from xent_cli.readers.storage.stored import Stored
 
 
 @dataclass(frozen=True, slots=True)

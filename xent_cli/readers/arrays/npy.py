@@ -15,7 +15,7 @@ from xent_cli.readers.storage.stored import Stored
 if TYPE_CHECKING:
     from xent_cli.readers.interface import Source
     from xent_cli.readers.options import Classes, ReadOptions
-    from xent_cli.readers.storage.stored import Bytes
+    from xent_cli.readers.storage.interface import Bytes
 
 # A header of names and numbers; NumPy itself never writes more than a few hundred bytes.
 _MAX_HEADER = 1 << 16

@@ -12,13 +12,13 @@ from xent_cli.readers.arrays.array_source import too_much
 from xent_cli.readers.arrays.choose_array import choose
 from xent_cli.readers.arrays.npy import HEAD_BYTES, open_array, read_header
 from xent_cli.readers.storage.pipe import seekable
-from xent_cli.readers.storage.stored import first_line, read_up_to
+from xent_cli.readers.storage.reading import first_line, read_up_to
 from xent_cli.readers.storage.streams import zip_failures
 
 if TYPE_CHECKING:
     from xent_cli.readers.interface import Source
     from xent_cli.readers.options import Classes, ReadOptions
-    from xent_cli.readers.storage.stored import Bytes
+    from xent_cli.readers.storage.interface import Bytes
 
 # Up to its name, the header of a member has 30 bytes; the last four say how long the name and the extra field are.
 _MEMBER_HEADER = 30

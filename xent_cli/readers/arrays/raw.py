@@ -18,7 +18,7 @@ from xent_cli.readers.storage.stored import Stored
 if TYPE_CHECKING:
     from xent_cli.readers.interface import Source
     from xent_cli.readers.options import Classes, ReadOptions
-    from xent_cli.readers.storage.stored import Bytes
+    from xent_cli.readers.storage.interface import Bytes
 
 # What begins so is never taken for numbers, whatever is said of it.
 _FORMATS = (b"\x93NUMPY", b"PAR1", b"PK\3\4", b"PK\5\6", b"ARROW1")

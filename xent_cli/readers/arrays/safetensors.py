@@ -13,12 +13,13 @@ from xent_cli.readers.arrays.array_source import Layout
 from xent_cli.readers.arrays.choose_array import choose
 from xent_cli.readers.arrays.npy import open_array
 from xent_cli.readers.storage.pipe import seekable
-from xent_cli.readers.storage.stored import Stored, read_up_to
+from xent_cli.readers.storage.reading import read_up_to
 
 if TYPE_CHECKING:
     from xent_cli.readers.interface import Source
     from xent_cli.readers.options import Classes, ReadOptions
-    from xent_cli.readers.storage.stored import Bytes
+    from xent_cli.readers.storage.interface import Bytes
+    from xent_cli.readers.storage.stored import Stored
 
 # As the format has it.
 _MAX_HEADER = 100_000_000

@@ -13,7 +13,7 @@ from xent_cli.core.block import Rows
 from xent_cli.core.scratch import flat
 from xent_cli.errors import InputError
 from xent_cli.readers.arrays.array_source import Layout, info_of, place, too_much, widen
-from xent_cli.readers.storage.stored import fill, read_up_to, reading
+from xent_cli.readers.storage.reading import fill, read_up_to, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from xent_cli.core.block import Part
     from xent_cli.readers.interface import SourceInfo
     from xent_cli.readers.options import RunNeeds
-    from xent_cli.readers.storage.stored import Bytes
+    from xent_cli.readers.storage.interface import Bytes
 
 # References to an array that only a list holds: the list's, and that of the call which counts them.
 _UNUSED = 2

@@ -12,15 +12,16 @@ from xent_cli.core.block import Rows
 from xent_cli.core.scratch import flat, scratch
 from xent_cli.readers.arrays.array_source import ArraySource, widen
 from xent_cli.readers.storage.identity import shrunk
-from xent_cli.readers.storage.stored import fill, is_url, reading
+from xent_cli.readers.storage.reading import fill, is_url, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from xent_cli.core.array_types import AnyArray
     from xent_cli.core.block import Part
+    from xent_cli.readers.storage.interface import Stream
     from xent_cli.readers.storage.pipe import Copied
-    from xent_cli.readers.storage.stored import Stored, Stream
+    from xent_cli.readers.storage.stored import Stored
 
 # A gap of so many bytes between values is read along with them: another call, or another request, takes longer.
 _GAP_BYTES, _REMOTE_GAP_BYTES = 32 << 10, 1 << 20

@@ -18,7 +18,7 @@ from xent_cli.readers.arrays.torch_names import BARE, Array, Joined, name_tensor
 from xent_cli.readers.arrays.torch_objects import SAVE_LINE, Tensor, Unsupported
 from xent_cli.readers.arrays.torch_pickle import MAX_BYTES, damaged, read_pickle, too_many_objects
 from xent_cli.readers.storage.pipe import seekable
-from xent_cli.readers.storage.stored import Stored, first_line, read_up_to
+from xent_cli.readers.storage.reading import first_line, read_up_to
 from xent_cli.readers.storage.streams import zip_failures
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from xent_cli.readers.interface import Source
     from xent_cli.readers.options import Classes, ReadOptions
-    from xent_cli.readers.storage.stored import Bytes, Stream
+    from xent_cli.readers.storage.interface import Bytes, Stream
+    from xent_cli.readers.storage.stored import Stored
 
 _DTYPES = {
     "float64": "<f8",

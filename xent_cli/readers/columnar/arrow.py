@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from xent_cli.core.block import Part, Rows
     from xent_cli.readers.options import Classes, ReadOptions
-    from xent_cli.readers.storage.stored import Bytes
+    from xent_cli.readers.storage.interface import Bytes
 
 FILE_MAGIC = b"ARROW1"
 

@@ -21,7 +21,7 @@ from xent_cli.readers.columns.column_plan import ColumnPlan, Reading
 from xent_cli.readers.columns.sample import SAMPLED_ROWS
 from xent_cli.readers.columns.table_plan import plan_table, refuse_repeated
 from xent_cli.readers.storage.pipe import Spill, seekable
-from xent_cli.readers.storage.stored import is_url
+from xent_cli.readers.storage.reading import is_url
 from xent_cli.readers.tables.arrow_columns import TableRows, refuse_nulls, rows_of
 from xent_cli.readers.tables.column_types import FAILURES, damaged, dtype_of, kind_of, stored_as
 from xent_cli.readers.tables.first_bad_row import first_with_count
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, BoolArray
     from xent_cli.core.block import Part
     from xent_cli.readers.options import Classes, ReadOptions
-    from xent_cli.readers.storage.stored import Bytes, Stored
+    from xent_cli.readers.storage.interface import Bytes
+    from xent_cli.readers.storage.stored import Stored
 
 # Pages are read as they are needed, through buffers of this much together; otherwise a whole row group, which may be
 # the file, is held in memory compressed.

@@ -16,7 +16,8 @@ from xent_cli.readers.columns.column_plan import ColumnPlan
 from xent_cli.readers.columns.sample import SAMPLED_ROWS
 from xent_cli.readers.columns.table_plan import plan_table
 from xent_cli.readers.storage.identity import shrunk
-from xent_cli.readers.storage.stored import Stored, fill, reading
+from xent_cli.readers.storage.reading import fill, reading
+from xent_cli.readers.storage.stored import Stored
 from xent_cli.readers.tables.arrow_columns import TableRows, rows_of
 from xent_cli.readers.tables.column_types import dtype_of, kind_of
 from xent_cli.readers.tables.table_source import Table
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from xent_cli.core.block import Part, Rows
     from xent_cli.readers.arrays.array_source import Layout
     from xent_cli.readers.options import Classes, ReadOptions
-    from xent_cli.readers.storage.stored import Bytes, Stream
+    from xent_cli.readers.storage.interface import Bytes, Stream
 
 
 def open_records(source: Bytes, layout: Layout, role: str, options: ReadOptions, classes: Classes) -> RecordSource:

@@ -13,7 +13,7 @@ from xent_cli.readers.interface import ARRAYS
 from xent_cli.readers.open import format_of, open_source
 from xent_cli.readers.options import ReadOptions
 from xent_cli.readers.storage.locate import locate
-from xent_cli.readers.storage.stored import BOM
+from xent_cli.readers.storage.reading import BOM
 from xent_cli.readers.tables.short_tables import read_whole, short_table
 from xent_cli.readers.text.number_marks import NUMBER
 

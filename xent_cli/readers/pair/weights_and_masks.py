@@ -20,7 +20,8 @@ from xent_cli.readers.pair.ids import column_in
 from xent_cli.readers.pair.repeated import repeat
 from xent_cli.readers.shards import Shards
 from xent_cli.readers.storage.locate import locate
-from xent_cli.readers.storage.stored import Stored, is_url
+from xent_cli.readers.storage.reading import is_url
+from xent_cli.readers.storage.stored import Stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

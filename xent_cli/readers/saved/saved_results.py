@@ -20,7 +20,8 @@ from xent_cli.readers.saved.saved_losses import (
 )
 from xent_cli.readers.saved.saved_tables import format_of, json_table, parts_table, table
 from xent_cli.readers.storage.locate import locate
-from xent_cli.readers.storage.stored import BOM, Stored, is_url, local_path
+from xent_cli.readers.storage.reading import BOM, is_url, local_path
+from xent_cli.readers.storage.stored import Stored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

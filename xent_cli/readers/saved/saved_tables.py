@@ -11,7 +11,7 @@ from xent_cli.core.label_digest import LABELS_DIGEST, SIGNATURE
 from xent_cli.errors import InputError, XentError
 from xent_cli.readers.saved.saved_losses import sum_digests
 from xent_cli.readers.storage.pipe import seekable
-from xent_cli.readers.storage.stored import BOM, first_line
+from xent_cli.readers.storage.reading import BOM, first_line
 from xent_cli.readers.text.nonfinite import with_nonfinite
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from xent_cli.readers.storage.interface import Bytes
     from xent_cli.readers.storage.locate import Located
-    from xent_cli.readers.storage.stored import Bytes
 
 _NUMBERS = ("loss", "kl_divergence", "weight", "class_weight")
 

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from xent_cli.errors import InputError
-
-if TYPE_CHECKING:
-    from xent_cli.readers.storage.stored import Stored
 
 _POINTERS = (
     (b"version https://git-lfs", "a Git LFS pointer, not the file", "git lfs pull --include '{}'"),
@@ -18,7 +13,7 @@ _POINTERS = (
 _LOOKED_AT = 64
 
 
-def refuse_pointer(source: Stored) -> None:
+def refuse_pointer(name: str, head: bytes) -> None:
     """Refuse a small text that stands for a file.
 
     Raises
@@ -26,7 +21,6 @@ def refuse_pointer(source: Stored) -> None:
     InputError
         Which names the program that brings the file.
     """
-    head = source.peek(_LOOKED_AT)
     for magic, found, hint in _POINTERS:
-        if head.startswith(magic) and (magic != b"md5: " or source.name.endswith(".dvc")):
-            raise InputError("not the file itself", source.name, found=found, hint=hint.format(source.name))
+        if head.startswith(magic) and (magic != b"md5: " or name.endswith(".dvc")):
+            raise InputError("not the file itself", name, found=found, hint=hint.format(name))

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError, UsageError, without_secrets
-from xent_cli.readers.storage.stored import Stored, first_line, is_url, local_path, recognised, timeout
+from xent_cli.readers.storage.reading import first_line, is_url, local_path, timeout
+from xent_cli.readers.storage.stored import Stored, recognised
 
 if TYPE_CHECKING:
-    from xent_cli.readers.storage.stored import Bytes
+    from xent_cli.readers.storage.interface import Bytes
 
 _MAGIC = re.compile(r"[*?\[]")
 
@@ -26,7 +27,7 @@ class Located:
     name
         What the user typed.
     files
-        One, or shards in order.
+        One, or shards in order; these are not looked at before they are opened.
     sharded
         Whether a folder or a glob was typed.
     """
@@ -52,8 +53,9 @@ def locate(path: str | Located) -> Located:
         return Located("standard input", (standard_input(),))
     if is_url(path) and not path.startswith("file://"):
         urls = _remote(path)
-        files = tuple(recognised(Stored(without_secrets(url), url)) for url in urls)
-        return Located(without_secrets(path), files, urls != [path])
+        files = tuple(Stored(without_secrets(url), url) for url in urls)
+        sharded = urls != [path]
+        return Located(without_secrets(path), files if sharded else (recognised(*files),), sharded)
     return _local(path, local_path(path))
 
 
@@ -114,11 +116,8 @@ def _local(name: str, path: str) -> Located:
 
 
 def _shards(name: str, paths: list[str]) -> Located:
-    return Located(
-        name,
-        tuple(recognised(Stored(path, str(Path(path).absolute()))) for path in _rows_alone(name, paths)),
-        sharded=True,
-    )
+    shards = (Stored(path, str(Path(path).absolute())) for path in _rows_alone(name, paths))
+    return Located(name, tuple(shards), sharded=True)
 
 
 def _rows_alone(name: str, paths: list[str]) -> list[str]:

@@ -20,7 +20,9 @@ import numpy as np
 
 from xent_cli.core import temporary_files
 from xent_cli.errors import InputError, UsageError
-from xent_cli.readers.storage.stored import Stored, codec_of, decompressed, fill, first_line, reading
+from xent_cli.readers.storage.codecs import codec_of, decompressed
+from xent_cli.readers.storage.reading import fill, first_line, reading
+from xent_cli.readers.storage.stored import Stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
     from xent_cli.core.array_types import AnyArray
-    from xent_cli.readers.storage.stored import Bytes, Stream
+    from xent_cli.readers.storage.interface import Bytes, Stream
 
 _NAME = "standard input"
 # Linux gives a pipe 64 KiB; with 1 MiB writer and reader take turns less often.
@@ -51,7 +53,7 @@ class Piped:
         if codec:
             import pyarrow as pa
 
-            self._stream = _Peekable(decompressed(pa.PythonFile(self._stream, "r"), codec, self), name)
+            self._stream = _Peekable(decompressed(pa.PythonFile(self._stream, "r"), codec, name), name)
 
     def peek(self, size: int) -> bytes:
         """See `Bytes`."""

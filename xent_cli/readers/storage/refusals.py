@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from xent_cli.errors import InputError, without_secrets
-from xent_cli.readers.storage.stored import first_line
+from xent_cli.readers.storage.reading import first_line
 
 # What is said where nothing tells why.
 UNKNOWN = "cannot read URL"

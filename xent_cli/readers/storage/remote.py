@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from xent_cli.errors import InputError, XentError, without_secrets
 from xent_cli.readers.storage.identity import Identity
+from xent_cli.readers.storage.reading import first_line, timeout
 from xent_cli.readers.storage.refusals import overdue, refusal
-from xent_cli.readers.storage.stored import first_line, timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from xent_cli.errors import InputError
-from xent_cli.readers.storage.stored import Stored, first_line, is_url, reading
+from xent_cli.readers.storage.reading import first_line, is_url, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,15 +17,23 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from _typeshed import WriteableBuffer
 
-    from xent_cli.readers.storage.stored import Bytes
-
 
 class Native(io.RawIOBase):
-    """An Arrow file as Python has them; failures name what was read."""
+    """An Arrow file as Python has them; failures name what was read.
 
-    def __init__(self, file: pa.NativeFile, source: Bytes) -> None:
+    Parameters
+    ----------
+    url
+        Where the bytes are, if they are in a network.
+    seconds
+        How long that may be silent.
+    """
+
+    def __init__(self, file: pa.NativeFile, name: str, url: str = "", seconds: float = 0.0) -> None:
         self._file = file
-        self._source = source
+        self._name = name
+        self._url = url if is_url(url) else ""
+        self._seconds = seconds
 
     def readable(self) -> bool:
         """Yes."""
@@ -52,14 +60,13 @@ class Native(io.RawIOBase):
         return self._asked(self._file.read, None if size < 0 else size)  # type: ignore[no-any-return]
 
     def _asked(self, function: Any, *arguments: Any) -> Any:
-        source = self._source
-        if not isinstance(source, Stored) or not is_url(source.path):
-            with reading(source.name):
+        if not self._url:
+            with reading(self._name):
                 return function(*arguments)
         from xent_cli.readers.storage.remote import asking, within
 
-        with asking(source.path, source.timeout):
-            return within(source.timeout, source.path, lambda: function(*arguments))
+        with asking(self._url, self._seconds):
+            return within(self._seconds, self._url, lambda: function(*arguments))
 
     def close(self) -> None:
         """Let go of it."""

@@ -11,7 +11,7 @@ from xent_cli.errors import InputError
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-    from xent_cli.readers.storage.stored import Stream
+    from xent_cli.readers.storage.interface import Stream
 
 # xz -9 needs 65 MiB; a header may ask for gigabytes.
 _MOST_MEMORY = 512 << 20

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError, listing
-from xent_cli.readers.storage.stored import first_line
+from xent_cli.readers.storage.reading import first_line
 from xent_cli.readers.storage.streams import zip_failures
 
 if TYPE_CHECKING:

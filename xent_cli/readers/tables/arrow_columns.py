@@ -11,7 +11,7 @@ import pyarrow as pa
 from xent_cli.core.block import Rows
 from xent_cli.errors import InputError, MissingValueError, RowError, UnreadableRowError
 from xent_cli.readers.class_names import NameIndex, unknown_name
-from xent_cli.readers.storage.stored import first_line
+from xent_cli.readers.storage.reading import first_line
 from xent_cli.readers.tables.column_types import dtype_of, flat, is_text, kind_of, to_numpy
 from xent_cli.readers.tables.listed_labels import with_single_labels
 from xent_cli.readers.tables.marks import present

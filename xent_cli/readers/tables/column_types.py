@@ -8,11 +8,12 @@ import numpy as np
 import pyarrow as pa
 
 from xent_cli.errors import InputError
-from xent_cli.readers.storage.stored import Stored, first_line, is_url
+from xent_cli.readers.storage.reading import first_line, is_url
+from xent_cli.readers.storage.stored import Stored
 
 if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray
-    from xent_cli.readers.storage.stored import Bytes
+    from xent_cli.readers.storage.interface import Bytes
 
 # What pyarrow raises at damaged data, beside its own: sizes that overflow, texts that are none, types of nonsense.
 FAILURES = (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from xent_cli.errors import InputError
 from xent_cli.readers.storage.locate import locate
-from xent_cli.readers.storage.stored import read_up_to, reading
+from xent_cli.readers.storage.reading import read_up_to, reading
 from xent_cli.readers.text.csv_dialect import delimiter_of
 from xent_cli.readers.text.number_marks import NUMBER
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from xent_cli.core.block import Part
     from xent_cli.readers.options import RunNeeds
-    from xent_cli.readers.storage.stored import Bytes
+    from xent_cli.readers.storage.interface import Bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from xent_cli.errors import InputError, MissingValueError, UnreadableRowError
 from xent_cli.readers.columns.column_plan import ColumnPlan
 from xent_cli.readers.columns.sample import BOOL, FLOATS, WHOLES, TableSample
 from xent_cli.readers.columns.table_plan import plan_table, refuse_repeated
-from xent_cli.readers.storage.stored import read_up_to
+from xent_cli.readers.storage.reading import read_up_to
 from xent_cli.readers.tables.arrow_columns import rows_of
 from xent_cli.readers.tables.cell_text import layout_of_cells
 from xent_cli.readers.tables.first_bad_row import first_with_count
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from xent_cli.core.block import Part, Rows
     from xent_cli.readers.options import Classes, ReadOptions
-    from xent_cli.readers.storage.stored import Bytes
+    from xent_cli.readers.storage.interface import Bytes
     from xent_cli.readers.text.text_chunks import Piece
 
 # Python's own bound of 128 KiB a cell would end in an error of its own.

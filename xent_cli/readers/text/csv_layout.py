@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError
-from xent_cli.readers.storage.stored import BOM
+from xent_cli.readers.storage.reading import BOM
 from xent_cli.readers.text.csv_dialect import SNIFFED_ROWS, are_parted_by_blanks, delimiter_of, is_header, is_tsv
 from xent_cli.readers.text.number_marks import NUMBER, NumberMarks, marks_of
 from xent_cli.readers.text.rewritten import with_one_blank
@@ -19,7 +19,7 @@ from xent_cli.readers.text.text_chunks import too_long
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from xent_cli.readers.storage.stored import Bytes
+    from xent_cli.readers.storage.interface import Bytes
 
 _SNIFF_BYTES = 1 << 20
 # The first line is taken apart in Python: a million names take two seconds, 128,000 are 2 MB.

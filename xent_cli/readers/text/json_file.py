@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError
 from xent_cli.readers.storage.pipe import written_to_disk
-from xent_cli.readers.storage.stored import BOM, read_up_to
+from xent_cli.readers.storage.reading import BOM, read_up_to
 from xent_cli.readers.text.json_document import is_one_record, parse_document, rows_of_document, text_of
 from xent_cli.readers.text.jsonl import open_jsonl
 from xent_cli.readers.text.text_chunks import LONGEST_LINE
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from xent_cli.readers.options import Classes, ReadOptions
-    from xent_cli.readers.storage.stored import Bytes
+    from xent_cli.readers.storage.interface import Bytes
     from xent_cli.readers.text.jsonl import JsonlSource
 
 # A document is parsed whole, which takes several times its size in memory.

@@ -7,11 +7,11 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from xent_cli.errors import InputError
-from xent_cli.readers.storage.stored import BOM
+from xent_cli.readers.storage.reading import BOM
 from xent_cli.readers.text.text_chunks import LONGEST_LINE, too_long
 
 if TYPE_CHECKING:
-    from xent_cli.readers.storage.stored import Bytes
+    from xent_cli.readers.storage.interface import Bytes
     from xent_cli.readers.text.json_reshape import Reshape
 
 _SNIFF_BYTES = 1 << 20

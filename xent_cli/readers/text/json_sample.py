@@ -15,7 +15,7 @@ from xent_cli.readers.text.json_records import is_number, row_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from xent_cli.readers.storage.stored import Bytes
+    from xent_cli.readers.storage.interface import Bytes
     from xent_cli.readers.text.json_reshape import Reshape
 
 # Of what is looked at ahead.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from xent_cli.core.block import Part
     from xent_cli.readers.options import Classes, ReadOptions
-    from xent_cli.readers.storage.stored import Bytes
+    from xent_cli.readers.storage.interface import Bytes
 
 
 _LABEL_TYPES = ((str, "string"), (bool, "bool"), (float, "float64"), (list, LISTED))

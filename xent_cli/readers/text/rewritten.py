@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from xent_cli.errors import InputError
-from xent_cli.readers.storage.stored import read_up_to
+from xent_cli.readers.storage.reading import read_up_to
 from xent_cli.readers.text.text_chunks import LONGEST_LINE, too_long
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from _typeshed import WriteableBuffer
 
-    from xent_cli.readers.storage.stored import Bytes, Stream
+    from xent_cli.readers.storage.interface import Bytes, Stream
 
 _READ_BYTES = 1 << 18
 # The longer mark first: that of UTF-32 begins with that of UTF-16.

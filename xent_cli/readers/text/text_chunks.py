@@ -13,12 +13,13 @@ import numpy as np
 from xent_cli.core.scratch import scratch
 from xent_cli.errors import InputError
 from xent_cli.readers.storage.identity import shrunk
-from xent_cli.readers.storage.stored import Stored, read_up_to
+from xent_cli.readers.storage.reading import read_up_to
+from xent_cli.readers.storage.stored import Stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from xent_cli.readers.storage.stored import Bytes
+    from xent_cli.readers.storage.interface import Bytes
 
 # A row of 128,000 classes takes 3 MB of text; whatever is longer is no table.
 LONGEST_LINE = 16 << 20

@@ -1,0 +1,36 @@
+"""Which compression bytes have, and their content as a stream."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from xent_cli.readers.storage.interface import Stream
+
+_CODECS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zX": "xz"}
+
+
+def codec_of(head: bytes) -> str:
+    """Name the compression that begins so, or ""."""
+    return next((codec for magic, codec in _CODECS.items() if head.startswith(magic)), "")
+
+
+def decompressed(file: pa.NativeFile, codec: str, name: str, url: str = "", seconds: float = 0.0) -> Stream:
+    """Stream of what is compressed in a file; failures name it.
+
+    Parameters
+    ----------
+    url, seconds
+        As in `Native`.
+    """
+    if codec == "xz":
+        from xent_cli.readers.storage.xz import Unxz
+
+        return Unxz(file, name)
+    import pyarrow as pa
+
+    from xent_cli.readers.storage.streams import Native
+
+    return Native(pa.CompressedInputStream(file, codec), name, url, seconds)
