@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from xent_cli.cli.display.shell import quoted
 from xent_cli.errors import InputError, UsageError, XentError
-from xent_cli.readers.columns.lines import OneScoreError
+from xent_cli.readers.columns.lines import LongTableError, OneScoreError, QuestionError
 from xent_cli.readers.interface import ARCHIVES, ARRAYS
 from xent_cli.readers.list_contents import list_arrays
 from xent_cli.readers.open import open_source
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from xent_cli.readers.pair.pair import Pair
     from xent_cli.readers.storage.locate import Located
 
-# Other names that people give a column of labels; without case.
-_LABELS = ("label", "labels", "target", "targets", "y", "y_true", "class", "class_id", "gold", "truth", "category")
 # An archive of more arrays than this is no pair of logits and labels.
 _MOST_ARRAYS = 12
 
@@ -37,15 +35,22 @@ class MisfitError(InputError):
 
 
 class Opened(NamedTuple):
-    """An input, the part that it plays, and the options that opened it."""
+    """An input, the part that it plays, and the options that opened it.
+
+    Fields
+    ------
+    readings
+        The options under which a table alone is computed, one for each reading that it leaves.
+    """
 
     role: Literal["logits", "labels"]
     source: Source
     options: ReadOptions
+    readings: tuple[ReadOptions, ...] = ()
 
 
 def pair_up(
-    files: Sequence[Located], options: ReadOptions, columns: Sequence[Entry], likely: Sequence[str] = ()
+    files: Sequence[Located], options: ReadOptions, readings: Sequence[ReadOptions] = ()
 ) -> tuple[Pair, ReadOptions, tuple[int, ...]]:
     """Find the options under which inputs belong together, those given first; return the order of the inputs too.
 
@@ -53,10 +58,8 @@ def pair_up(
     ----------
     files
         One or two.
-    columns
-        Of the first one, where it is a table.
-    likely
-        Those of them that may be labels, and are not called so.
+    readings
+        Of a table that leaves some; where it is one, this is tried too.
 
     Raises
     ------
@@ -67,8 +70,10 @@ def pair_up(
     orders: list[tuple[int, ...]] = [(0, 1), (1, 0)] if len(files) == 2 else [(0,)]
     for order in orders:
         logits, labels = files[order[0]], files[order[-1]] if len(files) == 2 else None
-        for tried in _candidates(logits, labels, options, columns if order[0] == 0 else (), likely):
+        for tried in _candidates(logits, labels, options, readings if len(readings) == 1 else ()):
             try:
+                if tried.labels_path and labels is None:  # columns of the same table
+                    return open_pair(logits, logits, None, tried), tried, (0, 1)
                 return open_pair(logits, labels, None, tried), tried, order
             except OneScoreError as error:
                 failure = failure or error
@@ -117,34 +122,43 @@ def open_alone(file: Located, options: ReadOptions) -> Opened:
 def _opened(file: Located, options: ReadOptions) -> Opened:
     try:
         source = open_source(file, "logits", options, Classes(options.axis))
-    except InputError as failure:
-        try:
-            source = open_source(file, "labels", options)
-        except InputError as error:  # of numbers without a header, the line that reads logits is the likelier one
-            raise failure if error.what == failure.what else error from None
-        if source.info.row_shape or (source.info.format in ARRAYS and len(source.info.shape) > 1):
-            raise
-        return Opened("labels", source, options)
+    except InputError as error:
+        return _not_logits(file, options, error)
     if source.info.format in ARRAYS and (source.info.dtype.kind in "iub" or len(source.info.shape) == 1):
         named = replace(options, label_column=options.label_column or next(iter(options.logits_column), None))
         key = source.info.path.removeprefix(f"{file.name}:")
         if source.info.format in ARCHIVES and named.label_column is None and key != file.name:
             named = replace(named, label_column=key)
         return Opened("labels", open_source(file, "labels", named), named)
-    return Opened("logits", source, options)
+    return Opened("logits", source, options, () if source.info.plan is None else source.info.plan.readings)
+
+
+def _not_logits(file: Located, options: ReadOptions, error: InputError) -> Opened:
+    """An input that cannot be opened as logits: as labels, or under the one reading that it leaves."""
+    readings = error.readings if isinstance(error, QuestionError) else ()
+    if len(readings) == 1:
+        with suppress(InputError):
+            source = open_source(file, "logits", readings[0], Classes(options.axis))
+            return Opened("logits", source, readings[0], readings)
+    if isinstance(error, LongTableError):
+        raise error
+    try:
+        source = open_source(file, "labels", options)
+    except InputError as other:
+        # What is asked of the logits says more than that there are no labels either.
+        raise error if readings or other.what == error.what else other from None
+    if source.info.row_shape or (source.info.format in ARRAYS and len(source.info.shape) > 1):
+        raise error
+    return Opened("labels", source, options, readings)
 
 
 def _candidates(
-    logits: Located, labels: Located | None, options: ReadOptions, columns: Sequence[Entry], likely: Sequence[str]
+    logits: Located, labels: Located | None, options: ReadOptions, readings: Sequence[ReadOptions]
 ) -> Iterator[ReadOptions]:
-    names = [entry.name for entry in columns if entry.shape is None]
     arrays = list_arrays(logits)[:_MOST_ARRAYS]
     if labels is None and len(arrays) == 1:
         return  # it would be read as both
-    bases = [options]
-    if labels is None and options.label_column is None:
-        bases += [replace(options, label_column=name) for name in names if name.lower() in _LABELS]
-        bases += [replace(options, label_column=name) for name in likely if len(likely) == 1]
+    bases = [options, *readings]
     if arrays:
         mine = options.logits_column[:1] or _by_rank(arrays)
         theirs = [options.label_column] if options.label_column else [entry.name for entry in arrays]
@@ -197,9 +211,9 @@ def command_line(paths: Sequence[str], options: ReadOptions, advice: Advice) -> 
         "--logits-dtype": options.logits_dtype,
         "--labels-dtype": options.labels_dtype,
         "--labels": options.labels if options.labels != "auto" else None,
-        "--from": advice.source if advice.source != "logits" else None,
+        "--from": advice.source if advice.source != "logits" else options.source,
         "--labels-from": advice.labels_source if advice.labels_source != "labels" else None,
-        "--first-class": advice.first_class,
+        "--first-class": options.first_class if advice.first_class is None else advice.first_class,
         "--ignore-index": advice.ignore_index,
     }
     given = [word for name in options.logits_column for word in ("--logits-column", name)]

@@ -22,7 +22,7 @@ from xent_cli.core.options import LossOptions
 from xent_cli.engines.local import open_local
 from xent_cli.errors import RowError, UsageError, without_secrets
 from xent_cli.readers.binary_scores import scores_of
-from xent_cli.readers.columns.roles import role_named
+from xent_cli.readers.columns.lines import line
 from xent_cli.readers.interface import ARRAYS
 from xent_cli.readers.list_contents import list_contents
 from xent_cli.readers.open import open_source
@@ -74,15 +74,13 @@ def inspect(flags: InspectOptions) -> dict[str, Any]:
     runner = open_local(flags.run.threads) if flags.scan else None
     notes = flags.origin.notes
     findings = list(notes)
+    readings = alone[0].readings if len(files) == 1 else ()
     if len(files) <= 2:
-        columns = _listed(files[0], alone[0]).entries
-        plan = alone[0].source.info.plan
-        likely = () if plan is None else tuple(words[1] for words in plan.likely)
-        if alone[0].role == "labels":
-            # No logits without labels that name them: the one column of text, if it does.
-            likely = tuple(entry.name for entry in columns if "str" in entry.dtype and not role_named(entry.name))
         try:
-            return _paired(paths, files, *pair_up(files, options, columns, likely), runner, notes)
+            pair, options, order = pair_up(files, options, readings)
+            if max(order) == len(files):  # the one table is both
+                files, paths = files * 2, paths * 2
+            return _paired(paths, files, pair, options, order, runner, notes)
         except RowError:
             raise
         except (MisfitError, UsageError) as error:
@@ -98,7 +96,8 @@ def inspect(flags: InspectOptions) -> dict[str, Any]:
             Inspected(path, opened.role, source.info.description, contents, totals, source.info.class_names)
         )
     refuse_changed()
-    return inspection_document(__version__, inspected, None, None, findings)
+    lines = [line(paths[0], reading) for reading in readings]
+    return inspection_document(__version__, inspected, None, None, findings, lines)
 
 
 def _paired(
@@ -151,10 +150,10 @@ def _paired(
         num_classes=pair.num_classes,
         n_samples=every.logits.rows if runner else pair.logits.info.num_rows,
     )
-    line = command_line([paths[index] for index in order], options, advice) if advice.runs else None
+    command = command_line([paths[index] for index in order], options, advice) if advice.runs else None
     refuse_changed()
     return inspection_document(
-        __version__, inspected, fit, line, (*notes, *pair.findings, *with_hints(advice.findings))
+        __version__, inspected, fit, command, (*notes, *pair.findings, *with_hints(advice.findings))
     )
 
 

@@ -147,10 +147,10 @@ def loss_options(options: SharedOptions, pair: Pair, *, names_classes: bool = Fa
         refuse_without_effect(options, pair, names_classes=names_classes)
     plan = pair.logits.info.plan
     if plan is not None and plan.kind == "probs" and "source" not in options.origin.explicit:
+        from xent_cli.cli.runs.declared_kind import line_with
         from xent_cli.readers.columns.lines import named_probabilities
 
-        labels = None if pair.labels is None else pair.labels.info.path
-        raise named_probabilities(pair.logits.info.path, plan, labels)
+        raise named_probabilities(pair.logits.info.path, plan, line_with(options.origin, "--from", "probs"))
     class_weight = None
     if loss.class_weight is not None:
         from xent_cli.readers.pair.class_weights import read_class_weight

@@ -17,9 +17,9 @@ from xent_cli.errors import UnreadableRowError, XentError
 from xent_cli.readers.arrays.array_source import ArrayRows
 from xent_cli.readers.columnar.arrow_sample import sample_of
 from xent_cli.readers.columnar.row_groups import RowGroup
-from xent_cli.readers.columns.column_plan import ColumnPlan, Reading
+from xent_cli.readers.columns.column_plan import ColumnPlan, Reading, refuse_repeated
 from xent_cli.readers.columns.sample import SAMPLED_ROWS
-from xent_cli.readers.columns.table_plan import plan_table, refuse_repeated
+from xent_cli.readers.columns.table_plan import plan_table
 from xent_cli.readers.storage.pipe import Spill, seekable
 from xent_cli.readers.storage.reading import is_url
 from xent_cli.readers.tables.arrow_columns import TableRows, refuse_nulls, rows_of

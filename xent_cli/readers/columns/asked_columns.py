@@ -63,6 +63,29 @@ def asked_columns(sample: TableSample, options: ReadOptions, claimed: set[str | 
     return of_columns(tuple(columns), "named by --logits-column", asked=True)
 
 
+def asked_labels(sample: TableSample, options: ReadOptions) -> tuple[str, ...]:
+    """The columns that `--label-column` names: one, or by a glob or with commas one for each class; () where none is.
+
+    Examples
+    --------
+    >>> from xent_cli.readers.columns.sample import TableSample
+    >>> from xent_cli.readers.options import ReadOptions
+    >>> sample = TableSample("t.csv", dict.fromkeys(["y_cat", "y_dog", "p_cat"], "number"))
+    >>> asked_labels(sample, ReadOptions(label_column="y_*")), asked_labels(sample, ReadOptions(label_column="y"))
+    (('y_cat', 'y_dog'), ())
+    """
+    text = options.label_column
+    if text is None or text in sample.kinds:
+        return () if text is None else (text,)
+    found: list[str] = []
+    for word in map(str.strip, text.split(",")):
+        some = [word] if word in sample.kinds else [name for name in sample.kinds if fnmatchcase(name, word)]
+        if not some:
+            return ()
+        found += [name for name in some if name not in found]
+    return tuple(found)
+
+
 def missing_column(path: str, name: str, columns: Sequence[str], option: str) -> InputError:
     """Say which columns there are in place of one that was asked for, and which is nearest."""
     return InputError(

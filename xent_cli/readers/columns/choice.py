@@ -1,4 +1,4 @@
-"""The columns of a table that are taken for its classes, and what they were taken for."""
+"""The columns that are taken for the classes, and why."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Choice:
     why
         The rule that chose them, for the user.
     names, numbers
-        Of the classes, as far as the columns tell.
+        Of the classes, as far as the columns say.
     kind
         What their names say that they hold: "logits", "log-probs", "probs" or "".
     stem
@@ -51,9 +51,8 @@ def of_columns(columns: tuple[str, ...], why: str, *, asked: bool = False, doubt
     """Columns as classes: in the order of their numbers, or called by what their names do not share."""
     family = next((f for f in numbered(columns) if len(f.columns) == len(columns)), None)
     family = family or family_of(columns, *affixes(columns))
-    stem = f"{family.before}*{family.after}" if family.before or family.after else ""
     # Where no word of the stem is about scores, it may be a part of the names of the classes (<=50K, >50K).
     plain = family.kind is None and family.numbers is None
     names = tuple(name.strip() for name in (family.columns if plain else family.names))
     kind = family.kind or ""
-    return Choice(family.columns, why, names, family.numbers, kind, stem, asked=asked, doubt=doubt)
+    return Choice(family.columns, why, names, family.numbers, kind, family.stem, asked=asked, doubt=doubt)

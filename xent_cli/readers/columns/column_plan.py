@@ -6,11 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from xent_cli.core.diagnostics import Diagnostic
+from xent_cli.errors import InputError
 from xent_cli.readers.columns.families import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
+
+    from xent_cli.readers.columns.sample import TableSample
+    from xent_cli.readers.options import ReadOptions
 
 # More names than this are not listed in a document.
 _MOST_LISTED = 1000
@@ -65,8 +69,8 @@ class ColumnPlan:
         What puts the choice in doubt, or "".
     asked
         Whether the user named the columns.
-    likely
-        Where there is no label: the words that name each column that may be it.
+    readings
+        Where there is no label: the options under which each column, or set of them, that may be it is the label.
     """
 
     values: tuple[str, ...] = ()
@@ -93,7 +97,7 @@ class ColumnPlan:
     ignore_missing: bool = False
     lenient: bool = False
     judged: int | None = None
-    likely: tuple[tuple[str, ...], ...] = ()
+    readings: tuple[ReadOptions, ...] = ()
 
     @property
     def used(self) -> list[str]:
@@ -179,3 +183,23 @@ class Reading:
     role: str
     width: int
     class_names: tuple[str, ...] | None = None
+
+
+def columns_beside(sample: TableSample, options: ReadOptions) -> ColumnPlan:
+    """The columns that are asked for beside logits or labels, as far as they are here."""
+    here = sample.kinds
+    return ColumnPlan(
+        id=options.id_column if options.id_column in here else None,
+        weight=None if options.weight_column not in here else options.weight_column,
+        mask=None if options.mask_column not in here else options.mask_column,
+        by=tuple(name for name in options.by if name in here),
+        columns=tuple(here),
+    )
+
+
+def refuse_repeated(path: str, names: Sequence[str]) -> None:
+    """Refuse a table in which a name means two columns."""
+    if len(set(names)) < len(names):
+        seen: set[str] = set()
+        repeated = next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise InputError("two columns of one name", path, found=f'"{repeated}"', hint="rename one of them")

@@ -2,110 +2,152 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 from xent_cli.errors import InputError, listing
 from xent_cli.readers.columns import evidence
+from xent_cli.readers.columns.choice import Choice, of_columns
 from xent_cli.readers.columns.families import affixes_of_labels, numbered, shown
-from xent_cli.readers.columns.lines import columns_beside, line, naming
-from xent_cli.readers.columns.sample import NUMBER, TEXT
+from xent_cli.readers.columns.label_values import columns_of_labels
+from xent_cli.readers.columns.lines import columns_beside, naming, question
+from xent_cli.readers.columns.sample import NUMBER
 from xent_cli.readers.columns.words import NULL_WORDS, YES_NO, plain_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-    from xent_cli.readers.columns.evidence import LabelValues
-    from xent_cli.readers.columns.roles import Role
-    from xent_cli.readers.columns.sample import TableSample
+    from xent_cli.readers.columns.evidence import TableFacts
+    from xent_cli.readers.columns.label_values import LabelValues
     from xent_cli.readers.options import ReadOptions
 
 
-def what_is_left(
-    sample: TableSample,
-    left: list[str],
-    questions: list[str],
-    roles: Mapping[str, Role],
-    options: ReadOptions,
-    labels: LabelValues | None,
-) -> tuple[tuple[str, ...], str, bool]:
-    """Take the columns that no role explains; also say why, and whether the number is in doubt.
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What no role explains.
 
-    Parameters
-    ----------
-    left
+    Fields
+    ------
+    free
         Columns of numbers without a role.
     questions
         Float columns that have the name of a role and may as well be classes.
+    every
+        Both, in the order of the table.
+    """
+
+    facts: TableFacts
+    free: tuple[str, ...]
+    questions: tuple[str, ...]
+    every: tuple[str, ...]
+
+
+class Rule(NamedTuple):
+    """One way to tell classes from what is left.
+
+    Fields
+    ------
+    why
+        What bears it out, for the user; "" where `take` itself says it.
+    take
+        Gives the columns, or None where the rule does not apply.
+    """
+
+    why: str
+    take: Callable[[Left], Sequence[str] | None]
+
+
+def what_is_left(facts: TableFacts, free: Sequence[str], questions: Sequence[str]) -> Choice:
+    """Take columns that no role explains by the first rule of `RULES` that applies.
 
     Raises
     ------
     InputError
         Where the file does not bear them out.
     """
-    wanted = {*left, *questions}
-    every = [name for name in sample.kinds if name in wanted]
-    told = options.source == "probs"
-    if labels is not None and labels.form == "text":
-        sure = {name for name in left if roles[name].must}
-        found = _by_labels(sample, left, every, labels, sure, told=told)
-        if found is not None:
-            refuse_text_beside(sample, found, roles)
-            return found, evidence.BY_LABELS, False
-    if labels is not None and labels.boolean and {tuple(map(plain_name, o)) for o in (every, every[::-1])} & {*YES_NO}:
-        return tuple(every), evidence.BY_LABELS, False
-    # With the columns in question first: a class that never occurs adds nothing to a sum.
-    for columns in (every, left) if questions else (left,):
-        if evidence.are_distributions(sample, columns, told=told):
-            refuse_text_beside(sample, columns, roles)
-            return tuple(columns), evidence.BY_ROWS, False
-    if len(left) > 1 and not questions:
-        refuse_text_beside(sample, left, roles)
-        if labels is None:
-            return tuple(left), "what is left, and there are no labels to tell", False
-        if labels.form == "dense" and labels.width == len(left):
-            return tuple(left), "what is left, as many as numbers in a label", False
-        names = options.class_names
-        if names is not None and {*map(plain_name, names)} == {*map(plain_name, left)}:
-            return tuple(left), "--class-names names them", False
-        whole = labels.form == "whole"
-        if whole and evidence.run_from_zero(labels, len(left)) and evidence.side_by_side(sample.kinds, left):
-            words = naming(left, sample.kinds)
-            evidence.refuse_a_guess(sample, left, labels, line(sample.path, options, *words))
-            return tuple(left), evidence.BY_RANGE, True
-    raise _question(sample, left, questions, every, roles, options, labels)
+    wanted = {*free, *questions}
+    left = Left(facts, tuple(free), tuple(questions), tuple(name for name in facts.sample.kinds if name in wanted))
+    for rule in RULES:
+        columns = rule.take(left)
+        if columns is not None:
+            refuse_text_beside(facts, columns)
+            return of_columns(tuple(columns), rule.why)
+    why = _borne_out(left)
+    if why:
+        refuse_text_beside(facts, left.free)
+        return of_columns(left.free, _SAID.get(why, why), doubt=why == evidence.BY_RANGE)
+    raise _question(left)
 
 
-def _by_labels(
-    sample: TableSample, left: list[str], every: list[str], labels: LabelValues, sure: set[str], *, told: bool
-) -> tuple[str, ...] | None:
-    """The columns that the labels name, where they name all that are not `sure`, or rows tell the rest from them."""
+def _named_by_labels(left: Left) -> Sequence[str] | None:
+    """The columns that labels of text name, where they name all that may not be something else, or rows tell these."""
+    labels = left.facts.labels
+    if labels is None or labels.form != "text":
+        return None
+    every, sure = left.every, {name for name in left.free if left.facts.roles[name].must}
     for ahead in (False, True):
-        found = evidence.columns_of_labels(labels, every, every=ahead)
+        found = columns_of_labels(labels, every, every=ahead)
         if found is None:
             return None
-        known = set(found.values())
-        classes = [name for name in every if name in known]
+        named = set(found.values())
+        classes = [name for name in every if name in named]
         stem = affixes_of_labels(found, every)
-        some, whole = left, every
+        some, whole = list(left.free), list(every)
         if stem is not None and any(stem):
             # Whatever else has the same before and after its name is of the same kind.
             around = len("".join(stem))
-            some = [n for n in left if n.startswith(stem[0]) and n.endswith(stem[1]) and len(n) > around]
-            known |= set(some)
-            whole = [n for n in every if n in known]
+            some = [n for n in left.free if n.startswith(stem[0]) and n.endswith(stem[1]) and len(n) > around]
+            named |= set(some)
+            whole = [n for n in every if n in named]
         if len(whole) > 1 and set(whole) == {*classes, *sure}:
-            return tuple(whole)
-        if len(classes) > 1 and any(set(classes) <= set(f.columns) == set(every) for f in numbered(left)):
+            return whole
+        if len(classes) > 1 and any(set(classes) <= set(f.columns) == set(every) for f in numbered(left.free)):
             # Ids of classes, of which some do not occur: nothing else is left.
-            return tuple(every)
+            return every
         # What the labels do not name is a question, which rows may answer.
         for columns in (whole, some, classes):
-            if evidence.are_distributions(sample, columns, told=told):
-                return tuple(columns)
+            if left.facts.are_distributions(columns):
+                return columns
     return None
 
 
-def refuse_text_beside(sample: TableSample, columns: Sequence[str], roles: Mapping[str, Role]) -> None:
+def _true_and_false(left: Left) -> Sequence[str] | None:
+    """Two columns that are called yes and no, beside labels that are true and false."""
+    labels = left.facts.labels
+    plain = tuple(map(plain_name, left.every))
+    fits = labels is not None and labels.boolean and (plain in YES_NO or plain[::-1] in YES_NO)
+    return left.every if fits else None
+
+
+def _distributions(left: Left) -> Sequence[str] | None:
+    """Rows that sum to 1, with the columns in question first: a class that never occurs adds nothing to a sum."""
+    return next((some for some in (left.every, left.free) if left.facts.are_distributions(some)), None)
+
+
+# Read from the top; after these, whatever bears out all that is left.
+RULES = (
+    Rule(evidence.BY_LABELS, _named_by_labels),
+    Rule(evidence.BY_LABELS, _true_and_false),
+    Rule(evidence.BY_ROWS, _distributions),
+)
+_SAID = {
+    evidence.WITHOUT_LABELS: "what is left, and there are no labels to tell",
+    evidence.AS_MANY: "what is left, as many as numbers in a label",
+}
+# Of what is chosen for this reason, some may be no class at all.
+UNSURE = _SAID[evidence.WITHOUT_LABELS]
+
+
+def _borne_out(left: Left) -> str:
+    """What bears out all that is left; "" where nothing does, or some of it is a question."""
+    facts = left.facts
+    if len(left.free) < 2 or left.questions:
+        return ""
+    choosing = naming(left.free, facts.sample.kinds, facts.options)
+    return evidence.bears_out(facts, left.free, left.free, choosing, guess=True)
+
+
+def refuse_text_beside(facts: TableFacts, columns: Sequence[str]) -> None:
     """Refuse text among, directly before or after the classes that is mostly numbers or words for nothing.
 
     Raises
@@ -113,13 +155,14 @@ def refuse_text_beside(sample: TableSample, columns: Sequence[str], roles: Mappi
     InputError
         Naming the columns.
     """
+    sample = facts.sample
     order = list(sample.kinds)
     places = [order.index(columns[0]), order.index(columns[-1])]
     around = order[max(0, min(places) - 1) : max(places) + 2]
     suspicious = [
         name
         for name in around
-        if sample.kinds[name] not in (NUMBER, "list", "bool") and name in roles and _mostly_numbers(sample, name)
+        if sample.kinds[name] not in (NUMBER, "list", "bool") and name in facts.roles and _mostly_numbers(facts, name)
     ]
     if suspicious:
         raise InputError(
@@ -131,59 +174,46 @@ def refuse_text_beside(sample: TableSample, columns: Sequence[str], roles: Mappi
         )
 
 
-def _mostly_numbers(sample: TableSample, name: str) -> bool:
-    texts = sample.texts(name)
-    values = sample.numbers([name])[:, 0]
+def _mostly_numbers(facts: TableFacts, name: str) -> bool:
+    texts = facts.sample.texts(name)
+    values = facts.sample.numbers([name])[:, 0]
     numbers = sum(1 for text, value in zip(texts, values, strict=True) if value == value)
     nulls = sum(1 for text in texts if not text or text.lower() in NULL_WORDS)
     return 2 * (numbers + nulls) > len(texts) > 0
 
 
-def _question(
-    sample: TableSample,
-    left: list[str],
-    questions: list[str],
-    every: list[str],
-    roles: Mapping[str, Role],
-    options: ReadOptions,
-    labels: LabelValues | None,
-) -> InputError:
+def _question(left: Left) -> InputError:
     """What is found, why it is not enough, and the lines that choose."""
-    readings = [tuple(naming(columns, sample.kinds)) for columns in _readings(sample, left, every, labels)]
-    if labels is None and options.label_column is None and not options.labels_path:
-        readings = [*_naming_labels(sample, every, roles, options), *readings]
-    lines = [line(sample.path, options, *words) for words in readings]
-    found = f"{shown(every)}, and {_told(labels, every)}"
-    if questions:
-        found += f"; {listing(questions)} may be a class or not"
-    return InputError(
+    facts, every = left.facts, left.every
+    sets = _readings(left)
+    found = f"{shown(every)}, and {_said_of_labels(facts.labels, every)}"
+    if left.questions:
+        found += f"; {listing(left.questions)} may be a class or not"
+    beside = columns_beside(facts.roles, every)
+    return question(
         "the classes are not told by the names of the columns",
-        sample.path,
-        found=found,
-        expected="names such as logit_0 and logit_1, or labels that name every column",
-        hint="say which they are: " + "; or ".join(lines),
-        more=f"not taken: {beside}" if (beside := columns_beside(roles, every)) else "",
+        facts.sample.path,
+        found,
+        "names such as logit_0 and logit_1, or labels that name every column",
+        [_reading(facts, columns) for columns in sets],
+        more=f"not taken: {beside}" if beside else "",
     )
 
 
-def _naming_labels(
-    sample: TableSample, every: list[str], roles: Mapping[str, Role], options: ReadOptions
-) -> list[tuple[str, ...]]:
-    """The words that name each column of text that names these classes."""
-    from xent_cli.readers.columns.choice import of_columns
-    from xent_cli.readers.columns.likely_labels import likely_labels
-
-    texts = [name for name in roles if sample.kinds[name] == TEXT]
-    return list(likely_labels(sample, texts, of_columns(tuple(every), ""), options)[:2])
+def _reading(facts: TableFacts, columns: Sequence[str]) -> ReadOptions:
+    """Options that name columns, and say that they are probabilities where every row is a distribution."""
+    family = next((f for f in numbered(columns) if set(f.columns) == set(columns)), None)
+    kind = "probs" if facts.are_distributions(columns) else (family.kind or "") if family is not None else ""
+    return naming(columns, facts.sample.kinds, facts.options, family, kind)
 
 
-def _told(labels: LabelValues | None, columns: Sequence[str]) -> str:
+def _said_of_labels(labels: LabelValues | None, columns: Sequence[str]) -> str:
     if labels is None:
         return "no labels"
     if labels.form == "text":
         known = {plain_name(name) for name in columns}
         odd = sorted(text for text in labels.names(every=True) if plain_name(text) not in known)
-        named_by = evidence.columns_of_labels(labels, columns, every=True)
+        named_by = columns_of_labels(labels, columns, every=True)
         none = f", of which {listing(odd)} name none of them" if odd and named_by is None else ""
         return f"labels of text in {labels.where}{none}"
     if labels.form == "dense":
@@ -192,17 +222,16 @@ def _told(labels: LabelValues | None, columns: Sequence[str]) -> str:
     return f"labels from {min(found)} to {max(found)} in {labels.where}" if found else f"no labels in {labels.where}"
 
 
-def _readings(
-    sample: TableSample, left: list[str], every: list[str], labels: LabelValues | None
-) -> list[Sequence[str]]:
+def _readings(left: Left) -> list[list[str]]:
     """The likely sets of classes: those that labels name, families of a stem, runs that stand side by side, all."""
-    found: list[Sequence[str]] = []
+    labels = left.facts.labels
+    found: list[list[str]] = []
     if labels is not None and labels.form == "text":
-        named_by = evidence.columns_of_labels(labels, every, every=True)
-        known = set((named_by or {}).values())
-        found += [[name for name in every if name in known]]
-    found += [family.columns for family in numbered(left)]
-    found += [run for run in evidence.runs(sample.kinds, left) if len(run) > 1]
-    found.append(every)
+        named_by = columns_of_labels(labels, left.every, every=True)
+        named = set((named_by or {}).values())
+        found += [[name for name in left.every if name in named]]
+    found += [list(family.columns) for family in numbered(left.free)]
+    found += [run for run in evidence.runs(left.facts.sample.kinds, left.free) if len(run) > 1]
+    found.append(list(left.every))
     distinct = {tuple(columns): columns for columns in found if len(columns) > 1}
     return list(distinct.values())[:3]

@@ -10,19 +10,27 @@ import numpy as np
 
 from xent_cli.core.checks.distributions import FEWEST_ROWS, count_distributions
 from xent_cli.errors import InputError
-from xent_cli.readers.columns.families import affixes_of_labels, shown
-from xent_cli.readers.columns.sample import as_integer
-from xent_cli.readers.columns.words import LOGIT_PREFIXES, plain_name
+from xent_cli.readers.columns.families import shown
+from xent_cli.readers.columns.label_values import columns_of_labels, run_from_zero
+from xent_cli.readers.columns.lines import line
+from xent_cli.readers.columns.words import plain_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from xent_cli.core.array_types import FloatArray
+    from xent_cli.readers.columns.label_values import LabelValues
+    from xent_cli.readers.columns.roles import Role
     from xent_cli.readers.columns.sample import TableSample
+    from xent_cli.readers.options import ReadOptions
 
-# What bears out that columns are the classes.
+# What bears out that columns are the classes, in words for the user.
 BY_LABELS = "the labels name them"
 BY_ROWS = "every row is a distribution"
 BY_RANGE = "the labels run from 0 to the last of them"
+BY_LIST = "--class-names names them"
+WITHOUT_LABELS = "there are no labels to tell otherwise"
+AS_MANY = "there are as many as numbers in a label"
 
 # Fewer rows than this in one order, or with the labels of their highest class, may be so by chance.
 _ROWS_IN_ORDER = 8
@@ -32,117 +40,30 @@ _MOST_RANKED = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class LabelValues:
-    """Labels as far as they are known before the run.
+class TableFacts:
+    """A table whose class columns are looked for.
 
     Fields
     ------
-    where
-        What holds them, for a sentence: `column "label"`, or a path.
-    form
-        "whole" for class indices (true and false too), "text" for names, "dense" for a row of numbers each.
-    first
-        Those of the first rows as text, "" where there is none.
-    ahead
-        Every label as text; None where they cannot be read ahead.
-    width
-        How many numbers a dense label has.
-    ignored
-        Labels that mark samples without one.
-    boolean
-        Whether they are true and false.
-    offset
-        What the first class is called, where the user says it.
-    aligned
-        Whether they stand in the order of the logits; of two tables with ids that is not known yet.
-    lenient
-        Whether some may not count, and need be no class.
+    roles
+        Of all columns that nothing else was asked of.
+    find_labels
+        Gives what is known of the labels, None where there are none; asked only where it is needed.
     """
 
-    where: str
-    form: str
-    first: Sequence[str] = ()
-    ahead: Callable[[], frozenset[str] | None] = lambda: None
-    width: int = 0
-    ignored: frozenset[int] = frozenset()
-    boolean: bool = False
-    aligned: bool = True
-    offset: int = 0
-    lenient: bool = False
+    sample: TableSample
+    roles: Mapping[str, Role]
+    options: ReadOptions
+    find_labels: Callable[[], LabelValues | None]
 
-    def index(self, text: str) -> int | None:
-        """The class index that a label is, or None."""
-        found = as_integer(text)
-        return None if found is None else found - self.offset
+    @property
+    def labels(self) -> LabelValues | None:
+        """The labels, looked for once."""
+        return self.find_labels()
 
-    def integers(self, *, every: bool) -> frozenset[int] | None:
-        """Distinct class indices: those of the first rows, or `every` one, None where these are not known."""
-        texts = self.ahead() if every else frozenset(self.first)
-        if texts is None:
-            return None
-        found = {as_integer(text) for text in texts if text} - self.ignored
-        return frozenset(value - self.offset for value in found if value is not None)
-
-    def names(self, *, every: bool) -> frozenset[str]:
-        """Distinct labels of text: those of the first rows, or `every` one, as far as they are known."""
-        texts = self.ahead() if every else None
-        return frozenset(text.strip() for text in (self.first if texts is None else texts)) - {""}
-
-
-def run_from_zero(labels: LabelValues, k: int) -> bool:
-    """Whether whole-number labels hold both 0 and k - 1, and none above."""
-    for every in (False, True):
-        found = labels.integers(every=every)
-        if found and labels.lenient:
-            found = frozenset(label for label in found if 0 <= label < k)
-        if not found or max(found) >= k:
-            return False
-        if {0, k - 1} <= found:
-            return True
-    return False
-
-
-def columns_of_labels(labels: LabelValues, columns: Sequence[str], *, every: bool) -> dict[str, str] | None:
-    """Which column each label of text names; None where one of them names none.
-
-    Names are matched as they stand, then without regard to case and marks where that leaves one column; whatever else
-    the names have before and after must be the same for all.
-    """
-    texts = labels.names(every=every)
-    if (bare := {name.strip(): name for name in columns}).keys() <= texts:
-        # Whatever else there is among the labels names no class, and the run will say so.
-        return bare
-    stem = affixes_of_labels(texts, columns)
-    if stem is not None:
-        known = {name.strip(): name for name in columns}
-        return {text: known[f"{stem[0]}{text}{stem[1]}"] for text in texts}
-    known = {f"{prefix}{short}": name for prefix in LOGIT_PREFIXES for short, name in bare.items()} | bare
-    if texts and texts <= known.keys():
-        return {text: known[text] for text in texts}
-    loose = one_each(columns)
-    plain = {plain_name(text): text for text in texts}
-    if len(plain) < len(texts) or not texts:
-        return None
-    stem = affixes_of_labels(plain, list(loose))
-    return None if stem is None else {text: loose[f"{stem[0]}{short}{stem[1]}"] for short, text in plain.items()}
-
-
-def one_each(names: Sequence[str]) -> dict[str, str]:
-    """Names by their plain form, those that share it with another left out.
-
-    Examples
-    --------
-    >>> one_each(["Cat", "a", "A"])
-    {'cat': 'Cat'}
-    """
-    found: dict[str, str] = {}
-    twice = set()
-    for name in names:
-        plain = plain_name(name)
-        if plain in found:
-            twice.add(plain)
-        found[plain] = name
-    return {plain: name for plain, name in found.items() if plain not in twice}
+    def are_distributions(self, columns: Sequence[str]) -> bool:
+        """Whether every row of some columns is a distribution; a few rows are enough where the user says so."""
+        return are_distributions(self.sample, columns, told=self.options.source == "probs")
 
 
 def are_distributions(sample: TableSample, columns: Sequence[str], *, told: bool) -> bool:
@@ -155,13 +76,19 @@ def are_distributions(sample: TableSample, columns: Sequence[str], *, told: bool
     """
     if len(columns) < 2:
         return False
-    found = count_distributions(sample.numbers(columns))
+    wanted = tuple(columns)
+    found = sample.remember(("distributions", wanted), lambda: count_distributions(sample.numbers(wanted)))
     return found.scale is not None and (told or found.sure)
 
 
-def mean_loss(sample: TableSample, columns: Sequence[str], labels: LabelValues, *, probabilities: bool) -> float:
-    """Mean cross-entropy of the first rows in nats, NaN where they are too few to judge by."""
-    rows = sample.numbers(columns)
+def distributions(rows: FloatArray, *, told: bool) -> bool:
+    """Whether every row of scores [m, k] is a probability distribution; see `are_distributions`."""
+    found = count_distributions(rows)
+    return found.scale is not None and (told or found.sure)
+
+
+def mean_loss(rows: FloatArray, labels: LabelValues, *, probabilities: bool) -> float:
+    """Mean cross-entropy of the first rows [m, k] in nats, NaN where they are too few to judge by."""
     if np.isnan(rows).any():  # a cell that cannot be read is told with its row
         return math.nan
     index = [labels.index(text) for text in labels.first[: len(rows)]]
@@ -172,7 +99,7 @@ def mean_loss(sample: TableSample, columns: Sequence[str], labels: LabelValues, 
     losses = [
         float(normalizers[row] - rows[row, label])
         for row, label in enumerate(index)
-        if label is not None and 0 <= label < len(columns)
+        if label is not None and 0 <= label < rows.shape[1]
     ]
     finite = [loss for loss in losses if math.isfinite(loss)]
     return math.fsum(finite) / len(finite) if len(finite) >= FEWEST_ROWS else math.nan
@@ -194,14 +121,13 @@ def ranked(rows: object) -> bool:
     return bool((np.diff(values) <= 0).all() and (values[:, 0] > values[:, -1]).all() and (values != values[0]).any())
 
 
-def all_are_argmax(sample: TableSample, columns: Sequence[str], names: Sequence[str], labels: LabelValues) -> bool:
-    """Whether 20 labels or more all are the class with the highest number of their row: a prediction is."""
-    rows = sample.numbers(columns)
+def all_are_argmax(rows: FloatArray, names: Sequence[str], labels: LabelValues) -> bool:
+    """Whether 20 labels or more all are the class with the highest number of their row [k]: a prediction is."""
     highest = np.argmax(np.where(np.isnan(rows), -np.inf, rows), axis=1) if len(rows) else []
     same = 0
     for text, place in zip(labels.first, highest, strict=False):
         label = labels.index(text) if labels.form == "whole" else None
-        if text and label != place and text != names[place]:
+        if text and label != place and (place >= len(names) or text != names[place]):
             return False
         same += bool(text)
     return same >= _ROWS_ALL_RIGHT
@@ -224,7 +150,56 @@ def runs(order: Iterable[str], columns: Sequence[str]) -> list[list[str]]:
     return [run for run in found if run]
 
 
-def refuse_a_guess(sample: TableSample, columns: Sequence[str], labels: LabelValues, choosing: str) -> None:
+def bears_out(
+    facts: TableFacts, columns: Sequence[str], names: Sequence[str], choosing: ReadOptions, *, guess: bool
+) -> str:
+    """Say what bears out that columns are the classes, by the first rule that does; "" where none does.
+
+    Parameters
+    ----------
+    names
+        What the columns call the classes.
+    choosing
+        The options that name these columns.
+    guess
+        Whether nothing else says that they are scores, so that they must be better than a guess.
+
+    Raises
+    ------
+    InputError
+        Where the labels run as far as the columns, and yet the scores are worse than a guess.
+    """
+    labels, listed = facts.labels, facts.options.class_names
+    if listed is not None and {*map(plain_name, listed)} == {*map(plain_name, names)}:
+        return BY_LIST
+    if facts.are_distributions(columns):
+        return BY_ROWS
+    if labels is None:
+        return WITHOUT_LABELS
+    if labels.form == "dense":
+        return AS_MANY if labels.width == len(columns) else ""
+    if labels.form == "text":
+        return BY_LABELS if _all_named(labels, columns, names) else ""
+    if not run_from_zero(labels, len(columns)) or not side_by_side(facts.sample.kinds, columns):
+        return ""
+    if guess:
+        _refuse_a_guess(facts.sample, columns, labels, choosing)
+    return BY_RANGE
+
+
+def _all_named(labels: LabelValues, columns: Sequence[str], names: Sequence[str]) -> bool:
+    """Whether labels of text name every column; whatever else they hold is no class, and the run says so."""
+    plain = {*map(plain_name, names)}
+    for every in (False, True):
+        if plain <= {*map(plain_name, labels.names(every=every))}:
+            return True
+        named_by = columns_of_labels(labels, columns, every=every)
+        if named_by is not None and set(named_by.values()) == set(columns):
+            return True
+    return False
+
+
+def _refuse_a_guess(sample: TableSample, columns: Sequence[str], labels: LabelValues, choosing: ReadOptions) -> None:
     """Refuse columns of which nothing but the range of the labels speaks, and that are worse than no model.
 
     Raises
@@ -232,12 +207,12 @@ def refuse_a_guess(sample: TableSample, columns: Sequence[str], labels: LabelVal
     InputError
         Where the mean loss is above that of a uniform guess.
     """
-    loss = mean_loss(sample, columns, labels, probabilities=False) if labels.aligned else math.nan
+    loss = mean_loss(sample.numbers(columns), labels, probabilities=False) if labels.aligned else math.nan
     if loss > math.log(len(columns)):
         raise InputError(
             "worse than a uniform guess: are these scores?",
             sample.path,
             found=f"a mean loss of {loss:.4g} in the first rows of {shown(columns)}",
             expected=f"at most ln {len(columns)} = {math.log(len(columns)):.4g}, for no name says that they are logits",
-            hint=f"if they are: {choosing}",
+            hint=f"if they are: {line(sample.path, choosing)}",
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from xent_cli.readers.columns.words import NEVER_CLASSES, SCORE_WORD, kind_of_stem, plain_name
@@ -49,6 +50,17 @@ class Family:
         return self.kind is None and NEVER_CLASSES.fullmatch(plain_name(self.before)) is not None
 
     @property
+    def stem(self) -> str:
+        """What the names share, around a star; "" where they share nothing.
+
+        Examples
+        --------
+        >>> Family("p", "", "probs", ("p0", "p1"), ("0", "1")).stem
+        'p*'
+        """
+        return f"{self.before}*{self.after}" if self.before or self.after else ""
+
+    @property
     def shown(self) -> str:
         """The first and the last of the columns, and how many there are.
 
@@ -68,7 +80,7 @@ def shown(columns: Sequence[str]) -> str:
     return f"{', '.join(columns)} ({len(columns)})"
 
 
-def numbered(columns: Iterable[str]) -> list[Family]:
+def numbered(columns: Iterable[str]) -> tuple[Family, ...]:
     """Families of two columns or more that differ in a number, each in the order of the numbers.
 
     Examples
@@ -78,7 +90,12 @@ def numbered(columns: Iterable[str]) -> list[Family]:
     >>> numbered(["logit_0", "logit_-1", "logit_1"])[0].columns
     ('logit_-1', 'logit_0', 'logit_1')
     """
-    columns = list(columns)
+    return _numbered(tuple(columns))
+
+
+@lru_cache(maxsize=16)
+def _numbered(names: tuple[str, ...]) -> tuple[Family, ...]:
+    columns: Iterable[str] = names
     found: list[Family] = []
     for pattern in (_LAST_NUMBER, _FIRST_NUMBER):
         groups: dict[tuple[str, str], list[tuple[int, str]]] = {}
@@ -109,7 +126,7 @@ def numbered(columns: Iterable[str]) -> list[Family]:
                 found.append(Family(before, after, kind, tuple(name for _, name in members), names, numbers))
                 taken |= set(found[-1].columns)
         columns = [name for name in columns if name not in taken]
-    return found
+    return tuple(found)
 
 
 def named(columns: Sequence[str]) -> list[Family]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from xent_cli.readers.columns.evidence import LabelValues
+from xent_cli.readers.columns.label_values import LabelValues
 from xent_cli.readers.columns.lines import two_labels
-from xent_cli.readers.columns.long_tables import refuse_long
 from xent_cli.readers.columns.sample import BOOL, NUMBER, TEXT, TEXTS, as_integer, as_text
 from xent_cli.readers.columns.words import ABOUT_SAMPLE, INDEX, LABEL, PREDICTION, plain_name
 
@@ -40,7 +39,6 @@ def find_label(sample: TableSample, roles: Mapping[str, Role], options: ReadOpti
         return options.label_column if options.label_column in sample.kinds else None
     found = label_candidates(sample, roles)
     if len(found) > 1 and not elsewhere:
-        refuse_long(sample, roles, found)
         raise two_labels(sample, options, found)
     if not found:
         # What is called so and holds fractions is told to be no label, and is no class.
@@ -77,7 +75,7 @@ def label_values(sample: TableSample, name: str, options: ReadOptions) -> LabelV
         where,
         form,
         texts,
-        lambda: sample.ahead(name),
+        lambda: sample.every(name),
         ignored=frozenset(options.ignored),
         boolean=boolean,
         offset=options.first_class or 0,

@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError, did_you_mean, listing
-from xent_cli.readers.columns.asked_columns import missing_column
+from xent_cli.readers.columns.asked_columns import asked_labels, missing_column
+from xent_cli.readers.columns.column_plan import columns_beside, refuse_repeated
 from xent_cli.readers.columns.families import numbered
 from xent_cli.readers.columns.label_columns import label_candidates, only_column
 from xent_cli.readers.columns.lines import two_labels
 from xent_cli.readers.columns.roles import roles_of
 from xent_cli.readers.columns.sample import BOOL, FLOATS, NUMBER, TEXT, WHOLES
-from xent_cli.readers.columns.table_plan import columns_beside, refuse_repeated
 from xent_cli.readers.columns.words import ID, INDEX, LABEL, LOGIT_PREFIXES
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ def plan_labels(
         Where there are no labels, several columns may be them, or columns name some of the classes and not others.
     """
     refuse_repeated(sample.path, list(sample.kinds))
-    if options.label_column is not None and options.label_column not in sample.kinds:
+    asked = asked_labels(sample, options)
+    if options.label_column is not None and not asked:
         raise missing_column(sample.path, options.label_column, list(sample.kinds), "--label-column")
     beside = columns_beside(sample, options)
     roles = {
@@ -50,6 +51,16 @@ def plan_labels(
     }
     if options.id_column is None and "id" in sample.kinds:
         beside = replace(beside, id="id")
+    if len(asked) > 1:
+        values = _by_class(sample.path, list(asked), class_names)
+        if num_classes >= 0 and len(values) != num_classes:
+            raise InputError(
+                "other number of columns of labels",
+                sample.path,
+                found=f"{listing(values)} (--label-column {options.label_column})",
+                expected=f"{num_classes}, one for each class",
+            )
+        return replace(beside, values=values)
     label = _label(sample, roles, beside.by, options, num_classes)
     if label is not None:
         is_list = sample.kinds[label] in _LISTS

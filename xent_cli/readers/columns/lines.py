@@ -1,8 +1,9 @@
-"""The command lines that choose columns, and the errors that show them."""
+"""The command lines that choose columns, and the refusals that show one line for each reading."""
 
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -10,76 +11,166 @@ from xent_cli.errors import InputError, listing, printable
 from xent_cli.readers.columns.families import shown
 from xent_cli.readers.columns.sample import MAP, VECTOR
 from xent_cli.readers.columns.words import LABEL
+from xent_cli.readers.options import ReadOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
 
     from xent_cli.readers.columns.column_plan import ColumnPlan
     from xent_cli.readers.columns.families import Family
     from xent_cli.readers.columns.roles import Role
     from xent_cli.readers.columns.sample import TableSample
-    from xent_cli.readers.options import ReadOptions
 
 # A line with more names than this is not one to copy.
 _MOST_NAMED = 30
 _MAGIC = "*?["
+# How each field of `ReadOptions` is said on a command line.
+_FLAGS = (
+    ("--axis", "axis"),
+    ("--input-format", "input_format"),
+    ("--class-names", "class_names_file"),
+    ("--id-column", "id_column"),
+    ("--label-column", "label_column"),
+    ("--logits-column", "logits_column"),
+    ("--sample-weight-column", "weight_column"),
+    ("--mask", "mask"),
+    ("--join", "join"),
+    ("--labels", "labels"),
+    ("--labels-from", "labels_source"),
+    ("--from", "source"),
+    ("--first-class", "first_class"),
+    ("--ignore-index", "ignored"),
+    ("--shift", "shift"),
+)
+_DEFAULTS = ReadOptions()
+
+
+class QuestionError(InputError):
+    """A table leaves several readings.
+
+    Fields
+    ------
+    readings
+        The options under which each of them is computed, the likeliest first.
+    labels
+        The columns of labels that the question is about; () where it is about the classes.
+    """
+
+    readings: tuple[ReadOptions, ...] = ()
+    labels: tuple[str, ...] = ()
+
+
+class LongTableError(InputError):
+    """A table has a row for each sample and class."""
 
 
 class OneScoreError(InputError):
     """A softmax would be one of a single class."""
 
 
-def line(path: str, options: ReadOptions, *words: str) -> str:
-    """A line that computes, with what the user gave and some words more.
+def line(path: str, options: ReadOptions, **changes: Any) -> str:
+    """The line that computes under some options.
+
+    Parameters
+    ----------
+    path
+        The logits, where `options` does not say what the user typed.
+    changes
+        Fields of `options` that are different.
 
     Examples
     --------
-    >>> from xent_cli.readers.options import ReadOptions
-    >>> line("my table.csv", ReadOptions(label_column="gold"), "--logits-column", "logit_*")
-    "xent compute 'my table.csv' --label-column gold --logits-column 'logit_*'"
+    >>> line("my table.csv", ReadOptions(label_column="gold"), logits_column=("logit_*",), source="probs")
+    "xent compute 'my table.csv' --label-column gold --logits-column 'logit_*' --from probs"
     """
-    given = [word for word in (options.logits_path or path, options.labels_path) if word]
-    if options.label_column is not None and "--label-column" not in words:
-        given += ["--label-column", options.label_column]
-    if options.logits_column and "--logits-column" not in words:
-        given += [word for name in options.logits_column for word in ("--logits-column", name)]
-    if options.source is not None and "--from" not in words:
-        given += ["--from", options.source]
-    return " ".join(shlex.quote(printable(word)) for word in ("xent", "compute", *given, *words))
+    options = replace(options, **changes)
+    words = [word for word in (options.logits_path or path, options.labels_path) if word]
+    for flag, field in _FLAGS:
+        value = getattr(options, field)
+        if value != getattr(_DEFAULTS, field):
+            words += [word for each in (value if isinstance(value, tuple) else (value,)) for word in (flag, str(each))]
+    if options.binary:
+        words.append("--binary")
+    if options.header is not None:
+        words.append("--header" if options.header else "--no-header")
+    return " ".join(shlex.quote(printable(word)) for word in ("xent", "compute", *words))
 
 
-def naming(columns: Sequence[str], every: Iterable[str], family: Family | None = None, kind: str = "") -> list[str]:
-    """The words that choose columns: a glob where it means these and no others, else their names."""
-    words = ["--from", "probs"] if kind == "probs" else []
-    if family is not None and (family.before or family.after) and not set(_MAGIC) & set(family.before + family.after):
-        glob = f"{family.before}*{family.after}"
-        if {name for name in every if fnmatchcase(name, glob)} == set(columns):
-            return ["--logits-column", glob, *words]
+def question(
+    what: str,
+    path: str,
+    found: str,
+    expected: str,
+    readings: Sequence[ReadOptions],
+    *,
+    before: str = "",
+    labels: Sequence[str] = (),
+    more: str = "",
+) -> QuestionError:
+    """Refuse a table that can be read in several ways, with a line for each.
+
+    Parameters
+    ----------
+    before
+        What is said before the lines.
+    labels
+        As in `QuestionError`.
+    """
+    lines = "; or ".join(line(path, reading) for reading in readings)
+    error = QuestionError(what, path, found, expected, before + lines, more)
+    error.readings, error.labels = tuple(readings), tuple(labels)
+    return error
+
+
+def naming(
+    columns: Sequence[str],
+    every: Iterable[str],
+    options: ReadOptions,
+    family: Family | None = None,
+    kind: str = "",
+    *,
+    labels: bool = False,
+) -> ReadOptions:
+    """Options that name columns: by a glob where it means these and no others, else each of them.
+
+    Parameters
+    ----------
+    every
+        All columns of the table.
+    kind
+        What they hold, as far as their names say.
+    labels
+        Whether they hold labels, one column for each class.
+    """
+    if kind == "probs" and options.source is None:
+        options = replace(options, source="probs")
+    names = _spelled(columns, every, family)
+    return replace(options, logits_column=names) if not labels else replace(options, label_column=names[0])
+
+
+def _spelled(columns: Sequence[str], every: Iterable[str], family: Family | None) -> tuple[str, ...]:
+    stem = "" if family is None or set(_MAGIC) & set(family.before + family.after) else family.stem
+    if stem and {name for name in every if fnmatchcase(name, stem)} == set(columns):
+        return (stem,)
     if any("," in name for name in columns):
-        return [word for name in columns for word in ("--logits-column", name)] + words
+        return tuple(columns)
     if len(columns) > _MOST_NAMED:
-        return ["--logits-column", f"{columns[0]},...,{columns[-1]}", *words]
-    return ["--logits-column", ",".join(columns), *words]
+        return (f"{columns[0]},...,{columns[-1]}",)
+    return (",".join(columns),)
 
 
 def several_readings(
-    sample: TableSample, options: ReadOptions, what: str, readings: Mapping[str, Sequence[str]], expected: str = ""
-) -> InputError:
+    sample: TableSample, what: str, readings: Mapping[str, ReadOptions], expected: str = ""
+) -> QuestionError:
     """Refuse a table that can be read in several ways.
 
     Parameters
     ----------
     readings
-        What each takes for the classes, and the words that choose it.
+        What each takes for the classes, and the options that choose it.
     """
-    lines = [line(sample.path, options, *words) for words in readings.values()]
-    return InputError(
-        what,
-        sample.path,
-        found=" or ".join(readings),
-        expected=expected or "one reading",
-        hint="; or ".join(lines),
-    )
+    return question(what, sample.path, " or ".join(readings), expected or "one reading", [*readings.values()])
 
 
 def columns_beside(roles: Mapping[str, Role], taken: Iterable[str]) -> str:
@@ -90,37 +181,41 @@ def columns_beside(roles: Mapping[str, Role], taken: Iterable[str]) -> str:
     return ", ".join(parts[:few]) + (f" and {len(parts) - few} more" if len(parts) > few else "")
 
 
-def named_probabilities(path: str, plan: ColumnPlan, labels_path: str | None) -> InputError:
-    """Refuse columns that are named probabilities where nothing says what they hold."""
-    words = ["xent", "compute", path, *((labels_path,) if labels_path else ())]
-    if plan.asked:
-        words += ["--logits-column", plan.stem or ",".join(plan.values[:_MOST_NAMED])]
-    told = " ".join(shlex.quote(printable(word)) for word in words)
+def named_probabilities(path: str, plan: ColumnPlan, command: str) -> InputError:
+    """Refuse columns that are named probabilities where nothing says what they hold.
+
+    Parameters
+    ----------
+    command
+        The line that says it.
+    """
     return InputError(
         "probabilities where logits are expected",
         path,
         found=f"columns named {shown(plan.values)}" if not plan.is_list else f'lists named "{plan.values[0]}"',
         expected="logits, or what they hold said with --from",
-        hint=f"{told} --from probs; --from logits insists that they are logits",
+        hint=f"{command}; --from logits insists that they are logits",
     )
 
 
-def two_labels(sample: TableSample, options: ReadOptions, names: Sequence[str], why: str = "") -> InputError:
+def two_labels(sample: TableSample, options: ReadOptions, names: Sequence[str], why: str = "") -> QuestionError:
     """Refuse a table with two columns that may be the labels."""
-    lines = "; or ".join(line(sample.path, options, "--label-column", name) for name in names)
-    return InputError(
-        "several columns of labels", sample.path, found=f"{listing(names)}{why}", expected="one", hint=lines
-    )
+    readings = [replace(options, label_column=name) for name in names]
+    return question("several columns of labels", sample.path, f"{listing(names)}{why}", "one", readings, labels=names)
 
 
 def one_column(sample: TableSample, options: ReadOptions, name: str) -> OneScoreError:
     """Refuse a single column of scores."""
+    values = sample.numbers([name])
+    probabilities = options.source is None and bool(values.size and ((values >= 0) & (values <= 1)).all())
+    reading = replace(options, logits_column=(name,), binary="logits")
+    told = line(sample.path, replace(reading, source="probs") if probabilities else reading)
     return OneScoreError(
         "one column is no softmax",
         sample.path,
         found=f'"{name}" alone beside the other columns',
         expected="a column for each class, two or more",
-        hint="scores of a binary classifier: " + line(sample.path, options, "--logits-column", name, "--binary"),
+        hint=f"scores of a binary classifier: {told}",
     )
 
 
@@ -140,7 +235,7 @@ def no_columns(sample: TableSample, options: ReadOptions, roles: Mapping[str, Ro
     numbers = [n for n, kind in sample.kinds.items() if kind == "number" and n not in labels]
     some = shown(numbers) if len(numbers) > 1 else ""
     cells = [name for name, kind in sample.kinds.items() if kind in (VECTOR, MAP)]
-    lines = "; or ".join(line(sample.path, options, "--logits-column", name) for name in cells[:3])
+    lines = "; or ".join(line(sample.path, options, logits_column=(name,)) for name in cells[:3])
     return InputError(
         "no columns of logits",
         sample.path,

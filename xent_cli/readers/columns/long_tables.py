@@ -4,59 +4,138 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 from functools import partial
+from itertools import permutations
 from typing import TYPE_CHECKING
 
-from xent_cli.errors import InputError, printable
-from xent_cli.readers.columns.sample import NUMBER
-from xent_cli.readers.columns.words import ID, INDEX, kind_of_stem, plain_name
+from xent_cli.errors import printable
+from xent_cli.readers.columns.lines import LongTableError, line
+from xent_cli.readers.columns.roles import role_named
+from xent_cli.readers.columns.sample import BOOL, NUMBER, TEXT
+from xent_cli.readers.columns.words import ID, INDEX, LABEL, PREDICTION, kind_of_stem, plain_name
+from xent_cli.readers.options import ReadOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from xent_cli.readers.columns.roles import Role
     from xent_cli.readers.columns.sample import TableSample
 
+# A table of more columns than this is not one with a row for each class.
+_MOST_COLUMNS = 40
 
-def refuse_long(sample: TableSample, roles: Mapping[str, Role], labels: Sequence[str]) -> None:
-    """Refuse a table in which ids repeat, one of two columns of classes differs within them, and one column is scores.
+
+def refuse_long(sample: TableSample, roles: Mapping[str, Role], options: ReadOptions) -> None:
+    """Refuse a table in which ids repeat, one column names a class in each of their rows, and one column is scores.
+
+    The labels are a column that is the same in all rows of an id; or one that is 1, or true, in one row of each, that
+    of the class; or in a table of their own.
 
     Raises
     ------
     InputError
-        With the lines that make a column of each class.
+        With the line that makes a column of each class.
     """
-    ids = [name for name, role in roles.items() if role.role in (ID, INDEX) and name not in labels]
-    scores = [
-        name
-        for name in roles
-        if sample.kinds[name] == NUMBER and not sample.is_whole(name) and kind_of_stem(name) is not None
-    ]
-    if len(labels) != 2 or len(scores) != 1 or not ids:
+    if options.logits_column or any(kind not in (NUMBER, TEXT, BOOL) for kind in sample.kinds.values()):
         return
-    index = ids[0]
+    ids = [name for name, role in roles.items() if role.role in (ID, INDEX)]
+    scores = [n for n in roles if sample.kinds[n] == NUMBER and not sample.is_whole(n) and kind_of_stem(n) is not None]
+    if len(scores) != 1 or len(sample.kinds) > _MOST_COLUMNS:
+        return
+    asked = options.label_column
+    for index, names in permutations(dict.fromkeys((*ids, *_class_columns(sample, roles))), 2):
+        if index not in ids or not _is_grid(sample, index, names):
+            continue
+        beside = [n for n in sample.kinds if n not in (index, names, scores[0])]
+        same = [n for n in beside if n not in ids or sample.kinds[n] == TEXT]
+        same = [n for n in same if _one_each(sample, index, n) and len({*sample.texts(n)}) > 1]
+        same = [asked] if asked in same else _named_first(sample, names, same)
+        marked = [n for n in beside if _marks_one(sample, index, n)] if not same else []
+        raise _long(sample, index, names, scores[0], same, marked, options)
+
+
+def _class_columns(sample: TableSample, roles: Mapping[str, Role]) -> list[str]:
+    """Columns of text or whole numbers, which may name the class of a row."""
+    some = [name for name, kind in sample.kinds.items() if kind == TEXT or (kind == NUMBER and sample.is_whole(name))]
+    return [name for name in some if name in roles]
+
+
+def _is_grid(sample: TableSample, index: str, names: str) -> bool:
+    """Whether each id has one row for each of the classes, in the first rows but for the last id."""
+    keys, classes = sample.texts(index), sample.texts(names)
+    last = keys[-1] if keys else ""
+    rows = [(key, name) for key, name in zip(keys, classes, strict=True) if key != last]
+    every, k = {key for key, _ in rows}, len({name for _, name in rows})
+    return len(every) > 1 < k and len(set(rows)) == len(rows) == len(every) * k
+
+
+def _one_each(sample: TableSample, index: str, name: str) -> bool:
+    """Whether a column has one value for each id."""
     keys = sample.texts(index)
-    for which, label in (labels, labels[::-1]):
-        rows = list(zip(keys, sample.texts(which), strict=True))
-        same = len(set(zip(keys, sample.texts(label), strict=True))) == len(set(keys))
-        if len(set(keys)) < len(keys) and len(set(rows)) == len(rows) and same:
-            break
-    else:
-        return
+    return len(set(zip(keys, sample.texts(name), strict=True))) == len(set(keys))
+
+
+def _named_first(sample: TableSample, names: str, same: list[str]) -> list[str]:
+    """Columns that hold nothing but classes; of these the ones that are called labels, if there are some."""
+    classes = set(sample.texts(names))
+    found = [name for name in same if set(sample.texts(name)) <= classes]
+    labels = [name for name in found if role_named(name) == LABEL]
+    return labels or [name for name in found if role_named(name) != PREDICTION]
+
+
+def _marks_one(sample: TableSample, index: str, name: str) -> bool:
+    """Whether a column is 1, or true, in one row of each id, and 0 in the others, but for the last id."""
+    keys = sample.texts(index)
+    last = keys[-1] if keys else ""
+    held = [(key, text.lower()) for key, text in zip(keys, sample.texts(name), strict=True) if key != last]
+    marked = [key for key, text in held if text in ("1", "true")]
+    return {text for _, text in held} <= {"0", "1", "true", "false"} and sorted(set(marked)) == sorted(
+        marked
+    ) == sorted({key for key, _ in held})
+
+
+def _long(
+    sample: TableSample,
+    index: str,
+    names: str,
+    score: str,
+    same: list[str],
+    marked: list[str],
+    options: ReadOptions,
+) -> LongTableError:
+    """What is found, and the lines that pivot it, one for each column that may be the labels."""
     read = "parquet" if sample.path.endswith(".parquet") else "csv"
+    if sample.path.endswith((".jsonl", ".ndjson", ".json")):
+        read = "json"
     quoted = partial(json.dumps, ensure_ascii=False)
-    prefix = f"{plain_name(scores[0])}_"
-    script = (
-        f"import pandas; pandas.read_{read}({quoted(sample.path)})"
-        f".pivot(index={quoted([index, label])}, columns={quoted(which)}, values={quoted(scores[0])})"
-        f'.add_prefix({quoted(prefix)}).reset_index().to_csv("wide.csv", index=False)'
-    )
-    source = " --from probs" if kind_of_stem(scores[0]) == "probs" else ""
-    raise InputError(
+    opened = f"pandas.read_{read}({quoted(sample.path)}{', lines=True' if read == 'json' else ''})"
+    kind = kind_of_stem(score)
+    lines = []
+    found: list[str | None] = [*(same or marked)[:3]]
+    for label in found or [None]:
+        at = [index, label] if label in same else index
+        script = f"import pandas; t = {opened}; w = t.pivot(index={quoted(at)}, columns={quoted(names)}"
+        script += f", values={quoted(score)}).add_prefix({quoted(plain_name(score) + '_')})"
+        if label in marked:
+            is_one = (
+                f't[t[{quoted(label)}].astype(int) == 1].set_index({quoted(index)})[{quoted(names)}].rename("label")'
+            )
+            script += f".join({is_one})"
+        script += '.reset_index(); w.to_csv("wide.csv", index=False)'
+        reading = ReadOptions(
+            logits_path="wide.csv",
+            labels_path=options.labels_path or ("" if label else "LABELS"),
+            label_column=None if label is None else "label" if label in marked else label,
+            source=options.source or ("probs" if kind == "probs" else None),
+        )
+        if label is None and options.labels_path:
+            reading = replace(reading, label_column=options.label_column)
+        lines.append(f"python -c {shlex.quote(printable(script))} && {line('wide.csv', reading)}")
+    return LongTableError(
         "a long table, with a row for each sample and class",
         sample.path,
-        found=f'values of "{index}" that repeat, each with every "{which}", and one column of scores, "{scores[0]}"',
+        found=f'values of "{index}" that repeat, each with every "{names}", and one column of scores, "{score}"',
         expected="a row for each sample, with a column for each class",
-        hint=f"python -c {shlex.quote(printable(script))} && xent compute wide.csv --label-column "
-        f"{shlex.quote(printable(label))}{source}",
+        hint="; or ".join(lines),
     )

@@ -16,7 +16,7 @@ from xent_cli.readers.columns.words import YES_NO, plain_name
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from xent_cli.readers.columns.evidence import LabelValues
+    from xent_cli.readers.columns.label_values import LabelValues
     from xent_cli.readers.columns.sample import TableSample
     from xent_cli.readers.options import ReadOptions
 
@@ -80,7 +80,7 @@ def refuse_unordered(
         f'{sample.path}, column "{choice.within}"',
         found=found,
         expected=f"labels that are names, such as {listing(choice.columns[:2])}, or the order of the classes",
-        hint="say the order: " + line(sample.path, options, "--class-names", "NAME_OF_0,NAME_OF_1,..."),
+        hint="say the order: " + line(sample.path, options, class_names_file="NAME_OF_0,NAME_OF_1,..."),
     )
 
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from xent_cli.errors import InputError, listing
-from xent_cli.readers.columns.evidence import columns_of_labels
 from xent_cli.readers.columns.families import affixes, affixes_of_labels
+from xent_cli.readers.columns.label_values import columns_of_labels
 from xent_cli.readers.columns.lines import line, naming, several_readings
 from xent_cli.readers.columns.words import YES_NO, plain_name
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from xent_cli.readers.columns.choice import Choice
-    from xent_cli.readers.columns.evidence import LabelValues
+    from xent_cli.readers.columns.label_values import LabelValues
     from xent_cli.readers.columns.sample import TableSample
     from xent_cli.readers.options import ReadOptions
 
@@ -109,10 +109,10 @@ def _refuse_yes_before_no(sample: TableSample, choice: Choice, options: ReadOpti
     if tuple(map(plain_name, choice.names))[::-1] in YES_NO:
         first, second = choice.columns
         readings = {
-            f'0 is "{one}"': naming((one, other), sample.kinds, kind=choice.kind)
+            f'0 is "{one}"': naming((one, other), sample.kinds, options, kind=choice.kind)
             for one, other in ((first, second), (second, first))
         }
-        raise several_readings(sample, options, f'is label 0 "{first}" or "{second}"?', readings)
+        raise several_readings(sample, f'is label 0 "{first}" or "{second}"?', readings)
 
 
 def _numbered(
@@ -140,13 +140,13 @@ def _numbered(
         return Order(choice)
     if are_names or (are_places and not whole):
         readings = {
-            "numbers of columns": ["--first-class", str(numbers[0])],
-            "places of columns": ["--first-class", "0"],
+            "numbers of columns": replace(options, first_class=numbers[0]),
+            "places of columns": replace(options, first_class=0),
         }
         what = f"are labels the numbers {_few(numbers)} of the columns, or their places from 0?"
-        raise several_readings(sample, options, what, readings)
+        raise several_readings(sample, what, readings)
     odd = sorted(found - set(numbers)) if not are_places else []
-    told = line(sample.path, options, "--logits-column", "NAMES")
+    told = line(sample.path, options, logits_column=("NAMES",))
     raise InputError(
         "labels are neither the numbers of the columns nor their places",
         labels.where,

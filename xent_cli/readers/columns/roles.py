@@ -71,15 +71,20 @@ def roles_of(sample: TableSample, names: Iterable[str]) -> dict[str, Role]:
     return found
 
 
-def role_named(name: str) -> str:
+def role_named(name: str, *, text: bool = False) -> str:
     """The role that a name alone says, or ""; a column without a name numbers the rows.
+
+    Parameters
+    ----------
+    text
+        Whether the column is known to hold text.
 
     Examples
     --------
     >>> role_named("imageId"), role_named("Unnamed: 0"), role_named("cat")
     ('id', 'index', '')
     """
-    found = _named(say.plain_name(name))
+    found = _named(say.plain_name(name), text=text)
     return found.role if found is not None else "" if name.strip() else say.INDEX
 
 
@@ -90,7 +95,7 @@ def _role_of(sample: TableSample, name: str, *, first: bool) -> Role:
     plain = say.plain_name(name)
     if not name.strip() and (first or (kind == NUMBER and sample.is_whole(name))):
         return Role(say.INDEX, "index of the rows: it has no name")
-    named = _named(plain)
+    named = _named(plain, text=kind in (TEXT, BOOL))
     if kind == BOOL and (named is None or named.role != say.LABEL):
         return Role(named.role if named else say.ABOUT_SAMPLE, "true and false are no logits")
     if kind == DATE:
@@ -109,9 +114,9 @@ def _role_of(sample: TableSample, name: str, *, first: bool) -> Role:
     return Role(named.role, reason, plain in say.MAY_BE_CLASSES and not sample.is_whole(name))
 
 
-def _named(plain: str) -> say.RoleWords | None:
+def _named(plain: str, *, text: bool = False) -> say.RoleWords | None:
     exact = (entry for entry in say.ROLES if plain in entry.exact)
-    by_part = (entry for entry in say.ROLES if entry.pattern.fullmatch(plain))
+    by_part = (entry for entry in say.ROLES if entry.pattern.fullmatch(plain) and (text or not entry.text))
     return next(exact, None) or next(by_part, None)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from xent_cli.core.array_types import AnyArray, FloatArray
 
+T = TypeVar("T")
 # So many rows are looked at.
 SAMPLED_ROWS = 1024
 NUMBER, TEXT, BOOL, DATE = "number", "text", "bool", "date"
@@ -47,6 +48,8 @@ class TableSample:
         Whether columns are named by their place because nothing else names them.
     types
         Types of the columns as the file has them, for messages.
+    memory
+        What was read or found out already, so that no column is read twice.
     """
 
     path: str
@@ -57,11 +60,22 @@ class TableSample:
     label_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     nameless: bool = False
     types: Mapping[str, str] = field(default_factory=dict)
+    memory: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def remember(self, what: Any, find: Callable[[], T]) -> T:
+        """What `find` gives, found once for each `what`."""
+        if what not in self.memory:
+            self.memory[what] = find()
+        found: T = self.memory[what]
+        return found
+
+    def every(self, name: str) -> frozenset[str] | None:
+        """Every value of a column as text, read ahead of the run; None where it cannot be, or there are too many."""
+        return self.remember(("every", name), lambda: self.ahead(name))
 
     def first(self, name: str) -> Sequence[Any]:
         """Values of a column in the first rows."""
-        values = self.rows([name])[name]
-        return values.tolist() if isinstance(values, np.ndarray) else values
+        return self.remember(("first", name), lambda: _listed(self.rows([name])[name]))
 
     def is_whole(self, name: str, *, mostly: bool = False) -> bool:
         """Whether the numbers of a column, or most of them, are whole ones, as far as the first rows tell."""
@@ -71,17 +85,32 @@ class TableSample:
 
     def numbers(self, names: Sequence[str], rows: int = SAMPLED_ROWS) -> FloatArray:
         """The first rows of some columns as [m, k]; NaN where there is no number."""
+        if rows < SAMPLED_ROWS:  # a look at one of them need not make numbers of all
+            return self._numbers(names, rows)
+        return self.remember(("numbers", tuple(names)), lambda: self._numbers(names, SAMPLED_ROWS))
+
+    def _numbers(self, names: Sequence[str], rows: int) -> FloatArray:
+        widest: tuple[tuple[str, ...], FloatArray] = self.memory.get("widest", ((), np.empty((0, 0))))
+        if set(names) <= set(widest[0]):
+            places = {name: place for place, name in enumerate(widest[0])}
+            return widest[1][:rows, [places[name] for name in names]]
         held = self.rows(names)
         columns = [as_numbers(held[name][:rows]) for name in names]
         size = max(map(len, columns), default=0)
         found = np.full((size, len(columns)), np.nan)
         for place, column in enumerate(columns):
             found[: len(column), place] = column
+        if rows == SAMPLED_ROWS and len(names) >= len(widest[0]):
+            self.memory["widest"] = (tuple(names), found)
         return found
 
     def texts(self, name: str) -> list[str]:
         """The values of a column in the first rows as text without outer blanks; "" where there is none."""
         return ["" if value is None else as_text(value) for value in self.first(name)]
+
+
+def _listed(values: Sequence[Any] | AnyArray) -> Sequence[Any]:
+    return values.tolist() if isinstance(values, np.ndarray) else values
 
 
 def as_numbers(values: Sequence[Any] | AnyArray) -> FloatArray:

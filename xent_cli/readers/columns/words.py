@@ -25,23 +25,27 @@ class RoleWords(NamedTuple):
         Names that are told by a part of them.
     whole
         Whether numbers of this role are whole ones; a float column of the name is something else.
+    text
+        Whether columns of this role are text; numbers of the name may be anything.
     """
 
     role: str
     exact: frozenset[str]
     pattern: re.Pattern[str]
     whole: bool
+    text: bool = False
 
 
 INDEX, LABEL, PREDICTION, ABOUT_SAMPLE, ID = "index", "label", "about the prediction", "about the sample", "id"
 
 _NOTHING = re.compile(r"(?!)")
+_NO_WORDS: frozenset[str] = frozenset()
 
 # Read from the top: an exact name counts before a pattern, and an earlier role before a later one.
 ROLES = (
     RoleWords(
         INDEX,
-        words("index idx row row_id row_index row_number"),
+        words("index idx row row_id row_index row_number row_no row_num row_nr rownum inst instance"),
         re.compile(r"unnamed_\d+|index_level_\d+"),
         whole=True,
     ),
@@ -63,6 +67,13 @@ ROLES = (
         ),
         re.compile(r"pred_(label|class|idx|id|prob|conf|score)|.+_pred"),
         whole=False,
+    ),
+    RoleWords(
+        PREDICTION,
+        _NO_WORDS,
+        re.compile(r"(pred|predict|predicted|prediction|scored|guess|output)_.+|.+_(pred|prediction)|\$[a-z]+_.+"),
+        whole=False,
+        text=True,
     ),
     RoleWords(
         ABOUT_SAMPLE,
@@ -96,13 +107,14 @@ NEVER_NEGATIVE = words("loss nll entropy conf confidence time weight sample_weig
 _KINDS = (
     ("logits", re.compile(r"logits?|raw_formula_val")),
     ("log-probs", re.compile(r"log_?prob(s|a|abilit(y|ies))?|log_?softmax")),
-    ("probs", re.compile(r"p|prob(?!lem|e)[a-z]*|softmax|posteriors?")),
+    # `$RP-cat`, `$NP-cat`: propensities, as SPSS Modeler names them.
+    ("probs", re.compile(r"p|prob(?!lem|e)[a-z]*|softmax|posteriors?|conf|confidences?|\$[a-z]{1,2}p")),
     ("", re.compile(r"preds?|predictions?|scores?|outputs?|class|c")),
 )
 # `first_class` and `vitamin_c` have nothing of a score at their end.
 _ONLY_BEFORE = words("class c")
 SCORE_WORD = re.compile(
-    r"(?i:logit|formula|prob|softmax|posterior|pred|score|output|class)|(?<![A-Za-z])[CPcp](?![a-z])"
+    r"(?i:logit|formula|prob|softmax|posterior|pred|score|output|class|conf|\$[a-z]{1,2}p)|(?<![A-Za-z])[CPcp](?![a-z])"
 )
 
 # Labels of text may have one of these before the name of the class.
@@ -132,7 +144,7 @@ NULL_WORDS = words("null none na n/a nan nil missing -")
 YES_NO = (("no", "yes"), ("false", "true"), ("neg", "pos"), ("negative", "positive"), ("n", "y"), ("f", "t"))
 
 _CHANGES = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_MARKS = re.compile(r"[-.\s_:=()\[\]{}<>/]+")
+_MARKS = re.compile(r"[-.\s_:=()\[\]{}<>/\"'#,;|]+")
 
 
 def plain_name(name: str) -> str:

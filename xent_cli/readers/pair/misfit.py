@@ -10,26 +10,19 @@ if TYPE_CHECKING:
     from xent_cli.readers.interface import Source
     from xent_cli.readers.options import ReadOptions
 
-# Lines for more columns are no help.
-_FEW = 3
-
 
 def no_labels(logits: Source, options: ReadOptions) -> InputError:
     """What to say where neither input has labels, with the lines that name what may be labels."""
     path, plan = logits.info.path, logits.info.plan
-    hint = f"xent compute {path} LABELS, or --label-column NAME"
-    if plan is not None and plan.likely:
-        from xent_cli.readers.columns.lines import line
+    expected = "a second file, or a column of labels such as label, target or y_true"
+    if plan is not None:
+        from xent_cli.readers.columns.lines import question
 
-        lines = (line(path, options, *words) for words in plan.likely[:_FEW])
-        hint = "which are the labels? " + "; or ".join(lines)
-    return InputError(
-        "no labels",
-        path,
-        found="logits only" if plan is None else f"columns {listing(plan.others)} beside the classes",
-        expected="a second file, or a column of labels such as label, target or y_true",
-        hint=hint,
-    )
+        found = f"columns {listing(plan.others)} beside the classes" if plan.others else "columns of classes only"
+        if plan.readings:
+            return question("no labels", path, found, expected, plan.readings, before="which are the labels? ")
+        return InputError("no labels", path, found, expected, f"xent compute {path} LABELS, or --label-column NAME")
+    return InputError("no labels", path, "logits only", expected, f"xent compute {path} LABELS, or --label-column NAME")
 
 
 def shape_error(path: str, shape: tuple[int | None, ...], logits: Source) -> InputError:
@@ -83,7 +76,8 @@ def refuse_missing(sources: list[Source], options: ReadOptions) -> None:
     if columns and sources[-1].info.plan is not None:
         asked.append((options.label_column, "--label-column"))
     for name, option in asked:
-        if name is not None and name not in columns:
+        several = option == "--label-column" and name is not None and any(mark in name for mark in ",*?[")
+        if name is not None and name not in columns and not several:
             if not columns:
                 hint = "give logits or labels as CSV, Parquet, Arrow or JSON Lines, with that column"
                 raise UsageError(f"{option} {name}: arrays have no columns", hint=hint)

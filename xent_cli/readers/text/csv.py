@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from xent_cli.errors import InputError, MissingValueError, UnreadableRowError
-from xent_cli.readers.columns.column_plan import ColumnPlan
+from xent_cli.readers.columns.column_plan import ColumnPlan, refuse_repeated
 from xent_cli.readers.columns.sample import BOOL, FLOATS, WHOLES, TableSample
-from xent_cli.readers.columns.table_plan import plan_table, refuse_repeated
+from xent_cli.readers.columns.table_plan import plan_table
 from xent_cli.readers.storage.reading import read_up_to
 from xent_cli.readers.tables.arrow_columns import rows_of
 from xent_cli.readers.tables.cell_text import layout_of_cells

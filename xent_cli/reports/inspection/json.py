@@ -70,15 +70,27 @@ class Fit:
 
 
 def inspection_document(
-    version: str, files: Sequence[Inspected], pair: Fit | None, command: str | None, findings: Iterable[Diagnostic]
+    version: str,
+    files: Sequence[Inspected],
+    pair: Fit | None,
+    command: str | None,
+    findings: Iterable[Diagnostic],
+    readings: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Put everything together; None in place of NaN and of what is not known."""
+    """Put everything together; None in place of NaN and of what is not known.
+
+    Parameters
+    ----------
+    readings
+        Where there is no one command: the line of each reading that a table leaves.
+    """
     return {
         "schema_version": SCHEMA_VERSION,
         "xent_version": version,
         "files": [_file(file, pair) for file in files],
         "pair": None if pair is None else asdict(pair),
         "command": command,
+        "readings": [] if command is not None else list(readings),
         "warnings": [finding.entry() for finding in warnings_of(findings)],
         "notes": [finding.entry() for finding in notes_of(findings)],
     }

@@ -31,8 +31,7 @@ def print_inspection(console: Console, document: dict[str, Any]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    command = document["command"]
-    for group in _groups({**document, "command": None}):
+    for group in _groups({**document, "command": None, "readings": []}):
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         (name, value), *rest = group
         for head in (name, value):
@@ -40,8 +39,13 @@ def print_inspection(console: Console, document: dict[str, Any]) -> None:
         for cells in rest:
             table.add_row(*(escape(cell) for cell in cells))
         console.print(table)
-    if command is not None:
+    for command in _commands(document):
         console.print(escape(printable(command)), soft_wrap=True)
+
+
+def _commands(document: dict[str, Any]) -> list[str]:
+    """The line that computes, or one for each reading."""
+    return document["readings"] if document["command"] is None else [document["command"]]
 
 
 def _groups(document: dict[str, Any]) -> Iterator[list[tuple[str, str]]]:
@@ -52,8 +56,9 @@ def _groups(document: dict[str, Any]) -> Iterator[list[tuple[str, str]]]:
         rows = [("pair", f"{printable(pair['logits'])} with {printable(pair['labels'])}")]
         shown = ("label_form", "named_labels", "class_axis", "num_classes", "n_samples")
         yield rows + [(name, _text(pair[name])) for name in shown if pair[name] is not None]
-    if document["command"] is not None:
-        yield [("command", printable(document["command"]))]
+    commands = _commands(document)
+    if commands:
+        yield [("command", printable(command)) for command in commands]
 
 
 def _file(file: dict[str, Any]) -> Iterator[tuple[str, str]]:

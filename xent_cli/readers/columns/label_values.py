@@ -1,0 +1,131 @@
+"""Labels as far as they are known before the run, and which columns they name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from xent_cli.readers.columns.families import affixes_of_labels
+from xent_cli.readers.columns.sample import as_integer
+from xent_cli.readers.columns.words import LOGIT_PREFIXES, plain_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class LabelValues:
+    """Labels as far as they are known before the run.
+
+    Fields
+    ------
+    where
+        What holds them, for a sentence: `column "label"`, or a path.
+    form
+        "whole" for class indices (true and false too), "text" for names, "dense" for a row of numbers each.
+    first
+        Those of the first rows as text, "" where there is none.
+    ahead
+        Every label as text; None where they cannot be read ahead.
+    width
+        How many numbers a dense label has.
+    ignored
+        Labels that mark samples without one.
+    boolean
+        Whether they are true and false.
+    offset
+        What the first class is called, where the user says it.
+    aligned
+        Whether they stand in the order of the logits; of two tables with ids that is not known yet.
+    lenient
+        Whether some may not count, and need be no class.
+    """
+
+    where: str
+    form: str
+    first: Sequence[str] = ()
+    ahead: Callable[[], frozenset[str] | None] = lambda: None
+    width: int = 0
+    ignored: frozenset[int] = frozenset()
+    boolean: bool = False
+    aligned: bool = True
+    offset: int = 0
+    lenient: bool = False
+
+    def index(self, text: str) -> int | None:
+        """The class index that a label is, or None."""
+        found = as_integer(text)
+        return None if found is None else found - self.offset
+
+    def integers(self, *, every: bool) -> frozenset[int] | None:
+        """Distinct class indices: those of the first rows, or `every` one, None where these are not known."""
+        texts = self.ahead() if every else frozenset(self.first)
+        if texts is None:
+            return None
+        found = {as_integer(text) for text in texts if text} - self.ignored
+        return frozenset(value - self.offset for value in found if value is not None)
+
+    def names(self, *, every: bool) -> frozenset[str]:
+        """Distinct labels of text: those of the first rows, or `every` one, as far as they are known."""
+        texts = self.ahead() if every else None
+        return frozenset(text.strip() for text in (self.first if texts is None else texts)) - {""}
+
+
+def run_from_zero(labels: LabelValues, k: int) -> bool:
+    """Whether whole-number labels hold both 0 and k - 1, and none above."""
+    for every in (False, True):
+        found = labels.integers(every=every)
+        if found and labels.lenient:
+            found = frozenset(label for label in found if 0 <= label < k)
+        if not found or max(found) >= k:
+            return False
+        if {0, k - 1} <= found:
+            return True
+    return False
+
+
+def columns_of_labels(labels: LabelValues, columns: Sequence[str], *, every: bool) -> dict[str, str] | None:
+    """Which column each label of text names; None where one of them names none.
+
+    Names are matched as they stand, then without regard to case and marks where that leaves one column; whatever else
+    the names have before and after must be the same for all.
+    """
+    return _columns_named(labels.names(every=every), tuple(columns))
+
+
+@lru_cache(maxsize=16)
+def _columns_named(texts: frozenset[str], columns: tuple[str, ...]) -> dict[str, str] | None:
+    if (bare := {name.strip(): name for name in columns}).keys() <= texts:
+        # Whatever else there is among the labels names no class, and the run will say so.
+        return bare
+    stem = affixes_of_labels(texts, columns)
+    if stem is not None:
+        return {text: bare[f"{stem[0]}{text}{stem[1]}"] for text in texts}
+    known = {f"{prefix}{short}": name for prefix in LOGIT_PREFIXES for short, name in bare.items()} | bare
+    if texts and texts <= known.keys():
+        return {text: known[text] for text in texts}
+    plain = {plain_name(text): text for text in texts}
+    if len(plain) < len(texts) or not texts:
+        return None
+    loose = one_each(columns)
+    stem = affixes_of_labels(plain, list(loose))
+    return None if stem is None else {text: loose[f"{stem[0]}{short}{stem[1]}"] for short, text in plain.items()}
+
+
+def one_each(names: Sequence[str]) -> dict[str, str]:
+    """Names by their plain form, those that share it with another left out.
+
+    Examples
+    --------
+    >>> one_each(["Cat", "a", "A"])
+    {'cat': 'Cat'}
+    """
+    found: dict[str, str] = {}
+    twice = set()
+    for name in names:
+        plain = plain_name(name)
+        if plain in found:
+            twice.add(plain)
+        found[plain] = name
+    return {plain: name for plain, name in found.items() if plain not in twice}

@@ -1,0 +1,271 @@
+"""From the head of a table to the columns of its logits: roles, the choice, the order, each with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from xent_cli.errors import InputError, listing
+from xent_cli.readers.columns.asked_columns import asked_columns, asked_labels
+from xent_cli.readers.columns.choice import Choice, of_columns
+from xent_cli.readers.columns.choose_columns import choose, refuse_ranked
+from xent_cli.readers.columns.column_plan import ColumnPlan, columns_beside, refuse_repeated
+from xent_cli.readers.columns.elimination import UNSURE
+from xent_cli.readers.columns.evidence import TableFacts, all_are_argmax, are_distributions
+from xent_cli.readers.columns.families import numbered, shown
+from xent_cli.readers.columns.label_columns import (
+    find_label,
+    label_candidates,
+    label_values,
+    refuse_other_label,
+    says_truth,
+)
+from xent_cli.readers.columns.lines import QuestionError, line, naming, no_columns, question
+from xent_cli.readers.columns.long_tables import refuse_long
+from xent_cli.readers.columns.named_rows import refuse_unordered
+from xent_cli.readers.columns.order import reordered, settle
+from xent_cli.readers.columns.readings import label_readings
+from xent_cli.readers.columns.roles import FREE, roles_of
+from xent_cli.readers.columns.sample import FLOATS, NUMBER
+from xent_cli.readers.columns.words import ID, NEVER_LISTS, plain_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from xent_cli.readers.columns.label_values import LabelValues
+    from xent_cli.readers.columns.roles import Role
+    from xent_cli.readers.columns.sample import TableSample
+    from xent_cli.readers.options import ReadOptions
+
+# Names of ids that are carried into the rows, unless another is asked for.
+_IDS = ("id", "sample_id", "uuid")
+
+
+def plan_logits(sample: TableSample, options: ReadOptions) -> ColumnPlan:
+    """Find logits, label, id, weight and slices in a table; what is missing may be in another.
+
+    Raises
+    ------
+    InputError
+        Where no column can hold logits, or the table leaves several readings.
+
+    Examples
+    --------
+    >>> from xent_cli.readers.columns.sample import TableSample
+    >>> from xent_cli.readers.options import ReadOptions
+    >>> kinds = {"fold": "number", "label": "number", "logit_1": "number", "logit_0": "number"}
+    >>> plan = plan_logits(TableSample("t.csv", kinds, lambda names: dict.fromkeys(names, [1, 0])), ReadOptions())
+    >>> plan.values, plan.label, plan.left_out
+    (('logit_0', 'logit_1'), 'label', (('fold', 'about the sample, says its name'),))
+    """
+    refuse_repeated(sample.path, list(sample.kinds))
+    roles = roles_of(sample, sample.kinds)
+    if options.label_column is not None or options.labels_path or options.run.values_only or options.binary:
+        return _long_or(sample, roles, options)
+
+    def plan_under(reading: ReadOptions) -> ColumnPlan:
+        return _plan(sample, roles, reading)
+
+    try:
+        plan = _long_or(sample, roles, options)
+    except QuestionError as error:
+        readings = label_readings(sample, _in_question(error, sample, roles), options, plan_under)
+        if not readings:
+            raise
+        more = () if error.labels else error.readings
+        raise question(
+            error.what,
+            error.where,
+            error.found,
+            error.expected,
+            [*readings, *more],
+            labels=error.labels,
+            more=error.more,
+        ) from None
+    if plan.label is not None:
+        return plan
+    used = {*plan.used} if plan.why != UNSURE else {*plan.singles}
+    others = [name for name in roles if name not in used]
+    return replace(plan, readings=label_readings(sample, others, options, plan_under))
+
+
+def _long_or(sample: TableSample, roles: Mapping[str, Role], options: ReadOptions) -> ColumnPlan:
+    """The plan of a table, or the refusal of a long one, whatever else there is to say of it."""
+    try:
+        return _plan(sample, roles, options)
+    except InputError:
+        refuse_long(sample, roles, options)
+        raise
+
+
+def _in_question(error: QuestionError, sample: TableSample, roles: Mapping[str, Role]) -> list[str]:
+    """Columns that may be the labels where a question is left: those it is about, or all where there are none."""
+    if error.labels:
+        return list(error.labels)
+    labels = [name for name in label_candidates(sample, roles) if sample.kinds[name] != NUMBER or sample.is_whole(name)]
+    return [] if labels else list(roles)
+
+
+def _plan(sample: TableSample, roles: Mapping[str, Role], options: ReadOptions) -> ColumnPlan:
+    beside = columns_beside(sample, options)
+    beside = replace(beside, id=beside.id or _id_of(roles, options))
+    elsewhere = bool(options.labels_path)
+    label = None if options.run.values_only else find_label(sample, roles, options, elsewhere=elsewhere)
+    claimed = {label, *beside.singles}
+    if elsewhere and options.labels_path == options.logits_path:
+        # Columns of the same table hold the labels: as LABELS it is opened a second time.
+        claimed |= set(asked_labels(sample, options))
+    others = {name: role for name, role in roles.items() if name not in claimed}
+    found: list[LabelValues | None] = []
+
+    def labels() -> LabelValues | None:
+        if not found:
+            ours = None if label is None else label_values(sample, label, options)
+            found.append(options.known.labels_ahead() if options.known.labels_ahead is not None and elsewhere else ours)
+        return found[0]
+
+    facts = TableFacts(sample, others, options, labels)
+    if options.logits_column:
+        choice = asked_columns(sample, options, claimed)
+    elif options.binary:
+        choice = _one_score(sample, others, options)
+    elif options.run.values_only:
+        choice = _any_values(sample, others, options)
+    else:
+        choice = choose(facts)
+        refuse_ranked(sample, choice, options)
+    if not options.run.values_only:
+        refuse_unordered(sample, choice, options, labels)
+    numbers: tuple[int, ...] = ()
+    if not options.run.values_only and not sample.nameless and len(choice.columns) > 1:
+        choice, numbers = settle(sample, choice, options, _known_or(labels, choice, options))
+    choice = _by_label_names(sample, choice, label)
+    plan = replace(
+        beside,
+        values=(choice.within,) if choice.within else choice.columns,
+        is_list=choice.is_list or bool(choice.within),
+        cells=choice.cells,
+        keys=choice.columns if choice.within else (),
+        label=label,
+        names=None if sample.nameless else choice.names,
+        kind=choice.kind,
+        numbers=numbers,
+        ignored=frozenset(options.ignored),
+        spelt=() if choice.is_list or sample.nameless else choice.columns,
+        stem=choice.stem,
+        why=choice.why,
+        asked=choice.asked,
+        doubt=_doubt(sample, choice, options) if choice.doubt else "",
+    )
+    if not choice.asked and not options.run.values_only and label is not None and not elsewhere:
+        refuse_other_label(sample, roles, options, label, plan.names)
+        _refuse_argmax(sample, choice, options, label, labels())
+    return replace(plan, left_out=_left_out(plan, roles))
+
+
+def _id_of(roles: Mapping[str, Role], options: ReadOptions) -> str | None:
+    if options.id_column is not None:
+        return None
+    found = {plain_name(name): name for name, role in reversed(list(roles.items())) if role.role == ID}
+    return next((found[word] for word in _IDS if word in found), None)
+
+
+def _one_score(sample: TableSample, roles: Mapping[str, Role], options: ReadOptions) -> Choice:
+    """The one column of scores of a binary classifier."""
+    numbers = [name for name, role in roles.items() if sample.kinds[name] == NUMBER and role.role != "label"]
+    floats = [name for name in numbers if not sample.is_whole(name) and not roles[name].reason]
+    named = [name for name in numbers if {*plain_name(name).split("_")} & {"score", "logit", "logits", "prob", "p"}]
+    named = [name for name in named if not sample.is_whole(name)]
+    found = floats if len(floats) == 1 else named
+    if len(found) != 1:
+        raise InputError(
+            "which column is the score?",
+            sample.path,
+            found=f"columns {listing(found or numbers or list(sample.kinds))}",
+            expected="one column of numbers for --binary",
+            hint=line(sample.path, options, logits_column=((found or numbers or ["NAME"])[0],)),
+        )
+    return Choice((found[0],), "the one column of scores", kind=_kind_of_one(found[0]))
+
+
+def _kind_of_one(name: str) -> str:
+    words = {*plain_name(name).split("_")}
+    return "logits" if words & {"logit", "logits"} else "probs" if words & {"prob", "p", "proba"} else ""
+
+
+def _any_values(sample: TableSample, roles: Mapping[str, Role], options: ReadOptions) -> Choice:
+    """Numbers that are no logits: one list column, a family of a stem, or all that is nothing else."""
+    lists = [name for name, kind in sample.kinds.items() if kind == FLOATS and not NEVER_LISTS.fullmatch(name)]
+    if len(lists) == 1:
+        return Choice((lists[0],), "the only list", is_list=True)
+    numbers = [
+        n for n, role in roles.items() if sample.kinds[n] == NUMBER and role.role in ("", "about the prediction")
+    ]
+    if lists or not numbers:
+        raise no_columns(sample, options, roles)
+    family = next((f for f in numbered(numbers) if f.kind is not None), None)
+    return of_columns(family.columns if family is not None else tuple(numbers), "what is left")
+
+
+def _known_or(labels: object, choice: Choice, options: ReadOptions) -> LabelValues | None:
+    """The labels, where the order of the columns depends on them."""
+    # Labels of text may have a part of the stem: class_0 beside prob_class_0.
+    words = plain_name(choice.stem.replace("*", " ")).split("_")
+    plain = choice.numbers == tuple(range(len(choice.columns))) and len(words) == 1
+    return None if choice.is_list or (plain and options.class_names is None) else labels()  # type: ignore[operator]
+
+
+def _by_label_names(sample: TableSample, choice: Choice, label: str | None) -> Choice:
+    """Classes in the order of the names that the schema gives the integers of the label."""
+    names = sample.label_names.get(label or "")
+    if names is None:
+        return choice
+    if choice.is_list:
+        return replace(choice, names=names)
+    found = reordered(choice, names)
+    if found is None and choice.numbers is None and {*map(plain_name, choice.names or ())} & {*map(plain_name, names)}:
+        raise InputError(
+            "the schema names other classes than the columns",
+            f'{sample.path}, column "{label}"',
+            found=f"labels {listing(names)}",
+            expected=f"{listing(choice.names or ())}, as the columns",
+        )
+    if found is None:
+        return replace(choice, names=names) if len(names) == len(choice.columns) else choice
+    return found
+
+
+def _doubt(sample: TableSample, choice: Choice, options: ReadOptions) -> str:
+    told = line(sample.path, naming(choice.columns, sample.kinds, options))
+    return (
+        f"columns {shown(choice.columns)} are taken for the classes because {choice.why}; no name says so; "
+        f"to say it: {told}"
+    )
+
+
+def _refuse_argmax(
+    sample: TableSample, choice: Choice, options: ReadOptions, label: str, labels: LabelValues | None
+) -> None:
+    """Refuse a label that is the class with the highest probability in every row, and does not say it is the truth."""
+    if options.label_column is not None or says_truth(label) or choice.is_list or labels is None:
+        return
+    told = options.source == "probs" or choice.kind == "probs"
+    names = choice.names or choice.columns
+    if not told or not all_are_argmax(sample.numbers(choice.columns), names, labels):
+        return
+    if are_distributions(sample, choice.columns, told=True):
+        raise InputError(
+            "is the label the truth, or what was predicted?",
+            f'{sample.path}, column "{label}"',
+            found="the class with the highest probability in every row",
+            expected="labels that some rows get wrong, or a name such as y_true",
+            hint=f"if it is the truth: {line(sample.path, options, label_column=label)}",
+        )
+
+
+def _left_out(plan: ColumnPlan, roles: Mapping[str, Role]) -> tuple[tuple[str, str], ...]:
+    """Every column that is not used with the reason, those that might have been a class first."""
+    used = set(plan.used)
+    found = [(name, roles.get(name, FREE)) for name in plan.columns if name not in used]
+    found.sort(key=lambda entry: bool(entry[1].role))
+    return tuple((name, role.reason or "not one of the class columns") for name, role in found)

@@ -1,0 +1,173 @@
+"""What may be the labels where no column is called so: the options under which each reading is computed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xent_cli.errors import InputError
+from xent_cli.readers.columns import evidence
+from xent_cli.readers.columns.families import affixes, affixes_of_labels, family_of, numbered
+from xent_cli.readers.columns.label_columns import label_values
+from xent_cli.readers.columns.label_values import LabelValues, columns_of_labels
+from xent_cli.readers.columns.lines import naming
+from xent_cli.readers.columns.roles import role_named
+from xent_cli.readers.columns.sample import BOOL, NUMBER, TEXT
+from xent_cli.readers.columns.words import ABOUT_SAMPLE, ID, INDEX, PREDICTION, plain_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from xent_cli.core.array_types import FloatArray
+    from xent_cli.readers.columns.column_plan import ColumnPlan
+    from xent_cli.readers.columns.sample import TableSample
+    from xent_cli.readers.options import ReadOptions
+
+    Planner = Callable[[ReadOptions], ColumnPlan]
+
+# So many columns are tried at most, and so many lines shown.
+_MOST_TRIED, _MOST_SHOWN = 24, 3
+_MARKS = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0}
+
+
+def label_readings(
+    sample: TableSample, columns: Iterable[str], options: ReadOptions, plan: Planner
+) -> tuple[ReadOptions, ...]:
+    """The readings of a table under which one of some columns, or one for each class, holds the labels.
+
+    Columns that are 1 for one class in every row count first, then columns of names, then numbers, which must also be
+    better than a guess. What is the highest class in every row is a prediction, where something else is not; of columns
+    that hold the same, the first is enough.
+
+    Parameters
+    ----------
+    plan
+        Chooses the class columns under other options.
+    """
+    dense = _one_hot(sample, options, plan)
+    if dense is not None:
+        return (dense,)
+    texts: dict[tuple[str, ...], tuple[ReadOptions, bool]] = {}
+    numbers: dict[tuple[str, ...], tuple[ReadOptions, bool]] = {}
+    for name in [name for name in columns if _may_be_labels(sample, name)][:_MOST_TRIED]:
+        reading = replace(options, label_column=name)
+        values = label_values(sample, name, reading)
+        try:
+            classes = plan(reading)
+        except InputError:
+            continue
+        found = _fitting(sample, classes, values, reading)
+        if found is not None:
+            kind = texts if values.form == "text" else numbers
+            kind.setdefault(tuple(values.first), found)
+    some = list((texts or numbers).values())
+    told = [reading for reading, predicted in some if not predicted] or [reading for reading, _ in some]
+    return tuple(told[:_MOST_SHOWN])
+
+
+def _may_be_labels(sample: TableSample, name: str) -> bool:
+    kind = sample.kinds[name]
+    if role_named(name, text=kind == TEXT) in (PREDICTION, INDEX, ID, ABOUT_SAMPLE) or kind not in (TEXT, BOOL, NUMBER):
+        return False
+    return (kind != NUMBER or sample.is_whole(name)) and len({*sample.texts(name)} - {""}) > 1
+
+
+def _fitting(
+    sample: TableSample, classes: ColumnPlan, labels: LabelValues, reading: ReadOptions
+) -> tuple[ReadOptions, bool] | None:
+    """The options that compute with some labels, and whether these are predictions; None where they do not fit."""
+    scores = _scores(sample, classes)
+    if scores is None:
+        return None
+    held = evidence.distributions(scores, told=reading.source == "probs")
+    if reading.source is None and (held or classes.kind == "probs"):
+        reading = replace(reading, source="probs")
+    names: Sequence[str] = classes.names or classes.values
+    if labels.form == "text":
+        found = None if classes.is_list else columns_of_labels(labels, classes.values, every=False)
+        if found is None:
+            return (reading, False) if labels.names(every=False) <= {*names} else None
+        called = {column: text for text, column in found.items()}
+        names = tuple(called.get(column, "") for column in classes.values)
+    elif not _better_than_a_guess(scores, classes, labels, probabilities=held):
+        return None
+    return reading, evidence.all_are_argmax(scores, names, labels)
+
+
+def _scores(sample: TableSample, classes: ColumnPlan) -> FloatArray | None:
+    """The first rows of the classes as [m, k]; None of lists that are not alike, and of cells."""
+    if classes.cells or not classes.values:
+        return None
+    if not classes.is_list:
+        return sample.numbers(classes.values)
+    rows = [row for row in sample.first(classes.values[0]) if isinstance(row, list)]
+    alike = len(rows) == len(sample.first(classes.values[0])) and len({len(row) for row in rows}) == 1
+    try:
+        return np.array(rows, np.float64) if alike else None
+    except (TypeError, ValueError):
+        return None
+
+
+def _better_than_a_guess(scores: FloatArray, classes: ColumnPlan, labels: LabelValues, *, probabilities: bool) -> bool:
+    found = labels.integers(every=False) or frozenset()
+    k, numbers = scores.shape[1], classes.numbers
+    if numbers and found <= set(numbers):
+        return True
+    if not found or min(found) < 0 or max(found) >= k:
+        return False
+    return evidence.mean_loss(scores, labels, probabilities=probabilities) < math.log(k)
+
+
+def _one_hot(sample: TableSample, options: ReadOptions, plan: Planner) -> ReadOptions | None:
+    """The reading of a table in which a column for each class is 1 where that is the label."""
+    marks = [name for name, kind in sample.kinds.items() if kind == BOOL or (kind == NUMBER and sample.is_whole(name))]
+    if len(marks) < 2 or options.logits_path == "-":
+        return None
+    marks = [name for name in marks if {*np.unique(_marks(sample, [name]))} == {0.0, 1.0}]
+    for some in _sets(marks, sample, options, plan):
+        if not (_marks(sample, some).sum(axis=1) == 1).all():
+            continue
+        family = next((f for f in numbered(some) if set(f.columns) == set(some)), None)
+        reading = naming(some, sample.kinds, options, family or family_of(some, *affixes(some)), labels=True)
+        path = options.logits_path or sample.path
+        known = replace(reading.known, labels_ahead=partial(_dense, sample.path, len(some)))
+        reading = replace(reading, logits_path=path, labels_path=path, known=known)
+        try:
+            classes = plan(reading)
+        except InputError:
+            continue
+        scores = _scores(sample, classes)
+        if scores is None or scores.shape[1] != len(some) or set(classes.values) & set(some):
+            continue
+        probabilities = evidence.distributions(scores, told=options.source == "probs") or classes.kind == "probs"
+        return replace(reading, source="probs") if probabilities and options.source is None else reading
+    return None
+
+
+def _dense(path: str, width: int) -> LabelValues:
+    return LabelValues(path, "dense", width=width)
+
+
+def _sets(marks: list[str], sample: TableSample, options: ReadOptions, plan: Planner) -> list[list[str]]:
+    """Columns of marks that may belong together: those of a number, those of a name, all."""
+    found = [list(family.columns) for family in numbered(marks)]
+    try:
+        names = plan(options).names
+    except InputError:
+        names = None
+    if names is not None:
+        for spell in (str, plain_name):
+            plain = {spell(name): name for name in marks}
+            stem = affixes_of_labels(map(spell, names), list(plain))
+            if stem is not None:
+                found.append([plain[f"{stem[0]}{spell(name)}{stem[1]}"] for name in names])
+    return [*found, marks] if len(marks) > 1 else found
+
+
+def _marks(sample: TableSample, names: Sequence[str]) -> FloatArray:
+    """Columns of 0 and 1, or of true and false, as numbers [m, k]; NaN for anything else."""
+    return np.array([[_MARKS.get(text.lower(), math.nan) for text in sample.texts(name)] for name in names]).T
