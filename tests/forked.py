@@ -1,85 +1,142 @@
-"""The command as a process of its own, forked from one that has the libraries already: most of a start.
+"""The command as a process of its own, forked from one that has imported everything: most of a start is saved.
 
-What is said, the exit code and the streams are those of a process. Where the start itself is the matter, or a signal,
-tests start one from nothing.
+Its messages, its exit code and its streams are those of any process. Tests of the start itself, of imports, signals,
+limits and memory, and of closed streams, start a process from nothing.
 """
 
 import atexit
 import contextlib
-import json
+import marshal
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from functools import cache
 from pathlib import Path
 
-# Nothing of ours is imported here: each child does that, as a process does that starts.
+from tests.waiting import PATIENCE_SECONDS, until
+
+# pandas is imported here because Arrow imports it as it makes its first array.
 _SERVER = """
-import io, json, os, socket, sys
-import click, numpy, pyarrow, pyarrow.csv, pyarrow.fs, pyarrow.json, pyarrow.parquet
+import contextlib, importlib, io, marshal, os, pkgutil, select, signal, socket, sys
+import pandas, pyarrow.csv, pyarrow.dataset, pyarrow.fs, pyarrow.json, pyarrow.parquet, xent_cli
+from xent_cli.__main__ import main
+for module in pkgutil.walk_packages(xent_cli.__path__, "xent_cli."):
+    importlib.import_module(module.name)
 STREAMS = (0, "rb", "surrogateescape"), (1, "wb", "strict"), (2, "wb", "backslashreplace")
-work = socket.socket(fileno=int(sys.argv[1]))
-while True:
-    message, descriptors, _, _ = socket.recv_fds(work, 1 << 20, 3)
-    if not message:
-        break
-    while not message.endswith(b"\\n"):
-        message += work.recv(1 << 20)
-    child = os.fork()
-    if child == 0:
-        work.close()
-        for number, descriptor in enumerate(descriptors):
-            os.dup2(descriptor, number)
-            os.close(descriptor)
-        asked = json.loads(message)
-        os.chdir(asked["cwd"])
-        os.environ.clear()
-        os.environ.update(asked["env"])
-        sys.argv = ["xent", *(os.fsdecode(bytes.fromhex(word)) for word in asked["words"])]
-        sys.stdin, sys.stdout, sys.stderr = (
-            io.TextIOWrapper(open(number, mode, closefd=False), "utf-8", errors, line_buffering=number == 2)
-            for number, mode, errors in STREAMS
-        )
-        from xent_cli.cli import main
-        main()
-    for descriptor in descriptors:
+
+def request(caller):
+    message, descriptors, _, _ = socket.recv_fds(caller, 1 << 20, 3)
+    while more := caller.recv(1 << 20):
+        message += more
+    return *marshal.loads(message), descriptors
+
+def become(words, folder, env, descriptors):
+    for number, descriptor in enumerate(descriptors):
+        os.dup2(descriptor, number)
         os.close(descriptor)
-    work.send(str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])).encode())
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(env)
+    sys.argv = ["xent", *map(os.fsdecode, words)]
+    sys.stdin, sys.stdout, sys.stderr = (
+        io.TextIOWrapper(open(number, mode, closefd=False), "utf-8", errors, line_buffering=number == 2)
+        for number, mode, errors in STREAMS
+    )
+
+def serve(door, ended):
+    callers = {}
+    while 0 not in (ready := select.select([0, door, ended], [], [])[0]):  # which closes when the tests are over
+        if door in ready:
+            caller = door.accept()[0]
+            *asked, descriptors = request(caller)
+            child = os.fork()
+            if child == 0:
+                for held in (door, caller, *callers.values()):
+                    held.close()
+                return *asked, descriptors
+            callers[child] = caller
+            for descriptor in descriptors:
+                os.close(descriptor)
+        if ended in ready:
+            os.read(ended, 64)
+            while callers and (found := os.waitpid(-1, os.WNOHANG))[0]:
+                with callers.pop(found[0]) as caller, contextlib.suppress(OSError):
+                    caller.sendall(str(os.waitstatus_to_exitcode(found[1])).encode())
+
+ended, noticed = os.pipe()
+os.set_blocking(noticed, False)
+signal.signal(signal.SIGCHLD, lambda *_: None)
+signal.set_wakeup_fd(noticed)
+with socket.socket(socket.AF_UNIX) as door:
+    door.bind("door.new")
+    door.listen(64)
+    os.rename("door.new", "door")
+    asked = serve(door, ended)
+signal.set_wakeup_fd(-1)
+signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+if asked:
+    become(*asked)
+    main()
+"""
+# What lies on PATH as `xent` for lines of a shell: it hands over its streams, and ends as the command does.
+_CALLER = """#!{python} -IS
+import marshal, os, socket, sys
+with socket.socket(socket.AF_UNIX) as server:
+    server.connect({door!r})
+    words = [os.fsencode(word) for word in sys.argv[1:]]
+    message = marshal.dumps((words, os.getcwd(), dict(os.environ)))
+    server.sendall(message[socket.send_fds(server, [message], [0, 1, 2]):])
+    server.shutdown(socket.SHUT_WR)
+    code = int(server.recv(64))
+if code < 0:
+    os.kill(os.getpid(), -code)
+os._exit(code)
 """
 
 
 @cache
-def _server():
-    """Where to ask for a process; the one that forks them ends with this one."""
-    ours, theirs = socket.socketpair()
-    os.set_inheritable(theirs.fileno(), True)
-    command = [sys.executable, "-c", _SERVER, str(theirs.fileno())]
-    server = subprocess.Popen(
-        command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"}
-    )
-    theirs.close()
+def _home():
+    """Folder of the socket to ask for a process, and of `bin/xent`; the server ends with this process."""
+    folder = Path(tempfile.mkdtemp(prefix="xent-"))
+    env = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    server = subprocess.Popen([sys.executable, "-c", _SERVER], stdin=subprocess.PIPE, cwd=folder, env=env)
 
     def end():
-        ours.close()
+        server.stdin.close()
         server.wait()
+        shutil.rmtree(folder)
 
     atexit.register(end)
-    return ours
+    (folder / "bin").mkdir()
+    caller = folder / "bin" / "xent"
+    caller.write_text(_CALLER.format(python=sys.executable, door=str(folder / "door")))
+    caller.chmod(0o755)
+    until(lambda: (folder / "door").exists() or server.poll() is not None, "the server of forks")
+    assert server.poll() is None, "the server of forks ended"
+    return folder
+
+
+def path():
+    """What PATH is for lines of a shell that say `xent`; python is that of the tests."""
+    return os.pathsep.join([str(_home() / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]])
+
+
+def shell(line, cwd, env=None, **options):
+    """Run a line of bash in which `xent` is forked, as `subprocess.run` would; its standard input is empty."""
+    options = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True} | options
+    env = {**(os.environ if env is None else env), "PATH": path()}
+    return subprocess.run(["bash", "-c", line], cwd=cwd, env=env, timeout=PATIENCE_SECONDS, **options)
 
 
 def xent(*words, cwd=".", env=None, input=None, text=True):  # noqa: A002 (as subprocess.run calls it)
     """Run `xent` with some words, as `subprocess.run` would; standard input is empty unless something is given."""
-    words = [os.fsencode(word if isinstance(word, bytes) else str(word)).hex() for word in words]
-    env = dict(os.environ if env is None else env)
-    asked = json.dumps({"words": words, "cwd": str(Path(cwd).absolute()), "env": env}).encode() + b"\n"
+    words = [os.fsencode(word if isinstance(word, bytes) else str(word)) for word in words]
+    message = marshal.dumps((words, str(Path(cwd).absolute()), dict(os.environ if env is None else env)))
     (stdin, feed), (out, stdout), (err, stderr) = os.pipe(), os.pipe(), os.pipe()
-    server = _server()
-    sent = socket.send_fds(server, [asked], [stdin, stdout, stderr])
-    server.sendall(asked[sent:])
-    for descriptor in (stdin, stdout, stderr):
-        os.close(descriptor)
     found = {}
 
     def write():
@@ -90,13 +147,20 @@ def xent(*words, cwd=".", env=None, input=None, text=True):  # noqa: A002 (as su
         with open(descriptor, "rb") as stream:  # noqa: PTH123
             found[name] = stream.read()
 
-    threads = [threading.Thread(target=write), threading.Thread(target=read, args=("err", err))]
-    for thread in threads:
-        thread.start()
-    read("out", out)
-    for thread in threads:
-        thread.join()
-    code = int(server.recv(64))
+    with socket.socket(socket.AF_UNIX) as server:
+        server.settimeout(PATIENCE_SECONDS)
+        server.connect(str(_home() / "door"))
+        server.sendall(message[socket.send_fds(server, [message], [stdin, stdout, stderr]) :])
+        server.shutdown(socket.SHUT_WR)
+        for descriptor in (stdin, stdout, stderr):
+            os.close(descriptor)
+        streams = [(write,), (read, "out", out), (read, "err", err)]
+        threads = [threading.Thread(target=run, args=args, daemon=True) for run, *args in streams]
+        for thread in threads:
+            thread.start()
+        code = int(server.recv(64))
+        for thread in threads:
+            thread.join(PATIENCE_SECONDS)
     if text:
         found = {name: data.decode().replace("\r\n", "\n") for name, data in found.items()}
     return subprocess.CompletedProcess(words, code, found["out"], found["err"])

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests import forked
+
 ROOT = Path(__file__).parent.parent
 # A process in which every way to a network ends it.
 WITHOUT = """
@@ -39,8 +41,7 @@ def folder(tmp_path_factory):
     np.save(folder / "l.npy", rng.normal(size=(20, 3)))
     np.save(folder / "y.npy", rng.integers(0, 3, 20))
     for output in ("o.csv", "loss.npy"):
-        command = [sys.executable, "-m", "xent_cli", "compute", "l.npy", "y.npy", "-q", "-o", output]
-        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+        assert forked.xent("compute", "l.npy", "y.npy", "-q", "-o", output, cwd=folder).returncode == 0
     return folder
 
 

@@ -222,10 +222,8 @@ def test_a_reader_that_goes_away_does_not_undo_a_verdict(folder, form, limit, co
 
 
 def test_a_failing_check_in_a_pipe_to_head_exits_1(folder):
-    line = f"{' '.join(XENT)} check good.npy y.npy --max mean_loss=0 --max bits=0 2>/dev/null | head -1"
-    run = subprocess.run(
-        ["bash", "-c", f"{line}; echo ${{PIPESTATUS[0]}}"], cwd=folder, capture_output=True, text=True, check=False
-    )
+    line = "xent check good.npy y.npy --max mean_loss=0 --max bits=0 2>/dev/null | head -1"
+    run = forked.shell(f"{line}; echo ${{PIPESTATUS[0]}}", folder)
     assert run.stdout.splitlines() == ["verdict\tmetric\tkind\tlimit\tobserved\tbaseline\tdelta", "1"]
 
 

@@ -5,8 +5,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import xent_cli
+from tests import forked
 
 HERE = Path(__file__).parent / "golden"
 CASES = sorted(folder.name for folder in HERE.iterdir() if folder.is_dir())
@@ -98,9 +97,7 @@ def stream(folder, name, found):
 def test_a_command_prints_and_exits_as_it_did(case, inputs, tmp_path):
     folder = HERE / case
     shutil.copytree(inputs, tmp_path, dirs_exist_ok=True)
-    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "100"}
-    command = (folder / "cmd").read_text()
-    run = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    run = forked.shell((folder / "cmd").read_text(), tmp_path, {**os.environ, "COLUMNS": "100"})
     assert "Traceback" not in run.stderr
     stream(folder, "stdout", run.stdout.replace(xent_cli.__version__, "VERSION"))
     stream(folder, "stderr", run.stderr)

@@ -7,16 +7,15 @@ import sys
 import numpy as np
 import pytest
 
-XENT = [sys.executable, "-m", "xent_cli"]
+from tests import forked
 
 
 def xent(folder, *args, **options):
-    return subprocess.run([*XENT, *args], capture_output=True, text=True, check=False, cwd=folder, **options)
+    return forked.xent(*args, cwd=folder, **options)
 
 
 def shell(folder, line):
-    words = ["bash", "-c", f"{' '.join(XENT)} {line}"]
-    return subprocess.run(words, capture_output=True, text=True, check=False, cwd=folder)
+    return forked.shell(f"xent {line}", folder)
 
 
 @pytest.fixture
@@ -136,8 +135,11 @@ def test_devices_and_pipes_are_nobodys_file(folder):
     assert xent(folder, *PAIR, "--report", "json:/dev/null", "--report", "md:/dev/null", "-q").returncode == 0
     run = xent(folder, *PAIR, "--report", "json:/dev/stdout", "-q")
     assert (run.returncode, run.stdout.count('"mean_loss"')) == (0, 1)
-    shell = f"{' '.join(XENT)} compute <(cat z.npy) y.npy -q --report json:>(cat > one) --report md:>(cat > two); wait"
-    run = subprocess.run(["bash", "-c", shell], cwd=folder, capture_output=True, text=True, check=False)
+    # Not forked: a fork gets no descriptors beside its standard streams.
+    line = "compute <(cat z.npy) y.npy -q --report json:>(cat > one) --report md:>(cat > two); wait"
+    run = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m xent_cli {line}"], cwd=folder, capture_output=True, text=True, check=False
+    )
     assert (run.returncode, run.stderr) == (0, "")
 
 
@@ -155,9 +157,7 @@ def test_devices_and_pipes_are_nobodys_file(folder):
 def test_what_the_shell_opened_is_an_input_or_an_output_too(folder, line):
     (folder / "x.tsv").touch()
     before = contents(folder)
-    run = subprocess.run(
-        ["bash", "-c", f"{' '.join(XENT)} {line}"], cwd=folder, capture_output=True, text=True, check=False
-    )
+    run = shell(folder, line)
     assert run.returncode == 2, run.stderr
     (folder / "shards" / "new.npy").unlink(missing_ok=True)
     assert contents(folder) == before
@@ -165,10 +165,8 @@ def test_what_the_shell_opened_is_an_input_or_an_output_too(folder, line):
 
 def test_standard_output_may_be_a_file_of_its_own(folder):
     for line in ("compute z.npy y.npy -o x.tsv > out", "compute - y.npy < z.npy > out", "compute z.npy y.npy > out"):
-        run = subprocess.run(
-            ["bash", "-c", f"{' '.join(XENT)} {line} -q"], cwd=folder, capture_output=True, check=False
-        )
-        assert (run.returncode, run.stderr) == (0, b"")
+        run = shell(folder, f"{line} -q")
+        assert (run.returncode, run.stderr) == (0, "")
 
 
 def test_a_step_summary_is_added_to_twice(folder):

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests import forked
 from tests.torch_writer import save as save_torch
 from tests.waiting import PATIENCE_SECONDS
 
@@ -44,8 +45,13 @@ def folder(tmp_path_factory):
 
 
 def shell(command, folder, **options):
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    env = {**os.environ, "PATH": path, "TMPDIR": str(folder)}
+    env = {**os.environ, "TMPDIR": str(folder)}
+    return (started if "<(" in command or "&-" in command else forked.shell)(command, folder, env, **options)
+
+
+def started(command, folder, env, **options):
+    """The command itself: a fork gets its three standard streams, and no descriptor beside them."""
+    env = {**env, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     return subprocess.run(["bash", "-c", command], cwd=folder, env=env, capture_output=True, text=True, **options)
 
 
@@ -94,10 +100,10 @@ def test_gradients_of_what_comes_through_a_pipe_are_those_of_the_file(folder):
 
 def test_a_bad_cell_of_a_pipe_is_found_where_it_stands(folder):
     text = 'c0,c1,label\n1,2,0\n\n"3",4,1\n5,6,0\n7,8,2\n'
-    run = shell("xent compute -", folder, input=text)
+    run = forked.xent("compute", "-", cwd=folder, input=text)
     assert run.returncode == 3
     assert 'standard input line 6 (sample 3), column "label": found 2, expected 0..1' in run.stderr
-    run = shell("xent compute -", folder, input=text.replace("6", "x"))
+    run = forked.xent("compute", "-", cwd=folder, input=text.replace("6", "x"))
     assert 'standard input line 5 (sample 2), column "c1": found "x", expected a number' in run.stderr
 
 
@@ -118,7 +124,7 @@ def test_an_array_that_ends_early_in_a_pipe_is_told(folder):
     ],
 )
 def test_a_pipe_that_gives_nothing_is_told_and_not_waited_for(command, code, said, folder):
-    run = shell(command, folder, timeout=PATIENCE_SECONDS)
+    run = shell(command, folder)
     assert run.returncode == code
     assert said in run.stderr
 
@@ -148,7 +154,7 @@ def test_memory_stays_flat_however_much_comes_through_a_pipe(folder):
     for times in (4000, 16000):  # 16 and 64 MB
         lines = f"(cat d.csv; for i in $(seq {times // 8}); do cat eight.csv; done)"
         shell("tail -n +2 d.csv > one.csv; for i in 1 2 3 4 5 6 7 8; do cat one.csv; done > eight.csv", folder)
-        run = shell(f'{lines} | {sys.executable} -c "{script}"', folder)
+        run = started(f'{lines} | {sys.executable} -c "{script}"', folder, os.environ)
         code, peak = run.stderr.split()[-2:]
         assert code == "0"
         peaks.append(int(peak) / (1024 if sys.platform == "linux" else 1 << 20))

@@ -2,8 +2,6 @@
 
 import json
 import shlex
-import subprocess
-import sys
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +16,6 @@ from xent_cli.core.options import LossOptions
 from xent_cli.readers.options import ReadOptions
 from xent_cli.readers.pair.pair import open_pair
 
-XENT = (sys.executable, "-m", "xent_cli")
 RNG = np.random.default_rng(7)
 
 
@@ -106,11 +103,9 @@ def test_what_comes_through_a_pipe_is_judged_and_nothing_of_it_is_lost(tmp_path)
     (tmp_path / "csv").mkdir()
     write("csv", tmp_path / "csv", PROBS)
     for name in ("v.npy", "csv/v.csv"):
-        piped = f"cat {name} | {shlex.join(XENT)} compute - y.npy --reduction mean"
+        piped = f"cat {name} | xent compute - y.npy --reduction mean"
         for words, code in ((" --from probs", 0), ("", 3), (" --from logits", 0)):
-            run = subprocess.run(
-                ["bash", "-c", piped + words], cwd=tmp_path, capture_output=True, text=True, check=False
-            )
+            run = forked.shell(piped + words, tmp_path)
             assert run.returncode == code, run.stderr
             if "probs" in words:
                 assert float(run.stdout) == pytest.approx(true_mean(PROBS, LABELS), rel=1e-12)

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import forked
 from xent_cli.cli.display.shell import quoted
 from xent_cli.errors import printable
 
@@ -29,7 +30,7 @@ NAMES = [
 
 
 def xent(folder, *args):
-    return subprocess.run([*XENT, *args], cwd=folder, capture_output=True)
+    return forked.xent(*args, cwd=folder, text=False)
 
 
 @pytest.fixture
@@ -45,8 +46,7 @@ def test_the_line_of_inspect_pastes_back_for_every_name(folder, name):
     run = xent(folder, "inspect", "--", name, "y.npy")
     assert not RAW.search(run.stdout + run.stderr)
     line = run.stdout.decode().split("\ncommand\t")[1].splitlines()[0].removeprefix("xent ")
-    script = f'{sys.executable} -m xent_cli {line} "$@"'
-    pasted = subprocess.run(["bash", "-c", script, "bash"], cwd=folder, capture_output=True)
+    pasted = forked.shell(f"xent {line}", folder, text=False)
     assert (pasted.returncode, len(pasted.stdout.splitlines())) == (0, 3)
     document = json.loads(xent(folder, "inspect", "-f", "json", "--", name, "y.npy").stdout)
     assert os.fsencode(document["files"][0]["path"]) == name

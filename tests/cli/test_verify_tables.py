@@ -1,12 +1,11 @@
 """`xent verify` of losses and gradients in tables: rows by their ids, columns by the classes that they name."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
+from tests import forked
 from tests.readers.test_beside import SUFFIXES, write
 from xent_cli import softmax_cross_entropy_with_grad
 
@@ -21,8 +20,7 @@ TURNED = RNG.permutation(ROWS)
 
 
 def verify(folder, *args):
-    command = [sys.executable, "-m", "xent_cli", "verify", *map(str, args), "--reduction", "none", "-f", "json"]
-    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    run = forked.xent("verify", *args, "--reduction", "none", "-f", "json", cwd=folder)
     return run.returncode, json.loads(run.stdout) if run.returncode < 2 else run.stderr
 
 
@@ -78,9 +76,8 @@ def test_losses_and_gradients_in_another_order_are_refused_or_joined(folder, suf
 
 
 def test_rows_as_xent_writes_them_are_verified(folder):
-    run = [sys.executable, "-m", "xent_cli", "compute", "logits.csv", "-o"]
     for name in ("rows.csv", "rows.parquet", "rows.jsonl", "rows.arrow"):
-        subprocess.run([*run, name], cwd=folder, capture_output=True, check=True)
+        assert forked.xent("compute", "logits.csv", "-o", name, cwd=folder).returncode == 0
         code, found = verify(folder, "logits.csv", "--loss", name)
         assert code == 0, found
 

@@ -6,12 +6,12 @@ scipy, and adversarial ones; `provenance` says which. Expected values have up to
 
 import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from tests import forked
 
 HERE = Path(__file__).parent
 CASES = {case["id"]: case for case in json.loads((HERE / "manifest.json").read_text())}
@@ -29,10 +29,6 @@ def command(case, out):
     if out is not None:
         args += ["-o", str(out / "loss.npy"), "-f", "table", "--report", str(out / "summary.json")]
     return args
-
-
-def xent(args):
-    return subprocess.run([sys.executable, "-m", "xent_cli", *args], capture_output=True, text=True, check=False)
 
 
 def number(value):
@@ -54,7 +50,7 @@ def test_losses_mean_and_gradient_are_those_of_the_reference(name, tmp_path):
     args = command(case, tmp_path)
     if "gradient" in case["expected"]:
         args += ["--gradients", str(tmp_path / "gradient.npy"), "--gradient-dtype", "float64"]
-    run = xent(args)
+    run = forked.xent(*args)
     assert run.returncode == 0, run.stderr
     exact = case["dtype"] in ("float16", "float32", ">f4", "bool", "int32") and not case["options"].get("temperature")
     sparse = case["labels_kind"] == "sparse" and "label_smoothing" not in case["options"]
@@ -72,7 +68,7 @@ def test_losses_mean_and_gradient_are_those_of_the_reference(name, tmp_path):
 
 @pytest.mark.parametrize("name", ERRORS)
 def test_invalid_input_is_refused_and_explained(name):
-    run = xent(command(CASES[name], None))
+    run = forked.xent(*command(CASES[name], None))
     usage = name in ("error-axis-range", "error-smoothing-range")
     assert run.returncode == (2 if usage else 3), run
     assert run.stdout == ""

@@ -1,12 +1,11 @@
 import gzip
-import subprocess
-import sys
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests import forked
 from xent_cli.errors import InputError, RowError
 from xent_cli.readers.options import ReadOptions, RunNeeds
 from xent_cli.readers.pair.class_names_file import read_class_names
@@ -226,8 +225,7 @@ def test_two_streams_in_a_row_are_refused(codec, of, tmp_path):
 @pytest.mark.parametrize("times", [0, 1, 2])
 def test_a_pipe_tells_a_stream_that_ends_from_one_that_stops_or_goes_on(times):
     data = spelt(pa.ipc.new_stream) * times or spelt(pa.ipc.new_stream, close=False)
-    line = [sys.executable, "-m", "xent_cli", "compute", "-", "--reduction", "mean"]
-    run = subprocess.run(line, input=data, capture_output=True)
+    run = forked.xent("compute", "-", "--reduction", "mean", input=data, text=False)
     told = {0: b"no mark at its end", 1: b"", 2: b"bytes after the mark at its end"}[times]
     assert run.returncode == (0 if times == 1 else 3), run.stderr
     assert told in run.stderr

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests import forked
 from tests.waiting import PATIENCE_SECONDS
 from xent_cli.cli import cli
 from xent_cli.errors import InputError, UnreadableRowError
@@ -68,11 +69,10 @@ def test_text_in_a_table_that_is_not_utf_8_is_named(column, encode, tmp_path):
 def test_line_ends_within_the_quotes_of_a_header_belong_to_its_names(delimiter, piped, tmp_path):
     text = '"label";"logit\n\n_a";logit_b\n0;1;2\n\n1;2;1\n1;x;1\n'.replace(";", delimiter)
     (tmp_path / "t.csv").write_text(text)
-    given = {"input": text.encode()} if piped else {}
-    command = [sys.executable, "-m", "xent_cli", "compute", "-" if piped else "t.csv"]
-    run = subprocess.run([*command, "--reduction", "mean"], cwd=tmp_path, capture_output=True, **given)
+    words = ["compute", "-" if piped else "t.csv", "--reduction", "mean"]
+    run = forked.xent(*words, cwd=tmp_path, input=text if piped else None)
     assert run.returncode == 3
-    assert b'line 7 (sample 2), column "logit\\n\\n_a": found "x", expected a number' in run.stderr
+    assert 'line 7 (sample 2), column "logit\\n\\n_a": found "x", expected a number' in run.stderr
     (tmp_path / "t.csv").write_text(text.replace("x", "2"))
     blocks = losses(tmp_path / "t.csv")
     assert np.concatenate([block.logits for block in blocks]).tolist() == [[1, 2], [2, 1], [2, 1]]

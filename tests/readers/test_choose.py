@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +11,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 
+from tests import forked
 from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.options import LossOptions, Outputs
 from xent_cli.errors import InputError, RowError
@@ -302,7 +301,5 @@ def test_a_long_table_is_refused_with_the_line_that_pivots_it(classes: Any, tmp_
     }
     with pytest.raises(InputError, match="a long table") as caught:
         opened(tmp_path / "t.csv", columns)
-    line = caught.value.hint.replace("python -c", f"{sys.executable} -c")
-    line = line.replace("xent compute", f"{sys.executable} -m xent_cli compute")
-    done = subprocess.run(f"{line} --reduction mean", shell=True, cwd=tmp_path, capture_output=True)
+    done = forked.shell(f"{caught.value.hint} --reduction mean", tmp_path)
     assert float(done.stdout) == pytest.approx(-np.log(PROBS[np.arange(N), LABELS]).mean(), rel=1e-9)

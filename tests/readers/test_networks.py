@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests import forked
 from tests.torch_writer import save as save_torch
-from tests.waiting import PATIENCE_SECONDS
 from xent_cli.errors import InputError, without_secrets
 from xent_cli.readers.storage.refusals import refusal
 from xent_cli.readers.storage.remote import within
@@ -98,8 +98,7 @@ def folder(tmp_path):
 def xent(folder, *args, **variables):
     env = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "GOOGLE_"))} | variables
     env |= {"TMPDIR": str(folder), "AWS_EC2_METADATA_DISABLED": "true"}
-    command = [sys.executable, "-m", "xent_cli", *args]
-    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+    return forked.xent(*args, cwd=folder, env=env)
 
 
 def closed_port():

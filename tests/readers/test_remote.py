@@ -17,8 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests import forked
 from tests.torch_writer import save as save_torch
-from tests.waiting import PATIENCE_SECONDS, until
+from tests.waiting import until
 from xent_cli.errors import InputError, OutputError
 from xent_cli.readers.open import open_source
 from xent_cli.readers.options import Classes, ReadOptions
@@ -104,8 +105,7 @@ def xent(arguments, endpoint, cwd, command="compute", **options):
     clean = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
     env = {**clean, "AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
     env |= {"AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"}
-    argv = [sys.executable, "-m", "xent_cli", command, *arguments.split()]
-    return subprocess.run(argv, cwd=cwd, env=env, capture_output=True, text=True, timeout=PATIENCE_SECONDS, **options)
+    return forked.xent(command, *arguments.split(), cwd=cwd, env=env, **options)
 
 
 RUNS = [

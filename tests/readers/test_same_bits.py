@@ -1,8 +1,6 @@
 """The same numbers in every format and layout, by the libraries people write them with, through the real command."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import duckdb
@@ -13,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import save_file
 
+from tests import forked
 from tests.torch_writer import archive, pickled, tensor
 from tests.torch_writer import save as save_torch
 
@@ -90,11 +89,9 @@ WRITERS = {
 
 
 def rows_and_mean(*files):
-    found = []
-    for reduction in ("none", "mean"):
-        command = [sys.executable, "-m", "xent_cli", "compute", *map(str, files), "--reduction", reduction]
-        found.append(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    return found
+    runs = [forked.xent("compute", *files, "--reduction", reduction) for reduction in ("none", "mean")]
+    assert [run.returncode for run in runs] == [0, 0], runs
+    return [run.stdout for run in runs]
 
 
 @pytest.fixture(scope="module")
