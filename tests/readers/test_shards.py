@@ -83,3 +83,15 @@ def test_other_columns_and_another_format_are_named(tmp_path):
     np.save(tmp_path / "l" / "part-2.npy", LOGITS)
     with pytest.raises(InputError, match=r"another format\n.*part-2.npy"):
         open_source(path, "logits", ReadOptions(), Classes(-1))
+
+
+def test_small_shards_of_arrays_make_one_task_and_large_ones_stay_alone(tmp_path):
+    sizes = [1, 2, 90_000, 3, 4, 50_000, 50_000, 1]
+    values = [np.full((size, 2), number, "f8") for number, size in enumerate(sizes)]
+    for number, part in enumerate(values):
+        np.save(tmp_path / f"part-{number}.npy", part)
+    parts = list(open_source(str(tmp_path), "logits", ReadOptions(), Classes(-1)).parts(10))
+    assert [size for _, size, _ in parts] == [3, 90_000, 50_007, 50_001]
+    assert [start for start, _, _ in parts] == [10, 13, 90_013, 140_020]
+    found = np.concatenate([part.read().logits.copy() for _, _, part in parts])
+    np.testing.assert_array_equal(found, np.concatenate(values))

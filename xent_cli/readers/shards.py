@@ -12,12 +12,16 @@ import numpy as np
 
 from xent_cli.core.block import Rows
 from xent_cli.errors import InputError, UnreadableRowError
+from xent_cli.readers.interface import ARRAYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from xent_cli.core.block import Part
     from xent_cli.readers.interface import Source, SourceInfo
+
+# Parts of arrays up to this size, from as many shards as it takes, make one task.
+_TOGETHER_BYTES = 1 << 20
 
 
 def join(name: str, role: str, shards: Sequence[Source], axis: int | None, empty: tuple[str, ...] = ()) -> Shards:
@@ -145,12 +149,34 @@ class Shards:
         return _differ([shard.info for shard in self.shards], self.along)
 
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
-        """See `Source`."""
+        """See `Source`; small arrays are read together, for a task of its own costs more than to read one."""
+        if self.info.format not in ARRAYS or len({shard.info.dtype for shard in self.shards}) > 1:
+            yield from self._parts(first)
+            return
+        most = max(1, _TOGETHER_BYTES // (self.info.dtype.itemsize * max(1, math.prod(self.info.row_shape))))
+        held: list[Part] = []
+        begin = rows = 0
+        for start, size, part in self._parts(first):
+            if held and rows + size > most:
+                yield begin, rows, _in_turn(held)
+                held, rows = [], 0
+            if size >= most:
+                yield start, size, part
+            else:
+                begin = begin if held else start
+                held.append(part)
+                rows += size
+            del part
+        if held:
+            yield begin, rows, _in_turn(held)
+
+    def _parts(self, first: int) -> Iterator[tuple[int, int, Part]]:
         for shard in self.shards:
             stop = first
             for start, size, part in shard.parts(first):
                 stop = start + size
                 yield start, size, part
+                del part
             first = stop
 
     def rows(self, start: int, stop: int) -> Part | None:
@@ -165,7 +191,7 @@ class Shards:
             if part is None:
                 return None
             found.append(LaterRows(part, begin) if begin and self.role == "labels" else part)
-        return found[0] if len(found) == 1 else RowsInTurn(tuple(found))
+        return _in_turn(found)
 
     def where(self, row: int, role: str, first: int = 0) -> str:
         """See `Source`; rows of text are counted for it."""
@@ -201,6 +227,10 @@ class LaterRows:
             return self.part.read()
         except UnreadableRowError as error:
             raise error.at_row(error.row + self.begin) from None
+
+
+def _in_turn(parts: Sequence[Part]) -> Part:
+    return parts[0] if len(parts) == 1 else RowsInTurn(tuple(parts))
 
 
 @dataclass(frozen=True, slots=True)
