@@ -16,10 +16,12 @@ from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.options import LossOptions, Outputs
 from xent_cli.errors import InputError, RowError
 from xent_cli.readers.options import ReadOptions
-from xent_cli.readers.pair.pair import Pair, open_pair
+from xent_cli.readers.pair.pair import open_pair
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from xent_cli.readers.pair.paired_inputs import Pair
 
 N = 40
 RNG = np.random.default_rng(11)

@@ -55,8 +55,8 @@ def test_predictions_are_no_logits(files, predictions):
 
 
 def test_other_faults_stay_what_they_are(files, tmp_path):
-    np.savetxt(tmp_path / "blanks.txt", LOGITS)
-    assert error_of(files, "blanks.txt", "y.npy").what not in ("predictions in place of logits", "no such file")
+    (tmp_path / "prose.txt").write_text("not a table\nof anything\n")
+    assert error_of(files, "prose.txt", "y.npy").what not in ("predictions in place of logits", "no such file")
     np.save(tmp_path / "short.npy", LABELS[:5])
     assert error_of(files, "z.npy", "short.npy").what == "inputs of different length"
     assert error_of(files, "nowhere.npy", "y.npy").what == "no such file"

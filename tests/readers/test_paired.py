@@ -9,7 +9,8 @@ from xent_cli.core.kernel.cross_entropy import cross_entropy
 from xent_cli.core.options import LossOptions
 from xent_cli.errors import InputError, RowError
 from xent_cli.readers.options import ReadOptions, RunNeeds
-from xent_cli.readers.pair.pair import Pair, open_pair
+from xent_cli.readers.pair.pair import open_pair
+from xent_cli.readers.pair.paired_inputs import Pair
 
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(size=(500, 7))

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from xent_cli.core.options import LossOptions
     from xent_cli.core.totals.loss_totals import LossTotals
     from xent_cli.core.totals.run_totals import RunTotals
-    from xent_cli.readers.pair.pair import Pair
+    from xent_cli.readers.pair.paired_inputs import Pair
 
 # A page lists this many of the highest losses.
 _WORST_ON_A_PAGE = 20

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from xent_cli.core.checks.distributions import Distributions
     from xent_cli.core.checks.first_rows import FirstRows
     from xent_cli.core.options import LossOptions
-    from xent_cli.readers.pair.pair import Pair
+    from xent_cli.readers.pair.paired_inputs import Pair
 
 
 def line_with(origin: Origin, *words: str) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from xent_cli.core.evaluate import BlockLoss
     from xent_cli.core.options import LossOptions, Outputs
     from xent_cli.engines.interface import Engine
-    from xent_cli.readers.pair.pair import Pair
+    from xent_cli.readers.pair.paired_inputs import Pair
     from xent_cli.writers.parts import Parts
 
     Track = Callable[[Iterable[BlockLoss]], Iterator[BlockLoss]]

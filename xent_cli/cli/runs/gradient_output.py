@@ -12,7 +12,7 @@ from xent_cli.readers.interface import ARRAYS
 
 if TYPE_CHECKING:
     from xent_cli.cli.options import LayoutFlags, OutputFlags
-    from xent_cli.readers.pair.pair import Pair
+    from xent_cli.readers.pair.paired_inputs import Pair
     from xent_cli.writers.folder import PartsFolder
     from xent_cli.writers.npy import GradientWriter
     from xent_cli.writers.publish import Publication

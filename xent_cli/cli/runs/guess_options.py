@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from xent_cli.core.inspect.contents import Entry
     from xent_cli.readers.interface import Source
     from xent_cli.readers.options import ReadOptions
-    from xent_cli.readers.pair.pair import Pair
+    from xent_cli.readers.pair.paired_inputs import Pair
     from xent_cli.readers.storage.locate import Located
 
 # An archive of more arrays than this is no pair of logits and labels.

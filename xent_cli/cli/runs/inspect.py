@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from xent_cli.engines.interface import Engine
     from xent_cli.readers.interface import Source
     from xent_cli.readers.options import ReadOptions
-    from xent_cli.readers.pair.pair import Pair
+    from xent_cli.readers.pair.paired_inputs import Pair
     from xent_cli.readers.storage.locate import Located
 
 

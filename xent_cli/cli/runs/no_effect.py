@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from xent_cli.cli.options import SharedOptions
     from xent_cli.readers.interface import Source
-    from xent_cli.readers.pair.pair import Pair
+    from xent_cli.readers.pair.paired_inputs import Pair
 
     Why = Callable[[SharedOptions, Pair], str]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from xent_cli.core.block import Block, BlockRef, Rows
     from xent_cli.core.options import LossOptions
     from xent_cli.core.totals.loss_totals import LossTotals
-    from xent_cli.readers.pair.pair import Pair
+    from xent_cli.readers.pair.paired_inputs import Pair
 
 # So many rows of logits are read at first: nearly always they tell.
 _GLANCE = 16

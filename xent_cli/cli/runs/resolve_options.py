@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from xent_cli.cli.options import LayoutFlags, LossFlags, RunFlags, SharedOptions
     from xent_cli.cli.runs.evaluate_pair import Track
     from xent_cli.engines.interface import Engine
-    from xent_cli.readers.pair.pair import Pair
+    from xent_cli.readers.pair.paired_inputs import Pair
 
 # Options that have an effect on some inputs only, and may be typed in vain.
 _CONDITIONAL = frozenset(

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from xent_cli.cli.options import FloatName, Reduction, SharedOptions
     from xent_cli.cli.runs.preview import Preview
     from xent_cli.readers.pair.candidates import Candidate
-    from xent_cli.readers.pair.pair import Pair
+    from xent_cli.readers.pair.paired_inputs import Pair
 
 _REDUCED = ("mean", "sum")
 

@@ -18,8 +18,8 @@ from xent_cli.readers.columns.sample import SAMPLED_ROWS
 from xent_cli.readers.columns.table_plan import plan_table
 from xent_cli.readers.storage.pipe import seekable
 from xent_cli.readers.storage.stored import Stored
-from xent_cli.readers.tables.arrow_columns import TableRows, rows_of
 from xent_cli.readers.tables.column_types import FAILURES, damaged, dtype_of, kind_of, stored_as
+from xent_cli.readers.tables.table_rows import TableRows, rows_of
 from xent_cli.readers.tables.table_source import Table
 
 if TYPE_CHECKING:

@@ -22,9 +22,10 @@ from xent_cli.readers.columns.sample import SAMPLED_ROWS
 from xent_cli.readers.columns.table_plan import plan_table
 from xent_cli.readers.storage.pipe import Spill, seekable
 from xent_cli.readers.storage.reading import is_url
-from xent_cli.readers.tables.arrow_columns import TableRows, refuse_nulls, rows_of
+from xent_cli.readers.tables.arrow_columns import refuse_nulls
 from xent_cli.readers.tables.column_types import FAILURES, damaged, dtype_of, kind_of, stored_as
 from xent_cli.readers.tables.first_bad_row import first_with_count
+from xent_cli.readers.tables.table_rows import TableRows, rows_of
 from xent_cli.readers.tables.table_source import Table
 
 if TYPE_CHECKING:

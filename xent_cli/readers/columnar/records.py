@@ -18,8 +18,8 @@ from xent_cli.readers.columns.table_plan import plan_table
 from xent_cli.readers.storage.identity import shrunk
 from xent_cli.readers.storage.reading import fill, reading
 from xent_cli.readers.storage.stored import Stored
-from xent_cli.readers.tables.arrow_columns import TableRows, rows_of
 from xent_cli.readers.tables.column_types import dtype_of, kind_of
+from xent_cli.readers.tables.table_rows import TableRows, rows_of
 from xent_cli.readers.tables.table_source import Table
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,12 +17,13 @@ from xent_cli.readers.shards import Shards
 from xent_cli.readers.tables.table_source import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from xent_cli.core.array_types import AnyArray
+    from xent_cli.core.block import BlockRef
     from xent_cli.core.options import LossOptions
+    from xent_cli.readers.columns.column_plan import ColumnPlan
     from xent_cli.readers.interface import Source
-    from xent_cli.readers.pair.pair import Pair
 
 # Others like it are looked for in the rest of the input for so long; an answer must not wait for terabytes.
 _PATIENCE_SECONDS = 1.0
@@ -78,17 +79,64 @@ def complete(error: RowError, source: Source, role: str | None = None) -> InputE
     return error.with_location(where, more)
 
 
-def complete_counted(told: InputError, row: int, pair: Pair, options: LossOptions) -> InputError:
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What is known of the run around a bad row.
+
+    Fields
+    ------
+    plan
+        Of the columns of the logits, or None.
+    shift
+        Logits at t score the label at t + shift.
+    sparse
+        Whether labels are class indices.
+    labels_alone
+        Whether the row stands in a file of labels.
+    counted
+        Whether a mask or weights say which samples count.
+    blocks
+        Gives the blocks once more, or None where they can be had only once.
+    """
+
+    plan: ColumnPlan | None
+    num_classes: int
+    shift: int
+    sparse: bool
+    labels_alone: bool
+    counted: bool
+    blocks: Callable[[], Iterator[BlockRef]] | None
+
+
+def complete_beside(error: RowError, source: Source, beside: Beside, options: LossOptions) -> InputError:
+    """Say where a row of one of several inputs stands, and how many others are like it."""
+    if beside.shift and type(error) is RowError and error.role in ("labels", "weights"):
+        error = error.at_row(error.row + beside.shift)  # where it stands, not where it is scored
+    judged = error.role == "labels" and beside.sparse and not isinstance(error, UnreadableRowError)
+    if beside.counted:
+        message = complete(looked_at_again(error, source), source)
+        message = _with_counted(message, error.row, beside, options) if judged else message
+    elif judged:
+        k = beside.num_classes
+        message = complete_label(error, source, alone=beside.labels_alone, num_classes=k, options=options)
+    else:
+        message = complete(error, source)
+    return _with_left_out(message, beside.plan) if judged else message
+
+
+def _with_counted(message: InputError, row: int, beside: Beside, options: LossOptions) -> InputError:
     """Say how many labels of samples that count are no class, beside a mask or weights."""
+    if beside.blocks is None:
+        return message
     bad: list[AnyArray] = []
     whole = True
     until = time.monotonic() + _PATIENCE_SECONDS
     try:
-        for task in pair.tasks():
+        for task in beside.blocks():
             block = task.load()
             labels, out = block.labels, either(weights_and_left_out(block, options)[1], block.unscored)
-            found = bad_labels(labels, pair.num_classes, options, 0)
-            bad.append((found if out is None else found[~out[found]]) + block.start + pair.shift)
+            found = bad_labels(labels, beside.num_classes, options, 0)
+            bad.append((found if out is None else found[~out[found]]) + block.start + beside.shift)
             if time.monotonic() > until:
                 whole = False
                 break
@@ -96,33 +144,16 @@ def complete_counted(told: InputError, row: int, pair: Pair, options: LossOption
         whole = False
     others = np.setdiff1d(np.concatenate([np.empty(0, np.int64), *bad]), [row])
     first = ", ".join(str(number) for number in others[:_SHOWN])
-    return told.with_more(more_rows(len(others), whole=whole, first=first))
+    return message.with_more(more_rows(len(others), whole=whole, first=first))
 
 
-def complete_beside(error: RowError, source: Source, pair: Pair, options: LossOptions) -> InputError:
-    """Say where a row of one of several inputs stands, and how many others are like it."""
-    if pair.shift and type(error) is RowError and error.role in ("labels", "weights"):
-        error = error.at_row(error.row + pair.shift)  # where it stands, not where it is scored
-    judged = error.role == "labels" and pair.label_form == "sparse" and not isinstance(error, UnreadableRowError)
-    if pair.weighted or pair.masked:
-        told = complete(looked_at_again(error, source), source)
-        told = complete_counted(told, error.row, pair, options) if judged and pair.again else told
-    elif judged:
-        k = pair.num_classes
-        told = complete_label(error, source, alone=source is pair.labels, num_classes=k, options=options)
-    else:
-        told = complete(error, source)
-    return _with_left_out(told, pair) if judged else told
-
-
-def _with_left_out(told: InputError, pair: Pair) -> InputError:
-    """Name the columns that are no classes, of which one may be that of the label."""
-    plan = pair.logits.info.plan
+def _with_left_out(message: InputError, plan: ColumnPlan | None) -> InputError:
+    """Name the columns that are not classes, of which one may be that of the label."""
     if plan is None or not plan.left_out:
-        return told
+        return message
     names = [name.strip() or "the column without a name" for name, _ in plan.left_out]
-    more = "; ".join(part for part in (told.more, f"not among the classes: {listing(names)}") if part)
-    return told.with_more(more)
+    more = "; ".join(part for part in (message.more, f"not among the classes: {listing(names)}") if part)
+    return message.with_more(more)
 
 
 def complete_label(

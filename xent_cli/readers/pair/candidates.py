@@ -15,9 +15,8 @@ from xent_cli.readers.class_names import other_names
 from xent_cli.readers.open import open_source
 from xent_cli.readers.options import Classes, ReadOptions, RunNeeds
 from xent_cli.readers.pair.bad_rows import complete
-from xent_cli.readers.pair.follower import follow
 from xent_cli.readers.pair.ids import column_in, nameless, shared_id, with_ids, with_plan
-from xent_cli.readers.pair.side_by_side import unlike
+from xent_cli.readers.pair.misfit import unlike
 from xent_cli.readers.shards import cut_alike
 from xent_cli.readers.storage.locate import locate
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from xent_cli.core.block import Part, Rows
     from xent_cli.core.input_description import InputDescription
     from xent_cli.readers.interface import Source
-    from xent_cli.readers.pair.pair import Pair
+    from xent_cli.readers.pair.paired_inputs import Pair
     from xent_cli.readers.storage.locate import Located
 
     Shape = tuple[int | None, ...]
@@ -198,7 +197,7 @@ def held_blocks(pair: Pair, candidates: tuple[Candidate, ...]) -> Iterator[Verif
         At the end, where an input turns out to be of another length.
     """
     words = {"loss": "losses", "gradient": "rows of gradients"}
-    followers = {entry.name: follow(entry.source, pair, words[entry.name]) for entry in candidates}
+    followers = {entry.name: pair.follow(entry.source, words[entry.name]) for entry in candidates}
     stop = 0
     for block in pair.tasks():
         stop = block.start + block.size

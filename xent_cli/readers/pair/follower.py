@@ -12,23 +12,32 @@ if TYPE_CHECKING:
     from xent_cli.core.diagnostics import Diagnostic
     from xent_cli.readers.interface import Source
     from xent_cli.readers.pair.join import Joined
-    from xent_cli.readers.pair.pair import Pair
     from xent_cli.readers.pair.shifted_labels import Documents, ShiftedFollower
 
 # What stands beside a label, and moves with it.
 BESIDE = frozenset(Rows.__slots__) - {"logits", "absent"}
 
 
-def follow(source: Source, pair: Pair, what: str, documents: Documents | None = None) -> Follower | Joined:
-    """Let an input go along with the logits row by row, or join it to them where that was asked for."""
-    if pair.join is not None and source.info.plan is not None:
+def follow(
+    source: Source, logits: Source, what: str, *, join: str | None, shift: int, documents: Documents | None
+) -> Follower | Joined:
+    """Let an input go along with the logits row by row, or join it to them where that was asked for.
+
+    Parameters
+    ----------
+    what, shift, documents
+        As in `Follower`.
+    join
+        Column of the logits by which tables are joined, or None.
+    """
+    if join is not None and source.info.plan is not None:
         from xent_cli.readers.pair.ids import SharedId, column_in
         from xent_cli.readers.pair.join import Joined
 
-        there = column_in(source.info.plan, pair.join)
+        there = column_in(source.info.plan, join)
         if there is not None:
-            return Joined(source, pair.logits, SharedId(pair.join, there), what)
-    return Follower(source, pair, what, documents)
+            return Joined(source, logits, SharedId(join, there), what)
+    return Follower(source, logits, what, shift, documents)
 
 
 class Follower:
@@ -38,14 +47,16 @@ class Follower:
     ----------
     what
         Its values in an error.
+    shift
+        Logits at t go with its row at t + shift.
     documents
         Those of the logits, where the input is to be shifted in them.
     """
 
-    def __init__(self, source: Source, pair: Pair, what: str, documents: Documents | None = None) -> None:
+    def __init__(self, source: Source, logits: Source, what: str, shift: int, documents: Documents | None) -> None:
         self._source = source
-        self._logits = pair.logits
-        self._shift = pair.shift
+        self._logits = logits
+        self._shift = shift
         self._documents = documents
         self._what = what
         self._parts = source.parts()
@@ -53,7 +64,7 @@ class Follower:
         if documents is not None and source.rows(0, 1) is None:
             from xent_cli.readers.pair.shifted_labels import ShiftedFollower
 
-            self._shifted = ShiftedFollower(source, pair.shift, documents, BESIDE & source.info.fields | {"unscored"})
+            self._shifted = ShiftedFollower(source, shift, documents, BESIDE & source.info.fields | {"unscored"})
         self._waiting: list[Rows] = []
         self._stop = 0
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from xent_cli.errors import InputError, UsageError, listing
 
 if TYPE_CHECKING:
+    from xent_cli.errors import RowError
     from xent_cli.readers.interface import Source
     from xent_cli.readers.options import ReadOptions
 
@@ -84,3 +85,19 @@ def refuse_missing(sources: list[Source], options: ReadOptions) -> None:
             from xent_cli.readers.columns.asked_columns import missing_column
 
             raise missing_column(", ".join(plans), name, columns, option)
+
+
+def unlike(error: RowError, source: Source, logits: Source) -> InputError:
+    """Say where an id or a label stands that is a different one in the table of logits, and what to do."""
+    from xent_cli.core.same_samples import OtherIdError
+    from xent_cli.readers.pair.ids import join_hint
+
+    name = logits.info.path
+    if isinstance(error, OtherIdError):
+        named = "" if logits.info.plan is None else logits.info.plan.id or ""
+        expected = f"{error.expected}, as in {name}"
+        return InputError(error.what, source.where(error.row, "ids"), error.found, expected, join_hint(named))
+    column = None if logits.info.plan is None else logits.info.plan.label
+    expected = f'{error.expected}, as in column "{column}" of {name}'
+    hint = f'leave LABELS out to take the column, or take column "{column}" out of the table'
+    return InputError(error.what, source.where(error.row, "labels"), error.found, expected, hint)

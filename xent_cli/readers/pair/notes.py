@@ -12,60 +12,68 @@ from xent_cli.readers.pair.shifted_labels import documents_of
 from xent_cli.readers.shards import Shards
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from xent_cli.readers.pair.pair import Pair
+    from xent_cli.readers.interface import Source
 
 _OPTIONS = {"weights": "--sample-weight-column {name} weighs by it", "mask": "--mask {name} leaves out where it is 0"}
 
 
-def notes(pair: Pair) -> tuple[Diagnostic, ...]:
-    """Notes on columns that were seen and not used, empty shards, repeated weights and the documents of a shift."""
-    found = (*_unused(pair), *_empty(pair), *_repeated(pair), *_documents(pair))
+def notes(
+    inputs: Mapping[str, Source | None], taken: Mapping[str, bool], shift: int, by: tuple[str, ...]
+) -> tuple[Diagnostic, ...]:
+    """Notes on columns that were seen and not used, empty shards, repeated weights and the documents of a shift.
+
+    Parameters
+    ----------
+    inputs
+        "logits", "labels", "weights" and "mask", None where they are not files of their own.
+    taken
+        Whether samples have "weights", and a "mask".
+    by
+        Columns whose values name slices.
+    """
+    sources = {role: source for role, source in inputs.items() if source is not None}
+    found = (*_unused(sources, taken), *_empty(sources), *_repeated(sources), *_documents(sources["logits"], shift, by))
     return tuple(Diagnostic(code, message, note=True) for code, message in found)
 
 
-def _unused(pair: Pair) -> Iterator[tuple[str, str]]:
-    taken = {"weights": pair.weighted, "mask": pair.masked}
-    for source in (pair.logits, pair.labels):
-        plan = None if source is None else source.info.plan
-        if source is None or plan is None:
-            continue
-        for role, names in NAMES.items():
-            for name in plan.columns:
-                if not taken[role] and name.strip().lower() in names and name not in plan.used:
-                    told = _OPTIONS[role].format(name=name)
-                    yield f"unused-{role}", f'column "{name}" of {source.info.path} is not used; {told}'
+def _unused(sources: Mapping[str, Source], taken: Mapping[str, bool]) -> Iterator[tuple[str, str]]:
+    free = {role: names for role, names in NAMES.items() if not taken[role]}
+    for info in (sources[role].info for role in ("logits", "labels") if role in sources):
+        used, columns = (info.plan.used, info.plan.columns) if info.plan is not None else ((), ())
+        for role, names in free.items():
+            for name in columns:
+                if name.strip().lower() in names and name not in used:
+                    hint = _OPTIONS[role].format(name=name)
+                    yield f"unused-{role}", f'column "{name}" of {info.path} is not used; {hint}'
 
 
-def _empty(pair: Pair) -> Iterator[tuple[str, str]]:
-    for source in (pair.logits, pair.labels, pair.weights, pair.mask):
+def _empty(sources: Mapping[str, Source]) -> Iterator[tuple[str, str]]:
+    for source in sources.values():
         if isinstance(source, Shards) and source.empty:
             names = ", ".join(source.empty[:3]) + (f" and {len(source.empty) - 3} more" if source.empty[3:] else "")
             yield "empty-shard", f"no rows in {names}: skipped"
 
 
-def _repeated(pair: Pair) -> Iterator[tuple[str, str]]:
-    for source, what in ((pair.weights, "weight"), (pair.mask, "entry of the mask")):
+def _repeated(sources: Mapping[str, Source]) -> Iterator[tuple[str, str]]:
+    for role, what in (("weights", "weight"), ("mask", "entry of the mask")):
+        source = sources.get(role)
         if isinstance(source, Repeated):
             yield "repeated", f"each {what} of {source.info.path} is that of {source.times} samples"
 
 
-def _documents(pair: Pair) -> Iterator[tuple[str, str]]:
-    if not pair.shift:
+def _documents(logits: Source, shift: int, by: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    if not shift:
         return
-    documents = documents_of(pair.logits)
-    path = pair.logits.info.path
-    if (
-        pair.logits.info.num_rows is not None
-        and pair.logits.info.sample_shape is not None
-        and pair.logits.info.plan is None
-    ):
-        starts = (*documents.starts, pair.logits.info.num_rows)
+    documents, info = documents_of(logits), logits.info
+    if info.num_rows is not None and info.sample_shape is not None and info.plan is None:
+        starts = (*documents.starts, info.num_rows)
         runs = zip(documents.starts, starts[1:], documents.steps, strict=True)
         count = sum((stop - start) // steps for start, stop, steps in runs)
-        yield "documents", f"--shift counts within each of {count} documents, along the last axis of samples of {path}"
-    elif pair.by:
-        yield "documents", f"--shift counts within runs of rows that have the same {listing(pair.by)}"
+        where = f"within each of {count} documents, along the last axis of samples of {info.path}"
+        yield "documents", f"--shift counts {where}"
+    elif by:
+        yield "documents", f"--shift counts within runs of rows that have the same {listing(by)}"
     else:
-        yield "documents", f"--shift takes the rows of {path} for one document; --by COLUMN tells several apart"
+        yield "documents", f"--shift takes the rows of {info.path} for one document; --by COLUMN tells several apart"

@@ -1,33 +1,23 @@
-"""Logits, labels and weights side by side: what belongs together is checked once, then handed out as tasks."""
+"""Open logits, labels and weights, and check once that they belong together."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from xent_cli.core.block import BlockRef, Rows
-from xent_cli.core.options import LossOptions
 from xent_cli.errors import InputError, UsageError
-from xent_cli.readers.interface import ARCHIVES, ARRAYS
+from xent_cli.readers.interface import ARCHIVES
 from xent_cli.readers.open import open_source
 from xent_cli.readers.options import Classes
-from xent_cli.readers.pair.follower import follow, other_length
+from xent_cli.readers.pair.follower import other_length
 from xent_cli.readers.pair.open_labels import labels_of_archive, open_labels, with_labels_ahead
+from xent_cli.readers.pair.paired_inputs import Pair
 from xent_cli.readers.storage.locate import locate, refuse_two_pipes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
     from types import ModuleType
 
-    from xent_cli.core.diagnostics import Diagnostic
-    from xent_cli.core.input_description import InputDescription
-    from xent_cli.core.options import LabelForm
-    from xent_cli.errors import RowError
-    from xent_cli.readers.columns.column_plan import ColumnPlan
-    from xent_cli.readers.interface import Source
     from xent_cli.readers.options import ReadOptions
-    from xent_cli.readers.pair.follower import Follower
-    from xent_cli.readers.pair.join import Joined
     from xent_cli.readers.storage.locate import Located
 
 
@@ -36,13 +26,13 @@ def open_operands(logits_path: str, labels_path: str | None, weights_path: str |
     try:
         pair = open_pair(logits_path, labels_path, weights_path, options)
     except InputError as error:
-        from xent_cli.readers.pair.swapped_operands import recognised
+        from xent_cli.readers.pair.swapped_operands import seen_as
 
-        raise recognised(logits_path, labels_path, options) or error from None
+        raise seen_as(logits_path, labels_path, options, open_pair) or error from None
     if pair.logits.info.dtype.kind in "iu":
         from xent_cli.readers.pair.swapped_operands import refuse_predictions
 
-        refuse_predictions(pair)
+        refuse_predictions(pair.logits, pair.labels)
     return pair
 
 
@@ -122,174 +112,6 @@ def open_pair(
     from xent_cli.readers.pair.side_by_side import side_by_side
 
     return side_by_side(pair, options)
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """Opened inputs that belong together.
-
-    Fields
-    ------
-    logits
-        The first input; labels, weights, mask, ids and groups may be columns of it, or of the labels.
-    labels, weights, mask
-        Inputs of their own, or None.
-    shift
-        Logits at t score the label at t + shift, along the last axis of samples.
-    class_names
-        Names of the classes, or None.
-    join
-        Column by which tables are joined to the logits, or None.
-    said
-        What was found out about the inputs beside each other; more at the end of `tasks`.
-    begun, ahead
-        The blocks, where some have been read that can be had only once; and rows of the first ones, where they were.
-    """
-
-    logits: Source
-    labels: Source | None
-    weights: Source | None
-    mask: Source | None = None
-    shift: int = 0
-    class_names: tuple[str, ...] | None = None
-    join: str | None = None
-    said: list[Diagnostic] = field(default_factory=list, compare=False)
-    begun: Iterator[BlockRef] | None = None
-    ahead: list[Rows] = field(default_factory=list, compare=False)
-
-    @property
-    def num_classes(self) -> int:
-        """How many classes a row of logits has."""
-        return self.logits.info.row_shape[0]
-
-    @property
-    def label_form(self) -> LabelForm:
-        """Whether labels are class indices or rows of probabilities."""
-        return "dense" if self.labels is not None and self.labels.info.row_shape else "sparse"
-
-    @property
-    def weighted(self) -> bool:
-        """Whether samples have weights."""
-        return self.weights is not None or any("weights" in source.info.fields for source in self._tables)
-
-    @property
-    def masked(self) -> bool:
-        """Whether a mask says which samples count."""
-        return self.mask is not None or any("mask" in source.info.fields for source in self._tables)
-
-    @property
-    def named_labels(self) -> bool:
-        """Whether labels are given as names of classes."""
-        return (self.labels or self.logits).info.named_labels
-
-    @property
-    def id_name(self) -> str | None:
-        """Name of the id column, or None."""
-        return next((name for plan in self._plans if (name := plan.id) is not None), None)
-
-    @property
-    def by(self) -> tuple[str, ...]:
-        """The columns whose values name slices, in the order in which blocks have them."""
-        return tuple(name for plan in self._plans for name in plan.by)
-
-    @property
-    def label_name(self) -> str | None:
-        """Name of the column of labels, or None."""
-        return getattr((self.labels or self.logits).info.plan, "label", None)
-
-    @property
-    def findings(self) -> tuple[Diagnostic, ...]:
-        """What is said of the choice of columns."""
-        plan = self.logits.info.plan
-        found = (*self.said, *(plan.findings if plan is not None else ()))
-        sources = self._sources
-        if not self.shift and len(sources) < 3 and not any(s.info.plan or s.info.description.shards for s in sources):
-            return found
-        from xent_cli.readers.pair.notes import notes
-
-        return (*found, *notes(self))
-
-    @property
-    def _sources(self) -> list[Source]:
-        return [source for source in (self.logits, self.labels, self.weights, self.mask) if source is not None]
-
-    @property
-    def _tables(self) -> list[Source]:
-        return [self.logits] if self.labels is None else [self.logits, self.labels]
-
-    @property
-    def _plans(self) -> list[ColumnPlan]:
-        return [source.info.plan for source in self._tables if source.info.plan is not None]
-
-    def inputs(self, num_rows: int) -> Mapping[str, InputDescription]:
-        """Describe every input, its number of rows being known by now."""
-        sources = {"logits": self.logits, "labels": self.labels, "sample_weight": self.weights, "mask": self.mask}
-        return {
-            role: replace(
-                source.info.description,
-                # A side of shards that is not the same in all of them stays unknown.
-                shape=tuple(
-                    num_rows if n is None and source.info.format not in ARRAYS else n for n in source.info.shape
-                ),
-                n_classes=self.num_classes if role == "logits" else None,
-            )
-            for role, source in sources.items()
-            if source is not None
-        }
-
-    @property
-    def again(self) -> bool:
-        """Whether the blocks can be had more than once."""
-        return all(source.info.rereadable for source in self._sources)
-
-    def head(self, size: int) -> BlockRef | None:
-        """Recipe for the first samples, where they can be had without reading more."""
-        first = self.logits.rows(0, size)
-        if first is None or self.shift or self.join or any(source.rows(0, size) is None for source in self._sources):
-            return None
-        return BlockRef(0, size, (first, *(one.take(0, size) for one in self._followers())))
-
-    def _followers(self) -> list[Follower | Joined]:
-        documents = None
-        beside = {"labels": self.labels, "weights": self.weights, "entries of the mask": self.mask}
-        if self.shift:
-            from xent_cli.readers.pair.shifted_labels import documents_of
-
-            documents = documents_of(self.logits)
-            # Read twice: what stands beside a label moves, the logits stay.
-            beside["rows"] = self.logits if len(self.logits.info.fields) > 1 else None
-        return [follow(source, self, what, documents) for what, source in beside.items() if source is not None]
-
-    def tasks(self) -> Iterator[BlockRef]:
-        """Blocks of samples, in order; an input that turns out to be of another length is told at its end."""
-        if self.begun is not None:
-            return (yield from self.begun)
-        followers, stop = self._followers(), 0
-        for start, size, part in self.logits.parts():
-            stop, part = start + size, self.ahead.pop(0) if self.ahead else part
-            if self.shift and len(self.logits.info.fields) > 1:
-                from xent_cli.readers.pair.shifted_labels import OnlyRows
-
-                part = OnlyRows(part, frozenset({"logits", "absent"}))
-            yield BlockRef(start, size, (part, *(follower.take(start, stop) for follower in followers)))
-            del part  # and its memory, before the next is made
-        if stop == 0:
-            raise InputError("no rows", self.logits.info.path, expected="at least 1")
-        for follower in followers:
-            self.said.extend(found for found in follower.finish(stop) if found not in self.said)
-
-    def complete(self, error: RowError, options: LossOptions | None = None) -> InputError:
-        """Say where in which file a row stands, and how many others are like it."""
-        from xent_cli.core.same_samples import OtherIdError, OtherLabelError
-        from xent_cli.readers.pair.bad_rows import complete_beside
-
-        own = {"labels": self.labels, "weights": self.weights, "mask": self.mask}.get(error.role)
-        source = own or next((table for table in self._tables if error.role in table.info.fields), self.logits)
-        if isinstance(error, OtherIdError | OtherLabelError):
-            from xent_cli.readers.pair.side_by_side import unlike
-
-            return unlike(error, source, self.logits)
-        return complete_beside(error, source, self, options or LossOptions())
 
 
 def _misfit() -> ModuleType:  # loaded where inputs do not fit

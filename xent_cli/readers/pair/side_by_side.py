@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from xent_cli.core.class_order import order_of, without_shared
 from xent_cli.core.diagnostics import Diagnostic
-from xent_cli.core.same_samples import OtherIdError
-from xent_cli.errors import InputError, UsageError
+from xent_cli.errors import UsageError
 from xent_cli.readers.class_names import other_names
 from xent_cli.readers.columns.asked_columns import missing_column
-from xent_cli.readers.pair.ids import column_in, join_hint, nameless, shared_id, with_ids, with_plan
+from xent_cli.readers.pair.ids import column_in, nameless, shared_id, with_ids, with_plan
 
 if TYPE_CHECKING:
-    from xent_cli.errors import RowError
     from xent_cli.readers.interface import Source
     from xent_cli.readers.options import ReadOptions
-    from xent_cli.readers.pair.pair import Pair
+    from xent_cli.readers.pair.paired_inputs import Pair
 
 
 def side_by_side(pair: Pair, options: ReadOptions) -> Pair:
@@ -45,19 +43,6 @@ def side_by_side(pair: Pair, options: ReadOptions) -> Pair:
         if shared is not None and shared.ours == named:
             changed[name] = with_ids(beside[name], shared.theirs)
     return replace(pair, **changed)
-
-
-def unlike(error: RowError, source: Source, logits: Source) -> InputError:
-    """Say where an id or a label stands that is another one in the table of logits, and what to do."""
-    name = logits.info.path
-    if isinstance(error, OtherIdError):
-        named = "" if logits.info.plan is None else logits.info.plan.id or ""
-        expected = f"{error.expected}, as in {name}"
-        return InputError(error.what, source.where(error.row, "ids"), error.found, expected, join_hint(named))
-    column = None if logits.info.plan is None else logits.info.plan.label
-    expected = f'{error.expected}, as in column "{column}" of {name}'
-    hint = f'leave LABELS out to take the column, or take column "{column}" out of the table'
-    return InputError(error.what, source.where(error.row, "labels"), error.found, expected, hint)
 
 
 def _one_label(pair: Pair, options: ReadOptions) -> Pair:

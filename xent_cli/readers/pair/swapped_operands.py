@@ -13,16 +13,19 @@ from xent_cli.readers.columns.words import ID, INDEX, LABEL
 from xent_cli.readers.interface import ARCHIVES, ARRAYS
 from xent_cli.readers.list_contents import list_arrays
 from xent_cli.readers.open import open_source
-from xent_cli.readers.pair.pair import open_pair
 from xent_cli.readers.storage.locate import locate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from xent_cli.readers.interface import Source
     from xent_cli.readers.options import ReadOptions
-    from xent_cli.readers.pair.pair import Pair
+    from xent_cli.readers.pair.paired_inputs import Pair
 
 
-def recognised(logits_path: str, labels_path: str | None, options: ReadOptions) -> InputError | None:
+def seen_as(
+    logits_path: str, labels_path: str | None, options: ReadOptions, open_pair: Callable[..., Pair]
+) -> InputError | None:
     """What the operands of a run that could not be opened seem to be, or None; only what headers say is read."""
     if any(path == "-" or (path is not None and Path(path).is_fifo()) for path in (logits_path, labels_path)):
         return None
@@ -52,9 +55,8 @@ def recognised(logits_path: str, labels_path: str | None, options: ReadOptions) 
     )
 
 
-def refuse_predictions(pair: Pair) -> None:
+def refuse_predictions(logits: Source, labels: Source | None) -> None:
     """Refuse whole numbers in place of scores: one for each label."""
-    labels, logits = pair.labels, pair.logits
     if labels is not None and _whole(logits) and _flat(logits) == _flat(labels) != 1:
         raise _predictions(logits.info.path, logits)
 

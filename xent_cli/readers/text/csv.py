@@ -20,11 +20,11 @@ from xent_cli.readers.columns.column_plan import ColumnPlan, refuse_repeated
 from xent_cli.readers.columns.sample import BOOL, FLOATS, WHOLES, TableSample
 from xent_cli.readers.columns.table_plan import plan_table
 from xent_cli.readers.storage.reading import read_up_to
-from xent_cli.readers.tables.arrow_columns import rows_of
 from xent_cli.readers.tables.cell_text import layout_of_cells
 from xent_cli.readers.tables.first_bad_row import first_with_count
 from xent_cli.readers.tables.listed_labels import lists_of_cells
 from xent_cli.readers.tables.marks import is_masked
+from xent_cli.readers.tables.table_rows import rows_of
 from xent_cli.readers.tables.table_source import Table, texts_ahead
 from xent_cli.readers.text.csv_dialect import (
     DTYPES,

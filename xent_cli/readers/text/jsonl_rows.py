@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.json as pa_json
 
 from xent_cli.errors import InputError, UnreadableRowError
-from xent_cli.readers.tables.arrow_columns import rows_of
 from xent_cli.readers.tables.column_types import to_numpy
 from xent_cli.readers.tables.first_bad_row import first_with_count
 from xent_cli.readers.tables.marks import is_masked
+from xent_cli.readers.tables.table_rows import rows_of
 from xent_cli.readers.text.csv_dialect import LABEL_TYPES, LISTED, label_types_from
 from xent_cli.readers.text.json_records import is_number, shown, strict_record_of
 from xent_cli.readers.text.json_reshape import NO_RESHAPE

@@ -1,0 +1,56 @@
+"""Rows of a table in memory, as logits, labels and what stands beside them: of every format that Arrow reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from xent_cli.errors import MissingValueError, RowError
+from xent_cli.readers.storage.reading import first_line
+from xent_cli.readers.tables.arrow_columns import plain_rows, refuse_nulls
+from xent_cli.readers.tables.listed_labels import with_single_labels
+
+if TYPE_CHECKING:
+    from xent_cli.core.block import Rows
+    from xent_cli.readers.columns.column_plan import Reading
+
+
+@dataclass(frozen=True, slots=True)
+class TableRows:
+    """Recipe for rows that are in memory as an Arrow table; `read` converts them where the work is done."""
+
+    table: pa.Table
+    reading: Reading
+    start: int
+
+    def read(self) -> Rows:
+        """Convert the rows."""
+        return rows_of(self.table, self.reading, self.start)
+
+
+def rows_of(table: pa.Table, reading: Reading, start: int) -> Rows:
+    """Convert a table.
+
+    Raises
+    ------
+    RowError
+        At an empty cell, a list of another length, or the name of no class.
+    """
+    plan, role = reading.plan, reading.role
+    lenient = plan.lenient or plan.mask is not None
+    try:
+        table = with_single_labels(table, plan.label, reading.width, start, lenient=lenient)
+        if lenient:
+            from xent_cli.readers.tables.lenient_rows import lenient_rows
+
+            return lenient_rows(table, reading, start)
+        return plain_rows(table, reading, start)
+    except pa.ArrowException as error:  # such as an index beyond its dictionary
+        raise RowError("damaged column", start, role, first_line(error), "whole columns", "write it again") from None
+    except MissingValueError:
+        if not plan.is_list:
+            # The first such row may be so by a later column, and rows are counted, not cells.
+            refuse_nulls(((name, table[name]) for name in plan.needed), role, start, missing=plan.values_only)
+        raise
