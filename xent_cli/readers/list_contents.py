@@ -72,7 +72,7 @@ def _entries(located: Located, source: Source, first: Any, role: str) -> Iterato
     plan = getattr(first, "plan", None)
     if plan is None:
         return
-    types = _column_types(first)
+    types = {**_column_types(first), **dict.fromkeys(dict(plan.constants), "from folders")}
     roles = dict.fromkeys(plan.values, _ROLES.get(role, role))
     roles |= {name: part for name, part in ((plan.label, "label"), (plan.id, "id"), (plan.weight, "weight")) if name}
     reasons = dict(plan.left_out)

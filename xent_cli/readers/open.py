@@ -79,7 +79,9 @@ def open_source(path: str | Located, role: str, options: ReadOptions, classes: C
     classes = replace(classes, names=classes.names or options.class_names)
     sources: list[Source] = []
     empty = []
-    for file in located.files:
+    for place, file in enumerate(located.files):
+        if located.partitions:
+            options = replace(options, known=replace(options.known, partitions=located.partitions[place]))
         if len(sources) == 1 and role == "logits":  # what the first shard is read as, the others are
             options = replace(options, known=replace(options.known, like=sources[0].info.plan))
         source = _open_shard(file, role, options, classes) if located.sharded else _open(file, role, options, classes)
@@ -106,7 +108,7 @@ def _open_shard(file: Bytes, role: str, options: ReadOptions, classes: Classes) 
         source = _open(shard, role, options, classes)
         return None if _is_empty(source, shard) else source
     except InputError as error:
-        if error.what != _EMPTY:
+        if error.what not in (_EMPTY, "no rows"):
             raise
         return None
     finally:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from xent_cli.core.diagnostics import Diagnostic
     from xent_cli.readers.columns.column_plan import ColumnPlan
     from xent_cli.readers.columns.label_values import LabelValues
+    from xent_cli.readers.storage.folders import Partition
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,8 @@ class Known:
         Names of the columns of logits, by which labels of text may call the classes.
     like
         Plan of the first shard, which the others follow where they have the same columns.
+    partitions
+        What the folders say that an input lies in.
     labels_shape
         Of labels that are numbers without a header.
     labels_ahead
@@ -91,6 +94,7 @@ class Known:
     label_numbers: tuple[int, ...] = ()
     class_columns: tuple[str, ...] = ()
     like: ColumnPlan | None = None
+    partitions: tuple[Partition, ...] = ()
     labels_shape: tuple[int, ...] = (-1,)
     labels_ahead: Callable[[], LabelValues | None] | None = field(default=None, compare=False)
     notes: tuple[Diagnostic, ...] = ()

@@ -19,6 +19,7 @@ from xent_cli.readers.columns.table_plan import plan_table
 from xent_cli.readers.storage.pipe import seekable
 from xent_cli.readers.storage.stored import Stored
 from xent_cli.readers.tables.column_types import FAILURES, damaged, dtype_of, kind_of, stored_as
+from xent_cli.readers.tables.partitions import label_type
 from xent_cli.readers.tables.table_rows import TableRows, rows_of
 from xent_cli.readers.tables.table_source import Table
 
@@ -54,7 +55,8 @@ def open_arrow(source: Bytes, head: bytes, role: str, options: ReadOptions, clas
         sample = sample_of(bare, schema, partial(_first_rows, source, schema, first, is_file=is_file))
         plan, class_names = plan_table(sample, role, options, classes)
         width, dtype = _width_and_dtype(schema, plan, reader if is_file else first)
-    named = plan.label is not None and kind_of(schema.field(plan.label).type) == "other"
+    label = label_type(schema, plan)
+    named = label is not None and kind_of(label) == "other"
     held = () if is_file or source.rereadable else (reader, first)
     table = source, "arrow", role, plan, width, dtype, class_names, named, options.run
     return ArrowSource(*table, batches, held)
@@ -140,6 +142,7 @@ class _Reader:
     """What files and streams have in common. Nothing is memory-mapped: a file that shrinks would end the process."""
 
     def __init__(self, source: Bytes, is_file: bool, columns: list[str] | None = None) -> None:
+        self._followed: Followed | None = None
         if isinstance(source, Stored) and not source.codec:
             file = source.arrow()
         else:
@@ -176,7 +179,7 @@ class _Reader:
 
     def _refuse_open_end(self) -> None:
         file = self._file
-        if isinstance(file, pa.PythonFile):
+        if self._followed is not None:
             last, following = self._followed.last, self._followed.read(1)
         else:
             end = file.tell()
@@ -211,9 +214,9 @@ def _width_and_dtype(
     schema: pa.Schema, plan: ColumnPlan, batches: _Reader | pa.RecordBatch | None
 ) -> tuple[int, np.dtype[Any]]:
     if not plan.values:
-        if plan.label is None:
+        label = label_type(schema, plan)
+        if label is None:
             return 0, np.dtype(np.float64)
-        label = schema.field(plan.label).type
         return 0, dtype_of(label) if kind_of(label) == "number" else np.dtype(object)
     if plan.cells:
         return plan.cells, np.dtype(np.float64)

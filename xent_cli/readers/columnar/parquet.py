@@ -25,6 +25,7 @@ from xent_cli.readers.storage.reading import is_url
 from xent_cli.readers.tables.arrow_columns import refuse_nulls
 from xent_cli.readers.tables.column_types import FAILURES, damaged, dtype_of, kind_of, stored_as
 from xent_cli.readers.tables.first_bad_row import first_with_count
+from xent_cli.readers.tables.partitions import label_type
 from xent_cli.readers.tables.table_rows import TableRows, rows_of
 from xent_cli.readers.tables.table_source import Table
 
@@ -65,7 +66,8 @@ def open_parquet(source: Bytes, head: bytes, role: str, options: ReadOptions, cl
     plan, class_names = plan_table(sample, role, options, classes)
     with _damaged(source):
         width, dtype = _width_and_dtype(file, schema, plan)
-    named = plan.label is not None and kind_of(schema.field(plan.label).type) == "other"
+    label = label_type(schema, plan)
+    named = label is not None and kind_of(label) == "other"
     table = source, "parquet", role, plan, width, dtype, class_names, named, options.run
     return ParquetSource(*table, groups)
 
@@ -95,6 +97,8 @@ class ParquetSource(Table):
         limit = needs.task_bytes if self.plan.is_list else needs.group_bytes
         start = first
         for group, size in enumerate(self.groups):
+            if not size:  # pandas writes a row group of a table without rows
+                continue
             if needs.whole_groups or size * row_bytes <= limit:
                 yield start, size, GroupRows(self, group, start, size)
             elif self.plan.is_list or not self.plan.values:
@@ -249,9 +253,9 @@ def _open(source: Stored, num_columns: int) -> pq.ParquetFile:
 def _width_and_dtype(file: pq.ParquetFile, schema: pa.Schema, plan: ColumnPlan) -> tuple[int, np.dtype[Any]]:
     """How many classes a sample has, and their dtype; a list column tells only in its first row."""
     if not plan.values:
-        if plan.label is None:
+        label = label_type(schema, plan)
+        if label is None:
             return 0, np.dtype(np.float64)
-        label = schema.field(plan.label).type
         return 0, dtype_of(label) if kind_of(label) == "number" else np.dtype(object)
     if plan.cells:
         return plan.cells, np.dtype(np.float64)

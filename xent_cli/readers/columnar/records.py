@@ -19,6 +19,7 @@ from xent_cli.readers.storage.identity import shrunk
 from xent_cli.readers.storage.reading import fill, reading
 from xent_cli.readers.storage.stored import Stored
 from xent_cli.readers.tables.column_types import dtype_of, kind_of
+from xent_cli.readers.tables.partitions import label_type
 from xent_cli.readers.tables.table_rows import TableRows, rows_of
 from xent_cli.readers.tables.table_source import Table
 
@@ -63,7 +64,8 @@ def open_records(source: Bytes, layout: Layout, role: str, options: ReadOptions,
     sample = sample_of(bare, schema, partial(_first_rows, bare))
     plan, class_names = plan_table(sample, role, options, classes)
     width, dtype = _width_and_dtype(schema, plan)
-    named = plan.label is not None and kind_of(schema.field(plan.label).type) == "other"
+    label = label_type(schema, plan)
+    named = label is not None and kind_of(label) == "other"
     return RecordSource(source, "records", role, plan, width, dtype, class_names, named, *held)
 
 
@@ -218,7 +220,7 @@ def _column(values: AnyArray, column_type: pa.DataType) -> pa.Array:
 def _width_and_dtype(schema: pa.Schema, plan: ColumnPlan) -> tuple[int, np.dtype[Any]]:
     """How many classes a sample has, and their dtype."""
     if not plan.values:
-        label = None if plan.label is None else schema.field(plan.label).type
+        label = label_type(schema, plan)
         if label is None:
             return 0, np.dtype(np.float64)
         return 0, dtype_of(label) if kind_of(label) == "number" else np.dtype(object)

@@ -71,6 +71,8 @@ class ColumnPlan:
         Whether the user named the columns.
     readings
         Where there is no label: the options under which each column, or set of them, that may be it is the label.
+    constants
+        Columns that the folders of the file say, each with its value.
     """
 
     values: tuple[str, ...] = ()
@@ -98,22 +100,31 @@ class ColumnPlan:
     lenient: bool = False
     judged: int | None = None
     readings: tuple[ReadOptions, ...] = ()
+    constants: tuple[tuple[str, str | int | None], ...] = ()
+
+    @property
+    def file_label(self) -> str | None:
+        """The column of labels, where the file has it."""
+        return None if self.label in dict(self.constants) else self.label
 
     @property
     def used(self) -> list[str]:
-        """Every column that is read, once."""
-        return list(dict.fromkeys((*self.values, *self.singles)))
+        """Every column of the file that is read, once."""
+        constants = dict(self.constants)
+        found = [name for name in dict.fromkeys((*self.values, *self.singles)) if name not in constants]
+        # Rows of which only folders tell something are counted by any column.
+        return found or [name for name in self.columns if constants and name not in constants][:1]
 
     @property
     def needed(self) -> list[str]:
-        """The columns that must have a value in every row."""
-        label = None if self.ignore_missing else self.label
+        """The columns of the file that must have a value in every row."""
+        label = None if self.ignore_missing else self.file_label
         return [*self.values, *(name for name in (label, self.weight) if name is not None)]
 
     @property
     def texts(self) -> list[str]:
-        """The columns that are read as text and nothing else."""
-        others = {*self.needed, self.label}
+        """The columns of the file that are read as text and nothing else."""
+        others = {*self.needed, self.label, *dict(self.constants)}
         texts = (name for name in (self.id, self.mask, *self.by) if name is not None and name not in others)
         return list(dict.fromkeys(texts))
 

@@ -27,6 +27,22 @@ def plan_table(
     """
     if role in ("weights", "mask"):
         return plan_beside(sample.path, sample.kinds, role), classes.names
+    try:
+        return _planned(sample, role, options, classes)
+    except InputError:
+        if any(len(values) for values in sample.rows(list(sample.kinds)[:1]).values()):
+            raise
+        # What columns hold cannot be told: the first thing to say, and a part of a folder is passed over.
+        raise InputError("no rows", sample.path, found="names of columns alone", expected="at least one row") from None
+
+
+def _planned(
+    sample: TableSample, role: str, options: ReadOptions, classes: Classes
+) -> tuple[ColumnPlan, tuple[str, ...] | None]:
+    if options.known.partitions:
+        from xent_cli.readers.columns.partitions import plan_with_partitions
+
+        return plan_with_partitions(sample, role, options, classes, _planned)
     if role == "logits":
         like = options.known.like
         alike = like is not None and {*like.columns} == {*sample.kinds}

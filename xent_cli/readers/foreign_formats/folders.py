@@ -42,6 +42,12 @@ _KINDS = (
         "import numpy, lmdb; numpy.save('logits.npy', numpy.stack([numpy.frombuffer(value, 'float32') "
         "for key, value in lmdb.open(FILE, readonly=True, lock=False).begin().cursor()]))",
     ),
+    (
+        "a model in shards",
+        r".*\.(safetensors|bin)\.index\.json",
+        "it holds a model, not its outputs; or name one file of it: ",
+        "ls FILE",
+    ),
     ("a TensorFlow SavedModel", r"saved_model\.pb(txt)?", _MODEL, _SAVED),
     ("an Orbax checkpoint", r"_CHECKPOINT_METADATA|manifest\.ocdbt", _MODEL, _SAVED),
     ("a distributed PyTorch checkpoint", r".*\.distcp", _MODEL, _SAVED),

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError, UsageError, without_secrets
+from xent_cli.readers.storage.folders import dataset_files, is_partition, partitions_of, refuse_splits, text_of
 from xent_cli.readers.storage.reading import first_line, is_url, local_path, timeout
 from xent_cli.readers.storage.stored import Stored, recognised
 
 if TYPE_CHECKING:
+    from xent_cli.readers.storage.folders import Partition
     from xent_cli.readers.storage.interface import Bytes
 
 _MAGIC = re.compile(r"[*?\[]")
@@ -30,11 +32,14 @@ class Located:
         One, or shards in order; these are not looked at before they are opened.
     sharded
         Whether a folder or a glob was typed.
+    partitions
+        What the folders of each file say, such as ``split=test``; () where they say nothing.
     """
 
     name: str
     files: tuple[Bytes, ...]
     sharded: bool = False
+    partitions: tuple[tuple[Partition, ...], ...] = ()
 
 
 def locate(path: str | Located) -> Located:
@@ -52,10 +57,7 @@ def locate(path: str | Located) -> Located:
 
         return Located("standard input", (standard_input(),))
     if is_url(path) and not path.startswith("file://"):
-        urls = _remote(path)
-        files = tuple(Stored(without_secrets(url), url) for url in urls)
-        sharded = urls != [path]
-        return Located(without_secrets(path), files if sharded else (recognised(*files),), sharded)
+        return _remote(path)
     return _local(path, local_path(path))
 
 
@@ -87,16 +89,14 @@ def _local(name: str, path: str) -> Located:
     try:
         mode = Path(path).stat().st_mode
         if stat.S_ISDIR(mode):
-            from xent_cli.readers.foreign_formats.folders import entries_of, refuse_folder
-
-            refuse_folder(name, entries_of(path))
-            return _shards(name, [str(entry) for entry in Path(path).iterdir() if entry.is_file()])
+            return _folder(name, Path(path))
     except FileNotFoundError:
-        if _MAGIC.search(path):
+        if magic := _MAGIC.search(path):
             import glob
 
             found = glob.glob(path, recursive=True)  # noqa: PTH207 (Path.glob takes no absolute pattern)
-            return _shards(name, [entry for entry in found if Path(entry).is_file()])
+            files = _rows_alone(name, [entry for entry in found if Path(entry).is_file()])
+            return _shards(name, files, _globbed(name, files, path[: magic.start()].rpartition("/")[0]))
         import difflib
 
         folder = Path(path).parent
@@ -115,46 +115,105 @@ def _local(name: str, path: str) -> Located:
     return Located(name, (recognised(Stored(name, str(Path(path).absolute()))),))
 
 
-def _shards(name: str, paths: list[str]) -> Located:
-    shards = (Stored(path, str(Path(path).absolute())) for path in _rows_alone(name, paths))
-    return Located(name, tuple(shards), sharded=True)
+def _folder(name: str, folder: Path) -> Located:
+    """Shards in a local folder, or in the folders of it that say what a column is of the rows in them."""
+    from xent_cli.readers.foreign_formats.folders import entries_of, refuse_folder
+
+    refuse_folder(name, entries_of(str(folder)))
+    entries = list(folder.iterdir())
+    names = [entry.name for entry in entries]
+    refuse_splits(name, names, text_of(folder / "dataset_dict.json"))
+    listed = dataset_files(name, names, text_of(folder / "state.json"))
+    if listed is not None:
+        return _shards(name, [str(folder / file) for file in listed])
+    if not any(entry.is_dir() and is_partition(entry.name) for entry in entries):
+        hint = f"name the files below it, as in '{name.rstrip('/')}/*/*'" if any(folder.glob("*/*")) else ""
+        return _shards(name, _rows_alone(name, [str(entry) for entry in entries if entry.is_file()], hint))
+    files = _rows_alone(name, [str(path) for path in folder.rglob("*") if path.is_file()], below=str(folder))
+    return _shards(name, files, partitions_of(name, [_between(str(folder), file) for file in files]))
 
 
-def _rows_alone(name: str, paths: list[str]) -> list[str]:
+def _shards(name: str, files: list[str], partitions: tuple[tuple[Partition, ...], ...] = ()) -> Located:
+    stored = tuple(Stored(path, str(Path(path).absolute())) for path in files)
+    return Located(name, stored, sharded=True, partitions=partitions)
+
+
+def _globbed(name: str, files: list[str], fixed: str) -> tuple[tuple[Partition, ...], ...]:
+    """What folders say of files that a pattern found, where they say it of all of them."""
+    folders = [[folder for folder in _between(fixed, file) if is_partition(folder)] for file in files]
+    keys = {tuple(folder.partition("=")[0] for folder in path) for path in folders}
+    return partitions_of(name, folders) if len(keys) == 1 and keys != {()} else ()
+
+
+def _between(folder: str, file: str) -> list[str]:
+    """The folders on the way from a folder to a file in it."""
+    return file[len(folder) :].strip("/").split("/")[:-1]
+
+
+def _rows_alone(name: str, paths: list[str], hint: str = "", below: str = "") -> list[str]:
     """The files among the shards that hold rows, in order.
 
-    Hidden files and markers such as _SUCCESS do not, nor does the .json that describes the others (state.json).
+    Hidden files and markers such as _SUCCESS do not, nor does the .json that describes the others (state.json). Of
+    files at any depth below a folder, neither do those in hidden folders such as _temporary.
     """
-    held = [path for path in paths if not path.replace("\\", "/").rsplit("/", 1)[-1].startswith((".", "_"))]
+    names = [path[len(below) :].replace("\\", "/").split("/") for path in paths]
+    held = [
+        path
+        for path, parts in zip(paths, names, strict=True)
+        if not any(part.startswith((".", "_")) for part in (parts if below else parts[-1:]))
+    ]
     held = [path for path in held if not path.endswith(".json")] or held
     if not held:
-        raise InputError("no files", name, found="none", expected="at least one shard")
+        raise InputError("no files", name, found="none", expected="at least one shard", hint=hint)
     return sorted(held, key=natural)
 
 
-def _remote(url: str) -> list[str]:
-    """URLs of the objects that a URL means; what stands behind a ? is a query, never a glob."""
+def _remote(url: str) -> Located:
+    """The objects that a URL means; what stands behind a ? is a query, never a glob."""
     from xent_cli.readers.storage.remote import entries, path_of
 
-    seconds = timeout.get()
+    seconds, name = timeout.get(), without_secrets(url)
     if url.lower().startswith(("http://", "https://")):
         entries(url, None, False, seconds)
-        return [url]
+        return Located(name, (recognised(Stored(name, url)),))
     address, mark, query = url.partition("?")
     path = path_of(url, seconds)
     prefix = address.removesuffix("/").removesuffix(path)
-    magic = _MAGIC.search(path)
-    if magic:
+    partitions: tuple[tuple[Partition, ...], ...] = ()
+    if magic := _MAGIC.search(path):
         folder = path[: magic.start()].rpartition("/")[0]
         wanted = _as_expression(path)
         inside = entries(url, folder, "/" in path[len(folder) + 1 :], seconds) or []
-        held = [name for name, is_file in inside if is_file and wanted.fullmatch(name)]
+        files = _rows_alone(name, [each for each, is_file in inside if is_file and wanted.fullmatch(each)])
+        partitions = _globbed(name, files, folder)
+    elif entries(url, None, False, seconds) is not None:
+        return Located(name, (recognised(Stored(name, url)),))
     else:
-        if entries(url, None, False, seconds) is not None:
-            return [url]
-        held = [name for name, is_file in entries(url, path, False, seconds) or [] if is_file]
-    paths = _rows_alone(without_secrets(url), held)
-    return [f"{prefix}{found}{mark}{query}" for found in paths]
+        files, partitions = _remote_folder(url, name, path)
+    urls = [f"{prefix}{file}{mark}{query}" for file in files]
+    stored = tuple(Stored(without_secrets(each), each) for each in urls)
+    return Located(name, stored, sharded=True, partitions=partitions)
+
+
+def _remote_folder(url: str, name: str, path: str) -> tuple[list[str], tuple[tuple[Partition, ...], ...]]:
+    """Objects in a folder of a bucket, as `_folder` finds the files of a local one, and what their folders say."""
+    from xent_cli.readers.foreign_formats.folders import refuse_folder
+    from xent_cli.readers.storage.remote import entries
+
+    seconds = timeout.get()
+    inside = entries(url, path, False, seconds) or []
+    names = [each.rstrip("/").rpartition("/")[2] for each, _ in inside]
+    refuse_folder(name, names)
+    refuse_splits(name, names, None)
+    files = [each for each, is_file in inside if is_file]
+    listed = dataset_files(name, names, None)
+    if listed is not None:
+        return _rows_alone(name, [each for each in files if each.rpartition("/")[2] in listed]), ()
+    if all(is_file or not is_partition(each) for (_, is_file), each in zip(inside, names, strict=True)):
+        return _rows_alone(name, files), ()
+    deeper = [each for each, is_file in entries(url, path, True, seconds) or [] if is_file]
+    files = _rows_alone(name, deeper, below=path)
+    return files, partitions_of(name, [_between(path, file) for file in files])
 
 
 def _as_expression(pattern: str) -> re.Pattern[str]:

@@ -41,6 +41,10 @@ def rows_of(table: pa.Table, reading: Reading, start: int) -> Rows:
     plan, role = reading.plan, reading.role
     lenient = plan.lenient or plan.mask is not None
     try:
+        if plan.constants:
+            from xent_cli.readers.tables.partitions import with_constants
+
+            table = with_constants(table, plan)
         table = with_single_labels(table, plan.label, reading.width, start, lenient=lenient)
         if lenient:
             from xent_cli.readers.tables.lenient_rows import lenient_rows

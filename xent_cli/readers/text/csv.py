@@ -76,7 +76,9 @@ def open_csv(source: Bytes, head: bytes, role: str, options: ReadOptions, classe
     plan, class_names = plan_table(sample, role, options, classes)
     if plan.is_list and not plan.cells:
         plan = replace(plan, cells=layout_of_cells(sample, plan.values[0]).width)
-    label = next((cell for cell in held.few.get(plan.label or "", ()) if cell.strip()), None)
+    cells = held.few.get(plan.file_label or "", ())
+    said = dict(plan.constants).get(plan.label or "")
+    label = next((cell for cell in cells if cell.strip()), None) if said is None else str(said)
     label_type = {BOOL: "bool", FLOATS: LISTED, WHOLES: LISTED}.get(kinds.get(plan.label or "", ""))
     label_type = label_type or label_type_of(label)
     dtype = np.dtype(np.float64 if plan.values else DTYPES[label_type])

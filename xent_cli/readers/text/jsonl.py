@@ -61,7 +61,7 @@ def open_jsonl(source: Bytes, head: bytes, role: str, options: ReadOptions, clas
     if plan.is_list and not plan.cells and not isinstance(samples[plan.values[0]], list):
         plan = replace(plan, cells=layout_of_cells(sample, plan.values[0]).width)
     width = plan.cells or (len(samples[plan.values[0]]) if plan.is_list else len(plan.values))
-    label = samples.get(plan.label or "")
+    label = (samples | dict(plan.constants)).get(plan.label or "")
     label_type = next((name for kind, name in _LABEL_TYPES if isinstance(label, kind)), "int64")
     dtype = np.dtype(np.float64 if plan.values else DTYPES[label_type])
     table = source, "jsonl", role, plan, width, dtype, class_names, plan.label is not None and label_type == "string"
