@@ -206,6 +206,8 @@ def _column(values: AnyArray, column_type: pa.DataType) -> pa.Array:
         return pa.FixedSizeListArray.from_arrays(
             _column(values.reshape(-1, *values.shape[2:]), column_type.value_type), column_type.list_size
         )
+    if pa.types.is_binary(column_type):  # of no use, whatever is in it
+        return pa.nulls(len(values), column_type)
     if values.dtype.kind == "V":
         values = widen(np.ascontiguousarray(values))
     if values.dtype.kind == "S":  # what is not UTF-8 is told with its row
