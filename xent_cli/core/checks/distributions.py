@@ -1,4 +1,4 @@
-"""Whether rows are probability distributions: the one rule for every input, format and command."""
+"""Whether rows are probability distributions: one rule for every input, format and command."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from xent_cli.core.kernel.tiles import pairwise_sum
 if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray
 
-# An input is judged on so many of its rows that count, and said to be of one kind from so many on.
+# An input is judged by this many rows that count, and classified only if there are at least `FEWEST_ROWS`.
 ROWS_JUDGED = 1024
 FEWEST_ROWS = 8
-# A share of rows this high is no accident.
+# A share of rows this high is not a coincidence.
 NEARLY_ALL = 0.99
-# What a sum may be off by whatever the digits: those of a softmax in single precision, summed in any order.
+# How far a sum may be from 1 for any number of digits: enough for a softmax in single precision, summed in any order.
 _SUM_TOLERANCE = 1e-3
-# Rounding never explains more than this.
+# Rounding is never taken to explain more than this.
 _MOST_OFF = 0.5
-# A probability that was computed as exp(log p) may be above 1 by so much.
+# How far above 1 a probability computed as exp(log p) may be.
 _ROUNDING = 1e-6
 
 
@@ -31,11 +31,11 @@ class Distributions(NamedTuple):
     Fields
     ------
     counted
-        Rows that say anything: neither NaN nor all zero.
+        Rows that can be judged: without NaN, and not all zero.
     fractions
-        Those that are distributions as they stand.
+        Rows that are distributions.
     percents
-        Those that are when divided by 100.
+        Rows that are distributions when divided by 100.
     """
 
     counted: int = 0
@@ -44,12 +44,12 @@ class Distributions(NamedTuple):
 
     @property
     def sure(self) -> bool:
-        """Whether there are enough rows for a verdict."""
+        """Whether there are enough rows to judge by."""
         return self.counted >= FEWEST_ROWS
 
     @property
     def scale(self) -> float | None:
-        """What to divide by for distributions, 1 or 100; None where that makes them of fewer than nearly all rows.
+        """Divisor that makes nearly all rows distributions, 1 or 100; None if there is none.
 
         Examples
         --------
@@ -64,12 +64,12 @@ class Distributions(NamedTuple):
 
 
 def count_distributions(rows: AnyArray, unit: float | None = None) -> Distributions:
-    """Count the distributions among rows [n, k]; masked and ignored rows must have been left out.
+    """Count the distributions among rows [n, k], which must not include masked or ignored ones.
 
     Parameters
     ----------
     unit
-        Of the last digit that the numbers were written with; None where that is to be seen from them.
+        Unit of the last digit of the numbers; None to detect it.
 
     Examples
     --------
@@ -83,20 +83,20 @@ def count_distributions(rows: AnyArray, unit: float | None = None) -> Distributi
     """
     unit = Rounding.of(rows).unit if unit is None else unit
     figures = RowFigures.of(rows)
-    figures = figures.take(figures.speaking)
+    figures = figures.take(figures.judgeable)
     fractions, percents = (int(np.count_nonzero(figures.are_distributions(unit, scale))) for scale in (1.0, 100.0))
     return Distributions(len(figures.total), fractions, percents)
 
 
 class RowFigures(NamedTuple):
-    """What tells whether rows are distributions.
+    """Figures that decide whether rows are distributions.
 
     Fields
     ------
     lowest, highest, total
-        [n] the entries' extremes and their sum; NaN in a row with NaN.
+        [n] lowest entry, highest entry and sum of each row; NaN for a row with NaN.
     num_classes
-        Entries a row.
+        Number of entries in a row.
     """
 
     lowest: FloatArray
@@ -106,7 +106,7 @@ class RowFigures(NamedTuple):
 
     @classmethod
     def of(cls, rows: AnyArray) -> RowFigures:
-        """Figures of rows [n, k]."""
+        """Compute the figures of rows [n, k]."""
         if not rows.size:
             none = np.zeros(len(rows))
             return cls(none, none, none, rows.shape[1])
@@ -115,27 +115,27 @@ class RowFigures(NamedTuple):
             return cls(lowest, highest, pairwise_sum(rows.astype(np.float64), 1), rows.shape[1])
 
     def take(self, rows: AnyArray) -> RowFigures:
-        """Those of some rows."""
+        """Return the figures of some rows."""
         return RowFigures(self.lowest[rows], self.highest[rows], self.total[rows], self.num_classes)
 
     def join(self, other: RowFigures) -> RowFigures:
-        """Both, in order."""
+        """Concatenate the figures of both."""
         lowest, highest, sums = (np.concatenate(pair) for pair in zip(self[:3], other[:3], strict=True))
         return RowFigures(lowest, highest, sums, self.num_classes)
 
     @property
-    def speaking(self) -> BoolArray:
-        """Which rows say anything: those that are neither NaN nor all zero."""
-        says: BoolArray = ~np.isnan(self.highest) & ((self.lowest != 0) | (self.highest != 0))
-        return says
+    def judgeable(self) -> BoolArray:
+        """Which rows can be judged: those without NaN that are not all zero."""
+        judgeable: BoolArray = ~np.isnan(self.highest) & ((self.lowest != 0) | (self.highest != 0))
+        return judgeable
 
     def within(self, unit: float, scale: float = 1.0) -> BoolArray:
-        """In which rows every entry divided by `scale` lies in [0, 1 + u/2], in digits down to `unit`."""
+        """Which rows have all entries, divided by `scale`, in [0, 1 + u/2], with u the `unit` of the last digit."""
         inside: BoolArray = (self.lowest >= 0) & (self.highest <= scale * highest_entry(_scaled(unit, scale)))
         return inside
 
     def are_distributions(self, unit: float, scale: float = 1.0) -> BoolArray:
-        """Which rows are distributions when divided by `scale`, in digits down to `unit`.
+        """Which rows are distributions when divided by `scale`, with `unit` the unit of the last digit.
 
         Every entry lies in [0, 1 + u/2], and the sum is 1 within max(0.001, min(k u/2, 0.5)).
 
@@ -145,7 +145,7 @@ class RowFigures(NamedTuple):
         >>> RowFigures.of(np.array([[0.5, 0.5], [1.5, -0.5], [0.9, 0.2]])).are_distributions(0.0).tolist()
         [True, False, False]
         """
-        # The sum of numbers with few digits has rounding errors of its own.
+        # Sums of rounded decimals have binary rounding errors too.
         most = sum_tolerance(self.num_classes, _scaled(unit, scale)) * (1 + 1e-9)
         with np.errstate(invalid="ignore"):
             normal: BoolArray = np.abs(self.total / scale - 1.0) <= most
@@ -153,7 +153,7 @@ class RowFigures(NamedTuple):
 
     @property
     def hopeless(self) -> BoolArray:
-        """Which rows are no distributions whatever their digits, and would be none as percentages."""
+        """Which rows are not distributions for any number of digits, not even as percentages."""
         with np.errstate(invalid="ignore"):
             near: BoolArray = np.zeros(len(self.total), np.bool_)
             for scale in (1.0, 100.0):
@@ -162,7 +162,7 @@ class RowFigures(NamedTuple):
 
 
 def sum_tolerance(k: int, unit: float) -> float:
-    """How far from 1 the sum of k probabilities may be that were rounded to `unit`.
+    """Return how far the sum of k probabilities rounded to `unit` may be from 1.
 
     Examples
     --------
@@ -173,10 +173,10 @@ def sum_tolerance(k: int, unit: float) -> float:
 
 
 def highest_entry(unit: float) -> float:
-    """Highest probability there is, rounded to `unit`."""
+    """Return the highest value that a probability rounded to `unit` may have."""
     return 1.0 + max(unit / 2, _ROUNDING)
 
 
 def _scaled(unit: float, scale: float) -> float:
-    """Unit of what is divided by `scale`; whole numbers are not fractions that were rounded to whole ones."""
+    """Return the unit after division by `scale`; 0 for whole numbers, which are not rounded fractions."""
     return 0.0 if unit >= scale else unit / scale

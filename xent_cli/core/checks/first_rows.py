@@ -1,4 +1,4 @@
-"""The first rows that count, on which an input is judged before any of it is used."""
+"""The first rows that count, by which an input is judged before it is used."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ if TYPE_CHECKING:
     from xent_cli.core.block import Block
     from xent_cli.core.options import LossOptions
 
-# With so many rows that are none, nearly all of those judged can no longer be distributions.
+# Once this many rows are not distributions, nearly all of those judged can no longer be.
 _TOO_MANY = ROWS_JUDGED - int(NEARLY_ALL * ROWS_JUDGED)
-# Looked at first, and then four times as many each time: most inputs are no distributions, and a few rows tell.
-_FIRST_LOOK = 16
-# Counts and grades stay within fewer whole numbers than this; quantised outputs are spread over 256.
-_MUCH_OF_256 = 64
-# Rows that say nothing, as padding does, are passed over; a file of nothing else is not read twice, nor kept.
-_MOST_SILENT_ROWS, _MOST_SILENT_ENTRIES = 1 << 16, 1 << 24
+# Rows examined at first, then four times as many each time: most inputs are not distributions, which few rows show.
+_FIRST_STEP = 16
+# Counts and grades span fewer whole numbers than this; quantised outputs span most of 256.
+_LEAST_SPAN = 64
+# Rows that cannot be judged, such as padding, are skipped up to these limits: an input may contain nothing else.
+_MOST_SKIPPED_ROWS, _MOST_SKIPPED_ENTRIES = 1 << 16, 1 << 24
 
 
 class FirstRows:
-    """What one input holds in its first rows that count and say anything, up to 1,024.
+    """The first rows of an input that count and can be judged, up to 1,024.
 
     Attributes
     ----------
     logarithms
-        Whether the rows are log-probabilities: figures are of their exponentials.
+        Whether the rows are log-probabilities, whose exponentials are judged.
     whole
-        Whether all of the rows are needed, and not only whether they are distributions.
+        Whether all of these rows are needed, or only whether they are distributions.
     figures
-        Of each row, or None before the first.
+        Figures of each row, or None before the first.
     samples
-        Their numbers.
+        Sample numbers of the rows.
     rounding
-        Of all entries.
+        What all entries can have been rounded to.
     highest, lowest
-        Of all entries, as they stand.
+        Extremes of all entries.
     integers, dtypes
-        Whether every array that they came in was one of integers, and the names of their types.
+        Whether all arrays added had an integer dtype, and the names of their dtypes.
     """
 
     def __init__(self, *, logarithms: bool = False, whole: bool = True) -> None:
@@ -61,39 +61,39 @@ class FirstRows:
         self.dtypes: set[str] = set()
         self.integers = True
         self._hopeless = 0
-        self._silent, self._most_silent = 0, _MOST_SILENT_ROWS
+        self._skipped, self._most_skipped = 0, _MOST_SKIPPED_ROWS
 
     @property
     def enough(self) -> bool:
         """Whether more rows would change nothing."""
-        if len(self.samples) >= ROWS_JUDGED or self._silent >= self._most_silent:
+        if len(self.samples) >= ROWS_JUDGED or self._skipped >= self._most_skipped:
             return True
         return not self.whole and self._hopeless > _TOO_MANY
 
     def add(self, rows: AnyArray, samples: AnyArray) -> None:
-        """Look at rows [n, k] that count, which come after those before, and have these numbers."""
+        """Add rows [n, k] that count, in order, with their sample numbers."""
         width = max(1, rows.shape[1])
-        self._most_silent = min(_MOST_SILENT_ROWS, max(ROWS_JUDGED, _MOST_SILENT_ENTRIES // width))
-        done, step = 0, _FIRST_LOOK
+        self._most_skipped = min(_MOST_SKIPPED_ROWS, max(ROWS_JUDGED, _MOST_SKIPPED_ENTRIES // width))
+        done, step = 0, _FIRST_STEP
         while done < len(rows) and not self.enough:
             some = rows[done : done + step]
-            self._look(some, samples[done : done + step])
+            self._add(some, samples[done : done + step])
             done, step = done + step, 4 * step
 
-    def _look(self, rows: AnyArray, samples: AnyArray) -> None:
+    def _add(self, rows: AnyArray, samples: AnyArray) -> None:
         self.dtypes.add(rows.dtype.name)
         self.integers &= rows.dtype.kind in "iu"
         with np.errstate(under="ignore", over="ignore"):
             figures = RowFigures.of(np.exp(rows.astype(np.float64)) if self.logarithms else rows)
-        says = np.flatnonzero(figures.speaking)
-        # The same rows, in whichever blocks they come.
-        silent_before = self._silent + says - np.arange(says.size)
-        self._silent += len(rows) - says.size
-        says = says[silent_before < self._most_silent][: ROWS_JUDGED - len(self.samples)]
-        figures = figures.take(says)
-        kept = rows if says.size == len(rows) else rows[says]
+        judged = np.flatnonzero(figures.judgeable)
+        # The same rows must be kept for any partition into blocks.
+        skipped_before = self._skipped + judged - np.arange(judged.size)
+        self._skipped += len(rows) - judged.size
+        judged = judged[skipped_before < self._most_skipped][: ROWS_JUDGED - len(self.samples)]
+        figures = figures.take(judged)
+        kept = rows if judged.size == len(rows) else rows[judged]
         self.figures = figures if self.figures is None else self.figures.join(figures)
-        self.samples += samples[says].tolist()
+        self.samples += samples[judged].tolist()
         self.rounding = self.rounding.merge(Rounding.of(kept))
         self._hopeless += int(np.count_nonzero(figures.hopeless))
         if kept.size:
@@ -102,15 +102,15 @@ class FirstRows:
 
     @property
     def quantised(self) -> bool:
-        """Whether these are integers of eight bits, or whole numbers that take up much of their range."""
+        """Whether these are 8-bit integers, or whole numbers that span much of that range."""
         if self.dtypes and self.dtypes <= {"int8", "uint8"}:
             return True
         fits = (self.lowest >= 0 and self.highest <= 255) or (self.lowest >= -128 and self.highest <= 127)
-        spread = self.highest - self.lowest >= _MUCH_OF_256
-        return self.rounding.whole and fits and spread and len(self.samples) >= FEWEST_ROWS
+        wide = self.highest - self.lowest >= _LEAST_SPAN
+        return self.rounding.whole and fits and wide and len(self.samples) >= FEWEST_ROWS
 
     def distributions(self) -> Distributions:
-        """How many of the rows are distributions."""
+        """Count the distributions among the rows."""
         if self.figures is None:
             return Distributions()
         unit = self.rounding.unit
@@ -119,7 +119,7 @@ class FirstRows:
 
 
 def rows_that_count(block: Block, options: LossOptions) -> BoolArray:
-    """Which rows [n] of a block count: neither masked nor ignored, and with a label by position."""
+    """Find the rows [n] of a block that count: not masked, not ignored, and with a label."""
     _, left_out = weights_and_left_out(block, options)
     left_out = either(left_out, block.unscored)
     if options.labels == "sparse":

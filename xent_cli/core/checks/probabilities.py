@@ -1,4 +1,4 @@
-"""Rows held to what they are declared to be: probabilities, or their logarithms."""
+"""Check rows that are declared to be probabilities or log-probabilities, and scale them."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray
     from xent_cli.core.options import LossOptions
 
-# By how much a log-probability may be above 0, and the sum of exp(log p) further from 1, for the digits it has.
+# How far rounding may bring a log-probability above 0, by the size of the dtype; and the sum of exp(log p) away from 1.
 _ROUNDING = {2: 0.02, 4: 1e-5, 8: 1e-6}
 _LOG_SUM = 1e-3
 
 
 class Declared(NamedTuple):
-    """Rows [n, k] as the kernels take them, and how many of them do not sum to 1."""
+    """Rows [n, k] as the kernels expect them, and how many of them do not sum to 1."""
 
     values: AnyArray
     unnormalised: int = 0
 
 
 def logits_as_declared(values: AnyArray, options: LossOptions, start: int) -> Declared:
-    """The first input: logits as they are, probabilities divided by what makes fractions of them.
+    """Return logits unchanged, and probabilities or log-probabilities checked and scaled to fractions.
 
     Parameters
     ----------
     values
-        [n, k], of which every row counts.
+        [n, k] rows, all of which count.
     start
         Sample number of the first row, for the error.
 
@@ -58,7 +58,7 @@ def logits_as_declared(values: AnyArray, options: LossOptions, start: int) -> De
 
 
 def labels_as_declared(values: AnyArray, options: LossOptions, start: int) -> Declared:
-    """The second input, where it is dense labels or a teacher's outputs; see `logits_as_declared`."""
+    """Do the same for dense labels or a teacher's outputs; see `logits_as_declared`."""
     source = options.labels_source
     if values.ndim == 1 or source == "logits":
         return Declared(values)
@@ -66,25 +66,25 @@ def labels_as_declared(values: AnyArray, options: LossOptions, start: int) -> De
         return _log_probabilities(values, "labels", options.labels_unit, start)
     if source == "probs":
         return _probabilities(values, "labels", options, options.labels_scale, options.labels_unit, start)
-    # Dense labels may weigh a sample: they may sum to anything, which is told.
+    # Dense labels may sum to anything, which weights the sample; the rows that do not sum to 1 are counted.
     values = _normalised(values, "labels", start) if options.normalize else values
     return Declared(values, _off(values, sum_tolerance(values.shape[1], options.labels_unit)))
 
 
 def rounding_of_logarithms(dtype: np.dtype[np.generic]) -> float:
-    """By how much a log-probability of a dtype may be above 0."""
+    """Return how far rounding may bring a log-probability of a dtype above 0."""
     return _ROUNDING.get(dtype.itemsize, 0.0) if dtype.kind == "f" else 0.0
 
 
 def log_sum_tolerance(unit: float) -> float:
-    """How far from 1 the sum of exp(log p) may be, for logarithms rounded to `unit`: of p each has that share."""
+    """Return how far the sum of exp(log p) may be from 1, for logarithms rounded to `unit`, a relative error of p."""
     return max(_LOG_SUM, 3 * unit) if unit < 1 else _LOG_SUM
 
 
 def _probabilities(
     values: AnyArray, role: str, options: LossOptions, scale: float, unit: float, start: int
 ) -> Declared:
-    """Probabilities in [0, 1], as float64 where anything is done to them."""
+    """Check probabilities, and divide them by `scale`."""
     k = values.shape[1]
     if options.normalize:
         return Declared(_normalised(values, role, start))
@@ -120,7 +120,7 @@ def _no_probability(values: AnyArray, row: int, role: str, most: float, start: i
 
 
 def _log_probabilities(values: AnyArray, role: str, unit: float, start: int) -> Declared:
-    """Log-probabilities, none of them above 0."""
+    """Check that no log-probability is above 0."""
     if not values.size:
         return Declared(values)
     above = values.max(axis=1) > rounding_of_logarithms(values.dtype)
@@ -141,21 +141,21 @@ def _log_probabilities(values: AnyArray, role: str, unit: float, start: int) -> 
 
 
 def _normalised(values: AnyArray, role: str, start: int) -> FloatArray:
-    """Rows divided by their sums; one with NaN stays NaN."""
+    """Divide rows by their sums; a row with NaN stays NaN."""
     whole = values.astype(np.float64)
     figures = RowFigures.of(whole)
-    lost = (figures.lowest < 0) | (figures.total == 0) | (figures.total == np.inf)
-    if lost.any():
-        row = int(np.argmax(lost))
+    invalid = (figures.lowest < 0) | (figures.total == 0) | (figures.total == np.inf)
+    if invalid.any():
+        row = int(np.argmax(invalid))
         negative = bool(figures.lowest[row] < 0)
         found = f"{figures.lowest[row]:g}" if negative else f"a sum of {figures.total[row]:g}"
         what = "negative probability" if negative else "row that cannot be divided by its sum"
-        raise RowError(what, start + row, role, found, "numbers >= 0, and one above 0")
+        raise RowError(what, start + row, role, found, "numbers >= 0, at least one of them above 0")
     return np.asarray(whole / figures.total[:, np.newaxis])
 
 
 def _off(values: AnyArray, most: float, *, logarithms: bool = False) -> int:
-    """How many rows do not sum to 1; one with NaN has no sum."""
+    """Count the rows that do not sum to 1; a row with NaN is not counted."""
     step = rows_per_tile(max(1, values.shape[1]))
     return sum(
         int(np.count_nonzero(sums_off(values[first : first + step], most, logarithms=logarithms)))
@@ -164,7 +164,7 @@ def _off(values: AnyArray, most: float, *, logarithms: bool = False) -> int:
 
 
 def sums_off(values: AnyArray, most: float, *, logarithms: bool = False) -> BoolArray:
-    """Which rows of probabilities, or of their logarithms, do not sum to 1."""
+    """Find the rows of probabilities, or of log-probabilities, that do not sum to 1."""
     with np.errstate(over="ignore", invalid="ignore"):
         if logarithms:
             sums = pairwise_sum(np.exp(values.astype(np.float64)), 1)

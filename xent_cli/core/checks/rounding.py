@@ -1,4 +1,4 @@
-"""What numbers were rounded to, as far as they show it: decimals of a text, half precision."""
+"""Detect what numbers were rounded to: a number of decimals, or half precision."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import numpy as np
 if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray
 
-# From seven digits on rounding does not show in a sum of any number of classes that there is.
+# Rounding to seven digits or more is not visible in the sum of any realistic number of classes.
 _MANY_DIGITS = 7
 _HALF_DIGITS = 4
-# Units of probabilities near 1.
+# Units in the last place near 1.
 _BFLOAT16, _FLOAT16 = 1 / 128, 2.0**-11
 
 
 class Rounding(NamedTuple):
-    """What all of some numbers can have been rounded to; the default is that of none.
+    """What all numbers seen can have been rounded to; the default is for no numbers.
 
     Fields
     ------
     digits
-        Of the finest decimal among them; `_MANY_DIGITS` where there are more, or exponents.
+        Decimals of the number with most of them; at most `_MANY_DIGITS`.
     bfloat16, float16
-        Whether each is a number of that type, in whatever type they are stored.
+        Whether each number is exact in that type, whatever type they are stored in.
     """
 
     digits: int = 0
@@ -33,7 +33,7 @@ class Rounding(NamedTuple):
 
     @classmethod
     def of(cls, values: AnyArray) -> Rounding:
-        """Look at numbers of any real dtype.
+        """Examine numbers of any real dtype.
 
         Examples
         --------
@@ -45,7 +45,7 @@ class Rounding(NamedTuple):
             return cls()
         found = cls()
         flat = values.reshape(-1)
-        # Nearly always the first few numbers tell.
+        # The first few numbers nearly always decide.
         for some in (flat[:16], flat):
             found = found.merge(cls._of(some[np.isfinite(some)]))
             if found == _FINE:
@@ -55,7 +55,7 @@ class Rounding(NamedTuple):
     @classmethod
     def _of(cls, values: AnyArray) -> Rounding:
         if values.dtype == np.float16:
-            # Decimals are in it as its nearest number; those of more digits than these it does not tell apart.
+            # A decimal is stored as the nearest float16, which cannot distinguish more digits than these.
             wide = values.astype(np.float64)
             with np.errstate(over="ignore"):
                 near = (d for d in range(_HALF_DIGITS) if (np.round(wide, d).astype(np.float16) == values).all())
@@ -69,7 +69,7 @@ class Rounding(NamedTuple):
         return cls(digits, brain, half)
 
     def merge(self, other: Rounding) -> Rounding:
-        """Of both."""
+        """Return what the numbers of both can have been rounded to."""
         return Rounding(
             max(self.digits, other.digits), self.bfloat16 and other.bfloat16, self.float16 and other.float16
         )
@@ -81,7 +81,7 @@ class Rounding(NamedTuple):
 
     @property
     def unit(self) -> float:
-        """Unit of the last digit, of probabilities; 0 where it is finer than any sum shows."""
+        """Unit of the last digit of probabilities; 0 if it is too small to be visible in a sum."""
         decimal = 0.0 if self.digits == _MANY_DIGITS else float(10.0**-self.digits)
         return max(decimal, _BFLOAT16 if self.bfloat16 else _FLOAT16 if self.float16 else 0.0)
 

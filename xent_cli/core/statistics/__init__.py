@@ -1,1 +1,1 @@
-"""Two models on the same samples: differences, intervals and tests."""
+"""Comparison of two models on the same samples: differences, intervals and tests."""

@@ -1,4 +1,4 @@
-"""What changed from one model to another, figure by figure."""
+"""Changes of every figure from a baseline to candidates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from xent_cli.core.diagnostics import Diagnostic
     from xent_cli.core.statistics.paired_test import PairedComparison
 
-# Figures of a summary that say how good a model is; not those that say how many samples there were.
+# Figures of a summary that measure a model, as opposed to counts of samples.
 _FIGURES = ("mean_loss", "kl_divergence", "perplexity", "p50_loss", "p90_loss", "p95_loss", "p99_loss", "max_loss")
 
 
@@ -27,18 +27,18 @@ class Change:
     Fields
     ------
     metric
-        Its name in the summary document.
+        Name of the figure in the summary document.
     baseline, candidate, delta
-        Unrounded; `delta` is candidate - baseline.
+        Not rounded; `delta` is candidate - baseline.
     n
-        Samples that the figure is of.
+        Number of samples.
     low, high, p
-        Confidence interval of `delta` and two-sided p of none; NaN where there is none.
+        Confidence interval of `delta`, and two-sided p of no difference; NaN if there is none.
     mark
-        "~" where the interval holds 0, "lower" or "higher" where it does not, "n/a" where the mean has no interval; ""
-        for other figures.
+        "~" if the interval contains 0, "lower" or "higher" if not, "n/a" for a mean without an interval; "" for other
+        figures.
     by, value
-        The column and its value that the samples have in common; both None for all samples.
+        A column and the value that all samples have in it; None for all samples.
     """
 
     metric: str
@@ -61,7 +61,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class MovedSample:
-    """A sample whose loss moved: its number, what names it, and both losses in nats."""
+    """A sample whose loss changed: its number, id, label, and both losses in nats."""
 
     sample: int
     id: str | None
@@ -72,7 +72,7 @@ class MovedSample:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One of the results that are compared: what the user calls it, where it is, and its settings where known."""
+    """One of the results that are compared: the user's name for it, its path, and its settings if known."""
 
     label: str
     path: str
@@ -81,20 +81,20 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class ModelChange:
-    """A candidate against the baseline.
+    """Changes from the baseline to one candidate.
 
     Fields
     ------
     changes
-        One a figure, the mean loss first.
+        One entry for each figure, the mean loss first.
     slices
-        The mean loss for each value of a column.
+        Changes of the mean loss for each value of a column.
     moved
-        The samples whose loss moved most.
+        The samples whose losses changed most.
     n_ignored
         Samples without a loss in both.
     findings
-        What looks wrong.
+        Warnings and notes.
     """
 
     model: Model
@@ -107,20 +107,20 @@ class ModelChange:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Candidates against one baseline, and how they were compared.
+    """Changes from one baseline to several candidates, and how they were compared.
 
     Fields
     ------
     version
-        Of xent.
+        Version of xent.
     kind
-        "rows", or "summary" where per-sample losses were not to be had and nothing has an interval.
+        "rows", or "summary" if there are no per-sample losses and therefore no intervals.
     joined_on
-        The id column, or None: by position.
+        The id column, or None if samples are matched by position.
     test, confidence, resamples, seed
-        Of the intervals; the last two None where nothing is drawn.
+        How intervals are computed; the last two are None if nothing is drawn at random.
     told_before
-        Remarks on how the comparison came about, whoever the candidates are.
+        Warnings and notes about the comparison as a whole.
     """
 
     version: str
@@ -136,12 +136,12 @@ class Comparison:
 
     @property
     def findings(self) -> tuple[Diagnostic, ...]:
-        """What looks wrong with any of the candidates, after what was told before."""
+        """Warnings and notes about the comparison, followed by those about each candidate."""
         return (*self.told_before, *(finding for candidate in self.candidates for finding in candidate.findings))
 
 
 def mean_change(paired: PairedComparison, by: str | None = None, value: str | None = None) -> Change:
-    """Return the mean loss with its interval.
+    """Return the change of the mean loss with its interval.
 
     Examples
     --------
@@ -176,7 +176,7 @@ def changes_of_losses(
     weight: FloatArray | None = None,
     divisor: FloatArray | None = None,
 ) -> tuple[Change, ...]:
-    """Every figure of losses [n] of the same samples; `paired` is the comparison of their means, with these weights."""
+    """Compare every figure of losses [n] of the same samples; `paired` compares their means, with the same weights."""
     ours, theirs = (
         LossTotals.from_losses("", loss, weight=weight, divisor=weight if divisor is None else divisor)
         .summarize()
@@ -189,7 +189,7 @@ def changes_of_losses(
 def changes_of_summaries(
     baseline: Mapping[str, float | int | bool | None], candidate: Mapping[str, float | int | bool | None]
 ) -> tuple[Change, ...]:
-    """Every figure that both summaries have, without an interval: that takes the losses of the samples.
+    """Compare every figure that both summaries have, without intervals, which require per-sample losses.
 
     Examples
     --------
@@ -201,7 +201,7 @@ def changes_of_summaries(
     for name in names:
         ours, theirs = baseline.get(name), candidate.get(name)
         if ours is not None and theirs is not None:
-            # An infinity less itself is no change.
+            # Two equal infinities are no change, though their difference is NaN.
             delta = 0.0 if ours == theirs else theirs - ours
             mark = "n/a" if name == "mean_loss" else ""
             count = int(baseline["n_samples"] or 0)

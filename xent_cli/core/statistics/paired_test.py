@@ -1,4 +1,4 @@
-"""Two models on the same samples: the mean difference of their losses, how sure it is, and which samples moved."""
+"""The mean difference of two models' losses on the same samples, its interval, and the samples that changed most."""
 
 from __future__ import annotations
 
@@ -29,26 +29,27 @@ class PairedComparison:
     Fields
     ------
     n
-        Pairs of losses.
+        Number of pairs of losses.
     mean_baseline, mean_candidate
-        Weighted where weights are given; NaN or inf if any loss is.
+        Weighted means if there are weights; NaN or inf if any loss is.
     delta
-        Exactly rounded mean difference: 0 where the losses are the same, in any order of the samples.
+        Mean difference, correctly rounded: 0 if the losses are the same, for any order of the samples.
     std
-        Sample standard deviation of the differences (n - 1); of weighted ones, the root of n times the standard error.
+        Sample standard deviation of the differences, with divisor n - 1; with weights, the root of n times the standard
+        error.
     low, high
-        Confidence interval of `delta`: Student's t, or the BCa interval with the bootstrap. NaN where `std` is 0 or not
-        known: one pair, equal differences, or a loss that is not finite.
+        Confidence interval of `delta`: Student's t, or BCa with the bootstrap. NaN if `std` is 0 or unknown: one pair,
+        equal differences, or a loss that is not finite.
     p
-        Two-sided p of a mean difference of 0; NaN where the interval is.
+        Two-sided p of a mean difference of 0; NaN if there is no interval.
     confidence
-        Of the interval.
+        Confidence level of the interval.
     test
         "t", "bootstrap" or "permutation".
     resamples, seed
-        None with "t", and where every permutation was tried.
+        None for "t", and if every permutation was tried.
     n_not_finite, first_not_finite
-        Pairs with a NaN or infinite loss, and the place of the first, or None.
+        Number of pairs with a NaN or infinite loss, and the position of the first, or None.
     """
 
     n: int
@@ -73,7 +74,7 @@ class PairedComparison:
 
     @property
     def significant(self) -> bool | None:
-        """Whether the interval excludes 0; None where there is none, and only `delta` is left to judge by."""
+        """Whether the interval excludes 0; None without an interval."""
         return None if math.isnan(self.low) else not self.low <= 0.0 <= self.high
 
 
@@ -88,28 +89,29 @@ def compare_losses(
     weight: FloatArray | None = None,
     divisor: FloatArray | None = None,
 ) -> PairedComparison:
-    """Compare two models by their losses of the same samples.
+    """Compare two models by their losses on the same samples.
 
     Parameters
     ----------
     baseline, candidate
-        [n] nats each, n >= 1, in the same order; ignored samples are left out before.
+        [n] nats, n >= 1, in the same order, without ignored samples.
     test
-        "t": Student's paired t. "bootstrap": differences drawn with replacement, the BCa interval, and p the share of
-        resampled means as far from the observed one as that is from 0. "permutation": p from random signs of the
-        differences, all of them where they are no more than `resamples`; the interval is that of t.
+        "t": Student's paired t. "bootstrap": differences are drawn with replacement; the interval is BCa, and p is the
+        share of resampled means at least as far from the observed mean as that is from 0. "permutation": p from random
+        signs of the differences, or from all signs if there are no more than `resamples`; the interval is that of t.
     confidence
-        In (0, 1).
+        Confidence level, in (0, 1).
     resamples, seed
-        Of "bootstrap" and "permutation".
+        Number of random draws, and seed of the generator, for "bootstrap" and "permutation".
     weight, divisor
-        [n] what each loss counts in the sum, and in the number that the sum is divided by; None where that is 1. The
-        error of the mean m is then the sandwich's, of the sum of ``(weight * difference - divisor * m)**2``.
+        [n] weight of each loss in the sum, and in the number that the sum is divided by; None if all are 1. The
+        standard error of the mean m is then the sandwich estimate, from the sum of ``(weight * difference - divisor *
+        m)**2``.
 
     Raises
     ------
     ValueError
-        Where the two are not of one length, or empty.
+        If the lengths differ, or there are no losses.
 
     Examples
     --------
@@ -134,7 +136,7 @@ def compare_losses(
     exact = False
     influence = difference
     if not odd.any():
-        # Of the losses themselves: differences are rounded, and a sum of them depends on nothing else.
+        # From exact sums of the losses, because their differences are rounded.
         units = ExactSum.of(_product(candidate, weight)).units - ExactSum.of(_product(baseline, weight)).units
         delta = ExactSum(units) / total
         if n > 1 and not weighted:
@@ -147,7 +149,7 @@ def compare_losses(
     if std > 0.0:
         error = std / math.sqrt(n)
         if test == "bootstrap":
-            # Sums of the largest there are would overflow; a power of two changes no digit.
+            # Sums of the largest numbers would overflow; scaling by a power of two is exact.
             scale = _SHRUNK if float(np.abs(difference).max()) > _HUGE else 1.0
             counts = _first(divisor, weight) if weighted else None
             resampled = bootstrap_means(difference * scale, resamples, seed, counts)
@@ -180,7 +182,7 @@ def compare_losses(
 
 
 def largest_moves(baseline: FloatArray, candidate: FloatArray, top: int) -> IntArray:
-    """Places of the samples whose loss moved most, the furthest first; of equals the first; none that did not move.
+    """Return the positions of the largest changes, largest first and equal ones in order, without unchanged losses.
 
     Examples
     --------
@@ -198,7 +200,7 @@ def largest_moves(baseline: FloatArray, candidate: FloatArray, top: int) -> IntA
 
 
 def percent(delta: float, baseline: float) -> float:
-    """Difference in percent of where it began; NaN from 0.
+    """Return a difference in percent of the baseline; NaN for a baseline of 0.
 
     Examples
     --------
@@ -215,7 +217,7 @@ def _mean(loss: FloatArray, weight: FloatArray | None, total: ExactSum) -> float
     if finite.all():
         return ExactSum.of(_product(loss, weight)) / total
     with np.errstate(invalid="ignore"):
-        return float(loss[~finite].sum())  # NaN, or the one infinity there is
+        return float(loss[~finite].sum())  # NaN or an infinity
 
 
 def _product(values: FloatArray, weight: FloatArray | None) -> FloatArray:
@@ -229,7 +231,7 @@ def _first(divisor: FloatArray | None, weight: FloatArray | None) -> FloatArray:
 
 
 def _length(influence: FloatArray, difference: FloatArray) -> float:
-    """Root of the sum of squares; 0 where all that is there is the rounding of equal differences."""
+    """Return the root of the sum of squares; 0 if that is only the rounding error of equal differences."""
     if np.abs(influence).max() <= 4 * np.finfo(np.float64).eps * np.abs(difference).max():
         return 0.0
     return math.sqrt(float(ExactSum.of_squares(influence)))

@@ -1,4 +1,4 @@
-"""Resampled means of paired differences: the bootstrap and the flips of signs, block by block of bounded memory."""
+"""Resampled means of paired differences, by bootstrap and by flipping signs, in bounded memory."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 if TYPE_CHECKING:
     from xent_cli.core.array_types import FloatArray
 
-# So many draws are held at once.
+# Random draws in memory at a time.
 _MOST_AT_ONCE = 1 << 21
-# A resampled mean this close to the observed one, relative to it, is as far from 0: sums are rounded.
+# Relative difference up to which two distances count as equal, because sums are rounded.
 _TIE = 1e-13
 
 
@@ -25,10 +25,10 @@ def bootstrap_means(
     *,
     most_at_once: int = _MOST_AT_ONCE,
 ) -> FloatArray:
-    """Means of `resamples` samples of n drawn with replacement from `difference` [n].
+    """Compute the means of `resamples` samples of size n, drawn with replacement from `difference` [n].
 
-    With a `divisor` [n], the sum of each sample over the sum of what its members count. The draws are those of
-    ``scipy.stats.bootstrap(..., rng=numpy.random.default_rng(seed))``. Cost: n times `resamples` draws.
+    With a `divisor` [n], each sum is divided by the sum of the divisors drawn. The draws are those of
+    ``scipy.stats.bootstrap(..., rng=numpy.random.default_rng(seed))``, n times `resamples` of them.
     """
     rng = np.random.default_rng(seed)
     n = difference.size
@@ -41,23 +41,23 @@ def bootstrap_means(
             sums[first : first + rows] += difference[drawn].sum(axis=1)
             if divisor is not None:
                 counts[first : first + rows] += divisor[drawn].sum(axis=1)
-    # Where all that was drawn counts nothing, the sum is 0 too.
+    # If all divisors drawn are 0, so is the sum.
     return sums / n if divisor is None else np.divide(sums, counts, out=np.zeros(resamples), where=counts > 0)
 
 
 def bca_interval(centred: FloatArray, mean: float, means: FloatArray, confidence: float) -> tuple[float, float]:
-    """Bias-corrected and accelerated bootstrap interval of a mean.
+    """Compute the bias-corrected and accelerated bootstrap interval of a mean.
 
     Parameters
     ----------
     centred, mean
-        The sample [n] less its mean (of a weighted one, what each member contributes to the error), and the mean.
+        [n] the sample minus its mean (with weights, the contribution of each member to the error), and the mean.
     means
-        What `bootstrap_means` returned for it.
+        Resampled means, from `bootstrap_means`.
 
     Returns
     -------
-    Lower and upper end; NaN where every resampled mean is on one side of `mean`.
+    Lower and upper end; NaN if all resampled means are on one side of `mean`.
 
     References
     ----------
@@ -78,9 +78,9 @@ def bca_interval(centred: FloatArray, mean: float, means: FloatArray, confidence
 
 
 def bootstrap_p(mean: float, means: FloatArray) -> float:
-    """Two-sided p of a mean of 0: ``(c + 1) / (resamples + 1)``.
+    """Compute the two-sided p of a mean of 0, ``(c + 1) / (resamples + 1)``.
 
-    c counts the resampled means that are as far from the observed `mean` as that is from 0.
+    c is the number of resampled means that are at least as far from the observed `mean` as that is from 0.
     """
     far = int(np.count_nonzero(np.abs(means - mean) >= abs(mean) * (1.0 - _TIE)))
     return (far + 1) / (means.size + 1)
@@ -89,12 +89,13 @@ def bootstrap_p(mean: float, means: FloatArray) -> float:
 def sign_flip_p(
     difference: FloatArray, resamples: int, seed: int, *, most_at_once: int = _MOST_AT_ONCE
 ) -> tuple[float, bool]:
-    """Two-sided p of a mean of 0 where either sign of each difference is as likely.
+    """Compute the two-sided p of a mean of 0, if either sign of each difference is equally likely.
 
     Returns
     -------
-    p, and whether it is exact: where there are no more ways to flip n signs than `resamples`, all are tried and p is
-    the share that is as far from 0 as observed. Else signs are drawn and ``p = (c + 1) / (resamples + 1)``.
+    p, and whether it is exact: if there are at most `resamples` ways to flip n signs, all are tried, and p is the share
+    of means at least as far from 0 as the observed one. Otherwise signs are drawn at random, and
+    ``p = (c + 1) / (resamples + 1)``.
 
     Examples
     --------
@@ -103,7 +104,7 @@ def sign_flip_p(
     (0.25, True)
     """
     n = difference.size
-    # A mean is far from 0 where its sum is, and sums of scaled differences neither overflow nor vanish.
+    # Comparing sums is comparing means, and sums of scaled differences neither overflow nor underflow.
     scaled = difference / np.abs(difference).max()
     limit = abs(float(scaled.sum())) * (1.0 - _TIE)
     if n < 63 and 1 << n <= resamples:

@@ -1,4 +1,4 @@
-"""Student's t distribution: how unlikely a value is, and the value of a confidence; for any number of rows."""
+"""Student's t distribution: two-sided p and quantile, accurate for any number of degrees of freedom."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import numpy as np
 if TYPE_CHECKING:
     from xent_cli.core.array_types import FloatArray
 
-# From here on the series for a ratio of gamma functions is good to the last digits.
+# From here on, the series for the ratio of gamma functions is accurate to the last digits.
 _SERIES_FROM = 32.0
-# The tail is integrated until it is e**-45 of where it began, panel by panel.
+# The tail is integrated until the integrand has fallen by a factor of e**-45, panel by panel.
 _FALL = 45.0
 _PANELS, _NODES = 16, 20
 
 
 def two_sided_p(t: float, df: int) -> float:
-    """Chance that a Student t variable is at least as far from 0 as `t`.
+    """Probability that a Student t variable is at least as far from 0 as `t`.
 
     ``p = 2 / B(df/2, 1/2) * integral of cos(angle)**(df - 1)`` from ``atan(t / sqrt(df))`` to a right angle.
 
@@ -31,10 +31,8 @@ def two_sided_p(t: float, df: int) -> float:
     df
         Degrees of freedom, at least 1.
 
-    Notes
-    -----
-    A smooth integrand, of which Gauss and Legendre's rule misses nothing. The continued fraction of the incomplete beta
-    function, which is the usual way, loses as many digits as `df` has.
+    Notes ----- The integrand is smooth, so Gauss-Legendre quadrature is accurate to rounding. The usual method, a
+    continued fraction for the incomplete beta function, loses as many digits as `df` has.
 
     Examples
     --------
@@ -51,7 +49,7 @@ def two_sided_p(t: float, df: int) -> float:
     power = (df - 1) / 2
     begin = math.log1p(square)
     end = math.expm1(min(begin + _FALL / power, 700.0)) if power else math.inf
-    # Angles are measured from the end of the range that is nearer, or small differences would drown.
+    # Measure angles from the nearer end of the range, so that small differences keep their digits.
     steep = square > 1.0
     first, last = (math.atan(1 / root if steep else root) for root in (math.sqrt(square), math.sqrt(end)))
     edges = np.linspace(first, last, _PANELS + 1)
@@ -64,10 +62,10 @@ def two_sided_p(t: float, df: int) -> float:
 
 
 def quantile(confidence: float, df: int) -> float:
-    """How far from 0 a Student t variable stays with a chance of `confidence`.
+    """Distance from 0 within which a Student t variable stays with probability `confidence`.
 
-    Newton's method from the normal quantile: that is below the answer, and the tail is convex, so that no step
-    goes too far.
+    Newton's method starts from the normal quantile, which is below the answer; the tail is convex, so no step goes too
+    far.
 
     Examples
     --------
@@ -94,7 +92,7 @@ def _rule() -> tuple[FloatArray, FloatArray]:
 
 
 def _gamma_ratio(a: float) -> float:
-    """Gamma(a + 1/2) / Gamma(a), without the cancellation that differences of large log-gammas have."""
+    """Gamma(a + 1/2) / Gamma(a), without the cancellation of a difference of large log-gammas."""
     factor = 1.0
     while a < _SERIES_FROM:
         factor *= a / (a + 0.5)

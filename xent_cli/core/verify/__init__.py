@@ -1,1 +1,1 @@
-"""Losses and gradients of somebody else beside the reference."""
+"""Comparison of candidate losses and gradients, from another implementation, with the reference."""

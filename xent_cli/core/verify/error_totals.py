@@ -1,4 +1,4 @@
-"""How far values of somebody else's are from the reference: frozen, exact and mergeable."""
+"""Errors of candidate values against the reference, as immutable totals that merge."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray
     from xent_cli.core.verify.tolerance import Tolerance
 
-# Values compared at once: what is computed on the way stays in the cache.
+# Values compared at a time, so that intermediate arrays stay in the cache.
 _TILE = 1 << 15
-# Beyond it there are no two floats.
+# No two floats are further apart.
 _MOST_ULP = 2**64 - 1
 
 
 class Extreme(NamedTuple):
-    """The largest error of a kind, and where: sample, and class in a gradient."""
+    """The largest error of one kind, with its sample number and, in a gradient, its class."""
 
     value: float
     sample: int
     column: int | None
 
 
-class HeldRow(NamedTuple):
-    """The value of a row that is furthest off.
+class WorstRow(NamedTuple):
+    """The worst value of a row.
 
     Fields
     ------
     excess
-        Error in units of what is tolerated, or of the last place; inf where only one of the two values is finite, or an
-        ignored sample has something.
+        Error as a multiple of the tolerance, or in units in the last place; inf if only one of the two values is
+        finite, or if an ignored sample has a value.
     sample, column
-        Where: sample, and class in a gradient.
+        Sample number and, in a gradient, class.
     found, expected
-        The candidate's value and the reference's.
+        Value of the candidate and of the reference.
     ulp
-        Their distance in units of the last place; None where one is not finite.
+        Their distance in units in the last place; None if one is not finite.
     """
 
     excess: float
@@ -53,22 +53,22 @@ class HeldRow(NamedTuple):
 
     @property
     def abs_error(self) -> float:
-        """Distance of the two; NaN where they are not comparable."""
+        """Absolute error; NaN if the two are not comparable."""
         return abs(self.found - self.expected)
 
     @property
     def rel_error(self) -> float:
-        """The same in units of the reference; NaN where that is 0."""
+        """Error relative to the reference; NaN if that is 0."""
         return self.abs_error / abs(self.expected) if self.expected else math.nan
 
     def order(self) -> tuple[float, float, int]:
-        """Sort key: the worst first, of equals (where nothing is tolerated) the larger error, then the lower sample."""
+        """Return the sort key: the worst first; of equal ones, the larger error, then the lower sample number."""
         return -self.excess, -self.abs_error if self.ulp is not None else -math.inf, self.sample
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorTotals:
-    """What is kept of the errors seen so far.
+    """Totals of the errors seen so far.
 
     ``ErrorTotals(wanted=n)`` is the identity of `merge`, which is associative and commutative: any partition of the
     rows ends in the same totals.
@@ -76,20 +76,19 @@ class ErrorTotals:
     Fields
     ------
     n_rows, n_ignored
-        Rows that were compared, and rows without a loss, which were not.
+        Rows that were compared, and rows without a loss.
     n_values
-        Numbers compared: one a row, or one for each class.
+        Numbers compared: one per row, or one per class.
     n_mismatched, n_mismatched_rows
-        Values outside the tolerance, and rows that have one.
+        Values outside the tolerance, and rows with such a value.
     n_nonfinite
-        Of those values, the ones that are finite on one side only, or unlike infinities.
+        Mismatched values of which one side is not finite, or that are different infinities.
     n_ignored_mismatched
         Ignored rows whose loss is neither 0 nor NaN, or whose gradient is not 0.
     max_abs, max_rel, max_ulp
-        The largest errors where both values are finite, `max_rel` where the reference is not 0; None where there is
-        none such.
+        The largest errors among finite values, `max_rel` where the reference is not 0; None if there are none.
     worst
-        The rows furthest off, `wanted` of them at most.
+        The worst rows, up to `wanted` of them.
     """
 
     n_rows: int = 0
@@ -102,7 +101,7 @@ class ErrorTotals:
     max_abs: Extreme | None = None
     max_rel: Extreme | None = None
     max_ulp: Extreme | None = None
-    worst: tuple[HeldRow, ...] = ()
+    worst: tuple[WorstRow, ...] = ()
     wanted: int = 5
 
     @property
@@ -112,11 +111,11 @@ class ErrorTotals:
 
     @property
     def share(self) -> float:
-        """Mismatched values of all that were compared."""
+        """Share of the compared values that are mismatched."""
         return self.n_mismatched / self.n_values if self.n_values else 0.0
 
     def merge(self, other: ErrorTotals) -> ErrorTotals:
-        """Both, as one."""
+        """Return the totals of both."""
         wanted = max(self.wanted, other.wanted)
         return ErrorTotals(
             n_rows=self.n_rows + other.n_rows,
@@ -129,23 +128,23 @@ class ErrorTotals:
             max_abs=_larger(self.max_abs, other.max_abs),
             max_rel=_larger(self.max_rel, other.max_rel),
             max_ulp=_larger(self.max_ulp, other.max_ulp),
-            worst=tuple(sorted(self.worst + other.worst, key=HeldRow.order)[:wanted]),
+            worst=tuple(sorted(self.worst + other.worst, key=WorstRow.order)[:wanted]),
             wanted=wanted,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """The verdict on one candidate.
+    """Whether one candidate agrees with the reference.
 
     Fields
     ------
     name
         "loss" or "gradient".
     reduction
-        "none" for losses of every sample; "mean" or "sum" for one number, and for the gradient of that.
+        "none" for the losses of all samples; "mean" or "sum" for one number, or for its gradient.
     tolerance, errors
-        What was allowed and what was found.
+        The tolerance, and the errors found.
     """
 
     name: str
@@ -155,7 +154,7 @@ class Agreement:
 
     @property
     def by_row(self) -> bool:
-        """Whether there are rows to name, not one number."""
+        """Whether there are rows, not one number."""
         return self.name == "gradient" or self.reduction == "none"
 
 
@@ -168,16 +167,16 @@ def compare(
     ignored: BoolArray | None = None,
     wanted: int = 5,
 ) -> ErrorTotals:
-    """Hold values of somebody else's against the reference.
+    """Compare candidate values with the reference.
 
     Parameters
     ----------
     found, expected
-        [n] losses or [n, k] gradients, the candidate's in any real dtype.
+        [n] losses or [n, k] gradients of the candidate, in any real dtype, and of the reference.
     start
         Number of the first sample.
     ignored
-        [n] True for samples without a loss: a loss of theirs must be 0 or NaN, a gradient 0.
+        [n] True for samples without a loss: the candidate's loss must be 0 or NaN, its gradient 0.
     wanted
         How many of the worst rows to keep.
 
@@ -231,9 +230,9 @@ def _tile(
     off = ~equal
     columns = excess.argmax(axis=1)
     lines = np.arange(len(columns))
-    peaks = excess[lines, columns]
+    worst = excess[lines, columns]
     distances = np.where(finite, error, np.inf)[lines, columns]
-    order = np.lexsort((samples, -distances, -peaks))[:wanted]
+    order = np.lexsort((samples, -distances, -worst))[:wanted]
     return ErrorTotals(
         n_rows=len(samples),
         n_values=found.size,
@@ -244,8 +243,8 @@ def _tile(
         max_rel=_largest(relative, finite & (size > 0), samples, by_class),
         max_ulp=_largest(ulp, finite, samples, by_class),
         worst=tuple(
-            HeldRow(
-                float(peaks[i]),
+            WorstRow(
+                float(worst[i]),
                 int(samples[i]),
                 int(columns[i]) if by_class else None,
                 float(found[i, columns[i]]),
@@ -253,24 +252,24 @@ def _tile(
                 int(ulp[i, columns[i]]) if finite[i, columns[i]] else None,
             )
             for i in order
-            if peaks[i] > 0
+            if worst[i] > 0
         ),
         wanted=wanted,
     )
 
 
 def _ignored(found: FloatArray, samples: AnyArray, by_class: bool, wanted: int) -> ErrorTotals:
-    """Rows without a loss, where only something that is there can be wrong."""
-    something = found != 0
+    """Find ignored rows in which the candidate has a value."""
+    present = found != 0
     if not by_class:
-        something &= ~np.isnan(found)
-    bad = np.flatnonzero(something.any(axis=1))
-    columns = something.argmax(axis=1)
+        present &= ~np.isnan(found)
+    bad = np.flatnonzero(present.any(axis=1))
+    columns = present.argmax(axis=1)
     return ErrorTotals(
         n_ignored=len(samples),
         n_ignored_mismatched=len(bad),
         worst=tuple(
-            HeldRow(
+            WorstRow(
                 math.inf, int(samples[i]), int(columns[i]) if by_class else None, float(found[i, columns[i]]), 0.0, None
             )
             for i in bad[:wanted]
@@ -280,11 +279,11 @@ def _ignored(found: FloatArray, samples: AnyArray, by_class: bool, wanted: int) 
 
 
 def _largest(values: AnyArray, counted: BoolArray, samples: AnyArray, by_class: bool) -> Extreme | None:
-    """The first of the largest values, of those that count."""
+    """Return the first of the largest values among those that are counted."""
     if not counted.any():
         return None
     at = int(np.argmax(values if counted.all() else np.where(counted, values, values.dtype.type(0))))
-    if not counted.flat[at]:  # all that count are 0
+    if not counted.flat[at]:  # all counted values are 0
         at = int(np.argmax(counted))
     row, column = divmod(at, values.shape[1])
     value = values.flat[at].item()

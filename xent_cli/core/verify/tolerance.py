@@ -1,10 +1,10 @@
-"""What counts as equal to the reference."""
+"""Tolerances within which a candidate value equals the reference."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Relative and absolute, as torch.testing.assert_close has them.
+# Relative and absolute tolerances of torch.testing.assert_close.
 DEFAULTS = {
     "float16": (1e-3, 1e-5),
     "bfloat16": (1.6e-2, 1e-5),
@@ -16,19 +16,19 @@ _SMALLEST = {"float16": 2.0**-24, "bfloat16": 2.0**-133, "float32": 2.0**-149, "
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """What counts as equal: ``|found - expected| <= atol + rtol |expected|``, or so many units in the last place.
+    """Condition for equality: ``|found - expected| <= atol + rtol |expected|``, or at most `max_ulp` units apart.
 
-    Whatever equals the reference rounded to `dtype` is equal, for that type holds nothing better. NaN equals NaN, and
-    inf equals inf of its sign.
+    The reference rounded to `dtype` is always equal, since the type has no better number. NaN equals NaN, and inf
+    equals inf of the same sign.
 
     Fields
     ------
     dtype
         Float type of the candidate: "float16", "bfloat16", "float32" or "float64".
     rtol, atol
-        Dimensionless, and in units of the values.
+        Relative and absolute tolerance.
     max_ulp
-        In place of both, in units of the last place of `dtype`; or None.
+        If not None, used in place of both: tolerance in units in the last place of `dtype`.
     """
 
     dtype: str
@@ -46,14 +46,14 @@ class Tolerance:
         *,
         scale: float = 1.0,
     ) -> Tolerance:
-        """Tolerance for a float type; what is None is as in torch.testing.assert_close.
+        """Make a tolerance for a float type, with defaults from torch.testing.assert_close.
 
         Parameters
         ----------
         scale
-            What the values were divided by, n for the gradient of a mean of n losses. The default `atol` is divided by
-            it too, down to the smallest number of the type: for a million samples every gradient of the mean is below
-            1e-5, and one of nothing but zeros would pass.
+            Number that the values were divided by: n for the gradient of a mean of n losses. The default `atol` is
+            divided by it too, but not below the smallest number of the type. Otherwise a gradient of zeros would pass:
+            for a million samples, every entry is below 1e-5.
 
         Examples
         --------

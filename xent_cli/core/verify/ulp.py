@@ -1,4 +1,4 @@
-"""Units in the last place: rounding to a float type, and how many of its numbers lie between two values."""
+"""Units in the last place: rounding to a float type, and the distance of two of its numbers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BFLOAT16 = 8, -133, 3.3895313892515355e38
 
 
 def round_to(values: AnyArray, dtype: str) -> FloatArray:
-    """Round once, to nearest and ties to even, to what a float type can hold; float64 again.
+    """Round float64 values once to a float type, to nearest with ties to even, and return them as float64.
 
     Examples
     --------
@@ -32,7 +32,7 @@ def round_to(values: AnyArray, dtype: str) -> FloatArray:
     with np.errstate(over="ignore", under="ignore"):
         if dtype != "bfloat16":
             return x.astype(_NATIVE[dtype][0]).astype(np.float64)
-        # By way of float32 it would be rounded twice.
+        # Going through float32 would round twice.
         significand, smallest, largest = _BFLOAT16
         unit = np.maximum(np.frexp(x)[1] - significand, smallest)
         rounded = np.ldexp(np.rint(np.ldexp(x, -unit)), unit)
@@ -40,13 +40,13 @@ def round_to(values: AnyArray, dtype: str) -> FloatArray:
 
 
 def ulp_distance(a: FloatArray, b: FloatArray, dtype: str) -> NDArray[np.uint64]:
-    """How many steps from one number of a float type to the next lead from `a` to `b`.
+    """Count the steps from `a` to `b`, where each step leads to the next number of a float type.
 
     Parameters
     ----------
     a, b
-        Numbers of that type (see `round_to`), as float64. 0 and -0 are the same; inf is one step beyond the largest
-        number; NaN has no place, and what is returned for it means nothing.
+        Numbers of that type (see `round_to`), as float64. 0 and -0 are the same, and inf is one step from the largest
+        number. The result for NaN is meaningless.
 
     Examples
     --------
@@ -54,13 +54,13 @@ def ulp_distance(a: FloatArray, b: FloatArray, dtype: str) -> NDArray[np.uint64]
     [1, 1]
     """
     here, there = _place(a, dtype), _place(b, dtype)
-    # As unsigned, for the float64 are more than an int64 can count.
+    # Unsigned, because there are more float64 numbers than int64 can count.
     high, low = np.maximum(here, there), np.minimum(here, there)
     return high.view(np.uint64) - low.view(np.uint64)
 
 
 def _place(values: FloatArray, dtype: str) -> NDArray[np.int64]:
-    """Number the values of a float type in their order, 0 being 0."""
+    """Number the values of a float type in ascending order, with 0 for 0."""
     with np.errstate(over="ignore", under="ignore"):
         if dtype == "bfloat16":
             bits = (values.astype(np.float32).view(np.int32) >> 16).astype(np.int64)

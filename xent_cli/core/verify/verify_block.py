@@ -1,4 +1,4 @@
-"""Blocks of somebody else's losses and gradients beside the reference's."""
+"""Compare candidate losses and gradients with the reference, block by block."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class VerifyTask:
-    """Recipe for a block and for what somebody else says of it.
+    """Recipe for a block and for the candidate values of its samples.
 
     Fields
     ------
     block
         Logits, labels and weights.
     candidates
-        By name, "loss" [n] and "gradient" [n, k]: what a part reads stands in its `logits`.
+        Losses [n] under "loss", gradients [n, k] under "gradient"; the values are in the `logits` of the rows.
     """
 
     block: Task
@@ -40,16 +40,16 @@ class VerifyTask:
 
 @dataclass(frozen=True, slots=True)
 class BlockErrors:
-    """What came of one block.
+    """Results for one block.
 
     Fields
     ------
     size
         Number of samples.
     totals
-        Of the reference's losses.
+        Totals of the reference losses.
     errors
-        Of each candidate, by name.
+        Errors of each candidate, by name.
     """
 
     size: int
@@ -60,14 +60,14 @@ class BlockErrors:
 def verify_block(
     task: VerifyTask, options: LossOptions, wanted: Outputs, tolerances: Mapping[str, Tolerance], top: int
 ) -> BlockErrors:
-    """Evaluate a block and compare what is said of it.
+    """Evaluate a block and compare the candidate values with it.
 
     Parameters
     ----------
     wanted
-        With `losses`, and with a float64 gradient where one is compared.
+        Must include `losses`, and a float64 gradient if one is compared.
     tolerances
-        For each candidate.
+        Tolerance of each candidate, by name.
     top
         How many of the worst rows to keep.
     """
@@ -75,7 +75,7 @@ def verify_block(
     truths = {"loss": result.loss, "gradient": result.gradient}
     ignored = either(result.ignored, result.left_out)
     errors = {}
-    # Read only now: the memory may be the one that the logits were on loan in.
+    # Read after the evaluation, because the reader may reuse the memory of the logits.
     for name, part in task.candidates.items():
         rows = part.read()
         if rows.ids is not None and result.ids is not None:
@@ -85,9 +85,9 @@ def verify_block(
         assert expected is not None
         if name == "loss":
             found = np.reshape(found, -1)
-            if result.left_out is not None:  # what counts in no figure may be anything; its gradient is 0
+            if result.left_out is not None:  # any loss is right here; the gradient must be 0
                 found = np.where(result.left_out, np.nan, found)
-        elif found.ndim == 1:  # of one score a sample
+        elif found.ndim == 1:  # one score per sample
             found = found[:, np.newaxis]
         errors[name] = compare(found, expected, tolerances[name], start=result.start, ignored=ignored, wanted=top)
     return BlockErrors(result.size, result.totals.losses, errors)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from xent_cli.core.diagnostics import Diagnostic
     from xent_cli.core.input_description import InputDescription
-    from xent_cli.core.verify.error_totals import Agreement, Extreme, HeldRow
+    from xent_cli.core.verify.error_totals import Agreement, Extreme, WorstRow
 
 SCHEMA_VERSION = 1
 
@@ -108,7 +108,7 @@ def _extreme(extreme: Extreme | None, by_row: bool) -> dict[str, Any] | None:
     return {"value": finite_or_none(extreme.value), **_place(extreme, by_row)}
 
 
-def _row(row: HeldRow, by_row: bool) -> dict[str, Any]:
+def _row(row: WorstRow, by_row: bool) -> dict[str, Any]:
     return {
         **_place(row, by_row),
         "found": finite_or_none(row.found),
@@ -119,7 +119,7 @@ def _row(row: HeldRow, by_row: bool) -> dict[str, Any]:
     }
 
 
-def _place(at: Extreme | HeldRow, by_row: bool) -> dict[str, int | None]:
+def _place(at: Extreme | WorstRow, by_row: bool) -> dict[str, int | None]:
     return {"sample": at.sample if by_row else None, "class": at.column}
 
 

@@ -10,7 +10,7 @@ from xent_cli.reports.tables import new_table
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from xent_cli.core.verify.error_totals import Agreement, Extreme, HeldRow
+    from xent_cli.core.verify.error_totals import Agreement, Extreme, WorstRow
 
 
 def print_agreements(console: Console, agreements: tuple[Agreement, ...]) -> None:
@@ -79,7 +79,7 @@ def _place_heads(agreement: Agreement) -> list[str]:
     return ["sample", "class"] if agreement.name == "gradient" else ["sample"]
 
 
-def _place(at: Extreme | HeldRow, agreement: Agreement) -> list[str]:
+def _place(at: Extreme | WorstRow, agreement: Agreement) -> list[str]:
     if not agreement.by_row:
         return []
     return [str(at.sample)] if at.column is None else [str(at.sample), str(at.column)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from xent_cli.reports.summary.text import plain_value
 
 if TYPE_CHECKING:
-    from xent_cli.core.verify.error_totals import Agreement, Extreme, HeldRow
+    from xent_cli.core.verify.error_totals import Agreement, Extreme, WorstRow
 
 
 def plain_agreements(agreements: tuple[Agreement, ...]) -> str:
@@ -38,7 +38,7 @@ def _lines(agreement: Agreement) -> list[str]:
     return [f"{name}\t{value}" for name, value in figures.items()]
 
 
-def _place(at: Extreme | HeldRow, agreement: Agreement) -> list[str]:
+def _place(at: Extreme | WorstRow, agreement: Agreement) -> list[str]:
     if not agreement.by_row:
         return []
     return [f"sample {at.sample}", *([] if at.column is None else [f"class {at.column}"])]
