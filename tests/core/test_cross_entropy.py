@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import mpmath
@@ -8,10 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.kernel_coefficients import coefficients
 from tests.oracles.reference import cross_entropy_mp, gradient_mp
-from xent_cli.core.kernel.cross_entropy import cross_entropy, reference
+from xent_cli.core.kernel import compiled
+from xent_cli.core.kernel import cross_entropy as kernels
+from xent_cli.core.kernel.cross_entropy import reference
 from xent_cli.core.kernel.tiles import rows_per_tile
 from xent_cli.core.options import LossOptions
+from xent_cli.errors import XentError
 
 ORACLES = Path(__file__).parents[1] / "oracles"
 PRECISE = np.load(ORACLES / "high_precision.npz")
@@ -21,6 +26,23 @@ OPTION_CASES = [c for c in json.loads((ORACLES / "options.json").read_text())["c
 PLAIN = LossOptions()
 SINGLE = LossOptions(precision="float32")
 NAN, INF = math.nan, math.inf
+# Every law here is one of the compiled kernel too, where it was built.
+KERNELS = ["numpy", *(f"c-{name}" for name in compiled.variants()[:1])]
+COMPILED = [f"c-{name}" for name in compiled.variants()]
+
+
+@pytest.fixture(scope="module", autouse=True, params=KERNELS)
+def kernel(request):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(RUNNING, "kernel", request.param)
+        yield request.param
+
+
+RUNNING = {}
+
+
+def cross_entropy(logits, labels, options=PLAIN, **outputs):
+    return kernels.cross_entropy(logits, labels, replace(options, **RUNNING), **outputs)
 
 
 def ulps(found, expected, dtype=np.float64):
@@ -525,3 +547,31 @@ def test_the_kernel_computes_what_its_plain_reference_does(k, scale):
     np.testing.assert_allclose(
         cross_entropy(logits, labels, LossOptions()).loss, reference(logits, labels), rtol=1e-13, atol=1e-300
     )
+
+
+@pytest.mark.parametrize("k", [1, 2, 10, 127, 128, 129, 255, 256, 257, 1000, 5000])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("options", [PLAIN, LossOptions(temperature=2.5), LossOptions(label_smoothing=0.1)])
+def test_every_instruction_set_gives_the_same_bits(k, dtype, options):
+    rng = np.random.default_rng(k)
+    logits = (rng.normal(size=(40, k)) * rng.choice([0.1, 3, 40, 300], (40, 1))).astype(dtype)
+    logits[rng.random(logits.shape) < 0.01] = rng.choice([NAN, INF, -INF, 0.0, 1e-9])
+    labels = rng.integers(0, k, 40)
+    found = [
+        kernels.cross_entropy(logits, labels, replace(options, kernel=name), gradient_dtype=np.float64)
+        for name in COMPILED
+    ]
+    for other in found[1:]:
+        assert other.loss.tobytes() == found[0].loss.tobytes()
+        assert other.gradient.tobytes() == found[0].gradient.tobytes()
+
+
+def test_a_compiled_kernel_that_is_not_here_is_refused():
+    with pytest.raises(XentError, match="the c-mmx kernel is not available on this machine"):
+        kernels.cross_entropy(np.zeros((1, 2)), np.array([0]), LossOptions(kernel="c-mmx"))
+
+
+def test_the_polynomials_of_the_compiled_kernel_are_those_that_are_derived():
+    source = Path(compiled.__file__).with_name("_rows.c").read_text()
+    for constants in coefficients().values():
+        assert [constant for constant in constants if constant not in source] == []

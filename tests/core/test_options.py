@@ -22,6 +22,7 @@ CHANGES = {
     "masked": True,
     "normalize": True,
     "binary": True,
+    "kernel": "c",
 }
 # Not chosen but told by the input, or names of the same classes.
 TOLD = {"first_class", "scale", "labels_scale", "unit", "labels_unit"}

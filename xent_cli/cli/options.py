@@ -92,6 +92,7 @@ class LossFlags(NamedTuple):
     shift: int = 0
     top_k: tuple[int, ...] = ()
     precision: Literal["float64", "float32"] = "float64"
+    kernel: str = "numpy"
 
 
 class OutputFlags(NamedTuple):

@@ -50,6 +50,8 @@ class LossOptions:
         What probabilities are divided by: 100 for percentages.
     unit, labels_unit
         What probabilities seem to be rounded to.
+    kernel
+        "numpy", or the compiled kernel: "c", or "c-" and an instruction set of `compiled.variants`.
     """
 
     axis: int = -1
@@ -72,6 +74,7 @@ class LossOptions:
     labels_scale: float = 1.0
     unit: float = 0.0
     labels_unit: float = 0.0
+    kernel: str = "numpy"
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -117,6 +120,8 @@ class LossOptions:
             ("ignore_missing", "yes" if self.ignore_missing else "no", "no"),
             ("normalize", "yes" if self.normalize else "no", "no"),
             ("binary", "yes" if self.binary else "no", "no"),
+            # Every instruction set gives the same bits.
+            ("kernel", self.kernel.partition("-")[0], "numpy"),
         )
 
 

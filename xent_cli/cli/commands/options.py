@@ -207,6 +207,15 @@ loss_options = stacked(
         show_default=True,
         help="Precision of the arithmetic on logits; losses and sums are float64 in any case.",
     ),
+    click.option(
+        "--kernel",
+        type=click.Choice(["numpy", "c", "c-avx512", "c-avx2", "c-neon", "c-baseline"]),
+        default="numpy",
+        show_default=True,
+        metavar="NAME",
+        help="What computes losses and gradients of logits: numpy, or c, which is compiled, faster where there is no"
+        " AVX-512, and gives the same bits on every machine.",
+    ),
 )
 
 top_k_option = _loss(

@@ -169,6 +169,7 @@ def loss_options(options: SharedOptions, pair: Pair, *, names_classes: bool = Fa
         class_weight=class_weight,
         temperature=loss.temperature,
         precision=loss.precision,
+        kernel=loss.kernel,
         shift=loss.shift,
         sample_weighted=pair.weighted,
         normalize=loss.normalize,
@@ -208,6 +209,12 @@ def _refuse_meaningless(options: SharedOptions, pair: Pair) -> None:
         raise UsageError(f"--temperature divides logits, and --from says {loss.source}", hint=hint)
     if loss.precision == "float32" and (has_teacher or loss.source != "logits"):
         raise UsageError("--precision float32 is for logits and labels")
+    if loss.kernel != "numpy":
+        if has_teacher or loss.source != "logits" or loss.precision == "float32":
+            raise UsageError(f"--kernel {loss.kernel} is for logits and labels in float64")
+        from xent_cli.core.kernel.compiled import variant_of
+
+        variant_of(loss.kernel)
 
 
 def _refuse_sums(loss: LossFlags, *, dense: bool, has_teacher: bool) -> None:

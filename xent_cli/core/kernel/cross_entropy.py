@@ -124,6 +124,11 @@ def cross_entropy(
     >>> cross_entropy(np.array([[0.0, 0.0]]), np.array([[0.25, 0.75]]), LossOptions()).loss.tolist()
     [0.6931471805599453]
     """
+    if options.kernel != "numpy" and options.precision == "float64":
+        from xent_cli.core.kernel.compiled import compiled_cross_entropy
+
+        computed = compiled_cross_entropy(logits, labels, options, gradient_dtype, gradient_scale)
+        return RowLosses(computed.loss, _count_softmaxed(logits, options, *computed.sums), computed.gradient)
     n, k = logits.shape
     loss = np.empty(n)
     gradient = None if gradient_dtype is None else np.empty((n, k), gradient_dtype)
@@ -204,6 +209,10 @@ def _fill(
             axis,
         )
         np.copyto(gradient, exponentials.T if axis == 0 else exponentials, casting="unsafe")
+    return _count_softmaxed(logits, options, maximum, sum_without_max)
+
+
+def _count_softmaxed(logits: AnyArray, options: LossOptions, maximum: FloatArray, sum_without_max: FloatArray) -> int:
     return count_softmaxed(logits, maximum, sum_without_max) if options.temperature == 1.0 else 0
 
 
