@@ -87,7 +87,7 @@ def test_labels_from_1_name_columns_from_1_or_are_refused(library):
     frame = frame_of(library, {f"class_{place + 1}": LOGITS[:, place] for place in range(3)})
     np.testing.assert_allclose(loss(frame, LABELS + 1), TRUTH, rtol=1e-13)
     np.testing.assert_allclose(loss(frame, LABELS), TRUTH, rtol=1e-13)
-    with pytest.raises(InputError, match="two readings of labels"):
+    with pytest.raises(InputError, match="ambiguous labels"):
         loss(frame, np.full(40, 2))
     with pytest.raises(InputError, match="labels name no columns"):
         loss(frame, LABELS * 4)
@@ -100,7 +100,7 @@ def test_rows_of_probabilities_go_by_name(library, frame):
     np.testing.assert_allclose(xent_cli.softmax_cross_entropy(frame, turned), expected, rtol=1e-12)
     np.testing.assert_allclose(xent_cli.softmax_cross_entropy(LOGITS, soft), expected, rtol=1e-12)
     other = frame_of(library, {name: soft[:, place] for place, name in enumerate(["cat", "cow", "fox"])})
-    with pytest.raises(InputError, match="labels of other classes"):
+    with pytest.raises(InputError, match="labels of different classes"):
         xent_cli.softmax_cross_entropy(frame, other)
 
 
@@ -108,7 +108,7 @@ def test_rows_of_probabilities_go_by_name(library, frame):
 def test_class_weights_go_by_name(frame, form):
     expected = TRUTH * [WEIGHT[text] for text in TEXTS]
     np.testing.assert_allclose(loss(frame, TEXTS, class_weight=form(WEIGHT)), expected, rtol=1e-13)
-    with pytest.raises(InputError, match="class weights of other classes"):
+    with pytest.raises(InputError, match="class weights of different classes"):
         loss(frame, TEXTS, class_weight=form(WEIGHT | {"cow": 1.0}))
 
 
@@ -136,7 +136,7 @@ def test_an_index_of_other_names_is_no_order():
 def test_a_frame_that_holds_its_labels_too_is_refused(library, frame):
     whole = frame.with_columns(pl.Series("label", LABELS)) if library is pl else frame.assign(label=LABELS)
     for labels in (whole["label"], LABELS):
-        with pytest.raises(InputError, match="columns that are no classes") as caught:
+        with pytest.raises(InputError, match="columns that are not classes") as caught:
             loss(whole, labels)
         assert "drop" in caught.value.hint
     texts = frame.with_columns(pl.Series("name", TEXTS.tolist())) if library is pl else frame.assign(name=TEXTS)
@@ -179,7 +179,7 @@ def test_bool_labels_mean_the_affirmative_column():
 
 
 def test_two_columns_of_one_name_are_refused():
-    with pytest.raises(InputError, match="two columns of one name"):
+    with pytest.raises(InputError, match="two columns with the same name"):
         loss(pd.DataFrame(LOGITS, columns=["a", "b", "a"]), LABELS)
 
 

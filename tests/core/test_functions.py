@@ -115,19 +115,19 @@ REFUSED = {
     "no classes": (np.zeros((3, 0)), np.zeros(3), {}),
     "no rows": (np.zeros((0, 3)), np.zeros(0), {}),
     "shapes do not fit": (TWO, [0, 1, 2], {}),
-    "logits of no one shape": ([[1.0, 2.0], [3.0]], [0, 1], {}),
-    "labels of no one shape": (TWO, [[0], [1, 2]], {}),
+    "ragged logits": ([[1.0, 2.0], [3.0]], [0, 1], {}),
+    "ragged labels": (TWO, [[0], [1, 2]], {}),
     "dtype not supported": (np.ones((2, 3), complex), [0, 1], {}),
     "masked labels": (TWO, np.ma.masked_equal([0, 9], 9), {}),
     "masked logits": (np.ma.masked_equal(TWO, 2.0), [0, 1], {}),
-    "two readings of labels": ([0.3, -1.0, 2.0], [1, 0, 1], {}),
-    "whole-number labels that are no distribution": (TWO, [[3, 0, 1], [0, 2, 0]], {}),
+    "ambiguous labels": ([0.3, -1.0, 2.0], [1, 0, 1], {}),
+    "whole-number labels that are not a distribution": (TWO, [[3, 0, 1], [0, 2, 0]], {}),
     "label out of range": (TWO, [0, 3], {}),
     "label is not a whole number": (TWO, [0, 0.5], {}),
     "invalid soft label": (TWO, [[0.5, 0.5, 0.0], [1.5, -0.5, 0.0]], {}),
-    "other number of class weights": (TWO, [0, 1], {"class_weight": [1.0, 2.0]}),
+    "wrong number of class weights": (TWO, [0, 1], {"class_weight": [1.0, 2.0]}),
     "invalid class weight": (TWO, [0, 1], {"class_weight": [1.0, 2.0, np.nan]}),
-    "other number of sample weights": (np.zeros((2, 3, 4)), np.zeros((2, 3)), {"sample_weight": np.ones((3, 2))}),
+    "wrong number of sample weights": (np.zeros((2, 3, 4)), np.zeros((2, 3)), {"sample_weight": np.ones((3, 2))}),
     "invalid sample weight": (TWO, [0, 1], {"sample_weight": [1.0, -1.0]}),
     "nothing left to average": (TWO, [-100, -100], {"ignore_index": -100}),
     "nothing left to average, weights": (TWO, [0, 1], {"class_weight": [0.0, 0.0, 1.0]}),
@@ -271,7 +271,7 @@ def test_several_labels_are_ignored_in_every_function_that_takes_indices():
 
 @pytest.mark.parametrize(
     ("mask", "what"),
-    [([1, 0, 1], "other number of entries of the mask"), ([0.5, 1], "invalid mask"), ([False, False], "nothing left")],
+    [([1, 0, 1], "wrong number of entries of the mask"), ([0.5, 1], "invalid mask"), ([False, False], "nothing left")],
 )
 def test_masks_that_are_none_are_refused_in_the_words_of_python(mask, what):
     with pytest.raises(InputError, match=what):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from xent_cli.errors import InputError, UsageError
+from xent_cli.readers.arrays.streamed_array import _Pool
 from xent_cli.readers.open import open_source
 from xent_cli.readers.options import Classes, ReadOptions, RunNeeds
 from xent_cli.readers.pair.pair import open_pair
@@ -191,3 +192,14 @@ def test_memory_of_a_stream_is_used_again(tmp_path):
         del rows, part
     np.testing.assert_array_equal(np.vstack(found), values)
     assert len(places) <= 2
+
+
+def test_memory_of_a_part_is_used_again_only_when_no_array_refers_to_it():
+    pool = _Pool((3, 2), np.dtype("<f4"))
+    first = pool.take()
+    address, view = first.ctypes.data, first[1:].reshape(-1)
+    del first
+    second = pool.take()
+    assert second.ctypes.data != address
+    del view
+    assert pool.take().ctypes.data == address

@@ -1,1 +1,1 @@
-"""The functions that `import xent_cli` offers: arguments checked, and errors in the words of a Python caller."""
+"""The functions of `import xent_cli`: they check arguments, and give advice in terms of Python arguments."""

@@ -1,4 +1,4 @@
-"""What the functions are called with: options, arrays and their shapes, checked and cut into blocks."""
+"""Arguments of the public functions: options, arrays and shapes are checked, and samples are cut into blocks."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ _BLOCK_VALUES = 1 << 22
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Call:
-    """Arguments that a loss can be computed from.
+    """Checked arguments, ready to evaluate.
 
     Fields
     ------
     options
-        Every setting.
+        All options of the loss.
     blocks
-        The samples in order, in C order of their axes.
+        The samples, in C order of their axes.
     shape
-        Of the samples: that of the logits without the class axis.
+        Shape of the samples: that of the logits without the class axis.
     num_classes
-        At least 1.
+        Number of classes, at least 1.
     """
 
     options: LossOptions
@@ -60,7 +60,7 @@ def called_with(
     precision: Any = "float64",
     block_values: int = _BLOCK_VALUES,
 ) -> Call:
-    """Check arguments as the functions are given them.
+    """Check the arguments of a public function.
 
     Parameters
     ----------
@@ -72,9 +72,9 @@ def called_with(
     Raises
     ------
     UsageError
-        An option is out of its range.
+        An option is out of range.
     InputError
-        Arrays do not fit one another, hold no numbers, or leave two readings.
+        Arrays do not fit together, are not numeric, or are ambiguous.
 
     Examples
     --------
@@ -102,7 +102,7 @@ def called_with(
         raise InputError("no classes" if k == 0 else "no rows", found=f"logits of shape {array.shape}")
     counts = None if mask is None else _each(mask, "entries of the mask", samples, _with_one(array, axis))
     if form is None:
-        form = _told_by_shape(array, target, axis, counts)
+        form = _form_by_shape(array, target, axis, counts)
     ignored = _indices(ignore_index)
     if ignored and form == "dense":
         raise InputError(
@@ -139,8 +139,8 @@ def called_with(
     return Call(options, blocks, samples, k)
 
 
-def _told_by_shape(logits: AnyArray, labels: AnyArray, axis: int, counts: AnyArray | None) -> LabelForm:
-    """Labels shaped like the logits are dense, but for those that may as well be something else."""
+def _form_by_shape(logits: AnyArray, labels: AnyArray, axis: int, counts: AnyArray | None) -> LabelForm:
+    """Take labels shaped like the logits for dense ones; refuse those that may be class indices, votes or counts."""
     if labels.shape != logits.shape:
         return "sparse"
     rows = _rows(labels, axis)[0]
@@ -148,8 +148,8 @@ def _told_by_shape(logits: AnyArray, labels: AnyArray, axis: int, counts: AnyArr
     whole = rows.dtype.kind in "biu" or bool((rows == np.rint(rows)).all())
     if whole and labels.ndim == 1:
         raise InputError(
-            "two readings of labels",
-            found=f"logits and whole-number labels of one shape, {labels.shape}",
+            "ambiguous labels",
+            found=f"logits and whole-number labels of the same shape, {labels.shape}",
             expected="logits of shape (n, k), or labels of shape () for one sample",
             hint="binary scores z are the logits [0, z]: np.stack([np.zeros_like(z), z], axis=-1)",
         )
@@ -159,7 +159,7 @@ def _told_by_shape(logits: AnyArray, labels: AnyArray, axis: int, counts: AnyArr
             place = int(np.argmax(sums > 1))
             row = place if counts is None else int(np.flatnonzero(counts)[place])
             raise InputError(
-                "whole-number labels that are no distribution",
+                "whole-number labels that are not a distribution",
                 f"sample {row}",
                 found=f"a row that sums to {sums[place]:g}",
                 expected="class indices, or rows that sum to 1",
@@ -174,19 +174,19 @@ def _within(name: str, value: Any, valid: bool, expected: str) -> Any:
     return value
 
 
-def _indices(given: Any) -> tuple[int, ...]:
-    if given is None:
+def _indices(ignore_index: Any) -> tuple[int, ...]:
+    if ignore_index is None:
         return ()
     try:
-        return tuple(index(one) for one in (given if np.iterable(given) else (given,)))
+        return tuple(index(label) for label in (ignore_index if np.iterable(ignore_index) else (ignore_index,)))
     except TypeError:
         raise UsageError(
-            "ignore_index is not a whole number", found=repr(given), expected="a label, or several"
+            "ignore_index is not a whole number", found=repr(ignore_index), expected="a label, or several"
         ) from None
 
 
-def top_k_of(given: Any) -> tuple[int, ...]:
-    """The k to count hits among, each a whole number from 1 on, or `UsageError`.
+def top_k_of(top_k: Any) -> tuple[int, ...]:
+    """Return the values of k; `UsageError` unless each is a whole number from 1 on.
 
     Examples
     --------
@@ -194,19 +194,19 @@ def top_k_of(given: Any) -> tuple[int, ...]:
     (1, 5)
     """
     try:
-        wanted = tuple(index(k) for k in (given if np.iterable(given) else (given,)))
+        values = tuple(index(k) for k in (top_k if np.iterable(top_k) else (top_k,)))
     except TypeError:
-        wanted = (0,)
-    _within("top_k", given, all(k >= 1 for k in wanted), "whole numbers from 1 on")
-    return wanted
+        values = (0,)
+    _within("top_k", top_k, all(k >= 1 for k in values), "whole numbers from 1 on")
+    return values
 
 
-def _class_weight(given: Any, num_classes: int) -> AnyArray | None:
-    if given is None:
+def _class_weight(values: Any, num_classes: int) -> AnyArray | None:
+    if values is None:
         return None
-    weight = _numbers(_unmasked(given, "class weights"), "class weights").astype(np.float64)
+    weight = _numbers(_unmasked(values, "class weights"), "class weights").astype(np.float64)
     if weight.shape != (num_classes,):
-        raise InputError("other number of class weights", found=str(weight.shape), expected=f"({num_classes},)")
+        raise InputError("wrong number of class weights", found=str(weight.shape), expected=f"({num_classes},)")
     good = (weight >= 0) & (weight < np.inf)
     if not good.all():
         place = int(np.argmin(good))
@@ -217,12 +217,12 @@ def _class_weight(given: Any, num_classes: int) -> AnyArray | None:
 
 
 def _each(values: AnyArray, what: str, samples: tuple[int, ...], with_one: tuple[int, ...]) -> AnyArray:
-    """One value [n] for each sample; those of a first axis are those of all that stand along it."""
+    """Return one value per sample [n]; a value for a position along the first axis is repeated for all its samples."""
     if values.shape in (samples, with_one):
         return values.reshape(-1)
     if len(samples) > 1 and values.shape == samples[:1]:
         return np.repeat(values, int(np.prod(samples[1:])))
-    raise InputError(f"other number of {what}", found=str(values.shape), expected=f"{samples}")
+    raise InputError(f"wrong number of {what}", found=str(values.shape), expected=f"{samples}")
 
 
 def _with_one(array: AnyArray, axis: int) -> tuple[int, ...]:
@@ -231,31 +231,31 @@ def _with_one(array: AnyArray, axis: int) -> tuple[int, ...]:
 
 
 def _rows(array: AnyArray, axis: int) -> tuple[AnyArray, tuple[int, ...]]:
-    """The array as [n, k], and the shape of its samples."""
+    """Return the array as [n, k], and the shape of its samples."""
     last = np.moveaxis(array, axis, -1)
-    n = int(np.prod(last.shape[:-1]))  # not -1, which no array of no classes can be cut into
+    n = int(np.prod(last.shape[:-1]))  # not -1, which fails without classes
     return last.reshape(n, last.shape[-1]), last.shape[:-1]
 
 
-def _unmasked(given: Any, what: str) -> Any:
-    """Lists and tuples as arrays; anything else as it is, but for a mask, which NumPy would drop without a word."""
-    if hasattr(given, "filled") and np.any(given.mask):
+def _unmasked(values: Any, what: str) -> Any:
+    """Turn lists and tuples into arrays; refuse masked values, whose mask NumPy would drop silently."""
+    if hasattr(values, "filled") and np.any(values.mask):
         raise InputError(
             f"masked {what}",
-            found=f"{int(np.count_nonzero(given.mask))} masked values",
+            found=f"{int(np.count_nonzero(values.mask))} masked values",
             expected="an array without a mask",
             hint="masked.filled(-100) and ignore_index=-100 leave masked labels out",
         )
-    if not isinstance(given, list | tuple):
-        return given
+    if not isinstance(values, list | tuple):
+        return values
     try:
-        return np.asarray(given)
+        return np.asarray(values)
     except ValueError:
-        raise InputError(f"{what} of no one shape", found="rows of other lengths", expected="an array") from None
+        raise InputError(f"ragged {what}", found="rows of different lengths", expected="an array") from None
 
 
-def _numbers(given: Any, what: str) -> AnyArray:
-    array: np.ndarray[Any, Any] = np.asarray(given)
+def _numbers(values: Any, what: str) -> AnyArray:
+    array: np.ndarray[Any, Any] = np.asarray(values)
     if array.dtype.name == "bfloat16":
         return (array.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:

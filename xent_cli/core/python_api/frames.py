@@ -1,4 +1,4 @@
-"""Frames and series of pandas or polars as arrays: names of columns say which class is which. Neither is imported."""
+"""Turn frames and series of pandas or polars into arrays, matching classes by name; neither library is imported."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from xent_cli.core.array_types import AnyArray
 
-# Names under which whole numbers beside floats are no class.
-_BESIDE = frozenset(
+# Columns of whole numbers with these names are not classes, if other columns are floats.
+_NOT_CLASSES = frozenset(
     (
         "id",
         "index",
@@ -35,7 +35,7 @@ _BESIDE = frozenset(
 
 
 class Arrays(NamedTuple):
-    """What was given, without frames, series and names."""
+    """The arguments as plain arrays."""
 
     logits: Any
     labels: Any
@@ -53,25 +53,25 @@ def unframed(
     ignore_index: int | Sequence[int] | None = None,
     mask: Any = None,
 ) -> Arrays:
-    """Turn frames and series into arrays; what is none of them is returned as it is.
+    """Turn frames and series into arrays; other arguments are returned unchanged.
 
     Parameters
     ----------
     logits
-        The names of a frame's columns are those of the classes.
+        The columns of a frame name the classes.
     labels
-        Text is matched with these names, a frame of probabilities column by column.
+        Text is matched with these names, and so are the columns of a frame of probabilities.
     class_weight
-        A mapping or a series is matched with them too.
+        A mapping or a series is matched with these names too.
     ignore_index
-        Labels that name no class.
+        Labels that need not name a class.
     mask
-        0 where a label need not be one.
+        0 where a label need not be valid.
 
     Raises
     ------
     InputError
-        Where rows are in a different order, a column is not numeric, or names leave two readings.
+        Rows are in a different order, a column is not numeric, or names are ambiguous.
 
     Examples
     --------
@@ -102,18 +102,18 @@ def unframed(
 
 
 def _column_names(frame: Any) -> list[str] | None:
-    """Names of the columns of a frame; None of anything else."""
+    """Return the names of the columns of a frame; None for anything else."""
     if not hasattr(frame, "columns") or not hasattr(frame, "__array__") or len(np.shape(frame)) != 2:
         return None
     names = [str(name) for name in frame.columns]
     if len(set(names)) < len(names):
         repeated = next(name for place, name in enumerate(names) if name in names[:place])
-        raise InputError("two columns of one name", found=f'"{repeated}"', expected="a name for each class")
+        raise InputError("two columns with the same name", found=f'"{repeated}"', expected="a name for each class")
     return names
 
 
 def _refuse_other_order(logits: Any, other: Any, what: str) -> None:
-    """Refuse rows that pandas' indices say are not in the order of the logits."""
+    """Refuse rows that are in a different order than the logits according to their pandas indices."""
     ours: Any = getattr(logits, "index", None)
     theirs: Any = getattr(other, "index", None)
     if not hasattr(ours, "equals") or not hasattr(theirs, "equals") or len(ours) != len(theirs) or ours.equals(theirs):
@@ -123,26 +123,27 @@ def _refuse_other_order(logits: Any, other: Any, what: str) -> None:
         raise InputError(
             f"{what} are in a different order",
             found=f"row {row} is {ours[row]} in the logits and {theirs[row]} in the {what}",
-            expected="one index",
+            expected="the same index",
             hint=f"{what.replace(' ', '_')}.loc[logits.index] puts them in order",
         )
 
 
 def _refuse_no_class(logits: Any, labels: Any, names: list[str]) -> None:
-    """Refuse a frame that holds its labels or ids too."""
+    """Refuse a frame that contains its labels or ids as well."""
     kinds = [np.dtype(str(dtype).lower()).kind if _is_plain(dtype) else "O" for dtype in _dtypes(logits)]
     name = getattr(labels, "name", None)
-    beside = [
+    others = [
         column
         for column, kind in zip(names, kinds, strict=True)
-        if (isinstance(name, str) and column == name) or (kind in "iub" and "f" in kinds and column.lower() in _BESIDE)
+        if (isinstance(name, str) and column == name)
+        or (kind in "iub" and "f" in kinds and column.lower() in _NOT_CLASSES)
     ]
-    if beside:
+    if others:
         raise InputError(
-            "columns that are no classes",
-            found=f"{listing(beside)} beside the logits",
+            "columns that are not classes",
+            found=f"{listing(others)} next to the logits",
             expected="a frame of logits alone",
-            hint=f"logits.drop({'columns=' if hasattr(logits, 'index') else ''}{beside!r}) leaves them out",
+            hint=f"logits.drop({'columns=' if hasattr(logits, 'index') else ''}{others!r}) leaves them out",
         )
 
 
@@ -166,7 +167,7 @@ def _numbers(frame: Any, names: Sequence[str]) -> AnyArray:
                 f'column "{name}"',
                 found=repr(bad),
                 expected="numbers",
-                hint="give the columns of the classes alone",
+                hint="pass only the columns of the classes",
             )
     return array.astype(np.float64)
 
@@ -176,7 +177,7 @@ def _order(names: Sequence[str], others: Sequence[str], what: str) -> tuple[int,
     if order is None:
         odd = next((name for name in others if name not in set(names)), "")
         raise InputError(
-            f"{what} of other classes",
+            f"{what} of different classes",
             found=listing(others),
             expected=listing(names),
             hint=did_you_mean(odd, names),
@@ -185,7 +186,7 @@ def _order(names: Sequence[str], others: Sequence[str], what: str) -> tuple[int,
 
 
 def _indices(labels: Any, names: Sequence[str] | None, ignored: Sequence[int]) -> AnyArray:
-    """Labels as class indices, where they are text, Python objects, or whole numbers that name columns."""
+    """Turn labels that are text, Python objects, or whole numbers that name columns, into class indices."""
     array = np.asarray(labels)
     if array.dtype.kind == "T":
         array = array.astype(object)
@@ -193,9 +194,9 @@ def _indices(labels: Any, names: Sequence[str] | None, ignored: Sequence[int]) -
         array = _of_objects(array)
     if array.dtype.kind == "b" and names is not None and len(names) == 2:
         for words in (("False", "True"), ("No", "Yes")):
-            turned = order_of(words, names)
-            if turned is not None and not numbers_of(names):
-                return np.where(array, turned[1], turned[0])
+            places = order_of(words, names)
+            if places is not None and not numbers_of(names):
+                return np.where(array, places[1], places[0])
     if array.dtype.kind in "US":
         return _named(array, names)
     if array.dtype.kind in "iuf" and names is not None:
@@ -204,7 +205,7 @@ def _indices(labels: Any, names: Sequence[str] | None, ignored: Sequence[int]) -
 
 
 def _blanked(labels: Any, mask: AnyArray) -> Any:
-    """Labels with one that counts in place of each that does not."""
+    """Replace each label that does not count by one that does."""
     array = np.asarray(labels)
     if array.dtype.kind in "biuf" or mask.shape != array.shape[: mask.ndim]:
         return labels
@@ -213,7 +214,7 @@ def _blanked(labels: Any, mask: AnyArray) -> Any:
 
 
 def _of_objects(array: AnyArray) -> AnyArray:
-    """Python objects as text or numbers, whichever all of them are."""
+    """Convert Python objects to text or numbers, whichever all of them are."""
     flat = array.reshape(-1)
     missing = np.array([value is None or repr(value) == "<NA>" or value != value for value in flat], bool)
     if missing.any():
@@ -224,15 +225,17 @@ def _of_objects(array: AnyArray) -> AnyArray:
     if all(isinstance(value, int | float | np.number | np.bool_) for value in flat):
         return array.astype(bool if all(isinstance(value, bool | np.bool_) for value in flat) else np.float64)
     odd = next(row for row, value in enumerate(flat) if type(value) is not type(flat[0]) or not isinstance(value, str))
-    raise RowError("label is no text or number", odd, "labels", found=repr(flat[odd]), expected="labels of one type")
+    raise RowError(
+        "label is neither text nor a number", odd, "labels", found=repr(flat[odd]), expected="labels of one type"
+    )
 
 
 def _named(array: AnyArray, names: Sequence[str] | None) -> AnyArray:
-    """Texts as the places of these names."""
+    """Turn texts into positions in `names`."""
     words, places = np.unique(array.reshape(-1), return_inverse=True)
     texts = [word.decode("utf-8", "replace") if isinstance(word, bytes) else str(word) for word in words]
     if names is None:
-        hint = "labels of text need logits in a frame whose columns have their names"
+        hint = "labels that are text need logits in a frame whose columns have the names of the classes"
         raise InputError("labels are not numbers", found=f'"{texts[0]}"', expected="class indices", hint=hint)
     index = np.array([place_of(text, names) for text in texts], np.int64)[places.reshape(-1)]
     if (index < 0).any():
@@ -244,7 +247,7 @@ def _named(array: AnyArray, names: Sequence[str] | None) -> AnyArray:
 
 
 def place_of(text: str, names: Sequence[str]) -> int:
-    """Place of the one name that a text means, or -1."""
+    """Return the position of the only name that matches a text, or -1."""
     wanted = text.strip()
     for known in (names, [name.strip() for name in names], without_shared(names)):
         for spell in (str, str.casefold):
@@ -255,7 +258,7 @@ def place_of(text: str, names: Sequence[str]) -> int:
 
 
 def _numbered(array: AnyArray, names: Sequence[str], ignored: Sequence[int]) -> AnyArray:
-    """Whole numbers as the places of the columns that they name, where columns are numbered and not by their places."""
+    """Turn whole numbers that name columns into their positions, if columns are not simply numbered from 0."""
     numbers = numbers_of(names)
     if numbers is None or numbers == list(range(len(names))):
         return array
@@ -264,10 +267,10 @@ def _numbered(array: AnyArray, names: Sequence[str], ignored: Sequence[int]) -> 
     as_places = sorted(numbers) != list(range(len(names))) and bool(((valued >= 0) & (valued < len(names))).all())
     if as_names == as_places:
         raise InputError(
-            "two readings of labels" if as_names else "labels name no columns",
+            "ambiguous labels" if as_names else "labels name no columns",
             found=f"labels from {array.min()} to {array.max()}, columns {listing(names)}",
-            expected="the names of columns, or their places from 0",
-            hint="logits.to_numpy() says that labels are places",
+            expected="names of columns, or positions from 0",
+            hint="pass logits.to_numpy() if labels are positions",
         )
     if as_places:
         return array

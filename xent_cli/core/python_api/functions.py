@@ -1,4 +1,4 @@
-"""The loss as functions of NumPy arrays: what `import xent_cli` offers."""
+"""The public functions of `import xent_cli`: losses, gradients and figures of NumPy arrays."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def softmax_cross_entropy(
     Parameters
     ----------
     logits
-        Real numbers of any shape and dtype with the classes along `axis`; anything with ``__array__``. The names of a
-        pandas or polars frame's columns are those of the classes: labels of text and weights go by them.
+        Real numbers of any shape and dtype with the classes along `axis`; anything with ``__array__``. The columns of a
+        pandas or polars frame name the classes: labels that are text, and class weights, are matched with these names.
     labels
         Shaped like `logits`, each >= 0; a row need not sum to 1.
     axis
@@ -54,18 +54,18 @@ def softmax_cross_entropy(
     label_smoothing
         e in [0, 1): q_j becomes ``(1 - e) q_j + e/k``.
     class_weight
-        [k] what each class's term is multiplied by.
+        [k] factors of the terms of the classes.
     mask
-        True or 1 where a sample counts, in the shape of the samples or of their first axis. Of the others nothing is
-        looked at, and they have no loss: NaN.
+        True or 1 where a sample counts, in the shape of the samples or of their first axis. Other samples are not
+        checked, and their loss is NaN.
     temperature
         > 0, divides the logits.
     precision
-        Of the arithmetic on logits.
+        Dtype of the arithmetic on logits.
 
     Returns
     -------
-    float64, nats, in the shape of `logits` without `axis`. NaN where a row holds NaN or +inf or nothing but -inf.
+    float64 losses in nats, in the shape of `logits` without `axis`. NaN where a row has NaN or +inf, or only -inf.
 
     Raises
     ------
@@ -120,11 +120,11 @@ def sparse_softmax_cross_entropy(
     labels
         Class indices in the shape of `logits` without `axis` (or with 1 in its place).
     ignore_index
-        Samples with this label, or with one of these, have no loss: NaN.
+        Samples with this label, or one of these labels, have a loss of NaN.
     label_smoothing, class_weight
         ``(1 - e) w_y l_y + e/k sum_j w_j l_j``, as in PyTorch.
 
-    Other parameters, results, errors and references are those of `softmax_cross_entropy`.
+    Other parameters, results, errors and references are as for `softmax_cross_entropy`.
 
     Examples
     --------
@@ -169,13 +169,13 @@ def softmax_cross_entropy_with_grad(
     Parameters
     ----------
     labels
-        Class indices, or class probabilities shaped like `logits`; told apart by shape.
+        Class indices, or class probabilities shaped like `logits`; their shape decides.
 
-    Other parameters and errors are those of `sparse_softmax_cross_entropy`.
+    Other parameters and errors are as for `sparse_softmax_cross_entropy`.
 
     Returns
     -------
-    The losses, and a float64 array shaped like `logits`; 0 for an ignored or masked sample.
+    The losses, and a float64 array shaped like `logits` that is 0 for ignored and masked samples.
 
     Examples
     --------
@@ -215,17 +215,17 @@ def evaluate(
     precision: Precision = "float64",
     top_k: tuple[int, ...] = (1,),
 ) -> LossSummary:
-    """Mean, sum, spread, quantiles and accuracy of the losses; sums are exact and rounded once.
+    """Mean, sum, standard deviation, quantiles and accuracy; sums are exact and rounded once.
 
     Parameters
     ----------
     sample_weight
-        A weight >= 0 for each sample, or for all that stand along the first axis: the mean is ``sum(w l) / sum(w)``. Of
-        weight 0, it is left out of every figure.
+        Weights w >= 0, one for each sample or one for each position along the first axis: the mean is
+        ``sum(w l) / sum(w)``. A sample of weight 0 is left out of every figure.
     top_k
-        Accuracy among the k highest logits; a tie goes to the lower class index.
+        Values of k for the accuracy among the k highest logits; a tie goes to the lower class index.
 
-    Other parameters and errors are those of `softmax_cross_entropy_with_grad`.
+    Other parameters and errors are as for `softmax_cross_entropy_with_grad`.
 
     Examples
     --------

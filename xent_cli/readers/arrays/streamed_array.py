@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import sys
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     from xent_cli.readers.options import RunNeeds
     from xent_cli.readers.storage.interface import Bytes
 
-# References to an array that only a list holds: the list's, and that of the call which counts them.
-_UNUSED = 2
-_MOST_HELD = 16
+# Free arrays that a pool keeps.
+_MOST_FREE = 16
 
 
 def lies_in_order(layout: Layout, axis: int | None) -> bool:
@@ -74,10 +73,10 @@ class StreamedArray:
         with self.source.stream() as stream:
             head = bytearray(layout.offset)
             fill(stream, memoryview(head))
-            held: list[AnyArray] = []
+            pool = _Pool((step, *shape), layout.dtype)
             for start in range(0, total, step):
                 size = min(step, total - start)
-                values = _unused(held, (step, *shape), layout.dtype)[:size]
+                values = pool.take()[:size]
                 target = flat(values).view(np.uint8).data
                 with reading(self.source.name):
                     if fill(stream, target) < len(target):
@@ -104,11 +103,30 @@ class StreamedArray:
         return place(self.source.name, row, row - first, self.layout.sample_shape(self.axis))
 
 
-def _unused(held: list[AnyArray], shape: tuple[int, ...], dtype: np.dtype[Any]) -> AnyArray:
-    """Memory that no part refers to any more, else new: to fault in the pages of each anew takes a tenth of a run."""
-    for number in range(len(held)):
-        if sys.getrefcount(held[number]) == _UNUSED:
-            return held[number]
-    held.append(np.empty(shape, dtype))
-    del held[:-_MOST_HELD]  # parts that are kept are their keeper's
-    return held[-1]
+class _Pool:
+    """Arrays of one shape, whose memory is used again once nothing refers to them any more.
+
+    Touching the pages of new memory for each part would take a tenth of a run.
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self._shape, self._dtype = shape, dtype
+        self._free: list[AnyArray] = []
+
+    def take(self) -> AnyArray:
+        """Return an uninitialised array."""
+        memory = self._free.pop() if self._free else np.empty(self._shape, self._dtype)
+        loan = _Loan(memory)
+        weakref.finalize(loan, self._give_back, memory).atexit = False
+        return np.asarray(loan).view(self._dtype)
+
+    def _give_back(self, memory: AnyArray) -> None:
+        if len(self._free) < _MOST_FREE:
+            self._free.append(memory)
+
+
+class _Loan:
+    """The base of all views of lent memory: it is gone when the last of them is."""
+
+    def __init__(self, memory: AnyArray) -> None:
+        self.__array_interface__ = memory.__array_interface__
