@@ -32,7 +32,7 @@ from xent_cli.readers.pair.pair import open_pair
 
 pytest.importorskip("distributed", reason="Dask is an extra")
 pytest.importorskip("ray", reason="Ray is an extra")
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 OPEN = {"dask": open_dask, "ray": open_ray}
 RNG = np.random.default_rng(19)
@@ -231,23 +231,15 @@ def processes_of(session):
     return [line for line in found.splitlines() if "Z" not in line]
 
 
-@pytest.mark.parametrize("engine", ["dask", "ray"])
-def test_the_command_gives_the_same_document_on_a_cluster(command, engine, shards):
+@pytest.mark.parametrize("engine", ["local", "dask", "ray"])
+def test_workers_write_rows_and_gradients_as_parts_and_the_document_is_the_same(command, engine, shards, tmp_path):
+    arguments = ["--threads", 2, "-o", f"{tmp_path}/rows/", "--gradients", f"{tmp_path}/g/", "-f", "json"]
     outputs = []
-    for name in ("local", engine):
-        process = command(shards, "--engine", name, "--threads", 2, "-f", "json")
+    for name in ("local", engine):  # the second time in place of the first
+        process = command(shards, "--engine", name, *arguments)
         outputs.append(process.communicate(timeout=PATIENCE_SECONDS))
         assert process.returncode == 0, outputs
     assert outputs[0] == outputs[1]
-
-
-@pytest.mark.parametrize("engine", ["local", "dask", "ray"])
-def test_workers_write_rows_and_gradients_as_parts(command, engine, shards, tmp_path):
-    arguments = ["--threads", 2, "-o", f"{tmp_path}/rows/", "--gradients", f"{tmp_path}/g/"]
-    for name in ("local", engine):  # the second time in place of the first
-        process = command(shards, "--reduction", "mean", "--engine", name, *arguments)
-        _, told = process.communicate(timeout=PATIENCE_SECONDS)
-        assert process.returncode == 0, told
     rows = pyarrow.dataset.dataset(tmp_path / "rows").to_table().sort_by("sample")
     expected = command(shards, "-o", tmp_path / "rows.parquet", "--gradients", tmp_path / "g.npy")
     assert expected.wait(PATIENCE_SECONDS) == 0

@@ -27,17 +27,13 @@ def test_no_more_tasks_than_the_window_are_taken_before_a_result_is(threads):
     tasks = (taken.append(i) or i for i in range(100))
     results = engine.map(lambda i: i, tasks)
     assert next(results) == 0
-    assert len(taken) <= engine.window + 1
     if isinstance(engine, ThreadEngine):
-        results.close()
-        assert len(taken) <= engine.window + 1
+        results.close()  # which waits for those that were under way
+    assert 1 <= len(taken) <= engine.window + 1
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_an_exception_is_raised_in_its_turn(threads):
-    seen = []
-    with pytest.raises(ZeroDivisionError):
-        seen.extend(open_local(threads).map(lambda i: 1 // (3 - i) and i, iter(range(10))))
     results = open_local(threads).map(lambda i: 1 // (3 - i), iter(range(10)))
     assert [next(results) for _ in range(3)] == [0, 0, 1]
     with pytest.raises(ZeroDivisionError):
@@ -84,7 +80,7 @@ def test_who_makes_the_tasks_runs_one_only_where_enough_are_made():
             unfinished.append(len(made) - len(taken))
             enough.set()
         else:  # who would otherwise finish them all while the one that asks has no turn
-            enough.wait(PATIENCE_SECONDS)
+            assert enough.wait(PATIENCE_SECONDS), "the thread that asks ran none"
         return i
 
     for result in engine.map(work, (made.append(i) or i for i in range(20))):
@@ -121,9 +117,9 @@ def test_ctrl_c_in_a_task_does_not_wait_for_its_turn():
     def work(i):
         if threading.current_thread() is not threading.main_thread():
             started.set()
-            interrupted.wait(PATIENCE_SECONDS)
+            assert interrupted.wait(PATIENCE_SECONDS), "no task was interrupted"
             return i
-        started.wait(PATIENCE_SECONDS)
+        assert started.wait(PATIENCE_SECONDS), "no second thread took a task"
         interrupted.set()
         raise KeyboardInterrupt
 
