@@ -169,3 +169,28 @@ def test_a_bug_exits_4_with_one_line_and_keeps_the_traceback():
     log = Path(run.stderr.split()[-1])
     assert "ZeroDivisionError: oops" in log.read_text()
     log.unlink()
+
+
+@pytest.mark.skipif("CS_GNU_LIBC_VERSION" not in getattr(os, "confstr_names", {}), reason="memory is glibc's to keep")
+def test_the_memory_of_a_task_is_kept_for_the_next():
+    code = (
+        "import resource, sys\n"
+        "import numpy as np\n"
+        "from xent_cli.cli.process import keep_memory\n"
+        "if sys.argv[1:]:\n"
+        "    keep_memory()\n"
+        "def faults():\n"
+        "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "    held = [np.ones(1 << 18) for _ in range(8)]\n"
+        "    del held\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
+        "faults()\n"
+        "print(faults())\n"
+    )
+    # What workers of a cluster are given, tests before this one have left there.
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    given_back, kept = (
+        int(subprocess.run([sys.executable, "-c", code, *how], capture_output=True, check=True, env=plain).stdout)
+        for how in ([], ["keep"])
+    )
+    assert kept < given_back / 4

@@ -1,6 +1,3 @@
-import os
-import subprocess
-import sys
 import threading
 import time
 import weakref
@@ -132,28 +129,3 @@ def test_ctrl_c_in_a_task_does_not_wait_for_its_turn():
 def test_one_thread_is_the_serial_engine():
     assert open_local(1) == SerialEngine()
     assert open_local(2) == ThreadEngine(2)
-
-
-@pytest.mark.skipif("CS_GNU_LIBC_VERSION" not in getattr(os, "confstr_names", {}), reason="memory is glibc's to keep")
-def test_the_memory_of_a_task_is_kept_for_the_next():
-    code = (
-        "import resource, sys\n"
-        "import numpy as np\n"
-        "from xent_cli.engines.local import open_local\n"
-        "if sys.argv[1:]:\n"
-        "    open_local(2)\n"
-        "def faults():\n"
-        "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
-        "    held = [np.ones(1 << 18) for _ in range(8)]\n"
-        "    del held\n"
-        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
-        "faults()\n"
-        "print(faults())\n"
-    )
-    # What workers of a cluster are given, tests before this one have left there.
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
-    given_back, kept = (
-        int(subprocess.run([sys.executable, "-c", code, *how], capture_output=True, check=True, env=plain).stdout)
-        for how in ([], ["keep"])
-    )
-    assert kept < given_back / 4

@@ -28,6 +28,7 @@ from xent_cli.writers.folder import open_folder
 from xent_cli.writers.publish import Publication
 
 pytest.importorskip("moto", reason="the S3 server of the tests is moto's")
+pytestmark = pytest.mark.slow
 
 RNG = np.random.default_rng(13)
 LOGITS = RNG.normal(size=(300, 5))
