@@ -136,8 +136,9 @@ def _refuse_named_rows(sample: TableSample, name: str, options: ReadOptions) -> 
     for other, kind in sample.kinds.items():
         if other == name or kind not in (TEXTS, WHOLES) or NEVER_LISTS.fullmatch(plain_name(other)):
             continue
-        lengths = [len(row) for row in sample.first(other) if isinstance(row, list)]
-        if scores and lengths == scores:
+        rows = [row for row in sample.first(other) if isinstance(row, list)]
+        # What names a class each names none twice: a 1 among zeros does not.
+        if scores and [len({*row}) for row in rows] == scores:
             raise InputError(
                 "which class each score is of is said row by row",
                 f'{sample.path}, column "{name}"',

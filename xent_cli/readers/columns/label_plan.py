@@ -63,8 +63,8 @@ def plan_labels(
         return replace(beside, values=values)
     label = _label(sample, roles, beside.by, options, num_classes)
     if label is not None:
-        is_list = sample.kinds[label] in _LISTS
-        if is_list:
+        # A class may stand in a list of its own.
+        if sample.kinds[label] in _LISTS and not all(len(row) == 1 for row in sample.first(label) if row is not None):
             return replace(beside, values=(label,), is_list=True)
         ignored = frozenset(options.ignored)
         numbers, spelt = options.known.label_numbers, options.known.class_columns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,7 +52,10 @@ def single_labels(column: pa.ChunkedArray, width: int, start: int, *, lenient: b
     values = flat(array)
     lengths = np.array([0 if each is None else len(each) for each in array]) if nulls.any() else _lengths(array)
     if (lengths[~nulls] == 1).all():
-        return pa.chunked_array([values.take(_places(nulls))])
+        labels = values.take(_places(nulls))
+        with suppress(pa.ArrowInvalid):  # a fraction is told with its row where classes are
+            labels = labels if pa.types.is_string(labels.type) else labels.cast(pa.int64())
+        return pa.chunked_array([labels])
     size = width or int(lengths[~nulls][0])
     good = ~nulls & (lengths == size)
     label = np.zeros(len(array), np.int64)

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 # What a list of scores is called that stands in a row alone, by the key of a score in it.
 _LIST_OF_KEY = {"prob": "probs", "proba": "probs", "probability": "probs", "logprob": "log_probs"}
 _LIST_OF_KEY |= {"log_prob": "log_probs", "logit": "logits"}
+_SCORE_LISTS = frozenset(name for _, names in LISTS for name in names)
 # How a list of scores may be called, at its end.
-_SCORE_WORDS = frozenset(name for _, names in LISTS for name in names) | {"confidences", "confidence", "score"}
+_SCORE_WORDS = _SCORE_LISTS | {"confidences", "confidence", "score"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Reshape:
     single
         Keys whose value is a list of one list or object, or a label in an object of its own.
     named
-        Keys of a list of names and of the scores that these name, which become one map under the second.
+        Keys of a list of names and of the scores that these name, which become one map.
     bare
         Whether a row may be a list or a single value.
     """
@@ -43,26 +44,35 @@ class Reshape:
     def __bool__(self) -> bool:
         return bool(self.nested or self.single or self.named or self.bare)
 
+    @property
+    def merged(self) -> str:
+        """What the map of names and scores is called: as lists of scores are, whatever theirs is."""
+        key = self.named[1] if self.named is not None else ""
+        return key if plain_name(key) in _SCORE_LISTS else "scores"
+
     def record(self, row: Any) -> dict[str, Any] | None:
         """The flat object; None of a row that is of no form at all."""
         record = as_record(row) if self.bare or isinstance(row, dict) else None
         if record is None or not self:
             return record
         found: dict[str, Any] = {}
-        for key, value in record.items():
-            held = _only(value) if key in self.single else value
-            if key in self.nested and isinstance(held, dict):
-                found |= {self.nested[key].get(inner, f"{key}.{inner}"): each for inner, each in held.items()}
+        for key, value in self._unwrapped(record).items():
+            if key in self.nested and isinstance(value, dict):
+                found |= {self.nested[key].get(inner, f"{key}.{inner}"): each for inner, each in value.items()}
             else:
-                found[key] = held
+                found[key] = value
+        found = self._unwrapped(found)
         if self.named is None:
             return found
         names, scores = (found.get(key) for key in self.named)
         if not _are_named(names, scores):
             return found
-        del found[self.named[0]]
-        found[self.named[1]] = dict(zip(names, scores, strict=True))  # type: ignore[arg-type]
+        del found[self.named[0]], found[self.named[1]]
+        found[self.merged] = dict(zip(names, scores, strict=True))  # type: ignore[arg-type]
         return found
+
+    def _unwrapped(self, record: dict[str, Any]) -> dict[str, Any]:
+        return {key: _only(value) if key in self.single else value for key, value in record.items()}
 
 
 NO_RESHAPE = Reshape()
@@ -97,18 +107,26 @@ def reshape_of(rows: Sequence[Any]) -> Reshape:
     --------
     >>> rows = [{"id": 3, "prediction": {"displayNames": ["a", "b"], "confidences": [0.75, 0.25]}}]
     >>> reshape_of(rows).record(rows[0])
-    {'id': 3, 'confidences': {'a': 0.75, 'b': 0.25}}
+    {'id': 3, 'scores': {'a': 0.75, 'b': 0.25}}
     """
     records = [record for record in map(as_record, rows) if record is not None]
     keys = list(dict.fromkeys(key for record in records for key in record))
-    values = {key: [record[key] for record in records if record.get(key) is not None] for key in keys}
-    single = frozenset(key for key, held in values.items() if held and all(_is_wrapped(key, value) for value in held))
-    values |= {key: [_only(value) for value in values[key]] for key in single}
+    single = _wrapped(records)
+    unwrapped = [Reshape(single=single).record(record) or {} for record in records]
+    values = {key: [record[key] for record in unwrapped if record.get(key) is not None] for key in keys}
     nested = {key: held for key, held in values.items() if held and all(map(_is_nested, held))}
-    flat = Reshape(_names(keys, nested), single)
+    names = _names(keys, nested)
+    flat = Reshape(names, single | _wrapped([Reshape(names, single).record(record) or {} for record in records]))
     found = [flat.record(record) for record in records]
     bare = not all(isinstance(row, dict) for row in rows)
     return replace(flat, named=_named([record for record in found if record]), bare=bare)
+
+
+def _wrapped(records: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    """Keys whose value is wrapped wherever there is one."""
+    keys = dict.fromkeys(key for record in records for key in record)
+    values = {key: [record[key] for record in records if record.get(key) is not None] for key in keys}
+    return frozenset(key for key, held in values.items() if held and all(_is_wrapped(key, value) for value in held))
 
 
 def _is_wrapped(key: str, value: Any) -> bool:
@@ -118,9 +136,9 @@ def _is_wrapped(key: str, value: Any) -> bool:
 
 
 def _only(value: Any) -> Any:
-    if len(value) != 1 or not isinstance(value, list | dict):
+    if not isinstance(value, list | dict) or len(value) != 1:
         return value
-    return value[0] if isinstance(value, list) else next(iter(value.values()))
+    return next(iter(value.values())) if isinstance(value, dict) else value[0]
 
 
 def _is_nested(value: Any) -> bool:
