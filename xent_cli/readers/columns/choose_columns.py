@@ -116,6 +116,9 @@ def _list(facts: TableFacts, lists: list[str], family: Family | None) -> Choice:
     plain = {plain_name(name): name for name in reversed(lists)}
     ranks = sorted(LISTS, key=lambda entry: entry[0] != options.source) if options.source else LISTS
     name, kind = next(((plain[word], kind) for kind, words in ranks for word in words if word in plain), (None, ""))
+    if name is None and [sample.kinds[each] for each in lists] == [MAP]:
+        # A map names its classes, and a word of its own name says that these are their scores.
+        name, kind = lists[0], kind_of_stem(lists[0]) or ""
     readings = {f'lists in "{each}"': replace(options, logits_column=(each,)) for each in ([name] if name else lists)}
     if family is not None:
         readings[f"columns {family.shown}"] = _naming(facts, family)
