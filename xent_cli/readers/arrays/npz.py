@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError
 from xent_cli.readers.arrays.array_source import too_much
-from xent_cli.readers.arrays.choose_array import choose
 from xent_cli.readers.arrays.npy import HEAD_BYTES, open_array, read_header
+from xent_cli.readers.arrays.numbered_arrays import choose_pieces, in_turn
 from xent_cli.readers.storage.pipe import seekable
 from xent_cli.readers.storage.reading import first_line, read_up_to
 from xent_cli.readers.storage.streams import zip_failures
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from xent_cli.readers.interface import Source
     from xent_cli.readers.options import Classes, ReadOptions
     from xent_cli.readers.storage.interface import Bytes
+    from xent_cli.readers.storage.stored import Stored
 
 # Up to its name, the header of a member has 30 bytes; the last four say how long the name and the extra field are.
 _MEMBER_HEADER = 30
 
 
 def open_npz(source: Bytes, head: bytes, role: str, options: ReadOptions, classes: Classes) -> Source:
-    """Open one array of an archive in a role; see `Opener`.
+    """Open one array of an archive in a role, or numbered ones one after the other; see `Opener`.
 
     Raises
     ------
@@ -44,14 +45,30 @@ def open_npz(source: Bytes, head: bytes, role: str, options: ReadOptions, classe
                 from xent_cli.readers.foreign_formats.archives import refuse_archive
 
                 refuse_archive(source.name, archive.namelist())
-            key = choose(source.name, list(members), role, options)
-            member = members[key]
-            array = replace(source, name=f"{source.name}:{key}", codec="zip", member=member.filename)
+            keys = choose_pieces(source.name, list(members), role, options)
+            heads = {key: _head(archive, members[key]) for key in keys}
     except InputError:
         raise
     except zip_failures() as error:
         raise InputError("damaged .npz file", source.name, found=first_line(error)) from None
-    layout = read_header(array.name, array.peek(HEAD_BYTES))
+
+    def open_member(key: str) -> Source:
+        return _open_member(source, members[key], heads[key], role, options, classes)
+
+    return in_turn(source.name, keys, role, classes.axis, open_member)
+
+
+def _head(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    with archive.open(member) as stream:
+        return read_up_to(stream, HEAD_BYTES)  # type: ignore[arg-type]
+
+
+def _open_member(
+    source: Stored, member: zipfile.ZipInfo, head: bytes, role: str, options: ReadOptions, classes: Classes
+) -> Source:
+    key = member.filename.removesuffix(".npy")
+    array = replace(source, name=f"{source.name}:{key}", codec="zip", member=member.filename)
+    layout = read_header(array.name, head)
     wanted = layout.offset + layout.num_bytes
     if member.file_size < wanted:
         found = f"{member.file_size} bytes"

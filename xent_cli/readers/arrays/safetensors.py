@@ -10,8 +10,8 @@ import numpy as np
 
 from xent_cli.errors import InputError
 from xent_cli.readers.arrays.array_source import Layout
-from xent_cli.readers.arrays.choose_array import choose
 from xent_cli.readers.arrays.npy import open_array
+from xent_cli.readers.arrays.numbered_arrays import choose_pieces, in_turn
 from xent_cli.readers.storage.pipe import seekable
 from xent_cli.readers.storage.reading import read_up_to
 
@@ -42,7 +42,7 @@ _DTYPES = {
 
 
 def open_safetensors(source: Bytes, head: bytes, role: str, options: ReadOptions, classes: Classes) -> Source:
-    """Open one tensor of a file in a role; see `Opener`.
+    """Open one tensor of a file in a role, or numbered ones one after the other; see `Opener`.
 
     Raises
     ------
@@ -52,23 +52,33 @@ def open_safetensors(source: Bytes, head: bytes, role: str, options: ReadOptions
     source = seekable(source)
     tensors, length = _header(source)
     size = source.size()
-    key = choose(source.name, list(tensors), role, options)
-    tensor = replace(source, name=f"{source.name}:{key}")
+
+    def open_tensor(key: str) -> Source:
+        tensor = replace(source, name=f"{source.name}:{key}")
+        layout, bfloat16 = _layout(tensor, tensors, key, 8 + length, size)
+        return open_array(tensor, "safetensors", layout, role, options, classes, bfloat16=bfloat16)
+
+    keys = choose_pieces(source.name, list(tensors), role, options)
+    return in_turn(source.name, keys, role, classes.axis, open_tensor)
+
+
+def _layout(tensor: Stored, tensors: dict[str, Any], key: str, begin: int, size: int) -> tuple[Layout, bool]:
+    """How a tensor lies in a file of some size, whose data begin at a byte; and whether it is bfloat16."""
     try:
         dtype, shape = tensors[key]["dtype"], tuple(tensors[key]["shape"])
         start, stop = tensors[key]["data_offsets"]
         sound = all(type(number) is int and number >= 0 for number in (*shape, start, stop))
-        end = 8 + length + max(entry["data_offsets"][1] for entry in tensors.values())
+        end = begin + max(entry["data_offsets"][1] for entry in tensors.values())
     except (TypeError, KeyError, ValueError):
         raise _damaged(tensor, "no dtype, shape and offsets") from None
     if not isinstance(dtype, str) or dtype not in _DTYPES:
         raise InputError("dtype not supported", tensor.name, found=str(dtype), expected=", ".join(_DTYPES))
-    layout = Layout(shape, False, np.dtype(_DTYPES[dtype]), 8 + length + start if sound else 0)
-    if not sound or layout.num_bytes != stop - start or 8 + length + stop > size:
+    layout = Layout(shape, False, np.dtype(_DTYPES[dtype]), begin + start if sound else 0)
+    if not sound or layout.num_bytes != stop - start or begin + stop > size:
         raise _damaged(tensor, f"bytes {start} to {stop} for {dtype} of shape {shape}, in a file of {size} bytes")
     if size > end:
-        raise _damaged(source, f"{size} bytes where the header tells of {end}")
-    return open_array(tensor, "safetensors", layout, role, options, classes, bfloat16=dtype == "BF16")
+        raise _damaged(tensor, f"{size} bytes where the header tells of {end}")
+    return layout, dtype == "BF16"
 
 
 def _header(source: Stored) -> tuple[dict[str, Any], int]:

@@ -22,7 +22,7 @@ _OPTIONS = {"weights": "--sample-weight-column {name} weighs by it", "mask": "--
 def notes(
     inputs: Mapping[str, Source | None], taken: Mapping[str, bool], shift: int, by: tuple[str, ...]
 ) -> tuple[Diagnostic, ...]:
-    """Notes on columns that were seen and not used, empty shards, repeated weights and the documents of a shift.
+    """Notes on unused columns, empty shards, numbered arrays, repeated weights and the documents of a shift.
 
     Parameters
     ----------
@@ -34,7 +34,13 @@ def notes(
         Columns whose values name slices.
     """
     sources = {role: source for role, source in inputs.items() if source is not None}
-    found = (*_unused(sources, taken), *_empty(sources), *_repeated(sources), *_documents(sources["logits"], shift, by))
+    found = (
+        *_unused(sources, taken),
+        *_empty(sources),
+        *_joined(sources),
+        *_repeated(sources),
+        *_documents(sources["logits"], shift, by),
+    )
     return tuple(Diagnostic(code, message, note=True) for code, message in found)
 
 
@@ -54,6 +60,14 @@ def _empty(sources: Mapping[str, Source]) -> Iterator[tuple[str, str]]:
         if isinstance(source, Shards) and source.empty:
             names = ", ".join(source.empty[:3]) + (f" and {len(source.empty) - 3} more" if source.empty[3:] else "")
             yield "empty-shard", f"no rows in {names}: skipped"
+
+
+def _joined(sources: Mapping[str, Source]) -> Iterator[tuple[str, str]]:
+    for source in sources.values():
+        paths = source.info.description.shards if isinstance(source, Shards) else ()
+        files, names = {path.rpartition(":")[0] for path in paths}, [path.rpartition(":")[2] for path in paths]
+        if len(names) > 1 and len(files) == 1 and source.info.path.startswith(f"{min(files)}:"):
+            yield "arrays-joined", f"{names[0]} to {names[-1]} of {min(files)} follow one another: {len(names)} arrays"
 
 
 def _repeated(sources: Mapping[str, Source]) -> Iterator[tuple[str, str]]:
