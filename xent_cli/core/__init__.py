@@ -1,1 +1,1 @@
-"""The arithmetic: pure functions and frozen values over NumPy arrays; nothing knows files, engines or terminals."""
+"""The arithmetic: pure functions and immutable values over NumPy arrays, without files, engines or terminals."""

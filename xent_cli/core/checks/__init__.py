@@ -1,1 +1,1 @@
-"""What the rows of an input are: distributions or logits, rounded or not, and whether they keep what was declared."""
+"""Checks of rows: whether they are distributions, what they were rounded to, and whether they are as declared."""

@@ -1,1 +1,1 @@
-"""What `xent inspect` says of an input: its values counted, and the advice that follows."""
+"""What `xent inspect` reports about an input: figures of its values, and advice."""

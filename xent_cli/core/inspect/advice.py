@@ -1,4 +1,4 @@
-"""From figures of logits and labels to the options that compute needs for them, and to what looks wrong."""
+"""Options that compute needs for a pair of inputs, and warnings about it, from figures of logits and labels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Advice(NamedTuple):
-    """What to make of a pair.
+    """How to evaluate a pair of inputs.
 
     Fields
     ------
@@ -29,17 +29,17 @@ class Advice(NamedTuple):
     labels_source
         What dense labels hold: "labels" or a `Source`.
     ignore_index
-        The one label that is no class, or None.
+        The only label that is not a class, or None.
     findings
-        What looks wrong.
+        Warnings and notes.
     runs
-        Whether compute would give an answer with these options.
+        Whether compute succeeds with these options.
     first_class
-        What the labels call the first class, where it is not 0; or None.
+        Number of the first class in the labels if it is not 0, or None.
     normalize
-        Whether dense labels are to be divided by their sums.
+        Whether to divide dense labels by their sums.
     binary
-        Whether there is one score a sample.
+        Whether there is one score per sample.
     """
 
     source: str = "logits"
@@ -53,7 +53,7 @@ class Advice(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What the first rows told.
+    """What the first rows show.
 
     Fields
     ------
@@ -62,9 +62,9 @@ class Look(NamedTuple):
     whole
         Whether dense labels are whole numbers.
     offsets
-        Whether labels seem to call the classes otherwise.
+        How often the highest logit is that of the label, or next to it.
     binary
-        Whether logits are one score a sample.
+        Whether logits are one score per sample.
     """
 
     logits: Distributions = Distributions()
@@ -75,16 +75,16 @@ class Look(NamedTuple):
 
 
 def advise(found: Inspection, num_classes: int, *, dense: bool, look: Look | None = None) -> Advice:
-    """Judge logits and labels that belong together.
+    """Advise on logits and labels that belong together.
 
     Parameters
     ----------
     num_classes
-        Of a row of logits.
+        Number of logits in a row.
     dense
         Whether labels are rows of probabilities, counted in `found.soft`.
     look
-        What the first rows told, as compute looks at them.
+        What the first rows show, judged as compute judges them.
 
     Examples
     --------
@@ -99,7 +99,7 @@ def advise(found: Inspection, num_classes: int, *, dense: bool, look: Look | Non
     probs = any(finding.code == "logits-look-softmaxed" for finding in findings)
     advice = Advice("probs" if probs else "logits", binary=look.binary)
     if found.logits.rows != found.label_rows:
-        text = f"{found.logits.rows} rows of logits, {found.label_rows} labels: compute needs as many of both"
+        text = f"{found.logits.rows} rows of logits, {found.label_rows} labels: compute needs the same number of both"
         return advice._replace(findings=(*findings, Diagnostic("inputs-of-different-length", text)), runs=False)
     about = _dense(found, look) if dense else _sparse(found, num_classes, look.offsets)
     return about._replace(source=advice.source, binary=advice.binary, findings=(*findings, *about.findings))
@@ -126,13 +126,13 @@ def _about_logits(logits: ValueTotals, num_classes: int, look: Look) -> Iterator
 
 
 def not_finite(values: ValueTotals) -> Iterator[Diagnostic]:
-    """Values that make a loss NaN; -inf alone is a masked class."""
+    """Warn of logits that make a loss NaN; -inf alone is a masked class."""
     if values.nan or values.positive_inf:
         yield Diagnostic("non-finite-logits", f"logits hold {values.nan} NaN and {values.positive_inf} +inf")
 
 
 def _dense(found: Inspection, look: Look) -> Advice:
-    """What to make of rows for each sample."""
+    """Advise on dense labels."""
     soft = found.soft
     if soft.nan + soft.positive_inf:
         text = f"dense labels hold {soft.nan} NaN and {soft.positive_inf} infinities"
@@ -142,7 +142,7 @@ def _dense(found: Inspection, look: Look) -> Advice:
         return Advice(labels_source="logits", findings=(Diagnostic("negative-soft-labels", text),))
     counts = look.whole and look.labels.fractions < look.labels.counted
     if counts and soft.maximum <= 1:
-        text = "dense labels are 0 or 1, several to a sample: a softmax has one class a sample"
+        text = "dense labels are 0 or 1, with several 1s in a row: a softmax has one class per sample"
         return Advice(findings=(Diagnostic("several-labels-a-sample", text),), runs=False)
     if counts or look.labels.scale == 100.0:
         kind = "whole numbers that do not sum to 1" if counts else "percentages"
@@ -154,11 +154,11 @@ def _dense(found: Inspection, look: Look) -> Advice:
 
 
 def _sparse(found: Inspection, num_classes: int, offsets: Offsets) -> Advice:
-    """What to make of class indices."""
+    """Advise on class indices."""
     labels = found.labels
     findings = []
     if labels.fractional:
-        findings.append(Diagnostic("labels-not-whole", f"{labels.fractional} labels are NaN or no whole numbers"))
+        findings.append(Diagnostic("labels-not-whole", f"{labels.fractional} labels are NaN or not whole numbers"))
     first = offsets.first_class if num_classes > 2 else 0
     if labels.one_based(num_classes):
         first = 1
@@ -174,7 +174,7 @@ def _sparse(found: Inspection, num_classes: int, offsets: Offsets) -> Advice:
         ((index, count),) = outside.items()
         others = np.array([label for label in labels.counts if label != index], np.int64)
         if is_padding(index, first, num_classes, others):
-            text = f"labels that are {index}, which is not a class: {count}; they are ignored"
+            text = f"labels of {index}, which is not a class, are ignored: {count}"
             findings.append(Diagnostic("labels-to-ignore", text, note=True))
             rest = labels.rows - labels.fractional - count
             if not rest:

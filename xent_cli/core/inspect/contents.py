@@ -1,4 +1,4 @@
-"""What the headers of an input list beside the values that are read."""
+"""What the headers of an input list, including arrays and columns that are not read."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ class Entry:
     Fields
     ------
     name, dtype
-        As the file has them; "" where a type is not known.
+        Name and dtype in the file; "" if the dtype is not known.
     shape
-        Of an array; None for a column.
+        Shape of an array; None for a column.
     role
-        "logits", "label", "id", "weight", or "" where it is not read.
+        "logits", "label", "id", "weight", or "" if it is not read.
     reason
-        Why a column is not read; "" where nothing tells.
+        Why a column is not read; "" if not known.
     """
 
     name: str
@@ -30,18 +30,18 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What headers say.
+    """What the headers of an input say.
 
     Fields
     ------
     size_bytes
-        Of all files as stored; None for what came through a pipe.
+        Size of all files as stored; None for a pipe.
     compression
-        "" without any.
+        Name of the compression, or "".
     layout
         In words: "C order", "4 row groups", or "".
     entries
-        Every array or column, those that are not used too.
+        All arrays or columns, used or not.
     """
 
     size_bytes: int | None

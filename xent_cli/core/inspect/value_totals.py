@@ -1,4 +1,4 @@
-"""What the values of an input are like, as totals that merge: range, what is not finite, labels by how often."""
+"""Totals of the values of an input that merge: range, non-finite values, and how often each label occurs."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ if TYPE_CHECKING:
     from xent_cli.core.block import Rows
 
 FLOAT16_MAX = 65504.0
-# Labels are counted one by one within this distance of 0: more than any vocabulary has.
+# Labels within this distance of 0 are counted one by one: more than the size of any vocabulary.
 COUNTED = 1 << 20
-# Values that are converted at once; an input of float16 takes four times its size as float64.
+# Values converted at a time: as float64, an input of float16 takes four times its size.
 _STEP = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
 class ValueTotals:
-    """Figures of real values in rows; `ValueTotals()` is the identity of `merge`.
+    """Totals of real values in rows; `ValueTotals()` is the identity of `merge`.
 
     Fields
     ------
     rows, values
-        How many.
+        Number of rows and values.
     nan, positive_inf, negative_inf
-        How many values are not finite.
+        Number of values that are not finite.
     negative
-        How many values are below 0.
+        Number of values below 0.
     beyond_float16
-        How many finite values are larger in size than 65504, the largest that float16 holds.
+        Number of finite values with a magnitude above 65504, the largest float16.
     softmaxed
-        Rows of more than one value that are non-negative and sum to 1 within 0.001.
+        Rows with more than one value that are non-negative and sum to 1 within 0.001.
     unnormalised
         Rows that do not sum to 1 within 0.001.
     minimum, maximum
-        Of the finite values; inf and -inf where there are none.
+        Extremes of the finite values; inf and -inf if there are none.
     sum
-        Of the finite values, exact.
+        Exact sum of the finite values.
     """
 
     rows: int = 0
@@ -76,7 +76,7 @@ class ValueTotals:
         step = max(1, _STEP // max(1, rows.shape[1]))
         total = cls()
         for start in range(0, len(rows), step):
-            # In C order whatever the file's, so that the sum of a row does not hang on its neighbours.
+            # In C order whatever the order of the file, so that the sum of a row does not depend on other rows.
             total = total.merge(cls._of(np.ascontiguousarray(rows[start : start + step], np.float64)))
         return total
 
@@ -103,7 +103,7 @@ class ValueTotals:
         )
 
     def merge(self, other: ValueTotals) -> ValueTotals:
-        """Totals of both."""
+        """Return the totals of both."""
         added = {
             f.name: getattr(self, f.name) + getattr(other, f.name)
             for f in fields(self)
@@ -114,31 +114,31 @@ class ValueTotals:
 
     @property
     def finite(self) -> int:
-        """How many values are finite."""
+        """Number of finite values."""
         return self.values - self.nan - self.positive_inf - self.negative_inf
 
     @property
     def mean(self) -> float:
-        """Mean of the finite values, rounded once; NaN without any."""
+        """Mean of the finite values, rounded once; NaN if there are none."""
         return self.sum / self.finite
 
 
 @dataclass(frozen=True, slots=True)
 class LabelTotals:
-    """How often each class index comes; `LabelTotals()` is the identity of `merge`.
+    """How often each class index occurs; `LabelTotals()` is the identity of `merge`.
 
     Fields
     ------
     rows
-        How many labels.
+        Number of labels.
     fractional
-        How many are NaN, infinite or not whole.
+        Number of labels that are NaN, infinite or not whole numbers.
     beyond
-        How many whole ones are too far from 0 to be counted one by one.
+        Number of whole labels that are too far from 0 to be counted one by one.
     minimum, maximum
-        Of the whole ones, or None.
+        Extremes of the whole labels, or None.
     counts
-        Label to how often it comes.
+        For each label, how often it occurs.
     """
 
     rows: int = 0
@@ -176,7 +176,7 @@ class LabelTotals:
         return cls(flat.size, flat.size - whole.size, whole.size - near.size, low_high[0], low_high[1], counts)
 
     def merge(self, other: LabelTotals) -> LabelTotals:
-        """Totals of both."""
+        """Return the totals of both."""
         counts = dict(self.counts)
         for label, count in other.counts.items():
             counts[label] = counts.get(label, 0) + count
@@ -191,11 +191,11 @@ class LabelTotals:
 
     @property
     def negative(self) -> int:
-        """How many labels, of those that are counted one by one, are below 0."""
+        """Number of labels below 0, among those that are counted one by one."""
         return sum(count for label, count in self.counts.items() if label < 0)
 
     def top(self, most: int) -> tuple[tuple[int, int], ...]:
-        """The labels that come most often, with how often; of equals the lower first.
+        """Return the most frequent labels with their counts; of equally frequent ones, the lower first.
 
         Examples
         --------
@@ -205,27 +205,27 @@ class LabelTotals:
         return tuple(sorted(self.counts.items(), key=lambda entry: (-entry[1], entry[0]))[:most])
 
     def one_based(self, num_classes: int) -> bool:
-        """Whether the labels run from 1 to the number of classes, negative ones aside."""
+        """Whether the labels, apart from negative ones, run from 1 to the number of classes."""
         lowest = min((label for label in self.counts if label >= 0), default=None)
         return lowest == 1 and self.maximum == num_classes
 
     def outside(self, num_classes: int) -> dict[int, int]:
-        """Labels that are no class, of those that are counted one by one, with how often each comes."""
+        """Return the labels that are not classes with their counts, among those that are counted one by one."""
         return {label: count for label, count in self.counts.items() if not 0 <= label < num_classes}
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """Totals of everything that an input brings; `Inspection()` is the identity of `merge`.
+    """Totals of all values of an input; `Inspection()` is the identity of `merge`.
 
     Fields
     ------
     logits, weights
-        Their values.
+        Totals of logits and sample weights.
     labels
-        Class indices.
+        Totals of class indices.
     soft
-        Dense labels.
+        Totals of dense labels.
     """
 
     logits: ValueTotals = ValueTotals()
@@ -235,7 +235,7 @@ class Inspection:
 
     @classmethod
     def of(cls, rows: Rows, *, dense: bool) -> Inspection:
-        """Count what rows hold; whether labels are dense, their shape alone does not tell."""
+        """Count the values of rows; `dense` says what labels are, since their shape alone does not."""
         found: dict[str, Any] = {}
         if rows.logits is not None:
             found["logits"] = ValueTotals.of(rows.logits)
@@ -246,10 +246,10 @@ class Inspection:
         return cls(**found)
 
     def merge(self, other: Inspection) -> Inspection:
-        """Totals of both."""
+        """Return the totals of both."""
         return Inspection(*(getattr(self, f.name).merge(getattr(other, f.name)) for f in fields(self)))
 
     @property
     def label_rows(self) -> int:
-        """How many samples have a label, sparse or dense."""
+        """Number of samples with a label, sparse or dense."""
         return self.labels.rows or self.soft.rows

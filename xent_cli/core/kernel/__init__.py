@@ -1,1 +1,1 @@
-"""Rows of logits to losses and gradients."""
+"""Kernels: from rows of logits to losses and gradients."""

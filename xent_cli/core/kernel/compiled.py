@@ -1,6 +1,6 @@
-"""The compiled kernel: what `cross_entropy` computes, in one pass over memory, with the same bits on every machine.
+"""The compiled kernel: computes what `cross_entropy` does in one pass over memory, with the same bits on every machine.
 
-It is optional: where `_rows.c` was not built, the NumPy kernel computes.
+It is optional: only the NumPy kernel is available if `_rows.c` was not built.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, FloatArray
     from xent_cli.core.options import LossOptions
 
-# Dtypes that it reads in place, by their number in `_rows.c`; others become float64, this many values at a time.
+# Dtypes that the kernel reads in place, by their number in `_rows.c`; other dtypes become float64, this many values at
+# a time.
 _KINDS = {np.dtype(np.float64): 0, np.dtype(np.float32): 1, np.dtype(np.float16): 2}
 _CONVERTED = 1 << 18
 _SPARSE = -1
@@ -46,7 +47,7 @@ class Computed(NamedTuple):
 
 
 def variants() -> tuple[str, ...]:
-    """Instruction sets that the kernel has code for and this machine runs, the fastest first; () if it was not built.
+    """Return the instruction sets that the kernel supports and this machine has, fastest first; () if it was not built.
 
     Examples
     --------
@@ -72,17 +73,17 @@ def compiled_cross_entropy(
     gradient_dtype: DTypeLike | None = None,
     gradient_scale: FloatArray | None = None,
 ) -> Computed:
-    """Compute what `cross_entropy` says, with the kernel that the options name.
+    """Compute losses and gradients as `cross_entropy` does, with the kernel that the options name.
 
     Raises
     ------
     XentError
-        Where this machine does not have that kernel.
+        If this machine does not have that kernel.
     """
     variant, built = variant_of(options.kernel), _built()
     assert built is not None
     n, k = logits.shape
-    loss, maximum, others = np.empty(n), np.empty(n), np.empty(n)
+    loss, maximum, sum_without_max = np.empty(n), np.empty(n), np.empty(n)
     gradient = None if gradient_dtype is None else np.empty((n, k), gradient_dtype)
     in_place = _is_read(logits) and _is_read(labels) and (gradient is None or _is_written(gradient))
     step = max(1, n if in_place else _CONVERTED // k)
@@ -104,23 +105,23 @@ def compiled_cross_entropy(
             None if scale is None else scale[rows],
             loss[rows],
             maximum[rows],
-            others[rows],
+            sum_without_max[rows],
             g,
             0 if g is None else _KINDS[g.dtype],
         )
         if gradient is not None and g is not None and not _is_written(gradient):
             with np.errstate(over="ignore"):
                 np.copyto(gradient[rows], g, casting="unsafe")
-    return Computed(loss, gradient, (maximum, others))
+    return Computed(loss, gradient, (maximum, sum_without_max))
 
 
 def variant_of(kernel: str) -> str:
-    """Instruction set of a compiled kernel by its name: of "c", the fastest.
+    """Return the instruction set of a compiled kernel by its name; for "c", the fastest.
 
     Raises
     ------
     XentError
-        Where this machine does not have it.
+        If this machine does not have it.
     """
     available = variants()
     name = kernel.removeprefix("c").removeprefix("-")
@@ -128,13 +129,13 @@ def variant_of(kernel: str) -> str:
         return name or available[0]
     raise XentError(
         f"the {kernel} kernel is not available on this machine",
-        found=", ".join(f"c-{each}" for each in available) or "the NumPy kernel alone",
+        found=", ".join(f"c-{each}" for each in available) or "only the NumPy kernel",
         hint="install with a C compiler, or compute with the NumPy kernel",
     )
 
 
 def _is_read(values: AnyArray) -> bool:
-    """Whether the kernel reads the array where it lies."""
+    """Whether the kernel reads the array in place."""
     if values.ndim == 1:
         return values.dtype == np.int64 and values.flags.c_contiguous
     return values.dtype in _KINDS

@@ -1,1 +1,1 @@
-"""Figures over many samples, as frozen values that merge exactly."""
+"""Totals over many samples, as immutable values that merge exactly."""
