@@ -18,7 +18,7 @@ from xent_cli.readers.options import ReadOptions
 from xent_cli.readers.pair.follower import other_length
 from xent_cli.readers.pair.ids import column_in
 from xent_cli.readers.pair.repeated import repeat
-from xent_cli.readers.shards import Shards
+from xent_cli.readers.shards import Shards, with_shards
 from xent_cli.readers.storage.locate import locate
 from xent_cli.readers.storage.reading import is_url
 from xent_cli.readers.storage.stored import Stored
@@ -144,7 +144,7 @@ def _fit(source: Source, logits: Source, role: str, task_bytes: int) -> Source:
         and len(source.shards) == len(logits.shards)
     ):
         pairs = zip(source.shards, logits.shards, strict=True)
-        return replace(source, shards=tuple(_fit(one, other, role, task_bytes) for one, other in pairs))
+        return with_shards(source, [_fit(one, other, role, task_bytes) for one, other in pairs])
     samples, n = logits.info.sample_shape, logits.info.num_rows
     what = "weights" if role == "weights" else "entries of the mask"
     count = source.info.num_rows
