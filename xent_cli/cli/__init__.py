@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import click
 
 from xent_cli import __version__, start
-from xent_cli.cli import process
 from xent_cli.cli.config import configurable
 from xent_cli.errors import OutputError, UsageError, XentError, printable, without_secrets
 
@@ -70,7 +69,7 @@ def main() -> None:
     141 the reader of standard output went away, 143 terminated.
     """
     start.open_streams()
-    process.set_up()
+    start.set_up_process()
     code = _BUG
     try:
         code = _run(sys.argv[1:])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -145,8 +145,7 @@ def _named(signature: str) -> dict[str, str]:
     return {name: value if colon else "present" for name, colon, value in parts}
 
 
-@dataclass(frozen=True, slots=True)
-class Outputs:
+class Outputs(NamedTuple):
     """What a run computes besides the mean.
 
     Fields

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -16,19 +15,17 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, slots=True)
 class SerialEngine:
     """Runs each task when its result is asked for."""
 
-    window: int = 1
+    window = 1
 
     def map(self, function: Callable[[Item], Result], tasks: Iterable[Item], /) -> Iterator[Result]:
         """See `Engine`."""
         return map(function, tasks)
 
 
-@dataclass(frozen=True, slots=True)
-class ThreadEngine:
+class ThreadEngine(NamedTuple):
     """Runs tasks in threads; NumPy and Arrow let go of the interpreter lock in what takes the time.
 
     The thread that asks is one of them: it makes the tasks, and while it has made enough it runs one. A thread of its
@@ -58,11 +55,11 @@ class ThreadEngine:
 
         from xent_cli.engines.ordered import in_order
 
-        waiting: SimpleQueue[_Begun[Item, Result] | None] = SimpleQueue()
+        waiting: SimpleQueue[_Begun | None] = SimpleQueue()
         others: list[Thread] = []
         most = self.threads - 1
 
-        def submit(some: list[Item]) -> _Begun[Item, Result]:
+        def submit(some: list[Item]) -> _Begun:
             begun = _Begun(function, some)
             waiting.put(begun)
             nonlocal most
@@ -80,13 +77,13 @@ class ThreadEngine:
             while (begun := waiting.get()) is not None:
                 begun.run()
 
-        def result(begun: _Begun[Item, Result]) -> tuple[float, list[Result]]:
+        def result(begun: _Begun) -> tuple[float, list[Result]]:
             with suppress(Empty):
                 while not begun.done.is_set() and (oldest := waiting.get_nowait()) is not None:
                     oldest.run()
             return begun.result()
 
-        def stop(_: list[_Begun[Item, Result]]) -> None:
+        def stop(_: list[_Begun]) -> None:
             with suppress(Empty):
                 while True:
                     waiting.get_nowait()
@@ -98,16 +95,16 @@ class ThreadEngine:
         return in_order(tasks, self.window, submit, result, stop)
 
 
-class _Begun(Generic[Item, Result]):
+class _Begun:
     """Some tasks that a thread runs, or will run, and then what came of them."""
 
-    def __init__(self, function: Callable[[Item], Result], some: list[Item]) -> None:
+    def __init__(self, function: Callable[[Any], Any], some: list[Any]) -> None:
         from threading import Event
 
         self.done = Event()
         self._function = function
         self._some = some
-        self._outcome: tuple[float, list[Result]] | BaseException
+        self._outcome: tuple[float, list[Any]] | BaseException
 
     def run(self) -> None:
         """Run them, once."""
@@ -123,7 +120,7 @@ class _Begun(Generic[Item, Result]):
             del self._some  # megabytes, and a name may hold this for long
             self.done.set()
 
-    def result(self) -> tuple[float, list[Result]]:
+    def result(self) -> tuple[float, list[Any]]:
         """Wait for what came of them."""
         self.done.wait()
         if isinstance(self._outcome, BaseException):

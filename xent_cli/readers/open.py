@@ -75,7 +75,7 @@ def open_source(path: str | Located, role: str, options: ReadOptions, classes: C
     located = locate(path) if isinstance(path, str) else path
     # Logits, losses and gradients may be arrays of one file.
     buffer = f"{role} {options.logits_column} {options.run.values_only} of {located.name}"
-    options = replace(options, run=replace(options.run, buffer_name=buffer))
+    options = replace(options, run=options.run._replace(buffer_name=buffer))
     classes = replace(classes, names=classes.names or options.class_names)
     sources: list[Source] = []
     empty = []

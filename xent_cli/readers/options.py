@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.storage.folders import Partition
 
 
-@dataclass(frozen=True, slots=True)
-class RunNeeds:
+class RunNeeds(NamedTuple):  # not a dataclass: every start would take five times as long to define it
     """What a run needs of its inputs, and how much of them it holds in memory.
 
     Fields

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -52,7 +51,7 @@ def evaluate_pair(
     try:
         if (gradients := targets.gradients) is not None:
             divisor = 1.0 if gradients.of_sum else float(divisor_of(pair, options, engine))
-            wanted = replace(wanted, gradient_dtype=gradients.kernel_dtype, gradient_denominator=divisor)
+            wanted = wanted._replace(gradient_dtype=gradients.kernel_dtype, gradient_denominator=divisor)
         totals = RunTotals(LossTotals(options.signature("")))
         for block in track(_blocks(pair, options, wanted, engine, targets)):
             totals = totals.merge(block.totals)

@@ -192,7 +192,7 @@ def _look(pair: Pair, every: Inspection) -> Look:
 def _listed(file: Located, *opened: Opened) -> Contents:
     """What headers list, each array and column with its part."""
     first = opened[0]
-    options = replace(first.options, run=replace(first.options.run, with_ids=True))
+    options = replace(first.options, run=first.options.run._replace(with_ids=True))
     source = first.source
     if source.info.format not in ARRAYS and first.role == "logits":  # as compute opens it to write rows
         source = open_source(file, first.role, options, Classes(options.axis))

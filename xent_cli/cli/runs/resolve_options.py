@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from xent_cli import start
-from xent_cli.cli import process
 from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.core.options import LossOptions
 from xent_cli.errors import UsageError
@@ -250,7 +249,7 @@ def open_engine(run: RunFlags) -> AbstractContextManager[Engine]:
     if run.engine == "local":
         from xent_cli.engines.local import open_local
 
-        process.keep_memory()
+        start.keep_memory()
         return nullcontext(open_local(run.threads))
     return _open_cluster(run.engine, run.scheduler, run.threads)
 
@@ -258,7 +257,7 @@ def open_engine(run: RunFlags) -> AbstractContextManager[Engine]:
 @contextmanager
 def _open_cluster(name: str, scheduler: str | None, workers: int) -> Iterator[Engine]:
     """Open an engine whose processes are told when a signal ends the run."""
-    process.set_up_workers()
+    start.set_up_workers()
     if name == "dask":
         from xent_cli.engines.dask import open_dask as opened
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
 from xent_cli.cli.display import present
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from xent_cli.writers.publish import Publication
 
 
-@dataclass(slots=True)
 class Targets:
     """Where the results of a run go.
 
@@ -41,12 +39,18 @@ class Targets:
         Stream of the histogram.
     """
 
-    writers: list[RowWriter] = field(default_factory=list)
-    folders: list[PartsFolder] = field(default_factory=list)
-    gradients: GradientOutput | None = None
-    kept: KeptRows | None = None
-    reports: tuple[BinaryIO, ...] = ()
-    picture: BinaryIO | None = None
+    def __init__(
+        self,
+        gradients: GradientOutput | None = None,
+        reports: tuple[BinaryIO, ...] = (),
+        picture: BinaryIO | None = None,
+    ) -> None:
+        self.writers: list[RowWriter] = []
+        self.folders: list[PartsFolder] = []
+        self.gradients = gradients
+        self.kept: KeptRows | None = None
+        self.reports = reports
+        self.picture = picture
 
 
 def open_targets(

@@ -39,7 +39,7 @@ def rereadable(located: Located) -> Located:
 def labels_of(located: Located, options: ReadOptions) -> LabelValues | None:
     """Read what labels are; None where that is not plain, which whoever opens them for the run will say."""
     try:
-        options = replace(options, run=replace(options.run, with_ids=True))
+        options = replace(options, run=options.run._replace(with_ids=True))
         source = open_source(rereadable(located), "labels", options, Classes(count=-1))
         return _of(source, options)
     except XentError:
