@@ -104,7 +104,7 @@ def compare(options: CompareOptions) -> Comparison:
         confidence=options.confidence,
         resamples=options.resamples if drawn else None,
         seed=options.seed if drawn else None,
-        told_before=options.origin.notes,
+        general_findings=options.origin.notes,
     )
     if options.strict:
         refuse_warnings(comparison.findings)

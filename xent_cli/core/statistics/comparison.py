@@ -119,7 +119,7 @@ class Comparison:
         The id column, or None if samples are matched by position.
     test, confidence, resamples, seed
         How intervals are computed; the last two are None if nothing is drawn at random.
-    told_before
+    general_findings
         Warnings and notes about the comparison as a whole.
     """
 
@@ -132,12 +132,12 @@ class Comparison:
     confidence: float
     resamples: int | None
     seed: int | None
-    told_before: tuple[Diagnostic, ...] = ()
+    general_findings: tuple[Diagnostic, ...] = ()
 
     @property
     def findings(self) -> tuple[Diagnostic, ...]:
         """Warnings and notes about the comparison, followed by those about each candidate."""
-        return (*self.told_before, *(finding for candidate in self.candidates for finding in candidate.findings))
+        return (*self.general_findings, *(finding for candidate in self.candidates for finding in candidate.findings))
 
 
 def mean_change(paired: PairedComparison, by: str | None = None, value: str | None = None) -> Change:

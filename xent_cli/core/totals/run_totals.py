@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RunTotals:
-    """What is kept of the samples seen so far; parts that were not asked for are None or empty.
+    """All totals of the samples seen so far; parts that are not requested are None or empty.
 
     ``RunTotals(LossTotals(signature))`` is the identity of `merge`, which is associative and commutative: any partition
     of the samples ends in the same bits.
