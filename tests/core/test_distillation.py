@@ -77,6 +77,32 @@ def test_a_near_teacher_given_as_probabilities_diverges_by_their_own_sum(source,
         assert found[i] == pytest.approx(expected, rel=1e-9, abs=1e-15)
 
 
+@pytest.mark.parametrize("distance", [0.1, 1e-3, 1e-6, 1e-9])
+def test_given_probabilities_diverge_up_to_a_rounding_of_each_class_at_every_distance(distance):
+    rng = np.random.default_rng(7)
+    p = rng.dirichlet(np.ones(6), 20)
+    q = p * (1 + distance * rng.uniform(-1, 1, p.shape))
+    q[:, 0] = 1e-12 * p[:, 0]  # one class far off among near ones
+    options = LossOptions(source="probs", labels="dense", labels_source="probs")
+    for found, own, other in zip(teacher_cross_entropy(p, q, options).kl, p.tolist(), q.tolist(), strict=True):
+        with mpmath.workdps(50):
+            terms = [mpmath.mpf(b) * mpmath.log(mpmath.mpf(b) / mpmath.mpf(a)) for a, b in zip(own, other, strict=True)]
+            assert abs(found - mpmath.fsum(terms)) <= 8 * np.finfo(float).eps * mpmath.fsum(map(abs, terms))
+
+
+@pytest.mark.parametrize("source", ["logits", "log-probs", "probs"])
+@pytest.mark.parametrize("taught", ["logits", "log-probs", "probs"])
+def test_the_divergence_is_that_of_what_is_given_whichever_side_does_not_sum_to_1(source, taught):
+    rng = np.random.default_rng(4)
+    given = []
+    for kind in (source, taught):
+        weights = rng.dirichlet(np.ones(5), 10) * (1.0 if kind == "logits" else 0.75)
+        given.append(weights if kind == "probs" else np.log(weights))
+    found = teacher_cross_entropy(*given, LossOptions(source=source, labels="dense", labels_source=taught)).kl
+    p, q = (side if kind == "probs" else np.exp(side) for side, kind in zip(given, (source, taught), strict=True))
+    np.testing.assert_allclose(found, (q * np.log(q / p)).sum(axis=1), rtol=1e-12, atol=1e-14)
+
+
 def logarithms(row, kind):
     if kind == "logits":
         return [-loss for loss in log_softmax_mpf(row)[0]]
