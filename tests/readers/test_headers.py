@@ -46,6 +46,8 @@ def test_frames_without_names_are_read_as_pandas_writes_them(index: bool, labels
         (["0", "2", "1"], [["0.1", "0.2", "0.3"]], False),
         (["", "0", "1"], [["0", "0.1", "0.2"], ["1", "0.3", "0.4"]], True),
         (["cat", ""], [["0.1", "0.2"]], True),
+        (["label", "0", "1", "2"], [["1", "3", "4", "5"]], True),
+        (["0.5", "1.5", "cat"], [["3", "4", "5"]], True),
     ],
 )
 def test_a_first_line_of_numbers_is_a_header_only_where_it_counts_columns(
