@@ -176,9 +176,9 @@ def test_the_memory_of_a_task_is_kept_for_the_next():
     code = (
         "import resource, sys\n"
         "import numpy as np\n"
-        "from xent_cli.cli.process import keep_memory\n"
+        "from xent_cli import start\n"
         "if sys.argv[1:]:\n"
-        "    keep_memory()\n"
+        "    start.keep_memory()\n"
         "def faults():\n"
         "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
         "    held = [np.ones(1 << 18) for _ in range(8)]\n"

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError, UsageError, without_secrets
-from xent_cli.readers.storage.folders import dataset_files, is_partition, partitions_of, refuse_splits, text_of
 from xent_cli.readers.storage.reading import first_line, is_url, local_path, timeout
 from xent_cli.readers.storage.stored import Stored, recognised
 
@@ -118,6 +117,7 @@ def _local(name: str, path: str) -> Located:
 def _folder(name: str, folder: Path) -> Located:
     """Shards in a local folder, or in the folders of it that say what a column is of the rows in them."""
     from xent_cli.readers.foreign_formats.folders import entries_of, refuse_folder
+    from xent_cli.readers.storage.folders import dataset_files, is_partition, partitions_of, refuse_splits, text_of
 
     refuse_folder(name, entries_of(str(folder)))
     entries = list(folder.iterdir())
@@ -140,6 +140,8 @@ def _shards(name: str, files: list[str], partitions: tuple[tuple[Partition, ...]
 
 def _globbed(name: str, files: list[str], fixed: str) -> tuple[tuple[Partition, ...], ...]:
     """What folders say of files that a pattern found, where they say it of all of them."""
+    from xent_cli.readers.storage.folders import is_partition, partitions_of
+
     folders = [[folder for folder in _between(fixed, file) if is_partition(folder)] for file in files]
     keys = {tuple(folder.partition("=")[0] for folder in path) for path in folders}
     return partitions_of(name, folders) if len(keys) == 1 and keys != {()} else ()
@@ -198,6 +200,7 @@ def _remote(url: str) -> Located:
 def _remote_folder(url: str, name: str, path: str) -> tuple[list[str], tuple[tuple[Partition, ...], ...]]:
     """Objects in a folder of a bucket, as `_folder` finds the files of a local one, and what their folders say."""
     from xent_cli.readers.foreign_formats.folders import refuse_folder
+    from xent_cli.readers.storage.folders import dataset_files, is_partition, partitions_of, refuse_splits
     from xent_cli.readers.storage.remote import entries
 
     seconds = timeout.get()
