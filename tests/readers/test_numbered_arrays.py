@@ -71,6 +71,34 @@ def test_labels_may_be_whole_beside_pieces_of_logits(tmp_path):
     assert mean(npz(tmp_path / "d", pieces(LOGITS, "logits_{}") | {"labels": LABELS})) == MEAN
 
 
+@pytest.mark.parametrize("write", WRITERS)
+@pytest.mark.parametrize(
+    "names", [("batch_{}/logits", "batch_{}/labels"), ("{}.logits", "{}.y"), ("b{}-logit", "b{}-gt")]
+)
+def test_the_role_may_stand_behind_the_number(names, write, tmp_path):
+    path = write(tmp_path / "d", pieces(LOGITS, names[0]) | pieces(LABELS, names[1]))
+    assert mean(path) == MEAN
+
+
+def test_pieces_without_a_role_are_the_logits_beside_labels_and_the_labels_of_their_own_file(tmp_path):
+    assert mean(npz(tmp_path / "d", pieces(LOGITS, "utt-{:03}") | {"labels": LABELS})) == MEAN
+    files = npz(tmp_path / "l", pieces(LOGITS, "utt-{:03}")), npz(tmp_path / "y", pieces(LABELS, "utt-{:03}"))
+    assert mean(*files) == MEAN
+
+
+def test_labels_of_other_pieces_than_the_logits_are_refused(tmp_path):
+    files = npz(tmp_path / "l", pieces(LOGITS, "batch_{}")), npz(tmp_path / "y", pieces(LABELS, "batch_{}", 1))
+    with pytest.raises(InputError, match="labels of other pieces"):
+        mean(*files)
+    with pytest.raises(InputError, match="different numbers"):
+        mean(npz(tmp_path / "d", pieces(LOGITS, "logits_{}") | pieces(LABELS, "labels_{}", 1)))
+
+
+def test_two_sets_of_logits_behind_numbers_are_a_question(tmp_path):
+    with pytest.raises(InputError, match="several arrays of logits"):
+        mean(npz(tmp_path / "d", pieces(LOGITS, "train_{}.logits") | pieces(LOGITS, "test_{}.logits")))
+
+
 def test_arrays_that_savez_names_by_place_are_joined_where_the_labels_bear_it_out(tmp_path):
     np.savez(tmp_path / "d.npz", *np.split(LOGITS, CUTS))
     np.save(tmp_path / "y.npy", LABELS)

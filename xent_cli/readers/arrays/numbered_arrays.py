@@ -6,17 +6,20 @@ import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from xent_cli.errors import InputError, listing
 from xent_cli.readers.arrays.choose_array import choose, is_called
 from xent_cli.readers.shards import join
 from xent_cli.readers.storage.locate import natural
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from xent_cli.readers.interface import Source
     from xent_cli.readers.options import ReadOptions
 
-_NUMBERED = re.compile(r"(.*?)[._:/-]?([0-9]+)")
+# logits_0, and batch_0/logits: what stands before the number, the number, and what stands behind it.
+_NUMBERED = re.compile(r"(.*?)[._:/-]?([0-9]+)(?:[._:/-](\D+))?")
+_ROLES = ("logits", "labels")
 _MAGIC = re.compile(r"[*?\[]")
 
 
@@ -45,13 +48,13 @@ def in_turn(name: str, keys: Sequence[str], role: str, axis: int | None, open_on
 def choose_pieces(path: str, keys: Sequence[str], role: str, options: ReadOptions) -> tuple[str, ...]:
     """Name the array for a role, or several that are numbered from 0 or 1 without a gap, in the order of the numbers.
 
-    A pattern names those that it fits. Numbered arrays are the logits where they are called so, or where the file has
-    no others.
+    A pattern names those that it fits. Numbered arrays hold a role where they are called so, or where the file has no
+    others but of other roles.
 
     Raises
     ------
     InputError
-        As `choose` does.
+        As `choose` does, and where logits and labels have different numbers.
 
     Examples
     --------
@@ -66,26 +69,61 @@ def choose_pieces(path: str, keys: Sequence[str], role: str, options: ReadOption
         fitting = sorted((key for key in keys if fnmatchcase(key, asked)), key=natural)
         if fitting:
             return tuple(fitting)
-    if asked is None and role in ("logits", "labels") and not any(is_called(key, role) for key in keys):
+    if asked is None and role in _ROLES and sum(is_called(key, role) for key in keys) != 1:
         families = _families(keys)
-        found = [pieces for stem, pieces in families.items() if is_called(stem, role)]
-        if role == "logits" and not found and len(families) == 1:
-            found = [pieces for pieces in families.values() if len(pieces) == len(keys)]
+        called = {
+            each: [pieces for (before, behind), pieces in families.items() if is_called(behind or before, each)]
+            for each in _ROLES
+        }
+        found = called[role]
+        if not found:
+            free = [key for key in keys if not any(is_called(_stem(key), each) for each in _ROLES)]
+            found = [family for family in families.values() if {*family.values()} == {*free}]
         if len(found) == 1:
-            return found[0]
+            _refuse_other_numbers(path, called)
+            return tuple(found[0].values())
     return (choose(path, keys, role, options),)
 
 
-def _families(keys: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Arrays whose names differ in a last number alone, where these count from 0 or 1."""
-    held: dict[str, dict[int, str]] = {}
+def refuse_other_pieces(logits: Source, labels: Source) -> None:
+    """Refuse labels whose pieces are called as those of the logits are, and have other numbers.
+
+    Raises
+    ------
+    InputError
+        At the first that differs.
+    """
+    ours, theirs = ([path.rpartition(":")[2] for path in each.info.description.shards] for each in (logits, labels))
+    if {*map(_stem, ours)} != {*map(_stem, theirs)} or not all(map(_NUMBERED.fullmatch, ours)) or ours == theirs:
+        return
+    place = next((i for i, pair in enumerate(zip(ours, theirs, strict=False)) if pair[0] != pair[1]), -1)
+    found, expected = (f'"{names[place]}"' for names in (theirs, ours))
+    raise InputError("labels of other pieces", labels.info.path, found, f"{expected}, as among the logits")
+
+
+def _refuse_other_numbers(path: str, called: Mapping[str, list[dict[int, str]]]) -> None:
+    logits, labels = called["logits"], called["labels"]
+    if len(logits) == len(labels) == 1 and logits[0].keys() != labels[0].keys():
+        found = f"{listing([*logits[0].values()])} beside {listing([*labels[0].values()])}"
+        raise InputError("logits and labels have different numbers", path, found, "the same numbers")
+
+
+def _stem(key: str) -> str:
+    """The name without its number: what stands behind it, or else before."""
+    found = _NUMBERED.fullmatch(key)
+    return key if found is None else found[3] or found[1]
+
+
+def _families(keys: Sequence[str]) -> dict[tuple[str, str], dict[int, str]]:
+    """Arrays whose names differ in one number alone that counts from 0 or 1, by what stands before and behind it."""
+    held: dict[tuple[str, str], dict[int, str]] = {}
     for key in keys:
         if found := _NUMBERED.fullmatch(key):
-            held.setdefault(found[1], {})[int(found[2])] = key
-    families = {}
-    for stem, pieces in held.items():
+            held.setdefault((found[1], found[3] or ""), {})[int(found[2])] = key
+    families: dict[tuple[str, str], dict[int, str]] = {}
+    for parts, pieces in held.items():
         numbers = sorted(pieces)
-        named = sum(bool((found := _NUMBERED.fullmatch(key)) and found[1] == stem) for key in keys)
+        named = sum(bool((found := _NUMBERED.fullmatch(key)) and (found[1], found[3] or "") == parts) for key in keys)
         if len(numbers) == named > 1 and numbers[0] in (0, 1) and numbers[-1] - numbers[0] == len(numbers) - 1:
-            families[stem] = tuple(pieces[number] for number in numbers)
+            families[parts] = {number: pieces[number] for number in numbers}
     return families

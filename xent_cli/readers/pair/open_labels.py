@@ -70,6 +70,10 @@ def open_labels(located: Located, logits: Source, options: ReadOptions) -> Sourc
         if labels.info.row_shape and labels.info.row_shape != logits.info.row_shape:
             raise _misfit().shape_error(path, shape, logits)
         return labels
+    if labels.info.description.shards:
+        from xent_cli.readers.arrays.numbered_arrays import refuse_other_pieces
+
+        refuse_other_pieces(logits, labels)
     full = logits.info.shape
     sample_shape: tuple[int | None, ...] | None = logits.info.sample_shape
     if sample_shape is None:  # rows of text are counted as they are read; take the labels' word for now
