@@ -13,6 +13,7 @@ import numpy as np
 from xent_cli.core.class_order import without_shared
 from xent_cli.core.labels import NO_LABEL
 from xent_cli.errors import InputError, RowError, UnreadableRowError, did_you_mean, listing
+from xent_cli.readers.columns.families import affixes
 from xent_cli.readers.columns.label_values import one_each
 from xent_cli.readers.columns.words import LOGIT_PREFIXES, plain_name
 
@@ -85,6 +86,8 @@ class NameIndex:
     >>> index = NameIndex(("a", "A", "Big Cat"))
     >>> index.place("A"), index.place(" a "), index.place("big_cat"), index.place("logit_a"), index.place("b")
     (1, 0, 2, 0, None)
+    >>> NameIndex(("a_cat", "a_dog")).place("dog")
+    1
     """
 
     def __init__(self, names: Sequence[str], spelt: Sequence[str] = ()) -> None:
@@ -104,9 +107,11 @@ class NameIndex:
     @cached_property
     def _loose(self) -> dict[str, int]:
         places = {name: place for place, name in enumerate(self._names)}
-        plain = {short: places[name] for short, name in one_each(self._names).items()}
+        before, after = affixes(self._names) if len(self._names) > 1 else ("", "")
+        short = {name[len(before) : len(name) - len(after)].strip(): place for name, place in places.items()}
+        plain = {each: places[name] for each, name in one_each(self._names).items()}
         whole = {name.strip(): place for place, name in enumerate(self._spelt)}
-        return plain | aliases(self._names) | whole | {name.strip(): place for name, place in places.items()}
+        return short | plain | aliases(self._names) | whole | {name.strip(): place for name, place in places.items()}
 
 
 def unknown_name(text: str, names: Sequence[str], row: int, others: int = 0) -> UnreadableRowError:

@@ -136,7 +136,7 @@ def _opened(file: Located, options: ReadOptions) -> Opened:
 def _not_logits(file: Located, options: ReadOptions, error: InputError) -> Opened:
     """An input that cannot be opened as logits: as labels, or under the one reading that it leaves."""
     readings = error.readings if isinstance(error, QuestionError) else ()
-    if len(readings) == 1:
+    if isinstance(error, QuestionError) and error.borne_out and len(readings) == 1:
         with suppress(InputError):
             source = open_source(file, "logits", readings[0], Classes(options.axis))
             return Opened("logits", source, readings[0], readings)

@@ -77,7 +77,8 @@ def inspect(flags: InspectOptions) -> dict[str, Any]:
     readings = alone[0].readings if len(files) == 1 else ()
     if len(files) <= 2:
         try:
-            pair, options, order = pair_up(files, options, readings)
+            tried = readings if alone[0].role == "logits" else ()
+            pair, options, order = pair_up(files, options, tried)
             if max(order) == len(files):  # the one table is both
                 files, paths = files * 2, paths * 2
             return _paired(paths, files, pair, options, order, runner, notes)
@@ -88,15 +89,17 @@ def inspect(flags: InspectOptions) -> dict[str, Any]:
                 findings.append(Diagnostic("inputs-do-not-fit", " ".join(str(error).split())))
     inspected = []
     for path, file, opened in zip(paths, files, alone, strict=True):
-        source = opened.source
-        totals = _scan(source, runner, dense=opened.role == "labels" and bool(source.info.row_shape))
+        source, dense = opened.source, opened.role == "labels" and bool(opened.source.info.row_shape)
+        # Labels of a table whose classes are a question may be names of them.
+        totals = None if readings and opened.role == "labels" else _scan(source, runner, dense=dense)
         findings += not_finite(totals.logits) if totals else ()
         contents = _listed(file, opened)
         inspected.append(
             Inspected(path, opened.role, source.info.description, contents, totals, source.info.class_names)
         )
     refuse_changed()
-    lines = [line(paths[0], reading) for reading in readings]
+    # The likeliest at the end, where it is looked for.
+    lines = [line(paths[0], reading) for reading in reversed(readings)]
     return inspection_document(__version__, inspected, None, None, findings, lines)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from xent_cli.errors import InputError, listing
 from xent_cli.readers.columns import evidence
 from xent_cli.readers.columns.choice import Choice, of_columns
-from xent_cli.readers.columns.families import affixes_of_labels, numbered, shown
+from xent_cli.readers.columns.families import affixes, affixes_of_labels, family_of, numbered, shown, stems_of_labels
 from xent_cli.readers.columns.label_values import columns_of_labels
 from xent_cli.readers.columns.lines import columns_beside, naming, question
 from xent_cli.readers.columns.sample import NUMBER
@@ -19,7 +22,13 @@ if TYPE_CHECKING:
 
     from xent_cli.readers.columns.evidence import TableFacts
     from xent_cli.readers.columns.label_values import LabelValues
+    from xent_cli.readers.columns.sample import TableSample
     from xent_cli.readers.options import ReadOptions
+
+# Whole numbers that rise in fewer rows than this may do so by chance.
+_ROWS_TO_COUNT = 8
+# Of a table with many columns so many places for its classes are looked at.
+_MOST_WINDOWS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +74,7 @@ def what_is_left(facts: TableFacts, free: Sequence[str], questions: Sequence[str
     InputError
         Where the file does not bear them out.
     """
+    free = _without_counters(facts.sample, free)
     wanted = {*free, *questions}
     left = Left(facts, tuple(free), tuple(questions), tuple(name for name in facts.sample.kinds if name in wanted))
     for rule in RULES:
@@ -79,6 +89,15 @@ def what_is_left(facts: TableFacts, free: Sequence[str], questions: Sequence[str
     raise _question(left)
 
 
+def _without_counters(sample: TableSample, free: Sequence[str]) -> Sequence[str]:
+    """Columns but for whole numbers that rise from row to row: these number the rows, or are ids."""
+    first = sample.numbers(free)
+    if len(first) < _ROWS_TO_COUNT:
+        return free
+    rise = (np.diff(first, axis=0) > 0).all(axis=0) & (first == np.floor(first)).all(axis=0)
+    return [name for name, counts in zip(free, rise, strict=True) if not counts]
+
+
 def _named_by_labels(left: Left) -> Sequence[str] | None:
     """The columns that labels of text name, where they name all that may not be something else, or rows tell these."""
     labels = left.facts.labels
@@ -87,8 +106,8 @@ def _named_by_labels(left: Left) -> Sequence[str] | None:
     every, sure = left.every, {name for name in left.free if left.facts.roles[name].must}
     for ahead in (False, True):
         found = columns_of_labels(labels, every, every=ahead)
-        if found is None:
-            return None
+        if found is None:  # or of the first rows two sets of columns fit
+            continue
         named = set(found.values())
         classes = [name for name in every if name in named]
         stem = affixes_of_labels(found, every)
@@ -185,7 +204,6 @@ def _mostly_numbers(facts: TableFacts, name: str) -> bool:
 def _question(left: Left) -> InputError:
     """What is found, why it is not enough, and the lines that choose."""
     facts, every = left.facts, left.every
-    sets = _readings(left)
     found = f"{shown(every)}, and {_said_of_labels(facts.labels, every)}"
     if left.questions:
         found += f"; {listing(left.questions)} may be a class or not"
@@ -195,7 +213,7 @@ def _question(left: Left) -> InputError:
         facts.sample.path,
         found,
         "names such as logit_0 and logit_1, or labels that name every column",
-        [_reading(facts, columns) for columns in sets],
+        [_reading(facts, columns) for columns in _readings(left)],
         more=f"not taken: {beside}" if beside else "",
     )
 
@@ -203,8 +221,20 @@ def _question(left: Left) -> InputError:
 def _reading(facts: TableFacts, columns: Sequence[str]) -> ReadOptions:
     """Options that name columns, and say that they are probabilities where every row is a distribution."""
     family = next((f for f in numbered(columns) if set(f.columns) == set(columns)), None)
-    kind = "probs" if facts.are_distributions(columns) else (family.kind or "") if family is not None else ""
-    return naming(columns, facts.sample.kinds, facts.options, family, kind)
+    family = family or family_of(columns, *affixes(columns))
+    kind = "probs" if facts.are_distributions(columns) else family.kind or ""
+    reading = naming(columns, facts.sample.kinds, facts.options, family, kind)
+    lowest, highest = _range(facts.labels)
+    one_based = reading.first_class is None and lowest == 1 and highest == len(columns)
+    return replace(reading, first_class=1) if one_based else reading
+
+
+def _range(labels: LabelValues | None) -> tuple[int, int]:
+    """The lowest and the highest of whole-number labels; (0, -1) where there are none."""
+    if labels is None or labels.form != "whole":
+        return 0, -1
+    found = labels.integers(every=True) or labels.integers(every=False)
+    return (min(found), max(found)) if found else (0, -1)
 
 
 def _said_of_labels(labels: LabelValues | None, columns: Sequence[str]) -> str:
@@ -223,15 +253,38 @@ def _said_of_labels(labels: LabelValues | None, columns: Sequence[str]) -> str:
 
 
 def _readings(left: Left) -> list[list[str]]:
-    """The likely sets of classes: those that labels name, families of a stem, runs that stand side by side, all."""
-    labels = left.facts.labels
+    """The likely sets of classes: those that labels name or bear out, families, runs that stand side by side, all."""
+    labels, every = left.facts.labels, left.every
     found: list[list[str]] = []
     if labels is not None and labels.form == "text":
-        named_by = columns_of_labels(labels, left.every, every=True)
-        named = set((named_by or {}).values())
-        found += [[name for name in left.every if name in named]]
+        texts = labels.names(every=True)
+        found += [[f"{before}{text}{after}" for text in texts] for before, after in stems_of_labels(texts, every)]
+        found = [[name for name in every if name.strip() in some] for some in map(set, found)]
+        named = set((columns_of_labels(labels, every, every=True) or {}).values())
+        found.append([name for name in every if name in named])
+    found += _windows(left)
     found += [list(family.columns) for family in numbered(left.free)]
     found += [run for run in evidence.runs(left.facts.sample.kinds, left.free) if len(run) > 1]
-    found.append(list(left.every))
+    found.append(list(every))
     distinct = {tuple(columns): columns for columns in found if len(columns) > 1}
     return list(distinct.values())[:3]
+
+
+def _windows(left: Left) -> list[list[str]]:
+    """As many columns side by side as whole-number labels have classes, whose rows or mean loss bear them out."""
+    facts, every = left.facts, list(left.every)
+    lowest, highest = _range(facts.labels)
+    k = highest - lowest + 1
+    if facts.labels is None or lowest not in (0, 1) or not 1 < k < len(every):
+        return []
+    labels = replace(facts.labels, offset=facts.labels.offset + lowest)
+    found: list[tuple[float, list[str]]] = []
+    for start in range(min(len(every) - k + 1, _MOST_WINDOWS)):
+        some = every[start : start + k]
+        if not evidence.side_by_side(facts.sample.kinds, some):
+            continue
+        probabilities = facts.are_distributions(some)
+        loss = evidence.mean_loss(facts.sample.numbers(some), labels, probabilities=probabilities)
+        if probabilities or loss < math.log(k):
+            found.append((-1.0 if probabilities else loss, some))
+    return [some for _, some in sorted(found)[:2]]

@@ -199,18 +199,34 @@ def affixes_of_labels(labels: Iterable[str], columns: Sequence[str]) -> tuple[st
     ('P_species', '')
     >>> affixes_of_labels(["cat", "cow"], ["cat", "dog"])
     """
+    return next(iter(stems_of_labels(labels, columns)), None)
+
+
+def stems_of_labels(labels: Iterable[str], columns: Sequence[str]) -> list[tuple[str, str]]:
+    """Everything that stands before and after each label in the name of some column, the shortest first.
+
+    The names themselves leave no question; two models in one table do.
+
+    Examples
+    --------
+    >>> stems_of_labels(["cat", "dog"], ["a_cat", "a_dog", "b_cat", "b_dog"])
+    [('a_', ''), ('b_', '')]
+    >>> stems_of_labels(["cat", "dog"], ["a_cat", "a_dog", "cat", "dog"])
+    [('', '')]
+    """
     texts = sorted(labels, key=len, reverse=True)
     known = {name.strip(): name for name in columns}
+    found: list[tuple[str, str]] = []
     if not texts:
-        return None
-    # The name itself comes first, then the one that has the least around it.
+        return found
     longest = texts[0]
-    holding = sorted((name for name in known if longest in name), key=len)
-    for name in holding:
+    for name in sorted((name for name in known if longest in name), key=len):
         at = name.find(longest)
         while at >= 0:
             before, after = name[:at], name[at + len(longest) :]
             if all(f"{before}{text}{after}" in known for text in texts):
-                return before, after
+                found.append((before, after))
+                if not before and not after:
+                    return found
             at = name.find(longest, at + 1)
-    return None
+    return found

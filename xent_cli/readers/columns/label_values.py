@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from xent_cli.readers.columns.families import affixes_of_labels
+from xent_cli.readers.columns.families import stems_of_labels
 from xent_cli.readers.columns.sample import as_integer
 from xent_cli.readers.columns.words import LOGIT_PREFIXES, plain_name
 
@@ -89,7 +89,8 @@ def columns_of_labels(labels: LabelValues, columns: Sequence[str], *, every: boo
     """Which column each label of text names; None where one of them names none.
 
     Names are matched as they stand, then without regard to case and marks where that leaves one column; whatever else
-    the names have before and after must be the same for all.
+    the names have before and after must be the same for all. Where two sets of columns fit, as two models have them,
+    neither is named.
     """
     return _columns_named(labels.names(every=every), tuple(columns))
 
@@ -99,9 +100,10 @@ def _columns_named(texts: frozenset[str], columns: tuple[str, ...]) -> dict[str,
     if (bare := {name.strip(): name for name in columns}).keys() <= texts:
         # Whatever else there is among the labels names no class, and the run will say so.
         return bare
-    stem = affixes_of_labels(texts, columns)
-    if stem is not None:
-        return {text: bare[f"{stem[0]}{text}{stem[1]}"] for text in texts}
+    stems = stems_of_labels(texts, columns)
+    if stems:
+        before, after = stems[0]
+        return {text: bare[f"{before}{text}{after}"] for text in texts} if len(stems) == 1 else None
     known = {f"{prefix}{short}": name for prefix in LOGIT_PREFIXES for short, name in bare.items()} | bare
     if texts and texts <= known.keys():
         return {text: known[text] for text in texts}
@@ -109,8 +111,11 @@ def _columns_named(texts: frozenset[str], columns: tuple[str, ...]) -> dict[str,
     if len(plain) < len(texts) or not texts:
         return None
     loose = one_each(columns)
-    stem = affixes_of_labels(plain, list(loose))
-    return None if stem is None else {text: loose[f"{stem[0]}{short}{stem[1]}"] for short, text in plain.items()}
+    stems = stems_of_labels(plain, list(loose))
+    if len(stems) != 1:
+        return None
+    before, after = stems[0]
+    return {text: loose[f"{before}{short}{after}"] for short, text in plain.items()}
 
 
 def one_each(names: Sequence[str]) -> dict[str, str]:

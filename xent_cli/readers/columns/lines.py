@@ -55,10 +55,13 @@ class QuestionError(InputError):
         The options under which each of them is computed, the likeliest first.
     labels
         The columns of labels that the question is about; () where it is about the classes.
+    borne_out
+        Whether the rows of the table bear the readings out.
     """
 
     readings: tuple[ReadOptions, ...] = ()
     labels: tuple[str, ...] = ()
+    borne_out: bool = False
 
 
 class LongTableError(InputError):
@@ -107,6 +110,7 @@ def question(
     before: str = "",
     labels: Sequence[str] = (),
     more: str = "",
+    borne_out: bool = False,
 ) -> QuestionError:
     """Refuse a table that can be read in several ways, with a line for each.
 
@@ -114,12 +118,12 @@ def question(
     ----------
     before
         What is said before the lines.
-    labels
+    labels, borne_out
         As in `QuestionError`.
     """
     lines = "; or ".join(line(path, reading) for reading in readings)
     error = QuestionError(what, path, found, expected, before + lines, more)
-    error.readings, error.labels = tuple(readings), tuple(labels)
+    error.readings, error.labels, error.borne_out = tuple(readings), tuple(labels), borne_out
     return error
 
 

@@ -81,6 +81,7 @@ def plan_logits(sample: TableSample, options: ReadOptions) -> ColumnPlan:
             [*readings, *more],
             labels=error.labels,
             more=error.more,
+            borne_out=True,
         ) from None
     if plan.label is not None:
         return plan

@@ -94,7 +94,14 @@ def _fitting(
         called = {column: text for text, column in found.items()}
         names = tuple(called.get(column, "") for column in classes.values)
     elif not _better_than_a_guess(scores, classes, labels, probabilities=held):
-        return None
+        # Labels from 1, as R and MATLAB have them.
+        labels = replace(labels, offset=1)
+        last = scores.shape[1] - 1
+        if labels.offset == reading.first_class or not {0, last} <= (labels.integers(every=False) or set()):
+            return None
+        if not _better_than_a_guess(scores, replace(classes, numbers=()), labels, probabilities=held):
+            return None
+        reading = replace(reading, first_class=1)
     return reading, evidence.all_are_argmax(scores, names, labels)
 
 
