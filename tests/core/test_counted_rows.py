@@ -90,7 +90,7 @@ def wanted(options, **changes):
         changes |= {"gradient_dtype": None, "overflow": ()}
     if options.labels_source != "labels":
         changes |= {"overflow": ()}
-    return dataclasses.replace(EVERYTHING, **changes)
+    return EVERYTHING._replace(**changes)
 
 
 def blocks(logits, labels, size=N, **fields):
