@@ -15,6 +15,7 @@ from tests.torch_writer import Call, Global, archive, calls, pickled, save, stor
 from xent_cli.errors import InputError
 from xent_cli.readers.open import open_source
 from xent_cli.readers.options import Classes, ReadOptions, RunNeeds
+from xent_cli.readers.pair.class_weights import read_class_weight
 from xent_cli.readers.pair.pair import open_pair
 
 SAVED = Path(__file__).parents[1] / "saved_by" / "torch"
@@ -340,3 +341,9 @@ def test_files_of_the_torch_that_is_installed_are_read_as_the_stored_ones_are(tm
 def test_the_stored_files_take_little_room():
     assert sum(path.stat().st_size for path in SAVED.iterdir()) < 200_000
     assert {path.name for path in SAVED.iterdir()} >= {name.split(":")[0] for name in EXPECTED}
+
+
+def test_the_weights_of_a_layer_are_no_class_weights(tmp_path):
+    save(tmp_path / "layer.pt", {"weight": np.ones((5, 1)), "bias": np.ones(5)})
+    with pytest.raises(InputError, match="a state dict of 2 tensors"):
+        read_class_weight(str(tmp_path / "layer.pt"), 5)

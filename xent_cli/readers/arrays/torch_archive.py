@@ -1,0 +1,152 @@
+"""The zip archive that torch.save writes: where its members lie, and what its pickle describes."""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import IO, TYPE_CHECKING, Any
+
+from xent_cli.errors import InputError
+from xent_cli.readers.arrays.torch_names import BARE, Array, Joined, name_tensors
+from xent_cli.readers.arrays.torch_objects import SAVE_LINE, Tensor
+from xent_cli.readers.arrays.torch_pickle import MAX_BYTES, damaged, read_pickle, too_many_objects
+from xent_cli.readers.storage.reading import first_line, is_url
+from xent_cli.readers.storage.streams import zip_failures
+
+if TYPE_CHECKING:
+    from xent_cli.readers.storage.stored import Stored
+
+_PICKLE = "/data.pkl"
+# Up to its name, the header of a member has 30 bytes; the last four say how long the name and the extra field are.
+_MEMBER_HEADER = 30
+_ENCRYPTED = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """A zip archive that torch wrote: its members, and the arrays that its pickle describes."""
+
+    source: Stored
+    root: str
+    members: dict[str, zipfile.ZipInfo]
+    arrays: dict[str, Array]
+    size: int
+
+    def array(self, name: str) -> Array:
+        """The array of a name; of joined ones, each piece has a name of its own."""
+        found = self.arrays.get(name)
+        return self._pieces()[name] if found is None else found
+
+    @property
+    def bare(self) -> bool:
+        """Whether the file holds one array, which has no name in it."""
+        return list(self.arrays) == [BARE]
+
+    def _pieces(self) -> dict[str, Tensor]:
+        joined = [array for array in self.arrays.values() if isinstance(array, Joined)]
+        return {name: tensor for array in joined for name, tensor in array.pieces}
+
+    def has(self, name: str) -> bool:
+        """Whether there is an array of a name, or a piece of one."""
+        return name in self.arrays or name in self._pieces()
+
+
+def open_archive(source: Stored) -> Archive:
+    """Read what an archive holds; of an object that the server names the version of, once for all roles."""
+    known = is_url(source.path) and source.identity is not None and source.identity.tag
+    return _read_again(source) if known else _read_archive(source)
+
+
+@lru_cache(maxsize=4)
+def _read_again(source: Stored) -> Archive:
+    return _read_archive(source)
+
+
+def opened(source: Stored) -> io.BufferedReader:
+    """Open an archive for small reads at any place."""
+    file: Any = source.open()
+    if is_url(source.path):
+        from xent_cli.readers.storage.held_ends import HeldEnds
+
+        file = HeldEnds(file)
+    return io.BufferedReader(file)
+
+
+def _read_archive(source: Stored) -> Archive:
+    try:
+        with opened(source) as file, zipfile.ZipFile(file) as archive:
+            size = file.seek(0, os.SEEK_END)
+            infos = archive.infolist()
+            members = {info.filename: info for info in infos}
+            root = _root(source, members)
+            if len(members) < len(infos):
+                raise damaged(source.name, "two members of one name")
+            for name, info in members.items():
+                if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & _ENCRYPTED:
+                    hint = "torch.save stores its members: save it again, or unzip it and zip it with zip -0"
+                    raise InputError("a compressed PyTorch file", source.name, found=f"member {name}", hint=hint)
+            _refuse_other_order(source.name, file, size, members.get(f"{root}/byteorder"))
+            pickle = members[root + _PICKLE]
+            if pickle.file_size > MAX_BYTES:
+                raise too_many_objects(source.name, f"a pickle of {pickle.file_size} bytes")
+            tree = read_pickle(_content(source.name, file, size, pickle), source.name)
+    except InputError:
+        raise
+    except zip_failures() as error:
+        raise damaged(source.name, first_line(error)) from None
+    return Archive(source, root, members, name_tensors(tree, source.name), size)
+
+
+def _root(source: Stored, members: dict[str, zipfile.ZipInfo]) -> str:
+    """The folder in which everything lies, which has any name."""
+    roots = [name.removesuffix(_PICKLE) for name in members if name.endswith(_PICKLE) and name.count("/") == 1]
+    if len(roots) != 1:
+        raise damaged(source.name, f"{len(roots)} members called data.pkl")
+    (root,) = roots
+    if f"{root}/constants.pkl" in members or any(name.startswith(f"{root}/code/") for name in members):
+        raise InputError(
+            "a model, not its outputs",
+            source.name,
+            found="a TorchScript archive, which is a program",
+            expected="a file of tensors",
+            hint=f"run the model and save what it returns: {SAVE_LINE}",
+        )
+    return root
+
+
+def _refuse_other_order(name: str, file: IO[bytes], size: int, member: zipfile.ZipInfo | None) -> None:
+    order = b"little" if member is None else _content(name, file, size, member)
+    if order != b"little":
+        raise InputError(
+            "bytes in another order",
+            name,
+            found=f"byte order {order[:20]!r}",
+            expected="little",
+            hint="load it with torch on a little-endian machine, and save it again",
+        )
+
+
+def _content(name: str, file: IO[bytes], size: int, member: zipfile.ZipInfo) -> bytes:
+    """The bytes of a stored member; without its checksum, which torch may be told to leave out."""
+    file.seek(data_offset(name, file, size, member))
+    content = file.read(member.file_size)
+    if len(content) < member.file_size:
+        raise damaged(name, f"member {member.filename} ends early")
+    return content
+
+
+def data_offset(name: str, file: IO[bytes], size: int, member: zipfile.ZipInfo) -> int:
+    """Where the bytes of a stored member begin: after its header, of which only the header itself says how long it is.
+
+    `size` is that of the whole file.
+    """
+    file.seek(member.header_offset)
+    header = file.read(_MEMBER_HEADER)
+    start = member.header_offset + _MEMBER_HEADER
+    start += int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
+    if not header.startswith(b"PK\3\4") or start + member.file_size > size:
+        raise damaged(name, f"no member {member.filename} where the archive says")
+    return start
