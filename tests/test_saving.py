@@ -1,86 +1,67 @@
 """The lines of the README that save a model's outputs: what they wrote is stored, and gives the loss it must."""
 
-import importlib.util
 import json
-import os
+import re
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from tests.saved_by.frameworks import FRAMEWORKS, STORED, is_here, write
 from xent_cli.cli import cli
 
-SAVED_BY = Path(__file__).with_name("saved_by")
-# By name: the line, what it writes, and the options that xent needs with it. `model`, `x`, `y` and `loader` are as in
-# any script; the stored files were written by these lines.
-TORCH = {
-    "float32": ('torch.save({"logits": model(x), "labels": y}, "outputs.pt")', "outputs.pt", []),
-    "bfloat16": ('torch.save({"logits": model(x).bfloat16(), "labels": y}, "bfloat16.pt")', "bfloat16.pt", []),
-    "sharded": (
-        'for i, (x, y) in enumerate(loader):\n    torch.save({"logits": model(x), "labels": y}, f"outputs/{i:05d}.pt")',
-        "outputs",
-        [],
-    ),
-}
+README = Path(__file__).parents[1] / "README.md"
+SECTION = README.read_text("utf-8").partition("\n## Save your model's outputs\n")[2].partition("\n## ")[0]
+# Name, line and command of each row.
+ROWS = re.findall(r"^\| ([^|`]+?) \| `([^`]+)` \| `(xent [^`]+)` \|$", SECTION, re.MULTILINE)
 
 
-def run_lines(folder):
-    """Run the lines of PyTorch with a small model in a folder; return its outputs and the labels."""
-    import torch
-
-    torch.manual_seed(3)
-    model, x, y = torch.nn.Linear(4, 5), torch.randn(12, 4) * 3, torch.randint(0, 5, (12,))
-    loader = list(zip(x.split(5), y.split(5), strict=True))
-    (folder / "outputs").mkdir(parents=True, exist_ok=True)
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        for line, _, _ in TORCH.values():
-            exec(line, {"torch": torch, "model": model, "x": x, "y": y, "loader": loader})
-    finally:
-        os.chdir(before)
-    return model(x).detach().numpy(), y.numpy()
+def mean_loss(outputs, labels, form):
+    """Of logits, log-probabilities or probabilities, in extended precision."""
+    z = np.asarray(outputs, np.longdouble)
+    if form == "probs":
+        z = np.log(z)
+    if form == "logits":
+        z = z - z.max(axis=1, keepdims=True)
+        z = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+    return float(-z[np.arange(len(z)), labels].mean())
 
 
-def mean_loss(logits, labels):
-    z = np.asarray(logits, np.longdouble)
-    z = z - z.max(axis=1, keepdims=True)
-    return float((np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), labels]).mean())
-
-
-def bfloat16(values):
-    """Round to the nearest bfloat16, ties to even."""
-    bits = values.astype(np.float32).view(np.uint32).astype(np.uint64)
-    bits = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16 << 16
-    return bits.astype(np.uint32).view(np.float32)
-
-
-def found(path, options):
-    run = CliRunner().invoke(cli, ["compute", str(path), *options, "-f", "json", "-q"], standalone_mode=False)
+def hold(folder, command, outputs, labels, monkeypatch):
+    """See that the command of a row gives the loss of the outputs that were to be saved."""
+    monkeypatch.chdir(folder)
+    words = shlex.split(command)[1:]
+    run = CliRunner().invoke(cli, [*words, "-f", "json", "-q"], standalone_mode=False)
     assert run.exception is None, run.exception
-    return json.loads(run.stdout)["summary"]
+    summary = json.loads(run.stdout)["summary"]
+    form = words[words.index("--from") + 1] if "--from" in words else "logits"
+    assert summary["n_samples"] == len(labels)
+    assert summary["mean_loss"] == pytest.approx(mean_loss(outputs, labels, form), rel=1e-12)
 
 
-def hold(folder, logits, labels):
-    """See that every line's file gives the loss of the logits it holds."""
-    for name, (_, file, options) in TORCH.items():
-        expected = mean_loss(bfloat16(logits) if name == "bfloat16" else logits, labels)
-        summary = found(folder / file, options)
-        assert summary["n_samples"] == len(labels)
-        assert summary["mean_loss"] == pytest.approx(expected, rel=1e-13), name
+def test_every_framework_has_its_row():
+    assert [name for name, _, _ in ROWS] == list(FRAMEWORKS)
+    assert SECTION.count("| `xent ") == len(ROWS) > 0
 
 
-def test_what_the_lines_of_pytorch_wrote_is_read():
-    expected = np.load(SAVED_BY / "torch_lines" / "expected.npz")
-    hold(SAVED_BY / "torch_lines", expected["logits"], expected["labels"])
+@pytest.mark.parametrize(("name", "line", "command"), ROWS, ids=[name for name, _, _ in ROWS])
+def test_what_a_line_wrote_with_the_package_itself_is_read(name, line, command, monkeypatch):
+    folder = STORED / name.replace(", ", "-").replace(" ", "-").lower()
+    assert json.loads((folder / "made.json").read_text())["line"] == line
+    expected = np.load(folder / "expected.npz")
+    hold(folder, command, expected["outputs"], expected["labels"], monkeypatch)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="the stored files stand for a torch that is here")
-def test_what_the_lines_write_with_the_pytorch_that_is_installed_is_read(tmp_path):
-    hold(tmp_path, *run_lines(tmp_path))
+HERE = [row for row in ROWS if is_here(row[0])]
 
 
-if __name__ == "__main__":  # python -m tests.test_saving writes the stored files anew
-    logits, labels = run_lines(SAVED_BY / "torch_lines")
-    np.savez(SAVED_BY / "torch_lines" / "expected.npz", logits=logits, labels=labels)
+@pytest.mark.parametrize(("name", "line", "command"), HERE, ids=[name for name, _, _ in HERE])
+def test_what_a_line_writes_with_the_package_that_is_installed_is_read(name, line, command, tmp_path, monkeypatch):
+    outputs, labels = write(name, line, tmp_path / "there")
+    hold(tmp_path / "there", command, outputs, labels, monkeypatch)
+
+
+def test_scikit_learn_is_among_what_is_run_each_time():
+    assert sum(name.startswith("scikit-learn") for name, _, _ in HERE) == 2
