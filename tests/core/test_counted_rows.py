@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from xent_cli.core.block import Block
 from xent_cli.core.evaluate import evaluate_block, weigh_block
-from xent_cli.core.labels import NO_LABEL
+from xent_cli.core.labels.check_labels import NO_LABEL
 from xent_cli.core.options import LossOptions, Outputs
 from xent_cli.core.totals.exact_sum import ExactSum
 from xent_cli.core.totals.loss_totals import LossTotals

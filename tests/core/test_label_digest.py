@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from xent_cli.core.block import Block
 from xent_cli.core.evaluate import evaluate_block
-from xent_cli.core.label_digest import add_digests, digest_text, label_digest
+from xent_cli.core.labels.label_digest import add_digests, digest_text, label_digest
 from xent_cli.core.options import LossOptions, Outputs, settings_of
 
 labels = st.lists(st.integers(0, 9), min_size=2, max_size=40)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xent_cli.core.labels import bad_labels, check_dense, check_sparse, check_weights
+from xent_cli.core.labels.check_labels import bad_labels, check_dense, check_sparse, check_weights
 from xent_cli.core.options import LossOptions
 from xent_cli.errors import InputError, RowError
 

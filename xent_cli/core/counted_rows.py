@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xent_cli.core.labels import NO_LABEL, check_mask, check_weights, either, ignored_labels
+from xent_cli.core.labels.check_labels import NO_LABEL, check_mask, check_weights, either, ignored_labels
 from xent_cli.errors import RowError
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import numpy as np
 
 from xent_cli.core.counted_rows import Evaluated, renumbered_errors, weights_and_left_out
 from xent_cli.core.evaluate_rows import check_labels, divisor_of, evaluate_rows
-from xent_cli.core.label_offsets import Offsets
-from xent_cli.core.labels import check_mask, labels_as_written
+from xent_cli.core.labels.check_labels import check_mask, labels_as_written
+from xent_cli.core.labels.label_offsets import Offsets
 from xent_cli.core.options import Outputs
 from xent_cli.core.totals.exact_sum import ExactSum
 from xent_cli.core.totals.loss_totals import LossTotals
@@ -261,7 +261,7 @@ def _offsets(block: Block, found: Evaluated, options: LossOptions) -> Offsets:
 
 
 def _digest(block: Block, found: Evaluated, options: LossOptions) -> int:
-    from xent_cli.core.label_digest import label_digest
+    from xent_cli.core.labels.label_digest import label_digest
 
     labels = block.labels if options.labels == "dense" else block.labels.reshape(-1)
     if options.first_class:  # the digest must not depend on the number of the first class

@@ -10,7 +10,7 @@ import numpy as np
 from xent_cli.core.counted_rows import Evaluated
 from xent_cli.core.kernel.cross_entropy import cross_entropy
 from xent_cli.core.kernel.top_k import label_ranks
-from xent_cli.core.labels import check_dense, check_sparse
+from xent_cli.core.labels.check_labels import check_dense, check_sparse
 from xent_cli.core.options import LossOptions
 from xent_cli.errors import InputError
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xent_cli.core.class_order import without_shared
-from xent_cli.core.labels import NO_LABEL
+from xent_cli.core.labels.check_labels import NO_LABEL
+from xent_cli.core.labels.class_order import without_shared
 from xent_cli.errors import InputError, RowError, UnreadableRowError, did_you_mean, listing
 from xent_cli.readers.columns.families import affixes
-from xent_cli.readers.columns.label_values import one_each
+from xent_cli.readers.columns.labels.label_values import one_each
 from xent_cli.readers.columns.words import LOGIT_PREFIXES, plain_name
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xent_cli.core.labels import NO_LABEL
+from xent_cli.core.labels.check_labels import NO_LABEL
 from xent_cli.errors import UnreadableRowError
 from xent_cli.readers.class_names import NamedLabels
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from xent_cli.core.diagnostics import Diagnostic
     from xent_cli.readers.columns.column_plan import ColumnPlan
-    from xent_cli.readers.columns.label_values import LabelValues
+    from xent_cli.readers.columns.labels.label_values import LabelValues
     from xent_cli.readers.storage.folders import Partition
 
 

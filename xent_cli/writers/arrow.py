@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from xent_cli.core.label_digest import LABELS_DIGEST, LOSS_HAS_CLASS_WEIGHT, SIGNATURE, add_digests, digest_text
-from xent_cli.core.labels import NO_LABEL
+from xent_cli.core.labels.check_labels import NO_LABEL
+from xent_cli.core.labels.label_digest import LABELS_DIGEST, LOSS_HAS_CLASS_WEIGHT, SIGNATURE, add_digests, digest_text
 from xent_cli.core.options import settings_of
 
 if TYPE_CHECKING:

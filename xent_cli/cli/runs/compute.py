@@ -216,7 +216,7 @@ def _details(totals: RunTotals, pair: Pair) -> Details:
 def _digest(totals: LossTotals) -> str | None:
     if totals.digest is None:
         return None
-    from xent_cli.core.label_digest import digest_text
+    from xent_cli.core.labels.label_digest import digest_text
 
     return digest_text(totals.digest)
 

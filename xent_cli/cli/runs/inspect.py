@@ -17,7 +17,7 @@ from xent_cli.cli.runs.resolve_options import layout_options
 from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.core.inspect.advice import Advice, Look, advise, not_finite
 from xent_cli.core.inspect.value_totals import Inspection
-from xent_cli.core.label_offsets import is_padding
+from xent_cli.core.labels.label_offsets import is_padding
 from xent_cli.core.options import LossOptions
 from xent_cli.engines.local import open_local
 from xent_cli.errors import RowError, UsageError, without_secrets

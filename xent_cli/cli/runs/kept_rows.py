@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xent_cli.core.labels import NO_LABEL
+from xent_cli.core.labels.check_labels import NO_LABEL
 from xent_cli.readers.saved.saved_results import SavedResults
 
 if TYPE_CHECKING:

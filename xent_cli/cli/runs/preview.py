@@ -10,7 +10,7 @@ import numpy as np
 
 from xent_cli.core.checks.first_rows import FirstRows, rows_that_count
 from xent_cli.core.diagnostics import Diagnostic
-from xent_cli.core.labels import labels_as_written
+from xent_cli.core.labels.check_labels import labels_as_written
 from xent_cli.core.warnings import find_warnings, predicted_labels
 from xent_cli.errors import RowError
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from xent_cli.cli.options import Origin, SharedOptions
     from xent_cli.core.array_types import BoolArray
     from xent_cli.core.block import Block, BlockRef, Rows
-    from xent_cli.core.label_offsets import Offsets
+    from xent_cli.core.labels.label_offsets import Offsets
     from xent_cli.core.options import LossOptions
     from xent_cli.core.totals.loss_totals import LossTotals
     from xent_cli.readers.pair.paired_inputs import Pair
@@ -99,7 +99,7 @@ class FirstLook(NamedTuple):
 
 def first_look(pair: Pair, options: LossOptions) -> FirstLook:
     """Look at the first rows that count, 1,024 at most, without a judgement."""
-    from xent_cli.core.label_offsets import Offsets
+    from xent_cli.core.labels.label_offsets import Offsets
 
     look = FirstLook(FirstRows(), FirstRows(), Offsets())
     for task in pair.tasks():

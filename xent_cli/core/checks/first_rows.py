@@ -9,7 +9,7 @@ import numpy as np
 from xent_cli.core.checks.distributions import FEWEST_ROWS, NEARLY_ALL, ROWS_JUDGED, Distributions, RowFigures
 from xent_cli.core.checks.rounding import Rounding
 from xent_cli.core.counted_rows import weights_and_left_out
-from xent_cli.core.labels import either, ignored_labels
+from xent_cli.core.labels.check_labels import either, ignored_labels
 
 if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, BoolArray

@@ -8,7 +8,7 @@ import numpy as np
 
 from xent_cli.core.checks.distributions import Distributions
 from xent_cli.core.diagnostics import Diagnostic
-from xent_cli.core.label_offsets import Offsets, is_padding
+from xent_cli.core.labels.label_offsets import Offsets, is_padding
 from xent_cli.core.options import LossOptions
 from xent_cli.core.totals.loss_totals import LossTotals
 from xent_cli.core.warnings import find_warnings

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xent_cli.core.labels import SUM_TOLERANCE
+from xent_cli.core.labels.check_labels import SUM_TOLERANCE
 from xent_cli.core.totals.exact_sum import ExactSum
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xent_cli.core.labels import SUM_TOLERANCE
+from xent_cli.core.labels.check_labels import SUM_TOLERANCE
 
 if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, FloatArray

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from xent_cli.core.class_order import numbers_of, order_of, without_shared
+from xent_cli.core.labels.class_order import numbers_of, order_of, without_shared
 from xent_cli.errors import InputError, RowError, did_you_mean, listing
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from xent_cli.core.label_offsets import Offsets
+from xent_cli.core.labels.label_offsets import Offsets
 from xent_cli.core.totals.exact_sum import ExactSum, standard_deviation
 from xent_cli.core.totals.quantiles import QuantileState
 from xent_cli.core.totals.summary import LossSummary, WorstSample
@@ -242,7 +242,7 @@ class LossTotals:
 
 
 def _add_digests(a: int, b: int) -> int:
-    from xent_cli.core.label_digest import add_digests
+    from xent_cli.core.labels.label_digest import add_digests
 
     return add_digests(a, b)
 

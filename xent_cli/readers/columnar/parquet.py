@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xent_cli.core.block import Rows
-from xent_cli.core.labels import either
+from xent_cli.core.labels.check_labels import either
 from xent_cli.errors import UnreadableRowError, XentError
 from xent_cli.readers.arrays.array_source import ArrayRows
 from xent_cli.readers.columnar.arrow_sample import sample_of

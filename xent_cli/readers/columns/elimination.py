@@ -12,7 +12,7 @@ from xent_cli.errors import InputError, listing
 from xent_cli.readers.columns import evidence
 from xent_cli.readers.columns.choice import Choice, of_columns
 from xent_cli.readers.columns.families import affixes, affixes_of_labels, family_of, numbered, shown, stems_of_labels
-from xent_cli.readers.columns.label_values import columns_of_labels
+from xent_cli.readers.columns.labels.label_values import columns_of_labels
 from xent_cli.readers.columns.lines import columns_beside, naming, question
 from xent_cli.readers.columns.sample import NUMBER
 from xent_cli.readers.columns.words import NULL_WORDS, YES_NO, plain_name
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from xent_cli.readers.columns.evidence import TableFacts
-    from xent_cli.readers.columns.label_values import LabelValues
+    from xent_cli.readers.columns.labels.label_values import LabelValues
     from xent_cli.readers.columns.sample import TableSample
     from xent_cli.readers.options import ReadOptions
 

@@ -11,7 +11,7 @@ import numpy as np
 from xent_cli.core.checks.distributions import FEWEST_ROWS, count_distributions
 from xent_cli.errors import InputError
 from xent_cli.readers.columns.families import shown
-from xent_cli.readers.columns.label_values import columns_of_labels, run_from_zero
+from xent_cli.readers.columns.labels.label_values import columns_of_labels, run_from_zero
 from xent_cli.readers.columns.lines import line
 from xent_cli.readers.columns.words import plain_name
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from xent_cli.core.array_types import FloatArray
-    from xent_cli.readers.columns.label_values import LabelValues
+    from xent_cli.readers.columns.labels.label_values import LabelValues
     from xent_cli.readers.columns.roles import Role
     from xent_cli.readers.columns.sample import TableSample
     from xent_cli.readers.options import ReadOptions

@@ -13,18 +13,18 @@ from xent_cli.readers.columns.column_plan import ColumnPlan, columns_beside, ref
 from xent_cli.readers.columns.elimination import UNSURE
 from xent_cli.readers.columns.evidence import TableFacts, all_are_argmax, are_distributions
 from xent_cli.readers.columns.families import numbered, shown
-from xent_cli.readers.columns.label_columns import (
+from xent_cli.readers.columns.labels.label_columns import (
     find_label,
     label_candidates,
     label_values,
     refuse_other_label,
     says_truth,
 )
+from xent_cli.readers.columns.labels.readings import label_readings
 from xent_cli.readers.columns.lines import QuestionError, line, naming, no_columns, question
 from xent_cli.readers.columns.long_tables import refuse_long
 from xent_cli.readers.columns.named_rows import refuse_unordered
 from xent_cli.readers.columns.order import reordered, settle
-from xent_cli.readers.columns.readings import label_readings
 from xent_cli.readers.columns.roles import FREE, roles_of
 from xent_cli.readers.columns.sample import FLOATS, NUMBER
 from xent_cli.readers.columns.words import ID, NEVER_LISTS, plain_name
@@ -32,7 +32,7 @@ from xent_cli.readers.columns.words import ID, NEVER_LISTS, plain_name
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from xent_cli.readers.columns.label_values import LabelValues
+    from xent_cli.readers.columns.labels.label_values import LabelValues
     from xent_cli.readers.columns.roles import Role
     from xent_cli.readers.columns.sample import TableSample
     from xent_cli.readers.options import ReadOptions

@@ -16,7 +16,7 @@ from xent_cli.readers.columns.words import YES_NO, plain_name
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from xent_cli.readers.columns.label_values import LabelValues
+    from xent_cli.readers.columns.labels.label_values import LabelValues
     from xent_cli.readers.columns.sample import TableSample
     from xent_cli.readers.options import ReadOptions
 

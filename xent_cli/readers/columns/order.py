@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from xent_cli.errors import InputError, listing
 from xent_cli.readers.columns.families import affixes, affixes_of_labels
-from xent_cli.readers.columns.label_values import columns_of_labels
+from xent_cli.readers.columns.labels.label_values import columns_of_labels
 from xent_cli.readers.columns.lines import line, naming, several_readings
 from xent_cli.readers.columns.words import YES_NO, plain_name
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from xent_cli.readers.columns.choice import Choice
-    from xent_cli.readers.columns.label_values import LabelValues
+    from xent_cli.readers.columns.labels.label_values import LabelValues
     from xent_cli.readers.columns.sample import TableSample
     from xent_cli.readers.options import ReadOptions
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError
 from xent_cli.readers.columns.column_plan import ColumnPlan
-from xent_cli.readers.columns.label_plan import plan_labels
+from xent_cli.readers.columns.labels.label_plan import plan_labels
 from xent_cli.readers.columns.logits_plan import plan_logits
 from xent_cli.readers.columns.weight_column import plan_beside
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xent_cli.core.counted_rows import weights_and_left_out
-from xent_cli.core.labels import bad_labels, either, ignored_labels
+from xent_cli.core.labels.check_labels import bad_labels, either, ignored_labels
 from xent_cli.errors import InputError, RowError, UnreadableRowError, XentError, listing, more_rows
 from xent_cli.readers.binary_scores import BinaryScores
 from xent_cli.readers.class_names import NamedLabels

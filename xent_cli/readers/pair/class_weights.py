@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from xent_cli.core.class_order import order_of
+from xent_cli.core.labels.class_order import order_of
 from xent_cli.errors import InputError, did_you_mean, listing
 from xent_cli.readers.interface import ARRAYS
 from xent_cli.readers.open import format_of, open_source

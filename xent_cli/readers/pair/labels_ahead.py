@@ -10,7 +10,7 @@ import numpy as np
 from xent_cli.errors import XentError
 from xent_cli.readers.class_names import NamedLabels
 from xent_cli.readers.columns.column_plan import ColumnPlan
-from xent_cli.readers.columns.label_values import LabelValues
+from xent_cli.readers.columns.labels.label_values import LabelValues
 from xent_cli.readers.columns.sample import SAMPLED_ROWS, as_text
 from xent_cli.readers.interface import ARRAYS
 from xent_cli.readers.open import open_source

@@ -15,7 +15,7 @@ from xent_cli.readers.options import Classes
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from xent_cli.readers.columns.label_values import LabelValues
+    from xent_cli.readers.columns.labels.label_values import LabelValues
     from xent_cli.readers.interface import Source
     from xent_cli.readers.options import ReadOptions
     from xent_cli.readers.storage.locate import Located

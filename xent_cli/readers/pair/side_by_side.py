@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from xent_cli.core.class_order import order_of, without_shared
 from xent_cli.core.diagnostics import Diagnostic
+from xent_cli.core.labels.class_order import order_of, without_shared
 from xent_cli.errors import UsageError
 from xent_cli.readers.class_names import other_names
 from xent_cli.readers.columns.asked_columns import missing_column

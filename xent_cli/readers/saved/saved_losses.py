@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xent_cli.core.checks.distributions import count_distributions
-from xent_cli.core.label_digest import LABELS_DIGEST, SIGNATURE, add_digests, digest_text
+from xent_cli.core.labels.label_digest import LABELS_DIGEST, SIGNATURE, add_digests, digest_text
 from xent_cli.core.number_text import shape_text
 from xent_cli.errors import InputError
 

@@ -7,7 +7,7 @@ import io
 import json
 from typing import TYPE_CHECKING, Any
 
-from xent_cli.core.label_digest import LABELS_DIGEST, SIGNATURE
+from xent_cli.core.labels.label_digest import LABELS_DIGEST, SIGNATURE
 from xent_cli.errors import InputError, XentError
 from xent_cli.readers.saved.saved_losses import sum_digests
 from xent_cli.readers.storage.pipe import seekable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from xent_cli.core.labels import NO_LABEL
+from xent_cli.core.labels.check_labels import NO_LABEL
 from xent_cli.errors import RowError, UnreadableRowError
 from xent_cli.readers.numbered_labels import places_of
 from xent_cli.readers.tables.arrow_columns import decoded, plain_rows

@@ -9,7 +9,7 @@ from xent_cli.errors import InputError, did_you_mean, listing
 from xent_cli.readers.columns.asked_columns import asked_labels, missing_column
 from xent_cli.readers.columns.column_plan import columns_beside, refuse_repeated
 from xent_cli.readers.columns.families import numbered
-from xent_cli.readers.columns.label_columns import label_candidates, only_column
+from xent_cli.readers.columns.labels.label_columns import label_candidates, only_column
 from xent_cli.readers.columns.lines import two_labels
 from xent_cli.readers.columns.roles import roles_of
 from xent_cli.readers.columns.sample import BOOL, FLOATS, NUMBER, TEXT, WHOLES

@@ -263,7 +263,7 @@ def _kind_of_label(raw: AnyArray, value: int, num_classes: int, first: int) -> s
     """Say what a whole number that is not a class is: a "score", a "sign", "padding", or "" for a label gone wrong."""
     if num_classes == 1 and first == 0:
         return "score"  # logits of one class are the scores of a binary classifier
-    from xent_cli.core.label_offsets import is_padding
+    from xent_cli.core.labels.label_offsets import is_padding
 
     others = np.unique(raw[raw != value])
     if value == -1 and others.size == 1 and others[0] == 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from xent_cli.readers.columns.label_values import LabelValues
+from xent_cli.readers.columns.labels.label_values import LabelValues
 from xent_cli.readers.columns.lines import two_labels
 from xent_cli.readers.columns.sample import BOOL, NUMBER, TEXT, TEXTS, as_integer, as_text
 from xent_cli.readers.columns.words import ABOUT_SAMPLE, INDEX, LABEL, PREDICTION, plain_name

@@ -12,8 +12,8 @@ import numpy as np
 from xent_cli.errors import InputError
 from xent_cli.readers.columns import evidence
 from xent_cli.readers.columns.families import affixes, affixes_of_labels, family_of, numbered
-from xent_cli.readers.columns.label_columns import label_values
-from xent_cli.readers.columns.label_values import LabelValues, columns_of_labels
+from xent_cli.readers.columns.labels.label_columns import label_values
+from xent_cli.readers.columns.labels.label_values import LabelValues, columns_of_labels
 from xent_cli.readers.columns.lines import naming
 from xent_cli.readers.columns.roles import role_named
 from xent_cli.readers.columns.sample import BOOL, NUMBER, TEXT

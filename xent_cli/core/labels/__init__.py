@@ -1,0 +1,1 @@
+"""Labels: which are valid, how they are numbered and named, and a digest of them."""
