@@ -95,7 +95,7 @@ def open_npy(source: Bytes, head: bytes, role: str, options: ReadOptions, classe
         if size > wanted:
             raise too_much(source.name, f"{size} bytes", f"{wanted} bytes for shape {layout.shape} of {layout.dtype}")
     if layout.dtype.names is not None:
-        from xent_cli.readers.columnar.records import open_records
+        from xent_cli.readers.arrays.records import open_records
 
         return open_records(source, layout, role, options, classes)
     return open_array(source, "npy", layout, role, options, classes)

@@ -84,7 +84,7 @@ def _open_member(
         array = replace(array, codec="", member="")
         layout = replace(layout, offset=start + layout.offset)
     if layout.dtype.names is not None:
-        from xent_cli.readers.columnar.records import open_records
+        from xent_cli.readers.arrays.records import open_records
 
         return open_records(array, layout, role, options, classes)
     return open_array(array, "npz", layout, role, options, classes)

@@ -12,12 +12,12 @@ import pyarrow as pa
 
 from xent_cli.errors import XentError
 from xent_cli.readers.columnar.arrow_blocks import Followed, refuse_open_end, refuse_unlisted
-from xent_cli.readers.columnar.arrow_sample import sample_of
 from xent_cli.readers.columns.column_plan import ColumnPlan, refuse_repeated
 from xent_cli.readers.columns.sample import SAMPLED_ROWS
 from xent_cli.readers.columns.table_plan import plan_table
 from xent_cli.readers.storage.pipe import seekable
 from xent_cli.readers.storage.stored import Stored
+from xent_cli.readers.tables.arrow_sample import sample_of
 from xent_cli.readers.tables.column_types import FAILURES, damaged, dtype_of, kind_of, stored_as
 from xent_cli.readers.tables.partitions import label_type
 from xent_cli.readers.tables.table_rows import TableRows, rows_of

@@ -15,7 +15,6 @@ from xent_cli.core.block import Rows
 from xent_cli.core.labels.check_labels import either
 from xent_cli.errors import UnreadableRowError, XentError
 from xent_cli.readers.arrays.array_source import ArrayRows
-from xent_cli.readers.columnar.arrow_sample import sample_of
 from xent_cli.readers.columnar.row_groups import RowGroup
 from xent_cli.readers.columns.column_plan import ColumnPlan, Reading, refuse_repeated
 from xent_cli.readers.columns.sample import SAMPLED_ROWS
@@ -23,6 +22,7 @@ from xent_cli.readers.columns.table_plan import plan_table
 from xent_cli.readers.storage.pipe import Spill, seekable
 from xent_cli.readers.storage.reading import is_url
 from xent_cli.readers.tables.arrow_columns import refuse_nulls
+from xent_cli.readers.tables.arrow_sample import sample_of
 from xent_cli.readers.tables.column_types import FAILURES, damaged, dtype_of, kind_of, stored_as
 from xent_cli.readers.tables.first_bad_row import first_with_count
 from xent_cli.readers.tables.partitions import label_type

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xent_cli.errors import InputError, listing
-from xent_cli.readers.tables.short_tables import (
+from xent_cli.readers.pair.short_tables import (
     Pairs,
     ShortTable,
     as_text,
@@ -20,7 +20,7 @@ from xent_cli.readers.tables.short_tables import (
     read_whole,
     short_table,
 )
-from xent_cli.readers.tables.short_tables import of_json as table_of_json
+from xent_cli.readers.pair.short_tables import of_json as table_of_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,17 +12,17 @@ from xent_cli.errors import InputError, did_you_mean, listing
 from xent_cli.readers.interface import ARRAYS
 from xent_cli.readers.open import format_of, open_source
 from xent_cli.readers.options import ReadOptions
+from xent_cli.readers.pair.short_tables import read_whole, short_table
 from xent_cli.readers.storage.locate import locate
 from xent_cli.readers.storage.reading import BOM
-from xent_cli.readers.tables.short_tables import read_whole, short_table
 from xent_cli.readers.text.number_marks import NUMBER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from xent_cli.core.array_types import FloatArray
+    from xent_cli.readers.pair.short_tables import Cell, ShortTable
     from xent_cli.readers.storage.locate import Located
-    from xent_cli.readers.tables.short_tables import Cell, ShortTable
 
 _WEIGHTS = ("weight", "weights", "class_weight", "class_weights", "w", "value")
 _NAMES = ("class", "class_name", "name", "label", "label_name", "category", "classes", "class_label", "key")

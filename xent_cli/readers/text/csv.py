@@ -16,11 +16,11 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from xent_cli.errors import InputError, MissingValueError, UnreadableRowError
+from xent_cli.readers.columns.cell_text import layout_of_cells
 from xent_cli.readers.columns.column_plan import ColumnPlan, refuse_repeated
 from xent_cli.readers.columns.sample import BOOL, FLOATS, WHOLES, TableSample
 from xent_cli.readers.columns.table_plan import plan_table
 from xent_cli.readers.storage.reading import read_up_to
-from xent_cli.readers.tables.cell_text import layout_of_cells
 from xent_cli.readers.tables.first_bad_row import first_with_count
 from xent_cli.readers.tables.listed_labels import lists_of_cells
 from xent_cli.readers.tables.marks import is_masked

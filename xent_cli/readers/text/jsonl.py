@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xent_cli.errors import InputError
+from xent_cli.readers.columns.cell_text import layout_of_cells
 from xent_cli.readers.columns.column_plan import ColumnPlan
 from xent_cli.readers.columns.sample import TableSample
 from xent_cli.readers.columns.table_plan import plan_table
-from xent_cli.readers.tables.cell_text import layout_of_cells
 from xent_cli.readers.tables.table_source import Table, texts_ahead
 from xent_cli.readers.text.csv_dialect import DTYPES, LISTED
 from xent_cli.readers.text.json_records import first_rows

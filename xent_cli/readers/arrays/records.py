@@ -11,13 +11,13 @@ import pyarrow as pa
 
 from xent_cli.errors import InputError
 from xent_cli.readers.arrays.array_source import widen
-from xent_cli.readers.columnar.arrow_sample import sample_of
 from xent_cli.readers.columns.column_plan import ColumnPlan
 from xent_cli.readers.columns.sample import SAMPLED_ROWS
 from xent_cli.readers.columns.table_plan import plan_table
 from xent_cli.readers.storage.identity import shrunk
 from xent_cli.readers.storage.reading import fill, reading
 from xent_cli.readers.storage.stored import Stored
+from xent_cli.readers.tables.arrow_sample import sample_of
 from xent_cli.readers.tables.column_types import dtype_of, kind_of
 from xent_cli.readers.tables.partitions import label_type
 from xent_cli.readers.tables.table_rows import TableRows, rows_of
