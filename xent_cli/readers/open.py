@@ -50,6 +50,9 @@ _NO_CLASSES = Classes()
 _BINARY_SUFFIXES = (".npy", ".npz", ".parquet", ".safetensors", ".arrow", ".feather")
 # How texts begin that are none of numbers: pages, documents, pickles of protocol 0.
 _TEXTS = (b"<", b"%PDF", b"HEADER RECORD", b"(lp0", b"(dp0", b"ccopy_reg\n_rec", b"cnumpy.")
+# What texts of other programs that are no tables hold in their first lines, and tables seldom.
+_OTHER_TEXTS = (b"@", b"inst#", b"__label__", b":", b" |", b"\n|", b"[")
+_FIRST_LINES = 1 << 12
 # So far a file is looked at to see whether it is text.
 _LOOKED_AT = 256
 
@@ -216,6 +219,11 @@ def format_of(name: str, head: bytes, role: str = "values") -> str:
         from xent_cli.readers.arrays.raw import refuse_numbers
 
         refuse_numbers(name, head, role)
+    beginning = text[:_FIRST_LINES]
+    if any(mark in beginning for mark in _OTHER_TEXTS):
+        from xent_cli.readers.foreign_formats.texts import refuse_text
+
+        refuse_text(name, beginning.decode(errors="replace"))
     return "csv"
 
 
