@@ -132,7 +132,7 @@ UNSUPPORTED = {
     "float8": ("torch.float8_e4m3fn", "float()"),
     "numbers": ("a list of 3 Python numbers", "torch.tensor"),
     "array": ("a NumPy array", "torch.from_numpy"),
-    "storage": ("a storage", "the tensor"),
+    "storage": ("a storage", "torch.save(tensor,"),
 }
 
 
@@ -151,7 +151,7 @@ def test_what_is_not_a_plain_tensor_is_refused_with_the_line_that_makes_it_one(n
         ("state_dict.pt", "a state dict of 2 tensors"),
         ("checkpoint.ckpt", "a state dict of 2 tensors"),
         ("torchscript.pt", "a TorchScript archive"),
-        ("module.pt", "torch.nn.modules.linear.Linear: nothing of it was run"),
+        ("module.pt", "a pickled torch.nn.modules.linear.Linear: nothing of it was run"),
         ("before_1_6.pt", "before version 1.6"),
     ],
 )
@@ -347,3 +347,10 @@ def test_the_weights_of_a_layer_are_no_class_weights(tmp_path):
     save(tmp_path / "layer.pt", {"weight": np.ones((5, 1)), "bias": np.ones(5)})
     with pytest.raises(InputError, match="a state dict of 2 tensors"):
         read_class_weight(str(tmp_path / "layer.pt"), 5)
+
+
+def test_tensors_with_numbers_in_their_names_follow_one_another(tmp_path):
+    save(tmp_path / "t.pt", {"logits_1": X[1:], "labels_0": np.array([1]), "logits_0": X[:1], "labels_1": np.array([2])})
+    pair = open_pair(str(tmp_path / "t.pt"), None, None, ReadOptions())
+    np.testing.assert_array_equal(read(pair.logits), X)
+    assert read(pair.labels, "labels").tolist() == [1, 2]

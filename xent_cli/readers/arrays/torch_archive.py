@@ -11,8 +11,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 from xent_cli.errors import InputError
 from xent_cli.readers.arrays.torch_names import BARE, Array, Joined, name_tensors
-from xent_cli.readers.arrays.torch_objects import SAVE_LINE, Tensor
 from xent_cli.readers.arrays.torch_pickle import MAX_BYTES, damaged, read_pickle, too_many_objects
+from xent_cli.readers.arrays.torch_types import SAVE_LINE, Tensor
 from xent_cli.readers.storage.reading import first_line, is_url
 from xent_cli.readers.storage.streams import zip_failures
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from xent_cli.readers.arrays.torch_types import DamagedPickleError, Name, Storage, Tensor, Unsupported, unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SAVE_LINE = "torch.save({'logits': logits, 'labels': labels}, 'outputs.pt')"
 _MAX_RANK = 64
 _MAX_NUMBER = 1 << 62
 # Bytes of a value, by torch's name of its dtype.
@@ -59,68 +59,6 @@ _STORAGES = {
 }
 
 
-class DamagedPickleError(Exception):
-    """A pickle contradicts itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class Name:
-    """A function, class or constant that the pickle names, or what a call of one stands for: never the thing itself."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Storage:
-    """The values that tensors are views of.
-
-    Fields
-    ------
-    key
-        Its name in the file.
-    dtype
-        torch's name of it; "" where the storage is untyped.
-    size
-        Number of values, or of bytes where it is untyped.
-    """
-
-    key: str
-    dtype: str
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    """A strided view of a storage.
-
-    Fields
-    ------
-    storage
-        Name of the storage in the file.
-    capacity
-        How many values the storage is said to hold.
-    dtype
-        torch's name of it, such as "bfloat16".
-    offset, strides
-        In values, not bytes.
-    """
-
-    storage: str
-    capacity: int
-    dtype: str
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Unsupported:
-    """Numbers that are not a plain tensor: what they are, and what to save in their place."""
-
-    what: str
-    hint: str
-
-
 # Plain values, which hold no logits: they are passed over.
 _BUILTINS = frozenset({"bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "object"})
 _BUILTINS |= {"range", "set", "slice", "str", "tuple", "xrange"}
@@ -158,15 +96,17 @@ _DICTS = frozenset({"collections.OrderedDict", "collections.defaultdict", "colle
 # What a model of Hugging Face returns is a dict of a class of its own.
 _MODEL_OUTPUT = re.compile(r"(transformers|diffusers)\.[\w.]*Output\w*")
 _TENSOR_CLASSES = frozenset({"torch.Tensor", "torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer"})
-_SPARSE = Unsupported("a sparse tensor", "save tensor.to_dense()")
-_ARRAY = Unsupported("a NumPy array", "save torch.from_numpy(array)")
-_ELSEWHERE = Unsupported("a tensor of another kind of device", "save tensor.cpu()")
-_SUBCLASS = Unsupported("a subclass of torch.Tensor", "save the plain tensor that it holds")
+
+
+_SPARSE = unsupported("a sparse tensor", "tensor.to_dense()")
+_ARRAY = unsupported("a NumPy array", "torch.from_numpy(array)")
+_ELSEWHERE = unsupported("a tensor of another kind of device", "tensor.cpu()")
+_SUBCLASS = unsupported("a subclass of torch.Tensor", "tensor.as_subclass(torch.Tensor)")
 _UNSUPPORTED = {
     "torch._utils._rebuild_sparse_tensor": _SPARSE,
     "torch._utils._rebuild_sparse_csr_tensor": _SPARSE,
-    "torch._utils._rebuild_qtensor": Unsupported("a quantized tensor", "save tensor.dequantize()"),
-    "torch._utils._rebuild_nested_tensor": Unsupported("a nested tensor", "save a list of tensors: tensor.unbind()"),
+    "torch._utils._rebuild_qtensor": unsupported("a quantized tensor", "tensor.dequantize()"),
+    "torch._utils._rebuild_nested_tensor": unsupported("a nested tensor", "list(tensor.unbind())"),
     "torch._utils._rebuild_meta_tensor_no_storage": Unsupported(
         "a tensor on the meta device, which has no values", "run the model on a device that computes"
     ),
@@ -249,7 +189,7 @@ def _tensor(
         raise DamagedPickleError
     if metadata:
         # {"neg": True}: the storage holds the values with the other sign.
-        return Unsupported("a lazily negated or conjugated view", "save tensor.resolve_neg().resolve_conj()")
+        return unsupported("a lazily negated or conjugated view", "tensor.resolve_neg().resolve_conj()")
     capacity = storage.size if storage.dtype else storage.size // ITEM_BYTES[dtype]
     return Tensor(storage.key, capacity, storage.dtype or dtype, offset, shape, strides)
 

@@ -5,16 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from xent_cli.errors import InputError
-from xent_cli.readers.arrays.torch_objects import (
-    SAVE_LINE,
-    DamagedPickleError,
-    Name,
-    Unsupported,
-    is_known,
-    key_text,
-    meaning_of_call,
-    storage_of,
-)
+from xent_cli.readers.arrays.torch_objects import is_known, key_text, meaning_of_call, storage_of
+from xent_cli.readers.arrays.torch_types import SAVE_LINE, DamagedPickleError, Name, Unsupported
 
 MAX_BYTES = 16 << 20
 # A list of 50,000 tensors takes so many.
@@ -215,10 +207,18 @@ class _Machine:
 
     def _foreign(self, name: str) -> InputError:
         shown = name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}..."
+        if name.startswith("torch.nn."):
+            return InputError(
+                "a model, not its outputs",
+                self._path,
+                found=f"a pickled {shown}: nothing of it was run",
+                expected="a file of tensors",
+                hint=f"run the model and save what it returns: {SAVE_LINE}",
+            )
         return InputError(
             "more than tensors in a PyTorch file",
             self._path,
-            found=f"{shown}: nothing of it was run",
+            found=f"{shown}, which may be code: nothing of it was run",
             expected="tensors, and dicts, lists and tuples of them",
             hint=f"save the tensors alone: {SAVE_LINE}",
         )

@@ -12,10 +12,11 @@ from xent_cli.errors import InputError
 from xent_cli.readers.arrays.array_source import Layout, lies_scattered
 from xent_cli.readers.arrays.choose_array import choose, is_called
 from xent_cli.readers.arrays.npy import open_array
+from xent_cli.readers.arrays.numbered_arrays import choose_pieces
 from xent_cli.readers.arrays.torch_archive import Archive, data_offset, open_archive, opened
 from xent_cli.readers.arrays.torch_names import Joined
-from xent_cli.readers.arrays.torch_objects import SAVE_LINE, Tensor, Unsupported
 from xent_cli.readers.arrays.torch_pickle import damaged
+from xent_cli.readers.arrays.torch_types import SAVE_LINE, Tensor, Unsupported, save_line
 from xent_cli.readers.storage.pipe import seekable
 
 if TYPE_CHECKING:
@@ -57,22 +58,26 @@ def open_torch_save(source: Bytes, head: bytes, role: str, options: ReadOptions,
     """
     source = seekable(source)
     archive = open_archive(source)
-    name = _choose(archive, role, options)
-    array = archive.array(name)
-    bare = archive.bare
-    if isinstance(array, Unsupported):
-        where = source.name if bare else f"{source.name}:{name}"
-        raise InputError("not a plain tensor", where, found=array.what, expected="a dense tensor", hint=array.hint)
+    names = _choose(archive, role, options)
+    pieces: list[tuple[str, Tensor]] = []
+    for name in names:
+        array = archive.array(name)
+        if isinstance(array, Unsupported):
+            where = source.name if archive.bare else f"{source.name}:{name}"
+            raise InputError("not a plain tensor", where, found=array.what, expected="a dense tensor", hint=array.hint)
+        pieces.extend(array.pieces if isinstance(array, Joined) else [(name, array)])
     with opened(source) as file:
-        if isinstance(array, Tensor):
-            return _open_tensor(archive, file, array, "" if bare else name, role, options, classes)
-        pieces = [
-            _open_tensor(archive, file, _with_samples(tensor, classes.axis), piece, role, options, classes)
-            for piece, tensor in array.pieces
+        if len(pieces) == 1:
+            ((name, tensor),) = pieces
+            return _open_tensor(archive, file, tensor, "" if archive.bare else name, role, options, classes)
+        shards = [
+            _open_tensor(archive, file, _with_samples(tensor, classes.axis), name, role, options, classes)
+            for name, tensor in pieces
         ]
     from xent_cli.readers.shards import join
 
-    return join(source.name if bare else f"{source.name}:{name}", role, pieces, classes.axis)
+    name = names[0] if len(names) == 1 else f"{names[0]}..{names[-1]}"
+    return join(source.name if archive.bare else f"{source.name}:{name}", role, shards, classes.axis)
 
 
 def list_tensors(source: Stored) -> Iterator[tuple[str, str, tuple[int, ...]]]:
@@ -89,13 +94,19 @@ def list_tensors(source: Stored) -> Iterator[tuple[str, str, tuple[int, ...]]]:
             yield name, array.dtype, array.shape
 
 
-def _choose(archive: Archive, role: str, options: ReadOptions) -> str:
+def _choose(archive: Archive, role: str, options: ReadOptions) -> tuple[str, ...]:
+    """Name the array for a role, or the numbered ones; the items of a list or tuple are no numbered arrays."""
     path, names = archive.source.name, list(archive.arrays)
-    asked = options.logits_column[:1] if role == "logits" else (options.label_column,) if role == "labels" else ()
-    if asked and asked[0] is not None:
-        return asked[0] if archive.has(asked[0]) else choose(path, names, role, options)
+    asked = {
+        "logits": next(iter(options.logits_column), None),
+        "labels": options.label_column,
+        "weights": options.weight_column,
+        "mask": options.mask_column,
+    }[role]
+    if asked is not None and archive.has(asked):
+        return (asked,)
     usual = any(is_called(name, role) for name in names)
-    weights = _WEIGHTS & {name.rpartition(".")[2] for name in names}
+    weights = set() if asked is not None else _WEIGHTS & {name.rpartition(".")[2] for name in names}
     # Class weights may be saved as "weight" too, but not beside a bias.
     if (weights and not usual) if role in ("logits", "labels") else len(weights) > 1:
         raise InputError(
@@ -105,7 +116,9 @@ def _choose(archive: Archive, role: str, options: ReadOptions) -> str:
             expected=f"a tensor of {role}",
             hint=f"run the model and save what it returns: {SAVE_LINE}",
         )
-    return choose(path, names, role, options)
+    if all(name.isdecimal() for name in names):
+        return (choose(path, names, role, options),)
+    return choose_pieces(path, names, role, options)
 
 
 def _open_tensor(
@@ -113,9 +126,13 @@ def _open_tensor(
 ) -> Source:
     source = replace(archive.source, name=f"{archive.source.name}:{name}") if name else archive.source
     if tensor.dtype not in _DTYPES:
-        hint = "save tensor.real" if "complex" in tensor.dtype else "save tensor.float()"
+        plain = "tensor.real" if "complex" in tensor.dtype else "tensor.float()"
         raise InputError(
-            "dtype not supported", source.name, found=f"torch.{tensor.dtype}", expected=", ".join(_DTYPES), hint=hint
+            "dtype not supported",
+            source.name,
+            found=f"torch.{tensor.dtype}",
+            expected=", ".join(_DTYPES),
+            hint=save_line(plain),
         )
     member = archive.members.get(f"{archive.root}/data/{tensor.storage}")
     if member is None:

@@ -1,0 +1,85 @@
+"""What a torch.save file is found to describe: tensors, the storages that they are views of, and everything else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SAVE_LINE = "torch.save({'logits': logits, 'labels': labels}, 'outputs.pt')"
+
+
+class DamagedPickleError(Exception):
+    """A pickle contradicts itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A function, class or constant that the pickle names, or what a call of one stands for: never the thing itself."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """The values that tensors are views of.
+
+    Fields
+    ------
+    key
+        Its name in the file.
+    dtype
+        torch's name of it; "" where the storage is untyped.
+    size
+        Number of values, or of bytes where it is untyped.
+    """
+
+    key: str
+    dtype: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A strided view of a storage.
+
+    Fields
+    ------
+    storage
+        Name of the storage in the file.
+    capacity
+        How many values the storage is said to hold.
+    dtype
+        torch's name of it, such as "bfloat16".
+    offset, strides
+        In values, not bytes.
+    """
+
+    storage: str
+    capacity: int
+    dtype: str
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unsupported:
+    """Numbers that are not a plain tensor: what they are, and how to save what can be read."""
+
+    what: str
+    hint: str
+
+
+def save_line(expression: str) -> str:
+    """The line that saves the value of an expression.
+
+    Examples
+    --------
+    >>> save_line("tensor.to_dense()")
+    "torch.save(tensor.to_dense(), 'logits.pt')"
+    """
+    return f"torch.save({expression}, 'logits.pt')"
+
+
+def unsupported(what: str, plain: str) -> Unsupported:
+    """Something that is not a plain tensor, and the expression that makes it one."""
+    return Unsupported(what, save_line(plain))
