@@ -1,7 +1,7 @@
 """Softmax cross-entropy of rows of logits and its gradient, accurate at every margin.
 
-`reference` is the whole idea in plain NumPy; `cross_entropy` is the same sum with options, gradients, every dtype and
-layout, in tiles that fit the cache. The derivation is at the end of this file.
+`reference` is the whole idea in plain NumPy. `cross_entropy` computes the same with options and gradients, for every
+dtype and layout, in tiles that fit the cache. The derivation is at the end of this file.
 
 See Also
 --------
@@ -45,10 +45,14 @@ def reference(logits: FloatArray, labels: IntArray) -> FloatArray:
     """
     rows = np.arange(len(logits))
     maximum, argmax = logits.max(axis=1), logits.argmax(axis=1)
-    exponentials = np.exp(logits - maximum[:, np.newaxis])  # shift: the largest is exp(0) = 1, and nothing overflows
-    exponentials[rows, argmax] = 0.0  # leave that 1 out of the sum: beside it, small terms would be rounded away
-    log_normalizers = np.log1p(exponentials.sum(axis=1))  # log1p puts it back without that rounding
-    loss: FloatArray = (maximum - logits[rows, labels]) + log_normalizers  # undo the shift: two terms >= 0
+    # Shift by the maximum, so that nothing overflows.
+    exponentials = np.exp(logits - maximum[:, np.newaxis])
+    # Leave the largest term, exp(0) = 1, out of the sum: next to it, small terms would be rounded away.
+    exponentials[rows, argmax] = 0.0
+    # Take the log; log1p puts the 1 back without that rounding.
+    log_normalizers = np.log1p(exponentials.sum(axis=1))
+    # Undo the shift: both terms are >= 0, so nothing cancels.
+    loss: FloatArray = (maximum - logits[rows, labels]) + log_normalizers
     return loss
 
 
@@ -272,15 +276,17 @@ def _product(weight: FloatArray | float, loss: FloatArray) -> FloatArray:
     return np.where((np.asarray(weight) == 0) & np.isinf(loss), 0.0, weight * loss)
 
 
-# Derivation ---------- log softmax(z)_j = z_j - log(sum_i exp z_i) = (z_j - m) - log(1 + s), with s the sum of exp(z_i
-# - m) over all i but the first maximum. Both terms of l_j = (m - z_j) + log1p(s) are >= 0, so nothing cancels; and with
-# the maximum's exp(0) = 1 left out of s, a tiny loss keeps every digit: at a margin of 40 nats log(1 + s) is 0 in
-# float64, log1p(s) is 4.2e-18.
+# Derivation
+# ----------
+# log softmax(z)_j = z_j - log(sum_i exp z_i) = (z_j - m) - log(1 + s), with s the sum of exp(z_i - m) over all i but
+# the first maximum. Both terms of l_j = (m - z_j) + log1p(s) are >= 0, so nothing cancels; and with the maximum's
+# exp(0) = 1 left out of s, a tiny loss keeps every digit: at a margin of 40 nats, log(1 + s) is 0 in float64, and
+# log1p(s) is 4.2e-18.
 #
 # The loss of a row is sum_j a_j l_j with weights a >= 0: `label_weight` at a sparse label, plus `class_weights` for
-# smoothing or dense labels. It is the sum of the weighted distances plus A log1p(s), again a sum of terms >= 0.
+# smoothing or dense labels. With A = sum_j a_j it is the sum of a_j (m - z_j), plus A log1p(s): again terms >= 0.
 #
-# d l_j / d z_i = p_i - [i = j], so the gradient is A p_i - a_i with A = sum a and p_i = exp(z_i - m) / (1 + s). If p_i
-# is near 1 and a_i near A, that difference has no digits left. This can happen at one class only: the label or, with
-# dense labels, the maximum. There the gradient is A (p_i - 1) + (A - a_i), where p_i - 1 = expm1(-l_i) is exact to
+# d l_j / d z_i = p_i - [i = j], so the gradient is A p_i - a_i with p_i = exp(z_i - m) / (1 + s). If p_i is near 1 and
+# a_i near A, that difference has no digits left. This can happen at one class only: the label or, with dense labels,
+# the maximum. There the gradient is computed as A (p_i - 1) + (A - a_i), where p_i - 1 = expm1(-l_i) is exact to
 # rounding and A - a_i is summed without a_i. If p_i is below a half, it is A p_i - a_i there too.

@@ -82,11 +82,13 @@ def divergence_terms(x: FloatArray, p: FloatArray, q: FloatArray) -> FloatArray:
     return np.where(small, q * s * s * series, np.maximum(terms, 0.0))
 
 
-# Derivation ---------- Let r be the most probable class of p and u_j = (t_j - t_r) - (z_j - z_r)/T. Then q_j/p_j =
-# exp(u_j)/S with S = sum p_i exp(u_i) = 1 + sum p_i (exp(u_i) - 1), so x_j = u_j - log1p(sum of p_i expm1(u_i)). Each
-# u_j is accurate, because the rounding errors of the differences are added to it. If |u_i| is large, p_i may underflow
-# and exp(u_i) overflow; there p_i exp(u_i) = exp(t_i - t_r) p_r. If that overflows too, or q_r is 0, the two
-# distributions are so far apart that the plain difference of their logarithms is accurate.
+# Derivation
+# ----------
+# Let r be the most probable class of p and u_j = (t_j - t_r) - (z_j - z_r)/T. Then q_j/p_j = exp(u_j)/S with
+# S = sum p_i exp(u_i) = 1 + sum p_i (exp(u_i) - 1), so x_j = u_j - log1p(sum of p_i expm1(u_i)). Each u_j is accurate,
+# because the rounding errors of the differences are added to it. If |u_i| is large, p_i may underflow and exp(u_i)
+# overflow; there p_i exp(u_i) = exp(t_i - t_r) p_r. If that overflows too, or q_r is 0, the two distributions are so
+# far apart that the plain difference of their logarithms is accurate.
 #
 # KL = sum q_j f(x_j) with f(x) = x + exp(-x) - 1 and f'(x) = 1 - exp(-x), so errors e_j of x_j change it by
 # sum (q_j - p_j) e_j. An error common to all classes, such as that of the shift, cancels to first order.
