@@ -194,7 +194,7 @@ def test_recipes_stay_small_whatever_they_read(shards, tmp_path):
 
 
 def test_workers_of_another_version_are_refused():
-    with pytest.raises(InputError, match=r"another version of xent\n  worker b: found 9\.9"):
+    with pytest.raises(InputError, match=r"different version of xent\n  worker b: found 9\.9"):
         refuse_other_versions(lambda: {"a": __import__("xent_cli").__version__, "b": "9.9"})
     with pytest.raises(InputError, match="xent does not run on the workers"):
         refuse_other_versions(lambda: __import__("no_such_package"))

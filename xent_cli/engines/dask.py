@@ -1,4 +1,4 @@
-"""Tasks on the workers of a Dask cluster: one that runs already, or one of processes on this machine."""
+"""Tasks on the workers of a Dask cluster that is already running, or of one started on this machine."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ if TYPE_CHECKING:
 
     from xent_cli.engines.interface import Item, Result
 
-# A scheduler that does not answer for so long is gone.
+# A scheduler that does not answer for this long is gone.
 _PATIENCE_SECONDS = 20.0
-# Dask remembers to which group each key belongs, in the process of the scheduler, which may be this one.
+# Dask caches the group of every key in the process of the scheduler, which may be this one: the cache is cleared
+# after this many.
 _KEYS_REMEMBERED = 5000
 
 
 @dataclass(frozen=True, slots=True)
 class DaskEngine:
-    """Runs tasks on workers; they are sent as recipes, and read what they need where they run."""
+    """Runs tasks on workers; a task is sent as a recipe, and the worker reads the data."""
 
     client: Any
     window: int
@@ -38,14 +39,14 @@ class DaskEngine:
         from distributed.client import ClosedClientError
         from distributed.comm import CommClosedError
 
-        # One group for all of them: Dask remembers every group of a run.
+        # One group for all tasks, because Dask keeps a record of every group.
         group, numbers = f"xent-{os.urandom(8).hex()}", count()
 
         def submit(some: list[Item]) -> Any:
             number = next(numbers)
             if number % _KEYS_REMEMBERED == 0:
                 key_split.cache_clear()
-            # Dask would look for keys of its own in arguments.
+            # In a partial, because Dask searches plain arguments for keys of its own.
             call = partial(run_together, function, some)
             return self.client.submit(call, key=(group, number), pure=False, retries=interface.RETRIES)
 
@@ -64,12 +65,12 @@ class DaskEngine:
 
 @contextmanager
 def open_dask(scheduler: str | None, workers: int, patience: float = _PATIENCE_SECONDS) -> Iterator[DaskEngine]:
-    """Engine on the cluster at an address or in a scheduler file, else on so many new processes.
+    """Open an engine on the cluster at an address or in a scheduler file, or else on new worker processes.
 
     Raises
     ------
     InputError
-        Where Dask is not installed, nobody answers, or the workers have another version of xent.
+        If Dask is not installed, nobody answers, or the workers run a different version of xent.
     """
     try:
         import dask
@@ -79,20 +80,22 @@ def open_dask(scheduler: str | None, workers: int, patience: float = _PATIENCE_S
         raise interface.missing("dask") from None
     import logging
 
-    # What goes wrong is told in a sentence of ours, or is Dask's to mend.
+    # Failures are reported in a sentence of our own, or Dask recovers from them itself.
     logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
     scheduler = scheduler or os.environ.get("DASK_SCHEDULER_ADDRESS")
     with ExitStack() as stack:
         stack.enter_context(dask.config.set({"distributed.comm.timeouts.connect": patience}))
         if scheduler is None:
             options = {"threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": logging.CRITICAL + 1}
-            # Spans, which are for dashboards, would keep some 300 bytes of each task that ever ran, in this process.
+            # Spans serve dashboards, and would keep some 300 bytes per task in this process for ever.
             kept = {name: kind for name, kind in DEFAULT_EXTENSIONS.items() if name != "spans"}
             options |= {"processes": True, "extensions": {}, "scheduler_kwargs": {"extensions": kept}}
             try:
-                with interface.silent():  # Ctrl-C in a terminal reaches them too, and each would tell of it
+                with (
+                    interface.silent()
+                ):  # Ctrl-C in a terminal reaches the workers too, and each would print a traceback
                     cluster = LocalCluster(n_workers=workers, **options)
-            except (OSError, RuntimeError, TimeoutError) as error:  # no files, no memory or no processes are left
+            except (OSError, RuntimeError, TimeoutError) as error:  # out of file descriptors, memory or processes
                 found = str(error).strip().split("\n")[0] or type(error).__name__
                 hint = "fewer --threads start fewer; or raise the limits (ulimit -n, ulimit -v)"
                 raise InputError("cannot start a cluster here", found=found, hint=hint) from None

@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# How often a cluster runs a task again that failed, or whose worker died.
+# How often a cluster retries a task that failed or whose worker died.
 RETRIES = 2
-# In flight for each core of a cluster: results are taken in order, and a slow one must not leave the others idle.
+# Tasks in flight per core of a cluster: results are taken in order, and a slow task must not leave other cores idle.
 TASKS_A_CORE = 8
-# Sent as one where they are short: every core still has two such to go on with.
+# Short tasks are sent in batches of this many, so that every core still has two batches in flight.
 TASKS_TOGETHER = TASKS_A_CORE // 2
 
 
 class Engine(Protocol):
-    """Something that runs tasks.
+    """Runs tasks, here or elsewhere.
 
     Fields
     ------
@@ -37,31 +37,31 @@ class Engine(Protocol):
     def map(self, function: Callable[[Item], Result], tasks: Iterable[Item], /) -> Iterator[Result]:
         """Yield ``function(task)`` for each task, in order.
 
-        An exception of a task is raised in its turn, or in that of a task that was sent together with it; one raised by
-        `tasks` itself, after the results before it. Closing the iterator drops what has not begun and waits for what
-        has.
+        An exception of a task is raised in place of its result, or of the result of a task in the same batch; an
+        exception of `tasks` itself is raised after all results before it. Closing the iterator drops the tasks that
+        have not begun and waits for those that have.
         """
 
 
 def version_here(_: object = None) -> str:
-    """Version of xent where this runs."""
+    """Version of xent in the process that runs this."""
     from importlib.metadata import version
 
     return version("xent-cli")
 
 
 def refuse_other_versions(versions: Callable[[], Mapping[str, str]]) -> None:
-    """Refuse workers whose xent is not this one: what they compute may be something else.
+    """Refuse workers that run a different version of xent, which may compute something different.
 
     Parameters
     ----------
     versions
-        Asks the workers, and answers by their names.
+        Returns the version by name of the worker.
 
     Raises
     ------
     InputError
-        At the first of them, or where they cannot answer, for want of xent.
+        At the first such worker, or if the workers cannot answer because xent is not installed there.
     """
     here = version_here()
     try:
@@ -71,19 +71,19 @@ def refuse_other_versions(versions: Callable[[], Mapping[str, str]]) -> None:
         raise InputError("xent does not run on the workers", found=found, expected=f"xent-cli {here} there") from None
     for worker, found in sorted(answers.items()):
         if found != here:
-            raise InputError("another version of xent", f"worker {worker}", found=found, expected=f"{here}, as here")
+            raise InputError("different version of xent", f"worker {worker}", found=found, expected=f"{here}, as here")
 
 
 @contextmanager
 def silent() -> Iterator[None]:
-    """Keep libraries, and processes that start within the block, from standard error: they tell tracebacks there."""
+    """Keep libraries, and processes started within the block, from printing tracebacks on standard error."""
     kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)
     os.close(null)
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
-        raise  # and all that ends now stays silent
+        raise  # standard error stays silent while the run ends
     except BaseException:
         os.dup2(kept, 2)
         raise
@@ -94,16 +94,16 @@ def silent() -> Iterator[None]:
 
 
 def missing(engine: str) -> InputError:
-    """What to say where the packages of an engine are not installed."""
+    """Return the error for an engine whose packages are not installed."""
     return InputError("missing package", f"--engine {engine}", hint=f"pip install 'xent-cli[{engine}]'")
 
 
 def workers_die(times: int) -> XentError:
-    """What to say when a task has taken so many workers with it."""
+    """Return the error for a task at which this many workers died."""
     found = f"{times} workers that died at the same task"
     return XentError("workers die", found=found, hint="more memory for each, or smaller row groups")
 
 
 def gone(what: str) -> XentError:
-    """What to say when a cluster is lost in mid-job."""
+    """Return the error for a cluster that disappears during a run."""
     return XentError(f"{what} went away", hint="run again; nothing was written")

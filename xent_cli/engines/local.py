@@ -26,30 +26,30 @@ class SerialEngine:
 
 
 class ThreadEngine(NamedTuple):
-    """Runs tasks in threads; NumPy and Arrow let go of the interpreter lock in what takes the time.
+    """Runs tasks in threads; NumPy and Arrow release the interpreter lock where the time goes.
 
-    The thread that asks is one of them: it makes the tasks, and while it has made enough it runs one. A thread of its
-    own for making them would be one more than there are cores where they cost something, as from a pipe.
+    The calling thread is one of them: it creates the tasks, and runs one whenever enough are waiting. A separate thread
+    for creating them would be one more than there are cores where that is expensive, as when reading from a pipe.
     """
 
     threads: int
 
     @property
     def window(self) -> int:
-        """One task at work and one waiting for each thread."""
+        """Two tasks per thread: one running, one waiting."""
         return 2 * self.threads
 
     def map(self, function: Callable[[Item], Result], tasks: Iterable[Item], /) -> Iterator[Result]:
         """See `Engine`."""
         remaining = iter(tasks)
         first = list(islice(remaining, 2))
-        if len(first) < 2:  # nothing to share out
+        if len(first) < 2:  # nothing to distribute
             return map(function, first)
-        # `chain` keeps what it is given to its end: an iterator lets go of a task, a list would keep its memory.
+        # `chain` holds its arguments until it ends: a list would keep the memory of tasks alive, an iterator does not.
         return self._shared(function, chain(iter(first), remaining))
 
     def _shared(self, function: Callable[[Item], Result], tasks: Iterator[Item]) -> Iterator[Result]:
-        # Not concurrent.futures, which imports logging: together as long as 40 MB of logits take.
+        # Not concurrent.futures: with logging, its import takes as long as 40 MB of logits.
         from queue import Empty, SimpleQueue
         from threading import Thread
 
@@ -67,7 +67,7 @@ class ThreadEngine(NamedTuple):
                 other = Thread(target=work, name=f"xent-{len(others) + 1}", daemon=True)
                 try:
                     other.start()
-                except RuntimeError:  # the system has no more; those that there are do the work
+                except RuntimeError:  # the system allows no more threads; the existing ones do the work
                     most = len(others)
                 else:
                     others.append(other)
@@ -96,7 +96,7 @@ class ThreadEngine(NamedTuple):
 
 
 class _Begun:
-    """Some tasks that a thread runs, or will run, and then what came of them."""
+    """A batch of tasks that a thread will run, and later its results."""
 
     def __init__(self, function: Callable[[Any], Any], some: list[Any]) -> None:
         from threading import Event
@@ -107,7 +107,7 @@ class _Begun:
         self._outcome: tuple[float, list[Any]] | BaseException
 
     def run(self) -> None:
-        """Run them, once."""
+        """Run the tasks, once."""
         try:
             from xent_cli.engines.ordered import run_together
 
@@ -115,13 +115,13 @@ class _Begun:
         except BaseException as error:
             self._outcome = error
             if not isinstance(error, Exception):
-                raise  # Ctrl-C does not wait for its turn
+                raise  # Ctrl-C is raised at once
         finally:
-            del self._some  # megabytes, and a name may hold this for long
+            del self._some  # free the megabytes of its tasks, because this object may live longer
             self.done.set()
 
     def result(self) -> tuple[float, list[Any]]:
-        """Wait for what came of them."""
+        """Wait for the results."""
         self.done.wait()
         if isinstance(self._outcome, BaseException):
             raise self._outcome
@@ -129,7 +129,7 @@ class _Begun:
 
 
 def open_local(threads: int) -> Engine:
-    """Engine with this many threads.
+    """Engine that runs tasks in this many threads.
 
     Examples
     --------

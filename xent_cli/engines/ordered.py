@@ -1,4 +1,4 @@
-"""Tasks handed out a window at a time, and their results in order: what every engine does with its own futures."""
+"""Tasks submitted a window at a time and results returned in order: what every engine does with its own futures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     Future = TypeVar("Future")
     Result = TypeVar("Result")
 
-# Tasks that take less than this go several together: what a cluster asks for each, 1 to 4 ms, would be felt.
+# Tasks that take less than this are sent in batches: a cluster has an overhead of 1 to 4 ms per submission.
 _SHORT_SECONDS = 0.1
 
 
@@ -32,20 +32,20 @@ def in_order(
     window
         How many tasks are submitted before the result of the first is waited for.
     submit
-        Begins `run_together` of some tasks.
+        Starts `run_together` of some tasks and returns a future.
     result
-        Waits for it. What it raises ends everything.
+        Waits for a future and returns its result; an exception ends the iteration.
     cancel
-        Called once, at the end or when the iterator is closed, with what was begun and not waited for: nothing, where
+        Called once, at the end or when the iterator is closed, with the futures that were not waited for: none, if
         all went well.
     together
-        How many tasks are submitted as one once they turn out to be short. The first window goes one by one: few
-        tasks are shared out evenly, and none is known to be short.
+        How many tasks make a batch once they turn out to be short. The first window is submitted one by one: a few
+        tasks are spread evenly, and none is yet known to be short.
 
     Raises
     ------
     Exception
-        Of `tasks` itself, told in its turn: after the results of the tasks before it.
+        From `tasks` itself, after the results of the tasks before it.
 
     Examples
     --------
@@ -88,7 +88,7 @@ def in_order(
 
 
 def run_together(function: Callable[[Task], Result], tasks: list[Task]) -> tuple[float, list[Result]]:
-    """Run tasks one after the other, where an engine runs them, and say how many seconds they took."""
+    """Run tasks one after another on a worker; return the seconds they took, and their results."""
     began = time.perf_counter()
     results = [function(task) for task in tasks]
     return time.perf_counter() - began, results

@@ -1,4 +1,4 @@
-"""Tasks on a Ray cluster: one that runs already, or one of processes on this machine."""
+"""Tasks on a Ray cluster that is already running, or on one started on this machine."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
     from xent_cli.engines.interface import Item, Result
 
-# A cluster that says nothing for so long is asked whether it is still there.
+# After this long without a result, check that the cluster is still there.
 _PATIENCE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class RayEngine:
-    """Runs tasks on workers; they are sent as recipes, and read what they need where they run."""
+    """Runs tasks on workers; a task is sent as a recipe, and the worker reads the data."""
 
     ray: Any
     window: int
@@ -36,15 +36,18 @@ class RayEngine:
         submit = partial(call.remote, self.ray.put(function))
         errors = self.ray.exceptions
         try:
-            # Tasks begun end with the connection that `open_ray` shuts down. `ray.cancel` on one whose result
-            # is just arriving aborts this process: a race in Ray (its pull request 54785 tells of it).
+            # Running tasks end with the connection that `open_ray` shuts down. `ray.cancel` on a task whose result is
+            # just arriving aborts this process: a race in Ray, described in its pull request 54785.
             yield from in_order(tasks, self.window, submit, self._result, list.clear, interface.TASKS_TOGETHER)
         except errors.RayTaskError as error:
             raise error.cause from None
         except errors.WorkerCrashedError:
-            self._refuse_gone()  # which takes its workers with it
+            self._refuse_gone()  # a cluster that goes away takes its workers with it
             raise interface.workers_die(interface.RETRIES + 1) from None
-        except (errors.RayError, ConnectionError):  # the latter from a client, whose address begins with ray://
+        except (
+            errors.RayError,
+            ConnectionError,
+        ):  # ConnectionError comes from clients, whose address begins with ray://
             raise interface.gone("the Ray cluster") from None
 
     def _result(self, reference: Any) -> Any:
@@ -62,12 +65,12 @@ class RayEngine:
 
 @contextmanager
 def open_ray(scheduler: str | None, workers: int) -> Iterator[RayEngine]:
-    """Engine on the cluster at an address, else on so many new processes.
+    """Open an engine on the cluster at an address, or else on new worker processes.
 
     Raises
     ------
     InputError
-        Where Ray is not installed, nobody answers, or the workers have another version of xent.
+        If Ray is not installed, nobody answers, or the workers run a different version of xent.
     """
     try:
         import ray
@@ -82,31 +85,31 @@ def open_ray(scheduler: str | None, workers: int) -> Iterator[RayEngine]:
     else:
         options["address"] = scheduler
     with ExitStack() as stack:
-        # Ray tells of every task that it runs again, on standard output, where results go.
+        # Ray reports every retried task on standard output, where the results go.
         stack.enter_context(redirect_stdout(stack.enter_context(open(os.devnull, "w"))))  # noqa: PTH123
         try:
             _knock(options["address"])
             ray.init(**options)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-            told = str(error).strip().split("\n")  # a client is told the whole traceback of the server
+            told = str(error).strip().split("\n")  # a client receives the whole traceback of the server
             found = " ".join(told[:: max(1, len(told) - 1)])
             raise InputError("no Ray cluster", scheduler or "on this machine", found=found) from None
         stack.callback(_shut_down, ray)
         interface.refuse_other_versions(partial(_versions, ray))
         cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
-        # The store of a cluster's state need not be reachable from where its clients are.
+        # Clients may be unable to reach the store of the cluster's state.
         through_client = options["address"].startswith("ray://")
         address = options["address"] if through_client else ray.get_runtime_context().gcs_address
         yield RayEngine(ray, interface.TASKS_A_CORE * cores, address)
 
 
 def _shut_down(ray: Any) -> None:
-    with interface.silent():  # what was on its way is told line by line
+    with interface.silent():  # it would report every unfinished task in a line
         ray.shutdown()
 
 
 def _versions(ray: Any) -> dict[str, str]:
-    """Versions of xent by node: a task on every node that runs tasks, which waits for no free core."""
+    """Version of xent by node, asked with a task on every node that has CPUs; the task waits for no free core."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     ask = ray.remote(num_cpus=0)(interface.version_here)
@@ -116,7 +119,7 @@ def _versions(ray: Any) -> dict[str, str]:
 
 
 def _knock(address: str) -> None:
-    """Raise OSError where nobody listens at HOST:PORT or ray://HOST:PORT; Ray itself would try for minutes."""
+    """Raise OSError if nobody listens at HOST:PORT or ray://HOST:PORT; Ray itself would try for minutes."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if colon and port.isdecimal():
         socket.create_connection((host, int(port)), _PATIENCE_SECONDS).close()

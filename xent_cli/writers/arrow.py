@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from xent_cli.core.evaluate import BlockLoss
     from xent_cli.core.row_columns import RowFormat
 
-# So many rows make a row group; fewer would cost a reader seeks, more would cost us memory.
+# Rows in a row group: fewer would cost readers seeks, more would cost this process memory.
 _GROUP_ROWS = 1 << 20
 
 
 def row_schema(columns: RowFormat) -> pa.Schema:
-    """Types of the columns."""
+    """Return the Arrow schema of the columns."""
     label = pa.int64() if columns.class_names is None else pa.string()
     types = {"sample": pa.int64(), columns.id_name: pa.string(), "label": label}
     types |= dict.fromkeys((name for name, _ in columns.by), pa.string())
@@ -34,7 +34,7 @@ def row_schema(columns: RowFormat) -> pa.Schema:
 
 
 def record_batch(rows: BlockLoss, columns: RowFormat) -> pa.RecordBatch:
-    """Rows of one block; null where a sample has no loss."""
+    """Return the rows of one block; the loss of an ignored sample is null."""
     values = {"sample": wrapped(np.arange(rows.start, rows.start + rows.size))}
     if columns.id_name is not None:
         assert rows.ids is not None
@@ -65,9 +65,9 @@ def _labels(rows: BlockLoss, columns: RowFormat) -> pa.Array:
 
 
 def wrapped(values: AnyArray | None, missing: BoolArray | None = None) -> pa.Array:
-    """Numbers as Arrow has them, without a copy; null where `missing`.
+    """Wrap numbers as an Arrow array without a copy; null where `missing`.
 
-    Not `pa.array`: given a NumPy array it imports pandas, to see whether it is one of its own, in 0.3 s.
+    Not `pa.array`, which imports pandas to check whether a NumPy array belongs to it, and takes 0.3 s.
     """
     assert values is not None
     values = np.ascontiguousarray(values)
@@ -76,7 +76,7 @@ def wrapped(values: AnyArray | None, missing: BoolArray | None = None) -> pa.Arr
 
 
 def joined(*texts: pa.Array | str, missing: str) -> memoryview:
-    """Bytes of one line a row, put together from columns of strings and from what stands in every row."""
+    """Join columns of strings, and text that is the same in every row, into the bytes of one line per row."""
     lines = pc.binary_join_element_wise(*texts, "", null_handling="replace", null_replacement=missing)
     _, offsets, data = lines.buffers()
     ends = np.frombuffer(offsets, np.int32)
@@ -92,7 +92,7 @@ class ArrowWriter:
 
     def write(self, rows: BlockLoss) -> None:
         """See `RowWriter`."""
-        # The schema went ahead of the first row; what the labels were is known only with the last.
+        # The schema was written before the first row, but the digest of the labels is known only after the last.
         digest = rows.totals.losses.digest
         told = None if digest is None else pa.KeyValueMetadata({LABELS_DIGEST: digest_text(digest)})
         self._writer.write_batch(record_batch(rows, self._columns), custom_metadata=told)
@@ -103,13 +103,14 @@ class ArrowWriter:
 
 
 class ParquetWriter:
-    """A Parquet file; keeps rows until they make a row group."""
+    """A Parquet file; keeps rows until they fill a row group."""
 
     def __init__(self, stream: BinaryIO, columns: RowFormat) -> None:
         import pyarrow.parquet as pq
 
         self._columns = columns
-        # A dictionary of losses, each another, would cost as much as all the rest; numbers in a row shrink to nothing.
+        # A dictionary of losses, nearly all distinct, would cost as much as everything else; consecutive sample numbers
+        # compress to almost nothing.
         texts = {"label", columns.id_name, *(name for name, _ in columns.by)}
         named = [name for name in columns.names if name in texts]
         self._writer = pq.ParquetWriter(
@@ -140,7 +141,7 @@ class ParquetWriter:
         self._writer.close()
 
     def __del__(self) -> None:
-        # A writer given up half way would write its footer to a stream that is closed, and complain of that.
+        # An abandoned writer would try to write its footer to a closed stream, and complain.
         if hasattr(self, "_writer"):
             self._writer.is_open = False
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from xent_cli.core.number_text import csv_cell, spell
-from xent_cli.writers.numbers import many
+from xent_cli.writers.numbers import worth_arrow
 from xent_cli.writers.row_text import batches, encoded, row_texts
 
 if TYPE_CHECKING:
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class DelimitedWriter:
-    """A header line, then one line a sample; text that needs it is quoted as RFC 4180 has it.
+    """A header line, then one line per sample; text is quoted where RFC 4180 requires it.
 
-    The header waits for the first rows, so that a run which fails on them has written nothing.
+    The header is written with the first rows, so that a run that fails on them has written nothing.
     """
 
     stream: BinaryIO
@@ -30,7 +30,7 @@ class DelimitedWriter:
     def write(self, rows: BlockLoss) -> None:
         """See `RowWriter`."""
         self._begin()
-        if many(rows.size, rows.start):
+        if worth_arrow(rows.size, rows.start):
             self._write_many(rows)
             return
         for batch in batches(rows):

@@ -1,4 +1,4 @@
-"""Outputs written to where they are: pipes, devices, open files, and files that are added to."""
+"""Outputs written in place: pipes, devices, open files, and files that are appended to."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
     from _typeshed import ReadableBuffer
 
-# When waiting for a reader is worth a word.
+# Seconds after which waiting for a reader is mentioned.
 _SILENCE_SECONDS = 1.0
 _LINKS_FOLLOWED = 40
 
 
 class Direct:
-    """A pipe, a device, an open file, or one that is added to: there is nothing to rename."""
+    """A pipe, a device, an open file, or a file that is appended to: there is nothing to rename."""
 
     stream: BufferedWriter
 
@@ -43,13 +43,13 @@ class Direct:
             self.stream.close()
 
     def swap(self, *, undoable: bool) -> None:
-        """Nothing: the bytes are where they belong."""
+        """Do nothing: the bytes are in place."""
 
     def undo(self) -> None:
-        """Nothing can be taken back."""
+        """Do nothing: bytes cannot be taken back."""
 
     def settle(self) -> None:
-        """Nothing is kept."""
+        """Do nothing: no old file was kept."""
 
     def drop(self) -> None:
         """Close it."""
@@ -57,7 +57,7 @@ class Direct:
             self.stream.close()
 
     def _begin(self, name: str, flags: int) -> int:
-        """Open, and where it is a FIFO wait for its reader: the system would wait for ever, without a word."""
+        """Open the file; if it is a FIFO, wait for its reader with a timeout, where the system would wait for ever."""
         if not Path(name).is_fifo():
             return os.open(name, flags, 0o666)
         began = time.monotonic()
@@ -80,7 +80,7 @@ class Direct:
 
 
 def _if_read(name: str, flags: int) -> int | None:
-    """Open a FIFO, or return None where nobody reads from it."""
+    """Open a FIFO, or return None if nobody reads from it."""
     try:
         return os.open(name, flags | os.O_NONBLOCK)
     except OSError as error:
@@ -90,7 +90,7 @@ def _if_read(name: str, flags: int) -> int | None:
 
 
 class Named(FileIO):
-    """A file whose failure to take bytes is told by the name the user gave; errors of other files pass as they are."""
+    """A file whose write errors name it as the user did; errors of other files pass unchanged."""
 
     def __init__(self, path: str, opener: Callable[[str, int], int], place: str | None = None) -> None:
         if place is None:
@@ -100,12 +100,12 @@ class Named(FileIO):
         self._path = path
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Write, as any file does."""
+        """Write bytes, as any file does."""
         with told(self._path):
             return super().write(data) or 0
 
     def reserve(self, size: int) -> None:
-        """Make room for so many bytes: a map of a file that finds none ends the process."""
+        """Reserve space for this many bytes: writing to a memory map without space kills the process."""
         with told(self._path):
             self.truncate(size)
             if hasattr(os, "posix_fallocate"):
@@ -115,7 +115,7 @@ class Named(FileIO):
 
 @contextmanager
 def _unless_full() -> Iterator[None]:
-    """Let pass that a file system cannot make room beforehand, but not that it has none."""
+    """Pass over that a file system cannot reserve space, but not that it is full."""
     try:
         yield
     except OSError as error:
@@ -125,7 +125,7 @@ def _unless_full() -> Iterator[None]:
 
 @contextmanager
 def told(path: str, hint: str = "") -> Iterator[None]:
-    """Turn what the system says about the file into an OutputError; a reader that went away is the caller's matter."""
+    """Turn an error of the system into an OutputError, except that the reader went away, which the caller handles."""
     try:
         yield
     except BrokenPipeError:
@@ -135,7 +135,7 @@ def told(path: str, hint: str = "") -> Iterator[None]:
 
 
 def is_open_or_no_file(path: str) -> bool:
-    """Whether the path is a pipe, a device, or an open file of a process, even a regular one: then it is added to."""
+    """Whether the path is a pipe, a device, or an open file of a process, which is appended to even if regular."""
     step = Path(path).absolute()
     if not step.exists():
         return False

@@ -1,4 +1,4 @@
-"""An output on a disk: a file written beside its target, and renamed."""
+"""An output on a disk: a file written beside its target, then renamed."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from xent_cli.writers.direct import Named, told
 if TYPE_CHECKING:
     from pathlib import Path
 
-# What a file system says that cannot bring a file to the disk on demand.
+# Errors of file systems that cannot sync on request.
 _NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
 
 
 class NewFile:
-    """A file beside its target, on a disk."""
+    """A new file beside its target, on a disk."""
 
     stream: BufferedWriter
 
@@ -29,13 +29,13 @@ class NewFile:
         self._path = path
         self._alone = alone
         self._target = target
-        # Part of the name is enough, and leaves room below the longest name a file may have.
-        self._temporary = beside(target, "tmp")
+        # Part of the name is enough, and stays below the maximum length of a file name.
+        self._temporary = path_beside(target, "tmp")
         self._old: Path | None = None
         self._new = False
 
     def open(self) -> None:
-        """Make the file."""
+        """Create the file."""
         with told(self._path, hint="does the folder exist, and may you write to it?"):
             temporary_files.begin(str(self._temporary))
             self.stream = BufferedWriter(Named(self._path, _private, str(self._temporary)))
@@ -44,26 +44,26 @@ class NewFile:
         """See `Output`, as for the others."""
         with told(self._path):
             self.stream.flush()
-            # Set-uid, set-gid and sticky were given to what the old file held.
+            # Set-uid, set-gid and sticky were meant for the old content.
             mode = self._target.stat().st_mode & 0o777 if self._target.exists() else 0o666 & ~_umask()
             self._temporary.chmod(mode)
             sync(self.stream.fileno())
             self.stream.close()
 
     def swap(self, *, undoable: bool) -> None:
-        """Rename it; where it takes the place of another, that one may get a second name first."""
+        """Rename it to its target; if that exists and must be restorable, give the old file a second name first."""
         with told(self._path):
             self._new = not self._target.exists()
             if undoable and not self._new:
-                old = beside(self._target, "old")
+                old = path_beside(self._target, "old")
                 _keep(self._target, old)
                 self._old = old
             self._temporary.replace(self._target)
             temporary_files.end(str(self._temporary))
 
     def undo(self) -> None:
-        """Put the old one back."""
-        # Where it cannot be put back it keeps its other name: nothing may remove it then.
+        """Put the old file back."""
+        # If it cannot be put back it keeps its second name, which must not be removed.
         old, self._old = self._old, None
         if old is not None:
             old.replace(self._target)
@@ -71,7 +71,7 @@ class NewFile:
             self._target.unlink()
 
     def settle(self) -> None:
-        """Remove the second name of the old one."""
+        """Remove the second name of the old file."""
         if self._old is not None:
             with suppress(OSError):
                 self._old.unlink()
@@ -79,8 +79,8 @@ class NewFile:
             sync_folder(self._target.parent)
 
     def drop(self) -> None:
-        """Remove it."""
-        # What is still buffered is lost with the file; that it cannot be written either is no news.
+        """Remove the new file."""
+        # Buffered bytes are lost with the file, and an error in writing them does not matter.
         with suppress(OutputError, OSError, ValueError, AttributeError):
             self.stream.close()
         for path in (self._temporary, self._old):
@@ -90,18 +90,18 @@ class NewFile:
                 temporary_files.end(str(path))
 
 
-def beside(target: Path, kind: str) -> Path:
-    """Name a file or folder in the folder of `target` that nobody else names so."""
+def path_beside(target: Path, kind: str) -> Path:
+    """Return a path in the folder of `target` that nobody else uses."""
     return target.with_name(f".{target.name[:50]}.{os.urandom(6).hex()}.{kind}")
 
 
 def refuse_read_only(path: str, target: Path) -> None:
-    """Refuse to replace what was made read-only; root may do everything, and is held to the mode all the same.
+    """Refuse to replace a read-only file, even as root, whom the system would let do it.
 
     Raises
     ------
     OutputError
-        Which names the mode.
+        Naming the mode.
     """
     with told(path):
         if not target.exists():
@@ -114,7 +114,7 @@ def refuse_read_only(path: str, target: Path) -> None:
 
 
 def sync(number: int) -> None:
-    """Bring what a descriptor holds to the disk, where the file system can."""
+    """Sync a descriptor to the disk, if the file system can."""
     try:
         os.fsync(number)
     except OSError as error:
@@ -123,7 +123,7 @@ def sync(number: int) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk; where that cannot be done the files are there and whole."""
+    """Sync the names in a folder to the disk; if that is impossible, the files are still there and whole."""
     with suppress(OSError):
         number = os.open(folder, os.O_RDONLY)
         try:
@@ -133,7 +133,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def _keep(file: Path, copy: Path) -> None:
-    """Give a file a second name, or make a copy where the file system has no second names."""
+    """Give a file a second name, or copy it if the file system has no hard links."""
     try:
         os.link(file, copy)
     except OSError:

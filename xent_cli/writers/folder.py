@@ -1,4 +1,4 @@
-"""Folders of parts: on a disk renamed when they are whole, in a bucket whole when `_SUCCESS` is there."""
+"""Folders of parts: on a disk they are renamed when whole, in a bucket they are whole once `_SUCCESS` exists."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from xent_cli.core import temporary_files
 from xent_cli.errors import OutputError
-from xent_cli.writers.file_output import beside, refuse_read_only, sync, sync_folder
+from xent_cli.writers.file_output import path_beside, refuse_read_only, sync, sync_folder
 from xent_cli.writers.parts import Parts, telling
 from xent_cli.writers.place import file_system, is_elsewhere, on_disk
 from xent_cli.writers.publish import Publication
@@ -26,24 +26,24 @@ if TYPE_CHECKING:
 
 _WHOLE = "_SUCCESS"
 _MANIFEST = "_manifest.json"
-# Of the manifests themselves, the names of parts say whose they are.
+# A part in a folder without a manifest is recognised by its name.
 _PART = re.compile(r"part-\d{12,}-[0-9a-f]{8}\.(npy|parquet)")
 _CURRENT_FOLDER, _EXCHANGE = -100, 2
 
 
 class PartsFolder:
-    """What the driver knows of a folder on its way. Keeps start and size of every part."""
+    """A folder that is being written, as the driver sees it: the recipe of its parts, and start and size of each."""
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self._rows: list[tuple[int, int]] = []
 
     def note(self, rows: BlockLoss) -> None:
-        """Note that the part of a block is there."""
+        """Record that the part of a block has been written."""
         self._rows.append((rows.start, rows.size))
 
     def manifest(self, replaced: list[str]) -> str:
-        """Which rows are in which part, as JSON, and which files an earlier run may have left beside them."""
+        """Return as JSON which rows are in which part, and which files of an earlier run may still be beside them."""
         entries = [{"file": self.parts.name(start), "start": start, "rows": size} for start, size in self._rows]
         document: dict[str, Any] = {"written_by": "xent", "rows": sum(size for _, size in self._rows), "parts": entries}
         if replaced:
@@ -52,15 +52,15 @@ class PartsFolder:
 
 
 def open_folder(outputs: Publication, path: str, columns: RowFormat | None, dtype: str = "<f4") -> PartsFolder:
-    """Open a folder for parts that takes the place of `path` with the other outputs of the run.
+    """Open a folder for parts that replaces `path` together with the other outputs of the run.
 
-    On a disk the parts are written beside it, and the folder is renamed. In a bucket nothing can be renamed: there they
-    are whole when ``_SUCCESS`` is there, written last; parts of an earlier run are removed after that.
+    On a disk the parts are written into a folder beside it, which is then renamed. A bucket cannot rename: there the
+    parts are whole once ``_SUCCESS`` exists, which is written last; then parts of an earlier run are removed.
 
     Raises
     ------
     OutputError
-        Where there is something at `path` that no manifest of xent lists, or it cannot be written to.
+        If there is something at `path` that no manifest of xent lists, or it cannot be written to.
     """
     run = os.urandom(4).hex()
     if is_elsewhere(path):
@@ -75,7 +75,7 @@ def open_folder(outputs: Publication, path: str, columns: RowFormat | None, dtyp
 
 @contextmanager
 def publish_parts(path: str, columns: RowFormat | None, dtype: str = "<f4") -> Iterator[PartsFolder]:
-    """Open a folder for parts that takes the place of `path` when the block ends well; see `open_folder`."""
+    """Open a folder for parts that replaces `path` if the block ends without an error; see `open_folder`."""
     with Publication() as outputs:
         yield open_folder(outputs, path, columns, dtype)
 
@@ -86,13 +86,13 @@ class _Folder:
     def __init__(self, path: str, run: str, columns: RowFormat | None, dtype: str) -> None:
         self._path = path
         self._target = Path(os.path.realpath(path))
-        self._beside = beside(self._target, "tmp")
+        self._beside = path_beside(self._target, "tmp")
         self._old: Path | None = None
         self._done = False
         self.folder = PartsFolder(Parts(str(self._beside), run, columns, dtype))
 
     def open(self) -> None:
-        """Look at what is there, and make the folder."""
+        """Check what is at the target, and create the folder."""
         self._refuse_foreign()
         refuse_read_only(self._path, self._target)
         with telling(self._path):
@@ -102,7 +102,7 @@ class _Folder:
     def finish(self) -> None:
         manifest = self.folder.manifest([])
         with telling(self._path):
-            # A worker that died may have left the beginning of a part.
+            # A worker that died may have left an incomplete part.
             for name in {entry.name for entry in self._beside.iterdir()} - _listed(manifest.encode()):
                 (self._beside / name).unlink()
             for name, text in ((_MANIFEST, manifest), (_WHOLE, "")):
@@ -115,14 +115,14 @@ class _Folder:
             sync_folder(self._beside)
 
     def swap(self, *, undoable: bool) -> None:
-        self._refuse_foreign()  # of what has come meanwhile, too
+        self._refuse_foreign()  # including what has been added since
         with telling(self._path):
             if not self._target.exists():
                 self._beside.rename(self._target)
             elif _exchanged(self._beside, self._target):
                 self._old = self._beside
             else:
-                old = beside(self._target, "old")
+                old = path_beside(self._target, "old")
                 self._target.rename(old)
                 try:
                     self._beside.rename(self._target)
@@ -134,7 +134,7 @@ class _Folder:
             temporary_files.end(str(self._beside))
 
     def undo(self) -> None:
-        self._target.rename(aside := beside(self._target, "tmp"))
+        self._target.rename(aside := path_beside(self._target, "tmp"))
         if self._old is not None:
             self._old.rename(self._target)
             self._old = None
@@ -166,7 +166,7 @@ class _Folder:
 
 
 class _Bucket:
-    """A folder of parts where nothing can be renamed; see `Output`."""
+    """A folder of parts in a bucket, which cannot rename; see `Output`."""
 
     def __init__(self, path: str, parts: Parts) -> None:
         self._path = path
@@ -179,7 +179,7 @@ class _Bucket:
         self._manifest = text
 
     def finish(self) -> None:
-        """Nothing: each part is whole when it is written."""
+        """Do nothing: each part is whole once it is written."""
 
     def swap(self, *, undoable: bool) -> None:
         obsolete = [name for name in self._before if name not in (_MANIFEST, _WHOLE)]
@@ -227,7 +227,7 @@ class _Bucket:
 
 
 def _refuse_unlisted(path: str, names: list[str], manifest: bytes) -> None:
-    """Refuse a folder with anything in it that no run of xent has written there."""
+    """Refuse a folder with anything in it that xent did not write."""
     listed = {_MANIFEST, _WHOLE, *_listed(manifest)}
     foreign = sorted(name for name in names if name not in listed)
     if not manifest:
@@ -243,7 +243,7 @@ def _refuse_unlisted(path: str, names: list[str], manifest: bytes) -> None:
 
 
 def _listed(manifest: bytes) -> set[str]:
-    """The files that a manifest says xent wrote; none where it is not one of xent's."""
+    """Return the files that a manifest lists; none if it is not a manifest of xent."""
     try:
         document = json.loads(manifest)
         if document.get("written_by", "xent") != "xent" or type(document["rows"]) is not int:
@@ -261,7 +261,7 @@ def _taken(
 
 
 def _exchanged(one: Path, other: Path) -> bool:
-    """Let two folders change places in one step, where the system can: at no moment is either of them missing."""
+    """Exchange two folders in one step, if the system can: neither is missing at any moment."""
     import ctypes
 
     try:
@@ -273,7 +273,7 @@ def _exchanged(one: Path, other: Path) -> bool:
 
 
 def _remove(folder: Path) -> None:
-    """Remove an earlier output; what has been put into it at the last moment stays, under another name."""
+    """Remove an earlier output; anything added to it at the last moment is kept under a different name."""
     manifest = folder / _MANIFEST
     with suppress(OSError):
         for name in {_WHOLE, *_listed(manifest.read_bytes() if manifest.exists() else b"")}:

@@ -1,4 +1,4 @@
-"""Per-sample rows as JSON Lines: one strict JSON object a sample."""
+"""Per-sample rows as JSON Lines: one strict JSON object per sample."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from xent_cli.core.number_text import spell
-from xent_cli.writers.numbers import many
+from xent_cli.writers.numbers import worth_arrow
 from xent_cli.writers.row_text import batches, encoded, row_texts
 
 if TYPE_CHECKING:
     from xent_cli.core.evaluate import BlockLoss
     from xent_cli.core.row_columns import RowFormat
 
-# What json.dumps escapes.
+# Characters that json.dumps escapes.
 _ESCAPED = '["\\\\\x00-\x1f]'
 
 
 @dataclass(frozen=True, slots=True)
 class JsonLinesWriter:
-    """JSON has no NaN and no infinity: such a loss is null, and told from a missing one by ``"nonfinite"`` beside it.
+    """One object per sample; a NaN or infinite loss is null, and ``"nonfinite"`` beside it says which it was.
 
-    The divergence of such a sample is what its loss is.
+    The divergence of such a sample is not finite in the same way as its loss.
     """
 
     stream: BinaryIO
@@ -34,7 +34,7 @@ class JsonLinesWriter:
     def write(self, rows: BlockLoss) -> None:
         """See `RowWriter`."""
         heads = [f"{json.dumps(name, ensure_ascii=False)}: " for name in self.columns.names]
-        if many(rows.size, rows.start):
+        if worth_arrow(rows.size, rows.start):
             self._write_many(rows, heads)
             return
         for batch in batches(rows):
@@ -65,7 +65,7 @@ def _encode(rows: BlockLoss, columns: RowFormat, keys: list[str]) -> memoryview:
 
 
 def _nonfinite(rows: BlockLoss) -> list[str]:
-    """What stands last in each row: which number that JSON does not have its loss is."""
+    """Return the end of each row, which names a loss that JSON cannot express."""
     assert rows.loss is not None
     texts = [""] * rows.size
     odd = ~np.isfinite(rows.loss)

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 class NpyWriter:
-    """Losses as float64, in the shape of the logits without their class axis; ignored samples are NaN of their own.
+    """Losses as float64, in the shape of the logits without the class axis; ignored samples are a NaN of their own.
 
-    Where the number of rows is known only at the end and the stream cannot seek, all losses are kept, 8 bytes each.
+    If the number of rows is known only at the end and the stream cannot seek, all losses are kept, 8 bytes each.
     """
 
     def __init__(self, stream: BinaryIO, columns: RowFormat) -> None:
@@ -56,14 +56,14 @@ class NpyWriter:
 
 
 class GradientWriter:
-    """A gradient [n, k] block by block into an array of any rank and class axis.
+    """Writes a gradient [n, k] block by block into an array of any rank and class axis.
 
     Parameters
     ----------
     stream
-        Can seek.
+        A stream that can seek.
     shape, axis
-        Of the logits; the first side None where only the end tells the number of rows.
+        Of the logits; the first side is None if the number of rows is known only at the end.
     """
 
     def __init__(self, stream: BinaryIO, shape: tuple[int | None, ...], axis: int, dtype: np.dtype[np.generic]) -> None:
@@ -76,7 +76,7 @@ class GradientWriter:
         self._offset = stream.write(npy_header(known, dtype))
         self._array: np.memmap[Any, np.dtype[Any]] | None = None
         if axis != len(shape) - 1:
-            # Samples lie scattered: place each where it belongs in [a, k, b].
+            # The values of a sample are not contiguous: view the array as [a, k, b] and place each sample.
             sides = int(np.prod(known[:axis])), known[axis], int(np.prod(known[axis + 1 :]))
             stream.flush()
             size = self._offset + int(np.prod(sides)) * dtype.itemsize
@@ -95,7 +95,7 @@ class GradientWriter:
         self._array[a, :, b] = _narrowed(gradient, self._dtype)
 
     def finish(self) -> None:
-        """Make the file whole."""
+        """Complete the file."""
         if self._array is not None:
             self._array.flush()
         elif self._shape[0] is None:
@@ -104,7 +104,7 @@ class GradientWriter:
 
 
 def _can_rewrite(stream: BinaryIO) -> bool:
-    """Whether bytes can be written over: not on a pipe, nor where the shell opened a file with ``>>``."""
+    """Whether bytes can be overwritten: not on a pipe, nor in a file that the shell opened with ``>>``."""
     if sys.platform == "win32" or not stream.seekable():
         return stream.seekable()
     from fcntl import F_GETFL, fcntl
@@ -116,7 +116,7 @@ def _can_rewrite(stream: BinaryIO) -> bool:
 
 
 def _narrowed(gradient: AnyArray, dtype: np.dtype[np.generic]) -> AnyArray:
-    """Round float32 to bfloat16, its upper half, to nearest and ties to even, where that is what the file holds."""
+    """Round float32 to bfloat16, its upper half, to nearest with ties to even, if the file holds bfloat16."""
     if dtype.kind != "V":
         return gradient
     bits = gradient.view(np.uint32)
@@ -126,7 +126,7 @@ def _narrowed(gradient: AnyArray, dtype: np.dtype[np.generic]) -> AnyArray:
 
 
 def npy_header(shape: tuple[int | None, ...], dtype: np.dtype[np.generic]) -> bytes:
-    """Head of a C-ordered .npy file; for one dtype and rank always of the same length."""
+    """Header of a C-ordered .npy file; its length depends only on dtype and rank."""
     buffer = io.BytesIO()
     descr = np.lib.format.dtype_to_descr(dtype)
     np.lib.format.write_array_header_1_0(buffer, {"descr": descr, "fortran_order": False, "shape": shape})

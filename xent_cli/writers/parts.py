@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Recipe for writing the part of a block, which any process can follow.
+    """Recipe for writing the part of a block, in any process.
 
     Fields
     ------
     folder
-        Where the parts lie while they are written: a folder beside the one asked for, or the URL itself.
+        Where parts are written: a folder beside the target, or the URL itself.
     run
-        What tells the names of this run's parts from those of others.
+        A random word in the names of this run's parts.
     columns
-        Of rows; None where the parts are gradients.
+        Columns of the rows; None if the parts are gradients.
     dtype
-        Of gradients, as `numpy.dtype.str` spells it.
+        Dtype of the gradients, as `numpy.dtype.str` spells it.
     patience
         Seconds that a bucket may be silent.
     """
@@ -45,11 +45,11 @@ class Parts:
     patience: float = PATIENCE_SECONDS
 
     def name(self, start: int) -> str:
-        """Name the part that begins with sample `start`."""
+        """Return the name of the part that begins with sample `start`."""
         return f"part-{start:012d}-{self.run}.{'npy' if self.columns is None else 'parquet'}"
 
     def write(self, rows: BlockLoss) -> None:
-        """Write the part of one block; a second time is as good as the first."""
+        """Write the part of one block; a retry replaces it."""
         with _create(f"{self.folder}/{self.name(rows.start)}", self.patience) as stream:
             if self.columns is None:
                 assert rows.gradient is not None
@@ -65,7 +65,7 @@ class Parts:
 @contextmanager
 def _create(path: str, patience: float) -> Iterator[BinaryIO]:
     if not is_elsewhere(path):
-        # The folder is brought to the disk when all parts are in it.
+        # The folder itself is synced once all parts are in it.
         with publish(path, alone=False) as stream:
             yield stream
         return
@@ -77,16 +77,16 @@ def _create(path: str, patience: float) -> Iterator[BinaryIO]:
 
 @contextmanager
 def telling(path: str) -> Iterator[None]:
-    """Turn what the system or Arrow says about a folder into an OutputError."""
+    """Turn errors of the system or of Arrow about a folder into an OutputError."""
     try:
         yield
-    except (OSError, ValueError, NotImplementedError) as error:  # the latter two of a scheme that Arrow does not know
+    except (OSError, ValueError, NotImplementedError) as error:  # the latter two for a scheme that Arrow does not know
         found = getattr(error, "strerror", None) or str(error).split("\n")[0]
         raise OutputError("cannot write folder", path, found=found) from None
 
 
-def light(rows: BlockLoss) -> BlockLoss:
-    """What is left of a block when its part is written: the totals."""
+def without_arrays(rows: BlockLoss) -> BlockLoss:
+    """Return the block with its totals only, once its part is written."""
     names = ("loss", "ignored", "labels", "ids", "kl", "gradient", "groups", "weight", "left_out", "class_weight")
     arrays: dict[str, Any] = dict.fromkeys(names)
     return replace(rows, **arrays)

@@ -1,4 +1,4 @@
-"""Where an output is to be: a path on a disk, or a URL, under which only folders of parts are written."""
+"""Where an output goes: a path on a disk, or a URL, under which only folders of parts can be written."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 def is_elsewhere(path: str) -> bool:
-    """Whether a path is a URL of anything but a disk.
+    """Whether a path is a URL of something other than a disk.
 
     Examples
     --------
@@ -25,12 +25,12 @@ def is_elsewhere(path: str) -> bool:
 
 
 def on_disk(path: str) -> str:
-    """The path on a disk that is meant.
+    """Return the path on a disk.
 
     Raises
     ------
     OutputError
-        Where one file is to be in a bucket: nothing can be renamed there, so that it would be seen half-written.
+        If a single file should go to a bucket, which cannot rename: it would be visible half-written.
 
     Examples
     --------
@@ -49,7 +49,7 @@ def on_disk(path: str) -> str:
 
 
 def file_system(url: str, patience: float) -> tuple[pa_fs.FileSystem, str]:
-    """Who keeps a URL, and the path there; Google's library would try for a quarter of an hour where nobody answers."""
+    """Return the file system of a URL and the path in it; without a limit, Google's library retries for 15 minutes."""
     from pyarrow import fs
 
     if url.startswith(("gs://", "gcs://")) and "retry_limit_seconds" not in url:

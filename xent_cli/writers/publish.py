@@ -14,43 +14,43 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType, TracebackType
 
-# How long a pipe may be without anybody who reads from it.
+# How long a pipe may be without a reader.
 PATIENCE_SECONDS = 60.0
 _HELD = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class Output(Protocol):
-    """One output of a run on its way, written beside its target."""
+    """One output that is being written beside its target."""
 
     def finish(self) -> None:
-        """Bring all bytes to the disk: whatever may fail for want of space fails here."""
+        """Sync all bytes to the disk: a lack of space shows here."""
 
     def swap(self, *, undoable: bool) -> None:
-        """Put it in its place; if `undoable`, keep the old one at hand."""
+        """Move it to its target; if `undoable`, keep the old file for `undo`."""
 
     def undo(self) -> None:
-        """Put the old one back."""
+        """Put the old file back."""
 
     def settle(self) -> None:
-        """Let go of the old one."""
+        """Discard the old file."""
 
     def drop(self) -> None:
-        """Remove what is there, in whatever state; never fails."""
+        """Remove the new file, in whatever state; never fails."""
 
 
 class Publication:
-    """The outputs of a run: each written beside its target, all put in place together when the block ends well.
+    """The outputs of a run: each is written beside its target, and all are renamed together if no error occurs.
 
-    Whatever goes wrong, Ctrl-C included, the old files stay and nothing is left behind. Signals wait while files are
-    renamed, and a renaming that fails undoes those before it. A pipe or a device is written to directly, and so is a
-    file that is to be appended to.
+    After any error, Ctrl-C included, the old files are still there and nothing is left behind. Signals wait while files
+    are renamed, and a rename that fails undoes those before it. Pipes, devices and files that are appended to are
+    written directly.
 
     Parameters
     ----------
     patience
         Seconds that a pipe may be without a reader.
     waiting
-        Told the path of a pipe that has been without one for a second.
+        Called with the path of a pipe that has been without a reader for a second.
     """
 
     def __init__(self, patience: float = PATIENCE_SECONDS, waiting: Callable[[str], object] | None = None) -> None:
@@ -77,12 +77,12 @@ class Publication:
             raise
 
     def file(self, path: str, *, append: bool = False, alone: bool = True) -> BinaryIO:
-        """Open a stream for the file that is to be at `path`.
+        """Open a stream for the file that will be at `path`.
 
         Raises
         ------
         OutputError
-            Where the place cannot be written to, before any work.
+            If it cannot be written there; raised before any work.
         """
         from xent_cli.writers.direct import Direct, is_open_or_no_file
         from xent_cli.writers.file_output import NewFile, refuse_read_only
@@ -103,7 +103,7 @@ class Publication:
         return output.stream
 
     def add(self, output: Output) -> None:
-        """Take an output of another kind along."""
+        """Add an output of a different kind."""
         self._outputs.append(output)
 
     def _swap(self) -> None:
@@ -127,9 +127,9 @@ class Publication:
 
 @contextmanager
 def publish(path: str, *, append: bool = False, alone: bool = True) -> Iterator[BinaryIO]:
-    """Open a stream for a file that takes the place of `path` when the block ends well; see `Publication`.
+    """Open a stream for a file that replaces `path` if the block ends without an error; see `Publication`.
 
-    Where it is not `alone`, whoever makes the folder it is in brings the names in there to the disk.
+    Unless `alone`, the caller syncs the folder that the file is in.
     """
     with Publication() as outputs:
         yield outputs.file(path, append=append, alone=alone)
@@ -137,7 +137,7 @@ def publish(path: str, *, append: bool = False, alone: bool = True) -> Iterator[
 
 @contextmanager
 def _signals_held() -> Iterator[None]:
-    """Let signals wait until the block has ended; only the main thread gets any."""
+    """Hold signals until the block has ended; only the main thread receives any."""
     came: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -145,7 +145,7 @@ def _signals_held() -> Iterator[None]:
 
     before = {}
     try:
-        with suppress(ValueError):  # of any other thread
+        with suppress(ValueError):  # on any other thread
             for number in _HELD:
                 if signal.getsignal(number) not in (signal.SIG_IGN, None):
                     before[number] = signal.signal(number, note)

@@ -1,4 +1,4 @@
-"""A block's rows in bounded runs, as text cells by column: what the text writers have in common."""
+"""The rows of a block as text cells by column, in batches of bounded size: shared by the text writers."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     from xent_cli.core.evaluate import BlockLoss
     from xent_cli.core.row_columns import RowFormat
 
-# As text a row is some fifty bytes as Python objects several times over: so many rows are a few MB.
+# A row of text is some fifty bytes, and several times that as Python objects: this many rows take a few MB.
 _ROWS = 1 << 16
 
 
 def batches(rows: BlockLoss) -> Iterator[BlockLoss]:
-    """Cut the rows of a block into runs that bound what a writer makes of them at once."""
+    """Cut the rows of a block into batches, which bound the memory of a writer."""
     if rows.size <= _ROWS:
         yield rows
         return
     for first in range(0, rows.size, _ROWS):
-        yield cut(rows, first, min(first + _ROWS, rows.size))
+        yield rows_between(rows, first, min(first + _ROWS, rows.size))
 
 
 def encoded(rows: BlockLoss, encode: Callable[[BlockLoss], memoryview]) -> Iterator[memoryview]:
-    """Text of each run of rows, in order; two threads encode, for Arrow lets go of the interpreter lock."""
+    """Yield the text of each batch in order; two threads encode, because Arrow releases the interpreter lock."""
     from concurrent.futures import ThreadPoolExecutor
 
     runs = batches(rows)
@@ -41,7 +41,7 @@ def encoded(rows: BlockLoss, encode: Callable[[BlockLoss], memoryview]) -> Itera
             waiting.extend(pool.submit(encode, run) for run in islice(runs, 1))
 
 
-def cut(rows: BlockLoss, first: int, stop: int) -> BlockLoss:
+def rows_between(rows: BlockLoss, first: int, stop: int) -> BlockLoss:
     """Rows `first` to `stop` of a block, without its gradient."""
     part = slice(first, stop)
     return replace(
@@ -69,9 +69,10 @@ def row_texts(
     quote: Callable[[str], str],
     unnamed: str = "",
 ) -> list[list[str]]:
-    """Text of every cell, column by column, in the order of `RowFormat.names`.
+    """Return the text of every cell, column by column, in the order of `RowFormat.names`.
 
-    `missing` stands where a sample has no loss, `unnamed` where an id, a label or a group has no value.
+    `missing` is the text of a loss that a sample does not have, `unnamed` that of an id, label or group without a
+    value.
     """
     texts = [[str(i) for i in range(rows.start, rows.start + rows.size)]]
     if columns.id_name is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from xent_cli.core.number_text import rounded
 from xent_cli.reports.tables import new_table, safe
-from xent_cli.writers.row_text import cut, row_texts
+from xent_cli.writers.row_text import row_texts, rows_between
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,8 +35,8 @@ class TableWriter:
         self._rows += rows.size
         wanted = _ENDS - len(self._head)
         if wanted > 0:
-            self._head += self._cells(cut(rows, 0, min(wanted, rows.size)))
-        self._tail.extend(self._cells(cut(rows, max(0, rows.size - _ENDS), rows.size)))
+            self._head += self._cells(rows_between(rows, 0, min(wanted, rows.size)))
+        self._tail.extend(self._cells(rows_between(rows, max(0, rows.size - _ENDS), rows.size)))
 
     def finish(self) -> None:
         """See `RowWriter`."""

@@ -80,12 +80,12 @@ def _evaluate_into_parts(
     task: Task, options: LossOptions, wanted: Outputs, recipes: tuple[Parts, ...], kept: bool
 ) -> BlockLoss:
     """Evaluate a block and write its parts, in whichever process this is; the rows come back only where `kept`."""
-    from xent_cli.writers.parts import light
+    from xent_cli.writers.parts import without_arrays
 
     block = evaluate_block(task, options, wanted)
     for recipe in recipes:
         recipe.write(block)
-    return block if kept else light(block)
+    return block if kept else without_arrays(block)
 
 
 def divisor_of(pair: Pair, options: LossOptions, engine: Engine) -> ExactSum:
