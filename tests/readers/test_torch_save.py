@@ -126,7 +126,7 @@ UNSUPPORTED = {
     "csr": ("a sparse tensor", "to_dense"),
     "quantized": ("a quantized tensor", "dequantize"),
     "nested": ("a nested tensor", "unbind"),
-    "meta": ("a tensor on the meta device", "run the model"),
+    "meta": ("a tensor on the meta device", "model.to("),
     "negated": ("negated", "resolve_neg"),
     "complex": ("torch.complex64", "real"),
     "float8": ("torch.float8_e4m3fn", "float()"),
@@ -350,7 +350,9 @@ def test_the_weights_of_a_layer_are_no_class_weights(tmp_path):
 
 
 def test_tensors_with_numbers_in_their_names_follow_one_another(tmp_path):
-    save(tmp_path / "t.pt", {"logits_1": X[1:], "labels_0": np.array([1]), "logits_0": X[:1], "labels_1": np.array([2])})
+    save(
+        tmp_path / "t.pt", {"logits_1": X[1:], "labels_0": np.array([1]), "logits_0": X[:1], "labels_1": np.array([2])}
+    )
     pair = open_pair(str(tmp_path / "t.pt"), None, None, ReadOptions())
     np.testing.assert_array_equal(read(pair.logits), X)
     assert read(pair.labels, "labels").tolist() == [1, 2]

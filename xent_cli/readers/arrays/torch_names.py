@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from xent_cli.readers.arrays.torch_pickle import damaged, too_many_objects
-from xent_cli.readers.arrays.torch_types import Storage, Tensor, Unsupported, unsupported
+from xent_cli.readers.arrays.torch_types import Storage, Tensor, Unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,13 +65,13 @@ class _Walk:
         if isinstance(value, Tensor | Unsupported):
             return {prefix or BARE: value}
         if isinstance(value, Storage):
-            return {prefix or BARE: unsupported("a storage", "tensor")}
+            return {prefix or BARE: Unsupported("a storage", "tensor")}
         if isinstance(value, dict):
             return self._merged((self.arrays(item, _dotted(prefix, key), depth + 1) for key, item in value.items()))
         if not isinstance(value, list | tuple) or not value:
             return {}
         if all(isinstance(item, int | float) for item in value):
-            return {prefix or BARE: unsupported(f"a list of {len(value)} Python numbers", "torch.tensor(numbers)")}
+            return {prefix or BARE: Unsupported(f"a list of {len(value)} Python numbers", "torch.tensor(numbers)")}
         items = [self.arrays(item, _dotted(prefix, str(place)), depth + 1) for place, item in enumerate(value)]
         if all(isinstance(item, Tensor) for item in value) and _alike(value):
             return {prefix or BARE: _join([found for item in items for found in item.items()])}
@@ -103,7 +103,7 @@ class _Walk:
 
 def _joined(pieces: list[tuple[str, Array]], wanted: int) -> Array:
     if len(pieces) < wanted:
-        return Unsupported(f"in {len(pieces)} of {wanted} items of a list", "save it for every item")
+        return Unsupported(f"in {len(pieces)} of {wanted} items of a list", "[tensor for every item]")
     flat: list[tuple[str, Tensor]] = []
     for name, array in pieces:
         if isinstance(array, Unsupported):

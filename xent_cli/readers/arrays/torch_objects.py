@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from xent_cli.readers.arrays.torch_types import DamagedPickleError, Name, Storage, Tensor, Unsupported, unsupported
+from xent_cli.readers.arrays.torch_types import DamagedPickleError, Name, Storage, Tensor, Unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,17 +98,17 @@ _MODEL_OUTPUT = re.compile(r"(transformers|diffusers)\.[\w.]*Output\w*")
 _TENSOR_CLASSES = frozenset({"torch.Tensor", "torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer"})
 
 
-_SPARSE = unsupported("a sparse tensor", "tensor.to_dense()")
-_ARRAY = unsupported("a NumPy array", "torch.from_numpy(array)")
-_ELSEWHERE = unsupported("a tensor of another kind of device", "tensor.cpu()")
-_SUBCLASS = unsupported("a subclass of torch.Tensor", "tensor.as_subclass(torch.Tensor)")
+_SPARSE = Unsupported("a sparse tensor", "tensor.to_dense()")
+_ARRAY = Unsupported("a NumPy array", "torch.from_numpy(array)")
+_ELSEWHERE = Unsupported("a tensor of another kind of device", "tensor.cpu()")
+_SUBCLASS = Unsupported("a subclass of torch.Tensor", "tensor.as_subclass(torch.Tensor)")
 _UNSUPPORTED = {
     "torch._utils._rebuild_sparse_tensor": _SPARSE,
     "torch._utils._rebuild_sparse_csr_tensor": _SPARSE,
-    "torch._utils._rebuild_qtensor": unsupported("a quantized tensor", "tensor.dequantize()"),
-    "torch._utils._rebuild_nested_tensor": unsupported("a nested tensor", "list(tensor.unbind())"),
+    "torch._utils._rebuild_qtensor": Unsupported("a quantized tensor", "tensor.dequantize()"),
+    "torch._utils._rebuild_nested_tensor": Unsupported("a nested tensor", "list(tensor.unbind())"),
     "torch._utils._rebuild_meta_tensor_no_storage": Unsupported(
-        "a tensor on the meta device, which has no values", "run the model on a device that computes"
+        "a tensor on the meta device, which has no values", "model.to('cpu')(inputs)"
     ),
     "torch._utils._rebuild_device_tensor_from_numpy": _ELSEWHERE,
     "torch._utils._rebuild_xla_tensor": _ELSEWHERE,
@@ -189,7 +189,7 @@ def _tensor(
         raise DamagedPickleError
     if metadata:
         # {"neg": True}: the storage holds the values with the other sign.
-        return unsupported("a lazily negated or conjugated view", "tensor.resolve_neg().resolve_conj()")
+        return Unsupported("a lazily negated or conjugated view", "tensor.resolve_neg().resolve_conj()")
     capacity = storage.size if storage.dtype else storage.size // ITEM_BYTES[dtype]
     return Tensor(storage.key, capacity, storage.dtype or dtype, offset, shape, strides)
 

@@ -218,7 +218,7 @@ class _Machine:
         return InputError(
             "more than tensors in a PyTorch file",
             self._path,
-            found=f"{shown}, which may be code: nothing of it was run",
+            found=f"{shown}, which can be code: nothing of it was run",
             expected="tensors, and dicts, lists and tuples of them",
             hint=f"save the tensors alone: {SAVE_LINE}",
         )

@@ -64,7 +64,8 @@ def open_torch_save(source: Bytes, head: bytes, role: str, options: ReadOptions,
         array = archive.array(name)
         if isinstance(array, Unsupported):
             where = source.name if archive.bare else f"{source.name}:{name}"
-            raise InputError("not a plain tensor", where, found=array.what, expected="a dense tensor", hint=array.hint)
+            hint = save_line(array.plain, role)
+            raise InputError("not a plain tensor", where, found=array.what, expected="a dense tensor", hint=hint)
         pieces.extend(array.pieces if isinstance(array, Joined) else [(name, array)])
     with opened(source) as file:
         if len(pieces) == 1:
@@ -132,7 +133,7 @@ def _open_tensor(
             source.name,
             found=f"torch.{tensor.dtype}",
             expected=", ".join(_DTYPES),
-            hint=save_line(plain),
+            hint=save_line(plain, role),
         )
     member = archive.members.get(f"{archive.root}/data/{tensor.storage}")
     if member is None:

@@ -63,23 +63,26 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Unsupported:
-    """Numbers that are not a plain tensor: what they are, and how to save what can be read."""
+    """Numbers that are not a plain tensor.
+
+    Fields
+    ------
+    what
+        What they are, with an article.
+    plain
+        The expression whose value can be read.
+    """
 
     what: str
-    hint: str
+    plain: str
 
 
-def save_line(expression: str) -> str:
+def save_line(expression: str, role: str) -> str:
     """The line that saves the value of an expression.
 
     Examples
     --------
-    >>> save_line("tensor.to_dense()")
-    "torch.save(tensor.to_dense(), 'logits.pt')"
+    >>> save_line("tensor.to_dense()", "labels")
+    "torch.save(tensor.to_dense(), 'labels.pt')"
     """
-    return f"torch.save({expression}, 'logits.pt')"
-
-
-def unsupported(what: str, plain: str) -> Unsupported:
-    """Something that is not a plain tensor, and the expression that makes it one."""
-    return Unsupported(what, save_line(plain))
+    return f"torch.save({expression}, '{role}.pt')"
