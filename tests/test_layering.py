@@ -1,7 +1,9 @@
 """errors <- core <- {readers | engines | writers | reports} <- cli: imports point down, siblings never meet."""
 
 import ast
+import graphlib
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,35 @@ AT_HOME = {
     "dask": {"engines"},
     "ray": {"engines"},
 }
+# Rooms of a family: which rooms each may import beside its own modules and those that lie in the family's own folder.
+# The first entries are the lowest.
+ROOMS = {
+    "core/labels": set(),
+    "core/kernel": {"labels"},
+    "core/checks": {"labels", "kernel"},
+    "core/totals": {"labels", "kernel"},
+    "core/statistics": {"totals"},
+    "core/verify": {"labels", "totals"},
+    "core/inspect": {"labels", "checks", "totals"},
+    "core/python_api": {"labels", "totals"},
+    "readers/foreign_formats": set(),
+    "readers/storage": {"foreign_formats"},
+    "readers/columns": {"storage"},
+    "readers/tables": {"storage", "columns"},
+    "readers/text": {"storage", "columns", "tables"},
+    "readers/arrays": {"storage", "foreign_formats", "columns", "tables"},
+    "readers/columnar": {"storage", "columns", "tables", "arrays"},
+    "readers/pair": {"storage", "columns", "tables", "text", "arrays", "columnar"},
+    "readers/saved": {"storage", "text", "columnar"},
+    "reports/summary": set(),
+    "reports/agreement": set(),
+    "reports/comparison": set(),
+    "reports/inspection": set(),
+    "cli/display": set(),
+    "cli/runs": {"display"},
+    "cli/commands": {"display", "runs"},
+}
+MOST_MODULES, MOST_LINES = 20, 300
 MODULES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 
 
@@ -59,3 +90,48 @@ def test_imports_point_down_and_slow_ones_wait(path):
 
 def test_every_layer_is_one_that_has_a_place():
     assert {path.parts[0] for path in MODULES if len(path.parts) > 1} <= {"core", "cli"} | FAMILIES
+
+
+def module_name(path):
+    return ".".join(("xent_cli", *path.with_suffix("").parts)).removesuffix(".__init__")
+
+
+def imported_modules(path):
+    """Names of our own modules that a module imports, for types too."""
+    names = {module_name(other) for other in MODULES}
+    for name, _ in imports(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+        found = name if name in names else name.rpartition(".")[0]
+        if found in names and found != module_name(path):
+            yield found
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    graph = {module_name(path): set(imported_modules(path)) for path in MODULES}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if len(path.parts) > 2], ids=str)
+def test_rooms_import_only_lower_ones(path):
+    family, room, *_ = path.parts
+    for name in imported_modules(path):
+        package = name.split(".")
+        if len(package) > 3 and package[1] == family:
+            assert package[2] in ROOMS[f"{family}/{room}"] | {room}, f"{family}/{room} imports {name}"
+
+
+def test_every_room_has_a_rule_and_no_room_is_lower_than_itself():
+    folders = {"/".join(path.parts[:2]) for path in MODULES if len(path.parts) > 2}
+    assert folders == set(ROOMS)
+    for family in {name.split("/")[0] for name in ROOMS}:
+        order = {name.split("/")[1]: allowed for name, allowed in ROOMS.items() if name.startswith(family + "/")}
+        graphlib.TopologicalSorter(order).prepare()
+
+
+def test_folders_and_files_are_small_enough_to_read():
+    folders = Counter(path.parent for path in MODULES)
+    assert {str(folder): size for folder, size in folders.items() if size > MOST_MODULES} == {}
+    lengths = {str(path): (ROOT / path).read_text(encoding="utf-8").count("\n") for path in MODULES}
+    assert {path: length for path, length in lengths.items() if length > MOST_LINES} == {}

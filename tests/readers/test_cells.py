@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from xent_cli.cli import cli
 from xent_cli.errors import InputError, UnreadableRowError
-from xent_cli.readers.columns.cell_text import row_of_cell
+from xent_cli.readers.columns.cells.cell_text import row_of_cell
 from xent_cli.readers.tables.cells import values_of_cells
 
 if TYPE_CHECKING:

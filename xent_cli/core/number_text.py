@@ -39,6 +39,21 @@ def spell(value: float) -> str:
     return f"{sign}{digits[0]}{rest}e{'+' if power > 0 else '-'}{abs(power)}"
 
 
+def plain_value(value: float | int | bool | None) -> str:
+    """Spell a figure for a machine.
+
+    Examples
+    --------
+    >>> plain_value(0.5), plain_value(True), plain_value(None)
+    ('0.5', 'true', '')
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return spell(value) if isinstance(value, float) else str(value)
+
+
 def rounded(value: float) -> str:
     """Write six significant digits.
 

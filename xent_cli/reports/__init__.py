@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 # Each is a suffix, and a prefix that stands in for one.
 FORMATS = ("json", "md", "html", "xml")
 PICTURES = ("svg", "png")
-# So many bars has a histogram at most, in a page or alone.
-BARS = 40
 
 
 def format_of(text: str) -> tuple[str, str]:

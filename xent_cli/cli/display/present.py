@@ -61,13 +61,9 @@ class _Terminal:
 
 
 def show(output: OutputPlan, document: Document, totals: LossTotals, columns: RowFormat) -> None:
-    """Print the summary, and the verdicts of a check, where the plan has them."""
-    if document.checks is not None:
-        from xent_cli.cli.display.checks import show_checks
-
-        return show_checks(output, document, totals, columns)
+    """Print the summary where the plan has it."""
     if output.summary in (Form.MEAN, Form.SUM):
-        from xent_cli.reports.summary.text import plain_value
+        from xent_cli.core.number_text import plain_value
 
         summary = document.summary
         click.echo(plain_value(summary.mean_loss if output.summary is Form.MEAN else summary.sum_loss))
@@ -83,7 +79,7 @@ def show(output: OutputPlan, document: Document, totals: LossTotals, columns: Ro
         from xent_cli.reports.summary.text import plain_worst
 
         click.echo(plain_worst(totals.worst[: output.top]), err=True, nl=False)
-    return None
+    return
 
 
 def remark(findings: Iterable[Diagnostic], origin: Origin, *, quiet: bool, check: bool = False) -> None:

@@ -84,7 +84,12 @@ def compute(options: ComputeOptions, output: OutputPlan, limits: Limits | None =
         document = report(job, totals, targets)
     sys.stdout.flush()
     present.remark(document.findings, options.shared.origin, quiet=output.quiet, check=limits is not None)
-    present.show(output, document, totals.losses, job.columns)
+    if limits is None:
+        present.show(output, document, totals.losses, job.columns)
+    else:
+        from xent_cli.cli.display.checks import show_checks
+
+        show_checks(output, document, totals.losses, job.columns)
     return document
 
 
@@ -230,11 +235,11 @@ def _slices(totals: RunTotals, by: tuple[str, ...]) -> tuple[Mapping[str, Any], 
 
 
 def _plot(totals: LossTotals, stream: BinaryIO, form: str) -> None:
-    from xent_cli.core.totals.histogram import histogram
+    from xent_cli.core.totals.histogram import BARS, histogram
     from xent_cli.reports.summary.plot import save_histogram
 
     assert totals.quantiles is not None
-    save_histogram(histogram(totals.quantiles, reports.BARS), stream, form)
+    save_histogram(histogram(totals.quantiles, BARS), stream, form)
 
 
 def _overflow_dtypes() -> tuple[np.dtype[Any], ...]:

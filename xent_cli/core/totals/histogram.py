@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # Losses beyond these are counted but not drawn: coordinates of a picture would overflow.
 TINY, HUGE = 2.0**-300, 2.0**300
+# Most bars of a histogram in a picture.
+BARS = 40
 # If the losses span more than this factor, the axis is logarithmic.
 _DECADE = 10.0
 

@@ -6,9 +6,9 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError, did_you_mean, listing
+from xent_cli.readers.columns.cells.named_rows import of_cells
 from xent_cli.readers.columns.choice import Choice, of_columns
 from xent_cli.readers.columns.lines import one_column
-from xent_cli.readers.columns.named_rows import of_cells
 from xent_cli.readers.columns.sample import BOOL, FLOATS, MAP, NUMBER, TEXT, VECTOR, WHOLES
 from xent_cli.readers.columns.words import LISTS, plain_name
 

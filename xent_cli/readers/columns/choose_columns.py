@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError, listing
 from xent_cli.readers.columns import evidence
+from xent_cli.readers.columns.cells.named_rows import of_cells
 from xent_cli.readers.columns.choice import Choice
 from xent_cli.readers.columns.elimination import what_is_left
 from xent_cli.readers.columns.families import Family, named, numbered, shown
 from xent_cli.readers.columns.labels.label_values import columns_of_labels
 from xent_cli.readers.columns.lines import line, naming, no_columns, one_column, several_readings
-from xent_cli.readers.columns.named_rows import of_cells
 from xent_cli.readers.columns.roles import Role
 from xent_cli.readers.columns.sample import FLOATS, MAP, NUMBER, TEXTS, VECTOR, WHOLES
 from xent_cli.readers.columns.words import (

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError, listing
 from xent_cli.readers.columns.asked_columns import asked_columns, asked_labels
+from xent_cli.readers.columns.cells.named_rows import refuse_unordered
 from xent_cli.readers.columns.choice import Choice, of_columns
 from xent_cli.readers.columns.choose_columns import choose, refuse_ranked
 from xent_cli.readers.columns.column_plan import ColumnPlan, columns_beside, refuse_repeated
@@ -23,7 +24,6 @@ from xent_cli.readers.columns.labels.label_columns import (
 from xent_cli.readers.columns.labels.readings import label_readings
 from xent_cli.readers.columns.lines import QuestionError, line, naming, no_columns, question
 from xent_cli.readers.columns.long_tables import refuse_long
-from xent_cli.readers.columns.named_rows import refuse_unordered
 from xent_cli.readers.columns.order import reordered, settle
 from xent_cli.readers.columns.roles import FREE, roles_of
 from xent_cli.readers.columns.sample import FLOATS, NUMBER

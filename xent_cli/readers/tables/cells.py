@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from xent_cli.errors import MissingValueError, UnreadableRowError, listing
-from xent_cli.readers.columns.cell_text import VECTOR, CellError, dense, row_of_cell
+from xent_cli.readers.columns.cells.cell_text import VECTOR, CellError, dense, row_of_cell
 from xent_cli.readers.columns.sample import as_text
 from xent_cli.readers.tables.column_types import flat, kind_of, to_numpy
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from xent_cli.errors import UnreadableRowError
-from xent_cli.readers.columns.cell_text import row_of_cell
+from xent_cli.readers.columns.cells.cell_text import row_of_cell
 from xent_cli.readers.tables.column_types import LISTS, flat, to_numpy
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from xent_cli.errors import InputError, MissingValueError, UnreadableRowError
-from xent_cli.readers.columns.cell_text import layout_of_cells
+from xent_cli.readers.columns.cells.cell_text import layout_of_cells
 from xent_cli.readers.columns.column_plan import ColumnPlan, refuse_repeated
 from xent_cli.readers.columns.sample import BOOL, FLOATS, WHOLES, TableSample
 from xent_cli.readers.columns.table_plan import plan_table

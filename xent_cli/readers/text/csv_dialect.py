@@ -7,7 +7,7 @@ import re
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from xent_cli.readers.columns.cell_text import cell_value, is_cut_short
+from xent_cli.readers.columns.cells.cell_text import cell_value, is_cut_short
 from xent_cli.readers.columns.sample import BOOL, FLOATS, MAP, TEXT, TEXTS, WHOLES
 from xent_cli.readers.text.number_marks import NUMBER, may_be_number
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from xent_cli.readers.columns.cell_text import cell_value
+from xent_cli.readers.columns.cells.cell_text import cell_value
 from xent_cli.readers.columns.sample import SAMPLED_ROWS
 from xent_cli.readers.text.csv_dialect import SNIFFED_ROWS
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from xent_cli.readers.columns.cells.named_scores import SCORE_KEYS, scores_by_name
 from xent_cli.readers.columns.roles import role_named
 from xent_cli.readers.columns.words import LABEL, LISTS, NEVER_LISTS, plain_name
-from xent_cli.readers.tables.named_scores import SCORE_KEYS, scores_by_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -6,9 +6,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from xent_cli.errors import InputError
-from xent_cli.readers.columns.cell_text import row_of_cell
+from xent_cli.readers.columns.cells.cell_text import row_of_cell
+from xent_cli.readers.columns.cells.named_scores import scores_by_name
 from xent_cli.readers.columns.sample import SAMPLED_ROWS
-from xent_cli.readers.tables.named_scores import scores_by_name
 from xent_cli.readers.text.csv_dialect import kind_of_texts
 from xent_cli.readers.text.json_records import is_number, row_of
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xent_cli.errors import InputError
-from xent_cli.readers.columns.cell_text import layout_of_cells
+from xent_cli.readers.columns.cells.cell_text import layout_of_cells
 from xent_cli.readers.columns.column_plan import ColumnPlan
 from xent_cli.readers.columns.sample import TableSample
 from xent_cli.readers.columns.table_plan import plan_table

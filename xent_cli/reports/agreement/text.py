@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from xent_cli.reports.summary.text import plain_value
+from xent_cli.core.number_text import plain_value
 
 if TYPE_CHECKING:
     from xent_cli.core.verify.error_totals import Agreement, Extreme, WorstRow

@@ -10,9 +10,8 @@ from markupsafe import Markup, escape
 
 from xent_cli.core.diagnostics import notes_of, warnings_of
 from xent_cli.core.number_text import check_cells
-from xent_cli.core.totals.histogram import HUGE, TINY, edge_texts, histogram
+from xent_cli.core.totals.histogram import BARS, HUGE, TINY, edge_texts, histogram
 from xent_cli.errors import printable
-from xent_cli.reports import BARS
 from xent_cli.reports.summary import plot
 
 if TYPE_CHECKING:

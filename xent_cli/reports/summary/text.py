@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from xent_cli.core.number_text import spell
+from xent_cli.core.number_text import plain_value, spell
 from xent_cli.errors import printable
 
 if TYPE_CHECKING:
@@ -14,21 +14,6 @@ if TYPE_CHECKING:
     from xent_cli.core.totals.summary import WorstSample
 
 _COUNTS = ("n_ok", "n_imprecise", "n_underflow", "n_overflow", "first_row", "worst_row", "max_abs_error")
-
-
-def plain_value(value: float | int | bool | None) -> str:
-    """Spell a figure for a machine.
-
-    Examples
-    --------
-    >>> plain_value(0.5), plain_value(True), plain_value(None)
-    ('0.5', 'true', '')
-    """
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return spell(value) if isinstance(value, float) else str(value)
 
 
 def plain_summary(summary: Mapping[str, float | int | bool | None]) -> str:

@@ -34,7 +34,7 @@ def of_cells(sample: TableSample, name: str, why: str, kind: str, *, asked: bool
     """
     if sample.kinds[name] in (FLOATS, WHOLES):
         return Choice((name,), why, kind=kind, is_list=True, asked=asked)
-    from xent_cli.readers.columns.cell_text import layout_of_cells
+    from xent_cli.readers.columns.cells.cell_text import layout_of_cells
 
     layout = layout_of_cells(sample, name)
     if not layout.keys:
@@ -59,7 +59,7 @@ def refuse_unordered(
     known = labels()
     if known is not None and (known.form == "text" or (known.boolean and _say_yes_and_no(choice))):
         return
-    from xent_cli.readers.columns.cell_text import row_of_cell
+    from xent_cli.readers.columns.cells.cell_text import row_of_cell
 
     rows = []
     for cell in sample.first(choice.within):

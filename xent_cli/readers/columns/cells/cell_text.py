@@ -8,8 +8,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xent_cli.errors import InputError, listing
+from xent_cli.readers.columns.cells.named_scores import objects_of, scores_by_name, texts_of
 from xent_cli.readers.columns.sample import as_text
-from xent_cli.readers.tables.named_scores import objects_of, scores_by_name, texts_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,0 +1,1 @@
+"""Cells that hold a whole row of scores: as text, as lists, by name."""
