@@ -80,6 +80,10 @@ class Rows:
         """Return the rows themselves: in memory, they are their own recipe."""
         return self
 
+    def copied(self) -> Rows:
+        """Return the same rows in memory of their own: what is read may be valid only until the next read."""
+        return Rows(*(None if values is None else values.copy() for values in self._values()))
+
     def cut(self, part: slice) -> Rows:
         """Return consecutive rows."""
         return Rows(*(None if values is None else values[part] for values in self._values()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from xent_cli.readers.storage.stored import Stored, recognised
 
 if TYPE_CHECKING:
     from xent_cli.readers.interface import Opener, Source
-    from xent_cli.readers.options import ReadOptions
+    from xent_cli.readers.options import Known, ReadOptions
     from xent_cli.readers.storage.interface import Bytes
 
 # What an error says of a file without rows; among shards it is passed over.
@@ -80,18 +81,10 @@ def open_source(path: str | Located, role: str, options: ReadOptions, classes: C
     buffer = f"{role} {options.logits_column} {options.run.values_only} of {located.name}"
     options = replace(options, run=options.run._replace(buffer_name=buffer))
     classes = replace(classes, names=classes.names or options.class_names)
-    sources: list[Source] = []
-    empty = []
-    for place, file in enumerate(located.files):
-        if located.partitions:
-            options = replace(options, known=replace(options.known, partitions=located.partitions[place]))
-        if len(sources) == 1 and role == "logits":  # what the first shard is read as, the others are
-            options = replace(options, known=replace(options.known, like=sources[0].info.plan))
-        source = _open_shard(file, role, options, classes) if located.sharded else _open(file, role, options, classes)
-        if source is None:
-            empty.append(file.name)
-        else:
-            sources.append(source)
+    if located.sharded:
+        sources, empty = _open_shards(located, role, options, classes)
+    else:
+        sources, empty = [_open_alone(located.files[0], role, options, classes)], []
     if not sources:
         raise InputError("no rows", located.name, found=f"{len(empty)} files, all empty", expected="at least one row")
     if role == "labels" and sources[0].info.format in ARRAYS:
@@ -101,6 +94,31 @@ def open_source(path: str | Located, role: str, options: ReadOptions, classes: C
     from xent_cli.readers.shards import join
 
     return join(located.name, role, sources, classes.axis, tuple(empty))
+
+
+def _open_shards(located: Located, role: str, options: ReadOptions, classes: Classes) -> tuple[list[Source], list[str]]:
+    """Open shards in order, several at a time from a bucket, and name those that are empty."""
+
+    def open_one(place: int, known: Known) -> Source | None:
+        if located.partitions:
+            known = replace(known, partitions=located.partitions[place])
+        return _open_shard(located.files[place], role, replace(options, known=known), classes)
+
+    found: list[Source | None] = []
+    while len(found) < len(located.files) and (not found or found[-1] is None):
+        found.append(open_one(len(found), options.known))
+    first, known = found[-1], options.known
+    if first is not None and role == "logits":  # what the first one with rows is read as, the others are
+        known = replace(known, like=first.info.plan)
+    rest = range(len(found), len(located.files))
+    if rest and is_url(located.files[0].name):
+        from xent_cli.readers.storage.parallel import in_parallel
+
+        found += in_parallel(partial(open_one, known=known), rest)
+    else:
+        found += [open_one(place, known) for place in rest]
+    empty = [file.name for file, source in zip(located.files, found, strict=True) if source is None]
+    return [source for source in found if source is not None], empty
 
 
 def _open_shard(file: Bytes, role: str, options: ReadOptions, classes: Classes) -> Source | None:
@@ -116,7 +134,16 @@ def _open_shard(file: Bytes, role: str, options: ReadOptions, classes: Classes) 
         return None
     finally:
         if shard.opened is not None:
-            shard.opened.close()
+            shard.opened.release()
+
+
+def _open_alone(file: Bytes, role: str, options: ReadOptions, classes: Classes) -> Source:
+    """Open the one file of an input, which stays open where threads may share it."""
+    try:
+        return _open(file, role, options, classes)
+    finally:
+        if isinstance(file, Stored) and file.opened is not None and not file.opened.shared:
+            file.opened.release()
 
 
 def _open(source: Bytes, role: str, options: ReadOptions, classes: Classes) -> Source:

@@ -241,13 +241,7 @@ class RowsInTurn:
 
     def read(self) -> Rows:
         """Read them; each is copied, for the next one may be read into the same memory."""
-        copies = []
-        for part in self.parts:
-            rows = part.read()
-            copies.append(
-                Rows(**{name: None if (v := getattr(rows, name)) is None else v.copy() for name in Rows.__slots__})
-            )
-        return Rows.concatenate(copies)
+        return Rows.concatenate([part.read().copied() for part in self.parts])
 
 
 def _unlike(what: str, first: SourceInfo, shard: SourceInfo, expected: str, found: str) -> InputError:

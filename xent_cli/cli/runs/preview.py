@@ -13,6 +13,7 @@ from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.core.labels.check_labels import labels_as_written
 from xent_cli.core.warnings import find_warnings, predicted_labels
 from xent_cli.errors import RowError
+from xent_cli.readers.storage.reading import is_url
 
 if TYPE_CHECKING:
     from xent_cli.cli.options import Origin, SharedOptions
@@ -136,7 +137,7 @@ def _read(
     for task in tasks:
         keep = keep and again and _may_keep(pair, task)
         if keep:
-            kept.append(task.parts[0].read())
+            kept.append(task.parts[0].read().copied())
             task = replace(task, parts=(kept[-1], *task.parts[1:]))
         taken.append(task)
         _add(task.load(), options, student, labels)
@@ -148,11 +149,15 @@ def _read(
 
 
 def _may_keep(pair: Pair, task: BlockRef) -> bool:
-    """Whether rows of a table are few, and so wide that to read them twice takes longer than all else."""
-    wide = pair.logits.info.plan is not None and pair.num_classes >= _WIDE and not pair.shift and pair.join is None
+    """Whether rows of a table are few, and so wide or so far away that to read them twice takes longer than all else."""
+    info = pair.logits.info
+    if info.plan is None or pair.shift or pair.join is not None:
+        return False
+    remote = is_url(info.description.shards[0] if info.description.shards else info.path)
     # A part of a larger row group may lie on disk, and is read into memory that is lent.
-    whole = pair.logits.info.num_rows in (None, task.size) and not pair.logits.info.description.shards
-    return wide and whole and 8 * (task.start + task.size) * pair.num_classes <= _KEPT_BYTES
+    whole = info.num_rows in (None, task.size) and not info.description.shards
+    few = 8 * (task.start + task.size) * pair.num_classes <= _KEPT_BYTES
+    return few and (remote or (whole and pair.num_classes >= _WIDE))
 
 
 def _add(block: Block, options: LossOptions, student: FirstRows, labels: FirstRows | None) -> BoolArray:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError, listing
 from xent_cli.readers.arrays.choose_array import choose, is_called
+from xent_cli.readers.interface import ARCHIVES
 from xent_cli.readers.shards import join
 from xent_cli.readers.storage.locate import natural
 
@@ -95,6 +96,8 @@ def refuse_other_pieces(logits: Source, labels: Source) -> None:
     """
     if logits.info.format == "torch":  # the items of a list have an order, and names that we give them
         return
+    if not {logits.info.format, labels.info.format} <= ARCHIVES:
+        return  # files of a folder may be cut as they like
     ours, theirs = ([path.rpartition(":")[2] for path in each.info.description.shards] for each in (logits, labels))
     if {*map(_stem, ours)} != {*map(_stem, theirs)} or not all(map(_NUMBERED.fullmatch, ours)) or ours == theirs:
         return

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
-from functools import partial
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,24 +12,24 @@ import pyarrow.parquet as pq
 
 from xent_cli.core.block import Rows
 from xent_cli.core.labels.check_labels import either
-from xent_cli.errors import UnreadableRowError, XentError
+from xent_cli.errors import UnreadableRowError
 from xent_cli.readers.arrays.array_source import ArrayRows
+from xent_cli.readers.columnar.parquet_file import FirstRows, footer_of, naming_damage, open_file
 from xent_cli.readers.columnar.row_groups import RowGroup
 from xent_cli.readers.columns.column_plan import ColumnPlan, Reading, refuse_repeated
-from xent_cli.readers.columns.sample import SAMPLED_ROWS
 from xent_cli.readers.columns.table_plan import plan_table
 from xent_cli.readers.storage.pipe import Spill, seekable
 from xent_cli.readers.storage.reading import is_url
 from xent_cli.readers.tables.arrow_columns import refuse_nulls
 from xent_cli.readers.tables.arrow_sample import sample_of
-from xent_cli.readers.tables.column_types import FAILURES, damaged, dtype_of, kind_of, stored_as
+from xent_cli.readers.tables.column_types import dtype_of, kind_of, stored_as
 from xent_cli.readers.tables.first_bad_row import first_with_count
 from xent_cli.readers.tables.partitions import label_type
 from xent_cli.readers.tables.table_rows import TableRows, rows_of
 from xent_cli.readers.tables.table_source import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from xent_cli.core.array_types import AnyArray, BoolArray
     from xent_cli.core.block import Part
@@ -38,9 +37,6 @@ if TYPE_CHECKING:
     from xent_cli.readers.storage.interface import Bytes
     from xent_cli.readers.storage.stored import Stored
 
-# Pages are read as they are needed, through buffers of this much together; otherwise a whole row group, which may be
-# the file, is held in memory compressed.
-_BUFFER_BYTES = 4 << 20
 _COLUMNS_LOOKED_AT = 64  # for the first rows alone, buffers are as if for so many columns
 
 
@@ -53,8 +49,8 @@ def open_parquet(source: Bytes, head: bytes, role: str, options: ReadOptions, cl
         Where the file is damaged, or no column fits.
     """
     source = seekable(source)
-    with _damaged(source):
-        file = _open(source, _COLUMNS_LOOKED_AT)
+    with naming_damage(source):
+        file = open_file(source, _COLUMNS_LOOKED_AT)
         schema = file.schema_arrow
         groups = tuple(file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups))
         if sum(groups) != file.metadata.num_rows or min(groups, default=0) < 0:
@@ -62,14 +58,15 @@ def open_parquet(source: Bytes, head: bytes, role: str, options: ReadOptions, cl
     refuse_repeated(source.name, schema.names)
     empty = ColumnPlan(columns=tuple(schema.names))
     bare = ParquetSource(source, "parquet", role, empty, 0, np.dtype(object), None, False, options.run, groups)
-    sample = sample_of(bare, schema, partial(_first_rows, source, file, schema))
+    first_rows = FirstRows(source, file, schema)
+    sample = sample_of(bare, schema, first_rows.read)
     plan, class_names = plan_table(sample, role, options, classes)
-    with _damaged(source):
+    with naming_damage(source):
         width, dtype = _width_and_dtype(file, schema, plan)
     label = label_type(schema, plan)
     named = label is not None and kind_of(label) == "other"
     table = source, "parquet", role, plan, width, dtype, class_names, named, options.run
-    return ParquetSource(*table, groups)
+    return ParquetSource(*table, groups, footer_of(file))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +77,13 @@ class ParquetSource(Table):
     ------
     groups
         Rows of each row group.
+    footer
+        What the end of the file says, or None where that is too long to be kept.
     """
 
     source: Stored
     groups: tuple[int, ...]
+    footer: pq.FileMetaData | None = field(default=None, compare=False, repr=False)
 
     @property
     def row_count(self) -> int:
@@ -135,7 +135,7 @@ class ParquetSource(Table):
             yield start + low, high - low, part
 
     def _table(self, group: int, columns: list[str]) -> pa.Table:
-        with _damaged(self.source, group), _open(self.source, len(columns)) as file:
+        with naming_damage(self.source, group), open_file(self.source, len(columns), self.footer) as file:
             return RowGroup(file, group, self.groups[group]).whole(file.read_row_group(group, columns=columns))
 
 
@@ -152,7 +152,9 @@ class GroupRows:
         """Decode the row group in this thread alone, piece by piece: decoded whole it would be held twice."""
         source = self.source
         plan, role, width = source.plan, source.role, source.width
-        if plan.values and not plan.is_list:
+        # From a bucket, one request brings all columns of a row group.
+        remote = is_url(source.source.path)
+        if plan.values and not plan.is_list and not remote:
             values = np.empty((width, self.size), source.dtype)
             done, absent = 0, None
             for columns, missing in _decoded(source, self.group, self.start, self.size, use_threads=False):
@@ -164,7 +166,7 @@ class GroupRows:
             table = source._table(self.group, rest.plan.used)
             return replace(rows_of(table, rest, self.start), absent=absent, **{role: values.T})
         row_bytes = max(1, width) * source.dtype.itemsize
-        whole = self.size * row_bytes <= source.needs.list_group_bytes
+        whole = remote or self.size * row_bytes <= source.needs.list_group_bytes
         step = self.size if whole else max(1, source.needs.step_bytes // row_bytes)
         parts = []
         done = 0
@@ -212,7 +214,7 @@ def _decoded(
     """Values of a row group as [n, c], a few columns after the others, and where some are missing."""
     names = source.plan.values
     step = max(1, source.needs.step_bytes // max(1, size * source.dtype.itemsize))
-    with _damaged(source.source, group), _open(source.source, step) as file:
+    with naming_damage(source.source, group), open_file(source.source, step, source.footer) as file:
         held = RowGroup(file, group, size)
         for low in range(0, len(names), step):
             some = names[low : low + step]
@@ -236,18 +238,11 @@ def _decoded(
 def _batches(source: ParquetSource, group: int, step: int) -> Iterator[pa.Table]:
     """The columns used of a row group, a few rows at a time."""
     used = source.plan.used
-    with _damaged(source.source, group), _open(source.source, len(used)) as file:
+    with naming_damage(source.source, group), open_file(source.source, len(used), source.footer) as file:
         held = RowGroup(file, group, source.groups[group])
         for batch in file.iter_batches(step, [group], columns=used, use_threads=False):
             yield held.part(pa.Table.from_batches([batch]))
         held.end()
-
-
-def _open(source: Stored, num_columns: int) -> pq.ParquetFile:
-    # From a bucket, many small reads take far longer than one of a whole row group.
-    remote = is_url(source.path)
-    buffer = 0 if remote else max(1 << 13, _BUFFER_BYTES // num_columns)
-    return pq.ParquetFile(source.arrow(), buffer_size=buffer, pre_buffer=remote, page_checksum_verification=True)
 
 
 def _width_and_dtype(file: pq.ParquetFile, schema: pa.Schema, plan: ColumnPlan) -> tuple[int, np.dtype[Any]]:
@@ -270,23 +265,3 @@ def _width_and_dtype(file: pq.ParquetFile, schema: pa.Schema, plan: ColumnPlan) 
         value = batch.column(0)[0].as_py()
         return len(value or ()), dtype
     return 0, dtype
-
-
-def _first_rows(source: Stored, file: pq.ParquetFile, schema: pa.Schema, names: Sequence[str]) -> pa.Table:
-    """The first rows of some columns."""
-    with _damaged(source):
-        first = next(file.iter_batches(SAMPLED_ROWS, columns=list(names), use_threads=False), None)
-        fields = pa.schema([schema.field(name) for name in names])
-        return fields.empty_table() if first is None else pa.Table.from_batches([first])
-
-
-@contextmanager
-def _damaged(source: Stored, group: int | None = None) -> Iterator[None]:
-    """Name the file, whatever Arrow raises at what it holds: a type made of nonsense is a TypeError at times."""
-    try:
-        yield
-    except XentError:
-        raise
-    except FAILURES as error:
-        where = source.name if group is None else f"{source.name} row group {group}"
-        raise damaged("damaged Parquet file", where, error, source) from None

@@ -20,8 +20,8 @@ def repeat(source: Source, times: int, task_bytes: int) -> Repeated:
     """Let each row of a source stand for so many samples; rows that can only be had in order are kept in memory."""
     held = None
     if source.rows(0, 1) is None:
-        parts = [part.read() for _, _, part in source.parts()]
-        held = Rows.concatenate([_copy(rows) for rows in parts])
+        parts = [part.read().copied() for _, _, part in source.parts()]
+        held = Rows.concatenate(parts)
     count = source.info.num_rows
     if count is None and held is not None:
         count = held.size
@@ -90,8 +90,3 @@ class RepeatedRows:
         samples = np.arange(self.skipped, self.skipped + self.size) // self.times
         given = {name: getattr(rows, name) for name in Rows.__slots__ if getattr(rows, name) is not None}
         return Rows(**{name: values[samples] for name, values in given.items()})
-
-
-def _copy(rows: Rows) -> Rows:
-    given = {name: getattr(rows, name) for name in Rows.__slots__ if getattr(rows, name) is not None}
-    return Rows(**{name: values.copy() for name, values in given.items()})

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 # Inodes mean something only where the same file system is mounted the same way: in the process that saw them.
 _HERE = os.urandom(8)
-# Of objects elsewhere so many are asked for once more at the end; each takes a request.
-_MOST_ASKED = 16
 
 
 class Identity(NamedTuple):
@@ -103,11 +101,15 @@ def refuse_changed() -> None:
     InputError
         At the first that is not what it was.
     """
-    asked = 0
-    for path, (name, identity, look) in (_watched.get() or {}).items():
-        asked += not identity.place
-        if identity.place or asked <= _MOST_ASKED:
-            refuse_another(name, identity, look(path))
+    watched = _watched.get() or {}
+    objects = [path for path, (_, identity, _) in watched.items() if not identity.place]
+    now: dict[str, Identity | None] = {}
+    if objects:
+        from xent_cli.readers.storage.parallel import in_parallel
+
+        now = dict(zip(objects, in_parallel(lambda path: watched[path][2](path), objects), strict=True))
+    for path, (name, identity, look) in watched.items():
+        refuse_another(name, identity, now[path] if path in now else look(path))
 
 
 def of_path(path: str) -> Identity | None:

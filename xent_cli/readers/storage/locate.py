@@ -171,40 +171,52 @@ def _rows_alone(name: str, paths: list[str], hint: str = "", below: str = "") ->
 
 
 def _remote(url: str) -> Located:
-    """The objects that a URL means; what stands behind a ? is a query, never a glob."""
+    """The object that a URL means, or those in a folder; what stands behind a ? is a query, never a glob."""
+    from xent_cli.readers.storage.refusals import NO_OBJECT, UNKNOWN
     from xent_cli.readers.storage.remote import entries, path_of
 
     seconds, name = timeout.get(), without_secrets(url)
-    if url.lower().startswith(("http://", "https://")):
-        entries(url, None, False, seconds)
-        return Located(name, (recognised(Stored(name, url)),))
+    page = url.lower().startswith(("http://", "https://"))
     address, mark, query = url.partition("?")
+    missing = None
+    if page or not (address.endswith("/") or _MAGIC.search(address)):
+        try:
+            return Located(name, (recognised(Stored(name, url)),))
+        except InputError as error:  # a folder is not an object
+            if page or error.what not in (NO_OBJECT, UNKNOWN):
+                raise
+            missing = error
     path = path_of(url, seconds)
     prefix = address.removesuffix("/").removesuffix(path)
     partitions: tuple[tuple[Partition, ...], ...] = ()
     if magic := _MAGIC.search(path):
         folder = path[: magic.start()].rpartition("/")[0]
         wanted = _as_expression(path)
-        inside = entries(url, folder, "/" in path[len(folder) + 1 :], seconds) or []
+        inside = entries(url, folder, "/" in path[len(folder) + 1 :], seconds)
         files = _rows_alone(name, [each for each, is_file in inside if is_file and wanted.fullmatch(each)])
         partitions = _globbed(name, files, folder)
-    elif entries(url, None, False, seconds) is not None:
-        return Located(name, (recognised(Stored(name, url)),))
     else:
-        files, partitions = _remote_folder(url, name, path)
+        files, partitions = _remote_folder(url, name, path, missing)
     urls = [f"{prefix}{file}{mark}{query}" for file in files]
     stored = tuple(Stored(without_secrets(each), each) for each in urls)
     return Located(name, stored, sharded=True, partitions=partitions)
 
 
-def _remote_folder(url: str, name: str, path: str) -> tuple[list[str], tuple[tuple[Partition, ...], ...]]:
-    """Objects in a folder of a bucket, as `_folder` finds the files of a local one, and what their folders say."""
+def _remote_folder(
+    url: str, name: str, path: str, missing: InputError | None
+) -> tuple[list[str], tuple[tuple[Partition, ...], ...]]:
+    """Objects in a folder of a bucket, as `_folder` finds the files of a local one, and what their folders say.
+
+    Where there are none, `missing` says why there is no object of that name either.
+    """
     from xent_cli.readers.foreign_formats.folders import refuse_folder
     from xent_cli.readers.storage.folders import dataset_files, is_partition, partitions_of, refuse_splits
     from xent_cli.readers.storage.remote import entries
 
     seconds = timeout.get()
-    inside = entries(url, path, False, seconds) or []
+    inside = entries(url, path, False, seconds)
+    if not inside and missing is not None:
+        raise missing
     names = [each.rstrip("/").rpartition("/")[2] for each, _ in inside]
     refuse_folder(name, names)
     refuse_splits(name, names, None)
@@ -214,7 +226,7 @@ def _remote_folder(url: str, name: str, path: str) -> tuple[list[str], tuple[tup
         return _rows_alone(name, [each for each in files if each.rpartition("/")[2] in listed]), ()
     if all(is_file or not is_partition(each) for (_, is_file), each in zip(inside, names, strict=True)):
         return _rows_alone(name, files), ()
-    deeper = [each for each, is_file in entries(url, path, True, seconds) or [] if is_file]
+    deeper = [each for each, is_file in entries(url, path, True, seconds) if is_file]
     files = _rows_alone(name, deeper, below=path)
     return files, partitions_of(name, [_between(path, file) for file in files])
 

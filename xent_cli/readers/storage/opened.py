@@ -1,35 +1,67 @@
-"""A local file that is opened once and read at any place by everybody who reads it."""
+"""Files and objects that are opened once and read at any place by everybody who reads them."""
 
 from __future__ import annotations
 
 import io
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 
-class Opened:
-    """An open file, until `close` or until nobody holds it.
+class Opened(Protocol):
+    """What is open in this process.
 
     Fields
     ------
     head
-        The first bytes, decompressed, as far as they have been looked at.
+        The first bytes as far as they have been looked at; of compressed files, decompressed.
+    enough
+        Whether these are all that there are, or all that it takes to tell the format.
+    shared
+        Whether several threads may read from it at once.
     """
+
+    head: bytes
+    enough: bool
+    shared: bool
+
+    @property
+    def closed(self) -> bool:
+        """Whether it can be read no more."""
+
+    def release(self) -> None:
+        """Give back what is scarce, once an input that is one of many has been described."""
+
+    def size(self) -> int:
+        """Number of bytes."""
+
+    def read_at(self, target: memoryview, offset: int) -> int:
+        """Read into memory from some place; less than fits does not mean that it is the end, nothing does."""
+
+
+class OpenedFile:
+    """A local file, open until `close` or until nobody holds it; see `Opened`."""
+
+    shared = True
 
     def __init__(self, path: str) -> None:
         self._number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self.head = b""
+        self.enough = False
 
     def __del__(self) -> None:
         self.close()
 
     @property
     def closed(self) -> bool:
-        """Whether it can be read no more."""
+        """See `Opened`."""
         return getattr(self, "_number", -1) < 0
+
+    def release(self) -> None:
+        """See `Opened`: a process may have few files open."""
+        self.close()
 
     def close(self) -> None:
         """Close it, and forget its first bytes."""
@@ -41,16 +73,20 @@ class Opened:
         """What the system says of it."""
         return os.fstat(self._number)
 
+    def size(self) -> int:
+        """See `Opened`."""
+        return self.status().st_size
+
     def read_at(self, target: memoryview, offset: int) -> int:
-        """Read into memory from some place; less than fits where the file ends."""
+        """See `Opened`."""
         return os.preadv(self._number, [target], offset)
 
 
 class View(io.RawIOBase):
-    """A stream over an open file with a place of its own; to close it does not close the file."""
+    """A stream with a place of its own; to close it does not close what it reads from."""
 
-    def __init__(self, file: Opened) -> None:
-        self._file = file
+    def __init__(self, opened: Opened) -> None:
+        self._opened = opened
         self._place = 0
 
     def readable(self) -> bool:
@@ -64,7 +100,7 @@ class View(io.RawIOBase):
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Go to another place."""
         if whence == os.SEEK_END:
-            offset += self._file.status().st_size
+            offset += self._opened.size()
         elif whence == os.SEEK_CUR:
             offset += self._place
         if offset < 0:
@@ -78,6 +114,6 @@ class View(io.RawIOBase):
 
     def readinto(self, target: WriteableBuffer) -> int:
         """Read into memory."""
-        got = self._file.read_at(memoryview(target).cast("B"), self._place)
+        got = self._opened.read_at(memoryview(target).cast("B"), self._place)
         self._place += got
         return got

@@ -9,14 +9,16 @@ from xent_cli.readers.storage.reading import first_line
 
 # What is said where nothing tells why.
 UNKNOWN = "cannot read URL"
+# What is said where there is nothing at a URL, which may still be a folder.
+NO_OBJECT = "no such object"
 _STATUS = re.compile(
     r"\b(?:HTTP status|status code|HTTP/\S+|code)[ :=]*([45]\d\d)\b|\b([45]\d\d), message", re.IGNORECASE
 )
 _STATUSES = {
     401: "not allowed to read the object",
     403: "not allowed to read the object",
-    404: "no such object",
-    410: "no such object",
+    404: NO_OBJECT,
+    410: NO_OBJECT,
     429: "the server wants fewer requests",
 }
 _CUT = re.compile(
@@ -28,7 +30,7 @@ _WORDS = (
     (r"refused|connect call failed|connect to server|curlCode: 7\b|cannot connect", "connection refused"),
     (r"timed? ?out|timeout|curlCode: 28\b|deadline", "no answer"),
     (r"access_?denied|forbidden|permission denied|unauthorized", "not allowed to read the object"),
-    (r"not_?found|no_?such|does not exist", "no such object"),
+    (r"not_?found|no_?such|does not exist", NO_OBJECT),
     (r"closed|reset|disconnected", "the answer was cut short"),
 )
 _HINTS = {
@@ -65,7 +67,7 @@ def refusal(url: str, error: BaseException, seconds: float) -> InputError:
     what = "the answer was cut short" if cut else next(words, UNKNOWN)
     if what == "no answer":
         return overdue(url, seconds)
-    found = "" if what == "no such object" else without_secrets(first_line(chain[-1]))
+    found = "" if what == NO_OBJECT else without_secrets(first_line(chain[-1]))
     return InputError(what, name, found=found, hint=_HINTS.get(what, ""))
 
 

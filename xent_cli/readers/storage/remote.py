@@ -12,10 +12,10 @@ from urllib.parse import parse_qsl, urlsplit
 from xent_cli.errors import InputError, XentError, without_secrets
 from xent_cli.readers.storage.identity import Identity
 from xent_cli.readers.storage.reading import first_line, timeout
-from xent_cli.readers.storage.refusals import overdue, refusal
+from xent_cli.readers.storage.refusals import NO_OBJECT, overdue, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     import pyarrow as pa
     from _typeshed import WriteableBuffer
@@ -109,15 +109,27 @@ def open_remote(url: str, seconds: float) -> pa.NativeFile:
     with asking(url, seconds):
         if hasattr(filesystem, "open_input_file"):
             return within(seconds, url, lambda: filesystem.open_input_file(path))
-        return pa.PythonFile(_Watched(within(seconds, url, lambda: _opened(filesystem, path)), url, seconds), "r")
+        return pa.PythonFile(_Watched(within(seconds, url, lambda: filesystem.open(path, "rb")), url, seconds), "r")
 
 
-def described(url: str, seconds: float) -> tuple[Identity, bytes]:
-    """What an object is, as far as its server says, and its first bytes."""
-    with open_remote(url, seconds) as file, asking(url, seconds):
-        identity = of_object(file, url, seconds)
-        head: bytes = within(seconds, url, lambda: file.read(4))
-    return (identity if identity.tag else look(url) or identity), head
+def described(url: str, seconds: float) -> tuple[Identity, pa.NativeFile, bool]:
+    """What an object is, as far as its server says; the object itself; and whether threads may share it.
+
+    That takes one request: the server says how large an object is where it says which version it is.
+    """
+    import pyarrow as pa
+
+    filesystem, path = file_system(url, seconds)
+    with asking(url, seconds):
+        if hasattr(filesystem, "open_input_file"):
+            file = within(seconds, url, lambda: filesystem.open_input_file(path))
+            return of_object(file, url, seconds), file, True
+        about = within(seconds, url, lambda: filesystem.info(path))
+        if about.get("type") == "directory":
+            raise InputError(NO_OBJECT, without_secrets(url), found="a folder")
+        known = {"size": about["size"]} if about.get("size") and _is_page(url) else {}
+        opened = within(seconds, url, lambda: filesystem.open(path, "rb", **known))
+    return _of_info(about), pa.PythonFile(_Watched(opened, url, seconds), "r"), False
 
 
 def look(url: str) -> Identity | None:
@@ -130,10 +142,18 @@ def look(url: str) -> Identity | None:
                 return of_object(file, url, seconds)
         about = within(seconds, url, lambda: filesystem.info(path))
     except Exception as error:  # of whatever package answers for the scheme: then nothing is known
-        gone = isinstance(error, FileNotFoundError) or getattr(error, "what", "") == "no such object"
+        gone = isinstance(error, FileNotFoundError) or getattr(error, "what", "") == NO_OBJECT
         return None if gone else Identity(None)
+    return _of_info(about)
+
+
+def _of_info(about: Mapping[str, Any]) -> Identity:
     tag = next((str(about[key]) for key in _VERSIONS if about.get(key)), "")
     return Identity(about.get("size"), tag=tag)
+
+
+def _is_page(url: str) -> bool:
+    return url.lower().startswith(("http://", "https://"))
 
 
 def of_object(file: pa.NativeFile, url: str, seconds: float) -> Identity:
@@ -144,35 +164,14 @@ def of_object(file: pa.NativeFile, url: str, seconds: float) -> Identity:
         return Identity(within(seconds, url, file.size), tag=tag.decode("utf-8", "replace"))
 
 
-def _opened(filesystem: Any, path: str) -> Any:
-    return filesystem.open(path, "rb")
-
-
-def entries(url: str, folder: str | None, recursive: bool, seconds: float) -> list[tuple[str, bool]] | None:
-    """Paths behind a URL, and whether each is an object: those in a folder, or the one that the URL names.
-
-    None where the URL names a folder.
-
-    Raises
-    ------
-    InputError
-        Where there is no such object.
-    """
+def entries(url: str, folder: str, recursive: bool, seconds: float) -> list[tuple[str, bool]]:
+    """Paths in a folder behind a URL, and whether each is an object; none where there is no such folder."""
     from pyarrow import fs
 
-    filesystem, path = file_system(url, seconds)
+    filesystem, _ = file_system(url, seconds)
     with asking(url, seconds):
         if not hasattr(filesystem, "open_input_file"):
-            if folder is None and url.lower().startswith(("http://", "https://")):
-                # The handler would say of every failure that there is no such object.
-                within(seconds, url, lambda: filesystem.info(path))
-                return [(path, True)]
             filesystem = fs.PyFileSystem(fs.FSSpecHandler(filesystem))
-        if folder is None:
-            info = within(seconds, url, lambda: filesystem.get_file_info(path))
-            if info.type == fs.FileType.NotFound:
-                raise InputError("no such object", without_secrets(url))
-            return [(path, True)] if info.is_file else None
         selector = fs.FileSelector(folder, recursive=recursive, allow_not_found=True)
         found = within(seconds, url, lambda: filesystem.get_file_info(selector))
     return [(entry.path, entry.is_file) for entry in found]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from xent_cli.readers.storage.codecs import codec_of, decompressed
 from xent_cli.readers.storage.identity import Identity, of_path, of_status, refuse_another, refuse_another_file, watch
-from xent_cli.readers.storage.opened import Opened, View
+from xent_cli.readers.storage.opened import OpenedFile, View
 from xent_cli.readers.storage.reading import is_url, read_up_to, reading, timeout
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from xent_cli.readers.storage.interface import Stream
+    from xent_cli.readers.storage.opened import Opened
 
 # Enough to tell the format of a file, and for the header of an array.
 _HEAD_BYTES = 4096
@@ -45,7 +46,7 @@ class Stored:
     timeout
         How long a network may be silent, in seconds.
     opened
-        The local file, where this process has it open.
+        The file or object, where this process has it open.
     """
 
     name: str
@@ -64,17 +65,18 @@ class Stored:
 
     def open(self) -> Stream:
         """Open for reading at any place, without a buffer and without decompression."""
+        opened = self.opened if self.opened is not None and not self.opened.closed else None
         if is_url(self.path):
+            if opened is not None:
+                return View(opened)
             from xent_cli.readers.storage.streams import Native
 
             return Native(self.arrow(), self.name, self.path, self.timeout)
         with reading(self.name):
-            opened = self.opened
-            if opened is None or opened.closed:
-                opened = Opened(self.path)
+            file = opened if isinstance(opened, OpenedFile) else OpenedFile(self.path)
             if self.identity is not None:
-                refuse_another_file(self.name, self.identity, opened.status())
-            return View(opened)
+                refuse_another_file(self.name, self.identity, file.status())
+            return View(file)
 
     def arrow(self) -> pa.NativeFile:
         """Open for Arrow."""
@@ -106,7 +108,7 @@ class Stored:
     def peek(self, size: int) -> bytes:
         """See `Bytes`; what has been looked at is kept as long as the file is open here."""
         opened = self.opened if not self.member else None
-        if opened is not None and len(opened.head) >= size:
+        if opened is not None and opened.head and (len(opened.head) >= size or (opened.enough and not self.codec)):
             return opened.head[:size]
         with self.stream() as stream:
             head = read_up_to(stream, size)
@@ -131,14 +133,16 @@ def recognised(source: Stored) -> Stored:
     The file stays open, so that it is opened once however much of it is looked at.
     """
     if is_url(source.path):
+        from xent_cli.readers.storage.opened_object import OpenedObject
         from xent_cli.readers.storage.remote import described, look
 
-        identity, head = described(source.path, source.timeout)
+        identity, file, shared = described(source.path, source.timeout)
         watch(source.name, source.path, identity, look)
-        found = replace(source, identity=identity)
+        remote = OpenedObject(file, source.path, source.timeout, shared=shared)
+        found, head = replace(source, identity=identity, opened=remote), remote.head
     else:
         with reading(source.name):
-            opened = Opened(source.path)
+            opened = OpenedFile(source.path)
             found = replace(source, identity=of_status(opened.status()), opened=opened)
             head = opened.head = found.peek(_HEAD_BYTES)
         watch(source.name, source.path, found.identity, of_path)

@@ -1,0 +1,101 @@
+"""A Parquet file as Arrow opens it, without reading again what is known of it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from xent_cli.errors import XentError
+from xent_cli.readers.columns.sample import SAMPLED_ROWS
+from xent_cli.readers.storage.opened_object import OpenedObject
+from xent_cli.readers.storage.reading import is_url
+from xent_cli.readers.tables.column_types import FAILURES, damaged, kind_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from xent_cli.readers.storage.stored import Stored
+
+# Pages are read as they are needed, through buffers of this much together; otherwise a whole row group, which may be
+# the file, is held in memory compressed.
+_BUFFER_BYTES = 4 << 20
+# A longer footer is read anew with every row group: a thousand shards must not hold a thousand of those, nor recipes.
+_KEPT_BYTES = 1 << 16
+_MARK = b"PAR1"
+
+
+def open_file(source: Stored, num_columns: int, footer: pq.FileMetaData | None = None) -> pq.ParquetFile:
+    """Open a file of which so many columns are read at once.
+
+    Parameters
+    ----------
+    footer
+        What `footer_of` has kept of it.
+    """
+    remote = is_url(source.path)
+    opened = source.opened
+    shared = opened if isinstance(opened, OpenedObject) and opened.shared and not opened.closed else None
+    file = source.arrow() if shared is None else shared.file
+    if footer is None and shared is not None:
+        footer = _in_tail(shared.tail)
+    # From a bucket, many small reads take far longer than one of a whole row group.
+    buffer = 0 if remote else max(1 << 13, _BUFFER_BYTES // num_columns)
+    return pq.ParquetFile(file, metadata=footer, buffer_size=buffer, pre_buffer=remote, page_checksum_verification=True)
+
+
+def footer_of(file: pq.ParquetFile) -> pq.FileMetaData | None:
+    """The footer, to be kept and sent along with recipes; None where it is too long for that."""
+    return file.metadata if file.metadata.serialized_size <= _KEPT_BYTES else None
+
+
+def _in_tail(tail: bytes) -> pq.FileMetaData | None:
+    """The footer, where the last bytes of a file hold all of it."""
+    length = int.from_bytes(tail[-8:-4], "little") + 8
+    if not tail.endswith(_MARK) or length > len(tail):
+        return None
+    # Arrow looks at the end of a file alone, so that the mark and the footer are a file to it.
+    return pq.read_metadata(pa.BufferReader(_MARK + tail[-length:]))
+
+
+class FirstRows:
+    """The first rows of a file; of one in a bucket, those of all columns of numbers at once, which is one request."""
+
+    def __init__(self, source: Stored, file: pq.ParquetFile, schema: pa.Schema) -> None:
+        self._source = source
+        self._file = file
+        self._schema = schema
+        self._held: pa.Table | None = None
+
+    def read(self, names: Sequence[str]) -> pa.Table:
+        """The first rows of some columns."""
+        if self._held is not None and set(names) <= set(self._held.column_names):
+            return self._held.select(list(names))
+        wanted = set(names)
+        if is_url(self._source.path):
+            wanted |= {field.name for field in self._schema if kind_of(field.type) == "number"}
+        columns = [field.name for field in self._schema if field.name in wanted]
+        groups = self._file.metadata
+        # Of a bucket all row groups that are named are fetched ahead.
+        held = next((i for i in range(groups.num_row_groups) if groups.row_group(i).num_rows), None)
+        with naming_damage(self._source):
+            some = [] if held is None else [held]
+            batches = self._file.iter_batches(SAMPLED_ROWS, some, columns, use_threads=False)
+            first = next(batches, None)
+        fields = pa.schema([self._schema.field(name) for name in columns])
+        self._held = fields.empty_table() if first is None else pa.Table.from_batches([first])
+        return self._held.select(list(names))
+
+
+@contextmanager
+def naming_damage(source: Stored, group: int | None = None) -> Iterator[None]:
+    """Name the file, whatever Arrow raises at what it holds: a type made of nonsense is a TypeError at times."""
+    try:
+        yield
+    except XentError:
+        raise
+    except FAILURES as error:
+        where = source.name if group is None else f"{source.name} row group {group}"
+        raise damaged("damaged Parquet file", where, error, source) from None

@@ -1,0 +1,78 @@
+"""An object behind a URL that is opened once and read at any place by every thread of this process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from xent_cli.readers.storage.remote import asking, within
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# Enough for the header of any array; each request takes as long as it takes to send a hundred times as much.
+_HEAD_BYTES = (1 << 16) + 12
+# What Arrow reads first of a Parquet file: its end.
+_TAIL_BYTES = 1 << 16
+_PARQUET = b"PAR1"
+
+
+class OpenedObject:
+    """An open object, and what of it has been fetched already; see `Opened`.
+
+    Fields
+    ------
+    file
+        For Arrow.
+    shared
+        Whether several threads may read from it at once.
+    tail
+        Its last bytes, as far as they have been fetched.
+    """
+
+    def __init__(self, file: pa.NativeFile, url: str, seconds: float, *, shared: bool) -> None:
+        self.file = file
+        self.shared = shared
+        self.head = b""
+        self.tail = b""
+        self._url = url
+        self._seconds = seconds
+        self._size: int = self._asked(file.size)
+        if urlsplit(url).path.lower().endswith(".parquet"):
+            # Everything about a Parquet file stands at its end, the mark that tells its format too.
+            self.tail = self._fetched(min(_TAIL_BYTES, self._size), max(0, self._size - _TAIL_BYTES))
+            self.head = _PARQUET if self.tail.endswith(_PARQUET) else b""
+        if self._size <= len(self.tail):
+            self.head = self.tail
+        elif not self.head:
+            self.head = self._fetched(min(_HEAD_BYTES, self._size), 0)
+        self.enough = bool(self.tail) or len(self.head) == self._size
+
+    @property
+    def closed(self) -> bool:
+        """See `Opened`."""
+        return bool(self.file.closed)
+
+    def release(self) -> None:
+        """See `Opened`: an object takes no more than what has been fetched of it, unless it is for one thread alone."""
+        self.head = self.tail = b""
+        if not self.shared:
+            self.file.close()
+
+    def size(self) -> int:
+        """See `Opened`."""
+        return self._size
+
+    def read_at(self, target: memoryview, offset: int) -> int:
+        """See `Opened`; what has been fetched is not fetched again."""
+        found = self.head[offset : offset + len(target)]
+        found = found or self._fetched(min(len(target), max(0, self._size - offset)), offset)
+        target[: len(found)] = found
+        return len(found)
+
+    def _fetched(self, size: int, offset: int) -> bytes:
+        return bytes(self._asked(lambda: self.file.read_at(size, offset))) if size else b""
+
+    def _asked(self, function: Any) -> Any:
+        with asking(self._url, self._seconds):
+            return within(self._seconds, self._url, function)
