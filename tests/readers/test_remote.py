@@ -1,6 +1,7 @@
 """Buckets, through a server on loopback that speaks S3; the credentials and its address come from the environment."""
 
 import os
+import pickle
 import re
 import socket
 import subprocess
@@ -239,6 +240,40 @@ def test_only_the_columns_that_are_used_are_fetched(proxy, bucket):
     assert 0 < fetched < (bucket / "blob.parquet").stat().st_size / 10
 
 
+@pytest.mark.parametrize(
+    ("arguments", "most"),
+    [
+        ("s3://bucket/run/l.npy y.npy", 4),  # what it is, its first bytes, the rest, and what it is at the end
+        ("s3://bucket/counted/one.parquet", 5),  # what it is, its end, first rows, rows, and what it is at the end
+        ("s3://bucket/counted/four.parquet", 5 + 3),
+        ("s3://bucket/counted/shards", 2 + 3 * 5),  # and the folder
+    ],
+)
+def test_few_requests_are_made(arguments, most, proxy, server, bucket):
+    from pyarrow import fs
+
+    address, between = proxy
+    table = pa.table({**{f"logit_{i}": np.tile(LOGITS[:, i], 50) for i in range(5)}, "label": np.tile(LABELS, 50)})
+    endpoint = {"endpoint_override": server.removeprefix("http://"), "scheme": "http", "region": "us-east-1"}
+    store = fs.S3FileSystem(access_key="a", secret_key="b", **endpoint)
+    for name, groups in (("one", 1), ("four", 4), *((f"shards/part-{i}", 1) for i in range(3))):
+        pq.write_table(table, f"bucket/counted/{name}.parquet", table.num_rows // groups, filesystem=store)
+    run = xent(f"{arguments} --reduction mean", address, bucket)
+    assert run.returncode == 0, run.stderr
+    assert len(between.served) <= most
+
+
+def test_shards_are_described_with_two_requests_each(proxy, bucket, monkeypatch):
+    address, between = proxy
+    for key, value in {"ENDPOINT_URL": address, "ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b"}.items():
+        monkeypatch.setenv(f"AWS_{key}", value)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    source = open_source("s3://bucket/run/shards", "logits", ReadOptions(), Classes(-1))
+    assert source.info.num_rows == 300
+    assert [shard.info.num_rows for shard in source.shards] == [25] * 12
+    assert len(between.served) <= 2 + 2 * 12
+
+
 def test_other_schemes_go_through_fsspec(bucket):
     import fsspec
 
@@ -276,8 +311,9 @@ def test_an_object_that_is_written_anew_while_it_is_read_is_refused(name, server
         data[-9] ^= 1
         put()
         if name != "d.csv":  # the text of which goes along
+            elsewhere = pickle.loads(pickle.dumps(parts[0]))
             with pytest.raises(InputError, match="the file changed while it was read"):
-                parts[0].read()
+                elsewhere.read()
         with pytest.raises(InputError, match=rf"the file changed while it was read\n  s3://bucket/changing/{name}"):
             refuse_changed()
 
@@ -295,11 +331,17 @@ def test_a_page_that_changes_while_it_is_read_is_refused(tmp_path):
             self.send_header("ETag", f'"{(tmp_path / "l.npy").stat().st_mtime_ns}"')
             super().end_headers()
 
+        def send_response(self, *details):
+            requests.append(self.command)
+            super().send_response(*details)
+
+    requests = []
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         with watching():
             open_source(f"http://127.0.0.1:{server.server_port}/l.npy", "logits", ReadOptions(), Classes(-1))
+            assert requests == ["HEAD", "GET"]
             refuse_changed()
             os.utime(tmp_path / "l.npy", ns=(0, 0))
             with pytest.raises(InputError, match="the file changed while it was read"):

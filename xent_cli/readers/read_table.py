@@ -10,6 +10,7 @@ import numpy as np
 from xent_cli.errors import InputError, RowError
 from xent_cli.readers.open import open_source
 from xent_cli.readers.options import Classes, ReadOptions
+from xent_cli.readers.storage.identity import refuse_changed, watching
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,9 +63,16 @@ def read_table(
     """
     asked = (logits_column,) if isinstance(logits_column, str) else tuple(logits_column)
     options = ReadOptions(logits_column=asked, label_column=label_column, logits_path=os.fspath(path))
-    source = open_source(os.fspath(path), "logits", options, Classes(options.axis))
+    with watching():
+        found = _read(os.fspath(path), options)
+        refuse_changed()
+    return found
+
+
+def _read(path: str, options: ReadOptions) -> tuple[AnyArray, AnyArray | None, tuple[str, ...] | None]:
+    source = open_source(path, "logits", options, Classes(options.axis))
     if source.info.plan is None:
-        raise InputError("not a table", os.fspath(path), found=f"an array ({source.info.format})", expected="columns")
+        raise InputError("not a table", path, found=f"an array ({source.info.format})", expected="columns")
     logits, labels = [], []
     try:
         for _, _, part in source.parts():
@@ -77,5 +85,5 @@ def read_table(
 
         raise complete(error, source) from None
     if not logits:
-        raise InputError("no rows", os.fspath(path), expected="at least 1")
+        raise InputError("no rows", path, expected="at least 1")
     return np.concatenate(logits), np.concatenate(labels) if labels else None, source.info.class_names

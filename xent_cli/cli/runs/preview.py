@@ -149,7 +149,7 @@ def _read(
 
 
 def _may_keep(pair: Pair, task: BlockRef) -> bool:
-    """Whether rows of a table are few, and so wide or so far away that to read them twice takes longer than all else."""
+    """Whether rows of a table are few, and so wide or so far away that reading them twice would take longest."""
     info = pair.logits.info
     if info.plan is None or pair.shift or pair.join is not None:
         return False
