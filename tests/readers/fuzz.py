@@ -6,11 +6,14 @@ hang in a library's parser is seen from outside; the seed at work is on standard
 
 import contextlib
 import io
+import json
+import lzma
 import os
 import random
 import signal
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +66,31 @@ def sound(format_name):
     elif format_name == "jsonl":
         for row in table.to_pylist():
             stream.write((str(row).replace("'", '"') + "\n").encode())
+    elif format_name == "json":
+        stream.write(json.dumps({"logits": LOGITS.tolist(), "labels": LABELS.tolist()}, indent=1).encode())
+    elif format_name == "records.json":
+        rows = [
+            dict(zip("abcde", row, strict=True), label="abcde"[y])
+            for row, y in zip(LOGITS.tolist(), LABELS, strict=True)
+        ]
+        stream.write(json.dumps(rows).encode())
+    elif format_name == "nested.jsonl":
+        for row, y in zip(LOGITS.tolist(), LABELS.tolist(), strict=True):
+            scores = [{"label": name, "score": x} for name, x in zip("abcde", row, strict=True)]
+            stream.write(
+                f"{json.dumps({'prediction': {'text': 'x', 'scores': scores}, 'label': 'abcde'[y]})}\n".encode()
+            )
+    elif format_name == "txt":
+        stream.write(b"# logit_0 logit_1 logit_2 logit_3 logit_4 label\n")
+        np.savetxt(stream, np.column_stack([LOGITS, LABELS]), fmt="%12.6f")
+    elif format_name == "cells.csv":
+        rows = [f'{y},"{np.array2string(row, max_line_width=30)}"' for row, y in zip(LOGITS, LABELS, strict=True)]
+        stream.write("\n".join(["sep=,", "label,logits", *rows, ""]).encode("utf-16"))
+    elif format_name == "csv.zip":
+        with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("t.csv", sound("csv"))
+    elif format_name == "csv.xz":
+        stream.write(lzma.compress(sound("csv")))
     else:
         rows = [",".join(map(repr, row.tolist())) + f',"{label}"' for row, label in zip(LOGITS, LABELS, strict=True)]
         text = "\n".join(["logit_0,logit_1,logit_2,logit_3,logit_4,label", *rows, ""]).encode()

@@ -88,3 +88,12 @@ def test_the_name_of_no_class_is_found_by_line(tmp_path):
     with pytest.raises(RowError) as caught:
         [task.load() for task in pair.tasks()]
     assert pair.complete(caught.value).where == f'{path} line 3 (sample 1), key "label"'
+
+
+@pytest.mark.parametrize("line", ["null", " null", "3", "[1]"])
+def test_a_piece_that_begins_with_no_object_is_refused_by_its_line(line, tmp_path):
+    good = '{"logits": [1, 2], "label": 0}\n'
+    (tmp_path / "t.jsonl").write_text(f"{good * 5}{line}\n{good}")
+    with pytest.raises(InputError, match="not a JSON object") as caught:
+        read(tmp_path / "t.jsonl", ReadOptions(run=RunNeeds(chunk_bytes=31)))
+    assert "line 6 (sample 5)" in caught.value.where

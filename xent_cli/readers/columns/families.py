@@ -111,7 +111,7 @@ def _numbered(names: tuple[str, ...]) -> tuple[Family, ...]:
                 if not _INTEGER.fullmatch(name):
                     continue
                 before, digits = "", name
-            elif before[-1:] == "-" and not (before[-2].isalnum() or before[-2] == "-"):
+            elif before[-1:] == "-" and not (before[-2:-1].isalnum() or before[-2:-1] == "-"):
                 # After a mark it is a sign: logit_-1, P(y=-1).
                 before, digits = before[:-1], f"-{digits}"
             if len(digits) <= 9:

@@ -118,7 +118,7 @@ def reshape_of(rows: Sequence[Any]) -> Reshape:
     names = _names(keys, nested)
     flat = Reshape(names, single | _wrapped([Reshape(names, single).record(record) or {} for record in records]))
     found = [flat.record(record) for record in records]
-    bare = not all(isinstance(row, dict) for row in rows)
+    bare = not isinstance(rows[0], dict)
     return replace(flat, named=_named([record for record in found if record]), bare=bare)
 
 

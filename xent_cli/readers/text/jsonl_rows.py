@@ -75,6 +75,8 @@ class JsonRows:
         fields += [(plan.weight, pa.float64())] if plan.weight else []
         fields += [(NONFINITE, pa.string())] if self._may_lack else []
         text = self._lines()
+        if not (bytes(text[:64]).lstrip() or bytes(text).lstrip()).startswith(b"{"):  # Arrow crashes at a null there
+            raise pa.ArrowInvalid("a line that is not an object")
         read = pa_json.ReadOptions(use_threads=False, block_size=len(text) + 1)
         texts = plan.texts
         # Ids and groups are text, or whole numbers; what else they may be only Python tells.
@@ -100,10 +102,14 @@ class JsonRows:
         reshape = self.source.reshape
         if not reshape:
             return text
-        records = (strict_record_of(line, "", reshape) for line in bytes(text).split(b"\n") if line.strip())
-        # Arrow refuses what is no object, and then the line is told.
-        lines = ("null" if isinstance(record, InputError) else json.dumps(record) for record in records)
-        return memoryview("".join(f"{line}\n" for line in lines).encode())
+        found = []
+        for line in bytes(text).split(b"\n"):
+            if line.strip():
+                record = strict_record_of(line, "", reshape)
+                if isinstance(record, InputError):
+                    raise pa.ArrowInvalid(record.found)
+                found.append(f"{json.dumps(record)}\n")
+        return memoryview("".join(found).encode())
 
     def _explain(self, arrow_message: str) -> InputError:
         """Find the first line that is to blame, and count the others like it in this piece."""
