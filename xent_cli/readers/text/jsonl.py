@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,12 +13,12 @@ from xent_cli.readers.columns.cells.cell_text import layout_of_cells
 from xent_cli.readers.columns.column_plan import ColumnPlan
 from xent_cli.readers.columns.sample import TableSample
 from xent_cli.readers.columns.table_plan import plan_table
-from xent_cli.readers.tables.table_source import Table, texts_ahead
+from xent_cli.readers.tables.table_source import texts_ahead
 from xent_cli.readers.text.csv_dialect import DTYPES, LISTED
 from xent_cli.readers.text.json_records import first_rows
-from xent_cli.readers.text.json_reshape import NO_RESHAPE, Reshape, reshape_of
+from xent_cli.readers.text.json_reshape import reshape_of
 from xent_cli.readers.text.json_sample import FirstRecords, kind_of_values, type_of_value
-from xent_cli.readers.text.jsonl_rows import JsonRows
+from xent_cli.readers.text.jsonl_rows import JsonLines, JsonRows
 from xent_cli.readers.text.text_chunks import pieces
 
 if TYPE_CHECKING:
@@ -69,28 +69,8 @@ def open_jsonl(source: Bytes, head: bytes, role: str, options: ReadOptions, clas
 
 
 @dataclass(frozen=True, slots=True)
-class JsonlSource(Table):
-    """A JSON Lines file; see `Source`.
-
-    Fields
-    ------
-    body
-        Where the lines begin, in bytes.
-    label_type
-        One of `LABEL_TYPES`, or `LISTED`.
-    reshape
-        What makes a flat object of each line.
-    document
-        Whether the lines are the rows of one document, which has none of its own.
-    seen
-        Of what came through a pipe: first sample and line of each piece, and lines of its rows where some are blank.
-    """
-
-    body: int
-    label_type: str
-    reshape: Reshape = NO_RESHAPE
-    document: bool = False
-    seen: list[tuple[int, int, list[int] | None]] = field(default_factory=list, compare=False)
+class JsonlSource(JsonLines):
+    """A JSON Lines file; see `Source`."""
 
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
         """See `Source`."""
@@ -107,11 +87,6 @@ class JsonlSource(Table):
                 yield start, size, JsonRows(self, piece, start, size, line)
             start += size
             line += lines
-
-    def places(self, line: int, last: int | None = None) -> str:
-        """Name a line, or those up to a last one; of a document they are rows, counted from 0."""
-        unit, line, last = ("row", line - 1, last and last - 1) if self.document else ("line", line, last)
-        return f"{self.source.name} {unit} {line}" if last is None else f"{self.source.name} {unit}s {line} to {last}"
 
     def where(self, row: int, role: str, first: int = 0) -> str:
         """See `Source`; reads the file from its beginning."""

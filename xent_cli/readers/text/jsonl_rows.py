@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,24 +16,54 @@ from xent_cli.readers.tables.column_types import to_numpy
 from xent_cli.readers.tables.first_bad_row import first_with_count
 from xent_cli.readers.tables.marks import is_masked
 from xent_cli.readers.tables.table_rows import rows_of
+from xent_cli.readers.tables.table_source import Table
 from xent_cli.readers.text.csv_dialect import LABEL_TYPES, LISTED, label_types_from
 from xent_cli.readers.text.json_records import is_number, shown, strict_record_of
-from xent_cli.readers.text.json_reshape import NO_RESHAPE
+from xent_cli.readers.text.json_reshape import NO_RESHAPE, Reshape
 from xent_cli.readers.text.nonfinite import NONFINITE, with_nonfinite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from xent_cli.core.block import Rows
-    from xent_cli.readers.text.jsonl import JsonlSource
     from xent_cli.readers.text.text_chunks import Piece
+
+
+@dataclass(frozen=True, slots=True)
+class JsonLines(Table):
+    """A table of lines of JSON, as far as the rows of one piece depend on it.
+
+    Fields
+    ------
+    body
+        Where the lines begin, in bytes.
+    label_type
+        One of `LABEL_TYPES`, or `LISTED`.
+    reshape
+        What makes a flat object of each line.
+    document
+        Whether the lines are the rows of one document, which has none of its own.
+    seen
+        Of what came through a pipe: first sample and line of each piece, and lines of its rows where some are blank.
+    """
+
+    body: int
+    label_type: str
+    reshape: Reshape = NO_RESHAPE
+    document: bool = False
+    seen: list[tuple[int, int, list[int] | None]] = field(default_factory=list, compare=False)
+
+    def places(self, line: int, last: int | None = None) -> str:
+        """Name a line, or those up to a last one; of a document they are rows, counted from 0."""
+        unit, line, last = ("row", line - 1, last and last - 1) if self.document else ("line", line, last)
+        return f"{self.source.name} {unit} {line}" if last is None else f"{self.source.name} {unit}s {line} to {last}"
 
 
 @dataclass(frozen=True, slots=True)
 class JsonRows:
     """Recipe for the rows of one piece, `size` samples from `start` on, whose first line is `line`: a `Part`."""
 
-    source: JsonlSource
+    source: JsonLines
     piece: Piece
     start: int
     size: int
