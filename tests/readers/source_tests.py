@@ -14,8 +14,9 @@ import pyarrow as pa
 import pytest
 
 from xent_cli.errors import InputError
+from xent_cli.readers.interface import Classes
 from xent_cli.readers.open import open_source
-from xent_cli.readers.options import Classes, ReadOptions, RunNeeds
+from xent_cli.readers.options import ReadOptions, RunNeeds
 
 RNG = np.random.default_rng(29)
 N, K = 97, 5

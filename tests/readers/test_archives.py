@@ -9,8 +9,9 @@ from safetensors.numpy import save_file
 
 from tests.torch_writer import save as save_torch
 from xent_cli.errors import InputError
+from xent_cli.readers.interface import Classes
 from xent_cli.readers.open import open_source
-from xent_cli.readers.options import Classes, ReadOptions, RunNeeds
+from xent_cli.readers.options import ReadOptions, RunNeeds
 from xent_cli.readers.pair.pair import open_pair
 
 RNG = np.random.default_rng(5)

@@ -18,8 +18,9 @@ import xent_cli
 from tests.readers.source_tests import SourceTests
 from xent_cli.cli import cli
 from xent_cli.errors import InputError
+from xent_cli.readers.interface import Classes
 from xent_cli.readers.open import open_source
-from xent_cli.readers.options import Classes, ReadOptions
+from xent_cli.readers.options import ReadOptions
 
 RANDOM = np.random.default_rng(21)
 N, K = 90, 3

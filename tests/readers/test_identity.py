@@ -16,8 +16,9 @@ from safetensors.numpy import save_file
 
 from tests.torch_writer import save as save_torch
 from xent_cli.errors import InputError
+from xent_cli.readers.interface import Classes
 from xent_cli.readers.open import open_source
-from xent_cli.readers.options import Classes, ReadOptions
+from xent_cli.readers.options import ReadOptions
 from xent_cli.readers.storage import identity
 from xent_cli.readers.storage.identity import refuse_changed, watching
 from xent_cli.readers.storage.locate import locate
@@ -227,7 +228,8 @@ import sys
 counted = []
 sys.addaudithook(lambda event, details: counted.append(details[0]) if event == "open" else None)
 from xent_cli.readers.open import open_source
-from xent_cli.readers.options import Classes, ReadOptions
+from xent_cli.readers.interface import Classes
+from xent_cli.readers.options import ReadOptions
 source = open_source(sys.argv[1], "logits", ReadOptions(), Classes(-1))
 for _, _, part in source.parts():
     part.read()

@@ -11,8 +11,9 @@ from hypothesis.extra import numpy as hnp
 
 from xent_cli.errors import InputError, UsageError
 from xent_cli.readers.arrays.streamed_array import _Pool
+from xent_cli.readers.interface import Classes
 from xent_cli.readers.open import open_source
-from xent_cli.readers.options import Classes, ReadOptions, RunNeeds
+from xent_cli.readers.options import ReadOptions, RunNeeds
 from xent_cli.readers.pair.pair import open_pair
 
 

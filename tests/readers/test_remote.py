@@ -22,8 +22,9 @@ from tests import forked
 from tests.torch_writer import save as save_torch
 from tests.waiting import until
 from xent_cli.errors import InputError, OutputError
+from xent_cli.readers.interface import Classes
 from xent_cli.readers.open import open_source
-from xent_cli.readers.options import Classes, ReadOptions
+from xent_cli.readers.options import ReadOptions
 from xent_cli.readers.storage.identity import refuse_changed, watching
 from xent_cli.writers.folder import open_folder
 from xent_cli.writers.publish import Publication

@@ -13,8 +13,9 @@ import pytest
 
 from tests.torch_writer import Call, Global, archive, calls, pickled, save, storage, tensor
 from xent_cli.errors import InputError
+from xent_cli.readers.interface import Classes
 from xent_cli.readers.open import open_source
-from xent_cli.readers.options import Classes, ReadOptions, RunNeeds
+from xent_cli.readers.options import ReadOptions, RunNeeds
 from xent_cli.readers.pair.class_weights import read_class_weight
 from xent_cli.readers.pair.pair import open_pair
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from xent_cli.core.block import Part
     from xent_cli.core.input_description import InputDescription
     from xent_cli.readers.columns.column_plan import ColumnPlan
-    from xent_cli.readers.options import Classes, ReadOptions
+    from xent_cli.readers.options import ReadOptions
     from xent_cli.readers.storage.interface import Bytes
 
 # Formats that hold arrays, whose shape tells what they are; the others are tables.
@@ -26,6 +26,28 @@ ARRAYS = frozenset({"npy", "npz", "safetensors", "torch", "raw"})
 ARCHIVES = ARRAYS - {"npy", "raw"}
 
 Role = Literal["logits", "labels", "weights", "mask"]
+
+
+@dataclass(frozen=True, slots=True)
+class Classes:
+    """Where an input has its classes, and what is known of them.
+
+    Fields
+    ------
+    axis
+        Class axis of an array; None where a sample is one number.
+    names
+        Names of the classes of the logits that the input goes with, or None.
+    count
+        How many classes these have; 0 where that is not known.
+    like
+        Plan of the first shard, which the others follow where they have the same columns.
+    """
+
+    axis: int | None = None
+    names: tuple[str, ...] | None = None
+    count: int = 0
+    like: ColumnPlan | None = None
 
 
 @dataclass(frozen=True, slots=True)

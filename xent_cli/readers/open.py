@@ -9,15 +9,14 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError
-from xent_cli.readers.interface import ARRAYS
-from xent_cli.readers.options import Classes
+from xent_cli.readers.interface import ARRAYS, Classes
 from xent_cli.readers.storage.locate import Located, locate
 from xent_cli.readers.storage.reading import BOM, is_url
 from xent_cli.readers.storage.stored import Stored, recognised
 
 if TYPE_CHECKING:
     from xent_cli.readers.interface import Opener, Source
-    from xent_cli.readers.options import Known, ReadOptions
+    from xent_cli.readers.options import ReadOptions
     from xent_cli.readers.storage.interface import Bytes
 
 # What an error says of a file without rows; among shards it is passed over.
@@ -99,24 +98,25 @@ def open_source(path: str | Located, role: str, options: ReadOptions, classes: C
 def _open_shards(located: Located, role: str, options: ReadOptions, classes: Classes) -> tuple[list[Source], list[str]]:
     """Open shards in order, several at a time from a bucket, and name those that are empty."""
 
-    def open_one(place: int, known: Known) -> Source | None:
+    def open_one(place: int, classes: Classes) -> Source | None:
+        known = options.known
         if located.partitions:
             known = replace(known, partitions=located.partitions[place])
         return _open_shard(located.files[place], role, replace(options, known=known), classes)
 
     found: list[Source | None] = []
     while len(found) < len(located.files) and (not found or found[-1] is None):
-        found.append(open_one(len(found), options.known))
-    first, known = found[-1], options.known
+        found.append(open_one(len(found), classes))
+    first = found[-1]
     if first is not None and role == "logits":  # what the first one with rows is read as, the others are
-        known = replace(known, like=first.info.plan)
+        classes = replace(classes, like=first.info.plan)
     rest = range(len(found), len(located.files))
     if rest and is_url(located.files[0].name):
         from xent_cli.readers.storage.parallel import in_parallel
 
-        found += in_parallel(partial(open_one, known=known), rest)
+        found += in_parallel(partial(open_one, classes=classes), rest)
     else:
-        found += [open_one(place, known) for place in rest]
+        found += [open_one(place, classes) for place in rest]
     empty = [file.name for file, source in zip(located.files, found, strict=True) if source is None]
     return [source for source in found if source is not None], empty
 

@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from xent_cli.core.diagnostics import Diagnostic
-    from xent_cli.readers.columns.column_plan import ColumnPlan
     from xent_cli.readers.columns.labels.label_values import LabelValues
     from xent_cli.readers.storage.folders import Partition
 
@@ -74,8 +73,6 @@ class Known:
         What labels of whole numbers call the classes, where that is not 0, 1, 2, ...
     class_columns
         Names of the columns of logits, by which labels of text may call the classes.
-    like
-        Plan of the first shard, which the others follow where they have the same columns.
     partitions
         What the folders say that an input lies in.
     labels_shape
@@ -92,30 +89,10 @@ class Known:
     columns_elsewhere: frozenset[str] = frozenset()
     label_numbers: tuple[int, ...] = ()
     class_columns: tuple[str, ...] = ()
-    like: ColumnPlan | None = None
     partitions: tuple[Partition, ...] = ()
     labels_shape: tuple[int, ...] = (-1,)
     labels_ahead: Callable[[], LabelValues | None] | None = field(default=None, compare=False)
     notes: tuple[Diagnostic, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Classes:
-    """Where an input has its classes, and what is known of them.
-
-    Fields
-    ------
-    axis
-        Class axis of an array; None where a sample is one number.
-    names
-        Names of the classes of the logits that the input goes with, or None.
-    count
-        How many classes these have; 0 where that is not known.
-    """
-
-    axis: int | None = None
-    names: tuple[str, ...] | None = None
-    count: int = 0
 
 
 @dataclass(frozen=True, slots=True)

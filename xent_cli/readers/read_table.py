@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xent_cli.errors import InputError, RowError
+from xent_cli.readers.interface import Classes
 from xent_cli.readers.open import open_source
-from xent_cli.readers.options import Classes, ReadOptions
+from xent_cli.readers.options import ReadOptions
 from xent_cli.readers.storage.identity import refuse_changed, watching
 
 if TYPE_CHECKING:

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from xent_cli.cli.display.shell import quoted
 from xent_cli.errors import InputError, UsageError, XentError
 from xent_cli.readers.columns.lines import LongTableError, OneScoreError, QuestionError
-from xent_cli.readers.interface import ARCHIVES, ARRAYS
+from xent_cli.readers.interface import ARCHIVES, ARRAYS, Classes
 from xent_cli.readers.list_contents import list_arrays
 from xent_cli.readers.open import open_source
-from xent_cli.readers.options import Classes
 from xent_cli.readers.pair.pair import open_pair
 
 if TYPE_CHECKING:

@@ -23,10 +23,10 @@ from xent_cli.engines.local import open_local
 from xent_cli.errors import RowError, UsageError, without_secrets
 from xent_cli.readers.binary_scores import scores_of
 from xent_cli.readers.columns.lines import line
-from xent_cli.readers.interface import ARRAYS
+from xent_cli.readers.interface import ARRAYS, Classes
 from xent_cli.readers.list_contents import list_contents
 from xent_cli.readers.open import open_source
-from xent_cli.readers.options import Classes, RunNeeds
+from xent_cli.readers.options import RunNeeds
 from xent_cli.readers.pair.bad_rows import complete
 from xent_cli.readers.pair.ids import in_one_order, without_labels
 from xent_cli.readers.pair.misfit import refuse_missing

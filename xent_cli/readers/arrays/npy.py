@@ -13,8 +13,8 @@ from xent_cli.readers.arrays.array_source import ArraySource, Layout, lies_scatt
 from xent_cli.readers.storage.stored import Stored
 
 if TYPE_CHECKING:
-    from xent_cli.readers.interface import Source
-    from xent_cli.readers.options import Classes, ReadOptions
+    from xent_cli.readers.interface import Classes, Source
+    from xent_cli.readers.options import ReadOptions
     from xent_cli.readers.storage.interface import Bytes
 
 # A header of names and numbers; NumPy itself never writes more than a few hundred bytes.

@@ -16,8 +16,8 @@ from xent_cli.readers.storage.reading import first_line, read_up_to
 from xent_cli.readers.storage.streams import zip_failures
 
 if TYPE_CHECKING:
-    from xent_cli.readers.interface import Source
-    from xent_cli.readers.options import Classes, ReadOptions
+    from xent_cli.readers.interface import Classes, Source
+    from xent_cli.readers.options import ReadOptions
     from xent_cli.readers.storage.interface import Bytes
     from xent_cli.readers.storage.stored import Stored
 

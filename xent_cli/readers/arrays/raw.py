@@ -16,8 +16,8 @@ from xent_cli.readers.storage.pipe import seekable
 from xent_cli.readers.storage.stored import Stored
 
 if TYPE_CHECKING:
-    from xent_cli.readers.interface import Source
-    from xent_cli.readers.options import Classes, ReadOptions
+    from xent_cli.readers.interface import Classes, Source
+    from xent_cli.readers.options import ReadOptions
     from xent_cli.readers.storage.interface import Bytes
 
 # What begins so is never taken for numbers, whatever is said of it.

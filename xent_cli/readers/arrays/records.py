@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray
     from xent_cli.core.block import Part, Rows
     from xent_cli.readers.arrays.array_source import Layout
-    from xent_cli.readers.options import Classes, ReadOptions
+    from xent_cli.readers.interface import Classes
+    from xent_cli.readers.options import ReadOptions
     from xent_cli.readers.storage.interface import Bytes, Stream
 
 

@@ -22,8 +22,8 @@ from xent_cli.readers.storage.pipe import seekable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from xent_cli.readers.interface import Source
-    from xent_cli.readers.options import Classes, ReadOptions
+    from xent_cli.readers.interface import Classes, Source
+    from xent_cli.readers.options import ReadOptions
     from xent_cli.readers.storage.interface import Bytes
     from xent_cli.readers.storage.stored import Stored
 

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
     from xent_cli.core.array_types import AnyArray, BoolArray
     from xent_cli.core.block import Part
-    from xent_cli.readers.options import Classes, ReadOptions
+    from xent_cli.readers.interface import Classes
+    from xent_cli.readers.options import ReadOptions
     from xent_cli.readers.storage.interface import Bytes
     from xent_cli.readers.storage.stored import Stored
 

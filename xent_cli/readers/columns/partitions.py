@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray
     from xent_cli.readers.columns.column_plan import ColumnPlan
     from xent_cli.readers.columns.sample import TableSample
-    from xent_cli.readers.options import Classes, ReadOptions
+    from xent_cli.readers.interface import Classes
+    from xent_cli.readers.options import ReadOptions
     from xent_cli.readers.storage.folders import Partition
 
     Planned = tuple[ColumnPlan, tuple[str, ...] | None]

@@ -13,7 +13,8 @@ from xent_cli.readers.columns.weight_column import plan_beside
 
 if TYPE_CHECKING:
     from xent_cli.readers.columns.sample import TableSample
-    from xent_cli.readers.options import Classes, ReadOptions
+    from xent_cli.readers.interface import Classes
+    from xent_cli.readers.options import ReadOptions
 
 
 def plan_table(
@@ -45,7 +46,7 @@ def _planned(
 
         return plan_with_partitions(sample, role, options, classes, _planned)
     if role == "logits":
-        like = options.known.like
+        like = classes.like
         alike = like is not None and {*like.columns} == {*sample.kinds}
         plan = (
             replace(like, columns=tuple(sample.kinds)) if alike and like is not None else plan_logits(sample, options)

@@ -12,8 +12,9 @@ from xent_cli.core.verify.verify_block import VerifyTask
 from xent_cli.errors import InputError, RowError, UsageError
 from xent_cli.readers.binary_scores import BinaryScores
 from xent_cli.readers.class_names import other_names
+from xent_cli.readers.interface import Classes
 from xent_cli.readers.open import open_source
-from xent_cli.readers.options import Classes, ReadOptions, RunNeeds
+from xent_cli.readers.options import ReadOptions, RunNeeds
 from xent_cli.readers.pair.bad_rows import complete
 from xent_cli.readers.pair.ids import column_in, nameless, shared_id, with_ids, with_plan
 from xent_cli.readers.pair.misfit import unlike

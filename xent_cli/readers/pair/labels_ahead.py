@@ -12,9 +12,8 @@ from xent_cli.readers.class_names import NamedLabels
 from xent_cli.readers.columns.column_plan import ColumnPlan
 from xent_cli.readers.columns.labels.label_values import LabelValues
 from xent_cli.readers.columns.sample import SAMPLED_ROWS, as_text
-from xent_cli.readers.interface import ARRAYS
+from xent_cli.readers.interface import ARRAYS, Classes
 from xent_cli.readers.open import open_source
-from xent_cli.readers.options import Classes
 from xent_cli.readers.storage.pipe import seekable
 from xent_cli.readers.tables.table_source import Table, texts_ahead
 

@@ -8,9 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from xent_cli.errors import InputError
-from xent_cli.readers.interface import ARRAYS
+from xent_cli.readers.interface import ARRAYS, Classes
 from xent_cli.readers.open import open_source
-from xent_cli.readers.options import Classes
 
 if TYPE_CHECKING:
     from types import ModuleType

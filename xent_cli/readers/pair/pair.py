@@ -6,9 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError, UsageError
-from xent_cli.readers.interface import ARCHIVES
+from xent_cli.readers.interface import ARCHIVES, Classes
 from xent_cli.readers.open import open_source
-from xent_cli.readers.options import Classes
 from xent_cli.readers.pair.follower import other_length
 from xent_cli.readers.pair.open_labels import labels_of_archive, open_labels, with_labels_ahead
 from xent_cli.readers.pair.paired_inputs import Pair

@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from xent_cli.core.block import Part, Rows
-    from xent_cli.readers.options import Classes, ReadOptions
+    from xent_cli.readers.interface import Classes
+    from xent_cli.readers.options import ReadOptions
     from xent_cli.readers.storage.interface import Bytes
     from xent_cli.readers.text.text_chunks import Piece
 

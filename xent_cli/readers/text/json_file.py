@@ -16,7 +16,8 @@ from xent_cli.readers.text.text_chunks import LONGEST_LINE
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from xent_cli.readers.options import Classes, ReadOptions
+    from xent_cli.readers.interface import Classes
+    from xent_cli.readers.options import ReadOptions
     from xent_cli.readers.storage.interface import Bytes
     from xent_cli.readers.text.jsonl import JsonlSource
 
