@@ -157,7 +157,7 @@ def test_of_a_gradient_the_worst_rows_are_told_by_their_worst_class():
     truth = np.zeros((100, 4))
     found = truth.copy()
     found[[3, 50, 50, 70], [1, 2, 3, 0]] = 0.1, 0.2, -0.4, 0.3
-    totals = compare(found, truth, Tolerance("float64", 0.0, 0.01), wanted=2)
+    totals = compare(found, truth, Tolerance("float64", 0.0, 0.01), top=2)
     assert [(row.sample, row.column, row.found) for row in totals.worst] == [(50, 3, -0.4), (70, 0, 0.3)]
     assert (totals.n_mismatched, totals.n_mismatched_rows, totals.share) == (4, 3, 0.01)
     assert totals.max_rel is None
@@ -188,12 +188,12 @@ def told(totals):
 @given(runs())
 def test_any_partition_of_the_rows_in_any_order_ends_in_the_same_totals(run):
     found, expected, ignored, tolerance, cuts, order = run
-    whole = compare(found, expected, tolerance, ignored=ignored, wanted=3)
+    whole = compare(found, expected, tolerance, ignored=ignored, top=3)
     spans = list(zip([0, *cuts], cuts, strict=False))
-    merged = ErrorTotals(wanted=3)
+    merged = ErrorTotals(top=3)
     for i in order:
         a, b = spans[i]
-        part = compare(found[a:b], expected[a:b], tolerance, start=a, ignored=ignored[a:b], wanted=3)
+        part = compare(found[a:b], expected[a:b], tolerance, start=a, ignored=ignored[a:b], top=3)
         merged = merged.merge(part)
     assert told(merged) == told(whole)
 

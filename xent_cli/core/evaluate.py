@@ -89,14 +89,14 @@ class BlockLoss:
 def evaluate_blocks(
     tasks: Iterable[Task],
     options: LossOptions,
-    wanted: Outputs,
+    outputs: Outputs,
     map: Map = map,  # noqa: A002
 ) -> Iterator[BlockLoss]:
     """Evaluate all tasks with `map`, which yields the results in order."""
-    return map(partial(evaluate_block, options=options, wanted=wanted), tasks)
+    return map(partial(evaluate_block, options=options, outputs=outputs), tasks)
 
 
-def evaluate_block(task: Task, options: LossOptions, wanted: Outputs) -> BlockLoss:
+def evaluate_block(task: Task, options: LossOptions, outputs: Outputs) -> BlockLoss:
     """Load a block, check its labels, compute its losses and total them.
 
     Raises
@@ -106,7 +106,7 @@ def evaluate_block(task: Task, options: LossOptions, wanted: Outputs) -> BlockLo
     """
     block = task.load()
     weight, left_out = weights_and_left_out(block, options)
-    found = _evaluate(block, weight, left_out, options, wanted)
+    found = _evaluate(block, weight, left_out, options, outputs)
     ignored, rows = found.ignored, found.rows
     losses = LossTotals.from_losses(
         options.signature(""),
@@ -115,20 +115,20 @@ def evaluate_block(task: Task, options: LossOptions, wanted: Outputs) -> BlockLo
         ignored=ignored,
         weight=weight,
         divisor=found.divisor,
-        figures=wanted.figures,
-        worst_wanted=max(1, wanted.worst),
+        figures=outputs.figures,
+        worst_wanted=max(1, outputs.worst),
         labels=found.labels,
         ids=block.ids,
         ranks=found.ranks,
-        top_k=wanted.top_k,
+        top_k=outputs.top_k,
         kl=rows.kl,
     )
     offsets = _offsets(block, found, options)
-    digest = _digest(block, found, options) if wanted.digest else None
+    digest = _digest(block, found, options) if outputs.digest else None
     losses = replace(losses, offsets=offsets, digest=digest, **found.counts)
-    slices = _slices(block, ignored, rows, weight, found.divisor, found.ranks, wanted) if wanted.by else None
+    slices = _slices(block, ignored, rows, weight, found.divisor, found.ranks, outputs) if outputs.by else None
     totals = RunTotals(losses, slices, found.calibration, found.formulas)
-    if not wanted.losses:
+    if not outputs.losses:
         return BlockLoss(block.start, rows.loss.size, totals, gradient=rows.gradient)
     if ignored is not None:
         rows.loss[ignored] = np.nan
@@ -159,14 +159,14 @@ def weigh_block(task: Task, options: LossOptions) -> ExactSum:
 
 
 def _evaluate(
-    block: Block, weight: FloatArray | None, left_out: BoolArray | None, options: LossOptions, wanted: Outputs
+    block: Block, weight: FloatArray | None, left_out: BoolArray | None, options: LossOptions, outputs: Outputs
 ) -> Evaluated:
     """Evaluate the rows that count, and mark the rest as ignored."""
     if left_out is None:
-        return evaluate_rows(block, weight, options, wanted)
+        return evaluate_rows(block, weight, options, outputs)
     rows = np.flatnonzero(~left_out)
     with renumbered_errors(block.start, rows):
-        some = evaluate_rows(block.take(rows), None if weight is None else weight[rows], options, wanted)
+        some = evaluate_rows(block.take(rows), None if weight is None else weight[rows], options, outputs)
     found = some.with_left_out(block.start, rows, left_out)
     return found if found.labels is None else replace(found, labels=labels_as_written(block.labels, block.unscored))
 
@@ -211,7 +211,7 @@ def _slices(
     weight: FloatArray | None,
     divisor: FloatArray | None,
     ranks: IntArray | None,
-    wanted: Outputs,
+    outputs: Outputs,
 ) -> LossSlices:
     """Total the samples by the values of the requested columns."""
     from xent_cli.core.totals.group_totals import Scored
@@ -235,10 +235,10 @@ def _slices(
         loss=loss,
         product=product,
         divisor=None if divisor is None else kept(divisor),
-        hits={} if ranks is None else {k: kept(ranks) < k for k in sorted(set(wanted.top_k))},
+        hits={} if ranks is None else {k: kept(ranks) < k for k in sorted(set(outputs.top_k))},
         kl=kl,
     )
-    return slices_of(wanted.by, block.groups, samples, scored, figures=wanted.figures)
+    return slices_of(outputs.by, block.groups, samples, scored, figures=outputs.figures)
 
 
 def _class_weight(found: Evaluated, options: LossOptions) -> FloatArray | None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from xent_cli.core.totals.calibration import Calibration
 
 
-def evaluate_rows(block: Block, weight: FloatArray | None, options: LossOptions, wanted: Outputs) -> Evaluated:
+def evaluate_rows(block: Block, weight: FloatArray | None, options: LossOptions, outputs: Outputs) -> Evaluated:
     """Check the labels of rows and compute the requested outputs.
 
     Parameters
@@ -38,7 +38,7 @@ def evaluate_rows(block: Block, weight: FloatArray | None, options: LossOptions,
     """
     labels, ignored, written = check_labels(block, options)
     # Before rows are scaled or exponentiated: neither moves the highest entry.
-    likeliest = labels.argmax(axis=1) if labels.ndim == 2 and (wanted.top_k or wanted.digest) else None
+    likeliest = labels.argmax(axis=1) if labels.ndim == 2 and (outputs.top_k or outputs.digest) else None
     unnormalised: dict[str, int] = {}
     if options.source != "logits" or labels.ndim == 2:
         from xent_cli.core.checks.probabilities import labels_as_declared, logits_as_declared
@@ -48,17 +48,17 @@ def evaluate_rows(block: Block, weight: FloatArray | None, options: LossOptions,
         unnormalised = {"unnormalised": off, "unnormalised_labels": labels_off}
         block = replace(block, logits=logits)
     scale = None
-    if wanted.gradient_dtype is not None:
+    if outputs.gradient_dtype is not None:
         scale = np.full(len(block.logits), 1.0) if weight is None else weight
         # A divisor of 0 is refused at the end of the run: then no sample counts.
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            scale = scale / wanted.gradient_denominator
-    rows = _losses(block, labels, options, wanted.gradient_dtype, scale)
+            scale = scale / outputs.gradient_denominator
+    rows = _losses(block, labels, options, outputs.gradient_dtype, scale)
     if rows.gradient is not None and ignored is not None:
         rows.gradient[ignored] = 0
     if rows.gradient is not None and options.binary:
         rows = replace(rows, gradient=rows.gradient[:, 1:])
-    ranks = _ranks(block, labels if likeliest is None else likeliest, rows, options) if wanted.top_k else None
+    ranks = _ranks(block, labels if likeliest is None else likeliest, rows, options) if outputs.top_k else None
     scored = None if ignored is None else ~ignored
     label_range = None
     if labels.ndim == 1:
@@ -72,8 +72,8 @@ def evaluate_rows(block: Block, weight: FloatArray | None, options: LossOptions,
         ranks,
         {"softmaxed": rows.softmaxed, "label_range": label_range, **unnormalised},
         likeliest,
-        _calibration(block, labels, rows, options, scored) if wanted.calibration and labels.ndim == 1 else None,
-        _formulas(block, labels, rows, options, wanted, scored) if wanted.overflow else (),
+        _calibration(block, labels, rows, options, scored) if outputs.calibration and labels.ndim == 1 else None,
+        _formulas(block, labels, rows, options, outputs, scored) if outputs.overflow else (),
     )
 
 
@@ -137,7 +137,7 @@ def _ranks(block: Block, index: IntArray, rows: RowLosses, options: LossOptions)
 
 
 def _formulas(
-    block: Block, labels: AnyArray, rows: RowLosses, options: LossOptions, wanted: Outputs, scored: BoolArray | None
+    block: Block, labels: AnyArray, rows: RowLosses, options: LossOptions, outputs: Outputs, scored: BoolArray | None
 ) -> tuple[FormulaTotals, ...]:
     """Compare the textbook formula with the true losses, in each requested dtype."""
     from xent_cli.core.kernel.textbook_formula import try_formulas
@@ -146,7 +146,7 @@ def _formulas(
     plain = LossOptions(labels=options.labels)
     truth = rows.loss if _same_loss(options, plain) else cross_entropy(block.logits, labels, plain).loss
     return tuple(
-        try_formulas(block.logits, labels, truth, dtype, start=block.start, scored=scored) for dtype in wanted.overflow
+        try_formulas(block.logits, labels, truth, dtype, start=block.start, scored=scored) for dtype in outputs.overflow
     )
 
 

@@ -72,17 +72,17 @@ def _blocks(pair: Pair, options: LossOptions, wanted: Outputs, engine: Engine, t
     if not targets.folders:
         return evaluate_blocks(pair.tasks(), options, wanted, engine.map)
     parts, kept = tuple(folder.parts for folder in targets.folders), bool(targets.writers)
-    function = partial(_evaluate_into_parts, options=options, wanted=wanted, recipes=parts, kept=kept)
+    function = partial(_evaluate_into_parts, options=options, outputs=wanted, recipes=parts, kept=kept)
     return engine.map(function, pair.tasks())
 
 
 def _evaluate_into_parts(
-    task: Task, options: LossOptions, wanted: Outputs, recipes: tuple[Parts, ...], kept: bool
+    task: Task, options: LossOptions, outputs: Outputs, recipes: tuple[Parts, ...], kept: bool
 ) -> BlockLoss:
     """Evaluate a block and write its parts, in whichever process this is; the rows come back only where `kept`."""
     from xent_cli.writers.parts import without_arrays
 
-    block = evaluate_block(task, options, wanted)
+    block = evaluate_block(task, options, outputs)
     for recipe in recipes:
         recipe.write(block)
     return block if kept else without_arrays(block)

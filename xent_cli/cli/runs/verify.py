@@ -129,10 +129,10 @@ def evaluate(job: Job) -> Errors:
             entry.name: _tolerance(flags, entry.dtype, divisor if entry.name == "gradient" else 1.0)
             for entry in job.candidates
         }
-        function = partial(verify_block, options=options, wanted=wanted, tolerances=tolerances, top=top)
+        function = partial(verify_block, options=options, outputs=wanted, tolerances=tolerances, top=top)
         in_blocks = tuple(entry for entry in job.candidates if job.number is None or entry.name != "loss")
         totals = LossTotals(options.signature(""))
-        errors = {entry.name: ErrorTotals(wanted=top) for entry in in_blocks}
+        errors = {entry.name: ErrorTotals(top=top) for entry in in_blocks}
         track: Any = progress(run, pair.logits.info.num_rows)
         for block in track(engine.map(function, held_blocks(pair, in_blocks))):
             totals = totals.merge(block.totals)
@@ -142,7 +142,7 @@ def evaluate(job: Job) -> Errors:
     if job.number is not None:
         summary = totals.summarize()
         truth = summary.mean_loss if flags.reduction == "mean" else summary.sum_loss
-        errors["loss"] = compare(np.array([job.number]), np.array([truth]), tolerances["loss"], wanted=top)
+        errors["loss"] = compare(np.array([job.number]), np.array([truth]), tolerances["loss"], top=top)
     return Errors(totals, tolerances, errors)
 
 

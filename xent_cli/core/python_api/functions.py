@@ -263,8 +263,8 @@ def summary_of(call: Call, top_k: tuple[int, ...]) -> LossSummary:
     return replace(totals.summarize(), warnings=with_hints(found))
 
 
-def _evaluated(call: Call, wanted: Outputs) -> list[BlockLoss]:
-    return [evaluate_block(block, call.options, wanted) for block in call.blocks]
+def _evaluated(call: Call, outputs: Outputs) -> list[BlockLoss]:
+    return [evaluate_block(block, call.options, outputs) for block in call.blocks]
 
 
 def _losses(call: Call) -> FloatArray:

@@ -70,7 +70,7 @@ class WorstRow(NamedTuple):
 class ErrorTotals:
     """Totals of the errors seen so far.
 
-    ``ErrorTotals(wanted=n)`` is the identity of `merge`, which is associative and commutative: any partition of the
+    ``ErrorTotals(top=n)`` is the identity of `merge`, which is associative and commutative: any partition of the
     rows ends in the same totals.
 
     Fields
@@ -88,7 +88,7 @@ class ErrorTotals:
     max_abs, max_rel, max_ulp
         The largest errors among finite values, `max_rel` where the reference is not 0; None if there are none.
     worst
-        The worst rows, up to `wanted` of them.
+        The worst rows, up to `top` of them.
     """
 
     n_rows: int = 0
@@ -102,7 +102,7 @@ class ErrorTotals:
     max_rel: Extreme | None = None
     max_ulp: Extreme | None = None
     worst: tuple[WorstRow, ...] = ()
-    wanted: int = 5
+    top: int = 5
 
     @property
     def passed(self) -> bool:
@@ -116,7 +116,7 @@ class ErrorTotals:
 
     def merge(self, other: ErrorTotals) -> ErrorTotals:
         """Return the totals of both."""
-        wanted = max(self.wanted, other.wanted)
+        top = max(self.top, other.top)
         return ErrorTotals(
             n_rows=self.n_rows + other.n_rows,
             n_ignored=self.n_ignored + other.n_ignored,
@@ -128,8 +128,8 @@ class ErrorTotals:
             max_abs=_larger(self.max_abs, other.max_abs),
             max_rel=_larger(self.max_rel, other.max_rel),
             max_ulp=_larger(self.max_ulp, other.max_ulp),
-            worst=tuple(sorted(self.worst + other.worst, key=WorstRow.order)[:wanted]),
-            wanted=wanted,
+            worst=tuple(sorted(self.worst + other.worst, key=WorstRow.order)[:top]),
+            top=top,
         )
 
 
@@ -165,7 +165,7 @@ def compare(
     *,
     start: int = 0,
     ignored: BoolArray | None = None,
-    wanted: int = 5,
+    top: int = 5,
 ) -> ErrorTotals:
     """Compare candidate values with the reference.
 
@@ -177,7 +177,7 @@ def compare(
         Number of the first sample.
     ignored
         [n] True for samples without a loss: the candidate's loss must be 0 or NaN, its gradient 0.
-    wanted
+    top
         How many of the worst rows to keep.
 
     Examples
@@ -189,7 +189,7 @@ def compare(
     """
     n = len(found)
     by_class = found.ndim == 2
-    totals = ErrorTotals(wanted=wanted)
+    totals = ErrorTotals(top=top)
     step = max(1, _TILE // (found.shape[1] if by_class else 1))
     for first in range(0, n, step):
         rows = slice(first, first + step)
@@ -198,15 +198,15 @@ def compare(
         truth = expected[rows].reshape(values.shape)
         samples = np.arange(len(skipped)) + (start + first)
         if skipped.any():
-            totals = totals.merge(_ignored(values[skipped], samples[skipped], by_class, wanted))
+            totals = totals.merge(_ignored(values[skipped], samples[skipped], by_class, top))
             values, truth, samples = values[~skipped], truth[~skipped], samples[~skipped]
         if samples.size:
-            totals = totals.merge(_tile(values, truth, samples, tolerance, by_class, wanted))
+            totals = totals.merge(_tile(values, truth, samples, tolerance, by_class, top))
     return totals
 
 
 def _tile(
-    found: FloatArray, expected: FloatArray, samples: AnyArray, tolerance: Tolerance, by_class: bool, wanted: int
+    found: FloatArray, expected: FloatArray, samples: AnyArray, tolerance: Tolerance, by_class: bool, top: int
 ) -> ErrorTotals:
     dtype = tolerance.dtype
     rounded, own = round_to(expected, dtype), round_to(found, dtype)
@@ -232,7 +232,7 @@ def _tile(
     lines = np.arange(len(columns))
     worst = excess[lines, columns]
     distances = np.where(finite, error, np.inf)[lines, columns]
-    order = np.lexsort((samples, -distances, -worst))[:wanted]
+    order = np.lexsort((samples, -distances, -worst))[:top]
     return ErrorTotals(
         n_rows=len(samples),
         n_values=found.size,
@@ -254,11 +254,11 @@ def _tile(
             for i in order
             if worst[i] > 0
         ),
-        wanted=wanted,
+        top=top,
     )
 
 
-def _ignored(found: FloatArray, samples: AnyArray, by_class: bool, wanted: int) -> ErrorTotals:
+def _ignored(found: FloatArray, samples: AnyArray, by_class: bool, top: int) -> ErrorTotals:
     """Find ignored rows in which the candidate has a value."""
     present = found != 0
     if not by_class:
@@ -272,9 +272,9 @@ def _ignored(found: FloatArray, samples: AnyArray, by_class: bool, wanted: int) 
             WorstRow(
                 math.inf, int(samples[i]), int(columns[i]) if by_class else None, float(found[i, columns[i]]), 0.0, None
             )
-            for i in bad[:wanted]
+            for i in bad[:top]
         ),
-        wanted=wanted,
+        top=top,
     )
 
 

@@ -58,20 +58,20 @@ class BlockErrors:
 
 
 def verify_block(
-    task: VerifyTask, options: LossOptions, wanted: Outputs, tolerances: Mapping[str, Tolerance], top: int
+    task: VerifyTask, options: LossOptions, outputs: Outputs, tolerances: Mapping[str, Tolerance], top: int
 ) -> BlockErrors:
     """Evaluate a block and compare the candidate values with it.
 
     Parameters
     ----------
-    wanted
+    outputs
         Must include `losses`, and a float64 gradient if one is compared.
     tolerances
         Tolerance of each candidate, by name.
     top
         How many of the worst rows to keep.
     """
-    result = evaluate_block(task.block, options, wanted)
+    result = evaluate_block(task.block, options, outputs)
     truths = {"loss": result.loss, "gradient": result.gradient}
     ignored = either(result.ignored, result.left_out)
     errors = {}
@@ -89,5 +89,5 @@ def verify_block(
                 found = np.where(result.left_out, np.nan, found)
         elif found.ndim == 1:  # one score per sample
             found = found[:, np.newaxis]
-        errors[name] = compare(found, expected, tolerances[name], start=result.start, ignored=ignored, wanted=top)
+        errors[name] = compare(found, expected, tolerances[name], start=result.start, ignored=ignored, top=top)
     return BlockErrors(result.size, result.totals.losses, errors)
