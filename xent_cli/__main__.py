@@ -1,4 +1,4 @@
-"""`xent`, and `python -m xent_cli`."""
+"""The entry point of `xent` and of `python -m xent_cli`."""
 
 from __future__ import annotations
 

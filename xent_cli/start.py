@@ -2,9 +2,9 @@
 
 Imported before anything else. Nothing below cli changes more than its own values.
 
-A signal removes what is not in its place yet, says so in a line and ends the process from within its handler: an
-exception might come up in a callback, which swallows it with a traceback, or in an import, which makes another of it.
-Only where processes elsewhere must be told, on a cluster, does it unwind the run.
+The handler of a signal removes unfinished outputs, prints a line and ends the process itself: an exception might be
+raised in a callback, which prints and drops it, or in an import, which turns it into another. Only on a cluster, whose
+processes must be told, does a signal unwind the run.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _GLIBC = (("MALLOC_TRIM_THRESHOLD_", -1, 1 << 28), ("MALLOC_MMAP_THRESHOLD_", -3
 
 _WORDS = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "hung up"}
 _SIGNALS = {getattr(signal, name): word for name, word in _WORDS.items() if hasattr(signal, name)}
-# Somebody who presses Ctrl-C twice wants it to end, not to be left in the middle; later the patience is over.
+# A second Ctrl-C within this time is ignored while the run unwinds; a later one ends the process at once.
 _PATIENCE_SECONDS = 3.0
 
 
 class _State:
-    """Which signals are ours, and which has come."""
+    """Which signals are handled, and which one has arrived."""
 
     ours: tuple[signal.Signals, ...] = ()
     unwinding = False
@@ -50,7 +50,7 @@ class _State:
 
 
 def listen() -> None:
-    """Take the signals that end a run, but for those that are ignored, as under nohup: these stay so."""
+    """Handle the signals that end a run, except those that are already ignored, as under nohup."""
     if not _State.ours:
         usual = (signal.SIG_DFL, signal.default_int_handler)
         _State.ours = tuple(number for number in _SIGNALS if signal.getsignal(number) in usual)
@@ -60,7 +60,7 @@ def listen() -> None:
 
 @contextmanager
 def unwinding() -> Iterator[None]:
-    """Let signals within the block unwind the run by an exception; a second one waits until that is done."""
+    """Let a signal within the block unwind the run by an exception; a second one waits until that is done."""
     _State.unwinding, _State.voice = True, os.dup(2)
     try:
         yield
@@ -69,37 +69,37 @@ def unwinding() -> Iterator[None]:
 
 
 def stopped() -> int | None:
-    """Exit code that a signal asks for, or None where none has come."""
+    """Return the exit code for the signal that has arrived, or None."""
     return None if _State.came is None else 128 + _State.came
 
 
 def deafen() -> None:
-    """Take no more signals: the exit code is decided, and Python would let one end the process at the very end."""
+    """Ignore signals from now on: the exit code is decided, and a late signal must not change it."""
     for number in _State.ours:
         signal.signal(number, signal.SIG_IGN)
 
 
 def leave(code: int) -> NoReturn:
-    """End the process where it is, once what was registered for its end has been called.
+    """Run the registered exit handlers and end the process.
 
-    Python is not taken down: a thread of Arrow's, or one that waits for a network, would abort the process if it asked
-    for the interpreter meanwhile, and looking through all that is left takes time.
+    The interpreter is not finalised: a thread of Arrow, or one that waits for a network, would abort the process if it
+    asked for the interpreter meanwhile, and freeing every object takes time.
     """
     atexit._run_exitfuncs()
     os._exit(code)
 
 
 def say(number: int) -> None:
-    """Say in a line what has come; on a terminal, in the place of a progress bar and with the cursor shown."""
+    """Print a line about the signal; on a terminal it replaces the progress bar and shows the cursor again."""
     with suppress(OSError):
         clear = "\r\x1b[2K\x1b[?25h" if "rich" in sys.modules and os.isatty(_State.voice) else ""
         os.write(_State.voice, f"{clear}{_SIGNALS[signal.Signals(number)]}\n".encode())
 
 
 def open_streams() -> None:
-    """Open closed streams on the null device, and let those to write to say by name what they cannot take.
+    """Open closed streams on the null device, and let write errors name the stream.
 
-    The first file opened would be taken for a stream that is closed.
+    Otherwise the first file opened would get the descriptor of a closed stream and receive its output.
     """
     for number in range(3):
         try:
@@ -111,7 +111,7 @@ def open_streams() -> None:
 
 
 class _Standard(FileIO):
-    """A standard stream: what it cannot take is an error of its own, and that its reader has gone the caller's."""
+    """A standard stream whose write errors name it; that its reader went away is left to the caller."""
 
     def __init__(self, number: int, called: str) -> None:
         super().__init__(number, "w", closefd=False)
@@ -129,13 +129,13 @@ class _Standard(FileIO):
 
 
 def _named(stream: TextIO | None, number: int, called: str) -> TextIO:
-    """Put a stream that says what it is called in the place of Python's, which is used no more."""
+    """Replace a stream of Python by one whose errors name it."""
     if stream is None:
         return TextIOWrapper(BufferedWriter(_Standard(number, called)), "utf-8", line_buffering=number == 2)
     if type(stream) is not TextIOWrapper or stream.fileno() != number:
         return stream
     raw = _Standard(number, called)
-    unbuffered = isinstance(stream.buffer, FileIO)  # as python -u has it
+    unbuffered = isinstance(stream.buffer, FileIO)  # as with python -u
     options = {"newline": "\n"} if os.linesep == "\n" else {}
     return TextIOWrapper(
         raw if unbuffered else BufferedWriter(raw),
@@ -155,7 +155,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
             _leave(number)
         return
     _State.came, _State.since = number, time.monotonic()
-    # Libraries would tell tracebacks of what ends in the middle.
+    # Libraries would print tracebacks about interrupted work.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     if number == signal.SIGINT:
         raise KeyboardInterrupt
@@ -164,7 +164,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 def _leave(number: int) -> None:
     deafen()
-    # Looked up, not imported: this may be in the middle of its import.
+    # Looked up, not imported: the signal may have arrived during its import.
     with suppress(Exception):
         sys.modules["xent_cli.core.temporary_files"].remove_all()
     say(_State.came or number)

@@ -1,4 +1,4 @@
-"""argv to exit code: the group, its commands, and what each failure exits with."""
+"""From argv to exit code: the commands, and the exit code of each failure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _INTERRUPTED, _READER_GONE, _BUG = 130, 141, 4
 
 
 class _LazyGroup(click.Group):
-    """Imports the module of a command when the command is asked for."""
+    """Imports the module of a command only when that command runs."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -51,10 +51,10 @@ def cli() -> None:
     \b
     xent compute logits.npy labels.npy                       loss of every sample, and the mean
     xent compute predictions.csv -o losses.csv               logits and labels in one table
-    xent check logits.npy labels.npy --max mean_loss=0.35    exit 1 where it is more
-    xent compare old.parquet new.parquet                     saved losses, paired sample by sample
-    xent verify logits.npy labels.npy --loss kernel.npy      somebody else's losses
-    xent inspect logits.npy labels.npy                       what is there, and the line that computes
+    xent check logits.npy labels.npy --max mean_loss=0.35    exit 1 if the mean is above
+    xent compare old.parquet new.parquet                     compare saved losses, sample by sample
+    xent verify logits.npy labels.npy --loss kernel.npy      check the losses of a kernel
+    xent inspect logits.npy labels.npy                       what files hold, and the command to run
 
     Options can also be given by environment (XENT_COMPUTE_THREADS=4) and in a file (xent.toml, or [tool.xent] in
     pyproject.toml): a table for each command, a key for each option. Completion: put
@@ -102,14 +102,14 @@ def _run(argv: list[str]) -> int:
         except (click.exceptions.Exit, click.ClickException, UsageError, OutputError, BrokenPipeError):
             raise
         except Exception:
-            refuse_changed()  # then nothing else is at fault
+            refuse_changed()  # a file that changed explains any other error
             raise
     sys.stdout.flush()
     return 0
 
 
 def _code_of(error: BaseException) -> int:
-    """Exit code for what ended a run; a signal that came first is the reason for all that followed."""
+    """Return the exit code of an error; a signal that came first is the reason for whatever followed."""
     asked = start.stopped()
     if asked is not None:
         return asked
@@ -125,7 +125,7 @@ def _code_of(error: BaseException) -> int:
 
 
 def _explain(error: BaseException, code: int) -> int:
-    """Say on standard error what ended a run, and return the exit code, as far as it is known only now."""
+    """Print what ended the run on standard error, and return the exit code."""
     if isinstance(error, XentError):
         _print_error(error)
     elif start.stopped() is not None or isinstance(error, KeyboardInterrupt | click.Abort):
@@ -144,7 +144,7 @@ def _explain(error: BaseException, code: int) -> int:
 
 
 def _out_of(error: BaseException) -> str:
-    """What the system has no more of: a library that finds no memory for itself is an ImportError."""
+    """Return what the system has run out of, or ""; a library that cannot be mapped into memory is an ImportError."""
     said = str(error)
     if isinstance(error, MemoryError) or (
         isinstance(error, ImportError) and ("map segment" in said or "memory" in said)
@@ -159,7 +159,7 @@ def _refused(error: OSError) -> XentError:
 
 
 def _let_go(*streams: TextIO) -> None:
-    """Drop what a stream can no longer take: Python would try once more at exit, complain, and exit with 120."""
+    """Discard output that a stream cannot take: Python would try again at exit, complain, and exit with 120."""
     for stream in streams:
         try:
             stream.flush()

@@ -1,4 +1,4 @@
-"""Options from files and by environment: names as on the command line, which wins over both."""
+"""Options from files and from the environment, named as on the command line, which wins over both."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
     from xent_cli.core.diagnostics import Diagnostic
 
 _OWN, _SHARED = "xent.toml", "pyproject.toml"
-# More than this is no configuration, and would be read at every start.
+# A larger file is not a configuration, and would be read at every start.
 _LARGEST = 1 << 20
-# What a file that nobody named may not decide: where is written, what is fetched and who computes, and that a red gate
-# is green. A folder that came out of an archive may hold such a file.
+# Options that a file found without --config may not set: where to write, what to fetch, who computes, and whether a
+# failed check passes. A folder unpacked from an archive may contain such a file.
 _OUTPUTS = frozenset({"output", "gradients", "report", "plot", "write-cases"})
 _NEVER = frozenset({"scheduler", "exit-zero"})
-# But in the folder where xent was started.
+# Except in the folder where xent was started.
 _HERE = frozenset({"report", "baseline"})
 _URL = re.compile(r"([a-z]+:)?[A-Za-z][A-Za-z0-9+.-]+://")
 _NOTES = "xent_cli.cli.config.notes"
-# Where a command finds which file its options came from.
+# Key in the context of click for the file that the options came from.
 CONFIGURATION = "xent_cli.cli.config.path"
 _TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 
 def configurable(command: click.Command) -> click.Command:
-    """Give a command ``--config``, and every option of it an environment variable of the option's name.
+    """Add ``--config`` to a command, and to each of its options an environment variable named after the option.
 
-    click would name the variables after what an option is called in the code.
+    click would name the variables after the parameters in the code.
     """
     if all(parameter.name != "config" for parameter in command.params):
         if command.callback is not None:
@@ -59,7 +59,7 @@ def configurable(command: click.Command) -> click.Command:
 
 
 def _configure(context: click.Context, parameter: click.Parameter, path: str | None) -> None:
-    """Put what the file says below environment and command line."""
+    """Use the values of the file as defaults, below environment and command line."""
     group = context.parent.command if context.parent is not None else None
     if context.resilient_parsing or not isinstance(group, click.Group):
         return
@@ -82,12 +82,12 @@ def _configure(context: click.Context, parameter: click.Parameter, path: str | N
 
 
 class _Found(NamedTuple):
-    """A configuration.
+    """A configuration file.
 
     Fields
     ------
     here
-        Whether it lies in the working directory itself.
+        Whether it is in the working directory itself.
     """
 
     path: str
@@ -96,9 +96,9 @@ class _Found(NamedTuple):
 
 
 def _nearest(folder: Path) -> _Found | None:
-    """Look for a configuration in a folder and those above, up to the root of a repository.
+    """Find the configuration in a folder or the nearest one above, up to the root of a repository.
 
-    Of two in one folder, that of xent's own name counts.
+    If a folder has both files, xent.toml counts.
     """
     for place in (folder, *folder.parents):
         for name in (_OWN, _SHARED):
@@ -111,7 +111,7 @@ def _nearest(folder: Path) -> _Found | None:
 
 
 def _allowed(context: click.Context, found: _Found, values: dict[str, Any]) -> dict[str, Any]:
-    """What a file that nobody named may decide; the rest is told."""
+    """Return the values that a file found without --config may set; the others are named in a warning."""
     keys = {option.name: key for key, option in _options(context.command).items()}
     kept, passed_over = {}, []
     for name, value in values.items():
@@ -138,13 +138,13 @@ def _allowed(context: click.Context, found: _Found, values: dict[str, Any]) -> d
 
 
 def notes_of(context: click.Context) -> tuple[Diagnostic, ...]:
-    """What a configuration that was found has changed: printed before any work, and listed by every document."""
+    """Return what a configuration that was found has changed; printed before any work, and part of every document."""
     found: tuple[Diagnostic, ...] = context.meta.get(_NOTES, ())
     return found
 
 
 def _with_notes(callback: Callable[..., Any]) -> Callable[..., Any]:
-    """The same command, which first prints what a configuration that was found has changed."""
+    """Wrap a command so that it first prints what a configuration that was found has changed."""
 
     @wraps(callback)
     def noted(**flags: Any) -> Any:
@@ -158,11 +158,11 @@ def _with_notes(callback: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _content(path: str, *, must: bool) -> bytes | None:
-    """Bytes of a file; never waits, as for a writer of a FIFO, and never reads for long."""
+    """Read a file without ever waiting, as for the writer of a FIFO, or reading for long."""
     kind = Path(path).stat().st_mode
     if not stat.S_ISREG(kind):
         if not must and Path(path).name == _SHARED:
-            return None  # another tool's, and says nothing of xent
+            return None  # a file of a different tool, without a word about xent
         raise OSError("a folder" if stat.S_ISDIR(kind) else "a pipe or a device")
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
         content = file.read(_LARGEST + 1)
@@ -172,7 +172,7 @@ def _content(path: str, *, must: bool) -> bytes | None:
 
 
 def _read(path: str, *, must: bool) -> dict[str, Any] | None:
-    """Tables of a file; None where there is none, or nothing about xent in it."""
+    """Return the tables of a file; None if it does not exist or has nothing about xent."""
     shared = Path(path).name == _SHARED
     try:
         text = _content(path, must=must)
@@ -181,12 +181,12 @@ def _read(path: str, *, must: bool) -> dict[str, Any] | None:
             raise UsageError(f"--config {path}: no such file") from None
         return None
     except OSError as error:
-        if not must and not os.path.lexists(path):  # in a folder that may not be searched
+        if not must and not os.path.lexists(path):  # in a folder without permission to search it
             return None
         hint = "" if must else "move it, or name another file with --config"
         found = error.strerror or str(error)
         raise InputError("cannot read the configuration", path, found, "a file of options", hint) from None
-    # Most projects' files say nothing of xent; a parser need not be loaded to see that.
+    # Most projects' files do not mention xent, which shows without importing a parser.
     if text is None or (shared and not must and b"xent" not in text):
         return None
     import tomllib
@@ -207,7 +207,7 @@ def _read(path: str, *, must: bool) -> dict[str, Any] | None:
 
 
 def _checked(source: str, command: click.Command, table: dict[str, Any]) -> dict[str, Any]:
-    """Values by the names the code has; each of the type its option has, and accepted by it."""
+    """Return the values by name of the parameter, once each is of the right type and accepted by its option."""
     options = _options(command)
     values = {}
     for key, value in table.items():
@@ -231,7 +231,7 @@ def _checked(source: str, command: click.Command, table: dict[str, Any]) -> dict
 
 
 def _options(command: click.Command) -> dict[str, click.Option]:
-    """Every option by its long name without the dashes; of a pair of flags, the one that switches on."""
+    """Return the options by long name without the dashes; for a pair of flags, by the one that switches on."""
     return {
         max(option.opts, key=len).removeprefix("--"): option
         for option in command.params

@@ -1,6 +1,6 @@
 """The options of each command as typed values, made once where click ends; nothing below asks click or the environment.
 
-A group of options here is a group of `--help`. They are named tuples because they are made at every start: a frozen
+A group of options here is a group of `--help`. They are named tuples because they are defined at every start: a frozen
 dataclass of this many fields takes ten times as long to define.
 """
 
@@ -36,8 +36,7 @@ class Origin(NamedTuple):
     config_file
         Path of the configuration file, or None.
 
-    Notes
-    -----
+    config_notes
         What a configuration that nobody named has changed; printed before the command starts.
     """
 
@@ -45,7 +44,7 @@ class Origin(NamedTuple):
     on_command_line: frozenset[str] = frozenset()
     words: tuple[str, ...] = ()
     config_file: str | None = None
-    notes: tuple[Diagnostic, ...] = ()
+    config_notes: tuple[Diagnostic, ...] = ()
 
 
 class LayoutFlags(NamedTuple):
@@ -134,19 +133,19 @@ class SharedOptions(NamedTuple):
 
 
 class ComputeOptions(NamedTuple):
-    """Options of `xent compute`; those of `xent check` are the same, and limits beside them."""
+    """Options of `xent compute`, and of `xent check`, which has limits besides."""
 
     shared: SharedOptions
     output: OutputFlags
 
 
 def grouped(group: Callable[..., Group], flags: Mapping[str, Any]) -> Group:
-    """Those of the parsed options that are fields of a group; a field without its option stays at its default."""
+    """Pick the parsed options that are fields of a group; fields without an option keep their default."""
     return group(**{name: flags[name] for name in group.__annotations__ if name in flags})
 
 
 def origin() -> Origin:
-    """Where the options of the command that is running come from."""
+    """Return where the options of the running command come from."""
     context = click.get_current_context()
     sources = {str(option.name): context.get_parameter_source(str(option.name)) for option in context.command.params}
     return Origin(
@@ -154,12 +153,12 @@ def origin() -> Origin:
         on_command_line=frozenset(name for name, source in sources.items() if source is ParameterSource.COMMANDLINE),
         words=tuple(sys.argv[1:]),
         config_file=context.meta.get(CONFIGURATION),
-        notes=notes_of(context),
+        config_notes=notes_of(context),
     )
 
 
 def shared_options(flags: Mapping[str, Any]) -> SharedOptions:
-    """Options that compute, check and verify have in common."""
+    """Return the options that compute, check and verify have in common."""
     return SharedOptions(
         grouped(InputFlags, flags),
         grouped(LayoutFlags, flags),

@@ -1,4 +1,4 @@
-"""The summary document, in the forms people and programs read."""
+"""The summary document in each form that people and programs read."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from xent_cli.errors import UsageError, XentError
 if TYPE_CHECKING:
     from xent_cli.reports.interface import Document
 
-# Each is a suffix, and a prefix that stands in for one.
+# Each is a suffix, and also a prefix that replaces a suffix, as in md:FILE.
 FORMATS = ("json", "md", "html", "xml")
 PICTURES = ("svg", "png")
 
 
 def format_of(text: str) -> tuple[str, str]:
-    """Form and path of a report, as its suffix says or, before a colon, the user.
+    """Return form and path of a report; the form is its suffix, or a prefix before a colon.
 
     Examples
     --------
@@ -39,7 +39,7 @@ def write(name: str, document: Document, stream: BinaryIO) -> None:
 
 
 def plot_form(path: str) -> str:
-    """Form of a picture, as its suffix says."""
+    """Return the form of a picture, which is its suffix."""
     form = Path(path).suffix.lower()[1:]
     if form not in PICTURES:
         raise UsageError(f"--plot {path}: the suffix says the form, and must be one of .{', .'.join(PICTURES)}")
@@ -47,7 +47,7 @@ def plot_form(path: str) -> str:
 
 
 def load_pictures(*, page: bool) -> None:
-    """Import what draws, and what makes a page, or name the extra that brings it: before any work is done for them."""
+    """Import the libraries for pictures and pages before any work, or raise an error naming the extra to install."""
     try:
         import_module("xent_cli.reports.summary.html" if page else "xent_cli.reports.summary.plot")
     except ModuleNotFoundError as error:

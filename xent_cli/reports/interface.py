@@ -1,4 +1,4 @@
-"""What every report is made from."""
+"""The document that every report is made from."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Details:
-    """What a run knows beyond its figures.
+    """Results of a run beyond its figures, for a page.
 
     Fields
     ------
@@ -27,11 +27,11 @@ class Details:
     worst
         The highest losses.
     calibration
-        Losses by class and calibration; None where labels are dense.
+        Losses by class, and accuracy by confidence; None if labels are dense.
     class_names
-        Name of each class, or None where they have numbers only.
+        Name of each class, or None if classes only have numbers.
     id_name
-        What the names of samples are called in the input, or None where they have none.
+        Name of the id column, or None if samples have no ids.
     """
 
     losses: QuantileState
@@ -43,7 +43,7 @@ class Details:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """All that is known of a run; a report says it in its own words and adds nothing.
+    """The result of a run; a report presents it and adds nothing.
 
     Fields
     ------
@@ -56,15 +56,15 @@ class Document:
     summary
         The figures; losses in nats, unrounded.
     labels_digest
-        What tells these labels from others, or None where it was not asked for.
+        Digest of the labels, or None if it was not asked for.
     findings
-        What looks wrong with the inputs.
+        Warnings and notes about the inputs.
     formulas
-        The textbook formula against the stable one, by dtype; None where not asked for, as are both below.
+        Comparison of the textbook formula with the stable one, by dtype; None if not asked for, as the two below.
     slices
         For each value of a column: ``by``, ``value`` and ``summary``, a `LossSummary`.
     details
-        What only a report with pictures shows, or None.
+        For reports with pictures, or None.
     checks
         For each limit: ``metric``, ``kind``, ``limit``, ``observed`` and ``passed``.
     """

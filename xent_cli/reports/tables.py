@@ -1,4 +1,4 @@
-"""What tables for people on a terminal have in common."""
+"""Shared parts of the tables on a terminal."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from xent_cli.errors import printable
 
 
 class PipeConsole(Console):
-    """A console that lets a closed pipe be the caller's matter; rich would exit with 1, which is for verdicts."""
+    """A console that leaves a closed pipe to the caller; rich would exit with 1, which is reserved for verdicts."""
 
     def on_broken_pipe(self) -> None:
-        """Raise again."""
+        """Raise the error again."""
         raise BrokenPipeError
 
 
 def new_table(*heads: str) -> Table:
-    """Make a table with these heads."""
+    """Create a table with these column heads."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for head in heads:
         left = head in ("metric", "kind", "dtype", "formula")
@@ -28,5 +28,5 @@ def new_table(*heads: str) -> Table:
 
 
 def safe(text: str) -> str:
-    """Text from a file: neither control characters nor markup reach the terminal."""
+    """Escape text from a file, so that neither control characters nor markup reach the terminal."""
     return escape(printable(text))

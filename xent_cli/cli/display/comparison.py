@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def show_comparison(comparison: Comparison, output: OutputPlan, origin: Origin) -> None:
-    """Print the comparison, and beside it what looks wrong and, where the form has no place for it, how it was made."""
+    """Print the comparison; warnings, and what the form has no place for, go to standard error."""
     from xent_cli.reports.comparison import text
 
     form = output.summary
@@ -40,5 +40,5 @@ def show_comparison(comparison: Comparison, output: OutputPlan, origin: Origin) 
 
 
 def _write(text: str) -> None:
-    """Line by line: where Python does not buffer, a write that is cut short by a reader going away is no error yet."""
+    """Write line by line: without buffering, Python does not report a single write cut short by a closed pipe."""
     sys.stdout.writelines(text.splitlines(keepends=True))

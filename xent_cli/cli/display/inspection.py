@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def show_inspection(document: dict[str, Any], output: OutputPlan, origin: Origin) -> None:
-    """Print what files hold, and beside it what looks wrong."""
+    """Print what files hold; warnings and notes go to standard error."""
     if output.summary is Form.JSON:
         from xent_cli.reports.inspection.json import inspection_json
 
@@ -30,7 +30,7 @@ def show_inspection(document: dict[str, Any], output: OutputPlan, origin: Origin
         from xent_cli.reports.inspection.text import inspection_lines
 
         click.echo(inspection_lines(document), nl=False)
-    said = [finding.entry() for finding in origin.notes]
+    said = [finding.entry() for finding in origin.config_notes]
     for kind in () if output.quiet else ("warning", "note"):
         for entry in (each for each in document[f"{kind}s"] if each not in said):
             click.echo(printable(f"{kind}: {entry['message']} [{entry['code']}]"), err=True)

@@ -28,7 +28,7 @@ _BARS_SHOWN = 10
 
 
 def console_for(stream: TextIO, color: Color) -> Console:
-    """Where tables go; NO_COLOR, FORCE_COLOR and TERM=dumb are rich's to honour."""
+    """Return a console for tables; rich honours NO_COLOR, FORCE_COLOR and TERM=dumb."""
     from xent_cli.reports.tables import PipeConsole
 
     if isinstance(stream, TextIOWrapper):
@@ -40,7 +40,7 @@ def console_for(stream: TextIO, color: Color) -> Console:
 
 
 def escaped_for(terminal: TextIO) -> BinaryIO:
-    """Where rows of text go that a terminal shows: it must not obey what stands in ids and labels of a file."""
+    """Return a stream that escapes rows of text for a terminal, which must not obey ids and labels from a file."""
     return cast("BinaryIO", _Terminal(terminal))
 
 
@@ -87,8 +87,8 @@ def remark(findings: Iterable[Diagnostic], origin: Origin, *, quiet: bool, check
 
     A quiet check prints warnings, any other quiet command neither.
     """
-    with suppress(BrokenPipeError):  # a verdict stands, whoever hears of it
-        for finding in (each for each in findings if each not in origin.notes):
+    with suppress(BrokenPipeError):  # the verdict stands even if nobody reads this
+        for finding in (each for each in findings if each not in origin.config_notes):
             if not quiet or (check and not finding.note):
                 click.echo(printable(without_secrets(finding.line())), err=True)
 

@@ -14,7 +14,7 @@ _PATIENCE = 1.0
 
 
 def track(num_rows: int | None) -> Callable[[Iterable[BlockLoss]], Iterator[BlockLoss]]:
-    """Return what watches the blocks of a run go by; `num_rows` is None where the total is not known."""
+    """Return a function that shows progress while it passes blocks on; `num_rows` is None if the total is unknown."""
     return lambda blocks: _tracked(blocks, num_rows)
 
 

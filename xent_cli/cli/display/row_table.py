@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from xent_cli.core.evaluate import BlockLoss
     from xent_cli.core.row_columns import RowFormat
 
-# So many rows from either end are shown; more would scroll the summary away.
+# How many rows are shown from either end; more would scroll the summary away.
 _ENDS = 5
 
 
 @dataclass(slots=True)
 class TableWriter:
-    """The first and the last rows of a run; it keeps only those, and prints them at the end."""
+    """Keeps the first and the last rows of a run, and prints them at the end."""
 
     console: Console
     columns: RowFormat

@@ -1,4 +1,4 @@
-"""Words for a shell, as lines that a user may copy."""
+"""Quoting of words for a shell, in commands that a user may copy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from xent_cli.errors import printable
 
 
 def quoted(word: str) -> str:
-    r"""A word for a shell, all of it printable: other characters as the bytes that bash and zsh read.
+    r"""Quote a word for a shell in printable characters; others become byte escapes that bash and zsh read.
 
     Examples
     --------
@@ -17,17 +17,17 @@ def quoted(word: str) -> str:
     'it'"'"'s' $'\x1b\x27' $'caf\xe9'
     """
     if word == printable(word):
-        # zsh takes a word that begins with = for a command to be found.
+        # zsh replaces a word that begins with = by the path of a command.
         return f"'{word}'" if word.startswith("=") and "'" not in word else shlex.quote(word)
     return f"$'{''.join(map(_escaped, word))}'"
 
 
 def _escaped(character: str) -> str:
-    """A character within ``$''``: by its bytes in the encoding of file names, so that the locale does not matter."""
+    """Escape a character within ``$''`` as the bytes it has in file names, whatever the locale of the shell."""
     if character.isprintable() and character not in "\\'#:":
         return character
     try:
         spelt = os.fsencode(character)
-    except UnicodeEncodeError:  # half of a character, as JSON may have it; no file has such a name
+    except UnicodeEncodeError:  # a lone surrogate, as JSON may hold; no file has such a name
         spelt = character.encode("utf-8", "surrogatepass")
     return "".join(f"\\x{byte:02x}" for byte in spelt)

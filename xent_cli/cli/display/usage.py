@@ -24,7 +24,7 @@ _KINDS = {
 
 
 def unknown_command(words: Sequence[str], commands: Sequence[str]) -> UsageError:
-    """A first word that is no command; where it is a file, compute was left out.
+    """Return the error for a first word that is not a command; if it is a file, compute was left out.
 
     Examples
     --------
@@ -44,7 +44,7 @@ def unknown_command(words: Sequence[str], commands: Sequence[str]) -> UsageError
 
 
 def usage_error(error: click.ClickException) -> UsageError:
-    """Say what click found wrong as xent says what it finds wrong itself."""
+    """Turn an error of click into one of xent."""
     context = getattr(error, "ctx", None)
     command = "xent" if context is None else context.command_path
     see = "" if context is None else f"{command} --help lists the options"
@@ -67,7 +67,7 @@ def usage_error(error: click.ClickException) -> UsageError:
 
 
 def _option_meant(error: click.NoSuchOption, context: click.Context | None) -> str:
-    """The option that was probably meant; one before the command stands in the wrong place."""
+    """Suggest the option that was probably meant; an option before the command is in the wrong place."""
     if context is not None and isinstance(context.command, click.Group):
         return f"options come after a command: xent compute {error.option_name} ..."
     known = [] if context is None else [name for option in context.command.params for name in option.opts]

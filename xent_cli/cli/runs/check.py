@@ -1,4 +1,4 @@
-"""The limits of a check: what they need of the run, and what became of them."""
+"""The limits of `xent check`: what they need from the run, and the verdicts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from xent_cli.reports.interface import Document
 
 _CHANGES = ("max-increase", "max-decrease")
-# What follows from the mean alone: the paired interval is one of the mean difference.
+# Figures that follow from the mean: the paired interval is an interval of the mean difference.
 _OF_THE_MEAN = ("mean_loss", "sum_loss", "perplexity", "bits")
 
 
@@ -43,7 +43,7 @@ class Limits:
     Fields
     ------
     thresholds
-        One for each limit, in the order in which options list them.
+        One for each limit, in the order of `thresholds.KINDS`.
     baseline
         What "max-increase" and "max-decrease" compare with, or None.
     significant
@@ -131,13 +131,13 @@ def _thresholds(flags: LimitFlags) -> tuple[Threshold, ...]:
 
 
 def judge(limits: Limits, document: Document, kept: KeptRows | None) -> Document:
-    """Add the verdicts to the document of a run, and what is not known of the baseline.
+    """Add the verdicts to the document of a run, and warnings about what is unknown of the baseline.
 
     Raises
     ------
     InputError
-        Where the mean is no cross-entropy, a limit is about a slice that is not there, or the run cannot be compared
-        with the baseline.
+        If the mean cannot be a cross-entropy, a limit is about a missing slice, or the run cannot be compared with the
+        baseline.
     """
     if document.summary.mean_loss < thresholds.BELOW_ZERO:
         raise InputError(
@@ -188,7 +188,7 @@ def _compared(
 def _before(
     limits: Limits, baseline: SavedResults, document: Document, kept: KeptRows | None
 ) -> tuple[Mapping[str, Any], tuple[float, float] | None, tuple[Diagnostic, ...]]:
-    """The figures of the baseline, the paired interval where that is asked for, and what of it is not known."""
+    """Return the figures of the baseline, the paired interval if asked for, and warnings about what is unknown."""
     from xent_cli.readers.saved.align import align, common_id
     from xent_cli.readers.saved.comparable import figures_of, refuse_unlike, unverified
     from xent_cli.readers.saved.saved_results import SavedResults

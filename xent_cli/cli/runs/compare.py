@@ -1,4 +1,4 @@
-"""Saved results to a comparison, and the comparison to standard output."""
+"""What `xent compare` does: read saved results and compare each candidate with the baseline."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def compare(options: CompareOptions) -> Comparison:
         confidence=options.confidence,
         resamples=options.resamples if drawn else None,
         seed=options.seed if drawn else None,
-        general_findings=options.origin.notes,
+        general_findings=options.origin.config_notes,
     )
     if options.strict:
         refuse_warnings(comparison.findings)
@@ -112,11 +112,11 @@ def compare(options: CompareOptions) -> Comparison:
 
 
 def _named(text: str) -> tuple[str, str]:
-    """Label and path of `[label=]path`; a file may have an = in its name."""
-    if is_url(text):  # which may have an = in its query
+    """Split `[label=]path` into label and path; a file may have an = in its name."""
+    if is_url(text):  # a URL may have an = in its query
         return without_secrets(text), text
     label, _, path = text.partition("=")
-    with suppress(OSError):  # such as a name that is too long
+    with suppress(OSError):  # such as for a name that is too long
         if Path(text).exists():
             return text, text
     return (label, path) if label and path else (text, text)
@@ -159,7 +159,7 @@ def _findings(
 
 
 def _paired(both: AlignedLosses, places: IntArray | None, options: CompareOptions) -> PairedComparison:
-    """The means of all samples, or of those at some places."""
+    """Compare the means of all samples, or of those at some places."""
     some: Any = slice(None) if places is None else places
     weight, divisor = (None if values is None else values[some] for values in (both.weight, both.divisor))
     return compare_losses(

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 # A page lists this many of the highest losses.
 _WORST_ON_A_PAGE = 20
-# Whoever reads rows takes these for what xent writes under their names.
+# Readers of rows expect these columns to be those that xent writes.
 _OWN_COLUMNS = ("sample", "label", "loss", "kl_divergence", "weight", "class_weight")
 _FLOATS = ("float16", "float32", "float64")
 
@@ -56,7 +56,7 @@ class Job(NamedTuple):
     seen
         The inputs, and what their first rows show.
     wanted
-        What to compute beside the mean.
+        What to compute besides the mean.
     columns
         Of the per-sample rows.
     gradients
@@ -112,7 +112,7 @@ def prepare(options: ComputeOptions, output: OutputPlan, limits: Limits | None) 
     loss = loss_options(shared, pair, names_classes=bool(output.reports))
     seen = preview(shared, pair, loss)
     if shared.run.strict:
-        refuse_warnings((*shared.origin.notes, *seen.pair.findings, *seen.findings))
+        refuse_warnings((*shared.origin.config_notes, *seen.pair.findings, *seen.findings))
     gradients = None
     if flags.gradients is not None or flags.gradient_dtype is not None:
         from xent_cli.cli.runs.gradient_output import gradient_output
@@ -139,7 +139,7 @@ def report(job: Job, totals: RunTotals, targets: Targets) -> Document:
         signature=options.signature(__version__),
         inputs=pair.inputs(losses.n_samples + losses.n_ignored),
         summary=losses.summarize(),
-        findings=(*origin.notes, *pair.findings, *findings, *findings_of(losses, job.seen, origin)),
+        findings=(*origin.config_notes, *pair.findings, *findings, *findings_of(losses, job.seen, origin)),
         formulas=totals.formulas if job.wanted.overflow else None,
         labels_digest=_digest(losses),
         slices=_slices(totals, tuple(dict.fromkeys(flags.by))),
@@ -163,7 +163,7 @@ def report(job: Job, totals: RunTotals, targets: Targets) -> Document:
 def _wanted(
     options: ComputeOptions, output: OutputPlan, limits: Limits | None, pair: Pair, *, with_rows: bool, page: bool
 ) -> Outputs:
-    """What to compute beside the mean."""
+    """Return what to compute besides the mean."""
     flags = options.output
     figures = output.shows_figures or bool(output.reports) or flags.plot is not None
     overflow = flags.overflow_report or (limits is not None and limits.needs_overflow)
@@ -194,7 +194,7 @@ def _has_place_for_digest(path: str | None, output: OutputPlan, limits: Limits |
 
 def _columns(pair: Pair, options: LossOptions) -> RowFormat:
     id_name = pair.id_name
-    # What the rows have anyway is not written twice.
+    # Columns that the rows have anyway are not written twice.
     by = tuple((name, place) for place, name in enumerate(pair.by) if name not in (id_name, pair.label_name))
     for name, option in ((id_name, "--id-column"), *((name, "--by") for name, _ in by)):
         if name in _OWN_COLUMNS:
@@ -227,7 +227,7 @@ def _digest(totals: LossTotals) -> str | None:
 
 
 def _slices(totals: RunTotals, by: tuple[str, ...]) -> tuple[Mapping[str, Any], ...] | None:
-    """The figures of each slice: columns in the order in which they were asked for."""
+    """Return the figures of each slice, columns in the order of --by."""
     if totals.slices is None:
         return None
     found = ({"by": column, "value": value, "summary": summary} for column, value, summary in totals.slices.summaries())
@@ -243,7 +243,7 @@ def _plot(totals: LossTotals, stream: BinaryIO, form: str) -> None:
 
 
 def _overflow_dtypes() -> tuple[np.dtype[Any], ...]:
-    """Every float type there is; bfloat16 comes with ml_dtypes."""
+    """Return the float types for the overflow report; bfloat16 needs ml_dtypes."""
     try:
         import ml_dtypes
     except ImportError:

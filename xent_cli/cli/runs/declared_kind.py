@@ -1,4 +1,4 @@
-"""What is said of first rows that are no distributions, or are some where they should not be."""
+"""Errors and warnings about first rows that are distributions and should not be, or the reverse."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def line_with(origin: Origin, *words: str) -> str:
-    """The line that was typed, with more options."""
+    """Return the command that was typed, with more options."""
     from xent_cli.cli.display.shell import quoted
 
     return " ".join(quoted(word) for word in ("xent", *origin.words, *words))
@@ -33,7 +33,7 @@ def refuse_softmaxed(origin: Origin, pair: Pair, options: LossOptions, found: Di
     Raises
     ------
     InputError
-        With the line that says what they are.
+        With the command that says what they are.
     """
     rows = f"{found.fractions if found.scale == 1.0 else found.percents} of the first {found.counted} rows"
     kind = "probabilities" if found.scale == 1.0 else "percentages"
@@ -49,7 +49,7 @@ def refuse_softmaxed(origin: Origin, pair: Pair, options: LossOptions, found: Di
             expected="logits, which hardly ever do",
             hint=f"{line_with(origin, '--from', 'probs')}; --from logits insists that they are logits",
         )
-    # The kernel for labels counts such rows itself, as they are read: of a few, the digits tell more.
+    # The kernel for labels counts such rows in the whole input; for a few rows, their digits say more.
     if found.sure and found.scale == 1.0 and not note and options.labels_source == "labels":
         return ()
     rows = rows if found.sure else rows.replace("the first ", "")
@@ -63,7 +63,7 @@ def refuse_scores(origin: Origin, pair: Pair, found: Distributions) -> None:
     Raises
     ------
     InputError
-        With the line that says what they are.
+        With the command that says what they are.
     """
     if "source" not in origin.explicit:
         raise InputError(
@@ -83,8 +83,8 @@ def judge_logits(shared: SharedOptions, pair: Pair, options: LossOptions, rows: 
 def softmaxed_teacher(origin: Origin, pair: Pair, rows: FirstRows) -> tuple[Diagnostic, ...]:
     """Refuse a teacher's logits that are distributions, unless somebody insists or there are too few rows to be sure.
 
-    No teacher is one of logits but by ``--labels-from logits``, which therefore insists on nothing: ``--from logits``
-    beside it does.
+    ``--labels-from logits`` alone does not insist, because it is the only way to have a teacher's logits;
+    ``--from logits`` beside it does.
 
     Raises
     ------
@@ -183,7 +183,7 @@ def _judge(flags: LossFlags, pair: Pair, options: LossOptions, rows: FirstRows, 
                 hint="quantised outputs need their scale and zero point, (q - zero_point) * scale; --normalize divides "
                 "every row by its sum",
             )
-        # An entry that is no probability at all is told by the block that it is in, with its class.
+        # An entry that is not a probability is reported by its block, which knows the class.
         within = figures.within(unit, scale)
         off = within & ~figures.are_distributions(unit, scale)
         inside, hint = bool(within.all()), "--normalize divides every row by its sum"
@@ -209,7 +209,7 @@ def _judge(flags: LossFlags, pair: Pair, options: LossOptions, rows: FirstRows, 
 
 
 def _counted(pair: Pair, options: LossOptions, error: RowError, off: BoolArray) -> InputError:
-    """Say where the first row stands, and how many of those looked at are like it."""
+    """Complete the error with the place of the first row and the number of similar rows."""
     told = pair.complete(error, options)
     others = int(np.count_nonzero(off)) - 1
     more = f"{more_rows(others)}, of the first {off.size}" if others else ""

@@ -1,4 +1,4 @@
-"""From opened inputs to totals: what compute and its siblings share."""
+"""From opened inputs to totals, as compute, check and verify share it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def evaluate_pair(
     targets
         Where rows and gradients go.
     track
-        Shows how far it is.
+        Shows the progress while it passes blocks on.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def evaluate_pair(
 
 
 def _blocks(pair: Pair, options: LossOptions, wanted: Outputs, engine: Engine, targets: Targets) -> Iterable[BlockLoss]:
-    """Blocks in order; those of folders are written where they are computed."""
+    """Return the evaluated blocks in order; parts of folders are written by the workers."""
     if not targets.folders:
         return evaluate_blocks(pair.tasks(), options, wanted, engine.map)
     parts, kept = tuple(folder.parts for folder in targets.folders), bool(targets.writers)
@@ -79,7 +79,7 @@ def _blocks(pair: Pair, options: LossOptions, wanted: Outputs, engine: Engine, t
 def _evaluate_into_parts(
     task: Task, options: LossOptions, outputs: Outputs, recipes: tuple[Parts, ...], kept: bool
 ) -> BlockLoss:
-    """Evaluate a block and write its parts, in whichever process this is; the rows come back only where `kept`."""
+    """Evaluate a block and write its parts in this process; return the rows only if `kept`."""
     from xent_cli.writers.parts import without_arrays
 
     block = evaluate_block(task, options, outputs)
@@ -89,7 +89,7 @@ def _evaluate_into_parts(
 
 
 def divisor_of(pair: Pair, options: LossOptions, engine: Engine) -> ExactSum:
-    """What the mean divides by: known beforehand where every sample counts 1, else from a pass over the labels."""
+    """Return what the mean divides by: the number of samples if each counts 1, else known by a pass over the labels."""
     every_one_counts = not options.ignore_index and not options.ignore_missing and options.class_weight is None
     every_one_counts = every_one_counts and not options.shift and not options.sample_weighted and not options.masked
     if every_one_counts and pair.logits.info.num_rows is not None:
@@ -98,7 +98,7 @@ def divisor_of(pair: Pair, options: LossOptions, engine: Engine) -> ExactSum:
 
 
 def refuse_nothing(totals: LossTotals, pair: Pair, options: LossOptions) -> None:
-    """Refuse a mean of no samples, or of weights that are all 0."""
+    """Refuse a mean over no samples, or with weights that are all 0."""
     if totals.n_samples == 0:
         raise InputError(
             "nothing left to average",

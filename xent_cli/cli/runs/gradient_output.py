@@ -1,4 +1,4 @@
-"""Gradients on their way out: where they go, and as what."""
+"""Where gradients are written, and in which dtype."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class GradientOutput:
-    """Where gradients go, and as what.
+    """Where gradients are written, and in which dtype.
 
     Fields
     ------
     path
         A .npy file, or a folder/ of them.
     dtype
-        Of the file; 2-byte void is bfloat16.
+        Dtype in the file; 2-byte void is bfloat16.
     of_sum
-        Whether they are those of the sum, not of the mean.
+        Whether they are gradients of the sum, not of the mean.
     shape, axis
-        Of the logits; the first side None where only the end tells the number of rows.
+        Of the logits; the first side is None if the number of rows is known only at the end.
     """
 
     path: str
@@ -47,7 +47,7 @@ class GradientOutput:
 
     @property
     def kernel_dtype(self) -> str:
-        """Dtype of the kernel's gradients; it has no bfloat16, which the writer rounds to from float32."""
+        """Dtype for the kernel, which has no bfloat16: the writer rounds float32 to that."""
         return "<f4" if self.dtype.kind == "V" else self.dtype.str
 
     def open_folder(self, files: Publication) -> PartsFolder:
@@ -64,12 +64,12 @@ class GradientOutput:
 
 
 def gradient_output(flags: OutputFlags, layout: LayoutFlags, pair: Pair) -> GradientOutput:
-    """What the options ask for; the dtype is that of the logits unless they say another.
+    """Return what the options ask for; the default dtype is that of the logits.
 
     Raises
     ------
     UsageError
-        Where gradients cannot be written to the path, or there is a dtype and no path.
+        If gradients cannot be written to the path, or there is a dtype without a path.
     """
     path, logits = flags.gradients, pair.logits
     if path is None:

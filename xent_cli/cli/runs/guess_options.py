@@ -1,4 +1,4 @@
-"""Which options make two inputs a pair, and the command line that says so."""
+"""Finds the options under which inputs fit together, and the command that uses them."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from xent_cli.readers.pair.paired_inputs import Pair
     from xent_cli.readers.storage.locate import Located
 
-# An archive of more arrays than this is no pair of logits and labels.
+# An archive of more arrays than this is not a pair of logits and labels.
 _MOST_ARRAYS = 12
 
 
 class MisfitError(InputError):
-    """Inputs that can be read are no pair."""
+    """Inputs can be read, but do not fit together."""
 
 
 class Opened(NamedTuple):

@@ -72,7 +72,7 @@ def inspect(flags: InspectOptions) -> dict[str, Any]:
     alone = [open_alone(file, options) for file in files]
     refuse_missing([entry.source for entry in alone], options)
     runner = open_local(flags.run.threads) if flags.scan else None
-    notes = flags.origin.notes
+    notes = flags.origin.config_notes
     findings = list(notes)
     readings = alone[0].readings if len(files) == 1 else ()
     if len(files) <= 2:

@@ -1,4 +1,4 @@
-"""The rows of a run, kept for a comparison with saved ones."""
+"""The rows of a run, kept for comparison with a baseline."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class KeptRows:
-    """Keeps loss, label and id of every row, and hands the rows on; see `RowWriter`.
+    """Keeps loss, label and id of every row, and passes the rows on; see `RowWriter`.
 
-    Memory grows with the samples, by 17 bytes each, the weights and the ids.
+    Memory grows by 17 bytes per sample, and by weights and ids.
     """
 
     columns: RowFormat
@@ -33,7 +33,7 @@ class KeptRows:
     _weights: dict[str, list[FloatArray]] = field(default_factory=dict)
 
     def write(self, rows: BlockLoss) -> None:
-        """See `RowWriter`; what is on loan is copied."""
+        """See `RowWriter`; arrays are copied, because their memory is reused."""
         assert rows.loss is not None
         self._loss.append(np.array(rows.loss, np.float64))
         self._ignored.append(np.zeros(rows.size, np.bool_) if rows.ignored is None else np.array(rows.ignored))
@@ -53,12 +53,12 @@ class KeptRows:
             self.onward.finish()
 
     def results(self, path: str, signature: str, digest: str | None) -> SavedResults:
-        """Say the rows as if they had been saved, with settings and the digest of their labels, and read again."""
+        """Return the rows as if they had been saved, with settings and digest of the labels, and read again."""
         labels = np.concatenate(self._labels) if self._labels else None
         if labels is not None and self.columns.class_names is not None:
             named = dict(enumerate(self.columns.class_names))
             labels = np.array([named.get(index) for index in labels.tolist()], object)
-        elif labels is not None and (labels == NO_LABEL).any():  # as a column with nulls is read
+        elif labels is not None and (labels == NO_LABEL).any():  # as when a column with nulls is read
             labels = np.array([None if index == NO_LABEL else str(index) for index in labels.tolist()], object)
         ignored = np.concatenate(self._ignored)
         return SavedResults(

@@ -1,4 +1,4 @@
-"""Options that change nothing about the inputs of a run: what is typed in vain is a mistake."""
+"""Options without effect on the inputs of a run: typing one is a mistake."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def refuse_without_effect(options: SharedOptions, pair: Pair, *, names_classes: bool) -> None:
-    """Refuse an option of the command line that changes nothing here.
+    """Refuse an option on the command line that has no effect on these inputs.
 
-    One in a configuration file or in the environment is meant for many inputs, and passed over.
+    Options from a configuration file or the environment are meant for many inputs, and are not refused.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def refuse_without_effect(options: SharedOptions, pair: Pair, *, names_classes: 
     Raises
     ------
     UsageError
-        With the reason why it has no effect.
+        Saying why the option has no effect.
     """
     typed = options.origin.on_command_line
     reasons = {name: why(options, pair) for name, why in _RULES.items() if name in typed}
@@ -88,7 +88,7 @@ def _ignore_missing(options: SharedOptions, pair: Pair) -> str:
     return f"the labels of {_name(pair.labels)} are {pair.labels.info.dtype.name}, none of which can be missing"
 
 
-# Each says why the option has no effect, or "".
+# Each function returns why the option has no effect, or "".
 _RULES: Mapping[str, Why] = {
     "axis": _axis,
     "logits_column": _logits_column,

@@ -1,4 +1,4 @@
-"""No output replaces an input, and no two outputs are one file: seen before any work."""
+"""Refuses, before any work, outputs that would replace an input or each other."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MAGIC = re.compile(r"[*?\[]")
 
 
 class Named(NamedTuple):
-    """A path, and what the user calls it: an option, or an argument."""
+    """A path, and the option or argument that it came from."""
 
     name: str
     path: str
@@ -35,11 +35,11 @@ class _Place(NamedTuple):
     Fields
     ------
     real
-        Absolute path without links; of what is in a bucket, its address.
+        Absolute path without links, or the address of an object in a bucket.
     identity
-        Device and inode of what is there, or None.
+        Device and inode of the existing file, or None.
     folder
-        Whether all that is below is replaced too.
+        Whether everything below is replaced too.
     """
 
     output: Named
@@ -49,14 +49,14 @@ class _Place(NamedTuple):
 
 
 def outputs_of(flags: OutputFlags, output: OutputPlan) -> list[Named]:
-    """What a command will write; a report that is appended to replaces nothing and is left out."""
+    """Return the outputs of a command, without reports that are appended to, which replace nothing."""
     named = [("-o", flags.output), ("--gradients", flags.gradients), ("--plot", flags.plot)]
     named += [("--report", target.path) for target in output.reports if not target.appended]
     return [Named(name, path) for name, path in named if path is not None]
 
 
 def inputs_of(options: ComputeOptions, limits: Limits | None) -> list[Named]:
-    """What a command reads, its configuration included."""
+    """Return the inputs of a command, including its configuration."""
     inputs, loss = options.shared.inputs, options.shared.loss
     named = [
         ("LOGITS", inputs.logits),
@@ -74,7 +74,7 @@ def inputs_of(options: ComputeOptions, limits: Limits | None) -> list[Named]:
 def refuse_overlap(inputs: Iterable[Named], outputs: Iterable[Named]) -> None:
     """Refuse an output that is an input or another output, or that the next run would read as one.
 
-    The same file is told by device and inode, behind links too. Pipes and devices are neither replaced nor refused.
+    Files are recognised by device and inode, also through links. Pipes and devices are never replaced, nor refused.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def refuse_overlap(inputs: Iterable[Named], outputs: Iterable[Named]) -> None:
 
 
 def _overlap(entry: Named, place: _Place) -> str | None:
-    """Say what an output would do to an input, or None."""
+    """Return what an output would do to an input, or None."""
     if "://" in entry.path and not entry.path.startswith("file://"):
         address = entry.path.partition("?")[0].rstrip("/")
         return "replace an input" if address == place.real or _within(address, place) else None
@@ -126,7 +126,7 @@ def _overlap(entry: Named, place: _Place) -> str | None:
 
 
 def _overlap_of_folder(folder: str, place: _Place) -> str | None:
-    """A folder of shards: none of them is replaced, and none comes to them."""
+    """Return what an output would do to a folder of shards: replace one, or be read as one."""
     paths = [path for path in Path(folder).iterdir() if path.is_file()]
     if any(_is_place(path, place) for path in paths if _is_shard(path.name, paths)):
         return "replace an input"
@@ -152,14 +152,14 @@ def _overlap_of_pattern(pattern: str, place: _Place) -> str | None:
 
 
 def _is_shard(name: str, others: list[Path]) -> bool:
-    """Whether the reader of folders and globs takes a file of that name; a .json beside others describes them."""
+    """Whether a file of this name is read as a shard; a .json beside other files describes them."""
     if name.startswith((".", "_")):
         return False
     return not name.endswith(".json") or all(other.suffix == ".json" for other in others)
 
 
 def _place(output: Named) -> _Place | None:
-    """Where an output will be; None where nothing is replaced there: a pipe, a device."""
+    """Return where an output will be; None for pipes and devices, which are not replaced."""
     folder = output.path.endswith("/")
     if "://" in output.path and not output.path.startswith("file://"):
         return _Place(output, output.path.partition("?")[0].rstrip("/"), None, folder)
@@ -177,7 +177,7 @@ def _place(output: Named) -> _Place | None:
 
 
 def _standard_output() -> list[_Place]:
-    """Where standard output goes, where that is a file: what is written to it must not come back as an input."""
+    """Return where standard output goes, if that is a file: it must not be read as an input."""
     try:
         status = os.fstat(1)
         real = str(Path("/dev/fd/1").readlink()) if stat.S_ISREG(status.st_mode) else ""
@@ -187,7 +187,7 @@ def _standard_output() -> list[_Place]:
 
 
 def _is_open_file(path: str) -> bool:
-    """Whether a path is a name of an open file, such as /dev/stdout, which is added to and not replaced."""
+    """Whether a path names an open file, such as /dev/stdout, which is appended to and not replaced."""
     return _OPEN_FILE.fullmatch(str(Path(path).absolute())) is not None
 
 

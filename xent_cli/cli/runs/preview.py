@@ -72,7 +72,7 @@ def preview(shared: SharedOptions, pair: Pair, options: LossOptions) -> Preview:
     if pair.num_classes == 1:
         text = "there is one class: its probability is 1 and every loss 0; scores of a binary classifier need --binary"
         findings.append(Diagnostic("one-class", text))
-    if options.source == "logits" and labels is None:  # as nearly always, and what follows need not be loaded
+    if options.source == "logits" and labels is None:  # the usual case, for which nothing more is imported
         return Preview(pair, options, tuple(findings))
     from xent_cli.cli.runs.declared_kind import judge_labels, judge_logits, softmaxed_teacher
 
@@ -91,7 +91,7 @@ def preview(shared: SharedOptions, pair: Pair, options: LossOptions) -> Preview:
 
 
 class FirstLook(NamedTuple):
-    """What the first rows of a pair hold, where nobody has said yet what they are."""
+    """The first rows of a pair whose kind is not known yet."""
 
     logits: FirstRows
     labels: FirstRows
@@ -99,7 +99,7 @@ class FirstLook(NamedTuple):
 
 
 def first_look(pair: Pair, options: LossOptions) -> FirstLook:
-    """Look at the first rows that count, 1,024 at most, without a judgement."""
+    """Look at the first rows that count, 1,024 at most, without judging them."""
     from xent_cli.core.labels.label_offsets import Offsets
 
     look = FirstLook(FirstRows(), FirstRows(), Offsets())
@@ -115,7 +115,7 @@ def first_look(pair: Pair, options: LossOptions) -> FirstLook:
 
 
 def _glance(pair: Pair, options: LossOptions, student: FirstRows) -> bool:
-    """Look at a few rows, where they can be had alone; return whether they tell all that more rows would."""
+    """Look at a few rows, if they can be read alone; return whether more rows would add nothing."""
     rows = pair.logits.info.num_rows
     head = None if rows is None else pair.head(min(rows, _GLANCE))
     if head is None:
@@ -130,10 +130,10 @@ def _glance(pair: Pair, options: LossOptions, student: FirstRows) -> bool:
 def _read(
     pair: Pair, options: LossOptions, student: FirstRows, labels: FirstRows | None, *, keep: bool = False
 ) -> Pair:
-    """Look at the first blocks; return the inputs with these still to come, small ones already read."""
+    """Look at the first blocks; return inputs that still yield them, small ones without reading again."""
     taken: list[BlockRef] = []
     kept: list[Rows] = []
-    tasks, again = pair.tasks(), pair.again  # which asks every shard
+    tasks, again = pair.tasks(), pair.again  # asked once, because it asks every shard
     for task in tasks:
         keep = keep and again and _may_keep(pair, task)
         if keep:
@@ -161,7 +161,7 @@ def _may_keep(pair: Pair, task: BlockRef) -> bool:
 
 
 def _add(block: Block, options: LossOptions, student: FirstRows, labels: FirstRows | None) -> BoolArray:
-    """Look at the rows of a block that count, and say which do."""
+    """Look at the rows of a block that count; return which do."""
     counts = rows_that_count(block, options)
     places = np.flatnonzero(counts)
     every = places.size == counts.size
@@ -172,7 +172,7 @@ def _add(block: Block, options: LossOptions, student: FirstRows, labels: FirstRo
 
 
 def _about_logits(origin: Origin, pair: Pair, options: LossOptions, student: FirstRows) -> tuple[Diagnostic, ...]:
-    """Refuse logits that are distributions, and say that quantised ones need their scale."""
+    """Refuse logits that are distributions; warn that quantised ones need their scale."""
     found = student.distributions()
     if options.binary and student.lowest >= 0 and student.highest <= 1 and found.sure:
         from xent_cli.cli.runs.declared_kind import refuse_scores
@@ -193,7 +193,7 @@ def _about_logits(origin: Origin, pair: Pair, options: LossOptions, student: Fir
 
 
 def findings_of(totals: LossTotals, seen: Preview, origin: Origin) -> tuple[Diagnostic, ...]:
-    """What the totals noticed in passing, said of the inputs by name, but for what the first rows told."""
+    """Return the warnings that follow from the totals, except what the first rows have shown already."""
     pair, options = seen.pair, seen.options
     labels = pair.labels or pair.logits
     paths = (pair.logits.info.path, labels.info.path)

@@ -1,4 +1,4 @@
-"""From the options of a command to the values that the layers below take, once it is clear that they go together."""
+"""From the options of a command to the values that the layers below take, refusing options that contradict."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from xent_cli.engines.interface import Engine
     from xent_cli.readers.pair.paired_inputs import Pair
 
-# Options that have an effect on some inputs only, and may be typed in vain.
+# Options that only affect some inputs; see `no_effect`.
 _CONDITIONAL = frozenset(
     {
         *("axis", "header", "logits_column", "label_column", "shape", "logits_dtype", "labels_dtype"),
@@ -35,12 +35,12 @@ _BEYOND_AXES = 2**62
 
 
 def layout_options(layout: LayoutFlags, loss: LossFlags, *, explicit_source: bool = False) -> ReadOptions:
-    """How the inputs are laid out: what every command that reads logits asks.
+    """Return how the inputs are laid out, as every command that reads logits needs it.
 
     Parameters
     ----------
     explicit_source
-        Whether the user says what the logits hold, so that nothing need be guessed.
+        Whether the user said what the logits hold.
     """
     listed = None
     notes: tuple[Diagnostic, ...] = ()
@@ -79,14 +79,14 @@ def read_options(
     two_passes: bool = False,
     with_ids: bool = False,
 ) -> ReadOptions:
-    """How the inputs are laid out, and what a run takes from them.
+    """Return how the inputs are laid out, and what a run needs from them.
 
     Parameters
     ----------
     by
         Columns whose values name slices.
     candidates
-        Further files that are read beside the inputs, and may be joined to them.
+        Further files that are read with the inputs, and may be joined to them.
     two_passes
         Whether the inputs are read twice: gradients of a mean need what it divides by before the first is written.
     with_ids
@@ -95,7 +95,7 @@ def read_options(
     Raises
     ------
     UsageError
-        Where workers elsewhere would have to read standard input.
+        If remote workers would have to read standard input.
     """
     inputs, loss, run = options.inputs, options.loss, options.run
     local = run.engine == "local"
@@ -124,7 +124,7 @@ def read_options(
 
 
 def loss_options(options: SharedOptions, pair: Pair, *, names_classes: bool = False) -> LossOptions:
-    """Every option that changes a number, now that the inputs are known.
+    """Return every option that changes a number, now that the inputs are known.
 
     Parameters
     ----------
@@ -134,9 +134,9 @@ def loss_options(options: SharedOptions, pair: Pair, *, names_classes: bool = Fa
     Raises
     ------
     UsageError
-        Where options have no meaning together, or with these inputs.
+        If options contradict each other or these inputs.
     InputError
-        Where the class weights are not one for each class.
+        If there is not one class weight per class.
     """
     layout, loss = options.layout, options.loss
     _refuse_meaningless(options, pair)
@@ -179,7 +179,7 @@ def loss_options(options: SharedOptions, pair: Pair, *, names_classes: bool = Fa
 
 
 def refuse_without_logits(loss: LossFlags, about_logits: tuple[str, ...]) -> None:
-    """Refuse options that are about logits where the first input holds something else."""
+    """Refuse options about logits if the first input holds something else."""
     if loss.source != "logits" and about_logits:
         raise UsageError(f"{about_logits[0]} is about logits, and --from says {loss.source}")
 
@@ -217,7 +217,7 @@ def _refuse_meaningless(options: SharedOptions, pair: Pair) -> None:
 
 
 def _refuse_sums(loss: LossFlags, *, dense: bool, has_teacher: bool) -> None:
-    """Refuse what is said of sums where no input holds distributions."""
+    """Refuse options about the sums of distributions if no input holds distributions."""
     distributions = [loss.source, loss.labels_from if has_teacher else "logits"]
     if loss.normalize and loss.unnormalized:
         raise UsageError("--normalize divides by the sums that --unnormalized leaves alone", hint="leave one out")
@@ -230,7 +230,7 @@ def _refuse_sums(loss: LossFlags, *, dense: bool, has_teacher: bool) -> None:
 
 
 def progress(run: RunFlags, num_rows: int | None) -> Track:
-    """What watches the blocks of a run go by; `num_rows` is None where the total is not known."""
+    """Return a function that shows progress while it passes blocks on; `num_rows` is None if the total is unknown."""
     if not run.progress or run.quiet or not sys.stderr.isatty():
         return iter
     from xent_cli.cli.display.progress import track
@@ -239,12 +239,12 @@ def progress(run: RunFlags, num_rows: int | None) -> Track:
 
 
 def open_engine(run: RunFlags) -> AbstractContextManager[Engine]:
-    """Where the tasks run.
+    """Open the engine that runs the tasks.
 
     Raises
     ------
     UsageError
-        Where a cluster could not read what it is sent to.
+        If a cluster cannot be reached or used.
     """
     if run.engine == "local":
         from xent_cli.engines.local import open_local
@@ -256,12 +256,12 @@ def open_engine(run: RunFlags) -> AbstractContextManager[Engine]:
 
 @contextmanager
 def _open_cluster(name: str, scheduler: str | None, workers: int) -> Iterator[Engine]:
-    """Open an engine whose processes are told when a signal ends the run."""
+    """Open an engine on a cluster, which a signal must unwind so that its processes end too."""
     start.set_up_workers()
     if name == "dask":
         from xent_cli.engines.dask import open_dask as opened
     else:
         from xent_cli.engines.ray import open_ray as opened  # type: ignore[assignment]
     with start.unwinding(), opened(scheduler, workers) as runner:
-        start.listen()  # Ray takes signals for itself
+        start.listen()  # Ray installs signal handlers of its own
         yield runner

@@ -26,13 +26,13 @@ class Targets:
     Fields
     ------
     writers
-        Of gradients and of rows, which write here and in order.
+        Of gradients and of rows; they write in this process, in order.
     folders
-        Of rows and of gradients that are written where they are computed.
+        Of rows and of gradients; the workers write a part per block.
     gradients
-        What the gradients are like, or None.
+        Path and dtype of the gradients, or None.
     kept
-        Rows kept for a comparison: one of the writers.
+        The writer that keeps rows for a comparison, or None.
     reports
         Streams of the reports, in the order of the plan.
     picture

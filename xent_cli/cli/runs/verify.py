@@ -37,7 +37,7 @@ _REDUCED = ("mean", "sum")
 
 
 class CandidateFlags(NamedTuple):
-    """Losses and gradients to verify, and how far they may be off."""
+    """Losses and gradients to verify, and the tolerance."""
 
     loss: str | None = None
     gradient: str | None = None
@@ -84,7 +84,7 @@ class Job(NamedTuple):
 
 
 class Errors(NamedTuple):
-    """What the comparison of every block adds up to: the reference itself, and by candidate tolerance and errors."""
+    """The merged results: totals of the reference, and tolerance and errors by candidate."""
 
     totals: LossTotals
     tolerances: dict[str, Tolerance]
@@ -100,7 +100,7 @@ def verify(options: VerifyOptions) -> AgreementDocument:
 
 
 def prepare(options: VerifyOptions) -> Job:
-    """Open the inputs and the candidates, and refuse what they or the options cannot be."""
+    """Open inputs and candidates, and refuse invalid ones."""
     shared, flags = options.shared, options.candidates
     _refuse_meaningless(flags)
     refuse_without_logits(shared.loss, ("--gradient",) if flags.gradient is not None else ())
@@ -155,7 +155,7 @@ def report(job: Job, found: Errors) -> AgreementDocument:
         found.totals,
     )
     origin = shared.origin
-    findings = (*origin.notes, *pair.findings, *findings, *findings_of(totals, job.seen, origin))
+    findings = (*origin.config_notes, *pair.findings, *findings, *findings_of(totals, job.seen, origin))
     if shared.run.strict:
         refuse_warnings(findings)
     refuse_changed()

@@ -1,1 +1,1 @@
-"""The verdict on somebody else's kernel, one module a form."""
+"""The verdict of `xent verify`, one module per form."""

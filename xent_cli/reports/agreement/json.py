@@ -22,7 +22,7 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class AgreementDocument:
-    """All that is known of a run of `xent verify`.
+    """The result of `xent verify`.
 
     Fields
     ------
@@ -49,7 +49,7 @@ class AgreementDocument:
 
 
 def document(doc: AgreementDocument) -> dict[str, Any]:
-    """Everything in `doc` as JSON has it; None for NaN and infinities, which have counters. `schema` says the rest."""
+    """Return `doc` as JSON types; NaN and infinities become None and have counters. `schema` describes the fields."""
     return {
         "schema_version": SCHEMA_VERSION,
         "xent_version": doc.version,
@@ -68,12 +68,12 @@ def document(doc: AgreementDocument) -> dict[str, Any]:
 
 
 def dumps(doc: AgreementDocument) -> str:
-    """Text of the document, ASCII, with a newline at its end."""
+    """Return the document as ASCII text that ends in a newline."""
     return json.dumps(document(doc), indent=2, allow_nan=False) + "\n"
 
 
 def schema() -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of the document."""
+    """Return the JSON Schema (draft 2020-12) of the document."""
     text = resources.files("xent_cli.reports.agreement").joinpath("verify.schema.json").read_text(encoding="utf-8")
     loaded: dict[str, Any] = json.loads(text)
     return loaded

@@ -1,1 +1,1 @@
-"""The comparison of several models, one module a form."""
+"""The comparison of several models, one module per form."""

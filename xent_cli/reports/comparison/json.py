@@ -17,7 +17,7 @@ SCHEMA_VERSION = 1
 
 
 def comparison_document(comparison: Comparison) -> dict[str, Any]:
-    """Everything in it as JSON has it; None for NaN and infinities. `comparison_schema` says the rest."""
+    """Return the comparison as JSON types, with None for NaN and infinities; see `comparison_schema` for the fields."""
     return {
         "schema_version": SCHEMA_VERSION,
         "xent_version": comparison.version,
@@ -35,12 +35,12 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
 
 
 def comparison_dumps(comparison: Comparison) -> str:
-    """Text of the document, with a newline at its end."""
+    """Return the document as text that ends in a newline."""
     return json.dumps(comparison_document(comparison), indent=2, allow_nan=False) + "\n"
 
 
 def comparison_schema() -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of the document."""
+    """Return the JSON Schema (draft 2020-12) of the document."""
     text = resources.files("xent_cli.reports.comparison").joinpath("comparison.schema.json").read_text(encoding="utf-8")
     loaded: dict[str, Any] = json.loads(text)
     return loaded

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
     from xent_cli.core.statistics.comparison import Comparison
 
-# The sign says the same as the colour.
+# The colour adds nothing to the sign.
 _STYLES = {"lower": "green", "higher": "red"}
 
 
 def print_comparison(console: Console, comparison: Comparison) -> None:
-    """A table of figures for each candidate, and one of the samples that moved most."""
+    """Print a table of figures for each candidate, and one of the samples that changed most."""
     for candidate in comparison.candidates:
         console.print(escape(heading(comparison, candidate)), style="bold", soft_wrap=True)
         table = _table(heads(comparison))

@@ -20,7 +20,7 @@ _MARKDOWN = re.compile(r"([\\`*\[\]<>|~&]|(?<!\w)_|_(?!\w))")
 
 
 def delimited_changes(comparison: Comparison, delimiter: str) -> str:
-    """One line a figure, at full precision; a figure that there is none of is an empty cell."""
+    """Return one line per figure, at full precision; a missing figure is an empty cell."""
     lines = [list(_COLUMNS)]
     for candidate in comparison.candidates:
         for change in (*candidate.changes, *candidate.slices):
@@ -31,7 +31,7 @@ def delimited_changes(comparison: Comparison, delimiter: str) -> str:
 
 
 def plain_moved(comparison: Comparison) -> str:
-    """One line for each of the samples that moved most: candidate, sample, id where there is one, both losses."""
+    """Return one line per sample that changed most: candidate, sample, id if there is one, both losses."""
     lines = []
     for candidate in comparison.candidates:
         for rank, moved in enumerate(candidate.moved, 1):
@@ -43,7 +43,7 @@ def plain_moved(comparison: Comparison) -> str:
 
 
 def markdown_changes(comparison: Comparison) -> str:
-    """A heading and a table for each candidate, rounded."""
+    """Return a heading and a table of rounded figures for each candidate."""
     parts = []
     for candidate in comparison.candidates:
         parts.append(f"### {escaped(heading(comparison, candidate))}\n")
@@ -55,12 +55,12 @@ def markdown_changes(comparison: Comparison) -> str:
 
 
 def heading(comparison: Comparison, candidate: ModelChange) -> str:
-    """Say which is held against which."""
+    """Return a heading that names both models."""
     return f"{_called(candidate.model)} against {_called(comparison.baseline)}"
 
 
 def footnote(comparison: Comparison) -> str:
-    """How the figures came about, in one line."""
+    """Return one line that says how the figures were computed."""
     if comparison.kind == "summary":
         return "summaries: no losses of samples, so no intervals (n/a)"
     seed = f"seed {comparison.seed}"
@@ -78,13 +78,13 @@ def footnote(comparison: Comparison) -> str:
 
 
 def heads(comparison: Comparison) -> list[str]:
-    """Heads of the columns that `cells` fills."""
+    """Return the heads of the columns that `cells` fills."""
     interval = f"{100 * comparison.confidence:.10g} % interval"
     return ["metric", "baseline", "candidate", "delta", "delta %", interval, "p", "n"]
 
 
 def cells(change: Change) -> list[str]:
-    """Rounded text of a change; a difference that may be chance is "~", as benchstat has it.
+    """Return a change as rounded text; a difference that may be chance is "~", as in benchstat.
 
     Examples
     --------
@@ -104,14 +104,14 @@ def cells(change: Change) -> list[str]:
 
 
 def moved_heads(comparison: Comparison, candidate: ModelChange) -> list[str]:
-    """Heads of the columns that `moved_rows` fills."""
+    """Return the heads of the columns that `moved_rows` fills."""
     named, labelled = _named(candidate.moved)
     identity = [printable(comparison.joined_on or "id")] if named else []
     return ["moved", "sample", *identity, *(["label"] if labelled else []), "baseline", "candidate", "delta"]
 
 
 def moved_rows(comparison: Comparison, candidate: ModelChange) -> list[list[str]]:
-    """Rounded text of the samples that moved most."""
+    """Return the samples that changed most as rounded text."""
     named, labelled = _named(candidate.moved)
     rows = []
     for rank, moved in enumerate(candidate.moved, 1):
@@ -123,7 +123,7 @@ def moved_rows(comparison: Comparison, candidate: ModelChange) -> list[list[str]
 
 
 def escaped(text: str) -> str:
-    r"""Text that Markdown takes as it stands.
+    r"""Escape text so that Markdown shows it literally.
 
     Examples
     --------

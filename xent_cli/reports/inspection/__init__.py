@@ -1,1 +1,1 @@
-"""What `xent inspect` found, one module a form."""
+"""The findings of `xent inspect`, one module per form."""

@@ -1,4 +1,4 @@
-"""What `xent inspect` found, as a document of dicts, lists, strings and numbers."""
+"""The findings of `xent inspect` as a document of dicts, lists, strings and numbers."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from xent_cli.core.inspect.value_totals import Inspection, LabelTotals, ValueTotals
 
 SCHEMA_VERSION = 1
-# Labels in a histogram; there may be as many as words in a vocabulary.
+# How many labels the histogram lists; there may be as many as words in a vocabulary.
 _TOP = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """One input as it was found.
+    """One inspected input.
 
     Fields
     ------
@@ -33,9 +33,9 @@ class Inspected:
     role
         "logits", "labels", or "logits and labels".
     totals
-        Figures of its values, or None where they were not read.
+        Figures of its values, or None if they were not read.
     class_names
-        Of the labels, or None.
+        Names that the labels use, or None.
     """
 
     path: str
@@ -53,11 +53,11 @@ class Fit:
     Fields
     ------
     logits, labels
-        Paths; the same one where a file holds both.
+        Paths; both the same if one file holds both.
     class_axis
         From 0.
     n_samples
-        None where the header does not tell and values were not read.
+        None if the header does not say and values were not read.
     """
 
     logits: str
@@ -77,7 +77,7 @@ def inspection_document(
     findings: Iterable[Diagnostic],
     readings: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Put everything together; None in place of NaN and of what is not known.
+    """Assemble the document; None stands for NaN and for unknown values.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The document of `xent inspect` for people: lines of `name<TAB>value`, or tables on a terminal."""
+"""The document of `xent inspect` as lines of `name<TAB>value`, or as tables on a terminal."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-# Columns, arrays, shards and labels that are shown; -f json has more of them.
+# How many columns, arrays, shards and labels are shown; -f json lists more.
 _SHOWN = 8
-# Columns that are no classes are shown up to this many.
+# How many columns that are not classes are shown.
 _MOST_OTHERS = 100
 
 _HEADERS = ("role", "format", "shape", "dtype", "layout", "compression", "size_bytes")
 
 
 def inspection_lines(document: dict[str, Any]) -> str:
-    """Every figure on a line of its own, at full precision."""
+    """Return each figure on a line of its own, at full precision."""
     return "".join(f"{name}\t{value}\n" for group in _groups(document) for name, value in group)
 
 
 def print_inspection(console: Console, document: dict[str, Any]) -> None:
-    """Print a table for each file, and one of the pair; the command line stands alone, to be copied."""
+    """Print a table per file and one for the pair; the command line is on a line of its own, to be copied."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table

@@ -1,1 +1,1 @@
-"""The summary of a run, one module a form."""
+"""The summary of a run, one module per form."""

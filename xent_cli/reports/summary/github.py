@@ -11,14 +11,14 @@ from xent_cli.errors import printable
 if TYPE_CHECKING:
     from xent_cli.reports.interface import Document
 
-# GitHub drops what a step says beyond this.
+# GitHub drops further annotations of a step.
 _MOST = 10
 
 
 def render(document: Document) -> str:
-    """An error for each failed check, a warning or notice for each remark, at most ten; then how many were left out.
+    """Return an error per failed check and a warning or notice per finding, ten at most, then the number left out.
 
-    Lines that stand beside these must not begin with ``::``.
+    Lines printed beside these must not begin with ``::``.
     """
     failed = [("error", "xent check", entry["message"]) for entry in document.checks or () if not entry["passed"]]
     remarks = (*warnings_of(document.findings), *notes_of(document.findings))
@@ -30,7 +30,7 @@ def render(document: Document) -> str:
 
 
 def _data(text: str) -> str:
-    r"""Escape what ends a command.
+    r"""Escape characters that end a command.
 
     Examples
     --------
@@ -42,7 +42,7 @@ def _data(text: str) -> str:
 
 
 def _property(text: str) -> str:
-    """Escape what ends a property, too.
+    """Escape characters that end a command or a property.
 
     Examples
     --------

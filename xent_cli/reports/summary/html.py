@@ -1,4 +1,4 @@
-"""The summary document as one self-contained page: no script, no address, less than 300 KiB for any input."""
+"""The summary document as one self-contained page: no scripts, no addresses, below 300 KiB for any input."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from xent_cli.core.diagnostics import Diagnostic
     from xent_cli.reports.interface import Details, Document
 
-# Rows at most, and how many bytes a table takes at most; with the pictures all of them are less than 300 KiB.
+# Maximum rows and bytes of a table; all tables and pictures together stay below 300 KiB.
 _MOST_ROWS, _ROOM, _CELL = 60, 32_000, 60
 _LONGEST, _LONGEST_SENTENCE, _MOST_REMARKS = 80, 300, 20
 _POINTS = 150
@@ -29,7 +29,7 @@ _FATES = ("n_ok", "n_imprecise", "n_underflow", "n_overflow")
 
 
 class Cell(NamedTuple):
-    """Text of a cell; `share` in [0, 1] is drawn beside it as a bar, `kind` is a class of the style sheet."""
+    """Text of a cell; `share` in [0, 1] is drawn as a bar beside it, and `kind` is a class of the style sheet."""
 
     text: str
     share: float | None = None
@@ -37,7 +37,7 @@ class Cell(NamedTuple):
 
 
 class Grid(NamedTuple):
-    """A table: the first column heads its row; `beyond` rows had no room."""
+    """A table whose first column heads the rows; `beyond` is the number of rows without room."""
 
     caption: str
     heads: tuple[str, ...]
@@ -46,7 +46,7 @@ class Grid(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """A drawing, and the sentence under it."""
+    """A drawing and its caption."""
 
     title: str
     svg: Markup
@@ -54,7 +54,7 @@ class Picture(NamedTuple):
 
 
 def render(document: Document) -> str:
-    """Verdict, figures, pictures and tables; figures are rounded, what had no room is counted.
+    """Return a page with verdict, rounded figures, pictures and tables; rows without room are counted.
 
     Equal documents give equal bytes.
     """
@@ -255,7 +255,7 @@ def _inputs(document: Document) -> Grid:
 
 
 def _grid(caption: str, heads: Sequence[str], rows: Iterable[tuple[Cell, ...]]) -> Grid:
-    """Keep rows for as long as there is room, and count those beyond."""
+    """Keep rows while there is room, and count the rest."""
     kept: list[tuple[Cell, ...]] = []
     room, beyond = _ROOM, 0
     for row in rows:
@@ -281,7 +281,7 @@ def _number(value: float | int | bool | None) -> str:
 
 
 def _class_cell(label: int | None, names: tuple[str, ...] | None) -> Cell:
-    """Name of a class, or its number where it has none."""
+    """Return the name of a class, or its number if it has no name."""
     if label is None:
         return Cell("")
     return _cell(str(label) if names is None or not 0 <= label < len(names) else names[label])
@@ -292,6 +292,6 @@ def _cell(text: str) -> Cell:
 
 
 def _text(text: str, longest: int) -> str:
-    """Text from a file: on one line, without control characters, and cut where it is long."""
-    told = printable(text[: longest + 1])  # which is as long at least: a name may be of megabytes
+    """Return text from a file on one line, without control characters, shortened if long."""
+    told = printable(text[: longest + 1])  # enough to fill it: a name may have megabytes
     return told if len(told) <= longest else f"{told[:longest]}…"

@@ -20,9 +20,9 @@ SCHEMA_VERSION = 1
 
 
 def document(doc: Document) -> dict[str, Any]:
-    """Everything in `doc` as JSON has it: dicts, lists, strings and numbers; None for NaN and infinities.
+    """Return `doc` as JSON types: dicts, lists, strings and numbers, with None for NaN and infinities.
 
-    ``overflow``, ``slices`` and ``checks`` are there when asked for. `schema` says the rest.
+    ``overflow``, ``slices`` and ``checks`` are present if asked for. `schema` describes the fields.
     """
     asked_for = {
         "overflow": None if doc.formulas is None else [_formula(formula) for formula in doc.formulas],
@@ -46,15 +46,15 @@ def document(doc: Document) -> dict[str, Any]:
 
 
 def dumps(doc: Document) -> str:
-    """Text of the document, with a newline at its end; floats have the fewest digits that read back the same.
+    """Return the document as text that ends in a newline; floats have the fewest digits that read back the same.
 
-    Only ASCII is used, so that a path that is not Unicode can be written too.
+    Only ASCII is used, so that paths that are not valid Unicode can be written too.
     """
     return json.dumps(document(doc), indent=2, allow_nan=False) + "\n"
 
 
 def schema() -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of the document."""
+    """Return the JSON Schema (draft 2020-12) of the document."""
     text = resources.files("xent_cli.reports.summary").joinpath("summary.schema.json").read_text(encoding="utf-8")
     loaded: dict[str, Any] = json.loads(text)
     return loaded
@@ -97,7 +97,7 @@ def _formula_counts(totals: NaiveTotals) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, float):  # asked first, for most entries are figures, and there may be thousands of slices
+    if isinstance(value, float):  # tested first, because most entries are figures, and there may be thousands of slices
         return finite_or_none(value)
     if value is None or isinstance(value, int | str):
         return value

@@ -1,4 +1,4 @@
-"""The verdict as JUnit XML, in the dialect that both Surefire's and Jenkins' schemas allow."""
+"""The verdict as JUnit XML, in the dialect that the schemas of Surefire and Jenkins both allow."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def render(document: Document) -> str:
-    """One test case for each check, or one that says that the run came to an end.
+    """Return one test case per check, or without checks one that passes because the run finished.
 
-    A failure says what was observed in its message. What XML cannot hold (control characters, half a surrogate pair) is
-    escaped as Python does.
+    The message of a failure gives the observed value. Characters that XML cannot hold (control characters, lone
+    surrogates) are escaped as in Python.
     """
     checks = document.checks or ()
     failures = sum(not entry["passed"] for entry in checks)
@@ -40,7 +40,7 @@ def _case(suite: ET.Element, name: str) -> ET.Element:
 
 
 def _facts(document: Document) -> list[tuple[str, str]]:
-    """What was computed, of what, and the figures."""
+    """Return the settings, the inputs and the figures."""
     facts = [("xent_version", document.version), ("signature", document.signature)]
     facts += [(role, f"{given.path} ({given.format}, {given.dtype})") for role, given in document.inputs.items()]
     facts += [(name, str(value)) for name, value in document.summary.as_dict().items()]

@@ -1,4 +1,4 @@
-"""The summary document as GitHub-flavoured Markdown, for a job's step summary or a comment."""
+"""The summary document as GitHub-flavoured Markdown, for the step summary of a job or for a comment."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
     from xent_cli.reports.interface import Document
 
-# A section takes so many bytes at most, all of them less than 200 KiB.
+# Maximum bytes of a section; all sections together stay below 200 KiB.
 _MOST = {"Checks": 64_000, "Warnings": 24_000, "Notes": 16_000, "Slices": 64_000, "Inputs": 24_000}
 _LONGEST_CELL = 300
-# Text from files is never markup: all but these is written as character references, which never are.
+# Text from files must never become markup: all characters but these are written as character references.
 _MARKUP = re.compile(r"[^\w .,:;=/%+'()-]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=www)\.", re.IGNORECASE)
 _SHOWN = ("n_samples", "mean_loss", "p50_loss", "p99_loss", "max_loss", "accuracy")
 
 
 def render(document: Document) -> str:
-    """Verdict, checks, figures, slices, remarks and inputs; figures rounded, less than 200 KiB for any input."""
+    """Return verdict, checks, rounded figures, slices, warnings and inputs, in less than 200 KiB for any input."""
     checks = sorted(document.checks or (), key=lambda entry: bool(entry["passed"]))
     failed = sum(not entry["passed"] for entry in checks)
     held = f"{len(checks)} check{'' if len(checks) == 1 else 's'}"
@@ -71,7 +71,7 @@ def render(document: Document) -> str:
 
 
 def _table(title: str, heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Lay out rows for as long as there is room, then say how many there are beyond."""
+    """Lay out rows while there is room, then give the number of the rest."""
     heads = list(heads)
     lines = [f"### {title}\n", f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
     room, beyond = _MOST.get(title, 8_000), 0
@@ -92,7 +92,7 @@ def _number(value: float | int | bool | None) -> str:
 
 
 def _text(text: str) -> str:
-    """Text that is shown as it is, on one line, and cut where it is long.
+    """Escape text so that it is shown literally, on one line, shortened if long.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Pictures of the losses, drawn by matplotlib; the same data give the same bytes."""
+"""Pictures of the losses, drawn by matplotlib; equal data give equal bytes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from xent_cli.core.totals.histogram import Histogram
 
 _INK, _BAR, _LINE, _GRID = "#1b1f24", "#2563a8", "#b4451f", "#c9ced4"
-# In a page the colours are those of its style sheet, so that they follow light and dark.
+# In a page, colours come from its style sheet, so that they follow the light or dark scheme.
 _VARIABLES = {_INK: "var(--ink)", _BAR: "var(--bar)", _LINE: "var(--line)", _GRID: "var(--grid)"}
 _STYLE: dict[str, Any] = {
     "svg.hashsalt": "xent",
@@ -48,7 +48,7 @@ _SIZE = (5.6, 3.4)
 
 
 def save_histogram(histogram: Histogram, stream: BinaryIO, form: str) -> None:
-    """Write the histogram of the losses alone, as "svg" or "png"."""
+    """Write the histogram of the losses as "svg" or "png"."""
     with _settings():
         figure = _figure()
         _draw_histogram(figure.gca(), histogram)
@@ -58,7 +58,7 @@ def save_histogram(histogram: Histogram, stream: BinaryIO, form: str) -> None:
 
 
 def histogram_svg(histogram: Histogram, told: str) -> str:
-    """Histogram as an element for a page; `told` says in words what it shows, as for all below."""
+    """Histogram as an element for a page; `told` describes it in words, as in the functions below."""
     with _settings():
         figure = _figure()
         _draw_histogram(figure.gca(), histogram)
@@ -66,7 +66,7 @@ def histogram_svg(histogram: Histogram, told: str) -> str:
 
 
 def cumulative_svg(histogram: Histogram, told: str) -> str:
-    """Share of the samples (those of loss 0, inf and NaN too) whose loss is below x, as an element for a page."""
+    """Return the share of all samples (with losses 0, inf and NaN) whose loss is below x, as an element for a page."""
     with _settings():
         figure = _figure()
         axes = figure.gca()
@@ -80,7 +80,7 @@ def cumulative_svg(histogram: Histogram, told: str) -> str:
 
 
 def reliability_svg(bins: Sequence[ReliabilityBin], told: str) -> str:
-    """Accuracy by confidence, beside what it would be if confidences could be trusted, as an element for a page."""
+    """Return accuracy by confidence, beside the diagonal of perfect calibration, as an element for a page."""
     with _settings():
         figure = _figure(square=True)
         axes = figure.gca()
@@ -103,7 +103,7 @@ _NO_METADATA: dict[str, Any] = {"Date": None, "Creator": None, "Format": None, "
 
 
 def _settings() -> Any:
-    # From matplotlib's defaults: what a user has set up for other plots is not for this one.
+    # From matplotlib's defaults, so that a user's own settings do not change the picture.
     style: Any = {**mpl.rcParamsDefault, **_STYLE}
     del style["backend"]
     return mpl.rc_context(style)
@@ -124,7 +124,7 @@ def _draw_histogram(axes: Axes, histogram: Histogram) -> None:
     axes.set_ylabel("samples")
     axes.yaxis.set_major_formatter(_plainly)
     filled = [count for count in counts if count]
-    # A few bars would hide the others.
+    # On a linear scale, a few tall bars would hide the others.
     if filled and max(filled) > 200 * min(filled):
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(_plainly)
@@ -147,7 +147,7 @@ def _plainly(value: float, position: float) -> str:
 
 
 def _beyond(histogram: Histogram) -> str:
-    """Name what has no place on the axis."""
+    """Name the losses that are beyond the axis."""
     parts = [f"{histogram.size:,} samples"]
     named = (
         (f"below {TINY:.1g}", histogram.n_tiny),
@@ -158,7 +158,7 @@ def _beyond(histogram: Histogram) -> str:
 
 
 def _element(figure: Figure, name: str, told: str) -> str:
-    """SVG as it may stand in a page: no prolog, address, font or fixed colour, and every id its own in the page."""
+    """Return SVG that can be part of a page: no prolog, address, font or fixed colour, and ids unique in the page."""
     stream = BytesIO()
     figure.savefig(stream, format="svg", transparent=True, metadata=_NO_METADATA)
     text = stream.getvalue().decode()

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from xent_cli.core.totals.histogram import Histogram
     from xent_cli.core.totals.summary import WorstSample
 
-# So many values of a column are shown.
+# How many values of a column are shown.
 _SLICES = 20
 # Width of the longest bar of a histogram.
 _WIDEST = 30
 
 
 def print_summary(console: Console, summary: Mapping[str, float | int | bool | None]) -> None:
-    """Every figure of a summary, rounded."""
+    """Print every figure of a summary, rounded."""
     table = new_table("metric", "value")
     for name, value in summary.items():
         text = "" if value is None else rounded(value) if isinstance(value, float) else str(value).lower()
@@ -38,7 +38,7 @@ def print_summary(console: Console, summary: Mapping[str, float | int | bool | N
 
 
 def print_histogram(console: Console, losses: Histogram) -> None:
-    """How many losses lie where, a bar each with its count; eighths of blocks where the terminal has them."""
+    """Print the histogram, a bar and a count per bin; bars use eighths of blocks if the terminal can show them."""
     top = max((bar.samples for bar in losses.bars), default=0)
     special = ((f"0 to {TINY:.1g}", losses.n_tiny), (f"{HUGE:.1g} to inf", losses.n_huge), ("nan", losses.n_nan))
     edges = edge_texts(losses)
@@ -61,7 +61,7 @@ def _blocks(share: float, ascii_only: bool) -> str:
 
 
 def print_worst(console: Console, worst: tuple[WorstSample, ...], columns: RowFormat) -> None:
-    """The highest losses."""
+    """Print the highest losses."""
     with_id = columns.id_name is not None
     table = new_table("worst", "sample", *([str(columns.id_name)] if with_id else []), *_label_head(columns), "loss")
     for rank, sample in enumerate(worst, 1):
@@ -75,7 +75,7 @@ def print_worst(console: Console, worst: tuple[WorstSample, ...], columns: RowFo
 
 
 def print_slices(console: Console, slices: tuple[Mapping[str, Any], ...]) -> None:
-    """The main figures for each value of each column, the first of them where there are many."""
+    """Print the main figures for each value of each column; only the first values if there are many."""
     tops = ["accuracy"] if any(entry["summary"].accuracy is not None for entry in slices) else []
     for column in dict.fromkeys(entry["by"] for entry in slices):
         entries = [entry for entry in slices if entry["by"] == column]
@@ -98,7 +98,7 @@ def print_slices(console: Console, slices: tuple[Mapping[str, Any], ...]) -> Non
 
 
 def print_overflow(console: Console, formulas: tuple[FormulaTotals, ...]) -> None:
-    """How the textbook and the stable formula fare in each dtype."""
+    """Print how often the textbook and the stable formula fail in each dtype."""
     heads = ("dtype", "formula", "ok", "imprecise", "inf", "nan", "first", "worst", "max error", "max safe logit")
     table = new_table(*heads)
     for entry in formulas:
@@ -111,7 +111,7 @@ def print_overflow(console: Console, formulas: tuple[FormulaTotals, ...]) -> Non
 
 
 def print_checks(console: Console, checks: tuple[Mapping[str, Any], ...]) -> None:
-    """The verdict on each limit, with as many digits as show the difference."""
+    """Print the verdict on each limit, with enough digits to show the difference."""
     compared = any("baseline" in entry for entry in checks)
     table = new_table("metric", "kind", "limit", "observed", *(("baseline", "delta") if compared else ()), "verdict")
     for entry in checks:

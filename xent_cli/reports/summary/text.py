@@ -17,12 +17,12 @@ _COUNTS = ("n_ok", "n_imprecise", "n_underflow", "n_overflow", "first_row", "wor
 
 
 def plain_summary(summary: Mapping[str, float | int | bool | None]) -> str:
-    """One line for each figure."""
+    """Return one line per figure."""
     return "".join(f"{name}\t{plain_value(value)}\n" for name, value in summary.items())
 
 
 def plain_checks(checks: tuple[Mapping[str, Any], ...]) -> str:
-    """One line for each check: the verdict in a word, the limit, and what was observed."""
+    """Return one line per check: the verdict in one word, the limit, and the observed value."""
     lines = ["verdict\tmetric\tkind\tlimit\tobserved\tbaseline\tdelta\n"]
     for entry in checks:
         limit = entry["limit"] if isinstance(entry["limit"], str) else plain_value(entry["limit"])
@@ -33,7 +33,7 @@ def plain_checks(checks: tuple[Mapping[str, Any], ...]) -> str:
 
 
 def plain_slices(slices: tuple[Mapping[str, Any], ...]) -> str:
-    """Number of samples and mean loss of each slice, a line each."""
+    """Return one line per slice: number of samples and mean loss."""
     from xent_cli.core.totals.slices import slice_name
 
     lines = []
@@ -45,7 +45,7 @@ def plain_slices(slices: tuple[Mapping[str, Any], ...]) -> str:
 
 
 def plain_worst(worst: tuple[WorstSample, ...]) -> str:
-    """One line for each of the highest losses: rank, sample, id where there is one, loss."""
+    """Return one line per high loss: rank, sample, id if there is one, loss."""
     lines = []
     for rank, sample in enumerate(worst, 1):
         named = [] if sample.id is None else [printable(sample.id)]
@@ -54,7 +54,7 @@ def plain_worst(worst: tuple[WorstSample, ...]) -> str:
 
 
 def plain_overflow(formulas: tuple[FormulaTotals, ...]) -> str:
-    """A table of how the textbook and the stable formula fare in each dtype."""
+    """Return a table of how often the textbook and the stable formula fail in each dtype."""
     lines = ["dtype\tformula\t" + "\t".join(_COUNTS) + "\tmax_safe_logit\n"]
     for entry in formulas:
         for name, fate in (("textbook", entry.naive), ("stable", entry.stable)):
