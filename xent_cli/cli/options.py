@@ -35,7 +35,6 @@ class Origin(NamedTuple):
         The command line without the program's name.
     config_file
         Path of the configuration file, or None.
-
     config_notes
         What a configuration that nobody named has changed; printed before the command starts.
     """
