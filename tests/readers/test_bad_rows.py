@@ -83,14 +83,14 @@ def test_the_first_bad_row_is_kept_and_the_others_are_counted():
         for row in range(100_000):
             yield UnreadableRowError("empty cell", row, "logits") if row % 2 else None
 
-    first = first_with_count(rows())
+    first = first_with_count(rows(), patience_seconds=float("inf"))
     assert (first.row, first.others, first.whole) == (1, 49_999, True)
     assert first_with_count([None] * 5000) is None
 
 
-def test_others_are_counted_for_a_while_and_then_said_to_be_at_least_so_many(monkeypatch):
-    monkeypatch.setattr("xent_cli.readers.tables.first_bad_row._PATIENCE_SECONDS", -1.0)
-    first = first_with_count(UnreadableRowError("empty cell", row, "logits") for row in range(100_000))
+def test_others_are_counted_for_a_while_and_then_said_to_be_at_least_so_many():
+    bad = (UnreadableRowError("empty cell", row, "logits") for row in range(100_000))
+    first = first_with_count(bad, patience_seconds=-1.0)
     assert not first.whole
     assert first.more == f"at least {first.others} more rows like this nearby"
 

@@ -10,20 +10,22 @@ if TYPE_CHECKING:
 
     from xent_cli.errors import UnreadableRowError
 
-# After the first bad row, others like it are counted for this long; the clock is read once in so many rows.
-_PATIENCE_SECONDS = 1.0
 _ROWS_PER_CLOCK_READ = 1000
 
 
-def first_with_count(rows: Iterable[UnreadableRowError | None]) -> UnreadableRowError | None:
+def first_with_count(
+    rows: Iterable[UnreadableRowError | None], patience_seconds: float = 1.0
+) -> UnreadableRowError | None:
     """Return the first bad row of a block with the number of other bad rows, or None if no row is bad.
 
-    The others are counted and not kept, since a block may have a million of them; counting stops after a second.
+    The others are counted and not kept, since a block may have a million of them; counting stops after a time.
 
     Parameters
     ----------
     rows
         For each row the error, or None if it is good.
+    patience_seconds
+        How long the others are counted, once there is a first.
 
     Examples
     --------
@@ -38,7 +40,7 @@ def first_with_count(rows: Iterable[UnreadableRowError | None]) -> UnreadableRow
     for error in rows:
         if error is not None:
             if first is None:
-                first, until = error, time.monotonic() + _PATIENCE_SECONDS
+                first, until = error, time.monotonic() + patience_seconds
             bad += 1 + error.others
         if first is not None:
             since += 1
