@@ -31,6 +31,19 @@ LOGITS = RNG.normal(size=(N, K))
 LABELS = RNG.integers(0, K, N)
 
 
+def records(dtype):
+    """A structured array with the logits and labels in whichever of its fields are called so."""
+    made = np.zeros(N, dtype)
+    for name in made.dtype.names:
+        if name == "logits":
+            made[name] = LOGITS
+        elif name.startswith("logit_"):
+            made[name] = LOGITS[:, int(name[-1])]
+        elif name == "label":
+            made[name] = LABELS
+    return made
+
+
 def sound(format_name):
     """A file of the format that holds logits and, but for .npy, labels."""
     stream = io.BytesIO()
@@ -38,6 +51,19 @@ def sound(format_name):
     wide = pa.table({**{f"c{i}": LOGITS[:, i] for i in range(K)}, "label": [f"c{y}" for y in LABELS]})
     if format_name == "npy":
         np.save(stream, LOGITS)
+    elif format_name == "records.npy":
+        np.save(stream, records([("id", "U4"), ("logits", "<f4", (K,)), ("label", "u1")]))
+    elif format_name == "records.npz":
+        held = records([*((f"logit_{i}", ">f8") for i in range(K)), ("label", "<i8"), ("at", [("ok", "?")])])
+        np.savez_compressed(stream, held)
+    elif format_name == "pieces.npz":
+        cuts = dict(enumerate(np.array_split(LOGITS, 3)))
+        np.savez(stream, **{f"logits_{i}": part for i, part in cuts.items()}, labels=LABELS)
+    elif format_name == "pieces.safetensors":
+        from safetensors.numpy import save
+
+        cuts = dict(enumerate(np.array_split(LOGITS, 3)))
+        stream.write(save({**{f"logits.{i}": part for i, part in cuts.items()}, "labels": LABELS}))
     elif format_name == "npz":
         np.savez_compressed(stream, logits=LOGITS, labels=LABELS)
     elif format_name == "stored.npz":

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import joblib
@@ -265,6 +266,27 @@ def test_a_folder_of_another_program_is_named_with_a_valid_line(name, tmp_path, 
     message, hint = refused(tmp_path, name, monkeypatch)
     assert called in message
     line_of(hint)
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_whatever_is_left_of_a_format_has_a_name_or_is_refused(name):
+    content = bytearray(SIGNATURES[name][0])
+    random = np.random.default_rng(len(content))
+    for _ in range(200):
+        found = content[: random.integers(1, len(content) + 1)]
+        for place in random.integers(0, len(found), random.integers(0, 4)):
+            found[place] = random.integers(0, 256)
+        with suppress(InputError):
+            assert format_of("x.bin", bytes(found)) in (
+                "csv",
+                "jsonl",
+                "npz",
+                "torch",
+                "arrow",
+                "parquet",
+                "npy",
+                "json",
+            )
 
 
 @pytest.mark.parametrize("seed", range(20))

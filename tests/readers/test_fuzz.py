@@ -10,6 +10,7 @@ import pytest
 # The long run: XENT_FUZZ=1000 pytest tests/readers/test_fuzz.py tries 10,000 files and more.
 COUNT = int(os.environ.get("XENT_FUZZ", "100"))
 FORMATS = ["npy", "npz", "stored.npz", "safetensors", "pt", "views.pt", "parquet", "wide.parquet"]
+FORMATS += ["records.npy", "records.npz", "pieces.npz", "pieces.safetensors"]
 FORMATS += ["csv", "csv.gz", "arrow", "arrows", "jsonl"]
 FORMATS += ["json", "records.json", "nested.jsonl", "txt", "cells.csv", "csv.zip", "csv.xz"]
 # Seeds that once ended in a crash or a traceback.

@@ -35,6 +35,16 @@ def duck(path, query, how):
         connection.execute(f"COPY (SELECT * FROM {query}) TO '{path}' ({how})")
 
 
+def list_records():
+    made = np.zeros(1000, [("logits", ">f8", (37,)), ("label", "<i2")])
+    made["logits"], made["label"] = LOGITS, LABELS
+    return made
+
+
+def numbered():
+    return {f"logits.{i}": LOGITS[part] for i, part in enumerate(BATCHES)} | {"labels": LABELS}
+
+
 def json_lines(path):
     lines = [json.dumps({"logits": x.tolist(), "label": int(y)}) for x, y in zip(LOGITS, LABELS, strict=True)]
     Path(path).write_text("\n".join(lines))
@@ -59,6 +69,10 @@ def torch_views(path):
 WRITERS = {
     "numpy npz": lambda p: np.savez(f"{p}.npz", logits=LOGITS, labels=LABELS),
     "numpy deflated npz": lambda p: np.savez_compressed(f"{p}.npz", logits=LOGITS, labels=LABELS),
+    "numpy records": lambda p: np.save(f"{p}.npy", WIDE.to_pandas().to_records(index=False)),
+    "numpy records of lists": lambda p: np.save(f"{p}.npy", list_records()),
+    "numpy numbered npz": lambda p: np.savez(f"{p}.npz", **numbered()),
+    "numbered safetensors": lambda p: save_file(numbered(), f"{p}.safetensors"),
     "safetensors": lambda p: save_file({"logits": LOGITS, "labels": LABELS}, f"{p}.safetensors"),
     "torch tensors": lambda p: save_torch(f"{p}.pt", {"logits": LOGITS, "labels": LABELS}),
     "torch batches": lambda p: save_torch(f"{p}.pt", [{"logits": LOGITS[i], "labels": LABELS[i]} for i in BATCHES]),
