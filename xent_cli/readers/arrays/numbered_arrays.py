@@ -79,7 +79,9 @@ def choose_pieces(path: str, keys: Sequence[str], role: str, options: ReadOption
         found = called[role]
         if not found:
             free = [key for key in keys if not any(is_called(_stem(key), each) for each in _ROLES)]
-            found = [family for family in families.values() if {*family.values()} == {*free}]
+            # All that a file holds are its labels too, such as a teacher's logits.
+            whole = ({*keys}, {*free})
+            found = [family for family in families.values() if {*family.values()} in whole]
         if len(found) == 1:
             _refuse_other_numbers(path, called)
             return tuple(found[0].values())
