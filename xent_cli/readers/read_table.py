@@ -33,7 +33,7 @@ def read_table(
     Parameters
     ----------
     path
-        CSV, JSON Lines, Parquet or Arrow; a folder or glob of them; or a URL.
+        CSV, JSON, Parquet or Arrow; a folder or glob of them; or a URL.
     logits_column
         Names of columns, or globs over them, where the table leaves it open which hold the logits.
     label_column

@@ -87,7 +87,7 @@ _output = partial(option, section=OUTPUT)
 def compute(**flags: Any) -> None:
     """Softmax cross-entropy of every sample, and its mean, in nats.
 
-    LOGITS and LABELS are files (.npy, .npz, CSV, JSON Lines, Parquet, Arrow, safetensors, .pt; compressed or not),
+    LOGITS and LABELS are files (.npy, .npz, CSV, JSON, Parquet, Arrow, safetensors, .pt; compressed or not),
     folders or quoted globs of shards, URLs, or - for standard input. LABELS may be left out where the first file holds
     the labels too. Labels are class indices or rows of class probabilities; their shape says which.
     """
