@@ -103,8 +103,6 @@ class ArraySource:
     def rows(self, start: int, stop: int) -> Part:
         """See `Source`."""
         layout = self.layout
-        if lies_scattered(layout, self.axis):
-            return FortranRows(self.role, self.file, layout, self.axis, start, stop)
         _, k, b = self._sides()
         buffer, dtype = self.needs.buffer_name, layout.dtype.str
         return ArrayRows(self.role, buffer, self.file, dtype, layout.offset, k, b, start, stop, self.axis is None)
@@ -180,33 +178,6 @@ class ArrayRows:
         with reading(self.file.name):
             if fill(file, target) < len(target):
                 raise shrunk(self.file.name)
-
-
-@dataclass(frozen=True, slots=True)
-class FortranRows:
-    """Recipe for samples of a Fortran-ordered array of more than one sample axis, where they lie scattered.
-
-    They are taken out of a map of a copy: a file that shrinks while it is mapped would end the process.
-    """
-
-    role: str
-    file: Stored | Copied
-    layout: Layout
-    axis: int | None
-    start: int
-    stop: int
-
-    def read(self) -> Rows:
-        """Read the samples as [n, k], or [n] where a sample is one number."""
-        layout = self.layout
-        try:
-            mapped = np.memmap(self.file.path, layout.dtype, "r", layout.offset, layout.shape, order="F")
-        except ValueError:
-            raise shrunk(self.file.name) from None
-        array = mapped if self.axis is None else np.moveaxis(mapped, self.axis, -1)
-        samples = array.shape if self.axis is None else array.shape[:-1]
-        index = np.unravel_index(np.arange(self.start, self.stop), samples)
-        return Rows(**{self.role: widen(np.asarray(array[index]))})
 
 
 def info_of(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.interface import Classes, Source
     from xent_cli.readers.options import ReadOptions
     from xent_cli.readers.storage.interface import Bytes
+    from xent_cli.readers.storage.pipe import Copied
 
 # A header of names and numbers; NumPy itself never writes more than a few hundred bytes.
 _MAX_HEADER = 1 << 16
@@ -152,17 +153,19 @@ def open_array(
         if not -rank <= axis < rank:
             raise UsageError(f"--axis {axis} is out of range: {name} has shape {layout.shape}")
         axis %= rank
-    if layout.strides is not None:
-        from xent_cli.readers.arrays.strided_array import StridedArray
+    held: Stored | Copied
+    if isinstance(source, Stored) and not source.codec:
+        held = source
+    else:
+        from xent_cli.readers.arrays.streamed_array import StreamedArray, lies_in_order
 
-        assert isinstance(source, Stored)
-        return StridedArray(source, format_name, role, layout, axis, options.run)
-    if isinstance(source, Stored) and not source.codec and not lies_scattered(layout, axis):
-        return ArraySource(source, format_name, role, layout, axis, options.run)
-    from xent_cli.readers.arrays.streamed_array import StreamedArray, lies_in_order
+        if lies_in_order(layout, axis):
+            return StreamedArray(source, format_name, role, layout, axis, options.run)
+        from xent_cli.readers.storage import pipe
 
-    if lies_in_order(layout, axis):
-        return StreamedArray(source, format_name, role, layout, axis, options.run)
-    from xent_cli.readers.storage.pipe import Copied
+        held = pipe.Copied(source)
+    if layout.strides is None and not lies_scattered(layout, axis):
+        return ArraySource(held, format_name, role, layout, axis, options.run)
+    from xent_cli.readers.arrays.strided_array import StridedArray
 
-    return ArraySource(Copied(source), format_name, role, layout, axis, options.run)
+    return StridedArray(held, format_name, role, layout, axis, options.run)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import accumulate
+from operator import mul
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +15,7 @@ from xent_cli.core.scratch import flat, scratch
 from xent_cli.readers.arrays.array_source import ArraySource, widen
 from xent_cli.readers.storage.identity import shrunk
 from xent_cli.readers.storage.reading import fill, is_url, reading
+from xent_cli.readers.storage.stored import Stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +24,6 @@ if TYPE_CHECKING:
     from xent_cli.core.block import Part
     from xent_cli.readers.storage.interface import Stream
     from xent_cli.readers.storage.pipe import Copied
-    from xent_cli.readers.storage.stored import Stored
 
 # A gap of so many bytes between values is read along with them: another call, or another request, takes longer.
 _GAP_BYTES, _REMOTE_GAP_BYTES = 32 << 10, 1 << 20
@@ -29,17 +31,20 @@ _GAP_BYTES, _REMOTE_GAP_BYTES = 32 << 10, 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class StridedArray(ArraySource):
-    """An array that lies by strides, which its layout has; see `Source`."""
+    """An array that lies by strides: those of its layout, or those of Fortran order; see `Source`."""
 
     def rows(self, start: int, stop: int) -> Part:
         """See `Source`."""
-        layout, axis, strides = self.layout, self.axis, self.layout.strides
-        assert strides is not None
+        layout, axis = self.layout, self.axis
+        strides = layout.strides
+        if strides is None:  # in Fortran order
+            strides = tuple(accumulate(layout.shape[:-1], mul, initial=1))
         k, class_stride = 1, 1
         if axis is not None:
             k, class_stride = layout.shape[axis], strides[axis]
             strides = strides[:axis] + strides[axis + 1 :]
-        gap = min(_REMOTE_GAP_BYTES if is_url(self.file.path) else _GAP_BYTES, self.needs.step_bytes // 8)
+        remote = isinstance(self.file, Stored) and is_url(self.file.path)
+        gap = min(_REMOTE_GAP_BYTES if remote else _GAP_BYTES, self.needs.step_bytes // 8)
         return StridedRows(
             self.role, self.needs.buffer_name, self.file, layout.dtype.str, layout.offset, layout.sample_shape(axis),
             strides, k, class_stride, start, stop, axis is None, self.needs.step_bytes, gap,
