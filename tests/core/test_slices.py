@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import reduce
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from xent_cli.core.block import Block, BlockRef, Rows
 from xent_cli.core.evaluate import evaluate_block, evaluate_blocks
 from xent_cli.core.options import LossOptions, Outputs
+from xent_cli.core.totals.group_totals import GroupTotals, Scored
 from xent_cli.core.totals.loss_totals import LossTotals
 from xent_cli.core.totals.run_totals import RunTotals
 from xent_cli.core.totals.slices import MOST_VALUES
@@ -160,3 +162,23 @@ def test_a_value_that_only_waiting_samples_have_is_merged_into_either_side():
     other = slices(4, "c")
     for merged in (other.merge(partly), partly.merge(other)):
         assert {value: summary.n_samples for _, value, summary in merged.summaries()} == {"a": 3, "b": 1, "c": 1}
+
+
+@pytest.mark.parametrize("highest", [3.0, np.inf, np.nan])
+def test_the_worst_sample_of_a_slice_is_the_first_of_equals_whichever_block_comes_first(highest):
+    nobody = np.array([], np.uint16)
+    blocks = []
+    for start in (0, 2, 4):
+        scored = Scored(np.array([start, start + 1]), np.array([2.0, highest]), None, None, {}, None)
+        blocks.append(GroupTotals.of(np.array([0, 1], np.uint16), scored, nobody, 2, figures=True))
+    for order in permutations(blocks):
+        merged = reduce(GroupTotals.merge, order)
+        assert merged.worst.tolist() == [0, 1]
+        np.testing.assert_array_equal(merged.high, [2.0, highest])
+
+
+def test_a_loss_that_is_not_a_number_is_worse_than_any_in_either_order():
+    nobody = np.array([], np.uint16)
+    scored = [Scored(np.array([i]), np.array([x]), None, None, {}, None) for i, x in ((0, np.inf), (1, np.nan))]
+    numbers, nan = (GroupTotals.of(np.array([0], np.uint16), one, nobody, 1, figures=False) for one in scored)
+    assert numbers.merge(nan).worst.tolist() == nan.merge(numbers).worst.tolist() == [1]
