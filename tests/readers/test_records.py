@@ -233,3 +233,29 @@ def test_inspect_lists_the_fields_and_ends_in_the_line(tmp_path, monkeypatch):
     assert "logit_3" in found
     line = found.splitlines()[-1].split("\t")[1].split()
     assert mean(*line[2:]) == MEAN
+
+
+def test_class_weights_in_records_are_matched_by_class_never_by_place(tmp_path):
+    np.save(tmp_path / "l.npy", LOGITS)
+    np.save(tmp_path / "y.npy", LABELS)
+    np.save(tmp_path / "plain.npy", [1.0, 2.0, 0.5, 3.0])
+    rows = [(2, 0.5), (0, 1.0), (3, 3.0), (1, 2.0)]
+    np.save(tmp_path / "w.npy", np.array(rows, [("class", "<i4"), ("weight", "<f8")]))
+    inputs = (tmp_path / "l.npy", tmp_path / "y.npy", "--class-weight")
+    assert mean(*inputs, tmp_path / "w.npy") == mean(*inputs, tmp_path / "plain.npy")
+    np.save(tmp_path / "short.npy", np.array(rows[:3], [("class", "<i4"), ("weight", "<f8")]))
+    with pytest.raises(InputError, match="weight"):
+        mean(*inputs, tmp_path / "short.npy")
+
+
+def test_weights_and_masks_in_records_are_held_against_the_ids(tmp_path):
+    ids = [f"s{i}" for i in range(N)]
+    made = records([("id", "U4"), ("logits", "<f8", (K,)), LABEL], id=ids, logits=LOGITS, label=LABELS)
+    np.save(tmp_path / "r.npy", made)
+    weights = records([("id", "S4"), ("weight", "<f8")], id=ids, weight=np.arange(N))
+    np.save(tmp_path / "w.npy", weights)
+    np.save(tmp_path / "turned.npy", weights[::-1])
+    expected = np.average(xent_cli.sparse_softmax_cross_entropy(LOGITS, LABELS), weights=np.arange(N))
+    assert mean(tmp_path / "r.npy", "--sample-weight", tmp_path / "w.npy") == pytest.approx(expected, rel=1e-12)
+    with pytest.raises(InputError, match="different order"):
+        mean(tmp_path / "r.npy", "--sample-weight", tmp_path / "turned.npy")

@@ -9,10 +9,11 @@ import numpy as np
 
 from xent_cli.core.labels.class_order import order_of
 from xent_cli.errors import InputError, did_you_mean, listing
+from xent_cli.readers.arrays.npy import HEAD_BYTES
 from xent_cli.readers.interface import ARRAYS
 from xent_cli.readers.open import format_of, open_source
 from xent_cli.readers.options import ReadOptions
-from xent_cli.readers.pair.short_tables import read_whole, short_table
+from xent_cli.readers.pair.short_tables import is_records, read_whole, short_table
 from xent_cli.readers.storage.locate import locate
 from xent_cli.readers.storage.reading import BOM
 from xent_cli.readers.text.number_marks import NUMBER
@@ -55,12 +56,13 @@ def read_class_weight(
         Where there is not one for each class, or one is negative or not finite.
     """
     located = locate(path)
-    head = located.files[0].peek(1 << 10)
+    head = located.files[0].peek(HEAD_BYTES)
     written = head.removeprefix(BOM).lstrip()
-    if written and written[:1] not in (b"[", b"{") and format_of(located.name, head) in ARRAYS:
+    table = written[:1] in (b"", b"[", b"{") or is_records(located.name, head)
+    if not table and format_of(located.name, head) in ARRAYS:
         return _of_array(located, num_classes, class_names)
-    table = _with_header(short_table(located.name, read_whole(located, "weights")), num_classes)
-    weights = _of_table(table, num_classes, class_names, first)
+    held = _with_header(short_table(located.name, read_whole(located, "weights")), num_classes)
+    weights = _of_table(held, num_classes, class_names, first)
     if len(weights) != num_classes:
         raise _other_number(located.name, len(weights), num_classes)
     return np.array([_number(weight) for weight in weights], np.float64)

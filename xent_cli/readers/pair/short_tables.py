@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # A million rows of 64 bytes.
 _MOST_BYTES = 64 << 20
 _TABLES = {b"PAR1": "parquet", b"ARROW1": "arrow", b"\xff\xff\xff\xff": "arrow"}
+_NPY = b"\x93NUMPY"
 _NAME_AND_NUMBER = re.compile(rf"(.*[^\s:=])(?:\s*[:=]\s*|\s+)({NUMBER.pattern})", re.IGNORECASE)
 
 Cell = str | None
@@ -139,6 +140,8 @@ def short_table(path: str, data: bytes) -> ShortTable:
     table = next((name for magic, name in _TABLES.items() if data.startswith(magic)), None)
     if table is not None:
         return _of_arrow(path, data, table)
+    if data.startswith(_NPY):
+        return _of_records(path, data)
     if b"\0" in data:
         raise InputError("not a text file", path, found="NUL bytes", expected="UTF-8 text")
     text = as_text(path, data)
@@ -232,6 +235,33 @@ def _of_arrow(path: str, data: bytes, format_name: str) -> ShortTable:
         raise InputError("damaged file", path, found=found, expected=f"a {format_name} file") from None
     rows = list(zip(*columns, strict=True))
     return _table(path, tuple(table.column_names), rows, [f"row {number}" for number in range(len(rows))])
+
+
+def is_records(path: str, head: bytes) -> bool:
+    """Whether a file that begins so is a structured array, whose fields are columns."""
+    if not head.startswith(_NPY):
+        return False
+    from xent_cli.readers.arrays.npy import read_header
+
+    return read_header(path, head).dtype.names is not None
+
+
+def _of_records(path: str, data: bytes) -> ShortTable:
+    import io
+
+    import numpy as np
+
+    try:
+        array = np.load(io.BytesIO(data), allow_pickle=False).reshape(-1)
+    except (ValueError, EOFError, OSError, MemoryError):
+        raise InputError("damaged .npy file", path, expected="a structured array") from None
+    names = array.dtype.names or ()
+    columns = [
+        [each.decode(errors="replace") if isinstance(each, bytes) else each for each in array[name].tolist()]
+        for name in names
+    ]
+    rows = list(zip(*columns, strict=True))
+    return _table(path, tuple(names), rows, [f"row {number}" for number in range(len(rows))])
 
 
 def _table(
