@@ -36,7 +36,7 @@ class Diagnostic(NamedTuple):
     data: Mapping[str, Any] = NO_DATA
 
     def entry(self) -> dict[str, str]:
-        """The entry that documents list."""
+        """Return the entry for documents."""
         return {"code": self.code, "message": self.message}
 
     def with_hint(self, hint: str) -> Diagnostic:
@@ -50,7 +50,7 @@ class Diagnostic(NamedTuple):
         return self._replace(message=f"{self.message}; {hint}") if hint else self
 
     def line(self) -> str:
-        """The line that standard error shows.
+        """Return the line for standard error.
 
         Examples
         --------
