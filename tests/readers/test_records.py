@@ -259,3 +259,15 @@ def test_weights_and_masks_in_records_are_held_against_the_ids(tmp_path):
     assert mean(tmp_path / "r.npy", "--sample-weight", tmp_path / "w.npy") == pytest.approx(expected, rel=1e-12)
     with pytest.raises(InputError, match="different order"):
         mean(tmp_path / "r.npy", "--sample-weight", tmp_path / "turned.npy")
+
+
+def test_saved_losses_in_records_are_compared_by_id(tmp_path):
+    losses = xent_cli.sparse_softmax_cross_entropy(LOGITS, LABELS)
+    turned = RANDOM.permutation(N)
+    for name, order in (("a", np.arange(N)), ("b", turned)):
+        made = records([("id", "<i8"), ("loss", "<f8")], id=order, loss=losses[order])
+        np.save(tmp_path / f"{name}.npy", made)
+    found = json.loads(xent("compare", tmp_path / "a.npy", tmp_path / "b.npy", "-f", "json", "-q"))
+    mean_of = next(each for each in found["candidates"][0]["metrics"] if each["metric"] == "mean_loss")
+    # Of rows that were not put together, the differences would vary, and have an interval.
+    assert (mean_of["delta"], mean_of["low"], mean_of["n"]) == (0, None, N)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from xent_cli.readers.arrays.array_source import widen
 from xent_cli.readers.columns.column_plan import ColumnPlan
 from xent_cli.readers.columns.sample import SAMPLED_ROWS
 from xent_cli.readers.columns.table_plan import plan_table
+from xent_cli.readers.options import RunNeeds
 from xent_cli.readers.storage.identity import shrunk
 from xent_cli.readers.storage.reading import fill, reading
 from xent_cli.readers.storage.stored import Stored
@@ -57,17 +59,36 @@ def open_records(source: Bytes, layout: Layout, role: str, options: ReadOptions,
             hint="save them as array.ravel()",
         )
     size = long[0] if long else int(0 not in layout.shape)
-    bfloat16 = options.bfloat16(role)
-    schema = pa.schema([(name, _type_of(dtype, bfloat16=bfloat16)) for name, dtype in _fields(layout.dtype)])
-    empty = ColumnPlan(columns=tuple(schema.names))
-    held = options.run, size, layout.dtype, layout.offset, schema
-    bare = RecordSource(source, "records", role, empty, 0, np.dtype(object), None, False, *held)
+    bare = _bare(source, layout, size, role, options.run, bfloat16=options.bfloat16(role))
+    schema = bare.schema
     sample = sample_of(bare, schema, partial(_first_rows, bare))
     plan, class_names = plan_table(sample, role, options, classes)
     width, dtype = _width_and_dtype(schema, plan)
     label = label_type(schema, plan)
     named = label is not None and kind_of(label) == "other"
-    return RecordSource(source, "records", role, plan, width, dtype, class_names, named, *held)
+    return replace(bare, plan=plan, width=width, dtype=dtype, class_names=class_names, named_labels=named)
+
+
+def all_records(source: Bytes, layout: Layout) -> pa.Table:
+    """Every record of a structured array, whole in memory.
+
+    Raises
+    ------
+    InputError
+        Where the file ends early, or goes on.
+    """
+    bare = _bare(source, layout, math.prod(layout.shape), "weights", RunNeeds(), bfloat16=False)
+    with source.stream() as stream:
+        _skip(stream, layout.offset)
+        return bare.table(bare.filled(stream, bare.size, last=True), bare.schema.names)
+
+
+def _bare(source: Bytes, layout: Layout, size: int, role: str, needs: RunNeeds, *, bfloat16: bool) -> RecordSource:
+    """The array as it is before any of its fields is chosen."""
+    schema = pa.schema([(name, _type_of(dtype, bfloat16=bfloat16)) for name, dtype in _fields(layout.dtype)])
+    empty = ColumnPlan(columns=tuple(schema.names))
+    held = needs, size, layout.dtype, layout.offset, schema
+    return RecordSource(source, "records", role, empty, 0, np.dtype(object), None, False, *held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +132,9 @@ class RecordSource(Table):
         with self.source.stream() as stream:
             _skip(stream, self.offset)
             for start, size in runs:
-                table = self.table(self._filled(stream, size), self.plan.used)
+                records = self.filled(stream, size, last=start + size == self.size)
+                table = self.table(records, self.plan.used)
                 yield first + start, size, TableRows(table, self.reading, first + start)
-            if stream.read(1):
-                raise InputError("more than one array", self.source.name, "more bytes", f"{self.size} records")
 
     def records(self, start: int, size: int) -> AnyArray:
         """Read some of the records."""
@@ -124,7 +144,7 @@ class RecordSource(Table):
                 stream.seek(begin)
             else:
                 _skip(stream, begin)
-            return self._filled(stream, size)
+            return self.filled(stream, size)
 
     def table(self, records: AnyArray, names: Sequence[str]) -> pa.Table:
         """Some columns of records."""
@@ -136,11 +156,14 @@ class RecordSource(Table):
             columns.append(_column(values, self.schema.field(name).type))
         return pa.Table.from_arrays(columns, schema=pa.schema([self.schema.field(name) for name in names]))
 
-    def _filled(self, stream: Stream, size: int) -> AnyArray:
+    def filled(self, stream: Stream, size: int, *, last: bool = False) -> AnyArray:
+        """Read the records that come next, after which a file ends where they are the last."""
         raw = np.empty(size * self.record.itemsize, np.uint8)
         with reading(self.source.name):
             if fill(stream, raw.data) < len(raw):
                 raise shrunk(self.source.name)
+            if last and stream.read(1):
+                raise InputError("more than one array", self.source.name, "more bytes", f"{self.size} records")
         return raw.view(self.record)
 
 

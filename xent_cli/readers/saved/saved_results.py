@@ -10,6 +10,7 @@ import numpy as np
 
 from xent_cli.core.nan_kinds import kinds_of_nan
 from xent_cli.errors import InputError, without_secrets
+from xent_cli.readers.arrays.npy import HEAD_BYTES, read_header
 from xent_cli.readers.saved.saved_losses import (
     float_column,
     refuse_below_zero,
@@ -118,7 +119,12 @@ def read_saved(path: str, id_column: str | None = None, columns: Sequence[str] =
     if not head:
         raise InputError("empty file", path, found="0 bytes", expected="saved results")
     if head.startswith(b"\x93NUMPY"):
-        return _read_npy(path, located, id_column)
+        layout = read_header(path, source.peek(HEAD_BYTES))
+        if layout.dtype.names is None:
+            return _read_npy(path, located, id_column)
+        from xent_cli.readers.arrays.records import all_records
+
+        return _rows(path, "records", all_records(source, layout), id_column, columns)
     if head.lstrip(BOM + b" \t\r\n").startswith(b"{"):
         with source.stream() as stream:
             text = (stream.read() or b"").removeprefix(BOM)
