@@ -87,7 +87,7 @@ def test_a_label_that_is_no_whole_number_is_named_with_its_row(labels, row, foun
     error = refusal(labels)
     assert (error.what, error.row, error.found) == ("label is not a whole number", row, found)
     assert error.expected == "0..9 (there are 10 classes)"
-    assert error.code == ""
+    assert (error.code, error.data["num_classes"]) == ("label-not-whole", 10)
 
 
 def test_labels_that_are_no_numbers_are_refused_by_dtype():
@@ -206,4 +206,4 @@ def test_a_label_that_no_float_holds_exactly_is_told_as_what_it_is(value, found)
     with pytest.raises(RowError, match="label out of range") as caught:
         check_sparse(np.array([0.0, value]), 3)
     assert (caught.value.row, caught.value.found) == (1, found)
-    assert (caught.value.data.get("kind") == "padding") == (found == "-4")
+    assert (caught.value.data["kind"] == "padding") == (found == "-4")

@@ -136,7 +136,8 @@ def weights_and_left_out(block: Block, options: LossOptions) -> tuple[FloatArray
 def _refuse_absent(absent: BoolArray, start: int) -> None:
     if absent.any():
         row = start + int(np.argmax(absent))
-        raise RowError("missing value", row, "logits", "nothing", "a number for each class of a sample that counts")
+        expected = "a number for each class of a sample that counts"
+        raise RowError("missing value", row, "logits", "nothing", expected, code="missing-value")
 
 
 @contextmanager

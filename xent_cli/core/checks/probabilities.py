@@ -150,7 +150,8 @@ def _normalised(values: AnyArray, role: str, start: int) -> FloatArray:
         negative = bool(figures.lowest[row] < 0)
         found = f"{figures.lowest[row]:g}" if negative else f"a sum of {figures.total[row]:g}"
         what = "negative probability" if negative else "row that cannot be divided by its sum"
-        raise RowError(what, start + row, role, found, "numbers >= 0, at least one of them above 0")
+        expected = "numbers >= 0, at least one of them above 0"
+        raise RowError(what, start + row, role, found, expected, code="row-without-sum", data={"role": role})
     return np.asarray(whole / figures.total[:, np.newaxis])
 
 

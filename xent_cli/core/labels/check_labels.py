@@ -198,7 +198,12 @@ def check_weights(weights: AnyArray, *, start: int = 0) -> FloatArray:
     if not good.all():
         row = int(np.argmin(good))
         raise RowError(
-            "invalid sample weight", start + row, "weights", found=f"{values[row]}", expected="a finite number >= 0"
+            "invalid sample weight",
+            start + row,
+            "weights",
+            found=f"{values[row]}",
+            expected="a finite number >= 0",
+            code="invalid-sample-weight",
         )
     return values
 
@@ -238,15 +243,31 @@ def _label_error(raw: AnyArray, row: int, num_classes: int, start: int, first: i
     value = raw[row]
     if value == NO_LABEL:  # from a reader that does not know which samples count
         found = f"nothing, or {NO_LABEL}, which NaN becomes when converted to an integer"
-        return RowError("missing label", start + row, "labels", found, "a label in every row that counts")
+        expected = "a label in every row that counts"
+        return RowError("missing label", start + row, "labels", found, expected, code="missing-label")
     expected = f"{first}..{first + num_classes - 1} (there are {num_classes} classes)"
     if raw.dtype.kind == "f" and not (np.isfinite(value) and value == np.rint(value)):
-        what = "label is not a whole number"
-        hint = "labels are class indices; rows of class probabilities must be shaped like the logits"
-        return RowError(what, start + row, "labels", found=f"{value}", expected=expected, hint=hint)
+        return RowError(
+            "label is not a whole number",
+            start + row,
+            "labels",
+            found=f"{value}",
+            expected=expected,
+            hint="labels are class indices; rows of class probabilities must be shaped like the logits",
+            code="label-not-whole",
+            data={"label": float(value), "num_classes": num_classes},
+        )
     if raw.dtype.kind == "f" and abs(value) >= _EXACT:
         # The last digits of what a text file contained are not known.
-        return RowError("label out of range", start + row, "labels", found=f"about {value:g}", expected=expected)
+        return RowError(
+            "label out of range",
+            start + row,
+            "labels",
+            found=f"about {value:g}",
+            expected=expected,
+            code="label-out-of-range",
+            data={"label": float(value), "num_classes": num_classes, "first_class": first, "kind": ""},
+        )
     kind = _kind_of_label(raw, int(value), num_classes, first)
     return RowError(
         "label out of range",

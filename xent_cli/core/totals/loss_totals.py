@@ -151,7 +151,8 @@ class LossTotals:
             lost = np.isfinite(kept) & ~np.isfinite(products)
             if lost.any():
                 row = int(rows[np.argmax(lost)])
-                raise RowError("weight times loss overflows", start + row, "weights", found=f"{kept[lost][0]:g} nats")
+                found = f"{kept[lost][0]:g} nats"
+                raise RowError("weight times loss overflows", start + row, "weights", found, code="loss-overflow")
             weighted = ExactSum.of(products[np.isfinite(products)])
         return cls(
             signature,
