@@ -14,6 +14,7 @@ except KeyboardInterrupt:
 def main() -> None:
     """Run the command line and exit."""
     start.listen()
+    start.set_up_process()  # before imports, which make most of the objects of a short run
     try:
         from xent_cli.cli import main as run
     except Exception as error:

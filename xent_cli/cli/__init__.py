@@ -63,13 +63,12 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line and exit.
+    """Run the command line and exit; `xent_cli.__main__` has prepared the process.
 
     0 done, 1 a verdict failed and nothing else, 2 usage, 3 no answer possible, 4 a bug, 129 hung up, 130 interrupted,
     141 the reader of standard output went away, 143 terminated.
     """
     start.open_streams()
-    start.set_up_process()
     code = _BUG
     try:
         code = _run(sys.argv[1:])
