@@ -198,7 +198,7 @@ def refuse_ranked(sample: TableSample, choice: Choice, options: ReadOptions) -> 
     InputError
         Where every row falls from left to right, or other columns name a class for each score.
     """
-    if choice.asked or choice.is_list:
+    if choice.asked or choice.is_list or choice.within:
         return
     beside = ranked_beside(sample, choice.columns)
     if not beside and not evidence.fall_from_left_to_right(sample, choice.columns):

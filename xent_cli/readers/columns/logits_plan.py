@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError, listing
 from xent_cli.readers.columns.asked_columns import asked_columns, asked_labels
-from xent_cli.readers.columns.cells.named_rows import refuse_unordered
+from xent_cli.readers.columns.cells.named_rows import numbers_of, refuse_unordered
 from xent_cli.readers.columns.choice import Choice, of_columns
 from xent_cli.readers.columns.choose_columns import choose, refuse_ranked
 from xent_cli.readers.columns.column_plan import ColumnPlan, columns_beside, refuse_repeated
 from xent_cli.readers.columns.elimination import UNSURE
-from xent_cli.readers.columns.evidence import TableFacts, all_are_argmax, are_distributions
+from xent_cli.readers.columns.evidence import TableFacts, all_are_argmax, distributions
 from xent_cli.readers.columns.families import numbered, shown
 from xent_cli.readers.columns.labels.label_columns import (
     find_label,
@@ -252,9 +252,10 @@ def _refuse_argmax(
         return
     told = options.source == "probs" or choice.kind == "probs"
     names = choice.names or choice.columns
-    if not told or not all_are_argmax(sample.numbers(choice.columns), names, labels):
+    rows = numbers_of(sample, choice) if told else None
+    if rows is None or not all_are_argmax(rows, names, labels):
         return
-    if are_distributions(sample, choice.columns, told=True):
+    if distributions(rows, told=True):
         raise InputError(
             "is the label the truth, or what was predicted?",
             f'{sample.path}, column "{label}"',

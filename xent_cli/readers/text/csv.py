@@ -30,12 +30,11 @@ from xent_cli.readers.text.csv_dialect import (
     DTYPES,
     LABEL_TYPES,
     LISTED,
-    kind_of_cells,
     label_type_of,
     label_types_from,
 )
 from xent_cli.readers.text.csv_layout import CsvLayout, layout_of
-from xent_cli.readers.text.csv_sample import FirstRows
+from xent_cli.readers.text.csv_sample import FirstRows, hint_at_length
 from xent_cli.readers.text.text_chunks import LONGEST_LINE, as_lines, count_rows, pieces, row_lines
 
 if TYPE_CHECKING:
@@ -63,7 +62,8 @@ def open_csv(source: Bytes, head: bytes, role: str, options: ReadOptions, classe
     names = layout.names
     refuse_repeated(source.name, names)
     held = FirstRows(layout, text)
-    kinds = {name: kind_of_cells(cells) for name, cells in held.few.items()}
+    held.refuse_other_length(source.name)
+    kinds = held.kinds
     empty = ColumnPlan(columns=names)
     bare = CsvSource(layout.source, "csv", role, empty, 0, np.dtype(object), None, False, options.run, layout, "string")
     sample = TableSample(
@@ -264,7 +264,7 @@ class CsvRows:
         source = self.source
         blame = partial(_blamed, sample, source.role, f"{source.source.name} line {line} (sample {sample})")
         if len(cells) != len(source.names):
-            hint = "is the delimiter right, or a cell with one in it not quoted?"
+            hint = hint_at_length(len(cells), len(source.names))
             return blame("row of another length", f"{len(cells)} cells", f"{len(source.names)}", hint)
         plan = source.plan
         if plan.mask is not None and is_masked(cells[source.names.index(plan.mask)]):

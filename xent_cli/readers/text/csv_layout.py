@@ -10,6 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError
+from xent_cli.readers.columns.words import kind_of_stem
 from xent_cli.readers.storage.reading import BOM
 from xent_cli.readers.text.csv_dialect import SNIFFED_ROWS, are_parted_by_blanks, delimiter_of, is_header, is_tsv
 from xent_cli.readers.text.number_marks import NUMBER, NumberMarks, marks_of
@@ -99,7 +100,7 @@ def layout_of(source: Bytes, header: bool | None) -> tuple[CsvLayout, str]:
         has_header = header if header is not None else is_header(first, others)
         if has_header:
             reader = csv.reader(io.StringIO(rest, newline=""), delimiter=delimiter)
-            names = _with_row_names(next(reader), others)
+            names = _with_row_names(rest, next(reader), others)
             # A line end within quotes belongs to a name.
             skipped = "".join(islice(io.StringIO(rest, newline=""), reader.line_num))
     ahead = text[: comments.end()] + skipped
@@ -124,14 +125,20 @@ def _names_in(comments: str, delimiter: str, first: Sequence[str]) -> list[str] 
     return names if fits and any(map(NUMBER.fullmatch, first)) else None
 
 
-def _with_row_names(names: list[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """The names, and before them "" for row names, which R writes without a name for their column."""
+def _with_row_names(text: str, names: list[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The names, and before them "" for row names, which R writes without a name for their column.
+
+    It may as well be the last column that has no name, unless both are in quotes, as R writes them, or the first name
+    is that of scores, which row names are not.
+    """
     if len(names) < 2 or not rows or any(len(row) != len(names) + 1 or not row[-1].strip() for row in rows if row):
         return names
     first = [row[0] for row in rows if row]
     counted = first in ([str(i) for i in range(start, start + len(first))] for start in (0, 1))
-    text = not any(map(NUMBER.fullmatch, first)) and len(set(first)) == len(first)
-    return ["", *names] if counted or text else names
+    distinct = not any(map(NUMBER.fullmatch, first)) and len(set(first)) == len(first)
+    quoted = all(line.startswith('"') for line in text.split("\n")[:2])
+    certain = quoted or kind_of_stem(names[0]) is not None
+    return ["", *names] if certain and (counted or distinct) else names
 
 
 def _beginning(source: Bytes) -> tuple[str, int]:

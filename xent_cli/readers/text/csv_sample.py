@@ -8,17 +8,29 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from xent_cli.errors import InputError
 from xent_cli.readers.columns.cells.cell_text import cell_value
-from xent_cli.readers.columns.sample import SAMPLED_ROWS
-from xent_cli.readers.text.csv_dialect import SNIFFED_ROWS
+from xent_cli.readers.columns.sample import FLOATS, MAP, SAMPLED_ROWS, TEXT, TEXTS, WHOLES
+from xent_cli.readers.columns.words import kind_of_stem
+from xent_cli.readers.text.csv_dialect import SNIFFED_ROWS, kind_of_cells
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from xent_cli.readers.text.csv_layout import CsvLayout
 
+# How an array, a vector or a map begins as text.
+_BRACKETS = frozenset("[({atnDS")
 # Of a text as long as this the last line may not be whole.
 _MAY_BE_CUT = (1 << 20) - 64
+
+
+def hint_at_length(found: int, expected: int) -> str:
+    """What may be the matter with a row of another length than the line of names."""
+    hint = "is the delimiter right, or a cell with one in it not quoted?"
+    if found != expected + 1:
+        return hint
+    return f"{hint} Or has a column no name? R writes one for its row names after col.names = NA"
 
 
 class FirstRows:
@@ -35,9 +47,39 @@ class FirstRows:
         rows = [row for row in islice(self._reader(), SNIFFED_ROWS) if row]
         return {name: [self._plain(row[i]) for row in rows if i < len(row)] for name, i in self._places.items()}
 
+    @cached_property
+    def kinds(self) -> dict[str, str]:
+        """What each column can serve as. Numbers side by side without brackets are scores where a name says so."""
+        found = {}
+        for name, cells in self.few.items():
+            found[name] = kind_of_cells(cells)
+            bare = not any(cell.lstrip()[:1] in _BRACKETS for cell in cells if cell.strip())
+            if found[name] == FLOATS and bare and kind_of_stem(name) is None:
+                found[name] = TEXT
+        return found
+
+    def refuse_other_length(self, name: str) -> None:
+        """Refuse rows of which the first ones all have another length than the line of names.
+
+        Raises
+        ------
+        InputError
+            At the first of them.
+        """
+        first = next((row for row in self._reader() if row), None)
+        if first is not None and not self._rows and len(first) != len(self._places):
+            where = f"{name} line {self._layout.header_lines + 1} (sample 0)"
+            hint = hint_at_length(len(first), len(self._places))
+            raise InputError("row of another length", where, f"{len(first)} cells", f"{len(self._places)}", hint)
+
     def columns(self, names: Sequence[str]) -> dict[str, list[Any]]:
         """Cells of some columns, lists and maps among them as Python has them."""
-        return {name: [self._value(row[self._places[name]]) for row in self._rows] for name in names}
+        return {name: self._values(name) for name in names}
+
+    def _values(self, name: str) -> list[Any]:
+        place = self._places[name]
+        value = cell_value if self.kinds[name] in (FLOATS, WHOLES, TEXTS, MAP) else str
+        return [value(self._plain(row[place])) if row[place] else None for row in self._rows]
 
     @cached_property
     def _rows(self) -> list[list[str]]:
@@ -51,6 +93,3 @@ class FirstRows:
 
     def _plain(self, cell: str) -> str:
         return self._layout.marks.plain(cell)
-
-    def _value(self, cell: str) -> Any:
-        return cell_value(self._plain(cell)) if cell else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from xent_cli.readers.columns.words import YES_NO, plain_name
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from xent_cli.core.array_types import FloatArray
     from xent_cli.readers.columns.labels.label_values import LabelValues
     from xent_cli.readers.columns.sample import TableSample
     from xent_cli.readers.options import ReadOptions
@@ -42,6 +44,20 @@ def of_cells(sample: TableSample, name: str, why: str, kind: str, *, asked: bool
     # The keys of a map are to their cells what columns are to a table.
     found = of_columns(layout.keys, why, asked=asked)
     return replace(found, kind=kind or found.kind, cells=layout.width, within=name)
+
+
+def numbers_of(sample: TableSample, choice: Choice) -> FloatArray:
+    """The first rows [m, k] of the chosen columns, or of the maps in the one that was chosen; NaN where none is."""
+    if not choice.within:
+        return sample.numbers(choice.columns)
+    from xent_cli.readers.columns.cells.cell_text import dense, row_of_cell
+
+    cells = sample.first(choice.within)
+    rows = np.full((len(cells), len(choice.columns)), np.nan)
+    for row, cell in zip(rows, cells, strict=True):
+        with suppress(ValueError):  # which the run will meet again, and tell with its row
+            row[:] = dense(row_of_cell(cell), choice.columns, len(row))
+    return rows
 
 
 def refuse_unordered(
