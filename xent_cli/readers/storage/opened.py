@@ -40,6 +40,9 @@ class Opened(Protocol):
     def read_at(self, target: memoryview, offset: int) -> int:
         """Read into memory from some place; less than fits does not mean that it is the end, nothing does."""
 
+    def bytes_at(self, size: int, offset: int) -> bytes:
+        """Read some bytes from some place, with no copy more than that takes."""
+
 
 class OpenedFile:
     """A local file, open until `close` or until nobody holds it; see `Opened`."""
@@ -81,6 +84,10 @@ class OpenedFile:
         """See `Opened`."""
         return os.preadv(self._number, [target], offset)
 
+    def bytes_at(self, size: int, offset: int) -> bytes:
+        """See `Opened`."""
+        return os.pread(self._number, size, offset)
+
 
 class View(io.RawIOBase):
     """A stream with a place of its own; to close it does not close what it reads from."""
@@ -111,6 +118,14 @@ class View(io.RawIOBase):
     def tell(self) -> int:
         """Say at which place it is."""
         return self._place
+
+    def read(self, size: int = -1) -> bytes:
+        """Read some bytes, or all that are left."""
+        if size < 0:
+            return self.readall()
+        found = self._opened.bytes_at(size, self._place)
+        self._place += len(found)
+        return found
 
     def readinto(self, target: WriteableBuffer) -> int:
         """Read into memory."""

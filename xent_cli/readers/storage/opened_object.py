@@ -64,11 +64,15 @@ class OpenedObject:
         return self._size
 
     def read_at(self, target: memoryview, offset: int) -> int:
-        """See `Opened`; what has been fetched is not fetched again."""
-        found = self.head[offset : offset + len(target)]
-        found = found or self._fetched(min(len(target), max(0, self._size - offset)), offset)
+        """See `Opened`."""
+        found = self.bytes_at(len(target), offset)
         target[: len(found)] = found
         return len(found)
+
+    def bytes_at(self, size: int, offset: int) -> bytes:
+        """See `Opened`; what has been fetched is not fetched again."""
+        found = self.head[offset : offset + size]
+        return found or self._fetched(min(size, max(0, self._size - offset)), offset)
 
     def _fetched(self, size: int, offset: int) -> bytes:
         return bytes(self._asked(lambda: self.file.read_at(size, offset))) if size else b""

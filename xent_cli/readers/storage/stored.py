@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from xent_cli.readers.storage.interface import Stream
     from xent_cli.readers.storage.opened import Opened
 
+# How a text begins that stands in a repository in place of a file.
+_POINTERS = frozenset({b"vers", b"outs", b"md5:", b"/ann"})
 # Enough to tell the format of a file, and for the header of an array.
 _HEAD_BYTES = 4096
 
@@ -146,9 +148,10 @@ def recognised(source: Stored) -> Stored:
             found = replace(source, identity=of_status(opened.status()), opened=opened)
             head = opened.head = found.peek(_HEAD_BYTES)
         watch(source.name, source.path, found.identity, of_path)
-    from xent_cli.readers.storage.foreign import refuse_pointer
+    if head[:4] in _POINTERS:
+        from xent_cli.readers.storage.foreign import refuse_pointer
 
-    refuse_pointer(source.name, head)
+        refuse_pointer(source.name, head)
     codec = codec_of(head)
     if codec and found.opened is not None:
         found.opened.head = b""

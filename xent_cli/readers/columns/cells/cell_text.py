@@ -109,8 +109,10 @@ def cell_value(cell: str) -> Any:
     ([0.5, 1.0], [3, 4], ['a', 'b'], '10 20', [0.5, 1.0])
     """
     text = cell.strip()
-    if text[:1] not in _BRACKETS and not _WRAPPED.match(text) and ("." not in text or text[:1] not in _DIGITS):
-        return cell
+    if text[:1] not in _BRACKETS and not _WRAPPED.match(text):
+        several = "," in text or len(text.split(None, 1)) > 1
+        if not several or "." not in text or text[:1] not in _DIGITS:
+            return cell
     try:
         row = row_of_cell(text)
     except ValueError:
