@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests import forked
-from tests.readers.test_beside import SUFFIXES, write
+from tests.readers.test_ids_weights_and_groups import SUFFIXES, write
 from xent_cli import softmax_cross_entropy_with_grad
 
 RNG = np.random.default_rng(3)

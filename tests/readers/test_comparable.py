@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.readers.test_aligned import rows, summary
+from tests.readers.test_align import rows, summary
 from xent_cli.core.options import LossOptions
 from xent_cli.errors import InputError
 from xent_cli.readers.saved.align import align

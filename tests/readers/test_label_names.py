@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.readers.test_choose import FORMATS, LABELS, LOGITS, NAMES, PROBS, RIGHT, N, loss, opened, wide
+from tests.readers.test_choose_columns import FORMATS, LABELS, LOGITS, NAMES, PROBS, RIGHT, N, loss, opened, wide
 from xent_cli.errors import InputError
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.readers.test_beside import read, write
+from tests.readers.test_ids_weights_and_groups import read, write
 from xent_cli.core.same_samples import OtherIdError, OtherLabelError, plain_id
 from xent_cli.errors import InputError, UsageError
 from xent_cli.readers.options import ReadOptions, RunNeeds

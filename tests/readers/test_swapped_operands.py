@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.readers.test_beside import SUFFIXES, write
+from tests.readers.test_ids_weights_and_groups import SUFFIXES, write
 from xent_cli.errors import InputError
 from xent_cli.readers.options import ReadOptions
 from xent_cli.readers.pair.pair import open_operands
