@@ -216,6 +216,7 @@ DAMAGED = {
     "two results": (b"\x80\x02NN.", {}),
     "odd dict": (b"\x80\x02}(Nu.", {}),
     "key of no text": (b"\x80\x02}])s.", {}),
+    "keys of one name": (b"\x80\x02}(K\x01NX\x01\0\0\x001Nu.", {}),
     "items of a number": (b"\x80\x02K\x01(K\x02e.", {}),
     "call of a number": (b"\x80\x02K\x01)R.", {}),
     "attributes of a list": (b"\x80\x02]}b.", {}),

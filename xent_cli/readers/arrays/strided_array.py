@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.storage.interface import Stream
     from xent_cli.readers.storage.pipe import Copied
 
-# A gap of so many bytes between values is read along with them: another call, or another request, takes longer.
+# A gap of up to so many bytes between values is read along with them: another call or request would take longer.
 _GAP_BYTES, _REMOTE_GAP_BYTES = 32 << 10, 1 << 20
 
 
@@ -151,7 +151,7 @@ def boxes(
         return
     inner = math.prod(shape[1:])
     low, high = -(-start // inner), stop // inner
-    if start < low * inner:  # begins amid an outer index
+    if start < low * inner:  # begins in the middle of an outer index
         end = min(stop, low * inner)
         for base, sides, steps in boxes(shape[1:], strides[1:], start - (low - 1) * inner, end - (low - 1) * inner):
             yield (low - 1) * strides[0] + base, sides, steps

@@ -55,7 +55,7 @@ class Archive:
 
 
 def open_archive(source: Stored) -> Archive:
-    """Read what an archive holds; of an object that the server names the version of, once for all roles."""
+    """Read what an archive holds; an object whose version the server names is read once for all roles."""
     known = is_url(source.path) and source.identity is not None and source.identity.tag
     return _read_again(source) if known else _read_archive(source)
 

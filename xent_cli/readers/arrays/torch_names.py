@@ -11,7 +11,7 @@ from xent_cli.readers.arrays.torch_types import Storage, Tensor, Unsupported
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# What a file is called that holds one tensor without a name.
+# The name of the tensor in a file that holds one without a name.
 BARE = "tensor"
 _MAX_DEPTH = 32
 _MAX_VISITS = 1_500_000
@@ -50,7 +50,7 @@ def name_tensors(tree: Any, path: str) -> dict[str, Array]:
 
 
 class _Walk:
-    """A walk through nested containers, which may hold one another many times over."""
+    """A bounded walk through nested containers, which may refer to one another many times over."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -78,7 +78,7 @@ class _Walk:
         if all(isinstance(item, dict) for item in value):
             return self._by_key(value, items, prefix)
         sizes = {len(item) if isinstance(item, tuple) else 0 for item in value}
-        if len(value) > 1 and len(sizes) == 1 and sizes != {0}:  # a tuple for each batch
+        if len(value) > 1 and len(sizes) == 1 and sizes != {0}:  # one tuple a batch
             return self._by_key([dict(enumerate(item)) for item in value], items, prefix)
         return self._merged(items)
 

@@ -59,7 +59,7 @@ _STORAGES = {
 }
 
 
-# Plain values, which hold no logits: they are passed over.
+# Plain values hold no logits and are passed over.
 _BUILTINS = frozenset({"bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "object"})
 _BUILTINS |= {"range", "set", "slice", "str", "tuple", "xrange"}
 _PATHS = frozenset({"Path", "PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath"})
@@ -93,7 +93,7 @@ _VALUES = {
     "torch.serialization": {"_get_layout"},
 }
 _DICTS = frozenset({"collections.OrderedDict", "collections.defaultdict", "collections.Counter"})
-# What a model of Hugging Face returns is a dict of a class of its own.
+# Models of Hugging Face return dicts of classes of their own.
 _MODEL_OUTPUT = re.compile(r"(transformers|diffusers)\.[\w.]*Output\w*")
 _TENSOR_CLASSES = frozenset({"torch.Tensor", "torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer"})
 
@@ -163,7 +163,9 @@ def storage_of(identifier: Any) -> Storage:
 
 
 def key_text(key: Any) -> str:
-    """Name an entry of a dict: all keys become text, which no file can make collide.
+    """Return the key of a dict as text.
+
+    Text hashes differently in every process, so no file can make keys collide.
 
     Examples
     --------

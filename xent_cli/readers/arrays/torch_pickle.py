@@ -9,7 +9,7 @@ from xent_cli.readers.arrays.torch_objects import is_known, key_text, meaning_of
 from xent_cli.readers.arrays.torch_types import SAVE_LINE, DamagedPickleError, Name, Unsupported
 
 MAX_BYTES = 16 << 20
-# A list of 50,000 tensors takes so many.
+# Enough for a list of 50,000 tensors.
 _MAX_OPCODES = 1_500_000
 _MAX_NAME = 100
 
@@ -57,7 +57,8 @@ def read_pickle(data: bytes, path: str) -> Any:
     except InputError as error:
         fault = error.with_traceback(None)
     result = machine.result
-    del machine  # an error that is kept keeps its frames, and with them what a hostile file made of a million opcodes
+    # An error keeps the frames that it went through alive, and with them all that a hostile pickle has built.
+    del machine
     if fault is not None:
         raise fault
     return result
@@ -69,7 +70,7 @@ def damaged(path: str, found: str) -> InputError:
 
 
 def too_many_objects(path: str, found: str) -> InputError:
-    """Say that a file holds more than is worth reading."""
+    """Say that a file holds more objects than a file of outputs ever needs."""
     return InputError(
         "too many objects in a PyTorch file",
         path,
@@ -80,7 +81,7 @@ def too_many_objects(path: str, found: str) -> InputError:
 
 
 class _Machine:
-    """The stack machine that a pickle is a program for, without the opcodes that do more than build data."""
+    """The stack machine that runs a pickle, limited to the opcodes that build data."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -196,7 +197,10 @@ class _Machine:
             raise DamagedPickleError
         for key, value in zip(items[::2], items[1::2], strict=True):
             if isinstance(target, dict):
-                target[key_text(key)] = value
+                name = key_text(key)
+                if name in target:  # 1 and "1" would be one
+                    raise DamagedPickleError
+                target[name] = value
 
     def _named(self, module: Any, name: Any) -> Name:
         if not isinstance(module, str) or not isinstance(name, str):

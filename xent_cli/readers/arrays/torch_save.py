@@ -42,7 +42,7 @@ _DTYPES = {
     "uint8": "u1",
     "bool": "?",
 }
-# A view may repeat the values of its storage (tensor.expand), but not so often that to read it never ends.
+# A view may repeat the values of its storage (tensor.expand), but a few bytes must not keep a run busy for years.
 _MAX_REPEATS, _MAX_REPEATED = 1 << 10, 1 << 28
 # What the weights of layers are called in a state dict.
 _WEIGHTS = frozenset({"weight", "bias", "running_mean", "running_var", "num_batches_tracked"})
@@ -96,7 +96,7 @@ def list_tensors(source: Stored) -> Iterator[tuple[str, str, tuple[int, ...]]]:
 
 
 def _choose(archive: Archive, role: str, options: ReadOptions) -> tuple[str, ...]:
-    """Name the array for a role, or the numbered ones; the items of a list or tuple are no numbered arrays."""
+    """Choose the array for a role, or several that are numbered; items of a list or tuple do not count as numbered."""
     path, names = archive.source.name, list(archive.arrays)
     asked = {
         "logits": next(iter(options.logits_column), None),
