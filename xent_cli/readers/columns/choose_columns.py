@@ -21,7 +21,7 @@ from xent_cli.readers.columns.families import Family, named, numbered, shown
 from xent_cli.readers.columns.labels.label_values import columns_of_labels
 from xent_cli.readers.columns.lines import line, naming, no_columns, one_column, several_readings
 from xent_cli.readers.columns.roles import Role
-from xent_cli.readers.columns.sample import FLOATS, MAP, NUMBER, TEXTS, VECTOR, WHOLES
+from xent_cli.readers.columns.sample import FLOATS, MAP, NUMBER, TEXT, TEXTS, VECTOR, WHOLES
 from xent_cli.readers.columns.words import (
     CLASS_LISTS,
     INDEX,
@@ -96,7 +96,8 @@ def _without_roles_that_labels_name(facts: TableFacts) -> Mapping[str, Role]:
 def _lists(facts: TableFacts) -> list[str]:
     """Columns of which a cell may hold a row of scores."""
     sample, roles = facts.sample, facts.roles
-    lists = [name for name in roles if _holds_rows(sample.kinds[name], name)]
+    cells = [name for name in roles if sample.kinds[name] not in (NUMBER, TEXT)]
+    lists = [name for name in cells if _holds_rows(sample.kinds[name], name)]
     return [name for name in lists if not NEVER_LISTS.fullmatch(plain_name(name)) and roles[name].role != LABEL]
 
 

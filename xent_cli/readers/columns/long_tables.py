@@ -37,11 +37,13 @@ def refuse_long(sample: TableSample, roles: Mapping[str, Role], options: ReadOpt
     InputError
         With the line that makes a column of each class.
     """
-    if options.logits_column or any(kind not in (NUMBER, TEXT, BOOL) for kind in sample.kinds.values()):
+    if options.logits_column or len(sample.kinds) > _MOST_COLUMNS:
+        return
+    if any(kind not in (NUMBER, TEXT, BOOL) for kind in sample.kinds.values()):
         return
     ids = [name for name, role in roles.items() if role.role in (ID, INDEX)]
     scores = [n for n in roles if sample.kinds[n] == NUMBER and not sample.is_whole(n) and kind_of_stem(n) is not None]
-    if len(scores) != 1 or len(sample.kinds) > _MOST_COLUMNS:
+    if len(scores) != 1:
         return
     asked = options.label_column
     for index, names in permutations(dict.fromkeys((*ids, *_class_columns(sample, roles))), 2):

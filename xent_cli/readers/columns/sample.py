@@ -83,24 +83,22 @@ class TableSample:
         whole = sum(map(_is_whole, held))
         return 2 * whole >= len(held) if mostly else whole == len(held)
 
-    def numbers(self, names: Sequence[str], rows: int = SAMPLED_ROWS) -> FloatArray:
+    def numbers(self, names: Sequence[str]) -> FloatArray:
         """The first rows of some columns as [m, k]; NaN where there is no number."""
-        if rows < SAMPLED_ROWS:  # a look at one of them need not make numbers of all
-            return self._numbers(names, rows)
-        return self.remember(("numbers", tuple(names)), lambda: self._numbers(names, SAMPLED_ROWS))
+        return self.remember(("numbers", tuple(names)), lambda: self._numbers(names))
 
-    def _numbers(self, names: Sequence[str], rows: int) -> FloatArray:
+    def _numbers(self, names: Sequence[str]) -> FloatArray:
         widest: tuple[tuple[str, ...], FloatArray] = self.memory.get("widest", ((), np.empty((0, 0))))
         if set(names) <= set(widest[0]):
             places = {name: place for place, name in enumerate(widest[0])}
-            return widest[1][:rows, [places[name] for name in names]]
+            return widest[1][:, [places[name] for name in names]]
         held = self.rows(names)
-        columns = [as_numbers(held[name][:rows]) for name in names]
+        columns = [as_numbers(held[name][:SAMPLED_ROWS]) for name in names]
         size = max(map(len, columns), default=0)
         found = np.full((size, len(columns)), np.nan)
         for place, column in enumerate(columns):
             found[: len(column), place] = column
-        if rows == SAMPLED_ROWS and len(names) >= len(widest[0]):
+        if len(names) >= len(widest[0]):
             self.memory["widest"] = (tuple(names), found)
         return found
 

@@ -99,11 +99,11 @@ def refuse_other_label(
     """
     if options.label_column is not None or class_names is None or says_truth(label):
         return
-    known = {name: place for place, name in enumerate(class_names)}
+    texts = [name for name, kind in sample.kinds.items() if kind == TEXT and name != label]
+    texts = [name for name in texts if roles[name].role not in (PREDICTION, LABEL, INDEX)]
+    known = {name: place for place, name in enumerate(class_names)} if texts else {}
     ours = sample.texts(label)
-    for name, role in roles.items():
-        if sample.kinds[name] != TEXT or name == label or role.role in (PREDICTION, LABEL, INDEX):
-            continue
+    for name in texts:
         theirs = sample.texts(name)
         used = {text for text in theirs if text}
         if len(used) < 2 or not used <= set(known):

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 # So many columns are tried at most, and so many lines shown.
 _MOST_TRIED, _MOST_SHOWN = 24, 3
+# In a wider table no columns of marks are looked for, one by one.
+_MOST_COLUMNS = 4096
 _MARKS = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0}
 
 
@@ -131,8 +133,10 @@ def _better_than_a_guess(scores: FloatArray, classes: ColumnPlan, labels: LabelV
 
 def _one_hot(sample: TableSample, options: ReadOptions, plan: Planner) -> ReadOptions | None:
     """The reading of a table in which a column for each class is 1 where that is the label."""
+    if len(sample.kinds) > _MOST_COLUMNS or options.logits_path == "-":
+        return None
     marks = [name for name, kind in sample.kinds.items() if kind == BOOL or (kind == NUMBER and sample.is_whole(name))]
-    if len(marks) < 2 or options.logits_path == "-":
+    if len(marks) < 2:
         return None
     marks = [name for name in marks if {*np.unique(_marks(sample, [name]))} == {0.0, 1.0}]
     for some in _sets(marks, sample, options, plan):
