@@ -131,7 +131,8 @@ def _list(facts: TableFacts, lists: list[str], family: Family | None) -> Choice:
 
 def _naming(facts: TableFacts, family: Family) -> ReadOptions:
     """Options that name the columns of a family."""
-    return naming(family.columns, facts.sample.kinds, facts.options, family, family.kind or "")
+    kind = family.kind or ("probs" if facts.are_distributions(family.columns) else "")
+    return naming(family.columns, facts.sample.kinds, facts.options, family, kind)
 
 
 def _refuse_named_rows(sample: TableSample, name: str, options: ReadOptions) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from xent_cli.errors import InputError, listing
+from xent_cli.readers.columns.evidence import are_distributions
 from xent_cli.readers.columns.families import affixes, affixes_of_labels
 from xent_cli.readers.columns.labels.label_values import columns_of_labels
 from xent_cli.readers.columns.lines import line, naming, several_readings
@@ -108,8 +109,10 @@ def _refuse_yes_before_no(sample: TableSample, choice: Choice, options: ReadOpti
     assert choice.names is not None
     if tuple(map(plain_name, choice.names))[::-1] in YES_NO:
         first, second = choice.columns
+        held = are_distributions(sample, choice.columns, told=options.source == "probs")
+        kind = choice.kind or ("probs" if held else "")
         readings = {
-            f'0 is "{one}"': naming((one, other), sample.kinds, options, kind=choice.kind)
+            f'0 is "{one}"': naming((one, other), sample.kinds, options, kind=kind)
             for one, other in ((first, second), (second, first))
         }
         raise several_readings(sample, f'is label 0 "{first}" or "{second}"?', readings)
@@ -139,9 +142,11 @@ def _numbered(
     if are_places and not are_names and whole:
         return Order(choice)
     if are_names or (are_places and not whole):
+        held = choice.kind == "probs" or are_distributions(sample, choice.columns, told=options.source == "probs")
+        source = options.source or ("probs" if held else None)
         readings = {
-            "numbers of columns": replace(options, first_class=numbers[0]),
-            "places of columns": replace(options, first_class=0),
+            "numbers of columns": replace(options, first_class=numbers[0], source=source),
+            "places of columns": replace(options, first_class=0, source=source),
         }
         what = f"are labels the numbers {_few(numbers)} of the columns, or their places from 0?"
         raise several_readings(sample, what, readings)

@@ -40,7 +40,7 @@ def find_label(sample: TableSample, roles: Mapping[str, Role], options: ReadOpti
     found = label_candidates(sample, roles)
     if len(found) > 1 and not elsewhere:
         raise two_labels(sample, options, found)
-    if not found:
+    if not found and not elsewhere:
         # What is called so and holds fractions is told to be no label, and is no class.
         found = [name for name in roles if plain_name(name) in ("label", "labels") and sample.kinds[name] == NUMBER]
     return found[0] if len(found) == 1 else None
@@ -68,7 +68,8 @@ def label_values(sample: TableSample, name: str, options: ReadOptions) -> LabelV
         named = {str(place): text for place, text in enumerate(names)}
         called = [named.get(text, text) for text in texts]
         return LabelValues(where, "text", called, lambda: frozenset(names), ignored=frozenset(options.ignored))
-    boolean = kind == BOOL
+    # In JSON and Parquet true and false may be text.
+    boolean = kind == BOOL or (kind == TEXT and {text.lower() for text in texts if text} == {"true", "false"})
     whole = boolean or all(as_integer(text) is not None for text in texts if text)
     form = "whole" if kind == NUMBER or whole else "text"
     return LabelValues(
