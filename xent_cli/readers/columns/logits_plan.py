@@ -72,19 +72,20 @@ def plan_logits(sample: TableSample, options: ReadOptions) -> ColumnPlan:
         readings = label_readings(sample, _in_question(error, sample, roles), options, plan_under)
         if not readings:
             raise
-        more = () if error.labels else error.readings
         raise question(
             error.what,
             error.where,
             error.found,
             error.expected,
-            [*readings, *more],
+            readings,
             labels=error.labels,
             more=error.more,
             borne_out=True,
         ) from None
     if plan.label is not None:
         return plan
+    if plan.why == UNSURE:
+        refuse_long(sample, roles, options)
     used = {*plan.used} if plan.why != UNSURE else {*plan.singles}
     others = [name for name in roles if name not in used]
     return replace(plan, readings=label_readings(sample, others, options, plan_under))
