@@ -187,10 +187,23 @@ def test_files_in_different_partitions_are_refused(tmp_path):
         summary(folder)
 
 
+@pytest.mark.parametrize("name", ["logit_3", "3", "run", "bird"])
+@pytest.mark.parametrize("names", [["logit_0", "logit_1", "logit_2"], ["0", "1", "2"], ["ant", "bee", "cat"]])
+def test_what_a_folder_says_is_never_a_class(names, name, tmp_path):
+    table = pd.DataFrame(LOGITS, columns=names).assign(label=LABELS, **{name: np.arange(N) % 2})
+    folder = hive(tmp_path / "d", "parquet", name, table=table)
+    order = np.argsort(np.arange(N) % 2, kind="stable")
+    assert summary(folder)["summary"]["mean_loss"] == pytest.approx(LOSSES.mean(), rel=1e-12)
+    rows = [float(line.split("\t")[-1]) for line in run("compute", folder, "-f", "tsv", "-q").splitlines()[1:]]
+    assert rows == pytest.approx(LOSSES[order], rel=1e-12)
+    with pytest.raises(InputError, match="a folder says no logits"):
+        summary(folder, "--logits-column", ",".join([*names, name]))
+
+
 def test_a_folder_says_no_mask_and_no_weight(tmp_path):
     folder = hive(tmp_path / "d", "parquet", "w", table=TABLE.drop(columns="split").assign(w=np.arange(N) % 2))
     for option in ("--sample-weight-column", "--mask"):
-        with pytest.raises(InputError, match="a folder says no mask or weight"):
+        with pytest.raises(InputError, match="a folder says no logits, mask or weight"):
             summary(folder, option, "w")
 
 

@@ -30,16 +30,16 @@ def plan_with_partitions(
     Raises
     ------
     InputError
-        Where a folder is to say which samples count, or how much.
+        Where a folder is to say which samples count, how much, or what their logits are.
     """
     said = tuple(each for each in options.known.partitions if each.name not in sample.kinds)
     options = replace(options, known=replace(options.known, partitions=()))
     plan, names = plan_table(_with(sample, said) if said else sample, role, options, classes)
     constants = tuple((each.name, each.value) for each in said)
-    for column in (plan.mask, plan.weight):
+    for column in (*plan.values, plan.mask, plan.weight):
         if column in dict(constants):
             raise InputError(
-                "a folder says no mask or weight",
+                "a folder says no logits, mask or weight",
                 sample.path,
                 found=f'"{column}", which is part of a folder\'s name',
                 expected="a column of the file",
@@ -64,4 +64,6 @@ def _with(sample: TableSample, said: Sequence[Partition]) -> TableSample:
         return frozenset("" if value is None else as_text(value) for value in found[name].values)
 
     types = {**sample.types, **dict.fromkeys(found, "part of a folder's name")}
-    return replace(sample, kinds={**sample.kinds, **kinds}, rows=rows, ahead=ahead, types=types)
+    return replace(
+        sample, kinds={**sample.kinds, **kinds}, rows=rows, ahead=ahead, types=types, folders=frozenset(found)
+    )

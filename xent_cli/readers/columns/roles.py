@@ -53,6 +53,10 @@ def roles_of(sample: TableSample, names: Iterable[str]) -> dict[str, Role]:
     stems: dict[str, bool] = {}
     found = {}
     for place, name in enumerate(names):
+        if name in sample.folders:
+            role = _role_of(sample, name, first=False)
+            found[name] = role if role.role else Role(say.ABOUT_SAMPLE, "it is part of a folder's name")
+            continue
         if name[-1:].isdigit() and name not in sample.index and sample.kinds[name] == NUMBER:
             # A thousand numbered columns are told by one of them.
             stem = name.rstrip(_DIGITS)

@@ -42,6 +42,8 @@ class TableSample:
         Every value of a column as text, read ahead of the run; None of a pipe, or where there are too many.
     index
         Columns that pandas wrote as the index of the rows.
+    folders
+        Columns that the folders of the file say: one value for all its rows, and so never a class.
     label_names
         Names of the classes by the integers of a column, where the schema has them.
     nameless
@@ -57,6 +59,7 @@ class TableSample:
     rows: Callable[[Sequence[str]], Mapping[str, Sequence[Any] | AnyArray]] = lambda names: dict.fromkeys(names, ())
     ahead: Callable[[str], frozenset[str] | None] = lambda _: None
     index: frozenset[str] = frozenset()
+    folders: frozenset[str] = frozenset()
     label_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     nameless: bool = False
     types: Mapping[str, str] = field(default_factory=dict)
