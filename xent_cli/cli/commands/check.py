@@ -24,7 +24,12 @@ _gate = partial(option, section="Gate")
 _output = partial(option, section=OUTPUT)
 
 
-@click.command(cls=Command, most_used=("max", "min", "baseline", "max_increase", "max_decrease"), examples=_EXAMPLES)
+@click.command(
+    cls=Command,
+    short_help="Compute, and exit with 1 where a limit does not hold.",
+    most_used=("max", "min", "baseline", "max_increase", "max_decrease"),
+    examples=_EXAMPLES,
+)
 @input_options
 @loss_options
 @top_k_option

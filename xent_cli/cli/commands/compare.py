@@ -24,7 +24,12 @@ _comparison = partial(option, section="Comparison")
 _output = partial(option, section=OUTPUT)
 
 
-@click.command(cls=Command, most_used=("by", "top", "test", "id_column", "output_format"), examples=_EXAMPLES)
+@click.command(
+    cls=Command,
+    short_help="Compare saved losses of several models.",
+    most_used=("by", "top", "test", "id_column", "output_format"),
+    examples=_EXAMPLES,
+)
 @click.argument("baseline", metavar="[LABEL=]BASELINE")
 @click.argument("candidates", metavar="[LABEL=]CANDIDATE...", nargs=-1, required=True)
 @_comparison(

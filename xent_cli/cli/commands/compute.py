@@ -27,6 +27,7 @@ _output = partial(option, section=OUTPUT)
 
 @click.command(
     cls=Command,
+    short_help="Compute the loss of every sample, and the mean.",
     most_used=("output", "output_format", "reduction", "ignore_index", "reports"),
     examples=_EXAMPLES,
 )

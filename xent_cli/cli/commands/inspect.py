@@ -22,7 +22,10 @@ _output = partial(option, section=OUTPUT)
 
 
 @click.command(
-    cls=Command, most_used=("scan", "output_format", "logits_column", "label_column", "axis"), examples=_EXAMPLES
+    cls=Command,
+    short_help="Show what files hold, and the command to run.",
+    most_used=("scan", "output_format", "logits_column", "label_column", "axis"),
+    examples=_EXAMPLES,
 )
 @click.argument("files", nargs=-1, required=True, type=click.Path(), metavar="FILE...")
 @layout_options

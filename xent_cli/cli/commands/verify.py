@@ -24,7 +24,12 @@ _candidate = partial(option, section="Candidate")
 _output = partial(option, section=OUTPUT)
 
 
-@click.command(cls=Command, most_used=("loss", "gradient", "reduction", "rtol", "atol"), examples=_EXAMPLES)
+@click.command(
+    cls=Command,
+    short_help="Verify the losses or gradients of a kernel.",
+    most_used=("loss", "gradient", "reduction", "rtol", "atol"),
+    examples=_EXAMPLES,
+)
 @input_options
 @loss_options
 @_candidate(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from xent_cli.core.diagnostics import notes_of, warnings_of
 from xent_cli.core.number_text import finite_or_none
+from xent_cli.reports.strict_json import json_schema, json_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,14 +68,12 @@ def document(doc: AgreementDocument) -> dict[str, Any]:
 
 def dumps(doc: AgreementDocument) -> str:
     """Return the document as ASCII text that ends in a newline."""
-    return json.dumps(document(doc), indent=2, allow_nan=False) + "\n"
+    return json_text(document(doc))
 
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of the document."""
-    text = resources.files("xent_cli.reports.agreement").joinpath("verify.schema.json").read_text(encoding="utf-8")
-    loaded: dict[str, Any] = json.loads(text)
-    return loaded
+    return json_schema("agreement", "verify.schema.json")
 
 
 def _agreement(agreement: Agreement) -> dict[str, Any]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from xent_cli.core.diagnostics import notes_of, warnings_of
 from xent_cli.core.number_text import finite_or_none
+from xent_cli.reports.strict_json import json_schema, json_text
 
 if TYPE_CHECKING:
     from xent_cli.core.statistics.comparison import Change, Comparison, ModelChange
@@ -36,14 +35,12 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
 
 def comparison_dumps(comparison: Comparison) -> str:
     """Return the document as text that ends in a newline."""
-    return json.dumps(comparison_document(comparison), indent=2, allow_nan=False) + "\n"
+    return json_text(comparison_document(comparison))
 
 
 def comparison_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of the document."""
-    text = resources.files("xent_cli.reports.comparison").joinpath("comparison.schema.json").read_text(encoding="utf-8")
-    loaded: dict[str, Any] = json.loads(text)
-    return loaded
+    return json_schema("comparison", "comparison.schema.json")
 
 
 def _candidate(candidate: ModelChange) -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from xent_cli.core.diagnostics import notes_of, warnings_of
+from xent_cli.reports.strict_json import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -98,7 +98,7 @@ def inspection_document(
 
 def inspection_json(document: dict[str, Any]) -> str:
     """Text of the document, strict and ASCII, with a newline at its end."""
-    return json.dumps(document, indent=2, allow_nan=False) + "\n"
+    return json_text(document)
 
 
 def _file(file: Inspected, pair: Fit | None) -> dict[str, Any]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from xent_cli.core.diagnostics import notes_of, warnings_of
 from xent_cli.core.number_text import finite_or_none
 from xent_cli.core.totals.summary import LossSummary
+from xent_cli.reports.strict_json import json_schema, json_text
 
 if TYPE_CHECKING:
     from xent_cli.core.input_description import InputDescription
@@ -46,18 +45,13 @@ def document(doc: Document) -> dict[str, Any]:
 
 
 def dumps(doc: Document) -> str:
-    """Return the document as text that ends in a newline; floats have the fewest digits that read back the same.
-
-    Only ASCII is used, so that paths that are not valid Unicode can be written too.
-    """
-    return json.dumps(document(doc), indent=2, allow_nan=False) + "\n"
+    """Return the document as text; see `json_text`."""
+    return json_text(document(doc))
 
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of the document."""
-    text = resources.files("xent_cli.reports.summary").joinpath("summary.schema.json").read_text(encoding="utf-8")
-    loaded: dict[str, Any] = json.loads(text)
-    return loaded
+    return json_schema("summary", "summary.schema.json")
 
 
 def _input(description: InputDescription) -> dict[str, Any]:

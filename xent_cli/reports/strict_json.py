@@ -1,0 +1,23 @@
+"""JSON documents as text, and the schemas that describe them."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from typing import Any
+
+
+def json_text(document: dict[str, Any]) -> str:
+    """Return a document as text that ends in a newline; floats have the fewest digits that read back the same.
+
+    Only ASCII is used, so that paths that are not valid Unicode can be written too. NaN and infinities, which JSON does
+    not have, are a ValueError.
+    """
+    return json.dumps(document, indent=2, allow_nan=False) + "\n"
+
+
+def json_schema(folder: str, name: str) -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) in a file of a folder of reports."""
+    text = resources.files(f"xent_cli.reports.{folder}").joinpath(name).read_text(encoding="utf-8")
+    schema: dict[str, Any] = json.loads(text)
+    return schema
