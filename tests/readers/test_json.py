@@ -160,6 +160,14 @@ BY_NAME = {
     "BlazingText": [
         {"label": [n for n, _ in named(p, o)], "prob": [x for _, x in named(p, o)], "truth": y} for p, y, o in ROWS
     ],
+    "SageMaker beside its input": [
+        {
+            "features": [1.5],
+            "label": y,
+            "SageMakerOutput": {"predictions": [{"probs": dict(named(p, o)), "kind": "a"}]},
+        }
+        for p, y, o in ROWS
+    ],
     "lists of one": [{"probs": [dict(named(p, o))], "label": y} for p, y, o in ROWS],
 }
 

@@ -18,6 +18,8 @@ _LIST_OF_KEY |= {"log_prob": "log_probs", "logit": "logits"}
 _SCORE_LISTS = frozenset(name for _, names in LISTS for name in names)
 # How a list of scores may be called, at its end.
 _SCORE_WORDS = _SCORE_LISTS | {"confidences", "confidence", "score"}
+# So deep objects are flattened.
+_MOST_LEVELS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +36,15 @@ class Reshape:
         Keys of a list of names and of the scores that these name, which become one map.
     bare
         Whether a row may be a list or a single value.
+    deeper
+        What is to be done to the object that this makes of a row, where that nests again.
     """
 
     nested: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     single: frozenset[str] = frozenset()
     named: tuple[str, str] | None = None
     bare: bool = False
+    deeper: Reshape | None = None
 
     def __bool__(self) -> bool:
         return bool(self.nested or self.single or self.named or self.bare)
@@ -62,6 +67,8 @@ class Reshape:
             else:
                 found[key] = value
         found = self._unwrapped(found)
+        if self.deeper is not None:
+            return self.deeper.record(found)
         if self.named is None:
             return found
         names, scores = (found.get(key) for key in self.named)
@@ -100,7 +107,7 @@ def as_record(row: Any) -> dict[str, Any] | None:
     return None if any(isinstance(item, list | dict) for item in row) else {"outputs": row}
 
 
-def reshape_of(rows: Sequence[Any]) -> Reshape:
+def reshape_of(rows: Sequence[Any], levels: int = _MOST_LEVELS) -> Reshape:
     """Tell from the first rows what is to be done to all of them.
 
     Examples
@@ -119,6 +126,9 @@ def reshape_of(rows: Sequence[Any]) -> Reshape:
     flat = Reshape(names, single | _wrapped([Reshape(names, single).record(record) or {} for record in records]))
     found = [flat.record(record) for record in records]
     bare = not isinstance(rows[0], dict)
+    again = [record for record in found if record]
+    if names and levels > 1 and (deeper := reshape_of(again, levels - 1)):
+        return replace(flat, bare=bare, deeper=deeper)
     return replace(flat, named=_named([record for record in found if record]), bare=bare)
 
 

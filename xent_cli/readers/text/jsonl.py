@@ -47,9 +47,9 @@ def open_jsonl(source: Bytes, head: bytes, role: str, options: ReadOptions, clas
     keys = dict.fromkeys(key for record in records for key in record)
     samples: dict[str, Any] = {key: next((r[key] for r in records if r.get(key) is not None), None) for key in keys}
     kinds = {key: kind_of_values([record.get(key) for record in records]) for key in keys}
-    for key in ("logits", *options.logits_column):
+    for key in ("logits", *options.logits_column, *(keys if len(keys) == 1 else ())):
         if key in kinds and isinstance(samples[key], list) and samples[key] and isinstance(samples[key][0], list):
-            hint = "write one line for each position"
+            hint = f"write one line for each row: jq -c '.{key}[]' {source.name} > rows.jsonl"
             where = f'{source.name} line 1, key "{key}"'
             raise InputError("lists in a list", where, "a list of lists", "a list of numbers", hint)
     empty = ColumnPlan(columns=tuple(keys))
