@@ -6,7 +6,7 @@ A reader of a format is a module with one function that opens it, ``open_npy`` i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -76,6 +76,8 @@ class SourceInfo:
         Which column of a table plays which part; None of an array.
     rereadable
         Whether `Source.parts` may be asked for more than once.
+    path, format, shape
+        Those of the description.
     """
 
     description: InputDescription
@@ -89,20 +91,13 @@ class SourceInfo:
     plan: ColumnPlan | None = None
     rereadable: bool = True
 
-    @property
-    def path(self) -> str:
-        """As the user knows it."""
-        return self.description.path
+    path: str = field(init=False)
+    format: str = field(init=False)
+    shape: tuple[int | None, ...] = field(init=False)
 
-    @property
-    def format(self) -> str:
-        """Name of the format: "npy", "csv", ..."""
-        return self.description.format
-
-    @property
-    def shape(self) -> tuple[int | None, ...]:
-        """Of the values; None in place of a number of rows that only the end of the file tells."""
-        return self.description.shape
+    def __post_init__(self) -> None:
+        for name in ("path", "format", "shape"):
+            object.__setattr__(self, name, getattr(self.description, name))
 
 
 class Source(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -84,10 +84,11 @@ class ArraySource:
     axis: int | None
     needs: RunNeeds
 
-    @property
-    def info(self) -> SourceInfo:
-        """See `Source`."""
-        return info_of(self.file.name, self.format, self.role, self.layout, self.axis)
+    info: SourceInfo = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        info = info_of(self.file.name, self.format, self.role, self.layout, self.axis)
+        object.__setattr__(self, "info", info)
 
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
         """See `Source`."""

@@ -37,18 +37,18 @@ def read_header(path: str, head: bytes) -> Layout:
     width = 2 if version[0] == 1 else 4
     length = int.from_bytes(head[8 : 8 + width], "little")
     text = head[8 + width : 8 + width + length]
-    damaged = InputError("damaged .npy header", path, hint="write the file again with numpy.save")
     if length > _MAX_HEADER or len(text) < length:
-        raise damaged
+        raise _damaged(path)
+    # numpy.lib.format reads versions 1 and 2 in public, not 3, which has names beyond Latin-1. It does what this does.
     try:
         fields = ast.literal_eval(text.decode("utf-8" if version[0] == 3 else "latin-1").strip())
         shape, order, descr = fields["shape"], fields["fortran_order"], fields["descr"]
         sound = isinstance(shape, tuple) and all(type(side) is int and side >= 0 for side in shape)
         dtype = np.dtype(descr) if isinstance(descr, str) else np.lib.format.descr_to_dtype(descr)
     except (ValueError, SyntaxError, TypeError, KeyError, IndexError, MemoryError, RecursionError):
-        raise damaged from None
+        raise _damaged(path) from None
     if not sound:
-        raise damaged
+        raise _damaged(path)
     if dtype.hasobject:
         raise InputError(
             "Python objects in a .npy file",
@@ -58,6 +58,10 @@ def read_header(path: str, head: bytes) -> Layout:
             hint=_line_for_objects(path, shape),
         )
     return Layout(shape, bool(order), dtype, 8 + width + length)
+
+
+def _damaged(path: str) -> InputError:
+    return InputError("damaged .npy header", path, hint="write the file again with numpy.save")
 
 
 def _line_for_objects(path: str, shape: tuple[int, ...]) -> str:

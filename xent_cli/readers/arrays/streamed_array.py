@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,12 +58,13 @@ class StreamedArray:
     axis: int | None
     needs: RunNeeds
 
-    @property
-    def info(self) -> SourceInfo:
-        """See `Source`."""
-        return info_of(
+    info: SourceInfo = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        info = info_of(
             self.source.name, self.format, self.role, self.layout, self.axis, rereadable=self.source.rereadable
         )
+        object.__setattr__(self, "info", info)
 
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
         """See `Source`; each part holds its samples."""

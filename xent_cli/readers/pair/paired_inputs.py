@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from xent_cli.core.input_description import InputDescription
     from xent_cli.core.options import LabelForm
     from xent_cli.errors import RowError
-    from xent_cli.readers.columns.column_plan import ColumnPlan
     from xent_cli.readers.interface import Source
     from xent_cli.readers.pair.follower import Follower
     from xent_cli.readers.pair.join import Joined
@@ -43,6 +42,18 @@ class Pair:
         Column by which tables are joined to the logits, or None.
     said
         What was found out about the inputs beside each other; more at the end of `tasks`.
+    num_classes
+        How many classes a row of logits has.
+    label_form
+        Whether labels are class indices or rows of probabilities.
+    weighted, masked
+        Whether samples have weights, and whether a mask says which samples count.
+    named_labels
+        Whether labels are given as names of classes.
+    id_name, label_name
+        Names of the columns of ids and of labels, or None.
+    by
+        The columns whose values name slices, in the order in which blocks have them.
     begun, ahead
         The blocks, where some have been read that can be had only once; and rows of the first ones, where they were.
     """
@@ -58,45 +69,31 @@ class Pair:
     begun: Iterator[BlockRef] | None = None
     ahead: list[Rows] = field(default_factory=list, compare=False)
 
-    @property
-    def num_classes(self) -> int:
-        """How many classes a row of logits has."""
-        return self.logits.info.row_shape[0]
+    num_classes: int = field(init=False)
+    label_form: LabelForm = field(init=False)
+    weighted: bool = field(init=False)
+    masked: bool = field(init=False)
+    named_labels: bool = field(init=False)
+    id_name: str | None = field(init=False)
+    label_name: str | None = field(init=False)
+    by: tuple[str, ...] = field(init=False)
 
-    @property
-    def label_form(self) -> LabelForm:
-        """Whether labels are class indices or rows of probabilities."""
-        return "dense" if self.labels is not None and self.labels.info.row_shape else "sparse"
-
-    @property
-    def weighted(self) -> bool:
-        """Whether samples have weights."""
-        return self.weights is not None or any("weights" in source.info.fields for source in self._tables)
-
-    @property
-    def masked(self) -> bool:
-        """Whether a mask says which samples count."""
-        return self.mask is not None or any("mask" in source.info.fields for source in self._tables)
-
-    @property
-    def named_labels(self) -> bool:
-        """Whether labels are given as names of classes."""
-        return (self.labels or self.logits).info.named_labels
-
-    @property
-    def id_name(self) -> str | None:
-        """Name of the id column, or None."""
-        return next((name for plan in self._plans if (name := plan.id) is not None), None)
-
-    @property
-    def by(self) -> tuple[str, ...]:
-        """The columns whose values name slices, in the order in which blocks have them."""
-        return tuple(name for plan in self._plans for name in plan.by)
-
-    @property
-    def label_name(self) -> str | None:
-        """Name of the column of labels, or None."""
-        return getattr((self.labels or self.logits).info.plan, "label", None)
+    def __post_init__(self) -> None:
+        tables = [source.info for source in self._tables]
+        plans = [info.plan for info in tables if info.plan is not None]
+        dense = self.labels is not None and bool(self.labels.info.row_shape)
+        facts = {
+            "num_classes": tables[0].row_shape[0],
+            "label_form": "dense" if dense else "sparse",
+            "weighted": self.weights is not None or any("weights" in info.fields for info in tables),
+            "masked": self.mask is not None or any("mask" in info.fields for info in tables),
+            "named_labels": tables[-1].named_labels,
+            "id_name": next((plan.id for plan in plans if plan.id is not None), None),
+            "label_name": None if tables[-1].plan is None else tables[-1].plan.label,
+            "by": tuple(name for plan in plans for name in plan.by),
+        }
+        for name, value in facts.items():
+            object.__setattr__(self, name, value)
 
     @property
     def findings(self) -> tuple[Diagnostic, ...]:
@@ -119,10 +116,6 @@ class Pair:
     @property
     def _tables(self) -> list[Source]:
         return [self.logits] if self.labels is None else [self.logits, self.labels]
-
-    @property
-    def _plans(self) -> list[ColumnPlan]:
-        return [source.info.plan for source in self._tables if source.info.plan is not None]
 
     def inputs(self, num_rows: int) -> Mapping[str, InputDescription]:
         """Describe every input, its number of rows being known by now."""
