@@ -104,7 +104,7 @@ def test_a_readme_without_markers_is_refused(tmp_path):
         report.write_readme(tmp_path / "README.md", results())
 
 
-def test_a_straight_line_is_told_from_a_bent_one():
+def test_a_straight_line_is_distinguished_from_a_bent_one():
     assert off_line([1, 2, 4], [1.5, 2.5, 4.5]) == pytest.approx(0.0, abs=1e-12)
     assert off_line([1, 2, 3, 4], [1.0, 4.0, 9.0, 16.0]) > 0.05
 

@@ -142,7 +142,7 @@ OTHER_SETTINGS = (
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("settings", OTHER_SETTINGS, ids=lambda settings: settings[0])
-def test_results_of_other_settings_are_no_baseline(folder, form, settings):
+def test_results_of_other_settings_are_not_a_baseline(folder, form, settings):
     np.save("cw.npy", np.linspace(0.5, 2, C))
     np.save("sw.npy", np.linspace(0.5, 2, N))
     np.save("mask.npy", np.arange(N) % 7 > 0)
@@ -218,7 +218,7 @@ def test_weighted_rows_are_compared_by_the_weighted_mean(weighted, suffix, which
 
 @pytest.mark.parametrize("form", [form for form in FORMS if form != "b.npy"])
 @pytest.mark.parametrize("which", WEIGHTS)
-def test_rows_of_other_weights_are_no_baseline(weighted, form, which):
+def test_rows_of_other_weights_are_not_a_baseline(weighted, form, which):
     run = ("z.npy", "y.npy", "--ignore-index", "-100", *WEIGHTS[which], "-q")
     into = ("--report", form) if form.endswith(".json") else ("-o", form)
     assert xent("compute", *run, *into)[0] == 0
@@ -230,7 +230,7 @@ def test_rows_of_other_weights_are_no_baseline(weighted, form, which):
 
 @pytest.mark.parametrize("form", ["b.json", "b.parquet", "b.arrow", "parts/"])
 @pytest.mark.parametrize("kind", ["dense", "teacher"])
-def test_other_soft_labels_are_told_from_the_first(folder, form, kind):
+def test_other_soft_labels_are_distinguished_from_the_first(folder, form, kind):
     rng = np.random.default_rng(8)
     second = rng.normal(size=(N, C))
     np.save("q.npy", second if kind == "teacher" else softmax(second))
@@ -299,7 +299,7 @@ def test_a_weighted_document_of_0_1_0_is_a_baseline_and_its_rows_which_hold_no_w
         ("one_hot", np.eye(3)[np.arange(20) % 3]),
     ],
 )
-def test_an_array_that_is_no_losses_is_not_compared(tmp_path, monkeypatch, name, array):
+def test_an_array_that_is_not_losses_is_not_compared(tmp_path, monkeypatch, name, array):
     monkeypatch.chdir(tmp_path)
     np.save(f"{name}.npy", array)
     np.save("z.npy", np.zeros((len(array), 2)))

@@ -174,7 +174,7 @@ def test_a_baseline_of_other_length_is_3_and_both_lengths_are_named(folder, base
     assert {"499", "500"} <= set(run.stderr.replace(",", " ").split())
 
 
-def test_the_version_of_xent_is_no_setting_and_a_missing_setting_is_at_its_default(folder, tmp_path):
+def test_the_version_of_xent_is_not_a_setting_and_a_missing_setting_is_at_its_default(folder, tmp_path):
     document = json.loads((folder / "b.json").read_text())
     document["signature"] = document["signature"].replace("|temperature:1.0", "").replace("|v:", "|shift:0|v:9.")
     (tmp_path / "other.json").write_text(json.dumps(document))

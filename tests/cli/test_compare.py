@@ -78,7 +78,7 @@ def test_the_same_model_differs_by_exactly_0_in_every_figure(saved):
 
 
 @pytest.mark.parametrize(("factor", "change"), [(1.01, "higher"), (0.99, "lower")])
-def test_one_percent_is_told_from_chance(factor, change, tmp_path):
+def test_one_percent_is_distinguished_from_chance(factor, change, tmp_path):
     losses = np.random.default_rng(0).exponential(size=2000)
     np.save(tmp_path / "old.npy", losses)
     np.save(tmp_path / "new.npy", losses * factor)

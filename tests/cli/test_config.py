@@ -171,7 +171,7 @@ def test_variables_repeat_an_option_by_spaces_and_switch_flags_on_and_off(folder
     assert limits.stdout.count("\tmax\t") == 2
 
 
-def test_a_variable_that_is_no_number_is_named(folder):
+def test_a_variable_that_is_not_a_number_is_named(folder):
     run = compute(folder, XENT_COMPUTE_THREADS="many")
     assert run.returncode == 2
     assert "--threads" in run.stderr

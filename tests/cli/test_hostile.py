@@ -161,7 +161,7 @@ def test_a_hostile_file_ends_in_a_sentence_and_little_memory(name, tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read_is_told(tmp_path):
+def test_a_file_that_may_not_be_read_is_reported(tmp_path):
     np.save(tmp_path / "l.npy", np.zeros((2, 2)))
     (tmp_path / "l.npy").chmod(0)
     run = subprocess.run([sys.executable, "-m", "xent_cli", "compute", "l.npy"], cwd=tmp_path, capture_output=True)

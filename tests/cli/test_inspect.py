@@ -163,7 +163,7 @@ def test_shards_are_listed_in_the_order_used(tmp_path):
     assert found["size_bytes"] == 3 * (128 + LOGITS.nbytes)
 
 
-def test_files_that_do_not_fit_are_told_of_and_described(tmp_path):
+def test_files_that_do_not_fit_are_reported_and_described(tmp_path):
     document = inspected(save(tmp_path / "l.npy", LOGITS), save(tmp_path / "y.npy", np.zeros((3, 4))))
     assert document["pair"] is None
     assert document["command"] is None

@@ -210,7 +210,7 @@ def test_a_name_that_is_neither_is_refused(name, tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("what", ["--mask", "--sample-weight"])
-def test_nothing_that_counts_is_no_mean(what, tmp_path, capsys):
+def test_nothing_that_counts_is_not_a_mean(what, tmp_path, capsys):
     argv = inputs(tmp_path, "sparse", "npy", {})
     np.save(tmp_path / "none.npy", np.zeros(N))
     with pytest.raises(InputError, match="nothing left to average"):
@@ -273,7 +273,7 @@ def test_several_labels_are_ignored_and_stand_in_the_rows(tmp_path, capsys):
 
 @pytest.mark.parametrize("option", [["--ignore-index", "1"], ["--ignore-missing-labels"]])
 @pytest.mark.parametrize("kind", ["dense", "teacher"])
-def test_labels_that_are_no_indices_are_masked_and_never_ignored_by_index(kind, option, tmp_path, capsys):
+def test_labels_that_are_not_indices_are_masked_and_never_ignored_by_index(kind, option, tmp_path, capsys):
     with pytest.raises(UsageError) as caught:
         run(capsys, *inputs(tmp_path, kind, "npy", {}), *option)
     assert "--mask" in caught.value.hint

@@ -179,7 +179,7 @@ def test_a_step_summary_is_added_to_twice(folder):
 @pytest.mark.parametrize(
     "option", ["-o s3://bucket/x.tsv", "--gradients gs://b/g.npy", "--plot https://u:pw@b.test/p.svg"]
 )
-def test_a_url_is_no_folder_of_that_name(option, folder):
+def test_a_url_is_not_a_folder_of_that_name(option, folder):
     before = contents(folder)
     name, url = option.split(" ")
     (folder / "s3:").mkdir()
@@ -208,7 +208,7 @@ def test_a_file_url_is_a_path_on_the_disk(folder):
     assert not (folder / "file:").exists()
 
 
-def test_a_folder_at_a_url_that_nobody_keeps_is_told(folder):
+def test_a_folder_at_a_url_that_nobody_keeps_is_reported(folder):
     run = xent(folder, *PAIR, "-o", "https://user:secret@host.test/rows/")
     assert run.returncode == 3
     assert run.stderr.startswith("error: cannot write folder\n  https://host.test/rows: found ")

@@ -107,7 +107,7 @@ def test_a_bad_cell_of_a_pipe_is_found_where_it_stands(folder):
     assert 'standard input line 5 (sample 2), column "c1": found "x", expected a number' in run.stderr
 
 
-def test_an_array_that_ends_early_in_a_pipe_is_told(folder):
+def test_an_array_that_ends_early_in_a_pipe_is_reported(folder):
     run = shell("head -c 5000 l.npy | xent compute - y.npy", folder)
     assert run.returncode == 3
     assert "array ended early" in run.stderr
@@ -123,7 +123,7 @@ def test_an_array_that_ends_early_in_a_pipe_is_told(folder):
         ("xent compute /dev/zero y.npy", 3, "numbers without shape"),
     ],
 )
-def test_a_pipe_that_gives_nothing_is_told_and_not_waited_for(command, code, said, folder):
+def test_a_pipe_that_gives_nothing_is_reported_and_not_waited_for(command, code, said, folder):
     run = shell(command, folder)
     assert run.returncode == code
     assert said in run.stderr

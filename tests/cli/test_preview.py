@@ -249,7 +249,7 @@ def test_quantised_logits_are_warned_of_in_whatever_type_they_stand(dtype, tmp_p
     assert "[logits-look-quantised]" in run.stderr
 
 
-def test_whole_numbers_of_another_kind_are_no_quantised_logits(tmp_path):
+def test_whole_numbers_of_another_kind_are_not_quantised_logits(tmp_path):
     run = xent("compute", *write("npy", tmp_path, LOGITS.round().astype(np.int64)), folder=tmp_path)
     assert "quantised" not in run.stderr
 
@@ -309,7 +309,7 @@ VOTES = RNG.integers(0, 9, size=(40, 3)) + np.eye(3, dtype=int)[LABELS]
     "dense", [VOTES, (VOTES > 4).astype(np.uint8), VOTES.astype(float), VOTES.astype(np.float16), 100 * PROBS]
 )
 @pytest.mark.parametrize("form", ["npy", "csv"])
-def test_dense_labels_that_are_no_distribution_are_refused_unless_divided_or_insisted_on(dense, form, tmp_path):
+def test_dense_labels_that_are_not_a_distribution_are_refused_unless_divided_or_insisted_on(dense, form, tmp_path):
     np.save(tmp_path / "z.npy", LOGITS)
     dense = dense + (dense.sum(axis=1, keepdims=True) == 0)
     files = ["z.npy", write(form, tmp_path, dense)[0]]

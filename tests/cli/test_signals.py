@@ -207,7 +207,7 @@ def test_a_full_disk_under_standard_output_is_named(args, small):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux that is always full")
-def test_a_full_disk_under_standard_error_is_no_verdict(small):
+def test_a_full_disk_under_standard_error_is_not_a_verdict(small):
     with Path("/dev/full").open("wb") as full:
         run = xent("compute", *small, capture_output=False, stdout=subprocess.PIPE, stderr=full)
     assert run.returncode == 3

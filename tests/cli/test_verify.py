@@ -100,7 +100,7 @@ def test_a_kernel_that_is_right_in_its_type_passes_with_losses_and_gradients(kin
     assert doc["gradient"]["n_values"] == 48 * 12
 
 
-def test_gradients_that_pytorch_takes_from_rounded_log_probabilities_are_told_as_such(kernels, kernel, tmp_path):
+def test_gradients_that_pytorch_takes_from_rounded_log_probabilities_are_named_as_such(kernels, kernel, tmp_path):
     """Its float16 kernel keeps log p in float16, and exp makes its absolute error a relative one."""
     args = kernel("float16", None, kernels["float16.plain.gradient_mean"])
     code, doc = verify(tmp_path, *args)
@@ -231,7 +231,7 @@ def test_losses_and_gradients_are_found_in_tables_and_text(args, dtype, table):
         (["--loss", "word.csv"], ["word.csv", "sample 1", "many"]),
     ],
 )
-def test_what_does_not_fit_is_no_verdict_but_exit_3(args, said, table):
+def test_what_does_not_fit_is_not_a_verdict_but_exit_3(args, said, table):
     lines = (table / "l.txt").read_text().splitlines()
     (table / "short.txt").write_text("\n".join(lines[1:]) + "\n")
     (table / "long.txt").write_text("\n".join([*lines, "0.5"]) + "\n")

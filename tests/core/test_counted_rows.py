@@ -201,7 +201,7 @@ def test_labels_that_are_left_out_stand_in_the_rows_as_they_are_where_they_are_l
 
 
 @pytest.mark.parametrize("source", ["probs", "log-probs"])
-def test_ignored_rows_are_no_distributions_that_anybody_counts(source):
+def test_ignored_rows_are_not_distributions_that_anybody_counts(source):
     rows = np.array([[0.5, 0.5], [0.0, 0.0], [-3.0, np.nan]])
     rows = np.log(rows, out=rows, where=rows > 0) if source == "log-probs" else rows
     block = Block(0, rows, np.array([0, -100, -100]))
@@ -236,7 +236,7 @@ def test_the_overflow_report_names_samples_of_the_whole_input():
     assert (formulas.naive.first_row, formulas.naive.n_ok, formulas.naive.n_overflow) == (12, 1, 2)
 
 
-def test_class_weight_0_is_no_mask():
+def test_class_weight_0_is_not_a_mask():
     options = LossOptions(class_weight=np.array([0.0, 1.0]))
     totals = evaluate_block(
         Block(0, np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([0, 1])), options, Outputs()

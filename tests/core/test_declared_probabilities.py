@@ -76,7 +76,7 @@ def test_sums_of_either_side_are_counted_by_themselves():
     assert (totals.unnormalised, totals.unnormalised_labels) == (3, 7)
 
 
-def test_nan_has_no_sum_and_is_no_impossible_entry():
+def test_nan_has_no_sum_and_is_not_an_impossible_entry():
     values = P.copy()
     values[4, 1] = np.nan
     assert held(values, "logits", "probs").unnormalised == 0

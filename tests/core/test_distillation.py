@@ -194,7 +194,7 @@ def test_probabilities_and_their_logarithms_teach_as_logits_do():
         np.testing.assert_allclose(teacher_cross_entropy(student, given, options).loss, expected, rtol=1e-14)
 
 
-def test_rows_that_are_no_distribution_are_nan_and_impossible_classes_may_agree():
+def test_rows_that_are_not_a_distribution_are_nan_and_impossible_classes_may_agree():
     inf = math.inf
     student = np.array([[0.0, math.nan], [0.0, -inf], [0.0, -inf], [-inf, -inf]])
     teacher = np.array([[0.0, 0.0], [0.0, -inf], [0.0, 0.0], [0.0, 0.0]])

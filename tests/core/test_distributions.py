@@ -40,13 +40,13 @@ def test_a_softmax_in_half_precision_is_known_in_whatever_type_it_is_stored(k, s
 
 @pytest.mark.parametrize("k", [2, 3, 10, 1000])
 @pytest.mark.parametrize("digits", [1, 2, 17])
-def test_logits_are_no_distributions(k, digits):
+def test_logits_are_not_distributions(k, digits):
     rows = (RNG.normal(size=(500, k)) * 3).round(digits)
     assert count_distributions(rows).scale is None
     assert count_distributions(np.abs(rows) + 0.6).scale is None
 
 
-def test_independent_sigmoids_are_no_distributions():
+def test_independent_sigmoids_are_not_distributions():
     assert count_distributions(1 / (1 + np.exp(-RNG.normal(size=(500, 5))))).scale is None
 
 
@@ -75,7 +75,7 @@ def test_eight_rows_are_enough_for_a_verdict():
 
 
 @pytest.mark.parametrize("entry", [-1e-9, 1.001, np.inf, -np.inf])
-def test_an_entry_below_0_or_above_1_is_no_probability(entry):
+def test_an_entry_below_0_or_above_1_is_not_a_probability(entry):
     assert not RowFigures.of(np.array([[entry, 1.0 - entry]])).are_distributions(0.0)[0]
 
 
@@ -106,7 +106,7 @@ def test_the_finest_decimal_of_all_counts():
     assert unit_of(1e-9, 0.5) == 0.0
 
 
-def test_a_row_that_is_hopeless_is_no_distribution_in_any_digits():
+def test_a_row_that_is_hopeless_is_not_a_distribution_in_any_digits():
     rows = np.vstack([softmaxed(100, 4), 100 * softmaxed(100, 4), RNG.normal(size=(200, 4)), RNG.random((200, 4)) * 3])
     figures = RowFigures.of(rows)
     fits = np.zeros(len(rows), bool)

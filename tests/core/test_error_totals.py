@@ -59,7 +59,7 @@ def test_so_many_steps_away_is_so_many_ulp(name, value, steps):
 
 
 @pytest.mark.parametrize("name", DTYPES)
-def test_the_two_zeros_are_no_ulp_apart(name):
+def test_the_two_zeros_are_0_ulp_apart(name):
     assert ulp_distance(np.array([-0.0]), np.array([0.0]), name).tolist() == [0]
 
 
@@ -153,7 +153,7 @@ def test_an_ignored_loss_may_be_0_or_nan_and_its_gradient_0():
     assert (totals.worst[0].sample, totals.worst[0].column) == (1, 1)
 
 
-def test_of_a_gradient_the_worst_rows_are_told_by_their_worst_class():
+def test_of_a_gradient_the_worst_rows_are_listed_with_their_worst_class():
     truth = np.zeros((100, 4))
     found = truth.copy()
     found[[3, 50, 50, 70], [1, 2, 3, 0]] = 0.1, 0.2, -0.4, 0.3

@@ -259,7 +259,7 @@ def test_an_invalid_row_is_named_by_its_number_in_the_whole_input(block, options
         assert (caught.value.row, caught.value.role) == (row, role)
 
 
-def test_logits_that_are_no_numbers_are_refused_by_dtype():
+def test_logits_that_are_not_numbers_are_refused_by_dtype():
     with pytest.raises(InputError, match="logits are not numbers\n  found dtype complex128"):
         evaluate_block(Block(0, LOGITS.astype(complex), SPARSE), LossOptions(), Outputs())
 

@@ -57,7 +57,7 @@ def test_labels_of_text_name_columns(library, frame, kind):
 
 
 @pytest.mark.parametrize("stem", ["logit_{}", "{} score", "p({})"])
-def test_what_all_columns_share_is_no_part_of_a_name(library, stem):
+def test_what_all_columns_share_is_not_part_of_a_name(library, stem):
     frame = frame_of(library, {stem.format(name): LOGITS[:, place] for place, name in enumerate(NAMES)})
     np.testing.assert_allclose(loss(frame, TEXTS), TRUTH, rtol=1e-13)
 
@@ -128,7 +128,7 @@ def test_an_index_in_another_order_is_refused_with_the_line_that_puts_it_right()
         xent_cli.evaluate(frame, labels, sample_weight=pd.Series(1.0, frame.index[::-1]))
 
 
-def test_an_index_of_other_names_is_no_order():
+def test_an_index_of_other_names_is_not_an_order():
     frame = pd.DataFrame(LOGITS, columns=NAMES, index=range(100, 140))
     np.testing.assert_allclose(loss(frame, pd.Series(TEXTS)), TRUTH, rtol=1e-13)
 
@@ -153,7 +153,7 @@ def test_nullable_and_narrow_dtypes_are_numbers(dtype):
 
 
 @pytest.mark.parametrize("missing", [None, float("nan"), pd.NA])
-def test_a_label_that_is_missing_is_told(frame, missing):
+def test_a_label_that_is_missing_is_reported(frame, missing):
     labels = pd.Series(TEXTS, dtype=object)
     labels[7] = missing
     with pytest.raises(RowError, match="missing label") as caught:
@@ -161,7 +161,7 @@ def test_a_label_that_is_missing_is_told(frame, missing):
     assert caught.value.row == 7
 
 
-def test_a_label_that_names_no_column_is_told_with_the_nearest(frame):
+def test_a_label_that_names_no_column_is_reported_with_the_nearest(frame):
     with pytest.raises(RowError, match="label names no class") as caught:
         loss(frame, ["cat"] * 39 + ["dgo"])
     assert (caught.value.row, caught.value.hint) == (39, 'did you mean "dog"?')

@@ -278,7 +278,7 @@ def test_masks_that_are_none_are_refused_in_the_words_of_python(mask, what):
         xent_cli.evaluate(TWO, [0, 1], mask=mask)
 
 
-def test_counts_in_rows_that_count_are_no_distribution_whatever_stands_under_a_mask():
+def test_counts_in_rows_that_count_are_not_a_distribution_whatever_stands_under_a_mask():
     votes = np.array([[np.nan, 0.0, 1.0], [0, 2, 0]])
     with pytest.raises(InputError, match="sample 1"):
         xent_cli.evaluate(TWO, votes, mask=[False, True])

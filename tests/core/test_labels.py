@@ -83,14 +83,14 @@ def test_what_nan_becomes_as_an_integer_is_a_missing_label():
         (np.array([1, 2.25], np.float32), 1, "2.25"),
     ],
 )
-def test_a_label_that_is_no_whole_number_is_named_with_its_row(labels, row, found):
+def test_a_label_that_is_not_a_whole_number_is_named_with_its_row(labels, row, found):
     error = refusal(labels)
     assert (error.what, error.row, error.found) == ("label is not a whole number", row, found)
     assert error.expected == "0..9 (there are 10 classes)"
     assert (error.code, error.data["num_classes"]) == ("label-not-whole", 10)
 
 
-def test_labels_that_are_no_numbers_are_refused_by_dtype():
+def test_labels_that_are_not_numbers_are_refused_by_dtype():
     for labels in (np.array(["a"]), np.array([1j]), np.array([object()])):
         with pytest.raises(InputError, match=f"labels are not numbers\n  found dtype {labels.dtype}"):
             check_sparse(labels, 3, ignore_index=(1,))
@@ -174,12 +174,12 @@ def test_a_soft_label_that_is_negative_or_not_finite_is_named_with_row_and_class
     assert error.code == "invalid-soft-label"
 
 
-def test_a_negative_integer_is_no_soft_label():
+def test_a_negative_integer_is_not_a_soft_label():
     with pytest.raises(RowError, match="found -1 for class 0"):
         check_dense(np.array([[-1, 2]]))
 
 
-def test_soft_labels_that_are_no_numbers_are_refused_by_dtype():
+def test_soft_labels_that_are_not_numbers_are_refused_by_dtype():
     with pytest.raises(InputError, match="found dtype <U1, expected class probabilities"):
         check_dense(np.array([["a", "b"]]))
 
@@ -202,7 +202,7 @@ def test_an_error_comes_back_whole_from_a_worker():
 
 
 @pytest.mark.parametrize(("value", "found"), [(1e20, "about 1e+20"), (-(2.0**53), "about -9.0072e+15"), (-4.0, "-4")])
-def test_a_label_that_no_float_holds_exactly_is_told_as_what_it_is(value, found):
+def test_a_label_that_no_float_holds_exactly_is_reported_as_what_it_is(value, found):
     with pytest.raises(RowError, match="label out of range") as caught:
         check_sparse(np.array([0.0, value]), 3)
     assert (caught.value.row, caught.value.found) == (1, found)

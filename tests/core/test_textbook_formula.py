@@ -78,7 +78,7 @@ def test_the_largest_safe_logit_is_the_last_whose_exponential_is_finite(name):
 
 
 @pytest.mark.parametrize("name", DTYPES)
-def test_what_becomes_of_a_row_is_told(name):
+def test_what_becomes_of_a_row_is_reported(name):
     edge = FormulaTotals(name, NaiveTotals(), NaiveTotals()).max_safe_logit
     assert judged([0.0, 0.0], 0, name) == "ok"
     assert judged([1.0, 2.0], 1, name) == "ok"

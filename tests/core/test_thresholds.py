@@ -34,7 +34,7 @@ def test_nan_fails_although_an_increase_need_not_be_significant():
 
 
 @given(finite.filter(lambda x: abs(x) > 1e-300 and abs(x) < 1e300), st.sampled_from(["max", "min"]))
-def test_a_neighbour_of_the_limit_is_told_from_it(limit, kind):
+def test_a_neighbour_of_the_limit_is_distinguished_from_it(limit, kind):
     beyond = math.nextafter(limit, math.inf if kind == "max" else -math.inf)
     verdict = Threshold("bits", kind, limit).judge({"bits": beyond})
     assert not verdict.passed

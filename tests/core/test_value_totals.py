@@ -114,7 +114,7 @@ def test_labels_from_1_are_read_so():
     assert advice_on([[1.0, 2.0, -3.0]] * 4, [0, 2, 1, 1]).first_class is None
 
 
-def test_labels_of_minus_1_and_1_are_no_padding_of_two_classes():
+def test_labels_of_minus_1_and_1_are_not_padding_of_two_classes():
     found = advice_on([[1.0, -3.0]] * 4, [-1, 1, -1, 1], 2)
     assert (found.ignore_index, found.runs) == (None, False)
     assert "(label + 1) / 2" in found.findings[0].message

@@ -56,7 +56,7 @@ def test_labels_without_a_0_look_1_based_where_0_was_due():
     assert codes(LossTotals("", n_samples=100, label_range=(2, 9))) == []
 
 
-def test_losses_that_are_no_numbers_are_named():
+def test_losses_that_are_not_numbers_are_named():
     worst = (WorstSample(float("nan"), 17, None, None),)
     (finding,) = find_warnings(LossTotals("", n_samples=9, n_nan=3, worst=worst), LOGITS, 3)
     assert finding.code == "nan-loss"

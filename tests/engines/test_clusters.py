@@ -249,7 +249,7 @@ def test_workers_write_rows_and_gradients_as_parts_and_the_document_is_the_same(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["g", "g.npy", "rows", "rows.parquet"]
 
 
-def test_a_folder_that_is_no_output_is_not_replaced(command, shards, tmp_path):
+def test_a_folder_that_is_not_an_output_is_not_replaced(command, shards, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("all of it")
     process = command(shards, "-o", f"{tmp_path}/mine/")
@@ -381,7 +381,7 @@ def test_what_ray_says_of_tasks_that_it_runs_again_is_not_in_the_output(tmp_path
     assert done.stdout == "['done']\n", done.stderr
 
 
-def test_nobody_at_the_address_is_told(command, shards):
+def test_an_address_where_nobody_answers_is_named(command, shards):
     address = f"127.0.0.1:{free_port()}"
     process = command(shards, "--engine", "ray", "--scheduler", address)
     _, told = process.communicate(timeout=PATIENCE_SECONDS)

@@ -213,7 +213,7 @@ BAD = [
 
 @pytest.mark.parametrize("write", WRITERS)
 @pytest.mark.parametrize(("kind", "cell"), BAD)
-def test_a_cell_that_is_no_such_row_is_refused_by_its_line(
+def test_a_cell_that_is_not_such_a_row_is_refused_by_its_line(
     kind: str, cell: Any, write: Callable[..., Path], tmp_path: Path, refusal: Callable[..., str]
 ) -> None:
     cells = [GOOD[kind], GOOD[kind], cell, GOOD[kind]]
@@ -232,7 +232,7 @@ def test_a_cell_that_is_no_such_row_is_refused_by_its_line(
     assert f'{line}, {"key" if write is as_jsonl else "column"} "cells"' in message
 
 
-def test_numbers_that_numpy_left_out_are_told(tmp_path: Path, refusal: Callable[..., str]) -> None:
+def test_numbers_that_numpy_left_out_are_reported(tmp_path: Path, refusal: Callable[..., str]) -> None:
     path = as_csv(tmp_path / "t", ["[0.5 1.5 ... 2.5]"] * 3, [0, 1, 0])
     assert "set_printoptions" in refusal(path, "--logits-column", "cells")
 

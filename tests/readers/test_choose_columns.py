@@ -224,7 +224,7 @@ def test_a_column_that_is_named_must_hold_numbers(suffix: str, tmp_path: Path) -
     assert '"words"' in caught.value.where
 
 
-def test_every_column_that_is_left_out_is_told_with_its_reason(tmp_path: Path) -> None:
+def test_every_column_that_is_left_out_is_reported_with_its_reason(tmp_path: Path) -> None:
     pair = opened(tmp_path / "t.csv", TABLES["an index, ids, a fold, a score"])
     assert pair.logits.info.plan is not None
     reasons = dict(pair.logits.info.plan.left_out)
@@ -264,7 +264,7 @@ def test_labels_that_the_schema_names_are_matched_by_name(suffix: str, tmp_path:
     assert loss(open_pair(str(path), None, None, ReadOptions())) == pytest.approx(RIGHT, rel=1e-9)
 
 
-def test_the_index_that_pandas_writes_is_no_class(tmp_path: Path) -> None:
+def test_the_index_that_pandas_writes_is_not_a_class(tmp_path: Path) -> None:
     import pandas as pd
 
     frame = pd.DataFrame(wide(NAMES) | INTEGERS).sample(frac=1, random_state=0)
@@ -284,7 +284,9 @@ def test_shards_are_read_as_the_first_of_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_a_label_that_is_no_class_is_told_with_the_columns_that_were_left_out(suffix: str, tmp_path: Path) -> None:
+def test_a_label_that_is_not_a_class_is_reported_with_the_columns_that_were_left_out(
+    suffix: str, tmp_path: Path
+) -> None:
     columns = wide(["logit_0", "logit_1", "logit_2"]) | {"dog": LOGITS[:, 0], "label": [3, *LABELS[1:]]}
     pair = opened(tmp_path / f"t.{suffix}", columns)
     (task,) = pair.tasks()

@@ -97,7 +97,7 @@ def test_a_label_is_itself_before_it_is_another_with_a_prefix(tmp_path, logits):
 
 
 @pytest.mark.parametrize("suffix", ["npy", "csv", "parquet", "arrow", "jsonl"])
-def test_an_unknown_name_is_told_with_its_place_and_the_nearest(tmp_path, logits, suffix):
+def test_an_unknown_name_is_reported_with_its_place_and_the_nearest(tmp_path, logits, suffix):
     pair = open_pair(logits, write(tmp_path / f"y.{suffix}", ["dog", "cat", "dgo", "ctt"]), None, OPTIONS)
     with pytest.raises(RowError, match="label names no class") as caught:
         labels_of(pair)
@@ -105,7 +105,7 @@ def test_an_unknown_name_is_told_with_its_place_and_the_nearest(tmp_path, logits
     assert "sample 2" in pair.complete(caught.value).where
 
 
-def test_the_first_unknown_name_is_told_whatever_comes_first_in_the_alphabet(tmp_path, logits):
+def test_the_first_unknown_name_is_reported_whatever_comes_first_in_the_alphabet(tmp_path, logits):
     pair = open_pair(logits, write(tmp_path / "y.npy", ["cat", "z", "a", "z"]), None, OPTIONS)
     with pytest.raises(RowError) as caught:
         labels_of(pair)
@@ -125,7 +125,7 @@ def test_python_objects_stay_refused(tmp_path, logits):
 
 
 @pytest.mark.parametrize("bad", [np.array([0x7FFFFFFF] * 4, "<u4").view("<U1"), np.array([b"\xff\xfe"] * 4)])
-def test_damaged_text_is_no_name(tmp_path, logits, bad):
+def test_damaged_text_is_not_a_name(tmp_path, logits, bad):
     pair = open_pair(logits, write(tmp_path / "y.npy", bad), None, OPTIONS)
     with pytest.raises(RowError):
         labels_of(pair)
@@ -172,6 +172,6 @@ def test_a_list_of_names_is_checked(tmp_path, content, what, where):
     assert caught.value.where.endswith(where)
 
 
-def test_a_list_of_names_that_is_not_there_is_told(tmp_path):
+def test_a_list_of_names_that_is_not_there_is_reported(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         read_class_names(str(tmp_path / "names.txt"))

@@ -94,7 +94,7 @@ def test_an_array_of_weights_may_have_any_shape_of_one_row(tmp_path, shape):
         assert read_class_weight(str(tmp_path / name), 3, NAMES).tolist() == WANTED
 
 
-def test_classes_without_names_are_told_by_their_numbers(tmp_path):
+def test_classes_without_names_are_called_by_their_numbers(tmp_path):
     assert read_class_weight(by_name(tmp_path / "indices.csv"), 3).tolist() == WANTED
     (tmp_path / "w.json").write_text('{"2": 0.5, "1": 2, "0": 1}')
     assert read_class_weight(str(tmp_path / "w.json"), 3).tolist() == WANTED
@@ -167,7 +167,7 @@ def test_names_need_logits_that_name_their_classes(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe1\n", b"1\0\n2\n3\n", b"PAR1 and no more", b"ARROW1 and no more"])
-def test_damaged_files_are_told_as_such(tmp_path, content):
+def test_damaged_files_are_named_as_such(tmp_path, content):
     (tmp_path / "w.csv").write_bytes(content)
     with pytest.raises(InputError):
         read_class_weight(str(tmp_path / "w.csv"), 3, NAMES)

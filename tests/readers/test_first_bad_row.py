@@ -107,7 +107,7 @@ def test_labels_of_no_class_are_counted_to_the_end(alone, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["bird", "1_0", "--1"])
-def test_labels_that_are_no_numbers_are_counted(text, tmp_path):
+def test_labels_that_are_not_numbers_are_counted(text, tmp_path):
     np.save(tmp_path / "l.npy", np.zeros((3, 2)))
     pa_csv.write_csv(pa.table({"label": ["1", text, text]}), tmp_path / "y.csv")
     pair = open_pair(str(tmp_path / "l.npy"), str(tmp_path / "y.csv"), None, ReadOptions())

@@ -45,7 +45,7 @@ def folder(tmp_path):
 
 @pytest.mark.parametrize("place", PLACES, ids=" ".join)
 @pytest.mark.parametrize("name", FILES)
-def test_what_is_no_file_of_numbers_is_named_with_what_to_do(name, place, folder):
+def test_what_is_not_a_file_of_numbers_is_named_with_what_to_do(name, place, folder):
     content, found, hint = FILES[name]
     (folder / name).write_bytes(content)
     run = xent(folder, *(part.format(name) for part in place))
@@ -57,7 +57,7 @@ def test_what_is_no_file_of_numbers_is_named_with_what_to_do(name, place, folder
 
 @pytest.mark.parametrize("name", ["lfs.csv", "l.npy.dvc"])
 @pytest.mark.parametrize("place", [["--class-names", "{}"], ["--baseline", "{}", "--max-increase", "mean_loss=1"]])
-def test_a_pointer_is_no_list_of_names_and_no_baseline(name, place, folder):
+def test_a_pointer_is_neither_a_list_of_names_nor_a_baseline(name, place, folder):
     content, found, _ = FILES[name]
     (folder / name).write_bytes(content)
     command = "check" if "--baseline" in place else "compute"

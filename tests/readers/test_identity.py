@@ -261,7 +261,7 @@ def test_only_regular_files_have_an_identity(make, tmp_path):
     assert identity.of_path("/dev/null") is None
 
 
-def test_standard_input_that_is_a_file_is_told_by_the_file_that_is_open(tmp_path):
+def test_standard_input_that_is_a_file_is_recognised_by_the_file_that_is_open(tmp_path):
     """Another one in its place is no other input."""
     write_arrays(tmp_path)
     for change, expected in ((replace_file, 0), (grow, 3)):
@@ -274,7 +274,7 @@ def test_standard_input_that_is_a_file_is_told_by_the_file_that_is_open(tmp_path
         assert process.returncode == expected
 
 
-def test_an_object_is_told_by_what_its_server_says():
+def test_an_object_is_recognised_by_what_its_server_says():
     was = identity.Identity(10, tag="a")
     for same in (was, identity.Identity(10), identity.Identity(None, tag="a"), identity.Identity(None)):
         identity.refuse_another("s3://b/o", was, same)

@@ -96,7 +96,7 @@ def test_a_column_may_play_two_parts(tmp_path, suffix):
     assert rows.labels.tolist() == LABELS["label"]
 
 
-def test_a_column_of_numbers_that_names_slices_is_no_logit(tmp_path):
+def test_a_column_of_numbers_that_names_slices_is_not_a_logit(tmp_path):
     path = write(tmp_path / "t.parquet", LABELS | LARGE | {"year": [1999, 2000, 1999, 2000]})
     assert open_pair(path, None, None, ReadOptions(by=("year",))).num_classes == 3
     assert open_pair(path, None, None, ReadOptions()).num_classes == 3
@@ -115,7 +115,7 @@ def test_a_column_of_numbers_that_names_slices_is_no_logit(tmp_path):
     ids=["dictionary", "large", "view", "bool", "date", "float"],
 )
 @pytest.mark.parametrize("suffix", ["parquet", "arrow"])
-def test_groups_of_any_type_are_told_as_text(tmp_path, suffix, values, texts):
+def test_groups_of_any_type_are_reported_as_text(tmp_path, suffix, values, texts):
     path = write(tmp_path / f"t.{suffix}", LABELS | LARGE | {"g": values})
     found = read(open_pair(path, None, None, ReadOptions(by=("g",)))).groups[:, 0].tolist()
     assert found == texts
@@ -154,7 +154,7 @@ def test_a_list_names_no_slice(tmp_path):
     ],
 )
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_column_that_is_missing_is_told_with_the_nearest_one(tmp_path, suffix, options, asked, meant):
+def test_a_column_that_is_missing_is_reported_with_the_nearest_one(tmp_path, suffix, options, asked, meant):
     path = write(tmp_path / f"t.{suffix}", LABELS | LARGE | BESIDE)
     with pytest.raises(InputError, match="no such column") as caught:
         open_pair(path, None, None, options)

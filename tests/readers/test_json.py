@@ -216,7 +216,7 @@ def test_lines_of_bare_lists_are_rows(tmp_path):
     ],
 )
 @pytest.mark.parametrize("indent", [None, 1])
-def test_a_bad_row_of_a_document_is_told_by_its_place(rows, what, indent, tmp_path):
+def test_a_bad_row_of_a_document_is_named_by_its_place(rows, what, indent, tmp_path):
     document = {"logits": [[0.25, 1.0]] * 30 + rows, "labels": [0] * 32}
     (tmp_path / "t.json").write_text(json.dumps(document, indent=indent))
     with pytest.raises(InputError, match=what) as caught:

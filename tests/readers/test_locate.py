@@ -23,7 +23,7 @@ def test_a_folder_is_its_files_in_natural_order_without_markers(shards):
     assert locate(str(shards)).sharded
 
 
-def test_what_describes_the_shards_is_no_shard(shards):
+def test_what_describes_the_shards_is_not_a_shard(shards):
     (shards / "state.json").write_text("{}")
     assert names(str(shards), shards) == ["part-1.npy", "part-2.npy", "part-10.npy"]
 
@@ -39,7 +39,7 @@ def test_a_file_whose_name_has_a_star_is_that_file(tmp_path):
     assert names(f"{tmp_path}/a*.npy", tmp_path) == ["a*.npy"]
 
 
-def test_a_glob_that_finds_nothing_and_an_empty_folder_are_told(tmp_path):
+def test_a_glob_that_finds_nothing_and_an_empty_folder_are_reported(tmp_path):
     for path in (f"{tmp_path}/*.npy", str(tmp_path)):
         with pytest.raises(InputError, match="no files"):
             locate(path)
@@ -58,7 +58,7 @@ def test_a_file_url_is_the_file(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a\0b", "x" * 5000])
-def test_an_impossible_name_is_told(name):
+def test_an_impossible_name_is_reported(name):
     with pytest.raises(InputError):
         locate(name)
 

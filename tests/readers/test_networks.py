@@ -108,7 +108,7 @@ def closed_port():
 
 
 @pytest.mark.parametrize("name", ["l.npy", "t.parquet", "t.csv", "t.pt"])
-def test_a_presigned_url_is_read_and_its_question_mark_is_no_glob(name, address, folder):
+def test_a_presigned_url_is_read_and_its_question_mark_is_not_a_glob(name, address, folder):
     (folder / name).write_bytes(FILES[name])
     labels = ["y.npy"] if name == "l.npy" else []
     local = xent(folder, "compute", name, *labels)

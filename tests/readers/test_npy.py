@@ -114,7 +114,7 @@ def test_bfloat16_is_read_where_the_user_says_so(tmp_path):
     np.testing.assert_array_equal(read(source), values)
 
 
-def test_a_file_that_shrinks_while_it_is_read_is_told(tmp_path):
+def test_a_file_that_shrinks_while_it_is_read_is_reported(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((100, 3)))
     source = open_npy(str(tmp_path / "a.npy"), "logits", -1, None)
     with (tmp_path / "a.npy").open("r+b") as file:

@@ -113,7 +113,7 @@ def test_one_class_is_a_score_unless_somebody_says_what_the_labels_are(tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["npy csv", "csv", "parquet list"])
-def test_a_label_out_of_range_is_told_where_it_stands_with_the_others_like_it(kind, tmp_path):
+def test_a_label_out_of_range_is_reported_where_it_stands_with_the_others_like_it(kind, tmp_path):
     labels = LABELS.copy()
     labels[[40, 41, 400]] = 7
     pair = open_pair(*write(tmp_path, kind, labels=labels), None, ReadOptions())
@@ -149,7 +149,7 @@ def test_sample_weights_follow_the_samples(suffix, tmp_path):
     np.testing.assert_array_equal(np.concatenate([task.load().weights.copy() for task in pair.tasks()]), weights)
 
 
-def test_missing_values_in_a_table_are_told_with_their_row(tmp_path):
+def test_missing_values_in_a_table_are_reported_with_their_row(tmp_path):
     pq.write_table(pa.table({"a": [1.0, None], "b": [1.0, 2.0], "label": [0, 1]}), tmp_path / "t.parquet")
     pair = open_pair(str(tmp_path / "t.parquet"), None, None, ReadOptions())
     with pytest.raises(RowError, match="missing value") as caught:
@@ -157,7 +157,7 @@ def test_missing_values_in_a_table_are_told_with_their_row(tmp_path):
     assert caught.value.row == 1
 
 
-def test_lists_of_another_length_are_told_with_their_row(tmp_path):
+def test_lists_of_another_length_are_reported_with_their_row(tmp_path):
     pq.write_table(pa.table({"logits": [[1.0, 2.0], [1.0]], "label": [0, 1]}), tmp_path / "t.parquet")
     pair = open_pair(str(tmp_path / "t.parquet"), None, None, ReadOptions())
     with pytest.raises(RowError, match="list of another length") as caught:

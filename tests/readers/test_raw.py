@@ -113,7 +113,7 @@ def test_labels_without_a_header_take_the_shape_of_the_samples(kind, folder):
     assert mean("l.npy", "y.bin", "--labels-dtype", kind) == xent_cli.evaluate(LOGITS, LABELS).mean_loss
 
 
-def test_labels_of_minus_one_are_no_arrow_stream(folder):
+def test_labels_of_minus_one_are_not_an_arrow_stream(folder):
     np.save("l.npy", LOGITS)
     labels = LABELS.copy()
     labels[:3] = -1

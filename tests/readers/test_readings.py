@@ -116,7 +116,7 @@ def test_two_models_in_one_table_are_a_question_with_a_line_for_each(
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_whole_numbers_that_rise_from_row_to_row_are_no_class(suffix: str, tmp_path: Path) -> None:
+def test_whole_numbers_that_rise_from_row_to_row_are_not_a_class(suffix: str, tmp_path: Path) -> None:
     columns = {"image": 1000 + 7 * np.arange(N)} | wide(NAMES) | {"label": WORDS}
     pair = opened(tmp_path / f"t.{suffix}", columns)
     assert pair.logits.info.plan is not None

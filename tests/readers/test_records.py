@@ -211,7 +211,7 @@ def test_records_serve_as_labels_of_an_array(tmp_path):
         ([], (N,), "records without values"),
     ],
 )
-def test_what_is_no_table_of_numbers_is_refused(dtype, shape, said, tmp_path):
+def test_what_is_not_a_table_of_numbers_is_refused(dtype, shape, said, tmp_path):
     np.save(tmp_path / "r.npy", np.zeros(shape, dtype), allow_pickle=True)
     with pytest.raises(InputError, match=said):
         mean(tmp_path / "r.npy")

@@ -164,7 +164,7 @@ def test_what_is_not_in_the_bucket_is_named(arguments, said, server, bucket):
     assert re.search(said, run.stderr), run.stderr
 
 
-def test_a_server_that_is_not_there_is_told(bucket):
+def test_a_server_that_is_not_there_is_reported(bucket):
     run = xent("s3://bucket/run/l.npy y.npy", f"http://127.0.0.1:{free_port()}", bucket)
     assert run.returncode == 3
     assert "s3://bucket/run/l.npy" in run.stderr

@@ -76,7 +76,7 @@ def test_json_lines_of_other_writers_may_say_infinity_as_python_does(tmp_path):
     assert saved.ignored.tolist() == [False, False, False, True]
 
 
-def test_what_stands_beside_a_finite_loss_or_is_no_number_changes_none(tmp_path):
+def test_what_stands_next_to_a_finite_loss_or_is_not_a_number_changes_none(tmp_path):
     rows = [(1.5, "inf"), (None, "much"), (None, "-inf"), (None, "nan"), (None, None)]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps({"loss": x, "nonfinite": word}) + "\n" for x, word in rows))
     saved = read_saved(str(tmp_path / "rows.jsonl"))

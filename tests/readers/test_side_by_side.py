@@ -235,7 +235,7 @@ def test_dense_labels_of_arrays_or_without_a_header_are_in_the_order_of_the_clas
     ("here", "there"),
     [("ID", "id"), ("sample_id", "Sample ID"), ("imageId", "image_id"), ("filename", "filename"), (" path ", "path")],
 )
-def test_columns_of_ids_are_told_by_their_names_whatever_the_case(tmp_path, here, there):
+def test_columns_of_ids_are_recognised_by_their_names_whatever_the_case(tmp_path, here, there):
     logits = write(tmp_path / "l.parquet", {here: IDS, **WIDE})
     labels = write(tmp_path / "y.csv", {there: [IDS[i] for i in TURNED], "label": [LABELS[i] for i in TURNED]})
     pair = open_pair(logits, labels, None, ReadOptions())

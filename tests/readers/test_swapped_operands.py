@@ -33,7 +33,7 @@ def error_of(files, logits, labels):
 
 @pytest.mark.parametrize("logits", ["z.npy", *(f"z.{suffix}" for suffix in SUFFIXES)])
 @pytest.mark.parametrize("labels", ["y.npy", "y ids.csv", *(f"y.{suffix}" for suffix in SUFFIXES)])
-def test_swapped_operands_are_told_with_the_line_that_is_right(files, logits, labels):
+def test_swapped_operands_are_reported_with_the_line_that_is_right(files, logits, labels):
     told = error_of(files, labels, logits)
     assert told.what == "LOGITS and LABELS are swapped"
     assert told.hint.startswith("xent compute ")
@@ -43,14 +43,14 @@ def test_swapped_operands_are_told_with_the_line_that_is_right(files, logits, la
 
 
 @pytest.mark.parametrize("labels", ["y.npy", "y ids.csv", "y.csv", "y.parquet"])
-def test_labels_alone_are_no_logits(files, labels):
+def test_labels_alone_are_not_logits(files, labels):
     told = error_of(files, labels, None)
     assert told.what == "labels where logits belong"
     assert "LOGITS" in told.hint
 
 
 @pytest.mark.parametrize("predictions", ["y.npy", "y column.npy", "y.csv", "y.jsonl"])
-def test_predictions_are_no_logits(files, predictions):
+def test_predictions_are_not_logits(files, predictions):
     assert error_of(files, predictions, "y.npy").what == "predictions in place of logits"
 
 
@@ -62,7 +62,7 @@ def test_other_faults_stay_what_they_are(files, tmp_path):
     assert error_of(files, "nowhere.npy", "y.npy").what == "no such file"
 
 
-def test_one_sample_of_whole_numbers_is_no_prediction(tmp_path):
+def test_one_sample_of_whole_numbers_is_not_a_prediction(tmp_path):
     np.save(tmp_path / "z.npy", np.array([3, 1, 2]))
     np.save(tmp_path / "y.npy", np.array(1))
     pair = open_operands(str(tmp_path / "z.npy"), str(tmp_path / "y.npy"), None, ReadOptions())

@@ -72,7 +72,7 @@ def test_what_pandas_writes_reads_back(separator, decimal, encoding, index, piec
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-def test_either_order_of_bytes_is_told_by_its_mark(encoding, tmp_path):
+def test_either_order_of_bytes_is_recognised_by_its_mark(encoding, tmp_path):
     (tmp_path / "t.csv").write_bytes(("\ufeff" + FRAME.to_csv(index=False)).encode(encoding))
     holds(tmp_path / "t.csv")
 
@@ -80,7 +80,7 @@ def test_either_order_of_bytes_is_told_by_its_mark(encoding, tmp_path):
 @pytest.mark.parametrize("mark", [";", ",", "\t", "|"])
 @pytest.mark.parametrize("quoted", [False, True])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
-def test_the_line_that_tells_excel_the_delimiter_is_no_row(mark, quoted, encoding, piece, tmp_path):
+def test_the_line_that_tells_excel_the_delimiter_is_not_a_row(mark, quoted, encoding, piece, tmp_path):
     first = f'"sep={mark}"' if quoted else f"sep={mark}"
     text = f"{first}\r\n{FRAME.to_csv(index=False, sep=mark, lineterminator=chr(13) + chr(10))}"
     (tmp_path / "t.csv").write_bytes(text.encode(encoding))

@@ -110,7 +110,7 @@ def test_one_piece_of_a_list_may_be_asked_for():
     np.testing.assert_array_equal(read(source), LOGITS[5:10])
 
 
-def test_a_file_of_another_name_is_told_by_its_content(tmp_path):
+def test_a_file_of_another_name_is_recognised_by_its_content(tmp_path):
     shutil.copy(SAVED / "pair.pt", tmp_path / "outputs.npy")
     assert opened(tmp_path / "outputs.npy").info.format == "torch"
 
@@ -345,7 +345,7 @@ def test_the_stored_files_take_little_room():
     assert {path.name for path in SAVED.iterdir()} >= {name.split(":")[0] for name in EXPECTED}
 
 
-def test_the_weights_of_a_layer_are_no_class_weights(tmp_path):
+def test_the_weights_of_a_layer_are_not_class_weights(tmp_path):
     save(tmp_path / "layer.pt", {"weight": np.ones((5, 1)), "bias": np.ones(5)})
     with pytest.raises(InputError, match="a state dict of 2 tensors"):
         read_class_weight(str(tmp_path / "layer.pt"), 5)

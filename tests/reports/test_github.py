@@ -18,7 +18,7 @@ def test_a_finding_is_a_warning_behind_the_errors():
     assert lines[1] == "::warning title=xent%3A nan-loss::NaN losses: 1"
 
 
-def test_ten_are_told_and_then_how_many_were_left_out():
+def test_ten_are_reported_and_then_how_many_were_left_out():
     lines = render(checked(*[FAILS] * 13)).splitlines()
     assert [line.startswith("::error ") for line in lines] == [True] * 10 + [False]
     assert lines[10] == "3 more annotations left out"

@@ -189,7 +189,7 @@ def test_equal_documents_give_equal_bytes(hostile):
     assert render(hostile_page()) == hostile
 
 
-def test_the_verdict_is_told_in_words():
+def test_the_verdict_is_reported_in_words():
     passed, failed = render(checked(PASSES)), render(checked(PASSES, FAILS))
     assert '<h1 class="pass">xent PASS: 1 checks</h1>' in passed
     assert '<h1 class="fail">xent FAIL: 1 of 2 checks</h1>' in failed
@@ -197,7 +197,7 @@ def test_the_verdict_is_told_in_words():
     assert "xent report" in render(PLAIN)
 
 
-def test_the_delta_to_the_baseline_is_told():
+def test_the_delta_to_the_baseline_is_reported():
     cells = Page(render(checked(INCREASE))).text
     assert "baseline" in cells
     assert "max-increase" in cells
@@ -205,7 +205,7 @@ def test_the_delta_to_the_baseline_is_told():
     assert re.findall(r"<bdi>(.*?)</bdi>", row) == ["FAIL", "max-increase", "0.5%", "0.25", "0.125", "0.125"]
 
 
-def test_version_settings_inputs_and_warnings_are_told():
+def test_version_settings_inputs_and_warnings_are_reported():
     document = replace(PLAIN, findings=(Diagnostic("logits-look-softmaxed", "4 of 4 rows"),))
     text = Page(render(document)).text
     for told in (

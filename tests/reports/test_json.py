@@ -145,7 +145,7 @@ def test_an_infinite_loss_is_null_and_counted():
     assert summary["min_loss"] == pytest.approx(2 * math.exp(-20.0), rel=1e-8)
 
 
-def test_the_textbook_formula_stands_beside_the_stable_one():
+def test_the_textbook_formula_stands_next_to_the_stable_one():
     entries = {entry["dtype"]: entry for entry in document(DOCUMENTS["overflow"])["overflow"]}
     assert list(entries) == ["float16", "bfloat16", "float32", "float64"]
     half, double = entries["float16"], entries["float64"]
@@ -156,7 +156,7 @@ def test_the_textbook_formula_stands_beside_the_stable_one():
     assert double["n_imprecise"] == 1  # log(1 + 4e-9) from a sum that has swallowed most of it
 
 
-def test_a_path_that_is_no_unicode_can_be_written():
+def test_a_path_that_is_not_unicode_can_be_written():
     odd = replace(
         DOCUMENTS["ordinary"], inputs={"logits": InputDescription("\udcff é\x1b.npy", "npy", (1,), "float32")}
     )

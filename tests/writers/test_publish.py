@@ -118,7 +118,7 @@ def test_an_open_file_of_the_process_is_not_replaced(target):
     assert target.read_bytes() == b"oldnewlater"
 
 
-def test_a_long_name_is_no_obstacle(tmp_path):
+def test_a_long_name_is_not_an_obstacle(tmp_path):
     path = tmp_path / ("漢" * 80)
     with publish(str(path)) as stream:
         stream.write(b"x")
@@ -298,7 +298,7 @@ def test_an_open_file_is_added_to_through_a_link_to_its_descriptor(target, tmp_p
     assert target.read_bytes() == b"oldnew"
 
 
-def test_a_pipe_without_a_reader_is_told_of_and_given_up(tmp_path):
+def test_a_pipe_without_a_reader_is_reported_and_given_up(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     told = []
     outputs = Publication(patience=1.2, waiting=told.append)
@@ -391,7 +391,7 @@ def test_a_folder_of_somebody_else_is_left_alone(files, tmp_path):
 
 
 @pytest.mark.parametrize("whole_before", [False, True])
-def test_parts_that_a_killed_run_has_left_are_told_as_such(whole_before, tmp_path):
+def test_parts_that_a_killed_run_has_left_are_named_as_such(whole_before, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     if whole_before:
