@@ -111,3 +111,12 @@ def test_a_name_that_is_missing_may_be_that_of_the_last_column(rows, tmp_path):
     (tmp_path / "t.csv").write_text("\n".join(["name,cat,dog", *rows, ""]))
     with pytest.raises(InputError, match="row of another length"):
         read(str(tmp_path / "t.csv"), label_column="dog", logits_column=("name", "cat"))
+
+
+def test_lines_of_arrays_as_numpy_prints_them_are_a_question_of_which_column(tmp_path):
+    np.save(tmp_path / "y.npy", LABELS)
+    (tmp_path / "t.txt").write_text("".join(f"{np.array2string(row, max_line_width=999)}\n" for row in LOGITS))
+    pair = open_pair(str(tmp_path / "t.txt"), str(tmp_path / "y.npy"), None, ReadOptions(logits_column=("0",)))
+    np.testing.assert_array_equal(np.concatenate([np.array(task.load().logits) for task in pair.tasks()]), LOGITS)
+    with pytest.raises(InputError, match="which lists are the logits"):
+        open_pair(str(tmp_path / "t.txt"), str(tmp_path / "y.npy"), None, ReadOptions())

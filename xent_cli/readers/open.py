@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -50,6 +51,8 @@ _NO_CLASSES = Classes()
 _BINARY_SUFFIXES = (".npy", ".npz", ".parquet", ".safetensors", ".arrow", ".feather")
 # How texts begin that are none of numbers: pages, documents, pickles of protocol 0.
 _TEXTS = (b"<", b"%PDF", b"HEADER RECORD", b"(lp0", b"(dp0", b"ccopy_reg\n_rec", b"cnumpy.")
+# An array as numpy prints it: two numbers without a comma between them.
+_NUMPY_ROW = re.compile(rb"\[\s*[-+]?[0-9][-+.0-9e]*\s+[-+.0-9]")
 # What texts of other programs that are no tables hold in their first lines, and tables seldom.
 _OTHER_TEXTS = (b"@", b"inst#", b"__label__", b":", b" |", b"\n|", b"[")
 _FIRST_LINES = 1 << 12
@@ -227,7 +230,7 @@ def format_of(name: str, head: bytes, role: str = "values") -> str:
     if head[8:9] == b"{" and head[5:8] == b"\0\0\0":  # a header of some bytes to 4 GiB, and then it begins
         return "safetensors"
     text = head.removeprefix(BOM).lstrip()
-    if text.startswith((b"{", b"[")):
+    if text.startswith((b"{", b"[")) and not _NUMPY_ROW.match(text):
         return "json"
     if text.startswith(_TEXTS) or not _looks_like_text(head[:_LOOKED_AT]):
         from xent_cli.readers.foreign_formats.refuse import refuse_foreign
