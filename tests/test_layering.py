@@ -43,7 +43,7 @@ ROOMS = {
     "readers/arrays": {"storage", "foreign_formats", "columns", "tables"},
     "readers/columnar": {"storage", "columns", "tables", "arrays"},
     "readers/pair": {"storage", "columns", "tables", "text", "arrays", "columnar"},
-    "readers/saved": {"storage", "text", "columnar"},
+    "readers/saved": {"storage", "text", "arrays", "columnar"},
     "reports/summary": set(),
     "reports/agreement": set(),
     "reports/comparison": set(),
