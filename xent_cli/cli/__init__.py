@@ -198,15 +198,15 @@ def _wants_json(argv: list[str]) -> bool:
 def _print_bug(error: BaseException) -> None:
     import traceback
 
-    told = [without_secrets(part) for part in traceback.format_exception(error)]
-    what = f"error: a bug in xent {__version__}: {printable(told[-1].strip().split(chr(10))[-1])}"
+    lines = [without_secrets(part) for part in traceback.format_exception(error)]
+    what = f"error: a bug in xent {__version__}: {printable(lines[-1].strip().split(chr(10))[-1])}"
     try:
         import tempfile
 
         with tempfile.NamedTemporaryFile("w", prefix="xent-", suffix=".log", delete=False) as file:
-            file.writelines(told)
+            file.writelines(lines)
     except OSError:
         click.echo(f"{what}; there is no place for a file, so here is the traceback:", err=True)
-        click.echo("".join(printable(line) + "\n" for line in "".join(told).splitlines()), err=True, nl=False)
+        click.echo("".join(printable(line) + "\n" for line in "".join(lines).splitlines()), err=True, nl=False)
     else:
         click.echo(f"{what}; the traceback is in {file.name}", err=True)

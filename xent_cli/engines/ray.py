@@ -91,8 +91,8 @@ def open_ray(scheduler: str | None, workers: int) -> Iterator[RayEngine]:
             _knock(options["address"])
             ray.init(**options)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-            told = str(error).strip().split("\n")  # a client receives the whole traceback of the server
-            found = " ".join(told[:: max(1, len(told) - 1)])
+            lines = str(error).strip().split("\n")  # a client receives the whole traceback of the server
+            found = " ".join(lines[:: max(1, len(lines) - 1)])
             raise InputError("no Ray cluster", scheduler or "on this machine", found=found) from None
         stack.callback(_shut_down, ray)
         interface.refuse_other_versions(partial(_versions, ray))

@@ -28,8 +28,8 @@ def format_of(text: str) -> tuple[str, str]:
     if not colon or name not in FORMATS:
         name, path = Path(text).suffix.lower()[1:], text
     if name not in FORMATS or not path:
-        told = f"--report {text}: the suffix says the form, and must be one of .{', .'.join(FORMATS)}"
-        raise UsageError(told, hint=f"or say it: --report md:{path}" if path else "")
+        problem = f"--report {text}: the suffix says the form, and must be one of .{', .'.join(FORMATS)}"
+        raise UsageError(problem, hint=f"or say it: --report md:{path}" if path else "")
     return name, path
 
 

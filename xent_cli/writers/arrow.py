@@ -94,8 +94,8 @@ class ArrowWriter:
         """See `RowWriter`."""
         # The schema was written before the first row, but the digest of the labels is known only after the last.
         digest = rows.totals.losses.digest
-        told = None if digest is None else pa.KeyValueMetadata({LABELS_DIGEST: digest_text(digest)})
-        self._writer.write_batch(record_batch(rows, self._columns), custom_metadata=told)
+        metadata = None if digest is None else pa.KeyValueMetadata({LABELS_DIGEST: digest_text(digest)})
+        self._writer.write_batch(record_batch(rows, self._columns), custom_metadata=metadata)
 
     def finish(self) -> None:
         """See `RowWriter`."""

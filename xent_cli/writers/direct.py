@@ -34,12 +34,12 @@ class Direct:
 
     def open(self) -> None:
         """Open it for writing."""
-        with told(self._path, hint="does the folder exist, and may you write to it?"):
+        with errors_name_file(self._path, hint="does the folder exist, and may you write to it?"):
             self.stream = BufferedWriter(Named(self._path, self._begin))
 
     def finish(self) -> None:
         """See `Output`, as for the others."""
-        with told(self._path):
+        with errors_name_file(self._path):
             self.stream.close()
 
     def swap(self, *, undoable: bool) -> None:
@@ -101,12 +101,12 @@ class Named(FileIO):
 
     def write(self, data: ReadableBuffer, /) -> int:
         """Write bytes, as any file does."""
-        with told(self._path):
+        with errors_name_file(self._path):
             return super().write(data) or 0
 
     def reserve(self, size: int) -> None:
         """Reserve space for this many bytes: writing to a memory map without space kills the process."""
-        with told(self._path):
+        with errors_name_file(self._path):
             self.truncate(size)
             if hasattr(os, "posix_fallocate"):
                 with _unless_full():
@@ -124,7 +124,7 @@ def _unless_full() -> Iterator[None]:
 
 
 @contextmanager
-def told(path: str, hint: str = "") -> Iterator[None]:
+def errors_name_file(path: str, hint: str = "") -> Iterator[None]:
     """Turn an error of the system into an OutputError, except that the reader went away, which the caller handles."""
     try:
         yield

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from xent_cli.core import temporary_files
 from xent_cli.errors import OutputError
-from xent_cli.writers.direct import Named, told
+from xent_cli.writers.direct import Named, errors_name_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,13 +36,13 @@ class NewFile:
 
     def open(self) -> None:
         """Create the file."""
-        with told(self._path, hint="does the folder exist, and may you write to it?"):
+        with errors_name_file(self._path, hint="does the folder exist, and may you write to it?"):
             temporary_files.begin(str(self._temporary))
             self.stream = BufferedWriter(Named(self._path, _private, str(self._temporary)))
 
     def finish(self) -> None:
         """See `Output`, as for the others."""
-        with told(self._path):
+        with errors_name_file(self._path):
             self.stream.flush()
             # Set-uid, set-gid and sticky were meant for the old content.
             mode = self._target.stat().st_mode & 0o777 if self._target.exists() else 0o666 & ~_umask()
@@ -52,7 +52,7 @@ class NewFile:
 
     def swap(self, *, undoable: bool) -> None:
         """Rename it to its target; if that exists and must be restorable, give the old file a second name first."""
-        with told(self._path):
+        with errors_name_file(self._path):
             self._new = not self._target.exists()
             if undoable and not self._new:
                 old = path_beside(self._target, "old")
@@ -103,7 +103,7 @@ def refuse_read_only(path: str, target: Path) -> None:
     OutputError
         Naming the mode.
     """
-    with told(path):
+    with errors_name_file(path):
         if not target.exists():
             return
         mode = stat.S_IMODE(target.stat().st_mode)

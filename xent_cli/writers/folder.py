@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from xent_cli.core import temporary_files
 from xent_cli.errors import OutputError
 from xent_cli.writers.file_output import path_beside, refuse_read_only, sync, sync_folder
-from xent_cli.writers.parts import Parts, telling
+from xent_cli.writers.parts import Parts, errors_name_folder
 from xent_cli.writers.place import file_system, is_elsewhere, on_disk
 from xent_cli.writers.publish import Publication
 
@@ -95,13 +95,13 @@ class _Folder:
         """Check what is at the target, and create the folder."""
         self._refuse_foreign()
         refuse_read_only(self._path, self._target)
-        with telling(self._path):
+        with errors_name_folder(self._path):
             temporary_files.begin(str(self._beside))
             self._beside.mkdir()
 
     def finish(self) -> None:
         manifest = self.folder.manifest([])
-        with telling(self._path):
+        with errors_name_folder(self._path):
             # A worker that died may have left an incomplete part.
             for name in {entry.name for entry in self._beside.iterdir()} - _listed(manifest.encode()):
                 (self._beside / name).unlink()
@@ -116,7 +116,7 @@ class _Folder:
 
     def swap(self, *, undoable: bool) -> None:
         self._refuse_foreign()  # including what has been added since
-        with telling(self._path):
+        with errors_name_folder(self._path):
             if not self._target.exists():
                 self._beside.rename(self._target)
             elif _exchanged(self._beside, self._target):
@@ -154,7 +154,7 @@ class _Folder:
         temporary_files.end(str(self._beside))
 
     def _refuse_foreign(self) -> None:
-        with telling(self._path):
+        with errors_name_folder(self._path):
             if not self._target.exists():
                 return
             if not self._target.is_dir():
@@ -171,7 +171,7 @@ class _Bucket:
     def __init__(self, path: str, parts: Parts) -> None:
         self._path = path
         self.folder = PartsFolder(parts)
-        with telling(path):
+        with errors_name_folder(path):
             self._files, self._base = file_system(path, parts.patience)
             self._before = [entry.base_name for entry in self._entries()]
             text = self._read(_MANIFEST) if _MANIFEST in self._before else b""
@@ -183,7 +183,7 @@ class _Bucket:
 
     def swap(self, *, undoable: bool) -> None:
         obsolete = [name for name in self._before if name not in (_MANIFEST, _WHOLE)]
-        with telling(self._path):
+        with errors_name_folder(self._path):
             self._write(_MANIFEST, self.folder.manifest(obsolete).encode())
             self._write(_WHOLE, b"")
         self._obsolete = obsolete

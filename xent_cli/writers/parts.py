@@ -69,14 +69,14 @@ def _create(path: str, patience: float) -> Iterator[BinaryIO]:
         with publish(path, alone=False) as stream:
             yield stream
         return
-    with telling(path):
+    with errors_name_folder(path):
         filesystem, base = file_system(path, patience)
         with filesystem.open_output_stream(base) as remote:
             yield remote
 
 
 @contextmanager
-def telling(path: str) -> Iterator[None]:
+def errors_name_folder(path: str) -> Iterator[None]:
     """Turn errors of the system or of Arrow about a folder into an OutputError."""
     try:
         yield

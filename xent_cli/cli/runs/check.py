@@ -76,7 +76,7 @@ def open_limits(flags: LimitFlags, options: ComputeOptions) -> Limits:
     Raises
     ------
     UsageError
-        Where there is no limit, a limit is invalid, or a limit or an option needs another.
+        If there is no limit, a limit is invalid, or a limit or an option needs one that is missing.
     InputError
         Where the baseline cannot be read.
     """

@@ -152,7 +152,7 @@ def judge_labels(shared: SharedOptions, pair: Pair, options: LossOptions, rows: 
     if plan is not None and not plan.is_list and np.count_nonzero(off) > (1 - NEARLY_ALL) * off.size:
         first = int(np.argmax(off))
         error = RowError(
-            "columns of numbers that are no distributions",
+            "columns of numbers that are not distributions",
             rows.samples[first],
             "labels",
             found=f"a row that sums to {rows.figures.total[first]:g} over {listing(plan.values)}",
@@ -210,7 +210,7 @@ def _judge(flags: LossFlags, pair: Pair, options: LossOptions, rows: FirstRows, 
 
 def _counted(pair: Pair, options: LossOptions, error: RowError, off: BoolArray) -> InputError:
     """Complete the error with the place of the first row and the number of similar rows."""
-    told = pair.complete(error, options)
+    complete = pair.complete(error, options)
     others = int(np.count_nonzero(off)) - 1
     more = f"{more_rows(others)}, of the first {off.size}" if others else ""
-    return InputError(told.what, told.where, told.found, told.expected, told.hint, more)
+    return InputError(complete.what, complete.where, complete.found, complete.expected, complete.hint, more)

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 # So many rows of logits are read at first: nearly always they tell.
 _GLANCE = 16
-# Rows of so many classes are not read twice, as far as the first blocks of them are no larger than this.
+# Rows of this many classes are not read twice, unless the first blocks are larger than this.
 _WIDE, _KEPT_BYTES = 4096, 16 << 20
 
 
 class Preview(NamedTuple):
-    """What the first rows told.
+    """What the first rows show.
 
     Fields
     ------
@@ -59,8 +59,8 @@ def preview(shared: SharedOptions, pair: Pair, options: LossOptions) -> Preview:
     student = FirstRows(logarithms=options.source == "log-probs", whole=options.source != "logits" or options.binary)
     labels = None
     if options.labels == "dense":
-        told = options.labels_source
-        labels = FirstRows(logarithms=told == "log-probs", whole=told != "logits")
+        source = options.labels_source
+        labels = FirstRows(logarithms=source == "log-probs", whole=source != "logits")
     try:
         if labels is not None or student.whole or not _glance(pair, options, student):
             pair = _read(pair, options, student, labels, keep=shared.run.engine == "local")

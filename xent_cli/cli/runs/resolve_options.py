@@ -196,7 +196,7 @@ def _refuse_meaningless(options: SharedOptions, pair: Pair) -> None:
         what = "--ignore-index is a class index" if loss.ignore_index else "--ignore-missing-labels is for indices"
         raise UsageError(f"{what}, and these labels are dense", hint="--mask says which samples count")
     if layout.binary and loss.source == "log-probs":
-        raise UsageError("--binary takes logits or probabilities", hint="log p of one class is no score")
+        raise UsageError("--binary takes logits or probabilities", hint="log p of one class is not a score")
     if loss.first_class is not None and (dense or (pair.named_labels and layout.class_names is None)):
         kind = "dense" if dense else "names of classes"
         raise UsageError(f"--first-class says what integer labels call the first class, and these are {kind}")

@@ -29,14 +29,14 @@ def _sentence(agreement: Agreement) -> str:
     what = agreement.name if agreement.reduction == "none" else _reduced(agreement)
     if not agreement.by_row:
         return f"{verdict} {what}: {'within' if errors.passed else 'outside'} the tolerance"
-    told = f"{verdict} {what}: {errors.n_mismatched} of {errors.n_values} values differ ({100 * errors.share:.3g} %)"
+    found = f"{verdict} {what}: {errors.n_mismatched} of {errors.n_values} values differ ({100 * errors.share:.3g} %)"
     if agreement.name == "gradient" and errors.n_mismatched:
-        told += f", in {errors.n_mismatched_rows} of {errors.n_rows} rows"
+        found += f", in {errors.n_mismatched_rows} of {errors.n_rows} rows"
     if errors.n_nonfinite:
-        told += f"; {errors.n_nonfinite} of them NaN or infinite on one side"
+        found += f"; {errors.n_nonfinite} of them NaN or infinite on one side"
     if errors.n_ignored_mismatched:
-        told += f"; {errors.n_ignored_mismatched} of {errors.n_ignored} ignored rows are not 0"
-    return told
+        found += f"; {errors.n_ignored_mismatched} of {errors.n_ignored} ignored rows are not 0"
+    return found
 
 
 def _reduced(agreement: Agreement) -> str:

@@ -22,10 +22,10 @@ def render(document: Document) -> str:
     """
     failed = [("error", "xent check", entry["message"]) for entry in document.checks or () if not entry["passed"]]
     remarks = (*warnings_of(document.findings), *notes_of(document.findings))
-    told = [*failed, *(("notice" if f.note else "warning", f"xent: {f.code}", f.message) for f in remarks)]
-    lines = [f"::{level} title={_property(title)}::{_data(message)}\n" for level, title, message in told[:_MOST]]
-    if len(told) > _MOST:
-        lines.append(f"{len(told) - _MOST} more annotations left out\n")
+    annotations = [*failed, *(("notice" if f.note else "warning", f"xent: {f.code}", f.message) for f in remarks)]
+    lines = [f"::{level} title={_property(title)}::{_data(message)}\n" for level, title, message in annotations[:_MOST]]
+    if len(annotations) > _MOST:
+        lines.append(f"{len(annotations) - _MOST} more annotations left out\n")
     return "".join(lines)
 
 

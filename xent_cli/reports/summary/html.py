@@ -50,7 +50,7 @@ class Picture(NamedTuple):
 
     title: str
     svg: Markup
-    told: str
+    caption: str
 
 
 def render(document: Document) -> str:
@@ -129,24 +129,24 @@ def _pictures(details: Details) -> list[Picture]:
     if found.bars:
         edges = edge_texts(found)
         at = max(range(len(found.bars)), key=lambda i: found.bars[i].samples)
-        told = (
+        caption = (
             f"Histogram of {found.size:,} losses from {edges[0]} to {edges[-1]} nats; the highest bar,"
             f" {found.bars[at].samples:,} samples, stands from {edges[at]} to {edges[at + 1]}.{beyond}"
         )
-        drawn.append(Picture("Losses", Markup(plot.histogram_svg(found, told)), told))
+        drawn.append(Picture("Losses", Markup(plot.histogram_svg(found, caption)), caption))
         middle, high = details.losses.quantiles([0.5, 0.9])
-        told = f"Half of the samples have a loss of at most {middle:.3g} nats, 90 % of at most {high:.3g}."
+        caption = f"Half of the samples have a loss of at most {middle:.3g} nats, 90 % of at most {high:.3g}."
         fine = histogram(details.losses, _POINTS)
-        drawn.append(Picture("Share of samples below a loss", Markup(plot.cumulative_svg(fine, told)), told))
+        drawn.append(Picture("Share of samples below a loss", Markup(plot.cumulative_svg(fine, caption)), caption))
     if details.calibration is not None and (bins := details.calibration.reliability()):
         error = details.calibration.calibration_error
         sure = sum(b.samples * b.confidence for b in bins) / sum(b.samples for b in bins)
         right = sum(b.correct for b in bins) / sum(b.samples for b in bins)
-        told = (
+        caption = (
             f"Reliability: expected calibration error {error:.4g} (15 bins of equal width); mean confidence {sure:.4g},"
             f" accuracy {right:.4g}."
         )
-        drawn.append(Picture("Reliability", Markup(plot.reliability_svg(bins, told)), told))
+        drawn.append(Picture("Reliability", Markup(plot.reliability_svg(bins, caption)), caption))
     return drawn
 
 
@@ -293,5 +293,5 @@ def _cell(text: str) -> Cell:
 
 def _text(text: str, longest: int) -> str:
     """Return text from a file on one line, without control characters, shortened if long."""
-    told = printable(text[: longest + 1])  # enough to fill it: a name may have megabytes
-    return told if len(told) <= longest else f"{told[:longest]}…"
+    shown = printable(text[: longest + 1])  # enough to fill it: a name may have megabytes
+    return shown if len(shown) <= longest else f"{shown[:longest]}…"

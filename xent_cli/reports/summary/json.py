@@ -55,18 +55,18 @@ def schema() -> dict[str, Any]:
 
 
 def _input(description: InputDescription) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    entry: dict[str, Any] = {
         "path": description.path,
         "format": description.format,
         "shape": description.shape,
         "dtype": description.dtype,
     }
     if description.n_classes is not None:
-        told["n_classes"] = description.n_classes
+        entry["n_classes"] = description.n_classes
     if description.class_columns is not None:
-        told["class_columns"] = description.class_columns
-        told["left_out"] = [{"column": column, "reason": reason} for column, reason in description.left_out]
-    return told
+        entry["class_columns"] = description.class_columns
+        entry["left_out"] = [{"column": column, "reason": reason} for column, reason in description.left_out]
+    return entry
 
 
 def _formula(formula: FormulaTotals) -> dict[str, Any]:

@@ -99,6 +99,6 @@ def _text(text: str) -> str:
     >>> _text("mean_loss is 0.4"), _text("a|b <i>")
     ('mean_loss is 0.4', 'a&#124;b &#60;i&#62;')
     """
-    told = printable(text)
-    told = told if len(told) <= _LONGEST_CELL else f"{told[:_LONGEST_CELL]}…"
-    return _MARKUP.sub(lambda found: f"&#{ord(found[0])};", told)
+    shown = printable(text)
+    shown = shown if len(shown) <= _LONGEST_CELL else f"{shown[:_LONGEST_CELL]}…"
+    return _MARKUP.sub(lambda found: f"&#{ord(found[0])};", shown)

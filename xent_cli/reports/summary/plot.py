@@ -57,15 +57,15 @@ def save_histogram(histogram: Histogram, stream: BinaryIO, form: str) -> None:
         figure.savefig(stream, format=form, dpi=150, metadata=metadata)
 
 
-def histogram_svg(histogram: Histogram, told: str) -> str:
-    """Histogram as an element for a page; `told` describes it in words, as in the functions below."""
+def histogram_svg(histogram: Histogram, description: str) -> str:
+    """Histogram as an element for a page; `description` describes it in words, as in the functions below."""
     with _settings():
         figure = _figure()
         _draw_histogram(figure.gca(), histogram)
-        return _element(figure, "histogram", told)
+        return _element(figure, "histogram", description)
 
 
-def cumulative_svg(histogram: Histogram, told: str) -> str:
+def cumulative_svg(histogram: Histogram, description: str) -> str:
     """Return the share of all samples (with losses 0, inf and NaN) whose loss is below x, as an element for a page."""
     with _settings():
         figure = _figure()
@@ -76,10 +76,10 @@ def cumulative_svg(histogram: Histogram, told: str) -> str:
         _scale(axes, histogram)
         axes.set_ylim(0, 1.02)
         axes.set_ylabel("share of samples below")
-        return _element(figure, "cumulative", told)
+        return _element(figure, "cumulative", description)
 
 
-def reliability_svg(bins: Sequence[ReliabilityBin], told: str) -> str:
+def reliability_svg(bins: Sequence[ReliabilityBin], description: str) -> str:
     """Return accuracy by confidence, beside the diagonal of perfect calibration, as an element for a page."""
     with _settings():
         figure = _figure(square=True)
@@ -96,7 +96,7 @@ def reliability_svg(bins: Sequence[ReliabilityBin], told: str) -> str:
         axes.set_xlabel("confidence")
         axes.set_ylabel("accuracy")
         figure.legend(loc="outside upper left", frameon=False, fontsize=9, ncols=3, columnspacing=1.2)
-        return _element(figure, "reliability", told)
+        return _element(figure, "reliability", description)
 
 
 _NO_METADATA: dict[str, Any] = {"Date": None, "Creator": None, "Format": None, "Type": None}
@@ -157,7 +157,7 @@ def _beyond(histogram: Histogram) -> str:
     return ", ".join([*parts, *(f"{n:,} {name} not drawn" for name, n in named if n)])
 
 
-def _element(figure: Figure, name: str, told: str) -> str:
+def _element(figure: Figure, name: str, description: str) -> str:
     """Return SVG that can be part of a page: no prolog, address, font or fixed colour, and ids unique in the page."""
     stream = BytesIO()
     figure.savefig(stream, format="svg", transparent=True, metadata=_NO_METADATA)
@@ -170,6 +170,6 @@ def _element(figure: Figure, name: str, told: str) -> str:
     for colour, variable in _VARIABLES.items():
         body = body.replace(colour, variable)
     width, height = (72 * inches for inches in figure.get_size_inches())
-    label = escape(told, quote=True)
+    label = escape(description, quote=True)
     head = f'<svg role="img" aria-label="{label}" viewBox="0 0 {width:g} {height:g}"><title>{label}</title>'
     return head + re.sub(r"\s*\n\s*", " ", body)
