@@ -235,6 +235,17 @@ def test_every_column_that_is_left_out_is_reported_with_its_reason(tmp_path: Pat
     assert note.message == "classes: logit_0..logit_2 (3); left out: index, image_id, fold, confidence"
 
 
+@pytest.mark.parametrize("text", [0, 1, 2])
+def test_a_numbered_column_of_text_is_left_out_with_a_note_wherever_it_stands(text: int, tmp_path: Path) -> None:
+    rows = [[1.5, 2.25, 0.5], [0.5, 1.0, 2.0], [3.0, 1.5, 0.25]] * 10
+    lines = [",".join("x" if i == text else str(value) for i, value in enumerate(row)) for row in rows]
+    table = "label,score0,score1,score2\n" + "".join(f"{i % 2},{line}\n" for i, line in enumerate(lines))
+    (tmp_path / "t.csv").write_text(table)
+    findings = open_pair(str(tmp_path / "t.csv"), None, None, ReadOptions()).findings
+    (note,) = [found.message for found in findings if found.code == "columns-left-out"]
+    assert note.endswith(f"left out: score{text}")
+
+
 def test_elimination_is_a_warning_where_nothing_but_labels_bears_it_out(tmp_path: Path) -> None:
     codes = [found.code for found in opened(tmp_path / "t.csv", wide(NAMES) | INTEGERS).findings if not found.note]
     assert codes == ["classes-by-elimination"]
