@@ -83,6 +83,10 @@ def _is_nothing(cell: str) -> bool:
     return cell.strip().lower() in _NOTHING
 
 
+def _is_array(cell: str) -> bool:
+    return cell.lstrip()[:1] in ("[", "(") and isinstance(cell_value(cell), list)
+
+
 def is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     """Whether the first line names columns: a cell of it is text, or it counts them over numbers that do not count.
 
@@ -93,7 +97,9 @@ def is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     >>> is_header(["", "0"], [["0", "2"], ["1", "0"]]), is_header(["0", "1"], [["2", "1"]])
     (True, False)
     """
-    filled = [cell for cell in first if not _is_nothing(cell)]
+    # An array above arrays is none of a name.
+    arrays = {i for i, cell in enumerate(first) if _is_array(cell) and rows and _is_array("".join(rows[0][i : i + 1]))}
+    filled = [cell for i, cell in enumerate(first) if not _is_nothing(cell) and i not in arrays]
     if not all(NUMBER.fullmatch(cell) for cell in filled):
         return True
     if not filled:
