@@ -5,9 +5,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from xent_cli.core.input_description import InputDescription
 from xent_cli.core.kernel.cross_entropy import cross_entropy
 from xent_cli.core.options import LossOptions
 from xent_cli.errors import InputError, RowError
+from xent_cli.readers.interface import SourceInfo
 from xent_cli.readers.options import ReadOptions, RunNeeds
 from xent_cli.readers.pair.pair import open_pair
 from xent_cli.readers.pair.paired_inputs import Pair
@@ -170,6 +172,8 @@ def test_a_part_is_let_go_before_the_next_is_made():
         pass
 
     class Source:
+        info = SourceInfo(InputDescription("-", "npy", (3, 2), "float64"), np.dtype(float), (2,), 3, (3,), frozenset())
+
         def parts(self):
             for i in range(3):
                 part = Part()
