@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import os
 import zipfile
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from xent_cli.errors import InputError
 from xent_cli.readers.arrays.array_source import too_much
 from xent_cli.readers.arrays.npy import HEAD_BYTES, open_array, read_header
 from xent_cli.readers.arrays.numbered_arrays import choose_pieces, in_turn
+from xent_cli.readers.arrays.stored_member import data_offset, opened
 from xent_cli.readers.storage.pipe import seekable
 from xent_cli.readers.storage.reading import first_line, read_up_to
 from xent_cli.readers.storage.streams import zip_failures
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from xent_cli.readers.options import ReadOptions
     from xent_cli.readers.storage.interface import Bytes
     from xent_cli.readers.storage.stored import Stored
-
-# Up to its name, the header of a member has 30 bytes; the last four say how long the name and the extra field are.
-_MEMBER_HEADER = 30
 
 
 def open_npz(source: Bytes, head: bytes, role: str, options: ReadOptions, classes: Classes) -> Source:
@@ -35,7 +33,7 @@ def open_npz(source: Bytes, head: bytes, role: str, options: ReadOptions, classe
     """
     source = seekable(source)
     try:
-        with io.BufferedReader(source.open()) as file, zipfile.ZipFile(file) as archive:  # type: ignore[type-var]
+        with opened(source) as file, zipfile.ZipFile(file) as archive:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
             if not any(info.filename.endswith(".npy") for info in members.values()):
                 if any(name.endswith("/data.pkl") for name in members):
@@ -47,13 +45,16 @@ def open_npz(source: Bytes, head: bytes, role: str, options: ReadOptions, classe
                 refuse_archive(source.name, archive.namelist())
             keys = choose_pieces(source.name, list(members), role, options)
             heads = {key: _head(archive, members[key]) for key in keys}
+            stored = [key for key in keys if members[key].compress_type == zipfile.ZIP_STORED]
+            size = file.seek(0, os.SEEK_END)
+            starts = {key: data_offset(source.name, file, size, members[key]) for key in stored}
     except InputError:
         raise
     except zip_failures() as error:
         raise InputError("damaged .npz file", source.name, found=first_line(error)) from None
 
     def open_member(key: str) -> Source:
-        return _open_member(source, members[key], heads[key], role, options, classes)
+        return _open_member(source, members[key], heads[key], starts.get(key), role, options, classes)
 
     return in_turn(source.name, keys, role, classes.axis, open_member)
 
@@ -64,8 +65,15 @@ def _head(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
 
 
 def _open_member(
-    source: Stored, member: zipfile.ZipInfo, head: bytes, role: str, options: ReadOptions, classes: Classes
+    source: Stored,
+    member: zipfile.ZipInfo,
+    head: bytes,
+    start: int | None,
+    role: str,
+    options: ReadOptions,
+    classes: Classes,
 ) -> Source:
+    """Open an array of which the first bytes are given, and where it starts in the archive if it is stored there."""
     key = member.filename.removesuffix(".npy")
     array = replace(source, name=f"{source.name}:{key}", codec="zip", member=member.filename)
     layout = read_header(array.name, head)
@@ -75,12 +83,7 @@ def _open_member(
         raise InputError("truncated array", array.name, found=found, expected=f"{wanted} bytes for {layout.shape}")
     if member.file_size > wanted:
         raise too_much(array.name, f"{member.file_size} bytes", f"{wanted} bytes for {layout.shape}")
-    if member.compress_type == zipfile.ZIP_STORED:
-        with source.open() as raw:
-            raw.seek(member.header_offset + _MEMBER_HEADER - 4)
-            lengths = read_up_to(raw, 4)
-        start = member.header_offset + _MEMBER_HEADER
-        start += int.from_bytes(lengths[:2], "little") + int.from_bytes(lengths[2:], "little")
+    if start is not None:
         array = replace(array, codec="", member="")
         layout = replace(layout, offset=start + layout.offset)
     if layout.dtype.names is not None:

@@ -124,7 +124,7 @@ class StridedRows:
 
     def _pick(self, file: Stream, base: int, target: AnyArray, strides: tuple[int, ...], stretch: int) -> None:
         """Read one stretch of the file and pick the values out of it."""
-        direct = stretch == target.size and target.flags.c_contiguous and _in_order(target.shape, strides)
+        direct = stretch == target.size and target.flags.c_contiguous and is_contiguous(target.shape, strides)
         memory = target if direct else scratch("stretch", (stretch,), target.dtype)
         file.seek(self.offset + base * target.itemsize)
         view = flat(memory).view(np.uint8).data
@@ -169,8 +169,14 @@ def _cut(target: AnyArray, axis: int, start: int, stop: int) -> AnyArray:
     return target[(*(slice(None),) * axis, slice(start, stop))]
 
 
-def _in_order(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
-    """Whether values lie one after the other in C order."""
+def is_contiguous(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    """Whether values lie one after the other in C order.
+
+    Examples
+    --------
+    >>> is_contiguous((2, 1, 3), (3, 99, 1)), is_contiguous((2, 3), (1, 2))
+    (True, False)
+    """
     expected = 1
     for side, stride in zip(reversed(shape), reversed(strides), strict=True):
         if side > 1 and stride != expected:

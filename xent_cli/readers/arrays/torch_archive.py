@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import os
 import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from xent_cli.errors import InputError
+from xent_cli.readers.arrays.stored_member import data_offset, opened
 from xent_cli.readers.arrays.torch_names import BARE, Array, Joined, name_tensors
 from xent_cli.readers.arrays.torch_pickle import MAX_BYTES, damaged, read_pickle, too_many_objects
 from xent_cli.readers.arrays.torch_types import SAVE_LINE, Tensor
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from xent_cli.readers.storage.stored import Stored
 
 _PICKLE = "/data.pkl"
-# Up to its name, the header of a member has 30 bytes; the last four say how long the name and the extra field are.
-_MEMBER_HEADER = 30
 _ENCRYPTED = 1
 
 
@@ -63,16 +61,6 @@ def open_archive(source: Stored) -> Archive:
 @lru_cache(maxsize=4)
 def _read_again(source: Stored) -> Archive:
     return _read_archive(source)
-
-
-def opened(source: Stored) -> io.BufferedReader:
-    """Open an archive for small reads at any place."""
-    file: Any = source.open()
-    if is_url(source.path):
-        from xent_cli.readers.storage.held_ends import HeldEnds
-
-        file = HeldEnds(file)
-    return io.BufferedReader(file)
 
 
 def _read_archive(source: Stored) -> Archive:
@@ -136,17 +124,3 @@ def _content(name: str, file: IO[bytes], size: int, member: zipfile.ZipInfo) -> 
     if len(content) < member.file_size:
         raise damaged(name, f"member {member.filename} ends early")
     return content
-
-
-def data_offset(name: str, file: IO[bytes], size: int, member: zipfile.ZipInfo) -> int:
-    """Where the bytes of a stored member begin: after its header, of which only the header itself says how long it is.
-
-    `size` is that of the whole file.
-    """
-    file.seek(member.header_offset)
-    header = file.read(_MEMBER_HEADER)
-    start = member.header_offset + _MEMBER_HEADER
-    start += int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
-    if not header.startswith(b"PK\3\4") or start + member.file_size > size:
-        raise damaged(name, f"no member {member.filename} where the archive says")
-    return start

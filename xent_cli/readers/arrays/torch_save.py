@@ -13,7 +13,9 @@ from xent_cli.readers.arrays.array_source import Layout, lies_scattered
 from xent_cli.readers.arrays.choose_array import choose, is_called
 from xent_cli.readers.arrays.npy import open_array
 from xent_cli.readers.arrays.numbered_arrays import choose_pieces
-from xent_cli.readers.arrays.torch_archive import Archive, data_offset, open_archive, opened
+from xent_cli.readers.arrays.stored_member import data_offset, opened
+from xent_cli.readers.arrays.strided_array import is_contiguous
+from xent_cli.readers.arrays.torch_archive import Archive, open_archive
 from xent_cli.readers.arrays.torch_names import Joined
 from xent_cli.readers.arrays.torch_pickle import damaged
 from xent_cli.readers.arrays.torch_types import SAVE_LINE, Tensor, Unsupported, save_line
@@ -162,23 +164,14 @@ def _open_tensor(
 def _layout(tensor: Tensor, dtype: np.dtype[Any], start: int, axis: int | None) -> Layout:
     """How a tensor lies in the file: contiguous in either order where it does, else by its strides."""
     shape, strides = tensor.shape, tensor.strides
-    if 0 in shape or _contiguous(shape, strides):
+    if 0 in shape or is_contiguous(shape, strides):
         return Layout(shape, False, dtype, start)
     turned = Layout(shape, True, dtype, start)
-    if _contiguous(shape[::-1], strides[::-1]) and not lies_scattered(
+    if is_contiguous(shape[::-1], strides[::-1]) and not lies_scattered(
         turned, None if axis is None else axis % len(shape)
     ):
         return turned
     return Layout(shape, False, dtype, start, strides)
-
-
-def _contiguous(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
-    expected = 1
-    for side, stride in zip(reversed(shape), reversed(strides), strict=True):
-        if side > 1 and stride != expected:
-            return False
-        expected *= side
-    return True
 
 
 def _with_samples(tensor: Tensor, axis: int | None) -> Tensor:
