@@ -78,48 +78,32 @@ def compute(options: ComputeOptions, output: OutputPlan, limits: Limits | None =
     """Carry out `xent compute`, or with limits `xent check`, and return what was found."""
     job = prepare(options, output, limits)
     with Publication(timeout.get(), None if output.quiet else present.note_waiting) as files:
-        keep_rows = limits is not None and limits.needs_rows
-        targets = open_targets(options.output, output, job.columns, files, gradients=job.gradients, keep_rows=keep_rows)
+        targets = _open_targets(job, files)
         totals = evaluate(job, targets)
         document = report(job, totals, targets)
-    sys.stdout.flush()
-    present.remark(document.findings, options.shared.origin, quiet=output.quiet, check=limits is not None)
-    if limits is None:
-        present.show(output, document, totals.losses, job.columns)
-    else:
-        from xent_cli.cli.display.checks import show_checks
-
-        show_checks(output, document, totals.losses, job.columns)
+    show(job, totals, document)
     return document
 
 
 def prepare(options: ComputeOptions, output: OutputPlan, limits: Limits | None) -> Job:
-    """Open the inputs, and refuse what they or the options cannot be, before anything is written."""
+    """Open the inputs, and refuse invalid inputs and options, before anything is written."""
     shared, flags = options.shared, options.output
+    _refuse_meaningless(options)
     refuse_overlap(inputs_of(options, limits), outputs_of(flags, output))
     page = any(target.form == "html" for target in output.reports)
     if page or flags.plot is not None:
         reports.load_pictures(page=page)
-    about_logits = {"--gradients": flags.gradients, "--overflow-report": flags.overflow_report}
-    refuse_without_logits(shared.loss, tuple(name for name, value in about_logits.items() if value))
-    if shared.loss.labels_from != "labels" and flags.overflow_report:
-        raise UsageError("--overflow-report needs labels, not a teacher")
     with_rows = output.rows is not None or flags.output is not None or (limits is not None and limits.needs_rows)
     layout = read_options(
         shared, by=flags.by, two_passes=flags.gradients is not None, with_ids=with_rows or output.top > 0 or page
     )
     pair = open_operands(shared.inputs.logits, shared.inputs.labels, shared.loss.sample_weight, layout)
-    loss = loss_options(shared, pair, names_classes=bool(output.reports))
-    seen = preview(shared, pair, loss)
+    seen = preview(shared, pair, loss_options(shared, pair, names_classes=bool(output.reports)))
     if shared.run.strict:
         refuse_warnings((*shared.origin.config_notes, *seen.pair.findings, *seen.findings))
-    gradients = None
-    if flags.gradients is not None or flags.gradient_dtype is not None:
-        from xent_cli.cli.runs.gradient_output import gradient_output
-
-        gradients = gradient_output(flags, shared.layout, seen.pair)
     wanted = _wanted(options, output, limits, seen.pair, with_rows=with_rows, page=page)
-    return Job(options, output, seen, wanted, _columns(seen.pair, seen.options), gradients, limits)
+    columns, gradients = _columns(seen.pair, seen.options), _gradients(options, seen.pair)
+    return Job(options, output, seen, wanted, columns, gradients, limits)
 
 
 def evaluate(job: Job, targets: Targets) -> RunTotals:
@@ -158,6 +142,41 @@ def report(job: Job, totals: RunTotals, targets: Targets) -> Document:
         _plot(losses, targets.picture, reports.plot_form(flags.plot))
     refuse_changed()
     return document
+
+
+def show(job: Job, totals: RunTotals, document: Document) -> None:
+    """Print warnings, then the summary or the verdicts."""
+    check = job.limits is not None
+    sys.stdout.flush()
+    present.remark(document.findings, job.options.shared.origin, quiet=job.output.quiet, check=check)
+    if not check:
+        return present.show(job.output, document, totals.losses, job.columns)
+    from xent_cli.cli.display.checks import show_checks
+
+    return show_checks(job.output, document, totals.losses, job.columns)
+
+
+def _refuse_meaningless(options: ComputeOptions) -> None:
+    """Refuse outputs that need logits or labels where the inputs are something else."""
+    loss, flags = options.shared.loss, options.output
+    about_logits = {"--gradients": flags.gradients, "--overflow-report": flags.overflow_report}
+    refuse_without_logits(loss, tuple(name for name, value in about_logits.items() if value))
+    if loss.labels_from != "labels" and flags.overflow_report:
+        raise UsageError("--overflow-report needs labels, not a teacher")
+
+
+def _open_targets(job: Job, files: Publication) -> Targets:
+    keep_rows = job.limits is not None and job.limits.needs_rows
+    flags, output = job.options.output, job.output
+    return open_targets(flags, output, job.columns, files, gradients=job.gradients, keep_rows=keep_rows)
+
+
+def _gradients(options: ComputeOptions, pair: Pair) -> GradientOutput | None:
+    if options.output.gradients is None and options.output.gradient_dtype is None:
+        return None
+    from xent_cli.cli.runs.gradient_output import gradient_output
+
+    return gradient_output(options.output, options.shared.layout, pair)
 
 
 def _wanted(

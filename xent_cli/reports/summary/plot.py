@@ -58,7 +58,7 @@ def save_histogram(histogram: Histogram, stream: BinaryIO, form: str) -> None:
 
 
 def histogram_svg(histogram: Histogram, description: str) -> str:
-    """Histogram as an element for a page; `description` describes it in words, as in the functions below."""
+    """Histogram as an element for a page; `description` says in words what it shows, as in the functions below."""
     with _settings():
         figure = _figure()
         _draw_histogram(figure.gca(), histogram)
