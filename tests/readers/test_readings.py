@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from tests.readers.test_choose import FORMATS, LABELS, LOGITS, NAMES, PROBS, RIGHT, WORDS, N, opened, wide, write
+from tests.readers.test_choose_columns import FORMATS, LABELS, LOGITS, NAMES, PROBS, RIGHT, WORDS, N, opened, wide, write
 
 from tests.forked import xent
 from xent_cli.errors import InputError
@@ -42,6 +42,12 @@ TABLES: dict[str, tuple[dict[str, Any], float]] = {
         RIGHT,
     ),
     "the names alone say which it is": (wide([f"pred_{n}" for n in NAMES], PROBS) | one_hot("{}"), RIGHT),
+    "of two columns for each class one set is predicted": (
+        wide([f"prob_{n}" for n in NAMES], PROBS)
+        | wide([f"pred_{n}" for n in NAMES], np.eye(3, dtype=np.int64)[PROBS.argmax(axis=1)])
+        | wide([f"true_{n}" for n in NAMES], np.eye(3, dtype=np.int64)[TRUTH]),
+        mean(LOGITS, TRUTH),
+    ),
     "numbers after a stem": (wide(["p_0", "p_1", "p_2"], PROBS) | wide(["y_0", "y_1", "y_2"], ONE_HOT), RIGHT),
     "two columns of labels, one of them predicted": (
         wide([f"Probability:Class={n}" for n in NAMES], PROBS) | {"Class": GUESSED, "Label": TRUE_WORDS},

@@ -90,8 +90,9 @@ def inspect(flags: InspectOptions) -> dict[str, Any]:
     inspected = []
     for path, file, opened in zip(paths, files, alone, strict=True):
         source, dense = opened.source, opened.role == "labels" and bool(opened.source.info.row_shape)
-        # Labels of a table whose classes are a question may be names of them.
-        totals = None if readings and opened.role == "labels" else _scan(source, runner, dense=dense)
+        # Names of classes are no figures where nothing says which class each of them is.
+        text = opened.role == "labels" and source.info.named_labels and source.info.class_names is None
+        totals = None if text else _scan(source, runner, dense=dense)
         findings += not_finite(totals.logits) if totals else ()
         contents = _listed(file, opened)
         inspected.append(

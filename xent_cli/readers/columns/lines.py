@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from xent_cli.errors import InputError, listing, printable
 from xent_cli.readers.columns.families import shown
 from xent_cli.readers.columns.sample import MAP, VECTOR
-from xent_cli.readers.columns.words import LABEL
+from xent_cli.readers.columns.words import LABEL, NEVER_LISTS, plain_name
 from xent_cli.readers.options import ReadOptions
 
 if TYPE_CHECKING:
@@ -238,15 +238,22 @@ def no_columns(sample: TableSample, options: ReadOptions, roles: Mapping[str, Ro
         )
     numbers = [n for n, kind in sample.kinds.items() if kind == "number" and n not in labels]
     some = shown(numbers) if len(numbers) > 1 else ""
+    found = f"columns {listing(names)}"
+    expected = "a list column named logits, or columns such as logit_0 and logit_1"
+    beside = f"not taken: {columns_beside(roles, labels)}" if roles else ""
     cells = [name for name, kind in sample.kinds.items() if kind in (VECTOR, MAP)]
-    lines = "; or ".join(line(sample.path, options, logits_column=(name,)) for name in cells[:3])
-    return InputError(
-        "no columns of logits",
-        sample.path,
-        found=f"columns {listing(names)}",
-        expected="a list column named logits, or columns such as logit_0 and logit_1",
-        hint=f"if they are the logits: {lines}"
-        if lines
-        else "name them with --logits-column" + (f", if they are {some}" if some else ""),
-        more=f"not taken: {columns_beside(roles, labels)}" if roles else "",
-    )
+    cells = [name for name in cells if not NEVER_LISTS.fullmatch(plain_name(name))]
+    if cells:
+        return question(
+            "no columns of logits",
+            sample.path,
+            found,
+            expected,
+            [replace(options, logits_column=(name,)) for name in cells[:3]],
+            before="if they are the logits: ",
+            more=beside,
+            # The keys of a map are names, of the classes or of something else.
+            borne_out=len(cells) == 1 and sample.kinds[cells[0]] == MAP,
+        )
+    hint = "name them with --logits-column" + (f", if they are {some}" if some else "")
+    return InputError("no columns of logits", sample.path, found, expected, hint, beside)

@@ -11,7 +11,7 @@ import numpy as np
 
 from xent_cli.errors import InputError
 from xent_cli.readers.columns import evidence
-from xent_cli.readers.columns.families import affixes, affixes_of_labels, family_of, numbered
+from xent_cli.readers.columns.families import affixes, family_of, numbered, stems_of_labels
 from xent_cli.readers.columns.labels.label_columns import label_values
 from xent_cli.readers.columns.labels.label_values import LabelValues, columns_of_labels
 from xent_cli.readers.columns.lines import naming
@@ -51,8 +51,8 @@ def label_readings(
         Chooses the class columns under other options.
     """
     dense = _one_hot(sample, options, plan)
-    if dense is not None:
-        return (dense,)
+    if dense:
+        return dense
     texts: dict[tuple[str, ...], tuple[ReadOptions, bool]] = {}
     numbers: dict[tuple[str, ...], tuple[ReadOptions, bool]] = {}
     for name in [name for name in columns if _may_be_labels(sample, name)][:_MOST_TRIED]:
@@ -66,9 +66,14 @@ def label_readings(
         if found is not None:
             kind = texts if values.form == "text" else numbers
             kind.setdefault(tuple(values.first), found)
-    some = list((texts or numbers).values())
-    told = [reading for reading, predicted in some if not predicted] or [reading for reading, _ in some]
-    return tuple(told[:_MOST_SHOWN])
+    return _not_predicted((texts or numbers).values())
+
+
+def _not_predicted(found: Iterable[tuple[ReadOptions, bool]]) -> tuple[ReadOptions, ...]:
+    """Readings whose labels are not the highest class of every row, as predictions are; all, where none is left."""
+    some = list(found)
+    kept = [reading for reading, predicted in some if not predicted] or [reading for reading, _ in some]
+    return tuple(kept[:_MOST_SHOWN])
 
 
 def _may_be_labels(sample: TableSample, name: str) -> bool:
@@ -131,16 +136,18 @@ def _better_than_a_guess(scores: FloatArray, classes: ColumnPlan, labels: LabelV
     return evidence.mean_loss(scores, labels, probabilities=probabilities) < math.log(k)
 
 
-def _one_hot(sample: TableSample, options: ReadOptions, plan: Planner) -> ReadOptions | None:
-    """The reading of a table in which a column for each class is 1 where that is the label."""
+def _one_hot(sample: TableSample, options: ReadOptions, plan: Planner) -> tuple[ReadOptions, ...]:
+    """The readings of a table in which a column for each class is 1 where that is the label."""
     if len(sample.kinds) > _MOST_COLUMNS or options.logits_path == "-":
-        return None
+        return ()
     marks = [name for name, kind in sample.kinds.items() if kind == BOOL or (kind == NUMBER and sample.is_whole(name))]
     if len(marks) < 2:
-        return None
+        return ()
     marks = [name for name in marks if {*np.unique(_marks(sample, [name]))} == {0.0, 1.0}]
+    found: dict[frozenset[str], tuple[ReadOptions, bool]] = {}
     for some in _sets(marks, sample, options, plan):
-        if not (_marks(sample, some).sum(axis=1) == 1).all():
+        labels = _marks(sample, some)
+        if frozenset(some) in found or not (labels.sum(axis=1) == 1).all():
             continue
         family = next((f for f in numbered(some) if set(f.columns) == set(some)), None)
         reading = naming(some, sample.kinds, options, family or family_of(some, *affixes(some)), labels=True)
@@ -155,8 +162,11 @@ def _one_hot(sample: TableSample, options: ReadOptions, plan: Planner) -> ReadOp
         if scores is None or scores.shape[1] != len(some) or set(classes.values) & set(some):
             continue
         probabilities = evidence.distributions(scores, told=options.source == "probs") or classes.kind == "probs"
-        return replace(reading, source="probs") if probabilities and options.source is None else reading
-    return None
+        reading = replace(reading, source="probs") if probabilities and options.source is None else reading
+        rows = [str(place) for place in labels.argmax(axis=1)]
+        predicted = evidence.all_are_argmax(scores, some, LabelValues(sample.path, "whole", rows))
+        found[frozenset(some)] = reading, predicted
+    return _not_predicted(found.values())
 
 
 def _dense(path: str, width: int) -> LabelValues:
@@ -173,9 +183,8 @@ def _sets(marks: list[str], sample: TableSample, options: ReadOptions, plan: Pla
     if names is not None:
         for spell in (str, plain_name):
             plain = {spell(name): name for name in marks}
-            stem = affixes_of_labels(map(spell, names), list(plain))
-            if stem is not None:
-                found.append([plain[f"{stem[0]}{spell(name)}{stem[1]}"] for name in names])
+            for before, after in stems_of_labels(map(spell, names), list(plain)):
+                found.append([plain[f"{before}{spell(name)}{after}"] for name in names])
     return [*found, marks] if len(marks) > 1 else found
 
 
