@@ -9,9 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from tests.readers.test_choose_columns import FORMATS, LABELS, LOGITS, NAMES, PROBS, RIGHT, WORDS, N, opened, wide, write
 
 from tests.forked import xent
+from tests.readers.test_choose_columns import (
+    FORMATS,
+    LABELS,
+    LOGITS,
+    NAMES,
+    PROBS,
+    RIGHT,
+    WORDS,
+    N,
+    opened,
+    wide,
+    write,
+)
 from xent_cli.errors import InputError
 
 if TYPE_CHECKING:
