@@ -103,7 +103,7 @@ FILES = {
     "late-nul.csv": lambda p: p.write_bytes(b"c0,c1,label\n" + b"1,2,0\n" * 300_000 + b"\0" * 100),
     "carriage-returns.csv": lambda p: p.write_bytes(b"c0,c1,label\r1,2,0\r3,4,1\r"),
     "bytes.csv": lambda p: p.write_bytes(bytes(range(1, 256)) * 100),
-    "utf16.csv": lambda p: p.write_bytes("c0,c1,label\n1,2,0\n".encode("utf-16")),
+    "utf16.csv": lambda p: p.write_bytes("c0,c1,label\n1,2,0\n".encode("utf-16")[:-1]),
     "comment.csv": lambda p: p.write_bytes(b"# a,b,label\n1,2,0\n"),
     "array.json": lambda p: p.write_bytes(b"[" * MILLION),
     "cut.parquet": lambda p: p.write_bytes(table()[:3000]),
