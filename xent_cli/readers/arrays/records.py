@@ -20,10 +20,11 @@ from xent_cli.readers.storage.identity import shrunk
 from xent_cli.readers.storage.reading import fill, reading
 from xent_cli.readers.storage.stored import Stored
 from xent_cli.readers.tables.arrow_sample import sample_of
-from xent_cli.readers.tables.column_types import dtype_of, kind_of
+from xent_cli.readers.tables.column_types import kind_of
 from xent_cli.readers.tables.partitions import label_type
 from xent_cli.readers.tables.table_rows import TableRows, rows_of
 from xent_cli.readers.tables.table_source import Table
+from xent_cli.readers.tables.width import width_and_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -63,7 +64,7 @@ def open_records(source: Bytes, layout: Layout, role: str, options: ReadOptions,
     schema = bare.schema
     sample = sample_of(bare, schema, partial(_first_rows, bare))
     plan, class_names = plan_table(sample, role, options, classes)
-    width, dtype = _width_and_dtype(schema, plan)
+    width, dtype = width_and_dtype(schema, plan, lambda _: 0)
     label = label_type(schema, plan)
     named = label is not None and kind_of(label) == "other"
     return replace(bare, plan=plan, width=width, dtype=dtype, class_names=class_names, named_labels=named)
@@ -241,22 +242,6 @@ def _column(values: AnyArray, column_type: pa.DataType) -> pa.Array:
     if values.dtype.kind == "M":
         return pa.array(values.astype("M8[us]"))
     return pa.array(np.ascontiguousarray(values, values.dtype.newbyteorder("=")))
-
-
-def _width_and_dtype(schema: pa.Schema, plan: ColumnPlan) -> tuple[int, np.dtype[Any]]:
-    """How many classes a sample has, and their dtype."""
-    if not plan.values:
-        label = label_type(schema, plan)
-        if label is None:
-            return 0, np.dtype(np.float64)
-        return 0, dtype_of(label) if kind_of(label) == "number" else np.dtype(object)
-    if plan.cells:
-        return plan.cells, np.dtype(np.float64)
-    types = {schema.field(name).type for name in plan.values}
-    first = types.pop()
-    if plan.is_list:
-        return first.list_size, dtype_of(first.value_type)
-    return len(plan.values), dtype_of(first) if not types else np.dtype(np.float64)
 
 
 def _first_rows(bare: RecordSource, names: Sequence[str]) -> pa.Table:

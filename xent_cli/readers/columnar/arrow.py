@@ -18,10 +18,11 @@ from xent_cli.readers.columns.table_plan import plan_table
 from xent_cli.readers.storage.pipe import seekable
 from xent_cli.readers.storage.stored import Stored
 from xent_cli.readers.tables.arrow_sample import sample_of
-from xent_cli.readers.tables.column_types import FAILURES, damaged, dtype_of, kind_of, stored_as
+from xent_cli.readers.tables.column_types import FAILURES, damaged, kind_of
 from xent_cli.readers.tables.partitions import label_type
 from xent_cli.readers.tables.table_rows import TableRows, rows_of
 from xent_cli.readers.tables.table_source import Table
+from xent_cli.readers.tables.width import width_and_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -55,7 +56,7 @@ def open_arrow(source: Bytes, head: bytes, role: str, options: ReadOptions, clas
         bare = ArrowSource(source, "arrow", role, empty, 0, np.dtype(object), None, False, options.run, batches)
         sample = sample_of(bare, schema, partial(_first_rows, source, schema, first, is_file=is_file))
         plan, class_names = plan_table(sample, role, options, classes)
-        width, dtype = _width_and_dtype(schema, plan, reader if is_file else first)
+        width, dtype = width_and_dtype(schema, plan, partial(_first_length, reader if is_file else first))
     label = label_type(schema, plan)
     named = label is not None and kind_of(label) == "other"
     held = () if is_file or source.rereadable else (reader, first)
@@ -211,26 +212,11 @@ def _first_rows(
     return fields.empty_table() if batch is None else pa.Table.from_batches([batch.select(list(names))[:SAMPLED_ROWS]])
 
 
-def _width_and_dtype(
-    schema: pa.Schema, plan: ColumnPlan, batches: _Reader | pa.RecordBatch | None
-) -> tuple[int, np.dtype[Any]]:
-    if not plan.values:
-        label = label_type(schema, plan)
-        if label is None:
-            return 0, np.dtype(np.float64)
-        return 0, dtype_of(label) if kind_of(label) == "number" else np.dtype(object)
-    if plan.cells:
-        return plan.cells, np.dtype(np.float64)
-    if not plan.is_list:
-        dtypes = {dtype_of(each) for each in {schema.field(name).type for name in plan.values}}
-        return len(plan.values), dtypes.pop() if len(dtypes) == 1 else np.dtype(np.float64)
-    column = stored_as(schema.field(plan.values[0]).type)
-    dtype = dtype_of(column.value_type)
-    if pa.types.is_fixed_size_list(column):
-        return column.list_size, dtype
+def _first_length(batches: _Reader | pa.RecordBatch | None, name: str) -> int:
+    """Length of the first list of a column."""
     found = [batches] if not isinstance(batches, _Reader) else map(batches.get, range(batches.num_batches))
     first = next((batch for batch in found if batch is not None and batch.num_rows), None)
-    return 0 if first is None else len(first[plan.values[0]][0].as_py() or ()), dtype
+    return 0 if first is None else len(first[name][0].as_py() or ())
 
 
 @contextmanager

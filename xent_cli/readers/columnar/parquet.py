@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -22,11 +23,12 @@ from xent_cli.readers.storage.pipe import Spill, seekable
 from xent_cli.readers.storage.reading import is_url
 from xent_cli.readers.tables.arrow_columns import refuse_nulls
 from xent_cli.readers.tables.arrow_sample import sample_of
-from xent_cli.readers.tables.column_types import dtype_of, kind_of, stored_as
+from xent_cli.readers.tables.column_types import kind_of
 from xent_cli.readers.tables.first_bad_row import first_with_count
 from xent_cli.readers.tables.partitions import label_type
 from xent_cli.readers.tables.table_rows import TableRows, rows_of
 from xent_cli.readers.tables.table_source import Table
+from xent_cli.readers.tables.width import width_and_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +65,7 @@ def open_parquet(source: Bytes, head: bytes, role: str, options: ReadOptions, cl
     sample = sample_of(bare, schema, first_rows.read)
     plan, class_names = plan_table(sample, role, options, classes)
     with naming_damage(source):
-        width, dtype = _width_and_dtype(file, schema, plan)
+        width, dtype = width_and_dtype(schema, plan, partial(_first_length, file))
     label = label_type(schema, plan)
     named = label is not None and kind_of(label) == "other"
     table = source, "parquet", role, plan, width, dtype, class_names, named, options.run
@@ -246,23 +248,8 @@ def _batches(source: ParquetSource, group: int, step: int) -> Iterator[pa.Table]
         held.end()
 
 
-def _width_and_dtype(file: pq.ParquetFile, schema: pa.Schema, plan: ColumnPlan) -> tuple[int, np.dtype[Any]]:
-    """How many classes a sample has, and their dtype; a list column tells only in its first row."""
-    if not plan.values:
-        label = label_type(schema, plan)
-        if label is None:
-            return 0, np.dtype(np.float64)
-        return 0, dtype_of(label) if kind_of(label) == "number" else np.dtype(object)
-    if plan.cells:
-        return plan.cells, np.dtype(np.float64)
-    first = stored_as(schema.field(plan.values[0]).type)
-    if not plan.is_list:
-        dtypes = {dtype_of(each) for each in {schema.field(name).type for name in plan.values}}
-        return len(plan.values), dtypes.pop() if len(dtypes) == 1 else np.dtype(np.float64)
-    dtype = dtype_of(first.value_type)
-    if pa.types.is_fixed_size_list(first):
-        return first.list_size, dtype
-    for batch in file.iter_batches(1, columns=[plan.values[0]], use_threads=False):
-        value = batch.column(0)[0].as_py()
-        return len(value or ()), dtype
-    return 0, dtype
+def _first_length(file: pq.ParquetFile, name: str) -> int:
+    """Length of the first list of a column."""
+    for batch in file.iter_batches(1, columns=[name], use_threads=False):
+        return len(batch.column(0)[0].as_py() or ())
+    return 0
