@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from xent_cli.errors import XentError
 from xent_cli.readers.columnar.arrow_blocks import Followed, refuse_open_end, refuse_unlisted
 from xent_cli.readers.columns.column_plan import ColumnPlan, refuse_repeated
 from xent_cli.readers.columns.sample import SAMPLED_ROWS
@@ -18,7 +16,7 @@ from xent_cli.readers.columns.table_plan import plan_table
 from xent_cli.readers.storage.pipe import seekable
 from xent_cli.readers.storage.stored import Stored
 from xent_cli.readers.tables.arrow_sample import sample_of
-from xent_cli.readers.tables.column_types import FAILURES, damaged, kind_of
+from xent_cli.readers.tables.column_types import kind_of, naming_damage
 from xent_cli.readers.tables.partitions import label_type
 from xent_cli.readers.tables.table_rows import TableRows, rows_of
 from xent_cli.readers.tables.table_source import Table
@@ -26,6 +24,7 @@ from xent_cli.readers.tables.width import width_and_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from xent_cli.core.block import Part, Rows
     from xent_cli.readers.interface import Classes
@@ -219,11 +218,5 @@ def _first_length(batches: _Reader | pa.RecordBatch | None, name: str) -> int:
     return 0 if first is None else len(first[name][0].as_py() or ())
 
 
-@contextmanager
-def _damaged(source: Bytes, place: str = "") -> Iterator[None]:
-    try:
-        yield
-    except XentError:
-        raise
-    except FAILURES as error:
-        raise damaged("damaged Arrow data", f"{source.name}{place}", error, source) from None
+def _damaged(source: Bytes, place: str = "") -> AbstractContextManager[None]:
+    return naming_damage("damaged Arrow data", f"{source.name}{place}", source)

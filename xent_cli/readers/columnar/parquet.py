@@ -15,7 +15,7 @@ from xent_cli.core.block import Rows
 from xent_cli.core.labels.check_labels import either
 from xent_cli.errors import UnreadableRowError
 from xent_cli.readers.arrays.array_source import ArrayRows
-from xent_cli.readers.columnar.parquet_file import FirstRows, footer_of, naming_damage, open_file
+from xent_cli.readers.columnar.parquet_file import FirstRows, damage_in, footer_of, open_file
 from xent_cli.readers.columnar.row_groups import RowGroup
 from xent_cli.readers.columns.column_plan import ColumnPlan, Reading, refuse_repeated
 from xent_cli.readers.columns.table_plan import plan_table
@@ -52,7 +52,7 @@ def open_parquet(source: Bytes, head: bytes, role: str, options: ReadOptions, cl
         Where the file is damaged, or no column fits.
     """
     source = seekable(source)
-    with naming_damage(source):
+    with damage_in(source):
         file = open_file(source, _COLUMNS_LOOKED_AT)
         schema = file.schema_arrow
         groups = tuple(file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups))
@@ -64,7 +64,7 @@ def open_parquet(source: Bytes, head: bytes, role: str, options: ReadOptions, cl
     first_rows = FirstRows(source, file, schema)
     sample = sample_of(bare, schema, first_rows.read)
     plan, class_names = plan_table(sample, role, options, classes)
-    with naming_damage(source):
+    with damage_in(source):
         width, dtype = width_and_dtype(schema, plan, partial(_first_length, file))
     label = label_type(schema, plan)
     named = label is not None and kind_of(label) == "other"
@@ -138,7 +138,7 @@ class ParquetSource(Table):
             yield start + low, high - low, part
 
     def _table(self, group: int, columns: list[str]) -> pa.Table:
-        with naming_damage(self.source, group), open_file(self.source, len(columns), self.footer) as file:
+        with damage_in(self.source, group), open_file(self.source, len(columns), self.footer) as file:
             return RowGroup(file, group, self.groups[group]).whole(file.read_row_group(group, columns=columns))
 
 
@@ -217,7 +217,7 @@ def _decoded(
     """Values of a row group as [n, c], a few columns after the others, and where some are missing."""
     names = source.plan.values
     step = max(1, source.needs.step_bytes // max(1, size * source.dtype.itemsize))
-    with naming_damage(source.source, group), open_file(source.source, step, source.footer) as file:
+    with damage_in(source.source, group), open_file(source.source, step, source.footer) as file:
         held = RowGroup(file, group, size)
         for low in range(0, len(names), step):
             some = names[low : low + step]
@@ -241,7 +241,7 @@ def _decoded(
 def _batches(source: ParquetSource, group: int, step: int) -> Iterator[pa.Table]:
     """The columns used of a row group, a few rows at a time."""
     used = source.plan.used
-    with naming_damage(source.source, group), open_file(source.source, len(used), source.footer) as file:
+    with damage_in(source.source, group), open_file(source.source, len(used), source.footer) as file:
         held = RowGroup(file, group, source.groups[group])
         for batch in file.iter_batches(step, [group], columns=used, use_threads=False):
             yield held.part(pa.Table.from_batches([batch]))

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xent_cli.errors import XentError
 from xent_cli.readers.columns.sample import SAMPLED_ROWS
 from xent_cli.readers.storage.opened_object import OpenedObject
 from xent_cli.readers.storage.reading import is_url
-from xent_cli.readers.tables.column_types import FAILURES, damaged, kind_of
+from xent_cli.readers.tables.column_types import kind_of, naming_damage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from xent_cli.readers.storage.stored import Stored
 
@@ -80,7 +79,7 @@ class FirstRows:
         groups = self._file.metadata
         # Of a bucket all row groups that are named are fetched ahead.
         held = next((i for i in range(groups.num_row_groups) if groups.row_group(i).num_rows), None)
-        with naming_damage(self._source):
+        with damage_in(self._source):
             some = [] if held is None else [held]
             batches = self._file.iter_batches(SAMPLED_ROWS, some, columns, use_threads=False)
             first = next(batches, None)
@@ -89,13 +88,7 @@ class FirstRows:
         return self._held.select(list(names))
 
 
-@contextmanager
-def naming_damage(source: Stored, group: int | None = None) -> Iterator[None]:
-    """Name the file, whatever Arrow raises at what it holds: a type made of nonsense is a TypeError at times."""
-    try:
-        yield
-    except XentError:
-        raise
-    except FAILURES as error:
-        where = source.name if group is None else f"{source.name} row group {group}"
-        raise damaged("damaged Parquet file", where, error, source) from None
+def damage_in(source: Stored, group: int | None = None) -> AbstractContextManager[None]:
+    """Name the file, and the row group, whatever Arrow raises at what it holds."""
+    where = source.name if group is None else f"{source.name} row group {group}"
+    return naming_damage("damaged Parquet file", where, source)

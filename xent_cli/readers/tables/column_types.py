@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from xent_cli.errors import InputError
+from xent_cli.errors import InputError, XentError
 from xent_cli.readers.storage.reading import first_line, is_url
 from xent_cli.readers.storage.stored import Stored
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from xent_cli.core.array_types import AnyArray
     from xent_cli.readers.storage.interface import Bytes
 
@@ -41,6 +44,17 @@ def damaged(what: str, where: str, error: Exception, source: Bytes) -> InputErro
         hint = "a damaged file may claim any size; of a sound one fewer --threads hold less at once"
         return InputError("out of memory", where, first_line(error), hint=hint)
     return InputError(what, where, found=first_line(error), hint="write it again")
+
+
+@contextmanager
+def naming_damage(what: str, where: str, source: Bytes) -> Iterator[None]:
+    """Name the file, whatever Arrow raises at what it holds: a type made of nonsense is a TypeError at times."""
+    try:
+        yield
+    except XentError:
+        raise
+    except FAILURES as error:
+        raise damaged(what, where, error, source) from None
 
 
 LISTS = (
