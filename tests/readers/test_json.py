@@ -231,6 +231,8 @@ def test_a_bad_row_of_a_document_is_named_by_its_place(rows, what, indent, tmp_p
         ('{\n "logits": [[0.5, 1], [2, 3]],\n "labels": [0, 1\n}', "not JSON"),
         ('{\n "logits": [[0.5, 1], [2, 3]],\n "logits": [[0.5, 1], [2, 3]]\n}', "not JSON"),
         ("[\n" + "[" * 100_000, "not JSON"),
+        ('{\n "logits": [[0.5, 1e999]],\n "labels": [0]\n}', "not JSON"),
+        ('{\n "logits": [[0.5, ' + "9" * 5000 + ']],\n "labels": [0]\n}', "not JSON"),
         ("[]", "empty file"),
         ("[\n]", "empty file"),
         ('{\n "columns": ["a", "b"],\n "data": [[1, 2], [3]]\n}', "row of another length"),
@@ -265,7 +267,7 @@ def test_a_document_beyond_the_limit_is_refused_with_the_line_that_makes_lines_o
     assert f"jq -c '.[]' '{tmp_path}/t.json' > rows.jsonl" in caught.value.hint
 
 
-def test_numbers_of_a_document_stay_as_they_stand(tmp_path):
+def test_numbers_of_a_document_are_the_same_bits(tmp_path):
     text = '{"logits": [[0.1000000000000000055511151231257827, 1e-320], [-0.0, 1E5]], "labels": [0, 1]}'
     (tmp_path / "t.json").write_text(text)
     logits, _ = read(tmp_path / "t.json")

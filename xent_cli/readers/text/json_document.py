@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 from xent_cli.errors import InputError, listing
@@ -16,23 +17,15 @@ _LIST_NAMES = frozenset(name for _, names in LISTS for name in names)
 _EXPECTED = 'records, columns of one length, or an object such as {"logits": [[0.1, 2.5]], "labels": [1]}'
 
 
-class NumberText(str):
-    """A number as the document has it."""
-
-    __slots__ = ()
-
-
 def parse_document(name: str, text: str) -> Any:
-    """A document with its numbers as `NumberText`; several on end as a list of them.
+    """A document as Python has it; several on end as a list of them.
 
     Raises
     ------
     InputError
-        Where it is not JSON, or an object has a key twice.
+        Where it is not JSON, an object has a key twice, or a number is beyond float64.
     """
-    decoder = json.JSONDecoder(
-        parse_float=NumberText, parse_int=NumberText, parse_constant=NumberText, object_pairs_hook=_unique
-    )
+    decoder = json.JSONDecoder(parse_float=_finite, object_pairs_hook=_unique)
     found, place, end = [], _after_blanks(text, 0), len(text)
     while place < end:
         try:
@@ -44,11 +37,19 @@ def parse_document(name: str, text: str) -> Any:
             raise InputError("not JSON", where, found_there, "one whole document") from None
         except _RepeatedKeyError as error:
             raise InputError("not JSON", name, f"two values for {json.dumps(str(error))}", "each key once") from None
+        except _BeyondFloatError as error:
+            raise InputError("not JSON", name, f"{error}, a number beyond float64", "numbers of float64") from None
+        except ValueError:  # which Python raises at thousands of digits
+            raise InputError("not JSON", name, "a number of too many digits", "numbers of float64") from None
         except RecursionError:
             raise InputError("not JSON", name, "brackets nested too deep", "one whole document") from None
         found.append(value)
         place = _after_blanks(text, place)
     return found[0] if len(found) == 1 else found
+
+
+class _BeyondFloatError(Exception):
+    """A number that no float holds."""
 
 
 class _RepeatedKeyError(Exception):
@@ -73,20 +74,15 @@ def _after_blanks(text: str, place: int) -> int:
 
 
 def text_of(value: Any) -> str:
-    """A value as JSON, its numbers as they stood in the document.
-
-    Examples
-    --------
-    >>> text_of({"a": [NumberText("0.10"), None, "x"]})
-    '{"a": [0.10, null, "x"]}'
-    """
-    if isinstance(value, NumberText):
-        return value
-    if isinstance(value, list):
-        return f"[{', '.join(map(text_of, value))}]"
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{json.dumps(key)}: {text_of(held)}' for key, held in value.items())}}}"
+    """A value as JSON; a number is the shortest text that is the same one."""
     return json.dumps(value)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if value in (math.inf, -math.inf):
+        raise _BeyondFloatError(text[:40])
+    return value
 
 
 def is_one_record(value: Mapping[str, Any]) -> bool:

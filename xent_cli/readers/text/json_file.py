@@ -84,7 +84,9 @@ def _lines(source: Bytes) -> Iterator[bytes]:
         hint = "save it as UTF-8: iconv -f latin1 -t utf-8"
         raise InputError("not JSON", source.name, found, "UTF-8 text", hint) from None
     del data
-    rows = rows_of_document(source.name, parse_document(source.name, text))
+    value = parse_document(source.name, text)
+    del text
+    rows = rows_of_document(source.name, value)
     empty = True
     for row in rows:
         empty = False
