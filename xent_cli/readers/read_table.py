@@ -27,7 +27,7 @@ def read_table(
 ) -> tuple[AnyArray, AnyArray | None, tuple[str, ...] | None]:
     r"""Read logits, labels and the names of the classes from a table.
 
-    Which columns are the classes, in which order, and what the labels mean is told as `xent compute` tells it: by the
+    Which columns are the classes, in which order, and what the labels mean is decided as in `xent compute`: by the
     names of the columns, by what labels and rows bear out, and never by a guess.
 
     Parameters

@@ -1,1 +1,1 @@
-"""Which column of a table is what, told by names, types and a sample of values."""
+"""Which column of a table is what, by names, types and a sample of values."""

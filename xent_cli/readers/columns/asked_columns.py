@@ -25,7 +25,7 @@ def asked_columns(sample: TableSample, options: ReadOptions, claimed: set[str | 
     Raises
     ------
     InputError
-        Where there is none of the name, or what it holds are no numbers.
+        Where no column has the name, or it does not hold numbers.
     """
     columns: list[str] = []
     for text in options.logits_column:

@@ -26,7 +26,7 @@ class Choice:
     is_list
         Whether it is one column of lists.
     cells, within
-        How many numbers a cell of the one column holds, where these are no lists; and of maps that column itself,
+        How many numbers a cell of the one column holds, where they are not lists; of maps also the column itself,
         `columns` being their keys.
     asked
         Whether the user named them.

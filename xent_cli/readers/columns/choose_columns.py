@@ -78,7 +78,7 @@ def _never(columns: list[str]) -> set[str]:
 
 
 def _without_roles_that_labels_name(facts: TableFacts) -> Mapping[str, Role]:
-    """Roles, but of no column that a label of text names, if something around it tells other columns from these."""
+    """The roles, but none for columns that labels of text name, where these are told from the others."""
     sample, roles = facts.sample, facts.roles
     floats = [name for name in roles if sample.kinds[name] == NUMBER and roles[name].role not in (INDEX, LABEL)]
     never = _never(floats)
@@ -104,7 +104,7 @@ def _lists(facts: TableFacts) -> list[str]:
 def _holds_rows(kind: str, name: str) -> bool:
     """Whether a cell may hold a row of scores: lists of floats do, what else there is by name.
 
-    Predictions of whole numbers are no scores, nor is a vector or a map of anything.
+    Whole numbers may be predictions, and a vector or a map may hold anything.
     """
     if kind == MAP and kind_of_stem(name) is not None:
         return True

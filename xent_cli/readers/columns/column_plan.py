@@ -50,19 +50,19 @@ class ColumnPlan:
     judged
         The one sample that is judged all the same, to say what is wrong with it; or None.
     names
-        Of the classes, as far as the columns or the labels tell.
+        Of the classes, as far as the columns or the labels name them.
     kind
         What their names say that `values` hold: "logits", "log-probs", "probs" or "".
     numbers
         What labels of whole numbers call the classes, where that is not 0, 1, 2, ...
     ignored
-        Labels that are no class and stay as they are.
+        Labels that are not classes and stay as they are.
     spelt
         Whole names of the class columns, by which labels of text may call them too.
     stem
         What the names of all `values` have around that of the class, as in `logit_*`; "" where nothing.
     why
-        What tells that `values` are the classes.
+        Why `values` are the classes.
     left_out
         Every column that is not used, each with the reason.
     doubt
@@ -70,7 +70,7 @@ class ColumnPlan:
     asked
         Whether the user named the columns.
     readings
-        Where there is no label: the options under which each column, or set of them, that may be it is the label.
+        Where there is no label: the options under which each column, or set of them, that may be it is taken.
     constants
         Columns that the folders of the file say, each with its value.
     """
@@ -112,7 +112,7 @@ class ColumnPlan:
         """Every column of the file that is read, once."""
         constants = dict(self.constants)
         found = [name for name in dict.fromkeys((*self.values, *self.singles)) if name not in constants]
-        # Rows of which only folders tell something are counted by any column.
+        # Where only folders hold what is asked for, any column counts the rows.
         return found or [name for name in self.columns if constants and name not in constants][:1]
 
     @property

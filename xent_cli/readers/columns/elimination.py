@@ -52,7 +52,7 @@ class Left:
 
 
 class Rule(NamedTuple):
-    """One way to tell classes from what is left.
+    """One way to find the classes in what is left.
 
     Fields
     ------
@@ -99,7 +99,7 @@ def _without_counters(sample: TableSample, free: Sequence[str]) -> Sequence[str]
 
 
 def _named_by_labels(left: Left) -> Sequence[str] | None:
-    """The columns that labels of text name, where they name all that may not be something else, or rows tell these."""
+    """The columns that labels of text name, where the rest may be something else, or the rows decide."""
     labels = left.facts.labels
     if labels is None or labels.form != "text":
         return None

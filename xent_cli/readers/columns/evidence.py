@@ -63,33 +63,33 @@ class TableFacts:
 
     def are_distributions(self, columns: Sequence[str]) -> bool:
         """Whether every row of some columns is a distribution; a few rows are enough where the user says so."""
-        return are_distributions(self.sample, columns, told=self.options.source == "probs")
+        return are_distributions(self.sample, columns, declared=self.options.source == "probs")
 
 
-def are_distributions(sample: TableSample, columns: Sequence[str], *, told: bool) -> bool:
+def are_distributions(sample: TableSample, columns: Sequence[str], *, declared: bool) -> bool:
     """Whether every row is a probability distribution, of percent too.
 
     Parameters
     ----------
-    told
+    declared
         Whether the user says that the numbers are probabilities: then a few rows are enough.
     """
     if len(columns) < 2:
         return False
     wanted = tuple(columns)
     found = sample.remember(("distributions", wanted), lambda: count_distributions(sample.numbers(wanted)))
-    return found.scale is not None and (told or found.sure)
+    return found.scale is not None and (declared or found.sure)
 
 
-def distributions(rows: FloatArray, *, told: bool) -> bool:
+def distributions(rows: FloatArray, *, declared: bool) -> bool:
     """Whether every row of scores [m, k] is a probability distribution; see `are_distributions`."""
     found = count_distributions(rows)
-    return found.scale is not None and (told or found.sure)
+    return found.scale is not None and (declared or found.sure)
 
 
 def mean_loss(rows: FloatArray, labels: LabelValues, *, probabilities: bool) -> float:
     """Mean cross-entropy of the first rows [m, k] in nats, NaN where they are too few to judge by."""
-    if np.isnan(rows).any():  # a cell that cannot be read is told with its row
+    if np.isnan(rows).any():  # a cell that cannot be read is reported with its row
         return math.nan
     index = [labels.index(text) for text in labels.first[: len(rows)]]
     with np.errstate(all="ignore"):
@@ -106,10 +106,10 @@ def mean_loss(rows: FloatArray, labels: LabelValues, *, probabilities: bool) -> 
 
 
 def fall_from_left_to_right(sample: TableSample, columns: Sequence[str]) -> bool:
-    """Whether the scores of every row are in descending order: the k highest, and of which classes is not said."""
+    """Whether the scores of every row are in descending order: the k highest, of unknown classes."""
     if not 3 <= len(columns) <= _MOST_RANKED:
         return False
-    # Two columns nearly always tell, and are read in no time.
+    # Two columns nearly always decide, and are read at once.
     first = sample.numbers(columns[:2])
     return bool(len(first) and (np.diff(first) <= 0).all()) and ranked(sample.numbers(columns))
 
@@ -189,7 +189,7 @@ def bears_out(
 
 
 def _all_named(labels: LabelValues, columns: Sequence[str], names: Sequence[str]) -> bool:
-    """Whether labels of text name every column; whatever else they hold is no class, and the run says so."""
+    """Whether labels of text name every column; the run reports labels that are not classes."""
     plain = {*map(plain_name, names)}
     for every in (False, True):
         if plain <= {*map(plain_name, labels.names(every=every))}:

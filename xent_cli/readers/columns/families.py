@@ -191,7 +191,7 @@ def affixes(names: Sequence[str]) -> tuple[str, str]:
 
 
 def affixes_of_labels(labels: Iterable[str], columns: Sequence[str]) -> tuple[str, str] | None:
-    """What stands before and after each label in the name of a column; None where it is not the same for all.
+    """The text before and after each label in the name of a column; None where it is not the same for all.
 
     Examples
     --------
@@ -203,7 +203,7 @@ def affixes_of_labels(labels: Iterable[str], columns: Sequence[str]) -> tuple[st
 
 
 def stems_of_labels(labels: Iterable[str], columns: Sequence[str]) -> list[tuple[str, str]]:
-    """Everything that stands before and after each label in the name of some column, the shortest first.
+    """Every pair of texts before and after each label in the name of some column, the shortest first.
 
     The names themselves leave no question; two models in one table do.
 

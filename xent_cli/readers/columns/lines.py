@@ -213,13 +213,13 @@ def one_column(sample: TableSample, options: ReadOptions, name: str) -> OneScore
     values = sample.numbers([name])
     probabilities = options.source is None and bool(values.size and ((values >= 0) & (values <= 1)).all())
     reading = replace(options, logits_column=(name,), binary="logits")
-    told = line(sample.path, replace(reading, source="probs") if probabilities else reading)
+    command = line(sample.path, replace(reading, source="probs") if probabilities else reading)
     return OneScoreError(
         "one column is no softmax",
         sample.path,
         found=f'"{name}" alone beside the other columns',
         expected="a column for each class, two or more",
-        hint=f"scores of a binary classifier: {told}",
+        hint=f"scores of a binary classifier: {command}",
     )
 
 

@@ -196,7 +196,7 @@ def _kind_of_one(name: str) -> str:
 
 
 def _any_values(sample: TableSample, roles: Mapping[str, Role], options: ReadOptions) -> Choice:
-    """Numbers that are no logits: one list column, a family of a stem, or all that is nothing else."""
+    """Numbers that are not logits: one list column, a family of a stem, or all that has no other role."""
     lists = [name for name, kind in sample.kinds.items() if kind == FLOATS and not NEVER_LISTS.fullmatch(name)]
     if len(lists) == 1:
         return Choice((lists[0],), "the only list", is_list=True)
@@ -238,10 +238,10 @@ def _by_label_names(sample: TableSample, choice: Choice, label: str | None) -> C
 
 
 def _doubt(sample: TableSample, choice: Choice, options: ReadOptions) -> str:
-    told = line(sample.path, naming(choice.columns, sample.kinds, options))
+    command = line(sample.path, naming(choice.columns, sample.kinds, options))
     return (
         f"columns {shown(choice.columns)} are taken for the classes because {choice.why}; no name says so; "
-        f"to say it: {told}"
+        f"to say it: {command}"
     )
 
 
@@ -251,12 +251,12 @@ def _refuse_argmax(
     """Refuse a label that is the class with the highest probability in every row, and does not say it is the truth."""
     if options.label_column is not None or says_truth(label) or choice.is_list or labels is None:
         return
-    told = options.source == "probs" or choice.kind == "probs"
+    declared = options.source == "probs" or choice.kind == "probs"
     names = choice.names or choice.columns
-    rows = numbers_of(sample, choice) if told else None
+    rows = numbers_of(sample, choice) if declared else None
     if rows is None or not all_are_argmax(rows, names, labels):
         return
-    if distributions(rows, told=True):
+    if distributions(rows, declared=True):
         raise InputError(
             "is the label the truth, or what was predicted?",
             f'{sample.path}, column "{label}"',

@@ -109,7 +109,7 @@ def _refuse_yes_before_no(sample: TableSample, choice: Choice, options: ReadOpti
     assert choice.names is not None
     if tuple(map(plain_name, choice.names))[::-1] in YES_NO:
         first, second = choice.columns
-        held = are_distributions(sample, choice.columns, told=options.source == "probs")
+        held = are_distributions(sample, choice.columns, declared=options.source == "probs")
         kind = choice.kind or ("probs" if held else "")
         readings = {
             f'0 is "{one}"': naming((one, other), sample.kinds, options, kind=kind)
@@ -142,7 +142,7 @@ def _numbered(
     if are_places and not are_names and whole:
         return Order(choice)
     if are_names or (are_places and not whole):
-        held = choice.kind == "probs" or are_distributions(sample, choice.columns, told=options.source == "probs")
+        held = choice.kind == "probs" or are_distributions(sample, choice.columns, declared=options.source == "probs")
         source = options.source or ("probs" if held else None)
         readings = {
             "numbers of columns": replace(options, first_class=numbers[0], source=source),
@@ -151,13 +151,13 @@ def _numbered(
         what = f"are labels the numbers {_few(numbers)} of the columns, or their places from 0?"
         raise several_readings(sample, what, readings)
     odd = sorted(found - set(numbers)) if not are_places else []
-    told = line(sample.path, options, logits_column=("NAMES",))
+    command = line(sample.path, options, logits_column=("NAMES",))
     raise InputError(
         "labels are neither the numbers of the columns nor their places",
         labels.where,
         found=f"{', '.join(map(str, odd[:3]))} beside columns {_few(numbers)}",
         expected=f"{_few(numbers)}, or 0..{k - 1}",
-        hint=f"are all class columns there? Or say which they are: {told}",
+        hint=f"are all class columns there? Or say which they are: {command}",
     )
 
 

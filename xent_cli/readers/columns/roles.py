@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from xent_cli.readers.columns.sample import TableSample
 
-# So many digits at its end are left out of a name before its role is told, once for all columns of the stem.
+# So many digits at its end are left out of a name before its role is looked up, once for all columns of the stem.
 _DIGITS = "0123456789"
 
 
@@ -58,7 +58,7 @@ def roles_of(sample: TableSample, names: Iterable[str]) -> dict[str, Role]:
             found[name] = role if role.role else Role(say.ABOUT_SAMPLE, "it is part of a folder's name")
             continue
         if name[-1:].isdigit() and name not in sample.index and sample.kinds[name] == NUMBER:
-            # A thousand numbered columns are told by one of them.
+            # One of a thousand numbered columns decides for all.
             stem = name.rstrip(_DIGITS)
             if stem not in stems:
                 stems[stem] = _named(say.plain_name(f"{stem}0")) is None

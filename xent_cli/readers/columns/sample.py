@@ -27,7 +27,7 @@ _TRUTH = {"true": 1, "false": 0}
 
 @dataclass(frozen=True, slots=True)
 class TableSample:
-    """A table as its head tells it.
+    """A table as far as its first rows show it.
 
     Fields
     ------
@@ -81,7 +81,7 @@ class TableSample:
         return self.remember(("first", name), lambda: _listed(self.rows([name])[name]))
 
     def is_whole(self, name: str, *, mostly: bool = False) -> bool:
-        """Whether the numbers of a column, or most of them, are whole ones, as far as the first rows tell."""
+        """Whether the numbers of a column, or most of them, are whole ones, in the first rows."""
         held = [value for value in self.first(name) if not _missing(value)]
         whole = sum(map(_is_whole, held))
         return 2 * whole >= len(held) if mostly else whole == len(held)

@@ -22,7 +22,7 @@ class RoleWords(NamedTuple):
     exact
         Whole names, as `plain_name` writes them.
     pattern
-        Names that are told by a part of them.
+        Names that are recognised by a part of them.
     whole
         Whether numbers of this role are whole ones; a float column of the name is something else.
     text
@@ -103,7 +103,7 @@ MAY_BE_CLASSES = words(
 # What these measure is never negative: a column of the name that holds a negative number is something else.
 NEVER_NEGATIVE = words("loss nll entropy conf confidence time weight sample_weight mask")
 
-# Class columns are told by one of these in what all their names share.
+# Class columns have one of these in what all their names share.
 _KINDS = (
     ("logits", re.compile(r"logits?|raw_formula_val")),
     ("log-probs", re.compile(r"log_?prob(s|a|abilit(y|ies))?|log_?softmax")),
@@ -120,10 +120,10 @@ SCORE_WORD = re.compile(
 # Labels of text may have one of these before the name of the class.
 LOGIT_PREFIXES = ("logit_", "logits_", "logit.", "logits.")
 
-# Numbered columns of these names are what a model was given, never what it said, unless they are asked for.
+# Numbered columns of these names are inputs of a model, never its outputs, unless they are asked for.
 NEVER_CLASSES = re.compile(r"(.+_)?(x|f|v|features?|emb[a-z]*|pc|pca|umap|tsne|dim|pixel|column|hidden[a-z_]*)")
 
-# Lists by name, in the order in which they are looked for; kind "" is told by what stands in them.
+# Lists by name, in the order in which they are looked for; for kind "" their values decide.
 LISTS = (
     ("logits", ("logits", "logit")),
     ("log-probs", ("log_probs", "logprobs", "log_prob", "logprob")),

@@ -123,13 +123,13 @@ def _digest(source: Source) -> tuple[int, int]:
 
 
 def with_ids(source: Source, name: str) -> Source:
-    """A table that brings its ids."""
+    """A table that reads its ids."""
     assert source.info.plan is not None
     return with_plan(source, replace(source.info.plan, id=name))
 
 
 def ids_alone(source: Source, name: str) -> Source:
-    """A table that brings its ids and nothing else."""
+    """A table that reads its ids and nothing else."""
     assert source.info.plan is not None
     return with_plan(source, ColumnPlan(id=name, columns=source.info.plan.columns))
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.columns.sample import TableSample
     from xent_cli.readers.options import ReadOptions
 
-# A whole sample is told to be of text where a label of it is not a number.
+# Words in the name of a column that say that its labels are the truth.
 _TRUTH_WORDS = ("true", "truth", "gold", "actual", "gt", "obs", "observed", "expected", "reference", "test")
 
 
@@ -41,7 +41,7 @@ def find_label(sample: TableSample, roles: Mapping[str, Role], options: ReadOpti
     if len(found) > 1 and not elsewhere:
         raise two_labels(sample, options, found)
     if not found and not elsewhere:
-        # What is called so and holds fractions is told to be no label, and is no class.
+        # A column of this name that holds fractions is reported as a bad label, not taken for a class.
         found = [name for name in roles if plain_name(name) in ("label", "labels") and sample.kinds[name] == NUMBER]
     return found[0] if len(found) == 1 else None
 
@@ -115,7 +115,7 @@ def refuse_other_label(
 
 
 def says_truth(name: str) -> bool:
-    """Whether the name of a column of labels says that it is no prediction.
+    """Whether the name of a column of labels says that it is not a prediction.
 
     Examples
     --------

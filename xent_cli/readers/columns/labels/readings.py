@@ -90,7 +90,7 @@ def _fitting(
     scores = _scores(sample, classes)
     if scores is None:
         return None
-    held = evidence.distributions(scores, told=reading.source == "probs")
+    held = evidence.distributions(scores, declared=reading.source == "probs")
     if reading.source is None and (held or classes.kind == "probs"):
         reading = replace(reading, source="probs")
     names: Sequence[str] = classes.names or classes.values
@@ -161,7 +161,7 @@ def _one_hot(sample: TableSample, options: ReadOptions, plan: Planner) -> tuple[
         scores = _scores(sample, classes)
         if scores is None or scores.shape[1] != len(some) or set(classes.values) & set(some):
             continue
-        probabilities = evidence.distributions(scores, told=options.source == "probs") or classes.kind == "probs"
+        probabilities = evidence.distributions(scores, declared=options.source == "probs") or classes.kind == "probs"
         reading = replace(reading, source="probs") if probabilities and options.source is None else reading
         rows = [str(place) for place in labels.argmax(axis=1)]
         predicted = evidence.all_are_argmax(scores, some, LabelValues(sample.path, "whole", rows))
