@@ -91,3 +91,8 @@ def test_rows_not_ok_of_the_baseline_are_counted_whichever_way_they_are_wrong(tm
     path.write_text(dumps(document))
     (entry,) = checks(document, baseline=str(path), max_increase=("overflow.float16=0",))
     assert (entry["observed"], entry["baseline"], entry["delta"], entry["passed"]) == (2, 2, 0, True)
+
+
+def test_a_figure_that_a_slice_does_not_have_is_not_called_a_slice():
+    with pytest.raises(InputError, match="no such figure"):
+        checks(SLICED, max=("slice:split=test:kl_divergence=1",))

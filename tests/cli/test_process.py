@@ -38,6 +38,14 @@ def test_a_closed_pipe_ends_quietly_with_141(big):
     assert run.stderr == ""
 
 
+def test_a_named_pipe_whose_reader_leaves_ends_quietly_with_141(big, tmp_path):
+    os.mkfifo(tmp_path / "fifo.tsv")
+    with subprocess.Popen(["head", "-c", "10", tmp_path / "fifo.tsv"], stdout=subprocess.PIPE) as reader:
+        run = xent("compute", *big, "-o", tmp_path / "fifo.tsv", "-q")
+        assert reader.communicate()[0] == b"sample\tlab"
+    assert (run.returncode, run.stderr) == (141, "")
+
+
 def test_a_closed_pipe_exits_141_from_a_table_too():
     reading, writing = os.pipe()
     os.close(reading)

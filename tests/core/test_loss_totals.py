@@ -246,3 +246,9 @@ def test_a_divergence_is_weighted_as_the_loss_is_and_what_is_not_finite_stays():
         assert summary(infinite, **weighting).kl_divergence == np.inf
         assert np.isnan(summary(undefined, **weighting).kl_divergence)
         assert summary(infinite, **weighting).mean_loss == summary(kl, **weighting).mean_loss
+
+
+def test_one_worst_sample_is_kept_unless_more_are_wanted():
+    losses = np.array([1.0, 3.0, 2.0])
+    assert [entry.loss for entry in LossTotals.from_losses("", losses).worst] == [3.0]
+    assert [entry.loss for entry in LossTotals.from_losses("", losses, worst_wanted=2).worst] == [3.0, 2.0]

@@ -175,3 +175,17 @@ def test_a_list_of_names_is_checked(tmp_path, content, what, where):
 def test_a_list_of_names_that_is_not_there_is_reported(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         read_class_names(str(tmp_path / "names.txt"))
+
+
+@pytest.mark.parametrize(("width", "read"), [(1, True), (600, True), (1024, True), (1025, False)])
+def test_names_of_up_to_1024_characters_are_read_from_arrays(width, read, tmp_path):
+    names = ["a" * width, "b" * width]
+    np.save(tmp_path / "l.npy", np.eye(2))
+    np.save(tmp_path / "y.npy", np.array(names[::-1]))
+    options = ReadOptions(class_names=tuple(names))
+    if read:
+        (task,) = open_pair(str(tmp_path / "l.npy"), str(tmp_path / "y.npy"), None, options).tasks()
+        assert task.load().labels.tolist() == [1, 0]
+    else:
+        with pytest.raises(InputError, match="values are not numbers"):
+            open_pair(str(tmp_path / "l.npy"), str(tmp_path / "y.npy"), None, options)
