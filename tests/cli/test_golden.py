@@ -77,6 +77,13 @@ def inputs(tmp_path_factory):
     (folder / "empty_cell.csv").write_text("label,cat,dog\n1,1,2\n0,,4\n")
     (folder / "ragged.csv").write_text("label,c0,c1\n1,1,2\n0,3\n")
     (folder / "text.npy").write_text("logit_0,logit_1\n1,2\n")
+    (folder / "document.json").write_text('{\n "logits": [[1, 2, 3], [4, 5, 6]],\n "labels": [[2], [0]]\n}\n')
+    (folder / "aligned.txt").write_text("# logit_0 logit_1 label\n  1.5  -2    0\n  0.25  3.5  1\n")
+    (folder / "cut_array.csv").write_text("label,logits\n1,[0.5 1.5 ... 2.5 3.5]\n")
+    (folder / "by_name.jsonl").write_text(
+        '{"scores": [{"label": "cat", "score": 0.75}, {"label": "dog", "score": 0.25}], "label": 0}\n'
+        '{"scores": [{"label": "dog", "score": 0.5}, {"label": "cat", "score": 0.5}], "label": 1}\n'
+    )
     (folder / "not_utf8.csv").write_bytes(b"label,c0,c1\n1,1,\xff\xfe\n")
     pq.write_table(pa.table({"logits": logits.tolist(), "label": [2, 0]}), folder / "list.parquet")
     pq.write_table(pa.table({"a": [1.0, 4.0], "b": [2.0, 5.0], "c": [3.0, 6.0], "y": [2, 0]}), folder / "wide.parquet")
