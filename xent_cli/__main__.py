@@ -13,7 +13,7 @@ except KeyboardInterrupt:
 
 def main() -> None:
     """Run the command line and exit."""
-    start.listen()
+    start.handle_signals()
     start.set_up_process()  # before imports, which make most of the objects of a short run
     try:
         from xent_cli.cli import main as run
@@ -22,7 +22,7 @@ def main() -> None:
     try:
         run()
     except SystemExit as end:
-        start.leave(end.code if isinstance(end.code, int) else 4)
+        start.exit_now(end.code if isinstance(end.code, int) else 4)
 
 
 def _cannot_start(error: Exception) -> int:

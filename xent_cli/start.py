@@ -42,44 +42,44 @@ _PATIENCE_SECONDS = 3.0
 class _State:
     """Which signals are handled, and which one has arrived."""
 
-    ours: tuple[signal.Signals, ...] = ()
+    handled: tuple[signal.Signals, ...] = ()
     unwinding = False
-    came: int | None = None
+    arrived: int | None = None
     since = 0.0
-    voice = 2
+    stderr = 2
 
 
-def listen() -> None:
+def handle_signals() -> None:
     """Handle the signals that end a run, except those that are already ignored, as under nohup."""
-    if not _State.ours:
+    if not _State.handled:
         usual = (signal.SIG_DFL, signal.default_int_handler)
-        _State.ours = tuple(number for number in _SIGNALS if signal.getsignal(number) in usual)
-    for number in _State.ours:
+        _State.handled = tuple(number for number in _SIGNALS if signal.getsignal(number) in usual)
+    for number in _State.handled:
         signal.signal(number, _stop)
 
 
 @contextmanager
 def unwinding() -> Iterator[None]:
     """Let a signal within the block unwind the run by an exception; a second one waits until that is done."""
-    _State.unwinding, _State.voice = True, os.dup(2)
+    _State.unwinding, _State.stderr = True, os.dup(2)
     try:
         yield
     finally:
         _State.unwinding = False
 
 
-def stopped() -> int | None:
+def signal_exit_code() -> int | None:
     """Return the exit code for the signal that has arrived, or None."""
-    return None if _State.came is None else 128 + _State.came
+    return None if _State.arrived is None else 128 + _State.arrived
 
 
-def deafen() -> None:
+def ignore_signals() -> None:
     """Ignore signals from now on: the exit code is decided, and a late signal must not change it."""
-    for number in _State.ours:
+    for number in _State.handled:
         signal.signal(number, signal.SIG_IGN)
 
 
-def leave(code: int) -> NoReturn:
+def exit_now(code: int) -> NoReturn:
     """Run the registered exit handlers and end the process.
 
     The interpreter is not finalised: a thread of Arrow, or one that waits for a network, would abort the process if it
@@ -89,11 +89,11 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def say(number: int) -> None:
+def print_signal(number: int) -> None:
     """Print a line about the signal; on a terminal it replaces the progress bar and shows the cursor again."""
     with suppress(OSError):
-        clear = "\r\x1b[2K\x1b[?25h" if "rich" in sys.modules and os.isatty(_State.voice) else ""
-        os.write(_State.voice, f"{clear}{_SIGNALS[signal.Signals(number)]}\n".encode())
+        clear = "\r\x1b[2K\x1b[?25h" if "rich" in sys.modules and os.isatty(_State.stderr) else ""
+        os.write(_State.stderr, f"{clear}{_SIGNALS[signal.Signals(number)]}\n".encode())
 
 
 def open_streams() -> None:
@@ -150,11 +150,11 @@ def _named(stream: TextIO | None, number: int, called: str) -> TextIO:
 def _stop(number: int, frame: FrameType | None) -> None:
     if not _State.unwinding:
         _leave(number)
-    if _State.came is not None:
+    if _State.arrived is not None:
         if time.monotonic() - _State.since > _PATIENCE_SECONDS:
             _leave(number)
         return
-    _State.came, _State.since = number, time.monotonic()
+    _State.arrived, _State.since = number, time.monotonic()
     # Libraries would print tracebacks about interrupted work.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     if number == signal.SIGINT:
@@ -163,12 +163,12 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 def _leave(number: int) -> None:
-    deafen()
+    ignore_signals()
     # Looked up, not imported: the signal may have arrived during its import.
     with suppress(Exception):
         sys.modules["xent_cli.core.temporary_files"].remove_all()
-    say(_State.came or number)
-    os._exit(128 + (_State.came or number))
+    print_signal(_State.arrived or number)
+    os._exit(128 + (_State.arrived or number))
 
 
 def set_up_process() -> None:

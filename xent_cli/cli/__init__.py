@@ -73,12 +73,12 @@ def main() -> None:
     try:
         code = _run(sys.argv[1:])
     except BaseException as error:
-        start.deafen()
+        start.ignore_signals()
         code = _code_of(error)
         # That it cannot be printed does not change the exit code.
         with suppress(Exception):
             code = _explain(error, code)
-    start.deafen()
+    start.ignore_signals()
     _let_go(sys.stdout, sys.stderr)
     sys.exit(code)
 
@@ -109,7 +109,7 @@ def _run(argv: list[str]) -> int:
 
 def _code_of(error: BaseException) -> int:
     """Return the exit code of an error; a signal that came first is the reason for whatever followed."""
-    asked = start.stopped()
+    asked = start.signal_exit_code()
     if asked is not None:
         return asked
     if isinstance(error, click.exceptions.Exit | XentError):
@@ -127,8 +127,8 @@ def _explain(error: BaseException, code: int) -> int:
     """Print what ended the run on standard error, and return the exit code."""
     if isinstance(error, XentError):
         _print_error(error)
-    elif start.stopped() is not None or isinstance(error, KeyboardInterrupt | click.Abort):
-        start.say(code - 128)
+    elif start.signal_exit_code() is not None or isinstance(error, KeyboardInterrupt | click.Abort):
+        start.print_signal(code - 128)
     elif isinstance(error, click.ClickException):
         _print_usage(error)
     elif isinstance(error, OSError) and code != _READER_GONE:

@@ -263,5 +263,5 @@ def _open_cluster(name: str, scheduler: str | None, workers: int) -> Iterator[En
     else:
         from xent_cli.engines.ray import open_ray as opened  # type: ignore[assignment]
     with start.unwinding(), opened(scheduler, workers) as runner:
-        start.listen()  # Ray installs signal handlers of its own
+        start.handle_signals()  # Ray installs signal handlers of its own
         yield runner
