@@ -1,4 +1,4 @@
-"""One score a sample, as a binary classifier gives it, read as the logits of two classes."""
+"""One score per sample, as a binary classifier returns it, read as the logits of two classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels that call the classes by other numbers than 0, 1, 2, ..."""
+"""Labels that number the classes differently from 0, 1, 2, ..."""
 
 from __future__ import annotations
 

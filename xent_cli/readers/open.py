@@ -1,4 +1,4 @@
-"""Tell the format of an input from its content and open it."""
+"""Recognise the format of an input by its content, and open it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # What an error says of a file without rows; among shards it is passed over.
 _EMPTY = "empty file"
-# Of text up to so many bytes it is seen at once whether there are rows.
+# A text of at most this many bytes is searched for rows when it is opened.
 _SHORT = 1 << 14
 # Enough for the header of any array.
 _HEAD_BYTES = (1 << 16) + 12
@@ -125,7 +125,7 @@ def _open_shards(located: Located, role: str, options: ReadOptions, classes: Cla
 
 
 def _open_shard(file: Bytes, role: str, options: ReadOptions, classes: Classes) -> Source | None:
-    """Open one of several files, of which none stays open; None where it is empty."""
+    """Open one of several files, none of which stays open; return None if it is empty."""
     assert isinstance(file, Stored)
     shard = recognised(file)
     try:
@@ -141,7 +141,7 @@ def _open_shard(file: Bytes, role: str, options: ReadOptions, classes: Classes) 
 
 
 def _open_alone(file: Bytes, role: str, options: ReadOptions, classes: Classes) -> Source:
-    """Open the one file of an input, which stays open where threads may share it."""
+    """Open the only file of an input, which stays open if threads may share it."""
     try:
         return _open(file, role, options, classes)
     finally:
@@ -162,7 +162,7 @@ def _open(source: Bytes, role: str, options: ReadOptions, classes: Classes) -> S
     plays = "values" if options.run.values_only else role
     format_name = "raw" if raw else options.input_format or format_of(source.name, head, plays)
     if options.shift and role == "logits" and format_name not in ARRAYS and not source.rereadable:
-        source = _seekable(source)  # what stands beside a label is read apart from the logits
+        source = _seekable(source)  # columns beside a label are read separately from the logits
     if format_name == "npz" and not options.input_format:
         from xent_cli.readers.storage.zipped_table import zipped_table
 
@@ -181,7 +181,7 @@ def _seekable(source: Bytes) -> Stored:
 
 
 def _is_empty(source: Source, file: Bytes) -> bool:
-    """Whether a shard holds no rows, as far as its size or the first bytes of a short file say."""
+    """Whether a shard has no rows, as far as its header or, of a short text, its content says."""
     info = source.info
     if info.num_rows is not None:
         return info.num_rows == 0

@@ -1,4 +1,4 @@
-"""How inputs are to be read: what the user says of them, what the run needs, and what the inputs before them told."""
+"""How to read inputs: what the user says about them, what the run needs, and what is known from other inputs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class RunNeeds(NamedTuple):  # not a dataclass: every start would take five time
     buffer_name
         Name of the memory that a thread reads an array into: the same for all shards of an input.
     task_bytes
-        What a task reads at once: small enough that a few in flight are nothing, large enough to be worth handing over.
+        What a task reads at once: a few of them fit in any memory, and each is worth the cost of dispatch.
     chunk_bytes
         Text is cut into chunks of about this size. Each takes several times as much when parsed; 2 MiB take some 8 ms.
     group_bytes
@@ -145,7 +145,7 @@ class ReadOptions:
     run
         What the run needs.
     known
-        What other inputs have told.
+        What is known from other inputs.
     """
 
     axis: int = -1

@@ -1,4 +1,4 @@
-"""Files that hold one input together, one after the other."""
+"""Several files that are one input: their rows follow one another."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _info_of(name: str, infos: Sequence[SourceInfo], along: int) -> SourceInfo:
 
 
 def _sample_shape(infos: Sequence[SourceInfo], along: int) -> tuple[int, ...] | None:
-    """Shape of all samples; those of shards that differ in shape stand in a row."""
+    """Shape of all samples; samples of shards that differ in shape are one long axis."""
     known = [info.sample_shape for info in infos if info.sample_shape is not None]
     if len(known) < len(infos):
         return None
@@ -216,13 +216,13 @@ def cut_alike(values: Source, logits: Source, *, by_class: bool = False) -> bool
 
 @dataclass(frozen=True, slots=True)
 class LaterRows:
-    """Recipe for rows of a shard, before which `begin` others stand."""
+    """Recipe for rows of a shard that comes after `begin` rows of other shards."""
 
     part: Part
     begin: int
 
     def read(self) -> Rows:
-        """Read them; what cannot be read is numbered over all shards."""
+        """Read them; the row numbers of errors count from the first shard."""
         try:
             return self.part.read()
         except UnreadableRowError as error:

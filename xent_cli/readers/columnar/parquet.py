@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.storage.interface import Bytes
     from xent_cli.readers.storage.stored import Stored
 
-_COLUMNS_LOOKED_AT = 64  # for the first rows alone, buffers are as if for so many columns
+_COLUMNS_LOOKED_AT = 64  # the buffers for the first rows are as small as if this many columns were read
 
 
 def open_parquet(source: Bytes, head: bytes, role: str, options: ReadOptions, classes: Classes) -> ParquetSource:
@@ -155,7 +155,7 @@ class GroupRows:
         """Decode the row group in this thread alone, piece by piece: decoded whole it would be held twice."""
         source = self.source
         plan, role, width = source.plan, source.role, source.width
-        # From a bucket, one request brings all columns of a row group.
+        # From a bucket, one request fetches all columns of a row group.
         remote = is_url(source.source.path)
         if plan.values and not plan.is_list and not remote:
             values = np.empty((width, self.size), source.dtype)

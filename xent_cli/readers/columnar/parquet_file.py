@@ -1,4 +1,4 @@
-"""A Parquet file as Arrow opens it, without reading again what is known of it."""
+"""Open Parquet files without reading again what is known about them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MARK = b"PAR1"
 
 
 def open_file(source: Stored, num_columns: int, footer: pq.FileMetaData | None = None) -> pq.ParquetFile:
-    """Open a file of which so many columns are read at once.
+    """Open a file to read `num_columns` of its columns at once.
 
     Parameters
     ----------

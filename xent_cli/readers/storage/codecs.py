@@ -1,4 +1,4 @@
-"""Which compression bytes have, and their content as a stream."""
+"""Recognise compressed bytes, and decompress them as a stream."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _CODECS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd", b"\x
 
 
 def codec_of(head: bytes) -> str:
-    """Name the compression that begins so, or ""."""
+    """Return the codec that starts with these bytes, or ""."""
     return next((codec for magic, codec in _CODECS.items() if head.startswith(magic)), "")
 
 
 def decompressed(file: pa.NativeFile, codec: str, name: str, url: str = "", seconds: float = 0.0) -> Stream:
-    """Stream of what is compressed in a file; failures name it.
+    """Return a stream that decompresses a file; its errors name the file.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Small texts that stand in a repository in place of a file of numbers."""
+"""Pointer files, which a repository has in place of large files."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _LOOKED_AT = 64
 
 
 def refuse_pointer(name: str, head: bytes) -> None:
-    """Refuse a small text that stands for a file.
+    """Refuse a pointer file of Git LFS, git-annex or DVC.
 
     Raises
     ------
     InputError
-        Which names the program that brings the file.
+        The hint is the command that fetches the file.
     """
     for magic, found, hint in _POINTERS:
         if head.startswith(magic) and (magic != b"md5: " or name.endswith(".dvc")):

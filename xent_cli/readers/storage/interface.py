@@ -12,19 +12,19 @@ class Stream(Protocol):
     """An open file, without a buffer: the part of `io.RawIOBase` that readers use."""
 
     def readinto(self, target: Any, /) -> int | None:
-        """Read into memory; less than fits does not mean that it is the end."""
+        """Read into memory; a short read does not mean the end."""
 
     def read(self, size: int = -1, /) -> bytes | None:
         """Read some bytes."""
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
-        """Go to another place."""
+        """Move to another offset."""
 
     def seekable(self) -> bool:
-        """Whether there is another place to go to."""
+        """Whether it can move to another offset."""
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close it."""
 
     def __enter__(self) -> Self: ...
     def __exit__(
@@ -33,7 +33,7 @@ class Stream(Protocol):
 
 
 class Bytes(Protocol):
-    """Something to read.
+    """A sequence of bytes: a file, an object, or what comes through a pipe.
 
     Fields
     ------

@@ -1,4 +1,4 @@
-"""Files and objects that are opened once and read at any place by everybody who reads them."""
+"""Files and objects that are opened once, and read at any offset by several readers at a time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Opened(Protocol):
-    """What is open in this process.
+    """A file or an object that this process has open.
 
     Fields
     ------
@@ -32,20 +32,20 @@ class Opened(Protocol):
         """Whether it can be read no more."""
 
     def release(self) -> None:
-        """Give back what is scarce, once an input that is one of many has been described."""
+        """Release what is scarce, such as file descriptors, once one of many inputs has been described."""
 
     def size(self) -> int:
         """Number of bytes."""
 
     def read_at(self, target: memoryview, offset: int) -> int:
-        """Read into memory from some place; less than fits does not mean that it is the end, nothing does."""
+        """Read into memory from an offset; a short read does not mean the end of the file, an empty one does."""
 
     def bytes_at(self, size: int, offset: int) -> bytes:
-        """Read some bytes from some place, with no copy more than that takes."""
+        """Read bytes from an offset, without a copy."""
 
 
 class OpenedFile:
-    """A local file, open until `close` or until nobody holds it; see `Opened`."""
+    """A local file, open until `close`, or until nothing refers to it; see `Opened`."""
 
     shared = True
 
@@ -90,7 +90,7 @@ class OpenedFile:
 
 
 class View(io.RawIOBase):
-    """A stream with a place of its own; to close it does not close what it reads from."""
+    """A stream with an offset of its own; closing it does not close what it reads from."""
 
     def __init__(self, opened: Opened) -> None:
         self._opened = opened
@@ -105,18 +105,18 @@ class View(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to another place."""
+        """Move to another offset."""
         if whence == os.SEEK_END:
             offset += self._opened.size()
         elif whence == os.SEEK_CUR:
             offset += self._place
         if offset < 0:
-            raise OSError("a place before the beginning")
+            raise OSError("negative offset")
         self._place = offset
         return offset
 
     def tell(self) -> int:
-        """Say at which place it is."""
+        """Return the offset."""
         return self._place
 
     def read(self, size: int = -1) -> bytes:

@@ -10,7 +10,7 @@ from xent_cli.readers.storage.remote import asking, within
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# Enough for the header of any array; each request takes as long as it takes to send a hundred times as much.
+# Enough for the header of any array: a request costs far more than the bytes that it asks for.
 _HEAD_BYTES = (1 << 16) + 12
 # What Arrow reads first of a Parquet file: its end.
 _TAIL_BYTES = 1 << 16
@@ -39,7 +39,7 @@ class OpenedObject:
         self._seconds = seconds
         self._size: int = self._asked(file.size)
         if urlsplit(url).path.lower().endswith(".parquet"):
-            # Everything about a Parquet file stands at its end, the mark that tells its format too.
+            # A Parquet file is described at its end, where the mark of the format is too.
             self.tail = self._fetched(min(_TAIL_BYTES, self._size), max(0, self._size - _TAIL_BYTES))
             self.head = _PARQUET if self.tail.endswith(_PARQUET) else b""
         if self._size <= len(self.tail):

@@ -1,4 +1,4 @@
-"""Several objects at a time: each answer of a network is waited for, and the waits need not follow one another."""
+"""Ask a network for several things at a time: what takes long is waiting for the answers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _AT_ONCE = 16
 
 
 def in_parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """Call a function that waits for a network for each of some items, several at a time; results come in order."""
+    """Call a function that waits for a network once for each item, several at a time; results are in order."""
     from concurrent.futures import ThreadPoolExecutor
     from contextvars import copy_context
 

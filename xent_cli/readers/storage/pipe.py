@@ -64,7 +64,7 @@ class Piped:
         return self._stream if self._spooled is None else self._spooled.stream()
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Go to another process by name: recipes of what came through a pipe take their bytes along."""
+        """Pickle the name alone: recipes of rows that came through a pipe carry their bytes."""
         return Elsewhere, (self.name,)
 
     def spooled(self) -> Stored:
@@ -76,7 +76,7 @@ class Piped:
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """A pipe of another process, of which only the name is known here; see `Bytes`."""
+    """A pipe of another process, known here by its name only; see `Bytes`."""
 
     name: str
     rereadable: bool = False

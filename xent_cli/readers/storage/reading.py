@@ -1,4 +1,4 @@
-"""How bytes are read: in full, with failures that name the file, and from which kind of place."""
+"""Reading bytes in full, with errors that name the file; and telling URLs from paths."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 # How UTF-8 may begin.
 BOM = b"\xef\xbb\xbf"
-# How long a network may be silent, in seconds; a recipe takes it along to wherever it is read.
+# How long a network may be silent, in seconds; recipes carry it to the processes that read.
 timeout: ContextVar[float] = ContextVar("timeout", default=60.0)
 
 
@@ -40,7 +40,7 @@ def local_path(path: str) -> str:
 
 @contextmanager
 def reading(name: str) -> Iterator[None]:
-    """Turn what the system or Arrow says about bytes that cannot be read into an InputError that names them."""
+    """Turn an error of the operating system or of Arrow into an InputError that names the file."""
     try:
         yield
     except XentError:
@@ -52,7 +52,7 @@ def reading(name: str) -> Iterator[None]:
 
 
 def read_up_to(stream: Stream, size: int) -> bytes:
-    """Read so many bytes, fewer only at the end: a pipe gives them in small helpings."""
+    """Read `size` bytes, fewer only at the end: a pipe delivers them in small portions."""
     parts = []
     while size > 0 and (part := stream.read(size)):
         parts.append(part)
@@ -61,7 +61,7 @@ def read_up_to(stream: Stream, size: int) -> bytes:
 
 
 def fill(stream: Stream, target: memoryview) -> int:
-    """Read until the memory is full or the stream ends; return how many bytes came."""
+    """Read until the buffer is full or the stream ends; return the number of bytes read."""
     done = 0
     while done < len(target):
         got = stream.readinto(target[done:])
@@ -72,5 +72,5 @@ def fill(stream: Stream, target: memoryview) -> int:
 
 
 def first_line(error: BaseException) -> str:
-    """What an exception of another library says, without its lists of causes."""
+    """Return the first line of the message of another library's exception."""
     return str(error).strip().split("\n")[0] or type(error).__name__

@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from xent_cli.readers.storage.interface import Stream
     from xent_cli.readers.storage.opened import Opened
 
-# How a text begins that stands in a repository in place of a file.
+# The first bytes of pointer files, which a repository has in place of large ones.
 _POINTERS = frozenset({b"vers", b"outs", b"md5:", b"/ann"})
-# Enough to tell the format of a file, and for the header of an array.
+# Enough to recognise a format, and for the header of an array that numpy.save wrote.
 _HEAD_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Bytes that lie somewhere.
+    """A file on a disk, or an object behind a URL.
 
     Fields
     ------
@@ -61,7 +61,7 @@ class Stored:
     opened: Opened | None = field(default=None, compare=False, repr=False)
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Go to another process as a recipe, without the open file."""
+        """Pickle the recipe without the open file."""
         held = self.name, self.path, self.codec, self.member, self.rereadable, self.identity, self.timeout
         return Stored, held
 
@@ -130,9 +130,9 @@ class Stored:
 
 
 def recognised(source: Stored) -> Stored:
-    """The same bytes, to be decompressed where their first ones say so, and to be refused where they change.
+    """Recognise the compression of a file, and note its identity, so that a change is refused.
 
-    The file stays open, so that it is opened once however much of it is looked at.
+    The file stays open, so that it is opened once however often its beginning is read.
     """
     if is_url(source.path):
         from xent_cli.readers.storage.opened_object import OpenedObject
@@ -160,7 +160,7 @@ def recognised(source: Stored) -> Stored:
 
 @contextmanager
 def closed_at_fault(file: Stream | pa.NativeFile) -> Iterator[None]:
-    """Close a file where what comes first fails."""
+    """Close a file if the block fails."""
     try:
         yield
     except BaseException:

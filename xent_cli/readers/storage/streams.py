@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Native(io.RawIOBase):
-    """An Arrow file as Python has them; failures name what was read.
+    """An Arrow file with the interface of a Python one; its errors name what was read.
 
     Parameters
     ----------
@@ -44,11 +44,11 @@ class Native(io.RawIOBase):
         return bool(self._file.seekable())
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to another place."""
+        """Move to another offset."""
         return int(self._asked(self._file.seek, offset, whence))
 
     def tell(self) -> int:
-        """Say at which place it is."""
+        """Return the offset."""
         return int(self._file.tell())
 
     def readinto(self, target: WriteableBuffer) -> int:
@@ -69,7 +69,7 @@ class Native(io.RawIOBase):
             return within(self._seconds, self._url, lambda: function(*arguments))
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close it."""
         if not self.closed:
             self._file.close()
         super().close()
@@ -97,7 +97,7 @@ class Member(io.RawIOBase):
         self._name = name
         self._damaged = "damaged .npz file" if member.endswith(".npy") else "damaged zip archive"
         self._archive = archive
-        with self._told():
+        with self._named():
             self._stream: Any = zipfile.ZipFile(archive).open(member)  # noqa: SIM115 (open as long as this is)
 
     def readable(self) -> bool:
@@ -106,16 +106,16 @@ class Member(io.RawIOBase):
 
     def readinto(self, target: WriteableBuffer) -> int:
         """Read into memory."""
-        with self._told():
+        with self._named():
             return int(self._stream.readinto(target))
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close it."""
         self._archive.close()
         super().close()
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _named(self) -> Iterator[None]:
         try:
             with reading(self._name):
                 yield

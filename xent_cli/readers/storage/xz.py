@@ -50,7 +50,7 @@ class Unxz(io.RawIOBase):
         return 0
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close it."""
         self._file.close()
         super().close()
 

@@ -1,4 +1,4 @@
-"""Rows of a table in memory, as logits, labels and what stands beside them: of every format that Arrow reads."""
+"""Convert rows of an Arrow table to logits, labels, weights, ids and groups."""
 
 from __future__ import annotations
 
