@@ -1,4 +1,4 @@
-"""Arrays that lie in a file at some offset: any rank, class axis, order and byte order, read by ranges of samples."""
+"""Arrays at an offset of a file, of any rank, class axis, order and byte order, read by ranges of samples."""
 
 from __future__ import annotations
 

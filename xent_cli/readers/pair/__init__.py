@@ -1,1 +1,1 @@
-"""Logits, labels and what goes along with them, put side by side."""
+"""Logits together with their labels, weights, masks and ids."""

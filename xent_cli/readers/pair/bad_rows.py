@@ -1,4 +1,4 @@
-"""Where a bad row stands in its file, and how many others like it there are: work for a run that has failed already."""
+"""Locate a bad row in its file, and count others like it: work that only a run that has failed does."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from xent_cli.readers.columns.column_plan import ColumnPlan
     from xent_cli.readers.interface import Source
 
-# Others like it are looked for in the rest of the input for so long; an answer must not wait for terabytes.
+# How long the rest of the input is searched for similar rows: an error must not wait for terabytes.
 _PATIENCE_SECONDS = 1.0
 _SHOWN = 3
 
 
 def looked_at_again(error: RowError, source: Source) -> RowError:
-    """What is wrong with a row that was read leniently, as the reader says it; the error itself where it cannot."""
+    """The reader's own error for a row that was read leniently; the given error if the reader has none."""
     judged = _judging(source, error.row)
     if judged == source or not source.info.rereadable or error.role not in ("labels", "logits"):
         return error
@@ -45,7 +45,7 @@ def looked_at_again(error: RowError, source: Source) -> RowError:
 
 
 def _judging(source: Source, row: int) -> Source:
-    """The source with one row to be judged, where it leaves that to others."""
+    """The source, reading one row strictly if it reads rows leniently."""
     if isinstance(source, Shards):
         shards = tuple(_judging(shard, row) for shard in source.shards)
         return source if shards == source.shards else replace(source, shards=shards)
@@ -59,7 +59,7 @@ def _judging(source: Source, row: int) -> Source:
 
 
 def complete(error: RowError, source: Source, role: str | None = None) -> InputError:
-    """Say where a row stands, and how many more cannot be read.
+    """Add where a row is in the file, and how many more cannot be read.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def complete(error: RowError, source: Source, role: str | None = None) -> InputE
     """
     if not isinstance(error, UnreadableRowError):
         return error.with_location(source.where(error.row, role or error.role))
-    # The column at fault is named below, and need not be that of the role.
+    # The column at fault is named below; it may be another one than that of the role.
     where = error.place or source.where(error.row, "" if error.column else role or error.role)
     if error.column and f'"{error.column}"' not in where:
         where += f', {"key" if source.info.format in ("json", "jsonl") else "column"} "{error.column}"'
@@ -109,7 +109,7 @@ class Beside:
 
 
 def complete_beside(error: RowError, source: Source, beside: Beside, options: LossOptions) -> InputError:
-    """Say where a row of one of several inputs stands, and how many others are like it."""
+    """Add where a row of one of several inputs is, and how many others are like it."""
     if beside.shift and type(error) is RowError and error.role in ("labels", "weights"):
         error = error.at_row(error.row + beside.shift)  # where it stands, not where it is scored
     judged = error.role == "labels" and beside.sparse and not isinstance(error, UnreadableRowError)
@@ -125,7 +125,7 @@ def complete_beside(error: RowError, source: Source, beside: Beside, options: Lo
 
 
 def _with_counted(message: InputError, row: int, beside: Beside, options: LossOptions) -> InputError:
-    """Say how many labels of samples that count are no class, beside a mask or weights."""
+    """Add how many labels of samples that count are not a class, where a mask or weights leave some out."""
     if beside.blocks is None:
         return message
     bad: list[AnyArray] = []
@@ -159,7 +159,7 @@ def _with_left_out(message: InputError, plan: ColumnPlan | None) -> InputError:
 def complete_label(
     error: RowError, source: Source, *, alone: bool, num_classes: int, options: LossOptions
 ) -> InputError:
-    """Say where a label stands that is no class, how many others are none, and whether they look 1-based.
+    """Add where a label is that is not a class, how many others are not, and whether they look 1-based.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ def complete_label(
 
 
 def _unreadable_after(source: Source, row: int) -> tuple[int, bool]:
-    """How many rows cannot be read in the parts after that of a row, and whether all of them were tried."""
+    """Count the rows that cannot be read in the parts after that of a row, and say whether all were tried."""
     found = 0
     until = time.monotonic() + _PATIENCE_SECONDS
     try:

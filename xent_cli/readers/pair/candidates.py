@@ -1,4 +1,4 @@
-"""Somebody else's losses and gradients, opened to go along with the logits they are of."""
+"""Losses and gradients of another program, opened to be compared with those of the logits."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One input that is held against the reference.
+    """One input that is compared with the reference.
 
     Fields
     ------
@@ -59,7 +59,7 @@ class Candidate:
         return replace(found, shape=tuple(num_rows if side is None else side for side in found.shape))
 
     def complete(self, error: RowError, pair: Pair) -> InputError:
-        """Say where in the file a row stands."""
+        """Add where in the file a row is."""
         if isinstance(error, OtherIdError):
             return unlike(error, self.source, pair.logits)
         return complete(error, self.source, "logits")
@@ -155,7 +155,7 @@ def read_number(path: str, column: str | None, dtype: str | None) -> tuple[float
 def by_ids(
     pair: Pair, candidates: tuple[Candidate, ...], asked: str | None, join: str | None
 ) -> tuple[Pair, tuple[Candidate, ...]]:
-    """See to it that tables of candidates are compared with the logits by their ids, or joined by them.
+    """Compare tables of candidates with the logits by their ids, or join them by these.
 
     Parameters
     ----------

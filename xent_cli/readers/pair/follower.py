@@ -1,4 +1,4 @@
-"""Labels, weights and masks in files of their own: cut where the logits are cut."""
+"""Labels, weights and masks in files of their own, read over the same row ranges as the logits."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from xent_cli.readers.pair.join import Joined
     from xent_cli.readers.pair.shifted_labels import Documents, ShiftedFollower
 
-# What stands beside a label, and moves with it.
+# The columns beside a label, which shift with it.
 BESIDE = frozenset(Rows.__slots__) - {"logits", "absent"}
 
 
 def follow(
     source: Source, logits: Source, what: str, *, join: str | None, shift: int, documents: Documents | None
 ) -> Follower | Joined:
-    """Let an input go along with the logits row by row, or join it to them where that was asked for.
+    """Read an input over the row ranges of the logits, or join it to them if that was asked for.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def follow(
 
 
 class Follower:
-    """An input that goes along with the logits: cut where they are cut.
+    """Reads an input over the same row ranges as the logits.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ class Follower:
 
 
 def other_length(logits: Source, other: Source, what: str, num_logits: int | None, num_other: int | None) -> InputError:
-    """Say how many there are of either, and that tables with ids can be joined."""
+    """Return the error for inputs of different length, with a hint if they can be joined by ids."""
     from xent_cli.readers.pair.ids import join_hint, shared_id
 
     shared = shared_id(logits, other, None)
@@ -134,7 +134,7 @@ def other_length(logits: Source, other: Source, what: str, num_logits: int | Non
 
 
 def _first_lines(*sources: Source) -> str:
-    """What the first lines of delimited text were taken for, where there is one row too many or too few."""
+    """Say whether the first lines of text were read as names or as rows, for a length that is off by one."""
     told = []
     for source in sources:
         lines = getattr(source, "header_lines", None)

@@ -1,4 +1,4 @@
-"""Tables that name their samples: which column does, and what it takes to read it."""
+"""Id columns of tables: which column names the samples, and how to read it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray
     from xent_cli.readers.interface import Source
 
-# So many row numbers of either table are compared before all are read.
+# This many row numbers of each table are compared before all of them are read.
 _LOOKED_AT = 1024
 
 
@@ -72,7 +72,7 @@ def column_in(plan: ColumnPlan | None, name: str) -> str | None:
 
 
 def _free(plan: ColumnPlan) -> list[str]:
-    """The columns that are nothing else: none of a table's many classes is looked at twice."""
+    """The columns that have no part yet."""
     taken = {*plan.values, plan.label, plan.weight, plan.mask, *plan.by}
     return [name for name in plan.columns if name not in taken]
 
@@ -155,6 +155,6 @@ def nameless(source: Source) -> bool:
 
 
 def join_hint(column: str) -> str:
-    """What to do where rows are not in one order."""
+    """Return the hint for rows that are in different orders."""
     same = f'"{column}"' if column.strip() else "number in the column without a name"
     return f"--join {shlex.quote(column)} puts the rows together that have the same {same}"

@@ -60,7 +60,7 @@ class Joined:
         return Rows(*(None if values is None else values[places] for values in _fields(self._rows)))
 
     def finish(self, stop: int) -> Iterator[Diagnostic]:
-        """Tell of rows that belong to no sample."""
+        """Report rows that belong to no sample."""
         unused = np.flatnonzero(~self._used)
         if unused.size:
             first = next(key for key, place in self._places.items() if place == unused[0])
@@ -106,7 +106,7 @@ def _held(source: Source, column: str) -> tuple[Rows, dict[str, int]]:
             if key in places:
                 repeats.append((row, key))
             places[key] = row
-        # What is on loan is valid until the next part is read.
+        # Copied: the memory may be reused when the next part is read.
         parts.append(Rows(*(None if values is None else values.copy() for values in _fields(rows))))
     if repeats:
         raise _repeated(source, *repeats[0], column, len(repeats) - 1)

@@ -1,4 +1,4 @@
-"""What is known of labels in a file of their own, before the columns of the logits are chosen."""
+"""Labels in a file of their own, read before the columns of the logits are chosen."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _MOST_DISTINCT = 1 << 20
 
 
 def rereadable(located: Located) -> Located:
-    """The same input, of which what comes through a pipe is kept to be read twice."""
+    """The same input, with pipes copied to disk so that it can be read twice."""
     if all(file.rereadable for file in located.files):
         return located
     return replace(located, files=tuple(file if file.rereadable else seekable(file) for file in located.files))
 
 
 def labels_of(located: Located, options: ReadOptions) -> LabelValues | None:
-    """Read what labels are; None where that is not plain, which whoever opens them for the run will say."""
+    """Describe labels; None if they cannot be opened, which opening them for the run will report."""
     try:
         options = replace(options, run=options.run._replace(with_ids=True))
         source = open_source(rereadable(located), "labels", options, Classes(count=-1))

@@ -1,4 +1,4 @@
-"""What to say where inputs do not fit together."""
+"""Errors for inputs that do not fit together."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def no_labels(logits: Source, options: ReadOptions) -> InputError:
-    """What to say where neither input has labels, with the lines that name what may be labels."""
+    """Return the error for inputs without labels, with the options that name what may be labels."""
     path, plan = logits.info.path, logits.info.plan
     expected = "a second file, or a column of labels such as label, target or y_true"
     if plan is not None:
@@ -27,7 +27,7 @@ def no_labels(logits: Source, options: ReadOptions) -> InputError:
 
 
 def shape_error(path: str, shape: tuple[int | None, ...], logits: Source) -> InputError:
-    """What to say where labels of a shape do not fit the logits."""
+    """Return the error for labels whose shape does not fit the logits."""
     full, k = logits.info.description, logits.info.row_shape[0]
     count = logits.info.num_rows
     if count is not None and len(shape) == 1 and len(full.shape) == 2:
@@ -88,7 +88,7 @@ def refuse_missing(sources: list[Source], options: ReadOptions) -> None:
 
 
 def unlike(error: RowError, source: Source, logits: Source) -> InputError:
-    """Say where an id or a label stands that is a different one in the table of logits, and what to do."""
+    """Return the error for an id or a label that differs from the one in the table of logits."""
     from xent_cli.core.same_samples import OtherIdError
     from xent_cli.readers.pair.ids import join_hint
 

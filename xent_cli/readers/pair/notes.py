@@ -1,4 +1,4 @@
-"""What was done with the inputs of a run that the user did not spell out."""
+"""Notes on what was done with the inputs that the user did not ask for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels that go with logits: sparse or dense, told by their shape."""
+"""Open labels, and tell by their shape whether they are sparse or dense."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def _refuse_unlike(logits: Source, labels: Source, axis: int) -> None:
 
 
 def _misfit() -> ModuleType:
-    """What to say where inputs do not fit: loaded where they do not."""
+    """The errors for inputs that do not fit, imported only when one is needed."""
     from xent_cli.readers.pair import misfit
 
     return misfit

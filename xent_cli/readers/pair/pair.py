@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def open_operands(logits_path: str, labels_path: str | None, weights_path: str | None, options: ReadOptions) -> Pair:
-    """Open the inputs of a run as `open_pair` does, and say where operands seem to be in each other's place."""
+    """Open the inputs of a run as `open_pair` does, and recognise operands that are swapped."""
     try:
         pair = open_pair(logits_path, labels_path, weights_path, options)
     except InputError as error:

@@ -97,7 +97,7 @@ class Pair:
 
     @property
     def findings(self) -> tuple[Diagnostic, ...]:
-        """What is said of the choice of columns."""
+        """Notes and warnings on the inputs and the choice of columns."""
         plan = self.logits.info.plan
         found = (*self.said, *(plan.findings if plan is not None else ()))
         sources = self._sources
@@ -118,7 +118,7 @@ class Pair:
         return [self.logits] if self.labels is None else [self.logits, self.labels]
 
     def inputs(self, num_rows: int) -> Mapping[str, InputDescription]:
-        """Describe every input, its number of rows being known by now."""
+        """Describe every input, now that the number of rows is known."""
         sources = {"logits": self.logits, "labels": self.labels, "sample_weight": self.weights, "mask": self.mask}
         return {
             role: replace(
@@ -152,17 +152,17 @@ class Pair:
             from xent_cli.readers.pair.shifted_labels import documents_of
 
             documents = documents_of(self.logits)
-            # Read twice: what stands beside a label moves, the logits stay.
+            # Read twice: the columns beside a label shift, the logits do not.
             beside["rows"] = self.logits if len(self.logits.info.fields) > 1 else None
         sources = ((what, source) for what, source in beside.items() if source is not None)
         return [self.follow(source, what, documents) for what, source in sources]
 
     def follow(self, source: Source, what: str, documents: Documents | None = None) -> Follower | Joined:
-        """Let another input go along with the logits; `what` names its values in errors."""
+        """Read another input over the row ranges of the logits; `what` names its values in errors."""
         return follow(source, self.logits, what, join=self.join, shift=self.shift, documents=documents)
 
     def tasks(self) -> Iterator[BlockRef]:
-        """Blocks of samples, in order; an input that turns out to be of another length is told at its end."""
+        """Yield blocks of samples, in order; an input of a different length is refused at its end."""
         if self.begun is not None:
             return (yield from self.begun)
         followers, stop = self._followers(), 0
@@ -180,7 +180,7 @@ class Pair:
             self.said.extend(found for found in follower.finish(stop) if found not in self.said)
 
     def complete(self, error: RowError, options: LossOptions | None = None) -> InputError:
-        """Say where in which file a row stands, and how many others are like it."""
+        """Add where a row is, in which file, and how many others are like it."""
         from xent_cli.core.same_samples import OtherIdError, OtherLabelError
         from xent_cli.readers.pair.bad_rows import Beside, complete_beside
 

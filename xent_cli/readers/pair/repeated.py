@@ -1,4 +1,4 @@
-"""One value for several samples on end: what [batch] weights are over [batch, time]."""
+"""Values that each hold for several consecutive samples, such as [batch] weights over [batch, time]."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def repeat(source: Source, times: int, task_bytes: int) -> Repeated:
-    """Let each row of a source stand for so many samples; rows that can only be had in order are kept in memory."""
+    """Repeat each row of a source `times` times; rows that can only be read in order are kept in memory."""
     held = None
     if source.rows(0, 1) is None:
         parts = [part.read().copied() for _, _, part in source.parts()]
@@ -30,7 +30,7 @@ def repeat(source: Source, times: int, task_bytes: int) -> Repeated:
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """A source of which each row stands for `times` samples; see `Source`.
+    """A source whose rows are each repeated for `times` samples; see `Source`.
 
     Fields
     ------
@@ -77,7 +77,7 @@ class Repeated:
 
 @dataclass(frozen=True, slots=True)
 class RepeatedRows:
-    """Recipe for `size` samples: rows, each `times` over, without the first few."""
+    """Recipe for `size` samples: rows repeated `times` times, without the first `skipped` samples."""
 
     part: Part
     times: int

@@ -1,4 +1,4 @@
-"""What stands beside a label, for logits of other steps of the same document."""
+"""Labels, and the columns beside them, for logits at a different step of the same document."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from xent_cli.core.block import Part
     from xent_cli.readers.interface import Source
 
-# As good as no end: a document of which the length is known when it has been read.
+# The length of a document that has no known end yet.
 _OPEN = 1 << 62
 
 
@@ -134,7 +134,7 @@ def _refuse_cuts(labels: Shards, path: str, documents: Documents) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ShiftedRows:
-    """Recipe for what stands beside the labels that logits `start` to `stop` score, `shift` steps on."""
+    """Recipe for the labels that logits `start` to `stop` score, `shift` steps on, and the columns beside them."""
 
     source: Source
     start: int

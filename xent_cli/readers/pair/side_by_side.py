@@ -1,4 +1,4 @@
-"""Tables that go along with a table of logits: by their ids, and what either says of the labels."""
+"""Tables beside a table of logits: matched by ids, and compared where both have labels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def side_by_side(pair: Pair, options: ReadOptions) -> Pair:
-    """See to it that tables with ids are compared by them, or joined, and labels that stand twice are compared too.
+    """Compare tables with ids by these, or join them; compare labels that both tables have.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def side_by_side(pair: Pair, options: ReadOptions) -> Pair:
 
 
 def _one_label(pair: Pair, options: ReadOptions) -> Pair:
-    """Let the file of labels count where the table of logits has labels too."""
+    """Take labels from their own file if the table of logits has labels too."""
     plan = pair.logits.info.plan
     if pair.labels is None or plan is None or plan.label is None:
         return pair

@@ -1,4 +1,4 @@
-"""Operands in each other's place: labels where logits belong, predictions where scores do."""
+"""Recognise swapped operands: labels in place of logits, predictions in place of scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights and masks that go along with logits: which column or file they are, and whether they fit."""
+"""Sample weights and masks: which column or file they are, and whether they fit the logits."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _open(
 
 
 def unused_arrays(sources: Sequence[tuple[Located, Source]], *, weighted: bool, masked: bool) -> Iterator[Diagnostic]:
-    """Remark arrays of archives that are named as weights or a mask and are not used."""
+    """Note arrays of archives that are named like weights or a mask and are not used."""
     for located, source in sources:
         held = names_in(located) if source.info.format in ARCHIVES else []
         for role, taken, option in (("weights", weighted, "--sample-weight-column"), ("mask", masked, "--mask")):
@@ -129,7 +129,7 @@ def names_in(located: Located) -> list[str]:
 
 
 def _fit(source: Source, logits: Source, role: str, task_bytes: int) -> Source:
-    """See that there is one value a sample, or one for each of the outer samples: [batch] holds for [batch, time].
+    """Check that there is one value per sample, or one for each outer index: [batch] applies to [batch, time].
 
     Raises
     ------
