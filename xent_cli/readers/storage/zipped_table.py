@@ -6,7 +6,7 @@ import io
 import zipfile
 from dataclasses import replace
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xent_cli.errors import InputError, listing
 from xent_cli.readers.storage.reading import first_line
@@ -29,7 +29,8 @@ def zipped_table(source: Stored) -> Stored | None:
         Where it holds several, or is damaged.
     """
     try:
-        with io.BufferedReader(source.open()) as file, zipfile.ZipFile(file) as archive:  # type: ignore[type-var]
+        raw: Any = source.open()
+        with io.BufferedReader(raw) as file, zipfile.ZipFile(file) as archive:
             # Not `is_dir`: it breaks on a damaged archive whose member has no name.
             files = [info for info in archive.infolist() if not info.filename.endswith("/")]
             members = [info for info in files if not _is_hidden(info.filename)]

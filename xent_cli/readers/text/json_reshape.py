@@ -72,10 +72,10 @@ class Reshape:
         if self.named is None:
             return found
         names, scores = (found.get(key) for key in self.named)
-        if not _are_named(names, scores):
+        if names is None or scores is None or not _are_named(names, scores):
             return found
         del found[self.named[0]], found[self.named[1]]
-        found[self.merged] = dict(zip(names, scores, strict=True))  # type: ignore[arg-type]
+        found[self.merged] = dict(zip(names, scores, strict=True))
         return found
 
     def _unwrapped(self, record: dict[str, Any]) -> dict[str, Any]:
