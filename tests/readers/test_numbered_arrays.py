@@ -1,4 +1,4 @@
-"""Several arrays of one file that are pieces of one input, told by the numbers in their names."""
+"""Several arrays of one file that are pieces of one input, recognised by the numbers in their names."""
 
 import ml_dtypes
 import numpy as np

@@ -1,4 +1,4 @@
-"""Arrays of one file that are pieces of one input, told by the numbers in their names."""
+"""Arrays of one file that are pieces of one input, recognised by the numbers in their names."""
 
 from __future__ import annotations
 

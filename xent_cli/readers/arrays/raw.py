@@ -97,12 +97,12 @@ def are_numbers(name: str, head: bytes) -> bool:
 
 
 def refuse_numbers(name: str, head: bytes, role: str) -> None:
-    """Refuse bytes of which nothing is known, most of which are no text.
+    """Refuse bytes of an unknown format, where too many of them are not text.
 
     Raises
     ------
     InputError
-        Which says how to say what numbers without a header are.
+        With the line that reads numbers without a header.
     """
     head = head[:_LOOKED_AT]
     strange = sum(byte < 32 and byte not in b"\t\r\n\f\x1b" for byte in head)

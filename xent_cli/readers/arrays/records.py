@@ -208,7 +208,7 @@ def _path(dtype: np.dtype[Any], name: str) -> list[str]:
 
 
 def _type_of(dtype: np.dtype[Any], *, bfloat16: bool) -> pa.DataType:
-    """Arrow's type for a field: lists of a subarray, and what no column can serve as where it is no number or text."""
+    """Arrow's type for a field: lists for a subarray, and binary, which is never used, where it is neither number nor text."""
     if dtype.subdtype is not None:
         base, shape = dtype.subdtype
         if 0 in shape:
@@ -235,7 +235,7 @@ def _column(values: AnyArray, column_type: pa.DataType) -> pa.Array:
         return pa.nulls(len(values), column_type)
     if values.dtype.kind == "V":
         values = widen(np.ascontiguousarray(values))
-    if values.dtype.kind == "S":  # what is not UTF-8 is told with its row
+    if values.dtype.kind == "S":  # the run names the row of what is not UTF-8
         return pa.array(values.tolist(), pa.binary()).view(pa.string())
     if values.dtype.kind == "U":
         return pa.array(values.tolist(), pa.string())

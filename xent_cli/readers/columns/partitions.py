@@ -1,4 +1,4 @@
-"""Columns that the folders of a file say: one value for all its rows, by the rules of every other column."""
+"""Columns that come from the names of folders, such as split=test: one value for all rows of a file."""
 
 from __future__ import annotations
 

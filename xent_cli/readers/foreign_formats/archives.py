@@ -1,4 +1,4 @@
-"""Zip archives that are not .npz: what each is, told by the names of its members."""
+"""Zip archives that are not .npz: recognised by the names of their members."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders of other programs, whose files are no shards: each is named, with the line that converts it."""
+"""Folders of other programs, whose files are not shards: each is named, with the line that converts it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _MODEL = "it holds a model, not its outputs: run the model and save its logits, as in "
 _SAVED = "import numpy; numpy.save('logits.npy', logits)"
-# Name, patterns of entries of which one is there, words, and line as in `Signature`. The first that fits.
+# Name, pattern that one of the entries matches, words before the line, and line as in `Signature`; the first match wins.
 _KINDS = (
     (
         "a Zarr folder",

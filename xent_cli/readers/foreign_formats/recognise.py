@@ -1,4 +1,4 @@
-"""Formats that one run of bytes does not tell: each by its structure, from the first bytes alone."""
+"""Formats that have no fixed signature: each is recognised by its structure, from the first bytes alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CASTAGNOLI, _MASK = 0x82F63B78, 0xA282EAD8
 
 
 def is_hdf5(head: bytes) -> bool:
-    """HDF5, also behind a block of the user's."""
+    """HDF5, also after a user block."""
     return any(head.startswith(_HDF5, place) for place in _HDF5_PLACES)
 
 

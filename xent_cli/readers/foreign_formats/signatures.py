@@ -1,4 +1,4 @@
-"""Binary formats that are named rather than read: how each begins, and the line that converts it."""
+"""Binary formats that xent names but does not read: how each begins, and the line that converts it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _WEAK = (
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A format, told by its first bytes.
+    """A format that is recognised by its first bytes.
 
     Fields
     ------

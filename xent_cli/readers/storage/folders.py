@@ -1,4 +1,4 @@
-"""Folders that programs write tables into: which files hold the rows, in which order, and what their folders say."""
+"""Folders that hold one table: which files have its rows, in which order, and which columns folder names add."""
 
 from __future__ import annotations
 

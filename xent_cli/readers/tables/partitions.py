@@ -1,4 +1,4 @@
-"""Rows of a file together with the columns that its folders say."""
+"""Rows of a file together with the columns that come from the names of its folders."""
 
 from __future__ import annotations
 
