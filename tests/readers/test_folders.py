@@ -263,7 +263,7 @@ def test_groups_of_partitions_are_the_same_however_they_are_cut(size, tmp_path):
     assert np.concatenate(groups).tolist() == ["test"] * 45 + ["train"] * 45
 
 
-# What the library datasets writes: state.json lists the files, and the rows of cache-*.arrow beside them are not part of it.
+# What the library datasets writes: state.json lists the files; cache-*.arrow beside them is not part of it.
 def saved_dataset(folder, parts):
     folder.mkdir(parents=True)
     files = []

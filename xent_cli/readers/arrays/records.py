@@ -208,7 +208,7 @@ def _path(dtype: np.dtype[Any], name: str) -> list[str]:
 
 
 def _type_of(dtype: np.dtype[Any], *, bfloat16: bool) -> pa.DataType:
-    """Arrow's type for a field: lists for a subarray, and binary, which is never used, where it is neither number nor text."""
+    """Arrow's type for a field: lists for a subarray; binary, which is never used, for neither number nor text."""
     if dtype.subdtype is not None:
         base, shape = dtype.subdtype
         if 0 in shape:

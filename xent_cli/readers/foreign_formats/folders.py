@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _MODEL = "it holds a model, not its outputs: run the model and save its logits, as in "
 _SAVED = "import numpy; numpy.save('logits.npy', logits)"
-# Name, pattern that one of the entries matches, words before the line, and line as in `Signature`; the first match wins.
+# Name, pattern that an entry matches, words before the line, and line as in `Signature`; the first match wins.
 _KINDS = (
     (
         "a Zarr folder",
