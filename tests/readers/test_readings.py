@@ -173,6 +173,16 @@ def test_a_long_table_without_labels_is_refused_with_the_line_that_takes_them_fr
     assert caught.value.hint.endswith("&& xent compute wide.csv LABELS --from probs")
 
 
+def test_inspect_ends_in_the_line_for_the_one_prediction_of_a_binary_classifier(tmp_path: Path) -> None:
+    positive = PROBS[:, 1].round(6)
+    labels = LABELS % 2
+    path = write(tmp_path / "t.csv", {"id": np.arange(N), "prediction": positive, "target": labels})
+    *_, last = xent("inspect", path, "-q", cwd=tmp_path).stdout.splitlines()
+    done = xent(*shlex.split(last.split("\t")[1])[1:], "--reduction", "mean", "-q", cwd=tmp_path)
+    losses = -np.log(np.where(labels == 1, positive, 1 - positive))
+    assert float(done.stdout) == pytest.approx(losses.mean(), rel=1e-9), done.stderr
+
+
 def test_columns_of_labels_are_named_by_a_glob_or_with_commas(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", wide([f"logit_{n}" for n in NAMES]) | one_hot("y_{}") | {"fold": np.arange(N) % 2})
     for named in ("y_*", "y_cat,y_dog,y_fox"):

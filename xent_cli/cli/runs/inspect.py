@@ -145,6 +145,10 @@ def _paired(
         inspected.append(Inspected(paths[index], role, one.source.info.description, contents, found, names))
     every = reduce(Inspection.merge, (one for one in totals if one is not None), Inspection())
     advice = advise(every, pair.num_classes, dense=dense, look=_look(pair, every)) if runner else _unseen(pair)
+    plan = pair.logits.info.plan
+    if plan is not None and plan.kind == "probs" and advice.source == "logits" and options.source is None:
+        # Columns that are named probabilities need it said what they hold, however few their rows are.
+        options = replace(options, source="logits" if every.logits.negative else "probs")
     fit = Fit(
         logits=paths[order[0]],
         labels=paths[order[-1]],

@@ -29,6 +29,7 @@ from xent_cli.readers.columns.words import (
     LISTS,
     NEVER_LISTS,
     PREDICTED,
+    PREDICTION,
     kind_of_stem,
     plain_name,
 )
@@ -66,7 +67,9 @@ def choose(facts: TableFacts) -> Choice:
     never = _never(free) - {name for name in free if roles[name].must}
     left = [name for name in free if name not in never]
     if not left and not questions:
-        raise no_columns(sample, options, roles)
+        scores = [name for name, role in roles.items() if role.role == PREDICTION and sample.kinds[name] == NUMBER]
+        scores = [name for name in scores if not sample.is_whole(name)]
+        raise one_column(sample, options, scores[0]) if len(scores) == 1 else no_columns(sample, options, roles)
     if len(left) + len(questions) == 1:
         raise one_column(sample, options, (left or questions)[0])
     return what_is_left(facts, left, questions)

@@ -27,7 +27,7 @@ from xent_cli.readers.columns.long_tables import refuse_long
 from xent_cli.readers.columns.order import reordered, settle
 from xent_cli.readers.columns.roles import FREE, roles_of
 from xent_cli.readers.columns.sample import FLOATS, NUMBER
-from xent_cli.readers.columns.words import ID, NEVER_LISTS, plain_name
+from xent_cli.readers.columns.words import ID, NEVER_LISTS, plain_name, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 # Names of ids that are carried into the rows, unless another is asked for.
 _IDS = ("id", "sample_id", "uuid")
+# Words in the name of the one column of scores of a binary classifier.
+_ONE_SCORE = words("score logit logits prob p proba probability pred prediction")
 
 
 def plan_logits(sample: TableSample, options: ReadOptions) -> ColumnPlan:
@@ -176,7 +178,7 @@ def _one_score(sample: TableSample, roles: Mapping[str, Role], options: ReadOpti
     """The one column of scores of a binary classifier."""
     numbers = [name for name, role in roles.items() if sample.kinds[name] == NUMBER and role.role != "label"]
     floats = [name for name in numbers if not sample.is_whole(name) and not roles[name].reason]
-    named = [name for name in numbers if {*plain_name(name).split("_")} & {"score", "logit", "logits", "prob", "p"}]
+    named = [name for name in numbers if {*plain_name(name).split("_")} & _ONE_SCORE]
     named = [name for name in named if not sample.is_whole(name)]
     found = floats if len(floats) == 1 else named
     if len(found) != 1:

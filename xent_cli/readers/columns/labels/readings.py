@@ -78,7 +78,9 @@ def _not_predicted(found: Iterable[tuple[ReadOptions, bool]]) -> tuple[ReadOptio
 
 def _may_be_labels(sample: TableSample, name: str) -> bool:
     kind = sample.kinds[name]
-    if role_named(name, text=kind == TEXT) in (PREDICTION, INDEX, ID, ABOUT_SAMPLE) or kind not in (TEXT, BOOL, NUMBER):
+    # Text that names the classes is labels, whatever else its name may mean.
+    others = (PREDICTION, INDEX) if kind == TEXT else (PREDICTION, INDEX, ID, ABOUT_SAMPLE)
+    if role_named(name, text=kind == TEXT) in others or kind not in (TEXT, BOOL, NUMBER):
         return False
     return (kind != NUMBER or sample.is_whole(name)) and len({*sample.texts(name)} - {""}) > 1
 
