@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 # Imported modules live until exit and arrays form no reference cycles, so the default of a collection every 700
 # allocations only costs time: 5 % of a short run.
-_ALLOCATIONS_BETWEEN_COLLECTIONS = 50_000
+_ALLOCATIONS_BETWEEN_COLLECTIONS = 250_000
 # glibc returns only larger pieces of memory to the system: its names for a process that starts, and its numbers for
 # one that runs. Memory that is returned and asked for again comes as new pages of zeros, a fifth of the time of a run.
 _GLIBC = (("MALLOC_TRIM_THRESHOLD_", -1, 1 << 28), ("MALLOC_MMAP_THRESHOLD_", -3, 1 << 25))

@@ -94,7 +94,7 @@ def _without_counters(sample: TableSample, free: Sequence[str]) -> Sequence[str]
     first = sample.numbers(free)
     if len(first) < _ROWS_TO_COUNT:
         return free
-    rise = (np.diff(first, axis=0) > 0).all(axis=0) & (first == np.floor(first)).all(axis=0)
+    rise = (first[1:] > first[:-1]).all(axis=0) & (first == np.floor(first)).all(axis=0)
     return [name for name, counts in zip(free, rise, strict=True) if not counts]
 
 

@@ -111,7 +111,7 @@ def fall_from_left_to_right(sample: TableSample, columns: Sequence[str]) -> bool
         return False
     # Two columns nearly always decide, and are read at once.
     first = sample.numbers(columns[:2])
-    return bool(len(first) and (np.diff(first) <= 0).all()) and ranked(sample.numbers(columns))
+    return bool(len(first) and (first[:, 1:] <= first[:, :-1]).all()) and ranked(sample.numbers(columns))
 
 
 def ranked(rows: object) -> bool:
@@ -119,7 +119,9 @@ def ranked(rows: object) -> bool:
     values = np.asarray(rows, np.float64)
     if values.ndim != 2 or len(values) < _ROWS_IN_ORDER or values.shape[1] < 3:
         return False
-    return bool((np.diff(values) <= 0).all() and (values[:, 0] > values[:, -1]).all() and (values != values[0]).any())
+    return bool(
+        (values[:, 1:] <= values[:, :-1]).all() and (values[:, 0] > values[:, -1]).all() and (values != values[0]).any()
+    )
 
 
 def all_are_argmax(rows: FloatArray, names: Sequence[str], labels: LabelValues) -> bool:

@@ -87,7 +87,11 @@ def refuse_unordered(
             rows.append(row)
     if len({row.keys for row in rows}) > 1:
         found = "the keys of the maps in another order from row to row"
-    elif len(rows) >= _ROWS_IN_ORDER and len(choice.columns) > 1 and all(np.all(np.diff(r.values) <= 0) for r in rows):
+    elif (
+        len(rows) >= _ROWS_IN_ORDER
+        and len(choice.columns) > 1
+        and all(np.all(r.values[1:] <= r.values[:-1]) for r in rows)
+    ):
         found = "the keys of the maps in the order of their scores"
     else:
         return
