@@ -76,7 +76,8 @@ def test_an_interrupted_run_leaves_the_old_files_and_nothing_else(number, code, 
     for name in ("rows.csv", "g.npy"):
         (tmp_path / name).write_text("old")
     args = [*XENT, "compute", *map(str, inputs), "-o", "rows.csv", "--gradients", "g.npy", "--threads", "1"]
-    restore = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler)}
+    usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+    restore = {"preexec_fn": lambda: signal.signal(number, usual)}  # under nohup a hangup is ignored
     with subprocess.Popen(args, cwd=tmp_path, stdout=-1, stderr=-1, **restore) as process:
         until(lambda: len(names(tmp_path)) == 4, "both outputs begun", lambda: names(tmp_path))
         process.send_signal(number)
