@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _POINTERS = frozenset({b"vers", b"outs", b"md5:", b"/ann"})
 # Enough to recognise a format, and for the header of an array that numpy.save wrote.
 _HEAD_BYTES = 4096
+# More first bytes than this are read again rather than kept.
+_MOST_KEPT = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ class Stored:
             return opened.head[:size]
         with self.stream() as stream:
             head = read_up_to(stream, size)
-        if opened is not None and not opened.closed:
+        if opened is not None and not opened.closed and size <= _MOST_KEPT:
             opened.head = head
         return head
 
