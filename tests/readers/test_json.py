@@ -104,6 +104,41 @@ def test_every_orient_of_pandas_that_names_the_columns_reads_back(orient, indent
     holds(tmp_path / "t.json", None)
 
 
+@pytest.mark.parametrize("orient", ["split", "index", "columns"])
+@pytest.mark.parametrize("index", [range(N), [f"s{i}" for i in range(N)], range(500, 500 + N)])
+def test_labels_whose_index_stands_in_a_different_order_are_refused(orient, index, tmp_path):
+    frame = FRAME.assign(label=LABELS).set_axis(index)
+    # Where the index does not count from 0, only a column of labels tells rows from columns.
+    logits = frame.drop(columns="label") if index == range(N) else frame
+    logits.to_json(tmp_path / "z.json", orient=orient, double_precision=15)
+    frame[["label"]].iloc[::-1].to_json(tmp_path / "y.json", orient=orient)
+    with pytest.raises(InputError, match="in a different order"):
+        read(tmp_path / "z.json", tmp_path / "y.json")
+
+
+@pytest.mark.parametrize("orient", ["split", "columns"])
+def test_labels_with_an_index_of_a_different_set_of_rows_are_taken_by_position(orient, tmp_path):
+    FRAME.drop(columns="label").to_json(tmp_path / "z.json", orient="split", double_precision=15)
+    index = np.random.default_rng(3).permutation(500)[:N]
+    pd.DataFrame({"label": LABELS}, index=index).to_json(tmp_path / "y.json", orient=orient)
+    holds(tmp_path / "z.json", None, labels=tmp_path / "y.json")
+
+
+@pytest.mark.parametrize("logits", ["csv", "json", "parquet"])
+@pytest.mark.parametrize("labels", ["csv", "json", "parquet"])
+def test_an_index_without_a_name_is_compared_across_formats(logits, labels, tmp_path):
+    write = {
+        "csv": pd.DataFrame.to_csv,
+        "json": lambda frame, path: frame.to_json(path, orient="split", double_precision=15),
+        "parquet": pd.DataFrame.to_parquet,
+    }
+    frame = FRAME.assign(label=LABELS).set_axis([f"s{i}" for i in range(N)])
+    write[logits](frame.drop(columns="label"), tmp_path / f"z.{logits}")
+    write[labels](frame[["label"]].iloc[::-1], tmp_path / f"y.{labels}")
+    with pytest.raises(InputError, match="in a different order"):
+        read(tmp_path / f"z.{logits}", tmp_path / f"y.{labels}")
+
+
 @pytest.mark.parametrize("orient", ["index", "columns"])
 def test_numbers_for_rows_and_for_columns_leave_two_readings(orient, tmp_path):
     pd.DataFrame(LOGITS).to_json(tmp_path / "t.json", orient=orient)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray
     from xent_cli.readers.interface import Source
 
+# pandas writes an index without a name under these into Arrow and, read as a column first, into text.
+_NAMELESS_INDEX = re.compile(r"unnamed_0|index_level_0")
 # This many row numbers of each table are compared before all of them are read.
 _LOOKED_AT = 1024
 
@@ -66,9 +69,15 @@ def column_in(plan: ColumnPlan | None, name: str) -> str | None:
     """The column of a name, or the only one that differs from it in case and marks alone; None where there is none."""
     if plan is None or name in plan.columns:
         return None if plan is None else name
-    wanted = plain_name(name)
-    found = [column for column in plan.columns if plain_name(column) == wanted]
+    wanted = _spelled(name)
+    found = [column for column in plan.columns if _spelled(column) == wanted]
     return found[0] if len(found) == 1 else None
+
+
+def _spelled(name: str) -> str:
+    """A name without case and marks; an index without a name is one, whatever the format calls it."""
+    plain = plain_name(name)
+    return "" if _NAMELESS_INDEX.fullmatch(plain) else plain
 
 
 def _free(plan: ColumnPlan) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 from xent_cli.errors import InputError, listing
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 _LIST_NAMES = frozenset(name for _, names in LISTS for name in names)
+_INDEX = "__index_level_0__"  # as pandas and Arrow call an index without a name, so that files of both compare
 _EXPECTED = 'records, columns of one length, or an object such as {"logits": [[0.1, 2.5]], "labels": [1]}'
 
 
@@ -118,7 +120,7 @@ def rows_of_document(name: str, value: Any) -> Iterable[Any]:
         raise InputError("no table", name, f"the JSON value {text_of(value)[:40]}", _EXPECTED)
     columns, data = value.get("columns"), value.get("data")
     if isinstance(columns, list) and isinstance(data, list):
-        return _of_split(name, columns, data)
+        return _of_split(name, columns, data, value.get("index"))
     if isinstance(value.get("schema"), dict) and isinstance(data, list):
         return data
     outputs = value.get("outputs")
@@ -141,16 +143,18 @@ def _is_deep(values: list[Any]) -> bool:
     return bool(values) and isinstance(values[0], list | dict)
 
 
-def _of_split(name: str, columns: list[Any], data: list[Any]) -> Iterator[dict[str, Any]]:
+def _of_split(name: str, columns: list[Any], data: list[Any], index: Any) -> Iterator[dict[str, Any]]:
     """Rows beside the names of the columns: orient="split" of pandas, tables of W&B and MLflow."""
     names = [column if isinstance(column, str) else text_of(column) for column in columns]
     if len(set(names)) < len(names):
         raise InputError("two columns of one name", name, listing(names), "each name once")
+    keeps = isinstance(index, list) and len(index) == len(data)
+    numbers = [{_INDEX: key} for key in index] if keeps else [{}] * len(data)
     for row, cells in enumerate(data):
         if not isinstance(cells, list) or len(cells) != len(names):
             found = f"{len(cells)} values" if isinstance(cells, list) else text_of(cells)[:40]
             raise InputError("row of another length", f'{name}, key "data", row {row}', found, f"{len(names)} values")
-        yield dict(zip(names, cells, strict=True))
+        yield {**numbers[row], **dict(zip(names, cells, strict=True))}
 
 
 def _of_columns(name: str, columns: dict[str, Any]) -> Iterable[Any]:
@@ -199,8 +203,15 @@ def _of_frame(name: str, frame: dict[str, Any]) -> Iterable[Any]:
             hint="write records: frame.to_json('FILE.jsonl', orient='records', lines=True)",
         )
     if by_row:
-        return frame.values()
-    return ({key: held[row] for key, held in frame.items()} for row in inner)
+        return ({_INDEX: number, **held} for number, held in zip(_numbers(frame), frame.values(), strict=True))
+    rows = zip(_numbers(inner), inner, strict=True)
+    return ({_INDEX: number, **{key: held[row] for key, held in frame.items()}} for number, row in rows)
+
+
+def _numbers(keys: Iterable[str]) -> list[Any]:
+    """The index of a frame, of which JSON makes text: whole numbers again where every key is one."""
+    texts = list(keys)
+    return [int(text) for text in texts] if all(re.fullmatch(r"-?\d{1,18}", text) for text in texts) else texts
 
 
 def _counts(keys: Iterable[str]) -> bool:
