@@ -214,6 +214,7 @@ def _question(left: Left) -> InputError:
         found,
         "names such as logit_0 and logit_1, or labels that name every column",
         [_reading(facts, columns) for columns in _readings(left)],
+        before="say which they are: ",
         more=f"not taken: {beside}" if beside else "",
     )
 
