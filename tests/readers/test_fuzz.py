@@ -18,9 +18,15 @@ LIES_KEPT = [("parquet", 37), ("parquet", 20507)]
 KEPT = [("pt", 2978), ("npz", 41), ("npz", 79), ("wide.parquet", 26)]
 
 
+# As in conftest.py, `tests` is found last, so that an installed package is tried.
+START = (
+    "import runpy, sys; sys.path.append(sys.argv[1]); del sys.argv[:2]; runpy.run_path(sys.argv[0], None, '__main__')"
+)
+
+
 def fuzz(format_name, first, count, script="fuzz.py"):
-    script = str(Path(__file__).with_name(script))
-    run = subprocess.run([sys.executable, script, format_name, str(first), str(count)], capture_output=True, text=True)
+    words = [Path(__file__).parents[2], Path(__file__).with_name(script), format_name, first, count]
+    run = subprocess.run([sys.executable, "-c", START, *map(str, words)], capture_output=True, text=True)
     assert run.returncode == 0, f"seed {run.stderr.split()[-1:]} ended the process with {run.returncode}"
     assert run.stdout == "", f"seeds and exit codes: {run.stdout}"
 
