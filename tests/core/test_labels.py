@@ -32,6 +32,14 @@ def test_bools_are_the_classes_0_and_1():
     assert check_sparse(np.array([True, False]), 1, ignore_index=(1,)).ignored.tolist() == [True, False]
 
 
+@pytest.mark.parametrize("shape", [(4,), (4, 1)])
+def test_bools_are_refused_as_labels_of_more_than_two_classes(shape):
+    with pytest.raises(RowError, match="labels are true and false") as raised:
+        check_sparse(np.array([True, False, True, True]).reshape(shape), 3, start=7)
+    assert raised.value.row == 7
+    assert check_sparse(np.empty(0, np.bool_), 3).label.size == 0
+
+
 def test_a_column_of_labels_is_a_row_of_them():
     assert check_sparse(np.array([[2], [0]]), 3).label.tolist() == [2, 0]
 

@@ -73,7 +73,8 @@ def check_sparse(
     Raises
     ------
     RowError
-        At the first label that is fractional, NaN, infinite or out of range.
+        At the first label that is fractional, NaN, infinite or out of range; at the first row where labels are true and
+        false, and there are more than two classes.
 
     Examples
     --------
@@ -81,6 +82,10 @@ def check_sparse(
     >>> check_sparse(np.array([2.0, 0.0, -100.0]), 3, ignore_index=(-100,)).ignored.tolist()
     [False, False, True]
     """
+    if labels.dtype.kind == "b" and num_classes > 2 and labels.size:  # rather a mask, or which predictions are right
+        found, expected = f"{labels.reshape(-1)[0]}", f"a class index: there are {num_classes} classes"
+        hint = "say which samples count with --mask; write labels of the classes 0 and 1 as integers"
+        raise RowError("labels are true and false", start, "labels", found, expected, hint, code="labels-bool")
     raw = _comparable(labels)
     ignored = either(unscored, ignored_labels(raw, ignore_index, ignore_missing=ignore_missing))
     if ignored is not None and not ignored.any():

@@ -277,4 +277,7 @@ def _number(value: object, key: str = "") -> float:
             return float(value) if type(value).__name__ == "Decimal" else float("")  # type: ignore[arg-type]
         except ValueError:
             raise CellError(f"{'null' if value is None else repr(value)}{place}") from None
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:  # of a whole number
+        raise CellError(f"{str(value)[:40]}...{place}, a number beyond float64") from None
