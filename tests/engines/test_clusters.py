@@ -27,6 +27,7 @@ from xent_cli.engines.interface import refuse_other_versions
 from xent_cli.engines.local import SerialEngine, open_local
 from xent_cli.engines.ray import open_ray
 from xent_cli.errors import InputError, XentError
+from xent_cli.readers.columnar.parquet import GroupRows
 from xent_cli.readers.options import ReadOptions, RunNeeds
 from xent_cli.readers.pair.pair import open_pair
 
@@ -190,7 +191,11 @@ def test_recipes_stay_small_whatever_they_read(shards, tmp_path):
     for paths in ((str(shards), None), (str(tmp_path / "l.npy"), str(tmp_path / "y.npy"))):
         for task in open_pair(*paths, None, ReadOptions(run=RunNeeds(whole_groups=True))).tasks():
             assert not any(isinstance(part, Rows) for part in task.parts)
-            assert len(pickle.dumps(task)) < 2000
+            # The footer of a Parquet file travels along, so that no worker reads it again for each row group.
+            footers = [part.source.footer.serialized_size for part in task.parts if isinstance(part, GroupRows)]
+            assert len(footers) == (len(task.parts) if paths[1] is None else 0)
+            assert max(footers, default=0) <= 1 << 16
+            assert len(pickle.dumps(task)) < 2000 + sum(footers)
 
 
 def test_workers_of_another_version_are_refused():

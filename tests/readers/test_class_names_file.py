@@ -1,6 +1,8 @@
 """Lists of class names in the forms that people have them in, told apart by what they hold."""
 
 import json
+import lzma
+import zipfile
 
 import numpy as np
 import pyarrow as pa
@@ -157,3 +159,24 @@ def test_an_array_of_anything_else_lists_no_names(tmp_path, array):
     np.save(tmp_path / "n.npy", array, allow_pickle=True)
     with pytest.raises(InputError, match="no class names"):
         read_class_names(str(tmp_path / "n.npy"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+@pytest.mark.parametrize("packed", ["", "xz", "zip"])
+def test_names_in_another_encoding_or_packed_are_read_as_tables_are(tmp_path, encoding, packed):
+    data, path = "\ufeffcat\nd\u00f6g\nred fox\n".encode(f"{encoding}-le"), tmp_path / "names.txt"
+    if packed == "zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("names.txt", data)
+    else:
+        path.write_bytes(lzma.compress(data) if packed else data)
+    assert read_class_names(str(path)).names == ("cat", "d\u00f6g", "red fox")
+
+
+def test_an_archive_of_several_lists_is_refused(tmp_path):
+    path = tmp_path / "names.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.txt", "cat\ndog\n")
+        archive.writestr("b.txt", "dog\ncat\n")
+    with pytest.raises(InputError, match="several tables in a zip archive"):
+        read_class_names(str(path))

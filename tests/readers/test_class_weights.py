@@ -1,6 +1,8 @@
 """Class weights: matched to the classes by name wherever a file names them, and checked one by one."""
 
 import json
+import lzma
+import zipfile
 
 import numpy as np
 import pyarrow as pa
@@ -171,3 +173,14 @@ def test_damaged_files_are_named_as_such(tmp_path, content):
     (tmp_path / "w.csv").write_bytes(content)
     with pytest.raises(InputError):
         read_class_weight(str(tmp_path / "w.csv"), 3, NAMES)
+
+
+@pytest.mark.parametrize("packed", ["", "xz", "zip"])
+def test_weights_in_utf_16_or_packed_are_read_as_tables_are(tmp_path, packed):
+    data, path = "class,weight\nfox,0.5\ncat,1.0\ndog,2\n".encode("utf-16"), tmp_path / "w.csv"
+    if packed == "zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("w.csv", data)
+    else:
+        path.write_bytes(lzma.compress(data) if packed else data)
+    assert read_class_weight(str(path), 3, NAMES).tolist() == WANTED

@@ -13,7 +13,7 @@ from xent_cli.readers.arrays.npy import HEAD_BYTES
 from xent_cli.readers.interface import ARRAYS
 from xent_cli.readers.open import format_of, open_source
 from xent_cli.readers.options import ReadOptions
-from xent_cli.readers.pair.short_tables import is_records, read_whole, short_table
+from xent_cli.readers.pair.short_tables import is_records, read_whole, short_table, unpacked
 from xent_cli.readers.storage.locate import locate
 from xent_cli.readers.storage.reading import BOM
 from xent_cli.readers.text.number_marks import NUMBER
@@ -56,7 +56,7 @@ def read_class_weight(
         Where there is not one for each class, or one is negative or not finite.
     """
     located = locate(path)
-    head = located.files[0].peek(HEAD_BYTES)
+    head = unpacked(located.files[0]).peek(HEAD_BYTES)
     written = head.removeprefix(BOM).lstrip()
     table = written[:1] in (b"", b"[", b"{") or is_records(located.name, head)
     if not table and format_of(located.name, head) in ARRAYS:

@@ -11,19 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 from xent_cli.errors import InputError
 from xent_cli.readers.storage.locate import locate
+from xent_cli.readers.storage.pipe import seekable
 from xent_cli.readers.storage.reading import read_up_to, reading
+from xent_cli.readers.storage.zipped_table import zipped_table
 from xent_cli.readers.text.csv_dialect import delimiter_of
 from xent_cli.readers.text.number_marks import NUMBER
+from xent_cli.readers.text.rewritten import in_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from xent_cli.readers.storage.interface import Bytes
     from xent_cli.readers.storage.locate import Located
 
 # A million rows of 64 bytes.
 _MOST_BYTES = 64 << 20
 _TABLES = {b"PAR1": "parquet", b"ARROW1": "arrow", b"\xff\xff\xff\xff": "arrow"}
 _NPY = b"\x93NUMPY"
+_ZIP = b"PK\3\4"
+_MARK_BYTES = 4
 _NAME_AND_NUMBER = re.compile(rf"(.*[^\s:=])(?:\s*[:=]\s*|\s+)({NUMBER.pattern})", re.IGNORECASE)
 
 Cell = str | None
@@ -76,12 +82,20 @@ def read_whole(path: str | Located, expected: str) -> bytes:
         Where there is no such file, or it is none of that size.
     """
     located = locate(path)
-    with reading(located.name), located.files[0].stream() as stream:
+    with reading(located.name), unpacked(located.files[0]).stream() as stream:
         data = read_up_to(stream, _MOST_BYTES + 1)
     if located.sharded or len(data) > _MOST_BYTES:
         found = "several files" if located.sharded else "more than 64 MiB"
         raise InputError("not one small file", located.name, found=found, expected=f"one file of {expected}")
     return data
+
+
+def unpacked(source: Bytes) -> Bytes:
+    """What a small file holds: UTF-16 and UTF-32 as UTF-8, and the table in a zip archive that has one."""
+    head = source.peek(_MARK_BYTES)
+    if head == _ZIP and (table := zipped_table(seekable(source))) is not None:
+        source, head = table, table.peek(_MARK_BYTES)
+    return in_utf8(source, head)
 
 
 def as_text(path: str, data: bytes) -> str:
@@ -247,8 +261,6 @@ def is_records(path: str, head: bytes) -> bool:
 
 
 def _of_records(path: str, data: bytes) -> ShortTable:
-    import io
-
     import numpy as np
 
     try:
