@@ -106,7 +106,7 @@ def advice_on(logits, labels, num_classes=3, *, dense=False):
 def test_class_indices_get_the_advice_they_need(labels, ignore_index, runs, codes):
     found = advice_on([[1.0, 2.0, -3.0]] * 4, labels)
     assert (found.ignore_index, found.runs) == (ignore_index, runs)
-    assert [finding.code for finding in found.findings] == codes
+    assert [diagnostic.code for diagnostic in found.diagnostics] == codes
 
 
 def test_labels_from_1_are_read_so():
@@ -117,7 +117,7 @@ def test_labels_from_1_are_read_so():
 def test_labels_of_minus_1_and_1_are_not_padding_of_two_classes():
     found = advice_on([[1.0, -3.0]] * 4, [-1, 1, -1, 1], 2)
     assert (found.ignore_index, found.runs) == (None, False)
-    assert "(label + 1) / 2" in found.findings[0].message
+    assert "(label + 1) / 2" in found.diagnostics[0].message
 
 
 def test_probabilities_are_named_unless_one_is_negative():
@@ -130,5 +130,5 @@ def test_dense_labels_are_a_teachers_where_one_is_negative():
     assert advice_on(logits, [[1.0, -2.0, 0.5]], dense=True).labels_source == "logits"
     assert advice_on(logits, [[0.5, 0.5, 0.0]], dense=True) == advice_on(logits, [0])
     assert not advice_on(logits, [[np.nan, 0.5, 0.0]], dense=True).runs
-    (finding,) = advice_on(logits, [[1.0, 1.0, 0.0]], dense=True).findings
-    assert finding.code == "soft-labels-do-not-sum-to-1"
+    (diagnostic,) = advice_on(logits, [[1.0, 1.0, 0.0]], dense=True).diagnostics
+    assert diagnostic.code == "soft-labels-do-not-sum-to-1"

@@ -12,10 +12,10 @@ LOGITS = LossOptions()
 
 
 def codes(totals, options=LOGITS, num_classes=10):
-    return [finding.code for finding in find_warnings(totals, options, num_classes)]
+    return [diagnostic.code for diagnostic in find_warnings(totals, options, num_classes)]
 
 
-def test_ordinary_inputs_give_no_findings():
+def test_ordinary_inputs_give_no_diagnostics():
     assert codes(LossTotals("", n_samples=1000, label_range=(0, 9))) == []
     assert codes(LossTotals("")) == []
 
@@ -31,23 +31,23 @@ def test_inputs_that_are_said_to_be_no_logits_may_look_softmaxed(source):
 
 
 def test_the_warning_about_softmaxed_logits_says_what_to_do_on_the_command_line():
-    (finding,) = find_warnings(LossTotals("", n_samples=9, softmaxed=9), LOGITS, 3)
-    assert finding.message.startswith("9 of 9 rows of logits are non-negative and sum to 1")
-    assert "--" not in finding.message
-    (advised,) = with_hints([finding])
-    assert advised.message == f"{finding.message}; if they are, use --from probs"
+    (diagnostic,) = find_warnings(LossTotals("", n_samples=9, softmaxed=9), LOGITS, 3)
+    assert diagnostic.message.startswith("9 of 9 rows of logits are non-negative and sum to 1")
+    assert "--" not in diagnostic.message
+    (advised,) = with_hints([diagnostic])
+    assert advised.message == f"{diagnostic.message}; if they are, use --from probs"
 
 
 def test_soft_labels_that_do_not_sum_to_1_are_counted():
-    (finding,) = find_warnings(LossTotals("", n_samples=9, unnormalised_labels=2), LossOptions(labels="dense"), 3)
-    assert finding.code == "soft-labels-do-not-sum-to-1"
-    assert finding.message.startswith("2 of 9 rows of soft labels")
+    (diagnostic,) = find_warnings(LossTotals("", n_samples=9, unnormalised_labels=2), LossOptions(labels="dense"), 3)
+    assert diagnostic.code == "soft-labels-do-not-sum-to-1"
+    assert diagnostic.message.startswith("2 of 9 rows of soft labels")
 
 
 def test_probabilities_that_do_not_sum_to_1_are_counted():
-    (finding,) = find_warnings(LossTotals("", n_samples=9, unnormalised=2), LossOptions(source="probs"), 3)
-    assert finding.code == "probabilities-do-not-sum-to-1"
-    assert finding.message.startswith("2 of 9 rows of probabilities")
+    (diagnostic,) = find_warnings(LossTotals("", n_samples=9, unnormalised=2), LossOptions(source="probs"), 3)
+    assert diagnostic.code == "probabilities-do-not-sum-to-1"
+    assert diagnostic.message.startswith("2 of 9 rows of probabilities")
 
 
 def test_labels_without_a_0_look_1_based_where_0_was_due():
@@ -58,17 +58,17 @@ def test_labels_without_a_0_look_1_based_where_0_was_due():
 
 def test_losses_that_are_not_numbers_are_named():
     worst = (WorstSample(float("nan"), 17, None, None),)
-    (finding,) = find_warnings(LossTotals("", n_samples=9, n_nan=3, worst=worst), LOGITS, 3)
-    assert finding.code == "nan-loss"
-    assert finding.message == "NaN losses: 3 (first: sample 17); the mean is NaN"
+    (diagnostic,) = find_warnings(LossTotals("", n_samples=9, n_nan=3, worst=worst), LOGITS, 3)
+    assert diagnostic.code == "nan-loss"
+    assert diagnostic.message == "NaN losses: 3 (first: sample 17); the mean is NaN"
 
 
 def test_infinite_losses_are_counted():
-    (finding,) = find_warnings(LossTotals("", n_samples=9, n_inf=2), LOGITS, 3)
-    assert (finding.code, finding.message) == ("infinite-loss", "infinite losses: 2")
+    (diagnostic,) = find_warnings(LossTotals("", n_samples=9, n_inf=2), LOGITS, 3)
+    assert (diagnostic.code, diagnostic.message) == ("infinite-loss", "infinite losses: 2")
 
 
-def test_findings_come_in_one_order():
+def test_diagnostics_come_in_one_order():
     worst = (WorstSample(float("nan"), 0, 1, None),)
     totals = LossTotals(
         "", n_samples=100, n_nan=1, n_inf=1, softmaxed=100, unnormalised_labels=1, label_range=(1, 9), worst=worst
@@ -86,7 +86,7 @@ def test_warnings_and_notes_are_told_apart():
     doubt, done = Diagnostic("odd", "it is odd"), Diagnostic("shard-skipped", "one is empty", note=True)
     assert warnings_of((done, doubt)) == (doubt,)
     assert notes_of((done, doubt)) == (done,)
-    assert [finding.line() for finding in (doubt, done)] == [
+    assert [diagnostic.line() for diagnostic in (doubt, done)] == [
         "warning: it is odd [odd]",
         "note: one is empty [shard-skipped]",
     ]

@@ -230,7 +230,7 @@ def test_every_column_that_is_left_out_is_reported_with_its_reason(tmp_path: Pat
     reasons = dict(pair.logits.info.plan.left_out)
     assert list(reasons) == ["index", "image_id", "fold", "confidence"]
     assert all(reasons.values())
-    (note,) = [found for found in pair.findings if found.code == "columns-left-out"]
+    (note,) = [found for found in pair.diagnostics if found.code == "columns-left-out"]
     assert note.note
     assert note.message == "classes: logit_0..logit_2 (3); left out: index, image_id, fold, confidence"
 
@@ -241,15 +241,15 @@ def test_a_numbered_column_of_text_is_left_out_with_a_note_wherever_it_stands(te
     lines = [",".join("x" if i == text else str(value) for i, value in enumerate(row)) for row in rows]
     table = "label,score0,score1,score2\n" + "".join(f"{i % 2},{line}\n" for i, line in enumerate(lines))
     (tmp_path / "t.csv").write_text(table)
-    findings = open_pair(str(tmp_path / "t.csv"), None, None, ReadOptions()).findings
-    (note,) = [found.message for found in findings if found.code == "columns-left-out"]
+    diagnostics = open_pair(str(tmp_path / "t.csv"), None, None, ReadOptions()).diagnostics
+    (note,) = [found.message for found in diagnostics if found.code == "columns-left-out"]
     assert note.endswith(f"left out: score{text}")
 
 
 def test_elimination_is_a_warning_where_nothing_but_labels_bears_it_out(tmp_path: Path) -> None:
-    codes = [found.code for found in opened(tmp_path / "t.csv", wide(NAMES) | INTEGERS).findings if not found.note]
+    codes = [found.code for found in opened(tmp_path / "t.csv", wide(NAMES) | INTEGERS).diagnostics if not found.note]
     assert codes == ["classes-by-elimination"]
-    assert not [found for found in opened(tmp_path / "u.csv", wide(NAMES) | TEXT).findings if not found.note]
+    assert not [found for found in opened(tmp_path / "u.csv", wide(NAMES) | TEXT).diagnostics if not found.note]
 
 
 @pytest.mark.parametrize("save", [np.save, np.savetxt], ids=["npy", "text"])

@@ -23,7 +23,7 @@ def weighted(result, **weights):
 
 
 def codes(*results, **options):
-    return [finding.code for finding in unverified(*results, **options)]
+    return [diagnostic.code for diagnostic in unverified(*results, **options)]
 
 
 def test_weights_go_with_the_rows_where_those_are_joined_by_id():

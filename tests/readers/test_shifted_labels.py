@@ -101,12 +101,12 @@ def test_a_column_asked_for_with_by_tells_documents_apart(suffix, shift, tmp_pat
     assert rows.unscored.tolist() == outside
     assert rows.labels.tolist() == moved(COLUMNS["label"], shift, 0, outside)
     assert rows.groups[:, 0].tolist() == doc
-    assert any("doc" in note.message and note.note for note in pair.findings)
+    assert any("doc" in note.message and note.note for note in pair.diagnostics)
 
 
 def test_the_rows_of_a_table_are_one_document_and_a_note_says_so(tmp_path):
     pair = open_pair(write(tmp_path / "t.csv", COLUMNS | LARGE), None, None, ReadOptions(shift=1, label_column="label"))
-    assert [(note.code, note.note) for note in pair.findings if note.code == "documents"] == [("documents", True)]
+    assert [(note.code, note.note) for note in pair.diagnostics if note.code == "documents"] == [("documents", True)]
 
 
 @pytest.mark.parametrize("shift", [1, 2, -1, 11, -11])
@@ -160,7 +160,7 @@ def test_shards_of_sequences_are_documents_of_their_own(ranks, tmp_path):
     pair = open_pair(str(tmp_path / "z-*.npy"), str(tmp_path / "y-*.npy"), None, ReadOptions(shift=1))
     rows = read(pair)
     assert np.where(rows.unscored, -1, rows.labels).tolist() == expected
-    (note,) = (finding for finding in pair.findings if finding.code == "documents")
+    (note,) = (diagnostic for diagnostic in pair.diagnostics if diagnostic.code == "documents")
     assert f"{3 if ranks == 2 else 6} documents" in note.message
 
 

@@ -65,7 +65,7 @@ def test_a_join_finds_the_rows_by_their_ids(tmp_path, logits, suffix):
     np.testing.assert_array_equal(rows.logits, LOGITS)
     assert (rows.labels.tolist(), rows.ids.tolist()) == (LABELS, IDS)
     assert rows.groups[:, 0].tolist() == split
-    assert pair.findings == ()
+    assert pair.diagnostics == ()
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -134,9 +134,9 @@ def test_rows_that_belong_to_no_sample_are_warned_of(tmp_path):
     logits = write(tmp_path / "l.csv", {"id": IDS[2:], **{name: values[2:] for name, values in WIDE.items()}})
     pair = open_pair(logits, labels_in(tmp_path, TURNED), None, JOIN)
     assert read(pair).labels.tolist() == LABELS[2:]
-    (finding,) = pair.findings
-    assert (finding.code, finding.note) == ("rows-not-joined", False)
-    assert "2 of 10 rows" in finding.message
+    (diagnostic,) = pair.diagnostics
+    assert (diagnostic.code, diagnostic.note) == ("rows-not-joined", False)
+    assert "2 of 10 rows" in diagnostic.message
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -172,8 +172,8 @@ def test_labels_of_a_file_count_and_those_beside_the_logits_are_held_against_the
     np.save(tmp_path / "y.npy", LABELS)
     pair = open_pair(logits, str(tmp_path / "y.npy"), None, ReadOptions())
     assert read(pair).labels.tolist() == LABELS
-    (finding,) = pair.findings
-    assert (finding.code, finding.note) == ("labels-from-file", True)
+    (diagnostic,) = pair.diagnostics
+    assert (diagnostic.code, diagnostic.note) == ("labels-from-file", True)
     np.save(tmp_path / "y.npy", [*LABELS[:7], 1, *LABELS[8:]])
     pair = open_pair(logits, str(tmp_path / "y.npy"), None, ReadOptions())
     with pytest.raises(OtherLabelError) as caught:
@@ -188,7 +188,7 @@ def test_dense_labels_of_a_file_count_alone(tmp_path):
     np.save(tmp_path / "y.npy", np.eye(3)[LABELS])
     pair = open_pair(logits, str(tmp_path / "y.npy"), None, ReadOptions())
     np.testing.assert_array_equal(read(pair).labels, np.eye(3)[LABELS])
-    assert [finding.code for finding in pair.findings] == ["labels-from-file"]
+    assert [diagnostic.code for diagnostic in pair.diagnostics] == ["labels-from-file"]
 
 
 SOFT = np.random.default_rng(1).dirichlet(np.ones(3), ROWS)

@@ -59,7 +59,7 @@ def hostile(times=1):
     return replace(
         PLAIN,
         inputs={f"{text}{i}": InputDescription(text, text, (None,), text) for i, text in enumerate(entries)},
-        findings=tuple(Diagnostic("odd", text) for text in entries),
+        diagnostics=tuple(Diagnostic("odd", text) for text in entries),
         slices=tuple({"by": text, "value": text, "summary": SUMMARY} for text in entries),
         checks=checks,
     )

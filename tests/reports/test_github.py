@@ -13,8 +13,8 @@ def test_a_failed_check_is_an_error_and_a_passed_one_nothing():
     assert render(PLAIN) == ""
 
 
-def test_a_finding_is_a_warning_behind_the_errors():
-    lines = render(replace(checked(FAILS), findings=(Diagnostic("nan-loss", "NaN losses: 1"),))).splitlines()
+def test_a_diagnostic_is_a_warning_behind_the_errors():
+    lines = render(replace(checked(FAILS), diagnostics=(Diagnostic("nan-loss", "NaN losses: 1"),))).splitlines()
     assert lines[1] == "::warning title=xent%3A nan-loss::NaN losses: 1"
 
 
@@ -31,9 +31,9 @@ def unescaped(text):
 
 def test_no_text_ends_a_command_or_starts_one():
     doc = hostile()
-    for finding in doc.findings:
-        (line,) = re.split(r"\r\n|\r|\n", render(replace(PLAIN, findings=(finding,))).removesuffix("\n"))
+    for diagnostic in doc.diagnostics:
+        (line,) = re.split(r"\r\n|\r|\n", render(replace(PLAIN, diagnostics=(diagnostic,))).removesuffix("\n"))
         title, message = re.fullmatch(r"::warning title=([^:,]*)::(.*)", line, re.DOTALL).groups()
         assert unescaped(title) == "xent: odd"
-        told = [printable(text) for text in re.split(r"\r\n|\r|\n", finding.message)]
+        told = [printable(text) for text in re.split(r"\r\n|\r|\n", diagnostic.message)]
         assert unescaped(message).split("\n") == told

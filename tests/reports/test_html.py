@@ -169,7 +169,9 @@ def test_no_name_and_no_number_of_rows_or_classes_makes_the_page_large(name):
     slices = tuple({"by": name, "value": f"{name}{i}", "summary": SUMMARY} for i in range(500))
     checks = tuple({**entry, "metric": name, "kind": name} for entry in big.checks * 3)
     text = render(
-        replace(big, inputs=odd, slices=slices, checks=checks, findings=(Diagnostic("odd", name),) * 99, signature=name)
+        replace(
+            big, inputs=odd, slices=slices, checks=checks, diagnostics=(Diagnostic("odd", name),) * 99, signature=name
+        )
     )
     assert len(text.encode()) < LIMIT
     assert "more not shown." in text
@@ -206,7 +208,7 @@ def test_the_delta_to_the_baseline_is_reported():
 
 
 def test_version_settings_inputs_and_warnings_are_reported():
-    document = replace(PLAIN, findings=(Diagnostic("logits-look-softmaxed", "4 of 4 rows"),))
+    document = replace(PLAIN, diagnostics=(Diagnostic("logits-look-softmaxed", "4 of 4 rows"),))
     text = Page(render(document)).text
     for told in (
         "0.1.0",

@@ -36,7 +36,7 @@ def made(logits, labels, **settings):
         "signature": OPTIONS.signature("0.1.0"),
         "inputs": INPUTS,
         "summary": totals.losses.summarize(),
-        "findings": find_warnings(totals.losses, OPTIONS, 3),
+        "diagnostics": find_warnings(totals.losses, OPTIONS, 3),
         "formulas": totals.formulas,
     }
     return Document(**given | settings)

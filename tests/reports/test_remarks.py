@@ -11,7 +11,7 @@ from xent_cli import reports
 from xent_cli.core.diagnostics import Diagnostic
 
 REMARKS = (Diagnostic("shard-skipped", "one shard is empty", note=True), Diagnostic("odd", "this is odd"))
-DOCUMENT = replace(checked(PASSES), findings=REMARKS)
+DOCUMENT = replace(checked(PASSES), diagnostics=REMARKS)
 
 
 def written(form, document):
@@ -31,8 +31,8 @@ def test_a_page_has_a_section_of_each_warnings_first(form):
     text = written(form, DOCUMENT)
     places = [text.index(word) for word in ("Warnings", "this is odd", "Notes", "one shard is empty")]
     assert places == sorted(places)
-    assert "Notes" not in written(form, replace(DOCUMENT, findings=REMARKS[1:]))
-    assert "Warnings" not in written(form, replace(DOCUMENT, findings=REMARKS[:1]))
+    assert "Notes" not in written(form, replace(DOCUMENT, diagnostics=REMARKS[1:]))
+    assert "Warnings" not in written(form, replace(DOCUMENT, diagnostics=REMARKS[:1]))
 
 
 def test_junit_has_a_property_of_each():

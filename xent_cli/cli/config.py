@@ -149,9 +149,9 @@ def _with_notes(callback: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(callback)
     def noted(**flags: Any) -> Any:
         context = click.get_current_context()
-        for finding in notes_of(context):
-            if not flags["quiet"] or (context.command.name == "check" and not finding.note):
-                click.echo(printable(finding.line()), err=True)
+        for diagnostic in notes_of(context):
+            if not flags["quiet"] or (context.command.name == "check" and not diagnostic.note):
+                click.echo(printable(diagnostic.line()), err=True)
         return callback(**flags)
 
     return noted

@@ -47,22 +47,24 @@ def find_warnings(
     >>> [f.code for f in find_warnings(LossTotals("", n_samples=9, softmaxed=9), LossOptions(), 3)]
     ['logits-look-softmaxed']
     """
-    findings = []
+    diagnostics = []
     seen = totals.n_samples + totals.n_ignored
     if options.source == "logits" and seen and totals.softmaxed >= _NEARLY_ALL * seen and not insisted:
         text = (
             f"{totals.softmaxed} of {seen} rows of logits are non-negative and sum to 1: they look like probabilities"
         )
-        findings.append(Diagnostic("logits-look-softmaxed", text))
-    findings += _sums(totals, options, paths)
-    findings += _about_labels(totals, options, num_classes)
+        diagnostics.append(Diagnostic("logits-look-softmaxed", text))
+    diagnostics += _sums(totals, options, paths)
+    diagnostics += _about_labels(totals, options, num_classes)
     if totals.n_nan:
         worst = totals.worst[0].sample
-        findings.append(Diagnostic("nan-loss", f"NaN losses: {totals.n_nan} (first: sample {worst}); the mean is NaN"))
+        diagnostics.append(
+            Diagnostic("nan-loss", f"NaN losses: {totals.n_nan} (first: sample {worst}); the mean is NaN")
+        )
     if totals.n_inf:
-        findings.append(Diagnostic("infinite-loss", f"infinite losses: {totals.n_inf}"))
-    findings += _masked(totals, options)
-    return tuple(findings)
+        diagnostics.append(Diagnostic("infinite-loss", f"infinite losses: {totals.n_inf}"))
+    diagnostics += _masked(totals, options)
+    return tuple(diagnostics)
 
 
 def _sums(totals: LossTotals, options: LossOptions, paths: tuple[str, str]) -> Iterator[Diagnostic]:

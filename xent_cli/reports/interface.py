@@ -57,7 +57,7 @@ class Document:
         The figures; losses in nats, unrounded.
     labels_digest
         Digest of the labels, or None if it was not asked for.
-    findings
+    diagnostics
         Warnings and notes about the inputs.
     formulas
         Comparison of the textbook formula with the stable one, by dtype; None if not asked for, as the two below.
@@ -73,7 +73,7 @@ class Document:
     signature: str
     inputs: Mapping[str, InputDescription]
     summary: LossSummary
-    findings: tuple[Diagnostic, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
     formulas: tuple[FormulaTotals, ...] | None = None
     slices: tuple[Mapping[str, Any], ...] | None = None
     checks: tuple[Mapping[str, Any], ...] | None = None

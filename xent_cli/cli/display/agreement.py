@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def show_agreement(document: AgreementDocument, output: OutputPlan, origin: Origin) -> None:
     """Print the verdict; a failure stands even if nobody reads on."""
-    remark(document.findings, origin, quiet=output.quiet)
+    remark(document.diagnostics, origin, quiet=output.quiet)
     try:
         if output.summary is Form.JSON:
             from xent_cli.reports.agreement.json import dumps

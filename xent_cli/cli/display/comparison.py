@@ -34,7 +34,7 @@ def show_comparison(comparison: Comparison, output: OutputPlan, origin: Origin) 
     else:
         _write(text.delimited_changes(comparison, "\t" if form is Form.TSV else ","))
     sys.stdout.flush()
-    remark(comparison.findings, origin, quiet=output.quiet)
+    remark(comparison.diagnostics, origin, quiet=output.quiet)
     if form in (Form.TSV, Form.CSV) and not output.quiet:
         click.echo(text.plain_moved(comparison) + text.footnote(comparison), err=True)
 

@@ -30,7 +30,7 @@ def show_inspection(document: dict[str, Any], output: OutputPlan, origin: Origin
         from xent_cli.reports.inspection.text import inspection_lines
 
         click.echo(inspection_lines(document), nl=False)
-    said = [finding.entry() for finding in origin.config_notes]
+    said = [diagnostic.entry() for diagnostic in origin.config_notes]
     for kind in () if output.quiet else ("warning", "note"):
         for entry in (each for each in document[f"{kind}s"] if each not in said):
             click.echo(printable(f"{kind}: {entry['message']} [{entry['code']}]"), err=True)

@@ -82,15 +82,15 @@ def show(output: OutputPlan, document: Document, totals: LossTotals, columns: Ro
     return
 
 
-def remark(findings: Iterable[Diagnostic], origin: Origin, *, quiet: bool, check: bool = False) -> None:
+def remark(diagnostics: Iterable[Diagnostic], origin: Origin, *, quiet: bool, check: bool = False) -> None:
     """Print warnings and notes on standard error, except those of the configuration, which are printed at the start.
 
     A quiet check prints warnings, any other quiet command neither.
     """
     with suppress(BrokenPipeError):  # the verdict stands even if nobody reads this
-        for finding in (each for each in findings if each not in origin.config_notes):
-            if not quiet or (check and not finding.note):
-                click.echo(printable(without_secrets(finding.line())), err=True)
+        for diagnostic in (each for each in diagnostics if each not in origin.config_notes):
+            if not quiet or (check and not diagnostic.note):
+                click.echo(printable(without_secrets(diagnostic.line())), err=True)
 
 
 def note_waiting(path: str) -> None:

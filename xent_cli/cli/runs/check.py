@@ -155,7 +155,7 @@ def judge(limits: Limits, document: Document, kept: KeptRows | None) -> Document
     if limits.baseline is not None:
         before, interval, unknown = _before(limits, limits.baseline, document, kept)
         judged = tuple(_compared(limit, before, interval, limits.baseline) for limit in judged)
-        document = replace(document, findings=(*document.findings, *unknown))
+        document = replace(document, diagnostics=(*document.diagnostics, *unknown))
     return replace(document, checks=tuple(limit.judge(now).as_dict() for limit in judged))
 
 

@@ -104,10 +104,10 @@ def compare(options: CompareOptions) -> Comparison:
         confidence=options.confidence,
         resamples=options.resamples if drawn else None,
         seed=options.seed if drawn else None,
-        general_findings=options.origin.config_notes,
+        general_diagnostics=options.origin.config_notes,
     )
     if options.strict:
-        refuse_warnings(comparison.findings)
+        refuse_warnings(comparison.diagnostics)
     return comparison
 
 
@@ -138,11 +138,11 @@ def _rows_against(
         slices=tuple(change for name in options.by for change in _slices(name, baseline, candidate, both, options)),
         moved=tuple(_moved(baseline, both, options.top, by_id)),
         n_ignored=both.n_ignored,
-        findings=tuple(_findings(baseline, candidate, model, both, whole, by_id)),
+        diagnostics=tuple(_diagnostics(baseline, candidate, model, both, whole, by_id)),
     )
 
 
-def _findings(
+def _diagnostics(
     baseline: SavedResults,
     candidate: SavedResults,
     model: Model,
@@ -207,7 +207,7 @@ def _summary_against(baseline: SavedResults, candidate: SavedResults, model: Mod
     doubts = unverified(baseline, candidate)
     if absent:
         doubts = (Diagnostic("loss-not-finite", f"no finite mean loss in {' and '.join(absent)}"), *doubts)
-    return ModelChange(model, changes_of_summaries(before, after), findings=doubts)
+    return ModelChange(model, changes_of_summaries(before, after), diagnostics=doubts)
 
 
 def _refuse_for_summaries(options: CompareOptions, results: list[SavedResults]) -> None:

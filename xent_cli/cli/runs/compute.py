@@ -13,7 +13,7 @@ from xent_cli.cli.display import present
 from xent_cli.cli.output_plan import Form
 from xent_cli.cli.runs.evaluate_pair import evaluate_pair
 from xent_cli.cli.runs.output_paths import inputs_of, outputs_of, refuse_overlap
-from xent_cli.cli.runs.preview import findings_of, preview
+from xent_cli.cli.runs.preview import diagnostics_of, preview
 from xent_cli.cli.runs.resolve_options import loss_options, open_engine, progress, read_options, refuse_without_logits
 from xent_cli.cli.runs.targets import open_targets
 from xent_cli.core.diagnostics import refuse_warnings
@@ -100,7 +100,7 @@ def prepare(options: ComputeOptions, output: OutputPlan, limits: Limits | None) 
     pair = open_operands(shared.inputs.logits, shared.inputs.labels, shared.loss.sample_weight, layout)
     seen = preview(shared, pair, loss_options(shared, pair, names_classes=bool(output.reports)))
     if shared.run.strict:
-        refuse_warnings((*shared.origin.config_notes, *seen.pair.findings, *seen.findings))
+        refuse_warnings((*shared.origin.config_notes, *seen.pair.diagnostics, *seen.diagnostics))
     wanted = _wanted(options, output, limits, seen.pair, with_rows=with_rows, page=page)
     columns, gradients = _columns(seen.pair, seen.options), _gradients(options, seen.pair)
     return Job(options, output, seen, wanted, columns, gradients, limits)
@@ -116,14 +116,14 @@ def evaluate(job: Job, targets: Targets) -> RunTotals:
 
 def report(job: Job, totals: RunTotals, targets: Targets) -> Document:
     """Say what was found, judge it where there are limits, and write the reports."""
-    (pair, options, findings), flags, origin = job.seen, job.options.output, job.options.shared.origin
+    (pair, options, diagnostics), flags, origin = job.seen, job.options.output, job.options.shared.origin
     losses = totals.losses
     document = Document(
         version=__version__,
         signature=options.signature(__version__),
         inputs=pair.inputs(losses.n_samples + losses.n_ignored),
         summary=losses.summarize(),
-        findings=(*origin.config_notes, *pair.findings, *findings, *findings_of(losses, job.seen, origin)),
+        diagnostics=(*origin.config_notes, *pair.diagnostics, *diagnostics, *diagnostics_of(losses, job.seen, origin)),
         formulas=totals.formulas if job.wanted.overflow else None,
         labels_digest=_digest(losses),
         slices=_slices(totals, tuple(dict.fromkeys(flags.by))),
@@ -133,7 +133,7 @@ def report(job: Job, totals: RunTotals, targets: Targets) -> Document:
 
         document = judge(job.limits, document, targets.kept)
     if job.options.shared.run.strict:
-        refuse_warnings(document.findings)
+        refuse_warnings(document.diagnostics)
     if job.wanted.calibration:
         document = replace(document, details=_details(totals, pair))
     for target, stream in zip(job.output.reports, targets.reports, strict=True):
@@ -148,7 +148,7 @@ def show(job: Job, totals: RunTotals, document: Document) -> None:
     """Print warnings, then the summary or the verdicts."""
     check = job.limits is not None
     sys.stdout.flush()
-    present.remark(document.findings, job.options.shared.origin, quiet=job.output.quiet, check=check)
+    present.remark(document.diagnostics, job.options.shared.origin, quiet=job.output.quiet, check=check)
     if not check:
         return present.show(job.output, document, totals.losses, job.columns)
     from xent_cli.cli.display.checks import show_checks

@@ -73,7 +73,7 @@ def inspect(flags: InspectOptions) -> dict[str, Any]:
     refuse_missing([entry.source for entry in alone], options)
     runner = open_local(flags.run.threads) if flags.scan else None
     notes = flags.origin.config_notes
-    findings = list(notes)
+    diagnostics = list(notes)
     readings = alone[0].readings if len(files) == 1 else ()
     if len(files) <= 2:
         try:
@@ -86,14 +86,14 @@ def inspect(flags: InspectOptions) -> dict[str, Any]:
             raise
         except (MisfitError, UsageError) as error:
             if len(files) == 2:
-                findings.append(Diagnostic("inputs-do-not-fit", " ".join(str(error).split())))
+                diagnostics.append(Diagnostic("inputs-do-not-fit", " ".join(str(error).split())))
     inspected = []
     for path, file, opened in zip(paths, files, alone, strict=True):
         source, dense = opened.source, opened.role == "labels" and bool(opened.source.info.row_shape)
         # Names of classes are no figures where nothing says which class each of them is.
         text = opened.role == "labels" and source.info.named_labels and source.info.class_names is None
         totals = None if text else _scan(source, runner, dense=dense)
-        findings += not_finite(totals.logits) if totals else ()
+        diagnostics += not_finite(totals.logits) if totals else ()
         contents = _listed(file, opened)
         inspected.append(
             Inspected(path, opened.role, source.info.description, contents, totals, source.info.class_names)
@@ -101,7 +101,7 @@ def inspect(flags: InspectOptions) -> dict[str, Any]:
     refuse_changed()
     # The likeliest at the end, where it is looked for.
     lines = [line(paths[0], reading) for reading in reversed(readings)]
-    return inspection_document(__version__, inspected, None, None, findings, lines)
+    return inspection_document(__version__, inspected, None, None, diagnostics, lines)
 
 
 def _paired(
@@ -161,7 +161,7 @@ def _paired(
     command = command_line([paths[index] for index in order], options, advice) if advice.runs else None
     refuse_changed()
     return inspection_document(
-        __version__, inspected, fit, command, (*notes, *pair.findings, *with_hints(advice.findings))
+        __version__, inspected, fit, command, (*notes, *pair.diagnostics, *with_hints(advice.diagnostics))
     )
 
 

@@ -39,13 +39,13 @@ class Preview(NamedTuple):
         The inputs, of which nothing is lost where they come through a pipe.
     options
         With what probabilities are to be divided by, and what they were rounded to.
-    findings
+    diagnostics
         What looks wrong, and what is done about percentages.
     """
 
     pair: Pair
     options: LossOptions
-    findings: tuple[Diagnostic, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
 
 
 def preview(shared: SharedOptions, pair: Pair, options: LossOptions) -> Preview:
@@ -66,14 +66,14 @@ def preview(shared: SharedOptions, pair: Pair, options: LossOptions) -> Preview:
             pair = _read(pair, options, student, labels, keep=shared.run.engine == "local")
     except RowError as error:
         raise pair.complete(error, options) from None
-    findings: list[Diagnostic] = []
+    diagnostics: list[Diagnostic] = []
     if options.source == "logits":
-        findings += _about_logits(shared.origin, pair, options, student)
+        diagnostics += _about_logits(shared.origin, pair, options, student)
     if pair.num_classes == 1:
         text = "there is one class: its probability is 1 and every loss 0; scores of a binary classifier need --binary"
-        findings.append(Diagnostic("one-class", text))
+        diagnostics.append(Diagnostic("one-class", text))
     if options.source == "logits" and labels is None:  # the usual case, for which nothing more is imported
-        return Preview(pair, options, tuple(findings))
+        return Preview(pair, options, tuple(diagnostics))
     from xent_cli.cli.runs.declared_kind import judge_labels, judge_logits, softmaxed_teacher
 
     if options.source != "logits":
@@ -81,13 +81,13 @@ def preview(shared: SharedOptions, pair: Pair, options: LossOptions) -> Preview:
         options = replace(options, scale=scale, unit=student.rounding.unit)
     if labels is not None:
         if options.labels_source == "logits":
-            findings += softmaxed_teacher(shared.origin, pair, labels)
+            diagnostics += softmaxed_teacher(shared.origin, pair, labels)
         scale = judge_labels(shared, pair, options, labels)
         options = replace(options, labels_scale=scale, labels_unit=labels.rounding.unit)
     for what, scale in (("probabilities", options.scale), ("probabilities of the teacher", options.labels_scale)):
         if scale != 1.0:
-            findings.append(Diagnostic("percentages", f"{what} are percentages: divided by 100", note=True))
-    return Preview(pair, options, tuple(findings))
+            diagnostics.append(Diagnostic("percentages", f"{what} are percentages: divided by 100", note=True))
+    return Preview(pair, options, tuple(diagnostics))
 
 
 class FirstLook(NamedTuple):
@@ -192,12 +192,14 @@ def _about_logits(origin: Origin, pair: Pair, options: LossOptions, student: Fir
     return ()
 
 
-def findings_of(totals: LossTotals, seen: Preview, origin: Origin) -> tuple[Diagnostic, ...]:
+def diagnostics_of(totals: LossTotals, seen: Preview, origin: Origin) -> tuple[Diagnostic, ...]:
     """Return the warnings that follow from the totals, except what the first rows have shown already."""
     pair, options = seen.pair, seen.options
     labels = pair.labels or pair.logits
     paths = (pair.logits.info.path, labels.info.path)
-    said = "source" in origin.explicit or any(finding.code == "logits-look-softmaxed" for finding in seen.findings)
+    said = "source" in origin.explicit or any(
+        diagnostic.code == "logits-look-softmaxed" for diagnostic in seen.diagnostics
+    )
     found = find_warnings(totals, options, pair.num_classes, insisted=said, paths=paths)
     found += predicted_labels(totals) if pair.labels is None else ()
     if not found:

@@ -11,7 +11,7 @@ import numpy as np
 
 from xent_cli import __version__
 from xent_cli.cli.runs.evaluate_pair import divisor_of, refuse_nothing
-from xent_cli.cli.runs.preview import findings_of, preview
+from xent_cli.cli.runs.preview import diagnostics_of, preview
 from xent_cli.cli.runs.resolve_options import loss_options, open_engine, progress, read_options, refuse_without_logits
 from xent_cli.core.diagnostics import refuse_warnings
 from xent_cli.core.options import Outputs
@@ -148,16 +148,16 @@ def evaluate(job: Job) -> Errors:
 
 def report(job: Job, found: Errors) -> AgreementDocument:
     """Say how far the candidates are off."""
-    shared, flags, (pair, options, findings), totals = (
+    shared, flags, (pair, options, diagnostics), totals = (
         job.options.shared,
         job.options.candidates,
         job.seen,
         found.totals,
     )
     origin = shared.origin
-    findings = (*origin.config_notes, *pair.findings, *findings, *findings_of(totals, job.seen, origin))
+    diagnostics = (*origin.config_notes, *pair.diagnostics, *diagnostics, *diagnostics_of(totals, job.seen, origin))
     if shared.run.strict:
-        refuse_warnings(findings)
+        refuse_warnings(diagnostics)
     refuse_changed()
     reductions = {"loss": flags.reduction or "none", "gradient": "mean" if flags.of_mean else "sum"}
     rows = totals.n_samples + totals.n_ignored
@@ -171,7 +171,7 @@ def report(job: Job, found: Errors) -> AgreementDocument:
             Agreement(entry.name, reductions[entry.name], found.tolerances[entry.name], found.errors[entry.name])
             for entry in job.candidates
         ),
-        findings=findings,
+        diagnostics=diagnostics,
     )
 
 

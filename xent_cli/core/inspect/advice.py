@@ -30,7 +30,7 @@ class Advice(NamedTuple):
         What dense labels hold: "labels" or a `Source`.
     ignore_index
         The only label that is not a class, or None.
-    findings
+    diagnostics
         Warnings and notes.
     runs
         Whether compute succeeds with these options.
@@ -45,7 +45,7 @@ class Advice(NamedTuple):
     source: str = "logits"
     labels_source: str = "labels"
     ignore_index: int | None = None
-    findings: tuple[Diagnostic, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
     runs: bool = True
     first_class: int | None = None
     normalize: bool = False
@@ -95,14 +95,14 @@ def advise(found: Inspection, num_classes: int, *, dense: bool, look: Look | Non
     -100
     """
     look = Look(_of_all(found.logits), _of_all(found.soft)) if look is None else look
-    findings = [*_about_logits(found.logits, num_classes, look)]
-    probs = any(finding.code == "logits-look-softmaxed" for finding in findings)
+    diagnostics = [*_about_logits(found.logits, num_classes, look)]
+    probs = any(diagnostic.code == "logits-look-softmaxed" for diagnostic in diagnostics)
     advice = Advice("probs" if probs else "logits", binary=look.binary)
     if found.logits.rows != found.label_rows:
         text = f"{found.logits.rows} rows of logits, {found.label_rows} labels: compute needs the same number of both"
-        return advice._replace(findings=(*findings, Diagnostic("inputs-of-different-length", text)), runs=False)
+        return advice._replace(diagnostics=(*diagnostics, Diagnostic("inputs-of-different-length", text)), runs=False)
     about = _dense(found, look) if dense else _sparse(found, num_classes, look.offsets)
-    return about._replace(source=advice.source, binary=advice.binary, findings=(*findings, *about.findings))
+    return about._replace(source=advice.source, binary=advice.binary, diagnostics=(*diagnostics, *about.diagnostics))
 
 
 def _of_all(values: ValueTotals) -> Distributions:
@@ -136,38 +136,38 @@ def _dense(found: Inspection, look: Look) -> Advice:
     soft = found.soft
     if soft.nan + soft.positive_inf:
         text = f"dense labels hold {soft.nan} NaN and {soft.positive_inf} infinities"
-        return Advice(findings=(Diagnostic("non-finite-labels", text),), runs=False)
+        return Advice(diagnostics=(Diagnostic("non-finite-labels", text),), runs=False)
     if soft.negative:
         text = f"{soft.negative} entries of dense labels are negative: they are read as a teacher's logits"
-        return Advice(labels_source="logits", findings=(Diagnostic("negative-soft-labels", text),))
+        return Advice(labels_source="logits", diagnostics=(Diagnostic("negative-soft-labels", text),))
     counts = look.whole and look.labels.fractions < look.labels.counted
     if counts and soft.maximum <= 1:
         text = "dense labels are 0 or 1, with several 1s in a row: a softmax has one class per sample"
-        return Advice(findings=(Diagnostic("several-labels-a-sample", text),), runs=False)
+        return Advice(diagnostics=(Diagnostic("several-labels-a-sample", text),), runs=False)
     if counts or look.labels.scale == 100.0:
         kind = "whole numbers that do not sum to 1" if counts else "percentages"
         text = f"dense labels are {kind}"
-        return Advice(findings=(Diagnostic("soft-labels-to-normalize", text, note=True),), normalize=True)
+        return Advice(diagnostics=(Diagnostic("soft-labels-to-normalize", text, note=True),), normalize=True)
     off = soft.unnormalised if look.labels.scale is None else 0
     seen = LossTotals("", n_samples=soft.rows, unnormalised_labels=off)
-    return Advice(findings=find_warnings(seen, LossOptions(), 1))
+    return Advice(diagnostics=find_warnings(seen, LossOptions(), 1))
 
 
 def _sparse(found: Inspection, num_classes: int, offsets: Offsets) -> Advice:
     """Advise on class indices."""
     labels = found.labels
-    findings = []
+    diagnostics = []
     if labels.fractional:
-        findings.append(Diagnostic("labels-not-whole", f"{labels.fractional} labels are NaN or not whole numbers"))
+        diagnostics.append(Diagnostic("labels-not-whole", f"{labels.fractional} labels are NaN or not whole numbers"))
     first = offsets.first_class if num_classes > 2 else 0
     if labels.one_based(num_classes):
         first = 1
         text = f"labels run from 1 to {num_classes}, and {num_classes} classes are numbered from 0: they look 1-based"
-        findings.append(Diagnostic("labels-look-1-based", text, data={"first_class": 1}))
+        diagnostics.append(Diagnostic("labels-look-1-based", text, data={"first_class": 1}))
     elif first:
         side = "before" if first > 0 else "after"
         text = f"the class {side} the label has the highest logit far more often than the label itself"
-        findings.append(Diagnostic("labels-off-by-one", text, data={"first_class": first, "ignore_index": None}))
+        diagnostics.append(Diagnostic("labels-off-by-one", text, data={"first_class": first, "ignore_index": None}))
     named = first or None
     outside = {label: n for label, n in labels.counts.items() if not first <= label < first + num_classes}
     if len(outside) == 1 and not labels.beyond:
@@ -175,20 +175,20 @@ def _sparse(found: Inspection, num_classes: int, offsets: Offsets) -> Advice:
         others = np.array([label for label in labels.counts if label != index], np.int64)
         if is_padding(index, first, num_classes, others):
             text = f"labels of {index}, which is not a class, are ignored: {count}"
-            findings.append(Diagnostic("labels-to-ignore", text, note=True))
+            diagnostics.append(Diagnostic("labels-to-ignore", text, note=True))
             rest = labels.rows - labels.fractional - count
             if not rest:
-                findings.append(Diagnostic("no-labels-left", "no label is a class"))
+                diagnostics.append(Diagnostic("no-labels-left", "no label is a class"))
             runs = bool(rest) and not labels.fractional
-            return Advice(ignore_index=index, findings=tuple(findings), runs=runs, first_class=named)
+            return Advice(ignore_index=index, diagnostics=tuple(diagnostics), runs=runs, first_class=named)
     if outside or labels.beyond:
         count = sum(outside.values()) + labels.beyond
         shown = ", ".join(str(label) for label in sorted(outside)[:3]) or str(labels.maximum)
         text = f"{count} labels are not in {first}..{first + num_classes - 1} (among them {shown})"
         if set(labels.counts) == {-1, 1}:
             text += "; labels of -1 and 1 are those of 0 and 1: (label + 1) / 2"
-        return Advice(findings=(*findings, Diagnostic("labels-out-of-range", text)), runs=False)
+        return Advice(diagnostics=(*diagnostics, Diagnostic("labels-out-of-range", text)), runs=False)
     if not first:
         seen = LossTotals("", n_samples=labels.rows, label_range=(labels.minimum or 0, labels.maximum or 0))
-        findings += find_warnings(seen, LossOptions(), num_classes)
-    return Advice(findings=tuple(findings), runs=not labels.fractional, first_class=named)
+        diagnostics += find_warnings(seen, LossOptions(), num_classes)
+    return Advice(diagnostics=tuple(diagnostics), runs=not labels.fractional, first_class=named)

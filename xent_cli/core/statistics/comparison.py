@@ -93,7 +93,7 @@ class ModelChange:
         The samples whose losses changed most.
     n_ignored
         Samples without a loss in both.
-    findings
+    diagnostics
         Warnings and notes.
     """
 
@@ -102,7 +102,7 @@ class ModelChange:
     slices: tuple[Change, ...] = ()
     moved: tuple[MovedSample, ...] = ()
     n_ignored: int = 0
-    findings: tuple[Diagnostic, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class Comparison:
         The id column, or None if samples are matched by position.
     test, confidence, resamples, seed
         How intervals are computed; the last two are None if nothing is drawn at random.
-    general_findings
+    general_diagnostics
         Warnings and notes about the comparison as a whole.
     """
 
@@ -132,12 +132,15 @@ class Comparison:
     confidence: float
     resamples: int | None
     seed: int | None
-    general_findings: tuple[Diagnostic, ...] = ()
+    general_diagnostics: tuple[Diagnostic, ...] = ()
 
     @property
-    def findings(self) -> tuple[Diagnostic, ...]:
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Warnings and notes about the comparison, followed by those about each candidate."""
-        return (*self.general_findings, *(finding for candidate in self.candidates for finding in candidate.findings))
+        return (
+            *self.general_diagnostics,
+            *(diagnostic for candidate in self.candidates for diagnostic in candidate.diagnostics),
+        )
 
 
 def mean_change(paired: PairedComparison, by: str | None = None, value: str | None = None) -> Change:

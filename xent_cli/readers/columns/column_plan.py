@@ -152,7 +152,7 @@ class ColumnPlan:
         return [name for name in self.columns if name not in classes]
 
     @property
-    def findings(self) -> tuple[Diagnostic, ...]:
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
         """What is said of the choice: columns that are left out, and what puts it in doubt."""
         found = [Diagnostic("classes-by-elimination", self.doubt)] if self.doubt else []
         if self.left_out and self.values:

@@ -96,10 +96,10 @@ class Pair:
             object.__setattr__(self, name, value)
 
     @property
-    def findings(self) -> tuple[Diagnostic, ...]:
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Notes and warnings on the inputs and the choice of columns."""
         plan = self.logits.info.plan
-        found = (*self.said, *(plan.findings if plan is not None else ()))
+        found = (*self.said, *(plan.diagnostics if plan is not None else ()))
         sources = self._sources
         if not self.shift and len(sources) < 3 and not any(s.info.plan or s.info.description.shards for s in sources):
             return found

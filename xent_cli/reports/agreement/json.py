@@ -25,7 +25,7 @@ class AgreementDocument:
 
     Fields
     ------
-    version, signature, inputs, findings
+    version, signature, inputs, diagnostics
         As in `Document`.
     n_samples, n_ignored
         Samples with a loss and without.
@@ -39,7 +39,7 @@ class AgreementDocument:
     n_samples: int
     n_ignored: int
     agreements: tuple[Agreement, ...]
-    findings: tuple[Diagnostic, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -61,8 +61,8 @@ def document(doc: AgreementDocument) -> dict[str, Any]:
         "n_samples": doc.n_samples,
         "n_ignored": doc.n_ignored,
         **{agreement.name: _agreement(agreement) for agreement in doc.agreements},
-        "warnings": [finding.entry() for finding in warnings_of(doc.findings)],
-        "notes": [finding.entry() for finding in notes_of(doc.findings)],
+        "warnings": [diagnostic.entry() for diagnostic in warnings_of(doc.diagnostics)],
+        "notes": [diagnostic.entry() for diagnostic in notes_of(doc.diagnostics)],
     }
 
 

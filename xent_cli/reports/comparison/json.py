@@ -28,8 +28,8 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
         "seed": comparison.seed,
         "baseline": asdict(comparison.baseline),
         "candidates": [_candidate(candidate) for candidate in comparison.candidates],
-        "warnings": [finding.entry() for finding in warnings_of(comparison.findings)],
-        "notes": [finding.entry() for finding in notes_of(comparison.findings)],
+        "warnings": [diagnostic.entry() for diagnostic in warnings_of(comparison.diagnostics)],
+        "notes": [diagnostic.entry() for diagnostic in notes_of(comparison.diagnostics)],
     }
 
 

@@ -1,1 +1,1 @@
-"""The findings of `xent inspect`, one module per form."""
+"""What `xent inspect` reports, one module per form."""

@@ -1,4 +1,4 @@
-"""The findings of `xent inspect` as a document of dicts, lists, strings and numbers."""
+"""What `xent inspect` reports, as a document of dicts, lists, strings and numbers."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def inspection_document(
     files: Sequence[Inspected],
     pair: Fit | None,
     command: str | None,
-    findings: Iterable[Diagnostic],
+    diagnostics: Iterable[Diagnostic],
     readings: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Assemble the document; None stands for NaN and for unknown values.
@@ -91,8 +91,8 @@ def inspection_document(
         "pair": None if pair is None else asdict(pair),
         "command": command,
         "readings": [] if command is not None else list(readings),
-        "warnings": [finding.entry() for finding in warnings_of(findings)],
-        "notes": [finding.entry() for finding in notes_of(findings)],
+        "warnings": [diagnostic.entry() for diagnostic in warnings_of(diagnostics)],
+        "notes": [diagnostic.entry() for diagnostic in notes_of(diagnostics)],
     }
 
 

@@ -16,12 +16,12 @@ _MOST = 10
 
 
 def render(document: Document) -> str:
-    """Return an error per failed check and a warning or notice per finding, ten at most, then the number left out.
+    """Return an error per failed check and a warning or notice per diagnostic, ten at most, then the number left out.
 
     Lines printed beside these must not begin with ``::``.
     """
     failed = [("error", "xent check", entry["message"]) for entry in document.checks or () if not entry["passed"]]
-    remarks = (*warnings_of(document.findings), *notes_of(document.findings))
+    remarks = (*warnings_of(document.diagnostics), *notes_of(document.diagnostics))
     annotations = [*failed, *(("notice" if f.note else "warning", f"xent: {f.code}", f.message) for f in remarks)]
     lines = [f"::{level} title={_property(title)}::{_data(message)}\n" for level, title, message in annotations[:_MOST]]
     if len(annotations) > _MOST:

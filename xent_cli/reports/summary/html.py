@@ -68,8 +68,8 @@ def render(document: Document) -> str:
         failed=failed,
         checked=checks is not None,
         checks=_checks(document),
-        warnings=_remarks(warnings_of(document.findings)),
-        notes=_remarks(notes_of(document.findings)),
+        warnings=_remarks(warnings_of(document.diagnostics)),
+        notes=_remarks(notes_of(document.diagnostics)),
         headline=_headline(document),
         summary=_summary(document),
         pictures=[] if details is None else _pictures(details),
@@ -80,8 +80,10 @@ def render(document: Document) -> str:
     )
 
 
-def _remarks(findings: Sequence[Diagnostic]) -> list[tuple[str, str]]:
-    return [(finding.code, _text(finding.message, _LONGEST_SENTENCE)) for finding in findings[:_MOST_REMARKS]]
+def _remarks(diagnostics: Sequence[Diagnostic]) -> list[tuple[str, str]]:
+    return [
+        (diagnostic.code, _text(diagnostic.message, _LONGEST_SENTENCE)) for diagnostic in diagnostics[:_MOST_REMARKS]
+    ]
 
 
 def _title(document: Document, failed: int) -> str:

@@ -37,8 +37,8 @@ def document(doc: Document) -> dict[str, Any]:
             "inputs": {role: _input(description) for role, description in doc.inputs.items()},
             "summary": doc.summary,
             **{name: entries for name, entries in asked_for.items() if entries is not None},
-            "warnings": [finding.entry() for finding in warnings_of(doc.findings)],
-            "notes": [finding.entry() for finding in notes_of(doc.findings)],
+            "warnings": [diagnostic.entry() for diagnostic in warnings_of(doc.diagnostics)],
+            "notes": [diagnostic.entry() for diagnostic in notes_of(doc.diagnostics)],
         }
     )
     return plain

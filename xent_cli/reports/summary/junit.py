@@ -44,4 +44,4 @@ def _facts(document: Document) -> list[tuple[str, str]]:
     facts = [("xent_version", document.version), ("signature", document.signature)]
     facts += [(role, f"{given.path} ({given.format}, {given.dtype})") for role, given in document.inputs.items()]
     facts += [(name, str(value)) for name, value in document.summary.as_dict().items()]
-    return facts + [(f"{'note' if f.note else 'warning'}.{f.code}", f.message) for f in document.findings]
+    return facts + [(f"{'note' if f.note else 'warning'}.{f.code}", f.message) for f in document.diagnostics]

@@ -39,7 +39,7 @@ def render(document: Document) -> str:
         )
         heads = ("verdict", "metric", "kind", "limit", "observed", "baseline", "delta", "why")
         parts.append(_table("Checks", heads, rows))
-    for title, remarks in (("Warnings", warnings_of(document.findings)), ("Notes", notes_of(document.findings))):
+    for title, remarks in (("Warnings", warnings_of(document.diagnostics)), ("Notes", notes_of(document.diagnostics))):
         if remarks:
             parts.append(_table(title, ("code", "message"), ((_text(f.code), _text(f.message)) for f in remarks)))
     figures = ((name, _number(value)) for name, value in document.summary.as_dict().items())
