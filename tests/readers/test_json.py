@@ -1,6 +1,9 @@
 """JSON as pandas, polars, DuckDB, servers and pipelines write it: documents, nested rows, scores by name."""
 
+import gzip
 import json
+import os
+import threading
 
 import duckdb
 import numpy as np
@@ -294,12 +297,30 @@ def test_a_label_in_a_list_that_says_no_single_class_is_refused(label, tmp_path)
     assert "sample 17" in caught.value.where
 
 
-def test_a_document_beyond_the_limit_is_refused_with_the_line_that_makes_lines_of_it(tmp_path, monkeypatch):
+def stored(folder, how, text):
+    """The path of a document as a file, compressed, or from a named pipe."""
+    path = folder / ("t.json.gz" if how == "compressed" else "t.json")
+    if how == "pipe":
+        os.mkfifo(path)
+        threading.Thread(target=path.write_text, args=(text,), daemon=True).start()
+    else:
+        path.write_bytes(gzip.compress(text.encode()) if how == "compressed" else text.encode())
+    return path
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("how", ["file", "compressed", "pipe"])
+def test_a_document_is_read_wherever_it_comes_from(how, indent, tmp_path):
+    holds(stored(tmp_path, how, json.dumps(LISTS, indent=indent)), None)
+
+
+@pytest.mark.parametrize("how", ["file", "compressed", "pipe"])
+def test_a_document_beyond_the_limit_is_refused_with_the_line_that_makes_lines_of_it(how, tmp_path, monkeypatch):
     monkeypatch.setattr("xent_cli.readers.text.json_file.MOST_BYTES", 1000)
-    (tmp_path / "t.json").write_text(json.dumps(DOCUMENTS["records"]))
+    path = stored(tmp_path, how, json.dumps(DOCUMENTS["records"]))
     with pytest.raises(InputError, match="JSON document too large") as caught:
-        read(tmp_path / "t.json")
-    assert f"jq -c '.[]' '{tmp_path}/t.json' > rows.jsonl" in caught.value.hint
+        read(path)
+    assert f"jq -c '.[]' '{path}' > rows.jsonl" in caught.value.hint
 
 
 def test_numbers_of_a_document_are_the_same_bits(tmp_path):

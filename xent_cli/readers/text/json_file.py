@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from xent_cli.errors import InputError
 from xent_cli.readers.storage.pipe import written_to_disk
 from xent_cli.readers.storage.reading import BOM, read_up_to
+from xent_cli.readers.storage.stored import Stored
 from xent_cli.readers.text.json_document import is_one_record, parse_document, rows_of_document, text_of
 from xent_cli.readers.text.jsonl import open_jsonl
 from xent_cli.readers.text.text_chunks import LONGEST_LINE
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 # A document is parsed whole, which takes several times its size in memory.
 MOST_BYTES = 256 << 20
+_COUNTED_BYTES = 1 << 20
 
 
 def open_json(source: Bytes, head: bytes, role: str, options: ReadOptions, classes: Classes) -> JsonlSource:
@@ -49,9 +51,9 @@ def _is_document(source: Bytes) -> bool:
         line, end, rest = text.partition(b"\n")
         if end or len(head) < size:
             break
-        if size > LONGEST_LINE:
+        if size >= LONGEST_LINE:
             return True
-        size *= 4
+        size = min(4 * size, LONGEST_LINE)
     line = line.strip()
     if line.endswith((b"{", b"[", b",")):
         return True
@@ -65,18 +67,12 @@ def _is_document(source: Bytes) -> bool:
 
 
 def _lines(source: Bytes) -> Iterator[bytes]:
+    if not source.rereadable:
+        # What comes through a pipe comes once: it is counted on its way to the disk, where it takes no memory.
+        source = written_to_disk(source.name, _counted(source))
+    size = _size(source)
     with source.stream() as stream:
-        data = read_up_to(stream, MOST_BYTES + 1)
-    if len(data) > MOST_BYTES:
-        kind = "a JSON array" if data.removeprefix(BOM).lstrip().startswith(b"[") else "a JSON object"
-        inner = ".[]" if kind == "a JSON array" else "[.logits, .labels] | transpose[] | {logits: .[0], label: .[1]}"
-        raise InputError(
-            "JSON document too large",
-            source.name,
-            found=f"{kind} of more than {MOST_BYTES >> 20} MiB, which is read whole",
-            expected="JSON Lines, which are read piece by piece",
-            hint=f"jq -c '{inner}' '{source.name}' > rows.jsonl",
-        )
+        data = read_up_to(stream, size)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -95,3 +91,37 @@ def _lines(source: Bytes) -> Iterator[bytes]:
         raise InputError(
             "empty file", source.name, "a document without rows", '{"logits": [[0.1, 2.5]], "labels": [1]}'
         )
+
+
+def _size(source: Bytes) -> int:
+    """Number of bytes once decompressed, counted without keeping them, so that a document too large takes no memory."""
+    if isinstance(source, Stored) and not source.codec:
+        size = source.size()
+        if size > MOST_BYTES:
+            raise _too_large(source.name, source.peek(_COUNTED_BYTES))
+        return size
+    return sum(map(len, _counted(source)))
+
+
+def _counted(source: Bytes) -> Iterator[bytes]:
+    """The bytes in pieces, until they are too many for a document."""
+    head, size = b"", 0
+    with source.stream() as stream:
+        while piece := read_up_to(stream, _COUNTED_BYTES):
+            head = head or piece
+            size += len(piece)
+            if size > MOST_BYTES:
+                raise _too_large(source.name, head)
+            yield piece
+
+
+def _too_large(name: str, head: bytes) -> InputError:
+    kind = "a JSON array" if head.removeprefix(BOM).lstrip().startswith(b"[") else "a JSON object"
+    inner = ".[]" if kind == "a JSON array" else "[.logits, .labels] | transpose[] | {logits: .[0], label: .[1]}"
+    return InputError(
+        "JSON document too large",
+        name,
+        found=f"{kind} of more than {MOST_BYTES >> 20} MiB, which is read whole",
+        expected="JSON Lines, which are read piece by piece",
+        hint=f"jq -c '{inner}' '{name}' > rows.jsonl",
+    )
