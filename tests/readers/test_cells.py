@@ -267,6 +267,9 @@ def test_columns_that_hold_no_rows_of_numbers_are_refused_by_their_type(
         "{" * 5000,
         "{1: 2 3}",
         "{'a': 1} x",
+        f"[{'9' * 400}, 3]",
+        "[1.5, -1e999]",
+        f"{{'a': {'9' * 400}, 'b': 1}}",
     ],
 )
 def test_no_text_ends_the_run_or_fills_the_memory(text: str, tmp_path: Path, refusal: Callable[..., str]) -> None:

@@ -142,6 +142,20 @@ def test_an_index_without_a_name_is_compared_across_formats(logits, labels, tmp_
         read(tmp_path / f"z.{logits}", tmp_path / f"y.{labels}")
 
 
+@pytest.mark.parametrize("digits", [309, 400, 4000])
+def test_a_document_with_a_whole_number_beyond_float64_is_refused(digits, tmp_path):
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps(LISTS).replace(str(LOGITS[4, 1]), "-" + "9" * digits))
+    with pytest.raises(InputError, match="a number beyond float64"):
+        read(path)
+
+
+def test_a_label_of_many_digits_is_no_overflow(tmp_path):
+    rows = [{"logit_a": 1.5, "logit_b": 2.5, "label": label} for label in (0, 1, 10**400)]
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert read(tmp_path / "t.jsonl")[1].tolist() == [0, 1, np.inf]
+
+
 @pytest.mark.parametrize("orient", ["index", "columns"])
 def test_numbers_for_rows_and_for_columns_leave_two_readings(orient, tmp_path):
     pd.DataFrame(LOGITS).to_json(tmp_path / "t.json", orient=orient)

@@ -140,7 +140,7 @@ def as_integer(text: str) -> int | None:
 def _number(value: object) -> float:
     try:
         return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # which is a whole number beyond float64
         return math.nan
 
 

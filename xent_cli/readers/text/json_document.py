@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _LIST_NAMES = frozenset(name for _, names in LISTS for name in names)
 _INDEX = "__index_level_0__"  # as pandas and Arrow call an index without a name, so that files of both compare
+_DIGITS_OF_FLOAT64 = 308
 _EXPECTED = 'records, columns of one length, or an object such as {"logits": [[0.1, 2.5]], "labels": [1]}'
 
 
@@ -27,7 +28,7 @@ def parse_document(name: str, text: str) -> Any:
     InputError
         Where it is not JSON, an object has a key twice, or a number is beyond float64.
     """
-    decoder = json.JSONDecoder(parse_float=_finite, object_pairs_hook=_unique)
+    decoder = json.JSONDecoder(parse_float=_finite, parse_int=_whole, object_pairs_hook=_unique)
     found, place, end = [], _after_blanks(text, 0), len(text)
     while place < end:
         try:
@@ -85,6 +86,12 @@ def _finite(text: str) -> float:
     if value in (math.inf, -math.inf):
         raise _BeyondFloatError(text[:40])
     return value
+
+
+def _whole(text: str) -> int:
+    if len(text) > _DIGITS_OF_FLOAT64:
+        _finite(text)
+    return int(text)
 
 
 def is_one_record(value: Mapping[str, Any]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -216,7 +217,10 @@ def _numbers(inner: str, text: str) -> list[float]:
     try:
         if "_" in inner:
             raise ValueError
-        return [float(word) for word in words]
+        values = [float(word) for word in words]
+        if any(math.isinf(value) and word.strip()[-1:].isdigit() for value, word in zip(values, words, strict=True)):
+            raise ValueError  # a number beyond float64
+        return values
     except ValueError:
         raise CellError(f'"{text}"') from None
 
