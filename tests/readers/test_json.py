@@ -142,6 +142,13 @@ def test_an_index_without_a_name_is_compared_across_formats(logits, labels, tmp_
         read(tmp_path / f"z.{logits}", tmp_path / f"y.{labels}")
 
 
+def test_a_name_that_an_index_has_in_a_different_format_is_no_column_to_join_by(tmp_path):
+    FRAME.drop(columns="label").to_csv(tmp_path / "z.csv")
+    FRAME[["label"]].to_csv(tmp_path / "y.csv")
+    with pytest.raises(InputError, match="no such column"):
+        read(tmp_path / "z.csv", tmp_path / "y.csv", join="Unnamed: 0")
+
+
 @pytest.mark.parametrize("digits", [309, 400, 4000])
 def test_a_document_with_a_whole_number_beyond_float64_is_refused(digits, tmp_path):
     path = tmp_path / "t.json"

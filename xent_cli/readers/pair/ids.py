@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.interface import Source
 
 # pandas writes an index without a name under these into Arrow and, read as a column first, into text.
-_NAMELESS_INDEX = re.compile(r"unnamed_0|index_level_0")
+_NAMELESS_INDEX = re.compile(r"|unnamed_0|index_level_0")
 # This many row numbers of each table are compared before all of them are read.
 _LOOKED_AT = 1024
 
@@ -58,6 +58,8 @@ def shared_id(ours: Source, theirs: Source, asked: str | None) -> SharedId | Non
     numbers = [name for name in free if roles[name] == INDEX]
     for name in (*(name for name in free if roles[name] == ID), *numbers):
         there = column_in(others, name)
+        if there is None and _nameless_index(mine) == name:
+            there = _nameless_index(others)
         if there is None or there not in _free(others):
             continue
         if name not in numbers or number_the_same(ids_alone(ours, name), ids_alone(theirs, there)):
@@ -69,15 +71,15 @@ def column_in(plan: ColumnPlan | None, name: str) -> str | None:
     """The column of a name, or the only one that differs from it in case and marks alone; None where there is none."""
     if plan is None or name in plan.columns:
         return None if plan is None else name
-    wanted = _spelled(name)
-    found = [column for column in plan.columns if _spelled(column) == wanted]
+    wanted = plain_name(name)
+    found = [column for column in plan.columns if plain_name(column) == wanted]
     return found[0] if len(found) == 1 else None
 
 
-def _spelled(name: str) -> str:
-    """A name without case and marks; an index without a name is one, whatever the format calls it."""
-    plain = plain_name(name)
-    return "" if _NAMELESS_INDEX.fullmatch(plain) else plain
+def _nameless_index(plan: ColumnPlan) -> str | None:
+    """The index without a name, which has another name in each format."""
+    found = [column for column in plan.columns if _NAMELESS_INDEX.fullmatch(plain_name(column))]
+    return found[0] if len(found) == 1 else None
 
 
 def _free(plan: ColumnPlan) -> list[str]:
