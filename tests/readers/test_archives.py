@@ -35,6 +35,16 @@ def test_an_array_of_an_archive_is_read_in_either_order(save, order, axis, tmp_p
     assert source.where(3, "logits") == f"{path}:logits sample 3"
 
 
+def test_two_arrays_of_one_name_are_refused(tmp_path):
+    np.savez(tmp_path / "d.npz", logits=LOGITS, target=LABELS)
+    array = io.BytesIO()
+    np.save(array, -LOGITS)
+    with zipfile.ZipFile(tmp_path / "d.npz", "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("logits.npy", array.getvalue())
+    with pytest.raises(InputError, match='two arrays of one name\n.*"logits"'):
+        open_pair(str(tmp_path / "d.npz"), None, None, ReadOptions())
+
+
 def test_one_archive_may_hold_logits_and_labels(tmp_path):
     np.savez_compressed(tmp_path / "d.npz", logits=LOGITS, target=LABELS)
     (task,) = open_pair(str(tmp_path / "d.npz"), None, None, ReadOptions()).tasks()

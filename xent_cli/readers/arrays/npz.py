@@ -34,7 +34,8 @@ def open_npz(source: Bytes, head: bytes, role: str, options: ReadOptions, classe
     source = seekable(source)
     try:
         with opened(source) as file, zipfile.ZipFile(file) as archive:
-            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            infos = archive.infolist()
+            members = {info.filename.removesuffix(".npy"): info for info in infos}
             if not any(info.filename.endswith(".npy") for info in members.values()):
                 if any(name.endswith("/data.pkl") for name in members):
                     from xent_cli.readers.arrays.torch_save import open_torch_save
@@ -43,6 +44,11 @@ def open_npz(source: Bytes, head: bytes, role: str, options: ReadOptions, classe
                 from xent_cli.readers.foreign_formats.archives import refuse_archive
 
                 refuse_archive(source.name, archive.namelist())
+            if len(members) < len(infos):
+                names = [info.filename.removesuffix(".npy") for info in infos]
+                twice = next(name for name in members if names.count(name) > 1)
+                hint = "an array was saved again under its name: write the archive again with numpy.savez"
+                raise InputError("two arrays of one name", source.name, f'"{twice}"', "each name once", hint)
             keys = choose_pieces(source.name, list(members), role, options)
             heads = {key: _head(archive, members[key]) for key in keys}
             stored = [key for key in keys if members[key].compress_type == zipfile.ZIP_STORED]
