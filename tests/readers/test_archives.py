@@ -41,7 +41,7 @@ def test_two_arrays_of_one_name_are_refused(tmp_path):
     np.save(array, -LOGITS)
     with zipfile.ZipFile(tmp_path / "d.npz", "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
         archive.writestr("logits.npy", array.getvalue())
-    with pytest.raises(InputError, match='two arrays of one name\n.*"logits"'):
+    with pytest.raises(InputError, match="two arrays of one name"):
         open_pair(str(tmp_path / "d.npz"), None, None, ReadOptions())
 
 
