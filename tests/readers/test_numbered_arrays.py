@@ -1,5 +1,8 @@
 """Several arrays of one file that are pieces of one input, recognised by the numbers in their names."""
 
+import pickle
+import zipfile
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -10,6 +13,8 @@ import xent_cli
 from tests.readers.source_tests import SourceTests
 from xent_cli.cli import cli
 from xent_cli.errors import InputError
+from xent_cli.readers.open import open_source
+from xent_cli.readers.options import ReadOptions
 
 RANDOM = np.random.default_rng(31)
 N, K = 130, 4
@@ -174,3 +179,39 @@ class TestNumberedNpz(TestNumberedSafetensors):
 
     def write(self, folder, values):
         return npz(folder / "d", {f"batch_{place}": part for place, part in enumerate(np.array_split(values, 11))})
+
+
+def test_the_directory_of_an_archive_is_not_read_again_for_each_deflated_array(tmp_path, monkeypatch):
+    path, opened, begin = deflated(tmp_path / "d", pieces(LOGITS, "logits_{}")), [], zipfile.ZipFile.__init__
+    np.save(tmp_path / "y.npy", LABELS)
+
+    def counted(archive, *args, **options):
+        opened.append(archive)
+        begin(archive, *args, **options)
+
+    monkeypatch.setattr(zipfile.ZipFile, "__init__", counted)
+    assert mean(path, tmp_path / "y.npy") == MEAN
+    assert len(opened) < len(CUTS)
+
+
+def test_the_recipe_of_a_deflated_array_is_small_and_opens_in_another_process(tmp_path):
+    np.savez_compressed(tmp_path / "d.npz", logits=LOGITS)
+    source = open_source(str(tmp_path / "d.npz"), "logits", ReadOptions()).source
+    assert source.member.name == "logits.npy"
+    recipe = pickle.dumps(source)
+    assert len(recipe) < 1000
+    with pickle.loads(recipe).stream() as stream:
+        assert stream.read().endswith(LOGITS.tobytes())
+
+
+def test_a_deflated_array_that_does_not_fit_its_checksum_is_refused(tmp_path):
+    path = tmp_path / "d.npz"
+    np.savez_compressed(path, logits=LOGITS)
+    np.save(tmp_path / "y.npy", LABELS)
+    with zipfile.ZipFile(path) as archive:
+        checksum = archive.getinfo("logits.npy").CRC.to_bytes(4, "little")
+    data = path.read_bytes()
+    assert checksum in data
+    path.write_bytes(data.replace(checksum, bytes(4)))
+    with pytest.raises(InputError, match="Bad CRC-32"):
+        mean(path, tmp_path / "y.npy")

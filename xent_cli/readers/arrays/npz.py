@@ -14,7 +14,7 @@ from xent_cli.readers.arrays.numbered_arrays import choose_pieces, in_turn
 from xent_cli.readers.arrays.stored_member import data_offset, opened
 from xent_cli.readers.storage.pipe import seekable
 from xent_cli.readers.storage.reading import first_line, read_up_to
-from xent_cli.readers.storage.streams import zip_failures
+from xent_cli.readers.storage.streams import Packed, zip_failures
 
 if TYPE_CHECKING:
     from xent_cli.readers.interface import Classes, Source
@@ -81,7 +81,7 @@ def _open_member(
 ) -> Source:
     """Open an array of which the first bytes are given, and where it starts in the archive if it is stored there."""
     key = member.filename.removesuffix(".npy")
-    array = replace(source, name=f"{source.name}:{key}", codec="zip", member=member.filename)
+    array = replace(source, name=f"{source.name}:{key}", codec="zip", member=Packed.of(member))
     layout = read_header(array.name, head)
     wanted = layout.offset + layout.num_bytes
     if member.file_size < wanted:
@@ -90,7 +90,7 @@ def _open_member(
     if member.file_size > wanted:
         raise too_much(array.name, f"{member.file_size} bytes", f"{wanted} bytes for {layout.shape}")
     if start is not None:
-        array = replace(array, codec="", member="")
+        array = replace(array, codec="", member=None)
         layout = replace(layout, offset=start + layout.offset)
     if layout.dtype.names is not None:
         from xent_cli.readers.arrays.records import open_records

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from xent_cli.readers.storage.interface import Stream
     from xent_cli.readers.storage.opened import Opened
+    from xent_cli.readers.storage.streams import Packed
 
 # The first bytes of pointer files, which a repository has in place of large ones.
 _POINTERS = frozenset({b"vers", b"outs", b"md5:", b"/ann"})
@@ -42,7 +43,7 @@ class Stored:
     codec
         "gzip", "bz2", "zstd" or "xz", or "" where any place of the file can be read.
     member
-        Of a zip archive; then `codec` is "zip".
+        Of a zip archive, or None; then `codec` is "zip".
     rereadable
         As in `Bytes`.
     identity
@@ -56,7 +57,7 @@ class Stored:
     name: str
     path: str
     codec: str = ""
-    member: str = ""
+    member: Packed | None = None
     rereadable: bool = True
     identity: Identity | None = None
     timeout: float = field(default_factory=timeout.get)
@@ -101,7 +102,7 @@ class Stored:
 
     def stream(self) -> Stream:
         """See `Bytes`."""
-        if self.codec == "zip":
+        if self.member is not None:
             from xent_cli.readers.storage.streams import Member
 
             return Member(io.BufferedReader(self.open()), self.member, self.name)  # type: ignore[arg-type]

@@ -6,16 +6,20 @@ import io
 import os
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xent_cli.errors import InputError
 from xent_cli.readers.storage.reading import first_line, is_url, reading
 
 if TYPE_CHECKING:
+    import zipfile
     from collections.abc import Iterator
 
     import pyarrow as pa
     from _typeshed import WriteableBuffer
+
+# Up to the name; the last four bytes are the lengths of the name and of the extra field.
+_HEADER_BYTES = 30
 
 
 class Native(io.RawIOBase):
@@ -87,18 +91,33 @@ def zip_failures() -> tuple[type[Exception], ...]:
     return (*damaged, *coded, NotImplementedError, RuntimeError, OSError, ValueError, KeyError, OverflowError)
 
 
+class Packed(NamedTuple):
+    """A member of a zip archive as its directory describes it, so that the directory is read once for all of them."""
+
+    name: str
+    header_offset: int
+    packed_bytes: int
+    num_bytes: int
+    checksum: int
+    method: int
+
+    @classmethod
+    def of(cls, info: zipfile.ZipInfo) -> Packed:
+        """What an entry of the directory says."""
+        sizes = info.header_offset, info.compress_size, info.file_size
+        return cls(info.filename, *sizes, info.CRC, info.compress_type)
+
+
 class Member(io.RawIOBase):
     """A deflated member of a zip archive; failures name it."""
 
-    def __init__(self, archive: io.BufferedReader, member: str, name: str) -> None:
-        import zipfile
-
+    def __init__(self, archive: io.BufferedReader, member: Packed, name: str) -> None:
         self._failures = zip_failures()
         self._name = name
-        self._damaged = "damaged .npz file" if member.endswith(".npy") else "damaged zip archive"
+        self._damaged = "damaged .npz file" if member.name.endswith(".npy") else "damaged zip archive"
         self._archive = archive
         with self._named():
-            self._stream: Any = zipfile.ZipFile(archive).open(member)  # noqa: SIM115 (open as long as this is)
+            self._stream = _unpacked(archive, member)
 
     def readable(self) -> bool:
         """Yes."""
@@ -121,3 +140,19 @@ class Member(io.RawIOBase):
                 yield
         except self._failures as error:
             raise InputError(self._damaged, self._name, found=first_line(error)) from None
+
+
+def _unpacked(archive: io.BufferedReader, member: Packed) -> zipfile.ZipExtFile:
+    """What a member holds, from its local header on."""
+    import zipfile
+
+    archive.seek(member.header_offset)
+    header = archive.read(_HEADER_BYTES)
+    if len(header) < _HEADER_BYTES or not header.startswith(b"PK\3\4"):
+        raise zipfile.BadZipFile(f"no member {member.name} where the archive says")
+    lengths = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
+    archive.seek(member.header_offset + _HEADER_BYTES + lengths)
+    info = zipfile.ZipInfo(member.name)
+    info.compress_size, info.file_size = member.packed_bytes, member.num_bytes
+    info.CRC, info.compress_type = member.checksum, member.method
+    return zipfile.ZipExtFile(archive, "r", info)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from xent_cli.errors import InputError, listing
 from xent_cli.readers.storage.reading import first_line
-from xent_cli.readers.storage.streams import zip_failures
+from xent_cli.readers.storage.streams import Packed, zip_failures
 
 if TYPE_CHECKING:
     from xent_cli.readers.storage.stored import Stored
@@ -37,24 +37,29 @@ def zipped_table(source: Stored) -> Stored | None:
             if any(info.flag_bits & 1 for info in members):
                 hint = f"unpack it with its password: unzip '{source.name}'"
                 raise InputError("encrypted archive", source.name, found=listing([members[0].filename]), hint=hint)
+            tables = [info for info in members if _suffix(info) in _TABLES]
+            for table in tables[:1]:
+                archive.open(table).close()  # zipfile compares the directory with what lies there
     except zip_failures() as error:
         if isinstance(error, InputError):
             raise
         raise InputError("damaged zip archive", source.name, found=first_line(error)) from None
-    names = [info.filename for info in members]
-    tables = [name for name in names if PurePosixPath(name).suffix.lower() in _TABLES]
-    beside = {PurePosixPath(name).suffix.lower() for name in names if name not in tables}
-    if not tables or not beside <= _BESIDE:
+    if not tables or not {*map(_suffix, members)} <= _TABLES | _BESIDE:
         return None
     if len(tables) > 1:
         raise InputError(
             "several tables in a zip archive",
             source.name,
-            found=listing(tables),
+            found=listing([table.filename for table in tables]),
             expected="one",
             hint=f"unpack it, and name one of them: unzip '{source.name}'",
         )
-    return replace(source, name=f"{source.name}:{tables[0]}", codec="zip", member=tables[0])
+    name = f"{source.name}:{tables[0].filename}"
+    return replace(source, name=name, codec="zip", member=Packed.of(tables[0]))
+
+
+def _suffix(info: zipfile.ZipInfo) -> str:
+    return PurePosixPath(info.filename).suffix.lower()
 
 
 def _is_hidden(name: str) -> bool:
