@@ -236,14 +236,13 @@ def test_every_column_that_is_left_out_is_reported_with_its_reason(tmp_path: Pat
 
 
 @pytest.mark.parametrize("text", [0, 1, 2])
-def test_a_numbered_column_of_text_is_left_out_with_a_note_wherever_it_stands(text: int, tmp_path: Path) -> None:
+def test_a_numbered_column_of_text_is_refused_wherever_it_stands(text: int, tmp_path: Path) -> None:
     rows = [[1.5, 2.25, 0.5], [0.5, 1.0, 2.0], [3.0, 1.5, 0.25]] * 10
     lines = [",".join("x" if i == text else str(value) for i, value in enumerate(row)) for row in rows]
     table = "label,score0,score1,score2\n" + "".join(f"{i % 2},{line}\n" for i, line in enumerate(lines))
     (tmp_path / "t.csv").write_text(table)
-    diagnostics = open_pair(str(tmp_path / "t.csv"), None, None, ReadOptions()).diagnostics
-    (note,) = [found.message for found in diagnostics if found.code == "columns-left-out"]
-    assert note.endswith(f"left out: score{text}")
+    with pytest.raises(InputError, match=f'not a column of numbers\n.*column "score{text}": found x'):
+        open_pair(str(tmp_path / "t.csv"), None, None, ReadOptions())
 
 
 def test_elimination_is_a_warning_where_nothing_but_labels_bears_it_out(tmp_path: Path) -> None:
@@ -318,3 +317,14 @@ def test_a_long_table_is_refused_with_the_line_that_pivots_it(classes: Any, tmp_
         opened(tmp_path / "t.csv", columns)
     done = forked.shell(f"{caught.value.hint} --reduction mean", tmp_path)
     assert float(done.stdout) == pytest.approx(-np.log(PROBS[np.arange(N), LABELS]).mean(), rel=1e-9)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("stem", ["score", "logit_", "p"])
+def test_numbered_columns_of_which_one_holds_text_are_refused(tmp_path, suffix, stem):
+    columns = {"label": [label % 2 for label in LABELS], f"{stem}0": LOGITS[:, 0], f"{stem}1": LOGITS[:, 1]}
+    columns[f"{stem}2"] = [f"x{value}" for value in LOGITS[:, 2]]
+    with pytest.raises(InputError, match="not a column of numbers") as caught:
+        opened(tmp_path / f"t.{suffix}", columns)
+    assert f'column "{stem}2"' in caught.value.where
+    assert f"--logits-column {stem}0,{stem}1" in caught.value.hint

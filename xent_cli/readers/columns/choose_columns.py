@@ -62,6 +62,7 @@ def choose(facts: TableFacts) -> Choice:
         return _list(facts, lists, None if found is None else found[0])
     if found is not None:
         family, why = found
+        _refuse_other_numbers(facts, family)
         return Choice(family.columns, why, family.names, family.numbers, family.kind or "", family.stem)
     questions = [name for name, role in roles.items() if role.question and sample.kinds[name] == NUMBER]
     never = _never(free) - {name for name in free if roles[name].must}
@@ -73,6 +74,25 @@ def choose(facts: TableFacts) -> Choice:
     if len(left) + len(questions) == 1:
         raise one_column(sample, options, (left or questions)[0])
     return what_is_left(facts, left, questions)
+
+
+def _refuse_other_numbers(facts: TableFacts, family: Family) -> None:
+    """Refuse numbered columns of which one holds no numbers: the loss over the rest of them would be another one."""
+    if family.numbers is None:
+        return
+    sample, start, end = facts.sample, len(family.before), len(family.after)
+    taken = {*family.columns}
+    for name, kind in sample.kinds.items():
+        if kind == NUMBER or name in taken or not (name.startswith(family.before) and name.endswith(family.after)):
+            continue
+        if name[start : len(name) - end].isdecimal():
+            raise InputError(
+                "not a column of numbers",
+                f'{sample.path}, column "{name}"',
+                found=next((text for text in sample.texts(name) if text), "nothing"),
+                expected=f"scores, as in {family.shown}",
+                hint=f"if it is not a class: {line(sample.path, _naming(facts, family))}",
+            )
 
 
 def _never(columns: list[str]) -> set[str]:
