@@ -115,6 +115,14 @@ def test_a_member_longer_than_its_array_is_refused(compression, tmp_path):
         open_source(str(tmp_path / "d.npz"), "logits", ReadOptions(), Classes(-1))
 
 
+def test_two_tensors_of_one_name_are_refused(tmp_path):
+    save_file({"logits": LOGITS, "logitz": -LOGITS}, tmp_path / "d.safetensors")
+    written = (tmp_path / "d.safetensors").read_bytes()
+    (tmp_path / "d.safetensors").write_bytes(written.replace(b'"logitz"', b'"logits"'))
+    with pytest.raises(InputError, match="a name twice"):
+        open_source(str(tmp_path / "d.safetensors"), "logits", ReadOptions(), Classes(-1))
+
+
 def test_bytes_after_the_last_tensor_are_refused(tmp_path):
     path = tmp_path / "t.safetensors"
     path.write_bytes(tensors({"logits": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}}))

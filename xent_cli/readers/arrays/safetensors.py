@@ -90,11 +90,19 @@ def _header(source: Stored) -> tuple[dict[str, Any], int]:
             raise _damaged(source, f"a header of {length} bytes in a file of {size}")
         text = read_up_to(file, length)
     try:
-        header = json.loads(text)
+        header = json.loads(text, object_pairs_hook=_unique)
         tensors = {key: entry for key, entry in header.items() if key != "__metadata__"}
     except (ValueError, AttributeError, RecursionError):
-        raise _damaged(source, "a header that is not JSON") from None
+        raise _damaged(source, "a header that is not JSON, or that has a name twice") from None
     return tensors, length
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; `ValueError` where a name stands twice, of which the last would count without a word."""
+    held = dict(pairs)
+    if len(held) < len(pairs):
+        raise ValueError
+    return held
 
 
 def _damaged(source: Stored, found: str) -> InputError:
