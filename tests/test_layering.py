@@ -135,3 +135,14 @@ def test_folders_and_files_are_small_enough_to_read():
     assert {str(folder): size for folder, size in folders.items() if size > MOST_MODULES} == {}
     lengths = {str(path): (ROOT / path).read_text(encoding="utf-8").count("\n") for path in MODULES}
     assert {path: length for path, length in lengths.items() if length > MOST_LINES} == {}
+
+
+def test_nothing_below_cli_reads_the_environment():
+    below = [path for path in MODULES if path.parts[0].removesuffix(".py") in BELOW]
+    readers = {
+        str(path)
+        for path in below
+        for node in ast.walk(ast.parse((ROOT / path).read_text()))
+        if isinstance(node, ast.Attribute) and node.attr in ("environ", "environb", "getenv", "getenvb")
+    }
+    assert readers == set()

@@ -1,6 +1,8 @@
 import csv
 import io
 import pickle
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -52,3 +54,17 @@ def test_text_without_an_end_is_refused_in_bounded_memory(text):
     endless = quote + text * (2 * LONGEST_LINE // len(text))
     with pytest.raises(InputError, match=r"t after byte 0"):
         list(pieces(Text(endless), 0, 1 << 20))
+
+
+def test_a_cell_may_be_as_long_as_a_line_and_importing_changes_nothing_for_others():
+    code = """
+import csv
+import xent_cli.readers.text.csv
+print(csv.field_size_limit())
+from xent_cli.readers.text.text_chunks import csv_reader
+print(*(len(cell) for row in csv_reader(["a," + 200_000 * "b"], delimiter=",") for cell in row))
+csv.field_size_limit(1 << 30)
+print(*(len(row) for row in csv_reader(["a,b"], delimiter=",")), csv.field_size_limit())
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines() == [str(128 << 10), "1 200000", f"2 {1 << 30}"]

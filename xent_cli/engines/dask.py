@@ -82,7 +82,6 @@ def open_dask(scheduler: str | None, workers: int, patience: float = _PATIENCE_S
 
     # Failures are reported in a sentence of our own, or Dask recovers from them itself.
     logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
-    scheduler = scheduler or os.environ.get("DASK_SCHEDULER_ADDRESS")
     with ExitStack() as stack:
         stack.enter_context(dask.config.set({"distributed.comm.timeouts.connect": patience}))
         if scheduler is None:

@@ -78,7 +78,6 @@ def open_ray(scheduler: str | None, workers: int) -> Iterator[RayEngine]:
         raise interface.missing("ray") from None
     import logging
 
-    scheduler = scheduler or os.environ.get("RAY_ADDRESS")
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     if scheduler is None:
         options |= {"address": "local", "num_cpus": workers, "include_dashboard": False}

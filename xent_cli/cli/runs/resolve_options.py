@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -30,6 +31,8 @@ _CONDITIONAL = frozenset(
         *("class_names", "ignore_missing_labels"),
     }
 )
+# Where each kind of cluster is, unless --scheduler says so: variables that these libraries read too.
+_ADDRESS_VARIABLES = {"dask": "DASK_SCHEDULER_ADDRESS", "ray": "RAY_ADDRESS"}
 # No array has this many positions, and sums of such numbers still fit NumPy's integers.
 _BEYOND_AXES = 2**62
 
@@ -251,7 +254,8 @@ def open_engine(run: RunFlags) -> AbstractContextManager[Engine]:
 
         start.keep_memory()
         return nullcontext(open_local(run.threads))
-    return _open_cluster(run.engine, run.scheduler, run.threads)
+    scheduler = run.scheduler or os.environ.get(_ADDRESS_VARIABLES[run.engine])
+    return _open_cluster(run.engine, scheduler or None, run.threads)
 
 
 @contextmanager

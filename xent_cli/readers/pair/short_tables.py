@@ -17,6 +17,7 @@ from xent_cli.readers.storage.zipped_table import zipped_table
 from xent_cli.readers.text.csv_dialect import delimiter_of
 from xent_cli.readers.text.number_marks import NUMBER
 from xent_cli.readers.text.rewritten import in_utf8
+from xent_cli.readers.text.text_chunks import csv_reader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -192,7 +193,7 @@ def of_json(path: str, value: Any) -> ShortTable:
 def of_text(path: str, text: str) -> ShortTable:
     """The table that delimited text is; names and numbers may be parted by a colon or blanks too."""
     delimiter = delimiter_of(path, text)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    reader = csv_reader(io.StringIO(text, newline=""), delimiter=delimiter)
     rows, places = [], []
     line = 1
     try:

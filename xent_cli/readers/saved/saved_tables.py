@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from xent_cli.readers.saved.saved_losses import sum_digests
 from xent_cli.readers.storage.pipe import seekable
 from xent_cli.readers.storage.reading import BOM, first_line
 from xent_cli.readers.text.nonfinite import with_nonfinite
+from xent_cli.readers.text.text_chunks import csv_reader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -140,7 +140,7 @@ def _delimited(source: Bytes, head: bytes, format_name: str) -> pa.Table:
 
     delimiter = "\t" if format_name == "tsv" else ","
     text = head.removeprefix(BOM).decode(errors="replace")
-    names = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
+    names = next(csv_reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
     # Text stays as it is: an id 007 is not 7.
     types = {name: pa.string() for name in names if name not in ("sample", "label")}
     types |= dict.fromkeys((name for name in names if name in _NUMBERS), pa.float64())

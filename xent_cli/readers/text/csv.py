@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import re
 from bisect import bisect_right
@@ -35,7 +34,7 @@ from xent_cli.readers.text.csv_dialect import (
 )
 from xent_cli.readers.text.csv_layout import CsvLayout, layout_of
 from xent_cli.readers.text.csv_sample import FirstRows, hint_at_length
-from xent_cli.readers.text.text_chunks import LONGEST_LINE, as_lines, count_rows, pieces, row_lines
+from xent_cli.readers.text.text_chunks import as_lines, count_rows, csv_reader, pieces, row_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,9 +44,6 @@ if TYPE_CHECKING:
     from xent_cli.readers.options import ReadOptions
     from xent_cli.readers.storage.interface import Bytes
     from xent_cli.readers.text.text_chunks import Piece
-
-# Python's own bound of 128 KiB a cell would end in an error of its own.
-csv.field_size_limit(LONGEST_LINE)
 
 
 def open_csv(source: Bytes, head: bytes, role: str, options: ReadOptions, classes: Classes) -> CsvSource:
@@ -148,7 +144,7 @@ class CsvSource(Table):
             with self.source.stream() as stream:
                 read_up_to(stream, self.text_layout.body)
                 text = io.TextIOWrapper(io.BufferedReader(stream), "utf-8", "replace", newline="")  # type: ignore[type-var]
-                reader = csv.reader(text, delimiter=self.text_layout.delimiter)
+                reader = csv_reader(text, delimiter=self.text_layout.delimiter)
                 full = (cells for cells in reader if cells or len(self.names) == 1)
                 next(islice(full, row - first, None), None)
                 line = self.header_lines + reader.line_num
@@ -252,7 +248,7 @@ class CsvRows:
 
     def _blamed(self) -> Iterator[UnreadableRowError | None]:
         """What is wrong with each row."""
-        reader = csv.reader(as_lines(self.piece.read()), delimiter=self.source.text_layout.delimiter)
+        reader = csv_reader(as_lines(self.piece.read()), delimiter=self.source.text_layout.delimiter)
         sample, line = self.start, self.line
         for cells in reader:
             if cells or len(self.source.names) == 1:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from xent_cli.readers.columns.cells.cell_text import cell_value, is_cut_short
 from xent_cli.readers.columns.sample import BOOL, FLOATS, MAP, TEXT, TEXTS, WHOLES
 from xent_cli.readers.text.number_marks import NUMBER, may_be_number
+from xent_cli.readers.text.text_chunks import csv_reader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +75,7 @@ def _first_lines(text: str) -> list[str]:
 def _counts(text: str) -> tuple[list[str], dict[str, list[int]]]:
     """The marks that cut all of the first lines into as many cells, and how many cells each mark makes of each."""
     lines = _first_lines(text)
-    counts = {mark: [len(cells) for cells in csv.reader(lines, delimiter=mark)] for mark in "\t;|,"}
+    counts = {mark: [len(cells) for cells in csv_reader(lines, delimiter=mark)] for mark in "\t;|,"}
     return [mark for mark, found in counts.items() if found and found[0] > 1 and len(set(found)) == 1], counts
 
 

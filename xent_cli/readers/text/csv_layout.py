@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import re
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from xent_cli.readers.storage.reading import BOM
 from xent_cli.readers.text.csv_dialect import SNIFFED_ROWS, are_parted_by_blanks, delimiter_of, is_header, is_tsv
 from xent_cli.readers.text.number_marks import NUMBER, NumberMarks, marks_of
 from xent_cli.readers.text.rewritten import with_one_blank
-from xent_cli.readers.text.text_chunks import too_long
+from xent_cli.readers.text.text_chunks import csv_reader, too_long
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,7 +81,7 @@ def layout_of(source: Bytes, header: bool | None) -> tuple[CsvLayout, str]:
         assert comments is not None
         rest = text[comments.end() :]
     delimiter = delimiter or delimiter_of(source.name, rest)
-    first_rows = list(islice(csv.reader(io.StringIO(rest, newline=""), delimiter=delimiter), SNIFFED_ROWS))
+    first_rows = list(islice(csv_reader(io.StringIO(rest, newline=""), delimiter=delimiter), SNIFFED_ROWS))
     if not first_rows or not first_rows[0]:
         raise InputError("empty file", source.name, found="no first line", expected="rows of numbers")
     marks = marks_of(cell for row in first_rows for cell in row)
@@ -99,7 +98,7 @@ def layout_of(source: Bytes, header: bool | None) -> tuple[CsvLayout, str]:
     if names is None:
         has_header = header if header is not None else is_header(first, others)
         if has_header:
-            reader = csv.reader(io.StringIO(rest, newline=""), delimiter=delimiter)
+            reader = csv_reader(io.StringIO(rest, newline=""), delimiter=delimiter)
             names = _with_row_names(rest, next(reader), others)
             # A line end within quotes belongs to a name.
             skipped = "".join(islice(io.StringIO(rest, newline=""), reader.line_num))
@@ -119,7 +118,7 @@ def layout_of(source: Bytes, header: bool | None) -> tuple[CsvLayout, str]:
 def _names_in(comments: str, delimiter: str, first: Sequence[str]) -> list[str] | None:
     """The names that the last of some comments has, as numpy.savetxt writes them; None where it names no columns."""
     line = comments.splitlines()[-1].removeprefix("#").strip(" " if delimiter == "\t" else " \t")
-    names = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
+    names = next(csv_reader([line], delimiter=delimiter, skipinitialspace=True), [])
     fits = len(names) == len(first) and not all(map(NUMBER.fullmatch, names))
     # Names below it are those of the columns.
     return names if fits and any(map(NUMBER.fullmatch, first)) else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from functools import cached_property
 from itertools import islice
@@ -13,6 +12,7 @@ from xent_cli.readers.columns.cells.cell_text import cell_value
 from xent_cli.readers.columns.sample import FLOATS, MAP, SAMPLED_ROWS, TEXT, TEXTS, WHOLES
 from xent_cli.readers.columns.words import kind_of_stem
 from xent_cli.readers.text.csv_dialect import SNIFFED_ROWS, kind_of_cells
+from xent_cli.readers.text.text_chunks import csv_reader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,7 +89,7 @@ class FirstRows:
         return [row for row in rows if len(row) == len(self._places)]
 
     def _reader(self) -> Any:
-        return csv.reader(io.StringIO(self._text, newline=""), delimiter=self._layout.delimiter)
+        return csv_reader(io.StringIO(self._text, newline=""), delimiter=self._layout.delimiter)
 
     def _plain(self, cell: str) -> str:
         return self._layout.marks.plain(cell)

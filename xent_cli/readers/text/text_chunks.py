@@ -17,7 +17,8 @@ from xent_cli.readers.storage.reading import read_up_to
 from xent_cli.readers.storage.stored import Stored
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from _csv import Reader
+    from collections.abc import Iterable, Iterator
 
     from xent_cli.readers.storage.interface import Bytes
 
@@ -37,9 +38,7 @@ class Piece:
         Where it stands in there, in bytes.
     quoted
         Whether a double quote is in it.
-
-    Returns
-    -------
+    carriage_returns
         Whether a carriage return is in it.
     text
         The text itself, which goes along within a process; to another one only where there is no file.
@@ -49,7 +48,7 @@ class Piece:
     offset: int
     length: int
     quoted: bool
-    returns: bool
+    carriage_returns: bool
     text: memoryview | None = None
 
     def read(self) -> memoryview:
@@ -72,7 +71,7 @@ class Piece:
 
     def __reduce__(self) -> tuple[object, ...]:
         held = bytes(self.read()) if self.file is None else None
-        return _unpickled, (self.file, self.offset, self.length, self.quoted, self.returns, held)
+        return _unpickled, (self.file, self.offset, self.length, self.quoted, self.carriage_returns, held)
 
 
 def _unpickled(file: Stored | None, offset: int, length: int, quoted: bool, returns: bool, held: bytes | None) -> Piece:
@@ -151,7 +150,7 @@ def _last_line_end(chunk: bytes, quoted: bool) -> int:
 def row_lines(text: memoryview, delimiter: str, single_column: bool) -> list[int]:
     """Line of the text, from 0, on which each of its rows begins."""
     lines, line = [], 0
-    reader = csv.reader(as_lines(text), delimiter=delimiter)
+    reader = csv_reader(as_lines(text), delimiter=delimiter)
     for cells in reader:
         if cells or single_column:
             lines.append(line)
@@ -167,15 +166,26 @@ def count_rows(piece: Piece, delimiter: str, single_column: bool) -> tuple[int, 
     np.equal(np.frombuffer(text, np.uint8), ord("\n"), out=ends)
     lines = int(np.count_nonzero(ends)) + (text[-1] != ord("\n"))
     if piece.quoted:
-        reader = csv.reader(as_lines(text), delimiter=delimiter)
+        reader = csv_reader(as_lines(text), delimiter=delimiter)
         return sum(1 for cells in reader if cells or single_column), lines
     if single_column:
         return lines, lines
     both = scratch("line ends in a row", (len(text) - 1,), np.bool_)
     blank = bool(np.logical_and(ends[1:], ends[:-1], out=both).any()) or text[0] in b"\r\n"
-    if not blank and not piece.returns:
+    if not blank and not piece.carriage_returns:
         return lines, lines
     return lines - len(re.findall(rb"^\r?\n", text, re.MULTILINE)), lines
+
+
+def csv_reader(lines: Iterable[str], *, delimiter: str, skipinitialspace: bool = False) -> Reader:
+    """Return Python's csv reader, for cells as long as a line may be.
+
+    Its own bound of 128 KiB a cell would end in an error of its own. The bound belongs to the process, so it is only
+    ever raised: other threads read meanwhile, here and in a worker that runs tasks of others too.
+    """
+    if csv.field_size_limit() < LONGEST_LINE:
+        csv.field_size_limit(LONGEST_LINE)
+    return csv.reader(lines, delimiter=delimiter, skipinitialspace=skipinitialspace)
 
 
 def as_lines(text: memoryview) -> io.StringIO:
