@@ -100,7 +100,7 @@ class ArrowSource(Table):
             start += size
 
     def batch(self, index: int, size: int) -> pa.RecordBatch:
-        """Read a record batch of a file, and check it: what its buffers say is not believed."""
+        """Read a record batch of a file, and validate it: its buffers are not trusted."""
         with _damaged(self.source, f" record batch {index}"):
             batch = _Reader(self.source, True, self.plan.used).get(index)
             if batch.num_rows != size:
@@ -161,7 +161,7 @@ class _Reader:
         self.num_batches = self._reader.num_record_batches if is_file else 0
 
     def refuse_unlisted(self) -> None:
-        """Refuse a file that holds other batches than its footer lists."""
+        """Refuse a file whose batches are not those listed in its footer."""
         refuse_unlisted(self._file)
 
     def get(self, index: int) -> pa.RecordBatch:
@@ -189,7 +189,7 @@ class _Reader:
 
 
 def _batch_sizes(source: Bytes, schema: pa.Schema) -> tuple[int, ...]:
-    """Rows of each batch: Arrow tells them only with a column, so that the one that is least to read is taken."""
+    """Rows of each batch: Arrow needs a column to count them, so the cheapest one to read is used."""
     if not schema.names:
         return ()
     least = min(schema.names, key=lambda name: {"number": 0, "other": 1, "list": 2}[kind_of(schema.field(name).type)])

@@ -1,4 +1,4 @@
-"""What an Arrow file lists at its end, held against what it holds, and whether a stream has come to its end.
+"""Checks the footer of an Arrow file against its batches, and that a stream is complete.
 
 Arrow reads what the footer lists and no more: batches that it leaves out, or lists twice, would pass without a word.
 """
@@ -18,16 +18,16 @@ _MARK = b"\xff\xff\xff\xff"
 _END = _MARK + bytes(4)
 _MAGIC_BYTES, _TRAILER_BYTES = 8, 10
 _DICTIONARY, _BATCH = 2, 3
-# Of the tables of a flatbuffer, in the order in which Arrow's specification lists them.
+# Field numbers in the flatbuffer tables, in the order of Arrow's specification.
 _HEADER_TYPE, _BODY_LENGTH = 1, 3
 _DICTIONARIES, _RECORD_BATCHES = 2, 3
 _BLOCK_BYTES = 24
-# No message of a schema is shorter, and hardly one longer than the other.
+# No schema message is shorter than the first, and hardly any is longer than the second.
 _SHORTEST, _LONGEST = 64, 1 << 24
 
 
 def refuse_unlisted(file: pa.NativeFile) -> None:
-    """Refuse a file whose footer does not list each batch that is there, once and in order.
+    """Refuse a file whose footer does not list each of its batches once and in order.
 
     Raises
     ------
@@ -50,19 +50,19 @@ def refuse_unlisted(file: pa.NativeFile) -> None:
 
 
 class Followed(io.BufferedReader):
-    """A stream of which the last bytes that came are known."""
+    """A stream that remembers the last bytes it returned."""
 
     last = b""
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Read, as from any stream."""
+        """Read bytes, and remember the last ones."""
         found = super().read(size)
         self.last = (self.last + found[-8:])[-8:]
         return found
 
 
 def refuse_open_end(last: bytes, following: bytes) -> None:
-    """Refuse a stream that stops without saying that it ends, or goes on after it.
+    """Refuse a stream without an end marker, or with bytes after it.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def refuse_open_end(last: bytes, following: bytes) -> None:
 
 
 def _listed(file: pa.NativeFile) -> tuple[dict[int, list[int]], int]:
-    """Where the footer says that batches and dictionaries lie, and where it begins itself."""
+    """Where the footer says the batches and dictionaries are, and where the footer begins."""
     size = file.size()
     length = int.from_bytes(file.read_at(_TRAILER_BYTES, size - _TRAILER_BYTES)[:4], "little")
     begin = size - _TRAILER_BYTES - length
@@ -120,7 +120,7 @@ def _messages(file: pa.NativeFile, at: int, end: int) -> Iterator[tuple[int, int
     """Kind and place of each message before the footer."""
     while at + 8 <= end:
         prefix = file.read_at(8, at)
-        begin = at + 8 if prefix[:4] == _MARK else at + 4  # before 2019 there was no mark
+        begin = at + 8 if prefix[:4] == _MARK else at + 4  # before 2019 there was no continuation marker
         length = int.from_bytes(prefix[4:] if prefix[:4] == _MARK else prefix[:4], "little")
         if length == 0:
             return

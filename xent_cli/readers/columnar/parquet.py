@@ -1,4 +1,4 @@
-"""Parquet files: one row group a task, or batches of a row group that is too large for one."""
+"""Parquet files: one row group per task, or batches of a row group that is too large for one task."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class ParquetSource(Table):
         limit = needs.task_bytes if self.plan.is_list else needs.group_bytes
         start = first
         for group, size in enumerate(self.groups):
-            if not size:  # pandas writes a row group of a table without rows
+            if not size:  # pandas writes an empty row group for a table without rows
                 continue
             if needs.whole_groups or size * row_bytes <= limit:
                 yield start, size, GroupRows(self, group, start, size)
@@ -152,10 +152,10 @@ class GroupRows:
     size: int
 
     def read(self) -> Rows:
-        """Decode the row group in this thread alone, piece by piece: decoded whole it would be held twice."""
+        """Decode the row group in this thread, piece by piece: as a whole it would be in memory twice."""
         source = self.source
         plan, role, width = source.plan, source.role, source.width
-        # From a bucket, one request fetches all columns of a row group.
+        # From a bucket, one request gets all columns of a row group.
         remote = is_url(source.source.path)
         if plan.values and not plan.is_list and not remote:
             values = np.empty((width, self.size), source.dtype)
@@ -199,7 +199,7 @@ class GroupRows:
 
 @dataclass(frozen=True, slots=True)
 class Both:
-    """Recipe for rows of which two recipes give different fields."""
+    """Recipe for rows whose fields come from two recipes."""
 
     one: Part
     other: Part
@@ -214,7 +214,7 @@ class Both:
 def _decoded(
     source: ParquetSource, group: int, start: int, size: int, *, use_threads: bool
 ) -> Iterator[tuple[AnyArray, BoolArray | None]]:
-    """Values of a row group as [n, c], a few columns after the others, and where some are missing."""
+    """Values of a row group as [n, c], a few columns at a time, and which are missing."""
     names = source.plan.values
     step = max(1, source.needs.step_bytes // max(1, size * source.dtype.itemsize))
     with damage_in(source.source, group), open_file(source.source, step, source.footer) as file:
@@ -231,7 +231,7 @@ def _decoded(
             except UnreadableRowError:
                 if plan.judged is not None:
                     raise
-                # The first row at fault may be so by a later column.
+                # A later column may have an earlier bad row.
                 columns = ((name, file.read_row_group(group, columns=[name])[name]) for name in names)
                 refuse_nulls(columns, source.role, start, missing=source.plan.values_only)
                 raise
@@ -239,7 +239,7 @@ def _decoded(
 
 
 def _batches(source: ParquetSource, group: int, step: int) -> Iterator[pa.Table]:
-    """The columns used of a row group, a few rows at a time."""
+    """The columns in use of a row group, a few rows at a time."""
     used = source.plan.used
     with damage_in(source.source, group), open_file(source.source, len(used), source.footer) as file:
         held = RowGroup(file, group, source.groups[group])

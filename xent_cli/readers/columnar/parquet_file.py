@@ -1,4 +1,4 @@
-"""Open Parquet files without reading again what is known about them."""
+"""Open Parquet files without reading their footers again."""
 
 from __future__ import annotations
 
@@ -40,27 +40,27 @@ def open_file(source: Stored, num_columns: int, footer: pq.FileMetaData | None =
     file = source.arrow() if shared is None else shared.file
     if footer is None and shared is not None:
         footer = _in_tail(shared.tail)
-    # From a bucket, many small reads take far longer than one of a whole row group.
+    # From a bucket, many small reads take far longer than a single read of the whole row group.
     buffer = 0 if remote else max(1 << 13, _BUFFER_BYTES // num_columns)
     return pq.ParquetFile(file, metadata=footer, buffer_size=buffer, pre_buffer=remote, page_checksum_verification=True)
 
 
 def footer_of(file: pq.ParquetFile) -> pq.FileMetaData | None:
-    """The footer, to be kept and sent along with recipes; None where it is too long for that."""
+    """The footer, kept and sent along with recipes; None if it is too long for that."""
     return file.metadata if file.metadata.serialized_size <= _KEPT_BYTES else None
 
 
 def _in_tail(tail: bytes) -> pq.FileMetaData | None:
-    """The footer, where the last bytes of a file hold all of it."""
+    """The footer, if the last bytes of the file contain all of it."""
     length = int.from_bytes(tail[-8:-4], "little") + 8
     if not tail.endswith(_MARK) or length > len(tail):
         return None
-    # Arrow looks at the end of a file alone, so that the mark and the footer are a file to it.
+    # Arrow looks only at the end of a file, so the magic bytes and the footer are enough.
     return pq.read_metadata(pa.BufferReader(_MARK + tail[-length:]))
 
 
 class FirstRows:
-    """The first rows of a file; of one in a bucket, those of all columns of numbers at once, which is one request."""
+    """The first rows of a file; from a bucket, all numeric columns at once in one request."""
 
     def __init__(self, source: Stored, file: pq.ParquetFile, schema: pa.Schema) -> None:
         self._source = source
@@ -77,7 +77,7 @@ class FirstRows:
             wanted |= {field.name for field in self._schema if kind_of(field.type) == "number"}
         columns = [field.name for field in self._schema if field.name in wanted]
         groups = self._file.metadata
-        # Of a bucket all row groups that are named are fetched ahead.
+        # From a bucket, all named row groups are fetched ahead.
         held = next((i for i in range(groups.num_row_groups) if groups.row_group(i).num_rows), None)
         with damage_in(self._source):
             some = [] if held is None else [held]
@@ -89,6 +89,6 @@ class FirstRows:
 
 
 def damage_in(source: Stored, group: int | None = None) -> AbstractContextManager[None]:
-    """Name the file, and the row group, whatever Arrow raises at what it holds."""
+    """Turn whatever Arrow raises into an error that names the file and the row group."""
     where = source.name if group is None else f"{source.name} row group {group}"
     return naming_damage("damaged Parquet file", where, source)

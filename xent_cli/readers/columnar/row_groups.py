@@ -1,4 +1,4 @@
-"""What is decoded of a row group of a Parquet file, held against what the file says of it."""
+"""Checks what is decoded from a Parquet row group against the metadata of the file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class RowGroup:
-    """A row group that is being read: what comes out of it is held against what the metadata say."""
+    """A row group being read: its decoded columns are checked against the metadata."""
 
     def __init__(self, file: pq.ParquetFile, group: int, size: int) -> None:
         self._file = file
@@ -24,10 +24,10 @@ class RowGroup:
         self._checked: set[int] = set()
 
     def part(self, table: pa.Table) -> pa.Table:
-        """Some of the rows, once it is seen that their columns are of one length."""
+        """Some of the rows, after a check that their columns have the same length."""
         table.validate()
         self._rows += table.num_rows
-        # Of a column that has not been read with success, a look at its metadata may end the process.
+        # Looking at the metadata of a column that could not be read may crash the process.
         for name in table.column_names if self._rows else ():
             index = self._flat.get(name)
             if index is None or index in self._checked:
@@ -38,7 +38,7 @@ class RowGroup:
         return table
 
     def end(self) -> None:
-        """All of the rows have come."""
+        """Check that all rows have been read."""
         if not self._rows == self._size == self._held.num_rows:
             raise pa.ArrowInvalid(f"{self._rows} rows, not {self._size}")
 

@@ -1,4 +1,4 @@
-"""Folders that hold one table: which files have its rows, in which order, and which columns folder names add."""
+"""Folders that hold one table: which files hold its rows, in which order, and which columns the folder names add."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-# How Hive calls a value that is missing.
+# Hive's name for a missing value.
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,17})")
-# What the library datasets leaves beside a table: rows that a function made of it.
+# The datasets library leaves these beside a table: cached results of a map function.
 _CACHE = re.compile(r"cache-[0-9a-f]+(_\d+_of_\d+)?\.arrow|tmp[^/]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """What a folder such as ``split=test`` says of the rows in it.
+    """What a folder such as ``split=test`` says about the rows in it.
 
     Fields
     ------
@@ -42,7 +42,7 @@ class Partition:
 
 
 def is_partition(folder: str) -> bool:
-    """Whether the name of a folder says what a column is of all rows in it.
+    """Whether the name of a folder gives the value of a column for all rows in it.
 
     Examples
     --------
@@ -53,7 +53,7 @@ def is_partition(folder: str) -> bool:
 
 
 def partitions_of(name: str, folders: Sequence[Sequence[str]]) -> tuple[tuple[Partition, ...], ...]:
-    """What the folders of each file say, in the order of the files.
+    """The column values that the folders of each file give, in the order of the files.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def _star(folders: Sequence[Sequence[str]]) -> str:
 
 
 def _typed(texts: Sequence[str]) -> list[str | int | None]:
-    """Values of a key: whole numbers where all are, else text."""
+    """Values of a key: integers if all of them are, otherwise text."""
     held = [None if text in (_NULL, "") else text for text in texts]
     if all(text is None or _WHOLE.fullmatch(text) for text in held):
         return [None if text is None else int(text) for text in held]
@@ -104,7 +104,7 @@ def _typed(texts: Sequence[str]) -> list[str | int | None]:
 
 
 def refuse_splits(name: str, entries: Sequence[str], described: str | None) -> None:
-    """Refuse a folder of the library datasets that holds several tables.
+    """Refuse a folder of the datasets library that holds several tables.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def refuse_splits(name: str, entries: Sequence[str], described: str | None) -> N
 
 
 def dataset_files(name: str, names: Sequence[str], described: str | None) -> list[str] | None:
-    """Names of the files of a table that the library datasets saved, in order; None where a folder is none.
+    """Files of a table that the datasets library saved, in order; None if the folder is not one.
 
     Raises
     ------
@@ -171,7 +171,7 @@ def _object(described: Any) -> Mapping[str, Any]:
 
 
 def text_of(path: Path) -> str | None:
-    """What a small local file holds, where it is there and is text."""
+    """Content of a small local file, if it exists and is text."""
     try:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""Pointer files, which a repository has in place of large files."""
+"""Pointer files, which a repository stores in place of large files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A remote file of which the first and the last bytes are held: zip archives are described at both ends, bit by bit."""
+"""A remote file whose first and last bytes are kept in memory: zip archives are parsed by small reads at both ends."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HELD_BYTES = 64 << 10
 
 
 class HeldEnds(io.RawIOBase):
-    """A stream that asks for each of its ends once, however many small reads there are.
+    """A stream that requests each of its ends once, however many small reads there are.
 
     Parameters
     ----------
@@ -32,15 +32,15 @@ class HeldEnds(io.RawIOBase):
         self._held: dict[int, bytes] = {}
 
     def readable(self) -> bool:
-        """Yes."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Yes."""
+        """Return True."""
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to another place."""
+        """Move to another offset."""
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._size}[whence]
         if base + offset < 0:
             raise ValueError(f"place {base + offset} is before the beginning")
@@ -48,11 +48,11 @@ class HeldEnds(io.RawIOBase):
         return self._place
 
     def tell(self) -> int:
-        """Say at which place it is."""
+        """Return the offset."""
         return self._place
 
     def readinto(self, target: WriteableBuffer) -> int:
-        """Read into memory; less than fits where an end that is held ends."""
+        """Read into memory; a read stops short where the bytes in memory end."""
         view = memoryview(target).cast("B")
         tail = max(0, self._size - _HELD_BYTES)
         if self._place < _HELD_BYTES or self._place >= tail:

@@ -1,4 +1,4 @@
-"""What a file was when it was described: one that changes while it is read gives a mean of neither, and is refused."""
+"""Identity of a file when it was described: one that changes during the run is refused, as its mean would mix both."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HERE = os.urandom(8)
 
 
 class Identity(NamedTuple):
-    """What tells a file, or an object in a bucket, from what it becomes.
+    """What tells one version of a file, or of an object in a bucket, from the next.
 
     Fields
     ------
@@ -39,14 +39,14 @@ class Identity(NamedTuple):
 
 
 def of_status(status: os.stat_result) -> Identity | None:
-    """Identity of a regular file; of anything else None, for a pipe changes all the time."""
+    """Identity of a regular file; None for anything else, since a pipe changes all the time."""
     if not stat.S_ISREG(status.st_mode):
         return None
     return Identity(status.st_size, status.st_mtime_ns, "", (status.st_dev, status.st_ino, _HERE))
 
 
 def refuse_another(name: str, was: Identity | None, now: Identity | None) -> None:
-    """Refuse what is not what was described; what is not known of one of them does not count.
+    """Refuse a file that is not the one described; fields unknown for either are not compared.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def refuse_another(name: str, was: Identity | None, now: Identity | None) -> Non
 
 
 def shrunk(name: str) -> InputError:
-    """What to say where bytes are missing that were there."""
+    """Message for a file that has become shorter."""
     return _changed(name, "fewer bytes", "as many as at the start")
 
 
@@ -87,14 +87,14 @@ def watching() -> Iterator[None]:
 
 
 def watch(name: str, path: str, identity: Identity | None, look: Callable[[str], Identity | None]) -> None:
-    """Note a file that has been described, and how to describe it once more."""
+    """Remember a file that has been described, and how to describe it again."""
     watched = _watched.get()
     if watched is not None and identity is not None:
         watched.setdefault(path, (name, identity, look))
 
 
 def refuse_changed() -> None:
-    """Look at every file once more: the last thing before results are shown or put in their places.
+    """Check every file once more, as the last step before results are shown or published.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def refuse_changed() -> None:
 def of_path(path: str) -> Identity | None:
     """Identity of the file at a path, or None where there is none."""
     try:
-        return of_status(os.stat(path))  # noqa: PTH116 (a thousand of these are felt)
+        return of_status(os.stat(path))  # noqa: PTH116 (noticeably faster for a thousand files)
     except OSError:
         return None
 

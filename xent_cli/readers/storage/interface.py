@@ -12,7 +12,7 @@ class Stream(Protocol):
     """An open file, without a buffer: the part of `io.RawIOBase` that readers use."""
 
     def readinto(self, target: Any, /) -> int | None:
-        """Read into memory; a short read does not mean the end."""
+        """Read into memory; a short read does not mean end of file."""
 
     def read(self, size: int = -1, /) -> bytes | None:
         """Read some bytes."""
@@ -33,7 +33,7 @@ class Stream(Protocol):
 
 
 class Bytes(Protocol):
-    """A sequence of bytes: a file, an object, or what comes through a pipe.
+    """A sequence of bytes: a file, an object, or a pipe.
 
     Fields
     ------
@@ -49,7 +49,7 @@ class Bytes(Protocol):
     def rereadable(self) -> bool: ...
 
     def peek(self, size: int) -> bytes:
-        """Look at the first bytes, decompressed; fewer only where there are no more."""
+        """Return the first bytes, decompressed; fewer only if there are no more."""
 
     def stream(self) -> Stream:
         """All bytes in order, decompressed."""

@@ -42,7 +42,7 @@ class Located:
 
 
 def locate(path: str | Located) -> Located:
-    """Find the files that a path means; shards come in natural order. What has been found stays as it is.
+    """Find the files that a path means; shards are in natural order. A path already located is returned unchanged.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def locate(path: str | Located) -> Located:
 
 
 def refuse_two_pipes(*paths: str | Located | None) -> None:
-    """Refuse standard input in two places: what one of them reads the other would miss.
+    """Refuse standard input in two places: each would miss what the other reads.
 
     Raises
     ------
@@ -102,8 +102,11 @@ def _local(name: str, path: str) -> Located:
         near = difflib.get_close_matches(Path(path).name, [p.name for p in folder.glob("*")], 1)
         hint = f"did you mean {folder / near[0]}?" if near else ""
         linked = ""
-        if Path(path).is_symlink():  # as git-annex and DVC leave what they have not brought yet
-            linked, hint = f"a link to {Path(path).readlink()}, which is not there", "bring what the link points to"
+        if Path(path).is_symlink():  # git-annex and DVC leave these for files they have not fetched yet
+            linked, hint = (
+                f"a link to {Path(path).readlink()}, which is not there",
+                "fetch the file that the link points to",
+            )
         raise InputError("no such file", name, found=linked, hint=hint) from None
     except (OSError, ValueError) as error:
         raise InputError("cannot read file", name, found=first_line(error)) from None
@@ -115,7 +118,7 @@ def _local(name: str, path: str) -> Located:
 
 
 def _folder(name: str, folder: Path) -> Located:
-    """Shards in a local folder, or in the folders of it that say what a column is of the rows in them."""
+    """Shards in a local folder, or in its subfolders that give the value of a column."""
     from xent_cli.readers.foreign_formats.folders import entries_of, refuse_folder
     from xent_cli.readers.storage.folders import dataset_files, is_partition, partitions_of, refuse_splits, text_of
 
@@ -139,7 +142,7 @@ def _shards(name: str, files: list[str], partitions: tuple[tuple[Partition, ...]
 
 
 def _globbed(name: str, files: list[str], fixed: str) -> tuple[tuple[Partition, ...], ...]:
-    """What folders say of files that a pattern found, where they say it of all of them."""
+    """Column values from the folders of files that a pattern found, if every file has them."""
     from xent_cli.readers.storage.folders import is_partition, partitions_of
 
     folders = [[folder for folder in _between(fixed, file) if is_partition(folder)] for file in files]
@@ -148,7 +151,7 @@ def _globbed(name: str, files: list[str], fixed: str) -> tuple[tuple[Partition, 
 
 
 def _between(folder: str, file: str) -> list[str]:
-    """The folders on the way from a folder to a file in it."""
+    """The folders on the path from a folder to a file in it."""
     return file[len(folder) :].strip("/").split("/")[:-1]
 
 
@@ -171,7 +174,7 @@ def _rows_alone(name: str, paths: list[str], hint: str = "", below: str = "") ->
 
 
 def _remote(url: str) -> Located:
-    """The object that a URL means, or those in a folder; what stands behind a ? is a query, never a glob."""
+    """The object that a URL means, or those in a folder; what follows a ? is a query, never a glob."""
     from xent_cli.readers.storage.refusals import NO_OBJECT, UNKNOWN
     from xent_cli.readers.storage.remote import entries, path_of
 
@@ -205,7 +208,7 @@ def _remote(url: str) -> Located:
 def _remote_folder(
     url: str, name: str, path: str, missing: InputError | None
 ) -> tuple[list[str], tuple[tuple[Partition, ...], ...]]:
-    """Objects in a folder of a bucket, as `_folder` finds the files of a local one, and what their folders say.
+    """Objects in a folder of a bucket, found as `_folder` finds local files, and the column values of their folders.
 
     Where there are none, `missing` says why there is no object of that name either.
     """

@@ -29,10 +29,10 @@ class Opened(Protocol):
 
     @property
     def closed(self) -> bool:
-        """Whether it can be read no more."""
+        """Whether it is closed."""
 
     def release(self) -> None:
-        """Release what is scarce, such as file descriptors, once one of many inputs has been described."""
+        """Release scarce resources, such as file descriptors, once one of many inputs has been described."""
 
     def size(self) -> int:
         """Number of bytes."""
@@ -73,7 +73,7 @@ class OpenedFile:
             os.close(number)
 
     def status(self) -> os.stat_result:
-        """What the system says of it."""
+        """Result of `fstat`."""
         return os.fstat(self._number)
 
     def size(self) -> int:
@@ -97,11 +97,11 @@ class View(io.RawIOBase):
         self._place = 0
 
     def readable(self) -> bool:
-        """Yes."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Yes."""
+        """Return True."""
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:

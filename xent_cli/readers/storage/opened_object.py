@@ -1,4 +1,4 @@
-"""An object behind a URL that is opened once and read at any place by every thread of this process."""
+"""An object behind a URL, opened once and read at any offset by every thread of this process."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from xent_cli.readers.storage.remote import asking, within
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# Enough for the header of any array: a request costs far more than the bytes that it asks for.
+# Enough for the header of any array: a request costs far more than the bytes it returns.
 _HEAD_BYTES = (1 << 16) + 12
-# What Arrow reads first of a Parquet file: its end.
+# Arrow first reads the end of a Parquet file.
 _TAIL_BYTES = 1 << 16
 _PARQUET = b"PAR1"
 
 
 class OpenedObject:
-    """An open object, and what of it has been fetched already; see `Opened`.
+    """An open object and the bytes already fetched from it; see `Opened`.
 
     Fields
     ------
@@ -39,7 +39,7 @@ class OpenedObject:
         self._seconds = seconds
         self._size: int = self._asked(file.size)
         if urlsplit(url).path.lower().endswith(".parquet"):
-            # A Parquet file is described at its end, where the mark of the format is too.
+            # The footer of a Parquet file is at its end, next to the magic bytes.
             self.tail = self._fetched(min(_TAIL_BYTES, self._size), max(0, self._size - _TAIL_BYTES))
             self.head = _PARQUET if self.tail.endswith(_PARQUET) else b""
         if self._size <= len(self.tail):

@@ -1,4 +1,4 @@
-"""Ask a network for several things at a time: what takes long is waiting for the answers."""
+"""Send several network requests at a time: most of the time is spent waiting for answers."""
 
 from __future__ import annotations
 

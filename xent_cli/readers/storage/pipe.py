@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from xent_cli.readers.storage.interface import Bytes, Stream
 
 _NAME = "standard input"
-# Linux gives a pipe 64 KiB; with 1 MiB writer and reader take turns less often.
+# A Linux pipe holds 64 KiB by default; with 1 MiB, writer and reader take turns less often.
 _PIPE_BYTES = 1 << 20
-# How long a FIFO may be without anybody who writes to it.
+# How long to wait for somebody to open a FIFO for writing.
 _PATIENCE_SECONDS = 1.0
 _copying = Lock()
 
@@ -64,7 +64,7 @@ class Piped:
         return self._stream if self._spooled is None else self._spooled.stream()
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickle the name alone: recipes of rows that came through a pipe carry their bytes."""
+        """Pickle only the name: recipes for rows from a pipe carry their bytes."""
         return Elsewhere, (self.name,)
 
     def spooled(self) -> Stored:
@@ -92,7 +92,7 @@ class Elsewhere:
 
 @dataclass(frozen=True)
 class Copied:
-    """Bytes of which a copy on disk is made when they are first read; answers as `Stored` does."""
+    """Bytes that are copied to disk when first read; same interface as `Stored`."""
 
     source: Bytes
 
@@ -112,7 +112,7 @@ class Copied:
 
     @property
     def _stored(self) -> Stored:
-        with _copying:  # several threads may be the first
+        with _copying:  # several threads may get here at once
             return self._copy
 
     @cached_property
@@ -121,7 +121,7 @@ class Copied:
 
 
 class Spill:
-    """A temporary file that is there as long as somebody means to read it; answers as `Stored` does."""
+    """A temporary file that exists as long as somebody may read it; same interface as `Stored`."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -137,7 +137,7 @@ class Spill:
                 data = data[self._file.write(data) :]
 
     def close(self) -> None:
-        """Write no more."""
+        """Finish writing."""
         self._file.close()
 
     def open(self) -> Stream:
@@ -147,7 +147,7 @@ class Spill:
 
 
 def seekable(source: Bytes) -> Stored:
-    """The bytes where any place of them can be read: themselves, or a decompressed or spooled copy on disk."""
+    """The bytes in a form that can be read at any offset: as they are, or a decompressed or spooled copy on disk."""
     if isinstance(source, Piped):
         return source.spooled()
     assert isinstance(source, Stored)
@@ -155,7 +155,7 @@ def seekable(source: Bytes) -> Stored:
 
 
 def standard_input() -> Bytes:
-    """Standard input: the file that it is redirected from, or what comes through the pipe.
+    """Standard input: the file it is redirected from, or the bytes of a pipe.
 
     Raises
     ------
@@ -171,13 +171,13 @@ def standard_input() -> Bytes:
     if stat.S_ISREG(os.fstat(number).st_mode) and os.lseek(number, 0, os.SEEK_CUR) == 0 and Path(path).exists():
         from xent_cli.readers.storage.stored import recognised
 
-        # Another process would see its own standard input under that name.
+        # In another process, that name would mean its own standard input.
         return recognised(Stored(_NAME, f"/proc/{os.getpid()}/fd/{number}"))
     return Piped(_widened(number), _NAME)
 
 
 def open_pipe(path: str) -> Piped:
-    """Open a FIFO or a device that gives bytes.
+    """Open a FIFO or a character device.
 
     Raises
     ------
@@ -188,7 +188,7 @@ def open_pipe(path: str) -> Piped:
         number = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     end = time.monotonic() + _PATIENCE_SECONDS
     head = b""
-    # Without a writer, reading says at once that nothing comes; with one that has not begun, that it would block.
+    # Without a writer, a read returns end of file at once; with a writer that has not written yet, it would block.
     with reading(path), suppress(BlockingIOError):
         while not (head := os.read(number, 1)):
             if time.monotonic() > end:
@@ -217,7 +217,7 @@ def _copy_to_disk(source: Bytes) -> Stored:
 
 
 def written_to_disk(name: str, chunks: Iterable[bytes]) -> Stored:
-    """Bytes that are made here, in a temporary file that is removed when the process ends."""
+    """Bytes that xent writes itself, in a temporary file that is removed when the process ends."""
     handle, path = _temporary_file()
     atexit.register(_remove, path)
     with os.fdopen(handle, "wb") as file:
@@ -228,7 +228,7 @@ def written_to_disk(name: str, chunks: Iterable[bytes]) -> Stored:
 
 
 def _temporary_file() -> tuple[int, str]:
-    """Make a file that is removed even where a signal ends the run."""
+    """Create a file that is removed even if a signal ends the run."""
     import tempfile
 
     try:
@@ -246,7 +246,7 @@ def _remove(path: str) -> None:
 
 
 class _Peekable(io.RawIOBase):
-    """A stream whose first bytes may be looked at before they are read."""
+    """A stream whose first bytes can be peeked at before they are read."""
 
     def __init__(self, raw: Stream, name: str, head: bytes = b"") -> None:
         self._raw = raw

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from xent_cli.readers.storage.interface import Stream
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-# How UTF-8 may begin.
+# The byte order mark that UTF-8 may begin with.
 BOM = b"\xef\xbb\xbf"
-# How long a network may be silent, in seconds; recipes carry it to the processes that read.
+# How long a network may be silent, in seconds; recipes carry it to the reading processes.
 timeout: ContextVar[float] = ContextVar("timeout", default=60.0)
 
 
@@ -52,7 +52,7 @@ def reading(name: str) -> Iterator[None]:
 
 
 def read_up_to(stream: Stream, size: int) -> bytes:
-    """Read `size` bytes, fewer only at the end: a pipe delivers them in small portions."""
+    """Read `size` bytes, fewer only at the end: a pipe delivers them in small chunks."""
     parts = []
     while size > 0 and (part := stream.read(size)):
         parts.append(part)

@@ -1,4 +1,4 @@
-"""Why an object in a network cannot be read, in one sentence whatever library says it."""
+"""Why a remote object cannot be read, in the same sentence whichever library raises the error."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import re
 from xent_cli.errors import InputError, without_secrets
 from xent_cli.readers.storage.reading import first_line
 
-# What is said where nothing tells why.
+# Message if the reason is unknown.
 UNKNOWN = "cannot read URL"
-# What is said where there is nothing at a URL, which may still be a folder.
+# Message if there is no object at a URL, which may still be a folder.
 NO_OBJECT = "no such object"
 _STATUS = re.compile(
     r"\b(?:HTTP status|status code|HTTP/\S+|code)[ :=]*([45]\d\d)\b|\b([45]\d\d), message", re.IGNORECASE
@@ -24,7 +24,7 @@ _STATUSES = {
 _CUT = re.compile(
     r"not completed|not enough data|ContentLength|IncompleteRead|transfer closed|curlCode: (18|56)\b", re.I
 )
-# What the libraries call the same, from the most telling words to the least.
+# What the libraries call each reason, from the most specific words to the least.
 _WORDS = (
     (r"resolve host|name or service not known|nodename nor|getaddrinfo|name resolution|curlCode: 6\b", "unknown host"),
     (r"refused|connect call failed|connect to server|curlCode: 7\b|cannot connect", "connection refused"),
@@ -54,7 +54,7 @@ def refusal(url: str, error: BaseException, seconds: float) -> InputError:
     status = next((number for number in statuses if isinstance(number, int)), None)
     said = _STATUS.search(text)
     cut = _CUT.search(text) is not None
-    if cut:  # aiohttp gives that a status of its own
+    if cut:  # aiohttp has a status of its own for this
         status = said = None
     if status is None and said:
         status = int(said[1] or said[2])
@@ -72,5 +72,5 @@ def refusal(url: str, error: BaseException, seconds: float) -> InputError:
 
 
 def overdue(url: str, seconds: float) -> InputError:
-    """Say that nothing came in time."""
+    """Error for a timeout."""
     return InputError("no answer", without_secrets(url), f"nothing for {seconds:g} s", hint=_HINTS["no answer"])

@@ -1,4 +1,4 @@
-"""Objects behind URLs: found, opened and read within a time, and why they cannot be."""
+"""Objects behind URLs: found, opened and read within a timeout, with errors that say why not."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from _typeshed import WriteableBuffer
 
-# What pyarrow.fs speaks itself; every other scheme is left to fsspec.
+# Schemes that pyarrow.fs handles itself; every other scheme is left to fsspec.
 _ARROW_SCHEMES = frozenset({"s3", "gs", "gcs", "hdfs", "viewfs", "abfs", "abfss"})
 _ATTEMPTS = 3
 _COPIED_BYTES = 1 << 20
-# What Arrow and the packages behind fsspec call a version of an object, the surest first.
+# Names that Arrow and the packages behind fsspec use for the version of an object, the most reliable first.
 _VERSIONS = (
     *("ETag", "etag", "generation", "md5", "content_md5", "mtime"),
     *("Last-Modified", "LastModified", "last_modified", "updated"),
 )
-# The packages of the extra; what other schemes need is named by itself.
+# Packages in the extra; for other schemes the package itself is named.
 _EXTRA = frozenset({"fsspec", "aiohttp", "requests", "s3fs"})
 _PACKAGES = {"smbclient": "smbprotocol", "libarchive": "libarchive-c"}
 
 
 def file_system(url: str, seconds: float) -> tuple[Any, str]:
-    """Who keeps a URL, and the path there; credentials and endpoint come from the environment, as for AWS tools.
+    """File system and path of a URL; credentials and endpoint come from the environment, as for AWS tools.
 
     An Arrow file system, or one of fsspec's.
 
@@ -55,7 +55,7 @@ def file_system(url: str, seconds: float) -> tuple[Any, str]:
         if scheme in ("http", "https"):
             import aiohttp
 
-            # The whole may take longer, as long as something comes.
+            # A whole transfer may take longer, as long as bytes keep coming.
             options["client_kwargs"] = {
                 "timeout": aiohttp.ClientTimeout(total=None, sock_connect=seconds, sock_read=seconds)
             }
@@ -86,7 +86,7 @@ def _of_arrow(scheme: str, url: str, seconds: float) -> tuple[Any, str]:
     opened, path = fs.FileSystem.from_uri(url)
     if scheme != "s3":
         return opened, path
-    # A URL has no place for times: the same again, as it would be sent to another process, with them.
+    # A URL cannot carry timeouts: rebuild the file system from its pickled arguments, with timeouts added.
     each = max(1.0, seconds / _ATTEMPTS)
     _, (options,) = opened.__reduce__()
     options = {name: value for name, value in options.items() if value != ""}
@@ -113,7 +113,7 @@ def open_remote(url: str, seconds: float) -> pa.NativeFile:
 
 
 def described(url: str, seconds: float) -> tuple[Identity, pa.NativeFile, bool]:
-    """What an object is, as far as its server says; the object itself; and whether threads may share it.
+    """Identity of an object, as far as its server says; the object itself; and whether threads may share it.
 
     That takes one request: the server says how large an object is where it says which version it is.
     """
@@ -133,7 +133,7 @@ def described(url: str, seconds: float) -> tuple[Identity, pa.NativeFile, bool]:
 
 
 def look(url: str) -> Identity | None:
-    """Identity of an object, as far as its server says; None where there is none any more."""
+    """Identity of an object, as far as its server says; None if the object is gone."""
     seconds = timeout.get()
     filesystem, path = file_system(url, seconds)
     try:
@@ -141,7 +141,7 @@ def look(url: str) -> Identity | None:
             with open_remote(url, seconds) as file:
                 return of_object(file, url, seconds)
         about = within(seconds, url, lambda: filesystem.info(path))
-    except Exception as error:  # of whatever package answers for the scheme: then nothing is known
+    except Exception as error:  # from any package that handles the scheme: then nothing is known
         gone = isinstance(error, FileNotFoundError) or getattr(error, "what", "") == NO_OBJECT
         return None if gone else Identity(None)
     return _of_info(about)
@@ -157,7 +157,7 @@ def _is_page(url: str) -> bool:
 
 
 def of_object(file: pa.NativeFile, url: str, seconds: float) -> Identity:
-    """Identity of an object that Arrow has opened, from what its server said then."""
+    """Identity of an object that Arrow has opened, from the metadata its server sent then."""
     with asking(url, seconds):
         about = file.metadata() or {}
         tag = next((about[key] for key in _VERSIONS if about.get(key)), b"")
@@ -165,7 +165,7 @@ def of_object(file: pa.NativeFile, url: str, seconds: float) -> Identity:
 
 
 def entries(url: str, folder: str, recursive: bool, seconds: float) -> list[tuple[str, bool]]:
-    """Paths in a folder behind a URL, and whether each is an object; none where there is no such folder."""
+    """Paths in a folder behind a URL, and whether each is an object; empty if there is no such folder."""
     from pyarrow import fs
 
     filesystem, _ = file_system(url, seconds)
@@ -178,13 +178,13 @@ def entries(url: str, folder: str, recursive: bool, seconds: float) -> list[tupl
 
 
 def path_of(url: str, seconds: float) -> str:
-    """Where an object lies in its file system."""
+    """Path of an object in its file system."""
     return file_system(url, seconds)[1]
 
 
 @contextmanager
 def asking(url: str, seconds: float) -> Iterator[None]:
-    """Turn whatever a network's libraries raise into an InputError that names the object, and says why in one word."""
+    """Turn whatever a network library raises into an InputError that names the object and gives a short reason."""
     try:
         yield
     except XentError:
@@ -194,7 +194,7 @@ def asking(url: str, seconds: float) -> Iterator[None]:
 
 
 def within(seconds: float, url: str, function: Callable[[], Any]) -> Any:
-    """Call a function that waits for a network, but not for longer than some seconds.
+    """Call a function that waits for a network, with a timeout in seconds.
 
     Libraries wait, and try again, for as long as a quarter of an hour, and hear no Ctrl-C meanwhile. The thread that
     waits is left to itself.
@@ -226,7 +226,7 @@ def within(seconds: float, url: str, function: Callable[[], Any]) -> Any:
 
 
 class _Watched(io.RawIOBase):
-    """A file of fsspec's, of which no read waits for longer than the time."""
+    """A file from fsspec whose reads never wait longer than the timeout."""
 
     def __init__(self, file: Any, url: str, seconds: float) -> None:
         self._file = file
@@ -258,7 +258,7 @@ class _Watched(io.RawIOBase):
         return found
 
     def _fetch_all(self) -> None:
-        """Copy the object to a file: its server gives it from the beginning or not at all."""
+        """Copy the object to a file: its server sends it from the beginning or not at all."""
         import tempfile
 
         place = self._file.tell()

@@ -1,4 +1,4 @@
-"""Arrow's files and members of archives as the streams that readers read from; their failures name what was read."""
+"""Arrow's files and members of archives as streams for the readers; errors name the file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _HEADER_BYTES = 30
 
 
 class Native(io.RawIOBase):
-    """An Arrow file with the interface of a Python one; its errors name what was read.
+    """An Arrow file with the interface of a Python one; errors name the file.
 
     Parameters
     ----------
@@ -40,11 +40,11 @@ class Native(io.RawIOBase):
         self._seconds = seconds
 
     def readable(self) -> bool:
-        """Yes."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Whether Arrow can."""
+        """Whether Arrow can move to another offset."""
         return bool(self._file.seekable())
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
@@ -80,7 +80,7 @@ class Native(io.RawIOBase):
 
 
 def zip_failures() -> tuple[type[Exception], ...]:
-    """What zipfile raises at archives that are damaged, encrypted, or of a later kind."""
+    """What zipfile raises for archives that are damaged, encrypted, or of a newer version."""
     import struct
     import zipfile
     import zlib
@@ -109,7 +109,7 @@ class Packed(NamedTuple):
 
 
 class Member(io.RawIOBase):
-    """A deflated member of a zip archive; failures name it."""
+    """A deflated member of a zip archive; errors name it."""
 
     def __init__(self, archive: io.BufferedReader, member: Packed, name: str) -> None:
         self._failures = zip_failures()
@@ -120,7 +120,7 @@ class Member(io.RawIOBase):
             self._stream = _unpacked(archive, member)
 
     def readable(self) -> bool:
-        """Yes."""
+        """Return True."""
         return True
 
     def readinto(self, target: WriteableBuffer) -> int:

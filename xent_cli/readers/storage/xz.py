@@ -1,4 +1,4 @@
-"""What .xz compresses, as a stream: Arrow has no codec for it, and Python's own sets no bound on memory."""
+"""Decompress .xz as a stream: Arrow has no codec for it, and Python's lzma module sets no memory limit by default."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _READ_BYTES = 1 << 18
 
 
 class Unxz(io.RawIOBase):
-    """The bytes of one or several .xz streams, one after another; failures name the file."""
+    """The bytes of one or several .xz streams, one after another; errors name the file."""
 
     def __init__(self, file: Stream, name: str) -> None:
         self._file = file
@@ -28,7 +28,7 @@ class Unxz(io.RawIOBase):
         self._decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, _MOST_MEMORY)
 
     def readable(self) -> bool:
-        """Yes."""
+        """Return True."""
         return True
 
     def readinto(self, target: WriteableBuffer) -> int:
@@ -59,7 +59,7 @@ class Unxz(io.RawIOBase):
         return held or self._file.read(_READ_BYTES) or b""
 
     def _next(self) -> bool:
-        """Whether another stream follows the one that has ended; zeros may pad it."""
+        """Whether another stream follows the one that has ended; zero padding may lie between."""
         self._held = self._decoder.unused_data
         while not self._held.strip(b"\0"):
             self._held = self._file.read(_READ_BYTES) or b""

@@ -15,13 +15,13 @@ from xent_cli.readers.storage.streams import Packed, zip_failures
 if TYPE_CHECKING:
     from xent_cli.readers.storage.stored import Stored
 
-# What may stand beside a table; whatever else does makes the archive one of another kind.
+# Files allowed beside a table; with any other file, the archive is not a zipped table.
 _BESIDE = frozenset({"", ".md", ".rst", ".pdf", ".html"})
 _TABLES = frozenset({".csv", ".tsv", ".tab", ".txt", ".json", ".jsonl", ".ndjson", ".parquet", ".arrow", ".feather"})
 
 
 def zipped_table(source: Stored) -> Stored | None:
-    """The table in an archive; None where it holds arrays, or nothing that is called a table.
+    """The table in an archive; None if it holds arrays, or no file named like a table.
 
     Raises
     ------

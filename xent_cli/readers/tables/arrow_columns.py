@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def plain_rows(table: pa.Table, reading: Reading, start: int) -> Rows:
-    """Convert a table of which every row counts; see `rows_of`."""
+    """Convert a table in which every row counts; see `rows_of`."""
     plan, role, width, class_names = reading.plan, reading.role, reading.width, reading.class_names
     fields = {role: _values(table, plan, width, role, start)} if plan.values else {}
     if plan.label is not None:
@@ -57,7 +57,7 @@ def _values(table: pa.Table, plan: ColumnPlan, width: int, role: str, start: int
 
 
 def _texts(table: pa.Table, name: str, role: str, start: int) -> pa.ChunkedArray:
-    """A column as text, null where a value is missing."""
+    """A column as text, with null for a missing value."""
     column = table[name]
     try:
         texts = decoded(column)
@@ -71,7 +71,7 @@ def _texts(table: pa.Table, name: str, role: str, start: int) -> pa.ChunkedArray
 
 
 def _refuse_bytes(texts: pa.ChunkedArray, role: str, start: int, name: str = "") -> None:
-    """Refuse what is called text and is not UTF-8: Parquet and JSON are believed by Arrow until a text is used."""
+    """Refuse text that is not UTF-8: Arrow does not validate text from Parquet and JSON until it is used."""
     try:
         texts.validate(full=True)
     except pa.ArrowInvalid:
@@ -92,7 +92,7 @@ def _is_text(text: bytes) -> bool:
 
 
 def _shared_texts(column: pa.ChunkedArray) -> AnyArray:
-    """Texts [n] of a column with few of them: each is made once."""
+    """Texts [n] of a column with few distinct ones: each string is made once."""
     encoded = column.combine_chunks().dictionary_encode()
     encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
     words = np.array([*encoded.dictionary.to_pylist(), None], object)
@@ -101,16 +101,16 @@ def _shared_texts(column: pa.ChunkedArray) -> AnyArray:
 
 
 def _wide_values(table: pa.Table, names: tuple[str, ...], role: str, start: int, *, missing: bool) -> AnyArray:
-    """Stack columns as [k, n] and hand out the transpose: the kernel takes either layout as it comes."""
+    """Stack columns as [k, n] and return the transpose: the kernel accepts either layout."""
     batches = table.to_batches()
     if len(batches) == 1:
-        # One call for all of them: a thousand columns take a thousand times as long one by one.
+        # One call for all columns: a thousand separate calls take a thousand times as long.
         columns = batches[0].select(list(names))
         if len(set(columns.schema.types)) == 1:
             try:
                 stacked: AnyArray = columns.to_tensor(row_major=False).to_numpy()
                 return stacked
-            except (pa.ArrowTypeError, pa.ArrowNotImplementedError):  # nulls; or no plain numbers
+            except (pa.ArrowTypeError, pa.ArrowNotImplementedError):  # nulls, or not plain numbers
                 pass
     dtypes = {dtype_of(table.schema.field(name).type) for name in names}
     dtype = dtypes.pop() if len(dtypes) == 1 else np.dtype(np.float64)
@@ -126,7 +126,7 @@ def _list_values(column: pa.ChunkedArray, width: int, role: str, start: int, *, 
         array = array.chunk(0)
     if isinstance(array, pa.ExtensionArray):
         array = array.storage
-    # No function of pyarrow.compute: importing that takes longer than reading many a table.
+    # No function from pyarrow.compute: importing it takes longer than reading a small table.
     if pa.types.is_fixed_size_list(array.type):
         lengths = np.full(len(array), array.type.list_size)
     elif pa.types.is_list_view(array.type) or pa.types.is_large_list_view(array.type):
@@ -181,7 +181,7 @@ def _labels(
 def decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """The values themselves, in place of a dictionary and of views, for which Arrow lacks most functions."""
     if pa.types.is_dictionary(column.type):
-        # A dictionary of views cannot be cast; its words are few.
+        # A dictionary of views cannot be cast; it has few words.
         chunks = [_plain(chunk.dictionary).take(chunk.indices) for chunk in column.chunks]
         return pa.chunked_array(chunks, None if chunks else pa.string())
     return _plain(column)

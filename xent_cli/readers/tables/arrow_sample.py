@@ -1,4 +1,4 @@
-"""What the schema and the first rows of an Arrow or Parquet file say of its columns."""
+"""What the schema and the first rows of an Arrow or Parquet file say about its columns."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def sample_of(bare: Table, schema: pa.Schema, first: Callable[[Sequence[str]], p
         return {name: _values(table[name]) for name in names}
 
     fields = [(field.name, field.type) for field in schema]
-    # Thousands of columns are of a few types.
+    # Thousands of columns share a few types.
     told = {each: (kind_of_type(each), str(each)) for each in {each for _, each in fields}}
     return TableSample(
         bare.source.name,
@@ -77,11 +77,11 @@ def kind_of_type(column: pa.DataType) -> str:
 
 
 def _values(column: pa.ChunkedArray) -> Sequence[Any] | AnyArray:
-    # Text that is not UTF-8 is for the run to tell, with its row.
+    # Text that is not UTF-8 is left to the run, which reports its row.
     if kind_of_type(column.type) == say.TEXT and not _is_unicode(column):
         return [None] * len(column)
     if kind_of_type(column.type) in (say.VECTOR, say.MAP):
-        # The first of them tells the classes; a thousand as Python has them may be more than memory holds.
+        # The first tells the classes; a thousand as Python objects may not fit into memory.
         return [next((cell.as_py() for cell in column if cell.is_valid), None)]
     plain = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
     values: Sequence[Any] | AnyArray = to_numpy(column) if plain and not column.null_count else column.to_pylist()
@@ -104,7 +104,7 @@ def _index_columns(schema: pa.Schema) -> frozenset[str]:
 
 
 def _class_labels(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
-    """Names of the classes of each column of integers, as the library datasets writes them."""
+    """Class names of each integer column, as the datasets library writes them."""
     info = _json(schema, b"huggingface").get("info")
     features = info.get("features") if isinstance(info, dict) else None
     found = {}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def values_of_cells(
     column: pa.ChunkedArray, keys: tuple[str, ...], width: int, role: str, start: int, *, missing: bool
 ) -> AnyArray:
-    """The numbers [n, k] in the cells of a column; where it may be `missing`, NaN in place of a cell.
+    """The numbers [n, k] in the cells of a column; with `missing`, a missing cell becomes NaN.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def values_of_cells(
 
 
 def readable_cells(column: pa.ChunkedArray, keys: tuple[str, ...], width: int) -> tuple[FloatArray, BoolArray]:
-    """The numbers [n, k] of the cells that are a row of them, zeros in place of the others, and which those are."""
+    """The numbers [n, k] of the cells that hold a row of numbers, zeros in the rest, and which those are."""
     out, nulls, bad = _read(column, keys, width)
     bad = bad | nulls
     out[bad] = 0
@@ -45,7 +45,7 @@ def readable_cells(column: pa.ChunkedArray, keys: tuple[str, ...], width: int) -
 
 
 def _read(column: pa.ChunkedArray, keys: tuple[str, ...], width: int) -> tuple[FloatArray, BoolArray, BoolArray]:
-    """The numbers as far as there are any, where there is no cell, and where one is at fault."""
+    """The numbers, which cells are missing, and which are bad."""
     array = column.combine_chunks()
     array = array.chunk(0) if isinstance(array, pa.ChunkedArray) else array
     nulls = array.is_null().to_numpy(zero_copy_only=False)
@@ -59,7 +59,7 @@ def _read(column: pa.ChunkedArray, keys: tuple[str, ...], width: int) -> tuple[F
 
 
 def _values(array: pa.Array, keys: tuple[str, ...], width: int) -> tuple[FloatArray, BoolArray]:
-    """The numbers of cells that are there, and which cells are at fault."""
+    """The numbers of cells that are not missing, and which cells are bad."""
     types = pa.types
     if types.is_map(array.type):
         return _of_maps(array, keys)
@@ -136,12 +136,12 @@ def _of_vectors(array: pa.Array, width: int) -> tuple[FloatArray, BoolArray]:
 
 
 def _integers(column: pa.Array) -> AnyArray:
-    """Whole numbers; -1 in place of nothing."""
+    """Integers; -1 in place of null."""
     return to_numpy(column) if not column.null_count else to_numpy(column.fill_null(-1))
 
 
 def _lists(column: pa.Array) -> tuple[AnyArray, AnyArray, BoolArray]:
-    """How long each list is, all their numbers on end, and which lists have one that is missing."""
+    """Length of each list, all their numbers concatenated, and which lists have a missing number."""
     nulls = column.is_null().to_numpy(zero_copy_only=False)
     counts = np.where(nulls, 0, np.diff(to_numpy(column.offsets)))
     values = flat(column)
@@ -168,7 +168,7 @@ def _unreadable(
 
 
 def holds_rows(column: pa.DataType) -> str:
-    """What the cells of a struct or map hold: "vector", "map" of numbers, or "" for anything else."""
+    """What the cells of a struct or map hold: "vector", "map" (of numbers), or "" for anything else."""
     types = pa.types
     if types.is_map(column):
         return "map" if kind_of(column.item_type) == "number" else ""

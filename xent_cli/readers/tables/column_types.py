@@ -1,4 +1,4 @@
-"""Types of Arrow's columns: what each can serve as, and what is raised at those that are damaged."""
+"""Types of Arrow columns: what each can serve as, and errors for damaged ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray
     from xent_cli.readers.storage.interface import Bytes
 
-# What pyarrow raises at damaged data, beside its own: sizes that overflow, texts that are none, types of nonsense.
+# What pyarrow raises for damaged data besides its own errors: overflowing sizes, invalid UTF-8, nonsense types.
 FAILURES = (
     pa.ArrowException,
     OSError,
@@ -33,7 +33,7 @@ FAILURES = (
 
 
 def damaged(what: str, where: str, error: Exception, source: Bytes) -> InputError:
-    """What to say of data at which Arrow fails; of too little memory it is not known whose fault that is."""
+    """Error for data on which Arrow fails; if memory ran out, the data may not be to blame."""
     if isinstance(source, Stored) and is_url(source.path) and isinstance(error, OSError):
         from xent_cli.readers.storage.refusals import UNKNOWN, refusal
 
@@ -48,7 +48,7 @@ def damaged(what: str, where: str, error: Exception, source: Bytes) -> InputErro
 
 @contextmanager
 def naming_damage(what: str, where: str, source: Bytes) -> Iterator[None]:
-    """Name the file, whatever Arrow raises at what it holds: a type made of nonsense is a TypeError at times."""
+    """Turn whatever Arrow raises into an error that names the file: a nonsense type is sometimes a TypeError."""
     try:
         yield
     except XentError:
@@ -67,7 +67,7 @@ LISTS = (
 
 
 def stored_as(column_type: pa.DataType) -> pa.DataType:
-    """What a column of tensors with one axis is stored as; any other type itself."""
+    """Storage type of a column of tensors with one axis; any other type unchanged."""
     if isinstance(column_type, pa.FixedShapeTensorType) and len(column_type.shape) == 1:
         return column_type.storage_type
     return column_type
@@ -91,13 +91,13 @@ def is_text(column_type: pa.DataType) -> bool:
 
 
 def dtype_of(column_type: pa.DataType) -> np.dtype[Any]:
-    """What NumPy calls the numbers of a column."""
+    """NumPy dtype of the numbers of a column."""
     column_type = column_type.value_type if pa.types.is_dictionary(column_type) else column_type
     return np.dtype(np.float64 if pa.types.is_decimal(column_type) else column_type.to_pandas_dtype())
 
 
 def to_numpy(values: pa.Array | pa.ChunkedArray) -> AnyArray:
-    """The values of a column without nulls, shared where they lie in one piece.
+    """The values of a column without nulls, without a copy if they are contiguous.
 
     Not by Arrow's method of that name: it imports pandas, which takes longer than reading most files.
     """
@@ -109,7 +109,7 @@ def to_numpy(values: pa.Array | pa.ChunkedArray) -> AnyArray:
     if plain and not values.null_count:
         if not len(values):
             return np.empty(0, values.type.to_pandas_dtype())
-        # Not all of the buffer: it may be padded, and end within an item.
+        # Not the whole buffer: it may be padded, and end within an item.
         held = np.frombuffer(values.buffers()[1], values.type.to_pandas_dtype(), values.offset + len(values))
         return held[values.offset :]
     array: AnyArray = values.to_numpy(zero_copy_only=False)
@@ -117,7 +117,7 @@ def to_numpy(values: pa.Array | pa.ChunkedArray) -> AnyArray:
 
 
 def flat(array: pa.Array) -> pa.Array:
-    """The values of lists in a row; Arrow's own function for that would import pyarrow.compute."""
+    """The values of all lists, flattened; Arrow's own function would import pyarrow.compute."""
     if array.null_count or not len(array):
         return array.flatten()
     if pa.types.is_fixed_size_list(array.type):

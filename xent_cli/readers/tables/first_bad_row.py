@@ -1,4 +1,4 @@
-"""The first bad row of a block, and how many others there are."""
+"""The first bad row of a block, and the number of other bad rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of a table beside a mask or weights: what is missing or no label does no harm where a sample does not count."""
+"""Rows of a table with a mask or weights: missing values and bad labels are allowed where a sample does not count."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def lenient_rows(table: pa.Table, reading: Reading, start: int) -> Rows:
-    """Convert a table: `absent` says where logits are missing, `NO_LABEL` stands for what is no label.
+    """Convert a table: `absent` says where logits are missing, `NO_LABEL` replaces anything that is not a label.
 
     Which samples count is known where the mask or the weights are: here, or in another file.
 
@@ -62,7 +62,7 @@ def _mended(table: pa.Table, strict: Reading, start: int) -> Rows:
 
 
 def _with_values(table: pa.Table, strict: Reading) -> tuple[pa.Table, BoolArray]:
-    """Put zeros where values are missing, and say in which rows that was."""
+    """Replace missing values by zeros, and return which rows had any."""
     absent = np.zeros(table.num_rows, np.bool_)
     if strict.plan.cells:
         from xent_cli.readers.tables.cells import readable_cells
@@ -88,7 +88,7 @@ def _with_values(table: pa.Table, strict: Reading) -> tuple[pa.Table, BoolArray]
 
 
 def _labels(table: pa.Table, strict: Reading) -> tuple[AnyArray, BoolArray | None]:
-    """Labels as far as they are such, and which samples may be without one."""
+    """Labels, with `NO_LABEL` for anything else, and which samples may lack one."""
     plan = strict.plan
     assert plan.label is not None
     column = decoded(table[plan.label])
@@ -106,7 +106,7 @@ def _labels(table: pa.Table, strict: Reading) -> tuple[AnyArray, BoolArray | Non
 
 
 def _of_words(column: pa.ChunkedArray, strict: Reading) -> tuple[AnyArray, BoolArray | None]:
-    """The same of text, each word looked at once."""
+    """The same for text, looking at each distinct word once."""
     plan = strict.plan
     encoded = column.combine_chunks().dictionary_encode()
     encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded

@@ -1,4 +1,4 @@
-"""Labels that stand in lists: one class alone, or a number for each class of which one is 1."""
+"""Labels in lists: a single class, or a one-hot vector."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def with_single_labels(table: pa.Table, label: str | None, width: int, start: int, *, lenient: bool) -> pa.Table:
-    """The table with the one label that each list says, where its column of labels holds lists; see `single_labels`."""
+    """The table with one label per row, if its label column holds lists; see `single_labels`."""
     if label is None or not any(is_list(table[label].type) for is_list in LISTS):
         return table
     labels = single_labels(table[label], width, start, lenient=lenient)
@@ -25,7 +25,7 @@ def with_single_labels(table: pa.Table, label: str | None, width: int, start: in
 
 
 def single_labels(column: pa.ChunkedArray, width: int, start: int, *, lenient: bool = False) -> pa.ChunkedArray:
-    """The one label that each list of a column says; null where there is no list.
+    """The one label of each list of a column; null where there is no list.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def single_labels(column: pa.ChunkedArray, width: int, start: int, *, lenient: b
     lengths = np.array([0 if each is None else len(each) for each in array]) if nulls.any() else _lengths(array)
     if (lengths[~nulls] == 1).all():
         labels = values.take(_places(nulls))
-        with suppress(pa.ArrowInvalid):  # a fraction is told with its row where classes are
+        with suppress(pa.ArrowInvalid):  # a fraction is reported with its row later
             labels = labels if pa.types.is_string(labels.type) else labels.cast(pa.int64())
         return pa.chunked_array([labels])
     size = width or int(lengths[~nulls][0])
@@ -71,7 +71,7 @@ def single_labels(column: pa.ChunkedArray, width: int, start: int, *, lenient: b
     if bad.any() and not lenient:
         row = int(np.argmax(bad))
         raise UnreadableRowError(
-            "label is no single class",
+            "label is not a single class",
             start + row,
             "labels",
             found=str(array[row].as_py())[:60],
@@ -110,5 +110,5 @@ def _lengths(array: pa.Array) -> AnyArray:
 
 
 def _places(nulls: AnyArray) -> pa.Array:
-    """Where the only value of each list is among all values; null where there is no list."""
+    """Index of the only value of each list among all values; null where there is no list."""
     return pa.array(np.cumsum(~nulls) - 1, mask=nulls)

@@ -1,4 +1,4 @@
-"""Cells that say that a sample does not count: those of a mask, and labels that are not there."""
+"""Cells that mark a sample as not counted: masks and missing labels."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "<na>", "nat"})
 
 
 def mask_of(column: pa.ChunkedArray, start: int) -> AnyArray:
-    """Mask [n] of a column of bool, numbers or text; what is neither 0 nor 1 is left to `check_mask`.
+    """Mask [n] of a column of bool, numbers or text; values other than 0 and 1 are left to `check_mask`.
 
     Raises
     ------
     RowError
-        At a cell that is empty, or text that is no such word.
+        If a cell is empty, or is text other than these words.
     """
     whole = column.combine_chunks()
     whole = whole.chunk(0) if isinstance(whole, pa.ChunkedArray) else whole
@@ -31,7 +31,7 @@ def mask_of(column: pa.ChunkedArray, start: int) -> AnyArray:
     if not text and not whole.null_count:
         held: AnyArray = whole.to_numpy(zero_copy_only=False)
         return held
-    encoded = whole.dictionary_encode()  # of few words, each looked at once
+    encoded = whole.dictionary_encode()  # few distinct words, each looked at once
     words = [*encoded.dictionary.to_pylist(), None]
     numbers = np.array([np.nan if (number := _number(word)) is None else number for word in words])
     places = encoded.indices.fill_null(len(words) - 1).to_numpy(zero_copy_only=False)
@@ -46,7 +46,7 @@ def mask_of(column: pa.ChunkedArray, start: int) -> AnyArray:
 
 
 def is_masked(cell: str) -> bool:
-    """Whether a cell of a mask says that its row does not count.
+    """Whether a mask cell says that its row does not count.
 
     Examples
     --------
@@ -57,7 +57,7 @@ def is_masked(cell: str) -> bool:
 
 
 def present(column: pa.ChunkedArray, class_names: tuple[str, ...] | None) -> tuple[pa.ChunkedArray, BoolArray | None]:
-    """A column of labels with something in place of each that is missing, and which are; None where all are there.
+    """A label column with a placeholder for each missing label, and which are missing; None if none are.
 
     A word for nothing, such as NA, is a label where a class has that name.
     """

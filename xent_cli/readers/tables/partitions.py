@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def with_constants(table: pa.Table, plan: ColumnPlan) -> pa.Table:
-    """Rows of a file with those of the columns that its folders say that are used."""
+    """Rows of a file, with the columns in use that its folder names give."""
     for name, value in plan.constants:
         if name in plan.singles:
             column = pa.repeat(pa.scalar(value, _type_of(value)), table.num_rows)
@@ -21,7 +21,7 @@ def with_constants(table: pa.Table, plan: ColumnPlan) -> pa.Table:
 
 
 def label_type(schema: pa.Schema, plan: ColumnPlan) -> pa.DataType | None:
-    """Type of the column of labels, wherever it is from; None where there is none."""
+    """Type of the label column, from the file or its folders; None if there is none."""
     if plan.label is None:
         return None
     constants = dict(plan.constants)

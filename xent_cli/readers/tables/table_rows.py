@@ -51,10 +51,10 @@ def rows_of(table: pa.Table, reading: Reading, start: int) -> Rows:
 
             return lenient_rows(table, reading, start)
         return plain_rows(table, reading, start)
-    except pa.ArrowException as error:  # such as an index beyond its dictionary
+    except pa.ArrowException as error:  # for example an index beyond its dictionary
         raise RowError("damaged column", start, role, first_line(error), "whole columns", "write it again") from None
     except MissingValueError:
         if not plan.is_list:
-            # The first such row may be so by a later column, and rows are counted, not cells.
+            # A later column may have an earlier bad row, and rows are counted, not cells.
             refuse_nulls(((name, table[name]) for name in plan.needed), role, start, missing=plan.values_only)
         raise

@@ -1,4 +1,4 @@
-"""What all sources of rows of columns have in common."""
+"""What the sources of all table formats have in common."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ class Table:
 
     @property
     def reading(self) -> Reading:
-        """What its rows are to become."""
+        """How its columns are used."""
         return Reading(self.plan, self.role, self.width, self.class_names)
 
     @property
     def row_count(self) -> int | None:
-        """Number of rows, or None where only reading to the end tells."""
+        """Number of rows, or None if only reading to the end tells."""
         return None
 
     @property
@@ -87,12 +87,12 @@ class Table:
         return f"{self.source.name} row {row - first} (sample {row}){self.plan.column_of(role)}"
 
 
-# Labels of more kinds than this are no labels.
+# A column with more distinct values than this does not hold labels.
 _MOST_DISTINCT = 1 << 20
 
 
 def texts_ahead(bare: Table, name: str) -> frozenset[str] | None:
-    """Read a column ahead of the run: its distinct values as text, None of a pipe or where they are too many."""
+    """Read a column ahead of the run: its distinct values as text, None for a pipe or if there are too many."""
     if not bare.source.rereadable:
         return None
     found: set[str] = set()
@@ -100,7 +100,7 @@ def texts_ahead(bare: Table, name: str) -> frozenset[str] | None:
     for _, _, part in probe.parts():
         try:
             ids = part.read().ids
-        except RowError:  # which the run will meet again, and tell with its row
+        except RowError:  # the run will meet it again, and report its row
             return None
         found.update(() if ids is None else ids.tolist())
         if len(found) > _MOST_DISTINCT:

@@ -1,4 +1,4 @@
-"""How many classes the rows of a table have, and in which type, as its schema says."""
+"""The number of classes in the rows of a table, and their dtype, from its schema."""
 
 from __future__ import annotations
 
