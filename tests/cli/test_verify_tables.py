@@ -57,7 +57,7 @@ def test_gradients_of_other_classes_are_refused(folder):
     write(folder / "g.csv", gradients({"grad_cat": 0, "grad_cow": 1, "grad_emu": 2}))
     code, told = verify(folder, "logits.csv", "--gradient", "g.csv")
     assert code == 3
-    assert "names of other classes" in told
+    assert "names of different classes" in told
     assert "cow" in told
 
 

@@ -153,7 +153,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "not told",
     ),
     "worse than a guess": (wide(["length", "width", "height"], -9 * LOGITS) | INTEGERS, "worse than a uniform guess"),
-    "one score": ({"score": RNG.random(N), "label": LABELS % 2}, "one column is no softmax"),
+    "one score": ({"score": RNG.random(N), "label": LABELS % 2}, "one column is not a softmax"),
     "a top-k output": (wide(["score_0", "score_1", "score_2"], -np.sort(-LOGITS, axis=1)) | INTEGERS, "highest scores"),
     "classes named row by row": (
         {"scores": PROBS.tolist(), "labels": [list(NAMES)[:: 1 - 2 * (i % 2)] for i in range(N)], "y": LABELS},

@@ -93,7 +93,7 @@ def test_pieces_without_a_role_are_the_logits_beside_labels_and_the_labels_of_th
 
 def test_labels_of_other_pieces_than_the_logits_are_refused(tmp_path):
     files = npz(tmp_path / "l", pieces(LOGITS, "batch_{}")), npz(tmp_path / "y", pieces(LABELS, "batch_{}", 1))
-    with pytest.raises(InputError, match="labels of other pieces"):
+    with pytest.raises(InputError, match="labels of different pieces"):
         mean(*files)
     with pytest.raises(InputError, match="different numbers"):
         mean(npz(tmp_path / "d", pieces(LOGITS, "logits_{}") | pieces(LABELS, "labels_{}", 1)))

@@ -263,7 +263,7 @@ def test_numbers_of_rows_say_an_order_where_both_tables_have_the_same(tmp_path, 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_list_of_names_that_contradicts_the_columns_is_refused(tmp_path, suffix):
     logits, labels = write(tmp_path / f"l.{suffix}", WIDE), write(tmp_path / "y.csv", {"label": ["cat", "dog"] * 5})
-    with pytest.raises(InputError, match="names of other classes") as caught:
+    with pytest.raises(InputError, match="names of different classes") as caught:
         open_pair(
             logits,
             labels,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def open_scores(opened: Source, located: Located, labels: Located | None, options: ReadOptions) -> Source:
-    """Take an input of one score a sample as one of two classes, where that is asked for.
+    """Read one score per sample as logits of two classes, if asked for.
 
     A softmax of one class has a loss for labels that are all 0, and it is 0: beside [n, 1] they are believed.
 
@@ -58,9 +58,9 @@ def open_scores(opened: Source, located: Located, labels: Located | None, option
 
 
 def one_score(path: str, found: str) -> OneScoreError:
-    """What to say of scores of which nobody says what they are."""
+    """Error for scores that may be either logits or probabilities of a binary classifier."""
     return OneScoreError(
-        "one score a sample is no softmax",
+        "one score per sample is not a softmax",
         path,
         found=found,
         expected="a score for each class",
@@ -74,14 +74,14 @@ def _all_zero(logits: Source, located: Located, options: ReadOptions) -> bool:
     found = labels.info.description
     if found.format not in ARRAYS or labels.info.dtype.kind not in "iu" or not labels.info.rereadable:
         return False
-    if found.shape == logits.info.shape:  # they may be dense ones
+    if found.shape == logits.info.shape:  # they may be dense labels
         return False
     rows = (part.read() for _, _, part in labels.parts())
     return not any(some.labels is not None and some.labels.any() for some in rows)
 
 
 def scores_of(source: Source) -> Source:
-    """The scores as they stand, where a source takes them for two classes; else itself."""
+    """The original scores if a source presents them as two classes; otherwise the source itself."""
     return source.source if isinstance(source, BinaryScores) else source
 
 
@@ -94,7 +94,7 @@ class BinaryScores:
 
     @property
     def info(self) -> SourceInfo:
-        """See `Source`: the scores as they stand, of two classes; a column's name is that of the score."""
+        """See `Source`: the original scores, with two classes; the column name is that of the score."""
         return replace(self.source.info, row_shape=(2,), class_names=None, named_labels=False)
 
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
@@ -115,7 +115,7 @@ class BinaryScores:
 
 @dataclass(frozen=True, slots=True)
 class BinaryRows:
-    """Recipe for rows of two classes from one score each."""
+    """Recipe for rows of two classes made from one score each."""
 
     part: Part
     probabilities: bool

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from xent_cli.core.block import Part, Rows
     from xent_cli.readers.interface import Source, SourceInfo
 
-# NumPy pads every name to the longest: of such an array a block would be a few names.
+# NumPy pads every name to the longest: with longer names, a block would hold only a few.
 _LONGEST = 1 << 12
 _WHOLE_FLOAT = re.compile(r"\s*(-?\d+)\.0+\s*")
 _HEADERS = frozenset(
@@ -34,7 +34,7 @@ _HEADERS = frozenset(
 
 
 def refuse_other_number(names: Sequence[str], num_classes: int) -> None:
-    """Refuse names that are not one for each class."""
+    """Refuse names unless there is one for each class."""
     if len(names) != num_classes:
         found, expected = f"{len(names)} names", f"{num_classes}, one a class"
         header = len(names) == num_classes + 1 and names[0].strip().lower() in _HEADERS
@@ -43,7 +43,7 @@ def refuse_other_number(names: Sequence[str], num_classes: int) -> None:
 
 
 def other_names(names: Sequence[str], others: Sequence[str], where: str, expected_in: str) -> InputError:
-    """Say which name of one side the other does not have.
+    """Say which name one side has and the other lacks.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def other_names(names: Sequence[str], others: Sequence[str], where: str, expecte
     else:
         found = f'"{odd}", and no "{lacking}"'
     return InputError(
-        "names of other classes",
+        "names of different classes",
         where,
         found=found,
         expected=f"{expected_in}: {listing(names)}",
@@ -68,7 +68,7 @@ def other_names(names: Sequence[str], others: Sequence[str], where: str, expecte
 
 
 def aliases(names: Sequence[str]) -> dict[str, int]:
-    """Other spellings of names, and the class of each: with the prefix that columns of logits have.
+    """Other spellings of names, and the class of each: with the prefix that logits columns have.
 
     Examples
     --------
@@ -79,7 +79,7 @@ def aliases(names: Sequence[str]) -> dict[str, int]:
 
 
 class NameIndex:
-    """Finds the class that a text names: as it stands, without outer blanks, or loosely where one class is meant.
+    """Finds the class that a text names: exactly, without surrounding blanks, or loosely if only one class fits.
 
     Examples
     --------
@@ -100,7 +100,7 @@ class NameIndex:
         found = self._exact.get(text)
         if found is None:
             found = self._loose.get(text.strip(), self._loose.get(plain_name(text)))
-        # As pandas writes whole numbers of which some are missing.
+        # As pandas writes integers when some are missing.
         whole = _WHOLE_FLOAT.fullmatch(text) if found is None else None
         return self._loose.get(whole[1]) if whole is not None else found
 
@@ -125,7 +125,7 @@ def unknown_name(text: str, names: Sequence[str], row: int, others: int = 0) -> 
 def named(
     source: Source, names: tuple[str, ...] | None, spelt: tuple[str, ...] = (), *, lenient: bool = False
 ) -> Source:
-    """Labels as class indices, where an array holds names of classes; any other source as it is.
+    """Labels as class indices, if an array holds class names; any other source unchanged.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def named(
 
 @dataclass(frozen=True, slots=True)
 class NamedLabels:
-    """An array of names as class indices; see `Source`."""
+    """An array of class names as class indices; see `Source`."""
 
     labels: Source
     names: tuple[str, ...]
@@ -180,7 +180,7 @@ class NamedLabels:
 
 @dataclass(frozen=True, slots=True)
 class NamedRows:
-    """Recipe for labels that are given as names, from sample `start` on: a `Part`."""
+    """Recipe for labels that are class names, from sample `start` on: a `Part`."""
 
     part: Part
     names: tuple[str, ...]
@@ -203,7 +203,7 @@ class NamedRows:
 def _index(labels: AnyArray, names: tuple[str, ...], spelt: tuple[str, ...], start: int, *, lenient: bool) -> IntArray:
     words, places = np.unique(labels, return_inverse=True)
     index = NameIndex(names, spelt)
-    # NumPy would make strings of such characters, and Python fail on them.
+    # NumPy would make strings of invalid code points, on which Python fails.
     if words.dtype.kind == "U" and words.view(f"{words.dtype.str[0]}u4").max(initial=0) > sys.maxunicode:
         found, hint = "characters that Unicode does not have", "the file is damaged"
         raise RowError("labels are not text", start, "labels", found, hint=hint)
@@ -217,5 +217,5 @@ def _index(labels: AnyArray, names: tuple[str, ...], spelt: tuple[str, ...], sta
 
 
 def _text(word: Any) -> str:
-    """One name; what a damaged file holds need not be text."""
+    """One name; in a damaged file it may not be valid text."""
     return word.decode("utf-8", "backslashreplace") if isinstance(word, bytes) else str(word)

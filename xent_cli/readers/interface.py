@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from xent_cli.readers.options import ReadOptions
     from xent_cli.readers.storage.interface import Bytes
 
-# Formats that hold arrays, whose shape tells what they are; the others are tables.
+# Formats that hold arrays, whose shapes tell their meaning; all other formats are tables.
 ARRAYS = frozenset({"npy", "npz", "safetensors", "torch", "raw"})
-# Of these, the ones that may hold several arrays, each with a name.
+# Array formats that may hold several named arrays.
 ARCHIVES = ARRAYS - {"npy", "raw"}
 
 Role = Literal["logits", "labels", "weights", "mask"]
@@ -30,7 +30,7 @@ Role = Literal["logits", "labels", "weights", "mask"]
 
 @dataclass(frozen=True, slots=True)
 class Classes:
-    """Where an input has its classes, and what is known of them.
+    """Where an input has its classes, and what is known about them.
 
     Fields
     ------
@@ -114,10 +114,10 @@ class Source(Protocol):
         """
 
     def rows(self, start: int, stop: int) -> Part | None:
-        """Recipe for any run of samples, or None where they can only be had in order."""
+        """Recipe for any run of samples, or None if they can only be read in order."""
 
     def where(self, row: int, role: str, first: int = 0) -> str:
-        """Say where a sample stands, as the user counts: file, line, row, column. May read the file again.
+        """Return the location of a sample, as the user counts: file, line, row, column. May read the file again.
 
         Both numbers are counted over the whole input, and `first` is that of the first sample here.
         """

@@ -1,4 +1,4 @@
-"""What the headers of an input list beside the values that are read: arrays, columns, order, compression, size."""
+"""What the headers of an input list besides the values that are read: arrays, columns, order, compression, size."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def list_contents(located: Located, source: Source, role: str) -> Contents:
     first: Any = source
     while getattr(first, "shards", ()):
         first = first.shards[0]
-    compression = (files[0].codec or codec_of(files[0].peek(4))) if files else ""  # shards have not been looked at
+    compression = (files[0].codec or codec_of(files[0].peek(4))) if files else ""  # shards have not been inspected
     layout = ""
     if (array := getattr(first, "layout", None)) is not None:
         long = sum(side > 1 for side in array.shape)
@@ -90,7 +90,7 @@ def _npz(file: Stored) -> Iterator[Entry]:
                         head = read_up_to(stream, HEAD_BYTES)  # type: ignore[arg-type]
                     try:
                         layout = read_header(f"{file.name}:{name}", head)
-                    except InputError:  # another array than the one that is asked for may be of any kind
+                    except InputError:  # arrays other than the one asked for may have any dtype
                         yield Entry(name, "not readable", ())
                     else:
                         yield Entry(name, layout.dtype.name, layout.shape)
@@ -157,7 +157,7 @@ def _parquet_compression(first: Any) -> str:
             return ""
         try:
             next(file.iter_batches(1, [0], columns=[paths[used[0]]]), None)
-        except FAILURES:  # a look at metadata that cannot be read with success may end the process
+        except FAILURES:  # looking at damaged metadata may crash the process
             return ""
         codec = str(group.column(used[0]).compression).lower()
     return "" if codec == "uncompressed" else codec

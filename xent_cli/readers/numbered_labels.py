@@ -51,7 +51,7 @@ def places_of(labels: AnyArray, numbers: Sequence[int], ignored: Collection[int]
 
 
 def by_number(source: Source, numbers: tuple[int, ...], ignored: frozenset[int], *, lenient: bool = False) -> Source:
-    """Labels of an array as class indices, where they are the numbers of the classes."""
+    """Labels of an array as class indices, if they are class numbers."""
     info = source.info
     if info.row_shape or info.dtype.kind not in "iuf":
         return source
@@ -60,7 +60,7 @@ def by_number(source: Source, numbers: tuple[int, ...], ignored: frozenset[int],
 
 @dataclass(frozen=True, slots=True)
 class NumberedLabels(NamedLabels):
-    """An array of numbers of classes as class indices; see `Source`."""
+    """An array of class numbers as class indices; see `Source`."""
 
     numbers: tuple[int, ...] = ()
     ignored: frozenset[int] = frozenset()
@@ -83,7 +83,7 @@ class NumberedLabels(NamedLabels):
 
 @dataclass(frozen=True, slots=True)
 class NumberedRows:
-    """Recipe for labels that are numbers of classes, from sample `start` on: a `Part`."""
+    """Recipe for labels that are class numbers, from sample `start` on: a `Part`."""
 
     part: Part
     numbers: tuple[int, ...]
@@ -93,7 +93,7 @@ class NumberedRows:
     judged: int | None = None
 
     def read(self) -> Rows:
-        """Read them, and find the place of each number."""
+        """Read them, and find the class of each number."""
         rows = self.part.read()
         assert rows.labels is not None
         labels = rows.labels.reshape(-1)

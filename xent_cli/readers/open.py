@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.options import ReadOptions
     from xent_cli.readers.storage.interface import Bytes
 
-# What an error says of a file without rows; among shards it is passed over.
+# Message for a file without rows; among shards such a file is skipped.
 _EMPTY = "empty file"
 # A text of at most this many bytes is searched for rows when it is opened.
 _SHORT = 1 << 14
@@ -49,14 +49,14 @@ _READERS = {
 }
 _NO_CLASSES = Classes()
 _BINARY_SUFFIXES = (".npy", ".npz", ".parquet", ".safetensors", ".arrow", ".feather")
-# How texts begin that are none of numbers: pages, documents, pickles of protocol 0.
+# How texts that are not tables begin: web pages, documents, pickles of protocol 0.
 _TEXTS = (b"<", b"%PDF", b"HEADER RECORD", b"(lp0", b"(dp0", b"ccopy_reg\n_rec", b"cnumpy.")
 # An array as numpy prints it: two numbers without a comma between them.
 _NUMPY_ROW = re.compile(rb"\[\s*[-+]?[0-9][-+.0-9e]*\s+[-+.0-9]")
-# What texts of other programs that are no tables hold in their first lines, and tables seldom.
+# Patterns in the first lines of other programs' texts, which tables seldom contain.
 _OTHER_TEXTS = (b"@", b"inst#", b"__label__", b":", b" |", b"\n|", b"[")
 _FIRST_LINES = 1 << 12
-# So far a file is looked at to see whether it is text.
+# This many bytes of a file are checked to see whether it is text.
 _LOOKED_AT = 256
 
 
@@ -111,7 +111,7 @@ def _open_shards(located: Located, role: str, options: ReadOptions, classes: Cla
     while len(found) < len(located.files) and (not found or found[-1] is None):
         found.append(open_one(len(found), classes))
     first = found[-1]
-    if first is not None and role == "logits":  # what the first one with rows is read as, the others are
+    if first is not None and role == "logits":  # all shards are read the way the first one with rows is
         classes = replace(classes, like=first.info.plan)
     rest = range(len(found), len(located.files))
     if rest and is_url(located.files[0].name):
@@ -181,7 +181,7 @@ def _seekable(source: Bytes) -> Stored:
 
 
 def _is_empty(source: Source, file: Bytes) -> bool:
-    """Whether a shard has no rows, as far as its header or, of a short text, its content says."""
+    """Whether a shard has no rows, as far as its header or, for a short text, its content tells."""
     info = source.info
     if info.num_rows is not None:
         return info.num_rows == 0
@@ -190,7 +190,7 @@ def _is_empty(source: Source, file: Bytes) -> bool:
 
 
 def _as_indices(sources: list[Source], options: ReadOptions, classes: Classes) -> list[Source]:
-    """Labels of arrays as class indices, where they are names or numbers of classes."""
+    """Labels of arrays as class indices, if they are class names or class numbers."""
     known = options.known
     if any(source.info.dtype.kind in "US" for source in sources):
         from xent_cli.readers.class_names import named
@@ -205,7 +205,7 @@ def _as_indices(sources: list[Source], options: ReadOptions, classes: Classes) -
 
 
 def _is_raw(name: str, head: bytes, role: str, options: ReadOptions) -> bool:
-    """Whether an input is numbers without a header because the user says so, and nothing in it says otherwise."""
+    """Whether the user declares an input as raw numbers, and nothing in it contradicts that."""
     said = (role == "logits" and options.shape) or (role == "labels" and options.labels_dtype)
     if not said or not head or options.run.values_only:
         return False
@@ -215,7 +215,7 @@ def _is_raw(name: str, head: bytes, role: str, options: ReadOptions) -> bool:
 
 
 def format_of(name: str, head: bytes, role: str = "values") -> str:
-    """Name the format that begins so.
+    """Return the name of the format that begins with these bytes.
 
     Examples
     --------
@@ -227,7 +227,7 @@ def format_of(name: str, head: bytes, role: str = "values") -> str:
     for magic, format_name in _MAGICS:
         if head.startswith(magic):
             return archive_format(head) if format_name == "npz" else format_name
-    if head[8:9] == b"{" and head[5:8] == b"\0\0\0":  # a header of some bytes to 4 GiB, and then it begins
+    if head[8:9] == b"{" and head[5:8] == b"\0\0\0":  # a header length below 1 TiB, then its first byte
         return "safetensors"
     text = head.removeprefix(BOM).lstrip()
     if text.startswith((b"{", b"[")) and not _NUMPY_ROW.match(text):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.storage.folders import Partition
 
 
-class RunNeeds(NamedTuple):  # not a dataclass: every start would take five times as long to define it
+class RunNeeds(NamedTuple):  # not a dataclass: defining one takes five times as long at every start
     """What a run needs of its inputs, and how much of them it holds in memory.
 
     Fields
@@ -178,5 +178,5 @@ class ReadOptions:
     known: Known = Known()
 
     def bfloat16(self, role: str) -> bool:
-        """Whether 16 bits of an array in a role are said to be bfloat16."""
+        """Whether the user says that a 16-bit array in a role is bfloat16."""
         return {"logits": self.logits_dtype, "labels": self.labels_dtype}.get(role) == "bfloat16"

@@ -1,4 +1,4 @@
-"""A whole table as arrays, by the rules that the commands read it by."""
+"""Read a whole table as arrays, by the same rules as the commands."""
 
 from __future__ import annotations
 

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from xent_cli.core.block import Part
     from xent_cli.readers.interface import Source, SourceInfo
 
-# Parts of arrays up to this size, from as many shards as it takes, make one task.
+# Array parts from several shards are combined into one task of up to this size.
 _TOGETHER_BYTES = 1 << 20
 
 
 def join(name: str, role: str, shards: Sequence[Source], axis: int | None, empty: tuple[str, ...] = ()) -> Shards:
-    """Put shards together that are alike in format, columns, dtype and width.
+    """Combine shards that have the same format, columns, dtype and width.
 
     The other sides of arrays may differ, as those of batches do that are each padded to their own length.
 
@@ -65,7 +65,7 @@ def join(name: str, role: str, shards: Sequence[Source], axis: int | None, empty
 
 
 def with_shards(source: Shards, shards: Iterable[Source]) -> Shards:
-    """The same input, of which each shard is read differently."""
+    """The same input, with each shard read differently."""
     some = tuple(shards)
     infos = [shard.info for shard in some]
     return replace(source, shards=some, info=_info_of(source.name, infos, source.along), stops=_stops(infos))
@@ -116,7 +116,7 @@ def _sample_shape(infos: Sequence[SourceInfo], along: int) -> tuple[int, ...] | 
 
 
 def _differ(infos: Sequence[SourceInfo], along: int) -> bool:
-    """Whether arrays differ in another side than the one along which they follow one another."""
+    """Whether arrays differ along any axis but the one on which they are concatenated."""
     sides = zip(*(info.shape for info in infos), strict=True)
     return any(len(set(side)) > 1 for i, side in enumerate(sides) if i != along)
 
@@ -149,7 +149,7 @@ class Shards:
         return _differ([shard.info for shard in self.shards], self.along)
 
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
-        """See `Source`; small arrays are read together, for a task of its own costs more than to read one."""
+        """See `Source`; small arrays are read together, because a separate task costs more than reading one."""
         if self.info.format not in ARRAYS or len({shard.info.dtype for shard in self.shards}) > 1:
             yield from self._parts(first)
             return
@@ -240,7 +240,7 @@ class RowsInTurn:
     parts: tuple[Part, ...]
 
     def read(self) -> Rows:
-        """Read them; each is copied, for the next one may be read into the same memory."""
+        """Read them; each is copied, because the next one may be read into the same memory."""
         return Rows.concatenate([part.read().copied() for part in self.parts])
 
 

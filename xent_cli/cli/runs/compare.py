@@ -21,7 +21,7 @@ from xent_cli.core.statistics.comparison import (
 )
 from xent_cli.core.statistics.paired_test import compare_losses, largest_moves
 from xent_cli.errors import UsageError, printable, without_secrets
-from xent_cli.readers.saved.align import align, common_id, told
+from xent_cli.readers.saved.align import align, common_id, row_name
 from xent_cli.readers.saved.comparable import figures_of, refuse_unlike, unverified
 from xent_cli.readers.saved.group_by import column_of, groups, no_such_column
 from xent_cli.readers.saved.saved_results import read_saved
@@ -152,7 +152,7 @@ def _diagnostics(
 ) -> Iterator[Diagnostic]:
     pair = printable(f"{model.label} against {baseline.path}")
     if whole.first_not_finite is not None:
-        row = printable(told(baseline, int(both.rows[whole.first_not_finite]), by_id=by_id))
+        row = printable(row_name(baseline, int(both.rows[whole.first_not_finite]), by_id=by_id))
         found = f"{whole.n_not_finite} of {whole.n} samples have a NaN or infinite loss (first: {row})"
         yield Diagnostic("loss-not-finite", f"{pair}: {found}")
     yield from unverified(baseline, candidate, by_id=by_id)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How an array lies in a file.
+    """Layout of an array in a file.
 
     Fields
     ------
@@ -53,7 +53,7 @@ class Layout:
         return math.prod(self.shape) * self.dtype.itemsize
 
     def sample_shape(self, axis: int | None) -> tuple[int, ...]:
-        """Shape of the samples as an array, where classes lie along an axis; see `ArraySource`."""
+        """Shape of the samples, given the class axis; see `ArraySource`."""
         return self.shape if axis is None else self.shape[:axis] + self.shape[axis + 1 :]
 
     def num_samples(self, axis: int | None) -> int:
@@ -95,7 +95,7 @@ class ArraySource:
         _, k, b = self._sides()
         step = max(1, self.needs.task_bytes // (max(1, k) * self.layout.dtype.itemsize))
         if step > b > 1:
-            step -= step % b  # whole slabs are read in one go
+            step -= step % b  # whole slabs are read at once
         total = self.layout.num_samples(self.axis)
         for start in range(0, total, step):
             size = min(step, total - start)
@@ -153,7 +153,7 @@ class ArrayRows:
         return Rows(**{self.role: values[:, 0] if self.scalar else values})
 
     def _gather(self, file: Stream) -> AnyArray:
-        """Read samples whose classes lie `b` apart: a run of them for each class, or whole [k, b] slabs."""
+        """Read samples whose classes are `b` apart: a run of samples for each class, or whole [k, b] slabs."""
         first, last = self.start // self.b, (self.stop - 1) // self.b
         out = scratch(self.buffer_name, (self.k, self.stop - self.start), self.dtype)
         done = 0
@@ -198,12 +198,12 @@ def info_of(
 
 
 def lies_scattered(layout: Layout, axis: int | None) -> bool:
-    """Whether consecutive samples lie all over the file: Fortran order, and more than one axis of samples."""
+    """Whether consecutive samples are scattered over the file: Fortran order and several sample axes."""
     return layout.fortran_order and sum(side > 1 for i, side in enumerate(layout.shape) if i != axis) > 1
 
 
 def too_much(name: str, found: str, expected: str) -> InputError:
-    """What to say where there is more than the header of an array says."""
+    """Error for a file with more bytes than its array header says."""
     hint = "where arrays were saved one after the other into it, save each in a file of its own, or use numpy.savez"
     return InputError("more than one array", name, found=found, expected=expected, hint=hint)
 

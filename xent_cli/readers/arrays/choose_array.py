@@ -1,4 +1,4 @@
-"""Which array of a file that holds several plays which part."""
+"""Which array of a file with several serves which role."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _OPTIONS = {
 
 
 def choose(path: str, keys: Sequence[str], role: str, options: ReadOptions) -> str:
-    """Name the array for a role: the one asked for, the one that is called as columns of tables are, or the only one.
+    """Name the array for a role: the one asked for, one with a name that table columns have too, or the only one.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def choose(path: str, keys: Sequence[str], role: str, options: ReadOptions) -> s
 
 
 def is_called(key: str, role: str) -> bool:
-    """Whether an array has a name that says what it is: the last part of it, where it has parts."""
+    """Whether the name of an array, or its last part, says what it is."""
     from xent_cli.readers.columns.roles import role_named
     from xent_cli.readers.columns.words import LABEL, LISTS, plain_name
 

@@ -116,7 +116,7 @@ def open_array(
     *,
     bfloat16: bool = False,
 ) -> Source:
-    """Open an array of which the layout is known; see `open_npy`.
+    """Open an array whose layout is known; see `open_npy`.
 
     Parameters
     ----------

@@ -79,7 +79,7 @@ def _open_member(
     options: ReadOptions,
     classes: Classes,
 ) -> Source:
-    """Open an array of which the first bytes are given, and where it starts in the archive if it is stored there."""
+    """Open an array from its first bytes, and its offset in the archive if it is uncompressed."""
     key = member.filename.removesuffix(".npy")
     array = replace(source, name=f"{source.name}:{key}", codec="zip", member=Packed.of(member))
     layout = read_header(array.name, head)

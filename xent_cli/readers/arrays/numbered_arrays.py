@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from xent_cli.readers.interface import Source
     from xent_cli.readers.options import ReadOptions
 
-# logits_0, and batch_0/logits: what stands before the number, the number, and what stands behind it.
+# logits_0 or batch_0/logits: the text before the number, the number, and the text after it.
 _NUMBERED = re.compile(r"(.*?)[._:/-]?([0-9]+)(?:[._:/-](\D+))?")
 _ROLES = ("logits", "labels")
 _MAGIC = re.compile(r"[*?\[]")
 
 
 def in_turn(name: str, keys: Sequence[str], role: str, axis: int | None, open_one: Callable[[str], Source]) -> Source:
-    """Open arrays of a file one after the other, or the only one.
+    """Open the arrays of a file one after another, or the only one.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def choose_pieces(path: str, keys: Sequence[str], role: str, options: ReadOption
         found = called[role]
         if not found:
             free = [key for key in keys if not any(is_called(_stem(key), each) for each in _ROLES)]
-            # All that a file holds are its labels too, such as a teacher's logits.
+            # If a file holds nothing else, its arrays may be the labels too, such as the logits of a teacher.
             whole = ({*keys}, {*free})
             found = [family for family in families.values() if {*family.values()} in whole]
         if len(found) == 1:
@@ -89,23 +89,23 @@ def choose_pieces(path: str, keys: Sequence[str], role: str, options: ReadOption
 
 
 def refuse_other_pieces(logits: Source, labels: Source) -> None:
-    """Refuse labels whose pieces are called as those of the logits are, and have other numbers.
+    """Refuse labels whose pieces are named like those of the logits but have different numbers.
 
     Raises
     ------
     InputError
         At the first that differs.
     """
-    if logits.info.format == "torch":  # the items of a list have an order, and names that we give them
+    if logits.info.format == "torch":  # list items have an order, and we name them ourselves
         return
     if not {logits.info.format, labels.info.format} <= ARCHIVES:
-        return  # files of a folder may be cut as they like
+        return  # files in a folder may be split anywhere
     ours, theirs = ([path.rpartition(":")[2] for path in each.info.description.shards] for each in (logits, labels))
     if {*map(_stem, ours)} != {*map(_stem, theirs)} or not all(map(_NUMBERED.fullmatch, ours)) or ours == theirs:
         return
     place = next((i for i, pair in enumerate(zip(ours, theirs, strict=False)) if pair[0] != pair[1]), -1)
     found, expected = (f'"{names[place]}"' for names in (theirs, ours))
-    raise InputError("labels of other pieces", labels.info.path, found, f"{expected}, as among the logits")
+    raise InputError("labels of different pieces", labels.info.path, found, f"{expected}, as among the logits")
 
 
 def _refuse_other_numbers(path: str, called: Mapping[str, list[dict[int, str]]]) -> None:
@@ -116,13 +116,13 @@ def _refuse_other_numbers(path: str, called: Mapping[str, list[dict[int, str]]])
 
 
 def _stem(key: str) -> str:
-    """The name without its number: what stands behind it, or else before."""
+    """The name without its number: the text after it, or else before it."""
     found = _NUMBERED.fullmatch(key)
     return key if found is None else found[3] or found[1]
 
 
 def _families(keys: Sequence[str]) -> dict[tuple[str, str], dict[int, str]]:
-    """Arrays whose names differ in one number alone that counts from 0 or 1, by what stands before and behind it."""
+    """Arrays whose names differ only in one number counting from 0 or 1, by the text around the number."""
     held: dict[tuple[str, str], dict[int, str]] = {}
     for key in keys:
         if found := _NUMBERED.fullmatch(key):

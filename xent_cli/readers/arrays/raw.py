@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from xent_cli.readers.options import ReadOptions
     from xent_cli.readers.storage.interface import Bytes
 
-# What begins so is never taken for numbers, whatever is said of it.
+# Files that begin with these bytes are never read as raw numbers, whatever the user says.
 _FORMATS = (b"\x93NUMPY", b"PAR1", b"PK\3\4", b"PK\5\6", b"ARROW1")
-# How numbers without a header are called; of other files, one byte in so many must be no text.
+# Suffixes of raw numbers; a file with another one needs at least one non-text byte in this many.
 _CALLED = frozenset({"", ".npy", ".bin", ".dat", ".raw", ".mmap", ".memmap", ".mm", ".f32", ".fp32", ".f16", ".fp16"})
 _SHARE, _FEW = 32, 4
 _LOOKED_AT = 256
 
 
 def open_raw(source: Bytes, head: bytes, role: str, options: ReadOptions, classes: Classes) -> Source:
-    """Open numbers in C order in a role; see `Opener`. Their bytes are little-endian where nothing else is said.
+    """Open numbers in C order in a role; see `Opener`. They are little-endian unless the dtype says otherwise.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def open_raw(source: Bytes, head: bytes, role: str, options: ReadOptions, classe
 
 
 def shape_of(name: str, size: int, shape: tuple[int, ...], itemsize: int, dtype: str) -> tuple[int, ...]:
-    """The shape with its open side filled in from the number of bytes.
+    """The shape with its unknown side computed from the number of bytes.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def shape_of(name: str, size: int, shape: tuple[int, ...], itemsize: int, dtype:
 
 
 def are_numbers(name: str, head: bytes) -> bool:
-    """Whether what is said to be numbers without a header does not begin as a known format or a text does.
+    """Whether a file declared as raw numbers does not begin like a known format or a text.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def are_numbers(name: str, head: bytes) -> bool:
 
 
 def refuse_numbers(name: str, head: bytes, role: str) -> None:
-    """Refuse bytes of an unknown format, where too many of them are not text.
+    """Refuse bytes of an unknown format if too many of them are not text.
 
     Raises
     ------

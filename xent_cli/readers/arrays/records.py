@@ -85,7 +85,7 @@ def all_records(source: Bytes, layout: Layout) -> pa.Table:
 
 
 def _bare(source: Bytes, layout: Layout, size: int, role: str, needs: RunNeeds, *, bfloat16: bool) -> RecordSource:
-    """The array as it is before any of its fields is chosen."""
+    """The array before any of its fields is chosen."""
     schema = pa.schema([(name, _type_of(dtype, bfloat16=bfloat16)) for name, dtype in _fields(layout.dtype)])
     empty = ColumnPlan(columns=tuple(schema.names))
     held = needs, size, layout.dtype, layout.offset, schema
@@ -115,7 +115,7 @@ class RecordSource(Table):
 
     @property
     def fields(self) -> list[tuple[str, str]]:
-        """Names of the columns, and what NumPy calls the type of one value of each."""
+        """Names of the columns, and the NumPy dtype of one value of each."""
         return [(name, dtype.base.str) for name, dtype in _fields(self.record)]
 
     @property
@@ -158,7 +158,7 @@ class RecordSource(Table):
         return pa.Table.from_arrays(columns, schema=pa.schema([self.schema.field(name) for name in names]))
 
     def filled(self, stream: Stream, size: int, *, last: bool = False) -> AnyArray:
-        """Read the records that come next, after which a file ends where they are the last."""
+        """Read the next records; after the last ones the file must end."""
         raw = np.empty(size * self.record.itemsize, np.uint8)
         with reading(self.source.name):
             if fill(stream, raw.data) < len(raw):
@@ -185,7 +185,7 @@ class RecordRows:
 
 
 def _fields(dtype: np.dtype[Any], before: str = "") -> Iterator[tuple[str, np.dtype[Any]]]:
-    """Names and types of the columns that the fields of a record are."""
+    """Names and types of the columns, one for each field of a record."""
     for name in dtype.names or ():
         field = dtype[name]
         if field.names:
@@ -195,7 +195,7 @@ def _fields(dtype: np.dtype[Any], before: str = "") -> Iterator[tuple[str, np.dt
 
 
 def _path(dtype: np.dtype[Any], name: str) -> list[str]:
-    """Fields, each in the one before it, that a column is: names of fields may have dots of their own."""
+    """Path of nested fields to a column: field names may themselves contain dots."""
     for field in dtype.names or ():
         if field == name and not dtype[field].names:
             return [field]
@@ -208,7 +208,7 @@ def _path(dtype: np.dtype[Any], name: str) -> list[str]:
 
 
 def _type_of(dtype: np.dtype[Any], *, bfloat16: bool) -> pa.DataType:
-    """Arrow's type for a field: lists for a subarray; binary, which is never used, for neither number nor text."""
+    """Arrow's type for a field: lists for a subarray; unused binary for anything but numbers and text."""
     if dtype.subdtype is not None:
         base, shape = dtype.subdtype
         if 0 in shape:
@@ -231,11 +231,11 @@ def _column(values: AnyArray, column_type: pa.DataType) -> pa.Array:
         return pa.FixedSizeListArray.from_arrays(
             _column(values.reshape(-1, *values.shape[2:]), column_type.value_type), column_type.list_size
         )
-    if pa.types.is_binary(column_type):  # of no use, whatever is in it
+    if pa.types.is_binary(column_type):  # never used, whatever it contains
         return pa.nulls(len(values), column_type)
     if values.dtype.kind == "V":
         values = widen(np.ascontiguousarray(values))
-    if values.dtype.kind == "S":  # the run names the row of what is not UTF-8
+    if values.dtype.kind == "S":  # the run names the row of invalid UTF-8
         return pa.array(values.tolist(), pa.binary()).view(pa.string())
     if values.dtype.kind == "U":
         return pa.array(values.tolist(), pa.string())

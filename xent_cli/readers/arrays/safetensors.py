@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from xent_cli.readers.storage.interface import Bytes
     from xent_cli.readers.storage.stored import Stored
 
-# As the format has it.
+# The limit of the format.
 _MAX_HEADER = 100_000_000
-# bfloat16 is no NumPy type: two bytes that are widened when they are read.
+# bfloat16 is not a NumPy dtype: its two bytes are widened when read.
 _DTYPES = {
     "F64": "<f8",
     "F32": "<f4",
@@ -42,7 +42,7 @@ _DTYPES = {
 
 
 def open_safetensors(source: Bytes, head: bytes, role: str, options: ReadOptions, classes: Classes) -> Source:
-    """Open one tensor of a file in a role, or numbered ones one after the other; see `Opener`.
+    """Open one tensor of a file in a role, or numbered ones one after another; see `Opener`.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def open_safetensors(source: Bytes, head: bytes, role: str, options: ReadOptions
 
 
 def _layout(tensor: Stored, tensors: dict[str, Any], key: str, begin: int, size: int) -> tuple[Layout, bool]:
-    """How a tensor lies in a file of some size, whose data begin at a byte; and whether it is bfloat16."""
+    """Layout of a tensor, from the size of the file and the offset of its data; and whether it is bfloat16."""
     try:
         dtype, shape = tensors[key]["dtype"], tuple(tensors[key]["shape"])
         start, stop = tensors[key]["data_offsets"]

@@ -1,4 +1,4 @@
-"""Members of zip archives that are stored as they are, and so can be read in place."""
+"""Uncompressed members of zip archives, which can be read in place."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
     from xent_cli.readers.storage.stored import Stored
 
-# Up to the name; the last four bytes are the lengths of the name and of the extra field.
+# The local header up to the name; its last four bytes are the lengths of the name and of the extra field.
 _HEADER_BYTES = 30
 
 
 def opened(source: Stored) -> io.BufferedReader:
-    """Open an archive for small reads at any place."""
+    """Open an archive for small reads at any offset."""
     file: Any = source.open()
     if is_url(source.path):
         from xent_cli.readers.storage.held_ends import HeldEnds

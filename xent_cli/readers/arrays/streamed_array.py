@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.options import RunNeeds
     from xent_cli.readers.storage.interface import Bytes
 
-# Free arrays that a pool keeps.
+# The most free arrays that a pool keeps.
 _MOST_FREE = 16
 
 
@@ -49,7 +49,7 @@ def lies_in_order(layout: Layout, axis: int | None) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class StreamedArray:
-    """An array whose samples come one after the other; see `Source`, and `ArraySource` for the fields."""
+    """An array whose samples are read in order; see `Source`, and `ArraySource` for the fields."""
 
     source: Bytes
     format: str
@@ -91,7 +91,7 @@ class StreamedArray:
                 del values, target
                 yield first + start, size, rows
                 del rows
-            # The checksum of a compressed file is compared at its end, too.
+            # The checksum of a compressed file is verified at its end.
             if read_up_to(stream, 1):
                 raise too_much(self.source.name, "more bytes", f"an end after {total} samples")
 
@@ -105,7 +105,7 @@ class StreamedArray:
 
 
 class _Pool:
-    """Arrays of one shape, whose memory is used again once nothing refers to them any more.
+    """Arrays of one shape, whose memory is reused once nothing refers to them.
 
     Touching the pages of new memory for each part would take a tenth of a run.
     """
@@ -127,7 +127,7 @@ class _Pool:
 
 
 class _Loan:
-    """The base of all views of lent memory: it is gone when the last of them is."""
+    """The base of all views of lent memory: freed with the last of them."""
 
     def __init__(self, memory: AnyArray) -> None:
         self.__array_interface__ = memory.__array_interface__

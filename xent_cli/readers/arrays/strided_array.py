@@ -1,4 +1,4 @@
-"""Samples of an array that lies in a file by strides: slices, permuted axes and repeated values, in bounded memory."""
+"""Samples of an array stored with strides: slices, permuted axes and repeated values, in bounded memory."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from xent_cli.readers.storage.interface import Stream
     from xent_cli.readers.storage.pipe import Copied
 
-# A gap of up to so many bytes between values is read along with them: another call or request would take longer.
+# Gaps of up to this many bytes between values are read too: another call or request would take longer.
 _GAP_BYTES, _REMOTE_GAP_BYTES = 32 << 10, 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class StridedArray(ArraySource):
-    """An array that lies by strides: those of its layout, or those of Fortran order; see `Source`."""
+    """An array with strides: those of its layout, or those of Fortran order; see `Source`."""
 
     def rows(self, start: int, stop: int) -> Part:
         """See `Source`."""
@@ -53,7 +53,7 @@ class StridedArray(ArraySource):
 
 @dataclass(frozen=True, slots=True)
 class StridedRows:
-    """Recipe for samples `start` to `stop` of an array that lies in a file by strides.
+    """Recipe for samples `start` to `stop` of an array stored with strides.
 
     A `Part`: what `read` returns is valid until the same thread reads into `buffer_name` again.
 
@@ -100,7 +100,7 @@ class StridedRows:
         return Rows(**{self.role: values[:, 0] if self.scalar else values})
 
     def _copy(self, file: Stream, base: int, target: AnyArray, strides: tuple[int, ...]) -> None:
-        """Fill `target` with values that lie by strides from `base`: in one stretch of the file, or in several."""
+        """Fill `target` with strided values from `base`: from one stretch of the file, or from several."""
         item = target.itemsize
         reach = [(side - 1) * stride for side, stride in zip(target.shape, strides, strict=True)]
         for axis, stride in enumerate(strides):
@@ -170,7 +170,7 @@ def _cut(target: AnyArray, axis: int, start: int, stop: int) -> AnyArray:
 
 
 def is_contiguous(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
-    """Whether values lie one after the other in C order.
+    """Whether the values are contiguous in C order.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The zip archive that torch.save writes: where its members lie, and what its pickle describes."""
+"""The zip archive that torch.save writes: the offsets of its members, and what its pickle describes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Archive:
     size: int
 
     def array(self, name: str) -> Array:
-        """The array of a name; of joined ones, each piece has a name of its own."""
+        """The array with a name; each piece of a joined array has its own name."""
         found = self.arrays.get(name)
         return self._pieces()[name] if found is None else found
 
@@ -89,7 +89,7 @@ def _read_archive(source: Stored) -> Archive:
 
 
 def _root(source: Stored, members: dict[str, zipfile.ZipInfo]) -> str:
-    """The folder in which everything lies, which has any name."""
+    """The top folder of the archive, whose name may be anything."""
     roots = [name.removesuffix(_PICKLE) for name in members if name.endswith(_PICKLE) and name.count("/") == 1]
     if len(roots) != 1:
         raise damaged(source.name, f"{len(roots)} members called data.pkl")
@@ -118,7 +118,7 @@ def _refuse_other_order(name: str, file: IO[bytes], size: int, member: zipfile.Z
 
 
 def _content(name: str, file: IO[bytes], size: int, member: zipfile.ZipInfo) -> bytes:
-    """The bytes of a stored member; without its checksum, which torch may be told to leave out."""
+    """The bytes of a stored member; its checksum is not verified, as torch can be set to leave it out."""
     file.seek(data_offset(name, file, size, member))
     content = file.read(member.file_size)
     if len(content) < member.file_size:

@@ -78,12 +78,12 @@ class _Walk:
         if all(isinstance(item, dict) for item in value):
             return self._by_key(value, items, prefix)
         sizes = {len(item) if isinstance(item, tuple) else 0 for item in value}
-        if len(value) > 1 and len(sizes) == 1 and sizes != {0}:  # one tuple a batch
+        if len(value) > 1 and len(sizes) == 1 and sizes != {0}:  # one tuple per batch
             return self._by_key([dict(enumerate(item)) for item in value], items, prefix)
         return self._merged(items)
 
     def _by_key(self, values: Any, items: list[dict[str, Array]], prefix: str) -> dict[str, Array]:
-        """Join what lies under the same key of each item."""
+        """Join the tensors under the same key of each item."""
         found: dict[str, list[tuple[str, Array]]] = {}
         for place, item in enumerate(items):
             start = len(_dotted(prefix, str(place))) + 1

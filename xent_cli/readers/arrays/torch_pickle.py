@@ -57,7 +57,7 @@ def read_pickle(data: bytes, path: str) -> Any:
     except InputError as error:
         fault = error.with_traceback(None)
     result = machine.result
-    # An error keeps the frames that it went through alive, and with them all that a hostile pickle has built.
+    # A traceback keeps its frames alive, and with them everything that a hostile pickle has built.
     del machine
     if fault is not None:
         raise fault

@@ -44,9 +44,9 @@ _DTYPES = {
     "uint8": "u1",
     "bool": "?",
 }
-# A view may repeat the values of its storage (tensor.expand), but a few bytes must not keep a run busy for years.
+# A view may repeat the values of its storage (tensor.expand), but a few bytes must not cause years of work.
 _MAX_REPEATS, _MAX_REPEATED = 1 << 10, 1 << 28
-# What the weights of layers are called in a state dict.
+# Names of layer weights in a state dict.
 _WEIGHTS = frozenset({"weight", "bias", "running_mean", "running_var", "num_batches_tracked"})
 
 
@@ -110,7 +110,7 @@ def _choose(archive: Archive, role: str, options: ReadOptions) -> tuple[str, ...
         return (asked,)
     usual = any(is_called(name, role) for name in names)
     weights = set() if asked is not None else _WEIGHTS & {name.rpartition(".")[2] for name in names}
-    # Class weights may be saved as "weight" too, but not beside a bias.
+    # Class weights may be saved as "weight" too, but not next to a bias.
     if (weights and not usual) if role in ("logits", "labels") else len(weights) > 1:
         raise InputError(
             "weights of a model, not its outputs",
@@ -162,7 +162,7 @@ def _open_tensor(
 
 
 def _layout(tensor: Tensor, dtype: np.dtype[Any], start: int, axis: int | None) -> Layout:
-    """How a tensor lies in the file: contiguous in either order where it does, else by its strides."""
+    """Layout of a tensor in the file: contiguous in either order if possible, otherwise strided."""
     shape, strides = tensor.shape, tensor.strides
     if 0 in shape or is_contiguous(shape, strides):
         return Layout(shape, False, dtype, start)

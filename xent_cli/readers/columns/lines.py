@@ -215,7 +215,7 @@ def one_column(sample: TableSample, options: ReadOptions, name: str) -> OneScore
     reading = replace(options, logits_column=(name,), binary="logits")
     command = line(sample.path, replace(reading, source="probs") if probabilities else reading)
     return OneScoreError(
-        "one column is no softmax",
+        "one column is not a softmax",
         sample.path,
         found=f'"{name}" alone beside the other columns',
         expected="a column for each class, two or more",

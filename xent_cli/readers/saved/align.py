@@ -1,4 +1,4 @@
-"""Saved rows of two runs side by side, or what keeps them from being compared."""
+"""Align saved rows of two runs, or say why they cannot be compared."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class AlignedLosses:
 
 
 def common_id(results: list[SavedResults]) -> str | None:
-    """Name of the id column that all files have, or None: then rows are compared by position."""
+    """Name of the id column that all files share, or None: then rows are compared by position."""
     names = {result.id_name for result in results}
     return names.pop() if len(names) == 1 else None
 
@@ -86,8 +86,8 @@ def align(baseline: SavedResults, candidate: SavedResults, *, by_id: bool) -> Al
     return AlignedLosses(*losses, rows, candidate_rows, order.size - rows.size, weight, divisor)
 
 
-def told(result: SavedResults, row: int, *, by_id: bool = False) -> str:
-    """Name a row as the user knows it: by its id where there is one, else by its number."""
+def row_name(result: SavedResults, row: int, *, by_id: bool = False) -> str:
+    """Name a row as the user knows it: by its id if there is one, otherwise by its number."""
     if by_id and result.ids is not None:
         return f'{result.id_name} "{result.ids[row]}"'
     return f"sample {row if result.sample is None else result.sample[row]}"
@@ -137,7 +137,7 @@ def _order_by_id(baseline: SavedResults, candidate: SavedResults) -> IntArray:
 
 
 def _without_nameless(result: SavedResults) -> SavedResults:
-    """Let ignored samples without an id, as a shift leaves at the end of a document, be known by their order."""
+    """Match ignored samples without an id, as a shift leaves at the end of a document, by their order."""
     import pandas as pd
 
     assert result.ignored is not None
@@ -155,14 +155,14 @@ def _refuse_unclear_ids(result: SavedResults) -> None:
     ids: Any = pd.Series(result.ids)
     empty = ids.isna().to_numpy()
     if empty.any():
-        where = f"{result.path} {told(result, int(np.argmax(empty)))}"
+        where = f"{result.path} {row_name(result, int(np.argmax(empty)))}"
         raise InputError("missing id", where, found=f'nothing in column "{result.id_name}"', expected="an id")
     repeated = ids.duplicated().to_numpy()
     if repeated.any():
         row = int(np.argmax(repeated))
         raise InputError(
             "duplicate id",
-            f"{result.path} {told(result, row)}",
+            f"{result.path} {row_name(result, row)}",
             found=f'{result.id_name} "{ids[row]}" again',
             expected="each id once",
             more=_more(repeated),
@@ -174,7 +174,7 @@ def _missing_ids(where: SavedResults, other: SavedResults, missing: BoolArray) -
     return InputError(
         "other samples",
         where.path,
-        found=f"{sizes[0]} samples, none with {told(other, int(np.argmax(missing)), by_id=True)}",
+        found=f"{sizes[0]} samples, none with {row_name(other, int(np.argmax(missing)), by_id=True)}",
         expected=f"the {sizes[1]} samples of {other.path}",
         more=_more(missing),
     )
@@ -189,7 +189,7 @@ def _refuse_other_labels(baseline: SavedResults, candidate: SavedResults, order:
         row = int(np.argmax(unlike))
         raise InputError(
             "other labels",
-            f'{candidate.path} {told(baseline, row)}, column "label"',
+            f'{candidate.path} {row_name(baseline, row)}, column "label"',
             found=f"{candidate.labels[order[row]]}",
             expected=f"{baseline.labels[row]} as in {baseline.path}",
             hint="the two are not of the same samples",
@@ -198,7 +198,7 @@ def _refuse_other_labels(baseline: SavedResults, candidate: SavedResults, order:
 
 
 def _weights(baseline: SavedResults, candidate: SavedResults, order: IntArray, name: str) -> FloatArray | None:
-    """What the samples count in both files.
+    """Weights of the samples, which must be the same in both files.
 
     Raises
     ------
@@ -223,7 +223,7 @@ def _weights(baseline: SavedResults, candidate: SavedResults, order: IntArray, n
         row = int(np.argmax(unlike))
         raise InputError(
             "other weights",
-            f'{candidate.path} {told(baseline, row)}, column "{name}"',
+            f'{candidate.path} {row_name(baseline, row)}, column "{name}"',
             found=f"{theirs[order[row]]:g}",
             expected=f"{ours[row]:g} as in {baseline.path}",
             more=_more(unlike),
@@ -244,7 +244,7 @@ def _refuse_unclear(baseline: SavedResults, candidate: SavedResults, unclear: Bo
     if unclear.any():
         raise InputError(
             "NaN that may be an ignored sample or a loss",
-            f"{candidate.path} {told(baseline, int(np.argmax(unclear)))}",
+            f"{candidate.path} {row_name(baseline, int(np.argmax(unclear)))}",
             found=f"NaN, as in {baseline.path}",
             expected="the two told apart",
             hint="plain NaN says neither: xent compute -o marks ignored samples, in .npy too",
@@ -256,7 +256,7 @@ def _refuse_ignored_in_one(first: SavedResults, second: SavedResults, only: Bool
     if only.any():
         raise InputError(
             "ignored in one file only",
-            f"{second.path} {told(named, int(np.argmax(only)))}",
+            f"{second.path} {row_name(named, int(np.argmax(only)))}",
             found="a loss",
             expected=f"none as in {first.path}",
             hint="compute both with the same --ignore-index",

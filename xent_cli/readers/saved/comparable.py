@@ -1,4 +1,4 @@
-"""Whether two saved results are of the same settings, labels and samples, and what of that cannot be known."""
+"""Whether two saved results share settings, labels and samples, and which of these are unknown."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WEIGHTS = ("class_weight", "sample_weight")
 
 
 def refuse_unlike(baseline: SavedResults, candidate: SavedResults, *, by_id: bool = False) -> None:
-    """Refuse results of other settings or other labels, and figures of another number of samples.
+    """Refuse results with different settings or labels, and figures of a different number of samples.
 
     Rows that both have labels are held against each other one by one where they are aligned.
 
@@ -58,7 +58,7 @@ def refuse_unlike(baseline: SavedResults, candidate: SavedResults, *, by_id: boo
 
 
 def unverified(baseline: SavedResults, candidate: SavedResults, *, by_id: bool = False) -> tuple[Diagnostic, ...]:
-    """Say which settings and labels are not known, so that nobody can tell whether they are the same."""
+    """Warn about settings and labels that are unknown, so that nobody can tell whether they are the same."""
     found = []
     silent = [result.path for result in (baseline, candidate) if result.signature is None]
     if silent:
@@ -72,7 +72,7 @@ def unverified(baseline: SavedResults, candidate: SavedResults, *, by_id: bool =
 
 
 def figures_of(result: SavedResults) -> Mapping[str, Any]:
-    """The figures of saved results, by name: those of a document, or what its rows come to, weighted as they say."""
+    """The figures of saved results, by name: those of a document, or computed from its rows with their weights."""
     if result.summary is not None:
         return result.summary
     from xent_cli.core.totals.loss_totals import LossTotals
@@ -88,7 +88,7 @@ def figures_of(result: SavedResults) -> Mapping[str, Any]:
 
 
 def divisor_of(weight: FloatArray | None, class_weight: FloatArray | None) -> FloatArray | None:
-    """What each loss counts in the divisor of the mean; None where that is 1."""
+    """Weight of each loss in the divisor of the mean; None if all are 1."""
     if weight is None or class_weight is None:
         return class_weight if weight is None else weight
     return weight * class_weight
@@ -115,12 +115,12 @@ def _unlike(baseline: SavedResults, candidate: SavedResults) -> Iterator[tuple[s
 
 
 def _weights(result: SavedResults) -> dict[str, str]:
-    """Which weights are behind the figures, as far as the settings or the columns say."""
+    """Which weights went into the figures, as far as the settings or the columns say."""
     there = {"class_weight": result.class_weight, "sample_weight": result.weight}
     settings = {} if result.signature is None else settings_of(result.signature)
     found = {}
     for name in _WEIGHTS:
-        # The loss of dense labels contains the weights of the classes; no row counts more than another.
+        # With dense labels the loss itself contains the class weights; all rows count the same.
         if settings.get("labels") == "dense" and name == "class_weight":
             found[name] = "none"
         else:
@@ -129,14 +129,14 @@ def _weights(result: SavedResults) -> dict[str, str]:
 
 
 def _in_other_shapes(baseline: SavedResults, candidate: SavedResults) -> bool:
-    """Whether as many losses stand in arrays of other shapes: then those in one place are not of one sample."""
+    """Whether equally many losses have arrays of different shapes: then equal positions are not the same sample."""
     if baseline.shape is None or candidate.shape is None or baseline.loss is None or candidate.loss is None:
         return False
     return baseline.loss.size == candidate.loss.size and baseline.shape != candidate.shape
 
 
 def _have_digests(baseline: SavedResults, candidate: SavedResults, *, by_id: bool) -> bool:
-    """Whether digests, which depend on the order of the samples, say all there is to say."""
+    """Whether digests, which depend on the order of the samples, are enough to compare the labels."""
     if baseline.digest is None or candidate.digest is None or _have_labels(baseline, candidate):
         return False
     return not by_id or np.array_equal(np.asarray(baseline.ids, object), np.asarray(candidate.ids, object))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def groups(values: AnyArray) -> Iterator[tuple[str | None, IntArray]]:
-    """Distinct values in ascending order, None last, each with the places where it stands.
+    """Distinct values in ascending order, None last, each with the rows that have it.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""A summary document that was saved: whether what stands in it is what xent writes there."""
+"""A saved summary document: checks that its values are ones that xent writes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OVERFLOW_COUNTS = ("n_imprecise", "n_underflow", "n_overflow")
 
 
 def figures_in(path: str, document: Mapping[str, Any]) -> dict[str, Any]:
-    """The figures of a document by name, NaN in place of null, after all that is read of it was looked at.
+    """The figures of a document by name, NaN in place of null, after every value that is read has been checked.
 
     Parameters
     ----------
@@ -58,13 +58,13 @@ def figures_in(path: str, document: Mapping[str, Any]) -> dict[str, Any]:
     for name, value, expected in _wrong(document, summary):
         shown = repr(value) if len(repr(value)) <= 40 else f"{repr(value)[:40]}..."
         raise InputError("not a summary document", path, found=f"{name} {shown}", expected=expected)
-    # Fields that a later version adds may hold anything.
+    # Fields added by a later version may hold anything.
     known = {name: value for name, value in summary.items() if value is None or isinstance(value, int | float)}
     return {name: math.nan if value is None else value for name, value in known.items()}
 
 
 def _wrong(document: Mapping[str, Any], summary: Mapping[str, Any]) -> Iterator[Value]:
-    """What must not stand where it does: its name, the value, and what was to be expected."""
+    """Each invalid value: its name, the value, and what was expected."""
     yield from _wrong_figures("summary", summary)
     digest = document.get("labels_digest")
     if digest is not None and not (isinstance(digest, str) and len(digest) == 16 and _is_hexadecimal(digest)):
@@ -105,21 +105,21 @@ def _wrong_formula(where: str, entry: Mapping[str, Any]) -> Iterator[Value]:
 
 def _wrong_figures(where: str, summary: Mapping[str, Any]) -> Iterator[Value]:
     for name, value in summary.items():
-        told = f"{where}.{name}"
+        path = f"{where}.{name}"
         share = top_k_of(name) is not None
         if not (name in METRICS or share) or name == "quantiles_exact":
             continue
         if name.startswith("n_"):
             if not _is_count(value):
-                yield told, value, "a number of samples"
+                yield path, value, "a number of samples"
         elif value is None:
             continue
         elif isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
-            yield told, value, "a finite number, or null"
+            yield path, value, "a finite number, or null"
         elif share and not 0 <= value <= 1:
-            yield told, value, "a share from 0 to 1"
+            yield path, value, "a share from 0 to 1"
         elif (is_loss(name) and name != "min_loss" and value < BELOW_ZERO) or (name == "std_loss" and value < 0):
-            yield told, value, "a number from 0 on"
+            yield path, value, "a number from 0 on"
 
 
 def _is_count(value: object) -> bool:
@@ -129,7 +129,7 @@ def _is_count(value: object) -> bool:
 def _is_finite(value: float) -> bool:
     try:
         return math.isfinite(value)
-    except OverflowError:  # a whole number of hundreds of digits
+    except OverflowError:  # an integer of hundreds of digits
         return False
 
 

@@ -1,4 +1,4 @@
-"""Whether saved numbers are losses, what each of them counts, and what the file says of the run they are from."""
+"""Whether saved numbers are losses, how each is weighted, and what the file says about its run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BELOW_ZERO = -0.004
 
 
 def refuse_other_arrays(path: str, shape: tuple[int | None, ...], dtype: str) -> None:
-    """Refuse an array that, by its head alone, is not one of losses.
+    """Refuse an array whose header alone shows that it does not hold losses.
 
     Losses of [batch, time, class] logits are an array of two axes; those xent writes are float64.
 
@@ -40,7 +40,7 @@ def refuse_other_arrays(path: str, shape: tuple[int | None, ...], dtype: str) ->
 
 
 def refuse_other_values(path: str, loss: FloatArray, shape: tuple[int | None, ...]) -> None:
-    """Refuse the values of an array that cannot be losses: logits, or rows of probabilities.
+    """Refuse array values that cannot be losses: logits, or rows of probabilities.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def refuse_below_zero(path: str, loss: FloatArray, weight: FloatArray | None = N
 
 
 def float_column(path: str, column: Any) -> Any:
-    """The column of losses, which must be one of floats.
+    """The loss column, which must hold floats.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def float_column(path: str, column: Any) -> Any:
 
 
 def weights_of(path: str, table: pa.Table, name: str) -> FloatArray | None:
-    """What each sample counts, or None where the rows do not say.
+    """Weight of each sample, or None if the rows have none.
 
     Raises
     ------
@@ -102,15 +102,15 @@ def weights_of(path: str, table: pa.Table, name: str) -> FloatArray | None:
 
 
 def settings_and_digest(table: pa.Table) -> tuple[str | None, str | None]:
-    """Signature and digest of the labels, as the metadata of a table say; None where they do not."""
+    """Signature and digest of the labels in the metadata of a table; None if absent."""
     metadata: Mapping[bytes, bytes] = table.schema.metadata or {}
     signature, digest = (metadata.get(name.encode()) for name in (SIGNATURE, LABELS_DIGEST))
-    told = None if signature is None else signature.decode(errors="replace")
-    return told, digest.decode(errors="replace") if digest is not None and _is_digest(digest) else None
+    text = None if signature is None else signature.decode(errors="replace")
+    return text, digest.decode(errors="replace") if digest is not None and _is_digest(digest) else None
 
 
 def sum_digests(digests: Iterable[bytes | None]) -> bytes | None:
-    """The digest of all parts of a table; None where one of them has none.
+    """The digest of all parts of a table; None if any part lacks one.
 
     Examples
     --------

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SavedResults:
-    """What a file of results holds; the fields of the other kind are None.
+    """Content of a file of results; fields of the other kind are None.
 
     Fields
     ------
@@ -111,7 +111,7 @@ def read_saved(path: str, id_column: str | None = None, columns: Sequence[str] =
         Where the file cannot be read, or holds no losses.
     """
     located = locate(path)
-    if located.sharded:  # parts that workers wrote, numbered in the order of the samples
+    if located.sharded:  # parts written by workers, numbered in the order of the samples
         _refuse_unfinished(path)
         return _rows(path, "parquet", parts_table(located), id_column, columns)
     source = located.files[0]
@@ -137,7 +137,7 @@ def read_saved(path: str, id_column: str | None = None, columns: Sequence[str] =
 
 
 def _refuse_unfinished(path: str) -> None:
-    """Refuse a folder of parts that a run did not bring to its end; a glob is taken at its word."""
+    """Refuse a folder of parts from an unfinished run; a glob is taken literally."""
     address, mark, query = path.partition("?")
     if set("*[") & set(address) or (mark and not is_url(path)):
         return
@@ -158,7 +158,7 @@ def _read_npy(path: str, located: Located, id_column: str | None) -> SavedResult
     shape = source.info.shape
     refuse_other_arrays(path, shape, source.info.description.dtype)
     parts = (part.read().weights for _, _, part in source.parts())
-    # Copies: what a reader returns is on loan.
+    # Copies: a reader reuses the memory that it returns.
     loss = np.concatenate([np.empty(0), *(np.array(part, np.float64).reshape(-1) for part in parts)])
     refuse_other_values(path, loss, shape)
     ignored, unclear = kinds_of_nan(loss)
@@ -167,7 +167,7 @@ def _read_npy(path: str, located: Located, id_column: str | None) -> SavedResult
 
 
 def _whole_document(path: str, text: bytes) -> dict[str, Any] | None:
-    """The text as one JSON object; None where it is a table of rows, one object a line."""
+    """The text as one JSON object; None if it is a table with one object per line."""
     try:
         if "summary" not in json.loads(text.split(b"\n", 1)[0]):
             return None
@@ -230,7 +230,7 @@ def _usual_id(names: tuple[str, ...]) -> str | None:
 
 
 def _labels(column: Any) -> AnyArray:
-    """Class indices where all labels are, else text: a label reads the same from every format."""
+    """Class indices if all labels are integers, otherwise text: a label reads the same from every format."""
     numbers = _whole_numbers(column)
     return _texts(column) if numbers is None else numbers
 
@@ -248,7 +248,7 @@ def _texts(column: Any) -> AnyArray:
     flat = _flat(column)
     try:
         texts: AnyArray = flat.cast("string").to_numpy()
-    except NotImplementedError:  # lists and structs, which Arrow does not spell
+    except NotImplementedError:  # lists and structs, which Arrow cannot cast to text
         return np.array([None if value is None else str(value) for value in flat.to_pylist()], object)
     return texts
 

@@ -26,7 +26,7 @@ _NUMBERS = ("loss", "kl_divergence", "weight", "class_weight")
 
 
 def format_of(path: str, head: bytes) -> str:
-    """Name the format of rows that begin so, and not with a brace."""
+    """Return the format of rows that begin with these bytes, which are not a brace."""
     if head.startswith(b"PAR1"):
         return "parquet"
     if head.startswith((b"ARROW1", b"\xff\xff\xff\xff")):
@@ -43,7 +43,7 @@ def format_of(path: str, head: bytes) -> str:
 
 
 def table(source: Bytes, format_name: str, head: bytes) -> pa.Table:
-    """Read rows, of which the first bytes are known already.
+    """Read rows whose first bytes are already known.
 
     Raises
     ------
@@ -84,14 +84,14 @@ def table(source: Bytes, format_name: str, head: bytes) -> pa.Table:
 
 
 def parts_table(located: Located) -> pa.Table:
-    """Read the parts that workers wrote, one after the other."""
+    """Read the parts that workers wrote, one after another."""
     import pyarrow as pa
 
     parts = [table(part, "parquet", b"") for part in located.files]
     signatures = {(part.schema.metadata or {}).get(SIGNATURE.encode()) for part in parts}
     if len(signatures) > 1:
-        told = " and ".join(sorted("none" if line is None else line.decode(errors="replace") for line in signatures))
-        raise InputError("parts of different runs", located.name, found=told, expected="parts of one run")
+        found = " and ".join(sorted("none" if line is None else line.decode(errors="replace") for line in signatures))
+        raise InputError("parts of different runs", located.name, found=found, expected="parts of one run")
     digest = sum_digests((part.schema.metadata or {}).get(LABELS_DIGEST.encode()) for part in parts)
     try:
         return _with_digest(pa.concat_tables(parts), digest)
@@ -100,12 +100,12 @@ def parts_table(located: Located) -> pa.Table:
 
 
 def _of_batches(schema: pa.Schema, batches: list[tuple[pa.RecordBatch, pa.KeyValueMetadata | None]]) -> pa.Table:
-    """Batches as a table that says the digest of the labels, of which each batch says its part."""
+    """Batches as one table, with the digest of the labels merged from those of the batches."""
     import pyarrow as pa
 
     for batch, _ in batches:
         batch.validate(full=True)
-    digests = ((told or {}).get(LABELS_DIGEST.encode()) for batch, told in batches if batch.num_rows)
+    digests = ((metadata or {}).get(LABELS_DIGEST.encode()) for batch, metadata in batches if batch.num_rows)
     return _with_digest(pa.Table.from_batches([batch for batch, _ in batches], schema), sum_digests(digests))
 
 
@@ -119,13 +119,13 @@ def _with_metadata(table: pa.Table, metadata: Mapping[Any, Any]) -> pa.Table:
 
 
 def json_table(path: str, text: bytes) -> pa.Table:
-    """Parse rows, one object a line."""
+    """Parse rows, one object per line."""
     import pyarrow as pa
     import pyarrow.json as pa_json
 
     try:
         first = json.loads(text.split(b"\n", 1)[0])
-        # Arrow would take text that looks like a date for one.
+        # Arrow would parse text that looks like a date as a date.
         types = [(name, pa.string()) for name, value in first.items() if isinstance(value, str)]
         schema = pa.schema([*types, *([("loss", pa.float64())] if "loss" in first else [])])
         rows = pa_json.read_json(pa.BufferReader(text), parse_options=pa_json.ParseOptions(explicit_schema=schema))
@@ -141,7 +141,7 @@ def _delimited(source: Bytes, head: bytes, format_name: str) -> pa.Table:
     delimiter = "\t" if format_name == "tsv" else ","
     text = head.removeprefix(BOM).decode(errors="replace")
     names = next(csv_reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
-    # Text stays as it is: an id 007 is not 7.
+    # Text stays text: id 007 is not 7.
     types = {name: pa.string() for name in names if name not in ("sample", "label")}
     types |= dict.fromkeys((name for name in names if name in _NUMBERS), pa.float64())
     parse = pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
