@@ -35,6 +35,8 @@ class ColumnPlan:
     cells, keys
         How many numbers a cell of the one column holds, where that is a vector, a map or text and no list, and the
         keys of a map in the order of the classes.
+    named_by
+        The column of lists of names that makes a map of the list of scores in `values`; or None.
     label, id, weight, mask
         Their names, or None.
     by
@@ -101,6 +103,7 @@ class ColumnPlan:
     judged: int | None = None
     readings: tuple[ReadOptions, ...] = ()
     constants: tuple[tuple[str, str | int | None], ...] = ()
+    named_by: str | None = None
 
     @property
     def file_label(self) -> str | None:
@@ -111,7 +114,8 @@ class ColumnPlan:
     def used(self) -> list[str]:
         """Every column of the file that is read, once."""
         constants = dict(self.constants)
-        found = [name for name in dict.fromkeys((*self.values, *self.singles)) if name not in constants]
+        names = () if self.named_by is None else (self.named_by,)
+        found = [name for name in dict.fromkeys((*self.values, *names, *self.singles)) if name not in constants]
         # Where only folders hold what is asked for, any column counts the rows.
         return found or [name for name in self.columns if constants and name not in constants][:1]
 

@@ -46,6 +46,8 @@ class TableSample:
         Columns that the folders of the file say: one value for all its rows, and so never a class.
     label_names
         Names of the classes by the integers of a column, where the schema has them.
+    named_by
+        A column of lists of scores, here a map, and the column of lists that name these; or None.
     nameless
         Whether columns are named by their place because nothing else names them.
     types
@@ -61,6 +63,7 @@ class TableSample:
     index: frozenset[str] = frozenset()
     folders: frozenset[str] = frozenset()
     label_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    named_by: tuple[str, str] | None = None
     nameless: bool = False
     types: Mapping[str, str] = field(default_factory=dict)
     memory: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)

@@ -67,6 +67,7 @@ def _kept(plan: ColumnPlan, options: ReadOptions) -> ColumnPlan:
             columns=plan.columns,
             values_only=True,
             names=plan.names,
+            named_by=plan.named_by,
         )
     return replace(
         plan,

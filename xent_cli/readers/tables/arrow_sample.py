@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from xent_cli.readers.columns import sample as say
+from xent_cli.readers.columns.cells.named_scores import are_named, named_lists
 from xent_cli.readers.columns.sample import TableSample
 from xent_cli.readers.tables.cells import holds_rows
 from xent_cli.readers.tables.column_types import LISTS, stored_as, to_numpy
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
     from xent_cli.core.array_types import AnyArray
     from xent_cli.readers.tables.table_source import Table
+
+# Of maps in a sample.
+_MOST_NUMBERS = 1 << 16
 
 
 def sample_of(bare: Table, schema: pa.Schema, first: Callable[[Sequence[str]], pa.Table]) -> TableSample:
@@ -32,21 +36,40 @@ def sample_of(bare: Table, schema: pa.Schema, first: Callable[[Sequence[str]], p
     """
 
     def rows(names: Sequence[str]) -> Mapping[str, Sequence[Any] | AnyArray]:
-        table = first(names)
-        return {name: _values(table[name]) for name in names}
+        table = first(list(dict.fromkeys([*names, *(named if named is not None and named[0] in names else ())])))
+        found = {name: _values(table[name]) for name in names}
+        if named is not None and named[0] in found:
+            pairs = zip(table[named[0]].to_pylist(), table[named[1]].to_pylist(), strict=True)
+            found[named[0]] = [dict(zip(n, s, strict=True)) if are_named(n, s) else None for s, n in pairs]
+        return found
 
     fields = [(field.name, field.type) for field in schema]
     # Thousands of columns share a few types.
     told = {each: (kind_of_type(each), str(each)) for each in {each for _, each in fields}}
+    kinds = {name: told[each][0] for name, each in fields}
+    named = _named_by(kinds, first)
+    if named is not None:
+        kinds = {name: kind if name != named[0] else say.MAP for name, kind in kinds.items() if name != named[1]}
     return TableSample(
         bare.source.name,
-        {name: told[each][0] for name, each in fields},
+        kinds,
         rows,
         lambda name: texts_ahead(bare, name),
         index=_index_columns(schema),
+        named_by=named,
         label_names=_class_labels(schema),
         types={name: told[each][1] for name, each in fields},
     )
+
+
+def _named_by(kinds: Mapping[str, str], first: Callable[[Sequence[str]], pa.Table]) -> tuple[str, str] | None:
+    """The list of scores and the list of names that names them, row by row; see `named_lists`."""
+    texts = [name for name, kind in kinds.items() if kind == say.TEXTS]
+    floats = [name for name, kind in kinds.items() if kind == say.FLOATS] if texts else []
+    if not floats:
+        return None
+    pair = named_lists(first([*texts, *floats]).to_pylist())
+    return None if pair is None else pair[::-1]
 
 
 def kind_of_type(column: pa.DataType) -> str:
@@ -68,7 +91,7 @@ def kind_of_type(column: pa.DataType) -> str:
         return say.TEXT
     if types.is_temporal(column):
         return say.DATE
-    if any(is_list(column) for is_list in LISTS):
+    if any(is_list(column) for is_list in LISTS) and not types.is_struct(column.value_type):
         inner = column.value_type
         if types.is_integer(inner):
             return say.WHOLES
@@ -80,12 +103,26 @@ def _values(column: pa.ChunkedArray) -> Sequence[Any] | AnyArray:
     # Text that is not UTF-8 is left to the run, which reports its row.
     if kind_of_type(column.type) == say.TEXT and not _is_unicode(column):
         return [None] * len(column)
-    if kind_of_type(column.type) in (say.VECTOR, say.MAP):
-        # The first tells the classes; a thousand as Python objects may not fit into memory.
+    if kind_of_type(column.type) == say.VECTOR:
         return [next((cell.as_py() for cell in column if cell.is_valid), None)]
+    if kind_of_type(column.type) == say.MAP:
+        return _first_cells(column)
     plain = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
     values: Sequence[Any] | AnyArray = to_numpy(column) if plain and not column.null_count else column.to_pylist()
     return values
+
+
+def _first_cells(column: pa.ChunkedArray) -> list[Any]:
+    """Rows up to a bound on their numbers, and at least one: a thousand as Python objects may not fit into memory."""
+    found: list[Any] = []
+    size = 0
+    for cell in column:
+        value = cell.as_py()
+        found.append(value)
+        size += len(value or ())
+        if value is not None and size > _MOST_NUMBERS:
+            break
+    return found
 
 
 def _is_unicode(column: pa.ChunkedArray) -> bool:

@@ -11,6 +11,7 @@ from xent_cli.errors import MissingValueError, UnreadableRowError, listing
 from xent_cli.readers.columns.cells.cell_text import VECTOR, CellError, dense, row_of_cell
 from xent_cli.readers.columns.sample import as_text
 from xent_cli.readers.tables.column_types import flat, kind_of, to_numpy
+from xent_cli.readers.tables.named_lists import as_maps, item_keys
 
 if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray
@@ -26,6 +27,7 @@ def values_of_cells(
     RowError
         At a cell that is missing, or is not a number for each class.
     """
+    column = as_maps(column)
     out, nulls, bad = _read(column, keys, width)
     if nulls.any() and not missing:
         row, others = int(np.argmax(nulls)), int(np.count_nonzero(nulls)) - 1
@@ -38,7 +40,7 @@ def values_of_cells(
 
 def readable_cells(column: pa.ChunkedArray, keys: tuple[str, ...], width: int) -> tuple[FloatArray, BoolArray]:
     """The numbers [n, k] of the cells that hold a row of numbers, zeros in the rest, and which those are."""
-    out, nulls, bad = _read(column, keys, width)
+    out, nulls, bad = _read(as_maps(column), keys, width)
     bad = bad | nulls
     out[bad] = 0
     return np.ascontiguousarray(out), bad
@@ -168,8 +170,10 @@ def _unreadable(
 
 
 def holds_rows(column: pa.DataType) -> str:
-    """What the cells of a struct or map hold: "vector", "map" (of numbers), or "" for anything else."""
+    """What the cells of a nested type hold: "vector", "map" of numbers by name, or "" for anything else."""
     types = pa.types
+    if item_keys(column) is not None:
+        return "map"
     if types.is_map(column):
         return "map" if kind_of(column.item_type) == "number" else ""
     if not types.is_struct(column) or not column.num_fields:

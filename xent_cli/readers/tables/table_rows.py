@@ -45,6 +45,10 @@ def rows_of(table: pa.Table, reading: Reading, start: int) -> Rows:
             from xent_cli.readers.tables.partitions import with_constants
 
             table = with_constants(table, plan)
+        if plan.named_by is not None:
+            from xent_cli.readers.tables.named_lists import with_names
+
+            table = with_names(table, plan, role, start)
         table = with_single_labels(table, plan.label, reading.width, start, lenient=lenient)
         if lenient:
             from xent_cli.readers.tables.lenient_rows import lenient_rows

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from xent_cli.readers.columns.cells.named_scores import SCORE_KEYS, scores_by_name
+from xent_cli.readers.columns.cells.named_scores import SCORE_KEYS, SCORE_LISTS, are_named, named_lists, scores_by_name
 from xent_cli.readers.columns.roles import role_named
-from xent_cli.readers.columns.words import LABEL, LISTS, NEVER_LISTS, plain_name
+from xent_cli.readers.columns.words import LABEL, plain_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 # What a list of scores is called that stands in a row alone, by the key of a score in it.
 _LIST_OF_KEY = {"prob": "probs", "proba": "probs", "probability": "probs", "logprob": "log_probs"}
 _LIST_OF_KEY |= {"log_prob": "log_probs", "logit": "logits"}
-_SCORE_LISTS = frozenset(name for _, names in LISTS for name in names)
-# How a list of scores may be called, at its end.
-_SCORE_WORDS = _SCORE_LISTS | {"confidences", "confidence", "score"}
 # So deep objects are flattened.
 _MOST_LEVELS = 3
 
@@ -53,7 +50,7 @@ class Reshape:
     def merged(self) -> str:
         """What the map of names and scores is called: as lists of scores are, whatever theirs is."""
         key = self.named[1] if self.named is not None else ""
-        return key if plain_name(key) in _SCORE_LISTS else "scores"
+        return key if plain_name(key) in SCORE_LISTS else "scores"
 
     def record(self, row: Any) -> dict[str, Any] | None:
         """The flat object; None of a row that is of no form at all."""
@@ -72,7 +69,7 @@ class Reshape:
         if self.named is None:
             return found
         names, scores = (found.get(key) for key in self.named)
-        if names is None or scores is None or not _are_named(names, scores):
+        if names is None or scores is None or not are_named(names, scores):
             return found
         del found[self.named[0]], found[self.named[1]]
         found[self.merged] = dict(zip(names, scores, strict=True))
@@ -129,7 +126,7 @@ def reshape_of(rows: Sequence[Any], levels: int = _MOST_LEVELS) -> Reshape:
     again = [record for record in found if record]
     if names and levels > 1 and (deeper := reshape_of(again, levels - 1)):
         return replace(flat, bare=bare, deeper=deeper)
-    return replace(flat, named=_named([record for record in found if record]), bare=bare)
+    return replace(flat, named=named_lists([record for record in found if record]), bare=bare)
 
 
 def _wrapped(records: Sequence[Mapping[str, Any]]) -> frozenset[str]:
@@ -166,27 +163,3 @@ def _names(keys: Sequence[str], nested: Mapping[str, Sequence[Any]]) -> dict[str
         key: {name: name if taken.count(name) == 1 else f"{key}.{name}" for name in names}
         for key, names in inner.items()
     }
-
-
-def _named(records: Sequence[dict[str, Any]]) -> tuple[str, str] | None:
-    """The list of names and the list of scores that these name, where there is one of either."""
-    first = records[0] if records else {}
-    texts = [key for key, value in first.items() if _is_list_of(value, str)]
-    texts = [key for key in texts if not NEVER_LISTS.fullmatch(plain_name(key))]
-    scores = [key for key, value in first.items() if _is_list_of(value, int, float)]
-    scores = [key for key in scores if plain_name(key).split("_")[-1] in _SCORE_WORDS]
-    pairs = [(names, key) for names in texts for key in scores if len(first[names]) == len(first[key])]
-    if len(pairs) != 1:
-        return None
-    names, key = pairs[0]
-    return pairs[0] if all(_are_named(record.get(names), record.get(key)) for record in records) else None
-
-
-def _are_named(names: Any, scores: Any) -> bool:
-    if not _is_list_of(names, str) or not isinstance(scores, list):
-        return False
-    return 1 < len(names) == len(scores) == len({*names})
-
-
-def _is_list_of(value: Any, *types: type) -> bool:
-    return isinstance(value, list) and bool(value) and all(type(item) in types for item in value)

@@ -8,12 +8,16 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from xent_cli.readers.columns.sample import as_text
+from xent_cli.readers.columns.words import LISTS, NEVER_LISTS, plain_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 NAME_KEYS = ("label", "class", "class_name", "className", "display_name", "displayName", "name", "category", "tag")
 SCORE_KEYS = ("score", "prob", "proba", "probability", "confidence", "logprob", "log_prob", "logit", "value")
+SCORE_LISTS = frozenset(name for _, names in LISTS for name in names)
+# How a list of scores may be called, at its end.
+_SCORE_WORDS = SCORE_LISTS | {"confidences", "confidence", "score"}
 _TEXT_ITEM = re.compile(r"""\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)")\s*(?:,|(?=\s*['"])|$)""")
 
 
@@ -68,3 +72,28 @@ def texts_of(text: str) -> list[str] | None:
         found.append(next(part for part in item.groups() if part is not None))
         at = item.end()
     return found if found and at == len(inner) else None
+
+
+def named_lists(records: Sequence[Mapping[str, Any]]) -> tuple[str, str] | None:
+    """The list of names and the list of scores that these name, where there is one of either."""
+    first = records[0] if records else {}
+    texts = [key for key, value in first.items() if _is_list_of(value, str)]
+    texts = [key for key in texts if not NEVER_LISTS.fullmatch(plain_name(key))]
+    scores = [key for key, value in first.items() if _is_list_of(value, int, float)]
+    scores = [key for key in scores if plain_name(key).split("_")[-1] in _SCORE_WORDS]
+    pairs = [(names, key) for names in texts for key in scores if len(first[names]) == len(first[key])]
+    if len(pairs) != 1:
+        return None
+    names, key = pairs[0]
+    return pairs[0] if all(are_named(record.get(names), record.get(key)) for record in records) else None
+
+
+def are_named(names: Any, scores: Any) -> bool:
+    """Whether one list names each score of the other, and none twice."""
+    if not _is_list_of(names, str) or not isinstance(scores, list):
+        return False
+    return 1 < len(names) == len(scores) == len({*names})
+
+
+def _is_list_of(value: Any, *types: type) -> bool:
+    return isinstance(value, list) and bool(value) and all(type(item) in types for item in value)
