@@ -1,12 +1,15 @@
 """Dask and Ray with real processes: the same bits, and what goes wrong on clusters."""
 
 import gc
+import json
+import lzma
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+import zipfile
 from collections import deque
 from itertools import count, islice
 from pathlib import Path
@@ -17,6 +20,7 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 
+from tests.torch_writer import save as save_torch
 from tests.waiting import PATIENCE_SECONDS, endless, names, until
 from xent_cli.cli.runs.evaluate_pair import evaluate_pair
 from xent_cli.cli.runs.targets import Targets
@@ -138,6 +142,67 @@ def test_every_figure_has_the_bits_of_the_serial_engine(cluster, shards):
     serial = totals(shards, SerialEngine()).summarize()
     assert totals(shards, open_local(3)).summarize() == serial
     assert totals(shards, cluster).summarize() == serial
+
+
+def csv_text():
+    head = [*(f"logit_{i}" for i in range(K)), "label"]
+    rows = ([*map(repr, map(float, row)), str(label)] for row, label in zip(LOGITS[:1000], LABELS, strict=False))
+    return "".join(",".join(cells) + "\n" for cells in [head, *rows])
+
+
+def json_rows():
+    rows = zip(LOGITS[:1000].tolist(), LABELS.tolist(), strict=False)
+    return json.dumps([{"logits": row, "label": label} for row, label in rows])
+
+
+def hive(folder):
+    for part, name in enumerate(["split=test/lang=en", "split=test/lang=fr", "split=train/lang=en"]):
+        rows = slice(part * 2000, part * 2000 + 2000)
+        (folder / name).mkdir(parents=True)
+        table = pa.table({"logits": LOGITS[rows].tolist(), "label": LABELS[rows]})
+        pq.write_table(table, folder / name / "p.parquet", row_group_size=300)
+
+
+def records(path):
+    rows = np.zeros(N, [("logits", "f4", (K,)), ("label", "i8")])
+    rows["logits"], rows["label"] = LOGITS, LABELS
+    np.save(path, rows)
+
+
+def zipped(path):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("t.csv", csv_text())
+
+
+PIECES = {f"logits_{i}": piece for i, piece in enumerate(np.split(LOGITS, 12))}
+FORMS = {
+    "d.pt": lambda path: save_torch(path, {"logits": LOGITS, "labels": LABELS}),
+    "l.bin": lambda path: LOGITS.tofile(path),
+    "r.npy": records,
+    "hive": hive,
+    "d.json": lambda path: path.write_text(json_rows()),
+    "t.csv.xz": lambda path: path.write_bytes(lzma.compress(csv_text().encode())),
+    "u.csv": lambda path: path.write_bytes(csv_text().encode("utf-16")),
+    "t.zip": zipped,
+    "n.npz": lambda path: np.savez(path, labels=LABELS, **PIECES),
+    "c.npz": lambda path: np.savez_compressed(path, labels=LABELS, **PIECES),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_every_form_of_file_has_the_bits_of_the_serial_engine(cluster, name, tmp_path):
+    FORMS[name](tmp_path / name)
+    raw = name.endswith(".bin")
+    np.save(tmp_path / "y.npy", LABELS)
+    run = RunNeeds(whole_groups=True, task_bytes=1 << 15)
+    options = ReadOptions(run=run, shape=(N, K), logits_dtype="float32") if raw else ReadOptions(run=run)
+
+    def found(engine):
+        pair = open_pair(str(tmp_path / name), str(tmp_path / "y.npy") if raw else None, None, options)
+        wanted = Outputs(figures=True, top_k=(1, 5), worst=3)
+        return evaluate_pair(pair, LossOptions(), wanted, engine, Targets()).losses.summarize()
+
+    assert found(cluster) == found(SerialEngine())
 
 
 def test_an_error_of_a_task_comes_back_as_itself(cluster):
