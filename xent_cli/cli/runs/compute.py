@@ -29,6 +29,7 @@ from xent_cli.writers.publish import Publication
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractContextManager
 
     from xent_cli.cli.options import ComputeOptions
     from xent_cli.cli.output_plan import OutputPlan
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from xent_cli.core.options import LossOptions
     from xent_cli.core.totals.loss_totals import LossTotals
     from xent_cli.core.totals.run_totals import RunTotals
+    from xent_cli.engines.interface import Engine
     from xent_cli.readers.pair.paired_inputs import Pair
 
 # A page lists this many of the highest losses.
@@ -77,9 +79,10 @@ class Job(NamedTuple):
 def compute(options: ComputeOptions, output: OutputPlan, limits: Limits | None = None) -> Document:
     """Carry out `xent compute`, or with limits `xent check`, and return what was found."""
     job = prepare(options, output, limits)
+    engine = open_engine(options.shared.run)
     with Publication(timeout.get(), None if output.quiet else present.note_waiting) as files:
         targets = _open_targets(job, files)
-        totals = evaluate(job, targets)
+        totals = evaluate(job, targets, engine)
         document = report(job, totals, targets)
     show(job, totals, document)
     return document
@@ -102,15 +105,15 @@ def prepare(options: ComputeOptions, output: OutputPlan, limits: Limits | None) 
     if shared.run.strict:
         refuse_warnings((*shared.origin.config_notes, *seen.pair.diagnostics, *seen.diagnostics))
     wanted = _wanted(options, output, limits, seen.pair, with_rows=with_rows, page=page)
-    columns, gradients = _columns(seen.pair, seen.options), _gradients(options, seen.pair)
+    gradients, columns = _gradients(options, seen.pair), _columns(seen.pair, seen.options)
     return Job(options, output, seen, wanted, columns, gradients, limits)
 
 
-def evaluate(job: Job, targets: Targets) -> RunTotals:
+def evaluate(job: Job, targets: Targets, opened: AbstractContextManager[Engine]) -> RunTotals:
     """Evaluate every block where the engine runs it, and write rows and gradients."""
     run, (pair, options, _) = job.options.shared.run, job.seen
     track = progress(run, pair.logits.info.num_rows)
-    with open_engine(run) as engine:
+    with opened as engine:
         return evaluate_pair(pair, options, job.wanted, engine, targets, track=track)
 
 
@@ -118,15 +121,17 @@ def report(job: Job, totals: RunTotals, targets: Targets) -> Document:
     """Say what was found, judge it where there are limits, and write the reports."""
     (pair, options, diagnostics), flags, origin = job.seen, job.options.output, job.options.shared.origin
     losses = totals.losses
+    digest, slices = _digest(losses), _slices(totals, tuple(dict.fromkeys(flags.by)))
+    from_totals = diagnostics_of(losses, job.seen, origin)
     document = Document(
         version=__version__,
         signature=options.signature(__version__),
-        inputs=pair.inputs(losses.n_samples + losses.n_ignored),
         summary=losses.summarize(),
-        diagnostics=(*origin.config_notes, *pair.diagnostics, *diagnostics, *diagnostics_of(losses, job.seen, origin)),
+        inputs=pair.inputs(losses.n_samples + losses.n_ignored),
+        diagnostics=(*origin.config_notes, *pair.diagnostics, *diagnostics, *from_totals),
         formulas=totals.formulas if job.wanted.overflow else None,
-        labels_digest=_digest(losses),
-        slices=_slices(totals, tuple(dict.fromkeys(flags.by))),
+        labels_digest=digest,
+        slices=slices,
     )
     if job.limits is not None:
         from xent_cli.cli.runs.check import judge

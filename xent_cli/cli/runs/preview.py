@@ -6,9 +6,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
-from xent_cli.core.checks.first_rows import FirstRows, rows_that_count
+from xent_cli.core.checks.first_rows import FirstRows, look_at
 from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.core.labels.check_labels import labels_as_written
 from xent_cli.core.warnings import find_warnings, predicted_labels
@@ -17,8 +15,8 @@ from xent_cli.readers.storage.reading import is_url
 
 if TYPE_CHECKING:
     from xent_cli.cli.options import Origin, SharedOptions
-    from xent_cli.core.array_types import BoolArray
     from xent_cli.core.block import Block, BlockRef, Rows
+    from xent_cli.core.checks.distributions import Distributions
     from xent_cli.core.labels.label_offsets import Offsets
     from xent_cli.core.options import LossOptions
     from xent_cli.core.totals.loss_totals import LossTotals
@@ -56,19 +54,27 @@ def preview(shared: SharedOptions, pair: Pair, options: LossOptions) -> Preview:
     InputError
         Where logits are probabilities, probabilities do not sum to 1, or dense labels are counts.
     """
-    student = FirstRows(logarithms=options.source == "log-probs", whole=options.source != "logits" or options.binary)
+    whole = options.source != "logits" or options.binary
     labels = None
     if options.labels == "dense":
         source = options.labels_source
         labels = FirstRows(logarithms=source == "log-probs", whole=source != "logits")
     try:
-        if labels is not None or student.whole or not _glance(pair, options, student):
+        glance = None if labels is not None or whole else _glance(pair)
+        student = FirstRows(logarithms=options.source == "log-probs", whole=whole)
+        if glance is not None:
+            look_at(glance, options, student)
+        # More rows would add nothing to enough of them, nor to all.
+        if glance is None or not (student.enough or len(glance.logits) == pair.logits.info.num_rows):
+            student.clear()
             pair = _read(pair, options, student, labels, keep=shared.run.engine == "local")
     except RowError as error:
         raise pair.complete(error, options) from None
     diagnostics: list[Diagnostic] = []
     if options.source == "logits":
-        diagnostics += _about_logits(shared.origin, pair, options, student)
+        found = student.distributions()
+        if (options.binary and found.sure) or found.scale is not None or student.quantised:
+            diagnostics += _about_logits(shared.origin, pair, options, student, found)
     if pair.num_classes == 1:
         text = "there is one class: its probability is 1 and every loss 0; scores of a binary classifier need --binary"
         diagnostics.append(Diagnostic("one-class", text))
@@ -105,7 +111,7 @@ def first_look(pair: Pair, options: LossOptions) -> FirstLook:
     look = FirstLook(FirstRows(), FirstRows(), Offsets())
     for task in pair.tasks():
         block = task.load()
-        counts = _add(block, options, look.logits, look.labels)
+        counts = look_at(block, options, look.logits, look.labels)
         if options.labels == "sparse":
             labels = labels_as_written(block.labels, block.unscored)
             look = look._replace(offsets=look.offsets.merge(Offsets.of(block.logits, labels, ~counts, block.start)))
@@ -114,17 +120,11 @@ def first_look(pair: Pair, options: LossOptions) -> FirstLook:
     return look
 
 
-def _glance(pair: Pair, options: LossOptions, student: FirstRows) -> bool:
-    """Look at a few rows, if they can be read alone; return whether more rows would add nothing."""
+def _glance(pair: Pair) -> Block | None:
+    """Read a few rows, if they can be read alone."""
     rows = pair.logits.info.num_rows
     head = None if rows is None else pair.head(min(rows, _GLANCE))
-    if head is None:
-        return False
-    _add(head.load(), options, student, None)
-    if student.enough or rows == min(rows or 0, _GLANCE):
-        return True
-    student.clear()
-    return False
+    return None if head is None else head.load()
 
 
 def _read(
@@ -140,7 +140,7 @@ def _read(
             kept.append(task.parts[0].read().copied())
             task = replace(task, parts=(kept[-1], *task.parts[1:]))
         taken.append(task)
-        _add(task.load(), options, student, labels)
+        look_at(task.load(), options, student, labels)
         if student.enough and (labels is None or labels.enough):
             break
         if again:
@@ -160,20 +160,10 @@ def _may_keep(pair: Pair, task: BlockRef) -> bool:
     return few and (remote or (whole and pair.num_classes >= _WIDE))
 
 
-def _add(block: Block, options: LossOptions, student: FirstRows, labels: FirstRows | None) -> BoolArray:
-    """Look at the rows of a block that count; return which do."""
-    counts = rows_that_count(block, options)
-    places = np.flatnonzero(counts)
-    every = places.size == counts.size
-    student.add(block.logits if every else block.logits[places], block.start + places)
-    if labels is not None and block.labels.ndim == 2:
-        labels.add(block.labels if every else block.labels[places], block.start + places)
-    return counts
-
-
-def _about_logits(origin: Origin, pair: Pair, options: LossOptions, student: FirstRows) -> tuple[Diagnostic, ...]:
+def _about_logits(
+    origin: Origin, pair: Pair, options: LossOptions, student: FirstRows, found: Distributions
+) -> tuple[Diagnostic, ...]:
     """Refuse logits that are distributions; warn that quantised ones need their scale."""
-    found = student.distributions()
     if options.binary and student.lowest >= 0 and student.highest <= 1 and found.sure:
         from xent_cli.cli.runs.declared_kind import refuse_scores
 

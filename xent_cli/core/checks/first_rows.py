@@ -118,6 +118,17 @@ class FirstRows:
         return Distributions(len(self.samples), int(np.count_nonzero(fractions)), int(np.count_nonzero(percents)))
 
 
+def look_at(block: Block, options: LossOptions, logits: FirstRows, labels: FirstRows | None = None) -> BoolArray:
+    """Add the rows of a block that count to the first rows of each input; return which they are, [n]."""
+    counts = rows_that_count(block, options)
+    places = np.flatnonzero(counts)
+    every = places.size == counts.size
+    logits.add(block.logits if every else block.logits[places], block.start + places)
+    if labels is not None and block.labels.ndim == 2:
+        labels.add(block.labels if every else block.labels[places], block.start + places)
+    return counts
+
+
 def rows_that_count(block: Block, options: LossOptions) -> BoolArray:
     """Find the rows [n] of a block that count: not masked, not ignored, and with a label."""
     _, left_out = weights_and_left_out(block, options)
