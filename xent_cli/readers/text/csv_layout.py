@@ -85,7 +85,7 @@ def layout_of(source: Bytes, header: bool | None) -> tuple[CsvLayout, str]:
     if not first_rows or not first_rows[0]:
         raise InputError("empty file", source.name, found="no first line", expected="rows of numbers")
     marks = marks_of(cell for row in first_rows for cell in row)
-    first, *others = ([marks.plain(cell) for cell in row] for row in first_rows)
+    first, *others = map(marks.plain_row, first_rows)
     names, skipped = None, ""
     if comments[0] and header is None:
         names = _names_in(comments[0], delimiter, first)

@@ -44,8 +44,8 @@ class FirstRows:
     @cached_property
     def few(self) -> dict[str, list[str]]:
         """Cells of every column in a few rows, as far as these have as many."""
-        rows = [row for row in islice(self._reader(), SNIFFED_ROWS) if row]
-        return {name: [self._plain(row[i]) for row in rows if i < len(row)] for name, i in self._places.items()}
+        rows = [self._plain(row) for row in islice(self._reader(), SNIFFED_ROWS) if row]
+        return {name: [row[i] for row in rows if i < len(row)] for name, i in self._places.items()}
 
     @cached_property
     def kinds(self) -> dict[str, str]:
@@ -53,8 +53,7 @@ class FirstRows:
         found = {}
         for name, cells in self.few.items():
             found[name] = kind_of_cells(cells)
-            bare = not any(cell.lstrip()[:1] in _BRACKETS for cell in cells if cell.strip())
-            if found[name] == FLOATS and bare and kind_of_stem(name) is None:
+            if found[name] == FLOATS and kind_of_stem(name) is None and _are_bare(cells):
                 found[name] = TEXT
         return found
 
@@ -67,7 +66,7 @@ class FirstRows:
             At the first of them.
         """
         first = next((row for row in self._reader() if row), None)
-        if first is not None and not self._rows and len(first) != len(self._places):
+        if first is not None and len(first) != len(self._places) and not self._rows:
             where = f"{name} line {self._layout.header_lines + 1} (sample 0)"
             hint = hint_at_length(len(first), len(self._places))
             raise InputError("row of another length", where, f"{len(first)} cells", f"{len(self._places)}", hint)
@@ -79,17 +78,22 @@ class FirstRows:
     def _values(self, name: str) -> list[Any]:
         place = self._places[name]
         value = cell_value if self.kinds[name] in (FLOATS, WHOLES, TEXTS, MAP) else str
-        return [value(self._plain(row[place])) if row[place] else None for row in self._rows]
+        return [value(row[place]) if row[place] else None for row in self._rows]
 
     @cached_property
     def _rows(self) -> list[list[str]]:
         rows = [row for row in islice(self._reader(), SAMPLED_ROWS) if row]
         if len(self._text) >= _MAY_BE_CUT and len(rows) > 1:
             rows.pop()
-        return [row for row in rows if len(row) == len(self._places)]
+        return [self._plain(row) for row in rows if len(row) == len(self._places)]
 
     def _reader(self) -> Any:
         return csv_reader(io.StringIO(self._text, newline=""), delimiter=self._layout.delimiter)
 
-    def _plain(self, cell: str) -> str:
-        return self._layout.marks.plain(cell)
+    def _plain(self, row: list[str]) -> list[str]:
+        return self._layout.marks.plain_row(row)
+
+
+def _are_bare(cells: Sequence[str]) -> bool:
+    """Whether no cell begins with a bracket, or with the name of an array."""
+    return not any(cell.lstrip()[:1] in _BRACKETS for cell in cells if cell.strip())

@@ -46,6 +46,12 @@ class NumberMarks:
             return cell.replace(self.thousands, "").replace(self.decimal, ".")
         return cell.replace(",", ".") if self.decimal == "," and _WITH_COMMA.fullmatch(cell) else cell
 
+    def plain_row(self, cells: list[str]) -> list[str]:
+        """Every cell as `plain` gives it; the list itself where these marks change none."""
+        if self.decimal == "." and not self.thousands:
+            return cells
+        return [self.plain(cell) for cell in cells]
+
     def is_number(self, cell: str) -> bool:
         """Whether the cell is a number in these marks; with decimal commas, one with a point is none."""
         plain = self.plain(cell)
@@ -69,7 +75,8 @@ def marks_of(cells: Iterable[str]) -> NumberMarks:
     commas = points = decimal = plain = False
     for cell in cells:
         if "," not in cell:
-            plain |= "." in cell and NUMBER.fullmatch(cell) is not None and not _GROUPED["."].fullmatch(cell)
+            # One such number is enough, and a table of a thousand columns has many.
+            plain = plain or ("." in cell and NUMBER.fullmatch(cell) is not None and not _GROUPED["."].fullmatch(cell))
             continue
         if _GROUPED["."].fullmatch(cell):
             points = True
@@ -86,4 +93,6 @@ def marks_of(cells: Iterable[str]) -> NumberMarks:
 
 def may_be_number(cell: str) -> bool:
     """Whether the cell is a number with whatever marks."""
-    return any(pattern.fullmatch(cell) for pattern in (NUMBER, _WITH_COMMA, *_GROUPED.values()))
+    if NUMBER.fullmatch(cell):
+        return True
+    return ("," in cell or "." in cell) and any(p.fullmatch(cell) for p in (_WITH_COMMA, *_GROUPED.values()))
