@@ -215,3 +215,12 @@ def test_a_deflated_array_that_does_not_fit_its_checksum_is_refused(tmp_path):
     path.write_bytes(data.replace(checksum, bytes(4)))
     with pytest.raises(InputError, match="Bad CRC-32"):
         mean(path, tmp_path / "y.npy")
+
+
+def test_one_array_a_sample_by_names_of_no_order_is_refused_with_the_pattern_that_joins_them(tmp_path):
+    np.save(tmp_path / "y.npy", LABELS)
+    path = npz(tmp_path / "d", {f"speaker{i // 50}-utt{i:04}": row for i, row in enumerate(LOGITS)})
+    with pytest.raises(InputError, match="no array of logits") as caught:
+        mean(path, tmp_path / "y.npy")
+    assert caught.value.hint.endswith("with a pattern: --logits-column '*'")
+    assert mean(path, tmp_path / "y.npy", "--logits-column", "*") == MEAN

@@ -56,6 +56,8 @@ def choose(path: str, keys: Sequence[str], role: str, options: ReadOptions) -> s
         found = list(keys)
     if not found:
         hint = f"name one with {option}"
+        if len(keys) > 1:
+            hint += f", or several, which follow one another, with a pattern: {option} '*'"
         if role not in ("logits", "labels"):
             hint = f'save that array alone, or as "{NAMES[role][0]}"'
         raise InputError(f"no array of {role}", path, found=f"arrays {shown or 'none'}", hint=hint)
