@@ -1,1 +1,1 @@
-"""How fast xent is beside what else there is: `python -m benchmarks`, with the extra `[bench]`."""
+"""How fast xent is compared with the alternatives: `python -m benchmarks`, with the extra `[bench]`."""

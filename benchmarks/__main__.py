@@ -41,7 +41,7 @@ _RESULTS = Path(__file__).parent / "results"
 def main(
     quick: bool, names: tuple[str, ...], rounds: int, output: Path | None, work: Path | None, readme: Path | None
 ) -> None:
-    """Measure xent beside what else there is; see benchmarks/NOTES.md for what the figures mean."""
+    """Measure xent against the alternatives; benchmarks/NOTES.md says what the figures mean."""
     if readme is not None:
         report.write_readme(readme, json.loads(((output or _RESULTS) / "results.json").read_text()))
         return
@@ -62,7 +62,7 @@ def main(
 
 
 def measure(work: Path, names: tuple[str, ...], rounds: int, *, quick: bool) -> Iterator[Outcome | list[Growth]]:
-    """Run the cases, one after the other, and the growth at the end; say what came of each as it comes."""
+    """Run the cases one after another, then the growth; print each result as it arrives."""
     cases = {**runs.cases(work, quick=quick), **kernels.cases(work, quick=quick)}
     unknown = set(names) - set(cases) - {"growth"}
     if unknown:
@@ -84,7 +84,7 @@ def measure(work: Path, names: tuple[str, ...], rounds: int, *, quick: bool) -> 
 
 
 def write(output: Path, results: dict[str, Any], outcome: Outcome | list[Growth]) -> None:
-    """Write what there is so far: minutes of measuring must not be lost to the last case."""
+    """Write the results so far: a failure in the last case must not lose minutes of measuring."""
     output.mkdir(parents=True, exist_ok=True)
     (output / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     (output / "results.md").write_text(report.markdown(results))

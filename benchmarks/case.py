@@ -1,4 +1,4 @@
-"""What a benchmark is made of: contenders that run in turn, and goals that their times and memory are held to."""
+"""Parts of a benchmark: contenders that run in turn, and goals for their times and memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-class Missing(Exception):  # noqa: N818  # no error: a contender that is not there is skipped, and said to be
+class Missing(Exception):  # noqa: N818  # not an error: a missing contender is skipped, and reported as skipped
     """A contender cannot run here; the message says why."""
 
 
@@ -78,5 +78,5 @@ def at_most(what: str, ours: str, theirs: str, limit: float) -> Goal:
 
 
 def peak_below(what: str, ours: str, megabytes: float) -> Goal:
-    """Ours holds less than so many MB at its peak."""
+    """The peak memory of ours is below `limit` MB."""
     return Goal(what, ours, "", "peak", megabytes * 1e6)

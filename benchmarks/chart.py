@@ -13,7 +13,7 @@ _WIDTH, _HEIGHT, _MARGIN = 360, 240, 52
 
 
 def chart(growths: Sequence[Growth]) -> str:
-    """Draw every growth: points, and the straight line that the times are held to."""
+    """Draw every growth: points, and the straight line expected of the times."""
     panels = []
     for row, growth in enumerate(growths):
         title = f"against {growth.against}"

@@ -23,7 +23,7 @@ def arrays(folder: Path, n: int, k: int) -> tuple[str, str]:
 
 
 def sparse_arrays(folder: Path, n: int, k: int) -> tuple[str, str]:
-    """As `arrays`, but the logits are a hole in the file: they are all 0 and take no room on the disk."""
+    """As `arrays`, but the logits are a hole in the file: they are all 0 and take no disk space."""
     logits, labels = folder / f"hole-{n}x{k}.npy", folder / f"labels-hole-{n}x{k}.npy"
     if not labels.exists():
         np.lib.format.open_memmap(logits, mode="w+", dtype=np.float32, shape=(n, k)).flush()

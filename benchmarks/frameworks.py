@@ -1,4 +1,4 @@
-"""The same mean loss by what else there is; each builds a function of no arguments, or says why it cannot."""
+"""The same mean loss in other libraries; each builds a function without arguments, or says why it cannot."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def sklearn(logits: Logits, labels: Labels) -> Mean:
 
 
 def numpy(logits: Logits, labels: Labels) -> Mean:
-    """The line people write, in float64 as they should."""
+    """The NumPy code people write, in float64 as they should."""
     rows = np.arange(len(labels))
 
     def mean() -> float:

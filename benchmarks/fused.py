@@ -1,4 +1,4 @@
-"""The C program that says what the chip allows, built on the spot."""
+"""The C program that shows what the chip allows, built when needed."""
 
 from __future__ import annotations
 

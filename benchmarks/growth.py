@@ -14,7 +14,7 @@ from benchmarks.process import xent
 if TYPE_CHECKING:
     from pathlib import Path
 
-# The machine is shared: so far off the line, as a part of the longest run, a single size may be.
+# The machine is shared: a single size may be this far off the line, as a fraction of the longest time.
 _TOLERANCE = 0.15
 
 
@@ -56,7 +56,7 @@ def grow(work: Path, rounds: int, *, quick: bool) -> list[Growth]:
 
 
 def off_line(sizes: list[int], seconds: list[float]) -> float:
-    """Largest distance from the least-squares line, as a part of the longest time.
+    """Largest distance from the least-squares line, as a fraction of the longest time.
 
     Examples
     --------

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Mean = Callable[[], float]
 
 SHAPES = ((1_000_000, 10), (100_000, 100), (100_000, 1000), (2_000, 50_257), (400, 128_256))
-# Everybody computes the same mean, but for float32 sums of a million losses, and what scikit-learn clips.
+# All compute the same mean, apart from float32 sums of a million losses, and clipping in scikit-learn.
 _AGREEMENT = 1e-2
 
 
@@ -81,7 +81,7 @@ def _goals(k: int) -> tuple[Goal, ...]:
 
 
 def _xent(logits: NDArray[np.float32], labels: NDArray[np.int64], precision: str, threads: int) -> Mean:
-    """Cut as a .npy file is, and handed around by the engine that the command uses."""
+    """Cut into tasks like a .npy file, and run by the engine that the command uses."""
     options = LossOptions(precision="float64" if precision == "float64" else "float32")
     engine = open_local(threads)
     step = max(1, RunNeeds().task_bytes // (4 * logits.shape[1]))

@@ -1,4 +1,4 @@
-"""What a measurement was taken on, without the name of anybody or anything."""
+"""The machine a measurement was taken on, without host or user names."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> str:
-    """Short hash; with a plus where files that are tracked have changed since."""
+    """Short hash; with a plus if tracked files have changed since."""
     here = Path(__file__).parent
     try:
         git = ["git", "-C", str(here)]

@@ -41,7 +41,7 @@ def script(name: str, *argv: str, work: Path, needs: tuple[str, ...] = ()) -> Ca
 
 
 def environment(work: Path) -> Mapping[str, str]:
-    """Two threads for everybody, and bytecode that is kept, as after any installation."""
+    """Two threads for every contender, and cached bytecode, as after any installation."""
     names = ("XENT_COMPUTE_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     kept["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_HERE.parent), os.environ.get("PYTHONPATH")]))
@@ -49,7 +49,7 @@ def environment(work: Path) -> Mapping[str, str]:
 
 
 def _environment_of_xent(work: Path) -> Mapping[str, str]:
-    """As for everybody, but for what xent sets where nobody else has."""
+    """As for every contender, except the variables that xent sets itself when unset."""
     return {name: value for name, value in environment(work).items() if name != "OPENBLAS_NUM_THREADS"}
 
 

@@ -18,7 +18,7 @@ _PAUSE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a case.
+    """Result of a case.
 
     Fields
     ------
@@ -40,7 +40,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A goal and where the figure stands: its median over the rounds, and the quartiles as the spread."""
+    """A goal and the figure measured: its median over the rounds, and the quartiles as the spread."""
 
     goal: str
     ours: str

@@ -13,13 +13,13 @@ import random
 from dataclasses import dataclass
 
 GB = 1e9
-# Below this share nothing is the limit but the waiting of results for one another.
+# Below this share, the limit is results waiting for one another.
 _BUSY = 0.6
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """What the model takes for given.
+    """Assumptions of the model.
 
     Fields
     ------
@@ -63,7 +63,7 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a run.
+    """Result of a run.
 
     Fields
     ------
@@ -83,7 +83,7 @@ class Outcome:
 
     @property
     def limit(self) -> str:
-        """What more of would make it faster; "order" where nothing is busy and results wait for one another."""
+        """The bottleneck; "order" if nothing is busy and results wait for one another."""
         if self.driver > _BUSY:
             return "driver"
         if self.workers < _BUSY:
@@ -124,7 +124,7 @@ def simulate(workers: int, total: float, rates: Rates, seed: int = 0) -> Outcome
         busy += took
         end = begin + took
         free = end
-        if chance.random() < rates.failure:  # half of it is lost, and another worker begins anew
+        if chance.random() < rates.failure:  # half of it is lost, and another worker starts over
             busy += took / 2
             end += took / 2
             free = end + rates.replacement

@@ -22,5 +22,5 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """Begin with the slow ones: of two that share the work none is left alone with them at the end."""
+    """Begin with the slow ones: with two workers, neither is left alone with them at the end."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)

@@ -1,4 +1,4 @@
-"""The command as a process of its own, forked from one that has imported everything: most of a start is saved.
+"""The command as its own process, forked from one that has imported everything, which saves most of the start-up time.
 
 Its messages, its exit code and its streams are those of any process. Tests of the start itself, of imports, signals,
 limits and memory, and of closed streams, start a process from nothing.
@@ -82,7 +82,7 @@ if asked:
     become(*asked)
     main()
 """
-# What lies on PATH as `xent` for lines of a shell: it hands over its streams, and ends as the command does.
+# The `xent` on PATH for shell lines: it hands over its streams, and exits as the command does.
 _CALLER = """#!{python} -IS
 import marshal, os, socket, sys
 with socket.socket(socket.AF_UNIX) as server:
@@ -121,7 +121,7 @@ def _home():
 
 
 def path():
-    """What PATH is for lines of a shell that say `xent`; python is that of the tests."""
+    """PATH for shell lines that run `xent`; python is that of the tests."""
     return os.pathsep.join([str(_home() / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]])
 
 
@@ -133,7 +133,7 @@ def shell(line, cwd, env=None, **options):
 
 
 def xent(*words, cwd=".", env=None, input=None, text=True):  # noqa: A002 (as subprocess.run calls it)
-    """Run `xent` with some words, as `subprocess.run` would; standard input is empty unless something is given."""
+    """Run `xent` with arguments, as `subprocess.run` would; standard input is empty unless given."""
     words = [os.fsencode(word if isinstance(word, bytes) else str(word)) for word in words]
     message = marshal.dumps((words, str(Path(cwd).absolute()), dict(os.environ if env is None else env)))
     (stdin, feed), (out, stdout), (err, stderr) = os.pipe(), os.pipe(), os.pipe()

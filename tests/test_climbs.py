@@ -1,4 +1,4 @@
-"""How often the way of `xent compute` climbs from a lower layer to a higher one: each climb is a page to turn back."""
+"""How often `xent compute` calls from a lower layer into a higher one: each such call is harder to follow."""
 
 import subprocess
 import sys

@@ -13,7 +13,7 @@ import xent_cli
 ROOT = Path(xent_cli.__file__).parent
 FAMILIES = {"readers", "engines", "writers", "reports"}
 BELOW = {"errors": set(), "core": {"errors"}} | {family: {"errors", "core"} for family in FAMILIES}
-# Where a module may import what is slow to import as it is itself imported; anywhere else it waits for a call.
+# Modules that may import slow packages at import time; any other module imports them in a call.
 AT_HOME = {
     "click": {"cli"},
     "pyarrow": {"readers", "writers"},
@@ -24,7 +24,7 @@ AT_HOME = {
     "dask": {"engines"},
     "ray": {"engines"},
 }
-# Rooms of a family: which rooms each may import beside its own modules and those that lie in the family's own folder.
+# Folders of a package: which folders each may import besides its own modules and those directly in the package.
 # The first entries are the lowest.
 ROOMS = {
     "core/labels": set(),

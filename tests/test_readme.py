@@ -61,7 +61,7 @@ def accuracy_table():
             ours = float(xent_cli.sparse_softmax_cross_entropy(logits, 0))
             assert abs(ours - row["truth"]) <= 4 * np.spacing(row["truth"])
             losses = [row["truth"], *(float(row["results"][name]) for name in SHOWN.values()), ours]
-            cells = [f"{loss + 0.0:.10g}" for loss in losses]  # + 0.0: -0 is told as 0
+            cells = [f"{loss + 0.0:.10g}" for loss in losses]  # + 0.0: -0 is shown as 0
             rows.append(f"| {row['dtype']} | {row['margin']} | {' | '.join(cells)} |")
     return "\n".join(rows)
 

@@ -1,4 +1,4 @@
-"""The lines of the README that save a model's outputs: what they wrote is stored, and gives the loss it must."""
+"""The README lines that save a model's outputs: the files they wrote are stored, and must give the right loss."""
 
 import json
 import re
@@ -30,7 +30,7 @@ def mean_loss(outputs, labels, form):
 
 
 def hold(folder, command, outputs, labels, monkeypatch):
-    """See that the command of a row gives the loss of the outputs that were to be saved."""
+    """Check that the command of a row gives the loss of the saved outputs."""
     monkeypatch.chdir(folder)
     words = shlex.split(command)[1:]
     run = CliRunner().invoke(cli, [*words, "-f", "json", "-q"], standalone_mode=False)

@@ -12,7 +12,7 @@ import pytest
 from tests import forked
 
 ROOT = Path(__file__).parent.parent
-# A process in which every way to a network ends it.
+# A process that exits on any attempt to reach a network.
 WITHOUT = """
 import socket, sys
 def none(*args, **options):

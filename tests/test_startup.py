@@ -78,7 +78,7 @@ def test_a_check_imports_no_more(args, files):
     assert not imported("check", *files, "--max", "mean_loss=9", *args) & heavy
 
 
-# What other inputs and options need: json, shutil and tempfile bring twenty modules with them, the others dataclasses.
+# Needed by other inputs and options: json, shutil and tempfile import twenty modules, the others dataclasses.
 ELSEWHERE = {
     *("concurrent.futures.thread", "difflib", "glob", "json", "lzma", "random", "shutil", "tempfile", "tomllib"),
     *(f"xent_cli.cli.commands.{name}" for name in ("check", "compare", "inspect", "verify")),
@@ -97,13 +97,13 @@ ELSEWHERE = {
 @pytest.mark.parametrize("args", [[], ["--format", "csv"], ["--reduction", "mean"], ["--ignore-index", "3"]])
 def test_a_small_npy_run_imports_little_beside_numpy_and_click(args, files, tmp_path, monkeypatch):
     """It may take 1.3 times what importing these two does: some 25 ms, a module 0.2 of it and a dataclass 0.4."""
-    monkeypatch.chdir(tmp_path)  # out of reach of a configuration, which takes a parser
+    monkeypatch.chdir(tmp_path)  # away from any configuration file, which needs a parser
     found = alone(REPORT.format(what="sys.modules"), "compute", *files, *args)
     found -= alone("import click, numpy, sys\nprint(*sys.modules, file=sys.stderr)")
     assert not found & ELSEWHERE
     ours = {name for name in found if name.startswith("xent_cli")}
     assert len(ours) <= 88
-    assert len(found - ours) <= 15, found - ours  # a few more or less by version of Python
+    assert len(found - ours) <= 15, found - ours  # a few more or fewer, depending on the Python version
     modules = [importlib.import_module(name) for name in ours]
     made = {entry for module in modules for entry in vars(module).values() if is_dataclass(entry)}
     assert len({kind for kind in made if kind.__module__ in found}) <= 30

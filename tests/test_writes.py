@@ -1,4 +1,4 @@
-"""No write goes through what `ravel` or `reshape` return, which is a copy where the layout of an array has it so."""
+"""No code writes to the result of `ravel` or `reshape`, which is a copy for some array layouts."""
 
 import ast
 from pathlib import Path
@@ -10,7 +10,7 @@ import xent_cli
 ROOT = Path(xent_cli.__file__).parent
 MODULES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 FLAT = {"ravel", "reshape", "flatten"}
-# What writes into the first array it is given, as a function or as a method of it.
+# Functions and methods that write into their first array.
 WRITES = {"copyto", "put", "place", "putmask", "put_along_axis", "fill", "sort", "partition", "itemset", "readinto"}
 BY_FUNCTION = WRITES - {"sort", "partition"}
 
@@ -20,7 +20,7 @@ def name_of(function):
 
 
 def may_be_a_copy(node, names):
-    """Whether writing to the value may write to a copy: it is what `ravel` or `reshape` returned, or a view of that."""
+    """Whether writing to the value may write to a copy: the result of `ravel` or `reshape`, or a view of it."""
     if isinstance(node, ast.Name):
         return node.id in names
     if isinstance(node, ast.Subscript | ast.Attribute | ast.Starred):

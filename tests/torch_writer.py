@@ -44,7 +44,7 @@ class Persistent:
 
 @dataclass(frozen=True)
 class Opcodes:
-    """Bytes that stand in the pickle as they are."""
+    """Bytes that go into the pickle unchanged."""
 
     content: bytes
 
@@ -91,7 +91,7 @@ def storage(key, dtype, size, device="cpu"):
 
 
 def tensor(key, dtype, size, shape, strides=None, offset=0, metadata=None, device="cpu"):
-    """A view of a storage of so many values; contiguous without strides."""
+    """A view of a storage with this many values; contiguous without strides."""
     if strides is None:
         strides = tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
     more = () if metadata is None else (metadata,)

@@ -1,11 +1,11 @@
-"""Waiting for what another process does: for as long as a busy machine may need, and never in vain without a word."""
+"""Waiting for another process: for as long as a busy machine may need, and with an error if it never happens."""
 
 import os
 import time
 
 import numpy as np
 
-# A guard against waiting for ever, not a measure: nothing that is right takes as long on the slowest machine.
+# A guard against waiting forever, not a measurement: even the slowest machine needs less than this.
 PATIENCE_SECONDS = 120
 
 
@@ -20,12 +20,12 @@ def until(found, expected, seen=lambda: "nothing"):
 
 
 def names(folder):
-    """What lies in a folder, hidden files too."""
+    """Names of the files in a folder, including hidden ones."""
     return sorted(path.name for path in folder.iterdir())
 
 
 def endless(folder, rows, classes):
-    """Logits and labels that take minutes to compute, and no room on the disk: whoever waits for a run ends it."""
+    """Logits and labels that take minutes to compute and no disk space: the test ends the run it waits for."""
     found = []
     for name, dtype, shape in (("l.npy", "<f4", (rows, classes)), ("y.npy", "|i1", (rows,))):
         with (folder / name).open("wb") as file:

@@ -1,6 +1,6 @@
 /* Softmax cross-entropy of rows of logits: `cross_entropy.py` in one pass over memory, without the interpreter lock.
 
-   The derivation stands at the foot of cross_entropy.py; names here are those of its arrays. What is different:
+   The derivation is at the end of cross_entropy.py; names here are those of its arrays. The differences:
 
    - Only operations that IEEE 754 rounds correctly are used (+ - * / and fused multiply-add), in an order that depends
      on the number of classes alone, and no function of a math library. So every instruction set gives the same bits,
@@ -31,7 +31,7 @@ static const double SQRT_HALF = 0x1.6a09e667f3bcdp-1;
 /* Adding it leaves a double rounded to an integer, whose last bits are those of the sum. */
 static const double ROUND = 0x1.8p52;
 
-INLINE double power_of_two(double rounded) { /* 2**k, for k + ROUND and -1022 <= k <= 1023 */
+INLINE double power_of_two(double rounded) { /* 2**k, from k + ROUND, for -1022 <= k <= 1023 */
     int64_t bits;
     memcpy(&bits, &rounded, 8);
     bits = (bits + 1023) << 52;
@@ -40,7 +40,7 @@ INLINE double power_of_two(double rounded) { /* 2**k, for k + ROUND and -1022 <=
     return power;
 }
 
-/* (exp(r) - 1 - r) / r**2 for |r| <= ln 2 / 2, by Estrin's scheme: few operations wait for one another. */
+/* (exp(r) - 1 - r) / r**2 for |r| <= ln 2 / 2, by Estrin's scheme: it has short chains of dependent operations. */
 INLINE double exp_tail(double r) {
     double q = 0x1.af389eea54156p-26;
     q = FMA(q, r, 0x1.28917c9f3a495p-22);
@@ -78,7 +78,7 @@ INLINE double expm1_full(double x) {
     double clipped = x < -50.0 ? -50.0 : x;
     double t = FMA(clipped, LOG2_E, ROUND), k = t - ROUND;
     double high = FMA(k, -LN2, clipped), r = FMA(k, -LN2_REST, high);
-    double lost = FMA(k, -LN2_REST, high - r); /* of r, by its own rounding */
+    double lost = FMA(k, -LN2_REST, high - r); /* what rounding r lost */
     double p = r + FMA(r * r, exp_tail(r), lost), power = power_of_two(t);
     return FMA(power, p, power - 1.0);
 }
@@ -154,7 +154,7 @@ typedef struct {
 } Job;
 
 typedef struct {
-    void *row; /* k logits, where those of the file are of another kind or apart */
+    void *row; /* k logits, if those of the file have a different dtype or are not contiguous */
     double *e; /* k exponentials, for a gradient */
 } Scratch;
 
@@ -191,7 +191,7 @@ INLINE double value_at(const char *at, int kind) {
     return v;
 }
 
-/* The row as k values in line, of float64 (wide) or float32. */
+/* The row as k contiguous values of float64 (wide) or float32. */
 INLINE const void *in_line(const Job *job, int64_t i, int wide, void *row) {
     const char *at = job->logits + i * job->row_stride;
     int64_t k = job->k, step = job->class_stride;
@@ -207,7 +207,7 @@ INLINE double logit(const void *z, int wide, int64_t j) {
     return wide ? ((const double *)z)[j] : (double)((const float *)z)[j];
 }
 
-/* Maximum of a row, which no NaN is. */
+/* Maximum of a row, ignoring NaN. */
 INLINE double maximum_of(const void *z, int wide, int64_t k) {
     int64_t j = 0;
     double m = -INFINITY;
@@ -237,7 +237,7 @@ INLINE double maximum_of(const void *z, int wide, int64_t k) {
 INLINE int64_t first_of(const void *z, int wide, int64_t k, double m) {
     int64_t j = 0;
     float narrow = (float)m;
-    for (; j + BLOCK <= k; j += BLOCK) { /* a block has it or not: a question without a branch */
+    for (; j + BLOCK <= k; j += BLOCK) { /* whether a block has it, without a branch */
         int found = 0;
         if (wide) for (int l = 0; l < BLOCK; l++) found |= ((const double *)z)[j + l] == m;
         else for (int l = 0; l < BLOCK; l++) found |= ((const float *)z)[j + l] == narrow;
@@ -247,7 +247,7 @@ INLINE int64_t first_of(const void *z, int wide, int64_t k, double m) {
     return j;
 }
 
-/* exp((z_j - m)/T) for n classes from z_j on, and 0 up to a multiple of GROUP, of which it returns the count. */
+/* exp((z_j - m)/T) for n classes from z_j on, padded with 0 to a multiple of GROUP; returns that multiple. */
 INLINE int64_t exponentiate(const void *z, int wide, int full, int64_t first, int64_t n, double m, double temperature, double *e) {
     int64_t whole = (n + GROUP - 1) / GROUP * GROUP;
     if (temperature == 1.0)
@@ -258,13 +258,13 @@ INLINE int64_t exponentiate(const void *z, int wide, int full, int64_t first, in
     return whole;
 }
 
-/* Sum of exp((z_j - m)/T) over all j but the first maximum; all of them stay in `e`, where that is not NULL. */
+/* Sum of exp((z_j - m)/T) over all j but the first maximum; all terms are kept in `e` unless it is NULL. */
 INLINE double sum_exponentials(const void *z, int wide, int full, int64_t k, double m, int64_t peak, double temperature, double *e) {
     Lanes total = {{0}, {0}};
     double block[BLOCK];
     for (int64_t b = 0; b < k; b += BLOCK) {
         double *into = full ? e + b : block;
-        /* Said twice, so that whole blocks are loops of a known length. */
+        /* Written twice, so that whole blocks are loops of known length. */
         int64_t n = k - b >= BLOCK ? exponentiate(z, wide, full, b, BLOCK, m, temperature, into)
                                    : exponentiate(z, wide, full, b, k - b, m, temperature, into);
         int64_t at = peak - b;
@@ -302,7 +302,7 @@ INLINE double sum_compensated(const void *z, int wide, int64_t k, double m, int6
 
 static const double REMOTE = 0x1.44e51f113d4d6p-185 /* exp(-128) */, FAINT = 1e-270;
 
-/* Whether the sum must perhaps be taken again: see compensated_sum.py. Differences of float32 logits are float64 numbers
+/* Whether the sum may have to be recomputed: see compensated_sum.py. Differences of float32 logits are float64 numbers
    unless one is 2**28 times the other. A class that much nearer to 0 than the maximum weighs exp(-m), and matters only
    where the loss is little more than all such classes together; likewise for a maximum that is itself near 0. */
 INLINE int suspect(int exact, int64_t k, double m, double others, double distance) {
@@ -323,14 +323,14 @@ INLINE double refined(const Job *job, const void *z, int wide, double m, int64_t
     return sum_compensated(z, wide, job->k, m, peak, job->temperature, others < FAINT ? 64.0 : 0.0);
 }
 
-INLINE double weight_of(const Job *job, int64_t i, int64_t j) { /* a_j: what the loss of class j counts beside the label's */
+INLINE double weight_of(const Job *job, int64_t i, int64_t j) { /* a_j: the weight of class j in the loss, besides the label's */
     double a = job->smoothing / (double)job->k;
     if (job->labels == NULL)
         a += (1.0 - job->smoothing) * value_at(job->dense + i * job->dense_row + j * job->dense_class, job->dense_kind);
     return job->class_weight == NULL ? a : a * job->class_weight[j];
 }
 
-INLINE double product(double weight, double x) { /* with 0 inf = 0 */
+INLINE double product(double weight, double x) { /* with 0 * inf = 0 */
     return weight == 0.0 && isinf(x) ? 0.0 : weight * x;
 }
 
@@ -352,7 +352,7 @@ INLINE void weigh(const Job *job, int64_t i, const void *z, int wide, double m, 
     *mass = sum_of(&weights);
 }
 
-enum { TOGETHER = 1024 }; /* rows that are finished together, so that log1p is taken of vectors */
+enum { TOGETHER = 1024 }; /* rows finished together, so that log1p is vectorized */
 
 typedef struct {
     double distance[TOGETHER], total[TOGETHER], weighted[TOGETHER], mass[TOGETHER];
@@ -373,7 +373,7 @@ INLINE double label_weight(const Job *job, int64_t i) {
     return job->class_weight == NULL ? kept : kept * job->class_weight[job->labels[i]];
 }
 
-/* Losses of rows first to stop, of which `rows` holds what was found. */
+/* Losses of rows first to stop, from the results in `rows`. */
 INLINE void finish(const Job *job, int64_t first, int64_t stop, Rows *rows) {
     double *others = job->others + first, *loss = job->loss + first;
     int64_t n = stop - first;
@@ -387,7 +387,7 @@ INLINE void finish(const Job *job, int64_t first, int64_t stop, Rows *rows) {
         for (int64_t r = 0; r < n; r++)
             loss[r] = product(label_weight(job, first + r), rows->distance[r] + rows->total[r]) +
                       (rows->weighted[r] + product(rows->mass[r], rows->total[r]));
-    for (int64_t r = 0; r < n; r++) loss[r] = isnan(others[r]) ? NAN : loss[r]; /* one NaN, whatever its bits were */
+    for (int64_t r = 0; r < n; r++) loss[r] = isnan(others[r]) ? NAN : loss[r]; /* the same NaN, whatever its bits were */
 }
 
 INLINE void put(const Job *job, int64_t i, int64_t j, double g) {
@@ -452,7 +452,7 @@ INLINE void long_row(const Job *job, int64_t i, int wide, int full, const Scratc
     job->others[i] = others;
 }
 
-/* LANES rows of few classes: turned, so that a vector holds a class of each of them. */
+/* LANES rows of few classes: transposed, so that a vector holds one class of every row. */
 INLINE void short_rows(const Job *job, int64_t first, int64_t n, int wide, int full, const Scratch *scratch, Rows *rows, int64_t at, double (*e)[LANES]) {
     double m[LANES], sum[LANES] = {0}, lost[LANES] = {0};
     int64_t peak[LANES] = {0}, k = job->k;
@@ -559,12 +559,12 @@ static Variant *variant_of(const char *name) {
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw")) return avx512;
     if (strcmp(name, "avx2") == 0 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return avx2;
 #elif defined(__aarch64__)
-    if (strcmp(name, "neon") == 0) return baseline; /* whose fused multiply-add is an instruction there */
+    if (strcmp(name, "neon") == 0) return baseline; /* fused multiply-add is an instruction there */
 #endif
     return strcmp(name, "baseline") == 0 ? baseline : NULL;
 }
 
-/* Somebody's library, built with -ffast-math, may have set this thread to flush subnormal numbers to zero. */
+/* A library built with -ffast-math may have set this thread to flush subnormal numbers to zero. */
 #if defined(__x86_64__)
 typedef unsigned Rounding;
 INLINE Rounding plain_rounding(void) {
@@ -590,7 +590,7 @@ INLINE void restore_rounding(Rounding before) { (void)before; }
 
 /* ---- the module --------------------------------------------------------------------------------------------------- */
 
-/* Arrays are checked by `compiled.py`, the only caller; what is checked again here are the sizes that memory depends on. */
+/* Arrays are checked by `compiled.py`, the only caller; only the sizes that memory depends on are checked again here. */
 static int get(PyObject *array, Py_buffer *view, int writable, int ndim) {
     if (array == Py_None) return 0;
     if (PyObject_GetBuffer(array, view, (writable ? PyBUF_WRITABLE : 0) | PyBUF_STRIDES) < 0) return -1;

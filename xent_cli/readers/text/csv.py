@@ -1,4 +1,4 @@
-"""Delimited text: cut into pieces at line ends, each parsed by Arrow in the thread that works on it."""
+"""Delimited text: cut into chunks at line ends, each parsed by Arrow in a worker thread."""
 
 from __future__ import annotations
 
@@ -114,12 +114,12 @@ class CsvSource(Table):
 
     @property
     def header_lines(self) -> int:
-        """How many lines stand before the rows."""
+        """Number of lines before the rows."""
         return self.text_layout.header_lines
 
     @property
     def first_line(self) -> str | None:
-        """The first line of a single column that was taken for a row of it, for want of a name."""
+        """The first line of a single column, if it was read as a row because it is not a name."""
         if self.header_lines or len(self.names) > 1:
             return None
         return self.source.peek(64)[self.text_layout.body :].split(b"\n")[0].strip().decode(errors="replace")
@@ -156,7 +156,7 @@ class CsvSource(Table):
 
 @dataclass(frozen=True, slots=True)
 class CsvRows:
-    """Recipe for the rows of one piece: a `Part`.
+    """Recipe for the rows of one chunk: a `Part`.
 
     Fields
     ------
@@ -175,7 +175,7 @@ class CsvRows:
     line: int
 
     def read(self) -> Rows:
-        """Parse the piece, in this thread alone."""
+        """Parse the chunk in this thread."""
         source = self.source
         tried = label_types_from(source.label_type if source.plan.label else LABEL_TYPES[-1])
         for label_type in tried:
@@ -215,7 +215,7 @@ class CsvRows:
                 newlines_in_values=self.piece.quoted,
                 ignore_empty_lines=len(source.names) > 1,
             ),
-            # Arrow's own null words include nan and NA; here nan is a number and an empty cell a mistake.
+            # Arrow's own null words include nan and NA; here nan is a number and an empty cell is an error.
             pa_csv.ConvertOptions(
                 column_types=types,
                 include_columns=source.plan.used,
@@ -235,7 +235,7 @@ class CsvRows:
         return table
 
     def _explain(self, arrow_message: str) -> InputError:
-        """Find the first cell that is to blame, and count the other rows like its in this piece."""
+        """Find the first bad cell, and count the other bad rows in this chunk."""
         source = self.source
         first = first_with_count(self._blamed())
         if first is not None:
@@ -266,7 +266,7 @@ class CsvRows:
         if plan.mask is not None and is_masked(cells[source.names.index(plan.mask)]):
             return None
         needed, used = set(plan.needed), set(plan.used)
-        # What may be missing is told where it is known that the sample counts.
+        # A missing value is reported only once the sample is known to count.
         may_lack = plan.lenient and sample != plan.judged
         for name, cell in zip(source.names, cells, strict=True):
             if may_lack and not cell.strip():
@@ -275,7 +275,7 @@ class CsvRows:
                 return blame("empty cell", "nothing", "a value", column=name)
             if name in used and "\ufffd" in cell:
                 return blame("cell is not UTF-8", f'"{cell}"', "text", column=name)
-            # What text a label may be is told by whoever knows the classes.
+            # Text labels are checked where the classes are known.
             number = name in source.bools or source.text_layout.marks.is_number(cell)
             number |= bool(plan.cells) and name == plan.values[0]
             if name in needed and name != plan.label and name != plan.mask and not number:

@@ -1,4 +1,4 @@
-"""What the first lines of delimited text tell: delimiter, header, and what a column can serve as."""
+"""Detect delimiter, header and column kinds from the first lines of delimited text."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ _WHOLE = re.compile(r"\s*[-+]?\d+\s*")
 _ACROSS_BLANKS = re.compile(r",\d+\s+[-+]?\d*,\d")
 _BETWEEN_BLANKS = re.compile(r'"(?:[^"]|"")*"|\S+')
 _NOTHING = ("", "na", "n/a", "null", "none")
-# From the strictest to the one that takes anything; a column is read as the first that takes its first cell.
+# From the strictest to the one that accepts anything; a column gets the first type that accepts its first cell.
 LABEL_TYPES = ("bool", "int64", "float64", "string")
-# What NumPy calls them.
+# Their NumPy dtypes.
 DTYPES = {"bool": "bool", "int64": "int64", "float64": "float64", "string": "object", "list": "int64"}
-# A label in a list, or one number for each class of which one is 1.
+# A label in a list, or a one-hot vector.
 LISTED = "list"
 
 
 def delimiter_of(name: str, text: str) -> str:
-    """Tell the delimiter: the first that cuts all of the first lines into as many cells; a .tsv file has tabs."""
+    """Detect the delimiter: the first that splits the first lines into equally many cells; a .tsv file has tabs."""
     if is_tsv(name):
         return "\t"
     alike, counts = _counts(text)
-    # The comma comes last: it may stand in numbers, for a decimal point.
+    # The comma comes last: it may be a decimal comma in numbers.
     return alike[0] if alike else max(",\t;|", key=lambda mark: counts[mark][:1])
 
 
 def is_tsv(name: str) -> bool:
-    """Whether a file is called one with tabs."""
+    """Whether a file name says that it has tabs."""
     return bool({".tsv", ".tab"} & set(PurePath(name).suffixes))
 
 
@@ -53,7 +53,7 @@ def are_parted_by_blanks(text: str) -> bool:
     """
     alike, _ = _counts(text)
     lines = _first_lines(text)
-    # Decimal commas cut lines too, but the cells then hold an end of one number and the beginning of the next.
+    # Decimal commas split lines too, but a cell then holds the end of one number and the beginning of the next.
     if alike and (alike != [","] or not all(_ACROSS_BLANKS.search(line) for line in lines[1:] or lines)):
         return False
     rows = [_BETWEEN_BLANKS.findall(line) for line in lines]
@@ -73,7 +73,7 @@ def _first_lines(text: str) -> list[str]:
 
 
 def _counts(text: str) -> tuple[list[str], dict[str, list[int]]]:
-    """The marks that cut all of the first lines into as many cells, and how many cells each mark makes of each."""
+    """The characters that split all of the first lines into equally many cells, and how many cells each gives."""
     lines = _first_lines(text)
     counts = {mark: [len(cells) for cells in csv_reader(lines, delimiter=mark)] for mark in "\t;|,"}
     return [mark for mark, found in counts.items() if found and found[0] > 1 and len(set(found)) == 1], counts
@@ -88,7 +88,7 @@ def _is_array(cell: str) -> bool:
 
 
 def is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    """Whether the first line names columns: a cell of it is text, or it counts them over numbers that do not count.
+    """Whether the first line names columns: it has text in a cell, or numbers the columns above rows that do not.
 
     Examples
     --------
@@ -97,7 +97,7 @@ def is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     >>> is_header(["", "0"], [["0", "2"], ["1", "0"]]), is_header(["0", "1"], [["2", "1"]])
     (True, False)
     """
-    # An array above arrays is none of a name.
+    # An array above arrays is not a name.
     arrays = {i for i, cell in enumerate(first) if _is_array(cell) and rows and _is_array("".join(rows[0][i : i + 1]))}
     filled = [cell for i, cell in enumerate(first) if not _is_nothing(cell) and i not in arrays]
     if not all(NUMBER.fullmatch(cell) for cell in filled):
@@ -118,7 +118,7 @@ def is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
 
 
 def kind_of_cells(cells: list[str]) -> str:
-    """What a column can serve as; one bad cell must not turn a class into a column of text."""
+    """What a column can serve as; one bad cell must not turn a class column into text."""
     if not cells:
         return "number"
     numbers = 0
@@ -152,12 +152,12 @@ def kind_of_texts(cells: Sequence[str]) -> str:
 
 
 def label_types_from(label_type: str) -> tuple[str, ...]:
-    """A type of labels, and those that take what it does not."""
+    """A label type, and the more general ones to fall back on."""
     return (LISTED,) if label_type == LISTED else LABEL_TYPES[LABEL_TYPES.index(label_type) :]
 
 
 def label_type_of(cell: str | None) -> str:
-    """The first of `LABEL_TYPES` that takes the first label."""
+    """The first of `LABEL_TYPES` that accepts the first label."""
     if cell is None:
         return "int64"
     if re.fullmatch(r"\s*[-+]?\d{1,18}\s*", cell):

@@ -1,4 +1,4 @@
-"""How delimited text is laid out: what stands before the rows, what parts the cells, how numbers are written."""
+"""Layout of delimited text: what precedes the rows, what separates the cells, how numbers are written."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from xent_cli.readers.storage.interface import Bytes
 
 _SNIFF_BYTES = 1 << 20
-# The first line is taken apart in Python: a million names take two seconds, 128,000 are 2 MB.
+# The first line is parsed in Python: a million names take two seconds, 128,000 are 2 MB.
 _MOST_HEADER = 4 << 20
 _COMMENTS = re.compile(r"(?:#[^\n]*(?:\n|\Z))*")
-# What Excel is told by.
+# The line that tells Excel the delimiter.
 _SEP = re.compile(r'"?sep=(.)"?\r?\n', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class CsvLayout:
-    """Where the rows of a text begin, and how to take them apart.
+    """Where the rows of a text begin, and how to split them into cells.
 
     Fields
     ------
@@ -55,7 +55,7 @@ class CsvLayout:
 
 
 def layout_of(source: Bytes, header: bool | None) -> tuple[CsvLayout, str]:
-    """Tell the layout from the first lines; also give the first rows as text.
+    """Detect the layout from the first lines; also return the first rows as text.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def layout_of(source: Bytes, header: bool | None) -> tuple[CsvLayout, str]:
         if has_header:
             reader = csv_reader(io.StringIO(rest, newline=""), delimiter=delimiter)
             names = _with_row_names(rest, next(reader), others)
-            # A line end within quotes belongs to a name.
+            # A line end within quotes is part of a name.
             skipped = "".join(islice(io.StringIO(rest, newline=""), reader.line_num))
     ahead = text[: comments.end()] + skipped
     layout = CsvLayout(
@@ -116,11 +116,11 @@ def layout_of(source: Bytes, header: bool | None) -> tuple[CsvLayout, str]:
 
 
 def _names_in(comments: str, delimiter: str, first: Sequence[str]) -> list[str] | None:
-    """The names that the last of some comments has, as numpy.savetxt writes them; None where it names no columns."""
+    """Column names in the last of some comments, as numpy.savetxt writes them; None if it names no columns."""
     line = comments.splitlines()[-1].removeprefix("#").strip(" " if delimiter == "\t" else " \t")
     names = next(csv_reader([line], delimiter=delimiter, skipinitialspace=True), [])
     fits = len(names) == len(first) and not all(map(NUMBER.fullmatch, names))
-    # Names below it are those of the columns.
+    # A line of names below it names the columns.
     return names if fits and any(map(NUMBER.fullmatch, first)) else None
 
 
@@ -141,7 +141,7 @@ def _with_row_names(text: str, names: list[str], rows: Sequence[Sequence[str]]) 
 
 
 def _beginning(source: Bytes) -> tuple[str, int]:
-    """Enough text to tell the columns, at least two lines of it, and where it begins."""
+    """Enough text to detect the columns, at least two lines, and where it begins."""
     size = _SNIFF_BYTES
     head = source.peek(size)
     while b"\0" not in head and len(head) == size and head.count(b"\n") < 2:
@@ -156,7 +156,7 @@ def _beginning(source: Bytes) -> tuple[str, int]:
     try:
         return head[body:].decode(), body
     except UnicodeDecodeError as error:
-        if body + error.start < len(head) - 4:  # else the last character is cut
+        if body + error.start < len(head) - 4:  # otherwise the last character is cut
             hint = "save it as UTF-8: iconv -f latin1 -t utf-8"
             found = f"bytes that are not UTF-8: {head[body + error.start : body + error.start + 4]!r}"
             raise InputError("not a text file", source.name, found=found, expected="UTF-8", hint=hint) from None

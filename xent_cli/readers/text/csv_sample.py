@@ -1,4 +1,4 @@
-"""The first rows of delimited text, taken apart when they are asked for."""
+"""The first rows of delimited text, split into cells on demand."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 # How an array, a vector or a map begins as text.
 _BRACKETS = frozenset("[({atnDS")
-# Of a text as long as this the last line may not be whole.
+# In a text of at least this length the last line may be cut off.
 _MAY_BE_CUT = (1 << 20) - 64
 
 
 def hint_at_length(found: int, expected: int) -> str:
-    """What may be the matter with a row of another length than the line of names."""
+    """Hint for a row with a different number of cells than the header."""
     hint = "is the delimiter right, or a cell with one in it not quoted?"
     if found != expected + 1:
         return hint
@@ -34,7 +34,7 @@ def hint_at_length(found: int, expected: int) -> str:
 
 
 class FirstRows:
-    """The first rows of a text, but for lines that are cut or of another length."""
+    """The first rows of a text, without lines that are cut off or have a different number of cells."""
 
     def __init__(self, layout: CsvLayout, text: str) -> None:
         self._layout = layout
@@ -43,7 +43,7 @@ class FirstRows:
 
     @cached_property
     def few(self) -> dict[str, list[str]]:
-        """Cells of every column in a few rows, as far as these have as many."""
+        """Cells of every column in a few rows, as far as the rows have that many cells."""
         rows = [self._plain(row) for row in islice(self._reader(), SNIFFED_ROWS) if row]
         return {name: [row[i] for row in rows if i < len(row)] for name, i in self._places.items()}
 
@@ -58,7 +58,7 @@ class FirstRows:
         return found
 
     def refuse_other_length(self, name: str) -> None:
-        """Refuse rows of which the first ones all have another length than the line of names.
+        """Refuse a text whose first rows all have a different number of cells than the header.
 
         Raises
         ------
@@ -72,7 +72,7 @@ class FirstRows:
             raise InputError("row of another length", where, f"{len(first)} cells", f"{len(self._places)}", hint)
 
     def columns(self, names: Sequence[str]) -> dict[str, list[Any]]:
-        """Cells of some columns, lists and maps among them as Python has them."""
+        """Cells of some columns, with lists and maps as Python objects."""
         return {name: self._values(name) for name in names}
 
     def _values(self, name: str) -> list[Any]:

@@ -21,7 +21,7 @@ _EXPECTED = 'records, columns of one length, or an object such as {"logits": [[0
 
 
 def parse_document(name: str, text: str) -> Any:
-    """A document as Python has it; several on end as a list of them.
+    """A parsed document; a list for several concatenated documents.
 
     Raises
     ------
@@ -52,11 +52,11 @@ def parse_document(name: str, text: str) -> Any:
 
 
 class _BeyondFloatError(Exception):
-    """A number that no float holds."""
+    """A number beyond float64."""
 
 
 class _RepeatedKeyError(Exception):
-    """A key that stands twice in one object."""
+    """A key that occurs twice in one object."""
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def _after_blanks(text: str, place: int) -> int:
 
 
 def text_of(value: Any) -> str:
-    """A value as JSON; a number is the shortest text that is the same one."""
+    """A value as JSON; a number as the shortest text that reads back the same."""
     return json.dumps(value)
 
 
@@ -105,7 +105,7 @@ def is_one_record(value: Mapping[str, Any]) -> bool:
     lists = {key: held for key, held in value.items() if isinstance(held, list)}
     dicts = [held for held in value.values() if isinstance(held, dict)]
     if any(_is_deep(held) for held in lists.values()):
-        # Scores of a class each are one row; whatever stands beside them as a number is its label.
+        # One score for each class is one row; a number next to the scores is its label.
         return any(role_named(key) == LABEL and not isinstance(held, list | dict) for key, held in value.items())
     if not lists:
         return not dicts or len(dicts) < len(value)
@@ -114,7 +114,7 @@ def is_one_record(value: Mapping[str, Any]) -> bool:
 
 
 def rows_of_document(name: str, value: Any) -> Iterable[Any]:
-    """The rows of a document: objects, or lists and single values where it names no columns.
+    """The rows of a document: objects, or lists and single values if it names no columns.
 
     Raises
     ------
@@ -151,7 +151,7 @@ def _is_deep(values: list[Any]) -> bool:
 
 
 def _of_split(name: str, columns: list[Any], data: list[Any], index: Any) -> Iterator[dict[str, Any]]:
-    """Rows beside the names of the columns: orient="split" of pandas, tables of W&B and MLflow."""
+    """Rows next to the names of the columns: orient="split" of pandas, tables of W&B and MLflow."""
     names = [column if isinstance(column, str) else text_of(column) for column in columns]
     if len(set(names)) < len(names):
         raise InputError("two columns of one name", name, listing(names), "each name once")
@@ -165,7 +165,7 @@ def _of_split(name: str, columns: list[Any], data: list[Any], index: Any) -> Ite
 
 
 def _of_columns(name: str, columns: dict[str, Any]) -> Iterable[Any]:
-    """Rows of lists that stand side by side; names of the classes may stand beside them."""
+    """Rows from parallel lists; class names may be next to them."""
     lists = {key: held for key, held in columns.items() if isinstance(held, list)}
     deep = [key for key, held in lists.items() if _is_deep(held)]
     size = len(lists[deep[0]]) if deep else max(map(len, lists.values()))
@@ -192,7 +192,7 @@ def _of_columns(name: str, columns: dict[str, Any]) -> Iterable[Any]:
 
 
 def _of_frame(name: str, frame: dict[str, Any]) -> Iterable[Any]:
-    """Objects in an object: columns by the name of each row, or rows by the name of each column."""
+    """Objects in an object: columns keyed by row name, or rows keyed by column name."""
     inner = list(next(iter(frame.values())))
     if not all(isinstance(held, dict) and list(held) == inner for held in frame.values()):
         raise InputError("no table", name, f"objects with different keys in {listing(list(frame))}", _EXPECTED)
@@ -216,7 +216,7 @@ def _of_frame(name: str, frame: dict[str, Any]) -> Iterable[Any]:
 
 
 def _numbers(keys: Iterable[str]) -> list[Any]:
-    """The index of a frame, of which JSON makes text: whole numbers again where every key is one."""
+    """The index of a frame, which JSON turns into text: integers again if every key is one."""
     texts = list(keys)
     return [int(text) for text in texts] if all(re.fullmatch(r"-?\d{1,18}", text) for text in texts) else texts
 
@@ -230,7 +230,7 @@ def _is_shaped(output: Any) -> bool:
 
 
 def _shaped(name: str, output: dict[str, Any]) -> list[Any]:
-    """Rows of the numbers that stand in one list beside their shape, as KServe and Triton answer."""
+    """Rows of numbers in one flat list with a shape, as KServe and Triton return them."""
     shape, data = output["shape"], output["data"]
     place = f'{name}, output "{output["name"]}"'
     try:

@@ -1,4 +1,4 @@
-"""JSON of either kind: lines that each are a row, or one document, whose rows become such lines in a temporary file."""
+"""JSON of either kind: one row per line, or one document, whose rows become such lines in a temporary file."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def open_json(source: Bytes, head: bytes, role: str, options: ReadOptions, class
 
 
 def _is_document(source: Bytes) -> bool:
-    """Whether the first line is not a whole row of which others follow."""
+    """Whether the text is one document: its first line is not a complete row followed by others."""
     size = 1 << 16
     while True:
         head = source.peek(size)
@@ -60,7 +60,7 @@ def _is_document(source: Bytes) -> bool:
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):
-        return False  # which is told with its line
+        return False  # reported with its line number later
     if rest.strip():
         return not isinstance(value, list | dict)
     return isinstance(value, list) or not is_one_record(value)

@@ -1,4 +1,4 @@
-"""Lines of JSON as Python has them: the first ones, which tell the keys, and those in which something is wrong."""
+"""Lines of JSON parsed by Python: the first ones, which give the keys, and bad ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHOWN = 40
 
 
 def first_rows(source: Bytes) -> tuple[list[Any], int]:
-    """Parse the first lines; also say where they begin."""
+    """Parse the first lines; also return where they begin."""
     size = _SNIFF_BYTES
     head = source.peek(size)
     while len(head) == size and b"\n" not in head.strip():
@@ -45,7 +45,7 @@ def first_rows(source: Bytes) -> tuple[list[Any], int]:
 
 
 def row_of(text: bytes, where: str) -> Any | InputError:
-    """One line as Python has it, or what is wrong with it."""
+    """One parsed line, or what is wrong with it."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -80,7 +80,7 @@ def strict_record_of(text: bytes, where: str, reshape: Reshape) -> dict[str, Any
 
 
 class _StrangeError(ValueError):
-    """Something in a line that Python would take, and Arrow does not."""
+    """Something in a line that Python would accept, and Arrow does not."""
 
 
 def _finite(text: str) -> float:
@@ -102,7 +102,7 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return record
 
 
-# What a pair of escapes is made of, alone.
+# Half of a surrogate pair on its own.
 _HALF = re.compile("[\ud800-\udfff]")
 _STRICT = json.JSONDecoder(parse_float=_finite, object_pairs_hook=_pairs)
 

@@ -1,4 +1,4 @@
-"""Rows of JSON that are no flat object: what is to be done to each so that its columns are those of a table."""
+"""Reshape rows of JSON that are not flat objects into rows of a table."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from xent_cli.readers.columns.words import LABEL, plain_name
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-# What a list of scores is called that stands in a row alone, by the key of a score in it.
+# Column name for a row that is only a list of scores, by the key of a score in it.
 _LIST_OF_KEY = {"prob": "probs", "proba": "probs", "probability": "probs", "logprob": "log_probs"}
 _LIST_OF_KEY |= {"log_prob": "log_probs", "logit": "logits"}
-# So deep objects are flattened.
+# Objects are flattened down to this depth.
 _MOST_LEVELS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Reshape:
-    """What makes a flat object of a row; nothing where all fields are empty.
+    """How to flatten a row; nothing to do if all fields are empty.
 
     Fields
     ------
@@ -48,12 +48,12 @@ class Reshape:
 
     @property
     def merged(self) -> str:
-        """What the map of names and scores is called: as lists of scores are, whatever theirs is."""
+        """Column name for the map from class names to scores: always a name that score lists have."""
         key = self.named[1] if self.named is not None else ""
         return key if plain_name(key) in SCORE_LISTS else "scores"
 
     def record(self, row: Any) -> dict[str, Any] | None:
-        """The flat object; None of a row that is of no form at all."""
+        """The flat object; None for a row of unknown form."""
         record = as_record(row) if self.bare or isinstance(row, dict) else None
         if record is None or not self:
             return record
@@ -105,7 +105,7 @@ def as_record(row: Any) -> dict[str, Any] | None:
 
 
 def reshape_of(rows: Sequence[Any], levels: int = _MOST_LEVELS) -> Reshape:
-    """Tell from the first rows what is to be done to all of them.
+    """Decide from the first rows how to reshape all of them.
 
     Examples
     --------
@@ -130,7 +130,7 @@ def reshape_of(rows: Sequence[Any], levels: int = _MOST_LEVELS) -> Reshape:
 
 
 def _wrapped(records: Sequence[Mapping[str, Any]]) -> frozenset[str]:
-    """Keys whose value is wrapped wherever there is one."""
+    """Keys whose value is wrapped in every row that has one."""
     keys = dict.fromkeys(key for record in records for key in record)
     values = {key: [record[key] for record in records if record.get(key) is not None] for key in keys}
     return frozenset(key for key, held in values.items() if held and all(_is_wrapped(key, value) for value in held))
@@ -156,7 +156,7 @@ def _is_nested(value: Any) -> bool:
 
 
 def _names(keys: Sequence[str], nested: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, str]]:
-    """New names of what is nested: its own where nothing else is called so, else with that of the object before it."""
+    """New names of what is nested: its own if unique, otherwise prefixed with the name of its parent."""
     inner = {key: list(dict.fromkeys(name for value in held for name in value)) for key, held in nested.items()}
     taken = [key for key in keys if key not in nested] + [name for names in inner.values() for name in names]
     return {

@@ -1,4 +1,4 @@
-"""What the first lines of JSON Lines say of their keys."""
+"""What the first lines of JSON Lines say about their keys."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from xent_cli.readers.storage.interface import Bytes
     from xent_cli.readers.text.json_reshape import Reshape
 
-# Of what is looked at ahead.
+# Of the lines that are read ahead.
 _HEAD_BYTES = 1 << 20
 
 
 class FirstRecords:
-    """The first lines, parsed when they are asked for; where the last one is cut it is left out."""
+    """The first lines, parsed on demand; a last line that is cut off is left out."""
 
     def __init__(self, source: Bytes, body: int, records: list[dict[str, Any]], reshape: Reshape) -> None:
         self._source = source
@@ -42,7 +42,7 @@ class FirstRecords:
 
 
 def _first_rows(source: Bytes, body: int) -> list[Any]:
-    """The first lines that are whole, as far as they are JSON."""
+    """The complete first lines, up to the first that is not JSON."""
     head = source.peek(_HEAD_BYTES)
     lines = head[body:].split(b"\n")
     whole = lines[: SAMPLED_ROWS if len(head) < _HEAD_BYTES else min(SAMPLED_ROWS, len(lines) - 1)]
@@ -83,6 +83,6 @@ def kind_of_values(values: list[Any]) -> str:
 
 
 def type_of_value(value: object) -> str:
-    """What JSON calls it."""
+    """Its JSON type name."""
     words = {dict: "object", list: "array", str: "string", bool: "boolean", int: "number", float: "number"}
     return words.get(type(value), "null")

@@ -1,4 +1,4 @@
-"""JSON Lines: cut into pieces at line ends, each parsed by Arrow in the thread that works on it."""
+"""JSON Lines: cut into chunks at line ends, each parsed by Arrow in a worker thread."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class JsonlSource(JsonLines):
         for piece in pieces(self.source, self.body, self.needs.chunk_bytes, quoted=False, columns=self.width):
             text = piece.read()
             lines = piece.count(b"\n") + (text[-1] != ord("\n"))
-            # An object a line is the rule, and counting braces is cheaper than looking at every line.
+            # One object per line is the rule, and counting braces is cheaper than looking at every line.
             full = None if piece.count(b"\n{") + (text[0] == ord("{")) == lines else _full_lines(text)
             size = lines if full is None else len(full)
             if not self.source.rereadable:
@@ -105,7 +105,7 @@ class JsonlSource(JsonLines):
 
 @dataclass(frozen=True, slots=True)
 class _Once:
-    """Bytes read as if they came through a pipe, for the lines that are noted on the way."""
+    """Bytes read as if from a pipe, so that line numbers are recorded on the way."""
 
     inner: Bytes
     rereadable: bool = False

@@ -1,4 +1,4 @@
-"""Lines of JSON to rows: parsed by Arrow in the thread that works on them, flattened by Python where that is needed."""
+"""Lines of JSON to rows: parsed by Arrow in a worker thread, flattened by Python where needed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class JsonLines(Table):
-    """A table of lines of JSON, as far as the rows of one piece depend on it.
+    """The facts about a JSON Lines table that parsing a chunk depends on.
 
     Fields
     ------
@@ -54,7 +54,7 @@ class JsonLines(Table):
     seen: list[tuple[int, int, list[int] | None]] = field(default_factory=list, compare=False)
 
     def places(self, line: int, last: int | None = None) -> str:
-        """Name a line, or those up to a last one; of a document they are rows, counted from 0."""
+        """Name a line, or a range of lines; in a document they are rows, counted from 0."""
         unit, line, last = ("row", line - 1, last and last - 1) if self.document else ("line", line, last)
         return f"{self.source.name} {unit} {line}" if last is None else f"{self.source.name} {unit}s {line} to {last}"
 
@@ -70,7 +70,7 @@ class JsonRows:
     line: int
 
     def read(self) -> Rows:
-        """Parse the piece, in this thread alone."""
+        """Parse the chunk in this thread."""
         source = self.source
         plan = source.plan
         failure = ""
@@ -79,7 +79,7 @@ class JsonRows:
             try:
                 table = self._parse(label_type)
             except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-                # Of a column that is no number either way, the first reason is the true one.
+                # If a column is not a number either way, the first reason is the real one.
                 failure = failure or str(error)
                 continue
             needed = () if self._may_lack or plan.lenient else plan.needed
@@ -93,7 +93,7 @@ class JsonRows:
 
     @property
     def _may_lack(self) -> bool:
-        """Whether these are losses, of which some may be no number of JSON."""
+        """Whether these are losses, some of which JSON may have no number for."""
         return self.source.plan.values_only and not self.source.plan.is_list
 
     def _parse(self, label_type: str) -> pa.Table:
@@ -109,7 +109,7 @@ class JsonRows:
             raise pa.ArrowInvalid("a line that is not an object")
         read = pa_json.ReadOptions(use_threads=False, block_size=len(text) + 1)
         texts = plan.texts
-        # Ids and groups are text, or whole numbers; what else they may be only Python tells.
+        # Ids and groups are text or integers; for anything else only Python tells the type.
         for text_type in (pa.string(), pa.int64(), None) if texts else (None,):
             schema = pa.schema([*fields, *((name, text_type) for name in texts if text_type is not None)])
             options = pa_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
@@ -142,7 +142,7 @@ class JsonRows:
         return memoryview("".join(found).encode())
 
     def _explain(self, arrow_message: str) -> InputError:
-        """Find the first line that is to blame, and count the others like it in this piece."""
+        """Find the first bad line, and count the other bad lines in this chunk."""
         source = self.source
         first = first_with_count(self._blamed())
         if first is not None:
@@ -206,7 +206,7 @@ def _kind_of_label(value: object) -> str:
 
 
 def _with_texts(table: pa.Table, names: list[str], text: memoryview) -> pa.Table:
-    """Add columns of anything, as text."""
+    """Add columns of any type, as text."""
     records = (
         [strict_record_of(line, "", NO_RESHAPE) for line in bytes(text).split(b"\n") if line.strip()] if names else []
     )

@@ -1,4 +1,4 @@
-"""Losses of JSON Lines that JSON has no numbers for: null, and beside it which number that stands for."""
+"""Losses in JSON Lines for which JSON has no number: null, and next to it the number that it stands for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _WORDS = ("inf", "-inf", "nan")
 
 
 def with_nonfinite(rows: pa.Table, name: str = "loss") -> pa.Table:
-    """Put what stands as text beside a loss of null in its place, and leave that column out."""
+    """Replace null losses by the number written as text next to them, and drop that column."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -1,4 +1,4 @@
-"""Decimal commas and marks between thousands: which of them a text has, where its numbers leave one reading."""
+"""Decimal commas and thousands separators: detect them where the numbers of a text allow only one reading."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class NumberMarks:
     thousands: str = ""
 
     def plain(self, cell: str) -> str:
-        """The cell with a decimal point and no other marks, where it is a number; else as it is.
+        """The cell with a decimal point and no separators if it is a number; otherwise unchanged.
 
         Examples
         --------
@@ -47,13 +47,13 @@ class NumberMarks:
         return cell.replace(",", ".") if self.decimal == "," and _WITH_COMMA.fullmatch(cell) else cell
 
     def plain_row(self, cells: list[str]) -> list[str]:
-        """Every cell as `plain` gives it; the list itself where these marks change none."""
+        """Every cell as `plain` returns it; the list itself if no cell can change."""
         if self.decimal == "." and not self.thousands:
             return cells
         return [self.plain(cell) for cell in cells]
 
     def is_number(self, cell: str) -> bool:
-        """Whether the cell is a number in these marks; with decimal commas, one with a point is none."""
+        """Whether the cell is a number in this notation; with decimal commas, one with a point is not."""
         plain = self.plain(cell)
         return NUMBER.fullmatch(plain) is not None and not (self.decimal == "," and plain == cell and "." in cell)
 
@@ -62,7 +62,7 @@ _POINT = NumberMarks()
 
 
 def marks_of(cells: Iterable[str]) -> NumberMarks:
-    """Tell how numbers are written; a decimal point and nothing else wherever cells leave it open or contradict.
+    """Detect how numbers are written; a plain decimal point if cells leave it open or contradict each other.
 
     A comma is a decimal comma for certain where what follows are not three digits, or what stands before it are none
     to three after which a mark may come; it parts thousands for certain where there are several, or a point follows.
@@ -92,7 +92,7 @@ def marks_of(cells: Iterable[str]) -> NumberMarks:
 
 
 def may_be_number(cell: str) -> bool:
-    """Whether the cell is a number with whatever marks."""
+    """Whether the cell is a number in any notation."""
     if NUMBER.fullmatch(cell):
         return True
     return ("," in cell or "." in cell) and any(p.fullmatch(cell) for p in (_WITH_COMMA, *_GROUPED.values()))

@@ -1,4 +1,4 @@
-"""Text that is rewritten on its way in: UTF-16 as UTF-8, and cells that runs of blanks part with one blank each."""
+"""Text that is rewritten as it is read: UTF-16 to UTF-8, and runs of blanks between cells to one blank."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.storage.interface import Bytes, Stream
 
 _READ_BYTES = 1 << 18
-# The longer mark first: that of UTF-32 begins with that of UTF-16.
+# The longer marks first: the UTF-32 mark begins with the UTF-16 mark.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -32,15 +32,15 @@ _QUOTED_OR_BLANKS = re.compile(rb'"(?:[^"]|"")*"|[ \t]+')
 
 
 class Rewriter(Protocol):
-    """What rewrites text as it comes."""
+    """Rewrites text chunk by chunk."""
 
     def rewrite(self, text: bytes, *, last: bool) -> bytes:
-        """Rewrite as much as can be; what is held back comes with the next text."""
+        """Rewrite as much as possible; the rest is held back until the next call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
-    """Bytes whose text is rewritten wherever they are read: see `Bytes`.
+    """Bytes whose text is rewritten whenever they are read: see `Bytes`.
 
     Fields
     ------
@@ -105,7 +105,7 @@ class _RewrittenStream(io.RawIOBase):
 
 
 class ToUtf8:
-    """Decodes what begins with the mark of UTF-16 or UTF-32, and leaves that mark out: a `Rewriter`."""
+    """Decodes text that begins with a UTF-16 or UTF-32 mark, and drops the mark: a `Rewriter`."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -126,7 +126,7 @@ class ToUtf8:
 
 
 class OneBlank:
-    """Puts one blank where a run of blanks and tabs parts two cells, and none at the ends of lines: a `Rewriter`."""
+    """Replaces runs of blanks and tabs between cells by one blank, and drops them at line ends: a `Rewriter`."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -135,7 +135,7 @@ class OneBlank:
     def rewrite(self, text: bytes, *, last: bool) -> bytes:
         """See `Rewriter`."""
         text = self._rest + text
-        # Up to a line end outside quotes: a run of blanks, or a quoted cell, may go on behind what has come.
+        # Up to a line end outside quotes: a run of blanks, or a quoted cell, may continue in the next text.
         cut = len(text) if last else text.rfind(b"\n") + 1
         while cut and not last and text.count(b'"', 0, cut) % 2:
             cut = text.rfind(b"\n", 0, cut - 1) + 1
@@ -147,7 +147,7 @@ class OneBlank:
             return _QUOTED_OR_BLANKS.sub(_one_outside_quotes, text)
         if b"  " in text or b"\t" in text:
             text = re.sub(rb"[ \t]+", b" ", text)
-        # What comes begins a line, and ends one.
+        # The text begins and ends at line boundaries.
         return text.replace(b"\n ", b"\n").replace(b" \n", b"\n").replace(b" \r\n", b"\r\n").strip(b" ")
 
 
@@ -161,7 +161,7 @@ def _one_outside_quotes(match: re.Match[bytes]) -> bytes:
 
 
 def in_utf8(source: Bytes, head: bytes) -> Bytes:
-    """The same text as UTF-8, where its first bytes are the mark of UTF-16 or UTF-32."""
+    """The same text as UTF-8, if it begins with a UTF-16 or UTF-32 mark."""
     return Rewritten(source, ToUtf8) if any(head.startswith(mark) for mark, _ in _MARKS) else source
 
 

@@ -1,4 +1,4 @@
-"""Text cut into pieces at line ends that stand outside quotes, and how many rows a piece has."""
+"""Cut text into chunks at line ends outside quotes, and count the rows of each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from xent_cli.readers.storage.interface import Bytes
 
-# A row of 128,000 classes takes 3 MB of text; whatever is longer is no table.
+# A row of 128,000 classes takes 3 MB of text; anything much longer is not a table.
 LONGEST_LINE = 16 << 20
 
 
@@ -64,7 +64,7 @@ class Piece:
         return memoryview(text)
 
     def count(self, word: bytes) -> int:
-        """How often some bytes are in the text."""
+        """Count occurrences of some bytes in the text."""
         text = self.read()
         held: bytes = text.obj  # type: ignore[assignment]
         return held.count(word, 0, len(text))
@@ -117,7 +117,7 @@ def pieces(source: Bytes, offset: int, size: int, *, quoted: bool = True, column
 
 
 def _without_blank_lines(chunk: bytes, cut: int) -> int:
-    """Where the last line before `cut` that is not blank ends; blank ones wait, for nothing may follow them."""
+    """Where the last line before `cut` that is not blank ends; blank lines wait, in case nothing follows them."""
     if cut and chunk[cut - 1 : cut] == b"\n" and chunk[cut - 2 : cut - 1] not in (b"\n", b"\r"):
         return cut
     body = len(chunk[:cut].rstrip(b"\r\n"))
@@ -127,7 +127,7 @@ def _without_blank_lines(chunk: bytes, cut: int) -> int:
 
 
 def too_long(name: str, text: bytes, offset: int) -> InputError:
-    """What to say of text without an end."""
+    """Error for a line that is too long, or for endless blank lines."""
     blank = not text.strip(b"\r\n")
     what = "blank lines without end" if blank else "line too long"
     found = f"{len(text) >> 20} MiB of them" if blank else f"no line end in {len(text) >> 20} MiB"
@@ -140,7 +140,7 @@ def _last_line_end(chunk: bytes, quoted: bool) -> int:
     cut = chunk.rfind(b"\n") + 1
     inside = chunk.count(b'"', 0, cut) % 2 if quoted else 0
     while cut and inside:
-        # The last quote before it is open, and so is every line end after that one.
+        # The last quote before it is open, so every line end after that quote is quoted.
         before = chunk.rfind(b"\n", 0, chunk.rfind(b'"', 0, cut)) + 1
         inside ^= chunk.count(b'"', before, cut) % 2
         cut = before
@@ -148,7 +148,7 @@ def _last_line_end(chunk: bytes, quoted: bool) -> int:
 
 
 def row_lines(text: memoryview, delimiter: str, single_column: bool) -> list[int]:
-    """Line of the text, from 0, on which each of its rows begins."""
+    """Line of the text, from 0, on which each row begins."""
     lines, line = [], 0
     reader = csv_reader(as_lines(text), delimiter=delimiter)
     for cells in reader:
@@ -161,7 +161,7 @@ def row_lines(text: memoryview, delimiter: str, single_column: bool) -> list[int
 def count_rows(piece: Piece, delimiter: str, single_column: bool) -> tuple[int, int]:
     """Rows and lines of a piece; a blank line is a row only where there is a single column to be empty."""
     text = piece.read()
-    # One comparison serves both questions; searching for two line ends in a row takes as long as parsing.
+    # One comparison answers both questions; searching for two consecutive line ends takes as long as parsing.
     ends = scratch("line ends", (len(text),), np.bool_)
     np.equal(np.frombuffer(text, np.uint8), ord("\n"), out=ends)
     lines = int(np.count_nonzero(ends)) + (text[-1] != ord("\n"))
