@@ -93,8 +93,8 @@ class StridedRows:
         with self.file.open() as file:
             for base, shape, strides in boxes(self.shape, self.strides, self.start, self.stop):
                 size = math.prod(shape)
-                target = values[done : done + size].reshape(*shape, self.k)
-                self._copy(file, base, target, (*strides, self.class_stride))
+                box = flat(values[done : done + size]).reshape(*shape, self.k)
+                self._copy(file, base, box, (*strides, self.class_stride))
                 done += size
         values = widen(values)
         return Rows(**{self.role: values[:, 0] if self.scalar else values})
