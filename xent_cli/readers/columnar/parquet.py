@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -119,13 +119,13 @@ class ParquetSource(Table):
     def _columns(self, group: int, start: int, size: int, step: int) -> Iterator[tuple[int, int, Part]]:
         """A row group too large for memory: decoded a few columns at a time, and turned into rows on disk."""
         spill = Spill(self.source.name)
-        with closing(spill):
+        rest = replace(self.reading, plan=replace(self.plan, values=(), is_list=False))
+        with closing(spill), self._opened(group, self._step(size)) as held:
             absent = None
-            for values, missing in _decoded(self, group, start, size, use_threads=True):
+            for values, missing in _decoded(self, held, start, use_threads=True):
                 spill.append(values.T)
                 absent = either(absent, missing)
-        rest = replace(self.reading, plan=replace(self.plan, values=(), is_list=False))
-        others = self._table(group, rest.plan.used) if rest.plan.used else None
+            others = self._table(held, rest.plan.used) if rest.plan.used else None
         for low, high in ((low, min(size, low + step)) for low in range(0, size, step)):
             part: Part = ArrayRows(
                 self.role, f"{self.role} of a row group", spill, self.dtype.str, 0, self.width, size, low, high, False
@@ -137,9 +137,23 @@ class ParquetSource(Table):
                 part = Both(part, Rows(absent=absent[low:high]))
             yield start + low, high - low, part
 
-    def _table(self, group: int, columns: list[str]) -> pa.Table:
-        with damage_in(self.source, group), open_file(self.source, len(columns), self.footer) as file:
-            return RowGroup(file, group, self.groups[group]).whole(file.read_row_group(group, columns=columns))
+    def _step(self, size: int) -> int:
+        """How many columns of a row group are decoded at once."""
+        return max(1, self.needs.step_bytes // max(1, size * self.dtype.itemsize))
+
+    @contextmanager
+    def _opened(self, group: int, num_columns: int) -> Iterator[RowGroup]:
+        """A row group in a file that is opened for it once: of very many columns, a footer takes long to parse."""
+        with damage_in(self.source, group):
+            file = open_file(self.source, num_columns, self.footer)
+        with file:
+            with damage_in(self.source, group):
+                held = RowGroup(file, group, self.groups[group])
+            yield held
+
+    def _table(self, held: RowGroup, columns: list[str]) -> pa.Table:
+        with damage_in(self.source, held.group):
+            return held.whole(held.read(columns))
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,13 +174,14 @@ class GroupRows:
         if plan.values and not plan.is_list and not remote:
             values = np.empty((width, self.size), source.dtype)
             done, absent = 0, None
-            for columns, missing in _decoded(source, self.group, self.start, self.size, use_threads=False):
-                absent, stop = either(absent, missing), done + columns.shape[1]
-                values[done:stop], done = columns.T, stop
             rest = replace(source.reading, plan=replace(plan, values=()))
-            if not rest.plan.used:
-                return Rows(absent=absent, **{role: values.T})
-            table = source._table(self.group, rest.plan.used)
+            with source._opened(self.group, source._step(self.size)) as held:
+                for columns, missing in _decoded(source, held, self.start, use_threads=False):
+                    absent, stop = either(absent, missing), done + columns.shape[1]
+                    values[done:stop], done = columns.T, stop
+                if not rest.plan.used:
+                    return Rows(absent=absent, **{role: values.T})
+                table = source._table(held, rest.plan.used)
             return replace(rows_of(table, rest, self.start), absent=absent, **{role: values.T})
         row_bytes = max(1, width) * source.dtype.itemsize
         whole = remote or self.size * row_bytes <= source.needs.list_group_bytes
@@ -212,16 +227,15 @@ class Both:
 
 
 def _decoded(
-    source: ParquetSource, group: int, start: int, size: int, *, use_threads: bool
+    source: ParquetSource, held: RowGroup, start: int, *, use_threads: bool
 ) -> Iterator[tuple[AnyArray, BoolArray | None]]:
     """Values of a row group as [n, c], a few columns at a time, and which are missing."""
     names = source.plan.values
-    step = max(1, source.needs.step_bytes // max(1, size * source.dtype.itemsize))
-    with damage_in(source.source, group), open_file(source.source, step, source.footer) as file:
-        held = RowGroup(file, group, size)
+    step = source._step(held.size)
+    with damage_in(source.source, held.group):
         for low in range(0, len(names), step):
             some = names[low : low + step]
-            table = held.whole(file.read_row_group(group, columns=list(some), use_threads=use_threads))
+            table = held.whole(held.read(list(some), use_threads=use_threads))
             plan = ColumnPlan(
                 some, values_only=source.plan.values_only, lenient=source.plan.lenient, judged=source.plan.judged
             )
@@ -232,7 +246,7 @@ def _decoded(
                 if plan.judged is not None:
                     raise
                 # A later column may have an earlier bad row.
-                columns = ((name, file.read_row_group(group, columns=[name])[name]) for name in names)
+                columns = ((name, held.read([name])[name]) for name in names)
                 refuse_nulls(columns, source.role, start, missing=source.plan.values_only)
                 raise
             yield np.asarray(getattr(rows, source.role), source.dtype), rows.absent

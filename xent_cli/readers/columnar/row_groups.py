@@ -16,12 +16,18 @@ class RowGroup:
     def __init__(self, file: pq.ParquetFile, group: int, size: int) -> None:
         self._file = file
         self._held = file.metadata.row_group(group)
-        self._size = size
-        leaves = ((index, file.schema.column(index)) for index in range(self._held.num_columns))
+        self.group = group
+        self.size = size
+        schema = file.schema
+        leaves = ((index, schema.column(index)) for index in range(self._held.num_columns))
         # Without lists a column has a value, or null, in every row.
         self._flat = {leaf.path: index for index, leaf in leaves if leaf.max_repetition_level == 0}
         self._rows = 0
         self._checked: set[int] = set()
+
+    def read(self, columns: list[str], *, use_threads: bool = True) -> pa.Table:
+        """Decode some columns."""
+        return self._file.read_row_group(self.group, columns=columns, use_threads=use_threads)
 
     def part(self, table: pa.Table) -> pa.Table:
         """Some of the rows, after a check that their columns have the same length."""
@@ -33,14 +39,14 @@ class RowGroup:
             if index is None or index in self._checked:
                 continue
             self._checked.add(index)
-            if (values := self._held.column(index).num_values) != self._size:
-                raise pa.ArrowInvalid(f"{values} values of {name} in {self._size} rows")
+            if (values := self._held.column(index).num_values) != self.size:
+                raise pa.ArrowInvalid(f"{values} values of {name} in {self.size} rows")
         return table
 
     def end(self) -> None:
         """Check that all rows have been read."""
-        if not self._rows == self._size == self._held.num_rows:
-            raise pa.ArrowInvalid(f"{self._rows} rows, not {self._size}")
+        if not self._rows == self.size == self._held.num_rows:
+            raise pa.ArrowInvalid(f"{self._rows} rows, not {self.size}")
 
     def whole(self, table: pa.Table) -> pa.Table:
         """All rows of some columns."""

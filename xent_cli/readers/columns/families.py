@@ -99,9 +99,14 @@ def _numbered(names: tuple[str, ...]) -> tuple[Family, ...]:
     found: list[Family] = []
     for pattern in (_LAST_NUMBER, _FIRST_NUMBER):
         groups: dict[tuple[str, str], list[tuple[int, str]]] = {}
+        # Of a hundred thousand names of one stem that end in a number, one is taken apart for all.
+        stems: dict[str, list[tuple[int, str]]] = {}
         for name in columns:
             bare = name.rstrip("0123456789")
             if len(bare) < len(name) and pattern is _LAST_NUMBER:
+                if bare in stems and len(name) - len(bare) <= 9:
+                    stems[bare].append((int(name[len(bare) :]), name))
+                    continue
                 before, digits, after = bare, name[len(bare) :], ""
             elif match := pattern.fullmatch(name):
                 before, digits, after = match.groups()
@@ -115,7 +120,10 @@ def _numbered(names: tuple[str, ...]) -> tuple[Family, ...]:
                 # After a mark it is a sign: logit_-1, P(y=-1).
                 before, digits = before[:-1], f"-{digits}"
             if len(digits) <= 9:
-                groups.setdefault((before, after), []).append((int(digits), name))
+                group = groups.setdefault((before, after), [])
+                group.append((int(digits), name))
+                if pattern is _LAST_NUMBER and before and before == bare:
+                    stems[bare] = group
         taken: set[str] = set()
         for (before, after), members in groups.items():
             members.sort()

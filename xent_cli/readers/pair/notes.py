@@ -47,10 +47,11 @@ def notes(
 def _unused(sources: Mapping[str, Source], taken: Mapping[str, bool]) -> Iterator[tuple[str, str]]:
     free = {role: names for role, names in NAMES.items() if not taken[role]}
     for info in (sources[role].info for role in ("logits", "labels") if role in sources):
-        used, columns = (info.plan.used, info.plan.columns) if info.plan is not None else ((), ())
+        used = set() if info.plan is None else {*info.plan.used}
+        unused = () if info.plan is None else [name for name in info.plan.columns if name not in used]
         for role, names in free.items():
-            for name in columns:
-                if name.strip().lower() in names and name not in used:
+            for name in unused:
+                if name.strip().lower() in names:
                     hint = _OPTIONS[role].format(name=name)
                     yield f"unused-{role}", f'column "{name}" of {info.path} is not used; {hint}'
 
