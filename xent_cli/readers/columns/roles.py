@@ -52,12 +52,13 @@ def roles_of(sample: TableSample, names: Iterable[str]) -> dict[str, Role]:
     """
     stems: dict[str, bool] = {}
     found = {}
+    folders, index, kinds = sample.folders, sample.index, sample.kinds
     for place, name in enumerate(names):
-        if name in sample.folders:
+        if name in folders:
             role = _role_of(sample, name, first=False)
             found[name] = role if role.role else Role(say.ABOUT_SAMPLE, "it is part of a folder's name")
             continue
-        if name[-1:].isdigit() and name not in sample.index and sample.kinds[name] == NUMBER:
+        if name[-1:].isdigit() and name not in index and kinds[name] == NUMBER:
             # One of a thousand numbered columns decides for all.
             stem = name.rstrip(_DIGITS)
             if stem not in stems:
