@@ -2,7 +2,7 @@ import json
 import math
 import pickle
 from concurrent.futures import ThreadPoolExecutor
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
 
 import ml_dtypes
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from xent_cli.core.block import Block, BlockRef, Rows
-from xent_cli.core.evaluate import evaluate_block, evaluate_blocks, weigh_block
+from xent_cli.core.evaluate import evaluate_block, weigh_block
 from xent_cli.core.options import LossOptions, Outputs
 from xent_cli.core.totals.exact_sum import ExactSum
 from xent_cli.core.totals.run_totals import RunTotals
@@ -56,7 +56,7 @@ def mean_and_all(tasks, options, wanted=EVERYTHING, engine=map):
         wanted.worst,
         wanted.top_k,
     )
-    results = list(evaluate_blocks(tasks, options, wanted, engine))
+    results = list(engine(partial(evaluate_block, options=options, outputs=wanted), tasks))
     totals = reduce(RunTotals.merge, (r.totals for r in results))
     loss = np.concatenate([r.loss for r in results])
     gradient = np.concatenate([r.gradient for r in results])
@@ -100,7 +100,7 @@ def sample(n=60, k=4):
 
 def test_the_example_of_tensorflow_gives_what_its_documentation_says():
     for labels, form in ((DENSE, "dense"), (SPARSE, "sparse")):
-        (result,) = evaluate_blocks([Block(0, LOGITS, labels)], LossOptions(labels=form), Outputs(losses=True))
+        result = evaluate_block(Block(0, LOGITS, labels), LossOptions(labels=form), Outputs(losses=True))
         assert result.loss.tolist() == pytest.approx([0.40760596444438, 2.40760596444438], rel=1e-14)
         assert result.totals.losses.summarize().mean_loss == pytest.approx(1.40760596444438, rel=1e-14)
 
@@ -274,21 +274,6 @@ def test_a_recipe_gives_what_its_rows_give():
         result.loss.tolist()
         == evaluate_block(Block(7, LOGITS, SPARSE), LossOptions(), Outputs(losses=True)).loss.tolist()
     )
-
-
-def test_tasks_are_taken_one_at_a_time():
-    taken = []
-
-    def tasks():
-        for i in range(3):
-            taken.append(i)
-            yield Block(2 * i, LOGITS, SPARSE)
-
-    results = evaluate_blocks(tasks(), LossOptions(), Outputs())
-    assert taken == []
-    assert next(results).start == 0
-    assert taken == [0]
-    assert [r.start for r in results] == [2, 4]
 
 
 def test_labels_on_loan_are_returned_as_they_were():

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xent_cli.core.block import Block, BlockRef, Rows
-from xent_cli.core.evaluate import evaluate_block, evaluate_blocks
+from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.options import LossOptions, Outputs
 from xent_cli.core.totals.group_totals import GroupTotals, Scored
 from xent_cli.core.totals.loss_totals import LossTotals
@@ -57,7 +57,7 @@ def cut(block, size):
 
 def whole(blocks, options):
     """Totals of a run."""
-    found = [result.totals for result in evaluate_blocks(blocks, options, WANTED)]
+    found = [evaluate_block(block, options, WANTED).totals for block in blocks]
     return reduce(RunTotals.merge, found)
 
 
@@ -87,7 +87,7 @@ def test_slices_do_not_depend_on_how_the_samples_are_cut_into_blocks(run):
 def test_slices_do_not_depend_on_how_many_samples_wait_nor_on_the_order_of_merging(run, waiting, data):
     block, options, size = run
     once = list(whole([block], options).slices.summaries())
-    parts = [result.totals.slices for result in evaluate_blocks(cut(block, size), options, WANTED)]
+    parts = [evaluate_block(part, options, WANTED).totals.slices for part in cut(block, size)]
     parts = [replace(part, most_waiting=waiting) for part in parts]
     while len(parts) > 1:
         first = parts.pop(data.draw(st.integers(0, len(parts) - 1)))
@@ -139,7 +139,7 @@ def ids(first, count):
 def test_a_column_of_ids_is_refused(sizes):
     blocks = [ids(sum(sizes[:i]), size) for i, size in enumerate(sizes)]
     with pytest.raises(InputError, match="more than 10,000 values") as caught:
-        reduce(RunTotals.merge, (r.totals for r in evaluate_blocks(blocks, LossOptions(), Outputs(by=("key",)))))
+        reduce(RunTotals.merge, (evaluate_block(block, LossOptions(), Outputs(by=("key",))).totals for block in blocks))
     assert caught.value.code == "too-many-slices"
 
 

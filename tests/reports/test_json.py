@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from xent_cli.core.block import Block
-from xent_cli.core.evaluate import evaluate_blocks
+from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.input_description import InputDescription
 from xent_cli.core.options import LossOptions, Outputs
 from xent_cli.core.totals.run_totals import RunTotals
@@ -29,7 +29,7 @@ ORDINARY = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [20.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
 
 def made(logits, labels, **settings):
     wanted = Outputs(overflow=FOUR, top_k=(1, 5))
-    results = evaluate_blocks([Block(0, np.array(logits), np.array(labels))], OPTIONS, wanted)
+    results = [evaluate_block(Block(0, np.array(logits), np.array(labels)), OPTIONS, wanted)]
     totals = reduce(RunTotals.merge, (r.totals for r in results))
     given = {
         "version": "0.1.0",

@@ -1,10 +1,9 @@
-"""The only loop over blocks: blocks in, losses and totals out."""
+"""Evaluate a block: its recipe in, losses and totals out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,24 +18,11 @@ from xent_cli.core.totals.run_totals import RunTotals
 from xent_cli.errors import RowError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from typing import TypeVar
-
     from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray, IntArray
     from xent_cli.core.block import Block, Task
     from xent_cli.core.kernel.cross_entropy import RowLosses
     from xent_cli.core.options import LossOptions
     from xent_cli.core.totals.slices import LossSlices
-
-    Item = TypeVar("Item")
-    Result = TypeVar("Result")
-
-
-class Map(Protocol):
-    """How an engine runs tasks: results come in the order of the tasks, as from the built-in `map`."""
-
-    def __call__(self, function: Callable[[Item], Result], tasks: Iterable[Item], /) -> Iterator[Result]:
-        """Call `function` on each task."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,16 +70,6 @@ class BlockLoss:
     weight: FloatArray | None = None
     left_out: BoolArray | None = None
     class_weight: FloatArray | None = None
-
-
-def evaluate_blocks(
-    tasks: Iterable[Task],
-    options: LossOptions,
-    outputs: Outputs,
-    map: Map = map,  # noqa: A002
-) -> Iterator[BlockLoss]:
-    """Evaluate all tasks with `map`, which yields the results in order."""
-    return map(partial(evaluate_block, options=options, outputs=outputs), tasks)
 
 
 def evaluate_block(task: Task, options: LossOptions, outputs: Outputs) -> BlockLoss:

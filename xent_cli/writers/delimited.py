@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -25,7 +25,11 @@ class DelimitedWriter:
     stream: BinaryIO
     columns: RowFormat
     delimiter: str
-    _begun: bool = False
+    _header: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        names = (csv_cell(name, self.delimiter) for name in self.columns.names)
+        self._header = (self.delimiter.join(names) + "\n").encode()
 
     def write(self, rows: BlockLoss) -> None:
         """See `RowWriter`."""
@@ -43,10 +47,9 @@ class DelimitedWriter:
         self._begin()
 
     def _begin(self) -> None:
-        if not self._begun:
-            self._begun = True
-            names = (csv_cell(name, self.delimiter) for name in self.columns.names)
-            self.stream.write((self.delimiter.join(names) + "\n").encode())
+        if self._header:
+            self.stream.write(self._header)
+            self._header = b""
 
     def _write_many(self, rows: BlockLoss) -> None:
         for text in encoded(rows, self._encode):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from xent_cli.core.evaluate import evaluate_block, evaluate_blocks, weigh_block
+from xent_cli.core.evaluate import evaluate_block, weigh_block
 from xent_cli.core.totals.exact_sum import ExactSum
 from xent_cli.core.totals.loss_totals import LossTotals
 from xent_cli.core.totals.run_totals import RunTotals
@@ -70,7 +70,7 @@ def evaluate_pair(
 def _blocks(pair: Pair, options: LossOptions, wanted: Outputs, engine: Engine, targets: Targets) -> Iterable[BlockLoss]:
     """Return the evaluated blocks in order; parts of folders are written by the workers."""
     if not targets.folders:
-        return evaluate_blocks(pair.tasks(), options, wanted, engine.map)
+        return engine.map(partial(evaluate_block, options=options, outputs=wanted), pair.tasks())
     parts, kept = tuple(folder.parts for folder in targets.folders), bool(targets.writers)
     function = partial(_evaluate_into_parts, options=options, outputs=wanted, recipes=parts, kept=kept)
     return engine.map(function, pair.tasks())

@@ -146,7 +146,7 @@ class ArrayRows:
         with self.file.open() as file:
             if self.b == 1:
                 values = scratch(self.buffer_name, (n, self.k), self.dtype)
-                self._fill(file, self.start * self.k, values)
+                self._fill(file, self.start * self.k, flat(values))
             else:
                 values = self._gather(file)
         values = widen(values)
@@ -165,7 +165,7 @@ class ArrayRows:
             base = a * self.k * self.b
             if high - low == self.b:
                 slab = scratch("slab", (self.k, self.b), self.dtype)
-                self._fill(file, base, slab)
+                self._fill(file, base, flat(slab))
                 out[:, columns] = slab
             else:
                 for c in range(self.k):
@@ -173,9 +173,9 @@ class ArrayRows:
         return out.T
 
     def _fill(self, file: Stream, element: int, out: AnyArray) -> None:
-        """Read consecutive elements from the file into contiguous memory."""
+        """Read consecutive elements from the file into contiguous memory [m]."""
         file.seek(self.offset + element * out.itemsize)
-        target = flat(out).view(np.uint8).data
+        target = out.view(np.uint8).data
         with reading(self.file.name):
             if fill(file, target) < len(target):
                 raise shrunk(self.file.name)
