@@ -134,6 +134,7 @@ def test_rows_from_a_bucket_are_those_of_the_files(arguments, server, bucket):
     run = xent(arguments.replace("@", "s3://bucket/run/"), server, bucket)
     local = xent(arguments.replace("@", "./"), server, bucket)
     assert (run.stdout, run.returncode) == (local.stdout, 0), run.stderr
+    assert run.stderr.count("arrays-joined") == local.stderr.count("arrays-joined")
 
 
 def test_saved_rows_in_a_bucket_are_compared_as_those_on_disk_are(server, bucket):

@@ -67,7 +67,8 @@ def _joined(sources: Mapping[str, Source]) -> Iterator[tuple[str, str]]:
     for source in sources.values():
         paths = source.info.description.shards if isinstance(source, Shards) else ()
         files, names = {path.rpartition(":")[0] for path in paths}, [path.rpartition(":")[2] for path in paths]
-        if len(names) > 1 and len(files) == 1 and source.info.path.startswith(f"{min(files)}:"):
+        one_file = len(files) == 1 and not names[0].startswith("//")  # the mark of a URL parts no array from its file
+        if len(names) > 1 and one_file and source.info.path.startswith(f"{min(files)}:"):
             yield "arrays-joined", f"{names[0]} to {names[-1]} of {min(files)} follow one another: {len(names)} arrays"
 
 
