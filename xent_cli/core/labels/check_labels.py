@@ -84,7 +84,7 @@ def check_sparse(
     """
     if labels.dtype.kind == "b" and num_classes > 2 and labels.size:  # rather a mask, or which predictions are right
         found, expected = f"{labels.reshape(-1)[0]}", f"a class index: there are {num_classes} classes"
-        hint = "say which samples count with --mask; write labels of the classes 0 and 1 as integers"
+        hint = "say which samples count with a mask; write labels of the classes 0 and 1 as integers"
         raise RowError("labels are true and false", start, "labels", found, expected, hint, code="labels-bool")
     raw = _comparable(labels)
     ignored = either(unscored, ignored_labels(raw, ignore_index, ignore_missing=ignore_missing))
