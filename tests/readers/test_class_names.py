@@ -162,7 +162,8 @@ def test_a_list_of_names_has_one_a_line(tmp_path, text):
         (b"cat\ndog\ncat\n", "class name given twice", "names.txt line 3"),
         (b"cat\n\ndog\n", "no class name", "names.txt line 2"),
         (b"", "no class name", "names.txt line 1"),
-        (b"\xff\xfe", "not a text file", "names.txt"),
+        (b"\xff\xfe", "no class name", "names.txt line 1"),
+        (b"caf\xe9\n", "not a text file", "names.txt"),
     ],
 )
 def test_a_list_of_names_is_checked(tmp_path, content, what, where):
