@@ -22,7 +22,7 @@
 #define FMA __builtin_fma
 
 enum { LANES = 16, GROUP = 4 * LANES, BLOCK = 4 * GROUP, FEW_CLASSES = 128 };
-enum { FLOAT64, FLOAT32, FLOAT16, BFLOAT16 };
+enum { FLOAT64, FLOAT32, FLOAT16 }; /* `compiled.py` counts them so; bfloat16 is read as float32 */
 
 /* ---- exp, log1p, expm1 ------------------------------------------------------------------------------------------ */
 
@@ -40,7 +40,7 @@ INLINE double power_of_two(double rounded) { /* 2**k, from k + ROUND, for -1022 
     return power;
 }
 
-/* (exp(r) - 1 - r) / r**2 for |r| <= ln 2 / 2, by Estrin's scheme: it has short chains of dependent operations. */
+/* (exp(r) - 1 - r) / r**2 for |r| <= ln 2 / 2, by Horner's scheme. */
 INLINE double exp_tail(double r) {
     double q = 0x1.af389eea54156p-26;
     q = FMA(q, r, 0x1.28917c9f3a495p-22);
@@ -184,11 +184,7 @@ INLINE double value_at(const char *at, int kind) {
     if (kind == FLOAT32) { float v; memcpy(&v, at, 4); return v; }
     uint16_t bits;
     memcpy(&bits, at, 2);
-    if (kind == FLOAT16) return widened(bits);
-    uint32_t word = (uint32_t)bits << 16;
-    float v;
-    memcpy(&v, &word, 4);
-    return v;
+    return widened(bits);
 }
 
 /* The row as k contiguous values of float64 (wide) or float32. */
@@ -513,11 +509,10 @@ INLINE void short_rows(const Job *job, int64_t first, int64_t n, int wide, int f
 }
 
 INLINE void all_rows(const Job *job, int wide, int full, const Scratch *scratch) {
-    static const int64_t together = TOGETHER;
     double turned[FEW_CLASSES][LANES];
     Rows rows;
     int few = job->k <= FEW_CLASSES;
-    int64_t step = few ? LANES : 1, size = job->gradient == NULL ? together : step;
+    int64_t step = few ? LANES : 1, size = job->gradient == NULL ? TOGETHER : step;
     for (int64_t first = 0; first < job->n; first += size) {
         int64_t stop = first + size < job->n ? first + size : job->n;
         for (int64_t i = first; i < stop; i += step) {
