@@ -48,11 +48,11 @@ def test_divergence_and_gradient_keep_their_digits_at_every_distance(distance, s
         np.testing.assert_allclose(found.gradient[i], gradient, rtol=1e-12, atol=1e-300)
 
 
-def reference(z, t, temperature):
+def reference(z, t, temperature, teacher_temperature=1.0):
     """Loss, divergence and its gradient with respect to z, in 700 digits, so that 1 - 1e-300 is not 1."""
     with mpmath.workdps(700):
         own, p = log_softmax_mpf(z, temperature)
-        taught, q = log_softmax_mpf(t)
+        taught, q = log_softmax_mpf(t, teacher_temperature)
         loss = mpmath.fsum(b * a for a, b in zip(own, q, strict=True))
         kl = mpmath.fsum(c * (a - b) for a, b, c in zip(own, taught, q, strict=True))
         return float(loss), float(kl), [float((a - b) / temperature) for a, b in zip(p, q, strict=True)]
@@ -176,6 +176,22 @@ def test_opposite_logits_near_the_end_of_the_range_do_not_overflow_before_they_a
     found = teacher_cross_entropy(z, t, options)
     assert found.loss.tolist() == pytest.approx([1.5e298], rel=1e-15)
     assert found.kl.tolist() == pytest.approx([1.5e298], rel=1e-15)
+
+
+@pytest.mark.parametrize("teacher_temperature", [0.25, 3.0])
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_each_side_is_divided_by_a_temperature_of_its_own(temperature, teacher_temperature):
+    rng = np.random.default_rng(5)
+    student, teacher = rng.normal(0, 5, (6, 7)), rng.normal(0, 5, (6, 7))
+    options = dataclasses.replace(LOGITS, temperature=temperature, teacher_temperature=teacher_temperature)
+    found = teacher_cross_entropy(student, teacher, options, gradient_dtype="f8")
+    for i, (z, t) in enumerate(zip(student.tolist(), teacher.tolist(), strict=True)):
+        loss, kl, gradient = reference(z, t, temperature, teacher_temperature)
+        assert (found.loss[i], found.kl[i]) == pytest.approx((loss, kl), rel=1e-12)
+        np.testing.assert_allclose(found.gradient[i], gradient, rtol=1e-12, atol=1e-300)
+    # Equal after the division, which is exact for a power of two.
+    options = dataclasses.replace(LOGITS, temperature=0.5, teacher_temperature=2.0)
+    assert not teacher_cross_entropy(student, 4 * student, options).kl.any()
 
 
 def test_the_same_outputs_diverge_by_exactly_0_and_shifted_ones_too():

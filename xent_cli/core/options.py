@@ -32,8 +32,8 @@ class LossOptions:
         In [0, 1).
     class_weight
         [k], dimensionless, >= 0; or None.
-    temperature
-        > 0, divides the logits.
+    temperature, teacher_temperature
+        > 0, divide the logits and those of a teacher.
     precision
         Of the arithmetic on logits; losses and sums are always float64.
     shift
@@ -75,6 +75,7 @@ class LossOptions:
     unit: float = 0.0
     labels_unit: float = 0.0
     kernel: str = "numpy"
+    teacher_temperature: float = 1.0
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -120,6 +121,7 @@ class LossOptions:
             ("ignore_missing", "yes" if self.ignore_missing else "no", "no"),
             ("normalize", "yes" if self.normalize else "no", "no"),
             ("binary", "yes" if self.binary else "no", "no"),
+            ("teacher_temperature", self.teacher_temperature, 1.0),
             # Every instruction set gives the same bits.
             ("kernel", self.kernel.partition("-")[0], "numpy"),
         )

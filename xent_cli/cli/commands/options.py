@@ -193,6 +193,14 @@ loss_options = stacked(
         help="Number that divides the logits (not a teacher's) before the softmax.",
     ),
     _loss(
+        "--teacher-temperature",
+        type=click.FloatRange(0, min_open=True),
+        metavar="T",
+        default=1.0,
+        show_default=True,
+        help="Number that divides the logits of a teacher (--labels-from logits).",
+    ),
+    _loss(
         "--shift",
         type=int,
         default=0,

@@ -170,6 +170,7 @@ def loss_options(options: SharedOptions, pair: Pair, *, names_classes: bool = Fa
         label_smoothing=loss.label_smoothing,
         class_weight=class_weight,
         temperature=loss.temperature,
+        teacher_temperature=loss.teacher_temperature,
         precision=loss.precision,
         kernel=loss.kernel,
         shift=loss.shift,
@@ -204,8 +205,15 @@ def _refuse_meaningless(options: SharedOptions, pair: Pair) -> None:
         kind = "dense" if dense else "names of classes"
         raise UsageError(f"--first-class says what integer labels call the first class, and these are {kind}")
     _refuse_sums(loss, dense=dense, has_teacher=has_teacher)
-    if not math.isfinite(loss.temperature):
-        raise UsageError("--temperature must be a finite number")
+    for option, value in (
+        ("--temperature", loss.temperature),
+        ("--teacher-temperature", loss.teacher_temperature),
+    ):
+        if not math.isfinite(value):
+            raise UsageError(f"{option} must be a finite number")
+    if loss.labels_from != "logits" and loss.teacher_temperature != 1.0:
+        found = f"--teacher-temperature divides the logits of a teacher, and --labels-from says {loss.labels_from}"
+        raise UsageError(found)
     if loss.source != "logits" and loss.temperature != 1.0:
         hint = "log-probs are logits too: leave --from out" if loss.source == "log-probs" else ""
         raise UsageError(f"--temperature divides logits, and --from says {loss.source}", hint=hint)

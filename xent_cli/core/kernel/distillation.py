@@ -50,7 +50,7 @@ def teacher_cross_entropy(
         [n, k] logits, log-probabilities or probabilities: `options.source` and `options.labels_source` say which. Any
         real dtype and strides.
     options
-        A temperature divides the student's logits, not the teacher's.
+        Each side has a temperature of its own, which divides its logits.
     gradient_dtype, gradient_scale
         As for `cross_entropy`; the gradient ``(sum q) p - q`` requires a student of logits.
 
@@ -75,10 +75,10 @@ def teacher_cross_entropy(
         # In C order whatever the order of the input, so that sums over classes are always added in the same order.
         z, t = (np.array(side[rows], np.float64, order="C") for side in (student, teacher))
         log_p, p = _distribution(z, options.source, options.temperature)
-        log_q, q = _distribution(t, options.labels_source, 1.0)
+        log_q, q = _distribution(t, options.labels_source, options.teacher_temperature)
         loss[rows] = weighted_sum(q, -log_p)
         if both:
-            x = log_ratios(z, t, log_p, log_q, options.temperature)
+            x = log_ratios(z, t, log_p, log_q, options.temperature, options.teacher_temperature)
         else:
             with np.errstate(all="ignore"):  # a class that both call impossible adds nothing
                 near = np.abs(q - p) < p / 2 if sources == ("probs", "probs") else np.zeros(p.shape, np.bool_)

@@ -20,15 +20,22 @@ _SERIES_BOUND = 0.125
 _SERIES = (1 / 2, -1 / 6, 1 / 24, -1 / 120, 1 / 720, -1 / 5040, 1 / 40320, -1 / 362880, 1 / 3628800)
 
 
-def log_ratios(z: FloatArray, t: FloatArray, log_p: FloatArray, log_q: FloatArray, temperature: float) -> FloatArray:
+def log_ratios(
+    z: FloatArray,
+    t: FloatArray,
+    log_p: FloatArray,
+    log_q: FloatArray,
+    temperature: float,
+    teacher_temperature: float = 1.0,
+) -> FloatArray:
     """Compute log(q/p) from differences of logits, so that large logits do not cost digits.
 
     Parameters
     ----------
     z, t
-        [n, k] logits of p, divided by `temperature`, and of q.
+        [n, k] logits of p, divided by `temperature`, and of q, divided by `teacher_temperature`.
     log_p, log_q
-        [n, k] logarithms of softmax(z / temperature) and softmax(t).
+        [n, k] logarithms of the two distributions.
 
     Returns
     -------
@@ -44,7 +51,7 @@ def log_ratios(z: FloatArray, t: FloatArray, log_p: FloatArray, log_q: FloatArra
     """
     likeliest = z.argmax(axis=1)[:, np.newaxis]
     apart, apart_rest = distances(z, np.take_along_axis(z, likeliest, axis=1), temperature)
-    taught, taught_rest = distances(t, np.take_along_axis(t, likeliest, axis=1), 1.0)
+    taught, taught_rest = distances(t, np.take_along_axis(t, likeliest, axis=1), teacher_temperature)
     log_peak = np.take_along_axis(log_p, likeliest, axis=1)
     neither = (z == -np.inf) & (t == -np.inf)
     with np.errstate(invalid="ignore", over="ignore"):
@@ -84,11 +91,11 @@ def divergence_terms(x: FloatArray, p: FloatArray, q: FloatArray) -> FloatArray:
 
 # Derivation
 # ----------
-# Let r be the most probable class of p and u_j = (t_j - t_r) - (z_j - z_r)/T. Then q_j/p_j = exp(u_j)/S with
+# Let r be the most probable class of p and u_j = (t_j - t_r)/T' - (z_j - z_r)/T. Then q_j/p_j = exp(u_j)/S with
 # S = sum p_i exp(u_i) = 1 + sum p_i (exp(u_i) - 1), so x_j = u_j - log1p(sum of p_i expm1(u_i)). Each u_j is accurate,
 # because the rounding errors of the differences are added to it. If |u_i| is large, p_i may underflow and exp(u_i)
-# overflow; there p_i exp(u_i) = exp(t_i - t_r) p_r. If that overflows too, or q_r is 0, the two distributions are so
-# far apart that the plain difference of their logarithms is accurate.
+# overflow; there p_i exp(u_i) = exp((t_i - t_r)/T') p_r. If that overflows too, or q_r is 0, the two distributions are
+# so far apart that the plain difference of their logarithms is accurate.
 #
 # KL = sum q_j f(x_j) with f(x) = x + exp(-x) - 1 and f'(x) = 1 - exp(-x), so errors e_j of x_j change it by
 # sum (q_j - p_j) e_j. An error common to all classes, such as that of the shift, cancels to first order.
