@@ -28,10 +28,11 @@ AT_HOME = {
 # The first entries are the lowest.
 ROOMS = {
     "core/labels": set(),
+    "core/intervals": set(),
     "core/kernel": {"labels"},
     "core/checks": {"labels", "kernel"},
-    "core/totals": {"labels", "kernel"},
-    "core/statistics": {"totals"},
+    "core/totals": {"labels", "kernel", "intervals"},
+    "core/statistics": {"totals", "intervals"},
     "core/verify": {"labels", "totals"},
     "core/inspect": {"labels", "checks", "totals"},
     "core/python_api": {"labels", "totals"},

@@ -3,7 +3,7 @@ import math
 import mpmath
 import pytest
 
-from xent_cli.core.statistics.student_t import quantile, two_sided_p
+from xent_cli.core.intervals.student_t import quantile, two_sided_p
 
 
 def oracle(t, df):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from xent_cli.core.intervals.student_t import quantile, two_sided_p
 from xent_cli.core.statistics.resampling import bca_interval, bootstrap_means, bootstrap_p, sign_flip_p
-from xent_cli.core.statistics.student_t import quantile, two_sided_p
 from xent_cli.core.totals.exact_sum import ExactSum, standard_deviation
 
 if TYPE_CHECKING:

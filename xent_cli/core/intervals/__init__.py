@@ -1,0 +1,1 @@
+"""The interval of a mean: its standard error, and Student's t."""
