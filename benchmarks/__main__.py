@@ -36,14 +36,14 @@ _RESULTS = Path(__file__).parent / "results"
 )
 @click.option("--work", type=click.Path(path_type=Path), help="Folder for data of 3 GB; default: a temporary one.")
 @click.option(
-    "--readme", type=click.Path(path_type=Path), help="Write the section of this README from the JSON and stop."
+    "--pages", type=click.Path(path_type=Path), help="Write the sections of README and docs in this folder and stop."
 )
 def main(
-    quick: bool, names: tuple[str, ...], rounds: int, output: Path | None, work: Path | None, readme: Path | None
+    quick: bool, names: tuple[str, ...], rounds: int, output: Path | None, work: Path | None, pages: Path | None
 ) -> None:
     """Measure xent against the alternatives; benchmarks/NOTES.md says what the figures mean."""
-    if readme is not None:
-        report.write_readme(readme, json.loads(((output or _RESULTS) / "results.json").read_text()))
+    if pages is not None:
+        report.write_pages(pages, json.loads(((output or _RESULTS) / "results.json").read_text()))
         return
     if output is None and not names and not quick:
         output = _RESULTS

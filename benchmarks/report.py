@@ -1,4 +1,4 @@
-"""The measurements as JSON, as a Markdown table, and as the section of the README about speed."""
+"""The measurements as a Markdown table, and as the sections about speed of the README and the docs."""
 
 from __future__ import annotations
 
@@ -6,10 +6,23 @@ import statistics
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
 _BEGIN, _END = "<!-- performance -->", "<!-- /performance -->"
+# Ten goals that tell a reader what to expect, by case and figure; docs/performance.md has them all.
+README_ROWS = (
+    ("npy", "time beside a PyTorch script"),
+    ("npy", "peak memory"),
+    ("gradient", "beside PyTorch backward and np.save"),
+    ("csv-10", "time beside reading alone"),
+    ("parquet-list", "time beside reading alone"),
+    ("rows-text", "rows.csv beside pandas to_csv of the same columns"),
+    ("kernel-10", "float64 arithmetic beside PyTorch float32"),
+    ("kernel-100", "float64 arithmetic beside PyTorch float32"),
+    ("kernel-1000", "float64 arithmetic beside PyTorch float32"),
+    ("kernel-50257", "float64 arithmetic beside PyTorch float32"),
+)
 
 
 def markdown(results: Mapping[str, Any]) -> str:
@@ -48,16 +61,16 @@ def markdown(results: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def readme_section(results: Mapping[str, Any]) -> str:
-    """What the README says about speed, whole, markers included.
+def section(results: Mapping[str, Any], chosen: Sequence[tuple[str, str]] | None = None) -> str:
+    """Return what a page says about speed, whole, markers included.
 
-    Each line is a goal that was measured, in the words and with the figures of the results.
+    Each line is a goal that was measured, in the words and with the figures of the results: all of them, or the chosen
+    ones by case and figure.
     """
-    cases = results["cases"].values()
     lines = [_BEGIN, "", "| what | beside | measured |", "|---|---|---|"]
-    for case in cases:
+    for name, case in results["cases"].items():
         for verdict in case["verdicts"]:
-            if verdict["theirs"] and verdict["theirs"].startswith("xent"):
+            if (name, verdict["goal"]) not in chosen if chosen else (verdict["theirs"] or "").startswith("xent"):
                 continue
             beside = verdict["theirs"] or "itself"
             lines.append(f"| {case['title']}: {verdict['ours']} | {beside} | {_phrase(verdict)} |")
@@ -65,20 +78,21 @@ def readme_section(results: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def write_readme(path: Path, results: Mapping[str, Any]) -> None:
-    """Put the section between the markers of the README.
+def write_pages(root: Path, results: Mapping[str, Any]) -> None:
+    """Put the sections about speed between the markers of README.md and docs/performance.md.
 
     Raises
     ------
     ValueError
-        Where the markers are not there, both and in this order.
+        If a page lacks the markers, in this order.
     """
-    text = path.read_text(encoding="utf-8")
-    head, begin, rest = text.partition(_BEGIN)
-    _, end, tail = rest.partition(_END)
-    if not begin or not end:
-        raise ValueError(f"{path} has no {_BEGIN} ... {_END}")
-    path.write_text(head + readme_section(results) + tail, encoding="utf-8")
+    for page, chosen in ((root / "README.md", README_ROWS), (root / "docs" / "performance.md", None)):
+        text = page.read_text(encoding="utf-8")
+        head, begin, rest = text.partition(_BEGIN)
+        _, end, tail = rest.partition(_END)
+        if not begin or not end:
+            raise ValueError(f"{page} has no {_BEGIN} ... {_END}")
+        page.write_text(head + section(results, chosen) + tail, encoding="utf-8")
 
 
 def _machine(results: Mapping[str, Any]) -> str:

@@ -1,6 +1,5 @@
-"""What the README shows is what happens: run `XENT_UPDATE_README=1 pytest tests/test_readme.py` to write it anew."""
+"""The README: two commands that set up, short, and its table of lost digits is what was measured."""
 
-import doctest
 import json
 import os
 import re
@@ -16,8 +15,8 @@ import xent_cli
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-UPDATE = "XENT_UPDATE_README" in os.environ
-EXAMPLES = re.findall(r"```console\n\$ (.*)\n((?:.*\n)*?)```", README.read_text())
+UPDATE = "XENT_UPDATE_PAGES" in os.environ
+MARGINS = (10, 17, 37)
 SHOWN = {
     "PyTorch": "torch.nn.functional.cross_entropy",
     "TensorFlow": "tf.nn.sparse_softmax_cross_entropy_with_logits",
@@ -31,31 +30,11 @@ def folder(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize(("command", "output"), EXAMPLES, ids=[command[:60] for command, _ in EXAMPLES])
-def test_an_example_prints_what_the_readme_shows(command, output, folder):
-    bin_folder = Path(sys.executable).parent
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("XENT_") and k not in ("COLUMNS", "FORCE_COLOR")}
-    env = {**clean, "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}", "LC_ALL": "C.UTF-8"}
-    run = subprocess.run(
-        ["bash", "-c", command], cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    found = "".join(f"{line.rstrip()}\n" for line in run.stdout.splitlines())
-    if UPDATE:
-        text = README.read_text()
-        README.write_text(text.replace(f"$ {command}\n{output}```", f"$ {command}\n{found}```"))
-    assert "Traceback" not in found
-    assert found == output or UPDATE
-
-
-def test_every_console_block_is_an_example_that_is_run():
-    assert len(EXAMPLES) == README.read_text().count("```console") > 0
-
-
 def accuracy_table():
     data = json.loads((ROOT / "tests" / "oracles" / "frameworks.json").read_text())
     rows = ["| dtype | margin | true loss | " + " | ".join(SHOWN) + " | xent |", "|---" * (4 + len(SHOWN)) + "|"]
     for row in data["confident"]:
-        if row["classes"] == 2 and row["margin"] in (10, 17, 20, 37, 80):
+        if row["classes"] == 2 and row["margin"] in MARGINS:
             logits = np.zeros(2, row["dtype"])
             logits[0] = row["margin"]
             ours = float(xent_cli.sparse_softmax_cross_entropy(logits, 0))
@@ -78,21 +57,6 @@ def test_the_versions_of_the_frameworks_are_those_that_were_measured():
     versions = json.loads((ROOT / "tests" / "oracles" / "frameworks.json").read_text())["versions"]
     for name, package in {"PyTorch": "torch", "TensorFlow": "tensorflow", "optax": "optax"}.items():
         assert re.search(rf"\b{name} {re.escape(versions[package])}(?![\w+])", README.read_text()), name
-
-
-def test_the_python_example_runs():
-    failed, tried = doctest.testfile(str(README), module_relative=False)
-    assert tried > 0
-    assert failed == 0
-
-
-@pytest.mark.parametrize("page", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "sample_data/README.md"])
-def test_every_file_it_names_exists(page):
-    text = (ROOT / page).read_text()
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
-        assert (ROOT / page).parent.joinpath(target).exists(), target
-    for target in re.findall(r"(?<![\w/])(?:sample_data|tests|\.ci)/[\w./]*\w", text):
-        assert (ROOT / target).exists(), target
 
 
 def test_every_folder_and_module_of_the_architecture_exists():
@@ -118,17 +82,6 @@ def test_it_sets_up_with_two_commands_and_they_are_what_ci_runs():
         assert f'\nbash -euo pipefail -c "${{commands[{number}]}}"' in script
 
 
-def test_every_option_it_shows_exists():
-    helps = ""
-    for command in ([], ["compute"], ["check"], ["compare"], ["verify"], ["inspect"]):
-        run = [sys.executable, "-m", "xent_cli", *command, "--help"]
-        helps += subprocess.run(run, capture_output=True, text=True, check=True).stdout
-    # The commands that set up and test are pip's and pytest's.
-    text = re.sub(r"```bash\n.*\n```", "", README.read_text())
-    for option in re.findall(r"(?<![\w-])--[a-z][\w-]+", text):
-        assert re.search(rf"(?<![\w-]){option}(?![\w-])", helps), option
-
-
 def test_the_commands_of_the_sample_data_give_the_figures_beside_them(folder):
     table = r"^\| `xent (.*?)` \| (\d+) \| ([\d.]+) \| ([\d.]+) \|$"
     rows = re.findall(table, (ROOT / "sample_data" / "README.md").read_text(), re.MULTILINE)
@@ -146,4 +99,15 @@ def test_every_command_is_documented():
     commands = re.findall(r"^  (\w+)  ", run.stdout.split("Commands:")[1], re.MULTILINE)
     assert commands
     for command in commands:
-        assert f"`xent {command}" in README.read_text()
+        assert f"xent {command}" in README.read_text()
+
+
+def test_it_can_be_read_in_one_sitting():
+    assert len(README.read_text("utf-8").splitlines()) <= 160
+
+
+def test_what_the_readme_says_of_saving_is_what_the_docs_say():
+    rows = re.findall(r"^\| .* \| `xent [^`]+` \|$", README.read_text("utf-8"), re.MULTILINE)
+    assert rows
+    docs = (ROOT / "docs" / "saving.md").read_text("utf-8").splitlines()
+    assert set(rows) <= set(docs)

@@ -1,4 +1,4 @@
-"""The README lines that save a model's outputs: the files they wrote are stored, and must give the right loss."""
+"""The lines of docs/saving.md: the files that they wrote are stored, and must give the right loss."""
 
 import json
 import re
@@ -12,10 +12,9 @@ from click.testing import CliRunner
 from tests.saved_by.frameworks import FRAMEWORKS, STORED, is_here, write
 from xent_cli.cli import cli
 
-README = Path(__file__).parents[1] / "README.md"
-SECTION = README.read_text("utf-8").partition("\n## Save your model's outputs\n")[2].partition("\n## ")[0]
+PAGE = (Path(__file__).parents[1] / "docs" / "saving.md").read_text("utf-8")
 # Name, line and command of each row.
-ROWS = re.findall(r"^\| ([^|`]+?) \| `([^`]+)` \| `(xent [^`]+)` \|$", SECTION, re.MULTILINE)
+ROWS = re.findall(r"^\| ([^|`]+?) \| `([^`]+)` \| `(xent [^`]+)` \|$", PAGE, re.MULTILINE)
 
 
 def mean_loss(outputs, labels, form):
@@ -43,7 +42,7 @@ def hold(folder, command, outputs, labels, monkeypatch):
 
 def test_every_framework_has_its_row():
     assert [name for name, _, _ in ROWS] == list(FRAMEWORKS)
-    assert SECTION.count("| `xent ") == len(ROWS) > 0
+    assert PAGE.count("| `xent ") == len(ROWS) > 0
 
 
 @pytest.mark.parametrize(("name", "line", "command"), ROWS, ids=[name for name, _, _ in ROWS])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import sys
 import xml.etree.ElementTree
@@ -16,6 +17,7 @@ from benchmarks.growth import Growth, off_line
 from benchmarks.process import command
 from benchmarks.race import judge, race
 
+ROOT = Path(__file__).parents[2]
 MACHINE = {
     "date": "2026-01-02",
     "processor": "a processor",
@@ -85,23 +87,39 @@ def test_the_table_says_every_goal_what_was_measured_and_whether_it_is_met():
     assert "abc1234" in text
 
 
-def test_the_readme_section_stands_between_the_markers_and_can_be_written_again(tmp_path):
-    readme = tmp_path / "README.md"
-    readme.write_text("# head\n<!-- performance -->\nold\n<!-- /performance -->\ntail\n")
-    report.write_readme(readme, results())
-    once = readme.read_text()
-    report.write_readme(readme, results())
-    assert readme.read_text() == once
-    assert once.startswith("# head\n<!-- performance -->\n")
-    assert once.endswith("<!-- /performance -->\ntail\n")
-    assert "old" not in once
-    assert "| a case: xent | other | 3.00 times as fast |" in once
+def pages(folder, text):
+    """Write a README and a page on performance that hold the same text."""
+    (folder / "docs").mkdir()
+    both = folder / "README.md", folder / "docs" / "performance.md"
+    for page in both:
+        page.write_text(text)
+    return both
 
 
-def test_a_readme_without_markers_is_refused(tmp_path):
-    (tmp_path / "README.md").write_text("# head\n")
+def test_the_sections_stand_between_the_markers_and_can_be_written_again(tmp_path):
+    readme, whole = pages(tmp_path, "# head\n<!-- performance -->\nold\n<!-- /performance -->\ntail\n")
+    report.write_pages(tmp_path, results())
+    once = readme.read_text(), whole.read_text()
+    report.write_pages(tmp_path, results())
+    assert (readme.read_text(), whole.read_text()) == once
+    for text in once:
+        assert text.startswith("# head\n<!-- performance -->\n")
+        assert text.endswith("<!-- /performance -->\ntail\n")
+        assert "old" not in text
+    assert "| a case: xent | other | 3.00 times as fast |" in once[1]
+    assert "| a case" not in once[0]  # No row of the README.
+
+
+def test_each_row_of_the_readme_was_measured():
+    cases = json.loads((ROOT / "benchmarks" / "results" / "results.json").read_text())["cases"]
+    for name, goal in report.README_ROWS:
+        assert goal in [verdict["goal"] for verdict in cases[name]["verdicts"]], (name, goal)
+
+
+def test_a_page_without_markers_is_refused(tmp_path):
+    pages(tmp_path, "# head\n")
     with pytest.raises(ValueError, match="has no <!-- performance -->"):
-        report.write_readme(tmp_path / "README.md", results())
+        report.write_pages(tmp_path, results())
 
 
 def test_a_straight_line_is_distinguished_from_a_bent_one():

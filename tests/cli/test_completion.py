@@ -1,4 +1,4 @@
-"""Completion in a real bash with a terminal, as README says to switch it on."""
+"""Completion in a real bash with a terminal, as docs/reference/settings.md says to switch it on."""
 
 import os
 import pty

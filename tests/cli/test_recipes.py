@@ -1,4 +1,4 @@
-"""The recipes of the README and the action: their lines pass with the model as it was, and fail with a worse one."""
+"""The recipes of docs/ci.md and the action: their lines pass with the model as it was, and fail with a worse one."""
 
 import os
 import re
@@ -11,14 +11,14 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
+PAGE = (ROOT / "docs" / "ci.md").read_text()
 BIN = Path(sys.executable).parent
 SAMPLE = ROOT / "sample_data"
 
 
 def block(heading):
-    """First fenced block below a heading of the README."""
-    below = README.partition(f"\n### {heading}\n")[2]
+    """First fenced block below a heading of the page."""
+    below = PAGE.partition(f"\n## {heading}\n")[2]
     return re.search(r"^```\w+\n(.*?)^```$", below, re.MULTILINE | re.DOTALL)[1]
 
 

@@ -1,4 +1,4 @@
-"""Small models of each framework, for the lines of the README that save outputs.
+"""Small models of each framework, for the lines of docs/saving.md that save outputs.
 
 `python -m tests.saved_by.frameworks` runs every line with the real packages and stores what it wrote in
 tests/saved_by/lines, with the outputs that the framework itself gives, the line, and the version of the package.
@@ -86,7 +86,7 @@ def onnxruntime():
     return {"session": onnxruntime.InferenceSession(model.SerializeToString()), "x": X, "y": Y}
 
 
-# By row of the README: packages that the line needs, what it is run with, and the outputs that it should save.
+# By row of the page: packages that the line needs, what it is run with, and the outputs that it should save.
 FRAMEWORKS = {
     "PyTorch": (["torch"], pytorch, lambda at: at["model"](at["x"])),
     "PyTorch, bfloat16": (["torch"], pytorch, lambda at: at["model"](at["x"]).bfloat16().float()),
