@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,9 @@ def test_every_option_that_a_page_shows_exists():
             if "xent" in text or text.startswith("--"):
                 for option in re.findall(r"(?<![\w-])--[a-z][\w-]+", text):
                     assert re.search(rf"(?<![\w-]){option}(?![\w-])", helps), (page.name, option)
+
+
+def test_pages_install_from_the_repository_that_the_package_names():
+    urls = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["urls"]
+    found = [url for page in PAGES for url in re.findall(r"git\+(https://[^\s'`@]+)", page.read_text("utf-8"))]
+    assert set(found) == {urls["Repository"]}

@@ -479,5 +479,5 @@ def test_options_that_make_no_sense_are_refused(command, arguments, said):
 def test_a_missing_package_is_named(monkeypatch):
     for name, opening in OPEN.items():
         monkeypatch.setitem(sys.modules, name, None)
-        with pytest.raises(XentError, match=rf"pip install 'xent-cli\[{name}\]'"), opening(None, 1):
+        with pytest.raises(XentError, match=rf"pip install .*\[{name}\]"), opening(None, 1):
             pass

@@ -226,14 +226,14 @@ def test_a_url_is_shown_without_user_password_query_and_fragment(text, shown):
     assert without_secrets(text) == shown
 
 
-@pytest.mark.parametrize(("module", "package"), [("aiohttp", "xent-cli[remote]"), ("fsspec", "xent-cli[remote]")])
-def test_a_missing_package_is_named_with_the_line_that_installs_it(module, package, folder):
+@pytest.mark.parametrize("module", ["aiohttp", "fsspec"])
+def test_a_missing_package_is_named_with_the_line_that_installs_it(module, folder):
     script = f"import sys; sys.modules[{module!r}] = None\nfrom xent_cli.cli import main\nmain()\n"
     args = ["compute", "http://127.0.0.1:9/l.npy", "y.npy"]
     run = subprocess.run([sys.executable, "-c", script, *args], cwd=folder, capture_output=True, text=True)
     assert run.returncode == 3
     assert f"found no {module}" in run.stderr
-    assert f"hint: pip install '{package}'" in run.stderr
+    assert re.search(r"hint: pip install .*\[remote\]", run.stderr)
 
 
 def test_a_package_of_another_scheme_is_named(folder):

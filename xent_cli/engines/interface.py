@@ -95,7 +95,9 @@ def silent() -> Iterator[None]:
 
 def missing(engine: str) -> InputError:
     """Return the error for an engine whose packages are not installed."""
-    return InputError("missing package", f"--engine {engine}", hint=f"pip install 'xent-cli[{engine}]'")
+    from xent_cli.extras import install_line
+
+    return InputError("missing package", f"--engine {engine}", hint=install_line(engine))
 
 
 def workers_die(times: int) -> XentError:

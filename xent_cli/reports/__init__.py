@@ -51,10 +51,12 @@ def load_pictures(*, page: bool) -> None:
     try:
         import_module("xent_cli.reports.summary.html" if page else "xent_cli.reports.summary.plot")
     except ModuleNotFoundError as error:
+        from xent_cli.extras import install_line
+
         raise XentError(
             "a page needs jinja2 and matplotlib" if page else "a plot needs matplotlib",
             found=f"no {error.name}",
-            hint="pip install 'xent-cli[report]'",
+            hint=install_line("report"),
         ) from None
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 from xent_cli.errors import InputError, XentError, without_secrets
+from xent_cli.extras import install_line
 from xent_cli.readers.storage.identity import Identity
 from xent_cli.readers.storage.reading import first_line, timeout
 from xent_cli.readers.storage.refusals import NO_OBJECT, overdue, refusal
@@ -62,9 +63,10 @@ def file_system(url: str, seconds: float) -> tuple[Any, str]:
         opened, path = within(seconds, url, lambda: fsspec.core.url_to_fs(url, **options))
     except ImportError as error:
         name = error.name or getattr(error.__cause__, "name", None) or "that speaks it"
-        package = "xent-cli[remote]" if name in _EXTRA else _PACKAGES.get(name, name.split(".")[0].replace("_", "-"))
+        package = _PACKAGES.get(name, name.split(".")[0].replace("_", "-"))
+        line = install_line("remote") if name in _EXTRA else f"pip install '{package}'"
         wanted = f"a package that opens {scheme}://"
-        told = without_secrets(url), f"no {name}", wanted, f"pip install '{package}'"
+        told = without_secrets(url), f"no {name}", wanted, line
         raise InputError("missing package", *told) from None
     except XentError:
         raise
