@@ -36,7 +36,7 @@ ROOMS = {
     "core/statistics": {"totals", "intervals"},
     "core/verify": {"labels", "totals"},
     "core/inspect": {"labels", "checks", "totals"},
-    "core/python_api": {"labels", "totals"},
+    "core/python_api": {"labels", "kernel", "totals"},
     "readers/foreign_formats": set(),
     "readers/storage": {"foreign_formats"},
     "readers/columns": {"storage"},

@@ -264,7 +264,8 @@ def test_the_digest_is_that_of_the_labels_in_any_dtype_format_and_partition(fold
     assert found == {json.loads(Path("b.json").read_text())["labels_digest"]}
 
 
-OLD = ("logits.npy", "labels.npy", "--ignore-index", "-100", "-q")
+# 0.1.0 had no other kernel.
+OLD = ("logits.npy", "labels.npy", "--ignore-index", "-100", "-q", "--kernel", "numpy")
 
 
 @pytest.mark.parametrize("form", ["summary.json", *(f"rows.{suffix}" for suffix in (*TABLES, "npy")), "parts"])

@@ -146,7 +146,8 @@ def test_every_option_of_every_command_has_its_own_name_as_variable():
     context = click.Context(cli)
     for name in _COMMANDS:
         for key, option in _options(cli.get_command(context, name)).items():
-            assert option.envvar == f"XENT_{name}_{key}".upper().replace("-", "_")
+            own = f"XENT_{name}_{key}".upper().replace("-", "_")
+            assert option.envvar == ([own, "XENT_KERNEL"] if key == "kernel" else own)
             assert f"--{key}" in option.opts
 
 

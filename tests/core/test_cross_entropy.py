@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from benchmarks.kernel_coefficients import coefficients
 from tests.oracles.reference import cross_entropy_mp, gradient_mp
-from xent_cli.core.kernel import compiled
+from xent_cli.core.kernel import compiled, variants
 from xent_cli.core.kernel import cross_entropy as kernels
 from xent_cli.core.kernel.cross_entropy import reference
 from xent_cli.core.kernel.tiles import rows_per_tile
@@ -27,8 +27,8 @@ PLAIN = LossOptions()
 SINGLE = LossOptions(precision="float32")
 NAN, INF = math.nan, math.inf
 # Every law here is one of the compiled kernel too, where it was built.
-KERNELS = ["numpy", *(f"c-{name}" for name in compiled.variants()[:1])]
-COMPILED = [f"c-{name}" for name in compiled.variants()]
+KERNELS = ["numpy", *(f"c-{name}" for name in variants.variants()[:1])]
+COMPILED = [f"c-{name}" for name in variants.variants()]
 
 
 @pytest.fixture(scope="module", autouse=True, params=KERNELS)

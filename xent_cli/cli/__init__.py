@@ -43,8 +43,24 @@ class _LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
+def _version(context: click.Context, parameter: click.Parameter, asked: bool) -> None:
+    if not asked or context.resilient_parsing:
+        return
+    from xent_cli.core.kernel.variants import described
+
+    click.echo(f"xent, version {__version__}\nkernel: {described(os.environ.get('XENT_KERNEL'))}")
+    context.exit()
+
+
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "XENT"})
-@click.version_option(__version__, prog_name="xent")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Show the version and the kernel, and exit.",
+)
 def cli() -> None:
     """Softmax cross-entropy of model outputs in files: exact, fast, flat in memory.
 

@@ -43,7 +43,9 @@ def configurable(command: click.Command) -> click.Command:
         if command.callback is not None:
             command.callback = _with_notes(command.callback)
         for key, option in _options(command).items():
-            option.envvar = f"XENT_{command.name}_{key}".replace("-", "_").upper()
+            own = f"XENT_{command.name}_{key}".replace("-", "_").upper()
+            # XENT_KERNEL is one for all commands; the command's own variable wins over it.
+            option.envvar = own if option.envvar is None else [own, str(option.envvar)]
         command.params.append(
             click.Option(
                 ["--config"],

@@ -91,7 +91,7 @@ class LossFlags(NamedTuple):
     shift: int = 0
     top_k: tuple[int, ...] = ()
     precision: Literal["float64", "float32"] = "float64"
-    kernel: str = "numpy"
+    kernel: str | None = None
 
 
 class OutputFlags(NamedTuple):

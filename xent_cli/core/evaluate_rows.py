@@ -143,7 +143,7 @@ def _formulas(
     from xent_cli.core.kernel.textbook_formula import try_formulas
 
     # The textbook formula knows no smoothing, weights or temperature, so the reference must not either.
-    plain = LossOptions(labels=options.labels)
+    plain = LossOptions(labels=options.labels, kernel=options.kernel)
     truth = rows.loss if _same_loss(options, plain) else cross_entropy(block.logits, labels, plain).loss
     return tuple(
         try_formulas(block.logits, labels, truth, dtype, start=block.start, scored=scored) for dtype in outputs.overflow

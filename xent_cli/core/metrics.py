@@ -76,6 +76,18 @@ def is_loss(metric: str) -> bool:
     return name.endswith("_loss") and name != "std_loss"
 
 
+def is_count(metric: str) -> bool:
+    """Whether a metric counts samples, or is a share of them, and does not depend on the last digits of losses.
+
+    Examples
+    --------
+    >>> is_count("top_5_accuracy"), is_count("overflow.float16"), is_count("n_nan"), is_count("mean_loss")
+    (True, True, True, False)
+    """
+    name = field_of(metric)
+    return name.startswith(("n_", "overflow.")) or name.endswith("accuracy") or name in _MORE_IS_BETTER
+
+
 def field_of(metric: str) -> str:
     """Return the field of a summary that a metric refers to: that of the slice, or the metric itself.
 

@@ -51,7 +51,7 @@ class LossOptions:
     unit, labels_unit
         What probabilities seem to be rounded to.
     kernel
-        "numpy", or the compiled kernel: "c", or "c-" and an instruction set of `compiled.variants`.
+        What computes: "numpy", or the compiled kernel: "c", or "c-" and an instruction set of `kernel.variants`.
     """
 
     axis: int = -1

@@ -215,14 +215,13 @@ loss_options = stacked(
         show_default=True,
         help="Precision of the arithmetic on logits; losses and sums are float64 in any case.",
     ),
-    click.option(
+    _loss(
         "--kernel",
         type=click.Choice(["numpy", "c", "c-avx512", "c-avx2", "c-neon", "c-baseline"]),
-        default="numpy",
-        show_default=True,
+        envvar="XENT_KERNEL",
         metavar="NAME",
-        help="What computes losses and gradients of logits: numpy, or c, which is compiled, faster where there is no"
-        " AVX-512, and gives the same bits on every machine.",
+        help="Code that computes the losses: c is compiled and gives the same bits on every machine, c-avx2 is c for "
+        "that instruction set, numpy needs no compiler; default: c where it is fast (see xent --version).",
     ),
 )
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from xent_cli.core.diagnostics import Diagnostic
 
 _HINTS = {
+    "kernel-not-available": "XENT_KERNEL=numpy computes without it; c takes the fastest that a machine has",
     "labels-are-argmax": "if they are, name the column of true labels with --label-column",
     "labels-look-1-based": "if they are, use --first-class 1",
     "log-probability-above-0 of labels": "logits need --labels-from logits",

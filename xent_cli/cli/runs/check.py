@@ -199,11 +199,13 @@ def _before(
         figures = document.summary.as_dict()
         ours = SavedResults(path, "json", "summary", summary=figures, signature=signature, digest=digest)
         refuse_unlike(baseline, ours)
+        _refuse_other_kernel(limits, baseline, ours)
         return _figures_of(baseline.path, baseline.document), None, unverified(baseline, ours)
     assert kept is not None
     ours = kept.results(path, signature, digest)
     by_id = common_id([baseline, ours]) is not None
     refuse_unlike(baseline, ours, by_id=by_id)
+    _refuse_other_kernel(limits, baseline, ours)
     both = align(baseline, ours, by_id=by_id)
     before, unknown = metrics.figures(figures_of(baseline), {}), unverified(baseline, ours, by_id=by_id)
     if not limits.significant:
@@ -212,6 +214,24 @@ def _before(
 
     found = compare_losses(both.baseline, both.candidate, weight=both.weight, divisor=both.divisor)
     return before, None if found.significant is None else (found.low, found.high), unknown
+
+
+def _refuse_other_kernel(limits: Limits, baseline: SavedResults, ours: SavedResults) -> None:
+    """Refuse a limit that allows no change at all if the kernels, and so the last digits of losses, are different."""
+    from xent_cli.readers.saved.comparable import other_kernels
+
+    kernels = other_kernels(baseline, ours)
+    exact = [limit for limit in limits.thresholds if limit.kind in _CHANGES and limit.limit == 0]
+    exact = [limit for limit in exact if not metrics.is_count(limit.metric)]
+    if kernels is None or not exact:
+        return
+    raise InputError(
+        f"--{exact[0].kind} {exact[0].metric}=0 compares the last digits of two kernels",
+        baseline.path,
+        found=f"figures of the {kernels[0]} kernel",
+        expected=f"figures of the {kernels[1]} kernel, which computed this run",
+        hint=f"compute with XENT_KERNEL={kernels[0]}, save a new baseline, or allow a change of 1e-12",
+    )
 
 
 def _figures_of(path: str, document: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from xent_cli import start
 from xent_cli.core.diagnostics import Diagnostic
+from xent_cli.core.kernel.variants import is_compiled, kernel_for
 from xent_cli.core.options import LossOptions
 from xent_cli.errors import UsageError
 from xent_cli.readers.options import Known, ReadOptions, RunNeeds
@@ -140,6 +141,8 @@ def loss_options(options: SharedOptions, pair: Pair, *, names_classes: bool = Fa
         If options contradict each other or these inputs.
     InputError
         If there is not one class weight per class.
+    XentError
+        If this machine does not have the kernel that was asked for.
     """
     layout, loss = options.layout, options.loss
     _refuse_meaningless(options, pair)
@@ -160,7 +163,7 @@ def loss_options(options: SharedOptions, pair: Pair, *, names_classes: bool = Fa
         class_weight = read_class_weight(
             loss.class_weight, pair.num_classes, pair.class_names, first=loss.first_class or 0
         )
-    return LossOptions(
+    found = LossOptions(
         axis=layout.axis,
         source=loss.source,
         labels=pair.label_form,
@@ -172,7 +175,6 @@ def loss_options(options: SharedOptions, pair: Pair, *, names_classes: bool = Fa
         temperature=loss.temperature,
         teacher_temperature=loss.teacher_temperature,
         precision=loss.precision,
-        kernel=loss.kernel,
         shift=loss.shift,
         sample_weighted=pair.weighted,
         normalize=loss.normalize,
@@ -180,6 +182,9 @@ def loss_options(options: SharedOptions, pair: Pair, *, names_classes: bool = Fa
         first_class=0 if pair.named_labels else loss.first_class or 0,
         masked=pair.masked,
     )
+    if loss.kernel not in (None, "numpy") and "kernel" in options.origin.on_command_line and not is_compiled(found):
+        raise UsageError(f"--kernel {loss.kernel} is for logits and labels in float64")
+    return replace(found, kernel=kernel_for(found, loss.kernel))
 
 
 def refuse_without_logits(loss: LossFlags, about_logits: tuple[str, ...]) -> None:
@@ -219,12 +224,6 @@ def _refuse_meaningless(options: SharedOptions, pair: Pair) -> None:
         raise UsageError(f"--temperature divides logits, and --from says {loss.source}", hint=hint)
     if loss.precision == "float32" and (has_teacher or loss.source != "logits"):
         raise UsageError("--precision float32 is for logits and labels")
-    if loss.kernel != "numpy":
-        if has_teacher or loss.source != "logits" or loss.precision == "float32":
-            raise UsageError(f"--kernel {loss.kernel} is for logits and labels in float64")
-        from xent_cli.core.kernel.compiled import variant_of
-
-        variant_of(loss.kernel)
 
 
 def _refuse_sums(loss: LossFlags, *, dense: bool, has_teacher: bool) -> None:

@@ -5,17 +5,13 @@ It is optional: only the NumPy kernel is available if `_rows.c` was not built.
 
 from __future__ import annotations
 
-from functools import cache
-from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from xent_cli.errors import XentError
+from xent_cli.core.kernel.variants import compiled_module, variant_of
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from numpy.typing import DTypeLike
 
     from xent_cli.core.array_types import AnyArray, FloatArray
@@ -46,26 +42,6 @@ class Computed(NamedTuple):
     sums: tuple[FloatArray, FloatArray]
 
 
-def variants() -> tuple[str, ...]:
-    """Return the instruction sets that the kernel supports and this machine has, fastest first; () if it was not built.
-
-    Examples
-    --------
-    >>> {"avx512", "avx2", "neon", "baseline"} >= set(variants())
-    True
-    """
-    built = _built()
-    return () if built is None else tuple(built.variants())
-
-
-@cache
-def _built() -> ModuleType | None:
-    try:
-        return import_module("xent_cli.core.kernel._rows")
-    except ImportError:
-        return None
-
-
 def compiled_cross_entropy(
     logits: AnyArray,
     labels: AnyArray,
@@ -80,8 +56,8 @@ def compiled_cross_entropy(
     XentError
         If this machine does not have that kernel.
     """
-    variant, built = variant_of(options.kernel), _built()
-    assert built is not None
+    variant = variant_of(options.kernel)
+    built = compiled_module()
     n, k = logits.shape
     loss, maximum, sum_without_max = np.empty(n), np.empty(n), np.empty(n)
     gradient = None if gradient_dtype is None else np.empty((n, k), gradient_dtype)
@@ -113,25 +89,6 @@ def compiled_cross_entropy(
             with np.errstate(over="ignore"):
                 np.copyto(gradient[rows], g, casting="unsafe")
     return Computed(loss, gradient, (maximum, sum_without_max))
-
-
-def variant_of(kernel: str) -> str:
-    """Return the instruction set of a compiled kernel by its name; for "c", the fastest.
-
-    Raises
-    ------
-    XentError
-        If this machine does not have it.
-    """
-    available = variants()
-    name = kernel.removeprefix("c").removeprefix("-")
-    if name in available or (not name and available):
-        return name or available[0]
-    raise XentError(
-        f"the {kernel} kernel is not available on this machine",
-        found=", ".join(f"c-{each}" for each in available) or "only the NumPy kernel",
-        hint="install with a C compiler, or compute with the NumPy kernel",
-    )
 
 
 def _is_read(values: AnyArray) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import index
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xent_cli.core.block import Block, Rows
+from xent_cli.core.kernel.variants import kernel_for
 from xent_cli.core.options import LossOptions
 from xent_cli.core.python_api.frames import unframed
 from xent_cli.errors import InputError, UsageError
@@ -122,6 +123,7 @@ def called_with(
         sample_weighted=sample_weight is not None,
         masked=mask is not None,
     )
+    options = replace(options, kernel=kernel_for(options))
     fits = (array.shape,) if form == "dense" else (samples, _with_one(array, axis))
     if target.shape not in fits:
         raise InputError(

@@ -24,7 +24,8 @@ _WEIGHTS = ("class_weight", "sample_weight")
 def refuse_unlike(baseline: SavedResults, candidate: SavedResults, *, by_id: bool = False) -> None:
     """Refuse results with different settings or labels, and figures of a different number of samples.
 
-    Rows that both have labels are held against each other one by one where they are aligned.
+    A different kernel is no reason to refuse: see `other_kernels`. Rows that both have labels are held against each
+    other one by one where they are aligned.
 
     Raises
     ------
@@ -58,8 +59,15 @@ def refuse_unlike(baseline: SavedResults, candidate: SavedResults, *, by_id: boo
 
 
 def unverified(baseline: SavedResults, candidate: SavedResults, *, by_id: bool = False) -> tuple[Diagnostic, ...]:
-    """Warn about settings and labels that are unknown, so that nobody can tell whether they are the same."""
+    """Warn about settings and labels that are unknown, so that nobody can tell whether they are the same.
+
+    That other kernels computed them is noted: such losses differ by a unit or two in the last place.
+    """
     found = []
+    kernels = other_kernels(baseline, candidate)
+    if kernels is not None:
+        message = f"the {kernels[1]} kernel computed {candidate.path}, and the {kernels[0]} kernel {baseline.path}"
+        found.append(Diagnostic("other-kernel", f"{message}: the last digits of losses may differ", note=True))
     silent = [result.path for result in (baseline, candidate) if result.signature is None]
     if silent:
         message = f"{_listed(silent, 'no settings')}: whether both were computed with the same ones is not known"
@@ -69,6 +77,14 @@ def unverified(baseline: SavedResults, candidate: SavedResults, *, by_id: bool =
         lacking = _listed(silent, "no labels, nor a digest of them") if silent else "rows joined by id hold no labels"
         found.append(Diagnostic("labels-unknown", f"{lacking}: whether both are of the same labels is not known"))
     return tuple(found)
+
+
+def other_kernels(baseline: SavedResults, candidate: SavedResults) -> tuple[str, str] | None:
+    """Return the kernels of both where they are known and different."""
+    if baseline.signature is None or candidate.signature is None:
+        return None
+    ours, theirs = settings_of(baseline.signature)["kernel"], settings_of(candidate.signature)["kernel"]
+    return None if ours == theirs else (ours, theirs)
 
 
 def figures_of(result: SavedResults) -> Mapping[str, Any]:
@@ -104,7 +120,7 @@ def _unlike(baseline: SavedResults, candidate: SavedResults) -> Iterator[tuple[s
         settings = settings_of(baseline.signature), settings_of(candidate.signature)
         for name in settings[0] | settings[1]:
             wanted, found = (side.get(name, "absent") for side in settings)
-            if wanted != found:
+            if wanted != found and name != "kernel":
                 yield name, found, wanted
         return
     weights = _weights(baseline), _weights(candidate)
