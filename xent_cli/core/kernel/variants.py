@@ -1,4 +1,4 @@
-"""Which kernels this machine has, and which of them computes. Needs no NumPy, whose import takes a tenth of a second."""
+"""Which kernels this machine has, and which computes; NumPy, which takes a while, is not imported for that."""
 
 from __future__ import annotations
 
