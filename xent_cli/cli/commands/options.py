@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from xent_cli.cli.commands.help import INPUT, LOSS, complete_files, option, stacked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _FORMS = ("logits", "log-probs", "probs")
 # What NumPy calls numbers; the codes may say in which order their bytes stand.
@@ -102,16 +106,25 @@ layout_options = stacked(
     ),
 )
 
-input_options = stacked(
-    click.argument("logits", type=click.Path()),
-    click.argument("labels", type=click.Path(), required=False),
-    layout_options,
-    _input(
-        "--join",
-        metavar="COLUMN",
-        help="Column of ids by which the rows of two tables are matched, whatever their order.",
-    ),
+_join_option = _input(
+    "--join",
+    metavar="COLUMN",
+    help="Column of ids by which the rows of two tables are matched, whatever their order.",
 )
+
+
+def _inputs(*, required: bool) -> Callable[[Any], Any]:
+    return stacked(
+        click.argument("logits", type=click.Path(), required=required),
+        click.argument("labels", type=click.Path(), required=False),
+        layout_options,
+        _join_option,
+    )
+
+
+input_options = _inputs(required=True)
+# For a command that may have its inputs from elsewhere.
+optional_input_options = _inputs(required=False)
 
 loss_options = stacked(
     _loss(

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from xent_cli.cli.commands.help import OUTPUT, Command, option
-from xent_cli.cli.commands.options import input_options, loss_options
+from xent_cli.cli.commands.options import loss_options, optional_input_options
 from xent_cli.cli.commands.run_options import run_options
+
+if TYPE_CHECKING:
+    from xent_cli.reports.agreement.cases import CasesDocument
+    from xent_cli.reports.agreement.json import AgreementDocument
 
 _DTYPES = click.Choice(["float16", "bfloat16", "float32", "float64"])
 _EXAMPLES = (
@@ -18,6 +22,8 @@ _EXAMPLES = (
     "xent verify logits.npy labels.npy --loss mean.npy --reduction mean",
     "xent verify logits.npy labels.npy --gradient grad.npy --gradient-dtype bfloat16 --max-ulp 2",
     "xent verify logits.npy labels.npy --loss loss.npy -f json | jq .verdict",
+    "xent verify --write-cases cases    # then run your kernel on each, see cases/README.md",
+    "xent verify --cases cases",
 )
 
 _candidate = partial(option, section="Candidate")
@@ -30,7 +36,7 @@ _output = partial(option, section=OUTPUT)
     most_used=("loss", "gradient", "reduction", "rtol", "atol"),
     examples=_EXAMPLES,
 )
-@input_options
+@optional_input_options
 @loss_options
 @_candidate(
     "--loss",
@@ -87,6 +93,19 @@ _output = partial(option, section=OUTPUT)
     metavar="N",
     help="Tolerance in units in the last place, instead of --rtol and --atol.",
 )
+@_candidate(
+    "--write-cases",
+    type=click.Path(),
+    metavar="DIR",
+    help="Write hard inputs for a kernel, what is right for each, and a page that says how to go on; verify nothing.",
+)
+@_candidate(
+    "--cases",
+    type=click.Path(),
+    metavar="DIR",
+    help="Verify a kernel's outputs beside every case of such a folder: losses of each sample and the gradient of their"
+    " sum, unless --reduction says otherwise.",
+)
 @_candidate("--exit-zero", is_flag=True, help="Exit with 0 whatever the verdict.")
 @_output("--top", type=click.IntRange(0), default=5, show_default=True, metavar="N", help="List the N worst rows.")
 @_output(
@@ -104,6 +123,9 @@ def verify(**flags: Any) -> None:
     right; NaN equals NaN, and inf equals inf of the same sign. The loss of an ignored sample must be 0 or NaN, and its
     gradient 0. For the gradient of a mean, the default --atol is divided by what the mean divides by.
     """
+    if flags["logits"] is None and not (flags["write_cases"] or flags["cases"]):
+        context = click.get_current_context()
+        raise click.MissingParameter(ctx=context, param=context.command.params[0])
     from xent_cli.cli.display.agreement import show_agreement
     from xent_cli.cli.options import OutputFlags, grouped, shared_options
     from xent_cli.cli.output_plan import Streams, plan_output
@@ -111,7 +133,15 @@ def verify(**flags: Any) -> None:
 
     options = run.VerifyOptions(shared_options(flags), grouped(run.CandidateFlags, flags), flags["top"])
     output = plan_output("verify", grouped(OutputFlags, flags), options.shared.run, Streams.of_process())
-    document = run.verify(options)
+    if options.candidates.write_cases is None and options.candidates.cases is None:
+        document: AgreementDocument | CasesDocument = run.verify(options)
+    else:
+        from xent_cli.cli.runs.verify_cases import verify_cases, write_cases
+
+        if options.candidates.write_cases is not None:
+            return click.echo("\n".join(write_cases(options)))
+        document = verify_cases(options)
     show_agreement(document, output, options.shared.origin)
     if not (document.passed or flags["exit_zero"]):
         raise click.exceptions.Exit(1)
+    return None

@@ -1,4 +1,4 @@
-"""What `xent verify` prints: how far losses and gradients are off, and the verdict."""
+"""What `xent verify` prints: how far losses and gradients are off, of one run or of each hard case, and the verdict."""
 
 from __future__ import annotations
 
@@ -14,27 +14,50 @@ from xent_cli.cli.output_plan import Form
 if TYPE_CHECKING:
     from xent_cli.cli.options import Origin
     from xent_cli.cli.output_plan import OutputPlan
+    from xent_cli.reports.agreement.cases import CasesDocument
     from xent_cli.reports.agreement.json import AgreementDocument
 
 
-def show_agreement(document: AgreementDocument, output: OutputPlan, origin: Origin) -> None:
+def show_agreement(document: AgreementDocument | CasesDocument, output: OutputPlan, origin: Origin) -> None:
     """Print the verdict; a failure stands even if nobody reads on."""
+    from xent_cli.reports.agreement.json import AgreementDocument
+
     remark(document.diagnostics, origin, quiet=output.quiet)
     try:
-        if output.summary is Form.JSON:
-            from xent_cli.reports.agreement.json import dumps
-
-            click.echo(dumps(document), nl=False)
-        elif output.summary is Form.LINES:
-            from xent_cli.reports.agreement.text import plain_agreements
-
-            click.echo(plain_agreements(document.agreements), nl=False)
+        if isinstance(document, AgreementDocument):
+            _print(document, output)
         else:
-            from xent_cli.reports.agreement.table import print_agreements
-
-            print_agreements(console_for(sys.stdout, output.color), document.agreements)
+            _print_cases(document, output)
         sys.stdout.flush()
     except BrokenPipeError:
         if document.passed:
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _print(document: AgreementDocument, output: OutputPlan) -> None:
+    if output.summary is Form.JSON:
+        from xent_cli.reports.agreement.json import dumps
+
+        click.echo(dumps(document), nl=False)
+    elif output.summary is Form.LINES:
+        from xent_cli.reports.agreement.text import plain_agreements
+
+        click.echo(plain_agreements(document.agreements), nl=False)
+    else:
+        from xent_cli.reports.agreement.table import print_agreements
+
+        print_agreements(console_for(sys.stdout, output.color), document.agreements)
+
+
+def _print_cases(document: CasesDocument, output: OutputPlan) -> None:
+    from xent_cli.reports.agreement import cases
+
+    if output.summary is Form.JSON:
+        from xent_cli.reports.strict_json import json_text
+
+        click.echo(json_text(cases.document(document)), nl=False)
+    elif output.summary is Form.LINES:
+        click.echo(cases.plain_cases(document), nl=False)
+    else:
+        cases.print_cases(console_for(sys.stdout, output.color), document)

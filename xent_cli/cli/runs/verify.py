@@ -37,7 +37,7 @@ _REDUCED = ("mean", "sum")
 
 
 class CandidateFlags(NamedTuple):
-    """Losses and gradients to verify, and the tolerance."""
+    """Losses and gradients to verify, or a folder of hard cases that holds them, and the tolerance."""
 
     loss: str | None = None
     gradient: str | None = None
@@ -49,6 +49,8 @@ class CandidateFlags(NamedTuple):
     rtol: float | None = None
     atol: float | None = None
     max_ulp: int | None = None
+    write_cases: str | None = None
+    cases: str | None = None
 
     @property
     def of_mean(self) -> bool:
@@ -113,12 +115,23 @@ def prepare(options: VerifyOptions) -> Job:
     return Job(options, seen._replace(pair=pair), candidates, number)
 
 
-def evaluate(job: Job) -> Errors:
-    """Evaluate and compare every block; memory does not grow with the files."""
+def evaluate(job: Job, *, of_nothing: bool = False) -> Errors:
+    """Evaluate and compare every block; memory does not grow with the files.
+
+    Parameters
+    ----------
+    of_nothing
+        Whether no sample may have a loss: the losses must then be 0 or NaN, so must their mean, and the gradient 0.
+
+    Raises
+    ------
+    InputError
+        Where no sample has a loss, unless `of_nothing`.
+    """
     flags, top, pair, options = job.options.candidates, job.options.top, job.seen.pair, job.seen.options
     run = job.options.shared.run
     with open_engine(run) as engine:
-        divisor = float(divisor_of(pair, options, engine)) if flags.of_mean else 1.0
+        divisor = (float(divisor_of(pair, options, engine)) if flags.of_mean else 1.0) or 1.0
         wanted = Outputs(
             losses=True,
             figures=False,
@@ -138,11 +151,13 @@ def evaluate(job: Job) -> Errors:
             totals = totals.merge(block.totals)
             for name, found in block.errors.items():
                 errors[name] = errors[name].merge(found)
-    refuse_nothing(totals, pair, options)
+    if not of_nothing:
+        refuse_nothing(totals, pair, options)
     if job.number is not None:
         summary = totals.summarize()
         truth = summary.mean_loss if flags.reduction == "mean" else summary.sum_loss
-        errors["loss"] = compare(np.array([job.number]), np.array([truth]), tolerances["loss"], top=top)
+        found, expected, none = np.array([job.number]), np.array([truth]), np.array([totals.n_samples == 0])
+        errors["loss"] = compare(found, expected, tolerances["loss"], ignored=none, top=top)
     return Errors(totals, tolerances, errors)
 
 

@@ -57,10 +57,10 @@ def document(doc: AgreementDocument) -> dict[str, Any]:
             role: {"path": d.path, "format": d.format, "shape": list(d.shape), "dtype": d.dtype}
             for role, d in doc.inputs.items()
         },
-        "verdict": _verdict(doc.passed),
+        "verdict": verdict_word(doc.passed),
         "n_samples": doc.n_samples,
         "n_ignored": doc.n_ignored,
-        **{agreement.name: _agreement(agreement) for agreement in doc.agreements},
+        **{agreement.name: agreement_entry(agreement) for agreement in doc.agreements},
         "warnings": [diagnostic.entry() for diagnostic in warnings_of(doc.diagnostics)],
         "notes": [diagnostic.entry() for diagnostic in notes_of(doc.diagnostics)],
     }
@@ -76,11 +76,12 @@ def schema() -> dict[str, Any]:
     return json_schema("agreement", "verify.schema.json")
 
 
-def _agreement(agreement: Agreement) -> dict[str, Any]:
+def agreement_entry(agreement: Agreement) -> dict[str, Any]:
+    """Return the verdict on one candidate as JSON types."""
     errors, tolerance, by_row = agreement.errors, agreement.tolerance, agreement.by_row
     by_ulp = tolerance.max_ulp is not None
     return {
-        "verdict": _verdict(errors.passed),
+        "verdict": verdict_word(errors.passed),
         "reduction": agreement.reduction,
         "dtype": tolerance.dtype,
         "rtol": None if by_ulp else tolerance.rtol,
@@ -120,5 +121,6 @@ def _place(at: Extreme | WorstRow, by_row: bool) -> dict[str, int | None]:
     return {"sample": at.sample if by_row else None, "class": at.column}
 
 
-def _verdict(passed: bool) -> str:
+def verdict_word(passed: bool) -> str:
+    """Return the verdict in one word."""
     return "pass" if passed else "fail"

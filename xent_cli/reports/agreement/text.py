@@ -15,11 +15,12 @@ def plain_agreements(agreements: tuple[Agreement, ...]) -> str:
     passed = all(agreement.errors.passed for agreement in agreements)
     lines = [f"verdict\t{'pass' if passed else 'fail'}"]
     for agreement in agreements:
-        lines += [f"{agreement.name}.{line}" for line in _lines(agreement)]
+        lines += [f"{agreement.name}.{line}" for line in agreement_lines(agreement)]
     return "\n".join(lines) + "\n"
 
 
-def _lines(agreement: Agreement) -> list[str]:
+def agreement_lines(agreement: Agreement) -> list[str]:
+    """Return one line per figure of a candidate."""
     errors, tolerance = agreement.errors, agreement.tolerance
     figures = {"dtype": tolerance.dtype}
     limits = ("rtol", "atol") if tolerance.max_ulp is None else ("max_ulp",)

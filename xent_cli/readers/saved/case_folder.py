@@ -1,0 +1,110 @@
+"""A folder of hard cases as `xent verify --write-cases` writes it, with a kernel's outputs beside the inputs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from xent_cli.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_MANIFEST = "manifest.json"
+_FORMAT = 1
+# A name must not lead out of the folder.
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+
+
+class SavedCase(NamedTuple):
+    """One case: where its files are, and the options of the loss.
+
+    Fields
+    ------
+    loss, gradient
+        What the kernel computed, or None where there is no such file.
+    class_weight
+        None where the classes have no weights.
+    """
+
+    name: str
+    about: str
+    logits: str
+    labels: str
+    class_weight: str | None
+    axis: int
+    ignore_index: int
+    label_smoothing: float
+    loss: str | None
+    gradient: str | None
+
+
+def read_cases(path: str) -> tuple[SavedCase, ...]:
+    """Read the manifest of a folder, and check that the inputs are those that were written.
+
+    Raises
+    ------
+    InputError
+        Where there is no manifest, it is not one of this program, or an input is missing or has changed.
+    """
+    folder = Path(path)
+    try:
+        manifest = json.loads((folder / _MANIFEST).read_bytes())
+        if manifest["written_by"] != "xent":
+            raise KeyError("written_by")
+        if manifest["format"] != _FORMAT:
+            raise InputError(
+                "cases of another version", path, f"format {manifest['format']}", str(_FORMAT), "write them anew"
+            )
+        return tuple(_case(folder, entry) for entry in manifest["cases"])
+    except OSError as error:
+        raise InputError(
+            "no folder of cases",
+            path,
+            found=f"{_MANIFEST}: {error.strerror}",
+            expected="what xent verify --write-cases writes",
+        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise InputError(
+            "no manifest of cases", str(folder / _MANIFEST), expected="what xent verify --write-cases writes"
+        ) from None
+
+
+def _case(folder: Path, entry: Mapping[str, Any]) -> SavedCase:
+    name = str(entry["name"])
+    if not _NAME.fullmatch(name):
+        raise ValueError(name)
+    place = folder / name
+    for file in ("logits.npy", "labels.npy", *(["class_weight.npy"] if entry["class_weight"] else [])):
+        _refuse_changed(place / file, str(entry["sha256"][file]))
+    loss, gradient = ((place / f"{kind}.npy") for kind in ("loss", "gradient"))
+    return SavedCase(
+        name,
+        str(entry["about"]),
+        str(place / "logits.npy"),
+        str(place / "labels.npy"),
+        str(place / "class_weight.npy") if entry["class_weight"] else None,
+        int(entry["axis"]),
+        int(entry["ignore_index"]),
+        float(entry["label_smoothing"]),
+        str(loss) if loss.exists() else None,
+        str(gradient) if gradient.exists() else None,
+    )
+
+
+def _refuse_changed(file: Path, digest: str) -> None:
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        found = error.strerror or "unreadable"
+        raise InputError("missing input of a case", str(file), found=found, hint="write the cases anew") from None
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise InputError(
+            "an input of a case has changed",
+            str(file),
+            found="other bytes than the manifest says",
+            hint="a kernel's outputs are loss.npy and gradient.npy; write the cases anew",
+        )
