@@ -231,7 +231,10 @@ def test_a_divergence_is_weighted_as_the_loss_is_and_what_is_not_finite_stays():
     def summary(kl, loss=loss, **weights):
         parts = [
             LossTotals.from_losses(
-                "", loss[i : i + 1], kl=kl[i : i + 1], **{k: w[i : i + 1] for k, w in weights.items()}
+                "",
+                loss[i : i + 1],
+                divergence={"kl_divergence": kl[i : i + 1]},
+                **{k: w[i : i + 1] for k, w in weights.items()},
             )
             for i in range(3)
         ]

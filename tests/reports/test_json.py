@@ -52,7 +52,8 @@ DOCUMENTS = {
     "nothing": made(np.empty((0, 3)), np.empty(0, np.int64)),
     "softmaxed": made([[0.5, 0.25, 0.25]] * 4, [0, 1, 2, 0]),
     "teacher": replace(
-        made(ORDINARY, [2, 0, 0, 1]), summary=replace(made(ORDINARY, [2, 0, 0, 1]).summary, kl_divergence=0.25)
+        made(ORDINARY, [2, 0, 0, 1]),
+        summary=replace(made(ORDINARY, [2, 0, 0, 1]).summary, divergence=(("kl_divergence", 0.25),)),
     ),
     "slices and checks": made(
         ORDINARY,

@@ -107,6 +107,8 @@ class OutputFlags(NamedTuple):
     reports: tuple[str, ...] = ()
     by: tuple[str, ...] = ()
     plot: str | None = None
+    divergence: Literal["kl", "all"] = "kl"
+    top_by: Literal["loss", "kl"] = "loss"
     exit_zero: bool = False
 
 

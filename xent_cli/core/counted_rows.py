@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,6 +44,8 @@ class Evaluated:
         [n] class of the highest entry of each row of dense labels, if needed, or None.
     calibration, formulas
         As in `RunTotals`.
+    beside
+        [n] further figures of the divergence from a teacher, by name.
     """
 
     rows: RowLosses
@@ -55,6 +57,7 @@ class Evaluated:
     likeliest: IntArray | None = None
     calibration: Calibration | None = None
     formulas: tuple[FormulaTotals, ...] = ()
+    beside: Mapping[str, FloatArray] = field(default_factory=dict)
 
     def with_left_out(self, start: int, rows: IntArray, left_out: BoolArray) -> Evaluated:
         """Insert the samples that were left out: they have no loss, no label and a gradient of 0.
@@ -94,6 +97,7 @@ class Evaluated:
             ranks=put(self.ranks, 0),
             likeliest=put(self.likeliest, 0),
             formulas=tuple(formula.numbered(start, rows) for formula in self.formulas),
+            beside={name: put(values, np.nan) for name, values in self.beside.items()},
         )
 
 

@@ -14,10 +14,13 @@ from xent_cli.core.labels.label_offsets import Offsets
 from xent_cli.core.options import Outputs
 from xent_cli.core.totals.exact_sum import ExactSum
 from xent_cli.core.totals.loss_totals import LossTotals
+from xent_cli.core.totals.quantiles import EXACT_ROWS
 from xent_cli.core.totals.run_totals import RunTotals
 from xent_cli.errors import RowError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray, IntArray
     from xent_cli.core.block import Block, Task
     from xent_cli.core.kernel.cross_entropy import RowLosses
@@ -84,6 +87,7 @@ def evaluate_block(task: Task, options: LossOptions, outputs: Outputs) -> BlockL
     weight, left_out = weights_and_left_out(block, options)
     found = _evaluate(block, weight, left_out, options, outputs)
     ignored, rows = found.ignored, found.rows
+    diverged = _divergence(found, options, outputs)
     losses = LossTotals.from_losses(
         options.signature(""),
         rows.loss,
@@ -97,12 +101,14 @@ def evaluate_block(task: Task, options: LossOptions, outputs: Outputs) -> BlockL
         ids=block.ids,
         ranks=found.ranks,
         top_k=outputs.top_k,
-        kl=rows.kl,
+        divergence=diverged,
+        divergence_worst=outputs.worst if outputs.worst_by_kl else 0,
+        states=outputs.states,
     )
     offsets = _offsets(block, found, options)
     digest = _digest(block, found, options) if outputs.digest else None
     losses = replace(losses, offsets=offsets, digest=digest, **found.counts)
-    slices = _slices(block, ignored, rows, weight, found.divisor, found.ranks, outputs) if outputs.by else None
+    slices = _slices(block, found, weight, diverged, outputs) if outputs.by else None
     totals = RunTotals(losses, slices, found.calibration, found.formulas)
     if not outputs.losses:
         return BlockLoss(block.start, rows.loss.size, totals, gradient=rows.gradient)
@@ -180,13 +186,21 @@ def _fill_weightless(
     return ignored if ignored.any() else None
 
 
+def _divergence(found: Evaluated, options: LossOptions, outputs: Outputs) -> Mapping[str, FloatArray] | None:
+    """Return the figures of the divergence from a teacher, by name: those that are there anyway, then the others."""
+    if found.rows.kl is None:
+        return None
+    figures = {"kl_divergence": found.rows.kl, **found.beside}
+    if outputs.figures and found.ranks is not None:  # with a teacher, that of its likeliest class
+        figures["same_top"] = np.where(np.isnan(found.rows.kl), np.nan, found.ranks == 0)
+    return figures
+
+
 def _slices(
     block: Block,
-    ignored: BoolArray | None,
-    rows: RowLosses,
+    found: Evaluated,
     weight: FloatArray | None,
-    divisor: FloatArray | None,
-    ranks: IntArray | None,
+    divergence: Mapping[str, FloatArray] | None,
     outputs: Outputs,
 ) -> LossSlices:
     """Total the samples by the values of the requested columns."""
@@ -194,25 +208,26 @@ def _slices(
     from xent_cli.core.totals.slices import slices_of
 
     assert block.groups is not None
-    scored = None if ignored is None else ~ignored
+    rows, divisor, ranks = found.rows, found.divisor, found.ranks
+    scored = None if found.ignored is None else ~found.ignored
 
     def kept(values: AnyArray) -> AnyArray:
         return values if scored is None else values[scored]
 
     loss = kept(rows.loss)
-    product, kl = None, None if rows.kl is None else kept(rows.kl)
-    with np.errstate(over="ignore", invalid="ignore"):
-        if divisor is not None:
+    product = None
+    if divisor is not None:
+        with np.errstate(over="ignore", invalid="ignore"):
             product = loss if weight is None else loss * kept(weight)
-        if kl is not None and weight is not None:
-            kl = np.where(kept(weight) == 0, 0.0, kl * kept(weight))
     samples = Scored(
         sample=kept(np.arange(block.start, block.start + rows.loss.size)),
         loss=loss,
         product=product,
         divisor=None if divisor is None else kept(divisor),
         hits={} if ranks is None else {k: kept(ranks) < k for k in sorted(set(outputs.top_k))},
-        kl=kl,
+        divergence={name: kept(values) for name, values in (divergence or {}).items()},
+        weight=None if weight is None else kept(weight),
+        exact_rows=EXACT_ROWS // outputs.states,
     )
     return slices_of(outputs.by, block.groups, samples, scored, figures=outputs.figures)
 

@@ -15,6 +15,8 @@ from xent_cli.core.options import LossOptions
 from xent_cli.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray, IntArray
     from xent_cli.core.block import Block
     from xent_cli.core.kernel.cross_entropy import RowLosses
@@ -74,6 +76,7 @@ def evaluate_rows(block: Block, weight: FloatArray | None, options: LossOptions,
         likeliest,
         _calibration(block, labels, rows, options, scored) if outputs.calibration and labels.ndim == 1 else None,
         _formulas(block, labels, rows, options, outputs, scored) if outputs.overflow else (),
+        _beside(block, labels, options, outputs) if outputs.divergences else {},
     )
 
 
@@ -120,6 +123,13 @@ def _losses(
 
         return probability_cross_entropy(block.logits, labels, options, start=block.start)
     return cross_entropy(block.logits, labels, options, gradient_dtype=gradient_dtype, gradient_scale=scale)
+
+
+def _beside(block: Block, labels: AnyArray, options: LossOptions, outputs: Outputs) -> Mapping[str, FloatArray]:
+    """Compute the figures of the divergence from a teacher that were asked for."""
+    from xent_cli.core.kernel.teacher_figures import teacher_figures
+
+    return teacher_figures(block.logits, labels, options, outputs.divergences)
 
 
 def _same_loss(a: LossOptions, b: LossOptions) -> bool:

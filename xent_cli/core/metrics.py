@@ -18,8 +18,14 @@ if TYPE_CHECKING:
     Figure = float | int | bool | None
 
 _QUANTILES = ("p50_loss", "p90_loss", "p95_loss", "p99_loss")
-_FIELDS = [field.name for field in fields(LossSummary) if field.name not in ("quantiles", "top_k", "warnings")]
-METRICS = (*_FIELDS, *_QUANTILES, "perplexity", "bits", "accuracy")
+_COMPOSED = ("quantiles", "top_k", "divergence", "warnings")
+_FIELDS = [field.name for field in fields(LossSummary) if field.name not in _COMPOSED]
+# With a reference; the second line are those that cost time of their own.
+_DIVERGENCE = (
+    *("kl_divergence", "p50_kl", "p90_kl", "p95_kl", "p99_kl", "p999_kl", "max_kl", "same_top"),
+    *("reverse_kl", "js_divergence", "ref_entropy", "top5_overlap"),
+)
+METRICS = (*_FIELDS, *_QUANTILES, "perplexity", "bits", "accuracy", *_DIVERGENCE)
 _DTYPES = ("float16", "bfloat16", "float32", "float64")
 _FATES = ("", ".imprecise", ".inf", ".nan")
 _OVERFLOW = tuple(f"overflow.{dtype}{fate}" for dtype in _DTYPES for fate in _FATES)
@@ -33,7 +39,9 @@ _SYNONYMS = {
     **dict.fromkeys(("acc", "top1", "top_1", "top_1_acc", "top_1_accuracy"), "accuracy"),
     **dict.fromkeys(("top5", "top_5", "acc5", "top_5_acc", "top5_accuracy"), "top_5_accuracy"),
     **dict.fromkeys(("ppl", "pplx"), "perplexity"),
-    **dict.fromkeys(("kl", "kld", "kl_div"), "kl_divergence"),
+    **dict.fromkeys(("kl", "kld", "kl_div", "mean_kl"), "kl_divergence"),
+    **dict.fromkeys(("js", "jsd", "js_div"), "js_divergence"),
+    **dict.fromkeys(("same_top_p", "top_1_agreement", "agreement"), "same_top"),
     **dict.fromkeys(("std", "stdev"), "std_loss"),
     **dict.fromkeys(("median", "median_loss"), "p50_loss"),
     **dict.fromkeys(("n", "count", "samples"), "n_samples"),
@@ -47,7 +55,9 @@ _SYNONYMS = {
 }
 _MORE_IS_BETTER = ("accuracy", "same_top", "top5_overlap")
 # For these, neither direction is better.
-_NEITHER = ("n_samples", "n_ignored", "worst_sample", "quantiles_exact", "std_loss")
+_NEITHER = ("n_samples", "n_ignored", "worst_sample", "quantiles_exact", "std_loss", "ref_entropy")
+# Differences of a probability that should be high; their root mean square should be low.
+_DELTA_P = re.compile(r"(?!rms).+_delta_p")
 
 
 def more_is_better(metric: str) -> bool | None:
@@ -61,7 +71,7 @@ def more_is_better(metric: str) -> bool | None:
     name = field_of(metric)
     if name in _NEITHER:
         return None
-    return name in _MORE_IS_BETTER or _TOP_K.fullmatch(name) is not None
+    return name in _MORE_IS_BETTER or bool(_TOP_K.fullmatch(name) or _DELTA_P.fullmatch(name))
 
 
 def is_loss(metric: str) -> bool:

@@ -170,6 +170,12 @@ class Outputs(NamedTuple):
         Columns for each value of which to total the losses.
     digest
         The digest of the labels.
+    divergences
+        Figures of the divergence from a teacher that cost time of their own: names in `teacher_figures.FIGURES`.
+    states
+        How many distributions are kept for quantiles: they share the memory.
+    worst_by_kl
+        Whether the highest divergences are named in place of the highest losses.
     """
 
     losses: bool = False
@@ -182,3 +188,6 @@ class Outputs(NamedTuple):
     calibration: bool = False
     by: tuple[str, ...] = ()
     digest: bool = False
+    divergences: frozenset[str] = frozenset()
+    states: int = 1
+    worst_by_kl: bool = False

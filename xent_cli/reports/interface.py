@@ -24,8 +24,8 @@ class Details:
     ------
     losses
         The distribution of the losses.
-    worst
-        The highest losses.
+    worst, worst_by
+        The highest losses, or the highest values of another figure, and its name.
     calibration
         Losses by class, and accuracy by confidence; None if labels are dense.
     class_names
@@ -39,6 +39,7 @@ class Details:
     calibration: Calibration | None = None
     class_names: tuple[str, ...] | None = None
     id_name: str | None = None
+    worst_by: str = "loss"
 
 
 @dataclass(frozen=True, slots=True)

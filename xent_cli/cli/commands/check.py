@@ -9,7 +9,13 @@ import click
 
 from xent_cli.cli.commands.help import OUTPUT, Command, complete_files, option
 from xent_cli.cli.commands.options import input_options, loss_options, top_k_option
-from xent_cli.cli.commands.run_options import by_option, overflow_option, plot_option, run_options
+from xent_cli.cli.commands.run_options import (
+    by_option,
+    divergence_option,
+    overflow_option,
+    plot_option,
+    run_options,
+)
 
 _EXAMPLES = (
     "xent check logits.npy labels.npy --max mean_loss=0.35 --min accuracy=0.95",
@@ -84,6 +90,7 @@ _output = partial(option, section=OUTPUT)
     help="File for the verdict: .json .md .html .xml (JUnit); md:FILE where the suffix does not say; repeatable.",
 )
 @by_option
+@divergence_option
 @plot_option
 @run_options
 def check(**flags: Any) -> None:

@@ -9,7 +9,14 @@ import click
 
 from xent_cli.cli.commands.help import OUTPUT, Command, complete_files, option
 from xent_cli.cli.commands.options import input_options, loss_options, top_k_option
-from xent_cli.cli.commands.run_options import by_option, overflow_option, plot_option, run_options
+from xent_cli.cli.commands.run_options import (
+    by_option,
+    divergence_option,
+    overflow_option,
+    plot_option,
+    run_options,
+    top_by_option,
+)
 
 _ROW_FORMATS = ("table", "tsv", "csv", "jsonl", "npy", "arrow")
 _EXAMPLES = (
@@ -83,6 +90,8 @@ _output = partial(option, section=OUTPUT)
     shell_complete=complete_files,
 )
 @by_option
+@divergence_option
+@top_by_option
 @plot_option
 @run_options
 def compute(**flags: Any) -> None:

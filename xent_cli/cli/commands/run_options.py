@@ -43,6 +43,23 @@ by_option = _output(
     help="Column of a table; figures are reported for each of its values too; repeatable.",
 )
 
+divergence_option = _output(
+    "--divergence",
+    type=click.Choice(["kl", "all"]),
+    default="kl",
+    show_default=True,
+    help="Figures of the distance from a teacher: the KL divergence, or also its reverse, Jensen-Shannon, the entropy "
+    "of the teacher and how many of the five likeliest classes are the same.",
+)
+
+top_by_option = _output(
+    "--top-by",
+    type=click.Choice(["loss", "kl"]),
+    default="loss",
+    show_default=True,
+    help="Whether the samples listed are those of the highest loss or of the highest divergence from a teacher.",
+)
+
 plot_option = _output(
     "--plot",
     type=click.Path(),

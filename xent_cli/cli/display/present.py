@@ -78,7 +78,7 @@ def show(output: OutputPlan, document: Document, totals: LossTotals, columns: Ro
     elif output.top and output.summary in (None, Form.MEAN, Form.SUM):
         from xent_cli.reports.summary.text import plain_worst
 
-        click.echo(plain_worst(totals.worst[: output.top]), err=True, nl=False)
+        click.echo(plain_worst(totals.listed[1][: output.top]), err=True, nl=False)
     return
 
 
@@ -102,7 +102,8 @@ def show_figures(
     stream: TextIO, form: Form, output: OutputPlan, document: Document, totals: LossTotals, columns: RowFormat
 ) -> None:
     """Print the figures of a run and the highest losses, as a table or as lines."""
-    summary, worst = document.summary.as_dict(), totals.worst[: output.top]
+    summary, (by, worst) = document.summary.as_dict(), totals.listed
+    worst = worst[: output.top]
     if form is Form.LINES:
         from xent_cli.reports.summary.text import plain_overflow, plain_slices, plain_summary, plain_worst
 
@@ -119,7 +120,7 @@ def show_figures(
 
     console = console_for(stream, output.color)
     if worst:
-        print_worst(console, worst, columns)
+        print_worst(console, worst, columns, by)
     if totals.quantiles is not None:
         print_histogram(console, histogram(totals.quantiles, _BARS_SHOWN))
     print_summary(console, summary)

@@ -11,6 +11,7 @@ import numpy as np
 from xent_cli import __version__, reports
 from xent_cli.cli.display import present
 from xent_cli.cli.output_plan import Form
+from xent_cli.cli.runs.divergence_outputs import divergence_outputs
 from xent_cli.cli.runs.evaluate_pair import evaluate_pair
 from xent_cli.cli.runs.output_paths import inputs_of, outputs_of, refuse_overlap
 from xent_cli.cli.runs.preview import diagnostics_of, preview
@@ -189,6 +190,7 @@ def _wanted(
 ) -> Outputs:
     """Return what to compute besides the mean."""
     flags = options.output
+    reference = divergence_outputs(flags, options.shared.loss, limits)
     figures = output.shows_figures or bool(output.reports) or flags.plot is not None
     overflow = flags.overflow_report or (limits is not None and limits.needs_overflow)
     top_k = (1,) if pair.labels is None else ()
@@ -205,6 +207,9 @@ def _wanted(
         calibration=page,
         by=pair.by,
         digest=_has_place_for_digest(flags.output, output, limits),
+        divergences=reference.divergences,
+        states=reference.states,
+        worst_by_kl=reference.worst_by_kl,
     )
 
 
@@ -239,7 +244,8 @@ def _columns(pair: Pair, options: LossOptions) -> RowFormat:
 def _details(totals: RunTotals, pair: Pair) -> Details:
     losses = totals.losses
     assert losses.quantiles is not None
-    return Details(losses.quantiles, losses.worst, totals.calibration, pair.class_names, pair.id_name)
+    by, worst = losses.listed
+    return Details(losses.quantiles, worst, totals.calibration, pair.class_names, pair.id_name, by)
 
 
 def _digest(totals: LossTotals) -> str | None:

@@ -8,7 +8,7 @@ xent_cli.core.kernel.divergence : the terms of the divergence.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from xent_cli.core.kernel.tiles import flat_index, pairwise_sum, rows_per_tile
 from xent_cli.core.scratch import flat
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import DTypeLike
 
     from xent_cli.core.array_types import AnyArray, FloatArray
@@ -65,30 +67,16 @@ def teacher_cross_entropy(
     n, k = student.shape
     loss, kl = np.empty(n), np.empty(n)
     gradient = None if gradient_dtype is None else np.empty((n, k), gradient_dtype)
-    sources = options.source, options.labels_source
-    both = sources == ("logits", "logits")
-    # Each side sums to 1 up to rounding, because of a softmax or because it was divided by its sum.
-    normal = all(source == "logits" or (source == "probs" and options.normalize) for source in sources)
-    step = max(1, rows_per_tile(k) // _TILE_SHARE)
-    for first in range(0, n, step):
-        rows = slice(first, first + step)
-        # In C order whatever the order of the input, so that sums over classes are always added in the same order.
-        z, t = (np.array(side[rows], np.float64, order="C") for side in (student, teacher))
-        log_p, p = _distribution(z, options.source, options.temperature)
-        log_q, q = _distribution(t, options.labels_source, options.teacher_temperature)
+    both = options.source == options.labels_source == "logits"
+    normal = both_sum_to_1(options)
+    for rows, (log_p, p, _, q, x) in distributions(student, teacher, options):
         loss[rows] = weighted_sum(q, -log_p)
-        if both:
-            x = log_ratios(z, t, log_p, log_q, options.temperature, options.teacher_temperature)
-        else:
-            with np.errstate(all="ignore"):  # a class that both call impossible adds nothing
-                near = np.abs(q - p) < p / 2 if sources == ("probs", "probs") else np.zeros(p.shape, np.bool_)
-                x = np.where(near, np.log1p((q - p) / p), log_q - log_p)
         with np.errstate(over="ignore", invalid="ignore"):
             terms = divergence_terms(x, p, q) if normal else np.where(q == 0, 0.0, q * x)
             divergence = pairwise_sum(terms, 1)
         kl[rows] = np.where(np.isnan(loss[rows]), np.nan, divergence)
         if gradient is not None:
-            scale = np.ones(len(z)) if gradient_scale is None else gradient_scale[rows]
+            scale = np.ones(len(p)) if gradient_scale is None else gradient_scale[rows]
             with np.errstate(over="ignore", invalid="ignore"):
                 # p - q = -p (exp(x) - 1) keeps its digits where the two are close.
                 difference = (
@@ -97,6 +85,42 @@ def teacher_cross_entropy(
                 difference[np.isnan(loss[rows])] = np.nan
                 gradient[rows] = difference * (scale / options.temperature)[:, np.newaxis]
     return RowLosses(loss, 0, gradient, kl=kl)
+
+
+class Distributions(NamedTuple):
+    """Both distributions of some rows [n, k]: p of the student, q of the teacher, and log(q/p)."""
+
+    log_p: FloatArray
+    p: FloatArray
+    log_q: FloatArray
+    q: FloatArray
+    log_ratio: FloatArray
+
+
+def both_sum_to_1(options: LossOptions) -> bool:
+    """Whether each side sums to 1 up to rounding, because of a softmax or because it was divided by its sum."""
+    sources = options.source, options.labels_source
+    return all(source == "logits" or (source == "probs" and options.normalize) for source in sources)
+
+
+def distributions(student: AnyArray, teacher: AnyArray, options: LossOptions) -> Iterator[tuple[slice, Distributions]]:
+    """Yield the distributions of a few rows after another, as many as fit into the cache; NaN in invalid rows."""
+    n, k = student.shape
+    sources = options.source, options.labels_source
+    step = max(1, rows_per_tile(k) // _TILE_SHARE)
+    for first in range(0, n, step):
+        rows = slice(first, first + step)
+        # In C order whatever the order of the input, so that sums over classes are always added in the same order.
+        z, t = (np.array(side[rows], np.float64, order="C") for side in (student, teacher))
+        log_p, p = _distribution(z, options.source, options.temperature)
+        log_q, q = _distribution(t, options.labels_source, options.teacher_temperature)
+        if sources == ("logits", "logits"):
+            x = log_ratios(z, t, log_p, log_q, options.temperature, options.teacher_temperature)
+        else:
+            with np.errstate(all="ignore"):  # a class that both call impossible adds nothing
+                near = np.abs(q - p) < p / 2 if sources == ("probs", "probs") else np.zeros(p.shape, np.bool_)
+                x = np.where(near, np.log1p((q - p) / p), log_q - log_p)
+        yield rows, Distributions(log_p, p, log_q, q, x)
 
 
 def _distribution(rows: FloatArray, source: str, temperature: float) -> tuple[FloatArray, FloatArray]:

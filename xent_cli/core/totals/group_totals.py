@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from xent_cli.core.totals.exact_sum import ExactSum
 from xent_cli.core.totals.group_sums import squares_by_group, sums_by_group
 from xent_cli.core.totals.loss_totals import LossTotals
-from xent_cli.core.totals.quantiles import QuantileState
+from xent_cli.core.totals.quantiles import EXACT_ROWS, QuantileState
 from xent_cli.core.totals.summary import WorstSample
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from xent_cli.core.array_types import BoolArray, FloatArray, IntArray
+    from xent_cli.core.totals.divergence_totals import DivergenceTotals
 
     Numbers = NDArray[np.uint16]
 
@@ -39,8 +41,12 @@ class Scored(NamedTuple):
         [n] loss times weight, and the weight in the divisor of the mean; None if all are 1.
     hits
         For each k, [n] whether the label is among the k highest.
-    kl
-        [n] KL divergences times weight in nats, or None.
+    divergence
+        Figures of the divergence from a reference [n], by name.
+    weight
+        [n] what each of these counts; None if all count 1.
+    exact_rows
+        Up to how many samples quantiles are exact.
     """
 
     sample: IntArray
@@ -48,7 +54,9 @@ class Scored(NamedTuple):
     product: FloatArray | None
     divisor: FloatArray | None
     hits: Mapping[int, BoolArray]
-    kl: FloatArray | None
+    divergence: Mapping[str, FloatArray] = MappingProxyType({})
+    weight: FloatArray | None = None
+    exact_rows: int = EXACT_ROWS
 
     @classmethod
     def concatenate(cls, parts: Sequence[Scored]) -> Scored:
@@ -59,7 +67,9 @@ class Scored(NamedTuple):
             return None if getattr(first, name) is None else np.concatenate([getattr(part, name) for part in parts])
 
         hits = {k: np.concatenate([part.hits[k] for part in parts]) for k in first.hits}
-        return cls(joined("sample"), joined("loss"), joined("product"), joined("divisor"), hits, joined("kl"))
+        divergence = {name: np.concatenate([part.divergence[name] for part in parts]) for name in first.divergence}
+        sample, loss, product, divisor, weight = map(joined, ("sample", "loss", "product", "divisor", "weight"))
+        return cls(sample, loss, product, divisor, hits, divergence, weight, first.exact_rows)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,6 +90,8 @@ class GroupTotals:
         [m] highest loss, NaN above inf, and the first sample that has it.
     quantiles
         State of each group; None if only the mean is wanted.
+    divergence
+        Totals of each group; None without a reference.
     """
 
     counts: Mapping[str, IntArray]
@@ -89,6 +101,7 @@ class GroupTotals:
     high: FloatArray
     worst: IntArray
     quantiles: tuple[QuantileState, ...] | None
+    divergence: tuple[DivergenceTotals, ...] | None = None
 
     @classmethod
     def of(cls, at: Numbers, samples: Scored, ignored: Numbers, m: int, *, figures: bool) -> GroupTotals:
@@ -104,7 +117,7 @@ class GroupTotals:
         Examples
         --------
         >>> import numpy as np
-        >>> three = Scored(np.arange(3), np.array([1.0, 4.0, 2.0]), None, None, {}, None)
+        >>> three = Scored(np.arange(3), np.array([1.0, 4.0, 2.0]), None, None, {})
         >>> totals = GroupTotals.of(np.array([0, 1, 0], np.uint16), three, np.array([], np.uint16), 2, figures=True)
         >>> [totals.total(group).summarize().mean_loss for group in (0, 1)]
         [1.5, 4.0]
@@ -130,16 +143,14 @@ class GroupTotals:
             sums["squares"] = squares_by_group(at[finite], loss[finite], m)
         if samples.product is not None and samples.divisor is not None:
             sums |= {"weighted": total(samples.product), "weight": sums_by_group(at, samples.divisor, m)}
-        if samples.kl is not None:
-            sums["divergence"] = total(samples.kl)
-            counts |= {"n_divergent": count(np.isinf(samples.kl)), "n_undefined": count(np.isnan(samples.kl))}
         order = np.argsort(at, kind="stable")  # a radix sort, for 16 bits
         ordered = loss[order]
         low, high, worst = _extremes(at[order], ordered, samples.sample[order], sizes)
         runs = np.split(ordered, np.cumsum(sizes)[:-1]) if figures else []
-        quantiles = tuple(QuantileState.of(run) for run in runs) if figures else None
+        quantiles = tuple(QuantileState.of(run, exact_rows=samples.exact_rows) for run in runs) if figures else None
+        divergence = _divergence(samples, order, sizes, figures=figures) if samples.divergence else None
         hits = {k: count(hit) for k, hit in samples.hits.items()}
-        return cls(counts, hits, sums, low, high, worst, quantiles)
+        return cls(counts, hits, sums, low, high, worst, quantiles, divergence)
 
     def placed(self, places: Numbers, m: int) -> GroupTotals:
         """Return totals of m groups, in which these groups have the numbers `places` and the rest are empty."""
@@ -149,12 +160,19 @@ class GroupTotals:
             all_groups[places] = values
             return all_groups
 
-        states = None
-        if self.quantiles is not None:
-            all_states = [QuantileState()] * m
-            for place, state in zip(places.tolist(), self.quantiles, strict=True):
-                all_states[place] = state
-            states = tuple(all_states)
+        def put_all(values: tuple[Any, ...] | None, fill: Any) -> tuple[Any, ...] | None:
+            if values is None:
+                return None
+            all_groups = [fill] * m
+            for place, value in zip(places.tolist(), values, strict=True):
+                all_groups[place] = value
+            return tuple(all_groups)
+
+        divergence = None
+        if self.divergence is not None:
+            from xent_cli.core.totals.divergence_totals import DivergenceTotals
+
+            divergence = put_all(self.divergence, DivergenceTotals())
         return GroupTotals(
             {name: put(values, 0) for name, values in self.counts.items()},
             {k: put(values, 0) for k, values in self.hits.items()},
@@ -162,7 +180,8 @@ class GroupTotals:
             put(self.low, math.inf),
             put(self.high, -math.inf),
             put(self.worst, _NO_SAMPLE),
-            states,
+            put_all(self.quantiles, QuantileState()),
+            divergence,
         )
 
     def merge(self, other: GroupTotals) -> GroupTotals:
@@ -170,10 +189,6 @@ class GroupTotals:
         ours, theirs = self.high, other.high
         equal = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
         higher = (theirs > ours) | (np.isnan(theirs) & ~np.isnan(ours)) | (equal & (other.worst < self.worst))
-        states = None
-        if self.quantiles is not None and other.quantiles is not None:
-            pairs = zip(self.quantiles, other.quantiles, strict=True)
-            states = tuple(a.merge(b) for a, b in pairs)
         return GroupTotals(
             {name: values + other.counts[name] for name, values in self.counts.items()},
             {k: values + other.hits[k] for k, values in self.hits.items()},
@@ -181,7 +196,8 @@ class GroupTotals:
             np.minimum(self.low, other.low),
             np.where(higher, theirs, ours),
             np.where(higher, other.worst, self.worst),
-            states,
+            _merged(self.quantiles, other.quantiles),
+            _merged(self.divergence, other.divergence),
         )
 
     def total(self, group: int) -> LossTotals:
@@ -196,7 +212,32 @@ class GroupTotals:
             quantiles=None if self.quantiles is None else self.quantiles[group],
             worst=() if sample == _NO_SAMPLE else (WorstSample(float(self.high[group]), sample, None, None),),
             hits=tuple((k, int(hits[group])) for k, hits in self.hits.items()),
+            divergence=None if self.divergence is None else self.divergence[group],
         )
+
+
+def _merged(ours: tuple[Any, ...] | None, theirs: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+    if ours is None or theirs is None:
+        return None
+    return tuple(a.merge(b) for a, b in zip(ours, theirs, strict=True))
+
+
+def _divergence(samples: Scored, order: IntArray, sizes: IntArray, *, figures: bool) -> tuple[DivergenceTotals, ...]:
+    """Return the totals of the divergence of each group; `order` sorts the samples by group."""
+    from xent_cli.core.totals.divergence_totals import DivergenceTotals
+
+    cuts = np.cumsum(sizes)[:-1]
+    columns = {name: np.split(values[order], cuts) for name, values in samples.divergence.items()}
+    weights = [None] * sizes.size if samples.weight is None else np.split(samples.weight[order], cuts)
+    return tuple(
+        DivergenceTotals.of(
+            {name: parts[group] for name, parts in columns.items()},
+            weight,
+            spread=figures,
+            exact_rows=samples.exact_rows,
+        )
+        for group, weight in enumerate(weights)
+    )
 
 
 def _extremes(

@@ -10,14 +10,15 @@ import numpy as np
 
 from xent_cli.core.labels.label_offsets import Offsets
 from xent_cli.core.totals.exact_sum import ExactSum, standard_deviation
-from xent_cli.core.totals.quantiles import QuantileState
-from xent_cli.core.totals.summary import LossSummary, WorstSample
+from xent_cli.core.totals.quantiles import EXACT_ROWS, QuantileState
+from xent_cli.core.totals.summary import LossSummary, WorstSample, worst_samples
 from xent_cli.errors import RowError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray, IntArray
+    from xent_cli.core.totals.divergence_totals import DivergenceTotals
 
 _LEVELS = {"p50_loss": 0.5, "p90_loss": 0.9, "p95_loss": 0.95, "p99_loss": 0.99}
 
@@ -46,9 +47,7 @@ class LossTotals:
     hits
         For each k, how many labels are among the k highest.
     divergence
-        Exact sum of the finite KL divergences, each times its weight.
-    n_divergent, n_undefined
-        How many KL divergences are infinite, and how many are NaN.
+        Totals of the divergence from a reference, or None.
     softmaxed
         Rows of logits that look like probabilities.
     unnormalised, unnormalised_labels
@@ -75,9 +74,7 @@ class LossTotals:
     worst: tuple[WorstSample, ...] = ()
     worst_wanted: int = 1
     hits: tuple[tuple[int, int], ...] = ()
-    divergence: ExactSum | None = None
-    n_divergent: int = 0
-    n_undefined: int = 0
+    divergence: DivergenceTotals | None = None
     softmaxed: int = 0
     unnormalised: int = 0
     unnormalised_labels: int = 0
@@ -101,7 +98,9 @@ class LossTotals:
         ids: AnyArray | None = None,
         ranks: IntArray | None = None,
         top_k: tuple[int, ...] = (),
-        kl: FloatArray | None = None,
+        divergence: Mapping[str, FloatArray] | None = None,
+        divergence_worst: int = 0,
+        states: int = 1,
     ) -> LossTotals:
         """Total the losses of consecutive samples.
 
@@ -119,8 +118,12 @@ class LossTotals:
             [n] labels and ids of the worst samples.
         ranks, top_k
             [n] rank of each label among the logits, from 0; and the values of k for which ranks below k are counted.
-        kl
-            [n] KL divergences, nats; weighted as the losses are.
+        divergence
+            [n] figures of the divergence from a reference, by name; weighted as the losses are.
+        divergence_worst
+            How many of the highest divergences to name.
+        states
+            How many distributions share the memory for exact quantiles.
 
         Examples
         --------
@@ -132,16 +135,26 @@ class LossTotals:
         rows = np.arange(loss.size) if ignored is None else np.flatnonzero(~ignored)
         every_one = rows.size == loss.size
         kept = loss if every_one else loss[rows]
+        if not every_one:
+            labels, ids = (None if names is None else names[rows] for names in (labels, ids))
         nan, inf = np.isnan(kept), np.isinf(kept)
         special = bool(nan.any() or inf.any())
         finite = kept[~(nan | inf)] if special else kept
-        weighted = divergence = None
-        n_divergent = n_undefined = 0
-        if kl is not None:
-            with np.errstate(over="ignore", invalid="ignore"):  # a weight of 0 cancels an infinite divergence
-                kl = kl[rows] if weight is None else np.where(weight[rows] == 0, 0.0, kl[rows] * weight[rows])
-            divergence = ExactSum.of(kl[np.isfinite(kl)])
-            n_divergent, n_undefined = int(np.count_nonzero(np.isinf(kl))), int(np.count_nonzero(np.isnan(kl)))
+        weighted = diverged = None
+        exact_rows = EXACT_ROWS // states
+        if divergence is not None:
+            from xent_cli.core.totals.divergence_totals import DivergenceTotals
+
+            diverged = DivergenceTotals.of(
+                {name: values if every_one else values[rows] for name, values in divergence.items()},
+                None if weight is None else weight[rows],
+                spread=figures,
+                exact_rows=exact_rows,
+                sample=start + rows,
+                worst_wanted=divergence_worst,
+                labels=labels,
+                ids=ids,
+            )
         if ranks is not None:
             ranks = ranks if every_one else ranks[rows]
         hits = () if ranks is None else tuple((k, int(np.count_nonzero(ranks < k))) for k in sorted(set(top_k)))
@@ -165,13 +178,11 @@ class LossTotals:
             weighted=weighted,
             weight=None if divisor is None else ExactSum.of(divisor[rows]),
             min_loss=float(np.fmin.reduce(kept, initial=math.inf)),
-            quantiles=QuantileState.of(kept) if figures else None,
-            worst=_worst(kept, rows, start, worst_wanted, labels, ids),
+            quantiles=QuantileState.of(kept, exact_rows=exact_rows) if figures else None,
+            worst=worst_samples(kept, rows + start, worst_wanted, labels, ids),
             worst_wanted=worst_wanted,
             hits=hits,
-            divergence=divergence,
-            n_divergent=n_divergent,
-            n_undefined=n_undefined,
+            divergence=diverged,
         )
 
     def merge(self, other: LossTotals) -> LossTotals:
@@ -194,9 +205,7 @@ class LossTotals:
             worst=tuple(sorted(self.worst + other.worst, key=WorstSample.order)[:wanted]),
             worst_wanted=wanted,
             hits=_merge_hits(self.hits, other.hits),
-            divergence=_either(self.divergence, other.divergence, ExactSum.__add__),
-            n_divergent=self.n_divergent + other.n_divergent,
-            n_undefined=self.n_undefined + other.n_undefined,
+            divergence=_either(self.divergence, other.divergence, lambda a, b: a.merge(b)),
             softmaxed=self.softmaxed + other.softmaxed,
             unnormalised=self.unnormalised + other.unnormalised,
             unnormalised_labels=self.unnormalised_labels + other.unnormalised_labels,
@@ -204,6 +213,13 @@ class LossTotals:
             offsets=self.offsets.merge(other.offsets),
             digest=_either(self.digest, other.digest, _add_digests),
         )
+
+    @property
+    def listed(self) -> tuple[str, tuple[WorstSample, ...]]:
+        """What is listed, and its samples: the highest divergences if they were asked for, else the highest losses."""
+        if self.divergence is not None and self.divergence.worst_wanted:
+            return "kl_divergence", self.divergence.worst
+        return "loss", self.worst
 
     @property
     def divisor(self) -> ExactSum:
@@ -220,10 +236,6 @@ class LossTotals:
         if special is None and state is not None:
             deviation = standard_deviation(self.sums, self.squares, self.n_samples)
         levels = [] if state is None else list(zip(_LEVELS, state.quantiles(list(_LEVELS.values())), strict=True))
-        divergence = None
-        if self.divergence is not None:
-            divergence = math.inf if self.n_divergent else self.divergence / self.divisor
-            divergence = math.nan if self.n_undefined else divergence
         return LossSummary(
             n_samples=self.n_samples,
             n_ignored=self.n_ignored,
@@ -236,9 +248,9 @@ class LossTotals:
             max_loss=worst.loss if worst else math.nan,
             worst_sample=worst.sample if worst else None,
             quantiles=tuple(levels),
-            quantiles_exact=state is None or state.exact,
+            quantiles_exact=(state is None or state.exact) and (self.divergence is None or self.divergence.exact),
             top_k=tuple((k, count / self.n_samples if self.n_samples else math.nan) for k, count in self.hits),
-            kl_divergence=divergence,
+            divergence=() if self.divergence is None else self.divergence.figures(self.divisor),
         )
 
 
@@ -250,26 +262,6 @@ def _add_digests(a: int, b: int) -> int:
 
 def _either(a: T | None, b: T | None, both: Callable[[T, T], T]) -> T | None:
     return b if a is None else a if b is None else both(a, b)
-
-
-def _worst(
-    kept: FloatArray, rows: IntArray, start: int, wanted: int, labels: IntArray | None, ids: AnyArray | None
-) -> tuple[WorstSample, ...]:
-    if kept.size == 0:
-        return ()
-    if wanted == 1:
-        order = np.array([np.argmax(kept)])  # argmax prefers NaN, and the first of equals
-    else:
-        order = np.lexsort((rows, -kept, ~np.isnan(kept)))[:wanted]
-    return tuple(
-        WorstSample(
-            float(kept[i]),
-            start + int(rows[i]),
-            None if labels is None else int(labels[rows[i]]),
-            None if ids is None else str(ids[rows[i]]),
-        )
-        for i in order
-    )
 
 
 def _merge_hits(a: tuple[tuple[int, int], ...], b: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:

@@ -154,7 +154,7 @@ def slices_of(
 
     Examples
     --------
-    >>> samples = Scored(np.arange(3), np.array([1.0, 4.0, 2.0]), None, None, {}, None)
+    >>> samples = Scored(np.arange(3), np.array([1.0, 4.0, 2.0]), None, None, {})
     >>> slices = slices_of(("split",), np.array([["b"], ["a"], ["b"]], object), samples, None)
     >>> [(value, summary.mean_loss) for _, value, summary in slices.summaries()]
     [('a', 4.0), ('b', 1.5)]

@@ -6,12 +6,15 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 if TYPE_CHECKING:
+    from xent_cli.core.array_types import AnyArray, FloatArray, IntArray
     from xent_cli.core.diagnostics import Diagnostic
 
 
 class WorstSample(NamedTuple):
-    """One of the highest losses: nats, sample number, label and id of the sample."""
+    """One of the highest losses, or divergences: nats, sample number, label and id of the sample."""
 
     loss: float
     sample: int
@@ -21,6 +24,40 @@ class WorstSample(NamedTuple):
     def order(self) -> tuple[bool, float, int]:
         """Return the sort key: NaN before inf before any number; of equal losses, the lower sample number first."""
         return (not math.isnan(self.loss), 0.0 if math.isnan(self.loss) else -self.loss, self.sample)
+
+
+def worst_samples(
+    values: FloatArray, sample: IntArray, wanted: int, labels: IntArray | None, ids: AnyArray | None
+) -> tuple[WorstSample, ...]:
+    """Return the `wanted` highest of `values` [n], NaN first and of equal ones the first.
+
+    Parameters
+    ----------
+    sample
+        [n] numbers of the samples, ascending.
+    labels, ids
+        [n] their labels and ids, or None.
+
+    Examples
+    --------
+    >>> worst_samples(np.array([1.0, 3.0]), np.array([7, 9]), 1, None, None)
+    (WorstSample(loss=3.0, sample=9, label=None, id=None),)
+    """
+    if values.size == 0:
+        return ()
+    if wanted == 1:
+        order = np.array([np.argmax(values)])  # argmax prefers NaN, and the first of equals
+    else:
+        order = np.lexsort((sample, -values, ~np.isnan(values)))[:wanted]
+    return tuple(
+        WorstSample(
+            float(values[i]),
+            int(sample[i]),
+            None if labels is None else int(labels[i]),
+            None if ids is None else str(ids[i]),
+        )
+        for i in order
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +80,8 @@ class LossSummary:
         False beyond four million samples: then quantiles are within 0.2 %.
     top_k
         For each k, the share of samples whose label is among the k highest logits.
-    kl_divergence
-        Mean KL(q || p) from a teacher's q, or None.
+    divergence
+        Figures of the divergence from a reference by name, `kl_divergence` first; () without a reference.
 
     Warnings
     --------
@@ -64,7 +101,7 @@ class LossSummary:
     quantiles: tuple[tuple[str, float], ...]
     quantiles_exact: bool
     top_k: tuple[tuple[int, float], ...] = ()
-    kl_divergence: float | None = None
+    divergence: tuple[tuple[str, float], ...] = ()
     warnings: tuple[Diagnostic, ...] = ()
 
     @property
@@ -85,10 +122,14 @@ class LossSummary:
         """Share of samples whose label has the highest logit, or None if it was not counted."""
         return dict(self.top_k).get(1)
 
+    @property
+    def kl_divergence(self) -> float | None:
+        """Mean KL(q || p) from a reference q, or None without one."""
+        return dict(self.divergence).get("kl_divergence")
+
     def as_dict(self) -> dict[str, float | int | bool | None]:
         """Return every figure by its name in the summary document, in the same order."""
         accuracies = {"accuracy" if k == 1 else f"top_{k}_accuracy": value for k, value in self.top_k}
-        divergence = {} if self.kl_divergence is None else {"kl_divergence": self.kl_divergence}
         return {
             "n_samples": self.n_samples,
             "n_ignored": self.n_ignored,
@@ -104,6 +145,6 @@ class LossSummary:
             "quantiles_exact": self.quantiles_exact,
             "perplexity": self.perplexity,
             "bits": self.bits,
-            **divergence,
+            **dict(self.divergence),
             **accuracies,
         }

@@ -97,8 +97,9 @@ def figures_of(result: SavedResults) -> Mapping[str, Any]:
     assert result.ignored is not None
     ignored = result.ignored if result.weight is None else result.ignored | (result.weight == 0)
     divisor = divisor_of(result.weight, result.class_weight)
+    divergence = None if result.kl is None else {"kl_divergence": result.kl}
     totals = LossTotals.from_losses(
-        "", result.loss, ignored=ignored, weight=result.weight, divisor=divisor, kl=result.kl
+        "", result.loss, ignored=ignored, weight=result.weight, divisor=divisor, divergence=divergence
     )
     return totals.summarize().as_dict()
 

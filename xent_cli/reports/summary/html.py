@@ -229,7 +229,7 @@ def _worst(details: Details | None) -> Iterable[Grid]:
     named = details.id_name is not None
     labelled = any(sample.label is not None for sample in details.worst)
     names = details.class_names
-    heads = ("sample", *(["id"] if named else []), *(["label"] if labelled else []), "loss")
+    heads = ("sample", *(["id"] if named else []), *(["label"] if labelled else []), details.worst_by)
     rows = (
         (
             Cell(str(s.sample)),

@@ -60,10 +60,10 @@ def _blocks(share: float, ascii_only: bool) -> str:
     return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
 
 
-def print_worst(console: Console, worst: tuple[WorstSample, ...], columns: RowFormat) -> None:
-    """Print the highest losses."""
+def print_worst(console: Console, worst: tuple[WorstSample, ...], columns: RowFormat, by: str = "loss") -> None:
+    """Print the highest losses, or the highest values of another figure `by`."""
     with_id = columns.id_name is not None
-    table = new_table("worst", "sample", *([str(columns.id_name)] if with_id else []), *_label_head(columns), "loss")
+    table = new_table("worst", "sample", *([str(columns.id_name)] if with_id else []), *_label_head(columns), by)
     for rank, sample in enumerate(worst, 1):
         names = columns.class_names
         label = str(sample.label) if names is None or sample.label is None else names[sample.label]

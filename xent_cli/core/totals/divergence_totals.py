@@ -1,0 +1,195 @@
+"""Totals of figures that a sample has beside its loss where a model is compared with a reference."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from xent_cli.core.totals.exact_sum import ExactSum
+from xent_cli.core.totals.quantiles import QuantileState
+from xent_cli.core.totals.summary import WorstSample, worst_samples
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from xent_cli.core.array_types import AnyArray, FloatArray, IntArray
+
+KL = "kl_divergence"
+DELTA_P = "mean_delta_p"
+# Figures of which quantiles are reported, beside their mean: how these are called, and at which levels.
+SPREADS: Mapping[str, Mapping[str, float]] = {
+    KL: {"p50_kl": 0.5, "p90_kl": 0.9, "p95_kl": 0.95, "p99_kl": 0.99, "p999_kl": 0.999},
+    DELTA_P: {f"p{level}_delta_p": level / 100 for level in (1, 5, 50, 95, 99)},
+}
+_EXTREMES = {"max_kl": (KL, "high"), "min_delta_p": (DELTA_P, "low"), "max_delta_p": (DELTA_P, "high")}
+# A mean of squares, reported as its root.
+SQUARED_DELTA_P = "squared_delta_p"
+_ROOTS = {SQUARED_DELTA_P: "rms_delta_p"}
+
+
+class FigureSum(NamedTuple):
+    """Sum of one figure over samples, each times its weight.
+
+    Fields
+    ------
+    finite
+        Exact sum of the finite terms.
+    special
+        Sum of the others: 0 if there are none, else inf, -inf or NaN.
+    """
+
+    finite: ExactSum = ExactSum()
+    special: float = 0.0
+
+    @classmethod
+    def of(cls, values: FloatArray, weight: FloatArray | None = None) -> FigureSum:
+        """Sum `values` [n]; a weight of 0 cancels even a value that is not finite.
+
+        Examples
+        --------
+        >>> FigureSum.of(np.array([1.0, np.inf]), np.array([0.5, 0.0])).over(ExactSum.of_count(1))
+        0.5
+        """
+        terms = weighted(values, weight)
+        finite = np.isfinite(terms)
+        if finite.all():
+            return cls(ExactSum.of(terms))
+        return cls(ExactSum.of(terms[finite]), float(terms[~finite].sum()))
+
+    def merge(self, other: FigureSum) -> FigureSum:
+        """Return the sum of both."""
+        return FigureSum(self.finite + other.finite, self.special + other.special)
+
+    def over(self, divisor: ExactSum) -> float:
+        """Divide, rounding once."""
+        return self.special if self.special != 0 else self.finite / divisor
+
+
+class Spread(NamedTuple):
+    """Distribution of one figure, without weights: quantiles, the lowest value that is not NaN, and the highest."""
+
+    quantiles: QuantileState
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: FloatArray, exact_rows: int) -> Spread:
+        """Return the distribution of `values` [n]."""
+        low, high = np.fmin.reduce(values, initial=math.inf), np.maximum.reduce(values, initial=-math.inf)
+        return cls(QuantileState.of(values, exact_rows=exact_rows), float(low), float(high))
+
+    def merge(self, other: Spread) -> Spread:
+        """Return the distribution of the values of both."""
+        high = math.nan if math.isnan(self.high) or math.isnan(other.high) else max(self.high, other.high)
+        return Spread(self.quantiles.merge(other.quantiles), min(self.low, other.low), high)
+
+
+@dataclass(frozen=True, slots=True)
+class DivergenceTotals:
+    """Totals of the figures of divergence seen so far; `DivergenceTotals()` is the identity of `merge`.
+
+    Fields
+    ------
+    sums
+        Of each figure.
+    spreads
+        Of those in `SPREADS`, unless only means are wanted.
+    worst
+        The samples with the highest divergence, up to `worst_wanted` of them.
+    """
+
+    sums: Mapping[str, FigureSum] = field(default_factory=dict)
+    spreads: Mapping[str, Spread] = field(default_factory=dict)
+    worst: tuple[WorstSample, ...] = ()
+    worst_wanted: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        figures: Mapping[str, FloatArray],
+        weight: FloatArray | None = None,
+        *,
+        spread: bool = True,
+        exact_rows: int,
+        sample: IntArray | None = None,
+        worst_wanted: int = 0,
+        labels: IntArray | None = None,
+        ids: AnyArray | None = None,
+    ) -> DivergenceTotals:
+        """Total the figures of samples.
+
+        Parameters
+        ----------
+        figures
+            [n] by name; names of means are those of the summary.
+        weight
+            [n], or None.
+        spread
+            Whether quantiles are wanted too.
+        exact_rows
+            Up to how many samples they are exact.
+        sample, labels, ids
+            [n] numbers of the samples, and labels and ids of the worst.
+        """
+        worst: tuple[WorstSample, ...] = ()
+        if worst_wanted and sample is not None and KL in figures:
+            worst = worst_samples(figures[KL], sample, worst_wanted, labels, ids)
+        return cls(
+            {name: FigureSum.of(values, weight) for name, values in figures.items()},
+            {name: Spread.of(figures[name], exact_rows) for name in SPREADS if name in figures} if spread else {},
+            worst,
+            worst_wanted,
+        )
+
+    def merge(self, other: DivergenceTotals) -> DivergenceTotals:
+        """Return the totals of both."""
+        wanted = max(self.worst_wanted, other.worst_wanted)
+        return DivergenceTotals(
+            _merged(self.sums, other.sums, FigureSum.merge),
+            _merged(self.spreads, other.spreads, Spread.merge),
+            tuple(sorted(self.worst + other.worst, key=WorstSample.order)[:wanted]),
+            wanted,
+        )
+
+    @property
+    def exact(self) -> bool:
+        """Whether quantiles are exact."""
+        return all(spread.quantiles.exact for spread in self.spreads.values())
+
+    def figures(self, divisor: ExactSum) -> tuple[tuple[str, float], ...]:
+        """Return every figure by its name in the summary; `divisor` is that of the mean."""
+        found: dict[str, float] = {}
+        for name, total in self.sums.items():
+            mean = total.over(divisor)
+            if name in _ROOTS:
+                found[_ROOTS[name]] = math.sqrt(mean)
+            else:
+                found[name] = mean
+            if name in self.spreads:
+                found |= self._distribution(name)
+        return tuple(found.items())
+
+    def _distribution(self, name: str) -> dict[str, float]:
+        spread, levels = self.spreads[name], SPREADS[name]
+        found = dict(zip(levels, spread.quantiles.quantiles(list(levels.values())), strict=True))
+        ends = {end: getattr(spread, side) for end, (figure, side) in _EXTREMES.items() if figure == name}
+        return found | {end: value if spread.quantiles.size else math.nan for end, value in ends.items()}
+
+
+def weighted(values: FloatArray, weight: FloatArray | None) -> FloatArray:
+    """Return values [n] times weights [n]; a weight of 0 gives 0."""
+    if weight is None:
+        return values
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.where(weight == 0, 0.0, values * weight)
+
+
+def _merged(ours: Mapping[str, Any], theirs: Mapping[str, Any], both: Callable[[Any, Any], Any]) -> dict[str, Any]:
+    merged = dict(ours)
+    for name, value in theirs.items():
+        merged[name] = both(merged[name], value) if name in merged else value
+    return merged
