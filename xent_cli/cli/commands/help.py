@@ -66,20 +66,22 @@ class Command(click.Command):
         self.most_used = tuple(most_used)
         self.examples = tuple(examples)
 
+    def sections(self, ctx: click.Context) -> dict[str, list[click.Option]]:
+        """Return the options that `--help` shows by section: the most used, those of this command alone, the shared."""
+        options = [entry for entry in self.get_params(ctx) if isinstance(entry, click.Option) and not entry.hidden]
+        first = [entry for name in self.most_used for entry in options if entry.name == name]
+        found: dict[str, list[click.Option]] = {_MOST_USED: first}
+        for entry in options:
+            if entry not in first:
+                found.setdefault(getattr(entry, "section", GENERAL), []).append(entry)
+        own = [title for title in found if title not in _SHARED_SECTIONS]
+        return {title: found[title] for title in (*own, *_SHARED_SECTIONS) if found.get(title)}
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options section by section."""
-        options = [entry for entry in self.get_params(ctx) if isinstance(entry, click.Option)]
-        first = [entry for name in self.most_used for entry in options if entry.name == name]
-        sections: dict[str, list[tuple[str, str]]] = {_MOST_USED: []}
-        for entry in (*first, *(other for other in options if other not in first)):
-            record = entry.get_help_record(ctx)
-            if record is not None:
-                title = _MOST_USED if entry in first else getattr(entry, "section", GENERAL)
-                sections.setdefault(title, []).append(record)
-        own = [title for title in sections if title not in _SHARED_SECTIONS]
-        for title in (title for title in (*own, *_SHARED_SECTIONS) if sections.get(title)):
+        for title, options in self.sections(ctx).items():
             with formatter.section(title):
-                formatter.write_dl(sections[title])
+                formatter.write_dl([record for entry in options if (record := entry.get_help_record(ctx))])
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples."""
