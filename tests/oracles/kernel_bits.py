@@ -1,0 +1,140 @@
+"""Losses and gradients of the compiled kernel, bit for bit: the same on every instruction set, machine and version.
+
+`python -m tests.oracles.kernel_bits c-avx2` compares those of one instruction set with `kernel_bits.json` and needs
+only NumPy. With --write it writes the file. A change of these bits changes results that people have kept: it takes a
+reason, and a line in CHANGELOG.md.
+
+Inputs are made of integers, so that they are the same with any version of NumPy.
+"""
+
+import hashlib
+import json
+import sys
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+
+from xent_cli.core.kernel.cross_entropy import cross_entropy
+from xent_cli.core.options import LossOptions
+
+STORED = Path(__file__).with_suffix(".json")
+# Either side of every change of method: few classes, groups of 64, blocks of 256.
+CLASSES = (1, 2, 3, 10, 63, 64, 65, 100, 128, 129, 255, 256, 257, 1000, 5000)
+DTYPES = ("float16", "float32", "float64")
+# Gradients of more entries are kept as a digest.
+MOST_ENTRIES = 40
+NAN, INF = float("nan"), float("inf")
+
+
+def uniform(n, k, seed):
+    """[n, k] float64 numbers in [0, 1) of 53 bits, by splitmix64."""
+    with np.errstate(over="ignore"):
+        x = np.arange(1, n * k + 1, dtype=np.uint64) + np.uint64(seed << 32)
+        x *= np.uint64(0x9E3779B97F4A7C15)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        x ^= x >> np.uint64(31)
+    return ((x >> np.uint64(11)).astype(np.float64) / 2.0**53).reshape(n, k)
+
+
+def ordinary(n, k, seed):
+    """Logits as models give them, about as wide as a normal distribution of deviation 3."""
+    return sum(uniform(n, k, seed + i) - 0.5 for i in range(4)) * 5.0
+
+
+def extremes():
+    """Rows of all that is not ordinary."""
+    tiny, huge = 5e-324, 1.7976931348623157e308
+    rows = [
+        *([0.0, 0.0, 0.0], [7.0, 7.0, 7.0], [40.0, 0.0, 0.0], [0.0, 40.0, 40.0], [-INF, 0.0, 1.0], [-INF, -INF, 3.0]),
+        *(
+            [-INF, -INF, -INF],
+            [INF, 0.0, 0.0],
+            [NAN, 0.0, 0.0],
+            [0.0, 0.0, NAN],
+            [huge, -huge, 0.0],
+            [-huge, huge, huge],
+        ),
+        *([tiny, 0.0, -tiny], [1e-20, 1.0, 0.0], [100.123, 3e-9, 0.0], [1e16, 1e16 + 2, 1e16 - 4], [0.1, 0.2, 0.3]),
+    ]
+    rows += [
+        [0.0, -margin, -margin] for margin in (128.0, 600.0, 690.0, 699.9, 700.1, 708.5, 740.0, 744.875, 745.5, 748.0)
+    ]
+    rows += [[-margin, 0.1, -margin - 1.5] for margin in (37.0, 128.3, 699.7, 707.1, 744.4)]
+    return np.array(rows)
+
+
+def cases():
+    """Name, logits, labels and options of each case."""
+    for k, dtype in product(CLASSES, DTYPES):
+        z = ordinary(5, k, k).astype(dtype)
+        sparse = np.arange(5) * 7 % k
+        dense = uniform(5, k, 9000 + k)
+        dense /= k
+        weight = 0.25 + uniform(1, k, 7000 + k)[0]
+        kinds = {
+            "sparse": (sparse, {}),
+            "smoothing": (sparse, {"label_smoothing": 0.1}),
+            "class weights": (sparse, {"class_weight": weight}),
+            "smoothing and class weights": (sparse, {"label_smoothing": 0.3, "class_weight": weight}),
+            "temperature": (sparse, {"temperature": 0.7}),
+            "dense": (dense, {"labels": "dense"}),
+            "dense, all at once": (
+                dense.astype(np.float32),
+                {"labels": "dense", "label_smoothing": 0.1, "class_weight": weight, "temperature": 3.1},
+            ),
+        }
+        for kind, (labels, options) in kinds.items():
+            yield f"{kind}, {k} x {dtype}", z, labels, options
+    rows = extremes()
+    with np.errstate(over="ignore"):
+        for dtype, label in product(DTYPES, range(3)):
+            labels = np.full(len(rows), label)
+            for name, options in {
+                "plain": {},
+                "temperature": {"temperature": 1.3},
+                "smoothing": {"label_smoothing": 0.2},
+            }.items():
+                yield f"extremes of label {label}, {name}, {dtype}", rows.astype(dtype), labels, options
+    equal = np.repeat([[-25.0], [-0.5], [-120.0]], 20_000, axis=1)
+    equal[:, 17] = 0.0
+    falling = -np.arange(20_000) / np.array([[16.0], [512.0], [40.0]])
+    for name, z in {"equal": equal, "falling": falling}.items():
+        yield f"sums of {name} terms", z, np.array([17, 0, 19_999]), {}
+
+
+def computed(kernel):
+    """Losses that a kernel gives for every case, as hex, and gradients; of long ones a digest."""
+    found = {}
+    for name, logits, labels, options in cases():
+        dtype = "float32" if logits.dtype == np.float32 else "float64"
+        scale = (np.arange(len(logits)) + 1) / 8
+        alone = cross_entropy(logits, labels, LossOptions(**options, kernel=kernel))
+        both = cross_entropy(
+            logits, labels, LossOptions(**options, kernel=kernel), gradient_dtype=dtype, gradient_scale=scale
+        )
+        if alone.loss.tobytes() != both.loss.tobytes():
+            raise AssertionError(f"{name}: a gradient changes the losses")
+        entries = both.gradient.ravel()
+        entries[np.isnan(entries)] = np.nan
+        digest = hashlib.sha256(entries.astype(entries.dtype.newbyteorder("<")).tobytes()).hexdigest()
+        gradient = digest if entries.size > MOST_ENTRIES else " ".join(float(g).hex() for g in entries)
+        found[name] = {"loss": " ".join(float(loss).hex() for loss in both.loss), "gradient": gradient}
+    return found
+
+
+def differences(kernel):
+    """Name the cases in which a kernel gives other bits than those stored."""
+    stored, found = json.loads(STORED.read_text()), computed(kernel)
+    return [f"{name}: {part}" for name in stored | found for part in ("loss", "gradient")
+            if stored.get(name, {}).get(part) != found.get(name, {}).get(part)]  # fmt: skip
+
+
+if __name__ == "__main__":
+    name = next(word for word in sys.argv[1:] if word != "--write")
+    if "--write" in sys.argv:
+        STORED.write_text(json.dumps(computed(name), indent=0) + "\n")
+    unlike = differences(name)
+    print(*unlike or [f"{name}: all bits as stored"], sep="\n")
+    sys.exit(bool(unlike))
