@@ -34,6 +34,7 @@ ROOMS = {
     "core/checks": {"labels", "kernel"},
     "core/totals": {"labels", "kernel", "intervals"},
     "core/statistics": {"totals", "intervals"},
+    "core/confidence": {"labels", "kernel", "checks", "totals", "intervals"},
     "core/verify": {"labels", "totals"},
     "core/inspect": {"labels", "checks", "totals"},
     "core/python_api": {"labels", "kernel", "totals"},

@@ -21,6 +21,8 @@ COLUMNS = {
     "ids": RowFormat(id_name="im\tage,"),
     "names": RowFormat(id_name="id", class_names=NAMES),
     "dense": RowFormat(labelled=False),
+    "predictions": RowFormat(predictions=("rank", "predicted", "margin")),
+    "predicted names": RowFormat(class_names=NAMES, predicted_names=NAMES, predictions=("predicted",)),
 }
 
 
@@ -28,7 +30,7 @@ COLUMNS = {
 @pytest.mark.parametrize("name", ["tsv", "csv", "jsonl"])
 @pytest.mark.parametrize("ignored", [False, True])
 def test_bytes_depend_neither_on_the_path_nor_on_the_blocks(monkeypatch, name, columns, ignored):
-    rows = block(7000, ignored=ignored, special=True)
+    rows = block(7000, ignored=ignored, special=True, predicted=bool(columns.predictions))
     monkeypatch.delitem(sys.modules, "pyarrow", raising=False)
     few = written(name, columns, rows)
     monkeypatch.undo()

@@ -13,6 +13,7 @@ from click.core import ParameterSource
 
 from xent_cli.cli.config import CONFIGURATION, notes_of
 from xent_cli.core.diagnostics import Diagnostic
+from xent_cli.core.options import PredictionColumn
 
 Group = TypeVar("Group")
 
@@ -106,6 +107,7 @@ class OutputFlags(NamedTuple):
     top: int | None = None
     reports: tuple[str, ...] = ()
     by: tuple[str, ...] = ()
+    columns: tuple[PredictionColumn, ...] = ()
     plot: str | None = None
     divergence: Literal["kl", "all"] = "kl"
     top_by: Literal["loss", "kl"] = "loss"

@@ -58,6 +58,8 @@ class BlockLoss:
         [n] True where a mask or a weight of 0 keeps a sample out of every figure, or None.
     class_weight
         [n] weight of the class of each label, already part of `loss`; or None.
+    predictions
+        [n] for each name of `Outputs.columns`; see `confidence.predictions`.
     """
 
     start: int
@@ -73,6 +75,7 @@ class BlockLoss:
     weight: FloatArray | None = None
     left_out: BoolArray | None = None
     class_weight: FloatArray | None = None
+    predictions: Mapping[str, AnyArray] | None = None
 
 
 def evaluate_block(task: Task, options: LossOptions, outputs: Outputs) -> BlockLoss:
@@ -108,6 +111,10 @@ def evaluate_block(task: Task, options: LossOptions, outputs: Outputs) -> BlockL
     offsets = _offsets(block, found, options)
     digest = _digest(block, found, options) if outputs.digest else None
     losses = replace(losses, offsets=offsets, digest=digest, **found.counts)
+    if outputs.worst:
+        from xent_cli.core.confidence.predictions import with_predictions
+
+        losses = with_predictions(losses, block, options)
     slices = _slices(block, found, weight, diverged, outputs) if outputs.by else None
     totals = RunTotals(losses, slices, found.calibration, found.formulas)
     if not outputs.losses:
@@ -121,8 +128,13 @@ def evaluate_block(task: Task, options: LossOptions, outputs: Outputs) -> BlockL
     class_weight = _class_weight(found, options)
     if weight is not None and left_out is not None:
         ignored = _fill_weightless(block, weight == 0, rows, ignored, options)
+    predictions = None
+    if outputs.columns:
+        from xent_cli.core.confidence.predictions import predictions_of_scored
+
+        predictions = predictions_of_scored(block, labels, ignored, options, outputs.columns)
     columns = rows.loss, ignored, labels, block.ids, rows.kl, rows.gradient, block.groups, weight, left_out
-    return BlockLoss(block.start, rows.loss.size, totals, *columns, class_weight=class_weight)
+    return BlockLoss(block.start, rows.loss.size, totals, *columns, class_weight, predictions)
 
 
 def weigh_block(task: Task, options: LossOptions) -> ExactSum:

@@ -132,6 +132,12 @@ def _beside(block: Block, labels: AnyArray, options: LossOptions, outputs: Outpu
     return teacher_figures(block.logits, labels, options, outputs.divergences)
 
 
+def unsmoothed_losses(block: Block, labels: IntArray, options: LossOptions) -> FloatArray:
+    """Return -log of the probability of a class of each row, in nats: the loss without smoothing or class weights."""
+    plain: Any = {"label_smoothing": 0.0, "class_weight": None, "labels": "sparse", "labels_source": "labels"}
+    return _losses(block, labels, replace(options, **plain), None, None).loss
+
+
 def _same_loss(a: LossOptions, b: LossOptions) -> bool:
     """Whether both give the same losses to samples that are not ignored."""
     same: Any = {"sample_weighted": False, "masked": False}
@@ -164,8 +170,8 @@ def _calibration(
     block: Block, labels: IntArray, rows: RowLosses, options: LossOptions, scored: BoolArray | None
 ) -> Calibration:
     """Losses by class, and the confidence in the predicted class against its accuracy."""
-    from xent_cli.core.totals.calibration import calibration_of, unsmoothed
+    from xent_cli.core.totals.calibration import calibration_of
 
     predicted = block.logits.argmax(axis=1)
-    predicted_loss = _losses(block, predicted, unsmoothed(options), None, None).loss
+    predicted_loss = unsmoothed_losses(block, predicted, options)
     return calibration_of(labels, rows.loss, predicted, predicted_loss, scored)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 Source = Literal["logits", "log-probs", "probs"]
 LabelForm = Literal["sparse", "dense"]
+PredictionColumn = Literal["predicted", "confidence", "p_label", "margin", "rank", "entropy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +177,8 @@ class Outputs(NamedTuple):
         How many distributions are kept for quantiles: they share the memory.
     worst_by_kl
         Whether the highest divergences are named in place of the highest losses.
+    columns
+        What is predicted for each sample, by the names of `PredictionColumn`.
     """
 
     losses: bool = False
@@ -191,3 +194,4 @@ class Outputs(NamedTuple):
     divergences: frozenset[str] = frozenset()
     states: int = 1
     worst_by_kl: bool = False
+    columns: tuple[PredictionColumn, ...] = ()

@@ -3,6 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xent_cli.core.labels.check_labels import NO_LABEL
+
+if TYPE_CHECKING:
+    from xent_cli.core.array_types import AnyArray, BoolArray
+    from xent_cli.core.options import PredictionColumn
+
+PREDICTIONS: tuple[PredictionColumn, ...] = ("predicted", "confidence", "p_label", "margin", "rank", "entropy")
+# These compare the model's outputs with the label of the sample.
+OF_LABELS = ("p_label", "margin", "rank")
+
+
+def missing_predictions(name: PredictionColumn, values: AnyArray) -> BoolArray:
+    """Return where a column of predictions has no value: `NO_LABEL` for a class, 0 for a rank, else NaN."""
+    absent: BoolArray = np.isnan(values) if values.dtype.kind == "f" else values == no_prediction(name)
+    return absent
+
+
+def no_prediction(name: PredictionColumn) -> float:
+    """Return what stands for a missing value in a column of predictions."""
+    return {"predicted": float(NO_LABEL), "rank": 0.0}.get(name, np.nan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,7 +35,8 @@ class RowFormat:
 
     In this order: ``sample`` (number from 0), the id column under its own name, ``label`` (sparse labels only),
     ``loss`` (nats), ``kl_divergence`` (nats, with a teacher), the columns whose values name slices, ``weight`` if
-    samples have weights, and ``class_weight``, already part of ``loss``, if classes have weights.
+    samples have weights, ``class_weight``, already part of ``loss``, if classes have weights, and the predictions that
+    were asked for.
 
     Fields
     ------
@@ -29,6 +54,10 @@ class RowFormat:
         Names of the columns whose values name slices, each with its position in `BlockLoss.groups`.
     weighted, class_weighted
         Whether rows have a sample weight, and a class weight.
+    predictions
+        Columns of predictions; see `confidence.predictions`.
+    predicted_names
+        Written in place of class indices in the column ``predicted``, else None.
     signature
         The settings of the run, for formats with metadata; or "".
     """
@@ -41,6 +70,8 @@ class RowFormat:
     by: tuple[tuple[str, int], ...] = ()
     weighted: bool = False
     class_weighted: bool = False
+    predictions: tuple[PredictionColumn, ...] = ()
+    predicted_names: tuple[str, ...] | None = None
     signature: str = ""
 
     @property
@@ -55,4 +86,4 @@ class RowFormat:
         last = (("weight", self.weighted), ("class_weight", self.class_weighted))
         named = (name for name, wanted in optional if wanted)
         weights = (name for name, wanted in last if wanted)
-        return ("sample", *map(str, named), *(name for name, _ in self.by), *weights)
+        return ("sample", *map(str, named), *(name for name, _ in self.by), *weights, *self.predictions)

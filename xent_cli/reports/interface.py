@@ -32,6 +32,8 @@ class Details:
         Name of each class, or None if classes only have numbers.
     id_name
         Name of the id column, or None if samples have no ids.
+    first_class
+        Number of the first class in the labels of `worst`.
     """
 
     losses: QuantileState
@@ -40,6 +42,7 @@ class Details:
     class_names: tuple[str, ...] | None = None
     id_name: str | None = None
     worst_by: str = "loss"
+    first_class: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +64,12 @@ class Document:
     diagnostics
         Warnings and notes about the inputs.
     formulas
-        Comparison of the textbook formula with the stable one, by dtype; None if not asked for, as the two below.
+        Comparison of the textbook formula with the stable one, by dtype; None if not asked for, as the three below.
     slices
         For each value of a column: ``by``, ``value`` and ``summary``, a `LossSummary`.
+    worst
+        For each sample listed: ``sample``, ``id``, ``label``, ``loss`` (or ``kl_divergence``), ``predicted`` and
+        ``confidence``.
     details
         For reports with pictures, or None.
     checks
@@ -78,5 +84,6 @@ class Document:
     formulas: tuple[FormulaTotals, ...] | None = None
     slices: tuple[Mapping[str, Any], ...] | None = None
     checks: tuple[Mapping[str, Any], ...] | None = None
+    worst: tuple[Mapping[str, Any], ...] | None = None
     details: Details | None = None
     labels_digest: str | None = None

@@ -11,10 +11,12 @@ import pyarrow.compute as pc
 from xent_cli.core.labels.check_labels import NO_LABEL
 from xent_cli.core.labels.label_digest import LABELS_DIGEST, LOSS_HAS_CLASS_WEIGHT, SIGNATURE, add_digests, digest_text
 from xent_cli.core.options import settings_of
+from xent_cli.core.row_columns import missing_predictions
 
 if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, BoolArray
     from xent_cli.core.evaluate import BlockLoss
+    from xent_cli.core.options import PredictionColumn
     from xent_cli.core.row_columns import RowFormat
 
 # Rows in a row group: fewer would cost readers seeks, more would cost this process memory.
@@ -26,6 +28,8 @@ def row_schema(columns: RowFormat) -> pa.Schema:
     label = pa.int64() if columns.class_names is None else pa.string()
     types = {"sample": pa.int64(), columns.id_name: pa.string(), "label": label}
     types |= dict.fromkeys((name for name, _ in columns.by), pa.string())
+    kinds = {"predicted": pa.int64() if columns.predicted_names is None else pa.string(), "rank": pa.int64()}
+    types |= {name: kind for name, kind in kinds.items() if name in columns.predictions}
     metadata = None
     if columns.signature:
         weighted = settings_of(columns.signature)["class_weight"] != "none"
@@ -40,7 +44,7 @@ def record_batch(rows: BlockLoss, columns: RowFormat) -> pa.RecordBatch:
         assert rows.ids is not None
         values[columns.id_name] = pa.array(rows.ids.tolist(), pa.string())
     if columns.labelled:
-        values["label"] = _labels(rows, columns)
+        values["label"] = _classes(rows.labels, columns.class_names)
     values["loss"] = wrapped(rows.loss, rows.ignored)
     if columns.with_kl:
         values["kl_divergence"] = wrapped(rows.kl, rows.ignored)
@@ -51,17 +55,27 @@ def record_batch(rows: BlockLoss, columns: RowFormat) -> pa.RecordBatch:
         values["weight"] = wrapped(rows.weight)
     if columns.class_weighted:
         values["class_weight"] = wrapped(rows.class_weight)
+    for name in columns.predictions:
+        assert rows.predictions is not None
+        values[name] = _predicted(name, rows.predictions[name], columns)
     return pa.record_batch([values[name] for name in columns.names], schema=row_schema(columns))
 
 
-def _labels(rows: BlockLoss, columns: RowFormat) -> pa.Array:
-    assert rows.labels is not None
-    if columns.class_names is None:
-        none = rows.labels == NO_LABEL
-        return wrapped(rows.labels, none if none.any() else None)
-    known = (rows.labels >= 0) & (rows.labels < len(columns.class_names))
-    index = wrapped(np.where(known, rows.labels, 0), ~known)
-    return pa.array(columns.class_names, pa.string()).take(index)
+def _classes(labels: AnyArray | None, names: tuple[str, ...] | None) -> pa.Array:
+    assert labels is not None
+    if names is None:
+        none = labels == NO_LABEL
+        return wrapped(labels, none if none.any() else None)
+    known = (labels >= 0) & (labels < len(names))
+    index = wrapped(np.where(known, labels, 0), ~known)
+    return pa.array(names, pa.string()).take(index)
+
+
+def _predicted(name: PredictionColumn, values: AnyArray, columns: RowFormat) -> pa.Array:
+    if name == "predicted":
+        return _classes(values, columns.predicted_names)
+    lost = missing_predictions(name, values)
+    return wrapped(values, lost if lost.any() else None)
 
 
 def wrapped(values: AnyArray | None, missing: BoolArray | None = None) -> pa.Array:
@@ -111,7 +125,7 @@ class ParquetWriter:
         self._columns = columns
         # A dictionary of losses, nearly all distinct, would cost as much as everything else; consecutive sample numbers
         # compress to almost nothing.
-        texts = {"label", columns.id_name, *(name for name, _ in columns.by)}
+        texts = {"label", "predicted", columns.id_name, *(name for name, _ in columns.by)}
         named = [name for name in columns.names if name in texts]
         self._writer = pq.ParquetWriter(
             stream,

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xent_cli.core.labels.check_labels import NO_LABEL
+from xent_cli.core.row_columns import missing_predictions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from xent_cli.core.array_types import AnyArray, FloatArray
     from xent_cli.core.evaluate import BlockLoss
+    from xent_cli.core.options import PredictionColumn
     from xent_cli.core.row_columns import RowFormat
 
 # A row of text is some fifty bytes, and several times that as Python objects: this many rows take a few MB.
@@ -57,6 +59,7 @@ def rows_between(rows: BlockLoss, first: int, stop: int) -> BlockLoss:
         groups=None if rows.groups is None else rows.groups[part],
         weight=None if rows.weight is None else rows.weight[part],
         class_weight=None if rows.class_weight is None else rows.class_weight[part],
+        predictions=None if rows.predictions is None else {name: v[part] for name, v in rows.predictions.items()},
     )
 
 
@@ -71,8 +74,8 @@ def row_texts(
 ) -> list[list[str]]:
     """Return the text of every cell, column by column, in the order of `RowFormat.names`.
 
-    `missing` is the text of a loss that a sample does not have, `unnamed` that of an id, label or group without a
-    value.
+    `missing` is the text of a loss that a sample does not have, `unnamed` that of an id, label, group or prediction
+    without a value.
     """
     texts = [[str(i) for i in range(rows.start, rows.start + rows.size)]]
     if columns.id_name is not None:
@@ -96,7 +99,27 @@ def row_texts(
         if given:
             assert weights is not None
             texts.append([spell(weight) for weight in weights.tolist()])
+    for name in columns.predictions:
+        assert rows.predictions is not None
+        texts.append(_predicted(name, rows.predictions[name], columns.predicted_names, spell, unnamed, quote))
     return texts
+
+
+def _predicted(
+    name: PredictionColumn,
+    values: AnyArray,
+    names: tuple[str, ...] | None,
+    spell: Callable[[float], str],
+    missing: str,
+    quote: Callable[[str], str],
+) -> list[str]:
+    def text(value: Any) -> str:
+        if name == "predicted" and names is not None:
+            return quote(names[value])
+        return spell(value) if isinstance(value, float) else str(value)
+
+    lost = missing_predictions(name, values).tolist()
+    return [missing if none else text(value) for value, none in zip(values.tolist(), lost, strict=True)]
 
 
 def _words(values: AnyArray, unnamed: str, quote: Callable[[str], str]) -> list[str]:

@@ -10,6 +10,8 @@ import click
 
 from xent_cli.cli.commands.help import CLUSTER, GENERAL, OUTPUT, option, stacked
 
+# As in core.row_columns, which imports more than an option needs.
+_COLUMNS = ("predicted", "confidence", "p_label", "margin", "rank", "entropy")
 # More than a clock can wait.
 _LONGEST_SECONDS = 1e6
 
@@ -58,6 +60,22 @@ top_by_option = _output(
     default="loss",
     show_default=True,
     help="Whether the samples listed are those of the highest loss or of the highest divergence from a teacher.",
+)
+
+
+def _listed(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys((text or "").split(","))) if text else ()
+    odd = next((name for name in names if name not in _COLUMNS), None)
+    if odd is not None:
+        raise click.BadParameter(f"{odd!r} is not one of {', '.join(_COLUMNS)}.", context, parameter)
+    return names
+
+
+columns_option = _output(
+    "--columns",
+    metavar="NAMES",
+    callback=_listed,
+    help=f"Columns that follow the loss in per-sample rows, with commas: any of {', '.join(_COLUMNS)}.",
 )
 
 plot_option = _output(

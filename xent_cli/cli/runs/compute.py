@@ -16,10 +16,10 @@ from xent_cli.cli.runs.evaluate_pair import evaluate_pair
 from xent_cli.cli.runs.output_paths import inputs_of, outputs_of, refuse_overlap
 from xent_cli.cli.runs.preview import diagnostics_of, preview
 from xent_cli.cli.runs.resolve_options import loss_options, open_engine, progress, read_options, refuse_without_logits
+from xent_cli.cli.runs.row_format import row_format
 from xent_cli.cli.runs.targets import open_targets
 from xent_cli.core.diagnostics import refuse_warnings
 from xent_cli.core.options import Outputs
-from xent_cli.core.row_columns import RowFormat
 from xent_cli.errors import UsageError
 from xent_cli.readers.pair.pair import open_operands
 from xent_cli.readers.storage.identity import refuse_changed
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from xent_cli.cli.runs.gradient_output import GradientOutput
     from xent_cli.cli.runs.preview import Preview
     from xent_cli.cli.runs.targets import Targets
-    from xent_cli.core.options import LossOptions
+    from xent_cli.core.row_columns import RowFormat
     from xent_cli.core.totals.loss_totals import LossTotals
     from xent_cli.core.totals.run_totals import RunTotals
     from xent_cli.engines.interface import Engine
@@ -46,8 +46,6 @@ if TYPE_CHECKING:
 
 # A page lists this many of the highest losses.
 _WORST_ON_A_PAGE = 20
-# Readers of rows expect these columns to be those that xent writes.
-_OWN_COLUMNS = ("sample", "label", "loss", "kl_divergence", "weight", "class_weight")
 _FLOATS = ("float16", "float32", "float64")
 
 
@@ -106,8 +104,9 @@ def prepare(options: ComputeOptions, output: OutputPlan, limits: Limits | None) 
     if shared.run.strict:
         refuse_warnings((*shared.origin.config_notes, *seen.pair.diagnostics, *seen.diagnostics))
     wanted = _wanted(options, output, limits, seen.pair, with_rows=with_rows, page=page)
-    gradients, columns = _gradients(options, seen.pair), _columns(seen.pair, seen.options)
-    return Job(options, output, seen, wanted, columns, gradients, limits)
+    columns = row_format(options, output, seen.pair, seen.options)
+    wanted = wanted._replace(columns=columns.predictions)
+    return Job(options, output, seen, wanted, columns, _gradients(options, seen.pair), limits)
 
 
 def evaluate(job: Job, targets: Targets, opened: AbstractContextManager[Engine]) -> RunTotals:
@@ -133,6 +132,7 @@ def report(job: Job, totals: RunTotals, targets: Targets) -> Document:
         formulas=totals.formulas if job.wanted.overflow else None,
         labels_digest=digest,
         slices=slices,
+        worst=_worst(losses, job) if job.output.top else None,
     )
     if job.limits is not None:
         from xent_cli.cli.runs.check import judge
@@ -141,7 +141,7 @@ def report(job: Job, totals: RunTotals, targets: Targets) -> Document:
     if job.options.shared.run.strict:
         refuse_warnings(document.diagnostics)
     if job.wanted.calibration:
-        document = replace(document, details=_details(totals, pair))
+        document = replace(document, details=_details(totals, pair, options.first_class))
     for target, stream in zip(job.output.reports, targets.reports, strict=True):
         reports.write(target.form, document, stream)
     if targets.picture is not None and flags.plot is not None:
@@ -221,31 +221,20 @@ def _has_place_for_digest(path: str | None, output: OutputPlan, limits: Limits |
     return rows or any(target.form == "json" for target in output.reports)
 
 
-def _columns(pair: Pair, options: LossOptions) -> RowFormat:
-    id_name = pair.id_name
-    # Columns that the rows have anyway are not written twice.
-    by = tuple((name, place) for place, name in enumerate(pair.by) if name not in (id_name, pair.label_name))
-    for name, option in ((id_name, "--id-column"), *((name, "--by") for name, _ in by)):
-        if name in _OWN_COLUMNS:
-            raise UsageError(f'{option} {name}: the rows have a column "{name}" already', hint="rename it")
-    return RowFormat(
-        id_name=id_name,
-        labelled=pair.label_form == "sparse",
-        class_names=pair.class_names if pair.named_labels else None,
-        with_kl=options.labels_source != "labels",
-        shape=pair.logits.info.sample_shape,
-        by=by,
-        weighted=pair.weighted,
-        class_weighted=options.class_weight is not None and pair.label_form == "sparse",
-        signature=options.signature(__version__),
-    )
-
-
-def _details(totals: RunTotals, pair: Pair) -> Details:
+def _details(totals: RunTotals, pair: Pair, first_class: int) -> Details:
     losses = totals.losses
     assert losses.quantiles is not None
     by, worst = losses.listed
-    return Details(losses.quantiles, worst, totals.calibration, pair.class_names, pair.id_name, by)
+    return Details(losses.quantiles, worst, totals.calibration, pair.class_names, pair.id_name, by, first_class)
+
+
+def _worst(losses: LossTotals, job: Job) -> tuple[Mapping[str, Any], ...]:
+    """Return the samples that are listed as documents have them, classes as in the rows."""
+    from xent_cli.core.confidence.predictions import listed
+
+    by, worst = losses.listed
+    names = job.columns.class_names, job.columns.predicted_names
+    return tuple(listed(sample, by, *names) for sample in worst[: job.output.top])
 
 
 def _digest(totals: LossTotals) -> str | None:

@@ -30,6 +30,7 @@ class KeptRows:
     _ignored: list[BoolArray] = field(default_factory=list)
     _labels: list[AnyArray] = field(default_factory=list)
     _ids: list[AnyArray] = field(default_factory=list)
+    _predicted: list[AnyArray] = field(default_factory=list)
     _weights: dict[str, list[FloatArray]] = field(default_factory=dict)
 
     def write(self, rows: BlockLoss) -> None:
@@ -41,6 +42,8 @@ class KeptRows:
             self._labels.append(np.array(rows.labels))
         if rows.ids is not None:
             self._ids.append(np.array(rows.ids))
+        if rows.predictions is not None and "predicted" in rows.predictions:
+            self._predicted.append(rows.predictions["predicted"])
         for name, values in (("weight", rows.weight), ("class_weight", rows.class_weight), ("kl", rows.kl)):
             if values is not None:
                 self._weights.setdefault(name, []).append(np.array(values, np.float64))
@@ -54,12 +57,6 @@ class KeptRows:
 
     def results(self, path: str, signature: str, digest: str | None) -> SavedResults:
         """Return the rows as if they had been saved, with settings and digest of the labels, and read again."""
-        labels = np.concatenate(self._labels) if self._labels else None
-        if labels is not None and self.columns.class_names is not None:
-            named = dict(enumerate(self.columns.class_names))
-            labels = np.array([named.get(index) for index in labels.tolist()], object)
-        elif labels is not None and (labels == NO_LABEL).any():  # as when a column with nulls is read
-            labels = np.array([None if index == NO_LABEL else str(index) for index in labels.tolist()], object)
         ignored = np.concatenate(self._ignored)
         return SavedResults(
             path,
@@ -67,7 +64,7 @@ class KeptRows:
             "rows",
             loss=np.where(ignored, np.nan, np.concatenate(self._loss)),
             ignored=ignored,
-            labels=labels,
+            labels=_as_read(self._labels, self.columns.class_names),
             ids=None
             if not self._ids
             else np.array([name if name is None else str(name) for part in self._ids for name in part], object),
@@ -82,3 +79,16 @@ class KeptRows:
 
     def _joined(self, name: str) -> FloatArray | None:
         return np.concatenate(self._weights[name]) if name in self._weights else None
+
+
+def _as_read(parts: list[AnyArray], names: tuple[str, ...] | None) -> AnyArray | None:
+    """Return classes as they are when a saved column of them is read."""
+    if not parts:
+        return None
+    classes: AnyArray = np.concatenate(parts)
+    if names is not None:
+        named = dict(enumerate(names))
+        return np.array([named.get(index) for index in classes.tolist()], object)
+    if (classes == NO_LABEL).any():
+        return np.array([None if index == NO_LABEL else str(index) for index in classes.tolist()], object)
+    return classes

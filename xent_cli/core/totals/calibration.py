@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -13,7 +13,6 @@ from xent_cli.core.totals.group_sums import GroupSums
 
 if TYPE_CHECKING:
     from xent_cli.core.array_types import BoolArray, FloatArray, IntArray
-    from xent_cli.core.options import LossOptions
 
 NUM_BINS = 15
 
@@ -113,11 +112,6 @@ class Calibration:
         gaps = (abs(hits * whole - units) for hits, units in zip(sums.hits.tolist(), exact, strict=True))
         n = int(sums.counts.sum())
         return ExactSum(sum(gaps)) / n if n else math.nan
-
-
-def unsmoothed(options: LossOptions) -> LossOptions:
-    """Return the options under which the loss of the predicted class is -log of its probability."""
-    return replace(options, label_smoothing=0.0, class_weight=None)
 
 
 def calibration_of(

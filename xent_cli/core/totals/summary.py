@@ -14,12 +14,17 @@ if TYPE_CHECKING:
 
 
 class WorstSample(NamedTuple):
-    """One of the highest losses, or divergences: nats, sample number, label and id of the sample."""
+    """A sample of the highest loss, or divergence: nats, its number, label and id; what was predicted, and how surely.
+
+    `label` and `predicted` are numbered as in the input; None where unknown.
+    """
 
     loss: float
     sample: int
     label: int | None
     id: str | None
+    predicted: int | None = None
+    confidence: float | None = None
 
     def order(self) -> tuple[bool, float, int]:
         """Return the sort key: NaN before inf before any number; of equal losses, the lower sample number first."""

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from importlib import resources
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from xent_cli.core.diagnostics import notes_of, warnings_of
 from xent_cli.core.number_text import check_cells
 from xent_cli.core.totals.histogram import BARS, HUGE, TINY, edge_texts, histogram
-from xent_cli.errors import printable
 from xent_cli.reports.summary import plot
+from xent_cli.reports.summary.html_grid import (
+    MOST_ROWS,
+    Cell,
+    Grid,
+    cell,
+    class_cell,
+    grid_of,
+    number,
+    share_of,
+    short,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,29 +30,10 @@ if TYPE_CHECKING:
     from xent_cli.core.diagnostics import Diagnostic
     from xent_cli.reports.interface import Details, Document
 
-# Maximum rows and bytes of a table; all tables and pictures together stay below 300 KiB.
-_MOST_ROWS, _ROOM, _CELL = 60, 32_000, 60
-_LONGEST, _LONGEST_SENTENCE, _MOST_REMARKS = 80, 300, 20
+_LONGEST_SENTENCE, _MOST_REMARKS = 300, 20
 _POINTS = 150
 _FIGURES = ("n_samples", "mean_loss", "p50_loss", "p99_loss", "max_loss", "accuracy")
 _FATES = ("n_ok", "n_imprecise", "n_underflow", "n_overflow")
-
-
-class Cell(NamedTuple):
-    """Text of a cell; `share` in [0, 1] is drawn as a bar beside it, and `kind` is a class of the style sheet."""
-
-    text: str
-    share: float | None = None
-    kind: str = ""
-
-
-class Grid(NamedTuple):
-    """A table whose first column heads the rows; `beyond` is the number of rows without room."""
-
-    caption: str
-    heads: tuple[str, ...]
-    rows: list[tuple[Cell, ...]]
-    beyond: int
 
 
 class Picture(NamedTuple):
@@ -76,13 +67,13 @@ def render(document: Document) -> str:
         grids=[*_by_class(details), *_slices(document), *_overflow(document), *_worst(details), *_reliability(details)],
         inputs=_inputs(document),
         version=document.version,
-        signature=_text(document.signature, 500),
+        signature=short(document.signature, 500),
     )
 
 
 def _remarks(diagnostics: Sequence[Diagnostic]) -> list[tuple[str, str]]:
     return [
-        (diagnostic.code, _text(diagnostic.message, _LONGEST_SENTENCE)) for diagnostic in diagnostics[:_MOST_REMARKS]
+        (diagnostic.code, short(diagnostic.message, _LONGEST_SENTENCE)) for diagnostic in diagnostics[:_MOST_REMARKS]
     ]
 
 
@@ -99,24 +90,24 @@ def _checks(document: Document) -> Grid | None:
     heads = ("metric", "verdict", "kind", "limit", "observed", "baseline", "delta")
     rows = (
         (
-            _cell(entry["metric"]),
+            cell(entry["metric"]),
             Cell("PASS", kind="pass") if entry["passed"] else Cell("FAIL", kind="fail"),
-            *(_cell(text) for text in (entry["kind"], *check_cells(entry))),
+            *(cell(text) for text in (entry["kind"], *check_cells(entry))),
         )
         for entry in sorted(document.checks, key=lambda entry: bool(entry["passed"]))
     )
-    return _grid("Checks", heads, rows)
+    return grid_of("Checks", heads, rows)
 
 
 def _headline(document: Document) -> list[tuple[str, str]]:
     figures = document.summary.as_dict()
     names = ("mean_loss", "perplexity", "accuracy", "p99_loss", "n_samples")
-    return [(name, _number(figures[name])) for name in names if name in figures]
+    return [(name, number(figures[name])) for name in names if name in figures]
 
 
 def _summary(document: Document) -> Grid:
-    rows = ((Cell(name), Cell(_number(value))) for name, value in document.summary.as_dict().items())
-    return _grid("Summary", ("figure", "value"), rows)
+    rows = ((Cell(name), Cell(number(value))) for name, value in document.summary.as_dict().items())
+    return grid_of("Summary", ("figure", "value"), rows)
 
 
 def _pictures(details: Details) -> list[Picture]:
@@ -155,19 +146,19 @@ def _pictures(details: Details) -> list[Picture]:
 def _by_class(details: Details | None) -> Iterable[Grid]:
     if details is None or details.calibration is None:
         return
-    found = details.calibration.worst_classes(_MOST_ROWS)
+    found = details.calibration.worst_classes(MOST_ROWS)
     top = max((c.mean_loss for c in found if c.mean_loss < float("inf")), default=0.0)
     names = details.class_names
     rows = (
         (
-            _class_cell(c.label, names),
-            Cell(_number(c.mean_loss), share=_share(c.mean_loss, top)),
+            class_cell(c.label, names),
+            Cell(number(c.mean_loss), share=share_of(c.mean_loss, top)),
             Cell(f"{c.samples:,}"),
-            Cell(_number(c.correct / c.samples), share=c.correct / c.samples),
+            Cell(number(c.correct / c.samples), share=c.correct / c.samples),
         )
         for c in found
     )
-    grid = _grid("Loss by class, highest first", ("class", "mean loss", "samples", "accuracy"), rows)
+    grid = grid_of("Loss by class, highest first", ("class", "mean loss", "samples", "accuracy"), rows)
     yield grid._replace(beyond=details.calibration.by_class.groups.size - len(grid.rows))
 
 
@@ -178,12 +169,12 @@ def _reliability(details: Details | None) -> Iterable[Grid]:
         (
             Cell(f"{b.low:.3f} to {b.high:.3f}"),
             Cell(f"{b.samples:,}"),
-            Cell(_number(b.confidence), share=b.confidence),
-            Cell(_number(b.correct / b.samples), share=b.correct / b.samples),
+            Cell(number(b.confidence), share=b.confidence),
+            Cell(number(b.correct / b.samples), share=b.correct / b.samples),
         )
         for b in bins
     )
-    yield _grid("Confidence and accuracy", ("confidence", "samples", "mean confidence", "accuracy"), rows)
+    yield grid_of("Confidence and accuracy", ("confidence", "samples", "mean confidence", "accuracy"), rows)
 
 
 def _slices(document: Document) -> Iterable[Grid]:
@@ -193,15 +184,15 @@ def _slices(document: Document) -> Iterable[Grid]:
     top = max((found["mean_loss"] for _, found in figures if found["mean_loss"] < float("inf")), default=0.0)
     rows = (
         (
-            _cell(f"{entry['by']} = {entry['value'] or ''}"),
+            cell(f"{entry['by']} = {entry['value'] or ''}"),
             *(
-                Cell(_number(found.get(name)), share=_share(found[name], top) if name == "mean_loss" else None)
+                Cell(number(found.get(name)), share=share_of(found[name], top) if name == "mean_loss" else None)
                 for name in _FIGURES
             ),
         )
         for entry, found in figures
     )
-    yield _grid("Loss by slice", ("slice", *(name.replace("_", " ") for name in _FIGURES)), rows)
+    yield grid_of("Loss by slice", ("slice", *(name.replace("_", " ") for name in _FIGURES)), rows)
 
 
 def _overflow(document: Document) -> Iterable[Grid]:
@@ -218,9 +209,9 @@ def _overflow(document: Document) -> Iterable[Grid]:
                 for count, kind in zip(counts, kinds, strict=True)
             )
             first = "" if totals.first_row is None else str(totals.first_row)
-            rows.append((Cell(f"{entry.dtype}, {name}"), *cells, Cell(first), Cell(_number(entry.max_safe_logit))))
+            rows.append((Cell(f"{entry.dtype}, {name}"), *cells, Cell(first), Cell(number(entry.max_safe_logit))))
     heads = ("dtype, formula", "ok", "imprecise", "inf", "NaN", "first row", "largest safe logit")
-    yield _grid("Overflow map by float type", heads, rows)
+    yield grid_of("Overflow map by float type", heads, rows)
 
 
 def _worst(details: Details | None) -> Iterable[Grid]:
@@ -228,72 +219,33 @@ def _worst(details: Details | None) -> Iterable[Grid]:
         return
     named = details.id_name is not None
     labelled = any(sample.label is not None for sample in details.worst)
+    predicted = any(sample.predicted is not None for sample in details.worst)
     names = details.class_names
     heads = ("sample", *(["id"] if named else []), *(["label"] if labelled else []), details.worst_by)
+    heads += ("predicted", "confidence") if predicted else ()
     rows = (
         (
             Cell(str(s.sample)),
-            *([_cell(s.id or "")] if named else []),
-            *([_class_cell(s.label, names)] if labelled else []),
-            Cell(_number(s.loss)),
+            *([cell(s.id or "")] if named else []),
+            *([class_cell(s.label, names, details.first_class)] if labelled else []),
+            Cell(number(s.loss)),
+            *([class_cell(s.predicted, names, details.first_class)] if predicted else []),
+            *([Cell(number(s.confidence), share=s.confidence)] if predicted else []),
         )
         for s in details.worst
     )
-    yield _grid("Worst samples", heads, rows)
+    yield grid_of("Worst samples", heads, rows)
 
 
 def _inputs(document: Document) -> Grid:
     rows = (
         (
-            _cell(role),
-            _cell(given.path),
-            _cell(given.format),
+            cell(role),
+            cell(given.path),
+            cell(given.format),
             Cell(" x ".join("?" if n is None else str(n) for n in given.shape)),
-            _cell(given.dtype),
+            cell(given.dtype),
         )
         for role, given in document.inputs.items()
     )
-    return _grid("Inputs", ("input", "path", "format", "shape", "dtype"), rows)
-
-
-def _grid(caption: str, heads: Sequence[str], rows: Iterable[tuple[Cell, ...]]) -> Grid:
-    """Keep rows while there is room, and count the rest."""
-    kept: list[tuple[Cell, ...]] = []
-    room, beyond = _ROOM, 0
-    for row in rows:
-        room -= sum(len(escape(cell.text).encode()) + _CELL for cell in row)
-        if room < 0 or len(kept) == _MOST_ROWS:
-            beyond += 1
-            room = -1
-        else:
-            kept.append(row)
-    return Grid(caption, tuple(heads), kept, beyond)
-
-
-def _share(value: Any, top: float) -> float | None:
-    return None if not 0 <= value < float("inf") or not top else value / top
-
-
-def _number(value: float | int | bool | None) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:.6g}" if isinstance(value, float) else f"{value:,}"
-
-
-def _class_cell(label: int | None, names: tuple[str, ...] | None) -> Cell:
-    """Return the name of a class, or its number if it has no name."""
-    if label is None:
-        return Cell("")
-    return _cell(str(label) if names is None or not 0 <= label < len(names) else names[label])
-
-
-def _cell(text: str) -> Cell:
-    return Cell(_text(text, _LONGEST))
-
-
-def _text(text: str, longest: int) -> str:
-    """Return text from a file on one line, without control characters, shortened if long."""
-    shown = printable(text[: longest + 1])  # enough to fill it: a name may have megabytes
-    return shown if len(shown) <= longest else f"{shown[:longest]}…"
+    return grid_of("Inputs", ("input", "path", "format", "shape", "dtype"), rows)

@@ -21,11 +21,12 @@ SCHEMA_VERSION = 1
 def document(doc: Document) -> dict[str, Any]:
     """Return `doc` as JSON types: dicts, lists, strings and numbers, with None for NaN and infinities.
 
-    ``overflow``, ``slices`` and ``checks`` are present if asked for. `schema` describes the fields.
+    ``overflow``, ``slices``, ``worst`` and ``checks`` are present if asked for. `schema` describes the fields.
     """
     asked_for = {
         "overflow": None if doc.formulas is None else [_formula(formula) for formula in doc.formulas],
         "slices": doc.slices,
+        "worst": doc.worst,
         "checks": doc.checks,
     }
     plain: dict[str, Any] = _plain(

@@ -61,17 +61,32 @@ def _blocks(share: float, ascii_only: bool) -> str:
 
 
 def print_worst(console: Console, worst: tuple[WorstSample, ...], columns: RowFormat, by: str = "loss") -> None:
-    """Print the highest losses, or the highest values of another figure `by`."""
+    """Print the highest losses, or values of another figure `by`; where there is room, with the predictions."""
+    predicted = any(sample.predicted is not None for sample in worst)
+    table = _worst_table(worst, columns, by, predicted=predicted)
+    if predicted and console.measure(table).maximum > console.width:
+        table = _worst_table(worst, columns, by, predicted=False)
+    console.print(table)
+
+
+def _worst_table(worst: tuple[WorstSample, ...], columns: RowFormat, by: str, *, predicted: bool) -> Table:
     with_id = columns.id_name is not None
-    table = new_table("worst", "sample", *([str(columns.id_name)] if with_id else []), *_label_head(columns), by)
+    heads = ["worst", "sample", *([str(columns.id_name)] if with_id else []), *_label_head(columns), by]
+    table = new_table(*heads, *(["predicted", "confidence"] if predicted else []))
     for rank, sample in enumerate(worst, 1):
-        names = columns.class_names
-        label = str(sample.label) if names is None or sample.label is None else names[sample.label]
         cells = [str(rank), str(sample.sample)]
         cells += [safe(sample.id or "")] if with_id else []
-        cells += [safe(label)] if columns.labelled else []
-        table.add_row(*cells, rounded(sample.loss))
-    console.print(table)
+        cells += [_class(sample.label, columns.class_names)] if columns.labelled else []
+        cells += [rounded(sample.loss)]
+        if predicted:
+            sure = "" if sample.confidence is None else rounded(sample.confidence)
+            cells += [_class(sample.predicted, columns.predicted_names), sure]
+        table.add_row(*cells)
+    return table
+
+
+def _class(number: int | None, names: tuple[str, ...] | None) -> str:
+    return "" if number is None else str(number) if names is None else safe(names[number])
 
 
 def print_slices(console: Console, slices: tuple[Mapping[str, Any], ...]) -> None:

@@ -1,0 +1,79 @@
+"""Tables of the page: cells of bounded size, and rows while there is room."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from markupsafe import escape
+
+from xent_cli.errors import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+# Maximum rows and bytes of a table; all tables and pictures together stay below 300 KiB.
+MOST_ROWS, _ROOM, _CELL = 60, 32_000, 60
+_LONGEST = 80
+
+
+class Cell(NamedTuple):
+    """Text of a cell; `share` in [0, 1] is drawn as a bar beside it, and `kind` is a class of the style sheet."""
+
+    text: str
+    share: float | None = None
+    kind: str = ""
+
+
+class Grid(NamedTuple):
+    """A table whose first column heads the rows; `beyond` is the number of rows without room."""
+
+    caption: str
+    heads: tuple[str, ...]
+    rows: list[tuple[Cell, ...]]
+    beyond: int
+
+
+def grid_of(caption: str, heads: Sequence[str], rows: Iterable[tuple[Cell, ...]]) -> Grid:
+    """Keep rows while there is room, and count the rest."""
+    kept: list[tuple[Cell, ...]] = []
+    room, beyond = _ROOM, 0
+    for row in rows:
+        room -= sum(len(escape(cell.text).encode()) + _CELL for cell in row)
+        if room < 0 or len(kept) == MOST_ROWS:
+            beyond += 1
+            room = -1
+        else:
+            kept.append(row)
+    return Grid(caption, tuple(heads), kept, beyond)
+
+
+def share_of(value: Any, top: float) -> float | None:
+    """Return the length of a bar, or None for a value without one."""
+    return None if not 0 <= value < float("inf") or not top else value / top
+
+
+def number(value: float | int | bool | None) -> str:
+    """Write a figure for people."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.6g}" if isinstance(value, float) else f"{value:,}"
+
+
+def class_cell(label: int | None, names: tuple[str, ...] | None, first: int = 0) -> Cell:
+    """Return the name of a class, or its number if it has no name; `first` is the number of the first class."""
+    if label is None:
+        return Cell("")
+    return cell(str(label) if names is None or not 0 <= label - first < len(names) else names[label - first])
+
+
+def cell(text: str) -> Cell:
+    """Return a cell with text from a file."""
+    return Cell(short(text, _LONGEST))
+
+
+def short(text: str, longest: int) -> str:
+    """Return text from a file on one line, without control characters, shortened if long."""
+    shown = printable(text[: longest + 1])  # enough to fill it: a name may have megabytes
+    return shown if len(shown) <= longest else f"{shown[:longest]}…"
