@@ -16,8 +16,7 @@ from xent_cli.cli.runs.evaluate_pair import evaluate_pair
 from xent_cli.cli.runs.output_paths import inputs_of, outputs_of, refuse_overlap
 from xent_cli.cli.runs.preview import diagnostics_of, preview
 from xent_cli.cli.runs.resolve_options import loss_options, open_engine, progress, read_options, refuse_without_logits
-from xent_cli.cli.runs.row_format import row_format
-from xent_cli.cli.runs.targets import open_targets
+from xent_cli.cli.runs.targets import open_targets, row_format
 from xent_cli.core.diagnostics import refuse_warnings
 from xent_cli.core.options import Outputs
 from xent_cli.errors import UsageError

@@ -150,7 +150,7 @@ def predictions_of(
     found: dict[str, AnyArray] = {}
     for name in wanted:
         if name == "predicted":
-            values: Any = predicted
+            values: Any = predicted.copy()
         elif name == "confidence":
             values = np.exp(-unsmoothed_losses(block, predicted, options))
         elif name == "entropy":
