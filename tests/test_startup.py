@@ -106,7 +106,7 @@ def test_a_small_npy_run_imports_little_beside_numpy_and_click(args, files, tmp_
     assert len(found - ours) <= 15, found - ours  # a few more or fewer, depending on the Python version
     modules = [importlib.import_module(name) for name in ours]
     made = {entry for module in modules for entry in vars(module).values() if is_dataclass(entry)}
-    assert len({kind for kind in made if kind.__module__ in found}) <= 30
+    assert len({kind for kind in made if kind.__module__ in found}) <= 14
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="where threads are listed on Linux")

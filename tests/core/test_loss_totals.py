@@ -1,5 +1,4 @@
 import math
-from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -174,7 +173,7 @@ def test_bits_and_perplexity_follow_from_the_mean():
 
 def test_beyond_the_exact_rows_the_summary_says_so():
     few, many = (
-        replace(plain(*loss), quantiles=QuantileState.of(np.array(loss), exact_rows=2))
+        plain(*loss)._replace(quantiles=QuantileState.of(np.array(loss), exact_rows=2))
         for loss in ([1.0, 2.0], [1.0, 2.0, 3.0])
     )
     assert few.summarize().quantiles_exact

@@ -6,7 +6,6 @@ import threading
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -70,8 +69,8 @@ class SourceTests:
 
     def open(self, path, **needs):
         """Open what was written, as a run with some needs does."""
-        options = replace(self.options, run=RunNeeds(**needs))
-        return open_source(path, self.role, options, Classes(-1) if self.role == "logits" else Classes(count=K))
+        options = self.options._replace(run=RunNeeds(**needs))
+        return open_source(path, self.role, options, Classes(-1) if self.role == "logits" else Classes(num_classes=K))
 
     def values(self, n=N):
         """Values to write: awkward ones among logits, every class among labels."""

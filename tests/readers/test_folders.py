@@ -1,7 +1,6 @@
 """Folders that programs write tables into: partitions, empty parts, and what the library datasets saves."""
 
 import json
-from dataclasses import replace
 
 import duckdb
 import fsspec
@@ -258,7 +257,7 @@ def test_groups_of_partitions_are_the_same_however_they_are_cut(size, tmp_path):
     folder = hive(tmp_path / "d", "parquet", "split")
     limits = dict.fromkeys(("task_bytes", "group_bytes", "step_bytes", "list_group_bytes"), size)
     options = ReadOptions(by=("split",))
-    source = open_source(str(folder), "logits", replace(options, run=options.run._replace(**limits)), Classes(-1))
+    source = open_source(str(folder), "logits", options._replace(run=options.run._replace(**limits)), Classes(-1))
     groups = [part.read().groups[:, 0] for _, _, part in source.parts()]
     assert np.concatenate(groups).tolist() == ["test"] * 45 + ["train"] * 45
 

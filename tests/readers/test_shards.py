@@ -56,7 +56,7 @@ def test_arrays_are_joined_along_the_first_axis_of_samples(shape, axis, tmp_path
 
 def test_a_place_is_named_in_its_shard(tmp_path):
     path = split(tmp_path / "y", LABELS, [10, 30], as_csv, "csv")
-    source = open_source(path, "labels", ReadOptions(), Classes(count=4))
+    source = open_source(path, "labels", ReadOptions(), Classes(num_classes=4))
     assert source.where(12, "labels") == f'{path}/part-1.csv line 4 (sample 12), column "label"'
 
 

@@ -1,7 +1,6 @@
 """Blocks of rows to write, without an evaluation."""
 
 import io
-from dataclasses import replace
 
 import numpy as np
 
@@ -59,7 +58,7 @@ def cut(rows, sizes):
         pick = {name: None if value is None else value[part] for name, value in pick.items()}
         if rows.predictions is not None:
             pick["predictions"] = {name: values[part] for name, values in rows.predictions.items()}
-        yield replace(rows, start=rows.start + first, size=size, **pick)
+        yield rows._replace(start=rows.start + first, size=size, **pick)
         first += size
 
 

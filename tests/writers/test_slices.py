@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +24,7 @@ def rows(n):
     """A block with two columns of groups, hostile ones and missing ones among them."""
     lang = [None if i % 5 == 0 else HOSTILE[i % len(HOSTILE)] for i in range(n)]
     groups = np.array([lang, [f"part {i % 2}" for i in range(n)]], object).T
-    return replace(block(n, ignored=True), groups=groups)
+    return block(n, ignored=True)._replace(groups=groups)
 
 
 def expected(n):
@@ -35,7 +34,7 @@ def expected(n):
 
 @pytest.mark.parametrize("name", ["parquet", "arrow"])
 def test_columns_of_slices_stand_at_the_end_of_tables(name):
-    found = written(name, COLUMNS, rows(24), replace(rows(24), start=24))
+    found = written(name, COLUMNS, rows(24), rows(24)._replace(start=24))
     table = pq.read_table(io.BytesIO(found)) if name == "parquet" else pa.ipc.open_stream(found).read_all()
     assert table.column_names == ["sample", "id", "label", "loss", "split", "la,ng"]
     assert list(zip(table["split"].to_pylist(), table["la,ng"].to_pylist(), strict=True)) == expected(24) * 2

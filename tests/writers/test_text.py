@@ -111,10 +111,9 @@ def test_without_rows_there_is_a_header(name):
 
 @pytest.mark.parametrize("name", ["tsv", "csv", "jsonl"])
 def test_a_divergence_has_a_column_after_the_loss(name):
-    from dataclasses import replace
 
     rows = block(3, ids=False)
-    text = written(name, RowFormat(labelled=False, with_kl=True), replace(rows, kl=rows.loss + 1)).decode()
+    text = written(name, RowFormat(labelled=False, with_kl=True), rows._replace(kl=rows.loss + 1)).decode()
     assert "kl_divergence" in text
     assert spell(float(rows.loss[2] + 1)) in text.splitlines()[-1]
 

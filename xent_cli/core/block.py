@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
 _FLAGS = ("unscored", "absent")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Block:
+class Block(NamedTuple):
     """Consecutive samples as in the input: nothing is checked or converted yet.
 
     Fields
@@ -63,8 +61,7 @@ class Block:
         return Block(0, self.logits.take(rows, axis=0), self.labels.take(rows, axis=0), unscored=unscored)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Rows:
+class Rows(NamedTuple):
     """The fields of a `Block` that one input provides; the rest are None."""
 
     logits: AnyArray | None = None
@@ -94,7 +91,7 @@ class Rows:
         if len(parts) == 1:
             return parts[0]
         joined = {}
-        for name in cls.__slots__:
+        for name in cls._fields:
             columns = [getattr(part, name) for part in parts]
             if name in _FLAGS and not all(column is None for column in columns):
                 pairs = zip(columns, parts, strict=True)
@@ -108,7 +105,7 @@ class Rows:
         return next((len(values) for values in self._values() if values is not None), 0)
 
     def _values(self) -> tuple[AnyArray | None, ...]:
-        return tuple(getattr(self, name) for name in Rows.__slots__)
+        return tuple(getattr(self, name) for name in Rows._fields)
 
 
 class Part(Protocol):
@@ -125,8 +122,7 @@ class Task(Protocol):
         """Return the rows in memory."""
 
 
-@dataclass(frozen=True, slots=True)
-class BlockRef:
+class BlockRef(NamedTuple):
     """Recipe for a block: its rows, and the parts of each input that hold them.
 
     For seekable files this is a path and a range, a few hundred bytes, so that engines do not send arrays.
@@ -158,11 +154,11 @@ class BlockRef:
 
                 refuse_other_labels(block.labels, rows.labels, self.start)
             labelled = labelled or rows.labels is not None
-            fields = {name: getattr(rows, name) for name in Rows.__slots__ if getattr(rows, name) is not None}
+            fields = {name: getattr(rows, name) for name in Rows._fields if getattr(rows, name) is not None}
             if block.groups is not None and rows.groups is not None:
                 fields["groups"] = np.hstack([block.groups, rows.groups])
             for name in _FLAGS:
                 if (flags := getattr(block, name)) is not None and name in fields:
                     fields[name] = flags | fields[name]
-            block = replace(block, **fields)
+            block = block._replace(**fields)
         return block

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from xent_cli.core.totals.calibration import Calibration
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Evaluated:
+class Evaluated(NamedTuple):
     """Results for the rows of a block.
 
     Fields
@@ -57,7 +56,7 @@ class Evaluated:
     likeliest: IntArray | None = None
     calibration: Calibration | None = None
     formulas: tuple[FormulaTotals, ...] = ()
-    beside: Mapping[str, FloatArray] = field(default_factory=dict)
+    beside: Mapping[str, FloatArray] = MappingProxyType({})
 
     def with_left_out(self, start: int, rows: IntArray, left_out: BoolArray) -> Evaluated:
         """Insert the samples that were left out: they have no loss, no label and a gradient of 0.
@@ -82,14 +81,12 @@ class Evaluated:
         ignored = left_out.copy()
         if self.ignored is not None:
             ignored[rows] = self.ignored
-        losses = replace(
-            self.rows,
+        losses = self.rows._replace(
             loss=put(self.rows.loss, np.nan),
             kl=put(self.rows.kl, np.nan),
             gradient=put(self.rows.gradient, 0),
         )
-        return replace(
-            self,
+        return self._replace(
             rows=losses,
             ignored=ignored,
             labels=put(self.labels, NO_LABEL),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -28,8 +27,7 @@ if TYPE_CHECKING:
     from xent_cli.core.totals.slices import LossSlices
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class BlockLoss:
+class BlockLoss(NamedTuple):
     """Results for one block.
 
     Fields
@@ -110,7 +108,7 @@ def evaluate_block(task: Task, options: LossOptions, outputs: Outputs) -> BlockL
     )
     offsets = _offsets(block, found, options)
     digest = _digest(block, found, options) if outputs.digest else None
-    losses = replace(losses, offsets=offsets, digest=digest, **found.counts)
+    losses = losses._replace(offsets=offsets, digest=digest, **found.counts)
     if outputs.worst:
         from xent_cli.core.confidence.predictions import with_predictions
 
@@ -162,7 +160,7 @@ def _evaluate(
     with renumbered_errors(block.start, rows):
         some = evaluate_rows(block.take(rows), None if weight is None else weight[rows], options, outputs)
     found = some.with_left_out(block.start, rows, left_out)
-    return found if found.labels is None else replace(found, labels=labels_as_written(block.labels, block.unscored))
+    return found if found.labels is None else found._replace(labels=labels_as_written(block.labels, block.unscored))
 
 
 def _fill_weightless(

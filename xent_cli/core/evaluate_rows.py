@@ -48,7 +48,7 @@ def evaluate_rows(block: Block, weight: FloatArray | None, options: LossOptions,
         logits, off = logits_as_declared(block.logits, options, block.start)
         labels, labels_off = labels_as_declared(labels, options, block.start)
         unnormalised = {"unnormalised": off, "unnormalised_labels": labels_off}
-        block = replace(block, logits=logits)
+        block = block._replace(logits=logits)
     scale = None
     if outputs.gradient_dtype is not None:
         scale = np.full(len(block.logits), 1.0) if weight is None else weight
@@ -59,7 +59,7 @@ def evaluate_rows(block: Block, weight: FloatArray | None, options: LossOptions,
     if rows.gradient is not None and ignored is not None:
         rows.gradient[ignored] = 0
     if rows.gradient is not None and options.binary:
-        rows = replace(rows, gradient=rows.gradient[:, 1:])
+        rows = rows._replace(gradient=rows.gradient[:, 1:])
     ranks = _ranks(block, labels if likeliest is None else likeliest, rows, options) if outputs.top_k else None
     scored = None if ignored is None else ~ignored
     label_range = None

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
 
-@dataclass(frozen=True, slots=True)
-class InputDescription:
+class InputDescription(NamedTuple):
     """An input, as documents describe it.
 
     Fields

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -29,8 +28,7 @@ def no_prediction(name: PredictionColumn) -> float:
     return {"predicted": float(NO_LABEL), "rank": 0.0}.get(name, np.nan)
 
 
-@dataclass(frozen=True, slots=True)
-class RowFormat:
+class RowFormat(NamedTuple):
     """The columns of per-sample rows, the same for every block of a run.
 
     In this order: ``sample`` (number from 0), the id column under its own name, ``label`` (sparse labels only),

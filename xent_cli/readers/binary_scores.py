@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -95,7 +95,7 @@ class BinaryScores:
     @property
     def info(self) -> SourceInfo:
         """See `Source`: the original scores, with two classes; the column name is that of the score."""
-        return replace(self.source.info, row_shape=(2,), class_names=None, named_labels=False)
+        return self.source.info._replace(row_shape=(2,), class_names=None, named_labels=False)
 
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
         """See `Source`."""
@@ -131,4 +131,4 @@ class BinaryRows:
         else:
             score = score.view(np.uint8) if score.dtype.kind == "b" else score
             other = np.zeros_like(score)
-        return replace(rows, logits=np.stack([other, score], axis=1))
+        return rows._replace(logits=np.stack([other, score], axis=1))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -146,7 +146,7 @@ def named(
     return NamedLabels(source, names, spelt=spelt, lenient=lenient)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class NamedLabels:
     """An array of class names as class indices; see `Source`."""
 
@@ -160,8 +160,8 @@ class NamedLabels:
     def info(self) -> SourceInfo:
         """See `Source`; the dtype does not say how long the names are, which may differ from shard to shard."""
         info = self.labels.info
-        description = replace(info.description, dtype="str")
-        return replace(info, description=description, dtype=np.dtype(np.int64), row_shape=(), named_labels=True)
+        description = info.description._replace(dtype="str")
+        return info._replace(description=description, dtype=np.dtype(np.int64), row_shape=(), named_labels=True)
 
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
         """See `Source`."""
@@ -178,8 +178,7 @@ class NamedLabels:
         return self.labels.where(row, role, first)
 
 
-@dataclass(frozen=True, slots=True)
-class NamedRows:
+class NamedRows(NamedTuple):
     """Recipe for labels that are class names, from sample `start` on: a `Part`."""
 
     part: Part
@@ -197,7 +196,7 @@ class NamedRows:
         if self.judged is not None and self.start <= self.judged < self.start + labels.size:
             row = self.judged - self.start
             _index(labels[row : row + 1], self.names, self.spelt, self.judged, lenient=False)
-        return replace(rows, labels=_index(labels, self.names, self.spelt, self.start, lenient=self.lenient))
+        return rows._replace(labels=_index(labels, self.names, self.spelt, self.start, lenient=self.lenient))
 
 
 def _index(labels: AnyArray, names: tuple[str, ...], spelt: tuple[str, ...], start: int, *, lenient: bool) -> IntArray:

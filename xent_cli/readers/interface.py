@@ -6,8 +6,7 @@ A reader of a format is a module with one function that opens it, ``open_npy`` i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,8 +27,7 @@ ARCHIVES = ARRAYS - {"npy", "raw"}
 Role = Literal["logits", "labels", "weights", "mask"]
 
 
-@dataclass(frozen=True, slots=True)
-class Classes:
+class Classes(NamedTuple):
     """Where an input has its classes, and what is known about them.
 
     Fields
@@ -38,7 +36,7 @@ class Classes:
         Class axis of an array; None where a sample is one number.
     names
         Names of the classes of the logits that the input goes with, or None.
-    count
+    num_classes
         How many classes these have; 0 where that is not known.
     like
         Plan of the first shard, which the others follow where they have the same columns.
@@ -46,12 +44,11 @@ class Classes:
 
     axis: int | None = None
     names: tuple[str, ...] | None = None
-    count: int = 0
+    num_classes: int = 0
     like: ColumnPlan | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SourceInfo:
+class SourceInfo(NamedTuple):
     """The facts of an opened input.
 
     Fields
@@ -76,8 +73,6 @@ class SourceInfo:
         Which column of a table plays which part; None of an array.
     rereadable
         Whether `Source.parts` may be asked for more than once.
-    path, format, shape
-        Those of the description.
     """
 
     description: InputDescription
@@ -91,13 +86,20 @@ class SourceInfo:
     plan: ColumnPlan | None = None
     rereadable: bool = True
 
-    path: str = field(init=False)
-    format: str = field(init=False)
-    shape: tuple[int | None, ...] = field(init=False)
+    @property
+    def path(self) -> str:
+        """Of the description: the input as the user gave it."""
+        return self.description.path
 
-    def __post_init__(self) -> None:
-        for name in ("path", "format", "shape"):
-            object.__setattr__(self, name, getattr(self.description, name))
+    @property
+    def format(self) -> str:
+        """Of the description: "npy", "csv", "parquet", ..."""
+        return self.description.format
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """Of the description: the shape of the values read."""
+        return self.description.shape
 
 
 class Source(Protocol):

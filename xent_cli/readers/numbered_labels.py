@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -68,7 +68,7 @@ class NumberedLabels(NamedLabels):
     @property
     def info(self) -> SourceInfo:
         """See `Source`."""
-        return replace(self.labels.info, dtype=np.dtype(np.int64))
+        return self.labels.info._replace(dtype=np.dtype(np.int64))
 
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
         """See `Source`."""
@@ -100,7 +100,7 @@ class NumberedRows:
         if self.judged is not None and self.start <= self.judged < self.start + labels.size:
             places_of(labels[self.judged - self.start :][:1], self.numbers, self.ignored, self.judged)
         if not self.lenient:
-            return replace(rows, labels=places_of(labels, self.numbers, self.ignored, self.start))
+            return rows._replace(labels=places_of(labels, self.numbers, self.ignored, self.start))
         bad = ~np.isin(labels, [*self.numbers, *self.ignored])
         places = places_of(np.where(bad, self.numbers[0], labels), self.numbers, self.ignored, self.start)
-        return replace(rows, labels=np.where(bad, NO_LABEL, places))
+        return rows._replace(labels=np.where(bad, NO_LABEL, places))

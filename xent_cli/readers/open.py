@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import PurePath
@@ -81,8 +80,8 @@ def open_source(path: str | Located, role: str, options: ReadOptions, classes: C
     located = locate(path) if isinstance(path, str) else path
     # Logits, losses and gradients may be arrays of one file.
     buffer = f"{role} {options.logits_column} {options.run.values_only} of {located.name}"
-    options = replace(options, run=options.run._replace(buffer_name=buffer))
-    classes = replace(classes, names=classes.names or options.class_names)
+    options = options._replace(run=options.run._replace(buffer_name=buffer))
+    classes = classes._replace(names=classes.names or options.class_names)
     if located.sharded:
         sources, empty = _open_shards(located, role, options, classes)
     else:
@@ -104,15 +103,15 @@ def _open_shards(located: Located, role: str, options: ReadOptions, classes: Cla
     def open_one(place: int, classes: Classes) -> Source | None:
         known = options.known
         if located.partitions:
-            known = replace(known, partitions=located.partitions[place])
-        return _open_shard(located.files[place], role, replace(options, known=known), classes)
+            known = known._replace(partitions=located.partitions[place])
+        return _open_shard(located.files[place], role, options._replace(known=known), classes)
 
     found: list[Source | None] = []
     while len(found) < len(located.files) and (not found or found[-1] is None):
         found.append(open_one(len(found), classes))
     first = found[-1]
     if first is not None and role == "logits":  # all shards are read the way the first one with rows is
-        classes = replace(classes, like=first.info.plan)
+        classes = classes._replace(like=first.info.plan)
     rest = range(len(found), len(located.files))
     if rest and is_url(located.files[0].name):
         from xent_cli.readers.storage.parallel import in_parallel

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.storage.folders import Partition
 
 
-class RunNeeds(NamedTuple):  # not a dataclass: defining one takes five times as long at every start
+class RunNeeds(NamedTuple):
     """What a run needs of its inputs, and how much of them it holds in memory.
 
     Fields
@@ -59,8 +58,7 @@ class RunNeeds(NamedTuple):  # not a dataclass: defining one takes five times as
     step_bytes: int = 4 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """What is known about an input from other inputs, before it is opened.
 
     Fields
@@ -91,12 +89,11 @@ class Known:
     class_columns: tuple[str, ...] = ()
     partitions: tuple[Partition, ...] = ()
     labels_shape: tuple[int, ...] = (-1,)
-    labels_ahead: Callable[[], LabelValues | None] | None = field(default=None, compare=False)
+    labels_ahead: Callable[[], LabelValues | None] | None = None
     notes: tuple[Diagnostic, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ReadOptions:
+class ReadOptions(NamedTuple):
     """How the user says the inputs are laid out; None or "auto" leaves it to the file.
 
     Fields

@@ -6,7 +6,7 @@ import math
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -88,10 +88,8 @@ def _info_of(name: str, infos: Sequence[SourceInfo], along: int) -> SourceInfo:
         shape[along] = sum(known) if len(known) == len(infos) else None
     same_dtype = len({info.description.dtype for info in infos}) == 1
     stops = _stops(infos)
-    return replace(
-        first,
-        description=replace(
-            first.description,
+    return first._replace(
+        description=first.description._replace(
             path=name,
             shape=tuple(shape),
             dtype=first.description.dtype if same_dtype else dtype.name,
@@ -121,7 +119,7 @@ def _differ(infos: Sequence[SourceInfo], along: int) -> bool:
     return any(len(set(side)) > 1 for i, side in enumerate(sides) if i != along)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Shards:
     """Several sources as one; see `Source`.
 
@@ -214,8 +212,7 @@ def cut_alike(values: Source, logits: Source, *, by_class: bool = False) -> bool
     return all(one.shape == (other.shape if by_class else other.sample_shape) for one, other in infos)
 
 
-@dataclass(frozen=True, slots=True)
-class LaterRows:
+class LaterRows(NamedTuple):
     """Recipe for rows of a shard that comes after `begin` rows of other shards."""
 
     part: Part
@@ -233,8 +230,7 @@ def _in_turn(parts: Sequence[Part]) -> Part:
     return parts[0] if len(parts) == 1 else RowsInTurn(tuple(parts))
 
 
-@dataclass(frozen=True, slots=True)
-class RowsInTurn:
+class RowsInTurn(NamedTuple):
     """Recipe for rows that begin in one shard and end in another."""
 
     parts: tuple[Part, ...]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from xent_cli.core.totals.summary import LossSummary, WorstSample
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Details:
     """Results of a run beyond its figures, for a page.
 
@@ -45,7 +45,7 @@ class Details:
     first_class: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Document:
     """The result of a run; a report presents it and adds nothing.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -89,4 +89,4 @@ def without_arrays(rows: BlockLoss) -> BlockLoss:
     """Return the block with its totals only, once its part is written."""
     names = ("loss", "ignored", "labels", "ids", "kl", "gradient", "groups", "weight", "left_out")
     arrays: dict[str, Any] = dict.fromkeys((*names, "class_weight", "predictions"))
-    return replace(rows, **arrays)
+    return rows._replace(**arrays)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -46,8 +45,7 @@ def encoded(rows: BlockLoss, encode: Callable[[BlockLoss], memoryview]) -> Itera
 def rows_between(rows: BlockLoss, first: int, stop: int) -> BlockLoss:
     """Rows `first` to `stop` of a block, without its gradient."""
     part = slice(first, stop)
-    return replace(
-        rows,
+    return rows._replace(
         start=rows.start + first,
         size=stop - first,
         loss=None if rows.loss is None else rows.loss[part],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -90,7 +89,7 @@ def pair_up(
 
 def as_scores(logits: Located, labels: Located | None, options: ReadOptions) -> tuple[Pair, ReadOptions] | None:
     """The inputs as one score a sample and its label, and the options that say so; None where they are not that."""
-    for scores in (replace(options, binary="logits"), replace(options, binary="probs", source="probs")):
+    for scores in (options._replace(binary="logits"), options._replace(binary="probs", source="probs")):
         with suppress(InputError, UsageError):
             pair = open_pair(logits, labels, None, scores)
             if pair.label_form == "sparse" and pair.logits.info.dtype.kind == "f":
@@ -107,9 +106,9 @@ def open_alone(file: Located, options: ReadOptions) -> Opened:
     arrays = list_arrays(file)[:_MOST_ARRAYS]
     keys = [None, *_by_rank(arrays)] if arrays and not options.logits_column else [None]
     for key, dtype in product(keys, _dtypes(options)):
-        tried = replace(options, logits_dtype=dtype)
+        tried = options._replace(logits_dtype=dtype)
         if key is not None:
-            tried = replace(tried, logits_column=(key,), label_column=key)
+            tried = tried._replace(logits_column=(key,), label_column=key)
         try:
             return _opened(file, tried)
         except (InputError, UsageError) as error:
@@ -124,10 +123,10 @@ def _opened(file: Located, options: ReadOptions) -> Opened:
     except InputError as error:
         return _not_logits(file, options, error)
     if source.info.format in ARRAYS and (source.info.dtype.kind in "iub" or len(source.info.shape) == 1):
-        named = replace(options, label_column=options.label_column or next(iter(options.logits_column), None))
+        named = options._replace(label_column=options.label_column or next(iter(options.logits_column), None))
         key = source.info.path.removeprefix(f"{file.name}:")
         if source.info.format in ARCHIVES and named.label_column is None and key != file.name:
-            named = replace(named, label_column=key)
+            named = named._replace(label_column=key)
         return Opened("labels", open_source(file, "labels", named), named)
     return Opened("logits", source, options, () if source.info.plan is None else source.info.plan.readings)
 
@@ -163,7 +162,7 @@ def _candidates(
         theirs = [options.label_column] if options.label_column else [entry.name for entry in arrays]
         for first, second in product(mine, theirs if labels is None else [options.label_column]):
             if labels is not None or first != second:
-                bases.append(replace(options, logits_column=(first,), label_column=second))
+                bases.append(options._replace(logits_column=(first,), label_column=second))
     forms: tuple[Literal["auto", "sparse", "dense"], ...] = ("auto", "sparse", "dense")
     forms = forms if options.labels == "auto" else (options.labels,)
     for base, axis, form, dtype in product(
@@ -172,7 +171,7 @@ def _candidates(
         forms,
         _dtypes(options),
     ):
-        yield replace(base, axis=axis, labels=form, logits_dtype=dtype)
+        yield base._replace(axis=axis, labels=form, logits_dtype=dtype)
 
 
 def _dtypes(options: ReadOptions) -> Iterable[str | None]:

@@ -66,7 +66,7 @@ def inspect(flags: InspectOptions) -> dict[str, Any]:
         Where a file cannot be read.
     """
     refuse_two_pipes(*flags.files)
-    options = replace(layout_options(flags.layout, LossFlags()), run=RunNeeds(two_passes=True))
+    options = layout_options(flags.layout, LossFlags())._replace(run=RunNeeds(two_passes=True))
     files = [locate(path) for path in flags.files]
     paths = [without_secrets(path) for path in flags.files]
     alone = [open_alone(file, options) for file in files]
@@ -128,7 +128,7 @@ def _paired(
     if dense and runner is not None and options.axis == -1 and totals[-1] and totals[-1].soft.unnormalised:
         # Shapes do not tell along which axis dense labels lie; their sums do.
         for axis in range(len(pair.logits.info.shape) - 1):
-            turned = replace(options, axis=axis)
+            turned = options._replace(axis=axis)
             other = open_pair(files[order[0]], files[order[1]] if len(order) == 2 else None, None, turned)
             found = None if other.labels is None else _scan(other.labels, runner, dense=True)
             if found is not None and found.soft.rows and not found.soft.unnormalised:
@@ -148,7 +148,7 @@ def _paired(
     plan = pair.logits.info.plan
     if plan is not None and plan.kind == "probs" and advice.source == "logits" and options.source is None:
         # Columns that are named probabilities need it said what they hold, however few their rows are.
-        options = replace(options, source="logits" if every.logits.negative else "probs")
+        options = options._replace(source="logits" if every.logits.negative else "probs")
     fit = Fit(
         logits=paths[order[0]],
         labels=paths[order[-1]],
@@ -175,7 +175,7 @@ def _in_order(
         return pair, options
     if in_one_order(pair.logits, pair.labels):
         return pair, options
-    options = replace(options, join=column)
+    options = options._replace(join=column)
     return open_pair(files[0], files[1], None, options), options
 
 
@@ -200,7 +200,7 @@ def _look(pair: Pair, every: Inspection) -> Look:
 def _listed(file: Located, *opened: Opened) -> Contents:
     """What headers list, each array and column with its part."""
     first = opened[0]
-    options = replace(first.options, run=first.options.run._replace(with_ids=True))
+    options = first.options._replace(run=first.options.run._replace(with_ids=True))
     source = first.source
     if source.info.format not in ARRAYS and first.role == "logits":  # as compute opens it to write rows
         source = open_source(file, first.role, options, Classes(options.axis))

@@ -138,7 +138,7 @@ def _read(
         keep = keep and again and _may_keep(pair, task)
         if keep:
             kept.append(task.parts[0].read().copied())
-            task = replace(task, parts=(kept[-1], *task.parts[1:]))
+            task = task._replace(parts=(kept[-1], *task.parts[1:]))
         taken.append(task)
         look_at(task.load(), options, student, labels)
         if student.enough and (labels is None or labels.enough):

@@ -6,7 +6,6 @@ import math
 import os
 import sys
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from xent_cli import start
@@ -109,8 +108,7 @@ def read_options(
         raise UsageError("- is standard input, which workers elsewhere cannot read", hint="name a file that they can")
     if abs(loss.shift) >= _BEYOND_AXES:
         raise UsageError(f"--shift {loss.shift} is longer than any axis")
-    return replace(
-        layout_options(options.layout, loss, explicit_source="source" in options.origin.explicit),
+    return layout_options(options.layout, loss, explicit_source="source" in options.origin.explicit)._replace(
         labels_source=loss.labels_from,
         weight_column=loss.sample_weight_column,
         mask=loss.mask,

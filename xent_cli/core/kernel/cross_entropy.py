@@ -12,8 +12,7 @@ xent_cli.core.kernel.textbook_formula : the formula that overflows, for comparis
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -56,8 +55,7 @@ def reference(logits: FloatArray, labels: IntArray) -> FloatArray:
     return loss
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class RowLosses:
+class RowLosses(NamedTuple):
     """What a kernel returns for n samples.
 
     Fields

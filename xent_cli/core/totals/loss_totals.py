@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -25,8 +24,7 @@ _LEVELS = {"p50_loss": 0.5, "p90_loss": 0.9, "p95_loss": 0.95, "p99_loss": 0.99}
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class LossTotals:
+class LossTotals(NamedTuple):
     """Totals of the losses seen so far.
 
     ``LossTotals(signature)`` is empty and the identity of `merge`, which is associative and commutative: any partition

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -57,8 +56,7 @@ class Bins(NamedTuple):
         return Bins(keys, counts)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class QuantileState:
+class QuantileState(NamedTuple):
     """The losses themselves while they are few, then counts by the top bits of their pattern.
 
     The number of rows alone decides between the two, so every partition ends in the same quantiles. NaN ranks above

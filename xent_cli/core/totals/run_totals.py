@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from xent_cli.core.kernel.textbook_formula import FormulaTotals
@@ -12,8 +11,7 @@ if TYPE_CHECKING:
     from xent_cli.core.totals.slices import LossSlices
 
 
-@dataclass(frozen=True, slots=True)
-class RunTotals:
+class RunTotals(NamedTuple):
     """All totals of the samples seen so far; parts that are not requested are None or empty.
 
     ``RunTotals(LossTotals(signature))`` is the identity of `merge`, which is associative and commutative: any partition

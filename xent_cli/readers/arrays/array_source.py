@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.storage.stored import Stored
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(NamedTuple):
     """Layout of an array in a file.
 
     Fields
@@ -61,7 +60,7 @@ class Layout:
         return math.prod(self.sample_shape(axis))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ArraySource:
     """An array in a file, in one role; see `Source`.
 
@@ -122,8 +121,7 @@ class ArraySource:
         return math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
 
 
-@dataclass(frozen=True, slots=True)
-class ArrayRows:
+class ArrayRows(NamedTuple):
     """Recipe for samples `start` to `stop` of an array seen as [a, k, b] in file order, samples running over a and b.
 
     A `Part`: what `read` returns is valid until the same thread reads into `buffer_name` again.

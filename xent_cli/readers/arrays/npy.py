@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -132,7 +131,7 @@ def open_array(
                 "bits of bfloat16 in another byte order", name, f"dtype {found.str}", "int16 or uint16", hint
             )
         found = np.dtype("V2")
-        layout = replace(layout, dtype=found)
+        layout = layout._replace(dtype=found)
     if found.kind == "V" and found.itemsize == 2:
         if not bfloat16:
             option = "--labels-dtype" if role == "labels" else "--logits-dtype"

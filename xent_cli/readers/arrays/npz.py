@@ -91,7 +91,7 @@ def _open_member(
         raise too_much(array.name, f"{member.file_size} bytes", f"{wanted} bytes for {layout.shape}")
     if start is not None:
         array = replace(array, codec="", member=None)
-        layout = replace(layout, offset=start + layout.offset)
+        layout = layout._replace(offset=start + layout.offset)
     if layout.dtype.names is not None:
         from xent_cli.readers.arrays.records import open_records
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -119,7 +119,7 @@ class ParquetSource(Table):
     def _columns(self, group: int, start: int, size: int, step: int) -> Iterator[tuple[int, int, Part]]:
         """A row group too large for memory: decoded a few columns at a time, and turned into rows on disk."""
         spill = Spill(self.source.name)
-        rest = replace(self.reading, plan=replace(self.plan, values=(), is_list=False))
+        rest = self.reading._replace(plan=self.plan._replace(values=(), is_list=False))
         with closing(spill), self._opened(group, self._step(size)) as held:
             absent = None
             for values, missing in _decoded(self, held, start, use_threads=True):
@@ -174,7 +174,7 @@ class GroupRows:
         if plan.values and not plan.is_list and not remote:
             values = np.empty((width, self.size), source.dtype)
             done, absent = 0, None
-            rest = replace(source.reading, plan=replace(plan, values=()))
+            rest = source.reading._replace(plan=plan._replace(values=()))
             with source._opened(self.group, source._step(self.size)) as held:
                 for columns, missing in _decoded(source, held, self.start, use_threads=False):
                     absent, stop = either(absent, missing), done + columns.shape[1]
@@ -182,7 +182,7 @@ class GroupRows:
                 if not rest.plan.used:
                     return Rows(absent=absent, **{role: values.T})
                 table = source._table(held, rest.plan.used)
-            return replace(rows_of(table, rest, self.start), absent=absent, **{role: values.T})
+            return rows_of(table, rest, self.start)._replace(absent=absent, **{role: values.T})
         row_bytes = max(1, width) * source.dtype.itemsize
         whole = remote or self.size * row_bytes <= source.needs.list_group_bytes
         step = self.size if whole else max(1, source.needs.step_bytes // row_bytes)
@@ -203,13 +203,13 @@ class GroupRows:
             if piece is not None:
                 out = np.empty_like(piece, shape=(self.size, width)) if out is None else out
                 out[done - len(piece) : done] = piece
-                rows = replace(rows, **{role: None})
+                rows = rows._replace(**{role: None})
             parts.append(rows)
         first = first_with_count(bad)
         if first is not None:
             raise first
         rest_rows = Rows.concatenate(parts)
-        return rest_rows if out is None else replace(rest_rows, **{role: out})
+        return rest_rows if out is None else rest_rows._replace(**{role: out})
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,8 +222,8 @@ class Both:
     def read(self) -> Rows:
         """Read both."""
         one, other = self.one.read(), self.other.read()
-        given = {name: getattr(one, name) for name in Rows.__slots__ if getattr(one, name) is not None}
-        return replace(other, **given)
+        given = {name: getattr(one, name) for name in Rows._fields if getattr(one, name) is not None}
+        return other._replace(**given)
 
 
 def _decoded(

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError, listing
@@ -52,7 +51,7 @@ def choose(facts: TableFacts) -> Choice:
     InputError
         Where no column fits, or several readings are left.
     """
-    facts = replace(facts, roles=_without_roles_that_labels_name(facts))
+    facts = facts._replace(roles=_without_roles_that_labels_name(facts))
     sample, roles, options = facts.sample, facts.roles, facts.options
     free = [name for name, role in roles.items() if sample.kinds[name] == NUMBER and not role.role]
     free = [name for name in free if not roles[name].reason]
@@ -143,7 +142,7 @@ def _list(facts: TableFacts, lists: list[str], family: Family | None) -> Choice:
     if name is None and [sample.kinds[each] for each in lists] == [MAP]:
         # A map names its classes, and a word of its own name says that these are their scores.
         name, kind = lists[0], kind_of_stem(lists[0]) or ""
-    readings = {f'lists in "{each}"': replace(options, logits_column=(each,)) for each in ([name] if name else lists)}
+    readings = {f'lists in "{each}"': options._replace(logits_column=(each,)) for each in ([name] if name else lists)}
     if family is not None:
         readings[f"columns {family.shown}"] = _naming(facts, family)
     if name is None or len(readings) > 1:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.errors import InputError
@@ -22,8 +21,7 @@ _MOST_LISTED = 1000
 _MOST_SAID = 30
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnPlan:
+class ColumnPlan(NamedTuple):
     """The columns of a table by what they hold.
 
     Fields
@@ -180,8 +178,7 @@ class ColumnPlan:
         return self.values
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """What the rows of a table are to become.
 
     Fields

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -31,8 +30,7 @@ _ROWS_TO_COUNT = 8
 _MOST_WINDOWS = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
+class Left(NamedTuple):
     """What no role explains.
 
     Fields
@@ -227,7 +225,7 @@ def _reading(facts: TableFacts, columns: Sequence[str]) -> ReadOptions:
     reading = naming(columns, facts.sample.kinds, facts.options, family, kind)
     lowest, highest = _range(facts.labels)
     one_based = reading.first_class is None and lowest == 1 and highest == len(columns)
-    return replace(reading, first_class=1) if one_based else reading
+    return reading._replace(first_class=1) if one_based else reading
 
 
 def _range(labels: LabelValues | None) -> tuple[int, int]:
@@ -278,7 +276,7 @@ def _windows(left: Left) -> list[list[str]]:
     k = highest - lowest + 1
     if facts.labels is None or lowest not in (0, 1) or not 1 < k < len(every):
         return []
-    labels = replace(facts.labels, offset=facts.labels.offset + lowest)
+    labels = facts.labels._replace(offset=facts.labels.offset + lowest)
     found: list[tuple[float, list[str]]] = []
     for start in range(min(len(every) - k + 1, _MOST_WINDOWS)):
         some = every[start : start + k]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -39,8 +38,7 @@ _ROWS_ALL_RIGHT = 20
 _MOST_RANKED = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class TableFacts:
+class TableFacts(NamedTuple):
     """A table whose class columns are looked for.
 
     Fields
@@ -91,7 +89,7 @@ def mean_loss(rows: FloatArray, labels: LabelValues, *, probabilities: bool) -> 
     """Mean cross-entropy of the first rows [m, k] in nats, NaN where they are too few to judge by."""
     if np.isnan(rows).any():  # a cell that cannot be read is reported with its row
         return math.nan
-    index = [labels.index(text) for text in labels.first[: len(rows)]]
+    index = [labels.class_index(text) for text in labels.first[: len(rows)]]
     with np.errstate(all="ignore"):
         rows = np.log(rows) if probabilities else rows
         peak = rows.max(axis=1, initial=-math.inf)
@@ -129,7 +127,7 @@ def all_are_argmax(rows: FloatArray, names: Sequence[str], labels: LabelValues) 
     highest = np.argmax(np.where(np.isnan(rows), -np.inf, rows), axis=1) if len(rows) else []
     same = 0
     for text, place in zip(labels.first, highest, strict=False):
-        label = labels.index(text) if labels.form == "whole" else None
+        label = labels.class_index(text) if labels.form == "whole" else None
         if text and label != place and (place >= len(names) or text != names[place]):
             return False
         same += bool(text)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from xent_cli.readers.columns.words import NEVER_CLASSES, SCORE_WORD, kind_of_stem, plain_name
 
@@ -19,8 +18,7 @@ _INTEGER = re.compile(r"\s*-?\d{1,9}\s*")
 _CUTS = re.compile(r"[-.\s_:=()\[\]{}<>/]|(?<=[a-z0-9])(?=[A-Z])|(?<=[^\W\d_])(?=\d)")
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
+class Family(NamedTuple):
     """Columns whose names differ in one place.
 
     Fields

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -87,7 +86,7 @@ def line(path: str, options: ReadOptions, **changes: Any) -> str:
     >>> line("my table.csv", ReadOptions(label_column="gold"), logits_column=("logit_*",), source="probs")
     "xent compute 'my table.csv' --label-column gold --logits-column 'logit_*' --from probs"
     """
-    options = replace(options, **changes)
+    options = options._replace(**changes)
     words = [word for word in (options.logits_path or path, options.labels_path) if word]
     for flag, field in _FLAGS:
         value = getattr(options, field)
@@ -148,9 +147,9 @@ def naming(
         Whether they hold labels, one column for each class.
     """
     if kind == "probs" and options.source is None:
-        options = replace(options, source="probs")
+        options = options._replace(source="probs")
     names = _spelled(columns, every, family)
-    return replace(options, logits_column=names) if not labels else replace(options, label_column=names[0])
+    return options._replace(logits_column=names) if not labels else options._replace(label_column=names[0])
 
 
 def _spelled(columns: Sequence[str], every: Iterable[str], family: Family | None) -> tuple[str, ...]:
@@ -204,7 +203,7 @@ def named_probabilities(path: str, plan: ColumnPlan, command: str) -> InputError
 
 def two_labels(sample: TableSample, options: ReadOptions, names: Sequence[str], why: str = "") -> QuestionError:
     """Refuse a table with two columns that may be the labels."""
-    readings = [replace(options, label_column=name) for name in names]
+    readings = [options._replace(label_column=name) for name in names]
     return question("several columns of labels", sample.path, f"{listing(names)}{why}", "one", readings, labels=names)
 
 
@@ -212,8 +211,8 @@ def one_column(sample: TableSample, options: ReadOptions, name: str) -> OneScore
     """Refuse a single column of scores."""
     values = sample.numbers([name])
     probabilities = options.source is None and bool(values.size and ((values >= 0) & (values <= 1)).all())
-    reading = replace(options, logits_column=(name,), binary="logits")
-    command = line(sample.path, replace(reading, source="probs") if probabilities else reading)
+    reading = options._replace(logits_column=(name,), binary="logits")
+    command = line(sample.path, reading._replace(source="probs") if probabilities else reading)
     return OneScoreError(
         "one column is not a softmax",
         sample.path,
@@ -249,7 +248,7 @@ def no_columns(sample: TableSample, options: ReadOptions, roles: Mapping[str, Ro
             sample.path,
             found,
             expected,
-            [replace(options, logits_column=(name,)) for name in cells[:3]],
+            [options._replace(logits_column=(name,)) for name in cells[:3]],
             before="if they are the logits: ",
             more=beside,
             # The keys of a map are names, of the classes or of something else.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError, listing
@@ -90,7 +89,7 @@ def plan_logits(sample: TableSample, options: ReadOptions) -> ColumnPlan:
         refuse_long(sample, roles, options)
     used = {*plan.used} if plan.why != UNSURE else {*plan.singles}
     others = [name for name in roles if name not in used]
-    return replace(plan, readings=label_readings(sample, others, options, plan_under))
+    return plan._replace(readings=label_readings(sample, others, options, plan_under))
 
 
 def _long_or(sample: TableSample, roles: Mapping[str, Role], options: ReadOptions) -> ColumnPlan:
@@ -112,7 +111,7 @@ def _in_question(error: QuestionError, sample: TableSample, roles: Mapping[str, 
 
 def _plan(sample: TableSample, roles: Mapping[str, Role], options: ReadOptions) -> ColumnPlan:
     beside = columns_beside(sample, options)
-    beside = replace(beside, id=beside.id or _id_of(roles, options))
+    beside = beside._replace(id=beside.id or _id_of(roles, options))
     elsewhere = bool(options.labels_path)
     label = None if options.run.values_only else find_label(sample, roles, options, elsewhere=elsewhere)
     claimed = {label, *beside.singles}
@@ -144,8 +143,7 @@ def _plan(sample: TableSample, roles: Mapping[str, Role], options: ReadOptions) 
     if not options.run.values_only and not sample.nameless and len(choice.columns) > 1:
         choice, numbers = settle(sample, choice, options, _known_or(labels, choice, options))
     choice = _by_label_names(sample, choice, label)
-    plan = replace(
-        beside,
+    plan = beside._replace(
         values=(choice.within,) if choice.within else choice.columns,
         is_list=choice.is_list or bool(choice.within),
         cells=choice.cells,
@@ -165,7 +163,7 @@ def _plan(sample: TableSample, roles: Mapping[str, Role], options: ReadOptions) 
     if not choice.asked and not options.run.values_only and label is not None and not elsewhere:
         refuse_other_label(sample, roles, options, label, plan.names)
         _refuse_argmax(sample, choice, options, label, labels())
-    return replace(plan, left_out=_left_out(plan, roles))
+    return plan._replace(left_out=_left_out(plan, roles))
 
 
 def _id_of(roles: Mapping[str, Role], options: ReadOptions) -> str | None:
@@ -226,7 +224,7 @@ def _by_label_names(sample: TableSample, choice: Choice, label: str | None) -> C
     if names is None:
         return choice
     if choice.is_list:
-        return replace(choice, names=names)
+        return choice._replace(names=names)
     found = reordered(choice, names)
     if found is None and choice.numbers is None and {*map(plain_name, choice.names or ())} & {*map(plain_name, names)}:
         raise InputError(
@@ -236,7 +234,7 @@ def _by_label_names(sample: TableSample, choice: Choice, label: str | None) -> C
             expected=f"{listing(choice.names or ())}, as the columns",
         )
     if found is None:
-        return replace(choice, names=names) if len(names) == len(choice.columns) else choice
+        return choice._replace(names=names) if len(names) == len(choice.columns) else choice
     return found
 
 

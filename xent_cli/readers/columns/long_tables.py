@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import replace
 from functools import partial
 from itertools import permutations
 from typing import TYPE_CHECKING
@@ -132,7 +131,7 @@ def _long(
             source=options.source or ("probs" if kind == "probs" else None),
         )
         if label is None and options.labels_path:
-            reading = replace(reading, label_column=options.label_column)
+            reading = reading._replace(label_column=options.label_column)
         lines.append(f"python -c {shlex.quote(printable(script))} && {line('wide.csv', reading)}")
     return LongTableError(
         "a long table, with a row for each sample and class",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from xent_cli.errors import InputError, listing
@@ -75,13 +74,13 @@ def reordered(choice: Choice, names: Sequence[str]) -> Choice | None:
             if len(found) == len(ours) and set(found) == set(wanted):
                 places = [found[name] for name in wanted]
                 columns = tuple(choice.columns[place] for place in places)
-                return replace(choice, columns=columns, names=tuple(names), numbers=None)
+                return choice._replace(columns=columns, names=tuple(names), numbers=None)
     return None
 
 
 def _as_listed(choice: Choice, names: Sequence[str]) -> Choice:
     found = reordered(choice, names)
-    return replace(choice, names=tuple(names)) if found is None else found
+    return choice._replace(names=tuple(names)) if found is None else found
 
 
 def _named_by_labels(choice: Choice, labels: LabelValues) -> Choice:
@@ -92,7 +91,7 @@ def _named_by_labels(choice: Choice, labels: LabelValues) -> Choice:
         if stem is not None and all(name.startswith(stem[0]) and name.endswith(stem[1]) for name in choice.columns):
             names = tuple(name[len(stem[0]) : len(name) - len(stem[1])].strip() for name in choice.columns)
             if len({*names}) == len(names):
-                return replace(choice, names=names)
+                return choice._replace(names=names)
     return choice
 
 
@@ -101,7 +100,7 @@ def _no_before_yes(choice: Choice) -> Choice:
     plain = tuple(map(plain_name, choice.names or ()))
     if plain[::-1] in YES_NO:
         names = None if choice.names is None else choice.names[::-1]
-        return replace(choice, columns=choice.columns[::-1], names=names)
+        return choice._replace(columns=choice.columns[::-1], names=names)
     return choice
 
 
@@ -145,8 +144,8 @@ def _numbered(
         held = choice.kind == "probs" or are_distributions(sample, choice.columns, declared=options.source == "probs")
         source = options.source or ("probs" if held else None)
         readings = {
-            "numbers of columns": replace(options, first_class=numbers[0], source=source),
-            "places of columns": replace(options, first_class=0, source=source),
+            "numbers of columns": options._replace(first_class=numbers[0], source=source),
+            "places of columns": options._replace(first_class=0, source=source),
         }
         what = f"are labels the numbers {_few(numbers)} of the columns, or their places from 0?"
         raise several_readings(sample, what, readings)

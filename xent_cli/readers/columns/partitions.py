@@ -33,7 +33,7 @@ def plan_with_partitions(
         Where a folder is to say which samples count, how much, or what their logits are.
     """
     said = tuple(each for each in options.known.partitions if each.name not in sample.kinds)
-    options = replace(options, known=replace(options.known, partitions=()))
+    options = options._replace(known=options.known._replace(partitions=()))
     plan, names = plan_table(_with(sample, said) if said else sample, role, options, classes)
     constants = tuple((each.name, each.value) for each in said)
     for column in (*plan.values, plan.mask, plan.weight):
@@ -45,7 +45,7 @@ def plan_with_partitions(
                 expected="a column of the file",
                 hint="name the folders that count, as in a pattern",
             )
-    return replace(plan, constants=constants), names
+    return plan._replace(constants=constants), names
 
 
 def _with(sample: TableSample, said: Sequence[Partition]) -> TableSample:

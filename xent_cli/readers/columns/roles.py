@@ -52,7 +52,7 @@ def roles_of(sample: TableSample, names: Iterable[str]) -> dict[str, Role]:
     """
     stems: dict[str, bool] = {}
     found = {}
-    folders, index, kinds = sample.folders, sample.index, sample.kinds
+    folders, index, kinds = sample.folders, sample.index_columns, sample.kinds
     for place, name in enumerate(names):
         if name in folders:
             role = _role_of(sample, name, first=False)
@@ -95,7 +95,7 @@ def role_named(name: str, *, text: bool = False) -> str:
 
 def _role_of(sample: TableSample, name: str, *, first: bool) -> Role:
     kind = sample.kinds[name]
-    if name in sample.index:
+    if name in sample.index_columns:
         return Role(say.INDEX, "index of the rows, says pandas")
     plain = say.plain_name(name)
     if not name.strip() and (first or (kind == NUMBER and sample.is_whole(name))):

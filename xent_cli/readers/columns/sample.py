@@ -25,7 +25,7 @@ _WHOLE = re.compile(r"\s*[-+]?\d{1,18}(\.0*)?\s*")
 _TRUTH = {"true": 1, "false": 0}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class TableSample:
     """A table as far as its first rows show it.
 
@@ -40,7 +40,7 @@ class TableSample:
         Values of some columns in the first rows: numbers, text, lists; None where there is none.
     ahead
         Every value of a column as text, read ahead of the run; None of a pipe, or where there are too many.
-    index
+    index_columns
         Columns that pandas wrote as the index of the rows.
     folders
         Columns that the folders of the file say: one value for all its rows, and so never a class.
@@ -60,7 +60,7 @@ class TableSample:
     kinds: Mapping[str, str]
     rows: Callable[[Sequence[str]], Mapping[str, Sequence[Any] | AnyArray]] = lambda names: dict.fromkeys(names, ())
     ahead: Callable[[str], frozenset[str] | None] = lambda _: None
-    index: frozenset[str] = frozenset()
+    index_columns: frozenset[str] = frozenset()
     folders: frozenset[str] = frozenset()
     label_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     named_by: tuple[str, str] | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError
@@ -49,10 +48,10 @@ def _planned(
         like = classes.like
         alike = like is not None and {*like.columns} == {*sample.kinds}
         plan = (
-            replace(like, columns=tuple(sample.kinds)) if alike and like is not None else plan_logits(sample, options)
+            like._replace(columns=tuple(sample.kinds)) if alike and like is not None else plan_logits(sample, options)
         )
         return _kept(plan, options), options.class_names or plan.names
-    return _kept(plan_labels(sample, options, classes.names, classes.count), options), classes.names
+    return _kept(plan_labels(sample, options, classes.names, classes.num_classes), options), classes.names
 
 
 def _kept(plan: ColumnPlan, options: ReadOptions) -> ColumnPlan:
@@ -69,8 +68,7 @@ def _kept(plan: ColumnPlan, options: ReadOptions) -> ColumnPlan:
             names=plan.names,
             named_by=plan.named_by,
         )
-    return replace(
-        plan,
+    return plan._replace(
         id=None if plan.id in known.columns_elsewhere or not run.with_ids else plan.id,
         weight=None if plan.weight in known.columns_elsewhere else plan.weight,
         mask=None if plan.mask in known.columns_elsewhere else plan.mask,

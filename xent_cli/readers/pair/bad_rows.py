@@ -54,7 +54,7 @@ def _judging(source: Source, row: int) -> Source:
     if isinstance(source, NamedLabels) and source.lenient:
         return replace(source, judged=row)
     if isinstance(source, Table) and source.plan.lenient:
-        return replace(source, plan=replace(source.plan, judged=row))
+        return replace(source, plan=source.plan._replace(judged=row))
     return source
 
 

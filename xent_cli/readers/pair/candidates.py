@@ -56,7 +56,7 @@ class Candidate:
     def description(self, num_rows: int) -> InputDescription:
         """Describe it, the number of rows being known by now."""
         found = self.source.info.description
-        return replace(found, shape=tuple(num_rows if side is None else side for side in found.shape))
+        return found._replace(shape=tuple(num_rows if side is None else side for side in found.shape))
 
     def complete(self, error: RowError, pair: Pair) -> InputError:
         """Add where in the file a row is."""
@@ -246,7 +246,7 @@ def _by_class(source: Source, pair: Pair) -> Source:
         if order is None and len(plan.values) == len(names):
             raise other_names(names, plan.values, source.info.path, f"the classes of {pair.logits.info.path}")
         values = plan.values if order is None else tuple(plan.values[place] for place in order)
-    return with_plan(source, replace(plan, values=values))
+    return with_plan(source, plan._replace(values=values))
 
 
 def _open(located: Located, name: str, column: str | None, dtype: str | None, axis: int | None) -> Source:
@@ -259,7 +259,7 @@ def _open(located: Located, name: str, column: str | None, dtype: str | None, ax
         except InputError:
             if column is not None:
                 raise
-            return open_source(located, "logits", replace(layout, logits_column=()), Classes(axis))
+            return open_source(located, "logits", layout._replace(logits_column=()), Classes(axis))
     except InputError as error:
         expected = error.expected.replace("--logits-column", f"--{name}-column")
         hint = error.hint.replace("--logits-column", f"--{name}-column").replace("--logits-dtype", f"--{name}-dtype")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.pair.shifted_labels import Documents, ShiftedFollower
 
 # The columns beside a label, which shift with it.
-BESIDE = frozenset(Rows.__slots__) - {"logits", "absent"}
+BESIDE = frozenset(Rows._fields) - {"logits", "absent"}
 
 
 def follow(

@@ -136,7 +136,7 @@ def _digest(source: Source) -> tuple[int, int]:
 def with_ids(source: Source, name: str) -> Source:
     """A table that reads its ids."""
     assert source.info.plan is not None
-    return with_plan(source, replace(source.info.plan, id=name))
+    return with_plan(source, source.info.plan._replace(id=name))
 
 
 def ids_alone(source: Source, name: str) -> Source:
@@ -156,7 +156,7 @@ def with_plan(source: Source, plan: ColumnPlan) -> Source:
 def without_labels(source: Source) -> Source:
     """A table of which a column of labels is not read."""
     plan = source.info.plan
-    return source if plan is None or plan.label is None else with_plan(source, replace(plan, label=None))
+    return source if plan is None or plan.label is None else with_plan(source, plan._replace(label=None))
 
 
 def nameless(source: Source) -> bool:

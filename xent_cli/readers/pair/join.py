@@ -114,7 +114,7 @@ def _held(source: Source, column: str) -> tuple[Rows, dict[str, int]]:
 
 
 def _fields(rows: Rows) -> list[AnyArray | None]:
-    return [None if name == "ids" else getattr(rows, name) for name in Rows.__slots__]
+    return [None if name == "ids" else getattr(rows, name) for name in Rows._fields]
 
 
 def _repeated(source: Source, row: int, key: str, column: str, others: int = 0) -> InputError:

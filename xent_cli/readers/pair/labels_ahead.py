@@ -32,14 +32,14 @@ def rereadable(located: Located) -> Located:
     """The same input, with pipes copied to disk so that it can be read twice."""
     if all(file.rereadable for file in located.files):
         return located
-    return replace(located, files=tuple(file if file.rereadable else seekable(file) for file in located.files))
+    return located._replace(files=tuple(file if file.rereadable else seekable(file) for file in located.files))
 
 
 def labels_of(located: Located, options: ReadOptions) -> LabelValues | None:
     """Describe labels; None if they cannot be opened, which opening them for the run will report."""
     try:
-        options = replace(options, run=options.run._replace(with_ids=True))
-        source = open_source(rereadable(located), "labels", options, Classes(count=-1))
+        options = options._replace(run=options.run._replace(with_ids=True))
+        source = open_source(rereadable(located), "labels", options, Classes(num_classes=-1))
         return _of(source, options)
     except XentError:
         return None

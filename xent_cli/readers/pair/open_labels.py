@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +21,11 @@ if TYPE_CHECKING:
 
 def with_labels_ahead(options: ReadOptions, logits: Located, labels: Located | None) -> ReadOptions:
     """Options under which a table of logits can ask what labels are before its columns are chosen."""
-    options = replace(options, logits_path=_typed(logits))
+    options = options._replace(logits_path=_typed(logits))
     if labels is None:
         return options
-    known = replace(options.known, labels_ahead=partial(_labels_ahead, labels, options))
-    return replace(options, labels_path=_typed(labels), known=known)
+    known = options.known._replace(labels_ahead=partial(_labels_ahead, labels, options))
+    return options._replace(labels_path=_typed(labels), known=known)
 
 
 def _typed(located: Located) -> str:
@@ -45,20 +44,19 @@ def open_labels(located: Located, logits: Source, options: ReadOptions) -> Sourc
     names, plan = options.class_names or logits.info.class_names, logits.info.plan
     if plan is not None:
         held = (plan.id, plan.weight, plan.mask, *plan.by)
-        known = replace(
-            options.known,
+        known = options.known._replace(
             columns_elsewhere=frozenset(name for name in held if name),
             label_numbers=plan.numbers,
             class_columns=plan.spelt,
         )
-        options = replace(options, known=known)
-    classes = Classes(names=names, count=logits.info.row_shape[0])
+        options = options._replace(known=known)
+    classes = Classes(names=names, num_classes=logits.info.row_shape[0])
     labels = open_source(located, "labels", options, classes)
     if labels.info.format == "csv" and _begins_with_its_name(labels, logits):
-        options = replace(options, header=True)
+        options = options._replace(header=True)
         labels = open_source(located, "labels", options, classes)
     if labels.info.format == "raw":
-        options = replace(options, known=replace(options.known, labels_shape=_sides(labels, logits)))
+        options = options._replace(known=options.known._replace(labels_shape=_sides(labels, logits)))
         labels = open_source(located, "labels", options, classes)
     shape = labels.info.shape
     if labels.info.format not in ARRAYS:

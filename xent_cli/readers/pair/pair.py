@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError, UsageError
@@ -51,9 +50,9 @@ def open_pair(
     if options.mask is not None:
         from xent_cli.readers.pair.weights_and_masks import name_or_file
 
-        options = replace(options, mask_column=name_or_file(options.mask).column)
+        options = options._replace(mask_column=name_or_file(options.mask).column)
     if (weights_path, options.weight_column, options.mask) != (None, None, None):
-        options = replace(options, known=replace(options.known, lenient=True))
+        options = options._replace(known=options.known._replace(lenient=True))
     located = locate(logits_path)
     labels_path = None if labels_path is None else locate(labels_path)
     options = with_labels_ahead(options, located, labels_path)

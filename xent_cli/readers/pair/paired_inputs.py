@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from xent_cli.core.block import BlockRef, Rows
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.pair.shifted_labels import Documents
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Pair:
     """Opened inputs that belong together.
 
@@ -121,8 +121,7 @@ class Pair:
         """Describe every input, now that the number of rows is known."""
         sources = {"logits": self.logits, "labels": self.labels, "sample_weight": self.weights, "mask": self.mask}
         return {
-            role: replace(
-                source.info.description,
+            role: source.info.description._replace(
                 # A side of shards that is not the same in all of them stays unknown.
                 shape=tuple(
                     num_rows if n is None and source.info.format not in ARRAYS else n for n in source.info.shape

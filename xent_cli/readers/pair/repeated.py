@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -28,7 +28,7 @@ def repeat(source: Source, times: int, task_bytes: int) -> Repeated:
     return Repeated(source, times, count or 0, max(1, task_bytes // 8), held)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Repeated:
     """A source whose rows are each repeated for `times` samples; see `Source`.
 
@@ -54,7 +54,7 @@ class Repeated:
         info = self.source.info
         shape = (self.count,) if info.sample_shape is None else info.sample_shape
         num_rows = self.count * self.times
-        return replace(info, num_rows=num_rows, sample_shape=(*shape, self.times), rereadable=True)
+        return info._replace(num_rows=num_rows, sample_shape=(*shape, self.times), rereadable=True)
 
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
         """See `Source`."""
@@ -75,8 +75,7 @@ class Repeated:
         return self.source.where(first + (row - first) // self.times, role, first)
 
 
-@dataclass(frozen=True, slots=True)
-class RepeatedRows:
+class RepeatedRows(NamedTuple):
     """Recipe for `size` samples: rows repeated `times` times, without the first `skipped` samples."""
 
     part: Part
@@ -88,5 +87,5 @@ class RepeatedRows:
         """Read and repeat."""
         rows = self.part.read()
         samples = np.arange(self.skipped, self.skipped + self.size) // self.times
-        given = {name: getattr(rows, name) for name in Rows.__slots__ if getattr(rows, name) is not None}
+        given = {name: getattr(rows, name) for name in Rows._fields if getattr(rows, name) is not None}
         return Rows(**{name: values[samples] for name, values in given.items()})

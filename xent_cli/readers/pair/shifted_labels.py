@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
 _OPEN = 1 << 62
 
 
-@dataclass(frozen=True, slots=True)
-class Documents:
+class Documents(NamedTuple):
     """Where documents begin and end: runs of samples, each of documents of one length.
 
     Fields
@@ -132,8 +130,7 @@ def _refuse_cuts(labels: Shards, path: str, documents: Documents) -> None:
         begin += shard.info.num_rows or 0
 
 
-@dataclass(frozen=True, slots=True)
-class ShiftedRows:
+class ShiftedRows(NamedTuple):
     """Recipe for the labels that logits `start` to `stop` score, `shift` steps on, and the columns beside them."""
 
     source: Source
@@ -214,8 +211,7 @@ class ShiftedFollower:
         return self.stop
 
 
-@dataclass(frozen=True, slots=True)
-class OnlyRows:
+class OnlyRows(NamedTuple):
     """Recipe for some fields of rows."""
 
     part: Part

@@ -54,7 +54,7 @@ def _one_label(pair: Pair, options: ReadOptions) -> Pair:
     there = f'column "{plan.label}" of {pair.logits.info.path}'
     same = "holds the same labels" if comparable else "is not used"
     pair.said.append(Diagnostic("labels-from-file", f"labels: {pair.labels.info.path}; {there} {same}", note=True))
-    return pair if comparable else replace(pair, logits=with_plan(pair.logits, replace(plan, label=None)))
+    return pair if comparable else replace(pair, logits=with_plan(pair.logits, plan._replace(label=None)))
 
 
 def _refuse_other_list(pair: Pair, options: ReadOptions) -> None:
@@ -78,7 +78,7 @@ def _by_class(pair: Pair) -> Pair:
     if order is None:
         raise other_names(names, plan.values, labels.info.path, f"the classes of {pair.logits.info.path}")
     values = tuple(plan.values[place] for place in order)
-    return pair if values == plan.values else replace(pair, labels=with_plan(labels, replace(plan, values=values)))
+    return pair if values == plan.values else replace(pair, labels=with_plan(labels, plan._replace(values=values)))
 
 
 def _joined(pair: Pair, column: str, options: ReadOptions) -> Pair:
@@ -97,7 +97,7 @@ def _joined(pair: Pair, column: str, options: ReadOptions) -> Pair:
             raise missing_column(source.info.path, column, source.info.plan.columns, "--join")
     column = column_in(plan, column) or column
     changed: dict[str, Any] = {
-        name: with_plan(tables[name], replace(held, id=None, by=tuple(n for n in held.by if n not in plan.by)))
+        name: with_plan(tables[name], held._replace(id=None, by=tuple(n for n in held.by if n not in plan.by)))
         for name, held in having.items()
     }
     if plan.id is None and options.run.with_ids:

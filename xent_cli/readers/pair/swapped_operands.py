@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +33,7 @@ def seen_as(
         return None
     if labels_path is not None:
         try:
-            turned = open_pair(labels_path, logits_path, None, replace(options, weight_column=None, join=None))
+            turned = open_pair(labels_path, logits_path, None, options._replace(weight_column=None, join=None))
         except XentError:
             turned = None
         if turned is not None and not _whole(turned.logits):

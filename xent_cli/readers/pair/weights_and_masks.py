@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -69,7 +68,7 @@ def open_weights(
     """
     if any(options.weight_column in names_in(located) for located, _ in sources):
         meant = NameOrFile(column=options.weight_column)
-        return _open("weights", meant, sources, options), replace(options, weight_column=None)
+        return _open("weights", meant, sources, options), options._replace(weight_column=None)
     return None if path is None else _open("weights", NameOrFile(path=path), sources, options), options
 
 

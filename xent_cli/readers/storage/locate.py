@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 import stat
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from xent_cli.errors import InputError, UsageError, without_secrets
 from xent_cli.readers.storage.reading import first_line, is_url, local_path, timeout
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
 _MAGIC = re.compile(r"[*?\[]")
 
 
-@dataclass(frozen=True, slots=True)
-class Located:
+class Located(NamedTuple):
     """The files that an input consists of.
 
     Fields

@@ -55,7 +55,7 @@ def sample_of(bare: Table, schema: pa.Schema, first: Callable[[Sequence[str]], p
         kinds,
         rows,
         lambda name: texts_ahead(bare, name),
-        index=_index_columns(schema),
+        index_columns=_index_columns(schema),
         named_by=named,
         label_names=_class_labels(schema),
         types={name: told[each][1] for name, each in fields},

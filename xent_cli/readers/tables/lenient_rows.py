@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,7 +32,7 @@ def lenient_rows(table: pa.Table, reading: Reading, start: int) -> Rows:
     """
     plan = reading.plan
     mask = None if plan.mask is None else mask_of(decoded(table[plan.mask]), start)
-    strict = replace(reading, plan=replace(plan, mask=None, lenient=False, judged=None))
+    strict = reading._replace(plan=plan._replace(mask=None, lenient=False, judged=None))
     if plan.judged is not None and start <= plan.judged < start + table.num_rows:
         plain_rows(table.slice(plan.judged - start, 1), strict, plan.judged)
     try:
@@ -42,7 +41,7 @@ def lenient_rows(table: pa.Table, reading: Reading, start: int) -> Rows:
         rows = _mended(table, strict, start)
     if mask is None:
         return rows
-    return replace(rows, mask=mask, weights=None if rows.weights is None else np.where(mask == 0, 0, rows.weights))
+    return rows._replace(mask=mask, weights=None if rows.weights is None else np.where(mask == 0, 0, rows.weights))
 
 
 def _mended(table: pa.Table, strict: Reading, start: int) -> Rows:
@@ -50,15 +49,15 @@ def _mended(table: pa.Table, strict: Reading, start: int) -> Rows:
     absent = None
     if plan.values:
         table, absent = _with_values(table, strict)
-        plan = replace(plan, cells=0)
+        plan = plan._replace(cells=0)
     if plan.weight is not None and table[plan.weight].null_count:
         weight = decoded(table[plan.weight]).cast(pa.float64()).fill_null(np.nan)
         table = _with(table, plan.weight, weight)
-    rows = plain_rows(table, replace(strict, plan=replace(plan, label=None)), start)
+    rows = plain_rows(table, strict._replace(plan=plan._replace(label=None)), start)
     if plan.label is not None:
         labels, unscored = _labels(table, strict)
-        rows = replace(rows, labels=labels, unscored=unscored)
-    return rows if absent is None or not absent.any() else replace(rows, absent=absent)
+        rows = rows._replace(labels=labels, unscored=unscored)
+    return rows if absent is None or not absent.any() else rows._replace(absent=absent)
 
 
 def _with_values(table: pa.Table, strict: Reading) -> tuple[pa.Table, BoolArray]:
@@ -111,7 +110,7 @@ def _of_words(column: pa.ChunkedArray, strict: Reading) -> tuple[AnyArray, BoolA
     encoded = column.combine_chunks().dictionary_encode()
     encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
     words = [*encoded.dictionary.to_pylist(), None]
-    single = replace(strict, plan=replace(plan, values=(), is_list=False, weight=None, id=None, by=()))
+    single = strict._replace(plan=plan._replace(values=(), is_list=False, weight=None, id=None, by=()))
     index, without = np.full(len(words), NO_LABEL), np.zeros(len(words), np.bool_)
     for place, word in enumerate(words):
         try:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.columns.column_plan import Reading
 
 
-@dataclass(frozen=True, slots=True)
-class TableRows:
+class TableRows(NamedTuple):
     """Recipe for rows that are in memory as an Arrow table; `read` converts them where the work is done."""
 
     table: pa.Table

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.storage.interface import Bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Table:
     """An opened table: what all formats have in common; see `Source`.
 
@@ -64,7 +64,7 @@ class Table:
         row_shape = (self.width,) if plan.values else ()
         description = InputDescription(self.source.name, self.format, (count, *row_shape), self.dtype.name)
         if self.role == "logits" and plan.values:
-            description = replace(description, class_columns=plan.class_columns, left_out=plan.left_out)
+            description = description._replace(class_columns=plan.class_columns, left_out=plan.left_out)
         return SourceInfo(
             description,
             self.dtype,

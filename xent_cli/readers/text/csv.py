@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import re
 from bisect import bisect_right
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -72,7 +72,7 @@ def open_csv(source: Bytes, head: bytes, role: str, options: ReadOptions, classe
     )
     plan, class_names = plan_table(sample, role, options, classes)
     if plan.is_list and not plan.cells:
-        plan = replace(plan, cells=layout_of_cells(sample, plan.values[0]).width)
+        plan = plan._replace(cells=layout_of_cells(sample, plan.values[0]).width)
     cells = held.few.get(plan.file_label or "", ())
     said = dict(plan.constants).get(plan.label or "")
     label = next((cell for cell in cells if cell.strip()), None) if said is None else str(said)
@@ -85,7 +85,7 @@ def open_csv(source: Bytes, head: bytes, role: str, options: ReadOptions, classe
     return CsvSource(*table, layout, label_type, bools)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class CsvSource(Table):
     """A delimited text file; see `Source`.
 
@@ -154,8 +154,7 @@ class CsvSource(Table):
         return f"{self.source.name} line {line} (sample {row}){self.plan.column_of(role)}"
 
 
-@dataclass(frozen=True, slots=True)
-class CsvRows:
+class CsvRows(NamedTuple):
     """Recipe for the rows of one chunk: a `Part`.
 
     Fields

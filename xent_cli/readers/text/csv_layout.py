@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import io
 import re
-from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from xent_cli.errors import InputError
 from xent_cli.readers.columns.words import kind_of_stem
@@ -29,8 +28,7 @@ _COMMENTS = re.compile(r"(?:#[^\n]*(?:\n|\Z))*")
 _SEP = re.compile(r'"?sep=(.)"?\r?\n', re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class CsvLayout:
+class CsvLayout(NamedTuple):
     """Where the rows of a text begin, and how to split them into cells.
 
     Fields

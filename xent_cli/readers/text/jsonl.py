@@ -60,7 +60,7 @@ def open_jsonl(source: Bytes, head: bytes, role: str, options: ReadOptions, clas
     sample = TableSample(source.name, kinds, held.columns, lambda name: texts_ahead(bare, name), types=types)
     plan, class_names = plan_table(sample, role, options, classes)
     if plan.is_list and not plan.cells and not isinstance(samples[plan.values[0]], list):
-        plan = replace(plan, cells=layout_of_cells(sample, plan.values[0]).width)
+        plan = plan._replace(cells=layout_of_cells(sample, plan.values[0]).width)
     width = plan.cells or (len(samples[plan.values[0]]) if plan.is_list else len(plan.values))
     label = (samples | dict(plan.constants)).get(plan.label or "")
     label_type = next((name for kind, name in _LABEL_TYPES if isinstance(label, kind)), "int64")

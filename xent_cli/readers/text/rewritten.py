@@ -5,8 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from xent_cli.errors import InputError
 from xent_cli.readers.storage.reading import read_up_to
@@ -38,8 +37,7 @@ class Rewriter(Protocol):
         """Rewrite as much as possible; the rest is held back until the next call."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rewritten:
+class Rewritten(NamedTuple):
     """Bytes whose text is rewritten whenever they are read: see `Bytes`.
 
     Fields

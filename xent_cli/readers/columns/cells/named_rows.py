@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,7 +42,7 @@ def of_cells(sample: TableSample, name: str, why: str, kind: str, *, asked: bool
         return Choice((name,), why, kind=kind, is_list=True, asked=asked, cells=layout.width)
     # The keys of a map are to their cells what columns are to a table.
     found = of_columns(layout.keys, why, asked=asked)
-    return replace(found, kind=kind or found.kind, cells=layout.width, within=name)
+    return found._replace(kind=kind or found.kind, cells=layout.width, within=name)
 
 
 def numbers_of(sample: TableSample, choice: Choice) -> FloatArray:

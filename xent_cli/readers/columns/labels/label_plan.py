@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError, did_you_mean, listing
@@ -50,7 +49,7 @@ def plan_labels(
         if n not in (beside.id, beside.weight, beside.mask)
     }
     if options.id_column is None and "id" in sample.kinds:
-        beside = replace(beside, id="id")
+        beside = beside._replace(id="id")
     if len(asked) > 1:
         values = _by_class(sample.path, list(asked), class_names)
         if num_classes >= 0 and len(values) != num_classes:
@@ -60,20 +59,20 @@ def plan_labels(
                 found=f"{listing(values)} (--label-column {options.label_column})",
                 expected=f"{num_classes}, one for each class",
             )
-        return replace(beside, values=values)
+        return beside._replace(values=values)
     label = _label(sample, roles, beside.by, options, num_classes)
     if label is not None:
         # A class may stand in a list of its own.
         if sample.kinds[label] in _LISTS and not all(len(row) == 1 for row in sample.first(label) if row is not None):
-            return replace(beside, values=(label,), is_list=True)
+            return beside._replace(values=(label,), is_list=True)
         ignored = frozenset(options.ignored)
         numbers, spelt = options.known.label_numbers, options.known.class_columns
-        return replace(beside, label=label, numbers=numbers, ignored=ignored, spelt=spelt)
+        return beside._replace(label=label, numbers=numbers, ignored=ignored, spelt=spelt)
     dense = [name for name in _dense(sample, roles) if name not in beside.by]
     values = _by_class(sample.path, dense, class_names)
     # Before the logits are known, any number of classes will do.
     if (len(values) == num_classes or (num_classes < 0 and len(values) > 1)) and options.labels != "sparse":
-        return replace(beside, values=values)
+        return beside._replace(values=values)
     raise InputError(
         "no labels found",
         sample.path,

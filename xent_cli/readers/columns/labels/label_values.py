@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from xent_cli.readers.columns.families import stems_of_labels
 from xent_cli.readers.columns.sample import as_integer
@@ -14,8 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
-@dataclass(frozen=True, slots=True)
-class LabelValues:
+class LabelValues(NamedTuple):
     """Labels as far as they are known before the run.
 
     Fields
@@ -53,7 +51,7 @@ class LabelValues:
     offset: int = 0
     lenient: bool = False
 
-    def index(self, text: str) -> int | None:
+    def class_index(self, text: str) -> int | None:
         """The class index that a label is, or None."""
         found = as_integer(text)
         return None if found is None else found - self.offset

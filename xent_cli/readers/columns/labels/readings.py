@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -56,7 +55,7 @@ def label_readings(
     texts: dict[tuple[str, ...], tuple[ReadOptions, bool]] = {}
     numbers: dict[tuple[str, ...], tuple[ReadOptions, bool]] = {}
     for name in [name for name in columns if _may_be_labels(sample, name)][:_MOST_TRIED]:
-        reading = replace(options, label_column=name)
+        reading = options._replace(label_column=name)
         values = label_values(sample, name, reading)
         try:
             classes = plan(reading)
@@ -94,7 +93,7 @@ def _fitting(
         return None
     held = evidence.distributions(scores, declared=reading.source == "probs")
     if reading.source is None and (held or classes.kind == "probs"):
-        reading = replace(reading, source="probs")
+        reading = reading._replace(source="probs")
     names: Sequence[str] = classes.names or classes.values
     if labels.form == "text":
         found = None if classes.is_list else columns_of_labels(labels, classes.values, every=False)
@@ -104,13 +103,13 @@ def _fitting(
         names = tuple(called.get(column, "") for column in classes.values)
     elif not _better_than_a_guess(scores, classes, labels, probabilities=held):
         # Labels from 1, as R and MATLAB have them.
-        labels = replace(labels, offset=1)
+        labels = labels._replace(offset=1)
         last = scores.shape[1] - 1
         if labels.offset == reading.first_class or not {0, last} <= (labels.integers(every=False) or set()):
             return None
-        if not _better_than_a_guess(scores, replace(classes, numbers=()), labels, probabilities=held):
+        if not _better_than_a_guess(scores, classes._replace(numbers=()), labels, probabilities=held):
             return None
-        reading = replace(reading, first_class=1)
+        reading = reading._replace(first_class=1)
     return reading, evidence.all_are_argmax(scores, names, labels)
 
 
@@ -154,8 +153,8 @@ def _one_hot(sample: TableSample, options: ReadOptions, plan: Planner) -> tuple[
         family = next((f for f in numbered(some) if set(f.columns) == set(some)), None)
         reading = naming(some, sample.kinds, options, family or family_of(some, *affixes(some)), labels=True)
         path = options.logits_path or sample.path
-        known = replace(reading.known, labels_ahead=partial(_dense, sample.path, len(some)))
-        reading = replace(reading, logits_path=path, labels_path=path, known=known)
+        known = reading.known._replace(labels_ahead=partial(_dense, sample.path, len(some)))
+        reading = reading._replace(logits_path=path, labels_path=path, known=known)
         try:
             classes = plan(reading)
         except InputError:
@@ -164,7 +163,7 @@ def _one_hot(sample: TableSample, options: ReadOptions, plan: Planner) -> tuple[
         if scores is None or scores.shape[1] != len(some) or set(classes.values) & set(some):
             continue
         probabilities = evidence.distributions(scores, declared=options.source == "probs") or classes.kind == "probs"
-        reading = replace(reading, source="probs") if probabilities and options.source is None else reading
+        reading = reading._replace(source="probs") if probabilities and options.source is None else reading
         rows = [str(place) for place in labels.argmax(axis=1)]
         predicted = evidence.all_are_argmax(scores, some, LabelValues(sample.path, "whole", rows))
         found[frozenset(some)] = reading, predicted
