@@ -6,6 +6,7 @@ import math
 import os
 import sys
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from xent_cli import start

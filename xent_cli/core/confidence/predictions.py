@@ -64,7 +64,7 @@ def with_predictions(totals: LossTotals, block: Block, options: LossOptions) -> 
     divergence = totals.divergence
     if divergence is not None:
         divergence = replace(divergence, worst=_predicted(divergence.worst, block, options))
-    return replace(totals, worst=_predicted(totals.worst, block, options), divergence=divergence)
+    return totals._replace(worst=_predicted(totals.worst, block, options), divergence=divergence)
 
 
 def _predicted(worst: tuple[WorstSample, ...], block: Block, options: LossOptions) -> tuple[WorstSample, ...]:
@@ -168,7 +168,7 @@ def _declared(block: Block, options: LossOptions) -> Block:
         return block
     from xent_cli.core.checks.probabilities import logits_as_declared
 
-    return replace(block, logits=logits_as_declared(block.logits, options, block.start).values)
+    return block._replace(logits=logits_as_declared(block.logits, options, block.start).values)
 
 
 def _of_labels(name: str, block: Block, labels: IntArray, options: LossOptions) -> AnyArray:
