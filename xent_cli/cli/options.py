@@ -89,6 +89,7 @@ class LossFlags(NamedTuple):
     sample_weight_column: str | None = None
     temperature: float = 1.0
     teacher_temperature: float = 1.0
+    true_labels: str | None = None
     shift: int = 0
     top_k: tuple[int, ...] = ()
     precision: Literal["float64", "float32"] = "float64"

@@ -39,6 +39,8 @@ class Block(NamedTuple):
         [n, m] texts of the m columns whose values name slices, None for a missing value; or None.
     absent
         [n] True where logits are missing or unreadable, an error only if the sample counts; or None.
+    true_labels
+        [n] class indices where `labels` are a teacher's outputs, or None.
     """
 
     start: int
@@ -50,6 +52,7 @@ class Block(NamedTuple):
     groups: AnyArray | None = None
     mask: AnyArray | None = None
     absent: BoolArray | None = None
+    true_labels: AnyArray | None = None
 
     def load(self) -> Block:
         """Return the block itself: in memory, it is its own recipe."""
@@ -57,8 +60,9 @@ class Block(NamedTuple):
 
     def take(self, rows: IntArray) -> Block:
         """Return some rows, numbered from 0, with their labels only: no weights, mask, ids or groups."""
-        unscored = None if self.unscored is None else self.unscored[rows]
-        return Block(0, self.logits.take(rows, axis=0), self.labels.take(rows, axis=0), unscored=unscored)
+        unscored, truth = (None if some is None else some[rows] for some in (self.unscored, self.true_labels))
+        logits, labels = (values.take(rows, axis=0) for values in (self.logits, self.labels))
+        return Block(0, logits, labels, unscored=unscored, true_labels=truth)
 
 
 class Rows(NamedTuple):
@@ -72,6 +76,7 @@ class Rows(NamedTuple):
     groups: AnyArray | None = None
     mask: AnyArray | None = None
     absent: BoolArray | None = None
+    true_labels: AnyArray | None = None
 
     def read(self) -> Rows:
         """Return the rows themselves: in memory, they are their own recipe."""

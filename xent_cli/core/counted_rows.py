@@ -124,6 +124,9 @@ def weights_and_left_out(block: Block, options: LossOptions) -> tuple[FloatArray
         raw = block.weights.reshape(-1)
         weight = check_weights(raw if left_out is None else np.where(left_out, 0, raw), start=block.start)
         left_out = either(left_out, weight == 0)
+    if block.true_labels is not None:
+        ignored = ignored_labels(block.true_labels, options.ignore_index, ignore_missing=options.ignore_missing)
+        left_out = either(left_out, ignored)
     if options.labels == "dense" or options.source != "logits":
         left_out = either(left_out, block.unscored)
         if options.labels == "sparse":

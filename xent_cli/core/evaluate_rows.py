@@ -12,7 +12,7 @@ from xent_cli.core.kernel.cross_entropy import cross_entropy
 from xent_cli.core.kernel.top_k import label_ranks
 from xent_cli.core.labels.check_labels import check_dense, check_sparse
 from xent_cli.core.options import LossOptions
-from xent_cli.errors import InputError
+from xent_cli.errors import InputError, RowError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,7 +76,7 @@ def evaluate_rows(block: Block, weight: FloatArray | None, options: LossOptions,
         likeliest,
         _calibration(block, labels, rows, options, scored) if outputs.calibration and labels.ndim == 1 else None,
         _formulas(block, labels, rows, options, outputs, scored) if outputs.overflow else (),
-        _beside(block, labels, options, outputs) if outputs.divergences else {},
+        _beside(block, labels, options, outputs) if outputs.figures and options.labels_source != "labels" else {},
     )
 
 
@@ -126,10 +126,34 @@ def _losses(
 
 
 def _beside(block: Block, labels: AnyArray, options: LossOptions, outputs: Outputs) -> Mapping[str, FloatArray]:
-    """Compute the figures of the divergence from a teacher that were asked for."""
-    from xent_cli.core.kernel.teacher_figures import teacher_figures
+    """Compute the figures of the divergence from a teacher that were asked for, and those of true labels."""
+    found: dict[str, FloatArray] = {}
+    if outputs.divergences:
+        from xent_cli.core.kernel.teacher_figures import teacher_figures
 
-    return teacher_figures(block.logits, labels, options, outputs.divergences)
+        found = teacher_figures(block.logits, labels, options, outputs.divergences)
+    return found if block.true_labels is None else found | _at_true_labels(block, labels, options)
+
+
+def _at_true_labels(block: Block, teacher: AnyArray, options: LossOptions) -> dict[str, FloatArray]:
+    """Compare the probabilities that a model and its teacher give to the true labels."""
+    from xent_cli.core.kernel.label_figures import label_figures
+
+    assert block.true_labels is not None
+    try:
+        truth = check_sparse(
+            block.true_labels, block.logits.shape[1], start=block.start, first_class=options.first_class
+        ).label
+    except RowError as error:
+        raise error.for_role("true_labels") from None
+    own = replace(options, labels="sparse", labels_source="labels")
+    source: Any = options.labels_source
+    taught = replace(own, source=source, temperature=options.teacher_temperature)
+    loss, teacher_loss = (
+        _losses(replace(block, logits=rows), truth, side, None, None).loss
+        for rows, side in ((block.logits, own), (teacher, taught))
+    )
+    return label_figures(loss, teacher_loss)
 
 
 def unsmoothed_losses(block: Block, labels: IntArray, options: LossOptions) -> FloatArray:

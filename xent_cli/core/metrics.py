@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 _QUANTILES = ("p50_loss", "p90_loss", "p95_loss", "p99_loss")
 _COMPOSED = ("quantiles", "top_k", "divergence", "warnings")
 _FIELDS = [field.name for field in fields(LossSummary) if field.name not in _COMPOSED]
-# With a reference; the second line are those that cost time of their own.
+# With a reference; the second line are those that cost time of their own, the third those that need true labels.
 _DIVERGENCE = (
     *("kl_divergence", "p50_kl", "p90_kl", "p95_kl", "p99_kl", "p999_kl", "max_kl", "same_top"),
     *("reverse_kl", "js_divergence", "ref_entropy", "top5_overlap"),
+    *("mean_delta_p", "p1_delta_p", "p5_delta_p", "p50_delta_p", "p95_delta_p", "p99_delta_p"),
+    *("min_delta_p", "max_delta_p", "rms_delta_p", "log_ppl_ratio"),
 )
 METRICS = (*_FIELDS, *_QUANTILES, "perplexity", "bits", "accuracy", *_DIVERGENCE)
 _DTYPES = ("float16", "bfloat16", "float32", "float64")

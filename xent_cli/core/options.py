@@ -51,6 +51,8 @@ class LossOptions:
         What probabilities are divided by: 100 for percentages.
     unit, labels_unit
         What probabilities seem to be rounded to.
+    true_labels
+        Whether there are the right classes beside a teacher's outputs.
     kernel
         What computes: "numpy", or the compiled kernel: "c", or "c-" and an instruction set of `kernel.variants`.
     """
@@ -77,6 +79,7 @@ class LossOptions:
     labels_unit: float = 0.0
     kernel: str = "numpy"
     teacher_temperature: float = 1.0
+    true_labels: bool = False
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -123,6 +126,7 @@ class LossOptions:
             ("normalize", "yes" if self.normalize else "no", "no"),
             ("binary", "yes" if self.binary else "no", "no"),
             ("teacher_temperature", self.teacher_temperature, 1.0),
+            ("true_labels", "given" if self.true_labels else "none", "none"),
             # Every instruction set gives the same bits.
             ("kernel", self.kernel.partition("-")[0], "numpy"),
         )

@@ -110,6 +110,8 @@ class ReadOptions(NamedTuple):
         Names in a table; the last two in an archive of arrays too.
     mask
         Which column or file says which samples count, as the user typed it.
+    true_labels
+        File with the right classes, where the labels are a teacher's outputs; or None.
     ignore_missing
         Whether a sample may have no label: an empty cell, a null or NaN.
     header
@@ -154,6 +156,7 @@ class ReadOptions(NamedTuple):
     weight_column: str | None = None
     mask: str | None = None
     mask_column: str | None = None
+    true_labels: str | None = None
     ignore_missing: bool = False
     header: bool | None = None
     shift: int = 0

@@ -238,6 +238,13 @@ loss_options = stacked(
     ),
 )
 
+true_labels_option = _loss(
+    "--true-labels",
+    type=click.Path(),
+    metavar="FILE",
+    help="File with the right class of each sample, beside a teacher: how its probability changes, and the perplexity.",
+)
+
 top_k_option = _loss(
     "--top-k",
     type=click.IntRange(1),

@@ -37,4 +37,5 @@ def divergence_outputs(flags: OutputFlags, loss: LossFlags, limits: Limits | Non
 
     limited = () if limits is None else (field_of(limit.metric) for limit in limits.thresholds)
     wanted = frozenset(FIGURES) if flags.divergence == "all" else frozenset(FIGURES) & frozenset(limited)
-    return DivergenceOutputs(wanted, states=2, worst_by_kl=flags.top_by == "kl")
+    states = 2 if loss.true_labels is None else 3
+    return DivergenceOutputs(wanted, states=states, worst_by_kl=flags.top_by == "kl")

@@ -64,6 +64,7 @@ def inputs_of(options: ComputeOptions, limits: Limits | None) -> list[Named]:
         ("--sample-weight", loss.sample_weight),
         ("--class-weight", loss.class_weight),
         ("--mask", loss.mask),
+        ("--true-labels", loss.true_labels),
         ("--class-names", options.shared.layout.class_names),
         ("--baseline", None if limits is None or limits.baseline is None else limits.baseline.path),
         ("the configuration", options.shared.origin.config_file),

@@ -105,7 +105,8 @@ def read_options(
     local = run.engine == "local"
     if run.scheduler and local:
         raise UsageError("--scheduler without --engine dask or --engine ray")
-    if not local and "-" in (inputs.logits, inputs.labels, loss.sample_weight, loss.mask, *candidates):
+    beside = (loss.sample_weight, loss.mask, loss.true_labels)
+    if not local and "-" in (inputs.logits, inputs.labels, *beside, *candidates):
         raise UsageError("- is standard input, which workers elsewhere cannot read", hint="name a file that they can")
     if abs(loss.shift) >= _BEYOND_AXES:
         raise UsageError(f"--shift {loss.shift} is longer than any axis")
@@ -113,6 +114,7 @@ def read_options(
         labels_source=loss.labels_from,
         weight_column=loss.sample_weight_column,
         mask=loss.mask,
+        true_labels=loss.true_labels,
         ignore_missing=loss.ignore_missing_labels,
         by=tuple(dict.fromkeys(by)),
         shift=loss.shift,
@@ -180,6 +182,7 @@ def loss_options(options: SharedOptions, pair: Pair, *, names_classes: bool = Fa
         binary=layout.binary,
         first_class=0 if pair.named_labels else loss.first_class or 0,
         masked=pair.masked,
+        true_labels=pair.truth is not None,
     )
     if loss.kernel not in (None, "numpy") and "kernel" in options.origin.on_command_line and not is_compiled(found):
         raise UsageError(f"--kernel {loss.kernel} is for logits and labels in float64")
@@ -200,13 +203,16 @@ def _refuse_meaningless(options: SharedOptions, pair: Pair) -> None:
     for option, value in (("--label-smoothing", loss.label_smoothing), ("--class-weight", loss.class_weight)):
         if has_teacher and value:
             raise UsageError(f"{option} is for labels, and --labels-from says there is a teacher")
-    if dense and (loss.ignore_index or loss.ignore_missing_labels):
+    if loss.true_labels is not None and not has_teacher:
+        raise UsageError("--true-labels goes with a teacher", hint="--labels-from says that LABELS are its outputs")
+    indices = not dense or pair.truth is not None
+    if not indices and (loss.ignore_index or loss.ignore_missing_labels):
         what = "--ignore-index is a class index" if loss.ignore_index else "--ignore-missing-labels is for indices"
         raise UsageError(f"{what}, and these labels are dense", hint="--mask says which samples count")
     if layout.binary and loss.source == "log-probs":
         raise UsageError("--binary takes logits or probabilities", hint="log p of one class is not a score")
-    if loss.first_class is not None and (dense or (pair.named_labels and layout.class_names is None)):
-        kind = "dense" if dense else "names of classes"
+    if loss.first_class is not None and (not indices or (pair.named_labels and layout.class_names is None)):
+        kind = "names of classes" if indices else "dense"
         raise UsageError(f"--first-class says what integer labels call the first class, and these are {kind}")
     _refuse_sums(loss, dense=dense, has_teacher=has_teacher)
     for option, value in (

@@ -23,7 +23,7 @@ DELTA_P = "mean_delta_p"
 # Figures of which quantiles are reported, beside their mean: how these are called, and at which levels.
 SPREADS: Mapping[str, Mapping[str, float]] = {
     KL: {"p50_kl": 0.5, "p90_kl": 0.9, "p95_kl": 0.95, "p99_kl": 0.99, "p999_kl": 0.999},
-    DELTA_P: {f"p{level}_delta_p": level / 100 for level in (1, 5, 50, 95, 99)},
+    DELTA_P: {"p1_delta_p": 0.01, "p5_delta_p": 0.05, "p50_delta_p": 0.5, "p95_delta_p": 0.95, "p99_delta_p": 0.99},
 }
 _EXTREMES = {"max_kl": (KL, "high"), "min_delta_p": (DELTA_P, "low"), "max_delta_p": (DELTA_P, "high")}
 # A mean of squares, reported as its root.

@@ -6,9 +6,10 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from xent_cli.errors import InputError
+from xent_cli.errors import InputError, UsageError
 from xent_cli.readers.interface import ARRAYS, Classes
 from xent_cli.readers.open import open_source
+from xent_cli.readers.storage.locate import locate
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -94,6 +95,32 @@ def open_labels(located: Located, logits: Source, options: ReadOptions) -> Sourc
     if shape in sparse_shapes and options.labels != "dense":
         return labels
     raise _misfit().shape_error(path, shape, logits)
+
+
+def open_true_labels(path: str, logits: Source, options: ReadOptions) -> Source:
+    """Open class indices, or names of classes, one for each row of logits.
+
+    Raises
+    ------
+    InputError
+        Where the file cannot be read, holds something else, or another number of rows.
+    UsageError
+        Where rows of the logits and labels are not side by side.
+    """
+    from xent_cli.readers.pair.follower import other_length
+    from xent_cli.readers.true_labels import TrueLabels
+
+    for option, given in (("--shift", options.shift), ("--join", options.join)):
+        if given:
+            raise UsageError(f"--true-labels and {option} exclude each other")
+    layout = replace(options, labels="sparse", labels_source="labels", label_column=None, mask=None, by=())
+    labels = open_labels(locate(path), logits, layout)
+    if labels.info.row_shape:
+        raise InputError("not class indices", path, found=f"shape {labels.info.shape}", expected="one label a sample")
+    counts = labels.info.num_rows, logits.info.num_rows
+    if None not in counts and counts[0] != counts[1]:
+        raise other_length(logits, labels, "true labels", counts[1], counts[0])
+    return TrueLabels(labels)
 
 
 def labels_of_archive(located: Located, logits: Source, options: ReadOptions) -> Source:

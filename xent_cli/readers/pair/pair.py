@@ -8,7 +8,7 @@ from xent_cli.errors import InputError, UsageError
 from xent_cli.readers.interface import ARCHIVES, Classes
 from xent_cli.readers.open import open_source
 from xent_cli.readers.pair.follower import other_length
-from xent_cli.readers.pair.open_labels import labels_of_archive, open_labels, with_labels_ahead
+from xent_cli.readers.pair.open_labels import labels_of_archive, open_labels, open_true_labels, with_labels_ahead
 from xent_cli.readers.pair.paired_inputs import Pair
 from xent_cli.readers.storage.locate import locate, refuse_two_pipes
 
@@ -46,7 +46,7 @@ def open_pair(
     UsageError
         Where an option does not fit the files.
     """
-    refuse_two_pipes(logits_path, labels_path, weights_path, options.mask)
+    refuse_two_pipes(logits_path, labels_path, weights_path, options.mask, options.true_labels)
     if options.mask is not None:
         from xent_cli.readers.pair.weights_and_masks import name_or_file
 
@@ -96,7 +96,8 @@ def open_pair(
     if labels is not None and len(counts) > 1:
         raise other_length(logits, labels, "labels", logits.info.num_rows, labels.info.num_rows)
     names = options.class_names or logits.info.class_names
-    pair = Pair(logits, labels, weights, mask, options.shift, names, said=list(options.known.notes))
+    truth = None if options.true_labels is None else open_true_labels(options.true_labels, logits, options)
+    pair = Pair(logits, labels, weights, mask, options.shift, names, said=list(options.known.notes), truth=truth)
     if found.format in ARCHIVES:
         from xent_cli.readers.pair.weights_and_masks import unused_arrays
 

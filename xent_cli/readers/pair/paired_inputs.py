@@ -32,8 +32,8 @@ class Pair:
     ------
     logits
         The first input; labels, weights, mask, ids and groups may be columns of it, or of the labels.
-    labels, weights, mask
-        Inputs of their own, or None.
+    labels, weights, mask, truth
+        Inputs of their own, or None; the last one are the right classes where the labels are a teacher's outputs.
     shift
         Logits at t score the label at t + shift, along the last axis of samples.
     class_names
@@ -49,7 +49,7 @@ class Pair:
     weighted, masked
         Whether samples have weights, and whether a mask says which samples count.
     named_labels
-        Whether labels are given as names of classes.
+        Whether labels, or true labels, are given as names of classes.
     id_name, label_name
         Names of the columns of ids and of labels, or None.
     by
@@ -68,6 +68,7 @@ class Pair:
     said: list[Diagnostic] = field(default_factory=list, compare=False)
     begun: Iterator[BlockRef] | None = None
     ahead: list[Rows] = field(default_factory=list, compare=False)
+    truth: Source | None = None
 
     num_classes: int = field(init=False)
     label_form: LabelForm = field(init=False)
@@ -87,7 +88,7 @@ class Pair:
             "label_form": "dense" if dense else "sparse",
             "weighted": self.weights is not None or any("weights" in info.fields for info in tables),
             "masked": self.mask is not None or any("mask" in info.fields for info in tables),
-            "named_labels": tables[-1].named_labels,
+            "named_labels": tables[-1].named_labels if self.truth is None else self.truth.info.named_labels,
             "id_name": next((plan.id for plan in plans if plan.id is not None), None),
             "label_name": None if tables[-1].plan is None else tables[-1].plan.label,
             "by": tuple(name for plan in plans for name in plan.by),
@@ -111,7 +112,8 @@ class Pair:
 
     @property
     def _sources(self) -> list[Source]:
-        return [source for source in (self.logits, self.labels, self.weights, self.mask) if source is not None]
+        sources = self.logits, self.labels, self.weights, self.mask, self.truth
+        return [source for source in sources if source is not None]
 
     @property
     def _tables(self) -> list[Source]:
@@ -120,6 +122,7 @@ class Pair:
     def inputs(self, num_rows: int) -> Mapping[str, InputDescription]:
         """Describe every input, now that the number of rows is known."""
         sources = {"logits": self.logits, "labels": self.labels, "sample_weight": self.weights, "mask": self.mask}
+        sources["true_labels"] = self.truth
         return {
             role: source.info.description._replace(
                 # A side of shards that is not the same in all of them stays unknown.
@@ -147,6 +150,7 @@ class Pair:
     def _followers(self) -> list[Follower | Joined]:
         documents = None
         beside = {"labels": self.labels, "weights": self.weights, "entries of the mask": self.mask}
+        beside["true labels"] = self.truth
         if self.shift:
             from xent_cli.readers.pair.shifted_labels import documents_of
 
@@ -183,7 +187,8 @@ class Pair:
         from xent_cli.core.same_samples import OtherIdError, OtherLabelError
         from xent_cli.readers.pair.bad_rows import Beside, complete_beside
 
-        own = {"labels": self.labels, "weights": self.weights, "mask": self.mask}.get(error.role)
+        inputs = {"labels": self.labels, "weights": self.weights, "mask": self.mask, "true_labels": self.truth}
+        own = inputs.get(error.role)
         source = own or next((table for table in self._tables if error.role in table.info.fields), self.logits)
         if isinstance(error, OtherIdError | OtherLabelError):
             from xent_cli.readers.pair.misfit import unlike
