@@ -41,6 +41,8 @@ class Block(NamedTuple):
         [n] True where logits are missing or unreadable, an error only if the sample counts; or None.
     true_labels
         [n] class indices where `labels` are a teacher's outputs, or None.
+    units
+        [n] how many units of text, such as bytes, each sample is, or the document that it is in; or None.
     """
 
     start: int
@@ -53,13 +55,14 @@ class Block(NamedTuple):
     mask: AnyArray | None = None
     absent: BoolArray | None = None
     true_labels: AnyArray | None = None
+    units: AnyArray | None = None
 
     def load(self) -> Block:
         """Return the block itself: in memory, it is its own recipe."""
         return self
 
     def take(self, rows: IntArray) -> Block:
-        """Return some rows, numbered from 0, with their labels only: no weights, mask, ids or groups."""
+        """Return some rows, numbered from 0, with their labels only: no weights, mask, ids, groups or units."""
         unscored, truth = (None if some is None else some[rows] for some in (self.unscored, self.true_labels))
         logits, labels = (values.take(rows, axis=0) for values in (self.logits, self.labels))
         return Block(0, logits, labels, unscored=unscored, true_labels=truth)
@@ -77,6 +80,7 @@ class Rows(NamedTuple):
     mask: AnyArray | None = None
     absent: BoolArray | None = None
     true_labels: AnyArray | None = None
+    units: AnyArray | None = None
 
     def read(self) -> Rows:
         """Return the rows themselves: in memory, they are their own recipe."""

@@ -24,7 +24,7 @@ ARRAYS = frozenset({"npy", "npz", "safetensors", "torch", "raw"})
 # Array formats that may hold several named arrays.
 ARCHIVES = ARRAYS - {"npy", "raw"}
 
-Role = Literal["logits", "labels", "weights", "mask"]
+Role = Literal["logits", "labels", "weights", "mask", "units", "groups"]
 
 
 class Classes(NamedTuple):
@@ -138,7 +138,7 @@ class Opener(Protocol):
         head
             The first of them, enough for the header of any array.
         role
-            Which field of `Rows` the values fill: "logits", "labels", "weights" or "mask".
+            Which field of `Rows` the values fill: "logits", "labels", "weights", "mask", "units" or "groups".
         classes
             Along which axis of an array they lie, and what the logits say of them.
 

@@ -68,7 +68,7 @@ def open_source(path: str | Located, role: str, options: ReadOptions, classes: C
         What the user typed: a file, a folder or glob of shards, a URL, or - for standard input; or what was found
         there.
     role
-        "logits", "labels", "weights" or "mask".
+        "logits", "labels", "weights", "mask", "units" or "groups".
     classes
         Along which axis of an array they lie, and what the logits say of them.
 

@@ -58,6 +58,14 @@ class RunNeeds(NamedTuple):
     step_bytes: int = 4 << 20
 
 
+class GroupFile(NamedTuple):
+    """A file with the group of each sample: what the groups are called, its path, and what the user typed."""
+
+    name: str
+    path: str
+    typed: str
+
+
 class Known(NamedTuple):
     """What is known about an input from other inputs, before it is opened.
 
@@ -112,6 +120,8 @@ class ReadOptions(NamedTuple):
         Which column or file says which samples count, as the user typed it.
     true_labels
         File with the right classes, where the labels are a teacher's outputs; or None.
+    units, units_column
+        Which column or file says how many bytes or words each sample is, as the user typed it; and the column.
     ignore_missing
         Whether a sample may have no label: an empty cell, a null or NaN.
     header
@@ -128,7 +138,9 @@ class ReadOptions(NamedTuple):
     input_format
         Format of both inputs, in place of what their content says.
     by
-        Columns whose values name slices.
+        Columns whose values name groups of samples.
+    group_files
+        What `by` may name beside columns: name and path of a file with a value for each sample.
     join
         Column by which tables are joined to the logits, in place of going along row by row.
     source
@@ -157,6 +169,8 @@ class ReadOptions(NamedTuple):
     mask: str | None = None
     mask_column: str | None = None
     true_labels: str | None = None
+    units: str | None = None
+    units_column: str | None = None
     ignore_missing: bool = False
     header: bool | None = None
     shift: int = 0
@@ -167,6 +181,7 @@ class ReadOptions(NamedTuple):
     class_names_file: str | None = None
     input_format: str | None = None
     by: tuple[str, ...] = ()
+    group_files: tuple[GroupFile, ...] = ()
     join: str | None = None
     source: str | None = None
     first_class: int | None = None

@@ -17,6 +17,8 @@ _OPTIONS = {
     "labels": "--label-column",
     "weights": "--sample-weight-column",
     "mask": "--mask",
+    "units": "--units",
+    "groups": "--by",
 }
 
 
@@ -35,12 +37,7 @@ def choose(path: str, keys: Sequence[str], role: str, options: ReadOptions) -> s
     'y'
     """
     option = _OPTIONS[role]
-    asked = {
-        "logits": next(iter(options.logits_column), None),
-        "labels": options.label_column,
-        "weights": options.weight_column,
-        "mask": options.mask_column,
-    }[role]
+    asked = asked_for(role, options)
     usual = [key for key in keys if is_called(key, role)]
     shown = listing(keys)
     if asked is not None and asked not in keys:
@@ -59,9 +56,22 @@ def choose(path: str, keys: Sequence[str], role: str, options: ReadOptions) -> s
         if len(keys) > 1:
             hint += f", or several, which follow one another, with a pattern: {option} '*'"
         if role not in ("logits", "labels"):
-            hint = f'save that array alone, or as "{NAMES[role][0]}"'
+            hint = "save that array alone" + (f', or as "{NAMES[role][0]}"' if role in NAMES else "")
         raise InputError(f"no array of {role}", path, found=f"arrays {shown or 'none'}", hint=hint)
     return found[0]
+
+
+def asked_for(role: str, options: ReadOptions) -> str | None:
+    """Name the array that the user asks for in a role, or None."""
+    asked = {
+        "logits": next(iter(options.logits_column), None),
+        "labels": options.label_column,
+        "weights": options.weight_column,
+        "mask": options.mask_column,
+        "units": options.units_column,
+        "groups": next(iter(options.by), None),
+    }
+    return asked[role]
 
 
 def is_called(key: str, role: str) -> bool:
@@ -72,4 +82,4 @@ def is_called(key: str, role: str) -> bool:
     key = key.rpartition(".")[2]
     if role == "labels":
         return role_named(key) == LABEL
-    return plain_name(key) in (LISTS[0][1] if role == "logits" else NAMES[role])
+    return plain_name(key) in (LISTS[0][1] if role == "logits" else NAMES.get(role, ()))

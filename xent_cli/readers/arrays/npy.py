@@ -142,7 +142,9 @@ def open_array(
                 expected="numbers",
                 hint=f"numpy.save writes bfloat16 like this: add {option} bfloat16",
             )
-    elif (found.kind not in "biuf" or found.itemsize > 8) and (found.kind not in "US" or role != "labels"):
+    elif (found.kind not in "biuf" or found.itemsize > 8) and (
+        found.kind not in "US" or role not in ("labels", "groups")
+    ):
         hint = "convert with .astype('float64')" if found.kind in "fc" else ""
         raise InputError(
             "values are not numbers" if found.kind not in "fc" else "dtype not supported",

@@ -10,7 +10,7 @@ import numpy as np
 
 from xent_cli.errors import InputError
 from xent_cli.readers.arrays.array_source import Layout, lies_scattered
-from xent_cli.readers.arrays.choose_array import choose, is_called
+from xent_cli.readers.arrays.choose_array import asked_for, choose, is_called
 from xent_cli.readers.arrays.npy import open_array
 from xent_cli.readers.arrays.numbered_arrays import choose_pieces
 from xent_cli.readers.arrays.stored_member import data_offset, opened
@@ -100,12 +100,7 @@ def list_tensors(source: Stored) -> Iterator[tuple[str, str, tuple[int, ...]]]:
 def _choose(archive: Archive, role: str, options: ReadOptions) -> tuple[str, ...]:
     """Choose the array for a role, or several that are numbered; items of a list or tuple do not count as numbered."""
     path, names = archive.source.name, list(archive.arrays)
-    asked = {
-        "logits": next(iter(options.logits_column), None),
-        "labels": options.label_column,
-        "weights": options.weight_column,
-        "mask": options.mask_column,
-    }[role]
+    asked = asked_for(role, options)
     if asked is not None and archive.has(asked):
         return (asked,)
     usual = any(is_called(name, role) for name in names)

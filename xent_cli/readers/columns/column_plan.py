@@ -35,7 +35,7 @@ class ColumnPlan(NamedTuple):
         keys of a map in the order of the classes.
     named_by
         The column of lists of names that makes a map of the list of scores in `values`; or None.
-    label, id, weight, mask
+    label, id, weight, mask, units
         Their names, or None.
     by
         The columns whose values name slices.
@@ -83,6 +83,7 @@ class ColumnPlan(NamedTuple):
     id: str | None = None
     weight: str | None = None
     mask: str | None = None
+    units: str | None = None
     by: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     values_only: bool = False
@@ -118,10 +119,15 @@ class ColumnPlan(NamedTuple):
         return found or [name for name in self.columns if constants and name not in constants][:1]
 
     @property
+    def amounts(self) -> list[str]:
+        """The columns beside the values that are numbers."""
+        return [name for name in (self.weight, self.units) if name is not None]
+
+    @property
     def needed(self) -> list[str]:
         """The columns of the file that must have a value in every row."""
         label = None if self.ignore_missing else self.file_label
-        return [*self.values, *(name for name in (label, self.weight) if name is not None)]
+        return [*self.values, *([] if label is None else [label]), *self.amounts]
 
     @property
     def texts(self) -> list[str]:
@@ -133,16 +139,19 @@ class ColumnPlan(NamedTuple):
     @property
     def singles(self) -> tuple[str, ...]:
         """The columns beside the values."""
-        return (*(name for name in (self.label, self.id, self.weight, self.mask) if name is not None), *self.by)
+        singles = (self.label, self.id, self.weight, self.mask, self.units)
+        return (*(name for name in singles if name is not None), *self.by)
 
     def fields(self, role: str) -> frozenset[str]:
         """Which fields of `Rows` the columns fill, where `values` are those of `role`."""
         parts = {role: self.values, "weights": self.weight, "mask": self.mask, "ids": self.id, "groups": self.by}
+        parts["units"] = self.units
         return frozenset(name for name, columns in parts.items() if columns) | ({"labels"} if self.label else set())
 
     def column_of(self, role: str) -> str:
         """Name the column of a role, where it is one, for an error: `, column "label"`."""
-        single = {"labels": self.label, "weights": self.weight, "mask": self.mask, "ids": self.id}.get(role)
+        singles = {"labels": self.label, "weights": self.weight, "mask": self.mask, "ids": self.id, "units": self.units}
+        single = singles.get(role)
         if single is None and self.is_list and role:
             single = self.values[0]
         return "" if single is None else f', column "{single}"'
@@ -204,6 +213,7 @@ def columns_beside(sample: TableSample, options: ReadOptions) -> ColumnPlan:
         id=options.id_column if options.id_column in here else None,
         weight=None if options.weight_column not in here else options.weight_column,
         mask=None if options.mask_column not in here else options.mask_column,
+        units=None if options.units_column not in here else options.units_column,
         by=tuple(name for name in options.by if name in here),
         columns=tuple(here),
     )

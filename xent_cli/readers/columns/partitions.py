@@ -36,10 +36,10 @@ def plan_with_partitions(
     options = options._replace(known=options.known._replace(partitions=()))
     plan, names = plan_table(_with(sample, said) if said else sample, role, options, classes)
     constants = tuple((each.name, each.value) for each in said)
-    for column in (*plan.values, plan.mask, plan.weight):
+    for column in (*plan.values, plan.mask, plan.weight, plan.units):
         if column in dict(constants):
             raise InputError(
-                "a folder says no logits, mask or weight",
+                "a folder says no logits, mask, weight or units",
                 sample.path,
                 found=f'"{column}", which is part of a folder\'s name',
                 expected="a column of the file",

@@ -26,8 +26,8 @@ def plan_table(
     classes
         Those of the logits, where the table holds the labels of these.
     """
-    if role in ("weights", "mask"):
-        return plan_beside(sample.path, sample.kinds, role), classes.names
+    if role in ("weights", "mask", "units", "groups"):
+        return plan_beside(sample.path, sample.kinds, role, next(iter(options.by), None)), classes.names
     try:
         return _planned(sample, role, options, classes)
     except InputError:
@@ -72,6 +72,7 @@ def _kept(plan: ColumnPlan, options: ReadOptions) -> ColumnPlan:
         id=None if plan.id in known.columns_elsewhere or not run.with_ids else plan.id,
         weight=None if plan.weight in known.columns_elsewhere else plan.weight,
         mask=None if plan.mask in known.columns_elsewhere else plan.mask,
+        units=None if plan.units in known.columns_elsewhere else plan.units,
         ignore_missing=options.ignore_missing,
         lenient=known.lenient,
         by=tuple(name for name in plan.by if name not in known.columns_elsewhere),

@@ -1,4 +1,4 @@
-"""Which column of a table holds weights or a mask, where the table holds nothing else of a run."""
+"""Which column of a table holds weights, a mask, units or groups, where the table holds nothing else of a run."""
 
 from __future__ import annotations
 
@@ -13,12 +13,21 @@ if TYPE_CHECKING:
 NAMES = {
     "weights": ("weight", "weights", "sample_weight", "sample_weights"),
     "mask": ("mask", "attention_mask", "loss_mask", "label_mask", "valid_mask"),
+    "units": ("units", "bytes", "n_bytes", "num_bytes", "words", "n_words", "num_words", "chars", "characters"),
 }
 _INDEX = frozenset({"", "id", "ids", "index", "sample", "sample_id", "row", "row_id", "idx"})
 
 
-def plan_beside(path: str, kinds: Mapping[str, str], role: str) -> ColumnPlan:
-    """Find the one column of weights, or of a mask: by its name, else the only one that numbers no rows.
+_TOLD = {"weights": "weights", "mask": "a mask", "units": "units", "groups": "groups"}
+
+
+def plan_beside(path: str, kinds: Mapping[str, str], role: str, group: str | None = None) -> ColumnPlan:
+    """Find the one column for a role: by its name, else the only one that numbers no rows.
+
+    Parameters
+    ----------
+    group
+        What groups are called.
 
     Raises
     ------
@@ -30,20 +39,26 @@ def plan_beside(path: str, kinds: Mapping[str, str], role: str) -> ColumnPlan:
     >>> plan_beside("w.csv", {"sample": "number", "w": "number"}, "weights").weight
     'w'
     """
-    named = [name for name in kinds if name.strip().lower() in NAMES[role]]
+    usual = (str(group),) if role == "groups" else NAMES[role]
+    named = [name for name in kinds if name.strip() in usual or name.strip().lower() in usual]
     found = named or [name for name in kinds if name.strip().lower() not in _INDEX]
     if len(kinds) == 1:
         found = list(kinds)
     if len(found) != 1:
-        what = "a mask" if role == "mask" else "weights"
+        what = _TOLD[role]
         raise InputError(
             f"no column of {what}" if not found else f"several columns that may be {what}",
             path,
             found=f"columns {listing(list(kinds))}",
-            expected=f'one column, or one named "{NAMES[role][0]}"',
-            hint=f'name the right one "{NAMES[role][0]}", or leave out the others',
+            expected=f'one column, or one named "{usual[0]}"',
+            hint=f'name the right one "{usual[0]}", or leave out the others',
         )
     (column,) = found
-    if role == "mask":
-        return ColumnPlan(mask=column, columns=tuple(kinds))
-    return ColumnPlan(weight=column, columns=tuple(kinds))
+    columns = tuple(kinds)
+    plans = {
+        "weights": ColumnPlan(weight=column, columns=columns),
+        "mask": ColumnPlan(mask=column, columns=columns),
+        "units": ColumnPlan(units=column, columns=columns),
+        "groups": ColumnPlan(by=(column,), columns=columns),
+    }
+    return plans[role]

@@ -84,7 +84,7 @@ def _nameless_index(plan: ColumnPlan) -> str | None:
 
 def _free(plan: ColumnPlan) -> list[str]:
     """The columns that have no part yet."""
-    taken = {*plan.values, plan.label, plan.weight, plan.mask, *plan.by}
+    taken = {*plan.values, plan.label, plan.weight, plan.mask, plan.units, *plan.by}
     return [name for name in plan.columns if name not in taken]
 
 

@@ -45,7 +45,7 @@ def notes(
 
 
 def _unused(sources: Mapping[str, Source], taken: Mapping[str, bool]) -> Iterator[tuple[str, str]]:
-    free = {role: names for role, names in NAMES.items() if not taken[role]}
+    free = {role: names for role, names in NAMES.items() if not taken.get(role, True)}
     for info in (sources[role].info for role in ("logits", "labels") if role in sources):
         used = set() if info.plan is None else {*info.plan.used}
         unused = () if info.plan is None else [name for name in info.plan.columns if name not in used]

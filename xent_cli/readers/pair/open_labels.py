@@ -44,7 +44,7 @@ def open_labels(located: Located, logits: Source, options: ReadOptions) -> Sourc
     path = located.name
     names, plan = options.class_names or logits.info.class_names, logits.info.plan
     if plan is not None:
-        held = (plan.id, plan.weight, plan.mask, *plan.by)
+        held = (plan.id, plan.weight, plan.mask, plan.units, *plan.by)
         known = options.known._replace(
             columns_elsewhere=frozenset(name for name in held if name),
             label_numbers=plan.numbers,

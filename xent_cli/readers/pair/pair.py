@@ -15,6 +15,7 @@ from xent_cli.readers.storage.locate import locate, refuse_two_pipes
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from xent_cli.readers.interface import Source
     from xent_cli.readers.options import ReadOptions
     from xent_cli.readers.storage.locate import Located
 
@@ -46,7 +47,12 @@ def open_pair(
     UsageError
         Where an option does not fit the files.
     """
-    refuse_two_pipes(logits_path, labels_path, weights_path, options.mask, options.true_labels)
+    files = (options.true_labels, options.units, *(group.path for group in options.group_files))
+    refuse_two_pipes(logits_path, labels_path, weights_path, options.mask, *files)
+    if options.units is not None:
+        from xent_cli.readers.pair.weights_and_masks import name_or_file
+
+        options = options._replace(units_column=name_or_file(options.units).column)
     if options.mask is not None:
         from xent_cli.readers.pair.weights_and_masks import name_or_file
 
@@ -89,6 +95,10 @@ def open_pair(
 
         weights, options = open_weights(weights_path, opened, options)
         mask = open_mask(opened, options)
+    groups: tuple[Source, ...] = ()
+    units = None
+    if options.by or options.units is not None:
+        groups, units, options = _groups_and_units(opened, options)
     if options.by or any((options.id_column, options.weight_column, options.label_column)):
         _misfit().refuse_missing([source for source in (logits, labels) if source is not None], options)
     joined = options.join is not None and labels is not None and labels.info.plan is not None
@@ -97,7 +107,8 @@ def open_pair(
         raise other_length(logits, labels, "labels", logits.info.num_rows, labels.info.num_rows)
     names = options.class_names or logits.info.class_names
     truth = None if options.true_labels is None else open_true_labels(options.true_labels, logits, options)
-    pair = Pair(logits, labels, weights, mask, options.shift, names, said=list(options.known.notes), truth=truth)
+    said = list(options.known.notes)
+    pair = Pair(logits, labels, weights, mask, options.shift, names, said=said, truth=truth, units=units, groups=groups)
     if found.format in ARCHIVES:
         from xent_cli.readers.pair.weights_and_masks import unused_arrays
 
@@ -111,6 +122,21 @@ def open_pair(
     from xent_cli.readers.pair.side_by_side import side_by_side
 
     return side_by_side(pair, options)
+
+
+def _groups_and_units(
+    opened: list[tuple[Located, Source]], options: ReadOptions
+) -> tuple[tuple[Source, ...], Source | None, ReadOptions]:
+    from xent_cli.readers.pair.weights_and_masks import open_units
+
+    units = open_units(opened, options)
+    plans = [source.info.plan for _, source in opened if source.info.plan is not None]
+    if not options.group_files and all(any(name in plan.columns for plan in plans) for name in options.by):
+        return (), units, options
+    from xent_cli.readers.pair.weights_and_masks import open_groups
+
+    groups, options = open_groups(opened, options)
+    return groups, units, options
 
 
 def _misfit() -> ModuleType:  # loaded where inputs do not fit

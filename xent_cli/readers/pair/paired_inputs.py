@@ -32,8 +32,10 @@ class Pair:
     ------
     logits
         The first input; labels, weights, mask, ids and groups may be columns of it, or of the labels.
-    labels, weights, mask, truth
+    labels, weights, mask, units, truth
         Inputs of their own, or None; the last one are the right classes where the labels are a teacher's outputs.
+    groups
+        Inputs that say which groups samples belong to, beside columns of the tables.
     shift
         Logits at t score the label at t + shift, along the last axis of samples.
     class_names
@@ -66,6 +68,8 @@ class Pair:
     class_names: tuple[str, ...] | None = None
     join: str | None = None
     said: list[Diagnostic] = field(default_factory=list, compare=False)
+    units: Source | None = None
+    groups: tuple[Source, ...] = ()
     begun: Iterator[BlockRef] | None = None
     ahead: list[Rows] = field(default_factory=list, compare=False)
     truth: Source | None = None
@@ -91,7 +95,7 @@ class Pair:
             "named_labels": tables[-1].named_labels if self.truth is None else self.truth.info.named_labels,
             "id_name": next((plan.id for plan in plans if plan.id is not None), None),
             "label_name": None if tables[-1].plan is None else tables[-1].plan.label,
-            "by": tuple(name for plan in plans for name in plan.by),
+            "by": tuple(name for plan in (*plans, *(g.info.plan for g in self.groups)) if plan for name in plan.by),
         }
         for name, value in facts.items():
             object.__setattr__(self, name, value)
@@ -112,7 +116,7 @@ class Pair:
 
     @property
     def _sources(self) -> list[Source]:
-        sources = self.logits, self.labels, self.weights, self.mask, self.truth
+        sources = self.logits, self.labels, self.weights, self.mask, self.truth, self.units, *self.groups
         return [source for source in sources if source is not None]
 
     @property
@@ -122,7 +126,10 @@ class Pair:
     def inputs(self, num_rows: int) -> Mapping[str, InputDescription]:
         """Describe every input, now that the number of rows is known."""
         sources = {"logits": self.logits, "labels": self.labels, "sample_weight": self.weights, "mask": self.mask}
-        sources["true_labels"] = self.truth
+        sources |= {"true_labels": self.truth, "units": self.units}
+        if self.groups:
+            names = self.by[-len(self.groups) :]
+            sources |= {f"by {name}": source for name, source in zip(names, self.groups, strict=True)}
         return {
             role: source.info.description._replace(
                 # A side of shards that is not the same in all of them stays unknown.
@@ -149,14 +156,17 @@ class Pair:
 
     def _followers(self) -> list[Follower | Joined]:
         documents = None
-        beside = {"labels": self.labels, "weights": self.weights, "entries of the mask": self.mask}
-        beside["true labels"] = self.truth
+        beside: dict[str, Source | None] = {}
         if self.shift:
             from xent_cli.readers.pair.shifted_labels import documents_of
 
             documents = documents_of(self.logits)
             # Read twice: the columns beside a label shift, the logits do not.
             beside["rows"] = self.logits if len(self.logits.info.fields) > 1 else None
+        beside |= {"labels": self.labels, "weights": self.weights, "entries of the mask": self.mask}
+        beside["true labels"] = self.truth
+        # Groups go last, in the order of `by`.
+        beside |= {"units": self.units, **{f"values of {source.info.path}": source for source in self.groups}}
         sources = ((what, source) for what, source in beside.items() if source is not None)
         return [self.follow(source, what, documents) for what, source in sources]
 
@@ -188,6 +198,7 @@ class Pair:
         from xent_cli.readers.pair.bad_rows import Beside, complete_beside
 
         inputs = {"labels": self.labels, "weights": self.weights, "mask": self.mask, "true_labels": self.truth}
+        inputs["units"] = self.units
         own = inputs.get(error.role)
         source = own or next((table for table in self._tables if error.role in table.info.fields), self.logits)
         if isinstance(error, OtherIdError | OtherLabelError):

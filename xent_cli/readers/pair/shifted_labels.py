@@ -230,7 +230,7 @@ def only(rows: Rows, fields: frozenset[str]) -> Rows:
 def place(found: Rows, first: int, outside: BoolArray) -> Rows:
     """Put rows among n samples, from `first` on; where `outside` there is no label, weight, mask, id or group."""
     fields: dict[str, Any] = {"unscored": outside}
-    for name, fill in (("labels", 0), ("weights", 0), ("mask", 0), ("ids", None), ("groups", None)):
+    for name, fill in (("labels", 0), ("weights", 0), ("mask", 0), ("units", 0), ("ids", None), ("groups", None)):
         values = getattr(found, name)
         if values is not None:
             fields[name] = _placed(values, first, outside, fill)

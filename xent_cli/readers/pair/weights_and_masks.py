@@ -1,4 +1,4 @@
-"""Sample weights and masks: which column or file they are, and whether they fit the logits."""
+"""Sample weights, masks, units and groups: which column or file they are, and whether they fit the logits."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.errors import InputError, UsageError, XentError, listing
 from xent_cli.readers.columns.weight_column import NAMES
+from xent_cli.readers.groups import Groups, begins_with_a_value
 from xent_cli.readers.interface import ARCHIVES, ARRAYS
 from xent_cli.readers.list_contents import list_arrays
 from xent_cli.readers.open import open_source
@@ -26,10 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from xent_cli.readers.interface import Role, Source
+    from xent_cli.readers.options import GroupFile
     from xent_cli.readers.storage.locate import Located
 
 _MAGIC = re.compile(r"[*?\[]")
-_OPTIONS = {"weights": "--sample-weight", "mask": "--mask"}
+_OPTIONS = {"weights": "--sample-weight", "mask": "--mask", "units": "--units"}
+_VALUES = {"weights": "weights", "mask": "entries of the mask", "units": "units", "groups": "values"}
 
 
 class NameOrFile(NamedTuple):
@@ -83,6 +86,67 @@ def open_mask(sources: Sequence[tuple[Located, Source]], options: ReadOptions) -
     return None if options.mask is None else _open("mask", name_or_file(options.mask), sources, options)
 
 
+def open_units(sources: Sequence[tuple[Located, Source]], options: ReadOptions) -> Source | None:
+    """Open the units of a file or of an array; see `open_mask`.
+
+    One value for each outer index of the samples, such as [batch] beside [batch, time], is that of all its samples
+    together; the source repeats it.
+    """
+    return None if options.units is None else _open("units", name_or_file(options.units), sources, options)
+
+
+def open_groups(
+    sources: Sequence[tuple[Located, Source]], options: ReadOptions
+) -> tuple[tuple[Source, ...], ReadOptions]:
+    """Open the files and arrays that say which group each sample belongs to.
+
+    Parameters
+    ----------
+    sources
+        The logits, and the labels where they are a file of their own.
+
+    Returns
+    -------
+    The sources, and the options with the names in `by` that are left for columns of tables.
+
+    Raises
+    ------
+    InputError
+        Where a name may be a column or a file, or what there is does not fit the logits.
+    """
+    logits, needs = sources[0][1], options.run
+    plans = [source.info.plan for _, source in sources if source.info.plan is not None]
+    columns = {name for plan in plans for name in plan.columns}
+    found, by = [], list(options.by)
+    for group in options.group_files:
+        if group.typed in columns:
+            _refuse_both(group, sources[0][1].info.path)
+            continue
+        by.remove(group.typed)
+        layout = ReadOptions(by=(group.name,), header=options.header, run=needs)
+        source = open_source(group.path, "groups", layout)
+        if options.header is None and begins_with_a_value(source, logits, group.name):
+            source = open_source(group.path, "groups", layout._replace(header=False))
+        found.append(Groups(fit(source, logits, "groups", needs.task_bytes), group.name))
+    for name in [name for name in by if name not in columns]:
+        held = [located for located, _ in sources if name in names_in(located)]
+        if held:
+            by.remove(name)
+            source = open_source(held[0], "groups", ReadOptions(by=(name,), run=needs))
+            found.append(Groups(fit(source, logits, "groups", needs.task_bytes), name))
+    return tuple(found), options._replace(by=tuple(by))
+
+
+def _refuse_both(group: GroupFile, path: str) -> None:
+    if Path(group.path).exists():
+        raise InputError(
+            "a column and a file of one name",
+            path,
+            found=f'a column "{group.typed}", and a file {group.path}',
+            hint=f"--by column:{group.typed} is the column, --by {group.name}=./{group.path} the file",
+        )
+
+
 def _open(
     role: Role, meant: NameOrFile, sources: Sequence[tuple[Located, Source]], options: ReadOptions
 ) -> Source | None:
@@ -102,13 +166,14 @@ def _open(
     if held:
         return None
     if archives:
-        layout = ReadOptions(weight_column=meant.column, mask_column=meant.column, run=needs)
-        return _fit(open_source(archives[0], role, layout), logits, role, needs.task_bytes)
+        name = meant.column
+        layout = ReadOptions(weight_column=name, mask_column=name, units_column=name, run=needs)
+        return fit(open_source(archives[0], role, layout), logits, role, needs.task_bytes)
     if meant.path is None or not (meant.column is None or _exists(meant.path)):
         raise _nothing(role, meant, sources)
     source = open_source(meant.path, role, ReadOptions(header=options.header, run=needs))
     joined = options.join is not None and column_in(source.info.plan, options.join) is not None
-    return source if joined else _fit(source, logits, role, needs.task_bytes)
+    return source if joined else fit(source, logits, role, needs.task_bytes)
 
 
 def unused_arrays(sources: Sequence[tuple[Located, Source]], *, weighted: bool, masked: bool) -> Iterator[Diagnostic]:
@@ -127,7 +192,7 @@ def names_in(located: Located) -> list[str]:
     return [array.name for array in list_arrays(located)] if isinstance(located.files[0], Stored) else []
 
 
-def _fit(source: Source, logits: Source, role: str, task_bytes: int) -> Source:
+def fit(source: Source, logits: Source, role: str, task_bytes: int) -> Source:
     """Check that there is one value per sample, or one for each outer index: [batch] applies to [batch, time].
 
     Raises
@@ -143,9 +208,9 @@ def _fit(source: Source, logits: Source, role: str, task_bytes: int) -> Source:
         and len(source.shards) == len(logits.shards)
     ):
         pairs = zip(source.shards, logits.shards, strict=True)
-        return with_shards(source, [_fit(one, other, role, task_bytes) for one, other in pairs])
+        return with_shards(source, [fit(one, other, role, task_bytes) for one, other in pairs])
     samples, n = logits.info.sample_shape, logits.info.num_rows
-    what = "weights" if role == "weights" else "entries of the mask"
+    what = _VALUES[role]
     count = source.info.num_rows
     array = source.info.format in ARRAYS
     if not array and count is None and samples is not None and len(samples) > 1 and source.info.rereadable:
@@ -185,7 +250,7 @@ def _exists(path: str) -> bool:
 def _unfit(source: Source, logits: Source, role: str) -> InputError:
     samples = logits.info.sample_shape
     outer = "" if samples is None or len(samples) < 2 else f", or {samples[:1]}"
-    what = "mask" if role == "mask" else "weights"
+    what = {"mask": "mask", "groups": "values of --by"}.get(role, role)
     return InputError(
         "shapes do not fit",
         f"{logits.info.path}, {source.info.path}",

@@ -37,6 +37,8 @@ def plain_rows(table: pa.Table, reading: Reading, start: int) -> Rows:
             fields["labels"] = places_of(fields["labels"], plan.numbers, plan.ignored, start)
     if plan.weight is not None:
         fields["weights"] = _numbers(table[plan.weight], "weights", start)
+    if plan.units is not None:
+        fields["units"] = _numbers(table[plan.units], "units", start)
     if plan.id is not None:
         fields["ids"] = _texts(table, plan.id, role, start).to_numpy(zero_copy_only=False)
     if plan.by:

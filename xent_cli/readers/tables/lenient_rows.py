@@ -110,7 +110,8 @@ def _of_words(column: pa.ChunkedArray, strict: Reading) -> tuple[AnyArray, BoolA
     encoded = column.combine_chunks().dictionary_encode()
     encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
     words = [*encoded.dictionary.to_pylist(), None]
-    single = strict._replace(plan=plan._replace(values=(), is_list=False, weight=None, id=None, by=()))
+    values = plan._replace(values=(), is_list=False, weight=None, units=None, id=None, by=())
+    single = strict._replace(plan=values)
     index, without = np.full(len(words), NO_LABEL), np.zeros(len(words), np.bool_)
     for place, word in enumerate(words):
         try:

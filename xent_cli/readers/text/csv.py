@@ -198,13 +198,12 @@ class CsvRows(NamedTuple):
         text = self.piece.read()
         marks = source.text_layout.marks
         grouped = [] if source.plan.cells or not marks.thousands else [*source.plan.values]
-        grouped += [source.plan.weight] if source.plan.weight and marks.thousands else []
+        grouped += source.plan.amounts if marks.thousands else []
         plain = pa.string() if source.plan.cells else pa.float64()
         types = {name: pa.bool_() if name in source.bools else plain for name in source.plan.values}
         if source.plan.label:
             types[source.plan.label] = pa.string() if label_type == LISTED else pa.type_for_alias(label_type)
-        if source.plan.weight:
-            types[source.plan.weight] = pa.float64()
+        types |= dict.fromkeys(source.plan.amounts, pa.float64())
         types |= dict.fromkeys([*source.plan.texts, *grouped], pa.string())
         table = pa_csv.read_csv(
             pa.BufferReader(pa.py_buffer(text)),

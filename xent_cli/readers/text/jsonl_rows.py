@@ -102,7 +102,7 @@ class JsonRows:
         fields = [] if plan.cells else [(name, numbers) for name in plan.values]
         labels = pa.list_(pa.float64()) if label_type == LISTED else pa.type_for_alias(label_type)
         fields += [(plan.label, labels)] if plan.label else []
-        fields += [(plan.weight, pa.float64())] if plan.weight else []
+        fields += [(name, pa.float64()) for name in plan.amounts]
         fields += [(NONFINITE, pa.string())] if self._may_lack else []
         text = self._lines()
         if not (bytes(text[:64]).lstrip() or bytes(text).lstrip()).startswith(b"{"):  # Arrow crashes at a null there

@@ -46,7 +46,7 @@ def plan_labels(
     roles = {
         n: role
         for n, role in roles_of(sample, sample.kinds).items()
-        if n not in (beside.id, beside.weight, beside.mask)
+        if n not in (beside.id, beside.weight, beside.mask, beside.units)
     }
     if options.id_column is None and "id" in sample.kinds:
         beside = beside._replace(id="id")

@@ -1,0 +1,89 @@
+"""What groups samples belong to, where a file or an array says it: one number or text for each sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xent_cli.core.block import Rows
+from xent_cli.readers.columns.column_plan import ColumnPlan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from xent_cli.core.array_types import AnyArray
+    from xent_cli.core.block import Part
+    from xent_cli.readers.interface import Source, SourceInfo
+
+
+def begins_with_a_value(source: Source, logits: Source, name: str) -> bool:
+    """Whether the one line of names of a text is the group of the first sample: there is one row too few without it."""
+    plan, count = source.info.plan, logits.info.num_rows
+    if source.info.format != "csv" or plan is None or plan.by == (name,) or not source.info.rereadable:
+        return False
+    return count is not None and sum(size for _, size, _ in source.parts()) == count - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """A source of groups, by the name that the user gave them; see `Source`."""
+
+    source: Source
+    name: str
+
+    @property
+    def info(self) -> SourceInfo:
+        """See `Source`."""
+        plan = self.source.info.plan
+        plan = ColumnPlan(by=(self.name,)) if plan is None else plan._replace(by=(self.name,))
+        return self.source.info._replace(plan=plan)
+
+    def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
+        """See `Source`."""
+        for start, size, part in self.source.parts(first):
+            yield start, size, GroupRows(part)
+
+    def rows(self, start: int, stop: int) -> Part | None:
+        """See `Source`."""
+        part = self.source.rows(start, stop)
+        return None if part is None else GroupRows(part)
+
+    def where(self, row: int, role: str, first: int = 0) -> str:
+        """See `Source`."""
+        return self.source.where(row, role, first)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRows:
+    """Recipe for groups as texts [n, 1]."""
+
+    part: Part
+
+    def read(self) -> Rows:
+        """Read them; numbers are written as columns of a table are."""
+        groups = self.part.read().groups
+        assert groups is not None
+        return Rows(groups=groups if groups.ndim == 2 else texts_of(groups)[:, np.newaxis])
+
+
+def texts_of(values: AnyArray) -> AnyArray:
+    """Write numbers or texts [n] as texts, each distinct one once; bytes are UTF-8.
+
+    Examples
+    --------
+    >>> texts_of(np.array([2, 10, 2])).tolist(), texts_of(np.array([True])).tolist(), texts_of(np.array([0.5])).tolist()
+    (['2', '10', '2'], ['true'], ['0.5'])
+    """
+    distinct, at = np.unique(values, return_inverse=True)
+    if distinct.dtype.kind == "S":
+        texts = [text.decode("utf-8", "backslashreplace") for text in distinct.tolist()]
+    elif distinct.dtype.kind in "Uiu":
+        texts = list(map(str, distinct.tolist()))
+    else:
+        import pyarrow as pa
+
+        texts = pa.array(distinct).cast(pa.string()).to_pylist()
+    found: AnyArray = np.array([*texts, None], object)[at.reshape(-1)]
+    return found
