@@ -150,7 +150,7 @@ def _at_true_labels(block: Block, teacher: AnyArray, options: LossOptions) -> di
     source: Any = options.labels_source
     taught = replace(own, source=source, temperature=options.teacher_temperature)
     loss, teacher_loss = (
-        _losses(replace(block, logits=rows), truth, side, None, None).loss
+        _losses(block._replace(logits=rows), truth, side, None, None).loss
         for rows, side in ((block.logits, own), (teacher, taught))
     )
     return label_figures(loss, teacher_loss)

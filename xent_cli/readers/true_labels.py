@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from xent_cli.core.block import Rows
@@ -24,7 +24,7 @@ class TrueLabels:
     @property
     def info(self) -> SourceInfo:
         """See `Source`."""
-        return replace(self.labels.info, fields=frozenset({"true_labels", "unscored"}))
+        return self.labels.info._replace(fields=frozenset({"true_labels", "unscored"}))
 
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
         """See `Source`."""

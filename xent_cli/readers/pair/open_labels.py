@@ -113,7 +113,9 @@ def open_true_labels(path: str, logits: Source, options: ReadOptions) -> Source:
     for option, given in (("--shift", options.shift), ("--join", options.join)):
         if given:
             raise UsageError(f"--true-labels and {option} exclude each other")
-    layout = replace(options, labels="sparse", labels_source="labels", label_column=None, mask=None, by=())
+    layout = options._replace(
+        labels="sparse", labels_source="labels", label_column=None, mask=None, units_column=None, by=()
+    )
     labels = open_labels(locate(path), logits, layout)
     if labels.info.row_shape:
         raise InputError("not class indices", path, found=f"shape {labels.info.shape}", expected="one label a sample")
