@@ -39,7 +39,7 @@ class Verdict:
     delta
         Observed minus baseline; None without a baseline.
     interval
-        Confidence interval of the mean paired difference in nats, if it decided.
+        Confidence interval of the mean paired difference, in the unit of the figure or in nats, if it decided.
     """
 
     threshold: Threshold
@@ -77,7 +77,7 @@ class Threshold:
     baseline
         The figure of the run to compare with; required for "max-increase" and "max-decrease".
     interval
-        Confidence interval of the mean paired difference in nats, if a change must be significant to fail.
+        Confidence interval of the mean paired difference, if a change must be significant to fail.
     """
 
     metric: str

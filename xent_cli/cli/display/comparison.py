@@ -36,7 +36,7 @@ def show_comparison(comparison: Comparison, output: OutputPlan, origin: Origin) 
     sys.stdout.flush()
     remark(comparison.diagnostics, origin, quiet=output.quiet)
     if form in (Form.TSV, Form.CSV) and not output.quiet:
-        click.echo(text.plain_moved(comparison) + text.footnote(comparison), err=True)
+        click.echo(text.plain_flips(comparison) + text.plain_moved(comparison) + text.footnote(comparison), err=True)
 
 
 def _write(text: str) -> None:

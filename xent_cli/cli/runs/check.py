@@ -17,12 +17,16 @@ if TYPE_CHECKING:
     from xent_cli.cli.runs.kept_rows import KeptRows
     from xent_cli.core.diagnostics import Diagnostic
     from xent_cli.core.thresholds import Threshold
+    from xent_cli.readers.saved.align import AlignedLosses
     from xent_cli.readers.saved.saved_results import SavedResults
     from xent_cli.reports.interface import Document
+
+    Intervals = Mapping[str, tuple[float, float]]
 
 _CHANGES = ("max-increase", "max-decrease")
 # Figures that follow from the mean: the paired interval is an interval of the mean difference.
 _OF_THE_MEAN = ("mean_loss", "sum_loss", "perplexity", "bits")
+_ACCURACY = "accuracy"
 
 
 class LimitFlags(NamedTuple):
@@ -65,6 +69,12 @@ class Limits:
         return self.baseline is not None and self.baseline.kind == "rows"
 
     @property
+    def needs_predictions(self) -> bool:
+        """Whether predictions are compared with those of the baseline."""
+        of_accuracy = any(limit.kind in _CHANGES and limit.metric == _ACCURACY for limit in self.thresholds)
+        return of_accuracy and self.baseline is not None and self.baseline.predicted is not None
+
+    @property
     def top_k(self) -> set[int]:
         """The accuracies that limits are about."""
         return {k for k in (metrics.top_k_of(limit.metric) for limit in self.thresholds) if k is not None}
@@ -96,9 +106,11 @@ def open_limits(flags: LimitFlags, options: ComputeOptions) -> Limits:
     if not changes:
         raise UsageError("--baseline without a limit on it", hint="for example --max-increase mean_loss=1%")
     for limit in changes:
-        if significant and limit.metric not in _OF_THE_MEAN:
-            about = f"is about the mean loss, and --{limit.kind} about {limit.metric}"
-            raise UsageError(f"--require-significant {about}", hint=f"it goes with {', '.join(_OF_THE_MEAN)}")
+        if significant and limit.metric not in (*_OF_THE_MEAN, _ACCURACY):
+            about = f"is about the mean loss or accuracy, and --{limit.kind} about {limit.metric}"
+            raise UsageError(
+                f"--require-significant {about}", hint=f"it goes with {', '.join((*_OF_THE_MEAN, _ACCURACY))}"
+            )
     from xent_cli.readers.saved.saved_results import read_saved
     from xent_cli.readers.storage.locate import refuse_two_pipes
 
@@ -153,8 +165,8 @@ def judge(limits: Limits, document: Document, kept: KeptRows | None) -> Document
             raise _absent(limit, now)
     judged = limits.thresholds
     if limits.baseline is not None:
-        before, interval, unknown = _before(limits, limits.baseline, document, kept)
-        judged = tuple(_compared(limit, before, interval, limits.baseline) for limit in judged)
+        before, intervals, unknown = _before(limits, limits.baseline, document, kept)
+        judged = tuple(_compared(limit, before, intervals, limits.baseline) for limit in judged)
         document = replace(document, diagnostics=(*document.diagnostics, *unknown))
     return replace(document, checks=tuple(limit.judge(now).as_dict() for limit in judged))
 
@@ -166,9 +178,7 @@ def _absent(limit: Threshold, now: Mapping[str, Any]) -> InputError:
     return InputError(f"no such {what} in this run", found=f"no {name}", hint=near)
 
 
-def _compared(
-    limit: Threshold, before: Mapping[str, Any], interval: tuple[float, float] | None, baseline: SavedResults
-) -> Threshold:
+def _compared(limit: Threshold, before: Mapping[str, Any], intervals: Intervals, baseline: SavedResults) -> Threshold:
     if limit.kind not in _CHANGES:
         return limit
     figure = before.get(limit.metric)
@@ -180,15 +190,21 @@ def _compared(
             baseline.path,
             found="per-sample losses" if rows else "no such figure" if absent else "NaN or infinite",
             expected="a number to compare with",
-            hint="a summary document (xent compute --report FILE.json) has more figures" if rows else "",
+            hint=_more_figures(limit.metric) if rows else "",
         )
-    return replace(limit, baseline=figure, interval=interval)
+    return replace(limit, baseline=figure, interval=intervals.get(limit.metric))
+
+
+def _more_figures(metric: str) -> str:
+    """Return what to save as a baseline for a figure that does not follow from the losses."""
+    document = "a summary document (xent compute --report FILE.json) has more figures"
+    return f"rows with --columns predicted have accuracy, and {document}" if metric == _ACCURACY else document
 
 
 def _before(
     limits: Limits, baseline: SavedResults, document: Document, kept: KeptRows | None
-) -> tuple[Mapping[str, Any], tuple[float, float] | None, tuple[Diagnostic, ...]]:
-    """Return the figures of the baseline, the paired interval if asked for, and warnings about what is unknown."""
+) -> tuple[Mapping[str, Any], Intervals, tuple[Diagnostic, ...]]:
+    """Return the figures of the baseline, paired intervals if asked for, and warnings about what is unknown."""
     from xent_cli.readers.saved.align import align, common_id
     from xent_cli.readers.saved.comparable import figures_of, refuse_unlike, unverified
     from xent_cli.readers.saved.saved_results import SavedResults
@@ -200,7 +216,7 @@ def _before(
         ours = SavedResults(path, "json", "summary", summary=figures, signature=signature, digest=digest)
         refuse_unlike(baseline, ours)
         _refuse_other_kernel(limits, baseline, ours)
-        return _figures_of(baseline.path, baseline.document), None, unverified(baseline, ours)
+        return _figures_of(baseline.path, baseline.document), {}, unverified(baseline, ours)
     assert kept is not None
     ours = kept.results(path, signature, digest)
     by_id = common_id([baseline, ours]) is not None
@@ -208,12 +224,21 @@ def _before(
     _refuse_other_kernel(limits, baseline, ours)
     both = align(baseline, ours, by_id=by_id)
     before, unknown = metrics.figures(figures_of(baseline), {}), unverified(baseline, ours, by_id=by_id)
-    if not limits.significant:
-        return before, None, unknown
+    return before, _intervals(baseline, ours, both) if limits.significant else {}, unknown
+
+
+def _intervals(baseline: SavedResults, ours: SavedResults, both: AlignedLosses) -> Intervals:
+    """Return the paired interval of each figure that has one."""
     from xent_cli.core.statistics.paired_test import compare_losses
+    from xent_cli.readers.saved.predicted import hits_of
 
     found = compare_losses(both.baseline, both.candidate, weight=both.weight, divisor=both.divisor)
-    return before, None if found.significant is None else (found.low, found.high), unknown
+    pairs = dict.fromkeys(_OF_THE_MEAN, found)
+    right = hits_of(baseline), hits_of(ours)
+    if right[0] is not None and right[1] is not None:
+        shares = right[0][both.rows].astype(float), right[1][both.candidate_rows].astype(float)
+        pairs[_ACCURACY] = compare_losses(*shares)
+    return {name: (pair.low, pair.high) for name, pair in pairs.items() if pair.significant is not None}
 
 
 def _refuse_other_kernel(limits: Limits, baseline: SavedResults, ours: SavedResults) -> None:

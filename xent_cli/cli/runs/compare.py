@@ -7,6 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+import numpy as np
+
 from xent_cli import __version__
 from xent_cli.core.diagnostics import Diagnostic, refuse_warnings
 from xent_cli.core.statistics.comparison import (
@@ -19,11 +21,13 @@ from xent_cli.core.statistics.comparison import (
     changes_of_summaries,
     mean_change,
 )
+from xent_cli.core.statistics.flips import flips_of
 from xent_cli.core.statistics.paired_test import compare_losses, largest_moves
 from xent_cli.errors import UsageError, printable, without_secrets
 from xent_cli.readers.saved.align import align, common_id, row_name
 from xent_cli.readers.saved.comparable import figures_of, refuse_unlike, unverified
 from xent_cli.readers.saved.group_by import column_of, groups, no_such_column
+from xent_cli.readers.saved.predicted import hits_of
 from xent_cli.readers.saved.saved_results import read_saved
 from xent_cli.readers.storage.identity import refuse_changed
 from xent_cli.readers.storage.locate import refuse_two_pipes
@@ -33,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from xent_cli.cli.options import Origin
-    from xent_cli.core.array_types import IntArray
+    from xent_cli.core.array_types import BoolArray, IntArray
     from xent_cli.core.statistics.paired_test import PairedComparison
     from xent_cli.readers.saved.align import AlignedLosses
     from xent_cli.readers.saved.saved_results import SavedResults
@@ -132,14 +136,35 @@ def _rows_against(
     refuse_unlike(baseline, candidate, by_id=by_id)
     both = align(baseline, candidate, by_id=by_id)
     whole = _paired(both, None, options)
+    changes = changes_of_losses(both.baseline, both.candidate, whole, weight=both.weight, divisor=both.divisor)
+    right = hits_of(baseline), hits_of(candidate)
+    flips = None
+    if right[0] is not None and right[1] is not None:
+        before, after = right[0][both.rows], right[1][both.candidate_rows]
+        changes = (*changes, _accuracy(before, after, options))
+        flips = flips_of(before, after)
     return ModelChange(
         model=model,
-        changes=changes_of_losses(both.baseline, both.candidate, whole, weight=both.weight, divisor=both.divisor),
+        changes=changes,
         slices=tuple(change for name in options.by for change in _slices(name, baseline, candidate, both, options)),
         moved=tuple(_moved(baseline, both, options.top, by_id)),
         n_ignored=both.n_ignored,
         diagnostics=tuple(_diagnostics(baseline, candidate, model, both, whole, by_id)),
+        flips=flips,
     )
+
+
+def _accuracy(baseline: BoolArray, candidate: BoolArray, options: CompareOptions) -> Change:
+    """Compare the shares of samples that are predicted right; as in a summary, every sample counts 1."""
+    paired = compare_losses(
+        baseline.astype(np.float64),
+        candidate.astype(np.float64),
+        test=options.test,
+        confidence=options.confidence,
+        resamples=options.resamples,
+        seed=options.seed,
+    )
+    return mean_change(paired, metric="accuracy")
 
 
 def _diagnostics(
@@ -155,6 +180,12 @@ def _diagnostics(
         row = printable(row_name(baseline, int(both.rows[whole.first_not_finite]), by_id=by_id))
         found = f"{whole.n_not_finite} of {whole.n} samples have a NaN or infinite loss (first: {row})"
         yield Diagnostic("loss-not-finite", f"{pair}: {found}")
+    if (baseline.predicted is None) != (candidate.predicted is None):
+        lacking = baseline if baseline.predicted is None else candidate
+        text = (
+            f"{printable(lacking.path)} holds no predictions: accuracy is not compared; --columns predicted saves them"
+        )
+        yield Diagnostic("predictions-in-one", text, note=True)
     yield from unverified(baseline, candidate, by_id=by_id)
 
 

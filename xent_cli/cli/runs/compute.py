@@ -104,7 +104,8 @@ def prepare(options: ComputeOptions, output: OutputPlan, limits: Limits | None) 
         refuse_warnings((*shared.origin.config_notes, *seen.pair.diagnostics, *seen.diagnostics))
     wanted = _wanted(options, output, limits, seen.pair, with_rows=with_rows, page=page)
     columns = row_format(options, output, seen.pair, seen.options)
-    wanted = wanted._replace(columns=columns.predictions)
+    kept = ("predicted",) if limits is not None and limits.needs_predictions else ()
+    wanted = wanted._replace(columns=(*columns.predictions, *kept))
     return Job(options, output, seen, wanted, columns, _gradients(options, seen.pair), limits)
 
 

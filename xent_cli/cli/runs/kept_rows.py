@@ -65,6 +65,7 @@ class KeptRows:
             loss=np.where(ignored, np.nan, np.concatenate(self._loss)),
             ignored=ignored,
             labels=_as_read(self._labels, self.columns.class_names),
+            predicted=_as_read(self._predicted, self.columns.predicted_names),
             ids=None
             if not self._ids
             else np.array([name if name is None else str(name) for part in self._ids for name in part], object),

@@ -74,7 +74,7 @@ def two_sided_p(t: float, df: int) -> float:
     angle = edges[:-1, None] + half * (1.0 + _NODES)
     fall = -2.0 * np.log(np.sin(angle)) if steep else np.log1p(np.tan(angle) ** 2)
     integral = abs(float((np.exp(-power * (fall - begin)) * _WEIGHTS * half).sum()))
-    return min(1.0, 2.0 * _gamma_ratio(df / 2) / math.sqrt(math.pi) * math.exp(-power * begin) * integral)
+    return min(1.0, 2.0 * gamma_ratio(df / 2) / math.sqrt(math.pi) * math.exp(-power * begin) * integral)
 
 
 @lru_cache(maxsize=1024)
@@ -93,7 +93,7 @@ def quantile(confidence: float, df: int) -> float:
     """
     alpha = 1.0 - confidence
     t = _normal(alpha)
-    scale = _gamma_ratio(df / 2) / math.sqrt(df * math.pi)
+    scale = gamma_ratio(df / 2) / math.sqrt(df * math.pi)
     for _ in range(200):
         density = scale * math.exp(-(df + 1) / 2 * math.log1p(t * t / df))
         step = (two_sided_p(t, df) - alpha) / (2.0 * density)
@@ -111,7 +111,7 @@ def _normal(alpha: float) -> float:
     return -NormalDist().inv_cdf(alpha / 2)
 
 
-def _gamma_ratio(a: float) -> float:
+def gamma_ratio(a: float) -> float:
     """Gamma(a + 1/2) / Gamma(a), without the cancellation of a difference of large log-gammas."""
     factor = 1.0
     while a < _SERIES_FROM:

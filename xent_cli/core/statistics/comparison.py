@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from xent_cli.core.array_types import FloatArray
     from xent_cli.core.diagnostics import Diagnostic
+    from xent_cli.core.statistics.flips import Flips
     from xent_cli.core.statistics.paired_test import PairedComparison
 
 # Figures of a summary that measure a model, as opposed to counts of samples.
@@ -91,6 +92,8 @@ class ModelChange:
         Changes of the mean loss for each value of a column.
     moved
         The samples whose losses changed most.
+    flips
+        Predictions that became right or wrong; None if the rows of either lack predictions or labels.
     n_ignored
         Samples without a loss in both.
     diagnostics
@@ -103,6 +106,7 @@ class ModelChange:
     moved: tuple[MovedSample, ...] = ()
     n_ignored: int = 0
     diagnostics: tuple[Diagnostic, ...] = ()
+    flips: Flips | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +147,10 @@ class Comparison:
         )
 
 
-def mean_change(paired: PairedComparison, by: str | None = None, value: str | None = None) -> Change:
-    """Return the change of the mean loss with its interval.
+def mean_change(
+    paired: PairedComparison, by: str | None = None, value: str | None = None, metric: str = "mean_loss"
+) -> Change:
+    """Return the change of the mean loss, or of another mean, with its interval.
 
     Examples
     --------
@@ -157,7 +163,7 @@ def mean_change(paired: PairedComparison, by: str | None = None, value: str | No
     if paired.significant is not None:
         mark = "~" if not paired.significant else "lower" if paired.delta < 0 else "higher"
     return Change(
-        "mean_loss",
+        metric,
         paired.mean_baseline,
         paired.mean_candidate,
         paired.delta,

@@ -10,6 +10,7 @@ from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.core.number_text import shape_text
 from xent_cli.core.options import settings_of
 from xent_cli.errors import InputError
+from xent_cli.readers.saved.predicted import hits_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -101,7 +102,11 @@ def figures_of(result: SavedResults) -> Mapping[str, Any]:
     totals = LossTotals.from_losses(
         "", result.loss, ignored=ignored, weight=result.weight, divisor=divisor, divergence=divergence
     )
-    return totals.summarize().as_dict()
+    figures = totals.summarize().as_dict()
+    hits = hits_of(result)
+    if hits is not None and totals.n_samples:
+        figures["accuracy"] = int(np.count_nonzero(hits & ~ignored)) / totals.n_samples
+    return figures
 
 
 def divisor_of(weight: FloatArray | None, class_weight: FloatArray | None) -> FloatArray | None:

@@ -52,6 +52,8 @@ class SavedResults:
         [n] number of each sample, or None where the file has no such column: then it is the place in the file.
     labels
         [n] class indices, or names as text; or None.
+    predicted
+        [n] predicted classes, written as the labels are; or None.
     ids, id_name
         [n] text (None where empty), and the column they are from; or None.
     columns
@@ -81,6 +83,7 @@ class SavedResults:
     unclear: BoolArray | None = None
     sample: IntArray | None = None
     labels: AnyArray | None = None
+    predicted: AnyArray | None = None
     ids: AnyArray | None = None
     id_name: str | None = None
     columns: Mapping[str, AnyArray] = field(default_factory=dict)
@@ -211,6 +214,7 @@ def _rows(path: str, format_name: str, table: pa.Table, id_column: str | None, c
         ignored=ignored,
         sample=_whole_numbers(table["sample"]) if "sample" in names else None,
         labels=_labels(table["label"]) if "label" in names else None,
+        predicted=_labels(table["predicted"]) if "predicted" in names else None,
         ids=None if id_name is None else _texts(table[id_name]),
         id_name=id_name,
         columns={name: _texts(table[name]) for name in columns if name in names},

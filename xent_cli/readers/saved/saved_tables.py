@@ -142,7 +142,7 @@ def _delimited(source: Bytes, head: bytes, format_name: str) -> pa.Table:
     text = head.removeprefix(BOM).decode(errors="replace")
     names = next(csv_reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
     # Text stays text: id 007 is not 7.
-    types = {name: pa.string() for name in names if name not in ("sample", "label")}
+    types = {name: pa.string() for name in names if name not in ("sample", "label", "predicted")}
     types |= dict.fromkeys((name for name in names if name in _NUMBERS), pa.float64())
     parse = pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
     convert = pa_csv.ConvertOptions(column_types=types, null_values=[""], strings_can_be_null=True)

@@ -47,6 +47,7 @@ def _candidate(candidate: ModelChange) -> dict[str, Any]:
     return {
         **asdict(candidate.model),
         "n_ignored": candidate.n_ignored,
+        **({} if candidate.flips is None else {"flips": asdict(candidate.flips)}),
         "metrics": [_change(change) for change in candidate.changes],
         "slices": [{"by": change.by, "value": change.value, **_change(change)} for change in candidate.slices],
         "moved": [

@@ -8,15 +8,13 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from xent_cli.reports.comparison.text import cells, footnote, heading, heads, moved_heads, moved_rows
+from xent_cli.core.metrics import more_is_better
+from xent_cli.reports.comparison.text import cells, flips_text, footnote, heading, heads, moved_heads, moved_rows
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from xent_cli.core.statistics.comparison import Comparison
-
-# The colour adds nothing to the sign.
-_STYLES = {"lower": "green", "higher": "red"}
+    from xent_cli.core.statistics.comparison import Change, Comparison
 
 
 def print_comparison(console: Console, comparison: Comparison) -> None:
@@ -25,20 +23,30 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
         console.print(escape(heading(comparison, candidate)), style="bold", soft_wrap=True)
         table = _table(heads(comparison))
         for change in candidate.changes:
-            table.add_row(*map(escape, cells(change)), style=_STYLES.get(change.mark))
+            table.add_row(*map(escape, cells(change)), style=_style(change))
         by = None
         for change in candidate.slices:
             if change.by != by:
                 table.add_section()
                 by = change.by
-            table.add_row(*map(escape, cells(change)), style=_STYLES.get(change.mark))
+            table.add_row(*map(escape, cells(change)), style=_style(change))
         console.print(table)
+        if candidate.flips is not None:
+            console.print(escape(flips_text(candidate.flips)) + "\n", soft_wrap=True)
         if candidate.moved:
             table = _table(moved_heads(comparison, candidate))
             for row in moved_rows(comparison, candidate):
                 table.add_row(*map(escape, row))
             console.print(table)
     console.print(escape(footnote(comparison)), soft_wrap=True)
+
+
+def _style(change: Change) -> str | None:
+    """Return the colour of a significant change, which adds nothing to its sign."""
+    if change.mark not in ("lower", "higher"):
+        return None
+    better = "higher" if more_is_better(change.metric) else "lower"
+    return "green" if change.mark == better else "red"
 
 
 def _table(names: list[str]) -> Table:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from xent_cli.core.statistics.comparison import Change, Comparison, Model, ModelChange, MovedSample
+    from xent_cli.core.statistics.flips import Flips
 
 _FIGURES = ("baseline", "candidate", "delta", "delta_percent", "low", "high", "p")
 _COLUMNS = ("metric", *_FIGURES, "n", "change", "label", "by", "value")
@@ -48,6 +49,8 @@ def markdown_changes(comparison: Comparison) -> str:
     for candidate in comparison.candidates:
         parts.append(f"### {escaped(heading(comparison, candidate))}\n")
         parts.append(_markdown_table(heads(comparison), (cells(change) for change in _all(candidate)), left=1))
+        if candidate.flips is not None:
+            parts.append(f"{escaped(flips_text(candidate.flips))}\n")
         if candidate.moved:
             parts.append(_markdown_table(moved_heads(comparison, candidate), moved_rows(comparison, candidate), left=0))
     parts.append(f"{escaped(footnote(comparison))}\n")
@@ -75,6 +78,28 @@ def footnote(comparison: Comparison) -> str:
     parts += ["slices are each tested alone"] if any(candidate.slices for candidate in comparison.candidates) else []
     parts += [f"samples without a loss left out: {max(ignored)}"] if any(ignored) else []
     return "; ".join(parts)
+
+
+def flips_text(flips: Flips) -> str:
+    """Return one line about predictions that became right or wrong.
+
+    Examples
+    --------
+    >>> from xent_cli.core.statistics.flips import Flips
+    >>> flips_text(Flips(9, 5, 0, 0.0625))
+    'predictions: 5 wrong -> right, 0 right -> wrong of 9; McNemar p = 0.0625 (exact)'
+    """
+    counts = f"{flips.wrong_to_right} wrong -> right, {flips.right_to_wrong} right -> wrong of {flips.n}"
+    return f"predictions: {counts}; McNemar p = {flips.p:.3g} (exact{', not clustered' if flips.clustered else ''})"
+
+
+def plain_flips(comparison: Comparison) -> str:
+    """Return one line per candidate whose rows hold predictions."""
+    return "".join(
+        f"{printable(candidate.model.label)}: {flips_text(candidate.flips)}\n"
+        for candidate in comparison.candidates
+        if candidate.flips is not None
+    )
 
 
 def heads(comparison: Comparison) -> list[str]:
