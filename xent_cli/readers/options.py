@@ -32,6 +32,9 @@ class RunNeeds(NamedTuple):
         Name of the memory that a thread reads an array into: the same for all shards of an input.
     task_bytes
         What a task reads at once: a few of them fit in any memory, and each is worth the cost of dispatch.
+    slab_bytes
+        The same where classes are not the last axis: the fewer samples are taken at once, the more often the bytes
+        between them are read.
     chunk_bytes
         Text is cut into chunks of about this size. Each takes several times as much when parsed; 2 MiB take some 8 ms.
     group_bytes
@@ -51,6 +54,7 @@ class RunNeeds(NamedTuple):
     values_beside: bool = False
     buffer_name: str = ""
     task_bytes: int = 8 << 20
+    slab_bytes: int = 32 << 20
     chunk_bytes: int = 2 << 20
     group_bytes: int = 48 << 20
     batch_bytes: int = 48 << 20

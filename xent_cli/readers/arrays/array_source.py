@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray
     from xent_cli.core.block import Part
     from xent_cli.readers.options import RunNeeds
-    from xent_cli.readers.storage.interface import Stream
     from xent_cli.readers.storage.pipe import Copied, Spill
     from xent_cli.readers.storage.stored import Stored
 
@@ -62,7 +61,7 @@ class Layout(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ArraySource:
-    """An array in a file, in one role; see `Source`.
+    """An array in a file, in one role, whose samples lie one after another; see `Source`.
 
     Fields
     ------
@@ -91,38 +90,31 @@ class ArraySource:
 
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
         """See `Source`."""
-        _, k, b = self._sides()
-        step = max(1, self.needs.task_bytes // (max(1, k) * self.layout.dtype.itemsize))
-        if step > b > 1:
-            step -= step % b  # whole slabs are read at once
+        step = max(1, self.needs.task_bytes // self._row_bytes())
         total = self.layout.num_samples(self.axis)
         for start in range(0, total, step):
             size = min(step, total - start)
             yield first + start, size, self.rows(start, start + size)
 
+    def _row_bytes(self) -> int:
+        """How many bytes a sample takes."""
+        k = 1 if self.axis is None else self.layout.shape[self.axis]
+        return max(1, k) * self.layout.dtype.itemsize
+
     def rows(self, start: int, stop: int) -> Part:
         """See `Source`."""
-        layout = self.layout
-        _, k, b = self._sides()
+        layout, axis = self.layout, self.axis
+        k = 1 if axis is None else layout.shape[axis]
         buffer, dtype = self.needs.buffer_name, layout.dtype.str
-        return ArrayRows(self.role, buffer, self.file, dtype, layout.offset, k, b, start, stop, self.axis is None)
+        return ArrayRows(self.role, buffer, self.file, dtype, layout.offset, k, start, stop, axis is None)
 
     def where(self, row: int, role: str, first: int = 0) -> str:
         """See `Source`."""
         return place(self.file.name, row, row - first, self.layout.sample_shape(self.axis))
 
-    def _sides(self) -> tuple[int, int, int]:
-        """Shape of the array in file order as [a, k, b], with the classes in the middle."""
-        if self.axis is None:
-            return math.prod(self.layout.shape), 1, 1
-        shape, axis = self.layout.shape, self.axis
-        if self.layout.fortran_order:
-            shape, axis = shape[::-1], len(shape) - 1 - axis
-        return math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
-
 
 class ArrayRows(NamedTuple):
-    """Recipe for samples `start` to `stop` of an array seen as [a, k, b] in file order, samples running over a and b.
+    """Recipe for samples `start` to `stop` of an array whose samples lie one after another, as [n, k] in C order.
 
     A `Part`: what `read` returns is valid until the same thread reads into `buffer_name` again.
     """
@@ -133,50 +125,20 @@ class ArrayRows(NamedTuple):
     dtype: str
     offset: int
     k: int
-    b: int
     start: int
     stop: int
     scalar: bool
 
     def read(self) -> Rows:
         """Read the samples as [n, k], or [n] where a sample is one number."""
-        n = self.stop - self.start
-        with self.file.open() as file:
-            if self.b == 1:
-                values = scratch(self.buffer_name, (n, self.k), self.dtype)
-                self._fill(file, self.start * self.k, flat(values))
-            else:
-                values = self._gather(file)
-        values = widen(values)
-        return Rows(**{self.role: values[:, 0] if self.scalar else values})
-
-    def _gather(self, file: Stream) -> AnyArray:
-        """Read samples whose classes are `b` apart: a run of samples for each class, or whole [k, b] slabs."""
-        first, last = self.start // self.b, (self.stop - 1) // self.b
-        out = scratch(self.buffer_name, (self.k, self.stop - self.start), self.dtype)
-        done = 0
-        for a in range(first, last + 1):
-            low = self.start - a * self.b if a == first else 0
-            high = self.stop - a * self.b if a == last else self.b
-            columns = slice(done, done + high - low)
-            done = columns.stop
-            base = a * self.k * self.b
-            if high - low == self.b:
-                slab = scratch("slab", (self.k, self.b), self.dtype)
-                self._fill(file, base, flat(slab))
-                out[:, columns] = slab
-            else:
-                for c in range(self.k):
-                    self._fill(file, base + c * self.b + low, out[c, columns])
-        return out.T
-
-    def _fill(self, file: Stream, element: int, out: AnyArray) -> None:
-        """Read consecutive elements from the file into contiguous memory [m]."""
-        file.seek(self.offset + element * out.itemsize)
-        target = out.view(np.uint8).data
-        with reading(self.file.name):
+        values = scratch(self.buffer_name, (self.stop - self.start, self.k), self.dtype)
+        target = flat(values).view(np.uint8).data
+        with self.file.open() as file, reading(self.file.name):
+            file.seek(self.offset + self.start * self.k * values.itemsize)
             if fill(file, target) < len(target):
                 raise shrunk(self.file.name)
+        values = widen(values)
+        return Rows(**{self.role: values[:, 0] if self.scalar else values})
 
 
 def info_of(
@@ -195,9 +157,25 @@ def info_of(
     )
 
 
-def lies_scattered(layout: Layout, axis: int | None) -> bool:
-    """Whether consecutive samples are scattered over the file: Fortran order and several sample axes."""
-    return layout.fortran_order and sum(side > 1 for i, side in enumerate(layout.shape) if i != axis) > 1
+def lies_in_order(layout: Layout, axis: int | None) -> bool:
+    """Whether the values of each sample are contiguous, and follow those of the sample before.
+
+    Examples
+    --------
+    >>> lies_in_order(Layout((3, 4), False, np.dtype("f4"), 128), 1)
+    True
+    >>> lies_in_order(Layout((3, 4), True, np.dtype("f4"), 128), 1)
+    False
+    """
+    if layout.strides is not None:
+        return False
+    long = [i for i, side in enumerate(layout.shape) if side != 1]
+    if axis is not None and axis in long:
+        last = long[0] if layout.fortran_order else long[-1]
+        if axis != last:
+            return False
+        long.remove(axis)
+    return len(long) < 2 or not layout.fortran_order
 
 
 def too_much(name: str, found: str, expected: str) -> InputError:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xent_cli.errors import InputError, UsageError
-from xent_cli.readers.arrays.array_source import ArraySource, Layout, lies_scattered, too_much
+from xent_cli.readers.arrays.array_source import ArraySource, Layout, lies_in_order, too_much
 from xent_cli.readers.storage.stored import Stored
 
 if TYPE_CHECKING:
@@ -158,18 +158,19 @@ def open_array(
         if not -rank <= axis < rank:
             raise UsageError(f"--axis {axis} is out of range: {name} has shape {layout.shape}")
         axis %= rank
+    in_order = lies_in_order(layout, axis)
     held: Stored | Copied
     if isinstance(source, Stored) and not source.codec:
         held = source
     else:
-        from xent_cli.readers.arrays.streamed_array import StreamedArray, lies_in_order
+        if in_order:
+            from xent_cli.readers.arrays.streamed_array import StreamedArray
 
-        if lies_in_order(layout, axis):
             return StreamedArray(source, format_name, role, layout, axis, options.run)
         from xent_cli.readers.storage import pipe
 
         held = pipe.Copied(source)
-    if layout.strides is None and not lies_scattered(layout, axis):
+    if in_order:
         return ArraySource(held, format_name, role, layout, axis, options.run)
     from xent_cli.readers.arrays.strided_array import StridedArray
 

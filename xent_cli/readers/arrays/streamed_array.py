@@ -28,25 +28,6 @@ if TYPE_CHECKING:
 _MOST_FREE = 16
 
 
-def lies_in_order(layout: Layout, axis: int | None) -> bool:
-    """Whether the values of each sample follow those of the one before it.
-
-    Examples
-    --------
-    >>> lies_in_order(Layout((3, 4), False, np.dtype("f4"), 128), 1)
-    True
-    >>> lies_in_order(Layout((3, 4), True, np.dtype("f4"), 128), 1)
-    False
-    """
-    long = [i for i, side in enumerate(layout.shape) if side != 1]
-    if axis is not None and axis in long:
-        last = long[0] if layout.fortran_order else long[-1]
-        if axis != last:
-            return False
-        long.remove(axis)
-    return len(long) < 2 or not layout.fortran_order
-
-
 @dataclass(frozen=True, slots=True)
 class StreamedArray:
     """An array whose samples are read in order; see `Source`, and `ArraySource` for the fields."""

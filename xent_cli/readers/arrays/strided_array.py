@@ -1,12 +1,12 @@
-"""Samples of an array stored with strides: slices, permuted axes and repeated values, in bounded memory."""
+"""Samples of an array that lie apart or interleaved: classes on an axis before the last, slices, permuted axes."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from operator import mul
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,33 +22,105 @@ if TYPE_CHECKING:
 
     from xent_cli.core.array_types import AnyArray
     from xent_cli.core.block import Part
+    from xent_cli.readers.options import RunNeeds
     from xent_cli.readers.storage.interface import Stream
-    from xent_cli.readers.storage.pipe import Copied
+    from xent_cli.readers.storage.pipe import Copied, Spill
 
 # Gaps of up to this many bytes between values are read too: another call or request would take longer.
 _GAP_BYTES, _REMOTE_GAP_BYTES = 32 << 10, 1 << 20
+# Axes are swapped a piece of this size at a time, so that it stays in the cache meanwhile.
+_PIECE_BYTES = 256 << 10
+# Rows of memory that begin a multiple of this apart share so few places in the cache that they displace one another.
+_CROWDED_BYTES, _LINE_BYTES = 512, 64
+# Rows of up to this many classes stay as they lie in the file: the kernels take them apart by class anyway.
+_FEW_CLASSES = 128
+# A slab too large for a task is read a few times over, each time for some of its samples: three tasks keep two threads
+# busy, and a run of this many bytes from each class is not worth more memory.
+_TIMES_READ, _RUN_BYTES = 3, 16 << 10
 
 
 @dataclass(frozen=True, slots=True)
 class StridedArray(ArraySource):
-    """An array with strides: those of its layout, or those of Fortran order; see `Source`."""
+    """An array with strides: those of its layout, or those that follow from its order; see `Source`.
+
+    Samples whose classes are interleaved make a slab, [k, b] in the file for b samples.
+    """
+
+    def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
+        """See `Source`; a part is several slabs, or an even share of the samples of one."""
+        k = 1 if self.axis is None else self.layout.shape[self.axis]
+        slab, total = self._slab(), self.layout.num_samples(self.axis)
+        step = samples_at_once(slab, k, self.layout.dtype.itemsize, self.needs, remote=self._remote)
+        stride = max(slab, step)
+        for begin in range(0, total, stride):
+            end = min(total, begin + stride)
+            for start in range(begin, end, step):
+                stop = min(end, start + step)
+                yield first + start, stop - start, self.rows(start, stop)
 
     def rows(self, start: int, stop: int) -> Part:
         """See `Source`."""
-        layout, axis = self.layout, self.axis
-        strides = layout.strides
-        if strides is None:  # in Fortran order
-            strides = tuple(accumulate(layout.shape[:-1], mul, initial=1))
+        layout, axis, strides = self.layout, self.axis, self._strides()
         k, class_stride = 1, 1
         if axis is not None:
             k, class_stride = layout.shape[axis], strides[axis]
             strides = strides[:axis] + strides[axis + 1 :]
-        remote = isinstance(self.file, Stored) and is_url(self.file.path)
-        gap = min(_REMOTE_GAP_BYTES if remote else _GAP_BYTES, self.needs.step_bytes // 8)
         return StridedRows(
             self.role, self.needs.buffer_name, self.file, layout.dtype.str, layout.offset, layout.sample_shape(axis),
-            strides, k, class_stride, start, stop, axis is None, self.needs.step_bytes, gap,
+            strides, k, class_stride, start, stop, axis is None, *memory_of(self.needs, remote=self._remote),
         )  # fmt: skip
+
+    @property
+    def _remote(self) -> bool:
+        return isinstance(self.file, Stored) and is_url(self.file.path)
+
+    def _strides(self) -> tuple[int, ...]:
+        """How many values apart neighbours along each axis lie."""
+        shape = self.layout.shape
+        if self.layout.strides is not None:
+            return self.layout.strides
+        if self.layout.fortran_order:
+            return tuple(accumulate(shape[:-1], mul, initial=1))
+        return tuple(accumulate(shape[:0:-1], mul, initial=1))[::-1]
+
+    def _slab(self) -> int:
+        """How many consecutive samples have their values of one class before those of the next."""
+        if self.axis is None:
+            return 1
+        strides, samples = self._strides(), 1
+        for axis in reversed(range(len(strides))):
+            if axis != self.axis and strides[axis] < strides[self.axis]:
+                samples *= self.layout.shape[axis]
+            elif axis != self.axis and self.layout.shape[axis] > 1:
+                break
+        return max(1, samples)
+
+
+def samples_at_once(slab: int, num_classes: int, itemsize: int, needs: RunNeeds, *, remote: bool = False) -> int:
+    """How many samples a task reads, given how many there are in a slab: several slabs, or an even share of one.
+
+    Examples
+    --------
+    >>> from xent_cli.readers.options import RunNeeds
+    >>> samples_at_once(49, 1000, 4, RunNeeds())  # 42 slabs
+    2058
+    >>> samples_at_once(50, 229_000, 4, RunNeeds())  # a third of a slab
+    17
+    """
+    row_bytes = max(1, num_classes) * itemsize
+    step = max(1, needs.task_bytes // row_bytes)
+    if step >= slab:
+        return step - step % slab
+    share = slab if remote else min(-(-slab // _TIMES_READ), _RUN_BYTES // itemsize)
+    step = max(step, min(share, needs.slab_bytes // row_bytes))
+    return -(-slab // -(-slab // step))
+
+
+def memory_of(needs: RunNeeds, *, remote: bool = False) -> tuple[int, int, int]:
+    """The last three fields of `StridedRows`."""
+    stretch = needs.step_bytes
+    gap = min(_REMOTE_GAP_BYTES if remote else _GAP_BYTES, stretch // 8)
+    return stretch, stretch if remote else min(_PIECE_BYTES, stretch), gap
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +139,15 @@ class StridedRows:
         Number of classes, and how far apart they lie.
     stretch_bytes
         The longest stretch of the file that is held beside the samples picked out of it.
+    piece_bytes
+        How many bytes of values are read before their axes are swapped.
     gap_bytes
         The longest gap between values that is read along with them.
     """
 
     role: str
     buffer_name: str
-    file: Stored | Copied
+    file: Stored | Copied | Spill
     dtype: str
     offset: int
     shape: tuple[int, ...]
@@ -84,56 +158,93 @@ class StridedRows:
     stop: int
     scalar: bool
     stretch_bytes: int
+    piece_bytes: int
     gap_bytes: int
 
     def read(self) -> Rows:
         """Read the samples as [n, k], or [n] where a sample is one number."""
-        values = scratch(self.buffer_name, (self.stop - self.start, self.k), self.dtype)
+        n, k = self.stop - self.start, self.k
+        few = k <= _FEW_CLASSES
+        memory = scratch(self.buffer_name, (k, n) if few else (n, k), self.dtype)
+        values = memory.T if few else memory
         done = 0
         with self.file.open() as file:
             for base, shape, strides in boxes(self.shape, self.strides, self.start, self.stop):
                 size = math.prod(shape)
-                box = flat(values[done : done + size]).reshape(*shape, self.k)
+                box = values[done : done + size].reshape(*shape, k)
+                assert np.may_share_memory(box, values) or not box.size  # to split an axis takes no copy
                 self._copy(file, base, box, (*strides, self.class_stride))
                 done += size
         values = widen(values)
         return Rows(**{self.role: values[:, 0] if self.scalar else values})
 
     def _copy(self, file: Stream, base: int, target: AnyArray, strides: tuple[int, ...]) -> None:
-        """Fill `target` with strided values from `base`: from one stretch of the file, or from several."""
-        item = target.itemsize
-        reach = [(side - 1) * stride for side, stride in zip(target.shape, strides, strict=True)]
+        """Fill `target` with strided values from `base`."""
+        if not target.size:
+            return
         for axis, stride in enumerate(strides):
             if stride == 0 and target.shape[axis] > 1:  # one value in the file, repeated
                 first = _cut(target, axis, 0, 1)
                 self._copy(file, base, first, strides)
                 target[...] = first
                 return
+        long = [axis for axis, side in enumerate(target.shape) if side > 1]
+        order = sorted(long, key=lambda axis: -strides[axis])
+        short = [axis for axis in range(target.ndim) if axis not in order]
+        sides = [target.shape[axis] for axis in order]
+        self._place(file, base, target.transpose(order + short).reshape(sides), tuple(strides[axis] for axis in order))
+
+    def _place(self, file: Stream, base: int, target: AnyArray, strides: tuple[int, ...]) -> None:
+        """The same where the axes of `target` are in the order of the file, but perhaps not in that of its memory."""
+        if all(outer >= inner for outer, inner in pairwise(target.strides)):
+            self._fetch(file, base, target, strides)
+            return
+        if target[0].nbytes > self.piece_bytes and target.ndim > 2:
+            for i, part in enumerate(target):
+                self._place(file, base + i * strides[0], part, strides[1:])
+            return
+        step = max(1, self.piece_bytes // target[0].nbytes)
+        for start in range(0, len(target), step):
+            part = target[start : start + step]
+            held = _held(part.shape, part.dtype)
+            self._fetch(file, base + start * strides[0], held, strides)
+            part[...] = held
+
+    def _fetch(self, file: Stream, base: int, target: AnyArray, strides: tuple[int, ...]) -> None:
+        """The same where memory is in the order of the file: from one stretch of the file, or from several."""
+        item = target.itemsize
+        if target.flags.c_contiguous and is_contiguous(target.shape, strides):
+            self._read(file, base, target)
+            return
+        reach = [(side - 1) * stride for side, stride in zip(target.shape, strides, strict=True)]
         stretch = sum(reach) + 1
         widest = max(range(len(reach)), key=reach.__getitem__)
         within = stretch - reach[widest]
-        gap = (strides[widest] - within) * item
-        together = gap <= self.gap_bytes
-        if stretch == 1 or (together and stretch * item <= self.stretch_bytes):
-            self._pick(file, base, target, strides, stretch)
+        together = (strides[widest] - within) * item <= self.gap_bytes
+        if together and stretch * item <= self.stretch_bytes:
+            memory = scratch("stretch", (stretch,), target.dtype)
+            self._read(file, base, memory)
+            target[...] = np.ndarray(target.shape, target.dtype, memory, 0, [stride * item for stride in strides])
             return
         step = max(1, (self.stretch_bytes // item - within) // strides[widest] + 1) if together else 1
         for start in range(0, target.shape[widest], step):
             part = _cut(target, widest, start, start + step)
-            self._copy(file, base + start * strides[widest], part, strides)
+            self._fetch(file, base + start * strides[widest], part, strides)
 
-    def _pick(self, file: Stream, base: int, target: AnyArray, strides: tuple[int, ...], stretch: int) -> None:
-        """Read one stretch of the file and pick the values out of it."""
-        direct = stretch == target.size and target.flags.c_contiguous and is_contiguous(target.shape, strides)
-        memory = target if direct else scratch("stretch", (stretch,), target.dtype)
+    def _read(self, file: Stream, base: int, target: AnyArray) -> None:
+        """Fill contiguous memory from one place of the file."""
         file.seek(self.offset + base * target.itemsize)
-        view = flat(memory).view(np.uint8).data
+        view = flat(target).view(np.uint8).data
         with reading(self.file.name):
             if fill(file, view) < len(view):
                 raise shrunk(self.file.name)
-        if not direct:
-            steps = [stride * target.itemsize for stride in strides]
-            target[...] = np.ndarray(target.shape, target.dtype, memory, 0, steps)
+
+
+def _held(shape: tuple[int, ...], dtype: np.dtype[Any]) -> AnyArray:
+    """Memory for a piece of the file, whose rows do not crowd in the cache."""
+    row_bytes = shape[-1] * dtype.itemsize
+    lines = _LINE_BYTES // dtype.itemsize if row_bytes % _CROWDED_BYTES == 0 else 0
+    return scratch("piece", (*shape[:-1], shape[-1] + lines), dtype)[..., : shape[-1]]
 
 
 def boxes(

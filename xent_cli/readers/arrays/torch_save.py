@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from xent_cli.errors import InputError
-from xent_cli.readers.arrays.array_source import Layout, lies_scattered
+from xent_cli.readers.arrays.array_source import Layout
 from xent_cli.readers.arrays.choose_array import asked_for, choose, is_called
 from xent_cli.readers.arrays.npy import open_array
 from xent_cli.readers.arrays.numbered_arrays import choose_pieces
@@ -152,21 +152,14 @@ def _open_tensor(
             hint="save the values once, without tensor.expand",
         )
     start = data_offset(source.name, file, archive.size, member) + tensor.offset * dtype.itemsize
-    layout = _layout(tensor, dtype, start, classes.axis)
+    layout = _layout(tensor, dtype, start)
     return open_array(source, "torch", layout, role, options, classes, bfloat16=tensor.dtype == "bfloat16")
 
 
-def _layout(tensor: Tensor, dtype: np.dtype[Any], start: int, axis: int | None) -> Layout:
-    """Layout of a tensor in the file: contiguous in either order if possible, otherwise strided."""
-    shape, strides = tensor.shape, tensor.strides
-    if 0 in shape or is_contiguous(shape, strides):
-        return Layout(shape, False, dtype, start)
-    turned = Layout(shape, True, dtype, start)
-    if is_contiguous(shape[::-1], strides[::-1]) and not lies_scattered(
-        turned, None if axis is None else axis % len(shape)
-    ):
-        return turned
-    return Layout(shape, False, dtype, start, strides)
+def _layout(tensor: Tensor, dtype: np.dtype[Any], start: int) -> Layout:
+    """Layout of a tensor in the file: with strides, unless it is contiguous."""
+    contiguous = 0 in tensor.shape or is_contiguous(tensor.shape, tensor.strides)
+    return Layout(tensor.shape, False, dtype, start, None if contiguous else tensor.strides)
 
 
 def _with_samples(tensor: Tensor, axis: int | None) -> Tensor:

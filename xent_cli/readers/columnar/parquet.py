@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from xent_cli.core.block import Rows
 from xent_cli.core.labels.check_labels import either
 from xent_cli.errors import UnreadableRowError
-from xent_cli.readers.arrays.array_source import ArrayRows
+from xent_cli.readers.arrays.strided_array import StridedRows, memory_of, samples_at_once
 from xent_cli.readers.columnar.parquet_file import FirstRows, damage_in, footer_of, open_file
 from xent_cli.readers.columnar.row_groups import RowGroup
 from xent_cli.readers.columns.column_plan import ColumnPlan, Reading, refuse_repeated
@@ -107,7 +107,7 @@ class ParquetSource(Table):
             elif self.plan.is_list or not self.plan.values:
                 yield from self._batches(group, start, max(1, needs.step_bytes // row_bytes))
             else:
-                yield from self._columns(group, start, size, max(1, needs.task_bytes // row_bytes))
+                yield from self._columns(group, start, size)
             start += size
 
     def _batches(self, group: int, start: int, step: int) -> Iterator[tuple[int, int, Part]]:
@@ -116,7 +116,7 @@ class ParquetSource(Table):
             yield start, table.num_rows, TableRows(table, self.reading, start)
             start += table.num_rows
 
-    def _columns(self, group: int, start: int, size: int, step: int) -> Iterator[tuple[int, int, Part]]:
+    def _columns(self, group: int, start: int, size: int) -> Iterator[tuple[int, int, Part]]:
         """A row group too large for memory: decoded a few columns at a time, and turned into rows on disk."""
         spill = Spill(self.source.name)
         rest = self.reading._replace(plan=self.plan._replace(values=(), is_list=False))
@@ -126,10 +126,12 @@ class ParquetSource(Table):
                 spill.append(values.T)
                 absent = either(absent, missing)
             others = self._table(held, rest.plan.used) if rest.plan.used else None
+        step = samples_at_once(size, self.width, self.dtype.itemsize, self.needs)
         for low, high in ((low, min(size, low + step)) for low in range(0, size, step)):
-            part: Part = ArrayRows(
-                self.role, f"{self.role} of a row group", spill, self.dtype.str, 0, self.width, size, low, high, False
-            )
+            part: Part = StridedRows(
+                self.role, f"{self.role} of a row group", spill, self.dtype.str, 0, (size,), (1,), self.width, size,
+                low, high, False, *memory_of(self.needs),
+            )  # fmt: skip
             if others is not None:
                 other = TableRows(others.slice(low, high - low), rest, start + low)
                 part = Both(part, other)
