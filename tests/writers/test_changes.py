@@ -14,6 +14,7 @@ from xent_cli.core.statistics.comparison import (
     Model,
     ModelChange,
     MovedSample,
+    changes_of_divergence,
     changes_of_losses,
     changes_of_summaries,
     mean_change,
@@ -128,3 +129,15 @@ def test_figures_that_one_summary_lacks_are_left_out():
 )
 def test_a_mean_is_marked_by_where_its_interval_lies(candidate, mark):
     assert mean_change(compare_losses(np.array([1.0, 2.0, 3.0]), np.array(candidate))).mark == mark
+
+
+def test_divergences_are_compared_as_losses_are():
+    rng = np.random.default_rng(1)
+    old, new = rng.exponential(size=(2, 101))
+    changes = {change.metric: change for change in changes_of_divergence(old, new, compare_losses(old, new))}
+    assert list(changes) == ["kl_divergence", "p50_kl", "p90_kl", "p95_kl", "p99_kl", "p999_kl", "max_kl"]
+    for name, level in {"p50_kl": 0.5, "p999_kl": 0.999, "max_kl": 1.0}.items():
+        change = changes[name]
+        assert (change.baseline, change.candidate) == pytest.approx((np.quantile(old, level), np.quantile(new, level)))
+    low, high = changes["kl_divergence"].low, changes["kl_divergence"].high
+    assert low < (new - old).mean() < high

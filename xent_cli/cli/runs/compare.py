@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -17,6 +18,7 @@ from xent_cli.core.statistics.comparison import (
     Model,
     ModelChange,
     MovedSample,
+    changes_of_divergence,
     changes_of_losses,
     changes_of_summaries,
     mean_change,
@@ -137,6 +139,9 @@ def _rows_against(
     both = align(baseline, candidate, by_id=by_id)
     whole = _paired(both, None, options)
     changes = changes_of_losses(both.baseline, both.candidate, whole, weight=both.weight, divisor=both.divisor)
+    if both.kl is not None:
+        diverged = _paired(replace(both, baseline=both.kl[0], candidate=both.kl[1]), None, options)
+        changes += changes_of_divergence(*both.kl, diverged, weight=both.weight, divisor=both.divisor)
     right = hits_of(baseline), hits_of(candidate)
     flips = None
     if right[0] is not None and right[1] is not None:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from xent_cli.core.statistics.paired_test import PairedComparison
 
 # Figures of a summary that measure a model, as opposed to counts of samples.
-_FIGURES = ("mean_loss", "kl_divergence", "perplexity", "p50_loss", "p90_loss", "p95_loss", "p99_loss", "max_loss")
+_FIGURES = ("mean_loss", "perplexity", "p50_loss", "p90_loss", "p95_loss", "p99_loss", "max_loss")
+# The same of the divergence from a reference.
+_DIVERGENCE = ("kl_divergence", "p50_kl", "p90_kl", "p95_kl", "p99_kl", "p999_kl", "max_kl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +197,25 @@ def changes_of_losses(
     return mean_change(paired), *changes_of_summaries(ours, theirs)[1:]
 
 
+def changes_of_divergence(
+    baseline: FloatArray,
+    candidate: FloatArray,
+    paired: PairedComparison,
+    *,
+    weight: FloatArray | None = None,
+    divisor: FloatArray | None = None,
+) -> tuple[Change, ...]:
+    """Compare the KL divergences [n] of two models from their reference; see `changes_of_losses`."""
+    ours, theirs = (
+        LossTotals.from_losses("", kl, weight=weight, divisor=divisor, divergence={"kl_divergence": kl})
+        .summarize()
+        .as_dict()
+        for kl in (baseline, candidate)
+    )
+    changes = {change.metric: change for change in changes_of_summaries(ours, theirs)}
+    return mean_change(paired, metric="kl_divergence"), *(changes[name] for name in _DIVERGENCE[1:])
+
+
 def changes_of_summaries(
     baseline: Mapping[str, float | int | bool | None], candidate: Mapping[str, float | int | bool | None]
 ) -> tuple[Change, ...]:
@@ -205,7 +226,7 @@ def changes_of_summaries(
     >>> [c.delta for c in changes_of_summaries({"mean_loss": 1.0, "n_samples": 2}, {"mean_loss": 1.5, "n_samples": 2})]
     [0.5]
     """
-    names = [*_FIGURES, *(name for name in baseline if name.endswith("accuracy"))]
+    names = [*_FIGURES, *_DIVERGENCE, *(name for name in baseline if name.endswith("accuracy"))]
     changes = []
     for name in names:
         ours, theirs = baseline.get(name), candidate.get(name)

@@ -29,6 +29,8 @@ class AlignedLosses:
         Samples without a loss in both, or of weight 0.
     weight, divisor
         [n] what each loss counts in the sum and in the divisor of the mean, in both; None where that is 1.
+    kl
+        [n] KL divergences of the baseline and of the candidate, if both have them.
     """
 
     baseline: FloatArray
@@ -38,6 +40,7 @@ class AlignedLosses:
     n_ignored: int
     weight: FloatArray | None = None
     divisor: FloatArray | None = None
+    kl: tuple[FloatArray, FloatArray] | None = None
 
 
 def common_id(results: list[SavedResults]) -> str | None:
@@ -83,7 +86,10 @@ def align(baseline: SavedResults, candidate: SavedResults, *, by_id: bool) -> Al
     divisor = divisor_of(weight, class_weight)
     if divisor is not None and not divisor.any():
         raise InputError("nothing left to compare", candidate.path, found="weights that sum to 0")
-    return AlignedLosses(*losses, rows, candidate_rows, order.size - rows.size, weight, divisor)
+    kl = None
+    if baseline.kl is not None and candidate.kl is not None:
+        kl = baseline.kl[rows], candidate.kl[candidate_rows]
+    return AlignedLosses(*losses, rows, candidate_rows, order.size - rows.size, weight, divisor, kl)
 
 
 def row_name(result: SavedResults, row: int, *, by_id: bool = False) -> str:
