@@ -1,8 +1,8 @@
 """Softmax cross-entropy of model outputs: exact, fast, flat in memory.
 
 Functions of NumPy arrays, imported when they are first used: `softmax_cross_entropy`, `sparse_softmax_cross_entropy`,
-`softmax_cross_entropy_with_grad` and `evaluate`, which returns a `LossSummary`. `read_table` reads a table of logits
-and labels by the rules of the commands.
+`softmax_cross_entropy_with_grad`, `loss_frame`, and `evaluate`, which returns a `LossSummary`. `read_table` reads a
+table of logits and labels by the rules of the commands.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ if TYPE_CHECKING:
         softmax_cross_entropy_with_grad,
         sparse_softmax_cross_entropy,
     )
-    from xent_cli.core.totals.summary import LossSummary
+    from xent_cli.core.python_api.rows import loss_frame
+    from xent_cli.core.python_api.summary import LossSummary
     from xent_cli.readers.read_table import read_table
 
 __version__ = "0.1.0"
 __all__ = [
     "LossSummary",
     "evaluate",
+    "loss_frame",
     "read_table",
     "softmax_cross_entropy",
     "softmax_cross_entropy_with_grad",
@@ -39,7 +41,10 @@ def __getattr__(name: str) -> Any:
         # The module of this name, which the import has set, is not what is meant.
         globals()[name] = found
         return found
-    from xent_cli.core.python_api import functions
-    from xent_cli.core.totals import summary
+    if name == "loss_frame":
+        from xent_cli.core.python_api.rows import loss_frame as frame_of_losses
+
+        return frame_of_losses
+    from xent_cli.core.python_api import functions, summary
 
     return getattr(summary if name == "LossSummary" else functions, name)

@@ -12,6 +12,7 @@ from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.options import Outputs
 from xent_cli.core.python_api.arguments import called_with, top_k_of
 from xent_cli.core.python_api.hints import hinting, with_hints
+from xent_cli.core.python_api.summary import LossSummary
 from xent_cli.core.totals.loss_totals import LossTotals
 from xent_cli.core.warnings import find_warnings
 from xent_cli.errors import InputError
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from xent_cli.core.array_types import FloatArray
     from xent_cli.core.evaluate import BlockLoss
     from xent_cli.core.python_api.arguments import Call
-    from xent_cli.core.totals.summary import LossSummary
 
     Precision = Literal["float64", "float32"]
 
@@ -260,7 +260,7 @@ def summary_of(call: Call, top_k: tuple[int, ...]) -> LossSummary:
     if not totals.divisor.units:
         raise InputError("nothing left to average", found="weights that are all 0", expected="a weight above 0")
     found = warnings_of(find_warnings(totals, call.options, call.num_classes))
-    return replace(totals.summarize(), warnings=with_hints(found))
+    return LossSummary.of(replace(totals.summarize(), warnings=with_hints(found)))
 
 
 def _evaluated(call: Call, outputs: Outputs) -> list[BlockLoss]:
