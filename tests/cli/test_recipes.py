@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -41,6 +42,13 @@ def dvc():
     return [stage["cmd"] for stage in yaml.safe_load(block("DVC"))["stages"].values()]
 
 
+def precommit():
+    (hook,) = yaml.safe_load(block("pre-commit"))["repos"][0]["hooks"]
+    (defined,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+    assert hook["id"] == defined["id"]
+    return [shlex.join([*defined["entry"].split(), *hook["args"]])]
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A model's outputs with the baseline they made, in a folder of its own; the shell's place while a test runs."""
@@ -68,7 +76,7 @@ def get_worse(folder):
 without_make = pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
 
 
-@pytest.mark.parametrize("recipe", [github, gitlab, pytest.param(makefile, marks=without_make), dvc])
+@pytest.mark.parametrize("recipe", [github, gitlab, pytest.param(makefile, marks=without_make), dvc, precommit])
 def test_a_recipe_passes_with_the_same_model_and_fails_with_one_that_got_worse(recipe, folder):
     lines = [line for line in recipe() if not line.startswith("pip install")]
     assert lines
