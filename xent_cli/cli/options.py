@@ -109,6 +109,7 @@ class OutputFlags(NamedTuple):
     reports: tuple[str, ...] = ()
     by: tuple[str, ...] = ()
     columns: tuple[PredictionColumn, ...] = ()
+    cluster: str | None = None
     plot: str | None = None
     divergence: Literal["kl", "all"] = "kl"
     top_by: Literal["loss", "kl"] = "loss"

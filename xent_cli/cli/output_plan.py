@@ -94,6 +94,12 @@ class OutputPlan(NamedTuple):
         bare = self.summary in (None, Form.MEAN, Form.SUM)
         return not bare or self.stderr_summary is not None or self.rows is Form.TABLE
 
+    def has_digest(self, path: str | None) -> bool:
+        """Whether anything that is written, with rows at a path, says which labels it is about."""
+        rows = path is not None and format_of(path) in ("parquet", "arrow")
+        json = any(target.form == "json" for target in self.reports)
+        return self.summary is Form.JSON or self.rows is Form.ARROW or rows or json
+
 
 def plan_output(command: str, flags: OutputFlags, run: RunFlags, streams: Streams) -> OutputPlan:
     """Decide from the options, and from whether standard output and standard error are terminals.

@@ -58,6 +58,8 @@ class BlockLoss(NamedTuple):
         [n] weight of the class of each label, already part of `loss`; or None.
     predictions
         [n] for each name of `Outputs.columns`; see `confidence.predictions`.
+    clusters
+        [n] number or text of the cluster of each sample, or None.
     """
 
     start: int
@@ -74,6 +76,7 @@ class BlockLoss(NamedTuple):
     left_out: BoolArray | None = None
     class_weight: FloatArray | None = None
     predictions: Mapping[str, AnyArray] | None = None
+    clusters: AnyArray | None = None
 
 
 def evaluate_block(task: Task, options: LossOptions, outputs: Outputs) -> BlockLoss:
@@ -113,7 +116,11 @@ def evaluate_block(task: Task, options: LossOptions, outputs: Outputs) -> BlockL
         from xent_cli.core.confidence.predictions import with_predictions
 
         losses = with_predictions(losses, block, options)
-    slices = _slices(block, found, weight, diverged, outputs) if outputs.by else None
+    slices = clusters = None
+    if outputs.cluster is not None:
+        clusters = outputs.cluster.clusters(block.start, rows.loss.size, block.groups)
+    if outputs.by or (clusters is not None and outputs.figures):
+        losses, slices = _grouped(block, losses, found, weight, diverged, clusters, outputs)
     totals = RunTotals(losses, slices, found.calibration, found.formulas)
     if not outputs.losses:
         return BlockLoss(block.start, rows.loss.size, totals, gradient=rows.gradient)
@@ -132,7 +139,7 @@ def evaluate_block(task: Task, options: LossOptions, outputs: Outputs) -> BlockL
 
         predictions = predictions_of_scored(block, labels, ignored, options, outputs.columns)
     columns = rows.loss, ignored, labels, block.ids, rows.kl, rows.gradient, block.groups, weight, left_out
-    return BlockLoss(block.start, rows.loss.size, totals, *columns, class_weight, predictions)
+    return BlockLoss(block.start, rows.loss.size, totals, *columns, class_weight, predictions, clusters)
 
 
 def weigh_block(task: Task, options: LossOptions) -> ExactSum:
@@ -206,18 +213,18 @@ def _divergence(found: Evaluated, options: LossOptions, outputs: Outputs) -> Map
     return figures
 
 
-def _slices(
+def _grouped(
     block: Block,
+    losses: LossTotals,
     found: Evaluated,
     weight: FloatArray | None,
     divergence: Mapping[str, FloatArray] | None,
+    clusters: AnyArray | None,
     outputs: Outputs,
-) -> LossSlices:
-    """Total the samples by the values of the requested columns."""
+) -> tuple[LossTotals, LossSlices | None]:
+    """Total the samples by cluster, and by the values of the requested columns."""
     from xent_cli.core.totals.group_totals import Scored
-    from xent_cli.core.totals.slices import slices_of
 
-    assert block.groups is not None
     rows, divisor, ranks = found.rows, found.divisor, found.ranks
     scored = None if found.ignored is None else ~found.ignored
 
@@ -239,7 +246,20 @@ def _slices(
         weight=None if weight is None else kept(weight),
         exact_rows=EXACT_ROWS // outputs.states,
     )
-    return slices_of(outputs.by, block.groups, samples, scored, figures=outputs.figures)
+    clustered = None
+    if clusters is not None and outputs.cluster is not None and outputs.figures:
+        from xent_cli.core.totals.cluster_rule import ClusteredBlock
+
+        clustered = ClusteredBlock.of(outputs.cluster, block.start, clusters, scored)
+        losses = losses._replace(clusters=clustered.totals(samples))
+    if not outputs.by:
+        return losses, None
+    from xent_cli.core.totals.slices import slices_of
+
+    assert block.groups is not None
+    names = outputs.groups or outputs.by
+    groups = block.groups if names == outputs.by else block.groups[:, [names.index(name) for name in outputs.by]]
+    return losses, slices_of(outputs.by, groups, samples, scored, figures=outputs.figures, clustered=clustered)
 
 
 def _class_weight(found: Evaluated, options: LossOptions) -> FloatArray | None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Figure = float | int | bool | None
 
 _QUANTILES = ("p50_loss", "p90_loss", "p95_loss", "p99_loss")
-_COMPOSED = ("quantiles", "top_k", "divergence", "warnings")
+_COMPOSED = ("quantiles", "top_k", "divergence", "warnings", "confidence_level")
 _FIELDS = [field.name for field in fields(LossSummary) if field.name not in _COMPOSED]
 # With a reference; the second line are those that cost time of their own, the third those that need true labels.
 _DIVERGENCE = (
@@ -27,7 +27,7 @@ _DIVERGENCE = (
     *("mean_delta_p", "p1_delta_p", "p5_delta_p", "p50_delta_p", "p95_delta_p", "p99_delta_p"),
     *("min_delta_p", "max_delta_p", "rms_delta_p", "log_ppl_ratio"),
 )
-METRICS = (*_FIELDS, *_QUANTILES, "perplexity", "bits", "accuracy", *_DIVERGENCE)
+METRICS = (*_FIELDS, "ci_low", "ci_high", *_QUANTILES, "perplexity", "bits", "accuracy", *_DIVERGENCE)
 _DTYPES = ("float16", "bfloat16", "float32", "float64")
 _FATES = ("", ".imprecise", ".inf", ".nan")
 _OVERFLOW = tuple(f"overflow.{dtype}{fate}" for dtype in _DTYPES for fate in _FATES)
@@ -57,7 +57,10 @@ _SYNONYMS = {
 }
 _MORE_IS_BETTER = ("accuracy", "same_top", "top5_overlap")
 # For these, neither direction is better.
-_NEITHER = ("n_samples", "n_ignored", "worst_sample", "quantiles_exact", "std_loss", "ref_entropy")
+_NEITHER = (
+    *("n_samples", "n_ignored", "worst_sample", "quantiles_exact", "std_loss", "ref_entropy"),
+    *("n_clusters", "design_effect"),
+)
 # Differences of a probability that should be high; their root mean square should be low.
 _DELTA_P = re.compile(r"(?!rms).+_delta_p")
 
@@ -85,7 +88,7 @@ def is_loss(metric: str) -> bool:
     (True, False, False)
     """
     name = field_of(metric)
-    return name.endswith("_loss") and name != "std_loss"
+    return name.endswith("_loss") and name not in ("std_loss", "se_loss")
 
 
 def is_count(metric: str) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from xent_cli.core.array_types import FloatArray
+    from xent_cli.core.totals.cluster_rule import ClusterRule
 
 Source = Literal["logits", "log-probs", "probs"]
 LabelForm = Literal["sparse", "dense"]
@@ -183,6 +184,10 @@ class Outputs(NamedTuple):
         Whether the highest divergences are named in place of the highest losses.
     columns
         What is predicted for each sample, by the names of `PredictionColumn`.
+    groups
+        Names of the columns of groups that blocks have: those in `by`, and what tells clusters apart.
+    cluster
+        Which cluster each sample belongs to, or None if samples are independent.
     """
 
     losses: bool = False
@@ -199,3 +204,5 @@ class Outputs(NamedTuple):
     states: int = 1
     worst_by_kl: bool = False
     columns: tuple[PredictionColumn, ...] = ()
+    groups: tuple[str, ...] = ()
+    cluster: ClusterRule | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -33,8 +33,8 @@ class RowFormat(NamedTuple):
 
     In this order: ``sample`` (number from 0), the id column under its own name, ``label`` (sparse labels only),
     ``loss`` (nats), ``kl_divergence`` (nats, with a teacher), the columns whose values name slices, ``weight`` if
-    samples have weights, ``class_weight``, already part of ``loss``, if classes have weights, and the predictions that
-    were asked for.
+    samples have weights, ``class_weight``, already part of ``loss``, if classes have weights, ``cluster`` if samples
+    are in clusters, and the predictions that were asked for.
 
     Fields
     ------
@@ -52,6 +52,8 @@ class RowFormat(NamedTuple):
         Names of the columns whose values name slices, each with its position in `BlockLoss.groups`.
     weighted, class_weighted
         Whether rows have a sample weight, and a class weight.
+    clusters
+        Whether clusters are known by numbers or by texts; None if samples are independent.
     predictions
         Columns of predictions; see `confidence.predictions`.
     predicted_names
@@ -68,6 +70,7 @@ class RowFormat(NamedTuple):
     by: tuple[tuple[str, int], ...] = ()
     weighted: bool = False
     class_weighted: bool = False
+    clusters: Literal["numbers", "texts"] | None = None
     predictions: tuple[PredictionColumn, ...] = ()
     predicted_names: tuple[str, ...] | None = None
     signature: str = ""
@@ -81,7 +84,7 @@ class RowFormat(NamedTuple):
             ("loss", True),
             ("kl_divergence", self.with_kl),
         )
-        last = (("weight", self.weighted), ("class_weight", self.class_weighted))
+        last = (("weight", self.weighted), ("class_weight", self.class_weighted), ("cluster", bool(self.clusters)))
         named = (name for name, wanted in optional if wanted)
-        weights = (name for name, wanted in last if wanted)
-        return ("sample", *map(str, named), *(name for name, _ in self.by), *weights, *self.predictions)
+        others = (name for name, wanted in last if wanted)
+        return ("sample", *map(str, named), *(name for name, _ in self.by), *others, *self.predictions)

@@ -142,7 +142,9 @@ class ReadOptions(NamedTuple):
     input_format
         Format of both inputs, in place of what their content says.
     by
-        Columns whose values name groups of samples.
+        Columns whose values name groups of samples: those of `--by`, and that of `cluster`.
+    cluster
+        The one of them that tells clusters apart, or None.
     group_files
         What `by` may name beside columns: name and path of a file with a value for each sample.
     join
@@ -185,6 +187,7 @@ class ReadOptions(NamedTuple):
     class_names_file: str | None = None
     input_format: str | None = None
     by: tuple[str, ...] = ()
+    cluster: str | None = None
     group_files: tuple[GroupFile, ...] = ()
     join: str | None = None
     source: str | None = None

@@ -30,6 +30,7 @@ def row_schema(columns: RowFormat) -> pa.Schema:
     types |= dict.fromkeys((name for name, _ in columns.by), pa.string())
     kinds = {"predicted": pa.int64() if columns.predicted_names is None else pa.string(), "rank": pa.int64()}
     types |= {name: kind for name, kind in kinds.items() if name in columns.predictions}
+    types["cluster"] = pa.int64() if columns.clusters == "numbers" else pa.string()
     metadata = None
     if columns.signature:
         weighted = settings_of(columns.signature)["class_weight"] != "none"
@@ -55,6 +56,10 @@ def record_batch(rows: BlockLoss, columns: RowFormat) -> pa.RecordBatch:
         values["weight"] = wrapped(rows.weight)
     if columns.class_weighted:
         values["class_weight"] = wrapped(rows.class_weight)
+    if columns.clusters is not None:
+        assert rows.clusters is not None
+        numbers = columns.clusters == "numbers"
+        values["cluster"] = wrapped(rows.clusters) if numbers else pa.array(rows.clusters.tolist(), pa.string())
     for name in columns.predictions:
         assert rows.predictions is not None
         values[name] = _predicted(name, rows.predictions[name], columns)
@@ -126,6 +131,7 @@ class ParquetWriter:
         # A dictionary of losses, nearly all distinct, would cost as much as everything else; consecutive sample numbers
         # compress to almost nothing.
         texts = {"label", "predicted", columns.id_name, *(name for name, _ in columns.by)}
+        texts |= {"cluster"} if columns.clusters is not None else set()
         named = [name for name in columns.names if name in texts]
         self._writer = pq.ParquetWriter(
             stream,

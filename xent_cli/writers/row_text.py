@@ -10,7 +10,7 @@ from xent_cli.core.labels.check_labels import NO_LABEL
 from xent_cli.core.row_columns import missing_predictions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from xent_cli.core.array_types import AnyArray, FloatArray
     from xent_cli.core.evaluate import BlockLoss
@@ -57,6 +57,7 @@ def rows_between(rows: BlockLoss, first: int, stop: int) -> BlockLoss:
         groups=None if rows.groups is None else rows.groups[part],
         weight=None if rows.weight is None else rows.weight[part],
         class_weight=None if rows.class_weight is None else rows.class_weight[part],
+        clusters=None if rows.clusters is None else rows.clusters[part],
         predictions=None if rows.predictions is None else {name: v[part] for name, v in rows.predictions.items()},
     )
 
@@ -97,6 +98,9 @@ def row_texts(
         if given:
             assert weights is not None
             texts.append([spell(weight) for weight in weights.tolist()])
+    if columns.clusters is not None:
+        assert rows.clusters is not None
+        texts.append(_words(rows.clusters.tolist(), unnamed, quote if columns.clusters == "texts" else str))
     for name in columns.predictions:
         assert rows.predictions is not None
         texts.append(_predicted(name, rows.predictions[name], columns.predicted_names, spell, unnamed, quote))
@@ -120,7 +124,7 @@ def _predicted(
     return [missing if none else text(value) for value, none in zip(values.tolist(), lost, strict=True)]
 
 
-def _words(values: AnyArray, unnamed: str, quote: Callable[[str], str]) -> list[str]:
+def _words(values: Iterable[object], unnamed: str, quote: Callable[[str], str]) -> list[str]:
     return [unnamed if text is None else quote(str(text)) for text in values]
 
 

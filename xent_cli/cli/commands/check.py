@@ -11,6 +11,7 @@ from xent_cli.cli.commands.help import OUTPUT, Command, complete_files, option
 from xent_cli.cli.commands.options import input_options, loss_options, top_k_option, true_labels_option
 from xent_cli.cli.commands.run_options import (
     by_option,
+    cluster_option,
     columns_option,
     divergence_option,
     overflow_option,
@@ -92,6 +93,7 @@ _output = partial(option, section=OUTPUT)
     help="File for the verdict: .json .md .html .xml (JUnit); md:FILE where the suffix does not say; repeatable.",
 )
 @by_option
+@cluster_option
 @columns_option
 @divergence_option
 @plot_option

@@ -45,6 +45,13 @@ by_option = _output(
     help="Column of a table; figures are reported for each of its values too; repeatable.",
 )
 
+cluster_option = _output(
+    "--cluster",
+    metavar="COLUMN|axis:N|every:N|none",
+    help="What tells clusters of samples apart, which intervals and tests take as independent; default: the first axis "
+    "of an array with several axes of samples, else none.",
+)
+
 divergence_option = _output(
     "--divergence",
     type=click.Choice(["kl", "all"]),

@@ -10,7 +10,6 @@ import numpy as np
 
 from xent_cli import __version__, reports
 from xent_cli.cli.display import present
-from xent_cli.cli.output_plan import Form
 from xent_cli.cli.runs.divergence_outputs import divergence_outputs
 from xent_cli.cli.runs.evaluate_pair import evaluate_pair
 from xent_cli.cli.runs.output_paths import inputs_of, outputs_of, refuse_overlap
@@ -24,20 +23,21 @@ from xent_cli.readers.pair.pair import open_operands
 from xent_cli.readers.storage.identity import refuse_changed
 from xent_cli.readers.storage.reading import timeout
 from xent_cli.reports.interface import Details, Document
-from xent_cli.writers import format_of
 from xent_cli.writers.publish import Publication
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AbstractContextManager
 
-    from xent_cli.cli.options import ComputeOptions
+    from xent_cli.cli.options import ComputeOptions, LayoutFlags
     from xent_cli.cli.output_plan import OutputPlan
     from xent_cli.cli.runs.check import Limits
+    from xent_cli.cli.runs.clusters import ClusterChoice
     from xent_cli.cli.runs.gradient_output import GradientOutput
     from xent_cli.cli.runs.preview import Preview
     from xent_cli.cli.runs.targets import Targets
     from xent_cli.core.row_columns import RowFormat
+    from xent_cli.core.totals.cluster_rule import ClusterRule
     from xent_cli.core.totals.loss_totals import LossTotals
     from xent_cli.core.totals.run_totals import RunTotals
     from xent_cli.engines.interface import Engine
@@ -63,6 +63,8 @@ class Job(NamedTuple):
         Where gradients go, or None.
     limits
         Of a check, or None.
+    choice
+        What `--cluster` says, or None without the option.
     """
 
     options: ComputeOptions
@@ -72,6 +74,7 @@ class Job(NamedTuple):
     columns: RowFormat
     gradients: GradientOutput | None
     limits: Limits | None
+    choice: ClusterChoice | None = None
 
 
 def compute(options: ComputeOptions, output: OutputPlan, limits: Limits | None = None) -> Document:
@@ -91,22 +94,37 @@ def prepare(options: ComputeOptions, output: OutputPlan, limits: Limits | None) 
     shared, flags = options.shared, options.output
     _refuse_meaningless(options)
     refuse_overlap(inputs_of(options, limits), outputs_of(flags, output))
+    choice = None
+    if flags.cluster is not None:
+        from xent_cli.cli.runs.clusters import cluster_choice
+
+        choice = cluster_choice(flags.cluster)
     page = any(target.form == "html" for target in output.reports)
     if page or flags.plot is not None:
         reports.load_pictures(page=page)
     with_rows = output.rows is not None or flags.output is not None or (limits is not None and limits.needs_rows)
     layout = read_options(
-        shared, by=flags.by, two_passes=flags.gradients is not None, with_ids=with_rows or output.top > 0 or page
+        shared,
+        by=flags.by,
+        cluster=None if choice is None else choice.column,
+        two_passes=flags.gradients is not None,
+        with_ids=with_rows or output.top > 0 or page,
     )
     pair = open_operands(shared.inputs.logits, shared.inputs.labels, shared.loss.sample_weight, layout)
     seen = preview(shared, pair, loss_options(shared, pair, names_classes=bool(output.reports)))
     if shared.run.strict:
         refuse_warnings((*shared.origin.config_notes, *seen.pair.diagnostics, *seen.diagnostics))
     wanted = _wanted(options, output, limits, seen.pair, with_rows=with_rows, page=page)
-    columns = row_format(options, output, seen.pair, seen.options)
+    if wanted.figures or wanted.losses:
+        wanted = wanted._replace(cluster=_cluster_rule(choice, seen.pair, shared.layout))
+    elif flags.cluster is not None and "cluster" in shared.origin.on_command_line:
+        raise UsageError(
+            f"--cluster has no effect: --reduction {flags.reduction} prints one number", hint="leave it out"
+        )
+    columns = row_format(options, output, seen.pair, seen.options, wanted)
     kept = ("predicted",) if limits is not None and limits.needs_predictions else ()
     wanted = wanted._replace(columns=(*columns.predictions, *kept))
-    return Job(options, output, seen, wanted, columns, _gradients(options, seen.pair), limits)
+    return Job(options, output, seen, wanted, columns, _gradients(options, seen.pair), limits, choice)
 
 
 def evaluate(job: Job, targets: Targets, opened: AbstractContextManager[Engine]) -> RunTotals:
@@ -122,11 +140,15 @@ def report(job: Job, totals: RunTotals, targets: Targets) -> Document:
     (pair, options, diagnostics), flags, origin = job.seen, job.options.output, job.options.shared.origin
     losses = totals.losses
     digest, slices = _digest(losses), _slices(totals, tuple(dict.fromkeys(flags.by)))
-    from_totals = diagnostics_of(losses, job.seen, origin)
+    from_totals, summary = diagnostics_of(losses, job.seen, origin), losses.summarize()
+    if job.wanted.cluster is not None:
+        from xent_cli.cli.runs.clusters import cluster_notes
+
+        from_totals = (*from_totals, *cluster_notes(job.choice, job.wanted.cluster, summary))
     document = Document(
         version=__version__,
         signature=options.signature(__version__),
-        summary=losses.summarize(),
+        summary=summary,
         inputs=pair.inputs(losses.n_samples + losses.n_ignored),
         diagnostics=(*origin.config_notes, *pair.diagnostics, *diagnostics, *from_totals),
         formulas=totals.formulas if job.wanted.overflow else None,
@@ -205,20 +227,22 @@ def _wanted(
         worst=max(output.top, _WORST_ON_A_PAGE if page else 0),
         top_k=top_k,
         calibration=page,
-        by=pair.by,
-        digest=_has_place_for_digest(flags.output, output, limits),
+        by=tuple(name for name in pair.by if name in flags.by),
+        groups=pair.by,
+        digest=output.has_digest(flags.output) or (limits is not None and limits.baseline is not None),
         divergences=reference.divergences,
         states=reference.states,
         worst_by_kl=reference.worst_by_kl,
     )
 
 
-def _has_place_for_digest(path: str | None, output: OutputPlan, limits: Limits | None) -> bool:
-    """Whether what the run writes, or what it is compared with, says which labels it is about."""
-    if output.summary is Form.JSON or output.rows is Form.ARROW or (limits is not None and limits.baseline is not None):
-        return True
-    rows = path is not None and format_of(path) in ("parquet", "arrow")
-    return rows or any(target.form == "json" for target in output.reports)
+def _cluster_rule(choice: ClusterChoice | None, pair: Pair, layout: LayoutFlags) -> ClusterRule | None:
+    """Return which cluster each sample belongs to, without any import where samples have one axis."""
+    if choice is None and len(pair.logits.info.shape) < (2 if layout.binary else 3):
+        return None
+    from xent_cli.cli.runs.clusters import cluster_rule
+
+    return cluster_rule(choice, pair, layout.axis)
 
 
 def _details(totals: RunTotals, pair: Pair, first_class: int) -> Details:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class KeptRows:
     """Keeps loss, label and id of every row, and passes the rows on; see `RowWriter`.
 
-    Memory grows by 17 bytes per sample, and by weights and ids.
+    Memory grows by 17 bytes per sample, and by weights, ids and clusters.
     """
 
     columns: RowFormat
@@ -32,6 +32,7 @@ class KeptRows:
     _ids: list[AnyArray] = field(default_factory=list)
     _predicted: list[AnyArray] = field(default_factory=list)
     _weights: dict[str, list[FloatArray]] = field(default_factory=dict)
+    _clusters: list[AnyArray] = field(default_factory=list)
 
     def write(self, rows: BlockLoss) -> None:
         """See `RowWriter`; arrays are copied, because their memory is reused."""
@@ -44,6 +45,8 @@ class KeptRows:
             self._ids.append(np.array(rows.ids))
         if rows.predictions is not None and "predicted" in rows.predictions:
             self._predicted.append(rows.predictions["predicted"])
+        if rows.clusters is not None:
+            self._clusters.append(np.array(rows.clusters))
         for name, values in (("weight", rows.weight), ("class_weight", rows.class_weight), ("kl", rows.kl)):
             if values is not None:
                 self._weights.setdefault(name, []).append(np.array(values, np.float64))
@@ -76,6 +79,7 @@ class KeptRows:
             shape=self.columns.shape,
             signature=signature,
             digest=digest,
+            clusters=np.concatenate(self._clusters) if self._clusters else None,
         )
 
     def _joined(self, name: str) -> FloatArray | None:

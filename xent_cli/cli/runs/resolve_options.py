@@ -79,6 +79,7 @@ def read_options(
     options: SharedOptions,
     *,
     by: tuple[str, ...] = (),
+    cluster: str | None = None,
     candidates: tuple[str, ...] = (),
     two_passes: bool = False,
     with_ids: bool = False,
@@ -89,6 +90,8 @@ def read_options(
     ----------
     by
         Columns whose values name slices.
+    cluster
+        The column that tells clusters apart, or None.
     candidates
         Further files that are read with the inputs, and may be joined to them.
     two_passes
@@ -116,7 +119,8 @@ def read_options(
         mask=loss.mask,
         true_labels=loss.true_labels,
         ignore_missing=loss.ignore_missing_labels,
-        by=tuple(dict.fromkeys(by)),
+        by=tuple(dict.fromkeys(by if cluster is None else (*by, cluster))),
+        cluster=cluster,
         shift=loss.shift,
         join=inputs.join,
         run=RunNeeds(

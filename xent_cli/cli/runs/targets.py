@@ -17,14 +17,15 @@ if TYPE_CHECKING:
     from xent_cli.cli.output_plan import OutputPlan
     from xent_cli.cli.runs.gradient_output import GradientOutput
     from xent_cli.cli.runs.kept_rows import KeptRows
-    from xent_cli.core.options import LossOptions, PredictionColumn
+    from xent_cli.core.options import LossOptions, Outputs, PredictionColumn
     from xent_cli.readers.pair.paired_inputs import Pair
     from xent_cli.writers.folder import PartsFolder
     from xent_cli.writers.interface import RowWriter
     from xent_cli.writers.publish import Publication
 
-# Readers of rows expect these columns to be those that xent writes.
+# Readers of rows expect these columns to be those that xent writes; the last one only where there are clusters.
 _OWN_COLUMNS = ("sample", "label", "loss", "kl_divergence", "weight", "class_weight")
+_CLUSTER = "cluster"
 
 
 class Targets:
@@ -106,7 +107,9 @@ def _writer_to_stdout(form: Form, output: OutputPlan, columns: RowFormat) -> Row
     return open_writer(form.value, stream, columns)
 
 
-def row_format(options: ComputeOptions, output: OutputPlan, pair: Pair, loss: LossOptions) -> RowFormat:
+def row_format(
+    options: ComputeOptions, output: OutputPlan, pair: Pair, loss: LossOptions, wanted: Outputs
+) -> RowFormat:
     """Return the columns of the rows that a run writes.
 
     Raises
@@ -115,11 +118,15 @@ def row_format(options: ComputeOptions, output: OutputPlan, pair: Pair, loss: Lo
         Where two columns would have one name, or columns of predictions cannot be written.
     """
     predictions = _predictions(options, output, pair)
-    id_name, sparse = pair.id_name, pair.label_form == "sparse"
+    id_name, sparse, cluster = pair.id_name, pair.label_form == "sparse", wanted.cluster
     # Columns that the rows have anyway are not written twice.
-    by = tuple((name, place) for place, name in enumerate(pair.by) if name not in (id_name, pair.label_name))
+    there = {id_name, pair.label_name}
+    if cluster is not None and cluster.column is not None and pair.by[cluster.column] == _CLUSTER:
+        there.add(_CLUSTER)
+    by = tuple((name, pair.by.index(name)) for name in wanted.by if name not in there)
+    own = _OWN_COLUMNS if cluster is None else (*_OWN_COLUMNS, _CLUSTER)
     for name, option in ((id_name, "--id-column"), *((name, "--by") for name, _ in by)):
-        if name in (*_OWN_COLUMNS, *predictions):
+        if name in (*own, *predictions):
             raise UsageError(f'{option} {name}: the rows have a column "{name}" already', hint="rename it")
     return RowFormat(
         id_name=id_name,
@@ -130,6 +137,7 @@ def row_format(options: ComputeOptions, output: OutputPlan, pair: Pair, loss: Lo
         by=by,
         weighted=pair.weighted,
         class_weighted=loss.class_weight is not None and sparse,
+        clusters=None if cluster is None else "numbers" if cluster.column is None else "texts",
         predictions=predictions,
         # Beside labels that are numbers a predicted class is a number too, so that the two can be compared.
         predicted_names=pair.class_names if pair.named_labels or not sparse else None,

@@ -69,6 +69,21 @@ class ExactSum:
         chunks = (values[first : first + _CHUNK] for first in range(0, values.size, _CHUNK))
         return cls(sum(map(_square_chunk, chunks)))
 
+    @classmethod
+    def of_products(cls, a: NDArray[np.float64], b: NDArray[np.float64]) -> ExactSum:
+        """Sum the exact products of finite `a` [n] and `b` [n].
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> float(ExactSum.of_products(np.array([2.0**60, 3.0]), np.array([2.0**-60, -0.25])))
+        0.25
+        """
+        if a.size <= _FEW:
+            return cls(sum(map(_product_units, a.tolist(), b.tolist())))
+        chunks = (slice(first, first + _CHUNK) for first in range(0, a.size, _CHUNK))
+        return cls(sum(_product_chunk(a[chunk], b[chunk]) for chunk in chunks))
+
     def __add__(self, other: ExactSum) -> ExactSum:
         return ExactSum(self.units + other.units)
 
@@ -97,6 +112,28 @@ def standard_deviation(total: ExactSum, squares: ExactSum, count: int) -> float:
         return math.nan
     numerator = squares.units * count * _UNIT - total.units**2
     denominator = (count * _UNIT) ** 2
+    return square_root(numerator, denominator)
+
+
+def standard_error(deviation: float, count: int) -> float:
+    """Return the standard error of the mean of `count` values from their population standard deviation.
+
+    Examples
+    --------
+    >>> standard_error(2.0, 5)  # 2 sqrt(5 / 4) / sqrt(5)
+    1.0
+    """
+    return deviation * math.sqrt(count / (count - 1)) / math.sqrt(count) if count > 1 else math.nan
+
+
+def square_root(numerator: int, denominator: int) -> float:
+    """Return the root of a fraction of whole numbers, correctly rounded.
+
+    Examples
+    --------
+    >>> square_root(9, 4)
+    1.5
+    """
     if numerator == 0:
         return 0.0
     # The root of 2**(2k) times the variance has at least 64 bits; a sticky bit after them makes the final rounding
@@ -123,6 +160,21 @@ def square_parts(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[n
     low = x - high
     square = x * x
     return square, ((high * high - square) + 2.0 * high * low) + low * low
+
+
+def product_parts(a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Split products of usual factors exactly into a rounded product and its error (Dekker, 1971)."""
+    product = a * b
+    a_high, b_high = (x * _VELTKAMP - (x * _VELTKAMP - x) for x in (a, b))
+    a_low, b_low = a - a_high, b - b_high
+    return product, ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
+
+
+def usual_factors(x: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether no product of two such numbers leaves the range in which `product_parts` is exact."""
+    size = np.abs(x)
+    found: NDArray[np.bool_] = ((size >= _TINY_SQUARE) & (size < _HUGE_SQUARE)) | (x == 0)
+    return found
 
 
 def scales(values: NDArray[np.float64]) -> list[tuple[NDArray[np.bool_], int]]:
@@ -157,6 +209,11 @@ def _square_units(value: float) -> int:
     return numerator * numerator << (_UNIT_EXPONENT - 2 * denominator.bit_length() + 2)
 
 
+def _product_units(a: float, b: float) -> int:
+    (p, q), (r, s) = a.as_integer_ratio(), b.as_integer_ratio()
+    return p * r << (_UNIT_EXPONENT - q.bit_length() - s.bit_length() + 2)
+
+
 def _sum_chunk(values: NDArray[np.float64]) -> int:
     if values.size == 0:
         return 0
@@ -183,6 +240,16 @@ def _square_chunk(values: NDArray[np.float64]) -> int:
         x = values if power == 0 and chosen.all() else np.ldexp(values[chosen], power)
         total += rescaled(_sum_squares(x), power)
     return total
+
+
+def _product_chunk(a: NDArray[np.float64], b: NDArray[np.float64]) -> int:
+    usual = usual_factors(a) & usual_factors(b)
+    total = 0
+    if not usual.all():
+        total = sum(map(_product_units, a[~usual].tolist(), b[~usual].tolist()))
+        a, b = a[usual], b[usual]
+    product, rest = product_parts(a, b)
+    return total + ExactSum.of(product).units + ExactSum.of(rest).units
 
 
 def _sum_squares(x: NDArray[np.float64]) -> int:

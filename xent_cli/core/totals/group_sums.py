@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xent_cli.core.totals.exact_sum import ExactSum, rescaled, scales, square_parts
+from xent_cli.core.totals.exact_sum import ExactSum, product_parts, rescaled, scales, square_parts, usual_factors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -130,6 +130,27 @@ def squares_by_group(at: NDArray[np.integer[Any]], values: FloatArray, num_group
         part, x = (at, values) if chosen.all() else (at[chosen], values[chosen])
         for half in square_parts(np.ldexp(x, power) if power else x):
             units += rescaled(sums_by_group(part, half, num_groups), power)
+    return units
+
+
+def products_by_group(
+    at: NDArray[np.integer[Any]], a: FloatArray, b: FloatArray, num_groups: int
+) -> NDArray[np.object_]:
+    """Sum the exact products of finite `a` [n] and `b` [n]; see `sums_by_group`.
+
+    Examples
+    --------
+    >>> units = products_by_group(np.array([1, 0, 1]), np.array([1e16, 3.0, 4.0]), np.array([2.0, 0.5, 1.0]), 2)
+    >>> [float(ExactSum(group)) for group in units]
+    [1.5, 2.0000000000000004e+16]
+    """
+    units = np.zeros(num_groups, np.object_)
+    plain = usual_factors(a) & usual_factors(b)
+    for group, x, y in zip(at[~plain].tolist(), a[~plain], b[~plain], strict=True):
+        units[group] += ExactSum.of_products(x[None], y[None]).units
+    at = at[plain]
+    for half in product_parts(a[plain], b[plain]):
+        units += sums_by_group(at, half, num_groups)
     return units
 
 

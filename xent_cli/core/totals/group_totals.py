@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from xent_cli.core.totals.exact_sum import ExactSum
-from xent_cli.core.totals.group_sums import squares_by_group, sums_by_group
+from xent_cli.core.totals.group_sums import products_by_group, squares_by_group, sums_by_group
 from xent_cli.core.totals.loss_totals import LossTotals
+from xent_cli.core.totals.moments import Moments
 from xent_cli.core.totals.quantiles import EXACT_ROWS, QuantileState
 from xent_cli.core.totals.summary import WorstSample
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
     Numbers = NDArray[np.uint16]
 
+# Sums of products with weights, from which `Moments` are made.
+_PRODUCTS = ("value_squares", "cross", "divisor_squares")
 _NO_SAMPLE = np.iinfo(np.int64).max
 
 
@@ -83,7 +86,7 @@ class GroupTotals:
     hits
         For each k, [m] how many labels are among the k highest.
     sums
-        [m] for each name of a field, the units of exact sums.
+        [m] for each name of a field, the units of exact sums; with weights, those of `Moments` too.
     low
         [m] lowest loss, inf without losses.
     high, worst
@@ -143,6 +146,12 @@ class GroupTotals:
             sums["squares"] = squares_by_group(at[finite], loss[finite], m)
         if samples.product is not None and samples.divisor is not None:
             sums |= {"weighted": total(samples.product), "weight": sums_by_group(at, samples.divisor, m)}
+            if figures:
+                known = np.isfinite(samples.product)
+                some, product, divisor = at[known], samples.product[known], samples.divisor[known]
+                sums["value_squares"] = squares_by_group(some, product, m)
+                sums["cross"] = products_by_group(some, product, divisor, m)
+                sums["divisor_squares"] = squares_by_group(some, divisor, m)
         order = np.argsort(at, kind="stable")  # a radix sort, for 16 bits
         ordered = loss[order]
         low, high, worst = _extremes(at[order], ordered, samples.sample[order], sizes)
@@ -204,7 +213,10 @@ class GroupTotals:
         """Return the totals of one group."""
         sample = int(self.worst[group])
         figures: dict[str, Any] = {name: int(counts[group]) for name, counts in self.counts.items()}
-        figures |= {name: ExactSum(units[group]) for name, units in self.sums.items()}
+        figures |= {name: ExactSum(units[group]) for name, units in self.sums.items() if name not in _PRODUCTS}
+        if "cross" in self.sums:
+            firsts = (figures["weighted"].units >> 1074, figures["weight"].units >> 1074)
+            figures["moments"] = Moments(figures["n_samples"], *firsts, *(self.sums[name][group] for name in _PRODUCTS))
         return LossTotals(
             "",
             **figures,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
 from xent_cli.core.labels.label_offsets import Offsets
-from xent_cli.core.totals.exact_sum import ExactSum, standard_deviation
+from xent_cli.core.totals.exact_sum import ExactSum, standard_deviation, standard_error
 from xent_cli.core.totals.quantiles import EXACT_ROWS, QuantileState
 from xent_cli.core.totals.summary import LossSummary, WorstSample, worst_samples
 from xent_cli.errors import RowError
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray, IntArray
+    from xent_cli.core.totals.cluster_totals import ClusterTotals
     from xent_cli.core.totals.divergence_totals import DivergenceTotals
+    from xent_cli.core.totals.moments import Moments
 
 _LEVELS = {"p50_loss": 0.5, "p90_loss": 0.9, "p95_loss": 0.95, "p99_loss": 0.99}
 
@@ -56,6 +59,8 @@ class LossTotals(NamedTuple):
         How often the highest logit is next to the label, in the first samples.
     digest
         Digest of the labels that count, as from `label_digest`, or None.
+    moments, clusters
+        Exact sums from which the standard error of the mean follows: of samples with weights, and of clusters; or None.
     """
 
     signature: str
@@ -79,6 +84,8 @@ class LossTotals(NamedTuple):
     label_range: tuple[int, int] | None = None
     offsets: Offsets = Offsets()
     digest: int | None = None
+    moments: Moments | None = None
+    clusters: ClusterTotals | None = None
 
     @classmethod
     def from_losses(
@@ -138,7 +145,7 @@ class LossTotals(NamedTuple):
         nan, inf = np.isnan(kept), np.isinf(kept)
         special = bool(nan.any() or inf.any())
         finite = kept[~(nan | inf)] if special else kept
-        weighted = diverged = None
+        weighted = diverged = moments = None
         exact_rows = EXACT_ROWS // states
         if divergence is not None:
             from xent_cli.core.totals.divergence_totals import DivergenceTotals
@@ -164,7 +171,12 @@ class LossTotals(NamedTuple):
                 row = int(rows[np.argmax(lost)])
                 found = f"{kept[lost][0]:g} nats"
                 raise RowError("weight times loss overflows", start + row, "weights", found, code="loss-overflow")
-            weighted = ExactSum.of(products[np.isfinite(products)])
+            known = np.isfinite(products)
+            weighted = ExactSum.of(products[known])
+            if figures:
+                from xent_cli.core.totals.moments import Moments
+
+                moments = Moments.of_rows(np.where(known, products, 0.0), divisor[rows])
         return cls(
             signature,
             n_samples=int(kept.size),
@@ -181,6 +193,7 @@ class LossTotals(NamedTuple):
             worst_wanted=worst_wanted,
             hits=hits,
             divergence=diverged,
+            moments=moments,
         )
 
     def merge(self, other: LossTotals) -> LossTotals:
@@ -210,6 +223,8 @@ class LossTotals(NamedTuple):
             label_range=_either(self.label_range, other.label_range, lambda a, b: (min(a[0], b[0]), max(a[1], b[1]))),
             offsets=self.offsets.merge(other.offsets),
             digest=_either(self.digest, other.digest, _add_digests),
+            moments=_either(self.moments, other.moments, lambda a, b: a + b),
+            clusters=_either(self.clusters, other.clusters, lambda a, b: a.merge(b)),
         )
 
     @property
@@ -224,6 +239,17 @@ class LossTotals(NamedTuple):
         """Divisor of the mean: the sum of weights, or the number of samples."""
         return self.weight if self.weight is not None else ExactSum.of_count(self.n_samples)
 
+    def _standard_error(self, deviation: float) -> tuple[float, int | None, float | None]:
+        """Return the standard error of the mean, the number of clusters and the design effect, from the deviation."""
+        alone = standard_error(deviation, self.n_samples)
+        if self.moments is not None and not math.isnan(deviation):
+            alone = self.moments.standard_error()
+        if self.clusters is None:
+            return alone, None, None
+        found = self.clusters.moments()
+        error = math.nan if math.isnan(deviation) else found.standard_error()
+        return error, found.clusters, (error / alone) ** 2 if alone else math.nan
+
     def summarize(self) -> LossSummary:
         """Compute the figures, rounding each once."""
         total = self.sums if self.weighted is None else self.weighted
@@ -233,6 +259,7 @@ class LossTotals(NamedTuple):
         deviation = math.nan
         if special is None and state is not None:
             deviation = standard_deviation(self.sums, self.squares, self.n_samples)
+        error, count, effect = self._standard_error(deviation)
         levels = [] if state is None else list(zip(_LEVELS, state.quantiles(list(_LEVELS.values())), strict=True))
         return LossSummary(
             n_samples=self.n_samples,
@@ -242,6 +269,9 @@ class LossTotals(NamedTuple):
             mean_loss=total / self.divisor if special is None else special,
             sum_loss=float(total) if special is None else special,
             std_loss=deviation,
+            se_loss=error,
+            n_clusters=count,
+            design_effect=effect,
             min_loss=self.min_loss if self.n_samples > self.n_nan else math.nan,
             max_loss=worst.loss if worst else math.nan,
             worst_sample=worst.sample if worst else None,
@@ -263,7 +293,6 @@ def _either(a: T | None, b: T | None, both: Callable[[T, T], T]) -> T | None:
 
 
 def _merge_hits(a: tuple[tuple[int, int], ...], b: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
-    counts = dict(a)
-    for k, count in b:
-        counts[k] = counts.get(k, 0) + count
+    counts = Counter(dict(a))
+    counts.update(dict(b))
     return tuple(sorted(counts.items()))

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from xent_cli.core.array_types import AnyArray, BoolArray
+    from xent_cli.core.totals.cluster_rule import ClusteredBlock
+    from xent_cli.core.totals.cluster_totals import ClusterTotals
     from xent_cli.core.totals.loss_totals import LossTotals
     from xent_cli.core.totals.summary import LossSummary
 
@@ -59,6 +61,8 @@ class LossSlices:
         Whether more than the mean is wanted.
     most_waiting
         How many samples may wait.
+    clusters
+        Sums over clusters for each column and value, or None if samples are independent.
     """
 
     columns: tuple[str, ...]
@@ -67,6 +71,7 @@ class LossSlices:
     waiting: tuple[_Waiting, ...] = ()
     figures: bool = True
     most_waiting: int = _MOST_WAITING
+    clusters: ClusterTotals | None = None
 
     def merge(self, other: LossSlices) -> LossSlices:
         """Return the totals of both.
@@ -91,14 +96,25 @@ class LossSlices:
             for part, at, known in zip(other.totalled, places, values, strict=False)
         ]
         most = min(self.most_waiting, other.most_waiting)
-        merged = LossSlices(self.columns, tuple(values), self._with(found, values), waiting, self.figures, most)
+        clusters = self.clusters
+        if other.clusters is not None:
+            clusters = other.clusters if clusters is None else clusters.merge(other.clusters)
+        totals = self._with(found, values)
+        merged = LossSlices(self.columns, tuple(values), totals, waiting, self.figures, most, clusters)
         return merged._settled() if sum(cut.samples.loss.size for cut in waiting) > most else merged
 
     @property
     def totals(self) -> tuple[Mapping[str | None, LossTotals], ...]:
         """Totals by value, for each column."""
-        pairs = zip(self.values, self._settled().totalled, strict=True)
-        return tuple({value: part.total(number) for value, number in values.items()} for values, part in pairs)
+        triples = zip(self.columns, self.values, self._settled().totalled, strict=True)
+        return tuple(
+            {value: self._clustered(part.total(number), (name, value)) for value, number in values.items()}
+            for name, values, part in triples
+        )
+
+    def _clustered(self, totals: LossTotals, group: tuple[str, str | None]) -> LossTotals:
+        """Return the totals of a slice with the sums over its clusters."""
+        return totals if self.clusters is None else totals._replace(clusters=self.clusters.of_group(group))
 
     def summaries(self) -> Iterator[tuple[str, str | None, LossSummary]]:
         """Yield column, value and figures of each slice: values by code point, a missing value last."""
@@ -130,7 +146,13 @@ class LossSlices:
 
 
 def slices_of(
-    columns: tuple[str, ...], groups: AnyArray, samples: Scored, scored: BoolArray | None, *, figures: bool = True
+    columns: tuple[str, ...],
+    groups: AnyArray,
+    samples: Scored,
+    scored: BoolArray | None,
+    *,
+    figures: bool = True,
+    clustered: ClusteredBlock | None = None,
 ) -> LossSlices:
     """Group the samples of a block by the values of columns.
 
@@ -146,6 +168,8 @@ def slices_of(
         [n] True for these samples, or None if all have a loss.
     figures
         Whether more than the mean is wanted.
+    clustered
+        The clusters of these samples, or None.
 
     Raises
     ------
@@ -167,7 +191,12 @@ def slices_of(
         numbered.append(_numbers(values, known[-1]))
     at = np.array(numbered)
     cut = _Waiting(at, samples, at[:, :0]) if scored is None else _Waiting(at[:, scored], samples, at[:, ~scored])
-    return LossSlices(columns, tuple(known), waiting=(cut,), figures=figures)
+    clusters = None
+    if clustered is not None:
+        keys = ([(name, value) for value in values] for name, values in zip(columns, known, strict=True))
+        numbers = (row.astype(np.int64) for row in cut.at)
+        clusters = clustered.totals(samples, tuple(zip(numbers, keys, strict=True)))
+    return LossSlices(columns, tuple(known), waiting=(cut,), figures=figures, clusters=clusters)
 
 
 def _numbers(values: Collection[str | None], known: Mapping[str | None, int]) -> NDArray[np.uint16]:

@@ -45,8 +45,8 @@ def worst_samples(
 
     Examples
     --------
-    >>> worst_samples(np.array([1.0, 3.0]), np.array([7, 9]), 1, None, None)
-    (WorstSample(loss=3.0, sample=9, label=None, id=None),)
+    >>> worst_samples(np.array([1.0, 3.0]), np.array([7, 9]), 1, None, None)[0].sample
+    9
     """
     if values.size == 0:
         return ()
@@ -87,6 +87,15 @@ class LossSummary:
         For each k, the share of samples whose label is among the k highest logits.
     divergence
         Figures of the divergence from a reference by name, `kl_divergence` first; () without a reference.
+    se_loss
+        Standard error of `mean_loss`, from the spread of the losses or, with weights or clusters, from the sandwich
+        estimate (see `Moments.standard_error`); NaN if it is unknown: one sample, or one cluster.
+    n_clusters
+        How many clusters have a sample with a loss, or None if samples are independent.
+    design_effect
+        How many times as large clusters make the variance of the mean, or None without clusters.
+    confidence_level
+        Of the interval from `ci_low` to `ci_high`.
 
     Warnings
     --------
@@ -108,6 +117,10 @@ class LossSummary:
     top_k: tuple[tuple[int, float], ...] = ()
     divergence: tuple[tuple[str, float], ...] = ()
     warnings: tuple[Diagnostic, ...] = ()
+    se_loss: float = math.nan
+    n_clusters: int | None = None
+    design_effect: float | None = None
+    confidence_level: float = 0.95
 
     @property
     def perplexity(self) -> float:
@@ -132,9 +145,33 @@ class LossSummary:
         """Mean KL(q || p) from a reference q, or None without one."""
         return dict(self.divergence).get("kl_divergence")
 
+    @property
+    def ci_low(self) -> float:
+        """Lower end of the confidence interval of `mean_loss`: Student's t; NaN if all losses are equal, as in a test.
+
+        ``mean - t se`` with one degree of freedom less than there are samples or, if there are any, clusters.
+        """
+        return self.mean_loss - self._reach
+
+    @property
+    def ci_high(self) -> float:
+        """Upper end of the interval."""
+        return self.mean_loss + self._reach
+
+    @property
+    def _reach(self) -> float:
+        if not 0.0 < self.se_loss < math.inf:
+            return math.nan
+        from xent_cli.core.intervals.student_t import quantile
+
+        count = self.n_samples if self.n_clusters is None else self.n_clusters
+        return quantile(self.confidence_level, count - 1) * self.se_loss
+
     def as_dict(self) -> dict[str, float | int | bool | None]:
         """Return every figure by its name in the summary document, in the same order."""
         accuracies = {"accuracy" if k == 1 else f"top_{k}_accuracy": value for k, value in self.top_k}
+        clusters = {"n_clusters": self.n_clusters, "design_effect": self.design_effect}
+        clusters = {} if self.n_clusters is None else clusters
         return {
             "n_samples": self.n_samples,
             "n_ignored": self.n_ignored,
@@ -143,6 +180,11 @@ class LossSummary:
             "mean_loss": self.mean_loss,
             "sum_loss": self.sum_loss,
             "std_loss": self.std_loss,
+            "se_loss": self.se_loss,
+            "ci_low": self.ci_low,
+            "ci_high": self.ci_high,
+            "confidence_level": self.confidence_level,
+            **clusters,
             "min_loss": self.min_loss,
             "max_loss": self.max_loss,
             "worst_sample": self.worst_sample,

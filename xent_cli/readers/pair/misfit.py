@@ -72,7 +72,9 @@ def refuse_missing(sources: list[Source], options: ReadOptions) -> None:
     """
     plans = {source.info.path: source.info.plan for source in sources if source.info.plan is not None}
     columns = list(dict.fromkeys(name for plan in plans.values() for name in plan.columns))
-    asked: list[tuple[str | None, str]] = [(name, "--by") for name in options.by]
+    asked: list[tuple[str | None, str]] = [
+        (name, "--cluster" if name == options.cluster else "--by") for name in options.by
+    ]
     asked += [(options.id_column, "--id-column"), (options.weight_column, "--sample-weight-column")]
     if columns and sources[-1].info.plan is not None:
         asked.append((options.label_column, "--label-column"))

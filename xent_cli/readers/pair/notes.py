@@ -92,4 +92,7 @@ def _documents(logits: Source, shift: int, by: tuple[str, ...]) -> Iterator[tupl
     elif by:
         yield "documents", f"--shift counts within runs of rows that have the same {listing(by)}"
     else:
-        yield "documents", f"--shift takes the rows of {info.path} for one document; --by COLUMN tells several apart"
+        yield (
+            "documents",
+            f"--shift takes the rows of {info.path} for one document; --cluster COLUMN tells several apart",
+        )

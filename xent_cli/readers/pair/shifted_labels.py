@@ -108,7 +108,7 @@ def refuse_shift(logits: Source, labels: Source | None, documents: Documents, sh
                 "shards of a table may be one document, or one each",
                 source.info.path,
                 found=f"--shift {shift} and {len(source.shards)} shards",
-                hint="--by COLUMN names the column that tells the documents; or join the shards in one file",
+                hint="--cluster COLUMN names the column that tells the documents; or join the shards in one file",
             )
         if source is labels:
             _refuse_cuts(source, path, documents)

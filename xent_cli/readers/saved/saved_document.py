@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _SCHEMA_VERSION = 1
 _EXPECTED = "what xent compute -f json prints"
+# Figures that cannot be below 0.
+_SPREADS = ("std_loss", "se_loss", "design_effect")
 _OVERFLOW_COUNTS = ("n_imprecise", "n_underflow", "n_overflow")
 
 
@@ -118,7 +120,7 @@ def _wrong_figures(where: str, summary: Mapping[str, Any]) -> Iterator[Value]:
             yield path, value, "a finite number, or null"
         elif share and not 0 <= value <= 1:
             yield path, value, "a share from 0 to 1"
-        elif (is_loss(name) and name != "min_loss" and value < BELOW_ZERO) or (name == "std_loss" and value < 0):
+        elif (is_loss(name) and name != "min_loss" and value < BELOW_ZERO) or (name in _SPREADS and value < 0):
             yield path, value, "a number from 0 on"
 
 

@@ -71,6 +71,8 @@ class SavedResults:
         The figures by name, NaN in place of null.
     signature, digest
         The settings of the run, and what tells its labels from others; None where the file does not say.
+    clusters
+        [n] the cluster of each sample, numbers or text (None where empty); or None where the file does not tell.
     document
         All of the summary document, as it stands there.
     """
@@ -95,6 +97,7 @@ class SavedResults:
     summary: Mapping[str, Any] | None = None
     signature: str | None = None
     digest: str | None = None
+    clusters: AnyArray | None = None
     document: Mapping[str, Any] | None = None
 
 
@@ -224,6 +227,7 @@ def _rows(path: str, format_name: str, table: pa.Table, id_column: str | None, c
         kl=float_column(path, table["kl_divergence"]).to_numpy() if "kl_divergence" in names else None,
         signature=signature,
         digest=digest,
+        clusters=_labels(table["cluster"]) if "cluster" in names else None,
     )
 
 

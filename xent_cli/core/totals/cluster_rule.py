@@ -1,0 +1,132 @@
+"""Which cluster each sample belongs to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from xent_cli.core.totals.cluster_totals import ClusterTotals
+from xent_cli.errors import RowError
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from xent_cli.core.array_types import AnyArray, BoolArray, IntArray
+    from xent_cli.core.totals.group_totals import Scored
+
+
+class ClusterRule(NamedTuple):
+    """How samples fall into clusters: by a column, or by their numbers.
+
+    By number, the samples of an input are in runs, one for each shard. In a run, `steps` samples in a row are one
+    cluster; after `counts` clusters the first one goes on, or never if that is 0.
+
+    Fields
+    ------
+    name
+        For messages: "axis 0", 'column "doc"'.
+    column
+        The place of the column among the groups of a block, or None.
+    starts
+        First sample of each run, ascending from 0.
+    steps, counts
+        For each run.
+    firsts
+        Number of the first cluster of each run.
+
+    Examples
+    --------
+    >>> ClusterRule("axis 0", steps=(3,)).clusters(1, 5).tolist()  # of an array [2, 3, num_classes]
+    [0, 0, 1, 1, 1]
+    >>> ClusterRule("axis 1", steps=(1,), counts=(3,)).clusters(1, 5).tolist()
+    [1, 2, 0, 1, 2]
+    """
+
+    name: str
+    column: int | None = None
+    starts: tuple[int, ...] = (0,)
+    steps: tuple[int, ...] = (1,)
+    counts: tuple[int, ...] = (0,)
+    firsts: tuple[int, ...] = (0,)
+
+    @property
+    def contiguous(self) -> bool:
+        """Whether the samples of a cluster follow one another."""
+        return self.column is None and not any(self.counts)
+
+    def clusters(self, start: int, size: int, groups: AnyArray | None = None) -> AnyArray:
+        """Return the cluster of each of `size` samples from `start` on: a number, or a text from `groups` [n, m]."""
+        if self.column is not None:
+            assert groups is not None
+            return groups[:, self.column]
+        found: IntArray
+        samples = np.arange(start, start + size)
+        if len(self.starts) == 1:
+            found = samples // self.steps[0]
+            return found % self.counts[0] if self.counts[0] else found
+        run = np.searchsorted(np.array(self.starts), samples, "right") - 1
+        steps, counts, firsts = (np.array(sides)[run] for sides in (self.steps, self.counts, self.firsts))
+        found = (samples - np.array(self.starts)[run]) // steps
+        found = firsts + np.where(counts > 0, found % np.maximum(counts, 1), found)
+        return found
+
+
+class ClusteredBlock(NamedTuple):
+    """The clusters of the samples of a block that have a loss.
+
+    Fields
+    ------
+    start, size
+        Of the block, with the samples that have none.
+    clusters
+        [n] numbers or texts.
+    """
+
+    rule: ClusterRule
+    start: int
+    size: int
+    clusters: AnyArray
+
+    @classmethod
+    def of(cls, rule: ClusterRule, start: int, clusters: AnyArray, scored: BoolArray | None) -> ClusteredBlock:
+        """Leave out the samples that are not scored.
+
+        Parameters
+        ----------
+        clusters
+            [m] of all samples of the block.
+        scored
+            [m] True for samples with a loss, or None if all have one.
+
+        Raises
+        ------
+        RowError
+            If a column has no value for a sample that counts.
+        """
+        kept = clusters if scored is None else clusters[scored]
+        if rule.column is not None:
+            missing: BoolArray = kept == np.array(None)
+            if missing.any():
+                row = int(np.argmax(missing))
+                row = row if scored is None else int(np.flatnonzero(scored)[row])
+                expected = f"the cluster of each sample that counts, in {rule.name}"
+                raise RowError("missing cluster", start + row, "groups", "nothing", expected, code="missing-cluster")
+        return cls(rule, start, len(clusters), kept)
+
+    def totals(self, samples: Scored, groups: Sequence[tuple[IntArray, Sequence[Hashable]]] = ()) -> ClusterTotals:
+        """Total losses over clusters, for all samples or by group; NaN and infinite losses count as 0."""
+        value = samples.loss if samples.product is None else samples.product
+        finite = np.isfinite(value)
+        value = value if finite.all() else np.where(finite, value, 0.0)
+        rule = self.rule
+        return ClusterTotals.of(
+            self.start,
+            self.size,
+            self.clusters,
+            value,
+            samples.divisor,
+            name=rule.name,
+            contiguous=rule.contiguous,
+            groups=groups,
+        )
