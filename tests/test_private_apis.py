@@ -9,8 +9,8 @@ import sys
 
 import click
 import pytest
-from click.testing import CliRunner
 
+from tests.click_runner import runner
 from xent_cli.cli.display.usage import _KINDS
 
 
@@ -82,4 +82,4 @@ def test_click_shows_the_help_of_a_group_without_a_command_under_the_name_we_loo
     with pytest.raises((click.ClickException, click.exceptions.Exit)) as caught:
         group.make_context("group", [])
     assert caught.typename in ("NoArgsIsHelpError", "Exit")  # click 8.1 has printed it and exits
-    assert "Usage: group" in CliRunner().invoke(group, []).output
+    assert "Usage: group" in runner().invoke(group, []).output

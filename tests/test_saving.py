@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
+from tests.click_runner import runner
 from tests.saved_by.frameworks import FRAMEWORKS, STORED, is_here, write
 from xent_cli.cli import cli
 
@@ -32,7 +32,7 @@ def hold(folder, command, outputs, labels, monkeypatch):
     """Check that the command of a row gives the loss of the saved outputs."""
     monkeypatch.chdir(folder)
     words = shlex.split(command)[1:]
-    run = CliRunner().invoke(cli, [*words, "-f", "json", "-q"], standalone_mode=False)
+    run = runner().invoke(cli, [*words, "-f", "json", "-q"], standalone_mode=False)
     assert run.exception is None, run.exception
     summary = json.loads(run.stdout)["summary"]
     form = words[words.index("--from") + 1] if "--from" in words else "logits"

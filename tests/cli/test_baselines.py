@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner
 
+from tests.click_runner import runner
 from xent_cli.cli import cli
 from xent_cli.errors import XentError
 
@@ -23,7 +23,7 @@ EXACT = ("--max-increase", "mean_loss=0", "--max-increase", "sum_loss=0", "--max
 
 def xent(*args):
     """Exit code, standard output and what was said beside it; in this process, for there are many."""
-    run = CliRunner().invoke(cli, [str(arg) for arg in args])
+    run = runner().invoke(cli, [str(arg) for arg in args])
     if isinstance(run.exception, XentError):
         return run.exception.exit_code, run.stdout, run.stderr + str(run.exception)
     if run.exception is not None and not isinstance(run.exception, SystemExit):

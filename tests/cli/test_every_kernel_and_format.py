@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner
 from safetensors.numpy import save_file
 
+from tests.click_runner import runner
 from tests.torch_writer import save as save_torch
 from xent_cli.cli import cli
 
@@ -129,7 +129,7 @@ def answered(folder, name, first, second):
     options = [str(folder / "cw.npy") if option == "cw.npy" else option for option in options]
     rows = folder / "rows.parquet"
     argv = ["compute", first[0], second[0], *options, *first[1:], "--sample-weight", folder / "w.npy", "-f", "json"]
-    run = CliRunner().invoke(cli, [*map(str, argv), "-o", str(rows), "--engine", "local"], standalone_mode=False)
+    run = runner().invoke(cli, [*map(str, argv), "-o", str(rows), "--engine", "local"], standalone_mode=False)
     assert run.exception is None, (run.exception, run.stderr)
     table = pq.read_table(rows)
     summary = {key: value for key, value in json.loads(run.stdout)["summary"].items() if "digest" not in key}

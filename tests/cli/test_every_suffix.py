@@ -5,9 +5,9 @@ import json
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from tests.cli.test_process import xent
+from tests.click_runner import runner
 from xent_cli.cli import cli
 
 SUFFIXES = (".tsv", ".csv", ".jsonl", ".npy", ".parquet", ".arrow")
@@ -35,7 +35,7 @@ def test_two_runs_compare_alike_whatever_the_suffixes(saved):
     answers = set()
     for ours, theirs in itertools.product(SUFFIXES, SUFFIXES):
         argv = ["compare", f"old={saved}/old{ours}", f"new={saved}/new{theirs}", "-f", "json", "-q", "--top", "3"]
-        run = CliRunner().invoke(cli, argv, standalone_mode=False)
+        run = runner().invoke(cli, argv, standalone_mode=False)
         assert (run.exception, run.stderr) == (None, "")
         (candidate,) = json.loads(run.stdout)["candidates"]
         moved = [{**sample, "label": None} for sample in candidate["moved"]]  # which .npy does not have

@@ -5,11 +5,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.special import log_softmax
 
+from tests.click_runner import runner
 from xent_cli.cli import cli
 from xent_cli.readers.options import RunNeeds
 
@@ -21,7 +21,7 @@ LABELS = RNG.integers(0, 7, 60)
 
 
 def run(*args):
-    result = CliRunner().invoke(cli, [str(arg) for arg in args], catch_exceptions=False)
+    result = runner().invoke(cli, [str(arg) for arg in args], catch_exceptions=False)
     assert result.exit_code == 0
     return result.stdout
 

@@ -5,8 +5,8 @@ import itertools
 import click
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
+from tests.click_runner import runner
 from xent_cli.cli import cli
 from xent_cli.errors import XentError
 
@@ -91,7 +91,7 @@ def folder(tmp_path_factory):
 
 def ran(argv):
     """Run a command; whether it had an answer. Warnings are errors here, and would be the exception."""
-    run = CliRunner().invoke(cli, argv, standalone_mode=False)
+    run = runner().invoke(cli, argv, standalone_mode=False)
     known = run.exception is None or isinstance(run.exception, XentError | click.ClickException | SystemExit)
     assert known, (argv, run.exception)
     return run.exception is None

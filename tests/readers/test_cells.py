@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner
 
+from tests.click_runner import runner
 from xent_cli.cli import cli
 from xent_cli.errors import InputError, UnreadableRowError
 from xent_cli.readers.columns.cells.cell_text import row_of_cell
@@ -27,7 +27,7 @@ def mean() -> Callable[..., float]:
     """The mean loss that the command prints."""
 
     def run(path: Path, *options: str) -> float:
-        result = CliRunner().invoke(cli, ["compute", str(path), "--reduction", "mean", *options])
+        result = runner().invoke(cli, ["compute", str(path), "--reduction", "mean", *options])
         assert result.exit_code == 0, result.stderr
         return float(result.stdout)
 
@@ -39,7 +39,7 @@ def refusal() -> Callable[..., str]:
     """What the command says when it refuses the input."""
 
     def run(path: Path, *options: str) -> str:
-        result = CliRunner().invoke(cli, ["compute", str(path), "--reduction", "mean", *options])
+        result = runner().invoke(cli, ["compute", str(path), "--reduction", "mean", *options])
         assert isinstance(result.exception, InputError)
         assert not result.stdout
         return str(result.exception)

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner
 
 import xent_cli
+from tests.click_runner import runner
 from tests.readers.source_tests import SourceTests
 from xent_cli.cli import cli
 from xent_cli.errors import InputError
@@ -33,7 +33,7 @@ TABLE = pd.DataFrame({f"logit_{i}": LOGITS[:, i] for i in range(K)} | {"label": 
 
 
 def run(*args):
-    found = CliRunner().invoke(cli, list(map(str, args)), standalone_mode=False)
+    found = runner().invoke(cli, list(map(str, args)), standalone_mode=False)
     if found.exception is not None:
         raise found.exception
     return found.stdout

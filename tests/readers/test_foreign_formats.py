@@ -23,10 +23,10 @@ import pyarrow as pa
 import pyarrow.orc
 import pytest
 import scipy.io
-from click.testing import CliRunner
 from PIL import Image
 
 import xent_cli
+from tests.click_runner import runner
 from xent_cli.cli import cli
 from xent_cli.errors import InputError
 from xent_cli.readers.open import format_of
@@ -130,7 +130,7 @@ def refused(folder, name, monkeypatch):
     np.save(folder / "y.npy", LABELS)
     monkeypatch.chdir(folder)
     runs = [
-        CliRunner().invoke(cli, args, standalone_mode=False) for args in (["compute", name, "y.npy"], ["inspect", name])
+        runner().invoke(cli, args, standalone_mode=False) for args in (["compute", name, "y.npy"], ["inspect", name])
     ]
     messages = {str(run.exception) for run in runs}
     assert all(isinstance(run.exception, InputError) for run in runs), messages
@@ -227,7 +227,7 @@ def test_the_printed_line_makes_a_file_that_is_read(name, tmp_path, monkeypatch)
     np.save(tmp_path / "there" / "l.npy", LOGITS)
     inputs = [found] if found.suffix in (".parquet", ".csv") else [found, tmp_path / "y.npy"]
     inputs = [tmp_path / "there" / "l.npy", found] if "labels" in made else inputs
-    run = CliRunner().invoke(cli, ["compute", *map(str, inputs), "--reduction", "mean", "-q"], standalone_mode=False)
+    run = runner().invoke(cli, ["compute", *map(str, inputs), "--reduction", "mean", "-q"], standalone_mode=False)
     assert run.exception is None
     assert float(run.stdout) == pytest.approx(MEAN, rel=1e-12)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner
 
+from tests.click_runner import runner
 from xent_cli.cli import cli
 from xent_cli.errors import InputError, RowError
 
@@ -55,7 +55,7 @@ def stream(path, table):
 
 def run(path, *options):
     line = ["compute", str(path), "--from", "probs", "--reduction", "mean", *options]
-    found = CliRunner().invoke(cli, line, standalone_mode=False)
+    found = runner().invoke(cli, line, standalone_mode=False)
     if found.exception is not None:
         raise found.exception
     return float(found.stdout)

@@ -6,10 +6,10 @@ import zipfile
 import ml_dtypes
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from safetensors.numpy import save_file
 
 import xent_cli
+from tests.click_runner import runner
 from tests.readers.source_tests import SourceTests
 from xent_cli.cli import cli
 from xent_cli.errors import InputError
@@ -47,7 +47,7 @@ WRITERS = [npz, deflated, safetensors]
 
 
 def run(*args):
-    found = CliRunner().invoke(cli, list(map(str, args)), standalone_mode=False)
+    found = runner().invoke(cli, list(map(str, args)), standalone_mode=False)
     if found.exception is not None:
         raise found.exception
     return found

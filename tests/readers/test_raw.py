@@ -7,9 +7,9 @@ import sys
 import ml_dtypes
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 import xent_cli
+from tests.click_runner import runner
 from tests.readers.source_tests import FifoTests, SourceTests
 from xent_cli.cli import cli
 from xent_cli.errors import InputError, UsageError
@@ -22,7 +22,7 @@ LABELS = RANDOM.integers(0, K, N)
 
 
 def xent(*args):
-    run = CliRunner().invoke(cli, list(map(str, args)), standalone_mode=False)
+    run = runner().invoke(cli, list(map(str, args)), standalone_mode=False)
     if run.exception is not None:
         raise run.exception
     return run.stdout

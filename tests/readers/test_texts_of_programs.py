@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 import xent_cli
+from tests.click_runner import runner
 from xent_cli.cli import cli
 from xent_cli.errors import InputError
 
@@ -83,7 +83,7 @@ KALDI = "a Kaldi archive of text"
 
 
 def refusal(path):
-    found = CliRunner().invoke(cli, ["inspect", str(path)], standalone_mode=False).exception
+    found = runner().invoke(cli, ["inspect", str(path)], standalone_mode=False).exception
     assert isinstance(found, InputError)
     return found
 
@@ -117,7 +117,7 @@ def test_the_line_that_is_printed_makes_a_table_of_the_right_numbers(
     error = refusal("out.txt")
     assert error.found == found
     made = converted(tmp_path, error.hint)
-    result = CliRunner().invoke(
+    result = runner().invoke(
         cli, ["compute", made.name, *labels, *options, "--reduction", "mean"], standalone_mode=False
     )
     assert result.exception is None, result.exception
@@ -150,5 +150,5 @@ def test_what_a_model_is_given_is_named_too(text, found, tmp_path):
 )
 def test_tables_with_marks_of_other_programs_are_tables(text, tmp_path):
     (tmp_path / "t.csv").write_text(text)
-    result = CliRunner().invoke(cli, ["compute", str(tmp_path / "t.csv")], standalone_mode=False)
+    result = runner().invoke(cli, ["compute", str(tmp_path / "t.csv")], standalone_mode=False)
     assert result.exception is None, result.exception
