@@ -17,10 +17,13 @@ from xent_cli.core.block import Block
 from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.kernel.cross_entropy import cross_entropy
 from xent_cli.core.kernel.tiles import rows_per_tile
+from xent_cli.core.kernel.variants import kernel_for
 from xent_cli.core.options import LossOptions, Outputs
 
 MARGIN = 1.25
 SHORT, MIDDLE, LONG = 10, 100, 1000
+# Of NumPy, and of the kernel that computes on this machine.
+OPTIONS = [LossOptions(kernel=name) for name in dict.fromkeys(("numpy", kernel_for(LossOptions())))]
 
 
 def block(n, num_classes):
@@ -58,31 +61,46 @@ def peak_of(function):
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize(("num_classes", "measured"), [(SHORT, 85), (MIDDLE, 42), (LONG, 32)])
+def kernel_of(rows, options):
+    return lambda: cross_entropy(rows.logits, rows.labels, options)
+
+
+@pytest.mark.parametrize(("num_classes", "measured"), [(SHORT, 80), (MIDDLE, 69), (LONG, 55)])
 def test_a_tile_costs_so_many_calls(num_classes, measured):
-    step = rows_per_tile(num_classes, loss_only=True)
+    step = rows_per_tile(num_classes)
     one, three = block(step, num_classes), block(3 * step, num_classes)
     calls = [calls_of(lambda b=b: cross_entropy(b.logits, b.labels, LossOptions())) for b in (one, three)]
     assert (calls[1] - calls[0]) / 2 <= measured * MARGIN
 
 
+@pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("num_classes", [SHORT, MIDDLE, LONG])
-def test_no_row_costs_a_call(num_classes):
-    few, many = block(100, num_classes), block(400, num_classes)
+def test_no_row_costs_a_call(num_classes, options):
+    few, many = block(100, num_classes), block(250, num_classes)
     # So many more than a few: the folds of a sum, and the rows that are looked at again.
-    extra = [calls_of(lambda b=b: evaluate_block(b, LossOptions(), Outputs())) for b in (few, many)]
+    extra = [calls_of(lambda b=b: evaluate_block(b, options, Outputs())) for b in (few, many)]
     assert extra[1] - extra[0] <= 20
 
 
-@pytest.mark.parametrize(("num_classes", "measured"), [(SHORT, 23), (MIDDLE, 33), (LONG, 34)])
-def test_a_row_costs_so_many_bytes_beside_the_tile(num_classes, measured):
-    whole = block(2 * rows_per_tile(num_classes, loss_only=True), num_classes)
-    peak = peak_of(lambda: cross_entropy(whole.logits, whole.labels, LossOptions()))
-    assert peak / len(whole.labels) <= measured * MARGIN
+@pytest.mark.parametrize("num_classes", [SHORT, MIDDLE, LONG])
+def test_numpy_works_in_memory_of_six_tiles_however_many_there_are(num_classes):
+    step = rows_per_tile(num_classes)
+    tile = 8 * step * num_classes
+    one, four = (peak_of(kernel_of(block(many * step, num_classes), LossOptions())) for many in (1, 4))
+    assert one <= 6 * tile * MARGIN
+    assert four <= one + 0.1 * tile + 3 * 8 * 4 * step
 
 
+@pytest.mark.skipif("c" not in [options.kernel for options in OPTIONS], reason="NumPy computes on this machine")
+@pytest.mark.parametrize("num_classes", [SHORT, LONG])
+def test_the_compiled_kernel_holds_three_numbers_a_row(num_classes):
+    n = 2 * rows_per_tile(num_classes)
+    assert peak_of(kernel_of(block(n, num_classes), LossOptions(kernel="c"))) <= 24 * n * MARGIN + 4096
+
+
+@pytest.mark.skipif("c" not in [options.kernel for options in OPTIONS], reason="NumPy computes on this machine")
 @pytest.mark.parametrize(("num_classes", "measured"), [(SHORT, 35), (LONG, 36)])
 def test_totals_hold_so_many_bytes_a_row(num_classes, measured):
-    whole = block(2 * rows_per_tile(num_classes, loss_only=True), num_classes)
-    peak = peak_of(lambda: evaluate_block(whole, LossOptions(), Outputs(figures=False)))
+    whole = block(2 * rows_per_tile(num_classes), num_classes)
+    peak = peak_of(lambda: evaluate_block(whole, LossOptions(kernel="c"), Outputs(figures=False)))
     assert peak / len(whole.labels) <= measured * MARGIN

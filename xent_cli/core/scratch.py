@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
-    from xent_cli.core.array_types import AnyArray, IntArray
+    from xent_cli.core.array_types import AnyArray
 
 _buffers = threading.local()
 
@@ -32,14 +32,6 @@ def scratch(name: str, shape: tuple[int, ...], dtype: DTypeLike) -> AnyArray:
     array: AnyArray = memory[:size].view(wanted).reshape(shape)
     setattr(_buffers, name, (memory, array))
     return array
-
-
-def counting_up(n: int) -> IntArray:
-    """Return the int64 values 0 to n - 1, in memory that this thread shares: read only."""
-    held: IntArray | None = getattr(_buffers, "count", None)
-    if held is None or len(held) < n:
-        _buffers.count = held = np.arange(n)
-    return held[:n]
 
 
 def flat(array: AnyArray) -> AnyArray:

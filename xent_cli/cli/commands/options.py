@@ -226,7 +226,7 @@ loss_options = stacked(
         type=click.Choice(["float64", "float32"]),
         default="float64",
         show_default=True,
-        help="Precision of the arithmetic on logits; losses and sums are float64 in any case.",
+        help="Precision of the exponentials; differences, sums and losses are float64 in any case.",
     ),
     _loss(
         "--kernel",

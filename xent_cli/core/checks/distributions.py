@@ -112,7 +112,7 @@ class RowFigures(NamedTuple):
             return cls(none, none, none, rows.shape[1])
         with np.errstate(invalid="ignore", over="ignore"):
             lowest, highest = (found.astype(np.float64) for found in (rows.min(axis=1), rows.max(axis=1)))
-            return cls(lowest, highest, pairwise_sum(rows.astype(np.float64), 1), rows.shape[1])
+            return cls(lowest, highest, pairwise_sum(rows.astype(np.float64)), rows.shape[1])
 
     def take(self, rows: AnyArray) -> RowFigures:
         """Return the figures of some rows."""

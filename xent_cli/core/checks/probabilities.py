@@ -168,7 +168,7 @@ def sums_off(values: AnyArray, most: float, *, logarithms: bool = False) -> Bool
     """Find the rows of probabilities, or of log-probabilities, that do not sum to 1."""
     with np.errstate(over="ignore", invalid="ignore"):
         if logarithms:
-            sums = pairwise_sum(np.exp(values.astype(np.float64)), 1)
+            sums = pairwise_sum(np.exp(values.astype(np.float64)))
         else:
             sums = values.sum(axis=1, dtype=np.float64)
         return np.asarray(np.abs(sums - 1.0) > most * (1 + 1e-9))

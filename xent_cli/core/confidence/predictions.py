@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xent_cli.core.evaluate_rows import unsmoothed_losses
-from xent_cli.core.kernel.tiles import class_axis, flat_index, load, pairwise_sum, per_sample, rows_per_tile, unbuffered
+from xent_cli.core.kernel.tiles import pairwise_sum, rows_per_tile, tile_of
 from xent_cli.core.kernel.top_k import label_ranks
 from xent_cli.core.row_columns import missing_predictions, no_prediction
-from xent_cli.core.scratch import flat
 
 if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray, IntArray
@@ -182,16 +181,15 @@ def _of_labels(name: str, block: Block, labels: IntArray, options: LossOptions) 
 
 def _margin(rows: AnyArray, labels: IntArray, options: LossOptions) -> FloatArray:
     n, k = rows.shape
-    axis = class_axis(k)
     margin = np.empty(n)
     step = rows_per_tile(k)
     for first in range(0, n, step):
         part = slice(first, first + step)
-        z = _logarithms(load(rows[part], axis, np.float64, "work"), options)
-        own = flat_index(z, labels[part], axis)
-        label = flat(z)[own]
-        flat(z)[own] = -math.inf
-        other = z.max(axis)
+        z = _logarithms(tile_of(rows[part], np.float64), options)
+        own = np.arange(len(z)), labels[part]
+        label = z[own]
+        z[own] = -math.inf
+        other = z.max(axis=1)
         with np.errstate(invalid="ignore"):
             # Halved first: opposite logits near the end of the range would overflow before they are divided.
             margin[part] = (label / 2 - other / 2) / (options.temperature / 2)
@@ -201,23 +199,22 @@ def _margin(rows: AnyArray, labels: IntArray, options: LossOptions) -> FloatArra
 def _entropy(rows: AnyArray, options: LossOptions) -> FloatArray:
     """Return ``log(sum_j e_j) + sum_j e_j d_j / sum_j e_j``, d_j = (m - z_j)/T and e_j = exp(-d_j): both are >= 0."""
     n, k = rows.shape
-    axis = class_axis(k)
     entropy = np.empty(n)
     step = rows_per_tile(k)
     for first in range(0, n, step):
         part = slice(first, first + step)
-        with unbuffered(), np.errstate(divide="ignore"):
-            z = _logarithms(load(rows[part], axis, np.float64, "work"), options)
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            z = _logarithms(tile_of(rows[part], np.float64), options)
             if options.source == "logits":
-                best = flat_index(z, z.argmax(axis), axis)
-                z -= per_sample(z.max(axis), axis)
+                best = np.arange(len(z)), z.argmax(axis=1)
+                z -= z.max(axis=1, keepdims=True)
                 z /= options.temperature
             p = np.exp(z)
             z[p == 0] = 0.0  # 0 * -inf = 0
-            spread = 0.0 - pairwise_sum(p * z, axis)
+            spread = 0.0 - pairwise_sum(p * z)
             if options.source == "logits":
-                flat(p)[best] = 0.0  # exp(0) = 1, beside which small terms would be rounded away
-                rest = pairwise_sum(p, axis)
+                p[best] = 0.0  # exp(0) = 1, beside which small terms would be rounded away
+                rest = pairwise_sum(p)
                 spread = np.log1p(rest) + spread / (1.0 + rest)
             entropy[part] = spread
     return entropy

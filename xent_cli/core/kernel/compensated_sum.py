@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xent_cli.core.kernel.tiles import flat_index, pairwise_sum, rows_per_tile
-from xent_cli.core.scratch import flat
+from xent_cli.core.kernel.tiles import pairwise_sum
 
 if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray, IntArray
@@ -17,9 +16,8 @@ if TYPE_CHECKING:
 # exp(d) has a relative error of |d| times that of d = z - m. For float64 logits this limits the accuracy of the loss
 # once the sum without the maximum is below exp(-128); then it is repeated with the rounding of d compensated.
 _FLOAT64_BOUND = math.exp(-128)
-# Float32 arithmetic rounds d to 2**-24 of itself; errors in the loss up to this many units in the last place of float32
-# are accepted.
-_FLOAT32_ULPS = 5.0
+# Float32 has no normal numbers for terms below exp(-87).
+_FLOAT32_ARITHMETIC_BOUND = math.exp(-80)
 # Differences of float32 logits are exact in float64 unless one is 2**28 times the other. Only then can a loss lose
 # digits, and only if the sum without the maximum is below 1/8.
 _FLOAT32_BOUND = 1 / 8
@@ -33,11 +31,7 @@ _VELTKAMP = 2.0**27 + 1.0
 
 
 def compensate(
-    sum_without_max: FloatArray,
-    logits: AnyArray,
-    maximum: FloatArray,
-    options: LossOptions,
-    distance: FloatArray | float,
+    sum_without_max: FloatArray, logits: AnyArray, maximum: FloatArray, options: LossOptions, distance: FloatArray
 ) -> None:
     """Recompute `sum_without_max` [n] in place, in the rows where the rounding of z - m would be visible in the loss.
 
@@ -51,91 +45,37 @@ def compensate(
     exact = dtype.kind == "b" or dtype.itemsize <= 2 or (dtype.kind == "f" and dtype.itemsize == 4)
     exact = exact and options.temperature == 1.0
     bound = _FLOAT64_BOUND if not exact else _FLOAT32_BOUND if dtype.itemsize == 4 else _SUBNORMAL_BOUND
-    num_classes = logits.shape[1]
     if options.precision == "float32":
-        rows = _rounded_rows(sum_without_max, num_classes, distance)
-    else:
-        rows = (sum_without_max < bound).nonzero()[0]
-    step = rows_per_tile(num_classes)
-    for first in range(0, rows.size, step):  # working memory of the size of a tile
-        some = rows[first : first + step]
-        _compensate_rows(some, sum_without_max, logits, maximum, options, distance, bound, exact=exact)
-
-
-def _compensate_rows(
-    rows: IntArray,
-    sum_without_max: FloatArray,
-    logits: AnyArray,
-    maximum: FloatArray,
-    options: LossOptions,
-    distance: FloatArray | float,
-    bound: float,
-    *,
-    exact: bool,
-) -> None:
-    """Recompute the sums of some rows; if `exact`, z - m is exact in float64, except in rare rows of float32."""
-    if exact and options.precision == "float32":
-        sum_without_max[rows] = _float64_sums(logits.take(rows, axis=0).astype(np.float64, order="C"))
-        rows = rows[sum_without_max[rows] < bound]
-    if exact and rows.size and logits.dtype.itemsize == 4:
-        subnormal = sum_without_max.take(rows) < _SUBNORMAL_BOUND
+        bound = _FLOAT32_ARITHMETIC_BOUND
+    rows = np.flatnonzero(sum_without_max < bound)
+    if bound == _FLOAT32_BOUND and rows.size:
+        subnormal = sum_without_max[rows] < _SUBNORMAL_BOUND
         rows = rows[subnormal | _inexact(rows, sum_without_max, logits, maximum, distance)]
     if rows.size:
         shift = np.where(sum_without_max[rows] < _SUBNORMAL_BOUND, _EXPONENT_SHIFT, 0.0)
-        z = logits.take(rows, axis=0).astype(np.float64, order="C")
+        z = logits[rows].astype(np.float64, order="C")
         sum_without_max[rows] = _compensated_sums(z, options.temperature, shift)
 
 
-def _rounded_rows(sum_without_max: FloatArray, num_classes: int, distance: FloatArray | float) -> IntArray:
-    """Find the rows in which the rounding of float32 differences is visible in the loss."""
-    # The mean distance of the classes in the sum s, weighted by their terms, is at most log(k / s) (Jensen's
-    # inequality); the loss inherits s / ((1 + s) loss) <= 1 of the relative error of s.
-    rows = (sum_without_max < num_classes * math.exp(-_FLOAT32_ULPS) * 1.001).nonzero()[0]
-    s = sum_without_max.take(rows)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        inherited = s / ((1.0 + s) * (np.log1p(s) + _at_rows(distance, rows)))
-        error = np.log(num_classes / s) * np.where(s == 0, 1.0, inherited)
-    return rows[error > _FLOAT32_ULPS]
-
-
 def _inexact(
-    rows: IntArray, sum_without_max: FloatArray, logits: AnyArray, maximum: FloatArray, distance: FloatArray | float
+    rows: IntArray, sum_without_max: FloatArray, logits: AnyArray, maximum: FloatArray, distance: FloatArray
 ) -> BoolArray:
     """Find the `rows` of float32 logits whose differences from the maximum are inexact in float64 and may matter."""
     # Two cheap tests by row come first. A class 2**28 times nearer to 0 than the maximum adds exp(-m) to the sum, so it
     # matters only if the loss is not much larger than k such terms; the other case is a maximum that is itself near 0.
-    m = maximum.take(rows)
-    suspect: BoolArray
-    with np.errstate(over="ignore", invalid="ignore"):
-        least = np.maximum(sum_without_max.take(rows), _at_rows(distance, rows))
-        logit_near_zero = (m > 4) & (least < logits.shape[1] * m * np.exp(-m))
-        maximum_near_zero = (m != 0) & (np.abs(m) < 745 * _INEXACT_RATIO)
-    suspect = logit_near_zero | maximum_near_zero
-    some = suspect.nonzero()[0]
-    if some.size == 0:
-        return suspect
-    largest = np.abs(m[some, np.newaxis])
-    size = logits.take(rows[some], axis=0)
-    np.abs(size, out=size)
-    # One pass over all rows usually makes the six below unnecessary.
-    if not maximum_near_zero.any() and not (size < largest.max() * _INEXACT_RATIO).any():
+    m = maximum[rows]
+    least = np.maximum(sum_without_max[rows], distance[rows])
+    logit_near_zero = (m > 4) & (least < logits.shape[1] * m * np.exp(-m))
+    maximum_near_zero = (m != 0) & (np.abs(m) < 745 * _INEXACT_RATIO)
+    suspect: BoolArray = logit_near_zero | maximum_near_zero
+    some = np.flatnonzero(suspect)
+    size, largest = np.abs(logits.take(rows[some], axis=0)), np.abs(m[some, np.newaxis])
+    # A look at all of them usually makes the six at each unnecessary.
+    if not maximum_near_zero.any() and not (size < largest.max(initial=0.0) * _INEXACT_RATIO).any():
         return np.zeros_like(suspect)
     apart = (size < largest * _INEXACT_RATIO) & (size > 0) | (largest < size * _INEXACT_RATIO)
     suspect[some] = apart.any(axis=1)
     return suspect
-
-
-def _at_rows(distance: FloatArray | float, rows: IntArray) -> FloatArray | float:
-    return distance if isinstance(distance, float) else distance.take(rows)
-
-
-def _float64_sums(z: FloatArray) -> FloatArray:
-    """Sum exp(z_j - m) over all but the first maximum of each row [n, k], overwriting z."""
-    first_maxima = flat_index(z, z.argmax(axis=1), 1)
-    np.subtract(z, flat(z)[first_maxima][:, np.newaxis], out=z)
-    np.exp(z, out=z)
-    flat(z)[first_maxima] = 0.0
-    return pairwise_sum(z, 1, may_overwrite=True)
 
 
 def _compensated_sums(z: FloatArray, temperature: float, shift: FloatArray) -> FloatArray:
@@ -144,12 +84,12 @@ def _compensated_sums(z: FloatArray, temperature: float, shift: FloatArray) -> F
     The exact error c of d = (z - m)/T enters as exp(d + c) = exp(d) (1 + c). Row i is computed exp(shift[i]) times as
     large, and divided by that in the end.
     """
-    first_maxima = flat_index(z, z.argmax(axis=1), 1)
-    d, c = distances(z, flat(z)[first_maxima][:, np.newaxis], temperature)
+    first_maxima = np.arange(len(z)), z.argmax(axis=1)
+    d, c = distances(z, z[first_maxima][:, np.newaxis], temperature)
     e = np.exp(d + shift[:, np.newaxis])
     e += e * c
-    flat(e)[first_maxima] = 0.0
-    return pairwise_sum(e, 1) * np.exp(-shift)
+    e[first_maxima] = 0.0
+    return pairwise_sum(e) * np.exp(-shift)
 
 
 def distances(z: FloatArray, m: FloatArray, temperature: float) -> tuple[FloatArray, FloatArray]:

@@ -1,10 +1,12 @@
 """Softmax cross-entropy of rows of logits and its gradient, accurate at every margin.
 
 `reference` is the whole idea in plain NumPy. `cross_entropy` computes the same with options and gradients, for every
-dtype and layout, in tiles that fit the cache. The derivation is at the end of this file.
+dtype and layout: in C if the options say so, and otherwise here, in tiles that fit the cache. The derivation is at the
+end of this file.
 
 See Also
 --------
+xent_cli.core.kernel.compiled : the same in C.
 xent_cli.core.kernel.from_probabilities : rows of probabilities or log-probabilities in place of logits.
 xent_cli.core.kernel.distillation : a teacher's outputs in place of labels.
 xent_cli.core.kernel.textbook_formula : the formula that overflows, for comparison.
@@ -12,26 +14,19 @@ xent_cli.core.kernel.textbook_formula : the formula that overflows, for comparis
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from xent_cli.core.kernel.already_softmaxed import count_softmaxed
 from xent_cli.core.kernel.compensated_sum import compensate
-from xent_cli.core.kernel.exponentials import exponentiate, subtract_dtype
-from xent_cli.core.kernel.maxima import restore_maxima
-from xent_cli.core.kernel.tiles import class_axis, pairwise_sum, per_sample, rows_per_tile, unbuffered
-from xent_cli.core.scratch import flat, scratch
+from xent_cli.core.kernel.tiles import pairwise_sum, rows_per_tile, tile_of
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
     from xent_cli.core.array_types import AnyArray, FloatArray, IntArray
     from xent_cli.core.options import LossOptions
-
-# Tiles of up to this many rows share one call of each later phase: on few rows a NumPy call takes longer than its work,
-# and between calls two threads wait for each other.
-_ROWS_PER_FINISH = 1 << 16
 
 
 def reference(logits: FloatArray, labels: IntArray) -> FloatArray:
@@ -134,94 +129,87 @@ def cross_entropy(
     n, k = logits.shape
     loss = np.empty(n)
     gradient = None if gradient_dtype is None else np.empty((n, k), gradient_dtype)
-    softmaxed = 0
-    # With only the loss of a label to compute, no tile is needed once it has been summed.
-    loss_only = labels.ndim == 1 and gradient is None and not options.label_smoothing
-    step = rows_per_tile(k, loss_only=loss_only)
-    tiles = max(1, _ROWS_PER_FINISH // step) if loss_only else 1
-    with unbuffered():
-        for first in range(0, n, step * tiles):
-            rows = slice(first, first + step * tiles)
-            softmaxed += _fill(
-                logits[rows],
-                labels[rows],
-                options,
-                step,
-                loss[rows],
-                None if gradient is None else gradient[rows],
-                None if gradient_scale is None else gradient_scale[rows],
-            )
+    scale = None if gradient is None else np.ones(n) if gradient_scale is None else gradient_scale
+    softmaxed, step = 0, rows_per_tile(k)
+    # Infinity and NaN are results here, not mistakes: inf - inf is NaN, and so is the loss of such a row.
+    with np.errstate(all="ignore"):
+        for first in range(0, n, step):
+            rows = slice(first, first + step)
+            found = _tile(logits[rows], labels[rows], options, None if scale is None else scale[rows])
+            loss[rows] = found.loss
+            softmaxed += found.softmaxed
+            if gradient is not None:
+                gradient[rows] = found.gradient
     return RowLosses(loss, softmaxed, gradient)
 
 
-def _fill(
-    logits: AnyArray,
-    labels: AnyArray,
-    options: LossOptions,
-    step: int,
-    loss: FloatArray,
-    gradient: AnyArray | None,
-    gradient_scale: FloatArray | None,
-) -> int:
-    """Fill `loss` [n] and `gradient` [n, k] in place; return how many rows look softmaxed.
-
-    Exponentials are computed in tiles of `step` rows. If every class counts or there is a gradient, there is one tile.
-    """
-    n, k = logits.shape
-    axis, sparse = class_axis(k), labels.ndim == 1
-    maximum, sum_without_max, label_logits, log_normalizers = (
-        scratch(name, (n,), np.float64) for name in ("maximum", "sum_without_max", "label_logits", "log_normalizers")
-    )
-    # Shift by the maximum, exponentiate and sum, while a tile is in the cache.
-    dtype = subtract_dtype(logits.dtype, options)
-    for first in range(0, n, step):
-        rows = slice(first, first + step)
-        outputs = maximum[rows], label_logits[rows], sum_without_max[rows]
-        tile = exponentiate(logits[rows], labels[rows], options, dtype, *outputs, may_overwrite=gradient is None)
-    # A row with NaN or +inf, or nothing but -inf, has no loss; its sum need not be NaN yet.
-    finite = np.isfinite(maximum)
-    if not finite.all():
-        sum_without_max[~finite] = np.nan
+def _tile(logits: AnyArray, labels: AnyArray, options: LossOptions, scale: FloatArray | None) -> RowLosses:
+    """Losses of the rows of a tile, and their gradients times `scale` [n] unless that is None."""
+    sparse, rows = labels.ndim == 1, np.arange(len(logits))
+    z = tile_of(logits, np.float64)
+    # Shift by the maximum, so that nothing overflows.
+    maximum = z.max(axis=1)
+    d = z - maximum[:, np.newaxis]
+    if options.temperature != 1.0:
+        d /= options.temperature
+    # Leave the largest term, exp(0) = 1, out of the sum: no other term is 1 unless it is a tie, which is added at last.
+    e = _exponentials(d, options)
+    ones = np.floor(e)
+    e -= ones
+    s = pairwise_sum(e) + (ones.sum(axis=1) - 1.0)
     # Repeat the sum in the rows where the rounding of z - m would be visible in the loss.
-    distance = _distance(maximum, label_logits, logits.dtype, options) if sparse else 0.0
-    compensate(sum_without_max, logits, maximum, options, 0.0 if tile.class_weights is not None else distance)
-    # Take the log and undo the shift.
-    np.log1p(sum_without_max, out=log_normalizers)
-    np.add(distance, log_normalizers, out=loss)
-    # Weight the loss of the label, and add those of all classes: sum_j a_j ((m - z_j)/T + log_normalizer).
+    distance = _distance(maximum, z[rows, labels], options) if sparse else np.zeros(len(z))
+    class_weights = _class_weights(labels, options, z.shape[1])
+    compensate(s, logits, maximum, options, distance if class_weights is None else np.zeros(len(z)))
+    # Take the log and undo the shift: sum_j a_j ((m - z_j)/T + log_normalizer).
+    log_normalizer = np.log1p(s)
     label_weight = _label_weight(labels, options) if sparse else 0.0
-    if tile.class_weights is not None or not isinstance(label_weight, float) or label_weight != 1.0:
-        of_all_classes = tile.weighted_distance + _product(tile.total_weight, log_normalizers)
-        loss[:] = _product(label_weight, loss) + of_all_classes
-    # Turn the exponentials into the gradient, in place.
-    if gradient is not None:
-        assert tile.confident_index is not None
-        exponentials = restore_maxima(tile.values, tile.first_maxima, tile.ones)
-        scale = np.ones(n) if gradient_scale is None else gradient_scale
-        p_minus_1 = np.expm1(-(distance + log_normalizers))
-        _differentiate(
-            exponentials,
-            sum_without_max,
-            p_minus_1,
-            tile.confident_index,
-            tile.class_weights,
-            label_weight,
-            tile.total_weight,
-            scale / options.temperature,
-            axis,
-        )
-        np.copyto(gradient, exponentials.T if axis == 0 else exponentials, casting="unsafe")
-    return _count_softmaxed(logits, options, maximum, sum_without_max)
+    total_weight, weighted_distance = (0.0, 0.0) if class_weights is None else _weighted_sums(class_weights, d)
+    of_all_classes = weighted_distance + _product(total_weight, log_normalizer)
+    loss = _product(label_weight, distance + log_normalizer) + of_all_classes
+    softmaxed = _count_softmaxed(logits, options, maximum, s)
+    if scale is None:
+        return RowLosses(loss, softmaxed, None)
+    # Turn the exponentials into the gradient A p_i - a_i.
+    scale = scale / options.temperature
+    e += ones
+    gradient = e
+    gradient *= (scale * (label_weight + total_weight) / (1.0 + s))[:, np.newaxis]
+    rest: FloatArray | float = 0.0
+    careful = rows, labels if sparse else z.argmax(axis=1)
+    if class_weights is not None:
+        weights = np.array(np.broadcast_to(class_weights, z.shape))
+        gradient -= scale[:, np.newaxis] * weights
+        weights[careful] = 0.0
+        rest = pairwise_sum(weights)
+    # At the one class where that may have no digits left, compute A (p_i - 1) + (A - a_i).
+    p_minus_1 = np.expm1(-(distance + log_normalizer))
+    plain = gradient[careful] - scale * label_weight
+    gradient[careful] = np.where(
+        p_minus_1 < -0.5, plain, scale * (label_weight * p_minus_1 + (rest + total_weight * p_minus_1))
+    )
+    return RowLosses(loss, softmaxed, gradient)
+
+
+def _exponentials(d: FloatArray, options: LossOptions) -> FloatArray:
+    """Return exp(d) for d <= 0, computed in the precision of the options."""
+    if options.precision == "float64":
+        return np.exp(d)
+    d = np.maximum(d, -1000.0)  # -inf would have no difference from itself
+    narrow = d.astype(np.float32)
+    e = np.exp(narrow)
+    e *= 1 + (d - narrow).astype(np.float32)  # what rounding d lost: exp(d) = exp(narrow) (1 + rest)
+    return e.astype(np.float64)
 
 
 def _count_softmaxed(logits: AnyArray, options: LossOptions, maximum: FloatArray, sum_without_max: FloatArray) -> int:
     return count_softmaxed(logits, maximum, sum_without_max) if options.temperature == 1.0 else 0
 
 
-def _distance(maximum: FloatArray, label_logits: FloatArray, dtype: np.dtype[Any], options: LossOptions) -> FloatArray:
-    """Distance of the label from the maximum, (m - z_y)/T; may overwrite `label_logits`."""
-    if dtype.itemsize <= 4 and options.temperature == 1.0:
-        return np.subtract(maximum, label_logits, out=label_logits)
+def _distance(maximum: FloatArray, label_logits: FloatArray, options: LossOptions) -> FloatArray:
+    """Distance of the label from the maximum, (m - z_y)/T."""
+    if options.temperature == 1.0:
+        return maximum - label_logits
     # Halve first: opposite logits near the end of the range would overflow before they are divided.
     return (maximum / 2 - label_logits / 2) / (options.temperature / 2)
 
@@ -232,46 +220,29 @@ def _label_weight(labels: AnyArray, options: LossOptions) -> FloatArray | float:
     return weight if options.class_weight is None else weight * options.class_weight[labels]
 
 
-def _differentiate(
-    exponentials: AnyArray,
-    sum_without_max: FloatArray,
-    p_minus_1: FloatArray,
-    confident_index: IntArray,
-    class_weights: AnyArray | None,
-    label_weight: FloatArray | float,
-    total_weight: FloatArray | float,
-    scale: FloatArray,
-    axis: int,
-) -> None:
-    """Turn the exponentials of a tile into the gradient A p_i - a_i, in place; see the end of this file.
+def _class_weights(labels: AnyArray, options: LossOptions, num_classes: int) -> FloatArray | None:
+    """Weight of the loss of every class besides the label: [n, k], or [1, k] for smoothed sparse labels, or None."""
+    smoothing, weight = options.label_smoothing, options.class_weight
+    if labels.ndim == 2:
+        weights = (1.0 - smoothing) * tile_of(labels, np.float64) + smoothing / num_classes
+    elif smoothing:
+        weights = np.full((1, num_classes), smoothing / num_classes)
+    else:
+        return None
+    return weights if weight is None else weights * weight
 
-    Parameters
-    ----------
-    p_minus_1
-        [n] p - 1 of the class at `confident_index`.
-    """
-    exponentials *= per_sample(scale * (label_weight + total_weight) / (1.0 + sum_without_max), axis).astype(
-        exponentials.dtype
-    )
-    gradient = flat(exponentials)
-    if class_weights is None:
-        gradient[confident_index] = scale * label_weight * p_minus_1
-        return
-    full = np.broadcast_to(class_weights, exponentials.shape)
-    exponentials -= per_sample(scale, axis) * full
-    rest = full.copy(order="C")
-    flat(rest)[confident_index] = 0.0
-    careful = scale * (label_weight * p_minus_1 + (pairwise_sum(rest, axis) + total_weight * p_minus_1))
-    # Where p is below a half, A - a_i would cancel against A (p - 1), and A p - a_i has the digits.
-    direct = gradient[confident_index] - scale * label_weight
-    gradient[confident_index] = np.where(p_minus_1 < -0.5, direct, careful)
+
+def _weighted_sums(class_weights: FloatArray, d: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Sum the weights a_j, and a_j (m - z_j)/T, over the classes, with 0 times inf = 0."""
+    products = class_weights * d
+    if np.isnan(products).any():
+        products = np.where(class_weights == 0.0, 0.0, products)
+    return pairwise_sum(class_weights), -pairwise_sum(products)
 
 
 def _product(weight: FloatArray | float, loss: FloatArray) -> FloatArray:
     """Multiply, with 0 times inf = 0; NaN stays NaN."""
-    if np.ndim(weight) == 0:
-        return loss * weight if weight else np.where(np.isnan(loss), loss, 0.0)
-    return np.where((np.asarray(weight) == 0) & np.isinf(loss), 0.0, weight * loss)
+    return np.where((np.asarray(weight) == 0.0) & np.isinf(loss), 0.0, weight * loss)
 
 
 # Derivation

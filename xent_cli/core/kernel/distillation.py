@@ -15,8 +15,7 @@ import numpy as np
 from xent_cli.core.kernel.cross_entropy import RowLosses
 from xent_cli.core.kernel.divergence import divergence_terms, log_ratios
 from xent_cli.core.kernel.from_probabilities import log_probabilities, weighted_sum
-from xent_cli.core.kernel.tiles import flat_index, pairwise_sum, rows_per_tile
-from xent_cli.core.scratch import flat
+from xent_cli.core.kernel.tiles import pairwise_sum, rows_per_tile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +72,7 @@ def teacher_cross_entropy(
         loss[rows] = weighted_sum(q, -log_p)
         with np.errstate(over="ignore", invalid="ignore"):
             terms = divergence_terms(x, p, q) if normal else np.where(q == 0, 0.0, q * x)
-            divergence = pairwise_sum(terms, 1)
+            divergence = pairwise_sum(terms)
         kl[rows] = np.where(np.isnan(loss[rows]), np.nan, divergence)
         if gradient is not None:
             scale = np.ones(len(p)) if gradient_scale is None else gradient_scale[rows]
@@ -127,15 +126,15 @@ def _distribution(rows: FloatArray, source: str, temperature: float) -> tuple[Fl
     """Return log-probabilities and probabilities of rows; NaN in rows that are invalid."""
     if source != "logits":
         return log_probabilities(rows, source)
-    first_maxima = flat_index(rows, rows.argmax(axis=1), 1)
-    maximum = flat(rows)[first_maxima][:, np.newaxis]
+    first_maxima = np.arange(len(rows)), rows.argmax(axis=1)
+    maximum = rows[first_maxima][:, np.newaxis]
     with np.errstate(invalid="ignore", over="ignore"):
         # Halve first: opposite logits near the end of the range would overflow before they are divided.
         d = (rows / 2 - maximum / 2) / (temperature / 2) if temperature > 1.0 else (rows - maximum) / temperature
     e = np.exp(d)
-    flat(e)[first_maxima] = 0.0
-    sum_without_max = pairwise_sum(e, 1)[:, np.newaxis]
-    flat(e)[first_maxima] = 1.0
+    e[first_maxima] = 0.0
+    sum_without_max = pairwise_sum(e)[:, np.newaxis]
+    e[first_maxima] = 1.0
     sum_without_max[~np.isfinite(maximum)] = np.nan
     return d - np.log1p(sum_without_max), e / (1.0 + sum_without_max)
 
@@ -145,11 +144,11 @@ def _gradient_as_is(log_p: FloatArray, p: FloatArray, q: FloatArray) -> FloatArr
 
     At the most probable class r it is computed as ``(sum of q without q_r) p_r - q_r (1 - p_r)``.
     """
-    first_maxima = flat_index(p, p.argmax(axis=1), 1)
-    own_p, own_q = flat(p)[first_maxima], flat(q)[first_maxima]
-    rest_p = -np.expm1(flat(log_p)[first_maxima])
+    first_maxima = np.arange(len(p)), p.argmax(axis=1)
+    own_p, own_q = p[first_maxima], q[first_maxima]
+    rest_p = -np.expm1(log_p[first_maxima])
     rest = q.copy(order="C")
-    flat(rest)[first_maxima] = 0.0
-    difference = pairwise_sum(q, 1)[:, np.newaxis] * p - q
-    flat(difference)[first_maxima] = pairwise_sum(rest, 1) * own_p - own_q * rest_p
+    rest[first_maxima] = 0.0
+    difference = pairwise_sum(q)[:, np.newaxis] * p - q
+    difference[first_maxima] = pairwise_sum(rest) * own_p - own_q * rest_p
     return difference

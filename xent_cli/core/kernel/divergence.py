@@ -60,7 +60,7 @@ def log_ratios(
         u[neither] = plain[neither] = 0.0
         p = np.exp(log_p)
         moved = np.where(np.abs(u) < 1.0, p * np.expm1(u), np.exp(taught + log_peak) - p)
-        shift = np.log1p(pairwise_sum(moved, 1))[:, np.newaxis]
+        shift = np.log1p(pairwise_sum(moved))[:, np.newaxis]
         overflowed = (np.isinf(u) & np.isfinite(z) & np.isfinite(t)).any(axis=1, keepdims=True)
         return np.where(np.isfinite(shift) & ~overflowed, u - shift, plain)
 

@@ -105,4 +105,4 @@ def weighted_sum(weights: FloatArray, losses: FloatArray) -> FloatArray:
     with np.errstate(invalid="ignore"):
         products = weights * losses
     products[(weights == 0) & np.isinf(losses)] = 0.0
-    return pairwise_sum(products, 1)
+    return pairwise_sum(products)

@@ -94,7 +94,7 @@ def teacher_figures(
 def _sum(x: FloatArray, p: FloatArray, q: FloatArray, *, normal: bool) -> FloatArray:
     """Return the divergence KL(q || p), with x = log(q/p)."""
     with np.errstate(over="ignore", invalid="ignore"):
-        return pairwise_sum(divergence_terms(x, p, q) if normal else np.where(q == 0, 0.0, q * x), 1)
+        return pairwise_sum(divergence_terms(x, p, q) if normal else np.where(q == 0, 0.0, q * x))
 
 
 def _jensen_shannon(both: Distributions, *, normal: bool) -> FloatArray:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xent_cli.core.kernel.tiles import load
 from xent_cli.core.scratch import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from numpy.typing import DTypeLike
 
     from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray, IntArray
 
@@ -147,7 +148,7 @@ def try_formulas(
     with np.errstate(all="ignore"):
         for first in range(0, n, step):
             rows = slice(first, first + step)
-            z = load(logits[rows], 1, dtype, "rounded")
+            z = _copied(logits[rows], dtype, "rounded")
             losses[0, rows] = _textbook(z, labels[rows])
             losses[1, rows] = _stable(z, labels[rows])
     keep = np.ones(n, np.bool_) if scored is None else scored
@@ -167,10 +168,10 @@ def _textbook(z: AnyArray, labels: AnyArray) -> AnyArray:
 def _stable(z: AnyArray, labels: AnyArray) -> AnyArray:
     """Compute the stable formula, overwriting `z`."""
     # NumPy has no fast loops for narrow floats; differences computed in float32 and rounded once are the same.
-    wide = z if _wide(z.dtype) == z.dtype else load(z, 1, _wide(z.dtype), "work")
+    wide = z if _wide(z.dtype) == z.dtype else _copied(z, _wide(z.dtype), "work")
     peak = wide.argmax(axis=1)[:, np.newaxis]
     d = np.subtract(wide, np.take_along_axis(wide, peak, axis=1), out=wide)
-    d = d if wide is z else load(d, 1, z.dtype, "rounded")
+    d = d if wide is z else _copied(d, z.dtype, "rounded")
     e = np.exp(d, out=scratch("exponentials", d.shape, d.dtype))
     np.put_along_axis(e, peak, np.zeros(1, e.dtype), axis=1)
     log_total = np.log1p(_running_sum(e))
@@ -180,6 +181,13 @@ def _stable(z: AnyArray, labels: AnyArray) -> AnyArray:
     q = labels.astype(z.dtype)
     terms = q * (log_total[:, np.newaxis] - d)
     return _running_sum(np.where(q == 0, np.zeros(1, z.dtype), terms))
+
+
+def _copied(rows: AnyArray, dtype: DTypeLike, name: str) -> AnyArray:
+    """Copy rows, converted to a dtype, into scratch memory."""
+    copy = scratch(name, rows.shape, dtype)
+    np.copyto(copy, rows, casting="unsafe")
+    return copy
 
 
 def _wide(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -196,7 +204,7 @@ def _running_sum(terms: AnyArray) -> AnyArray:
     total: AnyArray = np.zeros(len(terms), _wide(terms.dtype))
     rounded = _rounded_to(terms.dtype, total)
     for first in range(0, terms.shape[1], _CLASSES_AT_ONCE):
-        for column in _widened(load(terms[:, first : first + _CLASSES_AT_ONCE], 0, terms.dtype, "columns")):
+        for column in _widened(_copied(terms[:, first : first + _CLASSES_AT_ONCE].T, terms.dtype, "columns")):
             np.add(total, column, out=total)
             rounded()
     return total.astype(terms.dtype, copy=False)
@@ -231,11 +239,11 @@ def _widened(columns: AnyArray) -> AnyArray:
         return columns
     bits = columns.view(np.uint16)
     if columns.dtype != np.float16 or bits.max(initial=0) >= 0x7C00:  # or some are negative, infinite or NaN
-        return load(columns, 1, wide, "work")
+        return _copied(columns, wide, "work")
     # NumPy converts float16 one value at a time, and slowest below 2**-14. Shifting the bits and adding the difference
     # of the exponent biases gives x, which is right from 2**-14 on; below, there is no implicit leading 1, and the
     # value is 2 x - 2**-14.
-    work = load(bits, 1, np.uint32, "work")
+    work = _copied(bits, np.uint32, "work")
     np.left_shift(work, np.uint32(13), out=work)
     np.add(work, np.uint32(112 << 23), out=work)
     x = work.view(np.float32)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xent_cli.core.kernel.tiles import class_axis, flat_index, load, per_sample, rows_per_tile
-from xent_cli.core.scratch import flat
+from xent_cli.core.kernel.tiles import rows_per_tile, tile_of
 
 if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, FloatArray, IntArray
@@ -50,25 +49,23 @@ def label_ranks(logits: AnyArray, index: IntArray, label_loss: FloatArray | None
 
 
 def _tile_ranks(logits: AnyArray, index: IntArray) -> IntArray:
-    k = logits.shape[1]
-    axis = class_axis(k)
     # Logits are only compared, so float32 is enough for types that it represents exactly.
     dtype = np.float64 if logits.dtype.itemsize > 4 or logits.dtype.kind in "iu" else np.float32
-    z = load(logits, axis, dtype, "work")
-    own = per_sample(flat(z)[flat_index(z, index, axis)], axis)
-    ahead = _count(z > own, axis)
-    tied = np.flatnonzero(_count(z >= own, axis) - ahead > 1)
+    z = tile_of(logits, dtype)
+    own = z[np.arange(len(z)), index][:, np.newaxis]
+    ahead = _count(z > own)
+    tied = np.flatnonzero(_count(z >= own) - ahead > 1)
     if tied.size:
         rows = logits[tied].astype(dtype)
         label = index[tied, np.newaxis]
         equal = rows == np.take_along_axis(rows, label, axis=1)
-        ahead[tied] += np.count_nonzero(equal & (np.arange(k) < label), axis=1)
-    ahead[np.isnan(z.max(axis))] = np.iinfo(np.int64).max
+        ahead[tied] += np.count_nonzero(equal & (np.arange(z.shape[1]) < label), axis=1)
+    ahead[np.isnan(z.max(axis=1))] = np.iinfo(np.int64).max
     return ahead
 
 
-def _count(mask: AnyArray, axis: int) -> IntArray:
+def _count(mask: AnyArray) -> IntArray:
     # Bytes add up fast, and a byte can hold the sum of up to 255 of them.
-    width = np.uint8 if axis == 0 else np.uint32
-    counts: IntArray = np.add.reduce(mask.view(np.uint8), axis=axis, dtype=width).astype(np.int64)
+    width = np.uint8 if mask.shape[1] <= 255 else np.uint32
+    counts: IntArray = np.add.reduce(mask.view(np.uint8), axis=1, dtype=width).astype(np.int64)
     return counts

@@ -1,4 +1,4 @@
-"""The ways a maximum is found, and the two layouts, must not show in a digit."""
+"""How a tile lies in memory must not show in a digit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from xent_cli.core.kernel.cross_entropy import cross_entropy
 from xent_cli.core.kernel.top_k import label_ranks
 from xent_cli.core.options import LossOptions
 
-EITHER_SIDE_OF_A_CHANGE = (1, 2, 32, 33, 255, 256)
+EITHER_SIDE_OF_A_CHANGE = (1, 2, 33, 255, 256)
 
 
 def _rows(num_classes: int) -> np.ndarray:
@@ -60,9 +60,3 @@ def test_a_gradient_asked_for_changes_no_loss(num_classes: int) -> None:
 @pytest.mark.parametrize("num_classes", EITHER_SIDE_OF_A_CHANGE)
 def test_the_last_of_all_equal_classes_has_every_other_ahead_of_it(num_classes: int) -> None:
     assert label_ranks(np.zeros((2, num_classes)), np.array([num_classes - 1, 0])).tolist() == [num_classes - 1, 0]
-
-
-def test_the_buffer_of_numpy_is_as_it_was_afterwards() -> None:
-    before = np.getbufsize()
-    cross_entropy(_rows(33), np.zeros(97, np.int64), LossOptions())
-    assert np.getbufsize() == before
