@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.errors import listing
 from xent_cli.readers.columns.weight_column import NAMES
-from xent_cli.readers.pair.repeated import Repeated
-from xent_cli.readers.pair.shifted_labels import documents_of
-from xent_cli.readers.shards import Shards
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from xent_cli.readers.interface import Source
+    from xent_cli.readers.shards import Shards
 
 _OPTIONS = {"weights": "--sample-weight-column {name} weighs by it", "mask": "--mask {name} leaves out where it is 0"}
 
@@ -36,8 +34,7 @@ def notes(
     sources = {role: source for role, source in inputs.items() if source is not None}
     found = (
         *_unused(sources, taken),
-        *_empty(sources),
-        *_joined(sources),
+        *_sharded(sources),
         *_repeated(sources),
         *_documents(sources["logits"], shift, by),
     )
@@ -56,16 +53,26 @@ def _unused(sources: Mapping[str, Source], taken: Mapping[str, bool]) -> Iterato
                     yield f"unused-{role}", f'column "{name}" of {info.path} is not used; {hint}'
 
 
-def _empty(sources: Mapping[str, Source]) -> Iterator[tuple[str, str]]:
-    for source in sources.values():
-        if isinstance(source, Shards) and source.empty:
+def _sharded(sources: Mapping[str, Source]) -> Iterator[tuple[str, str]]:
+    if not any(source.info.description.shards for source in sources.values()):
+        return
+    from xent_cli.readers.shards import Shards
+
+    shards = [source for source in sources.values() if isinstance(source, Shards)]
+    yield from _empty(shards)
+    yield from _joined(shards)
+
+
+def _empty(sources: Iterable[Shards]) -> Iterator[tuple[str, str]]:
+    for source in sources:
+        if source.empty:
             names = ", ".join(source.empty[:3]) + (f" and {len(source.empty) - 3} more" if source.empty[3:] else "")
             yield "empty-shard", f"no rows in {names}: skipped"
 
 
-def _joined(sources: Mapping[str, Source]) -> Iterator[tuple[str, str]]:
-    for source in sources.values():
-        paths = source.info.description.shards if isinstance(source, Shards) else ()
+def _joined(sources: Iterable[Shards]) -> Iterator[tuple[str, str]]:
+    for source in sources:
+        paths = source.info.description.shards
         files, names = {path.rpartition(":")[0] for path in paths}, [path.rpartition(":")[2] for path in paths]
         one_file = len(files) == 1 and not names[0].startswith("//")  # the mark of a URL parts no array from its file
         if len(names) > 1 and one_file and source.info.path.startswith(f"{min(files)}:"):
@@ -73,8 +80,13 @@ def _joined(sources: Mapping[str, Source]) -> Iterator[tuple[str, str]]:
 
 
 def _repeated(sources: Mapping[str, Source]) -> Iterator[tuple[str, str]]:
-    for role, what in (("weights", "weight"), ("mask", "entry of the mask")):
-        source = sources.get(role)
+    beside = [role for role in ("weights", "mask") if role in sources]
+    if not beside:
+        return
+    from xent_cli.readers.pair.repeated import Repeated
+
+    for role in beside:
+        source, what = sources[role], {"weights": "weight", "mask": "entry of the mask"}[role]
         if isinstance(source, Repeated):
             yield "repeated", f"each {what} of {source.info.path} is that of {source.times} samples"
 
@@ -82,6 +94,8 @@ def _repeated(sources: Mapping[str, Source]) -> Iterator[tuple[str, str]]:
 def _documents(logits: Source, shift: int, by: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     if not shift:
         return
+    from xent_cli.readers.pair.shifted_labels import documents_of
+
     documents, info = documents_of(logits), logits.info
     if info.num_rows is not None and info.sample_shape is not None and info.plan is None:
         starts = (*documents.starts, info.num_rows)

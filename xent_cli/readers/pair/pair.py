@@ -117,7 +117,9 @@ def open_pair(
         from xent_cli.readers.pair.shifted_labels import documents_of, refuse_shift
 
         refuse_shift(logits, labels, documents_of(logits), options.shift, by=bool(pair.by))
-    if logits.info.plan is None and options.join is None and (labels is None or labels.info.plan is None):
+    tables = [source for source in (logits, labels, weights, mask) if source is not None and source.info.plan]
+    labels_twice = labels is not None and logits.info.plan is not None and logits.info.plan.label is not None
+    if len(tables) < 2 and not labels_twice and options.join is None and options.class_names is None:
         return pair
     from xent_cli.readers.pair.side_by_side import side_by_side
 

@@ -191,8 +191,9 @@ def of_json(path: str, value: Any) -> ShortTable:
 
 
 def of_text(path: str, text: str) -> ShortTable:
-    """The table that delimited text is; names and numbers may be parted by a colon or blanks too."""
-    delimiter = delimiter_of(path, text)
+    """The table that delimited text is; names and numbers may be separated by a colon or blanks too."""
+    found = delimiter_of(path, text)
+    delimiter = "," if found == " " else found  # blanks are split below
     reader = csv_reader(io.StringIO(text, newline=""), delimiter=delimiter)
     rows, places = [], []
     line = 1

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.core.labels.class_order import order_of, without_shared
 from xent_cli.errors import UsageError
-from xent_cli.readers.class_names import other_names
 from xent_cli.readers.columns.asked_columns import missing_column
 from xent_cli.readers.pair.ids import column_in, nameless, shared_id, with_ids, with_plan
 
@@ -64,6 +63,8 @@ def _refuse_other_list(pair: Pair, options: ReadOptions) -> None:
         return
     columns = {name.strip().casefold() for name in (*plan.values, *without_shared(plan.values))}
     if columns & {name.strip().casefold() for name in listed}:
+        from xent_cli.readers.class_names import other_names
+
         where = options.class_names_file or "--class-names"
         raise other_names(without_shared(plan.values), listed, where, f"the columns of {pair.logits.info.path}")
 
@@ -76,6 +77,8 @@ def _by_class(pair: Pair) -> Pair:
         return pair
     order = order_of(names, plan.values)
     if order is None:
+        from xent_cli.readers.class_names import other_names
+
         raise other_names(names, plan.values, labels.info.path, f"the classes of {pair.logits.info.path}")
     values = tuple(plan.values[place] for place in order)
     return pair if values == plan.values else replace(pair, labels=with_plan(labels, plan._replace(values=values)))

@@ -9,7 +9,6 @@ import pyarrow as pa
 
 from xent_cli.core.block import Rows
 from xent_cli.errors import InputError, MissingValueError, RowError, UnreadableRowError
-from xent_cli.readers.class_names import NameIndex, unknown_name
 from xent_cli.readers.tables.column_types import dtype_of, flat, is_text, kind_of, to_numpy
 from xent_cli.readers.tables.marks import present
 
@@ -170,12 +169,16 @@ def _labels(
 
     index = pc.index_in(column, value_set=pa.array(class_names, column.type))
     if index.null_count:
+        from xent_cli.readers.class_names import NameIndex
+
         known = NameIndex(class_names, spelt)
         words = pc.unique(column.filter(pc.is_null(index)))
         places = pa.array([known.place(word) for word in words.to_pylist()], pa.int32())
         index = pc.coalesce(index, pc.take(places, pc.index_in(column, value_set=words)))
     if index.null_count:
         row = int(np.argmax(index.is_null().to_numpy(zero_copy_only=False)))
+        from xent_cli.readers.class_names import unknown_name
+
         raise unknown_name(column[row].as_py(), class_names, start + row, index.null_count - 1)
     return to_numpy(index)
 

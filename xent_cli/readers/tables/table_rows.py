@@ -9,7 +9,6 @@ import pyarrow as pa
 from xent_cli.errors import MissingValueError, RowError
 from xent_cli.readers.storage.reading import first_line
 from xent_cli.readers.tables.arrow_columns import plain_rows, refuse_nulls
-from xent_cli.readers.tables.listed_labels import with_single_labels
 
 if TYPE_CHECKING:
     from xent_cli.core.block import Rows
@@ -47,7 +46,10 @@ def rows_of(table: pa.Table, reading: Reading, start: int) -> Rows:
             from xent_cli.readers.tables.named_lists import with_names
 
             table = with_names(table, plan, role, start)
-        table = with_single_labels(table, plan.label, reading.width, start, lenient=lenient)
+        if plan.label is not None and pa.types.is_nested(table.schema.field(plan.label).type):
+            from xent_cli.readers.tables.listed_labels import with_single_labels
+
+            table = with_single_labels(table, plan.label, reading.width, start, lenient=lenient)
         if lenient:
             from xent_cli.readers.tables.lenient_rows import lenient_rows
 

@@ -15,13 +15,11 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from xent_cli.errors import InputError, MissingValueError, UnreadableRowError
-from xent_cli.readers.columns.cells.cell_text import layout_of_cells
 from xent_cli.readers.columns.column_plan import ColumnPlan, refuse_repeated
 from xent_cli.readers.columns.sample import BOOL, FLOATS, WHOLES, TableSample
 from xent_cli.readers.columns.table_plan import plan_table
 from xent_cli.readers.storage.reading import read_up_to
 from xent_cli.readers.tables.first_bad_row import first_with_count
-from xent_cli.readers.tables.listed_labels import lists_of_cells
 from xent_cli.readers.tables.marks import is_masked
 from xent_cli.readers.tables.table_rows import rows_of
 from xent_cli.readers.tables.table_source import Table, texts_ahead
@@ -72,6 +70,8 @@ def open_csv(source: Bytes, head: bytes, role: str, options: ReadOptions, classe
     )
     plan, class_names = plan_table(sample, role, options, classes)
     if plan.is_list and not plan.cells:
+        from xent_cli.readers.columns.cells.cell_text import layout_of_cells
+
         plan = plan._replace(cells=layout_of_cells(sample, plan.values[0]).width)
     cells = held.few.get(plan.file_label or "", ())
     said = dict(plan.constants).get(plan.label or "")
@@ -224,6 +224,8 @@ class CsvRows(NamedTuple):
         )
         label = source.plan.label
         if label is not None and label_type == LISTED:
+            from xent_cli.readers.tables.listed_labels import lists_of_cells
+
             lists = lists_of_cells(table[label], self.start)
             table = table.set_column(table.column_names.index(label), label, lists)
         for name in grouped:

@@ -6,7 +6,6 @@ import re
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from xent_cli.readers.columns.cells.cell_text import cell_value, is_cut_short
 from xent_cli.readers.columns.sample import BOOL, FLOATS, MAP, TEXT, TEXTS, WHOLES
 from xent_cli.readers.text.number_marks import NUMBER, may_be_number
 from xent_cli.readers.text.text_chunks import csv_reader
@@ -28,31 +27,31 @@ LISTED = "list"
 
 
 def delimiter_of(name: str, text: str) -> str:
-    """Detect the delimiter: the first that splits the first lines into equally many cells; a .tsv file has tabs."""
-    if is_tsv(name):
+    r"""Detect the delimiter: the first that splits the first lines into equally many cells; a .tsv file has tabs.
+
+    A blank stands for runs of blanks, where these separate two or more columns of numbers and nothing else does. The
+    first line may then have one cell fewer: R leaves out the name of the column of row names.
+
+    Examples
+    --------
+    >>> delimiter_of("t.csv", "a;b\n0,5;1\n"), delimiter_of("t.txt", "a  b\n0.5  1\n2    3\n")
+    (';', ' ')
+    >>> delimiter_of("t.txt", "Iris setosa\nIris virginica\n")
+    ','
+    """
+    if {".tsv", ".tab"} & set(PurePath(name).suffixes):
         return "\t"
-    alike, counts = _counts(text)
+    lines = _first_lines(text)
+    counts = {mark: [len(cells) for cells in csv_reader(lines, delimiter=mark)] for mark in "\t;|,"}
+    alike = [mark for mark, found in counts.items() if found and found[0] > 1 and len(set(found)) == 1]
+    if _are_separated_by_blanks(lines, alike):
+        return " "
     # The comma comes last: it may be a decimal comma in numbers.
     return alike[0] if alike else max(",\t;|", key=lambda mark: counts[mark][:1])
 
 
-def is_tsv(name: str) -> bool:
-    """Whether a file name says that it has tabs."""
-    return bool({".tsv", ".tab"} & set(PurePath(name).suffixes))
-
-
-def are_parted_by_blanks(text: str) -> bool:
-    r"""Whether no mark cuts the first lines into as many cells, and blanks do, two columns or more being numbers.
-
-    The first line may have one cell less: R leaves out the name of the column of row names.
-
-    Examples
-    --------
-    >>> are_parted_by_blanks("a  b\n0.5  1\n2    3\n"), are_parted_by_blanks("Iris setosa\nIris virginica\n")
-    (True, False)
-    """
-    alike, _ = _counts(text)
-    lines = _first_lines(text)
+def _are_separated_by_blanks(lines: Sequence[str], alike: Sequence[str]) -> bool:
+    """Whether blanks separate columns of numbers, given the characters that split all lines into equally many cells."""
     # Decimal commas split lines too, but a cell then holds the end of one number and the beginning of the next.
     if alike and (alike != [","] or not all(_ACROSS_BLANKS.search(line) for line in lines[1:] or lines)):
         return False
@@ -72,19 +71,16 @@ def _first_lines(text: str) -> list[str]:
     return [line for line in (lines[:-1] if len(lines) > 2 else lines) if line.strip()]
 
 
-def _counts(text: str) -> tuple[list[str], dict[str, list[int]]]:
-    """The characters that split all of the first lines into equally many cells, and how many cells each gives."""
-    lines = _first_lines(text)
-    counts = {mark: [len(cells) for cells in csv_reader(lines, delimiter=mark)] for mark in "\t;|,"}
-    return [mark for mark, found in counts.items() if found and found[0] > 1 and len(set(found)) == 1], counts
-
-
 def _is_nothing(cell: str) -> bool:
     return cell.strip().lower() in _NOTHING
 
 
 def _is_array(cell: str) -> bool:
-    return cell.lstrip()[:1] in ("[", "(") and isinstance(cell_value(cell), list)
+    if cell.lstrip()[:1] not in ("[", "("):
+        return False
+    from xent_cli.readers.columns.cells.cell_text import cell_value
+
+    return isinstance(cell_value(cell), list)
 
 
 def is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
@@ -138,6 +134,8 @@ def kind_of_texts(cells: Sequence[str]) -> str:
     >>> kind_of_texts(["[0.5, 1]", "[2, 1]"]), kind_of_texts(["[0 1]"]), kind_of_texts(["cat"])
     ('list', 'list of integers', 'text')
     """
+    from xent_cli.readers.columns.cells.cell_text import cell_value, is_cut_short
+
     values = [cell_value(cell) for cell in cells]
     if isinstance(values[0], dict):
         return MAP

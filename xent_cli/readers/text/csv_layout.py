@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from xent_cli.errors import InputError
 from xent_cli.readers.columns.words import kind_of_stem
 from xent_cli.readers.storage.reading import BOM
-from xent_cli.readers.text.csv_dialect import SNIFFED_ROWS, are_parted_by_blanks, delimiter_of, is_header, is_tsv
+from xent_cli.readers.text.csv_dialect import SNIFFED_ROWS, delimiter_of, is_header
 from xent_cli.readers.text.number_marks import NUMBER, NumberMarks, marks_of
-from xent_cli.readers.text.rewritten import with_one_blank
 from xent_cli.readers.text.text_chunks import csv_reader, too_long
 
 if TYPE_CHECKING:
@@ -71,14 +70,15 @@ def layout_of(source: Bytes, header: bool | None) -> tuple[CsvLayout, str]:
     comments = _COMMENTS.match(text, before)
     assert comments is not None
     rest = text[comments.end() :]
-    delimiter = sep[1] if sep else None
-    if delimiter is None and not is_tsv(source.name) and are_parted_by_blanks(rest):
-        source, delimiter = with_one_blank(source), " "
+    delimiter = sep[1] if sep else delimiter_of(source.name, rest)
+    if delimiter == " " and not sep:
+        from xent_cli.readers.text.rewritten import with_one_blank
+
+        source = with_one_blank(source)
         text, body = _beginning(source)
         comments = _COMMENTS.match(text)
         assert comments is not None
         rest = text[comments.end() :]
-    delimiter = delimiter or delimiter_of(source.name, rest)
     first_rows = list(islice(csv_reader(io.StringIO(rest, newline=""), delimiter=delimiter), SNIFFED_ROWS))
     if not first_rows or not first_rows[0]:
         raise InputError("empty file", source.name, found="no first line", expected="rows of numbers")

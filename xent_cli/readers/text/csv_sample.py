@@ -8,7 +8,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from xent_cli.errors import InputError
-from xent_cli.readers.columns.cells.cell_text import cell_value
 from xent_cli.readers.columns.sample import FLOATS, MAP, SAMPLED_ROWS, TEXT, TEXTS, WHOLES
 from xent_cli.readers.columns.words import kind_of_stem
 from xent_cli.readers.text.csv_dialect import SNIFFED_ROWS, kind_of_cells
@@ -77,8 +76,11 @@ class FirstRows:
 
     def _values(self, name: str) -> list[Any]:
         place = self._places[name]
-        value = cell_value if self.kinds[name] in (FLOATS, WHOLES, TEXTS, MAP) else str
-        return [value(row[place]) if row[place] else None for row in self._rows]
+        if self.kinds[name] not in (FLOATS, WHOLES, TEXTS, MAP):
+            return [row[place] or None for row in self._rows]
+        from xent_cli.readers.columns.cells.cell_text import cell_value
+
+        return [cell_value(row[place]) if row[place] else None for row in self._rows]
 
     @cached_property
     def _rows(self) -> list[list[str]]:
