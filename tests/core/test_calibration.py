@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
+from sklearn.metrics import brier_score_loss
 
 from xent_cli.core.block import Block
 from xent_cli.core.evaluate import evaluate_block
+from xent_cli.core.kernel.brier import brier_scores
 from xent_cli.core.options import LossOptions, Outputs
-from xent_cli.core.totals.calibration import NUM_BINS, Calibration
+from xent_cli.core.totals.calibration import EQUAL_WIDTH, NUM_BINS, Binning, Calibration, Judged
 from xent_cli.core.totals.group_sums import GroupSums
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -22,6 +24,7 @@ samples = st.lists(
         st.one_of(st.floats(0, 1e300), st.just(math.inf), st.just(math.nan)),
         st.integers(0, 4),
         st.one_of(st.floats(0, 1), st.just(math.nan)),
+        st.floats(0, 4),
     ),
     max_size=40,
 )
@@ -32,17 +35,40 @@ def sums(entries):
     return GroupSums.of(np.array(group, np.int64), np.array(values, float), np.array(hit, bool))
 
 
+BY_MASS = Binning(4, by_mass=True)
+# One calibration without weights, with bins by mass; and one with weights.
+EMPTY = Calibration(BY_MASS), Calibration()
+
+
+def both(a, b):
+    return tuple(ours.merge(theirs) for ours, theirs in zip(a, b, strict=True))
+
+
+def ranked_bits(state):
+    bins = state.bins()
+    return state.size, state.exact, bins.keys.tolist(), bins.counts.tolist()
+
+
 def calibration_of(entries):
-    label, loss, predicted, confidence = zip(*entries, strict=True) if entries else ((), (), (), ())
-    return Calibration.of(
-        np.array(label, np.int64), np.array(loss, float), np.array(predicted, np.int64), np.array(confidence, float)
-    )
+    label, loss, predicted, confidence, weight = zip(*entries, strict=True) if entries else ((), (), (), (), ())
+    with np.errstate(divide="ignore"):
+        surprise = -np.log(np.array(confidence, float))
+    brier = np.where(np.isnan(surprise), np.nan, np.array(weight, float) / 2)
+    judged = Judged(np.array(label, np.int64), np.array(predicted, np.int64), np.array(loss, float), surprise, brier)
+    weighted = judged._replace(weight=np.array(weight, float))
+    return Calibration.of(judged, BY_MASS, exact_rows=25), Calibration.of(weighted)
 
 
 def bits(value):
     """Everything a value holds, with NaN equal to itself."""
+    if isinstance(value, tuple) and not isinstance(value, Binning):
+        return [bits(each) for each in value]
     if isinstance(value, Calibration):
-        return bits(value.by_class), bits(value.by_confidence)
+        held = [bits(getattr(value, name)) for name in Calibration.__slots__ if name != "ranked"]
+        ranked = value.ranked and ranked_bits(value.ranked)
+        return held, ranked, repr(value.figures())
+    if not isinstance(value, GroupSums):
+        return repr(value)
     return [repr(getattr(value, name).tolist()) for name in GroupSums.__slots__]
 
 
@@ -74,33 +100,33 @@ def test_any_partition_and_any_order_give_the_same_bits(entries, data):
     shuffled = data.draw(st.permutations(entries))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(entries)), max_size=4)))
     parts = [shuffled[a:b] for a, b in zip([0, *cuts], [*cuts, len(entries)], strict=True)]
-    merged = Calibration()
+    merged = EMPTY
     for part in parts:
-        merged = merged.merge(calibration_of(part))
+        merged = both(merged, calibration_of(part))
     assert bits(merged) == bits(whole)
 
 
 @given(samples, samples, samples)
 def test_merging_is_associative_and_commutative_with_the_empty_calibration_for_an_identity(a, b, c):
     a, b, c = calibration_of(a), calibration_of(b), calibration_of(c)
-    assert bits(a.merge(b).merge(c)) == bits(a.merge(b.merge(c)))
-    assert bits(a.merge(b)) == bits(b.merge(a))
-    assert bits(Calibration().merge(a)) == bits(a) == bits(a.merge(Calibration()))
+    assert bits(both(both(a, b), c)) == bits(both(a, both(b, c)))
+    assert bits(both(a, b)) == bits(both(b, a))
+    assert bits(both(EMPTY, a)) == bits(a) == bits(both(a, EMPTY))
 
 
 def test_a_nan_or_infinite_loss_makes_the_mean_of_its_class_so():
     found = sums([(0, math.nan, True), (0, 1.0, True), (1, math.inf, True), (1, 1.0, False), (2, 1.0, True)])
     assert [str(mean) for mean in found.means()] == ["nan", "inf", "1.0"]
-    worst = Calibration(found).worst_classes(2)
+    worst = Calibration(by_class=found).worst_classes(2)
     assert [(c.label, c.samples, c.correct) for c in worst] == [(0, 2, 2), (1, 2, 1)]
 
 
-def evaluated(logits, labels, options=None, cuts=(), **block):
+def evaluated(logits, labels, options=None, cuts=(), binning=EQUAL_WIDTH, **block):
     totals = None
     edges = [0, *cuts, len(logits)]
     for first, last in pairwise(edges):
         part = Block(first, logits[first:last], labels[first:last], **block)
-        found = evaluate_block(part, options or LossOptions(), Outputs(calibration=True)).totals
+        found = evaluate_block(part, options or LossOptions(), Outputs(calibration=binning, by_class=True)).totals
         totals = found if totals is None else totals.merge(found)
     return totals
 
@@ -152,7 +178,7 @@ def test_the_calibration_error_is_the_textbook_one(data):
         if inside.any():
             expected += inside.mean() * abs(hit[inside].mean() - confidence[inside].mean())
     found = evaluated(logits, labels, cuts=(1, 2, 2999)).calibration
-    assert found.calibration_error == pytest.approx(expected, rel=1e-12)
+    assert found.ece == pytest.approx(expected, rel=1e-12)
 
 
 def test_blocks_in_any_partition_give_the_same_bits(data):
@@ -196,13 +222,92 @@ def test_dense_labels_have_no_profile_and_nothing_is_profiled_unasked():
 
 
 def test_an_empty_profile_has_no_calibration_error():
-    assert math.isnan(Calibration().calibration_error)
+    assert math.isnan(Calibration().ece)
+    assert math.isnan(Calibration(Binning(3, by_mass=True)).brier_score)
     assert Calibration().worst_classes(5) == []
 
 
 def test_a_profile_holds_what_was_seen_and_not_what_could_have_been():
-    found = Calibration.of(
-        np.array([128_255, 5]), np.array([1.0, 2.0]), np.array([128_255, 128_255]), np.array([0.5, 0.5])
-    )
+    labels, predicted = np.array([128_255, 5]), np.array([128_255, 128_255])
+    found = Calibration.of(Judged(labels, predicted, np.array([1.0, 2.0]), np.full(2, 0.7), np.zeros(2)))
     assert found.by_class.groups.tolist() == [5, 128_255]
     assert found.by_class.units.size == 2
+
+
+def textbook_ece(confidence, hit, group, weight=None):
+    weight = np.ones(hit.size) if weight is None else weight
+    gaps = 0.0
+    for b in np.unique(group):
+        inside = group == b
+        gaps += abs((weight * hit)[inside].sum() - (weight * confidence)[inside].sum())
+    return gaps / weight.sum()
+
+
+@pytest.mark.parametrize("count", [1, 15, 400])
+def test_bins_by_mass_hold_equally_many_samples_and_ties_stay_together(count, data):
+    logits, labels = data
+    logits = np.round(logits * 2) / 2  # many equal confidences
+    logits.sort(axis=1)
+    p = softmax(logits)
+    confidence, hit = p.max(axis=1), p.argmax(axis=1) == labels
+    found = evaluated(logits, labels, cuts=(1, 2, 2999), binning=Binning(count, by_mass=True)).calibration
+    # Ties as the program sees them: equal losses of the predicted class.
+    surprise = np.log(np.exp(logits - logits.max(axis=1, keepdims=True))[:, :-1].sum(axis=1) + 1)
+    confidence = np.round(np.exp(-surprise), 13)
+    lower = np.array([(confidence < c).sum() for c in confidence])
+    group = lower * count // confidence.size
+    assert found.ece == pytest.approx(textbook_ece(p.max(axis=1), hit, group), rel=1e-9)
+
+
+def test_bins_by_mass_stay_close_beyond_the_rows_that_are_exact():
+    rng = np.random.default_rng(3)
+    confidence, n = rng.beta(5, 1, 50_000), 50_000
+    hit = rng.random(n) < confidence**1.2
+    judged = Judged(np.where(hit, 0, 1), np.zeros(n, int), np.zeros(n), -np.log(confidence), np.zeros(n))
+    exact = Calibration.of(judged, Binning(15, by_mass=True), classes=False).ece
+    rough = Calibration.of(judged, Binning(15, by_mass=True), classes=False, exact_rows=1000).ece
+    assert rough == pytest.approx(exact, abs=1e-4)
+
+
+def test_the_brier_score_is_that_of_scikit_learn(data):
+    logits, labels = data
+    weight = np.random.default_rng(0).exponential(size=len(labels))
+    p = softmax(logits / 1.7)
+    plain = evaluated(logits, labels, LossOptions(temperature=1.7), cuts=(9, 2000))
+    assert plain.summarize().brier == pytest.approx(brier_score_loss(labels, p, labels=range(7)), rel=1e-12)
+    options = LossOptions(temperature=1.7, sample_weighted=True)
+    found = evaluated(logits, labels, options, weights=weight).calibration
+    expected = brier_score_loss(labels, p, labels=range(7), sample_weight=weight)
+    assert found.brier_score == pytest.approx(expected, rel=1e-12)
+    confidence, hit = p.max(axis=1), p.argmax(axis=1) == labels
+    group = np.ceil(confidence * 15)
+    assert found.ece == pytest.approx(textbook_ece(confidence, hit, group, weight), rel=1e-12)
+
+
+@pytest.mark.parametrize("source", ["probs", "log-probs"])
+def test_the_brier_score_of_probabilities_is_theirs(source, data):
+    logits, labels = data
+    p = softmax(logits)
+    rows = p if source == "probs" else np.log(p)
+    found = evaluated(rows, labels, LossOptions(source=source)).calibration
+    assert found.brier_score == pytest.approx(brier_score_loss(labels, p, labels=range(7)), rel=1e-12)
+
+
+def test_the_brier_score_of_a_confident_row_keeps_its_digits():
+    (score,) = brier_scores(np.array([[40.0, 0.0, 0.0]]), np.array([0]), LossOptions()).tolist()
+    assert score == pytest.approx(6 * math.exp(-80), rel=1e-13)
+
+
+def test_a_weight_of_two_is_a_sample_twice(data):
+    logits, labels = data[0][:40], data[1][:40]
+    weight = np.where(np.arange(40) % 3, 1.0, 2.0)
+    twice = np.repeat(np.arange(40), weight.astype(int))
+    found = evaluated(logits, labels, LossOptions(sample_weighted=True), weights=weight).summarize()
+    again = evaluated(logits[twice], labels[twice]).summarize()
+    assert (found.ece, found.brier) == (pytest.approx(again.ece), pytest.approx(again.brier))
+
+
+def test_a_row_without_probabilities_makes_the_figures_nan():
+    found = evaluated(np.array([[math.nan, 0.0], [3.0, 0.0]]), np.array([0, 0])).summarize()
+    assert math.isnan(found.ece)
+    assert math.isnan(found.brier)

@@ -1,5 +1,4 @@
 import math
-from dataclasses import replace
 
 import mpmath
 import numpy as np
@@ -110,7 +109,7 @@ def test_any_partition_gives_the_same_bits(n, k, dtype, data):
 
 
 def test_dense_labels_leave_the_columns_of_the_model():
-    dense = replace(block(), labels=np.full((len(ROWS), 3), 1 / 3))
+    dense = block()._replace(labels=np.full((len(ROWS), 3), 1 / 3))
     wanted = ("predicted", "confidence", "entropy")
     found = evaluate_block(dense, LossOptions(labels="dense"), Outputs(losses=True, columns=wanted)).predictions
     same = predictions_of(block(), None, LossOptions(), wanted)

@@ -9,6 +9,7 @@ from tests.reports.documents import HOSTILE, hostile
 from xent_cli.core.block import Block
 from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.options import LossOptions, Outputs
+from xent_cli.core.totals.calibration import EQUAL_WIDTH
 from xent_cli.reports.interface import Details
 
 TYPES = tuple(np.dtype(d) for d in ("float16", ml_dtypes.bfloat16, "float32", "float64"))
@@ -29,7 +30,7 @@ def details(n=400, k=None, names=NAMES, ids=True, seed=0):
     logits = rng.normal(size=(n, k)) * 3
     labels = np.where(rng.random(n) < 0.8, logits.argmax(axis=1), rng.integers(0, k, n))
     named = np.array([names[i % len(names)] for i in range(n)], object) if ids else None
-    wanted = Outputs(calibration=True, worst=20, overflow=TYPES, top_k=(1, 5))
+    wanted = Outputs(calibration=EQUAL_WIDTH, by_class=True, worst=20, overflow=TYPES, top_k=(1, 5))
     totals = evaluate_block(Block(0, logits, labels, ids=named), LossOptions(), wanted).totals
     classes = None if names is None else tuple(names[i % len(names)] for i in range(k))
     return totals, Details(

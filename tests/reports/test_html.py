@@ -12,7 +12,7 @@ from tests.reports.documents import FAILS, INCREASE, PASSES, PLAIN, SUMMARY, che
 from tests.reports.hostile import NAMES, details, hostile_page
 from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.core.input_description import InputDescription
-from xent_cli.core.totals.calibration import Calibration
+from xent_cli.core.totals.calibration import Calibration, Judged
 from xent_cli.core.totals.quantiles import QuantileState
 from xent_cli.errors import printable
 from xent_cli.reports.interface import Details
@@ -180,7 +180,7 @@ def test_no_name_and_no_number_of_rows_or_classes_makes_the_page_large(name):
 def test_a_vocabulary_of_classes_is_a_table_of_the_worst_and_a_count():
     k = 128_256
     label = np.arange(k)
-    found = Calibration.of(label, label / 1e4, label, np.full(k, 0.5))
+    found = Calibration.of(Judged(label, label, label / 1e4, np.full(k, 0.7), np.zeros(k)))
     text = render(replace(PLAIN, details=Details(QuantileState.of(label / 1e4), calibration=found)))
     assert len(text.encode()) < LIMIT
     assert "128,196 more not shown." in text

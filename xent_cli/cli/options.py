@@ -110,6 +110,8 @@ class OutputFlags(NamedTuple):
     by: tuple[str, ...] = ()
     columns: tuple[PredictionColumn, ...] = ()
     cluster: str | None = None
+    calibration: bool = False
+    bins: tuple[int, bool] | None = None
     plot: str | None = None
     divergence: Literal["kl", "all"] = "kl"
     top_by: Literal["loss", "kl"] = "loss"

@@ -74,7 +74,7 @@ def evaluate_rows(block: Block, weight: FloatArray | None, options: LossOptions,
         ranks,
         {"softmaxed": rows.softmaxed, "label_range": label_range, **unnormalised},
         likeliest,
-        _calibration(block, labels, rows, options, scored) if outputs.calibration and labels.ndim == 1 else None,
+        _calibration(block, labels, rows, weight, options, outputs, scored) if outputs.calibration else None,
         _formulas(block, labels, rows, options, outputs, scored) if outputs.overflow else (),
         _beside(block, labels, options, outputs) if outputs.figures and options.labels_source != "labels" else {},
     )
@@ -191,11 +191,25 @@ def _formulas(
 
 
 def _calibration(
-    block: Block, labels: IntArray, rows: RowLosses, options: LossOptions, scored: BoolArray | None
-) -> Calibration:
-    """Losses by class, and the confidence in the predicted class against its accuracy."""
-    from xent_cli.core.totals.calibration import calibration_of
+    block: Block,
+    labels: AnyArray,
+    rows: RowLosses,
+    weight: FloatArray | None,
+    options: LossOptions,
+    outputs: Outputs,
+    scored: BoolArray | None,
+) -> Calibration | None:
+    """Hold the confidence in the predicted classes against their accuracy; None for dense labels."""
+    if labels.ndim == 2 or outputs.calibration is None:
+        return None
+    from xent_cli.core.kernel.brier import brier_scores
+    from xent_cli.core.totals.calibration import Calibration, Judged
+    from xent_cli.core.totals.quantiles import EXACT_ROWS
 
     predicted = block.logits.argmax(axis=1)
     predicted_loss = unsmoothed_losses(block, predicted, options)
-    return calibration_of(labels, rows.loss, predicted, predicted_loss, scored)
+    samples = Judged(labels, predicted, rows.loss, predicted_loss, brier_scores(block.logits, labels, options), weight)
+    if scored is not None:
+        samples = Judged(*(None if values is None else values[scored] for values in samples))  # type: ignore[arg-type]
+    exact_rows = EXACT_ROWS // outputs.states
+    return Calibration.of(samples, outputs.calibration, classes=outputs.by_class, exact_rows=exact_rows)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Figure = float | int | bool | None
 
 _QUANTILES = ("p50_loss", "p90_loss", "p95_loss", "p99_loss")
-_COMPOSED = ("quantiles", "top_k", "divergence", "warnings", "confidence_level")
+_COMPOSED = ("quantiles", "top_k", "divergence", "calibration", "warnings", "confidence_level")
 _FIELDS = [field.name for field in fields(LossSummary) if field.name not in _COMPOSED]
 # With a reference; the second line are those that cost time of their own, the third those that need true labels.
 _DIVERGENCE = (
@@ -27,7 +27,9 @@ _DIVERGENCE = (
     *("mean_delta_p", "p1_delta_p", "p5_delta_p", "p50_delta_p", "p95_delta_p", "p99_delta_p"),
     *("min_delta_p", "max_delta_p", "rms_delta_p", "log_ppl_ratio"),
 )
-METRICS = (*_FIELDS, "ci_low", "ci_high", *_QUANTILES, "perplexity", "bits", "accuracy", *_DIVERGENCE)
+# Of a run as a whole, not of its slices.
+CALIBRATION = ("ece", "brier")
+METRICS = (*_FIELDS, "ci_low", "ci_high", *_QUANTILES, "perplexity", "bits", "accuracy", *_DIVERGENCE, *CALIBRATION)
 _DTYPES = ("float16", "bfloat16", "float32", "float64")
 _FATES = ("", ".imprecise", ".inf", ".nan")
 _OVERFLOW = tuple(f"overflow.{dtype}{fate}" for dtype in _DTYPES for fate in _FATES)
@@ -47,6 +49,8 @@ _SYNONYMS = {
     **dict.fromkeys(("std", "stdev"), "std_loss"),
     **dict.fromkeys(("median", "median_loss"), "p50_loss"),
     **dict.fromkeys(("n", "count", "samples"), "n_samples"),
+    **dict.fromkeys(("calibration_error", "expected_calibration_error"), "ece"),
+    "brier_score": "brier",
     "sum": "sum_loss",
     "min": "min_loss",
     "max": "max_loss",
@@ -200,6 +204,8 @@ def refuse_unknown(metric: str, option: str) -> None:
         With `option` at the beginning of its text.
     """
     name = field_of(metric)
+    if name in CALIBRATION and name != metric:
+        raise UsageError(f"{option}: {name} is a figure of the whole run, not of a slice", hint=f"limit {name} itself")
     if metric.startswith("slice:") and name == metric:
         raise UsageError(f"{option}: expected slice:COLUMN=VALUE:METRIC", hint="for example slice:split=test:mean_loss")
     known = [*METRICS, "top_5_accuracy", *([] if name != metric else _OVERFLOW)]

@@ -9,6 +9,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from xent_cli.core.array_types import FloatArray
+    from xent_cli.core.totals.calibration import Binning
     from xent_cli.core.totals.cluster_rule import ClusterRule
 
 Source = Literal["logits", "log-probs", "probs"]
@@ -171,7 +172,9 @@ class Outputs(NamedTuple):
     top_k
         Values of k for the accuracy among the k highest logits.
     calibration
-        Losses by class, and confidence against accuracy, for sparse labels.
+        How to bin confidences to hold them against accuracy, or None; for sparse labels.
+    by_class
+        With `calibration`: losses by class.
     by
         Columns for each value of which to total the losses.
     digest
@@ -197,7 +200,8 @@ class Outputs(NamedTuple):
     overflow: tuple[np.dtype[Any], ...] = ()
     worst: int = 0
     top_k: tuple[int, ...] = ()
-    calibration: bool = False
+    calibration: Binning | None = None
+    by_class: bool = False
     by: tuple[str, ...] = ()
     digest: bool = False
     divergences: frozenset[str] = frozenset()

@@ -11,6 +11,7 @@ from xent_cli.cli.commands.help import OUTPUT, Command, complete_files, option
 from xent_cli.cli.commands.options import input_options, loss_options, top_k_option, true_labels_option
 from xent_cli.cli.commands.run_options import (
     by_option,
+    calibration_options,
     cluster_option,
     columns_option,
     divergence_option,
@@ -95,6 +96,7 @@ _output = partial(option, section=OUTPUT)
 @by_option
 @cluster_option
 @columns_option
+@calibration_options
 @divergence_option
 @plot_option
 @run_options

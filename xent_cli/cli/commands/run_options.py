@@ -12,6 +12,7 @@ from xent_cli.cli.commands.help import CLUSTER, GENERAL, OUTPUT, option, stacked
 
 # As in core.row_columns, which imports more than an option needs.
 _COLUMNS = ("predicted", "confidence", "p_label", "margin", "rank", "entropy")
+_MOST_BINS = 10_000
 # More than a clock can wait.
 _LONGEST_SECONDS = 1e6
 
@@ -83,6 +84,30 @@ columns_option = _output(
     metavar="NAMES",
     callback=_listed,
     help=f"Columns that follow the loss in per-sample rows, with commas: any of {', '.join(_COLUMNS)}.",
+)
+
+
+def _bins(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[int, bool] | None:
+    if text is None:
+        return None
+    count = text.removeprefix("mass:")
+    if not count.isascii() or not count.isdigit() or not 1 <= int(count) <= _MOST_BINS:
+        raise click.BadParameter(f"{text!r} is not N or mass:N with N from 1 to {_MOST_BINS}.", context, parameter)
+    return int(count), count != text
+
+
+calibration_options = stacked(
+    _output(
+        "--calibration",
+        is_flag=True,
+        help="Report the expected calibration error (ece) and the Brier score; a limit on one of them implies it.",
+    ),
+    _output(
+        "--bins",
+        metavar="N|mass:N",
+        callback=_bins,
+        help="Bins of the calibration error: N of equal width, or N that hold equally many samples; default: 15.",
+    ),
 )
 
 plot_option = _output(

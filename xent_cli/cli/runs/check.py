@@ -75,6 +75,11 @@ class Limits:
         return of_accuracy and self.baseline is not None and self.baseline.predicted is not None
 
     @property
+    def needs_calibration(self) -> str | None:
+        """The first figure of calibration that a limit is about, or None."""
+        return next((limit.metric for limit in self.thresholds if limit.metric in metrics.CALIBRATION), None)
+
+    @property
     def top_k(self) -> set[int]:
         """The accuracies that limits are about."""
         return {k for k in (metrics.top_k_of(limit.metric) for limit in self.thresholds) if k is not None}

@@ -10,7 +10,6 @@ import numpy as np
 
 from xent_cli import __version__, reports
 from xent_cli.cli.display import present
-from xent_cli.cli.runs.divergence_outputs import divergence_outputs
 from xent_cli.cli.runs.evaluate_pair import evaluate_pair
 from xent_cli.cli.runs.output_paths import inputs_of, outputs_of, refuse_overlap
 from xent_cli.cli.runs.preview import diagnostics_of, preview
@@ -140,7 +139,7 @@ def report(job: Job, totals: RunTotals, targets: Targets) -> Document:
     (pair, options, diagnostics), flags, origin = job.seen, job.options.output, job.options.shared.origin
     losses = totals.losses
     digest, slices = _digest(losses), _slices(totals, tuple(dict.fromkeys(flags.by)))
-    from_totals, summary = diagnostics_of(losses, job.seen, origin), losses.summarize()
+    from_totals, summary = diagnostics_of(losses, job.seen, origin), totals.summarize()
     if job.wanted.cluster is not None:
         from xent_cli.cli.runs.clusters import cluster_notes
 
@@ -162,7 +161,7 @@ def report(job: Job, totals: RunTotals, targets: Targets) -> Document:
         document = judge(job.limits, document, targets.kept)
     if job.options.shared.run.strict:
         refuse_warnings(document.diagnostics)
-    if job.wanted.calibration:
+    if job.wanted.by_class:
         document = replace(document, details=_details(totals, pair, options.first_class))
     for target, stream in zip(job.output.reports, targets.reports, strict=True):
         reports.write(target.form, document, stream)
@@ -212,7 +211,6 @@ def _wanted(
 ) -> Outputs:
     """Return what to compute besides the mean."""
     flags = options.output
-    reference = divergence_outputs(flags, options.shared.loss, limits)
     figures = output.shows_figures or bool(output.reports) or flags.plot is not None
     overflow = flags.overflow_report or (limits is not None and limits.needs_overflow)
     top_k = (1,) if pair.labels is None else ()
@@ -220,20 +218,26 @@ def _wanted(
         usual = (1, 5) if pair.num_classes > 5 else (1,)
         limited = () if limits is None else limits.top_k
         top_k = tuple(sorted({*(options.shared.loss.top_k or usual), *limited}))
-    return Outputs(
+    wanted = Outputs(
         losses=with_rows,
         figures=figures,
         overflow=_overflow_dtypes() if overflow else (),
         worst=max(output.top, _WORST_ON_A_PAGE if page else 0),
         top_k=top_k,
-        calibration=page,
+        by_class=page,
         by=tuple(name for name in pair.by if name in flags.by),
         groups=pair.by,
         digest=output.has_digest(flags.output) or (limits is not None and limits.baseline is not None),
-        divergences=reference.divergences,
-        states=reference.states,
-        worst_by_kl=reference.worst_by_kl,
     )
+    if options.shared.loss.labels_from != "labels" or flags.divergence != "kl" or flags.top_by != "loss":
+        from xent_cli.cli.runs.figures.divergence_outputs import with_divergence
+
+        wanted = with_divergence(wanted, flags, options.shared.loss, limits)
+    if page or flags.calibration or flags.bins is not None or (limits is not None and limits.needs_calibration):
+        from xent_cli.cli.runs.figures.calibration_outputs import with_calibration
+
+        wanted = with_calibration(wanted, options, limits, pair)
+    return wanted
 
 
 def _cluster_rule(choice: ClusterChoice | None, pair: Pair, layout: LayoutFlags) -> ClusterRule | None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _FIGURES = ("mean_loss", "perplexity", "p50_loss", "p90_loss", "p95_loss", "p99_loss", "max_loss")
 # The same of the divergence from a reference.
 _DIVERGENCE = ("kl_divergence", "p50_kl", "p90_kl", "p95_kl", "p99_kl", "p999_kl", "max_kl")
+_LAST = ("ece", "brier")
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +227,7 @@ def changes_of_summaries(
     >>> [c.delta for c in changes_of_summaries({"mean_loss": 1.0, "n_samples": 2}, {"mean_loss": 1.5, "n_samples": 2})]
     [0.5]
     """
-    names = [*_FIGURES, *_DIVERGENCE, *(name for name in baseline if name.endswith("accuracy"))]
+    names = [*_FIGURES, *_DIVERGENCE, *(name for name in baseline if name.endswith("accuracy")), *_LAST]
     changes = []
     for name in names:
         ours, theirs = baseline.get(name), candidate.get(name)

@@ -140,6 +140,12 @@ class QuantileState(NamedTuple):
         return _with(self.histogram, self.parts)
 
 
+def exponents(bins: Bins) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the middle of each bin, negative (-0.0 too) where its values are, and its count."""
+    middles = np.array([_bin_centre(key) for key in bins.keys.tolist()], np.float64)
+    return middles, bins.counts
+
+
 def _with(histogram: Bins | None, parts: Sequence[NDArray[np.float64]]) -> Bins:
     """Add `parts` to the counts."""
     found = Bins.of(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -9,6 +10,7 @@ if TYPE_CHECKING:
     from xent_cli.core.totals.calibration import Calibration
     from xent_cli.core.totals.loss_totals import LossTotals
     from xent_cli.core.totals.slices import LossSlices
+    from xent_cli.core.totals.summary import LossSummary
 
 
 class RunTotals(NamedTuple):
@@ -43,6 +45,11 @@ class RunTotals(NamedTuple):
             calibration = other.calibration if calibration is None else calibration.merge(other.calibration)
         formulas = _merge_formulas(self.formulas, other.formulas)
         return RunTotals(self.losses.merge(other.losses), slices, calibration, formulas)
+
+    def summarize(self) -> LossSummary:
+        """Compute the figures, with those of calibration if they were asked for."""
+        summary = self.losses.summarize()
+        return summary if self.calibration is None else replace(summary, calibration=self.calibration.figures())
 
 
 def _merge_formulas(ours: tuple[FormulaTotals, ...], theirs: tuple[FormulaTotals, ...]) -> tuple[FormulaTotals, ...]:

@@ -87,6 +87,8 @@ class LossSummary:
         For each k, the share of samples whose label is among the k highest logits.
     divergence
         Figures of the divergence from a reference by name, `kl_divergence` first; () without a reference.
+    calibration
+        ``ece``, the expected calibration error, and ``brier``, the Brier score; () if not asked for.
     se_loss
         Standard error of `mean_loss`, from the spread of the losses or, with weights or clusters, from the sandwich
         estimate (see `Moments.standard_error`); NaN if it is unknown: one sample, or one cluster.
@@ -116,6 +118,7 @@ class LossSummary:
     quantiles_exact: bool
     top_k: tuple[tuple[int, float], ...] = ()
     divergence: tuple[tuple[str, float], ...] = ()
+    calibration: tuple[tuple[str, float], ...] = ()
     warnings: tuple[Diagnostic, ...] = ()
     se_loss: float = math.nan
     n_clusters: int | None = None
@@ -139,6 +142,16 @@ class LossSummary:
     def accuracy(self) -> float | None:
         """Share of samples whose label has the highest logit, or None if it was not counted."""
         return dict(self.top_k).get(1)
+
+    @property
+    def ece(self) -> float | None:
+        """Expected calibration error, or None if it was not asked for."""
+        return dict(self.calibration).get("ece")
+
+    @property
+    def brier(self) -> float | None:
+        """Brier score, or None if it was not asked for."""
+        return dict(self.calibration).get("brier")
 
     @property
     def kl_divergence(self) -> float | None:
@@ -194,4 +207,5 @@ class LossSummary:
             "bits": self.bits,
             **dict(self.divergence),
             **accuracies,
+            **dict(self.calibration),
         }

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _SCHEMA_VERSION = 1
 _EXPECTED = "what xent compute -f json prints"
 # Figures that cannot be below 0.
-_SPREADS = ("std_loss", "se_loss", "design_effect")
+_SPREADS = ("std_loss", "se_loss", "design_effect", "brier")
 _OVERFLOW_COUNTS = ("n_imprecise", "n_underflow", "n_overflow")
 
 
@@ -108,7 +108,7 @@ def _wrong_formula(where: str, entry: Mapping[str, Any]) -> Iterator[Value]:
 def _wrong_figures(where: str, summary: Mapping[str, Any]) -> Iterator[Value]:
     for name, value in summary.items():
         path = f"{where}.{name}"
-        share = top_k_of(name) is not None
+        share = top_k_of(name) is not None or name == "ece"
         if not (name in METRICS or share) or name == "quantiles_exact":
             continue
         if name.startswith("n_"):

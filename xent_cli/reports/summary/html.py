@@ -132,12 +132,13 @@ def _pictures(details: Details) -> list[Picture]:
         fine = histogram(details.losses, _POINTS)
         drawn.append(Picture("Share of samples below a loss", Markup(plot.cumulative_svg(fine, caption)), caption))
     if details.calibration is not None and (bins := details.calibration.reliability()):
-        error = details.calibration.calibration_error
+        error = details.calibration.ece
+        shape = "equal mass" if details.calibration.binning.by_mass else "equal width"
         sure = sum(b.samples * b.confidence for b in bins) / sum(b.samples for b in bins)
         right = sum(b.correct for b in bins) / sum(b.samples for b in bins)
         caption = (
-            f"Reliability: expected calibration error {error:.4g} (15 bins of equal width); mean confidence {sure:.4g},"
-            f" accuracy {right:.4g}."
+            f"Reliability: expected calibration error {error:.4g} ({details.calibration.binning.bins} bins of {shape});"
+            f" mean confidence {sure:.4g}, accuracy {right:.4g}."
         )
         drawn.append(Picture("Reliability", Markup(plot.reliability_svg(bins, caption)), caption))
     return drawn
