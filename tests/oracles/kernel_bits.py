@@ -1,7 +1,7 @@
 """Losses and gradients of the compiled kernel, bit for bit: the same on every instruction set, machine and version.
 
-`python -m tests.oracles.kernel_bits c-avx2` compares those of one instruction set with `kernel_bits.json` and needs
-only NumPy. With --write it writes the file. A change of these bits changes results that people have kept: it takes a
+`python -m tests.oracles.kernel_bits` compares those of every instruction set with `kernel_bits.json`. It needs only
+NumPy. With --write it writes the file. A change of these bits changes results that people have kept: it takes a
 reason, and a line in CHANGELOG.md.
 
 Inputs are made of integers, so that they are the same with any version of NumPy.
@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from xent_cli.core.kernel.cross_entropy import cross_entropy
+from xent_cli.core.kernel.variants import variants, why_not_compiled
 from xent_cli.core.options import LossOptions
 
 STORED = Path(__file__).with_suffix(".json")
@@ -132,9 +133,13 @@ def differences(kernel):
 
 
 if __name__ == "__main__":
-    name = next(word for word in sys.argv[1:] if word != "--write")
+    unlike = []
     if "--write" in sys.argv:
-        STORED.write_text(json.dumps(computed(name), indent=0) + "\n")
-    unlike = differences(name)
-    print(*unlike or [f"{name}: all bits as stored"], sep="\n")
+        STORED.write_text(json.dumps(computed("c"), indent=0) + "\n")
+    for variant in variants():
+        found = differences(f"c-{variant}")
+        print(f"{variant}: {len(found)} of {len(list(cases()))} cases differ from what is stored", *found, sep="\n  ")
+        unlike += found
+    if not variants():
+        print(f"no compiled kernel: {why_not_compiled()}")
     sys.exit(bool(unlike))

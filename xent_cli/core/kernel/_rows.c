@@ -688,8 +688,19 @@ static PyObject *variants(PyObject *self, PyObject *unused) {
     return names;
 }
 
+#ifndef SOURCE_DIGEST
+#define SOURCE_DIGEST "" /* compiled without setup.py */
+#endif
+
+static PyObject *source_digest(PyObject *self, PyObject *unused) {
+    (void)self;
+    (void)unused;
+    return PyUnicode_FromString(SOURCE_DIGEST);
+}
+
 static PyMethodDef methods[] = {
     {"rows", rows, METH_VARARGS, "See compiled.py."},
+    {"source_digest", source_digest, METH_NOARGS, "SHA-256 of the source that this was compiled from, or an empty text."},
     {"variants", variants, METH_NOARGS, "Names of what this machine can run, the fastest first."},
     {NULL, NULL, 0, NULL},
 };
