@@ -112,6 +112,8 @@ class OutputFlags(NamedTuple):
     cluster: str | None = None
     calibration: bool = False
     bins: tuple[int, bool] | None = None
+    macro: str | None = None
+    units: str | None = None
     plot: str | None = None
     divergence: Literal["kl", "all"] = "kl"
     top_by: Literal["loss", "kl"] = "loss"

@@ -117,9 +117,15 @@ def evaluate_block(task: Task, options: LossOptions, outputs: Outputs) -> BlockL
 
         losses = with_predictions(losses, block, options)
     slices = clusters = None
+    if outputs.keys:
+        from xent_cli.core.totals.group_keys import with_keys
+
+        sparse = options.labels == "sparse"
+        written = labels_as_written(block.labels, block.unscored) if sparse else np.zeros(rows.loss.size, np.int64)
+        block = block._replace(groups=with_keys(block.groups, outputs.keys, block.start, written))
     if outputs.cluster is not None:
         clusters = outputs.cluster.clusters(block.start, rows.loss.size, block.groups)
-    if outputs.by or (clusters is not None and outputs.figures):
+    if outputs.by or (outputs.figures and (clusters is not None or outputs.macro or outputs.units)):
         losses, slices = _grouped(block, losses, found, weight, diverged, clusters, outputs)
     totals = RunTotals(losses, slices, found.calibration, found.formulas)
     if not outputs.losses:
@@ -252,6 +258,10 @@ def _grouped(
 
         clustered = ClusteredBlock.of(outputs.cluster, block.start, clusters, scored)
         losses = losses._replace(clusters=clustered.totals(samples))
+    if outputs.macro is not None or outputs.units:
+        from xent_cli.core.totals.grouped_block import with_macro_and_units
+
+        losses, samples = with_macro_and_units(losses, samples, block, scored, outputs, clustered)
     if not outputs.by:
         return losses, None
     from xent_cli.core.totals.slices import slices_of

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Figure = float | int | bool | None
 
 _QUANTILES = ("p50_loss", "p90_loss", "p95_loss", "p99_loss")
-_COMPOSED = ("quantiles", "top_k", "divergence", "calibration", "warnings", "confidence_level")
+_COMPOSED = ("quantiles", "top_k", "divergence", "calibration", "warnings", "confidence_level", "by_group")
 _FIELDS = [field.name for field in fields(LossSummary) if field.name not in _COMPOSED]
 # With a reference; the second line are those that cost time of their own, the third those that need true labels.
 _DIVERGENCE = (
@@ -29,7 +29,11 @@ _DIVERGENCE = (
 )
 # Of a run as a whole, not of its slices.
 CALIBRATION = ("ece", "brier")
-METRICS = (*_FIELDS, "ci_low", "ci_high", *_QUANTILES, "perplexity", "bits", "accuracy", *_DIVERGENCE, *CALIBRATION)
+# With --macro, and with --units.
+_BY_GROUP = ("n_groups", "macro_loss", "macro_perplexity")
+_PER_UNIT = ("n_units", "bits_per_unit", "unit_perplexity", "se_bits_per_unit")
+_USUAL = (*_FIELDS, "ci_low", "ci_high", *_QUANTILES, "perplexity", "bits", "accuracy")
+METRICS = (*_USUAL, *_BY_GROUP, *_PER_UNIT, *_DIVERGENCE, *CALIBRATION)
 _DTYPES = ("float16", "bfloat16", "float32", "float64")
 _FATES = ("", ".imprecise", ".inf", ".nan")
 _OVERFLOW = tuple(f"overflow.{dtype}{fate}" for dtype in _DTYPES for fate in _FATES)
@@ -43,6 +47,9 @@ _SYNONYMS = {
     **dict.fromkeys(("acc", "top1", "top_1", "top_1_acc", "top_1_accuracy"), "accuracy"),
     **dict.fromkeys(("top5", "top_5", "acc5", "top_5_acc", "top5_accuracy"), "top_5_accuracy"),
     **dict.fromkeys(("ppl", "pplx"), "perplexity"),
+    **dict.fromkeys(("bpb", "bpc", "bits_per_byte", "bits_per_char", "bits_per_word"), "bits_per_unit"),
+    **dict.fromkeys(("byte_perplexity", "word_perplexity"), "unit_perplexity"),
+    **dict.fromkeys(("macro", "macro_mean", "balanced_loss"), "macro_loss"),
     **dict.fromkeys(("kl", "kld", "kl_div", "mean_kl"), "kl_divergence"),
     **dict.fromkeys(("js", "jsd", "js_div"), "js_divergence"),
     **dict.fromkeys(("same_top_p", "top_1_agreement", "agreement"), "same_top"),
@@ -63,7 +70,7 @@ _MORE_IS_BETTER = ("accuracy", "same_top", "top5_overlap")
 # For these, neither direction is better.
 _NEITHER = (
     *("n_samples", "n_ignored", "worst_sample", "quantiles_exact", "std_loss", "ref_entropy"),
-    *("n_clusters", "design_effect"),
+    *("n_clusters", "design_effect", "n_groups", "n_units"),
 )
 # Differences of a probability that should be high; their root mean square should be low.
 _DELTA_P = re.compile(r"(?!rms).+_delta_p")

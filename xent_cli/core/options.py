@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from xent_cli.core.array_types import FloatArray
     from xent_cli.core.totals.calibration import Binning
     from xent_cli.core.totals.cluster_rule import ClusterRule
+    from xent_cli.core.totals.group_keys import GroupKey
 
 Source = Literal["logits", "log-probs", "probs"]
 LabelForm = Literal["sparse", "dense"]
@@ -188,9 +189,17 @@ class Outputs(NamedTuple):
     columns
         What is predicted for each sample, by the names of `PredictionColumn`.
     groups
-        Names of the columns of groups that blocks have: those in `by`, and what tells clusters apart.
+        Names of the groups that blocks have: columns, then those of `keys`.
+    keys
+        Groups that are made of labels, or of places along an axis.
     cluster
         Which cluster each sample belongs to, or None if samples are independent.
+    macro
+        Groups whose means are averaged, or None.
+    units
+        Whether losses are divided by units of text, which blocks have.
+    documents
+        Which samples share their units; None where each has its own.
     """
 
     losses: bool = False
@@ -210,3 +219,7 @@ class Outputs(NamedTuple):
     columns: tuple[PredictionColumn, ...] = ()
     groups: tuple[str, ...] = ()
     cluster: ClusterRule | None = None
+    keys: tuple[GroupKey, ...] = ()
+    macro: ClusterRule | None = None
+    units: bool = False
+    documents: ClusterRule | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
 
 def begins_with_a_value(source: Source, logits: Source, name: str) -> bool:
     """Whether the one line of names of a text is the group of the first sample: there is one row too few without it."""
-    plan, count = source.info.plan, logits.info.num_rows
-    if source.info.format != "csv" or plan is None or plan.by == (name,) or not source.info.rereadable:
+    plan, shape = source.info.plan, logits.info.sample_shape
+    if source.info.format != "csv" or plan is None or plan.by == (name,) or not source.info.rereadable or shape is None:
         return False
-    return count is not None and sum(size for _, size, _ in source.parts()) == count - 1
+    counts = {math.prod(shape[:outer]) for outer in range(1, len(shape) + 1)}
+    found = sum(size for _, size, _ in source.parts())
+    return found not in counts and found + 1 in counts
 
 
 @dataclass(frozen=True, slots=True)

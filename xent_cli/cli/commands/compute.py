@@ -15,10 +15,12 @@ from xent_cli.cli.commands.run_options import (
     cluster_option,
     columns_option,
     divergence_option,
+    macro_option,
     overflow_option,
     plot_option,
     run_options,
     top_by_option,
+    units_option,
 )
 
 _ROW_FORMATS = ("table", "tsv", "csv", "jsonl", "npy", "arrow")
@@ -95,6 +97,8 @@ _output = partial(option, section=OUTPUT)
 )
 @by_option
 @cluster_option
+@macro_option
+@units_option
 @columns_option
 @calibration_options
 @divergence_option

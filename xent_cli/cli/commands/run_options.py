@@ -42,8 +42,23 @@ overflow_option = _output(
 by_option = _output(
     "--by",
     multiple=True,
-    metavar="COLUMN",
-    help="Column of a table; figures are reported for each of its values too; repeatable.",
+    metavar="NAME|axis:N|label|NAME=FILE",
+    help="Column of a table, axis of the array of logits, the label, or a file of one value per sample; figures are "
+    "reported for each value too; repeatable. column:NAME is always a column.",
+)
+
+macro_option = _output(
+    "--macro",
+    metavar="NAME|axis:N|label|NAME=FILE",
+    help="Groups as for --by; macro_loss and macro_perplexity are the means over groups of their means and of their "
+    "perplexities.",
+)
+
+units_option = _output(
+    "--units",
+    metavar="NAME|FILE|NUMBER",
+    help="Column or file of how many bytes or words each sample is, or each document of [batch, time], or how many all "
+    "are together; bits_per_unit and unit_perplexity are reported.",
 )
 
 cluster_option = _output(

@@ -96,9 +96,10 @@ def open_limits(flags: LimitFlags, options: ComputeOptions) -> Limits:
         Where the baseline cannot be read.
     """
     limits = _thresholds(flags)
+    named = _slice_names(options.output.by) if any(limit.metric.startswith("slice:") for limit in limits) else ()
     for limit in limits:
         column = limit.metric.removeprefix("slice:")
-        if column != limit.metric and not any(column.startswith(f"{name}=") for name in options.output.by):
+        if column != limit.metric and not any(column.startswith(f"{name}=") for name in named):
             found = f"--{limit.kind} {limit.metric}: there are no slices by {column.partition('=')[0]}"
             raise UsageError(found, hint=f"ask for --by {column.partition('=')[0]}")
     path, significant = flags.baseline, flags.require_significant
@@ -131,6 +132,13 @@ def open_limits(flags: LimitFlags, options: ComputeOptions) -> Limits:
             hint="save them with xent compute -o FILE.parquet",
         )
     return Limits(limits, baseline, significant)
+
+
+def _slice_names(by: tuple[str, ...]) -> set[str]:
+    """Return what the slices are called; a column may have a name that looks like a name and a file."""
+    from xent_cli.cli.group_choice import group_choice
+
+    return {*by, *(group_choice(text, "--by").name for text in by)}
 
 
 def _thresholds(flags: LimitFlags) -> tuple[Threshold, ...]:

@@ -1,72 +1,123 @@
-"""The clusters of a run: what `--cluster` says, or what the shape of the logits does, and notes about them."""
+"""The groups and clusters of a run: what the options say, or the shape of the logits does, and notes about them."""
 
 from __future__ import annotations
 
 import math
-import re
+from dataclasses import replace
 from itertools import accumulate
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from xent_cli.core.diagnostics import Diagnostic
-from xent_cli.errors import UsageError
+from xent_cli.errors import InputError, UsageError
 from xent_cli.readers.binary_scores import scores_of
 from xent_cli.readers.shards import Shards
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from xent_cli.cli.group_choice import GroupChoice, GroupChoices
+    from xent_cli.cli.options import ComputeOptions
+    from xent_cli.core.options import Outputs
     from xent_cli.core.totals.cluster_rule import ClusterRule
+    from xent_cli.core.totals.group_keys import GroupKey
+    from xent_cli.core.totals.loss_totals import LossTotals
     from xent_cli.core.totals.summary import LossSummary
     from xent_cli.readers.pair.paired_inputs import Pair
 
-_NUMBERED = re.compile(r"(axis|every):(.*)", re.DOTALL)
 # With fewer clusters, intervals tend to be too narrow (Cameron & Miller 2015).
 _FEW = 40
 
 
-class ClusterChoice(NamedTuple):
-    """What `--cluster` says.
-
-    Fields
-    ------
-    column
-        Name of a column.
-    number
-        Of an axis, or how many samples in a row are a cluster.
-    """
-
-    kind: Literal["none", "axis", "every", "column"]
-    column: str | None = None
-    number: int = 0
-
-
-def cluster_choice(text: str) -> ClusterChoice:
-    """Read COLUMN, axis:N, every:N or none; `column:NAME` is a column of any name.
+def with_groups(wanted: Outputs, choices: GroupChoices | None, pair: Pair, options: ComputeOptions) -> Outputs:
+    """Add to the outputs of a run what tells groups and clusters of its samples apart.
 
     Raises
     ------
     UsageError
-        If N is not a number that makes sense.
-
-    Examples
-    --------
-    >>> cluster_choice("doc").column, cluster_choice("column:none").column, cluster_choice("every:512").number
-    ('doc', 'none', 512)
+        If there is no such axis, labels are none that make groups, or an option has no effect.
     """
-    if text == "none":
-        return ClusterChoice("none")
-    found = _NUMBERED.fullmatch(text)
-    if found is None:
-        return ClusterChoice("column", text.removeprefix("column:"))
-    kind: Literal["axis", "every"] = "axis" if found[1] == "axis" else "every"
-    number = int(found[2]) if re.fullmatch(r"-?[0-9]{1,18}", found[2]) else None
-    if number is None or (kind == "every" and number < 1):
-        expected = "axis:N with the number of an axis" if kind == "axis" else "every:N with N samples from 1 on"
-        raise UsageError(f"--cluster {text}: expected {expected}", hint=f"--cluster column:{text} is a column")
-    return ClusterChoice(kind, number=number)
+    axis, typed = options.shared.layout.axis, options.shared.origin.on_command_line
+    if choices is not None:
+        wanted = _grouped(wanted, choices, pair, options)
+    given = {"cluster": options.output.cluster, "macro": options.output.macro, "units": options.output.units}
+    for name, text in given.items():
+        shown = wanted.figures or (wanted.losses and name == "cluster")
+        if text is not None and name in typed and not shown:
+            found = f"--{name} has no effect: --reduction {options.output.reduction} prints one number"
+            raise UsageError(found, hint="leave it out, or add -f json")
+    if not (wanted.figures or wanted.losses):
+        return wanted
+    return wanted._replace(cluster=cluster_rule(None if choices is None else choices.cluster, pair, axis))
 
 
-def cluster_rule(choice: ClusterChoice | None, pair: Pair, class_axis: int) -> ClusterRule | None:
+def _grouped(wanted: Outputs, choices: GroupChoices, pair: Pair, options: ComputeOptions) -> Outputs:
+    from xent_cli.core.totals.group_keys import GroupKey
+
+    axis = options.shared.layout.axis
+    keys: dict[str, GroupKey] = {}
+    for choice in (*choices.by, choices.macro):
+        if choice is None:
+            continue
+        option = f"{'--by' if choice in choices.by else '--macro'} {choice.name}"
+        if choice.kind == "axis":
+            keys[choice.name] = GroupKey(choice.name, along(choice.number, pair, axis, option))
+        elif choice.kind == "label":
+            if pair.label_form == "dense":
+                raise UsageError(f"{option}: these labels are rows of probabilities")
+            keys[choice.name] = GroupKey(choice.name, None, pair.class_names if pair.named_labels else None)
+    by = tuple(_name_in(choice, pair) for choice in choices.by)
+    # An axis needs no texts to be averaged over.
+    used = tuple(key for key in keys.values() if key.name in by or (key.rule is None and wanted.figures))
+    wanted = wanted._replace(by=by, keys=used, groups=(*pair.by, *(key.name for key in used)))
+    if not wanted.figures:
+        return wanted
+    if choices.macro is not None:
+        wanted = wanted._replace(macro=_macro_rule(choices.macro, keys, wanted.groups, pair))
+    if choices.units is not None:
+        wanted = wanted._replace(units=True, documents=_documents(pair, axis))
+    if (choices.units or choices.total_units) and options.shared.loss.class_weight is not None:
+        raise UsageError("--units divides losses in bits, and --class-weight multiplies them", hint="leave one out")
+    if wanted.documents is not None and pair.weighted:
+        raise UsageError("--units of whole documents and weights of samples exclude each other")
+    return wanted
+
+
+def _macro_rule(
+    choice: GroupChoice, keys: Mapping[str, GroupKey], groups: tuple[str, ...], pair: Pair
+) -> ClusterRule | None:
+    from xent_cli.core.totals.cluster_rule import ClusterRule
+
+    if choice.kind == "axis":
+        return keys[choice.name].rule
+    name = _name_in(choice, pair)
+    return ClusterRule(f'"{name}"', groups.index(name))
+
+
+def _name_in(choice: GroupChoice, pair: Pair) -> str:
+    """What groups are called in the blocks: a column may be called as a user types a name and a file."""
+    return choice.name if choice.file is None or choice.file.typed not in pair.by else choice.file.typed
+
+
+def _documents(pair: Pair, class_axis: int) -> ClusterRule | None:
+    """Which samples share their units: those that one number of units was given for; None where each has its own."""
+    from xent_cli.readers.pair.repeated import Repeated
+
+    source = pair.units
+    shards = source.shards if isinstance(source, Shards) else (source,)
+    if not any(isinstance(shard, Repeated) for shard in shards):
+        return None
+    from xent_cli.core.totals.cluster_rule import ClusterRule
+
+    times = tuple(shard.times if isinstance(shard, Repeated) else 1 for shard in shards if shard is not None)
+    first = along(None, pair, class_axis, "--units")
+    if first is not None and (len(set(times)) > 1 or first.steps == times[:1]):
+        return first
+    return ClusterRule("documents", steps=times[:1])
+
+
+def cluster_rule(choice: GroupChoice | None, pair: Pair, class_axis: int) -> ClusterRule | None:
     """Return which cluster each sample of a run belongs to; None if samples are independent.
 
     Without a choice, samples at one index of the first axis are a cluster if there is another axis of samples: a
@@ -78,18 +129,19 @@ def cluster_rule(choice: ClusterChoice | None, pair: Pair, class_axis: int) -> C
         If there is no such axis.
     """
     if choice is None or choice.kind == "axis":
-        return _along(None if choice is None else choice.number, pair, class_axis)
+        named = "" if choice is None else f"--cluster {choice.name}"
+        return along(None if choice is None else choice.number, pair, class_axis, named)
     if choice.kind == "none":
         return None
     from xent_cli.core.totals.cluster_rule import ClusterRule
 
     if choice.kind == "every":
         return ClusterRule(f"every {choice.number:,} samples", steps=(choice.number,))
-    return ClusterRule(f'column "{choice.column}"', pair.by.index(str(choice.column)))
+    return ClusterRule(f'column "{choice.name}"', pair.by.index(choice.name))
 
 
-def _along(asked: int | None, pair: Pair, class_axis: int) -> ClusterRule | None:
-    """Clusters along an axis of an array, or of each of its shards."""
+def along(asked: int | None, pair: Pair, class_axis: int, option: str) -> ClusterRule | None:
+    """Groups along an axis of an array, or of each of its shards; `option` is what asks for them."""
     logits = scores_of(pair.logits)
     infos = [shard.info for shard in (logits.shards if isinstance(logits, Shards) else (logits,))]
     shapes = [info.sample_shape for info in infos if info.sample_shape is not None]
@@ -102,10 +154,10 @@ def _along(asked: int | None, pair: Pair, class_axis: int) -> ClusterRule | None
         return None if len(axes) < 2 else _rule(f"axis {axes[0]}", 0, shapes)
     if not -rank <= asked < rank:
         found = "a table, which has one axis" if table else f"an array with axes 0 to {rank - 1}"
-        raise UsageError(f"--cluster axis:{asked}: {pair.logits.info.path} is {found}")
+        raise UsageError(f"{option}: {pair.logits.info.path} is {found}")
     number = asked % rank
     if number == classes:
-        raise UsageError(f"--cluster axis:{asked} is the class axis", hint=f"samples are along {_listed(axes)}")
+        raise UsageError(f"{option} is the class axis", hint=f"samples are along {_listed(axes)}")
     return _rule(f"axis {number}", axes.index(number), [(0,)] if table else shapes)
 
 
@@ -125,7 +177,7 @@ def _rule(name: str, axis: int, shapes: Sequence[tuple[int, ...]]) -> ClusterRul
     return ClusterRule(name, None, starts, steps, tuple(shape[axis] for shape in full), (0,) * len(full))
 
 
-def cluster_notes(choice: ClusterChoice | None, rule: ClusterRule, summary: LossSummary) -> Iterator[Diagnostic]:
+def cluster_notes(choice: GroupChoice | None, rule: ClusterRule, summary: LossSummary) -> Iterator[Diagnostic]:
     """Say which clusters are in force where nobody asked for them, and where there are few."""
     count = summary.n_clusters
     if count is None:
@@ -135,6 +187,29 @@ def cluster_notes(choice: ClusterChoice | None, rule: ClusterRule, summary: Loss
         text = f"{found}: clusters, not samples, are taken as independent; --cluster none takes samples"
         yield Diagnostic("clustered", text, note=True)
     yield from few_clusters(count)
+
+
+def with_units(
+    summary: LossSummary, losses: LossTotals, wanted: Outputs, choices: GroupChoices | None
+) -> tuple[LossSummary, tuple[Diagnostic, ...]]:
+    """Return the summary with figures per unit where their number was given, and what is to be said of groups."""
+    notes: tuple[Diagnostic, ...] = ()
+    if wanted.cluster is not None:
+        notes = tuple(cluster_notes(None if choices is None else choices.cluster, wanted.cluster, summary))
+    found = dict(summary.by_group)
+    if choices is not None and choices.total_units is not None and wanted.figures:
+        from xent_cli.core.totals.exact_sum import ExactSum
+        from xent_cli.core.totals.grouped_sums import unit_figures
+
+        special = None if math.isfinite(summary.mean_loss) else summary.mean_loss
+        units = ExactSum.of(np.array([choices.total_units]))
+        found |= unit_figures(losses.sums if losses.weighted is None else losses.weighted, units, special)
+    if wanted.documents is not None and wanted.documents != wanted.cluster:
+        # It would be over documents, and other clusters, or none, were asked for.
+        found.pop("se_bits_per_unit", None)
+    if found.get("n_units") == 0:
+        raise InputError("no units", found="units that sum to 0", expected="at least one sample with a unit")
+    return replace(summary, by_group=tuple(found.items())), notes
 
 
 def few_clusters(count: int, where: str = "") -> Iterator[Diagnostic]:

@@ -28,15 +28,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AbstractContextManager
 
-    from xent_cli.cli.options import ComputeOptions, LayoutFlags
+    from xent_cli.cli.group_choice import GroupChoices
+    from xent_cli.cli.options import ComputeOptions
     from xent_cli.cli.output_plan import OutputPlan
     from xent_cli.cli.runs.check import Limits
-    from xent_cli.cli.runs.clusters import ClusterChoice
     from xent_cli.cli.runs.gradient_output import GradientOutput
     from xent_cli.cli.runs.preview import Preview
     from xent_cli.cli.runs.targets import Targets
     from xent_cli.core.row_columns import RowFormat
-    from xent_cli.core.totals.cluster_rule import ClusterRule
     from xent_cli.core.totals.loss_totals import LossTotals
     from xent_cli.core.totals.run_totals import RunTotals
     from xent_cli.engines.interface import Engine
@@ -62,8 +61,8 @@ class Job(NamedTuple):
         Where gradients go, or None.
     limits
         Of a check, or None.
-    choice
-        What `--cluster` says, or None without the option.
+    groups
+        What tells groups of samples apart, or None where no option does.
     """
 
     options: ComputeOptions
@@ -73,7 +72,7 @@ class Job(NamedTuple):
     columns: RowFormat
     gradients: GradientOutput | None
     limits: Limits | None
-    choice: ClusterChoice | None = None
+    groups: GroupChoices | None = None
 
 
 def compute(options: ComputeOptions, output: OutputPlan, limits: Limits | None = None) -> Document:
@@ -93,19 +92,14 @@ def prepare(options: ComputeOptions, output: OutputPlan, limits: Limits | None) 
     shared, flags = options.shared, options.output
     _refuse_meaningless(options)
     refuse_overlap(inputs_of(options, limits), outputs_of(flags, output))
-    choice = None
-    if flags.cluster is not None:
-        from xent_cli.cli.runs.clusters import cluster_choice
-
-        choice = cluster_choice(flags.cluster)
+    groups = _groups(options)
     page = any(target.form == "html" for target in output.reports)
     if page or flags.plot is not None:
         reports.load_pictures(page=page)
     with_rows = output.rows is not None or flags.output is not None or (limits is not None and limits.needs_rows)
     layout = read_options(
         shared,
-        by=flags.by,
-        cluster=None if choice is None else choice.column,
+        groups=groups,
         two_passes=flags.gradients is not None,
         with_ids=with_rows or output.top > 0 or page,
     )
@@ -114,16 +108,11 @@ def prepare(options: ComputeOptions, output: OutputPlan, limits: Limits | None) 
     if shared.run.strict:
         refuse_warnings((*shared.origin.config_notes, *seen.pair.diagnostics, *seen.diagnostics))
     wanted = _wanted(options, output, limits, seen.pair, with_rows=with_rows, page=page)
-    if wanted.figures or wanted.losses:
-        wanted = wanted._replace(cluster=_cluster_rule(choice, seen.pair, shared.layout))
-    elif flags.cluster is not None and "cluster" in shared.origin.on_command_line:
-        raise UsageError(
-            f"--cluster has no effect: --reduction {flags.reduction} prints one number", hint="leave it out"
-        )
+    wanted = _with_groups(wanted, groups, seen.pair, options)
     columns = row_format(options, output, seen.pair, seen.options, wanted)
     kept = ("predicted",) if limits is not None and limits.needs_predictions else ()
     wanted = wanted._replace(columns=(*columns.predictions, *kept))
-    return Job(options, output, seen, wanted, columns, _gradients(options, seen.pair), limits, choice)
+    return Job(options, output, seen, wanted, columns, _gradients(options, seen.pair), limits, groups)
 
 
 def evaluate(job: Job, targets: Targets, opened: AbstractContextManager[Engine]) -> RunTotals:
@@ -138,12 +127,13 @@ def report(job: Job, totals: RunTotals, targets: Targets) -> Document:
     """Say what was found, judge it where there are limits, and write the reports."""
     (pair, options, diagnostics), flags, origin = job.seen, job.options.output, job.options.shared.origin
     losses = totals.losses
-    digest, slices = _digest(losses), _slices(totals, tuple(dict.fromkeys(flags.by)))
+    digest, slices = _digest(losses), _slices(totals, job.wanted.by)
     from_totals, summary = diagnostics_of(losses, job.seen, origin), totals.summarize()
-    if job.wanted.cluster is not None:
-        from xent_cli.cli.runs.clusters import cluster_notes
+    if job.groups is not None or job.wanted.cluster is not None:
+        from xent_cli.cli.runs.clusters import with_units
 
-        from_totals = (*from_totals, *cluster_notes(job.choice, job.wanted.cluster, summary))
+        summary, found = with_units(summary, losses, job.wanted, job.groups)
+        from_totals = (*from_totals, *found)
     document = Document(
         version=__version__,
         signature=options.signature(__version__),
@@ -225,8 +215,6 @@ def _wanted(
         worst=max(output.top, _WORST_ON_A_PAGE if page else 0),
         top_k=top_k,
         by_class=page,
-        by=tuple(name for name in pair.by if name in flags.by),
-        groups=pair.by,
         digest=output.has_digest(flags.output) or (limits is not None and limits.baseline is not None),
     )
     if options.shared.loss.labels_from != "labels" or flags.divergence != "kl" or flags.top_by != "loss":
@@ -240,13 +228,23 @@ def _wanted(
     return wanted
 
 
-def _cluster_rule(choice: ClusterChoice | None, pair: Pair, layout: LayoutFlags) -> ClusterRule | None:
-    """Return which cluster each sample belongs to, without any import where samples have one axis."""
-    if choice is None and len(pair.logits.info.shape) < (2 if layout.binary else 3):
+def _groups(options: ComputeOptions) -> GroupChoices | None:
+    """Return what tells groups of samples apart, without any import where no option does."""
+    flags = options.output
+    if not flags.by and all(text is None for text in (flags.cluster, flags.macro, flags.units)):
         return None
-    from xent_cli.cli.runs.clusters import cluster_rule
+    from xent_cli.cli.group_choice import group_choices
 
-    return cluster_rule(choice, pair, layout.axis)
+    return group_choices(flags)
+
+
+def _with_groups(wanted: Outputs, groups: GroupChoices | None, pair: Pair, options: ComputeOptions) -> Outputs:
+    """Add groups and clusters to the outputs, without any import where samples have one axis and are not grouped."""
+    if groups is None and len(pair.logits.info.shape) < (2 if options.shared.layout.binary else 3):
+        return wanted
+    from xent_cli.cli.runs.clusters import with_groups
+
+    return with_groups(wanted, groups, pair, options)
 
 
 def _details(totals: RunTotals, pair: Pair, first_class: int) -> Details:

@@ -64,11 +64,15 @@ def inputs_of(options: ComputeOptions, limits: Limits | None) -> list[Named]:
         ("--sample-weight", loss.sample_weight),
         ("--class-weight", loss.class_weight),
         ("--mask", loss.mask),
+        ("--units", options.output.units),
         ("--true-labels", loss.true_labels),
         ("--class-names", options.shared.layout.class_names),
         ("--baseline", None if limits is None or limits.baseline is None else limits.baseline.path),
         ("the configuration", options.shared.origin.config_file),
     ]
+    # What has no such file is a column.
+    named += [("--by", text.rpartition("=")[2]) for text in options.output.by]
+    named.append(("--macro", None if options.output.macro is None else options.output.macro.rpartition("=")[2]))
     return [Named(name, path) for name, path in named if path is not None]
 
 

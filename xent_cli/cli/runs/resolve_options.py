@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
+    from xent_cli.cli.group_choice import GroupChoices
     from xent_cli.cli.options import LayoutFlags, LossFlags, RunFlags, SharedOptions
     from xent_cli.cli.runs.evaluate_pair import Track
     from xent_cli.engines.interface import Engine
@@ -78,8 +79,7 @@ def layout_options(layout: LayoutFlags, loss: LossFlags, *, explicit_source: boo
 def read_options(
     options: SharedOptions,
     *,
-    by: tuple[str, ...] = (),
-    cluster: str | None = None,
+    groups: GroupChoices | None = None,
     candidates: tuple[str, ...] = (),
     two_passes: bool = False,
     with_ids: bool = False,
@@ -88,10 +88,8 @@ def read_options(
 
     Parameters
     ----------
-    by
-        Columns whose values name slices.
-    cluster
-        The column that tells clusters apart, or None.
+    groups
+        What tells groups of samples apart, or None.
     candidates
         Further files that are read with the inputs, and may be joined to them.
     two_passes
@@ -108,7 +106,11 @@ def read_options(
     local = run.engine == "local"
     if run.scheduler and local:
         raise UsageError("--scheduler without --engine dask or --engine ray")
-    beside = (loss.sample_weight, loss.mask, loss.true_labels)
+    beside: tuple[str | None, ...] = (loss.sample_weight, loss.mask, loss.true_labels)
+    cluster = None
+    if groups is not None:
+        beside = (*beside, groups.units, *(file.path for file in groups.files))
+        cluster = groups.cluster.name if groups.cluster is not None and groups.cluster.kind == "column" else None
     if not local and "-" in (inputs.logits, inputs.labels, *beside, *candidates):
         raise UsageError("- is standard input, which workers elsewhere cannot read", hint="name a file that they can")
     if abs(loss.shift) >= _BEYOND_AXES:
@@ -119,7 +121,9 @@ def read_options(
         mask=loss.mask,
         true_labels=loss.true_labels,
         ignore_missing=loss.ignore_missing_labels,
-        by=tuple(dict.fromkeys(by if cluster is None else (*by, cluster))),
+        by=() if groups is None else groups.columns,
+        group_files=() if groups is None else groups.files,
+        units=None if groups is None else groups.units,
         cluster=cluster,
         shift=loss.shift,
         join=inputs.join,

@@ -123,7 +123,9 @@ def row_format(
     there = {id_name, pair.label_name}
     if cluster is not None and cluster.column is not None and pair.by[cluster.column] == _CLUSTER:
         there.add(_CLUSTER)
-    by = tuple((name, pair.by.index(name)) for name in wanted.by if name not in there)
+    # A slice by label needs no column beside that of the labels.
+    there.update(key.name for key in wanted.keys if key.rule is None)
+    by = tuple((name, wanted.groups.index(name)) for name in wanted.by if name not in there)
     own = _OWN_COLUMNS if cluster is None else (*_OWN_COLUMNS, _CLUSTER)
     for name, option in ((id_name, "--id-column"), *((name, "--by") for name, _ in by)):
         if name in (*own, *predictions):

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from xent_cli.core.totals.cluster_totals import ClusterTotals
+from xent_cli.core.totals.moments import Moments
 from xent_cli.errors import RowError
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
-    from xent_cli.core.array_types import AnyArray, BoolArray, IntArray
+    from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray, IntArray
+    from xent_cli.core.totals.cluster_totals import Kind
     from xent_cli.core.totals.group_totals import Scored
 
 
@@ -89,7 +91,9 @@ class ClusteredBlock(NamedTuple):
     clusters: AnyArray
 
     @classmethod
-    def of(cls, rule: ClusterRule, start: int, clusters: AnyArray, scored: BoolArray | None) -> ClusteredBlock:
+    def of(
+        cls, rule: ClusterRule, start: int, clusters: AnyArray, scored: BoolArray | None, what: str = "cluster"
+    ) -> ClusteredBlock:
         """Leave out the samples that are not scored.
 
         Parameters
@@ -98,6 +102,8 @@ class ClusteredBlock(NamedTuple):
             [m] of all samples of the block.
         scored
             [m] True for samples with a loss, or None if all have one.
+        what
+            What they are called in an error.
 
         Raises
         ------
@@ -110,12 +116,28 @@ class ClusteredBlock(NamedTuple):
             if missing.any():
                 row = int(np.argmax(missing))
                 row = row if scored is None else int(np.flatnonzero(scored)[row])
-                expected = f"the cluster of each sample that counts, in {rule.name}"
-                raise RowError("missing cluster", start + row, "groups", "nothing", expected, code="missing-cluster")
+                expected = f"the {what} of each sample that counts, in {rule.name}"
+                raise RowError(f"missing {what}", start + row, "groups", "nothing", expected, code="missing-cluster")
         return cls(rule, start, len(clusters), kept)
 
-    def totals(self, samples: Scored, groups: Sequence[tuple[IntArray, Sequence[Hashable]]] = ()) -> ClusterTotals:
-        """Total losses over clusters, for all samples or by group; NaN and infinite losses count as 0."""
+    def totals(
+        self,
+        samples: Scored,
+        groups: Sequence[tuple[IntArray, Sequence[Hashable]]] = (),
+        *,
+        kind: Kind = Moments,
+        divisor: FloatArray | None = None,
+        shared: bool = False,
+    ) -> ClusterTotals:
+        """Total losses over clusters, for all samples or by group; NaN and infinite losses count as 0.
+
+        Parameters
+        ----------
+        kind, shared
+            As in `ClusterTotals`.
+        divisor
+            [n] in place of that of the mean.
+        """
         value = samples.loss if samples.product is None else samples.product
         finite = np.isfinite(value)
         value = value if finite.all() else np.where(finite, value, 0.0)
@@ -125,8 +147,10 @@ class ClusteredBlock(NamedTuple):
             self.size,
             self.clusters,
             value,
-            samples.divisor,
+            samples.divisor if divisor is None else divisor,
             name=rule.name,
             contiguous=rule.contiguous,
             groups=groups,
+            kind=kind,
+            shared=shared,
         )

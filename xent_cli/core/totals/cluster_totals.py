@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from xent_cli.core.array_types import AnyArray, FloatArray, IntArray
+    from xent_cli.core.totals.group_means import GroupMeans
 
+    Kind = type[Moments] | type[GroupMeans]
     # For each group of samples, the sum of divisors and the sum of values, in units of 2**-1074.
     Piece = Mapping[Hashable, tuple[int, int]]
 
@@ -67,7 +69,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClusterTotals:
-    """Sums over clusters, for all samples or for each of some groups of them; see `Moments`.
+    """Sums over clusters, for all samples or for each of some groups of them; see `Moments` and `GroupMeans`.
 
     `ClusterTotals()` is the identity of `merge`, which is associative and commutative: any partition of the samples
     ends in the same bits. A cluster whose samples follow one another is closed when the samples after it are known,
@@ -82,6 +84,10 @@ class ClusterTotals:
         Whether the samples of each cluster are known to follow one another.
     most_open
         How many clusters may be open before those of a sorted column are closed.
+    kind
+        What is summed over clusters: `Moments` or `GroupMeans`.
+    shared
+        Whether the divisor of a sample is that of its whole cluster, such as the bytes of a document, and counts once.
     spans
         The samples seen, in ascending order.
     open
@@ -93,9 +99,11 @@ class ClusterTotals:
     name: str = ""
     contiguous: bool = True
     most_open: int = MOST_OPEN
+    kind: Kind = Moments
+    shared: bool = False
     spans: tuple[Span, ...] = ()
     open: Mapping[Hashable, Piece] = field(default_factory=dict)
-    closed: Mapping[Hashable, Moments] = field(default_factory=dict)
+    closed: Mapping[Hashable, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -110,6 +118,8 @@ class ClusterTotals:
         contiguous: bool = True,
         groups: Sequence[tuple[IntArray, Sequence[Hashable]]] = (),
         most_open: int = MOST_OPEN,
+        kind: Kind = Moments,
+        shared: bool = False,
     ) -> ClusterTotals:
         """Total the samples `start` to `start + size`.
 
@@ -136,9 +146,12 @@ class ClusterTotals:
         >>> totals.moments().clusters, totals.moments().standard_error()  # sums 4 and 10, of two samples each
         (2, 1.5)
         """
+        empty = cls(name, contiguous, most_open, kind, shared)
         if not clusters.size:
-            return cls(name, contiguous, most_open, (Span(start, start + size),))
+            return replace(empty, spans=(Span(start, start + size),))
         starts = _starts(clusters)
+        if shared and divisor is not None:
+            divisor = np.where(np.isin(np.arange(clusters.size), starts), divisor, 0.0)
         begin, end = clusters[[0, -1]].tolist()
         orders, ordered = (False, False), contiguous
         if not contiguous:
@@ -146,12 +159,12 @@ class ClusterTotals:
             orders = _ascend(map(_text, heads)), _ascend(map(_length, heads))
             ordered = any(orders) and starts.size > most_open
         span = Span(start, start + size, begin, end, *orders)
-        closed: dict[Hashable, Moments] = {}
+        closed: dict[Hashable, Any] = {}
         if ordered and starts.size > 2 and not groups:
             first, last = int(starts[1]), int(starts[-1])
             inner = slice(first, last)
             weights = None if divisor is None else divisor[inner]
-            closed[EVERY] = Moments.of_runs(value[inner], weights, starts[1:-1] - first)
+            closed[EVERY] = kind.of_runs(value[inner], weights, starts[1:-1] - first)
             outer = np.concatenate([np.arange(first), np.arange(last, clusters.size)])
             clusters, value = clusters[outer], value[outer]
             divisor = None if divisor is None else divisor[outer]
@@ -165,7 +178,7 @@ class ClusterTotals:
         for numbers, found in groups or ((np.zeros(at.size, np.int64), (EVERY,)),):
             for cluster, group, piece in _pieces(at, numbers, len(found), value, divisor):
                 pieces[names[cluster]][found[group]] = piece
-        return cls(name, contiguous, most_open, (span,), pieces, closed)._settled()
+        return replace(empty, spans=(span,), open=pieces, closed=closed)._settled()
 
     def merge(self, other: ClusterTotals) -> ClusterTotals:
         """Return the sums of both.
@@ -183,7 +196,7 @@ class ClusterTotals:
         few, many = sorted((self, other), key=lambda part: len(part.open))
         opened = dict(many.open)
         for cluster, piece in few.open.items():
-            opened[cluster] = _added(opened[cluster], piece) if cluster in opened else piece
+            opened[cluster] = _added(opened[cluster], piece, self.shared) if cluster in opened else piece
         closed = dict(self.closed)
         for group, moments in other.closed.items():
             closed[group] = closed[group] + moments if group in closed else moments
@@ -194,10 +207,17 @@ class ClusterTotals:
         return ClusterTotals(self.name, closed={EVERY: self.moments(group)})
 
     def moments(self, group: Hashable = EVERY) -> Moments:
-        """Return the sums over all clusters that have a sample in a group."""
+        """Return the sums over all clusters that have a sample in a group, where `kind` is `Moments`."""
+        return self._total(group)  # type: ignore[no-any-return]
+
+    def means(self) -> GroupMeans:
+        """Return the sums over all clusters, where `kind` is `GroupMeans`."""
+        return self._total(EVERY)  # type: ignore[no-any-return]
+
+    def _total(self, group: Hashable) -> Any:
         pieces = (piece[group] for piece in self.open.values() if group in piece)
-        found = (Moments.of_cluster(value, divisor) for divisor, value in pieces)
-        return sum(found, self.closed.get(group, Moments()))
+        found = (self.kind.of_cluster(value, divisor) for divisor, value in pieces)
+        return sum(found, self.closed.get(group, self.kind()))
 
     def _settled(self) -> ClusterTotals:
         """Return the same with clusters closed that do not go on."""
@@ -216,7 +236,7 @@ class ClusterTotals:
         closed = dict(self.closed)
         for cluster in done:
             for group, (divisor, value) in self.open[cluster].items():
-                closed[group] = closed.get(group, Moments()) + Moments.of_cluster(value, divisor)
+                closed[group] = closed.get(group, self.kind()) + self.kind.of_cluster(value, divisor)
         kept = {cluster: piece for cluster, piece in self.open.items() if cluster in ends}
         return replace(self, open=kept, closed=closed)
 
@@ -258,11 +278,11 @@ def _in_order(spans: tuple[Span, ...]) -> bool:
     return whole.by_text or whole.by_length
 
 
-def _added(a: Piece, b: Piece) -> Piece:
+def _added(a: Piece, b: Piece, shared: bool) -> Piece:
     both = dict(a)
     for group, (divisor, value) in b.items():
         d, v = both.get(group, (0, 0))
-        both[group] = d + divisor, v + value
+        both[group] = max(d, divisor) if shared else d + divisor, v + value
     return both
 
 

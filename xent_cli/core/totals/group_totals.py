@@ -11,6 +11,7 @@ import numpy as np
 
 from xent_cli.core.totals.exact_sum import ExactSum
 from xent_cli.core.totals.group_sums import products_by_group, squares_by_group, sums_by_group
+from xent_cli.core.totals.grouped_sums import GroupedSums
 from xent_cli.core.totals.loss_totals import LossTotals
 from xent_cli.core.totals.moments import Moments
 from xent_cli.core.totals.quantiles import EXACT_ROWS, QuantileState
@@ -50,6 +51,8 @@ class Scored(NamedTuple):
         [n] what each of these counts; None if all count 1.
     exact_rows
         Up to how many samples quantiles are exact.
+    units
+        [n] units of text, each times its weight; or None.
     """
 
     sample: IntArray
@@ -60,6 +63,7 @@ class Scored(NamedTuple):
     divergence: Mapping[str, FloatArray] = MappingProxyType({})
     weight: FloatArray | None = None
     exact_rows: int = EXACT_ROWS
+    units: FloatArray | None = None
 
     @classmethod
     def concatenate(cls, parts: Sequence[Scored]) -> Scored:
@@ -72,7 +76,7 @@ class Scored(NamedTuple):
         hits = {k: np.concatenate([part.hits[k] for part in parts]) for k in first.hits}
         divergence = {name: np.concatenate([part.divergence[name] for part in parts]) for name in first.divergence}
         sample, loss, product, divisor, weight = map(joined, ("sample", "loss", "product", "divisor", "weight"))
-        return cls(sample, loss, product, divisor, hits, divergence, weight, first.exact_rows)
+        return cls(sample, loss, product, divisor, hits, divergence, weight, first.exact_rows, joined("units"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,6 +156,8 @@ class GroupTotals:
                 sums["value_squares"] = squares_by_group(some, product, m)
                 sums["cross"] = products_by_group(some, product, divisor, m)
                 sums["divisor_squares"] = squares_by_group(some, divisor, m)
+        if samples.units is not None:
+            sums["units"] = sums_by_group(at, samples.units, m)
         order = np.argsort(at, kind="stable")  # a radix sort, for 16 bits
         ordered = loss[order]
         low, high, worst = _extremes(at[order], ordered, samples.sample[order], sizes)
@@ -217,6 +223,8 @@ class GroupTotals:
         if "cross" in self.sums:
             firsts = (figures["weighted"].units >> 1074, figures["weight"].units >> 1074)
             figures["moments"] = Moments(figures["n_samples"], *firsts, *(self.sums[name][group] for name in _PRODUCTS))
+        if "units" in figures:
+            figures["grouped"] = GroupedSums(units=figures.pop("units"))
         return LossTotals(
             "",
             **figures,

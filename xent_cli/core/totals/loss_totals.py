@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray, IntArray
     from xent_cli.core.totals.cluster_totals import ClusterTotals
     from xent_cli.core.totals.divergence_totals import DivergenceTotals
+    from xent_cli.core.totals.grouped_sums import GroupedSums
     from xent_cli.core.totals.moments import Moments
 
 _LEVELS = {"p50_loss": 0.5, "p90_loss": 0.9, "p95_loss": 0.95, "p99_loss": 0.99}
@@ -59,6 +59,8 @@ class LossTotals(NamedTuple):
         How often the highest logit is next to the label, in the first samples.
     digest
         Digest of the labels that count, as from `label_digest`, or None.
+    grouped
+        Means over groups, and units of text, where they are asked for; or None.
     moments, clusters
         Exact sums from which the standard error of the mean follows: of samples with weights, and of clusters; or None.
     """
@@ -86,6 +88,7 @@ class LossTotals(NamedTuple):
     digest: int | None = None
     moments: Moments | None = None
     clusters: ClusterTotals | None = None
+    grouped: GroupedSums | None = None
 
     @classmethod
     def from_losses(
@@ -225,6 +228,7 @@ class LossTotals(NamedTuple):
             digest=_either(self.digest, other.digest, _add_digests),
             moments=_either(self.moments, other.moments, lambda a, b: a + b),
             clusters=_either(self.clusters, other.clusters, lambda a, b: a.merge(b)),
+            grouped=_either(self.grouped, other.grouped, lambda a, b: a.merge(b)),
         )
 
     @property
@@ -254,9 +258,7 @@ class LossTotals(NamedTuple):
         """Compute the figures, rounding each once."""
         total = self.sums if self.weighted is None else self.weighted
         special = math.nan if self.n_nan else math.inf if self.n_inf else None
-        worst = self.worst[0] if self.worst else None
-        state = self.quantiles
-        deviation = math.nan
+        worst, state, deviation = self.worst[0] if self.worst else None, self.quantiles, math.nan
         if special is None and state is not None:
             deviation = standard_deviation(self.sums, self.squares, self.n_samples)
         error, count, effect = self._standard_error(deviation)
@@ -279,6 +281,7 @@ class LossTotals(NamedTuple):
             quantiles_exact=(state is None or state.exact) and (self.divergence is None or self.divergence.exact),
             top_k=tuple((k, count / self.n_samples if self.n_samples else math.nan) for k, count in self.hits),
             divergence=() if self.divergence is None else self.divergence.figures(self.divisor),
+            by_group=() if self.grouped is None else self.grouped.figures(total, special),
         )
 
 
@@ -293,6 +296,5 @@ def _either(a: T | None, b: T | None, both: Callable[[T, T], T]) -> T | None:
 
 
 def _merge_hits(a: tuple[tuple[int, int], ...], b: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
-    counts = Counter(dict(a))
-    counts.update(dict(b))
-    return tuple(sorted(counts.items()))
+    ours, theirs = dict(a), dict(b)
+    return tuple(sorted((k, ours.get(k, 0) + theirs.get(k, 0)) for k in ours | theirs))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 # A column with more values than this does not name groups, and every value costs memory.
 MOST_VALUES = 10_000
 # This many samples are kept before they are totalled: totalling a block takes time for every value, however few rows.
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
 _MOST_WAITING = 1 << 20
 
 
@@ -117,9 +119,10 @@ class LossSlices:
         return totals if self.clusters is None else totals._replace(clusters=self.clusters.of_group(group))
 
     def summaries(self) -> Iterator[tuple[str, str | None, LossSummary]]:
-        """Yield column, value and figures of each slice: values by code point, a missing value last."""
+        """Yield column, value and figures of each slice: whole numbers by size, others by code point, None last."""
         for name, totals in zip(self.columns, self.totals, strict=True):
-            for value in sorted(totals, key=lambda text: (text is None, text or "")):
+            whole = all(value is None or _WHOLE.fullmatch(value) for value in totals)
+            for value in sorted(totals, key=lambda text: (text is None, int(text or 0) if whole else 0, text or "")):
                 yield name, value, totals[value].summarize()
 
     def _settled(self) -> LossSlices:

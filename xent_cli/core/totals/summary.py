@@ -89,6 +89,10 @@ class LossSummary:
         Figures of the divergence from a reference by name, `kl_divergence` first; () without a reference.
     calibration
         ``ece``, the expected calibration error, and ``brier``, the Brier score; () if not asked for.
+    by_group
+        Where they were asked for, `n_groups`, `macro_loss` and `macro_perplexity`, the means over groups of samples of
+        their means and of their perplexities; and `n_units`, `bits_per_unit`, `unit_perplexity` and
+        `se_bits_per_unit`, the losses per unit of text. By name.
     se_loss
         Standard error of `mean_loss`, from the spread of the losses or, with weights or clusters, from the sandwich
         estimate (see `Moments.standard_error`); NaN if it is unknown: one sample, or one cluster.
@@ -120,6 +124,7 @@ class LossSummary:
     divergence: tuple[tuple[str, float], ...] = ()
     calibration: tuple[tuple[str, float], ...] = ()
     warnings: tuple[Diagnostic, ...] = ()
+    by_group: tuple[tuple[str, float], ...] = ()
     se_loss: float = math.nan
     n_clusters: int | None = None
     design_effect: float | None = None
@@ -205,6 +210,7 @@ class LossSummary:
             "quantiles_exact": self.quantiles_exact,
             "perplexity": self.perplexity,
             "bits": self.bits,
+            **dict(self.by_group),
             **dict(self.divergence),
             **accuracies,
             **dict(self.calibration),

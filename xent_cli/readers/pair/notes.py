@@ -80,15 +80,17 @@ def _joined(sources: Iterable[Shards]) -> Iterator[tuple[str, str]]:
 
 
 def _repeated(sources: Mapping[str, Source]) -> Iterator[tuple[str, str]]:
-    beside = [role for role in ("weights", "mask") if role in sources]
+    told = {"weights": "weight", "mask": "entry of the mask", "units": "number of units"}
+    beside = [role for role in told if role in sources]
     if not beside:
         return
     from xent_cli.readers.pair.repeated import Repeated
 
     for role in beside:
-        source, what = sources[role], {"weights": "weight", "mask": "entry of the mask"}[role]
+        source, what = sources[role], told[role]
         if isinstance(source, Repeated):
-            yield "repeated", f"each {what} of {source.info.path} is that of {source.times} samples"
+            together = " together" if role == "units" else ""
+            yield "repeated", f"each {what} of {source.info.path} is that of {source.times} samples{together}"
 
 
 def _documents(logits: Source, shift: int, by: tuple[str, ...]) -> Iterator[tuple[str, str]]:

@@ -111,6 +111,7 @@ class Pair:
         from xent_cli.readers.pair.notes import notes
 
         inputs = {"logits": self.logits, "labels": self.labels, "weights": self.weights, "mask": self.mask}
+        inputs["units"] = self.units
         taken = {"weights": self.weighted, "mask": self.masked}
         return (*found, *notes(inputs, taken, self.shift, self.by))
 

@@ -151,7 +151,14 @@ class ShiftedRows(NamedTuple):
         # The rows of a table are one document, and only the labels say where it ends.
         scored = np.arange(self.start, self.stop) + self.shift
         outside |= (scored < 0) | (scored >= total)
-        return place(found, low - self.shift - self.start, outside)
+        placed = place(found, low - self.shift - self.start, outside)
+        if placed.groups is not None and outside.any():
+            # A step without a label is still in a group: its own.
+            own = self.source.rows(self.start, self.stop)
+            here = None if own is None else own.read().groups
+            if here is not None:
+                placed.groups[outside] = here[outside]
+        return placed
 
 
 class ShiftedFollower:

@@ -1,0 +1,103 @@
+"""Exact sums over groups of samples of the groups' means, and of their perplexities."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xent_cli.core.totals.exact_sum import ExactSum
+from xent_cli.core.totals.group_sums import sums_by_group
+
+if TYPE_CHECKING:
+    from xent_cli.core.array_types import FloatArray, IntArray
+
+_ONE = 1 << 1074
+
+
+@dataclass(frozen=True, slots=True)
+class GroupMeans:
+    """Sums over groups of m_g = sum(v) / sum(d), the mean of a group, and of exp(m_g), each rounded once.
+
+    `GroupMeans()` is the identity of ``+``, which is associative and commutative: any partition of the groups gives
+    the same bits. A group whose divisors are all 0 has no mean, and is left out.
+
+    Fields
+    ------
+    groups
+        Number of groups.
+    means, perplexities
+        Exact sums; the second without those that are infinite.
+    n_infinite
+        How many perplexities are infinite.
+    """
+
+    groups: int = 0
+    means: ExactSum = ExactSum()
+    perplexities: ExactSum = ExactSum()
+    n_infinite: int = 0
+
+    @classmethod
+    def of_cluster(cls, value: int, divisor: int) -> GroupMeans:
+        """Return the sums of one group, from its value and its divisor in units of 2**-1074."""
+        return cls.of_means([value / divisor]) if divisor else cls()
+
+    @classmethod
+    def of_runs(cls, value: FloatArray, divisor: FloatArray | None, starts: IntArray) -> GroupMeans:
+        """Return the sums for runs of samples, each of which is a group.
+
+        Parameters
+        ----------
+        value, divisor
+            [n] finite; a divisor of None stands for ones.
+        starts
+            First sample of each run, ascending from 0.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> found = GroupMeans.of_runs(np.array([1.0, 3.0, 8.0]), None, np.array([0, 2]))
+        >>> found.groups, found.macro_loss()  # means 2 and 8
+        (2, 5.0)
+        """
+        sizes = np.diff(starts, append=value.size)
+        at = np.repeat(np.arange(starts.size), sizes)
+        sums = (sums_by_group(at, value, starts.size) >> 1074).tolist()
+        if divisor is None:
+            divisors = [size * _ONE for size in sizes.tolist()]
+        else:
+            divisors = (sums_by_group(at, divisor, starts.size) >> 1074).tolist()
+        return cls.of_means([v / d for v, d in zip(sums, divisors, strict=True) if d])
+
+    @classmethod
+    def of_means(cls, means: list[float]) -> GroupMeans:
+        """Return the sums for groups with these means, all finite."""
+        powers = np.array([_power(mean) for mean in means])
+        finite = np.isfinite(powers)
+        infinite = int(powers.size - np.count_nonzero(finite))
+        return cls(len(means), ExactSum.of(np.array(means)), ExactSum.of(powers[finite]), infinite)
+
+    def __add__(self, other: GroupMeans) -> GroupMeans:
+        return GroupMeans(
+            self.groups + other.groups,
+            self.means + other.means,
+            self.perplexities + other.perplexities,
+            self.n_infinite + other.n_infinite,
+        )
+
+    def macro_loss(self) -> float:
+        """Return the mean of the groups' means; NaN without groups."""
+        return self.means / self.groups
+
+    def macro_perplexity(self) -> float:
+        """Return the mean of the groups' perplexities; NaN without groups."""
+        return math.inf if self.n_infinite else self.perplexities / self.groups
+
+
+def _power(mean: float) -> float:
+    try:
+        return math.exp(mean)
+    except OverflowError:
+        return math.inf
