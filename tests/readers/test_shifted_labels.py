@@ -177,7 +177,7 @@ def test_shards_of_a_table_leave_two_readings_and_are_refused(tmp_path):
         write(tmp_path / f"t-{i}.csv", COLUMNS | LARGE)
     with pytest.raises(InputError, match="one document, or one each") as caught:
         open_pair(str(tmp_path / "t-*.csv"), None, None, ReadOptions(shift=1, label_column="label"))
-    assert "--by" in caught.value.hint
+    assert "--cluster" in caught.value.hint
     options = ReadOptions(shift=1, label_column="label", by=("doc",))
     assert read(open_pair(str(tmp_path / "t-*.csv"), None, None, options)).unscored.sum() == 6
 
