@@ -139,6 +139,18 @@ def top_k_of(metric: str) -> int | None:
     return int(found[1]) if found else 1 if name == "accuracy" else None
 
 
+def option_of(metric: str) -> str:
+    """Return the option that a figure has to be asked for with, or "".
+
+    Examples
+    --------
+    >>> option_of("slice:lang=de:bits_per_unit"), option_of("macro_loss"), option_of("mean_loss")
+    ('--units', '--macro', '')
+    """
+    name = field_of(metric)
+    return "--units" if name in _PER_UNIT else "--macro" if name in _BY_GROUP else ""
+
+
 def figures(
     summary: Mapping[str, Figure],
     overflow: Mapping[str, int],

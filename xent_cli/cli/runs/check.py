@@ -187,7 +187,8 @@ def judge(limits: Limits, document: Document, kept: KeptRows | None) -> Document
 def _absent(limit: Threshold, now: Mapping[str, Any]) -> InputError:
     name = limit.metric
     what = "slice" if name.startswith("slice:") and metrics.field_of(name) in now else "figure"
-    near = metrics.nearest(name, now) or f"there are {', '.join(now)}"
+    option = metrics.option_of(name)
+    near = f"ask for {option}" if option else metrics.nearest(name, now) or f"there are {', '.join(now)}"
     return InputError(f"no such {what} in this run", found=f"no {name}", hint=near)
 
 
