@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # So many rows of logits are read at first: nearly always they tell.
 _GLANCE = 16
 # Rows of this many classes are not read twice, unless the first blocks are larger than this.
-_WIDE, _KEPT_BYTES = 4096, 16 << 20
+_WIDE, _KEPT_BYTES = 256, 16 << 20
 
 
 class Preview(NamedTuple):
