@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from xent_cli.core.python_api.evaluation import evaluate
     from xent_cli.core.python_api.functions import (
-        evaluate,
         softmax_cross_entropy,
         softmax_cross_entropy_with_grad,
         sparse_softmax_cross_entropy,
@@ -41,10 +41,8 @@ def __getattr__(name: str) -> Any:
         # The module of this name, which the import has set, is not what is meant.
         globals()[name] = found
         return found
-    if name == "loss_frame":
-        from xent_cli.core.python_api.rows import loss_frame as frame_of_losses
+    import importlib
 
-        return frame_of_losses
-    from xent_cli.core.python_api import functions, summary
-
-    return getattr(summary if name == "LossSummary" else functions, name)
+    homes = {"LossSummary": "summary", "evaluate": "evaluation", "loss_frame": "rows"}
+    module = importlib.import_module(f"xent_cli.core.python_api.{homes.get(name, 'functions')}")
+    return getattr(module, name)

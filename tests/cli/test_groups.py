@@ -22,7 +22,7 @@ SIZES = RNG.integers(1, 6, (B, T))
 LANGS = np.array(["de", "en", "de"])
 LOSS = xent_cli.sparse_softmax_cross_entropy(Z, Y, ignore_index=-100)
 NAN = np.isnan(LOSS)
-IGNORE = ("--ignore-index", "-100", "--kernel", "numpy")
+IGNORE = ("--ignore-index", "-100")
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def near(found, expected):
     assert found.keys() == expected.keys()
     for key, (count, mean) in expected.items():
         assert found[key][0] == count
-        assert found[key][1] == (None if mean is None else pytest.approx(mean, rel=1e-15))
+        assert found[key][1] == (None if mean is None else pytest.approx(mean, rel=1e-14))
 
 
 def named(by, found):
@@ -193,7 +193,7 @@ def test_the_mean_over_groups_of_their_means(asked, groups, folder):
     found = summary(folder, "z.npy", "y.npy", "--macro", asked)["summary"]
     some = [mean for count, mean in means(groups).values() if count]
     assert found["n_groups"] == len(some)
-    assert found["macro_loss"] == pytest.approx(np.mean(some), rel=1e-15)
+    assert found["macro_loss"] == pytest.approx(np.mean(some), rel=1e-14)
     assert found["macro_perplexity"] == pytest.approx(np.mean(np.exp(some)), rel=1e-14)
     assert "slices" not in summary(folder, "z.npy", "y.npy", "--macro", asked)
 
@@ -206,8 +206,8 @@ def test_losses_per_byte(units, count, folder):
     found = summary(folder, "z.npy", "y.npy", "--units", units)["summary"]
     nats = math.fsum(LOSS[~NAN]) / count
     assert found["n_units"] == count
-    assert found["bits_per_unit"] == pytest.approx(nats / math.log(2), rel=1e-15)
-    assert found["unit_perplexity"] == pytest.approx(math.exp(nats), rel=1e-15)
+    assert found["bits_per_unit"] == pytest.approx(nats / math.log(2), rel=1e-14)
+    assert found["unit_perplexity"] == pytest.approx(math.exp(nats), rel=1e-14)
     if units == "1234.5":
         assert "se_bits_per_unit" not in found
         return
@@ -258,10 +258,9 @@ def test_slices_say_the_losses_per_byte_of_each_group(folder):
 
 
 def test_shards_make_one_axis_of_documents_and_their_own_units(folder):
-    for i, (z, y, sizes) in enumerate(zip(np.array_split(Z, 2), np.array_split(Y, 2), np.array_split(SIZES, 2))):
-        np.save(folder / f"part-z-{i}.npy", z)
-        np.save(folder / f"part-y-{i}.npy", y)
-        np.save(folder / f"part-s-{i}.npy", sizes.sum(axis=1))
+    for name, values in (("z", Z), ("y", Y), ("s", SIZES.sum(axis=1))):
+        for i, part in enumerate(np.array_split(values, 2)):
+            np.save(folder / f"part-{name}-{i}.npy", part)
     found = summary(
         folder, "part-z-*.npy", "part-y-*.npy", "--by", "axis:0", "--macro", "axis:0", "--units", "part-s-*.npy"
     )

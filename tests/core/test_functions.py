@@ -8,7 +8,7 @@ import pytest
 
 import xent_cli
 from xent_cli.core.python_api.arguments import called_with
-from xent_cli.core.python_api.functions import summary_of
+from xent_cli.core.python_api.evaluation import summary_of
 from xent_cli.errors import InputError, RowError, UsageError
 
 FRAMEWORKS = json.loads((Path(__file__).parents[1] / "oracles" / "frameworks.json").read_text())

@@ -80,7 +80,7 @@ def unframed(
     """
     names = _column_names(logits) if axis in (-1, 1) else None
     for what, other in (("labels", labels), ("sample weights", sample_weight), ("masks", mask)):
-        _refuse_other_order(logits, other, what)
+        refuse_other_order(logits, other, what)
     if names is not None:
         _refuse_no_class(logits, labels, names)
         logits = _numbers(logits, names)
@@ -112,8 +112,14 @@ def _column_names(frame: Any) -> list[str] | None:
     return names
 
 
-def _refuse_other_order(logits: Any, other: Any, what: str) -> None:
-    """Refuse rows that are in a different order than the logits according to their pandas indices."""
+def refuse_other_order(logits: Any, other: Any, what: str) -> None:
+    """Refuse rows that are in a different order than the logits according to their pandas indices.
+
+    Raises
+    ------
+    InputError
+        Naming the first row that differs.
+    """
     ours: Any = getattr(logits, "index", None)
     theirs: Any = getattr(other, "index", None)
     if not hasattr(ours, "equals") or not hasattr(theirs, "equals") or len(ours) != len(theirs) or ours.equals(theirs):

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from xent_cli.core.diagnostics import warnings_of
 from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.options import Outputs
-from xent_cli.core.python_api.arguments import called_with, top_k_of
-from xent_cli.core.python_api.hints import hinting, with_hints
-from xent_cli.core.python_api.summary import LossSummary
-from xent_cli.core.totals.loss_totals import LossTotals
-from xent_cli.core.warnings import find_warnings
-from xent_cli.errors import InputError
+from xent_cli.core.python_api.arguments import called_with
+from xent_cli.core.python_api.hints import hinting
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -199,68 +193,6 @@ def softmax_cross_entropy_with_grad(
     gradient = np.concatenate([block.gradient for block in blocks if block.gradient is not None])
     shaped = gradient.reshape(*call.shape, call.num_classes)
     return _joined(blocks).reshape(call.shape), np.moveaxis(shaped, -1, axis)
-
-
-def evaluate(
-    logits: ArrayLike,
-    labels: ArrayLike,
-    *,
-    axis: int = -1,
-    ignore_index: int | tuple[int, ...] | None = None,
-    label_smoothing: float = 0.0,
-    class_weight: ArrayLike | None = None,
-    sample_weight: ArrayLike | None = None,
-    mask: ArrayLike | None = None,
-    temperature: float = 1.0,
-    precision: Precision = "float64",
-    top_k: tuple[int, ...] = (1,),
-) -> LossSummary:
-    """Mean, sum, standard deviation, quantiles and accuracy; sums are exact and rounded once.
-
-    Parameters
-    ----------
-    sample_weight
-        Weights w >= 0, one for each sample or one for each position along the first axis: the mean is
-        ``sum(w l) / sum(w)``. A sample of weight 0 is left out of every figure.
-    top_k
-        Values of k for the accuracy among the k highest logits; a tie goes to the lower class index.
-
-    Other parameters and errors are as for `softmax_cross_entropy_with_grad`.
-
-    Examples
-    --------
-    >>> evaluate([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], [2, 0]).mean_loss
-    1.4076059644443801
-    >>> evaluate([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], [-100, 2], ignore_index=(-100, -1), mask=[True, True]).n_ignored
-    1
-    """
-    with hinting():
-        call = called_with(
-            logits,
-            labels,
-            axis=axis,
-            ignore_index=ignore_index,
-            label_smoothing=label_smoothing,
-            class_weight=class_weight,
-            sample_weight=sample_weight,
-            mask=mask,
-            temperature=temperature,
-            precision=precision,
-        )
-        return summary_of(call, top_k_of(top_k))
-
-
-def summary_of(call: Call, top_k: tuple[int, ...]) -> LossSummary:
-    """Evaluate checked arguments; `InputError` if no sample counts."""
-    totals = LossTotals(call.options.signature(""))
-    for block in _evaluated(call, Outputs(top_k=top_k)):
-        totals = totals.merge(block.totals.losses)
-    if totals.n_samples == 0:
-        raise InputError("nothing left to average", found=f"{totals.n_ignored} samples, all ignored")
-    if not totals.divisor.units:
-        raise InputError("nothing left to average", found="weights that are all 0", expected="a weight above 0")
-    found = warnings_of(find_warnings(totals, call.options, call.num_classes))
-    return LossSummary.of(replace(totals.summarize(), warnings=with_hints(found)))
 
 
 def _evaluated(call: Call, outputs: Outputs) -> list[BlockLoss]:
