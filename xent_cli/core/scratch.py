@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from xent_cli.core.array_types import AnyArray
 
+# Memory begins where a line of the cache does.
+_LINE_BYTES = 64
+
 _buffers = threading.local()
 
 
@@ -28,7 +31,8 @@ def scratch(name: str, shape: tuple[int, ...], dtype: DTypeLike) -> AnyArray:
         return last
     size = math.prod(shape) * wanted.itemsize
     if memory is None or memory.size < size:
-        memory = np.empty(size, np.uint8)
+        memory = np.empty(size + _LINE_BYTES, np.uint8)
+        memory = memory[-memory.ctypes.data % _LINE_BYTES :]
     array: AnyArray = memory[:size].view(wanted).reshape(shape)
     setattr(_buffers, name, (memory, array))
     return array

@@ -36,6 +36,9 @@ _CONDITIONAL = frozenset(
 # Where each kind of cluster is, unless --scheduler says so: variables that these libraries read too.
 _ADDRESS_VARIABLES = {"dask": "DASK_SCHEDULER_ADDRESS", "ray": "RAY_ADDRESS"}
 # No array has this many positions, and sums of such numbers still fit NumPy's integers.
+# What all threads together hold of arrays whose class axis is not the last; and how many gradients a thread may have
+# computed that are not written yet.
+_SLABS_BYTES, _GRADIENTS_HELD = 88 << 20, 3
 _BEYOND_AXES = 2**62
 
 
@@ -132,8 +135,19 @@ def read_options(
             two_passes=two_passes or inputs.join is not None,  # a join reads the ids first
             whole_groups=not local,
             values_beside=bool(candidates),
+            slab_bytes=_slab_bytes(options, gradients=two_passes),
         ),
     )
+
+
+def _slab_bytes(options: SharedOptions, *, gradients: bool) -> int:
+    """How much of an array whose class axis is not the last a thread holds: less, the more arrays as large it holds."""
+    needs, run = RunNeeds(), options.run
+    if run.engine != "local":
+        return needs.slab_bytes
+    dense = options.layout.label_form == "dense" or options.loss.labels_from != "labels"
+    arrays = 1 + dense + _GRADIENTS_HELD * gradients
+    return max(needs.task_bytes, _SLABS_BYTES // (arrays * run.threads))
 
 
 def loss_options(options: SharedOptions, pair: Pair, *, names_classes: bool = False) -> LossOptions:

@@ -17,6 +17,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <emmintrin.h>
+#endif
 
 #define INLINE static inline __attribute__((always_inline))
 #define FMA __builtin_fma
@@ -583,6 +586,52 @@ INLINE Rounding plain_rounding(void) { return 0; }
 INLINE void restore_rounding(Rounding before) { (void)before; }
 #endif
 
+/* ---- arrays whose class axis is not the last ------------------------------------------------------------------------ */
+
+enum { LINE = 64 }; /* bytes */
+
+/* Writes a line past the cache: it is not read soon, and memory need not be read before all of it is overwritten. */
+INLINE void put_line(char *to, const char *line) {
+#if defined(__x86_64__)
+    if (((uintptr_t)to & 15) == 0) {
+        for (int b = 0; b < LINE; b += 16) _mm_stream_si128((__m128i *)(to + b), _mm_load_si128((const __m128i *)(line + b)));
+        return;
+    }
+#endif
+    memcpy(to, line, LINE);
+}
+
+typedef struct { const char *from; char *to; int64_t n, k, from_class, to_row; } Turn; /* the last two in bytes */
+
+/* Copies [k, n] as [n, k], a line of each of four rows at a time. */
+#define TURNED(name, Value)                                                                                            \
+    static void name(const Turn *turn) {                                                                               \
+        enum { WIDTH = LINE / sizeof(Value), ROWS = 4 };                                                               \
+        for (int64_t i = 0; i < turn->n; i += ROWS)                                                                    \
+            for (int64_t j = 0; j < turn->k; j += WIDTH) {                                                             \
+                int64_t rows = turn->n - i < ROWS ? turn->n - i : ROWS, width = turn->k - j < WIDTH ? turn->k - j : WIDTH; \
+                const char *from = turn->from + j * turn->from_class + i * (int64_t)sizeof(Value);                     \
+                char *to = turn->to + i * turn->to_row + j * (int64_t)sizeof(Value);                                   \
+                _Alignas(LINE) Value line[ROWS][WIDTH];                                                                \
+                if (rows == ROWS && width == WIDTH) {                                                                  \
+                    for (int y = 0; y < WIDTH; y++) {                                                                  \
+                        Value values[ROWS];                                                                            \
+                        memcpy(values, from + y * turn->from_class, sizeof values);                                    \
+                        for (int x = 0; x < ROWS; x++) line[x][y] = values[x];                                         \
+                    }                                                                                                  \
+                    for (int x = 0; x < ROWS; x++) put_line(to + x * turn->to_row, (const char *)line[x]);             \
+                } else                                                                                                 \
+                    for (int64_t y = 0; y < width; y++)                                                                \
+                        for (int64_t x = 0; x < rows; x++)                                                             \
+                            memcpy(to + x * turn->to_row + y * (int64_t)sizeof(Value),                                 \
+                                   from + y * turn->from_class + x * (int64_t)sizeof(Value), sizeof(Value));           \
+            }                                                                                                          \
+    }
+
+TURNED(turn_2, uint16_t)
+TURNED(turn_4, uint32_t)
+TURNED(turn_8, uint64_t)
+
 /* ---- the module --------------------------------------------------------------------------------------------------- */
 
 /* Arrays are checked by `compiled.py`, the only caller; only the sizes that memory depends on are checked again here. */
@@ -674,6 +723,35 @@ done:
     return result;
 }
 
+static PyObject *turn(PyObject *self, PyObject *args) {
+    (void)self;
+    PyObject *object[2]; /* [k, n] and [n, k] */
+    Py_buffer view[2] = {{0}};
+    PyObject *result = NULL;
+    if (!PyArg_ParseTuple(args, "OO", &object[0], &object[1])) return NULL;
+    for (int b = 0; b < 2; b++)
+        if (get(object[b], &view[b], b, 2) < 0) goto done;
+    Py_ssize_t size = view[0].itemsize;
+    void (*turned)(const Turn *) = size == 2 ? turn_2 : size == 4 ? turn_4 : size == 8 ? turn_8 : NULL;
+    if (turned == NULL || view[1].itemsize != size || view[0].strides[1] != size || view[1].strides[1] != size ||
+        view[0].shape[0] != view[1].shape[1] || view[0].shape[1] != view[1].shape[0]) {
+        PyErr_SetString(PyExc_ValueError, "not [k, n] and [n, k] of values of 2, 4 or 8 bytes");
+        goto done;
+    }
+    Turn job = {view[0].buf, view[1].buf, view[1].shape[0], view[1].shape[1], view[0].strides[0], view[1].strides[0]};
+    Py_BEGIN_ALLOW_THREADS
+    turned(&job);
+#if defined(__x86_64__)
+    _mm_sfence(); /* what was written past the cache is there for other threads too */
+#endif
+    Py_END_ALLOW_THREADS
+    result = Py_NewRef(Py_None);
+done:
+    for (int b = 0; b < 2; b++)
+        if (view[b].obj != NULL) PyBuffer_Release(&view[b]);
+    return result;
+}
+
 static PyObject *variants(PyObject *self, PyObject *unused) {
     (void)self;
     (void)unused;
@@ -701,6 +779,7 @@ static PyObject *source_digest(PyObject *self, PyObject *unused) {
 static PyMethodDef methods[] = {
     {"rows", rows, METH_VARARGS, "See compiled.py."},
     {"source_digest", source_digest, METH_NOARGS, "SHA-256 of the source that this was compiled from, or an empty text."},
+    {"turn", turn, METH_VARARGS, "See turned.py."},
     {"variants", variants, METH_NOARGS, "Names of what this machine can run, the fastest first."},
     {NULL, NULL, 0, NULL},
 };

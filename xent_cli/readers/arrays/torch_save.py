@@ -14,7 +14,7 @@ from xent_cli.readers.arrays.choose_array import asked_for, choose, is_called
 from xent_cli.readers.arrays.npy import open_array
 from xent_cli.readers.arrays.numbered_arrays import choose_pieces
 from xent_cli.readers.arrays.stored_member import data_offset, opened
-from xent_cli.readers.arrays.strided_array import is_contiguous
+from xent_cli.readers.arrays.strided_rows import is_contiguous
 from xent_cli.readers.arrays.torch_archive import Archive, open_archive
 from xent_cli.readers.arrays.torch_names import Joined
 from xent_cli.readers.arrays.torch_pickle import damaged

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 from xent_cli.core.block import Rows
 from xent_cli.core.labels.check_labels import either
 from xent_cli.errors import UnreadableRowError
-from xent_cli.readers.arrays.strided_array import StridedRows, memory_of, samples_at_once
+from xent_cli.readers.arrays.strided_array import samples_at_once
+from xent_cli.readers.arrays.strided_rows import StridedRows, memory_of
 from xent_cli.readers.columnar.parquet_file import FirstRows, damage_in, footer_of, open_file
 from xent_cli.readers.columnar.row_groups import RowGroup
 from xent_cli.readers.columns.column_plan import ColumnPlan, Reading, refuse_repeated
