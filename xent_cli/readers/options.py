@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from xent_cli.readers.columns.labels.label_values import LabelValues
     from xent_cli.readers.storage.folders import Partition
 
+# What all threads together hold of arrays whose class axis is not the last, and how many gradients a thread may have
+# computed that are not written yet.
+_SLABS_BYTES, _GRADIENTS_HELD = 88 << 20, 3
+
 
 class RunNeeds(NamedTuple):
     """What a run needs of its inputs, and how much of them it holds in memory.
@@ -68,6 +72,20 @@ class GroupFile(NamedTuple):
     name: str
     path: str
     typed: str
+
+
+def slab_bytes(threads: int, *, dense: bool, gradients: bool) -> int:
+    """How much of the logits a thread may hold if their class axis is not the last: less if it holds other arrays too.
+
+    Parameters
+    ----------
+    dense
+        Whether labels are as large as the logits.
+    gradients
+        Whether there are gradients: some wait to be written.
+    """
+    arrays = 1 + dense + _GRADIENTS_HELD * gradients
+    return max(RunNeeds().task_bytes, _SLABS_BYTES // (arrays * threads))
 
 
 class Known(NamedTuple):

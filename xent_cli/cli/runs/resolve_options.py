@@ -14,7 +14,7 @@ from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.core.kernel.variants import is_compiled, kernel_for
 from xent_cli.core.options import LossOptions
 from xent_cli.errors import UsageError
-from xent_cli.readers.options import Known, ReadOptions, RunNeeds
+from xent_cli.readers.options import Known, ReadOptions, RunNeeds, slab_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,9 +36,6 @@ _CONDITIONAL = frozenset(
 # Where each kind of cluster is, unless --scheduler says so: variables that these libraries read too.
 _ADDRESS_VARIABLES = {"dask": "DASK_SCHEDULER_ADDRESS", "ray": "RAY_ADDRESS"}
 # No array has this many positions, and sums of such numbers still fit NumPy's integers.
-# What all threads together hold of arrays whose class axis is not the last; and how many gradients a thread may have
-# computed that are not written yet.
-_SLABS_BYTES, _GRADIENTS_HELD = 88 << 20, 3
 _BEYOND_AXES = 2**62
 
 
@@ -114,6 +111,7 @@ def read_options(
     if groups is not None:
         beside = (*beside, groups.units, *(file.path for file in groups.files))
         cluster = groups.cluster.name if groups.cluster is not None and groups.cluster.kind == "column" else None
+    dense = options.layout.label_form == "dense" or loss.labels_from != "labels"
     if not local and "-" in (inputs.logits, inputs.labels, *beside, *candidates):
         raise UsageError("- is standard input, which workers elsewhere cannot read", hint="name a file that they can")
     if abs(loss.shift) >= _BEYOND_AXES:
@@ -135,19 +133,9 @@ def read_options(
             two_passes=two_passes or inputs.join is not None,  # a join reads the ids first
             whole_groups=not local,
             values_beside=bool(candidates),
-            slab_bytes=_slab_bytes(options, gradients=two_passes),
+            slab_bytes=slab_bytes(run.threads if local else 1, dense=dense, gradients=two_passes),
         ),
     )
-
-
-def _slab_bytes(options: SharedOptions, *, gradients: bool) -> int:
-    """How much of an array whose class axis is not the last a thread holds: less, the more arrays as large it holds."""
-    needs, run = RunNeeds(), options.run
-    if run.engine != "local":
-        return needs.slab_bytes
-    dense = options.layout.label_form == "dense" or options.loss.labels_from != "labels"
-    arrays = 1 + dense + _GRADIENTS_HELD * gradients
-    return max(needs.task_bytes, _SLABS_BYTES // (arrays * run.threads))
 
 
 def loss_options(options: SharedOptions, pair: Pair, *, names_classes: bool = False) -> LossOptions:
