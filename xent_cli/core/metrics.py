@@ -66,6 +66,8 @@ _SYNONYMS = {
     "ignored": "n_ignored",
     **{f"p{level}": f"p{level}_loss" for level in (50, 90, 95, 99)},
 }
+# Figures that follow from the mean: an interval of the mean difference is one of theirs.
+OF_THE_MEAN = ("mean_loss", "sum_loss", "perplexity", "bits")
 _MORE_IS_BETTER = ("accuracy", "same_top", "top5_overlap")
 # For these, neither direction is better.
 _NEITHER = (

@@ -69,6 +69,12 @@ _output = partial(option, section=OUTPUT)
     metavar="COLUMN",
     help="Column of the rows; the mean is compared for each of its values too; repeatable.",
 )
+@_comparison(
+    "--cluster",
+    metavar="COLUMN|axis:N|every:N|none",
+    help="What tells clusters of samples apart, which the tests take as independent; default: the column cluster, or "
+    "the first axis of an array with several, else none.",
+)
 @_output(
     "--top",
     type=click.IntRange(0),

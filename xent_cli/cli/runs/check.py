@@ -6,26 +6,25 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from xent_cli.cli.runs.limits import parse_limit
+from xent_cli.cli.runs.limits import figures_of_document, parse_limit
 from xent_cli.core import metrics, thresholds
+from xent_cli.core.metrics import OF_THE_MEAN
 from xent_cli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from xent_cli.cli.group_choice import GroupChoice
     from xent_cli.cli.options import ComputeOptions
     from xent_cli.cli.runs.kept_rows import KeptRows
     from xent_cli.core.diagnostics import Diagnostic
     from xent_cli.core.thresholds import Threshold
-    from xent_cli.readers.saved.align import AlignedLosses
     from xent_cli.readers.saved.saved_results import SavedResults
     from xent_cli.reports.interface import Document
 
     Intervals = Mapping[str, tuple[float, float]]
 
 _CHANGES = ("max-increase", "max-decrease")
-# Figures that follow from the mean: the paired interval is an interval of the mean difference.
-_OF_THE_MEAN = ("mean_loss", "sum_loss", "perplexity", "bits")
 _ACCURACY = "accuracy"
 
 
@@ -52,11 +51,14 @@ class Limits:
         What "max-increase" and "max-decrease" compare with, or None.
     significant
         Whether a change fails only where the paired interval excludes 0.
+    cluster
+        What `--cluster` says, or None without the option.
     """
 
     thresholds: tuple[Threshold, ...]
     baseline: SavedResults | None = None
     significant: bool = False
+    cluster: GroupChoice | None = None
 
     @property
     def needs_overflow(self) -> bool:
@@ -112,10 +114,10 @@ def open_limits(flags: LimitFlags, options: ComputeOptions) -> Limits:
     if not changes:
         raise UsageError("--baseline without a limit on it", hint="for example --max-increase mean_loss=1%")
     for limit in changes:
-        if significant and limit.metric not in (*_OF_THE_MEAN, _ACCURACY):
+        if significant and limit.metric not in (*OF_THE_MEAN, _ACCURACY):
             about = f"is about the mean loss or accuracy, and --{limit.kind} about {limit.metric}"
             raise UsageError(
-                f"--require-significant {about}", hint=f"it goes with {', '.join((*_OF_THE_MEAN, _ACCURACY))}"
+                f"--require-significant {about}", hint=f"it goes with {', '.join((*OF_THE_MEAN, _ACCURACY))}"
             )
     from xent_cli.readers.saved.saved_results import read_saved
     from xent_cli.readers.storage.locate import refuse_two_pipes
@@ -131,7 +133,12 @@ def open_limits(flags: LimitFlags, options: ComputeOptions) -> Limits:
             expected="per-sample rows, which --require-significant compares in pairs",
             hint="save them with xent compute -o FILE.parquet",
         )
-    return Limits(limits, baseline, significant)
+    choice = None
+    if significant and options.output.cluster is not None:
+        from xent_cli.cli.group_choice import group_choice
+
+        choice = group_choice(options.output.cluster, "--cluster")
+    return Limits(limits, baseline, significant, choice)
 
 
 def _slice_names(by: tuple[str, ...]) -> set[str]:
@@ -230,7 +237,7 @@ def _before(
         ours = SavedResults(path, "json", "summary", summary=figures, signature=signature, digest=digest)
         refuse_unlike(baseline, ours)
         _refuse_other_kernel(limits, baseline, ours)
-        return _figures_of(baseline.path, baseline.document), {}, unverified(baseline, ours)
+        return figures_of_document(baseline.path, baseline.document), {}, unverified(baseline, ours)
     assert kept is not None
     ours = kept.results(path, signature, digest)
     by_id = common_id([baseline, ours]) is not None
@@ -238,21 +245,12 @@ def _before(
     _refuse_other_kernel(limits, baseline, ours)
     both = align(baseline, ours, by_id=by_id)
     before, unknown = metrics.figures(figures_of(baseline), {}), unverified(baseline, ours, by_id=by_id)
-    return before, _intervals(baseline, ours, both) if limits.significant else {}, unknown
+    if not limits.significant:
+        return before, {}, unknown
+    from xent_cli.cli.runs.kept_rows import paired_intervals
 
-
-def _intervals(baseline: SavedResults, ours: SavedResults, both: AlignedLosses) -> Intervals:
-    """Return the paired interval of each figure that has one."""
-    from xent_cli.core.statistics.paired_test import compare_losses
-    from xent_cli.readers.saved.predicted import hits_of
-
-    found = compare_losses(both.baseline, both.candidate, weight=both.weight, divisor=both.divisor)
-    pairs = dict.fromkeys(_OF_THE_MEAN, found)
-    right = hits_of(baseline), hits_of(ours)
-    if right[0] is not None and right[1] is not None:
-        shares = right[0][both.rows].astype(float), right[1][both.candidate_rows].astype(float)
-        pairs[_ACCURACY] = compare_losses(*shares)
-    return {name: (pair.low, pair.high) for name, pair in pairs.items() if pair.significant is not None}
+    intervals, notes = paired_intervals(limits.cluster, baseline, ours, both)
+    return before, intervals, (*unknown, *notes)
 
 
 def _refuse_other_kernel(limits: Limits, baseline: SavedResults, ours: SavedResults) -> None:
@@ -271,15 +269,3 @@ def _refuse_other_kernel(limits: Limits, baseline: SavedResults, ours: SavedResu
         expected=f"figures of the {kernels[1]} kernel, which computed this run",
         hint=f"compute with XENT_KERNEL={kernels[0]}, save a new baseline, or allow a change of 1e-12",
     )
-
-
-def _figures_of(path: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
-    try:
-        overflow: dict[str, int] = {}
-        for entry in document.get("overflow", ()):
-            counts = (entry["n_imprecise"], entry["n_underflow"], entry["n_overflow"])
-            overflow |= metrics.overflow_figures(entry["dtype"], *counts)
-        slices = [(entry["by"], entry["value"], entry["summary"]) for entry in document.get("slices", ())]
-        return metrics.figures(document["summary"], overflow, slices)
-    except (AttributeError, KeyError, TypeError, ValueError):
-        raise InputError("not a summary document", path, expected="what xent compute -f json prints") from None

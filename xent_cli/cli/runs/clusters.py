@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xent_cli.core.diagnostics import Diagnostic
+from xent_cli.core.totals.cluster_rule import ClusterRule
 from xent_cli.errors import InputError, UsageError
 from xent_cli.readers.binary_scores import scores_of
 from xent_cli.readers.shards import Shards
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
     from xent_cli.cli.group_choice import GroupChoice, GroupChoices
     from xent_cli.cli.options import ComputeOptions
     from xent_cli.core.options import Outputs
-    from xent_cli.core.totals.cluster_rule import ClusterRule
+    from xent_cli.core.statistics.paired_test import PairedComparison
     from xent_cli.core.totals.group_keys import GroupKey
     from xent_cli.core.totals.loss_totals import LossTotals
     from xent_cli.core.totals.summary import LossSummary
     from xent_cli.readers.pair.paired_inputs import Pair
+    from xent_cli.readers.saved.align import SavedClusters
 
 # With fewer clusters, intervals tend to be too narrow (Cameron & Miller 2015).
 _FEW = 40
@@ -87,8 +89,6 @@ def _grouped(wanted: Outputs, choices: GroupChoices, pair: Pair, options: Comput
 def _macro_rule(
     choice: GroupChoice, keys: Mapping[str, GroupKey], groups: tuple[str, ...], pair: Pair
 ) -> ClusterRule | None:
-    from xent_cli.core.totals.cluster_rule import ClusterRule
-
     if choice.kind == "axis":
         return keys[choice.name].rule
     name = _name_in(choice, pair)
@@ -108,8 +108,6 @@ def _documents(pair: Pair, class_axis: int) -> ClusterRule | None:
     shards = source.shards if isinstance(source, Shards) else (source,)
     if not any(isinstance(shard, Repeated) for shard in shards):
         return None
-    from xent_cli.core.totals.cluster_rule import ClusterRule
-
     times = tuple(shard.times if isinstance(shard, Repeated) else 1 for shard in shards if shard is not None)
     first = along(None, pair, class_axis, "--units")
     if first is not None and (len(set(times)) > 1 or first.steps == times[:1]):
@@ -133,8 +131,6 @@ def cluster_rule(choice: GroupChoice | None, pair: Pair, class_axis: int) -> Clu
         return along(None if choice is None else choice.number, pair, class_axis, named)
     if choice.kind == "none":
         return None
-    from xent_cli.core.totals.cluster_rule import ClusterRule
-
     if choice.kind == "every":
         return ClusterRule(f"every {choice.number:,} samples", steps=(choice.number,))
     return ClusterRule(f'column "{choice.name}"', pair.by.index(choice.name))
@@ -163,8 +159,6 @@ def along(asked: int | None, pair: Pair, class_axis: int, option: str) -> Cluste
 
 def _rule(name: str, axis: int, shapes: Sequence[tuple[int, ...]]) -> ClusterRule:
     """Clusters of samples with one index along an axis of samples; shards follow one another along the first one."""
-    from xent_cli.core.totals.cluster_rule import ClusterRule
-
     full = [shape for shape in shapes if math.prod(shape)] or list(shapes)[:1]
     steps = tuple(math.prod(shape[axis + 1 :]) for shape in full)
     if axis == 0 and len(set(steps)) == 1:
@@ -183,9 +177,7 @@ def cluster_notes(choice: GroupChoice | None, rule: ClusterRule, summary: LossSu
     if count is None:
         return
     if choice is None:
-        found = f"{_counted(summary.n_samples, 'sample')} in {_counted(count, 'cluster')} along {rule.name}"
-        text = f"{found}: clusters, not samples, are taken as independent; --cluster none takes samples"
-        yield Diagnostic("clustered", text, note=True)
+        yield _by_default(summary.n_samples, count, rule.name)
     yield from few_clusters(count)
 
 
@@ -212,6 +204,20 @@ def with_units(
     return replace(summary, by_group=tuple(found.items())), notes
 
 
+def saved_cluster_notes(
+    choice: GroupChoice | None, clusters: SavedClusters | None, paired: PairedComparison
+) -> Iterator[Diagnostic]:
+    """Say which clusters are in force in a comparison where nobody chose them, and where there are few."""
+    if choice is None and clusters is None:
+        text = "samples are taken as independent; --cluster COLUMN or every:N tells clusters of them apart"
+        yield Diagnostic("not-clustered", text, note=True)
+    if clusters is None or paired.n_clusters is None:
+        return
+    if choice is None:
+        yield _by_default(paired.n, paired.n_clusters, clusters.name)
+    yield from few_clusters(paired.n_clusters)
+
+
 def few_clusters(count: int, where: str = "") -> Iterator[Diagnostic]:
     """Say that an interval is too narrow, or that there is none."""
     if count == 1:
@@ -220,6 +226,12 @@ def few_clusters(count: int, where: str = "") -> Iterator[Diagnostic]:
     elif count < _FEW:
         text = f"{count} clusters: with fewer than {_FEW}, intervals tend to be too narrow"
         yield Diagnostic("few-clusters", where + text, note=True)
+
+
+def _by_default(n: int, count: int, name: str) -> Diagnostic:
+    found = f"{_counted(n, 'sample')} in {_counted(count, 'cluster')} ({name})"
+    text = f"{found}: clusters, not samples, are taken as independent; --cluster none takes samples"
+    return Diagnostic("clustered", text, note=True)
 
 
 def _counted(count: int, what: str) -> str:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from xent_cli import __version__
+from xent_cli.cli.group_choice import group_choice
+from xent_cli.cli.runs.clusters import saved_cluster_notes
 from xent_cli.core.diagnostics import Diagnostic, refuse_warnings
 from xent_cli.core.statistics.comparison import (
     Change,
@@ -18,6 +20,7 @@ from xent_cli.core.statistics.comparison import (
     Model,
     ModelChange,
     MovedSample,
+    adjusted,
     changes_of_divergence,
     changes_of_losses,
     changes_of_summaries,
@@ -30,6 +33,7 @@ from xent_cli.readers.saved.align import align, common_id, row_name
 from xent_cli.readers.saved.comparable import figures_of, refuse_unlike, unverified
 from xent_cli.readers.saved.group_by import column_of, groups, no_such_column
 from xent_cli.readers.saved.predicted import hits_of
+from xent_cli.readers.saved.saved_clusters import numbered, saved_clusters
 from xent_cli.readers.saved.saved_results import read_saved
 from xent_cli.readers.storage.identity import refuse_changed
 from xent_cli.readers.storage.locate import refuse_two_pipes
@@ -38,8 +42,9 @@ from xent_cli.readers.storage.reading import is_url
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from xent_cli.cli.group_choice import GroupChoice
     from xent_cli.cli.options import Origin
-    from xent_cli.core.array_types import BoolArray, IntArray
+    from xent_cli.core.array_types import IntArray
     from xent_cli.core.statistics.paired_test import PairedComparison
     from xent_cli.readers.saved.align import AlignedLosses
     from xent_cli.readers.saved.saved_results import SavedResults
@@ -52,6 +57,8 @@ class CompareOptions(NamedTuple):
     ------
     top
         How many of the samples that moved most are listed.
+    choice
+        What `cluster` says; filled in by `compare`.
     """
 
     baseline: str
@@ -62,9 +69,11 @@ class CompareOptions(NamedTuple):
     resamples: int
     seed: int
     by: tuple[str, ...]
+    cluster: str | None
     top: int
     strict: bool
     origin: Origin
+    choice: GroupChoice | None = None
 
 
 def compare(options: CompareOptions) -> Comparison:
@@ -79,9 +88,12 @@ def compare(options: CompareOptions) -> Comparison:
     """
     if not 0.0 < options.confidence < 1.0:
         raise UsageError("--confidence is a share between 0 and 1, such as 0.95")
+    options = options._replace(choice=None if options.cluster is None else group_choice(options.cluster, "--cluster"))
     named = [_named(text) for text in (options.baseline, *options.candidates)]
     refuse_two_pipes(*(path for _, path in named))
-    results = [read_saved(path, options.id_column, options.by) for _, path in named]
+    asked = options.choice is not None and options.choice.kind == "column"
+    columns = (*options.by, options.choice.name) if options.choice is not None and asked else options.by
+    results = [read_saved(path, options.id_column, columns) for _, path in named]
     models = [
         Model(printable(label), without_secrets(path), result.signature)
         for (label, path), result in zip(named, results, strict=True)
@@ -104,7 +116,7 @@ def compare(options: CompareOptions) -> Comparison:
         version=__version__,
         kind="rows" if of_rows else "summary",
         baseline=models[0],
-        candidates=tuple(changes),
+        candidates=adjusted(changes),
         joined_on=joined_on,
         test=options.test,
         confidence=options.confidence,
@@ -137,6 +149,7 @@ def _rows_against(
 ) -> ModelChange:
     refuse_unlike(baseline, candidate, by_id=by_id)
     both = align(baseline, candidate, by_id=by_id)
+    both = replace(both, clusters=saved_clusters(options.choice, baseline, candidate, both))
     whole = _paired(both, None, options)
     changes = changes_of_losses(both.baseline, both.candidate, whole, weight=both.weight, divisor=both.divisor)
     if both.kl is not None:
@@ -146,30 +159,22 @@ def _rows_against(
     flips = None
     if right[0] is not None and right[1] is not None:
         before, after = right[0][both.rows], right[1][both.candidate_rows]
-        changes = (*changes, _accuracy(before, after, options))
-        flips = flips_of(before, after)
+        # As in a summary, every sample counts 1.
+        shares = before.astype(np.float64), after.astype(np.float64)
+        of_shares = replace(both, baseline=shares[0], candidate=shares[1], weight=None, divisor=None)
+        paired = _paired(of_shares, None, options)
+        changes = (*changes, mean_change(paired, metric="accuracy"))
+        flips = flips_of(before, after, clustered=both.clusters is not None)
     return ModelChange(
         model=model,
         changes=changes,
         slices=tuple(change for name in options.by for change in _slices(name, baseline, candidate, both, options)),
         moved=tuple(_moved(baseline, both, options.top, by_id)),
         n_ignored=both.n_ignored,
-        diagnostics=tuple(_diagnostics(baseline, candidate, model, both, whole, by_id)),
+        diagnostics=tuple(_diagnostics(baseline, candidate, model, both, whole, options, by_id)),
         flips=flips,
+        clustered_by=None if both.clusters is None else both.clusters.name,
     )
-
-
-def _accuracy(baseline: BoolArray, candidate: BoolArray, options: CompareOptions) -> Change:
-    """Compare the shares of samples that are predicted right; as in a summary, every sample counts 1."""
-    paired = compare_losses(
-        baseline.astype(np.float64),
-        candidate.astype(np.float64),
-        test=options.test,
-        confidence=options.confidence,
-        resamples=options.resamples,
-        seed=options.seed,
-    )
-    return mean_change(paired, metric="accuracy")
 
 
 def _diagnostics(
@@ -178,6 +183,7 @@ def _diagnostics(
     model: Model,
     both: AlignedLosses,
     whole: PairedComparison,
+    options: CompareOptions,
     by_id: bool,
 ) -> Iterator[Diagnostic]:
     pair = printable(f"{model.label} against {baseline.path}")
@@ -192,12 +198,16 @@ def _diagnostics(
         )
         yield Diagnostic("predictions-in-one", text, note=True)
     yield from unverified(baseline, candidate, by_id=by_id)
+    yield from saved_cluster_notes(options.choice, both.clusters, whole)
 
 
 def _paired(both: AlignedLosses, places: IntArray | None, options: CompareOptions) -> PairedComparison:
     """Compare the means of all samples, or of those at some places."""
     some: Any = slice(None) if places is None else places
     weight, divisor = (None if values is None else values[some] for values in (both.weight, both.divisor))
+    cluster = None if both.clusters is None else both.clusters.cluster
+    if cluster is not None and places is not None:
+        cluster = numbered(cluster[places])
     return compare_losses(
         both.baseline[some],
         both.candidate[some],
@@ -207,6 +217,7 @@ def _paired(both: AlignedLosses, places: IntArray | None, options: CompareOption
         confidence=options.confidence,
         resamples=options.resamples,
         seed=options.seed,
+        cluster=cluster,
     )
 
 
@@ -251,6 +262,7 @@ def _refuse_for_summaries(options: CompareOptions, results: list[SavedResults]) 
     per_sample = {
         "--test": options.test != "t",
         "--by": bool(options.by),
+        "--cluster": options.choice is not None,
         "--top": "top" in options.origin.explicit,
         "--id-column": options.id_column is not None,
     }

@@ -1,4 +1,4 @@
-"""The rows of a run, kept for comparison with a baseline."""
+"""The rows of a run, kept for comparison with a baseline, and the intervals of what differs."""
 
 from __future__ import annotations
 
@@ -8,13 +8,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xent_cli.core.labels.check_labels import NO_LABEL
+from xent_cli.core.metrics import OF_THE_MEAN
+from xent_cli.errors import InputError
 from xent_cli.readers.saved.saved_results import SavedResults
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from xent_cli.cli.group_choice import GroupChoice
     from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray
+    from xent_cli.core.diagnostics import Diagnostic
     from xent_cli.core.evaluate import BlockLoss
     from xent_cli.core.row_columns import RowFormat
+    from xent_cli.readers.saved.align import AlignedLosses
     from xent_cli.writers.interface import RowWriter
+
+    Intervals = Mapping[str, tuple[float, float]]
 
 
 @dataclass(slots=True)
@@ -97,3 +106,50 @@ def _as_read(parts: list[AnyArray], names: tuple[str, ...] | None) -> AnyArray |
     if (classes == NO_LABEL).any():
         return np.array([None if index == NO_LABEL else str(index) for index in classes.tolist()], object)
     return classes
+
+
+def paired_intervals(
+    choice: GroupChoice | None, baseline: SavedResults, ours: SavedResults, both: AlignedLosses
+) -> tuple[Intervals, tuple[Diagnostic, ...]]:
+    """Return the paired interval of each figure that has one, and notes about clusters.
+
+    Parameters
+    ----------
+    choice
+        What `--cluster` says, or None without the option.
+    ours
+        The rows of this run.
+
+    Raises
+    ------
+    InputError
+        If there is one cluster, from which no interval follows.
+    """
+    from xent_cli.cli.runs.clusters import saved_cluster_notes
+    from xent_cli.core.statistics.paired_test import compare_losses
+    from xent_cli.readers.saved.predicted import hits_of
+    from xent_cli.readers.saved.saved_clusters import clusters_of_candidate, saved_clusters
+
+    if choice is None or choice.kind == "none":
+        clusters = saved_clusters(choice, baseline, ours, both)
+    else:  # those of this run
+        clusters = clusters_of_candidate(ours, both)
+    cluster = None if clusters is None else clusters.cluster
+    found = compare_losses(both.baseline, both.candidate, weight=both.weight, divisor=both.divisor, cluster=cluster)
+    if clusters is not None and found.n_clusters == 1:
+        raise InputError(
+            "one cluster",
+            ours.path,
+            found=f"{found.n} samples in one cluster ({clusters.name})",
+            expected="two clusters or more, which --require-significant takes as independent",
+            hint="--cluster none takes samples as independent",
+        )
+    pairs = dict.fromkeys(OF_THE_MEAN, found)
+    right = hits_of(baseline), hits_of(ours)
+    if right[0] is not None and right[1] is not None:
+        shares = right[0][both.rows].astype(float), right[1][both.candidate_rows].astype(float)
+        pairs["accuracy"] = compare_losses(*shares, cluster=cluster)
+    intervals = {name: (pair.low, pair.high) for name, pair in pairs.items() if pair.significant is not None}
+    # The run says already which clusters it has.
+    notes = saved_cluster_notes(choice, clusters, found) if ours.clusters is None else ()
+    return intervals, tuple(notes)

@@ -1,15 +1,18 @@
-"""Limits as they are written on the command line: METRIC=LIMIT."""
+"""Limits as they are written on the command line, METRIC=LIMIT, and the figures of a document by such names."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from xent_cli.core import metrics
 from xent_cli.core.metrics import more_is_better, refuse_unknown
 from xent_cli.core.thresholds import RELATIVE, Threshold
-from xent_cli.errors import UsageError
+from xent_cli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from xent_cli.core.thresholds import Kind
 
 
@@ -50,6 +53,25 @@ def parse_limit(kind: Kind, text: str) -> Threshold:
             hint=f"--{other} {metric}={limit} fails where it gets worse",
         )
     return Threshold(metric, kind, number, percent)
+
+
+def figures_of_document(path: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the figures of a summary document by the names that limits use.
+
+    Raises
+    ------
+    InputError
+        Where it is not such a document.
+    """
+    try:
+        overflow: dict[str, int] = {}
+        for entry in document.get("overflow", ()):
+            counts = (entry["n_imprecise"], entry["n_underflow"], entry["n_overflow"])
+            overflow |= metrics.overflow_figures(entry["dtype"], *counts)
+        slices = [(entry["by"], entry["value"], entry["summary"]) for entry in document.get("slices", ())]
+        return metrics.figures(document["summary"], overflow, slices)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise InputError("not a summary document", path, expected="what xent compute -f json prints") from None
 
 
 def _number(text: str) -> float:

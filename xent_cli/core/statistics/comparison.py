@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from xent_cli.core.statistics.holm import holm
 from xent_cli.core.statistics.paired_test import percent
 from xent_cli.core.totals.loss_totals import LossTotals
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from xent_cli.core.array_types import FloatArray
     from xent_cli.core.diagnostics import Diagnostic
@@ -43,6 +44,12 @@ class Change:
         figures.
     by, value
         A column and the value that all samples have in it; None for all samples.
+    n_clusters, design_effect
+        Number of clusters, and how many times as large they make the variance of `delta`; None and NaN without.
+    mde
+        The minimum detectable difference of the test; see `PairedComparison.mde`.
+    p_holm
+        p adjusted for the number of candidates by Holm's method; NaN with one candidate.
     """
 
     metric: str
@@ -56,6 +63,10 @@ class Change:
     mark: str = ""
     by: str | None = None
     value: str | None = None
+    n_clusters: int | None = None
+    design_effect: float = math.nan
+    mde: float = math.nan
+    p_holm: float = math.nan
 
     @property
     def delta_percent(self) -> float:
@@ -97,6 +108,8 @@ class ModelChange:
         The samples whose losses changed most.
     flips
         Predictions that became right or wrong; None if the rows of either lack predictions or labels.
+    clustered_by
+        What tells clusters of samples apart, as in 'column "doc"'; None if samples are independent.
     n_ignored
         Samples without a loss in both.
     diagnostics
@@ -110,6 +123,7 @@ class ModelChange:
     n_ignored: int = 0
     diagnostics: tuple[Diagnostic, ...] = ()
     flips: Flips | None = None
+    clustered_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +157,10 @@ class Comparison:
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
-        """Warnings and notes about the comparison, followed by those about each candidate."""
-        return (
-            *self.general_diagnostics,
-            *(diagnostic for candidate in self.candidates for diagnostic in candidate.diagnostics),
-        )
+        """Warnings and notes about the comparison, followed by those about each candidate; each sentence once."""
+        found = [*self.general_diagnostics]
+        found += [diagnostic for candidate in self.candidates for diagnostic in candidate.diagnostics]
+        return tuple({(diagnostic.code, diagnostic.message): diagnostic for diagnostic in found}.values())
 
 
 def mean_change(
@@ -177,7 +190,29 @@ def mean_change(
         mark=mark,
         by=by,
         value=value,
+        n_clusters=paired.n_clusters,
+        design_effect=paired.design_effect,
+        mde=paired.mde,
     )
+
+
+def adjusted(candidates: Sequence[ModelChange]) -> tuple[ModelChange, ...]:
+    """Return several candidates with the p of each figure adjusted for their number; one candidate as it is."""
+    if len(candidates) < 2:
+        return tuple(candidates)
+    names = dict.fromkeys(change.metric for candidate in candidates for change in candidate.changes)
+    found = {name: holm([_p_of(candidate, name) for candidate in candidates]) for name in names}
+    return tuple(
+        replace(
+            candidate,
+            changes=tuple(replace(change, p_holm=found[change.metric][place]) for change in candidate.changes),
+        )
+        for place, candidate in enumerate(candidates)
+    )
+
+
+def _p_of(candidate: ModelChange, metric: str) -> float:
+    return next((change.p for change in candidate.changes if change.metric == metric), math.nan)
 
 
 def changes_of_losses(

@@ -11,6 +11,8 @@ import numpy as np
 from xent_cli.core.intervals.student_t import quantile, two_sided_p
 from xent_cli.core.statistics.resampling import bca_interval, bootstrap_means, bootstrap_p, sign_flip_p
 from xent_cli.core.totals.exact_sum import ExactSum, standard_deviation
+from xent_cli.core.totals.group_sums import sums_by_group
+from xent_cli.core.totals.moments import Moments
 
 if TYPE_CHECKING:
     from xent_cli.core.array_types import FloatArray, IntArray
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 DEFAULT_RESAMPLES = 9999
 DEFAULT_SEED = 0
+# Of the minimum detectable difference.
+_POWER = 0.8
 _HUGE, _SHRUNK = 2.0**900, 2.0**-128
 
 
@@ -50,6 +54,12 @@ class PairedComparison:
         None for "t", and if every permutation was tried.
     n_not_finite, first_not_finite
         Number of pairs with a NaN or infinite loss, and the position of the first, or None.
+    error
+        Standard error of `delta`, over clusters if there are any; NaN if it is unknown, as for a single cluster.
+    n_clusters
+        Number of clusters, or None if pairs are independent.
+    design_effect
+        How many times as large clusters make the variance of `delta`; NaN without clusters.
     """
 
     n: int
@@ -66,11 +76,25 @@ class PairedComparison:
     seed: int | None
     n_not_finite: int
     first_not_finite: int | None
+    error: float = math.nan
+    n_clusters: int | None = None
+    design_effect: float = math.nan
 
     @property
     def delta_percent(self) -> float:
         """Difference in percent of the baseline."""
         return percent(self.delta, self.mean_baseline)
+
+    @property
+    def mde(self) -> float:
+        """The minimum detectable difference: a true difference of this size is significant in 80 of 100 comparisons.
+
+        ``(t(1 - alpha / 2) + t(0.8)) * error`` with quantiles of Student's t; NaN if there is no standard error.
+        """
+        if not self.error > 0.0:
+            return math.nan
+        df = (self.n if self.n_clusters is None else self.n_clusters) - 1
+        return (quantile(self.confidence, df) + quantile(2.0 * _POWER - 1.0, df)) * self.error
 
     @property
     def significant(self) -> bool | None:
@@ -88,6 +112,7 @@ def compare_losses(
     seed: int = DEFAULT_SEED,
     weight: FloatArray | None = None,
     divisor: FloatArray | None = None,
+    cluster: IntArray | None = None,
 ) -> PairedComparison:
     """Compare two models by their losses on the same samples.
 
@@ -107,6 +132,11 @@ def compare_losses(
         [n] weight of each loss in the sum, and in the number that the sum is divided by; None if all are 1. The
         standard error of the mean m is then the sandwich estimate, from the sum of ``(weight * difference - divisor *
         m)**2``.
+    cluster
+        [n] number of the cluster that each pair belongs to, from 0 in the order in which they appear, or None if pairs
+        are independent. Clusters are what is independent then: the standard error is that of `Moments`, t has one
+        degree of freedom less than there are clusters, a bootstrap draws whole clusters, and a permutation flips one
+        sign a cluster. Clusters of one pair give the same bits as none.
 
     Raises
     ------
@@ -121,6 +151,10 @@ def compare_losses(
     (0.833333, 0.129612)
     >>> compare_losses(np.array([1.0, 2.0]), np.array([1.0, 2.0])).delta
     0.0
+    >>> pairs = np.array([0, 0, 1, 1])  # differences of 1 in one cluster and 3 in the other: t = 2 with one degree
+    >>> two = compare_losses(np.zeros(4), np.array([1.0, 1.0, 3.0, 3.0]), cluster=pairs)
+    >>> two.error, round(two.p, 6)
+    (1.0, 0.295167)
     """
     if baseline.shape != candidate.shape or baseline.ndim != 1 or baseline.size == 0:
         raise ValueError(f"losses of shapes {baseline.shape} and {candidate.shape}: expected [n] and [n], n > 0")
@@ -134,6 +168,7 @@ def compare_losses(
     delta, std = means[1] - means[0], math.nan
     low = high = p = math.nan
     exact = False
+    members, counts = difference, None  # what is drawn, and what it counts in the divisor; one for each cluster
     influence = difference
     if not odd.any():
         # From exact sums of the losses, because their differences are rounded.
@@ -143,25 +178,31 @@ def compare_losses(
             spread = standard_deviation(ExactSum.of(difference), ExactSum.of_squares(difference), n)
             std = spread * math.sqrt(n / (n - 1))
         elif n > 1 and total.units:
-            difference = _product(difference, weight)
-            influence = difference - _first(divisor, weight) * delta
-            std = _length(influence, difference) * n / (float(total) * math.sqrt(n - 1))
-    if std > 0.0:
-        error = std / math.sqrt(n)
+            members, counts = _product(difference, weight), _first(divisor, weight)
+            influence = members - counts * delta
+            std = _length(influence, members) * n / (float(total) * math.sqrt(n - 1))
+    error, size, effect = std / math.sqrt(n), n, math.nan
+    if cluster is not None:
+        size = int(cluster.max()) + 1
+        alone, effect = error, 1.0
+        if size < n and not odd.any():
+            members, counts, error = _over_clusters(members, counts, cluster, size)
+            influence = members - counts * delta
+            effect = (error / alone) ** 2 if alone > 0.0 else math.nan
+    if error > 0.0 and std > 0.0:
         if test == "bootstrap":
             # Sums of the largest numbers would overflow; scaling by a power of two is exact.
-            scale = _SHRUNK if float(np.abs(difference).max()) > _HUGE else 1.0
-            counts = _first(divisor, weight) if weighted else None
-            resampled = bootstrap_means(difference * scale, resamples, seed, counts)
-            centred = influence * scale if weighted else difference * scale - delta * scale
+            scale = _SHRUNK if float(np.abs(members).max()) > _HUGE else 1.0
+            resampled = bootstrap_means(members * scale, resamples, seed, counts)
+            centred = members * scale - delta * scale if counts is None else influence * scale
             low, high = (end / scale for end in bca_interval(centred, delta * scale, resampled, confidence))
             p = bootstrap_p(delta * scale, resampled)
         else:
-            reach = quantile(confidence, n - 1) * error
+            reach = quantile(confidence, size - 1) * error
             low, high = delta - reach, delta + reach
-            p = two_sided_p(delta / error, n - 1)
+            p = two_sided_p(delta / error, size - 1)
         if test == "permutation":
-            p, exact = sign_flip_p(difference, resamples, seed)
+            p, exact = sign_flip_p(members, resamples, seed)
     drawn = test != "t" and not exact
     return PairedComparison(
         n=n,
@@ -178,6 +219,9 @@ def compare_losses(
         seed=seed if drawn else None,
         n_not_finite=int(np.count_nonzero(odd)),
         first_not_finite=int(np.argmax(odd)) if odd.any() else None,
+        error=error,
+        n_clusters=None if cluster is None else size,
+        design_effect=effect,
     )
 
 
@@ -210,6 +254,21 @@ def percent(delta: float, baseline: float) -> float:
     if delta == 0.0:
         return 0.0
     return 100.0 * delta / abs(baseline) if baseline else math.nan
+
+
+def _over_clusters(
+    values: FloatArray, divisor: FloatArray | None, cluster: IntArray, size: int
+) -> tuple[FloatArray, FloatArray, float]:
+    """Return the sums of values [n] and of their divisors over clusters, each rounded once, and the standard error."""
+    order = np.argsort(cluster, kind="stable")
+    starts = np.searchsorted(cluster[order], np.arange(size))
+    moments = Moments.of_runs(values[order], None if divisor is None else divisor[order], starts)
+    if divisor is None:
+        counts = np.bincount(cluster).astype(np.float64)
+    else:
+        counts = np.array([float(ExactSum(units)) for units in sums_by_group(cluster, divisor, size)])
+    sums = np.array([float(ExactSum(units)) for units in sums_by_group(cluster, values, size)])
+    return sums, counts, moments.standard_error()
 
 
 def _mean(loss: FloatArray, weight: FloatArray | None, total: ExactSum) -> float:

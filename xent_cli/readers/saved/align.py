@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,21 @@ from xent_cli.readers.saved.comparable import divisor_of
 if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray, IntArray
     from xent_cli.readers.saved.saved_results import SavedResults
+
+
+class SavedClusters(NamedTuple):
+    """The clusters of aligned samples.
+
+    Fields
+    ------
+    name
+        What tells them apart: "axis 0", 'column "doc"'.
+    cluster
+        [n] number of the cluster of each sample, from 0 in the order in which they appear.
+    """
+
+    name: str
+    cluster: IntArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +46,8 @@ class AlignedLosses:
         [n] what each loss counts in the sum and in the divisor of the mean, in both; None where that is 1.
     kl
         [n] KL divergences of the baseline and of the candidate, if both have them.
+    clusters
+        Of the samples; None if they are independent, or it is not known yet.
     """
 
     baseline: FloatArray
@@ -41,6 +58,7 @@ class AlignedLosses:
     weight: FloatArray | None = None
     divisor: FloatArray | None = None
     kl: tuple[FloatArray, FloatArray] | None = None
+    clusters: SavedClusters | None = None
 
 
 def common_id(results: list[SavedResults]) -> str | None:

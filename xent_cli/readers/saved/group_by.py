@@ -41,13 +41,13 @@ def column_of(name: str, result: SavedResults, rows: IntArray) -> AnyArray | Non
     return None if values is None else values[rows]
 
 
-def no_such_column(name: str, results: list[SavedResults]) -> InputError:
+def no_such_column(name: str, results: list[SavedResults], option: str = "--by") -> InputError:
     """Say which columns there are."""
     there = list(dict.fromkeys(column for result in results for column in result.names))
     return InputError(
         "no such column",
         ", ".join(dict.fromkeys(result.path for result in results)),
         found=f"columns {', '.join(there)}" if there else "arrays without columns",
-        expected=f'"{name}" (--by) in one of them',
+        expected=f'"{name}" ({option}) in one of them',
         hint=did_you_mean(name, there),
     )

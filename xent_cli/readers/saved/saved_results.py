@@ -85,7 +85,6 @@ class SavedResults:
     unclear: BoolArray | None = None
     sample: IntArray | None = None
     labels: AnyArray | None = None
-    predicted: AnyArray | None = None
     ids: AnyArray | None = None
     id_name: str | None = None
     columns: Mapping[str, AnyArray] = field(default_factory=dict)
@@ -93,6 +92,7 @@ class SavedResults:
     weight: FloatArray | None = None
     class_weight: FloatArray | None = None
     kl: FloatArray | None = None
+    predicted: AnyArray | None = None
     shape: tuple[int | None, ...] | None = None
     summary: Mapping[str, Any] | None = None
     signature: str | None = None

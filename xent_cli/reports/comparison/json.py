@@ -47,6 +47,7 @@ def _candidate(candidate: ModelChange) -> dict[str, Any]:
     return {
         **asdict(candidate.model),
         "n_ignored": candidate.n_ignored,
+        "clustered_by": candidate.clustered_by,
         **({} if candidate.flips is None else {"flips": asdict(candidate.flips)}),
         "metrics": [_change(change) for change in candidate.changes],
         "slices": [{"by": change.by, "value": change.value, **_change(change)} for change in candidate.slices],
@@ -59,11 +60,13 @@ def _candidate(candidate: ModelChange) -> dict[str, Any]:
 
 
 def _change(change: Change) -> dict[str, Any]:
-    figures = ("baseline", "candidate", "delta", "delta_percent", "low", "high", "p")
+    figures = ("baseline", "candidate", "delta", "delta_percent", "low", "high", "p", "p_holm", "mde")
     return {
         "metric": change.metric,
         **{name: _finite(getattr(change, name)) for name in figures},
         "n": change.n,
+        "n_clusters": change.n_clusters,
+        "design_effect": _finite(change.design_effect),
         "change": change.mark,
     }
 

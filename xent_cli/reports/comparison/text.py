@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from xent_cli.core.statistics.flips import Flips
 
 _FIGURES = ("baseline", "candidate", "delta", "delta_percent", "low", "high", "p")
-_COLUMNS = ("metric", *_FIGURES, "n", "change", "label", "by", "value")
+_LATER = ("n_clusters", "design_effect", "mde", "p_holm")
+_COLUMNS = ("metric", *_FIGURES, "n", "change", "label", "by", "value", *_LATER)
 _MARKDOWN = re.compile(r"([\\`*\[\]<>|~&]|(?<!\w)_|_(?!\w))")
 
 
@@ -27,7 +28,8 @@ def delimited_changes(comparison: Comparison, delimiter: str) -> str:
         for change in (*candidate.changes, *candidate.slices):
             figures = [_plain(change, name) for name in _FIGURES]
             named = [csv_cell(text or "", delimiter) for text in (candidate.model.label, change.by, change.value)]
-            lines.append([change.metric, *figures, str(change.n), change.mark, *named])
+            later = [_plain(change, name) for name in _LATER]
+            lines.append([change.metric, *figures, str(change.n), change.mark, *named, *later])
     return "".join(f"{delimiter.join(line)}\n" for line in lines)
 
 
@@ -46,9 +48,14 @@ def plain_moved(comparison: Comparison) -> str:
 def markdown_changes(comparison: Comparison) -> str:
     """Return a heading and a table of rounded figures for each candidate."""
     parts = []
+    if len(comparison.candidates) > 1:
+        parts.append(f"### {escaped(f'Mean loss against {_called(comparison.baseline)}')}\n")
+        parts.append(_markdown_table(overview_heads(comparison), overview(comparison), left=1))
     for candidate in comparison.candidates:
         parts.append(f"### {escaped(heading(comparison, candidate))}\n")
-        parts.append(_markdown_table(heads(comparison), (cells(change) for change in _all(candidate)), left=1))
+        parts.append(
+            _markdown_table(heads(comparison), (cells(change, comparison) for change in _all(candidate)), left=1)
+        )
         if candidate.flips is not None:
             parts.append(f"{escaped(flips_text(candidate.flips))}\n")
         if candidate.moved:
@@ -75,6 +82,12 @@ def footnote(comparison: Comparison) -> str:
     joined = "position" if comparison.joined_on is None else printable(comparison.joined_on)
     ignored = {candidate.n_ignored for candidate in comparison.candidates}
     parts = [tests[comparison.test], "~ where the interval holds 0", f"joined by {joined}"]
+    clustered = {
+        f"{c.changes[0].n_clusters} clusters ({c.clustered_by})" for c in comparison.candidates if c.clustered_by
+    }
+    parts += map(printable, sorted(clustered))
+    marks = [change.mark for candidate in comparison.candidates for change in _all(candidate)]
+    parts += ["mde: what would be found in 4 of 5 comparisons"] if "~" in marks else []
     parts += ["slices are each tested alone"] if any(candidate.slices for candidate in comparison.candidates) else []
     parts += [f"samples without a loss left out: {max(ignored)}"] if any(ignored) else []
     return "; ".join(parts)
@@ -105,27 +118,50 @@ def plain_flips(comparison: Comparison) -> str:
 def heads(comparison: Comparison) -> list[str]:
     """Return the heads of the columns that `cells` fills."""
     interval = f"{100 * comparison.confidence:.10g} % interval"
-    return ["metric", "baseline", "candidate", "delta", "delta %", interval, "p", "n"]
+    holm = ["p (Holm)"] if len(comparison.candidates) > 1 else []
+    return ["metric", "baseline", "candidate", "delta", "delta %", interval, "p", *holm, "n"]
 
 
-def cells(change: Change) -> list[str]:
+def cells(change: Change, comparison: Comparison | None = None) -> list[str]:
     """Return a change as rounded text; a difference that may be chance is "~", as in benchstat.
+
+    Beside it stands the minimum detectable difference. With a `comparison`, the cells are those of its `heads`.
 
     Examples
     --------
     >>> from xent_cli.core.statistics.comparison import Change
-    >>> cells(Change("mean_loss", 2.0, 2.5, 0.5, 9, low=-0.1, high=1.1, p=0.09, mark="~"))
-    ['mean_loss', '2', '2.5', '+0.5', '~', '[-0.1, +1.1]', '0.09', '9']
+    >>> cells(Change("mean_loss", 2.0, 2.5, 0.5, 9, low=-0.1, high=1.1, p=0.09, mark="~", mde=0.8))
+    ['mean_loss', '2', '2.5', '+0.5', '~ (mde 0.8)', '[-0.1, +1.1]', '0.09', '9']
     """
     interval, p = f"[{change.low:+.6g}, {change.high:+.6g}]", f"{change.p:.3g}"
     if math.isnan(change.low):
         interval = p = change.mark
     share = f"{_signed(change.delta_percent, 3 if abs(change.delta_percent) < 1000 else 6)} %"
     if change.mark == "~" or math.isnan(change.delta_percent):
-        share = "~" if change.mark == "~" else "n/a"
+        share = _undecided(change) if change.mark == "~" else "n/a"
     sides = f"{change.baseline:.6g}", f"{change.candidate:.6g}", _signed(change.delta)
     name = change.metric if change.by is None else f"{change.by}={'' if change.value is None else change.value}"
-    return [printable(name), *sides, share, interval, p, str(change.n)]
+    named = () if comparison is None else heads(comparison)
+    holm = [p if math.isnan(change.p_holm) else f"{change.p_holm:.3g}"] if "p (Holm)" in named else []
+    return [printable(name), *sides, share, interval, p, *holm, str(change.n)]
+
+
+def _undecided(change: Change) -> str:
+    return "~" if math.isnan(change.mde) else f"~ (mde {change.mde:.3g})"
+
+
+def overview_heads(comparison: Comparison) -> list[str]:
+    """Return the heads of the columns that `overview` fills."""
+    return ["candidate", *heads(comparison)[1:]]
+
+
+def overview(comparison: Comparison) -> list[list[str]]:
+    """Return the change of the mean loss of each of several candidates as rounded text."""
+    found = []
+    for candidate in comparison.candidates:
+        first = candidate.changes[0]
+        found.append([printable(candidate.model.label), *cells(first, comparison)[1:]])
+    return found
 
 
 def moved_heads(comparison: Comparison, candidate: ModelChange) -> list[str]:
@@ -164,7 +200,7 @@ def _signed(value: float, digits: int = 6) -> str:
 
 def _plain(change: Change, name: str) -> str:
     value = getattr(change, name)
-    without = name in ("low", "high", "p", "delta_percent") and math.isnan(value)
+    without = name in ("low", "high", "p", "delta_percent", *_LATER) and (value is None or math.isnan(value))
     return "" if without else spell(value)
 
 
