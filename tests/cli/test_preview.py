@@ -375,3 +375,12 @@ def test_wide_rows_that_were_judged_are_not_read_twice_and_a_second_pass_has_the
         blocks = [task.load() for task in seen.tasks()]
         assert np.array_equal(np.concatenate([block.logits for block in blocks]), values)
         assert np.concatenate([block.labels for block in blocks]).tolist() == list(range(rows))
+
+
+def test_columns_named_like_probabilities_that_hold_others_are_not_said_to_hold_them(tmp_path):
+    lines = [",".join(map(str, [*row, label])) for row, label in zip(LOGITS.tolist(), LABELS.tolist(), strict=True)]
+    (tmp_path / "t.csv").write_text("\n".join(["conf_0,conf_1,conf_2,label", *lines]) + "\n")
+    run = xent("compute", "t.csv", folder=tmp_path)
+    assert run.returncode == 3
+    assert "--from probs" not in run.stderr
+    assert "--from logits" in run.stderr

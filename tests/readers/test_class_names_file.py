@@ -180,3 +180,9 @@ def test_an_archive_of_several_lists_is_refused(tmp_path):
         archive.writestr("b.txt", "dog\ncat\n")
     with pytest.raises(InputError, match="several tables in a zip archive"):
         read_class_names(str(path))
+
+
+def test_a_name_of_any_length_is_read(tmp_path):
+    path = tmp_path / "names.csv"
+    path.write_text(f"0,{'x' * 200_000}\n1,b\n")
+    assert read_class_names(str(path)).names == ("x" * 200_000, "b")

@@ -359,3 +359,17 @@ def test_a_folder_of_another_program_in_a_bucket_is_named(bucket, tmp_path):
     (tmp_path / "z" / "zarr.json").write_text("{}")
     with pytest.raises(InputError, match="a Zarr folder"):
         summary(bucket(tmp_path / "z"))
+
+
+@pytest.mark.parametrize("suffix", [suffix for suffix in WRITERS if suffix != "records"])  # text is an object there
+@pytest.mark.parametrize("stem", ["", "logit_"])
+def test_classes_named_by_the_labels_of_all_files_need_not_occur_in_the_first(suffix, stem, tmp_path):
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    order = np.argsort(LABELS == 2, kind="stable")  # the last class comes last
+    table = pd.DataFrame({f"{stem}{name}": LOGITS[order, i] for i, name in enumerate(NAMES)})
+    table["label"] = NAMES[LABELS[order]]
+    for i, part in enumerate((table[:40], table[40:])):
+        WRITERS[suffix](part, folder / f"part-{i}")
+    assert "cat" not in set(table["label"][:40])
+    assert summary(folder)["summary"]["mean_loss"] == pytest.approx(LOSSES.mean(), rel=1e-12)

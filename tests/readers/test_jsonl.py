@@ -97,3 +97,27 @@ def test_a_piece_that_begins_with_no_object_is_refused_by_its_line(line, tmp_pat
     with pytest.raises(InputError, match="not a JSON object") as caught:
         read(tmp_path / "t.jsonl", ReadOptions(run=RunNeeds(chunk_bytes=31)))
     assert "line 6 (sample 5)" in caught.value.where
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_one_hot_labels_may_be_true_and_false(listed, tmp_path):
+    rows = [[False, True], [True, False], [False, True]]
+    texts = [{"label": row} if listed else {"label_a": row[0], "label_b": row[1]} for row in rows]
+    path = tmp_path / "t.jsonl"
+    path.write_text("".join(json.dumps({"logit_a": 1.5, "logit_b": 2, **text}) + "\n" for text in texts))
+    options = ReadOptions(logits_column=("logit_*",), label_column="label" if listed else "label_*")
+    pair = open_pair(str(path), None if listed else str(path), None, options)
+    labels = np.concatenate([task.load().labels for task in pair.tasks()])
+    assert (labels == 1).tolist() == ([True, False, True] if listed else rows)
+
+
+def test_a_word_among_one_hot_labels_is_refused_by_its_line(tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_text(
+        '{"logit_a": 1, "logit_b": 2, "label_a": true, "label_b": false}\n'
+        '{"logit_a": 1, "logit_b": 2, "label_a": "no", "label_b": true}\n'
+    )
+    pair = open_pair(str(path), str(path), None, ReadOptions(logits_column=("logit_*",), label_column="label_*"))
+    with pytest.raises(InputError) as caught:
+        [task.load() for task in pair.tasks()]
+    assert (caught.value.where, caught.value.found) == (f'{path} line 2 (sample 1), key "label_a"', '"no"')

@@ -66,3 +66,14 @@ def test_an_impossible_name_is_reported(name):
 def test_numbers_sort_by_value_wherever_they_stand():
     found = sorted(["b/2/x-11", "b/2/x-9", "b/10/x-1", "a/100"], key=natural)
     assert found == ["a/100", "b/2/x-9", "b/2/x-11", "b/10/x-1"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("logit.npy", "logits.npy"), ("val.npy", "val.csv"), ("test.npy", ""), ("a.npy", "")]
+)
+def test_a_name_that_is_nearly_that_of_a_file_is_mentioned(typed, meant, tmp_path):
+    for name in ("logits.npy", "val.csv", "values.npy"):
+        (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(InputError) as caught:
+        locate(str(tmp_path / typed))
+    assert caught.value.hint == (f"did you mean {tmp_path / meant}?" if meant else "")

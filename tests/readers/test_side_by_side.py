@@ -5,7 +5,7 @@ import pytest
 
 from tests.readers.test_ids_weights_and_groups import read, write
 from xent_cli.core.same_samples import OtherIdError, OtherLabelError, plain_id
-from xent_cli.errors import InputError, UsageError
+from xent_cli.errors import InputError, RowError, UsageError
 from xent_cli.readers.options import ReadOptions, RunNeeds
 from xent_cli.readers.pair.pair import open_pair
 
@@ -272,3 +272,26 @@ def test_a_list_of_names_that_contradicts_the_columns_is_refused(tmp_path, suffi
         )
     assert caught.value.where == "names.txt"
     assert '"wolf"' in caught.value.found
+
+
+def location(pair):
+    with pytest.raises(RowError) as caught:
+        [task.load() for task in pair.tasks()]
+    return pair.complete(caught.value).where
+
+
+@pytest.mark.parametrize("join", [False, True])
+def test_a_label_of_the_logits_table_that_is_no_class_is_located_there(tmp_path, join):
+    names = np.array(["cat", "dog", "emu"])[LABELS].tolist()
+    logits = write(tmp_path / "l.csv", {"id": IDS, **WIDE, "label": [*names[:7], "gnu", *names[8:]]})
+    order = TURNED if join else range(ROWS)
+    path = write(tmp_path / "y.csv", {"id": [IDS[i] for i in order], "label": [names[i] for i in order]})
+    pair = open_pair(logits, path, None, JOIN if join else ReadOptions())
+    assert location(pair).startswith(f"{logits} line 9 ")
+
+
+def test_a_label_that_differs_is_located_where_it_stands_in_the_joined_table(tmp_path):
+    logits = write(tmp_path / "l.csv", {"id": IDS, **WIDE, "label": LABELS})
+    other = [(label + 1) % 3 if i == 4 else label for i, label in enumerate(LABELS)]
+    path = write(tmp_path / "y.csv", {"id": [IDS[i] for i in TURNED], "label": [other[i] for i in TURNED]})
+    assert location(open_pair(logits, path, None, JOIN)).startswith(f"{path} line {TURNED.index(4) + 2} ")

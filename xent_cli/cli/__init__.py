@@ -192,7 +192,7 @@ def _print_error(error: XentError) -> None:
     if _wants_json(sys.argv):
         import json
 
-        names = ("what", "where", "found", "expected", "more", "hint")
+        names = ("code", "what", "where", "found", "expected", "more", "hint")
         fields = {name: without_secrets(getattr(error, name)) for name in names if getattr(error, name)}
         click.echo(json.dumps({"error": {**fields, "exit_code": error.exit_code}}), err=True)
 

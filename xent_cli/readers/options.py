@@ -107,10 +107,10 @@ class Known(NamedTuple):
         Of labels that are numbers without a header.
     labels_ahead
         Returns what is known before the run of labels that are not in the table of the logits.
-
-    Notes
-    -----
-        Remarks made before the inputs are opened.
+    column_ahead
+        Of a table in several files: returns every value of a column of all of them as text, ahead of the run.
+    said
+        Notes made before the inputs are opened.
     """
 
     lenient: bool = False
@@ -120,7 +120,8 @@ class Known(NamedTuple):
     partitions: tuple[Partition, ...] = ()
     labels_shape: tuple[int, ...] = (-1,)
     labels_ahead: Callable[[], LabelValues | None] | None = None
-    notes: tuple[Diagnostic, ...] = ()
+    column_ahead: Callable[[str], frozenset[str] | None] | None = None
+    said: tuple[Diagnostic, ...] = ()
 
 
 class ReadOptions(NamedTuple):

@@ -20,11 +20,22 @@ if TYPE_CHECKING:
     from xent_cli.readers.pair.paired_inputs import Pair
 
 
+_PERCENT = 100.0
+
+
 def line_with(origin: Origin, *words: str) -> str:
     """Return the command that was typed, with more options."""
     from xent_cli.cli.display.shell import quoted
 
     return " ".join(quoted(word) for word in ("xent", *origin.words, *words))
+
+
+def may_be_probabilities(pair: Pair) -> bool:
+    """Whether the first rows lie where fractions and percentages do; True where rows can be read only once."""
+    if not pair.again:
+        return True
+    logits = next(pair.tasks()).load().logits
+    return not ((logits < 0) | (logits > _PERCENT)).any()
 
 
 def refuse_softmaxed(origin: Origin, pair: Pair, options: LossOptions, found: Distributions) -> tuple[Diagnostic, ...]:

@@ -72,7 +72,7 @@ def layout_options(layout: LayoutFlags, loss: LossFlags, *, explicit_source: boo
         source=loss.source if explicit_source else None,
         first_class=loss.first_class,
         ignored=loss.ignore_index,
-        known=Known(notes=notes),
+        known=Known(said=notes),
     )
 
 
@@ -163,10 +163,11 @@ def loss_options(options: SharedOptions, pair: Pair, *, names_classes: bool = Fa
         refuse_without_effect(options, pair, names_classes=names_classes)
     plan = pair.logits.info.plan
     if plan is not None and plan.kind == "probs" and "source" not in options.origin.explicit:
-        from xent_cli.cli.runs.declared_kind import line_with
+        from xent_cli.cli.runs.declared_kind import line_with, may_be_probabilities
         from xent_cli.readers.columns.lines import named_probabilities
 
-        raise named_probabilities(pair.logits.info.path, plan, line_with(options.origin, "--from", "probs"))
+        command = line_with(options.origin, "--from", "probs") if may_be_probabilities(pair) else ""
+        raise named_probabilities(pair.logits.info.path, plan, command)
     class_weight = None
     if loss.class_weight is not None:
         from xent_cli.readers.pair.class_weights import read_class_weight

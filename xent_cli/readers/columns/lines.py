@@ -185,20 +185,19 @@ def columns_beside(roles: Mapping[str, Role], taken: Iterable[str]) -> str:
 
 
 def named_probabilities(path: str, plan: ColumnPlan, command: str) -> InputError:
-    """Refuse columns that are named probabilities where nothing says what they hold.
+    """Refuse columns whose names say that they hold probabilities, where no option says what they hold.
 
     Parameters
     ----------
     command
-        The line that says it.
+        The line that says it; "" where the values cannot be probabilities.
     """
-    return InputError(
-        "probabilities where logits are expected",
-        path,
-        found=f"columns named {shown(plan.values)}" if not plan.is_list else f'lists named "{plan.values[0]}"',
-        expected="logits, or what they hold said with --from",
-        hint=f"{command}; --from logits insists that they are logits",
-    )
+    named = f"columns named {shown(plan.values)}" if not plan.is_list else f'lists named "{plan.values[0]}"'
+    expected, insists = "logits, or --from, which says what they hold", "--from logits insists that they are logits"
+    if command:
+        return InputError("probabilities where logits are expected", path, named, expected, f"{command}; {insists}")
+    found = f"{named}, and values below 0 or above 100"
+    return InputError("columns named like probabilities hold other numbers", path, found, expected, insists)
 
 
 def two_labels(sample: TableSample, options: ReadOptions, names: Sequence[str], why: str = "") -> QuestionError:

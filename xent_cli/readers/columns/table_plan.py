@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError
@@ -28,6 +29,8 @@ def plan_table(
     """
     if role in ("weights", "mask", "units", "groups"):
         return plan_beside(sample.path, sample.kinds, role, next(iter(options.by), None)), classes.names
+    if options.known.column_ahead is not None:
+        sample = replace(sample, ahead=options.known.column_ahead)
     try:
         return _planned(sample, role, options, classes)
     except InputError:

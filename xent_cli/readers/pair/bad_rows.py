@@ -58,6 +58,18 @@ def _judging(source: Source, row: int) -> Source:
     return source
 
 
+def refuses(source: Source, row: int) -> bool:
+    """Whether a row cannot be read from a source, alone of all inputs; False where reading it twice is impossible."""
+    for start, size, part in source.parts() if source.info.rereadable else ():
+        if start <= row < start + size:
+            try:
+                part.read()
+            except RowError as error:
+                return error.row == row
+            break
+    return False
+
+
 def complete(error: RowError, source: Source, role: str | None = None) -> InputError:
     """Add where a row is in the file, and how many more cannot be read.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import re
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from xent_cli.readers.pair.short_tables import (
     short_table,
 )
 from xent_cli.readers.pair.short_tables import of_json as table_of_json
+from xent_cli.readers.text.text_chunks import csv_reader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,7 +101,7 @@ def _delimited(path: str, lines: list[str]) -> ShortTable | None:
     for mark in "\t;,":
         if not all(mark in line for line in lines):
             continue
-        rows = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=mark))
+        rows = list(csv_reader(io.StringIO("\n".join(lines)), delimiter=mark))
         if len(rows) != len(lines) or len({len(cells) for cells in rows}) != 1:
             continue
         body = rows[1:] or rows

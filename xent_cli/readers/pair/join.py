@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ from xent_cli.core.block import Rows
 from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.core.same_samples import plain_id
 from xent_cli.errors import InputError, more_rows
-from xent_cli.readers.pair.ids import SharedId, ids_alone, with_ids
+from xent_cli.readers.pair.ids import SharedId, column_in, ids_alone, with_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,6 +83,14 @@ class Joined:
             expected=f'a row of {self._source.info.path} whose "{self._column}" is that',
             more=more_rows(others),
         )
+
+
+def joined_row(logits: Source, source: Source, column: str, row: int) -> int:
+    """Return which row of a table is joined to a sample of the logits."""
+    there = column_in(source.info.plan, column) or column
+    wanted = next(islice(chain.from_iterable(_ids_of(ids_alone(logits, column))), row, None))
+    ids = chain.from_iterable(_ids_of(ids_alone(source, there)))
+    return next(place for place, value in enumerate(ids) if value == wanted)
 
 
 def _ids_of(source: Source) -> Iterator[AnyArray]:

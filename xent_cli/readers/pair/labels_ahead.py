@@ -45,6 +45,22 @@ def labels_of(located: Located, options: ReadOptions) -> LabelValues | None:
         return None
 
 
+def column_ahead(located: Located, options: ReadOptions, name: str) -> frozenset[str] | None:
+    """Distinct values of a column of a table in several files, as text; None where these cannot be read ahead."""
+    options = options._replace(label_column=name, by=(), id_column=None)
+    try:
+        source = open_source(located, "labels", options, Classes(num_classes=-1))
+    except XentError:
+        return None
+    tables = _tables(source)
+    return _together(tables, name) if tables else None
+
+
+def _tables(source: Source) -> list[Table]:
+    source = source.labels if isinstance(source, NamedLabels) else source
+    return [shard for shard in getattr(source, "shards", (source,)) if isinstance(shard, Table)]
+
+
 def _of(source: Source, options: ReadOptions) -> LabelValues | None:
     source = source.labels if isinstance(source, NamedLabels) else source
     info = source.info
@@ -70,7 +86,7 @@ def _of(source: Source, options: ReadOptions) -> LabelValues | None:
         )
     if info.row_shape:
         return LabelValues(info.path, "dense", width=info.row_shape[0], ignored=ignored)
-    tables = [shard for shard in getattr(source, "shards", (source,)) if isinstance(shard, Table)]
+    tables = _tables(source)
     label = None if info.plan is None else info.plan.label
     if not tables or label is None:
         return None

@@ -24,6 +24,9 @@ def with_labels_ahead(options: ReadOptions, logits: Located, labels: Located | N
     """Options under which a table of logits can ask what labels are before its columns are chosen."""
     options = options._replace(logits_path=_typed(logits))
     if labels is None:
+        if logits.sharded:
+            known = options.known._replace(column_ahead=partial(_column_ahead, logits, options))
+            options = options._replace(known=known)
         return options
     known = options.known._replace(labels_ahead=partial(_labels_ahead, labels, options))
     return options._replace(labels_path=_typed(labels), known=known)
@@ -37,6 +40,12 @@ def _labels_ahead(located: Located, options: ReadOptions) -> LabelValues | None:
     from xent_cli.readers.pair.labels_ahead import labels_of
 
     return labels_of(located, options)
+
+
+def _column_ahead(located: Located, options: ReadOptions, name: str) -> frozenset[str] | None:
+    from xent_cli.readers.pair.labels_ahead import column_ahead
+
+    return column_ahead(located, options, name)
 
 
 def open_labels(located: Located, logits: Source, options: ReadOptions) -> Source:

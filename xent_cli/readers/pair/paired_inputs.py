@@ -196,12 +196,21 @@ class Pair:
     def complete(self, error: RowError, options: LossOptions | None = None) -> InputError:
         """Add where a row is, in which file, and how many others are like it."""
         from xent_cli.core.same_samples import OtherIdError, OtherLabelError
-        from xent_cli.readers.pair.bad_rows import Beside, complete_beside
+        from xent_cli.readers.pair.bad_rows import Beside, complete_beside, refuses
 
         inputs = {"labels": self.labels, "weights": self.weights, "mask": self.mask, "true_labels": self.truth}
         inputs["units"] = self.units
         own = inputs.get(error.role)
         source = own or next((table for table in self._tables if error.role in table.info.fields), self.logits)
+        both = own is not None and error.role in self.logits.info.fields
+        joined = own is not None and self.join is not None and own.info.plan is not None
+        if own is not None and (both or joined) and not refuses(own, error.row):
+            if both and refuses(self.logits, error.row):
+                source = self.logits
+            elif joined:
+                from xent_cli.readers.pair.join import joined_row
+
+                error = error.at_row(joined_row(self.logits, own, self.join or "", error.row))
         if isinstance(error, OtherIdError | OtherLabelError):
             from xent_cli.readers.pair.misfit import unlike
 

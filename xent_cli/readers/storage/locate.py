@@ -97,8 +97,10 @@ def _local(name: str, path: str) -> Located:
         import difflib
 
         folder = Path(path).parent
-        near = difflib.get_close_matches(Path(path).name, [p.name for p in folder.glob("*")], 1)
-        hint = f"did you mean {folder / near[0]}?" if near else ""
+        # By stems, since names that have no more than `.npy` in common would seem alike.
+        stems = {entry.stem: entry for entry in sorted(folder.glob("*"), key=lambda p: p.suffix == Path(path).suffix)}
+        near = difflib.get_close_matches(Path(path).stem, stems, 1, cutoff=0.75)
+        hint = f"did you mean {stems[near[0]]}?" if near else ""
         linked = ""
         if Path(path).is_symlink():  # git-annex and DVC leave these for files they have not fetched yet
             linked, hint = (

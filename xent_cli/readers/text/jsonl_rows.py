@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import dataclass, field
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,9 +76,13 @@ class JsonRows:
         plan = source.plan
         failure = ""
         tried = label_types_from(source.label_type if plan.label else LABEL_TYPES[-1])
-        for label_type in tried:
+        # A 1 among zeros may be written as true and false.
+        item_types = (pa.float64(), pa.bool_()) if source.role == "labels" or plan.label else (pa.float64(),)
+        for label_type, item_type in product(tried, item_types):
+            if item_type != pa.float64() and plan.label and label_type != LISTED:
+                continue
             try:
-                table = self._parse(label_type)
+                table = self._parse(label_type, item_type)
             except (pa.ArrowInvalid, UnicodeDecodeError) as error:
                 # If a column is not a number either way, the first reason is the real one.
                 failure = failure or str(error)
@@ -96,11 +101,13 @@ class JsonRows:
         """Whether these are losses, some of which JSON may have no number for."""
         return self.source.plan.values_only and not self.source.plan.is_list
 
-    def _parse(self, label_type: str) -> pa.Table:
+    def _parse(self, label_type: str, item_type: pa.DataType) -> pa.Table:
+        """Parse the lines; `item_type` is that of one-hot labels."""
         plan = self.source.plan
-        numbers = pa.list_(pa.float64()) if plan.is_list else pa.float64()
+        number = item_type if self.source.role == "labels" else pa.float64()
+        numbers = pa.list_(number) if plan.is_list else number
         fields = [] if plan.cells else [(name, numbers) for name in plan.values]
-        labels = pa.list_(pa.float64()) if label_type == LISTED else pa.type_for_alias(label_type)
+        labels = pa.list_(item_type) if label_type == LISTED else pa.type_for_alias(label_type)
         fields += [(plan.label, labels)] if plan.label else []
         fields += [(name, pa.float64()) for name in plan.amounts]
         fields += [(NONFINITE, pa.string())] if self._may_lack else []
@@ -192,13 +199,14 @@ class JsonRows:
                     return InputError("not a number", f"{place}, item {bad}", shown(value[bad]), "a number")
                 if len(value) != self.source.width:
                     return InputError("list of another length", place, f"{len(value)} values", f"{self.source.width}")
-            elif value is not None and not is_number(value) and (key != plan.label or not _may_be_label(value)):
+            elif value is not None and not is_number(value) and not self._may_be_label(key, value):
                 return InputError("not a number", place, shown(value), "a number")
         return None
 
-
-def _may_be_label(value: object) -> bool:
-    return isinstance(value, str | bool) or (isinstance(value, list) and all(map(is_number, value)))
+    def _may_be_label(self, key: str, value: object) -> bool:
+        if key != self.source.plan.label:
+            return isinstance(value, bool) and self.source.role == "labels"  # one-hot
+        return isinstance(value, str | bool) or (isinstance(value, list) and all(map(is_number, value)))
 
 
 def _kind_of_label(value: object) -> str:
