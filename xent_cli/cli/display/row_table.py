@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from xent_cli.core.number_text import rounded
-from xent_cli.reports.tables import new_table, safe
+from xent_cli.reports.tables import print_table
 from xent_cli.writers.row_text import row_texts, rows_between
 
 if TYPE_CHECKING:
@@ -40,19 +40,14 @@ class TableWriter:
 
     def finish(self) -> None:
         """See `RowWriter`."""
-        table = new_table(*self.columns.names)
         rest = self._rows - len(self._head)
         tail = list(self._tail)[-rest:] if rest > 0 else []
-        for cells in self._head:
-            table.add_row(*cells)
-        if rest > len(tail):
-            table.add_row("..." if self.console.options.ascii_only else "…", *("" for _ in self.columns.names[1:]))
-        for cells in tail:
-            table.add_row(*cells)
-        self.console.print(table)
+        gap = [["..." if self.console.options.ascii_only else "…"]] if rest > len(tail) else []
+        names = self.columns.names
+        print_table(self.console, names, [*self._head, *gap, *tail], expendable=names[names.index("loss") + 1 :][::-1])
         if rest > len(tail):
             self.console.print(f"{rest - len(tail)} of {self._rows} samples not shown; -f tsv or -o FILE has them all")
 
     def _cells(self, rows: BlockLoss) -> list[list[str]]:
-        texts = row_texts(rows, self.columns, rounded, missing="ignored", quote=safe)
+        texts = row_texts(rows, self.columns, rounded, missing="ignored", quote=str)
         return [list(cells) for cells in zip(*texts, strict=True)]

@@ -92,21 +92,21 @@ def plain_cases(doc: CasesDocument) -> str:
 def print_cases(console: Console, doc: CasesDocument) -> None:
     """Print a row for each case, then what is hard about those that fail, and their worst values."""
     from xent_cli.reports.agreement.table import print_agreements
-    from xent_cli.reports.tables import new_table, safe
+    from xent_cli.reports.tables import print_table
 
     failed = [case for case in doc.cases if not case.found.passed]
     sentence = f"FAIL: {len(failed)} of {len(doc.cases)} cases" if failed else f"PASS: {len(doc.cases)} cases"
     sentence += f", {len(doc.not_run)} not run" if doc.not_run else ""
     console.print(sentence, style="bold red" if failed else "bold green", markup=False)
-    table = new_table("case", "verdict", "loss: max abs", "values off", "gradient: max abs", "values off")
+    heads = ["case", "verdict", "loss: max abs", "values off", "gradient: max abs", "values off"]
+    rows, styles = [], []
     for case in doc.cases:
         by_name = {agreement.name: agreement for agreement in case.found.agreements}
         cells = [text for name in ("loss", "gradient") for text in _cells(by_name.get(name))]
-        passed = case.found.passed
-        table.add_row(safe(case.name), "PASS" if passed else "FAIL", *cells, style=None if passed else "bold")
-    for name in doc.not_run:
-        table.add_row(safe(name), "not run")
-    console.print(table)
+        rows.append([case.name, "PASS" if case.found.passed else "FAIL", *cells])
+        styles.append(None if case.found.passed else "bold")
+    rows += [[name, "not run"] for name in doc.not_run]
+    print_table(console, heads, rows, expendable=("values off", "values off"), styles=styles)
     for case in failed[:_DETAILED]:
         console.print(f"{case.name}: {case.about}", markup=False)
         print_agreements(console, tuple(a for a in case.found.agreements if not a.errors.passed))

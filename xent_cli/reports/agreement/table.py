@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from xent_cli.core.number_text import rounded
-from xent_cli.reports.tables import new_table
+from xent_cli.reports.tables import print_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,22 +55,23 @@ def _details(agreement: Agreement) -> str:
 
 def _print_errors(console: Console, agreement: Agreement) -> None:
     errors = agreement.errors
-    table = new_table("metric", "value", *_place_heads(agreement))
+    rows = []
     extremes = {"max abs error": errors.max_abs, "max rel error": errors.max_rel, "max ULP error": errors.max_ulp}
     for name, found in extremes.items():
         if found is not None:
             text = rounded(found.value) if isinstance(found.value, float) else str(found.value)
-            table.add_row(name, text, *_place(found, agreement))
-    console.print(table)
+            rows.append([name, text, *_place(found, agreement)])
+    print_table(console, ["metric", "value", *_place_heads(agreement)], rows)
 
 
 def _print_worst(console: Console, agreement: Agreement) -> None:
-    table = new_table("worst", *_place_heads(agreement), "found", "expected", "abs error", "ULP")
+    heads = ["worst", *_place_heads(agreement), "found", "expected", "abs error", "ULP"]
+    rows = []
     for rank, row in enumerate(agreement.errors.worst, 1):
         ulp = "" if row.ulp is None else str(row.ulp)
         values = f"{row.found:.9g}", f"{row.expected:.9g}", rounded(row.abs_error), ulp
-        table.add_row(str(rank), *_place(row, agreement), *values)
-    console.print(table)
+        rows.append([str(rank), *_place(row, agreement), *values])
+    print_table(console, heads, rows, expendable=("ULP", "abs error"), all_digits=True)
 
 
 def _place_heads(agreement: Agreement) -> list[str]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.markup import escape
-from rich.table import Table
 
 from xent_cli.core.metrics import more_is_better
 from xent_cli.reports.comparison.text import (
@@ -20,39 +19,39 @@ from xent_cli.reports.comparison.text import (
     overview,
     overview_heads,
 )
+from xent_cli.reports.tables import print_table
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from xent_cli.core.statistics.comparison import Change, Comparison
 
+# What a narrow terminal does without, first to last.
+_EXPENDABLE = ("n", "delta %", "p", "baseline", "candidate")
+
 
 def print_comparison(console: Console, comparison: Comparison) -> None:
     """Print a table of figures for each candidate, and one of the samples that changed most."""
     if len(comparison.candidates) > 1:
-        table = _table(overview_heads(comparison))
-        for candidate, row in zip(comparison.candidates, overview(comparison), strict=True):
-            table.add_row(*map(escape, row), style=_style(candidate.changes[0]))
-        console.print(table)
+        styles = [_style(candidate.changes[0]) for candidate in comparison.candidates]
+        print_table(
+            console, overview_heads(comparison), overview(comparison), expendable=_EXPENDABLE[:-1], styles=styles
+        )
     for candidate in comparison.candidates:
         console.print(escape(heading(comparison, candidate)), style="bold", soft_wrap=True)
-        table = _table(heads(comparison))
-        for change in candidate.changes:
-            table.add_row(*map(escape, cells(change, comparison)), style=_style(change))
-        by = None
-        for change in candidate.slices:
-            if change.by != by:
-                table.add_section()
-                by = change.by
-            table.add_row(*map(escape, cells(change, comparison)), style=_style(change))
-        console.print(table)
+        changes = (*candidate.changes, *candidate.slices)
+        print_table(
+            console,
+            heads(comparison),
+            [cells(change, comparison) for change in changes],
+            expendable=_EXPENDABLE,
+            styles=[_style(change) for change in changes],
+            sections=[place for place, (one, next_) in enumerate(pairwise(changes)) if one.by != next_.by],
+        )
         if candidate.flips is not None:
             console.print(escape(flips_text(candidate.flips)) + "\n", soft_wrap=True)
         if candidate.moved:
-            table = _table(moved_heads(comparison, candidate))
-            for row in moved_rows(comparison, candidate):
-                table.add_row(*map(escape, row))
-            console.print(table)
+            print_table(console, moved_heads(comparison, candidate), moved_rows(comparison, candidate))
     console.print(escape(footnote(comparison)), soft_wrap=True)
 
 
@@ -62,10 +61,3 @@ def _style(change: Change) -> str | None:
         return None
     better = "higher" if more_is_better(change.metric) else "lower"
     return "green" if change.mark == better else "red"
-
-
-def _table(names: list[str]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in names:
-        table.add_column(escape(name), justify="left" if name == names[0] else "right", overflow="fold")
-    return table

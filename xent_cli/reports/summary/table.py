@@ -10,7 +10,7 @@ from rich.table import Table
 
 from xent_cli.core.number_text import check_cells, rounded
 from xent_cli.core.totals.histogram import HUGE, TINY, edge_texts
-from xent_cli.reports.tables import new_table, safe
+from xent_cli.reports.tables import print_table, safe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,11 +30,11 @@ _WIDEST = 30
 
 def print_summary(console: Console, summary: Mapping[str, float | int | bool | None]) -> None:
     """Print every figure of a summary, rounded."""
-    table = new_table("metric", "value")
-    for name, value in summary.items():
-        text = "" if value is None else rounded(value) if isinstance(value, float) else str(value).lower()
-        table.add_row(name, text)
-    console.print(table)
+    texts = {
+        name: "" if value is None else rounded(value) if isinstance(value, float) else str(value).lower()
+        for name, value in summary.items()
+    }
+    print_table(console, ["metric", "value"], list(texts.items()))
 
 
 def print_histogram(console: Console, losses: Histogram) -> None:
@@ -63,30 +63,23 @@ def _blocks(share: float, ascii_only: bool) -> str:
 def print_worst(console: Console, worst: tuple[WorstSample, ...], columns: RowFormat, by: str = "loss") -> None:
     """Print the highest losses, or values of another figure `by`; where there is room, with the predictions."""
     predicted = any(sample.predicted is not None for sample in worst)
-    table = _worst_table(worst, columns, by, predicted=predicted)
-    if predicted and console.measure(table).maximum > console.width:
-        table = _worst_table(worst, columns, by, predicted=False)
-    console.print(table)
-
-
-def _worst_table(worst: tuple[WorstSample, ...], columns: RowFormat, by: str, *, predicted: bool) -> Table:
-    with_id = columns.id_name is not None
-    heads = ["worst", "sample", *([str(columns.id_name)] if with_id else []), *_label_head(columns), by]
-    table = new_table(*heads, *(["predicted", "confidence"] if predicted else []))
+    heads = ["worst", "sample", *([] if columns.id_name is None else [columns.id_name]), *_label_head(columns), by]
+    heads += ["predicted", "confidence"] if predicted else []
+    rows = []
     for rank, sample in enumerate(worst, 1):
         cells = [str(rank), str(sample.sample)]
-        cells += [safe(sample.id or "")] if with_id else []
+        cells += [sample.id or ""] if columns.id_name is not None else []
         cells += [_class(sample.label, columns.class_names)] if columns.labelled else []
         cells += [rounded(sample.loss)]
         if predicted:
             sure = "" if sample.confidence is None else rounded(sample.confidence)
             cells += [_class(sample.predicted, columns.predicted_names), sure]
-        table.add_row(*cells)
-    return table
+        rows.append(cells)
+    print_table(console, heads, rows, expendable=("confidence", "predicted"))
 
 
 def _class(number: int | None, names: tuple[str, ...] | None) -> str:
-    return "" if number is None else str(number) if names is None else safe(names[number])
+    return "" if number is None else str(number) if names is None else names[number]
 
 
 def print_slices(console: Console, slices: tuple[Mapping[str, Any], ...]) -> None:
@@ -94,17 +87,15 @@ def print_slices(console: Console, slices: tuple[Mapping[str, Any], ...]) -> Non
     tops = ["accuracy"] if any(entry["summary"].accuracy is not None for entry in slices) else []
     for column in dict.fromkeys(entry["by"] for entry in slices):
         entries = [entry for entry in slices if entry["by"] == column]
-        table = new_table(column, "samples", "mean loss", "max loss", *tops)
+        rows = []
         for entry in entries[:_SLICES]:
             found = entry["summary"]
             figures = (found.mean_loss, found.max_loss, *([found.accuracy] if tops else ()))
-            value = "" if entry["value"] is None else safe(entry["value"])
-            table.add_row(
-                value,
-                str(found.n_samples),
-                *("" if math.isnan(x) and not found.n_samples else rounded(x) for x in figures),
-            )
-        console.print(table)
+            numbers = ("" if math.isnan(x) and not found.n_samples else rounded(x) for x in figures)
+            rows.append([entry["value"] or "", str(found.n_samples), *numbers])
+        print_table(
+            console, [column, "samples", "mean loss", "max loss", *tops], rows, expendable=("max loss", "samples")
+        )
         if len(entries) > _SLICES:
             name = safe(column)
             console.print(
@@ -115,26 +106,27 @@ def print_slices(console: Console, slices: tuple[Mapping[str, Any], ...]) -> Non
 def print_overflow(console: Console, formulas: tuple[FormulaTotals, ...]) -> None:
     """Print how often the textbook and the stable formula fail in each dtype."""
     heads = ("dtype", "formula", "ok", "imprecise", "inf", "nan", "first", "worst", "max error", "max safe logit")
-    table = new_table(*heads)
+    rows = []
     for entry in formulas:
         for name, fate in (("textbook", entry.naive), ("stable", entry.stable)):
             counts = (fate.n_ok, fate.n_imprecise, fate.n_underflow, fate.n_overflow)
-            rows = ("" if row is None else str(row) for row in (fate.first_row, fate.worst_row))
+            places = ("" if row is None else str(row) for row in (fate.first_row, fate.worst_row))
             error = rounded(fate.max_abs_error)
-            table.add_row(entry.dtype, name, *map(str, counts), *rows, error, rounded(entry.max_safe_logit))
-    console.print(table)
+            rows.append([entry.dtype, name, *map(str, counts), *places, error, rounded(entry.max_safe_logit)])
+    print_table(console, heads, rows, expendable=("first", "worst", "max error", "max safe logit"))
 
 
 def print_checks(console: Console, checks: tuple[Mapping[str, Any], ...]) -> None:
     """Print the verdict on each limit, with enough digits to show the difference."""
     compared = any("baseline" in entry for entry in checks)
-    table = new_table("metric", "kind", "limit", "observed", *(("baseline", "delta") if compared else ()), "verdict")
-    for entry in checks:
-        numbers = check_cells(entry)[: 4 if compared else 2]
-        word = "PASS" if entry["passed"] else "FAIL"
-        style = None if entry["passed"] else "bold"
-        table.add_row(safe(entry["metric"]), entry["kind"], *numbers, word, style=style)
-    console.print(table)
+    heads = ["metric", "kind", "limit", "observed", *(("baseline", "delta") if compared else ()), "verdict"]
+    words = ["PASS" if entry["passed"] else "FAIL" for entry in checks]
+    rows = [
+        [entry["metric"], entry["kind"], *check_cells(entry)[: 4 if compared else 2], word]
+        for entry, word in zip(checks, words, strict=True)
+    ]
+    styles = [None if entry["passed"] else "bold" for entry in checks]
+    print_table(console, heads, rows, expendable=("kind", "delta", "baseline"), all_digits=True, styles=styles)
 
 
 def _label_head(columns: RowFormat) -> list[str]:

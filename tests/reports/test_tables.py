@@ -1,0 +1,72 @@
+"""Tables of a terminal at any width: no number is broken, what is left out is said, texts are cut last."""
+
+import io
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from xent_cli.core.number_text import rounded
+from xent_cli.reports.tables import print_table
+
+NUMBERS = st.floats(allow_nan=True, allow_infinity=True).map(rounded)
+TEXTS = st.text(st.characters(categories=["L"], max_codepoint=0x17F), min_size=1, max_size=30)
+
+
+def printed(width, heads, rows, **settings):
+    console = Console(file=io.StringIO(), width=width, highlight=False)
+    print_table(console, heads, rows, **settings)
+    assert console.width == width
+    return console.file.getvalue()
+
+
+@given(st.lists(st.tuples(TEXTS, NUMBERS, NUMBERS, NUMBERS), min_size=1, max_size=4), st.integers(20, 120))
+def test_every_number_stands_whole_on_the_line_of_its_row(rows, width):
+    text = printed(width, ["name", "a", "b", "c"], rows, expendable=("c", "b"))
+    lines = [line for line in text.splitlines() if line.strip()]
+    shown = lines[2 : 2 + len(rows)]
+    n_left_out = sum(head not in lines[0].split() for head in "abc")
+    for line, (_, *numbers) in zip(shown, rows, strict=True):
+        found = line.split()[-(3 - n_left_out) :]
+        assert len(found) == 3 - n_left_out
+        for one, number in zip(found, numbers, strict=False):
+            assert one == number or float(one) == pytest.approx(float(number), rel=1e-3, nan_ok=True)
+    assert (lines[2 + len(rows) :] != []) == (n_left_out > 0)
+
+
+def test_at_its_own_width_a_table_is_printed_as_it_is():
+    text = printed(24, ["name", "value"], [["one", "0.123456"], ["two", "12"]], expendable=("value",))
+    assert [line.rstrip() for line in text.splitlines()] == [
+        "",
+        " name      value",
+        " ───────────────",
+        " one    0.123456",
+        " two          12",
+        "",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("width", "cells"), [(80, "0.123456 0.654321"), (27, "0.1235 0.6543"), (20, "0.1235"), (12, "0.1235")]
+)
+def test_digits_go_before_columns(width, cells):
+    text = printed(width, ["name", "one", "other"], [["a", "0.123456", "0.654321"]], expendable=("other",))
+    (line,) = [line for line in text.splitlines() if re.match(r" a  ", line)]
+    assert line.split()[1:] == cells.split()
+    assert ("not shown for lack of room: other" in " ".join(text.split())) == (len(cells) < 10)
+
+
+def test_a_verdict_keeps_all_digits_and_texts_are_cut():
+    row = ["a metric with a very long name", "0.12345678901", "0.12345678902"]
+    text = printed(50, ["metric", "limit", "observed"], [row], all_digits=True)
+    assert "0.12345678901   0.12345678902" in text
+    assert "a metric with a…  " in text
+    assert max(map(len, text.splitlines())) <= 50
+
+
+def test_numbers_stand_at_the_right_and_texts_at_the_left():
+    text = printed(60, ["id", "label", "loss"], [["a", "7", "0.5"], ["bbbb", "12", "ignored"]])
+    assert "\n a          7       0.5" in text
+    assert "\n bbbb      12   ignored" in text
