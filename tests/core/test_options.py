@@ -25,6 +25,7 @@ CHANGES = {
     "kernel": "c",
     "teacher_temperature": 2.0,
     "true_labels": True,
+    "bounded": "ignore",
 }
 # Not chosen but told by the input, or names of the same classes.
 TOLD = {"first_class", "scale", "labels_scale", "unit", "labels_unit"}

@@ -90,6 +90,7 @@ class LossFlags(NamedTuple):
     temperature: float = 1.0
     teacher_temperature: float = 1.0
     true_labels: str | None = None
+    bounded: Literal["null", "ignore"] = "null"
     shift: int = 0
     top_k: tuple[int, ...] = ()
     precision: Literal["float64", "float32"] = "float64"

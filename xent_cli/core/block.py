@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from xent_cli.core.array_types import AnyArray, BoolArray, IntArray
+    from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray, IntArray
 
 
 # Flags that a part leaves None if none of its rows is flagged.
@@ -41,6 +41,9 @@ class Block(NamedTuple):
         [n] True where logits are missing or unreadable, an error only if the sample counts; or None.
     true_labels
         [n] class indices where `labels` are a teacher's outputs, or None.
+    logit_bounds, label_bounds
+        [n, 3] the fields of `kernel.partial_rows.Bounds` for log-probabilities that are NaN where they are not known;
+        None if all are.
     units
         [n] how many units of text, such as bytes, each sample is, or the document that it is in; or None.
     """
@@ -56,6 +59,8 @@ class Block(NamedTuple):
     absent: BoolArray | None = None
     true_labels: AnyArray | None = None
     units: AnyArray | None = None
+    logit_bounds: FloatArray | None = None
+    label_bounds: FloatArray | None = None
 
     def load(self) -> Block:
         """Return the block itself: in memory, it is its own recipe."""
@@ -63,9 +68,9 @@ class Block(NamedTuple):
 
     def take(self, rows: IntArray) -> Block:
         """Return some rows, numbered from 0, with their labels only: no weights, mask, ids, groups or units."""
-        unscored, truth = (None if some is None else some[rows] for some in (self.unscored, self.true_labels))
-        logits, labels = (values.take(rows, axis=0) for values in (self.logits, self.labels))
-        return Block(0, logits, labels, unscored=unscored, true_labels=truth)
+        kept = ("unscored", "true_labels", "logit_bounds", "label_bounds")
+        given = {name: values[rows] for name in kept if (values := getattr(self, name)) is not None}
+        return Block(0, self.logits.take(rows, axis=0), self.labels.take(rows, axis=0), **given)
 
 
 class Rows(NamedTuple):
@@ -81,6 +86,8 @@ class Rows(NamedTuple):
     absent: BoolArray | None = None
     true_labels: AnyArray | None = None
     units: AnyArray | None = None
+    logit_bounds: FloatArray | None = None
+    label_bounds: FloatArray | None = None
 
     def read(self) -> Rows:
         """Return the rows themselves: in memory, they are their own recipe."""

@@ -58,6 +58,21 @@ class Evaluated(NamedTuple):
     formulas: tuple[FormulaTotals, ...] = ()
     beside: Mapping[str, FloatArray] = MappingProxyType({})
 
+    def divergence(self, *, figures: bool) -> Mapping[str, FloatArray] | None:
+        """Figures of the divergence from a teacher [n], by name: those that are there anyway, then the others.
+
+        Parameters
+        ----------
+        figures
+            Whether more than the mean is wanted.
+        """
+        if self.rows.kl is None:
+            return self.beside or None
+        found = {"kl_divergence": self.rows.kl, **self.beside}
+        if figures and self.ranks is not None and "same_top" not in found:  # with a teacher, of its likeliest class
+            found["same_top"] = np.where(np.isnan(self.rows.kl), np.nan, self.ranks == 0)
+        return found
+
     def with_left_out(self, start: int, rows: IntArray, left_out: BoolArray) -> Evaluated:
         """Insert the samples that were left out: they have no loss, no label and a gradient of 0.
 

@@ -8,9 +8,10 @@ import numpy as np
 
 from xent_cli.core.counted_rows import Evaluated, renumbered_errors, weights_and_left_out
 from xent_cli.core.evaluate_rows import check_labels, divisor_of, evaluate_rows
-from xent_cli.core.labels.check_labels import check_mask, labels_as_written
+from xent_cli.core.labels.check_labels import check_mask, either, labels_as_written
 from xent_cli.core.labels.label_offsets import Offsets
 from xent_cli.core.options import Outputs
+from xent_cli.core.row_columns import KL_ENDS
 from xent_cli.core.totals.exact_sum import ExactSum
 from xent_cli.core.totals.loss_totals import LossTotals
 from xent_cli.core.totals.quantiles import EXACT_ROWS
@@ -60,6 +61,8 @@ class BlockLoss(NamedTuple):
         [n] for each name of `Outputs.columns`; see `confidence.predictions`.
     clusters
         [n] number or text of the cluster of each sample, or None.
+    ends
+        [n] for each name in `KL_ENDS` if rows are known in part, or None.
     """
 
     start: int
@@ -77,6 +80,7 @@ class BlockLoss(NamedTuple):
     class_weight: FloatArray | None = None
     predictions: Mapping[str, AnyArray] | None = None
     clusters: AnyArray | None = None
+    ends: Mapping[str, FloatArray] | None = None
 
 
 def evaluate_block(task: Task, options: LossOptions, outputs: Outputs) -> BlockLoss:
@@ -91,7 +95,7 @@ def evaluate_block(task: Task, options: LossOptions, outputs: Outputs) -> BlockL
     weight, left_out = weights_and_left_out(block, options)
     found = _evaluate(block, weight, left_out, options, outputs)
     ignored, rows = found.ignored, found.rows
-    diverged = _divergence(found, options, outputs)
+    diverged = found.divergence(figures=outputs.figures)
     losses = LossTotals.from_losses(
         options.signature(""),
         rows.loss,
@@ -112,7 +116,7 @@ def evaluate_block(task: Task, options: LossOptions, outputs: Outputs) -> BlockL
     offsets = _offsets(block, found, options)
     digest = _digest(block, found, options) if outputs.digest else None
     losses = losses._replace(offsets=offsets, digest=digest, **found.counts)
-    if outputs.worst:
+    if outputs.worst and block.logit_bounds is None:
         from xent_cli.core.confidence.predictions import with_predictions
 
         losses = with_predictions(losses, block, options)
@@ -144,8 +148,12 @@ def evaluate_block(task: Task, options: LossOptions, outputs: Outputs) -> BlockL
         from xent_cli.core.confidence.predictions import predictions_of_scored
 
         predictions = predictions_of_scored(block, labels, ignored, options, outputs.columns)
+    ends = None
+    if (bounded := found.beside.get("n_bounded")) is not None:  # rows say nothing of a loss that is only bounded
+        ignored = either(ignored, bounded > 0)
+        ends = {name: values for name, values in found.beside.items() if name in KL_ENDS}
     columns = rows.loss, ignored, labels, block.ids, rows.kl, rows.gradient, block.groups, weight, left_out
-    return BlockLoss(block.start, rows.loss.size, totals, *columns, class_weight, predictions, clusters)
+    return BlockLoss(block.start, rows.loss.size, totals, *columns, class_weight, predictions, clusters, ends)
 
 
 def weigh_block(task: Task, options: LossOptions) -> ExactSum:
@@ -207,16 +215,6 @@ def _fill_weightless(
         if rows.kl is not None and found.rows.kl is not None:
             rows.kl[some] = np.where(lost, np.nan, found.rows.kl)
     return ignored if ignored.any() else None
-
-
-def _divergence(found: Evaluated, options: LossOptions, outputs: Outputs) -> Mapping[str, FloatArray] | None:
-    """Return the figures of the divergence from a teacher, by name: those that are there anyway, then the others."""
-    if found.rows.kl is None:
-        return None
-    figures = {"kl_divergence": found.rows.kl, **found.beside}
-    if outputs.figures and found.ranks is not None:  # with a teacher, that of its likeliest class
-        figures["same_top"] = np.where(np.isnan(found.rows.kl), np.nan, found.ranks == 0)
-    return figures
 
 
 def _grouped(
@@ -285,7 +283,7 @@ def _class_weight(found: Evaluated, options: LossOptions) -> FloatArray | None:
 
 def _offsets(block: Block, found: Evaluated, options: LossOptions) -> Offsets:
     """Count how often the highest logit is at the label, and how often next to it."""
-    if found.labels is None:
+    if found.labels is None or block.logit_bounds is not None:
         return Offsets()
     labels = found.labels - options.first_class if options.first_class else found.labels
     return Offsets.of(block.logits, labels, found.ignored, block.start)

@@ -12,7 +12,7 @@ from xent_cli.core.kernel.cross_entropy import cross_entropy
 from xent_cli.core.kernel.top_k import label_ranks
 from xent_cli.core.labels.check_labels import check_dense, check_sparse
 from xent_cli.core.options import LossOptions
-from xent_cli.errors import InputError, RowError
+from xent_cli.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +38,10 @@ def evaluate_rows(block: Block, weight: FloatArray | None, options: LossOptions,
     RowError
         At an invalid label or soft label.
     """
+    if block.logit_bounds is not None or block.label_bounds is not None:
+        from xent_cli.core.evaluate_partial import evaluate_partial
+
+        return evaluate_partial(block, weight, options, outputs)
     labels, ignored, written = check_labels(block, options)
     # Before rows are scaled or exponentiated: neither moves the highest entry.
     likeliest = labels.argmax(axis=1) if labels.ndim == 2 and (outputs.top_k or outputs.digest) else None
@@ -137,15 +141,10 @@ def _beside(block: Block, labels: AnyArray, options: LossOptions, outputs: Outpu
 
 def _at_true_labels(block: Block, teacher: AnyArray, options: LossOptions) -> dict[str, FloatArray]:
     """Compare the probabilities that a model and its teacher give to the true labels."""
+    from xent_cli.core.evaluate_partial import true_labels
     from xent_cli.core.kernel.label_figures import label_figures
 
-    assert block.true_labels is not None
-    try:
-        truth = check_sparse(
-            block.true_labels, block.logits.shape[1], start=block.start, first_class=options.first_class
-        ).label
-    except RowError as error:
-        raise error.for_role("true_labels") from None
+    truth = true_labels(block, options)
     own = replace(options, labels="sparse", labels_source="labels")
     source: Any = options.labels_source
     taught = replace(own, source=source, temperature=options.teacher_temperature)

@@ -56,6 +56,8 @@ class LossOptions:
         What probabilities seem to be rounded to.
     true_labels
         Whether there are the right classes beside a teacher's outputs.
+    bounded
+        Whether samples whose loss is only bounded make the mean null, or are left out.
     kernel
         What computes: "numpy", or the compiled kernel: "c", or "c-" and an instruction set of `kernel.variants`.
     """
@@ -83,6 +85,7 @@ class LossOptions:
     kernel: str = "numpy"
     teacher_temperature: float = 1.0
     true_labels: bool = False
+    bounded: Literal["null", "ignore"] = "null"
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -129,6 +132,7 @@ class LossOptions:
             ("normalize", "yes" if self.normalize else "no", "no"),
             ("binary", "yes" if self.binary else "no", "no"),
             ("teacher_temperature", self.teacher_temperature, 1.0),
+            ("bounded", self.bounded, "null"),
             ("true_labels", "given" if self.true_labels else "none", "none"),
             # Every instruction set gives the same bits.
             ("kernel", self.kernel.partition("-")[0], "numpy"),

@@ -28,13 +28,17 @@ def no_prediction(name: PredictionColumn) -> float:
     return {"predicted": float(NO_LABEL), "rank": 0.0}.get(name, np.nan)
 
 
+# What the divergence of a row is at least and at most, if not all of it is known.
+KL_ENDS = ("kl_low", "kl_high")
+
+
 class RowFormat(NamedTuple):
     """The columns of per-sample rows, the same for every block of a run.
 
     In this order: ``sample`` (number from 0), the id column under its own name, ``label`` (sparse labels only),
-    ``loss`` (nats), ``kl_divergence`` (nats, with a teacher), the columns whose values name slices, ``weight`` if
-    samples have weights, ``class_weight``, already part of ``loss``, if classes have weights, ``cluster`` if samples
-    are in clusters, and the predictions that were asked for.
+    ``loss`` (nats), ``kl_divergence`` (nats, with a teacher), its ends if rows are known in part, the columns whose
+    values name slices, ``weight`` if samples have weights, ``class_weight``, already part of ``loss``, if classes have
+    weights, ``cluster`` if samples belong to clusters, and the predictions that were asked for.
 
     Fields
     ------
@@ -46,6 +50,8 @@ class RowFormat(NamedTuple):
         Written in place of class indices if labels were given as names, else None.
     with_kl
         Whether rows have a KL divergence.
+    ends
+        `KL_ENDS` if rows are known in part.
     shape
         Shape of the losses as an array: that of the logits without the class axis; None if not known in advance.
     by
@@ -66,6 +72,7 @@ class RowFormat(NamedTuple):
     labelled: bool = True
     class_names: tuple[str, ...] | None = None
     with_kl: bool = False
+    ends: tuple[str, ...] = ()
     shape: tuple[int, ...] | None = None
     by: tuple[tuple[str, int], ...] = ()
     weighted: bool = False
@@ -85,6 +92,6 @@ class RowFormat(NamedTuple):
             ("kl_divergence", self.with_kl),
         )
         last = (("weight", self.weighted), ("class_weight", self.class_weighted), ("cluster", bool(self.clusters)))
-        named = (name for name, wanted in optional if wanted)
+        named = (*(name for name, wanted in optional if wanted), *self.ends)
         others = (name for name, wanted in last if wanted)
         return ("sample", *map(str, named), *(name for name, _ in self.by), *others, *self.predictions)

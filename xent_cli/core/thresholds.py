@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     Kind = Literal["max", "min", "max-increase", "max-decrease"]
 
+# Known of what is only bounded.
+_ENDS = ("mean_loss_at_least", "kl_low", "kl_high", "kl_face_value")
 KINDS: tuple[Kind, ...] = ("max", "min", "max-increase", "max-decrease")
 RELATIVE = ("max-increase", "max-decrease")
 # Rounding cannot bring a loss further below 0 than this: the loss of the next bfloat16 above a probability of 1.
@@ -115,9 +117,12 @@ class Threshold:
         figure = figures[self.metric]
         observed = math.nan if figure is None else +figure
         if math.isnan(observed):
-            return Verdict(
-                self, observed, False, f"{self.metric} is NaN, and NaN fails every check", self._delta(observed)
-            )
+            message = f"{self.metric} is NaN, and NaN fails every check"
+            if figures.get("n_bounded"):
+                ends = {name: figures[name] for name in _ENDS if isinstance(figures.get(name), float)}
+                known = ", ".join(f"{name} {value:.6g}" for name, value in ends.items())
+                message = f"{self.metric} is not known, which fails every check; of these it is: {known}"
+            return Verdict(self, observed, False, message, self._delta(observed))
         below = next((name for name in (self.metric, "mean_loss", "min_loss") if _is_below_zero(name, figures)), None)
         if below is not None:
             message = f"{below} is {figures[below]:.6g}, and a cross-entropy below 0 fails every check"

@@ -56,10 +56,12 @@ def find_warnings(
         diagnostics.append(Diagnostic("logits-look-softmaxed", text))
     diagnostics += _sums(totals, options, paths)
     diagnostics += _about_labels(totals, options, num_classes)
-    if totals.n_nan:
+    if totals.n_nan > totals.n_bounded:
         worst = totals.worst[0].sample
         diagnostics.append(
-            Diagnostic("nan-loss", f"NaN losses: {totals.n_nan} (first: sample {worst}); the mean is NaN")
+            Diagnostic(
+                "nan-loss", f"NaN losses: {totals.n_nan - totals.n_bounded} (first: sample {worst}); the mean is NaN"
+            )
         )
     if totals.n_inf:
         diagnostics.append(Diagnostic("infinite-loss", f"infinite losses: {totals.n_inf}"))

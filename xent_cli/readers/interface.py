@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from xent_cli.readers.storage.interface import Bytes
 
 # Formats that hold arrays, whose shapes tell their meaning; all other formats are tables.
-ARRAYS = frozenset({"npy", "npz", "safetensors", "torch", "raw"})
+ARRAYS = frozenset({"npy", "npz", "safetensors", "torch", "raw", "kld"})
 # Array formats that may hold several named arrays.
-ARCHIVES = ARRAYS - {"npy", "raw"}
+ARCHIVES = ARRAYS - {"npy", "raw", "kld"}
 
 Role = Literal["logits", "labels", "weights", "mask", "units", "groups"]
 

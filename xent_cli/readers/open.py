@@ -31,6 +31,7 @@ _MAGICS = (
     (b"PK\3\4", "npz"),
     (b"PK\5\6", "npz"),
     (b"ARROW1", "arrow"),
+    (b"_logits_", "kld"),
     (b"\xff\xff\xff\xff", "arrow"),
 )
 # The reader of each format: a module under readers, and its `Opener`.
@@ -45,6 +46,7 @@ _READERS = {
     "json": ("text.json_file", "open_json"),
     "jsonl": ("text.jsonl", "open_jsonl"),
     "csv": ("text.csv", "open_csv"),
+    "kld": ("language_models.kld", "open_kld"),
 }
 _NO_CLASSES = Classes()
 _BINARY_SUFFIXES = (".npy", ".npz", ".parquet", ".safetensors", ".arrow", ".feather")

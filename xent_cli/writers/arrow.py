@@ -49,6 +49,9 @@ def record_batch(rows: BlockLoss, columns: RowFormat) -> pa.RecordBatch:
     values["loss"] = wrapped(rows.loss, rows.ignored)
     if columns.with_kl:
         values["kl_divergence"] = wrapped(rows.kl, rows.ignored)
+    for name in columns.ends:
+        assert rows.ends is not None
+        values[name] = wrapped(rows.ends[name], np.isnan(rows.ends[name]))
     for name, place in columns.by:
         assert rows.groups is not None
         values[name] = pa.array(rows.groups[:, place].tolist(), pa.string())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,7 @@ def rows_between(rows: BlockLoss, first: int, stop: int) -> BlockLoss:
         class_weight=None if rows.class_weight is None else rows.class_weight[part],
         clusters=None if rows.clusters is None else rows.clusters[part],
         predictions=None if rows.predictions is None else {name: v[part] for name, v in rows.predictions.items()},
+        ends=None if rows.ends is None else {name: values[part] for name, values in rows.ends.items()},
     )
 
 
@@ -91,6 +93,9 @@ def row_texts(
     texts.append(_numbers(rows, rows.loss, spell, missing))
     if columns.with_kl:
         texts.append(_numbers(rows, rows.kl, spell, missing))
+    for name in columns.ends:
+        assert rows.ends is not None
+        texts.append([missing if math.isnan(end) else spell(end) for end in rows.ends[name].tolist()])
     for _, place in columns.by:
         assert rows.groups is not None
         texts.append(_words(rows.groups[:, place], unnamed, quote))

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from xent_cli.cli.commands.help import OUTPUT, Command, complete_files, option
-from xent_cli.cli.commands.options import input_options, loss_options, top_k_option, true_labels_option
+from xent_cli.cli.commands.options import bounded_option, input_options, loss_options, top_k_option, true_labels_option
 from xent_cli.cli.commands.run_options import (
     by_option,
     calibration_options,
@@ -44,6 +44,7 @@ _output = partial(option, section=OUTPUT)
 @input_options
 @loss_options
 @true_labels_option
+@bounded_option
 @top_k_option
 @_gate("--max", multiple=True, metavar="METRIC=LIMIT", help="Fail where METRIC is above LIMIT; repeatable.")
 @_gate("--min", multiple=True, metavar="METRIC=LIMIT", help="Fail where METRIC is below LIMIT; repeatable.")

@@ -238,6 +238,15 @@ loss_options = stacked(
     ),
 )
 
+bounded_option = _loss(
+    "--bounded",
+    type=click.Choice(["null", "ignore"]),
+    default="null",
+    show_default=True,
+    help="What samples do whose loss is only bounded, because log-probabilities are known in part: make the mean null, "
+    "or be left out.",
+)
+
 true_labels_option = _loss(
     "--true-labels",
     type=click.Path(),

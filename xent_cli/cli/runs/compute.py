@@ -6,8 +6,6 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-import numpy as np
-
 from xent_cli import __version__, reports
 from xent_cli.cli.display import present
 from xent_cli.cli.runs.evaluate_pair import evaluate_pair
@@ -43,7 +41,6 @@ if TYPE_CHECKING:
 
 # A page lists this many of the highest losses.
 _WORST_ON_A_PAGE = 20
-_FLOATS = ("float16", "float32", "float64")
 
 
 class Job(NamedTuple):
@@ -104,6 +101,11 @@ def prepare(options: ComputeOptions, output: OutputPlan, limits: Limits | None) 
         with_ids=with_rows or output.top > 0 or page,
     )
     pair = open_operands(shared.inputs.logits, shared.inputs.labels, shared.loss.sample_weight, layout)
+    if pair.partial:
+        from xent_cli.cli.runs.declared_kind import with_implied
+
+        options = with_implied(options, pair)
+        shared = options.shared
     seen = preview(shared, pair, loss_options(shared, pair, names_classes=bool(output.reports)))
     if shared.run.strict:
         refuse_warnings((*shared.origin.config_notes, *seen.pair.diagnostics, *seen.diagnostics))
@@ -211,16 +213,19 @@ def _wanted(
     wanted = Outputs(
         losses=with_rows,
         figures=figures,
-        overflow=_overflow_dtypes() if overflow else (),
         worst=max(output.top, _WORST_ON_A_PAGE if page else 0),
         top_k=top_k,
         by_class=page,
         digest=output.has_digest(flags.output) or (limits is not None and limits.baseline is not None),
     )
+    if overflow:
+        from xent_cli.cli.runs.figures.overflow_outputs import overflow_dtypes
+
+        wanted = wanted._replace(overflow=overflow_dtypes())
     if options.shared.loss.labels_from != "labels" or flags.divergence != "kl" or flags.top_by != "loss":
         from xent_cli.cli.runs.figures.divergence_outputs import with_divergence
 
-        wanted = with_divergence(wanted, flags, options.shared.loss, limits)
+        wanted = with_divergence(wanted, flags, options.shared.loss, limits, pair)
     if page or flags.calibration or flags.bins is not None or (limits is not None and limits.needs_calibration):
         from xent_cli.cli.runs.figures.calibration_outputs import with_calibration
 
@@ -285,12 +290,3 @@ def _plot(totals: LossTotals, stream: BinaryIO, form: str) -> None:
 
     assert totals.quantiles is not None
     save_histogram(histogram(totals.quantiles, BARS), stream, form)
-
-
-def _overflow_dtypes() -> tuple[np.dtype[Any], ...]:
-    """Return the float types for the overflow report; bfloat16 needs ml_dtypes."""
-    try:
-        import ml_dtypes
-    except ImportError:
-        return tuple(np.dtype(name) for name in _FLOATS)
-    return np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16), np.dtype(np.float32), np.dtype(np.float64)

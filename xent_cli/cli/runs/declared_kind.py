@@ -1,4 +1,4 @@
-"""Errors and warnings about first rows that are distributions and should not be, or the reverse."""
+"""What inputs are declared to hold, by options or by their format, and whether their first rows are that."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 from xent_cli.core.checks.distributions import NEARLY_ALL
 from xent_cli.core.checks.probabilities import log_sum_tolerance
 from xent_cli.core.diagnostics import Diagnostic
-from xent_cli.errors import InputError, RowError, listing, more_rows
+from xent_cli.errors import InputError, RowError, UsageError, listing, more_rows
 
 if TYPE_CHECKING:
-    from xent_cli.cli.options import LossFlags, Origin, SharedOptions
+    from xent_cli.cli.options import ComputeOptions, LossFlags, Origin, SharedOptions
     from xent_cli.core.array_types import BoolArray
     from xent_cli.core.checks.distributions import Distributions
     from xent_cli.core.checks.first_rows import FirstRows
@@ -225,3 +225,38 @@ def _counted(pair: Pair, options: LossOptions, error: RowError, off: BoolArray) 
     others = int(np.count_nonzero(off)) - 1
     more = f"{more_rows(others)}, of the first {off.size}" if others else ""
     return InputError(complete.what, complete.where, complete.found, complete.expected, complete.hint, more)
+
+
+def with_implied(options: ComputeOptions, pair: Pair) -> ComputeOptions:
+    """Say of files of log-probabilities that they hold these.
+
+    Raises
+    ------
+    UsageError
+        If the user says something else, or asks for what needs every class of a row.
+    """
+    sides = (
+        ("source", "--from", pair.logits, "logit_bounds"),
+        ("labels_from", "--labels-from", pair.labels, "label_bounds"),
+    )
+    shared = options.shared
+    for name, option, source, field in sides:
+        if source is None or field not in source.info.fields:
+            continue
+        said = getattr(shared.loss, name)
+        if name in shared.origin.explicit and said != "log-probs":
+            raise UsageError(f"{option} {said}: {source.info.path} holds log-probabilities", hint="leave it out")
+        implied = {"source": shared.loss._replace(source="log-probs")}
+        implied["labels_from"] = shared.loss._replace(labels_from="log-probs")
+        shared = shared._replace(loss=implied[name])
+    if shared is options.shared:
+        return options
+    flags = options.output
+    for option, asked in (
+        ("--divergence all", flags.divergence == "all"),
+        ("--gradients", flags.gradients is not None),
+        ("--columns", bool(flags.columns)),
+    ):
+        if asked:
+            raise UsageError(f"{option} needs every class of a row, and these log-probabilities are known in part")
+    return options._replace(shared=shared)

@@ -54,9 +54,11 @@ def preview(shared: SharedOptions, pair: Pair, options: LossOptions) -> Preview:
     InputError
         Where logits are probabilities, probabilities do not sum to 1, or dense labels are counts.
     """
+    if options.source == "log-probs" and "logit_bounds" in pair.logits.info.fields:
+        return Preview(pair, options)  # sums of what is known in part say nothing
     whole = options.source != "logits" or options.binary
     labels = None
-    if options.labels == "dense":
+    if options.labels == "dense" and "label_bounds" not in pair.fields:
         source = options.labels_source
         labels = FirstRows(logarithms=source == "log-probs", whole=source != "logits")
     try:

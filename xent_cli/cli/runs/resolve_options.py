@@ -193,7 +193,8 @@ def loss_options(options: SharedOptions, pair: Pair, *, names_classes: bool = Fa
         binary=layout.binary,
         first_class=0 if pair.named_labels else loss.first_class or 0,
         masked=pair.masked,
-        true_labels=pair.truth is not None,
+        true_labels=pair.truth is not None or (loss.labels_from != "labels" and "true_labels" in pair.fields),
+        bounded=loss.bounded,
     )
     if loss.kernel not in (None, "numpy") and "kernel" in options.origin.on_command_line and not is_compiled(found):
         raise UsageError(f"--kernel {loss.kernel} is for logits and labels in float64")
@@ -238,6 +239,8 @@ def _refuse_meaningless(options: SharedOptions, pair: Pair) -> None:
     if loss.source != "logits" and loss.temperature != 1.0:
         hint = "log-probs are logits too: leave --from out" if loss.source == "log-probs" else ""
         raise UsageError(f"--temperature divides logits, and --from says {loss.source}", hint=hint)
+    if loss.bounded != "null" and not pair.partial:
+        raise UsageError("--bounded is about log-probabilities that are known in part, and these are known in whole")
     if loss.precision == "float32" and (has_teacher or loss.source != "logits"):
         raise UsageError("--precision float32 is for logits and labels")
 

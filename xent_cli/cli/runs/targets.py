@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from xent_cli import __version__
 from xent_cli.cli.display import present
 from xent_cli.cli.output_plan import Form
-from xent_cli.core.row_columns import OF_LABELS, RowFormat
+from xent_cli.core.row_columns import KL_ENDS, OF_LABELS, RowFormat
 from xent_cli.errors import UsageError
 from xent_cli.writers import format_of, open_writer
 
@@ -135,6 +135,7 @@ def row_format(
         labelled=sparse,
         class_names=pair.class_names if pair.named_labels else None,
         with_kl=loss.labels_source != "labels",
+        ends=KL_ENDS if loss.labels_source != "labels" and pair.partial else (),
         shape=pair.logits.info.sample_shape,
         by=by,
         weighted=pair.weighted,

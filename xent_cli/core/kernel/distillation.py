@@ -122,6 +122,11 @@ def distributions(student: AnyArray, teacher: AnyArray, options: LossOptions) ->
         yield rows, Distributions(log_p, p, log_q, q, x)
 
 
+def log_distribution(rows: FloatArray, source: str, temperature: float) -> FloatArray:
+    """Return log-probabilities of rows [n, k]; NaN in rows that are invalid."""
+    return _distribution(rows, source, temperature)[0]
+
+
 def _distribution(rows: FloatArray, source: str, temperature: float) -> tuple[FloatArray, FloatArray]:
     """Return log-probabilities and probabilities of rows; NaN in rows that are invalid."""
     if source != "logits":

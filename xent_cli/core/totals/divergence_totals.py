@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from xent_cli.core.totals.exact_sum import ExactSum
+from xent_cli.core.totals.exact_sum import ExactSum, either
 from xent_cli.core.totals.quantiles import QuantileState
 from xent_cli.core.totals.summary import WorstSample, worst_samples
 
@@ -20,12 +20,23 @@ if TYPE_CHECKING:
 
 KL = "kl_divergence"
 DELTA_P = "mean_delta_p"
+# llama.cpp's own figure, which takes a floor for what is not known.
+FACE = "kl_face_value"
+_LEVELS = {"50": 0.5, "90": 0.9, "95": 0.95, "99": 0.99, "999": 0.999}
 # Figures of which quantiles are reported, beside their mean: how these are called, and at which levels.
 SPREADS: Mapping[str, Mapping[str, float]] = {
-    KL: {"p50_kl": 0.5, "p90_kl": 0.9, "p95_kl": 0.95, "p99_kl": 0.99, "p999_kl": 0.999},
+    KL: {f"p{name}_kl": level for name, level in _LEVELS.items()},
+    FACE: {f"p{name}_kl_face_value": level for name, level in _LEVELS.items()},
     DELTA_P: {"p1_delta_p": 0.01, "p5_delta_p": 0.05, "p50_delta_p": 0.5, "p95_delta_p": 0.95, "p99_delta_p": 0.99},
 }
-_EXTREMES = {"max_kl": (KL, "high"), "min_delta_p": (DELTA_P, "low"), "max_delta_p": (DELTA_P, "high")}
+_EXTREMES = {
+    "max_kl": (KL, "high"),
+    "max_kl_face_value": (FACE, "high"),
+    "min_delta_p": (DELTA_P, "low"),
+    "max_delta_p": (DELTA_P, "high"),
+}
+# A count of samples.
+BOUNDED = "n_bounded"
 # A mean of squares, reported as its root.
 SQUARED_DELTA_P = "squared_delta_p"
 _ROOTS = {SQUARED_DELTA_P: "rms_delta_p"}
@@ -100,12 +111,15 @@ class DivergenceTotals:
         Of those in `SPREADS`, unless only means are wanted.
     worst
         The samples with the highest divergence, up to `worst_wanted` of them.
+    n_bounded
+        How many samples have a loss that is only bounded, or None if rows are known in whole.
     """
 
     sums: Mapping[str, FigureSum] = field(default_factory=dict)
     spreads: Mapping[str, Spread] = field(default_factory=dict)
     worst: tuple[WorstSample, ...] = ()
     worst_wanted: int = 0
+    n_bounded: int | None = None
 
     @classmethod
     def of(
@@ -125,7 +139,7 @@ class DivergenceTotals:
         Parameters
         ----------
         figures
-            [n] by name; names of means are those of the summary.
+            [n] by name; names of means are those of the summary, and "n_bounded" is counted.
         weight
             [n], or None.
         spread
@@ -135,6 +149,8 @@ class DivergenceTotals:
         sample, labels, ids
             [n] numbers of the samples, and labels and ids of the worst.
         """
+        bounded = figures.get(BOUNDED)
+        figures = {name: values for name, values in figures.items() if name != BOUNDED}
         worst: tuple[WorstSample, ...] = ()
         if worst_wanted and sample is not None and KL in figures:
             worst = worst_samples(figures[KL], sample, worst_wanted, labels, ids)
@@ -143,6 +159,7 @@ class DivergenceTotals:
             {name: Spread.of(figures[name], exact_rows) for name in SPREADS if name in figures} if spread else {},
             worst,
             worst_wanted,
+            None if bounded is None else int(np.count_nonzero(bounded)),
         )
 
     def merge(self, other: DivergenceTotals) -> DivergenceTotals:
@@ -153,6 +170,7 @@ class DivergenceTotals:
             _merged(self.spreads, other.spreads, Spread.merge),
             tuple(sorted(self.worst + other.worst, key=WorstSample.order)[:wanted]),
             wanted,
+            either(self.n_bounded, other.n_bounded, int.__add__),
         )
 
     @property
@@ -162,7 +180,7 @@ class DivergenceTotals:
 
     def figures(self, divisor: ExactSum) -> tuple[tuple[str, float], ...]:
         """Return every figure by its name in the summary; `divisor` is that of the mean."""
-        found: dict[str, float] = {}
+        found: dict[str, float] = {} if self.n_bounded is None else {BOUNDED: self.n_bounded}
         for name, total in self.sums.items():
             mean = total.over(divisor)
             if name in _ROOTS:
@@ -175,6 +193,8 @@ class DivergenceTotals:
 
     def _distribution(self, name: str) -> dict[str, float]:
         spread, levels = self.spreads[name], SPREADS[name]
+        if name == KL and self.n_bounded:  # some are not known
+            return dict.fromkeys((*levels, "max_kl"), math.nan)
         found = dict(zip(levels, spread.quantiles.quantiles(list(levels.values())), strict=True))
         ends = {end: getattr(spread, side) for end, (figure, side) in _EXTREMES.items() if figure == name}
         return found | {end: value if spread.quantiles.size else math.nan for end, value in ends.items()}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 # The square of the smallest subnormal number is 2**-2148: every float64 and its square is a multiple of that.
@@ -23,6 +25,9 @@ _FEW = 16
 _HUGE, _HUGE_SQUARE, _TINY_SQUARE = 2.0**960, 2.0**450, 2.0**-450
 _RESCALE = 600
 _VELTKAMP = 2.0**27 + 1.0
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,17 @@ class ExactSum:
         """Divide, rounding once; NaN for a divisor of 0."""
         divisor = other if isinstance(other, ExactSum) else ExactSum.of_count(other)
         return _divide(self.units, divisor.units)
+
+
+def either(a: T | None, b: T | None, both: Callable[[T, T], T]) -> T | None:
+    """Return `both` of two totals, or the one that is there.
+
+    Examples
+    --------
+    >>> either(1, None, max), either(1, 2, max)
+    (1, 2)
+    """
+    return b if a is None else a if b is None else both(a, b)
 
 
 def standard_deviation(total: ExactSum, squares: ExactSum, count: int) -> float:

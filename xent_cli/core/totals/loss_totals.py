@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from xent_cli.core.labels.label_offsets import Offsets
-from xent_cli.core.totals.exact_sum import ExactSum, standard_deviation, standard_error
+from xent_cli.core.totals.exact_sum import ExactSum, either, standard_deviation, standard_error
 from xent_cli.core.totals.quantiles import EXACT_ROWS, QuantileState
 from xent_cli.core.totals.summary import LossSummary, WorstSample, worst_samples
 from xent_cli.errors import RowError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray, IntArray
     from xent_cli.core.totals.cluster_totals import ClusterTotals
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from xent_cli.core.totals.moments import Moments
 
 _LEVELS = {"p50_loss": 0.5, "p90_loss": 0.9, "p95_loss": 0.95, "p99_loss": 0.99}
-
-T = TypeVar("T")
 
 
 class LossTotals(NamedTuple):
@@ -212,23 +210,23 @@ class LossTotals(NamedTuple):
             n_inf=self.n_inf + other.n_inf,
             sums=self.sums + other.sums,
             squares=self.squares + other.squares,
-            weighted=_either(self.weighted, other.weighted, ExactSum.__add__),
-            weight=_either(self.weight, other.weight, ExactSum.__add__),
+            weighted=either(self.weighted, other.weighted, ExactSum.__add__),
+            weight=either(self.weight, other.weight, ExactSum.__add__),
             min_loss=min(self.min_loss, other.min_loss),
-            quantiles=_either(self.quantiles, other.quantiles, QuantileState.merge),
+            quantiles=either(self.quantiles, other.quantiles, QuantileState.merge),
             worst=tuple(sorted(self.worst + other.worst, key=WorstSample.order)[:wanted]),
             worst_wanted=wanted,
             hits=_merge_hits(self.hits, other.hits),
-            divergence=_either(self.divergence, other.divergence, lambda a, b: a.merge(b)),
+            divergence=either(self.divergence, other.divergence, lambda a, b: a.merge(b)),
             softmaxed=self.softmaxed + other.softmaxed,
             unnormalised=self.unnormalised + other.unnormalised,
             unnormalised_labels=self.unnormalised_labels + other.unnormalised_labels,
-            label_range=_either(self.label_range, other.label_range, lambda a, b: (min(a[0], b[0]), max(a[1], b[1]))),
+            label_range=either(self.label_range, other.label_range, lambda a, b: (min(a[0], b[0]), max(a[1], b[1]))),
             offsets=self.offsets.merge(other.offsets),
-            digest=_either(self.digest, other.digest, _add_digests),
-            moments=_either(self.moments, other.moments, lambda a, b: a + b),
-            clusters=_either(self.clusters, other.clusters, lambda a, b: a.merge(b)),
-            grouped=_either(self.grouped, other.grouped, lambda a, b: a.merge(b)),
+            digest=either(self.digest, other.digest, _add_digests),
+            moments=either(self.moments, other.moments, lambda a, b: a + b),
+            clusters=either(self.clusters, other.clusters, lambda a, b: a.merge(b)),
+            grouped=either(self.grouped, other.grouped, lambda a, b: a.merge(b)),
         )
 
     @property
@@ -237,6 +235,11 @@ class LossTotals(NamedTuple):
         if self.divergence is not None and self.divergence.worst_wanted:
             return "kl_divergence", self.divergence.worst
         return "loss", self.worst
+
+    @property
+    def n_bounded(self) -> int:
+        """How many of the NaN losses are not known beyond their bounds."""
+        return 0 if self.divergence is None else self.divergence.n_bounded or 0
 
     @property
     def divisor(self) -> ExactSum:
@@ -262,11 +265,12 @@ class LossTotals(NamedTuple):
         if special is None and state is not None:
             deviation = standard_deviation(self.sums, self.squares, self.n_samples)
         error, count, effect = self._standard_error(deviation)
-        levels = [] if state is None else list(zip(_LEVELS, state.quantiles(list(_LEVELS.values())), strict=True))
+        found = [] if state is None else state.quantiles(list(_LEVELS.values()))
+        levels = [(name, math.nan if self.n_bounded else value) for name, value in zip(_LEVELS, found, strict=False)]
         return LossSummary(
             n_samples=self.n_samples,
             n_ignored=self.n_ignored,
-            n_nan=self.n_nan,
+            n_nan=self.n_nan - self.n_bounded,
             n_inf=self.n_inf,
             mean_loss=total / self.divisor if special is None else special,
             sum_loss=float(total) if special is None else special,
@@ -274,7 +278,7 @@ class LossTotals(NamedTuple):
             se_loss=error,
             n_clusters=count,
             design_effect=effect,
-            min_loss=self.min_loss if self.n_samples > self.n_nan else math.nan,
+            min_loss=self.min_loss if self.n_samples > self.n_nan and not self.n_bounded else math.nan,
             max_loss=worst.loss if worst else math.nan,
             worst_sample=worst.sample if worst else None,
             quantiles=tuple(levels),
@@ -289,10 +293,6 @@ def _add_digests(a: int, b: int) -> int:
     from xent_cli.core.labels.label_digest import add_digests
 
     return add_digests(a, b)
-
-
-def _either(a: T | None, b: T | None, both: Callable[[T, T], T]) -> T | None:
-    return b if a is None else a if b is None else both(a, b)
 
 
 def _merge_hits(a: tuple[tuple[int, int], ...], b: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:

@@ -69,6 +69,8 @@ def open_labels(located: Located, logits: Source, options: ReadOptions) -> Sourc
         options = options._replace(known=options.known._replace(labels_shape=_sides(labels, logits)))
         labels = open_source(located, "labels", options, classes)
     shape = labels.info.shape
+    if labels.info.format == "kld":
+        return _reference(labels, logits)
     if labels.info.format not in ARRAYS:
         if (options.labels == "sparse" and labels.info.row_shape) or (
             options.labels == "dense" and not labels.info.row_shape
@@ -132,6 +134,17 @@ def open_true_labels(path: str, logits: Source, options: ReadOptions) -> Source:
     if None not in counts and counts[0] != counts[1]:
         raise other_length(logits, labels, "true labels", counts[1], counts[0])
     return TrueLabels(labels)
+
+
+def _reference(reference: Source, logits: Source) -> Source:
+    """Check that log-probabilities of llama.cpp are about the rows of the logits, whatever axes these have."""
+    from xent_cli.readers.language_models.kld import refuse_other_tokens
+
+    counts = reference.info.num_rows, logits.info.num_rows
+    if reference.info.row_shape != logits.info.row_shape or counts[0] != counts[1]:
+        raise _misfit().shape_error(reference.info.path, reference.info.shape, logits)
+    refuse_other_tokens(logits, reference)
+    return reference
 
 
 def labels_of_archive(located: Located, logits: Source, options: ReadOptions) -> Source:

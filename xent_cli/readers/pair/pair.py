@@ -105,9 +105,9 @@ def open_pair(
     counts = {source.info.num_rows for source in (logits, labels) if source is not None and not joined} - {None}
     if labels is not None and len(counts) > 1:
         raise other_length(logits, labels, "labels", logits.info.num_rows, labels.info.num_rows)
+    said = [*options.known.said, *(remark for source in (logits, labels) for remark in getattr(source, "remarks", ()))]
     names = options.class_names or logits.info.class_names
     truth = None if options.true_labels is None else open_true_labels(options.true_labels, logits, options)
-    said = list(options.known.said)
     pair = Pair(logits, labels, weights, mask, options.shift, names, said=said, truth=truth, units=units, groups=groups)
     if found.format in ARCHIVES:
         from xent_cli.readers.pair.weights_and_masks import unused_arrays

@@ -101,6 +101,16 @@ class Pair:
             object.__setattr__(self, name, value)
 
     @property
+    def fields(self) -> frozenset[str]:
+        """Which fields of `Rows` the inputs fill."""
+        return frozenset[str]().union(*(source.info.fields for source in self._sources))
+
+    @property
+    def partial(self) -> bool:
+        """Whether log-probabilities may be known in part."""
+        return bool(self.fields & {"logit_bounds", "label_bounds"})
+
+    @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Notes and warnings on the inputs and the choice of columns."""
         plan = self.logits.info.plan

@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from xent_cli.cli.options import LossFlags, OutputFlags
     from xent_cli.cli.runs.check import Limits
     from xent_cli.core.options import Outputs
+    from xent_cli.readers.pair.paired_inputs import Pair
 
 
-def with_divergence(wanted: Outputs, flags: OutputFlags, loss: LossFlags, limits: Limits | None) -> Outputs:
+def with_divergence(wanted: Outputs, flags: OutputFlags, loss: LossFlags, limits: Limits | None, pair: Pair) -> Outputs:
     """Add what to compute of the divergence from a teacher: what was asked for, and what a limit is about.
 
     Raises
@@ -30,5 +31,6 @@ def with_divergence(wanted: Outputs, flags: OutputFlags, loss: LossFlags, limits
 
     limited = () if limits is None else (field_of(limit.metric) for limit in limits.thresholds)
     figures = frozenset(FIGURES) if flags.divergence == "all" else frozenset(FIGURES) & frozenset(limited)
-    states = wanted.states + (1 if loss.true_labels is None else 2)
+    # One of the divergences, one at true labels, and one of llama.cpp's own figure if rows are partial.
+    states = wanted.states + 1 + ("true_labels" in pair.fields) + pair.partial
     return wanted._replace(divergences=figures, states=states, worst_by_kl=flags.top_by == "kl")

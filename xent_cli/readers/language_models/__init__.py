@@ -1,0 +1,1 @@
+"""Files that programs which run language models write."""
