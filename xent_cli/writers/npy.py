@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import io
+import mmap
 import os
 import sys
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
+from xent_cli.core.kernel.turned import turn
 from xent_cli.core.nan_kinds import mark
 
 if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, FloatArray
     from xent_cli.core.evaluate import BlockLoss
     from xent_cli.core.row_columns import RowFormat
+
+# Pages of a slab of gradients up to this size stay mapped until it is complete: each block writes to all of them.
+_MAPPED_BYTES = 64 << 20
 
 
 class NpyWriter:
@@ -74,14 +79,15 @@ class GradientWriter:
         self._rows = 0
         known = tuple(side or 0 for side in shape)
         self._offset = stream.write(npy_header(known, dtype))
-        self._array: np.memmap[Any, np.dtype[Any]] | None = None
+        self._array: AnyArray | None = None
         if axis != len(shape) - 1:
             # The values of a sample are not contiguous: view the array as [a, k, b] and place each sample.
             sides = int(np.prod(known[:axis])), known[axis], int(np.prod(known[axis + 1 :]))
             stream.flush()
             size = self._offset + int(np.prod(sides)) * dtype.itemsize
             getattr(getattr(stream, "raw", None), "reserve", stream.truncate)(size)
-            self._array = np.memmap(stream, dtype, "r+", self._offset, sides)
+            self._memory = mmap.mmap(stream.fileno(), size)
+            self._array = np.frombuffer(self._memory, dtype, -1, self._offset).reshape(sides)
 
     def write(self, rows: BlockLoss) -> None:
         """Place the gradient of one block; blocks come in order."""
@@ -91,13 +97,26 @@ class GradientWriter:
         if self._array is None:
             self._stream.write(np.ascontiguousarray(_narrowed(gradient, self._dtype)).view(np.uint8).data)
             return
-        a, b = np.divmod(np.arange(rows.start, rows.start + rows.size), self._array.shape[2])
-        self._array[a, :, b] = _narrowed(gradient, self._dtype)
+        samples, done = self._array.shape[2], 0
+        while done < rows.size:  # whole slabs [k, b] at once, and the first and last samples of others
+            a, low = divmod(rows.start + done, samples)
+            slabs = (rows.size - done) // samples if low == 0 else 0
+            size = slabs * samples or min(samples - low, rows.size - done)
+            some = _narrowed(gradient[done : done + size], self._dtype)
+            if slabs:
+                target = self._array[a : a + slabs].swapaxes(1, 2)
+                turn(some.reshape(target.shape), target)
+            else:
+                turn(some, self._array[a, :, low : low + size].T)
+            done += size
+        ended = (rows.start + rows.size) % samples == 0 or self._array[0].nbytes > _MAPPED_BYTES
+        if ended and hasattr(self._memory, "madvise"):  # what has been written would count as memory of this process
+            self._memory.madvise(mmap.MADV_DONTNEED)
 
     def finish(self) -> None:
         """Complete the file."""
         if self._array is not None:
-            self._array.flush()
+            self._memory.flush()
         elif self._shape[0] is None:
             self._stream.seek(0)
             self._stream.write(npy_header((self._rows, *self._shape[1:]), self._dtype))

@@ -22,6 +22,8 @@ _TOO_MANY = ROWS_JUDGED - int(NEARLY_ALL * ROWS_JUDGED)
 _FIRST_STEP = 16
 # Counts and grades span fewer whole numbers than this; quantised outputs span most of 256.
 _LEAST_SPAN = 64
+# Rows of this many entries are examined at a time, since figures are computed in float64.
+_MOST_ENTRIES = 1 << 21
 # Rows that cannot be judged, such as padding, are skipped up to these limits: an input may contain nothing else.
 _MOST_SKIPPED_ROWS, _MOST_SKIPPED_ENTRIES = 1 << 16, 1 << 24
 
@@ -74,10 +76,10 @@ class FirstRows:
         """Add rows [n, k] that count, in order, with their sample numbers."""
         width = max(1, rows.shape[1])
         self._most_skipped = min(_MOST_SKIPPED_ROWS, max(ROWS_JUDGED, _MOST_SKIPPED_ENTRIES // width))
-        done, step = 0, _FIRST_STEP
+        done, step, most = 0, _FIRST_STEP, max(1, _MOST_ENTRIES // width)
         while done < len(rows) and not self.enough:
-            some = rows[done : done + step]
-            self._add(some, samples[done : done + step])
+            step = min(step, most)
+            self._add(rows[done : done + step], samples[done : done + step])
             done, step = done + step, 4 * step
 
     def _add(self, rows: AnyArray, samples: AnyArray) -> None:

@@ -1,0 +1,72 @@
+"""Many classes on an axis before the last: the bits of the same array with its classes last, for every output."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.forked import xent
+
+K = 300
+RNG = np.random.default_rng(5)
+LOGITS = np.asarray(RNG.normal(size=(3, 7, K)) * 4, np.float32)
+LABELS = RNG.integers(0, K, (3, 7))
+DENSE = np.asarray(RNG.dirichlet(np.ones(K), (3, 7)), np.float32)
+TEACHER = np.asarray(LOGITS + RNG.normal(size=LOGITS.shape), np.float32)
+SECOND = {
+    "sparse": (LABELS, []),
+    "dense": (DENSE, ["--labels", "dense"]),
+    "teacher": (TEACHER, ["--labels-from", "logits"]),
+    "smoothed": (LABELS, ["--label-smoothing", "0.1"]),
+    "gradients": (LABELS, ["--gradients", "g.npy"]),
+    "gradients of dense labels": (DENSE, ["--labels", "dense", "--gradients", "g.npy"]),
+    "by NumPy": (LABELS, ["--kernel", "numpy", "--gradients", "g.npy"]),
+}
+
+
+# How a file or a folder of shards holds an array [3, 7, 300].
+LAYOUTS = {
+    "last": (-1, lambda array: array),
+    "in the middle": (1, lambda array: np.ascontiguousarray(np.moveaxis(array, -1, 1))),
+    "in the middle, Fortran order": (1, lambda array: np.asfortranarray(np.moveaxis(array, -1, 1))),
+    "first": (0, lambda array: np.ascontiguousarray(np.moveaxis(array, -1, 0))),
+}
+
+
+def computed(folder, kind, layout, *options, shards=False):
+    """Summary, losses as bytes, and the gradient with its classes last."""
+    folder.mkdir()
+    second, asked = SECOND[kind]
+    axis, lay = LAYOUTS[layout]
+    for name, array in (("logits", lay(LOGITS)), ("second", lay(second) if second.shape == LOGITS.shape else second)):
+        if shards:
+            (folder / name).mkdir()
+            for i, shard in enumerate(array):
+                np.save(folder / name / f"{i}.npy", shard[np.newaxis])
+        else:
+            np.save(folder / name, array)
+    names = ["logits/", "second/"] if shards else ["logits.npy", "second.npy"]
+    run = xent("compute", *names, "--axis", str(axis), "-o", "rows.npy", "-f", "json", *asked, *options, cwd=folder)
+    assert run.returncode == 0, run.stderr
+    gradient = np.moveaxis(np.load(folder / "g.npy"), axis, -1) if "g.npy" in asked else np.empty(0)
+    return json.loads(run.stdout)["summary"], np.load(folder / "rows.npy").tobytes(), gradient.tobytes()
+
+
+@pytest.mark.parametrize("kind", SECOND)
+@pytest.mark.parametrize("layout", [name for name in LAYOUTS if name != "last"])
+def test_the_bits_are_those_of_the_array_with_its_classes_last(layout, kind, tmp_path):
+    expected = computed(tmp_path / "last", kind, "last")
+    assert computed(tmp_path / "other", kind, layout) == expected
+    assert computed(tmp_path / "threads", kind, layout, "--threads", "3") == expected
+
+
+@pytest.mark.parametrize("kind", ["sparse", "teacher", "gradients"])
+def test_shards_give_the_same_bits(kind, tmp_path):
+    expected = computed(tmp_path / "last", kind, "last")
+    assert computed(tmp_path / "shards", kind, "in the middle", shards=True) == expected
+
+
+@pytest.mark.slow
+def test_workers_of_a_cluster_give_the_same_bits(tmp_path):
+    expected = computed(tmp_path / "last", "gradients", "last")
+    assert computed(tmp_path / "dask", "gradients", "in the middle", "--engine", "dask", "--threads", "2") == expected
