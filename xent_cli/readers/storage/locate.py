@@ -99,7 +99,7 @@ def _local(name: str, path: str) -> Located:
         folder = Path(path).parent
         # By stems, since names that have no more than `.npy` in common would seem alike.
         stems = {entry.stem: entry for entry in sorted(folder.glob("*"), key=lambda p: p.suffix == Path(path).suffix)}
-        near = difflib.get_close_matches(Path(path).stem, stems, 1, cutoff=0.75)
+        near = difflib.get_close_matches(Path(path).stem, stems, 1)
         hint = f"did you mean {stems[near[0]]}?" if near else ""
         linked = ""
         if Path(path).is_symlink():  # git-annex and DVC leave these for files they have not fetched yet
