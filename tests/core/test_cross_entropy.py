@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from benchmarks.kernel_coefficients import coefficients
 from tests.oracles.reference import cross_entropy_mp, gradient_mp
-from xent_cli.core.kernel import compiled, variants
+from tests.running_kernel import COMPILED, running
+from xent_cli.core.kernel import compiled
 from xent_cli.core.kernel import cross_entropy as kernels
 from xent_cli.core.kernel.cross_entropy import reference
 from xent_cli.core.kernel.tiles import rows_per_tile
@@ -26,23 +27,11 @@ OPTION_CASES = [c for c in json.loads((ORACLES / "options.json").read_text())["c
 PLAIN = LossOptions()
 SINGLE = LossOptions(precision="float32")
 NAN, INF = math.nan, math.inf
-# Every law here is one of the compiled kernel too, where it was built.
-KERNELS = ["numpy", *(f"c-{name}" for name in variants.variants()[:1])]
-COMPILED = [f"c-{name}" for name in variants.variants()]
-
-
-@pytest.fixture(scope="module", autouse=True, params=KERNELS)
-def kernel(request):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(RUNNING, "kernel", request.param)
-        yield request.param
-
-
-RUNNING = {}
+pytestmark = pytest.mark.usefixtures("kernel")
 
 
 def cross_entropy(logits, labels, options=PLAIN, **outputs):
-    return kernels.cross_entropy(logits, labels, replace(options, **RUNNING), **outputs)
+    return kernels.cross_entropy(logits, labels, running(options), **outputs)
 
 
 def ulps(found, expected, dtype=np.float64):

@@ -8,12 +8,18 @@ import numpy as np
 import pytest
 
 from tests.oracles.reference import gradient_mp, log_softmax_mpf, teacher_cross_entropy_mp
-from xent_cli.core.kernel.distillation import teacher_cross_entropy
+from tests.running_kernel import running
+from xent_cli.core.kernel import distillation
 from xent_cli.core.options import LossOptions
 
 CASES = json.loads((Path(__file__).parents[1] / "oracles" / "options.json").read_text())["cases"]
 TAUGHT = {case["name"]: case for case in CASES if case["name"].startswith("teacher")}
 LOGITS = LossOptions(labels="dense", labels_source="logits")
+pytestmark = pytest.mark.usefixtures("kernel")
+
+
+def teacher_cross_entropy(student, teacher, options, **outputs):
+    return distillation.teacher_cross_entropy(student, teacher, running(options), **outputs)
 
 
 def numbers(values, dtype=float):

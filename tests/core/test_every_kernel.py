@@ -5,10 +5,12 @@ import itertools
 import numpy as np
 import pytest
 
+from tests.running_kernel import running
 from xent_cli.core.block import Block
 from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.options import LossOptions, Outputs
 
+pytestmark = pytest.mark.usefixtures("kernel")
 LONG = np.longdouble
 CLASS_WEIGHT = {k: np.random.default_rng(k).uniform(0.2, 3.0, k) for k in (1, 2, 7, 300)}
 GIVEN = ("logits", "log-probs", "probs")
@@ -126,7 +128,7 @@ def made(name, k):
     given = dict(KERNELS[name])
     if given.get("class_weight"):
         given["class_weight"] = CLASS_WEIGHT[k]
-    return LossOptions(**given)
+    return running(LossOptions(**given))
 
 
 @pytest.mark.parametrize("k", [1, 2, 7, 300])

@@ -4,12 +4,18 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
+from tests.running_kernel import running
+from xent_cli.core.kernel import from_probabilities
 from xent_cli.core.kernel.cross_entropy import cross_entropy
-from xent_cli.core.kernel.from_probabilities import probability_cross_entropy
 from xent_cli.core.options import LossOptions
 from xent_cli.errors import RowError
 
 PROBS, LOG_PROBS = LossOptions(source="probs"), LossOptions(source="log-probs")
+pytestmark = pytest.mark.usefixtures("kernel")
+
+
+def probability_cross_entropy(rows, labels, options, **where):
+    return from_probabilities.probability_cross_entropy(rows, labels, running(options), **where)
 
 
 def test_the_loss_is_minus_the_logarithm_of_what_is_given():

@@ -1,4 +1,4 @@
-"""Losses and gradients of the compiled kernel, bit for bit: the same on every instruction set, machine and version.
+"""Losses, divergences and gradients of the compiled kernel, bit for bit the same on every machine and in every version.
 
 `python -m tests.oracles.kernel_bits` compares those of every instruction set with `kernel_bits.json`. It needs only
 NumPy. With --write it writes the file. A change of these bits changes results that people have kept: it takes a
@@ -16,13 +16,16 @@ from pathlib import Path
 import numpy as np
 
 from xent_cli.core.kernel.cross_entropy import cross_entropy
+from xent_cli.core.kernel.distillation import teacher_cross_entropy
+from xent_cli.core.kernel.from_probabilities import probability_cross_entropy
 from xent_cli.core.kernel.variants import variants, why_not_compiled
 from xent_cli.core.options import LossOptions
 
 STORED = Path(__file__).with_suffix(".json")
-# Either side of every change of method: few classes, groups of 64, blocks of 256.
+# Either side of every change of method: few classes, steps of 16, strips of 8 steps.
 CLASSES = (1, 2, 3, 10, 63, 64, 65, 100, 128, 129, 255, 256, 257, 1000, 5000)
 DTYPES = ("float16", "float32", "float64")
+GIVEN = ("logits", "log-probs", "probs")
 # Gradients of more entries are kept as a digest.
 MOST_ENTRIES = 40
 NAN, INF = float("nan"), float("inf")
@@ -66,6 +69,22 @@ def extremes():
     return np.array(rows)
 
 
+def given(kind, k, seed):
+    """Rows of what stands for logits or labels; no function but + - * / may be used, since its bits may differ."""
+    if kind == "logits":
+        return ordinary(5, k, 300 + seed)
+    return -8 * uniform(5, k, 400 + seed) if kind == "log-probs" else uniform(5, k, 500 + seed) / k
+
+
+def losses(logits, labels, options, **gradient):
+    """Call the kernel for what the inputs hold."""
+    if options.labels_source != "labels":
+        return teacher_cross_entropy(logits, labels, options, **gradient)
+    if options.source != "logits":
+        return probability_cross_entropy(logits, labels, options)
+    return cross_entropy(logits, labels, options, **gradient)
+
+
 def cases():
     """Name, logits, labels and options of each case."""
     for k, dtype in product(CLASSES, DTYPES):
@@ -88,6 +107,29 @@ def cases():
         }
         for kind, (labels, options) in kinds.items():
             yield f"{kind}, {k} x {dtype}", z, labels, options
+    for k, (source, taught) in product((1, 3, 10, 128, 129, 1000), product(GIVEN, ("labels", *GIVEN))):
+        first, second = (given(kind, k, seed) for kind, seed in ((source, k), (taught, 2 * k)))
+        if source != "logits" or taught != "labels":
+            options = {"source": source, "labels": "dense", "labels_source": taught}
+            yield f"{source} and {taught}, {k}", first, second, options
+            yield f"{source} and {taught}, {k} x float32", first.astype("f4"), second.astype("f4"), options
+    for k in (3, 10, 129, 1000):
+        both = given("logits", k, 1), given("logits", k, 2)
+        options = {"labels": "dense", "labels_source": "logits"}
+        for name, each in {"equal": (both[0], both[0]), "near": (both[0], both[0] + both[1] / 2**20)}.items():
+            yield f"{name} teacher, {k}", *each, options
+        yield f"temperatures, {k}", *both, options | {"temperature": 0.7, "teacher_temperature": 1.9}
+        yield (
+            f"divided by their sums, {k}",
+            given("probs", k, 1),
+            given("probs", k, 2),
+            options
+            | {
+                "source": "probs",
+                "labels_source": "probs",
+                "normalize": True,
+            },
+        )
     rows = extremes()
     with np.errstate(over="ignore"):
         for dtype, label in product(DTYPES, range(3)):
@@ -108,27 +150,32 @@ def cases():
 def computed(kernel):
     """Losses that a kernel gives for every case, as hex, and gradients; of long ones a digest."""
     found = {}
-    for name, logits, labels, options in cases():
+    for name, logits, labels, settings in cases():
+        options = LossOptions(**settings, kernel=kernel)
         dtype = "float32" if logits.dtype == np.float32 else "float64"
         scale = (np.arange(len(logits)) + 1) / 8
-        alone = cross_entropy(logits, labels, LossOptions(**options, kernel=kernel))
-        both = cross_entropy(
-            logits, labels, LossOptions(**options, kernel=kernel), gradient_dtype=dtype, gradient_scale=scale
-        )
-        if alone.loss.tobytes() != both.loss.tobytes():
-            raise AssertionError(f"{name}: a gradient changes the losses")
-        entries = both.gradient.ravel()
-        entries[np.isnan(entries)] = np.nan
-        digest = hashlib.sha256(entries.astype(entries.dtype.newbyteorder("<")).tobytes()).hexdigest()
-        gradient = digest if entries.size > MOST_ENTRIES else " ".join(float(g).hex() for g in entries)
-        found[name] = {"loss": " ".join(float(loss).hex() for loss in both.loss), "gradient": gradient}
+        found[name] = alone = values(losses(logits, labels, options))
+        if options.source == "logits":
+            both = losses(logits, labels, options, gradient_dtype=dtype, gradient_scale=scale)
+            if values(both) != alone:  # before the gradient is added to it
+                raise AssertionError(f"{name}: a gradient changes the losses")
+            entries = both.gradient.ravel()
+            entries[np.isnan(entries)] = np.nan
+            digest = hashlib.sha256(entries.astype(entries.dtype.newbyteorder("<")).tobytes()).hexdigest()
+            alone["gradient"] = digest if entries.size > MOST_ENTRIES else " ".join(float(g).hex() for g in entries)
     return found
+
+
+def values(found):
+    """Loss, and divergence if there is one, as hex."""
+    columns = {"loss": found.loss} | ({} if found.kl is None else {"kl": found.kl})
+    return {name: " ".join(float(value).hex() for value in column) for name, column in columns.items()}
 
 
 def differences(kernel):
     """Name the cases in which a kernel gives other bits than those stored."""
     stored, found = json.loads(STORED.read_text()), computed(kernel)
-    return [f"{name}: {part}" for name in stored | found for part in ("loss", "gradient")
+    return [f"{name}: {part}" for name in stored | found for part in ("loss", "kl", "gradient")
             if stored.get(name, {}).get(part) != found.get(name, {}).get(part)]  # fmt: skip
 
 

@@ -92,6 +92,12 @@ class LossOptions:
         """Dtype of the arithmetic."""
         return np.dtype(self.precision)
 
+    @property
+    def both_sum_to_1(self) -> bool:
+        """Whether a student and a teacher each sum to 1 up to rounding: by a softmax, or divided by their sums."""
+        sources = self.source, self.labels_source
+        return all(source == "logits" or (source == "probs" and self.normalize) for source in sources)
+
     def signature(self, version: str) -> str:
         """Write every setting in one line; class weights as the first digits of their SHA-256.
 

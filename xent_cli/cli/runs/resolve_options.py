@@ -197,7 +197,7 @@ def loss_options(options: SharedOptions, pair: Pair, *, names_classes: bool = Fa
         bounded=loss.bounded,
     )
     if loss.kernel not in (None, "numpy") and "kernel" in options.origin.on_command_line and not is_compiled(found):
-        raise UsageError(f"--kernel {loss.kernel} is for logits and labels in float64")
+        raise UsageError(f"--kernel {loss.kernel} computes in float64, and --precision says float32")
     return replace(found, kernel=kernel_for(found, loss.kernel))
 
 

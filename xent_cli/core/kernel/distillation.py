@@ -63,11 +63,16 @@ def teacher_cross_entropy(
     >>> teacher_cross_entropy(same, same, LossOptions(labels="dense", labels_source="logits")).kl.tolist()
     [0.0]
     """
+    if options.kernel != "numpy":
+        from xent_cli.core.kernel.compiled import compiled_cross_entropy
+
+        computed = compiled_cross_entropy(student, teacher, options, gradient_dtype, gradient_scale)
+        return RowLosses(computed.loss, 0, computed.gradient, kl=computed.kl)
     n, k = student.shape
     loss, kl = np.empty(n), np.empty(n)
     gradient = None if gradient_dtype is None else np.empty((n, k), gradient_dtype)
     both = options.source == options.labels_source == "logits"
-    normal = both_sum_to_1(options)
+    normal = options.both_sum_to_1
     for rows, (log_p, p, _, q, x) in distributions(student, teacher, options):
         loss[rows] = weighted_sum(q, -log_p)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -94,12 +99,6 @@ class Distributions(NamedTuple):
     log_q: FloatArray
     q: FloatArray
     log_ratio: FloatArray
-
-
-def both_sum_to_1(options: LossOptions) -> bool:
-    """Whether each side sums to 1 up to rounding, because of a softmax or because it was divided by its sum."""
-    sources = options.source, options.labels_source
-    return all(source == "logits" or (source == "probs" and options.normalize) for source in sources)
 
 
 def distributions(student: AnyArray, teacher: AnyArray, options: LossOptions) -> Iterator[tuple[slice, Distributions]]:

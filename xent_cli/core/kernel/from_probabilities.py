@@ -53,27 +53,34 @@ def probability_cross_entropy(rows: AnyArray, labels: AnyArray, options: LossOpt
     >>> probability_cross_entropy(half, np.array([0, 0]), LossOptions(source="probs")).loss.tolist()
     [0.6931471805599453, inf]
     """
+    if options.kernel != "numpy":
+        from xent_cli.core.kernel.compiled import compiled_cross_entropy
+
+        loss = compiled_cross_entropy(rows, labels, options).loss
+        for row in np.isnan(loss).nonzero()[0] if options.source == "probs" else ():
+            _refuse_negative(rows[row : row + 1], start + int(row))
+        return RowLosses(loss, 0, None)
     n, k = rows.shape
     loss = np.empty(n)
     step = rows_per_tile(k)
     for first in range(0, n, step):
         part = slice(first, first + step)
         tile = rows[part].astype(np.float64, order="C")
-        if options.source == "probs" and (tile < 0).any():
-            row, column = (int(i) for i in np.argwhere(tile < 0)[0])
-            found = f"{tile[row, column]} for class {column}"
-            raise RowError(
-                "negative probability",
-                start + first + row,
-                "logits",
-                found,
-                "numbers >= 0",
-                code="negative-probability",
-                data={"role": "logits"},
-            )
+        if options.source == "probs":
+            _refuse_negative(tile, start + first)
         log_p, _ = log_probabilities(tile, options.source)
         loss[part] = _row_losses(log_p, labels[part], options)
     return RowLosses(loss, 0, None)
+
+
+def _refuse_negative(rows: AnyArray, start: int) -> None:
+    """Raise RowError at the first negative probability in rows [n, k]."""
+    negative = rows < 0
+    if negative.any():
+        row, column = (int(i) for i in np.argwhere(negative)[0])
+        found = f"{float(rows[row, column])} for class {column}"
+        code, data = "negative-probability", {"role": "logits"}
+        raise RowError("negative probability", start + row, "logits", found, "numbers >= 0", code=code, data=data)
 
 
 def log_probabilities(rows: FloatArray, source: str) -> tuple[FloatArray, FloatArray]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xent_cli.core.kernel.distillation import both_sum_to_1, distributions
+from xent_cli.core.kernel.distillation import distributions
 from xent_cli.core.kernel.divergence import divergence_terms
 from xent_cli.core.kernel.from_probabilities import weighted_sum
 from xent_cli.core.kernel.tiles import pairwise_sum
@@ -70,7 +70,7 @@ def teacher_figures(
     (True, [1.0])
     """
     found = {name: np.empty(len(student)) for name in FIGURES if name in wanted}
-    normal = both_sum_to_1(options)
+    normal = options.both_sum_to_1
     for rows, both in distributions(student, teacher, options):
         log_p, p, log_q, q, x = both
         # Where both are 0 the ratio may be NaN; such a class adds nothing.

@@ -100,7 +100,7 @@ def kernel_for(options: LossOptions, asked: str | None = None) -> str:
 
 def is_compiled(options: LossOptions) -> bool:
     """Whether there is compiled code for these options."""
-    return options.precision == "float64" and options.source == "logits" and options.labels_source == "labels"
+    return options.precision == "float64"
 
 
 def why_not_compiled() -> str:
