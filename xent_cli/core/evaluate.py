@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from xent_cli.core.counted_rows import Evaluated, renumbered_errors, weights_and_left_out
-from xent_cli.core.evaluate_rows import check_labels, divisor_of, evaluate_rows
+from xent_cli.core.evaluate_rows import check_labels, class_weight_of, divisor_of, evaluate_rows
 from xent_cli.core.labels.check_labels import check_mask, either, labels_as_written
 from xent_cli.core.labels.label_offsets import Offsets
 from xent_cli.core.options import Outputs
@@ -63,6 +63,8 @@ class BlockLoss(NamedTuple):
         [n] number or text of the cluster of each sample, or None.
     ends
         [n] for each name in `KL_ENDS` if rows are known in part, or None.
+    units
+        [n] units of text of each sample, or of its document; or None.
     """
 
     start: int
@@ -81,6 +83,7 @@ class BlockLoss(NamedTuple):
     predictions: Mapping[str, AnyArray] | None = None
     clusters: AnyArray | None = None
     ends: Mapping[str, FloatArray] | None = None
+    units: FloatArray | None = None
 
 
 def evaluate_block(task: Task, options: LossOptions, outputs: Outputs) -> BlockLoss:
@@ -129,7 +132,7 @@ def evaluate_block(task: Task, options: LossOptions, outputs: Outputs) -> BlockL
         block = block._replace(groups=with_keys(block.groups, outputs.keys, block.start, written))
     if outputs.cluster is not None:
         clusters = outputs.cluster.clusters(block.start, rows.loss.size, block.groups)
-    if outputs.by or (outputs.figures and (clusters is not None or outputs.macro or outputs.units)):
+    if outputs.by or outputs.macro or outputs.units or (outputs.figures and clusters is not None):
         losses, slices = _grouped(block, losses, found, weight, diverged, clusters, outputs)
     totals = RunTotals(losses, slices, found.calibration, found.formulas)
     if not outputs.losses:
@@ -140,7 +143,7 @@ def evaluate_block(task: Task, options: LossOptions, outputs: Outputs) -> BlockL
             rows.kl[ignored] = np.nan
     # A reader may reuse the memory of the labels for the next block.
     labels = found.labels if found.labels is None or left_out is not None else found.labels.copy()
-    class_weight = _class_weight(found, options)
+    class_weight = class_weight_of(found, options)
     if weight is not None and left_out is not None:
         ignored = _fill_weightless(block, weight == 0, rows, ignored, options)
     predictions = None
@@ -153,7 +156,8 @@ def evaluate_block(task: Task, options: LossOptions, outputs: Outputs) -> BlockL
         ignored = either(ignored, bounded > 0)
         ends = {name: values for name, values in found.beside.items() if name in KL_ENDS}
     columns = rows.loss, ignored, labels, block.ids, rows.kl, rows.gradient, block.groups, weight, left_out
-    return BlockLoss(block.start, rows.loss.size, totals, *columns, class_weight, predictions, clusters, ends)
+    units = None if block.units is None else np.where(block.units >= 0, block.units, 0.0)  # of samples without a loss
+    return BlockLoss(block.start, rows.loss.size, totals, *columns, class_weight, predictions, clusters, ends, units)
 
 
 def weigh_block(task: Task, options: LossOptions) -> ExactSum:
@@ -268,17 +272,6 @@ def _grouped(
     names = outputs.groups or outputs.by
     groups = block.groups if names == outputs.by else block.groups[:, [names.index(name) for name in outputs.by]]
     return losses, slices_of(outputs.by, groups, samples, scored, figures=outputs.figures, clustered=clustered)
-
-
-def _class_weight(found: Evaluated, options: LossOptions) -> FloatArray | None:
-    """Return the class weight in the loss of each sample; 0 where there is no loss."""
-    if options.class_weight is None or found.labels is None:
-        return None
-    if found.ignored is None:
-        return options.class_weight[found.labels - options.first_class]
-    index = np.where(found.ignored, options.first_class, found.labels) - options.first_class
-    weights: FloatArray = np.where(found.ignored, 0.0, options.class_weight[index])
-    return weights
 
 
 def _offsets(block: Block, found: Evaluated, options: LossOptions) -> Offsets:

@@ -212,3 +212,14 @@ def _calibration(
         samples = Judged(*(None if values is None else values[scored] for values in samples))  # type: ignore[arg-type]
     exact_rows = EXACT_ROWS // outputs.states
     return Calibration.of(samples, outputs.calibration, classes=outputs.by_class, exact_rows=exact_rows)
+
+
+def class_weight_of(found: Evaluated, options: LossOptions) -> FloatArray | None:
+    """Return the class weight in the loss of each sample; 0 where there is no loss."""
+    if options.class_weight is None or found.labels is None:
+        return None
+    if found.ignored is None:
+        return options.class_weight[found.labels - options.first_class]
+    index = np.where(found.ignored, options.first_class, found.labels) - options.first_class
+    weights: FloatArray = np.where(found.ignored, 0.0, options.class_weight[index])
+    return weights

@@ -38,7 +38,7 @@ class RowFormat(NamedTuple):
     In this order: ``sample`` (number from 0), the id column under its own name, ``label`` (sparse labels only),
     ``loss`` (nats), ``kl_divergence`` (nats, with a teacher), its ends if rows are known in part, the columns whose
     values name slices, ``weight`` if samples have weights, ``class_weight``, already part of ``loss``, if classes have
-    weights, ``cluster`` if samples belong to clusters, and the predictions that were asked for.
+    weights, ``cluster`` if samples belong to clusters, units of text, and the predictions that were asked for.
 
     Fields
     ------
@@ -60,6 +60,8 @@ class RowFormat(NamedTuple):
         Whether rows have a sample weight, and a class weight.
     clusters
         Whether clusters are known by numbers or by texts; None if samples are independent.
+    units
+        Name of the column of units of text: "units" of each sample, or "cluster_units" of its whole cluster; or None.
     predictions
         Columns of predictions; see `confidence.predictions`.
     predicted_names
@@ -78,6 +80,7 @@ class RowFormat(NamedTuple):
     weighted: bool = False
     class_weighted: bool = False
     clusters: Literal["numbers", "texts"] | None = None
+    units: Literal["units", "cluster_units"] | None = None
     predictions: tuple[PredictionColumn, ...] = ()
     predicted_names: tuple[str, ...] | None = None
     signature: str = ""
@@ -93,5 +96,5 @@ class RowFormat(NamedTuple):
         )
         last = (("weight", self.weighted), ("class_weight", self.class_weighted), ("cluster", bool(self.clusters)))
         named = (*(name for name, wanted in optional if wanted), *self.ends)
-        others = (name for name, wanted in last if wanted)
+        others = [name for name, wanted in last if wanted] + ([] if self.units is None else [self.units])
         return ("sample", *map(str, named), *(name for name, _ in self.by), *others, *self.predictions)

@@ -63,6 +63,8 @@ def record_batch(rows: BlockLoss, columns: RowFormat) -> pa.RecordBatch:
         assert rows.clusters is not None
         numbers = columns.clusters == "numbers"
         values["cluster"] = wrapped(rows.clusters) if numbers else pa.array(rows.clusters.tolist(), pa.string())
+    if columns.units is not None:
+        values[columns.units] = wrapped(rows.units)
     for name in columns.predictions:
         assert rows.predictions is not None
         values[name] = _predicted(name, rows.predictions[name], columns)

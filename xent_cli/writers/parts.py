@@ -88,5 +88,5 @@ def errors_name_folder(path: str) -> Iterator[None]:
 def without_arrays(rows: BlockLoss) -> BlockLoss:
     """Return the block with its totals only, once its part is written."""
     names = ("loss", "ignored", "labels", "ids", "kl", "gradient", "groups", "weight", "left_out")
-    arrays: dict[str, Any] = dict.fromkeys((*names, "class_weight", "predictions", "clusters", "ends"))
+    arrays: dict[str, Any] = dict.fromkeys((*names, "class_weight", "predictions", "clusters", "ends", "units"))
     return rows._replace(**arrays)

@@ -59,6 +59,7 @@ def rows_between(rows: BlockLoss, first: int, stop: int) -> BlockLoss:
         weight=None if rows.weight is None else rows.weight[part],
         class_weight=None if rows.class_weight is None else rows.class_weight[part],
         clusters=None if rows.clusters is None else rows.clusters[part],
+        units=None if rows.units is None else rows.units[part],
         predictions=None if rows.predictions is None else {name: v[part] for name, v in rows.predictions.items()},
         ends=None if rows.ends is None else {name: values[part] for name, values in rows.ends.items()},
     )
@@ -106,6 +107,9 @@ def row_texts(
     if columns.clusters is not None:
         assert rows.clusters is not None
         texts.append(_words(rows.clusters.tolist(), unnamed, quote if columns.clusters == "texts" else str))
+    if columns.units is not None:
+        assert rows.units is not None
+        texts.append([spell(units) for units in rows.units.tolist()])
     for name in columns.predictions:
         assert rows.predictions is not None
         texts.append(_predicted(name, rows.predictions[name], columns.predicted_names, spell, unnamed, quote))

@@ -45,7 +45,8 @@ def with_groups(wanted: Outputs, choices: GroupChoices | None, pair: Pair, optio
         wanted = _grouped(wanted, choices, pair, options)
     given = {"cluster": options.output.cluster, "macro": options.output.macro, "units": options.output.units}
     for name, text in given.items():
-        shown = wanted.figures or (wanted.losses and name == "cluster")
+        in_rows = name == "cluster" or (name == "units" and wanted.units)
+        shown = wanted.figures or (wanted.losses and in_rows)
         if text is not None and name in typed and not shown:
             found = f"--{name} has no effect: --reduction {options.output.reduction} prints one number"
             raise UsageError(found, hint="leave it out, or add -f json")
@@ -73,11 +74,9 @@ def _grouped(wanted: Outputs, choices: GroupChoices, pair: Pair, options: Comput
     # An axis needs no texts to be averaged over.
     used = tuple(key for key in keys.values() if key.name in by or (key.rule is None and wanted.figures))
     wanted = wanted._replace(by=by, keys=used, groups=(*pair.by, *(key.name for key in used)))
-    if not wanted.figures:
-        return wanted
-    if choices.macro is not None:
+    if choices.macro is not None and wanted.figures:
         wanted = wanted._replace(macro=_macro_rule(choices.macro, keys, wanted.groups, pair))
-    if choices.units is not None:
+    if choices.units is not None and (wanted.figures or wanted.losses):
         wanted = wanted._replace(units=True, documents=_documents(pair, axis))
     if (choices.units or choices.total_units) and options.shared.loss.class_weight is not None:
         raise UsageError("--units divides losses in bits, and --class-weight multiplies them", hint="leave one out")

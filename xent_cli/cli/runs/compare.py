@@ -31,6 +31,7 @@ from xent_cli.core.statistics.paired_test import compare_losses, largest_moves
 from xent_cli.errors import UsageError, printable, without_secrets
 from xent_cli.readers.saved.align import align, common_id, row_name
 from xent_cli.readers.saved.comparable import figures_of, refuse_unlike, unverified
+from xent_cli.readers.saved.documents import are_of_other_tokens
 from xent_cli.readers.saved.group_by import column_of, groups, no_such_column
 from xent_cli.readers.saved.predicted import hits_of
 from xent_cli.readers.saved.saved_clusters import numbered, saved_clusters
@@ -110,6 +111,8 @@ def compare(options: CompareOptions) -> Comparison:
         changes = [
             _summary_against(results[0], result, model) for result, model in zip(results[1:], models[1:], strict=True)
         ]
+    if of_rows and all(change.by_document for change in changes):
+        joined_on = "cluster"
     refuse_changed()
     drawn = of_rows and options.test != "t"
     comparison = Comparison(
@@ -147,6 +150,11 @@ def _rows_against(
     options: CompareOptions,
     by_id: bool,
 ) -> ModelChange:
+    if not by_id and are_of_other_tokens(baseline, candidate):
+        from xent_cli.cli.runs.figures.per_document import per_document
+
+        about_samples = {"--test": options.test != "t", "--by": bool(options.by)}
+        return per_document(baseline, candidate, model, options.confidence, about_samples)
     refuse_unlike(baseline, candidate, by_id=by_id)
     both = align(baseline, candidate, by_id=by_id)
     both = replace(both, clusters=saved_clusters(options.choice, baseline, candidate, both))

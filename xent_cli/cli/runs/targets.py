@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from xent_cli import __version__
 from xent_cli.cli.display import present
@@ -127,8 +127,9 @@ def row_format(
     there.update(key.name for key in wanted.keys if key.rule is None)
     by = tuple((name, wanted.groups.index(name)) for name in wanted.by if name not in there)
     own = _OWN_COLUMNS if cluster is None else (*_OWN_COLUMNS, _CLUSTER)
+    units = _units_column(wanted)
     for name, option in ((id_name, "--id-column"), *((name, "--by") for name, _ in by)):
-        if name in (*own, *predictions):
+        if name in (*own, *predictions, *([] if units is None else [units])):
             raise UsageError(f'{option} {name}: the rows have a column "{name}" already', hint="rename it")
     return RowFormat(
         id_name=id_name,
@@ -141,11 +142,21 @@ def row_format(
         weighted=pair.weighted,
         class_weighted=loss.class_weight is not None and sparse,
         clusters=None if cluster is None else "numbers" if cluster.column is None else "texts",
+        units=units,
         predictions=predictions,
         # Beside labels that are numbers a predicted class is a number too, so that the two can be compared.
         predicted_names=pair.class_names if pair.named_labels or not sparse else None,
         signature=loss.signature(__version__),
     )
+
+
+def _units_column(wanted: Outputs) -> Literal["units", "cluster_units"] | None:
+    """Return the column of units; units of documents need rows that say which document they are of."""
+    if not wanted.units:
+        return None
+    if wanted.documents is None:
+        return "units"
+    return "cluster_units" if wanted.documents == wanted.cluster else None
 
 
 def _predictions(options: ComputeOptions, output: OutputPlan, pair: Pair) -> tuple[PredictionColumn, ...]:

@@ -125,6 +125,11 @@ class ModelChange:
     flips: Flips | None = None
     clustered_by: str | None = None
 
+    @property
+    def by_document(self) -> bool:
+        """Whether documents were compared, because the models cut these into different tokens."""
+        return self.changes[0].metric == "bits_per_unit"
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -137,7 +142,7 @@ class Comparison:
     kind
         "rows", or "summary" if there are no per-sample losses and therefore no intervals.
     joined_on
-        The id column, or None if samples are matched by position.
+        The id column, "cluster" if documents were compared, or None if samples are matched by position.
     test, confidence, resamples, seed
         How intervals are computed; the last two are None if nothing is drawn at random.
     general_diagnostics

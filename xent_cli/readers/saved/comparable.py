@@ -33,15 +33,7 @@ def refuse_unlike(baseline: SavedResults, candidate: SavedResults, *, by_id: boo
     InputError
         With the differences by name.
     """
-    unlike = [f"{name} {found}, not {wanted}" for name, found, wanted in _unlike(baseline, candidate)]
-    if unlike:
-        raise InputError(
-            "results that cannot be compared",
-            candidate.path,
-            found="; ".join(unlike),
-            expected=f"the same as in {baseline.path}",
-            hint="compute both of the same samples with the same options",
-        )
+    refuse_other_settings(baseline, candidate)
     if _in_other_shapes(baseline, candidate):
         raise InputError(
             "losses in another shape",
@@ -56,6 +48,25 @@ def refuse_unlike(baseline: SavedResults, candidate: SavedResults, *, by_id: boo
             found=f"labels of digest {candidate.digest}",
             expected=f"{baseline.digest} as in {baseline.path}",
             hint="both must be scored against the same labels (and sample weights), in the same order",
+        )
+
+
+def refuse_other_settings(baseline: SavedResults, candidate: SavedResults) -> None:
+    """Refuse results with different settings, and figures of a different number of samples.
+
+    Raises
+    ------
+    InputError
+        With the differences by name.
+    """
+    unlike = [f"{name} {found}, not {wanted}" for name, found, wanted in _unlike(baseline, candidate)]
+    if unlike:
+        raise InputError(
+            "results that cannot be compared",
+            candidate.path,
+            found="; ".join(unlike),
+            expected=f"the same as in {baseline.path}",
+            hint="compute both of the same samples with the same options",
         )
 
 

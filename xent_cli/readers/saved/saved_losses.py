@@ -80,8 +80,8 @@ def float_column(path: str, column: Any) -> Any:
     return column.cast("float64")
 
 
-def weights_of(path: str, table: pa.Table, name: str) -> FloatArray | None:
-    """Weight of each sample, or None if the rows have none.
+def weights_of(path: str, table: pa.Table, name: str, what: str = "weight") -> FloatArray | None:
+    """Weight of each sample, or another number from 0 on, or None if the rows have none.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def weights_of(path: str, table: pa.Table, name: str) -> FloatArray | None:
     bad = ~((weights >= 0) & (weights < np.inf))
     if bad.any():
         where = f'{path} row {int(np.argmax(bad))}, column "{name}"'
-        raise InputError("invalid weight", where, found=f"{weights[bad][0]}", expected="a finite number >= 0")
+        raise InputError(f"invalid {what}", where, found=f"{weights[bad][0]}", expected="a finite number >= 0")
     return weights
 
 

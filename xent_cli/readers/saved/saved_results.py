@@ -73,6 +73,8 @@ class SavedResults:
         The settings of the run, and what tells its labels from others; None where the file does not say.
     clusters
         [n] the cluster of each sample, numbers or text (None where empty); or None where the file does not tell.
+    units, units_shared
+        [n] units of text of each sample or, if they are shared, of its whole cluster; or None.
     document
         All of the summary document, as it stands there.
     """
@@ -98,6 +100,8 @@ class SavedResults:
     signature: str | None = None
     digest: str | None = None
     clusters: AnyArray | None = None
+    units: FloatArray | None = None
+    units_shared: bool = False
     document: Mapping[str, Any] | None = None
 
 
@@ -209,6 +213,7 @@ def _rows(path: str, format_name: str, table: pa.Table, id_column: str | None, c
     weight, class_weight = (weights_of(path, table, name) for name in ("weight", "class_weight"))
     refuse_below_zero(path, loss, class_weight)
     id_name = id_column or _usual_id(names)
+    units = next((name for name in ("units", "cluster_units") if name in names), None)
     return SavedResults(
         path,
         format_name,
@@ -228,6 +233,8 @@ def _rows(path: str, format_name: str, table: pa.Table, id_column: str | None, c
         signature=signature,
         digest=digest,
         clusters=_labels(table["cluster"]) if "cluster" in names else None,
+        units=None if units is None else weights_of(path, table, units, "units"),
+        units_shared=units == "cluster_units",
     )
 
 

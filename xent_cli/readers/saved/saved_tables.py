@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.storage.interface import Bytes
     from xent_cli.readers.storage.locate import Located
 
-_NUMBERS = ("loss", "kl_divergence", "weight", "class_weight")
+_NUMBERS = ("loss", "kl_divergence", "weight", "class_weight", "units", "cluster_units")
 
 
 def format_of(path: str, head: bytes) -> str:
