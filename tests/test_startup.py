@@ -25,7 +25,7 @@ finally:
 """
 
 
-COMMANDS = ("compute", "check", "compare", "verify", "inspect")
+COMMANDS = ("compute", "check", "compare", "verify", "calibrate", "inspect")
 
 
 def at_the_end(what, *args):
@@ -59,7 +59,7 @@ def files(tmp_path):
 
 @pytest.mark.parametrize(
     "args",
-    [["--help"], ["--version"], *([name, "--help"] for name in ("compute", "check", "compare", "verify", "inspect"))],
+    [["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)],
 )
 def test_help_imports_nothing_heavy(args):
     assert not imported(*args) & {"numpy", "pandas", "pyarrow", "rich", "asyncio", "multiprocessing", "json"}
@@ -81,7 +81,7 @@ def test_a_check_imports_no_more(args, files):
 # Needed by other inputs and options: json, shutil and tempfile import twenty modules, the others dataclasses.
 ELSEWHERE = {
     *("concurrent.futures.thread", "difflib", "glob", "json", "lzma", "random", "shutil", "tempfile", "tomllib"),
-    *(f"xent_cli.cli.commands.{name}" for name in ("check", "compare", "inspect", "verify")),
+    *(f"xent_cli.cli.commands.{name}" for name in ("calibrate", "check", "compare", "inspect", "verify")),
     *(f"xent_cli.cli.runs.{name}" for name in ("check", "gradient_output")),
     *(f"xent_cli.core.totals.{name}" for name in ("group_sums", "group_totals", "calibration", "slices", "moments")),
     *("xent_cli.cli.runs.clusters", "xent_cli.core.totals.cluster_rule", "xent_cli.core.totals.cluster_totals"),

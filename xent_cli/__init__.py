@@ -1,8 +1,8 @@
 """Softmax cross-entropy of model outputs: exact, fast, flat in memory.
 
 Functions of NumPy arrays, imported when they are first used: `softmax_cross_entropy`, `sparse_softmax_cross_entropy`,
-`softmax_cross_entropy_with_grad`, `loss_frame`, and `evaluate`, which returns a `LossSummary`. `read_table` reads a
-table of logits and labels by the rules of the commands.
+`softmax_cross_entropy_with_grad`, `loss_frame`, `calibrate`, which fits a temperature, and `evaluate`, which returns a
+`LossSummary`. `read_table` reads a table of logits and labels by the rules of the commands.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     )
     from xent_cli.core.python_api.rows import loss_frame
     from xent_cli.core.python_api.summary import LossSummary
+    from xent_cli.core.python_api.temperature import calibrate
     from xent_cli.readers.read_table import read_table
 
 __version__ = "0.1.0"
 __all__ = [
     "LossSummary",
+    "calibrate",
     "evaluate",
     "loss_frame",
     "read_table",
@@ -43,6 +45,6 @@ def __getattr__(name: str) -> Any:
         return found
     import importlib
 
-    homes = {"LossSummary": "summary", "evaluate": "evaluation", "loss_frame": "rows"}
+    homes = {"LossSummary": "summary", "calibrate": "temperature", "evaluate": "evaluation", "loss_frame": "rows"}
     module = importlib.import_module(f"xent_cli.core.python_api.{homes.get(name, 'functions')}")
     return getattr(module, name)

@@ -9,6 +9,7 @@ import pytest
 from xent_cli.cli import _COMMANDS, cli
 from xent_cli.cli import options as typed
 from xent_cli.cli.commands.help import Command
+from xent_cli.cli.runs.calibrate import FitFlags
 from xent_cli.cli.runs.check import LimitFlags
 from xent_cli.cli.runs.compare import CompareOptions
 from xent_cli.cli.runs.inspect import InspectOptions
@@ -19,6 +20,7 @@ GROUPS = {
     "check": (LimitFlags,),
     "compare": (CompareOptions,),
     "verify": (CandidateFlags,),
+    "calibrate": (FitFlags,),
     "inspect": (InspectOptions,),
 }
 # Words that only make sense after the name of the option.

@@ -17,7 +17,7 @@ from xent_cli.errors import OutputError, UsageError, XentError, printable, witho
 if TYPE_CHECKING:
     from typing import TextIO
 
-_COMMANDS = ("compute", "check", "compare", "verify", "inspect")
+_COMMANDS = ("compute", "check", "compare", "verify", "calibrate", "inspect")
 _INTERRUPTED, _READER_GONE, _BUG = 130, 141, 4
 
 
@@ -70,6 +70,7 @@ def cli() -> None:
     xent check logits.npy labels.npy --max mean_loss=0.35    exit 1 if the mean is above
     xent compare old.parquet new.parquet                     compare saved losses, sample by sample
     xent verify logits.npy labels.npy --loss kernel.npy      check the losses of a kernel
+    xent calibrate logits.npy labels.npy -o temperature.json fit a temperature
     xent inspect logits.npy labels.npy                       what files hold, and the command to run
 
     Options can also be given by environment (XENT_COMPUTE_THREADS=4) and in a file (xent.toml, or [tool.xent] in

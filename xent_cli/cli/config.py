@@ -221,7 +221,8 @@ def _checked(source: str, command: click.Command, table: dict[str, Any]) -> dict
             )
         wanted = _type(option)
         for entry in value if option.multiple and isinstance(value, list) else [value]:
-            if type(entry) is not wanted and not (wanted is float and type(entry) is int):
+            also_text = isinstance(entry, str) and getattr(option.type, "takes_text", False)
+            if type(entry) is not wanted and not (wanted is float and type(entry) is int) and not also_text:
                 raise UsageError(f"{source}: {command.name}.{key}", found=repr(entry), expected=_TYPES[wanted])
         whole = [value] if option.multiple and not isinstance(value, list) else value
         try:

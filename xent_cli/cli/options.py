@@ -87,7 +87,7 @@ class LossFlags(NamedTuple):
     class_weight: str | None = None
     sample_weight: str | None = None
     sample_weight_column: str | None = None
-    temperature: float = 1.0
+    temperature: float | str = 1.0
     teacher_temperature: float = 1.0
     true_labels: str | None = None
     bounded: Literal["null", "ignore"] = "null"

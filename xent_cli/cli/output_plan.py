@@ -116,7 +116,7 @@ def plan_output(command: str, flags: OutputFlags, run: RunFlags, streams: Stream
     if command == "compute":
         rows, summary, stderr_summary = _plan_of_compute(form, flags, run, streams)
     else:
-        piped = Form.LINES if command in ("verify", "inspect") else Form.TSV
+        piped = Form.LINES if command in ("verify", "calibrate", "inspect") else Form.TSV
         rows, summary, stderr_summary = None, form or (Form.TABLE if streams.stdout else piped), None
         if command == "check" and summary not in (Form.JSON, Form.TABLE) and not run.quiet:
             stderr_summary = _summary_form(streams.stderr)

@@ -31,7 +31,8 @@ _DIVERGENCE = (
     *(f"{name}_kl_face_value" for name in ("p50", "p90", "p95", "p99", "p999", "max")),
 )
 # Of a run as a whole, not of its slices.
-CALIBRATION = ("ece", "brier")
+GAIN = "calibration_gain"
+CALIBRATION = ("ece", "brier", GAIN)
 # With --macro, and with --units.
 _BY_GROUP = ("n_groups", "macro_loss", "macro_perplexity")
 _PER_UNIT = ("n_units", "bits_per_unit", "unit_perplexity", "se_bits_per_unit")

@@ -38,6 +38,8 @@ class LossOptions:
         [k], dimensionless, >= 0; or None.
     temperature, teacher_temperature
         > 0, divide the logits and those of a teacher.
+    temperature_file
+        First digits of the SHA-256 of the file that `temperature` is from, or "".
     precision
         Of the arithmetic on logits; losses and sums are always float64.
     shift
@@ -84,6 +86,7 @@ class LossOptions:
     labels_unit: float = 0.0
     kernel: str = "numpy"
     teacher_temperature: float = 1.0
+    temperature_file: str = ""
     true_labels: bool = False
     bounded: Literal["null", "ignore"] = "null"
 
@@ -137,6 +140,7 @@ class LossOptions:
             ("ignore_missing", "yes" if self.ignore_missing else "no", "no"),
             ("normalize", "yes" if self.normalize else "no", "no"),
             ("binary", "yes" if self.binary else "no", "no"),
+            ("temperature_file", self.temperature_file or "none", "none"),
             ("teacher_temperature", self.teacher_temperature, 1.0),
             ("bounded", self.bounded, "null"),
             ("true_labels", "given" if self.true_labels else "none", "none"),

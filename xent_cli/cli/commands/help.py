@@ -25,6 +25,20 @@ class Option(click.Option):
         self.section = section
 
 
+class Temperature(click.FloatRange):
+    """A number in a range, or the path of a file; a configuration may have either."""
+
+    takes_text = True
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return a number, or a text that is not one."""
+        try:
+            float(value)
+        except ValueError:
+            return value
+        return super().convert(value, param, ctx)
+
+
 def option(*names: str, section: str, **settings: Any) -> Callable[[Any], Any]:
     """`click.option`, in a section of `--help`."""
     return click.option(*names, cls=Option, section=section, **settings)
@@ -36,6 +50,16 @@ def stacked(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def apply(command: Any) -> Any:
         for decorate in reversed(options):
             command = decorate(command)
+        return command
+
+    return apply
+
+
+def without(*names: str) -> Callable[[Any], Any]:
+    """Take parameters of these names from a command that shares its options with others."""
+
+    def apply(command: Any) -> Any:
+        command.params = [parameter for parameter in command.params if parameter.name not in names]
         return command
 
     return apply

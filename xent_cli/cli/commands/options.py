@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xent_cli.cli.commands.help import INPUT, LOSS, complete_files, option, stacked
+from xent_cli.cli.commands.help import INPUT, LOSS, Temperature, complete_files, option, stacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -199,11 +199,12 @@ loss_options = stacked(
     ),
     _loss(
         "--temperature",
-        type=click.FloatRange(0, min_open=True),
-        metavar="T",
+        type=Temperature(0, min_open=True),
+        metavar="T|FILE",
         default=1.0,
         show_default=True,
-        help="Number that divides the logits (not a teacher's) before the softmax.",
+        shell_complete=complete_files,
+        help="Number that divides the logits (not a teacher's) before the softmax, or a file of xent calibrate.",
     ),
     _loss(
         "--teacher-temperature",

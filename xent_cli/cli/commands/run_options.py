@@ -111,18 +111,20 @@ def _bins(context: click.Context, parameter: click.Parameter, text: str | None) 
     return int(count), count != text
 
 
+bins_option = _output(
+    "--bins",
+    metavar="N|mass:N",
+    callback=_bins,
+    help="Bins of the calibration error: N of equal width, or N that hold equally many samples; default: 15.",
+)
+
 calibration_options = stacked(
     _output(
         "--calibration",
         is_flag=True,
         help="Report the expected calibration error (ece) and the Brier score; a limit on one of them implies it.",
     ),
-    _output(
-        "--bins",
-        metavar="N|mass:N",
-        callback=_bins,
-        help="Bins of the calibration error: N of equal width, or N that hold equally many samples; default: 15.",
-    ),
+    bins_option,
 )
 
 plot_option = _output(

@@ -82,6 +82,11 @@ class Limits:
         return next((limit.metric for limit in self.thresholds if limit.metric in metrics.CALIBRATION), None)
 
     @property
+    def needs_gain(self) -> bool:
+        """Whether a limit is about what the best temperature would gain."""
+        return any(limit.metric == metrics.GAIN for limit in self.thresholds)
+
+    @property
     def top_k(self) -> set[int]:
         """The accuracies that limits are about."""
         return {k for k in (metrics.top_k_of(limit.metric) for limit in self.thresholds) if k is not None}

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from xent_cli import __version__, reports
 from xent_cli.cli.display import present
-from xent_cli.cli.runs.evaluate_pair import evaluate_pair
+from xent_cli.cli.runs.evaluate_pair import evaluate_pair, progress
 from xent_cli.cli.runs.output_paths import inputs_of, outputs_of, refuse_overlap
 from xent_cli.cli.runs.preview import diagnostics_of, preview
-from xent_cli.cli.runs.resolve_options import loss_options, open_engine, progress, read_options, refuse_without_logits
+from xent_cli.cli.runs.resolve_options import loss_options, open_engine, read_options, refuse_without_logits
 from xent_cli.cli.runs.targets import open_targets, row_format
 from xent_cli.core.diagnostics import refuse_warnings
 from xent_cli.core.options import Outputs
@@ -122,7 +122,12 @@ def evaluate(job: Job, targets: Targets, opened: AbstractContextManager[Engine])
     run, (pair, options, _) = job.options.shared.run, job.seen
     track = progress(run, pair.logits.info.num_rows)
     with opened as engine:
-        return evaluate_pair(pair, options, job.wanted, engine, targets, track=track)
+        totals = evaluate_pair(pair, options, job.wanted, engine, targets, track=track)
+        if job.limits is None or not job.limits.needs_gain:
+            return totals
+        from xent_cli.cli.runs.figures.fit import with_gain
+
+        return with_gain(totals, pair, options, engine, track)
 
 
 def report(job: Job, totals: RunTotals, targets: Targets) -> Document:
@@ -204,7 +209,6 @@ def _wanted(
     """Return what to compute besides the mean."""
     flags = options.output
     figures = output.shows_figures or bool(output.reports) or flags.plot is not None
-    overflow = flags.overflow_report or (limits is not None and limits.needs_overflow)
     top_k = (1,) if pair.labels is None else ()
     if figures:
         usual = (1, 5) if pair.num_classes > 5 else (1,)
@@ -218,7 +222,7 @@ def _wanted(
         by_class=page,
         digest=output.has_digest(flags.output) or (limits is not None and limits.baseline is not None),
     )
-    if overflow:
+    if flags.overflow_report or (limits is not None and limits.needs_overflow):
         from xent_cli.cli.runs.figures.overflow_outputs import overflow_dtypes
 
         wanted = wanted._replace(overflow=overflow_dtypes())

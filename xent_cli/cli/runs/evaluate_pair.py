@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from xent_cli.errors import InputError, RowError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from xent_cli.cli.options import RunFlags
     from xent_cli.cli.runs.targets import Targets
     from xent_cli.core.block import Task
     from xent_cli.core.evaluate import BlockLoss
@@ -113,3 +115,12 @@ def refuse_nothing(totals: LossTotals, pair: Pair, options: LossOptions) -> None
             found="weights that sum to 0",
             expected="at least one positive weight",
         )
+
+
+def progress(run: RunFlags, num_rows: int | None) -> Track:
+    """Return a function that shows progress while it passes blocks on; `num_rows` is None if the total is unknown."""
+    if not run.progress or run.quiet or not sys.stderr.isatty():
+        return iter
+    from xent_cli.cli.display.progress import track
+
+    return track(num_rows)

@@ -65,6 +65,7 @@ def inputs_of(options: ComputeOptions, limits: Limits | None) -> list[Named]:
         ("--class-weight", loss.class_weight),
         ("--mask", loss.mask),
         ("--units", options.output.units),
+        ("--temperature", loss.temperature if isinstance(loss.temperature, str) else None),
         ("--true-labels", loss.true_labels),
         ("--class-names", options.shared.layout.class_names),
         ("--baseline", None if limits is None or limits.baseline is None else limits.baseline.path),

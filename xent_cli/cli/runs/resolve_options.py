@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
     from xent_cli.cli.group_choice import GroupChoices
     from xent_cli.cli.options import LayoutFlags, LossFlags, RunFlags, SharedOptions
-    from xent_cli.cli.runs.evaluate_pair import Track
     from xent_cli.engines.interface import Engine
     from xent_cli.readers.pair.paired_inputs import Pair
 
@@ -175,6 +173,11 @@ def loss_options(options: SharedOptions, pair: Pair, *, names_classes: bool = Fa
         class_weight = read_class_weight(
             loss.class_weight, pair.num_classes, pair.class_names, first=loss.first_class or 0
         )
+    temperature, temperature_file = loss.temperature, ""
+    if isinstance(temperature, str):
+        from xent_cli.readers.saved.temperature_file import read_temperature
+
+        temperature, temperature_file = read_temperature(temperature)
     found = LossOptions(
         axis=layout.axis,
         source=loss.source,
@@ -184,7 +187,8 @@ def loss_options(options: SharedOptions, pair: Pair, *, names_classes: bool = Fa
         ignore_missing=loss.ignore_missing_labels,
         label_smoothing=loss.label_smoothing,
         class_weight=class_weight,
-        temperature=loss.temperature,
+        temperature=temperature,
+        temperature_file=temperature_file,
         teacher_temperature=loss.teacher_temperature,
         precision=loss.precision,
         shift=loss.shift,
@@ -231,7 +235,7 @@ def _refuse_meaningless(options: SharedOptions, pair: Pair) -> None:
         ("--temperature", loss.temperature),
         ("--teacher-temperature", loss.teacher_temperature),
     ):
-        if not math.isfinite(value):
+        if not isinstance(value, str) and not math.isfinite(value):
             raise UsageError(f"{option} must be a finite number")
     if loss.labels_from != "logits" and loss.teacher_temperature != 1.0:
         found = f"--teacher-temperature divides the logits of a teacher, and --labels-from says {loss.labels_from}"
@@ -256,15 +260,6 @@ def _refuse_sums(loss: LossFlags, *, dense: bool, has_teacher: bool) -> None:
     if loss.unnormalized and set(distributions) == {"logits"}:
         hint = "--labels dense takes dense labels as they are" if dense else ""
         raise UsageError("--unnormalized is for probabilities and log-probs, which --from says", hint=hint)
-
-
-def progress(run: RunFlags, num_rows: int | None) -> Track:
-    """Return a function that shows progress while it passes blocks on; `num_rows` is None if the total is unknown."""
-    if not run.progress or run.quiet or not sys.stderr.isatty():
-        return iter
-    from xent_cli.cli.display.progress import track
-
-    return track(num_rows)
 
 
 def open_engine(run: RunFlags) -> AbstractContextManager[Engine]:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from xent_cli import __version__
-from xent_cli.cli.runs.evaluate_pair import divisor_of, refuse_nothing
+from xent_cli.cli.runs.evaluate_pair import divisor_of, progress, refuse_nothing
 from xent_cli.cli.runs.preview import diagnostics_of, preview
-from xent_cli.cli.runs.resolve_options import loss_options, open_engine, progress, read_options, refuse_without_logits
+from xent_cli.cli.runs.resolve_options import loss_options, open_engine, read_options, refuse_without_logits
 from xent_cli.core.diagnostics import refuse_warnings
 from xent_cli.core.options import Outputs
 from xent_cli.core.totals.loss_totals import LossTotals

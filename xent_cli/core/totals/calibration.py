@@ -94,6 +94,8 @@ class Calibration:
         Exact sum of the weights, and of the weighted confidences and hits by bin; None without weights.
     n_unknown
         Samples without a confidence, whose logits hold NaN or +inf: they are in no bin, and make the figures NaN.
+    gain
+        By how many nats the best temperature would lower the mean loss, if it was fitted; of a whole run only.
     by_class
         Losses in nats by label, where they are wanted; a hit is a label that is predicted.
     """
@@ -107,6 +109,7 @@ class Calibration:
     weighted_hits: GroupSums | None = None
     n_unknown: int = 0
     by_class: GroupSums = GroupSums()
+    gain: float | None = None
 
     @classmethod
     def of(
@@ -231,7 +234,8 @@ class Calibration:
 
     def figures(self) -> tuple[tuple[str, float], ...]:
         """Return the figures of a summary by name."""
-        return ("ece", self.ece), ("brier", self.brier_score)
+        gain = () if self.gain is None else (("calibration_gain", self.gain),)
+        return ("ece", self.ece), ("brier", self.brier_score), *gain
 
 
 def _merged(ours: GroupSums | None, theirs: GroupSums | None) -> GroupSums | None:

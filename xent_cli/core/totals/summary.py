@@ -88,7 +88,8 @@ class LossSummary:
     divergence
         Figures of the divergence from a reference by name, `kl_divergence` first; () without a reference.
     calibration
-        ``ece``, the expected calibration error, and ``brier``, the Brier score; () if not asked for.
+        ``ece``, the expected calibration error, and ``brier``, the Brier score; () if not asked for. With a limit on
+        it, ``calibration_gain``: by how many nats the best temperature would lower the mean loss.
     by_group
         Where they were asked for, `n_groups`, `macro_loss` and `macro_perplexity`, the means over groups of samples of
         their means and of their perplexities; and `n_units`, `bits_per_unit`, `unit_perplexity` and

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from xent_cli.core.metrics import GAIN
 from xent_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,4 +40,12 @@ def with_calibration(wanted: Outputs, options: ComputeOptions, limits: Limits | 
     if binning.by_mass and pair.weighted:
         hint = f"--bins {binning.bins} makes bins of equal width"
         raise UsageError(f"--bins mass:{binning.bins} counts samples, and these have weights", hint=hint)
+    if limits is not None and limits.needs_gain:
+        from xent_cli.cli.runs.figures.fit import refuse_unfit
+
+        loss = options.shared.loss
+        refuse_unfit(pair, loss.source, f"a limit on {GAIN}")
+        for option, value in (("--label-smoothing", loss.label_smoothing), ("--class-weight", loss.class_weight)):
+            if value:
+                raise UsageError(f"a limit on {GAIN} is about the plain loss, and {option} changes it")
     return wanted._replace(calibration=binning, states=wanted.states + binning.by_mass)

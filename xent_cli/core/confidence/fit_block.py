@@ -1,0 +1,113 @@
+"""One block of a pass over the samples that fits a temperature."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xent_cli.core.confidence.slopes import SlopeTotals, slopes
+from xent_cli.core.confidence.temperature import PassTotals
+from xent_cli.core.counted_rows import renumbered_errors, weights_and_left_out
+from xent_cli.core.evaluate import evaluate_block
+from xent_cli.core.evaluate_rows import check_labels
+from xent_cli.core.totals.cluster_totals import ClusterTotals
+from xent_cli.core.totals.moments import Moments
+from xent_cli.errors import RowError
+
+if TYPE_CHECKING:
+    from xent_cli.core.array_types import AnyArray, FloatArray, IntArray
+    from xent_cli.core.block import Block, Task
+    from xent_cli.core.confidence.temperature import Step
+    from xent_cli.core.options import LossOptions, Outputs
+    from xent_cli.core.totals.cluster_rule import ClusterRule
+
+
+def fit_block(task: Task, options: LossOptions, outputs: Outputs, rule: ClusterRule | None, step: Step) -> PassTotals:
+    """Load a block and compute what a pass needs of it.
+
+    Parameters
+    ----------
+    options, outputs
+        Of the figures; `options.temperature` is not used.
+    rule
+        Which cluster each sample belongs to, or None.
+
+    Raises
+    ------
+    RowError
+        At an invalid label or weight, a row of logits without probabilities, or a label on a logit of -inf.
+    """
+    block = task.load()
+    figures = held_out = None
+    if step.temperature is not None:
+        figures = evaluate_block(block, replace(options, temperature=step.temperature), outputs).totals
+    rows, labels, weight = _counted(block, options)
+    logits = block.logits if rows.size == len(block.logits) else block.logits.take(rows, axis=0)
+    _refuse_infinite(logits, labels, block.start, rows)
+    samples = np.arange(block.start, block.start + len(block.logits))
+    clusters = samples if rule is None else rule.clusters(block.start, samples.size, block.groups)
+    fold = folds_of(clusters, step.folds)
+    found = slopes(logits, labels, step.betas)
+    totals = SlopeTotals.of(step.betas, found, fold[rows], step.folds, weight)
+    if step.spread:
+        value = found.first[0] if weight is None else found.first[0] * weight
+        if rule is None:
+            moments = Moments.of_rows(value, np.ones(rows.size) if weight is None else weight)
+            totals = replace(totals, moments=moments)
+        else:
+            kind = {"name": rule.name, "contiguous": rule.contiguous}
+            by_cluster = ClusterTotals.of(block.start, samples.size, clusters[rows], value, weight, **kind)  # type: ignore[arg-type]
+            totals = replace(totals, clusters=by_cluster)
+    if step.fold_temperatures:
+        # Every row at the temperature of its fold, in one evaluation.
+        own = np.array(step.fold_temperatures)[fold]
+        cooled = block._replace(logits=block.logits.astype(np.float64) / own[:, np.newaxis])
+        held_out = evaluate_block(cooled, replace(options, temperature=1.0), outputs).totals
+    return PassTotals(totals, figures, held_out, samples.size)
+
+
+def folds_of(clusters: AnyArray, folds: int) -> IntArray:
+    """Return the fold of each sample [n], from the number of its cluster or, of texts, from a checksum of it.
+
+    Samples of a cluster share a fold, whatever else is in the input.
+
+    Examples
+    --------
+    >>> folds_of(np.array([0, 1, 2, 3]), 3).tolist()
+    [0, 1, 2, 0]
+    """
+    if clusters.dtype.kind in "iu":
+        return (clusters % folds).astype(np.int64)
+    from zlib import crc32
+
+    numbers = {text: crc32(str(text).encode()) % folds for text in dict.fromkeys(clusters.tolist())}
+    return np.fromiter(map(numbers.__getitem__, clusters.tolist()), np.int64, clusters.size)
+
+
+def _counted(block: Block, options: LossOptions) -> tuple[IntArray, IntArray, FloatArray | None]:
+    """Return the places in the block, the class indices and the weights of the samples that count."""
+    weight, left_out = weights_and_left_out(block, options)
+    rows = np.arange(len(block.logits)) if left_out is None else np.flatnonzero(~left_out)
+    with renumbered_errors(block.start, rows):
+        labels, ignored, _ = check_labels(block if left_out is None else block.take(rows), options)
+    if ignored is not None:
+        rows, labels = rows[~ignored], labels[~ignored]
+    return rows, labels, None if weight is None else weight[rows]
+
+
+def _refuse_infinite(logits: AnyArray, labels: IntArray, start: int, rows: IntArray) -> None:
+    highest = logits.max(axis=1, initial=-np.inf)
+    own = logits[np.arange(len(labels)), labels]
+    bad = ~np.isfinite(highest) | ~np.isfinite(own)
+    if bad.any():
+        place = int(np.argmax(bad))
+        row = start + int(rows[place])
+        if np.isfinite(highest[place]):
+            expected = "a finite logit: the loss of this sample is infinite at every temperature"
+            raise RowError("no temperature minimises the loss", row, "logits", "a label on a logit of -inf", expected)
+        expected = "finite logits, or -inf for a class that is impossible"
+        raise RowError(
+            "a row of logits without probabilities", row, "logits", f"a maximum of {highest[place]}", expected
+        )

@@ -1,0 +1,96 @@
+"""The temperature that calibrates a model, for NumPy arrays."""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import index
+from typing import TYPE_CHECKING, Any
+
+from xent_cli.core.confidence.fit_block import fit_block
+from xent_cli.core.confidence.temperature import PassTotals, TemperatureFit, fit_temperature
+from xent_cli.core.options import Outputs
+from xent_cli.core.python_api.arguments import called_with
+from xent_cli.core.python_api.hints import hinting
+from xent_cli.core.totals.calibration import Binning
+from xent_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from xent_cli.core.confidence.temperature import Step
+
+
+def calibrate(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    axis: int = -1,
+    ignore_index: int | tuple[int, ...] | None = None,
+    sample_weight: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
+    folds: int | None = None,
+) -> TemperatureFit:
+    """Fit the temperature T > 0 that minimises the mean cross-entropy of ``logits / T`` against class indices.
+
+    The mean loss is convex in 1/T, and the minimum is found to about 15 digits. Samples are taken as independent.
+
+    Parameters
+    ----------
+    folds
+        Also fit without each of so many folds of the samples (sample i is in fold i modulo `folds`), and report the
+        figures of the samples that were left out of each fit.
+
+    Other parameters and errors are as for `evaluate`.
+
+    Returns
+    -------
+    TemperatureFit
+        `temperature`, its standard error `se_temperature`, and `before` and `after`, summaries with `mean_loss` (nats),
+        `ece` and `brier`.
+
+    Raises
+    ------
+    InputError
+        Also where no temperature minimises the loss: every label has the highest logit of its row, labels are no better
+        than chance, or a label is on a logit of -inf.
+
+    References
+    ----------
+    Guo, Pleiss, Sun & Weinberger, "On calibration of modern neural networks", ICML 2017.
+
+    Examples
+    --------
+    With two classes and a logit 2 ahead, the model claims a probability of 0.88 and is right in 3 of 4 cases; at T =
+    2 / log(3) it claims 0.75:
+
+    >>> fit = calibrate([[2.0, 0.0], [2.0, 0.0], [2.0, 0.0], [2.0, 0.0]], [0, 0, 0, 1])
+    >>> round(fit.temperature, 12), round(fit.after.ece, 12)
+    (1.820478453254, 0.0)
+    """
+    with hinting():
+        call = called_with(
+            logits,
+            labels,
+            form="sparse",
+            axis=axis,
+            ignore_index=ignore_index,
+            sample_weight=sample_weight,
+            mask=mask,
+        )
+        outputs = Outputs(calibration=Binning(), top_k=(1,))
+
+        def run(step: Step) -> PassTotals:
+            found = (fit_block(block, call.options, outputs, None, step) for block in call.blocks)
+            return reduce(PassTotals.merge, found)
+
+        return fit_temperature(run, _folds(folds))
+
+
+def _folds(folds: Any) -> int:
+    try:
+        count = 1 if folds is None else index(folds)
+    except TypeError:
+        count = 0
+    if count < 1 or (folds is not None and count < 2):
+        raise UsageError("folds is out of range", found=repr(folds), expected="a whole number from 2 on")
+    return count

@@ -1,0 +1,1 @@
+"""A fitted temperature, one module per form."""
