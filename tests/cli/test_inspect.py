@@ -11,6 +11,7 @@ from scipy.special import log_softmax
 
 from tests.click_runner import runner
 from xent_cli.cli import cli
+from xent_cli.readers.arrays.array_source import ArrayRows
 from xent_cli.readers.options import RunNeeds
 
 # The members of .npz archives are closed when they are collected.
@@ -179,7 +180,7 @@ def test_any_number_of_threads_says_the_same(tmp_path):
 
 def test_without_a_scan_no_values_are_read(tmp_path, monkeypatch):
     files = save(tmp_path / "l.npy", LOGITS), save(tmp_path / "y.npy", LABELS)
-    monkeypatch.delattr("xent_cli.readers.arrays.array_source.ArrayRows.read")
+    monkeypatch.delattr(ArrayRows, "read")
     document = inspected(*files, "--no-scan")
     assert [file["values"] for file in document["files"]] == [None, None]
     assert document["pair"]["n_samples"] == 60

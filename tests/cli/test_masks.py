@@ -2,7 +2,7 @@
 
 import io
 import json
-from functools import partial
+from functools import reduce
 
 import numpy as np
 import pyarrow as pa
@@ -13,9 +13,12 @@ from safetensors.numpy import save_file
 
 from tests.torch_writer import save as save_torch
 from xent_cli.cli import cli
-from xent_cli.cli.runs import resolve_options
+from xent_cli.core.evaluate import evaluate_block
+from xent_cli.core.options import LossOptions, Outputs
+from xent_cli.core.totals.run_totals import RunTotals
 from xent_cli.errors import InputError, UsageError
-from xent_cli.readers.options import RunNeeds
+from xent_cli.readers.options import ReadOptions, RunNeeds
+from xent_cli.readers.pair.pair import open_pair
 
 RNG = np.random.default_rng(8)
 BATCH, TIME, K = 4, 6, 3
@@ -575,19 +578,20 @@ def test_logits_that_are_missing_are_refused_where_they_count_and_nowhere_else(w
 @pytest.mark.parametrize("form", ["csv", "parquet", "arrow", "jsonl"])
 @pytest.mark.parametrize("lost", [[0], [N - 1], [0, 9, N - 1]])
 @pytest.mark.parametrize("beside", ["array", "table"])
-def test_missing_labels_count_nowhere_in_whatever_part_of_a_table_they_stand(
-    beside, lost, form, tmp_path, capsys, monkeypatch
-):
-    monkeypatch.setattr(resolve_options, "RunNeeds", partial(RunNeeds, chunk_bytes=16))
+def test_missing_labels_count_nowhere_in_whatever_part_of_a_table_they_stand(beside, lost, form, tmp_path):
     cells = Y.astype(object)
     cells[lost] = None
     labels = table(tmp_path / f"y.{form}", {"label": cells})
     np.save(tmp_path / "l.npy", Z)
     logits = tmp_path / "l.npy" if beside == "array" else table(tmp_path / "l.csv", wide(Z, "logit"))
-    found = summary(capsys, logits, labels, "--ignore-missing-labels")
+    in_small_parts = ReadOptions(ignore_missing=True, run=RunNeeds(chunk_bytes=16))
+    tasks = open_pair(str(logits), str(labels), None, in_small_parts).tasks()
+    options = LossOptions(ignore_missing=True)
+    parts = [evaluate_block(task, options, Outputs()).totals for task in tasks]
+    found = reduce(RunTotals.merge, parts).summarize()
     kept = np.setdiff1d(np.arange(N), lost)
-    assert found["n_samples"] == kept.size
-    assert found["mean_loss"] == pytest.approx(float(LOSSES["sparse"][kept].mean()), rel=1e-12)
+    assert found.n_samples == kept.size
+    assert found.mean_loss == pytest.approx(float(LOSSES["sparse"][kept].mean()), rel=1e-12)
 
 
 @pytest.mark.parametrize("first", ["", "NA", "nan"])

@@ -88,7 +88,10 @@ def test_a_progress_bar_is_on_a_terminal_and_leaves_it_clean(tmp_path):
     np.save(tmp_path / "y.npy", np.zeros(20_000, np.int64))
     main, other = pty.openpty()
     # Without patience the bar is there from the second block on, however fast the machine is.
-    script = "import xent_cli.cli.display.progress as progress\nprogress._PATIENCE = -1.0\n" + MAIN
+    script = (
+        "from functools import partial\nfrom xent_cli.cli.display import progress\n"
+        "progress.track = partial(progress.track, patience_seconds=-1.0)\n" + MAIN
+    )
     args = ["compute", str(tmp_path / "l.npy"), str(tmp_path / "y.npy"), "--reduction", "mean"]
     env = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"}
     for extra, expected in ((["--threads", "1"], True), (["--no-progress"], False), (["-q"], False)):

@@ -336,11 +336,10 @@ def test_a_document_is_read_wherever_it_comes_from(how, indent, tmp_path):
 
 
 @pytest.mark.parametrize("how", ["file", "compressed", "pipe"])
-def test_a_document_beyond_the_limit_is_refused_with_the_line_that_makes_lines_of_it(how, tmp_path, monkeypatch):
-    monkeypatch.setattr("xent_cli.readers.text.json_file.MOST_BYTES", 1000)
+def test_a_document_beyond_the_limit_is_refused_with_the_line_that_makes_lines_of_it(how, tmp_path):
     path = stored(tmp_path, how, json.dumps(DOCUMENTS["records"]))
     with pytest.raises(InputError, match="JSON document too large") as caught:
-        read(path)
+        read(path, run=RunNeeds(document_bytes=1000))
     assert f"jq -c '.[]' '{path}' > rows.jsonl" in caught.value.hint
 
 

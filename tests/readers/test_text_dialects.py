@@ -7,10 +7,13 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from xent_cli.errors import InputError
 from xent_cli.readers.options import ReadOptions, RunNeeds
 from xent_cli.readers.pair.pair import open_pair
+from xent_cli.readers.text.rewritten import OneBlank, ToUtf8
 
 LOGITS = np.random.default_rng(3).normal(size=(60, 3)).round(4)
 LOGITS[5] = [1234.5, -2000.25, 0.5]
@@ -31,7 +34,24 @@ def read(path, labels=None, **options):
 def piece(request, monkeypatch):
     """However the text is cut."""
     monkeypatch.setattr(f"{__name__}.NEEDS", RunNeeds(chunk_bytes=request.param))
-    monkeypatch.setattr("xent_cli.readers.text.rewritten._READ_BYTES", request.param)
+
+
+@given(
+    lines=st.lists(st.text(alphabet='a1 \t"\u00e9', max_size=8), max_size=6),
+    cuts=st.lists(st.integers(0, 60), max_size=5),
+    encoding=st.sampled_from(["utf-16", "utf-32", ""]),
+)
+def test_text_that_is_rewritten_does_not_depend_on_how_it_is_cut(lines, cuts, encoding):
+    text = "".join(line + '"' * (line.count('"') % 2) + "\n" for line in lines)
+    whole, make = (text.encode(encoding), ToUtf8) if encoding else (text.encode(), OneBlank)
+    places = [0, *sorted(cut for cut in cuts if cut < len(whole)), len(whole)]
+    # A mark of the encoding, and its first characters, come together.
+    places = [0, *(place for place in places if place >= 4)] if encoding else places
+    parts = [whole[start:stop] for start, stop in pairwise(places)]
+    rewriter = make("t")
+    found = [rewriter.rewrite(part, last=i == len(parts) - 1) for i, part in enumerate(parts)]
+    assert b"".join(found) == make("t").rewrite(whole, last=True)
+    assert not encoding or b"".join(found).decode() == text
 
 
 def holds(path, labels=None, **options):

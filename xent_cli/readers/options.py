@@ -49,6 +49,8 @@ class RunNeeds(NamedTuple):
         A row group of lists up to this size is decoded in one go, which saves a copy.
     step_bytes
         Decoded at once of a larger row group: a few of its columns, or a few of its lists.
+    document_bytes
+        A larger JSON document is refused: it is parsed whole, which takes several times its size in memory.
     """
 
     with_ids: bool = False
@@ -64,6 +66,7 @@ class RunNeeds(NamedTuple):
     batch_bytes: int = 48 << 20
     list_group_bytes: int = 16 << 20
     step_bytes: int = 4 << 20
+    document_bytes: int = 256 << 20
 
 
 class GroupFile(NamedTuple):

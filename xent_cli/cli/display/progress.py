@@ -10,15 +10,19 @@ if TYPE_CHECKING:
 
     from xent_cli.core.evaluate import BlockLoss
 
-_PATIENCE = 1.0
+
+def track(num_rows: int | None, patience_seconds: float = 1.0) -> Callable[[Iterable[BlockLoss]], Iterator[BlockLoss]]:
+    """Return a function that passes blocks on and shows progress, once a run has lasted for some time.
+
+    Parameters
+    ----------
+    num_rows
+        Of the whole input, or None where that is unknown.
+    """
+    return lambda blocks: _tracked(blocks, num_rows, patience_seconds)
 
 
-def track(num_rows: int | None) -> Callable[[Iterable[BlockLoss]], Iterator[BlockLoss]]:
-    """Return a function that shows progress while it passes blocks on; `num_rows` is None if the total is unknown."""
-    return lambda blocks: _tracked(blocks, num_rows)
-
-
-def _tracked(blocks: Iterable[BlockLoss], num_rows: int | None) -> Iterator[BlockLoss]:
+def _tracked(blocks: Iterable[BlockLoss], num_rows: int | None, patience_seconds: float) -> Iterator[BlockLoss]:
     begun = time.monotonic()
     done = tasks = 0
     remaining = iter(blocks)
@@ -26,7 +30,7 @@ def _tracked(blocks: Iterable[BlockLoss], num_rows: int | None) -> Iterator[Bloc
         done += block.size
         tasks += 1
         yield block
-        if time.monotonic() - begun > _PATIENCE:
+        if time.monotonic() - begun > patience_seconds:
             break
     else:
         return

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from xent_cli.readers.storage.interface import Bytes
     from xent_cli.readers.text.jsonl import JsonlSource
 
-# A document is parsed whole, which takes several times its size in memory.
-MOST_BYTES = 256 << 20
 _COUNTED_BYTES = 1 << 20
 
 
@@ -33,11 +31,11 @@ def open_json(source: Bytes, head: bytes, role: str, options: ReadOptions, class
     Raises
     ------
     InputError
-        Where it is not JSON, is one document of more than 256 MB, or holds no table.
+        Where it is not JSON, is one document beyond the limit, or holds no table.
     """
     if not _is_document(source):
         return open_jsonl(source, head, role, options, classes)
-    lines = written_to_disk(source.name, _lines(source))
+    lines = written_to_disk(source.name, _lines(source, options.run.document_bytes))
     found = open_jsonl(lines, lines.peek(len(head)), role, options, classes)
     return replace(found, format="json", document=True)
 
@@ -66,11 +64,11 @@ def _is_document(source: Bytes) -> bool:
     return isinstance(value, list) or not is_one_record(value)
 
 
-def _lines(source: Bytes) -> Iterator[bytes]:
+def _lines(source: Bytes, most_bytes: int) -> Iterator[bytes]:
     if not source.rereadable:
         # What comes through a pipe comes once: it is counted on its way to the disk, where it takes no memory.
-        source = written_to_disk(source.name, _counted(source))
-    size = _size(source)
+        source = written_to_disk(source.name, _counted(source, most_bytes))
+    size = _size(source, most_bytes)
     with source.stream() as stream:
         data = read_up_to(stream, size)
     try:
@@ -93,35 +91,35 @@ def _lines(source: Bytes) -> Iterator[bytes]:
         )
 
 
-def _size(source: Bytes) -> int:
+def _size(source: Bytes, most_bytes: int) -> int:
     """Number of bytes once decompressed, counted without keeping them, so that a document too large takes no memory."""
     if isinstance(source, Stored) and not source.codec:
         size = source.size()
-        if size > MOST_BYTES:
-            raise _too_large(source.name, source.peek(_COUNTED_BYTES))
+        if size > most_bytes:
+            raise _too_large(source.name, source.peek(_COUNTED_BYTES), most_bytes)
         return size
-    return sum(map(len, _counted(source)))
+    return sum(map(len, _counted(source, most_bytes)))
 
 
-def _counted(source: Bytes) -> Iterator[bytes]:
+def _counted(source: Bytes, most_bytes: int) -> Iterator[bytes]:
     """The bytes in pieces, until they are too many for a document."""
     head, size = b"", 0
     with source.stream() as stream:
         while piece := read_up_to(stream, _COUNTED_BYTES):
             head = head or piece
             size += len(piece)
-            if size > MOST_BYTES:
-                raise _too_large(source.name, head)
+            if size > most_bytes:
+                raise _too_large(source.name, head, most_bytes)
             yield piece
 
 
-def _too_large(name: str, head: bytes) -> InputError:
+def _too_large(name: str, head: bytes, most_bytes: int) -> InputError:
     kind = "a JSON array" if head.removeprefix(BOM).lstrip().startswith(b"[") else "a JSON object"
     inner = ".[]" if kind == "a JSON array" else "[.logits, .labels] | transpose[] | {logits: .[0], label: .[1]}"
     return InputError(
         "JSON document too large",
         name,
-        found=f"{kind} of more than {MOST_BYTES >> 20} MiB, which is read whole",
+        found=f"{kind} of more than {most_bytes >> 20} MiB, which is read whole",
         expected="JSON Lines, which are read piece by piece",
         hint=f"jq -c '{inner}' '{name}' > rows.jsonl",
     )
