@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xent_cli.errors import InputError
-from xent_cli.readers.text.text_chunks import LONGEST_LINE, count_rows, pieces, row_lines
+from xent_cli.readers.text.text_chunks import LONGEST_LINE, chunks_of, count_rows, row_lines
 
 
 class Text:
@@ -32,7 +32,7 @@ LINES = st.lists(CELLS.map(",".join) | st.just(""), max_size=30)
 @given(lines=LINES, end=st.sampled_from(["\n", "\r\n"]), size=st.sampled_from([3, 7, 20, 1000]), last=st.booleans())
 def test_pieces_are_the_text_cut_between_rows_and_their_rows_are_those_of_a_csv_reader(lines, end, size, last):
     text = end.join(lines) + (end if last else "")
-    cut = [pickle.loads(pickle.dumps(piece)) for piece in pieces(Text(text.encode()), 0, size)]
+    cut = [pickle.loads(pickle.dumps(piece)) for piece in chunks_of(Text(text.encode()), 0, size)]
     found = [bytes(piece.read()) for piece in cut]
     joined = "".join(piece.decode() for piece in found)
     assert joined.rstrip("\r\n") == text.rstrip("\r\n")
@@ -53,7 +53,7 @@ def test_text_without_an_end_is_refused_in_bounded_memory(text):
     quote = b'"' if b"," in text else b""
     endless = quote + text * (2 * LONGEST_LINE // len(text))
     with pytest.raises(InputError, match=r"t after byte 0"):
-        list(pieces(Text(endless), 0, 1 << 20))
+        list(chunks_of(Text(endless), 0, 1 << 20))
 
 
 def test_a_cell_may_be_as_long_as_a_line_and_importing_changes_nothing_for_others():

@@ -32,7 +32,7 @@ from xent_cli.readers.text.csv_dialect import (
 )
 from xent_cli.readers.text.csv_layout import CsvLayout, layout_of
 from xent_cli.readers.text.csv_sample import FirstRows, hint_at_length
-from xent_cli.readers.text.text_chunks import as_lines, count_rows, csv_reader, pieces, row_lines
+from xent_cli.readers.text.text_chunks import as_lines, chunks_of, count_rows, csv_reader, row_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.interface import Classes
     from xent_cli.readers.options import ReadOptions
     from xent_cli.readers.storage.interface import Bytes
-    from xent_cli.readers.text.text_chunks import Piece
+    from xent_cli.readers.text.text_chunks import Chunk
 
 
 def open_csv(source: Bytes, head: bytes, role: str, options: ReadOptions, classes: Classes) -> CsvSource:
@@ -98,7 +98,7 @@ class CsvSource(Table):
     bools
         Columns of values that are true and false.
     seen
-        Of what came through a pipe: first sample and line of each piece, and the line of each row where that is not
+        Of what came through a pipe: first sample and line of each chunk, and the line of each row where that is not
         one after the other.
     """
 
@@ -128,13 +128,13 @@ class CsvSource(Table):
         """See `Source`."""
         start, line = first, self.header_lines + 1
         single, delimiter = len(self.names) == 1, self.text_layout.delimiter
-        for piece in pieces(self.source, self.text_layout.body, self.needs.chunk_bytes, columns=len(self.names)):
-            size, lines = count_rows(piece, delimiter, single)
+        for chunk in chunks_of(self.source, self.text_layout.body, self.needs.chunk_bytes, columns=len(self.names)):
+            size, lines = count_rows(chunk, delimiter, single)
             if not self.source.rereadable:
                 plain = size == lines
-                self.seen.append((start, line, None if plain else row_lines(piece.read(), delimiter, single)))
+                self.seen.append((start, line, None if plain else row_lines(chunk.read(), delimiter, single)))
             if size:
-                yield start, size, CsvRows(self, piece, start, size, line)
+                yield start, size, CsvRows(self, chunk, start, size, line)
             start += size
             line += lines
 
@@ -159,7 +159,7 @@ class CsvRows(NamedTuple):
 
     Fields
     ------
-    piece
+    chunk
         Its text.
     start, size
         First sample and number of samples.
@@ -168,7 +168,7 @@ class CsvRows(NamedTuple):
     """
 
     source: CsvSource
-    piece: Piece
+    chunk: Chunk
     start: int
     size: int
     line: int
@@ -195,7 +195,7 @@ class CsvRows(NamedTuple):
 
     def _parse(self, label_type: str) -> pa.Table:
         source = self.source
-        text = self.piece.read()
+        text = self.chunk.read()
         marks = source.text_layout.marks
         grouped = [] if source.plan.cells or not marks.thousands else [*source.plan.values]
         grouped += source.plan.amounts if marks.thousands else []
@@ -210,7 +210,7 @@ class CsvRows(NamedTuple):
             pa_csv.ReadOptions(use_threads=False, column_names=list(source.names), block_size=len(text) + 1),
             pa_csv.ParseOptions(
                 delimiter=source.text_layout.delimiter,
-                newlines_in_values=self.piece.quoted,
+                newlines_in_values=self.chunk.quoted,
                 ignore_empty_lines=len(source.names) > 1,
             ),
             # Arrow's own null words include nan and NA; here nan is a number and an empty cell is an error.
@@ -240,15 +240,15 @@ class CsvRows(NamedTuple):
         first = first_with_count(self._blamed())
         if first is not None:
             return first
-        if re.search(rb"\r(?!\n)", self.piece.read()):
+        if re.search(rb"\r(?!\n)", self.chunk.read()):
             arrow_message = "carriage returns that end lines, or stand in them"
-        lines = self.piece.count(b"\n")
+        lines = self.chunk.count(b"\n")
         where = f"{source.source.name} lines {self.line} to {self.line + max(0, lines - 1)}"
         return InputError("cannot read delimited text", where, found=arrow_message.split("\n")[0])
 
     def _blamed(self) -> Iterator[UnreadableRowError | None]:
         """What is wrong with each row."""
-        reader = csv_reader(as_lines(self.piece.read()), delimiter=self.source.text_layout.delimiter)
+        reader = csv_reader(as_lines(self.chunk.read()), delimiter=self.source.text_layout.delimiter)
         sample, line = self.start, self.line
         for cells in reader:
             if cells or len(self.source.names) == 1:

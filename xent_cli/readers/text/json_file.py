@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.storage.interface import Bytes
     from xent_cli.readers.text.jsonl import JsonlSource
 
-_COUNTED_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 20
 
 
 def open_json(source: Bytes, head: bytes, role: str, options: ReadOptions, classes: Classes) -> JsonlSource:
@@ -96,21 +96,21 @@ def _size(source: Bytes, most_bytes: int) -> int:
     if isinstance(source, Stored) and not source.codec:
         size = source.size()
         if size > most_bytes:
-            raise _too_large(source.name, source.peek(_COUNTED_BYTES), most_bytes)
+            raise _too_large(source.name, source.peek(_CHUNK_BYTES), most_bytes)
         return size
     return sum(map(len, _counted(source, most_bytes)))
 
 
 def _counted(source: Bytes, most_bytes: int) -> Iterator[bytes]:
-    """The bytes in pieces, until they are too many for a document."""
+    """The bytes in chunks, until they are too many for a document."""
     head, size = b"", 0
     with source.stream() as stream:
-        while piece := read_up_to(stream, _COUNTED_BYTES):
-            head = head or piece
-            size += len(piece)
+        while chunk := read_up_to(stream, _CHUNK_BYTES):
+            head = head or chunk
+            size += len(chunk)
             if size > most_bytes:
                 raise _too_large(source.name, head, most_bytes)
-            yield piece
+            yield chunk
 
 
 def _too_large(name: str, head: bytes, most_bytes: int) -> InputError:
@@ -120,6 +120,6 @@ def _too_large(name: str, head: bytes, most_bytes: int) -> InputError:
         "JSON document too large",
         name,
         found=f"{kind} of more than {most_bytes >> 20} MiB, which is read whole",
-        expected="JSON Lines, which are read piece by piece",
+        expected="JSON Lines, which are read chunk by chunk",
         hint=f"jq -c '{inner}' '{name}' > rows.jsonl",
     )

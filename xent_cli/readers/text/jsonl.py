@@ -19,7 +19,7 @@ from xent_cli.readers.text.json_records import first_rows
 from xent_cli.readers.text.json_reshape import reshape_of
 from xent_cli.readers.text.json_sample import FirstRecords, kind_of_values, type_of_value
 from xent_cli.readers.text.jsonl_rows import JsonLines, JsonRows
-from xent_cli.readers.text.text_chunks import pieces
+from xent_cli.readers.text.text_chunks import chunks_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,16 +76,16 @@ class JsonlSource(JsonLines):
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
         """See `Source`."""
         start, line = first, 1
-        for piece in pieces(self.source, self.body, self.needs.chunk_bytes, quoted=False, columns=self.width):
-            text = piece.read()
-            lines = piece.count(b"\n") + (text[-1] != ord("\n"))
+        for chunk in chunks_of(self.source, self.body, self.needs.chunk_bytes, quoted=False, columns=self.width):
+            text = chunk.read()
+            lines = chunk.count(b"\n") + (text[-1] != ord("\n"))
             # One object per line is the rule, and counting braces is cheaper than looking at every line.
-            full = None if piece.count(b"\n{") + (text[0] == ord("{")) == lines else _full_lines(text)
+            full = None if chunk.count(b"\n{") + (text[0] == ord("{")) == lines else _full_lines(text)
             size = lines if full is None else len(full)
             if not self.source.rereadable:
                 self.seen.append((start, line, full))
             if size:
-                yield start, size, JsonRows(self, piece, start, size, line)
+                yield start, size, JsonRows(self, chunk, start, size, line)
             start += size
             line += lines
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from xent_cli.core.block import Rows
-    from xent_cli.readers.text.text_chunks import Piece
+    from xent_cli.readers.text.text_chunks import Chunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class JsonLines(Table):
     document
         Whether the lines are the rows of one document, which has none of its own.
     seen
-        Of what came through a pipe: first sample and line of each piece, and lines of its rows where some are blank.
+        Of what came through a pipe: first sample and line of each chunk, and lines of its rows where some are blank.
     """
 
     body: int
@@ -62,10 +62,10 @@ class JsonLines(Table):
 
 @dataclass(frozen=True, slots=True)
 class JsonRows:
-    """Recipe for the rows of one piece, `size` samples from `start` on, whose first line is `line`: a `Part`."""
+    """Recipe for the rows of one chunk, `size` samples from `start` on, whose first line is `line`: a `Part`."""
 
     source: JsonLines
-    piece: Piece
+    chunk: Chunk
     start: int
     size: int
     line: int
@@ -135,7 +135,7 @@ class JsonRows:
 
     def _lines(self) -> memoryview:
         """The lines as flat objects."""
-        text = self.piece.read()
+        text = self.chunk.read()
         reshape = self.source.reshape
         if not reshape:
             return text
@@ -154,7 +154,7 @@ class JsonRows:
         first = first_with_count(self._blamed())
         if first is not None:
             return first
-        where = source.places(self.line, self.line + max(0, self.piece.count(b"\n") - 1))
+        where = source.places(self.line, self.line + max(0, self.chunk.count(b"\n") - 1))
         return InputError("cannot read JSON", where, found=arrow_message.split("\n")[0])
 
     def _blamed(self) -> Iterator[UnreadableRowError | None]:
@@ -162,7 +162,7 @@ class JsonRows:
         source = self.source
         sample = self.start
         kind: str | None = None
-        for line, text in enumerate(io.BytesIO(self.piece.read()), self.line):
+        for line, text in enumerate(io.BytesIO(self.chunk.read()), self.line):
             if not text.strip():
                 continue
             where = f"{source.places(line)} (sample {sample})"
@@ -229,6 +229,6 @@ def _with_texts(table: pa.Table, names: list[str], text: memoryview) -> pa.Table
 
 def _is_full(column: pa.ChunkedArray, width: int) -> bool:
     return all(
-        chunk.flatten().null_count == 0 and bool((np.diff(to_numpy(chunk.offsets)) == width).all())
-        for chunk in column.chunks
+        part.flatten().null_count == 0 and bool((np.diff(to_numpy(part.offsets)) == width).all())
+        for part in column.chunks
     )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 LONGEST_LINE = 16 << 20
 
 
-class Piece(NamedTuple):
+class Chunk(NamedTuple):
     """Consecutive lines: a recipe for their text.
 
     Fields
@@ -72,11 +72,11 @@ class Piece(NamedTuple):
         return _unpickled, (self.file, self.offset, self.length, self.quoted, self.carriage_returns, held)
 
 
-def _unpickled(file: Stored | None, offset: int, length: int, quoted: bool, returns: bool, held: bytes | None) -> Piece:
-    return Piece(file, offset, length, quoted, returns, None if held is None else memoryview(held))
+def _unpickled(file: Stored | None, offset: int, length: int, quoted: bool, returns: bool, held: bytes | None) -> Chunk:
+    return Chunk(file, offset, length, quoted, returns, None if held is None else memoryview(held))
 
 
-def pieces(source: Bytes, offset: int, size: int, *, quoted: bool = True, columns: int = 1) -> Iterator[Piece]:
+def chunks_of(source: Bytes, offset: int, size: int, *, quoted: bool = True, columns: int = 1) -> Iterator[Chunk]:
     """Cut the text after `offset` at line ends; blank lines at the end are left out.
 
     Parameters
@@ -86,7 +86,7 @@ def pieces(source: Bytes, offset: int, size: int, *, quoted: bool = True, column
     quoted
         Whether line ends inside double quotes belong to a cell.
     columns
-        How many of them a row has: each costs some microseconds a piece, so that many make larger pieces.
+        How many of them a row has: each costs some microseconds a chunk, so many columns make larger chunks.
 
     Raises
     ------
@@ -100,28 +100,28 @@ def pieces(source: Bytes, offset: int, size: int, *, quoted: bool = True, column
         read_up_to(stream, offset)
         while True:
             more = read_up_to(stream, size)
-            chunk = rest + more if rest else more
-            cut = _last_line_end(chunk, quoted) if more else len(chunk)
-            end = _without_blank_lines(chunk, cut)
+            held = rest + more if rest else more
+            cut = _last_line_end(held, quoted) if more else len(held)
+            end = _without_blank_lines(held, cut)
             if end:
-                text = memoryview(chunk)[:end]
-                yield Piece(file, offset, end, chunk.find(b'"', 0, end) >= 0, chunk.find(b"\r", 0, end) >= 0, text)
+                text = memoryview(held)[:end]
+                yield Chunk(file, offset, end, held.find(b'"', 0, end) >= 0, held.find(b"\r", 0, end) >= 0, text)
             offset += end
-            rest = chunk[end:]
+            rest = held[end:]
             if not more:
                 return
             if len(rest) > LONGEST_LINE:
                 raise too_long(source.name, rest, offset)
 
 
-def _without_blank_lines(chunk: bytes, cut: int) -> int:
+def _without_blank_lines(held: bytes, cut: int) -> int:
     """Where the last line before `cut` that is not blank ends; blank lines wait, in case nothing follows them."""
-    if cut and chunk[cut - 1 : cut] == b"\n" and chunk[cut - 2 : cut - 1] not in (b"\n", b"\r"):
+    if cut and held[cut - 1 : cut] == b"\n" and held[cut - 2 : cut - 1] not in (b"\n", b"\r"):
         return cut
-    body = len(chunk[:cut].rstrip(b"\r\n"))
+    body = len(held[:cut].rstrip(b"\r\n"))
     if not body:
         return 0
-    return min(cut, body + (2 if chunk[body : body + 2] == b"\r\n" else 1))
+    return min(cut, body + (2 if held[body : body + 2] == b"\r\n" else 1))
 
 
 def too_long(name: str, text: bytes, offset: int) -> InputError:
@@ -129,18 +129,18 @@ def too_long(name: str, text: bytes, offset: int) -> InputError:
     blank = not text.strip(b"\r\n")
     what = "blank lines without end" if blank else "line too long"
     found = f"{len(text) >> 20} MiB of them" if blank else f"no line end in {len(text) >> 20} MiB"
-    hint = "" if blank else "is a quote left open, or is this no text?"
+    hint = "" if blank else "a quote may be left open, or the file may not be text"
     return InputError(what, f"{name} after byte {offset}", found=found, hint=hint)
 
 
-def _last_line_end(chunk: bytes, quoted: bool) -> int:
-    """Length of the chunk up to its last line end, if `quoted` outside quotes; 0 where it has none."""
-    cut = chunk.rfind(b"\n") + 1
-    inside = chunk.count(b'"', 0, cut) % 2 if quoted else 0
+def _last_line_end(held: bytes, quoted: bool) -> int:
+    """Length of the text up to its last line end, if `quoted` outside quotes; 0 where it has none."""
+    cut = held.rfind(b"\n") + 1
+    inside = held.count(b'"', 0, cut) % 2 if quoted else 0
     while cut and inside:
         # The last quote before it is open, so every line end after that quote is quoted.
-        before = chunk.rfind(b"\n", 0, chunk.rfind(b'"', 0, cut)) + 1
-        inside ^= chunk.count(b'"', before, cut) % 2
+        before = held.rfind(b"\n", 0, held.rfind(b'"', 0, cut)) + 1
+        inside ^= held.count(b'"', before, cut) % 2
         cut = before
     return cut
 
@@ -156,7 +156,7 @@ def row_lines(text: memoryview, delimiter: str, single_column: bool) -> list[int
     return lines
 
 
-def count_rows(piece: Piece, delimiter: str, single_column: bool) -> tuple[int, int]:
+def count_rows(piece: Chunk, delimiter: str, single_column: bool) -> tuple[int, int]:
     """Rows and lines of a piece; a blank line is a row only where there is a single column to be empty."""
     text = piece.read()
     # One comparison answers both questions; searching for two consecutive line ends takes as long as parsing.
