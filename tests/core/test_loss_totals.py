@@ -221,6 +221,8 @@ def test_a_figure_goes_by_its_name_in_the_document():
         "p99_loss",
         "quantiles_exact",
         "perplexity",
+        "perplexity_low",
+        "perplexity_high",
         "bits",
         "accuracy",
         "top_5_accuracy",

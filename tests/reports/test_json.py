@@ -110,7 +110,8 @@ def test_keys_stand_in_the_order_of_the_contract():
     ]
     assert " ".join(doc["summary"]) == (
         "n_samples n_ignored n_nan n_inf mean_loss sum_loss std_loss se_loss ci_low ci_high confidence_level"
-        " min_loss max_loss worst_sample p50_loss p90_loss p95_loss p99_loss quantiles_exact perplexity bits"
+        " min_loss max_loss worst_sample p50_loss p90_loss p95_loss p99_loss quantiles_exact perplexity"
+        " perplexity_low perplexity_high bits"
         " accuracy top_5_accuracy"
     )
     assert " ".join(doc["overflow"][0]) == (
@@ -136,7 +137,8 @@ def test_figures_are_those_of_the_summary_to_the_last_digit():
 def test_a_nan_loss_is_null_and_counted():
     summary = document(DOCUMENTS["nan"])["summary"]
     assert (summary["n_nan"], summary["n_samples"], summary["worst_sample"]) == (1, 4, 0)
-    missing = "mean_loss sum_loss std_loss se_loss ci_low ci_high max_loss p90_loss p95_loss p99_loss perplexity bits"
+    missing = "mean_loss sum_loss std_loss se_loss ci_low ci_high max_loss p90_loss p95_loss p99_loss perplexity"
+    missing += " perplexity_low perplexity_high bits"
     assert " ".join(name for name, value in summary.items() if value is None) == missing
     assert [w["code"] for w in document(DOCUMENTS["nan"])["warnings"]] == ["nan-loss"]
 

@@ -36,7 +36,17 @@ CALIBRATION = ("ece", "brier", GAIN)
 # With --macro, and with --units.
 _BY_GROUP = ("n_groups", "macro_loss", "macro_perplexity")
 _PER_UNIT = ("n_units", "bits_per_unit", "unit_perplexity", "se_bits_per_unit")
-_USUAL = (*_FIELDS, "ci_low", "ci_high", *_QUANTILES, "perplexity", "bits", "accuracy")
+_USUAL = (
+    *_FIELDS,
+    "ci_low",
+    "ci_high",
+    "perplexity_low",
+    "perplexity_high",
+    *_QUANTILES,
+    "perplexity",
+    "bits",
+    "accuracy",
+)
 METRICS = (*_USUAL, *_BY_GROUP, *_PER_UNIT, *_DIVERGENCE, *CALIBRATION)
 _DTYPES = ("float16", "bfloat16", "float32", "float64")
 _FATES = ("", ".imprecise", ".inf", ".nan")

@@ -27,6 +27,7 @@ _HINTS = {
     "label-out-of-range of score": "if each row is the one score of a binary classifier, use --binary",
     "labels-off-by-one": "if the labels number the classes from {first_class}, use --first-class {first_class}",
     "soft-labels-to-normalize": "--normalize divides every row by its sum",
+    "too-many-clusters": "sort the rows by it",
     "too-many-slices": "is this an id column? --by takes one that names groups",
     "warnings-refused": "--strict makes every warning an error",
 }

@@ -134,10 +134,17 @@ class LossSummary:
     @property
     def perplexity(self) -> float:
         """Exp of the mean loss."""
-        try:
-            return math.exp(self.mean_loss)
-        except OverflowError:
-            return math.inf
+        return _exp(self.mean_loss)
+
+    @property
+    def perplexity_low(self) -> float:
+        """Lower end of the interval of the perplexity: exp of that of the mean loss."""
+        return _exp(self.ci_low)
+
+    @property
+    def perplexity_high(self) -> float:
+        """Upper end of the interval."""
+        return _exp(self.ci_high)
 
     @property
     def bits(self) -> float:
@@ -210,9 +217,18 @@ class LossSummary:
             **dict(self.quantiles),
             "quantiles_exact": self.quantiles_exact,
             "perplexity": self.perplexity,
+            "perplexity_low": self.perplexity_low,
+            "perplexity_high": self.perplexity_high,
             "bits": self.bits,
             **dict(self.by_group),
             **dict(self.divergence),
             **accuracies,
             **dict(self.calibration),
         }
+
+
+def _exp(nats: float) -> float:
+    try:
+        return math.exp(nats)
+    except OverflowError:
+        return math.inf

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _LONGEST_SENTENCE, _MOST_REMARKS = 300, 20
 _POINTS = 150
-_FIGURES = ("n_samples", "mean_loss", "p50_loss", "p99_loss", "max_loss", "accuracy")
+_FIGURES = ("n_samples", "mean_loss", "ci_low", "ci_high", "p50_loss", "p99_loss", "max_loss", "accuracy")
 _FATES = ("n_ok", "n_imprecise", "n_underflow", "n_overflow")
 
 

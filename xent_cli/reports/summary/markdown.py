@@ -19,7 +19,7 @@ _MOST = {"Checks": 64_000, "Warnings": 24_000, "Notes": 16_000, "Slices": 64_000
 _LONGEST_CELL = 300
 # Text from files must never become markup: all characters but these are written as character references.
 _MARKUP = re.compile(r"[^\w .,:;=/%+'()-]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=www)\.", re.IGNORECASE)
-_SHOWN = ("n_samples", "mean_loss", "p50_loss", "p99_loss", "max_loss", "accuracy")
+_SHOWN = ("n_samples", "mean_loss", "ci_low", "ci_high", "p50_loss", "p99_loss", "max_loss", "accuracy")
 
 
 def render(document: Document) -> str:

@@ -90,12 +90,14 @@ def print_slices(console: Console, slices: tuple[Mapping[str, Any], ...]) -> Non
         rows = []
         for entry in entries[:_SLICES]:
             found = entry["summary"]
-            figures = (found.mean_loss, found.max_loss, *([found.accuracy] if tops else ()))
-            numbers = ("" if math.isnan(x) and not found.n_samples else rounded(x) for x in figures)
-            rows.append([entry["value"] or "", str(found.n_samples), *numbers])
-        print_table(
-            console, [column, "samples", "mean loss", "max loss", *tops], rows, expendable=("max loss", "samples")
-        )
+            mean, *others = (
+                "" if math.isnan(x) and not found.n_samples else rounded(x)
+                for x in (found.mean_loss, found.max_loss, *([found.accuracy] if tops else ()))
+            )
+            interval = "" if math.isnan(found.ci_low) else f"{rounded(found.ci_low)} to {rounded(found.ci_high)}"
+            rows.append([entry["value"] or "", str(found.n_samples), mean, interval, *others])
+        heads = [column, "samples", "mean loss", "95 % interval", "max loss", *tops]
+        print_table(console, heads, rows, expendable=("max loss", "95 % interval", "samples"))
         if len(entries) > _SLICES:
             name = safe(column)
             console.print(
