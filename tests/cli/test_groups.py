@@ -257,6 +257,14 @@ def test_slices_say_the_losses_per_byte_of_each_group(folder):
         assert entry["summary"]["bits_per_unit"] == pytest.approx(expected, rel=1e-14)
 
 
+def test_slices_say_the_losses_per_byte_of_whole_documents(folder):
+    found = summary(folder, "z.npy", "y.npy", "--by", "lang=langs.npy", "--units", "document_bytes.npy")
+    for entry in found["slices"]:
+        some = entry["value"] == LANGS
+        expected = np.nansum(LOSS[some]) / SIZES[some].sum() / math.log(2)
+        assert entry["summary"]["bits_per_unit"] == pytest.approx(expected, rel=1e-14)
+
+
 def test_shards_make_one_axis_of_documents_and_their_own_units(folder):
     for name, values in (("z", Z), ("y", Y), ("s", SIZES.sum(axis=1))):
         for i, part in enumerate(np.array_split(values, 2)):

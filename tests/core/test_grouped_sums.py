@@ -160,6 +160,29 @@ def test_slices_have_the_losses_per_unit_of_their_samples(run):
             assert dict(summary.by_group)["bits_per_unit"] == nats / math.log(2)
 
 
+@given(runs())
+def test_a_document_counts_in_each_slice_that_has_one_of_its_samples(run):
+    block, steps, cuts, shuffle = run
+    block = block._replace(units=np.repeat(block.units[::steps] + 1, steps), weights=None)
+    documents = ClusterRule("axis 0", steps=(steps,))
+    outputs = Outputs(units=True, documents=documents, cluster=documents, by=("lang",))
+    whole = [*totals([block], outputs, False).slices.summaries()]
+    assert repr([*totals(cut(block, cuts), outputs, False, shuffle).slices.summaries()]) == repr(whole)
+    for _, value, summary in whole:
+        some = [(loss, i // steps, unit) for loss, _, group, unit, i in scored(block) if group == value]
+        if some:
+            clusters = {}
+            for loss, document, unit in some:
+                clusters[document] = clusters.get(document, (0, unit))[0] + loss, unit
+            found = dict(summary.by_group)
+            units = sum(unit for _, unit in clusters.values())
+            assert found["n_units"] == float(units)
+            assert found["bits_per_unit"] == float(sum(loss for loss, _ in clusters.values()) / units) / math.log(2)
+            np.testing.assert_allclose(
+                found["se_bits_per_unit"], ratio_error(clusters.values()), rtol=1e-13, atol=1e-300
+            )
+
+
 def test_a_nan_or_infinite_loss_is_in_every_figure_over_groups():
     logits = np.zeros((4, 2))
     for special in (np.nan, np.inf):

@@ -254,7 +254,7 @@ def _grouped(
         weight=None if weight is None else kept(weight),
         exact_rows=EXACT_ROWS // outputs.states,
     )
-    clustered = None
+    clustered = documents = None
     if clusters is not None and outputs.cluster is not None and outputs.figures:
         from xent_cli.core.totals.cluster_rule import ClusteredBlock
 
@@ -263,7 +263,7 @@ def _grouped(
     if outputs.macro is not None or outputs.units:
         from xent_cli.core.totals.grouped_block import with_macro_and_units
 
-        losses, samples = with_macro_and_units(losses, samples, block, scored, outputs, clustered)
+        losses, samples, documents = with_macro_and_units(losses, samples, block, scored, outputs, clustered)
     if not outputs.by:
         return losses, None
     from xent_cli.core.totals.slices import slices_of
@@ -271,7 +271,10 @@ def _grouped(
     assert block.groups is not None
     names = outputs.groups or outputs.by
     groups = block.groups if names == outputs.by else block.groups[:, [names.index(name) for name in outputs.by]]
-    return losses, slices_of(outputs.by, groups, samples, scored, figures=outputs.figures, clustered=clustered)
+    figures = outputs.figures
+    return losses, slices_of(
+        outputs.by, groups, samples, scored, figures=figures, clustered=clustered, documents=documents
+    )
 
 
 def _offsets(block: Block, found: Evaluated, options: LossOptions) -> Offsets:

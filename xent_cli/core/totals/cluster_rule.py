@@ -154,3 +154,10 @@ class ClusteredBlock(NamedTuple):
             kind=kind,
             shared=shared,
         )
+
+
+class DocumentUnits(NamedTuple):
+    """The documents of the samples of a block that have a loss, and [n] the units that each document shares."""
+
+    members: ClusteredBlock
+    units: FloatArray

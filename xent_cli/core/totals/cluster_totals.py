@@ -150,8 +150,6 @@ class ClusterTotals:
         if not clusters.size:
             return replace(empty, spans=(Span(start, start + size),))
         starts = _starts(clusters)
-        if shared and divisor is not None:
-            divisor = np.where(np.isin(np.arange(clusters.size), starts), divisor, 0.0)
         begin, end = clusters[[0, -1]].tolist()
         orders, ordered = (False, False), contiguous
         if not contiguous:
@@ -164,6 +162,8 @@ class ClusterTotals:
             first, last = int(starts[1]), int(starts[-1])
             inner = slice(first, last)
             weights = None if divisor is None else divisor[inner]
+            if shared and weights is not None:
+                weights = np.where(np.isin(np.arange(first, last), starts), weights, 0.0)
             closed[EVERY] = kind.of_runs(value[inner], weights, starts[1:-1] - first)
             outer = np.concatenate([np.arange(first), np.arange(last, clusters.size)])
             clusters, value = clusters[outer], value[outer]
@@ -176,7 +176,7 @@ class ClusterTotals:
         pieces: dict[Hashable, dict[Hashable, tuple[int, int]]] = {cluster: {} for cluster in known}
         names = list(known)
         for numbers, found in groups or ((np.zeros(at.size, np.int64), (EVERY,)),):
-            for cluster, group, piece in _pieces(at, numbers, len(found), value, divisor):
+            for cluster, group, piece in _pieces(at, numbers, len(found), value, divisor, shared):
                 pieces[names[cluster]][found[group]] = piece
         return replace(empty, spans=(span,), open=pieces, closed=closed)._settled()
 
@@ -287,13 +287,14 @@ def _added(a: Piece, b: Piece, shared: bool) -> Piece:
 
 
 def _pieces(
-    at: IntArray, numbers: IntArray, m: int, value: FloatArray, divisor: FloatArray | None
+    at: IntArray, numbers: IntArray, m: int, value: FloatArray, divisor: FloatArray | None, shared: bool
 ) -> Iterator[tuple[int, int, tuple[int, int]]]:
     """Yield cluster, group and sums, for each pair of a cluster and one of m groups that has samples."""
-    pairs, where = np.unique(at * m + numbers, return_inverse=True)
+    pairs, first, where = np.unique(at * m + numbers, return_index=True, return_inverse=True)
     values: NDArray[np.object_] = sums_by_group(where, value, pairs.size) >> 1074
     divisors: NDArray[np.object_] = np.bincount(where).astype(np.object_) * ONE
     if divisor is not None:
-        divisors = sums_by_group(where, divisor, pairs.size) >> 1074
+        each, units = (np.arange(pairs.size), divisor[first]) if shared else (where, divisor)
+        divisors = sums_by_group(each, units, pairs.size) >> 1074
     for pair, d, v in zip(pairs.tolist(), divisors, values, strict=True):
         yield *divmod(pair, m), (d, v)

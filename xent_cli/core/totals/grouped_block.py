@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xent_cli.core.totals.cluster_rule import ClusteredBlock
+from xent_cli.core.totals.cluster_rule import ClusteredBlock, DocumentUnits
 from xent_cli.core.totals.group_means import GroupMeans
 from xent_cli.core.totals.grouped_sums import GroupedSums
 from xent_cli.core.totals.moments import Moments
@@ -28,7 +28,7 @@ def with_macro_and_units(
     scored: BoolArray | None,
     outputs: Outputs,
     clustered: ClusteredBlock | None,
-) -> tuple[LossTotals, Scored]:
+) -> tuple[LossTotals, Scored, DocumentUnits | None]:
     """Add to totals of a block the means of its groups and the sums of its units, as they are asked for.
 
     Parameters
@@ -42,7 +42,7 @@ def with_macro_and_units(
 
     Returns
     -------
-    The totals, and the samples with their units where each has its own.
+    The totals, the samples with their units where each has its own, and their documents where these share units.
     """
     size, macro = samples.loss.size if scored is None else scored.size, None
     if outputs.macro is not None:
@@ -50,7 +50,7 @@ def with_macro_and_units(
         members = ClusteredBlock.of(outputs.macro, block.start, groups, scored, "group")
         macro = members.totals(samples, kind=GroupMeans)
     if not outputs.units:
-        return losses._replace(grouped=GroupedSums(macro)), samples
+        return losses._replace(grouped=GroupedSums(macro)), samples, None
     assert block.units is not None
     units = checked_units(block.units, block.start, scored)
     if samples.weight is not None:
@@ -60,13 +60,13 @@ def with_macro_and_units(
         documents = outputs.documents.clusters(block.start, size)
         members = ClusteredBlock.of(outputs.documents, block.start, documents, scored)
         sums = members.totals(samples, divisor=units, shared=True)
-        return losses._replace(grouped=GroupedSums(macro, None, sums)), samples
+        return losses._replace(grouped=GroupedSums(macro, None, sums)), samples, DocumentUnits(members, units)
     if clustered is not None:
         sums = clustered.totals(samples, divisor=units)
     else:
         value = samples.loss if samples.product is None else samples.product
         sums = Moments.of_rows(np.where(np.isfinite(value), value, 0.0), units)
-    return losses._replace(grouped=GroupedSums(macro, None, sums)), samples._replace(units=units)
+    return losses._replace(grouped=GroupedSums(macro, None, sums)), samples._replace(units=units), None
 
 
 def checked_units(units: AnyArray, start: int, scored: BoolArray | None) -> FloatArray:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from xent_cli.core.totals.group_totals import GroupTotals, Scored
+from xent_cli.core.totals.grouped_sums import GroupedSums
 from xent_cli.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from xent_cli.core.array_types import AnyArray, BoolArray
-    from xent_cli.core.totals.cluster_rule import ClusteredBlock
+    from xent_cli.core.totals.cluster_rule import ClusteredBlock, DocumentUnits
     from xent_cli.core.totals.cluster_totals import ClusterTotals
     from xent_cli.core.totals.loss_totals import LossTotals
     from xent_cli.core.totals.summary import LossSummary
@@ -65,6 +66,8 @@ class LossSlices:
         How many samples may wait.
     clusters
         Sums over clusters for each column and value, or None if samples are independent.
+    documents
+        Sums over documents of losses and of the units that their samples share, or None.
     """
 
     columns: tuple[str, ...]
@@ -74,6 +77,7 @@ class LossSlices:
     figures: bool = True
     most_waiting: int = _MOST_WAITING
     clusters: ClusterTotals | None = None
+    documents: ClusterTotals | None = None
 
     def merge(self, other: LossSlices) -> LossSlices:
         """Return the totals of both.
@@ -98,11 +102,10 @@ class LossSlices:
             for part, at, known in zip(other.totalled, places, values, strict=False)
         ]
         most = min(self.most_waiting, other.most_waiting)
-        clusters = self.clusters
-        if other.clusters is not None:
-            clusters = other.clusters if clusters is None else clusters.merge(other.clusters)
+        both = ((self.clusters, other.clusters), (self.documents, other.documents))
+        sums = [b if a is None else a if b is None else a.merge(b) for a, b in both]
         totals = self._with(found, values)
-        merged = LossSlices(self.columns, tuple(values), totals, waiting, self.figures, most, clusters)
+        merged = LossSlices(self.columns, tuple(values), totals, waiting, self.figures, most, *sums)
         return merged._settled() if sum(cut.samples.loss.size for cut in waiting) > most else merged
 
     @property
@@ -115,7 +118,9 @@ class LossSlices:
         )
 
     def _clustered(self, totals: LossTotals, group: tuple[str, str | None]) -> LossTotals:
-        """Return the totals of a slice with the sums over its clusters."""
+        """Return the totals of a slice with the sums over its clusters and over its documents."""
+        if self.documents is not None:
+            totals = totals._replace(grouped=GroupedSums(unit_sums=self.documents.of_group(group)))
         return totals if self.clusters is None else totals._replace(clusters=self.clusters.of_group(group))
 
     def summaries(self) -> Iterator[tuple[str, str | None, LossSummary]]:
@@ -156,6 +161,7 @@ def slices_of(
     *,
     figures: bool = True,
     clustered: ClusteredBlock | None = None,
+    documents: DocumentUnits | None = None,
 ) -> LossSlices:
     """Group the samples of a block by the values of columns.
 
@@ -173,6 +179,8 @@ def slices_of(
         Whether more than the mean is wanted.
     clustered
         The clusters of these samples, or None.
+    documents
+        Their documents and the units of these, or None.
 
     Raises
     ------
@@ -194,12 +202,15 @@ def slices_of(
         numbered.append(_numbers(values, known[-1]))
     at = np.array(numbered)
     cut = _Waiting(at, samples, at[:, :0]) if scored is None else _Waiting(at[:, scored], samples, at[:, ~scored])
-    clusters = None
-    if clustered is not None:
+    clusters = shared = None
+    if clustered is not None or documents is not None:
         keys = ([(name, value) for value in values] for name, values in zip(columns, known, strict=True))
         numbers = (row.astype(np.int64) for row in cut.at)
-        clusters = clustered.totals(samples, tuple(zip(numbers, keys, strict=True)))
-    return LossSlices(columns, tuple(known), waiting=(cut,), figures=figures, clusters=clusters)
+        every = tuple(zip(numbers, keys, strict=True))
+        clusters = None if clustered is None else clustered.totals(samples, every)
+        if documents is not None:
+            shared = documents.members.totals(samples, every, divisor=documents.units, shared=True)
+    return LossSlices(columns, tuple(known), waiting=(cut,), figures=figures, clusters=clusters, documents=shared)
 
 
 def _numbers(values: Collection[str | None], known: Mapping[str | None, int]) -> NDArray[np.uint16]:
