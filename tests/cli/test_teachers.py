@@ -57,8 +57,34 @@ def by_hand(counted, weight):
         "min_delta_p": delta.min(),
         "max_delta_p": delta.max(),
         "log_ppl_ratio": np.average(log_q[at] - log_p[at], weights=w),
+        "se_log_ppl_ratio": sandwich(log_q[at] - log_p[at], w, np.arange(rows.size)),
         "n_samples": rows.size,
     }
+
+
+def sandwich(apart, weight, clusters):
+    """The standard error of a weighted mean whose samples belong together where their cluster is the same."""
+    residual = weight * (apart - np.average(apart, weights=weight))
+    sums = np.array([residual[clusters == cluster].sum() for cluster in np.unique(clusters)])
+    return np.sqrt(sums.size / (sums.size - 1) * (sums**2).sum()) / weight.sum()
+
+
+def test_the_error_of_the_ratio_is_that_of_clusters_where_they_are_in_force(files):
+    options = ("--labels-from", "logits", "--true-labels", "y.npy", "--cluster", "every:9", "--sample-weight", "w.npy")
+    found = summary(files, "z.npy", "t.npy", *options)
+    at = np.arange(N), TRUTH
+    apart = (log_softmax(TEACHER, axis=1) - log_softmax(STUDENT, axis=1))[at]
+    kept = WEIGHTS > 0
+    expected = sandwich(apart[kept], WEIGHTS[kept], (np.arange(N) // 9)[kept])
+    assert found["se_log_ppl_ratio"] == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_divergence_below_0_is_warned_of(files):
+    np.save(files / "p.npy", softmax(STUDENT, axis=1))
+    np.save(files / "q.npy", softmax(TEACHER, axis=1) * 0.5)
+    args = ("p.npy", "q.npy", "--from", "probs", "--labels-from", "probs", "--unnormalized", "-q", "-f", "json")
+    run = xent("compute", *args, cwd=files)
+    assert "divergence-below-0" in [entry["code"] for entry in json.loads(run.stdout)["warnings"]]
 
 
 @pytest.mark.parametrize("truth", ["y.npy", "y.csv", "y.parquet"])

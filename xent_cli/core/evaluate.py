@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -257,9 +258,14 @@ def _grouped(
     clustered = documents = None
     if clusters is not None and outputs.cluster is not None and outputs.figures:
         from xent_cli.core.totals.cluster_rule import ClusteredBlock
+        from xent_cli.core.totals.divergence_totals import weighted
 
         clustered = ClusteredBlock.of(outputs.cluster, block.start, clusters, scored)
         losses = losses._replace(clusters=clustered.totals(samples))
+        if losses.divergence is not None and (apart := samples.divergence.get("log_ppl_ratio")) is not None:
+            product = None if product is None else weighted(apart, samples.weight)
+            clusters_of_ratio = clustered.totals(samples._replace(loss=apart, product=product))
+            losses = losses._replace(divergence=replace(losses.divergence, ratio_clusters=clusters_of_ratio))
     if outputs.macro is not None or outputs.units:
         from xent_cli.core.totals.grouped_block import with_macro_and_units
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # A share of rows this high is not a coincidence.
 _NEARLY_ALL = 0.99
+# Rounding to bfloat16 moves a divergence by less than this, in nats.
+_BELOW_ZERO = -0.01
 # Class 0 is missed only if there are this many samples for each class.
 _SAMPLES_PER_CLASS = 10
 # Fewer correct predictions than this in a row are not suspicious.
@@ -66,6 +68,7 @@ def find_warnings(
     if totals.n_inf:
         diagnostics.append(Diagnostic("infinite-loss", f"infinite losses: {totals.n_inf}"))
     diagnostics += _masked(totals, options)
+    diagnostics += _below_zero(totals)
     return tuple(diagnostics)
 
 
@@ -119,6 +122,14 @@ def predicted_labels(totals: LossTotals) -> tuple[Diagnostic, ...]:
         return ()
     text = f"all {totals.n_samples} labels are the class of the highest logit: they look like the model's predictions"
     return (Diagnostic("labels-are-argmax", text),)
+
+
+def _below_zero(totals: LossTotals) -> Iterator[Diagnostic]:
+    """Warn of a divergence that no two distributions have: rows that do not sum to 1 are compared as given."""
+    lowest = math.inf if totals.divergence is None else totals.divergence.lowest
+    if lowest < _BELOW_ZERO:
+        text = f"the lowest KL divergence is {lowest:.6g}: rows that do not sum to 1 are compared as they are given"
+        yield Diagnostic("divergence-below-0", text)
 
 
 def _masked(totals: LossTotals, options: LossOptions) -> Iterator[Diagnostic]:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from xent_cli.core.array_types import AnyArray, FloatArray, IntArray
+    from xent_cli.core.totals.cluster_totals import ClusterTotals
+    from xent_cli.core.totals.moments import Moments
 
 KL = "kl_divergence"
 DELTA_P = "mean_delta_p"
@@ -35,6 +37,8 @@ _EXTREMES = {
     "min_delta_p": (DELTA_P, "low"),
     "max_delta_p": (DELTA_P, "high"),
 }
+# The mean of paired differences, which has a standard error.
+RATIO = "log_ppl_ratio"
 # A count of samples.
 BOUNDED = "n_bounded"
 # A mean of squares, reported as its root.
@@ -113,6 +117,8 @@ class DivergenceTotals:
         The samples with the highest divergence, up to `worst_wanted` of them.
     n_bounded
         How many samples have a loss that is only bounded, or None if rows are known in whole.
+    ratio, ratio_clusters
+        Exact sums from which the standard error of `RATIO` follows: of samples, and of clusters; or None.
     """
 
     sums: Mapping[str, FigureSum] = field(default_factory=dict)
@@ -120,6 +126,8 @@ class DivergenceTotals:
     worst: tuple[WorstSample, ...] = ()
     worst_wanted: int = 0
     n_bounded: int | None = None
+    ratio: Moments | None = None
+    ratio_clusters: ClusterTotals | None = None
 
     @classmethod
     def of(
@@ -152,6 +160,13 @@ class DivergenceTotals:
         bounded = figures.get(BOUNDED)
         figures = {name: values for name, values in figures.items() if name != BOUNDED}
         worst: tuple[WorstSample, ...] = ()
+        ratio = None
+        if spread and sample is not None and RATIO in figures:
+            from xent_cli.core.totals.moments import Moments
+
+            apart = weighted(figures[RATIO], weight)
+            divisor = np.ones(apart.size) if weight is None else weight
+            ratio = Moments.of_rows(np.where(np.isfinite(apart), apart, 0.0), divisor)
         if worst_wanted and sample is not None and KL in figures:
             worst = worst_samples(figures[KL], sample, worst_wanted, labels, ids)
         return cls(
@@ -160,6 +175,7 @@ class DivergenceTotals:
             worst,
             worst_wanted,
             None if bounded is None else int(np.count_nonzero(bounded)),
+            ratio,
         )
 
     def merge(self, other: DivergenceTotals) -> DivergenceTotals:
@@ -171,12 +187,19 @@ class DivergenceTotals:
             tuple(sorted(self.worst + other.worst, key=WorstSample.order)[:wanted]),
             wanted,
             either(self.n_bounded, other.n_bounded, int.__add__),
+            either(self.ratio, other.ratio, lambda a, b: a + b),
+            either(self.ratio_clusters, other.ratio_clusters, lambda a, b: a.merge(b)),
         )
 
     @property
     def exact(self) -> bool:
         """Whether quantiles are exact."""
         return all(spread.quantiles.exact for spread in self.spreads.values())
+
+    @property
+    def lowest(self) -> float:
+        """The lowest divergence of a sample, inf if there is none."""
+        return self.spreads[KL].low if KL in self.spreads else math.inf
 
     def figures(self, divisor: ExactSum) -> tuple[tuple[str, float], ...]:
         """Return every figure by its name in the summary; `divisor` is that of the mean."""
@@ -189,6 +212,9 @@ class DivergenceTotals:
                 found[name] = mean
             if name in self.spreads:
                 found |= self._distribution(name)
+            if name == RATIO and self.ratio is not None:
+                moments = self.ratio if self.ratio_clusters is None else self.ratio_clusters.moments()
+                found[f"se_{RATIO}"] = moments.standard_error() if math.isfinite(mean) else math.nan
         return tuple(found.items())
 
     def _distribution(self, name: str) -> dict[str, float]:
