@@ -34,7 +34,15 @@ def details(n=400, k=None, names=NAMES, ids=True, seed=0):
     totals = evaluate_block(Block(0, logits, labels, ids=named), LossOptions(), wanted).totals
     classes = None if names is None else tuple(names[i % len(names)] for i in range(k))
     return totals, Details(
-        totals.losses.quantiles, totals.losses.worst, totals.calibration, classes, "id" if ids else None
+        totals.losses.quantiles,
+        totals.losses.worst,
+        totals.calibration,
+        classes,
+        "id" if ids else None,
+        num_classes=k,
+        command=f"xent compute {names[0] if names else 'a'}",
+        created="2026-11-26 12:00 UTC",
+        divergence=totals.losses.quantiles,
     )
 
 

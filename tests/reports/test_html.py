@@ -66,7 +66,7 @@ def page(hostile):
 
 
 def test_the_page_is_strict_with_one_heading_a_title_and_a_language(page):
-    assert [len(page.all(tag)) for tag in ("html", "h1", "title", "main")] == [1, 1, 4, 1]  # three are of pictures
+    assert [len(page.all(tag)) for tag in ("html", "h1", "title", "main")] == [1, 1, 5, 1]  # four are of pictures
     assert page.all("html") == [{"lang": "en"}]
     assert {"charset": "utf-8"} in page.all("meta")
     assert any(attrs.get("name") == "viewport" for attrs in page.all("meta"))
@@ -113,13 +113,13 @@ def test_a_long_name_is_cut(page):
 
 def test_every_picture_says_in_words_what_it_shows(page):
     pictures = page.all("svg")
-    assert len(pictures) == 3
+    assert len(pictures) == 4
     assert all(attrs["role"] == "img" and len(attrs["aria-label"]) > 40 for attrs in pictures)
     assert page.text.count("expected calibration error") == 2
 
 
 def test_every_table_has_a_caption_and_scoped_heads(page):
-    assert len(page.all("caption")) == len(page.all("table")) == 8
+    assert len(page.all("caption")) == len(page.all("table")) == 10
     assert {attrs.get("scope") for attrs in page.all("th")} == {"row", "col"}
     assert all(attrs["aria-label"] for attrs in page.all("div") if attrs.get("role") == "region")
 
@@ -207,6 +207,43 @@ def test_the_delta_to_the_baseline_is_reported():
     assert re.findall(r"<bdi>(.*?)</bdi>", row) == ["FAIL", "max-increase", "0.5%", "0.25", "0.125", "0.125"]
 
 
+def test_a_failed_check_says_why_and_the_title_says_of_what():
+    page = Page(render(checked(PASSES, FAILS)))
+    assert FAILS.judge(SUMMARY.as_dict()).as_dict()["message"] in page.text
+    assert "xent FAIL: 1 of 2 checks: l.npy" in page.text
+    assert PASSES.judge(SUMMARY.as_dict()).as_dict()["message"] not in page.text
+
+
+def test_the_figures_of_the_baseline_stand_beside_those_of_the_run():
+    before = {"mean_loss": SUMMARY.mean_loss - 0.25, "n_samples": SUMMARY.n_samples, "accuracy": None}
+    text = render(replace(PLAIN, baseline=before))
+    assert f"<dd>was {before['mean_loss']:.6g} (+0.25)</dd>" in text
+    row = re.search(r"<bdi>mean_loss</bdi></th>(.*?)</tr>", text)[1]
+    assert re.findall(r"<bdi>(.*?)</bdi>", row)[1:] == [f"{before['mean_loss']:.6g}", "+0.25"]
+
+
+def test_confusions_are_counted_and_drawn_for_a_few_classes():
+    _, found = details(n=60, k=3, names=("cat", "dog", "cow"), ids=False)
+    text = Page(render(replace(PLAIN, details=found))).text
+    matrix = found.calibration.confusions.matrix(3)
+    assert matrix.sum() == 60
+    top = found.calibration.confusions.highest(1)[0]
+    first = text[text.index("Most frequent confusions") :].split()
+    names = ("cat", "dog", "cow")
+    assert f"{names[top.label]}{names[top.predicted]}{top.samples}" in "".join(first)
+    assert "Confusion matrix" in text
+    _, many = details(k=31, ids=False)
+    assert "Confusion matrix" not in render(replace(PLAIN, details=many))
+    assert "Most frequent confusions" in render(replace(PLAIN, details=many))
+
+
+def test_slices_stand_by_loss_with_the_interval_of_their_mean():
+    low, high = replace(SUMMARY, mean_loss=0.5), replace(SUMMARY, mean_loss=2.5)
+    slices = tuple({"by": "lang", "value": value, "summary": found} for value, found in (("de", low), ("en", high)))
+    text = render(replace(PLAIN, slices=slices))
+    assert text.index("lang = en") < text.index("lang = de")
+
+
 def test_version_settings_inputs_and_warnings_are_reported():
     document = replace(PLAIN, diagnostics=(Diagnostic("logits-look-softmaxed", "4 of 4 rows"),))
     text = Page(render(document)).text
@@ -262,21 +299,27 @@ def test_chromium_runs_nothing_of_it_and_shows_it_all(tmp_path, hostile):
     (tmp_path / "page.html").write_text(hostile, encoding="utf-8")
     shown = chromium(tmp_path, "--dump-dom", f"file://{tmp_path / 'page.html'}")
     page = Page(shown[shown.index("<html") :])
-    assert [len(page.all(tag)) for tag in ("script", "h1", "table", "svg", "style")] == [0, 1, 8, 3, 1]
+    assert [len(page.all(tag)) for tag in ("script", "h1", "table", "svg", "style")] == [0, 1, 10, 4, 1]
     assert not [attrs for _, attrs, _ in page.elements if any(name.startswith("on") for name in attrs)]
     assert "<script>alert(1)</script>" in page.text
 
 
 @in_chromium
+@pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize(
     ("scheme", "ground"), [("preferredColorScheme=1", (255, 255, 255)), ("preferredColorScheme=0", (0x14, 0x17, 0x1B))]
 )
-def test_chromium_paints_it_light_and_dark_within_a_phone(tmp_path, hostile, scheme, ground):
+def test_chromium_paints_it_light_and_dark_on_a_phone_and_a_desk(tmp_path, hostile, width, scheme, ground):
     from matplotlib.image import imread
 
     (tmp_path / "page.html").write_text(hostile, encoding="utf-8")
     picture = tmp_path / "shot.png"
-    options = (f"--blink-settings={scheme}", "--window-size=500,9000", "--hide-scrollbars", f"--screenshot={picture}")
+    options = (
+        f"--blink-settings={scheme}",
+        f"--window-size={width},9000",
+        "--hide-scrollbars",
+        f"--screenshot={picture}",
+    )
     chromium(tmp_path, *options, f"file://{tmp_path / 'page.html'}")
     pixels = np.rint(imread(picture)[:, :, :3] * 255).astype(int)
     assert pixels[0, 0].tolist() == list(ground)

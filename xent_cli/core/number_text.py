@@ -138,8 +138,10 @@ def check_cells(check: Mapping[str, Any]) -> tuple[str, str, str, str]:
         observed_text, limit_text = distinct(observed, limit)
         return limit_text, observed_text, "", ""
     observed_text, baseline_text = distinct(observed, check["baseline"])
-    delta_text, limit_text = distinct(check["delta"], check["delta"] if isinstance(limit, str) else limit)
-    return limit if isinstance(limit, str) else limit_text, observed_text, baseline_text, delta_text
+    if isinstance(limit, str):
+        return limit, observed_text, baseline_text, _significant(check["delta"], 6)
+    delta_text, limit_text = distinct(check["delta"], limit)
+    return limit_text, observed_text, baseline_text, delta_text
 
 
 def _significant(value: float, digits: int) -> str:

@@ -34,6 +34,12 @@ class Details:
         Name of the id column, or None if samples have no ids.
     first_class
         Number of the first class in the labels of `worst`.
+    num_classes
+        How many classes the logits have.
+    command, created
+        The command line, and the time of the run as ISO 8601 in UTC; empty where nobody asked.
+    divergence
+        The distribution of the KL divergences, or None without a teacher.
     """
 
     losses: QuantileState
@@ -43,6 +49,10 @@ class Details:
     id_name: str | None = None
     worst_by: str = "loss"
     first_class: int = 0
+    num_classes: int = 0
+    command: str = ""
+    created: str = ""
+    divergence: QuantileState | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -74,6 +84,8 @@ class Document:
         For reports with pictures, or None.
     checks
         For each limit: ``metric``, ``kind``, ``limit``, ``observed`` and ``passed``.
+    baseline
+        The figures that the run was compared with, or None.
     """
 
     version: str
@@ -87,3 +99,4 @@ class Document:
     worst: tuple[Mapping[str, Any], ...] | None = None
     details: Details | None = None
     labels_digest: str | None = None
+    baseline: Mapping[str, Any] | None = None

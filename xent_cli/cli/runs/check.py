@@ -191,6 +191,7 @@ def judge(limits: Limits, document: Document, kept: KeptRows | None) -> Document
     judged = limits.thresholds
     if limits.baseline is not None:
         before, intervals, unknown = _before(limits, limits.baseline, document, kept)
+        document = replace(document, baseline=before)
         judged = tuple(_compared(limit, before, intervals, limits.baseline) for limit in judged)
         document = replace(document, diagnostics=(*document.diagnostics, *unknown))
     return replace(document, checks=tuple(limit.judge(now).as_dict() for limit in judged))

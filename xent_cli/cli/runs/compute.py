@@ -19,7 +19,7 @@ from xent_cli.errors import UsageError
 from xent_cli.readers.pair.pair import open_operands
 from xent_cli.readers.storage.identity import refuse_changed
 from xent_cli.readers.storage.reading import timeout
-from xent_cli.reports.interface import Details, Document
+from xent_cli.reports.interface import Document
 from xent_cli.writers.publish import Publication
 
 if TYPE_CHECKING:
@@ -159,7 +159,9 @@ def report(job: Job, totals: RunTotals, targets: Targets) -> Document:
     if job.options.shared.run.strict:
         refuse_warnings(document.diagnostics)
     if job.wanted.by_class:
-        document = replace(document, details=_details(totals, pair, options.first_class))
+        from xent_cli.cli.runs.page_details import page_details
+
+        document = replace(document, details=page_details(totals, pair, options.first_class, origin))
     for target, stream in zip(job.output.reports, targets.reports, strict=True):
         reports.write(target.form, document, stream)
     if targets.picture is not None and flags.plot is not None:
@@ -254,13 +256,6 @@ def _with_groups(wanted: Outputs, groups: GroupChoices | None, pair: Pair, optio
     from xent_cli.cli.runs.clusters import with_groups
 
     return with_groups(wanted, groups, pair, options)
-
-
-def _details(totals: RunTotals, pair: Pair, first_class: int) -> Details:
-    losses = totals.losses
-    assert losses.quantiles is not None
-    by, worst = losses.listed
-    return Details(losses.quantiles, worst, totals.calibration, pair.class_names, pair.id_name, by, first_class)
 
 
 def _worst(losses: LossTotals, job: Job) -> tuple[Mapping[str, Any], ...]:

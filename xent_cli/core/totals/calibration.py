@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from xent_cli.core.totals.confusions import Confusions
 from xent_cli.core.totals.exact_sum import ExactSum
 from xent_cli.core.totals.group_sums import GroupSums
 from xent_cli.core.totals.quantiles import EXACT_ROWS, QuantileState, exponents
@@ -98,6 +99,8 @@ class Calibration:
         By how many nats the best temperature would lower the mean loss, if it was fitted; of a whole run only.
     by_class
         Losses in nats by label, where they are wanted; a hit is a label that is predicted.
+    confusions
+        Samples by label and prediction, where classes are wanted.
     """
 
     binning: Binning = EQUAL_WIDTH
@@ -109,6 +112,7 @@ class Calibration:
     weighted_hits: GroupSums | None = None
     n_unknown: int = 0
     by_class: GroupSums = GroupSums()
+    confusions: Confusions = Confusions()
     gain: float | None = None
 
     @classmethod
@@ -120,7 +124,7 @@ class Calibration:
         Parameters
         ----------
         classes
-            Whether losses by class are wanted.
+            Whether losses by class, and confusions of classes, are wanted.
         exact_rows
             Bins by mass are exact up to this many samples.
 
@@ -158,6 +162,7 @@ class Calibration:
             weighted_hits,
             int(known.size - confidence.size),
             GroupSums.of(samples.label, samples.loss, right & known) if classes else GroupSums(),
+            Confusions.of(samples.label[known], samples.predicted[known]) if classes else Confusions(),
         )
 
     def merge(self, other: Calibration) -> Calibration:
@@ -178,6 +183,7 @@ class Calibration:
             _merged(self.weighted_hits, other.weighted_hits),
             self.n_unknown + other.n_unknown,
             self.by_class.merge(other.by_class),
+            self.confusions.merge(other.confusions),
         )
 
     def worst_classes(self, most: int) -> list[ClassFigures]:

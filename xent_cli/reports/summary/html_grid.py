@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 # Maximum rows and bytes of a table; all tables and pictures together stay below 300 KiB.
-MOST_ROWS, _ROOM, _CELL = 60, 32_000, 60
+MOST_ROWS, ROOM, _CELL, _EMPTY = 60, 15_500, 60, 10
 _LONGEST = 80
 
 
 class Cell(NamedTuple):
-    """Text of a cell; `share` in [0, 1] is drawn as a bar beside it, and `kind` is a class of the style sheet."""
+    """Text of a cell; `kind` is a class of the style sheet, and `share` in [0, 1] a bar below it, or shades "heat"."""
 
     text: str
     share: float | None = None
@@ -25,26 +25,32 @@ class Cell(NamedTuple):
 
 
 class Grid(NamedTuple):
-    """A table whose first column heads the rows; `beyond` is the number of rows without room."""
+    """A table whose first column heads the rows.
+
+    `beyond` is the number of rows without room; a `wide` table has the whole page to itself.
+    """
 
     caption: str
     heads: tuple[str, ...]
     rows: list[tuple[Cell, ...]]
     beyond: int
+    wide: bool = False
 
 
-def grid_of(caption: str, heads: Sequence[str], rows: Iterable[tuple[Cell, ...]]) -> Grid:
+def grid_of(
+    caption: str, heads: Sequence[str], rows: Iterable[tuple[Cell, ...]], *, wide: bool = False, room: int = ROOM
+) -> Grid:
     """Keep rows while there is room, and count the rest."""
     kept: list[tuple[Cell, ...]] = []
-    room, beyond = _ROOM, 0
+    beyond = 0
     for row in rows:
-        room -= sum(len(escape(cell.text).encode()) + _CELL for cell in row)
+        room -= sum(len(escape(cell.text).encode()) + _CELL if cell.text else _EMPTY for cell in row)
         if room < 0 or len(kept) == MOST_ROWS:
             beyond += 1
             room = -1
         else:
             kept.append(row)
-    return Grid(caption, tuple(heads), kept, beyond)
+    return Grid(caption, tuple(heads), kept, beyond, wide)
 
 
 def share_of(value: Any, top: float) -> float | None:
@@ -70,7 +76,7 @@ def class_cell(label: int | None, names: tuple[str, ...] | None, first: int = 0)
 
 def cell(text: str) -> Cell:
     """Return a cell with text from a file."""
-    return Cell(short(text, _LONGEST))
+    return Cell(short(text, _LONGEST), kind="text")
 
 
 def short(text: str, longest: int) -> str:

@@ -57,12 +57,12 @@ def save_histogram(histogram: Histogram, stream: BinaryIO, form: str) -> None:
         figure.savefig(stream, format=form, dpi=150, metadata=metadata)
 
 
-def histogram_svg(histogram: Histogram, description: str) -> str:
+def histogram_svg(histogram: Histogram, description: str, name: str = "histogram", label: str = "loss in nats") -> str:
     """Histogram as an element for a page; `description` says in words what it shows, as in the functions below."""
     with _settings():
         figure = _figure()
-        _draw_histogram(figure.gca(), histogram)
-        return _element(figure, "histogram", description)
+        _draw_histogram(figure.gca(), histogram, label)
+        return _element(figure, name, description)
 
 
 def cumulative_svg(histogram: Histogram, description: str) -> str:
@@ -115,12 +115,12 @@ def _figure(*, square: bool = False) -> Figure:
     return figure
 
 
-def _draw_histogram(axes: Axes, histogram: Histogram) -> None:
+def _draw_histogram(axes: Axes, histogram: Histogram, label: str = "loss in nats") -> None:
     lows = [bar.low for bar in histogram.bars]
     widths = [bar.high - bar.low for bar in histogram.bars]
     counts = [bar.samples for bar in histogram.bars]
     axes.bar(lows, counts, width=widths, align="edge", color=_BAR, edgecolor=_INK, linewidth=0.6)
-    _scale(axes, histogram)
+    _scale(axes, histogram, label)
     axes.set_ylabel("samples")
     axes.yaxis.set_major_formatter(_plainly)
     filled = [count for count in counts if count]
@@ -132,8 +132,8 @@ def _draw_histogram(axes: Axes, histogram: Histogram) -> None:
         axes.set_ylabel("samples (log scale)")
 
 
-def _scale(axes: Axes, histogram: Histogram) -> None:
-    axes.set_xlabel("loss in nats (log scale)" if histogram.logarithmic else "loss in nats")
+def _scale(axes: Axes, histogram: Histogram, label: str = "loss in nats") -> None:
+    axes.set_xlabel(f"{label} (log scale)" if histogram.logarithmic else label)
     if histogram.logarithmic:
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(numticks=7))
