@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import save_file
@@ -235,6 +236,37 @@ for _, _, part in source.parts():
     part.read()
 print(counted.count(sys.argv[1]))
 """
+
+
+OPENED = """
+import sys
+import pyarrow as pa
+counted = []
+sys.addaudithook(lambda event, details: counted.append(details[0]) if event == "open" else None)
+opened = pa.OSFile
+pa.OSFile = lambda path, *mode: counted.append(path) or opened(path, *mode)
+from xent_cli.cli import main
+try:
+    main()
+finally:
+    print(counted.count(sys.argv[2]), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(("name", "most"), [("t.parquet", 3), ("t.arrow", 3), ("t.csv.gz", 1)])
+def test_a_run_opens_a_table_once_to_describe_it_and_then_for_its_rows(name, most, tmp_path):
+    table = pa.table({**{f"logit_{i}": LOGITS[:100, i] for i in range(LOGITS.shape[1])}, "label": np.zeros(100, int)})
+    if name == "t.parquet":
+        pq.write_table(table, tmp_path / name)
+    elif name == "t.arrow":
+        with pa.ipc.new_file(tmp_path / name, table.schema) as writer:
+            writer.write_table(table)
+    else:
+        with gzip.open(tmp_path / name, "wb") as file:
+            pa_csv.write_csv(table, file)
+    argv = [sys.executable, "-c", OPENED, "compute", tmp_path / name, "--reduction", "mean", "-q"]
+    run = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert 1 <= int(run.stderr.splitlines()[-1]) <= most
 
 
 def test_a_change_is_found_at_the_end_where_nobody_opens_the_file_again(tmp_path):

@@ -102,14 +102,14 @@ class ArrowSource(Table):
     def batch(self, index: int, size: int) -> pa.RecordBatch:
         """Read a record batch of a file, and validate it: its buffers are not trusted."""
         with _damaged(self.source, f" record batch {index}"):
-            batch = _Reader(self.source, True, self.plan.used).get(index)
+            batch = _Reader(self.source, True, self.plan.used, to_describe=False).get(index)
             if batch.num_rows != size:
                 raise pa.ArrowInvalid(f"{batch.num_rows} rows where there were {size}")
             return batch
 
     def _stream(self) -> Iterator[pa.RecordBatch]:
         with _damaged(self.source):
-            reader, batch = self.held or (_Reader(self.source, False), None)
+            reader, batch = self.held or (_Reader(self.source, False, to_describe=False), None)
             batch = batch or reader.next()
             while batch is not None:
                 yield batch.select(self.plan.used)
@@ -142,10 +142,12 @@ class BatchRows:
 class _Reader:
     """What files and streams have in common. Nothing is memory-mapped: a file that shrinks would end the process."""
 
-    def __init__(self, source: Bytes, is_file: bool, columns: list[str] | None = None) -> None:
+    def __init__(
+        self, source: Bytes, is_file: bool, columns: list[str] | None = None, *, to_describe: bool = True
+    ) -> None:
         self._followed: Followed | None = None
         if isinstance(source, Stored) and not source.codec:
-            file = source.arrow()
+            file = source.arrow_here() if to_describe else source.arrow()
         else:
             self._followed = Followed(source.stream())  # type: ignore[arg-type]
             file = pa.PythonFile(self._followed, "r")

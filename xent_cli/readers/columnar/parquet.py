@@ -54,7 +54,7 @@ def open_parquet(source: Bytes, head: bytes, role: str, options: ReadOptions, cl
     """
     source = seekable(source)
     with damage_in(source):
-        file = open_file(source, _COLUMNS_LOOKED_AT)
+        file = open_file(source, _COLUMNS_LOOKED_AT, to_describe=True)
         schema = file.schema_arrow
         groups = tuple(file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups))
         if sum(groups) != file.metadata.num_rows or min(groups, default=0) < 0:
@@ -151,7 +151,7 @@ class ParquetSource(Table):
             file = open_file(self.source, num_columns, self.footer)
         with file:
             with damage_in(self.source, group):
-                held = RowGroup(file, group, self.groups[group])
+                held = RowGroup(file, group, self.groups[group], self.plan.columns)
             yield held
 
     def _table(self, held: RowGroup, columns: list[str]) -> pa.Table:
@@ -259,7 +259,7 @@ def _batches(source: ParquetSource, group: int, step: int) -> Iterator[pa.Table]
     """The columns in use of a row group, a few rows at a time."""
     used = source.plan.used
     with damage_in(source.source, group), open_file(source.source, len(used), source.footer) as file:
-        held = RowGroup(file, group, source.groups[group])
+        held = RowGroup(file, group, source.groups[group], source.plan.columns)
         for batch in file.iter_batches(step, [group], columns=used, use_threads=False):
             yield held.part(pa.Table.from_batches([batch]))
         held.end()

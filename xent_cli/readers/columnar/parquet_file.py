@@ -21,28 +21,40 @@ if TYPE_CHECKING:
 # Pages are read as they are needed, through buffers of this much together; otherwise a whole row group, which may be
 # the file, is held in memory compressed.
 _BUFFER_BYTES = 4 << 20
-# A longer footer is read anew with every row group: a thousand shards must not hold a thousand of those, nor recipes.
+# A longer footer is kept only with a file that stays open: a thousand shards must not hold a thousand of those, nor
+# recipes.
 _KEPT_BYTES = 1 << 16
 _MARK = b"PAR1"
 
 
-def open_file(source: Stored, num_columns: int, footer: pq.FileMetaData | None = None) -> pq.ParquetFile:
+def open_file(
+    source: Stored, num_columns: int, footer: pq.FileMetaData | None = None, *, to_describe: bool = False
+) -> pq.ParquetFile:
     """Open a file to read `num_columns` of its columns at once.
 
     Parameters
     ----------
     footer
         What `footer_of` has kept of it.
+    to_describe
+        Whether a few rows are read at most.
     """
     remote = is_url(source.path)
-    opened = source.opened
-    shared = opened if isinstance(opened, OpenedObject) and opened.shared and not opened.closed else None
-    file = source.arrow() if shared is None else shared.file
+    opened = None if source.opened is None or source.opened.closed else source.opened
+    shared = opened if isinstance(opened, OpenedObject) and opened.shared else None
+    file = shared.file if shared is not None else source.arrow_here() if to_describe else source.arrow()
+    if footer is None and opened is not None:
+        footer = opened.footer
     if footer is None and shared is not None:
         footer = _in_tail(shared.tail)
     # From a bucket, many small reads take far longer than a single read of the whole row group.
     buffer = 0 if remote else max(1 << 13, _BUFFER_BYTES // num_columns)
-    return pq.ParquetFile(file, metadata=footer, buffer_size=buffer, pre_buffer=remote, page_checksum_verification=True)
+    found = pq.ParquetFile(
+        file, metadata=footer, buffer_size=buffer, pre_buffer=remote, page_checksum_verification=True
+    )
+    if opened is not None:
+        opened.footer = found.metadata
+    return found
 
 
 def footer_of(file: pq.ParquetFile) -> pq.FileMetaData | None:

@@ -13,17 +13,21 @@ if TYPE_CHECKING:
 class RowGroup:
     """A row group being read: its decoded columns are checked against the metadata."""
 
-    def __init__(self, file: pq.ParquetFile, group: int, size: int) -> None:
+    def __init__(self, file: pq.ParquetFile, group: int, size: int, columns: tuple[str, ...]) -> None:
         self._file = file
         self._held = file.metadata.row_group(group)
         self.group = group
         self.size = size
-        schema = file.schema
-        leaves = ((index, schema.column(index)) for index in range(self._held.num_columns))
-        # Without lists a column has a value, or null, in every row.
-        self._flat = {leaf.path: index for index, leaf in leaves if leaf.max_repetition_level == 0}
+        self._leaves = self._positions(columns)
         self._rows = 0
         self._checked: set[int] = set()
+
+    def _positions(self, columns: tuple[str, ...]) -> dict[str, int]:
+        """Which leaf of the schema each column is; to describe all leaves takes long where there are very many."""
+        if self._held.num_columns == len(columns):
+            return {name: index for index, name in enumerate(columns)}
+        schema = self._file.schema
+        return {schema.column(index).path: index for index in range(self._held.num_columns)}
 
     def read(self, columns: list[str], *, use_threads: bool = True) -> pa.Table:
         """Decode some columns."""
@@ -34,8 +38,8 @@ class RowGroup:
         table.validate()
         self._rows += table.num_rows
         # Looking at the metadata of a column that could not be read may crash the process.
-        for name in table.column_names if self._rows else ():
-            index = self._flat.get(name)
+        for name, kind in zip(table.column_names, table.schema.types, strict=True) if self._rows else ():
+            index = None if pa.types.is_nested(kind) else self._leaves.get(name)  # a list has any number of values
             if index is None or index in self._checked:
                 continue
             self._checked.add(index)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -21,11 +21,14 @@ class Opened(Protocol):
         Whether these are all that there are, or all that it takes to tell the format.
     shared
         Whether several threads may read from it at once.
+    footer
+        What the end of a Parquet file says, once it has been parsed; None in any other file.
     """
 
     head: bytes
     enough: bool
     shared: bool
+    footer: Any
 
     @property
     def closed(self) -> bool:
@@ -53,6 +56,7 @@ class OpenedFile:
         self._number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self.head = b""
         self.enough = False
+        self.footer: Any = None
 
     def __del__(self) -> None:
         self.close()
@@ -69,7 +73,7 @@ class OpenedFile:
     def close(self) -> None:
         """Close it, and forget its first bytes."""
         if not self.closed:
-            number, self._number, self.head = self._number, -1, b""
+            number, self._number, self.head, self.footer = self._number, -1, b"", None
             os.close(number)
 
     def status(self) -> os.stat_result:

@@ -35,6 +35,7 @@ class OpenedObject:
         self.shared = shared
         self.head = b""
         self.tail = b""
+        self.footer: Any = None
         self._url = url
         self._seconds = seconds
         self._size: int = self._asked(file.size)
@@ -55,7 +56,7 @@ class OpenedObject:
 
     def release(self) -> None:
         """See `Opened`: an object takes no more than what has been fetched of it, unless it is for one thread alone."""
-        self.head = self.tail = b""
+        self.head, self.tail, self.footer = b"", b"", None
         if not self.shared:
             self.file.close()
 

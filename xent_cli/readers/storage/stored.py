@@ -100,6 +100,14 @@ class Stored:
                 refuse_another(self.name, self.identity, found)
             return file
 
+    def arrow_here(self) -> pa.NativeFile:
+        """Open for Arrow, for a few reads: what is open here, if it is. Each read takes the interpreter lock."""
+        if is_url(self.path) or self.opened is None or self.opened.closed:
+            return self.arrow()
+        import pyarrow as pa
+
+        return pa.PythonFile(self.open(), "r")
+
     def stream(self) -> Stream:
         """See `Bytes`."""
         if self.member is not None:
@@ -108,7 +116,7 @@ class Stored:
             return Member(io.BufferedReader(self.open()), self.member, self.name)  # type: ignore[arg-type]
         if not self.codec:
             return self.open()
-        return decompressed(self.arrow(), self.codec, self.name, self.path, self.timeout)
+        return decompressed(self.arrow_here(), self.codec, self.name, self.path, self.timeout)
 
     def peek(self, size: int) -> bytes:
         """See `Bytes`; bytes already peeked at are kept while the file is open here."""
