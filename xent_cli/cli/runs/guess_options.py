@@ -214,13 +214,13 @@ def command_line(paths: Sequence[str], options: ReadOptions, advice: Advice) -> 
         "--first-class": options.first_class if advice.first_class is None else advice.first_class,
         "--ignore-index": advice.ignore_index,
     }
-    given = [word for name in options.logits_column for word in ("--logits-column", name)]
-    given += [word for name, value in words.items() if value is not None for word in (name, str(value))]
+    flags = [word for name in options.logits_column for word in ("--logits-column", name)]
+    flags += [word for name, value in words.items() if value is not None for word in (name, str(value))]
     if options.shape:  # with an equals sign, for a shape may begin with a minus
-        given.append(f"--shape={','.join(map(str, options.shape))}")
-    given += [f"--{name}" for name in ("binary", "normalize") if getattr(advice, name)]
+        flags.append(f"--shape={','.join(map(str, options.shape))}")
+    flags += [f"--{name}" for name in ("binary", "normalize") if getattr(advice, name)]
     if options.header is not None:
-        given.append("--header" if options.header else "--no-header")
+        flags.append("--header" if options.header else "--no-header")
     dashed = any(path.startswith("-") and path != "-" for path in paths)
-    line = [*given, "--", *paths] if dashed else [*paths, *given]
+    line = [*flags, "--", *paths] if dashed else [*paths, *flags]
     return " ".join(map(quoted, ["xent", "compute", *line]))

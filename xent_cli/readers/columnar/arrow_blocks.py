@@ -44,8 +44,8 @@ def refuse_unlisted(file: pa.NativeFile) -> None:
         raise pa.ArrowInvalid("a footer or a message that ends within a number") from None
     for kind, what in ((_BATCH, "record batches"), (_DICTIONARY, "dictionaries")):
         if listed[kind] != held[kind]:
-            there, told = len(held[kind]), len(listed[kind])
-            counted = f"{told} {what} and {there} are there" if there != told else f"{what} elsewhere than they are"
+            there, expected = len(held[kind]), len(listed[kind])
+            counted = f"{expected} {what} and {there} are there" if there != expected else f"{what} in other places"
             raise pa.ArrowInvalid(f"its footer lists {counted}")
 
 

@@ -225,8 +225,8 @@ class Both:
     def read(self) -> Rows:
         """Read both."""
         one, other = self.one.read(), self.other.read()
-        given = {name: getattr(one, name) for name in Rows._fields if getattr(one, name) is not None}
-        return other._replace(**given)
+        fields = {name: getattr(one, name) for name in Rows._fields if getattr(one, name) is not None}
+        return other._replace(**fields)
 
 
 def _decoded(

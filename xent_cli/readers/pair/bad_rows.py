@@ -178,7 +178,7 @@ def complete_label(
     alone
         Whether the source is of labels alone, so that reading those before the row takes no time.
     """
-    told = complete(error, source)
+    located = complete(error, source)
     bad: list[AnyArray] = []
     lowest = None
     whole = True
@@ -196,7 +196,7 @@ def complete_label(
     first = ", ".join(str(row) for row in others[:_SHOWN])
     more = more_rows(len(others), whole=whole, first=first)
     one_based = lowest == 1 and error.found == str(num_classes) and not options.first_class
-    return told.with_more(more, "labels look 1-based: --first-class 1" if one_based else "")
+    return located.with_more(more, "labels look 1-based: --first-class 1" if one_based else "")
 
 
 def _unreadable_after(source: Source, row: int) -> tuple[int, bool]:

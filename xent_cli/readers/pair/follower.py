@@ -135,10 +135,10 @@ def other_length(logits: Source, other: Source, what: str, num_logits: int | Non
 
 def _first_lines(*sources: Source) -> str:
     """Say whether the first lines of text were read as names or as rows, for a length that is off by one."""
-    told = []
+    said: list[str] = []
     for source in sources:
         lines = getattr(source, "header_lines", None)
         if lines is not None:
             taken = "the names of the columns" if lines else "a row"
-            told.append(f"the first line of {source.info.path} was taken for {taken}")
-    return f"{', and '.join(told)}: --header or --no-header says what they are" if told else ""
+            said.append(f"the first line of {source.info.path} was taken for {taken}")
+    return f"{', and '.join(said)}: --header or --no-header says what they are" if said else ""

@@ -80,14 +80,14 @@ def _joined(sources: Iterable[Shards]) -> Iterator[tuple[str, str]]:
 
 
 def _repeated(sources: Mapping[str, Source]) -> Iterator[tuple[str, str]]:
-    told = {"weights": "weight", "mask": "entry of the mask", "units": "number of units"}
-    beside = [role for role in told if role in sources]
+    roles = {"weights": "weight", "mask": "entry of the mask", "units": "number of units"}
+    beside = [role for role in roles if role in sources]
     if not beside:
         return
     from xent_cli.readers.pair.repeated import Repeated
 
     for role in beside:
-        source, what = sources[role], told[role]
+        source, what = sources[role], roles[role]
         if isinstance(source, Repeated):
             together = " together" if role == "units" else ""
             yield "repeated", f"each {what} of {source.info.path} is that of {source.times} samples{together}"

@@ -94,9 +94,9 @@ def open_labels(located: Located, logits: Source, options: ReadOptions) -> Sourc
     sparse_shapes = (sample_shape, (*full[:axis], 1, *full[axis + 1 :]), (*full[:axis], *full[axis + 1 :]))
     if None in full and len(shape) > 1:
         _refuse_unlike(logits, labels, axis)
-    told = options.labels_source != "labels" or options.labels != "auto"
+    insisted = options.labels_source != "labels" or options.labels != "auto"
     whole = shape == full and labels.info.dtype.kind in "iub"
-    if len(full) == 1 and not told and (whole or shape == (*full, 1)):
+    if len(full) == 1 and not insisted and (whole or shape == (*full, 1)):
         from xent_cli.readers.binary_scores import one_score
 
         kind = "whole-number labels" if whole else "labels"

@@ -87,5 +87,5 @@ class RepeatedRows(NamedTuple):
         """Read and repeat."""
         rows = self.part.read()
         samples = np.arange(self.skipped, self.skipped + self.size) // self.times
-        given = {name: getattr(rows, name) for name in Rows._fields if getattr(rows, name) is not None}
-        return Rows(**{name: values[samples] for name, values in given.items()})
+        fields = {name: getattr(rows, name) for name in Rows._fields if getattr(rows, name) is not None}
+        return Rows(**{name: values[samples] for name, values in fields.items()})

@@ -66,8 +66,8 @@ def file_system(url: str, seconds: float) -> tuple[Any, str]:
         package = _PACKAGES.get(name, name.split(".")[0].replace("_", "-"))
         line = install_line("remote") if name in _EXTRA else f"pip install '{package}'"
         wanted = f"a package that opens {scheme}://"
-        told = without_secrets(url), f"no {name}", wanted, line
-        raise InputError("missing package", *told) from None
+        details = without_secrets(url), f"no {name}", wanted, line
+        raise InputError("missing package", *details) from None
     except XentError:
         raise
     except Exception as error:
@@ -82,8 +82,8 @@ def _of_arrow(scheme: str, url: str, seconds: float) -> tuple[Any, str]:
     from pyarrow import fs
 
     split = urlsplit(url)
-    given = dict(parse_qsl(split.query))
-    if scheme in ("gs", "gcs") and "retry_limit_seconds" not in given:
+    query = dict(parse_qsl(split.query))
+    if scheme in ("gs", "gcs") and "retry_limit_seconds" not in query:
         url += f"{'&' if split.query else '?'}retry_limit_seconds={max(1, int(seconds))}"
     opened, path = fs.FileSystem.from_uri(url)
     if scheme != "s3":

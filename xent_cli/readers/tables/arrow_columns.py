@@ -80,8 +80,8 @@ def _refuse_bytes(texts: pa.ChunkedArray, role: str, start: int, name: str = "")
         bad = [row for row, text in enumerate(held) if text is not None and not _is_text(text)]
         found, hint = (repr(held[bad[0]]), "save it as UTF-8") if bad else ("a damaged column", "write it again")
         row, others = (bad[0], len(bad) - 1) if bad else (0, 0)
-        told = "text is not UTF-8", start + row, role, found, "UTF-8", hint, "", name
-        raise UnreadableRowError(*told, others=others) from None
+        details = "text is not UTF-8", start + row, role, found, "UTF-8", hint, "", name
+        raise UnreadableRowError(*details, others=others) from None
 
 
 def _is_text(text: bytes) -> bool:

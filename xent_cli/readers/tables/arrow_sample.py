@@ -45,8 +45,8 @@ def sample_of(bare: Table, schema: pa.Schema, first: Callable[[Sequence[str]], p
 
     fields = [(field.name, field.type) for field in schema]
     # Thousands of columns share a few types.
-    told = {each: (kind_of_type(each), str(each)) for each in {each for _, each in fields}}
-    kinds = {name: told[each][0] for name, each in fields}
+    by_type = {each: (kind_of_type(each), str(each)) for each in {each for _, each in fields}}
+    kinds = {name: by_type[each][0] for name, each in fields}
     named = _named_by(kinds, first)
     if named is not None:
         kinds = {name: kind if name != named[0] else say.MAP for name, kind in kinds.items() if name != named[1]}
@@ -58,7 +58,7 @@ def sample_of(bare: Table, schema: pa.Schema, first: Callable[[Sequence[str]], p
         index_columns=_index_columns(schema),
         named_by=named,
         label_names=_class_labels(schema),
-        types={name: told[each][1] for name, each in fields},
+        types={name: by_type[each][1] for name, each in fields},
     )
 
 

@@ -37,9 +37,9 @@ def damaged(what: str, where: str, error: Exception, source: Bytes) -> InputErro
     if isinstance(source, Stored) and is_url(source.path) and isinstance(error, OSError):
         from xent_cli.readers.storage.refusals import UNKNOWN, refusal
 
-        told = refusal(source.path, error, source.timeout)
-        if told.what != UNKNOWN:
-            return told
+        refused = refusal(source.path, error, source.timeout)
+        if refused.what != UNKNOWN:
+            return refused
     if isinstance(error, MemoryError):
         hint = "a damaged file may claim any size; of a sound one fewer --threads hold less at once"
         return InputError("out of memory", where, first_line(error), hint=hint)

@@ -174,8 +174,8 @@ class JsonRows:
                 if held != kind:
                     place, label = f'{where}, key "{source.plan.label}"', shown(record[source.plan.label])
                     error = InputError("labels of two kinds", place, label, f"{kind}, as in the lines before")
-            told = error and (error.what, sample, source.role, error.found, error.expected, error.hint, error.where)
-            yield UnreadableRowError(*told) if told else None
+            details = error and (error.what, sample, source.role, error.found, error.expected, error.hint, error.where)
+            yield UnreadableRowError(*details) if details else None
             sample += 1
 
     def _blame(self, record: dict[str, Any], where: str) -> InputError | None:
