@@ -26,6 +26,7 @@ from xent_cli.cli.runs.evaluate_pair import evaluate_pair
 from xent_cli.cli.runs.targets import Targets
 from xent_cli.core.block import Rows
 from xent_cli.core.options import LossOptions, Outputs
+from xent_cli.core.totals.cluster_rule import ClusterRule
 from xent_cli.engines.dask import open_dask
 from xent_cli.engines.interface import refuse_other_versions
 from xent_cli.engines.local import SerialEngine, open_local
@@ -142,6 +143,23 @@ def test_every_figure_has_the_bits_of_the_serial_engine(cluster, shards):
     serial = totals(shards, SerialEngine()).summarize()
     assert totals(shards, open_local(3)).summarize() == serial
     assert totals(shards, cluster).summarize() == serial
+
+
+def test_clusters_of_samples_have_the_bits_of_the_serial_engine(cluster, tmp_path):
+    np.save(tmp_path / "z.npy", LOGITS.reshape(60, 100, K))
+    np.save(tmp_path / "y.npy", LABELS.reshape(60, 100))
+
+    def found(engine, rule):
+        options = ReadOptions(run=RunNeeds(whole_groups=True, task_bytes=7777))
+        pair = open_pair(str(tmp_path / "z.npy"), str(tmp_path / "y.npy"), None, options)
+        outputs = Outputs(figures=True, cluster=rule)
+        return evaluate_pair(pair, LossOptions(), outputs, engine, Targets()).losses.summarize()
+
+    for rule in (ClusterRule("axis 0", steps=(100,)), ClusterRule("axis 1", counts=(100,))):
+        serial = found(SerialEngine(), rule)
+        assert serial.n_clusters == (60 if rule.contiguous else 100)
+        assert found(open_local(3), rule) == serial
+        assert found(cluster, rule) == serial
 
 
 def csv_text():
