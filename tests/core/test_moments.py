@@ -94,6 +94,14 @@ def test_clusters_of_one_sample_give_students_standard_error_bit_for_bit(values)
     assert Moments.of_rows(array, np.ones(array.size)).standard_error() == alone
 
 
+def test_many_runs_are_summed_in_pieces():
+    values = np.random.default_rng(1).exponential(size=100_000)
+    whole = Moments.of_runs(values, values, np.arange(0, 100_000, 2))
+    halves = (Moments.of_runs(part, part, np.arange(0, 50_000, 2)) for part in np.split(values, 2))
+    assert whole == sum(halves, Moments())
+    assert whole.clusters == 50_000
+
+
 def test_one_cluster_and_no_weight_tell_nothing():
     assert math.isnan(Moments().standard_error())
     assert math.isnan(Moments.of_runs(np.array([1.0, 2.0]), None, np.array([0])).standard_error())

@@ -21,6 +21,7 @@ _HUGE = 2.0**960
 # Sums of losses are nearly always three parts. Losses of very different magnitudes have more, and cost a product for
 # each pair: beyond this many, whole numbers are faster.
 _MOST_PARTS = 6
+_MOST_RUNS = 1 << 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,14 @@ class Moments:
         >>> two.clusters, two.value // ONE, two.squares // ONE**2, two.cross // ONE**2
         (2, 12, 80, 16)
         """
+        if starts.size > _MOST_RUNS:  # in pieces, whose intermediate arrays stay in the cache
+            ends = [*starts[_MOST_RUNS::_MOST_RUNS].tolist(), value.size]
+            pieces = zip([0, *ends], ends, range(0, starts.size, _MOST_RUNS), strict=False)
+            found = cls()
+            for begin, end, first in pieces:
+                some = None if divisor is None else divisor[begin:end]
+                found += cls.of_runs(value[begin:end], some, starts[first : first + _MOST_RUNS] - begin)
+            return found
         sizes = np.diff(starts, append=value.size)
         parts, weights = _parts(value, starts), [sizes.astype(np.float64)]
         if divisor is not None:
