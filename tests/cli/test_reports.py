@@ -5,6 +5,7 @@ import pty
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ def xent(*args, script=None, **variables):
 
 def test_a_run_writes_page_picture_and_document_at_once_and_again_the_same(tmp_path):
     options = ["--report", "r.html", "--report", "r.json", "--plot", "r.svg", "--overflow-report"]
-    digits = [os.path.abspath(path) for path in DIGITS]
+    digits = [str(Path(path).resolve()) for path in DIGITS]
     for folder, threads in (("a", "1"), ("b", "2")):
         (tmp_path / folder).mkdir()
         line = [*XENT, "compute", *digits, "--reduction", "mean", *options]
