@@ -27,6 +27,7 @@ DOCUMENTS = {
     "The summary document": "summary/summary",
     "The comparison document": "comparison/comparison",
     "The verification document": "agreement/verify",
+    "The calibration document": "calibration/calibration",
 }
 
 

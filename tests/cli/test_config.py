@@ -105,7 +105,7 @@ def test_limits_on_the_command_line_stand_in_for_those_of_the_file(folder):
         ("[compute]\nthreads = 0", "not in the range"),
         ("[compute]\nthreads = [1]", "expected a whole number"),
         ("[compute]\ntop-k = ['1']", "expected a whole number"),
-        ("[compute]\ntemperature = 'hot'", "expected a number"),
+        ("[compute]\nlabel-smoothing = 'much'", "expected a number"),
         ("[compute]\nquiet = 1", "expected true or false"),
         ("[compute]\nheader = 'no'", "expected true or false"),
         ("[compute]\nreduction = 'median'", "'median' is not one of"),

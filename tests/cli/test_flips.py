@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, t
 
 from tests.cli.test_process import xent
 
@@ -104,3 +104,17 @@ def test_predictions_in_one_file_only_are_a_note(models, tmp_path):
     run = xent("compare", folder / "old.csv", tmp_path / "n.csv")
     assert "n.csv holds no predictions: accuracy is not compared" in run.stderr
     assert "accuracy" not in run.stdout
+
+
+def test_clusters_widen_the_interval_of_accuracy_and_mcnemar_says_that_it_ignores_them(models):
+    folder, (before, after) = models
+    found = compared(folder / "old.parquet", folder / "new.parquet", "--cluster", "every:20")
+    cluster = np.delete(np.arange(N), 9) // 20
+    difference = after.astype(float) - before
+    sums = np.bincount(cluster, difference - difference.mean())
+    error = np.sqrt(20 / 19 * (sums**2).sum()) / (N - 1)
+    accuracy = found["accuracy"]
+    assert accuracy["high"] - accuracy["low"] == pytest.approx(2 * t.ppf(0.975, 19) * error, rel=1e-9)
+    assert found["flips"]["clustered"] is True
+    run = xent("compare", folder / "old.parquet", folder / "new.parquet", "--cluster", "every:20", "-f", "md")
+    assert "not clustered" in run.stdout

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from xent_cli.core.options import LossOptions, Outputs
     from xent_cli.core.totals.cluster_rule import ClusterRule
 
+# Derivatives of so many rows are held at a time: there are two numbers for each row and inverse temperature.
+_ROWS = 1 << 15
+
 
 def fit_block(task: Task, options: LossOptions, outputs: Outputs, rule: ClusterRule | None, step: Step) -> PassTotals:
     """Load a block and compute what a pass needs of it.
@@ -49,10 +52,9 @@ def fit_block(task: Task, options: LossOptions, outputs: Outputs, rule: ClusterR
     samples = np.arange(block.start, block.start + len(block.logits))
     clusters = samples if rule is None else rule.clusters(block.start, samples.size, block.groups)
     fold = folds_of(clusters, step.folds)
-    found = slopes(logits, labels, step.betas)
-    totals = SlopeTotals.of(step.betas, found, fold[rows], step.folds, weight)
+    totals, first = _slopes(logits, labels, fold[rows], weight, step)
     if step.spread:
-        value = found.first[0] if weight is None else found.first[0] * weight
+        value = first if weight is None else first * weight
         if rule is None:
             moments = Moments.of_rows(value, np.ones(rows.size) if weight is None else weight)
             totals = replace(totals, moments=moments)
@@ -66,6 +68,22 @@ def fit_block(task: Task, options: LossOptions, outputs: Outputs, rule: ClusterR
         cooled = block._replace(logits=block.logits.astype(np.float64) / own[:, np.newaxis])
         held_out = evaluate_block(cooled, replace(options, temperature=1.0), outputs).totals
     return PassTotals(totals, figures, held_out, samples.size)
+
+
+def _slopes(
+    logits: AnyArray, labels: IntArray, fold: IntArray, weight: FloatArray | None, step: Step
+) -> tuple[SlopeTotals, FloatArray]:
+    """Return totals of rows, and the slope of each at the first of the inverse temperatures."""
+    first = np.empty(labels.size)
+    totals = None
+    for start in range(0, max(1, labels.size), _ROWS):
+        part = slice(start, start + _ROWS)
+        found = slopes(logits[part], labels[part], step.betas)
+        first[part] = found.first[0]
+        some = SlopeTotals.of(step.betas, found, fold[part], step.folds, None if weight is None else weight[part])
+        totals = some if totals is None else totals.merge(some)
+    assert totals is not None
+    return totals, first
 
 
 def folds_of(clusters: AnyArray, folds: int) -> IntArray:
