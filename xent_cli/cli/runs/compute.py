@@ -159,7 +159,7 @@ def report(job: Job, totals: RunTotals, targets: Targets) -> Document:
     if job.options.shared.run.strict:
         refuse_warnings(document.diagnostics)
     if job.wanted.by_class:
-        from xent_cli.cli.runs.page_details import page_details
+        from xent_cli.cli.runs.figures.page_details import page_details
 
         document = replace(document, details=page_details(totals, pair, options.first_class, origin))
     for target, stream in zip(job.output.reports, targets.reports, strict=True):
