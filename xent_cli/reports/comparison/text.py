@@ -83,7 +83,7 @@ def footnote(comparison: Comparison) -> str:
     ignored = {candidate.n_ignored for candidate in comparison.candidates}
     parts = [tests[comparison.test], "~ where the interval holds 0", f"joined by {joined}"]
     clustered = {
-        f"{c.changes[0].n_clusters} clusters ({c.clustered_by})" for c in comparison.candidates if c.clustered_by
+        f"{_counted(c.changes[0].n_clusters)} ({c.clustered_by})" for c in comparison.candidates if c.clustered_by
     }
     parts += map(printable, sorted(clustered))
     marks = [change.mark for candidate in comparison.candidates for change in _all(candidate)]
@@ -91,6 +91,10 @@ def footnote(comparison: Comparison) -> str:
     parts += ["slices are each tested alone"] if any(candidate.slices for candidate in comparison.candidates) else []
     parts += [f"samples without a loss left out: {max(ignored)}"] if any(ignored) else []
     return "; ".join(parts)
+
+
+def _counted(clusters: int | None) -> str:
+    return f"{clusters} cluster{'' if clusters == 1 else 's'}"
 
 
 def flips_text(flips: Flips) -> str:
