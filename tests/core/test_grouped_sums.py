@@ -255,3 +255,20 @@ def test_slices_named_by_whole_numbers_come_in_their_order():
     outputs = Outputs(by=("axis:0",), keys=(GroupKey("axis:0", ClusterRule("axis 0")),), groups=("axis:0",))
     found = totals([block], outputs, False)
     assert [value for _, value, _ in found.slices.summaries()] == [str(i) for i in range(12)]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_very_many_groups_are_added_up_in_pieces(weighted):
+    rng = np.random.default_rng(6)
+    n, steps = 60_000, 2
+    weights = rng.integers(0, 3, n) / 2 if weighted else None
+    block = Block(0, rng.normal(size=(n, 2)), rng.integers(0, 2, n), weights)
+    rule = ClusterRule("axis 0", steps=(steps,))
+    found = dict(totals([block], Outputs(macro=rule), weighted).losses.summarize().by_group)
+    loss = evaluate_block(block, LossOptions(), Outputs(losses=True)).loss.reshape(-1, steps)
+    share = np.ones((n // steps, steps)) if weights is None else weights.reshape(-1, steps)
+    kept = share.sum(axis=1) > 0
+    means = (loss * share).sum(axis=1)[kept] / share.sum(axis=1)[kept]
+    assert found["n_groups"] == np.count_nonzero(kept)
+    assert found["macro_loss"] == pytest.approx(math.fsum(means) / means.size, rel=1e-14)
+    assert found["macro_perplexity"] == pytest.approx(math.fsum(np.exp(means)) / means.size, rel=1e-14)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from xent_cli.core.array_types import FloatArray, IntArray
 
 _ONE = 1 << 1074
+# The exact sum of a group takes 200 bytes: so many groups at a time.
+_CHUNK = 1 << 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +64,14 @@ class GroupMeans:
         >>> found.groups, found.macro_loss()  # means 2 and 8
         (2, 5.0)
         """
-        sizes = np.diff(starts, append=value.size)
-        at = np.repeat(np.arange(starts.size), sizes)
-        sums = (sums_by_group(at, value, starts.size) >> 1074).tolist()
-        if divisor is None:
-            divisors = [size * _ONE for size in sizes.tolist()]
-        else:
-            divisors = (sums_by_group(at, divisor, starts.size) >> 1074).tolist()
-        return cls.of_means([v / d for v, d in zip(sums, divisors, strict=True) if d])
+        stops = np.append(starts[1:], value.size)
+        found = cls()
+        for first in range(0, starts.size, _CHUNK):
+            begins, ends = starts[first : first + _CHUNK], stops[first : first + _CHUNK]
+            part = slice(int(begins[0]), int(ends[-1]))
+            weights = None if divisor is None else divisor[part]
+            found += cls.of_means(_means(value[part], weights, ends - begins))
+        return found
 
     @classmethod
     def of_means(cls, means: list[float]) -> GroupMeans:
@@ -94,6 +96,16 @@ class GroupMeans:
     def macro_perplexity(self) -> float:
         """Return the mean of the groups' perplexities; NaN without groups."""
         return math.inf if self.n_infinite else self.perplexities / self.groups
+
+
+def _means(value: FloatArray, divisor: FloatArray | None, sizes: IntArray) -> list[float]:
+    """Return the means of runs of samples, each rounded once, without those whose divisors are all 0."""
+    at = np.repeat(np.arange(sizes.size), sizes)
+    sums = (sums_by_group(at, value, sizes.size) >> 1074).tolist()
+    if divisor is None:
+        return [total / (size * _ONE) for total, size in zip(sums, sizes.tolist(), strict=True)]
+    divisors = (sums_by_group(at, divisor, sizes.size) >> 1074).tolist()
+    return [total / weight for total, weight in zip(sums, divisors, strict=True) if weight]
 
 
 def _power(mean: float) -> float:
