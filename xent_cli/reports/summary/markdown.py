@@ -49,12 +49,13 @@ def render(document: Document) -> str:
         fates = ((f.dtype, *(str(getattr(f.naive, name)) for name in counts)) for f in document.formulas)
         parts.append(_table("Textbook formula", ("dtype", "ok", "imprecise", "inf", "nan"), fates))
     if document.slices:
-        figures_by = ((entry, entry["summary"].as_dict()) for entry in document.slices)
+        figures_by = [(entry, entry["summary"].as_dict()) for entry in document.slices]
+        shown = [*_SHOWN, *(["bits_per_unit"] if any("bits_per_unit" in found for _, found in figures_by) else [])]
         rows_by = (
-            [_text(str(entry["by"])), _text(entry["value"] or ""), *(_number(found.get(name)) for name in _SHOWN)]
+            [_text(str(entry["by"])), _text(entry["value"] or ""), *(_number(found.get(name)) for name in shown)]
             for entry, found in figures_by
         )
-        parts.append(_table("Slices", ("by", "value", *_SHOWN), rows_by))
+        parts.append(_table("Slices", ("by", "value", *shown), rows_by))
     inputs = (
         [
             _text(role),

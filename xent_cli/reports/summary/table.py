@@ -84,7 +84,8 @@ def _class(number: int | None, names: tuple[str, ...] | None) -> str:
 
 def print_slices(console: Console, slices: tuple[Mapping[str, Any], ...]) -> None:
     """Print the main figures for each value of each column; only the first values if there are many."""
-    tops = ["accuracy"] if any(entry["summary"].accuracy is not None for entry in slices) else []
+    every_one = [entry["summary"].as_dict() for entry in slices]
+    tops = [name for name in ("accuracy", "bits_per_unit") if any(found.get(name) is not None for found in every_one)]
     for column in dict.fromkeys(entry["by"] for entry in slices):
         entries = [entry for entry in slices if entry["by"] == column]
         rows = []
@@ -92,17 +93,21 @@ def print_slices(console: Console, slices: tuple[Mapping[str, Any], ...]) -> Non
             found = entry["summary"]
             mean, *others = (
                 "" if math.isnan(x) and not found.n_samples else rounded(x)
-                for x in (found.mean_loss, found.max_loss, *([found.accuracy] if tops else ()))
+                for x in (found.mean_loss, found.max_loss, *(_number(found.as_dict().get(name)) for name in tops))
             )
             interval = "" if math.isnan(found.ci_low) else f"{rounded(found.ci_low)} to {rounded(found.ci_high)}"
             rows.append([entry["value"] or "", str(found.n_samples), mean, interval, *others])
-        heads = [column, "samples", "mean loss", "95 % interval", "max loss", *tops]
+        heads = [column, "samples", "mean loss", "95 % interval", "max loss", *(top.replace("_", " ") for top in tops)]
         print_table(console, heads, rows, expendable=("max loss", "95 % interval", "samples"))
         if len(entries) > _SLICES:
             name = safe(column)
             console.print(
                 f"{len(entries) - _SLICES} of {len(entries)} values of {name} not shown; -f json has them all"
             )
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def print_overflow(console: Console, formulas: tuple[FormulaTotals, ...]) -> None:
