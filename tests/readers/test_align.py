@@ -47,7 +47,7 @@ def test_ids_are_joined_on_only_where_every_file_has_them():
 @pytest.mark.parametrize(
     ("baseline", "candidate", "by_id", "message"),
     [
-        (rows([1, 2]), rows([1, 2, 3]), False, "other number of samples.*found 3 samples, expected 2"),
+        (rows([1, 2]), rows([1, 2, 3]), False, "different number of samples.*found 3 samples, expected 2"),
         (
             rows([1, 2], sample=[0, 1]),
             rows([1, 2], sample=[1, 0]),

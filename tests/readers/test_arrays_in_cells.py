@@ -109,7 +109,7 @@ def test_lists_of_names_beside_lists_of_scores_are_refused_where_they_are_text(t
 @pytest.mark.parametrize("rows", [["s0,0.5,2,1", "s1,3,1.5,0"], ["1,0.5,2,1", "2,3,1.5,0"]])
 def test_a_name_that_is_missing_may_be_that_of_the_last_column(rows, tmp_path):
     (tmp_path / "t.csv").write_text("\n".join(["name,cat,dog", *rows, ""]))
-    with pytest.raises(InputError, match="row of another length"):
+    with pytest.raises(InputError, match="wrong number of cells"):
         read(str(tmp_path / "t.csv"), label_column="dog", logits_column=("name", "cat"))
 
 

@@ -143,7 +143,7 @@ def test_text_of_no_length_or_a_huge_one_is_refused(tmp_path, logits, length):
 
 @pytest.mark.parametrize("count", [2, 4])
 def test_there_are_as_many_names_as_classes(tmp_path, logits, count):
-    with pytest.raises(InputError, match="other number of class names") as caught:
+    with pytest.raises(InputError, match="wrong number of class names") as caught:
         open_pair(
             logits, write(tmp_path / "y.csv", LABELS), None, ReadOptions(class_names=("a", "b", "c", "d")[:count])
         )

@@ -129,12 +129,12 @@ def test_numbers_of_classes_begin_at_the_first_class(tmp_path):
         ("class,weight\ncat,1\n,2\nfox,3\n", "no class", "line 3"),
         ("a,b,c\ncat,1,2\ndog,2,3\nfox,3,4\n", "no column of weights", '"weight"'),
         ("weight,b,c\n1,2,3\n2,3,4\n3,4,5\n", "no column of classes", '"class"'),
-        ("1\n2\n", "other number of class weights", "found 2 weights, expected 3, one a class"),
+        ("1\n2\n", "wrong number of class weights", "found 2 weights, expected 3, one a class"),
         ("0,1\n1,0\n2,2\n", "no column of weights", "columns"),
         ("1\n-2\n3\n", "invalid class weight", "line 2: found -2"),
         ("1\n\n3\nx\n", "class weight is not a number", 'line 4: found "x"'),
         ('{"cat": 1,', "not JSON", "line 1"),
-        ("[[1, 2], [3]]", "row of another length", "item 1"),
+        ("[[1, 2], [3]]", "wrong number of cells", "item 1"),
     ],
 )
 def test_what_is_wrong_with_weights_is_said_with_its_place(tmp_path, content, what, told):
@@ -150,7 +150,7 @@ def test_what_is_wrong_with_weights_is_said_with_its_place(tmp_path, content, wh
 @pytest.mark.parametrize("values", [[], [1.0], [1.0, 2.0], np.ones((2, 3))])
 def test_an_array_of_another_number_of_weights_is_refused(tmp_path, values):
     np.save(tmp_path / "w.npy", np.array(values, float))
-    with pytest.raises(InputError, match="other number of class weights"):
+    with pytest.raises(InputError, match="wrong number of class weights"):
         read_class_weight(str(tmp_path / "w.npy"), 3, NAMES)
 
 

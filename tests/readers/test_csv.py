@@ -62,7 +62,7 @@ def test_labels_may_be_whole_floats_and_turn_into_them_late(tmp_path):
     ("line", "what", "column"),
     [
         ("0,x,2", "cell is not a number", "logit_0"),
-        ("0,1", "row of another length", ""),
+        ("0,1", "wrong number of cells", ""),
         ("0,1,", "empty cell", "logit_1"),
         (",1,2", "empty cell", "label"),
         ('0,"1,5",2', "cell is not a number", "logit_0"),

@@ -269,7 +269,7 @@ def test_lines_of_bare_lists_are_rows(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "what"),
     [
-        ([[0.5, 1.0], [0.5, 1.0, 2.0]], "list of another length"),
+        ([[0.5, 1.0], [0.5, 1.0, 2.0]], "list of the wrong length"),
         ([[0.5, 1.0], [0.5, None]], "not a number"),
         ([[0.5, 1.0], "x"], "not a list"),
     ],
@@ -294,7 +294,7 @@ def test_a_bad_row_of_a_document_is_named_by_its_place(rows, what, indent, tmp_p
         ('{\n "logits": [[0.5, ' + "9" * 5000 + ']],\n "labels": [0]\n}', "not JSON"),
         ("[]", "empty file"),
         ("[\n]", "empty file"),
-        ('{\n "columns": ["a", "b"],\n "data": [[1, 2], [3]]\n}', "row of another length"),
+        ('{\n "columns": ["a", "b"],\n "data": [[1, 2], [3]]\n}', "wrong number of cells"),
         ('{\n "columns": ["a", "a"],\n "data": [[1, 2], [3, 4]]\n}', "two columns of one name"),
     ],
 )

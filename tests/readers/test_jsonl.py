@@ -56,7 +56,7 @@ GOOD = '{"logits": [1, 2], "label": 1}'
     [
         ('{"logits": [1, "x"], "label": 1}', "not a number", '"x"'),
         ('{"logits": [1, null], "label": 1}', "not a number", "null"),
-        ('{"logits": [1], "label": 1}', "list of another length", "1 values"),
+        ('{"logits": [1], "label": 1}', "list of the wrong length", "1 values"),
         ('{"logits": 5, "label": 1}', "not a list", "5"),
         ('{"logits": [1, 2]}', "missing value", "no such key"),
         ('{"logits": [1, 2], "label": null}', "missing value", "null"),

@@ -162,7 +162,7 @@ def test_missing_values_in_a_table_are_reported_with_their_row(tmp_path):
 def test_lists_of_another_length_are_reported_with_their_row(tmp_path):
     pq.write_table(pa.table({"logits": [[1.0, 2.0], [1.0]], "label": [0, 1]}), tmp_path / "t.parquet")
     pair = open_pair(str(tmp_path / "t.parquet"), None, None, ReadOptions())
-    with pytest.raises(RowError, match="list of another length") as caught:
+    with pytest.raises(RowError, match="list of the wrong length") as caught:
         next(pair.tasks()).load()
     assert caught.value.row == 1
 

@@ -152,7 +152,7 @@ def test_what_is_not_a_plain_tensor_is_refused_with_the_line_that_makes_it_one(n
         ("state_dict.pt", "a state dict of 2 tensors"),
         ("checkpoint.ckpt", "a state dict of 2 tensors"),
         ("torchscript.pt", "a TorchScript archive"),
-        ("module.pt", "a pickled torch.nn.modules.linear.Linear: nothing of it was run"),
+        ("module.pt", "a pickled torch.nn.modules.linear.Linear: none of it was run"),
         ("before_1_6.pt", "before version 1.6"),
     ],
 )

@@ -39,7 +39,7 @@ def refuse_other_number(names: Sequence[str], num_classes: int) -> None:
         found, expected = f"{len(names)} names", f"{num_classes}, one a class"
         header = len(names) == num_classes + 1 and names[0].strip().lower() in _HEADERS
         hint = f'the first one, "{names[0]}", looks like the name of a column: take it out' if header else ""
-        raise InputError("other number of class names", "--class-names", found, expected, hint)
+        raise InputError("wrong number of class names", "--class-names", found, expected, hint)
 
 
 def other_names(names: Sequence[str], others: Sequence[str], where: str, expected_in: str) -> InputError:

@@ -92,26 +92,26 @@ def slab_bytes(threads: int, *, dense: bool, gradients: bool) -> int:
 
 
 class Known(NamedTuple):
-    """What is known about an input from other inputs, before it is opened.
+    """What other inputs tell about an input before it is opened.
 
     Fields
     ------
     lenient
-        Whether a mask or weights say which samples count: what is missing or no label is judged beside them.
+        Whether a mask or weights say which samples count; only then is it known whether a missing label matters.
     columns_elsewhere
-        Columns that another input has already: here they are passed over.
+        Columns that another input already provides, and which are skipped here.
     label_numbers
-        What labels of whole numbers call the classes, where that is not 0, 1, 2, ...
+        The numbers of the classes in integer labels, where these are not 0, 1, 2, ...
     class_columns
-        Names of the columns of logits, by which labels of text may call the classes.
+        Names of the columns of logits, which text labels may use for the classes.
     partitions
-        What the folders say that an input lies in.
+        What the names of the folders around an input say.
     labels_shape
-        Of labels that are numbers without a header.
+        Shape of labels that are numbers without a header.
     labels_ahead
-        Returns what is known before the run of labels that are not in the table of the logits.
+        Describes, before the run, labels that are not in the table of logits.
     column_ahead
-        Of a table in several files: returns every value of a column of all of them as text, ahead of the run.
+        For a table in several files: returns every value of a column in any of them as text, before the run.
     said
         Notes made before the inputs are opened.
     """
@@ -155,7 +155,7 @@ class ReadOptions(NamedTuple):
     shift
         Logits at t score the label at t + shift.
     shape
-        Of logits that are numbers without a header, of which one side may be -1; () where they are not.
+        Shape of logits that are numbers without a header, where one side may be -1; else ().
     logits_dtype, labels_dtype
         What numbers without a header are, as NumPy spells it; "bfloat16" also how to read 2-byte void arrays and
         integers of 16 bits; or None.
@@ -174,11 +174,11 @@ class ReadOptions(NamedTuple):
     source
         What the logits are said to hold, as `--from` has it; None where nothing is said.
     first_class
-        What the first class is called by labels of whole numbers, or None.
+        The number of the first class in integer labels, or None.
     ignored
         Labels that mark samples without one.
     binary
-        What one score a sample is, where the logits are such: the logit or the probability of the second class.
+        What the one score per sample is, if there is only one: the logit or the probability of the second class.
     logits_path, labels_path
         As the user typed them, for lines in messages; "" where the labels are in the table of the logits.
     run

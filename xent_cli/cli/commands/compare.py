@@ -72,8 +72,8 @@ _output = partial(option, section=OUTPUT)
 @_comparison(
     "--cluster",
     metavar="COLUMN|axis:N|every:N|none",
-    help="What tells clusters of samples apart, which the tests take as independent; default: the column cluster, or "
-    "the first axis of an array with several, else none.",
+    help="How samples are grouped into clusters, which the tests treat as independent of each other; default: the "
+    "column cluster, or the first of several axes of an array, else none.",
 )
 @_output(
     "--top",

@@ -43,7 +43,7 @@ layout_options = stacked(
         "--input-format",
         type=click.Choice(_FORMATS),
         metavar="FORMAT",
-        help=f"Format of the inputs: {', '.join(_FORMATS)}; default: as their content says.",
+        help=f"Format of the inputs: {', '.join(_FORMATS)}; default: detected from the content.",
     ),
     _input(
         "--logits-column",
@@ -65,7 +65,7 @@ layout_options = stacked(
     _input(
         "--header/--no-header",
         default=None,
-        help="Whether text tables begin with a line of column names; default: as the first line looks.",
+        help="Whether text tables begin with a line of column names; default: decided by the first line.",
     ),
     _input(
         "--class-names",
@@ -82,19 +82,19 @@ layout_options = stacked(
         "--shape",
         metavar="N,K",
         callback=_shape,
-        help="Shape of logits that are numbers without a header, such as -1,10; the file's size tells the side of -1.",
+        help="Shape of raw logits, numbers without a header, such as -1,10; -1 is worked out from the size of the file.",
     ),
     _input(
         "--logits-dtype",
         metavar="TYPE",
         callback=_dtype,
-        help="Type of logits without a header: float32, >f8, ...; bfloat16 also of |V2, int16 and uint16 arrays.",
+        help="Type of raw logits: float32, >f8, ...; bfloat16 also reads arrays of |V2, int16 or uint16 so.",
     ),
     _input(
         "--labels-dtype",
         metavar="TYPE",
         callback=_dtype,
-        help="Type of labels without a header: int64, ...; bfloat16 also of |V2, int16 and uint16 arrays.",
+        help="Type of raw labels: int64, ...; bfloat16 also reads arrays of |V2, int16 or uint16 so.",
     ),
     _input(
         "--labels",
@@ -146,14 +146,14 @@ loss_options = stacked(
         "--first-class",
         type=int,
         metavar="INT",
-        help="Label of the first class, where labels are integers; default: 0.",
+        help="Number of the first class in integer labels; default: 0.",
     ),
     _loss(
         "--normalize",
         is_flag=True,
         help="Divide each row of probabilities or of dense labels by its sum.",
     ),
-    _loss("--unnormalized", is_flag=True, help="Accept probabilities whose sums are not 1, as they are."),
+    _loss("--unnormalized", is_flag=True, help="Use probabilities that do not sum to 1 as they are."),
     _loss(
         "--ignore-index",
         type=int,
@@ -244,8 +244,8 @@ bounded_option = _loss(
     type=click.Choice(["null", "ignore"]),
     default="null",
     show_default=True,
-    help="What samples do whose loss is only bounded, because log-probabilities are known in part: make the mean null, "
-    "or be left out.",
+    help="What to do with samples whose loss is only known within bounds, because some log-probabilities are missing: "
+    "report a null mean, or leave them out.",
 )
 
 true_labels_option = _loss(

@@ -50,22 +50,22 @@ by_option = _output(
 macro_option = _output(
     "--macro",
     metavar="NAME|axis:N|label|NAME=FILE",
-    help="Groups as for --by; macro_loss and macro_perplexity are the means over groups of their means and of their "
-    "perplexities.",
+    help="Report macro_loss and macro_perplexity, the averages of the groups' mean losses and perplexities; groups are "
+    "given as for --by.",
 )
 
 units_option = _output(
     "--units",
     metavar="NAME|FILE|NUMBER",
-    help="Column or file of how many bytes or words each sample is, or each document of [batch, time], or how many all "
-    "are together; bits_per_unit and unit_perplexity are reported.",
+    help="Column or file with the number of bytes or words of each sample (or of each document of [batch, time]), or "
+    "their total; adds bits_per_unit and unit_perplexity.",
 )
 
 cluster_option = _output(
     "--cluster",
     metavar="COLUMN|axis:N|every:N|none",
-    help="What tells clusters of samples apart, which intervals and tests take as independent; default: the first axis "
-    "of an array with several axes of samples, else none.",
+    help="How samples are grouped into clusters, which intervals and tests treat as independent of each other; "
+    "default: the first axis of an array with several axes of samples, else none.",
 )
 
 divergence_option = _output(
@@ -73,8 +73,8 @@ divergence_option = _output(
     type=click.Choice(["kl", "all"]),
     default="kl",
     show_default=True,
-    help="Figures of the distance from a teacher: the KL divergence, or also its reverse, Jensen-Shannon, the entropy "
-    "of the teacher and how many of the five likeliest classes are the same.",
+    help="Distance from a teacher to report: the KL divergence alone, or also the reverse KL, Jensen-Shannon, the "
+    "teacher's entropy and the overlap of the five likeliest classes.",
 )
 
 top_by_option = _output(

@@ -215,14 +215,14 @@ class _Machine:
             return InputError(
                 "a model, not its outputs",
                 self._path,
-                found=f"a pickled {shown}: nothing of it was run",
+                found=f"a pickled {shown}: none of it was run",
                 expected="a file of tensors",
                 hint=f"run the model and save what it returns: {SAVE_LINE}",
             )
         return InputError(
             "more than tensors in a PyTorch file",
             self._path,
-            found=f"{shown}, which can be code: nothing of it was run",
+            found=f"{shown}, which can be code: none of it was run",
             expected="tensors, and dicts, lists and tuples of them",
             hint=f"save the tensors alone: {SAVE_LINE}",
         )

@@ -76,7 +76,7 @@ def choose(facts: TableFacts) -> Choice:
 
 
 def _refuse_other_numbers(facts: TableFacts, family: Family) -> None:
-    """Refuse numbered columns of which one holds no numbers: the loss over the rest of them would be another one."""
+    """Refuse numbered columns if one of them is not numeric: the loss over the others would be a different one."""
     if family.numbers is None:
         return
     sample, start, end = facts.sample, len(family.before), len(family.after)
@@ -95,12 +95,12 @@ def _refuse_other_numbers(facts: TableFacts, family: Family) -> None:
 
 
 def _never(columns: list[str]) -> set[str]:
-    """Numbered columns of what a model was given (`f0`, `pixel_1`)."""
+    """Numbered columns of inputs of a model (`f0`, `pixel_1`)."""
     return {name for family in numbered(columns) if family.never for name in family.columns}
 
 
 def _without_roles_that_labels_name(facts: TableFacts) -> Mapping[str, Role]:
-    """The roles, but none for columns that labels of text name, where these are told from the others."""
+    """The roles, except those of columns that text labels name, where it is clear which these are."""
     sample, roles = facts.sample, facts.roles
     floats = [name for name in roles if sample.kinds[name] == NUMBER and roles[name].role not in (INDEX, LABEL)]
     never = _never(floats)
@@ -158,7 +158,7 @@ def _naming(facts: TableFacts, family: Family) -> ReadOptions:
 
 
 def _refuse_named_rows(sample: TableSample, name: str, options: ReadOptions) -> None:
-    """Refuse lists of scores beside lists that say which class each score is of."""
+    """Refuse lists of scores beside lists that name the class of each score."""
     scores = [len(row) for row in sample.first(name) if isinstance(row, list)]
     for other, kind in sample.kinds.items():
         if other == name or kind not in (TEXTS, WHOLES) or NEVER_LISTS.fullmatch(plain_name(other)):
@@ -215,7 +215,7 @@ def _borne_out(facts: TableFacts, families: list[Family]) -> list[tuple[Family, 
 
 
 def refuse_ranked(sample: TableSample, choice: Choice, options: ReadOptions) -> None:
-    """Refuse the k highest scores of a row, whose columns are places and no classes.
+    """Refuse the k highest scores of each row, whose columns are ranks and not classes.
 
     Raises
     ------

@@ -207,7 +207,7 @@ def _question(left: Left) -> InputError:
         found += f"; {listing(left.questions)} may be a class or not"
     beside = columns_beside(facts.roles, every)
     return question(
-        "the classes are not told by the names of the columns",
+        "the column names do not say which are the classes",
         facts.sample.path,
         found,
         "names such as logit_0 and logit_1, or labels that name every column",

@@ -165,7 +165,7 @@ def named(columns: Sequence[str]) -> list[Family]:
 
 
 def family_of(columns: Sequence[str], before: str, after: str, kind: str | None = None) -> Family:
-    """Columns that have so much of their names in common, as they stand in the table."""
+    """Columns whose names begin and end alike, in the order of the table."""
     names = tuple(name[len(before) : len(name) - len(after)] for name in columns)
     kind = kind_of_stem(before, after) if kind is None else kind
     return Family(before, after, kind, tuple(columns), names)

@@ -102,7 +102,7 @@ def _role_of(sample: TableSample, name: str, *, first: bool) -> Role:
         return Role(say.INDEX, "index of the rows: it has no name")
     named = _named(plain, text=kind in (TEXT, BOOL))
     if kind == BOOL and (named is None or named.role != say.LABEL):
-        return Role(named.role if named else say.ABOUT_SAMPLE, "true and false are no logits")
+        return Role(named.role if named else say.ABOUT_SAMPLE, "true and false are not logits")
     if kind == DATE:
         return Role(say.ABOUT_SAMPLE, "dates")
     if named is None:

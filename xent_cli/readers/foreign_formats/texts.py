@@ -1,4 +1,4 @@
-"""Texts of other programs that are no tables: each is named, with the line that makes one of it."""
+"""Text output of other programs that is not a table: each kind is named, with the command that makes a table of it."""
 
 from __future__ import annotations
 

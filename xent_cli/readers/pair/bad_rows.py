@@ -223,7 +223,7 @@ def _labels(source: Source, row: int) -> Iterator[tuple[int, AnyArray]]:
         if row < start + size:
             try:
                 labels = part.read().labels
-            except InputError:  # what cannot be read as a label at all has been told, or is another matter
+            except InputError:  # an unreadable label has been reported, and anything else is a different error
                 return
             if labels is not None:
                 yield start, labels.reshape(-1)

@@ -195,7 +195,7 @@ def held_blocks(pair: Pair, candidates: tuple[Candidate, ...]) -> Iterator[Verif
     Raises
     ------
     InputError
-        At the end, where an input turns out to be of another length.
+        At the end, where an input turns out to have a different length.
     """
     words = {"loss": "losses", "gradient": "rows of gradients"}
     followers = {entry.name: pair.follow(entry.source, words[entry.name]) for entry in candidates}

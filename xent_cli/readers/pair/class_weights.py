@@ -199,7 +199,7 @@ def _invalid(where: str, found: str) -> InputError:
 
 def _other_number(path: str, found: int, num_classes: int) -> InputError:
     expected = f"{num_classes}, one a class"
-    return InputError("other number of class weights", path, found=f"{found} weights", expected=expected)
+    return InputError("wrong number of class weights", path, found=f"{found} weights", expected=expected)
 
 
 def _word(name: str) -> str:

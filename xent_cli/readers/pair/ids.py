@@ -103,7 +103,7 @@ def number_the_same(ours: Source, theirs: Source) -> bool:
 
 
 def in_one_order(ours: Source, theirs: Source) -> bool:
-    """Whether two tables that bring their ids have the same ones in the same order, as far as the shorter one goes."""
+    """Whether two tables have the same ids in the same order, up to the end of the shorter one."""
     plans = (one.info.plan for one in (ours, theirs))
     pairs = zip((ours, theirs), plans, strict=True)
     streams = [_ids_of(ids_alone(one, plan.id)) for one, plan in pairs if plan is not None and plan.id is not None]
@@ -146,7 +146,7 @@ def ids_alone(source: Source, name: str) -> Source:
 
 
 def with_plan(source: Source, plan: ColumnPlan) -> Source:
-    """A table of which other columns are read; nothing of it may have been read yet."""
+    """The table with other columns to read; none of it may have been read yet."""
     if isinstance(source, Shards):
         return with_shards(source, (with_plan(shard, plan) for shard in source.shards))
     assert isinstance(source, Table)
@@ -154,7 +154,7 @@ def with_plan(source: Source, plan: ColumnPlan) -> Source:
 
 
 def without_labels(source: Source) -> Source:
-    """A table of which a column of labels is not read."""
+    """The table without its column of labels."""
     plan = source.info.plan
     return source if plan is None or plan.label is None else with_plan(source, plan._replace(label=None))
 

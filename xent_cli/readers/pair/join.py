@@ -67,7 +67,7 @@ class Joined:
             first = next(key for key, place in self._places.items() if place == unused[0])
             there, here = self._source.info.path, self._logits.info.path
             unmatched = f'{unused.size} of {len(self._used)} rows of {there} have a value of "{self._column}"'
-            message = f'{unmatched} that no row of {here} has (first: "{first}"); they count nowhere'
+            message = f'{unmatched} that no row of {here} has (first: "{first}"); they are left out'
             yield Diagnostic("rows-not-joined", message)
 
     def _missing(self, start: int, ids: AnyArray, missing: AnyArray) -> InputError:

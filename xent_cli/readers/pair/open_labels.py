@@ -114,7 +114,7 @@ def open_true_labels(path: str, logits: Source, options: ReadOptions) -> Source:
     Raises
     ------
     InputError
-        Where the file cannot be read, holds something else, or another number of rows.
+        Where the file cannot be read, does not hold labels, or has a different number of rows.
     UsageError
         Where rows of the logits and labels are not side by side.
     """
@@ -212,7 +212,7 @@ def _refuse_unlike(logits: Source, labels: Source, axis: int) -> None:
             raise _misfit().shape_error(other.info.path, shape, one)
     if len(shards) != len(logits.shards):
         raise InputError(
-            "other number of shards",
+            "different number of shards",
             labels.info.path,
             found=f"{len(shards)} with rows",
             expected=f"{len(logits.shards)} as of {logits.info.path}, of which the shapes differ",

@@ -286,7 +286,7 @@ def _table(
     odd = next((number for number, cells in enumerate(rows) if len(cells) != len(rows[0])), None)
     if odd is not None:
         found = f"{len(rows[odd])} cells"
-        raise InputError("row of another length", f"{path} {places[odd]}", found=found, expected=str(len(rows[0])))
+        raise InputError("wrong number of cells", f"{path} {places[odd]}", found=found, expected=str(len(rows[0])))
     return ShortTable(path, names, tuple(tuple(map(_cell, cells)) for cells in rows), tuple(places))
 
 

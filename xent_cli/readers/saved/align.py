@@ -121,7 +121,7 @@ def _order_by_place(baseline: SavedResults, candidate: SavedResults) -> IntArray
     sizes = _sizes(baseline, candidate)
     if sizes[0] != sizes[1]:
         raise InputError(
-            "other number of samples",
+            "different number of samples",
             candidate.path,
             found=f"{sizes[1]} samples",
             expected=f"{sizes[0]} as in {baseline.path}",

@@ -7,8 +7,8 @@ from xent_cli.errors import InputError
 _POINTERS = (
     (b"version https://git-lfs", "a Git LFS pointer, not the file", "git lfs pull --include '{}'"),
     (b"/annex/objects/", "a git-annex pointer, not the file", "git annex get '{}'"),
-    (b"outs:\n- ", "a DVC file, which says where the file is", "dvc pull '{}', and name what it brings"),
-    (b"md5: ", "a DVC file, which says where the file is", "dvc pull '{}', and name what it brings"),
+    (b"outs:\n- ", "a DVC file, which says where the file is", "dvc pull '{}', then name the file that it fetches"),
+    (b"md5: ", "a DVC file, which says where the file is", "dvc pull '{}', then name the file that it fetches"),
 )
 _LOOKED_AT = 64
 

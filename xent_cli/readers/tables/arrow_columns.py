@@ -151,7 +151,7 @@ def _list_values(column: pa.ChunkedArray, width: int, role: str, start: int, *, 
         row = int(np.argmax(bad))
         found = f"{lengths[row]} values"
         others = int(np.count_nonzero(bad)) - 1
-        raise UnreadableRowError("list of another length", start + row, role, found, f"{width}", others=others)
+        raise UnreadableRowError("list of the wrong length", start + row, role, found, f"{width}", others=others)
     return to_numpy(values).reshape(-1, width)
 
 

@@ -42,7 +42,7 @@ def with_names(table: pa.Table, plan: ColumnPlan, role: str, start: int) -> pa.T
     Raises
     ------
     UnreadableRowError
-        At a row with another number of names than of scores.
+        At a row that does not have as many names as scores.
     """
     if plan.named_by is None:
         return table

@@ -261,7 +261,7 @@ class CsvRows(NamedTuple):
         blame = partial(_blamed, sample, source.role, f"{source.source.name} line {line} (sample {sample})")
         if len(cells) != len(source.names):
             hint = hint_at_length(len(cells), len(source.names))
-            return blame("row of another length", f"{len(cells)} cells", f"{len(source.names)}", hint)
+            return blame("wrong number of cells", f"{len(cells)} cells", f"{len(source.names)}", hint)
         plan = source.plan
         if plan.mask is not None and is_masked(cells[source.names.index(plan.mask)]):
             return None

@@ -68,7 +68,7 @@ class FirstRows:
         if first is not None and len(first) != len(self._places) and not self._rows:
             where = f"{name} line {self._layout.header_lines + 1} (sample 0)"
             hint = hint_at_length(len(first), len(self._places))
-            raise InputError("row of another length", where, f"{len(first)} cells", f"{len(self._places)}", hint)
+            raise InputError("wrong number of cells", where, f"{len(first)} cells", f"{len(self._places)}", hint)
 
     def columns(self, names: Sequence[str]) -> dict[str, list[Any]]:
         """Cells of some columns, with lists and maps as Python objects."""

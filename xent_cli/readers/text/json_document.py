@@ -160,7 +160,7 @@ def _of_split(name: str, columns: list[Any], data: list[Any], index: Any) -> Ite
     for row, cells in enumerate(data):
         if not isinstance(cells, list) or len(cells) != len(names):
             found = f"{len(cells)} values" if isinstance(cells, list) else text_of(cells)[:40]
-            raise InputError("row of another length", f'{name}, key "data", row {row}', found, f"{len(names)} values")
+            raise InputError("wrong number of cells", f'{name}, key "data", row {row}', found, f"{len(names)} values")
         yield {**numbers[row], **dict(zip(names, cells, strict=True))}
 
 

@@ -198,7 +198,7 @@ class JsonRows:
                 if bad is not None:
                     return InputError("not a number", f"{place}, item {bad}", shown(value[bad]), "a number")
                 if len(value) != self.source.width:
-                    return InputError("list of another length", place, f"{len(value)} values", f"{self.source.width}")
+                    return InputError("list of the wrong length", place, f"{len(value)} values", f"{self.source.width}")
             elif value is not None and not is_number(value) and not self._may_be_label(key, value):
                 return InputError("not a number", place, shown(value), "a number")
         return None

@@ -31,7 +31,7 @@ def of_cells(sample: TableSample, name: str, why: str, kind: str, *, asked: bool
     Raises
     ------
     InputError
-        Where the first cell of the column is no row of numbers.
+        Where the first cell of the column is not a row of numbers.
     """
     if sample.kinds[name] in (FLOATS, WHOLES):
         return Choice((name,), why, kind=kind, is_list=True, asked=asked)

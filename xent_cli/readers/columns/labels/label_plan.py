@@ -54,7 +54,7 @@ def plan_labels(
         values = _by_class(sample.path, list(asked), class_names)
         if num_classes >= 0 and len(values) != num_classes:
             raise InputError(
-                "other number of columns of labels",
+                "wrong number of label columns",
                 sample.path,
                 found=f"{listing(values)} (--label-column {options.label_column})",
                 expected=f"{num_classes}, one for each class",
@@ -131,7 +131,7 @@ def _by_class(path: str, names: list[str], class_names: tuple[str, ...] | None) 
         raise InputError(
             "columns of labels do not name the classes",
             path,
-            found=f'"{odd}", which is no class, beside "{named[0]}", which is one',
+            found=f'"{odd}", which is not a class, beside "{named[0]}", which is one',
             expected=f"one column for each of {listing(class_names)}",
             hint=did_you_mean(short, class_names) or did_you_mean(odd, class_names),
         )

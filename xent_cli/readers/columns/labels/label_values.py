@@ -37,7 +37,7 @@ class LabelValues(NamedTuple):
     aligned
         Whether they stand in the order of the logits; of two tables with ids that is not known yet.
     lenient
-        Whether some may not count, and need be no class.
+        Whether some may not count, so that they need not be classes.
     """
 
     where: str
@@ -84,7 +84,7 @@ def run_from_zero(labels: LabelValues, k: int) -> bool:
 
 
 def columns_of_labels(labels: LabelValues, columns: Sequence[str], *, every: bool) -> dict[str, str] | None:
-    """Which column each label of text names; None where one of them names none.
+    """Which column each text label names; None if one of them names none.
 
     Names are matched as they stand, then without regard to case and marks where that leaves one column; whatever else
     the names have before and after must be the same for all. Where two sets of columns fit, as two models have them,
