@@ -90,7 +90,7 @@ _output = partial(option, section=OUTPUT)
 )
 @timeout_option
 @strict_option
-@option("-q", "--quiet", section=GENERAL, is_flag=True, help="Print only errors beside the output.")
+@option("-q", "--quiet", section=GENERAL, is_flag=True, help="Print nothing but the output and errors.")
 @color_option
 def compare(**flags: Any) -> None:
     """Paired comparison of saved losses: what changed from the baseline, and whether it may be chance.

@@ -82,7 +82,7 @@ layout_options = stacked(
         "--shape",
         metavar="N,K",
         callback=_shape,
-        help="Shape of raw logits, numbers without a header, such as -1,10; -1 is worked out from the size of the file.",
+        help="Shape of raw logits, numbers without a header, such as -1,10; the file's size tells what -1 is.",
     ),
     _input(
         "--logits-dtype",

@@ -178,7 +178,7 @@ quiet_options = stacked(
         metavar="N",
         help="Number of threads, or of processes on a cluster that is started here.",
     ),
-    _general("-q", "--quiet", is_flag=True, help="Print only errors beside the output (in check, warnings too)."),
+    _general("-q", "--quiet", is_flag=True, help="Print nothing but the output and errors (in check, also warnings)."),
     color_option,
     timeout_option,
 )
