@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
 
+import xent_cli
 from xent_cli.core.block import Block
 from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.kernel.brier import brier_scores
 from xent_cli.core.options import LossOptions, Outputs
 from xent_cli.core.totals.calibration import EQUAL_WIDTH, NUM_BINS, Binning, Calibration, Judged
 from xent_cli.core.totals.group_sums import GroupSums
+from xent_cli.errors import UsageError
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 rows = st.lists(st.tuples(st.integers(0, 4), finite, st.booleans()), max_size=40)
@@ -311,3 +313,13 @@ def test_a_row_without_probabilities_makes_the_figures_nan():
     found = evaluated(np.array([[math.nan, 0.0], [3.0, 0.0]]), np.array([0, 0])).summarize()
     assert math.isnan(found.ece)
     assert math.isnan(found.brier)
+
+
+def test_evaluate_gives_both_figures_on_request(data):
+    logits, labels = data
+    found = xent_cli.evaluate(logits, labels, calibration=True)
+    same = evaluated(logits, labels).summarize()
+    assert (found.ece, found.brier) == (same.ece, same.brier)
+    assert xent_cli.evaluate(logits, labels).ece is None
+    with pytest.raises(UsageError, match="the label of each sample"):
+        xent_cli.evaluate([[1.0, 0.0]], [[0.5, 0.5]], calibration=True)

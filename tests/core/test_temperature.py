@@ -227,3 +227,14 @@ def test_a_step_without_figures_computes_none():
     found = passes(cut(*model(9, 3, 1.0), [0]))(Step((1.0,)))
     assert found.figures is None
     assert found.slopes.moments is None
+
+
+def test_the_function_takes_the_clusters_of_several_axes_of_samples():
+    logits, labels = model(120, 4, 2.0, seed=12)
+    deep = xent_cli.calibrate(logits.reshape(12, 10, 4), labels.reshape(12, 10), folds=3)
+    named = xent_cli.calibrate(logits, labels, folds=3, cluster=np.arange(120) // 10)
+    alone = xent_cli.calibrate(logits, labels)
+    assert (deep.n_clusters, alone.n_clusters) == (12, None)
+    assert deep.temperature == named.temperature == alone.temperature
+    assert deep.se_temperature == pytest.approx(named.se_temperature, rel=1e-12)
+    assert deep.se_temperature != alone.se_temperature

@@ -12,10 +12,11 @@ from xent_cli.core.python_api.arguments import called_with, top_k_of
 from xent_cli.core.python_api.groups import grouped, per_unit
 from xent_cli.core.python_api.hints import hinting, with_hints
 from xent_cli.core.python_api.summary import LossSummary, Slice
+from xent_cli.core.totals.calibration import EQUAL_WIDTH
 from xent_cli.core.totals.loss_totals import LossTotals
 from xent_cli.core.totals.run_totals import RunTotals
 from xent_cli.core.warnings import find_warnings
-from xent_cli.errors import InputError
+from xent_cli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from xent_cli.core.python_api.arguments import Call
     from xent_cli.core.python_api.functions import Precision
     from xent_cli.core.python_api.groups import Grouping
+    from xent_cli.core.totals.calibration import Binning
 
 
 def evaluate(
@@ -42,6 +44,7 @@ def evaluate(
     macro: Any = None,
     units: ArrayLike | None = None,
     cluster: Any = "default",
+    calibration: bool = False,
 ) -> LossSummary:
     """Mean, its interval, sum, standard deviation, quantiles and accuracy; sums are exact and rounded once.
 
@@ -65,6 +68,9 @@ def evaluate(
     cluster
         Which samples are not independent, for `se_loss` and the interval: the number of an axis, an array as for `by`,
         or "none"; by default the first axis where samples have several.
+    calibration
+        Whether class indices are to give the expected calibration error `ece`, in 15 bins of equal width, and the Brier
+        score `brier`.
 
     Other parameters and errors are as for `softmax_cross_entropy_with_grad`.
 
@@ -92,12 +98,17 @@ def evaluate(
             precision=precision,
         )
         groups = grouped(call, logits, axis, by=by, macro=macro, units=units, cluster=cluster)
-        return summary_of(groups.call, top_k_of(top_k), groups)
+        if calibration and call.options.labels != "sparse":
+            raise UsageError("calibration needs the label of each sample", found="rows of probabilities")
+        return summary_of(groups.call, top_k_of(top_k), groups, EQUAL_WIDTH if calibration else None)
 
 
-def summary_of(call: Call, top_k: tuple[int, ...], groups: Grouping | None = None) -> LossSummary:
+def summary_of(
+    call: Call, top_k: tuple[int, ...], groups: Grouping | None = None, binning: Binning | None = None
+) -> LossSummary:
     """Evaluate checked arguments; `InputError` if no sample counts."""
     outputs = Outputs(top_k=top_k) if groups is None else groups.outputs._replace(top_k=top_k)
+    outputs = outputs._replace(calibration=binning)
     found = RunTotals(LossTotals(call.options.signature("")))
     for block in call.blocks:
         found = found.merge(evaluate_block(block, call.options, outputs).totals)
@@ -106,7 +117,7 @@ def summary_of(call: Call, top_k: tuple[int, ...], groups: Grouping | None = Non
         raise InputError("nothing left to average", found=f"{totals.n_ignored} samples, all ignored")
     if not totals.divisor.units:
         raise InputError("nothing left to average", found="weights that are all 0", expected="a weight above 0")
-    summary = totals.summarize()
+    summary = found.summarize()
     if groups is not None:
         summary = per_unit(summary, totals, groups)
     warnings = with_hints(warnings_of(find_warnings(totals, call.options, call.num_classes)))

@@ -10,8 +10,9 @@ from xent_cli.core.confidence.fit_block import fit_block
 from xent_cli.core.confidence.temperature import PassTotals, TemperatureFit, fit_temperature
 from xent_cli.core.options import Outputs
 from xent_cli.core.python_api.arguments import called_with
+from xent_cli.core.python_api.groups import grouped
 from xent_cli.core.python_api.hints import hinting
-from xent_cli.core.totals.calibration import Binning
+from xent_cli.core.totals.calibration import EQUAL_WIDTH
 from xent_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,16 +30,19 @@ def calibrate(
     sample_weight: ArrayLike | None = None,
     mask: ArrayLike | None = None,
     folds: int | None = None,
+    cluster: Any = "default",
 ) -> TemperatureFit:
     """Fit the temperature T > 0 that minimises the mean cross-entropy of ``logits / T`` against class indices.
 
-    The mean loss is convex in 1/T, and the minimum is found to about 15 digits. Samples are taken as independent.
+    The mean loss is convex in 1/T, and the minimum is found to about 15 digits.
 
     Parameters
     ----------
     folds
-        Also fit without each of so many folds of the samples (sample i is in fold i modulo `folds`), and report the
-        figures of the samples that were left out of each fit.
+        Also fit without each of so many folds of the samples, and report the figures of the samples that were left out
+        of each fit. Samples of a cluster share a fold; sample or cluster i is in fold i modulo `folds`.
+    cluster
+        Which samples are not independent, for the standard error and the folds; as for `evaluate`.
 
     Other parameters and errors are as for `evaluate`.
 
@@ -77,10 +81,12 @@ def calibrate(
             sample_weight=sample_weight,
             mask=mask,
         )
-        outputs = Outputs(calibration=Binning(), top_k=(1,))
+        groups = grouped(call, logits, axis, by=None, macro=None, units=None, cluster=cluster)
+        outputs = Outputs(calibration=EQUAL_WIDTH, top_k=(1,))
 
         def run(step: Step) -> PassTotals:
-            found = (fit_block(block, call.options, outputs, None, step) for block in call.blocks)
+            blocks = groups.call.blocks
+            found = (fit_block(block, call.options, outputs, groups.outputs.cluster, step) for block in blocks)
             return reduce(PassTotals.merge, found)
 
         return fit_temperature(run, _folds(folds))
