@@ -83,7 +83,7 @@ def _goals(k: int) -> tuple[Goal, ...]:
 def _xent(logits: NDArray[np.float32], labels: NDArray[np.int64], kernel: str | None, threads: int) -> Mean:
     """Cut into tasks like a .npy file, and run by the engine that the command uses; by default with its kernel too."""
     try:
-        options = LossOptions(kernel=kernel_for(LossOptions(), kernel))
+        options = LossOptions(kernel=kernel_for("float64", kernel))
     except XentError as error:
         raise Missing(error.what) from None
     engine = open_local(threads)

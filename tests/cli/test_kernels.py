@@ -13,7 +13,7 @@ from xent_cli.core.kernel.variants import kernel_for, variants, why_not_compiled
 from xent_cli.core.options import LossOptions
 from xent_cli.core.totals.loss_totals import LossTotals
 
-FASTEST = kernel_for(LossOptions())
+FASTEST = kernel_for("float64")
 compiled = pytest.mark.skipif(not variants(), reason="the compiled kernel was not built")
 ABSENT = "c-neon" if "avx2" in variants() else "c-avx512"
 

@@ -562,6 +562,6 @@ def test_a_compiled_kernel_that_is_not_here_is_refused():
 
 @pytest.mark.filterwarnings("ignore:Descending:DeprecationWarning")  # mpmath 1.4, of an order that 1.3 only has
 def test_the_polynomials_of_the_compiled_kernel_are_those_that_are_derived():
-    source = Path(compiled.__file__).with_name("_rows.c").read_text()
+    source = Path(compiled.__file__).with_name("_lanes.h").read_text()
     for constants in coefficients().values():
         assert [constant for constant in constants if constant not in source] == []

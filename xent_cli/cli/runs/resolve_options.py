@@ -200,9 +200,10 @@ def loss_options(options: SharedOptions, pair: Pair, *, names_classes: bool = Fa
         true_labels=pair.truth is not None or (loss.labels_from != "labels" and "true_labels" in pair.fields),
         bounded=loss.bounded,
     )
-    if loss.kernel not in (None, "numpy") and "kernel" in options.origin.on_command_line and not is_compiled(found):
+    on_command_line = "kernel" in options.origin.on_command_line
+    if on_command_line and loss.kernel != "numpy" and not is_compiled(loss.precision):
         raise UsageError(f"--kernel {loss.kernel} computes in float64, and --precision says float32")
-    return replace(found, kernel=kernel_for(found, loss.kernel))
+    return replace(found, kernel=kernel_for(loss.precision, loss.kernel))
 
 
 def refuse_without_logits(loss: LossFlags, about_logits: tuple[str, ...]) -> None:

@@ -11,7 +11,6 @@ from xent_cli.errors import XentError
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from xent_cli.core.options import LossOptions
 
 # Without an instruction for it, each fused multiply-add is a call of a function, which takes far longer than NumPy.
 _WITHOUT_FMA = "baseline"
@@ -73,8 +72,8 @@ def variant_of(kernel: str) -> str:
     )
 
 
-def kernel_for(options: LossOptions, asked: str | None = None) -> str:
-    """Return the name of the kernel that computes with these options: the one asked for, or else the fastest.
+def kernel_for(precision: str, asked: str | None = None) -> str:
+    """Return the name of the kernel that computes in a precision: the one asked for, or else the fastest.
 
     What the compiled kernel does not compute is left to NumPy, whichever was asked for.
 
@@ -85,11 +84,10 @@ def kernel_for(options: LossOptions, asked: str | None = None) -> str:
 
     Examples
     --------
-    >>> from xent_cli.core.options import LossOptions
-    >>> kernel_for(LossOptions(), "numpy"), kernel_for(LossOptions(precision="float32"), "c")
+    >>> kernel_for("float64", "numpy"), kernel_for("float32", "c")
     ('numpy', 'numpy')
     """
-    if not is_compiled(options):
+    if not is_compiled(precision):
         return "numpy"
     if asked is None:
         return "numpy" if why_not_compiled() else "c"
@@ -98,9 +96,9 @@ def kernel_for(options: LossOptions, asked: str | None = None) -> str:
     return asked
 
 
-def is_compiled(options: LossOptions) -> bool:
-    """Whether there is compiled code for these options."""
-    return options.precision == "float64"
+def is_compiled(precision: str) -> bool:
+    """Whether there is compiled code for that precision."""
+    return precision == "float64"
 
 
 def why_not_compiled() -> str:

@@ -123,7 +123,7 @@ def called_with(
         sample_weighted=sample_weight is not None,
         masked=mask is not None,
     )
-    options = replace(options, kernel=kernel_for(options))
+    options = replace(options, kernel=kernel_for(options.precision))
     fits = (array.shape,) if form == "dense" else (samples, _with_one(array, axis))
     if target.shape not in fits:
         raise InputError(

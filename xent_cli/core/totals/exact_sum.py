@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from xent_cli.core.kernel.variants import compiled_module, variants, why_not_compiled
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -21,6 +23,8 @@ _CHUNK = 1 << 16
 _HEADROOM = 17
 # For this few values, Python's integers are faster than NumPy.
 _FEW = 16
+# From this many on, compiled code is faster, and other threads run meanwhile.
+_MANY = 1024
 # Values beyond these are rescaled first: sigma would overflow, or the low half of a square would underflow.
 _HUGE, _HUGE_SQUARE, _TINY_SQUARE = 2.0**960, 2.0**450, 2.0**-450
 _RESCALE = 600
@@ -57,6 +61,9 @@ class ExactSum:
         flat = values.reshape(-1)
         if flat.size <= _FEW:
             return cls(sum(_units(value) for value in flat.tolist()))
+        parts = _compiled_parts(flat, squares=False)
+        if parts is not None:
+            return cls(sum(map(_units, parts)))
         units = sum(_sum_chunk(flat[i : i + _CHUNK]) for i in range(0, flat.size, _CHUNK))
         return cls(units)
 
@@ -70,6 +77,9 @@ class ExactSum:
         """Sum the exact squares of finite `values`."""
         if values.size <= _FEW:
             return cls(sum(_square_units(value) for value in values.reshape(-1).tolist()))
+        parts = _compiled_parts(values.reshape(-1), squares=True)
+        if parts is not None:
+            return cls(sum(map(_units, parts)))
         # In chunks, so that intermediate arrays stay in the cache.
         chunks = (values[first : first + _CHUNK] for first in range(0, values.size, _CHUNK))
         return cls(sum(map(_square_chunk, chunks)))
@@ -228,6 +238,14 @@ def _square_units(value: float) -> int:
 def _product_units(a: float, b: float) -> int:
     (p, q), (r, s) = a.as_integer_ratio(), b.as_integer_ratio()
     return p * r << (_UNIT_EXPONENT - q.bit_length() - s.bit_length() + 2)
+
+
+def _compiled_parts(values: NDArray[np.float64], *, squares: bool) -> list[float] | None:
+    """Return numbers that add up to the exact sum of values or squares; None where compiled code is no help."""
+    if values.size < _MANY or why_not_compiled():
+        return None
+    parts: list[float] | None = compiled_module().exact_sum(variants()[0], np.ascontiguousarray(values), squares)
+    return parts
 
 
 def _sum_chunk(values: NDArray[np.float64]) -> int:

@@ -1,0 +1,458 @@
+/* What the compiled kernel is made of: exp and log, exact errors of sums, rows in memory, and all that is inlined.
+
+   Bits. Only operations that IEEE 754 rounds correctly are used (+ - * / and fused multiply-add), in an order that
+   depends on the number of classes alone, and no function of a math library: exp, log, log1p and expm1 are polynomials,
+   derived by benchmarks/kernel_coefficients.py. So every set of instructions gives the same bits.
+
+   Lanes. All work is done on vectors of LANES doubles, in loops of that length, which the compiler turns into whatever
+   vectors there are. A panel is a sequence of such vectors, its steps. It holds either
+     few classes:   LANES rows side by side; step j has class j of each row;
+     many classes:  one row; step j has the classes from LANES*j on, and padding behind the last one.
+   DEPTH steps are a strip, which fits the fastest cache; passes go strip by strip. What belongs to a row, such as its
+   maximum, is a vector too; with many classes all lanes of it are equal. So most functions need not know which it is.
+   Parameters that are constants where a function is inlined: `wide`, whether a panel is of float64 or of float32, and
+   `full`, whether exponentials are kept for a gradient. */
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+#define FMA __builtin_fma
+/* A loop over lanes, which is to become vectors; unrolled before that, it would become 16 separate computations. */
+#if defined(__clang__)
+#define EACH_LANE _Pragma("clang loop unroll(disable)") for (int l = 0; l < LANES; l++)
+#else
+#define EACH_LANE _Pragma("GCC unroll 1") for (int l = 0; l < LANES; l++)
+#endif
+
+enum { LANES = 16, DEPTH = 8, STRIP = DEPTH * LANES, FEW_CLASSES = 128 };
+enum { ROUNDS = 8, MOST_EXACT = 1 << 15 }; /* of exact sums */
+enum { FLOAT64, FLOAT32, FLOAT16, BFLOAT16 }; /* compiled.py numbers dtypes so, */
+enum { LOGITS, LOG_PROBS, PROBS }; /* what an array holds, */
+enum { SPARSE, DENSE, TEACHER }; /* and what labels are */
+
+/* ---- exp, log, log1p, expm1 -------------------------------------------------------------------------------------- */
+
+static const double LOG2_E = 0x1.71547652b82fep+0, LN2 = 0x1.62e42fefa39efp-1, LN2_REST = 0x1.abc9e3b39803fp-56;
+static const double SQRT_HALF = 0x1.6a09e667f3bcdp-1;
+static const uint64_t BIAS = (uint64_t)1023 << 52; /* of the exponents of doubles */
+/* Adding it rounds a double to an integer, and leaves that integer, plus the bias, in the last bits. */
+static const double ROUND = 0x1.8p52 + 1023;
+
+INLINE int64_t bits_of(double x) {
+    int64_t bits;
+    memcpy(&bits, &x, 8);
+    return bits;
+}
+
+INLINE double from_bits(int64_t bits) {
+    double x;
+    memcpy(&x, &bits, 8);
+    return x;
+}
+
+INLINE float from_word(uint32_t word) {
+    float x;
+    memcpy(&x, &word, 4);
+    return x;
+}
+
+/* 2**k from k + ROUND, for -1023 <= k <= 1023; 0 for the first of these. */
+INLINE double power_of_two(double rounded) { return from_bits((int64_t)((uint64_t)bits_of(rounded) << 52)); }
+
+/* (exp(r) - 1 - r) / r**2 for |r| <= ln 2 / 2, by Horner's scheme. */
+INLINE double exp_tail(double r) {
+    double q = 0x1.af389eea54156p-26;
+    q = FMA(q, r, 0x1.28917c9f3a495p-22);
+    q = FMA(q, r, 0x1.71de0db2eb873p-19);
+    q = FMA(q, r, 0x1.a019b914881bap-16);
+    q = FMA(q, r, 0x1.a01a01a7c2f2cp-13);
+    q = FMA(q, r, 0x1.6c16c17889f3cp-10);
+    q = FMA(q, r, 0x1.11111111109b5p-7);
+    q = FMA(q, r, 0x1.5555555553d68p-5);
+    q = FMA(q, r, 0x1.5555555555556p-3);
+    return FMA(q, r, 0x1.0000000000001p-1);
+}
+
+/* exp(x) for x <= 0; 0 where it would be subnormal; NaN for NaN. */
+INLINE double exp_term(double x) {
+    double clipped = x < -709.0 ? -709.0 : x; /* there k is -1023 */
+    double t = FMA(clipped, LOG2_E, ROUND), k = t - ROUND;
+    double r = FMA(k, -LN2_REST, FMA(k, -LN2, clipped));
+    return (FMA(r * r, exp_tail(r), r) + 1.0) * power_of_two(t);
+}
+
+/* exp(x) for any x; a subnormal result is rounded once. */
+INLINE double exp_full(double x) {
+    double clipped = x < -746.0 ? -746.0 : x;
+    clipped = clipped > 746.0 ? 746.0 : clipped;
+    double t = FMA(clipped, LOG2_E, ROUND), k = t - ROUND;
+    double r = FMA(k, -LN2_REST, FMA(k, -LN2, clipped));
+    double half = FMA(k, 0.5, ROUND), rest = k - (half - ROUND);
+    return ((FMA(r * r, exp_tail(r), r) + 1.0) * power_of_two(half)) * power_of_two(rest + ROUND);
+}
+
+/* exp(x) - 1 for x <= 700. */
+INLINE double expm1_of(double x) {
+    double clipped = x < -50.0 ? -50.0 : x;
+    double t = FMA(clipped, LOG2_E, ROUND), k = t - ROUND;
+    double high = FMA(k, -LN2, clipped), r = FMA(k, -LN2_REST, high);
+    double lost = FMA(k, -LN2_REST, high - r); /* what rounding r lost */
+    double p = r + FMA(r * r, exp_tail(r), lost), power = power_of_two(t);
+    return FMA(power, p, power - 1.0);
+}
+
+/* log(u) + more_k ln 2. With u = 2**k (1 + f), log(1 + f) is 2 atanh(f / (2 + f)). If k is 0, `near` is f; otherwise the
+   argument is u + lost. */
+INLINE double log_of_parts(double u, double near, double lost, double more_k) {
+    /* The exponent k, with the bias that keeps it from being negative: not every set of instructions has signed shifts of
+       64 bits, or conversions of such integers. */
+    uint64_t bits = (uint64_t)bits_of(u), biased = (bits + BIAS - (uint64_t)bits_of(SQRT_HALF)) >> 52;
+    double k = from_bits((int64_t)(biased + 0x4330000000000000)) - (0x1p52 + 1023) + more_k;
+    double m = from_bits((int64_t)(bits + BIAS - (biased << 52))); /* in [sqrt(1/2), sqrt(2)) */
+    double f = biased == 1023 ? near : m - 1.0;
+    lost = biased == 1023 ? 0.0 : lost / u;
+    double q = f / (2.0 + f), z = q * q, half = 0.5 * f * f;
+    double tail = 0x1.2b584c6b42d60p-3;
+    tail = FMA(tail, z, 0x1.39fe604146b74p-3);
+    tail = FMA(tail, z, 0x1.7462b4ac441afp-3);
+    tail = FMA(tail, z, 0x1.c71c62e57c3c4p-3);
+    tail = FMA(tail, z, 0x1.2492492df14bcp-2);
+    tail = FMA(tail, z, 0x1.99999999952e2p-2);
+    tail = FMA(tail, z, 0x1.5555555555558p-1);
+    double small = FMA(q, FMA(tail, z, half), FMA(k, LN2_REST, lost)), log = FMA(k, LN2, f - (half - small));
+    log = u < INFINITY ? log : u; /* also of NaN */
+    log = u == 0.0 ? -INFINITY : log;
+    return u < 0.0 ? NAN : log;
+}
+
+/* log(1 + s) for s >= -1. */
+INLINE double log1p_of(double s) {
+    double u = 1.0 + s;
+    return log_of_parts(u, s, u < 0x1p53 ? s - (u - 1.0) : 0.0, 0.0);
+}
+
+INLINE double log_of(double x) {
+    int subnormal = x < 0x1p-1022;
+    double u = subnormal ? x * 0x1p54 : x;
+    return log_of_parts(u, u - 1.0, 0.0, subnormal ? -54.0 : 0.0);
+}
+
+INLINE double product(double weight, double x) { return weight == 0.0 && isinf(x) ? 0.0 : weight * x; }
+
+/* ---- what there is to do ------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    const char *data;
+    int kind, holds;
+    int64_t row, step; /* strides in bytes, from row to row and from class to class */
+} Array;
+
+typedef struct {
+    Array first, second; /* logits or what is in their place; dense labels or a teacher's outputs */
+    const int64_t *labels; /* [n] if they are sparse */
+    int form; /* SPARSE, DENSE or TEACHER */
+    int few; /* whether k <= FEW_CLASSES */
+    int normal; /* whether both distributions sum to 1, so that the terms of their divergence can be >= 0 */
+    int64_t n, k, steps; /* steps of a panel */
+    double smoothing, temperature, teacher_temperature;
+    const double *class_weight; /* [k] or NULL */
+    double *loss, *maximum, *others, *kl; /* [n]; others is the sum of exp(z_j - m) over all j but the first maximum */
+    void *gradient; /* [n, k] or NULL */
+    int gradient_wide; /* float64, else float32 */
+    const double *scale; /* [n] or NULL */
+    /* Class j has the weight kept_j q_j + uniform_j in the loss, with q a dense label; uniform_j besides its own if labels
+       are sparse. Both are panels, or NULL where the weight is q_j or 0. */
+    double *kept, *uniform, even; /* the last is uniform_j if it is the same for all classes, else 0 */
+} Job;
+
+/* Working memory: panels of one row of many classes, or of LANES rows; and LANES rows as they are in memory. */
+typedef struct { double *z, *e, *t, *f, *rows; } Scratch;
+
+/* A weight times those of the classes, as a panel; padding is 0. */
+static void spread(const Job *job, double weight, double *panel) {
+    int64_t copies = job->few ? LANES : 1;
+    for (int64_t v = 0; v < job->steps * LANES; v++) {
+        double of_class = job->class_weight == NULL || v >= job->k * copies ? 1.0 : job->class_weight[v / copies];
+        panel[v] = v < job->k * copies ? weight * of_class : 0.0;
+    }
+}
+
+/* The row of a lane; lanes that have none get the first one. */
+INLINE int64_t row_of(const Job *job, int64_t i, int64_t n, int lane) { return job->few && lane < n ? i + lane : i; }
+
+INLINE int64_t place_in_panel(const Job *job, int64_t r, int64_t j) { return job->few ? j * LANES + r : j; }
+
+/* The steps at which lanes hold a given class of their row, -1 where none does. */
+INLINE void steps_of_class(const Job *job, const int64_t *class, int64_t *step) {
+    if (job->few) EACH_LANE step[l] = class[l];
+    else EACH_LANE step[l] = class[0] % LANES == l ? class[0] / LANES : -1;
+}
+
+INLINE int64_t depth_at(const Job *job, int64_t b) { return job->steps - b < DEPTH ? job->steps - b : DEPTH; }
+
+/* ---- sums --------------------------------------------------------------------------------------------------------- */
+
+/* A sum in each lane, and the rounding errors of its additions (Knuth's two-sum). What is added is itself a plain sum of
+   at most DEPTH terms, so a sum of 200,000 equal terms is as good as one of 8. */
+typedef struct { double sum[LANES], lost[LANES]; } Sum;
+
+/* The sum over all lanes. */
+INLINE double sum_across(const Sum *total) {
+    Sum all = *total;
+    for (int width = LANES / 2; width; width /= 2)
+        for (int l = 0; l < width; l++) {
+            double a = all.sum[l], b = all.sum[l + width], s = a + b, back = s - a;
+            all.lost[l] = (all.lost[l] + all.lost[l + width]) + ((a - (s - back)) + (b - back));
+            all.sum[l] = s;
+        }
+    return isinf(all.sum[0]) ? all.sum[0] : all.sum[0] + all.lost[0]; /* inf has no error to add: inf - inf is NaN */
+}
+
+/* The sum of each row: with few classes that of its lane. */
+INLINE void sums_of_rows(const Job *job, const Sum *total, double *of_row) {
+    if (job->few) EACH_LANE of_row[l] = isinf(total->sum[l]) ? total->sum[l] : total->sum[l] + total->lost[l];
+    else {
+        double sum = sum_across(total);
+        EACH_LANE of_row[l] = sum;
+    }
+}
+
+/* ---- values in memory --------------------------------------------------------------------------------------------- */
+
+INLINE float widened(uint16_t half) {
+    uint32_t sign = (uint32_t)(half & 0x8000) << 16, bits = half & 0x7fffu;
+    float unit = from_word(113u << 23); /* 2**-14: subnormal halves are a fraction of it */
+    float small = from_word((bits << 13) + (113u << 23)) - unit;
+    uint32_t small_word, word = (bits << 13) + (bits >= 0x7c00 ? 224u << 23 : 112u << 23); /* the first if inf or NaN */
+    memcpy(&small_word, &small, 4);
+    return from_word((bits < 0x400 ? small_word : word) | sign);
+}
+
+INLINE float shifted(uint16_t bfloat16) { return from_word((uint32_t)bfloat16 << 16); }
+
+INLINE double value_at(const Array *array, int64_t i, int64_t j) {
+    const char *at = array->data + i * array->row + j * array->step;
+    if (array->kind == FLOAT64) return *(const double *)at;
+    if (array->kind == FLOAT32) return *(const float *)at;
+    return array->kind == FLOAT16 ? widened(*(const uint16_t *)at) : shifted(*(const uint16_t *)at);
+}
+
+INLINE double element(const void *panel, int wide, int64_t at) {
+    return wide ? ((const double *)panel)[at] : (double)((const float *)panel)[at];
+}
+
+INLINE void set(void *panel, int wide, int64_t at, double value) {
+    if (wide) ((double *)panel)[at] = value;
+    else ((float *)panel)[at] = (float)value;
+}
+
+INLINE void *offset(void *panel, int wide, int64_t at) { return (char *)panel + (wide ? 8 : 4) * at; }
+
+/* Transpose a matrix whose sides are multiples of 4, in blocks that fit registers of 128 bits, which every machine has. */
+typedef float Floats __attribute__((vector_size(16)));
+typedef double Doubles __attribute__((vector_size(16)));
+#define MIXED __builtin_shufflevector
+
+INLINE void turn_floats(const char *from, int64_t row, int rows, int columns, float *to) {
+    for (int r = 0; r < rows; r += 4)
+        for (int c = 0; c < columns; c += 4) {
+            Floats in[4], out[4];
+            for (int q = 0; q < 4; q++) memcpy(&in[q], from + (r + q) * row + 4 * c, 16);
+            Floats a = MIXED(in[0], in[1], 0, 4, 1, 5), b = MIXED(in[0], in[1], 2, 6, 3, 7);
+            Floats x = MIXED(in[2], in[3], 0, 4, 1, 5), y = MIXED(in[2], in[3], 2, 6, 3, 7);
+            out[0] = MIXED(a, x, 0, 1, 4, 5), out[1] = MIXED(a, x, 2, 3, 6, 7);
+            out[2] = MIXED(b, y, 0, 1, 4, 5), out[3] = MIXED(b, y, 2, 3, 6, 7);
+            for (int q = 0; q < 4; q++) memcpy(to + (c + q) * rows + r, &out[q], 16);
+        }
+}
+
+INLINE void turn_doubles(const char *from, int64_t row, int rows, int columns, double *to) {
+    for (int r = 0; r < rows; r += 2)
+        for (int c = 0; c < columns; c += 2) {
+            Doubles a, b;
+            memcpy(&a, from + r * row + 8 * c, 16);
+            memcpy(&b, from + (r + 1) * row + 8 * c, 16);
+            Doubles x = MIXED(a, b, 0, 2), y = MIXED(a, b, 1, 3);
+            memcpy(to + c * rows + r, &x, 16);
+            memcpy(to + (c + 1) * rows + r, &y, 16);
+        }
+}
+
+/* Whole strips of many classes are read where they are, if they are contiguous; the rest is copied, and padded. */
+typedef struct {
+    const char *direct, *copied;
+    int64_t num_direct; /* steps */
+} Panel;
+
+INLINE const void *strip_of(const Panel *panel, int wide, int64_t b) {
+    return b < panel->num_direct ? panel->direct + b * LANES * (wide ? 8 : 4)
+                                 : panel->copied + (b - panel->num_direct) * LANES * (wide ? 8 : 4);
+}
+
+/* ---- sums of exponentials ----------------------------------------------------------------------------------------- */
+
+/* Maximum of each of LANES rows, ignoring NaN, and the class where it is first. */
+#define MAXIMA_OF_FEW(type, integer)                                                                                   \
+    type top[LANES];                                                                                                   \
+    integer at[LANES];                                                                                                 \
+    EACH_LANE top[l] = -INFINITY, at[l] = 0;                                                                           \
+    for (integer j = 0; j < (integer)job->k; j++)                                                                      \
+        EACH_LANE {                                                                                                    \
+            type each = ((const type *)panel->copied)[j * LANES + l];                                                  \
+            at[l] = each > top[l] ? j : at[l];                                                                         \
+            top[l] = each > top[l] ? each : top[l];                                                                    \
+        }                                                                                                              \
+    EACH_LANE m[l] = (double)top[l], peak[l] = at[l];
+
+/* The same of a row of many classes. */
+#define MAXIMA_OF_MANY(type)                                                                                           \
+    type top[STRIP];                                                                                                   \
+    int64_t first = 0;                                                                                                 \
+    for (int v = 0; v < STRIP; v++) top[v] = -INFINITY;                                                                \
+    for (int64_t b = 0; b < job->steps; b += DEPTH) {                                                                  \
+        const type *z = strip_of(panel, wide, b);                                                                      \
+        if (b + DEPTH <= job->steps) for (int v = 0; v < STRIP; v++) top[v] = z[v] > top[v] ? z[v] : top[v];           \
+        else for (int v = 0; v < depth_at(job, b) * LANES; v++) top[v] = z[v] > top[v] ? z[v] : top[v];                \
+    }                                                                                                                  \
+    for (int width = STRIP / 2; width; width /= 2)                                                                     \
+        for (int v = 0; v < width; v++) top[v] = top[v + width] > top[v] ? top[v + width] : top[v];                    \
+    for (int64_t j = 0, found = 0; j < job->steps && !found; j++) {                                                    \
+        const type *z = (const type *)strip_of(panel, wide, j / DEPTH * DEPTH) + j % DEPTH * LANES;                    \
+        int any = 0;                                                                                                   \
+        EACH_LANE any |= z[l] == top[0];                                                                               \
+        if (!any) continue;                                                                                            \
+        for (first = j * LANES; z[first - j * LANES] != top[0]; first++);                                              \
+        found = 1;                                                                                                     \
+    }                                                                                                                  \
+    EACH_LANE m[l] = (double)top[0], peak[l] = first;
+
+INLINE void find_maxima(const Job *job, const Panel *panel, int wide, double *m, int64_t *peak) {
+    if (job->few && wide) { MAXIMA_OF_FEW(double, int64_t) }
+    else if (job->few) { MAXIMA_OF_FEW(float, int32_t) }
+    else if (wide) { MAXIMA_OF_MANY(double) }
+    else { MAXIMA_OF_MANY(float) }
+}
+
+/* (z_j - m)/T for `depth` steps. */
+INLINE void differences(const void *z, int wide, int64_t depth, const double *m, double temperature, double *d) {
+    for (int64_t v = 0; v < depth * LANES; v += LANES) EACH_LANE d[v + l] = element(z, wide, v + l) - m[l];
+    if (temperature == 1.0) return;
+    if (wide && temperature > 1.0) /* halved: opposite logits near the end of the range would overflow before the division */
+        for (int64_t v = 0; v < depth * LANES; v += LANES)
+            EACH_LANE d[v + l] = (element(z, wide, v + l) / 2 - m[l] / 2) / (temperature / 2);
+    else
+        for (int64_t v = 0; v < depth * LANES; v++) d[v] /= temperature;
+}
+
+/* (v - m)/T, and what rounding took from it; 0 where either is not finite. */
+INLINE double difference(double v, double m, double temperature, double *error) {
+    double d = v - m, back = v - d, lost = (v - (d + back)) + (back - m);
+    if (temperature != 1.0) {
+        double quotient = d / temperature;
+        lost = (FMA(-quotient, temperature, d) + lost) / temperature;
+        d = quotient;
+    }
+    *error = isfinite(lost) ? lost : 0.0;
+    return d;
+}
+
+static const double REMOTE = 0x1.44e51f113d4d6p-185 /* exp(-128) */, FAINT = 1e-270;
+
+/* Whether the sum may have to be recomputed: see compensated_sum.py. Differences of float32 logits are float64 numbers
+   unless one is 2**28 times the other. A class that much nearer to 0 than the maximum weighs exp(-m), and matters only
+   where the loss is little more than all such classes together; likewise for a maximum that is itself near 0. */
+INLINE int suspect(const Job *job, int exact, double m, double others, double distance) {
+    double least = others > distance ? others : distance, size = fabs(m), limit = size < 700.0 ? size : 700.0;
+    double bound = 2.0 * power_of_two(FMA(limit, -LOG2_E, ROUND)); /* of exp(-m) */
+    int near_zero = (m > 4) & (least < (double)job->k * m * bound), zero_peak = (m != 0) & (size < 745 * 0x1p-28);
+    return (others < FAINT) | (exact ? (others < 0.125) & (near_zero | zero_peak) : others < REMOTE);
+}
+
+INLINE double label_weight(const Job *job, int64_t i) {
+    if (job->form != SPARSE) return 0.0;
+    double kept = 1.0 - job->smoothing;
+    return job->class_weight == NULL ? kept : kept * job->class_weight[job->labels[i]];
+}
+
+/* (m - z_y)/T of the label. */
+INLINE double distance_of(const Job *job, int64_t i, double m) {
+    double at_label = value_at(&job->first, i, job->labels[i]);
+    if (job->first.kind != FLOAT64 && job->temperature == 1.0) return m - at_label;
+    return (m / 2 - at_label / 2) / (job->temperature / 2);
+}
+
+/* The weight of a class in the loss of a row, besides that of a sparse label. */
+INLINE double weight_at(const Job *job, int64_t i, int64_t j) {
+    int64_t at = place_in_panel(job, 0, j);
+    if (job->form == SPARSE) return job->uniform[at];
+    double q = value_at(&job->second, i, j);
+    return job->kept == NULL ? q : FMA(job->kept[at], q, job->uniform[at]);
+}
+
+INLINE void put(const Job *job, int64_t i, int64_t j, double g) { set(job->gradient, job->gradient_wide, i * job->k + j, g); }
+
+/* Sums of a_j (m - z_j)/T and of a_j over the classes of the row(s) from i on, with a_j the weight of class j. */
+typedef struct {
+    int64_t i;
+    const double *q; /* panel of dense labels of few classes */
+    Sum far, mass;
+} Weighed;
+
+/* Figures of LANES rows; of a single row in all lanes, if it has many classes and exponentials are kept. */
+typedef struct {
+    double m[LANES], others[LANES], distance[LANES], far[LANES], mass[LANES], total[LANES];
+    int64_t peak[LANES];
+} Rows;
+
+/* ---- divergence --------------------------------------------------------------------------------------------------- */
+
+/* One of two distributions: log p_j = (z_j - m)/T - norm and p_j = e_j inverse. `norm` and `inverse` are NaN where a row
+   is not a distribution. */
+typedef struct {
+    Panel panel;
+    const double *e;
+    double temperature, m[LANES], norm[LANES], inverse[LANES];
+    int64_t peak[LANES];
+} Side;
+
+/* log p_j and p_j of a strip. */
+INLINE void distribution(const Side *side, int64_t b, int64_t depth, double *log_p, double *p) {
+    differences(strip_of(&side->panel, 1, b), 1, depth, side->m, side->temperature, log_p);
+    for (int64_t v = 0; v < depth * LANES; v += LANES)
+        EACH_LANE {
+            log_p[v + l] -= side->norm[l];
+            p[v + l] = side->e[b * LANES + v + l] * side->inverse[l];
+        }
+}
+
+/* (x + exp(-x) - 1) / x**2 for |x| <= 1/8. */
+INLINE double divergence_tail(double x) {
+    double s = 1.0 / 3628800;
+    s = FMA(s, x, -1.0 / 362880);
+    s = FMA(s, x, 1.0 / 40320);
+    s = FMA(s, x, -1.0 / 5040);
+    s = FMA(s, x, 1.0 / 720);
+    s = FMA(s, x, -1.0 / 120);
+    s = FMA(s, x, 1.0 / 24);
+    s = FMA(s, x, -1.0 / 6);
+    return FMA(s, x, 0.5);
+}
+
+/* A term of the divergence, q (x + exp(-x) - 1) = q x - q + p >= 0 with x = log(q/p): see divergence.py. Where exp(-x) is
+   far from 1, p and q themselves are accurate enough. */
+INLINE double divergence_term(double x, double p, double q) {
+    double size = fabs(x), near = size < 1.0 ? x : 0.0;
+    double middle = q * (near + expm1_of(-near)), small = q * near * near * divergence_tail(near), far = q * (x - 1.0) + p;
+    double term = size < 0.125 ? small : size < 1.0 ? middle : far;
+    term = term < 0.0 ? 0.0 : term;
+    return q == 0.0 ? p : term;
+}
+
+/* log(q/p) from differences of logits, but for a shift that is common to all classes of a row: see divergence.py. */
+INLINE double log_ratio(const Job *job, double z, double m, double t, double t_peak) {
+    double lost, taught_lost;
+    double apart = difference(z, m, job->temperature, &lost), taught = difference(t, t_peak, job->teacher_temperature, &taught_lost);
+    double u = (taught - apart) + (taught_lost - lost);
+    return z == -INFINITY && t == -INFINITY ? 0.0 : u;
+}

@@ -1,0 +1,493 @@
+/* Losses of rows and their gradients, as cross_entropy.py, from_probabilities.py and distillation.py compute them, in few
+   passes over memory. Their derivations hold here too, and names are theirs. `_rows.c` includes this file once for each
+   set of instructions, with TARGET and VARIANT set. */
+
+#ifndef FUNCTION /* names of functions end in that of the set of instructions */
+#define JOINED(name, variant) name##_##variant
+#define NAMED(name, variant) JOINED(name, variant)
+#define FUNCTION TARGET static
+#define add NAMED(add, VARIANT)
+#define add_exponentials NAMED(add_exponentials, VARIANT)
+#define sum_exponentials NAMED(sum_exponentials, VARIANT)
+#define copy NAMED(copy, VARIANT)
+#define load_few NAMED(load_few, VARIANT)
+#define load_many NAMED(load_many, VARIANT)
+#define load NAMED(load, VARIANT)
+#define refined NAMED(refined, VARIANT)
+#define weights_of NAMED(weights_of, VARIANT)
+#define weigh NAMED(weigh, VARIANT)
+#define finish NAMED(finish, VARIANT)
+#define put_strip NAMED(put_strip, VARIANT)
+#define differentiate NAMED(differentiate, VARIANT)
+#define logits_rows NAMED(logits_rows, VARIANT)
+#define side_of NAMED(side_of, VARIANT)
+#define probability_rows NAMED(probability_rows, VARIANT)
+#define teacher_rows NAMED(teacher_rows, VARIANT)
+#define all_rows NAMED(all_rows, VARIANT)
+#define exact_parts NAMED(exact_parts, VARIANT)
+#endif
+
+/* Not inlined: a compiler that sees through it makes its vectors 16 separate numbers. */
+FUNCTION __attribute__((noinline)) void add(Sum *total, const double *terms) {
+    EACH_LANE {
+        double s = total->sum[l] + terms[l], back = s - total->sum[l];
+        total->lost[l] += (total->sum[l] - (s - back)) + (terms[l] - back);
+        total->sum[l] = s;
+    }
+}
+
+/* Adds exp(d) to `total`, but for lanes that reach their step `omitted`, if `omit`; keeps it in `e` if `full`. */
+INLINE void add_exponentials(const double *d, int64_t depth, int64_t b, int omit, const int64_t *omitted, int full, double *e, Sum *total) {
+    double terms[LANES] = {0};
+    for (int64_t j = 0; j < depth; j++)
+        EACH_LANE {
+            double x = d[j * LANES + l], term = full ? exp_full(x) : exp_term(x);
+            if (full) e[j * LANES + l] = term;
+            terms[l] += omit && omitted[l] == b + j ? 0.0 : term;
+        }
+    add(total, terms);
+}
+
+/* `n` values, `apart` bytes from each other, as float64 (wide) or float32. */
+#define COPY(type, value_of)                                                                                           \
+    if (apart == sizeof(type) && wide) for (int64_t j = 0; j < n; j++) ((double *)to)[j] = value_of(((const type *)from)[j]); \
+    else if (apart == sizeof(type)) for (int64_t j = 0; j < n; j++) ((float *)to)[j] = (float)value_of(((const type *)from)[j]); \
+    else for (int64_t j = 0; j < n; j++) set(to, wide, j, value_of(*(const type *)(from + j * apart)));
+#define AS_IT_IS(value) (value)
+
+FUNCTION void copy(const char *from, int64_t apart, int kind, int64_t n, int wide, void *to) {
+    if (kind == FLOAT32) { COPY(float, AS_IT_IS) }
+    else if (kind == FLOAT64) { COPY(double, AS_IT_IS) }
+    else if (kind == FLOAT16) { COPY(uint16_t, widened) }
+    else { COPY(uint16_t, shifted) }
+}
+#undef COPY
+#undef AS_IT_IS
+
+/* LANES rows of few classes from row i on, side by side; rows from n on are `pad`. */
+FUNCTION void load_few(const Array *array, int64_t i, int64_t n, int64_t k, int wide, double pad, double *room, void *to) {
+    int64_t size = array->kind == FLOAT64 ? 8 : array->kind == FLOAT32 ? 4 : 2, width = wide ? 8 : 4, row = array->row;
+    const char *from = array->data + i * row;
+    if (n == LANES && row == size && array->step != size) { /* rows are side by side already */
+        for (int64_t j = 0; j < k; j++) copy(from + j * array->step, size, array->kind, LANES, wide, offset(to, wide, j * LANES));
+        return;
+    }
+    if (n < LANES || size != width || array->step != size) {
+        for (int64_t v = 0; v < LANES * k; v++) set(room, wide, v, pad);
+        for (int64_t r = 0; r < n; r++) copy(from + r * row, array->step, array->kind, k, wide, offset(room, wide, r * k));
+        from = (const char *)room;
+        row = k * width;
+    }
+    if (k < DEPTH)
+        for (int r = 0; r < LANES; r++)
+            for (int64_t j = 0; j < k; j++) set(to, wide, j * LANES + r, element(from + r * row, wide, j));
+    for (int64_t b = 0; k >= DEPTH && b < k; b += DEPTH) {
+        int64_t j = b + DEPTH < k ? b : k - DEPTH; /* the last strip overlaps the one before, so that it is full */
+        if (wide) turn_doubles(from + 8 * j, row, LANES, DEPTH, offset(to, 1, j * LANES));
+        else turn_floats(from + 4 * j, row, LANES, DEPTH, offset(to, 0, j * LANES));
+    }
+}
+
+/* A strip of a row of many classes, padded to whole steps. */
+FUNCTION void load_many(const Array *array, int64_t i, int64_t k, int64_t b, int wide, double pad, void *to) {
+    int64_t first = b * LANES, count = k - first < STRIP ? k - first : STRIP;
+    copy(array->data + i * array->row + first * array->step, array->step, array->kind, count, wide, to);
+    for (int64_t j = count; j % LANES; j++) set(to, wide, j, pad);
+}
+
+/* Panel of n rows from i on; a copy in `room` unless it may `share` the memory of the array. */
+INLINE Panel load(const Job *job, const Array *array, int64_t i, int64_t n, int wide, int share, double pad, double *rows, void *room) {
+    if (job->few) {
+        load_few(array, i, n, job->k, wide, pad, rows, room);
+        return (Panel){NULL, room, 0};
+    }
+    int contiguous = array->kind == (wide ? FLOAT64 : FLOAT32) && array->step == (wide ? 8 : 4);
+    Panel panel = {array->data + i * array->row, room, share && contiguous ? job->k / STRIP * DEPTH : 0};
+    for (int64_t b = panel.num_direct; b < job->steps; b += DEPTH)
+        load_many(array, i, job->k, b, wide, pad, offset(room, wide, (b - panel.num_direct) * LANES));
+    return panel;
+}
+
+/* The sum of row i as if z_j - m were not rounded, if that matters: the exact error c of d enters as
+   exp(d + c) = exp(d) (1 + c). Of very small sums the terms are taken exp(64) times as large, so that none is subnormal. */
+FUNCTION double refined(const Job *job, const Array *array, int64_t i, double temperature, double m, int64_t peak, double others) {
+    int again = others < FAINT || array->kind == FLOAT64 || temperature != 1.0;
+    double size = fabs(m), lift = others < FAINT ? 64.0 : 0.0;
+    for (int64_t j = 0; j < job->k && !again; j++) {
+        double v = fabs(value_at(array, i, j));
+        again = (v > 0 && v < size * 0x1p-28) || size < v * 0x1p-28;
+    }
+    if (!again) return others;
+    Sum total = {{0}, {0}};
+    for (int64_t j = 0; j < job->k; j += LANES) {
+        double z[LANES], terms[LANES];
+        EACH_LANE z[l] = j + l < job->k && j + l != peak ? value_at(array, i, j + l) : -INFINITY;
+        EACH_LANE {
+            double error, e = exp_full(difference(z[l], m, temperature, &error) + lift);
+            terms[l] = FMA(e, error, e);
+        }
+        add(&total, terms);
+    }
+    return sum_across(&total) * exp_full(-lift);
+}
+
+/* ---- sums of exponentials, and of weights ---- */
+
+/* Weights of all classes in the loss of the row(s) from i on, for the strip from step b on; `q` is the panel of dense
+   labels of few classes. */
+FUNCTION const double *weights_of(const Job *job, int64_t i, int64_t b, const double *q, double *room) {
+    if (job->form == SPARSE) return job->uniform + b * LANES;
+    if (job->few) q += b * LANES;
+    else load_many(&job->second, i, job->k, b, 1, 0.0, room), q = room;
+    if (job->kept == NULL) return q;
+    for (int64_t v = 0; v < depth_at(job, b) * LANES; v++)
+        room[v] = FMA(job->kept[b * LANES + v], q[v], job->uniform[b * LANES + v]);
+    return room;
+}
+
+/* Adds a_j (m - z_j)/T and a_j of a strip. */
+FUNCTION __attribute__((noinline)) void weigh(const Job *job, const double *d, int64_t b, Weighed *weighed) {
+    double room[STRIP], far[LANES] = {0}, mass[LANES] = {0}, even = -job->even;
+    int64_t depth = depth_at(job, b);
+    if (even != 0.0 && (job->few || (b + DEPTH) * LANES <= job->k)) { /* there is no padding */
+        for (int64_t v = 0; v < depth * LANES; v += LANES) EACH_LANE far[l] = FMA(even, d[v + l], far[l]);
+        add(&weighed->far, far);
+        return;
+    }
+    const double *a = weights_of(job, weighed->i, b, weighed->q, room);
+    for (int64_t v = 0; v < depth * LANES; v += LANES)
+        EACH_LANE {
+            far[l] = FMA(-a[v + l], a[v + l] == 0.0 ? 0.0 : d[v + l], far[l]);
+            mass[l] += a[v + l];
+        }
+    add(&weighed->far, far);
+    add(&weighed->mass, mass);
+}
+
+/* Sum of exp((z_j - m)/T) over all j but the first maximum; and what the distances weigh, while they are in the cache. */
+INLINE void sum_exponentials(const Job *job, const Panel *panel, int wide, int full, const double *m, const int64_t *peak,
+                             double temperature, double *e, double *others, Weighed *weighed) {
+    Sum total = {{0}, {0}};
+    double d[STRIP];
+    int64_t omitted[LANES];
+    steps_of_class(job, peak, omitted);
+    for (int64_t b = 0; b < job->steps; b += DEPTH) {
+        int64_t depth = depth_at(job, b);
+        differences(strip_of(panel, wide, b), wide, depth, m, temperature, d);
+        if (job->few || b == peak[0] / STRIP * DEPTH) add_exponentials(d, depth, b, 1, omitted, full, e + b * LANES, &total);
+        else add_exponentials(d, depth, b, 0, omitted, full, e + b * LANES, &total);
+        if (weighed != NULL) weigh(job, d, b, weighed);
+    }
+    sums_of_rows(job, &total, others);
+    EACH_LANE others[l] = isfinite(m[l]) ? others[l] : NAN; /* the maximum may be what makes it NaN */
+}
+
+/* ---- losses of logits ---- */
+
+/* Losses of n rows from their figures. */
+FUNCTION void finish(const Job *job, int64_t i, int64_t n, int all_classes, Rows *rows) {
+    int again[LANES], any = 0, exact = job->first.kind != FLOAT64 && job->temperature == 1.0;
+    double own[LANES] = {0}, loss[LANES];
+    for (int64_t r = 0; r < n; r++) {
+        rows->distance[r] = job->form == SPARSE ? distance_of(job, i + r, rows->m[r]) : 0.0;
+        own[r] = label_weight(job, i + r);
+    }
+    EACH_LANE again[l] = suspect(job, exact, rows->m[l], rows->others[l], rows->distance[l]);
+    EACH_LANE any |= again[l];
+    for (int64_t r = 0; any && r < n; r++)
+        if (again[r])
+            rows->others[r] = refined(job, &job->first, i + r, job->temperature, rows->m[r], rows->peak[r], rows->others[r]);
+    EACH_LANE rows->total[l] = log1p_of(rows->others[l]);
+    EACH_LANE loss[l] = rows->distance[l] + rows->total[l];
+    if (all_classes || job->class_weight != NULL) EACH_LANE loss[l] = product(own[l], loss[l]);
+    if (all_classes) EACH_LANE loss[l] += rows->far[l] + product(rows->mass[l], rows->total[l]);
+    EACH_LANE loss[l] = isnan(rows->others[l]) ? NAN : loss[l]; /* the same NaN, whatever its bits were */
+    memcpy(job->loss + i, loss, 8 * (size_t)n);
+    memcpy(job->maximum + i, rows->m, 8 * (size_t)n);
+    memcpy(job->others + i, rows->others, 8 * (size_t)n);
+}
+
+/* Writes a strip of the gradient. */
+FUNCTION void put_strip(const Job *job, int64_t i, int64_t n, int64_t b, const double *g) {
+    int64_t k = job->k, first = job->few ? b : b * LANES, most = job->few ? DEPTH : STRIP, count = k - first < most ? k - first : most;
+    double turned[STRIP];
+    if (job->few) turn_doubles((const char *)g, 8 * LANES, DEPTH, LANES, turned), g = turned;
+    for (int64_t r = 0; r < n; r++, g += DEPTH) {
+        double *wide = (double *)job->gradient + (i + r) * k + first;
+        float *narrow = (float *)job->gradient + (i + r) * k + first;
+        if (job->gradient_wide) memcpy(wide, g, 8 * (size_t)count);
+        else if (count == DEPTH) for (int j = 0; j < DEPTH; j++) narrow[j] = (float)g[j];
+        else for (int64_t j = 0; j < count; j++) narrow[j] = (float)g[j];
+    }
+}
+
+/* The gradient A p_j - a_j of n rows from their exponentials: see the end of cross_entropy.py. */
+FUNCTION void differentiate(const Job *job, int64_t i, int64_t n, int all_classes, const Rows *rows, const Scratch *scratch) {
+    int64_t careful[LANES], omitted[LANES];
+    double scale[LANES], own[LANES], factor[LANES], confidence[LANES], without[LANES], g[STRIP], room[STRIP];
+    EACH_LANE {
+        int64_t at = row_of(job, i, n, l);
+        scale[l] = (job->scale == NULL ? 1.0 : job->scale[at]) / job->temperature;
+        own[l] = label_weight(job, at);
+        careful[l] = job->form == SPARSE ? job->labels[at] : rows->peak[l];
+    }
+    EACH_LANE {
+        factor[l] = scale[l] * (own[l] + rows->mass[l]) / (1.0 + rows->others[l]);
+        confidence[l] = expm1_of(-(rows->distance[l] + rows->total[l]));
+    }
+    Sum rest = {{0}, {0}};
+    steps_of_class(job, careful, omitted);
+    for (int64_t b = 0; b < job->steps; b += DEPTH) {
+        int64_t depth = depth_at(job, b);
+        const double *e = scratch->e + b * LANES;
+        for (int64_t v = 0; v < depth * LANES; v += LANES) EACH_LANE g[v + l] = factor[l] * e[v + l];
+        if (all_classes) {
+            const double *a = weights_of(job, i, b, scratch->t, room);
+            double terms[LANES] = {0};
+            for (int64_t j = 0; j < depth; j++)
+                EACH_LANE {
+                    g[j * LANES + l] -= scale[l] * a[j * LANES + l];
+                    terms[l] += omitted[l] == b + j ? 0.0 : a[j * LANES + l];
+                }
+            add(&rest, terms);
+        }
+        for (int64_t v = 0; v < depth * LANES; v += LANES) EACH_LANE g[v + l] = isnan(factor[l]) ? NAN : g[v + l];
+        put_strip(job, i, n, b, g);
+    }
+    sums_of_rows(job, &rest, without);
+    for (int64_t r = 0; r < n; r++) {
+        int64_t j = careful[r];
+        double value = scale[r] * own[r] * confidence[r], e = scratch->e[place_in_panel(job, r, j)];
+        if (all_classes)
+            value = confidence[r] < -0.5
+                ? factor[r] * e - scale[r] * weight_at(job, i + r, j) - scale[r] * own[r]
+                : scale[r] * (own[r] * confidence[r] + (without[r] + rows->mass[r] * confidence[r]));
+        put(job, i + r, j, isnan(factor[r]) ? NAN : value);
+    }
+}
+
+INLINE void logits_rows(const Job *job, int wide, int full, const Scratch *scratch) {
+    int all_classes = job->form == DENSE || job->uniform != NULL;
+    int64_t loaded = job->few ? LANES : 1, together = full ? loaded : LANES; /* while the exponentials are there */
+    Rows rows = {{0}, {0}, {0}, {0}, {0}, {0}, {0}};
+    for (int64_t first = 0; first < job->n; first += together) {
+        int64_t n = job->n - first < together ? job->n - first : together;
+        for (int64_t r = 0; r < n; r += loaded) {
+            double m[LANES], others[LANES], far[LANES] = {0}, mass[LANES] = {0};
+            int64_t peak[LANES], i = first + r, some = job->few ? n : 1;
+            Weighed weighed;
+            if (all_classes) weighed = (Weighed){i, scratch->t, {{0}, {0}}, {{0}, {0}}};
+            Panel panel = load(job, &job->first, i, some, wide, 1, -INFINITY, scratch->rows, scratch->z);
+            if (job->few && job->form == DENSE) load_few(&job->second, i, n, job->k, 1, 0.0, scratch->rows, scratch->t);
+            find_maxima(job, &panel, wide, m, peak);
+            sum_exponentials(job, &panel, wide, full, m, peak, job->temperature, scratch->e, others, all_classes ? &weighed : NULL);
+            if (all_classes) sums_of_rows(job, &weighed.far, far), sums_of_rows(job, &weighed.mass, mass);
+            if (job->even != 0.0) EACH_LANE mass[l] = job->smoothing;
+            for (int64_t l = r; l < (loaded == together ? LANES : r + 1); l++)
+                rows.m[l] = m[l], rows.others[l] = others[l], rows.far[l] = far[l], rows.mass[l] = mass[l], rows.peak[l] = peak[l];
+        }
+        finish(job, first, n, all_classes, &rows);
+        if (!full) continue;
+        if (!job->few) EACH_LANE rows.others[l] = rows.others[0], rows.distance[l] = rows.distance[0], rows.total[l] = rows.total[0];
+        differentiate(job, first, n, all_classes, &rows, scratch);
+    }
+}
+
+/* ---- probabilities, and a teacher's outputs ---- */
+
+FUNCTION Side side_of(const Job *job, const Array *array, int64_t i, int64_t n, double temperature, double *rows, double *z, double *e) {
+    int logits = array->holds == LOGITS, probs = array->holds == PROBS, exact = array->kind != FLOAT64 && temperature == 1.0;
+    double others[LANES];
+    Side side = {load(job, array, i, n, 1, logits, probs ? 0.0 : -INFINITY, rows, z), e, temperature, {0}, {0}, {0}, {0}};
+    find_maxima(job, &side.panel, 1, side.m, side.peak);
+    if (logits) {
+        sum_exponentials(job, &side.panel, 1, 1, side.m, side.peak, temperature, e, others, NULL);
+        for (int64_t r = 0; r < n; r++)
+            if (suspect(job, exact, side.m[r], others[r], 0.0))
+                others[r] = refined(job, array, i + r, temperature, side.m[r], side.peak[r], others[r]);
+        if (!job->few) EACH_LANE others[l] = others[0];
+        EACH_LANE side.norm[l] = log1p_of(others[l]), side.inverse[l] = 1.0 / (1.0 + others[l]);
+        return side;
+    }
+    Sum invalid = {{0}, {0}};
+    for (int64_t b = 0; b < job->steps * LANES; b += LANES) {
+        double count[LANES];
+        if (probs) EACH_LANE count[l] = z[b + l] >= 0.0 ? 0.0 : 1.0;
+        else EACH_LANE count[l] = isnan(z[b + l]) ? 1.0 : 0.0;
+        add(&invalid, count);
+        if (probs) EACH_LANE e[b + l] = z[b + l], z[b + l] = log_of(z[b + l]);
+        else EACH_LANE e[b + l] = exp_full(z[b + l]);
+    }
+    sums_of_rows(job, &invalid, others);
+    EACH_LANE {
+        int valid = others[l] == 0.0 && isfinite(side.m[l]);
+        side.m[l] = 0.0;
+        side.norm[l] = valid ? 0.0 : NAN;
+        side.inverse[l] = valid ? 1.0 : NAN;
+    }
+    return side;
+}
+
+FUNCTION void probability_rows(const Job *job, const Scratch *scratch) {
+    int all_classes = job->form == DENSE || job->uniform != NULL;
+    for (int64_t i = 0, n = job->few ? LANES : 1; i < job->n; i += n) {
+        if (n > job->n - i) n = job->n - i;
+        Side side = side_of(job, &job->first, i, n, 1.0, scratch->rows, scratch->z, scratch->e);
+        if (job->few && job->form == DENSE) load_few(&job->second, i, n, job->k, 1, 0.0, scratch->rows, scratch->t);
+        Sum total = {{0}, {0}};
+        double loss[LANES], log_p[STRIP], p[STRIP], room[STRIP];
+        for (int64_t b = 0; all_classes && b < job->steps; b += DEPTH) {
+            const double *a = weights_of(job, i, b, scratch->t, room);
+            double terms[LANES] = {0};
+            distribution(&side, b, depth_at(job, b), log_p, p);
+            for (int64_t v = 0; v < depth_at(job, b) * LANES; v += LANES) EACH_LANE terms[l] += product(a[v + l], -log_p[v + l]);
+            add(&total, terms);
+        }
+        sums_of_rows(job, &total, loss);
+        for (int64_t r = 0; r < n; r++) {
+            if (job->form == SPARSE)
+                loss[r] += product(label_weight(job, i + r), -scratch->z[place_in_panel(job, r, job->labels[i + r])]);
+            job->loss[i + r] = isnan(side.norm[r]) ? NAN : loss[r];
+        }
+    }
+}
+
+/* Loss and divergence of n rows from i on, and their gradient: see distillation.py. */
+FUNCTION void teacher_rows(const Job *job, const Scratch *scratch) {
+    int both = job->first.holds == LOGITS && job->second.holds == LOGITS;
+    int given = job->first.holds == PROBS && job->second.holds == PROBS;
+    for (int64_t i = 0, n = job->few ? LANES : 1; i < job->n; i += n) {
+        if (n > job->n - i) n = job->n - i;
+        Side student = side_of(job, &job->first, i, n, job->temperature, scratch->rows, scratch->z, scratch->e);
+        Side teacher = side_of(job, &job->second, i, n, job->teacher_temperature, scratch->rows, scratch->t, scratch->f);
+        int64_t omitted[LANES];
+        double log_p[STRIP], p[STRIP], log_q[STRIP], q[STRIP], scale[LANES], t_peak[LANES], up[LANES];
+        steps_of_class(job, student.peak, omitted);
+        EACH_LANE {
+            int64_t row = row_of(job, i, n, l);
+            scale[l] = (job->scale == NULL ? 1.0 : job->scale[row]) / job->temperature;
+            t_peak[l] = value_at(&job->second, row, student.peak[l]);
+        }
+        /* With r the class of `peak`, p_r exp((t_j - t_r)/T) is up exp((t_j - m)/T). */
+        EACH_LANE up[l] = exp_full((teacher.m[l] - t_peak[l]) / job->teacher_temperature - student.norm[l]);
+
+        /* The loss; the sum of q, with and without q_r; and what the shift of all u comes from. */
+        Sum losses = {{0}, {0}}, masses = losses, rests = losses, moves = losses, overflows = losses;
+        for (int64_t b = 0; b < job->steps; b += DEPTH) {
+            int64_t depth = depth_at(job, b);
+            const double *z = strip_of(&student.panel, 1, b), *t = strip_of(&teacher.panel, 1, b), *f = teacher.e + b * LANES;
+            double loss[LANES] = {0}, mass[LANES] = {0}, rest[LANES] = {0}, move[LANES] = {0}, overflow[LANES] = {0};
+            distribution(&student, b, depth, log_p, p);
+            distribution(&teacher, b, depth, log_q, q);
+            for (int64_t j = 0, v = 0; j < depth; j++, v += LANES)
+                EACH_LANE {
+                    loss[l] += product(q[v + l], -log_p[v + l]);
+                    mass[l] += q[v + l];
+                    rest[l] += omitted[l] == b + j ? 0.0 : q[v + l];
+                }
+            for (int64_t v = 0; both && v < depth * LANES; v += LANES)
+                EACH_LANE {
+                    double u = log_ratio(job, z[v + l], student.m[l], t[v + l], t_peak[l]);
+                    double near = fabs(u) < 1.0 ? u : 0.0, moved = p[v + l] * expm1_of(near);
+                    move[l] += fabs(u) < 1.0 ? moved : f[v + l] * up[l] - p[v + l];
+                    overflow[l] += isinf(u) && isfinite(z[v + l]) && isfinite(t[v + l]) ? 1.0 : 0.0;
+                }
+            add(&losses, loss), add(&masses, mass), add(&rests, rest), add(&moves, move), add(&overflows, overflow);
+        }
+        double loss[LANES], mass[LANES], rest[LANES], shift[LANES], overflow[LANES], kl[LANES];
+        sums_of_rows(job, &losses, loss), sums_of_rows(job, &masses, mass), sums_of_rows(job, &rests, rest);
+        sums_of_rows(job, &moves, shift), sums_of_rows(job, &overflows, overflow);
+        EACH_LANE shift[l] = log1p_of(shift[l]);
+        EACH_LANE shift[l] = overflow[l] > 0.0 || !both ? INFINITY : shift[l];
+
+        /* The divergence and the gradient. */
+        Sum terms = {{0}, {0}};
+        for (int64_t b = 0; b < job->steps; b += DEPTH) {
+            int64_t depth = depth_at(job, b);
+            const double *z = strip_of(&student.panel, 1, b), *t = strip_of(&teacher.panel, 1, b);
+            double term[LANES] = {0}, x[STRIP];
+            distribution(&student, b, depth, log_p, p);
+            distribution(&teacher, b, depth, log_q, q);
+            for (int64_t v = 0; v < depth * LANES; v += LANES)
+                EACH_LANE {
+                    double plain = log_q[v + l] == log_p[v + l] ? 0.0 : log_q[v + l] - log_p[v + l]; /* also for -inf */
+                    if (both) {
+                        double u = log_ratio(job, z[v + l], student.m[l], t[v + l], t_peak[l]);
+                        x[v + l] = isfinite(shift[l]) ? u - shift[l] : plain;
+                    } else if (given) {
+                        int near = fabs(q[v + l] - p[v + l]) < p[v + l] / 2;
+                        double ratio = log1p_of(near ? (q[v + l] - p[v + l]) / p[v + l] : 0.0);
+                        x[v + l] = near ? ratio : plain;
+                    } else x[v + l] = plain;
+                }
+            for (int64_t v = 0; v < depth * LANES; v += LANES)
+                if (job->normal) EACH_LANE term[l] += divergence_term(x[v + l], p[v + l], q[v + l]);
+                else EACH_LANE term[l] += q[v + l] == 0.0 ? 0.0 : q[v + l] * x[v + l];
+            add(&terms, term);
+            if (job->gradient == NULL) continue;
+            for (int64_t v = 0; v < depth * LANES; v += LANES)
+                EACH_LANE {
+                    /* p - q = -p (exp(x) - 1) keeps its digits where the two are close. */
+                    double near = fabs(x[v + l]) < 1.0 ? x[v + l] : 0.0, close = -p[v + l] * expm1_of(near);
+                    double apart = (both ? p[v + l] : mass[l] * p[v + l]) - q[v + l];
+                    double g = both && fabs(x[v + l]) < 1.0 ? close : apart;
+                    x[v + l] = isnan(loss[l]) ? NAN : g * scale[l];
+                }
+            put_strip(job, i, n, b, x);
+        }
+        sums_of_rows(job, &terms, kl);
+        for (int64_t r = 0; r < n; r++) {
+            job->loss[i + r] = isnan(loss[r]) ? NAN : loss[r];
+            job->kl[i + r] = isnan(loss[r]) || isnan(kl[r]) ? NAN : kl[r];
+            if (job->gradient == NULL || both || isnan(loss[r])) continue;
+            /* (sum q) p - q at class r, where it would cancel if p is nearly 1. */
+            int64_t at = place_in_panel(job, r, student.peak[r]);
+            double own_p = student.e[at] * student.inverse[r], own_q = teacher.e[at] * teacher.inverse[r];
+            put(job, i + r, student.peak[r], scale[r] * (rest[r] * own_p + own_q * expm1_of(-student.norm[r])));
+        }
+    }
+}
+
+FUNCTION void all_rows(const Job *job, const Scratch *scratch) {
+    int wide = job->first.kind == FLOAT64, full = job->gradient != NULL;
+    if (job->form == TEACHER) teacher_rows(job, scratch);
+    else if (job->first.holds != LOGITS) probability_rows(job, scratch);
+    else if (wide && full) logits_rows(job, 1, 1, scratch);
+    else if (wide) logits_rows(job, 1, 0, scratch);
+    else if (full) logits_rows(job, 0, 1, scratch);
+    else logits_rows(job, 0, 0, scratch);
+}
+
+/* ---- exact sums ---- */
+
+/* Parts of the sum of n values, at most 2**15, or of their squares, without a rounding: `parts` [ROUNDS] add up to it, if
+   the value returned is 0. Each value is below 2**exponent; adding and subtracting 1.5 * 2**(exponent + 17) cuts off its
+   leading 35 bits, whose sum is exact, and what is left is below 2**(exponent - 35). See exact_sum.py. */
+FUNCTION double exact_parts(const double *values, int64_t n, int squares, int exponent, double *parts) {
+    double sums[ROUNDS][LANES] = {{0}}, left[LANES] = {0}, sigma[ROUNDS], uncut = 0.0;
+    for (int r = 0; r < ROUNDS; r++) sigma[r] = ldexp(1.5, exponent + 17 - 35 * r);
+    for (int64_t i = 0; i < n; i += LANES) {
+        double x[LANES], error[LANES] = {0};
+        EACH_LANE x[l] = i + l < n ? values[i + l] : 0.0;
+        if (squares)
+            EACH_LANE {
+                double square = x[l] * x[l];
+                error[l] = FMA(x[l], x[l], -square);
+                x[l] = square;
+            }
+        for (int r = 0; r < ROUNDS; r++)
+            EACH_LANE {
+                double cut = (x[l] + sigma[r]) - sigma[r], cut_error = (error[l] + sigma[r]) - sigma[r];
+                x[l] -= cut;
+                error[l] -= cut_error;
+                sums[r][l] += cut + cut_error;
+            }
+        EACH_LANE left[l] += fabs(x[l]) + fabs(error[l]);
+    }
+    for (int r = 0; r < ROUNDS; r++) {
+        parts[r] = 0.0;
+        for (int l = 0; l < LANES; l++) parts[r] += sums[r][l];
+    }
+    for (int l = 0; l < LANES; l++) uncut += left[l];
+    return uncut;
+}
