@@ -238,3 +238,13 @@ def test_the_function_takes_the_clusters_of_several_axes_of_samples():
     assert deep.temperature == named.temperature == alone.temperature
     assert deep.se_temperature == pytest.approx(named.se_temperature, rel=1e-12)
     assert deep.se_temperature != alone.se_temperature
+
+
+@pytest.mark.parametrize("dtype", ["i2", "i8", "u1", "f2", ">f4", "f8"])
+def test_logits_of_every_dtype_have_the_same_temperature(dtype):
+    rng = np.random.default_rng(13)
+    logits = rng.integers(0, 11, (60, 4))
+    labels = np.where(rng.random(60) < 0.6, logits.argmax(axis=1), rng.integers(0, 4, 60))
+    expected = xent_cli.calibrate(logits.astype(float), labels).temperature
+    assert xent_cli.calibrate(logits.astype(dtype), labels).temperature == expected
+    assert xent_cli.calibrate(np.asfortranarray(logits.T).astype(dtype), labels, axis=0).temperature == expected

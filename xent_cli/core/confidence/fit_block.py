@@ -116,7 +116,7 @@ def _counted(block: Block, options: LossOptions) -> tuple[IntArray, IntArray, Fl
 
 
 def _refuse_infinite(logits: AnyArray, labels: IntArray, start: int, rows: IntArray) -> None:
-    highest = logits.max(axis=1, initial=-np.inf)
+    highest = logits.max(axis=1)
     own = logits[np.arange(len(labels)), labels]
     bad = ~np.isfinite(highest) | ~np.isfinite(own)
     if bad.any():
