@@ -373,3 +373,25 @@ def test_an_output_is_never_a_file_of_groups_or_units(folder):
         pd.DataFrame({"lang": np.ones(B)}).to_parquet(folder / "rows.parquet")
         run = forked.xent("compute", "z.npy", "y.npy", *IGNORE, *option, "-o", "rows.parquet", cwd=folder)
         assert (run.returncode, "an output would" in run.stderr) == (2, True)
+
+
+def test_a_file_of_groups_tells_no_documents_of_a_table_apart(folder):
+    frame = table()
+    for i in range(2):
+        frame[i * 6 : i * 6 + 6].to_csv(folder / f"t-{i}.csv", index=False)
+    args = ("t-*.csv", "--shift", "1", "--by", "lang=flat_langs.npy")
+    assert "shards of a table may be one document" in refused(folder, *args)
+    frame.to_csv(folder / "t.csv", index=False)
+    notes = summary(folder, "t.csv", "--shift", "1", "--by", "lang=flat_langs.npy")["notes"]
+    assert any("for one document" in note["message"] for note in notes)
+
+
+def test_units_of_a_table_with_ids_are_joined_by_these_and_groups_are_not(folder):
+    table(id=[f"s{i}" for i in range(12)]).to_csv(folder / "t.csv", index=False)
+    ids = [f"s{i}" for i in range(12)][::-1]
+    units = pd.DataFrame({"id": ids, "bytes": SIZES.reshape(-1)[::-1]})
+    units.to_csv(folder / "u.csv", index=False)
+    found = summary(folder, "t.csv", "--units", "./u.csv", "--join", "id")["summary"]
+    assert found["n_units"] == SIZES[~NAN].sum()
+    assert found["bits_per_unit"] == pytest.approx(LOSS[~NAN].sum() / SIZES[~NAN].sum() / math.log(2), rel=1e-13)
+    assert "one by one" in refused(folder, "t.csv", "--by", "lang=flat_langs.npy", "--join", "id", code=2)

@@ -116,7 +116,7 @@ def open_pair(
     if options.shift:
         from xent_cli.readers.pair.shifted_labels import documents_of, refuse_shift
 
-        refuse_shift(logits, labels, documents_of(logits), options.shift, by=bool(pair.by))
+        refuse_shift(logits, labels, documents_of(logits), options.shift, by=bool(pair.columns_by))
     tables = [source for source in (logits, labels, weights, mask) if source is not None and source.info.plan]
     labels_twice = labels is not None and logits.info.plan is not None and logits.info.plan.label is not None
     if len(tables) < 2 and not labels_twice and options.join is None and options.class_names is None:

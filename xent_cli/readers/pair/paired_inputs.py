@@ -123,7 +123,12 @@ class Pair:
         inputs = {"logits": self.logits, "labels": self.labels, "weights": self.weights, "mask": self.mask}
         inputs["units"] = self.units
         taken = {"weights": self.weighted, "mask": self.masked}
-        return (*found, *notes(inputs, taken, self.shift, self.by))
+        return (*found, *notes(inputs, taken, self.shift, self.columns_by))
+
+    @property
+    def columns_by(self) -> tuple[str, ...]:
+        """Those of `by` that are columns of the tables: under a shift, they tell documents apart."""
+        return self.by[: len(self.by) - len(self.groups)]
 
     @property
     def _sources(self) -> list[Source]:

@@ -110,5 +110,5 @@ def _joined(pair: Pair, column: str, options: ReadOptions) -> Pair:
 
 def _beside(pair: Pair) -> dict[str, Source]:
     """The inputs that go along with the logits, by their fields of `Pair`."""
-    found = {name: getattr(pair, name, None) for name in ("labels", "weights", "mask")}
+    found = {name: getattr(pair, name, None) for name in ("labels", "weights", "mask", "units")}
     return {name: source for name, source in found.items() if source is not None}

@@ -114,6 +114,9 @@ def open_groups(
     InputError
         Where a name may be a column or a file, or what there is does not fit the logits.
     """
+    if options.join is not None and options.group_files:
+        typed = options.group_files[0].typed
+        raise UsageError(f"--join {options.join} and --by {typed}: the rows of a file of groups go along one by one")
     logits, needs = sources[0][1], options.run
     plans = [source.info.plan for _, source in sources if source.info.plan is not None]
     columns = {name for plan in plans for name in plan.columns}
