@@ -378,3 +378,31 @@ def test_rows_say_the_cluster_of_each_sample(folder, suffix):
 
 def test_npy_rows_keep_their_shape(folder):
     assert np.load(folder / rows(folder, "npy")).shape == (B, T)
+
+
+@pytest.mark.parametrize("option", [("--cluster", "every:4"), ("--cluster", "axis:1"), ()])
+def test_a_check_takes_the_clusters_of_its_run(folder, option):
+    base, other = rows(folder, "parquet", 0, *option), rows(folder, "parquet", 1, *option)
+    gate = ("check", "model.npy", "y.npy", *IGNORE, "--baseline", base, "--max-increase", "mean_loss=0", *option)
+    run = forked.xent(*gate, "--require-significant", "-f", "json", cwd=folder)
+    check = json.loads(run.stdout)["checks"][0]
+    found = mean_of(compared(folder, base, other))
+    assert check["delta"] > 0
+    assert check["interval"] == [found["low"], found["high"]]
+    summary = json.loads(run.stdout)["summary"]
+    assert summary["n_clusters"] == found["n_clusters"]
+
+
+def test_clusters_need_the_losses_of_samples(folder):
+    for name in ("a", "b"):
+        run = forked.xent("compute", "z.npy", "y.npy", *IGNORE, "--report", f"{name}.json", "-q", cwd=folder)
+        assert run.returncode == 0, run.stderr
+    said = compared(folder, "a.json", "b.json", "--cluster", "doc", code=2)
+    assert "--cluster needs the losses of samples" in said
+
+
+def test_parts_of_a_folder_say_the_cluster_too(folder):
+    for name, path in (("z", "a/"), ("z", "b.csv")):
+        run = forked.xent("compute", f"{name}.npy", "y.npy", *IGNORE, "-q", "-o", path, cwd=folder)
+        assert run.returncode == 0, run.stderr
+    assert mean_of(compared(folder, "a/", "b.csv"))["n_clusters"] == B
