@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from xent_cli.cli.commands.help import GENERAL, OUTPUT, Command, option
+from xent_cli.cli.commands.help import GENERAL, OUTPUT, Command, complete_files, option
 from xent_cli.cli.commands.run_options import color_option, strict_option, timeout_option
 
 _FORMATS = ("table", "tsv", "csv", "json", "md")
@@ -88,6 +88,15 @@ _output = partial(option, section=OUTPUT)
     type=click.Choice(_FORMATS),
     help="Form of standard output; default: table on a terminal, else tsv.",
 )
+@_output(
+    "--report",
+    "reports",
+    multiple=True,
+    metavar="FILE",
+    shell_complete=complete_files,
+    help="File for the comparison: .json .md .html .xml (JUnit, where a figure that is worse beyond chance fails); "
+    "md:FILE where the suffix does not say; repeatable.",
+)
 @timeout_option
 @strict_option
 @option("-q", "--quiet", section=GENERAL, is_flag=True, help="Print nothing but the output and errors.")
@@ -104,7 +113,10 @@ def compare(**flags: Any) -> None:
     from xent_cli.cli.options import OutputFlags, RunFlags, grouped, origin
     from xent_cli.cli.output_plan import Streams, plan_output
     from xent_cli.cli.runs import compare as run
+    from xent_cli.cli.runs.outputs.run_reports import reported
 
     output = plan_output("compare", grouped(OutputFlags, flags), grouped(RunFlags, flags), Streams.of_process())
     options = grouped(run.CompareOptions, {**flags, "top": output.top, "origin": origin()})
-    show_comparison(run.compare(options), output, options.origin)
+    results = (options.baseline, *options.candidates)
+    comparison = reported(partial(run.compare, options), results, output, options.origin)
+    show_comparison(comparison, output, options.origin)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from xent_cli import __version__, reports
 from xent_cli.cli.display import present
 from xent_cli.cli.runs.evaluate_pair import evaluate_pair, progress
-from xent_cli.cli.runs.output_paths import inputs_of, outputs_of, refuse_overlap
+from xent_cli.cli.runs.outputs.output_paths import inputs_of, outputs_of, refuse_overlap
 from xent_cli.cli.runs.preview import diagnostics_of, preview
 from xent_cli.cli.runs.resolve_options import loss_options, open_engine, read_options, refuse_without_logits
 from xent_cli.cli.runs.targets import open_targets, row_format
@@ -159,7 +159,7 @@ def report(job: Job, totals: RunTotals, targets: Targets) -> Document:
     if job.options.shared.run.strict:
         refuse_warnings(document.diagnostics)
     if job.wanted.by_class:
-        from xent_cli.cli.runs.figures.page_details import page_details
+        from xent_cli.cli.runs.outputs.run_reports import page_details
 
         document = replace(document, details=page_details(totals, pair, options.first_class, origin))
     for target, stream in zip(job.output.reports, targets.reports, strict=True):

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from typing import TYPE_CHECKING, NamedTuple
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from xent_cli.core.diagnostics import notes_of, warnings_of
 from xent_cli.core.totals.histogram import BARS, HUGE, TINY, edge_texts, histogram
+from xent_cli.reports.html_grid import number, short
+from xent_cli.reports.page import render_page
 from xent_cli.reports.summary import html_tables, plot
-from xent_cli.reports.summary.html_grid import number, short
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,12 +36,11 @@ def render(document: Document) -> str:
 
     Equal documents give equal bytes.
     """
-    source = resources.files("xent_cli.reports.summary").joinpath("report.html.jinja").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     checks = document.checks
     failed = sum(not entry["passed"] for entry in checks or ())
     details = document.details
-    return environment.from_string(source).render(
+    return render_page(
+        "summary/report.html.jinja",
         title=_title(document, failed),
         subtitle=_subtitle(document),
         failed=failed,

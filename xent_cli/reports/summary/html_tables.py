@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from xent_cli.core.number_text import check_cells
-from xent_cli.reports.summary.html_grid import (
+from xent_cli.reports.html_grid import (
     MOST_ROWS,
     Cell,
     Grid,

@@ -1,0 +1,97 @@
+"""Reports: what a page shows beyond the figures of a run, and the reports of a comparison."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from xent_cli import reports
+from xent_cli.cli.display import present
+from xent_cli.cli.runs.declared_kind import line_with
+from xent_cli.cli.runs.outputs.output_paths import Named, refuse_overlap
+from xent_cli.errors import without_secrets
+from xent_cli.readers.storage.reading import timeout
+from xent_cli.reports.interface import Details
+from xent_cli.writers.publish import Publication
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from xent_cli.cli.options import Origin
+    from xent_cli.cli.output_plan import OutputPlan
+    from xent_cli.core.statistics.comparison import Comparison
+    from xent_cli.core.totals.run_totals import RunTotals
+    from xent_cli.readers.pair.paired_inputs import Pair
+
+
+def page_details(totals: RunTotals, pair: Pair, first_class: int, origin: Origin) -> Details:
+    """Return the distributions and lists of a run, its command line, and when it ran."""
+    losses = totals.losses
+    assert losses.quantiles is not None
+    by, worst = losses.listed
+    kl = None if losses.divergence is None else losses.divergence.spreads.get("kl_divergence")
+    return Details(
+        losses.quantiles,
+        worst,
+        totals.calibration,
+        pair.class_names,
+        pair.id_name,
+        by,
+        first_class,
+        pair.num_classes,
+        without_secrets(line_with(origin)),
+        _now(),
+        None if kl is None or kl.low < 0 else kl.quantiles,
+    )
+
+
+def reported(
+    compare: Callable[[], Comparison], results: tuple[str, ...], output: OutputPlan, origin: Origin
+) -> Comparison:
+    """Compare saved results, and write the reports that were asked for; they appear together, or not at all.
+
+    Raises
+    ------
+    UsageError
+        Before any work, if a report would replace one of the results.
+    XentError
+        Before any work, if a page needs packages that are missing.
+    """
+    outputs = [Named("--report", target.path) for target in output.reports if not target.appended]
+    inputs = [Named("a result", text) for text in results]
+    inputs += [Named("a result", text.partition("=")[2]) for text in results if "=" in text]
+    refuse_overlap(inputs, outputs)
+    if any(target.form == "html" for target in output.reports):
+        reports.load_pictures(page=True)
+    with Publication(timeout.get(), None if output.quiet else present.note_waiting) as files:
+        streams = [files.file(target.path, append=target.appended) for target in output.reports]
+        comparison = compare()
+        for target, stream in zip(output.reports, streams, strict=True):
+            stream.write(_comparison_text(target.form, comparison, origin).encode())
+    return comparison
+
+
+def _comparison_text(form: str, comparison: Comparison, origin: Origin) -> str:
+    if form == "json":
+        from xent_cli.reports.comparison.json import comparison_dumps
+
+        return comparison_dumps(comparison)
+    if form == "md":
+        from xent_cli.reports.comparison.text import markdown_changes
+
+        return markdown_changes(comparison)
+    if form == "html":
+        from xent_cli.reports.comparison import html
+
+        return html.render(comparison, without_secrets(line_with(origin)), _now())
+    from xent_cli.reports.comparison import junit
+
+    return junit.render(comparison)
+
+
+def _now() -> str:
+    """Return the time in UTC to the minute; builds that must give equal bytes say it in SOURCE_DATE_EPOCH."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    now = datetime.fromtimestamp(int(epoch), UTC) if epoch.isdigit() else datetime.now(UTC)
+    return now.strftime("%Y-%m-%d %H:%M UTC")
