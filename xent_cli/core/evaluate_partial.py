@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -90,13 +91,13 @@ def _against_reference(block: Block, divisor: FloatArray | None, options: LossOp
         (own_bounds.width == 0) & (ref_bounds.width == 0) & ~np.isnan(own).any(axis=1) & ~np.isnan(ref).any(axis=1)
     )
     if whole.size:
-        exact = teacher_cross_entropy(block.logits[whole], ref[whole], options)
+        exact = teacher_cross_entropy(block.logits[whole], ref[whole], replace(options, labels_source="log-probs"))
         assert exact.kl is not None
         loss[whole], kl[whole] = exact.loss, exact.kl
         for name in ends:
             ends[name][whole] = exact.loss if name.startswith("mean") else exact.kl
     own_face, ref_face = _at_face(own, own_bounds), _at_face(ref, ref_bounds)
-    if np.isnan(found.face).any() and block.label_bounds is not None and np.isnan(ref_bounds.face).any():
+    if block.label_bounds is not None and np.isnan(ref_bounds.face).all():
         del ends["kl_face_value"]  # no file holds a floor in place of what is not known
     invalid = np.isnan(found.kl_low)
     likeliest = ref_face.argmax(axis=1)

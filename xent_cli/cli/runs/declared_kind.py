@@ -244,7 +244,7 @@ def with_implied(options: ComputeOptions, pair: Pair) -> ComputeOptions:
         if source is None or field not in source.info.fields:
             continue
         said = getattr(shared.loss, name)
-        if name in shared.origin.explicit and said != "log-probs":
+        if source.info.format == "kld" and name in shared.origin.explicit and said != "log-probs":
             raise UsageError(f"{option} {said}: {source.info.path} holds log-probabilities", hint="leave it out")
         implied = {"source": shared.loss._replace(source="log-probs")}
         implied["labels_from"] = shared.loss._replace(labels_from="log-probs")

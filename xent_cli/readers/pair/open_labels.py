@@ -61,6 +61,11 @@ def open_labels(located: Located, logits: Source, options: ReadOptions) -> Sourc
         )
         options = options._replace(known=known)
     classes = Classes(names=names, num_classes=logits.info.row_shape[0])
+    if options.labels_source != "labels":
+        from xent_cli.readers.language_models.top_k import open_top_k
+
+        if (top_k := open_top_k(located, logits, options)) is not None:
+            return top_k
     labels = open_source(located, "labels", options, classes)
     if labels.info.format == "csv" and _begins_with_its_name(labels, logits):
         options = options._replace(header=True)
