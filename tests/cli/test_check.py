@@ -135,7 +135,7 @@ def test_a_baseline_that_was_nan_cannot_be_compared_with(folder):
             lambda d: d.update(signature=d["signature"].replace("smoothing:0.0", "smoothing:0.1")),
             "smoothing 0.0, not 0.1",
         ),
-        (lambda d: d.update(labels_digest="0" * 16), "other labels"),
+        (lambda d: d.update(labels_digest="0" * 16), "different labels"),
         (lambda d: d["summary"].update(n_samples=N - 1), "n_samples 500"),
         (lambda d: d["summary"].update(n_ignored=1), "n_ignored 0"),
         (lambda d: d["summary"].pop("mean_loss"), "not a summary"),

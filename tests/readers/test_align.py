@@ -52,13 +52,13 @@ def test_ids_are_joined_on_only_where_every_file_has_them():
             rows([1, 2], sample=[0, 1]),
             rows([1, 2], sample=[1, 0]),
             False,
-            "another order.*row 0: found sample 1, expected sample 0",
+            "different order.*row 0: found sample 1, expected sample 0",
         ),
         (
             rows([1, 2], labels=[3, 4]),
             rows([1, 2], labels=[3, 5]),
             False,
-            'other labels.*sample 1, column "label": found 5, expected 4',
+            'different labels.*sample 1, column "label": found 5, expected 4',
         ),
         (
             rows([1, 2], labels=["cat", "dog"]),
@@ -66,7 +66,7 @@ def test_ids_are_joined_on_only_where_every_file_has_them():
             False,
             "found 0, expected cat.*1 more row like",
         ),
-        (rows([1, 2], ids=["a", "b"]), rows([1, 2], ids=["a", "c"]), True, 'other samples.*none with id "b"'),
+        (rows([1, 2], ids=["a", "b"]), rows([1, 2], ids=["a", "c"]), True, 'different samples.*none with id "b"'),
         (rows([1], ids=["a"]), rows([1, 2, 3], ids=["a", "b", "c"]), True, 'none with id "b".*1 more row like'),
         (
             rows([1, 2], ids=["a", "a"]),

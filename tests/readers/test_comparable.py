@@ -32,7 +32,7 @@ def test_weights_go_with_the_rows_where_those_are_joined_by_id():
     both = align(baseline, candidate, by_id=True)
     assert (both.baseline.tolist(), both.candidate.tolist()) == ([1, 2], [1, 3])
     assert (both.weight.tolist(), both.divisor.tolist(), both.n_ignored) == ([1, 2], [3, 10], 1)
-    with pytest.raises(InputError, match="other weights") as refused:
+    with pytest.raises(InputError, match="different weights") as refused:
         align(baseline, replace(candidate, weight=np.array([0.0, 1.0, 3.0])), by_id=True)
     assert "sample 1" in refused.value.where
 
@@ -64,7 +64,7 @@ def test_digests_of_other_labels_are_refused_where_the_order_is_the_same():
     ours, theirs = known(rows([1, 2], ids=["a", "b"])), known(rows([1, 2], ids=["a", "b"]), digest="01")
     turned = known(rows([2, 1], ids=["b", "a"]), digest="01")
     for options in ({}, {"by_id": True}):
-        with pytest.raises(InputError, match="other labels"):
+        with pytest.raises(InputError, match="different labels"):
             refuse_unlike(ours, theirs, **options)
         refuse_unlike(ours, ours, **options)
         assert codes(ours, ours, **options) == []

@@ -132,7 +132,7 @@ def _order_by_place(baseline: SavedResults, candidate: SavedResults) -> IntArray
         if unlike.any():
             row = int(np.argmax(unlike))
             raise InputError(
-                "samples in another order",
+                "samples in a different order",
                 f"{candidate.path} row {row}",
                 found=f"sample {candidate.sample[row]}",
                 expected=f"sample {baseline.sample[row]} as in {baseline.path}",
@@ -196,7 +196,7 @@ def _refuse_unclear_ids(result: SavedResults) -> None:
 def _missing_ids(where: SavedResults, other: SavedResults, missing: BoolArray) -> InputError:
     sizes = _sizes(where, other)
     return InputError(
-        "other samples",
+        "different samples",
         where.path,
         found=f"{sizes[0]} samples, none with {row_name(other, int(np.argmax(missing)), by_id=True)}",
         expected=f"the {sizes[1]} samples of {other.path}",
@@ -211,14 +211,10 @@ def _refuse_other_labels(baseline: SavedResults, candidate: SavedResults, order:
     unlike = np.asarray(ours != theirs) & ~ignored
     if unlike.any():
         row = int(np.argmax(unlike))
-        raise InputError(
-            "other labels",
-            f'{candidate.path} {row_name(baseline, row)}, column "label"',
-            found=f"{candidate.labels[order[row]]}",
-            expected=f"{baseline.labels[row]} as in {baseline.path}",
-            hint="the two are not of the same samples",
-            more=_more(unlike),
-        )
+        values = f"{candidate.labels[order[row]]}", f"{baseline.labels[row]}"
+        error = _different("labels", "label", baseline, candidate, unlike, values)
+        error.hint = "the two are not of the same samples"
+        raise error
 
 
 def _weights(baseline: SavedResults, candidate: SavedResults, order: IntArray, name: str) -> FloatArray | None:
@@ -245,14 +241,22 @@ def _weights(baseline: SavedResults, candidate: SavedResults, order: IntArray, n
     unlike = ours != theirs[order]
     if unlike.any():
         row = int(np.argmax(unlike))
-        raise InputError(
-            "other weights",
-            f'{candidate.path} {row_name(baseline, row)}, column "{name}"',
-            found=f"{theirs[order[row]]:g}",
-            expected=f"{ours[row]:g} as in {baseline.path}",
-            more=_more(unlike),
-        )
+        values = f"{theirs[order[row]]:g}", f"{ours[row]:g}"
+        raise _different("weights", name, baseline, candidate, unlike, values)
     return ours
+
+
+def _different(
+    what: str, column: str, baseline: SavedResults, candidate: SavedResults, unlike: BoolArray, values: tuple[str, str]
+) -> InputError:
+    """The error for a column that differs; `values` are the first to differ, of candidate and baseline."""
+    return InputError(
+        f"different {what}",
+        f'{candidate.path} {row_name(baseline, int(np.argmax(unlike)))}, column "{column}"',
+        found=values[0],
+        expected=f"{values[1]} as in {baseline.path}",
+        more=_more(unlike),
+    )
 
 
 def _comparable(a: AnyArray, b: AnyArray) -> tuple[AnyArray, AnyArray]:
@@ -270,7 +274,7 @@ def _refuse_unclear(baseline: SavedResults, candidate: SavedResults, unclear: Bo
             "NaN that may be an ignored sample or a loss",
             f"{candidate.path} {row_name(baseline, int(np.argmax(unclear)))}",
             found=f"NaN, as in {baseline.path}",
-            expected="the two told apart",
+            expected="one or the other, marked as such",
             hint="plain NaN says neither: xent compute -o marks ignored samples, in .npy too",
             more=_more(unclear),
         )

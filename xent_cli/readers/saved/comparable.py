@@ -43,7 +43,7 @@ def refuse_unlike(baseline: SavedResults, candidate: SavedResults, *, by_id: boo
         )
     if _have_digests(baseline, candidate, by_id=by_id) and baseline.digest != candidate.digest:
         raise InputError(
-            "other labels",
+            "different labels",
             candidate.path,
             found=f"labels of digest {candidate.digest}",
             expected=f"{baseline.digest} as in {baseline.path}",
