@@ -41,7 +41,7 @@ class LossOptions:
     temperature_file
         First digits of the SHA-256 of the file that `temperature` is from, or "".
     precision
-        Of the arithmetic on logits; losses and sums are always float64.
+        Of the exponentials; differences, sums and losses are always float64.
     shift
         Logits at position t are scored against the label at t + shift.
     sample_weighted, masked

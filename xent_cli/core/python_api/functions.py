@@ -55,7 +55,7 @@ def softmax_cross_entropy(
     temperature
         > 0, divides the logits.
     precision
-        Dtype of the arithmetic on logits.
+        Dtype of the exponentials; differences, sums and losses are float64 in any case.
 
     Returns
     -------
