@@ -248,3 +248,13 @@ def test_logits_of_every_dtype_have_the_same_temperature(dtype):
     expected = xent_cli.calibrate(logits.astype(float), labels).temperature
     assert xent_cli.calibrate(logits.astype(dtype), labels).temperature == expected
     assert xent_cli.calibrate(np.asfortranarray(logits.T).astype(dtype), labels, axis=0).temperature == expected
+
+
+def test_a_sample_that_counts_without_a_cluster_is_named():
+    logits, labels = model(6, 3, 1.0, seed=3)
+    rule = ClusterRule('column "doc"', column=0)
+    groups = np.array([["a"], ["b"], [None], ["a"], ["b"], [None]], object)
+    labels[2] = -1  # which needs none
+    with pytest.raises(RowError) as caught:
+        fit_temperature(passes(cut(logits, labels, [0], groups=groups), rule))
+    assert caught.value.row == 5

@@ -12,6 +12,7 @@ from xent_cli.core.confidence.temperature import PassTotals
 from xent_cli.core.counted_rows import renumbered_errors, weights_and_left_out
 from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.evaluate_rows import check_labels
+from xent_cli.core.totals.cluster_rule import ClusteredBlock
 from xent_cli.core.totals.cluster_totals import ClusterTotals
 from xent_cli.core.totals.moments import Moments
 from xent_cli.errors import RowError
@@ -40,7 +41,8 @@ def fit_block(task: Task, options: LossOptions, outputs: Outputs, rule: ClusterR
     Raises
     ------
     RowError
-        At an invalid label or weight, a row of logits without probabilities, or a label on a logit of -inf.
+        At an invalid label or weight, a row of logits without probabilities, a label on a logit of -inf, or a sample
+        without a cluster.
     """
     block = task.load()
     figures = held_out = None
@@ -51,6 +53,10 @@ def fit_block(task: Task, options: LossOptions, outputs: Outputs, rule: ClusterR
     _refuse_infinite(logits, labels, block.start, rows)
     samples = np.arange(block.start, block.start + len(block.logits))
     clusters = samples if rule is None else rule.clusters(block.start, samples.size, block.groups)
+    if rule is not None:
+        scored = np.zeros(samples.size, np.bool_)
+        scored[rows] = True
+        ClusteredBlock.of(rule, block.start, clusters, scored)  # refuses a sample without a cluster
     fold = folds_of(clusters, step.folds)
     totals, first = _slopes(logits, labels, fold[rows], weight, step)
     if step.spread:

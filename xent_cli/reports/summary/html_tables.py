@@ -207,7 +207,7 @@ def worst(details: Details | None) -> Iterable[Grid]:
             *([class_cell(s.label, names, details.first_class)] if labelled else []),
             Cell(number(s.loss)),
             *([class_cell(s.predicted, names, details.first_class)] if predicted else []),
-            *([Cell(number(s.confidence), share=s.confidence)] if predicted else []),
+            *([Cell(number(s.confidence), share=share_of(s.confidence or 0.0, 1.0))] if predicted else []),
         )
         for s in details.worst
     )
