@@ -21,6 +21,8 @@ class Opened(Protocol):
         Whether these are all that there are, or all that it takes to tell the format.
     shared
         Whether several threads may read from it at once.
+    held
+        All bytes of a small object, or None.
     footer
         What the end of a Parquet file says, once it has been parsed; None in any other file.
     """
@@ -28,6 +30,7 @@ class Opened(Protocol):
     head: bytes
     enough: bool
     shared: bool
+    held: bytes | None
     footer: Any
 
     @property
@@ -51,6 +54,7 @@ class OpenedFile:
     """A local file, open until `close`, or until nothing refers to it; see `Opened`."""
 
     shared = True
+    held: bytes | None = None
 
     def __init__(self, path: str) -> None:
         self._number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

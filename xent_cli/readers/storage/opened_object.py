@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
-from xent_cli.readers.storage.remote import asking, within
+import pyarrow as pa
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+from xent_cli.readers.storage.remote import asking, within
 
 # Enough for the header of any array: a request costs far more than the bytes it returns.
 _HEAD_BYTES = (1 << 16) + 12
 # Arrow first reads the end of a Parquet file.
 _TAIL_BYTES = 1 << 16
 _PARQUET = b"PAR1"
+# Objects of up to this size, once fetched, are kept: a thousand of them take less memory than what is known about them.
+_HELD_BYTES = 1 << 14
 
 
 class OpenedObject:
@@ -28,6 +29,8 @@ class OpenedObject:
         Whether several threads may read from it at once.
     tail
         Its last bytes, as far as they have been fetched.
+    held
+        All of its bytes, if they are few; then nothing is asked for again.
     """
 
     def __init__(self, file: pa.NativeFile, url: str, seconds: float, *, shared: bool) -> None:
@@ -48,6 +51,9 @@ class OpenedObject:
         elif not self.head:
             self.head = self._fetched(min(_HEAD_BYTES, self._size), 0)
         self.enough = bool(self.tail) or len(self.head) == self._size
+        self.held = self.head if len(self.head) == self._size <= _HELD_BYTES else None
+        if self.held is not None:
+            self.file = pa.BufferReader(self.held)
 
     @property
     def closed(self) -> bool:
@@ -56,6 +62,8 @@ class OpenedObject:
 
     def release(self) -> None:
         """See `Opened`: an object takes no more than what has been fetched of it, unless it is for one thread alone."""
+        if self.held is not None:
+            return
         self.head, self.tail, self.footer = b"", b"", None
         if not self.shared:
             self.file.close()

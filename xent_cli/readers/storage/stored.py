@@ -64,7 +64,11 @@ class Stored:
     opened: Opened | None = field(default=None, compare=False, repr=False)
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickle the recipe without the open file."""
+        """Pickle the recipe without the open file: what is read in another process is looked at again in the end."""
+        if self.opened is not None and self.opened.held is not None:
+            from xent_cli.readers.storage.remote import look
+
+            watch(self.name, self.path, self.identity, look)
         held = self.name, self.path, self.codec, self.member, self.rereadable, self.identity, self.timeout
         return Stored, held
 
@@ -87,6 +91,8 @@ class Stored:
         """Open for Arrow."""
         import pyarrow as pa
 
+        if self.opened is not None and self.opened.held is not None:
+            return pa.BufferReader(self.opened.held)
         with reading(self.name):
             if is_url(self.path):
                 from xent_cli.readers.storage.remote import of_object, open_remote
@@ -150,8 +156,9 @@ def recognised(source: Stored) -> Stored:
         from xent_cli.readers.storage.remote import described, look
 
         identity, file, shared = described(source.path, source.timeout)
-        watch(source.name, source.path, identity, look)
         remote = OpenedObject(file, source.path, source.timeout, shared=shared)
+        if remote.held is None:  # else all bytes came in one answer, so they are of one version
+            watch(source.name, source.path, identity, look)
         found, head = replace(source, identity=identity, opened=remote), remote.head
     else:
         with reading(source.name):
