@@ -138,7 +138,7 @@ INLINE double log_of(double x) {
     return log_of_parts(u, u - 1.0, 0.0, subnormal ? -54.0 : 0.0);
 }
 
-INLINE double product(double weight, double x) { return weight == 0.0 && isinf(x) ? 0.0 : weight * x; }
+INLINE double product(double weight, double x) { return (weight == 0.0) & (isinf(x) != 0) ? 0.0 : weight * x; }
 
 /* ---- what there is to do ------------------------------------------------------------------------------------------ */
 
@@ -346,9 +346,9 @@ INLINE void differences(const void *z, int wide, int64_t depth, const double *m,
 }
 
 /* (v - m)/T, and what rounding took from it; 0 where either is not finite. */
-INLINE double difference(double v, double m, double temperature, double *error) {
+INLINE double difference(double v, double m, double temperature, int divided, double *error) {
     double d = v - m, back = v - d, lost = (v - (d + back)) + (back - m);
-    if (temperature != 1.0) {
+    if (divided) {
         double quotient = d / temperature;
         lost = (FMA(-quotient, temperature, d) + lost) / temperature;
         d = quotient;
@@ -449,10 +449,20 @@ INLINE double divergence_term(double x, double p, double q) {
     return q == 0.0 ? p : term;
 }
 
-/* log(q/p) from differences of logits, but for a shift that is common to all classes of a row: see divergence.py. */
-INLINE double log_ratio(const Job *job, double z, double m, double t, double t_peak) {
-    double lost, taught_lost;
-    double apart = difference(z, m, job->temperature, &lost), taught = difference(t, t_peak, job->teacher_temperature, &taught_lost);
-    double u = (taught - apart) + (taught_lost - lost);
-    return z == -INFINITY && t == -INFINITY ? 0.0 : u;
+/* log(q/p) of a strip from differences of logits, but for a shift that is common to all classes of a row: see
+   divergence.py. */
+INLINE void log_ratios(const Job *job, int64_t depth, const double *z, const double *m, const double *t, const double *t_peak, double *u) {
+    int divided = job->temperature != 1.0 || job->teacher_temperature != 1.0;
+    for (int64_t v = 0; v < depth * LANES; v += LANES)
+        if (divided) EACH_LANE {
+            double lost, taught_lost, apart = difference(z[v + l], m[l], job->temperature, 1, &lost);
+            double taught = difference(t[v + l], t_peak[l], job->teacher_temperature, 1, &taught_lost);
+            u[v + l] = (taught - apart) + (taught_lost - lost);
+        }
+        else EACH_LANE {
+            double lost, taught_lost, apart = difference(z[v + l], m[l], 1.0, 0, &lost);
+            double taught = difference(t[v + l], t_peak[l], 1.0, 0, &taught_lost);
+            u[v + l] = (taught - apart) + (taught_lost - lost);
+        }
+    for (int64_t v = 0; v < depth * LANES; v++) u[v] = (z[v] == -INFINITY) & (t[v] == -INFINITY) ? 0.0 : u[v];
 }

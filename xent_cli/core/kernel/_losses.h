@@ -123,7 +123,7 @@ FUNCTION double refined(const Job *job, const Array *array, int64_t i, double te
         double z[LANES], terms[LANES];
         EACH_LANE z[l] = j + l < job->k && j + l != peak ? value_at(array, i, j + l) : -INFINITY;
         EACH_LANE {
-            double error, e = exp_full(difference(z[l], m, temperature, &error) + lift);
+            double error, e = exp_full(difference(z[l], m, temperature, temperature != 1.0, &error) + lift);
             terms[l] = FMA(e, error, e);
         }
         add(&total, terms);
@@ -361,7 +361,7 @@ FUNCTION void teacher_rows(const Job *job, const Scratch *scratch) {
         Side student = side_of(job, &job->first, i, n, job->temperature, scratch->rows, scratch->z, scratch->e);
         Side teacher = side_of(job, &job->second, i, n, job->teacher_temperature, scratch->rows, scratch->t, scratch->f);
         int64_t omitted[LANES];
-        double log_p[STRIP], p[STRIP], log_q[STRIP], q[STRIP], scale[LANES], t_peak[LANES], up[LANES];
+        double log_p[STRIP], p[STRIP], log_q[STRIP], q[STRIP], u[STRIP], scale[LANES], t_peak[LANES], up[LANES];
         steps_of_class(job, student.peak, omitted);
         EACH_LANE {
             int64_t row = row_of(job, i, n, l);
@@ -385,12 +385,12 @@ FUNCTION void teacher_rows(const Job *job, const Scratch *scratch) {
                     mass[l] += q[v + l];
                     rest[l] += omitted[l] == b + j ? 0.0 : q[v + l];
                 }
+            if (both) log_ratios(job, depth, z, student.m, t, t_peak, u);
             for (int64_t v = 0; both && v < depth * LANES; v += LANES)
                 EACH_LANE {
-                    double u = log_ratio(job, z[v + l], student.m[l], t[v + l], t_peak[l]);
-                    double near = fabs(u) < 1.0 ? u : 0.0, moved = p[v + l] * expm1_of(near);
-                    move[l] += fabs(u) < 1.0 ? moved : f[v + l] * up[l] - p[v + l];
-                    overflow[l] += isinf(u) && isfinite(z[v + l]) && isfinite(t[v + l]) ? 1.0 : 0.0;
+                    double each = u[v + l], near = fabs(each) < 1.0 ? each : 0.0, moved = p[v + l] * expm1_of(near);
+                    move[l] += fabs(each) < 1.0 ? moved : f[v + l] * up[l] - p[v + l];
+                    overflow[l] += (isinf(each) != 0) & (fabs(z[v + l]) < INFINITY) & (fabs(t[v + l]) < INFINITY) ? 1.0 : 0.0;
                 }
             add(&losses, loss), add(&masses, mass), add(&rests, rest), add(&moves, move), add(&overflows, overflow);
         }
@@ -408,18 +408,18 @@ FUNCTION void teacher_rows(const Job *job, const Scratch *scratch) {
             double term[LANES] = {0}, x[STRIP];
             distribution(&student, b, depth, log_p, p);
             distribution(&teacher, b, depth, log_q, q);
-            for (int64_t v = 0; v < depth * LANES; v += LANES)
-                EACH_LANE {
-                    double plain = log_q[v + l] == log_p[v + l] ? 0.0 : log_q[v + l] - log_p[v + l]; /* also for -inf */
-                    if (both) {
-                        double u = log_ratio(job, z[v + l], student.m[l], t[v + l], t_peak[l]);
-                        x[v + l] = isfinite(shift[l]) ? u - shift[l] : plain;
-                    } else if (given) {
-                        int near = fabs(q[v + l] - p[v + l]) < p[v + l] / 2;
-                        double ratio = log1p_of(near ? (q[v + l] - p[v + l]) / p[v + l] : 0.0);
-                        x[v + l] = near ? ratio : plain;
-                    } else x[v + l] = plain;
-                }
+            /* Also where both are -inf. */
+            for (int64_t v = 0; v < depth * LANES; v++) x[v] = log_q[v] == log_p[v] ? 0.0 : log_q[v] - log_p[v];
+            if (both) {
+                log_ratios(job, depth, z, student.m, t, t_peak, u);
+                for (int64_t v = 0; v < depth * LANES; v += LANES)
+                    EACH_LANE x[v + l] = fabs(shift[l]) < INFINITY ? u[v + l] - shift[l] : x[v + l];
+            }
+            for (int64_t v = 0; given && v < depth * LANES; v++) {
+                int near = fabs(q[v] - p[v]) < p[v] / 2;
+                double ratio = log1p_of(near ? (q[v] - p[v]) / p[v] : 0.0);
+                x[v] = near ? ratio : x[v];
+            }
             for (int64_t v = 0; v < depth * LANES; v += LANES)
                 if (job->normal) EACH_LANE term[l] += divergence_term(x[v + l], p[v + l], q[v + l]);
                 else EACH_LANE term[l] += q[v + l] == 0.0 ? 0.0 : q[v + l] * x[v + l];

@@ -1,0 +1,67 @@
+"""The arithmetic of the compiled kernel by itself: exp, sums of terms that are hard to add, and bfloat16."""
+
+import math
+
+import mpmath
+import numpy as np
+import pytest
+
+from tests.oracles.reference import cross_entropy_mp
+from tests.running_kernel import COMPILED
+from xent_cli.core.kernel.compiled import compiled_cross_entropy
+from xent_cli.core.options import LossOptions
+
+pytestmark = pytest.mark.skipif(not COMPILED, reason="no compiled kernel")
+FASTEST = LossOptions(kernel=COMPILED[0] if COMPILED else "numpy")
+
+
+def ulps(found, expected):
+    return np.abs((found - expected) / np.spacing(np.asarray(expected, np.float64))).astype(float)
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).nmant < 63, reason="no long double of more digits")
+@pytest.mark.parametrize("lowest", [-1.0, -40.0, -620.0])
+def test_exponentials_are_within_1_1_ulp(lowest):
+    x = np.random.default_rng(int(-lowest)).uniform(lowest, 0.0, 300_000)
+    found = compiled_cross_entropy(np.stack([np.zeros_like(x), x], axis=1), np.zeros(len(x), np.int64), FASTEST)
+    assert ulps(found.sums[1], np.exp(x.astype(np.longdouble))).max() <= 1.1
+
+
+def geometric(step, count):
+    """Sum of exp(-step), exp(-2 step) and so on, of `count` terms."""
+    ratio = mpmath.exp(-mpmath.mpf(step))
+    return ratio * (1 - ratio**count) / (1 - ratio)
+
+
+@pytest.mark.parametrize("k", [100, 128, 129, 5000, 200_000])
+def test_sums_that_are_hard_to_add_are_within_4_ulp(k):
+    equal = np.full(k, -25.0)
+    giant = np.full(k, -36.0)
+    giant[k // 2] = -0.5
+    falling = -np.arange(k) / 64
+    equal[k - 1] = giant[k - 1] = 0.0
+    with mpmath.workdps(60):
+        sums = [
+            (k - 1) * mpmath.exp(-25),
+            (k - 2) * mpmath.exp(-36) + mpmath.exp(mpmath.mpf(-0.5)),
+            geometric(1 / 64, k - 1),
+            geometric(1 / 64, k - 1),
+        ]
+        expected = [float(mpmath.log1p(s)) for s in sums]
+    rows = np.stack([equal, giant, falling, falling[::-1]])
+    found = compiled_cross_entropy(rows, rows.argmax(axis=1), FASTEST)
+    assert ulps(found.loss, expected).max() <= 4
+
+
+@pytest.mark.parametrize("k", [3, 200])
+def test_bfloat16_is_read_as_the_float32_that_it_begins(k):
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    narrow = np.random.default_rng(k).normal(0, 4, (40, k)).astype(ml_dtypes.bfloat16)
+    narrow[0, 0], narrow[1, 1] = math.inf, -math.inf
+    labels = np.arange(40) % k
+    for logits in (narrow, np.asfortranarray(narrow)):
+        found = compiled_cross_entropy(logits, labels, FASTEST, gradient_dtype="f4")
+        wide = compiled_cross_entropy(narrow.astype(np.float32), labels, FASTEST, gradient_dtype="f4")
+        np.testing.assert_array_equal(found.loss, wide.loss)
+        np.testing.assert_array_equal(found.gradient, wide.gradient)
+    assert ulps(found.loss[2], cross_entropy_mp(narrow[2].astype(float).tolist(), 2)) <= 4
