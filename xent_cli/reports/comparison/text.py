@@ -156,7 +156,7 @@ def _undecided(change: Change) -> str:
 
 def overview_heads(comparison: Comparison) -> list[str]:
     """Return the heads of the columns that `overview` fills."""
-    return ["candidate", *heads(comparison)[1:]]
+    return ["model", *heads(comparison)[1:]]
 
 
 def overview(comparison: Comparison) -> list[list[str]]:
