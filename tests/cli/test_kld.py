@@ -231,3 +231,9 @@ def test_the_truth_lies_between_the_ends_at_32000_classes(tmp_path, seed):
     found = rows(tmp_path, "b.npy", "a.kld")
     assert all(row["kl_low"] <= truth <= row["kl_high"] for row, truth in zip(found, kl, strict=True))
     assert all(row["kl_high"] - row["kl_low"] < 0.01 for row in found)
+
+
+def test_inspect_says_what_such_a_file_holds(tmp_path):
+    written(tmp_path, "a.kld")
+    run = xent("inspect", "a.kld", cwd=tmp_path)
+    assert (run.returncode, "kld" in run.stdout) == (0, True), run.stderr

@@ -133,14 +133,14 @@ class KldSource(NamedTuple):
 
     file: Stored
     role: str
-    layout: KldLayout
+    sizes: KldLayout
     tokens: str
     task_bytes: int
 
     @property
     def info(self) -> SourceInfo:
         """See `Source`: samples are by chunk, and by position in it."""
-        layout = self.layout
+        layout = self.sizes
         shape = (layout.chunks, layout.scored)
         bounds = "logit_bounds" if self.role == "logits" else "label_bounds"
         return SourceInfo(
@@ -155,7 +155,7 @@ class KldSource(NamedTuple):
     @property
     def remarks(self) -> tuple[Diagnostic, ...]:
         """Say where chunks are missing."""
-        layout = self.layout
+        layout = self.sizes
         if layout.chunks == layout.n_chunk:
             return ()
         text = f"{self.file.name} is cut short: {layout.chunks} of {layout.n_chunk} chunks are whole, and are used"
@@ -163,24 +163,24 @@ class KldSource(NamedTuple):
 
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
         """See `Source`."""
-        total = self.layout.chunks * self.layout.scored
-        step = max(1, self.task_bytes // (8 * self.layout.n_vocab))
+        total = self.sizes.chunks * self.sizes.scored
+        step = max(1, self.task_bytes // (8 * self.sizes.n_vocab))
         for start in range(0, total, step):
             size = min(step, total - start)
             yield first + start, size, self.rows(start, start + size)
 
     def rows(self, start: int, stop: int) -> Part:
         """See `Source`."""
-        return KldRows(self.file, self.role, self.layout, self.tokens, start, stop)
+        return KldRows(self.file, self.role, self.sizes, self.tokens, start, stop)
 
     def where(self, row: int, role: str, first: int = 0) -> str:
         """See `Source`."""
-        chunk, record = divmod(row - first, self.layout.scored)
+        chunk, record = divmod(row - first, self.sizes.scored)
         return f"{self.file.name} sample {row} (chunk {chunk}, record {record})"
 
     def scored_tokens(self) -> IntArray:
         """Return all tokens [n_chunk, n_ctx], those that only led to others too."""
-        layout = self.layout
+        layout = self.sizes
         with self.file.open() as stream:
             return _read(stream, self.file.name, _HEADER, "<i4", (layout.n_chunk, layout.n_ctx))
 
@@ -190,7 +190,7 @@ class KldRows(NamedTuple):
 
     file: Stored
     role: str
-    layout: KldLayout
+    sizes: KldLayout
     tokens: str
     start: int
     stop: int
@@ -203,7 +203,7 @@ class KldRows(NamedTuple):
         RowError
             At one that is damaged.
         """
-        layout, name = self.layout, self.file.name
+        layout, name = self.sizes, self.file.name
         n, words = self.stop - self.start, layout.words
         chunks = self.start // layout.scored, (self.stop - 1) // layout.scored + 1
         with self.file.open() as stream:
@@ -273,7 +273,7 @@ def refuse_other_tokens(own: Source, other: Source) -> None:
     if not (isinstance(own, KldSource) and isinstance(other, KldSource)):
         return
     names = f"{own.file.name}, {other.file.name}"
-    for what, ours, theirs in zip(("n_ctx", "n_vocab", "n_chunk"), own.layout, other.layout, strict=False):
+    for what, ours, theirs in zip(("n_ctx", "n_vocab", "n_chunk"), own.sizes, other.sizes, strict=False):
         if ours != theirs:
             hint = "write both with the same text, context and vocabulary"
             raise InputError("files of different runs", names, f"{what} {ours} and {theirs}", "the same", hint)
@@ -283,8 +283,8 @@ def refuse_other_tokens(own: Source, other: Source) -> None:
         chunk, place = (int(i) for i in np.argwhere(unlike)[0])
         found = f"token {tokens[0][chunk, place]} and token {tokens[1][chunk, place]} at {place} of chunk {chunk}"
         raise InputError("different texts", names, found, "the same tokens", "write both files with the same text")
-    if own.layout.chunks != other.layout.chunks:
-        found = f"{own.layout.chunks} and {other.layout.chunks} whole chunks"
+    if own.sizes.chunks != other.sizes.chunks:
+        found = f"{own.sizes.chunks} and {other.sizes.chunks} whole chunks"
         raise InputError("files of different length", names, found, "as many", "write the shorter one again")
 
 
