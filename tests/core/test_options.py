@@ -16,6 +16,7 @@ CHANGES = {
     "label_smoothing": 0.1,
     "class_weight": WEIGHT,
     "temperature": 2.0,
+    "temperature_file": "0123456789abcdef",
     "precision": "float32",
     "shift": 1,
     "sample_weighted": True,

@@ -34,8 +34,8 @@ _DIVERGENCE = (
 GAIN = "calibration_gain"
 CALIBRATION = ("ece", "brier", GAIN)
 # With --macro, and with --units.
-_BY_GROUP = ("n_groups", "macro_loss", "macro_perplexity")
-_PER_UNIT = ("n_units", "bits_per_unit", "unit_perplexity", "se_bits_per_unit")
+BY_GROUP = ("n_groups", "macro_loss", "macro_perplexity")
+PER_UNIT = ("n_units", "bits_per_unit", "unit_perplexity", "se_bits_per_unit")
 _USUAL = (
     *_FIELDS,
     "ci_low",
@@ -47,7 +47,7 @@ _USUAL = (
     "bits",
     "accuracy",
 )
-METRICS = (*_USUAL, *_BY_GROUP, *_PER_UNIT, *_DIVERGENCE, *CALIBRATION)
+METRICS = (*_USUAL, *BY_GROUP, *PER_UNIT, *_DIVERGENCE, *CALIBRATION)
 _DTYPES = ("float16", "bfloat16", "float32", "float64")
 _FATES = ("", ".imprecise", ".inf", ".nan")
 _OVERFLOW = tuple(f"overflow.{dtype}{fate}" for dtype in _DTYPES for fate in _FATES)
@@ -153,18 +153,6 @@ def top_k_of(metric: str) -> int | None:
     name = field_of(metric)
     found = _TOP_K.fullmatch(name)
     return int(found[1]) if found else 1 if name == "accuracy" else None
-
-
-def option_of(metric: str) -> str:
-    """Return the option that a figure has to be asked for with, or "".
-
-    Examples
-    --------
-    >>> option_of("slice:lang=de:bits_per_unit"), option_of("macro_loss"), option_of("mean_loss")
-    ('--units', '--macro', '')
-    """
-    name = field_of(metric)
-    return "--units" if name in _PER_UNIT else "--macro" if name in _BY_GROUP else ""
 
 
 def figures(

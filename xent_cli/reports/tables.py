@@ -23,7 +23,8 @@ _DECIMAL = re.compile(r"(?<![\w.])([-+]?)(\d+\.\d+)(e[-+]?\d+)?(?![\w.])")
 _FEW_DIGITS = 4
 # Blanks at the left of each column but the first, and around it.
 _GAP, _EDGE = 3, 2
-_SHORTEST_TEXT = 8
+# To how many characters texts are cut before numbers lose digits, and at the end.
+_SHORT_TEXT, _SHORTEST_TEXT = 24, 8
 
 
 class PipeConsole(Console):
@@ -46,8 +47,9 @@ def print_table(
 ) -> None:
     """Print a table: numbers to the right, text to the left.
 
-    If it is wider than the console, numbers are rounded to four digits (not with `all_digits`), then the `expendable`
-    columns are left out one after the other, which a line below says, and then long texts are cut.
+    If it is wider than the console, long texts are cut to 24 characters, then numbers are rounded to four digits (not
+    with `all_digits`), then the `expendable` columns are left out one after the other, which a line below says, and then
+    texts are cut further.
 
     Parameters
     ----------
@@ -61,6 +63,7 @@ def print_table(
     heads = [printable(head) for head in heads]
     cells = [[printable(cell) for cell in row] + [""] * (len(heads) - len(row)) for row in rows]
     numeric = [_is_numeric([row[place] for row in cells]) for place in range(len(heads))]
+    _cut(heads, cells, numeric, console, _SHORT_TEXT)
     if not all_digits and _width(heads, cells) > console.width:
         for row in cells:
             row[:] = [_shortened(cell) if numeric[place] else cell for place, cell in enumerate(row)]
@@ -72,7 +75,7 @@ def print_table(
             del heads[place], numeric[place]
             for row in cells:
                 del row[place]
-    _cut(heads, cells, numeric, console)
+    _cut(heads, cells, numeric, console, _SHORTEST_TEXT)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for head, is_number in zip(heads, numeric, strict=True):
         table.add_column(escape(head), justify="right" if is_number else "left", no_wrap=True)
@@ -109,8 +112,10 @@ def _shortened(cell: str) -> str:
     return _DECIMAL.sub(lambda found: found[1] + f"{float(found[2] + (found[3] or '')):.{_FEW_DIGITS}g}", cell)
 
 
-def _cut(heads: Sequence[str], rows: Sequence[list[str]], numeric: Sequence[bool], console: Console) -> None:
-    """Cut the texts of the widest columns of text until the table fits, or they are as short as they may be."""
+def _cut(
+    heads: Sequence[str], rows: Sequence[list[str]], numeric: Sequence[bool], console: Console, shortest: int
+) -> None:
+    """Cut the texts of the widest columns of text until the table fits, or they have the `shortest` length."""
     mark = "..." if console.options.ascii_only else "…"
     while (excess := _width(heads, rows) - console.width) > 0:
         widths = {
@@ -119,9 +124,9 @@ def _cut(heads: Sequence[str], rows: Sequence[list[str]], numeric: Sequence[bool
             if not is_number and rows
         }
         place = max(widths, key=lambda p: widths[p], default=-1)
-        if place < 0 or widths[place] <= max(_SHORTEST_TEXT, cell_len(heads[place])):
+        if place < 0 or widths[place] <= max(shortest, cell_len(heads[place])):
             return
-        room = max(_SHORTEST_TEXT, cell_len(heads[place]), widths[place] - excess)
+        room = max(shortest, cell_len(heads[place]), widths[place] - excess)
         for row in rows:
             if cell_len(row[place]) > room:
                 row[place] = set_cell_size(row[place], room - len(mark)).rstrip() + mark

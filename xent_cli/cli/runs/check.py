@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from xent_cli.cli.runs.limits import figures_of_document, parse_limit
+from xent_cli.cli.runs.limits import figures_of_document, option_of, parse_limit
 from xent_cli.core import metrics, thresholds
 from xent_cli.core.metrics import OF_THE_MEAN
 from xent_cli.errors import InputError, UsageError
@@ -200,7 +200,7 @@ def judge(limits: Limits, document: Document, kept: KeptRows | None) -> Document
 def _absent(limit: Threshold, now: Mapping[str, Any]) -> InputError:
     name = limit.metric
     what = "slice" if name.startswith("slice:") and metrics.field_of(name) in now else "figure"
-    option = metrics.option_of(name)
+    option = option_of(name)
     near = f"ask for {option}" if option else metrics.nearest(name, now) or f"there are {', '.join(now)}"
     return InputError(f"no such {what} in this run", found=f"no {name}", hint=near)
 

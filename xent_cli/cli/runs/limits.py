@@ -55,6 +55,18 @@ def parse_limit(kind: Kind, text: str) -> Threshold:
     return Threshold(metric, kind, number, percent)
 
 
+def option_of(metric: str) -> str:
+    """Return the option that a figure has to be asked for with, or "".
+
+    Examples
+    --------
+    >>> option_of("slice:lang=de:bits_per_unit"), option_of("macro_loss"), option_of("mean_loss")
+    ('--units', '--macro', '')
+    """
+    name = metrics.field_of(metric)
+    return "--units" if name in metrics.PER_UNIT else "--macro" if name in metrics.BY_GROUP else ""
+
+
 def figures_of_document(path: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the figures of a summary document by the names that limits use.
 

@@ -35,7 +35,7 @@ def loss_frame(
 ) -> pd.DataFrame:
     """Losses of all samples as a frame of pandas: a row for each, in C order of the axes without `axis`.
 
-    ``loss_frame(...).to_parquet("rows.parquet")`` is what `xent compare` and `xent check --baseline` take.
+    ``loss_frame(...).to_parquet("rows.parquet")`` is what `xent compare` takes, and `xent check` as a baseline.
 
     Parameters
     ----------
