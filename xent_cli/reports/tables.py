@@ -48,7 +48,7 @@ def print_table(
     """Print a table: numbers to the right, text to the left.
 
     If it is wider than the console, long texts are cut to 24 characters, then numbers are rounded to four digits (not
-    with `all_digits`), then the `expendable` columns are left out one after the other, which a line below says, and then
+    with `all_digits`), then the `expendable` columns are left out one by one, which a line below says, and then
     texts are cut further.
 
     Parameters
