@@ -325,6 +325,11 @@ static PyObject *source_digest(PyObject *self, PyObject *unused) {
     return PyUnicode_FromString(SOURCE_DIGEST);
 }
 
+/* What the functions take and return, as a number; raised here and in variants.py whenever that changes. */
+enum { INTERFACE = 1 };
+
+static int number_interface(PyObject *self) { return PyModule_AddIntConstant(self, "INTERFACE", INTERFACE); }
+
 static PyMethodDef methods[] = {
     {"rows", rows, METH_VARARGS, "See compiled.py."},
     {"exact_sum", exact_sum, METH_VARARGS, "See exact_sum.py."},
@@ -334,6 +339,9 @@ static PyMethodDef methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, .m_name = "_rows", .m_size = 0, .m_methods = methods};
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, number_interface}, {0, NULL}};
+
+static struct PyModuleDef module = {
+    PyModuleDef_HEAD_INIT, .m_name = "_rows", .m_size = 0, .m_methods = methods, .m_slots = slots};
 
 PyMODINIT_FUNC PyInit__rows(void) { return PyModuleDef_Init(&module); }

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
+# Version of what the compiled module takes and returns, here and in `_rows.c`. After a pull, an editable install still
+# has the old module, which would fail or take one argument for another.
+INTERFACE = 1
+_OUT_OF_DATE = "the one here is out of date; to rebuild it, run pip install -e . in the source folder of xent"
 # Without an instruction for it, each fused multiply-add is a call of a function, which takes far longer than NumPy.
 _WITHOUT_FMA = "baseline"
 
@@ -26,11 +30,14 @@ class _Built(NamedTuple):
 @cache
 def _built() -> _Built:
     try:
-        return _Built(import_module("xent_cli.core.kernel._rows"))
+        module = import_module("xent_cli.core.kernel._rows")
     except ModuleNotFoundError:
         return _Built(None, "it was not built when xent was installed")
     except ImportError as error:
         return _Built(None, str(error))
+    if getattr(module, "INTERFACE", None) != INTERFACE:
+        return _Built(None, _OUT_OF_DATE)
+    return _Built(module)
 
 
 def compiled_module() -> ModuleType:
@@ -42,7 +49,7 @@ def compiled_module() -> ModuleType:
 
 @cache
 def variants() -> tuple[str, ...]:
-    """Return the instruction sets that the kernel supports and this machine has, fastest first; () if it was not built.
+    """Return the instruction sets that the kernel supports and this machine has, fastest first; () if there is none.
 
     Examples
     --------
