@@ -68,6 +68,7 @@ def bash(tmp_path_factory):
         ("xent check --report some_", "xent check --report some_logits.npy "),
         ("xent compute --config some_", "xent compute --config some_logits.npy "),
         ("xent compute --reduction me", "xent compute --reduction mean "),
+        ("xent check --max mean_delta", "xent check --max mean_delta_p= "),
     ],
 )
 def test_bash_completes_commands_options_values_and_file_names(bash, line, whole):

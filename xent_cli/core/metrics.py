@@ -219,7 +219,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def refuse_unknown(metric: str, option: str) -> None:
-    """Refuse an unknown metric, and list the known ones.
+    """Refuse an unknown metric, and name those that are nearest, or else all.
 
     Raises
     ------
@@ -235,6 +235,7 @@ def refuse_unknown(metric: str, option: str) -> None:
     if name in known or _TOP_K.fullmatch(name):
         return
     shown = [*METRICS, "top_K_accuracy", *([] if name != metric else ["overflow.DTYPE[.imprecise|.inf|.nan]"])]
+    near = nearest(name, known)
     raise UsageError(
-        f"{option}: there is no metric {name}", expected=f"one of {', '.join(shown)}", hint=nearest(name, known)
+        f"{option}: there is no metric {name}", expected="" if near else f"one of {', '.join(shown)}", hint=near
     )

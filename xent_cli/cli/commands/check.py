@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from xent_cli.cli.commands.help import OUTPUT, Command, complete_files, option
+from xent_cli.cli.commands.help import OUTPUT, Command, complete_files, complete_metrics, option
 from xent_cli.cli.commands.options import bounded_option, input_options, loss_options, top_k_option, true_labels_option
 from xent_cli.cli.commands.run_options import (
     by_option,
@@ -46,8 +46,20 @@ _output = partial(option, section=OUTPUT)
 @true_labels_option
 @bounded_option
 @top_k_option
-@_gate("--max", multiple=True, metavar="METRIC=LIMIT", help="Fail where METRIC is above LIMIT; repeatable.")
-@_gate("--min", multiple=True, metavar="METRIC=LIMIT", help="Fail where METRIC is below LIMIT; repeatable.")
+@_gate(
+    "--max",
+    multiple=True,
+    metavar="METRIC=LIMIT",
+    shell_complete=complete_metrics,
+    help="Fail where METRIC is above LIMIT; repeatable.",
+)
+@_gate(
+    "--min",
+    multiple=True,
+    metavar="METRIC=LIMIT",
+    shell_complete=complete_metrics,
+    help="Fail where METRIC is below LIMIT; repeatable.",
+)
 @_gate(
     "--baseline",
     type=click.Path(),
@@ -58,12 +70,14 @@ _output = partial(option, section=OUTPUT)
     "--max-increase",
     multiple=True,
     metavar="METRIC=LIMIT",
+    shell_complete=complete_metrics,
     help="Fail where METRIC is more than LIMIT above the baseline; 0.01 is absolute, 0.5% is relative; repeatable.",
 )
 @_gate(
     "--max-decrease",
     multiple=True,
     metavar="METRIC=LIMIT",
+    shell_complete=complete_metrics,
     help="Fail where METRIC is more than LIMIT below the baseline, for accuracy and the like; repeatable.",
 )
 @_gate(

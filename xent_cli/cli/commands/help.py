@@ -72,6 +72,15 @@ def complete_files(context: click.Context, parameter: click.Parameter, incomplet
     return [CompletionItem(incomplete, type="file")]
 
 
+def complete_metrics(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a metric in a shell, up to the = before its limit."""
+    from click.shell_completion import CompletionItem
+
+    from xent_cli.core.metrics import METRICS
+
+    return [CompletionItem(f"{name}=") for name in METRICS if name.startswith(incomplete)]
+
+
 class Command(click.Command):
     """A command whose `--help` groups its options.
 
