@@ -395,3 +395,39 @@ def test_units_of_a_table_with_ids_are_joined_by_these_and_groups_are_not(folder
     assert found["n_units"] == SIZES[~NAN].sum()
     assert found["bits_per_unit"] == pytest.approx(LOSS[~NAN].sum() / SIZES[~NAN].sum() / math.log(2), rel=1e-13)
     assert "one by one" in refused(folder, "t.csv", "--by", "lang=flat_langs.npy", "--join", "id", code=2)
+
+
+@pytest.mark.parametrize("lines", ["de\nen\nde\nen\n", "fr\nde\nfr\nen\n"])
+def test_a_line_too_many_is_not_taken_for_a_name_in_silence(folder, lines):
+    """Four lines for three documents: the first would shift every language by one document."""
+    (folder / "more.txt").write_text(lines)
+    said = refused(folder, "z.npy", "y.npy", "--by", "lang=more.txt")
+    assert "a first line that may be a name or a value" in said
+    assert 'more.txt: found 4 lines that begin with "' in said
+    assert "shapes do not fit" in refused(folder, "z.npy", "y.npy", "--by", "lang=more.txt", "--no-header")
+
+
+@pytest.mark.parametrize("header", ["lang", "language"])
+def test_a_name_above_the_values_is_a_name(folder, header):
+    (folder / "named.txt").write_text("\n".join([header, *LANGS, ""]))
+    named = summary(folder, "z.npy", "y.npy", "--by", "lang=named.txt")
+    assert named["slices"] == summary(folder, "z.npy", "y.npy", "--by", "lang=langs.txt")["slices"]
+
+
+def test_two_lines_beside_one_document_of_two_tokens_leave_two_readings(tmp_path):
+    np.save(tmp_path / "z.npy", Z[:1, :2])
+    np.save(tmp_path / "y.npy", np.zeros((1, 2), np.int64))
+    (tmp_path / "two.txt").write_text("de\nen\n")
+    assert "a first line that may be" in refused(tmp_path, "z.npy", "y.npy", "--by", "lang=two.txt")
+    found = summary(tmp_path, "z.npy", "y.npy", "--by", "lang=two.txt", "--no-header")["slices"]
+    assert [(entry["value"], entry["summary"]["n_samples"]) for entry in found] == [("de", 1), ("en", 1)]
+
+
+def test_lines_go_along_with_the_rows_of_a_table(folder):
+    table().to_parquet(folder / "t.parquet")
+    langs = np.repeat(LANGS, T)
+    (folder / "lines.txt").write_text("\n".join([*langs, ""]))
+    found = summary(folder, "t.parquet", "--by", "lang=lines.txt")["slices"]
+    assert {entry["value"]: entry["summary"]["n_samples"] for entry in found} == {
+        lang: int((~NAN.ravel())[langs == lang].sum()) for lang in ("de", "en")
+    }

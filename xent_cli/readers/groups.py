@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xent_cli.core.block import Rows
+from xent_cli.errors import InputError, printable
 from xent_cli.readers.columns.column_plan import ColumnPlan
 
 if TYPE_CHECKING:
@@ -20,13 +21,41 @@ if TYPE_CHECKING:
 
 
 def begins_with_a_value(source: Source, logits: Source, name: str) -> bool:
-    """Whether the one line of names of a text is the group of the first sample: there is one row too few without it."""
-    plan, shape = source.info.plan, logits.info.sample_shape
-    if source.info.format != "csv" or plan is None or plan.by == (name,) or not source.info.rereadable or shape is None:
+    """Whether the one line of names of a text is the group of the first sample: there is one row too few without it.
+
+    Raises
+    ------
+    InputError
+        If nothing tells: both numbers of rows fit, or the line is one of the groups, and there would be a row too many.
+    """
+    plan, shape, n = source.info.plan, logits.info.sample_shape, logits.info.num_rows
+    if source.info.format != "csv" or plan is None or plan.by == (name,) or not source.info.rereadable:
         return False
-    counts = {math.prod(shape[:outer]) for outer in range(1, len(shape) + 1)}
     found = sum(size for _, size, _ in source.parts())
-    return found not in counts and found + 1 in counts
+    if shape is None:  # a table, whose rows may not be counted yet
+        counts = {found if n is None else n}
+    else:
+        counts = {math.prod(shape[:outer]) for outer in range(1, len(shape) + 1)}
+    if found not in counts:
+        return found + 1 in counts
+    if found + 1 in counts or _among_the_first(plan.by, source):
+        raise InputError(
+            "a first line that may be a name or a value",
+            source.info.path,
+            found=f'{found + 1:,} lines that begin with "{printable(plan.by[0])}"',
+            expected="values, or values below a name that is not one of them",
+            hint=f'a first line "{printable(name)}" is sure to be a name'
+            + ("" if shape is None else "; --no-header says that the first line is a value"),
+        )
+    return False
+
+
+def _among_the_first(names: tuple[str, ...], source: Source) -> bool:
+    """Whether a line of names is also a value; looks at the first part alone, which is bounded."""
+    for _, _, part in source.parts():
+        groups = part.read().groups
+        return groups is not None and bool((groups == names[0]).any())
+    return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ def _label_column(options: SharedOptions, pair: Pair) -> str:
 
 
 def _header(options: SharedOptions, pair: Pair) -> str:
-    sources = (pair.logits, pair.labels, pair.weights, pair.mask)
+    sources = (pair.logits, pair.labels, pair.weights, pair.mask, pair.units, *pair.groups)
     text = any(source is not None and source.info.format == "csv" for source in sources)
     return "" if text else "none of the inputs is delimited text"
 
