@@ -1,4 +1,4 @@
-"""Which samples of a block count, and results of those samples put back among the rest."""
+"""Which samples of a block count, and how their results are put back among the others."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class Evaluated(NamedTuple):
     ranks
         [n] rank of each label among the logits, or None.
     counts
-        Fields of `LossTotals` that do not follow from the losses.
+        Fields of `LossTotals` that cannot be computed from the losses.
     likeliest
         [n] class of the highest entry of each row of dense labels, if needed, or None.
     calibration, formulas
         As in `RunTotals`.
     beside
-        [n] further figures of the divergence from a teacher, by name.
+        [n] other figures of the divergence from a teacher, by name.
     """
 
     rows: RowLosses
@@ -59,7 +59,7 @@ class Evaluated(NamedTuple):
     beside: Mapping[str, FloatArray] = MappingProxyType({})
 
     def divergence(self, *, figures: bool) -> Mapping[str, FloatArray] | None:
-        """Figures of the divergence from a teacher [n], by name: those that are there anyway, then the others.
+        """Figures of the divergence from a teacher [n], by name: those that are always computed, then the others.
 
         Parameters
         ----------
@@ -69,7 +69,7 @@ class Evaluated(NamedTuple):
         if self.rows.kl is None:
             return self.beside or None
         found = {"kl_divergence": self.rows.kl, **self.beside}
-        if figures and self.ranks is not None and "same_top" not in found:  # with a teacher, of its likeliest class
+        if figures and self.ranks is not None and "same_top" not in found:  # with a teacher: of its likeliest class
             found["same_top"] = np.where(np.isnan(self.rows.kl), np.nan, self.ranks == 0)
         return found
 
@@ -114,11 +114,11 @@ class Evaluated(NamedTuple):
 
 
 def weights_and_left_out(block: Block, options: LossOptions) -> tuple[FloatArray | None, BoolArray | None]:
-    """Return sample weights [n], 0 where masked, and which samples are left out; None where there are none.
+    """Return sample weights [n], 0 where masked, and which samples are left out; either is None if there are none.
 
     Masked samples and those of weight 0 are left out; nothing else about a masked sample is checked. Samples without a
-    label or with an ignored one are left out too, except where the kernel for logits and class indices skips them
-    itself at less cost.
+    label or with an ignored one are left out too, unless the kernel for logits and class indices skips them
+    itself, which costs less.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Evaluate log-probabilities that are known in part: the loss, the divergence, or both ends of what they can be."""
+"""Evaluate rows of log-probabilities that are only partly known: the loss and the divergence, or bounds on them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from xent_cli.core.block import Block
     from xent_cli.core.options import LossOptions, Outputs
 
-# A sample counts 1 in this figure if its loss is only bounded.
+# Counts the samples of whose loss only bounds are known.
 BOUNDED = "n_bounded"
 
 
 def evaluate_partial(block: Block, divisor: FloatArray | None, options: LossOptions, outputs: Outputs) -> Evaluated:
-    """Evaluate rows that all count, of which either side may be known in part.
+    """Evaluate rows that all count and in which either side may be only partly known.
 
-    A sample whose loss is only bounded has a loss of NaN, and counts in `BOUNDED`; the ends are in the figures
+    If only bounds of a loss are known, it is NaN and the sample counts in `BOUNDED`; the bounds are in the figures
     ``mean_loss_at_least`` and ``mean_loss_at_most``.
 
     Parameters
@@ -39,7 +39,7 @@ def evaluate_partial(block: Block, divisor: FloatArray | None, options: LossOpti
     Raises
     ------
     RowError
-        At an invalid label, or a row that is not a part of a distribution.
+        At an invalid label, or a row that cannot be part of a distribution.
     """
     if options.labels_source == "labels":
         return _against_labels(block, divisor, options, outputs)
@@ -86,7 +86,7 @@ def _against_reference(block: Block, divisor: FloatArray | None, options: LossOp
     loss, kl = found.loss, found.kl
     ends = {"kl_low": found.kl_low, "kl_high": found.kl_high, "kl_face_value": found.face}
     ends |= {"mean_loss_at_least": found.loss_low, "mean_loss_at_most": found.loss_high}
-    # Rows of which every class is known to the last digit are those of any teacher.
+    # Rows in which every class is known exactly are treated like those of any teacher.
     whole = np.flatnonzero(
         (own_bounds.width == 0) & (ref_bounds.width == 0) & ~np.isnan(own).any(axis=1) & ~np.isnan(ref).any(axis=1)
     )
@@ -98,7 +98,7 @@ def _against_reference(block: Block, divisor: FloatArray | None, options: LossOp
             ends[name][whole] = exact.loss if name.startswith("mean") else exact.kl
     own_face, ref_face = _at_face(own, own_bounds), _at_face(ref, ref_bounds)
     if block.label_bounds is not None and np.isnan(ref_bounds.face).all():
-        del ends["kl_face_value"]  # no file holds a floor in place of what is not known
+        del ends["kl_face_value"]  # no file has a floor in place of what is not known
     invalid = np.isnan(found.kl_low)
     likeliest = ref_face.argmax(axis=1)
     ranks = label_ranks(own_face, likeliest)
@@ -120,7 +120,7 @@ def _against_reference(block: Block, divisor: FloatArray | None, options: LossOp
 
 
 def _at_face(rows: FloatArray, bounds: Bounds) -> FloatArray:
-    """Fill in the floor where a class is not known, and -inf where there is none."""
+    """Fill in the floor for classes that are not known, or -inf if there is no floor."""
     floor = np.where(np.isnan(bounds.face), -np.inf, bounds.face)
     return np.where(np.isnan(rows), floor[:, np.newaxis], rows)
 
@@ -128,7 +128,7 @@ def _at_face(rows: FloatArray, bounds: Bounds) -> FloatArray:
 def _left_out(
     ignored: BoolArray | None, bounded: BoolArray, options: LossOptions
 ) -> tuple[BoolArray | None, FloatArray]:
-    """Leave out samples that are only bounded if that was asked for; return who is ignored, and which count as such."""
+    """Leave out samples with only bounds if requested; return which are ignored, and which others have only bounds."""
     if options.bounded == "ignore" and bounded.any():
         return either(ignored, bounded), np.zeros(bounded.size)
     return ignored, bounded.astype(np.float64)
@@ -139,8 +139,8 @@ def _at_true_labels(
 ) -> dict[str, FloatArray]:
     """Compare the probabilities of the true labels.
 
-    Where a floor stands in for one, its difference is right to within the floor, which is less than the rounding of
-    what stands above it; the ratio of the perplexities is not known.
+    Where a floor stands in for a probability, the difference is right to within the floor, which is less than the
+    rounding of anything above it; the ratio of the perplexities is not known.
     """
     label = true_labels(block, options)
     at = np.arange(len(label)), label
@@ -155,7 +155,7 @@ def true_labels(block: Block, options: LossOptions) -> IntArray:
     Raises
     ------
     RowError
-        At one that is none.
+        At a label that is not a class.
     """
     labels: AnyArray | None = block.true_labels
     assert labels is not None

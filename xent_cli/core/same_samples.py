@@ -26,7 +26,7 @@ class OtherLabelError(RowError):
 
 
 def plain_id(value: object) -> str | None:
-    """Normalise an id for comparison: without outer blanks, and whole numbers the same however a table stores them.
+    """Normalise an id for comparison: strip it, and write whole numbers the same way however a table stores them.
 
     Examples
     --------

@@ -1,1 +1,1 @@
-"""What a model predicts, how sure it is, and whether rightly so: predictions of rows, and temperature scaling."""
+"""What a model predicts and how far its confidence can be trusted: predictions of rows, and temperature scaling."""

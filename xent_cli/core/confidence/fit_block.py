@@ -1,4 +1,4 @@
-"""One block of a pass over the samples that fits a temperature."""
+"""One block of a pass over the samples when a temperature is fitted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from xent_cli.core.options import LossOptions, Outputs
     from xent_cli.core.totals.cluster_rule import ClusterRule
 
-# Derivatives of so many rows are held at a time: there are two numbers for each row and inverse temperature.
+# Number of rows whose derivatives are in memory at a time: two numbers per row and inverse temperature.
 _ROWS = 1 << 15
 
 
@@ -34,7 +34,7 @@ def fit_block(task: Task, options: LossOptions, outputs: Outputs, rule: ClusterR
     Parameters
     ----------
     options, outputs
-        Of the figures; `options.temperature` is not used.
+        What the figures are computed with; `options.temperature` is not used.
     rule
         Which cluster each sample belongs to, or None.
 
@@ -56,7 +56,7 @@ def fit_block(task: Task, options: LossOptions, outputs: Outputs, rule: ClusterR
     if rule is not None:
         scored = np.zeros(samples.size, np.bool_)
         scored[rows] = True
-        ClusteredBlock.of(rule, block.start, clusters, scored)  # refuses a sample without a cluster
+        ClusteredBlock.of(rule, block.start, clusters, scored)  # also refuses a sample without a cluster
     fold = folds_of(clusters, step.folds)
     totals, first = _slopes(logits, labels, fold[rows], weight, step)
     if step.spread:
@@ -69,7 +69,7 @@ def fit_block(task: Task, options: LossOptions, outputs: Outputs, rule: ClusterR
             by_cluster = ClusterTotals.of(block.start, samples.size, clusters[rows], value, weight, **kind)  # type: ignore[arg-type]
             totals = replace(totals, clusters=by_cluster)
     if step.fold_temperatures:
-        # Every row at the temperature of its fold, in one evaluation.
+        # One evaluation, with each row at the temperature of its fold.
         own = np.array(step.fold_temperatures)[fold]
         cooled = block._replace(logits=block.logits.astype(np.float64) / own[:, np.newaxis])
         held_out = evaluate_block(cooled, replace(options, temperature=1.0), outputs).totals
@@ -93,9 +93,9 @@ def _slopes(
 
 
 def folds_of(clusters: AnyArray, folds: int) -> IntArray:
-    """Return the fold of each sample [n], from the number of its cluster or, of texts, from a checksum of it.
+    """Return the fold of each sample [n], from the number of its cluster or the checksum of its name.
 
-    Samples of a cluster share a fold, whatever else is in the input.
+    All samples of a cluster are in one fold, whatever else the input holds.
 
     Examples
     --------
@@ -111,7 +111,7 @@ def folds_of(clusters: AnyArray, folds: int) -> IntArray:
 
 
 def _counted(block: Block, options: LossOptions) -> tuple[IntArray, IntArray, FloatArray | None]:
-    """Return the places in the block, the class indices and the weights of the samples that count."""
+    """Return the positions in the block, the class indices and the weights of the samples that count."""
     weight, left_out = weights_and_left_out(block, options)
     rows = np.arange(len(block.logits)) if left_out is None else np.flatnonzero(~left_out)
     with renumbered_errors(block.start, rows):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from xent_cli.core.totals.loss_totals import LossTotals
     from xent_cli.core.totals.summary import WorstSample
 
-# A label beyond this rank is of a row with NaN, in which nothing has a rank.
+# A rank above this means that the row has a NaN, so that nothing in it can be ranked.
 _NO_RANK = np.iinfo(np.int64).max
 
 
@@ -33,12 +33,12 @@ def predictions_of_scored(
 ) -> dict[str, AnyArray]:
     """Return columns of predictions of a whole block, with classes numbered as in the input.
 
-    Every value of an ignored sample is missing, and so are those of `predictions_of`.
+    All values of an ignored sample are missing; so are those that `predictions_of` describes as missing.
 
     Parameters
     ----------
     block
-        As it was read.
+        The block as it was read.
     labels
         [n] as written in the input, or None if they are dense.
     ignored
@@ -82,7 +82,7 @@ def _predicted(worst: tuple[WorstSample, ...], block: Block, options: LossOption
 def listed(
     sample: WorstSample, by: str, names: tuple[str, ...] | None, predicted_names: tuple[str, ...] | None
 ) -> dict[str, Any]:
-    """Return a sample as documents list it: its value under the name of the figure `by`, classes by name if known.
+    """Return a sample as documents list it: its value under the name of the figure `by`, and classes by name if known.
 
     Examples
     --------
@@ -103,8 +103,8 @@ def predictions_of(
 ) -> dict[str, AnyArray]:
     """Return columns of predictions, each [n].
 
-    Of a row with NaN, every value is missing; of one with +inf, or nothing but -inf, all but `predicted` and `rank`,
-    which accuracy counts too.
+    In a row with NaN, every value is missing; in a row with +inf, or nothing but -inf, all values are missing except
+    `predicted` and `rank`, which accuracy counts too.
 
     With p the softmax of a row of logits z, divided by the temperature T, and y its label:
 
@@ -116,13 +116,13 @@ def predictions_of(
     - ``rank``: 1 where the label is predicted, 2 where it comes next; int64, 0 where missing.
     - ``entropy``: ``-sum_j p_j log(p_j)`` in nats, with 0 log 0 = 0.
 
-    Values other than `predicted` and `rank` are float64, NaN where missing. Smoothing and class weights change none of
-    them. Probabilities are used as they are given.
+    Values other than `predicted` and `rank` are float64, NaN where missing. Smoothing and class weights do not
+    change them. Probabilities are used as given.
 
     Parameters
     ----------
     block
-        Logits, or what `options.source` says, as declared.
+        Logits, or what `options.source` says.
     labels
         [n] class indices in [0, k); None if labels are dense, and then only `predicted`, `confidence` and `entropy` can
         be asked for.

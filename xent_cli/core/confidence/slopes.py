@@ -27,7 +27,7 @@ class Slopes(NamedTuple):
     Fields
     ------
     first, second
-        [m, n] nats per unit of the inverse temperature, and per its square.
+        [m, n] nats per unit of the inverse temperature, and per unit squared.
     below
         [n] whether the label is below the highest logit of its row.
     """
@@ -90,7 +90,7 @@ def slopes(rows: AnyArray, labels: IntArray, betas: tuple[float, ...]) -> Slopes
 class SlopeTotals:
     """Exact sums of slopes and curvatures for each of m inverse temperatures, by fold.
 
-    `merge` is associative and commutative: any partition of the samples ends in the same bits.
+    `merge` is associative and commutative: any partition of the samples gives the same bits.
 
     Fields
     ------
@@ -105,8 +105,8 @@ class SlopeTotals:
     below
         [K] numbers of samples whose label is below the highest logit of its row.
     moments, clusters
-        Sums of the slopes at the first of the inverse temperatures, from which their standard error follows: of
-        samples, and of clusters of samples; or None.
+        Sums of the slopes at the first inverse temperature, for their standard error over samples and over clusters;
+        or None.
     """
 
     betas: tuple[float, ...]
@@ -122,7 +122,7 @@ class SlopeTotals:
     def of(
         cls, betas: tuple[float, ...], found: Slopes, fold: IntArray, folds: int, weight: FloatArray | None
     ) -> SlopeTotals:
-        """Total rows; `fold` [n] is the fold of each, and `weight` [n] its weight or None."""
+        """Total rows; `fold` [n] is the fold of each, `weight` [n] its weight, or None."""
 
         def total(values: FloatArray) -> NDArray[np.object_]:
             return sums_by_group(fold, values if weight is None else values * weight, folds)
@@ -159,7 +159,7 @@ class SlopeTotals:
         )
 
     def means(self, left_out: int | None = None) -> list[tuple[float, float, float]]:
-        """Return b, slope and curvature of the mean loss at each b, without the samples of a fold."""
+        """Return b with the slope and curvature of the mean loss at each b, leaving out the samples of a fold."""
 
         def kept(units: NDArray[np.object_]) -> Any:
             whole = units.sum(axis=-1)

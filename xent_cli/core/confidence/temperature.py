@@ -1,4 +1,4 @@
-"""The temperature that minimises the mean loss: a bracketed search for its inverse, several points a pass."""
+"""The temperature that minimises the mean loss: a bracketed search for its inverse, several points per pass."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from xent_cli.core.totals.run_totals import RunTotals
     from xent_cli.core.totals.summary import LossSummary
 
-# The first pass looks at these inverse temperatures; at 0 all classes are equally likely.
+# Inverse temperatures of the first pass; at 0, all classes are equally likely.
 _GRID = (0.0, 1 / 64, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0, 2.0, 4.0, 8.0, 16.0, 64.0)
-# A bracket that the grid does not hold is looked for with steps of 4, this many a pass.
+# If the optimum is beyond this grid, it is looked for in steps of a factor of 4, this many per pass.
 _STEPS = 8
-# In a bracket of this width, relative to the place, the error of the cubic is below 1e-15.
+# Relative width of a bracket within which the error of the cubic is below 1e-15.
 _NARROW = 3e-4
 _MOST_PASSES = 60
 
@@ -33,7 +33,7 @@ class Step(NamedTuple):
     folds
         Number of folds.
     temperature
-        At which figures are computed, or None for no figures.
+        Temperature at which figures are computed, or None for no figures.
     fold_temperatures
         For each fold, the temperature at which figures of its samples are computed; () without.
     spread
@@ -53,11 +53,11 @@ class PassTotals(NamedTuple):
     Fields
     ------
     slopes
-        At `Step.betas`.
+        Totals of the derivatives at `Step.betas`.
     figures, held_out
         Totals at `Step.temperature`, and with each sample at the temperature of its fold; or None.
     size
-        Number of samples, those left out included.
+        Number of samples, including those left out.
     """
 
     slopes: SlopeTotals
@@ -106,17 +106,17 @@ class TemperatureFit(NamedTuple):
 
     @property
     def gain(self) -> float:
-        """By how many nats the temperature lowers the mean loss of the samples that it was fitted on."""
+        """By how many nats the temperature lowers the mean loss of the samples that it was fitted to."""
         return self.before.mean_loss - self.after.mean_loss
 
 
 def fit_temperature(run: Callable[[Step], PassTotals], folds: int = 1) -> TemperatureFit:
     """Fit a temperature.
 
-    The mean loss is convex in b = 1/T, with slope f' and curvature f'' (see `slopes`). Each pass takes several b.
-    Between the two nearest the optimum on either side, where f' changes its sign, the cubic through both slopes with
-    their curvatures says where to look next. Its error is of fourth order in the width of the bracket, so that two or
-    three passes find the optimum to the last digits. ``SE(T) = SE(f') / (f'' b**2)``, with the standard error of the
+    The mean loss is convex in b = 1/T, with slope f' and curvature f'' (see `slopes`). Each pass tries several b.
+    Between the two nearest to the optimum, where f' changes its sign, the cubic that matches both slopes and their
+    curvatures says where to look next. Its error is of fourth order in the width of the bracket, so two or three
+    passes find the optimum to the last digits. ``SE(T) = SE(f') / (f'' b**2)``, with the standard error of the
     mean slope over samples or clusters.
 
     Parameters
@@ -124,7 +124,7 @@ def fit_temperature(run: Callable[[Step], PassTotals], folds: int = 1) -> Temper
     run
         Makes a pass over all samples.
     folds
-        K > 1 also fits without each of K folds.
+        Number of folds K; above 1, a temperature is also fitted without each fold.
 
     Raises
     ------
@@ -171,7 +171,7 @@ def fit_temperature(run: Callable[[Step], PassTotals], folds: int = 1) -> Temper
 
 
 def optimum(points: Sequence[tuple[float, float, float]]) -> float | None:
-    """Return the place of the optimum if the points around it tell it to the last digits, else None.
+    """Return the optimum if the points around it determine it to the last digits, else None.
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ def next_betas(points: Sequence[tuple[float, float, float]], thorough: bool = Tr
     Parameters
     ----------
     thorough
-        Whether to look further around that root too, so that the next bracket is small even if the cubic is far off.
+        Whether to look further around that root too, so that the next bracket is small even if the cubic is a bad fit.
 
     Examples
     --------

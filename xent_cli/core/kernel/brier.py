@@ -17,7 +17,7 @@ def brier_scores(rows: AnyArray, labels: IntArray, options: LossOptions) -> Floa
     """Brier score of each row, ``(1 - p_y)**2 + sum_{j != y} p_j**2``, with p the softmax of the logits over T.
 
     1 - p_y is computed as the sum of the other probabilities, so that the score of a confident prediction keeps its
-    digits. Probabilities, and log-probabilities, are used as they are given.
+    digits. Probabilities and log-probabilities are used as given.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # a time.
 _KINDS = {"float64": 0, "float32": 1, "float16": 2, "bfloat16": 3}
 _CONVERTED = 1 << 18
-# What an array holds, and what labels are, by number too.
+# The content of an array and the form of labels, also by their numbers there.
 _HOLDS = {"logits": 0, "labels": 0, "log-probs": 1, "probs": 2}
 _SPARSE, _DENSE, _TEACHER = 0, 1, 2
 
@@ -38,7 +38,7 @@ class Computed(NamedTuple):
     kl
         [n] KL divergence from a teacher in nats, or None.
     sums
-        Maximum of each row, and the sum of exp(z_j - m) over all classes but the first maximum; only of logits
+        Maximum of each row, and the sum of exp(z_j - m) over all classes but the first maximum; only for logits
         without a teacher.
     """
 

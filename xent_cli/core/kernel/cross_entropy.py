@@ -152,7 +152,7 @@ def _tile(logits: AnyArray, labels: AnyArray, options: LossOptions, scale: Float
     d = z - maximum[:, np.newaxis]
     if options.temperature != 1.0:
         d /= options.temperature
-    # Leave the largest term, exp(0) = 1, out of the sum: no other term is 1 unless it is a tie, which is added at last.
+    # Leave the largest term, exp(0) = 1, out of the sum: no other term is 1 unless it is a tie, which is added last.
     e = _exponentials(d, options)
     ones = np.floor(e)
     e -= ones
@@ -195,7 +195,7 @@ def _exponentials(d: FloatArray, options: LossOptions) -> FloatArray:
     """Return exp(d) for d <= 0, computed in the precision of the options."""
     if options.precision == "float64":
         return np.exp(d)
-    d = np.maximum(d, -1000.0)  # -inf would have no difference from itself
+    d = np.maximum(d, -1000.0)  # -inf - -inf would be NaN
     narrow = d.astype(np.float32)
     e = np.exp(narrow)
     e *= 1 + (d - narrow).astype(np.float32)  # what rounding d lost: exp(d) = exp(narrow) (1 + rest)

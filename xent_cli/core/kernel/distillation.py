@@ -102,7 +102,7 @@ class Distributions(NamedTuple):
 
 
 def distributions(student: AnyArray, teacher: AnyArray, options: LossOptions) -> Iterator[tuple[slice, Distributions]]:
-    """Yield the distributions of a few rows after another, as many as fit into the cache; NaN in invalid rows."""
+    """Yield the distributions of a few rows at a time, as many as fit into the cache; NaN in invalid rows."""
     n, k = student.shape
     sources = options.source, options.labels_source
     step = max(1, rows_per_tile(k) // _TILE_SHARE)
@@ -115,7 +115,7 @@ def distributions(student: AnyArray, teacher: AnyArray, options: LossOptions) ->
         if sources == ("logits", "logits"):
             x = log_ratios(z, t, log_p, log_q, options.temperature, options.teacher_temperature)
         else:
-            with np.errstate(all="ignore"):  # a class that both call impossible adds nothing
+            with np.errstate(all="ignore"):  # a class that is impossible in both adds nothing
                 near = np.abs(q - p) < p / 2 if sources == ("probs", "probs") else np.zeros(p.shape, np.bool_)
                 x = np.where(near, np.log1p((q - p) / p), log_q - log_p)
         yield rows, Distributions(log_p, p, log_q, q, x)

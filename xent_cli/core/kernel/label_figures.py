@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def label_figures(loss: FloatArray, teacher_loss: FloatArray) -> dict[str, FloatArray]:
-    """Compare -log p of the true label under a model, `loss` [n] in nats, with that under a teacher.
+    """Compare the loss -log p of the true label under a model with that under a teacher, both [n] in nats.
 
     - ``mean_delta_p = p_model(y) - p_teacher(y)``, and its square;
     - ``log_ppl_ratio = loss - teacher_loss`` in nats, whose mean is the logarithm of the ratio of the perplexities.

@@ -1,8 +1,8 @@
-"""Divergence and cross-entropy of rows that are known in part: both ends of what they can be.
+"""Bounds on the divergence and cross-entropy of rows that are only partly known.
 
-Of a *partial* row, the log-probabilities of some classes are known to within a width d, and of all others only that
-each is at most a cap: the k highest of a model, or what llama.cpp stores above a floor. In arrays, NaN marks those.
-The derivation is at the end of this file.
+In a *partial* row, the log-probabilities of some classes are known to within a width d, such as the k highest, or what
+llama.cpp stores above a floor; each of the others is only known to be at most a cap, and is NaN in arrays. The
+derivation is at the end of this file.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from xent_cli.errors import RowError
 if TYPE_CHECKING:
     from xent_cli.core.array_types import BoolArray, FloatArray
 
-# What is known must not have more probability than this; rounding to bfloat16 can add half of a percent.
+# The known probabilities must not sum to more than this; rounding to bfloat16 can add half a percent.
 _MOST_MASS = 1.01
-# Each sum of float64 terms is off by less than this share of the sum of their magnitudes.
+# Bound on the error of a sum of float64 terms, relative to the sum of their magnitudes.
 _ROUNDING = 1e-13
-# And 1 minus a sum of probabilities by this much.
+# Bound on the error of 1 minus a sum of probabilities.
 _SLACK = 1e-15
-# llama.cpp leaves classes out of its sum that are not above this log-probability.
+# llama.cpp leaves classes at or below this log-probability out of its sum.
 _LLAMA_CUT = -16.0
 
 
@@ -33,11 +33,11 @@ class Bounds(NamedTuple):
     Fields
     ------
     cap
-        [n] what the log-probability of a class that is not known is at most.
+        [n] upper bound of the log-probability of every class that is not known.
     width
-        [n] how far off that of a known class may be, in nats.
+        [n] how far off the log-probability of a known class may be, in nats.
     face
-        [n] what the file holds in place of those not known, or NaN.
+        [n] the log-probability that the file holds for classes that are not known, or NaN.
     """
 
     cap: FloatArray
@@ -46,7 +46,7 @@ class Bounds(NamedTuple):
 
     @classmethod
     def of(cls, columns: FloatArray | None, n: int) -> Bounds:
-        """Read the columns [n, 3] of a block; rows without them are known exactly."""
+        """Take bounds from the columns [n, 3] of a block; without them, rows are known exactly."""
         if columns is None:
             return cls(np.full(n, -np.inf), np.zeros(n), np.full(n, np.nan))
         return cls(*columns.T)
@@ -58,11 +58,11 @@ class PartialDivergence(NamedTuple):
     Fields
     ------
     loss, kl
-        Cross-entropy and divergence as the values say, NaN where a class that is not known matters.
+        Cross-entropy and divergence from the values as given, NaN if they depend on a class that is not known.
     loss_low, loss_high, kl_low, kl_high
-        Between these they are; inf where nothing bounds them.
+        Lower and upper bounds of both; inf if there is no bound.
     face
-        Divergence as llama.cpp computes it: what is not known counts as the floor that the file holds in its place.
+        Divergence as llama.cpp computes it: classes that are not known count with the floor in the file.
     """
 
     loss: FloatArray
@@ -82,19 +82,19 @@ def partial_divergence(
     Parameters
     ----------
     own, ref
-        [n, k] log-probabilities of a model and of its reference, NaN where they are not known.
+        [n, k] log-probabilities of a model and of its reference; NaN if not known.
     start
         Sample number of the first row, for the error.
 
     Raises
     ------
     RowError
-        If the classes that are not known cannot make up the missing probability, or what is known is more than 1.
+        If the unknown classes cannot make up the missing probability, or the known ones sum to more than 1.
 
     Examples
     --------
     >>> ref = np.log([[0.5, 0.25, 0.25]])
-    >>> ref[0, 2] = np.nan  # what is known says nearly all: 1/4 is left for the one class
+    >>> ref[0, 2] = np.nan  # the known classes determine it: 1/4 is left for this one
     >>> cap = Bounds(np.log([0.25]), np.zeros(1), np.full(1, np.nan))
     >>> own = np.log([[0.25, 0.5, 0.25]])
     >>> found = partial_divergence(own, Bounds.of(None, 1), ref, cap)
@@ -125,7 +125,7 @@ class _Row(NamedTuple):
 
 
 class Rest(NamedTuple):
-    """The probability of the classes that are not known: from `low` to `high`, at most `most` each."""
+    """Total probability of the classes that are not known: from `low` to `high`, at most `most` each."""
 
     low: float
     high: float
@@ -133,7 +133,7 @@ class Rest(NamedTuple):
 
 
 def rest_of(log_p: FloatArray, cap: float, width: float, row: int, role: str = "labels") -> Rest:
-    """Return what is left for the classes of a row [k] that are not known.
+    """Return the probability that is left for the unknown classes of a row [k].
 
     Raises
     ------
@@ -167,14 +167,14 @@ def _bound(own: _Row, ref: _Row, number: int) -> tuple[float, ...]:
     rest = rest_of(ref.log_p, ref.cap, ref.width, number)
     known = ~np.isnan(ref.log_p)
     unknown_own = np.isnan(own.log_p)
-    highest = np.where(unknown_own, own.cap, own.log_p + own.width)  # of log own
+    highest = np.where(unknown_own, own.cap, own.log_p + own.width)  # own log-probabilities
     lowest = np.where(unknown_own, -np.inf, own.log_p - own.width)
     counted = known & (ref.log_p > -np.inf)
     log_p, p = ref.log_p[counted], np.exp(ref.log_p[counted])
     off = math.expm1(ref.width)
     with np.errstate(invalid="ignore"):
         apart = [log_p - bound[counted] for bound in (highest, lowest)]
-        # An infinite ratio is one whatever was rounded.
+        # An infinite ratio stays infinite, whatever was rounded.
         widths = [p * (off * (np.where(np.isinf(x), 0.0, np.abs(x)) + ref.width) + ref.width) for x in apart]
         kl_low = _sum_below(p * apart[0] - widths[0])
         kl_high = _sum_above(p * apart[1] + widths[1])
@@ -192,7 +192,7 @@ def _bound(own: _Row, ref: _Row, number: int) -> tuple[float, ...]:
 
 
 def _as_it_says(own: _Row, ref: _Row, counted: BoolArray, rest: Rest) -> tuple[float, float]:
-    """Return cross-entropy and divergence by the values as they are, NaN where one that matters is not known."""
+    """Return cross-entropy and divergence of the values as given; NaN if they depend on an unknown one."""
     log_p, log_q = ref.log_p[counted], own.log_p[counted]
     if rest.high > 0.0 or np.isnan(log_q).any():
         return math.nan, math.nan
@@ -219,19 +219,19 @@ def _sum_above(terms: FloatArray) -> float:
 
 
 def _least_divergence(highest: FloatArray, rest: Rest) -> float:
-    """Return the least ``sum p (log p - log q)`` over classes that share the rest: in proportion to q."""
+    """Return the minimum of ``sum p (log p - log q)`` over classes that share the rest: p is proportional to q."""
     top = float(highest.max())
     if top == -math.inf:
         return math.inf if rest.low > 0.0 else 0.0
     log_q = min(0.0, top + math.log(float(np.exp(highest - top).sum())))
-    # r (log r - log q) is convex in r, and least at q/e.
+    # r (log r - log q) is convex in r, with its minimum at q/e.
     r = min(max(math.exp(log_q - 1.0), rest.low), rest.high)
     value = r * (math.log(r) - log_q) if r > 0.0 else 0.0
     return value - _ROUNDING * abs(value)
 
 
 def _lowest_first(lowest: FloatArray, rest: Rest) -> FloatArray:
-    """Return as many of log q in ascending order as the rest can reach."""
+    """Return as many of log q, in ascending order, as the rest can fill."""
     reach = min(lowest.size, int(rest.high / rest.most) + 2)
     if reach < lowest.size:
         lowest = np.partition(lowest, reach - 1)[:reach]
@@ -239,7 +239,7 @@ def _lowest_first(lowest: FloatArray, rest: Rest) -> FloatArray:
 
 
 def _most_divergence(ascending: FloatArray, rest: Rest) -> float:
-    """Return the most ``sum p (log p - log q)``: with `rest.most` at the classes of the lowest q."""
+    """Return the maximum of ``sum p (log p - log q)``: p is `rest.most` at the classes with the lowest q."""
     if ascending[0] == -math.inf:
         return math.inf
     gains = rest.most * (math.log(rest.most) - ascending)
@@ -252,7 +252,7 @@ def _most_divergence(ascending: FloatArray, rest: Rest) -> float:
             return float(sums[full])
         return float(sums[full] + left * (math.log(left) - ascending[full]))
 
-    # Between whole numbers of classes the sum is convex in r, and over these it is concave: highest where q passes p.
+    # The sum is convex in r between whole numbers of classes, and concave over these: it is highest where q passes p.
     first, last = math.ceil(rest.low / rest.most), min(int(rest.high / rest.most), ascending.size)
     values = [at(rest.low), at(rest.high)]
     if first <= last:
@@ -275,14 +275,12 @@ def _placed(log_q: FloatArray, r: float, most: float) -> float:
 # Let p be the reference, q the model, S the classes whose log p is known to within d, and r the rest of the
 # probability, 1 minus the sum over S: between 1 - e^d P and 1 - e^-d P for the sum P of what is known.
 #
-# A term p (log p - log q) of S with log p off by at most d, and x what the values say, differs from p x by no more than
-# p ((e^d - 1) (|x| + d) + d). If log q is off by at most d' too, x is taken at either end of it.
+# For a class in S, let x be log p - log q of the values as given. If log p is off by at most d, the true term differs
+# from p x by no more than p ((e^d - 1) (|x| + d) + d). If log q is off by at most d' too, x is taken at both ends.
 #
-# Classes outside S have at most m each. Over them sum p (log p - log q) is least where p is proportional to q, which
-# gives r (log r - log Q) with Q = sum of q outside S (the log-sum inequality; the bound of m can only raise it). It is
-# convex in p, so it is highest at a corner of the set of such p: m at as many classes as r has room for, what is left
-# at one more, and these are the ones of the lowest q. The cross-entropy is linear in p, so the same corners give its
-# ends.
+# Each class outside S has at most m. Over these, sum p (log p - log q) is lowest if p is proportional to q, which gives
+# r (log r - log Q) with Q = sum of q outside S (the log-sum inequality; the bound m can only raise it). The sum is
+# convex in p, so it is highest at a corner of the set of such p: m at as many classes as r can fill, and what is left
+# at one more, in order of ascending q. The cross-entropy is linear in p, so the same corners give its extremes.
 #
-# Where the model does not know a class, its log q is at most a cap and may be as low as it likes: it bounds from below
-# only.
+# If log q of a class is not known, it is at most the cap but has no lower limit, so there is only a lower bound.

@@ -2,7 +2,7 @@
 
 See Also
 --------
-xent_cli.core.kernel.distillation : those two.
+xent_cli.core.kernel.distillation : the cross-entropy and that divergence.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def teacher_figures(
     - ``js_divergence = (sum q_j log(q_j / m_j) + sum p_j log(p_j / m_j)) / 2``, at most log 2;
     - ``ref_entropy = -sum q_j log q_j``;
     - ``top5_overlap``: how many of the teacher's five likeliest classes are among the student's five, divided by five;
-      of equal classes the first come first, and of fewer than five classes all are compared.
+      ties go to the lower class index, and with fewer than five classes all are compared.
 
     The first three are in nats.
 
@@ -54,7 +54,7 @@ def teacher_figures(
 
     Returns
     -------
-    [n] for each name, in the order of `FIGURES`; NaN where one of the rows is no distribution.
+    [n] for each name, in the order of `FIGURES`; NaN if one of the rows is not a distribution.
 
     References
     ----------
@@ -110,7 +110,7 @@ def _log_of_share(x: FloatArray) -> FloatArray:
 
 
 def _likeliest(rows: AnyArray, count: int) -> BoolArray:
-    """Mark the `count` highest entries of each row [n, k]; of equal ones the first."""
+    """Mark the `count` highest entries of each row [n, k]; ties go to the first."""
     rows = np.asarray(rows, np.float64)
     k = rows.shape[1]
     last = np.partition(rows, k - count, axis=1)[:, k - count, np.newaxis]

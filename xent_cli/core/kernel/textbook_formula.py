@@ -61,7 +61,7 @@ class NaiveTotals:
     max_abs_error: float = 0.0
 
     def merge(self, other: NaiveTotals) -> NaiveTotals:
-        """Return the totals of both; of equally wrong rows, the lower one is the worst."""
+        """Return the totals of both; of equally wrong rows, the first one is the worst."""
         worst = max(
             (t for t in (self, other) if t.worst_row is not None),
             key=lambda t: (t.worst_error, -(t.worst_row or 0)),
@@ -80,7 +80,7 @@ class NaiveTotals:
         )
 
     def numbered(self, start: int, rows: IntArray) -> NaiveTotals:
-        """Return the same with sample numbers of the whole input; see `FormulaTotals.numbered`."""
+        """Return the same counts with sample numbers of the whole input; see `FormulaTotals.numbered`."""
         first, worst = (None if row is None else start + int(rows[row]) for row in (self.first_row, self.worst_row))
         return replace(self, first_row=first, worst_row=worst)
 

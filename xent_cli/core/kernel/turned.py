@@ -9,22 +9,22 @@ from xent_cli.core.kernel.variants import compiled_module, variants
 if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray
 
-# Sizes of the values that compiled code copies, in bytes; for fewer values, to call it would take longest.
+# Item sizes that compiled code can copy, in bytes, and the number of values from which calling it pays off.
 _SIZES = frozenset({2, 4, 8})
 _WORTH_A_CALL = 1 << 12
 
 
 def turn(source: AnyArray, target: AnyArray) -> None:
-    """Copy an array into one of the same shape whose last two axes are exchanged in memory.
+    """Copy an array into one of the same shape whose last two axes are swapped in memory.
 
-    NumPy does the same three times as slowly: it writes through the cache, one value at a time.
+    NumPy takes three times as long: it writes through the cache, one value at a time.
 
     Parameters
     ----------
     source
         [..., k, n], contiguous along the last axis.
     target
-        [..., k, n] too, contiguous along the axis of k.
+        [..., k, n] as well, but contiguous along the axis of k.
 
     Examples
     --------

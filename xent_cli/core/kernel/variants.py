@@ -1,4 +1,4 @@
-"""Which kernels this machine has, and which computes; NumPy, which takes a while, is not imported for that."""
+"""Which kernels this machine has, and which one computes; told without importing NumPy, which takes a while."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 # has the old module, which would fail or take one argument for another.
 INTERFACE = 1
 _OUT_OF_DATE = "the one here is out of date; to rebuild it, run pip install -e . in the source folder of xent"
-# Without an instruction for it, each fused multiply-add is a call of a function, which takes far longer than NumPy.
+# Without an instruction for it, each fused multiply-add is a function call, which is far slower than NumPy.
 _WITHOUT_FMA = "baseline"
 
 
 class _Built(NamedTuple):
-    """The compiled module, or None and the reason why there is none."""
+    """The compiled module, or None with the reason why it is missing."""
 
     module: ModuleType | None
     reason: str = ""
@@ -41,7 +41,7 @@ def _built() -> _Built:
 
 
 def compiled_module() -> ModuleType:
-    """Return the compiled module; only where `variants` is not empty."""
+    """Return the compiled module; call it only if `variants` is not empty."""
     module = _built().module
     assert module is not None
     return module
@@ -116,7 +116,7 @@ def why_not_compiled() -> str:
 
 
 def described(asked: str | None = None) -> str:
-    """Return the kernel that computes, its instruction set, and the reason where it is not the compiled one.
+    """Return the kernel that computes and its instruction set, or the reason why it is not the compiled one.
 
     Raises
     ------

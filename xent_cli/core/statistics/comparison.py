@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # Figures of a summary that measure a model, as opposed to counts of samples.
 _FIGURES = ("mean_loss", "perplexity", "p50_loss", "p90_loss", "p95_loss", "p99_loss", "max_loss")
-# The same of the divergence from a reference.
+# Figures of the divergence from a reference.
 _DIVERGENCE = ("kl_divergence", "p50_kl", "p90_kl", "p95_kl", "p99_kl", "p999_kl", "max_kl")
 _LAST = ("ece", "brier")
 
@@ -40,12 +40,12 @@ class Change:
     low, high, p
         Confidence interval of `delta`, and two-sided p of no difference; NaN if there is none.
     mark
-        "~" if the interval contains 0, "lower" or "higher" if not, "n/a" for a mean without an interval; "" for other
-        figures.
+        "~" if the interval contains 0, otherwise "lower" or "higher"; "n/a" for a mean without an interval; "" for
+        figures that are not means.
     by, value
-        A column and the value that all samples have in it; None for all samples.
+        A column and its value in the samples that are compared; None if all samples are.
     n_clusters, design_effect
-        Number of clusters, and how many times as large they make the variance of `delta`; None and NaN without.
+        Number of clusters, and the factor by which they multiply the variance of `delta`; None and NaN without them.
     mde
         The minimum detectable difference of the test; see `PairedComparison.mde`.
     p_holm
@@ -76,7 +76,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class MovedSample:
-    """A sample whose loss changed: its number, id, label, and both losses in nats."""
+    """A sample whose loss changed: its number, id and label, and both losses in nats."""
 
     sample: int
     id: str | None
@@ -107,11 +107,11 @@ class ModelChange:
     moved
         The samples whose losses changed most.
     flips
-        Predictions that became right or wrong; None if the rows of either lack predictions or labels.
+        Predictions that became right or wrong; None if either model's rows lack predictions or labels.
     clustered_by
-        What tells clusters of samples apart, as in 'column "doc"'; None if samples are independent.
+        What defines the clusters of samples, such as 'column "doc"'; None if samples are independent.
     n_ignored
-        Samples without a loss in both.
+        Samples that have no loss in either result.
     diagnostics
         Warnings and notes.
     """
@@ -127,7 +127,7 @@ class ModelChange:
 
     @property
     def by_document(self) -> bool:
-        """Whether documents were compared, because the models cut these into different tokens."""
+        """Whether documents were compared, because the two models split them into different tokens."""
         return self.changes[0].metric == "bits_per_unit"
 
 
@@ -162,7 +162,7 @@ class Comparison:
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
-        """Warnings and notes about the comparison, followed by those about each candidate; each sentence once."""
+        """Warnings and notes about the comparison, followed by those about each candidate, without repeats."""
         found = [*self.general_diagnostics]
         found += [diagnostic for candidate in self.candidates for diagnostic in candidate.diagnostics]
         return tuple({(diagnostic.code, diagnostic.message): diagnostic for diagnostic in found}.values())
@@ -202,7 +202,7 @@ def mean_change(
 
 
 def adjusted(candidates: Sequence[ModelChange]) -> tuple[ModelChange, ...]:
-    """Return several candidates with the p of each figure adjusted for their number; one candidate as it is."""
+    """Return the candidates with the p of each figure adjusted for their number; a single one is returned unchanged."""
     if len(candidates) < 2:
         return tuple(candidates)
     names = dict.fromkeys(change.metric for candidate in candidates for change in candidate.changes)
@@ -272,7 +272,7 @@ def changes_of_summaries(
     for name in names:
         ours, theirs = baseline.get(name), candidate.get(name)
         if ours is not None and theirs is not None:
-            # Two equal infinities are no change, though their difference is NaN.
+            # Two equal infinities are not a change, although their difference is NaN.
             delta = 0.0 if ours == theirs else theirs - ours
             mark = "n/a" if name == "mean_loss" else ""
             count = int(baseline["n_samples"] or 0)

@@ -1,4 +1,4 @@
-"""Which predictions of two models differ in being right, and whether that may be chance."""
+"""Samples that only one of two models predicts right, and whether their imbalance may be chance."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from xent_cli.core.intervals.student_t import gamma_ratio
 if TYPE_CHECKING:
     from xent_cli.core.array_types import BoolArray
 
-# Terms of a binomial tail fall below 1e-16 of the first within so many standard deviations, and a tail that begins
-# further out than the second is 0 in float64.
+# Within the first number of standard deviations, the terms of a binomial tail fall below 1e-16 of the first term; a
+# tail that begins further out than the second number is 0 in float64.
 _TERMS, _FARTHEST = 9.0, 80.0
 
 
@@ -25,11 +25,11 @@ class Flips:
     Fields
     ------
     n
-        Samples that both have a prediction for, or lack one.
+        Number of samples compared.
     wrong_to_right, right_to_wrong
-        How many the candidate alone has right, and the baseline alone.
+        How many samples only the candidate predicts right, and how many only the baseline does.
     p
-        Exact two-sided p of McNemar's test, as from `mcnemar_p`. It takes samples as independent.
+        Exact two-sided p of McNemar's test, from `mcnemar_p`. It treats samples as independent.
     clustered
         Whether samples come in clusters, which this p does not take into account.
     """
@@ -42,7 +42,7 @@ class Flips:
 
 
 def flips_of(baseline: BoolArray, candidate: BoolArray, *, clustered: bool = False) -> Flips:
-    """Count the flips between two models; both arrays [n] say which samples are predicted right.
+    """Count the flips between two models; the arrays [n] are True where a prediction is right.
 
     Examples
     --------
@@ -55,7 +55,7 @@ def flips_of(baseline: BoolArray, candidate: BoolArray, *, clustered: bool = Fal
 
 
 def mcnemar_p(gained: int, lost: int) -> float:
-    """Exact two-sided p of McNemar's test: of flips that go either way with probability 1/2, how many are so uneven.
+    """Exact two-sided p of McNemar's test: how often fair coin flips are at least this uneven.
 
     ``p = min(1, 2 sum_{i <= k} C(n, i) / 2**n)`` with n = gained + lost and k the smaller of the two; 1 if nothing
     flips.

@@ -1,4 +1,4 @@
-"""Several tests at once: p values adjusted so that chance is as rare as in one test."""
+"""Several tests at once: p values adjusted so that a false positive among them is as rare as in a single test."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """Return p values adjusted by Holm's method, in the order given; NaN stays NaN and is no test.
+    """Return p values adjusted by Holm's method, in the order given; NaN stays NaN and does not count as a test.
 
-    The k-th smallest of m values becomes ``min(1, (m - k + 1) p)``, or what a smaller one became if that is more. If
-    those below alpha are called significant, the probability of one or more false calls is at most alpha.
+    The k-th smallest of m values becomes ``min(1, (m - k + 1) p)``, but never less than the adjusted value before it.
+    If values below alpha are called significant, the probability of any false positive is at most alpha.
 
     References
     ----------
@@ -21,7 +21,7 @@ def holm(values: Sequence[float]) -> list[float]:
 
     Examples
     --------
-    >>> [round(p, 2) for p in holm([0.04, 0.01, 0.03])]  # 3 * 0.01, 2 * 0.03, and 0.04 that is not below 0.06
+    >>> [round(p, 2) for p in holm([0.04, 0.01, 0.03])]  # 3 * 0.01, 2 * 0.03, and 0.04 raised to 0.06
     [0.06, 0.03, 0.06]
     """
     order = sorted((p, place) for place, p in enumerate(values) if not math.isnan(p))

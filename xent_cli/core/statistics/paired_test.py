@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 DEFAULT_RESAMPLES = 9999
 DEFAULT_SEED = 0
-# Of the minimum detectable difference.
+# Power at which the minimum detectable difference is stated.
 _POWER = 0.8
 _HUGE, _SHRUNK = 2.0**900, 2.0**-128
 
@@ -59,7 +59,7 @@ class PairedComparison:
     n_clusters
         Number of clusters, or None if pairs are independent.
     design_effect
-        How many times as large clusters make the variance of `delta`; NaN without clusters.
+        Factor by which clusters multiply the variance of `delta`; NaN without clusters.
     """
 
     n: int
@@ -133,10 +133,10 @@ def compare_losses(
         standard error of the mean m is then the sandwich estimate, from the sum of ``(weight * difference - divisor *
         m)**2``.
     cluster
-        [n] number of the cluster that each pair belongs to, from 0 in the order in which they appear, or None if pairs
-        are independent. Clusters are what is independent then: the standard error is that of `Moments`, t has one
-        degree of freedom less than there are clusters, a bootstrap draws whole clusters, and a permutation flips one
-        sign a cluster. Clusters of one pair give the same bits as none.
+        [n] number of the cluster of each pair, from 0 in order of appearance, or None if pairs are independent. With
+        clusters, only these are taken as independent: the standard error is that of `Moments`, t has one degree of
+        freedom less than there are clusters, the bootstrap draws whole clusters, and the permutation test flips one
+        sign per cluster. Clusters of one pair each give the same bits as no clusters.
 
     Raises
     ------
@@ -168,7 +168,7 @@ def compare_losses(
     delta, std = means[1] - means[0], math.nan
     low = high = p = math.nan
     exact = False
-    members, counts = difference, None  # what is drawn, and what it counts in the divisor; one for each cluster
+    members, counts = difference, None  # what is resampled, and its share of the divisor: one entry per cluster
     influence = difference
     if not odd.any():
         # From exact sums of the losses, because their differences are rounded.
@@ -226,7 +226,7 @@ def compare_losses(
 
 
 def largest_moves(baseline: FloatArray, candidate: FloatArray, top: int) -> IntArray:
-    """Return the positions of the largest changes, largest first and equal ones in order, without unchanged losses.
+    """Return the positions of the largest changes, largest first, ties in sample order, without unchanged losses.
 
     Examples
     --------

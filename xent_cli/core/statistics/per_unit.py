@@ -1,4 +1,4 @@
-"""Two models on the same documents, which they cut into different tokens: losses per unit of text."""
+"""Two models that split the same documents into different tokens, compared by their losses per unit of text."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class PerUnit(NamedTuple):
     n
         Number of documents.
     baseline, candidate
-        ``sum(l) / (ln 2 sum(u))`` of each, over all documents.
+        ``sum(l) / (ln 2 sum(u))`` of each model, over all documents.
     delta
         Their difference.
     low, high, p
-        Student's t interval of `delta`, and two-sided p of no difference; NaN for fewer than two documents, or where
-        the documents do not vary.
+        Student's t interval of `delta`, and two-sided p of no difference; NaN for fewer than two documents, or if
+        the difference does not vary between documents.
     """
 
     n: int
@@ -48,7 +48,7 @@ def compare_per_unit(
 ) -> PerUnit:
     """Compare two models by their losses per unit of the same documents.
 
-    With ratios r = sum(l) / sum(u) of either model and ``d_g = (l_g - r u_g) / sum(u)``, candidate less baseline, the
+    With ratios r = sum(l) / sum(u) of each model and ``d_g = (l_g - r u_g) / sum(u)``, candidate minus baseline, the
     standard error of the difference of the ratios is ``sqrt(G / (G - 1) sum(d_g**2))`` for G documents.
 
     Parameters
@@ -76,7 +76,7 @@ def compare_per_unit(
     count = loss.size
     sums = [math.fsum(values) for values in (loss, units, other_loss, other_units)]
     ours, theirs = sums[0] / sums[1], sums[2] / sums[3]
-    with np.errstate(invalid="ignore"):  # of losses that are infinite
+    with np.errstate(invalid="ignore"):  # some losses are infinite
         distance = (other_loss - theirs * other_units) / sums[3] - (loss - ours * units) / sums[1]
     delta, bits = (theirs - ours) / math.log(2), math.log(2)
     low = high = p = math.nan

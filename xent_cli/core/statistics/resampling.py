@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from xent_cli.core.array_types import FloatArray
 
-# Random draws in memory at a time.
+# Number of random draws held in memory at a time.
 _MOST_AT_ONCE = 1 << 21
 # Relative difference up to which two distances count as equal, because sums are rounded.
 _TIE = 1e-13
@@ -27,8 +27,8 @@ def bootstrap_means(
 ) -> FloatArray:
     """Compute the means of `resamples` samples of size n, drawn with replacement from `difference` [n].
 
-    With a `divisor` [n], each sum is divided by the sum of the divisors drawn. The draws are those of
-    ``scipy.stats.bootstrap(..., rng=numpy.random.default_rng(seed))``, n times `resamples` of them.
+    With a `divisor` [n], each sum is divided by the sum of the divisors drawn. The n times `resamples` draws are those
+    of ``scipy.stats.bootstrap(..., rng=numpy.random.default_rng(seed))``.
     """
     rng = np.random.default_rng(seed)
     n = difference.size
@@ -89,7 +89,7 @@ def bootstrap_p(mean: float, means: FloatArray) -> float:
 def sign_flip_p(
     difference: FloatArray, resamples: int, seed: int, *, most_at_once: int = _MOST_AT_ONCE
 ) -> tuple[float, bool]:
-    """Compute the two-sided p of a mean of 0, if either sign of each difference is equally likely.
+    """Compute the two-sided p of a mean of 0, if both signs of each difference are equally likely.
 
     Returns
     -------

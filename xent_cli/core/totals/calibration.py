@@ -30,7 +30,7 @@ EQUAL_WIDTH = Binning()
 
 
 class ClassFigures(NamedTuple):
-    """One class: its index, how many samples have that label, how many of them are predicted right, their mean loss."""
+    """One class: its index, how many samples have that label, how many are predicted right, and their mean loss."""
 
     label: int
     samples: int
@@ -49,7 +49,7 @@ class ReliabilityBin(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """Predictions of n samples, and what became of them.
+    """Predictions for n samples, and how they turned out.
 
     Fields
     ------
@@ -78,15 +78,15 @@ class Calibration:
     """Calibration of predictions of samples with sparse labels.
 
     ``Calibration(binning)`` is empty and the identity of `merge`, which is associative and commutative: any partition
-    of the samples ends in the same bits. Its size depends on the number of bins, and of classes if they are wanted, not
-    on the number of samples; with bins by mass, it grows up to four million samples.
+    of the samples gives the same bits. Its size depends on the number of bins (and of classes, if requested), not of
+    samples; only with bins by mass does it grow, up to four million samples.
 
     Fields
     ------
     binning
-        Of the confidences.
+        How confidences are binned.
     by_confidence
-        Confidences in bins of equal width, each sample counting 1, and whether the prediction is right.
+        Confidences and hits (right predictions) in bins of equal width, without weights.
     ranked
         With bins by mass: -log of the confidences, negative where the prediction is wrong.
     brier
@@ -94,13 +94,13 @@ class Calibration:
     weight, weighted_confidence, weighted_hits
         Exact sum of the weights, and of the weighted confidences and hits by bin; None without weights.
     n_unknown
-        Samples without a confidence, whose logits hold NaN or +inf: they are in no bin, and make the figures NaN.
+        Samples without a confidence, whose logits hold NaN or +inf: they are in no bin and make the figures NaN.
     gain
-        By how many nats the best temperature would lower the mean loss, if it was fitted; of a whole run only.
+        By how many nats the best temperature would lower the mean loss, if one was fitted; only known for a whole run.
     by_class
-        Losses in nats by label, where they are wanted; a hit is a label that is predicted.
+        Losses in nats by label, if requested; a hit is a label that is predicted.
     confusions
-        Samples by label and prediction, where classes are wanted.
+        Samples by label and prediction, if classes are requested.
     """
 
     binning: Binning = EQUAL_WIDTH
@@ -124,9 +124,9 @@ class Calibration:
         Parameters
         ----------
         classes
-            Whether losses by class, and confusions of classes, are wanted.
+            Whether losses by class and confusions between classes are wanted.
         exact_rows
-            Bins by mass are exact up to this many samples.
+            Number of samples up to which bins by mass are exact.
 
         Examples
         --------
@@ -187,7 +187,7 @@ class Calibration:
         )
 
     def worst_classes(self, most: int) -> list[ClassFigures]:
-        """Return the classes with the highest mean losses, NaN before inf; of equal ones, the lower index first."""
+        """Return the classes with the highest mean losses, NaN before inf; ties go to the lower index."""
         sums = self.by_class
         means = np.array(sums.means())
         order = np.lexsort((sums.groups, -means, ~np.isnan(means)))[:most]
@@ -196,7 +196,7 @@ class Calibration:
         ]
 
     def reliability(self) -> list[ReliabilityBin]:
-        """Return the bins of equal width with samples, by ascending confidence; every sample counts 1."""
+        """Return the non-empty bins of equal width by ascending confidence, without weights."""
         sums, count = self.by_confidence, self.binning.bins
         rows = zip(sums.groups.tolist(), sums.counts.tolist(), sums.hits.tolist(), sums.means(), strict=True)
         return [ReliabilityBin(b / count, (b + 1) / count, n, hits, mean) for b, n, hits, mean in rows]
@@ -249,9 +249,9 @@ def _merged(ours: GroupSums | None, theirs: GroupSums | None) -> GroupSums | Non
 
 
 def _by_mass(ranked: QuantileState, count: int) -> GroupSums:
-    """Sum confidences in bins of equally many samples; equal confidences share the bin of the lowest of them.
+    """Sum confidences in bins of equally many samples; equal confidences all go into the first bin that they reach.
 
-    Beyond the exact rows, confidences are those of the middle of fine bins.
+    Beyond the exact rows, each confidence is represented by the middle of a fine bin.
     """
     if ranked.histogram is None:
         signed = np.concatenate([np.empty(0), *ranked.parts])

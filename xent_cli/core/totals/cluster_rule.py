@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 class ClusterRule(NamedTuple):
     """How samples fall into clusters: by a column, or by their numbers.
 
-    By number, the samples of an input are in runs, one for each shard. In a run, `steps` samples in a row are one
-    cluster; after `counts` clusters the first one goes on, or never if that is 0.
+    By number, the samples of an input form runs, one for each shard. Within a run, every `steps` consecutive samples
+    are one cluster; after `counts` clusters the sequence starts again at the first, or never if `counts` is 0.
 
     Fields
     ------
     name
-        For messages: "axis 0", 'column "doc"'.
+        The name used in messages: "axis 0", 'column "doc"'.
     column
-        The place of the column among the groups of a block, or None.
+        Index of the column among the groups of a block, or None.
     starts
         First sample of each run, ascending from 0.
     steps, counts
-        For each run.
+        Samples per cluster and clusters before the sequence repeats, for each run.
     firsts
         Number of the first cluster of each run.
 
@@ -58,7 +58,7 @@ class ClusterRule(NamedTuple):
         return self.column is None and not any(self.counts)
 
     def clusters(self, start: int, size: int, groups: AnyArray | None = None) -> AnyArray:
-        """Return the cluster of each of `size` samples from `start` on: a number, or a text from `groups` [n, m]."""
+        """Return the cluster of each of `size` samples from `start` on: numbers, or texts from `groups` [n, m]."""
         if self.column is not None:
             assert groups is not None
             return groups[:, self.column]
@@ -80,7 +80,7 @@ class ClusteredBlock(NamedTuple):
     Fields
     ------
     start, size
-        Of the block, with the samples that have none.
+        First sample and number of samples of the block, including those without a loss.
     clusters
         [n] numbers or texts.
     """
@@ -99,11 +99,11 @@ class ClusteredBlock(NamedTuple):
         Parameters
         ----------
         clusters
-            [m] of all samples of the block.
+            [m] the cluster of every sample of the block.
         scored
             [m] True for samples with a loss, or None if all have one.
         what
-            What they are called in an error.
+            What clusters are called in errors.
 
         Raises
         ------
@@ -136,7 +136,7 @@ class ClusteredBlock(NamedTuple):
         kind, shared
             As in `ClusterTotals`.
         divisor
-            [n] in place of that of the mean.
+            [n] used instead of the divisor of the mean.
         """
         value = samples.loss if samples.product is None else samples.product
         finite = np.isfinite(value)
@@ -157,7 +157,7 @@ class ClusteredBlock(NamedTuple):
 
 
 class DocumentUnits(NamedTuple):
-    """The documents of the samples of a block that have a loss, and [n] the units that each document shares."""
+    """The document of each sample of a block that has a loss, and [n] the number of units of that document."""
 
     members: ClusteredBlock
     units: FloatArray

@@ -1,4 +1,4 @@
-"""Sums over clusters of samples that merge: in memory are only the clusters that may go on."""
+"""Mergeable sums over clusters of samples; only clusters that may still grow are kept in memory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 # The group of all samples.
 EVERY = None
-# As many as `--by` takes: each open cluster costs memory, in every block and in what is merged from them.
+# The same limit as for the values of `--by`: each open cluster takes memory, in every block and in merged totals.
 MOST_OPEN = 10_000
 
 
@@ -37,11 +37,11 @@ class Span(NamedTuple):
     Fields
     ------
     start, stop
-        Of the samples.
+        Range of the samples.
     first, last
-        The clusters at either end, None if no sample counts.
+        The clusters at either end; None if no sample counts.
     by_text, by_length
-        Whether the clusters ascend in the order of their texts, and in that of length and text, as 9 before 10.
+        Whether the clusters ascend as text, and by length and then text, as 9 comes before 10.
     """
 
     start: int
@@ -52,7 +52,7 @@ class Span(NamedTuple):
     by_length: bool = True
 
     def joined(self, after: Span) -> Span:
-        """Return this span and the one that begins where it ends as one."""
+        """Join this span with the one that begins where it ends."""
         if self.last is None or after.first is None:
             own = self if after.first is None else after
             return own._replace(start=self.start, stop=after.stop)
@@ -72,14 +72,14 @@ class ClusterTotals:
     """Sums over clusters, for all samples or for each of some groups of them; see `Moments` and `GroupMeans`.
 
     `ClusterTotals()` is the identity of `merge`, which is associative and commutative: any partition of the samples
-    ends in the same bits. A cluster whose samples follow one another is closed when the samples after it are known,
-    and then takes no memory: so it is along an axis, and for a column that is sorted. Clusters of a column in any other
-    order all stay open, and their number is limited.
+    gives the same bits. A cluster whose samples follow one another is closed once the samples after it are known, and
+    then takes no memory; this is the case along an axis and for a sorted column. In any other order, all clusters stay
+    open, and their number is limited.
 
     Fields
     ------
     name
-        What names the clusters, for errors: `column "doc"`.
+        What defines the clusters, for errors: `column "doc"`.
     contiguous
         Whether the samples of each cluster are known to follow one another.
     most_open
@@ -87,13 +87,13 @@ class ClusterTotals:
     kind
         What is summed over clusters: `Moments` or `GroupMeans`.
     shared
-        Whether the divisor of a sample is that of its whole cluster, such as the bytes of a document, and counts once.
+        Whether the divisor of a sample belongs to its whole cluster, such as the bytes of a document, and counts once.
     spans
         The samples seen, in ascending order.
     open
-        Sums of the clusters that may go on.
+        Sums of the clusters that may still grow.
     closed
-        For each group, the sums over clusters that do not go on.
+        For each group, the sums over clusters that are complete.
     """
 
     name: str = ""
@@ -130,8 +130,8 @@ class ClusterTotals:
         value, divisor
             [n] finite: usually losses times weights, and weights; a divisor of None stands for ones.
         groups
-            Instead of all samples together, total those of each group: [n] the number of the group of each sample, and
-            the groups by number. A sample may be in a group of each entry.
+            Total the samples of each group instead of all together: each entry is [n] the number of the group of each
+            sample, and the groups by number. A sample may be in one group of each entry.
 
         Raises
         ------
@@ -220,7 +220,7 @@ class ClusterTotals:
         return sum(found, self.closed.get(group, self.kind()))
 
     def _settled(self) -> ClusterTotals:
-        """Return the same with clusters closed that do not go on."""
+        """Return the same totals with all complete clusters closed."""
         if not self.contiguous:
             in_order = _in_order(self.spans)
             if self.closed and not in_order:
@@ -269,7 +269,7 @@ def _ascend(keys: Iterable[Any]) -> bool:
 
 
 def _in_order(spans: tuple[Span, ...]) -> bool:
-    """Whether clusters ascend in one of the orders, within spans and from each to the next."""
+    """Whether clusters ascend in one of the two orders, within spans and from each span to the next."""
     if len(spans) == 1:
         return spans[0].by_text or spans[0].by_length
     whole = spans[0]
@@ -289,7 +289,7 @@ def _added(a: Piece, b: Piece, shared: bool) -> Piece:
 def _pieces(
     at: IntArray, numbers: IntArray, m: int, value: FloatArray, divisor: FloatArray | None, shared: bool
 ) -> Iterator[tuple[int, int, tuple[int, int]]]:
-    """Yield cluster, group and sums, for each pair of a cluster and one of m groups that has samples."""
+    """Yield cluster, group and sums for each combination of a cluster and one of m groups that has samples."""
     pairs, first, where = np.unique(at * m + numbers, return_index=True, return_inverse=True)
     values: NDArray[np.object_] = sums_by_group(where, value, pairs.size) >> 1074
     divisors: NDArray[np.object_] = np.bincount(where).astype(np.object_) * ONE

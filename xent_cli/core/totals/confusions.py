@@ -1,4 +1,4 @@
-"""Which classes are taken for which: samples counted by label and prediction."""
+"""Which classes are mistaken for which: samples counted by label and prediction."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 if TYPE_CHECKING:
     from xent_cli.core.array_types import IntArray
 
-# 1.6 MB; a vocabulary has more pairs, of which the highest counts would say little.
+# 1.6 MB. A vocabulary has more pairs, and even its highest counts would say little.
 MOST_PAIRS = 100_000
 _CLASS_BITS = 31
 
 
 class Confusion(NamedTuple):
-    """Samples with this label that are predicted as another class: their number."""
+    """Number of samples with one label that are predicted as another class."""
 
     label: int
     predicted: int
@@ -29,7 +29,7 @@ def _none() -> IntArray:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Confusions:
-    """Number of samples by label and prediction, right ones too.
+    """Number of samples by label and prediction, including right predictions.
 
     `Confusions()` is the identity of `merge`, which is associative and commutative.
 
@@ -40,7 +40,7 @@ class Confusions:
     counts
         [m] samples.
     too_many
-        Whether there are more than 100,000 pairs, none of which is kept.
+        Whether there are more than 100,000 pairs; then none is kept.
     """
 
     pairs: IntArray = field(default_factory=_none)
@@ -73,7 +73,7 @@ class Confusions:
         return _bounded(pairs, counts)
 
     def highest(self, most: int) -> list[Confusion]:
-        """Return the wrong predictions that are most frequent; of equal counts, the lower label first."""
+        """Return the most frequent wrong predictions; of equal counts, the lower label comes first."""
         label, predicted = self._classes()
         wrong = np.flatnonzero(label != predicted)
         order = wrong[np.argsort(-self.counts[wrong], kind="stable")][:most]

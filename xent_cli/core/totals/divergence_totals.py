@@ -1,4 +1,4 @@
-"""Totals of figures that a sample has beside its loss where a model is compared with a reference."""
+"""Totals of the figures that a sample has besides its loss when a model is compared with a reference."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 KL = "kl_divergence"
 DELTA_P = "mean_delta_p"
-# llama.cpp's own figure, which takes a floor for what is not known.
+# llama.cpp's own figure, which uses the floor for every class that is not known.
 FACE = "kl_face_value"
 _LEVELS = {"50": 0.5, "90": 0.9, "95": 0.95, "99": 0.99, "999": 0.999}
-# Figures of which quantiles are reported, beside their mean: how these are called, and at which levels.
+# Figures that have quantiles reported besides their mean: the names of these and their levels.
 SPREADS: Mapping[str, Mapping[str, float]] = {
     KL: {f"p{name}_kl": level for name, level in _LEVELS.items()},
     FACE: {f"p{name}_kl_face_value": level for name, level in _LEVELS.items()},
@@ -85,7 +85,7 @@ class FigureSum(NamedTuple):
 
 
 class Spread(NamedTuple):
-    """Distribution of one figure, without weights: quantiles, the lowest value that is not NaN, and the highest."""
+    """Unweighted distribution of one figure: quantiles, the lowest value that is not NaN, and the highest."""
 
     quantiles: QuantileState
     low: float
@@ -110,15 +110,15 @@ class DivergenceTotals:
     Fields
     ------
     sums
-        Of each figure.
+        The sum of each figure.
     spreads
-        Of those in `SPREADS`, unless only means are wanted.
+        The distribution of each figure in `SPREADS`, unless only means are wanted.
     worst
         The samples with the highest divergence, up to `worst_wanted` of them.
     n_bounded
-        How many samples have a loss that is only bounded, or None if rows are known in whole.
+        How many samples have a loss that is only bounded, or None if all rows are complete.
     ratio, ratio_clusters
-        Exact sums from which the standard error of `RATIO` follows: of samples, and of clusters; or None.
+        Exact sums for the standard error of `RATIO`, over samples and over clusters; or None.
     """
 
     sums: Mapping[str, FigureSum] = field(default_factory=dict)
@@ -147,15 +147,15 @@ class DivergenceTotals:
         Parameters
         ----------
         figures
-            [n] by name; names of means are those of the summary, and "n_bounded" is counted.
+            [n] by name; means have the same names as in the summary, and "n_bounded" is counted.
         weight
             [n], or None.
         spread
             Whether quantiles are wanted too.
         exact_rows
-            Up to how many samples they are exact.
+            Number of samples up to which quantiles are exact.
         sample, labels, ids
-            [n] numbers of the samples, and labels and ids of the worst.
+            [n] sample numbers, and the labels and ids to show for the worst samples.
         """
         bounded = figures.get(BOUNDED)
         figures = {name: values for name, values in figures.items() if name != BOUNDED}
@@ -198,11 +198,11 @@ class DivergenceTotals:
 
     @property
     def lowest(self) -> float:
-        """The lowest divergence of a sample, inf if there is none."""
+        """The lowest divergence of any sample; inf if there is none."""
         return self.spreads[KL].low if KL in self.spreads else math.inf
 
     def figures(self, divisor: ExactSum) -> tuple[tuple[str, float], ...]:
-        """Return every figure by its name in the summary; `divisor` is that of the mean."""
+        """Return every figure by its name in the summary; `divisor` is the divisor of the mean."""
         found: dict[str, float] = {} if self.n_bounded is None else {BOUNDED: self.n_bounded}
         for name, total in self.sums.items():
             mean = total.over(divisor)
@@ -219,7 +219,7 @@ class DivergenceTotals:
 
     def _distribution(self, name: str) -> dict[str, float]:
         spread, levels = self.spreads[name], SPREADS[name]
-        if name == KL and self.n_bounded:  # some are not known
+        if name == KL and self.n_bounded:  # some values are not known
             return dict.fromkeys((*levels, "max_kl"), math.nan)
         found = dict(zip(levels, spread.quantiles.quantiles(list(levels.values())), strict=True))
         ends = {end: getattr(spread, side) for end, (figure, side) in _EXTREMES.items() if figure == name}

@@ -23,7 +23,7 @@ _CHUNK = 1 << 16
 _HEADROOM = 17
 # For this few values, Python's integers are faster than NumPy.
 _FEW = 16
-# From this many on, compiled code is faster, and other threads run meanwhile.
+# From this many values on, compiled code is faster, and other threads can run meanwhile.
 _MANY = 1024
 # Values beyond these are rescaled first: sigma would overflow, or the low half of a square would underflow.
 _HUGE, _HUGE_SQUARE, _TINY_SQUARE = 2.0**960, 2.0**450, 2.0**-450
@@ -112,7 +112,7 @@ class ExactSum:
 
 
 def either(a: T | None, b: T | None, both: Callable[[T, T], T]) -> T | None:
-    """Return `both` of two totals, or the one that is there.
+    """Return `both` of two totals, or the one that is not None.
 
     Examples
     --------
@@ -189,7 +189,7 @@ def square_parts(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[n
 
 
 def product_parts(a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Split products of usual factors exactly into a rounded product and its error (Dekker, 1971)."""
+    """Split products of factors in the usual range exactly into a rounded product and its error (Dekker, 1971)."""
     product = a * b
     a_high, b_high = (x * _VELTKAMP - (x * _VELTKAMP - x) for x in (a, b))
     a_low, b_low = a - a_high, b - b_high
@@ -204,7 +204,7 @@ def usual_factors(x: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def scales(values: NDArray[np.float64]) -> list[tuple[NDArray[np.bool_], int]]:
-    """Group values by the power of two to multiply them with, exactly, before they are squared."""
+    """Group values by the power of two that scales them exactly before they are squared."""
     size = np.abs(values)
     huge, tiny = size >= _HUGE_SQUARE, size < _TINY_SQUARE
     parts = [(~(huge | tiny), 0), (huge, -_RESCALE), (tiny, _RESCALE)]
@@ -241,7 +241,7 @@ def _product_units(a: float, b: float) -> int:
 
 
 def _compiled_parts(values: NDArray[np.float64], *, squares: bool) -> list[float] | None:
-    """Return numbers that add up to the exact sum of values or squares; None where compiled code is no help."""
+    """Return numbers that add up to the exact sum of values or squares; None if compiled code would not help."""
     if values.size < _MANY or why_not_compiled():
         return None
     parts: list[float] | None = compiled_module().exact_sum(variants()[0], np.ascontiguousarray(values), squares)

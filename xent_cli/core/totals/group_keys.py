@@ -1,4 +1,4 @@
-"""Groups that no column names: those along an axis, and those of the labels."""
+"""Groups that do not come from a column: those along an axis, and those of the labels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, IntArray
     from xent_cli.core.totals.cluster_rule import ClusterRule
 
-# What `labels.check_labels` calls `NO_LABEL`.
+# The value of `NO_LABEL` in `labels.check_labels`.
 _MISSING = np.iinfo(np.int64).min
 
 
@@ -24,9 +24,9 @@ class GroupKey(NamedTuple):
     name
         What the groups are called: "axis:0", "label".
     rule
-        Which number each sample has along an axis; None for the label.
+        Index of each sample along an axis; None for the label.
     class_names
-        Names of the classes, where labels are shown as names; or None.
+        Names of the classes if labels are shown as names, or None.
     """
 
     name: str
@@ -41,12 +41,12 @@ class GroupKey(NamedTuple):
 
 
 def with_keys(groups: AnyArray | None, keys: Sequence[GroupKey], start: int, labels: IntArray) -> AnyArray:
-    """Place the groups of keys behind those of columns.
+    """Append the groups of keys to those of columns.
 
     Parameters
     ----------
     groups
-        [n, m] texts or None, of columns; or None.
+        [n, m] values of columns as text, None if missing; or None without columns.
     labels
         [n] as written in the input.
 
@@ -61,7 +61,7 @@ def with_keys(groups: AnyArray | None, keys: Sequence[GroupKey], start: int, lab
 
 
 def _texts(numbers: AnyArray, names: tuple[str, ...] | None = None) -> AnyArray:
-    """Write numbers [n] as texts, each distinct one once; None for the number of a label that is missing."""
+    """Write numbers [n] as text, converting each distinct one once; None for a missing label."""
     distinct, at = np.unique(numbers, return_inverse=True)
     texts = [
         None if number == _MISSING else names[number] if names is not None and 0 <= number < len(names) else str(number)

@@ -1,4 +1,4 @@
-"""Exact sums over groups of samples of the groups' means, and of their perplexities."""
+"""Exact sums of the mean losses of groups of samples, and of their perplexities."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from xent_cli.core.array_types import FloatArray, IntArray
 
 _ONE = 1 << 1074
-# The exact sum of a group takes 200 bytes: so many groups at a time.
+# Number of groups summed at a time: the exact sum of a group takes 200 bytes.
 _CHUNK = 1 << 14
 
 
@@ -31,7 +31,7 @@ class GroupMeans:
     groups
         Number of groups.
     means, perplexities
-        Exact sums; the second without those that are infinite.
+        Exact sums over groups; the second leaves out infinite perplexities.
     n_infinite
         How many perplexities are infinite.
     """

@@ -30,7 +30,7 @@ def _none(dtype: Any) -> Any:
 class GroupSums:
     """Number of values, number of hits and exact sum for each group seen.
 
-    `GroupSums()` is the identity of `merge`, which is associative and commutative: any partition of the values ends in
+    `GroupSums()` is the identity of `merge`, which is associative and commutative: any partition of the values gives
     the same bits. Its size depends on the number m of groups seen, not on the number of values.
 
     Fields
@@ -80,7 +80,7 @@ class GroupSums:
         """Return the sums of both."""
         few, many = sorted((self, other), key=lambda part: part.groups.size)
         groups, theirs = many.groups, np.searchsorted(many.groups, few.groups)
-        # A block is small compared with all before it. Only if it has a new group must all groups be sorted again.
+        # A block is small compared with all blocks before it; groups have to be sorted again only if it has a new one.
         known = bool(groups.size) and bool((groups[np.minimum(theirs, groups.size - 1)] == few.groups).all())
         if not known:
             groups = np.union1d(groups, few.groups)

@@ -33,7 +33,7 @@ _NO_SAMPLE = np.iinfo(np.int64).max
 
 
 class Scored(NamedTuple):
-    """Samples that have a loss, and what their totals need.
+    """Samples that have a loss, with everything that their totals need.
 
     Fields
     ------
@@ -46,13 +46,13 @@ class Scored(NamedTuple):
     hits
         For each k, [n] whether the label is among the k highest.
     divergence
-        Figures of the divergence from a reference [n], by name.
+        [n] figures of the divergence from a reference, by name.
     weight
-        [n] what each of these counts; None if all count 1.
+        [n] weight of each sample in these figures; None if all are 1.
     exact_rows
-        Up to how many samples quantiles are exact.
+        Number of samples up to which quantiles are exact.
     units
-        [n] units of text, each times its weight; or None.
+        [n] units of text, each times the weight of its sample; or None.
     """
 
     sample: IntArray
@@ -168,7 +168,7 @@ class GroupTotals:
         return cls(counts, hits, sums, low, high, worst, quantiles, divergence)
 
     def placed(self, places: Numbers, m: int) -> GroupTotals:
-        """Return totals of m groups, in which these groups have the numbers `places` and the rest are empty."""
+        """Return totals of m groups, in which these groups take the numbers `places` and all others are empty."""
 
         def put(values: Any, fill: object) -> Any:
             all_groups = np.full(m, fill, values.dtype)
@@ -243,7 +243,7 @@ def _merged(ours: tuple[Any, ...] | None, theirs: tuple[Any, ...] | None) -> tup
 
 
 def _divergence(samples: Scored, order: IntArray, sizes: IntArray, *, figures: bool) -> tuple[DivergenceTotals, ...]:
-    """Return the totals of the divergence of each group; `order` sorts the samples by group."""
+    """Return the totals of the divergence of each group; sorting the samples by `order` groups them."""
     from xent_cli.core.totals.divergence_totals import DivergenceTotals
 
     cuts = np.cumsum(sizes)[:-1]

@@ -29,20 +29,20 @@ def with_macro_and_units(
     outputs: Outputs,
     clustered: ClusteredBlock | None,
 ) -> tuple[LossTotals, Scored, DocumentUnits | None]:
-    """Add to totals of a block the means of its groups and the sums of its units, as they are asked for.
+    """Add the means of groups and the sums of units, if requested, to the totals of a block.
 
     Parameters
     ----------
     samples
-        Those that have a loss.
+        The samples that have a loss.
     scored
-        [n] True for these, or None if all have one.
+        [n] True for samples that have a loss, or None if all have one.
     clustered
-        Their clusters, or None.
+        The clusters of these samples, or None.
 
     Returns
     -------
-    The totals, the samples with their units where each has its own, and their documents where these share units.
+    The totals, the samples (with their units, if each has its own), and the documents (if their samples share units).
     """
     size, macro = samples.loss.size if scored is None else scored.size, None
     if outputs.macro is not None:

@@ -1,4 +1,4 @@
-"""Means over groups, and losses per unit of text, such as bytes: sums that merge, and the figures that follow."""
+"""Means over groups, and losses per unit of text, such as bytes: mergeable sums, and the figures computed from them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from xent_cli.core.totals.moments import Moments
 
 
 class GroupedSums(NamedTuple):
-    """Means over groups and units of text, as far as they are asked for; None where they are not.
+    """Sums for means over groups and for units of text; None for those that were not requested.
 
     Fields
     ------
@@ -20,7 +20,7 @@ class GroupedSums(NamedTuple):
     units
         Exact sum of the units, each times its weight.
     unit_sums
-        Sums over clusters of losses and of units; in place of `units` where these clusters are known.
+        Sums of losses and units over clusters, used instead of `units` if the clusters are known.
     """
 
     macro: ClusterTotals | None = None
@@ -41,7 +41,7 @@ class GroupedSums(NamedTuple):
         return GroupedSums(macro, units, sums)
 
     def figures(self, total: ExactSum, special: float | None) -> tuple[tuple[str, float], ...]:
-        """Return the figures that follow, by name.
+        """Return the figures by name.
 
         Parameters
         ----------

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from xent_cli.core.array_types import FloatArray, IntArray
     from xent_cli.core.totals.quantiles import QuantileState
 
-# Losses beyond these are counted but not drawn: coordinates of a picture would overflow.
+# Losses beyond these limits are counted but not drawn: the coordinates of the picture would overflow.
 TINY, HUGE = 2.0**-300, 2.0**300
 # Most bars of a histogram in a picture.
 BARS = 40
@@ -59,7 +59,7 @@ class Histogram:
 
 
 def edge_texts(histogram: Histogram) -> list[str]:
-    """Write the edges of the bars in as few digits as make them differ, but at least two.
+    """Write the edges of the bars with as few digits as tell them apart, but at least two.
 
     Examples
     --------
@@ -106,7 +106,7 @@ def histogram(losses: QuantileState, most: int) -> Histogram:
     keys = np.array([min(keys[0], first), *keys[1:-1], max(keys[-1], last + 1)])
     edges = [_edge(int(key)) for key in keys]
     if edges[0] == TINY and not logarithmic:
-        edges[0] = 0.0  # shown as the round number it represents
+        edges[0] = 0.0  # it is shown as the round number
     bars = tuple(Bar(low, high, int(n)) for low, high, n in zip(edges, edges[1:], between(keys), strict=False))
     return Histogram(bars, logarithmic, n_tiny, n_huge, n_nan)
 

@@ -29,7 +29,7 @@ class LossTotals(NamedTuple):
     """Totals of the losses seen so far.
 
     ``LossTotals(signature)`` is empty and the identity of `merge`, which is associative and commutative: any partition
-    of the samples ends in the same bits. Totals of different settings refuse to merge.
+    of the samples gives the same bits. Totals of different settings refuse to merge.
 
     Fields
     ------
@@ -50,17 +50,17 @@ class LossTotals(NamedTuple):
     softmaxed
         Rows of logits that look like probabilities.
     unnormalised, unnormalised_labels
-        Rows of probabilities, and of dense labels or a teacher's, that do not sum to 1.
+        Rows of probabilities, and rows of dense labels or of a teacher, that do not sum to 1.
     label_range
         Lowest and highest class index seen, or None.
     offsets
-        How often the highest logit is next to the label, in the first samples.
+        How often the highest logit is in the class next to the label, in the first samples.
     digest
         Digest of the labels that count, as from `label_digest`, or None.
     grouped
-        Means over groups, and units of text, where they are asked for; or None.
+        Means over groups and units of text, or None if not requested.
     moments, clusters
-        Exact sums from which the standard error of the mean follows: of samples with weights, and of clusters; or None.
+        Exact sums for the standard error of the mean, over weighted samples and over clusters; or None.
     """
 
     signature: str
@@ -127,7 +127,7 @@ class LossTotals(NamedTuple):
         divergence
             [n] figures of the divergence from a reference, by name; weighted as the losses are.
         divergence_worst
-            How many of the highest divergences to name.
+            How many of the highest divergences to list.
         states
             How many distributions share the memory for exact quantiles.
 
@@ -231,14 +231,14 @@ class LossTotals(NamedTuple):
 
     @property
     def listed(self) -> tuple[str, tuple[WorstSample, ...]]:
-        """What is listed, and its samples: the highest divergences if they were asked for, else the highest losses."""
+        """The figure by which samples are listed, and these samples: divergence if that was requested, else loss."""
         if self.divergence is not None and self.divergence.worst_wanted:
             return "kl_divergence", self.divergence.worst
         return "loss", self.worst
 
     @property
     def n_bounded(self) -> int:
-        """How many of the NaN losses are not known beyond their bounds."""
+        """How many of the NaN losses stand for a loss of which only bounds are known."""
         return 0 if self.divergence is None else self.divergence.n_bounded or 0
 
     @property

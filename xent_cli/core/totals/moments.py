@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 ONE = 1 << 1074
 # As in group_sums.py: sigma would overflow beyond this.
 _HUGE = 2.0**960
-# Sums of losses are nearly always three parts. Losses of very different magnitudes have more, and cost a product for
-# each pair: beyond this many, whole numbers are faster.
+# Sums of losses nearly always split into three parts. Losses of very different magnitudes need more, and each pair of
+# parts costs a product: beyond this many parts, whole numbers are faster.
 _MOST_PARTS = 6
 _MOST_RUNS = 1 << 15
 
@@ -90,7 +90,7 @@ class Moments:
         >>> two.clusters, two.value // ONE, two.squares // ONE**2, two.cross // ONE**2
         (2, 12, 80, 16)
         """
-        if starts.size > _MOST_RUNS:  # in pieces, whose intermediate arrays stay in the cache
+        if starts.size > _MOST_RUNS:  # in pieces, so that intermediate arrays stay in the cache
             ends = [*starts[_MOST_RUNS::_MOST_RUNS].tolist(), value.size]
             pieces = zip([0, *ends], ends, range(0, starts.size, _MOST_RUNS), strict=False)
             found = cls()
@@ -131,9 +131,9 @@ class Moments:
     def standard_error(self) -> float:
         """Return the standard error of the mean m = sum(v) / sum(d); NaN for fewer than two clusters.
 
-        ``sqrt(G / (G - 1) * sum((v_c - m d_c)**2)) / sum(d)`` for G clusters: of samples that each are a cluster, it is
-        Student's, and of samples with weights the sandwich form, not the model error of weighted least squares. The
-        sum is exact, and its root is rounded once.
+        ``sqrt(G / (G - 1) * sum((v_c - m d_c)**2)) / sum(d)`` for G clusters. If every sample is a cluster, this is
+        Student's standard error; with weights it is the sandwich estimate, not the model-based error of weighted
+        least squares. The sum is exact, and its root is rounded once.
 
         References
         ----------
@@ -143,7 +143,7 @@ class Moments:
         Examples
         --------
         >>> two = Moments.of_cluster(1 * ONE, 1 * ONE) + Moments.of_cluster(3 * ONE, 1 * ONE)
-        >>> two.standard_error()  # the mean is 2, either cluster is 1 from it: sqrt(2 / 1 * (1 + 1)) / 2
+        >>> two.standard_error()  # the mean is 2, and both clusters are 1 away: sqrt(2 / 1 * (1 + 1)) / 2
         1.0
         """
         total, size, count = self.value, self.divisor, self.clusters
@@ -177,7 +177,7 @@ def _parts(values: FloatArray, starts: IntArray) -> list[FloatArray]:
 
 
 def _dot(a: list[FloatArray], b: list[FloatArray]) -> int:
-    """Return the exact sum of products, in units of 2**-2148, of values that are given as parts."""
+    """Return the exact sum of products of values that are given as parts, in units of 2**-2148."""
     if a is b:
         squares = sum(ExactSum.of_squares(x).units for x in a)
         return squares + 2 * sum(ExactSum.of_products(x, y).units for i, x in enumerate(a) for y in a[:i])

@@ -67,13 +67,13 @@ class QuantileState(NamedTuple):
     size
         Number of losses.
     parts
-        The losses that are not in the histogram.
+        The losses that are not in the histogram yet.
     histogram, counted
         Bins of the other losses, and their number; None and 0 while all losses are kept.
     exact_rows
-        Quantiles are exact up to this many losses.
+        Number of losses up to which quantiles are exact.
     most_waiting
-        Beyond that, up to this many losses are kept before they are counted.
+        Beyond that, how many losses may be kept before they are counted.
     """
 
     size: int = 0
@@ -141,7 +141,7 @@ class QuantileState(NamedTuple):
 
 
 def exponents(bins: Bins) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the middle of each bin, negative (-0.0 too) where its values are, and its count."""
+    """Return the middle of each bin, with the sign of its values (also -0.0), and its count."""
     middles = np.array([_bin_centre(key) for key in bins.keys.tolist()], np.float64)
     return middles, bins.counts
 
@@ -181,8 +181,8 @@ def _interpolate(at: Callable[[int], float], position: float) -> float:
         return low
     high = at(lower + 1)
     if low == high:
-        return low  # also inf and inf, where the difference is NaN
+        return low  # two infinities too, whose difference is NaN
     if math.isinf(high) or math.isinf(low):
-        return low + high  # anything between a number and an infinity is that infinity, from whichever end
+        return low + high  # anything between a number and an infinity is that infinity, at either end
     # From the nearer end, as in numpy.quantile, so that the digits are the same.
     return low + fraction * (high - low) if fraction < 0.5 else high - (high - low) * (1.0 - fraction)

@@ -17,14 +17,14 @@ class RunTotals(NamedTuple):
     """All totals of the samples seen so far; parts that are not requested are None or empty.
 
     ``RunTotals(LossTotals(signature))`` is the identity of `merge`, which is associative and commutative: any partition
-    of the samples ends in the same bits.
+    of the samples gives the same bits.
 
     Fields
     ------
     losses
         Totals over all samples.
     slices
-        The same for each value of some columns.
+        Totals for each value of some columns.
     calibration
         Losses by class, and confidence against accuracy.
     formulas
@@ -47,7 +47,7 @@ class RunTotals(NamedTuple):
         return RunTotals(self.losses.merge(other.losses), slices, calibration, formulas)
 
     def summarize(self) -> LossSummary:
-        """Compute the figures, with those of calibration if they were asked for."""
+        """Compute the figures, including those of calibration if requested."""
         summary = self.losses.summarize()
         return summary if self.calibration is None else replace(summary, calibration=self.calibration.figures())
 

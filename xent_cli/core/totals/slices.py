@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from xent_cli.core.totals.loss_totals import LossTotals
     from xent_cli.core.totals.summary import LossSummary
 
-# A column with more values than this does not name groups, and every value costs memory.
+# A column with more values than this does not describe groups, and every value takes memory.
 MOST_VALUES = 10_000
 # This many samples are kept before they are totalled: totalling a block takes time for every value, however few rows.
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
@@ -31,12 +31,12 @@ _MOST_WAITING = 1 << 20
 
 
 class _Waiting(NamedTuple):
-    """Samples that are not totalled yet.
+    """Samples that have not been totalled yet.
 
     Fields
     ------
     at, ignored
-        [c, n] for each of c columns the number of the value that each scored and each ignored sample has.
+        [c, n] for each of c columns, the number of the value of each scored sample and of each ignored one.
     samples
         The scored samples.
     """
@@ -53,7 +53,7 @@ class LossSlices:
     Fields
     ------
     columns
-        Their names.
+        Names of the columns.
     values
         For each column, the number of every value seen; None stands for a missing value.
     totalled
@@ -118,20 +118,20 @@ class LossSlices:
         )
 
     def _clustered(self, totals: LossTotals, group: tuple[str, str | None]) -> LossTotals:
-        """Return the totals of a slice with the sums over its clusters and over its documents."""
+        """Return the totals of a slice, including the sums over its clusters and its documents."""
         if self.documents is not None:
             totals = totals._replace(grouped=GroupedSums(unit_sums=self.documents.of_group(group)))
         return totals if self.clusters is None else totals._replace(clusters=self.clusters.of_group(group))
 
     def summaries(self) -> Iterator[tuple[str, str | None, LossSummary]]:
-        """Yield column, value and figures of each slice: whole numbers by size, others by code point, None last."""
+        """Yield column, value and figures of each slice: numbers in order, then text by code point, None last."""
         for name, totals in zip(self.columns, self.totals, strict=True):
             whole = all(value is None or _WHOLE.fullmatch(value) for value in totals)
             for value in sorted(totals, key=lambda text: (text is None, int(text or 0) if whole else 0, text or "")):
                 yield name, value, totals[value].summarize()
 
     def _settled(self) -> LossSlices:
-        """Return the same with all waiting samples totalled."""
+        """Return the same slices with all waiting samples totalled."""
         if not self.waiting:
             return self
         at = np.concatenate([cut.at for cut in self.waiting], axis=1)
@@ -144,7 +144,7 @@ class LossSlices:
         return replace(self, totalled=self._with(found, self.values), waiting=())
 
     def _with(self, found: Sequence[GroupTotals], values: Sequence[Sized]) -> tuple[GroupTotals, ...]:
-        """Return the merged totals of this and of what was found."""
+        """Merge newly found totals into these."""
         if not self.totalled or not found:
             return self.totalled or tuple(found)
         parts = zip(self.totalled, found, values, strict=True)
@@ -180,7 +180,7 @@ def slices_of(
     clustered
         The clusters of these samples, or None.
     documents
-        Their documents and the units of these, or None.
+        The documents of these samples and their units, or None.
 
     Raises
     ------
@@ -219,7 +219,7 @@ def _numbers(values: Collection[str | None], known: Mapping[str | None, int]) ->
 
 
 def _renumbered(cut: _Waiting, places: Sequence[NDArray[np.uint16]]) -> _Waiting:
-    """Translate the numbers of values."""
+    """Renumber values."""
 
     def other(at: NDArray[np.uint16]) -> NDArray[np.uint16]:
         return np.array([place[row] for place, row in zip(places, at, strict=True)])

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class WorstSample(NamedTuple):
-    """A sample of the highest loss, or divergence: nats, its number, label and id; what was predicted, and how surely.
+    """One of the samples with the highest loss or divergence: nats, number, label, id, prediction and its confidence.
 
     `label` and `predicted` are numbered as in the input; None where unknown.
     """
@@ -27,14 +27,14 @@ class WorstSample(NamedTuple):
     confidence: float | None = None
 
     def order(self) -> tuple[bool, float, int]:
-        """Return the sort key: NaN before inf before any number; of equal losses, the lower sample number first."""
+        """Return the sort key: NaN before inf before any number; ties go to the lower sample number."""
         return (not math.isnan(self.loss), 0.0 if math.isnan(self.loss) else -self.loss, self.sample)
 
 
 def worst_samples(
     values: FloatArray, sample: IntArray, wanted: int, labels: IntArray | None, ids: AnyArray | None
 ) -> tuple[WorstSample, ...]:
-    """Return the `wanted` highest of `values` [n], NaN first and of equal ones the first.
+    """Return the `wanted` highest of `values` [n]: NaN comes first, and ties go to the earlier sample.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def worst_samples(
     if values.size == 0:
         return ()
     if wanted == 1:
-        order = np.array([np.argmax(values)])  # argmax prefers NaN, and the first of equals
+        order = np.array([np.argmax(values)])  # argmax prefers NaN, and the first of equal values
     else:
         order = np.lexsort((sample, -values, ~np.isnan(values)))[:wanted]
     return tuple(
@@ -76,7 +76,7 @@ class LossSummary:
     mean_loss, sum_loss
         sum(w l) / sum(w) and sum(w l), with weights w of 1 if there are none. NaN or inf if any loss is.
     std_loss, min_loss, max_loss
-        Of the per-sample losses, without weights; the population standard deviation. NaN ranks above inf.
+        Unweighted, over the per-sample losses; std_loss is the population standard deviation. NaN ranks above inf.
     worst_sample
         The first sample with `max_loss`.
     quantiles
@@ -88,21 +88,21 @@ class LossSummary:
     divergence
         Figures of the divergence from a reference by name, `kl_divergence` first; () without a reference.
     calibration
-        ``ece``, the expected calibration error, and ``brier``, the Brier score; () if not asked for. With a limit on
-        it, ``calibration_gain``: by how many nats the best temperature would lower the mean loss.
+        ``ece``, the expected calibration error, and ``brier``, the Brier score; () if not requested. With a limit on
+        it, also ``calibration_gain``: by how many nats the best temperature would lower the mean loss.
     by_group
-        Where they were asked for, `n_groups`, `macro_loss` and `macro_perplexity`, the means over groups of samples of
-        their means and of their perplexities; and `n_units`, `bits_per_unit`, `unit_perplexity` and
-        `se_bits_per_unit`, the losses per unit of text. By name.
+        By name, if requested: `n_groups`, `macro_loss` and `macro_perplexity`, the averages of the mean losses and
+        perplexities of groups of samples; and `n_units`, `bits_per_unit`, `unit_perplexity` and `se_bits_per_unit`,
+        the losses per unit of text.
     se_loss
         Standard error of `mean_loss`, from the spread of the losses or, with weights or clusters, from the sandwich
         estimate (see `Moments.standard_error`); NaN if it is unknown: one sample, or one cluster.
     n_clusters
-        How many clusters have a sample with a loss, or None if samples are independent.
+        Number of clusters with a scored sample, or None if samples are independent.
     design_effect
-        How many times as large clusters make the variance of the mean, or None without clusters.
+        Factor by which clusters multiply the variance of the mean, or None without clusters.
     confidence_level
-        Of the interval from `ci_low` to `ci_high`.
+        Confidence level of the interval from `ci_low` to `ci_high`.
 
     Warnings
     --------
@@ -138,7 +138,7 @@ class LossSummary:
 
     @property
     def perplexity_low(self) -> float:
-        """Lower end of the interval of the perplexity: exp of that of the mean loss."""
+        """Lower end of the confidence interval of the perplexity: exp(ci_low)."""
         return _exp(self.ci_low)
 
     @property
@@ -173,7 +173,7 @@ class LossSummary:
 
     @property
     def ci_low(self) -> float:
-        """Lower end of the confidence interval of `mean_loss`: Student's t; NaN if all losses are equal, as in a test.
+        """Lower end of the confidence interval of `mean_loss`: Student's t; NaN if all losses are equal.
 
         ``mean - t se`` with one degree of freedom less than there are samples or, if there are any, clusters.
         """

@@ -1,1 +1,1 @@
-"""Files that programs which run language models write."""
+"""Files written by programs that run language models."""

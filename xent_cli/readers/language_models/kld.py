@@ -5,12 +5,12 @@ Little-endian (ggml-org/llama.cpp, tools/perplexity/perplexity.cpp)::
     0   "_logits_"
     8   int32 n_ctx, n_vocab, n_chunk
     20  int32 tokens[n_chunk * n_ctx]
-    ..  n_chunk times n_ctx - 1 - n_ctx/2 records: float32 scale, float32 minimum, uint16 q[n_vocab], a pad word where
+    ..  n_chunk times n_ctx - 1 - n_ctx/2 records: float32 scale, float32 minimum, uint16 q[n_vocab], a padding word if
         n_vocab is odd
 
-``log p = minimum + scale * q``, and record t of chunk i is about token ``i * n_ctx + n_ctx/2 + t + 1``. What is more
-than 16 below the highest (24 in ik_llama.cpp) is stored as q = 0: of such a class it is only known that it is no
-likelier.
+``log p = minimum + scale * q``, and record t of chunk i is about token ``i * n_ctx + n_ctx/2 + t + 1``. A class
+more than 16 nats below the highest (24 in ik_llama.cpp) is stored as q = 0, which only says that it is no likelier than
+that.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ if TYPE_CHECKING:
 
 MAGIC = b"_logits_"
 _HEADER = 20
-# Highest minus lowest stored log-probability if a floor is in force, to within float32.
+# Highest minus lowest stored log-probability where a floor was applied, to within the rounding of float32.
 _FLOORS = (16.0, 24.0)
 _FLOOR_TOLERANCE = 1e-5
-# Of q, and of float32 numbers of the size of a log-probability, that the writer computed with: see `widths`.
+# Rounding of q, and of the float32 log-probabilities that the writer computed with: see `widths`.
 _HALF_A_STEP, _FLOAT32 = 0.51, 2.0**-21
-# A log-probability above this is no rounding.
+# A log-probability above this is not explained by rounding.
 _ABOVE_ZERO = 0.01
 
 
@@ -55,7 +55,7 @@ class KldLayout(NamedTuple):
     Fields
     ------
     chunks
-        Those that are whole.
+        Number of complete chunks.
     """
 
     n_ctx: int
@@ -65,17 +65,17 @@ class KldLayout(NamedTuple):
 
     @property
     def scored(self) -> int:
-        """How many records a chunk has."""
+        """Number of records in a chunk."""
         return self.n_ctx - 1 - self.n_ctx // 2
 
     @property
     def words(self) -> int:
-        """How many uint16 a record takes."""
+        """Length of a record in uint16 words."""
         return 2 * ((self.n_vocab + 1) // 2) + 4
 
     @property
     def first_record(self) -> int:
-        """Where the first record lies."""
+        """Offset of the first record."""
         return _HEADER + 4 * self.n_ctx * self.n_chunk
 
 
@@ -85,7 +85,7 @@ def read_layout(name: str, header: bytes, size: int) -> KldLayout:
     Raises
     ------
     InputError
-        If it is damaged, or the file ends before its first chunk does.
+        If it is damaged, or the file ends within its first chunk.
     """
     n_ctx, n_vocab, n_chunk = (int(x) for x in np.frombuffer(header[8:_HEADER].ljust(12, b"\0"), "<i4"))
     layout = KldLayout(n_ctx, n_vocab, n_chunk, n_chunk)
@@ -110,7 +110,7 @@ def open_kld(source: Bytes, head: bytes, role: str, options: ReadOptions, classe
     Raises
     ------
     InputError
-        If the file is damaged, or does not hold what the role asks for.
+        If the file is damaged, or cannot be used in this role.
     """
     if role not in ("logits", "labels"):
         raise InputError("log-probabilities", source.name, "a .kld file", f"one number a sample, as {role} are")
@@ -123,7 +123,7 @@ def open_kld(source: Bytes, head: bytes, role: str, options: ReadOptions, classe
 
 
 class KldSource(NamedTuple):
-    """A file in a role, as log-probabilities of which some are only bounded; see `Source`.
+    """A file as log-probabilities, some of which are only bounded; see `Source`.
 
     Fields
     ------
@@ -139,7 +139,7 @@ class KldSource(NamedTuple):
 
     @property
     def info(self) -> SourceInfo:
-        """See `Source`: samples are by chunk, and by position in it."""
+        """See `Source`: samples go by chunk, then by position in the chunk."""
         layout = self.sizes
         shape = (layout.chunks, layout.scored)
         bounds = "logit_bounds" if self.role == "logits" else "label_bounds"
@@ -154,7 +154,7 @@ class KldSource(NamedTuple):
 
     @property
     def remarks(self) -> tuple[Diagnostic, ...]:
-        """Say where chunks are missing."""
+        """Say that chunks are missing."""
         layout = self.sizes
         if layout.chunks == layout.n_chunk:
             return ()
@@ -179,7 +179,7 @@ class KldSource(NamedTuple):
         return f"{self.file.name} sample {row} (chunk {chunk}, record {record})"
 
     def scored_tokens(self) -> IntArray:
-        """Return all tokens [n_chunk, n_ctx], those that only led to others too."""
+        """Return all tokens [n_chunk, n_ctx], including those that are only context."""
         layout = self.sizes
         with self.file.open() as stream:
             return _read(stream, self.file.name, _HEADER, "<i4", (layout.n_chunk, layout.n_ctx))
@@ -201,7 +201,7 @@ class KldRows(NamedTuple):
         Raises
         ------
         RowError
-            At one that is damaged.
+            At a damaged record.
         """
         layout, name = self.sizes, self.file.name
         n, words = self.stop - self.start, layout.words
@@ -239,7 +239,7 @@ class KldRows(NamedTuple):
 
 
 def widths(scale: FloatArray, lowest: FloatArray) -> FloatArray:
-    """Return how far off the log-probabilities of records may be: half a step of q, and the writer's float32.
+    """Return how far off log-probabilities may be: half a step of q, plus the rounding of the writer's float32.
 
     Examples
     --------
@@ -250,7 +250,7 @@ def widths(scale: FloatArray, lowest: FloatArray) -> FloatArray:
 
 
 def has_floor(scale: FloatArray) -> BoolArray:
-    """Whether a floor was in force, so that q = 0 means no more than that.
+    """Whether a floor was applied, so that q = 0 only means "at or below it".
 
     Examples
     --------
@@ -268,7 +268,7 @@ def refuse_other_tokens(own: Source, other: Source) -> None:
     Raises
     ------
     InputError
-        With the first difference.
+        Naming the first difference.
     """
     if not (isinstance(own, KldSource) and isinstance(other, KldSource)):
         return

@@ -1,4 +1,4 @@
-"""The k highest probabilities of each row: which classes, and their log-probabilities, in two arrays of one file."""
+"""The k highest probabilities of each row: class indices and log-probabilities, in two arrays of one file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.options import ReadOptions
     from xent_cli.readers.storage.locate import Located
 
-# What programs call them.
+# Names that programs give to these arrays.
 _STEMS = ("", "topk_", "top_k_", "top_")
 _INDICES = frozenset(stem + name for stem in _STEMS for name in ("indices", "ids", "token_ids", "idx"))
 _VALUES = frozenset(
@@ -31,12 +31,12 @@ _VALUES = frozenset(
 
 
 def open_top_k(located: Located, logits: Source, options: ReadOptions) -> Source | None:
-    """Open the k highest of each row of a teacher; None if the file does not hold them.
+    """Open the k highest probabilities of each row of a teacher; None if the file does not hold such arrays.
 
     Raises
     ------
     InputError
-        If the two arrays do not fit each other, or the logits.
+        If the two arrays do not match each other or the logits.
     """
     if options.labels_source not in ("log-probs", "probs") or not isinstance(located.files[0], Stored):
         return None
@@ -65,7 +65,7 @@ def open_top_k(located: Located, logits: Source, options: ReadOptions) -> Source
 
 
 class TopKSource(NamedTuple):
-    """Two arrays as rows of log-probabilities, NaN for the classes that are not among them; see `Source`."""
+    """Two arrays as rows of log-probabilities, with NaN for all classes that they do not list; see `Source`."""
 
     indices: Source
     values: Source
@@ -114,7 +114,7 @@ class TopKRows(NamedTuple):
         Raises
         ------
         RowError
-            At an index that is no class or comes twice, or a value that is no probability.
+            At an index that is not a class or occurs twice, or a value that is not a probability.
         """
         index = np.array(self.indices.read().labels, np.int64)  # both may be read into the same memory
         values = np.array(self.values.read().labels, np.float64)
