@@ -1,4 +1,4 @@
-"""`xent calibrate`: the temperature at which a model's confidence is what it should be."""
+"""`xent calibrate`: the temperature at which a model's confidence matches its accuracy."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ _output = partial(option, section=OUTPUT)
     "document",
     type=click.Path(),
     metavar="FILE.json",
-    help="File for the temperature, which --temperature of the other commands reads.",
+    help="File for the temperature; the other commands read it with --temperature FILE.",
 )
 @_output(
     "--folds",
     type=click.IntRange(2),
     metavar="K",
-    help="Also fit without each of K folds, and report loss and calibration of the samples that were left out.",
+    help="Also fit K times without one fold each, and report loss and calibration of the samples left out.",
 )
 @_output(
     "-f",
@@ -62,11 +62,11 @@ _output = partial(option, section=OUTPUT)
 @bins_option
 @run_options
 def calibrate(**flags: Any) -> None:
-    """Fit the temperature T that minimises the mean loss of logits / T, and say what it does to loss and calibration.
+    """Fit the temperature T that minimises the mean loss of logits / T, and report its effect on loss and calibration.
 
-    The loss is convex in 1/T, and T is found to the last digits, in four or five passes over files of any size. There
-    is no such T where every label has the highest logit of its row, where labels are no better than chance, or where
-    one is on a logit of -inf: exit code 3. Fit on a validation set, and judge on a test set with --temperature FILE.
+    The loss is convex in 1/T, and T is found to the last digits in four or five passes over files of any size. There is
+    no such T if every label has the highest logit of its row, if the logits are no better than chance, or if the logit
+    of a label is -inf: exit code 3. Fit on a validation set, and evaluate on a test set with --temperature FILE.
     """
     from xent_cli.cli.display.calibration import show_fit
     from xent_cli.cli.options import OutputFlags, grouped, shared_options

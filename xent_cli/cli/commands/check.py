@@ -1,4 +1,4 @@
-"""`xent check`: compute, then a verdict."""
+"""`xent check`: compute the figures, then check them against limits."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _output = partial(option, section=OUTPUT)
 
 @click.command(
     cls=Command,
-    short_help="Compute, and exit with 1 where a limit does not hold.",
+    short_help="Compute, and exit with 1 if a limit is violated.",
     most_used=("max", "min", "baseline", "max_increase", "max_decrease"),
     examples=_EXAMPLES,
 )
@@ -83,9 +83,9 @@ _output = partial(option, section=OUTPUT)
 @_gate(
     "--require-significant",
     is_flag=True,
-    help="Let a change fail only where the 95% interval of the paired difference excludes 0.",
+    help="Let a change fail only if the 95% interval of the paired difference excludes 0.",
 )
-@_gate("--exit-zero", is_flag=True, help="Exit with 0 even where a check fails.")
+@_gate("--exit-zero", is_flag=True, help="Exit with 0 even if a check fails.")
 @_output(
     "-f",
     "--format",
@@ -108,7 +108,7 @@ _output = partial(option, section=OUTPUT)
     multiple=True,
     metavar="FILE",
     shell_complete=complete_files,
-    help="File for the verdict: .json .md .html .xml (JUnit); md:FILE where the suffix does not say; repeatable.",
+    help="File for the verdict: .json .md .html .xml (JUnit), or md:FILE if the suffix does not say; repeatable.",
 )
 @by_option
 @cluster_option
@@ -120,11 +120,12 @@ _output = partial(option, section=OUTPUT)
 @plot_option
 @run_options
 def check(**flags: Any) -> None:
-    """Compute, then hold figures against limits: exit with 1 where one does not hold.
+    """Compute the figures, then check them against limits: exit with 1 if any limit is violated.
 
     METRIC is a field of the summary (mean_loss, p99_loss, accuracy, n_nan ...), overflow.float16 (rows for which the
-    textbook formula fails; .imprecise, .inf and .nan choose one way of failing), or slice:COLUMN=VALUE:FIELD. NaN fails
-    every check, and so does a cross-entropy below 0. A baseline must be of the same samples, labels and settings.
+    textbook formula fails; .imprecise, .inf and .nan select one kind of failure), or slice:COLUMN=VALUE:FIELD. NaN
+    fails every check, and so does a cross-entropy below 0. A baseline must come from the same samples, labels and
+    settings.
     """
     from xent_cli.cli.options import ComputeOptions, OutputFlags, grouped, shared_options
     from xent_cli.cli.output_plan import Streams, plan_output

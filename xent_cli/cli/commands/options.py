@@ -49,7 +49,7 @@ layout_options = stacked(
         "--logits-column",
         multiple=True,
         metavar="NAME",
-        help="Column of logits: one of lists, the names of several as in a,b,c, or a pattern as in 'logit_*'; "
+        help="Column of logits: one that holds lists, several names such as a,b,c, or a pattern such as 'logit_*'; "
         "repeatable.",
     ),
     _input(
@@ -82,19 +82,19 @@ layout_options = stacked(
         "--shape",
         metavar="N,K",
         callback=_shape,
-        help="Shape of raw logits, numbers without a header, such as -1,10; the file's size tells what -1 is.",
+        help="Shape of raw logits (numbers without a header), such as -1,10; -1 follows from the size of the file.",
     ),
     _input(
         "--logits-dtype",
         metavar="TYPE",
         callback=_dtype,
-        help="Type of raw logits: float32, >f8, ...; bfloat16 also reads arrays of |V2, int16 or uint16 so.",
+        help="Type of raw logits: float32, >f8, ...; bfloat16 also applies to arrays of |V2, int16 or uint16.",
     ),
     _input(
         "--labels-dtype",
         metavar="TYPE",
         callback=_dtype,
-        help="Type of raw labels: int64, ...; bfloat16 also reads arrays of |V2, int16 or uint16 so.",
+        help="Type of raw labels: int64, ...; bfloat16 also applies to arrays of |V2, int16 or uint16.",
     ),
     _input(
         "--labels",
@@ -140,7 +140,7 @@ loss_options = stacked(
         type=click.Choice(["labels", *_FORMS]),
         default="labels",
         show_default=True,
-        help="Content of LABELS; the outputs of a teacher model give the cross-entropy H(q, p) and the KL divergence.",
+        help="Content of LABELS; outputs of a teacher model give the cross-entropy H(q, p) and the KL divergence.",
     ),
     _loss(
         "--first-class",
@@ -204,7 +204,7 @@ loss_options = stacked(
         default=1.0,
         show_default=True,
         shell_complete=complete_files,
-        help="Number that divides the logits (not a teacher's) before the softmax, or a file of xent calibrate.",
+        help="Number that divides the logits (not a teacher's) before the softmax, or a file from xent calibrate.",
     ),
     _loss(
         "--teacher-temperature",
@@ -244,7 +244,7 @@ bounded_option = _loss(
     type=click.Choice(["null", "ignore"]),
     default="null",
     show_default=True,
-    help="What to do with samples whose loss is only known within bounds, because some log-probabilities are missing: "
+    help="What to do with samples whose loss is only known within bounds because some log-probabilities are missing: "
     "report a null mean, or leave them out.",
 )
 
@@ -252,7 +252,8 @@ true_labels_option = _loss(
     "--true-labels",
     type=click.Path(),
     metavar="FILE",
-    help="File with the right class of each sample, beside a teacher: how its probability changes, and the perplexity.",
+    help="File with the true class of each sample, if LABELS are a teacher's outputs; reports how its probability "
+    "and the perplexity change.",
 )
 
 top_k_option = _loss(

@@ -43,8 +43,8 @@ by_option = _output(
     "--by",
     multiple=True,
     metavar="NAME|axis:N|label|NAME=FILE",
-    help="Column of a table, axis of the array of logits, the label, or a file of one value per sample; figures are "
-    "reported for each value too; repeatable. column:NAME is always a column.",
+    help="Column of a table, axis of the array of logits, the label, or a file of one value per sample; reports the "
+    "figures for each value too; repeatable. column:NAME is always a column.",
 )
 
 macro_option = _output(
@@ -64,7 +64,7 @@ units_option = _output(
 cluster_option = _output(
     "--cluster",
     metavar="COLUMN|axis:N|every:N|none",
-    help="How samples are grouped into clusters, which intervals and tests treat as independent of each other; "
+    help="How samples are grouped into clusters, which intervals and tests treat as independent of one another; "
     "default: the first axis of an array with several axes of samples, else none.",
 )
 
@@ -82,7 +82,7 @@ top_by_option = _output(
     type=click.Choice(["loss", "kl"]),
     default="loss",
     show_default=True,
-    help="Whether the samples listed are those of the highest loss or of the highest divergence from a teacher.",
+    help="Whether to list the samples with the highest loss or those with the highest divergence from a teacher.",
 )
 
 
@@ -98,7 +98,7 @@ columns_option = _output(
     "--columns",
     metavar="NAMES",
     callback=_listed,
-    help=f"Columns that follow the loss in per-sample rows, with commas: any of {', '.join(_COLUMNS)}.",
+    help=f"Columns to add after the loss in per-sample rows, separated by commas: {', '.join(_COLUMNS)}.",
 )
 
 
@@ -137,7 +137,7 @@ plot_option = _output(
 
 
 def _patient(context: click.Context, option: click.Parameter, seconds: float) -> float:
-    """Where no object is asked for, nothing that could ask is loaded."""
+    """Set the time limit of the network; the code that holds it is loaded only if the option is given."""
     if not math.isfinite(seconds):
         raise click.BadParameter(f"{seconds} is not a finite number of seconds.", context, option)
     if context.get_parameter_source(str(option.name)) is not click.core.ParameterSource.DEFAULT:
@@ -154,7 +154,7 @@ timeout_option = _general(
     show_default=True,
     metavar="SECONDS",
     callback=_patient,
-    help="Time that a network may be silent before the run fails.",
+    help="How long the network may be silent before the run fails.",
 )
 
 strict_option = _general(
@@ -176,7 +176,7 @@ quiet_options = stacked(
         default=_threads,
         show_default="all cores",
         metavar="N",
-        help="Number of threads, or of processes on a cluster that is started here.",
+        help="Number of threads, or of processes on a cluster started on this machine.",
     ),
     _general("-q", "--quiet", is_flag=True, help="Print nothing but the output and errors (in check, also warnings)."),
     color_option,
@@ -189,7 +189,8 @@ run_options = stacked(
         type=click.Choice(["local", "dask", "ray"]),
         default="local",
         show_default=True,
-        help="Where the work is done: in threads here, or on a Dask or Ray cluster, started here without --scheduler.",
+        help="Where the work is done: in threads here, or on a Dask or Ray cluster, which is started on this machine "
+        "unless --scheduler names one.",
     ),
     _cluster(
         "--scheduler",

@@ -46,12 +46,12 @@ _output = partial(option, section=OUTPUT)
 @_candidate(
     "--gradient",
     metavar="FILE",
-    help="File of the gradient to verify: of the mean loss, or with --reduction sum or none of the sum.",
+    help="File of the gradient to verify: that of the mean loss, or with --reduction sum or none that of the sum.",
 )
 @_candidate(
     "--reduction",
     type=click.Choice(["none", "mean", "sum"]),
-    help="How the losses to verify were reduced, and which loss their gradient is of.",
+    help="How the losses to verify were reduced, and which loss the gradient was taken of.",
 )
 @_candidate(
     "--loss-column",
@@ -67,13 +67,13 @@ _output = partial(option, section=OUTPUT)
     "--loss-dtype",
     type=_DTYPES,
     metavar="DTYPE",
-    help="Type in which the losses were computed, where the file holds a wider one, text or |V2.",
+    help="Type in which the losses were computed, if the file stores a wider type, text or |V2.",
 )
 @_candidate(
     "--gradient-dtype",
     type=_DTYPES,
     metavar="DTYPE",
-    help="Type in which the gradient was computed, where the file holds a wider one, text or |V2.",
+    help="Type in which the gradient was computed, if the file stores a wider type, text or |V2.",
 )
 @_candidate(
     "--rtol",
@@ -97,14 +97,14 @@ _output = partial(option, section=OUTPUT)
     "--write-cases",
     type=click.Path(),
     metavar="DIR",
-    help="Write hard inputs for a kernel, what is right for each, and a page that says how to go on; verify nothing.",
+    help="Write hard inputs for a kernel, with the right results and a page of instructions; nothing is verified.",
 )
 @_candidate(
     "--cases",
     type=click.Path(),
     metavar="DIR",
-    help="Verify a kernel's outputs beside every case of such a folder: losses of each sample and the gradient of their"
-    " sum, unless --reduction says otherwise.",
+    help="Verify a kernel's outputs in a folder from --write-cases, for each case that has some: the losses of the "
+    "samples and the gradient of their sum, unless --reduction says otherwise.",
 )
 @_candidate("--exit-zero", is_flag=True, help="Exit with 0 whatever the verdict.")
 @_output("--top", type=click.IntRange(0), default=5, show_default=True, metavar="N", help="List the N worst rows.")
@@ -117,11 +117,11 @@ _output = partial(option, section=OUTPUT)
 )
 @run_options
 def verify(**flags: Any) -> None:
-    """Compare a kernel's losses or gradients with the reference: exit with 1 outside the tolerance.
+    """Compare a kernel's losses or gradients with a reference: exit with 1 if any is outside the tolerance.
 
-    The reference is computed in float64. A value that equals the reference rounded to the candidate's dtype is always
+    The reference is computed in float64. A value that equals the reference rounded to the kernel's dtype is always
     right; NaN equals NaN, and inf equals inf of the same sign. The loss of an ignored sample must be 0 or NaN, and its
-    gradient 0. For the gradient of a mean, the default --atol is divided by what the mean divides by.
+    gradient 0. For the gradient of a mean, the default --atol is divided by the divisor of the mean.
     """
     if flags["logits"] is None and not (flags["write_cases"] or flags["cases"]):
         context = click.get_current_context()

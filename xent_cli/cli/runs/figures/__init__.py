@@ -1,1 +1,1 @@
-"""Which figures a run computes: what is asked for, and what a limit is about."""
+"""Which figures a run computes: those requested, and those that a limit applies to."""

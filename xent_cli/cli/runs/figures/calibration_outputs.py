@@ -1,4 +1,4 @@
-"""What a run computes of the calibration of a model."""
+"""Which calibration figures a run computes."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def with_calibration(wanted: Outputs, options: ComputeOptions, limits: Limits | None, pair: Pair) -> Outputs:
-    """Add how to bin confidences, where an option, a limit or a page (which shows losses by class) asks for it.
+    """Add how to bin confidences, if an option, a limit or a page (which shows losses by class) needs it.
 
     Raises
     ------
     UsageError
-        If samples have no single label to hold predictions against, or the options have no effect.
+        If samples have no single label to compare predictions with, or the options have no effect.
     """
     flags, typed = options.output, options.shared.origin.on_command_line
     asked = "--calibration" if flags.calibration else None

@@ -1,4 +1,4 @@
-"""What a run computes where the second input is a teacher: figures of divergence, and which samples are listed."""
+"""What a run computes if the second input is a teacher: figures of divergence, and which samples are listed."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 def with_divergence(wanted: Outputs, flags: OutputFlags, loss: LossFlags, limits: Limits | None, pair: Pair) -> Outputs:
-    """Add what to compute of the divergence from a teacher: what was asked for, and what a limit is about.
+    """Add which figures of the divergence from a teacher to compute: those requested, and those with a limit.
 
     Raises
     ------
     UsageError
-        If an option is about a teacher and there is none.
+        If an option requires a teacher and there is none.
     """
     if loss.labels_from == "labels":
         for option, asked in (("--divergence", flags.divergence != "kl"), ("--top-by kl", flags.top_by == "kl")):
             if asked:
-                raise UsageError(f"{option} is about a teacher", hint="--labels-from says that LABELS are its outputs")
+                raise UsageError(f"{option} requires a teacher", hint="--labels-from says that LABELS are its outputs")
         return wanted
     from xent_cli.core.kernel.teacher_figures import FIGURES
     from xent_cli.core.metrics import field_of

@@ -1,4 +1,4 @@
-"""Fits a temperature to the inputs of a run, in passes on its engine."""
+"""Fits a temperature to the inputs of a run, in passes over the samples on its engine."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def fit_on(
     InputError
         At an invalid row, or if no temperature minimises the loss.
     """
-    # The temperature is of the loss itself: its weights by class and its smoothing have no part in it.
+    # The temperature is fitted to the plain loss, without class weights and label smoothing.
     options = replace(options, label_smoothing=0.0, class_weight=None)
 
     def run(step: Step) -> PassTotals:
@@ -66,7 +66,7 @@ def fit_on(
 def with_gain(
     totals: RunTotals, pair: Pair, options: LossOptions, engine: Engine, track: Callable[[Any], Any]
 ) -> RunTotals:
-    """Add by how much the best temperature would lower the mean loss of a run whose calibration was totalled."""
+    """Add to the calibration totals of a run how much the best temperature would lower its mean loss."""
     assert totals.calibration is not None
     fit = fit_on(pair, options, Outputs(figures=False), engine, track=track)
     gain = totals.losses.summarize().mean_loss - fit.after.mean_loss
@@ -74,12 +74,12 @@ def with_gain(
 
 
 def refuse_unfit(pair: Pair, source: str, what: str) -> None:
-    """Refuse inputs that a temperature cannot be fitted to: not logits with labels, or read only once.
+    """Refuse inputs that a temperature cannot be fitted to: anything but logits with labels, and pipes.
 
     Raises
     ------
     UsageError
-        If the options say that inputs are something else.
+        If the options say that the inputs are not logits with labels.
     InputError
         If an input is a pipe.
     """

@@ -1,4 +1,4 @@
-"""Two models that cut the same documents into different tokens, compared by their losses per unit of text."""
+"""Two models that split the same documents into different tokens, compared by their losses per unit of text."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ def per_document(
     Parameters
     ----------
     about_samples
-        Options that need the same samples in both, and whether they are used.
+        Options that require the same samples in both, and whether each is used.
 
     Raises
     ------
     InputError
         If settings or documents differ.
     UsageError
-        At an option that is about samples.
+        If such an option is used.
     """
     for option, used in about_samples.items():
         if used:
-            needed = f"{option} needs the same tokens in both, and {printable(candidate.path)} has others"
+            needed = f"{option} requires the same tokens in both, and {printable(candidate.path)} has different ones"
             raise UsageError(needed, hint="documents are compared by bits per unit, with Student's t")
     refuse_other_settings(baseline, candidate)
     ours, theirs = same_documents(baseline, candidate)
@@ -62,8 +62,8 @@ def per_document(
     )
     before, after = (_power(value) for value in (found.baseline, found.candidate))
     perplexity = Change("unit_perplexity", before, after, after - before, found.n)
-    told = f"{printable(model.label)} has other tokens than {printable(baseline.path)}"
-    text = f"{told}: {found.n} documents, which column cluster names, are compared by bits per unit"
+    differ = f"{printable(model.label)} has different tokens from {printable(baseline.path)}"
+    text = f"{differ}: {found.n} documents (column cluster) are compared by bits per unit"
     notes = [Diagnostic("compared-by-document", text, note=True)]
     notes += [one for one in unverified(baseline, candidate) if one.code in ("settings-unknown", "other-kernel")]
     if not math.isclose(ours.units.sum(), theirs.units.sum(), rel_tol=1e-9):

@@ -1,1 +1,1 @@
-"""Where results go beside the terminal: paths that may not overlap, and reports."""
+"""Where results go besides the terminal: paths, which must not overlap, and reports."""

@@ -71,7 +71,7 @@ def inputs_of(options: ComputeOptions, limits: Limits | None) -> list[Named]:
         ("--baseline", None if limits is None or limits.baseline is None else limits.baseline.path),
         ("the configuration", options.shared.origin.config_file),
     ]
-    # What has no such file is a column.
+    # If there is no such file, the name is that of a column.
     named += [("--by", text.rpartition("=")[2]) for text in options.output.by]
     named.append(("--macro", None if options.output.macro is None else options.output.macro.rpartition("=")[2]))
     return [Named(name, path) for name, path in named if path is not None]
@@ -80,12 +80,13 @@ def inputs_of(options: ComputeOptions, limits: Limits | None) -> list[Named]:
 def refuse_overlap(inputs: Iterable[Named], outputs: Iterable[Named]) -> None:
     """Refuse an output that is an input or another output, or that the next run would read as one.
 
-    Files are recognised by device and inode, also through links. Pipes and devices are never replaced, nor refused.
+    Files are recognised by device and inode, even through links. Pipes and devices are never replaced, so they are not
+    refused.
 
     Raises
     ------
     UsageError
-        Naming both.
+        Naming both paths.
     """
     places = [place for output in outputs if (place := _place(output)) is not None]
     places += _standard_output()
@@ -95,7 +96,7 @@ def refuse_overlap(inputs: Iterable[Named], outputs: Iterable[Named]) -> None:
         for other in places[:number]:
             if _same(place, other) or _within(place.real, other) or _within(other.real, place):
                 raise UsageError(
-                    f"two outputs in one place: {_told(other.output)} and {_told(place.output)}",
+                    f"two outputs to the same path: {_named(other.output)} and {_named(place.output)}",
                     hint="give each a path of its own",
                 )
     for entry in inputs:
@@ -104,7 +105,7 @@ def refuse_overlap(inputs: Iterable[Named], outputs: Iterable[Named]) -> None:
             if reason is not None:
                 raise UsageError(
                     f"an output would {reason}",
-                    found=f"{_told(place.output)} and {_told(entry)}",
+                    found=f"{_named(place.output)} and {_named(entry)}",
                     hint="write to another path",
                 )
 
@@ -226,5 +227,5 @@ def _local(path: str) -> str:
     return path
 
 
-def _told(entry: Named) -> str:
+def _named(entry: Named) -> str:
     return f"{entry.name} {printable(entry.path)}"

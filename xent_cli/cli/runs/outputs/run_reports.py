@@ -91,7 +91,7 @@ def _comparison_text(form: str, comparison: Comparison, origin: Origin) -> str:
 
 
 def _now() -> str:
-    """Return the time in UTC to the minute; builds that must give equal bytes say it in SOURCE_DATE_EPOCH."""
+    """Return the time in UTC to the minute; reproducible builds set it with SOURCE_DATE_EPOCH."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
     now = datetime.fromtimestamp(int(epoch), UTC) if epoch.isdigit() else datetime.now(UTC)
     return now.strftime("%Y-%m-%d %H:%M UTC")
