@@ -82,15 +82,17 @@ INLINE double exp_term(double x) {
     return (FMA(r * r, exp_tail(r), r) + 1.0) * power_of_two(t);
 }
 
-/* exp(x) for any x; a subnormal result is rounded once. */
-INLINE double exp_full(double x) {
+/* exp(x) for x <= 746; a subnormal result is rounded once. */
+INLINE double exp_below(double x) {
     double clipped = x < -746.0 ? -746.0 : x;
-    clipped = clipped > 746.0 ? 746.0 : clipped;
     double t = FMA(clipped, LOG2_E, ROUND), k = t - ROUND;
     double r = FMA(k, -LN2_REST, FMA(k, -LN2, clipped));
     double half = FMA(k, 0.5, ROUND), rest = k - (half - ROUND);
     return ((FMA(r * r, exp_tail(r), r) + 1.0) * power_of_two(half)) * power_of_two(rest + ROUND);
 }
+
+/* exp(x) for any x. */
+INLINE double exp_full(double x) { return exp_below(x > 746.0 ? 746.0 : x); }
 
 /* exp(x) - 1 for x <= 700. */
 INLINE double expm1_of(double x) {
@@ -249,35 +251,43 @@ INLINE void set(void *panel, int wide, int64_t at, double value) {
 
 INLINE void *offset(void *panel, int wide, int64_t at) { return (char *)panel + (wide ? 8 : 4) * at; }
 
-/* Transpose a matrix whose sides are multiples of 4, in blocks that fit registers of 128 bits, which every machine has. */
+/* Transpose a block, 4 by 4 or 2 by 2, in registers of 128 bits, which every machine has. */
 typedef float Floats __attribute__((vector_size(16)));
 typedef double Doubles __attribute__((vector_size(16)));
 #define MIXED __builtin_shufflevector
 
-INLINE void turn_floats(const char *from, int64_t row, int rows, int columns, float *to) {
-    for (int r = 0; r < rows; r += 4)
-        for (int c = 0; c < columns; c += 4) {
-            Floats in[4], out[4];
-            for (int q = 0; q < 4; q++) memcpy(&in[q], from + (r + q) * row + 4 * c, 16);
-            Floats a = MIXED(in[0], in[1], 0, 4, 1, 5), b = MIXED(in[0], in[1], 2, 6, 3, 7);
-            Floats x = MIXED(in[2], in[3], 0, 4, 1, 5), y = MIXED(in[2], in[3], 2, 6, 3, 7);
-            out[0] = MIXED(a, x, 0, 1, 4, 5), out[1] = MIXED(a, x, 2, 3, 6, 7);
-            out[2] = MIXED(b, y, 0, 1, 4, 5), out[3] = MIXED(b, y, 2, 3, 6, 7);
-            for (int q = 0; q < 4; q++) memcpy(to + (c + q) * rows + r, &out[q], 16);
-        }
+INLINE void turn_floats(const char *from, int64_t row, Floats *out) {
+    Floats in[4];
+    for (int q = 0; q < 4; q++) memcpy(&in[q], from + q * row, 16);
+    Floats a = MIXED(in[0], in[1], 0, 4, 1, 5), b = MIXED(in[0], in[1], 2, 6, 3, 7);
+    Floats x = MIXED(in[2], in[3], 0, 4, 1, 5), y = MIXED(in[2], in[3], 2, 6, 3, 7);
+    out[0] = MIXED(a, x, 0, 1, 4, 5), out[1] = MIXED(a, x, 2, 3, 6, 7);
+    out[2] = MIXED(b, y, 0, 1, 4, 5), out[3] = MIXED(b, y, 2, 3, 6, 7);
 }
 
-INLINE void turn_doubles(const char *from, int64_t row, int rows, int columns, double *to) {
-    for (int r = 0; r < rows; r += 2)
-        for (int c = 0; c < columns; c += 2) {
-            Doubles a, b;
-            memcpy(&a, from + r * row + 8 * c, 16);
-            memcpy(&b, from + (r + 1) * row + 8 * c, 16);
-            Doubles x = MIXED(a, b, 0, 2), y = MIXED(a, b, 1, 3);
-            memcpy(to + c * rows + r, &x, 16);
-            memcpy(to + (c + 1) * rows + r, &y, 16);
-        }
+INLINE void turn_doubles(const char *from, int64_t row, Doubles *out) {
+    Doubles in[2];
+    for (int q = 0; q < 2; q++) memcpy(&in[q], from + q * row, 16);
+    out[0] = MIXED(in[0], in[1], 0, 2), out[1] = MIXED(in[0], in[1], 1, 3);
 }
+
+/* Columns of `from`, whose rows are `row` bytes apart, become rows of `to`, which are `to_row` values apart. If `rows` or
+   `columns` is not a multiple of the side of a block, blocks at the edge are read whole and written in part. */
+#define TURN(name, turn_block, Value, Vector)                                                                          \
+    INLINE void name(const char *from, int64_t row, int64_t rows, int64_t columns, Value *to, int64_t to_row) {        \
+        enum { SIDE = sizeof(Vector) / sizeof(Value) };                                                                \
+        for (int64_t r = 0; r < rows; r += SIDE)                                                                       \
+            for (int64_t c = 0; c < columns; c += SIDE) {                                                              \
+                Vector out[SIDE];                                                                                      \
+                turn_block(from + r * row + c * (int64_t)sizeof(Value), row, out);                                     \
+                for (int q = 0; q < SIDE; q++)                                                                         \
+                    if (r + SIDE <= rows && c + q < columns) memcpy(to + (c + q) * to_row + r, &out[q], sizeof out[q]); \
+                    else if (c + q < columns) memcpy(to + (c + q) * to_row + r, &out[q], (size_t)(rows - r) * sizeof(Value)); \
+            }                                                                                                          \
+    }
+
+TURN(turn_narrow, turn_floats, float, Floats)
+TURN(turn_wide, turn_doubles, double, Doubles)
 
 /* Whole strips of many classes are read where they are, if they are contiguous; the rest is copied, and padded. */
 typedef struct {
@@ -391,6 +401,24 @@ INLINE double weight_at(const Job *job, int64_t i, int64_t j) {
 }
 
 INLINE void put(const Job *job, int64_t i, int64_t j, double g) { set(job->gradient, job->gradient_wide, i * job->k + j, g); }
+
+static const double ONES[LANES] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+
+/* Writes the gradient of `count` classes from j on, of n rows if classes are few: the values of a strip times the factor of
+   their row. Multiplied, rounded and transposed here, it passes through memory once. */
+INLINE void put_classes(const Job *job, int64_t i, int64_t n, int64_t j, int64_t count, const double *factor, const double *values) {
+    double *wide = (double *)job->gradient + i * job->k + j, scaled[STRIP], only = factor[0];
+    float *narrow = (float *)job->gradient + i * job->k + j, rounded[STRIP];
+    if (!job->few && job->gradient_wide) for (int64_t v = 0; v < count; v++) wide[v] = only * values[v];
+    else if (!job->few) for (int64_t v = 0; v < count; v++) narrow[v] = (float)(only * values[v]);
+    else if (job->gradient_wide) {
+        for (int v = 0; v < STRIP; v += LANES) EACH_LANE scaled[v + l] = factor[l] * values[v + l];
+        turn_wide((const char *)scaled, 8 * LANES, count, n, wide, job->k);
+    } else {
+        for (int v = 0; v < STRIP; v += LANES) EACH_LANE rounded[v + l] = (float)(factor[l] * values[v + l]);
+        turn_narrow((const char *)rounded, 4 * LANES, count, n, narrow, job->k);
+    }
+}
 
 /* Sums of a_j (m - z_j)/T and of a_j over the classes of the row(s) from i on, with a_j the weight of class j. */
 typedef struct {

@@ -36,12 +36,12 @@ FUNCTION __attribute__((noinline)) void add(Sum *total, const double *terms) {
     }
 }
 
-/* Adds exp(d) to `total`, but for lanes that reach their step `omitted`, if `omit`; keeps it in `e` if `full`. */
+/* Adds exp(d), d <= 0, to `total`, but for lanes that reach their step `omitted`, if `omit`; keeps it in `e` if `full`. */
 INLINE void add_exponentials(const double *d, int64_t depth, int64_t b, int omit, const int64_t *omitted, int full, double *e, Sum *total) {
     double terms[LANES] = {0};
     for (int64_t j = 0; j < depth; j++)
         EACH_LANE {
-            double x = d[j * LANES + l], term = full ? exp_full(x) : exp_term(x);
+            double x = d[j * LANES + l], term = full ? exp_below(x) : exp_term(x);
             if (full) e[j * LANES + l] = term;
             terms[l] += omit && omitted[l] == b + j ? 0.0 : term;
         }
@@ -83,8 +83,8 @@ FUNCTION void load_few(const Array *array, int64_t i, int64_t n, int64_t k, int 
             for (int64_t j = 0; j < k; j++) set(to, wide, j * LANES + r, element(from + r * row, wide, j));
     for (int64_t b = 0; k >= DEPTH && b < k; b += DEPTH) {
         int64_t j = b + DEPTH < k ? b : k - DEPTH; /* the last strip overlaps the one before, so that it is full */
-        if (wide) turn_doubles(from + 8 * j, row, LANES, DEPTH, offset(to, 1, j * LANES));
-        else turn_floats(from + 4 * j, row, LANES, DEPTH, offset(to, 0, j * LANES));
+        if (wide) turn_wide(from + 8 * j, row, LANES, DEPTH, offset(to, 1, j * LANES), LANES);
+        else turn_narrow(from + 4 * j, row, LANES, DEPTH, offset(to, 0, j * LANES), LANES);
     }
 }
 
@@ -207,18 +207,13 @@ FUNCTION void finish(const Job *job, int64_t i, int64_t n, int all_classes, Rows
     memcpy(job->others + i, rows->others, 8 * (size_t)n);
 }
 
-/* Writes a strip of the gradient. */
-FUNCTION void put_strip(const Job *job, int64_t i, int64_t n, int64_t b, const double *g) {
-    int64_t k = job->k, first = job->few ? b : b * LANES, most = job->few ? DEPTH : STRIP, count = k - first < most ? k - first : most;
-    double turned[STRIP];
-    if (job->few) turn_doubles((const char *)g, 8 * LANES, DEPTH, LANES, turned), g = turned;
-    for (int64_t r = 0; r < n; r++, g += DEPTH) {
-        double *wide = (double *)job->gradient + (i + r) * k + first;
-        float *narrow = (float *)job->gradient + (i + r) * k + first;
-        if (job->gradient_wide) memcpy(wide, g, 8 * (size_t)count);
-        else if (count == DEPTH) for (int j = 0; j < DEPTH; j++) narrow[j] = (float)g[j];
-        else for (int64_t j = 0; j < count; j++) narrow[j] = (float)g[j];
-    }
+/* Writes a strip of the gradient. There are several calls so that loops over whole strips have a known length. */
+FUNCTION void put_strip(const Job *job, int64_t i, int64_t n, int64_t b, const double *factor, const double *values) {
+    int64_t first = job->few ? b : b * LANES, left = job->k - first;
+    if (job->few && n == LANES && left >= DEPTH) put_classes(job, i, LANES, first, DEPTH, factor, values);
+    else if (job->few) put_classes(job, i, n, first, left < DEPTH ? left : DEPTH, factor, values);
+    else if (left >= STRIP) put_classes(job, i, 1, first, STRIP, factor, values);
+    else put_classes(job, i, 1, first, left, factor, values);
 }
 
 /* The gradient A p_j - a_j of n rows from their exponentials: see the end of cross_entropy.py. */
@@ -235,11 +230,17 @@ FUNCTION void differentiate(const Job *job, int64_t i, int64_t n, int all_classe
         factor[l] = scale[l] * (own[l] + rows->mass[l]) / (1.0 + rows->others[l]);
         confidence[l] = expm1_of(-(rows->distance[l] + rows->total[l]));
     }
+    int any_nan = 0;
+    EACH_LANE any_nan |= isnan(factor[l]);
     Sum rest = {{0}, {0}};
     steps_of_class(job, careful, omitted);
     for (int64_t b = 0; b < job->steps; b += DEPTH) {
         int64_t depth = depth_at(job, b);
         const double *e = scratch->e + b * LANES;
+        if (!all_classes && !any_nan) {
+            put_strip(job, i, n, b, factor, e);
+            continue;
+        }
         for (int64_t v = 0; v < depth * LANES; v += LANES) EACH_LANE g[v + l] = factor[l] * e[v + l];
         if (all_classes) {
             const double *a = weights_of(job, i, b, scratch->t, room);
@@ -251,8 +252,8 @@ FUNCTION void differentiate(const Job *job, int64_t i, int64_t n, int all_classe
                 }
             add(&rest, terms);
         }
-        for (int64_t v = 0; v < depth * LANES; v += LANES) EACH_LANE g[v + l] = isnan(factor[l]) ? NAN : g[v + l];
-        put_strip(job, i, n, b, g);
+        for (int64_t v = 0; any_nan && v < depth * LANES; v += LANES) EACH_LANE g[v + l] = isnan(factor[l]) ? NAN : g[v + l];
+        put_strip(job, i, n, b, ONES, g);
     }
     sums_of_rows(job, &rest, without);
     for (int64_t r = 0; r < n; r++) {
@@ -433,7 +434,7 @@ FUNCTION void teacher_rows(const Job *job, const Scratch *scratch) {
                     double g = both && fabs(x[v + l]) < 1.0 ? close : apart;
                     x[v + l] = isnan(loss[l]) ? NAN : g * scale[l];
                 }
-            put_strip(job, i, n, b, x);
+            put_strip(job, i, n, b, ONES, x);
         }
         sums_of_rows(job, &terms, kl);
         for (int64_t r = 0; r < n; r++) {
