@@ -348,6 +348,19 @@ def test_significance_of_one_cluster_cannot_be_judged(folder):
     assert forked.xent(*gate, cwd=folder).returncode in (0, 1)
 
 
+@pytest.mark.parametrize("limit", [("--max-increase", "mean_loss=0"), ("--max-decrease", "accuracy=0")])
+def test_significance_of_one_sample_cannot_be_judged(folder, limit):
+    np.save(folder / "right.npy", np.array([[2.0, 1.0]]))
+    np.save(folder / "wrong.npy", np.array([[1.0, 2.0]]))
+    np.save(folder / "label.npy", np.array([0]))
+    forked.xent("compute", "right.npy", "label.npy", "--columns", "predicted", "-q", "-o", "one.parquet", cwd=folder)
+    gate = ("check", "wrong.npy", "label.npy", "--baseline", "one.parquet", *limit)
+    run = forked.xent(*gate, "--require-significant", cwd=folder)
+    assert run.returncode == 3, run.stdout
+    assert "error: one sample" in run.stderr
+    assert forked.xent(*gate, cwd=folder).returncode == 1
+
+
 def test_accuracy_has_the_interval_over_clusters(folder):
     shifted = Z + np.random.default_rng(8).normal(0.02, 0.8, (B, 1, K))
     np.save(folder / "model.npy", shifted)

@@ -39,6 +39,14 @@ def test_clusters_of_one_pair_give_the_same_bits_as_none(test, weighted):
     assert found == replace(alone, n_clusters=40, design_effect=1.0)
 
 
+@pytest.mark.parametrize("odd", [np.nan, np.inf])
+@pytest.mark.parametrize("cluster", [np.arange(4), np.array([0, 0, 1, 1])])
+def test_there_is_no_design_effect_without_a_variance(odd, cluster):
+    baseline, same = np.array([1.0, 2.0, 4.0, 8.0]), np.array([1.5, 2.5, 4.5, 8.5])
+    assert np.isnan(compare_losses(baseline, np.array([1.0, odd, 3.0, 5.0]), cluster=cluster).design_effect)
+    assert np.isnan(compare_losses(baseline, same, cluster=cluster).design_effect)
+
+
 def test_clusters_make_a_shared_shift_uncertain():
     # 200 pairs that move together in five documents: as independent pairs they are significant at 1e-6.
     rng = np.random.default_rng(0)

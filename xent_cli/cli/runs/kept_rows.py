@@ -123,7 +123,7 @@ def paired_intervals(
     Raises
     ------
     InputError
-        If there is one cluster, from which no interval follows.
+        If there is one cluster, or one sample, from which no interval follows.
     """
     from xent_cli.cli.runs.clusters import saved_cluster_notes
     from xent_cli.core.statistics.paired_test import compare_losses
@@ -143,6 +143,14 @@ def paired_intervals(
             found=f"{found.n} samples in one cluster ({clusters.name})",
             expected="two clusters or more, which --require-significant takes as independent",
             hint="--cluster none takes samples as independent",
+        )
+    if found.n == 1:
+        raise InputError(
+            "one sample",
+            ours.path,
+            found="one sample with a loss in both runs",
+            expected="two samples or more, without which --require-significant has no interval",
+            hint="without --require-significant, the change alone is judged",
         )
     pairs = dict.fromkeys(OF_THE_MEAN, found)
     right = hits_of(baseline), hits_of(ours)

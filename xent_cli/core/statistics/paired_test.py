@@ -59,7 +59,7 @@ class PairedComparison:
     n_clusters
         Number of clusters, or None if pairs are independent.
     design_effect
-        Factor by which clusters multiply the variance of `delta`; NaN without clusters.
+        Factor by which clusters multiply the variance of `delta`; NaN without clusters, or if there is no variance.
     """
 
     n: int
@@ -184,7 +184,7 @@ def compare_losses(
     error, size, effect = std / math.sqrt(n), n, math.nan
     if cluster is not None:
         size = int(cluster.max()) + 1
-        alone, effect = error, 1.0
+        alone, effect = error, 1.0 if error > 0.0 else math.nan
         if size < n and not odd.any():
             members, counts, error = _over_clusters(members, counts, cluster, size)
             influence = members - counts * delta
