@@ -146,11 +146,17 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "several columns of labels",
     ),
     "features alone": (wide(["f0", "f1", "f2"]) | {"target": LABELS}, "no columns of logits"),
-    "features with names": (wide(["length", "width", "height"]) | {"depth": RNG.random(N), **INTEGERS}, "not told"),
-    "another column beside names": (wide(NAMES) | INTEGERS | {"seconds": RNG.random(N)}, "not told"),
+    "features with names": (
+        wide(["length", "width", "height"]) | {"depth": RNG.random(N), **INTEGERS},
+        "do not say which are the classes",
+    ),
+    "another column beside names": (
+        wide(NAMES) | INTEGERS | {"seconds": RNG.random(N)},
+        "do not say which are the classes",
+    ),
     "a class that may be a loss": (
         wide(["win", "draw"], LOGITS[:, :2]) | {"loss": RNG.random(N) + 0.1, "label": LABELS % 2},
-        "not told",
+        "do not say which are the classes",
     ),
     "worse than a guess": (wide(["length", "width", "height"], -9 * LOGITS) | INTEGERS, "worse than a uniform guess"),
     "one score": ({"score": RNG.random(N), "label": LABELS % 2}, "one column is not a softmax"),

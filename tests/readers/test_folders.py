@@ -202,7 +202,7 @@ def test_what_a_folder_says_is_never_a_class(names, name, tmp_path):
 def test_a_folder_says_no_mask_and_no_weight(tmp_path):
     folder = hive(tmp_path / "d", "parquet", "w", table=TABLE.drop(columns="split").assign(w=np.arange(N) % 2))
     for option in ("--sample-weight-column", "--mask"):
-        with pytest.raises(InputError, match="a folder says no logits, mask or weight"):
+        with pytest.raises(InputError, match="a folder says no logits, mask, weight or units"):
             summary(folder, option, "w")
 
 

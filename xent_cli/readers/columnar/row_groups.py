@@ -39,7 +39,8 @@ class RowGroup:
         self._rows += table.num_rows
         # Looking at the metadata of a column that could not be read may crash the process.
         for name, kind in zip(table.column_names, table.schema.types, strict=True) if self._rows else ():
-            index = None if pa.types.is_nested(kind) else self._leaves.get(name)  # a list has any number of values
+            stored = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
+            index = None if pa.types.is_nested(stored) else self._leaves.get(name)  # a list has any number of values
             if index is None or index in self._checked:
                 continue
             self._checked.add(index)

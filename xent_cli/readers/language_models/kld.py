@@ -22,6 +22,7 @@ import numpy as np
 from xent_cli.core.block import Rows
 from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.core.input_description import InputDescription
+from xent_cli.core.scratch import flat
 from xent_cli.errors import InputError, RowError, UsageError
 from xent_cli.readers.interface import SourceInfo
 from xent_cli.readers.storage.identity import shrunk
@@ -292,7 +293,7 @@ def _read(stream: Stream, name: str, place: int, dtype: str, shape: tuple[int, i
     values = np.empty(shape, dtype)
     with reading(name):
         stream.seek(place)
-        target = values.reshape(-1).view(np.uint8).data
+        target = flat(values).view(np.uint8).data
         if fill(stream, target) < len(target):
             raise shrunk(name)
     return values
