@@ -431,3 +431,12 @@ def test_lines_go_along_with_the_rows_of_a_table(folder):
     assert {entry["value"]: entry["summary"]["n_samples"] for entry in found} == {
         lang: int((~NAN.ravel())[langs == lang].sum()) for lang in ("de", "en")
     }
+
+
+def test_a_total_number_of_units_is_not_of_slices(folder):
+    gate = ("check", "z.npy", "y.npy", *IGNORE, "--by", "axis:0", "--max", "slice:axis:0=1:bits_per_unit=9")
+    whole = forked.xent(*gate, "--units", "99", cwd=folder)
+    assert whole.returncode == 3
+    assert "hint: bits_per_unit is a figure of all samples in this run, not of slices" in whole.stderr
+    assert "hint: ask for --units" in forked.xent(*gate, cwd=folder).stderr
+    assert forked.xent(*gate, "--units", "bytes.npy", cwd=folder).returncode == 0

@@ -199,9 +199,16 @@ def judge(limits: Limits, document: Document, kept: KeptRows | None) -> Document
 
 def _absent(limit: Threshold, now: Mapping[str, Any]) -> InputError:
     name = limit.metric
-    what = "slice" if name.startswith("slice:") and metrics.field_of(name) in now else "figure"
-    option = option_of(name)
-    near = f"ask for {option}" if option else metrics.nearest(name, now) or f"there are {', '.join(now)}"
+    field, option = metrics.field_of(name), option_of(name)
+    of_run = name.startswith("slice:") and field in now
+    of_slices = of_run and any(other != field and metrics.field_of(other) == field for other in now)
+    what = "slice" if of_slices else "figure"
+    if of_run and not of_slices:
+        near = f"{field} is a figure of all samples in this run, not of slices"
+    elif option and not of_run:
+        near = f"ask for {option}"
+    else:
+        near = metrics.nearest(name, now) or f"there are {', '.join(now)}"
     return InputError(f"no such {what} in this run", found=f"no {name}", hint=near)
 
 
