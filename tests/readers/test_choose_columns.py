@@ -77,6 +77,7 @@ TEXT = {"label": WORDS}
 TURNED = LOGITS[:, [2, 0, 1]]
 
 # What stands in a table beside its classes, and what is read of it all the same.
+NOT_SAID = "do not say which are the classes"
 TABLES = {
     "numbered": wide(Z) | INTEGERS,
     "numbered in another order": wide(["logit_2", "logit_0", "logit_1"], TURNED) | INTEGERS,
@@ -148,15 +149,15 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "features alone": (wide(["f0", "f1", "f2"]) | {"target": LABELS}, "no columns of logits"),
     "features with names": (
         wide(["length", "width", "height"]) | {"depth": RNG.random(N), **INTEGERS},
-        "do not say which are the classes",
+        NOT_SAID,
     ),
     "another column beside names": (
         wide(NAMES) | INTEGERS | {"seconds": RNG.random(N)},
-        "do not say which are the classes",
+        NOT_SAID,
     ),
     "a class that may be a loss": (
         wide(["win", "draw"], LOGITS[:, :2]) | {"loss": RNG.random(N) + 0.1, "label": LABELS % 2},
-        "do not say which are the classes",
+        NOT_SAID,
     ),
     "worse than a guess": (wide(["length", "width", "height"], -9 * LOGITS) | INTEGERS, "worse than a uniform guess"),
     "one score": ({"score": RNG.random(N), "label": LABELS % 2}, "one column is not a softmax"),
