@@ -73,6 +73,14 @@ def inputs(tmp_path_factory):
     (folder / "ids.csv").write_text("id,label,c0,c1\n" + "".join(f"{i},0,1,2\n" for i in range(10_001)))
     np.save(folder / "names.npy", np.array(["emu", "cat"]))
     np.save(folder / "wrong_names.npy", np.array(["emu", "ctt"]))
+    scored = '{"token": "a", "logprob": -0.5, "bytes": [97]}, {"token": "bc", "logprob": -1.25, "bytes": [98, 99]}'
+    body = f'{{"id": "x", "choices": [{{"index": 0, "logprobs": {{"content": [{scored}]}}}}]}}'
+    (folder / "answers.jsonl").write_text(
+        f'{{"custom_id": "q1", "response": {{"status_code": 200, "body": {body}}}}}\n'
+        '{"custom_id": "q2", "response": {"status_code": 500, "body": {}}}\n'
+        f'{{"custom_id": "q3", "response": {{"status_code": 200, "body": {body}}}}}\n'
+    )
+    (folder / "bad_answers.jsonl").write_text(f"{body}\n{body.replace('-1.25', '1.25')}\n")
     (folder / "names.txt").write_text("cat\ndog\nemu\n")
     (folder / "two_names.txt").write_text("cat\ndog\n")
     (folder / "unknown_name.csv").write_text("label,cat,dog\ndog,1,2\ndgo,3,4\ncat,5,6\n")

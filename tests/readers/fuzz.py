@@ -106,6 +106,11 @@ def sound(format_name):
             stream.write(
                 f"{json.dumps({'prediction': {'text': 'x', 'scores': scores}, 'label': 'abcde'[y]})}\n".encode()
             )
+    elif format_name == "completions.jsonl":
+        for i, row in enumerate(LOGITS):
+            content = [{"token": "a", "logprob": -abs(x), "bytes": [97], "top_logprobs": []} for x in row.tolist()]
+            choice = {"index": 0, "logprobs": {"content": content}, "finish_reason": "stop"}
+            stream.write(f"{json.dumps({'id': f'chatcmpl-{i}', 'choices': [choice]})}\n".encode())
     elif format_name == "txt":
         stream.write(b"# logit_0 logit_1 logit_2 logit_3 logit_4 label\n")
         np.savetxt(stream, np.column_stack([LOGITS, LABELS]), fmt="%12.6f")

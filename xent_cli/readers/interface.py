@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 ARRAYS = frozenset({"npy", "npz", "safetensors", "torch", "raw", "kld"})
 # Array formats that may hold several named arrays.
 ARCHIVES = ARRAYS - {"npy", "raw", "kld"}
+# The format of responses of servers, which hold the log-probabilities of scored tokens alone.
+RESPONSES = "completions"
 
 Role = Literal["logits", "labels", "weights", "mask", "units", "groups"]
 

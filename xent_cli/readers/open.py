@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError
-from xent_cli.readers.interface import ARRAYS, Classes
+from xent_cli.readers.interface import ARRAYS, RESPONSES, Classes
 from xent_cli.readers.storage.locate import Located, locate
 from xent_cli.readers.storage.reading import BOM, is_url
 from xent_cli.readers.storage.stored import Stored, recognised
@@ -47,6 +47,7 @@ _READERS = {
     "jsonl": ("text.jsonl", "open_jsonl"),
     "csv": ("text.csv", "open_csv"),
     "kld": ("language_models.kld", "open_kld"),
+    RESPONSES: ("language_models.completions", "open_completions"),
 }
 _NO_CLASSES = Classes()
 _BINARY_SUFFIXES = (".npy", ".npz", ".parquet", ".safetensors", ".arrow", ".feather")
@@ -170,6 +171,10 @@ def _open(source: Bytes, role: str, options: ReadOptions, classes: Classes) -> S
         source = _seekable(source)
         if (table := zipped_table(source)) is not None:
             return _open(table, role, options, classes)
+    if format_name == "json" and (b'"choices"' in head or b'"custom_id"' in head) and not options.input_format:
+        from xent_cli.readers.language_models.completions import are_responses
+
+        format_name = RESPONSES if are_responses(head) else format_name
     module, function = _READERS[format_name]
     open_format: Opener = getattr(import_module(f"xent_cli.readers.{module}"), function)
     return open_format(source, head, role, options, classes)

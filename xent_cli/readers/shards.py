@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from xent_cli.core.block import Part
+    from xent_cli.core.diagnostics import Diagnostic
     from xent_cli.readers.interface import Source, SourceInfo
 
 # Array parts from several shards are combined into one task of up to this size.
@@ -145,6 +146,11 @@ class Shards:
     def ragged(self) -> bool:
         """Whether shards of arrays differ in more than the side along which they follow one another."""
         return _differ([shard.info for shard in self.shards], self.along)
+
+    @property
+    def remarks(self) -> tuple[Diagnostic, ...]:
+        """What is to be said of each shard."""
+        return tuple(remark for shard in self.shards for remark in getattr(shard, "remarks", ()))
 
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
         """See `Source`; small arrays are read together, because a separate task costs more than reading one."""

@@ -125,6 +125,8 @@ def cluster_rule(choice: GroupChoice | None, pair: Pair, class_axis: int) -> Clu
     UsageError
         If there is no such axis.
     """
+    if choice is None and pair.tokens_only:
+        return ClusterRule("responses", 0)
     if choice is None or choice.kind == "axis":
         named = "" if choice is None else f"--cluster {choice.name}"
         return along(None if choice is None else choice.number, pair, class_axis, named)

@@ -236,7 +236,7 @@ def _wanted(
         from xent_cli.cli.runs.figures.calibration_outputs import with_calibration
 
         wanted = with_calibration(wanted, options, limits, pair)
-    return wanted
+    return wanted._replace(top_k=(), by_class=False, digest=False) if pair.tokens_only else wanted
 
 
 def _groups(options: ComputeOptions) -> GroupChoices | None:
@@ -251,7 +251,11 @@ def _groups(options: ComputeOptions) -> GroupChoices | None:
 
 def _with_groups(wanted: Outputs, groups: GroupChoices | None, pair: Pair, options: ComputeOptions) -> Outputs:
     """Add groups and clusters to the outputs, without any import where samples have one axis and are not grouped."""
-    if groups is None and len(pair.logits.info.shape) < (2 if options.shared.layout.binary else 3):
+    if (
+        groups is None
+        and not pair.tokens_only
+        and len(pair.logits.info.shape) < (2 if options.shared.layout.binary else 3)
+    ):
         return wanted
     from xent_cli.cli.runs.clusters import with_groups
 

@@ -10,6 +10,7 @@ from xent_cli.core.checks.distributions import NEARLY_ALL
 from xent_cli.core.checks.probabilities import log_sum_tolerance
 from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.errors import InputError, RowError, UsageError, listing, more_rows
+from xent_cli.readers.interface import RESPONSES
 
 if TYPE_CHECKING:
     from xent_cli.cli.options import ComputeOptions, LossFlags, Origin, SharedOptions
@@ -244,7 +245,7 @@ def with_implied(options: ComputeOptions, pair: Pair) -> ComputeOptions:
         if source is None or field not in source.info.fields:
             continue
         said = getattr(shared.loss, name)
-        if source.info.format == "kld" and name in shared.origin.explicit and said != "log-probs":
+        if source.info.format in ("kld", RESPONSES) and name in shared.origin.explicit and said != "log-probs":
             raise UsageError(f"{option} {said}: {source.info.path} holds log-probabilities", hint="leave it out")
         implied = {"source": shared.loss._replace(source="log-probs")}
         implied["labels_from"] = shared.loss._replace(labels_from="log-probs")
@@ -252,11 +253,38 @@ def with_implied(options: ComputeOptions, pair: Pair) -> ComputeOptions:
     if shared is options.shared:
         return options
     flags = options.output
+    if pair.tokens_only:
+        _refuse_beside_tokens(options)
     for option, asked in (
         ("--divergence all", flags.divergence == "all"),
         ("--gradients", flags.gradients is not None),
+        ("--overflow-report", flags.overflow_report),
         ("--columns", bool(flags.columns)),
     ):
         if asked:
             raise UsageError(f"{option} needs every class of a row, and these log-probabilities are known in part")
     return options._replace(shared=shared)
+
+
+def _refuse_beside_tokens(options: ComputeOptions) -> None:
+    """Refuse what needs to know the classes, where only the log-probabilities of scored tokens are."""
+    loss, flags = options.shared.loss, options.output
+    for option, asked in (
+        ("--top-k", bool(loss.top_k)),
+        ("--ignore-index", bool(loss.ignore_index)),
+        ("--label-smoothing", bool(loss.label_smoothing)),
+        ("--class-weight", loss.class_weight is not None),
+        ("--first-class", loss.first_class is not None),
+        ("--normalize", loss.normalize),
+        ("--unnormalized", loss.unnormalized),
+        ("--calibration", flags.calibration),
+        ("--by label", "label" in flags.by),
+        ("--macro label", flags.macro == "label"),
+    ):
+        if asked:
+            raise refused_beside_tokens(option)
+
+
+def refused_beside_tokens(option: str) -> UsageError:
+    """Return the error for an option or a command."""
+    return UsageError(f"{option} is about classes, and responses of a server hold the scored tokens alone")

@@ -23,7 +23,7 @@ from xent_cli.engines.local import open_local
 from xent_cli.errors import RowError, UsageError, without_secrets
 from xent_cli.readers.binary_scores import scores_of
 from xent_cli.readers.columns.lines import line
-from xent_cli.readers.interface import ARRAYS, Classes
+from xent_cli.readers.interface import ARRAYS, RESPONSES, Classes
 from xent_cli.readers.list_contents import list_contents
 from xent_cli.readers.open import open_source
 from xent_cli.readers.options import RunNeeds
@@ -75,7 +75,8 @@ def inspect(flags: InspectOptions) -> dict[str, Any]:
     notes = flags.origin.config_notes
     diagnostics = list(notes)
     readings = alone[0].readings if len(files) == 1 else ()
-    if len(files) <= 2:
+    tokens = [entry.source.info.format == RESPONSES for entry in alone]
+    if len(files) <= 2 and not any(tokens):
         try:
             tried = readings if alone[0].role == "logits" else ()
             pair, options, order = pair_up(files, options, tried)
@@ -92,7 +93,8 @@ def inspect(flags: InspectOptions) -> dict[str, Any]:
         source, dense = opened.source, opened.role == "labels" and bool(opened.source.info.row_shape)
         # Names of classes are no figures where nothing says which class each of them is.
         text = opened.role == "labels" and source.info.named_labels and source.info.class_names is None
-        totals = None if text else _scan(source, runner, dense=dense)
+        diagnostics += getattr(source, "remarks", ())
+        totals = None if text or source.info.format == RESPONSES else _scan(source, runner, dense=dense)
         diagnostics += not_finite(totals.logits) if totals else ()
         contents = _listed(file, opened)
         inspected.append(

@@ -133,7 +133,7 @@ def row_format(
             raise UsageError(f'{option} {name}: the rows have a column "{name}" already', hint="rename it")
     return RowFormat(
         id_name=id_name,
-        labelled=sparse,
+        labelled=sparse and not pair.tokens_only,
         class_names=pair.class_names if pair.named_labels else None,
         with_kl=loss.labels_source != "labels",
         ends=KL_ENDS if loss.labels_source != "labels" and pair.partial else (),

@@ -109,6 +109,10 @@ def prepare(options: VerifyOptions) -> Job:
     files = tuple(path for path in (flags.loss, flags.gradient) if path is not None)
     layout = read_options(shared, candidates=files, two_passes=flags.gradient is not None)
     pair = open_operands(shared.inputs.logits, shared.inputs.labels, shared.loss.sample_weight, layout)
+    if pair.tokens_only:
+        from xent_cli.cli.runs.declared_kind import refused_beside_tokens
+
+        raise refused_beside_tokens("xent verify")
     seen = preview(shared, pair, loss_options(shared, pair))
     number, candidates = _open(flags, seen.pair, shared.layout.axis)
     pair, candidates = by_ids(seen.pair, candidates, shared.layout.id_column, shared.inputs.join)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from xent_cli.core.block import BlockRef, Rows
 from xent_cli.core.options import LossOptions
 from xent_cli.errors import InputError
-from xent_cli.readers.interface import ARRAYS
+from xent_cli.readers.interface import ARRAYS, RESPONSES
 from xent_cli.readers.pair.follower import follow
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ class Pair:
     weighted: bool = field(init=False)
     masked: bool = field(init=False)
     named_labels: bool = field(init=False)
+    tokens_only: bool = field(init=False)
     id_name: str | None = field(init=False)
     label_name: str | None = field(init=False)
     by: tuple[str, ...] = field(init=False)
@@ -92,6 +93,7 @@ class Pair:
             "label_form": "dense" if dense else "sparse",
             "weighted": self.weights is not None or any("weights" in info.fields for info in tables),
             "masked": self.mask is not None or any("mask" in info.fields for info in tables),
+            "tokens_only": tables[0].description.format == RESPONSES,
             "named_labels": tables[-1].named_labels if self.truth is None else self.truth.info.named_labels,
             "id_name": next((plan.id for plan in plans if plan.id is not None), None),
             "label_name": None if tables[-1].plan is None else tables[-1].plan.label,
@@ -152,7 +154,7 @@ class Pair:
                 shape=tuple(
                     num_rows if n is None and source.info.format not in ARRAYS else n for n in source.info.shape
                 ),
-                n_classes=self.num_classes if role == "logits" else None,
+                n_classes=self.num_classes if role == "logits" and not self.tokens_only else None,
             )
             for role, source in sources.items()
             if source is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xent_cli.errors import InputError
 from xent_cli.readers.storage.pipe import written_to_disk
@@ -33,14 +33,14 @@ def open_json(source: Bytes, head: bytes, role: str, options: ReadOptions, class
     InputError
         Where it is not JSON, is one document beyond the limit, or holds no table.
     """
-    if not _is_document(source):
+    if not is_document(source):
         return open_jsonl(source, head, role, options, classes)
     lines = written_to_disk(source.name, _lines(source, options.run.document_bytes))
     found = open_jsonl(lines, lines.peek(len(head)), role, options, classes)
     return replace(found, format="json", document=True)
 
 
-def _is_document(source: Bytes) -> bool:
+def is_document(source: Bytes) -> bool:
     """Whether the text is one document: its first line is not a complete row followed by others."""
     size = 1 << 16
     while True:
@@ -65,6 +65,26 @@ def _is_document(source: Bytes) -> bool:
 
 
 def _lines(source: Bytes, most_bytes: int) -> Iterator[bytes]:
+    value = read_document(source, most_bytes)
+    rows = rows_of_document(source.name, value)
+    empty = True
+    for row in rows:
+        empty = False
+        yield f"{text_of(row)}\n".encode()
+    if empty:
+        raise InputError(
+            "empty file", source.name, "a document without rows", '{"logits": [[0.1, 2.5]], "labels": [1]}'
+        )
+
+
+def read_document(source: Bytes, most_bytes: int) -> Any:
+    """Parse a document, or several concatenated ones as a list.
+
+    Raises
+    ------
+    InputError
+        If it is not JSON in UTF-8, or has more bytes than that.
+    """
     if not source.rereadable:
         # What comes through a pipe comes once: it is counted on its way to the disk, where it takes no memory.
         source = written_to_disk(source.name, _counted(source, most_bytes))
@@ -78,17 +98,7 @@ def _lines(source: Bytes, most_bytes: int) -> Iterator[bytes]:
         hint = "save it as UTF-8: iconv -f latin1 -t utf-8"
         raise InputError("not JSON", source.name, found, "UTF-8 text", hint) from None
     del data
-    value = parse_document(source.name, text)
-    del text
-    rows = rows_of_document(source.name, value)
-    empty = True
-    for row in rows:
-        empty = False
-        yield f"{text_of(row)}\n".encode()
-    if empty:
-        raise InputError(
-            "empty file", source.name, "a document without rows", '{"logits": [[0.1, 2.5]], "labels": [1]}'
-        )
+    return parse_document(source.name, text)
 
 
 def _size(source: Bytes, most_bytes: int) -> int:

@@ -83,6 +83,10 @@ def refuse_unfit(pair: Pair, source: str, what: str) -> None:
     InputError
         If an input is a pipe.
     """
+    if pair.tokens_only:
+        from xent_cli.cli.runs.declared_kind import refused_beside_tokens
+
+        raise refused_beside_tokens(what)
     if source != "logits":
         hint = "log-probs are logits too: leave --from out" if source == "log-probs" else ""
         raise UsageError(f"{what} is about logits, and --from says {source}", hint=hint)
