@@ -104,7 +104,7 @@ def test_every_form_gives_the_losses_of_its_tokens_and_clusters_of_its_responses
     assert found["summary"]["perplexity"] == pytest.approx(math.exp(MEAN), rel=1e-15)
     assert (found["summary"]["n_clusters"], found["summary"]["n_bounded"]) == (3, 0)
     assert "n_classes" not in found["inputs"]["logits"]
-    # G/(G-1) sum u_c^2 / n^2, as in the Statistics page
+    # G/(G-1) sum u_c^2 / n^2
     apart = [sum(x - MEAN for x in losses) for losses in LOSSES]
     assert found["summary"]["se_loss"] == pytest.approx(math.sqrt(1.5 * sum(u * u for u in apart)) / 8, rel=1e-12)
 
@@ -245,7 +245,7 @@ def test_prompt_log_probabilities_without_ids_do_not_say_which_token_is_scored(t
     assert (run.returncode, "return_token_ids" in run.stderr) == (3, True)
 
 
-def test_a_pipe_and_a_compressed_file_are_read_too(tmp_path):
+def test_a_compressed_file_is_read_too(tmp_path):
     text = lines(chats()).encode()
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(text))
     run = xent("compute", "a.jsonl.gz", "--reduction", "mean", cwd=tmp_path)
