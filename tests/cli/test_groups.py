@@ -440,3 +440,13 @@ def test_a_total_number_of_units_is_not_of_slices(folder):
     assert "hint: bits_per_unit is a figure of all samples in this run, not of slices" in whole.stderr
     assert "hint: ask for --units" in forked.xent(*gate, cwd=folder).stderr
     assert forked.xent(*gate, "--units", "bytes.npy", cwd=folder).returncode == 0
+
+
+def test_too_many_groups_of_a_mean_are_called_groups(folder):
+    values = np.random.default_rng(0).permutation(10_001)
+    np.save(folder / "many_z.npy", np.zeros((10_001, 2)))
+    np.save(folder / "many_y.npy", np.zeros(10_001, np.int64))
+    np.save(folder / "many.npy", values)
+    said = refused(folder, "many_z.npy", "many_y.npy", "--macro", "g=many.npy")
+    assert "error: too many groups in no order" in said
+    assert "cluster" not in said.split("hint")[0]

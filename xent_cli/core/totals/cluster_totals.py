@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     # For each group of samples, the sum of divisors and the sum of values, in units of 2**-1074.
     Piece = Mapping[Hashable, tuple[int, int]]
 
-# The group of all samples.
-EVERY = None
+EVERY = None  # the group of all samples
 # The same limit as for the values of `--by`: each open cluster takes memory, in every block and in merged totals.
 MOST_OPEN = 10_000
 
@@ -241,11 +240,12 @@ class ClusterTotals:
         return replace(self, open=kept, closed=closed)
 
     def _too_many(self) -> InputError:
+        what = "clusters" if self.kind is Moments else "groups"
         return InputError(
-            "too many clusters in no order",
+            f"too many {what} in no order",
             self.name,
-            found=f"more than {self.most_open:,} clusters whose samples do not follow one another in ascending order",
-            expected=f"ascending clusters, or {self.most_open:,} at most",
+            found=f"more than {self.most_open:,} {what} whose samples do not follow one another in ascending order",
+            expected=f"ascending {what}, or {self.most_open:,} at most",
             code="too-many-clusters",
         )
 
