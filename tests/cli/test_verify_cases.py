@@ -163,7 +163,7 @@ def test_a_name_that_leads_out_of_the_folder_is_refused(cases):
     manifest["cases"][0]["name"] = "../elsewhere"
     (cases / "manifest.json").write_text(json.dumps(manifest))
     run = forked.shell("xent verify --cases .", cases)
-    assert (run.returncode, "no manifest of cases" in run.stderr) == (3, True)
+    assert (run.returncode, "not a manifest of cases" in run.stderr) == (3, True)
 
 
 def test_cases_never_replace_what_is_there(cases):

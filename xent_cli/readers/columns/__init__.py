@@ -1,1 +1,1 @@
-"""Which column of a table is what, by names, types and a sample of values."""
+"""Find out what each column of a table holds, from names, types and a sample of values."""

@@ -1,4 +1,4 @@
-"""The columns that the user named: whole names, globs, several with commas between, or one that holds whole rows."""
+"""Columns that the user named: full names, globs, comma-separated lists, or one column that holds whole rows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def asked_columns(sample: TableSample, options: ReadOptions, claimed: set[str | 
     Raises
     ------
     InputError
-        Where no column has the name, or it does not hold numbers.
+        If no column has the name, or it does not hold numbers.
     """
     columns: list[str] = []
     for text in options.logits_column:
@@ -64,7 +64,7 @@ def asked_columns(sample: TableSample, options: ReadOptions, claimed: set[str | 
 
 
 def asked_labels(sample: TableSample, options: ReadOptions) -> tuple[str, ...]:
-    """The columns that `--label-column` names: one, or by a glob or with commas one for each class; () where none is.
+    """The columns that `--label-column` names: one, or a glob or list of one for each class; () if there are none.
 
     Examples
     --------
@@ -87,7 +87,7 @@ def asked_labels(sample: TableSample, options: ReadOptions) -> tuple[str, ...]:
 
 
 def missing_column(path: str, name: str, columns: Sequence[str], option: str) -> InputError:
-    """Say which columns there are in place of one that was asked for, and which is nearest."""
+    """Return the error for a column that does not exist, with the columns that do and the closest name."""
     return InputError(
         "no such column",
         path,

@@ -1,4 +1,4 @@
-"""The columns that are taken for the classes, and why."""
+"""The columns chosen as the classes, and why."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ class Choice(NamedTuple):
     Fields
     ------
     columns
-        In the order of the classes.
+        The columns, in the order of the classes.
     why
-        The rule that chose them, for the user.
+        The rule that chose them, in words for the user.
     names, numbers
-        Of the classes, as far as the columns say.
+        Names and numbers of the classes, as far as the columns give them.
     kind
-        What their names say that they hold: "logits", "log-probs", "probs" or "".
+        What the column names say that they hold: "logits", "log-probs", "probs" or "".
     stem
-        What their names share, around a star.
+        The common part of the column names, with a star for the rest.
     is_list
         Whether it is one column of lists.
     cells, within
-        How many numbers a cell of the one column holds, where they are not lists; of maps also the column itself,
-        `columns` being their keys.
+        The number of values in a cell of the one column, if cells are not lists; for maps also the name of this column,
+        and `columns` are then their keys.
     asked
-        Whether the user named them.
+        Whether the user named the columns.
     doubt
-        Whether nothing but the labels that occur bears them out.
+        Whether only the range of the labels supports the choice.
     """
 
     columns: tuple[str, ...]
@@ -47,10 +47,10 @@ class Choice(NamedTuple):
 
 
 def of_columns(columns: tuple[str, ...], why: str, *, asked: bool = False, doubt: bool = False) -> Choice:
-    """Columns as classes: in the order of their numbers, or called by what their names do not share."""
+    """Take columns as classes: in the order of their numbers, or named by the part that differs."""
     family = next((f for f in numbered(columns) if len(f.columns) == len(columns)), None)
     family = family or family_of(columns, *affixes(columns))
-    # Where no word of the stem is about scores, it may be a part of the names of the classes (<=50K, >50K).
+    # If no word of the stem means a score, it may belong to the names of the classes (<=50K, >50K).
     plain = family.kind is None and family.numbers is None
     names = tuple(name.strip() for name in (family.columns if plain else family.names))
     kind = family.kind or ""

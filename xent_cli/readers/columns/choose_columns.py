@@ -1,10 +1,11 @@
-"""Which columns of a table hold the logits: the first rule that applies, or the question that is left.
+"""Which columns of a table hold the logits: the first rule that applies decides, otherwise the user is asked.
 
-1. A list column named for scores (`LISTS`): `logits` before `log_probs` before `probs`; any other list is a question.
+1. A list column with a name for scores (`LISTS`): `logits` before `log_probs` before `probs`; the user is asked about
+   any other list.
 2. A family: columns that differ in a number or a name, with a word for scores around it (`logit_0`, `cat_prob`). Logits
-   count before log-probabilities, these before probabilities, and two families of one kind are a question. A number
-   says enough; names are borne out by the rows or the labels (`evidence.bears_out`).
-3. What no role explains, by the rules of `elimination`.
+   come before log-probabilities, these before probabilities, and the user is asked about two families of one kind.
+   Numbers are enough; names must be confirmed by the rows or the labels (`evidence.bears_out`).
+3. Columns that no role explains, by the rules of `elimination`.
 """
 
 from __future__ import annotations
@@ -44,12 +45,12 @@ _KINDS = ("logits", "log-probs", "probs", "")
 
 
 def choose(facts: TableFacts) -> Choice:
-    """Choose the columns of logits of a table in which none was named.
+    """Choose the columns of logits of a table if the user named none.
 
     Raises
     ------
     InputError
-        Where no column fits, or several readings are left.
+        If no column fits, or several readings are possible.
     """
     facts = facts._replace(roles=_without_roles_that_labels_name(facts))
     sample, roles, options = facts.sample, facts.roles, facts.options
@@ -76,7 +77,7 @@ def choose(facts: TableFacts) -> Choice:
 
 
 def _refuse_other_numbers(facts: TableFacts, family: Family) -> None:
-    """Refuse numbered columns if one of them is not numeric: the loss over the others would be a different one."""
+    """Refuse numbered columns if one of them is not numeric: the loss over the others would be a different loss."""
     if family.numbers is None:
         return
     sample, start, end = facts.sample, len(family.before), len(family.after)
@@ -95,12 +96,12 @@ def _refuse_other_numbers(facts: TableFacts, family: Family) -> None:
 
 
 def _never(columns: list[str]) -> set[str]:
-    """Numbered columns of inputs of a model (`f0`, `pixel_1`)."""
+    """Numbered columns that hold inputs of a model (`f0`, `pixel_1`)."""
     return {name for family in numbered(columns) if family.never for name in family.columns}
 
 
 def _without_roles_that_labels_name(facts: TableFacts) -> Mapping[str, Role]:
-    """The roles, except those of columns that text labels name, where it is clear which these are."""
+    """The roles, except those of columns that text labels clearly name."""
     sample, roles = facts.sample, facts.roles
     floats = [name for name in roles if sample.kinds[name] == NUMBER and roles[name].role not in (INDEX, LABEL)]
     never = _never(floats)
@@ -116,7 +117,7 @@ def _without_roles_that_labels_name(facts: TableFacts) -> Mapping[str, Role]:
 
 
 def _lists(facts: TableFacts) -> list[str]:
-    """Columns of which a cell may hold a row of scores."""
+    """Columns whose cells may hold a row of scores."""
     sample, roles = facts.sample, facts.roles
     cells = [name for name in roles if sample.kinds[name] not in (NUMBER, TEXT)]
     lists = [name for name in cells if _holds_rows(sample.kinds[name], name)]
@@ -124,7 +125,7 @@ def _lists(facts: TableFacts) -> list[str]:
 
 
 def _holds_rows(kind: str, name: str) -> bool:
-    """Whether a cell may hold a row of scores: lists of floats do, what else there is by name.
+    """Whether a cell may hold a row of scores: lists of floats may, anything else only if its name says so.
 
     Whole numbers may be predictions, and a vector or a map may hold anything.
     """
@@ -140,7 +141,7 @@ def _list(facts: TableFacts, lists: list[str], family: Family | None) -> Choice:
     ranks = sorted(LISTS, key=lambda entry: entry[0] != options.source) if options.source else LISTS
     name, kind = next(((plain[word], kind) for kind, words in ranks for word in words if word in plain), (None, ""))
     if name is None and [sample.kinds[each] for each in lists] == [MAP]:
-        # A map names its classes, and a word of its own name says that these are their scores.
+        # A map names its classes, and a word in the name of the column says that its values are scores.
         name, kind = lists[0], kind_of_stem(lists[0]) or ""
     readings = {f'lists in "{each}"': options._replace(logits_column=(each,)) for each in ([name] if name else lists)}
     if family is not None:
@@ -158,13 +159,13 @@ def _naming(facts: TableFacts, family: Family) -> ReadOptions:
 
 
 def _refuse_named_rows(sample: TableSample, name: str, options: ReadOptions) -> None:
-    """Refuse lists of scores beside lists that name the class of each score."""
+    """Refuse lists of scores next to lists that name the class of each score."""
     scores = [len(row) for row in sample.first(name) if isinstance(row, list)]
     for other, kind in sample.kinds.items():
         if other == name or kind not in (TEXTS, WHOLES) or NEVER_LISTS.fullmatch(plain_name(other)):
             continue
         rows = [row for row in sample.first(other) if isinstance(row, list)]
-        # What names a class each names none twice: a 1 among zeros does not.
+        # A list of class names has no name twice, which tells it from a one-hot label.
         if scores and [len({*row}) for row in rows] == scores:
             raise InputError(
                 "which class each score is of is said row by row",
@@ -176,7 +177,7 @@ def _refuse_named_rows(sample: TableSample, name: str, options: ReadOptions) -> 
 
 
 def _family(facts: TableFacts, free: list[str]) -> tuple[Family, str] | None:
-    """The one family of scores, those of logits before log-probabilities before probabilities, and why."""
+    """The one family of scores (logits before log-probabilities before probabilities), and why."""
     by_number = [family for family in numbered(free) if family.kind is not None]
     taken = {name for family in by_number for name in family.columns}
     by_name = named([name for name in free if name not in taken])
@@ -185,7 +186,7 @@ def _family(facts: TableFacts, free: list[str]) -> tuple[Family, str] | None:
     for kind in kinds:
         found = [(family, f"numbered columns {_stem(family)}") for family in by_number if family.kind == kind]
         if kind == "" and len(found) > 1:
-            # Whole numbers beside scores are what some models predicted.
+            # Whole numbers next to scores may be predictions of several models.
             found = [entry for entry in found if not _whole(facts.sample, entry[0])] or found
         found += _borne_out(facts, [family for family in by_name if family.kind == kind])
         if len(found) > 1:
@@ -201,7 +202,7 @@ def _family(facts: TableFacts, free: list[str]) -> tuple[Family, str] | None:
 
 
 def _borne_out(facts: TableFacts, families: list[Family]) -> list[tuple[Family, str]]:
-    """Families by name that rows or labels bear out; of those within another one, the largest."""
+    """Named families that rows or labels confirm; of nested ones, only the largest."""
     found: list[tuple[Family, str]] = []
     for family in families:
         if any(set(family.columns) & set(other.columns) for other, _ in found):
@@ -220,7 +221,7 @@ def refuse_ranked(sample: TableSample, choice: Choice, options: ReadOptions) -> 
     Raises
     ------
     InputError
-        Where every row falls from left to right, or other columns name a class for each score.
+        If every row descends from left to right, or other columns name a class for each score.
     """
     if choice.asked or choice.is_list or choice.within:
         return
@@ -238,7 +239,7 @@ def refuse_ranked(sample: TableSample, choice: Choice, options: ReadOptions) -> 
 
 
 def ranked_beside(sample: TableSample, columns: tuple[str, ...]) -> list[str]:
-    """Numbered columns that say which class each of as many scores is of."""
+    """Numbered columns that give the class of each of as many scores."""
     taken = set(columns)
     others = [name for name, kind in sample.kinds.items() if kind in ("text", NUMBER) and name not in taken]
     for family in numbered(others):

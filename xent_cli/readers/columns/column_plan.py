@@ -1,4 +1,4 @@
-"""Which column of a table plays which part."""
+"""What each column of a table is used for."""
 
 from __future__ import annotations
 
@@ -15,64 +15,65 @@ if TYPE_CHECKING:
     from xent_cli.readers.columns.sample import TableSample
     from xent_cli.readers.options import ReadOptions
 
-# More names than this are not listed in a document.
+# Most column names that a document lists.
 _MOST_LISTED = 1000
-# Nor more columns that are left out in a sentence.
+# Most unused columns that a sentence lists.
 _MOST_SAID = 30
 
 
 class ColumnPlan(NamedTuple):
-    """The columns of a table by what they hold.
+    """The columns of a table by their use.
 
     Fields
     ------
     values
-        The columns of logits or of dense labels, one a class, or the one list column of them.
+        The columns of logits or of dense labels, one for each class, or the one list column of them.
     is_list
         Whether `values` is one list column.
     cells, keys
-        How many numbers a cell of the one column holds, where that is a vector, a map or text and no list, and the
-        keys of a map in the order of the classes.
+        If cells of the one column are vectors, maps or text instead of lists: how many numbers a cell holds, and the
+        keys of maps in the order of the classes.
     named_by
-        The column of lists of names that makes a map of the list of scores in `values`; or None.
+        The column of lists that name the classes of the scores in `values`; or None.
     label, id, weight, mask, units
-        Their names, or None.
+        Names of these columns, or None.
     by
         The columns whose values name slices.
     columns
-        Every column that the table has.
+        All columns of the table.
     values_only
-        Whether a missing value is NaN.
+        Whether a missing value is read as NaN.
     ignore_missing
-        Whether a sample may have no label.
+        Whether samples may lack a label.
     lenient
-        Whether what is missing, or names no class, is left to be judged where it is known which samples count.
+        Whether missing values and labels that are not classes are accepted, and checked once it is known which
+        samples count.
     judged
-        The one sample that is judged all the same, to say what is wrong with it; or None.
+        The one sample that is checked anyway, to report what is wrong with it; or None.
     names
-        Of the classes, as far as the columns or the labels name them.
+        Names of the classes, as far as the columns or the labels give them.
     kind
-        What their names say that `values` hold: "logits", "log-probs", "probs" or "".
+        What the column names say that `values` hold: "logits", "log-probs", "probs" or "".
     numbers
-        What labels of whole numbers call the classes, where that is not 0, 1, 2, ...
+        Numbers of the classes in labels of whole numbers, if these are not 0, 1, 2, ...
     ignored
-        Labels that are not classes and stay as they are.
+        Labels that are not classes and are left as they are.
     spelt
-        Whole names of the class columns, by which labels of text may call them too.
+        Full names of the class columns, which text labels may use too.
     stem
-        What the names of all `values` have around that of the class, as in `logit_*`; "" where nothing.
+        Common part of the names of `values`, as in `logit_*`; "" if there is none.
     why
         Why `values` are the classes.
     left_out
-        Every column that is not used, each with the reason.
+        All columns that are not used, each with the reason.
     doubt
-        What puts the choice in doubt, or "".
+        Why the choice may be wrong, or "".
     asked
         Whether the user named the columns.
     readings
-        Where there is no label: the options under which each column, or set of them, that may be it is taken.
+        If there is no label: the options that select each column, or set of columns, that may be it.
     constants
-        Columns that the folders of the file say, each with its value.
+        Columns that come from the names of the file's folders, each with its value.
     """
 
     values: tuple[str, ...] = ()
@@ -106,7 +107,7 @@ class ColumnPlan(NamedTuple):
 
     @property
     def file_label(self) -> str | None:
-        """The column of labels, where the file has it."""
+        """The column of labels, if the file has it."""
         return None if self.label in dict(self.constants) else self.label
 
     @property
@@ -115,12 +116,12 @@ class ColumnPlan(NamedTuple):
         constants = dict(self.constants)
         names = () if self.named_by is None else (self.named_by,)
         found = [name for name in dict.fromkeys((*self.values, *names, *self.singles)) if name not in constants]
-        # Where only folders hold what is asked for, any column counts the rows.
+        # If everything needed comes from folders, any column will do to count the rows.
         return found or [name for name in self.columns if constants and name not in constants][:1]
 
     @property
     def amounts(self) -> list[str]:
-        """The columns beside the values that are numbers."""
+        """The numeric columns besides the values."""
         return [name for name in (self.weight, self.units) if name is not None]
 
     @property
@@ -138,18 +139,18 @@ class ColumnPlan(NamedTuple):
 
     @property
     def singles(self) -> tuple[str, ...]:
-        """The columns beside the values."""
+        """The columns besides the values."""
         singles = (self.label, self.id, self.weight, self.mask, self.units)
         return (*(name for name in singles if name is not None), *self.by)
 
     def fields(self, role: str) -> frozenset[str]:
-        """Which fields of `Rows` the columns fill, where `values` are those of `role`."""
+        """Which fields of `Rows` the columns fill if `values` are those of `role`."""
         parts = {role: self.values, "weights": self.weight, "mask": self.mask, "ids": self.id, "groups": self.by}
         parts["units"] = self.units
         return frozenset(name for name, columns in parts.items() if columns) | ({"labels"} if self.label else set())
 
     def column_of(self, role: str) -> str:
-        """Name the column of a role, where it is one, for an error: `, column "label"`."""
+        """Name the column of a role in an error, if it is a single one: `, column "label"`."""
         singles = {"labels": self.label, "weights": self.weight, "mask": self.mask, "ids": self.id, "units": self.units}
         single = singles.get(role)
         if single is None and self.is_list and role:
@@ -164,7 +165,7 @@ class ColumnPlan(NamedTuple):
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
-        """What is said of the choice: columns that are left out, and what puts it in doubt."""
+        """What to tell the user about the choice: columns that are left out, and why it may be wrong."""
         found = [Diagnostic("classes-by-elimination", self.doubt)] if self.doubt else []
         if self.left_out and self.values:
             names = [name.strip() or "the column without a name" for name, _ in self.left_out]
@@ -188,16 +189,16 @@ class ColumnPlan(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What the rows of a table are to become.
+    """How the rows of a table are to be read.
 
     Fields
     ------
     role
         What `plan.values` are: "logits" or "labels".
     width
-        How many classes they have; 0 where there are none.
+        Number of classes; 0 if there are none.
     class_names
-        What a label given as text may be, or None.
+        Names that text labels may have, or None.
     """
 
     plan: ColumnPlan
@@ -207,7 +208,7 @@ class Reading(NamedTuple):
 
 
 def columns_beside(sample: TableSample, options: ReadOptions) -> ColumnPlan:
-    """The columns that are asked for beside logits or labels, as far as they are here."""
+    """The requested columns besides logits and labels, as far as this table has them."""
     here = sample.kinds
     return ColumnPlan(
         id=options.id_column if options.id_column in here else None,
@@ -220,7 +221,7 @@ def columns_beside(sample: TableSample, options: ReadOptions) -> ColumnPlan:
 
 
 def refuse_repeated(path: str, names: Sequence[str]) -> None:
-    """Refuse a table in which a name means two columns."""
+    """Refuse a table in which two columns have the same name."""
     if len(set(names)) < len(names):
         seen: set[str] = set()
         repeated = next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]

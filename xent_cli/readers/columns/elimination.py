@@ -1,4 +1,4 @@
-"""Class columns that nothing names: what is left of a table, where labels or rows bear it out."""
+"""Class columns without telling names: what is left of a table, if labels or rows confirm it."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
     from xent_cli.readers.columns.sample import TableSample
     from xent_cli.readers.options import ReadOptions
 
-# Whole numbers that rise in fewer rows than this may do so by chance.
+# In fewer rows than this, whole numbers may rise by chance.
 _ROWS_TO_COUNT = 8
-# Of a table with many columns so many places for its classes are looked at.
+# Most places for the classes that are tried in a table with many columns.
 _MOST_WINDOWS = 64
 
 
 class Left(NamedTuple):
-    """What no role explains.
+    """Columns that no role explains.
 
     Fields
     ------
     free
         Columns of numbers without a role.
     questions
-        Float columns that have the name of a role and may as well be classes.
+        Float columns that have the name of a role but may be classes just as well.
     every
         Both, in the order of the table.
     """
@@ -55,9 +55,9 @@ class Rule(NamedTuple):
     Fields
     ------
     why
-        What bears it out, for the user; "" where `take` itself says it.
+        Evidence for it, in words for the user; "" if `take` itself gives it.
     take
-        Gives the columns, or None where the rule does not apply.
+        Returns the columns, or None if the rule does not apply.
     """
 
     why: str
@@ -70,7 +70,7 @@ def what_is_left(facts: TableFacts, free: Sequence[str], questions: Sequence[str
     Raises
     ------
     InputError
-        Where the file does not bear them out.
+        If the file does not confirm them.
     """
     free = _without_counters(facts.sample, free)
     wanted = {*free, *questions}
@@ -88,7 +88,7 @@ def what_is_left(facts: TableFacts, free: Sequence[str], questions: Sequence[str
 
 
 def _without_counters(sample: TableSample, free: Sequence[str]) -> Sequence[str]:
-    """Columns but for whole numbers that rise from row to row: these number the rows, or are ids."""
+    """The columns, except for whole numbers that rise from row to row: these are row numbers or ids."""
     first = sample.numbers(free)
     if len(first) < _ROWS_TO_COUNT:
         return free
@@ -97,21 +97,21 @@ def _without_counters(sample: TableSample, free: Sequence[str]) -> Sequence[str]
 
 
 def _named_by_labels(left: Left) -> Sequence[str] | None:
-    """The columns that labels of text name, where the rest may be something else, or the rows decide."""
+    """The columns that text labels name, if the rest may be something else or the rows decide."""
     labels = left.facts.labels
     if labels is None or labels.form != "text":
         return None
     every, sure = left.every, {name for name in left.free if left.facts.roles[name].must}
     for ahead in (False, True):
         found = columns_of_labels(labels, every, every=ahead)
-        if found is None:  # or of the first rows two sets of columns fit
+        if found is None:  # or two sets of columns match the first rows
             continue
         named = set(found.values())
         classes = [name for name in every if name in named]
         stem = affixes_of_labels(found, every)
         some, whole = list(left.free), list(every)
         if stem is not None and any(stem):
-            # Whatever else has the same before and after its name is of the same kind.
+            # Other columns with the same prefix and suffix are of the same kind.
             around = len("".join(stem))
             some = [n for n in left.free if n.startswith(stem[0]) and n.endswith(stem[1]) and len(n) > around]
             named |= set(some)
@@ -119,9 +119,9 @@ def _named_by_labels(left: Left) -> Sequence[str] | None:
         if len(whole) > 1 and set(whole) == {*classes, *sure}:
             return whole
         if len(classes) > 1 and any(set(classes) <= set(f.columns) == set(every) for f in numbered(left.free)):
-            # Ids of classes, of which some do not occur: nothing else is left.
+            # Ids of classes, some of which do not occur: nothing else is left.
             return every
-        # What the labels do not name is a question, which rows may answer.
+        # Columns that the labels do not name are doubtful; rows may decide.
         for columns in (whole, some, classes):
             if left.facts.are_distributions(columns):
                 return columns
@@ -129,7 +129,7 @@ def _named_by_labels(left: Left) -> Sequence[str] | None:
 
 
 def _true_and_false(left: Left) -> Sequence[str] | None:
-    """Two columns that are called yes and no, beside labels that are true and false."""
+    """Two columns with names such as yes and no, next to labels that are true and false."""
     labels = left.facts.labels
     plain = tuple(map(plain_name, left.every))
     fits = labels is not None and labels.boolean and (plain in YES_NO or plain[::-1] in YES_NO)
@@ -141,7 +141,7 @@ def _distributions(left: Left) -> Sequence[str] | None:
     return next((some for some in (left.every, left.free) if left.facts.are_distributions(some)), None)
 
 
-# Read from the top; after these, whatever bears out all that is left.
+# Tried from the top; after these, any evidence for everything that is left.
 RULES = (
     Rule(evidence.BY_LABELS, _named_by_labels),
     Rule(evidence.BY_LABELS, _true_and_false),
@@ -151,12 +151,12 @@ _SAID = {
     evidence.WITHOUT_LABELS: "what is left, and there are no labels to tell",
     evidence.AS_MANY: "what is left, as many as numbers in a label",
 }
-# Of what is chosen for this reason, some may be no class at all.
+# Some of the columns chosen for this reason may not be classes at all.
 UNSURE = _SAID[evidence.WITHOUT_LABELS]
 
 
 def _borne_out(left: Left) -> str:
-    """What bears out all that is left; "" where nothing does, or some of it is a question."""
+    """Evidence for everything that is left; "" if there is none, or if some columns are doubtful."""
     facts = left.facts
     if len(left.free) < 2 or left.questions:
         return ""
@@ -165,7 +165,7 @@ def _borne_out(left: Left) -> str:
 
 
 def refuse_text_beside(facts: TableFacts, columns: Sequence[str]) -> None:
-    """Refuse text among, directly before or after the classes that is mostly numbers or words for nothing.
+    """Refuse text columns among or next to the classes that hold mostly numbers or words for missing values.
 
     Raises
     ------
@@ -200,7 +200,7 @@ def _mostly_numbers(facts: TableFacts, name: str) -> bool:
 
 
 def _question(left: Left) -> InputError:
-    """What is found, why it is not enough, and the lines that choose."""
+    """The error that says what was found, why it is not enough, and which lines choose."""
     facts, every = left.facts, left.every
     found = f"{shown(every)}, and {_said_of_labels(facts.labels, every)}"
     if left.questions:
@@ -218,7 +218,7 @@ def _question(left: Left) -> InputError:
 
 
 def _reading(facts: TableFacts, columns: Sequence[str]) -> ReadOptions:
-    """Options that name columns, and say that they are probabilities where every row is a distribution."""
+    """Options that name columns, and say that they are probabilities if every row is a distribution."""
     family = next((f for f in numbered(columns) if set(f.columns) == set(columns)), None)
     family = family or family_of(columns, *affixes(columns))
     kind = "probs" if facts.are_distributions(columns) else family.kind or ""
@@ -229,7 +229,7 @@ def _reading(facts: TableFacts, columns: Sequence[str]) -> ReadOptions:
 
 
 def _range(labels: LabelValues | None) -> tuple[int, int]:
-    """The lowest and the highest of whole-number labels; (0, -1) where there are none."""
+    """The lowest and the highest of whole-number labels; (0, -1) if there are none."""
     if labels is None or labels.form != "whole":
         return 0, -1
     found = labels.integers(every=True) or labels.integers(every=False)
@@ -252,7 +252,7 @@ def _said_of_labels(labels: LabelValues | None, columns: Sequence[str]) -> str:
 
 
 def _readings(left: Left) -> list[list[str]]:
-    """The likely sets of classes: those that labels name or bear out, families, runs that stand side by side, all."""
+    """The likely sets of class columns: those that labels name or confirm, families, adjacent columns, all."""
     labels, every = left.facts.labels, left.every
     found: list[list[str]] = []
     if labels is not None and labels.form == "text":
@@ -270,7 +270,7 @@ def _readings(left: Left) -> list[list[str]]:
 
 
 def _windows(left: Left) -> list[list[str]]:
-    """As many columns side by side as whole-number labels have classes, whose rows or mean loss bear them out."""
+    """Adjacent columns, as many as whole-number labels have classes, that their rows or mean loss confirm."""
     facts, every = left.facts, list(left.every)
     lowest, highest = _range(facts.labels)
     k = highest - lowest + 1

@@ -1,4 +1,4 @@
-"""What the rows and the labels of a table say of columns that may be its classes."""
+"""What the rows and labels of a table say about columns that may be its classes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.columns.sample import TableSample
     from xent_cli.readers.options import ReadOptions
 
-# What bears out that columns are the classes, in words for the user.
+# Evidence that columns are the classes, in words for the user.
 BY_LABELS = "the labels name them"
 BY_ROWS = "every row is a distribution"
 BY_RANGE = "the labels run from 0 to the last of them"
@@ -31,22 +31,22 @@ BY_LIST = "--class-names names them"
 WITHOUT_LABELS = "there are no labels to tell otherwise"
 AS_MANY = "there are as many as numbers in a label"
 
-# Fewer rows than this in one order, or with the labels of their highest class, may be so by chance.
+# In fewer rows than this, a common order, or labels that equal the highest class, may be chance.
 _ROWS_IN_ORDER = 8
 _ROWS_ALL_RIGHT = 20
-# A top-k output of more classes than this is none.
+# With more columns than this, it is not a top-k output.
 _MOST_RANKED = 1000
 
 
 class TableFacts(NamedTuple):
-    """A table whose class columns are looked for.
+    """A table in which class columns are searched.
 
     Fields
     ------
     roles
-        Of all columns that nothing else was asked of.
+        Roles of all columns that the options do not use for anything else.
     find_labels
-        Gives what is known of the labels, None where there are none; asked only where it is needed.
+        Returns what is known about the labels, or None if there are none; only called if needed.
     """
 
     sample: TableSample
@@ -56,16 +56,16 @@ class TableFacts(NamedTuple):
 
     @property
     def labels(self) -> LabelValues | None:
-        """The labels, looked for once."""
+        """The labels, searched only once."""
         return self.find_labels()
 
     def are_distributions(self, columns: Sequence[str]) -> bool:
-        """Whether every row of some columns is a distribution; a few rows are enough where the user says so."""
+        """Whether every row of some columns is a distribution; a few rows are enough if the user says so."""
         return are_distributions(self.sample, columns, declared=self.options.source == "probs")
 
 
 def are_distributions(sample: TableSample, columns: Sequence[str], *, declared: bool) -> bool:
-    """Whether every row is a probability distribution, of percent too.
+    """Whether every row is a probability distribution, possibly in percent.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def distributions(rows: FloatArray, *, declared: bool) -> bool:
 
 
 def mean_loss(rows: FloatArray, labels: LabelValues, *, probabilities: bool) -> float:
-    """Mean cross-entropy of the first rows [m, k] in nats, NaN where they are too few to judge by."""
+    """Mean cross-entropy of the first rows [m, k] in nats; NaN if they are too few to judge by."""
     if np.isnan(rows).any():  # a cell that cannot be read is reported with its row
         return math.nan
     index = [labels.class_index(text) for text in labels.first[: len(rows)]]
@@ -113,7 +113,7 @@ def fall_from_left_to_right(sample: TableSample, columns: Sequence[str]) -> bool
 
 
 def ranked(rows: object) -> bool:
-    """Whether every row [k] descends, there are enough of them, and they are not all alike."""
+    """Whether every row [k] descends, and there are enough rows that are not all the same."""
     values = np.asarray(rows, np.float64)
     if values.ndim != 2 or len(values) < _ROWS_IN_ORDER or values.shape[1] < 3:
         return False
@@ -123,7 +123,7 @@ def ranked(rows: object) -> bool:
 
 
 def all_are_argmax(rows: FloatArray, names: Sequence[str], labels: LabelValues) -> bool:
-    """Whether 20 labels or more all are the class with the highest number of their row [k]: a prediction is."""
+    """Whether 20 labels or more all equal the highest class of their row [k], as predictions would."""
     highest = np.argmax(np.where(np.isnan(rows), -np.inf, rows), axis=1) if len(rows) else []
     same = 0
     for text, place in zip(labels.first, highest, strict=False):
@@ -135,12 +135,12 @@ def all_are_argmax(rows: FloatArray, names: Sequence[str], labels: LabelValues) 
 
 
 def side_by_side(order: Iterable[str], columns: Sequence[str]) -> bool:
-    """Whether no other column stands among some."""
+    """Whether no other column stands between these."""
     return len(runs(order, columns)) == 1
 
 
 def runs(order: Iterable[str], columns: Sequence[str]) -> list[list[str]]:
-    """Columns that follow one another without another between them."""
+    """Runs of adjacent columns."""
     wanted = set(columns)
     found: list[list[str]] = [[]]
     for name in order:
@@ -154,21 +154,21 @@ def runs(order: Iterable[str], columns: Sequence[str]) -> list[list[str]]:
 def bears_out(
     facts: TableFacts, columns: Sequence[str], names: Sequence[str], choosing: ReadOptions, *, guess: bool
 ) -> str:
-    """Say what bears out that columns are the classes, by the first rule that does; "" where none does.
+    """Return the first evidence that columns are the classes, or "" if there is none.
 
     Parameters
     ----------
     names
-        What the columns call the classes.
+        Names of the classes in the columns.
     choosing
         The options that name these columns.
     guess
-        Whether nothing else says that they are scores, so that they must be better than a guess.
+        Whether nothing else says that these are scores, so that they must be better than a guess.
 
     Raises
     ------
     InputError
-        Where the labels run as far as the columns, and yet the scores are worse than a guess.
+        If the labels use all columns and yet the scores are worse than a guess.
     """
     labels, listed = facts.labels, facts.options.class_names
     if listed is not None and {*map(plain_name, listed)} == {*map(plain_name, names)}:
@@ -201,12 +201,12 @@ def _all_named(labels: LabelValues, columns: Sequence[str], names: Sequence[str]
 
 
 def _refuse_a_guess(sample: TableSample, columns: Sequence[str], labels: LabelValues, choosing: ReadOptions) -> None:
-    """Refuse columns of which nothing but the range of the labels speaks, and that are worse than no model.
+    """Refuse columns that only the range of the labels supports and that predict worse than no model.
 
     Raises
     ------
     InputError
-        Where the mean loss is above that of a uniform guess.
+        If the mean loss is above that of a uniform guess.
     """
     loss = mean_loss(sample.numbers(columns), labels, probabilities=False) if labels.aligned else math.nan
     if loss > math.log(len(columns)):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _LAST_NUMBER = re.compile(r"(.*?)(\d+)(\D*)", re.DOTALL)
 _FIRST_NUMBER = re.compile(r"(\D*)(\d+)(.*)", re.DOTALL)
 _INTEGER = re.compile(r"\s*-?\d{1,9}\s*")
-# Where a name may be cut: at its marks, and where small letters end.
+# Where a name may be split: at punctuation, and between a lower-case and an upper-case letter.
 _CUTS = re.compile(r"[-.\s_:=()\[\]{}<>/]|(?<=[a-z0-9])(?=[A-Z])|(?<=[^\W\d_])(?=\d)")
 
 
@@ -24,15 +24,15 @@ class Family(NamedTuple):
     Fields
     ------
     before, after
-        What all names have before and after that place.
+        The common text before and after that place.
     kind
-        What the stem says they hold: "logits", "log-probs", "probs", "" for scores of any kind; None for no scores.
+        What the stem says they hold: "logits", "log-probs", "probs", "" for scores of any kind; None if not scores.
     columns
-        In the order of their numbers, or in that of the table.
+        In the order of their numbers, or else of the table.
     names
-        What differs: names of the classes.
+        The parts that differ: names of the classes.
     numbers
-        The same as numbers, or None.
+        These as numbers, or None.
     """
 
     before: str
@@ -44,12 +44,12 @@ class Family(NamedTuple):
 
     @property
     def never(self) -> bool:
-        """Whether the name is that of what a model was given."""
+        """Whether the name is one of a model's inputs."""
         return self.kind is None and NEVER_CLASSES.fullmatch(plain_name(self.before)) is not None
 
     @property
     def stem(self) -> str:
-        """What the names share, around a star; "" where they share nothing.
+        """The common part of the names, with a star for the rest; "" if there is none.
 
         Examples
         --------
@@ -71,7 +71,7 @@ class Family(NamedTuple):
 
 
 def shown(columns: Sequence[str]) -> str:
-    """Columns in a few words: all of three or fewer names, else the first and the last."""
+    """Columns in a few words: all names if there are at most three, else the first and the last."""
     alike = len(columns) > 2 and all(name[-1:].isdigit() for name in (columns[0], columns[-1]))
     if len(columns) > 6 or alike:
         return f"{columns[0]}..{columns[-1]} ({len(columns)})"
@@ -97,7 +97,7 @@ def _numbered(names: tuple[str, ...]) -> tuple[Family, ...]:
     found: list[Family] = []
     for pattern in (_LAST_NUMBER, _FIRST_NUMBER):
         groups: dict[tuple[str, str], list[tuple[int, str]]] = {}
-        # Of a hundred thousand names of one stem that end in a number, one is taken apart for all.
+        # If a hundred thousand names differ only in a number at the end, only one of them is taken apart.
         stems: dict[str, list[tuple[int, str]]] = {}
         for name in columns:
             bare = name.rstrip("0123456789")
@@ -115,7 +115,7 @@ def _numbered(names: tuple[str, ...]) -> tuple[Family, ...]:
                     continue
                 before, digits = "", name
             elif before[-1:] == "-" and not (before[-2:-1].isalnum() or before[-2:-1] == "-"):
-                # After a mark it is a sign: logit_-1, P(y=-1).
+                # After punctuation, a hyphen is a minus sign: logit_-1, P(y=-1).
                 before, digits = before[:-1], f"-{digits}"
             if len(digits) <= 9:
                 group = groups.setdefault((before, after), [])
@@ -136,7 +136,7 @@ def _numbered(names: tuple[str, ...]) -> tuple[Family, ...]:
 
 
 def named(columns: Sequence[str]) -> list[Family]:
-    """Families of two columns or more that differ in a name, and share a word about scores; shortest stem first.
+    """Families of two columns or more that differ in a name and share a word for scores; shortest stem first.
 
     Examples
     --------
@@ -172,7 +172,7 @@ def family_of(columns: Sequence[str], before: str, after: str, kind: str | None 
 
 
 def affixes(names: Sequence[str]) -> tuple[str, str]:
-    """What all names begin and end with, whole words of it, so that something of each is left.
+    """Return the whole words that all names begin and end with, leaving something of each name.
 
     Examples
     --------
@@ -186,7 +186,7 @@ def affixes(names: Sequence[str]) -> tuple[str, str]:
     low, high = min(turned), max(turned)
     tail = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
     cuts = [cut for match in _CUTS.finditer(first) for cut in (match.start(), match.end())]
-    # A mark belongs to what is shared, so that no name of a class begins with one.
+    # Punctuation belongs to the shared part, so that no class name begins with it.
     start = max((cut for cut in cuts if cut <= shared and first[:cut].strip()), default=0)
     end = min((cut for cut in cuts if cut >= len(first) - tail and first[cut:].strip()), default=len(first))
     shortest = min(map(len, names))
@@ -197,7 +197,7 @@ def affixes(names: Sequence[str]) -> tuple[str, str]:
 
 
 def affixes_of_labels(labels: Iterable[str], columns: Sequence[str]) -> tuple[str, str] | None:
-    """The text before and after each label in the name of a column; None where it is not the same for all.
+    """The text before and after each label in the name of a column; None if it is not the same for all.
 
     Examples
     --------
@@ -211,7 +211,7 @@ def affixes_of_labels(labels: Iterable[str], columns: Sequence[str]) -> tuple[st
 def stems_of_labels(labels: Iterable[str], columns: Sequence[str]) -> list[tuple[str, str]]:
     """Every pair of texts before and after each label in the name of some column, the shortest first.
 
-    The names themselves leave no question; two models in one table do.
+    If the names equal the labels, that is the only answer; two models in one table give two.
 
     Examples
     --------

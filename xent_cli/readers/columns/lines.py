@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from xent_cli.readers.columns.roles import Role
     from xent_cli.readers.columns.sample import TableSample
 
-# A line with more names than this is not one to copy.
+# A line with more names than this is too long to copy.
 _MOST_NAMED = 30
 _MAGIC = "*?["
-# How each field of `ReadOptions` is said on a command line.
+# The command-line option of each field of `ReadOptions`.
 _FLAGS = (
     ("--axis", "axis"),
     ("--input-format", "input_format"),
@@ -46,16 +46,16 @@ _DEFAULTS = ReadOptions()
 
 
 class QuestionError(InputError):
-    """A table leaves several readings.
+    """A table that can be read in several ways.
 
     Fields
     ------
     readings
-        The options under which each of them is computed, the likeliest first.
+        The options that select each reading, the likeliest first.
     labels
-        The columns of labels that the question is about; () where it is about the classes.
+        The possible columns of labels, if these are in question; () if the classes are.
     borne_out
-        Whether the rows of the table bear the readings out.
+        Whether the rows of the table support the readings.
     """
 
     readings: tuple[ReadOptions, ...] = ()
@@ -64,20 +64,20 @@ class QuestionError(InputError):
 
 
 class LongTableError(InputError):
-    """A table has a row for each sample and class."""
+    """A table with a row for each combination of sample and class."""
 
 
 class OneScoreError(InputError):
-    """A softmax would be one of a single class."""
+    """A softmax over a single class."""
 
 
 def line(path: str, options: ReadOptions, **changes: Any) -> str:
-    """The line that computes under some options.
+    """The command line that computes with some options.
 
     Parameters
     ----------
     path
-        The logits, where `options` does not say what the user typed.
+        The logits, if `options` does not hold what the user typed.
     changes
         Fields of `options` that are different.
 
@@ -116,7 +116,7 @@ def question(
     Parameters
     ----------
     before
-        What is said before the lines.
+        Text before the lines.
     labels, borne_out
         As in `QuestionError`.
     """
@@ -135,14 +135,14 @@ def naming(
     *,
     labels: bool = False,
 ) -> ReadOptions:
-    """Options that name columns: by a glob where it means these and no others, else each of them.
+    """Options that name columns: with a glob if it matches exactly these, else one by one.
 
     Parameters
     ----------
     every
         All columns of the table.
     kind
-        What they hold, as far as their names say.
+        What the columns hold, as far as their names say.
     labels
         Whether they hold labels, one column for each class.
     """
@@ -171,13 +171,13 @@ def several_readings(
     Parameters
     ----------
     readings
-        What each takes for the classes, and the options that choose it.
+        What each reading takes as the classes, and the options that select it.
     """
     return question(what, sample.path, " or ".join(readings), expected or "one reading", [*readings.values()])
 
 
 def columns_beside(roles: Mapping[str, Role], taken: Iterable[str]) -> str:
-    """Which columns are not taken, each with the reason: `id (id), fold (about the sample)`."""
+    """The columns that are not used, each with the reason: `id (id), fold (about the sample)`."""
     held = set(taken)
     parts = [f"{name} ({role.role or 'free'})" for name, role in roles.items() if name not in held]
     few = 12
@@ -185,12 +185,12 @@ def columns_beside(roles: Mapping[str, Role], taken: Iterable[str]) -> str:
 
 
 def named_probabilities(path: str, plan: ColumnPlan, command: str) -> InputError:
-    """Refuse columns whose names say that they hold probabilities, where no option says what they hold.
+    """Refuse columns whose names say that they hold probabilities, if no option says what they hold.
 
     Parameters
     ----------
     command
-        The line that says it; "" where the values cannot be probabilities.
+        The line that says so; "" if the values cannot be probabilities.
     """
     named = f"columns named {shown(plan.values)}" if not plan.is_list else f'lists named "{plan.values[0]}"'
     expected, insists = "logits, or --from, which says what they hold", "--from logits insists that they are logits"
@@ -250,7 +250,7 @@ def no_columns(sample: TableSample, options: ReadOptions, roles: Mapping[str, Ro
             [options._replace(logits_column=(name,)) for name in cells[:3]],
             before="if they are the logits: ",
             more=beside,
-            # The keys of a map are names, of the classes or of something else.
+            # The keys of a map may be names of classes or of anything else.
             borne_out=len(cells) == 1 and sample.kinds[cells[0]] == MAP,
         )
     hint = "name them with --logits-column" + (f", if they are {some}" if some else "")

@@ -1,4 +1,4 @@
-"""From the head of a table to the columns of its logits: roles, the choice, the order, each with its reason."""
+"""From the head of a table to its columns of logits: roles, choice and order, each with its reason."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ if TYPE_CHECKING:
     from xent_cli.readers.columns.sample import TableSample
     from xent_cli.readers.options import ReadOptions
 
-# Names of ids that are carried into the rows, unless another is asked for.
+# Names of id columns that are copied into the rows, unless the user names another.
 _IDS = ("id", "sample_id", "uuid")
-# Words in the name of the one column of scores of a binary classifier.
+# Words in the name of a binary classifier's column of scores.
 _ONE_SCORE = words("score logit logits prob p proba probability pred prediction")
 
 
 def plan_logits(sample: TableSample, options: ReadOptions) -> ColumnPlan:
-    """Find logits, label, id, weight and slices in a table; what is missing may be in another.
+    """Find logits, label, id, weight and slices in a table; all but the logits may be in another table.
 
     Raises
     ------
     InputError
-        Where no column can hold logits, or the table leaves several readings.
+        If no column can hold logits, or the table can be read in several ways.
 
     Examples
     --------
@@ -93,7 +93,7 @@ def plan_logits(sample: TableSample, options: ReadOptions) -> ColumnPlan:
 
 
 def _long_or(sample: TableSample, roles: Mapping[str, Role], options: ReadOptions) -> ColumnPlan:
-    """The plan of a table, or the refusal of a long one, whatever else there is to say of it."""
+    """The plan of a table; a long table is refused first, whatever else is wrong with it."""
     try:
         return _plan(sample, roles, options)
     except InputError:
@@ -102,7 +102,7 @@ def _long_or(sample: TableSample, roles: Mapping[str, Role], options: ReadOption
 
 
 def _in_question(error: QuestionError, sample: TableSample, roles: Mapping[str, Role]) -> list[str]:
-    """Columns that may be the labels where a question is left: those it is about, or all where there are none."""
+    """Columns that may be the labels if the user must be asked: those in question, or all if there are none."""
     if error.labels:
         return list(error.labels)
     labels = [name for name in label_candidates(sample, roles) if sample.kinds[name] != NUMBER or sample.is_whole(name)]
@@ -116,7 +116,7 @@ def _plan(sample: TableSample, roles: Mapping[str, Role], options: ReadOptions) 
     label = None if options.run.values_only else find_label(sample, roles, options, elsewhere=elsewhere)
     claimed = {label, *beside.singles}
     if elsewhere and options.labels_path == options.logits_path:
-        # Columns of the same table hold the labels: as LABELS it is opened a second time.
+        # The labels are columns of the same table, so it is opened a second time as LABELS.
         claimed |= set(asked_labels(sample, options))
     others = {name: role for name, role in roles.items() if name not in claimed}
     found: list[LabelValues | None] = []
@@ -174,7 +174,7 @@ def _id_of(roles: Mapping[str, Role], options: ReadOptions) -> str | None:
 
 
 def _one_score(sample: TableSample, roles: Mapping[str, Role], options: ReadOptions) -> Choice:
-    """The one column of scores of a binary classifier."""
+    """A binary classifier's one column of scores."""
     numbers = [name for name, role in roles.items() if sample.kinds[name] == NUMBER and role.role != "label"]
     floats = [name for name in numbers if not sample.is_whole(name) and not roles[name].reason]
     named = [name for name in numbers if {*plain_name(name).split("_")} & _ONE_SCORE]
@@ -211,8 +211,8 @@ def _any_values(sample: TableSample, roles: Mapping[str, Role], options: ReadOpt
 
 
 def _known_or(labels: object, choice: Choice, options: ReadOptions) -> LabelValues | None:
-    """The labels, where the order of the columns depends on them."""
-    # Labels of text may have a part of the stem: class_0 beside prob_class_0.
+    """The labels, if the order of the columns depends on them."""
+    # Text labels may include a part of the stem: class_0 with prob_class_0.
     words = plain_name(choice.stem.replace("*", " ")).split("_")
     plain = choice.numbers == tuple(range(len(choice.columns))) and len(words) == 1
     return None if choice.is_list or (plain and options.class_names is None) else labels()  # type: ignore[operator]
@@ -249,7 +249,7 @@ def _doubt(sample: TableSample, choice: Choice, options: ReadOptions) -> str:
 def _refuse_argmax(
     sample: TableSample, choice: Choice, options: ReadOptions, label: str, labels: LabelValues | None
 ) -> None:
-    """Refuse a label that is the class with the highest probability in every row, and does not say it is the truth."""
+    """Refuse a label that is always the most probable class, unless its name says that it is the truth."""
     if options.label_column is not None or says_truth(label) or choice.is_list or labels is None:
         return
     declared = options.source == "probs" or choice.kind == "probs"
@@ -268,7 +268,7 @@ def _refuse_argmax(
 
 
 def _left_out(plan: ColumnPlan, roles: Mapping[str, Role]) -> tuple[tuple[str, str], ...]:
-    """Every column that is not used with the reason, those that might have been a class first."""
+    """The columns that are not used, with reasons; those that might have been classes come first."""
     used = set(plan.used)
     found = [(name, roles.get(name, FREE)) for name in plan.columns if name not in used]
     found.sort(key=lambda entry: bool(entry[1].role))

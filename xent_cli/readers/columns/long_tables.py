@@ -1,4 +1,4 @@
-"""Tables with a row for each sample and class, which are refused with the lines that pivot them."""
+"""Refuse tables with a row for each combination of sample and class, and show the lines that pivot them."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from xent_cli.readers.columns.roles import Role
     from xent_cli.readers.columns.sample import TableSample
 
-# A table of more columns than this is not one with a row for each class.
+# A table with more columns than this is not a long one.
 _MOST_COLUMNS = 40
 
 
 def refuse_long(sample: TableSample, roles: Mapping[str, Role], options: ReadOptions) -> None:
-    """Refuse a table in which ids repeat, one column names a class in each of their rows, and one column is scores.
+    """Refuse a table in which ids repeat, one column names the class of each row, and one column holds scores.
 
-    The labels are a column that is the same in all rows of an id; or one that is 1, or true, in one row of each, that
-    of the class; or in a table of their own.
+    The labels may be a column that is the same in all rows of an id, a column that is 1 or true only in the row of the
+    right class, or a table of their own.
 
     Raises
     ------
     InputError
-        With the line that makes a column of each class.
+        With the line that makes a column for each class.
     """
     if options.logits_column or len(sample.kinds) > _MOST_COLUMNS:
         return
@@ -63,7 +63,7 @@ def _class_columns(sample: TableSample, roles: Mapping[str, Role]) -> list[str]:
 
 
 def _is_grid(sample: TableSample, index: str, names: str) -> bool:
-    """Whether each id has one row for each of the classes, in the first rows but for the last id."""
+    """Whether each id in the first rows, except the last one, has one row for each class."""
     keys, classes = sample.texts(index), sample.texts(names)
     last = keys[-1] if keys else ""
     rows = [(key, name) for key, name in zip(keys, classes, strict=True) if key != last]
@@ -78,7 +78,7 @@ def _one_each(sample: TableSample, index: str, name: str) -> bool:
 
 
 def _named_first(sample: TableSample, names: str, same: list[str]) -> list[str]:
-    """Columns that hold nothing but classes; of these the ones that are called labels, if there are some."""
+    """Columns that hold nothing but classes; if some of these are called labels, only these."""
     classes = set(sample.texts(names))
     found = [name for name in same if set(sample.texts(name)) <= classes]
     labels = [name for name in found if role_named(name) == LABEL]
@@ -86,7 +86,7 @@ def _named_first(sample: TableSample, names: str, same: list[str]) -> list[str]:
 
 
 def _marks_one(sample: TableSample, index: str, name: str) -> bool:
-    """Whether a column is 1, or true, in one row of each id, and 0 in the others, but for the last id."""
+    """Whether a column is 1 or true in one row of each id and 0 in the others; the last id may be incomplete."""
     keys = sample.texts(index)
     last = keys[-1] if keys else ""
     held = [(key, text.lower()) for key, text in zip(keys, sample.texts(name), strict=True) if key != last]
@@ -105,7 +105,7 @@ def _long(
     marked: list[str],
     options: ReadOptions,
 ) -> LongTableError:
-    """What is found, and the lines that pivot it, one for each column that may be the labels."""
+    """The error, with a line that pivots the table for each column that may be the labels."""
     read = "parquet" if sample.path.endswith(".parquet") else "csv"
     if sample.path.endswith((".jsonl", ".ndjson", ".json")):
         read = "json"

@@ -1,4 +1,4 @@
-"""Which class each column is of: by number, by name, by what the labels call them."""
+"""Which class each column belongs to: by number, by name, or by the names in the labels."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 class Order(NamedTuple):
-    """Class columns in the order of the classes, and what labels call these.
+    """Class columns in the order of the classes, and the numbers of the classes in the labels.
 
     Fields
     ------
     choice
-        With its columns and names in order.
+        The choice, with its columns and names in order.
     numbers
-        What labels of whole numbers call the classes, where that is not 0, 1, 2, ...; else ().
+        Numbers of the classes in labels of whole numbers, if these are not 0, 1, 2, ...; else ().
     """
 
     choice: Choice
@@ -36,12 +36,12 @@ class Order(NamedTuple):
 
 
 def settle(sample: TableSample, choice: Choice, options: ReadOptions, labels: LabelValues | None) -> Order:
-    """Put the columns in order, and say what labels mean by a number.
+    """Put the columns in order, and find out what a number means as a label.
 
     Raises
     ------
     InputError
-        Where the columns leave two readings of the labels.
+        If the labels can be read in two ways.
     """
     if choice.is_list:
         return Order(choice)
@@ -62,7 +62,7 @@ def settle(sample: TableSample, choice: Choice, options: ReadOptions, labels: La
 
 
 def reordered(choice: Choice, names: Sequence[str]) -> Choice | None:
-    """The columns in the order of the names of the classes; None where they are not these."""
+    """The columns in the order of the class names; None if their names do not match."""
     if choice.names is None or len(names) != len(choice.columns):
         return None
     for spell in (str.strip, plain_name):
@@ -84,7 +84,7 @@ def _as_listed(choice: Choice, names: Sequence[str]) -> Choice:
 
 
 def _named_by_labels(choice: Choice, labels: LabelValues) -> Choice:
-    """Class names as the labels have them, whatever else the names of all columns have before and after."""
+    """Class names as the labels write them, without what all column names add before and after."""
     for every in (False, True):
         found = columns_of_labels(labels, choice.columns, every=every)
         stem = None if found is None else affixes_of_labels(found, choice.columns)
@@ -96,7 +96,7 @@ def _named_by_labels(choice: Choice, labels: LabelValues) -> Choice:
 
 
 def _no_before_yes(choice: Choice) -> Choice:
-    """Columns of two classes with the negative one first, as true and false are 1 and 0."""
+    """Columns of two classes, the negative one first, as false is 0 and true is 1."""
     plain = tuple(map(plain_name, choice.names or ()))
     if plain[::-1] in YES_NO:
         names = None if choice.names is None else choice.names[::-1]
@@ -120,7 +120,7 @@ def _refuse_yes_before_no(sample: TableSample, choice: Choice, options: ReadOpti
 def _numbered(
     sample: TableSample, choice: Choice, numbers: tuple[int, ...], options: ReadOptions, labels: LabelValues
 ) -> Order:
-    """Columns with other numbers than 0, 1, 2, ...: labels are their numbers, or their places."""
+    """Columns whose numbers are not 0, 1, 2, ...: labels are these numbers, or positions."""
     k = len(numbers)
     first = options.first_class
     if first is not None:

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 def plan_with_partitions(
     sample: TableSample, role: str, options: ReadOptions, classes: Classes, plan_table: Planner
 ) -> Planned:
-    """Plan the columns of a table together with those that its folders say; a column of the file counts before them.
+    """Plan the columns of a table together with those from folder names; a column of the file takes precedence.
 
     Raises
     ------
     InputError
-        Where a folder is to say which samples count, how much, or what their logits are.
+        If a folder name is asked to give logits, a mask, weights or units.
     """
     said = tuple(each for each in options.known.partitions if each.name not in sample.kinds)
     options = options._replace(known=options.known._replace(partitions=()))

@@ -1,4 +1,4 @@
-"""Which columns of a table are an index, a label, an id, about the prediction or the sample: by name and values."""
+"""Roles of columns, by name and values: index, label, id, about the prediction or about the sample."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ if TYPE_CHECKING:
 
     from xent_cli.readers.columns.sample import TableSample
 
-# So many digits at its end are left out of a name before its role is looked up, once for all columns of the stem.
+# Up to this many final digits are dropped from a name, so that a role is looked up once for all columns of a stem.
 _DIGITS = "0123456789"
 
 
 class Role(NamedTuple):
-    """What a column is.
+    """The role of a column.
 
     Fields
     ------
     role
-        One of the roles of `column_words`, or "" of a column that may hold anything.
+        One of the roles in `words`, or "" if the column may hold anything.
     reason
         In words, for the user.
     question
-        Whether it is a float column that has the name of a role and may as well be a class.
+        Whether it is a float column with the name of a role that may be a class just as well.
     must
-        Whether it has the name of a role and numbers that this cannot have, so that it is a class.
+        Whether it has the name of a role but numbers that this role cannot have, so that it must be a class.
     """
 
     role: str
@@ -41,7 +41,7 @@ FREE = Role("", "")
 
 
 def roles_of(sample: TableSample, names: Iterable[str]) -> dict[str, Role]:
-    """Tell the role of each column, in order; of one that has none, `FREE`.
+    """Return the role of each column, in order; `FREE` for those without one.
 
     Examples
     --------
@@ -59,7 +59,7 @@ def roles_of(sample: TableSample, names: Iterable[str]) -> dict[str, Role]:
             found[name] = role if role.role else Role(say.ABOUT_SAMPLE, "it is part of a folder's name")
             continue
         if name[-1:].isdigit() and name not in index and kinds[name] == NUMBER:
-            # One of a thousand numbered columns decides for all.
+            # One of a thousand numbered columns decides for all of them.
             stem = name.rstrip(_DIGITS)
             if stem not in stems:
                 stems[stem] = _named(say.plain_name(f"{stem}0")) is None
@@ -69,7 +69,7 @@ def roles_of(sample: TableSample, names: Iterable[str]) -> dict[str, Role]:
         found[name] = _role_of(sample, name, first=place == 0)
     predictions = [name for name, role in found.items() if role.role == say.PREDICTION]
     for suffix in ("_pred",):
-        # One column of the suffix is the prediction; several are a family.
+        # A single column with this suffix is the prediction; several are a family.
         alike = [name for name in predictions if say.plain_name(name).endswith(suffix) and name.count("_") == 1]
         if len(alike) > 1 and all(sample.kinds[name] == NUMBER and not sample.is_whole(name) for name in alike):
             found |= dict.fromkeys(alike, FREE)
@@ -77,7 +77,7 @@ def roles_of(sample: TableSample, names: Iterable[str]) -> dict[str, Role]:
 
 
 def role_named(name: str, *, text: bool = False) -> str:
-    """The role that a name alone says, or ""; a column without a name numbers the rows.
+    """The role that a name alone indicates, or ""; a column without a name is an index.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def _role_of(sample: TableSample, name: str, *, first: bool) -> Role:
         return Role(say.ID, "text") if kind == TEXT else FREE
     reason = f"{named.role}, says its name"
     if kind != NUMBER:
-        # Text without a name of its own is never read as numbers, whatever it is.
+        # Text is never read as numbers, whatever its name.
         return Role(named.role, reason) if kind in (TEXT, BOOL) or named.role == say.LABEL else FREE
     # One bad cell must not turn a label into a class.
     if named.whole and not sample.is_whole(name, mostly=True):

@@ -1,4 +1,4 @@
-"""What is known of a table before it is read: names, kinds of columns, and the first rows."""
+"""What is known about a table before it is read: names and kinds of columns, and the first rows."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, FloatArray
 
 T = TypeVar("T")
-# So many rows are looked at.
+# Number of rows that are looked at.
 SAMPLED_ROWS = 1024
 NUMBER, TEXT, BOOL, DATE = "number", "text", "bool", "date"
 FLOATS, WHOLES, TEXTS, OTHER = "list", "list of integers", "list of text", "other"
-# Cells that hold a row of numbers as Spark writes it, and as a number for each name.
+# Cells that hold a row of numbers: vectors as Spark writes them, and maps from name to number.
 VECTOR, MAP = "vector", "map"
 _WHOLE = re.compile(r"\s*[-+]?\d{1,18}(\.0*)?\s*")
 _TRUTH = {"true": 1, "false": 0}
@@ -27,7 +27,7 @@ _TRUTH = {"true": 1, "false": 0}
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class TableSample:
-    """A table as far as its first rows show it.
+    """What the first rows of a table show.
 
     Fields
     ------
@@ -37,21 +37,21 @@ class TableSample:
         "number", "text", "bool", "date", "list" (of floats), "list of integers", "list of text", "vector", "map" or
         "other", by column.
     rows
-        Values of some columns in the first rows: numbers, text, lists; None where there is none.
+        Values of some columns in the first rows: numbers, text or lists; None if missing.
     ahead
-        Every value of a column as text, read ahead of the run; None of a pipe, or where there are too many.
+        All values of a column as text, read before the run; None for a pipe, or if there are too many.
     index_columns
         Columns that pandas wrote as the index of the rows.
     folders
-        Columns that the folders of the file say: one value for all its rows, and so never a class.
+        Columns from folder names: they have one value for all rows of the file, so they are never a class.
     label_names
-        Names of the classes by the integers of a column, where the schema has them.
+        Names of the classes by the integers of a column, if the schema has them.
     named_by
-        A column of lists of scores, here a map, and the column of lists that name these; or None.
+        A column of lists of scores, read as a map, and the column of lists that name them; or None.
     nameless
-        Whether columns are named by their place because nothing else names them.
+        Whether columns are named by position because nothing else names them.
     types
-        Types of the columns as the file has them, for messages.
+        Types of the columns in the file, for messages.
     memory
         What was read or found out already, so that no column is read twice.
     """
@@ -69,14 +69,14 @@ class TableSample:
     memory: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def remember(self, what: Any, find: Callable[[], T]) -> T:
-        """What `find` gives, found once for each `what`."""
+        """Return the result of `find`, which is called only once for each `what`."""
         if what not in self.memory:
             self.memory[what] = find()
         found: T = self.memory[what]
         return found
 
     def every(self, name: str) -> frozenset[str] | None:
-        """Every value of a column as text, read ahead of the run; None where it cannot be, or there are too many."""
+        """All values of a column as text, read before the run; None if that is impossible, or there are too many."""
         return self.remember(("every", name), lambda: self.ahead(name))
 
     def first(self, name: str) -> Sequence[Any]:
@@ -84,13 +84,13 @@ class TableSample:
         return self.remember(("first", name), lambda: _listed(self.rows([name])[name]))
 
     def is_whole(self, name: str, *, mostly: bool = False) -> bool:
-        """Whether the numbers of a column, or most of them, are whole ones, in the first rows."""
+        """Whether all or most numbers of a column are whole, in the first rows."""
         held = [value for value in self.first(name) if not _missing(value)]
         whole = sum(map(_is_whole, held))
         return 2 * whole >= len(held) if mostly else whole == len(held)
 
     def numbers(self, names: Sequence[str]) -> FloatArray:
-        """The first rows of some columns as [m, k]; NaN where there is no number."""
+        """The first rows of some columns as [m, k]; NaN if a value is not a number."""
         return self.remember(("numbers", tuple(names)), lambda: self._numbers(names))
 
     def _numbers(self, names: Sequence[str]) -> FloatArray:
@@ -109,7 +109,7 @@ class TableSample:
         return found
 
     def texts(self, name: str) -> list[str]:
-        """The values of a column in the first rows as text without outer blanks; "" where there is none."""
+        """The values of a column in the first rows as stripped text; "" if missing."""
         return ["" if value is None else as_text(value) for value in self.first(name)]
 
 
@@ -118,7 +118,7 @@ def _listed(values: Sequence[Any] | AnyArray) -> Sequence[Any]:
 
 
 def as_numbers(values: Sequence[Any] | AnyArray) -> FloatArray:
-    """Values [m] as floats, NaN where one is none."""
+    """Values [m] as floats; NaN if one is not a number."""
     if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
         return values.astype(np.float64)
     return np.array([_number(value) for value in values], np.float64)
@@ -143,7 +143,7 @@ def as_integer(text: str) -> int | None:
 def _number(value: object) -> float:
     try:
         return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):  # which is a whole number beyond float64
+    except (TypeError, ValueError, OverflowError):  # a whole number beyond float64
         return math.nan
 
 

@@ -1,4 +1,4 @@
-"""The plan of a table's columns, whatever it is opened for."""
+"""The plan of a table's columns, for any use of the table."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def plan_table(
     Parameters
     ----------
     classes
-        Those of the logits, where the table holds the labels of these.
+        Classes of the logits, if the table holds their labels.
     """
     if role in ("weights", "mask", "units", "groups"):
         return plan_beside(sample.path, sample.kinds, role, next(iter(options.by), None)), classes.names
@@ -36,7 +36,7 @@ def plan_table(
     except InputError:
         if any(len(values) for values in sample.rows(list(sample.kinds)[:1]).values()):
             raise
-        # What columns hold cannot be told: the first thing to say, and a part of a folder is passed over.
+        # Without rows, nothing shows what columns hold. This error comes first; an empty part of a folder is skipped.
         raise InputError("no rows", sample.path, found="names of columns alone", expected="at least one row") from None
 
 

@@ -1,4 +1,4 @@
-"""Which column of a table holds weights, a mask, units or groups, where the table holds nothing else of a run."""
+"""Which column of a table holds weights, a mask, units or groups, if the run uses the table for nothing else."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TOLD = {"weights": "weights", "mask": "a mask", "units": "units", "groups": "gr
 
 
 def plan_beside(path: str, kinds: Mapping[str, str], role: str, group: str | None = None) -> ColumnPlan:
-    """Find the one column for a role: by its name, else the only one that numbers no rows.
+    """Find the one column for a role: by its name, else the only one that is not a row number.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The words that column names are read by: what a column is called when it is a label, an id, a score."""
+"""The words that give column names a meaning: names of labels, ids, scores and so on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class RoleWords(NamedTuple):
     Fields
     ------
     role
-        What the column is, in words for people.
+        What the column is, in words for the user.
     exact
         Whole names, as `plain_name` writes them.
     pattern
@@ -41,7 +41,7 @@ INDEX, LABEL, PREDICTION, ABOUT_SAMPLE, ID = "index", "label", "about the predic
 _NOTHING = re.compile(r"(?!)")
 _NO_WORDS: frozenset[str] = frozenset()
 
-# Read from the top: an exact name counts before a pattern, and an earlier role before a later one.
+# Searched from the top: exact names come before patterns, and earlier roles before later ones.
 ROLES = (
     RoleWords(
         INDEX,
@@ -103,7 +103,7 @@ MAY_BE_CLASSES = words(
 # What these measure is never negative: a column of the name that holds a negative number is something else.
 NEVER_NEGATIVE = words("loss nll entropy conf confidence time weight sample_weight mask")
 
-# Class columns have one of these in what all their names share.
+# The common part of the names of class columns has one of these.
 _KINDS = (
     ("logits", re.compile(r"logits?|raw_formula_val")),
     ("log-probs", re.compile(r"log_?prob(s|a|abilit(y|ies))?|log_?softmax")),
@@ -111,7 +111,7 @@ _KINDS = (
     ("probs", re.compile(r"p|prob(?!lem|e)[a-z]*|softmax|posteriors?|conf|confidences?|\$[a-z]{1,2}p")),
     ("", re.compile(r"preds?|predictions?|scores?|outputs?|class|c")),
 )
-# `first_class` and `vitamin_c` have nothing of a score at their end.
+# The ends of `first_class` and `vitamin_c` do not mean a score.
 _ONLY_BEFORE = words("class c")
 SCORE_WORD = re.compile(
     r"(?i:logit|formula|prob|softmax|posterior|pred|score|output|class|conf|\$[a-z]{1,2}p)|(?<![A-Za-z])[CPcp](?![a-z])"
@@ -120,7 +120,7 @@ SCORE_WORD = re.compile(
 # Labels of text may have one of these before the name of the class.
 LOGIT_PREFIXES = ("logit_", "logits_", "logit.", "logits.")
 
-# Numbered columns of these names are inputs of a model, never its outputs, unless they are asked for.
+# Numbered columns with these names are a model's inputs, not its outputs, unless the user names them.
 NEVER_CLASSES = re.compile(r"(.+_)?(x|f|v|features?|emb[a-z]*|pc|pca|umap|tsne|dim|pixel|column|hidden[a-z_]*)")
 
 # Lists by name, in the order in which they are looked for; for kind "" their values decide.
@@ -132,7 +132,7 @@ LISTS = (
 )
 NEVER_LISTS = re.compile(r"input_ids|tokens|attention_mask|embeddings?|features?|hidden.*|bbox|vector")
 
-# A list or a numbered family of these beside scores says which class each of them is.
+# A list or a numbered family with one of these names, next to scores, gives the class of each score.
 CLASS_LISTS = words("label class index idx indices id top name")
 
 # Whole numbers in columns of these names are classes that models chose, not scores.
@@ -140,7 +140,7 @@ PREDICTED = words("pred preds prediction predictions class")
 
 NULL_WORDS = words("null none na n/a nan nil missing -")
 
-# Negative and affirmative, as the columns of a binary classifier are called.
+# Negative and positive names for the columns of a binary classifier.
 YES_NO = (("no", "yes"), ("false", "true"), ("neg", "pos"), ("negative", "positive"), ("n", "y"), ("f", "t"))
 
 _CHANGES = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -148,7 +148,7 @@ _MARKS = re.compile(r"[-.\s_:=()\[\]{}<>/\"'#,;|]+")
 
 
 def plain_name(name: str) -> str:
-    """Write a name as the tables above have it.
+    """Write a name the way it is written in the tables above.
 
     Examples
     --------
@@ -162,7 +162,7 @@ def plain_name(name: str) -> str:
 
 @cache
 def kind_of_stem(before: str, after: str = "") -> str | None:
-    """What a stem says that its columns hold; None where none of its words is about scores.
+    """What a stem says its columns hold; None if none of its words means a score.
 
     Examples
     --------

@@ -1,1 +1,1 @@
-"""Formats that xent recognises and does not read: each is named, with the line that converts it."""
+"""Formats that xent recognises but does not read: the error names the format and shows how to convert the file."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _MODEL = "it holds a model, not its outputs: run the model and save its logits, as in "
 _ZIPPED_ZARR = "import numpy, zarr; numpy.save('logits.npy', zarr.open(zarr.storage.ZipStore(FILE), mode='r')[:])"
-# Name, part of the name of a member, words, and line as in `Signature`.
+# Name of the format, part of the name of a member, and words and line as in `Signature`.
 _KINDS = (
     ("an Excel workbook", "xl/workbook", "", "import pandas; pandas.read_excel(FILE).to_parquet('STEM.parquet')"),
     ("a Word document", "word/document.xml", "save the numbers as CSV: ", "pandoc FILE -t plain -o STEM.txt"),
@@ -58,7 +58,7 @@ def refuse_archive(name: str, members: Sequence[str]) -> None:
     Raises
     ------
     InputError
-        Which says what it is, or what it holds.
+        Saying what the archive is, or what it holds.
     """
     for found, mark, words, line in _KINDS:
         if any(member == mark or member.startswith(mark) or member.endswith(f"/{mark}") for member in members):

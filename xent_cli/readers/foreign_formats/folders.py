@@ -1,4 +1,4 @@
-"""Folders of other programs, whose files are not shards: each is named, with the line that converts it."""
+"""Folders of other programs, whose files are not shards: the error names the program and shows how to convert them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _MODEL = "it holds a model, not its outputs: run the model and save its logits, as in "
 _SAVED = "import numpy; numpy.save('logits.npy', logits)"
-# Name, pattern that an entry matches, words before the line, and line as in `Signature`; the first match wins.
+# Name of the format, pattern of an entry, and words and line as in `Signature`; the first match wins.
 _KINDS = (
     (
         "a Zarr folder",
@@ -72,7 +72,7 @@ _KINDS = (
 
 
 def refuse_folder(name: str, entries: Collection[str]) -> None:
-    """Refuse a folder whose files are pieces of something in another program's order.
+    """Refuse a folder whose files belong to another program's format and are not shards.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def refuse_folder(name: str, entries: Collection[str]) -> None:
     Raises
     ------
     InputError
-        Which names the program.
+        Naming the program.
     """
     for found, pattern, words, line in _KINDS:
         if any(re.fullmatch(pattern, entry) for entry in entries):
@@ -90,7 +90,7 @@ def refuse_folder(name: str, entries: Collection[str]) -> None:
 
 
 def entries_of(path: str) -> list[str]:
-    """Names of the files and folders in a local folder, and of what describes an Iceberg table, one level below."""
+    """Names of the files and folders in a local folder, and of the metadata of an Iceberg table one level below."""
     folder = Path(path)
     below = folder.glob("metadata/*.metadata.json")
     return [*(entry.name for entry in folder.iterdir()), *(f"metadata/{entry.name}" for entry in below)]

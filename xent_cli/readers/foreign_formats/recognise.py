@@ -1,43 +1,43 @@
-"""Formats that have no fixed signature: each is recognised by its structure, from the first bytes alone."""
+"""Formats without a fixed signature: each is recognised from the structure of its first bytes."""
 
 from __future__ import annotations
 
 import struct
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-# A user's own block may stand before it, of 512 bytes or any power of two from there on.
+# A user block may come first, of 512 bytes or any larger power of two.
 _HDF5_PLACES = (0, 512, 1024, 2048, 4096, 8192)
 _OPCODES = b"]})(KJMXUVc\x8a\x88\x89GNq."
 _PICKLES_OF_TEXT = (b"(lp0\n", b"(dp0\n", b"ccopy_reg\n_rec", b"cnumpy.core.", b"cnumpy._core.")
 _IMAGES = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"BM", b"\0\0\1\0")
 _STATA = frozenset(b"ilnoqrs")
-# Castagnoli's polynomial, reversed: the checksum of TFRecord, which also adds a constant to it.
+# Castagnoli's polynomial, reversed. TFRecord uses this checksum and adds a constant to it.
 _CASTAGNOLI, _MASK = 0x82F63B78, 0xA282EAD8
 
 
 def is_hdf5(head: bytes) -> bool:
-    """HDF5, also after a user block."""
+    """HDF5, with or without a user block."""
     return any(head.startswith(_HDF5, place) for place in _HDF5_PLACES)
 
 
 def is_torch_tar(head: bytes) -> bool:
-    """Whether a tar archive begins with what the first versions of torch.save wrote."""
+    """Whether a tar archive begins like those of the first versions of torch.save."""
     names = (b"sys_info\0", b"pickle\0", b"tensors\0", b"storages\0")
     return head.startswith(b"ustar", 257) and head.startswith(names)
 
 
 def is_keras_model(head: bytes) -> bool:
-    """HDF5 in which Keras saved a model or its weights."""
+    """HDF5 with a model or weights saved by Keras."""
     return head.startswith(_HDF5) and any(word in head for word in (b"keras_version", b"model_weights"))
 
 
 def is_pandas_store(head: bytes) -> bool:
-    """HDF5 in which pandas saved frames."""
+    """HDF5 with frames saved by pandas."""
     return head.startswith(_HDF5) and (b"pandas_type" in head or b"PYTABLES_FORMAT_VERSION" in head)
 
 
 def is_pickle(head: bytes) -> bool:
-    """A pickle of any protocol; that of 4 and 5 begins with a frame.
+    """A pickle of any protocol; protocols 4 and 5 begin with a frame.
 
     Examples
     --------
@@ -53,7 +53,7 @@ def is_pickle(head: bytes) -> bool:
 
 
 def is_joblib(head: bytes) -> bool:
-    """A pickle whose arrays stand behind it as joblib lays them out."""
+    """A pickle followed by its arrays, as joblib lays them out."""
     return is_pickle(head) and b"joblib.numpy_pickle" in head[:256]
 
 
@@ -62,7 +62,7 @@ def _each(values: bytes) -> tuple[bytes, ...]:
 
 
 def is_old_stata(head: bytes) -> bool:
-    """Stata before version 13: release, byte order, file type, and a byte of nothing."""
+    """Stata before version 13: release, byte order, file type and a zero byte."""
     return len(head) > 100 and head[0] in _STATA and head[1] in (1, 2) and head[2:4] == b"\1\0"
 
 
@@ -79,12 +79,12 @@ def is_sound(head: bytes) -> bool:
 
 
 def is_html(head: bytes) -> bool:
-    """A page, whatever case its first tag has."""
+    """An HTML page; the case of its first tag does not matter."""
     return head.lstrip()[:9].lower().startswith((b"<!doctype", b"<html"))
 
 
 def is_tfrecord(head: bytes) -> bool:
-    """Records that each begin with their length and a checksum of it."""
+    """TFRecord: each record begins with its length and a checksum of the length."""
     if len(head) < 12:
         return False
     crc = 0xFFFFFFFF
@@ -98,12 +98,12 @@ def is_tfrecord(head: bytes) -> bool:
 
 
 def is_tensorboard(head: bytes) -> bool:
-    """Records of which the first names the version of events."""
+    """TensorBoard events: TFRecord whose first record names the version of events."""
     return b"brain.Event:" in head[12:64] and is_tfrecord(head)
 
 
 def is_protobuf(head: bytes) -> bool:
-    """A number in the first field and text in the second: the version of ONNX and who wrote it."""
+    """ONNX: a number in the first field and text in the second, which are the version and the producer."""
     if len(head) < 6 or head[0] != 8 or not 0 < head[1] < 32 or head[2] != 0x12:
         return False
     text = head[4 : 4 + head[3]]
@@ -111,7 +111,7 @@ def is_protobuf(head: bytes) -> bool:
 
 
 def is_msgpack(head: bytes) -> bool:
-    """A map whose first key is a short text."""
+    """Msgpack: a map whose first key is a short text."""
     start = 1 if b"\x81" <= head[:1] <= b"\x8f" else 3 if head[:1] == b"\xde" else 0
     if not start or len(head) < start + 2:
         return False
@@ -122,14 +122,14 @@ def is_msgpack(head: bytes) -> bool:
 
 
 def is_idx(head: bytes) -> bool:
-    """Two zeros, a type, a number of axes, and the sides of these."""
+    """IDX: two zero bytes, a type, a number of axes and their lengths."""
     if len(head) < 8 or head[:2] != b"\0\0" or head[2] not in (8, 9, 11, 12, 13, 14) or not 1 <= head[3] <= 4:
         return False
     return len(head) >= 4 + 4 * head[3] and all(head[4 + 4 * axis] == 0 for axis in range(head[3]))
 
 
 def idx_line(head: bytes) -> str:
-    """The line that reads what `is_idx` recognised.
+    """Return the line that converts what `is_idx` recognises.
 
     Examples
     --------
@@ -144,12 +144,12 @@ def idx_line(head: bytes) -> str:
 
 
 def is_kaldi(head: bytes) -> bool:
-    """The name of an utterance, and the mark of a binary matrix or vector."""
+    """Kaldi: the name of an utterance, then the marker of a binary matrix or vector."""
     return any(b" \0B" + kind in head[:512] for kind in (b"FM ", b"DM ", b"CM ", b"FV ", b"DV "))
 
 
 def is_bare_utf16(head: bytes) -> bool:
-    """Text of which every second byte is 0, without the mark that says which."""
+    """UTF-16 without a byte order mark: every second byte of the text is 0."""
     head = head[: len(head) // 2 * 2][:512]
     if len(head) < 8:
         return False

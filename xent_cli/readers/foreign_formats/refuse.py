@@ -1,4 +1,4 @@
-"""Refuse what is recognised and not read: say what it is, and print the line that converts it."""
+"""Refuse formats that are recognised but not read, and show the line that converts the file."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from pathlib import PurePath
 from xent_cli.errors import InputError
 from xent_cli.readers.foreign_formats.signatures import SIGNATURES
 
-# Names under which outputs are saved, the likeliest first; where the first bytes hold one, the line has it.
+# Names under which outputs are saved, the likeliest first; the line uses one that occurs in the first bytes.
 _KEYS = ("logits", "logit", "log_probs", "logprobs", "probs", "probabilities", "predictions", "preds", "outputs")
 _WORDS = re.compile("TABLE|KEY|STEM|UNPACKED|ENCODING")
 _CREATED = re.compile(rb"CREATE TABLE (?:IF NOT EXISTS )?[\"'`\[]?(\w+)", re.IGNORECASE)
 
 
 def refuse_foreign(name: str, head: bytes, *, certain: bool = False) -> None:
-    """Refuse a file of a format that is named rather than read.
+    """Refuse a file in a format that is recognised but not read.
 
     Parameters
     ----------
     head
-        Its first bytes, decompressed.
+        First bytes of the file, decompressed.
     certain
-        Whether only what numbers without a header hardly ever begin with is taken for a format.
+        Whether to refuse only what raw numbers are very unlikely to begin with.
 
     Raises
     ------
     InputError
-        Which says how to convert it.
+        Saying how to convert it.
     """
     for signature in SIGNATURES:
         if (signature.strong or not certain) and signature.fits(head):
@@ -38,7 +38,7 @@ def refuse_foreign(name: str, head: bytes, *, certain: bool = False) -> None:
 
 
 def command(line: str, name: str, head: bytes = b"") -> str:
-    r"""Fill in a line of `Signature`, as it can be pasted into a shell.
+    r"""Fill in a line of `Signature`, so that it can be pasted into a shell.
 
     Examples
     --------
@@ -53,7 +53,7 @@ def command(line: str, name: str, head: bytes = b"") -> str:
     stem = file.partition(".")[0]
     stem = stem if re.fullmatch(r"[\w-]+", stem) else "converted"
     if name.endswith((".parquet", ".csv", ".txt")) or file == stem:
-        stem += "_converted"  # the line must not write over the file that it reads
+        stem += "_converted"  # the line must not overwrite the file that it reads
     if file in ("logits.npy", "labels.npy"):
         line = line.replace("'logits.npy'", "'converted.npy'").replace("'labels.npy'", "'converted.npy'")
     created = _CREATED.search(head)

@@ -1,4 +1,4 @@
-"""Binary formats that xent names but does not read: how each begins, and the line that converts it."""
+"""Binary formats that xent recognises but does not read: how each begins, and the line that converts it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NO_OUTPUTS = "it holds a model, not its outputs: run the model and save its log
 TRUSTED = "unpickling can run code, so xent never does it; for a file that you trust: "
 _UNPACKED = "unpack it and name the file of numbers in it: "
 
-# Numbers without a header may well begin with fewer bytes than this, or as these say.
+# Raw numbers may well begin with a signature of fewer bytes than this, or with one that these functions recognise.
 _STRONG_BYTES = 4
 _WEAK = (
     *(recognise.is_pickle, recognise.is_msgpack, recognise.is_protobuf),
@@ -29,17 +29,17 @@ class Signature:
     Fields
     ------
     name
-        With its article: "an HDF5 file".
+        Name with its article: "an HDF5 file".
     magic
-        How it begins: some bytes, alternatives, or a function of the first bytes.
+        How the file begins: bytes, alternatives, or a function that tests the first bytes.
     line
-        What converts it: Python where it begins with ``import``, else a shell command. FILE stands for the file,
-        STEM for its name without folder and suffixes, UNPACKED for that without the last suffix, KEY for the array
-        in it. Or a function of the first bytes that gives such a line.
+        The line that converts it: Python if it begins with ``import``, else a shell command. FILE stands for the file,
+        STEM for its name without folder and suffixes, UNPACKED for its name without the last suffix, KEY for the
+        array in it. Or a function that makes such a line from the first bytes.
     offset
-        Where `magic` stands, in bytes.
+        Offset of `magic`, in bytes.
     words
-        What to know before the line is run.
+        What to know before running the line.
     """
 
     name: str
@@ -50,13 +50,13 @@ class Signature:
 
     @property
     def strong(self) -> bool:
-        """Whether numbers without a header hardly ever begin so."""
+        """Whether raw numbers are very unlikely to begin like this."""
         if callable(self.magic):
             return self.magic not in _WEAK
         return len(self.magic if isinstance(self.magic, bytes) else self.magic[0]) >= _STRONG_BYTES
 
     def fits(self, head: bytes) -> bool:
-        """Whether a file that begins with these bytes is of the format."""
+        """Whether a file that begins with these bytes has this format."""
         return self.magic(head) if callable(self.magic) else head.startswith(self.magic, self.offset)
 
 
@@ -72,7 +72,7 @@ def _text(read: str) -> str:
     return f"import pyreadstat; {read}.to_csv('STEM.csv', index=False)"
 
 
-# The first that fits. HDF5 within MATLAB, pandas and Keras files comes after these.
+# The first match wins, so plain HDF5 comes after MATLAB, pandas and Keras files, which are HDF5 too.
 SIGNATURES = (
     Signature("a MATLAB 7.3 file", b"MATLAB 7.3", _saved("h5py.File(FILE)['KEY'][()].T", "h5py")),
     Signature("a MATLAB file", b"MATLAB", _saved("scipy.io.loadmat(FILE)['KEY']", "scipy.io")),
@@ -233,8 +233,8 @@ SIGNATURES = (
         "import numpy; numpy.save('logits.npy', logits)",
         words=_NO_OUTPUTS,
     ),
-    Signature("an HTML page", recognise.is_html, words="did a download end at a page that asks for a login?"),
-    Signature("an XML document", b"<?xml", words="did a download end at an answer that says why not?"),
+    Signature("an HTML page", recognise.is_html, words="did a download return a login page?"),
+    Signature("an XML document", b"<?xml", words="did a download return an error message?"),
     Signature(
         "UTF-16 without a byte order mark", recognise.is_bare_utf16, "iconv -f ENCODING -t UTF-8 FILE > STEM.csv"
     ),

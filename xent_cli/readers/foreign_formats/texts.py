@@ -1,4 +1,4 @@
-"""Text output of other programs that is not a table: each kind is named, with the command that makes a table of it."""
+"""Text output of other programs that is not a table: the error names it and shows how to make a table of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from xent_cli.readers.foreign_formats.refuse import command
 
 _NUMBER = r"[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?"
 _PAIRS = rf"[0-9]+:{_NUMBER}(?:[ \t]+[0-9]+:{_NUMBER})+"
-# Name, the beginning of the text, words before the line, and the line, which `command` fills in.
+# Name, beginning of the text, words before the line, and the line, which `command` fills in.
 _TEXTS = (
     (
         "an ARFF file of Weka",
@@ -54,7 +54,7 @@ _TEXTS = (
     (
         "examples of LIBSVM",
         re.compile(rf"{_NUMBER}[ \t]+[0-9]+:{_NUMBER}(?:[ \t]+[0-9]+:{_NUMBER})*[ \t]*\r?(?:\n|\Z)"),
-        "it holds what a model is given, if not: ",
+        "it holds the inputs of a model; if these are its outputs: ",
         "import numpy, sklearn.datasets; x, y = sklearn.datasets.load_svmlight_file(FILE); "
         "numpy.savez('STEM.npz', logits=x.toarray(), labels=y.astype(int))",
     ),
@@ -74,17 +74,17 @@ _TEXTS = (
 
 
 def refuse_text(name: str, text: str) -> None:
-    r"""Refuse the text of another program.
+    r"""Refuse text written by another program in a format that is not a table.
 
     Parameters
     ----------
     text
-        How it begins: a few lines.
+        The first few lines.
 
     Raises
     ------
     InputError
-        Which names the program, and the line that converts it.
+        Naming the program and the line that converts the file.
 
     Examples
     --------

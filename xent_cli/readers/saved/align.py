@@ -21,9 +21,9 @@ class SavedClusters(NamedTuple):
     Fields
     ------
     name
-        What tells them apart: "axis 0", 'column "doc"'.
+        What defines the clusters: "axis 0", 'column "doc"'.
     cluster
-        [n] number of the cluster of each sample, from 0 in the order in which they appear.
+        [n] number of the cluster of each sample, from 0 in order of appearance.
     """
 
     name: str
@@ -39,15 +39,15 @@ class AlignedLosses:
     baseline, candidate
         [n] nats; may be NaN or inf.
     rows, candidate_rows
-        [n] places of the samples in either file.
+        [n] positions of the samples in the two files.
     n_ignored
-        Samples without a loss in both, or of weight 0.
+        Number of samples that have no loss in either file, or weight 0.
     weight, divisor
-        [n] what each loss counts in the sum and in the divisor of the mean, in both; None where that is 1.
+        [n] weight of each loss in the sum and in the divisor of the mean, the same for both; None if all are 1.
     kl
         [n] KL divergences of the baseline and of the candidate, if both have them.
     clusters
-        Of the samples; None if they are independent, or it is not known yet.
+        Clusters of the samples; None if samples are independent, or if that is not known yet.
     """
 
     baseline: FloatArray
@@ -62,7 +62,7 @@ class AlignedLosses:
 
 
 def common_id(results: list[SavedResults]) -> str | None:
-    """Name of the id column that all files share, or None: then rows are compared by position."""
+    """Name of the id column that all files share; None if rows are compared by position."""
     names = {result.id_name for result in results}
     return names.pop() if len(names) == 1 else None
 
@@ -70,14 +70,14 @@ def common_id(results: list[SavedResults]) -> str | None:
 def align(baseline: SavedResults, candidate: SavedResults, *, by_id: bool) -> AlignedLosses:
     """Put the rows of `candidate` in the order of `baseline`.
 
-    A row counts as ignored where neither file has a loss. Where a file that does not tell NaN from ignored has none and
-    the other has one, that is a NaN loss; where neither tells, the two are not compared.
+    A row counts as ignored if neither file has a loss for it. If one file does not distinguish NaN from ignored and the
+    other file has a loss, the missing one is NaN; if neither file distinguishes them, the two are not compared.
 
     Raises
     ------
     InputError
-        Where number, ids, order, labels or weights of the samples differ, a sample is ignored in one of them only, or
-        no sample is left.
+        If the number, ids, order, labels or weights of the samples differ, a sample is ignored in only one of them,
+        or no sample is left.
     """
     assert baseline.loss is not None
     assert candidate.loss is not None
@@ -161,7 +161,7 @@ def _order_by_id(baseline: SavedResults, candidate: SavedResults) -> IntArray:
 
 
 def _without_nameless(result: SavedResults) -> SavedResults:
-    """Match ignored samples without an id, as a shift leaves at the end of a document, by their order."""
+    """Match ignored samples without an id, which a shift leaves at the end of a document, in order."""
     import pandas as pd
 
     assert result.ignored is not None
@@ -223,7 +223,7 @@ def _weights(baseline: SavedResults, candidate: SavedResults, order: IntArray, n
     Raises
     ------
     InputError
-        Where only one of them says so, or they differ.
+        If only one file has weights, or they differ.
     """
     ours: FloatArray | None = getattr(baseline, name)
     theirs: FloatArray | None = getattr(candidate, name)
@@ -249,7 +249,7 @@ def _weights(baseline: SavedResults, candidate: SavedResults, order: IntArray, n
 def _different(
     what: str, column: str, baseline: SavedResults, candidate: SavedResults, unlike: BoolArray, values: tuple[str, str]
 ) -> InputError:
-    """The error for a column that differs; `values` are the first to differ, of candidate and baseline."""
+    """The error for a column that differs; `values` are the first ones that do, of candidate and baseline."""
     return InputError(
         f"different {what}",
         f'{candidate.path} {row_name(baseline, int(np.argmax(unlike)))}, column "{column}"',

@@ -1,4 +1,4 @@
-"""A folder of hard cases as `xent verify --write-cases` writes it, with a kernel's outputs beside the inputs."""
+"""A folder of hard cases from `xent verify --write-cases`, with a kernel's outputs next to the inputs."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class SavedCase(NamedTuple):
     Fields
     ------
     loss, gradient
-        What the kernel computed, or None where there is no such file.
+        The kernel's outputs, or None if there is no such file.
     class_weight
-        None where the classes have no weights.
+        None if classes have no weights.
     """
 
     name: str
@@ -43,12 +43,12 @@ class SavedCase(NamedTuple):
 
 
 def read_cases(path: str) -> tuple[SavedCase, ...]:
-    """Read the manifest of a folder, and check that the inputs are those that were written.
+    """Read the manifest of a folder, and check that the inputs are unchanged.
 
     Raises
     ------
     InputError
-        Where there is no manifest, it is not one of this program, or an input is missing or has changed.
+        If there is no manifest, xent did not write it, or an input is missing or has changed.
     """
     folder = Path(path)
     try:
@@ -57,19 +57,19 @@ def read_cases(path: str) -> tuple[SavedCase, ...]:
             raise KeyError("written_by")
         if manifest["format"] != _FORMAT:
             raise InputError(
-                "cases of another version", path, f"format {manifest['format']}", str(_FORMAT), "write them anew"
+                "cases of another version", path, f"format {manifest['format']}", str(_FORMAT), "write them again"
             )
         return tuple(_case(folder, entry) for entry in manifest["cases"])
     except OSError as error:
         raise InputError(
-            "no folder of cases",
+            "not a folder of cases",
             path,
             found=f"{_MANIFEST}: {error.strerror}",
             expected="what xent verify --write-cases writes",
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise InputError(
-            "no manifest of cases", str(folder / _MANIFEST), expected="what xent verify --write-cases writes"
+            "not a manifest of cases", str(folder / _MANIFEST), expected="what xent verify --write-cases writes"
         ) from None
 
 
@@ -100,11 +100,11 @@ def _refuse_changed(file: Path, digest: str) -> None:
         content = file.read_bytes()
     except OSError as error:
         found = error.strerror or "unreadable"
-        raise InputError("missing input of a case", str(file), found=found, hint="write the cases anew") from None
+        raise InputError("missing input of a case", str(file), found=found, hint="write the cases again") from None
     if hashlib.sha256(content).hexdigest() != digest:
         raise InputError(
             "an input of a case has changed",
             str(file),
-            found="other bytes than the manifest says",
-            hint="a kernel's outputs are loss.npy and gradient.npy; write the cases anew",
+            found="contents that differ from the manifest",
+            hint="a kernel's outputs are loss.npy and gradient.npy; write the cases again",
         )

@@ -23,10 +23,10 @@ _WEIGHTS = ("class_weight", "sample_weight")
 
 
 def refuse_unlike(baseline: SavedResults, candidate: SavedResults, *, by_id: bool = False) -> None:
-    """Refuse results with different settings or labels, and figures of a different number of samples.
+    """Refuse results with different settings or labels, and figures over different numbers of samples.
 
-    A different kernel is no reason to refuse: see `other_kernels`. Rows that both have labels are held against each
-    other one by one where they are aligned.
+    A different kernel is not a reason to refuse: see `other_kernels`. If both have labels in their rows, these are
+    compared one by one when the rows are aligned.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def refuse_unlike(baseline: SavedResults, candidate: SavedResults, *, by_id: boo
     refuse_other_settings(baseline, candidate)
     if _in_other_shapes(baseline, candidate):
         raise InputError(
-            "losses in another shape",
+            "losses of different shapes",
             candidate.path,
             found=shape_text(candidate.shape or ()),
             expected=f"{shape_text(baseline.shape or ())} as in {baseline.path}",
@@ -45,14 +45,14 @@ def refuse_unlike(baseline: SavedResults, candidate: SavedResults, *, by_id: boo
         raise InputError(
             "different labels",
             candidate.path,
-            found=f"labels of digest {candidate.digest}",
+            found=f"labels with digest {candidate.digest}",
             expected=f"{baseline.digest} as in {baseline.path}",
             hint="both must be scored against the same labels (and sample weights), in the same order",
         )
 
 
 def refuse_other_settings(baseline: SavedResults, candidate: SavedResults) -> None:
-    """Refuse results with different settings, and figures of a different number of samples.
+    """Refuse results with different settings, and figures over different numbers of samples.
 
     Raises
     ------
@@ -71,9 +71,9 @@ def refuse_other_settings(baseline: SavedResults, candidate: SavedResults) -> No
 
 
 def unverified(baseline: SavedResults, candidate: SavedResults, *, by_id: bool = False) -> tuple[Diagnostic, ...]:
-    """Warn about settings and labels that are unknown, so that nobody can tell whether they are the same.
+    """Warn about unknown settings and labels, which cannot be checked to be the same.
 
-    That other kernels computed them is noted: such losses differ by a unit or two in the last place.
+    Different kernels are noted: their losses differ by a unit or two in the last place.
     """
     found = []
     kernels = other_kernels(baseline, candidate)
@@ -92,7 +92,7 @@ def unverified(baseline: SavedResults, candidate: SavedResults, *, by_id: bool =
 
 
 def other_kernels(baseline: SavedResults, candidate: SavedResults) -> tuple[str, str] | None:
-    """Return the kernels of both where they are known and different."""
+    """Return the kernels of both if they are known and different."""
     if baseline.signature is None or candidate.signature is None:
         return None
     ours, theirs = settings_of(baseline.signature)["kernel"], settings_of(candidate.signature)["kernel"]
@@ -148,7 +148,7 @@ def _unlike(baseline: SavedResults, candidate: SavedResults) -> Iterator[tuple[s
 
 
 def _weights(result: SavedResults) -> dict[str, str]:
-    """Which weights went into the figures, as far as the settings or the columns say."""
+    """Which weights went into the figures, as far as settings and columns say."""
     there = {"class_weight": result.class_weight, "sample_weight": result.weight}
     settings = {} if result.signature is None else settings_of(result.signature)
     found = {}
@@ -162,7 +162,7 @@ def _weights(result: SavedResults) -> dict[str, str]:
 
 
 def _in_other_shapes(baseline: SavedResults, candidate: SavedResults) -> bool:
-    """Whether equally many losses have arrays of different shapes: then equal positions are not the same sample."""
+    """Whether arrays of equally many losses have different shapes, so that positions do not match."""
     if baseline.shape is None or candidate.shape is None or baseline.loss is None or candidate.loss is None:
         return False
     return baseline.loss.size == candidate.loss.size and baseline.shape != candidate.shape

@@ -1,4 +1,4 @@
-"""Rows of two tokenisers, added up by document: the tokens differ, the documents and their units do not."""
+"""Rows from two tokenisers, summed by document: the tokens differ, but the documents and their units are the same."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Documents(NamedTuple):
 
 
 def are_of_other_tokens(baseline: SavedResults, candidate: SavedResults) -> bool:
-    """Whether two results are of the same kind of documents with units, but not of the same tokens."""
+    """Whether two results have documents with units, but not the same tokens."""
     if any(result.clusters is None or result.units is None for result in (baseline, candidate)):
         return False
     if baseline.loss is None or candidate.loss is None or baseline.loss.size != candidate.loss.size:
@@ -41,12 +41,12 @@ def are_of_other_tokens(baseline: SavedResults, candidate: SavedResults) -> bool
 
 
 def same_documents(baseline: SavedResults, candidate: SavedResults) -> tuple[Documents, Documents]:
-    """Add up the rows of both by document.
+    """Sum the rows of both by document.
 
     Raises
     ------
     InputError
-        Where one has a document that the other lacks, a document without units, or two numbers of units for one.
+        If one has a document that the other lacks, a document has no units, or it has two numbers of units.
     """
     ours, theirs = documents_of(baseline), documents_of(candidate)
     for one, other, path, where in (
@@ -56,11 +56,11 @@ def same_documents(baseline: SavedResults, candidate: SavedResults) -> tuple[Doc
         lacking = sorted({*map(str, one.names.tolist())} - {*map(str, other.names.tolist())})
         if lacking:
             raise InputError(
-                "other documents",
+                "different documents",
                 where,
                 found=f"no document {listing(lacking)}",
                 expected=f"the documents of {path}",
-                hint="a document is what the column cluster names",
+                hint="column cluster names the document of each row",
             )
     order = {str(name): place for place, name in enumerate(theirs.names.tolist())}
     places = np.array([order[str(name)] for name in ours.names.tolist()])
@@ -68,7 +68,7 @@ def same_documents(baseline: SavedResults, candidate: SavedResults) -> tuple[Doc
 
 
 def documents_of(result: SavedResults) -> Documents:
-    """Add up losses and units of the rows that count, by document."""
+    """Sum the losses and units of the rows that count by document."""
     assert result.loss is not None
     assert result.ignored is not None
     assert result.clusters is not None

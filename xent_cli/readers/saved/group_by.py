@@ -36,13 +36,13 @@ def groups(values: AnyArray) -> Iterator[tuple[str | None, IntArray]]:
 
 
 def column_of(name: str, result: SavedResults, rows: IntArray) -> AnyArray | None:
-    """Values of a column at some rows: the labels, the ids or a column that was read; None where there is none."""
+    """Values of a column at some rows: labels, ids or another column that was read; None if missing."""
     values = result.labels if name == "label" else result.ids if name == result.id_name else result.columns.get(name)
     return None if values is None else values[rows]
 
 
 def no_such_column(name: str, results: list[SavedResults], option: str = "--by") -> InputError:
-    """Say which columns there are."""
+    """Return the error for a column that neither file has, with the columns that there are."""
     there = list(dict.fromkeys(column for result in results for column in result.names))
     return InputError(
         "no such column",

@@ -21,7 +21,7 @@ _CLUSTER = "cluster"
 
 
 class Choice(Protocol):
-    """What the user says of clusters."""
+    """The user's choice of clusters."""
 
     @property
     def kind(self) -> str:
@@ -41,14 +41,14 @@ def saved_clusters(
 ) -> SavedClusters | None:
     """Return the clusters of aligned samples, None if samples are independent.
 
-    Without a choice, these are what a column `cluster` says in either file, or the first of several axes of an array.
+    By default, they come from a column `cluster` of either file, or from the first of several axes of an array.
 
     Raises
     ------
     InputError
-        Where a column is missing or has no value for a sample, or the two files say different clusters.
+        If a column is missing or has no value for a sample, or the clusters of the two files differ.
     UsageError
-        Where the choice is an axis that neither file has.
+        If the choice is an axis that neither file has.
     """
     if choice is None:
         return _in_rows(baseline, candidate, both) or _along(None, baseline, candidate, both)
@@ -68,7 +68,7 @@ def saved_clusters(
 
 
 def clusters_of_candidate(candidate: SavedResults, both: AlignedLosses) -> SavedClusters | None:
-    """Return the clusters that the rows of the candidate alone say."""
+    """Return the clusters in the rows of the candidate alone."""
     if candidate.clusters is None:
         return None
     values = _complete(candidate.clusters[both.candidate_rows], _CLUSTER, candidate, both.candidate_rows)
@@ -76,7 +76,7 @@ def clusters_of_candidate(candidate: SavedResults, both: AlignedLosses) -> Saved
 
 
 def _in_rows(baseline: SavedResults, candidate: SavedResults, both: AlignedLosses) -> SavedClusters | None:
-    """Clusters that the rows of either file say, or of both where these say the same."""
+    """Clusters in the rows of either file; if both have them, they must agree."""
     pairs = ((baseline, both.rows), (candidate, both.candidate_rows))
     found = [
         numbered(_complete(result.clusters[rows], _CLUSTER, result, rows))
@@ -118,7 +118,7 @@ def _along(
 
 
 def numbered(values: AnyArray) -> IntArray:
-    """Number distinct values from 0 in the order in which they appear.
+    """Number distinct values from 0 in order of appearance.
 
     Examples
     --------

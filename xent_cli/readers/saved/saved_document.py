@@ -1,4 +1,4 @@
-"""A saved summary document: checks that its values are ones that xent writes."""
+"""A saved summary document: checks that its values are ones that xent could have written."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def figures_in(path: str, document: Mapping[str, Any]) -> dict[str, Any]:
     path
         As the user gave it, for the error.
     document
-        As it stands in the file, which somebody may have edited.
+        Content of the file, which somebody may have edited.
 
     Raises
     ------
     InputError
-        Where it is no such document, or a value that comparisons read is none that xent writes there.
+        If it is not such a document, or xent could not have written one of the values that comparisons read.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Whether saved numbers are losses, how each is weighted, and what the file says about its run."""
+"""Check that saved numbers are losses; how each is weighted, and what the file says about its run."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def weights_of(path: str, table: pa.Table, name: str, what: str = "weight") -> F
     Raises
     ------
     InputError
-        Where that is not a number from 0 on.
+        If one is not a finite number >= 0.
     """
     if name not in table.column_names:
         return None

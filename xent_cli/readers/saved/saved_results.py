@@ -40,43 +40,43 @@ class SavedResults:
     Fields
     ------
     path, format
-        As the user gave it; "npy", "parquet", "arrow", "json", "jsonl", "csv" or "tsv".
+        Path as the user gave it; "npy", "parquet", "arrow", "json", "jsonl", "csv" or "tsv".
     kind
-        "rows", one loss a sample, or "summary".
+        "rows", with one loss per sample, or "summary".
     loss, ignored
-        [n] nats, NaN where there is none; True where the sample was ignored.
+        [n] nats, NaN if missing; True where the sample was ignored.
     unclear
-        [n] True where the sample may be ignored or its loss NaN: an array that xent did not write, or not of late, does
-        not tell; it counts as ignored. None where all is kinds_of_nan.
+        [n] True where the sample may be ignored or its loss may be NaN, which arrays of other programs or old
+        versions do not distinguish; such samples count as ignored. None if there are none.
     sample
-        [n] number of each sample, or None where the file has no such column: then it is the place in the file.
+        [n] number of each sample; None if the file has no such column, so that its position is the number.
     labels
         [n] class indices, or names as text; or None.
     predicted
         [n] predicted classes, written as the labels are; or None.
     ids, id_name
-        [n] text (None where empty), and the column they are from; or None.
+        [n] text (None if empty), and the name of their column; or None.
     columns
-        [n] text of the columns that were asked for and are there.
+        [n] text of the requested columns that the file has.
     names
-        Of all columns of the file.
+        Names of all columns of the file.
     weight, class_weight
-        [n] what each loss counts, and what it was multiplied by for its class and counts in the divisor of the mean; or
-        None.
+        [n] weight of each sample, and weight of its class, by which the loss was multiplied and which counts in the
+        divisor of the mean; or None.
     kl
         [n] KL divergences, nats, or None.
     shape
-        Of an array.
+        Shape of an array.
     summary
         The figures by name, NaN in place of null.
     signature, digest
-        The settings of the run, and what tells its labels from others; None where the file does not say.
+        The settings of the run and a digest of its labels; None if the file does not hold them.
     clusters
-        [n] the cluster of each sample, numbers or text (None where empty); or None where the file does not tell.
+        [n] the cluster of each sample, numbers or text (None if empty); None if the file does not hold them.
     units, units_shared
         [n] units of text of each sample or, if they are shared, of its whole cluster; or None.
     document
-        All of the summary document, as it stands there.
+        The whole summary document, unchanged.
     """
 
     path: str
@@ -111,14 +111,14 @@ def read_saved(path: str, id_column: str | None = None, columns: Sequence[str] =
     Parameters
     ----------
     id_column
-        What names a sample; default: the one column that stands before the label or loss beside ``sample``.
+        Column that names the samples; default: the one column besides ``sample`` that comes before the label or loss.
     columns
-        Read as text too, where the file has them.
+        Other columns to read as text, if the file has them.
 
     Raises
     ------
     InputError
-        Where the file cannot be read, or holds no losses.
+        If the file cannot be read, or holds no losses.
     """
     located = locate(path)
     if located.sharded:  # parts written by workers, numbered in the order of the samples

@@ -43,12 +43,12 @@ def format_of(path: str, head: bytes) -> str:
 
 
 def table(source: Bytes, format_name: str, head: bytes) -> pa.Table:
-    """Read rows whose first bytes are already known.
+    """Read rows from a file whose first bytes are already known.
 
     Raises
     ------
     InputError
-        Where they are damaged.
+        If they are damaged.
     """
     import pyarrow as pa
 
