@@ -1,4 +1,4 @@
-"""Locate a bad row in its file, and count others like it: work that only a run that has failed does."""
+"""Locate a bad row in its file and count others like it; only done once a run has failed."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _judging(source: Source, row: int) -> Source:
 
 
 def refuses(source: Source, row: int) -> bool:
-    """Whether a row cannot be read from a source, alone of all inputs; False where reading it twice is impossible."""
+    """Whether a row of this source alone cannot be read; False if it cannot be read a second time."""
     for start, size, part in source.parts() if source.info.rereadable else ():
         if start <= row < start + size:
             try:
@@ -76,11 +76,11 @@ def complete(error: RowError, source: Source, role: str | None = None) -> InputE
     Parameters
     ----------
     role
-        What the source calls the values of the row, where that is not the role in the error.
+        What the source calls the values of the row, if not by the role in the error.
     """
     if not isinstance(error, UnreadableRowError):
         return error.with_location(source.where(error.row, role or error.role))
-    # The column at fault is named below; it may be another one than that of the role.
+    # The column at fault is named below; it may not be the column of the role.
     where = error.place or source.where(error.row, "" if error.column else role or error.role)
     if error.column and f'"{error.column}"' not in where:
         where += f', {"key" if source.info.format in ("json", "jsonl") else "column"} "{error.column}"'
@@ -93,22 +93,22 @@ def complete(error: RowError, source: Source, role: str | None = None) -> InputE
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What is known of the run around a bad row.
+    """What is known about the run when a bad row is found.
 
     Fields
     ------
     plan
-        Of the columns of the logits, or None.
+        The column plan of the logits, or None.
     shift
         Logits at t score the label at t + shift.
     sparse
         Whether labels are class indices.
     labels_alone
-        Whether the row stands in a file of labels.
+        Whether the row is in a file of labels.
     counted
         Whether a mask or weights say which samples count.
     blocks
-        Gives the blocks once more, or None where they can be had only once.
+        Returns the blocks again, or None if they can be read only once.
     """
 
     plan: ColumnPlan | None
@@ -121,9 +121,9 @@ class Beside:
 
 
 def complete_beside(error: RowError, source: Source, beside: Beside, options: LossOptions) -> InputError:
-    """Add where a row of one of several inputs is, and how many others are like it."""
+    """Add to an error where the row is, in which of the inputs, and how many others are like it."""
     if beside.shift and type(error) is RowError and error.role in ("labels", "weights"):
-        error = error.at_row(error.row + beside.shift)  # where it stands, not where it is scored
+        error = error.at_row(error.row + beside.shift)  # where it is in the file, not where it is scored
     judged = error.role == "labels" and beside.sparse and not isinstance(error, UnreadableRowError)
     if beside.counted:
         message = complete(looked_at_again(error, source), source)
@@ -137,7 +137,7 @@ def complete_beside(error: RowError, source: Source, beside: Beside, options: Lo
 
 
 def _with_counted(message: InputError, row: int, beside: Beside, options: LossOptions) -> InputError:
-    """Add how many labels of samples that count are not a class, where a mask or weights leave some out."""
+    """Add how many labels of samples that count are not a class, if a mask or weights leave some out."""
     if beside.blocks is None:
         return message
     bad: list[AnyArray] = []
@@ -160,7 +160,7 @@ def _with_counted(message: InputError, row: int, beside: Beside, options: LossOp
 
 
 def _with_left_out(message: InputError, plan: ColumnPlan | None) -> InputError:
-    """Name the columns that are not classes, of which one may be that of the label."""
+    """Name the columns that are not classes; one of them may be the missing class of the label."""
     if plan is None or not plan.left_out:
         return message
     names = [name.strip() or "the column without a name" for name, _ in plan.left_out]
@@ -176,7 +176,7 @@ def complete_label(
     Parameters
     ----------
     alone
-        Whether the source is of labels alone, so that reading those before the row takes no time.
+        Whether the source holds only labels, so that reading those before the row takes no time.
     """
     located = complete(error, source)
     bad: list[AnyArray] = []

@@ -1,4 +1,4 @@
-"""Losses and gradients of another program, opened to be compared with those of the logits."""
+"""Losses and gradients of another program, opened for comparison with those of the logits."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ class Candidate:
     name
         "loss" or "gradient".
     source
-        The values, [n] or [n, 1] losses or [n, k] gradients, as logits of a sort.
+        The values, [n] or [n, 1] losses or [n, k] gradients, opened as if they were logits.
     dtype
-        What they were computed in: "float16", "bfloat16", "float32" or "float64".
+        The dtype that they were computed in: "float16", "bfloat16", "float32" or "float64".
     """
 
     name: str
@@ -54,7 +54,7 @@ class Candidate:
     dtype: str
 
     def description(self, num_rows: int) -> InputDescription:
-        """Describe it, the number of rows being known by now."""
+        """Describe the input, once the number of rows is known."""
         found = self.source.info.description
         return found._replace(shape=tuple(num_rows if side is None else side for side in found.shape))
 
@@ -71,9 +71,9 @@ def open_losses(path: str, pair: Pair, column: str | None, dtype: str | None) ->
     Parameters
     ----------
     column
-        Its name in a table or an archive; None for "loss" or, without one, for the only column.
+        Its name in a table or an archive; None for "loss" or else the only column.
     dtype
-        What the losses were computed in; None where the file says it.
+        The dtype that the losses were computed in; None to use that of the file.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def open_losses(path: str, pair: Pair, column: str | None, dtype: str | None) ->
 
 
 def open_gradient(path: str, pair: Pair, axis: int, column: str | None, dtype: str | None) -> Candidate:
-    """Open gradients: shaped like the logits, or with all samples along one axis and the classes along the second.
+    """Open gradients: shaped like the logits, or as [n, k] with all samples along the first axis.
 
     Parameters
     ----------
@@ -126,12 +126,12 @@ def open_gradient(path: str, pair: Pair, axis: int, column: str | None, dtype: s
 
 
 def read_number(path: str, column: str | None, dtype: str | None) -> tuple[float, Candidate]:
-    """Read one number, a mean or a sum, and say where it is from.
+    """Read a single number, a mean or a sum, and describe where it comes from.
 
     Raises
     ------
     InputError
-        Where the file holds more than one, or none.
+        If the file does not hold exactly one number.
     """
     source = _open(locate(path), "loss", column, dtype, None)
     values: list[float] = []
@@ -147,7 +147,7 @@ def read_number(path: str, column: str | None, dtype: str | None) -> tuple[float
             path,
             found=f"shape {shape_text(source.info.shape)}",
             expected="one reduced loss",
-            hint="per-sample losses go without --reduction",
+            hint="for per-sample losses, leave out --reduction",
         )
     return values[0], Candidate("loss", source, _dtype_of(source, dtype))
 
@@ -155,19 +155,19 @@ def read_number(path: str, column: str | None, dtype: str | None) -> tuple[float
 def by_ids(
     pair: Pair, candidates: tuple[Candidate, ...], asked: str | None, join: str | None
 ) -> tuple[Pair, tuple[Candidate, ...]]:
-    """Compare tables of candidates with the logits by their ids, or join them by these.
+    """Check tables of candidates against the ids of the logits, or join them by id.
 
     Parameters
     ----------
     asked
-        The column that the user says holds the ids.
+        The column of ids that the user named.
     join
-        The column that tables are to be joined by.
+        The column by which tables are joined.
 
     Raises
     ------
     UsageError
-        Where there is nothing to join.
+        If there is nothing to join.
     """
     tables = {entry.name: entry.source for entry in candidates if entry.source.info.plan is not None}
     if join is not None:
@@ -190,12 +190,12 @@ def by_ids(
 
 
 def held_blocks(pair: Pair, candidates: tuple[Candidate, ...]) -> Iterator[VerifyTask]:
-    """Blocks of samples with what the candidates say of them, in order.
+    """Yield blocks of samples, with their losses and gradients from the candidates, in order.
 
     Raises
     ------
     InputError
-        At the end, where an input turns out to have a different length.
+        At the end, if an input turns out to have a different length.
     """
     words = {"loss": "losses", "gradient": "rows of gradients"}
     followers = {entry.name: pair.follow(entry.source, words[entry.name]) for entry in candidates}
@@ -215,7 +215,7 @@ def held_blocks(pair: Pair, candidates: tuple[Candidate, ...]) -> Iterator[Verif
 
 @dataclass(frozen=True, slots=True)
 class CandidateRows:
-    """Recipe for some rows of a candidate, whose errors name it."""
+    """Recipe for some rows of a candidate; errors name the candidate."""
 
     name: str
     part: Part
@@ -229,14 +229,14 @@ class CandidateRows:
 
 
 def _shape_of(source: Source, pair: Pair) -> Shape:
-    """The shape, with any number of rows where these are found by their ids."""
+    """The shape, with any number of rows if these are found by id."""
     shape = source.info.shape
     joined = pair.join is not None and column_in(source.info.plan, pair.join) is not None
     return (None, *shape[1:]) if joined else shape
 
 
 def _by_class(source: Source, pair: Pair) -> Source:
-    """A table whose columns have names in the order of the classes that they name."""
+    """The table with its named columns in the order of the classes."""
     plan, names = source.info.plan, pair.class_names
     if plan is None or names is None or plan.is_list or nameless(source):
         return source
@@ -250,7 +250,7 @@ def _by_class(source: Source, pair: Pair) -> Source:
 
 
 def _open(located: Located, name: str, column: str | None, dtype: str | None, axis: int | None) -> Source:
-    """Open a file under the given name, else under the name of what it holds, else as the only thing it holds."""
+    """Open a column or array by the given name, else by the usual name, else the only one in the file."""
     bfloat16 = "bfloat16" if dtype == "bfloat16" else None
     layout = ReadOptions(logits_column=(column or name,), logits_dtype=bfloat16, run=RunNeeds(values_only=True))
     try:
@@ -272,7 +272,7 @@ def _dtype_of(source: Source, dtype: str | None) -> str:
 
 
 def _fits(shape: Shape, other: Shape) -> bool:
-    """Whether shapes are the same as far as they are known."""
+    """Whether shapes agree as far as they are known."""
     return len(shape) == len(other) and all(None in (a, b) or a == b for a, b in zip(shape, other, strict=True))
 
 

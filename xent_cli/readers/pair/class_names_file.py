@@ -1,4 +1,4 @@
-"""The file that lists the names of classes: one a line, numbered, JSON, or a table of numbers and names."""
+"""The file that lists class names: one per line, numbered lines, JSON, or a table of numbers and names."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class ListedNames:
     Fields
     ------
     names
-        One a class.
+        One name per class.
     said
-        How numbers beside the names were taken, where the file does not say it itself; else "".
+        How numbers next to the names were read, if the file itself does not say; else "".
     """
 
     names: tuple[str, ...]
@@ -54,12 +54,12 @@ def read_class_names(path: str, first: int = 0) -> ListedNames:
     Parameters
     ----------
     first
-        Number of the first class, where names are numbered.
+        Number of the first class, if names are numbered.
 
     Raises
     ------
     InputError
-        Where the file lists no names, a line is empty, a name stands there twice, or numbers are missing or repeated.
+        If the file lists no names, a line is empty, a name occurs twice, or numbers are missing or repeated.
     """
     data = read_whole(path, "class names")
     if data.startswith(b"\x93NUMPY"):
@@ -97,7 +97,7 @@ def _of_lines(path: str, lines: list[str], first: int) -> ListedNames:
 
 
 def _delimited(path: str, lines: list[str]) -> ShortTable | None:
-    """The table that lines are, where each has a cell of a whole number; the first may be names of columns."""
+    """Read lines as a table if each has a whole number in a cell; the first may be a header."""
     for mark in "\t;,":
         if not all(mark in line for line in lines):
             continue
@@ -169,7 +169,7 @@ def _name(path: str, value: Any, place: str) -> str:
 
 
 def _of_table(table: ShortTable, first: int) -> ListedNames:
-    """Names beside numbers, or names alone."""
+    """Names with numbers, or names alone."""
     width = table.width
     words = [re.sub(r"[\W_]+", "_", name.strip().lower()) for name in table.names or [""] * width]
     whole = [

@@ -31,7 +31,7 @@ _NUMBERS = ("index", "idx", "class_id", "class_idx", "class_index", "label_id", 
 
 
 class _Weight(NamedTuple):
-    """A cell of a weight, where it stands, and the class that it is said to be of, if any."""
+    """The text of a weight, where it is, and the class that the file gives it, if any."""
 
     cell: Cell
     where: str
@@ -46,14 +46,14 @@ def read_class_weight(
     Parameters
     ----------
     class_names
-        Of the logits, where these name theirs: a table that names classes is matched by name, never by position.
+        Names of the classes of the logits, if known: a table that names classes is matched by name, never by position.
     first
-        Number of the first class, where a table says classes by number.
+        Number of the first class, if a table gives classes by number.
 
     Raises
     ------
     InputError
-        Where there is not one for each class, or one is negative or not finite.
+        If there is not one weight for each class, or one is negative or not finite.
     """
     located = locate(path)
     head = unpacked(located.files[0]).peek(HEAD_BYTES)
@@ -83,7 +83,7 @@ def _of_array(located: Located, num_classes: int, class_names: Sequence[str] | N
 
 
 def _with_header(table: ShortTable, num_classes: int) -> ShortTable:
-    """Take the first row of text for names of columns where it is that."""
+    """Take the first row of text as column names if it is a header."""
     if table.names is not None or len(table.rows) < 2:
         return table
     first = [(cell or "").strip() for cell in table.rows[0]]
@@ -116,7 +116,7 @@ def _of_table(table: ShortTable, num_classes: int, class_names: Sequence[str] | 
 
 
 def _columns(table: ShortTable, known: Sequence[str]) -> tuple[int, list[int]]:
-    """Place of the column of weights, and of those that may say the classes, the likeliest first."""
+    """Position of the column of weights, and of the columns that may hold the classes, likeliest first."""
     words = [_word(name) for name in table.names or [f"column {place}" for place in range(table.width)]]
     values = [place for word in _WEIGHTS for place, name in enumerate(words) if name == word][:1]
     keys = [place for word in (*_NAMES, *_NUMBERS) for place, name in enumerate(words) if name == word]
@@ -137,7 +137,7 @@ def _columns(table: ShortTable, known: Sequence[str]) -> tuple[int, list[int]]:
 
 
 def _told_by_content(table: ShortTable, known: Sequence[str]) -> list[int]:
-    """Which of two columns holds the weights: the one of numbers, where the other says the classes."""
+    """Which of two columns holds the weights: the one with numbers, if the other holds the classes."""
     columns = [[(cell or "").strip() for cell in table.column(place)] for place in (0, 1)]
     numeric = [all(NUMBER.fullmatch(cell) or not cell for cell in column) for column in columns]
     if numeric[0] != numeric[1]:
@@ -149,7 +149,7 @@ def _told_by_content(table: ShortTable, known: Sequence[str]) -> list[int]:
 def _order(
     table: ShortTable, cells: Sequence[Cell], known: Sequence[str], *, named: bool
 ) -> tuple[int, ...] | InputError:
-    """Row of the weight of each class, or what is wrong with the column that says the classes."""
+    """Row of the weight of each class, or what is wrong with the column of classes."""
     keys = [(cell or "").strip() for cell in cells]
     seen: dict[str, int] = {}
     for row, key in enumerate(keys):
@@ -203,7 +203,7 @@ def _other_number(path: str, found: int, num_classes: int) -> InputError:
 
 
 def _word(name: str) -> str:
-    """A name without case and marks.
+    """A name without case and punctuation.
 
     Examples
     --------

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.pair.join import Joined
     from xent_cli.readers.pair.shifted_labels import Documents, ShiftedFollower
 
-# The columns beside a label, which shift with it.
+# The columns that shift together with the label.
 BESIDE = frozenset(Rows._fields) - {"logits", "absent"}
 
 
@@ -46,11 +46,11 @@ class Follower:
     Parameters
     ----------
     what
-        Its values in an error.
+        What errors call its values.
     shift
-        Logits at t go with its row at t + shift.
+        Logits at t belong to its row at t + shift.
     documents
-        Those of the logits, where the input is to be shifted in them.
+        Documents of the logits, if the input is shifted within them.
     """
 
     def __init__(self, source: Source, logits: Source, what: str, shift: int, documents: Documents | None) -> None:
@@ -97,14 +97,14 @@ class Follower:
         return whole.cut(slice(None, kept))
 
     def finish(self, stop: int) -> tuple[Diagnostic, ...]:
-        """Refuse rows beyond the last sample."""
+        """Refuse rows after the last sample."""
         rows = self._source.info.num_rows
         if rows is None and self._shifted is not None:
             rows = self._shifted.rest()
         if rows is None:
             rows = self._stop + sum(size for _, size, _ in self._parts)
         elif self._stop == stop:
-            next(self._parts, None)  # what comes in order may have more than it says
+            next(self._parts, None)  # a stream may hold more rows than it declares
         if rows != stop:
             raise self._other_length(rows, stop)
         return ()
@@ -134,7 +134,7 @@ def other_length(logits: Source, other: Source, what: str, num_logits: int | Non
 
 
 def _first_lines(*sources: Source) -> str:
-    """Say whether the first lines of text were read as names or as rows, for a length that is off by one."""
+    """If the lengths differ by one, say whether the first lines of text were read as names or as rows."""
     said: list[str] = []
     for source in sources:
         lines = getattr(source, "header_lines", None)

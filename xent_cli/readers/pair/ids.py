@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray
     from xent_cli.readers.interface import Source
 
-# pandas writes an index without a name under these into Arrow and, read as a column first, into text.
+# Names under which pandas writes an index without a name: to Arrow and, if it was read as a column before, to text.
 _NAMELESS_INDEX = re.compile(r"|unnamed_0|index_level_0")
-# This many row numbers of each table are compared before all of them are read.
+# Number of row numbers that are compared before all of them are read.
 _LOOKED_AT = 1024
 
 
@@ -36,14 +36,14 @@ class SharedId(NamedTuple):
 
 
 def shared_id(ours: Source, theirs: Source, asked: str | None) -> SharedId | None:
-    """Names of the columns that name the samples in both, or None; they differ in case and marks at most.
+    """Names of the id columns of both tables, or None; they may differ only in case and punctuation.
 
-    Columns of ids come before numbers of rows, which say something only where both number the same rows.
+    Id columns come before row numbers, which mean something only if both tables number the same rows.
 
     Parameters
     ----------
     asked
-        The column that the user says is that.
+        The column that the user named.
     """
     if not isinstance(ours, Table | Shards) or not isinstance(theirs, Table | Shards):
         return None
@@ -68,7 +68,7 @@ def shared_id(ours: Source, theirs: Source, asked: str | None) -> SharedId | Non
 
 
 def column_in(plan: ColumnPlan | None, name: str) -> str | None:
-    """The column of a name, or the only one that differs from it in case and marks alone; None where there is none."""
+    """The column with a name, or the only one that differs just in case and punctuation; None if there is none."""
     if plan is None or name in plan.columns:
         return None if plan is None else name
     wanted = plain_name(name)
@@ -77,21 +77,21 @@ def column_in(plan: ColumnPlan | None, name: str) -> str | None:
 
 
 def _nameless_index(plan: ColumnPlan) -> str | None:
-    """The index without a name, which has another name in each format."""
+    """The index without a name, which each format writes under a different name."""
     found = [column for column in plan.columns if _NAMELESS_INDEX.fullmatch(plain_name(column))]
     return found[0] if len(found) == 1 else None
 
 
 def _free(plan: ColumnPlan) -> list[str]:
-    """The columns that have no part yet."""
+    """The columns that have no role yet."""
     taken = {*plan.values, plan.label, plan.weight, plan.mask, plan.units, *plan.by}
     return [name for name in plan.columns if name not in taken]
 
 
 def number_the_same(ours: Source, theirs: Source) -> bool:
-    """Whether two columns of row numbers begin alike, or hold the same numbers in whatever order.
+    """Whether two columns of row numbers begin with the same numbers, or hold the same numbers in any order.
 
-    In memory is a part of each at a time; what comes through a pipe is not looked at.
+    Only a part of each is in memory at a time; pipes are not read.
     """
     if not ours.info.rereadable or not theirs.info.rereadable:
         return False
@@ -123,7 +123,7 @@ def _first_ids(source: Source) -> AnyArray:
 
 
 def _digest(source: Source) -> tuple[int, int]:
-    """How many ids there are, and a sum of them that no order changes."""
+    """The number of ids, and a checksum of them that does not depend on their order."""
     count = total = 0
     for _, size, part in source.parts():
         ids = part.read().ids
@@ -146,7 +146,7 @@ def ids_alone(source: Source, name: str) -> Source:
 
 
 def with_plan(source: Source, plan: ColumnPlan) -> Source:
-    """The table with other columns to read; none of it may have been read yet."""
+    """The same table with different columns to read; no rows may have been read yet."""
     if isinstance(source, Shards):
         return with_shards(source, (with_plan(shard, plan) for shard in source.shards))
     assert isinstance(source, Table)
@@ -160,7 +160,7 @@ def without_labels(source: Source) -> Source:
 
 
 def nameless(source: Source) -> bool:
-    """Whether the names of a table's columns are their numbers, for it has no header."""
+    """Whether a table has no header, so that its columns are named by number."""
     first = source.shards[0] if isinstance(source, Shards) else source
     return getattr(first, "header_lines", 1) == 0
 

@@ -1,4 +1,4 @@
-"""Rows of a table found by the ids of the logits, whatever its order."""
+"""Find the rows of a table by the ids of the logits, in any order."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 class Joined:
-    """An input that is joined to the logits by a column: held in memory whole, the logits are not.
+    """An input that is joined to the logits by a column; it is held in memory, the logits are not.
 
     Parameters
     ----------
     column
-        What it is called in the logits, and in the source.
+        Name of the column in the logits and in the source.
     what
-        Its values, for an error: "labels".
+        What errors call its values: "labels".
     """
 
     def __init__(self, source: Source, logits: Source, column: SharedId, what: str) -> None:
@@ -94,7 +94,7 @@ def joined_row(logits: Source, source: Source, column: str, row: int) -> int:
 
 
 def _ids_of(source: Source) -> Iterator[AnyArray]:
-    """Ids of all samples, as they are compared."""
+    """Ids of all samples, normalised for comparison."""
     for _, _, part in source.parts():
         ids = part.read().ids
         assert ids is not None
@@ -102,7 +102,7 @@ def _ids_of(source: Source) -> Iterator[AnyArray]:
 
 
 def _held(source: Source, column: str) -> tuple[Rows, dict[str, int]]:
-    """All rows of a table without their ids, and the place of each id."""
+    """All rows of a table without their ids, and the row of each id."""
     parts, places = [], {}
     repeats: list[tuple[int, str]] = []
     for start, _, part in source.parts():

@@ -46,7 +46,7 @@ def labels_of(located: Located, options: ReadOptions) -> LabelValues | None:
 
 
 def column_ahead(located: Located, options: ReadOptions, name: str) -> frozenset[str] | None:
-    """Distinct values of a column of a table in several files, as text; None where these cannot be read ahead."""
+    """Distinct values of a column of a table in several files, as text; None if they cannot be read ahead."""
     options = options._replace(label_column=name, by=(), id_column=None)
     try:
         source = open_source(located, "labels", options, Classes(num_classes=-1))

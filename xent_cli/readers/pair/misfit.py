@@ -48,7 +48,7 @@ def shape_error(path: str, shape: tuple[int | None, ...], logits: Source) -> Inp
 
 
 def shape_text(shape: tuple[int | str | None, ...]) -> str:
-    """Spell a shape, "n" where only the end of the file tells.
+    """Write a shape, with "n" for a length that is only known at the end of the file.
 
     Examples
     --------
@@ -66,9 +66,9 @@ def refuse_missing(sources: list[Source], options: ReadOptions) -> None:
     Raises
     ------
     InputError
-        With the nearest name there is.
+        With the closest name that exists.
     UsageError
-        Where there is no table at all.
+        If there is no table at all.
     """
     plans = {source.info.path: source.info.plan for source in sources if source.info.plan is not None}
     columns = list(dict.fromkeys(name for plan in plans.values() for name in plan.columns))

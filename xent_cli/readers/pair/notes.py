@@ -1,4 +1,4 @@
-"""Notes on what was done with the inputs that the user did not ask for."""
+"""Notes on decisions about the inputs that the user did not ask for."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def notes(
     Parameters
     ----------
     inputs
-        "logits", "labels", "weights" and "mask", None where they are not files of their own.
+        "logits", "labels", "weights" and "mask"; None if they are not separate files.
     taken
         Whether samples have "weights", and a "mask".
     by
@@ -74,7 +74,7 @@ def _joined(sources: Iterable[Shards]) -> Iterator[tuple[str, str]]:
     for source in sources:
         paths = source.info.description.shards
         files, names = {path.rpartition(":")[0] for path in paths}, [path.rpartition(":")[2] for path in paths]
-        one_file = len(files) == 1 and not names[0].startswith("//")  # the mark of a URL parts no array from its file
+        one_file = len(files) == 1 and not names[0].startswith("//")  # the :// of a URL is not before an array
         if len(names) > 1 and one_file and source.info.path.startswith(f"{min(files)}:"):
             yield "arrays-joined", f"{names[0]} to {names[-1]} of {min(files)} follow one another: {len(names)} arrays"
 

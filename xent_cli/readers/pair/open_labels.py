@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def with_labels_ahead(options: ReadOptions, logits: Located, labels: Located | None) -> ReadOptions:
-    """Options under which a table of logits can ask what labels are before its columns are chosen."""
+    """Options that let a table of logits look up the labels before its columns are chosen."""
     options = options._replace(logits_path=_typed(logits))
     if labels is None:
         if logits.sharded:
@@ -90,7 +90,7 @@ def open_labels(located: Located, logits: Source, options: ReadOptions) -> Sourc
         refuse_other_pieces(logits, labels)
     full = logits.info.shape
     sample_shape: tuple[int | None, ...] | None = logits.info.sample_shape
-    if sample_shape is None:  # rows of text are counted as they are read; take the labels' word for now
+    if sample_shape is None:  # rows of text are counted as they are read; until then, use the number of labels
         full = (shape[0] if shape else 0, *full[1:])
         sample_shape = full[:1]
     if options.binary:
@@ -142,7 +142,7 @@ def open_true_labels(path: str, logits: Source, options: ReadOptions) -> Source:
 
 
 def _reference(reference: Source, logits: Source) -> Source:
-    """Check that log-probabilities of llama.cpp are about the rows of the logits, whatever axes these have."""
+    """Check that log-probabilities of llama.cpp match the rows of the logits, whatever their axes."""
     from xent_cli.readers.language_models.kld import refuse_other_tokens
 
     counts = reference.info.num_rows, logits.info.num_rows
@@ -153,7 +153,7 @@ def _reference(reference: Source, logits: Source) -> Source:
 
 
 def labels_of_archive(located: Located, logits: Source, options: ReadOptions) -> Source:
-    """Open the labels that lie in the same archive of arrays as the logits.
+    """Open the labels that are in the same archive of arrays as the logits.
 
     Raises
     ------
@@ -174,7 +174,7 @@ def labels_of_archive(located: Located, logits: Source, options: ReadOptions) ->
 
 
 def _first_path(source: Source) -> str:
-    """The path of an array, with its name in the archive; of shards, that of the first."""
+    """The path of an array with its name in the archive; for shards, of the first one."""
     from xent_cli.readers.binary_scores import scores_of
 
     found: Any = scores_of(source)
@@ -193,7 +193,7 @@ def _sides(labels: Source, logits: Source) -> tuple[int, ...]:
 
 
 def _begins_with_its_name(labels: Source, logits: Source) -> bool:
-    """Whether a 0 over one column of labels is what pandas calls a column: there is one row more than of logits."""
+    """Whether a 0 above a column of labels is pandas' name for it: then there is one row more than of logits."""
     first = getattr(labels, "first_line", None)
     if first != "0" or not (labels.info.rereadable and logits.info.rereadable):
         return False
@@ -205,7 +205,7 @@ def _begins_with_its_name(labels: Source, logits: Source) -> bool:
 
 
 def _refuse_unlike(logits: Source, labels: Source, axis: int) -> None:
-    """Refuse labels of shards of different shape that are not cut as those are."""
+    """Refuse labels that are not split like the logits, if shards of the logits differ in shape."""
     from xent_cli.readers.shards import Shards
 
     assert isinstance(logits, Shards)

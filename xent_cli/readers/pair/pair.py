@@ -1,4 +1,4 @@
-"""Open logits, labels and weights, and check once that they belong together."""
+"""Open logits, labels and weights, and check that they belong together."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def open_operands(logits_path: str, labels_path: str | None, weights_path: str |
 def open_pair(
     logits_path: str | Located, labels_path: str | Located | None, weights_path: str | None, options: ReadOptions
 ) -> Pair:
-    """Open the inputs of a run and check that they belong together, as far as that can be told before reading them.
+    """Open the inputs of a run and check that they belong together, as far as possible before reading them.
 
     Raises
     ------
@@ -141,7 +141,7 @@ def _groups_and_units(
     return groups, units, options
 
 
-def _misfit() -> ModuleType:  # loaded where inputs do not fit
+def _misfit() -> ModuleType:  # loaded only if inputs do not fit
     from xent_cli.readers.pair import misfit
 
     return misfit

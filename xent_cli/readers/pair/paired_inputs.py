@@ -33,9 +33,9 @@ class Pair:
     logits
         The first input; labels, weights, mask, ids and groups may be columns of it, or of the labels.
     labels, weights, mask, units, truth
-        Inputs of their own, or None; the last one are the right classes where the labels are a teacher's outputs.
+        Separate inputs, or None; `truth` holds the true classes if the labels are a teacher's outputs.
     groups
-        Inputs that say which groups samples belong to, beside columns of the tables.
+        Inputs that say which groups samples belong to, besides columns of the tables.
     shift
         Logits at t score the label at t + shift, along the last axis of samples.
     class_names
@@ -43,7 +43,7 @@ class Pair:
     join
         Column by which tables are joined to the logits, or None.
     said
-        What was found out about the inputs beside each other; more at the end of `tasks`.
+        Notes and warnings from comparing the inputs; more are added at the end of `tasks`.
     num_classes
         How many classes a row of logits has.
     label_form
@@ -57,7 +57,7 @@ class Pair:
     by
         The columns whose values name slices, in the order in which blocks have them.
     begun, ahead
-        The blocks, where some have been read that can be had only once; and rows of the first ones, where they were.
+        The blocks, if some were already read that can be read only once; and the rows of the first blocks, if read.
     """
 
     logits: Source
@@ -129,7 +129,7 @@ class Pair:
 
     @property
     def columns_by(self) -> tuple[str, ...]:
-        """Those of `by` that are columns of the tables: under a shift, they tell documents apart."""
+        """The entries of `by` that are columns of tables; with a shift, they separate documents."""
         return self.by[: len(self.by) - len(self.groups)]
 
     @property
@@ -150,7 +150,7 @@ class Pair:
             sources |= {f"by {name}": source for name, source in zip(names, self.groups, strict=True)}
         return {
             role: source.info.description._replace(
-                # A side of shards that is not the same in all of them stays unknown.
+                # An axis whose length differs between shards stays unknown.
                 shape=tuple(
                     num_rows if n is None and source.info.format not in ARRAYS else n for n in source.info.shape
                 ),
@@ -162,11 +162,11 @@ class Pair:
 
     @property
     def again(self) -> bool:
-        """Whether the blocks can be had more than once."""
+        """Whether the blocks can be read more than once."""
         return all(source.info.rereadable for source in self._sources)
 
     def head(self, size: int) -> BlockRef | None:
-        """Recipe for the first samples, where they can be had without reading more."""
+        """Recipe for the first samples, if these can be read without reading more."""
         first = self.logits.rows(0, size)
         if first is None or self.shift or self.join or any(source.rows(0, size) is None for source in self._sources):
             return None
@@ -179,7 +179,7 @@ class Pair:
             from xent_cli.readers.pair.shifted_labels import documents_of
 
             documents = documents_of(self.logits)
-            # Read twice: the columns beside a label shift, the logits do not.
+            # Read twice: the columns that go with a label are shifted, the logits are not.
             beside["rows"] = self.logits if len(self.logits.info.fields) > 1 else None
         beside |= {"labels": self.labels, "weights": self.weights, "entries of the mask": self.mask}
         beside["true labels"] = self.truth

@@ -39,7 +39,7 @@ class Repeated:
     step
         How many samples a part has.
     held
-        All of its rows, where they could only be had in order; there are few beside the samples.
+        All of its rows, if they can only be read in order; they are few compared with the samples.
     """
 
     source: Source

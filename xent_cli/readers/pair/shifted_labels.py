@@ -1,4 +1,4 @@
-"""Labels, and the columns beside them, for logits at a different step of the same document."""
+"""Labels, and the columns that go with them, for logits at a different step of the same document."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from xent_cli.core.block import Part
     from xent_cli.readers.interface import Source
 
-# The length of a document that has no known end yet.
+# Length of a document whose end is not known yet.
 _OPEN = 1 << 62
 
 
 class Documents(NamedTuple):
-    """Where documents begin and end: runs of samples, each of documents of one length.
+    """Where documents begin and end: runs of samples in which all documents have the same length.
 
     Fields
     ------
@@ -50,7 +50,7 @@ class Documents(NamedTuple):
         return beyond
 
     def cut(self, start: int, stop: int) -> Documents:
-        """The runs that some samples are in."""
+        """The runs that contain some samples."""
         first = max(0, int(np.searchsorted(np.array(self.starts), start, "right")) - 1)
         last = int(np.searchsorted(np.array(self.starts), stop, "left"))
         return Documents(self.starts[first:last], self.steps[first:last])
@@ -85,7 +85,7 @@ def refuse_shift(logits: Source, labels: Source | None, documents: Documents, sh
     Parameters
     ----------
     by
-        Whether a column tells the documents of a table.
+        Whether a column says which document each row of a table belongs to.
 
     Raises
     ------
@@ -108,14 +108,14 @@ def refuse_shift(logits: Source, labels: Source | None, documents: Documents, sh
                 "shards of a table may be one document, or one each",
                 source.info.path,
                 found=f"--shift {shift} and {len(source.shards)} shards",
-                hint="--cluster COLUMN names the column that tells the documents; or join the shards in one file",
+                hint="--cluster COLUMN names the column of documents; or join the shards in one file",
             )
         if source is labels:
             _refuse_cuts(source, path, documents)
 
 
 def _refuse_cuts(labels: Shards, path: str, documents: Documents) -> None:
-    """Refuse shards of labels that begin in the midst of a document."""
+    """Refuse shards of labels that begin in the middle of a document."""
     begin = 0
     for shard in labels.shards:
         if begin and shard.info.num_rows:
@@ -124,14 +124,14 @@ def _refuse_cuts(labels: Shards, path: str, documents: Documents) -> None:
                 raise InputError(
                     "shards of labels are not the documents of the logits",
                     shard.info.path,
-                    found=f"its first label is that of sample {begin}, in the midst of a document of {path}",
-                    expected="logits and labels cut alike",
+                    found=f"its first label is that of sample {begin}, in the middle of a document of {path}",
+                    expected="logits and labels split in the same way",
                 )
         begin += shard.info.num_rows or 0
 
 
 class ShiftedRows(NamedTuple):
-    """Recipe for the labels that logits `start` to `stop` score, `shift` steps on, and the columns beside them."""
+    """Recipe for the labels that logits `start` to `stop` score, `shift` steps on, and the columns with them."""
 
     source: Source
     start: int
@@ -162,7 +162,7 @@ class ShiftedRows(NamedTuple):
 
 
 class ShiftedFollower:
-    """The same of an input that can only be read in order: so many rows are kept as the shift takes.
+    """The same for an input that can only be read in order; as many rows are kept as the shift needs.
 
     Where the rows name groups, a document ends where the group changes.
     """

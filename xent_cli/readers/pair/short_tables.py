@@ -1,4 +1,4 @@
-"""Tables of a row a class, read whole: delimited text, JSON, JSON Lines, Parquet and Arrow."""
+"""Tables with one row per class, read whole: delimited text, JSON, JSON Lines, Parquet and Arrow."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ Cell = str | None
 
 @dataclass(frozen=True, slots=True)
 class ShortTable:
-    """Cells as text, None where there is none.
+    """Cells as text; None if missing.
 
     Fields
     ------
     names
-        Of the columns, where the format has them; None of delimited text, whose first row may be names.
+        Column names, if the format has them; None for delimited text, whose first row may hold them.
     rows
-        Of one width.
+        The rows, all of the same width.
     places
-        Of each row, for an error: ``line 3``.
+        Where each row is, for errors: ``line 3``.
     """
 
     path: str
@@ -69,7 +69,7 @@ class ShortTable:
         return [cells[place] for cells in self.rows]
 
     def headed(self) -> ShortTable:
-        """The same with the first row for names."""
+        """The same table with the first row as column names."""
         names = tuple((cell or "").strip() for cell in self.rows[0])
         return ShortTable(self.path, names, self.rows[1:], self.places[1:])
 
@@ -80,7 +80,7 @@ def read_whole(path: str | Located, expected: str) -> bytes:
     Raises
     ------
     InputError
-        Where there is no such file, or it is none of that size.
+        If there is no such file, or it is not one small file.
     """
     located = locate(path)
     with reading(located.name), unpacked(located.files[0]).stream() as stream:
@@ -120,7 +120,7 @@ def parse_json(path: str, text: str) -> Any:
     Raises
     ------
     InputError
-        Where it is none; keys that stand there twice are the caller's to refuse.
+        If it is not JSON; repeated keys are left for the caller to refuse.
     """
     decoder = json.JSONDecoder(object_pairs_hook=Pairs)
     found, place = [], 0
@@ -141,11 +141,11 @@ def parse_json(path: str, text: str) -> Any:
 
 
 class Pairs(list[tuple[str, Any]]):
-    """A JSON object as it stands: a key may come twice."""
+    """A JSON object as written: a key may occur twice."""
 
 
 def short_table(path: str, data: bytes) -> ShortTable:
-    """Tell the format of a small file and take it apart.
+    """Detect the format of a small file and parse it.
 
     Raises
     ------
@@ -166,7 +166,7 @@ def short_table(path: str, data: bytes) -> ShortTable:
 
 
 def of_json(path: str, value: Any) -> ShortTable:
-    """The table that a JSON document is.
+    """Read a JSON document as a table.
 
     Raises
     ------
@@ -191,7 +191,7 @@ def of_json(path: str, value: Any) -> ShortTable:
 
 
 def of_text(path: str, text: str) -> ShortTable:
-    """The table that delimited text is; names and numbers may be separated by a colon or blanks too."""
+    """Read delimited text as a table; names and numbers may also be separated by a colon or blanks."""
     found = delimiter_of(path, text)
     delimiter = "," if found == " " else found  # blanks are split below
     reader = csv_reader(io.StringIO(text, newline=""), delimiter=delimiter)
@@ -215,7 +215,7 @@ def of_text(path: str, text: str) -> ShortTable:
 
 
 def _of_columns(path: str, columns: Pairs) -> ShortTable:
-    """A table whose columns stand one after another, as pandas writes a frame."""
+    """A table stored column by column, as pandas writes a frame."""
     held = [values if not isinstance(values, Pairs) else [value for _, value in values] for _, values in columns]
     if len({len(values) for values in held}) != 1:
         found = ", ".join(f'{len(values)} in "{name}"' for (name, _), values in zip(columns, held, strict=True))

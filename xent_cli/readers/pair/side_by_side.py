@@ -1,4 +1,4 @@
-"""Tables beside a table of logits: matched by ids, and compared where both have labels."""
+"""Tables next to a table of logits: matched by id, and compared if both have labels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def side_by_side(pair: Pair, options: ReadOptions) -> Pair:
-    """Compare tables with ids by these, or join them; compare labels that both tables have.
+    """Check that ids of tables agree, or join tables by id; compare labels that both tables have.
 
     Raises
     ------
@@ -31,7 +31,7 @@ def side_by_side(pair: Pair, options: ReadOptions) -> Pair:
     pair = _by_class(_one_label(pair, options))
     if options.join is not None:
         return _joined(pair, options.join, options)
-    # Labels of another step have other ids than the logits.
+    # Labels of a different step have different ids from the logits.
     beside = {} if options.shift else _beside(pair)
     found = {name: shared_id(pair.logits, source, options.id_column) for name, source in beside.items()}
     named = next((shared.ours for shared in found.values() if shared is not None), None)
@@ -85,7 +85,7 @@ def _by_class(pair: Pair) -> Pair:
 
 
 def _joined(pair: Pair, column: str, options: ReadOptions) -> Pair:
-    """Let every table that has a column be joined by it; what has none goes along row by row."""
+    """Join every table that has a column by it; other inputs are matched row by row."""
     plan = pair.logits.info.plan
     if plan is None:
         raise UsageError(f"--join {column}: {pair.logits.info.path} is an array, which has no columns")
@@ -109,6 +109,6 @@ def _joined(pair: Pair, column: str, options: ReadOptions) -> Pair:
 
 
 def _beside(pair: Pair) -> dict[str, Source]:
-    """The inputs that go along with the logits, by their fields of `Pair`."""
+    """The inputs that are read along with the logits, by their fields of `Pair`."""
     found = {name: getattr(pair, name, None) for name in ("labels", "weights", "mask", "units")}
     return {name: source for name, source in found.items() if source is not None}

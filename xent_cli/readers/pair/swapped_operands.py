@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def seen_as(
     logits_path: str, labels_path: str | None, options: ReadOptions, open_pair: Callable[..., Pair]
 ) -> InputError | None:
-    """What the operands of a run that could not be opened seem to be, or None; only what headers say is read."""
+    """What the operands of a run that failed to open seem to be, or None; only headers are read."""
     if any(path == "-" or (path is not None and Path(path).is_fifo()) for path in (logits_path, labels_path)):
         return None
     logits = _as_labels(logits_path, options)
@@ -71,7 +71,7 @@ def _as_labels(path: str, options: ReadOptions) -> Source | None:
         alone = source.info.format not in ARCHIVES or len(list_arrays(locate(path))) < 2
         return source if alone and _whole(source) else None
     others = [name for name in plan.columns if name != plan.label and role_named(name) not in (ID, INDEX)]
-    # Text of any other name may be rows of numbers that nothing takes apart.
+    # Text with any other suffix may hold rows of numbers in an unknown layout.
     says = plan.label is not None and (source.info.dtype.kind in "iu" or role_named(plan.label) == LABEL)
     return source if says and not others else None
 
@@ -82,7 +82,7 @@ def _predictions(path: str, logits: Source) -> InputError:
         path,
         found=f"{_told(logits)}, as labels have them",
         expected="a score for each class",
-        hint="save the scores that the predicted classes are the highest of",
+        hint="save the scores from which the classes were predicted",
     )
 
 

@@ -36,7 +36,7 @@ _VALUES = {"weights": "weights", "mask": "entries of the mask", "units": "units"
 
 
 class NameOrFile(NamedTuple):
-    """What a user may have meant; None where it cannot be that."""
+    """The column or the file that a user may have meant; None if it cannot be one."""
 
     column: str | None = None
     path: str | None = None
@@ -62,7 +62,7 @@ def name_or_file(given: str | None) -> NameOrFile:
 def open_weights(
     path: str | None, sources: Sequence[tuple[Located, Source]], options: ReadOptions
 ) -> tuple[Source | None, ReadOptions]:
-    """Open weights of a file or of an array in an archive; with the options that are left to see to.
+    """Open weights from a file or from an array in an archive; also return the options that are left to handle.
 
     Parameters
     ----------
@@ -76,21 +76,21 @@ def open_weights(
 
 
 def open_mask(sources: Sequence[tuple[Located, Source]], options: ReadOptions) -> Source | None:
-    """Open a mask; None where there is none, or a table brings it, which has the column.
+    """Open a mask; None if there is none, or if it is a column of a table that is open already.
 
     Raises
     ------
     InputError
-        Where there is neither such a column nor such a file, or both; or what there is does not fit the logits.
+        If there is no such column or file, or if there are both, or if it does not fit the logits.
     """
     return None if options.mask is None else _open("mask", name_or_file(options.mask), sources, options)
 
 
 def open_units(sources: Sequence[tuple[Located, Source]], options: ReadOptions) -> Source | None:
-    """Open the units of a file or of an array; see `open_mask`.
+    """Open units from a file or an array; see `open_mask`.
 
-    One value for each outer index of the samples, such as [batch] beside [batch, time], is that of all its samples
-    together; the source repeats it.
+    One value for each outer index of the samples, such as [batch] for [batch, time], is shared by all of its samples;
+    the source repeats it.
     """
     return None if options.units is None else _open("units", name_or_file(options.units), sources, options)
 
@@ -107,16 +107,16 @@ def open_groups(
 
     Returns
     -------
-    The sources, and the options with the names in `by` that are left for columns of tables.
+    The sources, and the options, in which `by` keeps only the names of columns of tables.
 
     Raises
     ------
     InputError
-        Where a name may be a column or a file, or what there is does not fit the logits.
+        If a name may be a column or a file, or if the values do not fit the logits.
     """
     if options.join is not None and options.group_files:
         typed = options.group_files[0].typed
-        raise UsageError(f"--join {options.join} and --by {typed}: the rows of a file of groups go along one by one")
+        raise UsageError(f"--join {options.join} and --by {typed}: the rows of a file of groups are matched one by one")
     logits, needs = sources[0][1], options.run
     plans = [source.info.plan for _, source in sources if source.info.plan is not None]
     columns = {name for plan in plans for name in plan.columns}
@@ -191,7 +191,7 @@ def unused_arrays(sources: Sequence[tuple[Located, Source]], *, weighted: bool, 
 
 
 def names_in(located: Located) -> list[str]:
-    """Names of the arrays in an archive; of anything else none."""
+    """Names of the arrays in an archive; none for anything else."""
     return [array.name for array in list_arrays(located)] if isinstance(located.files[0], Stored) else []
 
 
@@ -201,7 +201,7 @@ def fit(source: Source, logits: Source, role: str, task_bytes: int) -> Source:
     Raises
     ------
     InputError
-        Where the shapes do not fit, or the numbers do not.
+        If the shapes or the number of values do not fit.
     """
     ragged = isinstance(logits, Shards) and logits.ragged
     if (
@@ -234,12 +234,12 @@ def fit(source: Source, logits: Source, role: str, task_bytes: int) -> Source:
 
 
 def _is(shape: Sequence[int | None], wanted: Sequence[int | None]) -> bool:
-    """Whether a shape is the one wanted, but for ones at its end."""
+    """Whether a shape is the expected one, apart from trailing ones."""
     return tuple(shape[: len(wanted)]) == tuple(wanted) and all(side == 1 for side in shape[len(wanted) :])
 
 
 def _plain(shape: Sequence[int | None]) -> tuple[int | None, ...]:
-    """A shape without the ones at its end."""
+    """A shape without trailing ones."""
     sides = list(shape)
     while sides and sides[-1] == 1:
         sides.pop()
@@ -270,7 +270,7 @@ def _nothing(role: str, meant: NameOrFile, sources: Sequence[tuple[Located, Sour
     if not columns and meant.path is None:
         return UsageError(f"{option}: arrays have no columns", hint="name a file")
     if meant.path is not None and not columns:
-        locate(meant.path)  # says that there is no such file, and which is near
+        locate(meant.path)  # reports that there is no such file, with the closest name
     return InputError(
         "no such column or file",
         ", ".join(dict.fromkeys(source.info.path for _, source in sources)),
