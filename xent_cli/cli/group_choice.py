@@ -18,16 +18,16 @@ _WHOLE = re.compile(r"-?[0-9]{1,18}")
 
 
 class GroupChoice(NamedTuple):
-    """What tells groups of samples apart.
+    """What defines groups of samples.
 
     Fields
     ------
     name
         What the groups are called: the column, "axis:0", "label".
     number
-        Of an axis, or how many samples in a row are a group.
+        Number of the axis, or how many consecutive samples form a group.
     file
-        For `NAME=FILE` and `./FILE`; a column may have this name too.
+        The file in `NAME=FILE` or `./FILE`; a column may have this name too.
     """
 
     name: str
@@ -44,7 +44,7 @@ def group_choice(text: str, option: str) -> GroupChoice:
     Raises
     ------
     UsageError
-        If N is not a number that makes sense, or the word means nothing for this option.
+        If N is not a valid number, or the option does not take this word.
 
     Examples
     --------
@@ -79,14 +79,14 @@ def group_choice(text: str, option: str) -> GroupChoice:
 
 
 class GroupChoices(NamedTuple):
-    """All that a run says about groups of samples.
+    """All options of a run about groups of samples.
 
     Fields
     ------
     units
         Column or file of the units of each sample, or None.
     total_units
-        How many units all samples have together, where that is a number; or None.
+        Total number of units of all samples, if given as a number; or None.
     """
 
     by: tuple[GroupChoice, ...] = ()
@@ -101,13 +101,13 @@ class GroupChoices(NamedTuple):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Columns that may name groups, each once; with files of which it is not known yet whether they are columns."""
+        """Columns that may define groups, each once, including names that may turn out to be files."""
         found = [choice.name if choice.file is None else choice.file.typed for choice in self._all if _is_read(choice)]
         return tuple(dict.fromkeys(found))
 
     @property
     def files(self) -> tuple[GroupFile, ...]:
-        """Files that name groups, each once."""
+        """Files that define groups, each once."""
         return tuple(dict.fromkeys(choice.file for choice in self._all if choice.file is not None))
 
 
@@ -121,7 +121,7 @@ def group_choices(flags: OutputFlags) -> GroupChoices:
     Raises
     ------
     UsageError
-        Where one is invalid, or two groups have one name.
+        If one is invalid, or two groups have the same name.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What groups samples belong to, where a file or an array says it: one number or text for each sample."""
+"""Groups of samples from a file or an array: one number or text for each sample."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class GroupRows:
 
 
 def texts_of(values: AnyArray) -> AnyArray:
-    """Write numbers or texts [n] as texts, each distinct one once; bytes are UTF-8.
+    """Write numbers or texts [n] as text, converting each distinct one once; bytes are UTF-8.
 
     Examples
     --------

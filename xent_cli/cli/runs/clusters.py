@@ -33,12 +33,12 @@ _FEW = 40
 
 
 def with_groups(wanted: Outputs, choices: GroupChoices | None, pair: Pair, options: ComputeOptions) -> Outputs:
-    """Add to the outputs of a run what tells groups and clusters of its samples apart.
+    """Add to the outputs of a run what defines the groups and clusters of its samples.
 
     Raises
     ------
     UsageError
-        If there is no such axis, labels are none that make groups, or an option has no effect.
+        If there is no such axis, the labels cannot define groups, or an option has no effect.
     """
     axis, typed = options.shared.layout.axis, options.shared.origin.on_command_line
     if choices is not None:
@@ -71,7 +71,7 @@ def _grouped(wanted: Outputs, choices: GroupChoices, pair: Pair, options: Comput
                 raise UsageError(f"{option}: these labels are rows of probabilities")
             keys[choice.name] = GroupKey(choice.name, None, pair.class_names if pair.named_labels else None)
     by = tuple(_name_in(choice, pair) for choice in choices.by)
-    # An axis needs no texts to be averaged over.
+    # Averages over an axis do not need the groups as text.
     used = tuple(key for key in keys.values() if key.name in by or (key.rule is None and wanted.figures))
     wanted = wanted._replace(by=by, keys=used, groups=(*pair.by, *(key.name for key in used)))
     if choices.macro is not None and wanted.figures:
@@ -173,7 +173,7 @@ def _rule(name: str, axis: int, shapes: Sequence[tuple[int, ...]]) -> ClusterRul
 
 
 def cluster_notes(choice: GroupChoice | None, rule: ClusterRule, summary: LossSummary) -> Iterator[Diagnostic]:
-    """Say which clusters are in force where nobody asked for them, and where there are few."""
+    """Say which clusters are in force if the user did not choose them, and warn if there are few."""
     count = summary.n_clusters
     if count is None:
         return
@@ -198,7 +198,7 @@ def with_units(
         units = ExactSum.of(np.array([choices.total_units]))
         found |= unit_figures(losses.sums if losses.weighted is None else losses.weighted, units, special)
     if wanted.documents is not None and wanted.documents != wanted.cluster:
-        # It would be over documents, and other clusters, or none, were asked for.
+        # It would be over documents, but the user asked for different clusters, or none.
         found.pop("se_bits_per_unit", None)
     if found.get("n_units") == 0:
         raise InputError("no units", found="units that sum to 0", expected="at least one sample with a unit")
@@ -208,7 +208,7 @@ def with_units(
 def saved_cluster_notes(
     choice: GroupChoice | None, clusters: SavedClusters | None, paired: PairedComparison
 ) -> Iterator[Diagnostic]:
-    """Say which clusters are in force in a comparison where nobody chose them, and where there are few."""
+    """Say which clusters are in force in a comparison if the user did not choose them, and warn if there are few."""
     if choice is None and clusters is None:
         text = "samples are taken as independent; --cluster COLUMN or every:N tells clusters of them apart"
         yield Diagnostic("not-clustered", text, note=True)

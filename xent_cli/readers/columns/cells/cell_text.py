@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from xent_cli.readers.columns.sample import TableSample
 
-# No row of more classes is allocated because one cell says so.
+# A sparse vector of more classes than this is not allocated just because a cell declares it.
 _MOST_CLASSES = 1 << 24
 VECTOR = frozenset({"type", "size", "indices", "values"})
 _SPARSE = re.compile(r"(?:SparseVector)?\((\d{1,9}),\s*\[([^\[\]]*)\],\s*\[([^\[\]]*)\]\)")
@@ -26,7 +26,7 @@ _SCALAR = re.compile(r"(?:np|numpy)\.float\d+\(([^()]*)\)")
 # With a decimal comma, or with marks between thousands: 0,5 and 1,234.5.
 _ONE_NUMBER = re.compile(r"[-+]?(\d*,\d+|\d{1,3}(,\d{3})+(\.\d*)?)")
 _SHOWN = 40
-# How a cell may begin that holds more than a number.
+# How a cell that holds more than a number may begin.
 _BRACKETS = frozenset("[({S")
 _DIGITS = frozenset("0123456789.-+")
 # Of a sparse vector in a sample.
@@ -37,7 +37,7 @@ _PAIR = re.compile(r"""\s*(?:'([^'\\]*)'|"([^"\\]*)"|(-?\d+))\s*:\s*([^\s,:'"{}\
 
 
 class Row(NamedTuple):
-    """A row of numbers as a cell has it.
+    """A row of numbers in a cell.
 
     Fields
     ------
@@ -75,7 +75,7 @@ def row_of_cell(cell: object) -> Row:
     Raises
     ------
     ValueError
-        Where it is not a row of numbers.
+        If it is not a row of numbers.
 
     Examples
     --------
@@ -165,7 +165,7 @@ def dense(row: Row, keys: tuple[str, ...], width: int) -> list[float]:
     Raises
     ------
     ValueError
-        Where the row is of other classes.
+        If the row has different classes.
     """
     if keys:
         held = dict(zip(row.keys, row.values, strict=False))

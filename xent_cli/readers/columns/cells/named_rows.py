@@ -26,7 +26,7 @@ _ROWS_IN_ORDER = 2
 
 
 def of_cells(sample: TableSample, name: str, why: str, kind: str, *, asked: bool = False) -> Choice:
-    """The one column of which a cell holds a number for each class.
+    """The one column whose cells hold a number for each class.
 
     Raises
     ------

@@ -16,24 +16,24 @@ if TYPE_CHECKING:
     from xent_cli.readers.columns.sample import TableSample
     from xent_cli.readers.options import ReadOptions
 
-# Words in the name of a column that say that its labels are the truth.
+# Words in the name of a column of labels that say that they are the truth.
 _TRUTH_WORDS = ("true", "truth", "gold", "actual", "gt", "obs", "observed", "expected", "reference", "test")
 
 
 def label_candidates(sample: TableSample, roles: Mapping[str, Role]) -> list[str]:
-    """Columns that have the name of labels, and hold what labels may be."""
+    """Columns that are named like labels and hold values that labels may have."""
     return [
         name for name, role in roles.items() if role.role == LABEL and not role.question and sample.kinds[name] != TEXTS
     ]
 
 
 def find_label(sample: TableSample, roles: Mapping[str, Role], options: ReadOptions, *, elsewhere: bool) -> str | None:
-    """The column of labels beside the logits; None where there is none, or several and the labels are `elsewhere`.
+    """The column of labels next to the logits; None if there is none, or if several and the labels are `elsewhere`.
 
     Raises
     ------
     InputError
-        Where several columns may be the labels.
+        If several columns may be the labels.
     """
     if options.label_column is not None:
         return options.label_column if options.label_column in sample.kinds else None
@@ -47,7 +47,7 @@ def find_label(sample: TableSample, roles: Mapping[str, Role], options: ReadOpti
 
 
 def label_values(sample: TableSample, name: str, options: ReadOptions) -> LabelValues:
-    """What is known of a column of labels before the run."""
+    """What is known about a column of labels before the run."""
     where = f'column "{name}"'
     kind = sample.kinds[name]
     if kind.startswith("list"):
@@ -126,7 +126,7 @@ def says_truth(name: str) -> bool:
 
 
 def only_column(sample: TableSample, roles: Mapping[str, Role]) -> str | None:
-    """The one column of a table of labels that is nothing else."""
+    """The one column of a table of labels that has no other role."""
     others = (INDEX, PREDICTION, ABOUT_SAMPLE)
     left = [
         name

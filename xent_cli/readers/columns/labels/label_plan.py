@@ -1,4 +1,4 @@
-"""Which columns of a table of its own hold the labels: one of them, or one for each class."""
+"""Which columns of a separate table hold the labels: a single one, or one for each class."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LISTS = (FLOATS, WHOLES)
 def plan_labels(
     sample: TableSample, options: ReadOptions, class_names: tuple[str, ...] | None, num_classes: int
 ) -> ColumnPlan:
-    """Find the labels in a table of their own: one column of them, or one for each class.
+    """Find the labels in a separate table: a single column, or one for each class.
 
     Dense columns with the names of the logits' columns are taken in the order of those, whatever either has before all
     of them; only names that have nothing in common are taken as they come.
@@ -62,7 +62,7 @@ def plan_labels(
         return beside._replace(values=values)
     label = _label(sample, roles, beside.by, options, num_classes)
     if label is not None:
-        # A class may stand in a list of its own.
+        # Each class may be in a list of its own.
         if sample.kinds[label] in _LISTS and not all(len(row) == 1 for row in sample.first(label) if row is not None):
             return beside._replace(values=(label,), is_list=True)
         ignored = frozenset(options.ignored)

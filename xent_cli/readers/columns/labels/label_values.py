@@ -1,4 +1,4 @@
-"""Labels as far as they are known before the run, and which columns they name."""
+"""What is known about labels before the run, and which columns they name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be the labels where no column is called so: the options under which each reading is computed."""
+"""Columns that may be the labels if none is named so, with the options that select each reading."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     Planner = Callable[[ReadOptions], ColumnPlan]
 
-# So many columns are tried at most, and so many lines shown.
+# Most columns that are tried, and most lines that are shown.
 _MOST_TRIED, _MOST_SHOWN = 24, 3
-# In a wider table no columns of marks are looked for, one by one.
+# In a wider table, one-hot columns are not searched one by one.
 _MOST_COLUMNS = 4096
 _MARKS = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0}
 
