@@ -192,6 +192,18 @@ def test_what_does_not_go_with_such_files_is_refused(tmp_path, args, code, said)
     assert (run.returncode, said in run.stderr) == (code, True), run.stderr
 
 
+@pytest.mark.parametrize("option", [("--label-smoothing", "0.1"), ("--class-weight", "w.npy"), ("--calibration",)])
+def test_an_option_that_needs_every_class_is_refused_and_not_passed_over(tmp_path, option):
+    written(tmp_path, "a.kld")
+    np.save(tmp_path / "w.npy", np.ones(101))
+    np.save(tmp_path / "loss.npy", np.zeros((CHUNKS, SCORED)))
+    run = xent("compute", "a.kld", *option, cwd=tmp_path)
+    assert (run.returncode, "every class of a row" in run.stderr) == (2, True), run.stderr
+    if option[0] != "--calibration":
+        run = xent("verify", "a.kld", "--loss", "loss.npy", *option, cwd=tmp_path)
+        assert (run.returncode, "every class of a row" in run.stderr) == (3, True), run.stderr
+
+
 @pytest.mark.parametrize("seed", range(60))
 def test_a_mutated_file_is_refused_in_a_sentence_or_read(tmp_path, seed):
     rng = np.random.default_rng(seed)

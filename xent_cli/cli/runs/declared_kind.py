@@ -260,6 +260,9 @@ def with_implied(options: ComputeOptions, pair: Pair) -> ComputeOptions:
         ("--gradients", flags.gradients is not None),
         ("--overflow-report", flags.overflow_report),
         ("--columns", bool(flags.columns)),
+        ("--calibration", flags.calibration),
+        ("--label-smoothing", shared.loss.label_smoothing != 0),
+        ("--class-weight", shared.loss.class_weight is not None),
     ):
         if asked:
             raise UsageError(f"{option} needs every class of a row, and these log-probabilities are known in part")
