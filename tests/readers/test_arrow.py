@@ -115,6 +115,7 @@ def test_a_cut_or_changed_file_is_an_error_or_numbers_and_nothing_else(suffix, t
 
 
 MARK = b"\xff\xff\xff\xff"
+ARROW = int(pa.__version__.split(".")[0])
 SOUND = {
     "plain": {},
     "lz4": {"compression": "lz4"},
@@ -157,6 +158,8 @@ def relisted(data, change):
 @pytest.mark.parametrize("words", [False, True])
 @pytest.mark.parametrize("name", SOUND)
 def test_a_sound_file_lists_what_it_holds(name, words, tmp_path):
+    if name == "before 2019" and ARROW < 26:
+        pytest.skip("older versions of Arrow cannot read the footer of such a file")
     (tmp_path / "t.arrow").write_bytes(spelt(pa.ipc.new_file, words=words, **SOUND[name]))
     assert len(read(tmp_path / "t.arrow")[0]) == 90
 

@@ -48,7 +48,10 @@ def test_every_type_of_column_gives_its_numbers(kind, suffix, tmp_path):
     table = pa.table({**COLUMNS[kind], "label": LABELS})
     path = tmp_path / f"t.{suffix}"
     if suffix == "parquet":
-        pq.write_table(table, path)
+        try:
+            pq.write_table(table, path)
+        except pa.ArrowNotImplementedError:
+            pytest.skip("this version of Arrow writes no such column into Parquet")
     else:
         new = pa.ipc.new_file if suffix == "arrow" else pa.ipc.new_stream
         with new(str(path), table.schema) as writer:
