@@ -28,12 +28,12 @@ EXIT_CODES = {
 def pages() -> dict[str, str]:
     """Return the text of each man page by its file name, such as xent-compute.1."""
     found = {}
-    with click.Context(cli, info_name="xent", max_content_width=80) as top:
+    with cli.make_context("xent", [], resilient_parsing=True, max_content_width=80) as top:
         names = cli.list_commands(top)
         found["xent.1"] = "\n".join(_page(top, "xent", cli, [f"xent-{name}" for name in names]))
         for name in names:
             command = cli.get_command(top, name)
-            with click.Context(command, info_name=f"xent {name}") as context:
+            with click.Context(command, info_name=name, parent=top) as context:
                 found[f"xent-{name}.1"] = "\n".join(_page(context, f"xent-{name}", command, ["xent"]))
     return found
 

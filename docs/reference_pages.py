@@ -46,10 +46,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def commands() -> Iterator[str]:
     """Write each command with its options by section, in the words of `--help`."""
     yield "# Commands\n"
-    with click.Context(cli, info_name="xent") as top:
+    with cli.make_context("xent", [], resilient_parsing=True) as top:
         for name in cli.list_commands(top):
             command: Any = cli.get_command(top, name)
-            with click.Context(command, info_name=f"xent {name}") as context:
+            with click.Context(command, info_name=name, parent=top) as context:
                 yield f"## xent {name}\n\n```\n{context.get_usage()}\n```\n"
                 yield _prose(command.help)
                 for title, options in command.sections(context).items():

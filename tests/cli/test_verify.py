@@ -339,7 +339,8 @@ def test_memory_does_not_grow_with_the_files(tmp_path):
         assert code == "1"
         peaks.append(int(kilobytes) / 1024)
     assert max(peaks) < 200
-    assert peaks[1] < 1.1 * peaks[0]
+    # Threads that happen to meet hold a block of 13 MB more; the files have 320 MB more.
+    assert peaks[1] < peaks[0] + 30
 
 
 def test_arrays_need_neither_pandas_nor_pyarrow_nor_rich(table):
