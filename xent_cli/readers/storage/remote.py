@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import io
 import os
+import sys
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -221,10 +223,18 @@ def within(seconds: float, url: str, function: Callable[[], Any]) -> Any:
     try:
         value, error = answer.get(timeout=seconds)
     except Empty:
+        _leave_s3()
         raise overdue(url, seconds) from None
     if error is not None:
         raise error
     return value
+
+
+def _leave_s3() -> None:
+    """Keep Arrow from shutting its S3 library down at exit: it aborts the process if a thread still waits in it."""
+    finalize = getattr(sys.modules.get("pyarrow.fs"), "ensure_s3_finalized", None)
+    if finalize is not None:
+        atexit.unregister(finalize)
 
 
 class _Watched(io.RawIOBase):
