@@ -446,7 +446,11 @@ def ray_is_up(address, surroundings):
 
     def is_up():
         nonlocal told
-        done = subprocess.run(line, capture_output=True, text=True, env=surroundings, timeout=PATIENCE_SECONDS)
+        try:  # a client that came too early may wait for ever
+            done = subprocess.run(line, capture_output=True, text=True, env=surroundings, timeout=PATIENCE_SECONDS / 3)
+        except subprocess.TimeoutExpired:
+            told = "no answer to a client"
+            return False
         told = done.stderr
         return done.returncode == 0
 
