@@ -22,6 +22,21 @@ def arrays(folder: Path, n: int, k: int) -> tuple[str, str]:
     return str(logits), str(labels)
 
 
+def labelled(folder: Path, n: int, k: int, kind: str) -> tuple[str, str]:
+    """As `arrays`, but with "dense" rows of probabilities or a "teacher"'s logits for labels, both float32 [n, k]."""
+    pair = arrays(folder, n, k)
+    if kind not in ("dense", "teacher"):
+        return pair
+    path = folder / f"{kind}-{n}x{k}.npy"
+    if not path.exists():
+        rows = np.random.default_rng(1).standard_normal((n, k), dtype=np.float32) * 3
+        if kind == "dense":
+            np.exp(rows, out=rows)
+            rows /= rows.sum(axis=1, keepdims=True)
+        np.save(path, rows)
+    return pair[0], str(path)
+
+
 def sparse_arrays(folder: Path, n: int, k: int) -> tuple[str, str]:
     """As `arrays`, but the logits are a hole in the file: they are all 0 and take no disk space."""
     logits, labels = folder / f"hole-{n}x{k}.npy", folder / f"labels-hole-{n}x{k}.npy"
