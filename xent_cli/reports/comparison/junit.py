@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree as ET
 
 from xent_cli.core.metrics import more_is_better
-from xent_cli.errors import printable
 from xent_cli.reports.comparison.text import cells, footnote, heading
+from xent_cli.reports.junit import Case, junit
 
 if TYPE_CHECKING:
-    from xent_cli.core.statistics.comparison import Change, Comparison
+    from xent_cli.core.statistics.comparison import Change, Comparison, ModelChange
 
 
 def render(comparison: Comparison) -> str:
@@ -18,41 +17,30 @@ def render(comparison: Comparison) -> str:
 
     Figures without an interval are properties, not test cases.
     """
-    tested = [
-        (candidate, change)
+    cases = [
+        _case(comparison, candidate, change)
         for candidate in comparison.candidates
         for change in (*candidate.changes, *candidate.slices)
         if change.mark
     ]
-    failed = sum(_worse(change) for _, change in tested)
-    counts = {"tests": str(len(tested) or 1), "failures": str(failed), "errors": "0", "skipped": "0", "time": "0"}
-    suite = ET.Element("testsuite", {"name": "xent compare", **counts})
-    properties = ET.SubElement(suite, "properties")
+    return junit("xent compare", "xent.compare", _facts(comparison), cases or [Case("the results were compared")])
+
+
+def _case(comparison: Comparison, candidate: ModelChange, change: Change) -> Case:
+    name, *figures = cells(change)
+    worse = change.mark == ("lower" if more_is_better(change.metric) else "higher")
+    message = f"{heading(comparison, candidate)}: {name} {' '.join(figures)}"
+    return Case(f"{candidate.model.label}: {name}", ("worse", message) if worse else None)
+
+
+def _facts(comparison: Comparison) -> list[tuple[str, str]]:
+    """Return what was compared and how, and every figure of each candidate."""
     facts = [
         ("xent_version", comparison.version),
         ("baseline", comparison.baseline.path),
         ("test", footnote(comparison)),
     ]
-    facts += [(f"{d.code}", d.message) for d in comparison.diagnostics]
+    facts += [(diagnostic.code, diagnostic.message) for diagnostic in comparison.diagnostics]
     for candidate in comparison.candidates:
         facts += [(f"{candidate.model.label}.{change.metric}", str(change.candidate)) for change in candidate.changes]
-    for name, value in facts:
-        ET.SubElement(properties, "property", {"name": printable(name), "value": printable(value)})
-    for candidate, change in tested:
-        name, *figures = cells(change)
-        case = _case(suite, f"{candidate.model.label}: {name}")
-        if _worse(change):
-            message = printable(f"{heading(comparison, candidate)}: {name} {' '.join(figures)}")
-            ET.SubElement(case, "failure", {"message": message, "type": "worse"}).text = message
-    if not tested:
-        _case(suite, "the results were compared")
-    ET.indent(suite)
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(suite, encoding="unicode")}\n'
-
-
-def _worse(change: Change) -> bool:
-    return change.mark == ("lower" if more_is_better(change.metric) else "higher")
-
-
-def _case(suite: ET.Element, name: str) -> ET.Element:
-    return ET.SubElement(suite, "testcase", {"name": printable(name), "classname": "xent.compare", "time": "0"})
+    return facts
