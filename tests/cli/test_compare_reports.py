@@ -45,6 +45,13 @@ def test_the_page_has_every_candidate_and_what_changed(reports):
     assert not re.search(r"<script|https?://", reports[1]["html"])
 
 
+def test_the_page_draws_nothing_and_needs_no_matplotlib(saved, tmp_path):
+    rows, page = [str(saved / f"{name}.parquet") for name in ("old", "new")], tmp_path / "r.html"
+    found = xent("compare", *rows, "--report", str(page), script="import sys\nsys.modules['matplotlib'] = None\n")
+    assert found[0] == 0, found
+    assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
 def test_junit_fails_what_is_worse_beyond_chance_and_nothing_else(reports):
     suite = junitparser.TestSuite.fromstring(reports[1]["xml"])
     failed = {case.name for case in suite if case.result}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from xent_cli.errors import UsageError, XentError
 
@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 # Each is a suffix, and also a prefix that replaces a suffix, as in md:FILE.
 FORMATS = ("json", "md", "html", "xml")
 PICTURES = ("svg", "png")
+_NEEDS = {
+    "summary.html": "a page needs jinja2 and matplotlib",
+    "summary.plot": "a plot needs matplotlib",
+    "comparison.html": "a page needs jinja2",
+}
 
 
 def format_of(text: str) -> tuple[str, str]:
@@ -46,18 +51,14 @@ def plot_form(path: str) -> str:
     return form
 
 
-def load_pictures(*, page: bool) -> None:
-    """Import the libraries for pictures and pages before any work, or raise an error naming the extra to install."""
+def load(report: Literal["summary.html", "summary.plot", "comparison.html"]) -> None:
+    """Import a report's libraries before any work, or raise an error that names the extra to install."""
     try:
-        import_module("xent_cli.reports.summary.html" if page else "xent_cli.reports.summary.plot")
+        import_module(f"xent_cli.reports.{report}")
     except ModuleNotFoundError as error:
         from xent_cli.extras import install_line
 
-        raise XentError(
-            "a page needs jinja2 and matplotlib" if page else "a plot needs matplotlib",
-            found=f"no {error.name}",
-            hint=install_line("report"),
-        ) from None
+        raise XentError(_NEEDS[report], found=f"no {error.name}", hint=install_line("report")) from None
 
 
 def _text(name: str, document: Document) -> str:

@@ -92,7 +92,7 @@ def prepare(options: ComputeOptions, output: OutputPlan, limits: Limits | None) 
     groups = _groups(options)
     page = any(target.form == "html" for target in output.reports)
     if page or flags.plot is not None:
-        reports.load_pictures(page=page)
+        reports.load("summary.html" if page else "summary.plot")
     with_rows = output.rows is not None or flags.output is not None or (limits is not None and limits.needs_rows)
     layout = read_options(
         shared,

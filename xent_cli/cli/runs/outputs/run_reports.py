@@ -63,7 +63,7 @@ def reported(
     inputs += [Named("a result", text.partition("=")[2]) for text in results if "=" in text]
     refuse_overlap(inputs, outputs)
     if any(target.form == "html" for target in output.reports):
-        reports.load_pictures(page=True)
+        reports.load("comparison.html")
     with Publication(timeout.get(), None if output.quiet else present.note_waiting) as files:
         streams = [files.file(target.path, append=target.appended) for target in output.reports]
         comparison = compare()
