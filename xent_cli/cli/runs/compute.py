@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from xent_cli.core.row_columns import RowFormat
     from xent_cli.core.totals.loss_totals import LossTotals
     from xent_cli.core.totals.run_totals import RunTotals
+    from xent_cli.core.totals.summary import LossSummary
     from xent_cli.engines.interface import Engine
     from xent_cli.readers.pair.paired_inputs import Pair
 
@@ -78,8 +79,8 @@ def compute(options: ComputeOptions, output: OutputPlan, limits: Limits | None =
     engine = open_engine(options.shared.run)
     with Publication(timeout.get(), None if output.quiet else present.note_waiting) as files:
         targets = _open_targets(job, files)
-        totals = evaluate(job, targets, engine)
-        document = report(job, totals, targets)
+        totals, summary = evaluate(job, targets, engine)
+        document = report(job, totals, summary, targets)
     show(job, totals, document)
     return document
 
@@ -109,33 +110,35 @@ def prepare(options: ComputeOptions, output: OutputPlan, limits: Limits | None) 
     seen = preview(shared, pair, loss_options(shared, pair, names_classes=bool(output.reports)))
     if shared.run.strict:
         refuse_warnings((*shared.origin.config_notes, *seen.pair.diagnostics, *seen.diagnostics))
+    signature = seen.options.signature(__version__)
     wanted = _wanted(options, output, limits, seen.pair, with_rows=with_rows, page=page)
     wanted = _with_groups(wanted, groups, seen.pair, options)
-    columns = row_format(options, output, seen.pair, seen.options, wanted)
+    columns = row_format(options, output, seen, wanted, signature)
     kept = ("predicted",) if limits is not None and limits.needs_predictions else ()
     wanted = wanted._replace(columns=(*columns.predictions, *kept))
     return Job(options, output, seen, wanted, columns, _gradients(options, seen.pair), limits, groups)
 
 
-def evaluate(job: Job, targets: Targets, opened: AbstractContextManager[Engine]) -> RunTotals:
-    """Evaluate every block where the engine runs it, and write rows and gradients."""
+def evaluate(job: Job, targets: Targets, opened: AbstractContextManager[Engine]) -> tuple[RunTotals, LossSummary]:
+    """Evaluate every block where the engine runs it, write rows and gradients, and return totals and figures."""
     run, (pair, options, _) = job.options.shared.run, job.seen
     track = progress(run, pair.logits.info.num_rows)
     with opened as engine:
         totals = evaluate_pair(pair, options, job.wanted, engine, targets, track=track)
-        if job.limits is None or not job.limits.needs_gain:
-            return totals
-        from xent_cli.cli.runs.figures.fit import with_gain
+        summary = totals.summarize()
+        if job.limits is not None and job.limits.needs_gain:
+            from xent_cli.cli.runs.figures.fit import with_gain
 
-        return with_gain(totals, pair, options, engine, track)
+            summary = with_gain(summary, pair, options, engine, track)
+    return totals, summary
 
 
-def report(job: Job, totals: RunTotals, targets: Targets) -> Document:
+def report(job: Job, totals: RunTotals, summary: LossSummary, targets: Targets) -> Document:
     """Say what was found, judge it where there are limits, and write the reports."""
     (pair, options, diagnostics), flags, origin = job.seen, job.options.output, job.options.shared.origin
     losses = totals.losses
     digest, slices = _digest(losses), _slices(totals, job.wanted.by)
-    from_totals, summary = diagnostics_of(losses, job.seen, origin), totals.summarize()
+    from_totals = diagnostics_of(losses, job.seen, origin)
     if job.groups is not None or job.wanted.cluster is not None:
         from xent_cli.cli.runs.clusters import with_units
 
@@ -143,7 +146,7 @@ def report(job: Job, totals: RunTotals, targets: Targets) -> Document:
         from_totals = (*from_totals, *found)
     document = Document(
         version=__version__,
-        signature=options.signature(__version__),
+        signature=job.columns.signature,
         summary=summary,
         inputs=pair.inputs(losses.n_samples + losses.n_ignored),
         diagnostics=(*origin.config_notes, *pair.diagnostics, *diagnostics, *from_totals),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
-from xent_cli import __version__
 from xent_cli.cli.display import present
 from xent_cli.cli.output_plan import Form
 from xent_cli.core.row_columns import KL_ENDS, OF_LABELS, RowFormat
@@ -17,7 +16,8 @@ if TYPE_CHECKING:
     from xent_cli.cli.output_plan import OutputPlan
     from xent_cli.cli.runs.gradient_output import GradientOutput
     from xent_cli.cli.runs.kept_rows import KeptRows
-    from xent_cli.core.options import LossOptions, Outputs, PredictionColumn
+    from xent_cli.cli.runs.preview import Preview
+    from xent_cli.core.options import Outputs, PredictionColumn
     from xent_cli.readers.pair.paired_inputs import Pair
     from xent_cli.writers.folder import PartsFolder
     from xent_cli.writers.interface import RowWriter
@@ -108,15 +108,21 @@ def _writer_to_stdout(form: Form, output: OutputPlan, columns: RowFormat) -> Row
 
 
 def row_format(
-    options: ComputeOptions, output: OutputPlan, pair: Pair, loss: LossOptions, wanted: Outputs
+    options: ComputeOptions, output: OutputPlan, seen: Preview, wanted: Outputs, signature: str
 ) -> RowFormat:
     """Return the columns of the rows that a run writes.
+
+    Parameters
+    ----------
+    signature
+        The settings of the run, as `LossOptions.signature` spells them.
 
     Raises
     ------
     UsageError
         Where two columns would have one name, or columns of predictions cannot be written.
     """
+    pair, loss = seen.pair, seen.options
     predictions = _predictions(options, output, pair)
     id_name, sparse, cluster = pair.id_name, pair.label_form == "sparse", wanted.cluster
     # Columns that the rows have anyway are not written twice.
@@ -146,7 +152,7 @@ def row_format(
         predictions=predictions,
         # Beside labels that are numbers a predicted class is a number too, so that the two can be compared.
         predicted_names=pair.class_names if pair.named_labels or not sparse else None,
-        signature=loss.signature(__version__),
+        signature=signature,
     )
 
 

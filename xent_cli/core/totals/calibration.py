@@ -95,8 +95,6 @@ class Calibration:
         Exact sum of the weights, and of the weighted confidences and hits by bin; None without weights.
     n_unknown
         Samples without a confidence, whose logits hold NaN or +inf: they are in no bin and make the figures NaN.
-    gain
-        By how many nats the best temperature would lower the mean loss, if one was fitted; only known for a whole run.
     by_class
         Losses in nats by label, if requested; a hit is a label that is predicted.
     confusions
@@ -113,7 +111,6 @@ class Calibration:
     n_unknown: int = 0
     by_class: GroupSums = GroupSums()
     confusions: Confusions = Confusions()
-    gain: float | None = None
 
     @classmethod
     def of(
@@ -240,8 +237,7 @@ class Calibration:
 
     def figures(self) -> tuple[tuple[str, float], ...]:
         """Return the figures of a summary by name."""
-        gain = () if self.gain is None else (("calibration_gain", self.gain),)
-        return ("ece", self.ece), ("brier", self.brier_score), *gain
+        return ("ece", self.ece), ("brier", self.brier_score)
 
 
 def _merged(ours: GroupSums | None, theirs: GroupSums | None) -> GroupSums | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from xent_cli.core.confidence.fit_block import fit_block
 from xent_cli.core.confidence.temperature import PassTotals, fit_temperature
+from xent_cli.core.metrics import GAIN
 from xent_cli.core.options import Outputs
 from xent_cli.errors import InputError, RowError, UsageError
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from xent_cli.core.confidence.temperature import Step, TemperatureFit
     from xent_cli.core.options import LossOptions
     from xent_cli.core.totals.cluster_rule import ClusterRule
-    from xent_cli.core.totals.run_totals import RunTotals
+    from xent_cli.core.totals.summary import LossSummary
     from xent_cli.engines.interface import Engine
     from xent_cli.readers.pair.paired_inputs import Pair
 
@@ -64,13 +65,12 @@ def fit_on(
 
 
 def with_gain(
-    totals: RunTotals, pair: Pair, options: LossOptions, engine: Engine, track: Callable[[Any], Any]
-) -> RunTotals:
-    """Add to the calibration totals of a run how much the best temperature would lower its mean loss."""
-    assert totals.calibration is not None
+    summary: LossSummary, pair: Pair, options: LossOptions, engine: Engine, track: Callable[[Any], Any]
+) -> LossSummary:
+    """Add to the figures of a run by how many nats the best temperature would lower its mean loss."""
     fit = fit_on(pair, options, Outputs(figures=False), engine, track=track)
-    gain = totals.losses.summarize().mean_loss - fit.after.mean_loss
-    return totals._replace(calibration=replace(totals.calibration, gain=gain))
+    gain = summary.mean_loss - fit.after.mean_loss
+    return replace(summary, calibration=(*summary.calibration, (GAIN, gain)))
 
 
 def refuse_unfit(pair: Pair, source: str, what: str) -> None:
