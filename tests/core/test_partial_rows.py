@@ -119,3 +119,16 @@ def test_a_model_without_a_distribution_is_nan_at_every_end():
     rows = np.array([[np.nan] * 3, [np.inf, 0.0, 0.0]])
     found = partial_divergence(rows, exact(2), log_softmax(np.zeros((2, 3)), axis=1), exact(2))
     assert np.isnan(found).all()
+
+
+@given(st.integers(0, 2**32), st.integers(2, 9))
+def test_rows_together_give_the_bits_of_each_alone(seed, n):
+    rng = np.random.default_rng(seed)
+    own, ref = (log_softmax(rng.normal(0, rng.choice([0.1, 2.0, 20.0]), (n, 11)), axis=1) for _ in range(2))
+    own[rng.random(own.shape) < 0.05] = -np.inf
+    cuts = [cut(row, int(rng.integers(1, 12))) for row in ref]
+    rows = np.concatenate([row for row, _ in cuts])
+    bounds = Bounds(*(np.concatenate(column) for column in zip(*(b for _, b in cuts), strict=True)))
+    together = np.stack(partial_divergence(own, exact(n), rows, bounds))
+    alone = [np.stack(partial_divergence(own[i : i + 1], exact(), *cuts[i])) for i in range(n)]
+    assert together.tobytes() == np.ascontiguousarray(np.concatenate(alone, axis=1)).tobytes()

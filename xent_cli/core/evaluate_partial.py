@@ -67,12 +67,10 @@ def _against_labels(block: Block, divisor: FloatArray | None, options: LossOptio
     )
     loss = -block.logits[np.arange(n), label]
     bounded = np.isnan(loss)
-    least = loss.copy()
-    for i in range(n):
-        rest = rest_of(block.logits[i], float(bounds.cap[i]), float(bounds.width[i]), block.start + i, "logits")
-        if bounded[i]:
-            with np.errstate(divide="ignore"):
-                least[i] = -np.log(min(rest.most, rest.high))
+    numbers = np.arange(block.start, block.start + n)
+    rest = rest_of(np.asarray(block.logits, np.float64), bounds.cap, bounds.width, numbers, "logits")
+    with np.errstate(divide="ignore"):
+        least = np.where(bounded, -np.log(np.minimum(rest.most, rest.high)), loss)
     figures = {"mean_loss_at_least": least, "mean_loss_at_most": np.where(bounded, np.inf, loss)}
     ranks = label_ranks(_at_face(block.logits, bounds), label) if outputs.top_k else None
     ignored, figures[BOUNDED] = _left_out(ignored, bounded, options)

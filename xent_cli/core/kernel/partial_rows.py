@@ -7,24 +7,24 @@ derivation is at the end of this file.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from xent_cli.core.kernel.unknown_classes import ROUNDING, Rest, ends_of_unknown
 from xent_cli.errors import RowError
 
 if TYPE_CHECKING:
-    from xent_cli.core.array_types import BoolArray, FloatArray
+    from xent_cli.core.array_types import FloatArray, IntArray
 
 # The known probabilities must not sum to more than this; rounding to bfloat16 can add half a percent.
 _MOST_MASS = 1.01
-# Bound on the error of a sum of float64 terms, relative to the sum of their magnitudes.
-_ROUNDING = 1e-13
 # Bound on the error of 1 minus a sum of probabilities.
 _SLACK = 1e-15
 # llama.cpp leaves classes at or below this log-probability out of its sum.
 _LLAMA_CUT = -16.0
+# Rows are bounded together, as many as have so many values: their intermediate results stay in the cache.
+_MOST_VALUES = 1 << 16
 
 
 class Bounds(NamedTuple):
@@ -101,173 +101,143 @@ def partial_divergence(
     >>> found.kl_low.round(9).tolist(), found.kl_high.round(9).tolist()  # ln 2 / 4
     ([0.173286795], [0.173286795])
     """
-    n = len(ref)
+    n, k = ref.shape
     results = np.empty((len(PartialDivergence._fields), n))
-    for i in range(n):
-        own_row = _Row(own[i], *(float(column[i]) for column in own_bounds))
-        ref_row = _Row(ref[i], *(float(column[i]) for column in ref_bounds))
-        results[:, i] = _bound(own_row, ref_row, start + i)
+    step = max(1, _MOST_VALUES // k)
+    for rows in (slice(low, low + step) for low in range(0, n, step)):
+        sides = (
+            _Side(values[rows], *(column[rows] for column in bounds))
+            for values, bounds in ((own, own_bounds), (ref, ref_bounds))
+        )
+        results[:, rows] = _bounded(*sides, np.arange(start, start + n)[rows])
     return PartialDivergence(*results)
 
 
-class _Row(NamedTuple):
-    """One row [k] and its bounds."""
+class _Side(NamedTuple):
+    """Rows [n, k] and their bounds [n]."""
 
     log_p: FloatArray
-    cap: float
-    width: float
-    face: float
+    cap: FloatArray
+    width: FloatArray
+    face: FloatArray
 
-    @property
-    def at_face(self) -> FloatArray:
-        """The row as the file holds it."""
-        return np.where(np.isnan(self.log_p), self.face, self.log_p)
-
-
-class Rest(NamedTuple):
-    """Total probability of the classes that are not known: from `low` to `high`, at most `most` each."""
-
-    low: float
-    high: float
-    most: float
+    def take(self, rows: IntArray) -> _Side:
+        """Some of the rows."""
+        return _Side(*(values[rows] for values in self))
 
 
-def rest_of(log_p: FloatArray, cap: float, width: float, row: int, role: str = "labels") -> Rest:
-    """Return the probability that is left for the unknown classes of a row [k].
+def rest_of(log_p: FloatArray, cap: FloatArray, width: FloatArray, numbers: IntArray, role: str = "labels") -> Rest:
+    """Return the probability that is left for the unknown classes of rows [n, k].
+
+    Parameters
+    ----------
+    numbers
+        [n] sample numbers, for the error.
 
     Raises
     ------
     RowError
-        If that is impossible.
+        At the first row in which that is impossible.
+
+    Examples
+    --------
+    >>> row = np.array([[np.log(0.5), np.nan, np.nan]])
+    >>> rest_of(row, np.log([0.375]), np.zeros(1), np.arange(1)).high.round(9).tolist()
+    [0.5]
     """
     known = ~np.isnan(log_p)
-    mass = float(np.exp(log_p[known]).sum())
-    least, most = mass * math.exp(-width), math.exp(cap)
-    if least > _MOST_MASS:
-        found = f"probabilities that sum to {mass:.6g}"
-        raise RowError("not a distribution", row, role, found, "at most 1", code="partial-row")
-    unknown = known.size - int(np.count_nonzero(known))
+    counts = np.count_nonzero(known, axis=1)
+    mass = _sums(np.exp(log_p[known]), counts)
+    least, most = mass * np.exp(-width), np.exp(cap)
+    unknown = log_p.shape[1] - counts
     room = unknown * most
-    if unknown == 0:
-        if mass * math.exp(width) < 2.0 - _MOST_MASS:
-            raise RowError("not a distribution", row, role, f"probabilities that sum to {mass:.6g}", "1")
-        return Rest(0.0, 0.0, most)
-    low, high = max(0.0, 1.0 - mass * math.exp(width) - _SLACK), max(0.0, 1.0 - least + _SLACK)
-    if low > room * (1.0 + 1e-6) + 1e-9:
-        found = f"{low:.6g} of the probability for {unknown} classes of at most {most:.6g} each"
-        expected = f"no more than {room:.6g}"
-        raise RowError("an inconsistent row", row, role, found, expected, code="partial-row")
-    return Rest(min(low, room), min(high, room), most)
+    whole = unknown == 0
+    low = np.where(whole, 0.0, np.maximum(0.0, 1.0 - mass * np.exp(width) - _SLACK))
+    high = np.where(whole, 0.0, np.maximum(0.0, 1.0 - least + _SLACK))
+    over = least > _MOST_MASS
+    under = whole & (mass * np.exp(width) < 2.0 - _MOST_MASS)
+    bad = np.flatnonzero(over | under | (low > room * (1.0 + 1e-6) + 1e-9))
+    if bad.size:
+        i = bad[0]
+        if over[i] or under[i]:
+            found, expected = f"probabilities that sum to {mass[i]:.6g}", "at most 1" if over[i] else "1"
+            raise RowError("not a distribution", int(numbers[i]), role, found, expected, code="partial-row")
+        found = f"{low[i]:.6g} of the probability for {unknown[i]} classes of at most {most[i]:.6g} each"
+        expected = f"no more than {room[i]:.6g}"
+        raise RowError("an inconsistent row", int(numbers[i]), role, found, expected, code="partial-row")
+    return Rest(np.minimum(low, room), np.minimum(high, room), most)
 
 
-def _bound(own: _Row, ref: _Row, number: int) -> tuple[float, ...]:
-    """Return the fields of `PartialDivergence` for one row."""
-    if np.isnan(own.log_p).all() or (own.log_p == np.inf).any() or (ref.log_p == np.inf).any():
-        return (math.nan,) * len(PartialDivergence._fields)
-    rest = rest_of(ref.log_p, ref.cap, ref.width, number)
-    known = ~np.isnan(ref.log_p)
-    unknown_own = np.isnan(own.log_p)
-    highest = np.where(unknown_own, own.cap, own.log_p + own.width)  # own log-probabilities
-    lowest = np.where(unknown_own, -np.inf, own.log_p - own.width)
-    counted = known & (ref.log_p > -np.inf)
-    log_p, p = ref.log_p[counted], np.exp(ref.log_p[counted])
-    off = math.expm1(ref.width)
+def _bounded(own: _Side, ref: _Side, numbers: IntArray) -> FloatArray:
+    """Return the fields of `PartialDivergence` for some rows."""
+    unknown = np.isnan(own.log_p)
+    valid = ~(unknown.all(axis=1) | (own.log_p == np.inf).any(axis=1) | (ref.log_p == np.inf).any(axis=1))
+    if not valid.all():
+        results = np.full((len(PartialDivergence._fields), len(numbers)), np.nan)
+        rows = np.flatnonzero(valid)
+        if rows.size:
+            results[:, rows] = _bounded(own.take(rows), ref.take(rows), numbers[rows])
+        return results
+    rest = rest_of(ref.log_p, ref.cap, ref.width, numbers)
+    highest = np.where(unknown, own.cap[:, np.newaxis], own.log_p + own.width[:, np.newaxis])
+    lowest = np.where(unknown, -np.inf, own.log_p - own.width[:, np.newaxis])
+    counted = ref.log_p > -np.inf  # which NaN is not
+    counts = np.count_nonzero(counted, axis=1)
+    log_p, width, off = ref.log_p[counted], *(np.repeat(w, counts) for w in (ref.width, np.expm1(ref.width)))
+    p, log_q = np.exp(log_p), own.log_p[counted]
+    above, below = highest[counted], lowest[counted]
     with np.errstate(invalid="ignore"):
-        apart = [log_p - bound[counted] for bound in (highest, lowest)]
+        apart = [log_p - bound for bound in (above, below)]
         # An infinite ratio stays infinite, whatever was rounded.
-        widths = [p * (off * (np.where(np.isinf(x), 0.0, np.abs(x)) + ref.width) + ref.width) for x in apart]
-        kl_low = _sum_below(p * apart[0] - widths[0])
-        kl_high = _sum_above(p * apart[1] + widths[1])
-        loss_low = _sum_below(p * (1.0 - off) * np.maximum(-highest[counted], 0.0))
-        loss_high = _sum_above(p * (1.0 + off) * -lowest[counted])
-    if rest.high > 0.0:
-        others = ~known
-        kl_low += _least_divergence(highest[others], rest)
-        loss_low += _placed(-np.sort(-highest[others]), rest.low, rest.most)
-        ascending = _lowest_first(lowest[others], rest)
-        kl_high += _most_divergence(ascending, rest)
-        loss_high += _placed(ascending, rest.high, rest.most)
-    loss, kl = _as_it_says(own, ref, counted, rest)
-    return loss, kl, loss_low, loss_high, max(0.0, kl_low), kl_high, _face(own, ref)
+        widths = [p * (off * (np.where(np.isinf(x), 0.0, np.abs(x)) + width) + width) for x in apart]
+        kl_low = _sums_below(p * apart[0] - widths[0], counts)
+        kl_high = _sums_above(p * apart[1] + widths[1], counts)
+        loss_low = _sums_below(p * (1.0 - off) * np.maximum(-above, 0.0), counts)
+        loss_high = _sums_above(p * (1.0 + off) * -below, counts)
+        loss, kl = _sums(p * -log_q, counts), _sums(p * (log_p - log_q), counts)
+    told = rest.high == 0.0  # and with it, every class that matters
+    loss, kl = np.where(told, loss, np.nan), np.where(told, kl, np.nan)
+    if not told.all():
+        rows = np.flatnonzero(~told)
+        rest, others = Rest(*(values[rows] for values in rest)), np.isnan(ref.log_p[rows])
+        ends = ends_of_unknown(highest[rows], lowest[rows], others, rest)
+        for values, end in zip((kl_low, kl_high, loss_low, loss_high), ends, strict=True):
+            values[rows] += end
+    return np.stack([loss, kl, loss_low, loss_high, np.maximum(0.0, kl_low), kl_high, _face(own, ref)])
 
 
-def _as_it_says(own: _Row, ref: _Row, counted: BoolArray, rest: Rest) -> tuple[float, float]:
-    """Return cross-entropy and divergence of the values as given; NaN if they depend on an unknown one."""
-    log_p, log_q = ref.log_p[counted], own.log_p[counted]
-    if rest.high > 0.0 or np.isnan(log_q).any():
-        return math.nan, math.nan
-    p = np.exp(log_p)
-    with np.errstate(invalid="ignore"):
-        return float((p * -log_q).sum()), float((p * (log_p - log_q)).sum())
+def _face(own: _Side, ref: _Side) -> FloatArray:
+    """Return the divergence of the rows as the files hold them; NaN for a file that has no floor."""
+    face = np.full(len(ref.log_p), np.nan)
+    held = [np.isnan(side.log_p) for side in (own, ref)]
+    rows = np.flatnonzero(~((held[0].any(axis=1) & np.isnan(own.face)) | (held[1].any(axis=1) & np.isnan(ref.face))))
+    if rows.size:
+        log_q, log_p = (
+            np.where(lost[rows], side.face[rows, np.newaxis], side.log_p[rows])
+            for lost, side in zip(held, (own, ref), strict=True)
+        )
+        some = log_p > _LLAMA_CUT
+        log_p, log_q = log_p[some], log_q[some]
+        face[rows] = _sums(np.exp(log_p) * (log_p - log_q), np.count_nonzero(some, axis=1))
+    return face
 
 
-def _face(own: _Row, ref: _Row) -> float:
-    log_p, log_q = ref.at_face, own.at_face
-    if np.isnan(log_p).any() or np.isnan(log_q).any():
-        return math.nan
-    some = log_p > _LLAMA_CUT
-    return float((np.exp(log_p[some]) * (log_p[some] - log_q[some])).sum())
+def _sums(terms: FloatArray, counts: IntArray) -> FloatArray:
+    """Return the sum of each of consecutive runs of terms; it depends on the terms of its run alone."""
+    sums = np.zeros(len(counts))
+    some = np.flatnonzero(counts)
+    if some.size:
+        sums[some] = np.add.reduceat(terms, (np.cumsum(counts) - counts)[some])
+    return sums
 
 
-def _sum_below(terms: FloatArray) -> float:
-    total = float(terms.sum())
-    return total - _ROUNDING * float(np.abs(terms).sum()) if math.isfinite(total) else total
+def _sums_below(terms: FloatArray, counts: IntArray) -> FloatArray:
+    total = _sums(terms, counts)
+    return np.where(np.isfinite(total), total - ROUNDING * _sums(np.abs(terms), counts), total)
 
 
-def _sum_above(terms: FloatArray) -> float:
-    return float(terms.sum() + _ROUNDING * np.abs(terms).sum())
-
-
-def _least_divergence(highest: FloatArray, rest: Rest) -> float:
-    """Return the minimum of ``sum p (log p - log q)`` over classes that share the rest: p is proportional to q."""
-    top = float(highest.max())
-    if top == -math.inf:
-        return math.inf if rest.low > 0.0 else 0.0
-    log_q = min(0.0, top + math.log(float(np.exp(highest - top).sum())))
-    # r (log r - log q) is convex in r, with its minimum at q/e.
-    r = min(max(math.exp(log_q - 1.0), rest.low), rest.high)
-    value = r * (math.log(r) - log_q) if r > 0.0 else 0.0
-    return value - _ROUNDING * abs(value)
-
-
-def _lowest_first(lowest: FloatArray, rest: Rest) -> FloatArray:
-    """Return as many of log q, in ascending order, as the rest can fill."""
-    reach = min(lowest.size, int(rest.high / rest.most) + 2)
-    if reach < lowest.size:
-        lowest = np.partition(lowest, reach - 1)[:reach]
-    return np.sort(lowest)
-
-
-def _most_divergence(ascending: FloatArray, rest: Rest) -> float:
-    """Return the maximum of ``sum p (log p - log q)``: p is `rest.most` at the classes with the lowest q."""
-    if ascending[0] == -math.inf:
-        return math.inf
-    gains = rest.most * (math.log(rest.most) - ascending)
-    sums = np.concatenate([[0.0], np.cumsum(gains)])
-
-    def at(r: float) -> float:
-        full = min(int(r / rest.most), ascending.size)
-        left = r - full * rest.most
-        if left <= 0.0 or full == ascending.size:
-            return float(sums[full])
-        return float(sums[full] + left * (math.log(left) - ascending[full]))
-
-    # The sum is convex in r between whole numbers of classes, and concave over these: it is highest where q passes p.
-    first, last = math.ceil(rest.low / rest.most), min(int(rest.high / rest.most), ascending.size)
-    values = [at(rest.low), at(rest.high)]
-    if first <= last:
-        best = min(max(int(np.count_nonzero(gains > 0.0)), first), last)
-        values.append(float(sums[best]))
-    highest = max(values)
-    return highest + _ROUNDING * float(np.abs(gains).sum())
-
-
-def _placed(log_q: FloatArray, r: float, most: float) -> float:
-    """Return ``sum p (-log q)`` with p = `most` at the first classes, until it adds up to r."""
-    full = min(int(r / most), log_q.size)
-    total = most * float(-log_q[:full].sum()) if full else 0.0
-    left = r - full * most
-    return total - left * float(log_q[full]) if full < log_q.size and left > 0.0 else total
+def _sums_above(terms: FloatArray, counts: IntArray) -> FloatArray:
+    return _sums(terms, counts) + ROUNDING * _sums(np.abs(terms), counts)
 
 
 # Derivation
