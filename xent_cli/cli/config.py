@@ -54,7 +54,7 @@ def configurable(command: click.Command) -> click.Command:
                 is_eager=True,
                 expose_value=False,
                 callback=_configure,
-                help=f"File of default options; default: the nearest {_OWN}, or {_SHARED} with [tool.xent].",
+                help=f"File with default options; default: the nearest {_OWN}, or {_SHARED} with [tool.xent].",
             )
         )
     return command

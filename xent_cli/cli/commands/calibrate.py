@@ -9,7 +9,7 @@ import click
 
 from xent_cli.cli.commands.help import OUTPUT, Command, option, without
 from xent_cli.cli.commands.options import input_options, loss_options
-from xent_cli.cli.commands.run_options import bins_option, cluster_option, run_options
+from xent_cli.cli.commands.run_options import bins_option, cluster_option, lines_format_option, run_options
 
 _EXAMPLES = (
     "xent calibrate logits.npy labels.npy",
@@ -19,7 +19,7 @@ _EXAMPLES = (
     "xent calibrate logits.npy labels.npy -f json | jq .temperature",
     "xent check logits.npy labels.npy --max calibration_gain=0.01",
 )
-# They would change what is minimised, or are about inputs that have no temperature.
+# These would change what is minimised, or are about inputs that have no temperature.
 _NOT_HERE = (
     *("source", "labels_from", "normalize", "unnormalized", "label_smoothing", "class_weight"),
     *("temperature", "teacher_temperature", "precision"),
@@ -43,30 +43,24 @@ _output = partial(option, section=OUTPUT)
     "document",
     type=click.Path(),
     metavar="FILE.json",
-    help="File for the temperature; the other commands read it with --temperature FILE.",
+    help="File for the temperature; other commands read it with --temperature FILE.",
 )
 @_output(
     "--folds",
     type=click.IntRange(2),
     metavar="K",
-    help="Also fit K times without one fold each, and report loss and calibration of the samples left out.",
+    help="Also fit K times, each time without one fold, and report loss and calibration of the samples left out.",
 )
-@_output(
-    "-f",
-    "--format",
-    "output_format",
-    type=click.Choice(["table", "lines", "json"]),
-    help="Form of standard output; default: table on a terminal, else lines.",
-)
+@lines_format_option
 @cluster_option
 @bins_option
 @run_options
 def calibrate(**flags: Any) -> None:
     """Fit the temperature T that minimises the mean loss of logits / T, and report its effect on loss and calibration.
 
-    The loss is convex in 1/T, and T is found to the last digits in four or five passes over files of any size. There is
-    no such T if every label has the highest logit of its row, if the logits are no better than chance, or if the logit
-    of a label is -inf: exit code 3. Fit on a validation set, and evaluate on a test set with --temperature FILE.
+    The loss is convex in 1/T, and four or five passes over the files find T to the last digits. There is no such T, and
+    the exit code is 3, if every label has the highest logit of its row, if the logits are no better than chance, or if
+    the logit of a label is -inf. Fit on a validation set, then evaluate on a test set with --temperature FILE.
     """
     from xent_cli.cli.display.calibration import show_fit
     from xent_cli.cli.options import OutputFlags, grouped, shared_options

@@ -8,19 +8,8 @@ from typing import Any
 import click
 
 from xent_cli.cli.commands.help import OUTPUT, Command, complete_files, complete_metrics, option
-from xent_cli.cli.commands.options import bounded_option, input_options, loss_options, top_k_option, true_labels_option
-from xent_cli.cli.commands.run_options import (
-    by_option,
-    calibration_options,
-    cluster_option,
-    columns_option,
-    divergence_option,
-    macro_option,
-    overflow_option,
-    plot_option,
-    run_options,
-    units_option,
-)
+from xent_cli.cli.commands.options import all_loss_options, input_options
+from xent_cli.cli.commands.run_options import figure_options, overflow_option, plot_option, run_options
 
 _EXAMPLES = (
     "xent check logits.npy labels.npy --max mean_loss=0.35 --min accuracy=0.95",
@@ -42,23 +31,20 @@ _output = partial(option, section=OUTPUT)
     examples=_EXAMPLES,
 )
 @input_options
-@loss_options
-@true_labels_option
-@bounded_option
-@top_k_option
+@all_loss_options
 @_gate(
     "--max",
     multiple=True,
     metavar="METRIC=LIMIT",
     shell_complete=complete_metrics,
-    help="Fail where METRIC is above LIMIT; repeatable.",
+    help="Fail if METRIC is above LIMIT; repeatable.",
 )
 @_gate(
     "--min",
     multiple=True,
     metavar="METRIC=LIMIT",
     shell_complete=complete_metrics,
-    help="Fail where METRIC is below LIMIT; repeatable.",
+    help="Fail if METRIC is below LIMIT; repeatable.",
 )
 @_gate(
     "--baseline",
@@ -71,19 +57,19 @@ _output = partial(option, section=OUTPUT)
     multiple=True,
     metavar="METRIC=LIMIT",
     shell_complete=complete_metrics,
-    help="Fail where METRIC is more than LIMIT above the baseline; 0.01 is absolute, 0.5% is relative; repeatable.",
+    help="Fail if METRIC is more than LIMIT above the baseline; 0.01 is absolute, 0.5% is relative; repeatable.",
 )
 @_gate(
     "--max-decrease",
     multiple=True,
     metavar="METRIC=LIMIT",
     shell_complete=complete_metrics,
-    help="Fail where METRIC is more than LIMIT below the baseline, for accuracy and the like; repeatable.",
+    help="Fail if METRIC is more than LIMIT below the baseline, for accuracy and the like; repeatable.",
 )
 @_gate(
     "--require-significant",
     is_flag=True,
-    help="Let a change fail only if the 95% interval of the paired difference excludes 0.",
+    help="Fail because of a change only if the 95% interval of the paired difference excludes 0.",
 )
 @_gate("--exit-zero", is_flag=True, help="Exit with 0 even if a check fails.")
 @_output(
@@ -91,7 +77,7 @@ _output = partial(option, section=OUTPUT)
     "--format",
     "output_format",
     type=click.Choice(["table", "tsv", "json", "github"]),
-    help="Form of standard output: json is the summary document, github adds annotations to tsv; "
+    help="Format of standard output: json is the summary document, github adds annotations to tsv; "
     "default: table on a terminal, else tsv.",
 )
 @_output(
@@ -99,7 +85,7 @@ _output = partial(option, section=OUTPUT)
     "--output",
     type=click.Path(),
     metavar="FILE",
-    help="File for the per-sample rows, which a later check takes as its --baseline.",
+    help="File for the per-sample rows, which a later check can take as its --baseline.",
 )
 @overflow_option
 @_output(
@@ -110,20 +96,14 @@ _output = partial(option, section=OUTPUT)
     shell_complete=complete_files,
     help="File for the verdict: .json .md .html .xml (JUnit), or md:FILE if the suffix does not say; repeatable.",
 )
-@by_option
-@cluster_option
-@macro_option
-@units_option
-@columns_option
-@calibration_options
-@divergence_option
+@figure_options
 @plot_option
 @run_options
 def check(**flags: Any) -> None:
     """Compute the figures, then check them against limits: exit with 1 if any limit is violated.
 
     METRIC is a field of the summary (mean_loss, p99_loss, accuracy, n_nan ...), overflow.float16 (rows for which the
-    textbook formula fails; .imprecise, .inf and .nan select one kind of failure), or slice:COLUMN=VALUE:FIELD. NaN
+    textbook formula fails; .imprecise, .inf and .nan count one kind of failure), or slice:COLUMN=VALUE:FIELD. NaN
     fails every check, and so does a cross-entropy below 0. A baseline must come from the same samples, labels and
     settings.
     """

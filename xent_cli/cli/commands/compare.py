@@ -35,14 +35,14 @@ _output = partial(option, section=OUTPUT)
 @_comparison(
     "--id-column",
     metavar="NAME",
-    help="Column of sample ids by which rows are matched; default: the column between sample and label, if any.",
+    help="Column of sample ids to match rows by; default: the column between sample and label, if any.",
 )
 @_comparison(
     "--test",
     type=click.Choice(["t", "bootstrap", "permutation"]),
     default="t",
     show_default=True,
-    help="Test of the mean difference: Student's paired t, the BCa bootstrap, or a permutation of signs.",
+    help="Test of the mean difference: Student's paired t, the BCa bootstrap, or random flips of signs.",
 )
 @_comparison(
     "--confidence",
@@ -58,7 +58,7 @@ _output = partial(option, section=OUTPUT)
     default=9999,
     show_default=True,
     metavar="N",
-    help="How many resamples a bootstrap or a permutation test draws.",
+    help="Number of resamples that a bootstrap or permutation test draws.",
 )
 @_comparison(
     "--seed", type=click.IntRange(0), default=0, show_default=True, metavar="INT", help="Seed of the resamples."
@@ -67,13 +67,13 @@ _output = partial(option, section=OUTPUT)
     "--by",
     multiple=True,
     metavar="COLUMN",
-    help="Column of the rows; the mean is compared for each of its values too; repeatable.",
+    help="Column of the rows; the means are compared for each of its values too; repeatable.",
 )
 @_comparison(
     "--cluster",
     metavar="COLUMN|axis:N|every:N|none",
-    help="How samples are grouped into clusters, which the tests treat as independent of each other; default: the "
-    "column cluster, or the first of several axes of an array, else none.",
+    help="How samples are grouped into clusters: the tests assume that clusters are independent, not samples; default: "
+    "the column cluster, or the first of several axes of an array, else none.",
 )
 @_output(
     "--top",
@@ -86,7 +86,7 @@ _output = partial(option, section=OUTPUT)
     "--format",
     "output_format",
     type=click.Choice(_FORMATS),
-    help="Form of standard output; default: table on a terminal, else tsv.",
+    help="Format of standard output; default: table on a terminal, else tsv.",
 )
 @_output(
     "--report",
@@ -94,20 +94,20 @@ _output = partial(option, section=OUTPUT)
     multiple=True,
     metavar="FILE",
     shell_complete=complete_files,
-    help="File for the comparison: .json .md .html .xml (JUnit, where a figure that is worse beyond chance fails); "
-    "md:FILE where the suffix does not say; repeatable.",
+    help="File for the comparison: .json .md .html .xml (JUnit, where a figure that is worse beyond chance fails), or "
+    "md:FILE if the suffix does not say; repeatable.",
 )
 @timeout_option
 @strict_option
-@option("-q", "--quiet", section=GENERAL, is_flag=True, help="Print nothing but the output and errors.")
+@option("-q", "--quiet", section=GENERAL, is_flag=True, help="Print only the output and errors.")
 @color_option
 def compare(**flags: Any) -> None:
-    """Paired comparison of saved losses: what changed from the baseline, and whether it may be chance.
+    """Paired comparison of saved losses: what changed from the baseline, and whether chance could explain it.
 
-    BASELINE and CANDIDATE are what xent compute writes with -o, whose rows are matched by their ids or by position; or
-    summary documents, which give no intervals. A delta below 0 is better. The losses of each sample in both say whether
-    a difference may be chance: "~" where the interval of the mean difference holds 0, "n/a" where the differences do
-    not vary. Means are weighted where rows hold weights. Results of different settings or labels are refused.
+    BASELINE and CANDIDATE are what xent compute writes with -o, whose rows are matched by id or by position, or summary
+    documents, which allow no intervals. A loss is better where its delta is below 0. A difference is marked "~" if the
+    interval of the mean difference contains 0, so that chance could explain it, and "n/a" if the differences do not
+    vary. Means are weighted if the rows hold weights. Results with different settings or labels are refused.
     """
     from xent_cli.cli.display.comparison import show_comparison
     from xent_cli.cli.options import OutputFlags, RunFlags, grouped, origin

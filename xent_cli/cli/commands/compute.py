@@ -1,4 +1,4 @@
-"""`xent compute`: per-sample and mean loss, gradients, the overflow report."""
+"""`xent compute`: the loss of every sample, the mean, and what else is computed from logits and labels."""
 
 from __future__ import annotations
 
@@ -8,20 +8,8 @@ from typing import Any
 import click
 
 from xent_cli.cli.commands.help import OUTPUT, Command, complete_files, option
-from xent_cli.cli.commands.options import bounded_option, input_options, loss_options, top_k_option, true_labels_option
-from xent_cli.cli.commands.run_options import (
-    by_option,
-    calibration_options,
-    cluster_option,
-    columns_option,
-    divergence_option,
-    macro_option,
-    overflow_option,
-    plot_option,
-    run_options,
-    top_by_option,
-    units_option,
-)
+from xent_cli.cli.commands.options import all_loss_options, input_options
+from xent_cli.cli.commands.run_options import figure_options, overflow_option, plot_option, run_options, top_by_option
 
 _ROW_FORMATS = ("table", "tsv", "csv", "jsonl", "npy", "arrow")
 _EXAMPLES = (
@@ -44,14 +32,11 @@ _output = partial(option, section=OUTPUT)
     examples=_EXAMPLES,
 )
 @input_options
-@loss_options
-@true_labels_option
-@bounded_option
-@top_k_option
+@all_loss_options
 @_output(
     "--reduction",
     type=click.Choice(["none", "mean", "sum"]),
-    help="Print the mean or the sum as a bare number; with none, the rows without a summary.",
+    help="Print only the mean or the sum, as a bare number; with none, print the rows without a summary.",
 )
 @_output(
     "-f",
@@ -59,7 +44,7 @@ _output = partial(option, section=OUTPUT)
     "output_format",
     metavar="FORMAT",
     type=click.Choice([*_ROW_FORMATS, "json"]),
-    help=f"Form of standard output: {', '.join(_ROW_FORMATS)} print rows, json the summary; "
+    help=f"Format of standard output: {', '.join(_ROW_FORMATS)} print the rows, json the summary; "
     "default: table on a terminal, else tsv.",
 )
 @_output(
@@ -67,13 +52,13 @@ _output = partial(option, section=OUTPUT)
     "--output",
     type=click.Path(),
     metavar="FILE",
-    help="File for the per-sample rows: .tsv .csv .jsonl .npy .parquet .arrow, or folder/ of Parquet parts.",
+    help="File for the per-sample rows: .tsv .csv .jsonl .npy .parquet .arrow, or folder/ for Parquet parts.",
 )
 @_output(
     "--gradients",
     type=click.Path(),
     metavar="FILE.npy",
-    help="File for the gradient of the mean loss, or with --reduction sum of the sum; or folder/ of parts.",
+    help="File for the gradient of the mean loss, or with --reduction sum, of the summed loss; or folder/ for parts.",
 )
 @_output(
     "--gradient-dtype",
@@ -86,23 +71,17 @@ _output = partial(option, section=OUTPUT)
     "--top",
     type=click.IntRange(0),
     metavar="N",
-    help="List the N highest losses with their samples; default: 5 in a table.",
+    help="List the N samples with the highest losses; default: 5 in a table.",
 )
 @_output(
     "--report",
     "reports",
     multiple=True,
     metavar="FILE",
-    help="File for the summary: .json .md .html .xml (JUnit); md:FILE where the suffix does not say; repeatable.",
+    help="File for the summary: .json .md .html .xml (JUnit), or md:FILE if the suffix does not say; repeatable.",
     shell_complete=complete_files,
 )
-@by_option
-@cluster_option
-@macro_option
-@units_option
-@columns_option
-@calibration_options
-@divergence_option
+@figure_options
 @top_by_option
 @plot_option
 @run_options
@@ -110,7 +89,7 @@ def compute(**flags: Any) -> None:
     """Softmax cross-entropy of every sample, and its mean, in nats.
 
     LOGITS and LABELS are files (.npy, .npz, CSV, JSON, Parquet, Arrow, safetensors, .pt; compressed or not),
-    folders or quoted globs of shards, URLs, or - for standard input. LABELS may be left out where the first file holds
+    folders or quoted globs of shards, URLs, or - for standard input. LABELS can be left out if the first file holds
     the labels too. Labels are class indices or rows of class probabilities; their shape says which.
     """
     from xent_cli.cli.options import ComputeOptions, OutputFlags, grouped, shared_options

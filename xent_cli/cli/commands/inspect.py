@@ -1,4 +1,4 @@
-"""`xent inspect`: what files hold, and the line that computes from them."""
+"""`xent inspect`: what files hold, and the command that computes losses from them."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ _output = partial(option, section=OUTPUT)
     "--format",
     "output_format",
     type=click.Choice(["table", "json"]),
-    help="Form of standard output; default: table on a terminal, else lines.",
+    help="Format of standard output; default: table on a terminal, else plain lines.",
 )
-@_output("--scan/--no-scan", default=True, help="Read every value, or only what the headers of the files say.")
+@_output("--scan/--no-scan", default=True, help="Whether to read every value, or only the headers of the files.")
 @quiet_options
 def inspect(**flags: Any) -> None:
-    """Say what files hold, what compute would assume, and the command that computes.
+    """Show what files hold, what xent compute would assume about them, and the command to run.
 
-    FILE is anything that compute reads. One file, or two that fit, are taken as logits and labels; the options that
-    these need are found by trying, and are part of the command that is printed.
+    FILE is anything that compute reads. One file, or two that fit together, are taken for logits and labels; the
+    options that they need are found by trial, and are part of the command that is printed.
     """
     from xent_cli.cli.display.inspection import show_inspection
     from xent_cli.cli.options import LayoutFlags, OutputFlags, RunFlags, grouped, origin

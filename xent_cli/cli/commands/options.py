@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _FORMS = ("logits", "log-probs", "probs")
-# What NumPy calls numbers; the codes may say in which order their bytes stand.
+# Names and codes of types as NumPy has them; a code may start with the byte order.
 _DTYPE = re.compile(r"bfloat16|bool|float(16|32|64)|u?int(8|16|32|64)|[<>]?(f[248]|[iu][1248])")
 _FORMATS = ("npy", "npz", "csv", "parquet", "arrow", "safetensors", "torch", "json", "jsonl")
 
@@ -38,7 +38,7 @@ def _dtype(context: click.Context, parameter: click.Parameter, text: str | None)
 
 
 layout_options = stacked(
-    _input("--axis", type=int, default=-1, show_default=True, help="Class axis of an array of logits."),
+    _input("--axis", type=int, default=-1, show_default=True, help="Axis of the classes in an array of logits."),
     _input(
         "--input-format",
         type=click.Choice(_FORMATS),
@@ -49,7 +49,7 @@ layout_options = stacked(
         "--logits-column",
         multiple=True,
         metavar="NAME",
-        help="Column of logits: one that holds lists, several names such as a,b,c, or a pattern such as 'logit_*'; "
+        help="Columns of the logits: one that holds lists, several such as a,b,c, or a pattern such as 'logit_*'; "
         "repeatable.",
     ),
     _input(
@@ -60,7 +60,7 @@ layout_options = stacked(
     _input(
         "--id-column",
         metavar="NAME",
-        help="Column of sample ids, copied into the per-sample rows; default: id.",
+        help="Column of sample ids, which are copied to the per-sample rows; default: id.",
     ),
     _input(
         "--header/--no-header",
@@ -109,7 +109,7 @@ layout_options = stacked(
 _join_option = _input(
     "--join",
     metavar="COLUMN",
-    help="Column of ids by which the rows of two tables are matched, whatever their order.",
+    help="Column of ids to match the rows of two tables by, whatever their order.",
 )
 
 
@@ -123,7 +123,7 @@ def _inputs(*, required: bool) -> Callable[[Any], Any]:
 
 
 input_options = _inputs(required=True)
-# For a command that may have its inputs from elsewhere.
+# For a command that can do without inputs.
 optional_input_options = _inputs(required=False)
 
 loss_options = stacked(
@@ -133,14 +133,15 @@ loss_options = stacked(
         type=click.Choice(_FORMS),
         default="logits",
         show_default=True,
-        help="Content of LOGITS.",
+        help="What the LOGITS file holds.",
     ),
     _loss(
         "--labels-from",
         type=click.Choice(["labels", *_FORMS]),
         default="labels",
         show_default=True,
-        help="Content of LABELS; outputs of a teacher model give the cross-entropy H(q, p) and the KL divergence.",
+        help="What the LABELS file holds; outputs of a teacher model give the cross-entropy H(q, p) and "
+        "the KL divergence.",
     ),
     _loss(
         "--first-class",
@@ -159,7 +160,7 @@ loss_options = stacked(
         type=int,
         multiple=True,
         metavar="INT",
-        help="Label of samples that are left out of every figure, such as -100; repeatable.",
+        help="Label of samples to leave out of every figure, such as -100; repeatable.",
     ),
     _loss(
         "--ignore-missing-labels",
@@ -170,7 +171,8 @@ loss_options = stacked(
         "--mask",
         metavar="NAME|FILE",
         shell_complete=complete_files,
-        help="Column, or file, that says which samples count (true or 1); ./FILE and column:NAME are unambiguous.",
+        help="Column or file that says which samples count (true or 1); write ./FILE or column:NAME if a name could be "
+        "either.",
     ),
     _loss(
         "--label-smoothing",
@@ -178,24 +180,24 @@ loss_options = stacked(
         metavar="E",
         default=0.0,
         show_default=True,
-        help="Smoothing of the labels: 1 - E goes to the label and E/C to each of C classes, as in PyTorch.",
+        help="Label smoothing as in PyTorch: 1 - E goes to the label, and E/C to each of the C classes.",
     ),
     _loss(
         "--class-weight",
         type=click.Path(),
         metavar="FILE",
-        help="File with a weight per class; the mean becomes sum(weight * loss) / sum(weight).",
+        help="File with one weight per class; the mean becomes sum(weight * loss) / sum(weight).",
     ),
     _loss(
         "--sample-weight",
         type=click.Path(),
         metavar="FILE",
-        help="File with a weight per sample or per sequence; the mean becomes sum(weight * loss) / sum(weight).",
+        help="File with one weight per sample or per sequence; the mean becomes sum(weight * loss) / sum(weight).",
     ),
     _loss(
         "--sample-weight-column",
         metavar="NAME",
-        help="Column of sample weights in a table, or array of them beside the logits.",
+        help="Column of sample weights in a table, or their array in the archive that holds the logits.",
     ),
     _loss(
         "--temperature",
@@ -204,7 +206,7 @@ loss_options = stacked(
         default=1.0,
         show_default=True,
         shell_complete=complete_files,
-        help="Number that divides the logits (not a teacher's) before the softmax, or a file from xent calibrate.",
+        help="Number to divide the logits by (not a teacher's) before the softmax, or a file from xent calibrate.",
     ),
     _loss(
         "--teacher-temperature",
@@ -212,7 +214,7 @@ loss_options = stacked(
         metavar="T",
         default=1.0,
         show_default=True,
-        help="Number that divides the logits of a teacher (--labels-from logits).",
+        help="Number to divide a teacher's logits by (--labels-from logits).",
     ),
     _loss(
         "--shift",
@@ -220,46 +222,49 @@ loss_options = stacked(
         default=0,
         show_default=True,
         metavar="N",
-        help="Distance from logits to their labels in a sequence: position t scores the label at t + N.",
+        help="How far ahead the label of a position is in a sequence: the logits at t score the label at t + N.",
     ),
     _loss(
         "--precision",
         type=click.Choice(["float64", "float32"]),
         default="float64",
         show_default=True,
-        help="Precision of the exponentials; differences, sums and losses are float64 in any case.",
+        help="Precision of the exponentials; differences, sums and losses are always float64.",
     ),
     _loss(
         "--kernel",
         type=click.Choice(["numpy", "c", "c-avx512", "c-avx2", "c-neon", "c-baseline"]),
         envvar="XENT_KERNEL",
         metavar="NAME",
-        help="Code that computes the losses: c is compiled and gives the same bits on every machine, c-avx2 is c for "
-        "that instruction set, numpy needs no compiler; default: c where it is fast (see xent --version).",
+        help="Code that computes the losses: c is compiled and gives the same bits on every machine, c-avx2 and the "
+        "like are c for one instruction set, numpy needs no compiler; default: c where it is fast (see xent "
+        "--version).",
     ),
 )
 
-bounded_option = _loss(
-    "--bounded",
-    type=click.Choice(["null", "ignore"]),
-    default="null",
-    show_default=True,
-    help="What to do with samples whose loss is only known within bounds because some log-probabilities are missing: "
-    "report a null mean, or leave them out.",
-)
-
-true_labels_option = _loss(
-    "--true-labels",
-    type=click.Path(),
-    metavar="FILE",
-    help="File with the true class of each sample, if LABELS are a teacher's outputs; reports how its probability "
-    "and the perplexity change.",
-)
-
-top_k_option = _loss(
-    "--top-k",
-    type=click.IntRange(1),
-    multiple=True,
-    metavar="K",
-    help="Report the accuracy among the K highest logits; repeatable.",
+# What `compute` and `check` take, whose figures are of more than the loss.
+all_loss_options = stacked(
+    loss_options,
+    _loss(
+        "--true-labels",
+        type=click.Path(),
+        metavar="FILE",
+        help="File with the true class of each sample, if LABELS are a teacher's outputs; reports how the probability "
+        "of the true class and the perplexity change.",
+    ),
+    _loss(
+        "--bounded",
+        type=click.Choice(["null", "ignore"]),
+        default="null",
+        show_default=True,
+        help="What to do with samples whose loss is only known within bounds because some log-probabilities are "
+        "missing: report a mean of null, or leave these samples out.",
+    ),
+    _loss(
+        "--top-k",
+        type=click.IntRange(1),
+        multiple=True,
+        metavar="K",
+        help="Report how often the label is among the K highest logits; repeatable.",
+    ),
 )

@@ -13,7 +13,7 @@ from xent_cli.cli.commands.help import CLUSTER, GENERAL, OUTPUT, option, stacked
 # As in core.row_columns, which imports more than an option needs.
 _COLUMNS = ("predicted", "confidence", "p_label", "margin", "rank", "entropy")
 _MOST_BINS = 10_000
-# More than a clock can wait.
+# A wait of more seconds than this overflows the system's clock.
 _LONGEST_SECONDS = 1e6
 
 _output = partial(option, section=OUTPUT)
@@ -39,42 +39,11 @@ overflow_option = _output(
     help="Count the rows for which the textbook formula -log(exp(z_y) / sum(exp(z))) fails in each float type.",
 )
 
-by_option = _output(
-    "--by",
-    multiple=True,
-    metavar="NAME|axis:N|label|NAME=FILE",
-    help="Column of a table, axis of the array of logits, the label, or a file of one value per sample; reports the "
-    "figures for each value too; repeatable. column:NAME is always a column.",
-)
-
-macro_option = _output(
-    "--macro",
-    metavar="NAME|axis:N|label|NAME=FILE",
-    help="Report macro_loss and macro_perplexity, the averages of the groups' mean losses and perplexities; groups are "
-    "given as for --by.",
-)
-
-units_option = _output(
-    "--units",
-    metavar="NAME|FILE|NUMBER",
-    help="Column or file with the number of bytes or words of each sample (or of each document of [batch, time]), or "
-    "their total; adds bits_per_unit and unit_perplexity.",
-)
-
 cluster_option = _output(
     "--cluster",
     metavar="COLUMN|axis:N|every:N|none",
-    help="How samples are grouped into clusters, which intervals and tests treat as independent of one another; "
+    help="How samples are grouped into clusters: intervals assume that clusters are independent, not samples; "
     "default: the first axis of an array with several axes of samples, else none.",
-)
-
-divergence_option = _output(
-    "--divergence",
-    type=click.Choice(["kl", "all"]),
-    default="kl",
-    show_default=True,
-    help="Distance from a teacher to report: the KL divergence alone, or also the reverse KL, Jensen-Shannon, the "
-    "teacher's entropy and the overlap of the five likeliest classes.",
 )
 
 top_by_option = _output(
@@ -82,7 +51,7 @@ top_by_option = _output(
     type=click.Choice(["loss", "kl"]),
     default="loss",
     show_default=True,
-    help="Whether to list the samples with the highest loss or those with the highest divergence from a teacher.",
+    help="Whether --top lists the highest losses, or the highest divergences from a teacher.",
 )
 
 
@@ -92,14 +61,6 @@ def _listed(context: click.Context, parameter: click.Parameter, text: str | None
     if odd is not None:
         raise click.BadParameter(f"{odd!r} is not one of {', '.join(_COLUMNS)}.", context, parameter)
     return names
-
-
-columns_option = _output(
-    "--columns",
-    metavar="NAMES",
-    callback=_listed,
-    help=f"Columns to add after the loss in per-sample rows, separated by commas: {', '.join(_COLUMNS)}.",
-)
 
 
 def _bins(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[int, bool] | None:
@@ -115,16 +76,60 @@ bins_option = _output(
     "--bins",
     metavar="N|mass:N",
     callback=_bins,
-    help="Bins of the calibration error: N of equal width, or N that hold equally many samples; default: 15.",
+    help="Bins of the calibration error: N of equal width, or with mass:N, N of equally many samples; default: 15.",
 )
 
-calibration_options = stacked(
+# Figures of `compute` and `check` besides those of every run.
+figure_options = stacked(
+    _output(
+        "--by",
+        multiple=True,
+        metavar="NAME|axis:N|label|NAME=FILE",
+        help="What to group samples by: a column of a table, an axis of the array of logits, the label, or a file "
+        "with one value per sample; the figures are reported for each group too; repeatable. column:NAME is always a "
+        "column.",
+    ),
+    cluster_option,
+    _output(
+        "--macro",
+        metavar="NAME|axis:N|label|NAME=FILE",
+        help="Report macro_loss and macro_perplexity, the averages over groups of their mean losses and "
+        "perplexities; groups are given as for --by.",
+    ),
+    _output(
+        "--units",
+        metavar="NAME|FILE|NUMBER",
+        help="Number of bytes or words of each sample (or, for [batch, time], of each document) in a column or a "
+        "file, or their total; reports bits_per_unit and unit_perplexity.",
+    ),
+    _output(
+        "--columns",
+        metavar="NAMES",
+        callback=_listed,
+        help=f"Columns to add to the per-sample rows, separated by commas: {', '.join(_COLUMNS)}.",
+    ),
     _output(
         "--calibration",
         is_flag=True,
-        help="Report the expected calibration error (ece) and the Brier score; a limit on one of them implies it.",
+        help="Report the expected calibration error (ece) and the Brier score; implied by a limit on either in check.",
     ),
     bins_option,
+    _output(
+        "--divergence",
+        type=click.Choice(["kl", "all"]),
+        default="kl",
+        show_default=True,
+        help="Divergences from a teacher to report: only KL, or also the reverse KL, Jensen-Shannon, the teacher's "
+        "entropy and the overlap of the five most likely classes.",
+    ),
+)
+
+lines_format_option = _output(
+    "-f",
+    "--format",
+    "output_format",
+    type=click.Choice(["table", "lines", "json"]),
+    help="Format of standard output; default: table on a terminal, else lines.",
 )
 
 plot_option = _output(
@@ -137,7 +142,7 @@ plot_option = _output(
 
 
 def _patient(context: click.Context, option: click.Parameter, seconds: float) -> float:
-    """Set the time limit of the network; the code that holds it is loaded only if the option is given."""
+    """Set how long the network may be silent; the module that holds the setting is loaded only if it is given."""
     if not math.isfinite(seconds):
         raise click.BadParameter(f"{seconds} is not a finite number of seconds.", context, option)
     if context.get_parameter_source(str(option.name)) is not click.core.ParameterSource.DEFAULT:
@@ -166,7 +171,7 @@ color_option = _general(
     type=click.Choice(["auto", "always", "never"]),
     default="auto",
     show_default=True,
-    help="Whether tables have colors.",
+    help="Whether to color tables.",
 )
 
 quiet_options = stacked(
@@ -176,9 +181,9 @@ quiet_options = stacked(
         default=_threads,
         show_default="all cores",
         metavar="N",
-        help="Number of threads, or of processes on a cluster started on this machine.",
+        help="Number of threads, or of worker processes on a cluster started on this machine.",
     ),
-    _general("-q", "--quiet", is_flag=True, help="Print nothing but the output and errors (in check, also warnings)."),
+    _general("-q", "--quiet", is_flag=True, help="Print only the output and errors (check prints warnings too)."),
     color_option,
     timeout_option,
 )
@@ -189,19 +194,19 @@ run_options = stacked(
         type=click.Choice(["local", "dask", "ray"]),
         default="local",
         show_default=True,
-        help="Where the work is done: in threads here, or on a Dask or Ray cluster, which is started on this machine "
-        "unless --scheduler names one.",
+        help="Where the work is done: in threads of this process, or on a Dask or Ray cluster, which is started "
+        "on this machine unless --scheduler names one.",
     ),
     _cluster(
         "--scheduler",
         metavar="ADDRESS",
-        help="Address of a running Dask scheduler (or its scheduler file) or Ray cluster.",
+        help="Address of a running Dask scheduler (or its scheduler file), or of a running Ray cluster.",
     ),
     quiet_options,
     strict_option,
     _general(
         "--progress/--no-progress",
         default=True,
-        help="Whether a terminal shows a progress bar after one second.",
+        help="Whether to show a progress bar, on a terminal and after one second.",
     ),
 )

@@ -9,7 +9,7 @@ import click
 
 from xent_cli.cli.commands.help import OUTPUT, Command, option
 from xent_cli.cli.commands.options import loss_options, optional_input_options
-from xent_cli.cli.commands.run_options import run_options
+from xent_cli.cli.commands.run_options import lines_format_option, run_options
 
 if TYPE_CHECKING:
     from xent_cli.reports.agreement.cases import CasesDocument
@@ -41,27 +41,27 @@ _output = partial(option, section=OUTPUT)
 @_candidate(
     "--loss",
     metavar="FILE",
-    help="File of the losses to verify: one per sample, or with --reduction mean or sum a single number.",
+    help="File of the losses to verify: one per sample, or with --reduction mean or sum, a single number.",
 )
 @_candidate(
     "--gradient",
     metavar="FILE",
-    help="File of the gradient to verify: that of the mean loss, or with --reduction sum or none that of the sum.",
+    help="File of the gradient to verify: of the mean loss, or with --reduction sum or none, of the summed loss.",
 )
 @_candidate(
     "--reduction",
     type=click.Choice(["none", "mean", "sum"]),
-    help="How the losses to verify were reduced, and which loss the gradient was taken of.",
+    help="How the losses were reduced, which also says what loss the gradient is of.",
 )
 @_candidate(
     "--loss-column",
     metavar="NAME",
-    help="Column of the losses in a table, or array of them in an archive; default: loss, or the only one.",
+    help="Column of the losses in a table, or their array in an archive; default: loss, or the only one.",
 )
 @_candidate(
     "--gradient-column",
     metavar="NAME",
-    help="Column of the gradient in a table, or array of it in an archive; default: gradient, or the only one.",
+    help="Column of the gradient in a table, or its array in an archive; default: gradient, or the only one.",
 )
 @_candidate(
     "--loss-dtype",
@@ -97,31 +97,25 @@ _output = partial(option, section=OUTPUT)
     "--write-cases",
     type=click.Path(),
     metavar="DIR",
-    help="Write hard inputs for a kernel, with the right results and a page of instructions; nothing is verified.",
+    help="Write difficult inputs for a kernel, with the correct results and instructions; nothing is verified.",
 )
 @_candidate(
     "--cases",
     type=click.Path(),
     metavar="DIR",
-    help="Verify a kernel's outputs in a folder from --write-cases, for each case that has some: the losses of the "
+    help="Verify a kernel's outputs in a folder from --write-cases, for each case that has any: the losses of the "
     "samples and the gradient of their sum, unless --reduction says otherwise.",
 )
 @_candidate("--exit-zero", is_flag=True, help="Exit with 0 whatever the verdict.")
 @_output("--top", type=click.IntRange(0), default=5, show_default=True, metavar="N", help="List the N worst rows.")
-@_output(
-    "-f",
-    "--format",
-    "output_format",
-    type=click.Choice(["table", "lines", "json"]),
-    help="Form of standard output; default: table on a terminal, else lines.",
-)
+@lines_format_option
 @run_options
 def verify(**flags: Any) -> None:
     """Compare a kernel's losses or gradients with a reference: exit with 1 if any is outside the tolerance.
 
-    The reference is computed in float64. A value that equals the reference rounded to the kernel's dtype is always
-    right; NaN equals NaN, and inf equals inf of the same sign. The loss of an ignored sample must be 0 or NaN, and its
-    gradient 0. For the gradient of a mean, the default --atol is divided by the divisor of the mean.
+    The reference is computed in float64. A value that equals the reference rounded to the kernel's dtype always passes;
+    NaN equals NaN, and inf equals inf of the same sign. The loss of an ignored sample must be 0 or NaN, and its
+    gradient 0. For the gradient of a mean, the default --atol is divided by what the mean divides by.
     """
     if flags["logits"] is None and not (flags["write_cases"] or flags["cases"]):
         context = click.get_current_context()
