@@ -25,6 +25,8 @@ ARRAYS = frozenset({"npy", "npz", "safetensors", "torch", "raw", "kld"})
 ARCHIVES = ARRAYS - {"npy", "raw", "kld"}
 # The format of responses of servers, which hold the log-probabilities of scored tokens alone.
 RESPONSES = "completions"
+# The format of samples of lm-evaluation-harness.
+SAMPLES = "lm-eval"
 
 Role = Literal["logits", "labels", "weights", "mask", "units", "groups"]
 

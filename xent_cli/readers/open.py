@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError
-from xent_cli.readers.interface import ARRAYS, RESPONSES, Classes
+from xent_cli.readers.interface import ARRAYS, RESPONSES, SAMPLES, Classes
 from xent_cli.readers.storage.locate import Located, locate
 from xent_cli.readers.storage.reading import BOM, is_url
 from xent_cli.readers.storage.stored import Stored, recognised
@@ -48,6 +48,7 @@ _READERS = {
     "csv": ("text.csv", "open_csv"),
     "kld": ("language_models.kld", "open_kld"),
     RESPONSES: ("language_models.completions", "open_completions"),
+    SAMPLES: ("language_models.harness", "open_samples"),
 }
 _NO_CLASSES = Classes()
 _BINARY_SUFFIXES = (".npy", ".npz", ".parquet", ".safetensors", ".arrow", ".feather")
@@ -58,6 +59,9 @@ _NUMPY_ROW = re.compile(rb"\[\s*[-+]?[0-9][-+.0-9e]*\s+[-+.0-9]")
 # Patterns in the first lines of other programs' texts, which tables seldom contain.
 _OTHER_TEXTS = (b"@", b"inst#", b"__label__", b":", b" |", b"\n|", b"[")
 _FIRST_LINES = 1 << 12
+# Keys of JSON that programs write which run language models.
+_OF_PROGRAMS = (b'"choices"', b'"custom_id"', b'"tokens_predicted"', b'"completion_probabilities"', b'"doc_id"')
+_OF_PROGRAMS += (b'"filtered_resps"',)
 # This many bytes of a file are checked to see whether it is text.
 _LOOKED_AT = 256
 
@@ -171,10 +175,10 @@ def _open(source: Bytes, role: str, options: ReadOptions, classes: Classes) -> S
         source = _seekable(source)
         if (table := zipped_table(source)) is not None:
             return _open(table, role, options, classes)
-    if format_name == "json" and (b'"choices"' in head or b'"custom_id"' in head) and not options.input_format:
-        from xent_cli.readers.language_models.completions import are_responses
+    if format_name == "json" and not options.input_format and any(mark in head for mark in _OF_PROGRAMS):
+        from xent_cli.readers.language_models.recognise import program_of
 
-        format_name = RESPONSES if are_responses(head) else format_name
+        format_name = program_of(source, head) or format_name
     module, function = _READERS[format_name]
     open_format: Opener = getattr(import_module(f"xent_cli.readers.{module}"), function)
     return open_format(source, head, role, options, classes)

@@ -19,8 +19,9 @@ from xent_cli.core.scratch import flat
 from xent_cli.errors import InputError, UsageError
 from xent_cli.readers.columns.column_plan import ColumnPlan
 from xent_cli.readers.interface import RESPONSES, SourceInfo
+from xent_cli.readers.language_models.json_values import RecordError
 from xent_cli.readers.language_models.response_records import records_of
-from xent_cli.readers.language_models.token_logprobs import ResponseError, read_response
+from xent_cli.readers.language_models.token_logprobs import read_response
 from xent_cli.readers.storage.identity import shrunk
 from xent_cli.readers.storage.pipe import written_to_disk
 from xent_cli.readers.storage.reading import fill, reading
@@ -42,6 +43,7 @@ _RECORD = 4
 _BATCH = 1 << 14
 _MOST_NAMED = 5
 _CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\{')
+_COMPLETION = (b'"completion_probabilities"', b'"tokens_predicted"')
 _OF_A_CHOICE = (b'"finish_reason"', b'"logprobs"', b'"prompt_logprobs"')
 _BATCH_LINE = re.compile(rb'"response"\s*:\s*(\{\s*"(status_code|request_id|body)"|null\s*,\s*"error")')
 
@@ -58,6 +60,8 @@ def are_responses(head: bytes) -> bool:
     """
     if b'"custom_id"' in head and _BATCH_LINE.search(head):
         return True
+    if _COMPLETION[0] in head or (_COMPLETION[1] in head and b'"content"' in head):
+        return True
     return _CHOICES.search(head) is not None and any(key in head for key in _OF_A_CHOICE)
 
 
@@ -70,6 +74,8 @@ class Responses(NamedTuple):
         Of each response with tokens: its name, the number of its first token, and where it is in the file.
     failed, silent
         Of the responses that failed and of those without log-probabilities: the name, and why.
+    sampled
+        Names of responses that may hold what sampling left of the probabilities.
     """
 
     names: list[str]
@@ -77,6 +83,7 @@ class Responses(NamedTuple):
     places: list[str]
     failed: list[str]
     silent: list[str]
+    sampled: list[str]
 
 
 def open_completions(source: Bytes, head: bytes, role: str, options: ReadOptions, classes: Classes) -> Source:
@@ -106,12 +113,12 @@ def open_completions(source: Bytes, head: bytes, role: str, options: ReadOptions
     for option, value in asked.items():
         if value:
             raise UsageError(f"{option} has no meaning here: {source.name} holds log-probabilities of tokens alone")
-    found = Responses([], [], [], [], [])
+    found = Responses([], [], [], [], [], [])
     tokens = written_to_disk(source.name, _tokens(source, found, options.run.document_bytes))
     total = tokens.size() // (8 * _RECORD)
     if not total:
         what = f"{len(found.failed)} responses that failed, {len(found.silent)} without log-probabilities"
-        hint = 'ask the server for them: "logprobs": true in a chat, "logprobs": 1 in completions'
+        hint = 'ask for them: "logprobs": true in a chat, "logprobs": 1 in completions, "n_probs": 1 of llama-server'
         raise InputError("no log-probabilities", source.name, what, "at least one token", hint)
     units = options.units_column if options.units_column == _BYTES else None
     return CompletionsSource(tokens, found, total, units, options.run.task_bytes)
@@ -121,10 +128,10 @@ def _tokens(source: Bytes, found: Responses, most_bytes: int) -> Iterator[bytes]
     """Yield the tokens of all responses as records, and note what else there is."""
     waiting: list[tuple[float, float, float, float]] = []
     start = 0
-    for place, record in records_of(source, most_bytes):
+    for place, _, record in records_of(source, most_bytes):
         try:
             response = read_response(record)
-        except ResponseError as error:
+        except RecordError as error:
             raise InputError("not a response", place, error.found, error.expected, error.hint) from None
         name = response.name or place
         if response.failure:
@@ -132,6 +139,8 @@ def _tokens(source: Bytes, found: Responses, most_bytes: int) -> Iterator[bytes]
         elif response.tokens is None:
             found.silent.append(name)
         elif response.tokens:
+            if response.sampled:
+                found.sampled.append(name)
             waiting += [(token.log_p, token.cap, len(found.names), token.size) for token in response.tokens]
             found.names.append(name)
             found.starts.append(start)
@@ -184,11 +193,15 @@ class CompletionsSource(NamedTuple):
             ("responses-without-logprobs", self.found.silent, "have no log-probabilities"),
         ):
             if some:
-                more = f" and {len(some) - _MOST_NAMED} more" if len(some) > _MOST_NAMED else ""
-                text = (
-                    f"{len(some)} of {total} responses {what} and are left out: {', '.join(some[:_MOST_NAMED])}{more}"
-                )
+                text = f"{len(some)} of {total} responses {what} and are left out: {_named(some)}"
                 said.append(Diagnostic(code, text))
+        if self.found.sampled:
+            text = (
+                f"{len(self.found.sampled)} of {total} responses ({_named(self.found.sampled)}) have the probabilities "
+                "of an older llama-server, which are the model's own only if no sampling setting changed them, and the "
+                'file does not say so: "temperature": 1, "top_k": 0, "top_p": 1, "min_p": 0 leaves them as they are'
+            )
+            said.append(Diagnostic("sampled-probabilities", text))
         return tuple(said)
 
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
@@ -209,6 +222,10 @@ class CompletionsSource(NamedTuple):
         at = bisect_right(self.found.starts, row - first) - 1
         token = row - first - self.found.starts[at]
         return f"{self.found.places[at]} (sample {row}: token {token} of {self.found.names[at]})"
+
+
+def _named(some: list[str]) -> str:
+    return ", ".join(some[:_MOST_NAMED]) + (f" and {len(some) - _MOST_NAMED} more" if len(some) > _MOST_NAMED else "")
 
 
 class CompletionRows(NamedTuple):

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 _CHUNK_BYTES = 1 << 20
 
 
-def records_of(source: Bytes, most_bytes: int) -> Iterator[tuple[str, Any]]:
-    """Yield each record with its place: of one document, of a list of them, or of lines.
+def records_of(source: Bytes, most_bytes: int) -> Iterator[tuple[str, int, Any]]:
+    """Yield each record with its place, and the number of its line: of one document, of a list of them, or of lines.
+
+    A line may be a list of records, as that of several prompts at once is.
 
     Raises
     ------
@@ -28,20 +30,25 @@ def records_of(source: Bytes, most_bytes: int) -> Iterator[tuple[str, Any]]:
     if is_document(source):
         value = read_document(source, most_bytes)
         for number, record in enumerate(value if isinstance(value, list) else [value]):
-            yield f"{source.name} response {number}", record
+            yield f"{source.name} record {number}", number + 1, record
         return
     for number, line in enumerate(_lines(source, most_bytes), 1):
         if not line.strip():
             continue
         place = f"{source.name} line {number}"
         try:
-            yield place, json.loads(line)
+            record = json.loads(line)
         except RecursionError:
-            raise InputError("not JSON", place, "brackets nested too deep", "one response a line") from None
+            raise InputError("not JSON", place, "brackets nested too deep", "one record a line") from None
         except UnicodeDecodeError:
             raise InputError("not JSON", place, "bytes that are not UTF-8", "UTF-8 text") from None
         except ValueError as error:
-            raise InputError("not JSON", place, str(error)[:80], "one whole response a line") from None
+            raise InputError("not JSON", place, str(error)[:80], "one whole record a line") from None
+        if not isinstance(record, list):
+            yield place, number, record
+            continue
+        for index, one in enumerate(record):
+            yield f"{place} record {index}", number, one
 
 
 def _lines(source: Bytes, most_bytes: int) -> Iterator[bytes]:
@@ -50,7 +57,7 @@ def _lines(source: Bytes, most_bytes: int) -> Iterator[bytes]:
         while chunk := stream.read(_CHUNK_BYTES):
             rest += chunk
             if len(rest) > most_bytes:
-                found, expected = f"a line of more than {most_bytes >> 20} MiB", "one response a line"
+                found, expected = f"a line of more than {most_bytes >> 20} MiB", "one record a line"
                 raise InputError("line too long", source.name, found, expected)
             if b"\n" not in chunk:
                 continue

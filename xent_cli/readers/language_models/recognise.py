@@ -1,0 +1,19 @@
+"""Tell what a program wrote that runs language models from other JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from xent_cli.readers.interface import RESPONSES, SAMPLES
+from xent_cli.readers.language_models.completions import are_responses
+from xent_cli.readers.language_models.harness import are_samples
+
+if TYPE_CHECKING:
+    from xent_cli.readers.storage.interface import Bytes
+
+
+def program_of(source: Bytes, head: bytes) -> str | None:
+    """Return the format of JSON that begins with these bytes; None if it is no such program's."""
+    if are_samples(source, head):
+        return SAMPLES
+    return RESPONSES if are_responses(head) else None
