@@ -47,7 +47,7 @@ ROOMS = {
     "readers/language_models": {"storage", "columns", "tables", "text", "arrays"},
     "readers/columnar": {"storage", "columns", "tables", "arrays"},
     "readers/pair": {"storage", "columns", "tables", "text", "arrays", "language_models", "columnar"},
-    "readers/saved": {"storage", "text", "arrays", "columnar"},
+    "readers/saved": {"storage", "text", "arrays", "language_models", "columnar"},
     "reports/summary": set(),
     "reports/agreement": set(),
     "reports/calibration": set(),

@@ -57,6 +57,46 @@ def prompts(*, in_choice=True):
     return made
 
 
+def llama(losses, texts, **settings):
+    """As llama-server's own /completion answers."""
+    held = [
+        {
+            "id": 7 + i,
+            "token": text,
+            "bytes": list(text.encode()),
+            "logprob": -loss,
+            "top_logprobs": [{"id": 5, "token": "x", "bytes": [120], "logprob": -0.01}],
+        }
+        for i, (loss, text) in enumerate(zip(losses, texts, strict=True))
+    ]
+    return {
+        "index": 0,
+        "content": "".join(texts),
+        "tokens": [],
+        "id_slot": 0,
+        "stop": True,
+        "model": "m",
+        "tokens_predicted": len(losses),
+        "tokens_evaluated": 3,
+        "generation_settings": settings,
+        "prompt": "...",
+        "completion_probabilities": held,
+    }
+
+
+def older(losses, texts, **settings):
+    """As it answered until the end of 2024: what sampling left of each token, with its text."""
+    made = llama(losses, texts, **settings)
+    made["completion_probabilities"] = [
+        {
+            "content": text,
+            "probs": [{"tok_str": "other", "prob": 0.001}, {"tok_str": text, "prob": math.exp(-loss)}],
+        }
+        for loss, text in zip(losses, texts, strict=True)
+    ]
+    return made
+
+
 def batch(bodies):
     return [
         {
@@ -85,6 +125,7 @@ FORMS = {
     "prompt": prompts,
     "chat-prompt": lambda: prompts(in_choice=False),
     "batch": lambda: batch(chats()),
+    "llama-server": lambda: [llama(*pair) for pair in zip(LOSSES, TEXTS, strict=True)],
 }
 
 
@@ -98,7 +139,8 @@ def test_every_form_gives_the_losses_of_its_tokens_and_clusters_of_its_responses
     assert [row["loss"] for row in rows] == [x for losses in LOSSES for x in losses]
     names = list(dict.fromkeys(row["cluster"] for row in rows))
     assert [[row["loss"] for row in rows if row["cluster"] == name] for name in names] == LOSSES
-    assert names[0] == {"chat": "chatcmpl-0", "completions": "cmpl-0", "batch": "q0"}.get(form, "p0")
+    first = {"chat": "chatcmpl-0", "completions": "cmpl-0", "batch": "q0", "llama-server": names[0]}
+    assert names[0] == first.get(form, "p0")
     found = summary(tmp_path, "answers")
     assert found["summary"]["mean_loss"] == MEAN
     assert found["summary"]["perplexity"] == pytest.approx(math.exp(MEAN), rel=1e-15)
@@ -301,3 +343,71 @@ def test_a_place_is_the_line_and_the_token(tmp_path):
     assert source.where(5, "logits").endswith("a.jsonl line 3 (sample 5: token 1 of chatcmpl-2)")
     with pytest.raises(InputError, match="one operand"):
         open_source(str(tmp_path / "a.jsonl"), "labels", ReadOptions())
+
+
+NEUTRAL = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "n_probs": 2}
+
+
+@pytest.mark.parametrize(
+    ("settings", "doubted"), [(NEUTRAL, False), (NEUTRAL | {"temperature": -1.0}, True), (None, True)]
+)
+def test_older_probabilities_of_llama_server_are_those_of_the_model_if_settings_say_so(tmp_path, settings, doubted):
+    made = [older(*pair, **(settings or {})) for pair in zip(LOSSES, TEXTS, strict=True)]
+    if settings is None:
+        for one in made:
+            del one["generation_settings"]
+    (tmp_path / "a.jsonl").write_text(lines(made))
+    found = summary(tmp_path, "a.jsonl")
+    assert found["summary"]["mean_loss"] == pytest.approx(MEAN, rel=1e-14)
+    codes = [one["code"] for one in found["warnings"]]
+    assert ("sampled-probabilities" in codes) == doubted
+    assert xent("compute", "a.jsonl", "--strict", cwd=tmp_path).returncode == (3 if doubted else 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda one: one["generation_settings"].update(temperature=0.8), '"temperature": 0.8'),
+        (lambda one: one["generation_settings"].update(top_k=40), '"top_k": 40'),
+        (lambda one: one["generation_settings"].update(top_p="x"), "'x'"),
+        (lambda one: one.update(stop=False), '"stream": false'),
+        (lambda one: one["completion_probabilities"][0].update(prob=0.5), '"post_sampling_probs": false'),
+        (lambda one: one["completion_probabilities"][0].update(probs=[{"tok_str": "a", "prob": 1.5}]), "from 0 to 1"),
+        (lambda one: one["completion_probabilities"][0].update(probs=3), "a list"),
+        (lambda one: one["completion_probabilities"][0].pop("content"), '"content" and "probs"'),
+        (lambda one: one.update(completion_probabilities={}), "a list"),
+    ],
+)
+def test_what_llama_server_sampled_is_no_loss(tmp_path, change, said):
+    made = [older(*pair, **NEUTRAL) for pair in zip(LOSSES, TEXTS, strict=True)]
+    change(made[1])
+    (tmp_path / "a.jsonl").write_text(lines(made))
+    run = xent("compute", "a.jsonl", cwd=tmp_path)
+    assert run.returncode == 3
+    assert "a.jsonl line 2" in run.stderr
+    assert said in run.stderr
+
+
+def test_older_tokens_outside_the_list_or_twice_in_it_are_bounded(tmp_path):
+    made = older([0.5, 0.5, 0.5], ["a", "b", "c"], **NEUTRAL)
+    twice = [{"tok_str": "b", "prob": 0.25}, {"tok_str": "b", "prob": 0.5}, {"tok_str": "z", "prob": 0.0}]
+    made["completion_probabilities"][1]["probs"] = twice
+    made["completion_probabilities"][2]["probs"] = [{"tok_str": "x", "prob": 0.75}, {"tok_str": "y", "prob": 0.125}]
+    (tmp_path / "a.json").write_text(json.dumps(made))
+    found = summary(tmp_path, "a.json")["summary"]
+    assert (found["n_bounded"], found["mean_loss"]) == (2, None)
+    # No likelier than the likelier of the two, and than what the two others leave.
+    expected = (0.5 + math.log(2) + math.log(8)) / 3
+    assert found["mean_loss_at_least"] == pytest.approx(expected, abs=1e-5)
+    assert found["mean_loss_at_least"] <= expected
+
+
+def test_llama_server_writes_the_lowest_float_for_a_probability_of_0_and_answers_several_prompts_at_once(tmp_path):
+    made = [llama(*pair) for pair in zip(LOSSES, TEXTS, strict=True)]
+    made[0]["completion_probabilities"][0]["logprob"] = -3.4028234663852886e38
+    del made[1]["completion_probabilities"]
+    (tmp_path / "a.jsonl").write_text(f"{json.dumps(made[:2])}\n{json.dumps(made[2])}\n")
+    found = summary(tmp_path, "a.jsonl")
+    assert found["summary"]["n_samples"] == 7
+    assert found["summary"]["n_bounded"] == 1
+    assert "a.jsonl line 1 record 1" in str([one["message"] for one in found["warnings"]])

@@ -60,8 +60,17 @@ _NUMPY_ROW = re.compile(rb"\[\s*[-+]?[0-9][-+.0-9e]*\s+[-+.0-9]")
 _OTHER_TEXTS = (b"@", b"inst#", b"__label__", b":", b" |", b"\n|", b"[")
 _FIRST_LINES = 1 << 12
 # Keys of JSON that programs write which run language models.
-_OF_PROGRAMS = (b'"choices"', b'"custom_id"', b'"tokens_predicted"', b'"completion_probabilities"', b'"doc_id"')
-_OF_PROGRAMS += (b'"filtered_resps"',)
+_OF_PROGRAMS = tuple(
+    b'"%b"' % key
+    for key in (
+        b"choices",
+        b"custom_id",
+        b"tokens_predicted",
+        b"completion_probabilities",
+        b"doc_id",
+        b"filtered_resps",
+    )
+)
 # This many bytes of a file are checked to see whether it is text.
 _LOOKED_AT = 256
 
@@ -97,6 +106,10 @@ def open_source(path: str | Located, role: str, options: ReadOptions, classes: C
         raise InputError("no rows", located.name, found=f"{len(empty)} files, all empty", expected="at least one row")
     if role == "labels" and sources[0].info.format in ARRAYS:
         sources = _as_indices(sources, options, classes)
+    if sources[0].info.format == SAMPLES and len(sources) > 1:
+        from xent_cli.readers.language_models.harness import of_one_width
+
+        sources = of_one_width(sources)
     if len(sources) == 1 and not located.sharded:
         return sources[0]
     from xent_cli.readers.shards import join

@@ -33,9 +33,9 @@ from xent_cli.readers.saved.align import align, common_id, row_name
 from xent_cli.readers.saved.comparable import figures_of, refuse_unlike, unverified
 from xent_cli.readers.saved.documents import are_of_other_tokens
 from xent_cli.readers.saved.group_by import column_of, groups, no_such_column
+from xent_cli.readers.saved.operand import read_operand, refuse_other_prompts
 from xent_cli.readers.saved.predicted import hits_of
 from xent_cli.readers.saved.saved_clusters import numbered, saved_clusters
-from xent_cli.readers.saved.saved_results import read_saved
 from xent_cli.readers.storage.identity import refuse_changed
 from xent_cli.readers.storage.locate import refuse_two_pipes
 from xent_cli.readers.storage.reading import is_url
@@ -94,7 +94,7 @@ def compare(options: CompareOptions) -> Comparison:
     refuse_two_pipes(*(path for _, path in named))
     asked = options.choice is not None and options.choice.kind == "column"
     columns = (*options.by, options.choice.name) if options.choice is not None and asked else options.by
-    results = [read_saved(path, options.id_column, columns) for _, path in named]
+    results = [read_operand(path, options.id_column, columns, __version__) for _, path in named]
     models = [
         Model(printable(label), without_secrets(path), result.signature)
         for (label, path), result in zip(named, results, strict=True)
@@ -156,6 +156,7 @@ def _rows_against(
         about_samples = {"--test": options.test != "t", "--by": bool(options.by)}
         return per_document(baseline, candidate, model, options.confidence, about_samples)
     refuse_unlike(baseline, candidate, by_id=by_id)
+    refuse_other_prompts(baseline, candidate)
     both = align(baseline, candidate, by_id=by_id)
     both = replace(both, clusters=saved_clusters(options.choice, baseline, candidate, both))
     whole = _paired(both, None, options)

@@ -18,10 +18,10 @@ from xent_cli.readers.language_models.harness_sample import columns_of, filter_o
 from xent_cli.readers.language_models.json_values import RecordError
 from xent_cli.readers.language_models.response_records import records_of
 from xent_cli.readers.storage.pipe import written_to_disk
-from xent_cli.readers.text.jsonl import open_jsonl
+from xent_cli.readers.text.jsonl import JsonlSource, open_jsonl
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from xent_cli.readers.interface import Classes, Source
     from xent_cli.readers.language_models.harness_sample import Sample
@@ -114,6 +114,18 @@ def open_samples(source: Bytes, head: bytes, role: str, options: ReadOptions, cl
     options = options._replace(logits_column=(_LOGITS,), label_column=_LABEL)
     found = open_jsonl(lines, lines.peek(len(head)), role, options, classes)
     return replace(found, format=SAMPLES, plan=found.plan._replace(left_out=()))
+
+
+def of_one_width(sources: Sequence[Source]) -> list[Source]:
+    """Pad the rows of tasks with fewer choices, so that tasks are joined as the documents of one are."""
+    width = max(source.info.row_shape[0] for source in sources)
+    found: list[Source] = []
+    for source in sources:
+        if isinstance(source, JsonlSource) and source.width < width:
+            lines = written_to_disk(source.source.name, _padded(source.source, width))
+            source = replace(source, source=lines, width=width)
+        found.append(source)
+    return found
 
 
 def _table(source: Bytes, options: ReadOptions) -> Bytes:

@@ -73,7 +73,7 @@ def _score(response: Any) -> float:
         raise RecordError(found, "a log-likelihood and whether it is greedy, for each choice", _NO_CHOICES)
     value = pair[0]
     try:
-        if type(value) not in (int, float, str):
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
             raise ValueError
         score = float(value)
     except (ValueError, OverflowError):
@@ -165,10 +165,10 @@ def columns_of(record: dict[str, Any]) -> dict[str, Any]:
     Examples
     --------
     >>> columns_of({"doc_id": 3, "doc": {"subject": "law", "choices": ["a"], "of": {"year": 1999}}, "acc": 1.0})
-    {'doc_id': 3, 'acc': 1.0, 'doc.subject': 'law', 'doc.of.year': 1999}
+    {'doc.subject': 'law', 'doc.of.year': 1999, 'doc_id': 3, 'acc': 1.0}
     """
-    found = {name: value for name, value in record.items() if name not in _PARTS and _is_value(value)}
-    return found | dict(_flat("doc", record.get("doc")))
+    found = dict(_flat("doc", record.get("doc")))
+    return found | {name: value for name, value in record.items() if name not in _PARTS and _is_value(value)}
 
 
 def _flat(name: str, value: Any, levels: int = 4) -> Iterator[tuple[str, Any]]:

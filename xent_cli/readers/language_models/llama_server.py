@@ -69,7 +69,7 @@ def tokens_of_completion(body: dict[str, Any]) -> tuple[list[Token] | None, bool
     settings = body.get("generation_settings")
     temperature = None if settings is None else object_of(settings, '"generation_settings"').get("temperature")
     # Greedy sampling gave the softmax of all logits in some versions, and that of the `n_probs` highest in others.
-    greedy = type(temperature) in (int, float) and temperature <= 0
+    greedy = isinstance(temperature, int | float) and temperature <= 0
     if settings is not None and not greedy:
         _refuse_changed(settings)
     return list(_of_probs(entries)), settings is None or greedy

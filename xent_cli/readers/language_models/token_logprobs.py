@@ -83,8 +83,7 @@ def read_response(record: Any) -> Response:
 def _of_body(body: dict[str, Any], name: str) -> Response:
     if "choices" not in body:
         if is_completion(body):
-            tokens, sampled = tokens_of_completion(body)
-            return Response(name, "", tokens, sampled)
+            return Response(name, "", *tokens_of_completion(body))
         if "error" in body:
             return Response(name, _reason(body), None)
         raise RecordError(f"an object with {keys_of(body)}", 'a response with "choices"')

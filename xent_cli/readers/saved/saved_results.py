@@ -77,6 +77,8 @@ class SavedResults:
         [n] units of text of each sample or, if they are shared, of its whole cluster; or None.
     document
         The whole summary document, unchanged.
+    hashes
+        [n] of what must be the same in both runs, by name, such as the prompts; none where nothing says so.
     """
 
     path: str
@@ -103,9 +105,12 @@ class SavedResults:
     units: FloatArray | None = None
     units_shared: bool = False
     document: Mapping[str, Any] | None = None
+    hashes: Mapping[str, AnyArray] = field(default_factory=dict)
 
 
-def read_saved(path: str, id_column: str | None = None, columns: Sequence[str] = ()) -> SavedResults:
+def read_saved(
+    path: str, id_column: str | None = None, columns: Sequence[str] = (), located: Located | None = None
+) -> SavedResults:
     """Read what ``xent compute`` wrote with ``-o``, ``-f`` or ``--report``; the content says which.
 
     Parameters
@@ -114,13 +119,15 @@ def read_saved(path: str, id_column: str | None = None, columns: Sequence[str] =
         Column that names the samples; default: the one column besides ``sample`` that comes before the label or loss.
     columns
         Other columns to read as text, if the file has them.
+    located
+        What is at the path, where that is known already.
 
     Raises
     ------
     InputError
         If the file cannot be read, or holds no losses.
     """
-    located = locate(path)
+    located = locate(path if located is None else located)
     if located.sharded:  # parts written by workers, numbered in the order of the samples
         _refuse_unfinished(path)
         return _rows(path, "parquet", parts_table(located), id_column, columns)
