@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -97,6 +97,10 @@ class Rows(NamedTuple):
         """Return the same rows in memory of their own: what is read may be valid only until the next read."""
         return Rows(*(None if values is None else values.copy() for values in self._values()))
 
+    def given(self) -> dict[str, Any]:
+        """The fields that are not None, by name."""
+        return {name: values for name, values in zip(Rows._fields, self._values(), strict=True) if values is not None}
+
     def cut(self, part: slice) -> Rows:
         """Return consecutive rows."""
         return Rows(*(None if values is None else values[part] for values in self._values()))
@@ -170,7 +174,7 @@ class BlockRef(NamedTuple):
 
                 refuse_other_labels(block.labels, rows.labels, self.start)
             labelled = labelled or rows.labels is not None
-            fields = {name: getattr(rows, name) for name in Rows._fields if getattr(rows, name) is not None}
+            fields = rows.given()
             if block.groups is not None and rows.groups is not None:
                 fields["groups"] = np.hstack([block.groups, rows.groups])
             for name in _FLAGS:

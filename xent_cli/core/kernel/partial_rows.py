@@ -105,11 +105,9 @@ def partial_divergence(
     results = np.empty((len(PartialDivergence._fields), n))
     step = max(1, _MOST_VALUES // k)
     for rows in (slice(low, low + step) for low in range(0, n, step)):
-        sides = (
-            _Side(values[rows], *(column[rows] for column in bounds))
-            for values, bounds in ((own, own_bounds), (ref, ref_bounds))
-        )
-        results[:, rows] = _bounded(*sides, np.arange(start, start + n)[rows])
+        ours = _Side(own[rows], *(column[rows] for column in own_bounds))
+        theirs = _Side(ref[rows], *(column[rows] for column in ref_bounds))
+        results[:, rows] = _bounded(ours, theirs, np.arange(start, start + n)[rows])
     return PartialDivergence(*results)
 
 

@@ -98,14 +98,14 @@ class ParquetSource(Table):
         """See `Source`."""
         row_bytes = max(1, self.width) * self.dtype.itemsize
         needs = self.needs
-        limit = needs.task_bytes if self.plan.is_list else needs.group_bytes
+        limit = needs.group_bytes if self.plan.wide or not self.plan.values else needs.task_bytes
         start = first
         for group, size in enumerate(self.groups):
             if not size:  # pandas writes an empty row group for a table without rows
                 continue
             if needs.whole_groups or size * row_bytes <= limit:
                 yield start, size, GroupRows(self, group, start, size)
-            elif self.plan.is_list or not self.plan.values:
+            elif not self.plan.wide:
                 yield from self._batches(group, start, max(1, needs.step_bytes // row_bytes))
             else:
                 yield from self._columns(group, start, size)
@@ -174,7 +174,7 @@ class GroupRows:
         plan, role, width = source.plan, source.role, source.width
         # From a bucket, one request gets all columns of a row group.
         remote = is_url(source.source.path)
-        if plan.values and not plan.is_list and not remote:
+        if plan.wide and not remote:
             values = np.empty((width, self.size), source.dtype)
             done, absent = 0, None
             rest = source.reading._replace(plan=plan._replace(values=()))
@@ -225,8 +225,7 @@ class Both:
     def read(self) -> Rows:
         """Read both."""
         one, other = self.one.read(), self.other.read()
-        fields = {name: getattr(one, name) for name in Rows._fields if getattr(one, name) is not None}
-        return other._replace(**fields)
+        return other._replace(**one.given())
 
 
 def _decoded(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from xent_cli.readers.columns.sample import TableSample
     from xent_cli.readers.options import ReadOptions
+    from xent_cli.readers.top_k_rows import TopKColumns
 
 # Most column names that a document lists.
 _MOST_LISTED = 1000
@@ -35,6 +36,8 @@ class ColumnPlan(NamedTuple):
         keys of maps in the order of the classes.
     named_by
         The column of lists that name the classes of the scores in `values`; or None.
+    top_k
+        Which of `values` are classes and which their values, if they are the k highest of each row; or None.
     label, id, weight, mask, units
         Names of these columns, or None.
     by
@@ -104,6 +107,7 @@ class ColumnPlan(NamedTuple):
     readings: tuple[ReadOptions, ...] = ()
     constants: tuple[tuple[str, str | int | None], ...] = ()
     named_by: str | None = None
+    top_k: TopKColumns | None = None
 
     @property
     def file_label(self) -> str | None:
@@ -120,6 +124,11 @@ class ColumnPlan(NamedTuple):
         return found or [name for name in self.columns if constants and name not in constants][:1]
 
     @property
+    def wide(self) -> bool:
+        """Whether there is one column of numbers for each class."""
+        return bool(self.values) and not self.is_list and self.top_k is None
+
+    @property
     def amounts(self) -> list[str]:
         """The numeric columns besides the values."""
         return [name for name in (self.weight, self.units) if name is not None]
@@ -128,12 +137,13 @@ class ColumnPlan(NamedTuple):
     def needed(self) -> list[str]:
         """The columns of the file that must have a value in every row."""
         label = None if self.ignore_missing else self.file_label
-        return [*self.values, *([] if label is None else [label]), *self.amounts]
+        values = self.values if self.top_k is None or self.top_k.nested else ()  # a row may have fewer ranks
+        return [*values, *([] if label is None else [label]), *self.amounts]
 
     @property
     def texts(self) -> list[str]:
         """The columns of the file that are read as text and nothing else."""
-        others = {*self.needed, self.label, *dict(self.constants)}
+        others = {*self.needed, *self.values, self.label, *dict(self.constants)}
         texts = (name for name in (self.id, self.mask, *self.by) if name is not None and name not in others)
         return list(dict.fromkeys(texts))
 
@@ -147,6 +157,7 @@ class ColumnPlan(NamedTuple):
         """Which fields of `Rows` the columns fill if `values` are those of `role`."""
         parts = {role: self.values, "weights": self.weight, "mask": self.mask, "ids": self.id, "groups": self.by}
         parts["units"] = self.units
+        parts |= {f"{role.removesuffix('s')}_bounds": self.values} if self.top_k is not None else {}
         return frozenset(name for name, columns in parts.items() if columns) | ({"labels"} if self.label else set())
 
     def column_of(self, role: str) -> str:

@@ -54,6 +54,12 @@ def _planned(
             like._replace(columns=tuple(sample.kinds)) if alike and like is not None else plan_logits(sample, options)
         )
         return _kept(plan, options), options.class_names or plan.names
+    if options.labels_source != "labels":
+        from xent_cli.readers.columns.top_k_plan import plan_teacher
+
+        teacher = plan_teacher(sample, options, classes)
+        if teacher is not None:
+            return _kept(teacher, options), classes.names
     return _kept(plan_labels(sample, options, classes.names, classes.num_classes), options), classes.names
 
 

@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from xent_cli.core.block import Rows
-from xent_cli.errors import InputError, RowError
+from xent_cli.errors import InputError
+from xent_cli.readers.columns.sample import SAMPLED_ROWS
 from xent_cli.readers.interface import Classes
 from xent_cli.readers.list_contents import list_arrays
 from xent_cli.readers.open import open_source
 from xent_cli.readers.storage.stored import Stored
+from xent_cli.readers.top_k_rows import Appended, Highest, appended_in, highest_rows, remarks_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from xent_cli.core.array_types import AnyArray, FloatArray
     from xent_cli.core.block import Part
+    from xent_cli.core.diagnostics import Diagnostic
     from xent_cli.readers.interface import Source, SourceInfo
     from xent_cli.readers.options import ReadOptions
     from xent_cli.readers.storage.locate import Located
@@ -57,42 +59,75 @@ def open_top_k(located: Located, logits: Source, options: ReadOptions) -> Source
             found=f"{found[0][0]} {shapes[0]} of {indices.info.dtype}, {found[1][0]} {shapes[1]}",
             expected=f"both of one shape, whole numbers the first, {logits.info.num_rows} rows as {logits.info.path}",
         )
-    if values.rows(0, 1) is None or indices.rows(0, 1) is None:
-        raise InputError("compressed arrays side by side", path, hint="save them with numpy.savez, not compressed")
-    return TopKSource(
-        indices, values, logits.info.row_shape[0], options.labels_source == "probs", options.run.task_bytes
+    num_classes = logits.info.row_shape[0]
+    found_rows = TopKSource(
+        indices, values, num_classes, options.labels_source == "probs", Appended(), options.run.task_bytes
     )
+    return found_rows._replace(appended=appended_in(found_rows.first()))
 
 
 class TopKSource(NamedTuple):
-    """Two arrays as rows of log-probabilities, with NaN for all classes that they do not list; see `Source`."""
+    """Two arrays as rows of log-probabilities, with NaN for all classes that they do not list; see `Source`.
+
+    Fields
+    ------
+    appended
+        Which column is a token that was sampled, beside the highest.
+    """
 
     indices: Source
     values: Source
     num_classes: int
     probs: bool
+    appended: Appended
     task_bytes: int
 
     @property
     def info(self) -> SourceInfo:
         """See `Source`."""
         fields = frozenset({"labels", "label_bounds"})
-        return self.values.info._replace(row_shape=(self.num_classes,), dtype=np.dtype(np.float64), fields=fields)
+        rereadable = self.indices.info.rereadable and self.values.info.rereadable
+        return self.values.info._replace(
+            row_shape=(self.num_classes,), dtype=np.dtype(np.float64), fields=fields, rereadable=rereadable
+        )
+
+    @property
+    def remarks(self) -> tuple[Diagnostic, ...]:
+        """Say which column was not taken for one of the highest."""
+        return remarks_on(self.appended, f"of {self.values.info.path}")
+
+    def first(self) -> Highest:
+        """The first rows."""
+        size = min(SAMPLED_ROWS, self.values.info.num_rows or 0)
+        for _, _, part in self._parts(0, size):
+            return part.entries()
+        return Highest(np.empty((0, 0), np.int64), np.empty((0, 0)))
 
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
         """See `Source`."""
         total = self.values.info.num_rows or 0
         step = max(1, self.task_bytes // (8 * self.num_classes))
-        for start in range(0, total, step):
-            size = min(step, total - start)
-            yield first + start, size, self.rows(start, start + size)
+        yield from self._parts(first, step) if total else ()
 
-    def rows(self, start: int, stop: int) -> Part:
+    def _parts(self, first: int, step: int) -> Iterator[tuple[int, int, TopKRows]]:
+        """Rows of both arrays, side by side: ranges where any can be had, else one after the other."""
+        total = self.values.info.num_rows or 0
+        sides = _InOrder(self.indices), _InOrder(self.values)
+        for start in range(0, total, step):
+            stop = min(total, start + step)
+            indices, values = (side.take(start, stop) for side in sides)
+            yield first + start, stop - start, self._rows(indices, values, start)
+        for side in sides:
+            side.finish()
+
+    def rows(self, start: int, stop: int) -> Part | None:
         """See `Source`."""
         indices, values = self.indices.rows(start, stop), self.values.rows(start, stop)
-        assert indices is not None
-        assert values is not None
-        return TopKRows(indices, values, self.num_classes, self.probs, start)
+        return None if indices is None or values is None else self._rows(indices, values, start)
+
+    def _rows(self, indices: Part, values: Part, start: int) -> TopKRows:
+        dtype = self.values.info.description.dtype
+        return TopKRows(indices, values, self.num_classes, self.probs, self.appended, start, dtype)
 
     def where(self, row: int, role: str, first: int = 0) -> str:
         """See `Source`."""
@@ -100,13 +135,15 @@ class TopKSource(NamedTuple):
 
 
 class TopKRows(NamedTuple):
-    """Recipe for rows from sample `start` on, as a `Part`."""
+    """Recipe for rows from sample `start` on, as a `Part`; `dtype` is how values are stored."""
 
     indices: Part
     values: Part
     num_classes: int
     probs: bool
+    appended: Appended
     start: int
+    dtype: str
 
     def read(self) -> Rows:
         """Read the arrays and put each value at its class.
@@ -116,21 +153,40 @@ class TopKRows(NamedTuple):
         RowError
             At an index that is not a class or occurs twice, or a value that is not a probability.
         """
-        index = np.array(self.indices.read().labels, np.int64)  # both may be read into the same memory
-        values = np.array(self.values.read().labels, np.float64)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            log_p: FloatArray = np.log(values) if self.probs else values
-        ascending = np.sort(index, axis=1)
-        bad = ((index < 0) | (index >= self.num_classes)).any(axis=1)
-        self._refuse(bad, "not a class", f"indices from 0 to {self.num_classes - 1}")
-        self._refuse((ascending[:, 1:] == ascending[:, :-1]).any(axis=1), "a class twice in a row", "each class once")
-        self._refuse(~(log_p <= 0).all(axis=1), "not a probability", "values between 0 and 1, or their logarithms")
-        rows = np.full((len(index), self.num_classes), np.nan)
-        np.put_along_axis(rows, index, log_p, axis=1)
-        bounds = np.stack([log_p.min(axis=1), np.zeros(len(rows)), np.full(len(rows), np.nan)], axis=1)
+        rows, bounds = highest_rows(self.entries(), self.num_classes, self.appended, probs=self.probs, start=self.start)
         return Rows(labels=rows, label_bounds=bounds)
 
-    def _refuse(self, bad: AnyArray | np.bool_, what: str, expected: str) -> None:
-        at = np.flatnonzero(bad)
-        if at.size:
-            raise RowError(what, self.start + int(at[0]), "labels", "", expected, code="top-k")
+    def entries(self) -> Highest:
+        """Read the arrays."""
+        index = np.array(self.indices.read().labels, np.int64)  # both may be read into the same memory
+        values = np.array(self.values.read().labels, np.float64)
+        return Highest(index, values, self.dtype)
+
+
+class _InOrder:
+    """An array by runs of rows, asked for in order."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._parts: Iterator[tuple[int, int, Part]] | None = None
+        self._waiting: list[Rows] = []
+        self._stop = 0
+
+    def take(self, start: int, stop: int) -> Part:
+        """Recipe for the next rows."""
+        found = self._source.rows(start, stop)
+        if found is not None:
+            return found
+        self._parts = self._parts or self._source.parts()
+        while self._stop < stop:
+            _, size, part = next(self._parts)
+            self._waiting.append(part.read().copied())  # the other array may be read into the same memory
+            self._stop += size
+        whole = Rows.concatenate(self._waiting)
+        self._waiting = [whole.cut(slice(stop - start, None))]
+        return whole.cut(slice(0, stop - start))
+
+    def finish(self) -> None:
+        """Read to the end, where a stream notices that it holds more than it declares."""
+        if self._parts is not None:
+            next(self._parts, None)

@@ -31,9 +31,9 @@ def as_maps(column: pa.ChunkedArray) -> pa.ChunkedArray:
     keys = item_keys(column.type)
     if keys is None:
         return column
-    lists = _whole(column)
+    lists = whole(column)
     fields = dict(zip([field.name for field in lists.type.value_type], flat(lists).flatten(), strict=True))
-    return _maps(_lengths(lists), fields[keys[0]], fields[keys[1]], _nulls(lists))
+    return _maps(lengths_of(lists), fields[keys[0]], fields[keys[1]], nulls_of(lists))
 
 
 def with_names(table: pa.Table, plan: ColumnPlan, role: str, start: int) -> pa.Table:
@@ -47,13 +47,13 @@ def with_names(table: pa.Table, plan: ColumnPlan, role: str, start: int) -> pa.T
     if plan.named_by is None:
         return table
     name = plan.values[0]
-    names, scores = _whole(table[plan.named_by]), _whole(table[name])
+    names, scores = whole(table[plan.named_by]), whole(table[name])
     # A row that lacks one of them is missing.
-    missing = _nulls(names) | _nulls(scores)
+    missing = nulls_of(names) | nulls_of(scores)
     if missing.any():
         kept = pa.array(~missing)
         names, scores = names.filter(kept), scores.filter(kept)
-    sizes, others = _lengths(scores), _lengths(names)
+    sizes, others = lengths_of(scores), lengths_of(names)
     if (sizes != others).any():
         bad = np.flatnonzero(sizes != others)
         row = int(np.flatnonzero(~missing)[bad[0]])
@@ -68,17 +68,19 @@ def with_names(table: pa.Table, plan: ColumnPlan, role: str, start: int) -> pa.T
     return table.set_column(table.schema.get_field_index(name), name, maps)
 
 
-def _whole(column: pa.ChunkedArray) -> pa.Array:
+def whole(column: pa.ChunkedArray) -> pa.Array:
+    """A column as one array."""
     array = column.combine_chunks()
     return array.chunk(0) if isinstance(array, pa.ChunkedArray) else array
 
 
-def _nulls(array: pa.Array) -> BoolArray:
+def nulls_of(array: pa.Array) -> BoolArray:
+    """Which values are missing."""
     nulls: BoolArray = array.is_null().to_numpy(zero_copy_only=False)
     return nulls
 
 
-def _lengths(lists: pa.Array) -> AnyArray:
+def lengths_of(lists: pa.Array) -> AnyArray:
     """How long each list is; 0 in place of a missing one."""
     if pa.types.is_fixed_size_list(lists.type):
         lengths = np.full(len(lists), lists.type.list_size)
@@ -86,7 +88,7 @@ def _lengths(lists: pa.Array) -> AnyArray:
         lengths = to_numpy(lists.sizes)
     else:
         lengths = np.diff(to_numpy(lists.offsets))
-    return np.where(_nulls(lists), 0, lengths)
+    return np.where(nulls_of(lists), 0, lengths)
 
 
 def _maps(lengths: AnyArray, names: pa.Array, scores: pa.Array, missing: BoolArray) -> pa.ChunkedArray:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from xent_cli.core.block import Part
+    from xent_cli.core.diagnostics import Diagnostic
     from xent_cli.readers.options import RunNeeds
     from xent_cli.readers.storage.interface import Bytes
 
@@ -77,6 +78,15 @@ class Table:
             plan,
             self.source.rereadable,
         )
+
+    @property
+    def remarks(self) -> tuple[Diagnostic, ...]:
+        """Say which entry was not taken for one of the highest of a row."""
+        if self.plan.top_k is None:
+            return ()
+        from xent_cli.readers.top_k_rows import remarks_on
+
+        return remarks_on(self.plan.top_k.appended, f'of "{self.plan.values[-1]}" in {self.source.name}')
 
     def rows(self, start: int, stop: int) -> Part | None:
         """See `Source`."""

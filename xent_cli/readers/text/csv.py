@@ -69,7 +69,7 @@ def open_csv(source: Bytes, head: bytes, role: str, options: ReadOptions, classe
         types=kinds,
     )
     plan, class_names = plan_table(sample, role, options, classes)
-    if plan.is_list and not plan.cells:
+    if plan.is_list and not plan.cells and plan.top_k is None:
         from xent_cli.readers.columns.cells.cell_text import layout_of_cells
 
         plan = plan._replace(cells=layout_of_cells(sample, plan.values[0]).width)
@@ -81,7 +81,10 @@ def open_csv(source: Bytes, head: bytes, role: str, options: ReadOptions, classe
     dtype = np.dtype(np.float64 if plan.values else DTYPES[label_type])
     named = plan.label is not None and label_type == "string"
     bools = frozenset(name for name in plan.values if kinds[name] == "bool")
-    table = layout.source, "csv", role, plan, plan.cells or len(plan.values), dtype, class_names, named, options.run
+    width, top_k = plan.cells or len(plan.values), plan.top_k
+    if top_k is not None:
+        plan, width = plan._replace(cells=int(top_k.nested)), top_k.num_classes
+    table = layout.source, "csv", role, plan, width, dtype, class_names, named, options.run
     return CsvSource(*table, layout, label_type, bools)
 
 
@@ -201,6 +204,8 @@ class CsvRows(NamedTuple):
         grouped += source.plan.amounts if marks.thousands else []
         plain = pa.string() if source.plan.cells else pa.float64()
         types = {name: pa.bool_() if name in source.bools else plain for name in source.plan.values}
+        if source.plan.top_k is not None and source.plan.top_k.texts:
+            types |= dict.fromkeys(source.plan.top_k.classes, pa.string())
         if source.plan.label:
             types[source.plan.label] = pa.string() if label_type == LISTED else pa.type_for_alias(label_type)
         types |= dict.fromkeys(source.plan.amounts, pa.float64())
@@ -277,7 +282,7 @@ class CsvRows(NamedTuple):
                 return blame("cell is not UTF-8", f'"{cell}"', "text", column=name)
             # Text labels are checked where the classes are known.
             number = name in source.bools or source.text_layout.marks.is_number(cell)
-            number |= bool(plan.cells) and name == plan.values[0]
+            number |= bool(plan.cells) and name in plan.values
             if name in needed and name != plan.label and name != plan.mask and not number:
                 hint = "write decimal points, and no marks between thousands" if "," in cell else ""
                 return blame("cell is not a number", f'"{cell}"', "a number", hint, column=name)

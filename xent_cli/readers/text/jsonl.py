@@ -59,9 +59,15 @@ def open_jsonl(source: Bytes, head: bytes, role: str, options: ReadOptions, clas
     types = {key: type_of_value(value) for key, value in samples.items()}
     sample = TableSample(source.name, kinds, held.columns, lambda name: texts_ahead(bare, name), types=types)
     plan, class_names = plan_table(sample, role, options, classes)
-    if plan.is_list and not plan.cells and not isinstance(samples[plan.values[0]], list):
+    if plan.is_list and not plan.cells and plan.top_k is None and not isinstance(samples[plan.values[0]], list):
         plan = plan._replace(cells=layout_of_cells(sample, plan.values[0]).width)
-    width = plan.cells or (len(samples[plan.values[0]]) if plan.is_list else len(plan.values))
+    if plan.top_k is not None and not plan.top_k.classes:
+        plan = plan._replace(cells=1)
+    width = (
+        plan.top_k.num_classes
+        if plan.top_k
+        else plan.cells or (len(samples[plan.values[0]]) if plan.is_list else len(plan.values))
+    )
     label = (samples | dict(plan.constants)).get(plan.label or "")
     label_type = next((name for kind, name in _LABEL_TYPES if isinstance(label, kind)), "int64")
     dtype = np.dtype(np.float64 if plan.values else DTYPES[label_type])

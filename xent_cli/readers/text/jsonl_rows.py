@@ -90,7 +90,7 @@ class JsonRows:
             needed = () if self._may_lack or plan.lenient else plan.needed
             if table.num_rows != self.size or any(table[name].null_count for name in needed):
                 break
-            loose = plan.cells or plan.lenient
+            loose = plan.cells or plan.lenient or plan.top_k is not None
             if plan.is_list and not loose and not _is_full(table[plan.values[0]], source.width):
                 break
             return rows_of(table, source.reading, self.start)
@@ -105,8 +105,11 @@ class JsonRows:
         """Parse the lines; `item_type` is that of one-hot labels."""
         plan = self.source.plan
         number = item_type if self.source.role == "labels" else pa.float64()
-        numbers = pa.list_(number) if plan.is_list else number
-        fields = [] if plan.cells else [(name, numbers) for name in plan.values]
+        nested = plan.is_list if plan.top_k is None else plan.top_k.nested
+        fields = [] if plan.cells else [(name, pa.list_(number) if nested else number) for name in plan.values]
+        if plan.top_k is not None and plan.top_k.texts:
+            words = pa.list_(pa.string()) if nested else pa.string()
+            fields = [(name, words if name in plan.top_k.classes else each) for name, each in fields]
         labels = pa.list_(item_type) if label_type == LISTED else pa.type_for_alias(label_type)
         fields += [(plan.label, labels)] if plan.label else []
         fields += [(name, pa.float64()) for name in plan.amounts]
@@ -189,15 +192,16 @@ class JsonRows:
                 continue
             if value is None and not self._may_lack:
                 return InputError("missing value", place, "null" if key in record else "no such key", "a value")
-            if plan.cells and key == plan.values[0]:
+            if plan.cells and key in plan.values:
                 continue
-            if plan.is_list and key == plan.values[0]:
+            if plan.is_list and key in plan.values:
                 if not isinstance(value, list):
                     return InputError("not a list", place, shown(value), "a list of numbers")
-                bad = next((i for i, number in enumerate(value) if not is_number(number)), None)
+                texts = plan.top_k is not None and plan.top_k.texts and key in plan.top_k.classes
+                bad = next((i for i, item in enumerate(value) if not (texts or is_number(item))), None)
                 if bad is not None:
                     return InputError("not a number", f"{place}, item {bad}", shown(value[bad]), "a number")
-                if len(value) != self.source.width:
+                if plan.top_k is None and len(value) != self.source.width:
                     return InputError("list of the wrong length", place, f"{len(value)} values", f"{self.source.width}")
             elif value is not None and not is_number(value) and not self._may_be_label(key, value):
                 return InputError("not a number", place, shown(value), "a number")

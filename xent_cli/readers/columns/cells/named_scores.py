@@ -13,7 +13,18 @@ from xent_cli.readers.columns.words import LISTS, NEVER_LISTS, plain_name
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-NAME_KEYS = ("label", "class", "class_name", "className", "display_name", "displayName", "name", "category", "tag")
+NAME_KEYS = (
+    "label",
+    "class",
+    "class_name",
+    "className",
+    "display_name",
+    "displayName",
+    "name",
+    "category",
+    "tag",
+    "token",
+)
 SCORE_KEYS = ("score", "prob", "proba", "probability", "confidence", "logprob", "log_prob", "logit", "value")
 SCORE_LISTS = frozenset(name for _, names in LISTS for name in names)
 # How a list of scores may be called, at its end.

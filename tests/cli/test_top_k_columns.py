@@ -1,0 +1,272 @@
+"""The k highest of a teacher as columns of tables: every form gives the rows of two arrays."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from scipy.special import log_softmax
+
+from tests.forked import xent
+
+N, K, TOP = 40, 12, 4
+RNG = np.random.default_rng(6)
+STUDENT = RNG.normal(0, 2, (N, K))
+TEACHER = log_softmax(STUDENT + RNG.normal(0, 1, (N, K)), axis=1)
+KL = (np.exp(TEACHER) * (TEACHER - log_softmax(STUDENT, axis=1))).sum(axis=1)
+ORDER = np.argsort(-TEACHER, axis=1)
+INDEX, LOG_P = ORDER[:, :TOP], np.take_along_axis(TEACHER, ORDER, axis=1)[:, :TOP]
+NAMES = [f"name_{i}" for i in range(K)]
+
+
+def lists(index=INDEX, values=LOG_P):
+    return [{"top_indices": i, "top_logprobs": v} for i, v in zip(index.tolist(), values.tolist(), strict=True)]
+
+
+def ranks(index=INDEX, values=LOG_P):
+    pairs = zip(index.tolist(), values.tolist(), strict=True)
+    return [{f"top{r + 1}_{n}": x[r] for r in range(TOP) for n, x in (("id", i), ("logprob", v))} for i, v in pairs]
+
+
+def maps():
+    return [
+        {"top_logprobs": dict(zip(map(str, i), v, strict=True))}
+        for i, v in zip(INDEX.tolist(), LOG_P.tolist(), strict=True)
+    ]
+
+
+def jsonl(path, records):
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+
+
+def items(path, records):
+    jsonl(path, [{k: [{"token": c, "logprob": p} for c, p in v.items()] for k, v in r.items()} for r in records])
+
+
+def parquet(path, records):
+    pq.write_table(pa.Table.from_pylist(records), path, row_group_size=7)
+
+
+def arrow(path, records):
+    table = pa.Table.from_pylist(records)
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table, 9)
+
+
+def csv(path, records):
+    cells = [[json.dumps(value) for value in record.values()] for record in records]
+    quoted = [[f'"{cell}"' if "," in cell else cell for cell in row] for row in cells]
+    path.write_text("\n".join(",".join(row) for row in [list(records[0]), *quoted]) + "\n")
+
+
+def parquet_maps(path, records):
+    column = pa.array([list(r["top_logprobs"].items()) for r in records], pa.map_(pa.string(), pa.float64()))
+    pq.write_table(pa.table({"top_logprobs": column}), path)
+
+
+FORMS = {
+    "lists.parquet": (parquet, lists),
+    "lists.arrow": (arrow, lists),
+    "lists.jsonl": (jsonl, lists),
+    "lists.csv": (csv, lists),
+    "ranks.parquet": (parquet, ranks),
+    "ranks.arrow": (arrow, ranks),
+    "ranks.jsonl": (jsonl, ranks),
+    "ranks.csv": (csv, ranks),
+    "maps.parquet": (parquet_maps, maps),
+    "structs.parquet": (parquet, maps),
+    "maps.jsonl": (jsonl, maps),
+    "items.jsonl": (items, maps),
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    np.save(tmp_path / "z.npy", STUDENT)
+    np.savez(tmp_path / "top.npz", indices=INDEX, values=LOG_P)
+    return tmp_path
+
+
+def run(folder, teacher, *more, labels_from="log-probs", logits="z.npy"):
+    words = "compute", logits, teacher, "--labels-from", labels_from, "-o", "rows.jsonl", "-q", *more
+    return xent(*words, cwd=folder)
+
+
+def rows(folder, *args, **more):
+    found = run(folder, *args, **more)
+    assert found.returncode == 0, found.stderr
+    return [json.loads(line) for line in (folder / "rows.jsonl").read_text().splitlines()]
+
+
+def lie_within(found, kl=KL):
+    return all(row["kl_low"] - 1e-12 <= true <= row["kl_high"] + 1e-12 for row, true in zip(found, kl, strict=True))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_gives_the_rows_of_arrays(folder, form):
+    write, records = FORMS[form]
+    write(folder / form, records())
+    expected = rows(folder, "top.npz")
+    assert rows(folder, form) == expected
+    assert lie_within(expected)
+
+
+@pytest.mark.parametrize("form", ["lists.parquet", "lists.jsonl", "ranks.csv"])
+def test_probabilities_in_columns_of_that_name(folder, form):
+    write, records = FORMS[form]
+    write(folder / form, [
+        {key.replace("logprob", "prob"): value for key, value in record.items()}
+        for record in records(values=np.exp(LOG_P))
+    ])  # fmt: skip
+    np.savez(folder / "top.npz", indices=INDEX, values=np.exp(LOG_P))
+    assert rows(folder, form, labels_from="probs") == rows(folder, "top.npz", labels_from="probs")
+
+
+@pytest.mark.parametrize("form", ["lists.jsonl", "lists.parquet", "ranks.csv", "maps.jsonl"])
+def test_classes_may_be_names(folder, form):
+    write, records = FORMS[form]
+    named = records() if form == "maps.jsonl" else records(index=np.array(NAMES, object)[INDEX])
+    if form == "maps.jsonl":
+        named = [{k: {NAMES[int(c)]: p for c, p in v.items()} for k, v in record.items()} for record in named]
+    write(folder / form, named)
+    (folder / "names.txt").write_text("\n".join(NAMES) + "\n")
+    expected = rows(folder, "top.npz")
+    assert rows(folder, form, "--class-names", "names.txt") == expected
+
+
+def test_lists_of_any_length_keep_the_truth_between_the_ends(folder):
+    kept = RNG.integers(1, K + 1, N)
+    sorted_rows = np.take_along_axis(TEACHER, ORDER, axis=1)
+    records = [
+        {"top_ids": i[:n], "top_logprobs": v[:n]}
+        for i, v, n in zip(ORDER.tolist(), sorted_rows.tolist(), kept.tolist(), strict=True)
+    ]
+    for write, name in ((jsonl, "a.jsonl"), (parquet, "a.parquet")):
+        write(folder / name, records)
+    found = rows(folder, "a.jsonl")
+    assert lie_within(found)
+    assert found == rows(folder, "a.parquet")
+    assert all((row["kl_low"] == row["kl_high"]) == (n == K) for row, n in zip(found, kept, strict=True) if n != K - 1)
+
+
+@pytest.mark.parametrize("place", ["first", "last", "deduplicated"])
+def test_a_sampled_token_beside_the_highest_bounds_nothing(folder, place):
+    """The sampled token stands before or after the k highest, in every row, or only where these lack it."""
+    sampled = RNG.integers(0, K, N)
+    own = TEACHER[np.arange(N), sampled]
+    if place == "deduplicated":
+        records = []
+        for i, v, token, p in zip(INDEX.tolist(), LOG_P.tolist(), sampled.tolist(), own.tolist(), strict=True):
+            more = ([token], [p]) if token not in i else ([], [])
+            records.append({"top_ids": more[0] + i, "top_logprobs": more[1] + v})
+        jsonl(folder / "a.jsonl", records)
+        found = rows(folder, "a.jsonl")
+    else:
+        sides = [(sampled[:, None], INDEX), (own[:, None], LOG_P)]
+        index, values = (np.hstack(pair if place == "first" else pair[::-1]) for pair in sides)
+        jsonl(folder / "a.jsonl", lists(index, values))
+        np.savez(folder / "a.npz", indices=index, values=values)
+        found = rows(folder, "a.jsonl")
+        assert found == rows(folder, "a.npz")
+    assert lie_within(found)
+    without = rows(folder, "top.npz")
+    # A class more is known, and the cap is the same: the ends can only come closer.
+    widths = [[row["kl_high"] - row["kl_low"] for row in some] for some in (found, without)]
+    assert all(one <= other + 1e-9 for one, other in zip(*widths, strict=True))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize("kind", ["log-probs", "probs"])
+def test_what_was_rounded_away_widens_the_ends(folder, dtype, kind):
+    rng = np.random.default_rng(1)
+    teacher = log_softmax(rng.normal(0, 8, (200, K)), axis=1)
+    student = rng.normal(0, 3, (200, K))
+    kl = (np.exp(teacher) * (teacher - log_softmax(student, axis=1))).sum(axis=1)
+    order = np.argsort(-teacher, axis=1)[:, :TOP]
+    values = np.take_along_axis(teacher, order, axis=1)
+    values = (np.exp(values) if kind == "probs" else values).astype(dtype)
+    np.save(folder / "z.npy", student)
+    np.savez(folder / "a.npz", indices=order, values=values)
+    found = rows(folder, "a.npz", labels_from=kind)
+    assert lie_within(found, kl)
+    if dtype == "float16":
+        as_given = values.astype(np.float64)
+        np.savez(folder / "a.npz", indices=order, values=as_given)
+        found = run(folder, "a.npz", labels_from=kind)
+        assert found.returncode == 3 or not lie_within(rows(folder, "a.npz", labels_from=kind), kl)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"top_indices": [0, 99]}, "found index 99"),
+        ({"top_indices": [0, -1]}, "found index -1"),
+        ({"top_logprobs": [-0.5]}, "lists of different length"),
+        ({"top_logprobs": [-0.5, 1.5]}, "found value 1.5"),
+        ({"top_logprobs": None}, "missing value"),
+        ({"top_indices": [], "top_logprobs": []}, "an empty list"),
+        ({"top_indices": [1, 1]}, "found class 1 again"),
+        ({"top_logprobs": [-3.0, -3.5]}, "an inconsistent row"),
+        ({"top_indices": ["x", 1]}, "item 0"),
+    ],
+)
+@pytest.mark.parametrize("write", [jsonl, parquet])
+def test_what_is_not_the_highest_of_a_distribution_is_refused_with_its_row(folder, write, changed, said):
+    records = [{"top_indices": [3, 1], "top_logprobs": [-0.7, -1.2]} for _ in range(N)]
+    records[20] |= changed
+    if write is parquet and "item" in said:
+        pytest.skip("a column of Parquet has one type")
+    write(folder / "a", records)
+    found = run(folder, "a")
+    assert (found.returncode, said in found.stderr) == (3, True), found.stderr
+    assert "sample 20" in found.stderr
+
+
+def test_names_that_are_no_classes_are_refused(folder):
+    jsonl(folder / "a.jsonl", [{"top_logprobs": {"3": -0.5, "cat": -1.5}}] * N)
+    found = run(folder, "a.jsonl")
+    assert (found.returncode, 'found "cat"' in found.stderr) == (3, True), found.stderr
+
+
+def test_two_sets_of_columns_are_a_question(folder):
+    records = [{**record, "top_values": record["top_logprobs"]} for record in lists()]
+    jsonl(folder / "a.jsonl", [{k.replace("logprobs", "vals"): v for k, v in record.items()} for record in records])
+    found = run(folder, "a.jsonl")
+    assert found.returncode == 3
+    assert "--label-column top_vals" in found.stderr
+    assert "--label-column top_values" in found.stderr
+
+
+def test_a_rank_with_half_of_an_entry_is_refused(folder):
+    records = ranks()
+    records[7]["top2_logprob"] = None
+    for write, name in ((jsonl, "a.jsonl"), (parquet, "a.parquet")):
+        write(folder / name, records)
+        found = run(folder, name)
+        assert (found.returncode, "not a probability" in found.stderr, "sample 7" in found.stderr) == (3, True, True)
+
+
+def test_a_column_that_is_named_chooses_among_several(folder):
+    records = [{**record, "topk_probs": np.exp(record["top_logprobs"]).tolist()} for record in lists()]
+    jsonl(folder / "a.jsonl", records)
+    expected = rows(folder, "top.npz")
+    assert rows(folder, "a.jsonl") == expected  # its name says which values are log-probabilities
+    records = [{**record, "top_values": record["top_logprobs"]} for record in lists()]
+    jsonl(folder / "a.jsonl", records)
+    assert rows(folder, "a.jsonl", "--label-column", "top_values") == expected
+
+
+def test_the_highest_logits_of_a_teacher_are_refused(folder):
+    jsonl(folder / "a.jsonl", [{"top_indices": [0, 1], "top_values": [3.0, 1.0]}] * N)
+    found = run(folder, "a.jsonl", labels_from="logits")
+    assert (found.returncode, "--labels-from" in found.stderr) == (3, True), found.stderr
+
+
+def test_masked_rows_may_lack_their_list(folder):
+    records = [{**record, "ok": int(i != 3)} for i, record in enumerate(lists())]
+    records[3]["top_logprobs"] = None
+    for write, name in ((jsonl, "a.jsonl"), (parquet, "a.parquet")):
+        write(folder / name, records)
+        found = rows(folder, name, "--mask", "ok")
+        assert lie_within([row for i, row in enumerate(found) if i != 3], np.delete(KL, 3))

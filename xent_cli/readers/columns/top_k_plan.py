@@ -1,0 +1,221 @@
+"""Columns that hold the k highest probabilities of each row: lists of classes and of values, pairs of columns, or maps.
+
+They are told by their names: a list `top_indices` beside a list `top_logprobs`; `top1_id`, `top1_logprob`, `top2_id`
+and so on; or maps in `top_logprobs` from class to value. Where the names leave two readings, the user is asked.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xent_cli.errors import InputError
+from xent_cli.readers.columns.asked_columns import asked_labels
+from xent_cli.readers.columns.cells.cell_text import row_of_cell
+from xent_cli.readers.columns.column_plan import columns_beside
+from xent_cli.readers.columns.families import numbered
+from xent_cli.readers.columns.lines import several_readings
+from xent_cli.readers.columns.sample import FLOATS, MAP, NUMBER, TEXT, TEXTS, WHOLES, as_text
+from xent_cli.readers.columns.words import kind_of_stem, plain_name, words
+from xent_cli.readers.top_k_rows import NOTHING, Highest, TopKColumns, appended_in
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from xent_cli.readers.columns.column_plan import ColumnPlan
+    from xent_cli.readers.columns.families import Family
+    from xent_cli.readers.columns.sample import TableSample
+    from xent_cli.readers.interface import Classes
+    from xent_cli.readers.options import ReadOptions
+
+# Names that programs give to lists or arrays of these.
+_STEMS = ("", "topk_", "top_k_", "top_", "logprob_", "teacher_", "teacher_topk_", "teacher_top_k_", "teacher_top_")
+INDICES = frozenset(
+    stem + name for stem in _STEMS for name in ("indices", "ids", "token_ids", "idx", "indexes", "classes", "class_ids")
+)
+VALUES = frozenset(
+    stem + name
+    for stem in _STEMS
+    for name in ("values", "logprobs", "log_probs", "logp", "probs", "vals", "probabilities", "log_probabilities")
+)
+# The last word of a numbered family of classes, and the words of one of values that say no kind.
+_CLASS_WORDS = words("id ids idx index class label token name")
+_VALUE_WORDS = words("value val logp")
+
+
+def plan_teacher(sample: TableSample, options: ReadOptions, classes: Classes) -> ColumnPlan | None:
+    """The plan of a table of a teacher's highest probabilities; None if the table has no such columns.
+
+    Raises
+    ------
+    InputError
+        If there are several readings, or values are logits, which need those of all classes.
+    """
+    top_k = find_top_k(sample, options, options.labels_source)
+    if top_k is None:
+        return None
+    num_classes = max(classes.num_classes, 1)
+    # Maps have texts for keys, which may be numbers.
+    names = classes.names if classes.names is not None else tuple(map(str, range(num_classes)))
+    top_k = top_k._replace(num_classes=num_classes, names=names)
+    beside = columns_beside(sample, options)
+    if options.id_column is None and "id" in sample.kinds:
+        beside = beside._replace(id="id")
+    named_by = dict([sample.named_by] if sample.named_by else []).get(top_k.values[0])
+    return beside._replace(values=(*top_k.classes, *top_k.values), is_list=True, top_k=top_k, named_by=named_by)
+
+
+def find_top_k(sample: TableSample, options: ReadOptions, kind: str) -> TopKColumns | None:
+    """Find the columns; None if the table has no such.
+
+    Parameters
+    ----------
+    kind
+        What the values are said to be: "log-probs", "probs", or "" if their name is to say it.
+
+    Raises
+    ------
+    InputError
+        If there are several readings, or nothing says what the values are.
+    """
+    asked = asked_labels(sample, options) if options.labels_source != "labels" else ()
+    found = [*_lists(sample), *_wide(sample), *_maps(sample)]
+    if asked:
+        found = [each for each in found if {*asked} <= {*each.classes, *each.values}]
+    if len(found) > 1 and kind:
+        said = [each for each in found if kind_of_name(each.values[0]) == kind]
+        found = said or found
+    if len(found) > 1:
+        names = [each.values[0] if each.nested else ",".join((*each.classes, *each.values)) for each in found]
+        readings = {
+            f"values in {name}": options._replace(label_column=name)
+            if options.labels_source != "labels"
+            else options._replace(logits_column=(name,))
+            for name in names
+        }
+        raise several_readings(sample, "which columns are the highest of each row?", readings, "one set of them")
+    if not found:
+        return None
+    (top_k,) = found
+    kind = kind or kind_of_name(top_k.values[0])
+    if kind not in ("log-probs", "probs"):
+        raise InputError(
+            "the highest of each row, of which nothing says what they are",
+            f'{sample.path}, column "{top_k.values[0]}"',
+            expected="log-probabilities or probabilities: logits of some classes do not tell those of the others",
+            hint="--from log-probs or --from probs says which; for a teacher, --labels-from",
+        )
+    texts = any(sample.kinds[name] in (TEXT, TEXTS) for name in top_k.classes)
+    return top_k._replace(probs=kind == "probs", appended=appended_in(_first(sample, top_k)), texts=texts)
+
+
+def kind_of_name(name: str) -> str:
+    """What the name of a column says that its values are: "log-probs", "probs", "logits" or ""."""
+    plain = plain_name(name)
+    if plain.endswith("logp") or "logp_" in plain:
+        return "log-probs"
+    return kind_of_stem(name) or ""
+
+
+def _lists(sample: TableSample) -> list[TopKColumns]:
+    classes = [name for name in sample.kinds if plain_name(name) in INDICES and _holds_classes(sample, name)]
+    values = [name for name, kind in sample.kinds.items() if kind in (FLOATS, WHOLES) and plain_name(name) in VALUES]
+    return [TopKColumns((one,), (other,), nested=True) for one in classes for other in values if one != other]
+
+
+def _holds_classes(sample: TableSample, name: str) -> bool:
+    """Whether a column holds lists of classes; in text, whole numbers are like any others."""
+    kind = sample.kinds[name]
+    if kind != FLOATS:
+        return kind in (WHOLES, TEXTS)
+    rows = [row for row in sample.first(name) if isinstance(row, list)]
+    numbers = [item for row in rows for item in row if isinstance(item, int | float)]
+    return bool(numbers) and all(float(number).is_integer() for number in numbers)
+
+
+def _wide(sample: TableSample) -> list[TopKColumns]:
+    """Pairs of families with the same numbers."""
+    numbers = [name for name, kind in sample.kinds.items() if kind in (NUMBER, TEXT)]
+    families = [family for family in numbered(numbers) if family.numbers is not None]
+    classes = [family for family in families if _words(family) & _CLASS_WORDS and _names_classes(sample, family)]
+    values = [family for family in families if family.kind is not None or _words(family) & _VALUE_WORDS]
+    values = [family for family in values if all(sample.kinds[name] == NUMBER for name in family.columns)]
+    return [
+        TopKColumns(one.columns, other.columns, nested=False)
+        for one in classes
+        for other in values
+        if one.columns != other.columns and one.numbers == other.numbers and not {*one.columns} & {*other.columns}
+    ]
+
+
+def _words(family: Family) -> set[str]:
+    return {*plain_name(f"{family.before} {family.after}").split("_")}
+
+
+def _names_classes(sample: TableSample, family: Family) -> bool:
+    return all(sample.kinds[name] != NUMBER or sample.is_whole(name) for name in family.columns)
+
+
+def _maps(sample: TableSample) -> list[TopKColumns]:
+    """Columns of maps from class to value."""
+    maps = [name for name, kind in sample.kinds.items() if kind == MAP]
+    # Lists of names and scores in JSON come as one map, called scores.
+    maps = [
+        name for name in maps if plain_name(name) in (*VALUES, "scores") or kind_of_name(name) in ("log-probs", "probs")
+    ]
+    return [TopKColumns((), (name,), nested=True) for name in maps]
+
+
+def keys_differ(sample: TableSample, name: str) -> bool:
+    """Whether maps of a column have different keys from row to row."""
+    keys = set()
+    for cell in sample.first(name):
+        try:
+            keys.add(frozenset(row_of_cell(cell).keys) if cell is not None else None)
+        except ValueError:  # which the run will meet again, and report with its row
+            continue
+    return len(keys - {None}) > 1
+
+
+def _first(sample: TableSample, top_k: TopKColumns) -> Highest:
+    """The first rows, as far as they can be read; classes that are named have any number."""
+    rows: list[tuple[list[int], list[float]]] = []
+    numbers: dict[Any, int] = {}
+    for classes, values in zip(*_cells(sample, top_k), strict=False):
+        try:
+            entries = [float(value) for value in values if value is not None]
+            listed = [numbers.setdefault(as_text(each), len(numbers)) for each in classes if each is not None]
+        except (TypeError, ValueError):  # which the run will meet again, and report with its row
+            continue
+        size = min(len(listed), len(entries))
+        rows.append((listed[:size], entries[:size]))
+    width = max((len(values) for _, values in rows), default=0)
+    index = np.full((len(rows), width), NOTHING)
+    held = np.full((len(rows), width), np.nan)
+    for place, (listed, entries) in enumerate(rows):
+        index[place, : len(entries)], held[place, : len(entries)] = listed, entries
+    return Highest(index, held)
+
+
+def _cells(sample: TableSample, top_k: TopKColumns) -> tuple[Sequence[Any], Sequence[Any]]:
+    """Classes and values of each of the first rows."""
+    if not top_k.nested:
+        classes, ranks = (
+            list(zip(*(sample.first(name) for name in names), strict=True)) for names in (top_k.classes, top_k.values)
+        )
+        return classes, ranks
+    cells = sample.first(top_k.values[0])
+    if top_k.classes:
+        return [cell or () for cell in sample.first(top_k.classes[0])], [cell or () for cell in cells]
+    keys: list[Sequence[str]] = []
+    values: list[Sequence[float]] = []
+    for cell in cells:
+        try:
+            row = row_of_cell(cell) if cell is not None else None
+        except ValueError:
+            row = None
+        keys.append(() if row is None else row.keys)
+        values.append([] if row is None else row.values)
+    return keys, values
