@@ -25,6 +25,8 @@ ARRAYS = frozenset({"npy", "npz", "safetensors", "torch", "raw", "kld"})
 ARCHIVES = ARRAYS - {"npy", "raw", "kld"}
 # The format of responses of servers, which hold the log-probabilities of scored tokens alone.
 RESPONSES = "completions"
+# The format of the log-probabilities that Megatron-LM caches of a teacher.
+MEGATRON = "megatron"
 # The format of samples of lm-evaluation-harness.
 SAMPLES = "lm-eval"
 

@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError
-from xent_cli.readers.interface import ARRAYS, RESPONSES, SAMPLES, Classes
+from xent_cli.readers.interface import ARRAYS, MEGATRON, RESPONSES, SAMPLES, Classes
 from xent_cli.readers.storage.locate import Located, locate
 from xent_cli.readers.storage.reading import BOM, is_url
 from xent_cli.readers.storage.stored import Stored, recognised
@@ -49,6 +49,7 @@ _READERS = {
     "kld": ("language_models.kld", "open_kld"),
     RESPONSES: ("language_models.completions", "open_completions"),
     SAMPLES: ("language_models.harness", "open_samples"),
+    MEGATRON: ("language_models.megatron", "open_megatron"),
 }
 _NO_CLASSES = Classes()
 _BINARY_SUFFIXES = (".npy", ".npz", ".parquet", ".safetensors", ".arrow", ".feather")
@@ -71,6 +72,8 @@ _OF_PROGRAMS = tuple(
         b"filtered_resps",
     )
 )
+# The name of the first member of a tar archive that Megatron-LM wrote.
+_CACHED = re.compile(rb"(_meta\.json|\d+\.pt\.zst)\0")
 # This many bytes of a file are checked to see whether it is text.
 _LOOKED_AT = 256
 
@@ -252,6 +255,8 @@ def format_of(name: str, head: bytes, role: str = "values") -> str:
             return archive_format(head) if format_name == "npz" else format_name
     if head[8:9] == b"{" and head[5:8] == b"\0\0\0":  # a header length below 1 TiB, then its first byte
         return "safetensors"
+    if head.startswith(b"ustar", 257) and _CACHED.match(head):
+        return MEGATRON
     text = head.removeprefix(BOM).lstrip()
     if text.startswith((b"{", b"[")) and not _NUMPY_ROW.match(text):
         return "json"

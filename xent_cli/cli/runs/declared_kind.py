@@ -10,7 +10,7 @@ from xent_cli.core.checks.distributions import NEARLY_ALL
 from xent_cli.core.checks.probabilities import log_sum_tolerance
 from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.errors import InputError, RowError, UsageError, listing, more_rows
-from xent_cli.readers.interface import RESPONSES
+from xent_cli.readers.interface import MEGATRON, RESPONSES
 
 if TYPE_CHECKING:
     from xent_cli.cli.options import ComputeOptions, LossFlags, Origin, SharedOptions
@@ -245,7 +245,11 @@ def with_implied(options: ComputeOptions, pair: Pair) -> ComputeOptions:
         if source is None or field not in source.info.fields:
             continue
         said = getattr(shared.loss, name)
-        if source.info.format in ("kld", RESPONSES) and name in shared.origin.explicit and said != "log-probs":
+        if (
+            source.info.format in ("kld", MEGATRON, RESPONSES)
+            and name in shared.origin.explicit
+            and said != "log-probs"
+        ):
             raise UsageError(f"{option} {said}: {source.info.path} holds log-probabilities", hint="leave it out")
         implied = {"source": shared.loss._replace(source="log-probs")}
         implied["labels_from"] = shared.loss._replace(labels_from="log-probs")
