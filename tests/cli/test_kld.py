@@ -249,3 +249,52 @@ def test_inspect_says_what_such_a_file_holds(tmp_path):
     written(tmp_path, "a.kld")
     run = xent("inspect", "a.kld", cwd=tmp_path)
     assert (run.returncode, "kld" in run.stdout) == (0, True), run.stderr
+
+
+@pytest.mark.parametrize("candidate", ["a.kld", "b.kld", "b.npy", "p.npy"])
+@pytest.mark.parametrize("turned", [False, True])
+def test_inspect_of_a_pair_has_nothing_to_warn_of_and_ends_with_the_command_that_runs(tmp_path, candidate, turned):
+    written(tmp_path, "a.kld")
+    logits, _ = written(tmp_path, "b.kld", apart=0.1)
+    np.save(tmp_path / "b.npy", logits)
+    np.save(tmp_path / "p.npy", np.exp(log_softmax(logits, axis=1)))
+    operands = ["a.kld", candidate] if turned else [candidate, "a.kld"]
+    run = xent("inspect", *operands, "-f", "json", cwd=tmp_path)
+    document = json.loads(run.stdout)
+    assert (run.returncode, run.stderr, document["warnings"]) == (0, "", [])
+    words = document["command"].split()
+    assert words[:2] == ["xent", "compute"]
+    assert sorted(words[2:4]) == sorted(operands)
+    run = xent(*words[1:], cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+
+
+def test_gates_on_the_upper_ends_hold_for_the_divergence_itself(tmp_path):
+    p, _ = written(tmp_path, "a.kld")
+    q, _ = written(tmp_path, "b.kld", apart=0.3)
+    np.save(tmp_path / "b.npy", q.astype(np.float32))
+    log_p, log_q = log_softmax(p, axis=1), log_softmax(q, axis=1)
+    kl = (np.exp(log_p) * (log_p - log_q)).sum(axis=1)
+    found = summary(tmp_path, "b.npy", "a.kld")
+    for name, truth in (("", kl.mean()), ("p99_", np.quantile(kl, 0.99)), ("max_", kl.max())):
+        assert found[f"{name}kl_low"] <= truth <= found[f"{name}kl_high"]
+        limits = [f"{name}kl_high={found[f'{name}kl_high'] * factor}" for factor in (1.01, 0.99)]
+        codes = [xent("check", "b.npy", "a.kld", "--max", limit, cwd=tmp_path).returncode for limit in limits]
+        assert codes == [0, 1]
+    # Of a candidate with a floor, only that it diverges at least so much is known.
+    both = summary(tmp_path, "b.kld", "a.kld")
+    assert (both["kl_high"], both["p99_kl_high"], both["max_kl_high"]) == (None, None, None)
+    assert both["max_kl_low"] <= kl.max()
+    for limit, code in (("kl_low", 1), ("kl_high", 1)):
+        run = xent("check", "b.kld", "a.kld", "--max", f"{limit}={0.5 * both['kl_low']}", cwd=tmp_path)
+        assert run.returncode == code
+
+
+def test_the_page_draws_what_is_known_of_the_divergences(tmp_path):
+    written(tmp_path, "a.kld")
+    written(tmp_path, "b.kld", apart=0.3)
+    assert xent("compute", "b.kld", "a.kld", "--report", "r.html", "-q", cwd=tmp_path).returncode == 0
+    page = (tmp_path / "r.html").read_text()
+    assert "KL divergence, at face value" in page
+    found = summary(tmp_path, "b.kld", "a.kld")
+    assert f"median {found['p50_kl_face_value']:.3g} nats" in page

@@ -72,7 +72,7 @@ def _against_labels(block: Block, divisor: FloatArray | None, options: LossOptio
     with np.errstate(divide="ignore"):
         least = np.where(bounded, -np.log(np.minimum(rest.most, rest.high)), loss)
     figures = {"mean_loss_at_least": least, "mean_loss_at_most": np.where(bounded, np.inf, loss)}
-    ranks = label_ranks(_at_face(block.logits, bounds), label) if outputs.top_k else None
+    ranks = label_ranks(bounds.at_face(block.logits), label) if outputs.top_k else None
     ignored, figures[BOUNDED] = _left_out(ignored, bounded, options)
     scored = label if ignored is None else label[~ignored]
     counts = {"label_range": (int(scored.min()), int(scored.max())) if scored.size else None}
@@ -101,7 +101,7 @@ def _against_reference(block: Block, divisor: FloatArray | None, options: LossOp
         loss[whole], kl[whole] = exact.loss, exact.kl
         for name in ends:
             ends[name][whole] = exact.loss if name.startswith("mean") else exact.kl
-    own_face, ref_face = _at_face(own, own_bounds), _at_face(ref, ref_bounds)
+    own_face, ref_face = own_bounds.at_face(own), ref_bounds.at_face(ref)
     if block.label_bounds is not None and np.isnan(ref_bounds.face).all():
         del ends["kl_face_value"]  # no file has a floor in place of what is not known
     invalid = np.isnan(found.kl_low)
@@ -122,12 +122,6 @@ def _against_reference(block: Block, divisor: FloatArray | None, options: LossOp
         likeliest if outputs.digest else None,
         beside=ends,
     )
-
-
-def _at_face(rows: FloatArray, bounds: Bounds) -> FloatArray:
-    """Fill in the floor for classes that are not known, or -inf if there is no floor."""
-    floor = np.where(np.isnan(bounds.face), -np.inf, bounds.face)
-    return np.where(np.isnan(rows), floor[:, np.newaxis], rows)
 
 
 def _left_out(

@@ -27,7 +27,8 @@ _DIVERGENCE = (
     *("reverse_kl", "js_divergence", "ref_entropy", "top5_overlap"),
     *("mean_delta_p", "p1_delta_p", "p5_delta_p", "p50_delta_p", "p95_delta_p", "p99_delta_p"),
     *("min_delta_p", "max_delta_p", "rms_delta_p", "log_ppl_ratio", "se_log_ppl_ratio"),
-    *("n_bounded", "mean_loss_at_least", "mean_loss_at_most", "kl_low", "kl_high", "kl_face_value"),
+    *("n_bounded", "mean_loss_at_least", "mean_loss_at_most"),
+    *("kl_low", "p99_kl_low", "max_kl_low", "kl_high", "p99_kl_high", "max_kl_high", "kl_face_value"),
     *(f"{name}_kl_face_value" for name in ("p50", "p90", "p95", "p99", "p999", "max")),
 )
 # Of a run as a whole, not of its slices.

@@ -40,6 +40,8 @@ class Details:
         The command line, and the time of the run as ISO 8601 in UTC; empty where nobody asked.
     divergence
         The distribution of the KL divergences, or None without a teacher.
+    divergence_known
+        What is known of these: "at face value", "at most" or "at least"; "" if they are exact.
     """
 
     losses: QuantileState
@@ -53,6 +55,7 @@ class Details:
     command: str = ""
     created: str = ""
     divergence: QuantileState | None = None
+    divergence_known: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -17,6 +17,7 @@ from xent_cli.cli.runs.resolve_options import layout_options
 from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.core.inspect.advice import Advice, Look, advise, not_finite
 from xent_cli.core.inspect.value_totals import Inspection
+from xent_cli.core.kernel.partial_rows import Bounds
 from xent_cli.core.labels.label_offsets import is_padding
 from xent_cli.core.options import LossOptions
 from xent_cli.engines.local import open_local
@@ -127,7 +128,15 @@ def _paired(
         # As many whole numbers as logits are their labels, in whatever type.
         if taken is not None and _look(pair, Inspection()).whole:
             return _paired(paths, files, *taken, order, runner, notes)
-    if dense and runner is not None and options.axis == -1 and totals[-1] and totals[-1].soft.unnormalised:
+    bounded = any({"logit_bounds", "label_bounds"} & one.source.info.fields for one in opened)
+    if (
+        dense
+        and runner is not None
+        and options.axis == -1
+        and totals[-1]
+        and totals[-1].soft.unnormalised
+        and not bounded
+    ):
         # Shapes do not tell along which axis dense labels lie; their sums do.
         for axis in range(len(pair.logits.info.shape) - 1):
             turned = options._replace(axis=axis)
@@ -146,7 +155,12 @@ def _paired(
         role = "logits and labels" if len(order) == 1 else one.role
         inspected.append(Inspected(paths[index], role, one.source.info.description, contents, found, names))
     every = reduce(Inspection.merge, (one for one in totals if one is not None), Inspection())
-    advice = advise(every, pair.num_classes, dense=dense, look=_look(pair, every)) if runner else _unseen(pair)
+    if runner is None:
+        advice = _unseen(pair)
+    elif bounded:
+        advice = _beside_bounds(pair, every)
+    else:
+        advice = advise(every, pair.num_classes, dense=dense, look=_look(pair, every))
     plan = pair.logits.info.plan
     if plan is not None and plan.kind == "probs" and advice.source == "logits" and options.source is None:
         # Columns that are named probabilities need it said what they hold, however few their rows are.
@@ -184,6 +198,16 @@ def _in_order(
 def _unseen(pair: Pair) -> Advice:
     """What headers alone tell."""
     return Advice(binary=scores_of(pair.logits) is not pair.logits)
+
+
+def _beside_bounds(pair: Pair, every: Inspection) -> Advice:
+    """What values tell beside a file that says itself what it holds, and in which classes are known in part."""
+    logits, labels = every.logits, every.soft
+    source = "probs" if 0 < logits.rows == logits.softmaxed else "logits"
+    teacher = "labels"
+    if pair.labels is not None and "label_bounds" not in pair.labels.info.fields:
+        teacher = "logits" if labels.unnormalised else "probs"
+    return Advice(source, teacher)
 
 
 def _look(pair: Pair, every: Inspection) -> Look:
@@ -230,4 +254,9 @@ def _scan(source: Source, runner: Engine | None, *, dense: bool) -> Inspection |
 
 
 def _count(part: Part, *, dense: bool) -> Inspection:
-    return Inspection.of(part.read(), dense=dense)
+    rows = part.read()
+    if rows.logits is not None and rows.logit_bounds is not None:  # below a floor is not the same as missing
+        rows = rows._replace(logits=Bounds.of(rows.logit_bounds, len(rows.logits)).at_face(rows.logits))
+    if dense and rows.labels is not None and rows.label_bounds is not None:
+        rows = rows._replace(labels=Bounds.of(rows.label_bounds, len(rows.labels)).at_face(rows.labels))
+    return Inspection.of(rows, dense=dense)

@@ -15,7 +15,7 @@ from xent_cli.core.kernel.unknown_classes import ROUNDING, Rest, ends_of_unknown
 from xent_cli.errors import RowError
 
 if TYPE_CHECKING:
-    from xent_cli.core.array_types import FloatArray, IntArray
+    from xent_cli.core.array_types import AnyArray, FloatArray, IntArray
 
 # The known probabilities must not sum to more than this; rounding to bfloat16 can add half a percent.
 _MOST_MASS = 1.01
@@ -50,6 +50,18 @@ class Bounds(NamedTuple):
         if columns is None:
             return cls(np.full(n, -np.inf), np.zeros(n), np.full(n, np.nan))
         return cls(*columns.T)
+
+    def at_face(self, rows: AnyArray) -> AnyArray:
+        """Fill in what the file holds for the classes of rows [n, k] that are not known, or -inf if it holds nothing.
+
+        Examples
+        --------
+        >>> Bounds.of(np.array([[-9.0, 0.0, -9.5]]), 1).at_face(np.array([[-0.1, np.nan]])).tolist()
+        [[-0.1, -9.5]]
+        """
+        floor = np.where(np.isnan(self.face), -np.inf, self.face)
+        filled: AnyArray = np.where(np.isnan(rows), floor[:, np.newaxis], rows)
+        return filled
 
 
 class PartialDivergence(NamedTuple):

@@ -24,15 +24,22 @@ KL = "kl_divergence"
 DELTA_P = "mean_delta_p"
 # llama.cpp's own figure, which uses the floor for every class that is not known.
 FACE = "kl_face_value"
+# What the divergence is at least and at most.
+LOW, HIGH = "kl_low", "kl_high"
 _LEVELS = {"50": 0.5, "90": 0.9, "95": 0.95, "99": 0.99, "999": 0.999}
 # Figures that have quantiles reported besides their mean: the names of these and their levels.
 SPREADS: Mapping[str, Mapping[str, float]] = {
     KL: {f"p{name}_kl": level for name, level in _LEVELS.items()},
+    # A quantile of the divergences lies between those of their bounds.
+    LOW: {"p99_kl_low": 0.99},
+    HIGH: {"p99_kl_high": 0.99},
     FACE: {f"p{name}_kl_face_value": level for name, level in _LEVELS.items()},
     DELTA_P: {"p1_delta_p": 0.01, "p5_delta_p": 0.05, "p50_delta_p": 0.5, "p95_delta_p": 0.95, "p99_delta_p": 0.99},
 }
 _EXTREMES = {
     "max_kl": (KL, "high"),
+    "max_kl_low": (LOW, "high"),
+    "max_kl_high": (HIGH, "high"),
     "max_kl_face_value": (FACE, "high"),
     "min_delta_p": (DELTA_P, "low"),
     "max_delta_p": (DELTA_P, "high"),

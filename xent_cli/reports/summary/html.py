@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 _LONGEST_SENTENCE, _MOST_REMARKS = 300, 20
 _POINTS = 150
-_HEADLINE = ("mean_loss", "perplexity", "kl_divergence", "accuracy", "p99_loss", "ece", "brier", "n_samples")
+_HEADLINE = (
+    *("mean_loss", "perplexity", "kl_divergence", "kl_high", "kl_face_value"),
+    *("accuracy", "p99_loss", "ece", "brier", "n_samples"),
+)
 
 
 class Picture(NamedTuple):
@@ -125,9 +128,12 @@ def _pictures(details: Details) -> list[Picture]:
         drawn.append(Picture("Share of samples below a loss", Markup(plot.cumulative_svg(fine, caption)), caption))
     if details.divergence is not None and (found := histogram(details.divergence, BARS)).bars:
         middle, high = details.divergence.quantiles([0.5, 0.99])
-        caption = f"KL divergence from the teacher: median {middle:.3g} nats, 99 % of samples at most {high:.3g}."
-        drawing = plot.histogram_svg(found, caption, name="divergence", label="KL divergence in nats")
-        drawn.append(Picture("KL divergence", Markup(drawing), caption))
+        known = f", {details.divergence_known}" if details.divergence_known else ""
+        caption = (
+            f"KL divergence from the teacher{known}: median {middle:.3g} nats, 99 % of samples at most {high:.3g}."
+        )
+        drawing = plot.histogram_svg(found, caption, name="divergence", label=f"KL divergence{known} in nats")
+        drawn.append(Picture(f"KL divergence{known}", Markup(drawing), caption))
     if details.calibration is not None and (bins := details.calibration.reliability()):
         error = details.calibration.ece
         shape = "equal mass" if details.calibration.binning.by_mass else "equal width"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from xent_cli.core.totals.histogram import HUGE, TINY
 
@@ -45,6 +45,8 @@ _STYLE: dict[str, Any] = {
     "axes.formatter.useoffset": False,
 }
 _SIZE = (5.6, 3.4)
+# An axis whose ends are less than this factor apart has two powers of ten at most.
+_FEW_POWERS = 100
 
 
 def save_histogram(histogram: Histogram, stream: BinaryIO, form: str) -> None:
@@ -138,12 +140,21 @@ def _scale(axes: Axes, histogram: Histogram, label: str = "loss in nats") -> Non
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(numticks=7))
         axes.xaxis.set_major_formatter(_plainly)
+        axes.xaxis.set_minor_formatter(NullFormatter())
     if histogram.bars:
-        axes.set_xlim(histogram.bars[0].low, histogram.bars[-1].high)
+        low, high = histogram.bars[0].low, histogram.bars[-1].high
+        axes.set_xlim(low, high)
+        if histogram.logarithmic and high < _FEW_POWERS * low:
+            axes.xaxis.set_minor_formatter(_two_and_five)
 
 
 def _plainly(value: float, position: float) -> str:
     return f"{value:,.0f}" if 1 <= value < 1e6 else f"{value:g}"
+
+
+def _two_and_five(value: float, position: float) -> str:
+    """Label some of the ticks between powers of ten, of which there are too few to read a scale from."""
+    return _plainly(value, position) if f"{value:.0e}"[0] in "25" else ""
 
 
 def _beyond(histogram: Histogram) -> str:

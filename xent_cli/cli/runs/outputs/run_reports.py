@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from xent_cli import reports
 from xent_cli.cli.display import present
 from xent_cli.cli.runs.declared_kind import line_with
 from xent_cli.cli.runs.outputs.output_paths import Named, refuse_overlap
+from xent_cli.core.totals.divergence_totals import FACE, HIGH, KL, LOW
 from xent_cli.errors import without_secrets
 from xent_cli.readers.storage.reading import timeout
 from xent_cli.reports.interface import Details
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from xent_cli.cli.options import Origin
     from xent_cli.cli.output_plan import OutputPlan
     from xent_cli.core.statistics.comparison import Comparison
+    from xent_cli.core.totals.divergence_totals import DivergenceTotals, Spread
     from xent_cli.core.totals.run_totals import RunTotals
     from xent_cli.readers.pair.paired_inputs import Pair
 
@@ -30,7 +33,7 @@ def page_details(totals: RunTotals, pair: Pair, first_class: int, origin: Origin
     losses = totals.losses
     assert losses.quantiles is not None
     by, worst = losses.listed
-    kl = None if losses.divergence is None else losses.divergence.spreads.get("kl_divergence")
+    kl, known = (None, "") if losses.divergence is None else _distribution(losses.divergence)
     return Details(
         losses.quantiles,
         worst,
@@ -43,7 +46,18 @@ def page_details(totals: RunTotals, pair: Pair, first_class: int, origin: Origin
         without_secrets(line_with(origin)),
         _now(),
         None if kl is None or kl.low < 0 else kl.quantiles,
+        known,
     )
+
+
+def _distribution(divergence: DivergenceTotals) -> tuple[Spread | None, str]:
+    """The divergences, or what is known of them where some are only bounded."""
+    spreads = divergence.spreads
+    if not divergence.n_bounded:
+        return spreads.get(KL), ""
+    if FACE in spreads:
+        return spreads[FACE], "at face value"
+    return (spreads[HIGH], "at most") if spreads[HIGH].high < math.inf else (spreads[LOW], "at least")
 
 
 def reported(
