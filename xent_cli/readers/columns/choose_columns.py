@@ -16,7 +16,6 @@ from xent_cli.errors import InputError, listing
 from xent_cli.readers.columns import evidence
 from xent_cli.readers.columns.cells.named_rows import of_cells
 from xent_cli.readers.columns.choice import Choice
-from xent_cli.readers.columns.elimination import what_is_left
 from xent_cli.readers.columns.families import Family, named, numbered, shown
 from xent_cli.readers.columns.labels.label_values import columns_of_labels
 from xent_cli.readers.columns.lines import line, naming, no_columns, one_column, several_readings
@@ -27,10 +26,10 @@ from xent_cli.readers.columns.words import (
     INDEX,
     LABEL,
     LISTS,
-    NEVER_LISTS,
     PREDICTED,
     PREDICTION,
     kind_of_stem,
+    never_scores,
     plain_name,
 )
 
@@ -73,6 +72,8 @@ def choose(facts: TableFacts) -> Choice:
         raise one_column(sample, options, scores[0]) if len(scores) == 1 else no_columns(sample, options, roles)
     if len(left) + len(questions) == 1:
         raise one_column(sample, options, (left or questions)[0])
+    from xent_cli.readers.columns.elimination import what_is_left
+
     return what_is_left(facts, left, questions)
 
 
@@ -121,7 +122,7 @@ def _lists(facts: TableFacts) -> list[str]:
     sample, roles = facts.sample, facts.roles
     cells = [name for name in roles if sample.kinds[name] not in (NUMBER, TEXT)]
     lists = [name for name in cells if _holds_rows(sample.kinds[name], name)]
-    return [name for name in lists if not NEVER_LISTS.fullmatch(plain_name(name)) and roles[name].role != LABEL]
+    return [name for name in lists if not never_scores(plain_name(name)) and roles[name].role != LABEL]
 
 
 def _holds_rows(kind: str, name: str) -> bool:
@@ -162,7 +163,7 @@ def _refuse_named_rows(sample: TableSample, name: str, options: ReadOptions) -> 
     """Refuse lists of scores next to lists that name the class of each score."""
     scores = [len(row) for row in sample.first(name) if isinstance(row, list)]
     for other, kind in sample.kinds.items():
-        if other == name or kind not in (TEXTS, WHOLES) or NEVER_LISTS.fullmatch(plain_name(other)):
+        if other == name or kind not in (TEXTS, WHOLES) or never_scores(plain_name(other)):
             continue
         rows = [row for row in sample.first(other) if isinstance(row, list)]
         # A list of class names has no name twice, which tells it from a one-hot label.

@@ -148,11 +148,9 @@ RULES = (
     Rule(evidence.BY_ROWS, _distributions),
 )
 _SAID = {
-    evidence.WITHOUT_LABELS: "what is left, and there are no labels to tell",
+    evidence.WITHOUT_LABELS: evidence.UNSURE,
     evidence.AS_MANY: "what is left, as many as numbers in a label",
 }
-# Some of the columns chosen for this reason may not be classes at all.
-UNSURE = _SAID[evidence.WITHOUT_LABELS]
 
 
 def _borne_out(left: Left) -> str:

@@ -29,6 +29,8 @@ BY_ROWS = "every row is a distribution"
 BY_RANGE = "the labels run from 0 to the last of them"
 BY_LIST = "--class-names names them"
 WITHOUT_LABELS = "there are no labels to tell otherwise"
+# Some of the columns chosen for this reason may not be classes at all.
+UNSURE = "what is left, and there are no labels to tell"
 AS_MANY = "there are as many as numbers in a label"
 
 # In fewer rows than this, a common order, or labels that equal the highest class, may be chance.

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _LAST_NUMBER = re.compile(r"(.*?)(\d+)(\D*)", re.DOTALL)
 _FIRST_NUMBER = re.compile(r"(\D*)(\d+)(.*)", re.DOTALL)
+_DIGITS = "0123456789"
 _INTEGER = re.compile(r"\s*-?\d{1,9}\s*")
 # Where a name may be split: at punctuation, and between a lower-case and an upper-case letter.
 _CUTS = re.compile(r"[-.\s_:=()\[\]{}<>/]|(?<=[a-z0-9])(?=[A-Z])|(?<=[^\W\d_])(?=\d)")
@@ -45,7 +46,7 @@ class Family(NamedTuple):
     @property
     def never(self) -> bool:
         """Whether the name is one of a model's inputs."""
-        return self.kind is None and NEVER_CLASSES.fullmatch(plain_name(self.before)) is not None
+        return self.kind is None and re.fullmatch(NEVER_CLASSES, plain_name(self.before)) is not None
 
     @property
     def stem(self) -> str:
@@ -91,16 +92,47 @@ def numbered(columns: Iterable[str]) -> tuple[Family, ...]:
     return _numbered(tuple(columns))
 
 
+def counting_up(names: list[str], start: int) -> int:
+    """How many names from one on end in numbers that count up, after the same text; 0 if it does not end in a number.
+
+    Examples
+    --------
+    >>> counting_up(["id", "p_3", "p_4", "p_6"], 1), counting_up(["id", "p_03"], 0), counting_up(["id", "p_03"], 1)
+    (2, 0, 0)
+    """
+    bare = names[start].rstrip(_DIGITS)
+    digits = names[start][len(bare) :]
+    if not digits or len(digits) > 9 or digits != str(int(digits)):
+        return 0
+    first, found, size = int(digits), 0, 16
+    while True:
+        some = names[start + found : start + found + size]
+        wanted = [f"{bare}{number}" for number in range(first + found, first + found + len(some))]
+        if some != wanted:
+            return found + next(place for place, (a, b) in enumerate(zip(some, wanted, strict=True)) if a != b)
+        found += len(some)
+        if len(some) < size:
+            return found
+        size *= 2
+
+
 @lru_cache(maxsize=16)
 def _numbered(names: tuple[str, ...]) -> tuple[Family, ...]:
-    columns: Iterable[str] = names
+    columns = list(names)
     found: list[Family] = []
     for pattern in (_LAST_NUMBER, _FIRST_NUMBER):
         groups: dict[tuple[str, str], list[tuple[int, str]]] = {}
         # If a hundred thousand names differ only in a number at the end, only one of them is taken apart.
         stems: dict[str, list[tuple[int, str]]] = {}
-        for name in columns:
-            bare = name.rstrip("0123456789")
+        behind = 0
+        for place, name in enumerate(columns):
+            if place < behind:
+                continue
+            bare = name.rstrip(_DIGITS)
+            if bare in stems and (size := counting_up(columns, place)):
+                behind = place + size
+                stems[bare] += enumerate(columns[place:behind], int(name[len(bare) :]))
+                continue
             if len(bare) < len(name) and pattern is _LAST_NUMBER:
                 if bare in stems and len(name) - len(bare) <= 9:
                     stems[bare].append((int(name[len(bare) :]), name))
@@ -145,7 +177,7 @@ def named(columns: Sequence[str]) -> list[Family]:
     """
     groups: dict[tuple[str, str], list[str]] = {}
     for name in columns:
-        if not SCORE_WORD.search(name):
+        if not re.search(SCORE_WORD, name):
             continue
         cuts = [cut for match in _CUTS.finditer(name) for cut in (match.start(), match.end())]
         for cut in dict.fromkeys(cuts):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError, listing, printable
 from xent_cli.readers.columns.families import shown
 from xent_cli.readers.columns.sample import MAP, VECTOR
-from xent_cli.readers.columns.words import LABEL, NEVER_LISTS, plain_name
+from xent_cli.readers.columns.words import LABEL, never_scores, plain_name
 from xent_cli.readers.options import ReadOptions
 
 if TYPE_CHECKING:
@@ -86,6 +85,8 @@ def line(path: str, options: ReadOptions, **changes: Any) -> str:
     >>> line("my table.csv", ReadOptions(label_column="gold"), logits_column=("logit_*",), source="probs")
     "xent compute 'my table.csv' --label-column gold --logits-column 'logit_*' --from probs"
     """
+    import shlex  # only needed where a line is shown
+
     options = options._replace(**changes)
     words = [word for word in (options.logits_path or path, options.labels_path) if word]
     for flag, field in _FLAGS:
@@ -240,7 +241,7 @@ def no_columns(sample: TableSample, options: ReadOptions, roles: Mapping[str, Ro
     expected = "a list column named logits, or columns such as logit_0 and logit_1"
     beside = f"not taken: {columns_beside(roles, labels)}" if roles else ""
     cells = [name for name, kind in sample.kinds.items() if kind in (VECTOR, MAP)]
-    cells = [name for name in cells if not NEVER_LISTS.fullmatch(plain_name(name))]
+    cells = [name for name in cells if not never_scores(plain_name(name))]
     if cells:
         return question(
             "no columns of logits",

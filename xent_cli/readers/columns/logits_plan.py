@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError, listing
-from xent_cli.readers.columns.asked_columns import asked_columns, asked_labels
 from xent_cli.readers.columns.cells.named_rows import numbers_of, refuse_unordered
 from xent_cli.readers.columns.choice import Choice, of_columns
 from xent_cli.readers.columns.choose_columns import choose, refuse_ranked
 from xent_cli.readers.columns.column_plan import ColumnPlan, columns_beside, refuse_repeated
-from xent_cli.readers.columns.elimination import UNSURE
-from xent_cli.readers.columns.evidence import TableFacts, all_are_argmax, distributions
+from xent_cli.readers.columns.evidence import UNSURE, TableFacts, all_are_argmax, distributions
 from xent_cli.readers.columns.families import numbered, shown
 from xent_cli.readers.columns.labels.label_columns import (
     find_label,
@@ -20,13 +18,11 @@ from xent_cli.readers.columns.labels.label_columns import (
     refuse_other_label,
     says_truth,
 )
-from xent_cli.readers.columns.labels.readings import label_readings
 from xent_cli.readers.columns.lines import QuestionError, line, naming, no_columns, question
-from xent_cli.readers.columns.long_tables import refuse_long
 from xent_cli.readers.columns.order import reordered, settle
 from xent_cli.readers.columns.roles import FREE, roles_of
 from xent_cli.readers.columns.sample import FLOATS, NUMBER
-from xent_cli.readers.columns.words import ID, NEVER_LISTS, plain_name, words
+from xent_cli.readers.columns.words import ID, never_scores, plain_name, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,6 +66,8 @@ def plan_logits(sample: TableSample, options: ReadOptions) -> ColumnPlan:
     try:
         plan = _long_or(sample, roles, options)
     except QuestionError as error:
+        from xent_cli.readers.columns.labels.readings import label_readings
+
         readings = label_readings(sample, _in_question(error, sample, roles), options, plan_under)
         if not readings:
             raise
@@ -85,7 +83,11 @@ def plan_logits(sample: TableSample, options: ReadOptions) -> ColumnPlan:
         ) from None
     if plan.label is not None:
         return plan
+    from xent_cli.readers.columns.labels.readings import label_readings
+
     if plan.why == UNSURE:
+        from xent_cli.readers.columns.long_tables import refuse_long
+
         refuse_long(sample, roles, options)
     used = {*plan.used} if plan.why != UNSURE else {*plan.singles}
     others = [name for name in roles if name not in used]
@@ -97,6 +99,8 @@ def _long_or(sample: TableSample, roles: Mapping[str, Role], options: ReadOption
     try:
         return _plan(sample, roles, options)
     except InputError:
+        from xent_cli.readers.columns.long_tables import refuse_long
+
         refuse_long(sample, roles, options)
         raise
 
@@ -117,6 +121,8 @@ def _plan(sample: TableSample, roles: Mapping[str, Role], options: ReadOptions) 
     claimed = {label, *beside.singles}
     if elsewhere and options.labels_path == options.logits_path:
         # The labels are columns of the same table, so it is opened a second time as LABELS.
+        from xent_cli.readers.columns.asked_columns import asked_labels
+
         claimed |= set(asked_labels(sample, options))
     others = {name: role for name, role in roles.items() if name not in claimed}
     found: list[LabelValues | None] = []
@@ -129,6 +135,8 @@ def _plan(sample: TableSample, roles: Mapping[str, Role], options: ReadOptions) 
 
     facts = TableFacts(sample, others, options, labels)
     if options.logits_column:
+        from xent_cli.readers.columns.asked_columns import asked_columns
+
         choice = asked_columns(sample, options, claimed)
     elif options.binary:
         choice = _one_score(sample, others, options)
@@ -198,7 +206,7 @@ def _kind_of_one(name: str) -> str:
 
 def _any_values(sample: TableSample, roles: Mapping[str, Role], options: ReadOptions) -> Choice:
     """Numbers that are not logits: one list column, a family of a stem, or all that has no other role."""
-    lists = [name for name, kind in sample.kinds.items() if kind == FLOATS and not NEVER_LISTS.fullmatch(name)]
+    lists = [name for name, kind in sample.kinds.items() if kind == FLOATS and not never_scores(name)]
     if len(lists) == 1:
         return Choice((lists[0],), "the only list", is_list=True)
     numbers = [

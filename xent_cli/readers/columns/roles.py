@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from xent_cli.readers.columns import words as say
+from xent_cli.readers.columns.families import counting_up
 from xent_cli.readers.columns.sample import BOOL, DATE, NUMBER, TEXT
 
 if TYPE_CHECKING:
@@ -53,7 +54,10 @@ def roles_of(sample: TableSample, names: Iterable[str]) -> dict[str, Role]:
     stems: dict[str, bool] = {}
     found = {}
     folders, index, kinds = sample.folders, sample.index_columns, sample.kinds
-    for place, name in enumerate(names):
+    every, behind = list(names), 0
+    for place, name in enumerate(every):
+        if place < behind:
+            continue
         if name in folders:
             role = _role_of(sample, name, first=False)
             found[name] = role if role.role else Role(say.ABOUT_SAMPLE, "it is part of a folder's name")
@@ -64,7 +68,12 @@ def roles_of(sample: TableSample, names: Iterable[str]) -> dict[str, Role]:
             if stem not in stems:
                 stems[stem] = _named(say.plain_name(f"{stem}0")) is None
             if stems[stem]:
-                found[name] = FREE
+                run = every[place : place + (counting_up(every, place) or 1)]
+                if all(kinds[each] == NUMBER for each in run) and index.isdisjoint(run) and folders.isdisjoint(run):
+                    behind = place + len(run)
+                    found.update(dict.fromkeys(run, FREE))
+                else:
+                    found[name] = FREE
                 continue
         found[name] = _role_of(sample, name, first=place == 0)
     predictions = [name for name, role in found.items() if role.role == say.PREDICTION]
@@ -120,9 +129,14 @@ def _role_of(sample: TableSample, name: str, *, first: bool) -> Role:
 
 
 def _named(plain: str, *, text: bool = False) -> say.RoleWords | None:
-    exact = (entry for entry in say.ROLES if plain in entry.exact)
-    by_part = (entry for entry in say.ROLES if entry.pattern.fullmatch(plain) and (text or not entry.text))
-    return next(exact, None) or next(by_part, None)
+    counted = f"{plain.rstrip(_DIGITS)}#" if plain[-1:].isdigit() else plain
+    for entry in say.ROLES:
+        if plain in entry.exact or counted in entry.exact:
+            return entry
+    for entry in say.ROLES:
+        if (plain.startswith(entry.begin) or plain.endswith(entry.end)) and (text or not entry.text):
+            return entry
+    return None
 
 
 def _has_negative(sample: TableSample, name: str) -> bool:

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError
 from xent_cli.readers.columns.column_plan import ColumnPlan
-from xent_cli.readers.columns.labels.label_plan import plan_labels
 from xent_cli.readers.columns.logits_plan import plan_logits
-from xent_cli.readers.columns.weight_column import plan_beside
 
 if TYPE_CHECKING:
     from xent_cli.readers.columns.sample import TableSample
@@ -28,6 +26,8 @@ def plan_table(
         Classes of the logits, if the table holds their labels.
     """
     if role in ("weights", "mask", "units", "groups"):
+        from xent_cli.readers.columns.weight_column import plan_beside
+
         return plan_beside(sample.path, sample.kinds, role, next(iter(options.by), None)), classes.names
     if options.known.column_ahead is not None:
         sample = replace(sample, ahead=options.known.column_ahead)
@@ -60,6 +60,8 @@ def _planned(
         teacher = plan_teacher(sample, options, classes)
         if teacher is not None:
             return _kept(teacher, options), classes.names
+    from xent_cli.readers.columns.labels.label_plan import plan_labels
+
     return _kept(plan_labels(sample, options, classes.names, classes.num_classes), options), classes.names
 
 

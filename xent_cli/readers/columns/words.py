@@ -20,9 +20,9 @@ class RoleWords(NamedTuple):
     role
         What the column is, in words for the user.
     exact
-        Whole names, as `plain_name` writes them.
-    pattern
-        Names that are recognised by a part of them.
+        Whole names, as `plain_name` writes them; # stands for a number.
+    begin, end
+        What other names of the role begin or end with.
     whole
         Whether numbers of this role are whole ones; a float column of the name is something else.
     text
@@ -31,22 +31,22 @@ class RoleWords(NamedTuple):
 
     role: str
     exact: frozenset[str]
-    pattern: re.Pattern[str]
     whole: bool
+    begin: tuple[str, ...] = ()
+    end: tuple[str, ...] = ()
     text: bool = False
 
 
 INDEX, LABEL, PREDICTION, ABOUT_SAMPLE, ID = "index", "label", "about the prediction", "about the sample", "id"
 
-_NOTHING = re.compile(r"(?!)")
-_NO_WORDS: frozenset[str] = frozenset()
-
 # Searched from the top: exact names come before patterns, and earlier roles before later ones.
 ROLES = (
     RoleWords(
         INDEX,
-        words("index idx row row_id row_index row_number row_no row_num row_nr rownum inst instance"),
-        re.compile(r"unnamed_\d+|index_level_\d+"),
+        words(
+            "index idx row row_id row_index row_number row_no row_num row_nr rownum inst instance "
+            "unnamed_# index_level_#"
+        ),
         whole=True,
     ),
     RoleWords(
@@ -56,42 +56,42 @@ ROLES = (
             "gt gold gold_label truth actual expected reference obs observed assigned_label label_id label_ids "
             "labels_id labels_ids label_idx class_id class_idx class_label target_class class"
         ),
-        _NOTHING,
         whole=True,
     ),
     RoleWords(
         PREDICTION,
         words(
             "pred predict prediction predicted predicted_label predicted_class y_pred y_hat argmax correct confidence "
-            "conf score loss nll entropy margin prediction_label scored_labels scored_label"
+            "conf score loss nll entropy margin prediction_label scored_labels scored_label "
+            "pred_label pred_class pred_idx pred_id pred_prob pred_conf pred_score"
         ),
-        re.compile(r"pred_(label|class|idx|id|prob|conf|score)|.+_pred"),
         whole=False,
+        end=("_pred",),
     ),
     RoleWords(
         PREDICTION,
-        _NO_WORDS,
-        re.compile(r"(pred|predict|predicted|prediction|scored|guess|output)_.+|.+_(pred|prediction)|\$[a-z]+_.+"),
+        frozenset(),
         whole=False,
+        begin=("pred_", "predict_", "predicted_", "prediction_", "scored_", "guess_", "output_", "$"),
+        end=("_pred", "_prediction"),
         text=True,
     ),
     RoleWords(
         ABOUT_SAMPLE,
         words("split seed epoch step batch usage fold mask group subject speaker"),
-        _NOTHING,
         whole=True,
     ),
     RoleWords(
         ABOUT_SAMPLE,
         words("weight sample_weight weights sample_weights lr"),
-        re.compile(r"time.*"),
         whole=False,
+        begin=("time",),
     ),
     RoleWords(
         ID,
         words("id ids row_ids key uuid name sample sample_id path file filename"),
-        re.compile(r".+_(id|ids|idx|index|path)"),
         whole=True,
+        end=("_id", "_ids", "_idx", "_index", "_path"),
     ),
 )
 
@@ -105,15 +105,21 @@ NEVER_NEGATIVE = words("loss nll entropy conf confidence time weight sample_weig
 
 # The common part of the names of class columns has one of these.
 _KINDS = (
-    ("logits", re.compile(r"logits?|raw_formula_val")),
-    ("log-probs", re.compile(r"log_?prob(s|a|abilit(y|ies))?|log_?softmax")),
-    # `$RP-cat`, `$NP-cat`: propensities, as SPSS Modeler names them.
-    ("probs", re.compile(r"p|prob(?!lem|e)[a-z]*|softmax|posteriors?|conf|confidences?|\$[a-z]{1,2}p")),
-    ("", re.compile(r"preds?|predictions?|scores?|outputs?|class|c")),
+    ("logits", words("logit logits raw_formula_val")),
+    (
+        "log-probs",
+        words(
+            "log_prob log_probs log_proba log_probability log_probabilities log_softmax "
+            "logprob logprobs logproba logprobability logprobabilities logsoftmax"
+        ),
+    ),
+    ("probs", words("p softmax posterior posteriors conf confidence confidences")),
+    ("", words("pred preds prediction predictions score scores output outputs class c")),
 )
 # The ends of `first_class` and `vitamin_c` do not mean a score.
 _ONLY_BEFORE = words("class c")
-SCORE_WORD = re.compile(
+# Patterns that few tables need are compiled when they are.
+SCORE_WORD = (
     r"(?i:logit|formula|prob|softmax|posterior|pred|score|output|class|conf|\$[a-z]{1,2}p)|(?<![A-Za-z])[CPcp](?![a-z])"
 )
 
@@ -121,7 +127,7 @@ SCORE_WORD = re.compile(
 LOGIT_PREFIXES = ("logit_", "logits_", "logit.", "logits.")
 
 # Numbered columns with these names are a model's inputs, not its outputs, unless the user names them.
-NEVER_CLASSES = re.compile(r"(.+_)?(x|f|v|features?|emb[a-z]*|pc|pca|umap|tsne|dim|pixel|column|hidden[a-z_]*)")
+NEVER_CLASSES = r"(.+_)?(x|f|v|features?|emb[a-z]*|pc|pca|umap|tsne|dim|pixel|column|hidden[a-z_]*)"
 
 # Lists by name, in the order in which they are looked for; for kind "" their values decide.
 LISTS = (
@@ -130,7 +136,7 @@ LISTS = (
     ("probs", ("probs", "probabilities", "probability", "prob")),
     ("", ("scores", "outputs", "predictions", "y_pred", "preds")),
 )
-NEVER_LISTS = re.compile(r"input_ids|tokens|attention_mask|embeddings?|features?|hidden.*|bbox|vector")
+_NEVER_LISTS = words("input_ids tokens attention_mask embedding embeddings feature features bbox vector")
 
 # A list or a numbered family with one of these names, next to scores, gives the class of each score.
 CLASS_LISTS = words("label class index idx indices id top name")
@@ -160,6 +166,17 @@ def plain_name(name: str) -> str:
     return _MARKS.sub("_", _CHANGES.sub("_", name)).strip("_").lower()
 
 
+def never_scores(plain: str) -> bool:
+    """Whether lists of this plain name are a model's inputs, or what it holds inside.
+
+    Examples
+    --------
+    >>> never_scores("hidden_states"), never_scores("scores")
+    (True, False)
+    """
+    return plain in _NEVER_LISTS or plain.startswith("hidden")
+
+
 @cache
 def kind_of_stem(before: str, after: str = "") -> str | None:
     """What a stem says its columns hold; None if none of its words means a score.
@@ -171,9 +188,16 @@ def kind_of_stem(before: str, after: str = "") -> str | None:
     """
     parts = [part for part in plain_name(before).split("_") if part]
     tail = [part for part in plain_name(after).split("_") if part and part not in _ONLY_BEFORE]
-    for kind, pattern in _KINDS:
+    for kind, said in _KINDS:
         for some in (parts, tail):
             joined = [*some, *("_".join(some[i : i + n]) for n in (2, 3) for i in range(len(some) - n + 1))]
-            if any(pattern.fullmatch(word) for word in joined):
+            if any(word in said or (kind == "probs" and _says_probability(word)) for word in joined):
                 return kind
     return None
+
+
+def _says_probability(word: str) -> bool:
+    """Whether it is `prob`, `probability` or the like, or `$RP` or `$NP`: propensities, as SPSS Modeler names them."""
+    if word.startswith("$"):
+        return word.endswith("p") and 3 <= len(word) <= 4 and word[1:].isalpha()
+    return word.startswith("prob") and word.isalpha() and not word.startswith(("problem", "probe"))

@@ -106,7 +106,11 @@ def _wide_values(table: pa.Table, names: tuple[str, ...], role: str, start: int,
     batches = table.to_batches()
     if len(batches) == 1:
         # One call for all columns: a thousand separate calls take a thousand times as long.
-        columns = batches[0].select(list(names))
+        wanted, held = list(names), batches[0].schema.names
+        first = held.index(names[0])
+        # Arrow looks up names one by one, but not places.
+        together = held[first : first + len(wanted)] == wanted
+        columns = batches[0].select([*range(first, first + len(wanted))] if together else wanted)
         if len(set(columns.schema.types)) == 1:
             try:
                 stacked: AnyArray = columns.to_tensor(row_major=False).to_numpy()

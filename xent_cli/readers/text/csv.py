@@ -52,10 +52,10 @@ def open_csv(source: Bytes, head: bytes, role: str, options: ReadOptions, classe
     InputError
         Where the file is empty or not text, or no column fits.
     """
-    layout, text = layout_of(source, options.header)
+    layout, text, few = layout_of(source, options.header)
     names = layout.names
     refuse_repeated(source.name, names)
-    held = FirstRows(layout, text)
+    held = FirstRows(layout, text, few)
     held.refuse_other_length(source.name)
     kinds = held.kinds
     empty = ColumnPlan(columns=names)
@@ -203,13 +203,14 @@ class CsvRows(NamedTuple):
         grouped = [] if source.plan.cells or not marks.thousands else [*source.plan.values]
         grouped += source.plan.amounts if marks.thousands else []
         plain = pa.string() if source.plan.cells else pa.float64()
-        types = {name: pa.bool_() if name in source.bools else plain for name in source.plan.values}
+        types = dict.fromkeys(source.plan.values, plain) | dict.fromkeys(source.bools, pa.bool_())
         if source.plan.top_k is not None and source.plan.top_k.texts:
             types |= dict.fromkeys(source.plan.top_k.classes, pa.string())
         if source.plan.label:
             types[source.plan.label] = pa.string() if label_type == LISTED else pa.type_for_alias(label_type)
         types |= dict.fromkeys(source.plan.amounts, pa.float64())
         types |= dict.fromkeys([*source.plan.texts, *grouped], pa.string())
+        used = source.plan.used
         table = pa_csv.read_csv(
             pa.BufferReader(pa.py_buffer(text)),
             pa_csv.ReadOptions(use_threads=False, column_names=list(source.names), block_size=len(text) + 1),
@@ -221,7 +222,8 @@ class CsvRows(NamedTuple):
             # Arrow's own null words include nan and NA; here nan is a number and an empty cell is an error.
             pa_csv.ConvertOptions(
                 column_types=types,
-                include_columns=source.plan.used,
+                # All columns in a list of those to read would be looked up one by one.
+                include_columns=used if len(used) < len(source.names) else None,
                 null_values=[""],
                 strings_can_be_null=True,
                 decimal_point=marks.decimal,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SNIFFED_ROWS = 32
+# Columns that are looked at together.
+_BLOCK = 256
 _WHOLE = re.compile(r"\s*[-+]?\d+\s*")
 _ACROSS_BLANKS = re.compile(r",\d+\s+[-+]?\d*,\d")
 _BETWEEN_BLANKS = re.compile(r'"(?:[^"]|"")*"|\S+')
@@ -42,12 +45,19 @@ def delimiter_of(name: str, text: str) -> str:
     if {".tsv", ".tab"} & set(PurePath(name).suffixes):
         return "\t"
     lines = _first_lines(text)
-    counts = {mark: [len(cells) for cells in csv_reader(lines, delimiter=mark)] for mark in "\t;|,"}
+    counts = {mark: _counts(lines, mark) for mark in "\t;|,"}
     alike = [mark for mark, found in counts.items() if found and found[0] > 1 and len(set(found)) == 1]
     if _are_separated_by_blanks(lines, alike):
         return " "
     # The comma comes last: it may be a decimal comma in numbers.
     return alike[0] if alike else max(",\t;|", key=lambda mark: counts[mark][:1])
+
+
+def _counts(lines: Sequence[str], mark: str) -> list[int]:
+    """How many cells each line has."""
+    if not any('"' in line for line in lines):
+        return [line.count(mark) + 1 for line in lines]
+    return [len(cells) for cells in csv_reader(lines, delimiter=mark)]
 
 
 def _are_separated_by_blanks(lines: Sequence[str], alike: Sequence[str]) -> bool:
@@ -93,11 +103,14 @@ def is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     >>> is_header(["", "0"], [["0", "2"], ["1", "0"]]), is_header(["0", "1"], [["2", "1"]])
     (True, False)
     """
-    # An array above arrays is not a name.
-    arrays = {i for i, cell in enumerate(first) if _is_array(cell) and rows and _is_array("".join(rows[0][i : i + 1]))}
-    filled = [cell for i, cell in enumerate(first) if not _is_nothing(cell) and i not in arrays]
-    if not all(NUMBER.fullmatch(cell) for cell in filled):
-        return True
+    filled = False
+    for place, cell in enumerate(first):
+        if NUMBER.fullmatch(cell):
+            filled = True
+        elif not _is_nothing(cell) and not (
+            _is_array(cell) and rows and _is_array("".join(rows[0][place : place + 1]))
+        ):
+            return True  # an array above arrays is not a name
     if not filled:
         return False
     unnamed = not first[0].strip()
@@ -124,6 +137,35 @@ def kind_of_cells(cells: list[str]) -> str:
             return "number"
     held = [cell for cell in cells if cell.strip()]
     return BOOL if all(cell.strip().lower() in ("true", "false") for cell in held) else kind_of_texts(held)
+
+
+def columns_of_numbers(columns: Sequence[Sequence[str]]) -> list[bool]:
+    """Which columns hold numbers with a decimal point, and nothing else, as far as blocks of columns are alike.
+
+    Python reads a block at once, since a regular expression for each cell takes ten times as long: of the header of a
+    vocabulary, half a second. False says nothing.
+
+    Examples
+    --------
+    >>> columns_of_numbers([["0.5", "nan"], ["-1e3", "2"]]), columns_of_numbers([["1_0"]]), columns_of_numbers([[]])
+    ([True, True], [False], [False])
+    """
+    found = []
+    for start in range(0, len(columns), _BLOCK):
+        block = columns[start : start + _BLOCK]
+        found += [_all_are_numbers(block)] * len(block)
+    return found
+
+
+def _all_are_numbers(columns: Sequence[Sequence[str]]) -> bool:
+    if not all(columns) or any("_" in "".join(cells) for cells in columns):
+        return False
+    try:
+        for cells in columns:
+            deque(map(float, cells), 0)
+    except ValueError:
+        return False
+    return True
 
 
 def kind_of_texts(cells: Sequence[str]) -> str:

@@ -51,8 +51,8 @@ class CsvLayout(NamedTuple):
     body: int
 
 
-def layout_of(source: Bytes, header: bool | None) -> tuple[CsvLayout, str]:
-    """Detect the layout from the first lines; also return the first rows as text.
+def layout_of(source: Bytes, header: bool | None) -> tuple[CsvLayout, str, list[list[str]]]:
+    """Detect the layout from the first lines; also return the text from the first row on, and the cells of some rows.
 
     Parameters
     ----------
@@ -79,10 +79,13 @@ def layout_of(source: Bytes, header: bool | None) -> tuple[CsvLayout, str]:
         comments = _COMMENTS.match(text)
         assert comments is not None
         rest = text[comments.end() :]
-    first_rows = list(islice(csv_reader(io.StringIO(rest, newline=""), delimiter=delimiter), SNIFFED_ROWS))
-    if not first_rows or not first_rows[0]:
+    reader = csv_reader(io.StringIO(rest, newline=""), delimiter=delimiter)
+    first_row = next(reader, [])
+    first_lines = reader.line_num
+    if not first_row:
         raise InputError("empty file", source.name, found="no first line", expected="rows of numbers")
-    marks = marks_of(cell for row in first_rows for cell in row)
+    first_rows = [first_row, *islice(reader, SNIFFED_ROWS)]
+    marks = marks_of(first_rows)
     first, *others = map(marks.plain_row, first_rows)
     names, skipped = None, ""
     if comments[0] and header is None:
@@ -96,10 +99,9 @@ def layout_of(source: Bytes, header: bool | None) -> tuple[CsvLayout, str]:
     if names is None:
         has_header = header if header is not None else is_header(first, others)
         if has_header:
-            reader = csv_reader(io.StringIO(rest, newline=""), delimiter=delimiter)
-            names = _with_row_names(rest, next(reader), others)
+            names = _with_row_names(rest, first_row, others)
             # A line end within quotes is part of a name.
-            skipped = "".join(islice(io.StringIO(rest, newline=""), reader.line_num))
+            skipped = "".join(islice(io.StringIO(rest, newline=""), first_lines))
     ahead = text[: comments.end()] + skipped
     layout = CsvLayout(
         source,
@@ -110,7 +112,7 @@ def layout_of(source: Bytes, header: bool | None) -> tuple[CsvLayout, str]:
         ahead.count("\n") + (ahead[-1:] not in ("", "\n")),
         body + len(ahead.encode()),
     )
-    return layout, rest[len(skipped) :]
+    return layout, rest[len(skipped) :], others if skipped else [first, *others[: SNIFFED_ROWS - 1]]
 
 
 def _names_in(comments: str, delimiter: str, first: Sequence[str]) -> list[str] | None:

@@ -8,9 +8,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from xent_cli.errors import InputError
-from xent_cli.readers.columns.sample import FLOATS, MAP, SAMPLED_ROWS, TEXT, TEXTS, WHOLES
+from xent_cli.readers.columns.sample import FLOATS, MAP, NUMBER, SAMPLED_ROWS, TEXT, TEXTS, WHOLES
 from xent_cli.readers.columns.words import kind_of_stem
-from xent_cli.readers.text.csv_dialect import SNIFFED_ROWS, kind_of_cells
+from xent_cli.readers.text.csv_dialect import SNIFFED_ROWS, columns_of_numbers, kind_of_cells
 from xent_cli.readers.text.text_chunks import csv_reader
 
 if TYPE_CHECKING:
@@ -33,24 +33,41 @@ def hint_at_length(found: int, expected: int) -> str:
 
 
 class FirstRows:
-    """The first rows of a text, without lines that are cut off or have a different number of cells."""
+    """The first rows of a text, without lines that are cut off or have a different number of cells.
 
-    def __init__(self, layout: CsvLayout, text: str) -> None:
+    Parameters
+    ----------
+    few
+        The cells of `SNIFFED_ROWS` rows, or of all rows if there are fewer.
+    """
+
+    def __init__(self, layout: CsvLayout, text: str, few: list[list[str]]) -> None:
         self._layout = layout
         self._text = text
+        self._few = few
         self._places = {name: place for place, name in enumerate(layout.names)}
 
     @cached_property
     def few(self) -> dict[str, list[str]]:
         """Cells of every column in a few rows, as far as the rows have that many cells."""
-        rows = [self._plain(row) for row in islice(self._reader(), SNIFFED_ROWS) if row]
+        rows = [row for row in self._few if row]
+        *whole, last = rows or [[]]
+        if whole and len(last) <= len(self._places) and all(len(row) == len(self._places) for row in whole):
+            columns = list(map(list, zip(*whole, strict=True)))
+            for column, cell in zip(columns, last, strict=False):  # a line that is cut off ends early
+                column.append(cell)
+            return dict(zip(self._places, columns, strict=True))
         return {name: [row[i] for row in rows if i < len(row)] for name, i in self._places.items()}
 
     @cached_property
     def kinds(self) -> dict[str, str]:
         """What each column can serve as. Numbers side by side without brackets are scores where a name says so."""
         found = {}
-        for name, cells in self.few.items():
+        numbers = columns_of_numbers([*self.few.values()])
+        for name, cells, plain in zip(self.few, self.few.values(), numbers, strict=True):
+            if plain:
+                found[name] = NUMBER
+                continue
             found[name] = kind_of_cells(cells)
             if found[name] == FLOATS and kind_of_stem(name) is None and _are_bare(cells):
                 found[name] = TEXT
@@ -64,7 +81,7 @@ class FirstRows:
         InputError
             At the first of them.
         """
-        first = next((row for row in self._reader() if row), None)
+        first = next((row for row in self._few if row), None)
         if first is not None and len(first) != len(self._places) and not self._rows:
             where = f"{name} line {self._layout.header_lines + 1} (sample 0)"
             hint = hint_at_length(len(first), len(self._places))
@@ -84,16 +101,13 @@ class FirstRows:
 
     @cached_property
     def _rows(self) -> list[list[str]]:
-        rows = [row for row in islice(self._reader(), SAMPLED_ROWS) if row]
+        rows = [row for row in self._few if row]
+        if len(self._few) == SNIFFED_ROWS:
+            reader = csv_reader(io.StringIO(self._text, newline=""), delimiter=self._layout.delimiter)
+            rows = [self._layout.marks.plain_row(row) for row in islice(reader, SAMPLED_ROWS) if row]
         if len(self._text) >= _MAY_BE_CUT and len(rows) > 1:
             rows.pop()
-        return [self._plain(row) for row in rows if len(row) == len(self._places)]
-
-    def _reader(self) -> Any:
-        return csv_reader(io.StringIO(self._text, newline=""), delimiter=self._layout.delimiter)
-
-    def _plain(self, row: list[str]) -> list[str]:
-        return self._layout.marks.plain_row(row)
+        return [row for row in rows if len(row) == len(self._places)]
 
 
 def _are_bare(cells: Sequence[str]) -> bool:

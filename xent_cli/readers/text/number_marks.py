@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
 NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|nan|inf(inity)?)\s*", re.IGNORECASE)
 # 1,234.5 and 1.234,5: groups of three after one to three digits that do not begin with a zero.
@@ -59,7 +60,7 @@ class NumberMarks(NamedTuple):
 _POINT = NumberMarks()
 
 
-def marks_of(cells: Iterable[str]) -> NumberMarks:
+def marks_of(rows: Sequence[Sequence[str]]) -> NumberMarks:
     """Detect how numbers are written; a plain decimal point if cells leave it open or contradict each other.
 
     A comma is a decimal comma for certain where what follows are not three digits, or what stands before it are none
@@ -67,11 +68,13 @@ def marks_of(cells: Iterable[str]) -> NumberMarks:
 
     Examples
     --------
-    >>> marks_of(["0,5", "1,234"]).decimal, marks_of(["1,234.5", "2,000"]).thousands, marks_of(["1,234"])
+    >>> marks_of([["0,5", "1,234"]]).decimal, marks_of([["1,234.5"], ["2,000"]]).thousands, marks_of([["1,234"]])
     (',', ',', NumberMarks(decimal='.', thousands=''))
     """
+    if not any("," in "".join(row) for row in rows):
+        return _POINT
     commas = points = decimal = plain = False
-    for cell in cells:
+    for cell in chain.from_iterable(rows):
         if "," not in cell:
             # One such number is enough, and a table of a thousand columns has many.
             plain = plain or ("." in cell and NUMBER.fullmatch(cell) is not None and not _GROUPED["."].fullmatch(cell))

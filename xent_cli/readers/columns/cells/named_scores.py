@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from xent_cli.readers.columns.sample import as_text
-from xent_cli.readers.columns.words import LISTS, NEVER_LISTS, plain_name
+from xent_cli.readers.columns.words import LISTS, never_scores, plain_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -89,7 +89,7 @@ def named_lists(records: Sequence[Mapping[str, Any]]) -> tuple[str, str] | None:
     """The list of names and the list of scores that these name, where there is one of either."""
     first = records[0] if records else {}
     texts = [key for key, value in first.items() if _is_list_of(value, str)]
-    texts = [key for key in texts if not NEVER_LISTS.fullmatch(plain_name(key))]
+    texts = [key for key in texts if not never_scores(plain_name(key))]
     scores = [key for key, value in first.items() if _is_list_of(value, int, float)]
     scores = [key for key in scores if plain_name(key).split("_")[-1] in _SCORE_WORDS]
     pairs = [(names, key) for names in texts for key in scores if len(first[names]) == len(first[key])]
