@@ -66,6 +66,34 @@ def test_shards_give_the_same_bits(kind, tmp_path):
     assert computed(tmp_path / "shards", kind, "in the middle", shards=True) == expected
 
 
+@pytest.mark.parametrize("options", [[], ["--temperature", "0.7", "--class-weight", "weight.npy", "--top-k", "3"]])
+def test_slabs_larger_than_a_task_give_the_same_bits(options, tmp_path):
+    logits = np.asarray(RNG.normal(size=(2, 1700, 1300)) * 5, np.float32)
+    logits[0, :40, :200] = np.reshape([-np.inf, np.inf, np.nan, 40.0] * 10, (40, 1))
+    labels = RNG.integers(0, 1300, (2, 1700))
+    labels[0, 60:900:7] = -100
+    np.save(tmp_path / "weight.npy", RNG.uniform(0.1, 2, 1300))
+    np.save(tmp_path / "y.npy", labels)
+    np.save(tmp_path / "last.npy", logits)
+    middle = np.ascontiguousarray(logits.transpose(0, 2, 1))
+    np.save(tmp_path / "middle.npy", middle)
+    (tmp_path / "shards").mkdir()
+    for i, shard in enumerate(middle):
+        np.save(tmp_path / "shards" / f"{i}.npy", shard[np.newaxis])
+    found = []
+    for name, axis, threads in (
+        ("last.npy", "-1", "1"),
+        ("middle.npy", "1", "1"),
+        ("middle.npy", "1", "3"),
+        ("shards/", "1", "2"),
+    ):
+        words = [name, "y.npy", "--axis", axis, "--ignore-index", "-100", "--threads", threads, *options]
+        run = xent("compute", *words, "-o", "rows.npy", "-f", "json", cwd=tmp_path)
+        assert run.returncode == 0, run.stderr
+        found.append((json.loads(run.stdout)["summary"], (tmp_path / "rows.npy").read_bytes()))
+    assert found[1:] == found[:-1]
+
+
 @pytest.mark.slow
 def test_workers_of_a_cluster_give_the_same_bits(tmp_path):
     expected = computed(tmp_path / "last", "gradients", "last")

@@ -7,7 +7,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xent_cli.readers.arrays.strided_array import samples_at_once
+from xent_cli.readers.arrays.array_source import Layout
+from xent_cli.readers.arrays.strided_array import StridedArray, samples_at_once
 from xent_cli.readers.arrays.strided_rows import StridedRows, memory_of
 from xent_cli.readers.interface import Classes
 from xent_cli.readers.open import open_source
@@ -99,6 +100,47 @@ def test_no_gap_is_read_that_takes_longer_than_a_call():
     rows = rows_of(file, shape, 500, 1500, RunNeeds()).read().logits
     np.testing.assert_array_equal(rows, values[0, :, 500:1500].T)
     assert file.bytes == rows.nbytes
+
+
+@given(
+    shape=st.tuples(st.integers(1, 3), st.integers(129, 300), st.integers(16, 90)),
+    order=st.sampled_from("CF"),
+    axis=st.sampled_from([0, 1, 2]),
+    dtype=st.sampled_from(["<f2", "<f4", ">f4", "<f8", "i1"]),
+    threads=st.integers(1, 4),
+    step=st.sampled_from([64, 1000, 100_000]),
+)
+def test_classes_that_stream_are_those_of_the_moved_array(shape, order, axis, dtype, threads, step, tmp_path_factory):
+    shape = shape if axis == 1 else (*shape[1:], shape[0]) if axis == 0 else (shape[0], shape[2], shape[1])
+    array = np.asarray(np.arange(np.prod(shape)).reshape(shape) % 251, dtype, order=order)
+    path = str(tmp_path_factory.getbasetemp() / "streamed.npy")
+    np.save(path, array)
+    source = open_source(path, "logits", ReadOptions(run=RunNeeds(task_bytes=1000, step_bytes=step)), Classes(axis))
+    source = source.streamed(threads) if hasattr(source, "streamed") else source
+    found, moved = [], np.moveaxis(array, axis, -1)
+    for start, size, part in source.parts():
+        assert start == sum(map(len, found))
+        logits = part.read().logits
+        if not isinstance(logits, np.ndarray):
+            pieces = [(first, piece.copy()) for first, piece in logits._source.pieces(128)]
+            assert all(first % 128 == 0 for first, _ in pieces)
+            np.testing.assert_array_equal(np.concatenate([piece for _, piece in pieces]).T, logits[:])
+        found.append(np.array(logits[:]))
+        assert len(logits) == size
+    np.testing.assert_array_equal(np.concatenate(found), moved.reshape(-1, moved.shape[-1]))
+
+
+def test_a_slab_that_is_too_large_to_be_held_streams_in_large_reads():
+    shape = (1, 1280, 4000)
+    values = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    file = Counted(values.tobytes())
+    layout = Layout(shape, False, np.dtype("<f4"), 0)
+    (part,) = StridedArray(file, "npy", "logits", layout, 1, RunNeeds(streams=1)).parts()
+    logits = part[2].read().logits
+    assert file.bytes == 0
+    np.testing.assert_array_equal(np.concatenate([piece.copy() for _, piece in logits._source.pieces(128)]), values[0])
+    assert file.bytes == values.nbytes
+    assert file.calls <= 10
 
 
 def test_few_classes_stay_as_they_lie_in_the_file():

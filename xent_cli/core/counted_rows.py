@@ -45,6 +45,8 @@ class Evaluated(NamedTuple):
         As in `RunTotals`.
     beside
         [n] other figures of the divergence from a teacher, by name.
+    peaks
+        [n] class of the highest logit, if it is known without another look at them, or None.
     """
 
     rows: RowLosses
@@ -57,6 +59,7 @@ class Evaluated(NamedTuple):
     calibration: Calibration | None = None
     formulas: tuple[FormulaTotals, ...] = ()
     beside: Mapping[str, FloatArray] = MappingProxyType({})
+    peaks: IntArray | None = None
 
     def divergence(self, *, figures: bool) -> Mapping[str, FloatArray] | None:
         """Figures of the divergence from a teacher [n], by name: those that are always computed, then the others.

@@ -288,7 +288,7 @@ def _offsets(block: Block, found: Evaluated, options: LossOptions) -> Offsets:
     if found.labels is None or block.logit_bounds is not None:
         return Offsets()
     labels = found.labels - options.first_class if options.first_class else found.labels
-    return Offsets.of(block.logits, labels, found.ignored, block.start)
+    return Offsets.of(block.logits, labels, found.ignored, block.start, found.peaks)
 
 
 def _digest(block: Block, found: Evaluated, options: LossOptions) -> int:

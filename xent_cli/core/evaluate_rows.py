@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray, IntArray
     from xent_cli.core.block import Block
     from xent_cli.core.kernel.cross_entropy import RowLosses
+    from xent_cli.core.kernel.streamed_logits import StreamedLosses
     from xent_cli.core.kernel.textbook_formula import FormulaTotals
     from xent_cli.core.options import Outputs
     from xent_cli.core.totals.calibration import Calibration
@@ -59,12 +60,15 @@ def evaluate_rows(block: Block, weight: FloatArray | None, options: LossOptions,
         # A divisor of 0 is refused at the end of the run: then no sample counts.
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             scale = scale / outputs.gradient_denominator
-    rows = _losses(block, labels, options, outputs.gradient_dtype, scale)
+    streamed = _streamed(block, labels, options, outputs)
+    rows = streamed[0] if streamed else _losses(block, labels, options, outputs.gradient_dtype, scale)
     if rows.gradient is not None and ignored is not None:
         rows.gradient[ignored] = 0
     if rows.gradient is not None and options.binary:
         rows = rows._replace(gradient=rows.gradient[:, 1:])
-    ranks = _ranks(block, labels if likeliest is None else likeliest, rows, options) if outputs.top_k else None
+    ranks = streamed[1].ranks if streamed else None
+    if outputs.top_k and not streamed:
+        ranks = _ranks(block, labels if likeliest is None else likeliest, rows, options)
     scored = None if ignored is None else ~ignored
     label_range = None
     if labels.ndim == 1:
@@ -81,7 +85,17 @@ def evaluate_rows(block: Block, weight: FloatArray | None, options: LossOptions,
         _calibration(block, labels, rows, weight, options, outputs, scored) if outputs.calibration else None,
         _formulas(block, labels, rows, options, outputs, scored) if outputs.overflow else (),
         _beside(block, labels, options, outputs) if outputs.figures and options.labels_source != "labels" else {},
+        streamed[1].peaks if streamed else None,
     )
+
+
+def only_losses(options: LossOptions, outputs: Outputs) -> bool:
+    """Whether all that is computed from logits are losses against class indices and ranks, by the compiled kernel."""
+    if options.source != "logits" or options.labels_source != "labels" or options.labels != "sparse":
+        return False
+    plain = options.kernel != "numpy" and not (options.label_smoothing or options.masked or options.sample_weighted)
+    more = outputs.gradient_dtype or outputs.overflow or outputs.calibration or outputs.worst or outputs.columns
+    return plain and not options.binary and not more
 
 
 def check_labels(block: Block, options: LossOptions) -> tuple[AnyArray, BoolArray | None, IntArray | None]:
@@ -127,6 +141,17 @@ def _losses(
 
         return probability_cross_entropy(block.logits, labels, options, start=block.start)
     return cross_entropy(block.logits, labels, options, gradient_dtype=gradient_dtype, gradient_scale=scale)
+
+
+def _streamed(
+    block: Block, labels: AnyArray, options: LossOptions, outputs: Outputs
+) -> tuple[RowLosses, StreamedLosses] | None:
+    """Compute losses and ranks while the classes pass by, if the logits are `StreamedLogits`; else return None."""
+    if isinstance(block.logits, np.ndarray):
+        return None
+    from xent_cli.core.kernel.cross_entropy import streamed_cross_entropy
+
+    return streamed_cross_entropy(block.logits, labels, options, ranks=bool(outputs.top_k))
 
 
 def _beside(block: Block, labels: AnyArray, options: LossOptions, outputs: Outputs) -> Mapping[str, FloatArray]:

@@ -39,6 +39,9 @@ class RunNeeds(NamedTuple):
     slab_bytes
         The same where classes are not the last axis: the fewer samples are taken at once, the more often the bytes
         between them are read.
+    streams
+        By how many threads, if all that is wanted of logits is their losses against class indices by the compiled
+        kernel, so that the classes of many samples may pass by; else 0.
     chunk_bytes
         Text is cut into chunks of about this size. Each takes several times as much when parsed; 2 MiB take some 8 ms.
     group_bytes
@@ -61,6 +64,7 @@ class RunNeeds(NamedTuple):
     buffer_name: str = ""
     task_bytes: int = 8 << 20
     slab_bytes: int = 32 << 20
+    streams: int = 0
     chunk_bytes: int = 2 << 20
     group_bytes: int = 48 << 20
     batch_bytes: int = 48 << 20

@@ -174,6 +174,14 @@ class Shards:
         if held:
             yield begin, rows, _in_turn(held)
 
+    def streamed(self, threads: int) -> Shards:
+        """See `StridedArray.streamed`."""
+        arrays = (getattr(shard, "streamed", None) for shard in self.shards)
+        shards = zip(self.shards, arrays, strict=True)
+        return replace(
+            self, shards=tuple(shard if streamed is None else streamed(threads) for shard, streamed in shards)
+        )
+
     def _parts(self, first: int) -> Iterator[tuple[int, int, Part]]:
         for shard in self.shards:
             stop = first

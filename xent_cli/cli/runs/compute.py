@@ -14,6 +14,7 @@ from xent_cli.cli.runs.preview import diagnostics_of, preview
 from xent_cli.cli.runs.resolve_options import loss_options, open_engine, read_options, refuse_without_logits
 from xent_cli.cli.runs.targets import open_targets, row_format
 from xent_cli.core.diagnostics import refuse_warnings
+from xent_cli.core.evaluate_rows import only_losses
 from xent_cli.core.options import Outputs
 from xent_cli.errors import UsageError
 from xent_cli.readers.pair.pair import open_operands
@@ -123,8 +124,9 @@ def evaluate(job: Job, targets: Targets, opened: AbstractContextManager[Engine])
     """Evaluate every block where the engine runs it, write rows and gradients, and return totals and figures."""
     run, (pair, options, _) = job.options.shared.run, job.seen
     track = progress(run, pair.logits.info.num_rows)
+    streamed = pair.streamed(run.threads) if run.engine == "local" and only_losses(options, job.wanted) else pair
     with opened as engine:
-        totals = evaluate_pair(pair, options, job.wanted, engine, targets, track=track)
+        totals = evaluate_pair(streamed, options, job.wanted, engine, targets, track=track)
         summary = totals.summarize()
         if job.limits is not None and job.limits.needs_gain:
             from xent_cli.cli.runs.figures.fit import with_gain

@@ -220,6 +220,24 @@ INLINE void sums_of_rows(const Job *job, const Sum *total, double *of_row) {
     }
 }
 
+/* ---- rows whose classes pass by in pieces: see _slabs.h ------------------------------------------------------------ */
+
+/* What is known of LANES rows after some classes. */
+typedef struct {
+    Sum sums[LANES]; /* of exponentials: lane l of a row of many classes is sums[l], which has LANES rows side by side */
+    double top[LANES], bottom[LANES], least[LANES], own[LANES]; /* maximum, minimum, least |z| > 0, logit of the label */
+    int64_t peak[LANES], nan[LANES], ahead[LANES]; /* first maximum; first NaN or -1; how many rank before the label */
+} SlabRows;
+
+/* Classes `first` to `first` + count of the rows, `from_class` bytes apart; the first pass, or the second. */
+typedef struct {
+    Job *job;
+    const char *from;
+    int64_t first, count, from_class;
+    int second, ranks;
+    SlabRows *rows;
+} Piece;
+
 /* ---- values in memory --------------------------------------------------------------------------------------------- */
 
 INLINE float widened(uint16_t half) {
@@ -385,12 +403,13 @@ INLINE double label_weight(const Job *job, int64_t i) {
     return job->class_weight == NULL ? kept : kept * job->class_weight[job->labels[i]];
 }
 
-/* (m - z_y)/T of the label. */
-INLINE double distance_of(const Job *job, int64_t i, double m) {
-    double at_label = value_at(&job->first, i, job->labels[i]);
+/* (m - z_y)/T of the label, whose logit is z_y. */
+INLINE double distance_from(const Job *job, double at_label, double m) {
     if (job->first.kind != FLOAT64 && job->temperature == 1.0) return m - at_label;
     return (m / 2 - at_label / 2) / (job->temperature / 2);
 }
+
+INLINE double distance_of(const Job *job, int64_t i, double m) { return distance_from(job, value_at(&job->first, i, job->labels[i]), m); }
 
 /* The weight of a class in the loss of a row, besides that of a sparse label. */
 INLINE double weight_at(const Job *job, int64_t i, int64_t j) {

@@ -16,6 +16,7 @@
 #define refined NAMED(refined, VARIANT)
 #define weights_of NAMED(weights_of, VARIANT)
 #define weigh NAMED(weigh, VARIANT)
+#define put_losses NAMED(put_losses, VARIANT)
 #define finish NAMED(finish, VARIANT)
 #define put_strip NAMED(put_strip, VARIANT)
 #define differentiate NAMED(differentiate, VARIANT)
@@ -185,18 +186,9 @@ INLINE void sum_exponentials(const Job *job, const Panel *panel, int wide, int f
 /* ---- losses of logits ---- */
 
 /* Losses of n rows from their figures. */
-FUNCTION void finish(const Job *job, int64_t i, int64_t n, int all_classes, Rows *rows) {
-    int again[LANES], any = 0, exact = job->first.kind != FLOAT64 && job->temperature == 1.0;
+INLINE void put_losses(const Job *job, int64_t i, int64_t n, int all_classes, Rows *rows) {
     double own[LANES] = {0}, loss[LANES];
-    for (int64_t r = 0; r < n; r++) {
-        rows->distance[r] = job->form == SPARSE ? distance_of(job, i + r, rows->m[r]) : 0.0;
-        own[r] = label_weight(job, i + r);
-    }
-    EACH_LANE again[l] = suspect(job, exact, rows->m[l], rows->others[l], rows->distance[l]);
-    EACH_LANE any |= again[l];
-    for (int64_t r = 0; any && r < n; r++)
-        if (again[r])
-            rows->others[r] = refined(job, &job->first, i + r, job->temperature, rows->m[r], rows->peak[r], rows->others[r]);
+    for (int64_t r = 0; r < n; r++) own[r] = label_weight(job, i + r);
     EACH_LANE rows->total[l] = log1p_of(rows->others[l]);
     EACH_LANE loss[l] = rows->distance[l] + rows->total[l];
     if (all_classes || job->class_weight != NULL) EACH_LANE loss[l] = product(own[l], loss[l]);
@@ -205,6 +197,18 @@ FUNCTION void finish(const Job *job, int64_t i, int64_t n, int all_classes, Rows
     memcpy(job->loss + i, loss, 8 * (size_t)n);
     memcpy(job->maximum + i, rows->m, 8 * (size_t)n);
     memcpy(job->others + i, rows->others, 8 * (size_t)n);
+}
+
+/* The same, with the distances of the labels, and sums again where that matters. */
+FUNCTION void finish(const Job *job, int64_t i, int64_t n, int all_classes, Rows *rows) {
+    int again[LANES], any = 0, exact = job->first.kind != FLOAT64 && job->temperature == 1.0;
+    for (int64_t r = 0; r < n; r++) rows->distance[r] = job->form == SPARSE ? distance_of(job, i + r, rows->m[r]) : 0.0;
+    EACH_LANE again[l] = suspect(job, exact, rows->m[l], rows->others[l], rows->distance[l]);
+    EACH_LANE any |= again[l];
+    for (int64_t r = 0; any && r < n; r++)
+        if (again[r])
+            rows->others[r] = refined(job, &job->first, i + r, job->temperature, rows->m[r], rows->peak[r], rows->others[r]);
+    put_losses(job, i, n, all_classes, rows);
 }
 
 /* Writes a strip of the gradient. There are several calls so that loops over whole strips have a known length. */

@@ -14,37 +14,42 @@
 typedef struct {
     void (*losses)(const Job *, const Scratch *);
     double (*sum)(const double *, int64_t, int, int, double *);
+    void (*piece)(const Piece *);
+    void (*slab)(const Job *, const SlabRows *, int64_t *, int64_t *, char *);
 } Variant;
 
 #define VARIANT baseline
 #define TARGET
 #include "_losses.h"
+#include "_slabs.h"
 #if defined(__x86_64__)
 #undef VARIANT
 #undef TARGET
 #define VARIANT avx2
 #define TARGET __attribute__((target("avx2,fma")))
 #include "_losses.h"
+#include "_slabs.h"
 #undef VARIANT
 #undef TARGET
 #define VARIANT avx512
 #define TARGET __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,fma,prefer-vector-width=512")))
 #include "_losses.h"
+#include "_slabs.h"
 #endif
 
 static Variant variant_of(const char *name) { /* of NULL if this machine does not have it */
 #if defined(__x86_64__)
     if (strcmp(name, "avx512") == 0 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw"))
-        return (Variant){all_rows_avx512, exact_parts_avx512};
+        return (Variant){all_rows_avx512, exact_parts_avx512, all_of_piece_avx512, all_of_slab_avx512};
     if (strcmp(name, "avx2") == 0 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        return (Variant){all_rows_avx2, exact_parts_avx2};
+        return (Variant){all_rows_avx2, exact_parts_avx2, all_of_piece_avx2, all_of_slab_avx2};
 #elif defined(__aarch64__)
     /* Fused multiply-add is an instruction there. */
-    if (strcmp(name, "neon") == 0) return (Variant){all_rows_baseline, exact_parts_baseline};
+    if (strcmp(name, "neon") == 0) return (Variant){all_rows_baseline, exact_parts_baseline, all_of_piece_baseline, all_of_slab_baseline};
 #endif
-    if (strcmp(name, "baseline") == 0) return (Variant){all_rows_baseline, exact_parts_baseline};
-    return (Variant){NULL, NULL};
+    if (strcmp(name, "baseline") == 0) return (Variant){all_rows_baseline, exact_parts_baseline, all_of_piece_baseline, all_of_slab_baseline};
+    return (Variant){NULL, NULL, NULL, NULL};
 }
 
 /* A library built with -ffast-math may have set this thread to flush subnormal numbers to zero. */
@@ -134,6 +139,15 @@ static int fits(const Py_buffer *view, int64_t n, Py_ssize_t itemsize, const cha
     return -1;
 }
 
+static int are_labels(const int64_t *labels, int64_t n, int64_t k) {
+    for (int64_t i = 0; i < n; i++)
+        if (labels[i] < 0 || labels[i] >= k) {
+            PyErr_Format(PyExc_ValueError, "label %lld of %lld classes", (long long)labels[i], (long long)k);
+            return -1;
+        }
+    return 0;
+}
+
 static PyObject *rows(PyObject *self, PyObject *args) {
     (void)self;
     enum { FIRST, SECOND, CLASS_WEIGHT, SCALE, LOSS, MAXIMUM, OTHERS, KL, GRADIENT, ARRAYS };
@@ -186,11 +200,7 @@ static PyObject *rows(PyObject *self, PyObject *args) {
     job.kl = view[KL].buf;
     job.gradient = view[GRADIENT].buf;
     job.gradient_wide = gradient_kind == FLOAT64;
-    for (int64_t i = 0; job.form == SPARSE && i < job.n; i++)
-        if (job.labels[i] < 0 || job.labels[i] >= job.k) {
-            PyErr_Format(PyExc_ValueError, "label %lld of %lld classes", (long long)job.labels[i], (long long)job.k);
-            goto done;
-        }
+    if (job.form == SPARSE && are_labels(job.labels, job.n, job.k) < 0) goto done;
     job.few = job.k <= FEW_CLASSES;
     job.steps = job.few ? job.k : (job.k + LANES - 1) / LANES;
     size_t panel = (size_t)(job.steps + DEPTH) * LANES;
@@ -219,6 +229,87 @@ done:
     for (int b = 0; b < ARRAYS; b++)
         if (view[b].obj != NULL) PyBuffer_Release(&view[b]);
     return result;
+}
+
+/* What is kept of n rows while pieces of their classes pass by, in bytes. */
+static size_t room_of_rows(int64_t n) { return sizeof(SlabRows) * (size_t)((n + LANES - 1) / LANES); }
+
+static PyObject *see_piece(PyObject *self, PyObject *args) {
+    (void)self;
+    enum { LABELS, ROOM, PIECE, ARRAYS };
+    const char *name;
+    PyObject *object[ARRAYS], *result = NULL;
+    Py_buffer view[ARRAYS] = {{0}};
+    Job job = {.form = SPARSE};
+    Piece piece = {.job = &job};
+    long long first, k;
+    if (!PyArg_ParseTuple(args, "sOOOiLLdii", &name, &object[LABELS], &object[ROOM], &object[PIECE], &job.first.kind, &first, &k,
+                          &job.temperature, &piece.second, &piece.ranks))
+        return NULL;
+    Variant variant = variant_of(name);
+    if (variant.piece == NULL) return PyErr_Format(PyExc_ValueError, "this machine has no %s", name);
+    for (int b = 0; b < ARRAYS; b++)
+        if (get(object[b], &view[b], b == ROOM, b == PIECE ? 2 : 1) < 0) goto done;
+    job.n = view[LABELS].shape[0], job.k = k, job.steps = (k + LANES - 1) / LANES, job.labels = view[LABELS].buf;
+    piece.from = view[PIECE].buf, piece.from_class = view[PIECE].strides[0], piece.rows = view[ROOM].buf;
+    piece.first = first, piece.count = view[PIECE].shape[0];
+    if (fits(&view[LABELS], job.n, 8, "labels") < 0 || are_labels(job.labels, job.n, k) < 0) goto done;
+    if (view[PIECE].shape[1] != job.n || view[PIECE].strides[1] != view[PIECE].itemsize ||
+        view[PIECE].itemsize != (job.first.kind == FLOAT64 ? 8 : job.first.kind == FLOAT32 ? 4 : 2) || k <= FEW_CLASSES || first < 0 ||
+        piece.count > k - first || first % STRIP || (piece.count % STRIP && piece.count != k - first)) {
+        PyErr_SetString(PyExc_ValueError, "not whole strips of the classes of all rows");
+        goto done;
+    }
+    if (fits(&view[ROOM], (int64_t)room_of_rows(job.n), 1, "room") < 0) goto done;
+    Py_BEGIN_ALLOW_THREADS
+    Rounding before = plain_rounding();
+    variant.piece(&piece);
+    restore_rounding(before);
+    Py_END_ALLOW_THREADS
+    result = Py_NewRef(Py_None);
+done:
+    for (int b = 0; b < ARRAYS; b++)
+        if (view[b].obj != NULL) PyBuffer_Release(&view[b]);
+    return result;
+}
+
+static PyObject *slab_losses(PyObject *self, PyObject *args) {
+    (void)self;
+    enum { LABELS, ROOM, CLASS_WEIGHT, LOSS, MAXIMUM, OTHERS, PEAK, AHEAD, AGAIN, ARRAYS };
+    const char *name;
+    PyObject *object[ARRAYS], *result = NULL;
+    Py_buffer view[ARRAYS] = {{0}};
+    Job job = {.form = SPARSE};
+    long long k;
+    if (!PyArg_ParseTuple(args, "sOOOiLdOOOOOO", &name, &object[LABELS], &object[ROOM], &object[CLASS_WEIGHT], &job.first.kind, &k,
+                          &job.temperature, &object[LOSS], &object[MAXIMUM], &object[OTHERS], &object[PEAK], &object[AHEAD], &object[AGAIN]))
+        return NULL;
+    Variant variant = variant_of(name);
+    if (variant.slab == NULL) return PyErr_Format(PyExc_ValueError, "this machine has no %s", name);
+    for (int b = 0; b < ARRAYS; b++)
+        if (get(object[b], &view[b], b >= LOSS, 1) < 0) goto done;
+    job.n = view[LABELS].shape[0], job.k = k, job.labels = view[LABELS].buf, job.class_weight = view[CLASS_WEIGHT].buf;
+    job.loss = view[LOSS].buf, job.maximum = view[MAXIMUM].buf, job.others = view[OTHERS].buf;
+    if (fits(&view[LABELS], job.n, 8, "labels") < 0 || are_labels(job.labels, job.n, k) < 0) goto done;
+    if (fits(&view[ROOM], (int64_t)room_of_rows(job.n), 1, "room") < 0 || fits(&view[CLASS_WEIGHT], k, 8, "class_weight") < 0) goto done;
+    for (int b = LOSS; b <= AGAIN; b++)
+        if (fits(&view[b], job.n, b == AGAIN ? 1 : 8, "values of rows") < 0) goto done;
+    Py_BEGIN_ALLOW_THREADS
+    Rounding before = plain_rounding();
+    variant.slab(&job, view[ROOM].buf, view[PEAK].buf, view[AHEAD].buf, view[AGAIN].buf);
+    restore_rounding(before);
+    Py_END_ALLOW_THREADS
+    result = Py_NewRef(Py_None);
+done:
+    for (int b = 0; b < ARRAYS; b++)
+        if (view[b].obj != NULL) PyBuffer_Release(&view[b]);
+    return result;
+}
+
+static PyObject *slab_room(PyObject *self, PyObject *args) {
+    (void)self;
+    long long n;
+    return PyArg_ParseTuple(args, "L", &n) ? PyLong_FromSize_t(room_of_rows(n)) : NULL;
 }
 
 static PyObject *turn(PyObject *self, PyObject *args) {
@@ -326,13 +417,16 @@ static PyObject *source_digest(PyObject *self, PyObject *unused) {
 }
 
 /* What the functions take and return, as a number; raised here and in variants.py whenever that changes. */
-enum { INTERFACE = 1 };
+enum { INTERFACE = 2 };
 
 static int number_interface(PyObject *self) { return PyModule_AddIntConstant(self, "INTERFACE", INTERFACE); }
 
 static PyMethodDef methods[] = {
     {"rows", rows, METH_VARARGS, "See compiled.py."},
     {"exact_sum", exact_sum, METH_VARARGS, "See exact_sum.py."},
+    {"see_piece", see_piece, METH_VARARGS, "See streamed_logits.py."},
+    {"slab_losses", slab_losses, METH_VARARGS, "See streamed_logits.py."},
+    {"slab_room", slab_room, METH_VARARGS, "See streamed_logits.py."},
     {"source_digest", source_digest, METH_NOARGS, "SHA-256 of the source that this was compiled from, or an empty text."},
     {"turn", turn, METH_VARARGS, "See turned.py."},
     {"variants", variants, METH_NOARGS, "Names of what this machine can run, the fastest first."},

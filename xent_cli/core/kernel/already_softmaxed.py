@@ -11,9 +11,10 @@ from xent_cli.core.labels.check_labels import SUM_TOLERANCE
 
 if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, FloatArray
+    from xent_cli.core.kernel.streamed_logits import StreamedLogits
 
 
-def count_softmaxed(logits: AnyArray, maximum: FloatArray, sum_without_max: FloatArray) -> int:
+def count_softmaxed(logits: AnyArray | StreamedLogits, maximum: FloatArray, sum_without_max: FloatArray) -> int:
     """Count the rows of logits [n, k] that are probabilities: all >= 0, with sum 1.
 
     Parameters

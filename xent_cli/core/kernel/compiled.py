@@ -12,6 +12,8 @@ import numpy as np
 from xent_cli.core.kernel.variants import compiled_module, variant_of
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from numpy.typing import DTypeLike
 
     from xent_cli.core.array_types import AnyArray, FloatArray
@@ -104,6 +106,11 @@ def compiled_cross_entropy(
             with np.errstate(over="ignore"):
                 np.copyto(gradient[rows], g, casting="unsafe")
     return Computed(loss, gradient, kl, (maximum, sum_without_max))
+
+
+def kind_of(dtype: np.dtype[Any]) -> int:
+    """Return the number in `_rows.c` of a dtype that it reads."""
+    return _KINDS[dtype.name]
 
 
 def _is_read(values: AnyArray) -> bool:

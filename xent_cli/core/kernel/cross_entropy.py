@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
     from xent_cli.core.array_types import AnyArray, FloatArray, IntArray
+    from xent_cli.core.kernel.streamed_logits import StreamedLogits, StreamedLosses
     from xent_cli.core.options import LossOptions
 
 
@@ -143,6 +144,15 @@ def cross_entropy(
     return RowLosses(loss, softmaxed, gradient)
 
 
+def streamed_cross_entropy(
+    logits: StreamedLogits, labels: IntArray, options: LossOptions, *, ranks: bool
+) -> tuple[RowLosses, StreamedLosses]:
+    """Compute the same as `cross_entropy` against class indices, and what else is known when all classes passed by."""
+    streamed = logits.losses(labels, options, ranks=ranks)
+    softmaxed = _count_softmaxed(logits, options, *streamed.computed.sums)
+    return RowLosses(streamed.computed.loss, softmaxed, None), streamed
+
+
 def _tile(logits: AnyArray, labels: AnyArray, options: LossOptions, scale: FloatArray | None) -> RowLosses:
     """Losses of the rows of a tile, and their gradients times `scale` [n] unless that is None."""
     sparse, rows = labels.ndim == 1, np.arange(len(logits))
@@ -202,7 +212,9 @@ def _exponentials(d: FloatArray, options: LossOptions) -> FloatArray:
     return e.astype(np.float64)
 
 
-def _count_softmaxed(logits: AnyArray, options: LossOptions, maximum: FloatArray, sum_without_max: FloatArray) -> int:
+def _count_softmaxed(
+    logits: AnyArray | StreamedLogits, options: LossOptions, maximum: FloatArray, sum_without_max: FloatArray
+) -> int:
     return count_softmaxed(logits, maximum, sum_without_max) if options.temperature == 1.0 else 0
 
 

@@ -38,13 +38,22 @@ class Offsets(NamedTuple):
     below: int = 0
 
     @classmethod
-    def of(cls, logits: AnyArray, labels: IntArray, ignored: BoolArray | None, start: int) -> Offsets:
+    def of(
+        cls,
+        logits: AnyArray,
+        labels: IntArray,
+        ignored: BoolArray | None,
+        start: int,
+        peaks: IntArray | None = None,
+    ) -> Offsets:
         """Count in those samples of a block that are among the first samples of the input.
 
         Parameters
         ----------
         labels
             [n] class indices.
+        peaks
+            [n] the highest logit of each row, if known.
 
         Examples
         --------
@@ -54,7 +63,8 @@ class Offsets(NamedTuple):
         most = min(_MOST_SAMPLES, max(_FEWEST_SAMPLES, _MOST_VALUES // max(1, logits.shape[1]))) - start
         if most <= 0 or logits.shape[1] < 2:
             return cls()
-        difference = logits[:most].argmax(axis=1) - labels[:most]
+        highest = logits[:most].argmax(axis=1) if peaks is None else peaks[:most]
+        difference = highest - labels[:most]
         if ignored is not None:
             difference = difference[~ignored[:most]]
         hits = (int(np.count_nonzero(difference == by)) for by in (0, 1, -1))

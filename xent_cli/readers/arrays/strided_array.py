@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from operator import mul
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from xent_cli.readers.arrays.array_source import ArraySource
-from xent_cli.readers.arrays.strided_rows import StridedRows, memory_of
+from xent_cli.readers.arrays.slab_pieces import SlabPieces
+from xent_cli.readers.arrays.strided_rows import FEW_CLASSES, StridedRows, is_contiguous, memory_of
 from xent_cli.readers.storage.reading import is_url
 from xent_cli.readers.storage.stored import Stored
 
@@ -21,6 +25,10 @@ if TYPE_CHECKING:
 # Where there are fewer slabs than this, a slab is read a few times over, each time for some of its samples, so that
 # threads share it. Longer runs of a class than this are not worth more memory.
 _SLABS_ENOUGH, _TIMES_READ, _RUN_BYTES = 4, 3, 16 << 10
+# Where a thread has fewer slabs than this to stream, threads share each. The kernel takes so many samples at a time.
+_SLABS_A_THREAD, _LANES = 4, 16
+# Dtypes that the compiled kernel reads as they are; the last is bfloat16.
+_STREAMED = frozenset(np.dtype(name).str for name in ("f2", "f4", "f8", "V2"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +43,9 @@ class StridedArray(ArraySource):
         k = 1 if self.axis is None else self.layout.shape[self.axis]
         slab, total = self._slab(), self.layout.num_samples(self.axis)
         shared = total < _SLABS_ENOUGH * slab and not self._remote
+        if self._can_stream(slab, k):
+            yield from self._streamed(slab, first)
+            return
         step = samples_at_once(slab, k, self.layout.dtype.itemsize, self.needs, shared=shared)
         stride = max(slab, step)
         for begin in range(0, total, stride):
@@ -43,7 +54,36 @@ class StridedArray(ArraySource):
                 stop = min(end, start + step)
                 yield first + start, stop - start, self.rows(start, stop)
 
-    def rows(self, start: int, stop: int) -> Part:
+    def streamed(self, threads: int) -> StridedArray:
+        """Return the same array for a run that only wants losses: slabs that are too large to be held stream."""
+        return replace(self, needs=self.needs._replace(streams=threads))
+
+    def _streamed(self, slab: int, first: int) -> Iterator[tuple[int, int, Part]]:
+        """Parts of which only the losses are wanted: whole slabs, or an even share for each thread if there are few."""
+        total, threads = self.layout.num_samples(self.axis), self.needs.streams
+        slabs = total // slab
+        shares = threads // math.gcd(slabs, threads) if slabs < _SLABS_A_THREAD * threads else 1
+        share = min(-(-slab // shares), _RUN_BYTES // self.layout.dtype.itemsize)
+        step = -(-share // _LANES) * _LANES
+        for begin in range(0, total, slab):
+            for start in range(begin, begin + slab, step):
+                stop = min(start + step, begin + slab)
+                whole = self.rows(start, stop)
+                places = np.unravel_index(start, whole.shape) if whole.shape else ()
+                base = sum(int(place) * stride for place, stride in zip(places, whole.strides, strict=True))
+                yield first + start, stop - start, SlabPieces(whole, base)
+
+    def _can_stream(self, slab: int, k: int) -> bool:
+        """Whether only losses are wanted, and slabs are too large to be held but in the order of the samples."""
+        layout, axis, strides = self.layout, self.axis, self._strides()
+        if not self.needs.streams or axis is None or self._remote or slab < _LANES or k <= FEW_CLASSES:
+            return False
+        if slab * k * layout.dtype.itemsize <= self.needs.task_bytes or layout.dtype.str not in _STREAMED:
+            return False
+        inner = [i for i in range(len(strides)) if i != axis and strides[i] < strides[axis]]
+        return is_contiguous(tuple(layout.shape[i] for i in inner), tuple(strides[i] for i in inner))
+
+    def rows(self, start: int, stop: int) -> StridedRows:
         """See `Source`."""
         layout, axis, strides = self.layout, self.axis, self._strides()
         k, class_stride = 1, 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ _PIECE_BYTES = 512 << 10
 # Rows of memory that begin a multiple of this apart share so few places in the cache that they displace one another.
 _CROWDED_BYTES, _LINE_BYTES = 512, 64
 # Rows of up to this many classes stay as they lie in the file: the kernels take them apart by class anyway.
-_FEW_CLASSES = 128
+FEW_CLASSES = 128
 
 
 def memory_of(needs: RunNeeds, *, remote: bool = False) -> tuple[int, int, int]:
@@ -80,10 +80,14 @@ class StridedRows:
     piece_bytes: int
     gap_bytes: int
 
+    def cut(self, start: int, stop: int) -> StridedRows:
+        """Return the recipe for other samples of the array."""
+        return replace(self, start=start, stop=stop)
+
     def read(self) -> Rows:
         """Read the samples as [n, k], or [n] where a sample is one number."""
         n, k = self.stop - self.start, self.k
-        few = k <= _FEW_CLASSES
+        few = k <= FEW_CLASSES
         memory = scratch(self.buffer_name, (k, n) if few else (n, k), self.dtype)
         values = memory.T if few else memory
         done = 0

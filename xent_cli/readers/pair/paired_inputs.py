@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from xent_cli.core.block import BlockRef, Rows
@@ -191,6 +191,11 @@ class Pair:
     def follow(self, source: Source, what: str, documents: Documents | None = None) -> Follower | Joined:
         """Read another input over the row ranges of the logits; `what` names its values in errors."""
         return follow(source, self.logits, what, join=self.join, shift=self.shift, documents=documents)
+
+    def streamed(self, threads: int) -> Pair:
+        """Return the same inputs; where the classes of many logits can pass by, these are not read row by row."""
+        streamed = getattr(self.logits, "streamed", None)
+        return self if streamed is None else replace(self, logits=streamed(threads))
 
     def tasks(self) -> Iterator[BlockRef]:
         """Yield blocks of samples, in order; an input of a different length is refused at its end."""

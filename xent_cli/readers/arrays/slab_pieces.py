@@ -1,0 +1,79 @@
+"""Recipe for samples whose classes are read in the order of the file, a piece of them at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from xent_cli.core.block import Rows
+from xent_cli.core.kernel.streamed_logits import StreamedLogits
+from xent_cli.core.scratch import flat, scratch
+from xent_cli.readers.arrays.array_source import widen
+from xent_cli.readers.storage.identity import shrunk
+from xent_cli.readers.storage.reading import fill, reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from xent_cli.core.array_types import AnyArray
+    from xent_cli.readers.arrays.strided_rows import StridedRows
+    from xent_cli.readers.storage.interface import Stream
+
+
+class SlabPieces(NamedTuple):
+    """Recipe for samples that follow each other in the file, class by class: nothing is read until a kernel asks.
+
+    A `Part`; what it yields is valid until the same thread reads the next piece.
+
+    Fields
+    ------
+    whole
+        The same samples as rows.
+    base
+        Where the first class of the first sample is, in values.
+    """
+
+    whole: StridedRows
+    base: int
+
+    def read(self) -> Rows:
+        """Return logits that are read while they are used."""
+        whole = self.whole
+        dtype = widen(np.empty(0, whole.dtype)).dtype
+        logits: Any = StreamedLogits(self, (whole.stop - whole.start, whole.k), dtype)
+        return Rows(**{whole.role: logits})
+
+    def rows(self, start: int, stop: int) -> AnyArray:
+        """Read rows [m, k], counted from the first sample."""
+        whole = self.whole
+        found = whole.cut(whole.start + start, whole.start + stop).read().logits
+        assert found is not None
+        return found
+
+    def pieces(self, multiple: int) -> Iterator[tuple[int, AnyArray]]:
+        """Yield the number of the first class and the logits [c, n] of consecutive classes; c is a multiple."""
+        whole = self.whole
+        n, item = whole.stop - whole.start, np.dtype(whole.dtype).itemsize
+        through = (whole.class_stride - n) * item <= whole.gap_bytes  # also what lies between the samples
+        apart = whole.class_stride if through else n
+        step = max(1, whole.piece_bytes // (apart * item * multiple)) * multiple
+        with whole.file.open() as file:
+            for first in range(0, whole.k, step):
+                count = min(step, whole.k - first)
+                memory = scratch("piece", ((count - 1) * apart + n,), whole.dtype)
+                at = self.base + first * whole.class_stride
+                piece = np.ndarray((count, n), whole.dtype, memory, 0, (apart * item, item))
+                if through:
+                    self._fill(file, at, memory)
+                else:
+                    for j in range(count):
+                        self._fill(file, at + j * whole.class_stride, piece[j])
+                yield first, widen(piece)
+
+    def _fill(self, file: Stream, at: int, memory: AnyArray) -> None:
+        file.seek(self.whole.offset + at * memory.itemsize)
+        target = flat(memory).view(np.uint8).data
+        with reading(self.whole.file.name):
+            if fill(file, target) < len(target):
+                raise shrunk(self.whole.file.name)
