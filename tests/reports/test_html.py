@@ -4,6 +4,7 @@ import shutil
 import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,13 +14,17 @@ from tests.reports.hostile import NAMES, details, hostile_page
 from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.core.input_description import InputDescription
 from xent_cli.core.totals.calibration import Calibration, Judged
+from xent_cli.core.totals.histogram import histogram
 from xent_cli.core.totals.quantiles import QuantileState
 from xent_cli.errors import printable
 from xent_cli.reports.interface import Details
 from xent_cli.reports.summary.html import render
+from xent_cli.reports.summary.plot import histogram_svg
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 LIMIT = 300 * 1024
+# In the 12 pixels of the pictures.
+WIDTH_OF_A_DIGIT = 7.7
 
 
 class Page(HTMLParser):
@@ -175,6 +180,28 @@ def test_no_name_and_no_number_of_rows_or_classes_makes_the_page_large(name):
     )
     assert len(text.encode()) < LIMIT
     assert "more not shown." in text
+
+
+@pytest.mark.parametrize("ratio", [11, 40, 99, 150, 900, 1e4, 1e12])
+@pytest.mark.parametrize("low", [1.3e-9, 0.14, 1, 7, 250])
+def test_numbers_on_an_axis_never_touch(low, ratio):
+    drawn = histogram_svg(histogram(QuantileState.of(np.geomspace(low, low * ratio, 999)), 40), "described")
+    texts = re.findall(r'text-anchor: middle[^>]* x="([\d.]+)" y="([\d.]+)"[^>]*>([^<]+)</text>', drawn)
+    ticks = sorted((float(x), len(text) * WIDTH_OF_A_DIGIT) for x, y, text in texts if y == texts[0][1])
+    assert len(ticks) > 1
+    assert all(after - before > (width + other) / 2 for (before, width), (after, other) in pairwise(ticks))
+
+
+def test_thirty_slices_are_all_shown():
+    slices = tuple({"by": "language", "value": f"name of language {i}", "summary": SUMMARY} for i in range(30))
+    page = render(replace(PLAIN, slices=slices))
+    assert all(f"name of language {i}<" in page for i in range(30))
+
+
+def test_a_loss_that_all_samples_share_is_said_and_not_drawn():
+    page = render(replace(PLAIN, details=Details(QuantileState.of(np.full(300, 0.25)))))
+    assert "All losses are 0.25 nats." in page
+    assert "<svg" not in page
 
 
 def test_a_vocabulary_of_classes_is_a_table_of_the_worst_and_a_count():

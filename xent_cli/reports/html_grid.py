@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 # Maximum rows and bytes of a table; all tables and pictures together stay below 300 KiB.
 MOST_ROWS, ROOM, _CELL, _EMPTY = 60, 15_500, 60, 10
+# Of slices, at least 30 are shown.
+ROOM_OF_SLICES = 17_500
 _LONGEST = 80
 
 

@@ -16,7 +16,7 @@ from xent_cli.reports.comparison.text import (
     overview,
     overview_heads,
 )
-from xent_cli.reports.html_grid import Cell, Grid, cell, grid_of, number, short
+from xent_cli.reports.html_grid import ROOM, ROOM_OF_SLICES, Cell, Grid, cell, grid_of, number, short
 from xent_cli.reports.page import render_page
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _candidate(comparison: Comparison, candidate: ModelChange) -> _Candidate:
     headline = [_card(shown[name]) for name in _HEADLINE if name in shown]
     grids = [_changes("All figures", candidate.changes, comparison)]
     if candidate.slices:
-        grids.append(_changes("Mean loss by slice", candidate.slices, comparison))
+        grids.append(_changes("Mean loss by slice", candidate.slices, comparison, room=ROOM_OF_SLICES))
     if candidate.moved:
         rows = ((Cell(row[0]), *map(cell, row[1:])) for row in moved_rows(comparison, candidate))
         grids.append(grid_of("Samples that changed most", moved_heads(comparison, candidate), rows))
@@ -88,12 +88,12 @@ def _overview(comparison: Comparison) -> Grid:
     return grid_of("Mean loss of each candidate", overview_heads(comparison), rows, wide=True)
 
 
-def _changes(caption: str, changes: Sequence[Change], comparison: Comparison) -> Grid:
+def _changes(caption: str, changes: Sequence[Change], comparison: Comparison, room: int = ROOM) -> Grid:
     rows = (
         (cell(texts[0]), *_coloured(change, texts[1:]))
         for change, texts in ((change, cells(change, comparison)) for change in changes)
     )
-    return grid_of(caption, heads(comparison), rows, wide=True)
+    return grid_of(caption, heads(comparison), rows, wide=True, room=room)
 
 
 def _coloured(change: Change, texts: Sequence[str]) -> list[Cell]:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from xent_cli.core.statistics.flips import Flips
 
 _FIGURES = ("baseline", "candidate", "delta", "delta_percent", "low", "high", "p")
+# A p-value below every float.
+_TINY = "<1e-300"
 _LATER = ("n_clusters", "design_effect", "mde", "p_holm")
 _COLUMNS = ("metric", *_FIGURES, "n", "change", "label", "by", "value", *_LATER)
 _MARKDOWN = re.compile(r"([\\`*\[\]<>|~&]|(?<!\w)_|_(?!\w))")
@@ -107,7 +109,8 @@ def flips_text(flips: Flips) -> str:
     'predictions: 5 wrong -> right, 0 right -> wrong of 9; McNemar p = 0.0625 (exact)'
     """
     counts = f"{flips.wrong_to_right} wrong -> right, {flips.right_to_wrong} right -> wrong of {flips.n}"
-    return f"predictions: {counts}; McNemar p = {flips.p:.3g} (exact{', not clustered' if flips.clustered else ''})"
+    p = f"p = {flips.p:.3g}" if flips.p else f"p {_TINY}"
+    return f"predictions: {counts}; McNemar {p} (exact{', not clustered' if flips.clustered else ''})"
 
 
 def plain_flips(comparison: Comparison) -> str:
@@ -137,7 +140,7 @@ def cells(change: Change, comparison: Comparison | None = None) -> list[str]:
     >>> cells(Change("mean_loss", 2.0, 2.5, 0.5, 9, low=-0.1, high=1.1, p=0.09, mark="~", mde=0.8))
     ['mean_loss', '2', '2.5', '+0.5', '~ (mde 0.8)', '[-0.1, +1.1]', '0.09', '9']
     """
-    interval, p = f"[{change.low:+.6g}, {change.high:+.6g}]", f"{change.p:.3g}"
+    interval, p = f"[{change.low:+.6g}, {change.high:+.6g}]", _chance(change.p)
     if math.isnan(change.low):
         interval = p = change.mark
     share = f"{_signed(change.delta_percent, 3 if abs(change.delta_percent) < 1000 else 6)} %"
@@ -146,8 +149,19 @@ def cells(change: Change, comparison: Comparison | None = None) -> list[str]:
     sides = f"{change.baseline:.6g}", f"{change.candidate:.6g}", _signed(change.delta)
     name = change.metric if change.by is None else f"{change.by}={'' if change.value is None else change.value}"
     named = () if comparison is None else heads(comparison)
-    holm = [p if math.isnan(change.p_holm) else f"{change.p_holm:.3g}"] if "p (Holm)" in named else []
+    holm = [p if math.isnan(change.p_holm) else _chance(change.p_holm)] if "p (Holm)" in named else []
     return [printable(name), *sides, share, interval, p, *holm, str(change.n)]
+
+
+def _chance(p: float) -> str:
+    """Write a p-value, of which a formula may give one that is too small for a float.
+
+    Examples
+    --------
+    >>> _chance(0.03456), _chance(0.0)
+    ('0.0346', '<1e-300')
+    """
+    return f"{p:.3g}" if p else _TINY
 
 
 def _undecided(change: Change) -> str:

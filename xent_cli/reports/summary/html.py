@@ -68,7 +68,7 @@ def render(document: Document) -> str:
         command="" if details is None else short(details.command, 500),
         created="" if details is None else details.created,
         version=document.version,
-        signature=short(document.signature, 500),
+        signature=short(document.signature, 300),
     )
 
 
@@ -114,7 +114,10 @@ def _pictures(details: Details) -> list[Picture]:
         ("NaN", found.n_nan),
     )
     beyond = "".join(f" Not drawn: {n:,} {what}." for what, n in special if n)
-    if found.bars:
+    lowest, highest = details.losses.quantiles([0.0, 1.0]) if found.bars else (0.0, 0.0)
+    if found.bars and lowest == highest:  # a picture of one bar would show a range that there is not
+        drawn.append(Picture("Losses", Markup(), f"All losses are {number(lowest)} nats.{beyond}"))
+    elif found.bars:
         edges = edge_texts(found)
         at = max(range(len(found.bars)), key=lambda i: found.bars[i].samples)
         caption = (

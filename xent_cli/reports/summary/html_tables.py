@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from xent_cli.core.number_text import check_cells
 from xent_cli.reports.html_grid import (
     MOST_ROWS,
+    ROOM_OF_SLICES,
     Cell,
     Grid,
     cell,
@@ -157,7 +158,7 @@ def slices(document: Document) -> Iterable[Grid]:
         for entry, found in figures
     )
     heads = ("slice", *(name.replace("_", " ") for name in _FIGURES), *(["interval of the mean"] if intervals else []))
-    yield grid_of("Loss by slice, highest first", heads, rows, wide=True)
+    yield grid_of("Loss by slice, highest first", heads, rows, wide=True, room=ROOM_OF_SLICES)
 
 
 def _rank(loss: float) -> float:
@@ -207,11 +208,15 @@ def worst(details: Details | None) -> Iterable[Grid]:
             *([class_cell(s.label, names, details.first_class)] if labelled else []),
             Cell(number(s.loss)),
             *([class_cell(s.predicted, names, details.first_class)] if predicted else []),
-            *([Cell(number(s.confidence), share=share_of(s.confidence or 0.0, 1.0))] if predicted else []),
+            *([_confidence(s.confidence)] if predicted else []),
         )
         for s in details.worst
     )
     yield grid_of("Worst samples", heads, rows)
+
+
+def _confidence(share: float | None) -> Cell:
+    return Cell("") if share is None else Cell(number(share), share=share_of(share, 1.0))
 
 
 def inputs(document: Document) -> Grid:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from xent_cli.core.totals.histogram import HUGE, TINY
 
@@ -45,8 +45,6 @@ _STYLE: dict[str, Any] = {
     "axes.formatter.useoffset": False,
 }
 _SIZE = (5.6, 3.4)
-# An axis whose ends are less than this factor apart has two powers of ten at most.
-_FEW_POWERS = 100
 
 
 def save_histogram(histogram: Histogram, stream: BinaryIO, form: str) -> None:
@@ -124,6 +122,7 @@ def _draw_histogram(axes: Axes, histogram: Histogram, label: str = "loss in nats
     axes.bar(lows, counts, width=widths, align="edge", color=_BAR, edgecolor=_INK, linewidth=0.6)
     _scale(axes, histogram, label)
     axes.set_ylabel("samples")
+    axes.yaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter(_plainly)
     filled = [count for count in counts if count]
     # On a linear scale, a few tall bars would hide the others.
@@ -138,23 +137,22 @@ def _scale(axes: Axes, histogram: Histogram, label: str = "loss in nats") -> Non
     axes.set_xlabel(f"{label} (log scale)" if histogram.logarithmic else label)
     if histogram.logarithmic:
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(numticks=7))
+        axes.xaxis.set_major_locator(_ticks(histogram.bars[-1].high / histogram.bars[0].low))
         axes.xaxis.set_major_formatter(_plainly)
+        # matplotlib also labels the small ticks of a short axis, one over the other.
         axes.xaxis.set_minor_formatter(NullFormatter())
     if histogram.bars:
-        low, high = histogram.bars[0].low, histogram.bars[-1].high
-        axes.set_xlim(low, high)
-        if histogram.logarithmic and high < _FEW_POWERS * low:
-            axes.xaxis.set_minor_formatter(_two_and_five)
+        axes.set_xlim(histogram.bars[0].low, histogram.bars[-1].high)
+
+
+def _ticks(ratio: float) -> LogLocator:
+    """Where numbers stand on a logarithmic axis whose ends have this ratio, which is above 10: never one on another."""
+    subs = next(subs for most, subs in ((1e2, (1, 2, 5)), (1e3, (1, 3)), (np.inf, (1,))) if ratio < most)
+    return LogLocator(subs=subs, numticks=7)
 
 
 def _plainly(value: float, position: float) -> str:
     return f"{value:,.0f}" if 1 <= value < 1e6 else f"{value:g}"
-
-
-def _two_and_five(value: float, position: float) -> str:
-    """Label some of the ticks between powers of ten, of which there are too few to read a scale from."""
-    return _plainly(value, position) if f"{value:.0e}"[0] in "25" else ""
 
 
 def _beyond(histogram: Histogram) -> str:
