@@ -9,8 +9,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from tests import forked
 from tests.waiting import PATIENCE_SECONDS
 
 BIN = Path(sys.executable).parent
@@ -21,6 +24,7 @@ def bash(tmp_path_factory):
     """Start an interactive bash with completion; what it is asked is answered by what it makes of the line."""
     folder = tmp_path_factory.mktemp("home")
     (folder / "some_logits.npy").touch()
+    (folder / "table.csv").write_text("key,cat score,dog,truth\n1,0.5,0.25,dog\n")
     (folder / "rc").write_text(f'PATH={BIN}:$PATH\nPS1="ready> "\neval "$(_XENT_COMPLETE=bash_source xent)"\n')
     main, other = pty.openpty()
     env = {"PATH": os.environ["PATH"], "TERM": "dumb", "HOME": str(folder), "LC_ALL": "C.UTF-8"}
@@ -69,10 +73,77 @@ def bash(tmp_path_factory):
         ("xent compute --config some_", "xent compute --config some_logits.npy "),
         ("xent compute --reduction me", "xent compute --reduction mean "),
         ("xent check --max mean_delta", "xent check --max mean_delta_p= "),
+        ("xent compute --columns rank,conf", "xent compute --columns rank,confidence "),
+        ("xent compute table.csv --label-column t", "xent compute table.csv --label-column truth "),
+        ("xent compute table.csv --id-column c", "xent compute table.csv --id-column cat\\ score "),
+        ("xent compute table.csv --logits-column dog,c", "xent compute table.csv --logits-column dog,cat\\ score "),
+        ("xent compare old=table.csv table.csv --by k", "xent compare old=table.csv table.csv --by key "),
+        ("xent compute some_logits.npy table.csv --mask t", "xent compute some_logits.npy table.csv --mask truth "),
+        ("xent compute table.csv --mask some_", "xent compute table.csv --mask some_logits.npy "),
     ],
 )
 def test_bash_completes_commands_options_values_and_file_names(bash, line, whole):
     assert bash(line).endswith(whole)
+
+
+def answers(shell, line, folder):
+    """What a shell is offered for the last word of a line, in the form that it reads."""
+    words = line.split(" ")
+    count = words[-1] if shell == "fish" else len(words) - 1
+    asked = {"COMP_WORDS": line, "COMP_CWORD": str(count), "_XENT_COMPLETE": f"{shell}_complete"}
+    run = forked.xent(cwd=folder, env={**os.environ, **asked})
+    assert (run.returncode, run.stderr) == (0, "")
+    return run.stdout.splitlines()
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    """Files with names in them, and some from which none can be had."""
+    folder = tmp_path_factory.mktemp("tables")
+    frame = pd.DataFrame({"key": [1], "cat": [0.5], "dog": [0.25], "truth": ["dog"]})
+    frame.to_csv(folder / "t.csv", index=False)
+    frame.to_csv(folder / "t.tsv.gz", index=False, sep="\t")
+    frame.to_parquet(folder / "t.parquet")
+    frame.to_feather(folder / "t.arrow")
+    frame.to_json(folder / "t.jsonl", orient="records", lines=True)
+    frame.to_json(folder / "t.json", orient="records")
+    (folder / "dataset" / "split=test").mkdir(parents=True)
+    frame.to_parquet(folder / "dataset" / "split=test" / "part.parquet")
+    np.savez(folder / "t.npz", key=[1], cat=[0.5], dog=[0.25], truth=[1])
+    np.save(folder / "array.npy", [0.5])
+    (folder / "cut.parquet").write_bytes((folder / "t.parquet").read_bytes()[:-9])
+    (folder / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(60))
+    (folder / "empty.csv").touch()
+    os.mkfifo(folder / "pipe")
+    return folder
+
+
+@pytest.mark.parametrize("file", ["t.csv", "t.tsv.gz", "t.parquet", "t.arrow", "t.jsonl", "t.json", "t.npz", "t.p*"])
+def test_columns_are_those_of_the_file_on_the_line(file, tables):
+    assert answers("bash", f"xent compute {file} --label-column ", tables) == [
+        "plain,key", "plain,cat", "plain,dog", "plain,truth",
+    ]  # fmt: skip
+
+
+def test_folders_that_give_the_value_of_a_column_name_one(tables):
+    assert "plain,split" in answers("bash", "xent compute dataset --by ", tables)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_every_shell_is_offered_columns(shell, tables):
+    found = answers(shell, "xent check t.csv --max mean_loss=1 --by t", tables)
+    assert found == (["plain", "truth", "_"] if shell == "zsh" else ["plain,truth"])
+
+
+@pytest.mark.parametrize(
+    "file", ["array.npy", "cut.parquet", "picture.png", "empty.csv", "pipe", "none.csv", "s3://none/t.csv", "-"]
+)
+def test_a_file_without_names_offers_none_and_prints_nothing_else(file, tables):
+    assert answers("bash", f"xent compute {file} --label-column ", tables) in ([], [""])
+
+
+def test_columns_of_somebody_else_s_losses_are_those_of_their_file(tables):
+    assert answers("bash", "xent verify array.npy --loss t.csv --loss-column tr", tables) == ["plain,truth"]
 
 
 @pytest.mark.parametrize(("shell", "word"), [("bash", "complete -o"), ("zsh", "#compdef xent"), ("fish", "complete ")])

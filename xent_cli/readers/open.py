@@ -87,7 +87,7 @@ def open_source(path: str | Located, role: str, options: ReadOptions, classes: C
         What the user typed: a file, a folder or glob of shards, a URL, or - for standard input; or what was found
         there.
     role
-        "logits", "labels", "weights", "mask", "units" or "groups".
+        "logits", "labels", "weights", "mask", "units" or "groups"; "names" only lists the columns of a table.
     classes
         Along which axis of an array they lie, and what the logits say of them.
 
@@ -249,7 +249,7 @@ def format_of(name: str, head: bytes, role: str = "values") -> str:
     ('parquet', 'csv')
     """
     if not head:
-        raise InputError(_EMPTY, name, found="0 bytes")
+        raise InputError(_EMPTY, name, found="0 bytes", hint="did the program that writes it end without an error?")
     for magic, format_name in _MAGICS:
         if head.startswith(magic):
             return archive_format(head) if format_name == "npz" else format_name

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from xent_cli.cli.commands.help import GENERAL, OUTPUT, Command, complete_files, option
+from xent_cli.cli.commands.help import GENERAL, OUTPUT, Command, complete_columns, complete_files, option
 from xent_cli.cli.commands.run_options import color_option, strict_option, timeout_option
 
 _FORMATS = ("table", "tsv", "csv", "json", "md")
@@ -35,6 +35,7 @@ _output = partial(option, section=OUTPUT)
 @_comparison(
     "--id-column",
     metavar="NAME",
+    shell_complete=complete_columns,
     help="Column of sample ids to match rows by; default: the column between sample and label, if any.",
 )
 @_comparison(
@@ -67,11 +68,13 @@ _output = partial(option, section=OUTPUT)
     "--by",
     multiple=True,
     metavar="COLUMN",
+    shell_complete=complete_columns,
     help="Column of the rows; the means are compared for each of its values too; repeatable.",
 )
 @_comparison(
     "--cluster",
     metavar="COLUMN|axis:N|every:N|none",
+    shell_complete=complete_columns,
     help="How samples are grouped into clusters: the tests assume that clusters are independent, not samples; default: "
     "the column cluster, or the first of several axes of an array, else none.",
 )

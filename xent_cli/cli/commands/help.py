@@ -81,6 +81,13 @@ def complete_metrics(context: click.Context, parameter: click.Parameter, incompl
     return [CompletionItem(f"{name}=") for name in METRICS if name.startswith(incomplete)]
 
 
+def complete_columns(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a column of the inputs that are on the line already."""
+    from xent_cli.cli.commands.column_completion import complete
+
+    return complete(context, parameter, incomplete)
+
+
 class Command(click.Command):
     """A command whose `--help` groups its options.
 

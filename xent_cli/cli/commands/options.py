@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xent_cli.cli.commands.help import INPUT, LOSS, Temperature, complete_files, option, stacked
+from xent_cli.cli.commands.help import INPUT, LOSS, Temperature, complete_columns, complete_files, option, stacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,17 +49,20 @@ layout_options = stacked(
         "--logits-column",
         multiple=True,
         metavar="NAME",
+        shell_complete=complete_columns,
         help="Columns of the logits: one that holds lists, several such as a,b,c, or a pattern such as 'logit_*'; "
         "repeatable.",
     ),
     _input(
         "--label-column",
         metavar="NAME",
+        shell_complete=complete_columns,
         help="Column of labels; default: the only one with a name such as label, target or y_true.",
     ),
     _input(
         "--id-column",
         metavar="NAME",
+        shell_complete=complete_columns,
         help="Column of sample ids, which are copied to the per-sample rows; default: id.",
     ),
     _input(
@@ -109,6 +112,7 @@ layout_options = stacked(
 _join_option = _input(
     "--join",
     metavar="COLUMN",
+    shell_complete=complete_columns,
     help="Column of ids to match the rows of two tables by, whatever their order.",
 )
 
@@ -170,7 +174,7 @@ loss_options = stacked(
     _loss(
         "--mask",
         metavar="NAME|FILE",
-        shell_complete=complete_files,
+        shell_complete=complete_columns,
         help="Column or file that says which samples count (true or 1); write ./FILE or column:NAME if a name could be "
         "either.",
     ),
@@ -197,6 +201,7 @@ loss_options = stacked(
     _loss(
         "--sample-weight-column",
         metavar="NAME",
+        shell_complete=complete_columns,
         help="Column of sample weights in a table, or their array in the archive that holds the logits.",
     ),
     _loss(

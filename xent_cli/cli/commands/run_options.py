@@ -8,7 +8,7 @@ from functools import partial
 
 import click
 
-from xent_cli.cli.commands.help import CLUSTER, GENERAL, OUTPUT, option, stacked
+from xent_cli.cli.commands.help import CLUSTER, GENERAL, OUTPUT, complete_columns, option, stacked
 
 # As in core.row_columns, which imports more than an option needs.
 _COLUMNS = ("predicted", "confidence", "p_label", "margin", "rank", "entropy")
@@ -42,6 +42,7 @@ overflow_option = _output(
 cluster_option = _output(
     "--cluster",
     metavar="COLUMN|axis:N|every:N|none",
+    shell_complete=complete_columns,
     help="How samples are grouped into clusters: intervals assume that clusters are independent, not samples; "
     "default: the first axis of an array with several axes of samples, else none.",
 )
@@ -61,6 +62,11 @@ def _listed(context: click.Context, parameter: click.Parameter, text: str | None
     if odd is not None:
         raise click.BadParameter(f"{odd!r} is not one of {', '.join(_COLUMNS)}.", context, parameter)
     return names
+
+
+def _complete_listed(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    before, comma, begun = incomplete.rpartition(",")
+    return [f"{before}{comma}{name}" for name in _COLUMNS if name.startswith(begun) and name not in before.split(",")]
 
 
 def _bins(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[int, bool] | None:
@@ -85,6 +91,7 @@ figure_options = stacked(
         "--by",
         multiple=True,
         metavar="NAME|axis:N|label|NAME=FILE",
+        shell_complete=complete_columns,
         help="What to group samples by: a column of a table, an axis of the array of logits, the label, or a file "
         "with one value per sample; the figures are reported for each group too; repeatable. column:NAME is always a "
         "column.",
@@ -93,12 +100,14 @@ figure_options = stacked(
     _output(
         "--macro",
         metavar="NAME|axis:N|label|NAME=FILE",
+        shell_complete=complete_columns,
         help="Report macro_loss and macro_perplexity, the averages over groups of their mean losses and "
         "perplexities; groups are given as for --by.",
     ),
     _output(
         "--units",
         metavar="NAME|FILE|NUMBER",
+        shell_complete=complete_columns,
         help="Number of bytes or words of each sample (or, for [batch, time], of each document) in a column or a "
         "file, or their total; reports bits_per_unit and unit_perplexity.",
     ),
@@ -106,6 +115,7 @@ figure_options = stacked(
         "--columns",
         metavar="NAMES",
         callback=_listed,
+        shell_complete=_complete_listed,
         help=f"Columns to add to the per-sample rows, separated by commas: {', '.join(_COLUMNS)}.",
     ),
     _output(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xent_cli.cli.commands.help import OUTPUT, Command, option
+from xent_cli.cli.commands.help import OUTPUT, Command, complete_columns, option
 from xent_cli.cli.commands.options import loss_options, optional_input_options
 from xent_cli.cli.commands.run_options import lines_format_option, run_options
 
@@ -56,11 +56,13 @@ _output = partial(option, section=OUTPUT)
 @_candidate(
     "--loss-column",
     metavar="NAME",
+    shell_complete=complete_columns,
     help="Column of the losses in a table, or their array in an archive; default: loss, or the only one.",
 )
 @_candidate(
     "--gradient-column",
     metavar="NAME",
+    shell_complete=complete_columns,
     help="Column of the gradient in a table, or its array in an archive; default: gradient, or the only one.",
 )
 @_candidate(

@@ -20,11 +20,15 @@ def plan_table(
 ) -> tuple[ColumnPlan, tuple[str, ...] | None]:
     """Plan the columns of a table that is opened as logits, or as the labels of logits; also name the classes.
 
+    In the role "names" nothing is chosen, and the plan only lists the columns.
+
     Parameters
     ----------
     classes
         Classes of the logits, if the table holds their labels.
     """
+    if role == "names":
+        return ColumnPlan(columns=tuple(sample.kinds)), None
     if role in ("weights", "mask", "units", "groups"):
         from xent_cli.readers.columns.weight_column import plan_beside
 
