@@ -1,15 +1,19 @@
 """Files as llama.cpp writes them, by the layout alone: nothing here is shared with the reader."""
 
+import contextlib
 import struct
 
 import numpy as np
 
 
-def write_kld(path, logits, tokens, n_ctx, *, floor=16.0):
-    """Write logits [chunks, n_ctx - 1 - n_ctx // 2, vocabulary] and tokens [chunks, n_ctx], in float32 as llama.cpp."""
+def write_kld(target, logits, tokens, n_ctx, *, floor=16.0):
+    """Write logits [chunks, n_ctx - 1 - n_ctx // 2, vocabulary] and tokens [chunks, n_ctx], in float32 as llama.cpp.
+
+    The target is a path or a stream.
+    """
     chunks, scored, vocab = logits.shape
     assert scored == n_ctx - 1 - n_ctx // 2
-    with path.open("wb") as file:
+    with contextlib.nullcontext(target) if hasattr(target, "write") else target.open("wb") as file:
         file.write(b"_logits_" + struct.pack("<iii", n_ctx, vocab, chunks))
         file.write(np.asarray(tokens, "<i4").tobytes())
         for row in logits.reshape(-1, vocab).astype(np.float32):

@@ -411,3 +411,26 @@ def test_llama_server_writes_the_lowest_float_for_a_probability_of_0_and_answers
     assert found["summary"]["n_samples"] == 7
     assert found["summary"]["n_bounded"] == 1
     assert "a.jsonl line 1 record 1" in str([one["message"] for one in found["warnings"]])
+
+
+def test_any_number_of_responses_are_clusters_whatever_their_names_are(tmp_path):
+    rng = np.random.default_rng(2)
+    losses = rng.exponential(1.0, (10_500, 2)).round(4).tolist()
+    names = [f"{number:08x}" for number in rng.permutation(len(losses))]
+    made = [
+        body(name, {"logprobs": {"content": [token("a", x) for x in own]}})
+        for name, own in zip(names, losses, strict=True)
+    ]
+    (tmp_path / "a.jsonl").write_text(lines(made))
+    found = summary(tmp_path, "a.jsonl")["summary"]
+    apart = (np.array(losses) - np.mean(losses)).sum(axis=1)
+    count = len(losses)
+    assert found["n_clusters"] == count
+    error = math.sqrt(count / (count - 1) * (apart**2).sum()) / (2 * count)
+    assert found["se_loss"] == pytest.approx(error, rel=1e-9)
+    # Of two responses with one name, others between them, nothing says that they are not one.
+    (tmp_path / "b.jsonl").write_text(lines([*made, made[0]]))
+    run = xent("compute", "b.jsonl", cwd=tmp_path)
+    assert (run.returncode, "too many clusters" in run.stderr) == (3, True)
+    (tmp_path / "c.jsonl").write_text(lines([*made[:4], made[0]]))
+    assert summary(tmp_path, "c.jsonl")["summary"]["n_clusters"] == 4

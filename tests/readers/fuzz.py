@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tests.kld_writer import write_kld
 from tests.torch_writer import archive as write_archive
 from tests.torch_writer import pickled, tensor
 from tests.torch_writer import save as save_torch
@@ -111,6 +112,24 @@ def sound(format_name):
             content = [{"token": "a", "logprob": -abs(x), "bytes": [97], "top_logprobs": []} for x in row.tolist()]
             choice = {"index": 0, "logprobs": {"content": content}, "finish_reason": "stop"}
             stream.write(f"{json.dumps({'id': f'chatcmpl-{i}', 'choices': [choice]})}\n".encode())
+    elif format_name == "llama.jsonl":
+        for row in LOGITS:
+            held = [
+                {"id": 1, "token": "a", "bytes": [97], "logprob": -abs(x), "top_logprobs": []} for x in row.tolist()
+            ]
+            made = {"content": "a", "stop": True, "tokens_predicted": K, "completion_probabilities": held}
+            stream.write(f"{json.dumps(made)}\n".encode())
+    elif format_name == "older.jsonl":
+        for row in LOGITS:
+            held = [{"content": "a", "probs": [{"tok_str": "a", "prob": np.exp(-abs(x))}]} for x in row.tolist()]
+            stream.write(f"{json.dumps({'content': 'a', 'completion_probabilities': held})}\n".encode())
+    elif format_name == "samples.jsonl":
+        for i, (row, y) in enumerate(zip(LOGITS.tolist(), LABELS.tolist(), strict=True)):
+            held = [[str(-abs(x)), "False"] for x in row[: 3 + i % 3] + row[y : y + 1]]
+            beside = {"doc_id": i, "doc": {"subject": "law", "of": {"year": i}}, "target": str(min(y, 2))}
+            stream.write(f"{json.dumps(beside | {'filtered_resps': held, 'filter': 'none'})}\n".encode())
+    elif format_name == "kld":
+        write_kld(stream, LOGITS.reshape(8, 5, K) * 9, np.zeros((8, 11), "i4"), 11)
     elif format_name == "txt":
         stream.write(b"# logit_0 logit_1 logit_2 logit_3 logit_4 label\n")
         np.savetxt(stream, np.column_stack([LOGITS, LABELS]), fmt="%12.6f")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from itertools import accumulate
+from itertools import accumulate, groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from xent_cli.core.totals.group_keys import GroupKey
     from xent_cli.core.totals.loss_totals import LossTotals
     from xent_cli.core.totals.summary import LossSummary
+    from xent_cli.readers.interface import Source
     from xent_cli.readers.pair.paired_inputs import Pair
     from xent_cli.readers.saved.align import SavedClusters
 
@@ -126,7 +127,7 @@ def cluster_rule(choice: GroupChoice | None, pair: Pair, class_axis: int) -> Clu
         If there is no such axis.
     """
     if choice is None and pair.tokens_only:
-        return ClusterRule("responses", 0)
+        return ClusterRule("responses", 0, together=_each_named_once(pair.logits))
     if choice is None or choice.kind == "axis":
         named = "" if choice is None else f"--cluster {choice.name}"
         return along(None if choice is None else choice.number, pair, class_axis, named)
@@ -135,6 +136,16 @@ def cluster_rule(choice: GroupChoice | None, pair: Pair, class_axis: int) -> Clu
     if choice.kind == "every":
         return ClusterRule(f"every {choice.number:,} samples", steps=(choice.number,))
     return ClusterRule(f'column "{choice.name}"', pair.by.index(choice.name))
+
+
+def _each_named_once(source: Source) -> bool:
+    """Whether responses of one name follow one another, if there are any: then each can be closed at its end."""
+    from xent_cli.readers.language_models.completions import CompletionsSource
+
+    shards = source.shards if isinstance(source, Shards) else (source,)
+    names = [name for shard in shards if isinstance(shard, CompletionsSource) for name in shard.found.names]
+    runs = sum(1 for _ in groupby(names))
+    return len(set(names)) == runs
 
 
 def along(asked: int | None, pair: Pair, class_axis: int, option: str) -> ClusterRule | None:

@@ -36,6 +36,8 @@ class ClusterRule(NamedTuple):
         Samples per cluster and clusters before the sequence repeats, for each run.
     firsts
         Number of the first cluster of each run.
+    together
+        Whether the samples of a cluster of the column are known to follow one another.
 
     Examples
     --------
@@ -51,11 +53,12 @@ class ClusterRule(NamedTuple):
     steps: tuple[int, ...] = (1,)
     counts: tuple[int, ...] = (0,)
     firsts: tuple[int, ...] = (0,)
+    together: bool = False
 
     @property
     def contiguous(self) -> bool:
         """Whether the samples of a cluster follow one another."""
-        return self.column is None and not any(self.counts)
+        return self.together or (self.column is None and not any(self.counts))
 
     def clusters(self, start: int, size: int, groups: AnyArray | None = None) -> AnyArray:
         """Return the cluster of each of `size` samples from `start` on: numbers, or texts from `groups` [n, m]."""
