@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +11,11 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 from scipy.special import log_softmax, rel_entr
 
+from xent_cli.core.block import Block
+from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.kernel.partial_rows import Bounds, partial_divergence
-from xent_cli.errors import RowError
+from xent_cli.core.options import LossOptions, Outputs
+from xent_cli.errors import RowError, UsageError
 
 
 def cut(log_p, k, sampled=None):
@@ -132,3 +136,20 @@ def test_rows_together_give_the_bits_of_each_alone(seed, n):
     together = np.stack(partial_divergence(own, exact(n), rows, bounds))
     alone = [np.stack(partial_divergence(own[i : i + 1], exact(), *cuts[i])) for i in range(n)]
     assert together.tobytes() == np.ascontiguousarray(np.concatenate(alone, axis=1)).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "outputs", "said"),
+    [
+        (LossOptions(label_smoothing=0.1), Outputs(), "label smoothing"),
+        (LossOptions(class_weight=np.ones(2)), Outputs(), "class weights"),
+        (LossOptions(), Outputs(gradient_dtype="<f8"), "a gradient"),
+        (LossOptions(), Outputs(columns=("entropy",)), "columns of predictions"),
+        (LossOptions(), Outputs(divergences=frozenset({"reverse_kl"})), "reverse_kl"),
+    ],
+)
+def test_what_needs_every_class_is_refused_by_one_rule_wherever_rows_are_evaluated(options, outputs, said):
+    bounds = np.array([[np.log(0.25), 0.0, np.nan]])
+    block = Block(0, np.log([[0.5, np.nan, np.nan]]), np.array([0]), logit_bounds=bounds)
+    with pytest.raises(UsageError, match=said):
+        evaluate_block(block, replace(options, source="log-probs"), outputs)

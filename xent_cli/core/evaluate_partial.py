@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xent_cli.core.counted_rows import Evaluated
+from xent_cli.core.every_class import refuse_partial
 from xent_cli.core.kernel.cross_entropy import RowLosses
 from xent_cli.core.kernel.distillation import log_distribution, teacher_cross_entropy
 from xent_cli.core.kernel.label_figures import label_figures
 from xent_cli.core.kernel.partial_rows import Bounds, partial_divergence, rest_of
 from xent_cli.core.kernel.top_k import label_ranks
 from xent_cli.core.labels.check_labels import check_sparse, either
-from xent_cli.errors import RowError, XentError
+from xent_cli.errors import RowError
 
 if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray, IntArray
@@ -38,16 +39,12 @@ def evaluate_partial(block: Block, divisor: FloatArray | None, options: LossOpti
 
     Raises
     ------
-    XentError
-        If the options need every class of a row.
+    UsageError
+        If options or outputs need every class of a row.
     RowError
         At an invalid label, or a row that cannot be part of a distribution.
     """
-    if options.label_smoothing or options.class_weight is not None:
-        raise XentError(
-            "label smoothing and class weights need every class of a row",
-            found="log-probabilities that are known in part",
-        )
+    refuse_partial(options, outputs)
     if options.labels_source == "labels":
         return _against_labels(block, divisor, options, outputs)
     return _against_reference(block, divisor, options, outputs)

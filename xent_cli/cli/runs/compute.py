@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xent_cli import __version__, reports
 from xent_cli.cli.display import present
@@ -104,19 +104,22 @@ def prepare(options: ComputeOptions, output: OutputPlan, limits: Limits | None) 
     )
     pair = open_operands(shared.inputs.logits, shared.inputs.labels, shared.loss.sample_weight, layout)
     if pair.partial:
-        from xent_cli.cli.runs.declared_kind import with_implied
+        from xent_cli.cli.runs.declared_kind import of_partial
 
-        options = with_implied(options, pair)
+        options = of_partial(options, pair)
         shared = options.shared
     seen = preview(shared, pair, loss_options(shared, pair, names_classes=bool(output.reports)))
     if shared.run.strict:
         refuse_warnings((*shared.origin.config_notes, *seen.pair.diagnostics, *seen.diagnostics))
-    signature = seen.options.signature(__version__)
     wanted = _wanted(options, output, limits, seen.pair, with_rows=with_rows, page=page)
     wanted = _with_groups(wanted, groups, seen.pair, options)
-    columns = row_format(options, output, seen, wanted, signature)
+    columns = row_format(options, output, seen, wanted, seen.options.signature(__version__))
     kept = ("predicted",) if limits is not None and limits.needs_predictions else ()
     wanted = wanted._replace(columns=(*columns.predictions, *kept))
+    if pair.partial:
+        from xent_cli.core.every_class import refuse_partial
+
+        refuse_partial(seen.options, wanted, gradient=flags.gradients is not None)
     return Job(options, output, seen, wanted, columns, _gradients(options, seen.pair), limits, groups)
 
 
@@ -170,7 +173,9 @@ def report(job: Job, totals: RunTotals, summary: LossSummary, targets: Targets) 
     for target, stream in zip(job.output.reports, targets.reports, strict=True):
         reports.write(target.form, document, stream)
     if targets.picture is not None and flags.plot is not None:
-        _plot(losses, targets.picture, reports.plot_form(flags.plot))
+        from xent_cli.cli.runs.outputs.run_reports import save_plot
+
+        save_plot(losses, targets.picture, reports.plot_form(flags.plot))
     refuse_changed()
     return document
 
@@ -237,7 +242,12 @@ def _wanted(
         from xent_cli.cli.runs.figures.divergence_outputs import with_divergence
 
         wanted = with_divergence(wanted, flags, options.shared.loss, limits, pair)
-    if page or flags.calibration or flags.bins is not None or (limits is not None and limits.needs_calibration):
+    if (
+        (page and not pair.partial)
+        or flags.calibration
+        or flags.bins is not None
+        or (limits is not None and limits.needs_calibration)
+    ):
         from xent_cli.cli.runs.figures.calibration_outputs import with_calibration
 
         wanted = with_calibration(wanted, options, limits, pair)
@@ -290,11 +300,3 @@ def _slices(totals: RunTotals, by: tuple[str, ...]) -> tuple[Mapping[str, Any], 
         return None
     found = ({"by": column, "value": value, "summary": summary} for column, value, summary in totals.slices.summaries())
     return tuple(sorted(found, key=lambda entry: by.index(str(entry["by"]))))
-
-
-def _plot(totals: LossTotals, stream: BinaryIO, form: str) -> None:
-    from xent_cli.core.totals.histogram import BARS, histogram
-    from xent_cli.reports.summary.plot import save_histogram
-
-    assert totals.quantiles is not None
-    save_histogram(histogram(totals.quantiles, BARS), stream, form)

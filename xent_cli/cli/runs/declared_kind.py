@@ -228,19 +228,18 @@ def _counted(pair: Pair, options: LossOptions, error: RowError, off: BoolArray) 
     return InputError(complete.what, complete.where, complete.found, complete.expected, complete.hint, more)
 
 
-def with_implied(options: ComputeOptions, pair: Pair) -> ComputeOptions:
+def with_implied(shared: SharedOptions, pair: Pair) -> SharedOptions:
     """Say of files of log-probabilities that they hold these.
 
     Raises
     ------
     UsageError
-        If the user says something else, or asks for what needs every class of a row.
+        If the user says something else.
     """
     sides = (
         ("source", "--from", pair.logits, "logit_bounds"),
         ("labels_from", "--labels-from", pair.labels, "label_bounds"),
     )
-    shared = options.shared
     for name, option, source, field in sides:
         if source is None or field not in source.info.fields:
             continue
@@ -254,23 +253,20 @@ def with_implied(options: ComputeOptions, pair: Pair) -> ComputeOptions:
         implied = {"source": shared.loss._replace(source="log-probs")}
         implied["labels_from"] = shared.loss._replace(labels_from="log-probs")
         shared = shared._replace(loss=implied[name])
-    if shared is options.shared:
-        return options
-    flags = options.output
+    return shared
+
+
+def of_partial(options: ComputeOptions, pair: Pair) -> ComputeOptions:
+    """The options of a run in which some log-probabilities may be known in part.
+
+    Raises
+    ------
+    UsageError
+        If the user says something else, or asks for what is about classes where there are none.
+    """
     if pair.tokens_only:
         _refuse_beside_tokens(options)
-    for option, asked in (
-        ("--divergence all", flags.divergence == "all"),
-        ("--gradients", flags.gradients is not None),
-        ("--overflow-report", flags.overflow_report),
-        ("--columns", bool(flags.columns)),
-        ("--calibration", flags.calibration),
-        ("--label-smoothing", shared.loss.label_smoothing != 0),
-        ("--class-weight", shared.loss.class_weight is not None),
-    ):
-        if asked:
-            raise UsageError(f"{option} needs every class of a row, and these log-probabilities are known in part")
-    return options._replace(shared=shared)
+    return options._replace(shared=with_implied(options.shared, pair))
 
 
 def _refuse_beside_tokens(options: ComputeOptions) -> None:
@@ -284,7 +280,6 @@ def _refuse_beside_tokens(options: ComputeOptions) -> None:
         ("--first-class", loss.first_class is not None),
         ("--normalize", loss.normalize),
         ("--unnormalized", loss.unnormalized),
-        ("--calibration", flags.calibration),
         ("--by label", "label" in flags.by),
         ("--macro label", flags.macro == "label"),
     ):
@@ -294,4 +289,4 @@ def _refuse_beside_tokens(options: ComputeOptions) -> None:
 
 def refused_beside_tokens(option: str) -> UsageError:
     """Return the error for an option or a command."""
-    return UsageError(f"{option} is about classes, and responses of a server hold the scored tokens alone")
+    return UsageError(f"{option} is about classes, and only the log-probability of each label is known")

@@ -113,6 +113,12 @@ def prepare(options: VerifyOptions) -> Job:
         from xent_cli.cli.runs.declared_kind import refused_beside_tokens
 
         raise refused_beside_tokens("xent verify")
+    if pair.partial:
+        from xent_cli.cli.runs.declared_kind import with_implied
+        from xent_cli.core.every_class import refuse_partial
+
+        shared = with_implied(shared, pair)
+        refuse_partial(loss_options(shared, pair), Outputs(), gradient=flags.gradient is not None)
     seen = preview(shared, pair, loss_options(shared, pair))
     number, candidates = _open(flags, seen.pair, shared.layout.axis)
     pair, candidates = by_ids(seen.pair, candidates, shared.layout.id_column, shared.inputs.join)

@@ -87,6 +87,10 @@ def refuse_unfit(pair: Pair, source: str, what: str) -> None:
         from xent_cli.cli.runs.declared_kind import refused_beside_tokens
 
         raise refused_beside_tokens(what)
+    if pair.partial:
+        from xent_cli.core.every_class import needs_every_class
+
+        raise needs_every_class(what)
     if source != "logits":
         hint = "log-probs are logits too: leave --from out" if source == "log-probs" else ""
         raise UsageError(f"{what} is about logits, and --from says {source}", hint=hint)

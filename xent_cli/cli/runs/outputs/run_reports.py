@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from xent_cli import reports
 from xent_cli.cli.display import present
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from xent_cli.cli.output_plan import OutputPlan
     from xent_cli.core.statistics.comparison import Comparison
     from xent_cli.core.totals.divergence_totals import DivergenceTotals, Spread
+    from xent_cli.core.totals.loss_totals import LossTotals
     from xent_cli.core.totals.run_totals import RunTotals
     from xent_cli.readers.pair.paired_inputs import Pair
 
@@ -58,6 +59,15 @@ def _distribution(divergence: DivergenceTotals) -> tuple[Spread | None, str]:
     if FACE in spreads:
         return spreads[FACE], "at face value"
     return (spreads[HIGH], "at most") if spreads[HIGH].high < math.inf else (spreads[LOW], "at least")
+
+
+def save_plot(losses: LossTotals, stream: BinaryIO, form: str) -> None:
+    """Draw the histogram of the losses."""
+    from xent_cli.core.totals.histogram import BARS, histogram
+    from xent_cli.reports.summary.plot import save_histogram
+
+    assert losses.quantiles is not None
+    save_histogram(histogram(losses.quantiles, BARS), stream, form)
 
 
 def reported(
