@@ -10,6 +10,7 @@ processes must be told, does a signal unwind the run.
 from __future__ import annotations
 
 import atexit
+import errno
 import gc
 import os
 import signal
@@ -125,7 +126,8 @@ class _Standard(FileIO):
         except OSError as error:
             from xent_cli.errors import OutputError
 
-            raise OutputError(f"cannot write {self._called}", found=error.strerror or str(error)) from None
+            hint = "make room there, or write to another place" if error.errno == errno.ENOSPC else ""
+            raise OutputError(f"cannot write {self._called}", found=error.strerror or str(error), hint=hint) from None
 
 
 def _named(stream: TextIO | None, number: int, called: str) -> TextIO:

@@ -5,7 +5,8 @@ dataclass of this many fields takes ten times as long to define.
 """
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import click
@@ -14,6 +15,15 @@ from click.core import ParameterSource
 from xent_cli.cli.config import CONFIGURATION, notes_of
 from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.core.options import PredictionColumn
+
+# Options that `readers.columns.lines` writes.
+_OF_INPUTS = frozenset(
+    {
+        *("axis", "input_format", "class_names", "id_column", "label_column", "logits_column", "sample_weight_column"),
+        *("mask", "join", "label_form", "labels_from", "source", "first_class", "ignore_index", "shift"),
+        *("binary", "header"),
+    }
+)
 
 Group = TypeVar("Group")
 
@@ -34,6 +44,8 @@ class Origin(NamedTuple):
         Those of them that were typed.
     words
         The command line without the program's name.
+    command
+        The name of the command, and those words that are neither an input nor say how one is read.
     config_file
         Path of the configuration file, or None.
     config_notes
@@ -43,6 +55,7 @@ class Origin(NamedTuple):
     explicit: frozenset[str] = frozenset()
     on_command_line: frozenset[str] = frozenset()
     words: tuple[str, ...] = ()
+    command: tuple[str, ...] = ("compute",)
     config_file: str | None = None
     config_notes: tuple[Diagnostic, ...] = ()
 
@@ -163,9 +176,46 @@ def origin() -> Origin:
         explicit=frozenset(name for name, source in sources.items() if source not in (None, ParameterSource.DEFAULT)),
         on_command_line=frozenset(name for name, source in sources.items() if source is ParameterSource.COMMANDLINE),
         words=tuple(sys.argv[1:]),
+        command=(str(context.info_name), *words_beside(context.command, sys.argv[2:])),
         config_file=context.meta.get(CONFIGURATION),
         config_notes=notes_of(context),
     )
+
+
+def words_beside(command: click.Command, words: Sequence[str]) -> list[str]:
+    """Return the options typed that do not say how an input is read, in the order typed.
+
+    Messages put the inputs, and the options that read them, into such a line themselves.
+
+    Examples
+    --------
+    >>> from xent_cli.cli.commands.check import check
+    >>> words_beside(check, ["l.npy", "--axis", "0", "--max", "mean_loss=1", "-qf", "json", "y.npy"])
+    ['--max', 'mean_loss=1', '-qf', 'json']
+    """
+    options = {name: option for option in command.params for name in (*option.opts, *option.secondary_opts)}
+    kept: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        if word == "--":
+            break
+        if word != "-" and word.startswith("-"):
+            typed = [word, *islice(rest, _takes_the_next(word, options))]
+            option = options.get(word.partition("=")[0])
+            kept += typed if option is None or option.name not in _OF_INPUTS else []
+    return kept
+
+
+def _takes_the_next(word: str, options: Mapping[str, click.Parameter]) -> bool:
+    """Whether the value of an option is the next word; short options, written together or not, end in their value."""
+    if word.startswith("--"):
+        return "=" not in word and _has_value(options.get(word))
+    letters = [_has_value(options.get(f"-{letter}")) for letter in word[1:]]
+    return any(letters) and letters.index(True) == len(letters) - 1
+
+
+def _has_value(option: click.Parameter | None) -> bool:
+    return isinstance(option, click.Option) and not option.is_flag
 
 
 def shared_options(flags: Mapping[str, Any]) -> SharedOptions:

@@ -142,7 +142,7 @@ def named(
         return source
     if names is None or info.row_shape or not 0 < info.dtype.itemsize <= _LONGEST:
         hint = "" if names else "--class-names FILE says which class each name is"
-        raise InputError("values are not numbers", info.path, f"dtype {info.dtype.name}", "class indices", hint)
+        raise InputError("values are not numbers", info.path, "text", "class indices", hint)
     return NamedLabels(source, names, spelt=spelt, lenient=lenient)
 
 

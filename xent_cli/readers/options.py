@@ -185,6 +185,8 @@ class ReadOptions(NamedTuple):
         What the one score per sample is, if there is only one: the logit or the probability of the second class.
     logits_path, labels_path
         As the user typed them, for lines in messages; "" where the labels are in the table of the logits.
+    command
+        For the same lines: the name of the command, then the options typed that say nothing about the inputs.
     run
         What the run needs.
     known
@@ -222,6 +224,7 @@ class ReadOptions(NamedTuple):
     binary: Literal["logits", "probs"] | None = None
     logits_path: str = ""
     labels_path: str = ""
+    command: tuple[str, ...] = ("compute",)
     run: RunNeeds = RunNeeds()
     known: Known = Known()
 

@@ -260,6 +260,7 @@ def _unlike(what: str, first: SourceInfo, shard: SourceInfo, expected: str, foun
         shard.path,
         found=found,
         expected=f"{expected}, as in {first.path}",
+        hint="a folder or pattern names parts of one input; name one file where it holds logits and labels",
     )
 
 

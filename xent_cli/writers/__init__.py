@@ -26,7 +26,10 @@ def format_of(path: str) -> str:
         return "parquet"
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
-        raise UsageError(f"-o {path}: the suffix says the format, and must be one of {', '.join(SUFFIXES)}")
+        raise UsageError(
+            f"-o {path}: the suffix says the format, and must be one of {', '.join(SUFFIXES)}",
+            hint=f"for example -o {Path(path).with_suffix('.csv')}, which spreadsheets open",
+        )
     return suffix[1:]
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # Seconds after which waiting for a reader is mentioned.
 _SILENCE_SECONDS = 1.0
 _LINKS_FOLLOWED = 40
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Direct:
@@ -119,7 +120,7 @@ def _unless_full() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno in _FULL:
             raise
 
 
@@ -131,6 +132,7 @@ def errors_name_file(path: str, hint: str = "") -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
+        hint = "make room there, or write to another place" if error.errno in _FULL else hint
         raise OutputError("cannot write file", path, found=error.strerror or str(error), hint=hint) from None
 
 

@@ -21,8 +21,11 @@ _HINTS = {
     "negative-probability of logits": "logits need --from logits",
     "probability-too-high": "--normalize divides every row by its sum",
     "invalid-mask": "a mask says which samples count; weights go with --sample-weight",
-    "invalid-soft-label": "dense labels are probabilities; a teacher's logits need --labels-from logits",
+    "invalid-soft-label": "dense labels are probabilities; a teacher's logits need --labels-from logits; shards need "
+    "one pattern in quotes: 'part-*.npy'",
     "label-out-of-range of padding": "if {label} marks samples without a label, use --ignore-index {label}",
+    "label-out-of-range": "are these the labels of these logits? --ignore-index {label} leaves such samples out",
+    "label-out-of-range of size": "a label is the number of a class; is this the column of labels?",
     "label-out-of-range of sign": "labels of -1 and 1 are those of 0 and 1: (label + 1) / 2",
     "label-out-of-range of score": "if each row is the one score of a binary classifier, use --binary",
     "labels-off-by-one": "if the labels number the classes from {first_class}, use --first-class {first_class}",

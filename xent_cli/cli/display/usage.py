@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,6 +64,9 @@ def usage_error(error: click.ClickException) -> UsageError:
             message = message.removesuffix(kind) + plain if message.endswith(kind) else message
         return UsageError(f"{_name_of(error.param)}: {message}", hint=see)
     message = error.format_message().rstrip(".")
+    if "unexpected extra argument" in message:
+        usage = "" if context is None else f"usage: {command} {' '.join(context.command.collect_usage_pieces(context))}"
+        see = _pattern_meant(sys.argv[2:], command) or usage
     return UsageError(message[:1].lower() + message[1:], hint=see)
 
 
@@ -72,6 +76,19 @@ def _option_meant(error: click.NoSuchOption, context: click.Context | None) -> s
         return f"options come after a command: xent compute {error.option_name} ..."
     known = [] if context is None else [name for option in context.command.params for name in option.opts]
     return did_you_mean(error.option_name, known, quote="")
+
+
+def _pattern_meant(words: Sequence[str], command: str) -> str:
+    """Suggest quotes where the files typed are those that a pattern finds: the shell has replaced it."""
+    files = [Path(word) for word in words if Path(word).is_file()]
+    for first in files:
+        pattern = str(first.parent / f"*{first.suffix}")
+        found = [file for file in files if file.match(pattern)]
+        if len(found) > 1 and set(found) == set(first.parent.glob(f"*{first.suffix}")):
+            others = [str(file) for file in files if file not in found]
+            line = " ".join(map(quoted, (pattern, *others)))
+            return f"a shell replaces a pattern by the files, unless it stands in quotes: {command} {line}"
+    return ""
 
 
 def _name_of(parameter: click.Parameter | None) -> str:

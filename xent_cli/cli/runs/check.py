@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from xent_cli.cli.runs.limits import figures_of_document, option_of, parse_limit
+from xent_cli.cli.runs.limits import figures_of_document, hint_to_save, option_of, parse_limit
 from xent_cli.core import metrics, thresholds
 from xent_cli.core.metrics import OF_THE_MEAN
 from xent_cli.errors import InputError, UsageError
@@ -129,7 +129,12 @@ def open_limits(flags: LimitFlags, options: ComputeOptions) -> Limits:
 
     inputs = options.shared.inputs
     refuse_two_pipes(path, inputs.logits, inputs.labels, options.shared.loss.sample_weight)
-    baseline = read_saved(path)
+    try:
+        baseline = read_saved(path)
+    except InputError as error:
+        if error.what == "no such file":
+            error.hint = f"{error.hint} {hint_to_save(path, inputs)}".strip()
+        raise
     if significant and baseline.kind != "rows":
         raise InputError(
             "no per-sample losses",

@@ -13,6 +13,7 @@ from xent_cli.errors import InputError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from xent_cli.cli.options import InputFlags
     from xent_cli.core.thresholds import Kind
 
 
@@ -44,7 +45,8 @@ def parse_limit(kind: Kind, text: str) -> Threshold:
         raise UsageError(f"{option}: invalid limit", found=limit, expected="a finite number", hint=hint)
     if not math.isfinite(number) or (relative and number < 0):
         expected = "a number from 0 on, or a percentage" if relative else "a finite number"
-        raise UsageError(f"{option}: invalid limit", found=limit, expected=expected)
+        hint = f"for example --{kind} {metric}={'1%' if relative else '0.35'}"
+        raise UsageError(f"{option}: invalid limit", found=limit or "nothing", expected=expected, hint=hint)
     if relative and more_is_better(metric) is (kind == "max-increase"):
         other = "max-decrease" if kind == "max-increase" else "max-increase"
         better = "higher" if kind == "max-increase" else "lower"
@@ -65,6 +67,22 @@ def option_of(metric: str) -> str:
     """
     name = metrics.field_of(metric)
     return "--units" if name in metrics.PER_UNIT else "--macro" if name in metrics.BY_GROUP else ""
+
+
+def hint_to_save(path: str, inputs: InputFlags) -> str:
+    """Say how to make a baseline that is not there.
+
+    Examples
+    --------
+    >>> from xent_cli.cli.options import InputFlags
+    >>> hint_to_save("base.parquet", InputFlags("l.npy", "y.npy"))
+    'if this model is to be the baseline: xent compute l.npy y.npy -o base.parquet'
+    """
+    from xent_cli.cli.display.shell import quoted
+
+    option = "--report" if path.endswith(".json") else "-o"
+    words = ["xent", "compute", inputs.logits, *([inputs.labels] if inputs.labels else []), option, path]
+    return f"if this model is to be the baseline: {' '.join(map(quoted, words))}"
 
 
 def figures_of_document(path: str, document: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -126,6 +126,7 @@ def read_options(
         cluster=cluster,
         shift=loss.shift,
         join=inputs.join,
+        command=options.origin.command,
         run=RunNeeds(
             with_ids=with_ids,
             two_passes=two_passes or inputs.join is not None,  # a join reads the ids first

@@ -271,7 +271,7 @@ def _label_error(raw: AnyArray, row: int, num_classes: int, start: int, first: i
             found=f"about {value:g}",
             expected=expected,
             code="label-out-of-range",
-            data={"label": float(value), "num_classes": num_classes, "first_class": first, "kind": ""},
+            data={"label": float(value), "num_classes": num_classes, "first_class": first, "kind": "size"},
         )
     kind = _kind_of_label(raw, int(value), num_classes, first)
     return RowError(

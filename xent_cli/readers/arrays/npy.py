@@ -156,7 +156,9 @@ def open_array(
     if axis is not None:
         rank = len(layout.shape)
         if not -rank <= axis < rank:
-            raise UsageError(f"--axis {axis} is out of range: {name} has shape {layout.shape}")
+            axes = f"{-rank} to {rank - 1}" if rank else "none"
+            hint = f"axes of this array are {axes}; by default, the classes are along the last"
+            raise UsageError(f"--axis {axis} is out of range: {name} has shape {layout.shape}", hint=hint)
         axis %= rank
     in_order = lies_in_order(layout, axis)
     held: Stored | Copied

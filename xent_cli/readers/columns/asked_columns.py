@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from xent_cli.errors import InputError, did_you_mean, listing
+from xent_cli.errors import InputError, did_you_mean, listing, printable
 from xent_cli.readers.columns.cells.named_rows import of_cells
 from xent_cli.readers.columns.choice import Choice, of_columns
 from xent_cli.readers.columns.lines import one_column
@@ -93,5 +94,5 @@ def missing_column(path: str, name: str, columns: Sequence[str], option: str) ->
         path,
         found=f"columns {listing(columns)}",
         expected=f'"{name}" ({option})',
-        hint=did_you_mean(name, columns),
+        hint=did_you_mean(name, columns) or f"xent inspect {shlex.quote(printable(path))} says what each column holds",
     )

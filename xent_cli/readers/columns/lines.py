@@ -5,7 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from xent_cli.errors import InputError, listing, printable
+from xent_cli.errors import InputError, listing, printable, without_secrets
 from xent_cli.readers.columns.families import shown
 from xent_cli.readers.columns.sample import MAP, VECTOR
 from xent_cli.readers.columns.words import LABEL, never_scores, plain_name
@@ -71,7 +71,7 @@ class OneScoreError(InputError):
 
 
 def line(path: str, options: ReadOptions, **changes: Any) -> str:
-    """The command line that computes with some options.
+    """The command line that was typed, with some options of the inputs.
 
     Parameters
     ----------
@@ -97,7 +97,8 @@ def line(path: str, options: ReadOptions, **changes: Any) -> str:
         words.append("--binary")
     if options.header is not None:
         words.append("--header" if options.header else "--no-header")
-    return " ".join(shlex.quote(printable(word)) for word in ("xent", "compute", *words))
+    name, *others = options.command
+    return " ".join(shlex.quote(printable(without_secrets(word))) for word in ("xent", name, *words, *others))
 
 
 def question(
@@ -178,9 +179,9 @@ def several_readings(
 
 
 def columns_beside(roles: Mapping[str, Role], taken: Iterable[str]) -> str:
-    """The columns that are not used, each with the reason: `id (id), fold (about the sample)`."""
+    """The columns that are not used, each with the role, if it has one: `id (id), fold (about the sample)`."""
     held = set(taken)
-    parts = [f"{name} ({role.role or 'free'})" for name, role in roles.items() if name not in held]
+    parts = [f"{name} ({role.role})" if role.role else name for name, role in roles.items() if name not in held]
     few = 12
     return ", ".join(parts[:few]) + (f" and {len(parts) - few} more" if len(parts) > few else "")
 
@@ -227,7 +228,9 @@ def no_columns(sample: TableSample, options: ReadOptions, roles: Mapping[str, Ro
     names = list(sample.kinds)
     labels = [name for name, role in roles.items() if role.role == LABEL]
     if len(names) == 1 or set(names) <= {*labels, *(n for n, r in roles.items() if r.role in ("index", "id"))}:
-        swapped = f": xent compute {options.labels_path} {sample.path}?" if options.labels_path else ""
+        swapped = ""
+        if options.labels_path:
+            swapped = f": {line('', options, logits_path=options.labels_path, labels_path=sample.path)}?"
         return InputError(
             "labels where the logits belong" if labels or len(names) == 1 else "no columns of logits",
             sample.path,
@@ -255,4 +258,7 @@ def no_columns(sample: TableSample, options: ReadOptions, roles: Mapping[str, Ro
             borne_out=len(cells) == 1 and sample.kinds[cells[0]] == MAP,
         )
     hint = "name them with --logits-column" + (f", if they are {some}" if some else "")
+    nested = [name for name in names if sample.types.get(name, "").startswith("struct<")]
+    if nested and not some:
+        hint = f'columns within columns are not read: write those of "{nested[0]}" as columns of the table'
     return InputError("no columns of logits", sample.path, found, expected, hint, beside)

@@ -199,7 +199,8 @@ def _invalid(where: str, found: str) -> InputError:
 
 def _other_number(path: str, found: int, num_classes: int) -> InputError:
     expected = f"{num_classes}, one a class"
-    return InputError("wrong number of class weights", path, found=f"{found} weights", expected=expected)
+    hint = "class weights are in the order of the classes; weights of samples go with --sample-weight"
+    return InputError("wrong number of class weights", path, found=f"{found} weights", expected=expected, hint=hint)
 
 
 def _word(name: str) -> str:

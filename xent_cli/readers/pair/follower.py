@@ -124,6 +124,10 @@ def other_length(logits: Source, other: Source, what: str, num_logits: int | Non
     hint = "" if shared is None else join_hint(shared.ours)
     if num_logits is not None and num_other is not None and abs(num_logits - num_other) == 1:
         hint = hint or _first_lines(logits, other)
+    if not hint:
+        from xent_cli.readers.pair.misfit import same_samples
+
+        hint = same_samples(num_logits, num_other)
     return InputError(
         "inputs of different length",
         f"{logits.info.path}, {other.info.path}",

@@ -16,26 +16,35 @@ def no_labels(logits: Source, options: ReadOptions) -> InputError:
     """Return the error for inputs without labels, with the options that name what may be labels."""
     path, plan = logits.info.path, logits.info.plan
     expected = "a second file, or a column of labels such as label, target or y_true"
-    if plan is not None:
-        from xent_cli.readers.columns.lines import question
+    from xent_cli.readers.columns.lines import line, question
 
+    hint = f"{line(path, options, labels_path='LABELS')}, or --label-column NAME"
+    if plan is not None:
         found = f"columns {listing(plan.others)} beside the classes" if plan.others else "columns of classes only"
         if plan.readings:
             return question("no labels", path, found, expected, plan.readings, before="which are the labels? ")
-        return InputError("no labels", path, found, expected, f"xent compute {path} LABELS, or --label-column NAME")
-    return InputError("no labels", path, "logits only", expected, f"xent compute {path} LABELS, or --label-column NAME")
+        return InputError("no labels", path, found, expected, hint)
+    return InputError("no labels", path, "logits only", expected, hint)
 
 
-def shape_error(path: str, shape: tuple[int | None, ...], logits: Source) -> InputError:
-    """Return the error for labels whose shape does not fit the logits."""
+def shape_error(path: str, shape: tuple[int | None, ...], logits: Source, options: ReadOptions) -> InputError:
+    """Return the error for labels whose shape does not fit the logits, with the class axis under which it would."""
+    from xent_cli.readers.columns.lines import line
+
     full, k = logits.info.description, logits.info.row_shape[0]
     count = logits.info.num_rows
+    sides = full.shape
+    axes = [axis for axis in range(len(sides) - 1) if (*sides[:axis], *sides[axis + 1 :]) == shape]
+    hint = ""
+    if options.axis == -1 and len(axes) == 1 and logits.info.plan is None:
+        hint = f"if the classes are along axis {axes[0]}: {line(full.path, options, axis=axes[0])}"
     if count is not None and len(shape) == 1 and len(full.shape) == 2:
         return InputError(
             "inputs of different length",
             f"{full.path}, {path}",
             found=f"{count} rows of logits, {shape[0]} labels",
             expected="as many labels as rows of logits",
+            hint=hint or same_samples(count, shape[0]),
         )
     sparse = logits.info.sample_shape if logits.info.sample_shape is not None else ("n",)
     return InputError(
@@ -43,8 +52,21 @@ def shape_error(path: str, shape: tuple[int | None, ...], logits: Source) -> Inp
         f"{full.path}, {path}",
         found=f"logits {shape_text(full.shape)}, labels {shape_text(shape)}",
         expected=f"labels {shape_text(sparse)} (sparse) or {shape_text(full.shape)} (dense), for {k} classes",
-        hint="--axis says which axis of the logits holds the classes",
+        hint=hint or "--axis says which axis of the logits holds the classes",
     )
+
+
+def same_samples(num_logits: int | None, num_other: int | None) -> str:
+    """Say what to do about inputs of different length.
+
+    Examples
+    --------
+    >>> same_samples(40, 41)
+    'was a line of column names saved as a row? both must hold the same samples in the same order'
+    """
+    header = num_logits is not None and num_other is not None and abs(num_logits - num_other) == 1
+    asked = "was a line of column names saved as a row? " if header else ""
+    return f"{asked}both must hold the same samples in the same order"
 
 
 def shape_text(shape: tuple[int | str | None, ...]) -> str:

@@ -75,14 +75,14 @@ def open_labels(located: Located, logits: Source, options: ReadOptions) -> Sourc
         labels = open_source(located, "labels", options, classes)
     shape = labels.info.shape
     if labels.info.format == "kld":
-        return _reference(labels, logits)
+        return _reference(labels, logits, options)
     if labels.info.format not in ARRAYS:
         if (options.labels == "sparse" and labels.info.row_shape) or (
             options.labels == "dense" and not labels.info.row_shape
         ):
             raise InputError(f"labels are not {options.labels}", path, found=f"shape {_misfit().shape_text(shape)}")
         if labels.info.row_shape and labels.info.row_shape != logits.info.row_shape:
-            raise _misfit().shape_error(path, shape, logits)
+            raise _misfit().shape_error(path, shape, logits, options)
         return labels
     if labels.info.description.shards:
         from xent_cli.readers.arrays.numbered_arrays import refuse_other_pieces
@@ -98,7 +98,7 @@ def open_labels(located: Located, logits: Source, options: ReadOptions) -> Sourc
     axis = len(full) - 1 if options.binary else options.axis % len(full)
     sparse_shapes = (sample_shape, (*full[:axis], 1, *full[axis + 1 :]), (*full[:axis], *full[axis + 1 :]))
     if None in full and len(shape) > 1:
-        _refuse_unlike(logits, labels, axis)
+        _refuse_unlike(logits, labels, axis, options)
     insisted = options.labels_source != "labels" or options.labels != "auto"
     whole = shape == full and labels.info.dtype.kind in "iub"
     if len(full) == 1 and not insisted and (whole or shape == (*full, 1)):
@@ -110,7 +110,7 @@ def open_labels(located: Located, logits: Source, options: ReadOptions) -> Sourc
         return open_source(located, "labels", options, Classes(axis))
     if shape in sparse_shapes and options.labels != "dense":
         return labels
-    raise _misfit().shape_error(path, shape, logits)
+    raise _misfit().shape_error(path, shape, logits, options)
 
 
 def open_true_labels(path: str, logits: Source, options: ReadOptions) -> Source:
@@ -141,13 +141,13 @@ def open_true_labels(path: str, logits: Source, options: ReadOptions) -> Source:
     return TrueLabels(labels)
 
 
-def _reference(reference: Source, logits: Source) -> Source:
+def _reference(reference: Source, logits: Source, options: ReadOptions) -> Source:
     """Check that log-probabilities of llama.cpp match the rows of the logits, whatever their axes."""
     from xent_cli.readers.language_models.kld import refuse_other_tokens
 
     counts = reference.info.num_rows, logits.info.num_rows
     if reference.info.row_shape != logits.info.row_shape or counts[0] != counts[1]:
-        raise _misfit().shape_error(reference.info.path, reference.info.shape, logits)
+        raise _misfit().shape_error(reference.info.path, reference.info.shape, logits, options)
     refuse_other_tokens(logits, reference)
     return reference
 
@@ -204,7 +204,7 @@ def _begins_with_its_name(labels: Source, logits: Source) -> bool:
     return counts[0] == counts[1] + 1
 
 
-def _refuse_unlike(logits: Source, labels: Source, axis: int) -> None:
+def _refuse_unlike(logits: Source, labels: Source, axis: int, options: ReadOptions) -> None:
     """Refuse labels that are not split like the logits, if shards of the logits differ in shape."""
     from xent_cli.readers.shards import Shards
 
@@ -214,7 +214,7 @@ def _refuse_unlike(logits: Source, labels: Source, axis: int) -> None:
         full, shape = one.info.shape, other.info.shape
         outer, inner = full[:axis], full[axis + 1 :]
         if shape not in (full, (*outer, *inner), (*outer, 1, *inner)):
-            raise _misfit().shape_error(other.info.path, shape, one)
+            raise _misfit().shape_error(other.info.path, shape, one, options)
     if len(shards) != len(logits.shards):
         raise InputError(
             "different number of shards",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xent_cli.errors import InputError, XentError
+from xent_cli.readers.columns.lines import line
 from xent_cli.readers.columns.roles import role_named
 from xent_cli.readers.columns.words import ID, INDEX, LABEL
 from xent_cli.readers.interface import ARCHIVES, ARRAYS
@@ -42,7 +42,7 @@ def seen_as(
                 f"{logits_path}, {labels_path}",
                 found=f"labels in {logits_path}, scores of {turned.num_classes} classes in {labels_path}",
                 expected="the logits first",
-                hint=_line(labels_path, logits_path),
+                hint=line("", options, logits_path=labels_path, labels_path=logits_path),
             )
         return _predictions(logits_path, logits)
     return InputError(
@@ -50,7 +50,7 @@ def seen_as(
         logits_path,
         found=_told(logits),
         expected="a score for each class",
-        hint=_line("LOGITS", logits_path),
+        hint=line("", options, logits_path="LOGITS", labels_path=logits_path),
     )
 
 
@@ -103,7 +103,3 @@ def _whole(source: Source) -> bool:
 def _flat(source: Source) -> int | None:
     shape = source.info.shape
     return shape[0] if shape else 1
-
-
-def _line(logits: str, labels: str) -> str:
-    return f"xent compute {shlex.quote(logits)} {shlex.quote(labels)}"

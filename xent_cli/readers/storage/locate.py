@@ -67,7 +67,7 @@ def refuse_two_pipes(*paths: str | Located | None) -> None:
         Where more than one of the paths is ``-``.
     """
     if paths.count("-") > 1:
-        raise UsageError("only one input can be standard input")
+        raise UsageError("only one input can be standard input", hint="save the other one, and name its file")
 
 
 def natural(name: str) -> list[tuple[bool, int, str]]:
@@ -169,6 +169,7 @@ def _rows_alone(name: str, paths: list[str], hint: str = "", below: str = "") ->
     ]
     held = [path for path in held if not path.endswith(".json")] or held
     if not held:
+        hint = hint or "is the path right, and has the program that writes these files run?"
         raise InputError("no files", name, found="none", expected="at least one shard", hint=hint)
     return sorted(held, key=natural)
 

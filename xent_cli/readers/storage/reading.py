@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from xent_cli.errors import InputError, XentError
+from xent_cli.errors import InputError, XentError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,14 @@ def reading(name: str) -> Iterator[None]:
     except FileNotFoundError:
         raise InputError("no such file", name) from None
     except OSError as error:
-        raise InputError("cannot read file", name, found=error.strerror or first_line(error)) from None
+        found, hint = error.strerror or first_line(error), ""
+        if isinstance(error, PermissionError):
+            import shlex
+
+            hint = f"ls -l {shlex.quote(printable(name))} says who may read it"
+        elif "compressed stream" in found:  # as Arrow says it
+            found, hint = "compressed data that ends too early", "copy or write it again"
+        raise InputError("cannot read file", name, found=found, hint=hint) from None
 
 
 def read_up_to(stream: Stream, size: int) -> bytes:

@@ -1,0 +1,167 @@
+"""What newcomers type wrong: each mistake is told in one form, leaves no file, and the line suggested for it works.
+
+`XENT_UPDATE_GOLDEN=1 pytest tests/cli/test_mistakes.py` writes what they are told anew; review it with `git diff`.
+"""
+
+import gzip
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests import forked
+
+TOLD = Path(__file__).parent / "stored" / "mistakes.txt"
+UPDATE = "XENT_UPDATE_GOLDEN" in os.environ
+USAGE, NO_ANSWER = 2, 3
+
+# The mistake, its exit code, and the line in the hint that does what was meant, if one line does.
+MISTAKES = [
+    ("xent comput l.npy y.npy", USAGE, "xent compute l.npy y.npy"),
+    ("xent l.npy y.npy", USAGE, "xent compute l.npy y.npy"),
+    ("xent compute y.npy l.npy", NO_ANSWER, "xent compute l.npy y.npy"),
+    ("xent check y.npy l.npy --max mean_loss=2 -q", NO_ANSWER, "xent check l.npy y.npy --max mean_loss=2 -q"),
+    ("xent compute l.npy", NO_ANSWER, ""),
+    ("xent calibrate l.npy --folds 3", NO_ANSWER, ""),
+    ("xent compute l.npy one_based.npy", NO_ANSWER, "--first-class 1"),
+    ("xent compute l.npy padded.npy", NO_ANSWER, "--ignore-index -100"),
+    ("xent compute l.npy too_high.npy", NO_ANSWER, "--ignore-index 7"),
+    ("xent compute l.npy halves.npy", NO_ANSWER, ""),
+    ("xent compute l.npy true_false.npy", NO_ANSWER, ""),
+    ("xent compute l.npy names.npy", NO_ANSWER, ""),
+    ("xent compute transposed.npy y.npy", NO_ANSWER, "xent compute transposed.npy y.npy --axis 0"),
+    ("xent compute sequences.npy tokens.npy", NO_ANSWER, "xent compute sequences.npy tokens.npy --axis 1"),
+    ("xent compute l.npy y.npy --axis 5", USAGE, ""),
+    ("xent compute probs.npy y.npy", NO_ANSWER, "xent compute probs.npy y.npy --from probs"),
+    ("xent compute one_class.npy y.npy", NO_ANSWER, ""),
+    ("xent compute header.csv y.npy --no-header", NO_ANSWER, ""),
+    ("xent compute l.npy one_more.npy", NO_ANSWER, ""),
+    ("xent compute l.npy ten.npy", NO_ANSWER, ""),
+    ("xent compute l.npy y.npy --sample-weight ten.npy", NO_ANSWER, ""),
+    ("xent compute l.npy y.npy --class-weight ten.npy", NO_ANSWER, ""),
+    ("xent compute l.npy y.npy --label-smothing 0.1", USAGE, "--label-smoothing"),
+    ("xent compute l.npy y.npy --top five", USAGE, ""),
+    ("xent compute l.npy y.npy --reduction avg", USAGE, ""),
+    ("xent compute l.npy y.npy more.npy", USAGE, ""),
+    ("xent compute shards/*.npy y.npy", USAGE, "xent compute 'shards/*.npy' y.npy"),
+    ("xent compute shards/*.npy", NO_ANSWER, ""),
+    ("xent check l.npy y.npy", USAGE, ""),
+    ("xent check l.npy y.npy --max mean_los=0.3", USAGE, "mean_loss"),
+    ("xent check l.npy y.npy --max mean_loss", USAGE, "--max mean_loss=0.35"),
+    ("xent check l.npy y.npy --max mean_loss=low", USAGE, "--max mean_loss=0.35"),
+    ("xent check l.npy y.npy --max-increase accuracy=1%", USAGE, "--max-decrease accuracy=1%"),
+    (
+        "xent check l.npy y.npy --baseline base.json --max-increase mean_loss=1%",
+        NO_ANSWER,
+        "xent compute l.npy y.npy --report base.json",
+    ),
+    ("xent check l.npy y.npy --baseline smoothed.json --max-increase mean_loss=1%", NO_ANSWER, ""),
+    ("xent compare a.parquet", USAGE, ""),
+    ("xent compare a.parquet other_labels.parquet", NO_ANSWER, ""),
+    ("xent compare l.npy l.npy", NO_ANSWER, ""),
+    ("xent verify l.npy y.npy", USAGE, ""),
+    ("xent compute table.csv --label-column lable", NO_ANSWER, '"label"'),
+    ("xent compute table.csv --by language", NO_ANSWER, "xent inspect table.csv"),
+    ("xent compute l.npy y.npy --by language", USAGE, ""),
+    ("xent compute logitz.npy y.npy", NO_ANSWER, "logits.npy"),
+    ("xent compute 'sharts/*.npy' y.npy", NO_ANSWER, ""),
+    ("xent compute both y.npy", NO_ANSWER, ""),
+    ("xent compute nothing y.npy", NO_ANSWER, ""),
+    ("xent compute l.pkl y.npy", NO_ANSWER, ""),
+    ("xent compute picture.png y.npy", NO_ANSWER, ""),
+    ("xent compute empty.csv", NO_ANSWER, ""),
+    ("xent compute cut.csv.gz", NO_ANSWER, ""),
+    ("xent compute three.npz y.npy", NO_ANSWER, ""),
+    ("xent compute nested.parquet", NO_ANSWER, ""),
+    ("xent compute l.npy y.npy -o l.npy", USAGE, ""),
+    ("xent compute l.npy y.npy -o gone/rows.csv", NO_ANSWER, ""),
+    ("xent compute l.npy y.npy -o rows.xlsx", USAGE, "-o rows.csv"),
+    ("xent compute l.npy y.npy -q -f csv > /dev/full", NO_ANSWER, ""),
+    ("xent compute - - < l.npy", USAGE, ""),
+    ("xent compute - y.npy < /dev/null", NO_ANSWER, ""),
+]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Small files that belong together, and the ways in which they do not."""
+    folder = tmp_path_factory.mktemp("mistakes")
+    draw = np.random.default_rng(3)
+    labels = np.arange(12) % 3
+    logits = (draw.normal(size=(12, 3)) + 3 * np.eye(3)[labels]).round(2)
+    probs = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    tokens = draw.integers(0, 5, (6, 4))
+    arrays = {
+        "l": logits, "logits": logits, "y": labels, "one_based": labels + 1, "halves": labels + 0.5,
+        "padded": np.where(labels == 2, -100, labels), "too_high": np.where(np.arange(12) == 5, 7, labels),
+        "true_false": labels == 1, "names": np.array(["cat", "dog", "emu"])[labels],
+        "transposed": logits.T, "sequences": draw.normal(size=(6, 5, 4)).round(2), "tokens": tokens,
+        "probs": probs, "one_class": logits[:, :1], "one_more": np.append(labels, 0), "ten": np.ones(10, np.int64),
+        "shards/a": logits[:6], "shards/b": logits[6:], "both/logits": logits, "both/labels": labels, "more": labels,
+    }  # fmt: skip
+    for name in ("shards", "both", "nothing"):
+        (folder / name).mkdir()
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)
+    np.savez(folder / "three.npz", a=logits, b=logits, c=logits)
+    (folder / "l.pkl").write_bytes(logits.dumps())
+    (folder / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(60))
+    (folder / "empty.csv").touch()
+    rows = [",".join(map(str, row)) for row in logits.tolist()]
+    (folder / "header.csv").write_text("\n".join(["0,1,2", *rows, ""]))
+    named = [f"{row},{['cat', 'dog', 'emu'][label]}" for row, label in zip(rows, labels, strict=True)]
+    table = "\n".join(["cat,dog,emu,label", *named, ""])
+    (folder / "table.csv").write_text(table)
+    packed = gzip.compress(table.encode(), mtime=0)
+    (folder / "cut.csv.gz").write_bytes(packed[: len(packed) // 2])
+    outputs = [{"logits": row, "model": 1} for row in logits.tolist()]
+    pq.write_table(pa.table({"output": outputs, "label": labels}), folder / "nested.parquet")
+    for line in (
+        "xent compute l.npy y.npy -o a.parquet",
+        "xent compute l.npy more.npy --first-class 0 -o other_labels.parquet",
+        "xent compute l.npy y.npy --label-smoothing 0.1 --report smoothed.json",
+    ):
+        if "other_labels" in line:
+            np.save(folder / "more.npy", labels[::-1].copy())
+        assert forked.shell(f"{line} -q > /dev/null", folder).returncode == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def told():
+    """What each mistake was told, by its line; when updating, what is found is written at the end."""
+    text = TOLD.read_text() if TOLD.exists() else ""
+    stored = dict(part.split("\n", 1) for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:])
+    found = {}
+    yield stored, found
+    if UPDATE and len(found) == len(MISTAKES):
+        TOLD.write_text("".join(f"$ {line}\n{found[line]}" for line, *_ in MISTAKES))
+
+
+def entries(folder):
+    """Every file below a folder, and when it was written."""
+    return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize(("line", "code", "meant"), MISTAKES, ids=[line for line, *_ in MISTAKES])
+def test_a_mistake_is_told_what_to_do(line, code, meant, files, told):
+    before = entries(files)
+    run = forked.shell(line, files, {**os.environ, "COLUMNS": "100"})
+    stored, found = told
+    found[line] = run.stderr
+    assert (run.returncode, run.stdout) == (code, "")
+    assert entries(files) == before
+    first, *rest = run.stderr.splitlines()
+    assert first.startswith("error: ")
+    assert rest[-1].startswith("hint: ")
+    assert all(part.startswith("  ") for part in rest[:-1])
+    assert meant in rest[-1]
+    if not UPDATE:
+        assert run.stderr == stored[line]
+    if meant.startswith("xent "):
+        done = forked.shell(f"{meant} -q" if "inspect" not in meant else meant, files)
+        assert (done.returncode, done.stderr.count("error")) == (0, 0)
