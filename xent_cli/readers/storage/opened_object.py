@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 import pyarrow as pa
 
-from xent_cli.readers.storage.remote import asking, within
+from xent_cli.readers.storage.remote import asking
+from xent_cli.readers.storage.time_limit import within
 
 # Enough for the header of any array: a request costs far more than the bytes it returns.
 _HEAD_BYTES = (1 << 16) + 12
@@ -33,7 +34,7 @@ class OpenedObject:
         All of its bytes, if they are few; then nothing is asked for again.
     """
 
-    def __init__(self, file: pa.NativeFile, url: str, seconds: float, *, shared: bool) -> None:
+    def __init__(self, file: pa.NativeFile, url: str, seconds: float, size: int | None = None, *, shared: bool) -> None:
         self.file = file
         self.shared = shared
         self.head = b""
@@ -41,7 +42,7 @@ class OpenedObject:
         self.footer: Any = None
         self._url = url
         self._seconds = seconds
-        self._size: int = self._asked(file.size)
+        self._size: int = self._asked(file.size) if size is None else size
         if urlsplit(url).path.lower().endswith(".parquet"):
             # The footer of a Parquet file is at its end, next to the magic bytes.
             self.tail = self._fetched(min(_TAIL_BYTES, self._size), max(0, self._size - _TAIL_BYTES))

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import atexit
 import io
 import os
-import sys
+import re
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from xent_cli.errors import InputError, XentError, without_secrets
 from xent_cli.extras import install_line
 from xent_cli.readers.storage.identity import Identity
 from xent_cli.readers.storage.reading import first_line, timeout
-from xent_cli.readers.storage.refusals import NO_OBJECT, overdue, refusal
+from xent_cli.readers.storage.refusals import NO_OBJECT, refusal
+from xent_cli.readers.storage.time_limit import within
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     import pyarrow as pa
     from _typeshed import WriteableBuffer
 
 # Schemes that pyarrow.fs handles itself; every other scheme is left to fsspec.
 _ARROW_SCHEMES = frozenset({"s3", "gs", "gcs", "hdfs", "viewfs", "abfs", "abfss"})
+# Paths in which Arrow finds nothing to refuse.
+_PLAIN_PATH = re.compile(r"(?:[A-Za-z0-9/._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*")
 _ATTEMPTS = 3
 _COPIED_BYTES = 1 << 20
 # Names that Arrow and the packages behind fsspec use for the version of an object, the most reliable first.
@@ -87,16 +89,26 @@ def _of_arrow(scheme: str, url: str, seconds: float) -> tuple[Any, str]:
     query = dict(parse_qsl(split.query))
     if scheme in ("gs", "gcs") and "retry_limit_seconds" not in query:
         url += f"{'&' if split.query else '?'}retry_limit_seconds={max(1, int(seconds))}"
-    opened, path = fs.FileSystem.from_uri(url)
-    if scheme != "s3":
-        return opened, path
+    if scheme == "s3" and _PLAIN_PATH.fullmatch(split.path):
+        bucket = split.netloc.rpartition("@")[2]
+        return _s3(f"s3://{split.netloc}/?{split.query}", seconds), f"{bucket}{unquote(split.path)}".rstrip("/")
+    found: tuple[Any, str] = fs.FileSystem.from_uri(url)
+    return found
+
+
+@lru_cache(maxsize=16)
+def _s3(url: str, seconds: float) -> Any:
+    """File system of a bucket: one for all objects, which then share connections."""
+    from pyarrow import fs
+
+    opened, _ = fs.FileSystem.from_uri(url)
     # A URL cannot carry timeouts: rebuild the file system from its pickled arguments, with timeouts added.
     each = max(1.0, seconds / _ATTEMPTS)
     _, (options,) = opened.__reduce__()
     options = {name: value for name, value in options.items() if value != ""}
     retry = fs.AwsStandardS3RetryStrategy(max_attempts=_ATTEMPTS)
     options |= {"request_timeout": each, "connect_timeout": each, "retry_strategy": retry}
-    return fs.S3FileSystem(**options), path
+    return fs.S3FileSystem(**options)
 
 
 def open_remote(url: str, seconds: float) -> pa.NativeFile:
@@ -126,8 +138,13 @@ def described(url: str, seconds: float) -> tuple[Identity, pa.NativeFile, bool]:
     filesystem, path = file_system(url, seconds)
     with asking(url, seconds):
         if hasattr(filesystem, "open_input_file"):
-            file = within(seconds, url, lambda: filesystem.open_input_file(path))
-            return of_object(file, url, seconds), file, True
+
+            def opened_with_identity() -> tuple[Identity, pa.NativeFile, bool]:
+                file = filesystem.open_input_file(path)
+                return _of_file(file), file, True
+
+            answer: tuple[Identity, pa.NativeFile, bool] = within(seconds, url, opened_with_identity)
+            return answer
         about = within(seconds, url, lambda: filesystem.info(path))
         if about.get("type") == "directory":
             raise InputError(NO_OBJECT, without_secrets(url), found="a folder")
@@ -163,9 +180,14 @@ def _is_page(url: str) -> bool:
 def of_object(file: pa.NativeFile, url: str, seconds: float) -> Identity:
     """Identity of an object that Arrow has opened, from the metadata its server sent then."""
     with asking(url, seconds):
-        about = file.metadata() or {}
-        tag = next((about[key] for key in _VERSIONS if about.get(key)), b"")
-        return Identity(within(seconds, url, file.size), tag=tag.decode("utf-8", "replace"))
+        found: Identity = within(seconds, url, partial(_of_file, file))
+        return found
+
+
+def _of_file(file: pa.NativeFile) -> Identity:
+    about = file.metadata() or {}
+    tag = next((about[key] for key in _VERSIONS if about.get(key)), b"")
+    return Identity(file.size(), tag=tag.decode("utf-8", "replace"))
 
 
 def entries(url: str, folder: str, recursive: bool, seconds: float) -> list[tuple[str, bool]]:
@@ -195,46 +217,6 @@ def asking(url: str, seconds: float) -> Iterator[None]:
         raise
     except Exception as error:
         raise refusal(url, error, seconds) from None
-
-
-def within(seconds: float, url: str, function: Callable[[], Any]) -> Any:
-    """Call a function that waits for a network, with a timeout in seconds.
-
-    Libraries wait, and try again, for as long as a quarter of an hour, and hear no Ctrl-C meanwhile. The thread that
-    waits is left to itself.
-
-    Raises
-    ------
-    InputError
-        Where nothing has come by then.
-    """
-    from queue import Empty, SimpleQueue
-    from threading import Thread
-
-    answer: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
-
-    def wait() -> None:
-        try:
-            answer.put((function(), None))
-        except BaseException as error:
-            answer.put((None, error))
-
-    Thread(target=wait, daemon=True, name="xent-network").start()
-    try:
-        value, error = answer.get(timeout=seconds)
-    except Empty:
-        _leave_s3()
-        raise overdue(url, seconds) from None
-    if error is not None:
-        raise error
-    return value
-
-
-def _leave_s3() -> None:
-    """Keep Arrow from shutting its S3 library down at exit: it aborts the process if a thread still waits in it."""
-    finalize = getattr(sys.modules.get("pyarrow.fs"), "ensure_s3_finalized", None)
-    if finalize is not None:
-        atexit.unregister(finalize)
 
 
 class _Watched(io.RawIOBase):

@@ -156,7 +156,7 @@ def recognised(source: Stored) -> Stored:
         from xent_cli.readers.storage.remote import described, look
 
         identity, file, shared = described(source.path, source.timeout)
-        remote = OpenedObject(file, source.path, source.timeout, shared=shared)
+        remote = OpenedObject(file, source.path, source.timeout, identity.size, shared=shared)
         if remote.held is None:  # else all bytes came in one answer, so they are of one version
             watch(source.name, source.path, identity, look)
         found, head = replace(source, identity=identity, opened=remote), remote.head

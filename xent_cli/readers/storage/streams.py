@@ -67,7 +67,8 @@ class Native(io.RawIOBase):
         if not self._url:
             with reading(self._name):
                 return function(*arguments)
-        from xent_cli.readers.storage.remote import asking, within
+        from xent_cli.readers.storage.remote import asking
+        from xent_cli.readers.storage.time_limit import within
 
         with asking(self._url, self._seconds):
             return within(self._seconds, self._url, lambda: function(*arguments))
