@@ -270,3 +270,86 @@ def test_masked_rows_may_lack_their_list(folder):
         write(folder / name, records)
         found = rows(folder, name, "--mask", "ok")
         assert lie_within([row for i, row in enumerate(found) if i != 3], np.delete(KL, 3))
+
+
+LABELS = RNG.integers(0, K, N)
+SCORED = {
+    "lists.jsonl": (jsonl, lists),
+    "lists.parquet": (parquet, lists),
+    "lists.csv": (csv, lists),
+    "ranks.csv": (csv, ranks),
+    "ranks.arrow": (arrow, ranks),
+    "maps.jsonl": (jsonl, maps),
+    "structs.parquet": (parquet, maps),
+}
+
+
+def labelled(records, label="label"):
+    text = "top_logprobs" in records[0] and isinstance(records[0]["top_logprobs"], dict)
+    return [{**r, label: str(y) if text else y} for r, y in zip(records, LABELS.tolist(), strict=True)]
+
+
+@pytest.mark.parametrize("form", SCORED)
+def test_labels_beside_the_highest_have_their_loss_or_a_bound_of_it(folder, form):
+    write, records = SCORED[form]
+    write(folder / form, labelled(records()))
+    found = xent("compute", form, "-f", "json", "-o", "rows.jsonl", cwd=folder)
+    assert found.returncode == 0, found.stderr
+    assert "labels-among-the-highest" in found.stderr
+    losses = [json.loads(line)["loss"] for line in (folder / "rows.jsonl").read_text().splitlines()]
+    true = -TEACHER[np.arange(N), LABELS]
+    listed = (LABELS[:, None] == INDEX).any(axis=1)
+    assert [loss for loss in losses if loss is not None] == true[listed].tolist()
+    summary = json.loads(found.stdout)["summary"]
+    assert (summary["n_bounded"], summary["mean_loss"]) == (N - listed.sum(), None)
+    most = np.minimum(np.exp(LOG_P[:, -1]), 1 - np.exp(LOG_P).sum(axis=1))
+    bound = np.where(listed, true, -np.log(most))
+    assert (bound <= true + 1e-12).all()
+    assert summary["mean_loss_at_least"] == pytest.approx(bound.mean(), rel=1e-4)
+    assert summary["mean_loss_at_least"] <= bound.mean()
+    kept = xent("compute", form, "-f", "json", "--bounded", "ignore", cwd=folder)
+    assert json.loads(kept.stdout)["summary"]["mean_loss"] == pytest.approx(true[listed].mean(), rel=1e-12)
+
+
+def test_maps_of_all_classes_are_logits_by_name(folder):
+    everything = [dict(zip(map(str, range(K)), row, strict=True)) for row in TEACHER.tolist()]
+    jsonl(folder / "a.jsonl", labelled([{"top_logprobs": row} for row in everything]))
+    found = xent("compute", "a.jsonl", "-f", "json", cwd=folder)
+    assert found.returncode == 0, found.stderr
+    summary = json.loads(found.stdout)["summary"]
+    assert summary["mean_loss"] == pytest.approx(-TEACHER[np.arange(N), LABELS].mean(), rel=1e-12)
+    assert "n_bounded" not in summary
+
+
+@pytest.mark.parametrize(
+    "option", [("--top-k", "5"), ("--by", "label"), ("--gradients", "g.npy"), ("--labels-from", "probs")]
+)
+def test_what_is_about_classes_is_refused_where_only_labels_are_known(folder, option):
+    jsonl(folder / "a.jsonl", labelled(lists()))
+    found = xent("compute", "a.jsonl", *option, cwd=folder)
+    assert found.returncode in (2, 3), found.stdout
+    assert (folder / "g.npy").exists() is False
+
+
+def test_values_without_a_kind_and_lists_without_a_label_are_refused(folder):
+    jsonl(
+        folder / "a.jsonl", labelled([{"top_ids": r["top_indices"], "top_values": r["top_logprobs"]} for r in lists()])
+    )
+    found = xent("compute", "a.jsonl", cwd=folder)
+    assert (found.returncode, "--from log-probs" in found.stderr) == (3, True), found.stderr
+    assert xent("compute", "a.jsonl", "--from", "log-probs", cwd=folder).returncode == 0
+    jsonl(folder / "a.jsonl", lists())
+    assert xent("compute", "a.jsonl", cwd=folder).returncode == 3
+    many = [{**record, "top_logprobs": [-0.1] * TOP} for record in labelled(lists())]
+    jsonl(folder / "a.jsonl", many)
+    found = xent("compute", "a.jsonl", cwd=folder)
+    assert (found.returncode, "not a distribution" in found.stderr) == (3, True), found.stderr
+
+
+def test_logits_win_where_the_highest_stand_beside_them(folder):
+    records = [{**r, "logits": row} for r, row in zip(labelled(lists()), STUDENT.tolist(), strict=True)]
+    jsonl(folder / "a.jsonl", records)
+    found = xent("compute", "a.jsonl", "-f", "json", cwd=folder)
+    assert found.returncode == 0, found.stderr
+    expected = -log_softmax(STUDENT, axis=1)[np.arange(N), LABELS].mean()
+    assert json.loads(found.stdout)["summary"]["mean_loss"] == pytest.approx(expected, rel=1e-12)

@@ -78,9 +78,11 @@ class TopKColumns(NamedTuple):
     names
         Names of the classes, where the table has names and not numbers; or None.
     num_classes
-        How many classes there are; 0 if only the value of the label is wanted.
+        How many classes there are; 2 if only the label and all others are told apart.
     texts
         Whether classes are texts.
+    scored
+        Whether only the value of the label beside them is wanted: nothing says how many classes there are.
     """
 
     classes: tuple[str, ...]
@@ -91,6 +93,7 @@ class TopKColumns(NamedTuple):
     names: tuple[str, ...] | None = None
     num_classes: int = 0
     texts: bool = False
+    scored: bool = False
 
 
 def appended_in(rows: Highest) -> Appended:
@@ -177,13 +180,13 @@ def checked(
     held = index != NOTHING
     classes = f"indices from 0 to {num_classes - 1}"
     other = (index >= num_classes) | ((index < 0) & held)
-    _refuse(other.any(axis=1), "not a class", _first_of(index, other, "index"), classes, start, role)
+    refuse_rows(other.any(axis=1), "not a class", _first_of(index, other, "index"), classes, start, role)
     counts = np.count_nonzero(held, axis=1)
-    _refuse(counts == 0, "an empty list", lambda _: "no class", "at least one class", start, role)
+    refuse_rows(counts == 0, "an empty list", lambda _: "no class", "at least one class", start, role)
     good = (values >= 0) & (values <= 1) if probs else values <= 0
     expected = "values between 0 and 1, or their logarithms"
     bad = ~good & held
-    _refuse(bad.any(axis=1), "not a probability", _first_of(values, bad, "value"), expected, start, role)
+    refuse_rows(bad.any(axis=1), "not a probability", _first_of(values, bad, "value"), expected, start, role)
     with np.errstate(divide="ignore", invalid="ignore"):
         log_p: FloatArray = np.where(held, np.log(values) if probs else values, np.nan)
     extra = _extra(index, log_p, counts, appended)
@@ -230,7 +233,7 @@ def _without_repeated(
     bad = np.zeros(len(index), np.bool_)
     bad[pairs[0][~(alike & extra[pairs[0], drop])]] = True
     found = {int(row): f"class {ascending[row, column]} again" for row, column in zip(*pairs, strict=True) if bad[row]}
-    _refuse(bad, "a class twice in a row", lambda row: found[row], "each class once", start, role)
+    refuse_rows(bad, "a class twice in a row", lambda row: found[row], "each class once", start, role)
     index[pairs[0], drop] = NOTHING
     return index, np.where(index < 0, np.nan, log_p)
 
@@ -270,7 +273,8 @@ def _first_of(values: AnyArray, bad: BoolArray, what: str) -> Callable[[int], st
     return lambda row: f"{what} {values[row, int(np.argmax(bad[row]))]}"
 
 
-def _refuse(bad: Any, what: str, found: Callable[[int], str], expected: str, start: int, role: str) -> None:
+def refuse_rows(bad: Any, what: str, found: Callable[[int], str], expected: str, start: int, role: str) -> None:
+    """Refuse the first of the bad rows."""
     at = np.flatnonzero(bad)
     if at.size:
         row = int(at[0])

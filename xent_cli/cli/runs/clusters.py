@@ -13,6 +13,7 @@ from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.core.totals.cluster_rule import ClusterRule
 from xent_cli.errors import InputError, UsageError
 from xent_cli.readers.binary_scores import scores_of
+from xent_cli.readers.interface import RESPONSES
 from xent_cli.readers.shards import Shards
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def cluster_rule(choice: GroupChoice | None, pair: Pair, class_axis: int) -> Clu
     UsageError
         If there is no such axis.
     """
-    if choice is None and pair.tokens_only:
+    if choice is None and pair.logits.info.format == RESPONSES:
         return ClusterRule("responses", 0, together=_each_named_once(pair.logits))
     if choice is None or choice.kind == "axis":
         named = "" if choice is None else f"--cluster {choice.name}"

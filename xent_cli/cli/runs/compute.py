@@ -97,10 +97,7 @@ def prepare(options: ComputeOptions, output: OutputPlan, limits: Limits | None) 
         reports.load("summary.html" if page else "summary.plot")
     with_rows = output.rows is not None or flags.output is not None or (limits is not None and limits.needs_rows)
     layout = read_options(
-        shared,
-        groups=groups,
-        two_passes=flags.gradients is not None,
-        with_ids=with_rows or output.top > 0 or page,
+        shared, groups=groups, two_passes=flags.gradients is not None, with_ids=with_rows or output.top > 0 or page
     )
     pair = open_operands(shared.inputs.logits, shared.inputs.labels, shared.loss.sample_weight, layout)
     if pair.partial:

@@ -54,9 +54,7 @@ def _planned(
     if role == "logits":
         like = classes.like
         alike = like is not None and {*like.columns} == {*sample.kinds}
-        plan = (
-            like._replace(columns=tuple(sample.kinds)) if alike and like is not None else plan_logits(sample, options)
-        )
+        plan = like._replace(columns=tuple(sample.kinds)) if alike and like is not None else _logits(sample, options)
         return _kept(plan, options), options.class_names or plan.names
     if options.labels_source != "labels":
         from xent_cli.readers.columns.top_k_plan import plan_teacher
@@ -67,6 +65,28 @@ def _planned(
     from xent_cli.readers.columns.labels.label_plan import plan_labels
 
     return _kept(plan_labels(sample, options, classes.names, classes.num_classes), options), classes.names
+
+
+def _logits(sample: TableSample, options: ReadOptions) -> ColumnPlan:
+    """The plan of logits; if no columns can be these, of the highest of each row beside their label."""
+    top = any("top" in name.lower() for name in sample.kinds)
+    try:
+        plan = plan_logits(sample, options)
+        if not (top and plan.keys):
+            return plan
+    except InputError:
+        if not top:
+            raise
+        from xent_cli.readers.columns.top_k_plan import plan_scored
+
+        scored = plan_scored(sample, options)
+        if scored is None:
+            raise
+        return scored
+    from xent_cli.readers.columns.top_k_plan import plan_scored
+
+    # Maps with other keys from row to row hold some of the classes.
+    return plan_scored(sample, options) or plan
 
 
 def _kept(plan: ColumnPlan, options: ReadOptions) -> ColumnPlan:

@@ -6,6 +6,7 @@ and so on; or maps in `top_logprobs` from class to value. Where the names leave 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,9 @@ from xent_cli.readers.columns.asked_columns import asked_labels
 from xent_cli.readers.columns.cells.cell_text import row_of_cell
 from xent_cli.readers.columns.column_plan import columns_beside
 from xent_cli.readers.columns.families import numbered
+from xent_cli.readers.columns.labels.label_columns import find_label
 from xent_cli.readers.columns.lines import several_readings
+from xent_cli.readers.columns.roles import roles_of
 from xent_cli.readers.columns.sample import FLOATS, MAP, NUMBER, TEXT, TEXTS, WHOLES, as_text
 from xent_cli.readers.columns.words import kind_of_stem, plain_name, words
 from xent_cli.readers.top_k_rows import NOTHING, Highest, TopKColumns, appended_in
@@ -65,6 +68,33 @@ def plan_teacher(sample: TableSample, options: ReadOptions, classes: Classes) ->
         beside = beside._replace(id="id")
     named_by = dict([sample.named_by] if sample.named_by else []).get(top_k.values[0])
     return beside._replace(values=(*top_k.classes, *top_k.values), is_list=True, top_k=top_k, named_by=named_by)
+
+
+def plan_scored(sample: TableSample, options: ReadOptions) -> ColumnPlan | None:
+    """The plan of a table with the highest of each row beside a label; None if it has no such columns.
+
+    Raises
+    ------
+    InputError
+        If there are several readings, or nothing says what the values are.
+    """
+    if options.logits_column or options.run.values_only or options.binary or options.labels_path:
+        return None
+    kind = options.source or ""
+    some = [name for name in sample.kinds if "top" in plain_name(name)]
+    top_k = find_top_k(replace(sample, kinds={name: sample.kinds[name] for name in some}), options, kind)
+    if top_k is None or not (top_k.classes or keys_differ(sample, top_k.values[0])):
+        return None
+    used = (*top_k.classes, *top_k.values)
+    roles = {name: role for name, role in roles_of(sample, sample.kinds).items() if name not in used}
+    label = find_label(sample, roles, options, elsewhere=False)
+    if label is None:
+        return None
+    named_by = dict([sample.named_by] if sample.named_by else []).get(top_k.values[0])
+    top_k = top_k._replace(scored=True, num_classes=2)
+    why = "the highest of each row, by their names"
+    beside = columns_beside(sample, options)
+    return beside._replace(values=used, is_list=True, top_k=top_k, named_by=named_by, label=label, why=why)
 
 
 def find_top_k(sample: TableSample, options: ReadOptions, kind: str) -> TopKColumns | None:
@@ -173,10 +203,15 @@ def keys_differ(sample: TableSample, name: str) -> bool:
     keys = set()
     for cell in sample.first(name):
         try:
-            keys.add(frozenset(row_of_cell(cell).keys) if cell is not None else None)
+            keys.add(frozenset(row_of_cell(_given(cell)).keys) if cell is not None else None)
         except ValueError:  # which the run will meet again, and report with its row
             continue
     return len(keys - {None}) > 1
+
+
+def _given(cell: Any) -> Any:
+    """A map without the classes that it has no value for, as structs have a field for every class of any row."""
+    return {key: value for key, value in cell.items() if value is not None} if isinstance(cell, dict) else cell
 
 
 def _first(sample: TableSample, top_k: TopKColumns) -> Highest:
@@ -213,7 +248,7 @@ def _cells(sample: TableSample, top_k: TopKColumns) -> tuple[Sequence[Any], Sequ
     values: list[Sequence[float]] = []
     for cell in cells:
         try:
-            row = row_of_cell(cell) if cell is not None else None
+            row = row_of_cell(_given(cell)) if cell is not None else None
         except ValueError:
             row = None
         keys.append(() if row is None else row.keys)

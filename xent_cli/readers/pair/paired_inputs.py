@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from xent_cli.core.input_description import InputDescription
     from xent_cli.core.options import LabelForm
     from xent_cli.errors import RowError
-    from xent_cli.readers.interface import Source
+    from xent_cli.readers.interface import Source, SourceInfo
     from xent_cli.readers.pair.follower import Follower
     from xent_cli.readers.pair.join import Joined
     from xent_cli.readers.pair.shifted_labels import Documents
@@ -93,7 +93,7 @@ class Pair:
             "label_form": "dense" if dense else "sparse",
             "weighted": self.weights is not None or any("weights" in info.fields for info in tables),
             "masked": self.mask is not None or any("mask" in info.fields for info in tables),
-            "tokens_only": tables[0].description.format == RESPONSES,
+            "tokens_only": tables[0].description.format == RESPONSES or _scored(tables[0]),
             "named_labels": tables[-1].named_labels if self.truth is None else self.truth.info.named_labels,
             "id_name": next((plan.id for plan in plans if plan.id is not None), None),
             "label_name": None if tables[-1].plan is None else tables[-1].plan.label,
@@ -247,3 +247,8 @@ class Pair:
             blocks=self.tasks if self.again else None,
         )
         return complete_beside(error, source, beside, options or LossOptions())
+
+
+def _scored(info: SourceInfo) -> bool:
+    """Whether of each row only the value of its label is known."""
+    return info.plan is not None and info.plan.top_k is not None and info.plan.top_k.scored

@@ -50,7 +50,13 @@ def rows_of(table: pa.Table, reading: Reading, start: int) -> Rows:
             from xent_cli.readers.tables.top_k_columns import top_k_rows
 
             rest = plan._replace(values=(), is_list=False, cells=0, named_by=None, top_k=None, constants=())
-            top_k = top_k_rows(table, reading, plan.top_k, start, lenient=lenient)
+            rest = rest._replace(label=None) if plan.top_k.scored else rest
+            if plan.top_k.scored:
+                from xent_cli.readers.tables.scored_labels import label_rows
+
+                top_k = label_rows(table, reading, plan.top_k, start)
+            else:
+                top_k = top_k_rows(table, reading, plan.top_k, start, lenient=lenient)
             return rows_of(table, reading._replace(plan=rest), start)._replace(**top_k.given())
         if plan.label is not None and pa.types.is_nested(table.schema.field(plan.label).type):
             from xent_cli.readers.tables.listed_labels import with_single_labels

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.core.input_description import InputDescription
 from xent_cli.errors import RowError
 from xent_cli.readers.columns.column_plan import ColumnPlan, Reading
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from xent_cli.core.block import Part
-    from xent_cli.core.diagnostics import Diagnostic
     from xent_cli.readers.options import RunNeeds
     from xent_cli.readers.storage.interface import Bytes
 
@@ -74,7 +74,7 @@ class Table:
             None if count is None else (count,),
             plan.fields(self.role),
             self.class_names,
-            self.named_labels,
+            self.named_labels and not (plan.top_k is not None and plan.top_k.scored),
             plan,
             self.source.rereadable,
         )
@@ -86,7 +86,12 @@ class Table:
             return ()
         from xent_cli.readers.top_k_rows import remarks_on
 
-        return remarks_on(self.plan.top_k.appended, f'of "{self.plan.values[-1]}" in {self.source.name}')
+        found = remarks_on(self.plan.top_k.appended, f'of "{self.plan.values[-1]}" in {self.source.name}')
+        if not self.plan.top_k.scored:
+            return found
+        where = f'the highest of each row in "{self.plan.values[-1]}"'
+        text = f'losses are those of "{self.plan.label}" among {where}: a label that is not there is only bounded'
+        return (*found, Diagnostic("labels-among-the-highest", text, note=True))
 
     def rows(self, start: int, stop: int) -> Part | None:
         """See `Source`."""

@@ -38,14 +38,14 @@ def top_k_rows(table: pa.Table, reading: Reading, top_k: TopKColumns, start: int
     RowError
         At a row without a list, or whose lists are not the highest of a distribution.
     """
-    counts, classes, values, missing = _entries(table, top_k, reading.role, start)
+    counts, classes, values, missing = entries_of(table, top_k, reading.role, start)
     if missing.any() and not lenient:
         row, others = int(np.argmax(missing)), int(np.count_nonzero(missing)) - 1
         raise MissingValueError(
             "missing value", start + row, reading.role, "null", "the highest of each row", others=others
         )
     kept = np.flatnonzero(~missing)
-    highest = _padded(
+    highest = padded(
         counts[kept], _numbers(classes, top_k, np.repeat(kept, counts[kept]) + start, reading.role), values
     )
     rows, bounds = np.full((len(missing), top_k.num_classes), np.nan), np.full((len(missing), 3), np.nan)
@@ -58,7 +58,7 @@ def top_k_rows(table: pa.Table, reading: Reading, top_k: TopKColumns, start: int
     return Rows(labels=rows, label_bounds=bounds, absent=missing if missing.any() else None)
 
 
-def _padded(counts: IntArray, classes: IntArray, values: AnyArray) -> Highest:
+def padded(counts: IntArray, classes: IntArray, values: AnyArray) -> Highest:
     """Entries of rows, one row under the other, with nothing behind the end of a short one."""
     held = np.arange(counts.max(initial=0)) < counts[:, np.newaxis]
     index, entries = np.full(held.shape, NOTHING), np.full(held.shape, np.nan)
@@ -94,7 +94,14 @@ def _numbers(classes: AnyArray, top_k: TopKColumns, samples: IntArray, role: str
     return index
 
 
-def _entries(table: pa.Table, top_k: TopKColumns, role: str, start: int) -> Entries:
+def entries_of(table: pa.Table, top_k: TopKColumns, role: str, start: int) -> Entries:
+    """Read the entries of all rows.
+
+    Raises
+    ------
+    RowError
+        At a row that does not have as many classes as values.
+    """
     if not top_k.nested:
         return _of_ranks(table, top_k)
     if not top_k.classes:
@@ -127,7 +134,7 @@ def _of_ranks(table: pa.Table, top_k: TopKColumns) -> Entries:
     for names in (top_k.classes, top_k.values):
         columns = [decoded(table[name]) for name in names]
         lacks.append(np.stack([nulls_of(whole(column)) for column in columns], axis=1))
-        sides.append(np.stack([_plain(whole(column)) for column in columns], axis=1))
+        sides.append(np.stack([plain(whole(column)) for column in columns], axis=1))
     # What is missing in one column alone is no entry that can be read: as a value it is NaN, as a class none.
     held: BoolArray = ~(lacks[0] & lacks[1])
     counts = np.count_nonzero(held, axis=1)
@@ -139,7 +146,7 @@ def _lists(column: pa.ChunkedArray) -> tuple[IntArray, AnyArray, BoolArray]:
     array = whole(column)
     if is_text(array.type):
         return _of_texts(array)
-    return lengths_of(array), _plain(flat(array)), nulls_of(array)
+    return lengths_of(array), plain(flat(array)), nulls_of(array)
 
 
 def _of_texts(array: pa.Array) -> tuple[IntArray, AnyArray, BoolArray]:
@@ -166,12 +173,12 @@ def _of_maps(column: pa.ChunkedArray) -> Entries:
         low, size = int(offsets[0]), int(offsets[-1] - offsets[0])
         counts = np.zeros(len(array), np.int64)
         counts[~missing] = np.diff(offsets)
-        return counts, _plain(kept.keys.slice(low, size)), _plain(kept.items.slice(low, size)), missing
+        return counts, plain(kept.keys.slice(low, size)), plain(kept.items.slice(low, size)), missing
     if pa.types.is_struct(array.type):
         names = [field.name for field in array.type]
         columns = array.flatten()
         held = np.stack([~nulls_of(each) for each in columns], axis=1) & ~missing[:, np.newaxis]
-        entries = np.stack([_plain(each) for each in columns], axis=1)
+        entries = np.stack([plain(each) for each in columns], axis=1)
         keys = np.broadcast_to(np.array(names, object), held.shape)
         counts = np.count_nonzero(held, axis=1)
         return counts, keys[held], entries[held], missing | (counts == 0)
@@ -189,7 +196,7 @@ def _of_maps(column: pa.ChunkedArray) -> Entries:
     return counts, np.array(words, object), np.array(numbers, np.float64), missing
 
 
-def _plain(array: pa.Array) -> AnyArray:
+def plain(array: pa.Array) -> AnyArray:
     """Numbers, NaN for a missing one; or texts."""
     if pa.types.is_dictionary(array.type) or is_text(array.type) or kind_of(array.type) != "number":
         return np.array([None if each is None else as_text(each) for each in array.to_pylist()], object)

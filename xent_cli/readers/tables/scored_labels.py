@@ -1,0 +1,105 @@
+"""Labels beside the highest of each row: their log-probabilities, or the bounds of those that are not listed.
+
+Nothing says how many classes there are, nor need it: a label has at most the least of the highest, and what is left.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xent_cli.core.block import Rows
+from xent_cli.errors import MissingValueError
+from xent_cli.readers.columns.sample import as_text
+from xent_cli.readers.tables.arrow_columns import decoded
+from xent_cli.readers.tables.named_lists import nulls_of, whole
+from xent_cli.readers.tables.top_k_columns import entries_of, padded, plain
+from xent_cli.readers.top_k_rows import NOTHING, checked, refuse_rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from xent_cli.core.array_types import FloatArray, IntArray
+    from xent_cli.readers.columns.column_plan import Reading
+    from xent_cli.readers.top_k_rows import Appended, Highest, TopKColumns
+
+# No number of classes.
+_ANY = 1 << 62
+# The probabilities of a row must not sum to more than this, and what they leave of 1 is known to within this much: they
+# may have been printed with seven digits.
+_MOST_MASS, _SLACK = 1.01, 1e-6
+
+
+def label_rows(table: pa.Table, reading: Reading, top_k: TopKColumns, start: int) -> Rows:
+    """The value of the label of each row, or what is known of it.
+
+    Raises
+    ------
+    RowError
+        At a row without a label or a list, or whose lists are not the highest of a distribution.
+    """
+    counts, classes, values, missing = entries_of(table, top_k, reading.role, start)
+    label = reading.plan.label
+    assert label is not None
+    labels = plain(whole(decoded(table[label])))
+    unscored = nulls_of(whole(decoded(table[label])))
+    bad = missing if reading.plan.ignore_missing else missing | unscored
+    lenient = reading.plan.lenient or reading.plan.mask is not None
+    if bad.any() and not lenient:
+        row, others = int(np.argmax(bad)), int(np.count_nonzero(bad)) - 1
+        what = "a label" if not missing[row] else "the highest of each row"
+        raise MissingValueError("missing value", start + row, "logits", "null", what, others=others)
+    # Whatever names classes here, a number says which are the same: texts, or numbers in either.
+    words = [as_text(each) for each in (*classes.tolist(), *labels.tolist())]
+    numbers = {word: place for place, word in enumerate(dict.fromkeys(words))}
+    index = np.array([numbers[word] for word in words], np.int64)
+    kept = np.flatnonzero(~missing)
+    highest = padded(counts[kept], index[: len(classes)], values)
+    rows, bounds = np.full((len(missing), 2), np.nan), np.full((len(missing), 3), np.nan)
+    if kept.size:
+        wanted = np.where(unscored, NOTHING, index[len(classes) :])[kept]
+        rows[kept], bounds[kept] = scored_rows(highest, wanted, top_k.appended, probs=top_k.probs, start=start)
+    absent = missing if reading.plan.ignore_missing else missing | unscored
+    return Rows(
+        logits=rows,
+        logit_bounds=bounds,
+        labels=np.zeros(len(rows), np.int64),
+        unscored=unscored if reading.plan.ignore_missing and unscored.any() else None,
+        absent=absent if absent.any() else None,
+    )
+
+
+def scored_rows(
+    rows: Highest, labels: IntArray, appended: Appended, *, probs: bool, start: int
+) -> tuple[FloatArray, FloatArray]:
+    """Return rows [n, 2] of the log-probability of a label, with NaN for all other classes, and their bounds [n, 3].
+
+    A label that is not listed has at most the least of the k highest, and what these leave: then the row says NaN, and
+    what is outside that bound.
+
+    Parameters
+    ----------
+    labels
+        [n] classes, of which `NOTHING` is none.
+
+    Raises
+    ------
+    RowError
+        As `highest_rows`.
+    """
+    index, log_p, cap, width = checked(rows, _ANY, appended, probs=probs, start=start, role="logits")
+    held = index != NOTHING
+    mass = np.where(held, np.exp(np.where(held, log_p, -np.inf)), 0.0).sum(axis=1) * np.exp(-width)
+    sums = [f"probabilities that sum to {each:.6g}" for each in mass[mass > _MOST_MASS][:1]]
+    refuse_rows(mass > _MOST_MASS, "not a distribution", lambda _: sums[0], "at most 1", start, "logits")
+    found = held & (index == labels[:, np.newaxis])
+    out = np.full((len(index), 2), np.nan)
+    place = np.nonzero(found)
+    out[place[0], 0] = log_p[place]
+    most = np.minimum(np.exp(np.minimum(cap + width, 0.0)), np.minimum(1.0, np.maximum(0.0, 1.0 - mass) + _SLACK))
+    bounded = ~found.any(axis=1)
+    with np.errstate(divide="ignore"):
+        out[bounded, 1] = np.log1p(-most[bounded])
+    caps = np.where(bounded, np.log(most), 0.0)
+    return out, np.stack([caps, np.zeros(len(out)), np.full(len(out), np.nan)], axis=1)
