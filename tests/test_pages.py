@@ -5,11 +5,12 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+
+from tests import forked
 
 ROOT = Path(__file__).parents[1]
 UPDATE = "XENT_UPDATE_PAGES" in os.environ
@@ -18,7 +19,6 @@ EXAMPLES = {}
 for page in PAGES:
     for command, output in re.findall(r"```console\n\$ (.*)\n((?:.*\n)*?)```", page.read_text("utf-8")):
         EXAMPLES.setdefault((command, output), []).append(page)
-FOLDER_OF_COMMANDS = Path(sys.executable).parent
 
 
 @pytest.mark.parametrize(
@@ -30,10 +30,8 @@ def test_an_example_prints_what_the_page_shows(example, pages, tmp_path):
     command, output = example
     shutil.copytree(ROOT / "sample_data", tmp_path / "sample_data")
     clean = {k: v for k, v in os.environ.items() if not k.startswith("XENT_") and k not in ("COLUMNS", "FORCE_COLOR")}
-    env = {**clean, "PATH": f"{FOLDER_OF_COMMANDS}{os.pathsep}{os.environ['PATH']}", "LC_ALL": "C.UTF-8"}
-    run = subprocess.run(
-        ["bash", "-c", command], cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    both = {"capture_output": False, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    run = forked.shell(command, tmp_path, {**clean, "LC_ALL": "C.UTF-8"}, **both)
     found = "".join(f"{line.rstrip()}\n" for line in run.stdout.splitlines())
     if UPDATE:
         for page in pages:
@@ -69,10 +67,9 @@ def test_every_file_that_a_page_names_exists(page):
 
 def test_every_option_that_a_page_shows_exists():
     helps = ""
-    commands = subprocess.run([sys.executable, "-m", "xent_cli", "--help"], capture_output=True, text=True, check=True)
-    for command in ["--help", *re.findall(r"^  (\w+)  ", commands.stdout.split("Commands:")[1], re.MULTILINE)]:
-        run = [sys.executable, "-m", "xent_cli", command, "--help"]
-        helps += subprocess.run(run, capture_output=True, text=True, check=True).stdout
+    commands = forked.xent("--help").stdout.split("Commands:")[1]
+    for command in ["--help", *re.findall(r"^  (\w+)  ", commands, re.MULTILINE)]:
+        helps += forked.xent(command, "--help").stdout
     for page in PAGES:
         # What the shell reads, in backticks or in an example; the lines that set up are those of pip and pytest.
         shown = re.findall(

@@ -5,13 +5,13 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import xent_cli
+from tests import forked
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -87,16 +87,15 @@ def test_the_commands_of_the_sample_data_give_the_figures_beside_them(folder):
     rows = re.findall(table, (ROOT / "sample_data" / "README.md").read_text(), re.MULTILINE)
     assert rows
     for arguments, n_samples, mean_loss, accuracy in rows:
-        command = [sys.executable, "-m", "xent_cli", *arguments.split(), "-f", "json"]
-        run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+        run = forked.xent(*arguments.split(), "-f", "json", cwd=folder)
+        assert run.returncode == 0, run.stderr
         summary = json.loads(run.stdout)["summary"]
         found = (str(summary["n_samples"]), f"{summary['mean_loss']:.6f}", f"{summary['accuracy']:.4f}")
         assert found == (n_samples, mean_loss, accuracy), arguments
 
 
 def test_every_command_is_documented():
-    run = subprocess.run([sys.executable, "-m", "xent_cli", "--help"], capture_output=True, text=True, check=True)
-    commands = re.findall(r"^  (\w+)  ", run.stdout.split("Commands:")[1], re.MULTILINE)
+    commands = re.findall(r"^  (\w+)  ", forked.xent("--help").stdout.split("Commands:")[1], re.MULTILINE)
     assert commands
     for command in commands:
         assert f"xent {command}" in README.read_text()

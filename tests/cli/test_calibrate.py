@@ -1,14 +1,14 @@
 """`xent calibrate`, the file that it writes, and the limit on what it would gain."""
 
 import json
-import subprocess
 
 import jsonschema
 import numpy as np
 import pytest
 
 import xent_cli
-from tests.cli.test_process import XENT, xent
+from tests import forked
+from tests.forked import xent
 from xent_cli.reports.calibration.json import schema
 from xent_cli.reports.summary.json import schema as summary_schema
 
@@ -148,8 +148,7 @@ def test_a_limit_on_the_gain_fits_and_judges(files, tmp_path):
 
 def test_a_pipe_is_refused_and_the_old_file_stays(files, tmp_path):
     (tmp_path / "t.json").write_text("old")
-    line = f"cat l.npy | {' '.join(XENT)} calibrate - y.npy -o {tmp_path}/t.json"
-    run = subprocess.run(["bash", "-c", line], cwd=files, capture_output=True, text=True, check=False)
+    run = forked.shell(f"cat l.npy | xent calibrate - y.npy -o {tmp_path}/t.json", files)
     assert run.returncode == 3
     assert "read only once" in run.stderr
     assert (tmp_path / "t.json").read_text() == "old"

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import subprocess
 
 import jsonschema
 import numpy as np
@@ -12,7 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from scipy import stats
 
-from tests.cli.test_process import DIGITS, SAMPLE, XENT, on_terminal, xent
+from tests import forked
+from tests.cli.test_process import DIGITS, SAMPLE, on_terminal
+from tests.forked import xent
 from xent_cli.reports.comparison.json import comparison_schema
 
 WORSE = [str(SAMPLE / "digits_worse_logits.npy"), DIGITS[1]]
@@ -176,8 +177,8 @@ def test_a_closed_pipe_ends_quietly_with_141(tmp_path):
     rows, label = 5_000, "x" * 1_000  # a few MB, more than any pipe holds
     pq.write_table(pa.table({"group": [str(i) for i in range(rows)], "loss": np.ones(rows)}), tmp_path / "a.parquet")
     path = tmp_path / "a.parquet"
-    line = f"{' '.join(XENT)} compare {path} {label}={path} --by group -q | head -1; echo ${{PIPESTATUS[0]}}"
-    run = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+    line = f"xent compare {path} {label}={path} --by group -q | head -1; echo ${{PIPESTATUS[0]}}"
+    run = forked.shell(line, tmp_path)
     assert run.stdout.splitlines()[0].startswith("metric\tbaseline\tcandidate\tdelta")
     assert run.stdout.splitlines()[1:] == ["141"]
     assert run.stderr == ""

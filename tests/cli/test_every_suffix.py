@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from tests.cli.test_process import xent
 from tests.click_runner import runner
+from tests.forked import xent
 from xent_cli.cli import cli
 
 SUFFIXES = (".tsv", ".csv", ".jsonl", ".npy", ".parquet", ".arrow")

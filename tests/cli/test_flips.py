@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, t
 
-from tests.cli.test_process import xent
+from tests.forked import xent
 
 SUFFIXES = (".tsv", ".csv", ".jsonl", ".parquet", ".arrow", "/")
 N = 400

@@ -1,19 +1,18 @@
 """The recipes of docs/ci.md and the action: their lines pass with the model as it was, and fail with a worse one."""
 
-import os
 import re
 import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests import forked
+
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "ci.md").read_text()
-BIN = Path(sys.executable).parent
 SAMPLE = ROOT / "sample_data"
 
 
@@ -53,7 +52,7 @@ def precommit():
 def folder(tmp_path, monkeypatch):
     """A model's outputs with the baseline they made, in a folder of its own; the shell's place while a test runs."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PATH", f"{BIN}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", forked.path())
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary"))
     monkeypatch.setenv("RUNNER_TEMP", str(tmp_path / "runner"))
     shutil.copy(SAMPLE / "digits_logits.npy", "logits.npy")
@@ -109,7 +108,7 @@ def test_gitlabs_recipe_leaves_the_report_that_it_collects(folder):
 def action(folder, monkeypatch):
     """The action's steps, with a program in the place where it installs one."""
     (folder / "runner" / "xent" / "bin").mkdir(parents=True)
-    (folder / "runner" / "xent" / "bin" / "xent").symlink_to(BIN / "xent")
+    (folder / "runner" / "xent" / "bin" / "xent").symlink_to(shutil.which("xent"))
     steps = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"]
     (check,) = [step for step in steps if step["name"] == "Check"]
 

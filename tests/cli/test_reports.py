@@ -10,15 +10,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests import forked
 from tests.cli.test_process import DIGITS, XENT, on_terminal
 
 MAIN = "from xent_cli.cli import main\nmain()\n"
 
 
 def xent(*args, script=None, **variables):
-    start = XENT if script is None else [sys.executable, "-c", script + MAIN]
-    run = subprocess.run([*start, *args], capture_output=True, env={**os.environ, **variables}, check=False)
-    return run.returncode, run.stdout.decode(), run.stderr.decode()
+    if script is None and "PYTHONIOENCODING" not in variables:  # which Python reads as it starts
+        run = forked.xent(*args, env={**os.environ, **variables})
+    else:
+        start = XENT if script is None else [sys.executable, "-c", script + MAIN]
+        env = {**os.environ, **variables}
+        run = subprocess.run([*start, *args], capture_output=True, env=env, text=True, encoding="utf-8", check=False)
+    return run.returncode, run.stdout, run.stderr
 
 
 def test_a_run_writes_page_picture_and_document_at_once_and_again_the_same(tmp_path):
@@ -26,9 +31,9 @@ def test_a_run_writes_page_picture_and_document_at_once_and_again_the_same(tmp_p
     digits = [str(Path(path).resolve()) for path in DIGITS]
     for folder, threads in (("a", "1"), ("b", "2")):
         (tmp_path / folder).mkdir()
-        line = [*XENT, "compute", *digits, "--reduction", "mean", *options]
+        line = ["compute", *digits, "--reduction", "mean", *options]
         env = {**os.environ, "XENT_COMPUTE_THREADS": threads, "SOURCE_DATE_EPOCH": "1764115200"}
-        assert subprocess.run(line, cwd=tmp_path / folder, env=env, capture_output=True).returncode == 0
+        assert forked.xent(*line, cwd=tmp_path / folder, env=env).returncode == 0
     for name in ("r.html", "r.json", "r.svg"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     page = (tmp_path / "a" / "r.html").read_text(encoding="utf-8").replace("<span>", "").replace("</span>", "")

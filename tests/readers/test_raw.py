@@ -1,14 +1,13 @@
 """Numbers without a header are read as the user says, and never as anything else."""
 
 import gzip
-import subprocess
-import sys
 
 import ml_dtypes
 import numpy as np
 import pytest
 
 import xent_cli
+from tests import forked
 from tests.click_runner import runner
 from tests.readers.source_tests import FifoTests, SourceTests
 from xent_cli.cli import cli
@@ -145,9 +144,8 @@ def test_they_come_compressed_through_pipes_and_in_shards(shape, folder):
     expected = mean("l.bin", "y.npy", *options)
     (folder / "l.bin.gz").write_bytes(gzip.compress((folder / "l.bin").read_bytes()))
     assert mean("l.bin.gz", "y.npy", *options) == expected
-    command = f"cat l.bin | {sys.executable} -m xent_cli compute - y.npy --reduction mean {' '.join(options)}"
-    run = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
-    assert float(run.stdout) == expected
+    run = forked.shell(f"cat l.bin | xent compute - y.npy --reduction mean {' '.join(options)}", folder)
+    assert float(run.stdout) == expected, run.stderr
     (folder / "parts").mkdir()
     LOGITS[: N // 2].tofile("parts/0.bin")
     LOGITS[N // 2 :].tofile("parts/1.bin")
@@ -212,8 +210,7 @@ def test_a_known_format_that_is_not_read_is_named_whatever_is_said_of_it(folder)
 )  # fmt: skip
 def test_a_shape_or_type_that_is_none_is_a_usage_error(options, folder):
     LOGITS.tofile("l.bin")
-    run = subprocess.run([sys.executable, "-m", "xent_cli", "compute", "l.bin", "y.npy", *options], capture_output=True)
-    assert run.returncode == 2
+    assert forked.xent("compute", "l.bin", "y.npy", *options, cwd=folder).returncode == 2
 
 
 def test_a_shape_without_a_type_is_a_usage_error(folder):

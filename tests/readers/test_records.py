@@ -2,14 +2,13 @@
 
 import gzip
 import json
-import subprocess
-import sys
 
 import ml_dtypes
 import numpy as np
 import pytest
 
 import xent_cli
+from tests import forked
 from tests.click_runner import runner
 from tests.readers.source_tests import FifoTests, SourceTests
 from xent_cli.cli import cli
@@ -115,9 +114,8 @@ def test_records_are_read_from_archives_shards_and_compressed(form, write, tmp_p
 
 def test_records_come_through_a_pipe(tmp_path):
     np.save(tmp_path / "r.npy", one_field_each())
-    command = f"cat r.npy | {sys.executable} -m xent_cli compute - --reduction mean"
-    run = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert float(run.stdout) == MEAN
+    run = forked.shell("cat r.npy | xent compute - --reduction mean", tmp_path)
+    assert float(run.stdout) == MEAN, run.stderr
 
 
 class TestRecords(SourceTests):
