@@ -144,7 +144,7 @@ def test_a_hostile_file_ends_in_a_sentence_and_little_memory(name, tmp_path):
     np.save(tmp_path / "y.npy", np.zeros(10, int))
     labels = [] if ".csv" in name or "parquet" in name else ["y.npy"]
     run = subprocess.run(
-        [sys.executable, "-c", WATCH, name, *labels, "-f", "json"],
+        [sys.executable, "-ISc", WATCH, name, *labels, "-f", "json"],
         cwd=tmp_path, env={**os.environ, "TMPDIR": str(tmp_path)}, capture_output=True, text=True,
         timeout=PATIENCE_SECONDS,
     )  # fmt: skip

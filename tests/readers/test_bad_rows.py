@@ -118,7 +118,7 @@ PEAK = (
 def test_hundreds_of_thousands_of_bad_rows_take_little_memory(name, tmp_path):
     (tmp_path / name).write_bytes(MANY[name])
     run = subprocess.run(
-        [sys.executable, "-c", PEAK, name],
+        [sys.executable, "-ISc", PEAK, name],
         cwd=tmp_path,
         env={**os.environ},
         capture_output=True,
