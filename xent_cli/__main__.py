@@ -14,7 +14,7 @@ except KeyboardInterrupt:
 def main() -> None:
     """Run the command line and exit."""
     start.handle_signals()
-    start.set_up_process()  # before imports, which make most of the objects of a short run
+    start.set_up_process()  # before the imports, which create most of the objects of a short run
     try:
         from xent_cli.cli import main as run
     except Exception as error:
@@ -26,7 +26,7 @@ def main() -> None:
 
 
 def _cannot_start(error: Exception) -> int:
-    """Say so where standard error is open, and return the exit code."""
+    """Say so if standard error is open, and return the exit code."""
     if sys.stderr is not None:
         sys.stderr.write(f"error: xent cannot start: {error}\n")
     return 4

@@ -104,22 +104,22 @@ class XentError(Exception):
     Parameters
     ----------
     what
-        The problem in a few words, lower case: "label out of range".
+        The problem in a few words, in lower case: "label out of range".
     where
         File, line, row and column as the user counts them.
     found, expected
         The offending value, and what a valid one looks like.
     hint
-        What to do about it, where that names no option of the command line and no argument of a function.
+        What to do about it, if that is the same on the command line and in Python.
     more
-        How many others there are: "37 more rows like this (first: 48219, 48300)".
+        How many more there are: "37 more rows like this (first: 48219, 48300)".
     code, data
-        A stable name for the problem and its values, from which each interface writes a hint in its own terms:
+        A stable name for the problem, and values, from which each interface writes a hint in its own terms:
         "label-out-of-range" and ``{"label": 10, "num_classes": 10, ...}``.
 
     Notes
     -----
-    All fields are positional arguments of the base class, so an error survives pickling on its way back from a worker.
+    All fields are positional arguments of the base class, so that a worker can send the error back by pickling it.
 
     Examples
     --------
@@ -180,13 +180,13 @@ class InputError(XentError):
 
 
 class OutputError(XentError):
-    """A result cannot be written to the place that was asked for."""
+    """A result cannot be written where the user asked."""
 
 
 class RowError(InputError):
     """A row of an input is invalid.
 
-    `core` and the readers' workers know only the row number; whoever opened the files knows the file, the line and the
+    Where a row is read or computed, only its number is known. Whoever opened the files knows the file, the line and the
     column, and raises the `InputError` that `with_location` returns.
 
     Parameters
@@ -229,14 +229,14 @@ class RowError(InputError):
 
 
 class UnreadableRowError(RowError):
-    """A row of a table cannot be read; says what is known without reading beyond the block that holds it.
+    """A row of a table cannot be read; holds what is known without reading past the block that it is in.
 
     Parameters
     ----------
     place
-        File and line, where they are known.
+        File and line, if known.
     column
-        The column at fault, where there is one.
+        The invalid column, if it is one column.
     others
         How many more rows of the same block cannot be read.
     whole

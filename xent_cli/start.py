@@ -112,7 +112,7 @@ def open_streams() -> None:
 
 
 class _Standard(FileIO):
-    """A standard stream whose write errors name it; that its reader went away is left to the caller."""
+    """A standard stream whose write errors name it; the caller deals with a reader that went away."""
 
     def __init__(self, number: int, called: str) -> None:
         super().__init__(number, "w", closefd=False)
@@ -131,7 +131,7 @@ class _Standard(FileIO):
 
 
 def _named(stream: TextIO | None, number: int, called: str) -> TextIO:
-    """Replace a stream of Python by one whose errors name it."""
+    """Replace a stream of Python with one whose errors name it."""
     if stream is None:
         return TextIOWrapper(BufferedWriter(_Standard(number, called)), "utf-8", line_buffering=number == 2)
     if type(stream) is not TextIOWrapper or stream.fileno() != number:
@@ -176,7 +176,7 @@ def _leave(number: int) -> None:
 def set_up_process() -> None:
     """Settings of every run; libraries read the environment when they are imported."""
     gc.set_threshold(_ALLOCATIONS_BETWEEN_COLLECTIONS)
-    # OpenBLAS would start a thread per core, each of which looks for work for a tenth of a second; there is none.
+    # OpenBLAS would start a thread per core, and each would look for work for a tenth of a second; there is none.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Pictures are written to files: the back end of a window or a notebook may not be installed here.
     os.environ["MPLBACKEND"] = "agg"

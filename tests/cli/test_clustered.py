@@ -343,7 +343,7 @@ def test_significance_of_one_cluster_cannot_be_judged(folder):
     run = forked.xent(*gate, "--require-significant", cwd=folder)
     assert run.returncode == 3
     assert "one cluster" in run.stderr
-    assert "hint: --cluster none takes samples as independent" in run.stderr
+    assert "hint: --cluster none treats samples as independent" in run.stderr
     assert forked.xent(*gate, "--require-significant", "--cluster", "none", cwd=folder).returncode in (0, 1)
     assert forked.xent(*gate, cwd=folder).returncode in (0, 1)
 

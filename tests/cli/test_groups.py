@@ -448,5 +448,5 @@ def test_too_many_groups_of_a_mean_are_called_groups(folder):
     np.save(folder / "many_y.npy", np.zeros(10_001, np.int64))
     np.save(folder / "many.npy", values)
     said = refused(folder, "many_z.npy", "many_y.npy", "--macro", "g=many.npy")
-    assert "error: too many groups in no order" in said
+    assert "error: too many unordered groups" in said
     assert "cluster" not in said.split("hint")[0]

@@ -135,7 +135,7 @@ def test_a_bad_true_label_is_named_in_its_own_file(files):
     ("args", "code", "said"),
     [
         (("y.npy", "--true-labels", "y.npy"), 2, "--true-labels goes with a teacher"),
-        (("t.npy", "--labels-from", "logits", "--true-labels", "y.npy", "--shift", "1"), 2, "exclude each other"),
+        (("t.npy", "--labels-from", "logits", "--true-labels", "y.npy", "--shift", "1"), 2, "cannot be combined"),
         (("t.npy", "--labels-from", "logits", "--true-labels", "t.npy"), 3, "t.npy"),
         (("t.npy", "--labels-from", "logits", "--true-labels", "gone.npy"), 3, "gone.npy"),
         (("t.npy", "--labels-from", "logits", "--ignore-index", "0"), 2, "--ignore-index is a class index"),

@@ -118,7 +118,7 @@ def test_many_clusters_in_no_order_are_refused_whatever_the_order_of_blocks(orde
             found = found.merge(part)
         return found
 
-    with pytest.raises(InputError, match=r"(?s)too many clusters in no order.*more than 3 clusters"):
+    with pytest.raises(InputError, match=r"(?s)too many unordered clusters.*more than 3 clusters"):
         merged()
 
 

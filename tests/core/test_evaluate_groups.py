@@ -98,19 +98,19 @@ def test_a_series_names_its_groups_and_must_have_the_order_of_the_logits():
 @pytest.mark.parametrize(
     ("arguments", "error", "said"),
     [
-        ({"by": "lang"}, UsageError, "by is no groups"),
+        ({"by": "lang"}, UsageError, "by does not name groups"),
         ({"by": LANGS}, UsageError, "groups without a name"),
         ({"by": 2}, UsageError, "class axis"),
         ({"by": 3}, UsageError, "out of range"),
         ({"by": {"lang": LANGS[:2]}}, InputError, "wrong number of groups"),
-        ({"macro": "lang"}, UsageError, "macro is no groups"),
-        ({"cluster": "label"}, UsageError, "cluster is no groups"),
+        ({"macro": "lang"}, UsageError, "macro does not name groups"),
+        ({"cluster": "label"}, UsageError, "cluster does not name groups"),
         ({"units": -1}, UsageError, "units is out of range"),
         ({"units": SIZES[:2]}, InputError, "wrong number of units"),
         ({"units": 0 * SIZES}, InputError, "no units"),
         ({"units": -SIZES}, XentError, "invalid units"),
         ({"units": LANGS}, InputError, "units are not numbers"),
-        ({"units": SIZES.sum(axis=1), "sample_weight": WEIGHTS}, UsageError, "exclude each other"),
+        ({"units": SIZES.sum(axis=1), "sample_weight": WEIGHTS}, UsageError, "cannot be combined"),
         ({"units": SIZES, "class_weight": np.ones(6)}, UsageError, "class_weight"),
     ],
 )

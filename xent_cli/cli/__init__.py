@@ -1,4 +1,4 @@
-"""From argv to exit code: the commands, and the exit code of each failure."""
+"""From argv to exit code: which commands there are, and which exit code each failure has."""
 
 from __future__ import annotations
 
@@ -73,9 +73,9 @@ def cli() -> None:
     xent calibrate logits.npy labels.npy -o temperature.json fit a temperature
     xent inspect logits.npy labels.npy                       what files hold, and the command to run
 
-    Options can also be given by environment (XENT_COMPUTE_THREADS=4) and in a file (xent.toml, or [tool.xent] in
-    pyproject.toml): a table for each command, a key for each option. Completion: put
-    `eval "$(_XENT_COMPLETE=bash_source xent)"` into ~/.bashrc; zsh_source and fish_source do the same there.
+    Options can also be set in the environment (XENT_COMPUTE_THREADS=4) and in a file (xent.toml, or [tool.xent] in
+    pyproject.toml), with a table for each command and a key for each option. For completion, put
+    `eval "$(_XENT_COMPLETE=bash_source xent)"` into ~/.bashrc; zsh and fish have zsh_source and fish_source.
     """
 
 
@@ -92,7 +92,7 @@ def main() -> None:
     except BaseException as error:
         start.ignore_signals()
         code = _code_of(error)
-        # That it cannot be printed does not change the exit code.
+        # An error that cannot be printed does not change the exit code.
         with suppress(Exception):
             code = _explain(error, code)
     start.ignore_signals()
@@ -106,26 +106,26 @@ def _run(argv: list[str]) -> int:
         from click.shell_completion import shell_complete
 
         if shell_complete(cli, {}, "xent", "_XENT_COMPLETE", asked):
-            hint = "unset it, or say bash_source, zsh_source or fish_source"
-            raise UsageError(f"_XENT_COMPLETE={asked} asks for no completion there is", hint=hint)
+            hint = "unset it, or set it to bash_source, zsh_source or fish_source"
+            raise UsageError(f"_XENT_COMPLETE={asked} is not a kind of completion", hint=hint)
         return 0
     from xent_cli.readers.storage.identity import refuse_changed, watching
 
-    # Not cli.main: that would turn a closed pipe into exit 1, which is for verdicts.
+    # Not cli.main, which would turn a closed pipe into exit code 1, and that is for verdicts.
     with watching(), cli.make_context("xent", argv) as context:
         try:
             cli.invoke(context)
         except (click.exceptions.Exit, click.ClickException, UsageError, OutputError, BrokenPipeError):
             raise
         except Exception:
-            refuse_changed()  # a file that changed explains any other error
+            refuse_changed()  # a file that changed explains every other error
             raise
     sys.stdout.flush()
     return 0
 
 
 def _code_of(error: BaseException) -> int:
-    """Return the exit code of an error; a signal that came first is the reason for whatever followed."""
+    """Return the exit code of an error; a signal that arrived first is the cause of whatever followed."""
     asked = start.signal_exit_code()
     if asked is not None:
         return asked
@@ -152,7 +152,10 @@ def _explain(error: BaseException, code: int) -> int:
         _print_error(_refused(error))
     elif out := _out_of(error):
         _print_error(
-            XentError(f"out of {out}", hint="fewer --threads hold fewer blocks at once; or raise the limit (ulimit)")
+            XentError(
+                f"out of {out}",
+                hint="use fewer --threads, which hold fewer blocks at once, or raise the limit (ulimit)",
+            )
         )
     elif code == _BUG:
         _print_bug(error)
@@ -175,7 +178,7 @@ def _refused(error: OSError) -> XentError:
 
 
 def _let_go(*streams: TextIO) -> None:
-    """Discard output that a stream cannot take: Python would try again at exit, complain, and exit with 120."""
+    """Discard output that a stream cannot take; Python would try again at exit, complain, and exit with 120."""
     for stream in streams:
         try:
             stream.flush()
@@ -223,7 +226,7 @@ def _print_bug(error: BaseException) -> None:
         with tempfile.NamedTemporaryFile("w", prefix="xent-", suffix=".log", delete=False) as file:
             file.writelines(lines)
     except OSError:
-        click.echo(f"{what}; there is no place for a file, so here is the traceback:", err=True)
+        click.echo(f"{what}; no file could be written, so here is the traceback:", err=True)
         click.echo("".join(printable(line) + "\n" for line in "".join(lines).splitlines()), err=True, nl=False)
     else:
         click.echo(f"{what}; the traceback is in {file.name}", err=True)

@@ -1,4 +1,4 @@
-"""Options from files and from the environment, named as on the command line, which wins over both."""
+"""Options from files and from the environment, named as on the command line, which overrides both."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _OWN, _SHARED = "xent.toml", "pyproject.toml"
 # A larger file is not a configuration, and would be read at every start.
 _LARGEST = 1 << 20
-# Options that a file found without --config may not set: where to write, what to fetch, who computes, and whether a
+# Options that a file may not set unless --config names it: where to write, what to fetch, who computes, and whether a
 # failed check passes. A folder unpacked from an archive may contain such a file.
 _OUTPUTS = frozenset({"output", "gradients", "report", "plot", "write-cases"})
 _NEVER = frozenset({"scheduler", "exit-zero"})
@@ -29,7 +29,7 @@ _NEVER = frozenset({"scheduler", "exit-zero"})
 _HERE = frozenset({"report", "baseline"})
 _URL = re.compile(r"([a-z]+:)?[A-Za-z][A-Za-z0-9+.-]+://")
 _NOTES = "xent_cli.cli.config.notes"
-# Key in the context of click for the file that the options came from.
+# Key in click's context for the file that the options came from.
 CONFIGURATION = "xent_cli.cli.config.path"
 _TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
@@ -44,7 +44,7 @@ def configurable(command: click.Command) -> click.Command:
             command.callback = _with_notes(command.callback)
         for key, option in _options(command).items():
             own = f"XENT_{command.name}_{key}".replace("-", "_").upper()
-            # XENT_KERNEL is one for all commands; the command's own variable wins over it.
+            # XENT_KERNEL is for all commands; a command's own variable overrides it.
             option.envvar = own if option.envvar is None else [own, str(option.envvar)]
         command.params.append(
             click.Option(
@@ -61,7 +61,7 @@ def configurable(command: click.Command) -> click.Command:
 
 
 def _configure(context: click.Context, parameter: click.Parameter, path: str | None) -> None:
-    """Use the values of the file as defaults, below environment and command line."""
+    """Use the values of the file as defaults, which the environment and the command line override."""
     group = context.parent.command if context.parent is not None else None
     if context.resilient_parsing or not isinstance(group, click.Group):
         return
@@ -89,7 +89,7 @@ class _Found(NamedTuple):
     Fields
     ------
     here
-        Whether it is in the working directory itself.
+        Whether it is in the working directory, not above it.
     """
 
     path: str
@@ -100,7 +100,7 @@ class _Found(NamedTuple):
 def _nearest(folder: Path) -> _Found | None:
     """Find the configuration in a folder or the nearest one above, up to the root of a repository.
 
-    If a folder has both files, xent.toml counts.
+    If a folder has both files, xent.toml is used.
     """
     for place in (folder, *folder.parents):
         for name in (_OWN, _SHARED):
@@ -113,7 +113,7 @@ def _nearest(folder: Path) -> _Found | None:
 
 
 def _allowed(context: click.Context, found: _Found, values: dict[str, Any]) -> dict[str, Any]:
-    """Return the values that a file found without --config may set; the others are named in a warning."""
+    """Return the values that a file may set without --config; the others are named in a warning."""
     keys = {option.name: key for key, option in _options(context.command).items()}
     kept, passed_over = {}, []
     for name, value in values.items():
@@ -140,13 +140,13 @@ def _allowed(context: click.Context, found: _Found, values: dict[str, Any]) -> d
 
 
 def notes_of(context: click.Context) -> tuple[Diagnostic, ...]:
-    """Return what a configuration that was found has changed; printed before any work, and part of every document."""
+    """Return notes on what an unnamed configuration changed; printed before any work, and part of every document."""
     found: tuple[Diagnostic, ...] = context.meta.get(_NOTES, ())
     return found
 
 
 def _with_notes(callback: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a command so that it first prints what a configuration that was found has changed."""
+    """Wrap a command so that it first prints what an unnamed configuration changed."""
 
     @wraps(callback)
     def noted(**flags: Any) -> Any:
@@ -160,11 +160,11 @@ def _with_notes(callback: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _content(path: str, *, must: bool) -> bytes | None:
-    """Read a file without ever waiting, as for the writer of a FIFO, or reading for long."""
+    """Read a file without waiting, as for the writer of a FIFO, and without reading much."""
     kind = Path(path).stat().st_mode
     if not stat.S_ISREG(kind):
         if not must and Path(path).name == _SHARED:
-            return None  # a file of a different tool, without a word about xent
+            return None  # a file of a different tool, which does not mention xent
         raise OSError("a folder" if stat.S_ISDIR(kind) else "a pipe or a device")
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
         content = file.read(_LARGEST + 1)
@@ -174,7 +174,7 @@ def _content(path: str, *, must: bool) -> bytes | None:
 
 
 def _read(path: str, *, must: bool) -> dict[str, Any] | None:
-    """Return the tables of a file; None if it does not exist or has nothing about xent."""
+    """Return the tables of a file; None if it does not exist or does not mention xent."""
     shared = Path(path).name == _SHARED
     try:
         text = _content(path, must=must)
@@ -183,12 +183,12 @@ def _read(path: str, *, must: bool) -> dict[str, Any] | None:
             raise UsageError(f"--config {path}: no such file") from None
         return None
     except OSError as error:
-        if not must and not os.path.lexists(path):  # in a folder without permission to search it
+        if not must and not os.path.lexists(path):  # in a folder that may not be searched
             return None
         hint = "" if must else "move it, or name another file with --config"
         found = error.strerror or str(error)
         raise InputError("cannot read the configuration", path, found, "a file of options", hint) from None
-    # Most projects' files do not mention xent, which shows without importing a parser.
+    # Most projects' files do not mention xent, and finding that out needs no parser.
     if text is None or (shared and not must and b"xent" not in text):
         return None
     import tomllib
@@ -209,7 +209,7 @@ def _read(path: str, *, must: bool) -> dict[str, Any] | None:
 
 
 def _checked(source: str, command: click.Command, table: dict[str, Any]) -> dict[str, Any]:
-    """Return the values by name of the parameter, once each is of the right type and accepted by its option."""
+    """Return the values by the name of their parameter, checked for their type and by their option."""
     options = _options(command)
     values = {}
     for key, value in table.items():
@@ -234,7 +234,7 @@ def _checked(source: str, command: click.Command, table: dict[str, Any]) -> dict
 
 
 def _options(command: click.Command) -> dict[str, click.Option]:
-    """Return the options by long name without the dashes; for a pair of flags, by the one that switches on."""
+    """Return the options by long name without dashes; a pair of flags has the name of the one that switches on."""
     return {
         max(option.opts, key=len).removeprefix("--"): option
         for option in command.params

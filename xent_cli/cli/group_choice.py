@@ -1,4 +1,4 @@
-"""What `--by`, `--cluster`, `--macro` and `--units` say: which samples belong together, and how long they are."""
+"""What `--by`, `--cluster`, `--macro` and `--units` say: which samples belong together, and how long each is."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class GroupChoice(NamedTuple):
     Fields
     ------
     name
-        What the groups are called: the column, "axis:0", "label".
+        Name of the groups: the column, "axis:0", "label".
     number
         Number of the axis, or how many consecutive samples form a group.
     file
@@ -101,7 +101,7 @@ class GroupChoices(NamedTuple):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Columns that may define groups, each once, including names that may turn out to be files."""
+        """Columns that may define groups, each once; a name may turn out to be that of a file."""
         found = [choice.name if choice.file is None else choice.file.typed for choice in self._all if _is_read(choice)]
         return tuple(dict.fromkeys(found))
 

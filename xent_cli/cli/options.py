@@ -1,4 +1,4 @@
-"""The options of each command as typed values, made once where click ends; nothing below asks click or the environment.
+"""The options of each command as typed values, made once when click is done; nothing below uses click or environment.
 
 A group of options here is a group of `--help`. They are named tuples because they are defined at every start: a frozen
 dataclass of this many fields takes ten times as long to define.
@@ -39,9 +39,9 @@ class Origin(NamedTuple):
     Fields
     ------
     explicit
-        Options that are not at their default: from the command line, the environment or a configuration file.
+        Options that were set on the command line, in the environment or in a configuration file.
     on_command_line
-        Those of them that were typed.
+        Those set on the command line.
     words
         The command line without the program's name.
     command
@@ -49,7 +49,7 @@ class Origin(NamedTuple):
     config_file
         Path of the configuration file, or None.
     config_notes
-        What a configuration that nobody named has changed; printed before the command starts.
+        What a configuration that the user did not name changed; printed before the command starts.
     """
 
     explicit: frozenset[str] = frozenset()
@@ -61,7 +61,7 @@ class Origin(NamedTuple):
 
 
 class LayoutFlags(NamedTuple):
-    """How the inputs are laid out; None leaves it to the file."""
+    """How the inputs are laid out; None means that the file says so."""
 
     axis: int = -1
     input_format: str | None = None
@@ -86,7 +86,7 @@ class InputFlags(NamedTuple):
 
 
 class LossFlags(NamedTuple):
-    """What loss is computed, of which samples."""
+    """Which loss to compute, and of which samples."""
 
     source: Form = "logits"
     labels_from: Literal["labels", "logits", "log-probs", "probs"] = "labels"
@@ -111,7 +111,7 @@ class LossFlags(NamedTuple):
 
 
 class OutputFlags(NamedTuple):
-    """What is shown and written; a command that lacks one of these options leaves it at its default."""
+    """What to show and write; a command that lacks one of these options leaves it at its default."""
 
     output_format: str | None = None
     reduction: Reduction | None = None
@@ -157,7 +157,7 @@ class SharedOptions(NamedTuple):
 
 
 class ComputeOptions(NamedTuple):
-    """Options of `xent compute`, and of `xent check`, which has limits besides."""
+    """Options of `xent compute`, and of `xent check`, which also has limits."""
 
     shared: SharedOptions
     output: OutputFlags

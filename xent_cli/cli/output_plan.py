@@ -1,4 +1,4 @@
-"""What goes to standard output, what to standard error, and in which form: decided in one place before any work."""
+"""What goes to standard output and to standard error, and in which form, decided in one place before any work."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from xent_cli.writers import format_of
 if TYPE_CHECKING:
     from xent_cli.cli.options import Color, OutputFlags, RunFlags
 
-# Without --top a table shows this many of the highest losses, or of the samples that moved most.
+# Without --top, a table lists this many of the highest losses, or of the losses that changed most.
 _TOP_OF_A_TABLE = 5
 
 
 class Form(Enum):
-    """A form of output; `-f` takes those that a command has."""
+    """A form of output; each command has some of them, for `-f`."""
 
     TABLE = "table"
     LINES = "lines"
@@ -55,7 +55,7 @@ class ReportTarget(NamedTuple):
     form
         One of `reports.FORMATS`.
     appended
-        Whether it is added to what is there, as GitHub's step summary is.
+        Whether it is appended to the file, as to GitHub's step summary.
     """
 
     form: str
@@ -69,13 +69,13 @@ class OutputPlan(NamedTuple):
     Fields
     ------
     rows
-        Form of the per-sample rows on standard output, or None where they do not go there.
+        Form of the per-sample rows on standard output, or None if they do not go there.
     summary
-        What standard output carries in their place, or None.
+        Form of what goes to standard output instead of rows, or None.
     stderr_summary
-        How the summary is printed on standard error, beside rows: as a table, as lines, or None.
+        Form of the summary on standard error, if rows go to standard output: table, lines, or None.
     top
-        How many of the highest losses, or of the samples that moved most, are listed.
+        How many of the highest losses, or of the losses that changed most, are listed.
     reports
         Documents to write.
     """
@@ -90,12 +90,12 @@ class OutputPlan(NamedTuple):
 
     @property
     def shows_figures(self) -> bool:
-        """Whether more than the mean and the sum is shown."""
+        """Whether more than the mean and the sum are shown."""
         bare = self.summary in (None, Form.MEAN, Form.SUM)
         return not bare or self.stderr_summary is not None or self.rows is Form.TABLE
 
     def has_digest(self, path: str | None) -> bool:
-        """Whether anything that is written, with rows at a path, says which labels it is about."""
+        """Whether any output, among them rows at this path, holds a digest of the labels."""
         rows = path is not None and format_of(path) in ("parquet", "arrow")
         json = any(target.form == "json" for target in self.reports)
         return self.summary is Form.JSON or self.rows is Form.ARROW or rows or json
@@ -107,7 +107,7 @@ def plan_output(command: str, flags: OutputFlags, run: RunFlags, streams: Stream
     Raises
     ------
     UsageError
-        Where options contradict each other, or a path does not say a format.
+        If options contradict each other, or a path does not name a format.
     """
     if flags.output is not None:
         format_of(flags.output)
@@ -130,7 +130,7 @@ def plan_output(command: str, flags: OutputFlags, run: RunFlags, streams: Stream
 def _plan_of_compute(
     form: Form | None, flags: OutputFlags, run: RunFlags, streams: Streams
 ) -> tuple[Form | None, Form | None, Form | None]:
-    """Forms of the rows and of the summary on standard output, and of the summary on standard error."""
+    """Return the forms of rows and summary on standard output, and of the summary on standard error."""
     reduction, output = flags.reduction, flags.output
     if reduction in ("mean", "sum"):
         if form not in (None, Form.JSON):

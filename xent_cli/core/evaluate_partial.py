@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from xent_cli.core.block import Block
     from xent_cli.core.options import LossOptions, Outputs
 
-# Counts the samples of whose loss only bounds are known.
+# Counts the samples whose loss is known only within bounds.
 BOUNDED = "n_bounded"
 
 
@@ -100,7 +100,7 @@ def _against_reference(block: Block, divisor: FloatArray | None, options: LossOp
             ends[name][whole] = exact.loss if name.startswith("mean") else exact.kl
     own_face, ref_face = own_bounds.at_face(own), ref_bounds.at_face(ref)
     if block.label_bounds is not None and np.isnan(ref_bounds.face).all():
-        del ends["kl_face_value"]  # no file has a floor in place of what is not known
+        del ends["kl_face_value"]  # no file has a floor for what is not known
     invalid = np.isnan(found.kl_low)
     likeliest = ref_face.argmax(axis=1)
     ranks = label_ranks(own_face, likeliest)

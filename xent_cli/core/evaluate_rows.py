@@ -131,7 +131,7 @@ def divisor_of(weight: FloatArray | None, labels: AnyArray, options: LossOptions
 def _losses(
     block: Block, labels: AnyArray, options: LossOptions, gradient_dtype: str | None, scale: FloatArray | None
 ) -> RowLosses:
-    """Call the kernel for what the inputs hold."""
+    """Call the kernel for the kind of values that the inputs hold."""
     if options.labels_source != "labels":
         from xent_cli.core.kernel.distillation import teacher_cross_entropy
 
@@ -155,7 +155,7 @@ def _streamed(
 
 
 def _beside(block: Block, labels: AnyArray, options: LossOptions, outputs: Outputs) -> Mapping[str, FloatArray]:
-    """Compute the figures of the divergence from a teacher that were asked for, and those of true labels."""
+    """Compute the requested figures of the divergence from a teacher, and those of true labels."""
     found: dict[str, FloatArray] = {}
     if outputs.divergences:
         from xent_cli.core.kernel.teacher_figures import teacher_figures
@@ -223,7 +223,7 @@ def _calibration(
     outputs: Outputs,
     scored: BoolArray | None,
 ) -> Calibration | None:
-    """Hold the confidence in the predicted classes against their accuracy; None for dense labels."""
+    """Compare the confidence in the predicted classes with their accuracy; None for dense labels."""
     if labels.ndim == 2 or outputs.calibration is None:
         return None
     from xent_cli.core.kernel.brier import brier_scores

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 _QUANTILES = ("p50_loss", "p90_loss", "p95_loss", "p99_loss")
 _COMPOSED = ("quantiles", "top_k", "divergence", "calibration", "warnings", "confidence_level", "by_group")
 _FIELDS = [field.name for field in fields(LossSummary) if field.name not in _COMPOSED]
-# With a reference; the second line are those that cost time of their own, the next those that need true labels, and the
-# last those of log-probabilities that are known in part.
+# With a reference. Those in the second line take extra time, those in the next need true labels, and the last are for
+# log-probabilities that are known in part.
 _DIVERGENCE = (
     *("kl_divergence", "p50_kl", "p90_kl", "p95_kl", "p99_kl", "p999_kl", "max_kl", "same_top"),
     *("reverse_kl", "js_divergence", "ref_entropy", "top5_overlap"),
@@ -31,7 +31,7 @@ _DIVERGENCE = (
     *("kl_low", "p99_kl_low", "max_kl_low", "kl_high", "p99_kl_high", "max_kl_high", "kl_face_value"),
     *(f"{name}_kl_face_value" for name in ("p50", "p90", "p95", "p99", "p999", "max")),
 )
-# Of a run as a whole, not of its slices.
+# Figures of a whole run, not of its slices.
 GAIN = "calibration_gain"
 CALIBRATION = ("ece", "brier", GAIN)
 # With --macro, and with --units.
@@ -81,7 +81,7 @@ _SYNONYMS = {
     "ignored": "n_ignored",
     **{f"p{level}": f"p{level}_loss" for level in (50, 90, 95, 99)},
 }
-# Figures that follow from the mean: an interval of the mean difference is one of theirs.
+# Figures that follow from the mean, and whose interval follows from that of the mean difference.
 OF_THE_MEAN = ("mean_loss", "sum_loss", "perplexity", "bits")
 _MORE_IS_BETTER = ("accuracy", "same_top", "top5_overlap")
 # For these, neither direction is better.

@@ -37,11 +37,11 @@ class LossOptions:
     class_weight
         [k], dimensionless, >= 0; or None.
     temperature, teacher_temperature
-        > 0, divide the logits and those of a teacher.
+        Numbers > 0 that divide the logits, and those of a teacher.
     temperature_file
-        First digits of the SHA-256 of the file that `temperature` is from, or "".
+        First digits of the SHA-256 of the file that `temperature` comes from, or "".
     precision
-        Of the exponentials; differences, sums and losses are always float64.
+        Precision of the exponentials; differences, sums and losses are always float64.
     shift
         Logits at position t are scored against the label at t + shift.
     sample_weighted, masked
@@ -55,13 +55,13 @@ class LossOptions:
     scale, labels_scale
         What probabilities are divided by: 100 for percentages.
     unit, labels_unit
-        What probabilities seem to be rounded to.
+        The unit that probabilities seem to be rounded to.
     true_labels
-        Whether there are the right classes beside a teacher's outputs.
+        Whether the true classes are given besides a teacher's outputs.
     bounded
         Whether samples whose loss is only bounded make the mean null, or are left out.
     kernel
-        What computes: "numpy", or the compiled kernel: "c", or "c-" and an instruction set of `kernel.variants`.
+        Which code computes: "numpy", or compiled: "c", or "c-" and an instruction set of `kernel.variants`.
     """
 
     axis: int = -1
@@ -187,25 +187,25 @@ class Outputs(NamedTuple):
     top_k
         Values of k for the accuracy among the k highest logits.
     calibration
-        How to bin confidences to hold them against accuracy, or None; for sparse labels.
+        How to bin confidences to compare them with accuracy, or None; for sparse labels.
     by_class
         With `calibration`: losses by class.
     by
-        Columns for each value of which to total the losses.
+        Columns; losses are totalled for each of their values.
     digest
         The digest of the labels.
     divergences
-        Figures of the divergence from a teacher that cost time of their own: names in `teacher_figures.FIGURES`.
+        Figures of the divergence from a teacher that take extra time: names in `teacher_figures.FIGURES`.
     states
-        How many distributions are kept for quantiles: they share the memory.
+        How many distributions are kept for quantiles; they share the memory.
     worst_by_kl
-        Whether the highest divergences are named in place of the highest losses.
+        Whether to name the highest divergences instead of the highest losses.
     columns
-        What is predicted for each sample, by the names of `PredictionColumn`.
+        Predictions to return for each sample, as `PredictionColumn` names them.
     groups
         Names of the groups that blocks have: columns, then those of `keys`.
     keys
-        Groups that are made of labels, or of places along an axis.
+        Groups made from labels, or from places along an axis.
     cluster
         Which cluster each sample belongs to, or None if samples are independent.
     macro
@@ -213,7 +213,7 @@ class Outputs(NamedTuple):
     units
         Whether losses are divided by units of text, which blocks have.
     documents
-        Which samples share their units; None where each has its own.
+        Which samples share their units; None if each has its own.
     """
 
     losses: bool = False

@@ -28,7 +28,7 @@ def no_prediction(name: PredictionColumn) -> float:
     return {"predicted": float(NO_LABEL), "rank": 0.0}.get(name, np.nan)
 
 
-# What the divergence of a row is at least and at most, if not all of it is known.
+# Bounds of the divergence of a row, if the row is known only in part.
 KL_ENDS = ("kl_low", "kl_high")
 
 
@@ -38,7 +38,7 @@ class RowFormat(NamedTuple):
     In this order: ``sample`` (number from 0), the id column under its own name, ``label`` (sparse labels only),
     ``loss`` (nats), ``kl_divergence`` (nats, with a teacher), its ends if rows are known in part, the columns whose
     values name slices, ``weight`` if samples have weights, ``class_weight``, already part of ``loss``, if classes have
-    weights, ``cluster`` if samples belong to clusters, units of text, and the predictions that were asked for.
+    weights, ``cluster`` if samples belong to clusters, units of text, and the requested predictions.
 
     Fields
     ------

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from xent_cli.core.array_types import AnyArray
 
-# Memory begins where a line of the cache does.
+# Memory begins at a cache line.
 _LINE_BYTES = 64
 
 _buffers = threading.local()
@@ -39,7 +39,7 @@ def scratch(name: str, shape: tuple[int, ...], dtype: DTypeLike) -> AnyArray:
 
 
 def flat(array: AnyArray) -> AnyArray:
-    """Return a one-dimensional view of an array, through which it can be written; ValueError where that needs a copy.
+    """Return a one-dimensional view of an array, through which it can be written; ValueError if that would need a copy.
 
     `ravel` and `reshape` return a view or a copy, depending on the layout, and a write to a copy would be lost.
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Kind = Literal["max", "min", "max-increase", "max-decrease"]
 
-# Known of what is only bounded.
+# What is known of a figure that is only bounded.
 _ENDS = ("mean_loss_at_least", "kl_low", "kl_high", "kl_face_value")
 KINDS: tuple[Kind, ...] = ("max", "min", "max-increase", "max-decrease")
 RELATIVE = ("max-increase", "max-decrease")

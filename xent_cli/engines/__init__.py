@@ -1,1 +1,1 @@
-"""Where tasks run; every engine keeps the contract of `interface.Engine`."""
+"""Where tasks run; every engine keeps to the contract `interface.Engine`."""

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 # A scheduler that does not answer for this long is gone.
 _PATIENCE_SECONDS = 20.0
-# Dask caches the group of every key in the process of the scheduler, which may be this one: the cache is cleared
-# after this many.
+# Dask caches the group of every key in the process of the scheduler, which may be this one; after this many keys the
+# cache is cleared.
 _KEYS_REMEMBERED = 5000
 
 
@@ -70,7 +70,7 @@ def open_dask(scheduler: str | None, workers: int, patience: float = _PATIENCE_S
     Raises
     ------
     InputError
-        If Dask is not installed, nobody answers, or the workers run a different version of xent.
+        If Dask is not installed, no scheduler answers, or the workers run a different version of xent.
     """
     try:
         import dask
@@ -80,13 +80,13 @@ def open_dask(scheduler: str | None, workers: int, patience: float = _PATIENCE_S
         raise interface.missing("dask") from None
     import logging
 
-    # Failures are reported in a sentence of our own, or Dask recovers from them itself.
+    # Failures are reported in our own words, unless Dask recovers from them.
     logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
     with ExitStack() as stack:
         stack.enter_context(dask.config.set({"distributed.comm.timeouts.connect": patience}))
         if scheduler is None:
             options = {"threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": logging.CRITICAL + 1}
-            # Spans serve dashboards, and would keep some 300 bytes per task in this process for ever.
+            # Spans are for dashboards, and would keep some 300 bytes per task in this process.
             kept = {name: kind for name, kind in DEFAULT_EXTENSIONS.items() if name != "spans"}
             options |= {"processes": True, "extensions": {}, "scheduler_kwargs": {"extensions": kept}}
             try:
@@ -96,7 +96,7 @@ def open_dask(scheduler: str | None, workers: int, patience: float = _PATIENCE_S
                     cluster = LocalCluster(n_workers=workers, **options)
             except (OSError, RuntimeError, TimeoutError) as error:  # out of file descriptors, memory or processes
                 found = str(error).strip().split("\n")[0] or type(error).__name__
-                hint = "fewer --threads start fewer; or raise the limits (ulimit -n, ulimit -v)"
+                hint = "fewer --threads start fewer processes; or raise the limits (ulimit -n, ulimit -v)"
                 raise InputError("cannot start a cluster here", found=found, hint=hint) from None
             stack.callback(_quietly, cluster.close)
             where = {"address": cluster}

@@ -44,7 +44,7 @@ class Engine(Protocol):
 
 
 def version_here(_: object = None) -> str:
-    """Version of xent in the process that runs this."""
+    """Return the version of xent in the process that runs this."""
     from importlib.metadata import version
 
     return version("xent-cli")
@@ -101,8 +101,8 @@ def missing(engine: str) -> InputError:
 
 
 def workers_die(times: int) -> XentError:
-    """Return the error for a task at which this many workers died."""
-    found = f"{times} workers that died at the same task"
+    """Return the error for a task that this many workers died of."""
+    found = f"{times} workers that died of the same task"
     return XentError("workers die", found=found, hint="more memory for each, or smaller row groups")
 
 

@@ -26,7 +26,7 @@ class SerialEngine:
 
 
 class ThreadEngine(NamedTuple):
-    """Runs tasks in threads; NumPy and Arrow release the interpreter lock where the time goes.
+    """Runs tasks in threads; NumPy and Arrow release the interpreter lock where most time is spent.
 
     The calling thread is one of them: it creates the tasks, and runs one whenever enough are waiting. A separate thread
     for creating them would be one more than there are cores where that is expensive, as when reading from a pipe.
@@ -43,7 +43,7 @@ class ThreadEngine(NamedTuple):
         """See `Engine`."""
         remaining = iter(tasks)
         first = list(islice(remaining, 2))
-        if len(first) < 2:  # nothing to distribute
+        if len(first) < 2:  # there is only one task
             return map(function, first)
         # `chain` holds its arguments until it ends: a list would keep the memory of tasks alive, an iterator does not.
         return self._shared(function, chain(iter(first), remaining))
@@ -117,7 +117,7 @@ class _Begun:
             if not isinstance(error, Exception):
                 raise  # Ctrl-C is raised at once
         finally:
-            del self._some  # free the megabytes of its tasks, because this object may live longer
+            del self._some  # frees the memory of its tasks, because this object may live longer
             self.done.set()
 
     def result(self) -> tuple[float, list[Any]]:

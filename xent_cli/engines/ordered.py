@@ -1,4 +1,4 @@
-"""Tasks submitted a window at a time and results returned in order: what every engine does with its own futures."""
+"""Submits a window of tasks at a time and returns results in order, as every engine does with its own futures."""
 
 from __future__ import annotations
 

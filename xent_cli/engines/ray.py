@@ -70,7 +70,7 @@ def open_ray(scheduler: str | None, workers: int) -> Iterator[RayEngine]:
     Raises
     ------
     InputError
-        If Ray is not installed, nobody answers, or the workers run a different version of xent.
+        If Ray is not installed, no cluster answers, or the workers run a different version of xent.
     """
     try:
         import ray
@@ -96,7 +96,7 @@ def open_ray(scheduler: str | None, workers: int) -> Iterator[RayEngine]:
         stack.callback(_shut_down, ray)
         interface.refuse_other_versions(partial(_versions, ray))
         cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
-        # Clients may be unable to reach the store of the cluster's state.
+        # A client may be unable to reach the store of the cluster's state.
         through_client = options["address"].startswith("ray://")
         address = options["address"] if through_client else ray.get_runtime_context().gcs_address
         yield RayEngine(ray, interface.TASKS_A_CORE * cores, address)
@@ -108,7 +108,7 @@ def _shut_down(ray: Any) -> None:
 
 
 def _versions(ray: Any) -> dict[str, str]:
-    """Version of xent by node, asked with a task on every node that has CPUs; the task waits for no free core."""
+    """Return the version of xent on every node that has CPUs, from a task on each that does not wait for a core."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     ask = ray.remote(num_cpus=0)(interface.version_here)
@@ -118,7 +118,7 @@ def _versions(ray: Any) -> dict[str, str]:
 
 
 def _knock(address: str) -> None:
-    """Raise OSError if nobody listens at HOST:PORT or ray://HOST:PORT; Ray itself would try for minutes."""
+    """Raise OSError if nothing listens at HOST:PORT or ray://HOST:PORT; Ray itself would try for minutes."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if colon and port.isdecimal():
         socket.create_connection((host, int(port)), _PATIENCE_SECONDS).close()

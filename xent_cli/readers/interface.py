@@ -1,4 +1,4 @@
-"""What the commands ask of the readers, and what a reader of one format answers.
+"""What commands need from readers, and what the reader of a format provides.
 
 A reader of a format is a module with one function that opens it, ``open_npy`` in `arrays.npy`, with the signature of
 `Opener`; `open` lists them all. It returns a `Source`: the facts of the input, and recipes for runs of its samples.
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from xent_cli.readers.options import ReadOptions
     from xent_cli.readers.storage.interface import Bytes
 
-# Formats that hold arrays, whose shapes tell their meaning; all other formats are tables.
+# Formats that hold arrays, whose shapes say what they mean; all other formats are tables.
 ARRAYS = frozenset({"npy", "npz", "safetensors", "torch", "raw", "kld"})
 # Array formats that may hold several named arrays.
 ARCHIVES = ARRAYS - {"npy", "raw", "kld"}
-# The format of responses of servers, which hold the log-probabilities of scored tokens alone.
+# The format of servers' responses, which hold the log-probabilities of scored tokens only.
 RESPONSES = "completions"
 # The format of the log-probabilities that Megatron-LM caches of a teacher.
 MEGATRON = "megatron"
@@ -39,13 +39,13 @@ class Classes(NamedTuple):
     Fields
     ------
     axis
-        Class axis of an array; None where a sample is one number.
+        Class axis of an array; None if a sample is one number.
     names
-        Names of the classes of the logits that the input goes with, or None.
+        Names of the classes of the logits that this input belongs to, or None.
     num_classes
-        How many classes these have; 0 where that is not known.
+        Number of classes of these logits; 0 if unknown.
     like
-        Plan of the first shard, which the others follow where they have the same columns.
+        Plan of the first shard, which the others follow if they have the same columns.
     """
 
     axis: int | None = None
@@ -62,23 +62,23 @@ class SourceInfo(NamedTuple):
     description
         Path, format, shape and dtype, for the documents.
     dtype
-        Of the values as stored.
+        Dtype of the values as stored.
     row_shape
-        Shape of what one sample has here: ``(k,)`` for logits and dense labels, ``()`` for class indices.
+        Shape of the values of one sample: ``(k,)`` for logits and dense labels, ``()`` for class indices.
     num_rows
-        Number of samples, or None where only reading to the end tells.
+        Number of samples, or None if it takes reading to the end to know.
     sample_shape
-        Shape of the samples as an array, ``(num_rows,)`` in a table; None where the number is not known.
+        Shape of the samples as an array, ``(num_rows,)`` in a table; None if their number is unknown.
     fields
-        Which fields of `Rows` its parts fill.
+        The fields of `Rows` that its parts fill.
     class_names
         Names of the columns of logits, or None.
     named_labels
         Whether the labels are names of classes.
     plan
-        Which column of a table plays which part; None of an array.
+        Which column of a table has which role; None for an array.
     rereadable
-        Whether `Source.parts` may be asked for more than once.
+        Whether `Source.parts` may be called more than once.
     """
 
     description: InputDescription
@@ -94,17 +94,17 @@ class SourceInfo(NamedTuple):
 
     @property
     def path(self) -> str:
-        """Of the description: the input as the user gave it."""
+        """Path of the input, as the user gave it."""
         return self.description.path
 
     @property
     def format(self) -> str:
-        """Of the description: "npy", "csv", "parquet", ..."""
+        """Format: "npy", "csv", "parquet", ..."""
         return self.description.format
 
     @property
     def shape(self) -> tuple[int | None, ...]:
-        """Of the description: the shape of the values read."""
+        """Shape of the values that are read."""
         return self.description.shape
 
 
@@ -116,18 +116,18 @@ class Source(Protocol):
         """What is known without reading samples."""
 
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
-        """Start, size and recipe of consecutive runs of samples, together all of them; of bounded size each.
+        """Yield start, size and recipe of consecutive runs of samples, each of bounded size, to the last sample.
 
-        `first` is the number of the first one. What comes through a pipe can be had only once.
+        `first` is the number of the first sample. The parts of a pipe can be read only once.
         """
 
     def rows(self, start: int, stop: int) -> Part | None:
-        """Recipe for any run of samples, or None if they can only be read in order."""
+        """Return the recipe for any run of samples, or None if they can only be read in order."""
 
     def where(self, row: int, role: str, first: int = 0) -> str:
         """Return the location of a sample, as the user counts: file, line, row, column. May read the file again.
 
-        Both numbers are counted over the whole input, and `first` is that of the first sample here.
+        Both numbers count from the start of the whole input; `first` is that of the first sample here.
         """
 
 
@@ -135,23 +135,23 @@ class Opener(Protocol):
     """Opens the bytes of one format."""
 
     def __call__(self, source: Bytes, head: bytes, role: str, options: ReadOptions, classes: Classes) -> Source:
-        """Open an input in a role; samples are not read, beyond the first few of a table.
+        """Open an input in a role; no samples are read except the first few of a table.
 
         Parameters
         ----------
         source
-            The bytes: `seekable` makes them readable at any place where a format needs that.
+            The bytes; if a format needs to read them at any place, it calls `seekable`.
         head
-            The first of them, enough for the header of any array.
+            The first bytes, enough for the header of any array.
         role
             Which field of `Rows` the values fill: "logits", "labels", "weights", "mask", "units" or "groups".
         classes
-            Along which axis of an array they lie, and what the logits say of them.
+            The class axis of an array, and what is known of the classes from the logits.
 
         Raises
         ------
         InputError
-            Where the input is damaged, or holds nothing that fits the role: the error names the file.
+            If the input is damaged, or holds nothing that fits the role; the error names the file.
         UsageError
-            Where an option does not fit the input.
+            If an option does not fit the input.
         """

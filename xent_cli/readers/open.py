@@ -53,7 +53,7 @@ _READERS = {
 }
 _NO_CLASSES = Classes()
 _BINARY_SUFFIXES = (".npy", ".npz", ".parquet", ".safetensors", ".arrow", ".feather")
-# How texts that are not tables begin: web pages, documents, pickles of protocol 0.
+# How texts that are not tables begin: web pages, documents, protocol-0 pickles.
 _TEXTS = (b"<", b"%PDF", b"HEADER RECORD", b"(lp0", b"(dp0", b"ccopy_reg\n_rec", b"cnumpy.")
 # An array as numpy prints it: two numbers without a comma between them.
 _NUMPY_ROW = re.compile(rb"\[\s*[-+]?[0-9][-+.0-9e]*\s+[-+.0-9]")
@@ -84,17 +84,17 @@ def open_source(path: str | Located, role: str, options: ReadOptions, classes: C
     Parameters
     ----------
     path
-        What the user typed: a file, a folder or glob of shards, a URL, or - for standard input; or what was found
+        What the user typed (a file, a folder or glob of shards, a URL, or - for standard input), or the files found
         there.
     role
         "logits", "labels", "weights", "mask", "units" or "groups"; "names" only lists the columns of a table.
     classes
-        Along which axis of an array they lie, and what the logits say of them.
+        The class axis of an array, and what is known of the classes from the logits.
 
     Raises
     ------
     InputError
-        Where there is no such file, its format is not known, or shards are not alike.
+        If there is no such file, its format is unknown, or shards do not match.
     """
     located = locate(path) if isinstance(path, str) else path
     # Logits, losses and gradients may be arrays of one file.
@@ -121,7 +121,7 @@ def open_source(path: str | Located, role: str, options: ReadOptions, classes: C
 
 
 def _open_shards(located: Located, role: str, options: ReadOptions, classes: Classes) -> tuple[list[Source], list[str]]:
-    """Open shards in order, several at a time from a bucket, and name those that are empty."""
+    """Open shards in order, several at a time from a bucket; return them, and the names of those that are empty."""
 
     def open_one(place: int, classes: Classes) -> Source | None:
         known = options.known
@@ -133,7 +133,7 @@ def _open_shards(located: Located, role: str, options: ReadOptions, classes: Cla
     while len(found) < len(located.files) and (not found or found[-1] is None):
         found.append(open_one(len(found), classes))
     first = found[-1]
-    if first is not None and role == "logits":  # all shards are read the way the first one with rows is
+    if first is not None and role == "logits":  # all shards are read like the first one with rows
         classes = classes._replace(like=first.info.plan)
     rest = range(len(found), len(located.files))
     if rest and is_url(located.files[0].name):
@@ -207,7 +207,7 @@ def _seekable(source: Bytes) -> Stored:
 
 
 def _is_empty(source: Source, file: Bytes) -> bool:
-    """Whether a shard has no rows, as far as its header or, for a short text, its content tells."""
+    """Whether a shard is known to have no rows, from its header or, if it is a short text, from its content."""
     info = source.info
     if info.num_rows is not None:
         return info.num_rows == 0
@@ -216,7 +216,7 @@ def _is_empty(source: Source, file: Bytes) -> bool:
 
 
 def _as_indices(sources: list[Source], options: ReadOptions, classes: Classes) -> list[Source]:
-    """Labels of arrays as class indices, if they are class names or class numbers."""
+    """Return labels of arrays as class indices, if they are names or numbers of classes."""
     known = options.known
     if any(source.info.dtype.kind in "US" for source in sources):
         from xent_cli.readers.class_names import named
@@ -231,7 +231,7 @@ def _as_indices(sources: list[Source], options: ReadOptions, classes: Classes) -
 
 
 def _is_raw(name: str, head: bytes, role: str, options: ReadOptions) -> bool:
-    """Whether the user declares an input as raw numbers, and nothing in it contradicts that."""
+    """Whether the user says that an input is raw numbers, and its content does not contradict that."""
     said = (role == "logits" and options.shape) or (role == "labels" and options.labels_dtype)
     if not said or not head or options.run.values_only:
         return False
@@ -286,7 +286,7 @@ def format_of(name: str, head: bytes, role: str = "values") -> str:
 
 
 def archive_format(head: bytes) -> str:
-    """Name the format of a zip archive by its first member: torch.save begins with a pickle."""
+    """Return the format of a zip archive from its first member: torch.save writes a pickle first."""
     length = int.from_bytes(head[26:28], "little")
     return "torch" if head[30 : 30 + length].endswith(b"/data.pkl") else "npz"
 

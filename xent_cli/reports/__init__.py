@@ -11,7 +11,7 @@ from xent_cli.errors import UsageError, XentError
 if TYPE_CHECKING:
     from xent_cli.reports.interface import Document
 
-# Each is a suffix, and also a prefix that replaces a suffix, as in md:FILE.
+# Each is a suffix, and also a prefix for paths without that suffix, as in md:FILE.
 FORMATS = ("json", "md", "html", "xml")
 PICTURES = ("svg", "png")
 _NEEDS = {
@@ -22,7 +22,7 @@ _NEEDS = {
 
 
 def format_of(text: str) -> tuple[str, str]:
-    """Return form and path of a report; the form is its suffix, or a prefix before a colon.
+    """Return the form and the path of a report; its suffix names the form, or else a prefix and a colon.
 
     Examples
     --------
@@ -33,8 +33,8 @@ def format_of(text: str) -> tuple[str, str]:
     if not colon or name not in FORMATS:
         name, path = Path(text).suffix.lower()[1:], text
     if name not in FORMATS or not path:
-        problem = f"--report {text}: the suffix says the form, and must be one of .{', .'.join(FORMATS)}"
-        raise UsageError(problem, hint=f"or say it: --report md:{path}" if path else "")
+        problem = f"--report {text}: the suffix names the format, and must be one of .{', .'.join(FORMATS)}"
+        raise UsageError(problem, hint=f"or name it: --report md:{path}" if path else "")
     return name, path
 
 
@@ -47,7 +47,7 @@ def plot_form(path: str) -> str:
     """Return the form of a picture, which is its suffix."""
     form = Path(path).suffix.lower()[1:]
     if form not in PICTURES:
-        raise UsageError(f"--plot {path}: the suffix says the form, and must be one of .{', .'.join(PICTURES)}")
+        raise UsageError(f"--plot {path}: the suffix names the format, and must be one of .{', .'.join(PICTURES)}")
     return form
 
 

@@ -1,4 +1,4 @@
-"""Tables of the page: cells of bounded size, and rows while there is room."""
+"""Tables of a page: cells have a maximum size, and rows that do not fit are counted."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Grid(NamedTuple):
 def grid_of(
     caption: str, heads: Sequence[str], rows: Iterable[tuple[Cell, ...]], *, wide: bool = False, room: int = ROOM
 ) -> Grid:
-    """Keep rows while there is room, and count the rest."""
+    """Keep the rows that fit, and count the others."""
     kept: list[tuple[Cell, ...]] = []
     beyond = 0
     for row in rows:

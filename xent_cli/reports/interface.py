@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Details:
-    """Results of a run beyond its figures, for a page.
+    """Results of a run besides its figures, for a page.
 
     Fields
     ------
@@ -37,7 +37,7 @@ class Details:
     num_classes
         How many classes the logits have.
     command, created
-        The command line, and the time of the run as ISO 8601 in UTC; empty where nobody asked.
+        The command line, and the time of the run as ISO 8601 in UTC; empty if not requested.
     divergence
         The distribution of the KL divergences, or None without a teacher.
     divergence_known
@@ -65,7 +65,7 @@ class Document:
     Fields
     ------
     version
-        Of xent.
+        Version of xent.
     signature
         The settings, as `LossOptions.signature` spells them.
     inputs
@@ -73,13 +73,13 @@ class Document:
     summary
         The figures; losses in nats, unrounded.
     labels_digest
-        Digest of the labels, or None if it was not asked for.
+        Digest of the labels, or None if not requested.
     diagnostics
         Warnings and notes about the inputs.
     formulas
-        Comparison of the textbook formula with the stable one, by dtype; None if not asked for, as the three below.
+        Comparison of the textbook formula with the stable one, by dtype; None if not requested.
     slices
-        For each value of a column: ``by``, ``value`` and ``summary``, a `LossSummary`.
+        For each value of a column: ``by``, ``value`` and ``summary``, a `LossSummary`; None if not requested.
     worst
         For each sample listed: ``sample``, ``id``, ``label``, ``loss`` (or ``kl_divergence``), ``predicted`` and
         ``confidence``.

@@ -1,4 +1,4 @@
-"""Tables on a terminal, in which no number is ever broken: they are made to fit by rule."""
+"""Tables on a terminal, made to fit its width without ever breaking a number."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
 _NUMBER = re.compile(r"[-+]?(\d[\d.]*(e[-+]?\d+)?|inf|nan)( %)?")
-# What stands in a column of numbers where there is none.
+# What a column of numbers shows if there is no number.
 _NO_NUMBER = {"", "…", "...", "~", "n/a", "ignored", "true", "false"}
 _DECIMAL = re.compile(r"(?<![\w.])([-+]?)(\d+\.\d+)(e[-+]?\d+)?(?![\w.])")
 _FEW_DIGITS = 4
 # Blanks at the left of each column but the first, and around it.
 _GAP, _EDGE = 3, 2
-# To how many characters texts are cut before numbers lose digits, and at the end.
+# Length that texts are cut to before numbers lose digits, and after that.
 _SHORT_TEXT, _SHORTEST_TEXT = 24, 8
 
 
@@ -58,7 +58,7 @@ def print_table(
     styles
         Style of each row.
     sections
-        Rows under which there is a line.
+        Rows that have a line below them.
     """
     heads = [printable(head) for head in heads]
     cells = [[printable(cell) for cell in row] + [""] * (len(heads) - len(row)) for row in rows]

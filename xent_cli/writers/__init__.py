@@ -1,4 +1,4 @@
-"""Per-sample rows out; every writer keeps the contract of `interface.RowWriter`."""
+"""Writers of per-sample rows; each keeps to the contract `interface.RowWriter`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SUFFIXES = (".tsv", ".csv", ".jsonl", ".npy", ".parquet", ".arrow")
 
 
 def format_of(path: str) -> str:
-    """Name the format that a file's suffix says; a folder/ takes Parquet parts.
+    """Return the format that the suffix of a file names; a folder/ takes Parquet parts.
 
     Examples
     --------
@@ -27,14 +27,14 @@ def format_of(path: str) -> str:
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
         raise UsageError(
-            f"-o {path}: the suffix says the format, and must be one of {', '.join(SUFFIXES)}",
+            f"-o {path}: the suffix names the format, and must be one of {', '.join(SUFFIXES)}",
             hint=f"for example -o {Path(path).with_suffix('.csv')}, which spreadsheets open",
         )
     return suffix[1:]
 
 
 def open_writer(name: str, stream: BinaryIO, columns: RowFormat) -> RowWriter:
-    """Writer of a format: tsv, csv, jsonl, npy, parquet or arrow."""
+    """Return a writer of a format: tsv, csv, jsonl, npy, parquet or arrow."""
     if name in ("tsv", "csv"):
         from xent_cli.writers.delimited import DelimitedWriter
 

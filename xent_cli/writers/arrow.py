@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from xent_cli.core.options import PredictionColumn
     from xent_cli.core.row_columns import RowFormat
 
-# Rows in a row group: fewer would cost readers seeks, more would cost this process memory.
+# Rows in a row group: fewer would cost readers seeks, and more would cost this process memory.
 _GROUP_ROWS = 1 << 20
 
 
@@ -100,7 +100,7 @@ def wrapped(values: AnyArray | None, missing: BoolArray | None = None) -> pa.Arr
 
 
 def joined(*texts: pa.Array | str, missing: str) -> memoryview:
-    """Join columns of strings, and text that is the same in every row, into the bytes of one line per row."""
+    """Join columns of strings and constant text into the bytes of one line per row."""
     lines = pc.binary_join_element_wise(*texts, "", null_handling="replace", null_replacement=missing)
     _, offsets, data = lines.buffers()
     ends = np.frombuffer(offsets, np.int32)

@@ -1,4 +1,4 @@
-"""A folder of hard cases for a kernel: inputs, what is right for them, a manifest and a page that says what each is."""
+"""A folder of difficult cases for a kernel: inputs, correct results, a manifest and a page about each case."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def write_case_folder(path: str, cases: Iterable[HardCase], version: str) -> Non
     Parameters
     ----------
     version
-        Of the program, for the manifest and the page.
+        Version of xent, for the manifest and the page.
 
     Raises
     ------
     OutputError
-        If there is something at `path`, which may hold the outputs of a kernel; or it cannot be written to.
+        If there is something at `path`, perhaps with the outputs of a kernel, or it cannot be written to.
     """
     files: dict[str, bytes] = {}
     entries, rows = [], []

@@ -44,7 +44,7 @@ class Direct:
             self.stream.close()
 
     def swap(self, *, undoable: bool) -> None:
-        """Do nothing: the bytes are in place."""
+        """Do nothing: the bytes are already in place."""
 
     def undo(self) -> None:
         """Do nothing: bytes cannot be taken back."""
@@ -58,7 +58,7 @@ class Direct:
             self.stream.close()
 
     def _begin(self, name: str, flags: int) -> int:
-        """Open the file; if it is a FIFO, wait for its reader with a timeout, where the system would wait for ever."""
+        """Open the file; wait for the reader of a FIFO, but not for ever as the system would."""
         if not Path(name).is_fifo():
             return os.open(name, flags, 0o666)
         began = time.monotonic()
@@ -116,7 +116,7 @@ class Named(FileIO):
 
 @contextmanager
 def _unless_full() -> Iterator[None]:
-    """Pass over that a file system cannot reserve space, but not that it is full."""
+    """Ignore that a file system cannot reserve space, but not that it is full."""
     try:
         yield
     except OSError as error:
@@ -126,7 +126,7 @@ def _unless_full() -> Iterator[None]:
 
 @contextmanager
 def errors_name_file(path: str, hint: str = "") -> Iterator[None]:
-    """Turn an error of the system into an OutputError, except that the reader went away, which the caller handles."""
+    """Turn an error of the system into an OutputError, unless the reader went away, which the caller handles."""
     try:
         yield
     except BrokenPipeError:

@@ -44,14 +44,14 @@ class NewFile:
         """See `Output`, as for the others."""
         with errors_name_file(self._path):
             self.stream.flush()
-            # Set-uid, set-gid and sticky were meant for the old content.
+            # The set-uid, set-gid and sticky bits were meant for the old content.
             mode = self._target.stat().st_mode & 0o777 if self._target.exists() else 0o666 & ~_umask()
             self._temporary.chmod(mode)
             sync(self.stream.fileno())
             self.stream.close()
 
     def swap(self, *, undoable: bool) -> None:
-        """Rename it to its target; if that exists and must be restorable, give the old file a second name first."""
+        """Rename it to its target; to be able to restore an existing file, give that a second name first."""
         with errors_name_file(self._path):
             self._new = not self._target.exists()
             if undoable and not self._new:
@@ -91,12 +91,12 @@ class NewFile:
 
 
 def path_beside(target: Path, kind: str) -> Path:
-    """Return a path in the folder of `target` that nobody else uses."""
+    """Return a path in the folder of `target` that nothing else uses."""
     return target.with_name(f".{target.name[:50]}.{os.urandom(6).hex()}.{kind}")
 
 
 def refuse_read_only(path: str, target: Path) -> None:
-    """Refuse to replace a read-only file, even as root, whom the system would let do it.
+    """Refuse to replace a read-only file, even as root, whom the system allows to.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Folders of parts: on a disk they are renamed when whole, in a bucket they are whole once `_SUCCESS` exists."""
+"""Folders of parts: on a disk renamed when complete, in a bucket complete once `_SUCCESS` exists."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def open_folder(outputs: Publication, path: str, columns: RowFormat | None, dtyp
     """Open a folder for parts that replaces `path` together with the other outputs of the run.
 
     On a disk the parts are written into a folder beside it, which is then renamed. A bucket cannot rename: there the
-    parts are whole once ``_SUCCESS`` exists, which is written last; then parts of an earlier run are removed.
+    parts are complete once ``_SUCCESS`` exists, which is written last, before parts of an earlier run are removed.
 
     Raises
     ------
@@ -236,7 +236,7 @@ def _refuse_unlisted(path: str, names: list[str], manifest: bytes) -> None:
         counted = "a part" if len(foreign) == 1 else f"{len(foreign)} parts"
         found = f"{counted} that no manifest lists: of a run that was killed, or has not ended"
         hint = f"delete what it left ({foreign[0]} ...), or name another folder"
-        raise _taken(path, found, "nothing, or what a run wrote that came to its end", hint)
+        raise _taken(path, found, "nothing, or what a run that ended wrote", hint)
     if foreign:
         more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
         raise _taken(path, f'"{foreign[0]}"{more}, which xent did not write', "nothing, or what an earlier run wrote")
@@ -261,7 +261,7 @@ def _taken(
 
 
 def _exchanged(one: Path, other: Path) -> bool:
-    """Exchange two folders in one step, if the system can: neither is missing at any moment."""
+    """Exchange two folders in one step, if the system can, so that neither is ever missing."""
     import ctypes
 
     try:

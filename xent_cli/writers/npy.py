@@ -68,7 +68,7 @@ class GradientWriter:
     stream
         A stream that can seek.
     shape, axis
-        Of the logits; the first side is None if the number of rows is known only at the end.
+        Shape and class axis of the logits; the first side is None if the number of rows is known only at the end.
     """
 
     def __init__(self, stream: BinaryIO, shape: tuple[int | None, ...], axis: int, dtype: np.dtype[np.generic]) -> None:
@@ -110,7 +110,7 @@ class GradientWriter:
                 turn(some, self._array[a, :, low : low + size].T)
             done += size
         ended = (rows.start + rows.size) % samples == 0 or self._array[0].nbytes > _MAPPED_BYTES
-        if ended and hasattr(self._memory, "madvise"):  # what has been written would count as memory of this process
+        if ended and hasattr(self._memory, "madvise"):  # written pages would count as memory of this process
             self._memory.madvise(mmap.MADV_DONTNEED)
 
     def finish(self) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Recipe for writing the part of a block, in any process.
+    """A recipe for writing the part of a block, in any process.
 
     Fields
     ------

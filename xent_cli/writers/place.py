@@ -1,4 +1,4 @@
-"""Where an output goes: a path on a disk, or a URL, under which only folders of parts can be written."""
+"""Where an output goes: a path on a disk or, for folders of parts only, a URL."""
 
 from __future__ import annotations
 

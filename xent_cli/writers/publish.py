@@ -23,7 +23,7 @@ class Output(Protocol):
     """One output that is being written beside its target."""
 
     def finish(self) -> None:
-        """Sync all bytes to the disk: a lack of space shows here."""
+        """Sync all bytes to the disk, which reveals a lack of space."""
 
     def swap(self, *, undoable: bool) -> None:
         """Move it to its target; if `undoable`, keep the old file for `undo`."""

@@ -44,7 +44,7 @@ def encoded(rows: BlockLoss, encode: Callable[[BlockLoss], memoryview]) -> Itera
 
 
 def rows_between(rows: BlockLoss, first: int, stop: int) -> BlockLoss:
-    """Rows `first` to `stop` of a block, without its gradient."""
+    """Return rows `first` to `stop` of a block, without the gradient."""
     part = slice(first, stop)
     return rows._replace(
         start=rows.start + first,
@@ -76,7 +76,7 @@ def row_texts(
 ) -> list[list[str]]:
     """Return the text of every cell, column by column, in the order of `RowFormat.names`.
 
-    `missing` is the text of a loss that a sample does not have, `unnamed` that of an id, label, group or prediction
+    `missing` is the text for a loss that a sample does not have, `unnamed` that for an id, label, group or prediction
     without a value.
     """
     texts = [[str(i) for i in range(rows.start, rows.start + rows.size)]]

@@ -1,4 +1,4 @@
-"""What `xent verify` prints: how far losses and gradients are off, of one run or of each hard case, and the verdict."""
+"""What `xent verify` prints: how far off losses and gradients are, in one run or in each case, and the verdict."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def show_agreement(document: AgreementDocument | CasesDocument, output: OutputPlan, origin: Origin) -> None:
-    """Print the verdict; a failure stands even if nobody reads on."""
+    """Print the verdict; a reader that goes away early does not change it."""
     from xent_cli.reports.agreement.json import AgreementDocument
 
     remark(document.diagnostics, origin, quiet=output.quiet)

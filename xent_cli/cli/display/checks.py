@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def show_checks(output: OutputPlan, document: Document, totals: LossTotals, columns: RowFormat) -> None:
-    """Print the verdicts; a failure stands even if nobody reads on."""
+    """Print the verdicts; a reader that goes away early does not change them."""
     failed = [entry for entry in document.checks or () if not entry["passed"]]
     try:
         _print(output, document, totals, columns)

@@ -1,4 +1,4 @@
-"""Advice about errors and warnings of core, in options of the command line; `core.python_api.hints` is its sibling."""
+"""Advice about errors and warnings of core, in terms of options; `core.python_api.hints` has it for Python."""
 
 from __future__ import annotations
 

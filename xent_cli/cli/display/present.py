@@ -40,7 +40,7 @@ def console_for(stream: TextIO, color: Color) -> Console:
 
 
 def escaped_for(terminal: TextIO) -> BinaryIO:
-    """Return a stream that escapes rows of text for a terminal, which must not obey ids and labels from a file."""
+    """Return a stream that escapes rows of text for a terminal, so that ids and labels of a file cannot control it."""
     return cast("BinaryIO", _Terminal(terminal))
 
 
@@ -61,7 +61,7 @@ class _Terminal:
 
 
 def show(output: OutputPlan, document: Document, totals: LossTotals, columns: RowFormat) -> None:
-    """Print the summary where the plan has it."""
+    """Print the summary on the stream and in the form that the plan says."""
     if output.summary in (Form.MEAN, Form.SUM):
         from xent_cli.core.number_text import plain_value
 
@@ -85,7 +85,7 @@ def show(output: OutputPlan, document: Document, totals: LossTotals, columns: Ro
 def remark(diagnostics: Iterable[Diagnostic], origin: Origin, *, quiet: bool, check: bool = False) -> None:
     """Print warnings and notes on standard error, except those of the configuration, which are printed at the start.
 
-    A quiet check prints warnings, any other quiet command neither.
+    With --quiet, check still prints warnings, and other commands print neither.
     """
     with suppress(BrokenPipeError):  # the verdict stands even if nobody reads this
         for diagnostic in (each for each in diagnostics if each not in origin.config_notes):
@@ -94,7 +94,7 @@ def remark(diagnostics: Iterable[Diagnostic], origin: Origin, *, quiet: bool, ch
 
 
 def note_waiting(path: str) -> None:
-    """Say that a pipe to write to has no reader yet."""
+    """Say that a pipe that is to be written to has no reader yet."""
     click.echo(f"note: {printable(path)} is a pipe that nobody reads from yet: waiting [output-waits]", err=True)
 
 

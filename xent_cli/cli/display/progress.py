@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def track(num_rows: int | None, patience_seconds: float = 1.0) -> Callable[[Iterable[BlockLoss]], Iterator[BlockLoss]]:
-    """Return a function that passes blocks on and shows progress, once a run has lasted for some time.
+    """Return a function that passes blocks on and shows progress, once a run has taken some time.
 
     Parameters
     ----------
     num_rows
-        Of the whole input, or None where that is unknown.
+        Number of rows of the whole input, or None if it is unknown.
     """
     return lambda blocks: _tracked(blocks, num_rows, patience_seconds)
 

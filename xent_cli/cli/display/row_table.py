@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from xent_cli.core.evaluate import BlockLoss
     from xent_cli.core.row_columns import RowFormat
 
-# How many rows are shown from either end; more would scroll the summary away.
+# Number of rows shown from either end; more would scroll the summary off the screen.
 _ENDS = 5
 
 

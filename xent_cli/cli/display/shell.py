@@ -28,6 +28,6 @@ def _escaped(character: str) -> str:
         return character
     try:
         spelt = os.fsencode(character)
-    except UnicodeEncodeError:  # a lone surrogate, as JSON may hold; no file has such a name
+    except UnicodeEncodeError:  # a lone surrogate, which JSON may hold; no file has such a name
         spelt = character.encode("utf-8", "surrogatepass")
     return "".join(f"\\x{byte:02x}" for byte in spelt)

@@ -1,4 +1,4 @@
-"""Mistakes in a command line, in the shape of all other errors, and what was probably meant."""
+"""Mistakes in a command line, worded like all other errors, and what was probably meant."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from xent_cli.errors import UsageError, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# click's names of types, and what people call a value of them.
+# What click says of an invalid value, and what people say.
 _KINDS = {
     "is not a valid integer range": "is not a whole number",
     "is not a valid integer": "is not a whole number",
@@ -71,7 +71,7 @@ def usage_error(error: click.ClickException) -> UsageError:
 
 
 def _option_meant(error: click.NoSuchOption, context: click.Context | None) -> str:
-    """Suggest the option that was probably meant; an option before the command is in the wrong place."""
+    """Suggest the option that was probably meant; an option may also be in the wrong place, before the command."""
     if context is not None and isinstance(context.command, click.Group):
         return f"options come after a command: xent compute {error.option_name} ..."
     known = [] if context is None else [name for option in context.command.params for name in option.opts]

@@ -51,7 +51,7 @@ def calibrate(options: CalibrateOptions, *, quiet: bool) -> CalibrationDocument:
     Raises
     ------
     InputError
-        Where inputs are invalid, can be read only once, or no temperature minimises the loss.
+        If inputs are invalid or can be read only once, or if no temperature minimises the loss.
     UsageError
         If options or inputs are not about logits and labels.
     """

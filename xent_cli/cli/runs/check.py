@@ -50,9 +50,9 @@ class Limits:
     baseline
         What "max-increase" and "max-decrease" compare with, or None.
     significant
-        Whether a change fails only where the paired interval excludes 0.
+        Whether a change fails only if the interval of the paired difference excludes 0.
     cluster
-        What `--cluster` says, or None without the option.
+        What `--cluster` says, or None if it was not given.
     """
 
     thresholds: tuple[Threshold, ...]
@@ -83,24 +83,24 @@ class Limits:
 
     @property
     def needs_gain(self) -> bool:
-        """Whether a limit is about what the best temperature would gain."""
+        """Whether a limit is about the gain of the best temperature."""
         return any(limit.metric == metrics.GAIN for limit in self.thresholds)
 
     @property
     def top_k(self) -> set[int]:
-        """The accuracies that limits are about."""
+        """The k of each top-k accuracy that a limit is about."""
         return {k for k in (metrics.top_k_of(limit.metric) for limit in self.thresholds) if k is not None}
 
 
 def open_limits(flags: LimitFlags, options: ComputeOptions) -> Limits:
-    """Read the limits, and the baseline where there is one, before any work.
+    """Read the limits, and the baseline if there is one, before any work.
 
     Raises
     ------
     UsageError
-        If there is no limit, a limit is invalid, or a limit or an option needs one that is missing.
+        If there is no limit, a limit is invalid, or a limit needs an option that is missing.
     InputError
-        Where the baseline cannot be read.
+        If the baseline cannot be read.
     """
     limits = _thresholds(flags)
     named = _slice_names(options.output.by) if any(limit.metric.startswith("slice:") for limit in limits) else ()
@@ -152,14 +152,14 @@ def open_limits(flags: LimitFlags, options: ComputeOptions) -> Limits:
 
 
 def _slice_names(by: tuple[str, ...]) -> set[str]:
-    """Return what the slices are called; a column may have a name that looks like a name and a file."""
+    """Return the names of the slices; ``NAME=FILE`` is also taken literally, as the name of a column."""
     from xent_cli.cli.group_choice import group_choice
 
     return {*by, *(group_choice(text, "--by").name for text in by)}
 
 
 def _thresholds(flags: LimitFlags) -> tuple[Threshold, ...]:
-    """Every limit, in the order of `thresholds.KINDS`."""
+    """Return every limit, in the order of `thresholds.KINDS`."""
     typed = {
         "max": flags.max,
         "min": flags.min,
@@ -173,7 +173,7 @@ def _thresholds(flags: LimitFlags) -> tuple[Threshold, ...]:
 
 
 def judge(limits: Limits, document: Document, kept: KeptRows | None) -> Document:
-    """Add the verdicts to the document of a run, and warnings about what is unknown of the baseline.
+    """Add the verdicts to the document of a run, and warnings about what the baseline does not say.
 
     Raises
     ------
@@ -235,7 +235,7 @@ def _compared(limit: Threshold, before: Mapping[str, Any], intervals: Intervals,
 
 
 def _more_figures(metric: str) -> str:
-    """Return what to save as a baseline for a figure that does not follow from the losses."""
+    """Return what to save as a baseline, for a figure that losses alone do not give."""
     document = "a summary document (xent compute --report FILE.json) has more figures"
     return f"rows with --columns predicted have accuracy, and {document}" if metric == _ACCURACY else document
 
@@ -243,7 +243,7 @@ def _more_figures(metric: str) -> str:
 def _before(
     limits: Limits, baseline: SavedResults, document: Document, kept: KeptRows | None
 ) -> tuple[Mapping[str, Any], Intervals, tuple[Diagnostic, ...]]:
-    """Return the figures of the baseline, paired intervals if asked for, and warnings about what is unknown."""
+    """Return the baseline's figures, paired intervals if requested, and warnings about what it does not say."""
     from xent_cli.readers.saved.align import align, common_id
     from xent_cli.readers.saved.comparable import figures_of, refuse_unlike, unverified
     from xent_cli.readers.saved.saved_results import SavedResults
@@ -272,7 +272,7 @@ def _before(
 
 
 def _refuse_other_kernel(limits: Limits, baseline: SavedResults, ours: SavedResults) -> None:
-    """Refuse a limit that allows no change at all if the kernels, and so the last digits of losses, are different."""
+    """Refuse a limit that allows no change at all if different kernels computed the losses: last digits differ."""
     from xent_cli.readers.saved.comparable import other_kernels
 
     kernels = other_kernels(baseline, ours)

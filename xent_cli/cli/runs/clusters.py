@@ -1,4 +1,4 @@
-"""The groups and clusters of a run: what the options say, or the shape of the logits does, and notes about them."""
+"""The groups and clusters of a run, from its options or from the shape of the logits, and notes about them."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _grouped(wanted: Outputs, choices: GroupChoices, pair: Pair, options: Comput
     if (choices.units or choices.total_units) and options.shared.loss.class_weight is not None:
         raise UsageError("--units divides losses in bits, and --class-weight multiplies them", hint="leave one out")
     if wanted.documents is not None and pair.weighted:
-        raise UsageError("--units of whole documents and weights of samples exclude each other")
+        raise UsageError("--units of whole documents cannot be combined with weights of samples")
     return wanted
 
 
@@ -97,12 +97,12 @@ def _macro_rule(
 
 
 def _name_in(choice: GroupChoice, pair: Pair) -> str:
-    """What groups are called in the blocks: a column may be called as a user types a name and a file."""
+    """Return the name of groups in the blocks: ``NAME=FILE`` as typed if a column is named so, else NAME."""
     return choice.name if choice.file is None or choice.file.typed not in pair.by else choice.file.typed
 
 
 def _documents(pair: Pair, class_axis: int) -> ClusterRule | None:
-    """Which samples share their units: those that one number of units was given for; None where each has its own."""
+    """Return which samples share one number of units; None if each sample has its own."""
     from xent_cli.readers.pair.repeated import Repeated
 
     source = pair.units
@@ -150,7 +150,7 @@ def _each_named_once(source: Source) -> bool:
 
 
 def along(asked: int | None, pair: Pair, class_axis: int, option: str) -> ClusterRule | None:
-    """Groups along an axis of an array, or of each of its shards; `option` is what asks for them."""
+    """Return groups along an axis of an array, or of each of its shards; `option` is named in errors."""
     logits = scores_of(pair.logits)
     infos = [shard.info for shard in (logits.shards if isinstance(logits, Shards) else (logits,))]
     shapes = [info.sample_shape for info in infos if info.sample_shape is not None]
@@ -171,7 +171,7 @@ def along(asked: int | None, pair: Pair, class_axis: int, option: str) -> Cluste
 
 
 def _rule(name: str, axis: int, shapes: Sequence[tuple[int, ...]]) -> ClusterRule:
-    """Clusters of samples with one index along an axis of samples; shards follow one another along the first one."""
+    """Return clusters of samples that share an index along an axis; shards are joined along the first axis."""
     full = [shape for shape in shapes if math.prod(shape)] or list(shapes)[:1]
     steps = tuple(math.prod(shape[axis + 1 :]) for shape in full)
     if axis == 0 and len(set(steps)) == 1:
@@ -185,7 +185,7 @@ def _rule(name: str, axis: int, shapes: Sequence[tuple[int, ...]]) -> ClusterRul
 
 
 def cluster_notes(choice: GroupChoice | None, rule: ClusterRule, summary: LossSummary) -> Iterator[Diagnostic]:
-    """Say which clusters are in force if the user did not choose them, and warn if there are few."""
+    """Return a note on the clusters in use if the user did not choose them, and a warning if there are few."""
     count = summary.n_clusters
     if count is None:
         return
@@ -197,7 +197,7 @@ def cluster_notes(choice: GroupChoice | None, rule: ClusterRule, summary: LossSu
 def with_units(
     summary: LossSummary, losses: LossTotals, wanted: Outputs, choices: GroupChoices | None
 ) -> tuple[LossSummary, tuple[Diagnostic, ...]]:
-    """Return the summary with figures per unit where their number was given, and what is to be said of groups."""
+    """Return the summary with figures per unit if their number was given, and notes about groups."""
     notes: tuple[Diagnostic, ...] = ()
     if wanted.cluster is not None:
         notes = tuple(cluster_notes(None if choices is None else choices.cluster, wanted.cluster, summary))
@@ -210,7 +210,7 @@ def with_units(
         units = ExactSum.of(np.array([choices.total_units]))
         found |= unit_figures(losses.sums if losses.weighted is None else losses.weighted, units, special)
     if wanted.documents is not None and wanted.documents != wanted.cluster:
-        # It would be over documents, but the user asked for different clusters, or none.
+        # This standard error is over documents, but the user asked for different clusters, or none.
         found.pop("se_bits_per_unit", None)
     if found.get("n_units") == 0:
         raise InputError("no units", found="units that sum to 0", expected="at least one sample with a unit")
@@ -220,9 +220,9 @@ def with_units(
 def saved_cluster_notes(
     choice: GroupChoice | None, clusters: SavedClusters | None, paired: PairedComparison
 ) -> Iterator[Diagnostic]:
-    """Say which clusters are in force in a comparison if the user did not choose them, and warn if there are few."""
+    """Return the same about the clusters of a comparison."""
     if choice is None and clusters is None:
-        text = "samples are taken as independent; --cluster COLUMN or every:N tells clusters of them apart"
+        text = "samples are treated as independent; --cluster COLUMN or every:N says which are not"
         yield Diagnostic("not-clustered", text, note=True)
     if clusters is None or paired.n_clusters is None:
         return
@@ -232,9 +232,9 @@ def saved_cluster_notes(
 
 
 def few_clusters(count: int, where: str = "") -> Iterator[Diagnostic]:
-    """Say that an interval is too narrow, or that there is none."""
+    """Return a warning that an interval is too narrow, or that there is none."""
     if count == 1:
-        text = "there is one cluster, and so no interval; --cluster none takes its samples as independent"
+        text = "there is only one cluster, and so no interval; --cluster none treats samples as independent"
         yield Diagnostic("one-cluster", where + text, note=True)
     elif count < _FEW:
         text = f"{count} clusters: with fewer than {_FEW}, intervals tend to be too narrow"
@@ -243,7 +243,7 @@ def few_clusters(count: int, where: str = "") -> Iterator[Diagnostic]:
 
 def _by_default(n: int, count: int, name: str) -> Diagnostic:
     found = f"{_counted(n, 'sample')} in {_counted(count, 'cluster')} ({name})"
-    text = f"{found}: clusters, not samples, are taken as independent; --cluster none takes samples"
+    text = f"{found}: clusters, not samples, are treated as independent; --cluster none treats samples so"
     return Diagnostic("clustered", text, note=True)
 
 

@@ -57,7 +57,7 @@ class CompareOptions(NamedTuple):
     Fields
     ------
     top
-        How many of the samples that moved most are listed.
+        How many of the samples whose loss changed most are listed.
     choice
         What `cluster` says; filled in by `compare`.
     """
@@ -83,9 +83,9 @@ def compare(options: CompareOptions) -> Comparison:
     Raises
     ------
     InputError
-        Where results cannot be read, or are not of the same samples.
+        If results cannot be read, or are not of the same samples.
     UsageError
-        Where an option needs saved rows and there is a summary.
+        If an option needs saved rows and a result is a summary.
     """
     if not 0.0 < options.confidence < 1.0:
         raise UsageError("--confidence is a share between 0 and 1, such as 0.95")
@@ -137,7 +137,7 @@ def _named(text: str) -> tuple[str, str]:
     if is_url(text):  # a URL may have an = in its query
         return without_secrets(text), text
     label, _, path = text.partition("=")
-    with suppress(OSError):  # such as for a name that is too long
+    with suppress(OSError):  # for example because the name is too long
         if Path(text).exists():
             return text, text
     return (label, path) if label and path else (text, text)
@@ -168,7 +168,7 @@ def _rows_against(
     flips = None
     if right[0] is not None and right[1] is not None:
         before, after = right[0][both.rows], right[1][both.candidate_rows]
-        # As in a summary, every sample counts 1.
+        # Every sample has weight 1, as in a summary.
         shares = before.astype(np.float64), after.astype(np.float64)
         of_shares = replace(both, baseline=shares[0], candidate=shares[1], weight=None, divisor=None)
         paired = _paired(of_shares, None, options)

@@ -1,4 +1,4 @@
-"""What `xent compute` does, and `xent check`, which is the same with limits: prepare, evaluate, report."""
+"""What `xent compute` does, and `xent check`, which adds limits: prepare, evaluate, report."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _WORST_ON_A_PAGE = 20
 
 
 class Job(NamedTuple):
-    """A run that is ready to go: the inputs are opened and judged, nothing is written yet.
+    """A run that is ready to go: the inputs are opened and checked, and nothing is written yet.
 
     Fields
     ------
@@ -55,13 +55,13 @@ class Job(NamedTuple):
     wanted
         What to compute besides the mean.
     columns
-        Of the per-sample rows.
+        Columns of the per-sample rows.
     gradients
         Where gradients go, or None.
     limits
-        Of a check, or None.
+        Limits of a check, or None.
     groups
-        What tells groups of samples apart, or None where no option does.
+        What defines groups of samples, or None if no option does.
     """
 
     options: ComputeOptions
@@ -75,7 +75,7 @@ class Job(NamedTuple):
 
 
 def compute(options: ComputeOptions, output: OutputPlan, limits: Limits | None = None) -> Document:
-    """Carry out `xent compute`, or with limits `xent check`, and return what was found."""
+    """Run `xent compute`, or with limits `xent check`, and return the results."""
     job = prepare(options, output, limits)
     engine = open_engine(options.shared.run)
     with Publication(timeout.get(), None if output.quiet else present.note_waiting) as files:
@@ -87,7 +87,7 @@ def compute(options: ComputeOptions, output: OutputPlan, limits: Limits | None =
 
 
 def prepare(options: ComputeOptions, output: OutputPlan, limits: Limits | None) -> Job:
-    """Open the inputs, and refuse invalid inputs and options, before anything is written."""
+    """Open the inputs, and refuse invalid inputs and options before anything is written."""
     shared, flags = options.shared, options.output
     _refuse_meaningless(options)
     refuse_overlap(inputs_of(options, limits), outputs_of(flags, output))
@@ -121,7 +121,7 @@ def prepare(options: ComputeOptions, output: OutputPlan, limits: Limits | None) 
 
 
 def evaluate(job: Job, targets: Targets, opened: AbstractContextManager[Engine]) -> tuple[RunTotals, LossSummary]:
-    """Evaluate every block where the engine runs it, write rows and gradients, and return totals and figures."""
+    """Evaluate every block on the engine, write rows and gradients, and return the totals and the figures."""
     run, (pair, options, _) = job.options.shared.run, job.seen
     track = progress(run, pair.logits.info.num_rows)
     streamed = pair.streamed(run.threads) if run.engine == "local" and only_losses(options, job.wanted) else pair
@@ -136,7 +136,7 @@ def evaluate(job: Job, targets: Targets, opened: AbstractContextManager[Engine])
 
 
 def report(job: Job, totals: RunTotals, summary: LossSummary, targets: Targets) -> Document:
-    """Say what was found, judge it where there are limits, and write the reports."""
+    """Collect the results in a document, judge them if there are limits, and write the reports."""
     (pair, options, diagnostics), flags, origin = job.seen, job.options.output, job.options.shared.origin
     losses = totals.losses
     digest, slices = _digest(losses), _slices(totals, job.wanted.by)
@@ -190,7 +190,7 @@ def show(job: Job, totals: RunTotals, document: Document) -> None:
 
 
 def _refuse_meaningless(options: ComputeOptions) -> None:
-    """Refuse outputs that need logits or labels where the inputs are something else."""
+    """Refuse outputs that need logits or labels if the inputs are something else."""
     loss, flags = options.shared.loss, options.output
     about_logits = {"--gradients": flags.gradients, "--overflow-report": flags.overflow_report}
     refuse_without_logits(loss, tuple(name for name, value in about_logits.items() if value))
@@ -252,7 +252,7 @@ def _wanted(
 
 
 def _groups(options: ComputeOptions) -> GroupChoices | None:
-    """Return what tells groups of samples apart, without any import where no option does."""
+    """Return what defines groups of samples; nothing is imported if no option does."""
     flags = options.output
     if not flags.by and all(text is None for text in (flags.cluster, flags.macro, flags.units)):
         return None
@@ -262,7 +262,7 @@ def _groups(options: ComputeOptions) -> GroupChoices | None:
 
 
 def _with_groups(wanted: Outputs, groups: GroupChoices | None, pair: Pair, options: ComputeOptions) -> Outputs:
-    """Add groups and clusters to the outputs, without any import where samples have one axis and are not grouped."""
+    """Add groups and clusters to the outputs; nothing is imported if samples have one axis and are not grouped."""
     if (
         groups is None
         and not pair.tokens_only
@@ -275,7 +275,7 @@ def _with_groups(wanted: Outputs, groups: GroupChoices | None, pair: Pair, optio
 
 
 def _worst(losses: LossTotals, job: Job) -> tuple[Mapping[str, Any], ...]:
-    """Return the samples that are listed as documents have them, classes as in the rows."""
+    """Return the samples to list, as a document holds them, with classes named as in the rows."""
     from xent_cli.core.confidence.predictions import listed
 
     by, worst = losses.listed
@@ -292,7 +292,7 @@ def _digest(totals: LossTotals) -> str | None:
 
 
 def _slices(totals: RunTotals, by: tuple[str, ...]) -> tuple[Mapping[str, Any], ...] | None:
-    """Return the figures of each slice, columns in the order of --by."""
+    """Return the figures of each slice, by column in the order of --by."""
     if totals.slices is None:
         return None
     found = ({"by": column, "value": value, "summary": summary} for column, value, summary in totals.slices.summaries())

@@ -1,4 +1,4 @@
-"""What inputs are declared to hold, by options or by their format, and whether their first rows are that."""
+"""Whether the first rows are what options or the format of the file declare them to be."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _PERCENT = 100.0
 
 
 def line_with(origin: Origin, *words: str) -> str:
-    """Return the command that was typed, with more options."""
+    """Return the command that was typed, with these words added."""
     from xent_cli.cli.display.shell import quoted
 
     return " ".join(quoted(word) for word in ("xent", *origin.words, *words))
 
 
 def may_be_probabilities(pair: Pair) -> bool:
-    """Whether the first rows lie where fractions and percentages do; True where rows can be read only once."""
+    """Whether the first rows are within [0, 100], as fractions and percentages are; True if they cannot be reread."""
     if not pair.again:
         return True
     logits = next(pair.tasks()).load().logits
@@ -40,7 +40,7 @@ def may_be_probabilities(pair: Pair) -> bool:
 
 
 def refuse_softmaxed(origin: Origin, pair: Pair, options: LossOptions, found: Distributions) -> tuple[Diagnostic, ...]:
-    """Refuse logits that are distributions, unless somebody insists or there are too few rows to be sure.
+    """Refuse logits that are distributions, unless the user insists or there are too few rows to be sure.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def refuse_softmaxed(origin: Origin, pair: Pair, options: LossOptions, found: Di
             expected="logits, which hardly ever do",
             hint=f"{line_with(origin, '--from', 'probs')}; --from logits insists that they are logits",
         )
-    # The kernel for labels counts such rows in the whole input; for a few rows, their digits say more.
+    # The kernel for labels counts such rows in the whole input; of a few rows, the digits say more.
     if found.sure and found.scale == 1.0 and not note and options.labels_source == "labels":
         return ()
     rows = rows if found.sure else rows.replace("the first ", "")
@@ -70,7 +70,7 @@ def refuse_softmaxed(origin: Origin, pair: Pair, options: LossOptions, found: Di
 
 
 def refuse_scores(origin: Origin, pair: Pair, found: Distributions) -> None:
-    """Refuse scores of a binary classifier that all lie in [0, 1], unless somebody says that they are logits.
+    """Refuse scores of a binary classifier that all lie in [0, 1], unless the user says that they are logits.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def judge_logits(shared: SharedOptions, pair: Pair, options: LossOptions, rows: 
 
 
 def softmaxed_teacher(origin: Origin, pair: Pair, rows: FirstRows) -> tuple[Diagnostic, ...]:
-    """Refuse a teacher's logits that are distributions, unless somebody insists or there are too few rows to be sure.
+    """Refuse a teacher's logits that are distributions, unless the user insists or there are too few rows to be sure.
 
     ``--labels-from logits`` alone does not insist, because it is the only way to have a teacher's logits;
     ``--from logits`` beside it does.
@@ -151,12 +151,12 @@ def judge_labels(shared: SharedOptions, pair: Pair, options: LossOptions, rows: 
     if rows.rounding.whole and off.any():
         first = int(np.argmax(off))
         error = RowError(
-            "dense labels are whole numbers and no distribution",
+            "dense labels are whole numbers, not distributions",
             rows.samples[first],
             "labels",
             found=f"a row that sums to {rows.figures.total[first]:g}",
             expected="rows that sum to 1",
-            hint="votes and counts need --normalize, which divides every row by its sum; several labels a sample are "
+            hint="votes and counts need --normalize, which divides every row by its sum; several labels per sample are "
             "not for softmax; --labels dense takes them as they are",
         )
         raise _counted(pair, options, error, off)
@@ -221,7 +221,7 @@ def _judge(flags: LossFlags, pair: Pair, options: LossOptions, rows: FirstRows, 
 
 
 def _counted(pair: Pair, options: LossOptions, error: RowError, off: BoolArray) -> InputError:
-    """Complete the error with the place of the first row and the number of similar rows."""
+    """Add the place of the first such row, and how many there are, to the error."""
     complete = pair.complete(error, options)
     others = int(np.count_nonzero(off)) - 1
     more = f"{more_rows(others)}, of the first {off.size}" if others else ""
@@ -229,7 +229,7 @@ def _counted(pair: Pair, options: LossOptions, error: RowError, off: BoolArray) 
 
 
 def with_implied(shared: SharedOptions, pair: Pair) -> SharedOptions:
-    """Say of files of log-probabilities that they hold these.
+    """Set the options that files of log-probabilities imply.
 
     Raises
     ------
@@ -270,7 +270,7 @@ def of_partial(options: ComputeOptions, pair: Pair) -> ComputeOptions:
 
 
 def _refuse_beside_tokens(options: ComputeOptions) -> None:
-    """Refuse what needs to know the classes, where only the log-probabilities of scored tokens are."""
+    """Refuse what needs the classes if only the log-probabilities of the scored tokens are known."""
     loss, flags = options.shared.loss, options.output
     for option, asked in (
         ("--top-k", bool(loss.top_k)),
@@ -288,5 +288,5 @@ def _refuse_beside_tokens(options: ComputeOptions) -> None:
 
 
 def refused_beside_tokens(option: str) -> UsageError:
-    """Return the error for an option or a command."""
+    """Return the error for an option or a command that needs the classes."""
     return UsageError(f"{option} is about classes, and only the log-probability of each label is known")

@@ -1,4 +1,4 @@
-"""From opened inputs to totals, as compute, check and verify share it."""
+"""From opened inputs to totals: the part that compute, check and verify share."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ def evaluate_pair(
     *,
     track: Track = iter,
 ) -> RunTotals:
-    """Evaluate all samples, hand rows and gradients to their writers, and return the totals.
+    """Evaluate all samples, pass rows and gradients to their writers, and return the totals.
 
     Parameters
     ----------
     targets
         Where rows and gradients go.
     track
-        Shows the progress while it passes blocks on.
+        Passes blocks on and shows the progress.
 
     Raises
     ------
     InputError
-        At an invalid row, named as the user counts it, or where no sample is left to average.
+        At an invalid row, numbered as the user counts, or if no sample is left to average.
     """
     try:
         if (gradients := targets.gradients) is not None:
@@ -70,7 +70,7 @@ def evaluate_pair(
 
 
 def _blocks(pair: Pair, options: LossOptions, wanted: Outputs, engine: Engine, targets: Targets) -> Iterable[BlockLoss]:
-    """Return the evaluated blocks in order; parts of folders are written by the workers."""
+    """Return the evaluated blocks in order; the workers write parts of folders."""
     if not targets.folders:
         return engine.map(partial(evaluate_block, options=options, outputs=wanted), pair.tasks())
     parts, kept = tuple(folder.parts for folder in targets.folders), bool(targets.writers)
@@ -91,7 +91,7 @@ def _evaluate_into_parts(
 
 
 def divisor_of(pair: Pair, options: LossOptions, engine: Engine) -> ExactSum:
-    """Return what the mean divides by: the number of samples if each counts 1, else known by a pass over the labels."""
+    """Return what the mean divides by: the number of samples if each has weight 1, else found in a pass over labels."""
     every_one_counts = not options.ignore_index and not options.ignore_missing and options.class_weight is None
     every_one_counts = every_one_counts and not options.shift and not options.sample_weighted and not options.masked
     if every_one_counts and pair.logits.info.num_rows is not None:

@@ -29,9 +29,9 @@ class GradientOutput:
     dtype
         Dtype in the file; 2-byte void is bfloat16.
     of_sum
-        Whether they are gradients of the sum, not of the mean.
+        Whether these are gradients of the sum, not of the mean.
     shape, axis
-        Of the logits; the first side is None if the number of rows is known only at the end.
+        Shape and class axis of the logits; the first side is None if the number of rows is known only at the end.
     """
 
     path: str
@@ -42,16 +42,16 @@ class GradientOutput:
 
     @property
     def in_parts(self) -> bool:
-        """Whether each block is written to a file of its own, where it is computed."""
+        """Whether each block is written to a file of its own, by the worker that computes it."""
         return self.path.endswith("/")
 
     @property
     def kernel_dtype(self) -> str:
-        """Dtype for the kernel, which has no bfloat16: the writer rounds float32 to that."""
+        """Dtype for the kernel, which has no bfloat16: the writer rounds float32 to it."""
         return "<f4" if self.dtype.kind == "V" else self.dtype.str
 
     def open_folder(self, files: Publication) -> PartsFolder:
-        """Open the folder of parts."""
+        """Open the folder that parts are written to."""
         from xent_cli.writers.folder import open_folder
 
         return open_folder(files, self.path, None, self.dtype.str)
@@ -64,7 +64,7 @@ class GradientOutput:
 
 
 def gradient_output(flags: OutputFlags, layout: LayoutFlags, pair: Pair) -> GradientOutput:
-    """Return what the options ask for; the default dtype is that of the logits.
+    """Return where the options put the gradients; the default dtype is that of the logits.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def gradient_output(flags: OutputFlags, layout: LayoutFlags, pair: Pair) -> Grad
         raise UsageError(f"--gradients {path}: one array cannot hold them", found=found, hint="name a folder/")
     dtype = logits.info.dtype if logits.info.dtype.kind == "f" else np.dtype(np.float64)
     if flags.gradient_dtype == "bfloat16" or (layout.logits_dtype == "bfloat16" and not flags.gradient_dtype):
-        dtype = np.dtype("V2")  # as numpy.save writes it
+        dtype = np.dtype("V2")  # as numpy.save writes bfloat16
     elif flags.gradient_dtype:
         dtype = np.dtype(flags.gradient_dtype)
     of_sum, axis = flags.reduction == "sum", layout.axis % len(shape)

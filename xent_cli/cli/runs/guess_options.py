@@ -29,11 +29,11 @@ _MOST_ARRAYS = 12
 
 
 class MisfitError(InputError):
-    """Inputs can be read, but do not fit together."""
+    """The inputs can be read, but do not fit together."""
 
 
 class Opened(NamedTuple):
-    """An input, the part that it plays, and the options that opened it.
+    """An input, its role, and the options that opened it.
 
     Fields
     ------

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 
 class InspectOptions(NamedTuple):
-    """Options of `xent inspect`; `scan` says whether values are read, or only headers."""
+    """Options of `xent inspect`; `scan` says whether to read the values, or only headers."""
 
     files: tuple[str, ...]
     layout: LayoutFlags
@@ -64,7 +64,7 @@ def inspect(flags: InspectOptions) -> dict[str, Any]:
     Raises
     ------
     InputError
-        Where a file cannot be read.
+        If a file cannot be read.
     """
     refuse_two_pipes(*flags.files)
     options = layout_options(flags.layout, LossFlags())._replace(run=RunNeeds(two_passes=True))
@@ -81,7 +81,7 @@ def inspect(flags: InspectOptions) -> dict[str, Any]:
         try:
             tried = readings if alone[0].role == "logits" else ()
             pair, options, order = pair_up(files, options, tried)
-            if max(order) == len(files):  # the one table is both
+            if max(order) == len(files):  # one table is both
                 files, paths = files * 2, paths * 2
             return _paired(paths, files, pair, options, order, runner, notes)
         except RowError:

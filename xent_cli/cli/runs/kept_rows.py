@@ -1,4 +1,4 @@
-"""The rows of a run, kept for comparison with a baseline, and the intervals of what differs."""
+"""The rows of a run, kept for comparison with a baseline, and the intervals of the differences."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class KeptRows:
-    """Keeps loss, label and id of every row, and passes the rows on; see `RowWriter`.
+    """Keeps the loss, label and id of every row, and passes the rows on; see `RowWriter`.
 
     Memory grows by 17 bytes per sample, and by weights, ids and clusters.
     """
@@ -68,7 +68,7 @@ class KeptRows:
             self.onward.finish()
 
     def results(self, path: str, signature: str, digest: str | None) -> SavedResults:
-        """Return the rows as if they had been saved, with settings and digest of the labels, and read again."""
+        """Return the rows as they would be if saved and read again, with settings and a digest of the labels."""
         ignored = np.concatenate(self._ignored)
         return SavedResults(
             path,
@@ -96,7 +96,7 @@ class KeptRows:
 
 
 def _as_read(parts: list[AnyArray], names: tuple[str, ...] | None) -> AnyArray | None:
-    """Return classes as they are when a saved column of them is read."""
+    """Return classes as a saved column of them is read."""
     if not parts:
         return None
     classes: AnyArray = np.concatenate(parts)
@@ -116,7 +116,7 @@ def paired_intervals(
     Parameters
     ----------
     choice
-        What `--cluster` says, or None without the option.
+        What `--cluster` says, or None if it was not given.
     ours
         The rows of this run.
 
@@ -141,8 +141,8 @@ def paired_intervals(
             "one cluster",
             ours.path,
             found=f"{found.n} samples in one cluster ({clusters.name})",
-            expected="two clusters or more, which --require-significant takes as independent",
-            hint="--cluster none takes samples as independent",
+            expected="two clusters or more, which --require-significant treats as independent",
+            hint="--cluster none treats samples as independent",
         )
     if found.n == 1:
         raise InputError(
@@ -158,6 +158,6 @@ def paired_intervals(
         shares = right[0][both.rows].astype(float), right[1][both.candidate_rows].astype(float)
         pairs["accuracy"] = compare_losses(*shares, cluster=cluster)
     intervals = {name: (pair.low, pair.high) for name, pair in pairs.items() if pair.significant is not None}
-    # The run says already which clusters it has.
+    # The run itself has said already which clusters it has.
     notes = saved_cluster_notes(choice, clusters, found) if ours.clusters is None else ()
     return intervals, tuple(notes)

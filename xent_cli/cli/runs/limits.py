@@ -1,4 +1,4 @@
-"""Limits as they are written on the command line, METRIC=LIMIT, and the figures of a document by such names."""
+"""Limits as written on the command line, METRIC=LIMIT, and the figures of a document under the same names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def parse_limit(kind: Kind, text: str) -> Threshold:
     Raises
     ------
     UsageError
-        At an unknown metric, naming the nearest, a limit that is not a finite number, or a change for the better.
+        If the metric is unknown, the limit is not a finite number, or the change is for the better.
 
     Examples
     --------
@@ -86,12 +86,12 @@ def hint_to_save(path: str, inputs: InputFlags) -> str:
 
 
 def figures_of_document(path: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the figures of a summary document by the names that limits use.
+    """Return the figures of a summary document under the names that limits use.
 
     Raises
     ------
     InputError
-        Where it is not such a document.
+        If it is not such a document.
     """
     try:
         overflow: dict[str, int] = {}

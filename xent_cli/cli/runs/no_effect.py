@@ -1,4 +1,4 @@
-"""Options without effect on the inputs of a run: typing one is a mistake."""
+"""Options that have no effect on the inputs of a run: typing one is a mistake."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def refuse_without_effect(options: SharedOptions, pair: Pair, *, names_classes: 
     Raises
     ------
     UsageError
-        Saying why the option has no effect.
+        With the reason why the option has no effect.
     """
     typed = options.origin.on_command_line
     reasons = {name: why(options, pair) for name, why in _RULES.items() if name in typed}

@@ -1,4 +1,4 @@
-"""The inputs judged on their first rows, before anything is written: they must hold what they are said to hold."""
+"""Judges the inputs by their first rows, before anything is written: they must hold what they are said to hold."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from xent_cli.core.totals.loss_totals import LossTotals
     from xent_cli.readers.pair.paired_inputs import Pair
 
-# So many rows of logits are read at first: nearly always they tell.
+# The number of rows of logits that are read first; they nearly always suffice.
 _GLANCE = 16
-# Rows of this many classes are not read twice, unless the first blocks are larger than this.
+# Rows of at least this many classes are kept instead of read twice, up to this many bytes.
 _WIDE, _KEPT_BYTES = 256, 16 << 20
 
 
@@ -34,11 +34,11 @@ class Preview(NamedTuple):
     Fields
     ------
     pair
-        The inputs, of which nothing is lost where they come through a pipe.
+        The inputs; what was read from a pipe is kept, and read again.
     options
-        With what probabilities are to be divided by, and what they were rounded to.
+        The options of the loss, now with the scale and the rounding of probabilities.
     diagnostics
-        What looks wrong, and what is done about percentages.
+        Warnings about what looks wrong, and a note if percentages are divided by 100.
     """
 
     pair: Pair
@@ -47,15 +47,15 @@ class Preview(NamedTuple):
 
 
 def preview(shared: SharedOptions, pair: Pair, options: LossOptions) -> Preview:
-    """Read the first rows that count, 1,024 at most, and refuse what they cannot be.
+    """Read the first rows that count, at most 1,024, and refuse inputs that are not what they are said to be.
 
     Raises
     ------
     InputError
-        Where logits are probabilities, probabilities do not sum to 1, or dense labels are counts.
+        If logits are probabilities, probabilities do not sum to 1, or dense labels are counts.
     """
     if options.source == "log-probs" and "logit_bounds" in pair.logits.info.fields:
-        return Preview(pair, options)  # sums of what is known in part say nothing
+        return Preview(pair, options)  # sums say nothing if a row is known only in part
     whole = options.source != "logits" or options.binary
     labels = None
     if options.labels == "dense" and "label_bounds" not in pair.fields:
@@ -66,7 +66,7 @@ def preview(shared: SharedOptions, pair: Pair, options: LossOptions) -> Preview:
         student = FirstRows(logarithms=options.source == "log-probs", whole=whole)
         if glance is not None:
             look_at(glance, options, student)
-        # More rows would add nothing to enough of them, nor to all.
+        # Nothing more is read if these rows are enough, or are all there are.
         if glance is None or not (student.enough or len(glance.logits) == pair.logits.info.num_rows):
             student.clear()
             pair = _read(pair, options, student, labels, keep=shared.run.engine == "local")
@@ -80,7 +80,7 @@ def preview(shared: SharedOptions, pair: Pair, options: LossOptions) -> Preview:
     if pair.num_classes == 1:
         text = "there is one class: its probability is 1 and every loss 0; scores of a binary classifier need --binary"
         diagnostics.append(Diagnostic("one-class", text))
-    if options.source == "logits" and labels is None:  # the usual case, for which nothing more is imported
+    if options.source == "logits" and labels is None:  # the usual case, which needs no more imports
         return Preview(pair, options, tuple(diagnostics))
     from xent_cli.cli.runs.declared_kind import judge_labels, judge_logits, softmaxed_teacher
 
@@ -107,7 +107,7 @@ class FirstLook(NamedTuple):
 
 
 def first_look(pair: Pair, options: LossOptions) -> FirstLook:
-    """Look at the first rows that count, 1,024 at most, without judging them."""
+    """Look at the first rows that count, at most 1,024, without judging them."""
     from xent_cli.core.labels.label_offsets import Offsets
 
     look = FirstLook(FirstRows(), FirstRows(), Offsets())
@@ -123,7 +123,7 @@ def first_look(pair: Pair, options: LossOptions) -> FirstLook:
 
 
 def _glance(pair: Pair) -> Block | None:
-    """Read a few rows, if they can be read alone."""
+    """Read a few rows, if the format can read a few."""
     rows = pair.logits.info.num_rows
     head = None if rows is None else pair.head(min(rows, _GLANCE))
     return None if head is None else head.load()
@@ -132,10 +132,10 @@ def _glance(pair: Pair) -> Block | None:
 def _read(
     pair: Pair, options: LossOptions, student: FirstRows, labels: FirstRows | None, *, keep: bool = False
 ) -> Pair:
-    """Look at the first blocks; return inputs that still yield them, small ones without reading again."""
+    """Look at the first blocks, and return inputs that still yield them; small blocks are kept, not read again."""
     taken: list[BlockRef] = []
     kept: list[Rows] = []
-    tasks, again = pair.tasks(), pair.again  # asked once, because it asks every shard
+    tasks, again = pair.tasks(), pair.again  # looked up once, because it checks every shard
     for task in tasks:
         keep = keep and again and _may_keep(pair, task)
         if keep:
@@ -151,12 +151,12 @@ def _read(
 
 
 def _may_keep(pair: Pair, task: BlockRef) -> bool:
-    """Whether rows of a table are few, and so wide or so far away that reading them twice would take longest."""
+    """Whether rows of a table are few, and so wide or so far away that most of a run would be reading them again."""
     info = pair.logits.info
     if info.plan is None or pair.shift or pair.join is not None:
         return False
     remote = is_url(info.description.shards[0] if info.description.shards else info.path)
-    # A part of a larger row group may lie on disk, and is read into memory that is lent.
+    # Part of a larger row group may be on disk, and is read into memory that the next read reuses.
     whole = info.num_rows in (None, task.size) and not info.description.shards
     few = 8 * (task.start + task.size) * pair.num_classes <= _KEPT_BYTES
     return few and (remote or (whole and pair.num_classes >= _WIDE))

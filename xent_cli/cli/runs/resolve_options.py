@@ -1,4 +1,4 @@
-"""From the options of a command to the values that the layers below take, refusing options that contradict."""
+"""Turns the options of a command into the values that lower layers take, and refuses options that contradict."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
     from xent_cli.engines.interface import Engine
     from xent_cli.readers.pair.paired_inputs import Pair
 
-# Options that only affect some inputs; see `no_effect`.
+# Options that affect only some inputs; see `no_effect`.
 _CONDITIONAL = frozenset(
     {
         *("axis", "header", "logits_column", "label_column", "shape", "logits_dtype", "labels_dtype"),
         *("class_names", "ignore_missing_labels"),
     }
 )
-# Where each kind of cluster is, unless --scheduler says so: variables that these libraries read too.
+# Variables that say where a cluster is if --scheduler does not; the libraries read them too.
 _ADDRESS_VARIABLES = {"dask": "DASK_SCHEDULER_ADDRESS", "ray": "RAY_ADDRESS"}
-# No array has this many positions, and sums of such numbers still fit NumPy's integers.
+# More than an array can have positions, yet sums of two such numbers fit NumPy's integers.
 _BEYOND_AXES = 2**62
 
 
 def layout_options(layout: LayoutFlags, loss: LossFlags, *, explicit_source: bool = False) -> ReadOptions:
-    """Return how the inputs are laid out, as every command that reads logits needs it.
+    """Return how the inputs are laid out, which every command that reads logits needs.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def read_options(
     Parameters
     ----------
     groups
-        What tells groups of samples apart, or None.
+        What defines groups of samples, or None.
     candidates
         Further files that are read with the inputs, and may be joined to them.
     two_passes
@@ -111,7 +111,9 @@ def read_options(
         cluster = groups.cluster.name if groups.cluster is not None and groups.cluster.kind == "column" else None
     dense = options.layout.label_form == "dense" or loss.labels_from != "labels"
     if not local and "-" in (inputs.logits, inputs.labels, *beside, *candidates):
-        raise UsageError("- is standard input, which workers elsewhere cannot read", hint="name a file that they can")
+        raise UsageError(
+            "- is standard input, which workers on other machines cannot read", hint="name a file that they can read"
+        )
     if abs(loss.shift) >= _BEYOND_AXES:
         raise UsageError(f"--shift {loss.shift} is longer than any axis")
     return layout_options(options.layout, loss, explicit_source="source" in options.origin.explicit)._replace(

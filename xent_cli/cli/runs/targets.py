@@ -1,4 +1,4 @@
-"""Where the results of a run go, opened before the first row is read: rows and their columns, gradients, reports."""
+"""Where the results of a run go: rows, gradients and reports, all opened before the first row is read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from xent_cli.writers.interface import RowWriter
     from xent_cli.writers.publish import Publication
 
-# Readers of rows expect these columns to be those that xent writes; the last one only where there are clusters.
+# Whoever reads saved rows expects these columns to be xent's own; `_CLUSTER` only if there are clusters.
 _OWN_COLUMNS = ("sample", "label", "loss", "kl_divergence", "weight", "class_weight")
 _CLUSTER = "cluster"
 
@@ -34,9 +34,9 @@ class Targets:
     Fields
     ------
     writers
-        Of gradients and of rows; they write in this process, in order.
+        Writers of gradients and of rows, in this process and in order.
     folders
-        Of rows and of gradients; the workers write a part per block.
+        Folders of rows and of gradients; the workers write one part per block.
     gradients
         Path and dtype of the gradients, or None.
     kept
@@ -120,16 +120,16 @@ def row_format(
     Raises
     ------
     UsageError
-        Where two columns would have one name, or columns of predictions cannot be written.
+        If two columns would have the same name, or columns of predictions cannot be written.
     """
     pair, loss = seen.pair, seen.options
     predictions = _predictions(options, output, pair)
     id_name, sparse, cluster = pair.id_name, pair.label_form == "sparse", wanted.cluster
-    # Columns that the rows have anyway are not written twice.
+    # No column is written twice.
     there = {id_name, pair.label_name}
     if cluster is not None and cluster.column is not None and pair.by[cluster.column] == _CLUSTER:
         there.add(_CLUSTER)
-    # A slice by label needs no column beside that of the labels.
+    # A slice by label needs no column besides that of the labels.
     there.update(key.name for key in wanted.keys if key.rule is None)
     by = tuple((name, wanted.groups.index(name)) for name in wanted.by if name not in there)
     own = _OWN_COLUMNS if cluster is None else (*_OWN_COLUMNS, _CLUSTER)
@@ -150,14 +150,14 @@ def row_format(
         clusters=None if cluster is None else "numbers" if cluster.column is None else "texts",
         units=units,
         predictions=predictions,
-        # Beside labels that are numbers a predicted class is a number too, so that the two can be compared.
+        # If labels are numbers, a predicted class is a number too, so that the two can be compared.
         predicted_names=pair.class_names if pair.named_labels or not sparse else None,
         signature=signature,
     )
 
 
 def _units_column(wanted: Outputs) -> Literal["units", "cluster_units"] | None:
-    """Return the column of units; units of documents need rows that say which document they are of."""
+    """Return the name of the column of units; units of documents need rows that name their document."""
     if not wanted.units:
         return None
     if wanted.documents is None:
@@ -166,7 +166,7 @@ def _units_column(wanted: Outputs) -> Literal["units", "cluster_units"] | None:
 
 
 def _predictions(options: ComputeOptions, output: OutputPlan, pair: Pair) -> tuple[PredictionColumn, ...]:
-    """Return the columns of predictions, if the rows have a place for them."""
+    """Return the columns of predictions, if rows are written that can hold them."""
     flags = options.output
     if not flags.columns:
         return ()

@@ -37,7 +37,7 @@ _REDUCED = ("mean", "sum")
 
 
 class CandidateFlags(NamedTuple):
-    """Losses and gradients to verify, or a folder of hard cases that holds them, and the tolerance."""
+    """Losses and gradients to verify, or a folder of difficult cases that holds them, and the tolerance."""
 
     loss: str | None = None
     gradient: str | None = None
@@ -54,12 +54,12 @@ class CandidateFlags(NamedTuple):
 
     @property
     def of_mean(self) -> bool:
-        """Whether there is a gradient, of the mean and not of the sum."""
+        """Whether there is a gradient, and it is that of the mean, not of the sum."""
         return self.gradient is not None and self.reduction in (None, "mean")
 
 
 class VerifyOptions(NamedTuple):
-    """Options of `xent verify`; `top` is how many of the worst rows are listed."""
+    """Options of `xent verify`; `top` is the number of worst rows to list."""
 
     shared: SharedOptions
     candidates: CandidateFlags
@@ -74,9 +74,9 @@ class Job(NamedTuple):
     seen
         The inputs, and what their first rows show.
     candidates
-        What is to be verified, in the order of the report.
+        What to verify, in the order of the report.
     number
-        A reduced loss, which is read at once; None where losses are per sample or there are none.
+        A reduced loss, which is read at once; None if losses are per sample or there are none.
     """
 
     options: VerifyOptions
@@ -86,7 +86,7 @@ class Job(NamedTuple):
 
 
 class Errors(NamedTuple):
-    """The merged results: totals of the reference, and tolerance and errors by candidate."""
+    """The merged results: totals of the reference, and the tolerance and the errors of each candidate."""
 
     totals: LossTotals
     tolerances: dict[str, Tolerance]
@@ -94,7 +94,7 @@ class Errors(NamedTuple):
 
 
 def verify(options: VerifyOptions) -> AgreementDocument:
-    """Carry out `xent verify` and return what was found."""
+    """Run `xent verify` and return the results."""
     job = prepare(options)
     with _naming_rows(job):
         found = evaluate(job)
@@ -126,17 +126,17 @@ def prepare(options: VerifyOptions) -> Job:
 
 
 def evaluate(job: Job, *, of_nothing: bool = False) -> Errors:
-    """Evaluate and compare every block; memory does not grow with the files.
+    """Evaluate every block and compare it with the candidates; memory does not grow with the files.
 
     Parameters
     ----------
     of_nothing
-        Whether no sample may have a loss: the losses must then be 0 or NaN, so must their mean, and the gradient 0.
+        Whether it is allowed that no sample has a loss: losses and their mean must then be 0 or NaN, and gradients 0.
 
     Raises
     ------
     InputError
-        Where no sample has a loss, unless `of_nothing`.
+        If no sample has a loss, unless `of_nothing`.
     """
     flags, top, pair, options = job.options.candidates, job.options.top, job.seen.pair, job.seen.options
     run = job.options.shared.run
@@ -172,7 +172,7 @@ def evaluate(job: Job, *, of_nothing: bool = False) -> Errors:
 
 
 def report(job: Job, found: Errors) -> AgreementDocument:
-    """Say how far the candidates are off."""
+    """Return how far off the candidates are."""
     shared, flags, (pair, options, diagnostics), totals = (
         job.options.shared,
         job.options.candidates,
@@ -213,14 +213,14 @@ def _refuse_meaningless(flags: CandidateFlags) -> None:
         if path is None and value is not None:
             raise UsageError(f"{option} without {needed}")
     if flags.max_ulp is not None and (flags.rtol is not None or flags.atol is not None):
-        raise UsageError("--max-ulp takes the place of --rtol and --atol", hint="leave one out")
+        raise UsageError("--max-ulp replaces --rtol and --atol", hint="leave one out")
     for option, limit in (("--rtol", flags.rtol), ("--atol", flags.atol)):
         if limit is not None and not math.isfinite(limit):
             raise UsageError(f"{option} must be a finite number")
 
 
 def _open(flags: CandidateFlags, pair: Pair, axis: int) -> tuple[float | None, tuple[Candidate, ...]]:
-    """Open what is to be verified; a reduced loss is read at once."""
+    """Open what to verify; a reduced loss is read at once."""
     number = None
     candidates = []
     if flags.loss is not None:
@@ -240,7 +240,7 @@ def _tolerance(flags: CandidateFlags, dtype: str, scale: float) -> Tolerance:
 
 @contextmanager
 def _naming_rows(job: Job) -> Iterator[None]:
-    """Complete the error at an invalid row of any input."""
+    """Add the place in its file to an error about an invalid row of any input."""
     try:
         yield
     except RowError as error:

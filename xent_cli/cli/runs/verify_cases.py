@@ -1,4 +1,4 @@
-"""What `xent verify --write-cases` and `--cases` do: hard inputs for a kernel, and the verdict on each."""
+"""What `xent verify --write-cases` and `--cases` do: difficult inputs for a kernel, and the verdict on each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.saved.case_folder import SavedCase
     from xent_cli.reports.agreement.json import AgreementDocument
 
-# Options that mean something beside --cases and --write-cases; each case says the others itself.
+# Options that may be given with --cases and --write-cases; each case sets the others itself.
 _BESIDE_CASES = {
     *("cases", "reduction", "loss_dtype", "gradient_dtype", "rtol", "atol", "max_ulp", "exit_zero", "top"),
     *("output_format", "quiet", "color", "strict", "threads", "progress"),
@@ -27,14 +27,14 @@ _BESIDE_WRITING = {"write_cases", "quiet", "color"}
 
 
 def write_cases(options: VerifyOptions) -> tuple[str, ...]:
-    """Write hard cases into a folder, and return their names.
+    """Write difficult cases into a folder, and return their names.
 
     Raises
     ------
     UsageError
-        At an option that has no effect on them.
+        If an option has no effect on them.
     OutputError
-        Where something is there already.
+        If something is there already.
     """
     from xent_cli.core.verify.hard_cases import hard_cases
     from xent_cli.writers.case_folder import write_case_folder
@@ -47,16 +47,16 @@ def write_cases(options: VerifyOptions) -> tuple[str, ...]:
 
 
 def verify_cases(options: VerifyOptions) -> CasesDocument:
-    """Hold a kernel's outputs beside every case of a folder against the reference.
+    """Compare a kernel's outputs for every case of a folder with the reference.
 
-    The inputs and the options of the loss are those of each case.
+    Each case has its own inputs and options of the loss.
 
     Raises
     ------
     UsageError
-        At an option that each case says itself.
+        If an option is one that each case sets itself.
     InputError
-        Where the folder is none of cases, an input has changed, or no case has outputs.
+        If the folder holds no cases, an input has changed, or no case has outputs.
     """
     path = options.candidates.cases
     assert path is not None
@@ -104,7 +104,7 @@ def _verify(case: SavedCase, options: VerifyOptions) -> AgreementDocument:
             ignore_index=(case.ignore_index,), label_smoothing=case.label_smoothing, class_weight=case.class_weight
         ),
         options.shared.run._replace(strict=False, progress=False),
-        # Some cases look like probabilities; they are said to be logits.
+        # Some cases look like probabilities, so it is said explicitly that they are logits.
         Origin(explicit=frozenset({"source"})),
     )
     job = verify.prepare(options._replace(shared=shared, candidates=flags))

@@ -1,4 +1,4 @@
-"""Arguments of the public functions: options, arrays and shapes are checked, and samples are cut into blocks."""
+"""Checks the arguments of the public functions, and cuts their samples into blocks."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def called_with(
 
 
 def _form_by_shape(logits: AnyArray, labels: AnyArray, axis: int, counts: AnyArray | None) -> LabelForm:
-    """Take labels shaped like the logits for dense ones; refuse those that may be class indices, votes or counts."""
+    """Take labels shaped like the logits to be dense; refuse those that may be class indices, votes or counts."""
     if labels.shape != logits.shape:
         return "sparse"
     rows = _rows(labels, axis)[0]
@@ -235,7 +235,7 @@ def _with_one(array: AnyArray, axis: int) -> tuple[int, ...]:
 def _rows(array: AnyArray, axis: int) -> tuple[AnyArray, tuple[int, ...]]:
     """Return the array as [n, k], and the shape of its samples."""
     last = np.moveaxis(array, axis, -1)
-    n = int(np.prod(last.shape[:-1]))  # not -1, which fails without classes
+    n = int(np.prod(last.shape[:-1]))  # not -1, which fails if there are no classes
     return last.reshape(n, last.shape[-1]), last.shape[:-1]
 
 

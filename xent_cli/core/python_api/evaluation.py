@@ -46,7 +46,7 @@ def evaluate(
     cluster: Any = "default",
     calibration: bool = False,
 ) -> LossSummary:
-    """Mean, its interval, sum, standard deviation, quantiles and accuracy; sums are exact and rounded once.
+    """Mean loss, its interval, sum, standard deviation, quantiles and accuracy; sums are exact and rounded once.
 
     Parameters
     ----------
@@ -63,14 +63,14 @@ def evaluate(
         Groups whose means are averaged: ``macro_loss`` is the mean over groups of their means, and
         ``macro_perplexity`` that of their perplexities. "label", the number of an axis, or an array as for `by`.
     units
-        How many bytes or words each sample is, or each position along the first axis with all its samples, or how many
-        all samples are together: ``bits_per_unit = sum(l) / (ln 2 sum(u))``.
+        Number of bytes or words of each sample, or of each position along the first axis with all its samples, or of
+        all samples together: ``bits_per_unit = sum(l) / (ln 2 sum(u))``.
     cluster
         Which samples are not independent, for `se_loss` and the interval: the number of an axis, an array as for `by`,
-        or "none"; by default the first axis where samples have several.
+        or "none"; by default the first axis if samples have several.
     calibration
-        Whether class indices are to give the expected calibration error `ece`, in 15 bins of equal width, and the Brier
-        score `brier`.
+        Whether to compute the expected calibration error `ece`, in 15 bins of equal width, and the Brier score `brier`;
+        labels must be class indices.
 
     Other parameters and errors are as for `softmax_cross_entropy_with_grad`.
 

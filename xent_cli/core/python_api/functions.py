@@ -39,8 +39,8 @@ def softmax_cross_entropy(
     Parameters
     ----------
     logits
-        Real numbers of any shape and dtype with the classes along `axis`; anything with ``__array__``. The columns of a
-        pandas or polars frame name the classes: labels that are text, and class weights, are matched with these names.
+        Real numbers of any shape and dtype with the classes along `axis`; any object with ``__array__``. The columns of
+        a pandas or polars frame name the classes; text labels, and class weights, are matched with these names.
     labels
         Shaped like `logits`, each >= 0; a row need not sum to 1.
     axis
@@ -48,14 +48,14 @@ def softmax_cross_entropy(
     label_smoothing
         e in [0, 1): q_j becomes ``(1 - e) q_j + e/k``.
     class_weight
-        [k] factors of the terms of the classes.
+        [k] factor of the term of each class.
     mask
         True or 1 where a sample counts, in the shape of the samples or of their first axis. Other samples are not
         checked, and their loss is NaN.
     temperature
-        > 0, divides the logits.
+        Number > 0 that divides the logits.
     precision
-        Dtype of the exponentials; differences, sums and losses are float64 in any case.
+        Dtype of the exponentials; differences, sums and losses are always float64.
 
     Returns
     -------

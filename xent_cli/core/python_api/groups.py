@@ -1,4 +1,4 @@
-"""Groups, clusters and units of the samples of arrays, as the arguments of `evaluate` name them."""
+"""Groups, clusters and units of samples, from the arguments of `evaluate`."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _MACRO, _CLUSTER = "macro", "cluster"
 
 
 class Grouping(NamedTuple):
-    """Checked arguments with groups and units, and the outputs that they ask for.
+    """Checked arguments with groups and units, and the outputs that these need.
 
     Fields
     ------
     total_units
-        How many units all samples are together, where only that is known; or None.
+        Total number of units of all samples, if only that is known; or None.
     """
 
     call: Call
@@ -57,9 +57,9 @@ def grouped(
     Raises
     ------
     UsageError
-        There is no such axis, or a word means nothing here.
+        If there is no such axis, or a word has no meaning here.
     InputError
-        There is not one value for each sample.
+        If there is not one value per sample.
     """
     rank, columns = len(call.shape) + 1, {}
     keys: dict[str, GroupKey] = {}
@@ -83,7 +83,9 @@ def grouped(
         elif _is_number(values):
             rules[role] = _along(call, index(values), axis, rank, role)
         elif isinstance(values, str):
-            raise UsageError(f"{role} is no groups of samples", found=repr(values), expected="an axis or an array")
+            raise UsageError(
+                f"{role} does not name groups of samples", found=repr(values), expected="an axis or an array"
+            )
         else:
             refuse_other_order(logits, values, f"groups of {role}")
             columns[role] = _each(call, np.asarray(values), f"groups of {role}")
@@ -107,7 +109,7 @@ def grouped(
         amounts = np.asarray(units)
         shared = len(call.shape) > 1 and amounts.shape == call.shape[:1]
         if shared and call.options.sample_weighted:
-            raise UsageError("units of whole documents and sample_weight exclude each other")
+            raise UsageError("units of whole documents cannot be combined with sample_weight")
         flat = _each(call, amounts, "units")
         if flat.dtype.kind not in "biuf":
             raise InputError("units are not numbers", found=f"dtype {flat.dtype.name}")
@@ -141,7 +143,9 @@ def _by(by: Any) -> Iterator[tuple[str, Any]]:
         return
     if isinstance(by, str):
         if by != "label":
-            raise UsageError("by is no groups of samples", found=repr(by), expected='"label", an axis, or a mapping')
+            raise UsageError(
+                "by does not name groups of samples", found=repr(by), expected='"label", an axis, or a mapping'
+            )
         yield by, by
     elif _is_number(by):
         yield f"axis:{index(by)}", index(by)

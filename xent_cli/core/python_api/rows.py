@@ -1,4 +1,4 @@
-"""The losses of all samples as a frame of pandas, with the columns that `xent compute -o` writes."""
+"""The losses of all samples as a pandas frame, with the columns that `xent compute -o` writes."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def loss_frame(
     temperature: float = 1.0,
     precision: Precision = "float64",
 ) -> pd.DataFrame:
-    """Losses of all samples as a frame of pandas: a row for each, in C order of the axes without `axis`.
+    """Losses of all samples as a pandas frame: one row per sample, in C order of the axes without `axis`.
 
-    ``loss_frame(...).to_parquet("rows.parquet")`` is what `xent compare` takes, and `xent check` as a baseline.
+    ``loss_frame(...).to_parquet("rows.parquet")`` writes what `xent compare` reads, and `xent check` as a baseline.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def loss_frame(
     labels
         Class indices, or class probabilities shaped like `logits`.
     sample_weight
-        Weights of the samples, copied into a column `weight`; the losses are not multiplied by them.
+        Weights of the samples, copied to a column `weight`; the losses are not multiplied by them.
 
     Other parameters and errors are as for `evaluate`.
 

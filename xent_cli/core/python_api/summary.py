@@ -20,7 +20,7 @@ _OF_A_SLICE = ("n_samples", "mean_loss", "max_loss", "accuracy")
 
 
 class Slice(NamedTuple):
-    """The figures of the samples that have one value; `value` is None where it is missing."""
+    """The figures of the samples that share a value; `value` is None for those without one."""
 
     by: str
     value: str | None
@@ -29,12 +29,12 @@ class Slice(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LossSummary(summary.LossSummary):
-    """The figures of `evaluate`: those of a run, and of every slice that was asked for.
+    """The figures of `evaluate`: those of all samples, and of every slice that was requested.
 
     Fields
     ------
     slices
-        Figures by the values of `by`; () without it.
+        Figures for each value of `by`; () without it.
 
     Examples
     --------
@@ -54,7 +54,7 @@ class LossSummary(summary.LossSummary):
         return cls(**own, slices=tuple(slices))
 
     def to_frame(self) -> pd.DataFrame:
-        """Return the figures as a frame: a column each, and one row.
+        """Return the figures as a frame with one row and a column for each figure.
 
         With slices, their rows follow, and the columns `by` and `value` come first, missing in the row of all samples.
         """

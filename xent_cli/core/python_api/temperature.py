@@ -39,8 +39,8 @@ def calibrate(
     Parameters
     ----------
     folds
-        Also fit without each of so many folds of the samples, and report the figures of the samples that were left out
-        of each fit. Samples of a cluster share a fold; sample or cluster i is in fold i modulo `folds`.
+        Split the samples into this many folds, also fit without each of them, and report the figures of the samples
+        left out of each fit. Samples of a cluster share a fold; sample or cluster i is in fold i modulo `folds`.
     cluster
         Which samples are not independent, for the standard error and the folds; as for `evaluate`.
 
@@ -55,8 +55,8 @@ def calibrate(
     Raises
     ------
     InputError
-        Also where no temperature minimises the loss: every label has the highest logit of its row, labels are no better
-        than chance, or a label is on a logit of -inf.
+        Also if no temperature minimises the loss: every label has the highest logit of its row, the logits are no
+        better than chance, or the logit of a label is -inf.
 
     References
     ----------

@@ -242,7 +242,7 @@ class ClusterTotals:
     def _too_many(self) -> InputError:
         what = "clusters" if self.kind is Moments else "groups"
         return InputError(
-            f"too many {what} in no order",
+            f"too many unordered {what}",
             self.name,
             found=f"more than {self.most_open:,} {what} whose samples do not follow one another in ascending order",
             expected=f"ascending {what}, or {self.most_open:,} at most",

@@ -1,4 +1,4 @@
-"""Exact sums of the mean losses of groups of samples, and of their perplexities."""
+"""Exact sums, over groups of samples, of their mean losses and of their perplexities."""
 
 from __future__ import annotations
 
@@ -48,14 +48,7 @@ class GroupMeans:
 
     @classmethod
     def of_runs(cls, value: FloatArray, divisor: FloatArray | None, starts: IntArray) -> GroupMeans:
-        """Return the sums for runs of samples, each of which is a group.
-
-        Parameters
-        ----------
-        value, divisor
-            [n] finite; a divisor of None stands for ones.
-        starts
-            First sample of each run, ascending from 0.
+        """Return the sums for runs of consecutive samples, each run a group; arguments are as for `Moments.of_runs`.
 
         Examples
         --------

@@ -74,7 +74,7 @@ class Moments:
 
     @classmethod
     def of_runs(cls, value: FloatArray, divisor: FloatArray | None, starts: IntArray) -> Moments:
-        """Return the sums for runs of samples, each of which is a cluster.
+        """Return the sums for runs of consecutive samples, each run a cluster.
 
         Parameters
         ----------

@@ -28,7 +28,7 @@ class RunTotals(NamedTuple):
     calibration
         Losses by class, and confidence against accuracy.
     formulas
-        How the textbook formula fares, one entry for each dtype.
+        How often the textbook formula fails, one entry for each dtype.
     """
 
     losses: LossTotals
@@ -37,7 +37,7 @@ class RunTotals(NamedTuple):
     formulas: tuple[FormulaTotals, ...] = ()
 
     def merge(self, other: RunTotals) -> RunTotals:
-        """Return the totals of both; ValueError where they were computed with different settings."""
+        """Return the totals of both; ValueError if they were computed with different settings."""
         slices, calibration = self.slices, self.calibration
         if other.slices is not None:
             slices = other.slices if slices is None else slices.merge(other.slices)

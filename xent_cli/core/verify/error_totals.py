@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # Values compared at a time, so that intermediate arrays stay in the cache.
 _TILE = 1 << 15
-# No two floats are further apart.
+# No two floats are farther apart than this.
 _MOST_ULP = 2**64 - 1
 
 

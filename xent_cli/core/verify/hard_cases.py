@@ -1,4 +1,4 @@
-"""Inputs on which kernels for the softmax cross-entropy go wrong, each small enough to be looked at."""
+"""Inputs for which kernels of the softmax cross-entropy go wrong, each small enough to look at."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _STRIDE, _STEPS = 40503, 1 << 16
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HardCase:
-    """Logits and labels with which a kernel is tried, and the options of the loss.
+    """Logits and labels to try a kernel on, and the options of the loss.
 
     Fields
     ------
     name, about
-        A word for the folder, and a sentence that says what is hard.
+        A word for the folder, and a sentence that says what is difficult.
     logits
         float32, [n, k] or [batch, k, time]: classes along axis 1, as PyTorch has them.
     labels
@@ -98,7 +98,7 @@ def reference_of(case: HardCase) -> Reference:
 
 
 def hard_cases() -> tuple[HardCase, ...]:
-    """Return all cases, the same numbers at every call.
+    """Return all cases, with the same numbers at every call.
 
     Examples
     --------
@@ -121,9 +121,7 @@ def _of_values() -> Iterator[HardCase]:
     )
     yield HardCase("margins", about, _float32(rows), np.repeat([2, 4], margins.size))
     tied = np.array([[0, 0, 0, 0, 0], [3, 3, 1, 0, 3], [-2, -2, -2, -2, -7], [80, 80, -80, 80, 80], [1, 0, 0, 0, 1]])
-    about = (
-        "Several logits share the maximum: leaving out one of them, or all, is wrong. The label is one of them or not."
-    )
+    about = "Several logits share the maximum: leaving out one of them, or all, is wrong. The label may be one of them."
     yield HardCase("ties", about, _float32(np.repeat(tied, 2, axis=0)), np.array([0, 4, 4, 2, 1, 4, 3, 2, 4, 2]))
     held = _numbers(6, 9, 4.0)
     held[[0, 1, 2, 3, 4], [0, 4, 8, 2, 7]] = -np.inf
@@ -149,9 +147,11 @@ def _of_labels() -> Iterator[HardCase]:
 
 def _of_widths() -> Iterator[HardCase]:
     for rows, width in ((5, 1), (5, 3), (6, 7), (6, 9), (7, 33), (5, 127), (3, 1025), (2, 50257)):
-        about = f"{width} classes, no multiple of 8: a kernel that takes 8 or more at a time has some left at the end."
+        about = (
+            f"{width} classes, not a multiple of 8: a kernel that takes 8 or more at a time has some left at the end."
+        )
         if width == 1:
-            about = "One class: the loss is 0, and the gradient too."
+            about = "One class: both the loss and the gradient are 0."
         yield HardCase(f"width-{width}", about, _float32(_numbers(rows, width, 4.0)), _labels(rows, width))
 
 

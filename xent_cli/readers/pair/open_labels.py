@@ -128,7 +128,7 @@ def open_true_labels(path: str, logits: Source, options: ReadOptions) -> Source:
 
     for option, given in (("--shift", options.shift), ("--join", options.join)):
         if given:
-            raise UsageError(f"--true-labels and {option} exclude each other")
+            raise UsageError(f"--true-labels and {option} cannot be combined")
     layout = options._replace(
         labels="sparse", labels_source="labels", label_column=None, mask=None, units_column=None, by=()
     )

@@ -88,7 +88,7 @@ def open_pair(
         _misfit().refuse_missing([logits], options)
         raise _misfit().no_labels(logits, options)
     if weights_path is not None and options.weight_column is not None:
-        raise UsageError("--sample-weight and --sample-weight-column exclude each other")
+        raise UsageError("--sample-weight and --sample-weight-column cannot be combined")
     weights = mask = None
     if (weights_path, options.weight_column, options.mask) != (None, None, None):
         from xent_cli.readers.pair.weights_and_masks import open_mask, open_weights

@@ -90,7 +90,7 @@ def _joined(pair: Pair, column: str, options: ReadOptions) -> Pair:
     if plan is None:
         raise UsageError(f"--join {column}: {pair.logits.info.path} is an array, which has no columns")
     if options.shift:
-        raise UsageError("--join and --shift exclude each other")
+        raise UsageError("--join and --shift cannot be combined")
     tables = {name: source for name, source in _beside(pair).items() if source.info.plan is not None}
     if not tables and not options.run.values_beside:
         raise UsageError(f"--join {column}: there is no second table to join")

@@ -1,4 +1,4 @@
-"""The verdict on the hard cases of a kernel: as JSON, as lines, and as a table for people."""
+"""The verdict on a kernel's results for difficult cases: as JSON, as lines, and as a table for people."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DETAILED = 3
 
 @dataclass(frozen=True, slots=True)
 class CaseVerdict:
-    """The verdict on one case: its name, what is hard about it, and what was found."""
+    """The verdict on one case: its name, what is difficult about it, and what was found."""
 
     name: str
     about: str
@@ -78,7 +78,7 @@ def document(doc: CasesDocument) -> dict[str, Any]:
 
 
 def plain_cases(doc: CasesDocument) -> str:
-    """Return the verdict, a line for each case, then the figures of those that fail."""
+    """Return the verdict, one line per case, and then the figures of the cases that fail."""
     lines = [f"verdict\t{verdict_word(doc.passed)}"]
     lines += [f"{case.name}\t{verdict_word(case.found.passed)}" for case in doc.cases]
     lines += [f"{name}\tnot run" for name in doc.not_run]
@@ -90,7 +90,7 @@ def plain_cases(doc: CasesDocument) -> str:
 
 
 def print_cases(console: Console, doc: CasesDocument) -> None:
-    """Print a row for each case, then what is hard about those that fail, and their worst values."""
+    """Print one row per case, then what is difficult about those that fail, and their worst values."""
     from xent_cli.reports.agreement.table import print_agreements
     from xent_cli.reports.tables import print_table
 

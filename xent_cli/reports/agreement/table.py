@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def print_agreements(console: Console, agreements: tuple[Agreement, ...]) -> None:
-    """Print for each candidate the verdict in a sentence, the largest errors and the worst rows."""
+    """Print, for each candidate, the verdict in a sentence, the largest errors and the worst rows."""
     for agreement in agreements:
         console.print(_sentence(agreement), style="bold green" if agreement.errors.passed else "bold red", markup=False)
         console.print(_details(agreement), markup=False)

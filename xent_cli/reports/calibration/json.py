@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from xent_cli.core.totals.summary import LossSummary
 
 SCHEMA_VERSION = 1
-# Of a summary, what a temperature changes.
+# The figures of a summary that a temperature changes.
 FIGURES = ("mean_loss", "ece", "brier")
 
 

@@ -54,7 +54,7 @@ def render(comparison: Comparison, command: str, created: str) -> str:
 
 
 def _title(comparison: Comparison) -> str:
-    """Say of the mean loss of a single candidate whether it changed."""
+    """Return a headline that says whether the mean loss of a single candidate changed."""
     if len(comparison.candidates) > 1:
         return f"xent compare: {len(comparison.candidates)} candidates"
     change = comparison.candidates[0].changes[0]
@@ -97,7 +97,7 @@ def _changes(caption: str, changes: Sequence[Change], comparison: Comparison, ro
 
 
 def _coloured(change: Change, texts: Sequence[str]) -> list[Cell]:
-    """Return the cells of a change; that of the difference says by its colour whether it is better or worse."""
+    """Return the cells of a change; the colour of the difference says whether it is better or worse."""
     kind = ""
     if change.mark in ("lower", "higher"):
         kind = "pass" if (change.mark == "higher") == more_is_better(change.metric) else "fail"

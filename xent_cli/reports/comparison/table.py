@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from xent_cli.core.statistics.comparison import Change, Comparison
 
-# What a narrow terminal does without, first to last.
+# Columns that a narrow terminal does without, in this order.
 _EXPENDABLE = ("n", "delta %", "p", "baseline", "candidate")
 
 

@@ -89,7 +89,7 @@ def footnote(comparison: Comparison) -> str:
     }
     parts += map(printable, sorted(clustered))
     marks = [change.mark for candidate in comparison.candidates for change in _all(candidate)]
-    parts += ["mde: what would be found in 4 of 5 comparisons"] if "~" in marks else []
+    parts += ["mde: the difference that 4 of 5 comparisons would find"] if "~" in marks else []
     parts += ["slices are each tested alone"] if any(candidate.slices for candidate in comparison.candidates) else []
     parts += [f"samples without a loss left out: {max(ignored)}"] if any(ignored) else []
     return "; ".join(parts)
@@ -130,9 +130,9 @@ def heads(comparison: Comparison) -> list[str]:
 
 
 def cells(change: Change, comparison: Comparison | None = None) -> list[str]:
-    """Return a change as rounded text; a difference that may be chance is "~", as in benchstat.
+    """Return a change as rounded text; a difference that chance could explain is "~", as in benchstat.
 
-    Beside it stands the minimum detectable difference. With a `comparison`, the cells are those of its `heads`.
+    The minimum detectable difference is given with it. With a `comparison`, the cells are those of its `heads`.
 
     Examples
     --------

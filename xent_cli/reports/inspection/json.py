@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from xent_cli.core.inspect.value_totals import Inspection, LabelTotals, ValueTotals
 
 SCHEMA_VERSION = 1
-# How many labels the histogram lists; there may be as many as words in a vocabulary.
+# How many labels the histogram lists; a vocabulary may have many more.
 _TOP = 20
 
 
@@ -82,7 +82,7 @@ def inspection_document(
     Parameters
     ----------
     readings
-        Where there is no one command: the line of each reading that a table leaves.
+        If a table can be read in several ways: the command for each.
     """
     return {
         "schema_version": SCHEMA_VERSION,
@@ -97,7 +97,7 @@ def inspection_document(
 
 
 def inspection_json(document: dict[str, Any]) -> str:
-    """Text of the document, strict and ASCII, with a newline at its end."""
+    """Return the document as strict JSON in ASCII that ends in a newline."""
     return json_text(document)
 
 

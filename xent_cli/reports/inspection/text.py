@@ -44,7 +44,7 @@ def print_inspection(console: Console, document: dict[str, Any]) -> None:
 
 
 def _commands(document: dict[str, Any]) -> list[str]:
-    """The line that computes, or one for each reading."""
+    """Return the command to run, or one for each way to read the table."""
     return document["readings"] if document["command"] is None else [document["command"]]
 
 
@@ -72,7 +72,7 @@ def _file(file: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for kind in ("array", "column"):
         entries = file[f"{kind}s"]
         if len(entries) > _SHOWN:
-            # What is not a class says more than the hundredth of the classes.
+            # Entries that are not classes come first: they say more than one class of many.
             entries = sorted(entries, key=lambda entry: entry["role"] == "logits")
         most = max(_SHOWN, min(_MOST_OTHERS, 1 + sum(entry["role"] != "logits" for entry in entries)))
         for entry in entries[:most]:

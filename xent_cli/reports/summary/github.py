@@ -16,9 +16,9 @@ _MOST = 10
 
 
 def render(document: Document) -> str:
-    """Return an error per failed check and a warning or notice per diagnostic, ten at most, then the number left out.
+    """Return an error per failed check and a warning or notice per diagnostic, at most ten, and the number left out.
 
-    Lines printed beside these must not begin with ``::``.
+    No other line that is printed may begin with ``::``.
     """
     failed = [("error", "xent check", entry["message"]) for entry in document.checks or () if not entry["passed"]]
     remarks = (*warnings_of(document.diagnostics), *notes_of(document.diagnostics))

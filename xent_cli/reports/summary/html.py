@@ -35,7 +35,7 @@ class Picture(NamedTuple):
 
 
 def render(document: Document) -> str:
-    """Return a page with verdict, rounded figures, pictures and tables; rows without room are counted.
+    """Return a page with verdict, rounded figures, pictures and tables; rows that do not fit are counted.
 
     Equal documents give equal bytes.
     """
@@ -86,7 +86,7 @@ def _title(document: Document, failed: int) -> str:
 
 
 def _subtitle(document: Document) -> str:
-    """Say what was read: the name of each input."""
+    """Return the name of each input."""
     names = dict.fromkeys(short(given.path.rstrip("/").rsplit("/", 1)[-1], 80) for given in document.inputs.values())
     return " with ".join(names)
 

@@ -47,7 +47,7 @@ def checks(document: Document) -> Grid | None:
 
 
 def summary(document: Document) -> Grid:
-    """Return every figure, beside the baseline's where one was compared with."""
+    """Return every figure, next to the baseline's if there is a baseline."""
     now = document.summary.as_dict()
     before = document.baseline
     if before is None:
@@ -57,7 +57,7 @@ def summary(document: Document) -> Grid:
 
 
 def baseline_cells(now: Any, before: Any) -> tuple[Cell, Cell]:
-    """Return the baseline's value of a figure, and the change since; empty where one of them is no number."""
+    """Return the baseline's value of a figure and the change since; both empty if either value is not a number."""
     if type(now) not in (int, float) or type(before) not in (int, float):
         return Cell(""), Cell("")
     change = now - before
@@ -65,7 +65,7 @@ def baseline_cells(now: Any, before: Any) -> tuple[Cell, Cell]:
 
 
 def confusions(details: Details | None) -> Iterable[Grid]:
-    """Return the wrong predictions that are most frequent."""
+    """Return the most frequent wrong predictions."""
     if details is None or details.calibration is None:
         return
     counted, names, first = details.calibration.confusions, details.class_names, details.first_class
@@ -162,7 +162,7 @@ def slices(document: Document) -> Iterable[Grid]:
 
 
 def _rank(loss: float) -> float:
-    """NaN stands above infinity."""
+    """Return a sort key in which NaN is above infinity."""
     return loss if loss == loss else float("inf")
 
 
@@ -192,7 +192,7 @@ def overflow(document: Document) -> Iterable[Grid]:
 
 
 def worst(details: Details | None) -> Iterable[Grid]:
-    """Return the samples with the highest losses, and what was predicted of them."""
+    """Return the samples with the highest losses, and what was predicted for them."""
     if details is None or not details.worst:
         return
     named = details.id_name is not None

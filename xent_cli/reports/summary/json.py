@@ -21,7 +21,7 @@ SCHEMA_VERSION = 1
 def document(doc: Document) -> dict[str, Any]:
     """Return `doc` as JSON types: dicts, lists, strings and numbers, with None for NaN and infinities.
 
-    ``overflow``, ``slices``, ``worst`` and ``checks`` are present if asked for. `schema` describes the fields.
+    ``overflow``, ``slices``, ``worst`` and ``checks`` are present if requested. `schema` describes the fields.
     """
     asked_for = {
         "overflow": None if doc.formulas is None else [_formula(formula) for formula in doc.formulas],

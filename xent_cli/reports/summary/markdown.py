@@ -72,7 +72,7 @@ def render(document: Document) -> str:
 
 
 def _table(title: str, heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Lay out rows while there is room, then give the number of the rest."""
+    """Write the rows that fit, and the number of the others."""
     heads = list(heads)
     lines = [f"### {title}\n", f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
     room, beyond = _MOST.get(title, 8_000), 0

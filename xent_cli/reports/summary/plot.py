@@ -58,7 +58,7 @@ def save_histogram(histogram: Histogram, stream: BinaryIO, form: str) -> None:
 
 
 def histogram_svg(histogram: Histogram, description: str, name: str = "histogram", label: str = "loss in nats") -> str:
-    """Histogram as an element for a page; `description` says in words what it shows, as in the functions below."""
+    """Return a histogram as an element for a page; in these functions, `description` says in words what it shows."""
     with _settings():
         figure = _figure()
         _draw_histogram(figure.gca(), histogram, label)
@@ -80,7 +80,7 @@ def cumulative_svg(histogram: Histogram, description: str) -> str:
 
 
 def reliability_svg(bins: Sequence[ReliabilityBin], description: str) -> str:
-    """Return accuracy by confidence, beside the diagonal of perfect calibration, as an element for a page."""
+    """Return accuracy by confidence, with the diagonal of perfect calibration, as an element for a page."""
     with _settings():
         figure = _figure(square=True)
         axes = figure.gca()
@@ -156,7 +156,7 @@ def _plainly(value: float, position: float) -> str:
 
 
 def _beyond(histogram: Histogram) -> str:
-    """Name the losses that are beyond the axis."""
+    """Return a note on the losses that are beyond the axis."""
     parts = [f"{histogram.size:,} samples"]
     named = (
         (f"below {TINY:.1g}", histogram.n_tiny),

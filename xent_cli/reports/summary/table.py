@@ -61,7 +61,7 @@ def _blocks(share: float, ascii_only: bool) -> str:
 
 
 def print_worst(console: Console, worst: tuple[WorstSample, ...], columns: RowFormat, by: str = "loss") -> None:
-    """Print the highest losses, or values of another figure `by`; where there is room, with the predictions."""
+    """Print the highest losses, or values of another figure `by`, with the predictions if there is room."""
     predicted = any(sample.predicted is not None for sample in worst)
     heads = ["worst", "sample", *([] if columns.id_name is None else [columns.id_name]), *_label_head(columns), by]
     heads += ["predicted", "confidence"] if predicted else []

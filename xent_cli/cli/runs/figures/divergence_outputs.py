@@ -1,4 +1,4 @@
-"""What a run computes if the second input is a teacher: figures of divergence, and which samples are listed."""
+"""What a run computes if the second input is a teacher: which divergences, and which samples it lists."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def with_divergence(wanted: Outputs, flags: OutputFlags, loss: LossFlags, limits: Limits | None, pair: Pair) -> Outputs:
-    """Add which figures of the divergence from a teacher to compute: those requested, and those with a limit.
+    """Add the divergences from a teacher to compute: those requested, and those with a limit.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The types that the overflow report is about."""
+"""The float types that the overflow report covers."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class _Place(NamedTuple):
 
 
 def outputs_of(flags: OutputFlags, output: OutputPlan) -> list[Named]:
-    """Return the outputs of a command, without reports that are appended to, which replace nothing."""
+    """Return the outputs of a command, except reports that are appended to, which replace nothing."""
     named = [("-o", flags.output), ("--gradients", flags.gradients), ("--plot", flags.plot)]
     named += [("--report", target.path) for target in output.reports if not target.appended]
     return [Named(name, path) for name, path in named if path is not None]
@@ -133,7 +133,7 @@ def _overlap(entry: Named, place: _Place) -> str | None:
 
 
 def _overlap_of_folder(folder: str, place: _Place) -> str | None:
-    """Return what an output would do to a folder of shards: replace one, or be read as one."""
+    """Return what an output would do to a folder of shards: replace a shard, or be read as one."""
     paths = [path for path in Path(folder).iterdir() if path.is_file()]
     if any(_is_place(path, place) for path in paths if _is_shard(path.name, paths)):
         return "replace an input"

@@ -1,4 +1,4 @@
-"""Reports: what a page shows beyond the figures of a run, and the reports of a comparison."""
+"""What a page shows besides the figures of a run, and the reports of a comparison."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def page_details(totals: RunTotals, pair: Pair, first_class: int, origin: Origin) -> Details:
-    """Return the distributions and lists of a run, its command line, and when it ran."""
+    """Return the distributions and lists of a run, its command line, and the time."""
     losses = totals.losses
     assert losses.quantiles is not None
     by, worst = losses.listed
