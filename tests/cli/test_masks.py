@@ -15,7 +15,7 @@ from tests.torch_writer import save as save_torch
 from xent_cli.cli import cli
 from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.options import LossOptions, Outputs
-from xent_cli.core.totals.run_totals import RunTotals
+from xent_cli.core.run_totals import RunTotals
 from xent_cli.errors import InputError, UsageError
 from xent_cli.readers.options import ReadOptions, RunNeeds
 from xent_cli.readers.pair.pair import open_pair

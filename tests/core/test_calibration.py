@@ -11,10 +11,10 @@ from sklearn.metrics import brier_score_loss
 
 import xent_cli
 from xent_cli.core.block import Block
+from xent_cli.core.confidence.calibration import EQUAL_WIDTH, NUM_BINS, Binning, Calibration, Judged
 from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.kernel.brier import brier_scores
 from xent_cli.core.options import LossOptions, Outputs
-from xent_cli.core.totals.calibration import EQUAL_WIDTH, NUM_BINS, Binning, Calibration, Judged
 from xent_cli.core.totals.group_sums import GroupSums
 from xent_cli.errors import UsageError
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix
 
-from xent_cli.core.totals.confusions import MOST_PAIRS, Confusions
+from xent_cli.core.confidence.confusions import MOST_PAIRS, Confusions
 
 SAMPLES = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=40)
 

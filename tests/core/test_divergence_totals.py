@@ -12,9 +12,9 @@ from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.kernel.teacher_figures import FIGURES
 from xent_cli.core.metrics import METRICS
 from xent_cli.core.options import LossOptions, Outputs
+from xent_cli.core.run_totals import RunTotals
 from xent_cli.core.totals.divergence_totals import DivergenceTotals
 from xent_cli.core.totals.loss_totals import LossTotals
-from xent_cli.core.totals.run_totals import RunTotals
 
 TAUGHT = LossOptions(labels="dense", labels_source="logits")
 WANTED = Outputs(

@@ -12,8 +12,8 @@ import pytest
 from xent_cli.core.block import Block, BlockRef, Rows
 from xent_cli.core.evaluate import evaluate_block, weigh_block
 from xent_cli.core.options import LossOptions, Outputs
+from xent_cli.core.run_totals import RunTotals
 from xent_cli.core.totals.exact_sum import ExactSum
-from xent_cli.core.totals.run_totals import RunTotals
 from xent_cli.errors import InputError, RowError
 
 ORACLES = Path(__file__).parents[1] / "oracles"

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from xent_cli.core.block import Block
 from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.options import LossOptions, Outputs
+from xent_cli.core.run_totals import RunTotals
 from xent_cli.core.totals.cluster_rule import ClusterRule
 from xent_cli.core.totals.group_keys import GroupKey
 from xent_cli.core.totals.loss_totals import LossTotals
-from xent_cli.core.totals.run_totals import RunTotals
 from xent_cli.errors import InputError, RowError
 
 COLUMN = ClusterRule('"lang"', 0)

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xent_cli.core.kernel.textbook_formula import FormulaTotals, NaiveTotals
+from xent_cli.core.run_totals import RunTotals
 from xent_cli.core.totals.loss_totals import LossTotals
 from xent_cli.core.totals.quantiles import QuantileState
-from xent_cli.core.totals.run_totals import RunTotals
 
 finite = st.floats(min_value=0.0, max_value=1e300)
 any_loss = st.one_of(finite, st.sampled_from([0.0, math.inf, math.nan, 1.0, 1.0, 5e-324]))

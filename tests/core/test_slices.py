@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from xent_cli.core.block import Block, BlockRef, Rows
 from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.options import LossOptions, Outputs
+from xent_cli.core.run_totals import RunTotals
 from xent_cli.core.totals.group_totals import GroupTotals, Scored
 from xent_cli.core.totals.loss_totals import LossTotals
-from xent_cli.core.totals.run_totals import RunTotals
 from xent_cli.core.totals.slices import MOST_VALUES
 from xent_cli.errors import InputError
 

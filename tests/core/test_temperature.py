@@ -8,11 +8,11 @@ from scipy.special import log_softmax
 
 import xent_cli
 from xent_cli.core.block import Block
+from xent_cli.core.confidence.calibration import EQUAL_WIDTH
 from xent_cli.core.confidence.fit_block import fit_block, folds_of
 from xent_cli.core.confidence.slopes import slopes
 from xent_cli.core.confidence.temperature import PassTotals, Step, fit_temperature
 from xent_cli.core.options import LossOptions, Outputs
-from xent_cli.core.totals.calibration import EQUAL_WIDTH
 from xent_cli.core.totals.cluster_rule import ClusterRule
 from xent_cli.errors import InputError, RowError
 

@@ -12,8 +12,8 @@ import pytest
 
 from xent_cli.core.evaluate import BlockLoss
 from xent_cli.core.row_columns import RowFormat
+from xent_cli.core.run_totals import RunTotals
 from xent_cli.core.totals.loss_totals import LossTotals
-from xent_cli.core.totals.run_totals import RunTotals
 from xent_cli.errors import InputError
 from xent_cli.readers.saved.saved_results import read_saved
 from xent_cli.writers import SUFFIXES, open_writer

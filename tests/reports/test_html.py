@@ -11,9 +11,9 @@ import pytest
 
 from tests.reports.documents import FAILS, INCREASE, PASSES, PLAIN, SUMMARY, checked
 from tests.reports.hostile import NAMES, details, hostile_page
+from xent_cli.core.confidence.calibration import Calibration, Judged
 from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.core.input_description import InputDescription
-from xent_cli.core.totals.calibration import Calibration, Judged
 from xent_cli.core.totals.histogram import histogram
 from xent_cli.core.totals.quantiles import QuantileState
 from xent_cli.errors import printable

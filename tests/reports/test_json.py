@@ -13,7 +13,7 @@ from xent_cli.core.block import Block
 from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.input_description import InputDescription
 from xent_cli.core.options import LossOptions, Outputs
-from xent_cli.core.totals.run_totals import RunTotals
+from xent_cli.core.run_totals import RunTotals
 from xent_cli.core.warnings import find_warnings
 from xent_cli.reports.interface import Document
 from xent_cli.reports.summary.json import document, dumps, schema

@@ -6,8 +6,8 @@ import numpy as np
 
 from xent_cli.core.evaluate import BlockLoss
 from xent_cli.core.labels.check_labels import NO_LABEL
+from xent_cli.core.run_totals import RunTotals
 from xent_cli.core.totals.loss_totals import LossTotals
-from xent_cli.core.totals.run_totals import RunTotals
 from xent_cli.writers import open_writer
 
 HOSTILE = [

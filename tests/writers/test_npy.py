@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from xent_cli.core.evaluate import BlockLoss
+from xent_cli.core.run_totals import RunTotals
 from xent_cli.core.totals.loss_totals import LossTotals
-from xent_cli.core.totals.run_totals import RunTotals
 from xent_cli.writers.npy import GradientWriter, _narrowed
 
 

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray, IntArray
     from xent_cli.core.block import Block
+    from xent_cli.core.confidence.calibration import Calibration
     from xent_cli.core.kernel.cross_entropy import RowLosses
     from xent_cli.core.kernel.textbook_formula import FormulaTotals
     from xent_cli.core.options import LossOptions
-    from xent_cli.core.totals.calibration import Calibration
 
 
 class Evaluated(NamedTuple):

@@ -13,10 +13,10 @@ from xent_cli.core.labels.check_labels import check_mask, either, labels_as_writ
 from xent_cli.core.labels.label_offsets import Offsets
 from xent_cli.core.options import Outputs
 from xent_cli.core.row_columns import KL_ENDS
+from xent_cli.core.run_totals import RunTotals
 from xent_cli.core.totals.exact_sum import ExactSum
 from xent_cli.core.totals.loss_totals import LossTotals
 from xent_cli.core.totals.quantiles import EXACT_ROWS
-from xent_cli.core.totals.run_totals import RunTotals
 from xent_cli.errors import RowError
 
 if TYPE_CHECKING:

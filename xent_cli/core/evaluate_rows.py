@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
     from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray, IntArray
     from xent_cli.core.block import Block
+    from xent_cli.core.confidence.calibration import Calibration
     from xent_cli.core.kernel.cross_entropy import RowLosses
     from xent_cli.core.kernel.streamed_logits import StreamedLosses
     from xent_cli.core.kernel.textbook_formula import FormulaTotals
     from xent_cli.core.options import Outputs
-    from xent_cli.core.totals.calibration import Calibration
 
 
 def evaluate_rows(block: Block, weight: FloatArray | None, options: LossOptions, outputs: Outputs) -> Evaluated:
@@ -226,8 +226,8 @@ def _calibration(
     """Compare the confidence in the predicted classes with their accuracy; None for dense labels."""
     if labels.ndim == 2 or outputs.calibration is None:
         return None
+    from xent_cli.core.confidence.calibration import Calibration, Judged
     from xent_cli.core.kernel.brier import brier_scores
-    from xent_cli.core.totals.calibration import Calibration, Judged
     from xent_cli.core.totals.quantiles import EXACT_ROWS
 
     predicted = block.logits.argmax(axis=1)

@@ -9,7 +9,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from xent_cli.core.array_types import FloatArray
-    from xent_cli.core.totals.calibration import Binning
+    from xent_cli.core.confidence.calibration import Binning
     from xent_cli.core.totals.cluster_rule import ClusterRule
     from xent_cli.core.totals.group_keys import GroupKey
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from xent_cli.core.confidence.calibration import Calibration
     from xent_cli.core.diagnostics import Diagnostic
     from xent_cli.core.input_description import InputDescription
     from xent_cli.core.kernel.textbook_formula import FormulaTotals
-    from xent_cli.core.totals.calibration import Calibration
     from xent_cli.core.totals.quantiles import QuantileState
     from xent_cli.core.totals.summary import LossSummary, WorstSample
 

@@ -15,9 +15,9 @@ from xent_cli.cli.runs.figures.fit import fit_on, refuse_unfit
 from xent_cli.cli.runs.outputs.output_paths import Named, inputs_of, refuse_overlap
 from xent_cli.cli.runs.preview import preview
 from xent_cli.cli.runs.resolve_options import loss_options, open_engine, read_options
+from xent_cli.core.confidence.calibration import Binning
 from xent_cli.core.diagnostics import refuse_warnings
 from xent_cli.core.options import Outputs
-from xent_cli.core.totals.calibration import Binning
 from xent_cli.errors import UsageError
 from xent_cli.readers.pair.pair import open_operands
 from xent_cli.readers.storage.identity import refuse_changed

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from xent_cli.cli.runs.preview import Preview
     from xent_cli.cli.runs.targets import Targets
     from xent_cli.core.row_columns import RowFormat
+    from xent_cli.core.run_totals import RunTotals
     from xent_cli.core.totals.loss_totals import LossTotals
-    from xent_cli.core.totals.run_totals import RunTotals
     from xent_cli.core.totals.summary import LossSummary
     from xent_cli.engines.interface import Engine
     from xent_cli.readers.pair.paired_inputs import Pair

@@ -7,9 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from xent_cli.core.evaluate import evaluate_block, weigh_block
+from xent_cli.core.run_totals import RunTotals
 from xent_cli.core.totals.exact_sum import ExactSum
 from xent_cli.core.totals.loss_totals import LossTotals
-from xent_cli.core.totals.run_totals import RunTotals
 from xent_cli.errors import InputError, RowError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from xent_cli.core.confidence.slopes import SlopeTotals
-    from xent_cli.core.totals.run_totals import RunTotals
+    from xent_cli.core.run_totals import RunTotals
     from xent_cli.core.totals.summary import LossSummary
 
 # Inverse temperatures of the first pass; at 0, all classes are equally likely.

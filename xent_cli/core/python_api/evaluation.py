@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from xent_cli.core.confidence.calibration import EQUAL_WIDTH
 from xent_cli.core.diagnostics import warnings_of
 from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.options import Outputs
@@ -12,19 +13,18 @@ from xent_cli.core.python_api.arguments import called_with, top_k_of
 from xent_cli.core.python_api.groups import grouped, per_unit
 from xent_cli.core.python_api.hints import hinting, with_hints
 from xent_cli.core.python_api.summary import LossSummary, Slice
-from xent_cli.core.totals.calibration import EQUAL_WIDTH
+from xent_cli.core.run_totals import RunTotals
 from xent_cli.core.totals.loss_totals import LossTotals
-from xent_cli.core.totals.run_totals import RunTotals
 from xent_cli.core.warnings import find_warnings
 from xent_cli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from xent_cli.core.confidence.calibration import Binning
     from xent_cli.core.python_api.arguments import Call
     from xent_cli.core.python_api.functions import Precision
     from xent_cli.core.python_api.groups import Grouping
-    from xent_cli.core.totals.calibration import Binning
 
 
 def evaluate(

@@ -6,13 +6,13 @@ from functools import reduce
 from operator import index
 from typing import TYPE_CHECKING, Any
 
+from xent_cli.core.confidence.calibration import EQUAL_WIDTH
 from xent_cli.core.confidence.fit_block import fit_block
 from xent_cli.core.confidence.temperature import PassTotals, TemperatureFit, fit_temperature
 from xent_cli.core.options import Outputs
 from xent_cli.core.python_api.arguments import called_with
 from xent_cli.core.python_api.groups import grouped
 from xent_cli.core.python_api.hints import hinting
-from xent_cli.core.totals.calibration import EQUAL_WIDTH
 from xent_cli.errors import UsageError
 
 if TYPE_CHECKING:

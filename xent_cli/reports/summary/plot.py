@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from xent_cli.core.totals.calibration import ReliabilityBin
+    from xent_cli.core.confidence.calibration import ReliabilityBin
     from xent_cli.core.totals.histogram import Histogram
 
 _INK, _BAR, _LINE, _GRID = "#1b1f24", "#2563a8", "#b4451f", "#c9ced4"

@@ -34,7 +34,7 @@ def with_calibration(wanted: Outputs, options: ComputeOptions, limits: Limits | 
         return wanted
     if not wanted.figures and "calibration" in typed:
         raise UsageError(f"--calibration has no effect: --reduction {flags.reduction} prints one number")
-    from xent_cli.core.totals.calibration import Binning
+    from xent_cli.core.confidence.calibration import Binning
 
     binning = Binning() if flags.bins is None else Binning(*flags.bins)
     if binning.by_mass and pair.weighted:

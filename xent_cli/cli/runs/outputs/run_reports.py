@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
     from xent_cli.cli.options import Origin
     from xent_cli.cli.output_plan import OutputPlan
+    from xent_cli.core.run_totals import RunTotals
     from xent_cli.core.statistics.comparison import Comparison
     from xent_cli.core.totals.divergence_totals import DivergenceTotals, Spread
     from xent_cli.core.totals.loss_totals import LossTotals
-    from xent_cli.core.totals.run_totals import RunTotals
     from xent_cli.readers.pair.paired_inputs import Pair
 
 

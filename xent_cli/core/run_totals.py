@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from xent_cli.core.confidence.calibration import Calibration
     from xent_cli.core.kernel.textbook_formula import FormulaTotals
-    from xent_cli.core.totals.calibration import Calibration
     from xent_cli.core.totals.loss_totals import LossTotals
     from xent_cli.core.totals.slices import LossSlices
     from xent_cli.core.totals.summary import LossSummary

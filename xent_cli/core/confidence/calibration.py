@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from xent_cli.core.totals.confusions import Confusions
+from xent_cli.core.confidence.confusions import Confusions
 from xent_cli.core.totals.exact_sum import ExactSum
 from xent_cli.core.totals.group_sums import GroupSums
 from xent_cli.core.totals.quantiles import EXACT_ROWS, QuantileState, exponents
