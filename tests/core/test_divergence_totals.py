@@ -15,6 +15,7 @@ from xent_cli.core.options import LossOptions, Outputs
 from xent_cli.core.run_totals import RunTotals
 from xent_cli.core.totals.divergence_totals import DivergenceTotals
 from xent_cli.core.totals.loss_totals import LossTotals
+from xent_cli.core.totals.total_losses import total_losses
 
 TAUGHT = LossOptions(labels="dense", labels_source="logits")
 WANTED = Outputs(
@@ -106,7 +107,7 @@ def test_every_figure_can_be_gated():
 
 def test_distributions_share_the_memory_for_exact_quantiles():
     loss = np.arange(6.0)
-    totals = LossTotals.from_losses("", loss, divergence={"kl_divergence": loss}, states=2)
+    totals = total_losses("", loss, divergence={"kl_divergence": loss}, states=2)
     assert totals.summarize().quantiles_exact
     assert totals.quantiles.exact_rows == totals.divergence.spreads["kl_divergence"].quantiles.exact_rows == 2_000_000
     spread = DivergenceTotals.of({"kl_divergence": loss}, exact_rows=5)

@@ -10,6 +10,7 @@ from xent_cli.core.kernel.textbook_formula import FormulaTotals, NaiveTotals
 from xent_cli.core.run_totals import RunTotals
 from xent_cli.core.totals.loss_totals import LossTotals
 from xent_cli.core.totals.quantiles import QuantileState
+from xent_cli.core.totals.total_losses import total_losses
 
 finite = st.floats(min_value=0.0, max_value=1e300)
 any_loss = st.one_of(finite, st.sampled_from([0.0, math.inf, math.nan, 1.0, 1.0, 5e-324]))
@@ -18,7 +19,7 @@ rows = st.lists(st.tuples(any_loss, st.booleans(), st.floats(0.0, 1e6)), max_siz
 
 def total(some, start=0, **settings):
     loss, ignored, weight = (list(column) for column in zip(*some, strict=True)) if some else ([], [], [])
-    return LossTotals.from_losses(
+    return total_losses(
         "s",
         np.array(loss, dtype=np.float64),
         start=start,
@@ -37,7 +38,7 @@ def said(totals):
 
 
 def plain(*loss, **settings):
-    return LossTotals.from_losses("s", np.array(loss, dtype=np.float64), **settings)
+    return total_losses("s", np.array(loss, dtype=np.float64), **settings)
 
 
 @given(rows)
@@ -84,7 +85,7 @@ def test_figures_of_unweighted_losses_are_those_of_exact_arithmetic(loss):
 @given(st.lists(st.tuples(st.floats(0.0, 1e6), st.floats(0.0, 1e6)), min_size=1, max_size=30))
 def test_weights_enter_the_sum_and_the_divisor(pairs):
     loss, weight = (np.array(column) for column in zip(*pairs, strict=True))
-    summary = LossTotals.from_losses("s", loss, weight=weight, divisor=weight).summarize()
+    summary = total_losses("s", loss, weight=weight, divisor=weight).summarize()
     products = [Fraction(float(x * w)) for x, w in zip(loss, weight, strict=True)]
     assert summary.sum_loss == float(sum(products))
     if weight.any():
@@ -96,7 +97,7 @@ def test_weights_enter_the_sum_and_the_divisor(pairs):
 
 def test_class_weights_divide_but_do_not_multiply_again():
     loss = np.array([1.0, 3.0])
-    summary = LossTotals.from_losses("s", loss, divisor=np.array([0.5, 1.5])).summarize()
+    summary = total_losses("s", loss, divisor=np.array([0.5, 1.5])).summarize()
     assert (summary.sum_loss, summary.mean_loss) == (4.0, 2.0)
 
 
@@ -128,7 +129,7 @@ def test_nothing_but_nan_has_no_lowest_loss():
 
 def test_ignored_samples_leave_every_figure():
     ignored = np.array([False, True, False, True])
-    totals = LossTotals.from_losses("s", np.array([1.0, math.nan, 3.0, 1e9]), ignored=ignored, start=10)
+    totals = total_losses("s", np.array([1.0, math.nan, 3.0, 1e9]), ignored=ignored, start=10)
     summary = totals.summarize()
     assert (summary.n_samples, summary.n_ignored, summary.n_nan) == (2, 2, 0)
     assert (summary.mean_loss, summary.std_loss, summary.max_loss, summary.worst_sample) == (2.0, 1.0, 3.0, 12)
@@ -143,9 +144,7 @@ def test_nothing_left_to_average_gives_no_figures():
 
 def test_the_worst_samples_come_nan_first_then_by_loss_then_by_number():
     loss = np.array([2.0, math.inf, math.nan, 7.0, 7.0, math.nan])
-    totals = LossTotals.from_losses(
-        "s", loss, start=100, worst_wanted=5, labels=np.arange(6), ids=np.array(list("abcdef"))
-    )
+    totals = total_losses("s", loss, start=100, worst_wanted=5, labels=np.arange(6), ids=np.array(list("abcdef")))
     assert [w.sample for w in totals.worst] == [102, 105, 101, 103, 104]
     assert [(w.label, w.id) for w in totals.worst[2:4]] == [(1, "b"), (3, "d")]
 
@@ -235,7 +234,7 @@ def test_a_divergence_is_weighted_as_the_loss_is_and_what_is_not_finite_stays():
 
     def summary(kl, loss=loss, **weights):
         parts = [
-            LossTotals.from_losses(
+            total_losses(
                 "",
                 loss[i : i + 1],
                 divergence={"kl_divergence": kl[i : i + 1]},
@@ -258,5 +257,5 @@ def test_a_divergence_is_weighted_as_the_loss_is_and_what_is_not_finite_stays():
 
 def test_one_worst_sample_is_kept_unless_more_are_wanted():
     losses = np.array([1.0, 3.0, 2.0])
-    assert [entry.loss for entry in LossTotals.from_losses("", losses).worst] == [3.0]
-    assert [entry.loss for entry in LossTotals.from_losses("", losses, worst_wanted=2).worst] == [3.0, 2.0]
+    assert [entry.loss for entry in total_losses("", losses).worst] == [3.0]
+    assert [entry.loss for entry in total_losses("", losses, worst_wanted=2).worst] == [3.0, 2.0]

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xent_cli.core.totals.exact_sum import standard_deviation, standard_error
-from xent_cli.core.totals.loss_totals import LossTotals
 from xent_cli.core.totals.moments import Moments
+from xent_cli.core.totals.total_losses import total_losses
 
 CASES = json.loads((Path(__file__).parents[1] / "oracles" / "clusters.json").read_text())["means"]
 UNIT = Fraction(1, 1 << 1074)
@@ -88,7 +88,7 @@ def test_a_standard_error_is_correctly_rounded_where_the_formula_cancels():
 @given(st.lists(finite.filter(lambda x: abs(x) < 1e300), min_size=2, max_size=30))
 def test_clusters_of_one_sample_give_students_standard_error_bit_for_bit(values):
     array = np.array(values)
-    totals = LossTotals.from_losses("", array)
+    totals = total_losses("", array)
     alone = standard_error(standard_deviation(totals.sums, totals.squares, array.size), array.size)
     assert Moments.of_runs(array, None, np.arange(array.size)).standard_error() == alone
     assert Moments.of_rows(array, np.ones(array.size)).standard_error() == alone

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from xent_cli.errors import InputError
-from xent_cli.readers.saved.align import align, common_id
+from xent_cli.readers.saved.align import align
 from xent_cli.readers.saved.comparable import refuse_unlike
+from xent_cli.readers.saved.row_order import common_id
 from xent_cli.readers.saved.saved_results import SavedResults
 
 

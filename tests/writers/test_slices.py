@@ -13,7 +13,7 @@ from rich.console import Console
 
 from tests.writers.rows import HOSTILE, block, written
 from xent_cli.core.row_columns import RowFormat
-from xent_cli.core.totals.loss_totals import LossTotals
+from xent_cli.core.totals.total_losses import total_losses
 from xent_cli.reports.summary.table import print_slices
 from xent_cli.reports.summary.text import plain_slices
 
@@ -63,7 +63,7 @@ def test_groups_are_written_the_same_on_either_path(monkeypatch, name):
 
 def entry(value, *losses):
     """A slice as the document has it."""
-    return {"by": "split", "value": value, "summary": LossTotals.from_losses("", np.array(losses)).summarize()}
+    return {"by": "split", "value": value, "summary": total_losses("", np.array(losses)).summarize()}
 
 
 def test_slices_are_lines_of_a_metric_and_a_number():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -15,8 +14,7 @@ from xent_cli.core.options import Outputs
 from xent_cli.core.row_columns import KL_ENDS
 from xent_cli.core.run_totals import RunTotals
 from xent_cli.core.totals.exact_sum import ExactSum
-from xent_cli.core.totals.loss_totals import LossTotals
-from xent_cli.core.totals.quantiles import EXACT_ROWS
+from xent_cli.core.totals.total_losses import total_losses
 from xent_cli.errors import RowError
 
 if TYPE_CHECKING:
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
     from xent_cli.core.block import Block, Task
     from xent_cli.core.kernel.cross_entropy import RowLosses
     from xent_cli.core.options import LossOptions
-    from xent_cli.core.totals.slices import LossSlices
 
 
 class BlockLoss(NamedTuple):
@@ -100,7 +97,7 @@ def evaluate_block(task: Task, options: LossOptions, outputs: Outputs) -> BlockL
     found = _evaluate(block, weight, left_out, options, outputs)
     ignored, rows = found.ignored, found.rows
     diverged = found.divergence(figures=outputs.figures)
-    losses = LossTotals.from_losses(
+    losses = total_losses(
         options.signature(""),
         rows.loss,
         start=block.start,
@@ -117,9 +114,8 @@ def evaluate_block(task: Task, options: LossOptions, outputs: Outputs) -> BlockL
         divergence_worst=outputs.worst if outputs.worst_by_kl else 0,
         states=outputs.states,
     )
-    offsets = _offsets(block, found, options)
     digest = _digest(block, found, options) if outputs.digest else None
-    losses = losses._replace(offsets=offsets, digest=digest, **found.counts)
+    losses = losses._replace(offsets=_offsets(block, found, options), digest=digest, **found.counts)
     if outputs.worst and block.logit_bounds is None:
         from xent_cli.core.confidence.predictions import with_predictions
 
@@ -134,7 +130,9 @@ def evaluate_block(task: Task, options: LossOptions, outputs: Outputs) -> BlockL
     if outputs.cluster is not None:
         clusters = outputs.cluster.clusters(block.start, rows.loss.size, block.groups)
     if outputs.by or outputs.macro or outputs.units or (outputs.figures and clusters is not None):
-        losses, slices = _grouped(block, losses, found, weight, diverged, clusters, outputs)
+        from xent_cli.core.totals.grouped_block import with_groups
+
+        losses, slices = with_groups(losses, block, found, weight, diverged, clusters, outputs)
     totals = RunTotals(losses, slices, found.calibration, found.formulas)
     if not outputs.losses:
         return BlockLoss(block.start, rows.loss.size, totals, gradient=rows.gradient)
@@ -220,67 +218,6 @@ def _fill_weightless(
         if rows.kl is not None and found.rows.kl is not None:
             rows.kl[some] = np.where(lost, np.nan, found.rows.kl)
     return ignored if ignored.any() else None
-
-
-def _grouped(
-    block: Block,
-    losses: LossTotals,
-    found: Evaluated,
-    weight: FloatArray | None,
-    divergence: Mapping[str, FloatArray] | None,
-    clusters: AnyArray | None,
-    outputs: Outputs,
-) -> tuple[LossTotals, LossSlices | None]:
-    """Total the samples by cluster, and by the values of the requested columns."""
-    from xent_cli.core.totals.group_totals import Scored
-
-    rows, divisor, ranks = found.rows, found.divisor, found.ranks
-    scored = None if found.ignored is None else ~found.ignored
-
-    def kept(values: AnyArray) -> AnyArray:
-        return values if scored is None else values[scored]
-
-    loss = kept(rows.loss)
-    product = None
-    if divisor is not None:
-        with np.errstate(over="ignore", invalid="ignore"):
-            product = loss if weight is None else loss * kept(weight)
-    samples = Scored(
-        sample=kept(np.arange(block.start, block.start + rows.loss.size)),
-        loss=loss,
-        product=product,
-        divisor=None if divisor is None else kept(divisor),
-        hits={} if ranks is None else {k: kept(ranks) < k for k in sorted(set(outputs.top_k))},
-        divergence={name: kept(values) for name, values in (divergence or {}).items()},
-        weight=None if weight is None else kept(weight),
-        exact_rows=EXACT_ROWS // outputs.states,
-    )
-    clustered = documents = None
-    if clusters is not None and outputs.cluster is not None and outputs.figures:
-        from xent_cli.core.totals.cluster_rule import ClusteredBlock
-        from xent_cli.core.totals.divergence_totals import weighted
-
-        clustered = ClusteredBlock.of(outputs.cluster, block.start, clusters, scored)
-        losses = losses._replace(clusters=clustered.totals(samples))
-        if losses.divergence is not None and (apart := samples.divergence.get("log_ppl_ratio")) is not None:
-            product = None if product is None else weighted(apart, samples.weight)
-            clusters_of_ratio = clustered.totals(samples._replace(loss=apart, product=product))
-            losses = losses._replace(divergence=replace(losses.divergence, ratio_clusters=clusters_of_ratio))
-    if outputs.macro is not None or outputs.units:
-        from xent_cli.core.totals.grouped_block import with_macro_and_units
-
-        losses, samples, documents = with_macro_and_units(losses, samples, block, scored, outputs, clustered)
-    if not outputs.by:
-        return losses, None
-    from xent_cli.core.totals.slices import slices_of
-
-    assert block.groups is not None
-    names = outputs.groups or outputs.by
-    groups = block.groups if names == outputs.by else block.groups[:, [names.index(name) for name in outputs.by]]
-    figures = outputs.figures
-    return losses, slices_of(
-        outputs.by, groups, samples, scored, figures=figures, clustered=clustered, documents=documents
-    )
 
 
 def _offsets(block: Block, found: Evaluated, options: LossOptions) -> Offsets:

@@ -244,8 +244,9 @@ def _before(
     limits: Limits, baseline: SavedResults, document: Document, kept: KeptRows | None
 ) -> tuple[Mapping[str, Any], Intervals, tuple[Diagnostic, ...]]:
     """Return the baseline's figures, paired intervals if requested, and warnings about what it does not say."""
-    from xent_cli.readers.saved.align import align, common_id
+    from xent_cli.readers.saved.align import align
     from xent_cli.readers.saved.comparable import figures_of, refuse_unlike, unverified
+    from xent_cli.readers.saved.row_order import common_id
     from xent_cli.readers.saved.saved_results import SavedResults
 
     path = document.inputs["logits"].path

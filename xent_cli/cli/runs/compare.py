@@ -29,12 +29,13 @@ from xent_cli.core.statistics.comparison import (
 from xent_cli.core.statistics.flips import flips_of
 from xent_cli.core.statistics.paired_test import compare_losses, largest_moves
 from xent_cli.errors import UsageError, printable, without_secrets
-from xent_cli.readers.saved.align import align, common_id, row_name
+from xent_cli.readers.saved.align import align
 from xent_cli.readers.saved.comparable import figures_of, refuse_unlike, unverified
 from xent_cli.readers.saved.documents import are_of_other_tokens
 from xent_cli.readers.saved.group_by import column_of, groups, no_such_column
 from xent_cli.readers.saved.operand import read_operand, refuse_other_prompts
 from xent_cli.readers.saved.predicted import hits_of
+from xent_cli.readers.saved.row_order import common_id, row_name
 from xent_cli.readers.saved.saved_clusters import numbered, saved_clusters
 from xent_cli.readers.storage.identity import refuse_changed
 from xent_cli.readers.storage.locate import refuse_two_pipes

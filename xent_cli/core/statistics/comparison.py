@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from xent_cli.core.statistics.holm import holm
 from xent_cli.core.statistics.paired_test import percent
-from xent_cli.core.totals.loss_totals import LossTotals
+from xent_cli.core.totals.total_losses import total_losses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -230,9 +230,7 @@ def changes_of_losses(
 ) -> tuple[Change, ...]:
     """Compare every figure of losses [n] of the same samples; `paired` compares their means, with the same weights."""
     ours, theirs = (
-        LossTotals.from_losses("", loss, weight=weight, divisor=weight if divisor is None else divisor)
-        .summarize()
-        .as_dict()
+        total_losses("", loss, weight=weight, divisor=weight if divisor is None else divisor).summarize().as_dict()
         for loss in (baseline, candidate)
     )
     return mean_change(paired), *changes_of_summaries(ours, theirs)[1:]
@@ -248,9 +246,7 @@ def changes_of_divergence(
 ) -> tuple[Change, ...]:
     """Compare the KL divergences [n] of two models from their reference; see `changes_of_losses`."""
     ours, theirs = (
-        LossTotals.from_losses("", kl, weight=weight, divisor=divisor, divergence={"kl_divergence": kl})
-        .summarize()
-        .as_dict()
+        total_losses("", kl, weight=weight, divisor=divisor, divergence={"kl_divergence": kl}).summarize().as_dict()
         for kl in (baseline, candidate)
     )
     changes = {change.metric: change for change in changes_of_summaries(ours, theirs)}

@@ -1,14 +1,15 @@
-"""Align saved rows of two runs, or say why they cannot be compared."""
+"""Aligns the saved rows of two runs, which must have the same samples with the same labels and weights."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from xent_cli.errors import InputError, more_rows
+from xent_cli.errors import InputError
 from xent_cli.readers.saved.comparable import divisor_of
+from xent_cli.readers.saved.row_order import more_of, order_by_id, order_by_place, row_name
 
 if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray, IntArray
@@ -61,12 +62,6 @@ class AlignedLosses:
     clusters: SavedClusters | None = None
 
 
-def common_id(results: list[SavedResults]) -> str | None:
-    """Name of the id column that all files share; None if rows are compared by position."""
-    names = {result.id_name for result in results}
-    return names.pop() if len(names) == 1 else None
-
-
 def align(baseline: SavedResults, candidate: SavedResults, *, by_id: bool) -> AlignedLosses:
     """Put the rows of `candidate` in the order of `baseline`.
 
@@ -83,7 +78,7 @@ def align(baseline: SavedResults, candidate: SavedResults, *, by_id: bool) -> Al
     assert candidate.loss is not None
     assert baseline.ignored is not None
     assert candidate.ignored is not None
-    order = _order_by_id(baseline, candidate) if by_id else _order_by_place(baseline, candidate)
+    order = order_by_id(baseline, candidate) if by_id else order_by_place(baseline, candidate)
     weight = _weights(baseline, candidate, order, "weight")
     class_weight = _weights(baseline, candidate, order, "class_weight")
     without = baseline.ignored, candidate.ignored[order]
@@ -108,100 +103,6 @@ def align(baseline: SavedResults, candidate: SavedResults, *, by_id: bool) -> Al
     if baseline.kl is not None and candidate.kl is not None:
         kl = baseline.kl[rows], candidate.kl[candidate_rows]
     return AlignedLosses(*losses, rows, candidate_rows, order.size - rows.size, weight, divisor, kl)
-
-
-def row_name(result: SavedResults, row: int, *, by_id: bool = False) -> str:
-    """Name a row as the user knows it: by its id if there is one, otherwise by its number."""
-    if by_id and result.ids is not None:
-        return f'{result.id_name} "{result.ids[row]}"'
-    return f"sample {row if result.sample is None else result.sample[row]}"
-
-
-def _order_by_place(baseline: SavedResults, candidate: SavedResults) -> IntArray:
-    sizes = _sizes(baseline, candidate)
-    if sizes[0] != sizes[1]:
-        raise InputError(
-            "different number of samples",
-            candidate.path,
-            found=f"{sizes[1]} samples",
-            expected=f"{sizes[0]} as in {baseline.path}",
-            hint="rows are compared by position; --id-column joins them by name",
-        )
-    if baseline.sample is not None and candidate.sample is not None:
-        unlike = baseline.sample != candidate.sample
-        if unlike.any():
-            row = int(np.argmax(unlike))
-            raise InputError(
-                "samples in a different order",
-                f"{candidate.path} row {row}",
-                found=f"sample {candidate.sample[row]}",
-                expected=f"sample {baseline.sample[row]} as in {baseline.path}",
-                hint="--id-column sample joins rows by their number",
-            )
-    return np.arange(sizes[0])
-
-
-def _order_by_id(baseline: SavedResults, candidate: SavedResults) -> IntArray:
-    import pandas as pd
-
-    baseline, candidate = (_without_nameless(result) for result in (baseline, candidate))
-    for result in (baseline, candidate):
-        _refuse_unclear_ids(result)
-    wanted: Any = baseline.ids
-    there: Any = candidate.ids
-    found = pd.Index(there)
-    order: IntArray = found.get_indexer(pd.Index(wanted)).astype(np.int64)
-    if (order < 0).any():
-        raise _missing_ids(candidate, baseline, order < 0)
-    if len(found) > order.size:
-        extra = np.ones(len(found), np.bool_)
-        extra[order] = False
-        raise _missing_ids(baseline, candidate, extra)
-    return order
-
-
-def _without_nameless(result: SavedResults) -> SavedResults:
-    """Match ignored samples without an id, which a shift leaves at the end of a document, in order."""
-    import pandas as pd
-
-    assert result.ignored is not None
-    nameless = pd.Series(result.ids).isna().to_numpy() & result.ignored
-    if not nameless.any():
-        return result
-    ids = np.array(result.ids, object)
-    ids[nameless] = [f"\0{number}" for number in range(np.count_nonzero(nameless))]
-    return replace(result, ids=ids)
-
-
-def _refuse_unclear_ids(result: SavedResults) -> None:
-    import pandas as pd
-
-    ids: Any = pd.Series(result.ids)
-    empty = ids.isna().to_numpy()
-    if empty.any():
-        where = f"{result.path} {row_name(result, int(np.argmax(empty)))}"
-        raise InputError("missing id", where, found=f'nothing in column "{result.id_name}"', expected="an id")
-    repeated = ids.duplicated().to_numpy()
-    if repeated.any():
-        row = int(np.argmax(repeated))
-        raise InputError(
-            "duplicate id",
-            f"{result.path} {row_name(result, row)}",
-            found=f'{result.id_name} "{ids[row]}" again',
-            expected="each id once",
-            more=_more(repeated),
-        )
-
-
-def _missing_ids(where: SavedResults, other: SavedResults, missing: BoolArray) -> InputError:
-    sizes = _sizes(where, other)
-    return InputError(
-        "different samples",
-        where.path,
-        found=f"{sizes[0]} samples, none with {row_name(other, int(np.argmax(missing)), by_id=True)}",
-        expected=f"the {sizes[1]} samples of {other.path}",
-        more=_more(missing),
-    )
 
 
 def _refuse_other_labels(baseline: SavedResults, candidate: SavedResults, order: IntArray, ignored: BoolArray) -> None:
@@ -255,7 +156,7 @@ def _different(
         f'{candidate.path} {row_name(baseline, int(np.argmax(unlike)))}, column "{column}"',
         found=values[0],
         expected=f"{values[1]} as in {baseline.path}",
-        more=_more(unlike),
+        more=more_of(unlike),
     )
 
 
@@ -276,7 +177,7 @@ def _refuse_unclear(baseline: SavedResults, candidate: SavedResults, unclear: Bo
             found=f"NaN, as in {baseline.path}",
             expected="one or the other, marked as such",
             hint="plain NaN says neither: xent compute -o marks ignored samples, in .npy too",
-            more=_more(unclear),
+            more=more_of(unclear),
         )
 
 
@@ -288,13 +189,5 @@ def _refuse_ignored_in_one(first: SavedResults, second: SavedResults, only: Bool
             found="a loss",
             expected=f"none as in {first.path}",
             hint="compute both with the same --ignore-index",
-            more=_more(only),
+            more=more_of(only),
         )
-
-
-def _sizes(*results: SavedResults) -> list[int]:
-    return [0 if result.loss is None else result.loss.size for result in results]
-
-
-def _more(unlike: BoolArray) -> str:
-    return more_rows(int(np.count_nonzero(unlike)) - 1)

@@ -103,14 +103,14 @@ def figures_of(result: SavedResults) -> Mapping[str, Any]:
     """The figures of saved results, by name: those of a document, or computed from its rows with their weights."""
     if result.summary is not None:
         return result.summary
-    from xent_cli.core.totals.loss_totals import LossTotals
+    from xent_cli.core.totals.total_losses import total_losses
 
     assert result.loss is not None
     assert result.ignored is not None
     ignored = result.ignored if result.weight is None else result.ignored | (result.weight == 0)
     divisor = divisor_of(result.weight, result.class_weight)
     divergence = None if result.kl is None else {"kl_divergence": result.kl}
-    totals = LossTotals.from_losses(
+    totals = total_losses(
         "", result.loss, ignored=ignored, weight=result.weight, divisor=divisor, divergence=divergence
     )
     figures = totals.summarize().as_dict()

@@ -9,8 +9,9 @@ import numpy as np
 
 from xent_cli.core.totals.cluster_rule import ClusterRule
 from xent_cli.errors import InputError, UsageError
-from xent_cli.readers.saved.align import SavedClusters, row_name
+from xent_cli.readers.saved.align import SavedClusters
 from xent_cli.readers.saved.group_by import column_of, no_such_column
+from xent_cli.readers.saved.row_order import row_name
 
 if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, IntArray
