@@ -3,6 +3,7 @@
 import json
 import pickle
 import subprocess
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -86,7 +87,7 @@ def test_looking_for_others_ends_in_time_and_says_so(tmp_path, monkeypatch):
 def test_of_a_pipe_only_what_was_read_is_counted(tmp_path, monkeypatch):
     write_csv(tmp_path / "t.csv")
     with subprocess.Popen(["cat", tmp_path / "t.csv"], stdout=subprocess.PIPE) as cat:
-        monkeypatch.setattr("sys.stdin", cat.stdout)
+        monkeypatch.setattr(sys, "stdin", cat.stdout)
         error = told("-")
     assert error.where == 'standard input line 12 (sample 10), column "c2"'
     assert error.more == "1 more row like this nearby"

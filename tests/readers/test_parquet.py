@@ -1,4 +1,5 @@
 import pickle
+import tempfile
 
 import numpy as np
 import pyarrow as pa
@@ -65,7 +66,7 @@ def test_a_null_is_named_by_its_row(limit, tmp_path):
 
 
 def test_nothing_is_left_of_what_was_turned_on_disk(tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     path = wide(tmp_path / "t.parquet", group=130)
     source = open_source(path, "logits", ReadOptions(id_column="name", run=RunNeeds(group_bytes=10)))
     seen = 0

@@ -3,6 +3,7 @@ import json
 import math
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -226,7 +227,7 @@ def test_a_folder_of_parts_is_read_as_one_when_it_is_whole(tmp_path):
 def test_rows_are_read_from_a_pipe_as_from_a_file(save, suffix, monkeypatch):
     path = save(suffix, ids=None)
     with subprocess.Popen(["cat", path], stdout=subprocess.PIPE) as cat:
-        monkeypatch.setattr("sys.stdin", cat.stdout)
+        monkeypatch.setattr(sys, "stdin", cat.stdout)
         piped = read_saved("-")
     np.testing.assert_array_equal(piped.loss, read_saved(path).loss)
     assert piped.format == suffix[1:]

@@ -19,11 +19,11 @@ LOGITS = np.random.default_rng(3).normal(size=(60, 3)).round(4)
 LOGITS[5] = [1234.5, -2000.25, 0.5]
 LABELS = np.arange(60) % 3
 FRAME = pd.DataFrame(LOGITS, columns=["logit_0", "logit_1", "logit_2"]).assign(label=LABELS)
-NEEDS = RunNeeds()
 
 
-def read(path, labels=None, **options):
-    pair = open_pair(str(path), None if labels is None else str(labels), None, ReadOptions(**options, run=NEEDS))
+def read(path, labels=None, needs=None):
+    options = ReadOptions(run=needs or RunNeeds())
+    pair = open_pair(str(path), None if labels is None else str(labels), None, options)
     # A block is only there until the next one is loaded.
     blocks = [(np.array(b.logits), np.array(b.labels)) for b in (task.load() for task in pair.tasks())]
     logits, labels = zip(*blocks, strict=True)
@@ -31,9 +31,9 @@ def read(path, labels=None, **options):
 
 
 @pytest.fixture(params=[16, 40, 1 << 20])
-def piece(request, monkeypatch):
-    """However the text is cut."""
-    monkeypatch.setattr(f"{__name__}.NEEDS", RunNeeds(chunk_bytes=request.param))
+def needs(request):
+    """Text is cut into chunks of a few bytes, or not at all."""
+    return RunNeeds(chunk_bytes=request.param)
 
 
 @given(
@@ -54,8 +54,8 @@ def test_text_that_is_rewritten_does_not_depend_on_how_it_is_cut(lines, cuts, en
     assert not encoding or b"".join(found).decode() == text
 
 
-def holds(path, labels=None, **options):
-    logits, found = read(path, labels, **options)
+def holds(path, labels=None, needs=None):
+    logits, found = read(path, labels, needs)
     np.testing.assert_array_equal(logits, LOGITS)
     np.testing.assert_array_equal(found, LABELS)
 
@@ -63,22 +63,22 @@ def holds(path, labels=None, **options):
 @pytest.mark.parametrize("form", ["%.18e", "%10.4f", "%-9.4f", "%.4f"])
 @pytest.mark.parametrize("mark", [" ", "\t", "  ", ",", ";"])
 @pytest.mark.parametrize("header", ["", "logit_0 logit_1 logit_2"])
-def test_what_numpy_savetxt_writes_reads_back(form, mark, header, piece, tmp_path):
+def test_what_numpy_savetxt_writes_reads_back(form, mark, header, needs, tmp_path):
     header = header.replace(" ", mark)
     np.savetxt(tmp_path / "l.txt", LOGITS, fmt=form, delimiter=mark, header=header)
     np.save(tmp_path / "y.npy", LABELS)
-    holds(tmp_path / "l.txt", tmp_path / "y.npy")
+    holds(tmp_path / "l.txt", tmp_path / "y.npy", needs=needs)
 
 
 @pytest.mark.parametrize("separator", [" ", "\t", ",", ";"])
 @pytest.mark.parametrize("names", [range(1, 61), [f"s {i}" for i in range(60)]])
-def test_row_names_of_r_have_no_name_for_their_column(separator, names, piece, tmp_path):
+def test_row_names_of_r_have_no_name_for_their_column(separator, names, needs, tmp_path):
     # write.table(df, "t.txt", sep = separator): text in quotes, and the line of names is one cell short.
     lines = [separator.join(f'"{name}"' for name in FRAME)]
     for name, row in zip(names, FRAME.itertuples(index=False), strict=True):
         lines.append(separator.join([f'"{name}"', *map(str, row)]))
     (tmp_path / "t.txt").write_text("\n".join(lines) + "\n")
-    holds(tmp_path / "t.txt")
+    holds(tmp_path / "t.txt", needs=needs)
 
 
 @pytest.mark.parametrize("index", [False, True])
@@ -86,9 +86,9 @@ def test_row_names_of_r_have_no_name_for_their_column(separator, names, piece, t
     ("separator", "decimal"), [(",", "."), (";", ","), ("\t", ","), ("|", "."), (" ", ","), (" ", ".")]
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
-def test_what_pandas_writes_reads_back(separator, decimal, encoding, index, piece, tmp_path):
+def test_what_pandas_writes_reads_back(separator, decimal, encoding, index, needs, tmp_path):
     FRAME.to_csv(tmp_path / "t.csv", sep=separator, decimal=decimal, encoding=encoding, index=index)
-    holds(tmp_path / "t.csv")
+    holds(tmp_path / "t.csv", needs=needs)
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
@@ -100,22 +100,22 @@ def test_either_order_of_bytes_is_recognised_by_its_mark(encoding, tmp_path):
 @pytest.mark.parametrize("mark", [";", ",", "\t", "|"])
 @pytest.mark.parametrize("quoted", [False, True])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
-def test_the_line_that_tells_excel_the_delimiter_is_not_a_row(mark, quoted, encoding, piece, tmp_path):
+def test_the_line_that_tells_excel_the_delimiter_is_not_a_row(mark, quoted, encoding, needs, tmp_path):
     first = f'"sep={mark}"' if quoted else f"sep={mark}"
     text = f"{first}\r\n{FRAME.to_csv(index=False, sep=mark, lineterminator=chr(13) + chr(10))}"
     (tmp_path / "t.csv").write_bytes(text.encode(encoding))
-    holds(tmp_path / "t.csv")
+    holds(tmp_path / "t.csv", needs=needs)
 
 
 @pytest.mark.parametrize(("grouping", "point"), [(",", "."), (".", ",")])
-def test_marks_between_thousands_are_left_out_where_the_numbers_are_certain(grouping, point, piece, tmp_path):
+def test_marks_between_thousands_are_left_out_where_the_numbers_are_certain(grouping, point, needs, tmp_path):
     def spell(value):
         return f"{value:,.4f}".translate(str.maketrans({",": grouping, ".": point}))
 
     spelt = FRAME.copy()
     spelt[["logit_0", "logit_1", "logit_2"]] = FRAME[["logit_0", "logit_1", "logit_2"]].map(spell)
     spelt.to_csv(tmp_path / "t.csv", sep=";", index=False)
-    holds(tmp_path / "t.csv")
+    holds(tmp_path / "t.csv", needs=needs)
 
 
 @pytest.mark.parametrize("cells", ["1,234;2,500", "1,5;1,234,567", "0.5;0,25"])
@@ -127,11 +127,11 @@ def test_numbers_that_may_be_two_are_refused_with_their_line(cells, tmp_path):
     assert "decimal points" in caught.value.hint
 
 
-def test_a_late_cell_is_found_by_its_line_behind_comments_and_blanks(piece, tmp_path):
+def test_a_late_cell_is_found_by_its_line_behind_comments_and_blanks(needs, tmp_path):
     good = "  1   0.5   0.25\n" * 50
     (tmp_path / "t.txt").write_text(f"# made by hand\n# label logit_0 logit_1\n{good} 1  x  2\n{good}")
     with pytest.raises(InputError, match="cell is not a number") as caught:
-        read(tmp_path / "t.txt")
+        read(tmp_path / "t.txt", needs=needs)
     assert "line 53 (sample 50)" in caught.value.where
     assert "logit_0" in caught.value.where
 
@@ -153,15 +153,15 @@ def test_labels_of_two_words_are_one_column(tmp_path):
 
 
 @pytest.mark.parametrize("parts", [1, 3])
-def test_xz_is_unpacked_stream_after_stream(parts, piece, tmp_path):
+def test_xz_is_unpacked_stream_after_stream(parts, needs, tmp_path):
     text = FRAME.to_csv(index=False).encode()
     cuts = np.linspace(0, len(text), parts + 1).astype(int)
     packed = b"".join(lzma.compress(text[a:b]) + b"\0" * 4 for a, b in pairwise(cuts))
     (tmp_path / "t.csv.xz").write_bytes(packed)
-    holds(tmp_path / "t.csv.xz")
+    holds(tmp_path / "t.csv.xz", needs=needs)
     (tmp_path / "t.csv.xz").write_bytes(packed[:-20])
     with pytest.raises(InputError, match=r"damaged \.xz file"):
-        read(tmp_path / "t.csv.xz")
+        read(tmp_path / "t.csv.xz", needs=needs)
 
 
 def test_text_of_half_a_character_is_refused(tmp_path):

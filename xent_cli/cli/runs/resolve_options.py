@@ -16,7 +16,7 @@ from xent_cli.errors import UsageError
 from xent_cli.readers.options import Known, ReadOptions, RunNeeds, slab_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from xent_cli.cli.group_choice import GroupChoices
@@ -279,8 +279,12 @@ def open_engine(run: RunFlags) -> AbstractContextManager[Engine]:
 
         start.keep_memory()
         return nullcontext(open_local(run.threads))
-    scheduler = run.scheduler or os.environ.get(_ADDRESS_VARIABLES[run.engine])
-    return _open_cluster(run.engine, scheduler or None, run.threads)
+    return _open_cluster(run.engine, cluster_address(run, os.environ), run.threads)
+
+
+def cluster_address(run: RunFlags, environment: Mapping[str, str]) -> str | None:
+    """Return where the cluster is: as the option says, or else the environment; None if one is to be started here."""
+    return run.scheduler or environment.get(_ADDRESS_VARIABLES[run.engine]) or None
 
 
 @contextmanager
