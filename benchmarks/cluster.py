@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xent_cli.cli.runs.evaluate_pair import evaluate_pair
-from xent_cli.cli.runs.targets import Targets
+from xent_cli.cli.runs.outputs.targets import Targets
 from xent_cli.core.options import LossOptions, Outputs
 from xent_cli.engines.dask import open_dask
 from xent_cli.engines.local import open_local

@@ -85,7 +85,7 @@ ELSEWHERE = {
     *(f"xent_cli.cli.commands.{name}" for name in ("calibrate", "check", "compare", "inspect", "verify")),
     *(f"xent_cli.cli.runs.{name}" for name in ("check", "gradient_output")),
     *(f"xent_cli.core.totals.{name}" for name in ("group_sums", "group_totals", "calibration", "slices", "moments")),
-    *("xent_cli.cli.runs.clusters", "xent_cli.core.totals.cluster_rule", "xent_cli.core.totals.cluster_totals"),
+    *("xent_cli.cli.runs.figures.clusters", "xent_cli.core.totals.cluster_rule", "xent_cli.core.totals.cluster_totals"),
     *("xent_cli.core.kernel.textbook_formula", "xent_cli.core.thresholds", "xent_cli.readers.columns.choose_columns"),
     *(f"xent_cli.readers.{name}" for name in ("class_names", "columns.column_plan", "shards")),
     *(f"xent_cli.readers.storage.{name}" for name in ("folders", "pipe", "remote")),

@@ -23,7 +23,7 @@ import pytest
 from tests.torch_writer import save as save_torch
 from tests.waiting import PATIENCE_SECONDS, endless, names, until
 from xent_cli.cli.runs.evaluate_pair import evaluate_pair
-from xent_cli.cli.runs.targets import Targets
+from xent_cli.cli.runs.outputs.targets import Targets
 from xent_cli.core.block import Rows
 from xent_cli.core.options import LossOptions, Outputs
 from xent_cli.core.totals.cluster_rule import ClusterRule

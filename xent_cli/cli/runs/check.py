@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from xent_cli.cli.group_choice import GroupChoice
     from xent_cli.cli.options import ComputeOptions
-    from xent_cli.cli.runs.kept_rows import KeptRows
+    from xent_cli.cli.runs.outputs.kept_rows import KeptRows
     from xent_cli.core.diagnostics import Diagnostic
     from xent_cli.core.thresholds import Threshold
     from xent_cli.readers.saved.saved_results import SavedResults
@@ -266,7 +266,7 @@ def _before(
     before, unknown = metrics.figures(figures_of(baseline), {}), unverified(baseline, ours, by_id=by_id)
     if not limits.significant:
         return before, {}, unknown
-    from xent_cli.cli.runs.kept_rows import paired_intervals
+    from xent_cli.cli.runs.outputs.kept_rows import paired_intervals
 
     intervals, notes = paired_intervals(limits.cluster, baseline, ours, both)
     return before, intervals, (*unknown, *notes)

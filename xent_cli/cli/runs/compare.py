@@ -12,7 +12,7 @@ import numpy as np
 
 from xent_cli import __version__
 from xent_cli.cli.group_choice import group_choice
-from xent_cli.cli.runs.clusters import saved_cluster_notes
+from xent_cli.cli.runs.figures.clusters import saved_cluster_notes
 from xent_cli.core.diagnostics import Diagnostic, refuse_warnings
 from xent_cli.core.statistics.comparison import (
     Change,

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from xent_cli import __version__, reports
 from xent_cli.cli.display import present
 from xent_cli.cli.runs.evaluate_pair import evaluate_pair, progress
+from xent_cli.cli.runs.inputs.preview import diagnostics_of, preview
 from xent_cli.cli.runs.outputs.output_paths import inputs_of, outputs_of, refuse_overlap
-from xent_cli.cli.runs.preview import diagnostics_of, preview
+from xent_cli.cli.runs.outputs.targets import open_targets, row_format
 from xent_cli.cli.runs.resolve_options import loss_options, open_engine, read_options, refuse_without_logits
-from xent_cli.cli.runs.targets import open_targets, row_format
 from xent_cli.core.diagnostics import refuse_warnings
 from xent_cli.core.evaluate_rows import only_losses
 from xent_cli.core.options import Outputs
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from xent_cli.cli.options import ComputeOptions
     from xent_cli.cli.output_plan import OutputPlan
     from xent_cli.cli.runs.check import Limits
-    from xent_cli.cli.runs.gradient_output import GradientOutput
-    from xent_cli.cli.runs.preview import Preview
-    from xent_cli.cli.runs.targets import Targets
+    from xent_cli.cli.runs.inputs.preview import Preview
+    from xent_cli.cli.runs.outputs.gradient_output import GradientOutput
+    from xent_cli.cli.runs.outputs.targets import Targets
     from xent_cli.core.row_columns import RowFormat
     from xent_cli.core.run_totals import RunTotals
     from xent_cli.core.totals.loss_totals import LossTotals
@@ -101,7 +101,7 @@ def prepare(options: ComputeOptions, output: OutputPlan, limits: Limits | None) 
     )
     pair = open_operands(shared.inputs.logits, shared.inputs.labels, shared.loss.sample_weight, layout)
     if pair.partial:
-        from xent_cli.cli.runs.declared_kind import of_partial
+        from xent_cli.cli.runs.inputs.declared_kind import of_partial
 
         options = of_partial(options, pair)
         shared = options.shared
@@ -142,7 +142,7 @@ def report(job: Job, totals: RunTotals, summary: LossSummary, targets: Targets) 
     digest, slices = _digest(losses), _slices(totals, job.wanted.by)
     from_totals = diagnostics_of(losses, job.seen, origin)
     if job.groups is not None or job.wanted.cluster is not None:
-        from xent_cli.cli.runs.clusters import with_units
+        from xent_cli.cli.runs.figures.clusters import with_units
 
         summary, found = with_units(summary, losses, job.wanted, job.groups)
         from_totals = (*from_totals, *found)
@@ -207,7 +207,7 @@ def _open_targets(job: Job, files: Publication) -> Targets:
 def _gradients(options: ComputeOptions, pair: Pair) -> GradientOutput | None:
     if options.output.gradients is None and options.output.gradient_dtype is None:
         return None
-    from xent_cli.cli.runs.gradient_output import gradient_output
+    from xent_cli.cli.runs.outputs.gradient_output import gradient_output
 
     return gradient_output(options.output, options.shared.layout, pair)
 
@@ -269,7 +269,7 @@ def _with_groups(wanted: Outputs, groups: GroupChoices | None, pair: Pair, optio
         and len(pair.logits.info.shape) < (2 if options.shared.layout.binary else 3)
     ):
         return wanted
-    from xent_cli.cli.runs.clusters import with_groups
+    from xent_cli.cli.runs.figures.clusters import with_groups
 
     return with_groups(wanted, groups, pair, options)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from xent_cli.cli.options import RunFlags
-    from xent_cli.cli.runs.targets import Targets
+    from xent_cli.cli.runs.outputs.targets import Targets
     from xent_cli.core.block import Task
     from xent_cli.core.evaluate import BlockLoss
     from xent_cli.core.options import LossOptions, Outputs

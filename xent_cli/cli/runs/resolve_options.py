@@ -159,12 +159,12 @@ def loss_options(options: SharedOptions, pair: Pair, *, names_classes: bool = Fa
     layout, loss = options.layout, options.loss
     _refuse_meaningless(options, pair)
     if options.origin.on_command_line & _CONDITIONAL:
-        from xent_cli.cli.runs.no_effect import refuse_without_effect
+        from xent_cli.cli.runs.inputs.no_effect import refuse_without_effect
 
         refuse_without_effect(options, pair, names_classes=names_classes)
     plan = pair.logits.info.plan
     if plan is not None and plan.kind == "probs" and "source" not in options.origin.explicit:
-        from xent_cli.cli.runs.declared_kind import line_with, may_be_probabilities
+        from xent_cli.cli.runs.inputs.declared_kind import line_with, may_be_probabilities
         from xent_cli.readers.columns.lines import named_probabilities
 
         command = line_with(options.origin, "--from", "probs") if may_be_probabilities(pair) else ""

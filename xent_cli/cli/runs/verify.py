@@ -11,7 +11,7 @@ import numpy as np
 
 from xent_cli import __version__
 from xent_cli.cli.runs.evaluate_pair import divisor_of, progress, refuse_nothing
-from xent_cli.cli.runs.preview import diagnostics_of, preview
+from xent_cli.cli.runs.inputs.preview import diagnostics_of, preview
 from xent_cli.cli.runs.resolve_options import loss_options, open_engine, read_options, refuse_without_logits
 from xent_cli.core.diagnostics import refuse_warnings
 from xent_cli.core.options import Outputs
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from xent_cli.cli.options import FloatName, Reduction, SharedOptions
-    from xent_cli.cli.runs.preview import Preview
+    from xent_cli.cli.runs.inputs.preview import Preview
     from xent_cli.readers.pair.candidates import Candidate
     from xent_cli.readers.pair.paired_inputs import Pair
 
@@ -110,7 +110,7 @@ def prepare(options: VerifyOptions) -> Job:
     layout = read_options(shared, candidates=files, two_passes=flags.gradient is not None)
     pair = open_operands(shared.inputs.logits, shared.inputs.labels, shared.loss.sample_weight, layout)
     if pair.tokens_only:
-        from xent_cli.cli.runs.declared_kind import refused_beside_tokens
+        from xent_cli.cli.runs.inputs.declared_kind import refused_beside_tokens
 
         raise refused_beside_tokens("xent verify")
     if pair.partial:

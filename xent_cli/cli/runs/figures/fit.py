@@ -84,7 +84,7 @@ def refuse_unfit(pair: Pair, source: str, what: str) -> None:
         If an input is a pipe.
     """
     if pair.tokens_only:
-        from xent_cli.cli.runs.declared_kind import refused_beside_tokens
+        from xent_cli.cli.runs.inputs.declared_kind import refused_beside_tokens
 
         raise refused_beside_tokens(what)
     if pair.partial:

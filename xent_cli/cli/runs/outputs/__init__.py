@@ -1,1 +1,1 @@
-"""Where results go besides the terminal: paths, which must not overlap, and reports."""
+"""Where the results of a run go: rows, gradients and reports, and their paths, which must not overlap."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from xent_cli import reports
 from xent_cli.cli.display import present
-from xent_cli.cli.runs.declared_kind import line_with
+from xent_cli.cli.runs.inputs.declared_kind import line_with
 from xent_cli.cli.runs.outputs.output_paths import Named, refuse_overlap
 from xent_cli.core.totals.divergence_totals import FACE, HIGH, KL, LOW
 from xent_cli.errors import without_secrets

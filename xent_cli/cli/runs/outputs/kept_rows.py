@@ -125,7 +125,7 @@ def paired_intervals(
     InputError
         If there is one cluster, or one sample, from which no interval follows.
     """
-    from xent_cli.cli.runs.clusters import saved_cluster_notes
+    from xent_cli.cli.runs.figures.clusters import saved_cluster_notes
     from xent_cli.core.statistics.paired_test import compare_losses
     from xent_cli.readers.saved.predicted import hits_of
     from xent_cli.readers.saved.saved_clusters import clusters_of_candidate, saved_clusters

@@ -82,7 +82,7 @@ def preview(shared: SharedOptions, pair: Pair, options: LossOptions) -> Preview:
         diagnostics.append(Diagnostic("one-class", text))
     if options.source == "logits" and labels is None:  # the usual case, which needs no more imports
         return Preview(pair, options, tuple(diagnostics))
-    from xent_cli.cli.runs.declared_kind import judge_labels, judge_logits, softmaxed_teacher
+    from xent_cli.cli.runs.inputs.declared_kind import judge_labels, judge_logits, softmaxed_teacher
 
     if options.source != "logits":
         scale = judge_logits(shared, pair, options, student)
@@ -167,11 +167,11 @@ def _about_logits(
 ) -> tuple[Diagnostic, ...]:
     """Refuse logits that are distributions; warn that quantised ones need their scale."""
     if options.binary and student.lowest >= 0 and student.highest <= 1 and found.sure:
-        from xent_cli.cli.runs.declared_kind import refuse_scores
+        from xent_cli.cli.runs.inputs.declared_kind import refuse_scores
 
         refuse_scores(origin, pair, found)
     elif found.scale is not None and pair.num_classes > 1:
-        from xent_cli.cli.runs.declared_kind import refuse_softmaxed
+        from xent_cli.cli.runs.inputs.declared_kind import refuse_softmaxed
 
         return refuse_softmaxed(origin, pair, options, found)
     if student.quantised:
