@@ -11,7 +11,7 @@ import pytest
 
 from tests import forked
 from xent_cli.cli.options import InputFlags, SharedOptions
-from xent_cli.cli.runs.inputs.preview import preview
+from xent_cli.cli.runs.preview import preview
 from xent_cli.core.options import LossOptions
 from xent_cli.readers.options import ReadOptions
 from xent_cli.readers.pair.pair import open_pair

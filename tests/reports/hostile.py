@@ -10,7 +10,7 @@ from xent_cli.core.block import Block
 from xent_cli.core.confidence.calibration import EQUAL_WIDTH
 from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.options import LossOptions, Outputs
-from xent_cli.reports.interface import Details
+from xent_cli.reports.details import Details
 
 TYPES = tuple(np.dtype(d) for d in ("float16", ml_dtypes.bfloat16, "float32", "float64"))
 NAMES = [

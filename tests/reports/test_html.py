@@ -17,7 +17,7 @@ from xent_cli.core.input_description import InputDescription
 from xent_cli.core.totals.histogram import histogram
 from xent_cli.core.totals.quantiles import QuantileState
 from xent_cli.errors import printable
-from xent_cli.reports.interface import Details
+from xent_cli.reports.details import Details
 from xent_cli.reports.summary.html import render
 from xent_cli.reports.summary.plot import histogram_svg
 

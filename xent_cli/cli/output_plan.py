@@ -89,6 +89,11 @@ class OutputPlan(NamedTuple):
     quiet: bool
 
     @property
+    def has_page(self) -> bool:
+        """Whether a report is a page."""
+        return any(report.form == "html" for report in self.reports)
+
+    @property
     def shows_figures(self) -> bool:
         """Whether more than the mean and the sum are shown."""
         bare = self.summary in (None, Form.MEAN, Form.SUM)

@@ -12,9 +12,10 @@ from xent_cli.cli.options import ComputeOptions, OutputFlags
 from xent_cli.cli.runs.evaluate_pair import progress
 from xent_cli.cli.runs.figures.clusters import cluster_notes, cluster_rule
 from xent_cli.cli.runs.figures.fit import fit_on, refuse_unfit
-from xent_cli.cli.runs.inputs.preview import preview
+from xent_cli.cli.runs.open_engine import open_engine
 from xent_cli.cli.runs.outputs.output_paths import Named, inputs_of, refuse_overlap
-from xent_cli.cli.runs.resolve_options import loss_options, open_engine, read_options
+from xent_cli.cli.runs.preview import preview
+from xent_cli.cli.runs.resolve_options import loss_options, read_options
 from xent_cli.core.confidence.calibration import Binning
 from xent_cli.core.diagnostics import refuse_warnings
 from xent_cli.core.options import Outputs

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from xent_cli import __version__, reports
 from xent_cli.cli.display import present
 from xent_cli.cli.runs.evaluate_pair import evaluate_pair, progress
-from xent_cli.cli.runs.inputs.preview import diagnostics_of, preview
+from xent_cli.cli.runs.open_engine import open_engine
 from xent_cli.cli.runs.outputs.output_paths import inputs_of, outputs_of, refuse_overlap
 from xent_cli.cli.runs.outputs.targets import open_targets, row_format
-from xent_cli.cli.runs.resolve_options import loss_options, open_engine, read_options, refuse_without_logits
+from xent_cli.cli.runs.preview import diagnostics_of, preview
+from xent_cli.cli.runs.resolve_options import loss_options, read_options, refuse_without_logits
+from xent_cli.cli.runs.wanted_outputs import group_choices_of, needs_rows, wanted_outputs
 from xent_cli.core.diagnostics import refuse_warnings
 from xent_cli.core.evaluate_rows import only_losses
-from xent_cli.core.options import Outputs
 from xent_cli.errors import UsageError
 from xent_cli.readers.pair.pair import open_operands
 from xent_cli.readers.storage.identity import refuse_changed
@@ -31,18 +32,16 @@ if TYPE_CHECKING:
     from xent_cli.cli.options import ComputeOptions
     from xent_cli.cli.output_plan import OutputPlan
     from xent_cli.cli.runs.check import Limits
-    from xent_cli.cli.runs.inputs.preview import Preview
     from xent_cli.cli.runs.outputs.gradient_output import GradientOutput
     from xent_cli.cli.runs.outputs.targets import Targets
+    from xent_cli.cli.runs.preview import Preview
+    from xent_cli.core.options import Outputs
     from xent_cli.core.row_columns import RowFormat
     from xent_cli.core.run_totals import RunTotals
     from xent_cli.core.totals.loss_totals import LossTotals
     from xent_cli.core.totals.summary import LossSummary
     from xent_cli.engines.interface import Engine
     from xent_cli.readers.pair.paired_inputs import Pair
-
-# A page lists this many of the highest losses.
-_WORST_ON_A_PAGE = 20
 
 
 class Job(NamedTuple):
@@ -91,13 +90,14 @@ def prepare(options: ComputeOptions, output: OutputPlan, limits: Limits | None) 
     shared, flags = options.shared, options.output
     _refuse_meaningless(options)
     refuse_overlap(inputs_of(options, limits), outputs_of(flags, output))
-    groups = _groups(options)
-    page = any(target.form == "html" for target in output.reports)
-    if page or flags.plot is not None:
-        reports.load("summary.html" if page else "summary.plot")
-    with_rows = output.rows is not None or flags.output is not None or (limits is not None and limits.needs_rows)
+    groups = group_choices_of(options)
+    if output.has_page or flags.plot is not None:
+        reports.load("summary.html" if output.has_page else "summary.plot")
     layout = read_options(
-        shared, groups=groups, two_passes=flags.gradients is not None, with_ids=with_rows or output.top > 0 or page
+        shared,
+        groups=groups,
+        two_passes=flags.gradients is not None,
+        with_ids=needs_rows(options, output, limits) or output.top > 0 or output.has_page,
     )
     pair = open_operands(shared.inputs.logits, shared.inputs.labels, shared.loss.sample_weight, layout)
     if pair.partial:
@@ -108,9 +108,9 @@ def prepare(options: ComputeOptions, output: OutputPlan, limits: Limits | None) 
     seen = preview(shared, pair, loss_options(shared, pair, names_classes=bool(output.reports)))
     if shared.run.strict:
         refuse_warnings((*shared.origin.config_notes, *seen.pair.diagnostics, *seen.diagnostics))
-    wanted = _wanted(options, output, limits, seen.pair, with_rows=with_rows, page=page)
-    wanted = _with_groups(wanted, groups, seen.pair, options)
-    columns = row_format(options, output, seen, wanted, seen.options.signature(__version__))
+    signature = seen.options.signature(__version__)
+    wanted = wanted_outputs(options, output, limits, seen.pair, groups)
+    columns = row_format(options, output, seen, wanted, signature)
     kept = ("predicted",) if limits is not None and limits.needs_predictions else ()
     wanted = wanted._replace(columns=(*columns.predictions, *kept))
     if pair.partial:
@@ -210,68 +210,6 @@ def _gradients(options: ComputeOptions, pair: Pair) -> GradientOutput | None:
     from xent_cli.cli.runs.outputs.gradient_output import gradient_output
 
     return gradient_output(options.output, options.shared.layout, pair)
-
-
-def _wanted(
-    options: ComputeOptions, output: OutputPlan, limits: Limits | None, pair: Pair, *, with_rows: bool, page: bool
-) -> Outputs:
-    """Return what to compute besides the mean."""
-    flags = options.output
-    figures = output.shows_figures or bool(output.reports) or flags.plot is not None
-    top_k = (1,) if pair.labels is None else ()
-    if figures:
-        usual = (1, 5) if pair.num_classes > 5 else (1,)
-        limited = () if limits is None else limits.top_k
-        top_k = tuple(sorted({*(options.shared.loss.top_k or usual), *limited}))
-    wanted = Outputs(
-        losses=with_rows,
-        figures=figures,
-        worst=max(output.top, _WORST_ON_A_PAGE if page else 0),
-        top_k=top_k,
-        by_class=page,
-        digest=output.has_digest(flags.output) or (limits is not None and limits.baseline is not None),
-    )
-    if flags.overflow_report or (limits is not None and limits.needs_overflow):
-        from xent_cli.cli.runs.figures.overflow_outputs import overflow_dtypes
-
-        wanted = wanted._replace(overflow=overflow_dtypes())
-    if options.shared.loss.labels_from != "labels" or flags.divergence != "kl" or flags.top_by != "loss":
-        from xent_cli.cli.runs.figures.divergence_outputs import with_divergence
-
-        wanted = with_divergence(wanted, flags, options.shared.loss, limits, pair)
-    if (
-        (page and not pair.partial)
-        or flags.calibration
-        or flags.bins is not None
-        or (limits is not None and limits.needs_calibration)
-    ):
-        from xent_cli.cli.runs.figures.calibration_outputs import with_calibration
-
-        wanted = with_calibration(wanted, options, limits, pair)
-    return wanted._replace(top_k=(), by_class=False, digest=False) if pair.tokens_only else wanted
-
-
-def _groups(options: ComputeOptions) -> GroupChoices | None:
-    """Return what defines groups of samples; nothing is imported if no option does."""
-    flags = options.output
-    if not flags.by and all(text is None for text in (flags.cluster, flags.macro, flags.units)):
-        return None
-    from xent_cli.cli.group_choice import group_choices
-
-    return group_choices(flags)
-
-
-def _with_groups(wanted: Outputs, groups: GroupChoices | None, pair: Pair, options: ComputeOptions) -> Outputs:
-    """Add groups and clusters to the outputs; nothing is imported if samples have one axis and are not grouped."""
-    if (
-        groups is None
-        and not pair.tokens_only
-        and len(pair.logits.info.shape) < (2 if options.shared.layout.binary else 3)
-    ):
-        return wanted
-    from xent_cli.cli.runs.figures.clusters import with_groups
-
-    return with_groups(wanted, groups, pair, options)
 
 
 def _worst(losses: LossTotals, job: Job) -> tuple[Mapping[str, Any], ...]:

@@ -12,7 +12,7 @@ from xent_cli import __version__
 from xent_cli.cli.display.hints import with_hints
 from xent_cli.cli.options import LayoutFlags, LossFlags, Origin, RunFlags
 from xent_cli.cli.runs.inputs.guess_options import MisfitError, Opened, as_scores, command_line, open_alone, pair_up
-from xent_cli.cli.runs.inputs.preview import first_look
+from xent_cli.cli.runs.preview import first_look
 from xent_cli.cli.runs.resolve_options import layout_options
 from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.core.inspect.advice import Advice, Look, advise, not_finite

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
-from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
-from xent_cli import start
 from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.core.kernel.variants import is_compiled, kernel_for
 from xent_cli.core.options import LossOptions
@@ -16,12 +13,8 @@ from xent_cli.errors import UsageError
 from xent_cli.readers.options import Known, ReadOptions, RunNeeds, slab_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from contextlib import AbstractContextManager
-
     from xent_cli.cli.group_choice import GroupChoices
-    from xent_cli.cli.options import LayoutFlags, LossFlags, RunFlags, SharedOptions
-    from xent_cli.engines.interface import Engine
+    from xent_cli.cli.options import LayoutFlags, LossFlags, SharedOptions
     from xent_cli.readers.pair.paired_inputs import Pair
 
 # Options that affect only some inputs; see `no_effect`.
@@ -31,8 +24,6 @@ _CONDITIONAL = frozenset(
         *("class_names", "ignore_missing_labels"),
     }
 )
-# Variables that say where a cluster is if --scheduler does not; the libraries read them too.
-_ADDRESS_VARIABLES = {"dask": "DASK_SCHEDULER_ADDRESS", "ray": "RAY_ADDRESS"}
 # More than an array can have positions, yet sums of two such numbers fit NumPy's integers.
 _BEYOND_AXES = 2**62
 
@@ -264,37 +255,3 @@ def _refuse_sums(loss: LossFlags, *, dense: bool, has_teacher: bool) -> None:
     if loss.unnormalized and set(distributions) == {"logits"}:
         hint = "--labels dense takes dense labels as they are" if dense else ""
         raise UsageError("--unnormalized is for probabilities and log-probs, which --from says", hint=hint)
-
-
-def open_engine(run: RunFlags) -> AbstractContextManager[Engine]:
-    """Open the engine that runs the tasks.
-
-    Raises
-    ------
-    UsageError
-        If a cluster cannot be reached or used.
-    """
-    if run.engine == "local":
-        from xent_cli.engines.local import open_local
-
-        start.keep_memory()
-        return nullcontext(open_local(run.threads))
-    return _open_cluster(run.engine, cluster_address(run, os.environ), run.threads)
-
-
-def cluster_address(run: RunFlags, environment: Mapping[str, str]) -> str | None:
-    """Return where the cluster is: as the option says, or else the environment; None if one is to be started here."""
-    return run.scheduler or environment.get(_ADDRESS_VARIABLES[run.engine]) or None
-
-
-@contextmanager
-def _open_cluster(name: str, scheduler: str | None, workers: int) -> Iterator[Engine]:
-    """Open an engine on a cluster, which a signal must unwind so that its processes end too."""
-    start.set_up_workers()
-    if name == "dask":
-        from xent_cli.engines.dask import open_dask as opened
-    else:
-        from xent_cli.engines.ray import open_ray as opened  # type: ignore[assignment]
-    with start.unwinding(), opened(scheduler, workers) as runner:
-        start.handle_signals()  # Ray installs signal handlers of its own
-        yield runner

@@ -11,8 +11,9 @@ import numpy as np
 
 from xent_cli import __version__
 from xent_cli.cli.runs.evaluate_pair import divisor_of, progress, refuse_nothing
-from xent_cli.cli.runs.inputs.preview import diagnostics_of, preview
-from xent_cli.cli.runs.resolve_options import loss_options, open_engine, read_options, refuse_without_logits
+from xent_cli.cli.runs.open_engine import open_engine
+from xent_cli.cli.runs.preview import diagnostics_of, preview
+from xent_cli.cli.runs.resolve_options import loss_options, read_options, refuse_without_logits
 from xent_cli.core.diagnostics import refuse_warnings
 from xent_cli.core.options import Outputs
 from xent_cli.core.totals.loss_totals import LossTotals
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from xent_cli.cli.options import FloatName, Reduction, SharedOptions
-    from xent_cli.cli.runs.inputs.preview import Preview
+    from xent_cli.cli.runs.preview import Preview
     from xent_cli.readers.pair.candidates import Candidate
     from xent_cli.readers.pair.paired_inputs import Pair
 

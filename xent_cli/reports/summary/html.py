@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from xent_cli.core.diagnostics import Diagnostic
-    from xent_cli.reports.interface import Details, Document
+    from xent_cli.reports.details import Details
+    from xent_cli.reports.interface import Document
 
 _LONGEST_SENTENCE, _MOST_REMARKS = 300, 20
 _POINTS = 150

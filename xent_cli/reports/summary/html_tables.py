@@ -21,7 +21,8 @@ from xent_cli.reports.html_grid import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from xent_cli.reports.interface import Details, Document
+    from xent_cli.reports.details import Details
+    from xent_cli.reports.interface import Document
 
 _FIGURES = ("n_samples", "mean_loss", "p50_loss", "p99_loss", "max_loss", "accuracy")
 _FATES = ("n_ok", "n_imprecise", "n_underflow", "n_overflow")

@@ -1,1 +1,1 @@
-"""What the inputs of a run are: judged by their first rows, and by the options that fit them."""
+"""What inputs are: whether they hold what options declare, which options fit them, and which have no effect."""

@@ -14,7 +14,7 @@ from xent_cli.cli.runs.outputs.output_paths import Named, refuse_overlap
 from xent_cli.core.totals.divergence_totals import FACE, HIGH, KL, LOW
 from xent_cli.errors import without_secrets
 from xent_cli.readers.storage.reading import timeout
-from xent_cli.reports.interface import Details
+from xent_cli.reports.details import Details
 from xent_cli.writers.publish import Publication
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def reported(
     inputs = [Named("a result", text) for text in results]
     inputs += [Named("a result", text.partition("=")[2]) for text in results if "=" in text]
     refuse_overlap(inputs, outputs)
-    if any(target.form == "html" for target in output.reports):
+    if output.has_page:
         reports.load("comparison.html")
     with Publication(timeout.get(), None if output.quiet else present.note_waiting) as files:
         streams = [files.file(target.path, append=target.appended) for target in output.reports]

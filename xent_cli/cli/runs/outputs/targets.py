@@ -14,9 +14,9 @@ from xent_cli.writers import format_of, open_writer
 if TYPE_CHECKING:
     from xent_cli.cli.options import ComputeOptions, OutputFlags
     from xent_cli.cli.output_plan import OutputPlan
-    from xent_cli.cli.runs.inputs.preview import Preview
     from xent_cli.cli.runs.outputs.gradient_output import GradientOutput
     from xent_cli.cli.runs.outputs.kept_rows import KeptRows
+    from xent_cli.cli.runs.preview import Preview
     from xent_cli.core.options import Outputs, PredictionColumn
     from xent_cli.readers.pair.paired_inputs import Pair
     from xent_cli.writers.folder import PartsFolder

@@ -1,9 +1,9 @@
-"""Options of a command, resolved to what the layers below take."""
+"""Where the cluster is that a command runs on."""
 
 import pytest
 
 from xent_cli.cli.options import RunFlags
-from xent_cli.cli.runs.resolve_options import cluster_address
+from xent_cli.cli.runs.open_engine import cluster_address
 
 VARIABLES = [("dask", "DASK_SCHEDULER_ADDRESS"), ("ray", "RAY_ADDRESS")]
 
