@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
+
+from xent_cli.errors import InputError
 
 if TYPE_CHECKING:
     from xent_cli.core.confidence.calibration import Calibration
@@ -50,6 +53,38 @@ class RunTotals(NamedTuple):
         """Compute the figures, including those of calibration if requested."""
         summary = self.losses.summarize()
         return summary if self.calibration is None else replace(summary, calibration=self.calibration.figures())
+
+
+def per_unit(summary: LossSummary, losses: LossTotals, total_units: float | None, *, has_error: bool) -> LossSummary:
+    """Complete the figures per unit of text.
+
+    Parameters
+    ----------
+    total_units
+        Number of units of all samples together, if only that is known.
+    has_error
+        Whether the standard error per unit is over the clusters in use; otherwise it is left out.
+
+    Raises
+    ------
+    InputError
+        If there are no units.
+    """
+    found = dict(summary.by_group)
+    if total_units is not None:
+        import numpy as np
+
+        from xent_cli.core.totals.exact_sum import ExactSum
+        from xent_cli.core.totals.grouped_sums import unit_figures
+
+        special = None if math.isfinite(summary.mean_loss) else summary.mean_loss
+        total = losses.sums if losses.weighted is None else losses.weighted
+        found |= unit_figures(total, ExactSum.of(np.array([total_units])), special)
+    if not has_error:
+        found.pop("se_bits_per_unit", None)
+    if found.get("n_units") == 0:
+        raise InputError("no units", found="units that sum to 0", expected="at least one sample with a unit")
+    return replace(summary, by_group=tuple(found.items()))
 
 
 def _merge_formulas(ours: tuple[FormulaTotals, ...], theirs: tuple[FormulaTotals, ...]) -> tuple[FormulaTotals, ...]:

@@ -10,10 +10,10 @@ from xent_cli.core.diagnostics import warnings_of
 from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.options import Outputs
 from xent_cli.core.python_api.arguments import called_with, top_k_of
-from xent_cli.core.python_api.groups import grouped, per_unit
+from xent_cli.core.python_api.groups import grouped
 from xent_cli.core.python_api.hints import hinting, with_hints
 from xent_cli.core.python_api.summary import LossSummary, Slice
-from xent_cli.core.run_totals import RunTotals
+from xent_cli.core.run_totals import RunTotals, per_unit
 from xent_cli.core.totals.loss_totals import LossTotals
 from xent_cli.core.warnings import find_warnings
 from xent_cli.errors import InputError, UsageError
@@ -119,7 +119,7 @@ def summary_of(
         raise InputError("nothing left to average", found="weights that are all 0", expected="a weight above 0")
     summary = found.summarize()
     if groups is not None:
-        summary = per_unit(summary, totals, groups)
+        summary = per_unit(summary, totals, groups.total_units, has_error=groups.has_error)
     warnings = with_hints(warnings_of(find_warnings(totals, call.options, call.num_classes)))
     slices = () if found.slices is None else found.slices.summaries()
     return LossSummary.of(replace(summary, warnings=warnings), (Slice(*entry) for entry in slices))

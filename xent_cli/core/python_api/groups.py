@@ -12,9 +12,7 @@ import numpy as np
 from xent_cli.core.options import Outputs
 from xent_cli.core.python_api.frames import refuse_other_order
 from xent_cli.core.totals.cluster_rule import ClusterRule
-from xent_cli.core.totals.exact_sum import ExactSum
 from xent_cli.core.totals.group_keys import GroupKey
-from xent_cli.core.totals.grouped_sums import unit_figures
 from xent_cli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -22,8 +20,6 @@ if TYPE_CHECKING:
 
     from xent_cli.core.array_types import AnyArray
     from xent_cli.core.python_api.arguments import Call
-    from xent_cli.core.totals.loss_totals import LossTotals
-    from xent_cli.core.totals.summary import LossSummary
 
 _MACRO, _CLUSTER = "macro", "cluster"
 
@@ -40,6 +36,14 @@ class Grouping(NamedTuple):
     call: Call
     outputs: Outputs
     total_units: float | None = None
+
+    @property
+    def has_error(self) -> bool:
+        """Whether the standard error per unit, which is over documents, is over the clusters in use."""
+        documents, cluster = self.outputs.documents, self.outputs.cluster
+        if documents is None or cluster is None:
+            return documents is None
+        return cluster._replace(name="") == documents._replace(name="")
 
 
 def grouped(
@@ -119,22 +123,6 @@ def grouped(
     if units is not None and call.options.class_weight is not None:
         raise UsageError("units divide losses in bits, and class_weight multiplies them")
     return Grouping(replace(call, blocks=blocks), outputs, total)
-
-
-def per_unit(summary: LossSummary, losses: LossTotals, groups: Grouping) -> LossSummary:
-    """Return the summary with figures per unit where only their number is known, and without an error that is not."""
-    found, outputs = dict(summary.by_group), groups.outputs
-    if groups.total_units is not None:
-        special = None if math.isfinite(summary.mean_loss) else summary.mean_loss
-        total = losses.sums if losses.weighted is None else losses.weighted
-        found |= unit_figures(total, ExactSum.of(np.array([groups.total_units])), special)
-    if outputs.documents is not None and (
-        outputs.cluster is None or outputs.cluster._replace(name="") != outputs.documents._replace(name="")
-    ):
-        found.pop("se_bits_per_unit", None)
-    if found.get("n_units") == 0:
-        raise InputError("no units", found="units that sum to 0", expected="at least one sample with a unit")
-    return replace(summary, by_group=tuple(found.items()))
 
 
 def _by(by: Any) -> Iterator[tuple[str, Any]]:

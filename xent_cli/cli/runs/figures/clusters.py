@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from itertools import accumulate, groupby
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from xent_cli.core.diagnostics import Diagnostic
+from xent_cli.core.run_totals import per_unit
 from xent_cli.core.totals.cluster_rule import ClusterRule
-from xent_cli.errors import InputError, UsageError
+from xent_cli.errors import UsageError
 from xent_cli.readers.binary_scores import scores_of
 from xent_cli.readers.interface import RESPONSES
 from xent_cli.readers.shards import Shards
@@ -201,20 +199,10 @@ def with_units(
     notes: tuple[Diagnostic, ...] = ()
     if wanted.cluster is not None:
         notes = tuple(cluster_notes(None if choices is None else choices.cluster, wanted.cluster, summary))
-    found = dict(summary.by_group)
-    if choices is not None and choices.total_units is not None and wanted.figures:
-        from xent_cli.core.totals.exact_sum import ExactSum
-        from xent_cli.core.totals.grouped_sums import unit_figures
-
-        special = None if math.isfinite(summary.mean_loss) else summary.mean_loss
-        units = ExactSum.of(np.array([choices.total_units]))
-        found |= unit_figures(losses.sums if losses.weighted is None else losses.weighted, units, special)
-    if wanted.documents is not None and wanted.documents != wanted.cluster:
-        # This standard error is over documents, but the user asked for different clusters, or none.
-        found.pop("se_bits_per_unit", None)
-    if found.get("n_units") == 0:
-        raise InputError("no units", found="units that sum to 0", expected="at least one sample with a unit")
-    return replace(summary, by_group=tuple(found.items())), notes
+    units = choices.total_units if choices is not None and wanted.figures else None
+    # The error per unit is over documents: the user may have asked for different clusters, or for none.
+    has_error = wanted.documents is None or wanted.documents == wanted.cluster
+    return per_unit(summary, losses, units, has_error=has_error), notes
 
 
 def saved_cluster_notes(
