@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from xent_cli.core.number_text import spell
-from xent_cli.writers.numbers import worth_arrow
-from xent_cli.writers.row_text import batches, encoded, row_texts
+from xent_cli.writers.row_text import batches, encoded, row_texts, worth_arrow
 
 if TYPE_CHECKING:
     from xent_cli.core.evaluate import BlockLoss

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
 
 # A row of text is some fifty bytes, and several times that as Python objects: this many rows take a few MB.
 _ROWS = 1 << 16
+# Importing pyarrow takes 110 ms, repr takes 0.7 us per number.
+_MANY = 100_000
+_MANY_ONCE_IMPORTED = 2_000
+
+
+def worth_arrow(count: int, before: int = 0) -> bool:
+    """Whether formatting `count` rows, after `before` earlier ones, is worth importing Arrow: small blocks add up."""
+    return count >= _MANY_ONCE_IMPORTED and ("pyarrow" in sys.modules or before + count >= _MANY)
 
 
 def batches(rows: BlockLoss) -> Iterator[BlockLoss]:

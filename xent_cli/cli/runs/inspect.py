@@ -92,7 +92,7 @@ def inspect(flags: InspectOptions) -> dict[str, Any]:
     inspected = []
     for path, file, opened in zip(paths, files, alone, strict=True):
         source, dense = opened.source, opened.role == "labels" and bool(opened.source.info.row_shape)
-        # Names of classes are no figures where nothing says which class each of them is.
+        # Names of classes cannot be counted as classes if nothing says which class each name is.
         text = opened.role == "labels" and source.info.named_labels and source.info.class_names is None
         diagnostics += getattr(source, "remarks", ())
         totals = None if text or source.info.format == RESPONSES else _scan(source, runner, dense=dense)
@@ -102,7 +102,7 @@ def inspect(flags: InspectOptions) -> dict[str, Any]:
             Inspected(path, opened.role, source.info.description, contents, totals, source.info.class_names)
         )
     refuse_changed()
-    # The likeliest at the end, where it is looked for.
+    # The most likely command comes last, where people look.
     lines = [line(paths[0], reading) for reading in reversed(readings)]
     return inspection_document(__version__, inspected, None, None, diagnostics, lines)
 
@@ -119,13 +119,13 @@ def _paired(
     pair, options = _in_order(pair, options, [files[index] for index in order], runner)
     dense = pair.label_form == "dense"
     scores = scores_of(pair.logits)
-    # Labels of a file count before those beside the logits.
+    # Labels in a file of their own take precedence over those next to the logits.
     opened = [Opened("logits", scores if pair.labels is None else without_labels(scores), options)]
     opened += [Opened("labels", pair.labels, options)] if pair.labels is not None else []
     totals = [_scan(one.source, runner, dense=dense) for one in opened]
     if dense and runner is not None and len(pair.logits.info.shape) == 1:
         taken = as_scores(files[order[0]], files[order[-1]], options)
-        # As many whole numbers as logits are their labels, in whatever type.
+        # As many whole numbers as logits are their labels, whatever their type.
         if taken is not None and _look(pair, Inspection()).whole:
             return _paired(paths, files, *taken, order, runner, notes)
     bounded = any({"logit_bounds", "label_bounds"} & one.source.info.fields for one in opened)
@@ -137,7 +137,7 @@ def _paired(
         and totals[-1].soft.unnormalised
         and not bounded
     ):
-        # Shapes do not tell along which axis dense labels lie; their sums do.
+        # Shapes do not say which axis of dense labels has the classes, but sums do.
         for axis in range(len(pair.logits.info.shape) - 1):
             turned = options._replace(axis=axis)
             other = open_pair(files[order[0]], files[order[1]] if len(order) == 2 else None, None, turned)
@@ -163,7 +163,7 @@ def _paired(
         advice = advise(every, pair.num_classes, dense=dense, look=_look(pair, every))
     plan = pair.logits.info.plan
     if plan is not None and plan.kind == "probs" and advice.source == "logits" and options.source is None:
-        # Columns that are named probabilities need it said what they hold, however few their rows are.
+        # Columns named like probabilities need --from, however few rows there are.
         options = options._replace(source="logits" if every.logits.negative else "probs")
     fit = Fit(
         logits=paths[order[0]],
@@ -184,7 +184,7 @@ def _paired(
 def _in_order(
     pair: Pair, options: ReadOptions, files: Sequence[Located], runner: Engine | None
 ) -> tuple[Pair, ReadOptions]:
-    """The inputs joined by their ids, where these say that the rows of the two stand in another order."""
+    """Return the inputs, joined by their ids if these say that the rows are in different orders."""
     plans = [None if source is None else source.info.plan for source in (pair.logits, pair.labels)]
     column = plans[0].id if plans[0] is not None else None
     if runner is None or pair.labels is None or column is None or plans[1] is None or plans[1].id is None:
@@ -196,12 +196,12 @@ def _in_order(
 
 
 def _unseen(pair: Pair) -> Advice:
-    """What headers alone tell."""
+    """Return the advice that follows from headers alone."""
     return Advice(binary=scores_of(pair.logits) is not pair.logits)
 
 
 def _beside_bounds(pair: Pair, every: Inspection) -> Advice:
-    """What values tell beside a file that says itself what it holds, and in which classes are known in part."""
+    """Return advice for inputs of which one says itself what it holds, with classes that are known in part."""
     logits, labels = every.logits, every.soft
     source = "probs" if 0 < logits.rows == logits.softmaxed else "logits"
     teacher = "labels"
@@ -211,7 +211,7 @@ def _beside_bounds(pair: Pair, every: Inspection) -> Advice:
 
 
 def _look(pair: Pair, every: Inspection) -> Look:
-    """What the first rows tell, those aside whose label is only a mark."""
+    """Return what the first rows show, leaving out rows whose label is only a mark."""
     labels, binary = every.labels, scores_of(pair.logits) is not pair.logits
     keys = np.array(list(labels.counts), np.int64)
     marks = [label for label in labels.outside(pair.num_classes) if is_padding(label, 0, pair.num_classes, keys)]
@@ -224,11 +224,11 @@ def _look(pair: Pair, every: Inspection) -> Look:
 
 
 def _listed(file: Located, *opened: Opened) -> Contents:
-    """What headers list, each array and column with its part."""
+    """Return what headers list, each array and column with its role."""
     first = opened[0]
     options = first.options._replace(run=first.options.run._replace(with_ids=True))
     source = first.source
-    if source.info.format not in ARRAYS and first.role == "logits":  # as compute opens it to write rows
+    if source.info.format not in ARRAYS and first.role == "logits":  # opened as compute does to write rows
         source = open_source(file, first.role, options, Classes(options.axis))
     contents = list_contents(file, source, first.role)
     parts = {one.source.info.path: one.role.removesuffix("s") for one in opened[::-1]}
@@ -245,7 +245,7 @@ def _scan(source: Source, runner: Engine | None, *, dense: bool) -> Inspection |
     if runner is None:
         return None
     if 0 in source.info.shape:
-        return Inspection()  # rows without values may be more than can be counted
+        return Inspection()  # there may be more rows without values than can be counted
     count = partial(_count, dense=dense)
     try:
         return reduce(Inspection.merge, runner.map(count, (part for _, _, part in source.parts())), Inspection())

@@ -38,7 +38,7 @@ class Opened(NamedTuple):
     Fields
     ------
     readings
-        The options under which a table alone is computed, one for each reading that it leaves.
+        If a table by itself can be read in several ways: the options of each.
     """
 
     role: Literal["logits", "labels"]
@@ -50,19 +50,19 @@ class Opened(NamedTuple):
 def pair_up(
     files: Sequence[Located], options: ReadOptions, readings: Sequence[ReadOptions] = ()
 ) -> tuple[Pair, ReadOptions, tuple[int, ...]]:
-    """Find the options under which inputs belong together, those given first; return the order of the inputs too.
+    """Find options under which inputs fit together, trying the given ones first; also return the order of the inputs.
 
     Parameters
     ----------
     files
-        One or two.
+        One file or two.
     readings
-        Of a table that leaves some; where it is one, this is tried too.
+        The ways to read a table; if there is only one, it is tried too.
 
     Raises
     ------
     MisfitError
-        What is wrong with the pair under the options given, where no others make it one.
+        What is wrong with the pair under the given options, if no others fit either.
     """
     failure: InputError | UsageError | None = None
     orders: list[tuple[int, ...]] = [(0, 1), (1, 0)] if len(files) == 2 else [(0,)]
@@ -88,7 +88,7 @@ def pair_up(
 
 
 def as_scores(logits: Located, labels: Located | None, options: ReadOptions) -> tuple[Pair, ReadOptions] | None:
-    """The inputs as one score a sample and its label, and the options that say so; None where they are not that."""
+    """Return the inputs as one score and one label per sample, and the options that say so; None if they are not."""
     for scores in (options._replace(binary="logits"), options._replace(binary="probs", source="probs")):
         with suppress(InputError, UsageError):
             pair = open_pair(logits, labels, None, scores)
@@ -98,10 +98,7 @@ def as_scores(logits: Located, labels: Located | None, options: ReadOptions) -> 
 
 
 def open_alone(file: Located, options: ReadOptions) -> Opened:
-    """Open an input whose part is not known.
-
-    Whole numbers and what has one value for each sample are labels, the rest logits.
-    """
+    """Open an input whose role is unknown: whole numbers, or one value per sample, are labels, and others logits."""
     failure: XentError | None = None
     arrays = list_arrays(file)[:_MOST_ARRAYS]
     keys = [None, *_by_rank(arrays)] if arrays and not options.logits_column else [None]
@@ -132,7 +129,7 @@ def _opened(file: Located, options: ReadOptions) -> Opened:
 
 
 def _not_logits(file: Located, options: ReadOptions, error: InputError) -> Opened:
-    """An input that cannot be opened as logits: as labels, or under the one reading that it leaves."""
+    """Open an input that cannot be opened as logits: as labels, or in the only way that it can be read."""
     readings = error.readings if isinstance(error, QuestionError) else ()
     if isinstance(error, QuestionError) and error.borne_out and len(readings) == 1:
         with suppress(InputError):
@@ -143,7 +140,7 @@ def _not_logits(file: Located, options: ReadOptions, error: InputError) -> Opene
     try:
         source = open_source(file, "labels", options)
     except InputError as other:
-        # What is asked of the logits says more than that there are no labels either.
+        # What is unclear about the logits is worth more to the user than that there are no labels either.
         raise error if readings or other.what == error.what else other from None
     if source.info.row_shape or (source.info.format in ARRAYS and len(source.info.shape) > 1):
         raise error
@@ -155,7 +152,7 @@ def _candidates(
 ) -> Iterator[ReadOptions]:
     arrays = list_arrays(logits)[:_MOST_ARRAYS]
     if labels is None and len(arrays) == 1:
-        return  # it would be read as both
+        return  # the one array would be both
     bases = [options, *readings]
     if arrays:
         mine = options.logits_column[:1] or _by_rank(arrays)
@@ -175,12 +172,12 @@ def _candidates(
 
 
 def _dtypes(options: ReadOptions) -> Iterable[str | None]:
-    """How to read arrays of 16 bits: as the user says, or either way."""
+    """Return the dtypes to try for 16-bit arrays: the user's, or both."""
     return (None, "bfloat16") if options.logits_dtype is None else (options.logits_dtype,)
 
 
 def _by_rank(arrays: Sequence[Entry]) -> list[str]:
-    """Names of floats before whole numbers, and of more axes before fewer."""
+    """Return the names of arrays, floats before whole numbers and more axes before fewer."""
 
     def rank(entry: Entry) -> tuple[bool, int]:
         return not entry.dtype.lower().startswith(("f", "bf")), -len(entry.shape or ())
@@ -189,7 +186,7 @@ def _by_rank(arrays: Sequence[Entry]) -> list[str]:
 
 
 def command_line(paths: Sequence[str], options: ReadOptions, advice: Advice) -> str:
-    """The line that computes, for a shell; options that are as by default are left out.
+    """Return the command to run, quoted for a shell, with the options that are not at their default.
 
     Examples
     --------
@@ -216,7 +213,7 @@ def command_line(paths: Sequence[str], options: ReadOptions, advice: Advice) -> 
     }
     flags = [word for name in options.logits_column for word in ("--logits-column", name)]
     flags += [word for name, value in words.items() if value is not None for word in (name, str(value))]
-    if options.shape:  # with an equals sign, for a shape may begin with a minus
+    if options.shape:  # with an equals sign, because a shape may begin with a minus
         flags.append(f"--shape={','.join(map(str, options.shape))}")
     flags += [f"--{name}" for name in ("binary", "normalize") if getattr(advice, name)]
     if options.header is not None:
