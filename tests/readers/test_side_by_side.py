@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.readers.test_ids_weights_and_groups import read, write
-from xent_cli.core.same_samples import OtherIdError, OtherLabelError, plain_id
+from xent_cli.core.checks.same_samples import OtherIdError, OtherLabelError, plain_id
 from xent_cli.errors import InputError, RowError, UsageError
 from xent_cli.readers.options import ReadOptions, RunNeeds
 from xent_cli.readers.pair.pair import open_pair

@@ -165,12 +165,12 @@ class BlockRef(NamedTuple):
         for part in self.parts:
             rows = part.read()
             if block.ids is not None and rows.ids is not None:
-                from xent_cli.core.same_samples import refuse_other_ids
+                from xent_cli.core.checks.same_samples import refuse_other_ids
 
                 roles = (name for name in ("labels", "weights", "mask") if getattr(rows, name) is not None)
                 refuse_other_ids(block.ids, rows.ids, self.start, next(roles, "labels"))
             if labelled and rows.labels is not None:
-                from xent_cli.core.same_samples import refuse_other_labels
+                from xent_cli.core.checks.same_samples import refuse_other_labels
 
                 refuse_other_labels(block.labels, rows.labels, self.start)
             labelled = labelled or rows.labels is not None

@@ -124,8 +124,10 @@ def evaluate(job: Job, targets: Targets, opened: AbstractContextManager[Engine])
     """Evaluate every block on the engine, write rows and gradients, and return the totals and the figures."""
     run, (pair, options, _) = job.options.shared.run, job.seen
     track = progress(run, pair.logits.info.num_rows)
-    streamed = pair.streamed(run.threads) if run.engine == "local" and only_losses(options, job.wanted) else pair
+    # Only arrays whose classes lie far apart can be streamed.
+    streams = run.engine == "local" and hasattr(pair.logits, "streamed") and only_losses(options, job.wanted)
     with opened as engine:
+        streamed = pair.streamed(run.threads) if streams else pair
         totals = evaluate_pair(streamed, options, job.wanted, engine, targets, track=track)
         summary = totals.summarize()
         if job.limits is not None and job.limits.needs_gain:

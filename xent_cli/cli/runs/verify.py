@@ -115,7 +115,7 @@ def prepare(options: VerifyOptions) -> Job:
 
         raise refused_beside_tokens("xent verify")
     if pair.partial:
-        from xent_cli.cli.runs.declared_kind import with_implied
+        from xent_cli.cli.runs.inputs.declared_kind import with_implied
         from xent_cli.core.every_class import refuse_partial
 
         shared = with_implied(shared, pair)

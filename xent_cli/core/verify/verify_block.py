@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from xent_cli.core.checks.same_samples import refuse_other_ids
 from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.labels.check_labels import either
-from xent_cli.core.same_samples import refuse_other_ids
 from xent_cli.core.verify.error_totals import compare
 
 if TYPE_CHECKING:

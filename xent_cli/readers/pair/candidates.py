@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from xent_cli.core.checks.same_samples import OtherIdError
 from xent_cli.core.labels.class_order import columns_named, order_of
 from xent_cli.core.number_text import shape_text
-from xent_cli.core.same_samples import OtherIdError
 from xent_cli.core.verify.verify_block import VerifyTask
 from xent_cli.errors import InputError, RowError, UsageError
 from xent_cli.readers.binary_scores import BinaryScores

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from xent_cli.core.same_samples import plain_id
+from xent_cli.core.checks.same_samples import plain_id
 from xent_cli.readers.columns.column_plan import ColumnPlan
 from xent_cli.readers.columns.roles import role_named
 from xent_cli.readers.columns.words import ID, INDEX, plain_name

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xent_cli.core.block import Rows
+from xent_cli.core.checks.same_samples import plain_id
 from xent_cli.core.diagnostics import Diagnostic
-from xent_cli.core.same_samples import plain_id
 from xent_cli.errors import InputError, more_rows
 from xent_cli.readers.pair.ids import SharedId, column_in, ids_alone, with_ids
 

@@ -113,7 +113,7 @@ def refuse_missing(sources: list[Source], options: ReadOptions) -> None:
 
 def unlike(error: RowError, source: Source, logits: Source) -> InputError:
     """Return the error for an id or a label that differs from the one in the table of logits."""
-    from xent_cli.core.same_samples import OtherIdError
+    from xent_cli.core.checks.same_samples import OtherIdError
     from xent_cli.readers.pair.ids import join_hint
 
     name = logits.info.path

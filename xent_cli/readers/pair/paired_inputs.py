@@ -217,7 +217,7 @@ class Pair:
 
     def complete(self, error: RowError, options: LossOptions | None = None) -> InputError:
         """Add where a row is, in which file, and how many others are like it."""
-        from xent_cli.core.same_samples import OtherIdError, OtherLabelError
+        from xent_cli.core.checks.same_samples import OtherIdError, OtherLabelError
         from xent_cli.readers.pair.bad_rows import Beside, complete_beside, refuses
 
         inputs = {"labels": self.labels, "weights": self.weights, "mask": self.mask, "true_labels": self.truth}
