@@ -35,7 +35,7 @@ ROOMS = {
     "core/totals": {"labels", "kernel", "intervals"},
     "core/statistics": {"totals", "intervals"},
     "core/confidence": {"labels", "kernel", "checks", "totals", "intervals"},
-    "core/verify": {"labels", "totals"},
+    "core/verify": {"labels", "checks", "totals"},
     "core/inspect": {"labels", "checks", "totals"},
     "core/python_api": {"labels", "kernel", "totals", "confidence"},
     "readers/foreign_formats": set(),
