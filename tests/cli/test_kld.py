@@ -288,6 +288,7 @@ def test_gates_on_the_upper_ends_hold_for_the_divergence_itself(tmp_path):
     for limit, code in (("kl_low", 1), ("kl_high", 1)):
         run = xent("check", "b.kld", "a.kld", "--max", f"{limit}={0.5 * both['kl_low']}", cwd=tmp_path)
         assert run.returncode == code
+        assert ("known is kl_low" in run.stderr) == (limit == "kl_high")
 
 
 def test_the_page_draws_what_is_known_of_the_divergences(tmp_path):

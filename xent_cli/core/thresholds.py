@@ -133,9 +133,17 @@ class Threshold:
         value, limit = distinct(observed, self.limit)
         side = {("max", True): "within", ("max", False): "above", ("min", True): "not below", ("min", False): "below"}
         word = "maximum" if self.kind == "max" else "minimum"
-        return Verdict(
-            self, observed, passed, f"{self.metric} is {value}, {side[self.kind, passed]} the {word} {limit}"
-        )
+        message = f"{self.metric} is {value}, {side[self.kind, passed]} the {word} {limit}"
+        low = figures.get("kl_low")
+        if (
+            observed == math.inf
+            and not passed
+            and self.metric.endswith("kl_high")
+            and isinstance(low, float)
+            and low < observed
+        ):
+            message += f"; nothing bounds what the candidate's file leaves out: known is kl_low {low:.6g}"
+        return Verdict(self, observed, passed, message)
 
     def _judge_change(self, observed: float) -> Verdict:
         base, delta = self.baseline, self._delta(observed)
