@@ -297,5 +297,16 @@ def test_the_page_draws_what_is_known_of_the_divergences(tmp_path):
     assert xent("compute", "b.kld", "a.kld", "--report", "r.html", "-q", cwd=tmp_path).returncode == 0
     page = (tmp_path / "r.html").read_text()
     assert "KL divergence, at face value" in page
+    assert "Worst samples" not in page
     found = summary(tmp_path, "b.kld", "a.kld")
     assert f"median {found['p50_kl_face_value']:.3g} nats" in page
+
+
+def test_samples_are_listed_by_what_they_diverge_at_least(tmp_path):
+    written(tmp_path, "a.kld")
+    written(tmp_path, "b.kld", apart=0.3)
+    run = xent("compute", "b.kld", "a.kld", "--top-by", "kl", "--top", "4", "-f", "json", cwd=tmp_path)
+    worst = [(one["sample"], one["kl_low"]) for one in json.loads(run.stdout)["worst"]]
+    ends = [row["kl_low"] for row in rows(tmp_path, "b.kld", "a.kld")]
+    order = sorted(range(len(ends)), key=lambda row: -ends[row])[:4]
+    assert worst == [(row, ends[row]) for row in order]

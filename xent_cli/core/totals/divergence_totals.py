@@ -121,7 +121,7 @@ class DivergenceTotals:
     spreads
         The distribution of each figure in `SPREADS`, unless only means are wanted.
     worst
-        The samples with the highest divergence, up to `worst_wanted` of them.
+        The samples with the highest divergence, or lower bound of it if rows are partial, up to `worst_wanted` of them.
     n_bounded
         How many samples have a loss that is only bounded, or None if all rows are complete.
     ratio, ratio_clusters
@@ -174,8 +174,9 @@ class DivergenceTotals:
             apart = weighted(figures[RATIO], weight)
             divisor = np.ones(apart.size) if weight is None else weight
             ratio = Moments.of_rows(np.where(np.isfinite(apart), apart, 0.0), divisor)
-        if worst_wanted and sample is not None and KL in figures:
-            worst = worst_samples(figures[KL], sample, worst_wanted, labels, ids)
+        ranked = figures.get(LOW, figures.get(KL))
+        if worst_wanted and sample is not None and ranked is not None:
+            worst = worst_samples(ranked, sample, worst_wanted, labels, ids)
         return cls(
             {name: FigureSum.of(values, weight) for name, values in figures.items()},
             {name: Spread.of(figures[name], exact_rows) for name in SPREADS if name in figures} if spread else {},
@@ -197,6 +198,11 @@ class DivergenceTotals:
             either(self.ratio, other.ratio, lambda a, b: a + b),
             either(self.ratio_clusters, other.ratio_clusters, lambda a, b: a.merge(b)),
         )
+
+    @property
+    def worst_by(self) -> str:
+        """What `worst` are the highest of."""
+        return LOW if LOW in self.sums else KL
 
     @property
     def exact(self) -> bool:

@@ -118,7 +118,7 @@ class LossTotals(NamedTuple):
     def listed(self) -> tuple[str, tuple[WorstSample, ...]]:
         """The figure by which samples are listed, and these samples: divergence if that was requested, else loss."""
         if self.divergence is not None and self.divergence.worst_wanted:
-            return "kl_divergence", self.divergence.worst
+            return self.divergence.worst_by, self.divergence.worst
         return "loss", self.worst
 
     @property

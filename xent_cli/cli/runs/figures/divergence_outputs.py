@@ -31,6 +31,6 @@ def with_divergence(wanted: Outputs, flags: OutputFlags, loss: LossFlags, limits
 
     limited = () if limits is None else (field_of(limit.metric) for limit in limits.thresholds)
     figures = frozenset(FIGURES) if flags.divergence == "all" else frozenset(FIGURES) & frozenset(limited)
-    # One of the divergences, one at true labels, and one of llama.cpp's own figure if rows are partial.
-    states = wanted.states + 1 + ("true_labels" in pair.fields) + pair.partial
+    # The divergences, those at true labels, and if rows are partial both bounds and llama.cpp's own figure.
+    states = wanted.states + 1 + ("true_labels" in pair.fields) + 3 * pair.partial
     return wanted._replace(divergences=figures, states=states, worst_by_kl=flags.top_by == "kl")

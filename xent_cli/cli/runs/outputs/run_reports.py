@@ -34,6 +34,8 @@ def page_details(totals: RunTotals, pair: Pair, first_class: int, origin: Origin
     losses = totals.losses
     assert losses.quantiles is not None
     by, worst = losses.listed
+    if losses.n_bounded:  # a loss that is only bounded is not a high one
+        worst = tuple(sample for sample in worst if not math.isnan(sample.loss))
     kl, known = (None, "") if losses.divergence is None else _distribution(losses.divergence)
     return Details(
         losses.quantiles,
