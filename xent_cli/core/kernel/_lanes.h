@@ -20,8 +20,10 @@
 #define FMA __builtin_fma
 /* A loop over lanes, which is to become vectors; unrolled before that, it would become 16 separate computations. */
 #if defined(__clang__)
+#define UNROLLED _Pragma("clang loop unroll(full)")
 #define EACH_LANE _Pragma("clang loop unroll(disable)") for (int l = 0; l < LANES; l++)
 #else
+#define UNROLLED _Pragma("GCC unroll 16")
 #define EACH_LANE _Pragma("GCC unroll 1") for (int l = 0; l < LANES; l++)
 #endif
 
@@ -61,25 +63,14 @@ INLINE float from_word(uint32_t word) {
 INLINE double power_of_two(double rounded) { return from_bits((int64_t)((uint64_t)bits_of(rounded) << 52)); }
 
 /* (exp(r) - 1 - r) / r**2 for |r| <= ln 2 / 2, by Horner's scheme. */
+enum { EXP_TERMS = 10 };
+static const double EXP_TAIL[EXP_TERMS] = {
+    0x1.af389eea54156p-26, 0x1.28917c9f3a495p-22, 0x1.71de0db2eb873p-19, 0x1.a019b914881bap-16, 0x1.a01a01a7c2f2cp-13,
+    0x1.6c16c17889f3cp-10, 0x1.11111111109b5p-7,  0x1.5555555553d68p-5,  0x1.5555555555556p-3,  0x1.0000000000001p-1};
 INLINE double exp_tail(double r) {
-    double q = 0x1.af389eea54156p-26;
-    q = FMA(q, r, 0x1.28917c9f3a495p-22);
-    q = FMA(q, r, 0x1.71de0db2eb873p-19);
-    q = FMA(q, r, 0x1.a019b914881bap-16);
-    q = FMA(q, r, 0x1.a01a01a7c2f2cp-13);
-    q = FMA(q, r, 0x1.6c16c17889f3cp-10);
-    q = FMA(q, r, 0x1.11111111109b5p-7);
-    q = FMA(q, r, 0x1.5555555553d68p-5);
-    q = FMA(q, r, 0x1.5555555555556p-3);
-    return FMA(q, r, 0x1.0000000000001p-1);
-}
-
-/* exp(x) for x <= 0; 0 where it would be subnormal; NaN for NaN. */
-INLINE double exp_term(double x) {
-    double clipped = x < -709.0 ? -709.0 : x; /* there k is -1023 */
-    double t = FMA(clipped, LOG2_E, ROUND), k = t - ROUND;
-    double r = FMA(k, -LN2_REST, FMA(k, -LN2, clipped));
-    return (FMA(r * r, exp_tail(r), r) + 1.0) * power_of_two(t);
+    double q = EXP_TAIL[0];
+    UNROLLED for (int c = 1; c < EXP_TERMS; c++) q = FMA(q, r, EXP_TAIL[c]);
+    return q;
 }
 
 /* exp(x) for x <= 746; a subnormal result is rounded once. */
@@ -104,9 +95,9 @@ INLINE double expm1_of(double x) {
     return FMA(power, p, power - 1.0);
 }
 
-/* log(u) + more_k ln 2. With u = 2**k (1 + f), log(1 + f) is 2 atanh(f / (2 + f)). If k is 0, `near` is f; otherwise the
+/* log(u) + more_k ln 2 for finite u > 0; NaN for NaN. With u = 2**k (1 + f), log(1 + f) is 2 atanh(f / (2 + f)). If k is 0, `near` is f; otherwise the
    argument is u + lost. */
-INLINE double log_of_parts(double u, double near, double lost, double more_k) {
+INLINE double finite_log(double u, double near, double lost, double more_k) {
     /* The exponent k, with the bias that keeps it from being negative: not every set of instructions has signed shifts of
        64 bits, or conversions of such integers. */
     uint64_t bits = (uint64_t)bits_of(u), biased = (bits + BIAS - (uint64_t)bits_of(SQRT_HALF)) >> 52;
@@ -122,25 +113,32 @@ INLINE double log_of_parts(double u, double near, double lost, double more_k) {
     tail = FMA(tail, z, 0x1.2492492df14bcp-2);
     tail = FMA(tail, z, 0x1.99999999952e2p-2);
     tail = FMA(tail, z, 0x1.5555555555558p-1);
-    double small = FMA(q, FMA(tail, z, half), FMA(k, LN2_REST, lost)), log = FMA(k, LN2, f - (half - small));
+    double small = FMA(q, FMA(tail, z, half), FMA(k, LN2_REST, lost));
+    return FMA(k, LN2, f - (half - small));
+}
+
+INLINE double any_log(double u, double log) {
     log = u < INFINITY ? log : u; /* also of NaN */
     log = u == 0.0 ? -INFINITY : log;
     return u < 0.0 ? NAN : log;
 }
 
+/* log(1 + s) of a sum s >= 0 of exponentials. */
+INLINE double log1p_of_sum(double s) { return finite_log(1.0 + s, s, s - ((1.0 + s) - 1.0), 0.0); }
+
 /* log(1 + s) for s >= -1. */
 INLINE double log1p_of(double s) {
     double u = 1.0 + s;
-    return log_of_parts(u, s, u < 0x1p53 ? s - (u - 1.0) : 0.0, 0.0);
+    return any_log(u, finite_log(u, s, u < 0x1p53 ? s - (u - 1.0) : 0.0, 0.0));
 }
 
 INLINE double log_of(double x) {
     int subnormal = x < 0x1p-1022;
     double u = subnormal ? x * 0x1p54 : x;
-    return log_of_parts(u, u - 1.0, 0.0, subnormal ? -54.0 : 0.0);
+    return any_log(u, finite_log(u, u - 1.0, 0.0, subnormal ? -54.0 : 0.0));
 }
 
-INLINE double product(double weight, double x) { return (weight == 0.0) & (isinf(x) != 0) ? 0.0 : weight * x; }
+INLINE double product(double weight, double x) { return ((weight == 0.0) & (isinf(x) != 0)) ? 0.0 : weight * x; }
 
 /* ---- what there is to do ------------------------------------------------------------------------------------------ */
 
@@ -193,38 +191,11 @@ INLINE void steps_of_class(const Job *job, const int64_t *class, int64_t *step) 
 
 INLINE int64_t depth_at(const Job *job, int64_t b) { return job->steps - b < DEPTH ? job->steps - b : DEPTH; }
 
-/* ---- sums --------------------------------------------------------------------------------------------------------- */
-
-/* A sum in each lane, and the rounding errors of its additions (Knuth's two-sum). What is added is itself a plain sum of
-   at most DEPTH terms, so a sum of 200,000 equal terms is as good as one of 8. */
-typedef struct { double sum[LANES], lost[LANES]; } Sum;
-
-/* The sum over all lanes. */
-INLINE double sum_across(const Sum *total) {
-    Sum all = *total;
-    for (int width = LANES / 2; width; width /= 2)
-        for (int l = 0; l < width; l++) {
-            double a = all.sum[l], b = all.sum[l + width], s = a + b, back = s - a;
-            all.lost[l] = (all.lost[l] + all.lost[l + width]) + ((a - (s - back)) + (b - back));
-            all.sum[l] = s;
-        }
-    return isinf(all.sum[0]) ? all.sum[0] : all.sum[0] + all.lost[0]; /* inf has no error to add: inf - inf is NaN */
-}
-
-/* The sum of each row: with few classes that of its lane. */
-INLINE void sums_of_rows(const Job *job, const Sum *total, double *of_row) {
-    if (job->few) EACH_LANE of_row[l] = isinf(total->sum[l]) ? total->sum[l] : total->sum[l] + total->lost[l];
-    else {
-        double sum = sum_across(total);
-        EACH_LANE of_row[l] = sum;
-    }
-}
-
 /* ---- rows whose classes pass by in pieces: see _slabs.h ------------------------------------------------------------ */
 
 /* What is known of LANES rows after some classes. */
 typedef struct {
-    Sum sums[LANES]; /* of exponentials: lane l of a row of many classes is sums[l], which has LANES rows side by side */
+    struct { double sum[LANES], lost[LANES]; } sums[LANES]; /* of exponentials: lane l of a row of many classes is sums[l], which has LANES rows side by side */
     double top[LANES], bottom[LANES], least[LANES], own[LANES]; /* maximum, minimum, least |z| > 0, logit of the label */
     int64_t peak[LANES], nan[LANES], ahead[LANES]; /* first maximum; first NaN or -1; how many rank before the label */
 } SlabRows;
@@ -270,21 +241,21 @@ INLINE void set(void *panel, int wide, int64_t at, double value) {
 INLINE void *offset(void *panel, int wide, int64_t at) { return (char *)panel + (wide ? 8 : 4) * at; }
 
 /* Transpose a block, 4 by 4 or 2 by 2, in registers of 128 bits, which every machine has. */
-typedef float Floats __attribute__((vector_size(16)));
-typedef double Doubles __attribute__((vector_size(16)));
+typedef float Quad __attribute__((vector_size(16)));
+typedef double Pair __attribute__((vector_size(16)));
 #define MIXED __builtin_shufflevector
 
-INLINE void turn_floats(const char *from, int64_t row, Floats *out) {
-    Floats in[4];
+INLINE void turn_4_by_4(const char *from, int64_t row, Quad *out) {
+    Quad in[4];
     for (int q = 0; q < 4; q++) memcpy(&in[q], from + q * row, 16);
-    Floats a = MIXED(in[0], in[1], 0, 4, 1, 5), b = MIXED(in[0], in[1], 2, 6, 3, 7);
-    Floats x = MIXED(in[2], in[3], 0, 4, 1, 5), y = MIXED(in[2], in[3], 2, 6, 3, 7);
+    Quad a = MIXED(in[0], in[1], 0, 4, 1, 5), b = MIXED(in[0], in[1], 2, 6, 3, 7);
+    Quad x = MIXED(in[2], in[3], 0, 4, 1, 5), y = MIXED(in[2], in[3], 2, 6, 3, 7);
     out[0] = MIXED(a, x, 0, 1, 4, 5), out[1] = MIXED(a, x, 2, 3, 6, 7);
     out[2] = MIXED(b, y, 0, 1, 4, 5), out[3] = MIXED(b, y, 2, 3, 6, 7);
 }
 
-INLINE void turn_doubles(const char *from, int64_t row, Doubles *out) {
-    Doubles in[2];
+INLINE void turn_2_by_2(const char *from, int64_t row, Pair *out) {
+    Pair in[2];
     for (int q = 0; q < 2; q++) memcpy(&in[q], from + q * row, 16);
     out[0] = MIXED(in[0], in[1], 0, 2), out[1] = MIXED(in[0], in[1], 1, 3);
 }
@@ -304,8 +275,8 @@ INLINE void turn_doubles(const char *from, int64_t row, Doubles *out) {
             }                                                                                                          \
     }
 
-TURN(turn_narrow, turn_floats, float, Floats)
-TURN(turn_wide, turn_doubles, double, Doubles)
+TURN(turn_narrow, turn_4_by_4, float, Quad)
+TURN(turn_wide, turn_2_by_2, double, Pair)
 
 /* Whole strips of many classes are read where they are, if they are contiguous; the rest is copied, and padded. */
 typedef struct {
@@ -319,59 +290,6 @@ INLINE const void *strip_of(const Panel *panel, int wide, int64_t b) {
 }
 
 /* ---- sums of exponentials ----------------------------------------------------------------------------------------- */
-
-/* Maximum of each of LANES rows, ignoring NaN, and the class where it is first. */
-#define MAXIMA_OF_FEW(type, integer)                                                                                   \
-    type top[LANES];                                                                                                   \
-    integer at[LANES];                                                                                                 \
-    EACH_LANE top[l] = -INFINITY, at[l] = 0;                                                                           \
-    for (integer j = 0; j < (integer)job->k; j++)                                                                      \
-        EACH_LANE {                                                                                                    \
-            type each = ((const type *)panel->copied)[j * LANES + l];                                                  \
-            at[l] = each > top[l] ? j : at[l];                                                                         \
-            top[l] = each > top[l] ? each : top[l];                                                                    \
-        }                                                                                                              \
-    EACH_LANE m[l] = (double)top[l], peak[l] = at[l];
-
-/* The same of a row of many classes. */
-#define MAXIMA_OF_MANY(type)                                                                                           \
-    type top[STRIP];                                                                                                   \
-    int64_t first = 0;                                                                                                 \
-    for (int v = 0; v < STRIP; v++) top[v] = -INFINITY;                                                                \
-    for (int64_t b = 0; b < job->steps; b += DEPTH) {                                                                  \
-        const type *z = strip_of(panel, wide, b);                                                                      \
-        if (b + DEPTH <= job->steps) for (int v = 0; v < STRIP; v++) top[v] = z[v] > top[v] ? z[v] : top[v];           \
-        else for (int v = 0; v < depth_at(job, b) * LANES; v++) top[v] = z[v] > top[v] ? z[v] : top[v];                \
-    }                                                                                                                  \
-    for (int width = STRIP / 2; width; width /= 2)                                                                     \
-        for (int v = 0; v < width; v++) top[v] = top[v + width] > top[v] ? top[v + width] : top[v];                    \
-    for (int64_t j = 0, found = 0; j < job->steps && !found; j++) {                                                    \
-        const type *z = (const type *)strip_of(panel, wide, j / DEPTH * DEPTH) + j % DEPTH * LANES;                    \
-        int any = 0;                                                                                                   \
-        EACH_LANE any |= z[l] == top[0];                                                                               \
-        if (!any) continue;                                                                                            \
-        for (first = j * LANES; z[first - j * LANES] != top[0]; first++);                                              \
-        found = 1;                                                                                                     \
-    }                                                                                                                  \
-    EACH_LANE m[l] = (double)top[0], peak[l] = first;
-
-INLINE void find_maxima(const Job *job, const Panel *panel, int wide, double *m, int64_t *peak) {
-    if (job->few && wide) { MAXIMA_OF_FEW(double, int64_t) }
-    else if (job->few) { MAXIMA_OF_FEW(float, int32_t) }
-    else if (wide) { MAXIMA_OF_MANY(double) }
-    else { MAXIMA_OF_MANY(float) }
-}
-
-/* (z_j - m)/T for `depth` steps. */
-INLINE void differences(const void *z, int wide, int64_t depth, const double *m, double temperature, double *d) {
-    for (int64_t v = 0; v < depth * LANES; v += LANES) EACH_LANE d[v + l] = element(z, wide, v + l) - m[l];
-    if (temperature == 1.0) return;
-    if (wide && temperature > 1.0) /* halved: opposite logits near the end of the range would overflow before the division */
-        for (int64_t v = 0; v < depth * LANES; v += LANES)
-            EACH_LANE d[v + l] = (element(z, wide, v + l) / 2 - m[l] / 2) / (temperature / 2);
-    else
-        for (int64_t v = 0; v < depth * LANES; v++) d[v] /= temperature;
-}
 
 /* (v - m)/T, and what rounding took from it; 0 where either is not finite. */
 INLINE double difference(double v, double m, double temperature, int divided, double *error) {
@@ -409,8 +327,6 @@ INLINE double distance_from(const Job *job, double at_label, double m) {
     return (m / 2 - at_label / 2) / (job->temperature / 2);
 }
 
-INLINE double distance_of(const Job *job, int64_t i, double m) { return distance_from(job, value_at(&job->first, i, job->labels[i]), m); }
-
 /* The weight of a class in the loss of a row, besides that of a sparse label. */
 INLINE double weight_at(const Job *job, int64_t i, int64_t j) {
     int64_t at = place_in_panel(job, 0, j);
@@ -439,16 +355,9 @@ INLINE void put_classes(const Job *job, int64_t i, int64_t n, int64_t j, int64_t
     }
 }
 
-/* Sums of a_j (m - z_j)/T and of a_j over the classes of the row(s) from i on, with a_j the weight of class j. */
-typedef struct {
-    int64_t i;
-    const double *q; /* panel of dense labels of few classes */
-    Sum far, mass;
-} Weighed;
-
 /* Figures of LANES rows; of a single row in all lanes, if it has many classes and exponentials are kept. */
 typedef struct {
-    double m[LANES], others[LANES], distance[LANES], far[LANES], mass[LANES], total[LANES];
+    double m[LANES], others[LANES], at_label[LANES], distance[LANES], far[LANES], mass[LANES], total[LANES];
     int64_t peak[LANES];
 } Rows;
 
@@ -462,16 +371,6 @@ typedef struct {
     double temperature, m[LANES], norm[LANES], inverse[LANES];
     int64_t peak[LANES];
 } Side;
-
-/* log p_j and p_j of a strip. */
-INLINE void distribution(const Side *side, int64_t b, int64_t depth, double *log_p, double *p) {
-    differences(strip_of(&side->panel, 1, b), 1, depth, side->m, side->temperature, log_p);
-    for (int64_t v = 0; v < depth * LANES; v += LANES)
-        EACH_LANE {
-            log_p[v + l] -= side->norm[l];
-            p[v + l] = side->e[b * LANES + v + l] * side->inverse[l];
-        }
-}
 
 /* (x + exp(-x) - 1) / x**2 for |x| <= 1/8. */
 INLINE double divergence_tail(double x) {
@@ -511,5 +410,5 @@ INLINE void log_ratios(const Job *job, int64_t depth, const double *z, const dou
             double taught = difference(t[v + l], t_peak[l], 1.0, 0, &taught_lost);
             u[v + l] = (taught - apart) + (taught_lost - lost);
         }
-    for (int64_t v = 0; v < depth * LANES; v++) u[v] = (z[v] == -INFINITY) & (t[v] == -INFINITY) ? 0.0 : u[v];
+    for (int64_t v = 0; v < depth * LANES; v++) u[v] = ((z[v] == -INFINITY) & (t[v] == -INFINITY)) ? 0.0 : u[v];
 }

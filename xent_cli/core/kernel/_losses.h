@@ -1,13 +1,25 @@
 /* Losses of rows and their gradients, as cross_entropy.py, from_probabilities.py and distillation.py compute them, in few
    passes over memory. Their derivations hold here too, and names are theirs. `_rows.c` includes this file once for each
-   set of instructions, with TARGET and VARIANT set. */
+   set of instructions, with VARIANT, TARGET and WIDTH set. */
 
 #ifndef FUNCTION /* names of functions end in that of the set of instructions */
 #define JOINED(name, variant) name##_##variant
 #define NAMED(name, variant) JOINED(name, variant)
 #define FUNCTION TARGET static
+#define INLINED TARGET INLINE
+#define differences NAMED(differences, VARIANT)
+#define find_maxima NAMED(find_maxima, VARIANT)
+#define Sum NAMED(Sum, VARIANT)
+#define Weighed NAMED(Weighed, VARIANT)
+#define add_sum NAMED(add_sum, VARIANT)
+#define turn_strip NAMED(turn_strip, VARIANT)
+#define add_lanes NAMED(add_lanes, VARIANT)
+#define sum_across NAMED(sum_across, VARIANT)
+#define sums_of_rows NAMED(sums_of_rows, VARIANT)
 #define add NAMED(add, VARIANT)
+#define show_subnormal NAMED(show_subnormal, VARIANT)
 #define add_exponentials NAMED(add_exponentials, VARIANT)
+#define distribution NAMED(distribution, VARIANT)
 #define sum_exponentials NAMED(sum_exponentials, VARIANT)
 #define copy NAMED(copy, VARIANT)
 #define load_few NAMED(load_few, VARIANT)
@@ -28,25 +40,153 @@
 #define exact_parts NAMED(exact_parts, VARIANT)
 #endif
 
-/* Not inlined: a compiler that sees through it makes its vectors 16 separate numbers. */
-FUNCTION __attribute__((noinline)) void add(Sum *total, const double *terms) {
-    EACH_LANE {
-        double s = total->sum[l] + terms[l], back = s - total->sum[l];
-        total->lost[l] += (total->sum[l] - (s - back)) + (terms[l] - back);
-        total->sum[l] = s;
+#include "_vectors.h"
+
+/* ---- sums ---- */
+
+/* A sum in each lane, and the rounding errors of its additions (Knuth's two-sum). What is added is itself a plain sum of
+   at most DEPTH terms, so a sum of 200,000 equal terms is as good as one of 8. */
+typedef struct { Vector sum[PARTS], lost[PARTS]; } Sum;
+#define NOTHING (Sum){{{0}}, {{0}}}
+
+INLINED void add(Sum *total, const Vector *terms) {
+    UNROLLED for (int p = 0; p < PARTS; p++) {
+        Vector sum = total->sum[p], s = sum + terms[p], back = s - sum;
+        total->lost[p] += (sum - (s - back)) + (terms[p] - back);
+        total->sum[p] = s;
     }
 }
 
-/* Adds exp(d), d <= 0, to `total`, but for lanes that reach their step `omitted`, if `omit`; keeps it in `e` if `full`. */
-INLINE void add_exponentials(const double *d, int64_t depth, int64_t b, int omit, const int64_t *omitted, int full, double *e, Sum *total) {
-    double terms[LANES] = {0};
-    for (int64_t j = 0; j < depth; j++)
-        EACH_LANE {
-            double x = d[j * LANES + l], term = full ? exp_below(x) : exp_term(x);
-            if (full) e[j * LANES + l] = term;
-            terms[l] += omit && omitted[l] == b + j ? 0.0 : term;
-        }
+INLINED void add_lanes(Sum *total, const double *lanes) {
+    Vector terms[PARTS];
+    memcpy(terms, lanes, sizeof terms);
     add(total, terms);
+}
+
+INLINED void add_sum(Vector *sum, Vector *lost, Vector other, Vector other_lost) {
+    Vector s = *sum + other, back = s - *sum;
+    *lost = (*lost + other_lost) + ((*sum - (s - back)) + (other - back));
+    *sum = s;
+}
+
+/* The sum over all lanes. */
+INLINED double sum_across(const Sum *total) {
+    Sum all = *total;
+    UNROLLED for (int half = PARTS / 2; half; half /= 2)
+        UNROLLED for (int p = 0; p < half; p++) add_sum(&all.sum[p], &all.lost[p], all.sum[p + half], all.lost[p + half]);
+    Vector sum = all.sum[0], lost = all.lost[0];
+#define ADD(by) add_sum(&sum, &lost, ROTATED(sum, by), ROTATED(lost, by));
+    ROTATIONS(ADD)
+    return isinf(sum[0]) ? sum[0] : sum[0] + lost[0]; /* inf has no error to add: inf - inf is NaN */
+}
+
+/* The sum of each row: with few classes that of its lane. */
+INLINED void sums_of_rows(const Job *job, const Sum *total, double *of_row) {
+    if (job->few)
+        for (int p = 0; p < PARTS; p++) {
+            Vector sum = total->sum[p], both = sum + total->lost[p];
+            both = PICKED(sum - sum == 0.0, both, sum);
+            memcpy(of_row + p * WIDTH, &both, sizeof both);
+        }
+    else {
+        double sum = sum_across(total);
+        EACH_LANE of_row[l] = sum;
+    }
+}
+
+/* Maximum of each lane, ignoring NaN, and the step where it is first. */
+#define MAXIMA(type, integer, Values, Places, LARGER_OF)                                                               \
+    enum { LENGTH = sizeof(Values) / sizeof(type), COUNT = LANES / LENGTH };                                           \
+    Values top[COUNT], x;                                                                                              \
+    Places at[COUNT] = {{0}};                                                                                          \
+    UNROLLED for (int v = 0; v < COUNT; v++) top[v] = (Values){0} - (type)INFINITY;                                    \
+    for (integer b = 0; b < (integer)job->steps; b += DEPTH) {                                                         \
+        const type *z = strip_of(panel, wide, b);                                                                      \
+        for (integer j = 0; j < (integer)depth_at(job, b); j++)                                                        \
+            UNROLLED for (int v = 0; v < COUNT; v++) {                                                                 \
+                memcpy(&x, z + j * LANES + v * LENGTH, sizeof x);                                                      \
+                Places higher = x > top[v];                                                                            \
+                at[v] = (higher & (b + j)) | (~higher & at[v]);                                                        \
+                top[v] = LARGER_OF(x, top[v]);                                                                         \
+            }                                                                                                          \
+    }                                                                                                                  \
+    type maxima[LANES];                                                                                                \
+    integer steps[LANES];                                                                                              \
+    memcpy(maxima, top, sizeof maxima);                                                                                \
+    memcpy(steps, at, sizeof steps);                                                                                   \
+    EACH_LANE m[l] = (double)maxima[l], place[l] = job->few ? steps[l] : steps[l] * LANES + l;
+
+/* Maximum of each row, ignoring NaN, and the class where it is first. */
+INLINED void find_maxima(const Job *job, const Panel *panel, int wide, double *m, int64_t *peak) {
+    double place[LANES];
+    if (wide) { MAXIMA(double, int64_t, Vector, Bits, LARGER) }
+    else { MAXIMA(float, int32_t, Floats, Words, LARGER_FLOAT) }
+    if (!job->few) {
+        Vector most = vector_at(m), first = ALL(INFINITY);
+        UNROLLED for (int l = WIDTH; l < LANES; l += WIDTH) most = LARGER(vector_at(m + l), most);
+#define HIGHER(by) most = LARGER(ROTATED(most, by), most);
+        ROTATIONS(HIGHER)
+        UNROLLED for (int l = 0; l < LANES; l += WIDTH) first = SMALLER(PICKED(vector_at(m + l) == most, vector_at(place + l), first), first);
+#define SOONER(by) first = SMALLER(ROTATED(first, by), first);
+        ROTATIONS(SOONER)
+        EACH_LANE m[l] = most[0], place[l] = first[0];
+    }
+    EACH_LANE peak[l] = (int64_t)place[l];
+}
+
+/* (z_j - m)/T for `depth` steps. */
+INLINED void differences(const void *z, int wide, int64_t depth, const double *m, double temperature, double *d) {
+    for (int64_t v = 0; v < depth * LANES; v += LANES)
+        for (int l = 0; l < LANES; l += WIDTH) {
+            Vector x = wide ? vector_at((const double *)z + v + l) : (Vector)WIDENED((const float *)z + v + l), top = vector_at(m + l);
+            /* halved: opposite logits near the end of the range would overflow before the division */
+            x = wide && temperature > 1.0 ? (x / 2 - top / 2) / (temperature / 2) : x - top;
+            memcpy(d + v + l, &x, sizeof x);
+        }
+    if (temperature != 1.0 && !(wide && temperature > 1.0)) for (int64_t v = 0; v < depth * LANES; v++) d[v] /= temperature;
+}
+
+/* log p_j and p_j of a strip. */
+INLINED void distribution(const Side *side, int64_t b, int64_t depth, double *log_p, double *p) {
+    differences(strip_of(&side->panel, 1, b), 1, depth, side->m, side->temperature, log_p);
+    for (int64_t v = 0; v < depth * LANES; v += LANES)
+        EACH_LANE {
+            log_p[v + l] -= side->norm[l];
+            p[v + l] = side->e[b * LANES + v + l] * side->inverse[l];
+        }
+}
+
+/* Puts exponentials that are subnormal in the place of 0. None is seen in a sum, unless that is recomputed anyhow. */
+INLINED void show_subnormal(const double *d, int64_t depth, double *e) {
+    Vector lowest = {0};
+    int any = 0;
+    for (int64_t v = 0; v < depth * LANES; v += WIDTH) lowest = SMALLER(vector_at(d + v), lowest);
+    for (int l = 0; l < WIDTH; l++) any |= lowest[l] < -708.0;
+    if (!any) return;
+    any = 0; /* not counting -inf */
+    for (int64_t v = 0; v < depth * LANES; v++) any |= (d[v] < -708.0) & (d[v] > -746.0);
+    if (any) for (int64_t v = 0; v < depth * LANES; v++) e[v] = exp_below(d[v]);
+}
+
+/* Adds exp(d), d <= 0, to `total`, but for lanes that reach their step `omitted`, if `omit`; keeps it in `e` if `full`.
+   There is room for one more step in both, since AT_ONCE vectors may be two. */
+INLINED void add_exponentials(double *d, int64_t depth, int64_t b, int omit, const int64_t *omitted, int full, double *e, Sum *total) {
+    Vector terms[PARTS] = {{0}};
+    Bits left_out[PARTS] = {{0}};
+    if (omit) memcpy(left_out, omitted, sizeof left_out);
+    EACH_LANE d[depth * LANES + l] = -INFINITY;
+    for (int64_t j = 0; j < depth * LANES; j += AT_ONCE * WIDTH) {
+        Vector x[AT_ONCE];
+        UNROLLED for (int v = 0; v < AT_ONCE; v++) x[v] = vector_at(d + j + v * WIDTH);
+        exponentials(x);
+        if (full) memcpy(e + j, x, sizeof x);
+        if (omit)
+            UNROLLED for (int v = 0; v < AT_ONCE; v++)
+                x[v] = (Vector)((Bits)x[v] & ~(left_out[v % PARTS] == b + j / LANES + v / PARTS));
+        UNROLLED for (int v = 0; v < AT_ONCE; v++) terms[v % PARTS] += x[v];
+    }
+    add(total, terms);
+    if (full) show_subnormal(d, depth, e);
 }
 
 /* `n` values, `apart` bytes from each other, as float64 (wide) or float32. */
@@ -64,6 +204,29 @@ FUNCTION void copy(const char *from, int64_t apart, int kind, int64_t n, int wid
 }
 #undef COPY
 #undef AS_IT_IS
+
+/* Transposes DEPTH classes of LANES rows: in each 16 bytes 4 by 4 floats, or 2 by 2 doubles. */
+INLINED void turn_strip(const char *from, int64_t row, int wide, void *to) {
+    if (wide)
+        for (int r = 0; r < LANES; r += WIDTH)
+            for (int c = 0; c < DEPTH; c += 2) {
+                const char *at = from + r * row + c * 8;
+                Vector a = (Vector)gathered(at, 2 * row), b = (Vector)gathered(at + row, 2 * row);
+                Vector out[2] = {LOW(a, b), HIGH(a, b)};
+                UNROLLED for (int q = 0; q < 2; q++) memcpy((double *)to + (c + q) * LANES + r, &out[q], sizeof out[q]);
+            }
+    else
+        for (int r = 0; r < LANES; r += 2 * WIDTH)
+            for (int c = 0; c < DEPTH; c += 4) {
+                const char *at = from + r * row + c * 4;
+                Floats a = gathered(at, 4 * row), b = gathered(at + row, 4 * row);
+                Floats x = gathered(at + 2 * row, 4 * row), y = gathered(at + 3 * row, 4 * row);
+                Vector ab = (Vector)LOW_FLOATS(a, b), xy = (Vector)LOW_FLOATS(x, y);
+                Vector more_ab = (Vector)HIGH_FLOATS(a, b), more_xy = (Vector)HIGH_FLOATS(x, y);
+                Vector out[4] = {LOW(ab, xy), HIGH(ab, xy), LOW(more_ab, more_xy), HIGH(more_ab, more_xy)};
+                UNROLLED for (int q = 0; q < 4; q++) memcpy((float *)to + (c + q) * LANES + r, &out[q], sizeof out[q]);
+            }
+}
 
 /* LANES rows of few classes from row i on, side by side; rows from n on are `pad`. */
 FUNCTION void load_few(const Array *array, int64_t i, int64_t n, int64_t k, int wide, double pad, double *room, void *to) {
@@ -84,8 +247,7 @@ FUNCTION void load_few(const Array *array, int64_t i, int64_t n, int64_t k, int 
             for (int64_t j = 0; j < k; j++) set(to, wide, j * LANES + r, element(from + r * row, wide, j));
     for (int64_t b = 0; k >= DEPTH && b < k; b += DEPTH) {
         int64_t j = b + DEPTH < k ? b : k - DEPTH; /* the last strip overlaps the one before, so that it is full */
-        if (wide) turn_wide(from + 8 * j, row, LANES, DEPTH, offset(to, 1, j * LANES), LANES);
-        else turn_narrow(from + 4 * j, row, LANES, DEPTH, offset(to, 0, j * LANES), LANES);
+        turn_strip(from + width * j, row, wide, offset(to, wide, j * LANES));
     }
 }
 
@@ -97,7 +259,7 @@ FUNCTION void load_many(const Array *array, int64_t i, int64_t k, int64_t b, int
 }
 
 /* Panel of n rows from i on; a copy in `room` unless it may `share` the memory of the array. */
-INLINE Panel load(const Job *job, const Array *array, int64_t i, int64_t n, int wide, int share, double pad, double *rows, void *room) {
+INLINED Panel load(const Job *job, const Array *array, int64_t i, int64_t n, int wide, int share, double pad, double *rows, void *room) {
     if (job->few) {
         load_few(array, i, n, job->k, wide, pad, rows, room);
         return (Panel){NULL, room, 0};
@@ -119,7 +281,7 @@ FUNCTION double refined(const Job *job, const Array *array, int64_t i, double te
         again = (v > 0 && v < size * 0x1p-28) || size < v * 0x1p-28;
     }
     if (!again) return others;
-    Sum total = {{0}, {0}};
+    Sum total = NOTHING;
     for (int64_t j = 0; j < job->k; j += LANES) {
         double z[LANES], terms[LANES];
         EACH_LANE z[l] = j + l < job->k && j + l != peak ? value_at(array, i, j + l) : -INFINITY;
@@ -127,7 +289,7 @@ FUNCTION double refined(const Job *job, const Array *array, int64_t i, double te
             double error, e = exp_full(difference(z[l], m, temperature, temperature != 1.0, &error) + lift);
             terms[l] = FMA(e, error, e);
         }
-        add(&total, terms);
+        add_lanes(&total, terms);
     }
     return sum_across(&total) * exp_full(-lift);
 }
@@ -146,38 +308,51 @@ FUNCTION const double *weights_of(const Job *job, int64_t i, int64_t b, const do
     return room;
 }
 
-/* Adds a_j (m - z_j)/T and a_j of a strip. */
-FUNCTION __attribute__((noinline)) void weigh(const Job *job, const double *d, int64_t b, Weighed *weighed) {
-    double room[STRIP], far[LANES] = {0}, mass[LANES] = {0}, even = -job->even;
+/* Sums of a_j (m - z_j)/T and of a_j over the classes of the row(s) from i on, with a_j the weight of class j. */
+typedef struct {
+    int64_t i;
+    const double *q; /* panel of dense labels of few classes */
+    Sum far, mass;
+} Weighed;
+
+/* Adds those of a strip. */
+INLINED void weigh(const Job *job, const double *d, int64_t b, Weighed *weighed) {
+    double room[STRIP];
+    Vector far[PARTS] = {{0}}, mass[PARTS] = {{0}};
     int64_t depth = depth_at(job, b);
-    if (even != 0.0 && (job->few || (b + DEPTH) * LANES <= job->k)) { /* there is no padding */
-        for (int64_t v = 0; v < depth * LANES; v += LANES) EACH_LANE far[l] = FMA(even, d[v + l], far[l]);
+    if (job->even != 0.0 && (job->few || (b + DEPTH) * LANES <= job->k)) { /* there is no padding */
+        for (int64_t v = 0; v < depth * LANES; v += LANES)
+            UNROLLED for (int p = 0; p < PARTS; p++) far[p] = FUSED(ALL(-job->even), vector_at(d + v + p * WIDTH), far[p]);
         add(&weighed->far, far);
         return;
     }
     const double *a = weights_of(job, weighed->i, b, weighed->q, room);
     for (int64_t v = 0; v < depth * LANES; v += LANES)
-        EACH_LANE {
-            far[l] = FMA(-a[v + l], a[v + l] == 0.0 ? 0.0 : d[v + l], far[l]);
-            mass[l] += a[v + l];
+        UNROLLED for (int p = 0; p < PARTS; p++) {
+            Vector weight = vector_at(a + v + p * WIDTH), apart = vector_at(d + v + p * WIDTH);
+            far[p] = FUSED(-weight, (Vector)((Bits)apart & ~(weight == 0.0)), far[p]);
+            mass[p] += weight;
         }
     add(&weighed->far, far);
     add(&weighed->mass, mass);
 }
 
-/* Sum of exp((z_j - m)/T) over all j but the first maximum; and what the distances weigh, while they are in the cache. */
-INLINE void sum_exponentials(const Job *job, const Panel *panel, int wide, int full, const double *m, const int64_t *peak,
+/* Sum of exp((z_j - m)/T) over all j but the first maximum; and what the distances weigh. */
+INLINED void sum_exponentials(const Job *job, const Panel *panel, int wide, int full, const double *m, const int64_t *peak,
                              double temperature, double *e, double *others, Weighed *weighed) {
-    Sum total = {{0}, {0}};
-    double d[STRIP];
+    Sum total = NOTHING;
+    _Alignas(64) double d[STRIP + LANES];
     int64_t omitted[LANES];
+    for (int64_t b = 0; weighed != NULL && b < job->steps; b += DEPTH) {
+        differences(strip_of(panel, wide, b), wide, depth_at(job, b), m, temperature, d);
+        weigh(job, d, b, weighed);
+    }
     steps_of_class(job, peak, omitted);
     for (int64_t b = 0; b < job->steps; b += DEPTH) {
         int64_t depth = depth_at(job, b);
         differences(strip_of(panel, wide, b), wide, depth, m, temperature, d);
         if (job->few || b == peak[0] / STRIP * DEPTH) add_exponentials(d, depth, b, 1, omitted, full, e + b * LANES, &total);
         else add_exponentials(d, depth, b, 0, omitted, full, e + b * LANES, &total);
-        if (weighed != NULL) weigh(job, d, b, weighed);
     }
     sums_of_rows(job, &total, others);
     EACH_LANE others[l] = isfinite(m[l]) ? others[l] : NAN; /* the maximum may be what makes it NaN */
@@ -188,21 +363,25 @@ INLINE void sum_exponentials(const Job *job, const Panel *panel, int wide, int f
 /* Losses of n rows from their figures. */
 INLINE void put_losses(const Job *job, int64_t i, int64_t n, int all_classes, Rows *rows) {
     double own[LANES] = {0}, loss[LANES];
-    for (int64_t r = 0; r < n; r++) own[r] = label_weight(job, i + r);
-    EACH_LANE rows->total[l] = log1p_of(rows->others[l]);
+    EACH_LANE rows->total[l] = log1p_of_sum(rows->others[l]);
     EACH_LANE loss[l] = rows->distance[l] + rows->total[l];
-    if (all_classes || job->class_weight != NULL) EACH_LANE loss[l] = product(own[l], loss[l]);
+    if (all_classes || job->class_weight != NULL) {
+        for (int64_t r = 0; r < n; r++) own[r] = label_weight(job, i + r);
+        EACH_LANE loss[l] = product(own[l], loss[l]);
+    }
     if (all_classes) EACH_LANE loss[l] += rows->far[l] + product(rows->mass[l], rows->total[l]);
     EACH_LANE loss[l] = isnan(rows->others[l]) ? NAN : loss[l]; /* the same NaN, whatever its bits were */
-    memcpy(job->loss + i, loss, 8 * (size_t)n);
-    memcpy(job->maximum + i, rows->m, 8 * (size_t)n);
-    memcpy(job->others + i, rows->others, 8 * (size_t)n);
+    if (n == LANES) EACH_LANE job->loss[i + l] = loss[l], job->maximum[i + l] = rows->m[l], job->others[i + l] = rows->others[l];
+    else for (int64_t l = 0; l < n; l++) job->loss[i + l] = loss[l], job->maximum[i + l] = rows->m[l], job->others[i + l] = rows->others[l];
 }
 
 /* The same, with the distances of the labels, and sums again where that matters. */
 FUNCTION void finish(const Job *job, int64_t i, int64_t n, int all_classes, Rows *rows) {
-    int again[LANES], any = 0, exact = job->first.kind != FLOAT64 && job->temperature == 1.0;
-    for (int64_t r = 0; r < n; r++) rows->distance[r] = job->form == SPARSE ? distance_of(job, i + r, rows->m[r]) : 0.0;
+    int exact = job->first.kind != FLOAT64 && job->temperature == 1.0;
+    int64_t again[LANES], any = 0;
+    if (job->form != SPARSE) EACH_LANE rows->distance[l] = 0.0;
+    else if (exact) EACH_LANE rows->distance[l] = rows->m[l] - rows->at_label[l];
+    else EACH_LANE rows->distance[l] = distance_from(job, rows->at_label[l], rows->m[l]);
     EACH_LANE again[l] = suspect(job, exact, rows->m[l], rows->others[l], rows->distance[l]);
     EACH_LANE any |= again[l];
     for (int64_t r = 0; any && r < n; r++)
@@ -236,7 +415,7 @@ FUNCTION void differentiate(const Job *job, int64_t i, int64_t n, int all_classe
     }
     int any_nan = 0;
     EACH_LANE any_nan |= isnan(factor[l]);
-    Sum rest = {{0}, {0}};
+    Sum rest = NOTHING;
     steps_of_class(job, careful, omitted);
     for (int64_t b = 0; b < job->steps; b += DEPTH) {
         int64_t depth = depth_at(job, b);
@@ -248,11 +427,14 @@ FUNCTION void differentiate(const Job *job, int64_t i, int64_t n, int all_classe
         for (int64_t v = 0; v < depth * LANES; v += LANES) EACH_LANE g[v + l] = factor[l] * e[v + l];
         if (all_classes) {
             const double *a = weights_of(job, i, b, scratch->t, room);
-            double terms[LANES] = {0};
-            for (int64_t j = 0; j < depth; j++)
-                EACH_LANE {
-                    g[j * LANES + l] -= scale[l] * a[j * LANES + l];
-                    terms[l] += omitted[l] == b + j ? 0.0 : a[j * LANES + l];
+            Vector terms[PARTS] = {{0}};
+            for (int64_t v = 0; v < depth * LANES; v += LANES)
+                UNROLLED for (int p = 0; p < PARTS; p++) {
+                    Vector weight = vector_at(a + v + p * WIDTH), value = vector_at(g + v + p * WIDTH) - vector_at(scale + p * WIDTH) * weight;
+                    memcpy(g + v + p * WIDTH, &value, sizeof value);
+                    Bits left_out;
+                    memcpy(&left_out, omitted + p * WIDTH, sizeof left_out);
+                    terms[p] += (Vector)((Bits)weight & ~(left_out == b + v / LANES));
                 }
             add(&rest, terms);
         }
@@ -271,25 +453,29 @@ FUNCTION void differentiate(const Job *job, int64_t i, int64_t n, int all_classe
     }
 }
 
-INLINE void logits_rows(const Job *job, int wide, int full, const Scratch *scratch) {
+INLINED void logits_rows(const Job *job, int wide, int full, const Scratch *scratch) {
     int all_classes = job->form == DENSE || job->uniform != NULL;
     int64_t loaded = job->few ? LANES : 1, together = full ? loaded : LANES; /* while the exponentials are there */
-    Rows rows = {{0}, {0}, {0}, {0}, {0}, {0}, {0}};
+    Rows rows = {{0}, {0}, {0}, {0}, {0}, {0}, {0}, {0}};
     for (int64_t first = 0; first < job->n; first += together) {
         int64_t n = job->n - first < together ? job->n - first : together;
         for (int64_t r = 0; r < n; r += loaded) {
-            double m[LANES], others[LANES], far[LANES] = {0}, mass[LANES] = {0};
-            int64_t peak[LANES], i = first + r, some = job->few ? n : 1;
-            Weighed weighed;
-            if (all_classes) weighed = (Weighed){i, scratch->t, {{0}, {0}}, {{0}, {0}}};
+            int64_t i = first + r, some = job->few ? n : 1;
+            Rows one, *now = loaded == together ? &rows : &one;
+            Weighed weighed = {i, scratch->t, NOTHING, NOTHING};
             Panel panel = load(job, &job->first, i, some, wide, 1, -INFINITY, scratch->rows, scratch->z);
             if (job->few && job->form == DENSE) load_few(&job->second, i, n, job->k, 1, 0.0, scratch->rows, scratch->t);
-            find_maxima(job, &panel, wide, m, peak);
-            sum_exponentials(job, &panel, wide, full, m, peak, job->temperature, scratch->e, others, all_classes ? &weighed : NULL);
-            if (all_classes) sums_of_rows(job, &weighed.far, far), sums_of_rows(job, &weighed.mass, mass);
-            if (job->even != 0.0) EACH_LANE mass[l] = job->smoothing;
-            for (int64_t l = r; l < (loaded == together ? LANES : r + 1); l++)
-                rows.m[l] = m[l], rows.others[l] = others[l], rows.far[l] = far[l], rows.mass[l] = mass[l], rows.peak[l] = peak[l];
+            find_maxima(job, &panel, wide, now->m, now->peak);
+            sum_exponentials(job, &panel, wide, full, now->m, now->peak, job->temperature, scratch->e, now->others,
+                             all_classes ? &weighed : NULL);
+            for (int64_t l = 0; job->form == SPARSE && l < some; l++)
+                now->at_label[l] = job->few ? element(panel.copied, wide, job->labels[i + l] * LANES + l)
+                                            : value_at(&job->first, i, job->labels[i]);
+            if (all_classes) sums_of_rows(job, &weighed.far, now->far), sums_of_rows(job, &weighed.mass, now->mass);
+            if (job->even != 0.0) EACH_LANE now->mass[l] = job->smoothing;
+            if (now == &rows) continue;
+            rows.m[r] = one.m[0], rows.others[r] = one.others[0], rows.peak[r] = one.peak[0], rows.at_label[r] = one.at_label[0];
+            if (all_classes) rows.far[r] = one.far[0], rows.mass[r] = one.mass[0];
         }
         finish(job, first, n, all_classes, &rows);
         if (!full) continue;
@@ -303,7 +489,7 @@ INLINE void logits_rows(const Job *job, int wide, int full, const Scratch *scrat
 FUNCTION Side side_of(const Job *job, const Array *array, int64_t i, int64_t n, double temperature, double *rows, double *z, double *e) {
     int logits = array->holds == LOGITS, probs = array->holds == PROBS, exact = array->kind != FLOAT64 && temperature == 1.0;
     double others[LANES];
-    Side side = {load(job, array, i, n, 1, logits, probs ? 0.0 : -INFINITY, rows, z), e, temperature, {0}, {0}, {0}, {0}};
+    Side side = {load(job, array, i, n, 1, 0, probs ? 0.0 : -INFINITY, rows, z), e, temperature, {0}, {0}, {0}, {0}};
     find_maxima(job, &side.panel, 1, side.m, side.peak);
     if (logits) {
         sum_exponentials(job, &side.panel, 1, 1, side.m, side.peak, temperature, e, others, NULL);
@@ -311,15 +497,15 @@ FUNCTION Side side_of(const Job *job, const Array *array, int64_t i, int64_t n, 
             if (suspect(job, exact, side.m[r], others[r], 0.0))
                 others[r] = refined(job, array, i + r, temperature, side.m[r], side.peak[r], others[r]);
         if (!job->few) EACH_LANE others[l] = others[0];
-        EACH_LANE side.norm[l] = log1p_of(others[l]), side.inverse[l] = 1.0 / (1.0 + others[l]);
+        EACH_LANE side.norm[l] = log1p_of_sum(others[l]), side.inverse[l] = 1.0 / (1.0 + others[l]);
         return side;
     }
-    Sum invalid = {{0}, {0}};
+    Sum invalid = NOTHING;
     for (int64_t b = 0; b < job->steps * LANES; b += LANES) {
         double count[LANES];
         if (probs) EACH_LANE count[l] = z[b + l] >= 0.0 ? 0.0 : 1.0;
         else EACH_LANE count[l] = isnan(z[b + l]) ? 1.0 : 0.0;
-        add(&invalid, count);
+        add_lanes(&invalid, count);
         if (probs) EACH_LANE e[b + l] = z[b + l], z[b + l] = log_of(z[b + l]);
         else EACH_LANE e[b + l] = exp_full(z[b + l]);
     }
@@ -339,14 +525,14 @@ FUNCTION void probability_rows(const Job *job, const Scratch *scratch) {
         if (n > job->n - i) n = job->n - i;
         Side side = side_of(job, &job->first, i, n, 1.0, scratch->rows, scratch->z, scratch->e);
         if (job->few && job->form == DENSE) load_few(&job->second, i, n, job->k, 1, 0.0, scratch->rows, scratch->t);
-        Sum total = {{0}, {0}};
+        Sum total = NOTHING;
         double loss[LANES], log_p[STRIP], p[STRIP], room[STRIP];
         for (int64_t b = 0; all_classes && b < job->steps; b += DEPTH) {
             const double *a = weights_of(job, i, b, scratch->t, room);
             double terms[LANES] = {0};
             distribution(&side, b, depth_at(job, b), log_p, p);
             for (int64_t v = 0; v < depth_at(job, b) * LANES; v += LANES) EACH_LANE terms[l] += product(a[v + l], -log_p[v + l]);
-            add(&total, terms);
+            add_lanes(&total, terms);
         }
         sums_of_rows(job, &total, loss);
         for (int64_t r = 0; r < n; r++) {
@@ -366,7 +552,7 @@ FUNCTION void teacher_rows(const Job *job, const Scratch *scratch) {
         Side student = side_of(job, &job->first, i, n, job->temperature, scratch->rows, scratch->z, scratch->e);
         Side teacher = side_of(job, &job->second, i, n, job->teacher_temperature, scratch->rows, scratch->t, scratch->f);
         int64_t omitted[LANES];
-        double log_p[STRIP], p[STRIP], log_q[STRIP], q[STRIP], u[STRIP], scale[LANES], t_peak[LANES], up[LANES];
+        double log_p[STRIP], p[STRIP], log_q[STRIP], q[STRIP], u[STRIP] = {0}, scale[LANES], t_peak[LANES], up[LANES];
         steps_of_class(job, student.peak, omitted);
         EACH_LANE {
             int64_t row = row_of(job, i, n, l);
@@ -376,11 +562,11 @@ FUNCTION void teacher_rows(const Job *job, const Scratch *scratch) {
         /* With r the class of `peak`, p_r exp((t_j - t_r)/T) is up exp((t_j - m)/T). */
         EACH_LANE up[l] = exp_full((teacher.m[l] - t_peak[l]) / job->teacher_temperature - student.norm[l]);
 
-        /* The loss; the sum of q, with and without q_r; and what the shift of all u comes from. */
-        Sum losses = {{0}, {0}}, masses = losses, rests = losses, moves = losses, overflows = losses;
+        /* The loss, the sum of q with and without q_r, and what the shift of all u comes from. */
+        Sum losses = NOTHING, masses = losses, rests = losses, moves = losses, overflows = losses;
         for (int64_t b = 0; b < job->steps; b += DEPTH) {
             int64_t depth = depth_at(job, b);
-            const double *z = strip_of(&student.panel, 1, b), *t = strip_of(&teacher.panel, 1, b), *f = teacher.e + b * LANES;
+            double *z = scratch->z + b * LANES, *t = scratch->t + b * LANES, *f = scratch->f + b * LANES;
             double loss[LANES] = {0}, mass[LANES] = {0}, rest[LANES] = {0}, move[LANES] = {0}, overflow[LANES] = {0};
             distribution(&student, b, depth, log_p, p);
             distribution(&teacher, b, depth, log_q, q);
@@ -395,9 +581,15 @@ FUNCTION void teacher_rows(const Job *job, const Scratch *scratch) {
                 EACH_LANE {
                     double each = u[v + l], near = fabs(each) < 1.0 ? each : 0.0, moved = p[v + l] * expm1_of(near);
                     move[l] += fabs(each) < 1.0 ? moved : f[v + l] * up[l] - p[v + l];
-                    overflow[l] += (isinf(each) != 0) & (fabs(z[v + l]) < INFINITY) & (fabs(t[v + l]) < INFINITY) ? 1.0 : 0.0;
+                    overflow[l] += (isinf(each) != 0) & (fabs(z[v + l]) < INFINITY) & (fabs(t[v + l]) < INFINITY);
                 }
-            add(&losses, loss), add(&masses, mass), add(&rests, rest), add(&moves, move), add(&overflows, overflow);
+            add_lanes(&losses, loss), add_lanes(&masses, mass), add_lanes(&rests, rest), add_lanes(&moves, move);
+            add_lanes(&overflows, overflow);
+            /* What the second pass needs takes their place: log(q/p), but for its shift, and from probabilities. */
+            for (int64_t v = 0; v < depth * LANES; v++) {
+                z[v] = u[v];
+                t[v] = log_q[v] == log_p[v] ? 0.0 : log_q[v] - log_p[v]; /* also where both are -inf */
+            }
         }
         double loss[LANES], mass[LANES], rest[LANES], shift[LANES], overflow[LANES], kl[LANES];
         sums_of_rows(job, &losses, loss), sums_of_rows(job, &masses, mass), sums_of_rows(job, &rests, rest);
@@ -406,20 +598,17 @@ FUNCTION void teacher_rows(const Job *job, const Scratch *scratch) {
         EACH_LANE shift[l] = overflow[l] > 0.0 || !both ? INFINITY : shift[l];
 
         /* The divergence and the gradient. */
-        Sum terms = {{0}, {0}};
+        Sum terms = NOTHING;
         for (int64_t b = 0; b < job->steps; b += DEPTH) {
             int64_t depth = depth_at(job, b);
-            const double *z = strip_of(&student.panel, 1, b), *t = strip_of(&teacher.panel, 1, b);
+            const double *shifted = scratch->z + b * LANES, *apart = scratch->t + b * LANES;
             double term[LANES] = {0}, x[STRIP];
-            distribution(&student, b, depth, log_p, p);
-            distribution(&teacher, b, depth, log_q, q);
-            /* Also where both are -inf. */
-            for (int64_t v = 0; v < depth * LANES; v++) x[v] = log_q[v] == log_p[v] ? 0.0 : log_q[v] - log_p[v];
-            if (both) {
-                log_ratios(job, depth, z, student.m, t, t_peak, u);
-                for (int64_t v = 0; v < depth * LANES; v += LANES)
-                    EACH_LANE x[v + l] = fabs(shift[l]) < INFINITY ? u[v + l] - shift[l] : x[v + l];
-            }
+            for (int64_t v = 0; v < depth * LANES; v += LANES)
+                EACH_LANE {
+                    p[v + l] = student.e[b * LANES + v + l] * student.inverse[l];
+                    q[v + l] = teacher.e[b * LANES + v + l] * teacher.inverse[l];
+                    x[v + l] = fabs(shift[l]) < INFINITY ? shifted[v + l] - shift[l] : apart[v + l];
+                }
             for (int64_t v = 0; given && v < depth * LANES; v++) {
                 int near = fabs(q[v] - p[v]) < p[v] / 2;
                 double ratio = log1p_of(near ? (q[v] - p[v]) / p[v] : 0.0);
@@ -428,14 +617,14 @@ FUNCTION void teacher_rows(const Job *job, const Scratch *scratch) {
             for (int64_t v = 0; v < depth * LANES; v += LANES)
                 if (job->normal) EACH_LANE term[l] += divergence_term(x[v + l], p[v + l], q[v + l]);
                 else EACH_LANE term[l] += q[v + l] == 0.0 ? 0.0 : q[v + l] * x[v + l];
-            add(&terms, term);
+            add_lanes(&terms, term);
             if (job->gradient == NULL) continue;
             for (int64_t v = 0; v < depth * LANES; v += LANES)
                 EACH_LANE {
                     /* p - q = -p (exp(x) - 1) keeps its digits where the two are close. */
                     double near = fabs(x[v + l]) < 1.0 ? x[v + l] : 0.0, close = -p[v + l] * expm1_of(near);
-                    double apart = (both ? p[v + l] : mass[l] * p[v + l]) - q[v + l];
-                    double g = both && fabs(x[v + l]) < 1.0 ? close : apart;
+                    double far = (both ? p[v + l] : mass[l] * p[v + l]) - q[v + l];
+                    double g = both && fabs(x[v + l]) < 1.0 ? close : far;
                     x[v + l] = isnan(loss[l]) ? NAN : g * scale[l];
                 }
             put_strip(job, i, n, b, ONES, x);

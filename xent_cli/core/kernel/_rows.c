@@ -4,7 +4,9 @@
 #include <Python.h>
 #include <stdlib.h>
 #if defined(__x86_64__)
-#include <emmintrin.h>
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #include "_lanes.h"
@@ -20,22 +22,34 @@ typedef struct {
 
 #define VARIANT baseline
 #define TARGET
+#define WIDTH 2 /* doubles in a vector */
 #include "_losses.h"
 #include "_slabs.h"
 #if defined(__x86_64__)
 #undef VARIANT
 #undef TARGET
+#undef WIDTH
 #define VARIANT avx2
 #define TARGET __attribute__((target("avx2,fma")))
+#define WIDTH 4
 #include "_losses.h"
 #include "_slabs.h"
 #undef VARIANT
 #undef TARGET
+#undef WIDTH
 #define VARIANT avx512
+#if defined(__clang__) /* takes vectors as they are written, and drops all of a target that names what it does not know */
+#define TARGET __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,fma")))
+#else
 #define TARGET __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,fma,prefer-vector-width=512")))
+#endif
+#define WIDTH 8
 #include "_losses.h"
 #include "_slabs.h"
 #endif
+#undef VARIANT
+#undef TARGET
+#undef WIDTH
 
 static Variant variant_of(const char *name) { /* of NULL if this machine does not have it */
 #if defined(__x86_64__)

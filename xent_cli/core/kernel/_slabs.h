@@ -15,7 +15,7 @@
 #endif
 
 /* A class of `some` rows as float64 (wide) or float32; what is beyond them is 0. */
-INLINE void load_rows(const char *from, int kind, int64_t some, int wide, void *to) {
+INLINED void load_rows(const char *from, int kind, int64_t some, int wide, void *to) {
     char room[8 * LANES] = {0};
     if (some < LANES) {
         memcpy(room, from, (size_t)some * (kind == FLOAT64 ? 8 : kind == FLOAT32 ? 4 : 2));
@@ -38,7 +38,7 @@ INLINE void load_rows(const char *from, int kind, int64_t some, int wide, void *
             at[l] = z[l] > top[l] ? j : at[l];                                                                         \
             top[l] = z[l] > top[l] ? z[l] : top[l];                                                                    \
             bottom[l] = z[l] < bottom[l] ? z[l] : bottom[l];                                                           \
-            least[l] = (size > 0) & (size < least[l]) ? size : least[l];                                               \
+            least[l] = ((size > 0) & (size < least[l])) ? size : least[l];                                               \
             nan[l] |= z[l] != z[l];                                                                                    \
         }                                                                                                              \
     }                                                                                                                  \
@@ -51,7 +51,7 @@ INLINE void load_rows(const char *from, int kind, int64_t some, int wide, void *
     }                                                                                                                  \
     EACH_LANE rows->nan[l] = rows->nan[l] < 0 && nan[l] > 0 ? piece->first + nan[l] - 1 : rows->nan[l];
 
-INLINE void see_maxima(const Piece *piece, const char *from, int kind, int64_t some, int wide, SlabRows *rows) {
+INLINED void see_maxima(const Piece *piece, const char *from, int kind, int64_t some, int wide, SlabRows *rows) {
     if (wide) { MAXIMA_OF_PIECE(double, int64_t) }
     else { MAXIMA_OF_PIECE(float, int32_t) }
 }
@@ -67,15 +67,16 @@ INLINE void see_maxima(const Piece *piece, const char *from, int kind, int64_t s
     }                                                                                                                  \
     EACH_LANE rows->ahead[l] += ahead[l];
 
-INLINE void see_ranks(const Piece *piece, const char *from, int kind, int64_t some, int wide, const int64_t *labels, SlabRows *rows) {
+INLINED void see_ranks(const Piece *piece, const char *from, int kind, int64_t some, int wide, const int64_t *labels, SlabRows *rows) {
     if (wide) { RANKS_OF_PIECE(double, int64_t) }
     else { RANKS_OF_PIECE(float, int32_t) }
 }
 
 /* One lane of a strip from step b on: classes LANES apart. */
-INLINE void add_lane(const Job *job, const char *from, int64_t from_class, int kind, int64_t some, int wide, int64_t b, int l_,
-                     int omit, const SlabRows *rows, Sum *total) {
-    double z[STRIP], d[STRIP];
+INLINED void add_lane(const Job *job, const char *from, int64_t from_class, int kind, int64_t some, int wide, int64_t b, int l_,
+                     int omit, const SlabRows *rows, void *sums) {
+    double z[STRIP], d[STRIP + LANES];
+    Sum total;
     int64_t depth = depth_at(job, b), omitted[LANES];
     for (int64_t j = 0; j < depth; j++) {
         void *to = offset(z, wide, j * LANES);
@@ -84,11 +85,13 @@ INLINE void add_lane(const Job *job, const char *from, int64_t from_class, int k
     }
     differences(z, wide, depth, rows->top, job->temperature, d);
     if (omit) EACH_LANE omitted[l] = rows->peak[l] % LANES == l_ ? rows->peak[l] / LANES : -1;
-    if (omit) add_exponentials(d, depth, b, 1, omitted, 0, NULL, total);
-    else add_exponentials(d, depth, b, 0, NULL, 0, NULL, total);
+    memcpy(&total, sums, sizeof total);
+    if (omit) add_exponentials(d, depth, b, 1, omitted, 0, NULL, &total);
+    else add_exponentials(d, depth, b, 0, NULL, 0, NULL, &total);
+    memcpy(sums, &total, sizeof total);
 }
 
-INLINE void see_sums(const Piece *piece, const char *from, int kind, int64_t some, int wide, SlabRows *rows) {
+INLINED void see_sums(const Piece *piece, const char *from, int kind, int64_t some, int wide, SlabRows *rows) {
     for (int64_t j = 0; j < piece->count; j += STRIP) {
         int64_t b = (piece->first + j) / LANES;
         int omit = 0;
@@ -137,10 +140,12 @@ FUNCTION void all_of_slab(const Job *job, const SlabRows *rows, int64_t *peak, i
     int exact = job->first.kind != FLOAT64 && job->temperature == 1.0;
     for (int64_t i = 0; i < job->n; i += LANES, rows++) {
         int64_t some = job->n - i < LANES ? job->n - i : LANES;
-        Rows found = {{0}, {0}, {0}, {0}, {0}, {0}, {0}};
+        Rows found = {{0}, {0}, {0}, {0}, {0}, {0}, {0}, {0}};
         for (int64_t r = 0; r < some; r++) {
+            double lanes[2][LANES];
             Sum row;
-            EACH_LANE row.sum[l] = rows->sums[l].sum[r], row.lost[l] = rows->sums[l].lost[r];
+            EACH_LANE lanes[0][l] = rows->sums[l].sum[r], lanes[1][l] = rows->sums[l].lost[r];
+            memcpy(&row, lanes, sizeof row);
             double m = rows->top[r], others = isfinite(m) ? sum_across(&row) : NAN, size = fabs(m);
             found.m[r] = m, found.others[r] = others;
             found.distance[r] = distance_from(job, rows->own[r], m);

@@ -1,0 +1,111 @@
+/* Vectors of WIDTH doubles, as one set of instructions has them; part of `_losses.h`.
+
+   Compilers make good vectors of most loops over lanes. Those that take the time are written with the vectors themselves,
+   AT_ONCE of them side by side, so that what waits for a result has others to compute meanwhile. */
+
+#ifndef Vector
+#define Vector NAMED(Vector, VARIANT)
+#define Bits NAMED(Bits, VARIANT)
+#define Floats NAMED(Floats, VARIANT)
+#define Words NAMED(Words, VARIANT)
+#define vector_at NAMED(vector_at, VARIANT)
+#define gathered NAMED(gathered, VARIANT)
+#define exponentials NAMED(exponentials, VARIANT)
+#define PARTS (LANES / WIDTH) /* of a step */
+#define AT_ONCE (PARTS < 4 ? 4 : PARTS) /* one step, or two */
+#define ALL(x) ((Vector){0} + (x)) /* the same in all lanes */
+#define PICKED(mask, a, b) (Vector)(((mask) & (Bits)(a)) | (~(mask) & (Bits)(b)))
+#define PICKED_FLOAT(mask, a, b) (Floats)(((mask) & (Words)(a)) | (~(mask) & (Words)(b)))
+#define PAIRED(a, b) MIXED(a, b, 0, 1, 2, 3, 4, 5, 6, 7)
+#endif
+
+typedef double Vector __attribute__((vector_size(8 * WIDTH)));
+typedef int64_t Bits __attribute__((vector_size(8 * WIDTH)));
+typedef float Floats __attribute__((vector_size(8 * WIDTH)));
+typedef int32_t Words __attribute__((vector_size(8 * WIDTH)));
+
+/* What is written in another way for each width: floats in memory as doubles; a * b + c, rounded once; a > b ? a : b and
+   a < b ? a : b, thus b where either is NaN; from every 16 bytes of two vectors the lower and the higher values, in turn;
+   vectors of 16 bytes in a row; lane l + by in lane l, for each of the steps in which lanes become one. */
+#undef WIDENED
+#undef FUSED
+#undef LARGER
+#undef SMALLER
+#undef LARGER_FLOAT
+#undef LOW
+#undef HIGH
+#undef LOW_FLOATS
+#undef HIGH_FLOATS
+#undef JOINED_QUADS
+#undef ROTATED
+#undef ROTATIONS
+#undef INSTRUCTION
+#if WIDTH == 8
+#define INSTRUCTION(name) _mm512_##name
+#define WIDENED(at) INSTRUCTION(cvtps_pd)(_mm256_loadu_ps(at))
+#define JOINED_QUADS(x) MIXED(PAIRED(x[0], x[1]), PAIRED(x[2], x[3]), 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
+#define ROTATED(x, by) \
+    MIXED(x, x, by, (1 + by) % 8, (2 + by) % 8, (3 + by) % 8, (4 + by) % 8, (5 + by) % 8, (6 + by) % 8, (7 + by) % 8)
+#define ROTATIONS(each) each(4) each(2) each(1)
+#elif WIDTH == 4
+#define INSTRUCTION(name) _mm256_##name
+#define WIDENED(at) INSTRUCTION(cvtps_pd)(_mm_loadu_ps(at))
+#define JOINED_QUADS(x) PAIRED(x[0], x[1])
+#define ROTATED(x, by) MIXED(x, x, by, (1 + by) % 4, (2 + by) % 4, (3 + by) % 4)
+#define ROTATIONS(each) each(2) each(1)
+#else
+#define WIDENED(at) ((Vector){(at)[0], (at)[1]})
+#define JOINED_QUADS(x) x[0]
+#define ROTATED(x, by) MIXED(x, x, 1, 0)
+#define ROTATIONS(each) each(1)
+#endif
+#if WIDTH > 2
+#define FUSED INSTRUCTION(fmadd_pd)
+#define LARGER INSTRUCTION(max_pd)
+#define SMALLER INSTRUCTION(min_pd)
+#define LARGER_FLOAT INSTRUCTION(max_ps)
+#define LOW INSTRUCTION(unpacklo_pd)
+#define HIGH INSTRUCTION(unpackhi_pd)
+#define LOW_FLOATS INSTRUCTION(unpacklo_ps)
+#define HIGH_FLOATS INSTRUCTION(unpackhi_ps)
+#else
+#if defined(__aarch64__)
+#define FUSED(a, b, c) vfmaq_f64(c, a, b)
+#else
+#define FUSED(a, b, c) ((Vector){FMA((a)[0], (b)[0], (c)[0]), FMA((a)[1], (b)[1], (c)[1])})
+#endif
+#define LARGER(a, b) PICKED((a) > (b), a, b)
+#define SMALLER(a, b) PICKED((a) < (b), a, b)
+#define LARGER_FLOAT(a, b) PICKED_FLOAT((a) > (b), a, b)
+#define LOW(a, b) MIXED(a, b, 0, 2)
+#define HIGH(a, b) MIXED(a, b, 1, 3)
+#define LOW_FLOATS(a, b) MIXED(a, b, 0, 4, 1, 5)
+#define HIGH_FLOATS(a, b) MIXED(a, b, 2, 6, 3, 7)
+#endif
+
+INLINED Vector vector_at(const double *at) {
+    Vector x;
+    memcpy(&x, at, sizeof x);
+    return x;
+}
+
+/* 16 bytes of each of WIDTH / 2 rows, in the order of the rows. */
+INLINED Floats gathered(const char *at, int64_t apart) {
+    Quad x[WIDTH / 2];
+    for (int g = 0; g < WIDTH / 2; g++) memcpy(&x[g], at + g * apart, sizeof x[g]);
+    return (Floats)JOINED_QUADS(x);
+}
+
+/* exp(x) for x <= 0; 0 where it would be subnormal; NaN for NaN: `exp_below` where it is not 0. */
+INLINED void exponentials(Vector *x) {
+    Vector t[AT_ONCE], r[AT_ONCE], q[AT_ONCE];
+    UNROLLED for (int v = 0; v < AT_ONCE; v++) x[v] = LARGER(ALL(-709.0), x[v]); /* there k is -1023 */
+    UNROLLED for (int v = 0; v < AT_ONCE; v++) t[v] = FUSED(x[v], ALL(LOG2_E), ALL(ROUND));
+    UNROLLED for (int v = 0; v < AT_ONCE; v++) r[v] = FUSED(t[v] - ROUND, ALL(-LN2), x[v]);
+    UNROLLED for (int v = 0; v < AT_ONCE; v++) r[v] = FUSED(t[v] - ROUND, ALL(-LN2_REST), r[v]);
+    UNROLLED for (int v = 0; v < AT_ONCE; v++) q[v] = ALL(EXP_TAIL[0]);
+    UNROLLED for (int c = 1; c < EXP_TERMS; c++)
+        UNROLLED for (int v = 0; v < AT_ONCE; v++) q[v] = FUSED(q[v], r[v], ALL(EXP_TAIL[c]));
+    UNROLLED for (int v = 0; v < AT_ONCE; v++)
+        x[v] = (FUSED(r[v] * r[v], q[v], r[v]) + 1.0) * (Vector)((Bits)t[v] << 52);
+}
