@@ -95,6 +95,11 @@ class TopKColumns(NamedTuple):
     texts: bool = False
     scored: bool = False
 
+    @property
+    def width(self) -> int:
+        """How many columns rows have; of entries as they stand, about as many as there are."""
+        return self.num_classes or self.appended.usual or 1
+
 
 def appended_in(rows: Highest) -> Appended:
     """Tell from the first rows whether a token stands beside the k highest.
@@ -149,7 +154,7 @@ def highest_rows(
     Parameters
     ----------
     num_classes
-        Number of classes; 0 if it is not known, and rows are as wide as the highest class asks for.
+        Number of classes; 0 if it is not known: then the entries come as they stand, with NaN where there are none.
 
     Raises
     ------
@@ -164,6 +169,9 @@ def highest_rows(
     ([[-1.5, nan, -0.5]], -1.5)
     """
     index, log_p, cap, width = checked(rows, num_classes, appended, probs=probs, start=start, role=role)
+    if not num_classes:
+        entries = np.where(index == NOTHING, np.nan, log_p)
+        return entries, np.stack([cap + width, width, np.full(len(index), np.nan)], axis=1)
     out = np.full((len(index), num_classes), np.nan)
     at = np.nonzero(index >= 0)
     out[at[0], index[at]] = log_p[at]
@@ -178,6 +186,7 @@ def checked(
     """Check entries; return classes (`NOTHING` for none) and log-probabilities [n, m], caps and widths [n]."""
     index, values = rows.classes.copy(), rows.values
     held = index != NOTHING
+    num_classes = num_classes or 1 << 62
     classes = f"indices from 0 to {num_classes - 1}"
     other = (index >= num_classes) | ((index < 0) & held)
     refuse_rows(other.any(axis=1), "not a class", _first_of(index, other, "index"), classes, start, role)

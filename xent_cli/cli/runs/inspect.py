@@ -11,7 +11,8 @@ import numpy as np
 from xent_cli import __version__
 from xent_cli.cli.display.hints import with_hints
 from xent_cli.cli.options import LayoutFlags, LossFlags, Origin, RunFlags
-from xent_cli.cli.runs.inputs.guess_options import MisfitError, Opened, as_scores, command_line, open_alone, pair_up
+from xent_cli.cli.runs.inputs.guess_options import MisfitError, Opened, as_scores, command_line, pair_up
+from xent_cli.cli.runs.inputs.highest_alone import is_highest, line_of, open_any
 from xent_cli.cli.runs.preview import first_look
 from xent_cli.cli.runs.resolve_options import layout_options
 from xent_cli.core.diagnostics import Diagnostic
@@ -70,13 +71,13 @@ def inspect(flags: InspectOptions) -> dict[str, Any]:
     options = layout_options(flags.layout, LossFlags())._replace(run=RunNeeds(two_passes=True))
     files = [locate(path) for path in flags.files]
     paths = [without_secrets(path) for path in flags.files]
-    alone = [open_alone(file, options) for file in files]
+    alone = [open_any(file, options) for file in files]
     refuse_missing([entry.source for entry in alone], options)
     runner = open_local(flags.run.threads) if flags.scan else None
     notes = flags.origin.config_notes
     diagnostics = list(notes)
     readings = alone[0].readings if len(files) == 1 else ()
-    tokens = [entry.source.info.format == RESPONSES for entry in alone]
+    tokens = [entry.source.info.format == RESPONSES or is_highest(entry) for entry in alone]
     if len(files) <= 2 and not any(tokens):
         try:
             tried = readings if alone[0].role == "logits" else ()
@@ -104,6 +105,9 @@ def inspect(flags: InspectOptions) -> dict[str, Any]:
     refuse_changed()
     # The most likely command comes last, where people look.
     lines = [line(paths[0], reading) for reading in reversed(readings)]
+    for entry, path in zip(alone, paths, strict=True):
+        if is_highest(entry):
+            lines.append(line_of(entry, path, [other for other in paths if other != path]))
     return inspection_document(__version__, inspected, None, None, diagnostics, lines)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xent_cli.core.inspect.kept_mass import KeptMass
 from xent_cli.core.labels.check_labels import SUM_TOLERANCE
 from xent_cli.core.totals.exact_sum import ExactSum
 
@@ -226,12 +227,15 @@ class Inspection:
         Totals of class indices.
     soft
         Totals of dense labels.
+    kept
+        Totals of the mass of rows that are known in part.
     """
 
     logits: ValueTotals = ValueTotals()
     labels: LabelTotals = LabelTotals()
     soft: ValueTotals = ValueTotals()
     weights: ValueTotals = ValueTotals()
+    kept: KeptMass = KeptMass()
 
     @classmethod
     def of(cls, rows: Rows, *, dense: bool) -> Inspection:
@@ -241,6 +245,9 @@ class Inspection:
             found["logits"] = ValueTotals.of(rows.logits)
         if rows.labels is not None:
             found["soft" if dense else "labels"] = (ValueTotals if dense else LabelTotals).of(rows.labels)
+        for values, bounds in ((rows.logits, rows.logit_bounds), (rows.labels, rows.label_bounds)):
+            if values is not None and bounds is not None:
+                found["kept"] = KeptMass.of(values)
         if rows.weights is not None:
             found["weights"] = ValueTotals.of(rows.weights)
         return cls(**found)

@@ -59,7 +59,7 @@ def plan_teacher(sample: TableSample, options: ReadOptions, classes: Classes) ->
     top_k = find_top_k(sample, options, options.labels_source)
     if top_k is None:
         return None
-    num_classes = max(classes.num_classes, 1)
+    num_classes = abs(classes.num_classes)
     # Maps have texts for keys, which may be numbers.
     names = classes.names if classes.names is not None else tuple(map(str, range(num_classes)))
     top_k = top_k._replace(num_classes=num_classes, names=names)

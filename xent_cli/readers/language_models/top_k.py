@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from xent_cli.core.diagnostics import Diagnostic
     from xent_cli.readers.interface import Source, SourceInfo
     from xent_cli.readers.options import ReadOptions
+    from xent_cli.readers.storage.interface import Bytes
     from xent_cli.readers.storage.locate import Located
 
 # Names that programs give to these arrays.
@@ -32,8 +33,13 @@ _VALUES = frozenset(
 )
 
 
-def open_top_k(located: Located, logits: Source, options: ReadOptions) -> Source | None:
+def open_top_k(located: Located, logits: Source | None, options: ReadOptions) -> Source | None:
     """Open the k highest probabilities of each row of a teacher; None if the file does not hold such arrays.
+
+    Parameters
+    ----------
+    logits
+        What the rows go with; None to see what they are, whatever the number of classes.
 
     Raises
     ------
@@ -52,14 +58,18 @@ def open_top_k(located: Located, logits: Source, options: ReadOptions) -> Source
     )
     path = located.name
     shapes = indices.info.shape, values.info.shape
-    if shapes[0] != shapes[1] or indices.info.dtype.kind not in "iu" or indices.info.num_rows != logits.info.num_rows:
+    expected = "both of one shape, whole numbers the first"
+    other = logits is not None and indices.info.num_rows != logits.info.num_rows
+    if logits is not None:
+        expected += f", {logits.info.num_rows} rows as {logits.info.path}"
+    if shapes[0] != shapes[1] or indices.info.dtype.kind not in "iu" or other:
         raise InputError(
             "arrays that do not fit",
             path,
             found=f"{found[0][0]} {shapes[0]} of {indices.info.dtype}, {found[1][0]} {shapes[1]}",
-            expected=f"both of one shape, whole numbers the first, {logits.info.num_rows} rows as {logits.info.path}",
+            expected=expected,
         )
-    num_classes = logits.info.row_shape[0]
+    num_classes = 0 if logits is None else logits.info.row_shape[0]
     found_rows = TopKSource(
         indices, values, num_classes, options.labels_source == "probs", Appended(), options.run.task_bytes
     )
@@ -92,6 +102,13 @@ class TopKSource(NamedTuple):
         )
 
     @property
+    def file(self) -> Bytes:
+        """Where the values come from."""
+        values: Any = self.values
+        held: Bytes = getattr(values, "file", None) or values.source
+        return held
+
+    @property
     def remarks(self) -> tuple[Diagnostic, ...]:
         """Say which column was not taken for one of the highest."""
         return remarks_on(self.appended, f"of {self.values.info.path}")
@@ -106,7 +123,7 @@ class TopKSource(NamedTuple):
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
         """See `Source`."""
         total = self.values.info.num_rows or 0
-        step = max(1, self.task_bytes // (8 * self.num_classes))
+        step = max(1, self.task_bytes // (8 * max(self.num_classes, *self.values.info.row_shape)))
         yield from self._parts(first, step) if total else ()
 
     def _parts(self, first: int, step: int) -> Iterator[tuple[int, int, TopKRows]]:

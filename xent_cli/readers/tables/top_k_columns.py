@@ -48,14 +48,12 @@ def top_k_rows(table: pa.Table, reading: Reading, top_k: TopKColumns, start: int
     highest = padded(
         counts[kept], _numbers(classes, top_k, np.repeat(kept, counts[kept]) + start, reading.role), values
     )
-    rows, bounds = np.full((len(missing), top_k.num_classes), np.nan), np.full((len(missing), 3), np.nan)
+    found, found_bounds = highest_rows(highest, top_k.num_classes, top_k.appended, probs=top_k.probs, start=start)
     if kept.size == len(missing):
-        rows, bounds = highest_rows(highest, top_k.num_classes, top_k.appended, probs=top_k.probs, start=start)
-    elif kept.size:
-        rows[kept], bounds[kept] = highest_rows(
-            highest, top_k.num_classes, top_k.appended, probs=top_k.probs, start=start
-        )
-    return Rows(labels=rows, label_bounds=bounds, absent=missing if missing.any() else None)
+        return Rows(labels=found, label_bounds=found_bounds)
+    rows, bounds = np.full((len(missing), found.shape[1]), np.nan), np.full((len(missing), 3), np.nan)
+    rows[kept], bounds[kept] = found, found_bounds
+    return Rows(labels=rows, label_bounds=bounds, absent=missing)
 
 
 def padded(counts: IntArray, classes: IntArray, values: AnyArray) -> Highest:
@@ -83,6 +81,8 @@ def _numbers(classes: AnyArray, top_k: TopKColumns, samples: IntArray, role: str
     else:
         places = {name: place for place, name in enumerate(top_k.names or ())}
         known = {word: places.get(as_text(word), -1) for word in set(classes.tolist())}
+        if not top_k.num_classes:  # any name will do
+            known = {word: place for place, word in enumerate(known)}
         index = np.array([known[word] for word in classes.tolist()], np.int64)
         good = index >= 0
     if not good.all():

@@ -32,7 +32,7 @@ def width_and_dtype(
             return 0, np.dtype(np.float64)
         return 0, dtype_of(label) if kind_of(label) == "number" else np.dtype(object)
     if plan.top_k is not None:
-        return plan.top_k.num_classes, np.dtype(np.float64)
+        return plan.top_k.width, np.dtype(np.float64)
     if plan.cells:
         return plan.cells, np.dtype(np.float64)
     types = {schema.field(name).type for name in plan.values}

@@ -83,7 +83,7 @@ def open_csv(source: Bytes, head: bytes, role: str, options: ReadOptions, classe
     bools = frozenset(name for name in plan.values if kinds[name] == "bool")
     width, top_k = plan.cells or len(plan.values), plan.top_k
     if top_k is not None:
-        plan, width = plan._replace(cells=int(top_k.nested)), top_k.num_classes
+        plan, width = plan._replace(cells=int(top_k.nested)), top_k.width
     table = layout.source, "csv", role, plan, width, dtype, class_names, named, options.run
     return CsvSource(*table, layout, label_type, bools)
 

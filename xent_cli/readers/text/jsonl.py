@@ -64,7 +64,7 @@ def open_jsonl(source: Bytes, head: bytes, role: str, options: ReadOptions, clas
     if plan.top_k is not None and not plan.top_k.classes:
         plan = plan._replace(cells=1)
     width = (
-        plan.top_k.num_classes
+        plan.top_k.width
         if plan.top_k
         else plan.cells or (len(samples[plan.values[0]]) if plan.is_list else len(plan.values))
     )

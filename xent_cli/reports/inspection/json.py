@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from xent_cli.core.diagnostics import Diagnostic
     from xent_cli.core.input_description import InputDescription
     from xent_cli.core.inspect.contents import Contents
+    from xent_cli.core.inspect.kept_mass import KeptMass
     from xent_cli.core.inspect.value_totals import Inspection, LabelTotals, ValueTotals
 
 SCHEMA_VERSION = 1
@@ -121,6 +122,8 @@ def _file(file: Inspected, pair: Fit | None) -> dict[str, Any]:
         if totals.labels.rows:
             names = file.class_names if pair is not None and pair.named_labels else None
             found["labels"] = _labels(totals.labels, names)
+        if totals.kept.rows:
+            found["kept_mass"] = _kept(totals.kept)
     return {
         "path": file.path,
         "role": file.role,
@@ -153,6 +156,12 @@ def _values(totals: ValueTotals, part: str) -> dict[str, Any]:
     if part == "soft":
         found |= {"negative": totals.negative, "rows_that_do_not_sum_to_1": totals.unnormalised}
     return found
+
+
+def _kept(totals: KeptMass) -> dict[str, Any]:
+    low, median = totals.masses.quantiles([0.0, 0.5])
+    mean = float(totals.total) / totals.rows
+    return {"rows": totals.rows, "min": low, "median": median, "mean": mean, "above_1": totals.above_one}
 
 
 def _labels(totals: LabelTotals, names: tuple[str, ...] | None) -> dict[str, Any]:

@@ -71,7 +71,8 @@ def plan_labels(
     dense = [name for name in _dense(sample, roles) if name not in beside.by]
     values = _by_class(sample.path, dense, class_names)
     # Before the logits are known, any number of classes will do.
-    if (len(values) == num_classes or (num_classes < 0 and len(values) > 1)) and options.labels != "sparse":
+    fits = len(values) == num_classes or (num_classes < 0 and len(values) > 1)
+    if values and fits and options.labels != "sparse":
         return beside._replace(values=values)
     raise InputError(
         "no labels found",
