@@ -87,6 +87,24 @@ def test_the_right_choice_may_be_named_by_its_text(tmp_path):
     assert summary(tmp_path, NAME)["summary"]["mean_loss"] == pytest.approx(sum(losses(numbers)) / len(numbers))
 
 
+@pytest.mark.parametrize("age", ["new", "old"])
+def test_a_list_of_one_right_choice_and_numbers_for_truth_values_are_read(tmp_path, age):
+    samples = []
+    for i, one in enumerate(documents()):
+        held = sample(i, *one, target=[one[2]])
+        pairs = [(score, float(greedy)) for score, greedy in held["filtered_resps"]]
+        samples.append(held | {"acc": bool(held["acc"])} | ({"filtered_resps": pairs} if age == "old" else {}))
+    name = write(tmp_path, samples, age)
+    assert summary(tmp_path, name)["summary"]["mean_loss"] == pytest.approx(sum(losses(made())) / 40)
+
+
+def test_two_operands_are_not_two_inputs(tmp_path):
+    for task in ("law", "art"):
+        write_new(tmp_path / NAME.replace("arc_easy", task), made())
+    run = xent("compute", *sorted(path.name for path in tmp_path.iterdir()), cwd=tmp_path)
+    assert (run.returncode, "in quotes" in run.stderr) == (3, True)
+
+
 def test_choices_in_the_prompts_are_told_right_by_the_accuracy(tmp_path):
     """As of winogrande, whose target is what follows each of two prompts."""
     samples, truth = [], []

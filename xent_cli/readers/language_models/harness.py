@@ -97,7 +97,10 @@ def open_samples(source: Bytes, head: bytes, role: str, options: ReadOptions, cl
     """
     if role != "logits" or options.labels_path:
         expected = "one operand: they hold the right choices"
-        raise InputError("samples of lm-evaluation-harness", source.name, f"as {role}", expected)
+        hint = "tasks together: 'samples_*.jsonl' in quotes; two runs: xent compare"
+        raise InputError(
+            "samples of lm-evaluation-harness", source.name, f"one of two operands, as {role}", expected, hint
+        )
     asked = {
         "--axis": options.axis != -1,
         "--shift": options.shift,

@@ -68,7 +68,7 @@ def read_sample(record: Any) -> Sample:
 
 def _score(response: Any) -> float:
     pair = response if isinstance(response, list) and len(response) == 2 else (None, None)
-    if not (isinstance(pair[1], bool) or pair[1] in ("True", "False")):
+    if pair[1] not in (False, True, "False", "True"):
         found = f"{shown(response)} in filtered_resps"
         raise RecordError(found, "a log-likelihood and whether it is greedy, for each choice", _NO_CHOICES)
     value = pair[0]
@@ -113,7 +113,11 @@ def _meant(target: Any, arguments: list[tuple[str, str]], n: int) -> list[int]:
     if len(set(contexts)) > 1 and len(set(texts)) == 1:
         return []  # the choices are in the prompts, and the target is what follows each
     found = []
-    text = str(target) if type(target) in (str, int, bool) else None
+    if isinstance(target, list) and len(target) == 1:
+        target = target[0]
+    text = str(target) if isinstance(target, str | int) else None
+    if text is not None and text[:1] == "[" and text[1:-1].isdecimal():
+        text = text[1:-1]  # a list of one, written as text
     if text in ("True", "False"):
         found.append(int(text == "True"))
     elif text is not None and text.isascii() and text.isdigit() and len(text) < 6:
