@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tests.kld_writer import write_kld
+from tests.megatron_writer import cache as write_cache
 from tests.torch_writer import archive as write_archive
 from tests.torch_writer import pickled, tensor
 from tests.torch_writer import save as save_torch
@@ -43,6 +44,38 @@ def records(dtype):
         elif name == "label":
             made[name] = LABELS
     return made
+
+
+def highest(format_name):
+    """The three highest of each row: of a teacher, or beside labels."""
+    log_p = LOGITS - np.log(np.exp(LOGITS).sum(axis=1, keepdims=True))
+    index = np.argsort(-log_p, axis=1)[:, :3]
+    values = np.take_along_axis(log_p, index, axis=1)
+    pairs = list(zip(index.tolist(), values.tolist(), LABELS.tolist(), strict=True))
+    stream = io.BytesIO()
+    if format_name == "top.npz":
+        np.savez_compressed(stream, indices=index, values=values)
+    elif format_name == "top.tar":
+        write_cache(stream, {i: [(index[None, i::2], values[None, i::2])] for i in (0, 1)}, "float32")
+    elif format_name == "top.parquet":
+        pq.write_table(
+            pa.table({"top_ids": index.tolist(), "top_logprobs": values.tolist()}), stream, row_group_size=15
+        )
+    elif format_name == "top.jsonl":
+        rows = [{"top_ids": i, "top_logprobs": v} for i, v, _ in pairs]
+        stream.write("".join(f"{json.dumps(row)}\n" for row in rows).encode())
+    elif format_name == "maps.jsonl":
+        rows = [{"top_logprobs": dict(zip(map(str, i), v, strict=True)), "label": str(y)} for i, v, y in pairs]
+        stream.write("".join(f"{json.dumps(row)}\n" for row in rows).encode())
+    else:
+        names = [f"top{r}_{what}" for r in range(3) for what in ("id", "logprob")]
+        rows = [",".join(repr(x) for pair in zip(i, v, strict=True) for x in pair) + f",{y}" for i, v, y in pairs]
+        stream.write("\n".join([",".join([*names, "label"]), *rows, ""]).encode())
+    return stream.getvalue()
+
+
+# Files that are a teacher of the logits in a file of their own.
+TEACHERS = ("top.npz", "top.tar", "top.parquet", "top.jsonl")
 
 
 def sound(format_name):
@@ -128,6 +161,8 @@ def sound(format_name):
             held = [[str(-abs(x)), "False"] for x in row[: 3 + i % 3] + row[y : y + 1]]
             beside = {"doc_id": i, "doc": {"subject": "law", "of": {"year": i}}, "target": str(min(y, 2))}
             stream.write(f"{json.dumps(beside | {'filtered_resps': held, 'filter': 'none'})}\n".encode())
+    elif format_name in ("top.npz", "top.tar", "top.parquet", "top.jsonl", "ranks.csv", "maps.jsonl"):
+        stream.write(highest(format_name))
     elif format_name == "kld":
         write_kld(stream, LOGITS.reshape(8, 5, K) * 9, np.zeros((8, 11), "i4"), 11)
     elif format_name == "txt":
@@ -201,7 +236,8 @@ def mutated(content, seed):
 
 def run(path, labels):
     """Exit code of the command in this process."""
-    sys.argv = ["xent", "compute", str(path), *labels, "-f", "json", "-q", "--threads", "1"]
+    operands = [str(path), *labels] if "--labels-from" not in labels else [labels[0], str(path), *labels[1:]]
+    sys.argv = ["xent", "compute", *operands, "-f", "json", "-q", "--threads", "1"]
     with Path(os.devnull).open("w") as sink, contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink):
         try:
             main()
@@ -217,6 +253,9 @@ if __name__ == "__main__":
         path = Path(folder, f"f.{format_name}")
         np.save(Path(folder, "y.npy"), LABELS)
         labels = [str(Path(folder, "y.npy"))] if format_name == "npy" else []
+        if format_name in TEACHERS:
+            np.save(Path(folder, "z.npy"), LOGITS)
+            labels = [str(Path(folder, "z.npy")), "--labels-from", "log-probs"]
         path.write_bytes(content)
         assert run(path, labels) == 0
         for seed in range(first, first + count):

@@ -14,6 +14,7 @@ FORMATS += ["records.npy", "records.npz", "pieces.npz", "pieces.safetensors"]
 FORMATS += ["csv", "csv.gz", "arrow", "arrows", "jsonl"]
 FORMATS += ["json", "records.json", "nested.jsonl", "completions.jsonl", "txt", "cells.csv", "csv.zip", "csv.xz"]
 FORMATS += ["llama.jsonl", "older.jsonl", "samples.jsonl", "kld"]
+FORMATS += ["top.npz", "top.tar", "top.parquet", "top.jsonl", "ranks.csv", "maps.jsonl"]
 # Seeds that once ended in a crash or a traceback.
 LIES_KEPT = [("parquet", 37), ("parquet", 20507)]
 KEPT = [("pt", 2978), ("npz", 41), ("npz", 79), ("wide.parquet", 26)]
