@@ -36,7 +36,7 @@ def open_scores(opened: Source, located: Located, labels: Located | None, option
     Raises
     ------
     InputError
-        Where there is more than one score a sample; or one, and nobody says what it is.
+        If there is more than one score a sample; or one, and nobody says what it is.
     """
     found = opened.info.description
     if options.binary is None:

@@ -135,7 +135,7 @@ def named(
     Raises
     ------
     InputError
-        Where nothing says which class a name is.
+        If nothing says which class a name is.
     """
     info = source.info
     if info.dtype.kind not in "US":

@@ -22,7 +22,7 @@ def column_names(path: str | Located) -> tuple[str, ...]:
     Raises
     ------
     XentError
-        Where the input cannot be read.
+        If the input cannot be read.
 
     Examples
     --------

@@ -172,11 +172,11 @@ class ReadOptions(NamedTuple):
     cluster
         The one of them that tells clusters apart, or None.
     group_files
-        What `by` may name beside columns: name and path of a file with a value for each sample.
+        What `by` may name besides columns: name and path of a file with a value for each sample.
     join
         Column by which tables are joined to the logits, in place of going along row by row.
     source
-        What the logits are said to hold, as `--from` has it; None where nothing is said.
+        What the logits are said to hold, as `--from` has it; None if nothing is said.
     first_class
         The number of the first class in integer labels, or None.
     ignored

@@ -44,14 +44,14 @@ def read_table(
     logits
         [n, k], in the order of the classes.
     labels
-        [n] class indices, [n, k] soft labels, or None where the table has none.
+        [n] class indices, [n, k] soft labels, or None if the table has none.
     class_names
-        Of the k classes, or None where the table does not name them.
+        Of the k classes, or None if the table does not name them.
 
     Raises
     ------
     InputError
-        Where no column fits, several readings are left, or a row cannot be read.
+        If no column fits, several readings are left, or a row cannot be read.
 
     Examples
     --------

@@ -131,7 +131,7 @@ class Shards:
     empty
         Names of files that were left out because they hold no rows.
     stops
-        Number of the first sample after each shard, or None where that is not known.
+        Number of the first sample after each shard, or None if that is not known.
     """
 
     name: str

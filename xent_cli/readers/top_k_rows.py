@@ -1,7 +1,7 @@
 """The k highest probabilities of each row, by class: rows of log-probabilities with NaN for all other classes.
 
-Which of the entries are the highest matters: each of the classes that are not listed has at most the least of these. A
-token that was sampled or scored may stand beside the k highest, and says nothing of the others.
+It matters which entries are the highest: no class that is not listed exceeds the least of these. A token that was
+sampled or scored may be listed besides the k highest, and says nothing about the others.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class TopKColumns(NamedTuple):
     appended
         Which entry may not be one of the highest.
     names
-        Names of the classes, where the table has names and not numbers; or None.
+        Names of the classes, if the table has names and not numbers; or None.
     num_classes
         How many classes there are; 2 if only the label and all others are told apart.
     texts

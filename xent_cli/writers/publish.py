@@ -103,7 +103,7 @@ class Publication:
         return output.stream
 
     def add(self, output: Output) -> None:
-        """Add an output of a different kind."""
+        """Add an output that is not a file, such as a folder."""
         self._outputs.append(output)
 
     def _swap(self) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import click
 
-# Words that an option takes beside names.
+# Words that an option takes besides names.
 _WORDS = {"by": ("label",), "macro": ("label",), "cluster": ("none",)}
 _OTHER_FILES = {"loss_column": "loss", "gradient_column": "gradient"}
 _OPERANDS = ("logits", "labels", "files", "baseline", "candidates")

@@ -107,7 +107,7 @@ class Command(click.Command):
         self.examples = tuple(examples)
 
     def sections(self, ctx: click.Context) -> dict[str, list[click.Option]]:
-        """Return the options that `--help` shows by section: the most used, those of this command alone, the shared."""
+        """Return the options by section of `--help`: most used, of this command only, shared with other commands."""
         options = [entry for entry in self.get_params(ctx) if isinstance(entry, click.Option) and not entry.hidden]
         first = [entry for name in self.most_used for entry in options if entry.name == name]
         found: dict[str, list[click.Option]] = {_MOST_USED: first}

@@ -78,7 +78,7 @@ class Limits:
 
     @property
     def needs_calibration(self) -> str | None:
-        """The first figure of calibration that a limit is about, or None."""
+        """The first figure of calibration that has a limit, or None."""
         return next((limit.metric for limit in self.thresholds if limit.metric in metrics.CALIBRATION), None)
 
     @property

@@ -122,7 +122,7 @@ def predictions_of(
     Parameters
     ----------
     block
-        Logits, or what `options.source` says.
+        Rows of logits, or of what `options.source` says.
     labels
         [n] class indices in [0, k); None if labels are dense, and then only `predicted`, `confidence` and `entropy` can
         be asked for.

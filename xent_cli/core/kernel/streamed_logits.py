@@ -1,8 +1,8 @@
-"""Logits whose classes pass by in pieces: losses of many rows at once, with the bits of rows that are read whole.
+"""Logits whose classes arrive in pieces: losses of many rows at once, with the same bits as of rows read whole.
 
-In an array [k, n] the logits of a sample lie n values apart. To read rows whole takes memory for all n of them, or
-reading all of it several times over. The compiled kernel keeps sums for every row in place of the row, so it reads
-everything twice: once for the maxima, once for the sums.
+In an array [k, n] the logits of a sample lie n values apart. Reading whole rows takes memory for all n of them, or
+several passes over the array. The compiled kernel keeps sums for every row instead of the row, and so reads the array
+twice: once for the maxima, once for the sums.
 """
 
 from __future__ import annotations

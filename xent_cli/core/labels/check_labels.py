@@ -82,7 +82,7 @@ def check_sparse(
     >>> check_sparse(np.array([2.0, 0.0, -100.0]), 3, ignore_index=(-100,)).ignored.tolist()
     [False, False, True]
     """
-    if labels.dtype.kind == "b" and num_classes > 2 and labels.size:  # rather a mask, or which predictions are right
+    if labels.dtype.kind == "b" and num_classes > 2 and labels.size:  # a mask, or right predictions
         found, expected = f"{labels.reshape(-1)[0]}", f"a class index: there are {num_classes} classes"
         hint = "say which samples count with a mask; write labels of the classes 0 and 1 as integers"
         raise RowError("labels are true and false", start, "labels", found, expected, hint, code="labels-bool")

@@ -85,7 +85,7 @@ class LossSlices:
         Raises
         ------
         InputError
-            Where a column has more than `MOST_VALUES` values.
+            If a column has more than `MOST_VALUES` values.
         """
         values, places = [], []
         for name, ours, theirs in zip(self.columns, self.values, other.values, strict=True):
@@ -185,7 +185,7 @@ def slices_of(
     Raises
     ------
     InputError
-        Where a column has more than `MOST_VALUES` values.
+        If a column has more than `MOST_VALUES` values.
 
     Examples
     --------

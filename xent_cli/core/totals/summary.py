@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class WorstSample(NamedTuple):
     """One of the samples with the highest loss or divergence: nats, number, label, id, prediction and its confidence.
 
-    `label` and `predicted` are numbered as in the input; None where unknown.
+    `label` and `predicted` are numbered as in the input; None if unknown.
     """
 
     loss: float

@@ -39,7 +39,7 @@ class HardCase:
         [k] float32, or None.
     storage, columns
         A wider array, and the columns first, stop and step of it that are the logits: to be given to the kernel as a
-        view. None where the logits are an array of their own.
+        view. None if the logits are an array of their own.
     """
 
     name: str

@@ -36,7 +36,7 @@ class Layout(NamedTuple):
     offset
         Where the first value lies, in bytes.
     strides
-        How many values apart neighbours along each axis lie; None where the array is contiguous.
+        How many values apart neighbours along each axis lie; None if the array is contiguous.
     """
 
     shape: tuple[int, ...]
@@ -70,7 +70,7 @@ class ArraySource:
     role
         Which field of `Rows` it fills.
     axis
-        Class axis, not negative; None where a sample is one number.
+        Class axis, not negative; None if a sample is one number.
     needs
         How much of it is read at once, and the name of the memory that it is read into.
     """

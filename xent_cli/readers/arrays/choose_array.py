@@ -28,7 +28,7 @@ def choose(path: str, keys: Sequence[str], role: str, options: ReadOptions) -> s
     Raises
     ------
     InputError
-        Where there is no such array, or several that could be meant.
+        If there is no such array, or several that could be meant.
 
     Examples
     --------

@@ -28,7 +28,7 @@ def read_header(path: str, head: bytes) -> Layout:
     Raises
     ------
     InputError
-        Where the header is damaged, or describes Python objects, which are never unpickled.
+        If the header is damaged, or describes Python objects, which are never unpickled.
     """
     version = head[6:8]
     if version not in (b"\x01\x00", b"\x02\x00", b"\x03\x00"):
@@ -80,9 +80,9 @@ def open_npy(source: Bytes, head: bytes, role: str, options: ReadOptions, classe
     Raises
     ------
     InputError
-        Where the file is damaged, shorter or longer than its header says, or holds no numbers; labels may be text.
+        If the file is damaged, shorter or longer than its header says, or holds no numbers; labels may be text.
     UsageError
-        Where the array has no such axis.
+        If the array has no such axis.
     """
     layout = read_header(source.name, head)
     if isinstance(source, Stored) and not source.codec:

@@ -29,7 +29,7 @@ def open_npz(source: Bytes, head: bytes, role: str, options: ReadOptions, classe
     Raises
     ------
     InputError
-        Where the archive is damaged, or has no array for the role.
+        If the archive is damaged, or has no array for the role.
     """
     source = seekable(source)
     try:

@@ -30,7 +30,7 @@ def in_turn(name: str, keys: Sequence[str], role: str, axis: int | None, open_on
     Parameters
     ----------
     name
-        Of the file.
+        Name of the file.
     axis
         Class axis, or None.
     open_one
@@ -39,7 +39,7 @@ def in_turn(name: str, keys: Sequence[str], role: str, axis: int | None, open_on
     Raises
     ------
     InputError
-        Where they are not alike.
+        If the arrays do not have the same shape and type.
     """
     if len(keys) == 1:
         return open_one(keys[0])

@@ -34,7 +34,7 @@ def open_raw(source: Bytes, head: bytes, role: str, options: ReadOptions, classe
     Raises
     ------
     InputError
-        Where their shape or type is not said, or the size of the file does not fit it.
+        If their shape or type is not said, or the size of the file does not fit it.
     """
     shape, said = options.shape, options.logits_dtype
     if role == "labels":
@@ -57,7 +57,7 @@ def shape_of(name: str, size: int, shape: tuple[int, ...], itemsize: int, dtype:
     Raises
     ------
     InputError
-        Where the bytes do not fill such an array.
+        If the bytes do not fill such an array.
 
     Examples
     --------
@@ -84,7 +84,7 @@ def are_numbers(name: str, head: bytes) -> bool:
     Raises
     ------
     InputError
-        Where it is of a format that is named rather than read.
+        If it is of a format that is named rather than read.
     """
     from xent_cli.readers.foreign_formats.refuse import refuse_foreign
 

@@ -46,7 +46,7 @@ def open_records(source: Bytes, layout: Layout, role: str, options: ReadOptions,
     Raises
     ------
     InputError
-        Where the array has more than one axis, or no field fits.
+        If the array has more than one axis, or no field fits.
     """
     if not layout.dtype.itemsize or 0 in layout.shape[1:]:
         raise InputError("records without values", source.name, f"dtype {layout.dtype}", "fields of numbers")
@@ -76,7 +76,7 @@ def all_records(source: Bytes, layout: Layout) -> pa.Table:
     Raises
     ------
     InputError
-        Where the file ends early, or goes on.
+        If the file ends early, or goes on.
     """
     bare = _bare(source, layout, math.prod(layout.shape), "weights", RunNeeds(), bfloat16=False)
     with source.stream() as stream:

@@ -47,7 +47,7 @@ def open_safetensors(source: Bytes, head: bytes, role: str, options: ReadOptions
     Raises
     ------
     InputError
-        Where the header is damaged, or there is no tensor for the role.
+        If the header is damaged, or there is no tensor for the role.
     """
     source = seekable(source)
     tensors, length = _header(source)

@@ -40,7 +40,7 @@ def data_offset(name: str, file: IO[bytes], size: int, member: ZipInfo) -> int:
     Raises
     ------
     InputError
-        Where there is no such member, or it does not fit into the file.
+        If there is no such member, or it does not fit into the file.
     """
     file.seek(member.header_offset)
     header = file.read(_HEADER_BYTES)

@@ -37,7 +37,7 @@ def read_pickle(data: bytes, path: str) -> Any:
     Raises
     ------
     InputError
-        Where the pickle is damaged or too large, or names a function or class that a file of tensors does not need.
+        If the pickle is damaged or too large, or names a function or class that a file of tensors does not need.
     """
     import pickletools
     import struct

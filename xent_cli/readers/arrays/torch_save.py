@@ -56,7 +56,7 @@ def open_torch_save(source: Bytes, head: bytes, role: str, options: ReadOptions,
     Raises
     ------
     InputError
-        Where the file is damaged, holds more than tensors, or has no array for the role.
+        If the file is damaged, holds more than tensors, or has no array for the role.
     """
     source = seekable(source)
     archive = open_archive(source)

@@ -40,7 +40,7 @@ def open_arrow(source: Bytes, head: bytes, role: str, options: ReadOptions, clas
     Raises
     ------
     InputError
-        Where the file is damaged, or no column fits.
+        If the file is damaged, or no column fits.
     """
     is_file = head.startswith(FILE_MAGIC)
     if is_file:

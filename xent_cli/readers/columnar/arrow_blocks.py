@@ -55,7 +55,7 @@ class Followed(io.BufferedReader):
     last = b""
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Read bytes, and remember the last ones."""
+        """Read bytes, and keep the last ones that were read."""
         found = super().read(size)
         self.last = (self.last + found[-8:])[-8:]
         return found
@@ -135,7 +135,7 @@ def _messages(file: pa.NativeFile, at: int, end: int) -> Iterator[tuple[int, int
 
 
 def _field(buffer: bytes, number: int) -> int | None:
-    """Where a field of the root table of a flatbuffer lies, or None where it is not there."""
+    """Where a field of the root table of a flatbuffer lies, or None if it is not there."""
     table = _unsigned(buffer, 0)
     vtable = table - struct.unpack_from("<i", buffer, table)[0]
     if vtable < 0:

@@ -50,7 +50,7 @@ def open_parquet(source: Bytes, head: bytes, role: str, options: ReadOptions, cl
     Raises
     ------
     InputError
-        Where the file is damaged, or no column fits.
+        If the file is damaged, or no column fits.
     """
     source = seekable(source)
     with damage_in(source):
@@ -82,7 +82,7 @@ class ParquetSource(Table):
     groups
         Rows of each row group.
     footer
-        What the end of the file says, or None where that is too long to be kept.
+        What the end of the file says, or None if that is too long to be kept.
     """
 
     source: Stored
@@ -112,7 +112,7 @@ class ParquetSource(Table):
             start += size
 
     def _batches(self, group: int, start: int, step: int) -> Iterator[tuple[int, int, Part]]:
-        """A row group a few rows at a time, decoded here."""
+        """Reads a row group a few rows at a time, and decodes it in this process."""
         for table in _batches(self, group, step):
             yield start, table.num_rows, TableRows(table, self.reading, start)
             start += table.num_rows
@@ -169,7 +169,7 @@ class GroupRows:
     size: int
 
     def read(self) -> Rows:
-        """Decode the row group in this thread, piece by piece: as a whole it would be in memory twice."""
+        """Decode the row group in this thread, piece by piece: a whole one would be in memory twice."""
         source = self.source
         plan, role, width = source.plan, source.role, source.width
         # From a bucket, one request gets all columns of a row group.

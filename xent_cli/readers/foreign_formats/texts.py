@@ -84,7 +84,7 @@ def refuse_text(name: str, text: str) -> None:
     Raises
     ------
     InputError
-        Naming the program and the line that converts the file.
+        With the name of the program, and the command that converts the file.
 
     Examples
     --------

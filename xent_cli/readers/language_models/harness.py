@@ -37,7 +37,7 @@ _LOGITS, _LABEL, _FILTER = "logits", "label", "filter"
 
 
 def are_samples(source: Bytes, head: bytes) -> bool:
-    """Whether JSON begins with a sample; documents may be long, and come before what tells."""
+    """Whether JSON begins with a sample; the keys that identify one come after the document, which may be long."""
     if _RESPONSES.search(head):
         return True
     return _BEGINNING.match(head) is not None and _RESPONSES.search(source.peek(_LONG_LINE)) is not None

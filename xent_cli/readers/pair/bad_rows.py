@@ -152,7 +152,7 @@ def _with_counted(message: InputError, row: int, beside: Beside, options: LossOp
             if time.monotonic() > until:
                 whole = False
                 break
-    except XentError:  # another matter, and the end of what can be read
+    except XentError:  # a different error, after which nothing can be read
         whole = False
     others = np.setdiff1d(np.concatenate([np.empty(0, np.int64), *bad]), [row])
     first = ", ".join(str(number) for number in others[:_SHOWN])
@@ -212,7 +212,7 @@ def _unreadable_after(source: Source, row: int) -> tuple[int, bool]:
                     found += 1 + error.others
             if time.monotonic() > until:
                 return found, False
-    except InputError:  # another matter, and the end of what can be read
+    except InputError:  # a different error, after which nothing can be read
         return found, False
     return found, True
 

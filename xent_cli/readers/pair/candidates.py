@@ -78,7 +78,7 @@ def open_losses(path: str, pair: Pair, column: str | None, dtype: str | None) ->
     Raises
     ------
     InputError
-        Where the file cannot be read, or its shape does not fit that of the logits.
+        If the file cannot be read, or its shape does not fit that of the logits.
     """
     source = _open(locate(path), "loss", column, dtype, None)
     shape, logits = _shape_of(source, pair), pair.logits
@@ -106,7 +106,7 @@ def open_gradient(path: str, pair: Pair, axis: int, column: str | None, dtype: s
     Raises
     ------
     InputError
-        Where the file cannot be read, or its shape does not fit that of the logits.
+        If the file cannot be read, or its shape does not fit that of the logits.
     """
     logits = pair.logits
     full = logits.info.shape

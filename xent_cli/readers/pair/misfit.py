@@ -28,7 +28,7 @@ def no_labels(logits: Source, options: ReadOptions) -> InputError:
 
 
 def shape_error(path: str, shape: tuple[int | None, ...], logits: Source, options: ReadOptions) -> InputError:
-    """Return the error for labels whose shape does not fit the logits, with the class axis under which it would."""
+    """Return the error for labels whose shape does not fit the logits, with the class axis that would make it fit."""
     from xent_cli.readers.columns.lines import line
 
     full, k = logits.info.description, logits.info.row_shape[0]

@@ -119,9 +119,9 @@ def open_true_labels(path: str, logits: Source, options: ReadOptions) -> Source:
     Raises
     ------
     InputError
-        Where the file cannot be read, does not hold labels, or has a different number of rows.
+        If the file cannot be read, does not hold labels, or has a different number of rows.
     UsageError
-        Where rows of the logits and labels are not side by side.
+        If rows of the logits and labels are not side by side.
     """
     from xent_cli.readers.pair.follower import other_length
     from xent_cli.readers.true_labels import TrueLabels
@@ -158,7 +158,7 @@ def labels_of_archive(located: Located, logits: Source, options: ReadOptions) ->
     Raises
     ------
     InputError
-        Where no other array there can be the labels.
+        If no other array there can be the labels.
     """
     try:
         labels = open_labels(located, logits, options)

@@ -43,9 +43,9 @@ def open_pair(
     Raises
     ------
     InputError
-        Where a file cannot be read, there are no labels, or shapes or lengths do not fit.
+        If a file cannot be read, there are no labels, or shapes or lengths do not fit.
     UsageError
-        Where an option does not fit the files.
+        If an option does not fit the files.
     """
     files = (options.true_labels, options.units, *(group.path for group in options.group_files))
     refuse_two_pipes(logits_path, labels_path, weights_path, options.mask, *files)

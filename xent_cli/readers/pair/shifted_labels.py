@@ -178,7 +178,7 @@ class ShiftedFollower:
         self.stop = 0
 
     def take(self, start: int, stop: int) -> Part | None:
-        """Rows for samples `start` to `stop`, asked for in order; None where there are fewer."""
+        """Rows for samples `start` to `stop`, asked for in order; None if there are fewer."""
         shift = self._shift
         low, high = start + min(shift, 0), stop + max(shift, 0)
         if shift > 0 and not self._by_group:

@@ -150,7 +150,7 @@ def short_table(path: str, data: bytes) -> ShortTable:
     Raises
     ------
     InputError
-        Where it holds no table.
+        If the file holds no table.
     """
     table = next((name for magic, name in _TABLES.items() if data.startswith(magic)), None)
     if table is not None:
@@ -171,7 +171,7 @@ def of_json(path: str, value: Any) -> ShortTable:
     Raises
     ------
     InputError
-        Where it is none.
+        If the document is not a table.
     """
     if isinstance(value, Pairs):
         if value and all(isinstance(held, Pairs | list) for _, held in value):

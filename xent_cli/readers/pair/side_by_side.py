@@ -23,9 +23,9 @@ def side_by_side(pair: Pair, options: ReadOptions) -> Pair:
     Raises
     ------
     InputError
-        Where a table lacks the column to join by.
+        If a table lacks the column to join by.
     UsageError
-        Where there is nothing to join.
+        If there is nothing to join.
     """
     _refuse_other_list(pair, options)
     pair = _by_class(_one_label(pair, options))

@@ -120,7 +120,7 @@ def read_saved(
     columns
         Other columns to read as text, if the file has them.
     located
-        What is at the path, where that is known already.
+        The files at the path, if already known.
 
     Raises
     ------
@@ -258,7 +258,7 @@ def _labels(column: Any) -> AnyArray:
 
 
 def _whole_numbers(column: Any) -> IntArray | None:
-    """Integers, or None where the column holds anything else."""
+    """Integers, or None if the column holds anything else."""
     try:
         numbers: IntArray | None = None if column.null_count else _flat(column).cast("int64").to_numpy()
     except (ValueError, NotImplementedError):

@@ -31,7 +31,7 @@ class Partition:
     name
         Of the column.
     value
-        Whole number or text; None where it is missing.
+        Whole number or text; None if it is missing.
     values
         Those of all folders of the same name.
     """
@@ -63,7 +63,7 @@ def partitions_of(name: str, folders: Sequence[Sequence[str]]) -> tuple[tuple[Pa
     Raises
     ------
     InputError
-        Where some files lie in partitions and others do not, or in partitions of other names.
+        If some files lie in partitions and others do not, or in partitions of other names.
 
     Examples
     --------
@@ -137,7 +137,7 @@ def dataset_files(name: str, names: Sequence[str], described: str | None) -> lis
     Raises
     ------
     InputError
-        Where one of them is missing, or rows were chosen of them in a file of their own.
+        If a file is missing, or a separate file selects some of the rows.
     """
     if "state.json" not in names:
         return None

@@ -23,7 +23,7 @@ class Identity(NamedTuple):
     Fields
     ------
     size
-        In bytes, or None where the server does not say.
+        Size in bytes, or None if the server does not say.
     modified
         Nanoseconds since 1970, of a file; 0 of an object.
     tag
@@ -113,7 +113,7 @@ def refuse_changed() -> None:
 
 
 def of_path(path: str) -> Identity | None:
-    """Identity of the file at a path, or None where there is none."""
+    """Identity of the file at a path, or None if there is none."""
     try:
         return of_status(os.stat(path))  # noqa: PTH116 (noticeably faster for a thousand files)
     except OSError:

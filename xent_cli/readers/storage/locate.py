@@ -45,7 +45,7 @@ def locate(path: str | Located) -> Located:
     Raises
     ------
     InputError
-        Where there are none, or they may not be read.
+        If there are none, or they may not be read.
     """
     if isinstance(path, Located):
         return path
@@ -64,7 +64,7 @@ def refuse_two_pipes(*paths: str | Located | None) -> None:
     Raises
     ------
     UsageError
-        Where more than one of the paths is ``-``.
+        If more than one of the paths is ``-``.
     """
     if paths.count("-") > 1:
         raise UsageError("only one input can be standard input", hint="save the other one, and name its file")

@@ -160,7 +160,7 @@ def standard_input() -> Bytes:
     Raises
     ------
     UsageError
-        Where it is a terminal, at which xent would seem to hang.
+        If it is a terminal, at which xent would seem to hang.
     """
     if sys.stdin is None or sys.stdin.closed:
         raise InputError("standard input is closed", "-", expected="a pipe or a file")
@@ -182,7 +182,7 @@ def open_pipe(path: str) -> Piped:
     Raises
     ------
     InputError
-        Where nobody writes to it.
+        If nothing writes to it.
     """
     with reading(path):
         number = os.open(path, os.O_RDONLY | os.O_NONBLOCK)

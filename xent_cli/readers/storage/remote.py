@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # Schemes that pyarrow.fs handles itself; every other scheme is left to fsspec.
 _ARROW_SCHEMES = frozenset({"s3", "gs", "gcs", "hdfs", "viewfs", "abfs", "abfss"})
-# Paths in which Arrow finds nothing to refuse.
+# Paths that Arrow accepts as they are.
 _PLAIN_PATH = re.compile(r"(?:[A-Za-z0-9/._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*")
 _ATTEMPTS = 3
 _COPIED_BYTES = 1 << 20
@@ -47,7 +47,7 @@ def file_system(url: str, seconds: float) -> tuple[Any, str]:
     Raises
     ------
     InputError
-        Where the scheme is not known, or needs a package that is not installed.
+        If the scheme is not known, or needs a package that is not installed.
     """
     scheme = url.split("://", 1)[0].lower()
     try:
@@ -117,7 +117,7 @@ def open_remote(url: str, seconds: float) -> pa.NativeFile:
     Raises
     ------
     InputError
-        Where it is not there, may not be read, or nobody answers.
+        If it is not there, may not be read, or nobody answers.
     """
     import pyarrow as pa
 
@@ -129,7 +129,7 @@ def open_remote(url: str, seconds: float) -> pa.NativeFile:
 
 
 def described(url: str, seconds: float) -> tuple[Identity, pa.NativeFile, bool]:
-    """Identity of an object, as far as its server says; the object itself; and whether threads may share it.
+    """The identity of an object, from what its server says; the object itself; and whether threads may share it.
 
     That takes one request: the server says how large an object is where it says which version it is.
     """
@@ -154,7 +154,7 @@ def described(url: str, seconds: float) -> tuple[Identity, pa.NativeFile, bool]:
 
 
 def look(url: str) -> Identity | None:
-    """Identity of an object, as far as its server says; None if the object is gone."""
+    """The identity of an object, from what its server says; None if the object is gone."""
     seconds = timeout.get()
     filesystem, path = file_system(url, seconds)
     try:

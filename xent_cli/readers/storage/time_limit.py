@@ -27,7 +27,7 @@ def within(seconds: float, url: str, function: Callable[[], Any]) -> Any:
     Raises
     ------
     InputError
-        Where nothing has come by then.
+        If nothing has arrived by then.
     """
     waiting: _Waiting | None = getattr(_here, "waiting", None)
     if waiting is None or waiting.process != os.getpid():

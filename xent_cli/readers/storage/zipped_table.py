@@ -26,7 +26,7 @@ def zipped_table(source: Stored) -> Stored | None:
     Raises
     ------
     InputError
-        Where it holds several, or is damaged.
+        If the archive holds several tables, or is damaged.
     """
     try:
         raw: Any = source.open()

@@ -243,7 +243,7 @@ def refuse_nulls(
     Parameters
     ----------
     missing
-        Whether what Arrow makes NaN of in NumPy's floats may be missing.
+        Whether missing values are allowed; Arrow turns them into NaN.
 
     Raises
     ------

@@ -33,7 +33,7 @@ def rows_of(table: pa.Table, reading: Reading, start: int) -> Rows:
     Raises
     ------
     RowError
-        At an empty cell, a list of the wrong length, or the name of no class.
+        At an empty cell, a list of the wrong length, or a name that is not a class.
     """
     plan, role = reading.plan, reading.role
     lenient = plan.lenient or plan.mask is not None

@@ -50,7 +50,7 @@ def open_csv(source: Bytes, head: bytes, role: str, options: ReadOptions, classe
     Raises
     ------
     InputError
-        Where the file is empty or not text, or no column fits.
+        If the file is empty or not text, or no column fits.
     """
     layout, text, few = layout_of(source, options.header)
     names = layout.names

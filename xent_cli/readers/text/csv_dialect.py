@@ -140,10 +140,10 @@ def kind_of_cells(cells: list[str]) -> str:
 
 
 def columns_of_numbers(columns: Sequence[Sequence[str]]) -> list[bool]:
-    """Which columns hold numbers with a decimal point, and nothing else, as far as blocks of columns are alike.
+    """Return which columns certainly hold only numbers with a decimal point.
 
-    Python reads a block at once, since a regular expression for each cell takes ten times as long: of the header of a
-    vocabulary, half a second. False says nothing.
+    A block of columns is parsed at once, and False only says that the block holds something else too: a regular
+    expression for each cell takes ten times as long, half a second for the header of a vocabulary.
 
     Examples
     --------

@@ -62,7 +62,7 @@ def layout_of(source: Bytes, header: bool | None) -> tuple[CsvLayout, str, list[
     Raises
     ------
     InputError
-        Where the file is empty or not text, or begins with comments that do not name the columns.
+        If the file is empty or not text, or begins with comments that do not name the columns.
     """
     text, body = _beginning(source)
     sep = _SEP.match(text)

@@ -26,7 +26,7 @@ def parse_document(name: str, text: str) -> Any:
     Raises
     ------
     InputError
-        Where it is not JSON, an object has a key twice, or a number is beyond float64.
+        If it is not JSON, an object has a key twice, or a number is beyond float64.
     """
     decoder = json.JSONDecoder(parse_float=_finite, parse_int=_whole, object_pairs_hook=_unique)
     found, place, end = [], _after_blanks(text, 0), len(text)
@@ -119,7 +119,7 @@ def rows_of_document(name: str, value: Any) -> Iterable[Any]:
     Raises
     ------
     InputError
-        Where it holds no table, or may be read in two ways.
+        If the document holds no table, or can be read in two ways.
     """
     if isinstance(value, list):
         return value

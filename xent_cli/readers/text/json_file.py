@@ -31,7 +31,7 @@ def open_json(source: Bytes, head: bytes, role: str, options: ReadOptions, class
     Raises
     ------
     InputError
-        Where it is not JSON, is one document beyond the limit, or holds no table.
+        If it is not JSON, is one document beyond the limit, or holds no table.
     """
     if not is_document(source):
         return open_jsonl(source, head, role, options, classes)

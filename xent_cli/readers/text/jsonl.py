@@ -39,7 +39,7 @@ def open_jsonl(source: Bytes, head: bytes, role: str, options: ReadOptions, clas
     Raises
     ------
     InputError
-        Where the first lines are not objects, or no key fits.
+        If the first lines are not objects, or no key fits.
     """
     rows, body = first_rows(source)
     reshape = reshape_of(rows)

@@ -31,7 +31,7 @@ class Chunk(NamedTuple):
     Fields
     ------
     file
-        Where the text can be read again, or None where it came through a pipe or a decompressor.
+        Where the text can be read again, or None if it came through a pipe or a decompressor.
     offset, length
         Where it stands in there, in bytes.
     quoted
@@ -91,7 +91,7 @@ def chunks_of(source: Bytes, offset: int, size: int, *, quoted: bool = True, col
     Raises
     ------
     InputError
-        Where a line is too long to be one.
+        If a line is too long to be a line of a table.
     """
     file = source if isinstance(source, Stored) and not source.codec else None
     size = max(size, min(4 * size, columns << 11))
