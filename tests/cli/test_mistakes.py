@@ -38,6 +38,7 @@ MISTAKES = [
     ("xent compute l.npy y.npy --axis 5", USAGE, ""),
     ("xent compute probs.npy y.npy", NO_ANSWER, "xent compute probs.npy y.npy --from probs"),
     ("xent compute one_class.npy y.npy", NO_ANSWER, ""),
+    ("xent compute predicted.csv", NO_ANSWER, ""),
     ("xent compute header.csv y.npy --no-header", NO_ANSWER, ""),
     ("xent compute l.npy one_more.npy", NO_ANSWER, ""),
     ("xent compute l.npy ten.npy", NO_ANSWER, ""),
@@ -114,6 +115,8 @@ def files(tmp_path_factory):
     rows = [",".join(map(str, row)) for row in logits.tolist()]
     (folder / "header.csv").write_text("\n".join(["0,1,2", *rows, ""]))
     named = [f"{row},{['cat', 'dog', 'emu'][label]}" for row, label in zip(rows, labels, strict=True)]
+    sure = [f"{label},{label},0.{50 + place}" for place, label in enumerate(labels.tolist())]
+    (folder / "predicted.csv").write_text("\n".join(["label,pred,confidence", *sure, ""]))
     table = "\n".join(["cat,dog,emu,label", *named, ""])
     (folder / "table.csv").write_text(table)
     packed = gzip.compress(table.encode(), mtime=0)

@@ -66,13 +66,15 @@ def rounded(value: float) -> str:
 
 
 def distinct(a: float, b: float) -> tuple[str, str]:
-    """Write two numbers with six significant digits, or more if they need more to differ; in full if they are equal.
+    """Write two numbers with six significant digits, or more if they need more to differ.
 
     Examples
     --------
-    >>> distinct(0.350000000001, 0.35), distinct(1234567, 2.5)
-    (('0.350000000001', '0.35'), ('1234567', '2.5'))
+    >>> distinct(0.350000000001, 0.35), distinct(1234567, 2.5), distinct(1 / 3, 1 / 3)
+    (('0.350000000001', '0.35'), ('1234567', '2.5'), ('0.333333', '0.333333'))
     """
+    if a == b:
+        return _significant(a, 6), _significant(b, 6)
     for digits in range(6, 17):
         texts = _significant(a, digits), _significant(b, digits)
         if texts[0] != texts[1]:

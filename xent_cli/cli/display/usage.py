@@ -79,12 +79,12 @@ def _option_meant(error: click.NoSuchOption, context: click.Context | None) -> s
 
 
 def _pattern_meant(words: Sequence[str], command: str) -> str:
-    """Suggest quotes where the files typed are those that a pattern finds: the shell has replaced it."""
+    """Suggest quotes where the files typed are those that a pattern finds, in order: the shell has replaced it."""
     files = [Path(word) for word in words if Path(word).is_file()]
     for first in files:
         pattern = str(first.parent / f"*{first.suffix}")
         found = [file for file in files if file.match(pattern)]
-        if len(found) > 1 and set(found) == set(first.parent.glob(f"*{first.suffix}")):
+        if len(found) > 1 and found == sorted(first.parent.glob(f"*{first.suffix}")):
             others = [str(file) for file in files if file not in found]
             line = " ".join(map(quoted, (pattern, *others)))
             return f"a shell replaces a pattern by the files, unless it stands in quotes: {command} {line}"

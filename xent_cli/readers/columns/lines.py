@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from xent_cli.errors import InputError, listing, printable, without_secrets
 from xent_cli.readers.columns.families import shown
 from xent_cli.readers.columns.sample import MAP, VECTOR
-from xent_cli.readers.columns.words import LABEL, never_scores, plain_name
+from xent_cli.readers.columns.words import LABEL, OF_THE_PREDICTED, never_scores, plain_name
 from xent_cli.readers.options import ReadOptions
 
 if TYPE_CHECKING:
@@ -214,12 +214,15 @@ def one_column(sample: TableSample, options: ReadOptions, name: str) -> OneScore
     probabilities = options.source is None and bool(values.size and ((values >= 0) & (values <= 1)).all())
     reading = options._replace(logits_column=(name,), binary="logits")
     command = line(sample.path, reading._replace(source="probs") if probabilities else reading)
+    hint = f"scores of a binary classifier: {command}"
+    if plain_name(name) in OF_THE_PREDICTED:
+        hint = f"save the scores of every class; if it is that of class 1, not of the class predicted: {command}"
     return OneScoreError(
         "one column is not a softmax",
         sample.path,
         found=f'"{name}" alone beside the other columns',
         expected="a column for each class, two or more",
-        hint=f"scores of a binary classifier: {command}",
+        hint=hint,
     )
 
 

@@ -102,6 +102,8 @@ MAY_BE_CLASSES = words(
 )
 # What these measure is never negative: a column of the name that holds a negative number is something else.
 NEVER_NEGATIVE = words("loss nll entropy conf confidence time weight sample_weight mask")
+# As a rule the probability of whichever class was predicted.
+OF_THE_PREDICTED = words("conf confidence confidences max_prob max_probability top_prob top_probability")
 
 # The common part of the names of class columns has one of these.
 _KINDS = (

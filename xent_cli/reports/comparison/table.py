@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 
     from xent_cli.core.statistics.comparison import Change, Comparison
 
-# Columns that a narrow terminal does without, in this order.
-_EXPENDABLE = ("n", "delta %", "p", "baseline", "candidate")
-
 
 def print_comparison(console: Console, comparison: Comparison) -> None:
     """Print a table of figures for each candidate, and one of the samples that changed most."""
+    # Columns that a narrow terminal does without, in this order; the relative change also says whether it may be chance.
+    interval = next(head for head in heads(comparison) if head.endswith("interval"))
+    expendable = ("n", "p", "delta", interval, "baseline", "candidate")
     if len(comparison.candidates) > 1:
         styles = [_style(candidate.changes[0]) for candidate in comparison.candidates]
         print_table(
-            console, overview_heads(comparison), overview(comparison), expendable=_EXPENDABLE[:-1], styles=styles
+            console, overview_heads(comparison), overview(comparison), expendable=expendable[:-1], styles=styles
         )
     for candidate in comparison.candidates:
         console.print(escape(heading(comparison, candidate)), style="bold", soft_wrap=True)
@@ -44,7 +44,7 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
             console,
             heads(comparison),
             [cells(change, comparison) for change in changes],
-            expendable=_EXPENDABLE,
+            expendable=expendable,
             styles=[_style(change) for change in changes],
             sections=[place for place, (one, next_) in enumerate(pairwise(changes)) if one.by != next_.by],
         )
