@@ -76,7 +76,7 @@ MISTAKES = [
     ("xent compute picture.png y.npy", NO_ANSWER, ""),
     ("xent compute empty.csv", NO_ANSWER, ""),
     ("xent compute cut.csv.gz", NO_ANSWER, ""),
-    ("xent compute three.npz y.npy", NO_ANSWER, ""),
+    ("xent compute three.npz y.npy", NO_ANSWER, "xent inspect three.npz"),
     ("xent compute nested.parquet", NO_ANSWER, ""),
     ("xent compute l.npy y.npy -o l.npy", USAGE, ""),
     ("xent compute l.npy y.npy -o gone/rows.csv", NO_ANSWER, ""),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from xent_cli.errors import InputError, did_you_mean, listing
+from xent_cli.errors import InputError, did_you_mean, listing, printable
 from xent_cli.readers.columns.weight_column import NAMES
 
 if TYPE_CHECKING:
@@ -52,9 +52,12 @@ def choose(path: str, keys: Sequence[str], role: str, options: ReadOptions) -> s
     if not found and len(keys) == 1:
         found = list(keys)
     if not found:
+        import shlex
+
         hint = f"name one with {option}"
         if len(keys) > 1:
             hint += f", or several, which follow one another, with a pattern: {option} '*'"
+        hint += f"; xent inspect {shlex.quote(printable(path))} finds the line that fits"
         if role not in ("logits", "labels"):
             hint = "save that array alone" + (f', or as "{NAMES[role][0]}"' if role in NAMES else "")
         raise InputError(f"no array of {role}", path, found=f"arrays {shown or 'none'}", hint=hint)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -89,6 +88,8 @@ def asked_labels(sample: TableSample, options: ReadOptions) -> tuple[str, ...]:
 
 def missing_column(path: str, name: str, columns: Sequence[str], option: str) -> InputError:
     """Return the error for a column that does not exist, with the columns that do and the closest name."""
+    import shlex
+
     return InputError(
         "no such column",
         path,
