@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 def print_comparison(console: Console, comparison: Comparison) -> None:
     """Print a table of figures for each candidate, and one of the samples that changed most."""
-    # Columns that a narrow terminal does without, in this order; the relative change also says whether it may be chance.
+    # Columns that a narrow terminal does without, in this order; "delta %" says whether a change may be chance.
     interval = next(head for head in heads(comparison) if head.endswith("interval"))
     expendable = ("n", "p", "delta", interval, "baseline", "candidate")
     if len(comparison.candidates) > 1:
