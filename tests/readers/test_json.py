@@ -348,3 +348,14 @@ def test_numbers_of_a_document_are_the_same_bits(tmp_path):
     (tmp_path / "t.json").write_text(text)
     logits, _ = read(tmp_path / "t.json")
     assert logits.tobytes() == np.array([[0.1, 1e-320], [-0.0, 1e5]]).tobytes()
+
+
+@pytest.mark.parametrize("name", ["subject", "doc.subject", "year", "doc.of.year"])
+def test_what_is_nested_is_a_column_by_its_own_name_and_by_its_whole_one(tmp_path, name):
+    docs = [{"subject": "law", "of": {"year": "1999", "n": 1}}, {"subject": "art", "of": {"year": "2001", "n": 2}}]
+    rows = [{"logits": [0.5, 0.25], "label": place, "doc": doc} for place, doc in enumerate(docs)]
+    (tmp_path / "t.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    pair = open_pair(str(tmp_path / "t.jsonl"), None, None, ReadOptions(by=(name,)))
+    (task,) = pair.tasks()
+    expected = ["1999", "2001"] if name.endswith("year") else ["law", "art"]
+    assert task.load().groups[:, 0].tolist() == expected

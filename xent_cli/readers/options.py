@@ -228,6 +228,12 @@ class ReadOptions(NamedTuple):
     run: RunNeeds = RunNeeds()
     known: Known = Known()
 
+    @property
+    def asked_columns(self) -> tuple[str, ...]:
+        """The names of columns that the user gives."""
+        single = (self.label_column, self.id_column, self.weight_column, self.mask_column, self.units_column, self.join)
+        return (*self.logits_column, *self.by, *(name for name in single if name is not None))
+
     def bfloat16(self, role: str) -> bool:
         """Whether the user says that a 16-bit array in a role is bfloat16."""
         return {"logits": self.logits_dtype, "labels": self.labels_dtype}.get(role) == "bfloat16"

@@ -104,11 +104,18 @@ def as_record(row: Any) -> dict[str, Any] | None:
     return None if any(isinstance(item, list | dict) for item in row) else {"outputs": row}
 
 
-def reshape_of(rows: Sequence[Any], levels: int = _MOST_LEVELS) -> Reshape:
+def reshape_of(rows: Sequence[Any], levels: int = _MOST_LEVELS, asked: Sequence[str] = ()) -> Reshape:
     """Decide from the first rows how to reshape all of them.
+
+    Parameters
+    ----------
+    asked
+        Names of columns, of which one such as ``doc.subject`` is what is nested where the dot says.
 
     Examples
     --------
+    >>> reshape_of([{"doc": {"subject": "law", "n": 1}}], asked=["doc.subject"]).nested
+    {'doc': {'subject': 'doc.subject', 'n': 'n'}}
     >>> rows = [{"id": 3, "prediction": {"displayNames": ["a", "b"], "confidences": [0.75, 0.25]}}]
     >>> reshape_of(rows).record(rows[0])
     {'id': 3, 'scores': {'a': 0.75, 'b': 0.25}}
@@ -119,12 +126,12 @@ def reshape_of(rows: Sequence[Any], levels: int = _MOST_LEVELS) -> Reshape:
     unwrapped = [Reshape(single=single).record(record) or {} for record in records]
     values = {key: [record[key] for record in unwrapped if record.get(key) is not None] for key in keys}
     nested = {key: held for key, held in values.items() if held and all(map(_is_nested, held))}
-    names = _names(keys, nested)
+    names = _names(keys, nested, asked)
     flat = Reshape(names, single | _wrapped([Reshape(names, single).record(record) or {} for record in records]))
     found = [flat.record(record) for record in records]
     bare = not isinstance(rows[0], dict)
     again = [record for record in found if record]
-    if names and levels > 1 and (deeper := reshape_of(again, levels - 1)):
+    if names and levels > 1 and (deeper := reshape_of(again, levels - 1, asked)):
         return replace(flat, bare=bare, deeper=deeper)
     return replace(flat, named=named_lists([record for record in found if record]), bare=bare)
 
@@ -155,11 +162,14 @@ def _is_nested(value: Any) -> bool:
     return any(isinstance(held, list | dict | str | bool) for held in value.values())
 
 
-def _names(keys: Sequence[str], nested: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, str]]:
-    """New names of what is nested: its own if unique, otherwise prefixed with the name of its parent."""
+def _names(keys: Sequence[str], nested: Mapping[str, Sequence[Any]], asked: Sequence[str]) -> dict[str, dict[str, str]]:
+    """New names of what is nested: prefixed with that of its parent unless it is unique, and not asked for so."""
     inner = {key: list(dict.fromkeys(name for value in held for name in value)) for key, held in nested.items()}
     taken = [key for key in keys if key not in nested] + [name for names in inner.values() for name in names]
-    return {
-        key: {name: name if taken.count(name) == 1 else f"{key}.{name}" for name in names}
-        for key, names in inner.items()
-    }
+
+    def named(key: str, name: str) -> str:
+        dotted = f"{key}.{name}"
+        meant = any(each == dotted or each.startswith(f"{dotted}.") for each in asked)
+        return name if taken.count(name) == 1 and not meant else dotted
+
+    return {key: {name: named(key, name) for name in names} for key, names in inner.items()}

@@ -42,7 +42,7 @@ def open_jsonl(source: Bytes, head: bytes, role: str, options: ReadOptions, clas
         If the first lines are not objects, or no key fits.
     """
     rows, body = first_rows(source)
-    reshape = reshape_of(rows)
+    reshape = reshape_of(rows, asked=options.asked_columns)
     records = [record for record in map(reshape.record, rows) if record is not None]
     keys = dict.fromkeys(key for record in records for key in record)
     samples: dict[str, Any] = {key: next((r[key] for r in records if r.get(key) is not None), None) for key in keys}
