@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.text.json_reshape import Reshape
 
 _SNIFF_BYTES = 1 << 20
-_SNIFF_LINES = 32
+SNIFFED_LINES = 32
 _SHOWN = 40
 
 
@@ -32,7 +32,7 @@ def first_rows(source: Bytes) -> tuple[list[Any], int]:
     lines = head[body:].split(b"\n")
     lines = lines[:-1] if len(head) == size and len(lines) > 1 else lines
     rows = []
-    for number, line in enumerate(lines[:_SNIFF_LINES], 1):
+    for number, line in enumerate(lines[:SNIFFED_LINES], 1):
         if line.strip():
             row = row_of(line, f"{source.name} line {number}")
             if not isinstance(row, InputError):

@@ -121,6 +121,8 @@ def reshape_of(rows: Sequence[Any], levels: int = _MOST_LEVELS, asked: Sequence[
     {'id': 3, 'scores': {'a': 0.75, 'b': 0.25}}
     """
     records = [record for record in map(as_record, rows) if record is not None]
+    if not any({list, dict} & {*map(type, record.values())} for record in records):
+        return Reshape(bare=not isinstance(rows[0], dict))  # nothing is nested, and a thousand keys take time
     keys = list(dict.fromkeys(key for record in records for key in record))
     single = _wrapped(records)
     unwrapped = [Reshape(single=single).record(record) or {} for record in records]

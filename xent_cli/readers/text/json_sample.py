@@ -10,7 +10,7 @@ from xent_cli.readers.columns.cells.cell_text import row_of_cell
 from xent_cli.readers.columns.cells.named_scores import scores_by_name
 from xent_cli.readers.columns.sample import SAMPLED_ROWS
 from xent_cli.readers.text.csv_dialect import kind_of_texts
-from xent_cli.readers.text.json_records import is_number, row_of
+from xent_cli.readers.text.json_records import SNIFFED_LINES, is_number, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +33,9 @@ class FirstRecords:
 
     @cached_property
     def _records(self) -> list[dict[str, Any]]:
+        head = self._source.peek(_HEAD_BYTES)
+        if len(head) < _HEAD_BYTES and head.count(b"\n") < SNIFFED_LINES:
+            return self._few  # all lines
         rows = _first_rows(self._source, self._body)
         return [record for record in map(self._reshape.record, rows) if record is not None] or self._few
 
