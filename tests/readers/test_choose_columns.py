@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
+from unicodedata import normalize
 
 import numpy as np
 import pyarrow as pa
@@ -74,6 +75,7 @@ P = ["prob_0", "prob_1", "prob_2"]
 Z = ["logit_0", "logit_1", "logit_2"]
 INTEGERS = {"label": LABELS}
 TEXT = {"label": WORDS}
+ACCENTED = ("caf\u00e9", "na\u00efve", "\u00f6l")
 TURNED = LOGITS[:, [2, 0, 1]]
 
 # What stands in a table beside its classes, and what is read of it all the same.
@@ -112,6 +114,10 @@ TABLES = {
     "texts of numbers from 1": wide(["logit_1", "logit_2", "logit_3"]) | {"label": [str(y + 1) for y in LABELS]},
     "texts of some numbers": wide(["logit_0", "logit_5", "logit_8"]) | {"label": [str((0, 5, 8)[y]) for y in LABELS]},
     "an index without a name amid": wide(NAMES) | {"": np.arange(N)[::-1]} | TEXT,
+    "accents apart in the labels": wide([f"logit_{name}" for name in ACCENTED])
+    | {"label": [normalize("NFD", ACCENTED[y]) for y in LABELS]},
+    "accents apart in the columns": wide([normalize("NFD", name) for name in ACCENTED])
+    | {"label": [ACCENTED[y] for y in LABELS]},
     "bool beside": wide(Z) | {"correct": [True] * N} | INTEGERS,
 }
 
@@ -180,6 +186,19 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "are these scores",
     ),
     "yes before no": (YES_NO, "is label 0"),
+    "a class before its negation": (
+        dict(zip(("spam", "not_spam", "label"), YES_NO.values(), strict=True)),
+        "is label 0",
+    ),
+    "an order in which a guess is better": (
+        wide(["spam", "ham"], LOGITS[:, :2]) | {"label": (LOGITS[:, 0] > LOGITS[:, 1]).astype(int)},
+        "which class is label 0",
+    ),
+    "another order of three": (wide(["fox", "cat", "dog"], TURNED) | INTEGERS, "which class is label 0"),
+    "one name in two forms of Unicode": (
+        wide(["caf\u00e9", "cafe\u0301", "fox"]) | {"label": [("caf\u00e9", "cafe\u0301", "fox")[y] for y in LABELS]},
+        "two columns of one name",
+    ),
 }
 
 
@@ -240,6 +259,23 @@ def test_every_column_that_is_left_out_is_reported_with_its_reason(tmp_path: Pat
     (note,) = [found for found in pair.diagnostics if found.code == "columns-left-out"]
     assert note.note
     assert note.message == "classes: logit_0..logit_2 (3); left out: index, image_id, fold, confidence"
+
+
+def test_labels_that_write_accents_differently_are_matched_and_said(tmp_path: Path) -> None:
+    pair = opened(tmp_path / "t.csv", TABLES["accents apart in the columns"])
+    (note,) = [found for found in pair.diagnostics if found.code == "names-composed"]
+    assert note.note
+    assert "NFC" in note.message
+    same = wide(ACCENTED) | {"label": [ACCENTED[y] for y in LABELS]}
+    assert all(found.code != "names-composed" for found in opened(tmp_path / "u.csv", same).diagnostics)
+
+
+@pytest.mark.parametrize("deviations_first", [False, True])
+def test_of_means_and_deviations_only_the_means_are_probabilities(deviations_first: bool, tmp_path: Path) -> None:
+    means, deviations = (wide([f"p_{n}_{what}" for n in NAMES], x) for what, x in (("mean", PROBS), ("std", PROBS / 9)))
+    columns = (deviations | means if deviations_first else means | deviations) | TEXT
+    pair = opened(tmp_path / "t.csv", columns, source="probs")
+    assert loss(pair, probabilities=True) == pytest.approx(RIGHT, rel=1e-9)
 
 
 @pytest.mark.parametrize("text", [0, 1, 2])

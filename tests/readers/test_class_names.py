@@ -1,6 +1,7 @@
 """Labels that are names of classes, in every format."""
 
 import json
+import shlex
 
 import numpy as np
 import pyarrow as pa
@@ -103,6 +104,19 @@ def test_an_unknown_name_is_reported_with_its_place_and_the_nearest(tmp_path, lo
         labels_of(pair)
     assert (caught.value.row, caught.value.found, caught.value.hint) == (2, '"dgo"', 'did you mean "dog"?')
     assert "sample 2" in pair.complete(caught.value).where
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl"])
+def test_the_line_that_leaves_out_an_unknown_name_is_right(tmp_path, monkeypatch, logits, suffix):
+    path = write(tmp_path / f"y.{suffix}", ["dog", "unknown", "cat", "unknown"])
+    pair = open_pair(logits, path, None, OPTIONS)
+    with pytest.raises(RowError, match="label names no class") as caught:
+        labels_of(pair)
+    hint = pair.complete(caught.value).hint
+    script = shlex.split(hint.split("python -c ")[1].removesuffix(", then add --mask mask.csv"))[0]
+    monkeypatch.chdir(tmp_path)
+    exec(script, {})
+    assert (tmp_path / "mask.csv").read_text().split() == ["label", "True", "False", "True", "False"]
 
 
 def test_the_first_unknown_name_is_reported_whatever_comes_first_in_the_alphabet(tmp_path, logits):

@@ -85,6 +85,20 @@ TABLES: dict[str, tuple[dict[str, Any], float]] = {
     "a feature before the classes": ({"height": FEATURE} | wide(NAMES) | {"label": LABELS}, RIGHT),
     "whole numbers before the classes": ({"age": AGES, "weeks": AGES[::-1]} | wide(NAMES) | {"label": LABELS}, RIGHT),
     "a feature behind probabilities": (wide(NAMES, PROBS) | {"height": FEATURE, "label": LABELS}, RIGHT),
+    "marks that are called labels": (
+        wide(["logit_0", "logit_1", "logit_2"]) | wide(["label_0", "label_1", "label_2"], ONE_HOT),
+        RIGHT,
+    ),
+    "lists of names and scores beside a label of another name": (
+        {
+            "predicted_species": GUESSED,
+            "predicted_species_probs": [
+                [{"label": NAMES[k], "prob": row[k]} for k in np.argsort(-row)] for row in PROBS
+            ],
+            "species": WORDS,
+        },
+        RIGHT,
+    ),
     "labels from 1": (wide(NAMES) | {"label": LABELS + 1}, RIGHT),
     "a list beside a label of another name": ({"logits": LOGITS.tolist(), "answer": LABELS}, RIGHT),
 }

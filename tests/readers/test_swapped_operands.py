@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.forked import xent
 from tests.readers.test_ids_weights_and_groups import SUFFIXES, write
 from xent_cli.errors import InputError
 from xent_cli.readers.options import ReadOptions
@@ -40,6 +41,21 @@ def test_swapped_operands_are_reported_with_the_line_that_is_right(files, logits
     assert told.hint.index(logits) < told.hint.index(labels)
     pair = open_operands(files(logits), files(labels), None, ReadOptions())
     assert pair.num_classes == 3
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_one_hot_labels_in_place_of_probabilities_are_swapped_too(tmp_path, suffix):
+    probs = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
+    names = ("cat", "dog", "fox")
+    write(tmp_path / f"p.{suffix}", {name: probs[:, i] for i, name in enumerate(names)})
+    write(tmp_path / f"y.{suffix}", {name: (i == LABELS).astype(float) for i, name in enumerate(names)})
+    done = xent("compute", f"y.{suffix}", f"p.{suffix}", "--from", "probs", cwd=tmp_path)
+    assert done.returncode == 3
+    assert "LOGITS and LABELS are swapped" in done.stderr
+    line = done.stderr.split("hint: ")[1].strip()
+    assert line == f"xent compute p.{suffix} y.{suffix} --from probs"
+    done = xent(*line.split()[1:], "--reduction", "mean", "-q", cwd=tmp_path)
+    assert float(done.stdout) == pytest.approx(-np.log(probs[np.arange(8), LABELS]).mean(), rel=1e-9)
 
 
 @pytest.mark.parametrize("labels", ["y.npy", "y ids.csv", "y.csv", "y.parquet"])

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from xent_cli.core.block import Part, Rows
     from xent_cli.readers.interface import Source, SourceInfo
 
+# What is said about a label that no class is called.
+NO_CLASS = "label names no class"
 # NumPy pads every name to the longest: with longer names, a block would hold only a few.
 _LONGEST = 1 << 12
 _WHOLE_FLOAT = re.compile(r"\s*(-?\d+)\.0+\s*")
@@ -119,7 +121,7 @@ def unknown_name(text: str, names: Sequence[str], row: int, others: int = 0) -> 
     shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     found, expected = f'"{text}"', f"one of {shown}"
     hint = did_you_mean(text, names)
-    return UnreadableRowError("label names no class", row, "labels", found, expected, hint, others=others)
+    return UnreadableRowError(NO_CLASS, row, "labels", found, expected, hint, others=others)
 
 
 def named(

@@ -90,6 +90,11 @@ def preview(shared: SharedOptions, pair: Pair, options: LossOptions) -> Preview:
     if labels is not None:
         if options.labels_source == "logits":
             diagnostics += softmaxed_teacher(shared.origin, pair, labels)
+        fractions = options.labels_source == "labels" and not labels.rounding.whole
+        if options.source == "probs" and student.rounding.whole and fractions and pair.labels is not None:
+            from xent_cli.readers.pair.swapped_operands import refuse_one_hot
+
+            refuse_one_hot(pair.logits, pair.labels)
         scale = judge_labels(shared, pair, options, labels)
         options = replace(options, labels_scale=scale, labels_unit=labels.rounding.unit)
     for what, scale in (("probabilities", options.scale), ("probabilities of the teacher", options.labels_scale)):

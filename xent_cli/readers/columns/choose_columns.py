@@ -190,6 +190,9 @@ def _family(facts: TableFacts, free: list[str]) -> tuple[Family, str] | None:
             # Whole numbers next to scores may be predictions of several models.
             found = [entry for entry in found if not _whole(facts.sample, entry[0])] or found
         found += _borne_out(facts, [family for family in by_name if family.kind == kind])
+        if kind == "probs" and len(found) > 1:
+            # Beside probabilities there may be their standard deviations or bounds, which do not sum to 1.
+            found = [entry for entry in found if facts.are_distributions(entry[0].columns)] or found
         if len(found) > 1:
             readings = {family.shown: _naming(facts, family) for family, _ in found}
             raise several_readings(facts.sample, f"{len(found)} sets of class columns", readings)
@@ -246,7 +249,10 @@ def ranked_beside(sample: TableSample, columns: tuple[str, ...]) -> list[str]:
     for family in numbered(others):
         word = plain_name(f"{family.before}{family.after}").split("_")[-1]
         if word in CLASS_LISTS and len(family.columns) == len(columns) and _whole_or_text(sample, family):
-            return list(family.columns)
+            # A row of ranks names no class twice, which tells it from a one-hot label of three classes or more.
+            rows = zip(*(sample.texts(name) for name in family.columns), strict=True)
+            if len(columns) < 3 or all(len({*row}) == len(columns) for row in rows):
+                return list(family.columns)
     return []
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.errors import InputError
 from xent_cli.readers.columns.families import shown
+from xent_cli.readers.columns.words import composed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,6 +72,8 @@ class ColumnPlan(NamedTuple):
         All columns that are not used, each with the reason.
     doubt
         Why the choice may be wrong, or "".
+    spelling
+        What to tell the user about labels that are written differently from the columns, or "".
     asked
         Whether the user named the columns.
     readings
@@ -100,6 +103,7 @@ class ColumnPlan(NamedTuple):
     why: str = ""
     left_out: tuple[tuple[str, str], ...] = ()
     doubt: str = ""
+    spelling: str = ""
     asked: bool = False
     ignore_missing: bool = False
     lenient: bool = False
@@ -178,6 +182,8 @@ class ColumnPlan(NamedTuple):
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """What to tell the user about the choice: columns that are left out, and why it may be wrong."""
         found = [Diagnostic("classes-by-elimination", self.doubt)] if self.doubt else []
+        if self.spelling:
+            found.append(Diagnostic("names-composed", self.spelling, note=True))
         if self.left_out and self.values:
             names = [name.strip() or "the column without a name" for name, _ in self.left_out]
             more = f" and {len(names) - _MOST_SAID} more" if len(names) > _MOST_SAID else ""
@@ -237,3 +243,13 @@ def refuse_repeated(path: str, names: Sequence[str]) -> None:
         seen: set[str] = set()
         repeated = next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
         raise InputError("two columns of one name", path, found=f'"{repeated}"', hint="rename one of them")
+    accented = [name for name in names if not name.isascii()]
+    composed_names = [composed(name) for name in accented]
+    if len(set(composed_names)) < len(accented):
+        repeated = next(name for place, name in enumerate(composed_names) if name in composed_names[:place])
+        raise InputError(
+            "two columns of one name",
+            path,
+            found=f'"{repeated}" twice, with its accents as characters of their own in one of them (Unicode NFD)',
+            hint="rename one of them",
+        )

@@ -11,10 +11,10 @@ from xent_cli.errors import InputError, listing
 from xent_cli.readers.columns import evidence
 from xent_cli.readers.columns.choice import Choice, of_columns
 from xent_cli.readers.columns.families import affixes, affixes_of_labels, family_of, numbered, shown, stems_of_labels
-from xent_cli.readers.columns.labels.label_values import columns_of_labels
+from xent_cli.readers.columns.labels.label_values import columns_of_labels, range_of
 from xent_cli.readers.columns.lines import columns_beside, naming, question
 from xent_cli.readers.columns.sample import NUMBER
-from xent_cli.readers.columns.words import NULL_WORDS, YES_NO, plain_name
+from xent_cli.readers.columns.words import NULL_WORDS, YES_NO, kind_of_stem, plain_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -128,6 +128,24 @@ def _named_by_labels(left: Left) -> Sequence[str] | None:
     return None
 
 
+def _named_probabilities(left: Left) -> Sequence[str] | None:
+    """The one set of columns that sums to 1 of several that text labels name: means, beside standard deviations."""
+    sets, source = _named_sets(left), left.facts.options.source
+    found = [columns for _, columns in sets if left.facts.are_distributions(columns)]
+    all_probabilities = all(source == "probs" or kind == "probs" for kind, _ in sets)
+    return found[0] if len(found) == 1 < len(sets) and all_probabilities else None
+
+
+def _named_sets(left: Left) -> list[tuple[str | None, list[str]]]:
+    """The sets of columns that text labels name, each with what its stem says that it holds."""
+    labels, found = left.facts.labels, []
+    texts = labels.names(every=True) if labels is not None and labels.form == "text" else frozenset()
+    for before, after in stems_of_labels(texts, left.every):
+        some = {f"{before}{text}{after}" for text in texts}
+        found.append((kind_of_stem(before, after), [name for name in left.every if name.strip() in some]))
+    return found
+
+
 def _true_and_false(left: Left) -> Sequence[str] | None:
     """Two columns with names such as yes and no, next to labels that are true and false."""
     labels = left.facts.labels
@@ -144,6 +162,7 @@ def _distributions(left: Left) -> Sequence[str] | None:
 # Tried from the top; after these, any evidence for everything that is left.
 RULES = (
     Rule(evidence.BY_LABELS, _named_by_labels),
+    Rule(f"{evidence.BY_LABELS}, and {evidence.BY_ROWS}", _named_probabilities),
     Rule(evidence.BY_LABELS, _true_and_false),
     Rule(evidence.BY_ROWS, _distributions),
 )
@@ -221,17 +240,9 @@ def _reading(facts: TableFacts, columns: Sequence[str]) -> ReadOptions:
     family = family or family_of(columns, *affixes(columns))
     kind = "probs" if facts.are_distributions(columns) else family.kind or ""
     reading = naming(columns, facts.sample.kinds, facts.options, family, kind)
-    lowest, highest = _range(facts.labels)
+    lowest, highest = range_of(facts.labels)
     one_based = reading.first_class is None and lowest == 1 and highest == len(columns)
     return reading._replace(first_class=1) if one_based else reading
-
-
-def _range(labels: LabelValues | None) -> tuple[int, int]:
-    """The lowest and the highest of whole-number labels; (0, -1) if there are none."""
-    if labels is None or labels.form != "whole":
-        return 0, -1
-    found = labels.integers(every=True) or labels.integers(every=False)
-    return (min(found), max(found)) if found else (0, -1)
 
 
 def _said_of_labels(labels: LabelValues | None, columns: Sequence[str]) -> str:
@@ -252,11 +263,8 @@ def _said_of_labels(labels: LabelValues | None, columns: Sequence[str]) -> str:
 def _readings(left: Left) -> list[list[str]]:
     """The likely sets of class columns: those that labels name or confirm, families, adjacent columns, all."""
     labels, every = left.facts.labels, left.every
-    found: list[list[str]] = []
+    found = [columns for _, columns in _named_sets(left)]
     if labels is not None and labels.form == "text":
-        texts = labels.names(every=True)
-        found += [[f"{before}{text}{after}" for text in texts] for before, after in stems_of_labels(texts, every)]
-        found = [[name for name in every if name.strip() in some] for some in map(set, found)]
         named = set((columns_of_labels(labels, every, every=True) or {}).values())
         found.append([name for name in every if name in named])
     found += _windows(left)
@@ -270,7 +278,7 @@ def _readings(left: Left) -> list[list[str]]:
 def _windows(left: Left) -> list[list[str]]:
     """Adjacent columns, as many as whole-number labels have classes, that their rows or mean loss confirm."""
     facts, every = left.facts, list(left.every)
-    lowest, highest = _range(facts.labels)
+    lowest, highest = range_of(facts.labels)
     k = highest - lowest + 1
     if facts.labels is None or lowest not in (0, 1) or not 1 < k < len(every):
         return []

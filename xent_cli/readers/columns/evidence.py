@@ -105,6 +105,21 @@ def mean_loss(rows: FloatArray, labels: LabelValues, *, probabilities: bool) -> 
     return math.fsum(finite) / len(finite) if len(finite) >= FEWEST_ROWS else math.nan
 
 
+def better_by_name(
+    rows: FloatArray, names: Sequence[str], labels: LabelValues, *, probabilities: bool
+) -> list[int] | None:
+    """The order of the sorted names, if scores [m, k] are better than a guess in it and worse in that of the columns.
+
+    Of two classes, the other order is tried if they are sorted.
+    """
+    k = len(names)
+    if not mean_loss(rows, labels, probabilities=probabilities) > math.log(k):
+        return None
+    order = sorted(range(k), key=lambda place: plain_name(names[place]))
+    order = order[::-1] if k == 2 and order == [0, 1] else order
+    return order if mean_loss(rows[:, order], labels, probabilities=probabilities) < math.log(k) else None
+
+
 def fall_from_left_to_right(sample: TableSample, columns: Sequence[str]) -> bool:
     """Whether the scores of every row are in descending order: the k highest, of unknown classes."""
     if not 3 <= len(columns) <= _MOST_RANKED:
@@ -186,7 +201,7 @@ def bears_out(
     if not run_from_zero(labels, len(columns)) or not side_by_side(facts.sample.kinds, columns):
         return ""
     if guess:
-        _refuse_a_guess(facts.sample, columns, labels, choosing)
+        _refuse_a_guess(facts.sample, columns, names, labels, choosing)
     return BY_RANGE
 
 
@@ -202,7 +217,9 @@ def _all_named(labels: LabelValues, columns: Sequence[str], names: Sequence[str]
     return False
 
 
-def _refuse_a_guess(sample: TableSample, columns: Sequence[str], labels: LabelValues, choosing: ReadOptions) -> None:
+def _refuse_a_guess(
+    sample: TableSample, columns: Sequence[str], names: Sequence[str], labels: LabelValues, choosing: ReadOptions
+) -> None:
     """Refuse columns that only the range of the labels supports and that predict worse than no model.
 
     Raises
@@ -210,8 +227,10 @@ def _refuse_a_guess(sample: TableSample, columns: Sequence[str], labels: LabelVa
     InputError
         If the mean loss is above that of a uniform guess.
     """
-    loss = mean_loss(sample.numbers(columns), labels, probabilities=False) if labels.aligned else math.nan
-    if loss > math.log(len(columns)):
+    rows = sample.numbers(columns)
+    loss = mean_loss(rows, labels, probabilities=False) if labels.aligned else math.nan
+    # Where another order of the names is better, the user is asked for the order.
+    if loss > math.log(len(columns)) and better_by_name(rows, names, labels, probabilities=False) is None:
         raise InputError(
             "worse than a uniform guess: are these scores?",
             sample.path,

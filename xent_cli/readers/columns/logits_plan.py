@@ -22,10 +22,10 @@ from xent_cli.readers.columns.lines import QuestionError, line, naming, no_colum
 from xent_cli.readers.columns.order import reordered, settle
 from xent_cli.readers.columns.roles import FREE, roles_of
 from xent_cli.readers.columns.sample import FLOATS, NUMBER
-from xent_cli.readers.columns.words import ID, never_scores, plain_name, words
+from xent_cli.readers.columns.words import ID, composed, never_scores, plain_name, words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from xent_cli.readers.columns.labels.label_values import LabelValues
     from xent_cli.readers.columns.roles import Role
@@ -166,6 +166,7 @@ def _plan(sample: TableSample, roles: Mapping[str, Role], options: ReadOptions) 
         stem=choice.stem,
         why=choice.why,
         asked=choice.asked,
+        spelling=_spelling(choice, labels),
         doubt=_doubt(sample, choice, options) if choice.doubt else "",
     )
     if not choice.asked and not options.run.values_only and label is not None and not elsewhere:
@@ -244,6 +245,20 @@ def _by_label_names(sample: TableSample, choice: Choice, label: str | None) -> C
     if found is None:
         return choice._replace(names=names) if len(names) == len(choice.columns) else choice
     return found
+
+
+def _spelling(choice: Choice, labels: Callable[[], LabelValues | None]) -> str:
+    """What to say about labels and columns that are the same only once their accents are composed; "" if none are."""
+    names = {*(choice.names or ()), *choice.columns}
+    if choice.is_list or all(name.isascii() for name in names):
+        return ""
+    known = labels()
+    odd = [] if known is None or known.form != "text" else sorted(known.names(every=False) - names)
+    same = {composed(name) for name in names}
+    odd = [text for text in odd if not text.isascii() and composed(text) in same]
+    return (
+        f"labels and columns write accents in two ways, and are matched as Unicode NFC: {listing(odd)}" if odd else ""
+    )
 
 
 def _doubt(sample: TableSample, choice: Choice, options: ReadOptions) -> str:

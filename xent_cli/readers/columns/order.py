@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from xent_cli.errors import InputError, listing
-from xent_cli.readers.columns.evidence import are_distributions
+from xent_cli.readers.columns.evidence import are_distributions, better_by_name, distributions
 from xent_cli.readers.columns.families import affixes, affixes_of_labels
 from xent_cli.readers.columns.labels.label_values import columns_of_labels
 from xent_cli.readers.columns.lines import line, naming, several_readings
-from xent_cli.readers.columns.words import YES_NO, plain_name
+from xent_cli.readers.columns.words import plain_name, says_yes_before_no
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from xent_cli.readers.columns.labels.label_values import LabelValues
     from xent_cli.readers.columns.sample import TableSample
     from xent_cli.readers.options import ReadOptions
+
+
+# With more columns than this, the order of their names is not tried.
+_MOST_ORDERED = 64
 
 
 class Order(NamedTuple):
@@ -56,8 +60,9 @@ def settle(sample: TableSample, choice: Choice, options: ReadOptions, labels: La
     k = len(choice.columns)
     if choice.numbers is not None and choice.numbers != tuple(range(k)):
         return _numbered(sample, choice, choice.numbers, options, labels)
-    if k == 2 and choice.numbers is None and choice.names is not None and not choice.asked:
+    if choice.numbers is None and choice.names is not None and not choice.asked:
         _refuse_yes_before_no(sample, choice, options)
+        _refuse_worse_order(sample, choice, options, labels)
     return Order(choice)
 
 
@@ -97,8 +102,7 @@ def _named_by_labels(choice: Choice, labels: LabelValues) -> Choice:
 
 def _no_before_yes(choice: Choice) -> Choice:
     """Columns of two classes, the negative one first, as false is 0 and true is 1."""
-    plain = tuple(map(plain_name, choice.names or ()))
-    if plain[::-1] in YES_NO:
+    if says_yes_before_no(choice.names or ()):
         names = None if choice.names is None else choice.names[::-1]
         return choice._replace(columns=choice.columns[::-1], names=names)
     return choice
@@ -106,7 +110,7 @@ def _no_before_yes(choice: Choice) -> Choice:
 
 def _refuse_yes_before_no(sample: TableSample, choice: Choice, options: ReadOptions) -> None:
     assert choice.names is not None
-    if tuple(map(plain_name, choice.names))[::-1] in YES_NO:
+    if says_yes_before_no(choice.names):
         first, second = choice.columns
         held = are_distributions(sample, choice.columns, declared=options.source == "probs")
         kind = choice.kind or ("probs" if held else "")
@@ -115,6 +119,28 @@ def _refuse_yes_before_no(sample: TableSample, choice: Choice, options: ReadOpti
             for one, other in ((first, second), (second, first))
         }
         raise several_readings(sample, f'is label 0 "{first}" or "{second}"?', readings)
+
+
+def _refuse_worse_order(sample: TableSample, choice: Choice, options: ReadOptions, labels: LabelValues) -> None:
+    """Refuse named columns whose order makes the scores worse than a guess, where their names sorted do not.
+
+    What numbers the classes of a data set often sorts their names; columns may stand in any order.
+    """
+    if len(choice.columns) > _MOST_ORDERED or not labels.aligned or choice.within or choice.names is None:
+        return
+    rows = sample.numbers(choice.columns)
+    declared = options.source == "probs" or choice.kind == "probs"
+    held = distributions(rows, declared=declared)
+    order = better_by_name(rows, choice.names, labels, probabilities=held or declared)
+    if order is not None:
+        sorted_columns = tuple(choice.columns[place] for place in order)
+        kind = choice.kind or ("probs" if held else "")
+        readings = {
+            f'0 is "{columns[0]}"': naming(columns, sample.kinds, options, kind=kind)
+            for columns in (sorted_columns, choice.columns)
+        }
+        expected = "one order of the classes; in that of the columns, a uniform guess is better"
+        raise several_readings(sample, "which class is label 0?", readings, expected)
 
 
 def _numbered(

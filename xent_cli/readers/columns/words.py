@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def words(text: str) -> frozenset[str]:
@@ -150,9 +153,24 @@ NULL_WORDS = words("null none na n/a nan nil missing -")
 
 # Negative and positive names for the columns of a binary classifier.
 YES_NO = (("no", "yes"), ("false", "true"), ("neg", "pos"), ("negative", "positive"), ("n", "y"), ("f", "t"))
+# What turns the name of one class into that of the other: `not_spam`, `one_minus_p`.
+_NEGATIONS = ("not_", "non_", "no_", "one_minus_", "1_minus_", "inv_", "inverse_", "complement_")
 
 _CHANGES = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _MARKS = re.compile(r"[-.\s_:=()\[\]{}<>/\"'#,;|]+")
+
+
+def composed(text: str) -> str:
+    r"""Write each letter and its accents as one character where Unicode has one (NFC): a file may have either form.
+
+    Examples
+    --------
+    >>> len("cafe\u0301"), len(composed("cafe\u0301"))
+    (5, 4)
+    """
+    from unicodedata import normalize  # few tables need it
+
+    return normalize("NFC", text)
 
 
 def plain_name(name: str) -> str:
@@ -163,6 +181,8 @@ def plain_name(name: str) -> str:
     >>> plain_name("assignedLabel"), plain_name(" Row-Index"), plain_name("Probability:Class=a")
     ('assigned_label', 'row_index', 'probability_class_a')
     """
+    if not name.isascii():
+        name = composed(name)
     if name.isalpha() and (name.islower() or name.isupper()):
         return name.lower()
     return _MARKS.sub("_", _CHANGES.sub("_", name)).strip("_").lower()
@@ -177,6 +197,20 @@ def never_scores(plain: str) -> bool:
     (True, False)
     """
     return plain in _NEVER_LISTS or plain.startswith("hidden")
+
+
+def says_yes_before_no(names: Sequence[str]) -> bool:
+    """Whether two names are an affirmative and its negation, in this order.
+
+    Examples
+    --------
+    >>> says_yes_before_no(["Yes", "No"]), says_yes_before_no(["spam", "not spam"]), says_yes_before_no(["no", "yes"])
+    (True, True, False)
+    """
+    if len(names) != 2:
+        return False
+    first, second = map(plain_name, names)
+    return (second, first) in YES_NO or second in {f"{before}{first}" for before in _NEGATIONS}
 
 
 @cache

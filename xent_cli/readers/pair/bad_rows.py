@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -10,10 +12,11 @@ import numpy as np
 
 from xent_cli.core.counted_rows import weights_and_left_out
 from xent_cli.core.labels.check_labels import bad_labels, either, ignored_labels
-from xent_cli.errors import InputError, RowError, UnreadableRowError, XentError, listing, more_rows
+from xent_cli.errors import InputError, RowError, UnreadableRowError, XentError, listing, more_rows, printable
 from xent_cli.readers.binary_scores import BinaryScores
-from xent_cli.readers.class_names import NamedLabels
+from xent_cli.readers.class_names import NO_CLASS, NamedLabels
 from xent_cli.readers.shards import Shards
+from xent_cli.readers.storage.reading import is_url
 from xent_cli.readers.tables.table_source import Table
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 # How long the rest of the input is searched for similar rows: an error must not wait for terabytes.
 _PATIENCE_SECONDS = 1.0
 _SHOWN = 3
+# What pandas calls the formats of tables that it reads.
+_PANDAS = {"csv": "csv", "parquet": "parquet", "jsonl": "json"}
 
 
 def looked_at_again(error: RowError, source: Source) -> RowError:
@@ -133,7 +138,33 @@ def complete_beside(error: RowError, source: Source, beside: Beside, options: Lo
         message = complete_label(error, source, alone=beside.labels_alone, num_classes=k, options=options)
     else:
         message = complete(error, source)
+    if error.what == NO_CLASS and not error.hint:
+        message = message.with_more(message.more, _line_without(error.found[1:-1], source))
     return _with_left_out(message, beside.plan) if judged else message
+
+
+def _line_without(label: str, source: Source) -> str:
+    """A line that writes a mask for `--mask`, of 0 for the samples of a label; "" for what pandas does not read alone.
+
+    Parameters
+    ----------
+    source
+        The table that holds the labels.
+    """
+    info = source.info
+    layout = getattr(source, "text_layout", None)
+    told = info.plan is not None and info.plan.file_label is not None and info.format in _PANDAS
+    alone = not info.description.shards and info.path != "-" and not is_url(info.path)
+    if not told or not alone or (layout is not None and not layout.has_header):
+        return ""
+    assert info.plan is not None
+    more = {"csv": f", sep={json.dumps(layout.delimiter)}" if layout is not None else "", "jsonl": ", lines=True"}
+    path, column, word = (json.dumps(each, ensure_ascii=False) for each in (info.path, info.plan.file_label, label))
+    script = (
+        f"import pandas; t = pandas.read_{_PANDAS[info.format]}({path}{more.get(info.format, '')}); "
+        f'(t[{column}] != {word}).to_csv("mask.csv", index=False)'
+    )
+    return f"to leave such samples out: python -c {shlex.quote(printable(script))}, then add --mask mask.csv"
 
 
 def _with_counted(message: InputError, row: int, beside: Beside, options: LossOptions) -> InputError:

@@ -12,13 +12,13 @@ from xent_cli.readers.columns.words import ID, INDEX, LABEL
 from xent_cli.readers.interface import ARCHIVES, ARRAYS
 from xent_cli.readers.list_contents import list_arrays
 from xent_cli.readers.open import open_source
+from xent_cli.readers.options import ReadOptions
 from xent_cli.readers.storage.locate import locate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from xent_cli.readers.interface import Source
-    from xent_cli.readers.options import ReadOptions
     from xent_cli.readers.pair.paired_inputs import Pair
 
 
@@ -58,6 +58,17 @@ def refuse_predictions(logits: Source, labels: Source | None) -> None:
     """Refuse whole numbers in place of scores: one for each label."""
     if labels is not None and _whole(logits) and _flat(logits) == _flat(labels) != 1:
         raise _predictions(logits.info.path, logits)
+
+
+def refuse_one_hot(logits: Source, labels: Source) -> None:
+    """Refuse rows that are 1 for one class and 0 for the others in place of probabilities, and fractions as labels."""
+    raise InputError(
+        "LOGITS and LABELS are swapped",
+        f"{logits.info.path}, {labels.info.path}",
+        found=f"0 and 1 alone in {logits.info.path}, fractions in {labels.info.path}",
+        expected="the probabilities first",
+        hint=line("", ReadOptions(), logits_path=labels.info.path, labels_path=logits.info.path, source="probs"),
+    )
 
 
 def _as_labels(path: str, options: ReadOptions) -> Source | None:

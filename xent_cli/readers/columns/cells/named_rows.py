@@ -47,15 +47,18 @@ def of_cells(sample: TableSample, name: str, why: str, kind: str, *, asked: bool
 
 def numbers_of(sample: TableSample, choice: Choice) -> FloatArray:
     """The first rows [m, k] of the chosen columns, or of the maps in the one that was chosen; NaN where none is."""
-    if not choice.within:
-        return sample.numbers(choice.columns)
+    return rows_of_maps(sample, choice.within, choice.columns) if choice.within else sample.numbers(choice.columns)
+
+
+def rows_of_maps(sample: TableSample, name: str, keys: tuple[str, ...]) -> FloatArray:
+    """The first rows [m, k] of a column of maps; NaN where a cell has other keys."""
     from xent_cli.readers.columns.cells.cell_text import dense, row_of_cell
 
-    cells = sample.first(choice.within)
-    rows = np.full((len(cells), len(choice.columns)), np.nan)
+    cells = sample.first(name)
+    rows = np.full((len(cells), len(keys)), np.nan)
     for row, cell in zip(rows, cells, strict=True):
-        with suppress(ValueError):  # which the run will meet again, and tell with its row
-            row[:] = dense(row_of_cell(cell), choice.columns, len(row))
+        with suppress(ValueError):  # the run reports it with its row
+            row[:] = dense(row_of_cell(cell), keys, len(row))
     return rows
 
 
@@ -72,6 +75,8 @@ def refuse_unordered(
     if not choice.within or choice.numbers is not None or options.class_names is not None:
         return
     known = labels()
+    if known is None and not options.labels_path:
+        return  # that there are no labels is what the user is told
     if known is not None and (known.form == "text" or (known.boolean and _say_yes_and_no(choice))):
         return
     from xent_cli.readers.columns.cells.cell_text import row_of_cell

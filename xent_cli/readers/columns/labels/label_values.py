@@ -83,6 +83,14 @@ def run_from_zero(labels: LabelValues, k: int) -> bool:
     return False
 
 
+def range_of(labels: LabelValues | None) -> tuple[int, int]:
+    """The lowest and the highest of whole-number labels; (0, -1) if there are none."""
+    if labels is None or labels.form != "whole":
+        return 0, -1
+    found = labels.integers(every=True) or labels.integers(every=False)
+    return (min(found), max(found)) if found else (0, -1)
+
+
 def columns_of_labels(labels: LabelValues, columns: Sequence[str], *, every: bool) -> dict[str, str] | None:
     """Which column each text label names; None if one of them names none.
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from xent_cli.errors import InputError
 from xent_cli.readers.columns import evidence
+from xent_cli.readers.columns.cells.named_rows import rows_of_maps
 from xent_cli.readers.columns.families import affixes, family_of, numbered, stems_of_labels
 from xent_cli.readers.columns.labels.label_columns import label_values
 from xent_cli.readers.columns.labels.label_values import LabelValues, columns_of_labels
@@ -94,13 +95,15 @@ def _fitting(
     held = evidence.distributions(scores, declared=reading.source == "probs")
     if reading.source is None and (held or classes.kind == "probs"):
         reading = reading._replace(source="probs")
-    names: Sequence[str] = classes.names or classes.values
+    columns = classes.keys or classes.values
+    names: Sequence[str] = classes.names or columns
     if labels.form == "text":
-        found = None if classes.is_list else columns_of_labels(labels, classes.values, every=False)
+        by_name = bool(classes.keys) or not classes.is_list
+        found = columns_of_labels(labels, columns, every=False) if by_name else None
         if found is None:
             return (reading, False) if labels.names(every=False) <= {*names} else None
         called = {column: text for text, column in found.items()}
-        names = tuple(called.get(column, "") for column in classes.values)
+        names = tuple(called.get(column, "") for column in columns)
     elif not _better_than_a_guess(scores, classes, labels, probabilities=held):
         # Labels from 1, as R and MATLAB have them.
         labels = labels._replace(offset=1)
@@ -114,7 +117,9 @@ def _fitting(
 
 
 def _scores(sample: TableSample, classes: ColumnPlan) -> FloatArray | None:
-    """The first rows of the classes as [m, k]; None of lists that are not alike, and of cells."""
+    """The first rows of the classes as [m, k]; None of lists that are not alike, and of cells that are no maps."""
+    if classes.keys:
+        return rows_of_maps(sample, classes.values[0], classes.keys)
     if classes.cells or not classes.values:
         return None
     if not classes.is_list:
