@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from xent_cli.core.python_api.groups import Grouping
 
 
+@hinting()
 def evaluate(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -84,23 +85,22 @@ def evaluate(
     >>> [(entry.value, entry.summary.n_samples) for entry in found.slices], dict(found.by_group)["bits_per_unit"]
     ([('de', 1), ('en', 2)], 0.5)
     """
-    with hinting():
-        call = called_with(
-            logits,
-            labels,
-            axis=axis,
-            ignore_index=ignore_index,
-            label_smoothing=label_smoothing,
-            class_weight=class_weight,
-            sample_weight=sample_weight,
-            mask=mask,
-            temperature=temperature,
-            precision=precision,
-        )
-        groups = grouped(call, logits, axis, by=by, macro=macro, units=units, cluster=cluster)
-        if calibration and call.options.labels != "sparse":
-            raise UsageError("calibration needs the label of each sample", found="rows of probabilities")
-        return summary_of(groups.call, top_k_of(top_k), groups, EQUAL_WIDTH if calibration else None)
+    call = called_with(
+        logits,
+        labels,
+        axis=axis,
+        ignore_index=ignore_index,
+        label_smoothing=label_smoothing,
+        class_weight=class_weight,
+        sample_weight=sample_weight,
+        mask=mask,
+        temperature=temperature,
+        precision=precision,
+    )
+    groups = grouped(call, logits, axis, by=by, macro=macro, units=units, cluster=cluster)
+    if calibration and call.options.labels != "sparse":
+        raise UsageError("calibration needs the label of each sample", found="rows of probabilities")
+    return summary_of(groups.call, top_k_of(top_k), groups, EQUAL_WIDTH if calibration else None)
 
 
 def summary_of(

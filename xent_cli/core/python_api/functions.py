@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Precision = Literal["float64", "float32"]
 
 
+@hinting()
 def softmax_cross_entropy(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -77,21 +78,21 @@ def softmax_cross_entropy(
     >>> softmax_cross_entropy([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], [[0, 0, 1], [1, 0, 0]])
     array([0.40760596, 2.40760596])
     """
-    with hinting():
-        call = called_with(
-            logits,
-            labels,
-            form="dense",
-            axis=axis,
-            label_smoothing=label_smoothing,
-            class_weight=class_weight,
-            mask=mask,
-            temperature=temperature,
-            precision=precision,
-        )
-        return _losses(call)
+    call = called_with(
+        logits,
+        labels,
+        form="dense",
+        axis=axis,
+        label_smoothing=label_smoothing,
+        class_weight=class_weight,
+        mask=mask,
+        temperature=temperature,
+        precision=precision,
+    )
+    return _losses(call)
 
 
+@hinting()
 def sparse_softmax_cross_entropy(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -127,22 +128,22 @@ def sparse_softmax_cross_entropy(
     >>> float(sparse_softmax_cross_entropy([40.0, 0.0], 0))
     4.248354255291589e-18
     """
-    with hinting():
-        call = called_with(
-            logits,
-            labels,
-            form="sparse",
-            axis=axis,
-            ignore_index=ignore_index,
-            label_smoothing=label_smoothing,
-            class_weight=class_weight,
-            mask=mask,
-            temperature=temperature,
-            precision=precision,
-        )
-        return _losses(call)
+    call = called_with(
+        logits,
+        labels,
+        form="sparse",
+        axis=axis,
+        ignore_index=ignore_index,
+        label_smoothing=label_smoothing,
+        class_weight=class_weight,
+        mask=mask,
+        temperature=temperature,
+        precision=precision,
+    )
+    return _losses(call)
 
 
+@hinting()
 def softmax_cross_entropy_with_grad(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -177,30 +178,30 @@ def softmax_cross_entropy_with_grad(
     >>> loss, gradient
     (array([0.69314718]), array([[-0.5,  0.5]]))
     """
-    with hinting():
-        call = called_with(
-            logits,
-            labels,
-            axis=axis,
-            ignore_index=ignore_index,
-            label_smoothing=label_smoothing,
-            class_weight=class_weight,
-            mask=mask,
-            temperature=temperature,
-            precision=precision,
-        )
-        blocks = _evaluated(call, Outputs(losses=True, figures=False, gradient_dtype="<f8"))
+    call = called_with(
+        logits,
+        labels,
+        axis=axis,
+        ignore_index=ignore_index,
+        label_smoothing=label_smoothing,
+        class_weight=class_weight,
+        mask=mask,
+        temperature=temperature,
+        precision=precision,
+    )
+    blocks = evaluated(call, Outputs(losses=True, figures=False, gradient_dtype="<f8"))
     gradient = np.concatenate([block.gradient for block in blocks if block.gradient is not None])
     shaped = gradient.reshape(*call.shape, call.num_classes)
     return _joined(blocks).reshape(call.shape), np.moveaxis(shaped, -1, axis)
 
 
-def _evaluated(call: Call, outputs: Outputs) -> list[BlockLoss]:
+def evaluated(call: Call, outputs: Outputs) -> list[BlockLoss]:
+    """Evaluate the blocks of checked arguments."""
     return [evaluate_block(block, call.options, outputs) for block in call.blocks]
 
 
 def _losses(call: Call) -> FloatArray:
-    return _joined(_evaluated(call, Outputs(losses=True, figures=False))).reshape(call.shape)
+    return _joined(evaluated(call, Outputs(losses=True, figures=False))).reshape(call.shape)
 
 
 def _joined(blocks: list[BlockLoss]) -> FloatArray:

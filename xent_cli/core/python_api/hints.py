@@ -45,7 +45,7 @@ def with_hints(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
 
 @contextmanager
 def hinting() -> Iterator[None]:
-    """Add advice to an error that is raised within the block."""
+    """Add advice to an error that is raised in a block or, as a decorator, in a function."""
     try:
         yield
     except XentError as error:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.labels.check_labels import NO_LABEL
 from xent_cli.core.options import Outputs
 from xent_cli.core.python_api.arguments import called_with
+from xent_cli.core.python_api.functions import evaluated
 from xent_cli.core.python_api.hints import hinting
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from xent_cli.core.python_api.functions import Precision
 
 
+@hinting()
 def loss_frame(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -63,21 +64,19 @@ def loss_frame(
     import pandas as pd
 
     index = getattr(logits, "index", None)
-    with hinting():
-        call = called_with(
-            logits,
-            labels,
-            axis=axis,
-            ignore_index=ignore_index,
-            label_smoothing=label_smoothing,
-            class_weight=class_weight,
-            sample_weight=sample_weight,
-            mask=mask,
-            temperature=temperature,
-            precision=precision,
-        )
-        outputs = Outputs(losses=True, figures=False)
-        blocks = [evaluate_block(block, call.options, outputs) for block in call.blocks]
+    call = called_with(
+        logits,
+        labels,
+        axis=axis,
+        ignore_index=ignore_index,
+        label_smoothing=label_smoothing,
+        class_weight=class_weight,
+        sample_weight=sample_weight,
+        mask=mask,
+        temperature=temperature,
+        precision=precision,
+    )
+    blocks = evaluated(call, Outputs(losses=True, figures=False))
 
     def column(name: str) -> AnyArray | None:
         parts = [getattr(block, name) for block in blocks]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from xent_cli.core.confidence.temperature import Step
 
 
+@hinting()
 def calibrate(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -71,25 +72,24 @@ def calibrate(
     >>> round(fit.temperature, 12), round(fit.after.ece, 12)
     (1.820478453254, 0.0)
     """
-    with hinting():
-        call = called_with(
-            logits,
-            labels,
-            form="sparse",
-            axis=axis,
-            ignore_index=ignore_index,
-            sample_weight=sample_weight,
-            mask=mask,
-        )
-        groups = grouped(call, logits, axis, by=None, macro=None, units=None, cluster=cluster)
-        outputs = Outputs(calibration=EQUAL_WIDTH, top_k=(1,))
+    call = called_with(
+        logits,
+        labels,
+        form="sparse",
+        axis=axis,
+        ignore_index=ignore_index,
+        sample_weight=sample_weight,
+        mask=mask,
+    )
+    groups = grouped(call, logits, axis, by=None, macro=None, units=None, cluster=cluster)
+    outputs = Outputs(calibration=EQUAL_WIDTH, top_k=(1,))
 
-        def run(step: Step) -> PassTotals:
-            blocks = groups.call.blocks
-            found = (fit_block(block, call.options, outputs, groups.outputs.cluster, step) for block in blocks)
-            return reduce(PassTotals.merge, found)
+    def run(step: Step) -> PassTotals:
+        blocks = groups.call.blocks
+        found = (fit_block(block, call.options, outputs, groups.outputs.cluster, step) for block in blocks)
+        return reduce(PassTotals.merge, found)
 
-        return fit_temperature(run, _folds(folds))
+    return fit_temperature(run, _folds(folds))
 
 
 def _folds(folds: Any) -> int:
