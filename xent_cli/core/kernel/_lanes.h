@@ -282,7 +282,15 @@ TURN(turn_wide, turn_2_by_2, double, Pair)
 typedef struct {
     const char *direct, *copied;
     int64_t num_direct; /* steps */
+    const char *ahead; /* memory of the rows after these */
+    int64_t num_ahead; /* bytes that are contiguous there */
 } Panel;
+
+/* Asks for the share of a strip in the rows after these, which memory brings while this strip is computed. */
+INLINE void fetch_ahead(const Job *job, const Panel *panel, int64_t b) {
+    int64_t end = panel->num_ahead * (b + DEPTH) / job->steps;
+    for (int64_t at = panel->num_ahead * b / job->steps; at < end && at < panel->num_ahead; at += 64) __builtin_prefetch(panel->ahead + at);
+}
 
 INLINE const void *strip_of(const Panel *panel, int wide, int64_t b) {
     return b < panel->num_direct ? panel->direct + b * LANES * (wide ? 8 : 4)

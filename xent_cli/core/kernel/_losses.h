@@ -260,12 +260,13 @@ FUNCTION void load_many(const Array *array, int64_t i, int64_t k, int64_t b, int
 
 /* Panel of n rows from i on; a copy in `room` unless it may `share` the memory of the array. */
 INLINED Panel load(const Job *job, const Array *array, int64_t i, int64_t n, int wide, int share, double pad, double *rows, void *room) {
+    int64_t size = array->kind == FLOAT64 ? 8 : array->kind == FLOAT32 ? 4 : 2, contiguous = array->step == size;
+    Panel panel = {array->data + i * array->row, room, 0, array->data + (i + n) * array->row, contiguous ? n * job->k * size : 0};
     if (job->few) {
         load_few(array, i, n, job->k, wide, pad, rows, room);
-        return (Panel){NULL, room, 0};
+        return panel;
     }
-    int contiguous = array->kind == (wide ? FLOAT64 : FLOAT32) && array->step == (wide ? 8 : 4);
-    Panel panel = {array->data + i * array->row, room, share && contiguous ? job->k / STRIP * DEPTH : 0};
+    if (share && contiguous && size == (wide ? 8 : 4)) panel.num_direct = job->k / STRIP * DEPTH;
     for (int64_t b = panel.num_direct; b < job->steps; b += DEPTH)
         load_many(array, i, job->k, b, wide, pad, offset(room, wide, (b - panel.num_direct) * LANES));
     return panel;
@@ -350,6 +351,7 @@ INLINED void sum_exponentials(const Job *job, const Panel *panel, int wide, int 
     steps_of_class(job, peak, omitted);
     for (int64_t b = 0; b < job->steps; b += DEPTH) {
         int64_t depth = depth_at(job, b);
+        fetch_ahead(job, panel, b);
         differences(strip_of(panel, wide, b), wide, depth, m, temperature, d);
         if (job->few || b == peak[0] / STRIP * DEPTH) add_exponentials(d, depth, b, 1, omitted, full, e + b * LANES, &total);
         else add_exponentials(d, depth, b, 0, omitted, full, e + b * LANES, &total);
