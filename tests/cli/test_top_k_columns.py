@@ -340,6 +340,9 @@ def test_values_without_a_kind_and_lists_without_a_label_are_refused(folder):
     assert xent("compute", "a.jsonl", "--from", "log-probs", cwd=folder).returncode == 0
     jsonl(folder / "a.jsonl", lists())
     assert xent("compute", "a.jsonl", cwd=folder).returncode == 3
+    np.save(folder / "y.npy", LABELS)
+    found = xent("compute", "a.jsonl", "y.npy", "--from", "log-probs", cwd=folder)
+    assert (found.returncode, "labels beside the highest" in found.stderr) == (3, True), found.stderr
     many = [{**record, "top_logprobs": [-0.1] * TOP} for record in labelled(lists())]
     jsonl(folder / "a.jsonl", many)
     found = xent("compute", "a.jsonl", cwd=folder)

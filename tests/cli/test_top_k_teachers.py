@@ -114,3 +114,25 @@ def test_compressed_arrays_give_the_rows_of_stored_ones(folder, k):
     np.savez(folder / "top.npz", indices=index, values=log_p)
     np.savez_compressed(folder / "small.npz", indices=index, values=log_p)
     assert rows(folder, "top.npz") == rows(folder, "small.npz")
+
+
+def test_a_candidate_is_not_held_against_losses_that_are_only_bounded(folder):
+    index, log_p = highest(4)
+    np.savez(folder / "top.npz", indices=index, values=log_p)
+    np.save(folder / "loss.npy", np.zeros(N))
+    run = xent("verify", "z.npy", "top.npz", "--labels-from", "log-probs", "--loss", "loss.npy", cwd=folder)
+    assert (run.returncode, f"{N} of {N} samples" in run.stderr) == (3, True), run.stdout
+    index, log_p = highest(K)
+    np.savez(folder / "top.npz", indices=index, values=log_p)
+    run = xent("verify", "z.npy", "top.npz", "--labels-from", "log-probs", "--loss", "loss.npy", cwd=folder)
+    assert run.returncode == 1, run.stdout
+
+
+def test_the_highest_logits_are_refused_and_ids_beside_all_classes_are_no_highest(folder):
+    index, log_p = highest(4)
+    np.savez(folder / "top.npz", indices=index, values=log_p + 3.0)
+    run = xent("compute", "z.npy", "top.npz", "--labels-from", "logits", cwd=folder)
+    assert (run.returncode, "the highest logits of each row" in run.stderr) == (3, True), run.stderr
+    np.savez(folder / "dense.npz", ids=np.arange(N), logprobs=TEACHER)
+    run = xent("compute", "z.npy", "dense.npz", "--labels-from", "log-probs", "--label-column", "logprobs", cwd=folder)
+    assert run.returncode == 0, run.stderr

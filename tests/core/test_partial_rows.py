@@ -142,9 +142,9 @@ def test_rows_together_give_the_bits_of_each_alone(seed, n):
     ("options", "outputs", "said"),
     [
         (LossOptions(label_smoothing=0.1), Outputs(), "label smoothing"),
-        (LossOptions(class_weight=np.ones(2)), Outputs(), "class weights"),
+        (LossOptions(class_weight=np.ones(2)), Outputs(), "a class weight"),
         (LossOptions(), Outputs(gradient_dtype="<f8"), "a gradient"),
-        (LossOptions(), Outputs(columns=("entropy",)), "columns of predictions"),
+        (LossOptions(), Outputs(columns=("entropy",)), "a column of predictions"),
         (LossOptions(), Outputs(divergences=frozenset({"reverse_kl"})), "reverse_kl"),
     ],
 )

@@ -30,10 +30,10 @@ def refuse_partial(options: LossOptions, outputs: Outputs, *, gradient: bool = F
     """
     for what, asked in (
         ("label smoothing", options.label_smoothing != 0),
-        ("class weights", options.class_weight is not None),
+        ("a class weight", options.class_weight is not None),
         ("a gradient", gradient or outputs.gradient_dtype is not None),
         ("the overflow report", bool(outputs.overflow)),
-        ("columns of predictions", bool(outputs.columns)),
+        ("a column of predictions", bool(outputs.columns)),
         ("calibration", outputs.calibration is not None),
         (f"a figure of divergence such as {min(outputs.divergences, default='')}", bool(outputs.divergences)),
     ):

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
     from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray, IntArray
 
+# Names that programs give to lists or arrays of these.
+_STEMS = ("", "topk_", "top_k_", "top_", "logprob_", "teacher_", "teacher_topk_", "teacher_top_k_", "teacher_top_")
+_CLASSES = ["indices", "ids", "token_ids", "idx", "indexes", "class_ids"]
+_NUMBERS = ["values", "logprobs", "log_probs", "logp", "probs", "vals", "probabilities", "log_probabilities"]
+INDICES = frozenset(stem + name for stem in _STEMS for name in _CLASSES) | {"top_classes", "topk_classes"}
+VALUES = frozenset(stem + name for stem in _STEMS for name in _NUMBERS)
 # Bits of the significand of each dtype, and the smallest number that it holds, as powers of 2: values are right to half
 # a unit of the last bit. What is stored as float64 or as text is taken as it is.
 _PRECISIONS = {"float16": (11, -24), "bfloat16": (8, -133), "float32": (24, -149)}

@@ -20,7 +20,7 @@ from xent_cli.core.totals.loss_totals import LossTotals
 from xent_cli.core.verify.error_totals import Agreement, ErrorTotals, compare
 from xent_cli.core.verify.tolerance import Tolerance
 from xent_cli.core.verify.verify_block import verify_block
-from xent_cli.errors import RowError, UsageError
+from xent_cli.errors import InputError, RowError, UsageError
 from xent_cli.readers.pair.candidates import by_ids, held_blocks, open_gradient, open_losses, read_number
 from xent_cli.readers.pair.pair import open_operands
 from xent_cli.readers.storage.identity import refuse_changed
@@ -162,6 +162,14 @@ def evaluate(job: Job, *, of_nothing: bool = False) -> Errors:
             totals = totals.merge(block.totals)
             for name, found in block.errors.items():
                 errors[name] = errors[name].merge(found)
+    if totals.n_bounded:
+        raise InputError(
+            "losses of which only bounds are known",
+            pair.logits.info.path if pair.labels is None else pair.labels.info.path,
+            found=f"{totals.n_bounded} of {totals.n_samples} samples",
+            expected="log-probabilities of every class, to hold the candidate against",
+            hint="save all classes",
+        )
     if not of_nothing:
         refuse_nothing(totals, pair, options)
     if job.number is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xent_cli.errors import InputError
+from xent_cli.errors import InputError, listing
 from xent_cli.readers.columns.asked_columns import asked_labels
 from xent_cli.readers.columns.cells.cell_text import row_of_cell
 from xent_cli.readers.columns.column_plan import columns_beside
@@ -21,7 +21,7 @@ from xent_cli.readers.columns.lines import several_readings
 from xent_cli.readers.columns.roles import roles_of
 from xent_cli.readers.columns.sample import FLOATS, MAP, NUMBER, TEXT, TEXTS, WHOLES, as_text
 from xent_cli.readers.columns.words import kind_of_stem, plain_name, words
-from xent_cli.readers.top_k_rows import NOTHING, Highest, TopKColumns, appended_in
+from xent_cli.readers.top_k_rows import INDICES, NOTHING, VALUES, Highest, TopKColumns, appended_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,16 +33,6 @@ if TYPE_CHECKING:
     from xent_cli.readers.interface import Classes
     from xent_cli.readers.options import ReadOptions
 
-# Names that programs give to lists or arrays of these.
-_STEMS = ("", "topk_", "top_k_", "top_", "logprob_", "teacher_", "teacher_topk_", "teacher_top_k_", "teacher_top_")
-INDICES = frozenset(
-    stem + name for stem in _STEMS for name in ("indices", "ids", "token_ids", "idx", "indexes", "classes", "class_ids")
-)
-VALUES = frozenset(
-    stem + name
-    for stem in _STEMS
-    for name in ("values", "logprobs", "log_probs", "logp", "probs", "vals", "probabilities", "log_probabilities")
-)
 # The last word of a numbered family of classes, and the words of one of values that say no kind.
 _CLASS_WORDS = words("id ids idx index class label token name")
 _VALUE_WORDS = words("value val logp")
@@ -78,13 +68,21 @@ def plan_scored(sample: TableSample, options: ReadOptions) -> ColumnPlan | None:
     InputError
         If there are several readings, or nothing says what the values are.
     """
-    if options.logits_column or options.run.values_only or options.binary or options.labels_path:
+    if options.logits_column or options.run.values_only or options.binary:
         return None
     kind = options.source or ""
     some = [name for name in sample.kinds if "top" in plain_name(name)]
     top_k = find_top_k(replace(sample, kinds={name: sample.kinds[name] for name in some}), options, kind)
     if top_k is None or not (top_k.classes or keys_differ(sample, top_k.values[0])):
         return None
+    if options.labels_path:
+        raise InputError(
+            "the highest of each row, and labels elsewhere",
+            sample.path,
+            found=f"columns {listing((*top_k.classes, *top_k.values))}, and labels in {options.labels_path}",
+            expected="labels beside the highest, in a column of the same table",
+            hint=f"as a teacher they go second: xent compute LOGITS {sample.path} --labels-from log-probs",
+        )
     used = (*top_k.classes, *top_k.values)
     roles = {name: role for name, role in roles_of(sample, sample.kinds).items() if name not in used}
     label = find_label(sample, roles, options, elsewhere=False)

@@ -8,12 +8,11 @@ import numpy as np
 
 from xent_cli.core.block import Rows
 from xent_cli.errors import InputError
-from xent_cli.readers.columns.sample import SAMPLED_ROWS
 from xent_cli.readers.interface import Classes
 from xent_cli.readers.list_contents import list_arrays
 from xent_cli.readers.open import open_source
 from xent_cli.readers.storage.stored import Stored
-from xent_cli.readers.top_k_rows import Appended, Highest, appended_in, highest_rows, remarks_on
+from xent_cli.readers.top_k_rows import INDICES, VALUES, Appended, Highest, appended_in, highest_rows, remarks_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,13 +23,6 @@ if TYPE_CHECKING:
     from xent_cli.readers.options import ReadOptions
     from xent_cli.readers.storage.interface import Bytes
     from xent_cli.readers.storage.locate import Located
-
-# Names that programs give to these arrays.
-_STEMS = ("", "topk_", "top_k_", "top_")
-_INDICES = frozenset(stem + name for stem in _STEMS for name in ("indices", "ids", "token_ids", "idx"))
-_VALUES = frozenset(
-    stem + name for stem in _STEMS for name in ("values", "logprobs", "log_probs", "logp", "probs", "vals")
-)
 
 
 def open_top_k(located: Located, logits: Source | None, options: ReadOptions) -> Source | None:
@@ -46,18 +38,28 @@ def open_top_k(located: Located, logits: Source | None, options: ReadOptions) ->
     InputError
         If the two arrays do not match each other or the logits.
     """
-    if options.labels_source not in ("log-probs", "probs") or not isinstance(located.files[0], Stored):
+    if options.labels_source == "labels" or not isinstance(located.files[0], Stored):
         return None
     names = [array.name for array in list_arrays(located)]
-    found = [[name for name in names if name.lower() in known] for known in (_INDICES, _VALUES)]
+    found = [[name for name in names if name.lower() in known] for known in (INDICES, VALUES)]
     if any(len(some) != 1 for some in found):
         return None
+    if options.labels_source == "logits":
+        raise InputError(
+            "the highest logits of each row",
+            located.name,
+            found=f"arrays {found[0][0]} and {found[1][0]}",
+            expected="log-probabilities or probabilities: logits of some classes do not tell those of the others",
+            hint="subtract the logsumexp of all logits before the highest are taken, and say --labels-from log-probs",
+        )
     indices, values = (
         open_source(located, "labels", options._replace(label_column=some[0], labels="dense"), Classes(-1))
         for some in found
     )
     path = located.name
     shapes = indices.info.shape, values.info.shape
+    if len(shapes[0]) != len(shapes[1]):  # a number for each sample beside rows of all classes
+        return None
     expected = "both of one shape, whole numbers the first"
     other = logits is not None and indices.info.num_rows != logits.info.num_rows
     if logits is not None:
@@ -115,6 +117,8 @@ class TopKSource(NamedTuple):
 
     def first(self) -> Highest:
         """The first rows."""
+        from xent_cli.readers.columns.sample import SAMPLED_ROWS
+
         size = min(SAMPLED_ROWS, self.values.info.num_rows or 0)
         for _, _, part in self._parts(0, size):
             return part.entries()

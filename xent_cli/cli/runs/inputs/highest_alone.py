@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from xent_cli.cli.runs.inputs.guess_options import Opened, open_alone
 from xent_cli.errors import InputError, RowError, UsageError
 from xent_cli.readers.columns.lines import line
-from xent_cli.readers.columns.top_k_plan import INDICES, kind_of_name
+from xent_cli.readers.columns.top_k_plan import kind_of_name
 from xent_cli.readers.columns.words import plain_name
 from xent_cli.readers.interface import MEGATRON, Classes
 from xent_cli.readers.language_models.top_k import open_top_k
 from xent_cli.readers.list_contents import list_arrays
 from xent_cli.readers.open import open_source
+from xent_cli.readers.top_k_rows import INDICES
 
 if TYPE_CHECKING:
     from xent_cli.readers.interface import Source
