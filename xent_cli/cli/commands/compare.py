@@ -107,10 +107,11 @@ _output = partial(option, section=OUTPUT)
 def compare(**flags: Any) -> None:
     """Paired comparison of saved losses: what changed from the baseline, and whether chance could explain it.
 
-    BASELINE and CANDIDATE are what xent compute writes with -o, whose rows are matched by id or by position, or summary
-    documents, which allow no intervals. A loss is better where its delta is below 0. A difference is marked "~" if the
-    interval of the mean difference contains 0, so that chance could explain it, and "n/a" if the differences do not
-    vary. Means are weighted if the rows hold weights. Results with different settings or labels are refused.
+    BASELINE and CANDIDATE are what xent compute writes with -o, whose rows are matched by id or by position; summary
+    documents, which allow no intervals; or samples of lm-evaluation-harness, matched by document ('samples_*.jsonl' in
+    quotes is one operand). A loss is better where its delta is below 0. A difference is marked "~" if the interval of
+    the mean difference contains 0, so that chance could explain it, and "n/a" if the differences do not vary. Means are
+    weighted if the rows hold weights. Results with different settings or labels are refused.
     """
     from xent_cli.cli.display.comparison import show_comparison
     from xent_cli.cli.options import OutputFlags, RunFlags, grouped, origin
