@@ -69,24 +69,23 @@ def _planned(
 
 def _logits(sample: TableSample, options: ReadOptions) -> ColumnPlan:
     """The plan of logits; if no columns can be these, of the highest of each row beside their label."""
-    top = any("top" in name.lower() for name in sample.kinds)
     try:
         plan = plan_logits(sample, options)
-        if not (top and plan.keys):
-            return plan
     except InputError:
-        if not top:
-            raise
-        from xent_cli.readers.columns.top_k_plan import plan_scored
-
-        scored = plan_scored(sample, options)
+        scored = _scored(sample, options)
         if scored is None:
             raise
         return scored
+    # Maps with other keys from row to row hold some of the classes.
+    return (_scored(sample, options) if plan.keys else None) or plan
+
+
+def _scored(sample: TableSample, options: ReadOptions) -> ColumnPlan | None:
+    if not any("top" in name.lower() for name in sample.kinds):
+        return None
     from xent_cli.readers.columns.top_k_plan import plan_scored
 
-    # Maps with other keys from row to row hold some of the classes.
-    return plan_scored(sample, options) or plan
+    return plan_scored(sample, options)
 
 
 def _kept(plan: ColumnPlan, options: ReadOptions) -> ColumnPlan:
