@@ -4,8 +4,10 @@ import json
 import re
 
 import junitparser
+import numpy as np
 import pytest
 
+from tests import forked
 from tests.cli.test_process import DIGITS
 from tests.cli.test_reports import xent
 from tests.reports.test_html import Page
@@ -82,3 +84,21 @@ def test_a_comparison_that_fails_leaves_no_report(saved, tmp_path):
     code, _, _ = xent("compare", str(saved / "old.parquet"), "no-such.parquet", "--report", str(tmp_path / "r.md"))
     assert code == 3
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("candidate", "title"),
+    [
+        ([0.5, 1.0, 2.0], "mean_loss the same as the baseline&#39;s"),
+        ([0.5, 1.0, float("nan")], "mean_loss without a finite difference"),
+        ([1.5, 2.0, 3.0], "mean_loss compared"),  # by the same amount each, which no test can judge
+    ],
+)
+def test_the_title_says_what_became_of_the_mean(candidate, title, tmp_path):
+    for name, losses in (("a", [0.5, 1.0, 2.0]), ("b", candidate)):
+        np.save(tmp_path / f"{name}.npy", losses)
+    run = forked.xent("compare", "a.npy", "b.npy", "--report", "r.html", "-q", cwd=tmp_path)
+    page = (tmp_path / "r.html").read_text("utf-8")
+    assert run.returncode == 0
+    assert f"<h1>xent compare: {title}</h1>" in page
+    assert "+nan" not in page

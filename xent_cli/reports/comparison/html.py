@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from xent_cli.core.metrics import more_is_better
@@ -59,7 +60,11 @@ def _title(comparison: Comparison) -> str:
         return f"xent compare: {len(comparison.candidates)} candidates"
     change = comparison.candidates[0].changes[0]
     words = {"lower": "lower than the baseline's", "higher": "higher than the baseline's", "~": "no difference found"}
-    return f"xent compare: {change.metric} {words.get(change.mark, 'compared')}"
+    if change.mark not in words:
+        words[change.mark] = "the same as the baseline's" if change.delta == 0 else "compared"
+        if math.isnan(change.delta):
+            words[change.mark] = "without a finite difference"
+    return f"xent compare: {change.metric} {words[change.mark]}"
 
 
 def _candidate(comparison: Comparison, candidate: ModelChange) -> _Candidate:
@@ -77,7 +82,8 @@ def _candidate(comparison: Comparison, candidate: ModelChange) -> _Candidate:
 
 def _card(change: Change) -> tuple[str, str, str, str]:
     interval = f"change {change.low:+.6g} to {change.high:+.6g}" if change.low == change.low else ""
-    return change.metric, number(change.candidate), interval, f"was {number(change.baseline)} ({change.delta:+.6g})"
+    by = "" if math.isnan(change.delta) else f" ({change.delta:+.6g})"
+    return change.metric, number(change.candidate), interval, f"was {number(change.baseline)}{by}"
 
 
 def _overview(comparison: Comparison) -> Grid:
