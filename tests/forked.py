@@ -1,7 +1,8 @@
 """The command as its own process, forked from one that has imported everything, which saves most of the start-up time.
 
-Its messages, its exit code and its streams are those of any process. Tests of the start itself, of imports, signals,
-limits and memory, and of closed streams, start a process from nothing.
+So is a few lines of Python that prepare or read what the command does. Messages, exit code and streams are those of any
+process. Tests of the start itself, of imports, signals, limits and memory, and of closed streams, start a process from
+nothing.
 """
 
 import atexit
@@ -41,7 +42,7 @@ def become(words, folder, env, descriptors):
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(env)
-    sys.argv = ["xent", *map(os.fsdecode, words)]
+    sys.argv = [*map(os.fsdecode, words)]
     sys.stdin, sys.stdout, sys.stderr = (
         io.TextIOWrapper(open(number, mode, closefd=False), "utf-8", errors, line_buffering=number == 2)
         for number, mode, errors in STREAMS
@@ -80,14 +81,21 @@ signal.set_wakeup_fd(-1)
 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 if asked:
     become(*asked)
-    main()
+    if sys.argv[0] == "-c":
+        exec(sys.argv.pop(1), {"__name__": "__main__"})
+    else:
+        main()
 """
-# The `xent` on PATH for shell lines: it hands over its streams, and exits as the command does.
+# The `xent` and the `python -c` on PATH for shell lines: they hand over their streams, and exit as the command does.
 _CALLER = """#!{python} -IS
 import marshal, os, socket, sys
+if {name!r} == "xent":
+    sys.argv[0] = "xent"
+elif sys.argv.pop(0) and sys.argv[:1] != ["-c"]:
+    os.execv({python!r}, [{python!r}, *sys.argv])
 with socket.socket(socket.AF_UNIX) as server:
     server.connect({door!r})
-    words = [os.fsencode(word) for word in sys.argv[1:]]
+    words = [os.fsencode(word) for word in sys.argv]
     message = marshal.dumps((words, os.getcwd(), dict(os.environ)))
     server.sendall(message[socket.send_fds(server, [message], [0, 1, 2]):])
     server.shutdown(socket.SHUT_WR)
@@ -112,9 +120,10 @@ def _home():
 
     atexit.register(end)
     (folder / "bin").mkdir()
-    caller = folder / "bin" / "xent"
-    caller.write_text(_CALLER.format(python=sys.executable, door=str(folder / "door")))
-    caller.chmod(0o755)
+    for name in ("xent", "python"):
+        caller = folder / "bin" / name
+        caller.write_text(_CALLER.format(name=name, python=sys.executable, door=str(folder / "door")))
+        caller.chmod(0o755)
     until(lambda: (folder / "door").exists() or server.poll() is not None, "the server of forks")
     assert server.poll() is None, "the server of forks ended"
     return folder
@@ -134,6 +143,15 @@ def shell(line, cwd, env=None, **options):
 
 def xent(*words, cwd=".", env=None, input=None, text=True):  # noqa: A002 (as subprocess.run calls it)
     """Run `xent` with arguments, as `subprocess.run` would; standard input is empty unless given."""
+    return _run(["xent", *words], cwd, env, input, text)
+
+
+def python(code, *words):
+    """Run lines of Python with arguments, as `python -c` would."""
+    return _run(["-c", code, *words], ".", None, None, True)
+
+
+def _run(words, cwd, env, sent, text):
     words = [os.fsencode(word if isinstance(word, bytes) else str(word)) for word in words]
     message = marshal.dumps((words, str(Path(cwd).absolute()), dict(os.environ if env is None else env)))
     (stdin, feed), (out, stdout), (err, stderr) = os.pipe(), os.pipe(), os.pipe()
@@ -141,7 +159,7 @@ def xent(*words, cwd=".", env=None, input=None, text=True):  # noqa: A002 (as su
 
     def write():
         with contextlib.suppress(BrokenPipeError), open(feed, "wb") as stream:  # noqa: PTH123
-            stream.write(input.encode() if isinstance(input, str) else input or b"")
+            stream.write(sent.encode() if isinstance(sent, str) else sent or b"")
 
     def read(name, descriptor):
         with open(descriptor, "rb") as stream:  # noqa: PTH123

@@ -1,14 +1,14 @@
 """Files that went wrong on the way: whatever they hold, the command ends with an answer or an error of its own."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests import forked
+
 # The long run: XENT_FUZZ=1000 pytest tests/readers/test_fuzz.py tries 10,000 files and more.
-COUNT = int(os.environ.get("XENT_FUZZ", "100"))
+COUNT = int(os.environ.get("XENT_FUZZ", "60"))
 FORMATS = ["npy", "npz", "stored.npz", "safetensors", "pt", "views.pt", "parquet", "wide.parquet"]
 FORMATS += ["records.npy", "records.npz", "pieces.npz", "pieces.safetensors"]
 FORMATS += ["csv", "csv.gz", "arrow", "arrows", "jsonl"]
@@ -28,7 +28,7 @@ START = (
 
 def fuzz(format_name, first, count, script="fuzz.py"):
     words = [Path(__file__).parents[2], Path(__file__).with_name(script), format_name, first, count]
-    run = subprocess.run([sys.executable, "-c", START, *map(str, words)], capture_output=True, text=True)
+    run = forked.python(START, *words)
     assert run.returncode == 0, f"seed {run.stderr.split()[-1:]} ended the process with {run.returncode}"
     assert run.stdout == "", f"seeds and exit codes: {run.stdout}"
 
