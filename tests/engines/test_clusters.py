@@ -20,6 +20,7 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 
+from tests import forked
 from tests.torch_writer import save as save_torch
 from tests.waiting import PATIENCE_SECONDS, endless, names, until
 from xent_cli.cli.runs.evaluate_pair import evaluate_pair
@@ -323,15 +324,14 @@ def processes_of(session):
 @pytest.mark.parametrize("engine", ["local", "dask", "ray"])
 def test_workers_write_rows_and_gradients_as_parts_and_the_document_is_the_same(command, engine, shards, tmp_path):
     arguments = ["--threads", 2, "-o", f"{tmp_path}/rows/", "--gradients", f"{tmp_path}/g/", "-f", "json"]
-    outputs = []
-    for name in ("local", engine):  # the second time in place of the first
-        process = command(shards, "--engine", name, *arguments)
-        outputs.append(process.communicate(timeout=PATIENCE_SECONDS))
-        assert process.returncode == 0, outputs
-    assert outputs[0] == outputs[1]
+    first = forked.xent("compute", shards, "--engine", "local", *arguments)
+    assert first.returncode == 0, first.stderr
+    process = command(shards, "--engine", engine, *arguments)  # in place of the first
+    assert process.communicate(timeout=PATIENCE_SECONDS) == (first.stdout, first.stderr)
+    assert process.returncode == 0
     rows = pyarrow.dataset.dataset(tmp_path / "rows").to_table().sort_by("sample")
-    expected = command(shards, "-o", tmp_path / "rows.parquet", "--gradients", tmp_path / "g.npy")
-    assert expected.wait(PATIENCE_SECONDS) == 0
+    expected = forked.xent("compute", shards, "-o", tmp_path / "rows.parquet", "--gradients", tmp_path / "g.npy")
+    assert expected.returncode == 0, expected.stderr
     assert rows.equals(pq.read_table(tmp_path / "rows.parquet"))
     found = [np.load(path) for path in sorted((tmp_path / "g").glob("part-*.npy"))]
     np.testing.assert_array_equal(np.concatenate(found), np.load(tmp_path / "g.npy"))
@@ -423,8 +423,8 @@ def test_a_ray_cluster_that_goes_away_ends_the_run_on_it(command, tmp_path, kind
     folder = tmp_path / "out"
     folder.mkdir()
     try:
-        ray_is_up(f"ray://{host}:{client}", surroundings)
         address = f"{host}:{port}" if kind == "address" else f"ray://{host}:{client}"
+        ray_is_up(address, surroundings)
         output = ["-o", f"{folder}/rows/", "-q"]
         run = command(*inputs, "--engine", "ray", "--scheduler", address, *output, env=surroundings)
         until(lambda: parts_in(folder), "parts of the output", lambda: names(folder))

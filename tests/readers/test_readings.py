@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shlex
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
+from tests import forked
 from tests.forked import xent
 from tests.readers.test_choose_columns import (
     FORMATS,
@@ -174,9 +173,7 @@ def test_a_long_table_is_refused_with_the_line_that_makes_columns_of_it(
     told = xent(command, f"t.{suffix}", cwd=tmp_path)
     assert told.returncode == 3
     line = told.stderr[told.stderr.index("hint: ") + len("hint: ") :]
-    line = line.replace("python -c", f"{sys.executable} -c")
-    line = line.replace("xent compute", f"{sys.executable} -m xent_cli compute").strip()
-    done = subprocess.run(f"{line} --reduction mean", shell=True, cwd=tmp_path, capture_output=True)
+    done = forked.shell(f"{line.strip()} --reduction mean", tmp_path)
     assert float(done.stdout) == pytest.approx(RIGHT, rel=1e-9), done.stderr
 
 

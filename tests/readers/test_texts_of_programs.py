@@ -1,14 +1,13 @@
 """Texts of other programs that are no tables: each is named, and the line that is printed makes a table of it."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import xent_cli
+from tests import forked
 from tests.click_runner import runner
 from xent_cli.cli import cli
 from xent_cli.errors import InputError
@@ -92,8 +91,7 @@ def converted(folder, hint):
     """Run the line that a hint ends with, as a user would paste it, and return the file that it makes."""
     before = set(folder.iterdir())
     line = re.search(r"(python -c|sed|awk) .*", hint)[0]
-    line = line.replace("python -c", f"{sys.executable} -c", 1)
-    done = subprocess.run(line, shell=True, cwd=folder, capture_output=True, text=True, check=False)
+    done = forked.shell(line, folder)
     assert done.returncode == 0, done.stderr
     (made,) = set(folder.iterdir()) - before
     return made
