@@ -4,6 +4,7 @@ import itertools
 import math
 from dataclasses import replace
 
+import mpmath
 import numpy as np
 import pytest
 from hypothesis import given
@@ -153,3 +154,47 @@ def test_what_needs_every_class_is_refused_by_one_rule_wherever_rows_are_evaluat
     block = Block(0, np.log([[0.5, np.nan, np.nan]]), np.array([0]), logit_bounds=bounds)
     with pytest.raises(UsageError, match=said):
         evaluate_block(block, replace(options, source="log-probs"), outputs)
+
+
+def test_the_highest_divergence_is_that_of_the_worst_corner_in_extended_precision():
+    """The rest goes to some of the unknown classes in full, and what is left to one more, in every way there is."""
+    mpmath.mp.dps = 40
+    rng = np.random.default_rng(4)
+    for _ in range(30):
+        size, k = 6, int(rng.integers(1, 5))
+        log_p, log_q = np.log(rng.dirichlet(np.ones(size))), np.log(rng.dirichlet(np.ones(size)))
+        row, bounds = cut(log_p, k)
+        found = partial_divergence(log_q[None], exact(), row, bounds)
+        known = np.flatnonzero(~np.isnan(row[0]))
+        others = [i for i in range(size) if i not in known]
+        p = {i: mpmath.exp(mpmath.mpf(log_p[i])) for i in known}
+        rest, most = 1 - sum(p.values()), mpmath.exp(mpmath.mpf(bounds.cap[0]))
+        fixed = sum(p[i] * (mpmath.mpf(log_p[i]) - mpmath.mpf(log_q[i])) for i in known)
+        full = int(rest / most)
+        left = rest - full * most
+        corners = []
+        for placed in itertools.permutations(others, min(full + 1, len(others))):
+            shares = [most] * full + [left]
+            pairs = zip(placed, shares, strict=False)
+            corners.append(sum(s * (mpmath.log(s) - mpmath.mpf(log_q[i])) for i, s in pairs if s > 0))
+        assert found.kl_high[0] == pytest.approx(float(fixed + max(corners)), rel=1e-11, abs=1e-12)
+        # And the lowest is in proportion to the model, where the cap allows it.
+        share = sum(mpmath.exp(mpmath.mpf(log_q[i])) for i in others)
+        low = fixed + rest * (mpmath.log(rest) - mpmath.log(share))
+        assert found.kl_low[0] == pytest.approx(max(0.0, float(low)), rel=1e-11, abs=1e-12)
+
+
+@pytest.mark.parametrize("append", [False, True])
+def test_the_truth_lies_between_the_ends_for_thousands_of_classes(append):
+    rng = np.random.default_rng(3)
+    n, size, k = 60, 3000, 20
+    ref = log_softmax(rng.normal(0, rng.uniform(0.5, 6.0, (n, 1)), (n, size)), axis=1)
+    own = log_softmax(ref + rng.normal(0, 1, (n, size)), axis=1)
+    sampled = [int(rng.integers(size)) if append else None for _ in range(n)]
+    cuts = [cut(row, k, token) for row, token in zip(ref, sampled, strict=True)]
+    rows = np.concatenate([row for row, _ in cuts])
+    bounds = Bounds(*(np.concatenate(column) for column in zip(*(b for _, b in cuts), strict=True)))
+    found = partial_divergence(own, exact(n), rows, bounds)
+    kl = rel_entr(np.exp(ref), np.exp(own)).sum(axis=1)
+    assert (found.kl_low <= kl * (1 + 1e-12)).all()
+    assert (kl <= found.kl_high * (1 + 1e-12)).all()
