@@ -189,3 +189,27 @@ def test_every_axis_gives_the_same_bits(name, layout, plain, tmp_path):
     # Samples on several axes would be in clusters, and those of plain rows are not.
     options = ["--axis", axis, "--cluster", "none"]
     assert answered(tmp_path, name, [tmp_path / "0.npy", *options], [tmp_path / "1.npy"]) == plain(name)
+
+
+# A teacher by the classes and values of each row, of which every one is there.
+HIGHEST = {
+    "top.npz": lambda path, i, v: np.savez_compressed(path, topk_ids=i, topk_values=v),
+    "top.parquet": lambda path, i, v: pq.write_table(pa.table({"top_ids": list(i), "top_values": list(v)}), path),
+}
+
+
+@pytest.mark.parametrize("format_name", HIGHEST)
+@pytest.mark.parametrize("second", ["log-probs", "probs"])
+@pytest.mark.parametrize("first", ["logits", "log-probs", "probs"])
+def test_all_classes_listed_by_rank_give_what_rows_of_them_give(first, second, format_name, plain, tmp_path):
+    name = f"{first} of a teacher's {second}"
+    _, own, taught = KERNELS[name]
+    order = np.argsort(-taught, axis=1)
+    np.save(tmp_path / "z.npy", own)
+    HIGHEST[format_name](tmp_path / format_name, order, np.take_along_axis(taught, order, axis=1))
+    found, expected = answered(tmp_path, name, [tmp_path / "z.npy"], [tmp_path / format_name]), plain(name)
+    if second == "log-probs":
+        assert found[1] == expected[1]
+    else:
+        for one, other in zip(found[1], expected[1], strict=True):
+            assert np.frombuffer(one) == pytest.approx(np.frombuffer(other), rel=1e-12, abs=1e-15)
