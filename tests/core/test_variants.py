@@ -55,8 +55,8 @@ def test_numpy_computes_where_there_is_no_compiled_kernel_and_the_reason_is_know
 # The interface that the number stands for: what each function of the compiled module parses, and the order in which
 # dtypes and the like are numbered.
 PARSED = {
-    2: [
-        "sOiiOiiiidddOOOOOOOi", "sOOOiLLdii", "sOOOiLdOOOOOO", "L", "OO", "sOi",
+    3: [
+        "sOiiOiiiidddOOOOOOOi", "sOOOiLLdii", "sOOOiLdOOOOOO", "sOiOi", "sOiO", "L", "OO", "sOi",
         "FLOAT64, FLOAT32, FLOAT16, BFLOAT16", "LOGITS, LOG_PROBS, PROBS", "SPARSE, DENSE, TEACHER",
     ]
 }  # fmt: skip

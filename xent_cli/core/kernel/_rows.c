@@ -18,6 +18,8 @@ typedef struct {
     double (*sum)(const double *, int64_t, int, int, double *);
     void (*piece)(const Piece *);
     void (*slab)(const Job *, const SlabRows *, int64_t *, int64_t *, char *);
+    void (*convert)(const void *, int, int64_t, void *, int);
+    void (*sums)(const void *, int, int64_t, int64_t, void *);
 } Variant;
 
 #define VARIANT baseline
@@ -25,6 +27,7 @@ typedef struct {
 #define WIDTH 2 /* doubles in a vector */
 #include "_losses.h"
 #include "_slabs.h"
+#include "_convert.h"
 #if defined(__x86_64__)
 #undef VARIANT
 #undef TARGET
@@ -34,6 +37,7 @@ typedef struct {
 #define WIDTH 4
 #include "_losses.h"
 #include "_slabs.h"
+#include "_convert.h"
 #undef VARIANT
 #undef TARGET
 #undef WIDTH
@@ -46,6 +50,7 @@ typedef struct {
 #define WIDTH 8
 #include "_losses.h"
 #include "_slabs.h"
+#include "_convert.h"
 #endif
 #undef VARIANT
 #undef TARGET
@@ -55,15 +60,15 @@ static Variant variant_of(const char *name) { /* of NULL if this machine does no
 #if defined(__x86_64__)
     if (strcmp(name, "avx512") == 0 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw"))
-        return (Variant){all_rows_avx512, exact_parts_avx512, all_of_piece_avx512, all_of_slab_avx512};
+        return (Variant){all_rows_avx512, exact_parts_avx512, all_of_piece_avx512, all_of_slab_avx512, convert_all_avx512, all_in_turn_avx512};
     if (strcmp(name, "avx2") == 0 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        return (Variant){all_rows_avx2, exact_parts_avx2, all_of_piece_avx2, all_of_slab_avx2};
+        return (Variant){all_rows_avx2, exact_parts_avx2, all_of_piece_avx2, all_of_slab_avx2, convert_all_avx2, all_in_turn_avx2};
 #elif defined(__aarch64__)
     /* Fused multiply-add is an instruction there. */
-    if (strcmp(name, "neon") == 0) return (Variant){all_rows_baseline, exact_parts_baseline, all_of_piece_baseline, all_of_slab_baseline};
+    if (strcmp(name, "neon") == 0) return (Variant){all_rows_baseline, exact_parts_baseline, all_of_piece_baseline, all_of_slab_baseline, convert_all_baseline, all_in_turn_baseline};
 #endif
-    if (strcmp(name, "baseline") == 0) return (Variant){all_rows_baseline, exact_parts_baseline, all_of_piece_baseline, all_of_slab_baseline};
-    return (Variant){NULL, NULL, NULL, NULL};
+    if (strcmp(name, "baseline") == 0) return (Variant){all_rows_baseline, exact_parts_baseline, all_of_piece_baseline, all_of_slab_baseline, convert_all_baseline, all_in_turn_baseline};
+    return (Variant){NULL, NULL, NULL, NULL, NULL, NULL};
 }
 
 /* A library built with -ffast-math may have set this thread to flush subnormal numbers to zero. */
@@ -320,6 +325,60 @@ done:
     return result;
 }
 
+static PyObject *convert(PyObject *self, PyObject *args) {
+    (void)self;
+    const char *name;
+    PyObject *object[2], *result = NULL;
+    Py_buffer view[2] = {{0}};
+    int kind[2];
+    if (!PyArg_ParseTuple(args, "sOiOi", &name, &object[0], &kind[0], &object[1], &kind[1])) return NULL;
+    Variant variant = variant_of(name);
+    if (variant.convert == NULL) return PyErr_Format(PyExc_ValueError, "this machine has no %s", name);
+    if ((kind[0] == FLOAT32) == (kind[1] == FLOAT32) || kind[0] == FLOAT64 || kind[1] == FLOAT64)
+        return PyErr_Format(PyExc_ValueError, "no conversion from %d to %d", kind[0], kind[1]);
+    for (int b = 0; b < 2; b++)
+        if (get(object[b], &view[b], b, 1) < 0 || fits(&view[b], view[0].shape[0], kind[b] == FLOAT32 ? 4 : 2, "values") < 0) goto done;
+    Py_BEGIN_ALLOW_THREADS
+    Rounding before = plain_rounding();
+    variant.convert(view[0].buf, kind[0], view[0].shape[0], view[1].buf, kind[1]);
+    restore_rounding(before);
+    Py_END_ALLOW_THREADS
+    result = Py_NewRef(Py_None);
+done:
+    for (int b = 0; b < 2; b++)
+        if (view[b].obj != NULL) PyBuffer_Release(&view[b]);
+    return result;
+}
+
+static PyObject *sum_in_turn(PyObject *self, PyObject *args) {
+    (void)self;
+    const char *name;
+    PyObject *object[2], *result = NULL;
+    Py_buffer view[2] = {{0}};
+    int kind;
+    if (!PyArg_ParseTuple(args, "sOiO", &name, &object[0], &kind, &object[1])) return NULL;
+    Variant variant = variant_of(name);
+    if (variant.sums == NULL) return PyErr_Format(PyExc_ValueError, "this machine has no %s", name);
+    for (int b = 0; b < 2; b++)
+        if (get(object[b], &view[b], b, b ? 1 : 2) < 0) goto done;
+    Py_ssize_t size = kind == FLOAT64 ? 8 : kind == FLOAT32 ? 4 : 2;
+    if (view[0].itemsize != size || view[0].strides[1] != size || view[0].strides[0] != size * view[0].shape[1]) {
+        PyErr_SetString(PyExc_ValueError, "terms that are not contiguous");
+        goto done;
+    }
+    if (fits(&view[1], view[0].shape[0], kind == FLOAT64 ? 8 : 4, "sums") < 0) goto done;
+    Py_BEGIN_ALLOW_THREADS
+    Rounding before = plain_rounding();
+    variant.sums(view[0].buf, kind, view[0].shape[0], view[0].shape[1], view[1].buf);
+    restore_rounding(before);
+    Py_END_ALLOW_THREADS
+    result = Py_NewRef(Py_None);
+done:
+    for (int b = 0; b < 2; b++)
+        if (view[b].obj != NULL) PyBuffer_Release(&view[b]);
+    return result;
+}
+
 static PyObject *slab_room(PyObject *self, PyObject *args) {
     (void)self;
     long long n;
@@ -431,7 +490,7 @@ static PyObject *source_digest(PyObject *self, PyObject *unused) {
 }
 
 /* What the functions take and return, as a number; raised here and in variants.py whenever that changes. */
-enum { INTERFACE = 2 };
+enum { INTERFACE = 3 };
 
 static int number_interface(PyObject *self) { return PyModule_AddIntConstant(self, "INTERFACE", INTERFACE); }
 
@@ -441,6 +500,8 @@ static PyMethodDef methods[] = {
     {"see_piece", see_piece, METH_VARARGS, "See streamed_logits.py."},
     {"slab_losses", slab_losses, METH_VARARGS, "See streamed_logits.py."},
     {"slab_room", slab_room, METH_VARARGS, "See streamed_logits.py."},
+    {"sum_in_turn", sum_in_turn, METH_VARARGS, "See conversions.py."},
+    {"convert", convert, METH_VARARGS, "See conversions.py."},
     {"source_digest", source_digest, METH_NOARGS, "SHA-256 of the source that this was compiled from, or an empty text."},
     {"turn", turn, METH_VARARGS, "See turned.py."},
     {"variants", variants, METH_NOARGS, "Names of what this machine can run, the fastest first."},

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xent_cli.core.kernel.conversions import convert, sum_in_turn
 from xent_cli.core.scratch import scratch
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ def _stable(z: AnyArray, labels: AnyArray) -> AnyArray:
 def _copied(rows: AnyArray, dtype: DTypeLike, name: str) -> AnyArray:
     """Copy rows, converted to a dtype, into scratch memory."""
     copy = scratch(name, rows.shape, dtype)
-    np.copyto(copy, rows, casting="unsafe")
+    convert(rows, copy)
     return copy
 
 
@@ -197,6 +198,9 @@ def _wide(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 def _running_sum(terms: AnyArray) -> AnyArray:
     """Sum terms of one sign over the classes, from left to right, rounding to the dtype after every addition."""
+    summed = sum_in_turn(terms)
+    if summed is not None:
+        return summed
     if len(terms) < _ROWS_AT_ONCE:
         # np.add.reduce would add float16 in float32 and in pairs; accumulate keeps the dtype and the order.
         running: AnyArray = np.add.accumulate(terms, axis=1, dtype=terms.dtype)[:, -1]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # Version of what the compiled module takes and returns, here and in `_rows.c`. After a pull, an editable install still
 # has the old module, which would fail or take one argument for another.
-INTERFACE = 2
+INTERFACE = 3
 _OUT_OF_DATE = "the one here is out of date; to rebuild it, run pip install -e . in the source folder of xent"
 # Without an instruction for it, each fused multiply-add is a function call, which is far slower than NumPy.
 _WITHOUT_FMA = "baseline"
