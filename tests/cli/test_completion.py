@@ -136,7 +136,8 @@ def test_every_shell_is_offered_columns(shell, tables):
 
 
 @pytest.mark.parametrize(
-    "file", ["array.npy", "cut.parquet", "picture.png", "empty.csv", "pipe", "none.csv", "s3://none/t.csv", "-"]
+    "file",
+    ["array.npy", "cut.parquet", "picture.png", "empty.csv", "pipe", "none.csv", "s3://none/t.csv", "-", "x" * 5000],
 )
 def test_a_file_without_names_offers_none_and_prints_nothing_else(file, tables):
     assert answers("bash", f"xent compute {file} --label-column ", tables) in ([], [""])

@@ -28,7 +28,7 @@ def format_of(path: str) -> str:
     if suffix not in SUFFIXES:
         raise UsageError(
             f"-o {path}: the suffix names the format, and must be one of {', '.join(SUFFIXES)}",
-            hint=f"for example -o {Path(path).with_suffix('.csv')}, which spreadsheets open",
+            hint="for example -o rows.csv, which spreadsheets open",
         )
     return suffix[1:]
 

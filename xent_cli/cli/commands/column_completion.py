@@ -31,7 +31,10 @@ def complete(context: click.Context, parameter: click.Parameter, incomplete: str
     """Return the names that begin like the word; a file that cannot be read has none."""
     option = str(parameter.name)
     before, comma, begun = incomplete.rpartition(",") if option in _LISTS else ("", "", incomplete)
-    names = dict.fromkeys(name for path in _typed(context, option) for name in _names(path))
+    names: dict[str, None] = {}
+    with suppress(OSError, ValueError):  # a word longer than any name
+        for path in _typed(context, option):
+            names |= dict.fromkeys(_names(path))
     names |= dict.fromkeys(_WORDS.get(option, ()))
     found = [name for name in names if name.startswith(begun) and name.isprintable()]
     # Bash forgets what comes before a file, and offers files where nothing follows.

@@ -40,7 +40,7 @@ def unknown_command(words: Sequence[str], commands: Sequence[str]) -> UsageError
     elif name == "-" or "/" in name or "." in name or Path(name).exists():
         line = ["xent", "compute", *words]
     else:
-        return UsageError(f"no such command: {name}", hint=f"commands are {', '.join(commands)}")
+        return UsageError(f"no such command: {name}", hint=f"commands are {', '.join(commands)}; xent --help says more")
     return UsageError(f"no such command: {name}", hint=f"did you mean {' '.join(map(quoted, line))}?")
 
 
@@ -74,13 +74,25 @@ def _option_meant(error: click.NoSuchOption, context: click.Context | None) -> s
     """Suggest the option that was probably meant; an option may also be in the wrong place, before the command."""
     if context is not None and isinstance(context.command, click.Group):
         return f"options come after a command: xent compute {error.option_name} ..."
-    known = [] if context is None else [name for option in context.command.params for name in option.opts]
+    if context is None:
+        return ""
+    known = _names_of(context.command)
+    group = None if context.parent is None else context.parent.command
+    if isinstance(group, click.Group):
+        for name in group.list_commands(context):
+            other = group.get_command(context, name)
+            if other is not None and error.option_name in _names_of(other):
+                return f"{error.option_name} is an option of xent {name}"
     return did_you_mean(error.option_name, known, quote="")
+
+
+def _names_of(command: click.Command) -> list[str]:
+    return [name for option in command.params for name in option.opts if isinstance(option, click.Option)]
 
 
 def _pattern_meant(words: Sequence[str], command: str) -> str:
     """Suggest quotes where the files typed are those that a pattern finds, in order: the shell has replaced it."""
-    files = [Path(word) for word in words if Path(word).is_file()]
+    files = [Path(word) for word in words if _is_file(word)]
     for first in files:
         pattern = str(first.parent / f"*{first.suffix}")
         found = [file for file in files if file.match(pattern)]
@@ -89,6 +101,13 @@ def _pattern_meant(words: Sequence[str], command: str) -> str:
             line = " ".join(map(quoted, (pattern, *others)))
             return f"a shell replaces a pattern by the files, unless it stands in quotes: {command} {line}"
     return ""
+
+
+def _is_file(word: str) -> bool:
+    try:
+        return Path(word).is_file()
+    except OSError:  # longer than any name
+        return False
 
 
 def _name_of(parameter: click.Parameter | None) -> str:

@@ -75,7 +75,8 @@ def gradient_output(flags: OutputFlags, layout: LayoutFlags, pair: Pair) -> Grad
     if path is None:
         raise UsageError("--gradient-dtype without --gradients")
     if not path.endswith((".npy", "/")):
-        raise UsageError(f"--gradients {path}: gradients are written as .npy, or into a folder/ of them")
+        what = f"--gradients {path}: gradients are written as .npy, or into a folder/ of them"
+        raise UsageError(what, hint="for example --gradients gradients.npy")
     shape = logits.info.shape
     if not path.endswith("/") and logits.info.format in ARRAYS and None in shape:
         found = f"shards of {logits.info.path} that differ in shape"
