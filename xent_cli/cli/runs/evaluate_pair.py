@@ -10,7 +10,7 @@ from xent_cli.core.evaluate import evaluate_block, weigh_block
 from xent_cli.core.run_totals import RunTotals
 from xent_cli.core.totals.exact_sum import ExactSum
 from xent_cli.core.totals.loss_totals import LossTotals
-from xent_cli.errors import InputError, RowError
+from xent_cli.errors import RowError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -61,7 +61,7 @@ def evaluate_pair(
                 folder.note(block)
             for writer in targets.writers:
                 writer.write(block)
-        refuse_nothing(totals.losses, pair, options)
+        totals.losses.refuse_nothing(pair.logits.info.description.path)
         for writer in targets.writers:
             writer.finish()
         return totals
@@ -97,24 +97,6 @@ def divisor_of(pair: Pair, options: LossOptions, engine: Engine) -> ExactSum:
     if every_one_counts and pair.logits.info.num_rows is not None:
         return ExactSum.of_count(pair.logits.info.num_rows)
     return sum(engine.map(partial(weigh_block, options=options), pair.tasks()), ExactSum())
-
-
-def refuse_nothing(totals: LossTotals, pair: Pair, options: LossOptions) -> None:
-    """Refuse a mean over no samples, or with weights that are all 0."""
-    if totals.n_samples == 0:
-        raise InputError(
-            "nothing left to average",
-            pair.logits.info.path,
-            found=f"{totals.n_ignored} samples, all ignored or without a label",
-            expected="at least one sample with a loss",
-        )
-    if totals.weight is not None and totals.weight.units == 0:
-        raise InputError(
-            "nothing left to average",
-            pair.logits.info.path,
-            found="weights that sum to 0",
-            expected="at least one positive weight",
-        )
 
 
 def progress(run: RunFlags, num_rows: int | None) -> Track:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from xent_cli import __version__
-from xent_cli.cli.runs.evaluate_pair import divisor_of, progress, refuse_nothing
+from xent_cli.cli.runs.evaluate_pair import divisor_of, progress
 from xent_cli.cli.runs.open_engine import open_engine
 from xent_cli.cli.runs.preview import diagnostics_of, preview
 from xent_cli.cli.runs.resolve_options import loss_options, read_options, refuse_without_logits
@@ -171,7 +171,7 @@ def evaluate(job: Job, *, of_nothing: bool = False) -> Errors:
             hint="save all classes",
         )
     if not of_nothing:
-        refuse_nothing(totals, pair, options)
+        totals.refuse_nothing(pair.logits.info.path)
     if job.number is not None:
         summary = totals.summarize()
         truth = summary.mean_loss if flags.reduction == "mean" else summary.sum_loss

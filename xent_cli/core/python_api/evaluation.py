@@ -16,7 +16,7 @@ from xent_cli.core.python_api.summary import LossSummary, Slice
 from xent_cli.core.run_totals import RunTotals, per_unit
 from xent_cli.core.totals.loss_totals import LossTotals
 from xent_cli.core.warnings import find_warnings
-from xent_cli.errors import InputError, UsageError
+from xent_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -113,10 +113,7 @@ def summary_of(
     for block in call.blocks:
         found = found.merge(evaluate_block(block, call.options, outputs).totals)
     totals = found.losses
-    if totals.n_samples == 0:
-        raise InputError("nothing left to average", found=f"{totals.n_ignored} samples, all ignored")
-    if not totals.divisor.units:
-        raise InputError("nothing left to average", found="weights that are all 0", expected="a weight above 0")
+    totals.refuse_nothing()
     summary = found.summarize()
     if groups is not None:
         summary = per_unit(summary, totals, groups.total_units, has_error=groups.has_error)

@@ -9,6 +9,7 @@ from xent_cli.core.labels.label_offsets import Offsets
 from xent_cli.core.totals.exact_sum import ExactSum, either, standard_deviation, standard_error
 from xent_cli.core.totals.quantiles import QuantileState
 from xent_cli.core.totals.summary import LossSummary, WorstSample
+from xent_cli.errors import InputError
 
 if TYPE_CHECKING:
     from xent_cli.core.totals.cluster_totals import ClusterTotals
@@ -141,6 +142,14 @@ class LossTotals(NamedTuple):
         found = self.clusters.moments()
         error = math.nan if math.isnan(deviation) else found.standard_error()
         return error, found.clusters, (error / alone) ** 2 if alone else math.nan
+
+    def refuse_nothing(self, where: str = "") -> None:
+        """Raise `InputError` if there is no mean: no sample counts, or all weights are 0; `where` names the input."""
+        found, expected = f"{self.n_ignored} samples, all ignored or without a label", "at least one sample with a loss"
+        if self.n_samples:
+            found, expected = "weights that sum to 0", "at least one positive weight"
+        if not self.divisor.units:
+            raise InputError("nothing left to average", where, found, expected)
 
     def summarize(self) -> LossSummary:
         """Compute the figures, rounding each once."""
