@@ -222,5 +222,5 @@ def test_one_array_a_sample_by_names_of_no_order_is_refused_with_the_pattern_tha
     path = npz(tmp_path / "d", {f"speaker{i // 50}-utt{i:04}": row for i, row in enumerate(LOGITS)})
     with pytest.raises(InputError, match="no array of logits") as caught:
         mean(path, tmp_path / "y.npy")
-    assert caught.value.hint.endswith("with a pattern: --logits-column '*'")
+    assert "with a pattern: --logits-column '*'" in caught.value.hint
     assert mean(path, tmp_path / "y.npy", "--logits-column", "*") == MEAN
