@@ -102,7 +102,7 @@ def test_arrays_of_another_name_are_a_question_and_pairs_of_numbers_are_text(tmp
 def test_lists_of_names_beside_lists_of_scores_are_refused_where_they_are_text(tmp_path):
     frame = pd.DataFrame({"labels": [str(NAMES)] * N, "scores": [str(row.tolist()) for row in LOGITS], "y": LABELS})
     frame.to_csv(tmp_path / "t.csv", index=False)
-    with pytest.raises(InputError, match="said row by row"):
+    with pytest.raises(InputError, match="given row by row"):
         read(str(tmp_path / "t.csv"))
 
 

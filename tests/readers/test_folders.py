@@ -195,14 +195,14 @@ def test_what_a_folder_says_is_never_a_class(names, name, tmp_path):
     assert summary(folder)["summary"]["mean_loss"] == pytest.approx(LOSSES.mean(), rel=1e-12)
     rows = [float(line.split("\t")[-1]) for line in run("compute", folder, "-f", "tsv", "-q").splitlines()[1:]]
     assert rows == pytest.approx(LOSSES[order], rel=1e-12)
-    with pytest.raises(InputError, match="a folder says no logits"):
+    with pytest.raises(InputError, match="a folder name cannot give logits"):
         summary(folder, "--logits-column", ",".join([*names, name]))
 
 
 def test_a_folder_says_no_mask_and_no_weight(tmp_path):
     folder = hive(tmp_path / "d", "parquet", "w", table=TABLE.drop(columns="split").assign(w=np.arange(N) % 2))
     for option in ("--sample-weight-column", "--mask"):
-        with pytest.raises(InputError, match="a folder says no logits, mask, weight or units"):
+        with pytest.raises(InputError, match="a folder name cannot give logits, a mask, weights or units"):
             summary(folder, option, "w")
 
 

@@ -71,7 +71,7 @@ def test_scores_are_matched_to_the_classes_by_the_names_in_each_row(form, write,
 @pytest.mark.parametrize("form", FORMS)
 def test_labels_that_are_numbers_need_the_order_of_the_classes(form, tmp_path):
     parquet(tmp_path / "t", pa.table({**FORMS[form], "label": PLACES}))
-    with pytest.raises(InputError, match="classes are named row by row, and labels are numbers") as caught:
+    with pytest.raises(InputError, match="classes are named row by row, but labels are numbers") as caught:
         run(tmp_path / "t")
     assert "--class-names" in caught.value.hint
     (tmp_path / "names.txt").write_text("\n".join(CLASSES))

@@ -98,6 +98,7 @@ TABLES: dict[str, tuple[dict[str, Any], float]] = {
         },
         RIGHT,
     ),
+    "columns as R names them": (wide(["V1", "V2", "V3"], PROBS) | {"label": LABELS}, RIGHT),
     "labels from 1": (wide(NAMES) | {"label": LABELS + 1}, RIGHT),
     "a list beside a label of another name": ({"logits": LOGITS.tolist(), "answer": LABELS}, RIGHT),
 }

@@ -14,15 +14,18 @@ _NUMBERED = re.compile(r"(.*?)(\d+)(\D*)", re.DOTALL)
 
 
 def order_of(names: Sequence[str], others: Sequence[str]) -> tuple[int, ...] | None:
-    """Return the position in `others` of each of `names`, or None if the lists do not match.
+    r"""Return the position in `others` of each of `names`, or None if the lists do not match.
 
     Names match if they are equal as written, without the prefix and suffix that all of one list share, or apart from
-    case. Whole numbers 0 to k-1, with or without a common stem, are positions in `names`.
+    case; accents may be characters of their own or not. Whole numbers 0 to k-1, with or without a common stem, are
+    positions in `names`.
 
     Examples
     --------
     >>> order_of(["cat", "dog"], ["prob_dog", "prob_cat"]), order_of(["cat", "dog"], ["p1", "p0"])
     ((1, 0), (1, 0))
+    >>> order_of(["caf\u00e9", "bar"], ["bar", "cafe\u0301"])
+    (1, 0)
     >>> order_of(["cat", "car"], ["bat", "bar"])
     """
     if len(names) != len(others):
@@ -61,6 +64,13 @@ def _spellings(names: Sequence[str], others: Sequence[str]) -> Iterator[tuple[Se
     """Yield both lists, first as written, then ever more loosely normalised."""
     ours, theirs = [name.strip() for name in names], [name.strip() for name in others]
     yield ours, theirs
+    if not all(name.isascii() for name in (*ours, *theirs)):
+        from unicodedata import normalize  # few names need it
+
+        ours, theirs = ([normalize("NFC", name) for name in side] for side in (ours, theirs))
+        if len({*ours}) < len(ours):
+            return
+        yield ours, theirs
     yield ours, _cut_like(theirs, ours)
     yield _cut_like(ours, theirs), theirs
     ours, theirs = without_shared(ours), without_shared(theirs)

@@ -67,6 +67,7 @@ def choose(facts: TableFacts) -> Choice:
     never = _never(free) - {name for name in free if roles[name].must}
     left = [name for name in free if name not in never]
     if not left and not questions:
+        _refuse_never(facts, free)
         scores = [name for name, role in roles.items() if role.role == PREDICTION and sample.kinds[name] == NUMBER]
         scores = [name for name in scores if not sample.is_whole(name)]
         raise one_column(sample, options, scores[0]) if len(scores) == 1 else no_columns(sample, options, roles)
@@ -99,6 +100,15 @@ def _refuse_other_numbers(facts: TableFacts, family: Family) -> None:
 def _never(columns: list[str]) -> set[str]:
     """Numbered columns that hold inputs of a model (`f0`, `pixel_1`)."""
     return {name for family in numbered(columns) if family.never for name in family.columns}
+
+
+def _refuse_never(facts: TableFacts, free: list[str]) -> None:
+    """Ask about columns named like inputs of a model (`V1`, `X0`, as R names columns) whose rows are distributions."""
+    sets = [family for family in numbered(free) if family.never and facts.are_distributions(family.columns)]
+    if sets:
+        readings = {family.shown: _naming(facts, family) for family in sets}
+        expected = "names such as prob_0 and prob_1: these are those of a model's inputs"
+        raise several_readings(facts.sample, "are these the classes?", readings, expected)
 
 
 def _without_roles_that_labels_name(facts: TableFacts) -> Mapping[str, Role]:
@@ -169,7 +179,7 @@ def _refuse_named_rows(sample: TableSample, name: str, options: ReadOptions) -> 
         # A list of class names has no name twice, which tells it from a one-hot label.
         if scores and [len({*row}) for row in rows] == scores:
             raise InputError(
-                "which class each score is of is said row by row",
+                "the class of each score is given row by row",
                 f'{sample.path}, column "{name}"',
                 found=f'lists of names in "{other}", as long as the scores',
                 expected="scores in one order of the classes",

@@ -168,7 +168,7 @@ RULES = (
 )
 _SAID = {
     evidence.WITHOUT_LABELS: evidence.UNSURE,
-    evidence.AS_MANY: "what is left, as many as numbers in a label",
+    evidence.AS_MANY: "what is left, as many columns as numbers in a label",
 }
 
 

@@ -31,7 +31,7 @@ BY_LIST = "--class-names names them"
 WITHOUT_LABELS = "there are no labels to tell otherwise"
 # Some of the columns chosen for this reason may not be classes at all.
 UNSURE = "what is left, and there are no labels to tell"
-AS_MANY = "there are as many as numbers in a label"
+AS_MANY = "there are as many as numbers in each label"
 
 # In fewer rows than this, a common order, or labels that equal the highest class, may be chance.
 _ROWS_IN_ORDER = 8

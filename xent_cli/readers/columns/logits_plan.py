@@ -237,7 +237,7 @@ def _by_label_names(sample: TableSample, choice: Choice, label: str | None) -> C
     found = reordered(choice, names)
     if found is None and choice.numbers is None and {*map(plain_name, choice.names or ())} & {*map(plain_name, names)}:
         raise InputError(
-            "the schema names other classes than the columns",
+            "the schema and the columns name different classes",
             f'{sample.path}, column "{label}"',
             found=f"labels {listing(names)}",
             expected=f"{listing(choice.names or ())}, as the columns",
@@ -257,7 +257,7 @@ def _spelling(choice: Choice, labels: Callable[[], LabelValues | None]) -> str:
     same = {composed(name) for name in names}
     odd = [text for text in odd if not text.isascii() and composed(text) in same]
     return (
-        f"labels and columns write accents in two ways, and are matched as Unicode NFC: {listing(odd)}" if odd else ""
+        f"labels and columns write accents differently, and are matched as Unicode NFC: {listing(odd)}" if odd else ""
     )
 
 

@@ -39,7 +39,7 @@ def plan_with_partitions(
     for column in (*plan.values, plan.mask, plan.weight, plan.units):
         if column in dict(constants):
             raise InputError(
-                "a folder says no logits, mask, weight or units",
+                "a folder name cannot give logits, a mask, weights or units",
                 sample.path,
                 found=f'"{column}", which is part of a folder\'s name',
                 expected="a column of the file",

@@ -29,10 +29,10 @@ _SHOWN = 40
 # How a cell that holds more than a number may begin.
 _BRACKETS = frozenset("[({S")
 _DIGITS = frozenset("0123456789.-+")
-# Of a sparse vector in a sample.
+# Longest sparse vector that a sample shows.
 _MOST_SHOWN = 1 << 16
 _CUT = re.compile(r"\s*\w*\(?\[+[-+\d.,eE\s]*\.\.\.")
-# Of a dictionary as Python prints it.
+# A pair in a dictionary as Python prints it.
 _PAIR = re.compile(r"""\s*(?:'([^'\\]*)'|"([^"\\]*)"|(-?\d+))\s*:\s*([^\s,:'"{}\[\]]+)\s*(?:,|$)""")
 
 
@@ -261,7 +261,7 @@ def _of_vector(cell: dict[str, Any]) -> Row:
     size, places = cell.get("size"), cell.get("indices")
     whole = type(size) is int and isinstance(places, list) and all(type(place) is int for place in places)
     if cell["type"] != 0 or not whole or size is None or places is None:
-        raise CellError("a vector of neither kind")
+        raise CellError("a vector that is neither dense nor sparse")
     increasing = all(a < b for a, b in pairwise(places))
     if len(places) != len(values) or not increasing or (places and not 0 <= places[0] <= places[-1] < size):
         raise CellError(f"a sparse vector of {size} with {len(values)} values at {places[:6]}")

@@ -65,12 +65,12 @@ def rows_of_maps(sample: TableSample, name: str, keys: tuple[str, ...]) -> Float
 def refuse_unordered(
     sample: TableSample, choice: Choice, options: ReadOptions, labels: Callable[[], LabelValues | None]
 ) -> None:
-    """Refuse maps that put the classes in no order of their own, where labels are numbers.
+    """Refuse maps whose keys give no order of the classes, if labels are numbers.
 
     Raises
     ------
     InputError
-        Where the order of the keys is that of the scores, or another one from row to row.
+        If keys are in the order of their scores, or in a different order from row to row.
     """
     if not choice.within or choice.numbers is not None or options.class_names is not None:
         return
@@ -85,26 +85,27 @@ def refuse_unordered(
     for cell in sample.first(choice.within):
         try:
             row = row_of_cell(cell)
-        except ValueError:  # which the run will meet again, and tell with its row
+        except ValueError:  # the run reports it with its row
             continue
         if {*row.keys} == {*choice.columns}:
             rows.append(row)
     if len({row.keys for row in rows}) > 1:
-        found = "the keys of the maps in another order from row to row"
+        found = "maps whose keys are in a different order from row to row"
     elif (
         len(rows) >= _ROWS_IN_ORDER
         and len(choice.columns) > 1
         and all(np.all(r.values[1:] <= r.values[:-1]) for r in rows)
     ):
-        found = "the keys of the maps in the order of their scores"
+        found = "maps whose keys are in the order of their scores"
     else:
         return
     raise InputError(
-        "classes are named row by row, and labels are numbers",
+        "classes are named row by row, but labels are numbers",
         f'{sample.path}, column "{choice.within}"',
         found=found,
         expected=f"labels that are names, such as {listing(choice.columns[:2])}, or the order of the classes",
-        hint="say the order: " + line(sample.path, options, class_names_file="NAME_OF_0,NAME_OF_1,..."),
+        hint="write the names in the order of their numbers to a file, one a line: "
+        + line(sample.path, options, class_names_file="NAMES.txt"),
     )
 
 

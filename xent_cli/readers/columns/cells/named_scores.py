@@ -1,4 +1,4 @@
-"""Lists that say a class and its score in each item, as pipelines and BigQuery write them; and lists of names."""
+"""Lists with a class and its score in each item, as pipelines and BigQuery write them; and lists of names."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ NAME_KEYS = (
 )
 SCORE_KEYS = ("score", "prob", "proba", "probability", "confidence", "logprob", "log_prob", "logit", "value")
 SCORE_LISTS = frozenset(name for _, names in LISTS for name in names)
-# How a list of scores may be called, at its end.
+# The last words of names that lists of scores have.
 _SCORE_WORDS = SCORE_LISTS | {"confidences", "confidence", "score"}
 _TEXT_ITEM = re.compile(r"""\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)")\s*(?:,|(?=\s*['"])|$)""")
 
 
 def scores_by_name(items: Sequence[Any]) -> list[tuple[str, Any]] | None:
-    """Pairs of class and score of a list of objects, each with a key for either; None of any other list.
+    """Pairs of class and score from a list of objects that have both; None for any other list.
 
     Examples
     --------
@@ -51,7 +51,7 @@ def scores_by_name(items: Sequence[Any]) -> list[tuple[str, Any]] | None:
 
 
 def objects_of(text: str) -> list[Any] | None:
-    """A list of objects in JSON or as Python prints it; None of any other text.
+    """A list of objects, in JSON or as Python prints it; None for any other text.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def objects_of(text: str) -> list[Any] | None:
 
 
 def texts_of(text: str) -> list[str] | None:
-    """The texts of a list of them, as JSON, Python and numpy write it; None of any other text.
+    """The strings in a list, as JSON, Python or NumPy writes it; None for any other text.
 
     Examples
     --------
@@ -86,7 +86,7 @@ def texts_of(text: str) -> list[str] | None:
 
 
 def named_lists(records: Sequence[Mapping[str, Any]]) -> tuple[str, str] | None:
-    """The list of names and the list of scores that these name, where there is one of either."""
+    """The list of names and the list of scores that they name, if there is exactly one of each."""
     first = records[0] if records else {}
     texts = [key for key, value in first.items() if _is_list_of(value, str)]
     texts = [key for key in texts if not never_scores(plain_name(key))]

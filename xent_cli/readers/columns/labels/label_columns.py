@@ -91,12 +91,12 @@ def refuse_other_label(
     label: str,
     class_names: tuple[str, ...] | None,
 ) -> None:
-    """Refuse a label that says nothing of being the truth beside a column of text that names other classes.
+    """Refuse a label whose name does not say that it is the truth, next to text that names different classes.
 
     Raises
     ------
     InputError
-        Where the two are not the same in a row.
+        If the two differ in a row.
     """
     if options.label_column is not None or class_names is None or says_truth(label):
         return

@@ -30,13 +30,13 @@ def plan_labels(
 ) -> ColumnPlan:
     """Find the labels in a separate table: a single column, or one for each class.
 
-    Dense columns with the names of the logits' columns are taken in the order of those, whatever either has before all
-    of them; only names that have nothing in common are taken as they come.
+    Dense columns with the names of the logits' columns are put in the order of those, whatever prefix either side has;
+    only names that have nothing in common keep their own order.
 
     Raises
     ------
     InputError
-        Where there are no labels, several columns may be them, or columns name some of the classes and not others.
+        If there are no labels, several columns may be the labels, or columns name some classes but not others.
     """
     refuse_repeated(sample.path, list(sample.kinds))
     asked = asked_labels(sample, options)
@@ -78,7 +78,7 @@ def plan_labels(
         "no labels found",
         sample.path,
         found=f"columns {listing(list(sample.kinds))}",
-        expected=f"one column of labels, or {num_classes} of class probabilities",
+        expected=f"one column of labels, or {num_classes if num_classes > 0 else 'several'} of class probabilities",
         hint="name it with --label-column",
     )
 
@@ -140,7 +140,7 @@ def _by_class(path: str, names: list[str], class_names: tuple[str, ...] | None) 
 
 
 def _without_prefix(names: Sequence[str]) -> list[str]:
-    """Leave out what all names begin with."""
+    """Remove what all names begin with."""
     # The first and the last in order differ where any two do.
     first, last = (min(names), max(names)) if len(names) > 1 else ("", "")
     shared = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))

@@ -23,9 +23,9 @@ class LabelValues(NamedTuple):
     form
         "whole" for class indices (true and false too), "text" for names, "dense" for a row of numbers each.
     first
-        Those of the first rows as text, "" where there is none.
+        Those of the first rows as text, "" if there is none.
     ahead
-        Every label as text; None where they cannot be read ahead.
+        Every label as text; None if they cannot be read ahead.
     width
         How many numbers a dense label has.
     ignored
@@ -33,9 +33,9 @@ class LabelValues(NamedTuple):
     boolean
         Whether they are true and false.
     offset
-        What the first class is called, where the user says it.
+        Number of the first class, if the user gives it.
     aligned
-        Whether they stand in the order of the logits; of two tables with ids that is not known yet.
+        Whether they are in the order of the logits, which is not known yet for two tables with ids.
     lenient
         Whether some may not count, so that they need not be classes.
     """
@@ -94,9 +94,8 @@ def range_of(labels: LabelValues | None) -> tuple[int, int]:
 def columns_of_labels(labels: LabelValues, columns: Sequence[str], *, every: bool) -> dict[str, str] | None:
     """Which column each text label names; None if one of them names none.
 
-    Names are matched as they stand, then without regard to case and marks where that leaves one column; whatever else
-    the names have before and after must be the same for all. Where two sets of columns fit, as two models have them,
-    neither is named.
+    Names are matched as written, then without case and punctuation if that leaves one column; what surrounds them must
+    be the same for all. If two sets of columns fit, as with two models, the answer is None.
     """
     return _columns_named(labels.names(every=every), tuple(columns))
 
@@ -104,7 +103,7 @@ def columns_of_labels(labels: LabelValues, columns: Sequence[str], *, every: boo
 @lru_cache(maxsize=16)
 def _columns_named(texts: frozenset[str], columns: tuple[str, ...]) -> dict[str, str] | None:
     if (bare := {name.strip(): name for name in columns}).keys() <= texts:
-        # Whatever else there is among the labels names no class, and the run will say so.
+        # Any other label names no class; the run reports it.
         return bare
     stems = stems_of_labels(texts, columns)
     if stems:
@@ -125,7 +124,7 @@ def _columns_named(texts: frozenset[str], columns: tuple[str, ...]) -> dict[str,
 
 
 def one_each(names: Sequence[str]) -> dict[str, str]:
-    """Names by their plain form, those that share it with another left out.
+    """Names by their plain form, without those that share one.
 
     Examples
     --------

@@ -39,11 +39,11 @@ _MARKS = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0}
 def label_readings(
     sample: TableSample, columns: Iterable[str], options: ReadOptions, plan: Planner
 ) -> tuple[ReadOptions, ...]:
-    """The readings of a table under which one of some columns, or one for each class, holds the labels.
+    """The readings of a table in which one of some columns, or a column for each class, holds the labels.
 
     Columns that are 1 for one class in every row count first, then columns of names, then numbers, which must also be
-    better than a guess. What is the highest class in every row is a prediction, where something else is not; of columns
-    that hold the same, the first is enough.
+    better than a guess. A column that is the highest class in every row is a prediction, unless all are; of columns
+    with the same values, only the first is shown.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def label_readings(
 
 
 def _not_predicted(found: Iterable[tuple[ReadOptions, bool]]) -> tuple[ReadOptions, ...]:
-    """Readings whose labels are not the highest class of every row, as predictions are; all, where none is left."""
+    """Readings whose labels are not the highest class in every row, as predictions are; all of them if none is left."""
     some = list(found)
     kept = [reading for reading, predicted in some if not predicted] or [reading for reading, _ in some]
     return tuple(kept[:_MOST_SHOWN])
@@ -78,7 +78,7 @@ def _not_predicted(found: Iterable[tuple[ReadOptions, bool]]) -> tuple[ReadOptio
 
 def _may_be_labels(sample: TableSample, name: str) -> bool:
     kind = sample.kinds[name]
-    # Text that names the classes is labels, whatever else its name may mean.
+    # Text that names the classes holds labels, whatever its own name says.
     others = (PREDICTION, INDEX) if kind == TEXT else (PREDICTION, INDEX, ID, ABOUT_SAMPLE)
     if role_named(name, text=kind == TEXT) in others or kind not in (TEXT, BOOL, NUMBER):
         return False
@@ -88,7 +88,7 @@ def _may_be_labels(sample: TableSample, name: str) -> bool:
 def _fitting(
     sample: TableSample, classes: ColumnPlan, labels: LabelValues, reading: ReadOptions
 ) -> tuple[ReadOptions, bool] | None:
-    """The options that compute with some labels, and whether these are predictions; None where they do not fit."""
+    """The options that compute with some labels, and whether these are predictions; None if they do not fit."""
     scores = _scores(sample, classes)
     if scores is None:
         return None
@@ -117,7 +117,7 @@ def _fitting(
 
 
 def _scores(sample: TableSample, classes: ColumnPlan) -> FloatArray | None:
-    """The first rows of the classes as [m, k]; None of lists that are not alike, and of cells that are no maps."""
+    """The first rows of the classes as [m, k]; None for lists of unequal length and for cells that are not maps."""
     if classes.keys:
         return rows_of_maps(sample, classes.values[0], classes.keys)
     if classes.cells or not classes.values:
