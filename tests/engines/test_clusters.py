@@ -28,6 +28,7 @@ from xent_cli.cli.runs.outputs.targets import Targets
 from xent_cli.core.block import Rows
 from xent_cli.core.options import LossOptions, Outputs
 from xent_cli.core.totals.cluster_rule import ClusterRule
+from xent_cli.engines import dask as dask_engine
 from xent_cli.engines.dask import open_dask
 from xent_cli.engines.interface import TASKS_TOGETHER, refuse_other_versions
 from xent_cli.engines.local import SerialEngine, open_local
@@ -117,7 +118,8 @@ def test_no_more_than_the_window_is_taken_ahead_of_the_results(cluster):
     assert len(taken) == 100
 
 
-def test_the_driver_keeps_nothing_of_a_task_that_is_done(cluster):
+def test_the_driver_keeps_nothing_of_a_task_that_is_done(cluster, monkeypatch):
+    monkeypatch.setattr(dask_engine, "_KEYS_REMEMBERED", 20)  # a bound too, which 100 bundles would not reach
     tasks = 100 * TASKS_TOGETHER  # more than what either engine's bounded logs hold, which go together in bundles
 
     def lengths():
