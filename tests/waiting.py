@@ -6,7 +6,7 @@ import time
 import numpy as np
 
 # A guard against waiting forever, not a measurement: even the slowest machine needs less than this.
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 300
 
 
 def until(found, expected, seen=lambda: "nothing"):
