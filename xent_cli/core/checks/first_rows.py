@@ -23,7 +23,7 @@ _FIRST_STEP = 16
 # Counts and grades span fewer whole numbers than this; quantised outputs span most of 256.
 _LEAST_SPAN = 64
 # Rows of this many entries are examined at a time, since figures are computed in float64.
-_MOST_ENTRIES = 1 << 18
+_MOST_ENTRIES = 1 << 21
 # Rows that cannot be judged, such as padding, are skipped up to these limits: an input may contain nothing else.
 _MOST_SKIPPED_ROWS, _MOST_SKIPPED_ENTRIES = 1 << 16, 1 << 24
 
