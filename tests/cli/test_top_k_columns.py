@@ -176,6 +176,31 @@ def test_a_sampled_token_beside_the_highest_bounds_nothing(folder, place):
     assert all(one <= other + 1e-9 for one, other in zip(*widths, strict=True))
 
 
+@pytest.mark.parametrize("place", ["first", "last"])
+@pytest.mark.parametrize("form", [lists, None])
+def test_beside_the_likeliest_alone_the_values_say_which_token_was_sampled(folder, place, form):
+    """The first rows list one token twice, as greedy decoding does; others tell which of the two is the likeliest."""
+    sampled = np.concatenate([INDEX[:30, 0], RNG.integers(0, K, 10)])
+    sides = [(sampled[:, None], INDEX[:, :1]), (TEACHER[np.arange(N), sampled][:, None], LOG_P[:, :1])]
+    index, values = (np.hstack(pair if place == "first" else pair[::-1]) for pair in sides)
+    if form is lists:
+        jsonl(folder / "a.jsonl", lists(index, values))
+    else:
+        pairs = [zip(map(str, i), v, strict=True) for i, v in zip(index.tolist(), values.tolist(), strict=True)]
+        jsonl(folder / "a.jsonl", [{"top_logprobs": [{"token": c, "logprob": p} for c, p in each]} for each in pairs])
+    assert lie_within(rows(folder, "a.jsonl"))
+
+
+def test_an_item_without_a_number_is_named(folder):
+    items = [{"token": "3", "logprob": -0.5}, {"token": "1", "logprob": -1.0}]
+    jsonl(
+        folder / "a.jsonl",
+        [{"top_logprobs": items}] * 30 + [{"top_logprobs": [items[0], {**items[1], "logprob": "x"}]}] * 10,
+    )
+    found = run(folder, "a.jsonl")
+    assert (found.returncode, "sample 30" in found.stderr, "found 'x' for \"1\"" in found.stderr) == (3, True, True)
+
+
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 @pytest.mark.parametrize("kind", ["log-probs", "probs"])
 def test_what_was_rounded_away_widens_the_ends(folder, dtype, kind):

@@ -110,7 +110,8 @@ class TopKColumns(NamedTuple):
 def appended_in(rows: Highest) -> Appended:
     """Tell from the first rows whether a token stands beside the k highest.
 
-    It does if entries fall but for the first one, or if the first or the last one is a class that the others list too.
+    It does if entries fall but for the first one, or if the first or the last one is a class that the others list too
+    and never above all of them.
 
     Examples
     --------
@@ -130,10 +131,11 @@ def appended_in(rows: Highest) -> Appended:
         with np.errstate(invalid="ignore"):
             falls = not (np.diff(values, axis=1) > 0).any()
             highest = np.nanmax(values, axis=1, initial=-np.inf)
-            lower = place == "first" and (_parted(rows.values, counts, place) < highest).any()
-        if (rest == one[:, np.newaxis]).any() and not _repeats(rest):
+            value = _parted(rows.values, counts, place)
+            fits = not ((value > highest + _SAME) & (counts > 1)).any()
+        if fits and (rest == one[:, np.newaxis]).any() and not _repeats(rest):
             found = place if falls else found or place
-        elif falls and lower:
+        elif fits and falls and place == "first" and (value < highest).any():
             found = place
     return Appended(found, usual)
 
@@ -199,22 +201,24 @@ def checked(
     counts = np.count_nonzero(held, axis=1)
     refuse_rows(counts == 0, "an empty list", lambda _: "no class", "at least one class", start, role)
     good = (values >= 0) & (values <= 1) if probs else values <= 0
-    expected = "values between 0 and 1, or their logarithms"
-    bad = ~good & held
+    bad, expected = ~good & held, "values between 0 and 1, or their logarithms"
     refuse_rows(bad.any(axis=1), "not a probability", _first_of(values, bad, "value"), expected, start, role)
     with np.errstate(divide="ignore", invalid="ignore"):
         log_p: FloatArray = np.where(held, np.log(values) if probs else values, np.nan)
     extra = _extra(index, log_p, counts, appended)
     index, log_p = _without_repeated(index, log_p, extra, start, role)
-    top = np.where(extra | (index < 0), np.inf, log_p)
-    cap = np.minimum(top.min(axis=1), 0.0)
+    beside = extra | (index < 0)
+    highest = np.where(beside, -np.inf, log_p).max(axis=1, keepdims=True)
+    # A token that is likelier than the highest is one of them, whatever the first rows looked like.
+    above = np.where(extra & (log_p > highest), log_p, -np.inf).max(axis=1)
+    cap = np.where(beside, np.inf, log_p).min(axis=1)
     width = _widths(values, held, rows.dtype, probs=probs)
     if probs and rows.dtype in _PRECISIONS:
         # What is stored as 0 is less than half the smallest number.
         lost = (values == 0) & (index >= 0)
         cap = np.where((lost & ~extra).any(axis=1), (_PRECISIONS[rows.dtype][1] - 1) * np.log(2.0), cap)
         index = np.where(lost, NOTHING, index)
-    return index, log_p, cap, width
+    return index, log_p, np.minimum(np.maximum(cap, above), 0.0), width
 
 
 def _extra(index: IntArray, log_p: FloatArray, counts: IntArray, appended: Appended) -> BoolArray:

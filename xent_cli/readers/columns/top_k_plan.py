@@ -13,7 +13,7 @@ import numpy as np
 
 from xent_cli.errors import InputError, listing
 from xent_cli.readers.columns.asked_columns import asked_labels
-from xent_cli.readers.columns.cells.cell_text import row_of_cell
+from xent_cli.readers.columns.cells.entries import entries_of_cell
 from xent_cli.readers.columns.column_plan import columns_beside
 from xent_cli.readers.columns.families import numbered
 from xent_cli.readers.columns.labels.label_columns import find_label
@@ -201,7 +201,7 @@ def keys_differ(sample: TableSample, name: str) -> bool:
     keys = set()
     for cell in sample.first(name):
         try:
-            keys.add(frozenset(row_of_cell(_given(cell)).keys) if cell is not None else None)
+            keys.add(frozenset(entries_of_cell(_given(cell)).keys) if cell is not None else None)
         except ValueError:  # which the run will meet again, and report with its row
             continue
     return len(keys - {None}) > 1
@@ -246,7 +246,7 @@ def _cells(sample: TableSample, top_k: TopKColumns) -> tuple[Sequence[Any], Sequ
     values: list[Sequence[float]] = []
     for cell in cells:
         try:
-            row = row_of_cell(_given(cell)) if cell is not None else None
+            row = entries_of_cell(_given(cell)) if cell is not None else None
         except ValueError:
             row = None
         keys.append(() if row is None else row.keys)

@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from xent_cli.core.block import Rows
 from xent_cli.errors import MissingValueError, RowError, UnreadableRowError, listing
-from xent_cli.readers.columns.cells.cell_text import row_of_cell
+from xent_cli.readers.columns.cells.cell_text import CellError, row_of_cell
+from xent_cli.readers.columns.cells.entries import entries_of_cell
 from xent_cli.readers.columns.sample import as_text
 from xent_cli.readers.tables.arrow_columns import decoded
 from xent_cli.readers.tables.column_types import flat, is_text, kind_of, to_numpy
@@ -105,7 +106,7 @@ def entries_of(table: pa.Table, top_k: TopKColumns, role: str, start: int) -> En
     if not top_k.nested:
         return _of_ranks(table, top_k)
     if not top_k.classes:
-        return _of_maps(decoded(table[top_k.values[0]]))
+        return _of_maps(decoded(table[top_k.values[0]]), top_k.values[0], role, start)
     sides = [_lists(decoded(table[name])) for name in (*top_k.classes, *top_k.values)]
     (counts, classes, lacks), (others, values, lost) = sides
     missing = lacks | lost
@@ -162,7 +163,7 @@ def _of_texts(array: pa.Array) -> tuple[IntArray, AnyArray, BoolArray]:
     return counts, np.array(values, np.float64), missing
 
 
-def _of_maps(column: pa.ChunkedArray) -> Entries:
+def _of_maps(column: pa.ChunkedArray, name: str, role: str, start: int) -> Entries:
     """Maps from class to value, or structs with a field for each class, of which some are null."""
     column = as_maps(column)
     array = whole(column)
@@ -184,15 +185,19 @@ def _of_maps(column: pa.ChunkedArray) -> Entries:
         return counts, keys[held], entries[held], missing | (counts == 0)
     counts, words, numbers = np.zeros(len(array), np.int64), list[str](), list[float]()
     for row, text in enumerate(array.to_pylist()):
+        if text is None:
+            missing[row] = True
+            continue
         try:
-            cell = None if text is None else row_of_cell(text)
-        except ValueError:
-            cell = None
-        missing[row] = cell is None
-        if cell is not None:
-            counts[row] = len(cell.values)
-            words += cell.keys or ("",) * len(cell.values)
-            numbers += cell.values
+            cell = entries_of_cell(text)
+        except CellError as error:
+            expected = "a map from class to value"
+            raise UnreadableRowError(
+                "a value cannot be read", start + row, role, error.found, expected, error.hint, column=name
+            ) from None
+        counts[row] = len(cell.values)
+        words += cell.keys or ("",) * len(cell.values)
+        numbers += cell.values
     return counts, np.array(words, object), np.array(numbers, np.float64), missing
 
 
