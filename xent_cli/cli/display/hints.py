@@ -24,7 +24,7 @@ _HINTS = {
     "invalid-soft-label": "dense labels are probabilities; a teacher's logits need --labels-from logits; shards need "
     "one pattern in quotes: 'part-*.npy'",
     "label-out-of-range of padding": "if {label} marks samples without a label, use --ignore-index {label}",
-    "label-out-of-range": "are these the labels of these logits? --ignore-index {label} leaves such samples out",
+    "label-out-of-range": "are these the labels of these logits?",
     "label-out-of-range of size": "a label is the number of a class; is this the column of labels?",
     "label-out-of-range of sign": "labels of -1 and 1 are those of 0 and 1: (label + 1) / 2",
     "label-out-of-range of score": "if each row is the one score of a binary classifier, use --binary",

@@ -19,7 +19,7 @@ _HINTS = {
     "invalid-mask": "a mask says which samples count; weights go with sample_weight",
     "invalid-soft-label": "dense labels are probabilities",
     "label-out-of-range of padding": "if {label} marks samples without a label, pass ignore_index={label}",
-    "label-out-of-range": "are these the labels of these logits? ignore_index={label} leaves such samples out",
+    "label-out-of-range": "are these the labels of these logits?",
     "label-out-of-range of size": "a label is the number of a class",
     "label-out-of-range of sign": "labels of -1 and 1 are those of 0 and 1: (labels + 1) // 2",
     "label-out-of-range of score": "binary scores z are the logits [0, z]: np.stack([np.zeros_like(z), z], axis=-1)",
