@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from xent_cli.core.checks.every_class import refuse_partial
 from xent_cli.core.counted_rows import Evaluated
-from xent_cli.core.every_class import refuse_partial
 from xent_cli.core.kernel.cross_entropy import RowLosses
 from xent_cli.core.kernel.distillation import log_distribution, teacher_cross_entropy
 from xent_cli.core.kernel.label_figures import label_figures

@@ -114,7 +114,7 @@ def prepare(options: ComputeOptions, output: OutputPlan, limits: Limits | None) 
     kept = ("predicted",) if limits is not None and limits.needs_predictions else ()
     wanted = wanted._replace(columns=(*columns.predictions, *kept))
     if pair.partial:
-        from xent_cli.core.every_class import refuse_partial
+        from xent_cli.core.checks.every_class import refuse_partial
 
         refuse_partial(seen.options, wanted, gradient=flags.gradients is not None)
     return Job(options, output, seen, wanted, columns, _gradients(options, seen.pair), limits, groups)

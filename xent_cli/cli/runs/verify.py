@@ -116,7 +116,7 @@ def prepare(options: VerifyOptions) -> Job:
         raise refused_beside_tokens("xent verify")
     if pair.partial:
         from xent_cli.cli.runs.inputs.declared_kind import with_implied
-        from xent_cli.core.every_class import refuse_partial
+        from xent_cli.core.checks.every_class import refuse_partial
 
         shared = with_implied(shared, pair)
         refuse_partial(loss_options(shared, pair), Outputs(), gradient=flags.gradient is not None)

@@ -88,7 +88,7 @@ def refuse_unfit(pair: Pair, source: str, what: str) -> None:
 
         raise refused_beside_tokens(what)
     if pair.partial:
-        from xent_cli.core.every_class import needs_every_class
+        from xent_cli.core.checks.every_class import needs_every_class
 
         raise needs_every_class(what)
     if source != "logits":
