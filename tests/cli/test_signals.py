@@ -274,7 +274,8 @@ def test_a_disk_without_room_is_named_and_leaves_the_old_file(axis, output, tmp_
     (tmp_path / target).write_text("old")
     limit = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))}
     run = xent("compute", "l.npy", "y.npy", "--axis", axis, output, target, "-q", cwd=tmp_path, **limit)
-    assert (run.returncode, run.stderr) == (3, f"error: cannot write file\n  {target}: found File too large\n")
+    error = f"error: cannot write file\n  {target}: found File too large\n"
+    assert (run.returncode, run.stderr) == (3, f"{error}hint: make room there, or write to another place\n")
     assert (tmp_path / target).read_text() == "old"
     assert len(list(tmp_path.iterdir())) == 3
 
