@@ -9,8 +9,7 @@ import pytest
 import xent_cli
 from tests import forked
 from tests.forked import xent
-from xent_cli.reports.calibration.json import schema
-from xent_cli.reports.summary.json import schema as summary_schema
+from xent_cli.reports.strict_json import json_schema
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +37,7 @@ def fitted(*args):
     run = xent("calibrate", *args, "--ignore-index", "-100", "-q", "-f", "json")
     assert run.returncode == 0, run.stderr
     document = json.loads(run.stdout)
-    jsonschema.validate(document, schema())
+    jsonschema.validate(document, json_schema("calibration/calibration"))
     return document
 
 
@@ -138,7 +137,7 @@ def test_a_limit_on_the_gain_fits_and_judges(files, tmp_path):
     gain = fitted(files / "l.npy", files / "y.npy", "-o", tmp_path / "t.json")["calibration_gain"]
     failed = xent(*common, "--max", "calibration_gain=0.01")
     document = json.loads(failed.stdout)
-    jsonschema.validate(document, summary_schema())
+    jsonschema.validate(document, json_schema("summary/summary"))
     assert failed.returncode == 1
     assert document["summary"]["calibration_gain"] == document["checks"][0]["observed"] == gain
     cooled = xent(*common, "--max", "calibration_gain=0.01", "--temperature", tmp_path / "t.json")

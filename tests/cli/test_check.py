@@ -11,7 +11,7 @@ import pytest
 from scipy import optimize, stats
 
 from tests import forked
-from xent_cli.reports.summary.json import schema
+from xent_cli.reports.strict_json import json_schema
 
 XENT = [sys.executable, "-m", "xent_cli"]
 N = 500
@@ -54,7 +54,7 @@ def check(folder, logits, *args, **options):
 def verdicts(folder, *args):
     run = check(folder, *args, "-f", "json")
     document = json.loads(run.stdout)
-    jsonschema.Draft202012Validator(schema()).validate(document)
+    jsonschema.Draft202012Validator(json_schema("summary/summary")).validate(document)
     return run.returncode, document["checks"]
 
 

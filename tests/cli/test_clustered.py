@@ -16,8 +16,7 @@ from scipy import stats
 
 import xent_cli
 from tests import forked
-from xent_cli.reports.comparison.json import comparison_schema
-from xent_cli.reports.summary.json import schema
+from xent_cli.reports.strict_json import json_schema
 
 B, T, K = 6, 8, 4
 RNG = np.random.default_rng(5)
@@ -75,7 +74,7 @@ def compute(folder, *args, code=0):
     if code:
         return run.stderr
     document = json.loads(run.stdout)
-    jsonschema.validate(document, schema())
+    jsonschema.validate(document, json_schema("summary/summary"))
     return document
 
 
@@ -224,7 +223,7 @@ def compared(folder, *args, code=0):
     if code:
         return run.stderr
     document = json.loads(run.stdout)
-    jsonschema.validate(document, comparison_schema())
+    jsonschema.validate(document, json_schema("comparison/comparison"))
     return document
 
 

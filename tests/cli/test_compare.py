@@ -14,7 +14,7 @@ from scipy import stats
 from tests import forked
 from tests.cli.test_process import DIGITS, SAMPLE, on_terminal
 from tests.forked import xent
-from xent_cli.reports.comparison.json import comparison_schema
+from xent_cli.reports.strict_json import json_schema
 
 WORSE = [str(SAMPLE / "digits_worse_logits.npy"), DIGITS[1]]
 
@@ -36,7 +36,7 @@ def compared(*args):
     run = xent("compare", *args, "-f", "json", "-q")
     assert (run.returncode, run.stderr) == (0, "")
     document = json.loads(run.stdout, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
-    jsonschema.validate(document, comparison_schema(), cls=jsonschema.Draft202012Validator)
+    jsonschema.validate(document, json_schema("comparison/comparison"), cls=jsonschema.Draft202012Validator)
     return document
 
 

@@ -12,7 +12,7 @@ import pytest
 
 import xent_cli
 from tests import forked
-from xent_cli.reports.summary.json import schema
+from xent_cli.reports.strict_json import json_schema
 
 B, T, K = 3, 4, 5
 RNG = np.random.default_rng(11)
@@ -48,7 +48,7 @@ def summary(folder, *args, code=0):
     run = forked.xent("compute", *args, *IGNORE, "-f", "json", cwd=folder)
     assert run.returncode == code, run.stderr
     document = json.loads(run.stdout)
-    jsonschema.validate(document, schema())
+    jsonschema.validate(document, json_schema("summary/summary"))
     return document
 
 

@@ -13,7 +13,8 @@ from xent_cli.core.block import Block
 from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.options import LossOptions, Outputs
 from xent_cli.errors import InputError, UsageError
-from xent_cli.reports.summary.json import dumps
+from xent_cli.reports.strict_json import json_text
+from xent_cli.reports.summary.json import document as as_json
 
 SLICED = replace(
     PLAIN,
@@ -67,7 +68,7 @@ def test_a_slice_by_a_column_that_is_none_is_refused_before_any_work():
 
 def test_slices_are_compared_with_those_of_the_baseline(tmp_path):
     path = tmp_path / "b.json"
-    path.write_text(dumps(SLICED))
+    path.write_text(json_text(as_json(SLICED)))
     limits = {"baseline": str(path), "max_increase": ("slice:split=test:mean_loss=10%", "slice:year=2024:bits=0")}
     assert [entry["delta"] for entry in checks(SLICED, **limits)] == [0.0, 0.0]
     worse = replace(
@@ -88,7 +89,7 @@ def test_rows_not_ok_of_the_baseline_are_counted_whichever_way_they_are_wrong(tm
     assert (totals.formulas[0].naive.n_underflow, totals.formulas[0].naive.n_overflow) == (1, 1)
     document = replace(PLAIN, formulas=totals.formulas)
     path = tmp_path / "o.json"
-    path.write_text(dumps(document))
+    path.write_text(json_text(as_json(document)))
     (entry,) = checks(document, baseline=str(path), max_increase=("overflow.float16=0",))
     assert (entry["observed"], entry["baseline"], entry["delta"], entry["passed"]) == (2, 2, 0, True)
 

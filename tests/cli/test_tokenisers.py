@@ -10,7 +10,7 @@ import pytest
 
 import xent_cli
 from tests import forked
-from xent_cli.reports.comparison.json import comparison_schema
+from xent_cli.reports.strict_json import json_schema
 
 DOCUMENTS, IGNORE = 9, ("--ignore-index", "-100")
 RNG = np.random.default_rng(8)
@@ -51,7 +51,7 @@ def folder(tmp_path):
 
 def compared(folder, *args):
     document = json.loads(xent("compare", *args, "-f", "json", cwd=folder).stdout)
-    jsonschema.validate(document, comparison_schema())
+    jsonschema.validate(document, json_schema("comparison/comparison"))
     return document
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from tests import forked
 from tests.torch_writer import save as save_torch
-from xent_cli.reports.agreement.json import schema
+from xent_cli.reports.strict_json import json_schema
 
 XENT = [sys.executable, "-m", "xent_cli"]
 KERNELS = Path(__file__).parents[1] / "oracles" / "kernels.npz"
@@ -31,7 +31,7 @@ def verify(cwd, *args):
     run = xent("verify", "z.npy", "y.npy", *args, "-f", "json", cwd=cwd)
     assert run.returncode in (0, 1), run.stderr
     doc = json.loads(run.stdout, parse_constant=pytest.fail)
-    jsonschema.Draft202012Validator(schema()).validate(doc)
+    jsonschema.Draft202012Validator(json_schema("agreement/verify")).validate(doc)
     assert doc["verdict"] == ("fail" if run.returncode else "pass")
     return run.returncode, doc
 

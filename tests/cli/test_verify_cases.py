@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests import forked
-from xent_cli.reports.agreement import json as agreement
+from xent_cli.reports.strict_json import json_schema
 
 
 def kernel_of(page):
@@ -44,7 +44,7 @@ def verdicts(cases, *args):
     run = forked.shell(f"xent verify --cases . -f json {' '.join(args)}", cases)
     assert run.returncode in (0, 1), run.stderr
     document = json.loads(run.stdout)
-    jsonschema.validate(document, agreement.schema())
+    jsonschema.validate(document, json_schema("agreement/verify"))
     found = {case["case"]: case["verdict"] for case in document["cases"]}
     assert (run.returncode == 0) == (set(found.values()) == {"pass"}) == (document["verdict"] == "pass")
     return found, document

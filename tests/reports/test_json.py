@@ -16,7 +16,8 @@ from xent_cli.core.options import LossOptions, Outputs
 from xent_cli.core.run_totals import RunTotals
 from xent_cli.core.warnings import find_warnings
 from xent_cli.reports.interface import Document
-from xent_cli.reports.summary.json import document, dumps, schema
+from xent_cli.reports.strict_json import json_schema, json_text
+from xent_cli.reports.summary.json import document
 
 OPTIONS = LossOptions()
 INPUTS = {
@@ -77,17 +78,17 @@ def strict(text):
 
 
 def test_the_schema_is_one():
-    jsonschema.Draft202012Validator.check_schema(schema())
+    jsonschema.Draft202012Validator.check_schema(json_schema("summary/summary"))
 
 
 @every_document
 def test_every_document_is_valid(doc):
-    jsonschema.Draft202012Validator(schema()).validate(document(doc))
+    jsonschema.Draft202012Validator(json_schema("summary/summary")).validate(document(doc))
 
 
 @every_document
 def test_the_text_is_strict_json_and_reads_back_as_the_document(doc):
-    text = dumps(doc)
+    text = json_text(document(doc))
     assert strict(text) == document(doc)
     assert text.endswith("}\n")
     assert text.startswith('{\n  "schema_version": 1,\n')
@@ -129,7 +130,7 @@ def test_what_was_not_asked_for_is_absent():
 
 def test_figures_are_those_of_the_summary_to_the_last_digit():
     doc = DOCUMENTS["ordinary"]
-    text = dumps(doc)
+    text = json_text(document(doc))
     assert f'"mean_loss": {doc.summary.mean_loss!r},' in text
     assert strict(text)["summary"] == doc.summary.as_dict()
 
@@ -164,7 +165,7 @@ def test_a_path_that_is_not_unicode_can_be_written():
     odd = replace(
         DOCUMENTS["ordinary"], inputs={"logits": InputDescription("\udcff é\x1b.npy", "npy", (1,), "float32")}
     )
-    assert strict(dumps(odd).encode("utf-8"))["inputs"]["logits"]["path"] == "\udcff é\x1b.npy"
+    assert strict(json_text(document(odd)).encode("utf-8"))["inputs"]["logits"]["path"] == "\udcff é\x1b.npy"
 
 
 @pytest.mark.parametrize(
@@ -188,4 +189,4 @@ def test_the_schema_refuses_what_the_contract_does_not_have(change, why):
     doc = document(DOCUMENTS["overflow"])
     change(doc)
     with pytest.raises(jsonschema.ValidationError, match=re.compile(why)):
-        jsonschema.Draft202012Validator(schema()).validate(doc)
+        jsonschema.Draft202012Validator(json_schema("summary/summary")).validate(doc)

@@ -63,9 +63,10 @@ def load(report: Literal["summary.html", "summary.plot", "comparison.html"]) -> 
 
 def _text(name: str, document: Document) -> str:
     if name == "json":
+        from xent_cli.reports.strict_json import json_text
         from xent_cli.reports.summary import json
 
-        return json.dumps(document)
+        return json_text(json.document(document))
     if name == "md":
         from xent_cli.reports.summary import markdown
 

@@ -16,8 +16,8 @@ def json_text(document: dict[str, Any]) -> str:
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
-def json_schema(folder: str, name: str) -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) in a file of a folder of reports."""
-    text = resources.files(f"xent_cli.reports.{folder}").joinpath(name).read_text(encoding="utf-8")
+def json_schema(name: str) -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of a document, as in "summary/summary" for ``summary.schema.json``."""
+    text = resources.files("xent_cli.reports").joinpath(f"{name}.schema.json").read_text(encoding="utf-8")
     schema: dict[str, Any] = json.loads(text)
     return schema

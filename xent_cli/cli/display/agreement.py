@@ -37,9 +37,10 @@ def show_agreement(document: AgreementDocument | CasesDocument, output: OutputPl
 
 def _print(document: AgreementDocument, output: OutputPlan) -> None:
     if output.summary is Form.JSON:
-        from xent_cli.reports.agreement.json import dumps
+        from xent_cli.reports.agreement.json import document as as_json
+        from xent_cli.reports.strict_json import json_text
 
-        click.echo(dumps(document), nl=False)
+        click.echo(json_text(as_json(document)), nl=False)
     elif output.summary is Form.LINES:
         from xent_cli.reports.agreement.text import plain_agreements
 

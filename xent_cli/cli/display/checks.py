@@ -41,9 +41,10 @@ def _print(output: OutputPlan, document: Document, totals: LossTotals, columns: 
     if output.stderr_summary is not None:
         show_figures(sys.stderr, output.stderr_summary, output, document, totals, columns)
     if output.summary is Form.JSON:
-        from xent_cli.reports.summary.json import dumps
+        from xent_cli.reports.strict_json import json_text
+        from xent_cli.reports.summary.json import document as as_json
 
-        click.echo(dumps(document), nl=False)
+        click.echo(json_text(as_json(document)), nl=False)
     elif output.summary is Form.TABLE:
         from xent_cli.reports.summary.table import print_checks
 

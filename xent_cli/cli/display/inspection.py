@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 def show_inspection(document: dict[str, Any], output: OutputPlan, origin: Origin) -> None:
     """Print what files hold; warnings and notes go to standard error."""
     if output.summary is Form.JSON:
-        from xent_cli.reports.inspection.json import inspection_json
+        from xent_cli.reports.strict_json import json_text
 
-        click.echo(inspection_json(document), nl=False)
+        click.echo(json_text(document), nl=False)
     elif output.summary is Form.TABLE:
         from xent_cli.reports.inspection.text import print_inspection
 

@@ -68,9 +68,10 @@ def show(output: OutputPlan, document: Document, totals: LossTotals, columns: Ro
         summary = document.summary
         click.echo(plain_value(summary.mean_loss if output.summary is Form.MEAN else summary.sum_loss))
     elif output.summary is Form.JSON:
-        from xent_cli.reports.summary.json import dumps
+        from xent_cli.reports.strict_json import json_text
+        from xent_cli.reports.summary.json import document as as_json
 
-        click.echo(dumps(document), nl=False)
+        click.echo(json_text(as_json(document)), nl=False)
     elif output.summary is not None:
         show_figures(sys.stdout, output.summary, output, document, totals, columns)
     if output.stderr_summary is not None:

@@ -23,7 +23,9 @@ from xent_cli.errors import UsageError
 from xent_cli.readers.pair.pair import open_operands
 from xent_cli.readers.storage.identity import refuse_changed
 from xent_cli.readers.storage.reading import timeout
-from xent_cli.reports.calibration.json import CalibrationDocument, dumps
+from xent_cli.reports.calibration.json import CalibrationDocument
+from xent_cli.reports.calibration.json import document as as_json
+from xent_cli.reports.strict_json import json_text
 from xent_cli.writers.publish import Publication
 
 if TYPE_CHECKING:
@@ -90,6 +92,6 @@ def calibrate(options: CalibrateOptions, *, quiet: bool) -> CalibrationDocument:
         if shared.run.strict:
             refuse_warnings(document.diagnostics)
         if stream is not None:
-            stream.write(dumps(document).encode())
+            stream.write(json_text(as_json(document)).encode())
         refuse_changed()
     return document

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from xent_cli.core.diagnostics import notes_of, warnings_of
 from xent_cli.core.number_text import finite_or_none
-from xent_cli.reports.strict_json import json_schema, json_text
+from xent_cli.reports.entries import input_entry, remark_entries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,32 +47,18 @@ class AgreementDocument:
 
 
 def document(doc: AgreementDocument) -> dict[str, Any]:
-    """Return `doc` as JSON types; NaN and infinities become None and have counters. `schema` describes the fields."""
+    """Return `doc` as JSON types; NaN and infinities become None and have counters. The schema describes the fields."""
     return {
         "schema_version": SCHEMA_VERSION,
         "xent_version": doc.version,
         "signature": doc.signature,
-        "inputs": {
-            role: {"path": d.path, "format": d.format, "shape": list(d.shape), "dtype": d.dtype}
-            for role, d in doc.inputs.items()
-        },
+        "inputs": {role: input_entry(description) for role, description in doc.inputs.items()},
         "verdict": verdict_word(doc.passed),
         "n_samples": doc.n_samples,
         "n_ignored": doc.n_ignored,
         **{agreement.name: agreement_entry(agreement) for agreement in doc.agreements},
-        "warnings": [diagnostic.entry() for diagnostic in warnings_of(doc.diagnostics)],
-        "notes": [diagnostic.entry() for diagnostic in notes_of(doc.diagnostics)],
+        **remark_entries(doc.diagnostics),
     }
-
-
-def dumps(doc: AgreementDocument) -> str:
-    """Return the document as ASCII text that ends in a newline."""
-    return json_text(document(doc))
-
-
-def schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of the document."""
-    return json_schema("agreement", "verify.schema.json")
 
 
 def agreement_entry(agreement: Agreement) -> dict[str, Any]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from xent_cli.core.diagnostics import notes_of, warnings_of
 from xent_cli.core.number_text import finite_or_none
-from xent_cli.reports.strict_json import json_schema, json_text
+from xent_cli.reports.entries import input_entry, remark_entries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +44,7 @@ class CalibrationDocument:
 
 
 def document(doc: CalibrationDocument) -> dict[str, Any]:
-    """Return `doc` as JSON types, with None for NaN; `schema` describes the fields."""
+    """Return `doc` as JSON types, with None for NaN; the schema describes the fields."""
     fit = doc.fit
     held_out = None
     if fit.held_out is not None:
@@ -55,10 +54,7 @@ def document(doc: CalibrationDocument) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "xent_version": doc.version,
         "signature": doc.signature,
-        "inputs": {
-            role: {"path": d.path, "format": d.format, "shape": list(d.shape), "dtype": d.dtype}
-            for role, d in doc.inputs.items()
-        },
+        "inputs": {role: input_entry(description) for role, description in doc.inputs.items()},
         "temperature": fit.temperature,
         "se_temperature": finite_or_none(fit.se_temperature),
         "n_samples": fit.before.n_samples,
@@ -69,19 +65,8 @@ def document(doc: CalibrationDocument) -> dict[str, Any]:
         "before": _figures(fit.before),
         "after": _figures(fit.after),
         **({} if held_out is None else {"held_out": held_out}),
-        "warnings": [diagnostic.entry() for diagnostic in warnings_of(doc.diagnostics)],
-        "notes": [diagnostic.entry() for diagnostic in notes_of(doc.diagnostics)],
+        **remark_entries(doc.diagnostics),
     }
-
-
-def dumps(doc: CalibrationDocument) -> str:
-    """Return the document as ASCII text that ends in a newline."""
-    return json_text(document(doc))
-
-
-def schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of the document."""
-    return json_schema("calibration", "calibration.schema.json")
 
 
 def _figures(summary: LossSummary) -> dict[str, float | None]:

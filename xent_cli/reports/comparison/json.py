@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from xent_cli.core.diagnostics import notes_of, warnings_of
 from xent_cli.core.number_text import finite_or_none
-from xent_cli.reports.strict_json import json_schema, json_text
+from xent_cli.reports.entries import remark_entries
 
 if TYPE_CHECKING:
     from xent_cli.core.statistics.comparison import Change, Comparison, ModelChange
@@ -16,7 +15,7 @@ SCHEMA_VERSION = 1
 
 
 def comparison_document(comparison: Comparison) -> dict[str, Any]:
-    """Return the comparison as JSON types, with None for NaN and infinities; see `comparison_schema` for the fields."""
+    """Return the comparison as JSON types, with None for NaN and infinities; see the schema for the fields."""
     return {
         "schema_version": SCHEMA_VERSION,
         "xent_version": comparison.version,
@@ -28,19 +27,8 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
         "seed": comparison.seed,
         "baseline": asdict(comparison.baseline),
         "candidates": [_candidate(candidate) for candidate in comparison.candidates],
-        "warnings": [diagnostic.entry() for diagnostic in warnings_of(comparison.diagnostics)],
-        "notes": [diagnostic.entry() for diagnostic in notes_of(comparison.diagnostics)],
+        **remark_entries(comparison.diagnostics),
     }
-
-
-def comparison_dumps(comparison: Comparison) -> str:
-    """Return the document as text that ends in a newline."""
-    return json_text(comparison_document(comparison))
-
-
-def comparison_schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of the document."""
-    return json_schema("comparison", "comparison.schema.json")
 
 
 def _candidate(candidate: ModelChange) -> dict[str, Any]:

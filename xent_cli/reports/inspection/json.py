@@ -6,8 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from xent_cli.core.diagnostics import notes_of, warnings_of
-from xent_cli.reports.strict_json import json_text
+from xent_cli.reports.entries import remark_entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -92,14 +91,8 @@ def inspection_document(
         "pair": None if pair is None else asdict(pair),
         "command": command,
         "readings": [] if command is not None else list(readings),
-        "warnings": [diagnostic.entry() for diagnostic in warnings_of(diagnostics)],
-        "notes": [diagnostic.entry() for diagnostic in notes_of(diagnostics)],
+        **remark_entries(diagnostics),
     }
-
-
-def inspection_json(document: dict[str, Any]) -> str:
-    """Return the document as strict JSON in ASCII that ends in a newline."""
-    return json_text(document)
 
 
 def _file(file: Inspected, pair: Fit | None) -> dict[str, Any]:

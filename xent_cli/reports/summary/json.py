@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from xent_cli.core.diagnostics import notes_of, warnings_of
 from xent_cli.core.number_text import finite_or_none
 from xent_cli.core.totals.summary import LossSummary
-from xent_cli.reports.strict_json import json_schema, json_text
+from xent_cli.reports.entries import input_entry, remark_entries
 
 if TYPE_CHECKING:
     from xent_cli.core.input_description import InputDescription
@@ -21,7 +20,7 @@ SCHEMA_VERSION = 1
 def document(doc: Document) -> dict[str, Any]:
     """Return `doc` as JSON types: dicts, lists, strings and numbers, with None for NaN and infinities.
 
-    ``overflow``, ``slices``, ``worst`` and ``checks`` are present if requested. `schema` describes the fields.
+    ``overflow``, ``slices``, ``worst`` and ``checks`` are present if requested. The schema describes the fields.
     """
     asked_for = {
         "overflow": None if doc.formulas is None else [_formula(formula) for formula in doc.formulas],
@@ -38,30 +37,14 @@ def document(doc: Document) -> dict[str, Any]:
             "inputs": {role: _input(description) for role, description in doc.inputs.items()},
             "summary": doc.summary,
             **{name: entries for name, entries in asked_for.items() if entries is not None},
-            "warnings": [diagnostic.entry() for diagnostic in warnings_of(doc.diagnostics)],
-            "notes": [diagnostic.entry() for diagnostic in notes_of(doc.diagnostics)],
+            **remark_entries(doc.diagnostics),
         }
     )
     return plain
 
 
-def dumps(doc: Document) -> str:
-    """Return the document as text; see `json_text`."""
-    return json_text(document(doc))
-
-
-def schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of the document."""
-    return json_schema("summary", "summary.schema.json")
-
-
 def _input(description: InputDescription) -> dict[str, Any]:
-    entry: dict[str, Any] = {
-        "path": description.path,
-        "format": description.format,
-        "shape": description.shape,
-        "dtype": description.dtype,
-    }
+    entry = input_entry(description)
     if description.n_classes is not None:
         entry["n_classes"] = description.n_classes
     if description.class_columns is not None:
