@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from xent_cli.readers.columns.column_plan import Reading
     from xent_cli.readers.top_k_rows import Appended, Highest, TopKColumns
 
-# No number of classes.
-_ANY = 1 << 62
 # The probabilities of a row must not sum to more than this, and what they leave of 1 is known to within this much: they
 # may have been printed with seven digits.
 _MOST_MASS, _SLACK = 1.01, 1e-6
@@ -88,7 +86,7 @@ def scored_rows(
     RowError
         As `highest_rows`.
     """
-    index, log_p, cap, width = checked(rows, _ANY, appended, probs=probs, start=start, role="logits")
+    index, log_p, cap, width = checked(rows, 0, appended, probs=probs, start=start, role="logits")
     held = index != NOTHING
     mass = np.where(held, np.exp(np.where(held, log_p, -np.inf)), 0.0).sum(axis=1) * np.exp(-width)
     sums = [f"probabilities that sum to {each:.6g}" for each in mass[mass > _MOST_MASS][:1]]
