@@ -156,7 +156,7 @@ def _plan(sample: TableSample, roles: Mapping[str, Role], options: ReadOptions) 
         is_list=choice.is_list or bool(choice.within),
         cells=choice.cells,
         keys=choice.columns if choice.within else (),
-        named_by=dict([sample.named_by] if sample.named_by else []).get(choice.within),
+        named_by=sample.names_of(choice.within),
         label=label,
         names=None if sample.nameless else choice.names,
         kind=choice.kind,

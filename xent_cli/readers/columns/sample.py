@@ -83,6 +83,10 @@ class TableSample:
         """Values of a column in the first rows."""
         return self.remember(("first", name), lambda: _listed(self.rows([name])[name]))
 
+    def names_of(self, column: str | None) -> str | None:
+        """Return the column of lists that name the scores in a column; None if there is none."""
+        return self.named_by[1] if self.named_by is not None and self.named_by[0] == column else None
+
     def is_whole(self, name: str, *, mostly: bool = False) -> bool:
         """Whether all or most numbers of a column are whole, in the first rows."""
         held = [value for value in self.first(name) if not _missing(value)]

@@ -56,7 +56,7 @@ def plan_teacher(sample: TableSample, options: ReadOptions, classes: Classes) ->
     beside = columns_beside(sample, options)
     if options.id_column is None and "id" in sample.kinds:
         beside = beside._replace(id="id")
-    named_by = dict([sample.named_by] if sample.named_by else []).get(top_k.values[0])
+    named_by = sample.names_of(top_k.values[0])
     return beside._replace(values=(*top_k.classes, *top_k.values), is_list=True, top_k=top_k, named_by=named_by)
 
 
@@ -88,7 +88,7 @@ def plan_scored(sample: TableSample, options: ReadOptions) -> ColumnPlan | None:
     label = find_label(sample, roles, options, elsewhere=False)
     if label is None:
         return None
-    named_by = dict([sample.named_by] if sample.named_by else []).get(top_k.values[0])
+    named_by = sample.names_of(top_k.values[0])
     top_k = top_k._replace(scored=True, num_classes=2)
     why = "the highest of each row, by their names"
     beside = columns_beside(sample, options)

@@ -16,10 +16,11 @@ from xent_cli.core.block import Rows
 from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.core.input_description import InputDescription
 from xent_cli.core.scratch import flat
-from xent_cli.errors import InputError, UsageError
+from xent_cli.errors import InputError
 from xent_cli.readers.columns.column_plan import ColumnPlan
 from xent_cli.readers.interface import RESPONSES, SourceInfo
 from xent_cli.readers.language_models.json_values import RecordError
+from xent_cli.readers.language_models.refused_options import refuse_options
 from xent_cli.readers.language_models.response_records import records_of
 from xent_cli.readers.language_models.token_logprobs import read_response
 from xent_cli.readers.storage.identity import shrunk
@@ -99,20 +100,12 @@ def open_completions(source: Bytes, head: bytes, role: str, options: ReadOptions
     if role != "logits" or options.labels_path:
         expected = "one operand: the tokens are their own labels"
         raise InputError("log-probabilities of a server", source.name, f"a file of responses as {role}", expected)
-    asked = {
-        "--axis": options.axis != -1,
-        "--shift": options.shift,
-        "--logits-column": options.logits_column,
-        "--label-column": options.label_column,
+    others = {
         "--id-column": options.id_column,
         "--sample-weight-column": options.weight_column,
-        "--binary": options.binary,
-        "--labels dense": options.labels == "dense",
         f"--mask {options.mask}": options.mask in (_RESPONSE, _BYTES),
     }
-    for option, value in asked.items():
-        if value:
-            raise UsageError(f"{option} has no meaning here: {source.name} holds log-probabilities of tokens alone")
+    refuse_options(options, f"{source.name} holds log-probabilities of tokens alone", others)
     found = Responses([], [], [], [], [], [])
     tokens = written_to_disk(source.name, _tokens(source, found, options.run.document_bytes))
     total = tokens.size() // (8 * _RECORD)
@@ -132,7 +125,7 @@ def _tokens(source: Bytes, found: Responses, most_bytes: int) -> Iterator[bytes]
         try:
             response = read_response(record)
         except RecordError as error:
-            raise InputError("not a response", place, error.found, error.expected, error.hint) from None
+            raise error.at(place, "not a response") from None
         name = response.name or place
         if response.failure:
             found.failed.append(f"{name} ({response.failure})")

@@ -12,10 +12,11 @@ from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from xent_cli.errors import InputError, UsageError
+from xent_cli.errors import InputError
 from xent_cli.readers.interface import SAMPLES
 from xent_cli.readers.language_models.harness_sample import columns_of, filter_of, read_sample
 from xent_cli.readers.language_models.json_values import RecordError
+from xent_cli.readers.language_models.refused_options import refuse_options
 from xent_cli.readers.language_models.response_records import records_of
 from xent_cli.readers.storage.pipe import written_to_disk
 from xent_cli.readers.text.jsonl import JsonlSource, open_jsonl
@@ -33,6 +34,7 @@ _BEGINNING = re.compile(rb'\s*\[?\s*\{\s*"doc_id"\s*:\s*[0-9]+\s*,\s*"doc"\s*:')
 # How much of a first line that begins as a sample is looked through.
 _LONG_LINE = 1 << 24
 _NAME = re.compile(r"samples_(.+)_\d{4}-\d{2}-\d{2}T[\d.:-]+\.jsonl")
+NOT_A_SAMPLE = "not a multiple choice"
 _LOGITS, _LABEL, _FILTER = "logits", "label", "filter"
 
 
@@ -76,13 +78,8 @@ def samples_of(source: Bytes, most_bytes: int) -> Iterator[Placed]:
         try:
             sample = read_sample(record)
         except RecordError as error:
-            raise not_a_sample(place, error) from None
+            raise error.at(place, NOT_A_SAMPLE) from None
         yield Placed(place, number, record, sample)
-
-
-def not_a_sample(place: str, error: RecordError) -> InputError:
-    """Return the error of an input for what is wrong with a record."""
-    return InputError("not a multiple choice", place, error.found, error.expected, error.hint)
 
 
 def open_samples(source: Bytes, head: bytes, role: str, options: ReadOptions, classes: Classes) -> Source:
@@ -101,18 +98,8 @@ def open_samples(source: Bytes, head: bytes, role: str, options: ReadOptions, cl
         raise InputError(
             "samples of lm-evaluation-harness", source.name, f"one of two operands, as {role}", expected, hint
         )
-    asked = {
-        "--axis": options.axis != -1,
-        "--shift": options.shift,
-        "--logits-column": options.logits_column,
-        "--label-column": options.label_column,
-        "--binary": options.binary,
-        "--labels dense": options.labels == "dense",
-        f"--from {options.source}": options.source not in (None, "logits"),
-    }
-    for option, value in asked.items():
-        if value:
-            raise UsageError(f"{option} has no meaning here: {source.name} holds the log-likelihoods of choices")
+    others = {f"--from {options.source}": options.source not in (None, "logits")}
+    refuse_options(options, f"{source.name} holds the log-likelihoods of choices", others)
     lines = _table(source, options)
     options = options._replace(logits_column=(_LOGITS,), label_column=_LABEL)
     found = open_jsonl(lines, lines.peek(len(head)), role, options, classes)

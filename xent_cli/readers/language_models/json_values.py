@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from xent_cli.errors import InputError
+
 _LARGE = 10**18
 
 
@@ -13,6 +15,10 @@ class RecordError(Exception):
     def __init__(self, found: str, expected: str, hint: str = "") -> None:
         super().__init__(found)
         self.found, self.expected, self.hint = found, expected, hint
+
+    def at(self, place: str, what: str) -> InputError:
+        """Return the error of the input that holds the record."""
+        return InputError(what, place, self.found, self.expected, self.hint)
 
 
 def object_of(value: Any, what: str) -> dict[str, Any]:

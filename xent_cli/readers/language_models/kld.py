@@ -28,7 +28,6 @@ from xent_cli.readers.interface import SourceInfo
 from xent_cli.readers.storage.identity import shrunk
 from xent_cli.readers.storage.pipe import seekable
 from xent_cli.readers.storage.reading import fill, reading
-from xent_cli.readers.storage.stored import Stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.interface import Classes, Source
     from xent_cli.readers.options import ReadOptions
     from xent_cli.readers.storage.interface import Bytes, Stream
+    from xent_cli.readers.storage.stored import Stored
 
 MAGIC = b"_logits_"
 _HEADER = 20
@@ -117,7 +117,7 @@ def open_kld(source: Bytes, head: bytes, role: str, options: ReadOptions, classe
         raise InputError("log-probabilities", source.name, "a .kld file", f"one number a sample, as {role} are")
     if options.axis != -1:
         raise UsageError(f"--axis {options.axis}: classes are the last axis of a .kld file")
-    file = source if isinstance(source, Stored) and not source.codec else seekable(source)
+    file = seekable(source)
     layout = read_layout(source.name, head[:_HEADER], file.size())
     beside = role == "labels" or bool(options.labels_path)
     return KldSource(file, role, layout, "true_labels" if beside else "labels", options.run.task_bytes)

@@ -26,9 +26,8 @@ from xent_cli.core.input_description import InputDescription
 from xent_cli.errors import InputError, UsageError
 from xent_cli.readers.interface import MEGATRON, SourceInfo
 from xent_cli.readers.language_models.megatron_iteration import read_iteration
-from xent_cli.readers.language_models.tar_members import TarMember, tar_members
+from xent_cli.readers.language_models.tar_members import HINT, TarMember, tar_members
 from xent_cli.readers.storage.pipe import seekable
-from xent_cli.readers.storage.stored import Stored
 from xent_cli.readers.top_k_rows import Appended, highest_rows
 
 if TYPE_CHECKING:
@@ -38,10 +37,10 @@ if TYPE_CHECKING:
     from xent_cli.readers.interface import Classes, Source
     from xent_cli.readers.options import ReadOptions
     from xent_cli.readers.storage.interface import Bytes
+    from xent_cli.readers.storage.stored import Stored
 
 _META = "_meta.json"
 _PAYLOAD = re.compile(r"(\d{1,18})\.pt\.zst")
-_HINT = "write the file again"
 
 
 def open_megatron(source: Bytes, head: bytes, role: str, options: ReadOptions, classes: Classes) -> Source:
@@ -57,7 +56,7 @@ def open_megatron(source: Bytes, head: bytes, role: str, options: ReadOptions, c
         raise InputError("cached log-probabilities of Megatron-LM", source.name, f"a file of them as {role}", expected)
     if options.label_column is not None:
         raise UsageError(f"--label-column {options.label_column}: {source.name} has no columns")
-    file = source if isinstance(source, Stored) and not source.codec else seekable(source)
+    file = seekable(source)
     members: dict[int, TarMember] = {}
     for member in tar_members(file):
         if member.name == _META:
@@ -66,7 +65,7 @@ def open_megatron(source: Bytes, head: bytes, role: str, options: ReadOptions, c
         if match is None or int(match[1]) in members:
             found = f'"{member.name}"' if match is None else f"iteration {match[1]} again"
             expected = f"{_META} and one member ITERATION.pt.zst for each iteration"
-            raise InputError("not a cache of Megatron-LM", file.name, found, expected, _HINT)
+            raise InputError("not a cache of Megatron-LM", file.name, found, expected, HINT)
         members[int(match[1])] = member
     if not members:
         raise InputError("no rows", file.name, "no iteration", "at least one member ITERATION.pt.zst")
@@ -80,7 +79,7 @@ def open_megatron(source: Bytes, head: bytes, role: str, options: ReadOptions, c
             found_rows = iteration.rows(0, iteration.num_rows)
             highest = max(highest, int(found_rows.classes.max(initial=0)))
     if len(dtypes) > 1:
-        raise InputError("iterations of different dtypes", file.name, " and ".join(sorted(dtypes)), "one", _HINT)
+        raise InputError("iterations of different dtypes", file.name, " and ".join(sorted(dtypes)), "one", HINT)
     num_classes = classes.num_classes if classes.num_classes > 0 else highest + 1
     return MegatronSource(file, kept, tuple(accumulate(sizes)), dtypes.pop(), num_classes, options.run.task_bytes)
 

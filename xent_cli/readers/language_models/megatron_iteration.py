@@ -14,6 +14,7 @@ from xent_cli.readers.arrays.strided_rows import is_contiguous
 from xent_cli.readers.arrays.torch_archive import open_archive
 from xent_cli.readers.arrays.torch_names import Joined
 from xent_cli.readers.arrays.torch_types import Tensor
+from xent_cli.readers.language_models.tar_members import HINT
 from xent_cli.readers.storage.identity import shrunk
 from xent_cli.readers.storage.reading import first_line, read_up_to, reading
 from xent_cli.readers.top_k_rows import NOTHING, Highest
@@ -30,7 +31,6 @@ _FLOATS = frozenset({"float16", "float32", "bfloat16"})
 _SENTINELS = (-1000.0, -10000.0, -9984.0)
 # An iteration is decompressed whole: a member that claims more is refused.
 _MOST_BYTES, _PIECE = 512 << 20, 1 << 20
-_HINT = "write the file again"
 
 
 class Iteration(NamedTuple):
@@ -84,7 +84,7 @@ def read_iteration(file: Stored, member: TarMember) -> Iteration:
         with pa.CompressedInputStream(pa.BufferReader(packed), "zstd") as unpacked:
             content = _up_to(unpacked, _MOST_BYTES + 1)
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise InputError("damaged zstd data", where, first_line(error), hint=_HINT) from None
+        raise InputError("damaged zstd data", where, first_line(error), hint=HINT) from None
     if len(content) > _MOST_BYTES:
         found = f"more than {_MOST_BYTES >> 20} MiB"
         raise InputError(
@@ -101,7 +101,7 @@ def read_iteration(file: Stored, member: TarMember) -> Iteration:
             for name, shape, dtype in zip(("values", "indices_low", "bit_17"), shapes, dtypes, strict=True)
         )
         expected = "[position, sequence, k] of one shape, of floats, uint16 and bool"
-        raise InputError("tensors that do not fit", where, found, expected, _HINT)
+        raise InputError("tensors that do not fit", where, found, expected, HINT)
     classes = tuple(
         one.astype(np.int64) | (two.astype(np.int64) << 16) for one, two in zip(low[0], high[0], strict=True)
     )
@@ -142,9 +142,9 @@ def _tensors(archive: Archive, name: str, content: bytes) -> tuple[tuple[AnyArra
     path = archive.source.name
     if not pieces or not all(isinstance(piece, Tensor) and piece.dtype in _DTYPES for piece in pieces):
         expected = f"tensors {name} as Megatron-LM saves them"
-        raise InputError("not an iteration of a cache", path, f"names {', '.join(arrays) or 'none'}", expected, _HINT)
+        raise InputError("not an iteration of a cache", path, f"names {', '.join(arrays) or 'none'}", expected, HINT)
     if len({piece.dtype for piece in pieces}) > 1:
-        raise InputError("tensors of different dtypes", path, name, "one dtype", _HINT)
+        raise InputError("tensors of different dtypes", path, name, "one dtype", HINT)
     return tuple(_values(archive, piece, content) for piece in pieces), pieces[0].dtype
 
 

@@ -34,6 +34,8 @@ _KINDS = {
     b"K": "a header in another format (GNU)",
 }
 _MOST_MEMBERS = 1_000_000
+# What mends an archive, whatever is wrong with it.
+HINT = "write the file again"
 
 
 class TarMember(NamedTuple):
@@ -67,12 +69,12 @@ def tar_members(source: Stored) -> Iterator[TarMember]:
                 return
             if len(header) < _BLOCK:
                 found = f"{length} bytes, and no end of the archive"
-                raise InputError("truncated tar archive", source.name, found, hint="write the file again")
+                raise InputError("truncated tar archive", source.name, found, hint=HINT)
             member = _member(source.name, header, place)
             place = member.start + -(-member.size // _BLOCK) * _BLOCK
             if member.start + member.size > length:
                 found = f"{member.name} of {member.size} bytes at {member.start}, in a file of {length}"
-                raise InputError("truncated tar archive", source.name, found, hint="write the file again")
+                raise InputError("truncated tar archive", source.name, found, hint=HINT)
             yield member
     raise InputError("too many members", source.name, f"more than {_MOST_MEMBERS}", hint="write smaller archives")
 
@@ -81,16 +83,16 @@ def _member(path: str, header: bytes, place: int) -> TarMember:
     kind = header[_TYPE]
     sums = sum(header[: _SUM.start]) + 8 * ord(" ") + sum(header[_SUM.stop :])
     if not is_tar(header) or _octal(header[_SUM]) != sums:
-        raise InputError("damaged tar archive", path, f"no header at byte {place}", hint="write the file again")
+        raise InputError("damaged tar archive", path, f"no header at byte {place}", hint=HINT)
     name = header[_NAME].split(b"\0")[0].decode("utf-8", "replace")
     if kind not in _FILES:
         found = f"{_KINDS.get(kind, 'a member of another kind')} called {name}"
-        raise InputError("not a file in a tar archive", path, found, "plain files", "write the file again")
+        raise InputError("not a file in a tar archive", path, found, "plain files", HINT)
     if "/" in name or "\\" in name or name in ("", ".", "..") or header[_PREFIX].strip(b"\0"):
-        raise InputError("a path in a tar archive", path, f'"{name}"', "names without folders", "write the file again")
+        raise InputError("a path in a tar archive", path, f'"{name}"', "names without folders", HINT)
     size = _octal(header[_SIZE])
     if size < 0:
-        raise InputError("damaged tar archive", path, f"no size of {name}", hint="write the file again")
+        raise InputError("damaged tar archive", path, f"no size of {name}", hint=HINT)
     return TarMember(name, place + _BLOCK, size)
 
 

@@ -12,7 +12,7 @@ from xent_cli.core.options import LossOptions
 from xent_cli.core.python_api.functions import sparse_softmax_cross_entropy
 from xent_cli.errors import InputError
 from xent_cli.readers.interface import SAMPLES
-from xent_cli.readers.language_models.harness import are_samples, not_a_sample, samples_of, task_of
+from xent_cli.readers.language_models.harness import NOT_A_SAMPLE, are_samples, samples_of, task_of
 from xent_cli.readers.language_models.harness_sample import columns_of, filter_of, hashes_of
 from xent_cli.readers.language_models.json_values import RecordError
 from xent_cli.readers.options import RunNeeds
@@ -115,7 +115,7 @@ def _read_file(file: Bytes, task: str | None, several: bool, read: _Read) -> Non
         try:
             hashes = hashes_of(record)
         except RecordError as error:
-            raise not_a_sample(place, error) from None
+            raise error.at(place, NOT_A_SAMPLE) from None
         name = f"{hashes[0]}, {filter_of(record)}"
         name = f"{task} {name}" if several and task is not None else name
         times = read.seen[name] = read.seen.get(name, 0) + 1
