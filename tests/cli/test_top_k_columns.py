@@ -381,3 +381,48 @@ def test_logits_win_where_the_highest_stand_beside_them(folder):
     assert found.returncode == 0, found.stderr
     expected = -log_softmax(STUDENT, axis=1)[np.arange(N), LABELS].mean()
     assert json.loads(found.stdout)["summary"]["mean_loss"] == pytest.approx(expected, rel=1e-12)
+
+
+ANSWERS = [
+    ("yes", (("yes", -1.0), ("no", -1.5))),
+    ("no", (("yes", -1.2), ("no", -1.4))),
+    ("?", (("no", -0.5), ("yes", -2.5))),
+]
+
+
+@pytest.mark.parametrize("form", ["map", "items", "tokens", "ranks", "numbered"])
+def test_classes_that_every_row_lists_are_not_all_if_they_leave_some_probability(folder, form):
+    """Of two answers that all rows list, the loss is minus the log-probability, not that of a softmax over the two."""
+    records = []
+    for label, pairs in ANSWERS * 3:
+        names, values = [token for token, _ in pairs], [value for _, value in pairs]
+        if form == "numbered":  # a label may look like a place among the columns
+            label, names = ("yes", "no", "?").index(label) + 1, [("yes", "no").index(name) + 1 for name in names]
+        highest = {
+            "map": {"top_logprobs": dict(pairs)},
+            "items": {"top_logprobs": [{"token": token, "logprob": value} for token, value in pairs]},
+            "tokens": {"top_tokens": names, "top_logprobs": values},
+        }
+        ranked = {f"top{r + 1}_{n}": x[r] for r in range(2) for n, x in (("token", names), ("logprob", values))}
+        records.append({"label": label, **highest.get(form, ranked)})
+    jsonl(folder / "a.jsonl", records)
+    found = xent("compute", "a.jsonl", "-o", "rows.jsonl", "-q", cwd=folder)
+    assert found.returncode == 0, found.stderr
+    lines = (folder / "rows.jsonl").read_text().splitlines()
+    assert [json.loads(line)["loss"] for line in lines] == [1.0, 1.4, None] * 3
+
+
+def test_ranks_with_a_sampled_token_are_not_classes(folder):
+    """A token that stands twice in a row does not make numbered columns classes, whatever the labels look like."""
+    rows = "".join(f"{1 + i % 2},{1 + i % 2},-0.75,1,-0.75,2,-1.5\n" for i in range(30))
+    heading = ",".join(f"top{rank}_{what}" for rank in (1, 2, 3) for what in ("id", "logprob"))
+    (folder / "a.csv").write_text(f"label,{heading}\n{rows.replace('2,2,-0.75', '2,2,-1.5')}")
+    found = xent("compute", "a.csv", "-f", "csv", "-q", cwd=folder)
+    assert found.returncode == 0, found.stderr
+    assert [line.split(",")[1] for line in found.stdout.splitlines()[1:3]] == ["0.75", "1.5"]
+
+
+def test_numbers_beside_names_are_not_outside_the_highest(folder):
+    jsonl(folder / "a.jsonl", [{"label": i % 2, "top_logprobs": dict(ANSWERS[i][1])} for i in (0, 1, 2)])
+    found = xent("compute", "a.jsonl", cwd=folder)
+    assert (found.returncode, "labels are numbers" in found.stderr) == (3, True), found.stderr

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 _STEMS = ("", "topk_", "top_k_", "top_", "logprob_", "teacher_", "teacher_topk_", "teacher_top_k_", "teacher_top_")
 _CLASSES = ["indices", "ids", "token_ids", "idx", "indexes", "class_ids"]
 _NUMBERS = ["values", "logprobs", "log_probs", "logp", "probs", "vals", "probabilities", "log_probabilities"]
-INDICES = frozenset(stem + name for stem in _STEMS for name in _CLASSES) | {"top_classes", "topk_classes"}
+_TOPS = {f"{stem}_{name}" for stem in ("top", "topk", "top_k") for name in ("classes", "tokens")}
+INDICES = frozenset(stem + name for stem in _STEMS for name in _CLASSES) | _TOPS
 VALUES = frozenset(stem + name for stem in _STEMS for name in _NUMBERS)
 # Bits of the significand of each dtype, and the smallest number that it holds, as powers of 2: values are right to half
 # a unit of the last bit. What is stored as float64 or as text is taken as it is.
@@ -110,8 +111,7 @@ class TopKColumns(NamedTuple):
 def appended_in(rows: Highest) -> Appended:
     """Tell from the first rows whether a token stands beside the k highest.
 
-    It does if entries fall but for the first one, or if the first or the last one is a class that the others list too
-    and never above all of them.
+    It does if entries fall but for the first one, or if the first or the last one is a class that the others list too.
 
     Examples
     --------

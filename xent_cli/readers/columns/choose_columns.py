@@ -259,9 +259,14 @@ def ranked_beside(sample: TableSample, columns: tuple[str, ...]) -> list[str]:
     for family in numbered(others):
         word = plain_name(f"{family.before}{family.after}").split("_")[-1]
         if word in CLASS_LISTS and len(family.columns) == len(columns) and _whole_or_text(sample, family):
-            # A row of ranks names no class twice, which tells it from a one-hot label of three classes or more.
+            # A row of ranks names no class twice, which tells it from a one-hot label of three classes or more; but a
+            # token that was sampled may stand beside the highest.
             rows = zip(*(sample.texts(name) for name in family.columns), strict=True)
-            if len(columns) < 3 or all(len({*row}) == len(columns) for row in rows):
+            if (
+                len(columns) < 3
+                or "top" in plain_name(family.before)
+                or all(len({*row}) == len(columns) for row in rows)
+            ):
                 return list(family.columns)
     return []
 

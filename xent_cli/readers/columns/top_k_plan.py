@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 # The last word of a numbered family of classes, and the words of one of values that say no kind.
 _CLASS_WORDS = words("id ids idx index class label token name")
 _VALUE_WORDS = words("value val logp")
+# Probabilities of all classes sum to 1, less what was rounded away where they were printed.
+_SAME_MASS = 1e-3
 
 
 def plan_teacher(sample: TableSample, options: ReadOptions, classes: Classes) -> ColumnPlan | None:
@@ -73,7 +75,7 @@ def plan_scored(sample: TableSample, options: ReadOptions) -> ColumnPlan | None:
     kind = options.source or ""
     some = [name for name in sample.kinds if "top" in plain_name(name)]
     top_k = find_top_k(replace(sample, kinds={name: sample.kinds[name] for name in some}), options, kind)
-    if top_k is None or not (top_k.classes or keys_differ(sample, top_k.values[0])):
+    if top_k is None or not (top_k.classes or keys_differ(sample, top_k.values[0]) or leaves_mass(sample, top_k)):
         return None
     if options.labels_path:
         raise InputError(
@@ -88,11 +90,30 @@ def plan_scored(sample: TableSample, options: ReadOptions) -> ColumnPlan | None:
     label = find_label(sample, roles, options, elsewhere=False)
     if label is None:
         return None
+    _refuse_numbers_of_names(sample, top_k, label)
     named_by = sample.names_of(top_k.values[0])
     top_k = top_k._replace(scored=True, num_classes=2)
     why = "the highest of each row, by their names"
     beside = columns_beside(sample, options)
     return beside._replace(values=used, is_list=True, top_k=top_k, named_by=named_by, label=label, why=why)
+
+
+def _refuse_numbers_of_names(sample: TableSample, top_k: TopKColumns, label: str) -> None:
+    """Refuse labels that are numbers beside names: they are not outside the highest, but places in some list."""
+    labels = [as_text(each) for each in sample.first(label) if each is not None]
+    names = [as_text(each) for row in _cells(sample, top_k)[0] for each in row if each is not None]
+    if labels and names and all(map(_is_number, labels)) and not any(map(_is_number, names)):
+        raise InputError(
+            "labels are numbers, and the highest of each row are named",
+            f'{sample.path}, column "{label}"',
+            found=f"labels such as {labels[0]}, and names such as {listing(names[:1])}",
+            expected="labels and names of the same classes",
+            hint="write the name of each label in its place",
+        )
+
+
+def _is_number(word: str) -> bool:
+    return word.strip().lstrip("-").isdecimal()
 
 
 def find_top_k(sample: TableSample, options: ReadOptions, kind: str) -> TopKColumns | None:
@@ -205,6 +226,14 @@ def keys_differ(sample: TableSample, name: str) -> bool:
         except ValueError:  # which the run will meet again, and report with its row
             continue
     return len(keys - {None}) > 1
+
+
+def leaves_mass(sample: TableSample, top_k: TopKColumns) -> bool:
+    """Whether the probabilities of a row sum to less than 1: there are other classes, though all rows list the same."""
+    values = _first(sample, top_k).values
+    with np.errstate(over="ignore"):
+        masses = np.nansum(values if top_k.probs else np.exp(values), axis=1)
+    return bool((masses < 1 - _SAME_MASS).any())
 
 
 def _given(cell: Any) -> Any:

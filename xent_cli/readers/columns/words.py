@@ -144,7 +144,7 @@ LISTS = (
 _NEVER_LISTS = words("input_ids tokens attention_mask embedding embeddings feature features bbox vector")
 
 # A list or a numbered family with one of these names, next to scores, gives the class of each score.
-CLASS_LISTS = words("label class index idx indices id top name")
+CLASS_LISTS = words("label class index idx indices id ids token tokens top name")
 
 # Whole numbers in columns of these names are classes that models chose, not scores.
 PREDICTED = words("pred preds prediction predictions class")

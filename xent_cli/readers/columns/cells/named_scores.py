@@ -89,7 +89,7 @@ def named_lists(records: Sequence[Mapping[str, Any]]) -> tuple[str, str] | None:
     """The list of names and the list of scores that they name, if there is exactly one of each."""
     first = records[0] if records else {}
     texts = [key for key, value in first.items() if _is_list_of(value, str)]
-    texts = [key for key in texts if not never_scores(plain_name(key))]
+    texts = [key for key in texts if not never_scores(plain_name(key)) and "top" not in plain_name(key)]
     scores = [key for key, value in first.items() if _is_list_of(value, int, float)]
     scores = [key for key in scores if plain_name(key).split("_")[-1] in _SCORE_WORDS]
     pairs = [(names, key) for names in texts for key in scores if len(first[names]) == len(first[key])]
