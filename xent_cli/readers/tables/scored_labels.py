@@ -15,14 +15,14 @@ from xent_cli.readers.columns.sample import as_text
 from xent_cli.readers.tables.arrow_columns import decoded
 from xent_cli.readers.tables.named_lists import nulls_of, whole
 from xent_cli.readers.tables.top_k_columns import entries_of, padded, plain
-from xent_cli.readers.top_k_rows import NOTHING, checked, refuse_rows
+from xent_cli.readers.top_k_rows import NOTHING, Appended, Highest, checked, refuse_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from xent_cli.core.array_types import FloatArray, IntArray
     from xent_cli.readers.columns.column_plan import Reading
-    from xent_cli.readers.top_k_rows import Appended, Highest, TopKColumns
+    from xent_cli.readers.top_k_rows import TopKColumns
 
 # The probabilities of a row must not sum to more than this, and what they leave of 1 is known to within this much: they
 # may have been printed with seven digits.
@@ -85,6 +85,15 @@ def scored_rows(
     ------
     RowError
         As `highest_rows`.
+
+    Examples
+    --------
+    >>> rows = Highest(np.array([[7, 5], [7, 5]]), np.array([[0.5, 0.25], [1.0, 0.0]]))
+    >>> found, bounds = scored_rows(rows, np.array([5, 2]), Appended(), probs=True, start=0)
+    >>> np.exp(found).round(6).tolist()  # of class 2 it is known that nothing is left for it
+    [[0.25, nan], [nan, 1.0]]
+    >>> np.exp(bounds[:, 0]).tolist()
+    [1.0, 0.0]
     """
     index, log_p, cap, width = checked(rows, 0, appended, probs=probs, start=start, role="logits")
     held = index != NOTHING
@@ -99,5 +108,5 @@ def scored_rows(
     bounded = ~found.any(axis=1)
     with np.errstate(divide="ignore"):
         out[bounded, 1] = np.log1p(-most[bounded])
-    caps = np.where(bounded, np.log(most), 0.0)
+        caps = np.where(bounded, np.log(most), 0.0)
     return out, np.stack([caps, np.zeros(len(out)), np.full(len(out), np.nan)], axis=1)
