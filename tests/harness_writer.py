@@ -1,4 +1,4 @@
-"""Samples as lm-evaluation-harness writes them, in both ages of the format; shares no code with the reader."""
+"""Samples as lm-evaluation-harness writes them, in both versions of the format; shares no code with the reader."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Samples of lm-evaluation-harness: both ages of the format, what has no choices, and two runs compared."""
+"""Samples of lm-evaluation-harness: both versions of the format, what has no choices, and two runs compared."""
 
 import json
 import math
