@@ -1,7 +1,7 @@
 """Columns that hold the k highest probabilities of each row: lists of classes and of values, pairs of columns, or maps.
 
-They are recognised by their names: a list `top_indices` beside a list `top_logprobs`; `top1_id`, `top1_logprob`, `top2_id`
-and so on; or maps in `top_logprobs` from class to value. Where the names leave two readings, the user is asked.
+They are recognised by their names: a list `top_indices` beside a list `top_logprobs`; `top1_id`, `top1_logprob`,
+`top2_id` and so on; or maps in `top_logprobs` from class to value. If the names allow two readings, the user is asked.
 """
 
 from __future__ import annotations
