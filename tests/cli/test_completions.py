@@ -266,6 +266,7 @@ def test_a_table_with_choices_is_no_response(tmp_path):
         (lambda one: one["choices"][0].update(prompt_logprobs=[None]), "both"),
         (lambda one: one["choices"][0].update(delta={}), "streamed"),
         (lambda one: one["choices"][0].update(logprobs={"token_logprobs": [-1.0, None]}), "a log-probability None"),
+        (lambda one: one["choices"][0].update(logprobs={"token_logprobs": [-1.0], "tokens": ["a", "b"]}), "2 tokens"),
     ],
 )
 def test_what_is_no_log_probability_is_refused_with_its_line(tmp_path, change, said):

@@ -126,8 +126,10 @@ def _of_completion(logprobs: dict[str, Any]) -> Iterator[Token]:
     values = list_of(logprobs["token_logprobs"], '"token_logprobs"')
     tops = logprobs.get("top_logprobs")
     tops = [None] * len(values) if tops is None else list_of(tops, '"top_logprobs"')
-    if len(tops) != len(values):
-        raise RecordError(f"{len(values)} token_logprobs and {len(tops)} top_logprobs", "as many")
+    texts = values if logprobs.get("tokens") is None else list_of(logprobs["tokens"], '"tokens"')
+    for name, some in (("top_logprobs", tops), ("tokens", texts)):
+        if len(some) != len(values):
+            raise RecordError(f"{len(values)} token_logprobs and {len(some)} {name}", "as many")
     for place, (value, top) in enumerate(zip(values, tops, strict=True)):
         if value is None and place == 0:
             continue  # nothing comes before the first token of an echoed prompt
