@@ -26,7 +26,8 @@ import contextlib, importlib, io, marshal, os, pkgutil, select, signal, socket, 
 import pandas, pyarrow.csv, pyarrow.dataset, pyarrow.fs, pyarrow.json, pyarrow.parquet, xent_cli
 from xent_cli.__main__ import main
 for module in pkgutil.walk_packages(xent_cli.__path__, "xent_cli."):
-    importlib.import_module(module.name)
+    with contextlib.suppress(ModuleNotFoundError):  # of an extra that is not installed
+        importlib.import_module(module.name)
 STREAMS = (0, "rb", "surrogateescape"), (1, "wb", "strict"), (2, "wb", "backslashreplace")
 
 def request(caller):
