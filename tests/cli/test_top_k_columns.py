@@ -426,3 +426,9 @@ def test_numbers_beside_names_are_not_outside_the_highest(folder):
     jsonl(folder / "a.jsonl", [{"label": i % 2, "top_logprobs": dict(ANSWERS[i][1])} for i in (0, 1, 2)])
     found = xent("compute", "a.jsonl", cwd=folder)
     assert (found.returncode, "labels are numbers" in found.stderr) == (3, True), found.stderr
+
+
+def test_a_temperature_needs_every_class(folder):
+    jsonl(folder / "a.jsonl", [{"label": "yes", "top_logprobs": dict(ANSWERS[i % 3][1])} for i in range(9)])
+    found = xent("compute", "a.jsonl", "--temperature", "2", cwd=folder)
+    assert (found.returncode, "--temperature needs every class of a row" in found.stderr) == (2, True), found.stderr

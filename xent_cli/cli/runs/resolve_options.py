@@ -235,6 +235,10 @@ def _refuse_meaningless(options: SharedOptions, pair: Pair) -> None:
     if loss.labels_from != "logits" and loss.teacher_temperature != 1.0:
         found = f"--teacher-temperature divides the logits of a teacher, and --labels-from says {loss.labels_from}"
         raise UsageError(found)
+    if "logit_bounds" in pair.logits.info.fields and loss.temperature != 1.0:
+        from xent_cli.core.checks.every_class import needs_every_class
+
+        raise needs_every_class("--temperature")
     if loss.source != "logits" and loss.temperature != 1.0:
         hint = "log-probs are logits too: leave --from out" if loss.source == "log-probs" else ""
         raise UsageError(f"--temperature divides logits, and --from says {loss.source}", hint=hint)
