@@ -297,6 +297,21 @@ def test_masked_rows_may_lack_their_list(folder):
         assert lie_within([row for i, row in enumerate(found) if i != 3], np.delete(KL, 3))
 
 
+def test_a_bad_row_is_named_by_its_own_number_where_others_lack_their_list(folder):
+    records = [{**record, "ok": int(i not in (1, 3))} for i, record in enumerate(lists())]
+    for i in (1, 3):
+        records[i] |= {"top_indices": None, "top_logprobs": None}
+    records[6]["top_logprobs"] = [0.5, *records[6]["top_logprobs"][1:]]
+    parquet(folder / "t.parquet", records)
+    parquet(folder / "l.parquet", labelled(records))
+    for found in (
+        run(folder, "t.parquet", "--mask", "ok"),
+        xent("compute", "l.parquet", "--mask", "ok", cwd=folder),
+    ):
+        assert found.returncode == 3
+        assert "row 6 (sample 6)" in found.stderr
+
+
 LABELS = RNG.integers(0, K, N)
 SCORED = {
     "lists.jsonl": (jsonl, lists),

@@ -30,7 +30,6 @@ VALUES = frozenset(stem + name for stem in _STEMS for name in _NUMBERS)
 _PRECISIONS = {"float16": (11, -24), "bfloat16": (8, -133), "float32": (24, -149)}
 # Two entries of one class are the same if they differ by no more than rounding.
 _SAME = 1e-2
-_WHERE = ("first", "last")
 # In place of a class where there is no entry.
 NOTHING = -(1 << 62)
 
@@ -115,7 +114,7 @@ def appended_in(rows: Highest) -> Appended:
 
     Examples
     --------
-    >>> appended_in(Highest(np.array([[7, 2, 5], [1, 4, 2]]), np.log([[0.1, 0.5, 0.2], [0.4, 0.2, 0.1]])))
+    >>> appended_in(Highest(np.array([[7, 2, 5], [1, 4, 2]]), np.log([[0.1, 0.5, 0.2], [0.1, 0.4, 0.2]])))
     Appended(place='first', usual=3)
     """
     held = rows.classes != NOTHING
@@ -125,7 +124,7 @@ def appended_in(rows: Highest) -> Appended:
     if rows.classes.shape[1] < 2:
         return Appended("", usual)
     found = ""
-    for place in _WHERE:
+    for place in ("first", "last"):
         one, rest = _parted(rows.classes, counts, place), _others(rows.classes, counts, place)
         values = _others(rows.values, counts, place)
         with np.errstate(invalid="ignore"):
@@ -155,7 +154,7 @@ def remarks_on(appended: Appended, where: str) -> tuple[Diagnostic, ...]:
 
 
 def highest_rows(
-    rows: Highest, num_classes: int, appended: Appended, *, probs: bool, start: int, role: str = "labels"
+    rows: Highest, num_classes: int, appended: Appended, *, probs: bool, numbers: IntArray, role: str = "labels"
 ) -> tuple[FloatArray, FloatArray]:
     """Return rows [n, k] of log-probabilities, with NaN for all classes that are not listed, and their bounds [n, 3].
 
@@ -163,6 +162,8 @@ def highest_rows(
     ----------
     num_classes
         Number of classes; 0 if it is not known: then the entries come as they stand, with NaN where there are none.
+    numbers
+        [n] sample numbers, for the error.
 
     Raises
     ------
@@ -172,24 +173,24 @@ def highest_rows(
     Examples
     --------
     >>> rows = Highest(np.array([[2, 0]]), np.array([[-0.5, -1.5]]))
-    >>> found, bounds = highest_rows(rows, 3, Appended(), probs=False, start=0)
+    >>> found, bounds = highest_rows(rows, 3, Appended(), probs=False, numbers=np.arange(1))
     >>> found.tolist(), float(bounds[0, 0])
     ([[-1.5, nan, -0.5]], -1.5)
     """
-    index, log_p, cap, width = checked(rows, num_classes, appended, probs=probs, start=start, role=role)
-    if not num_classes:
-        entries = np.where(index == NOTHING, np.nan, log_p)
-        return entries, np.stack([cap + width, width, np.full(len(index), np.nan)], axis=1)
-    out = np.full((len(index), num_classes), np.nan)
-    at = np.nonzero(index >= 0)
-    out[at[0], index[at]] = log_p[at]
-    # A row that lists every class is taken as a dense one is.
-    width[~np.isnan(out).any(axis=1)] = 0.0
+    index, log_p, cap, width = checked(rows, num_classes, appended, probs=probs, numbers=numbers, role=role)
+    if num_classes:
+        out = np.full((len(index), num_classes), np.nan)
+        at = np.nonzero(index >= 0)
+        out[at[0], index[at]] = log_p[at]
+        # A row that lists every class is taken as a dense one is.
+        width[~np.isnan(out).any(axis=1)] = 0.0
+    else:
+        out = np.where(index == NOTHING, np.nan, log_p)
     return out, np.stack([cap + width, width, np.full(len(out), np.nan)], axis=1)
 
 
 def checked(
-    rows: Highest, num_classes: int, appended: Appended, *, probs: bool, start: int, role: str
+    rows: Highest, num_classes: int, appended: Appended, *, probs: bool, numbers: IntArray, role: str
 ) -> tuple[IntArray, FloatArray, FloatArray, FloatArray]:
     """Check entries; return classes (`NOTHING` for none) and log-probabilities [n, m], caps and widths [n]."""
     index, values = rows.classes.copy(), rows.values
@@ -197,16 +198,16 @@ def checked(
     num_classes = num_classes or 1 << 62
     classes = f"indices from 0 to {num_classes - 1}"
     other = (index >= num_classes) | ((index < 0) & held)
-    refuse_rows(other.any(axis=1), "not a class", _first_of(index, other, "index"), classes, start, role)
+    refuse_rows(other.any(axis=1), "not a class", _first_of(index, other, "index"), classes, numbers, role)
     counts = np.count_nonzero(held, axis=1)
-    refuse_rows(counts == 0, "an empty list", lambda _: "no class", "at least one class", start, role)
+    refuse_rows(counts == 0, "an empty list", lambda _: "no class", "at least one class", numbers, role)
     good = (values >= 0) & (values <= 1) if probs else values <= 0
     bad, expected = ~good & held, "values between 0 and 1, or their logarithms"
-    refuse_rows(bad.any(axis=1), "not a probability", _first_of(values, bad, "value"), expected, start, role)
+    refuse_rows(bad.any(axis=1), "not a probability", _first_of(values, bad, "value"), expected, numbers, role)
     with np.errstate(divide="ignore", invalid="ignore"):
         log_p: FloatArray = np.where(held, np.log(values) if probs else values, np.nan)
     extra = _extra(index, log_p, counts, appended)
-    index, log_p = _without_repeated(index, log_p, extra, start, role)
+    index, log_p = _without_repeated(index, log_p, extra, numbers, role)
     beside = extra | (index < 0)
     highest = np.where(beside, -np.inf, log_p).max(axis=1, keepdims=True)
     # A token that is likelier than the highest is one of them, whatever the first rows looked like.
@@ -235,7 +236,7 @@ def _extra(index: IntArray, log_p: FloatArray, counts: IntArray, appended: Appen
 
 
 def _without_repeated(
-    index: IntArray, log_p: FloatArray, extra: BoolArray, start: int, role: str
+    index: IntArray, log_p: FloatArray, extra: BoolArray, numbers: IntArray, role: str
 ) -> tuple[IntArray, FloatArray]:
     """Drop a token that the k highest list too; any other class that occurs twice is an error."""
     order = np.argsort(index, axis=1, kind="stable")
@@ -252,7 +253,7 @@ def _without_repeated(
     bad = np.zeros(len(index), np.bool_)
     bad[pairs[0][~(alike & extra[pairs[0], drop])]] = True
     found = {int(row): f"class {ascending[row, column]} again" for row, column in zip(*pairs, strict=True) if bad[row]}
-    refuse_rows(bad, "a class twice in a row", lambda row: found[row], "each class once", start, role)
+    refuse_rows(bad, "a class twice in a row", lambda row: found[row], "each class once", numbers, role)
     index[pairs[0], drop] = NOTHING
     return index, np.where(index < 0, np.nan, log_p)
 
@@ -292,9 +293,8 @@ def _first_of(values: AnyArray, bad: BoolArray, what: str) -> Callable[[int], st
     return lambda row: f"{what} {values[row, int(np.argmax(bad[row]))]}"
 
 
-def refuse_rows(bad: Any, what: str, found: Callable[[int], str], expected: str, start: int, role: str) -> None:
+def refuse_rows(bad: Any, what: str, found: Callable[[int], str], expected: str, numbers: IntArray, role: str) -> None:
     """Refuse the first of the bad rows."""
-    at = np.flatnonzero(bad)
-    if at.size:
-        row = int(at[0])
-        raise RowError(what, start + row, role, found(row), expected, code="top-k")
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise RowError(what, int(numbers[row]), role, found(row), expected, code="top-k")

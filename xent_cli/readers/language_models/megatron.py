@@ -154,8 +154,8 @@ class MegatronRows(NamedTuple):
             iteration = read_iteration(self.file, member)
             low, high = max(self.low, begin), min(self.high, begin + iteration.num_rows)
             highest = iteration.rows(low - begin, high - begin)
-            place = self.start + low - self.low
-            found = highest_rows(highest, self.num_classes, Appended(), probs=False, start=place)
+            numbers = self.start - self.low + np.arange(low, high)
+            found = highest_rows(highest, self.num_classes, Appended(), probs=False, numbers=numbers)
             rows.append(found[0])
             bounds.append(found[1])
             begin += iteration.num_rows

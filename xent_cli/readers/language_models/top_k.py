@@ -174,7 +174,9 @@ class TopKRows(NamedTuple):
         RowError
             At an index that is not a class or occurs twice, or a value that is not a probability.
         """
-        rows, bounds = highest_rows(self.entries(), self.num_classes, self.appended, probs=self.probs, start=self.start)
+        highest = self.entries()
+        numbers = self.start + np.arange(len(highest.values))
+        rows, bounds = highest_rows(highest, self.num_classes, self.appended, probs=self.probs, numbers=numbers)
         return Rows(labels=rows, label_bounds=bounds)
 
     def entries(self) -> Highest:

@@ -57,7 +57,7 @@ def label_rows(table: pa.Table, reading: Reading, top_k: TopKColumns, start: int
     rows, bounds = np.full((len(missing), 2), np.nan), np.full((len(missing), 3), np.nan)
     if kept.size:
         wanted = np.where(unscored, NOTHING, index[len(classes) :])[kept]
-        rows[kept], bounds[kept] = scored_rows(highest, wanted, top_k.appended, probs=top_k.probs, start=start)
+        rows[kept], bounds[kept] = scored_rows(highest, wanted, top_k.appended, probs=top_k.probs, numbers=kept + start)
     absent = missing if reading.plan.ignore_missing else missing | unscored
     return Rows(
         logits=rows,
@@ -69,7 +69,7 @@ def label_rows(table: pa.Table, reading: Reading, top_k: TopKColumns, start: int
 
 
 def scored_rows(
-    rows: Highest, labels: IntArray, appended: Appended, *, probs: bool, start: int
+    rows: Highest, labels: IntArray, appended: Appended, *, probs: bool, numbers: IntArray
 ) -> tuple[FloatArray, FloatArray]:
     """Return rows [n, 2] of the log-probability of a label, with NaN for all other classes, and their bounds [n, 3].
 
@@ -80,6 +80,8 @@ def scored_rows(
     ----------
     labels
         [n] classes, of which `NOTHING` is none.
+    numbers
+        [n] sample numbers, for the error.
 
     Raises
     ------
@@ -89,17 +91,17 @@ def scored_rows(
     Examples
     --------
     >>> rows = Highest(np.array([[7, 5], [7, 5]]), np.array([[0.5, 0.25], [1.0, 0.0]]))
-    >>> found, bounds = scored_rows(rows, np.array([5, 2]), Appended(), probs=True, start=0)
+    >>> found, bounds = scored_rows(rows, np.array([5, 2]), Appended(), probs=True, numbers=np.arange(2))
     >>> np.exp(found).round(6).tolist()  # of class 2 it is known that nothing is left for it
     [[0.25, nan], [nan, 1.0]]
     >>> np.exp(bounds[:, 0]).tolist()
     [1.0, 0.0]
     """
-    index, log_p, cap, width = checked(rows, 0, appended, probs=probs, start=start, role="logits")
+    index, log_p, cap, width = checked(rows, 0, appended, probs=probs, numbers=numbers, role="logits")
     held = index != NOTHING
     mass = np.where(held, np.exp(np.where(held, log_p, -np.inf)), 0.0).sum(axis=1) * np.exp(-width)
     sums = [f"probabilities that sum to {each:.6g}" for each in mass[mass > _MOST_MASS][:1]]
-    refuse_rows(mass > _MOST_MASS, "not a distribution", lambda _: sums[0], "at most 1", start, "logits")
+    refuse_rows(mass > _MOST_MASS, "not a distribution", lambda _: sums[0], "at most 1", numbers, "logits")
     found = held & (index == labels[:, np.newaxis])
     out = np.full((len(index), 2), np.nan)
     place = np.nonzero(found)

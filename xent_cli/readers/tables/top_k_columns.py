@@ -49,7 +49,9 @@ def top_k_rows(table: pa.Table, reading: Reading, top_k: TopKColumns, start: int
     highest = padded(
         counts[kept], _numbers(classes, top_k, np.repeat(kept, counts[kept]) + start, reading.role), values
     )
-    found, found_bounds = highest_rows(highest, top_k.num_classes, top_k.appended, probs=top_k.probs, start=start)
+    found, found_bounds = highest_rows(
+        highest, top_k.num_classes, top_k.appended, probs=top_k.probs, numbers=kept + start
+    )
     if kept.size == len(missing):
         return Rows(labels=found, label_bounds=found_bounds)
     rows, bounds = np.full((len(missing), found.shape[1]), np.nan), np.full((len(missing), 3), np.nan)
