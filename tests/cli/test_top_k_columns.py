@@ -447,3 +447,12 @@ def test_a_temperature_needs_every_class(folder):
     jsonl(folder / "a.jsonl", [{"label": "yes", "top_logprobs": dict(ANSWERS[i % 3][1])} for i in range(9)])
     found = xent("compute", "a.jsonl", "--temperature", "2", cwd=folder)
     assert (found.returncode, "--temperature needs every class of a row" in found.stderr) == (2, True), found.stderr
+
+
+def test_a_number_in_place_of_a_list_of_classes_is_refused(folder):
+    jsonl(
+        folder / "a.jsonl",
+        [{"label": 1, "top_ids": 3 if i == 4 else [1, 2], "top_logprobs": [-0.5, -1.5]} for i in range(9)],
+    )
+    found = xent("compute", "a.jsonl", cwd=folder)
+    assert (found.returncode, "sample 4" in found.stderr) == (3, True), found.stderr

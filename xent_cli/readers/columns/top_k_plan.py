@@ -101,7 +101,8 @@ def plan_scored(sample: TableSample, options: ReadOptions) -> ColumnPlan | None:
 def _refuse_numbers_of_names(sample: TableSample, top_k: TopKColumns, label: str) -> None:
     """Refuse labels that are numbers beside names: they are not outside the highest, but places in some list."""
     labels = [as_text(each) for each in sample.first(label) if each is not None]
-    names = [as_text(each) for row in _cells(sample, top_k)[0] for each in row if each is not None]
+    rows = [row for row in _cells(sample, top_k)[0] if isinstance(row, list | tuple)]  # others are met again by the run
+    names = [as_text(each) for row in rows for each in row if each is not None]
     if labels and names and all(map(_is_number, labels)) and not any(map(_is_number, names)):
         raise InputError(
             "labels are numbers, and the highest of each row are named",
