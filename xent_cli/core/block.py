@@ -70,7 +70,7 @@ class Block(NamedTuple):
         """Return some rows, numbered from 0, with their labels only: no weights, mask, ids, groups or units."""
         kept = ("unscored", "true_labels", "logit_bounds", "label_bounds")
         fields = {name: values[rows] for name in kept if (values := getattr(self, name)) is not None}
-        return Block(0, self.logits.take(rows, axis=0), self.labels.take(rows, axis=0), **fields)
+        return Block(0, self.logits[rows], self.labels[rows], **fields)
 
 
 class Rows(NamedTuple):

@@ -49,7 +49,7 @@ def fit_block(task: Task, options: LossOptions, outputs: Outputs, rule: ClusterR
     if step.temperature is not None:
         figures = evaluate_block(block, replace(options, temperature=step.temperature), outputs).totals
     rows, labels, weight = _counted(block, options)
-    logits = block.logits if rows.size == len(block.logits) else block.logits.take(rows, axis=0)
+    logits = block.logits if rows.size == len(block.logits) else block.logits[rows]
     _refuse_infinite(logits, labels, block.start, rows)
     samples = np.arange(block.start, block.start + len(block.logits))
     clusters = samples if rule is None else rule.clusters(block.start, samples.size, block.groups)

@@ -69,7 +69,7 @@ def _inexact(
     maximum_near_zero = (m != 0) & (np.abs(m) < 745 * _INEXACT_RATIO)
     suspect: BoolArray = logit_near_zero | maximum_near_zero
     some = np.flatnonzero(suspect)
-    size, largest = np.abs(logits.take(rows[some], axis=0)), np.abs(m[some, np.newaxis])
+    size, largest = np.abs(logits[rows[some]]), np.abs(m[some, np.newaxis])
     # A look at all of them usually makes the six at each unnecessary.
     if not maximum_near_zero.any() and not (size < largest.max(initial=0.0) * _INEXACT_RATIO).any():
         return np.zeros_like(suspect)

@@ -44,7 +44,8 @@ def label_ranks(logits: AnyArray, index: IntArray, label_loss: FloatArray | None
     step = rows_per_tile(k)
     for first in range(0, rows.size, step):
         some = rows[first : first + step]
-        ranks[some] = _tile_ranks(logits.take(some, axis=0), index[some])
+        # Not by `take`, which copies all of an array whose classes are not adjacent first.
+        ranks[some] = _tile_ranks(logits[some], index[some])
     return ranks
 
 
