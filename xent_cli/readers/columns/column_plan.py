@@ -243,6 +243,8 @@ def refuse_repeated(path: str, names: Sequence[str]) -> None:
         seen: set[str] = set()
         repeated = next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
         raise InputError("two columns of one name", path, found=f'"{repeated}"', hint="rename one of them")
+    if "".join(names).isascii():  # of very many names, faster than one by one
+        return
     accented = [name for name in names if not name.isascii()]
     composed_names = [composed(name) for name in accented]
     if len(set(composed_names)) < len(accented):

@@ -249,9 +249,9 @@ def _by_label_names(sample: TableSample, choice: Choice, label: str | None) -> C
 
 def _spelling(choice: Choice, labels: Callable[[], LabelValues | None]) -> str:
     """What to say about labels and columns that are the same only once their accents are composed; "" if none are."""
-    names = {*(choice.names or ()), *choice.columns}
-    if choice.is_list or all(name.isascii() for name in names):
+    if choice.is_list or "".join((*(choice.names or ()), *choice.columns)).isascii():
         return ""
+    names = {*(choice.names or ()), *choice.columns}
     known = labels()
     odd = [] if known is None or known.form != "text" else sorted(known.names(every=False) - names)
     same = {composed(name) for name in names}
