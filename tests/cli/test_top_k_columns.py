@@ -371,6 +371,25 @@ def test_what_is_about_classes_is_refused_where_only_labels_are_known(folder, op
     assert (folder / "g.npy").exists() is False
 
 
+@pytest.mark.parametrize(
+    ("label", "what"), [(-9999, "-9999"), (1.5, "1.5"), (float("inf"), "inf"), (float("nan"), "missing value")]
+)
+def test_a_number_that_names_no_class_is_no_label_whose_loss_is_only_bounded(folder, label, what):
+    rows = [{**row, "label": type(label)(row["label"])} for row in labelled(lists())]
+    rows[3]["label"] = label
+    parquet(folder / "a.parquet", rows)
+    found = xent("compute", "a.parquet", cwd=folder)
+    assert (found.returncode, what in found.stderr, "3" in found.stderr) == (3, True, True), found.stderr
+
+
+def test_a_number_that_names_no_class_is_not_one_of_the_highest(folder):
+    rows = labelled(lists())
+    rows[2]["top_indices"] = [*rows[2]["top_indices"][:-1], -9999]
+    jsonl(folder / "a.jsonl", rows)
+    found = xent("compute", "a.jsonl", cwd=folder)
+    assert (found.returncode, "-9999" in found.stderr) == (3, True), found.stderr
+
+
 def test_values_without_a_kind_and_lists_without_a_label_are_refused(folder):
     jsonl(
         folder / "a.jsonl", labelled([{"top_ids": r["top_indices"], "top_values": r["top_logprobs"]} for r in lists()])

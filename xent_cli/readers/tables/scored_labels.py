@@ -20,7 +20,7 @@ from xent_cli.readers.top_k_rows import NOTHING, Appended, Highest, checked, ref
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from xent_cli.core.array_types import FloatArray, IntArray
+    from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray, IntArray
     from xent_cli.readers.columns.column_plan import Reading
     from xent_cli.readers.top_k_rows import TopKColumns
 
@@ -42,17 +42,25 @@ def label_rows(table: pa.Table, reading: Reading, top_k: TopKColumns, start: int
     assert label is not None
     labels = plain(whole(decoded(table[label])))
     unscored = nulls_of(whole(decoded(table[label])))
+    if labels.dtype.kind == "f":
+        unscored = unscored | np.isnan(labels)
     bad = missing if reading.plan.ignore_missing else missing | unscored
     lenient = reading.plan.lenient or reading.plan.mask is not None
     if bad.any() and not lenient:
         row, others = int(np.argmax(bad)), int(np.count_nonzero(bad)) - 1
         what = "a label" if not missing[row] else "the highest of each row"
         raise MissingValueError("missing value", start + row, "logits", "null", what, others=others)
+    odd = _no_classes(labels) & ~unscored
+    if lenient:  # rows that may not count
+        unscored = unscored | odd
+    else:
+        _refuse(odd, labels, np.arange(len(labels)) + start, "labels")
+    kept = np.flatnonzero(~missing)
+    _refuse(_no_classes(classes), classes, np.repeat(kept, counts[kept]) + start, "logits")
     # Whatever names classes here, a number says which are the same: texts, or numbers in either.
     words = [as_text(each) for each in (*classes.tolist(), *labels.tolist())]
     numbers = {word: place for place, word in enumerate(dict.fromkeys(words))}
     index = np.array([numbers[word] for word in words], np.int64)
-    kept = np.flatnonzero(~missing)
     highest = padded(counts[kept], index[: len(classes)], values)
     rows, bounds = np.full((len(missing), 2), np.nan), np.full((len(missing), 3), np.nan)
     if kept.size:
@@ -66,6 +74,19 @@ def label_rows(table: pa.Table, reading: Reading, top_k: TopKColumns, start: int
         unscored=unscored if reading.plan.ignore_missing and unscored.any() else None,
         absent=absent if absent.any() else None,
     )
+
+
+def _no_classes(values: AnyArray) -> BoolArray:
+    """Which numbers cannot name a class; texts all can."""
+    if values.dtype.kind not in "iuf":
+        return np.zeros(len(values), np.bool_)
+    with np.errstate(invalid="ignore"):
+        good: BoolArray = (values >= 0) & (values == np.rint(values)) & (values < np.inf)
+    return ~good
+
+
+def _refuse(bad: BoolArray, values: AnyArray, numbers: IntArray, role: str) -> None:
+    refuse_rows(bad, "not a class", lambda row: f"{values[row]}", "a class index, 0 or more", numbers, role)
 
 
 def scored_rows(
