@@ -44,16 +44,16 @@ def label_rows(table: pa.Table, reading: Reading, top_k: TopKColumns, start: int
     unscored = nulls_of(whole(decoded(table[label])))
     if labels.dtype.kind == "f":
         unscored = unscored | np.isnan(labels)
-    bad = missing if reading.plan.ignore_missing else missing | unscored
-    lenient = reading.plan.lenient or reading.plan.mask is not None
-    if bad.any() and not lenient:
-        row, others = int(np.argmax(bad)), int(np.count_nonzero(bad)) - 1
-        what = "a label" if not missing[row] else "the highest of each row"
-        raise MissingValueError("missing value", start + row, "logits", "null", what, others=others)
     odd = _no_classes(labels) & ~unscored
+    lenient = reading.plan.lenient or reading.plan.mask is not None
     if lenient:  # rows that may not count
         unscored = unscored | odd
-    else:
+    absent = missing if reading.plan.ignore_missing else missing | unscored
+    if absent.any() and not lenient:
+        row, others = int(np.argmax(absent)), int(np.count_nonzero(absent)) - 1
+        what = "a label" if not missing[row] else "the highest of each row"
+        raise MissingValueError("missing value", start + row, "logits", "null", what, others=others)
+    if not lenient:
         _refuse(odd, labels, np.arange(len(labels)) + start, "labels")
     kept = np.flatnonzero(~missing)
     _refuse(_no_classes(classes), classes, np.repeat(kept, counts[kept]) + start, "logits")
@@ -66,7 +66,6 @@ def label_rows(table: pa.Table, reading: Reading, top_k: TopKColumns, start: int
     if kept.size:
         wanted = np.where(unscored, NOTHING, index[len(classes) :])[kept]
         rows[kept], bounds[kept] = scored_rows(highest, wanted, top_k.appended, probs=top_k.probs, numbers=kept + start)
-    absent = missing if reading.plan.ignore_missing else missing | unscored
     return Rows(
         logits=rows,
         logit_bounds=bounds,
