@@ -22,6 +22,8 @@ settings.load_profile("suite")
 def pytest_configure(config):
     """Do once what is for all processes of the tests: a folder for what they leave, and bytecode."""
     if hasattr(config, "workerinput"):
+        # The last thing at exit. Threads of tests may still wait in Arrow's S3 library, which aborts as it is unloaded.
+        atexit.register(os._exit, 0)
         return
     _keep_temporary_files_together()
     # Where Python keeps no bytecode, each of some hundred processes would otherwise compile the package.

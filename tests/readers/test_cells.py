@@ -312,7 +312,7 @@ def test_a_map_that_was_not_named_is_a_question_with_the_line_that_names_it(
     cells = [dict(zip(NAMES, row, strict=True)) for row in ROWS]
     path = write(tmp_path / "t", cells, [NAMES[label] for label in LABELS])
     line = refusal(path).rpartition("hint: ")[2]
-    assert line == f"if they are the logits: xent compute {path} --logits-column cells"
+    assert line == f"if they are the logits: xent compute {path} --logits-column cells --reduction mean"
 
 
 def test_values_of_slices_are_those_of_their_rows() -> None:

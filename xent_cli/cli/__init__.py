@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from xent_cli import __version__, start
-from xent_cli.cli.config import configurable
+from xent_cli.cli.config import WORDS, configurable
 from xent_cli.errors import OutputError, UsageError, XentError, printable, without_secrets
 
 if TYPE_CHECKING:
@@ -23,6 +23,10 @@ _INTERRUPTED, _READER_GONE, _BUG = 130, 141, 4
 
 class _LazyGroup(click.Group):
     """Imports the module of a command only when that command runs."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[WORDS] = tuple(args)
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)

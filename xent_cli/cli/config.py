@@ -29,8 +29,9 @@ _NEVER = frozenset({"scheduler", "exit-zero"})
 _HERE = frozenset({"report", "baseline"})
 _URL = re.compile(r"([a-z]+:)?[A-Za-z][A-Za-z0-9+.-]+://")
 _NOTES = "xent_cli.cli.config.notes"
-# Key in click's context for the file that the options came from.
+# Keys in click's context: for the file that the options came from, and for the words typed after `xent`.
 CONFIGURATION = "xent_cli.cli.config.path"
+WORDS = "xent_cli.cli.config.words"
 _TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 

@@ -4,7 +4,6 @@ A group of options here is a group of `--help`. They are named tuples because th
 dataclass of this many fields takes ten times as long to define.
 """
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Literal, NamedTuple, TypeVar
@@ -12,7 +11,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 import click
 from click.core import ParameterSource
 
-from xent_cli.cli.config import CONFIGURATION, notes_of
+from xent_cli.cli.config import CONFIGURATION, WORDS, notes_of
 from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.core.options import PredictionColumn
 
@@ -171,12 +170,13 @@ def grouped(group: Callable[..., Group], flags: Mapping[str, Any]) -> Group:
 def origin() -> Origin:
     """Return where the options of the running command come from."""
     context = click.get_current_context()
+    words = context.meta.get(WORDS, ())
     sources = {str(option.name): context.get_parameter_source(str(option.name)) for option in context.command.params}
     return Origin(
         explicit=frozenset(name for name, source in sources.items() if source not in (None, ParameterSource.DEFAULT)),
         on_command_line=frozenset(name for name, source in sources.items() if source is ParameterSource.COMMANDLINE),
-        words=tuple(sys.argv[1:]),
-        command=(str(context.info_name), *words_beside(context.command, sys.argv[2:])),
+        words=words,
+        command=(str(context.info_name), *words_beside(context.command, words[1:])),
         config_file=context.meta.get(CONFIGURATION),
         config_notes=notes_of(context),
     )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from xent_cli.cli.config import WORDS
 from xent_cli.cli.display.shell import quoted
 from xent_cli.errors import UsageError, did_you_mean
 
@@ -66,7 +66,7 @@ def usage_error(error: click.ClickException) -> UsageError:
     message = error.format_message().rstrip(".")
     if "unexpected extra argument" in message:
         usage = "" if context is None else f"usage: {command} {' '.join(context.command.collect_usage_pieces(context))}"
-        see = _pattern_meant(sys.argv[2:], command) or usage
+        see = ("" if context is None else _pattern_meant(context.meta.get(WORDS, ())[1:], command)) or usage
     return UsageError(message[:1].lower() + message[1:], hint=see)
 
 
