@@ -66,3 +66,11 @@ def test_every_promise_names_tests_that_there_are():
         for path, name in named:
             tree = ast.parse((ROOT / path).read_text())
             assert name in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}, name
+
+
+def test_actions_are_pinned_to_commits():
+    files = [ROOT / "action.yml", *(ROOT / ".github" / "workflows").glob("*.yml")]
+    used = re.findall(r"uses: (.*)", "\n".join(path.read_text() for path in files))
+    assert len(used) > 9
+    for action in used:
+        assert re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+", action), action
