@@ -19,7 +19,7 @@ FLAGS = ("-O3", "-march=native", "-ffast-math")
 
 
 class Fused:
-    """`fused.c`, compiled into `work`; `losses` runs it in one thread."""
+    """`fused.c`, compiled into `work`."""
 
     def __init__(self, work: Path) -> None:
         compiler = shutil.which("cc") or shutil.which("gcc")
@@ -28,18 +28,12 @@ class Fused:
         library = work / "fused.so"
         source = Path(__file__).with_name("fused.c")
         subprocess.run([compiler, *FLAGS, "-shared", "-fPIC", "-o", library, source, "-lm"], check=True)
-        self._library = ctypes.CDLL(str(library))
+        self._losses = ctypes.CDLL(str(library)).losses
 
-    def losses(self, logits: NDArray[np.float32], labels: NDArray[np.int64], precision: str) -> NDArray[np.float64]:
-        """Loss of every row, in "float64" or "float32" arithmetic."""
+    def losses(self, logits: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Loss of every row, computed by one thread."""
         n, k = logits.shape
         loss = np.empty(n)
-        function = self._library.xent_double if precision == "float64" else self._library.xent_single
-        sides = ctypes.c_ssize_t(n), ctypes.c_ssize_t(k)
-        function(
-            logits.ctypes.data_as(ctypes.c_void_p),
-            labels.ctypes.data_as(ctypes.c_void_p),
-            *sides,
-            loss.ctypes.data_as(ctypes.c_void_p),
-        )
+        z, y, to = (ctypes.c_void_p(array.ctypes.data) for array in (logits, labels, loss))
+        self._losses(z, y, ctypes.c_ssize_t(n), ctypes.c_ssize_t(k), to)
         return loss

@@ -61,7 +61,7 @@ def _shape(n: int, k: int, work: Path) -> Case:
         _OURS: functools.partial(_xent, logits, labels, LossOptions(), None, 2),
         _TORCH: functools.partial(frameworks.torch, *pair, 2),
         _ONE: functools.partial(_xent, logits, labels, LossOptions(), None, 1),
-        "C double, 1 thread": functools.partial(_fused, logits, labels, "float64", work),
+        "C double, 1 thread": functools.partial(_fused, logits, labels, work),
         _OURS_AVX2: functools.partial(_xent, logits, labels, LossOptions(), "c-avx2", 2),
         _TORCH_AVX2: functools.partial(frameworks.torch, *pair, 2, instructions="avx2"),
         "xent's NumPy kernel, 2 threads": functools.partial(_xent, logits, labels, LossOptions(), "numpy", 2),
@@ -136,9 +136,9 @@ def _xent(
     return lambda: sum(float(loss.sum()) for loss in engine.map(losses, tasks)) / len(logits)
 
 
-def _fused(logits: NDArray[np.float32], labels: NDArray[np.int64], precision: str, work: Path) -> Mean:
+def _fused(logits: NDArray[np.float32], labels: NDArray[np.int64], work: Path) -> Mean:
     library = Fused(work)
-    return lambda: float(library.losses(logits, labels, precision).mean())
+    return lambda: float(library.losses(logits, labels).mean())
 
 
 def _timed(mean: Mean) -> Sample:

@@ -56,7 +56,8 @@ def test_numpy_computes_where_there_is_no_compiled_kernel_and_the_reason_is_know
 # dtypes and the like are numbered.
 PARSED = {
     3: [
-        "sOiiOiiiidddOOOOOOOi", "sOOOiLLdii", "sOOOiLdOOOOOO", "sOiOi", "sOiO", "L", "OO", "sOi",
+        "O&O&iiOiiiidddO&O&O&O&O&O&O&i", "L", "O&O&O&O&iLLdii", "O&O&O&O&iLdO&O&O&O&O&O&", "O&O&iO&i", "O&O&iO&",
+        "O&O&", "O&O&i",
         "FLOAT64, FLOAT32, FLOAT16, BFLOAT16", "LOGITS, LOG_PROBS, PROBS", "SPARSE, DENSE, TEACHER",
     ]
 }  # fmt: skip
@@ -66,7 +67,7 @@ PARSED = {
 def test_another_interface_has_another_number_in_python_and_in_c():
     rows, lanes = ((Path(module.__file__).parent / name).read_text() for name in ("_rows.c", "_lanes.h"))
     assert re.findall(r"enum \{ INTERFACE = (\d+) \}", rows) == [str(INTERFACE)]
-    formats = re.findall(r'PyArg_ParseTuple\(args, "(\w+)"', rows)
+    formats = re.findall(r'PyArg_ParseTuple\(args, "([\w&]+)"', rows)
     numbers = re.findall(r"^enum \{ ((?:FLOAT64|LOGITS|SPARSE),.*) \};", lanes, re.MULTILINE)
     assert formats + numbers == PARSED[INTERFACE]
 

@@ -1,5 +1,5 @@
 /* Conversions between float32 and the dtypes of 16 bits, rounded to nearest, ties to even, and sums that are rounded to a
-   dtype after every addition; `_rows.c` includes this file once for each set of instructions. */
+   dtype after every addition; `_variant.h` includes this file once for each set of instructions. */
 
 #ifndef CONVERSIONS
 #define CONVERSIONS

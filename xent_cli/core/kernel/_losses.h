@@ -1,5 +1,5 @@
 /* Losses of rows and their gradients, as cross_entropy.py, from_probabilities.py and distillation.py compute them, in few
-   passes over memory. Their derivations hold here too, and names are theirs. `_rows.c` includes this file once for each
+   passes over memory. Their derivations hold here too, and names are theirs. `_variant.h` includes this file once for each
    set of instructions, with VARIANT, TARGET and WIDTH set. */
 
 #ifndef FUNCTION /* names of functions end in that of the set of instructions */

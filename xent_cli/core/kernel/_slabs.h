@@ -1,6 +1,6 @@
 /* Losses of many rows that lie class by class, [k, n] in memory, while pieces of their classes pass by: each value is read
    twice, and what is kept of a row is its sums. The operations on a row, and their order, are those of `_losses.h`, whose
-   functions do them with LANES rows in place of LANES classes side by side. `_rows.c` includes this file after that one. */
+   functions do them with LANES rows in place of LANES classes side by side. `_variant.h` includes this file after that one. */
 
 #ifndef SLAB_FUNCTIONS
 #define SLAB_FUNCTIONS
