@@ -1,1 +1,1 @@
-"""The arithmetic: pure functions and immutable values over NumPy arrays, without files, engines or terminals."""
+"""The computations: pure functions and immutable values over NumPy arrays, without files, engines or terminals."""

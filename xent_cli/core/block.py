@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray, IntArray
 
 
-# Flags that a part leaves None if none of its rows is flagged.
+# Flags that are None in a part without a flagged row.
 _FLAGS = ("unscored", "absent")
 
 
@@ -45,7 +45,7 @@ class Block(NamedTuple):
         [n, 3] the fields of `kernel.partial_rows.Bounds` for log-probabilities that are NaN where they are not known;
         None if all are.
     units
-        [n] how many units of text, such as bytes, each sample is, or the document that it is in; or None.
+        [n] number of units of text, such as bytes, of each sample or of the document that it is in; or None.
     """
 
     start: int
@@ -63,7 +63,7 @@ class Block(NamedTuple):
     label_bounds: FloatArray | None = None
 
     def load(self) -> Block:
-        """Return the block itself: in memory, it is its own recipe."""
+        """Return the block itself, which is already in memory."""
         return self
 
     def take(self, rows: IntArray) -> Block:
@@ -90,11 +90,11 @@ class Rows(NamedTuple):
     label_bounds: FloatArray | None = None
 
     def read(self) -> Rows:
-        """Return the rows themselves: in memory, they are their own recipe."""
+        """Return the rows themselves, which are already in memory."""
         return self
 
     def copied(self) -> Rows:
-        """Return the same rows in memory of their own: what is read may be valid only until the next read."""
+        """Return a copy of the rows: what is read may be valid only until the next read."""
         return Rows(*(None if values is None else values.copy() for values in self._values()))
 
     def given(self) -> dict[str, Any]:
@@ -143,7 +143,7 @@ class Task(Protocol):
 
 
 class BlockRef(NamedTuple):
-    """Recipe for a block: its rows, and the parts of each input that hold them.
+    """Recipe for a block: which rows it has, and the parts of each input that contain them.
 
     For seekable files this is a path and a range, a few hundred bytes, so that engines do not send arrays.
     """
@@ -158,7 +158,7 @@ class BlockRef(NamedTuple):
         Raises
         ------
         RowError
-            Two parts have ids, or labels, that differ.
+            If two parts have different ids or labels for a sample.
         """
         block = Block(self.start, np.empty((self.size, 0)), np.empty(0))
         labelled = False

@@ -1,4 +1,4 @@
-"""Which samples of a block count, and how their results are put back among the others."""
+"""Find which samples of a block count, and put their results back in place among the others."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Evaluated(NamedTuple):
     beside
         [n] other figures of the divergence from a teacher, by name.
     peaks
-        [n] class of the highest logit, if it is known without another look at them, or None.
+        [n] class of the highest logit, if it is already known, or None.
     """
 
     rows: RowLosses
@@ -62,7 +62,7 @@ class Evaluated(NamedTuple):
     peaks: IntArray | None = None
 
     def divergence(self, *, figures: bool) -> Mapping[str, FloatArray] | None:
-        """Figures of the divergence from a teacher [n], by name: those that are always computed, then the others.
+        """Return the figures [n] of the divergence from a teacher by name: those always computed, then the others.
 
         Parameters
         ----------
@@ -72,7 +72,8 @@ class Evaluated(NamedTuple):
         if self.rows.kl is None:
             return self.beside or None
         found = {"kl_divergence": self.rows.kl, **self.beside}
-        if figures and self.ranks is not None and "same_top" not in found:  # with a teacher: of its likeliest class
+        # With a teacher, these are ranks of its likeliest class.
+        if figures and self.ranks is not None and "same_top" not in found:
             found["same_top"] = np.where(np.isnan(self.rows.kl), np.nan, self.ranks == 0)
         return found
 

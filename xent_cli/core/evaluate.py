@@ -1,4 +1,4 @@
-"""Evaluate a block: its recipe in, losses and totals out."""
+"""Evaluate a block: from its recipe to losses and totals."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def evaluate_block(task: Task, options: LossOptions, outputs: Outputs) -> BlockL
 
         predictions = predictions_of_scored(block, labels, ignored, options, outputs.columns)
     ends = None
-    if (bounded := found.beside.get("n_bounded")) is not None:  # rows say nothing of a loss that is only bounded
+    if (bounded := found.beside.get("n_bounded")) is not None:  # rows do not tell that a loss is only bounded
         ignored = either(ignored, bounded > 0)
         ends = {name: values for name, values in found.beside.items() if name in KL_ENDS}
     columns = rows.loss, ignored, labels, block.ids, rows.kl, rows.gradient, block.groups, weight, left_out
@@ -210,7 +210,8 @@ def _fill_weightless(
         try:
             found = evaluate_rows(block.take(some), None, options, Outputs(figures=False))
         except RowError:
-            waiting += np.array_split(some, 2) if some.size > 1 else []  # halve until only invalid rows are left
+            # Halve until each part is a single, invalid row.
+            waiting += np.array_split(some, 2) if some.size > 1 else []
             continue
         lost = np.zeros(some.size, np.bool_) if found.ignored is None else found.ignored
         ignored[some] = lost

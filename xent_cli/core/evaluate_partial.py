@@ -100,7 +100,7 @@ def _against_reference(block: Block, divisor: FloatArray | None, options: LossOp
             ends[name][whole] = exact.loss if name.startswith("mean") else exact.kl
     own_face, ref_face = own_bounds.at_face(own), ref_bounds.at_face(ref)
     if block.label_bounds is not None and np.isnan(ref_bounds.face).all():
-        del ends["kl_face_value"]  # no file has a floor for what is not known
+        del ends["kl_face_value"]  # neither file has a floor for unknown classes
     invalid = np.isnan(found.kl_low)
     likeliest = ref_face.argmax(axis=1)
     ranks = label_ranks(own_face, likeliest)
@@ -124,7 +124,7 @@ def _against_reference(block: Block, divisor: FloatArray | None, options: LossOp
 def _left_out(
     ignored: BoolArray | None, bounded: BoolArray, options: LossOptions
 ) -> tuple[BoolArray | None, FloatArray]:
-    """Leave out samples with only bounds if requested; return which are ignored, and which others have only bounds."""
+    """Ignore samples whose loss is only bounded, if requested; return which are ignored, and which still bounded."""
     if options.bounded == "ignore" and bounded.any():
         return either(ignored, bounded), np.zeros(bounded.size)
     return ignored, bounded.astype(np.float64)
@@ -135,8 +135,8 @@ def _at_true_labels(
 ) -> dict[str, FloatArray]:
     """Compare the probabilities of the true labels.
 
-    Where a floor stands in for a probability, the difference is right to within the floor, which is less than the
-    rounding of anything above it; the ratio of the perplexities is not known.
+    If a floor is used in place of a probability, the difference of the probabilities is off by at most the floor, which
+    is less than their rounding; the ratio of the perplexities is not known.
     """
     label = true_labels(block, options)
     at = np.arange(len(label)), label

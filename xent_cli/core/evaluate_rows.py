@@ -44,7 +44,7 @@ def evaluate_rows(block: Block, weight: FloatArray | None, options: LossOptions,
 
         return evaluate_partial(block, weight, options, outputs)
     labels, ignored, written = check_labels(block, options)
-    # Before rows are scaled or exponentiated: neither moves the highest entry.
+    # Found before rows are scaled or exponentiated, which does not change which entry is the highest.
     likeliest = labels.argmax(axis=1) if labels.ndim == 2 and (outputs.top_k or outputs.digest) else None
     unnormalised: dict[str, int] = {}
     if options.source != "logits" or labels.ndim == 2:
@@ -146,7 +146,7 @@ def _losses(
 def _streamed(
     block: Block, labels: AnyArray, options: LossOptions, outputs: Outputs
 ) -> tuple[RowLosses, StreamedLosses] | None:
-    """Compute losses and ranks while the classes pass by, if the logits are `StreamedLogits`; else return None."""
+    """Compute losses and ranks as the classes are read, if the logits are `StreamedLogits`; else return None."""
     if isinstance(block.logits, np.ndarray):
         return None
     from xent_cli.core.kernel.cross_entropy import streamed_cross_entropy

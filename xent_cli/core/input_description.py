@@ -1,4 +1,4 @@
-"""What every document says about an input."""
+"""The description of an input in reports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class InputDescription(NamedTuple):
-    """An input, as documents describe it.
+    """An input, as reports describe it.
 
     Fields
     ------

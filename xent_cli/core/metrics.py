@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 _QUANTILES = ("p50_loss", "p90_loss", "p95_loss", "p99_loss")
 _COMPOSED = ("quantiles", "top_k", "divergence", "calibration", "warnings", "confidence_level", "by_group")
 _FIELDS = [field.name for field in fields(LossSummary) if field.name not in _COMPOSED]
-# With a reference. Those in the second line take extra time, those in the next need true labels, and the last are for
-# log-probabilities that are known in part.
+# Figures with a reference. Those in the second line take extra time, those in the third need true labels, and the rest
+# are for log-probabilities that are known only in part.
 _DIVERGENCE = (
     *("kl_divergence", "p50_kl", "p90_kl", "p95_kl", "p99_kl", "p999_kl", "max_kl", "same_top"),
     *("reverse_kl", "js_divergence", "ref_entropy", "top5_overlap"),
@@ -34,7 +34,7 @@ _DIVERGENCE = (
 # Figures of a whole run, not of its slices.
 GAIN = "calibration_gain"
 CALIBRATION = ("ece", "brier", GAIN)
-# With --macro, and with --units.
+# Figures with --macro, and with --units.
 BY_GROUP = ("n_groups", "macro_loss", "macro_perplexity")
 PER_UNIT = ("n_units", "bits_per_unit", "unit_perplexity", "se_bits_per_unit")
 _USUAL = (
@@ -89,7 +89,7 @@ _NEITHER = (
     *("n_samples", "n_ignored", "worst_sample", "quantiles_exact", "std_loss", "ref_entropy"),
     *("n_clusters", "design_effect", "n_groups", "n_units"),
 )
-# Differences of a probability that should be high; their root mean square should be low.
+# Changes of the label's probability, which should be high; but their root mean square should be low.
 _DELTA_P = re.compile(r"(?!rms).+_delta_p")
 
 

@@ -1,4 +1,4 @@
-"""Numbers, shapes and cells as text: every digit for programs, as few as needed for people."""
+"""Write numbers, shapes and cells as text: with every digit for programs, with as few as needed for people."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def spell(value: float) -> str:
 
 
 def plain_value(value: float | int | bool | None) -> str:
-    """Spell a figure for a machine.
+    """Write a figure for programs, with every digit.
 
     Examples
     --------

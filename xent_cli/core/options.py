@@ -1,4 +1,4 @@
-"""Options that change a number, and which outputs a run computes."""
+"""Options that change a number, and the outputs that a run computes."""
 
 from __future__ import annotations
 

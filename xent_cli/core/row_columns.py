@@ -18,13 +18,13 @@ OF_LABELS = ("p_label", "margin", "rank")
 
 
 def missing_predictions(name: PredictionColumn, values: AnyArray) -> BoolArray:
-    """Return where a column of predictions has no value: `NO_LABEL` for a class, 0 for a rank, else NaN."""
+    """Find where a column of predictions has no value: `NO_LABEL` for a class, 0 for a rank, else NaN."""
     absent: BoolArray = np.isnan(values) if values.dtype.kind == "f" else values == no_prediction(name)
     return absent
 
 
 def no_prediction(name: PredictionColumn) -> float:
-    """Return what stands for a missing value in a column of predictions."""
+    """Return the value that marks a missing one in a column of predictions."""
     return {"predicted": float(NO_LABEL), "rank": 0.0}.get(name, np.nan)
 
 
@@ -59,7 +59,7 @@ class RowFormat(NamedTuple):
     weighted, class_weighted
         Whether rows have a sample weight, and a class weight.
     clusters
-        Whether clusters are known by numbers or by texts; None if samples are independent.
+        Whether clusters are identified by numbers or by texts; None if samples are independent.
     units
         Name of the column of units of text: "units" of each sample, or "cluster_units" of its whole cluster; or None.
     predictions

@@ -1,6 +1,6 @@
 """Files and folders to remove if the run is stopped: outputs that are not complete, and local copies of inputs.
 
-Each is registered before it is created, so that a signal finds it at any moment. A run that ends well has none left.
+Each is registered before it is created, so that a signal finds it at any moment. After a successful run none are left.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ def end(path: str) -> None:
 
 
 def remove_all() -> None:
-    """Remove all that are registered, as far as possible. Imports nothing: it may be called during an import."""
+    """Remove all that are registered, as far as possible.
+
+    This imports nothing, because it may be called during an import.
+    """
     for path in list(_paths):
         with suppress(OSError):
             _remove(path)

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
     Kind = Literal["max", "min", "max-increase", "max-decrease"]
 
-# What is known of a figure that is only bounded.
+# Figures that give the bounds of a figure that is not known exactly.
 _ENDS = ("mean_loss_at_least", "kl_low", "kl_high", "kl_face_value")
 KINDS: tuple[Kind, ...] = ("max", "min", "max-increase", "max-decrease")
 RELATIVE = ("max-increase", "max-decrease")
-# Rounding cannot bring a loss further below 0 than this: the loss of the next bfloat16 above a probability of 1.
+# Rounding cannot bring a loss further below 0 than this, which is about the loss of the first bfloat16 above a
+# probability of 1.
 BELOW_ZERO = -0.004
 
 

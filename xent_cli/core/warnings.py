@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 _NEARLY_ALL = 0.99
 # Rounding to bfloat16 moves a divergence by less than this, in nats.
 _BELOW_ZERO = -0.01
-# Class 0 is missed only if there are this many samples for each class.
+# That class 0 does not occur is suspicious only if there are this many samples for each class.
 _SAMPLES_PER_CLASS = 10
-# Fewer correct predictions than this in a row are not suspicious.
+# Fewer samples than this that are all predicted right are not suspicious.
 _LABELS_JUDGED = 20
 # In nats; a logit of -1e4 or less stands for minus infinity, even in half precision.
 _NO_MODEL_LOSES = 5_000.0
@@ -125,7 +125,7 @@ def predicted_labels(totals: LossTotals) -> tuple[Diagnostic, ...]:
 
 
 def _below_zero(totals: LossTotals) -> Iterator[Diagnostic]:
-    """Warn of a divergence that no two distributions have: rows that do not sum to 1 are compared as given."""
+    """Warn of a divergence below 0, impossible for distributions: rows that do not sum to 1 are compared as given."""
     lowest = math.inf if totals.divergence is None else totals.divergence.lowest
     if lowest < _BELOW_ZERO:
         text = f"the lowest KL divergence is {lowest:.6g}: rows that do not sum to 1 are compared as they are given"
@@ -133,7 +133,7 @@ def _below_zero(totals: LossTotals) -> Iterator[Diagnostic]:
 
 
 def _masked(totals: LossTotals, options: LossOptions) -> Iterator[Diagnostic]:
-    """Warn of a loss that comes from a finite number in place of minus infinity, and not from a model."""
+    """Warn of a loss so large that it comes from a finite number in place of minus infinity, and not from a model."""
     worst = totals.worst[0] if totals.worst else None
     if worst is not None and options.source == "logits" and _NO_MODEL_LOSES < worst.loss < math.inf:
         yield Diagnostic(

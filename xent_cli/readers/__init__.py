@@ -1,1 +1,1 @@
-"""Files to aligned tasks; every reader keeps the contract of `interface.Source`."""
+"""Turn files into tasks whose rows belong together; every reader returns an `interface.Source`."""

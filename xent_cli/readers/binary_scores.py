@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 def open_scores(opened: Source, located: Located, labels: Located | None, options: ReadOptions) -> Source:
     """Read one score per sample as logits of two classes, if asked for.
 
-    A softmax of one class has a loss for labels that are all 0, and it is 0: beside [n, 1] they are believed.
+    A softmax over one class has a loss only for labels that are all 0, and it is 0: next to [n, 1] such labels are
+    accepted.
 
     Parameters
     ----------
@@ -36,7 +37,7 @@ def open_scores(opened: Source, located: Located, labels: Located | None, option
     Raises
     ------
     InputError
-        If there is more than one score a sample; or one, and nobody says what it is.
+        If there is more than one score per sample; or one, and the user does not say what it is.
     """
     found = opened.info.description
     if options.binary is None:

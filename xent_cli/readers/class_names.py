@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from xent_cli.core.block import Part, Rows
     from xent_cli.readers.interface import Source, SourceInfo
 
-# What is said about a label that no class is called.
+# What is wrong with a label that is not the name of a class.
 NO_CLASS = "label names no class"
-# NumPy pads every name to the longest: with longer names, a block would hold only a few.
+# NumPy pads every name to the length of the longest: if that were longer than this, few names would fit into a block.
 _LONGEST = 1 << 12
 _WHOLE_FLOAT = re.compile(r"\s*(-?\d+)\.0+\s*")
 _HEADERS = frozenset(
@@ -45,7 +45,7 @@ def refuse_other_number(names: Sequence[str], num_classes: int) -> None:
 
 
 def other_names(names: Sequence[str], others: Sequence[str], where: str, expected_in: str) -> InputError:
-    """Say which name one side has and the other lacks.
+    """Say which names one input has and the other lacks.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def aliases(names: Sequence[str]) -> dict[str, int]:
 
 
 class NameIndex:
-    """Finds the class that a text names: exactly, without surrounding blanks, or loosely if only one class fits.
+    """Finds the class that a text names: as written, without surrounding blanks, or loosely if only one class fits.
 
     Examples
     --------
@@ -98,7 +98,7 @@ class NameIndex:
         self._spelt = spelt
 
     def place(self, text: str) -> int | None:
-        """Which class it is, or None."""
+        """Return the number of the class that a text names, or None."""
         found = self._exact.get(text)
         if found is None:
             found = self._loose.get(text.strip(), self._loose.get(plain_name(text)))
@@ -191,7 +191,7 @@ class NamedRows(NamedTuple):
     judged: int | None = None
 
     def read(self) -> Rows:
-        """Read them, and look each name up once."""
+        """Read the labels, and look up each name once."""
         rows = self.part.read()
         assert rows.labels is not None
         labels = rows.labels.reshape(-1)
@@ -218,5 +218,5 @@ def _index(labels: AnyArray, names: tuple[str, ...], spelt: tuple[str, ...], sta
 
 
 def _text(word: Any) -> str:
-    """One name; in a damaged file it may not be valid text."""
+    """Return one name as text, which may be invalid in a damaged file."""
     return word.decode("utf-8", "backslashreplace") if isinstance(word, bytes) else str(word)

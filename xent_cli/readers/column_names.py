@@ -12,12 +12,12 @@ from xent_cli.readers.storage.locate import locate
 if TYPE_CHECKING:
     from xent_cli.readers.storage.locate import Located
 
-# A JSON document is read whole for its names.
+# The names in a JSON document need all of it: one larger than this is not read.
 _DOCUMENT_BYTES = 1 << 20
 
 
 def column_names(path: str | Located) -> tuple[str, ...]:
-    r"""Names in an input, in its order; of several files, those of the first.
+    r"""Return the names in an input, in their order; for several files, those of the first.
 
     Raises
     ------

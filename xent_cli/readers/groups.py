@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 
 
 def begins_with_a_value(source: Source, logits: Source, name: str) -> bool:
-    """Whether the one line of names of a text is the group of the first sample: there is one row too few without it.
+    """Whether the first line of a text file is not a header but the first group, without which a row is missing.
 
     Raises
     ------
     InputError
-        If nothing tells: both numbers of rows fit, or the line is one of the groups, and there would be a row too many.
+        If that cannot be decided: either number of rows fits, or the line equals one of the groups but would be a row
+        too many.
     """
     plan, shape, n = source.info.plan, logits.info.sample_shape, logits.info.num_rows
     if source.info.format != "csv" or plan is None or plan.by == (name,) or not source.info.rereadable:
@@ -51,7 +52,7 @@ def begins_with_a_value(source: Source, logits: Source, name: str) -> bool:
 
 
 def _among_the_first(names: tuple[str, ...], source: Source) -> bool:
-    """Whether a line of names is also a value; looks at the first part alone, which is bounded."""
+    """Whether the first line is also a value among the samples; only the first part, whose size is bounded, is read."""
     for _, _, part in source.parts():
         groups = part.read().groups
         return groups is not None and bool((groups == names[0]).any())
@@ -60,7 +61,7 @@ def _among_the_first(names: tuple[str, ...], source: Source) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """A source of groups, by the name that the user gave them; see `Source`."""
+    """A source of groups under the name that the user gave; see `Source`."""
 
     source: Source
     name: str
@@ -94,7 +95,7 @@ class GroupRows:
     part: Part
 
     def read(self) -> Rows:
-        """Read them; numbers are written as columns of a table are."""
+        """Read the groups as text; numbers are written as those in columns of a table."""
         groups = self.part.read().groups
         assert groups is not None
         return Rows(groups=groups if groups.ndim == 2 else texts_of(groups)[:, np.newaxis])

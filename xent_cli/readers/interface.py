@@ -60,7 +60,7 @@ class SourceInfo(NamedTuple):
     Fields
     ------
     description
-        Path, format, shape and dtype, for the documents.
+        Path, format, shape and dtype, for reports.
     dtype
         Dtype of the values as stored.
     row_shape
@@ -116,7 +116,7 @@ class Source(Protocol):
         """What is known without reading samples."""
 
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
-        """Yield start, size and recipe of consecutive runs of samples, each of bounded size, to the last sample.
+        """Yield the start, size and recipe of consecutive runs of samples, each of bounded size, up to the last sample.
 
         `first` is the number of the first sample. The parts of a pipe can be read only once.
         """
@@ -140,7 +140,7 @@ class Opener(Protocol):
         Parameters
         ----------
         source
-            The bytes; if a format needs to read them at any place, it calls `seekable`.
+            The bytes; a format that needs random access calls `seekable`.
         head
             The first bytes, enough for the header of any array.
         role

@@ -1,4 +1,4 @@
-"""What the headers of an input list besides the values that are read: arrays, columns, order, compression, size."""
+"""What the headers of an input say: which arrays or columns it has, in which order and compression, and its size."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ROLES = {"logits": "logits", "labels": "label"}
 
 
 def list_contents(located: Located, source: Source, role: str) -> Contents:
-    """Read the headers of an input that was opened in a role; of shards, those of the first."""
+    """Read the headers of an input that was opened in a role; for shards, those of the first."""
     files = [file for file in located.files if isinstance(file, Stored)]
     size = sum(file.size() for file in files) if len(files) == len(located.files) else None
     first: Any = source
@@ -47,13 +47,13 @@ def list_contents(located: Located, source: Source, role: str) -> Contents:
         compression = _parquet_compression(first)
     elif source.info.format == "npz" and not compression:
         held: Any = getattr(first, "file", None) or first.source
-        held = getattr(held, "source", held)  # of a member whose samples lie scattered, a copy is made to be read
+        held = getattr(held, "source", held)  # a compressed member with scattered samples is read from a copy
         compression = "deflate" if held.codec == "zip" else ""
     return Contents(size, compression, layout, tuple(_entries(located, source, first, role)))
 
 
 def list_arrays(located: Located) -> tuple[Entry, ...]:
-    """Every array of a .npz, .safetensors or torch.save file, and nothing of other files."""
+    """List every array of a .npz, .safetensors or torch.save file, and nothing for other files."""
     head = located.files[0].peek(HEAD_BYTES)
     if head.startswith(b"PK") and archive_format(head) == "torch":
         from xent_cli.readers.arrays.torch_save import list_tensors
@@ -111,7 +111,7 @@ def _safetensors(file: Stored) -> Iterator[Entry]:
 
 
 def _column_types(first: Any) -> dict[str, str]:
-    """Names of all columns with their types, as far as the file or its first rows tell."""
+    """List the names of all columns, with types if the file or its first rows tell."""
     import pyarrow as pa
 
     schema = getattr(first, "schema", None)

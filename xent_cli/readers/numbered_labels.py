@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 def places_of(labels: AnyArray, numbers: Sequence[int], ignored: Collection[int], start: int) -> AnyArray:
-    """Class indices of labels [n] that are the numbers of the classes; what is ignored stays as it is.
+    """Turn labels [n] that are numbers of the classes into class indices; ignored labels keep their value.
 
     Raises
     ------
     UnreadableRowError
-        At the first label that is the number of no class.
+        At the first label that is not the number of a class.
 
     Examples
     --------
@@ -51,7 +51,7 @@ def places_of(labels: AnyArray, numbers: Sequence[int], ignored: Collection[int]
 
 
 def by_number(source: Source, numbers: tuple[int, ...], ignored: frozenset[int], *, lenient: bool = False) -> Source:
-    """Labels of an array as class indices, if they are class numbers."""
+    """Return labels of an array as class indices, if they are class numbers."""
     info = source.info
     if info.row_shape or info.dtype.kind not in "iuf":
         return source

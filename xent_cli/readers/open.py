@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # Message for a file without rows; among shards such a file is skipped.
 _EMPTY = "empty file"
-# A text of at most this many bytes is searched for rows when it is opened.
+# A text file of at most this many bytes is searched for rows when it is opened.
 _SHORT = 1 << 14
 # Enough for the header of any array.
 _HEAD_BYTES = (1 << 16) + 12
@@ -57,10 +57,10 @@ _BINARY_SUFFIXES = (".npy", ".npz", ".parquet", ".safetensors", ".arrow", ".feat
 _TEXTS = (b"<", b"%PDF", b"HEADER RECORD", b"(lp0", b"(dp0", b"ccopy_reg\n_rec", b"cnumpy.")
 # An array as numpy prints it: two numbers without a comma between them.
 _NUMPY_ROW = re.compile(rb"\[\s*[-+]?[0-9][-+.0-9e]*\s+[-+.0-9]")
-# Patterns in the first lines of other programs' texts, which tables seldom contain.
+# Patterns in the first lines of text from other programs, which are rare in tables.
 _OTHER_TEXTS = (b"@", b"inst#", b"__label__", b":", b" |", b"\n|", b"[")
 _FIRST_LINES = 1 << 12
-# Keys of JSON that programs write which run language models.
+# Keys in the JSON that programs write which run language models.
 _OF_PROGRAMS = tuple(
     b'"%b"' % key
     for key in (
@@ -89,7 +89,7 @@ def open_source(path: str | Located, role: str, options: ReadOptions, classes: C
     role
         "logits", "labels", "weights", "mask", "units" or "groups"; "names" only lists the columns of a table.
     classes
-        The class axis of an array, and what is known of the classes from the logits.
+        The class axis of an array, and what is known about the classes from the logits.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def open_source(path: str | Located, role: str, options: ReadOptions, classes: C
 
 
 def _open_shards(located: Located, role: str, options: ReadOptions, classes: Classes) -> tuple[list[Source], list[str]]:
-    """Open shards in order, several at a time from a bucket; return them, and the names of those that are empty."""
+    """Open shards in order, several at a time from a bucket; return them, and the names of empty ones."""
 
     def open_one(place: int, classes: Classes) -> Source | None:
         known = options.known
@@ -147,7 +147,7 @@ def _open_shards(located: Located, role: str, options: ReadOptions, classes: Cla
 
 
 def _open_shard(file: Bytes, role: str, options: ReadOptions, classes: Classes) -> Source | None:
-    """Open one of several files, none of which stays open; return None if it is empty."""
+    """Open one of several files, which is closed again when it has been described; return None if it is empty."""
     assert isinstance(file, Stored)
     shard = recognised(file)
     try:

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from xent_cli.readers.columns.labels.label_values import LabelValues
     from xent_cli.readers.storage.folders import Partition
 
-# What all threads together hold of arrays whose class axis is not the last, and how many gradients a thread may have
-# computed that are not written yet.
+# Memory of all threads together for arrays whose class axis is not the last; and how many gradients of a thread may
+# wait to be written.
 _SLABS_BYTES, _GRADIENTS_HELD = 88 << 20, 3
 
 
@@ -22,38 +22,39 @@ class RunNeeds(NamedTuple):
     Fields
     ------
     with_ids
-        Whether the id column is read at all.
+        Whether the id column is read.
     two_passes
-        Whether the inputs are read more than once, so that what comes through a pipe is kept.
+        Whether the inputs are read more than once, so that the bytes of a pipe must be kept.
     whole_groups
         Whether a task is a whole row group of Parquet or record batch of Arrow, which another process can read.
     values_only
-        Read no labels, weights or ids beside the logits of a table, and NaN where a value is missing: pandas writes NaN
-        so.
+        Read only the values of a table, no labels, weights or ids; a missing value is NaN, because pandas writes NaN
+        like that.
     values_beside
         Whether tables of losses or gradients, which are opened later, may be joined too.
     buffer_name
         Name of the memory that a thread reads an array into: the same for all shards of an input.
     task_bytes
-        What a task reads at once: a few of them fit in any memory, and each is worth the cost of dispatch.
+        How many bytes a task reads: few enough that several tasks fit in any memory, enough to be worth the cost of
+        dispatch.
     slab_bytes
-        The same where classes are not the last axis: the fewer samples are taken at once, the more often the bytes
-        between them are read.
+        The same if classes are not the last axis: with fewer samples per task, the bytes between them are read more
+        often.
     streams
-        By how many threads, if all that is wanted of logits is their losses against class indices by the compiled
-        kernel, so that the classes of many samples may pass by; else 0.
+        Number of threads that may stream logits class by class, which is possible if only losses against class indices
+        are wanted, by the compiled kernel; else 0.
     chunk_bytes
         Text is cut into chunks of about this size. Each takes several times as much when parsed; 2 MiB take some 8 ms.
     group_bytes
-        A row group of columns is decoded whole by the thread that works on it, up to this size: a run holds two.
+        A row group of columns up to this size is decoded whole by the thread that works on it; a run has two in memory.
     batch_bytes
         The same for a record batch of an Arrow file.
     list_group_bytes
         A row group of lists up to this size is decoded in one go, which saves a copy.
     step_bytes
-        Decoded at once of a larger row group: a few of its columns, or a few of its lists.
+        How much of a larger row group is decoded at once: a few of its columns, or a few of its lists.
     document_bytes
-        A larger JSON document is refused: it is parsed whole, which takes several times its size in memory.
+        A JSON document larger than this is refused: it is parsed whole, which takes several times its size in memory.
     """
 
     with_ids: bool = False
@@ -74,7 +75,7 @@ class RunNeeds(NamedTuple):
 
 
 class GroupFile(NamedTuple):
-    """A file with the group of each sample: what the groups are called, its path, and what the user typed."""
+    """A file with the group of each sample: the name of the groups, the path, and what the user typed."""
 
     name: str
     path: str
@@ -82,14 +83,14 @@ class GroupFile(NamedTuple):
 
 
 def slab_bytes(threads: int, *, dense: bool, gradients: bool) -> int:
-    """How much of the logits a thread may hold if their class axis is not the last: less if it holds other arrays too.
+    """Return how much of the logits a thread may have in memory if their class axis is not the last.
 
     Parameters
     ----------
     dense
         Whether labels are as large as the logits.
     gradients
-        Whether there are gradients: some wait to be written.
+        Whether there are gradients, some of which wait in memory to be written.
     """
     arrays = 1 + dense + _GRADIENTS_HELD * gradients
     return max(RunNeeds().task_bytes, _SLABS_BYTES // (arrays * threads))
@@ -105,11 +106,11 @@ class Known(NamedTuple):
     columns_elsewhere
         Columns that another input already provides, and which are skipped here.
     label_numbers
-        The numbers of the classes in integer labels, where these are not 0, 1, 2, ...
+        The numbers of the classes in integer labels, if these are not 0, 1, 2, ...
     class_columns
         Names of the columns of logits, which text labels may use for the classes.
     partitions
-        What the names of the folders around an input say.
+        Columns from the names of the folders that an input is in.
     labels_shape
         Shape of labels that are numbers without a header.
     labels_ahead
@@ -117,7 +118,7 @@ class Known(NamedTuple):
     column_ahead
         For a table in several files: returns every value of a column in any of them as text, before the run.
     said
-        Notes made before the inputs are opened.
+        Notes from before the inputs were opened.
     """
 
     lenient: bool = False
@@ -137,7 +138,7 @@ class ReadOptions(NamedTuple):
     Fields
     ------
     axis
-        Class axis of the logits, where they are an array.
+        Class axis of the logits, if they are an array.
     labels
         Whether labels are class indices or rows of probabilities.
     labels_source
@@ -147,11 +148,11 @@ class ReadOptions(NamedTuple):
     label_column, id_column, weight_column, mask_column
         Names in a table; the last two in an archive of arrays too.
     mask
-        Which column or file says which samples count, as the user typed it.
+        The column or file that says which samples count, as the user typed it.
     true_labels
-        File with the right classes, where the labels are a teacher's outputs; or None.
+        File with the true classes, if the labels are a teacher's outputs; or None.
     units, units_column
-        Which column or file says how many bytes or words each sample is, as the user typed it; and the column.
+        The column or file with the number of bytes or words of each sample, as the user typed it; and the column.
     ignore_missing
         Whether a sample may have no label: an empty cell, a null or NaN.
     header
@@ -159,34 +160,34 @@ class ReadOptions(NamedTuple):
     shift
         Logits at t score the label at t + shift.
     shape
-        Shape of logits that are numbers without a header, where one side may be -1; else ().
+        Shape of logits that are numbers without a header, in which one length may be -1; else ().
     logits_dtype, labels_dtype
-        What numbers without a header are, as NumPy spells it; "bfloat16" also how to read 2-byte void arrays and
-        integers of 16 bits; or None.
+        Dtype of numbers without a header, as NumPy spells it, or None; "bfloat16" also applies to 2-byte void arrays
+        and integers of 16 bits.
     class_names, class_names_file
-        Names of the classes where the logits do not name them, and where these are from.
+        Names of the classes if the logits do not name them, and the file that these are from.
     input_format
         Format of both inputs, in place of what their content says.
     by
         Columns whose values name groups of samples: those of `--by`, and that of `cluster`.
     cluster
-        The one of them that tells clusters apart, or None.
+        The one of these whose values are the clusters, or None.
     group_files
-        What `by` may name besides columns: name and path of a file with a value for each sample.
+        Files with a value for each sample, which `by` may name like columns.
     join
-        Column by which tables are joined to the logits, in place of going along row by row.
+        Column by which tables are joined to the logits, instead of row by row.
     source
-        What the logits are said to hold, as `--from` has it; None if nothing is said.
+        What the logits are according to `--from`; None if it is not given.
     first_class
         The number of the first class in integer labels, or None.
     ignored
         Labels that mark samples without one.
     binary
-        What the one score per sample is, if there is only one: the logit or the probability of the second class.
+        Whether there is one score per sample: the logit or the probability of the second class.
     logits_path, labels_path
-        As the user typed them, for lines in messages; "" where the labels are in the table of the logits.
+        As the user typed them, for command lines in messages; "" if the labels are in the table of the logits.
     command
-        For the same lines: the name of the command, then the options typed that say nothing about the inputs.
+        For the same command lines: the name of the command, then the options typed that are not about the inputs.
     run
         What the run needs.
     known

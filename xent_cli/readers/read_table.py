@@ -28,16 +28,16 @@ def read_table(
     r"""Read logits, labels and the names of the classes from a table.
 
     Which columns are the classes, in which order, and what the labels mean is decided as in `xent compute`: by the
-    names of the columns, by what labels and rows bear out, and never by a guess.
+    names of the columns and by evidence in labels and rows, never by a guess.
 
     Parameters
     ----------
     path
         CSV, JSON, Parquet or Arrow; a folder or glob of them; or a URL.
     logits_column
-        Names of columns, or globs over them, where the table leaves it open which hold the logits.
+        Names of columns, or globs over them, if the table leaves open which hold the logits.
     label_column
-        Name of the column of labels, where the table leaves that open.
+        Name of the column of labels, if the table leaves that open.
 
     Returns
     -------
@@ -46,12 +46,12 @@ def read_table(
     labels
         [n] class indices, [n, k] soft labels, or None if the table has none.
     class_names
-        Of the k classes, or None if the table does not name them.
+        Names of the k classes, or None if the table does not name them.
 
     Raises
     ------
     InputError
-        If no column fits, several readings are left, or a row cannot be read.
+        If no column fits, the table can be read in several ways, or a row cannot be read.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Several files that are one input: their rows follow one another."""
+"""Several files that are one input: the rows of each follow those of the file before."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _TOGETHER_BYTES = 1 << 20
 def join(name: str, role: str, shards: Sequence[Source], axis: int | None, empty: tuple[str, ...] = ()) -> Shards:
     """Combine shards that have the same format, columns, dtype and width.
 
-    The other sides of arrays may differ, as those of batches do that are each padded to their own length.
+    The other axes of arrays may differ in length, as in batches that are each padded to a different length.
 
     Parameters
     ----------
     name
-        Of all of them: what the user typed.
+        The name of all of them together: what the user typed.
     axis
         Class axis of arrays; these are joined along the first other axis.
     empty
@@ -66,7 +66,7 @@ def join(name: str, role: str, shards: Sequence[Source], axis: int | None, empty
 
 
 def with_shards(source: Shards, shards: Iterable[Source]) -> Shards:
-    """The same input, with each shard read differently."""
+    """Return the same input with different shards."""
     some = tuple(shards)
     infos = [shard.info for shard in some]
     return replace(source, shards=some, info=_info_of(source.name, infos, source.along), stops=_stops(infos))
@@ -78,7 +78,7 @@ def _stops(infos: Sequence[SourceInfo]) -> tuple[int, ...] | None:
 
 
 def _info_of(name: str, infos: Sequence[SourceInfo], along: int) -> SourceInfo:
-    """The facts of all shards together; `along` as in `Shards`."""
+    """Return the facts of all shards together; `along` as in `Shards`."""
     first = infos[0]
     dtypes = {info.dtype for info in infos}
     dtype = dtypes.pop() if len(dtypes) == 1 else np.result_type(*dtypes)
@@ -105,7 +105,7 @@ def _info_of(name: str, infos: Sequence[SourceInfo], along: int) -> SourceInfo:
 
 
 def _sample_shape(infos: Sequence[SourceInfo], along: int) -> tuple[int, ...] | None:
-    """Shape of all samples; samples of shards that differ in shape are one long axis."""
+    """Return the shape of all samples; if shards differ in shape, samples are counted along one axis."""
     known = [info.sample_shape for info in infos if info.sample_shape is not None]
     if len(known) < len(infos):
         return None
@@ -127,7 +127,7 @@ class Shards:
     Fields
     ------
     along
-        Axis of the shape in which the shards follow one another.
+        Axis of the shape along which the shards are joined.
     empty
         Names of files that were left out because they hold no rows.
     stops
@@ -144,12 +144,12 @@ class Shards:
 
     @property
     def ragged(self) -> bool:
-        """Whether shards of arrays differ in more than the side along which they follow one another."""
+        """Whether shards of arrays differ in length along any axis but the one along which they are joined."""
         return _differ([shard.info for shard in self.shards], self.along)
 
     @property
     def remarks(self) -> tuple[Diagnostic, ...]:
-        """What is to be said of each shard."""
+        """Return the remarks on each shard."""
         return tuple(remark for shard in self.shards for remark in getattr(shard, "remarks", ()))
 
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
@@ -206,7 +206,7 @@ class Shards:
         return _in_turn(found)
 
     def where(self, row: int, role: str, first: int = 0) -> str:
-        """See `Source`; rows of text are counted for it."""
+        """See `Source`; shards of text must be read to count their rows."""
         for shard in self.shards:
             size = shard.info.num_rows
             if size is None:
@@ -218,7 +218,7 @@ class Shards:
 
 
 def cut_alike(values: Source, logits: Source, *, by_class: bool = False) -> bool:
-    """Whether shards hold, one by one and in their shape, a value for each sample of the logits, or for each class."""
+    """Whether each shard has the shape of the logits' shard at its place: a value for each sample or each class."""
     if not isinstance(values, Shards) or not isinstance(logits, Shards) or len(values.shards) != len(logits.shards):
         return False
     pairs = zip(values.shards, logits.shards, strict=True)
@@ -233,7 +233,7 @@ class LaterRows(NamedTuple):
     begin: int
 
     def read(self) -> Rows:
-        """Read them; the row numbers of errors count from the first shard."""
+        """Read the rows; row numbers in errors count from the first shard."""
         try:
             return self.part.read()
         except UnreadableRowError as error:
@@ -245,12 +245,12 @@ def _in_turn(parts: Sequence[Part]) -> Part:
 
 
 class RowsInTurn(NamedTuple):
-    """Recipe for rows that begin in one shard and end in another."""
+    """Recipe for rows that extend from one shard to another."""
 
     parts: tuple[Part, ...]
 
     def read(self) -> Rows:
-        """Read them; each is copied, because the next one may be read into the same memory."""
+        """Read the rows; those of each shard are copied, because the next may be read into the same memory."""
         return Rows.concatenate([part.read().copied() for part in self.parts])
 
 

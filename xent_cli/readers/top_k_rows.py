@@ -1,7 +1,7 @@
 """The k highest probabilities of each row, by class: rows of log-probabilities with NaN for all other classes.
 
-It matters which entries are the highest: no class that is not listed exceeds the least of these. A token that was
-sampled or scored may be listed besides the k highest, and says nothing about the others.
+It matters which entries are the k highest, because the least of these bounds all other classes. A sampled token may be
+listed too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray, IntArray
 
-# Names that programs give to lists or arrays of these.
+# Prefixes of the names that programs give to lists or arrays of these.
 _STEMS = ("", "topk_", "top_k_", "top_", "logprob_", "teacher_", "teacher_topk_", "teacher_top_k_", "teacher_top_")
 _CLASSES = ["indices", "ids", "token_ids", "idx", "indexes", "class_ids"]
 _NUMBERS = ["values", "logprobs", "log_probs", "logp", "probs", "vals", "probabilities", "log_probabilities"]
@@ -26,11 +26,11 @@ _TOPS = {f"{stem}_{name}" for stem in ("top", "topk", "top_k") for name in ("cla
 INDICES = frozenset(stem + name for stem in _STEMS for name in _CLASSES) | _TOPS
 VALUES = frozenset(stem + name for stem in _STEMS for name in _NUMBERS)
 # Bits of the significand of each dtype, and the smallest number that it holds, as powers of 2: values are right to half
-# a unit of the last bit. What is stored as float64 or as text is taken as it is.
+# a unit of the last bit. Values stored as float64 or as text are taken to be exact.
 _PRECISIONS = {"float16": (11, -24), "bfloat16": (8, -133), "float32": (24, -149)}
 # Two entries of one class are the same if they differ by no more than rounding.
 _SAME = 1e-2
-# In place of a class where there is no entry.
+# Marks the absence of an entry, in place of a class.
 NOTHING = -(1 << 62)
 
 
@@ -40,9 +40,9 @@ class Highest(NamedTuple):
     Fields
     ------
     classes
-        Class of each entry, `NOTHING` where a row has no more.
+        Class of each entry; `NOTHING` after the last entry of a row.
     values
-        Its log-probability, or its probability; NaN where a row has no more.
+        Log-probability, or probability, of each entry; NaN after the last entry of a row.
     dtype
         Name of the dtype in which values were stored.
     """
@@ -53,14 +53,14 @@ class Highest(NamedTuple):
 
 
 class Appended(NamedTuple):
-    """Which entry of a row may be a token that was sampled or scored, and not one of the k highest.
+    """Which entry of a row may be a sampled or scored token instead of one of the k highest.
 
     Fields
     ------
     place
         "first" or "last", "" if there is none.
     usual
-        Number of entries of most rows: a row with one more has such a token; 0 if rows have any number of entries.
+        Number of entries of most rows; a row with one more has such a token. 0 if the number varies.
     """
 
     place: str = ""
@@ -68,7 +68,7 @@ class Appended(NamedTuple):
 
 
 class TopKColumns(NamedTuple):
-    """Where the k highest of each row are.
+    """The columns that hold the k highest of each row.
 
     Fields
     ------
@@ -88,7 +88,7 @@ class TopKColumns(NamedTuple):
     texts
         Whether classes are texts.
     scored
-        Whether only the value of the label beside them is wanted: nothing says how many classes there are.
+        Whether only the value of a label next to them is wanted; then the number of classes is not known.
     """
 
     classes: tuple[str, ...]
@@ -103,14 +103,14 @@ class TopKColumns(NamedTuple):
 
     @property
     def width(self) -> int:
-        """How many columns rows have; of entries as they stand, about as many as there are."""
+        """Number of columns of the rows, or about the number of entries if the number of classes is not known."""
         return self.num_classes or self.appended.usual or 1
 
 
 def appended_in(rows: Highest) -> Appended:
-    """Tell from the first rows whether a token stands beside the k highest.
+    """Decide from the first rows whether a token is listed besides the k highest.
 
-    It does if entries fall but for the first one, or if the first or the last one is a class that the others list too.
+    It is if all entries but the first descend, or if the first or the last one is a class that the others list too.
 
     Examples
     --------
@@ -146,7 +146,7 @@ def _repeats(classes: IntArray) -> bool:
 
 
 def remarks_on(appended: Appended, where: str) -> tuple[Diagnostic, ...]:
-    """Say which column of some arrays or lists was not taken for one of the highest."""
+    """Say which column of some arrays or lists was not taken as one of the highest."""
     if not appended.place:
         return ()
     text = f"the {appended.place} column {where} is a token beside the highest: it bounds no other class"
@@ -161,7 +161,7 @@ def highest_rows(
     Parameters
     ----------
     num_classes
-        Number of classes; 0 if it is not known: then the entries come as they stand, with NaN where there are none.
+        Number of classes; 0 if it is not known: then the entries are returned in their own order, padded with NaN.
     numbers
         [n] sample numbers, for the error.
 
@@ -182,7 +182,7 @@ def highest_rows(
         out = np.full((len(index), num_classes), np.nan)
         at = np.nonzero(index >= 0)
         out[at[0], index[at]] = log_p[at]
-        # A row that lists every class is taken as a dense one is.
+        # A row that lists every class is treated like a dense one.
         width[~np.isnan(out).any(axis=1)] = 0.0
     else:
         out = np.where(index == NOTHING, np.nan, log_p)
@@ -210,12 +210,12 @@ def checked(
     index, log_p = _without_repeated(index, log_p, extra, numbers, role)
     beside = extra | (index < 0)
     highest = np.where(beside, -np.inf, log_p).max(axis=1, keepdims=True)
-    # A token that is likelier than the highest is one of them, whatever the first rows looked like.
+    # A token that is likelier than the highest is one of them, regardless of the first rows.
     above = np.where(extra & (log_p > highest), log_p, -np.inf).max(axis=1)
     cap = np.where(beside, np.inf, log_p).min(axis=1)
     width = _widths(values, held, rows.dtype, probs=probs)
     if probs and rows.dtype in _PRECISIONS:
-        # What is stored as 0 is less than half the smallest number.
+        # A value stored as 0 was less than half the smallest number.
         lost = (values == 0) & (index >= 0)
         cap = np.where((lost & ~extra).any(axis=1), (_PRECISIONS[rows.dtype][1] - 1) * np.log(2.0), cap)
         index = np.where(lost, NOTHING, index)
@@ -223,7 +223,7 @@ def checked(
 
 
 def _extra(index: IntArray, log_p: FloatArray, counts: IntArray, appended: Appended) -> BoolArray:
-    """Which entries may not be among the highest."""
+    """Return which entries may not be among the k highest."""
     extra = np.zeros(index.shape, np.bool_)
     rows = np.arange(len(index))
     if appended.place:
@@ -274,13 +274,13 @@ def _widths(values: FloatArray, held: BoolArray, dtype: str, *, probs: bool) -> 
 
 
 def _parted(values: AnyArray, counts: IntArray, place: str) -> AnyArray:
-    """The first or the last entry of each row."""
+    """Return the first or the last entry of each row."""
     one: AnyArray = values[np.arange(len(values)), 0 if place == "first" else np.maximum(counts - 1, 0)]
     return one
 
 
 def _others(values: AnyArray, counts: IntArray, place: str) -> AnyArray:
-    """All other entries, with `NOTHING` or NaN where there are none."""
+    """Return all other entries, padded with `NOTHING` or NaN."""
     if place == "first":
         return values[:, 1:]
     nothing = NOTHING if values.dtype.kind == "i" else np.nan
@@ -289,7 +289,7 @@ def _others(values: AnyArray, counts: IntArray, place: str) -> AnyArray:
 
 
 def _first_of(values: AnyArray, bad: BoolArray, what: str) -> Callable[[int], str]:
-    """Return what shows the first bad entry of a row."""
+    """Return a function that shows the first bad entry of a row."""
     return lambda row: f"{what} {values[row, int(np.argmax(bad[row]))]}"
 
 

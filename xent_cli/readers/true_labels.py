@@ -1,4 +1,4 @@
-"""The right classes beside the outputs of a model and of a teacher."""
+"""The true classes next to the outputs of a model and of a teacher."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class TrueLabelRows:
     part: Part
 
     def read(self) -> Rows:
-        """Read the labels, and call them true."""
+        """Read the labels, and return them as true labels."""
         try:
             rows = self.part.read()
         except RowError as error:

@@ -12,14 +12,14 @@ from xent_cli.core.kernel.tiles import pairwise_sum
 if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray
 
-# An input is judged by this many rows that count, and classified only if there are at least `FEWEST_ROWS`.
+# An input is judged by its first 1,024 rows that count, and classified only if there are at least `FEWEST_ROWS`.
 ROWS_JUDGED = 1024
 FEWEST_ROWS = 8
 # A share of rows this high is not a coincidence.
 NEARLY_ALL = 0.99
 # How far a sum may be from 1 for any number of digits: enough for a softmax in single precision, summed in any order.
 _SUM_TOLERANCE = 1e-3
-# Rounding is never taken to explain more than this.
+# A sum that is further from 1 than this is never explained by rounding.
 _MOST_OFF = 0.5
 # How far above 1 a probability computed as exp(log p) may be.
 _ROUNDING = 1e-6

@@ -1,4 +1,4 @@
-"""What needs the log-probability of every class of a row, and cannot be had where some are only bounded."""
+"""Results that need the log-probability of every class, and cannot be computed for rows where some are only bounded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def refuse_partial(options: LossOptions, outputs: Outputs, *, gradient: bool = F
     Parameters
     ----------
     gradient
-        Whether there will be a gradient, of which the dtype is not known yet.
+        Whether a gradient is requested, whose dtype is not known yet.
 
     Raises
     ------

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from xent_cli.core.block import Block
     from xent_cli.core.options import LossOptions
 
-# Once this many rows are not distributions, nearly all of those judged can no longer be.
+# Once this many rows are not distributions, it is impossible that nearly all of those judged are.
 _TOO_MANY = ROWS_JUDGED - int(NEARLY_ALL * ROWS_JUDGED)
-# Rows examined at first, then four times as many each time: most inputs are not distributions, which few rows show.
+# Number of rows examined first, and then four times as many each time: for most inputs, a few rows show that they are
+# not distributions.
 _FIRST_STEP = 16
 # Counts and grades span fewer whole numbers than this; quantised outputs span most of 256.
 _LEAST_SPAN = 64
-# Rows of this many entries are examined at a time, since figures are computed in float64.
+# Rows with this many entries in total are examined at a time, because figures are computed in float64.
 _MOST_ENTRIES = 1 << 21
 # Rows that cannot be judged, such as padding, are skipped up to these limits: an input may contain nothing else.
 _MOST_SKIPPED_ROWS, _MOST_SKIPPED_ENTRIES = 1 << 16, 1 << 24
@@ -42,7 +43,7 @@ class FirstRows:
     samples
         Sample numbers of the rows.
     rounding
-        What all entries can have been rounded to.
+        The precision that all entries may have been rounded to.
     highest, lowest
         Extremes of all entries.
     integers, dtypes

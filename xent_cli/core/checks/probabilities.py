@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray
     from xent_cli.core.options import LossOptions
 
-# How far rounding may bring a log-probability above 0, by the size of the dtype; and the sum of exp(log p) away from 1.
+# By the size of the dtype: how far above 0 rounding may bring a log-probability, and how far from 1 the sum of exp(log
+# p).
 _ROUNDING = {2: 0.02, 4: 1e-5, 8: 1e-6}
 _LOG_SUM = 1e-3
 

@@ -1,4 +1,4 @@
-"""Detect what numbers were rounded to: a number of decimals, or half precision."""
+"""Detect the precision that numbers were rounded to: a number of decimals, or half precision."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _BFLOAT16, _FLOAT16 = 1 / 128, 2.0**-11
 
 
 class Rounding(NamedTuple):
-    """What all numbers seen can have been rounded to; the default is for no numbers.
+    """The precision that all numbers seen may have been rounded to; the default is for no numbers.
 
     Fields
     ------
     digits
-        Decimals of the number with most of them; at most `_MANY_DIGITS`.
+        The largest number of decimals; at most `_MANY_DIGITS`.
     bfloat16, float16
         Whether each number is exact in that type, whatever type they are stored in.
     """
@@ -69,7 +69,7 @@ class Rounding(NamedTuple):
         return cls(digits, brain, half)
 
     def merge(self, other: Rounding) -> Rounding:
-        """Return what the numbers of both can have been rounded to."""
+        """Return the precision that the numbers of both may have been rounded to."""
         return Rounding(
             max(self.digits, other.digits), self.bfloat16 and other.bfloat16, self.float16 and other.float16
         )

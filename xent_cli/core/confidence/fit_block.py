@@ -95,7 +95,7 @@ def _slopes(
 def folds_of(clusters: AnyArray, folds: int) -> IntArray:
     """Return the fold of each sample [n], from the number of its cluster or the checksum of its name.
 
-    All samples of a cluster are in one fold, whatever else the input holds.
+    All samples of a cluster are in the same fold, which does not depend on the other samples.
 
     Examples
     --------

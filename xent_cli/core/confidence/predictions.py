@@ -1,4 +1,4 @@
-"""What the model predicts for each sample, and how sure it is: the columns of rows beside the loss."""
+"""What the model predicts for each sample, and how sure it is: the columns of per-sample rows besides the loss."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def predictions_of_scored(
 
 
 def with_predictions(totals: LossTotals, block: Block, options: LossOptions) -> LossTotals:
-    """Say what the model predicts for the samples of a block with the highest losses and divergences."""
+    """Add what the model predicts for the samples of a block with the highest losses and divergences."""
     divergence = totals.divergence
     if divergence is not None:
         divergence = replace(divergence, worst=_predicted(divergence.worst, block, options))

@@ -33,9 +33,9 @@ class Step(NamedTuple):
     folds
         Number of folds.
     temperature
-        Temperature at which figures are computed, or None for no figures.
+        Temperature at which the figures are computed, or None for no figures.
     fold_temperatures
-        For each fold, the temperature at which figures of its samples are computed; () without.
+        For each fold, the temperature at which the figures of its samples are computed; () without folds.
     spread
         Whether the standard error of the slope at the first of `betas` is wanted.
     """

@@ -1,4 +1,4 @@
-"""How much of the probability rows hold that are known in part, as immutable totals that merge."""
+"""Totals of the probability in the known classes of partly known rows, as immutable values that merge."""
 
 from __future__ import annotations
 

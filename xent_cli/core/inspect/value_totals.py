@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 FLOAT16_MAX = 65504.0
 # Labels within this distance of 0 are counted one by one: more than the size of any vocabulary.
 COUNTED = 1 << 20
-# Values converted at a time: as float64, an input of float16 takes four times its size.
+# Number of values converted at a time: as float64, an input of float16 takes four times its size.
 _STEP = 1 << 18
 
 
@@ -77,7 +77,7 @@ class ValueTotals:
         step = max(1, _STEP // max(1, rows.shape[1]))
         total = cls()
         for start in range(0, len(rows), step):
-            # In C order whatever the order of the file, so that the sum of a row does not depend on other rows.
+            # Always in C order, so that the sum of a row does not depend on other rows.
             total = total.merge(cls._of(np.ascontiguousarray(rows[start : start + step], np.float64)))
         return total
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # a time.
 _KINDS = {"float64": 0, "float32": 1, "float16": 2, "bfloat16": 3}
 _CONVERTED = 1 << 18
-# The content of an array and the form of labels, also by their numbers there.
+# What an array holds, and the form of labels, by their numbers in `_rows.c` too.
 _HOLDS = {"logits": 0, "labels": 0, "log-probs": 1, "probs": 2}
 _SPARSE, _DENSE, _TEACHER = 0, 1, 2
 

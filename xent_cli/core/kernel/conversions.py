@@ -1,4 +1,4 @@
-"""Float32 and the dtypes of 16 bits, which NumPy and ml_dtypes convert one value at a time: conversions, and sums."""
+"""Conversions between float32 and dtypes of 16 bits, faster than in NumPy and ml_dtypes, and sums in these dtypes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _KINDS = {"float64": 0, "float32": 1, "float16": 2, "bfloat16": 3}
 
 
 def convert(source: AnyArray, target: AnyArray) -> None:
-    """Copy an array into another of the same shape, rounding to its dtype: to nearest, ties to even.
+    """Copy an array into another of the same shape, rounding to the dtype of that: to nearest, ties to even.
 
     Examples
     --------

@@ -147,7 +147,7 @@ def cross_entropy(
 def streamed_cross_entropy(
     logits: StreamedLogits, labels: IntArray, options: LossOptions, *, ranks: bool
 ) -> tuple[RowLosses, StreamedLosses]:
-    """Compute the same as `cross_entropy` against class indices, and what else is known when all classes passed by."""
+    """Compute the same as `cross_entropy` for logits that stay in the file, and the ranks of the labels."""
     streamed = logits.losses(labels, options, ranks=ranks)
     softmaxed = _count_softmaxed(logits, options, *streamed.computed.sums)
     return RowLosses(streamed.computed.loss, softmaxed, None), streamed
@@ -192,7 +192,7 @@ def _tile(logits: AnyArray, labels: AnyArray, options: LossOptions, scale: Float
         gradient -= scale[:, np.newaxis] * weights
         weights[careful] = 0.0
         rest = pairwise_sum(weights)
-    # At the one class where that may have no digits left, compute A (p_i - 1) + (A - a_i).
+    # At the one class where that difference may have no digits left, compute A (p_i - 1) + (A - a_i).
     p_minus_1 = np.expm1(-(distance + log_normalizer))
     plain = gradient[careful] - scale * label_weight
     gradient[careful] = np.where(

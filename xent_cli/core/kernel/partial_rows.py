@@ -23,12 +23,13 @@ _MOST_MASS = 1.01
 _SLACK = 1e-15
 # llama.cpp leaves classes at or below this log-probability out of its sum.
 _LLAMA_CUT = -16.0
-# Rows are bounded together, as many as have so many values: their intermediate results stay in the cache.
+# Bounds are computed for as many rows at a time as have this many values, so that intermediate results stay in the
+# cache.
 _MOST_VALUES = 1 << 16
 
 
 class Bounds(NamedTuple):
-    """What is known of the classes of partial rows.
+    """What is known about the classes of partial rows.
 
     Fields
     ------
@@ -52,7 +53,7 @@ class Bounds(NamedTuple):
         return cls(*columns.T)
 
     def at_face(self, rows: AnyArray) -> AnyArray:
-        """Fill in what the file holds for the classes of rows [n, k] that are not known, or -inf if it holds nothing.
+        """Fill in the value that the file has for unknown classes of rows [n, k], or -inf if it has none.
 
         Examples
         --------
@@ -132,7 +133,7 @@ class _Side(NamedTuple):
     face: FloatArray
 
     def take(self, rows: IntArray) -> _Side:
-        """Some of the rows."""
+        """Return some of the rows."""
         return _Side(*(values[rows] for values in self))
 
 
@@ -205,7 +206,7 @@ def _bounded(own: _Side, ref: _Side, numbers: IntArray) -> FloatArray:
         loss_low = _sums_below(p * (1.0 - off) * np.maximum(-above, 0.0), counts)
         loss_high = _sums_above(p * (1.0 + off) * -below, counts)
         loss, kl = _sums(p * -log_q, counts), _sums(p * (log_p - log_q), counts)
-    told = rest.high == 0.0  # and with it, every class that matters
+    told = rest.high == 0.0  # then every class that matters is known
     loss, kl = np.where(told, loss, np.nan), np.where(told, kl, np.nan)
     if not told.all():
         rows = np.flatnonzero(~told)
@@ -217,7 +218,7 @@ def _bounded(own: _Side, ref: _Side, numbers: IntArray) -> FloatArray:
 
 
 def _face(own: _Side, ref: _Side) -> FloatArray:
-    """Return the divergence of the rows as the files hold them; NaN for a file that has no floor."""
+    """Return the divergence of the rows as stored in the files; NaN if a file has no floor."""
     face = np.full(len(ref.log_p), np.nan)
     held = [np.isnan(side.log_p) for side in (own, ref)]
     rows = np.flatnonzero(~((held[0].any(axis=1) & np.isnan(own.face)) | (held[1].any(axis=1) & np.isnan(ref.face))))

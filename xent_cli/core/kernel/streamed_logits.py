@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from xent_cli.core.options import LossOptions
 
     class Pieces(Protocol):
-        """Where the logits are."""
+        """Logits that are read some classes at a time."""
 
         def pieces(self, multiple: int) -> Iterator[tuple[int, AnyArray]]:
             """Yield the number of the first class and the logits [c, n] of consecutive classes; c is a multiple."""
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
             """Read rows [m, k]."""
 
 
-# Pieces begin at multiples of this many classes, which the kernel adds up before anything else.
+# The kernel adds up this many classes first, and then the sums of these; so a piece begins at a multiple of it.
 _STRIP = 128
 # Rows that are read whole are read this many bytes at a time.
 _ROWS_BYTES = 32 << 20
 
 
 class StreamedLosses(NamedTuple):
-    """What is known of n samples when all classes have passed by.
+    """What is known about n samples once all classes have been read.
 
     Fields
     ------
@@ -98,7 +98,7 @@ class StreamedLogits:
         return found
 
     def _near(self, rows: IntArray) -> Iterator[IntArray]:
-        """Yield places in `rows` of rows that may be read together."""
+        """Yield ranges of `rows` that are close enough to be read together."""
         step = max(1, _ROWS_BYTES // (self.shape[1] * self.dtype.itemsize))
         at = rows // step
         for block in np.unique(at):
@@ -119,7 +119,7 @@ class StreamedLogits:
         peaks, ahead, again = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int8)
         rows = loss, maximum, sum_without_max, peaks, ahead, again
         built.slab_losses(variant, labels, room, weight, kind, k, options.temperature, *rows)
-        # The few rows in which the rounding of a difference may show.
+        # The few rows in which the rounding of a difference may be visible in the loss.
         doubtful = again.nonzero()[0]
         for some in self._near(doubtful):
             at = doubtful[some]

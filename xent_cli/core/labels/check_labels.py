@@ -286,7 +286,7 @@ def _label_error(raw: AnyArray, row: int, num_classes: int, start: int, first: i
 
 
 def _kind_of_label(raw: AnyArray, value: int, num_classes: int, first: int) -> str:
-    """Say what a whole number that is not a class is: a "score", a "sign", "padding", or "" for a label gone wrong."""
+    """Say what a whole number that is not a class probably is: a "score", a "sign", "padding", or "" for a mistake."""
     if num_classes == 1 and first == 0:
         return "score"  # logits of one class are the scores of a binary classifier
     from xent_cli.core.labels.label_offsets import is_padding

@@ -16,8 +16,8 @@ _NUMBERED = re.compile(r"(.*?)(\d+)(\D*)", re.DOTALL)
 def order_of(names: Sequence[str], others: Sequence[str]) -> tuple[int, ...] | None:
     r"""Return the position in `others` of each of `names`, or None if the lists do not match.
 
-    Names match if they are equal as written, without the prefix and suffix that all of one list share, or apart from
-    case; accents may be characters of their own or not. Whole numbers 0 to k-1, with or without a common stem, are
+    Names match if they are equal as written, or without the prefix and suffix that all names of a list share, or apart
+    from case; an accent may be a separate character or not. Whole numbers 0 to k-1, with or without a common stem, are
     positions in `names`.
 
     Examples
@@ -112,7 +112,7 @@ def without_shared(names: Sequence[str]) -> list[str]:
     """
     if len(names) < 2:
         return list(names)
-    # The first and the last name in order differ wherever any two do.
+    # The first and the last name in sorted order share only what all names share.
     before = _PREFIX.match(_shared(min(names), max(names)))
     start = before.end() if before else 0
     turned = [name[::-1] for name in names]

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, BoolArray, IntArray
 
-# The first samples are enough to judge by, and fewer of them if there are many classes.
+# At most this many samples at the beginning are examined; with more classes fewer, but at least `_FEWEST_SAMPLES`.
 _MOST_SAMPLES, _FEWEST_SAMPLES = 1024, 64
 _MOST_VALUES = 1 << 20
 # The neighbours of the labels must have the highest logit in at least 12 samples and a quarter of all, and three times

@@ -168,7 +168,8 @@ def compare_losses(
     delta, std = means[1] - means[0], math.nan
     low = high = p = math.nan
     exact = False
-    members, counts = difference, None  # what is resampled, and its share of the divisor: one entry per cluster
+    # The values that are resampled, and their shares of the divisor: one entry per cluster.
+    members, counts = difference, None
     influence = difference
     if not odd.any():
         # From exact sums of the losses, because their differences are rounded.

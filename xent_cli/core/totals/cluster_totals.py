@@ -269,7 +269,7 @@ def _ascend(keys: Iterable[Any]) -> bool:
 
 
 def _in_order(spans: tuple[Span, ...]) -> bool:
-    """Whether clusters ascend in one of the two orders, within spans and from each span to the next."""
+    """Whether clusters ascend, by text or by length and then text, within each span and from each span to the next."""
     if len(spans) == 1:
         return spans[0].by_text or spans[0].by_length
     whole = spans[0]

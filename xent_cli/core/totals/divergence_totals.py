@@ -24,10 +24,10 @@ KL = "kl_divergence"
 DELTA_P = "mean_delta_p"
 # llama.cpp's own figure, which uses the floor for every class that is not known.
 FACE = "kl_face_value"
-# What the divergence is at least and at most.
+# Lower and upper bound of the divergence.
 LOW, HIGH = "kl_low", "kl_high"
 _LEVELS = {"50": 0.5, "90": 0.9, "95": 0.95, "99": 0.99, "999": 0.999}
-# Figures that have quantiles reported besides their mean: the names of these and their levels.
+# Figures that are reported with quantiles besides their mean: the name and the level of each quantile.
 SPREADS: Mapping[str, Mapping[str, float]] = {
     KL: {f"p{name}_kl": level for name, level in _LEVELS.items()},
     # A quantile of the divergences lies between those of their bounds.
@@ -201,7 +201,7 @@ class DivergenceTotals:
 
     @property
     def worst_by(self) -> str:
-        """What `worst` are the highest of."""
+        """The figure by which `worst` lists the highest."""
         return LOW if LOW in self.sums else KL
 
     @property

@@ -1,4 +1,4 @@
-"""Totals of losses by group, for all groups at once: the fields of `LossTotals` as arrays."""
+"""Totals of losses by group, for all groups at once: the fields of `LossTotals` as arrays [m]."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The distribution of the losses, in few enough bars to look at."""
+"""The distribution of the losses, in few enough bars to show in a picture."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def histogram(losses: QuantileState, most: int) -> Histogram:
         return Histogram((), False, n_tiny, n_huge, n_nan)
     drawn = bins.keys[np.searchsorted(bins.keys, tiny) : np.searchsorted(bins.keys, huge)]
     first, last = int(drawn[0]), int(drawn[-1])
-    # An edge closer to a round number than the counts can resolve is on it.
+    # An edge that is closer to a round number than the counts can resolve is placed on that number.
     low, high = _edge(first) * 1.004, _edge(last + 1) / 1.004
     logarithmic = high > _DECADE * low
     keys = _keys(_edges(low, high, most, logarithmic))

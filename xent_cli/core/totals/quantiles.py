@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 EXACT_ROWS = 4_000_000
 # The top 20 bits of a float64 are its sign, exponent and 8 bits of fraction: bins 1/256 wide, centres 0.2 % off.
 SHIFT = 44
-# The bin of 0, the first of those that are not negative.
+# The bin of 0, which is the first bin of values that are not negative.
 ZERO = 1 << 19
 _NAN = ZERO + 0x7FF80
 # This many losses are kept before they are counted: a block of long rows has few, and every merge visits all bins.
@@ -166,8 +166,8 @@ def _bin_centre(key: int) -> float:
     positive = key >= ZERO
     pattern = (key - ZERO if positive else ZERO - 1 - key) << SHIFT
     size = float(np.uint64(pattern).view(np.float64))
-    # The bins of inf and NaN hold nothing else, and that of 0 nothing above 1e-310; others are represented by their
-    # middle.
+    # The bins of inf and NaN hold nothing else, and that of 0 holds nothing above 1e-310; other bins are represented by
+    # their middle.
     if 0.0 < size < math.inf:
         size = float(np.uint64(pattern + (1 << (SHIFT - 1))).view(np.float64))
     return size if positive else -size

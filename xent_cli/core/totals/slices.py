@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 # A column with more values than this does not describe groups, and every value takes memory.
 MOST_VALUES = 10_000
-# This many samples are kept before they are totalled: totalling a block takes time for every value, however few rows.
+# This many samples are kept before they are totalled: to total a block takes time for every value of the column,
+# however few rows it has.
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 _MOST_WAITING = 1 << 20
 

@@ -1,4 +1,4 @@
-"""From the losses of consecutive samples to their totals."""
+"""Compute the totals of the losses of consecutive samples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Inputs for which kernels of the softmax cross-entropy go wrong, each small enough to look at."""
+"""Inputs on which kernels of the softmax cross-entropy often go wrong, each small enough to read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, FloatArray, IntArray
 
 IGNORED = -100
-# Steps through 16 bits without repeating one; the numbers are exact in float32, and the same with every NumPy.
+# Multiples of the stride modulo 2**16 do not repeat; the numbers are exact in float32, and the same with every version
+# of NumPy.
 _STRIDE, _STEPS = 40503, 1 << 16
 
 
@@ -38,8 +39,8 @@ class HardCase:
     class_weight
         [k] float32, or None.
     storage, columns
-        A wider array, and the columns first, stop and step of it that are the logits: to be given to the kernel as a
-        view. None if the logits are an array of their own.
+        A wider array, and the first, stop and step of its columns that are the logits, which are given to the kernel as
+        a view. None if the logits are an array of their own.
     """
 
     name: str

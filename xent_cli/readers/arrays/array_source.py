@@ -1,4 +1,4 @@
-"""Arrays at an offset of a file, of any rank, class axis, order and byte order, read by ranges of samples."""
+"""An array stored in a file, of any rank, class axis, order and byte order, read by ranges of samples."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Layout(NamedTuple):
     shape, fortran_order, dtype
         As `numpy.save` writes them.
     offset
-        Where the first value lies, in bytes.
+        Offset of the first value in the file, in bytes.
     strides
-        How many values apart neighbours along each axis lie; None if the array is contiguous.
+        Distance between neighbours along each axis, counted in values; None if the array is contiguous.
     """
 
     shape: tuple[int, ...]
@@ -72,7 +72,7 @@ class ArraySource:
     axis
         Class axis, not negative; None if a sample is one number.
     needs
-        How much of it is read at once, and the name of the memory that it is read into.
+        How much is read at once, and the name of the buffer that it is read into.
     """
 
     file: Stored | Copied
@@ -158,7 +158,7 @@ def info_of(
 
 
 def lies_in_order(layout: Layout, axis: int | None) -> bool:
-    """Whether the values of each sample are contiguous, and follow those of the sample before.
+    """Whether the values of each sample are contiguous, and follow those of the previous sample.
 
     Examples
     --------
@@ -192,7 +192,7 @@ def widen(values: AnyArray) -> AnyArray:
 
 
 def place(name: str, row: int, index: int, shape: tuple[int, ...]) -> str:
-    """Name sample `row`, which is the one at `index` of an array whose samples have this shape."""
+    """Return the location of sample `row`, which has number `index` in an array whose samples have this shape."""
     if len(shape) < 2:
         return f"{name} sample {row}"
     at = ", ".join(str(i) for i in np.unravel_index(index, shape))

@@ -1,4 +1,4 @@
-"""Which array of a file with several serves which role."""
+"""Choose an array for each role in a file that holds several."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OPTIONS = {
 
 
 def choose(path: str, keys: Sequence[str], role: str, options: ReadOptions) -> str:
-    """Name the array for a role: the one asked for, one with a name that table columns have too, or the only one.
+    """Return the name of the array for a role: as asked for, or named like a column of that role, or the only one.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def choose(path: str, keys: Sequence[str], role: str, options: ReadOptions) -> s
 
 
 def asked_for(role: str, options: ReadOptions) -> str | None:
-    """Name the array that the user asks for in a role, or None."""
+    """Return the name of the array that the user asks for in a role, or None."""
     asked = {
         "logits": next(iter(options.logits_column), None),
         "labels": options.label_column,

@@ -38,7 +38,8 @@ def read_header(path: str, head: bytes) -> Layout:
     text = head[8 + width : 8 + width + length]
     if length > _MAX_HEADER or len(text) < length:
         raise _damaged(path)
-    # numpy.lib.format reads versions 1 and 2 in public, not 3, which has names beyond Latin-1. It does what this does.
+    # numpy.lib.format has public functions for versions 1 and 2, but not for 3, whose names may be beyond Latin-1. This
+    # does what they do.
     try:
         fields = ast.literal_eval(text.decode("utf-8" if version[0] == 3 else "latin-1").strip())
         shape, order, descr = fields["shape"], fields["fortran_order"], fields["descr"]
@@ -64,7 +65,7 @@ def _damaged(path: str) -> InputError:
 
 
 def _line_for_objects(path: str, shape: tuple[int, ...]) -> str:
-    """What converts an array of objects: rows, or one dict."""
+    """Return the line that converts an array of objects, which are its rows or a single dict."""
     from xent_cli.readers.foreign_formats.refuse import command
     from xent_cli.readers.foreign_formats.signatures import TRUSTED
 
@@ -120,7 +121,7 @@ def open_array(
     Parameters
     ----------
     bfloat16
-        Whether the file itself says that its 16 bits are bfloat16.
+        Whether the file says that its 16-bit values are bfloat16.
     """
     name, found, axis = source.name, layout.dtype, classes.axis
     bfloat16 = bfloat16 or options.bfloat16(role)

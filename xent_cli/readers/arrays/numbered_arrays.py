@@ -1,4 +1,4 @@
-"""Arrays of one file that are pieces of one input, recognised by the numbers in their names."""
+"""Arrays in one file that are pieces of one input, recognised by the numbers in their names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MAGIC = re.compile(r"[*?\[]")
 
 
 def in_turn(name: str, keys: Sequence[str], role: str, axis: int | None, open_one: Callable[[str], Source]) -> Source:
-    """Open the arrays of a file one after another, or the only one.
+    """Open arrays of a file as one input, joined in this order; a single one is returned as it is.
 
     Parameters
     ----------
@@ -47,10 +47,10 @@ def in_turn(name: str, keys: Sequence[str], role: str, axis: int | None, open_on
 
 
 def choose_pieces(path: str, keys: Sequence[str], role: str, options: ReadOptions) -> tuple[str, ...]:
-    """Name the array for a role, or several that are numbered from 0 or 1 without a gap, in the order of the numbers.
+    """Return the name of the array for a role, or the names of several that are numbered from 0 or 1 without a gap.
 
-    A pattern names those that it fits. Numbered arrays hold a role where they are called so, or where the file has no
-    others but of other roles.
+    A pattern selects the arrays that it matches. Numbered arrays are used if their names say the role, or if all other
+    arrays of the file belong to other roles.
 
     Raises
     ------
@@ -116,13 +116,13 @@ def _refuse_other_numbers(path: str, called: Mapping[str, list[dict[int, str]]])
 
 
 def _stem(key: str) -> str:
-    """The name without its number: the text after it, or else before it."""
+    """Return the name without its number: the text after the number or, if there is none, the text before it."""
     found = _NUMBERED.fullmatch(key)
     return key if found is None else found[3] or found[1]
 
 
 def _families(keys: Sequence[str]) -> dict[tuple[str, str], dict[int, str]]:
-    """Arrays whose names differ only in one number counting from 0 or 1, by the text around the number."""
+    """Return arrays whose names differ only in one number, which counts from 0 or 1, by the text around that number."""
     held: dict[tuple[str, str], dict[int, str]] = {}
     for key in keys:
         if found := _NUMBERED.fullmatch(key):

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 # Files that begin with these bytes are never read as raw numbers, whatever the user says.
 _FORMATS = (b"\x93NUMPY", b"PAR1", b"PK\3\4", b"PK\5\6", b"ARROW1")
-# Suffixes of raw numbers; a file with another one needs at least one non-text byte in this many.
+# Suffixes that raw numbers have. With any other suffix, at least one byte in `_SHARE` must be one that text does not
+# have.
 _CALLED = frozenset({"", ".npy", ".bin", ".dat", ".raw", ".mmap", ".memmap", ".mm", ".f32", ".fp32", ".f16", ".fp16"})
 _SHARE, _FEW = 32, 4
 _LOOKED_AT = 256
@@ -52,7 +53,7 @@ def open_raw(source: Bytes, head: bytes, role: str, options: ReadOptions, classe
 
 
 def shape_of(name: str, size: int, shape: tuple[int, ...], itemsize: int, dtype: str) -> tuple[int, ...]:
-    """The shape with its unknown side computed from the number of bytes.
+    """Return the shape, with its unknown length computed from the number of bytes.
 
     Raises
     ------
@@ -79,12 +80,12 @@ def shape_of(name: str, size: int, shape: tuple[int, ...], itemsize: int, dtype:
 
 
 def are_numbers(name: str, head: bytes) -> bool:
-    """Whether a file declared as raw numbers does not begin like a known format or a text.
+    """Whether a file that the user calls raw numbers begins neither like a known format nor like text.
 
     Raises
     ------
     InputError
-        If it is of a format that is named rather than read.
+        If it has a format that xent recognises but does not read.
     """
     from xent_cli.readers.foreign_formats.refuse import refuse_foreign
 

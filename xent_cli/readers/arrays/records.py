@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 def open_records(source: Bytes, layout: Layout, role: str, options: ReadOptions, classes: Classes) -> RecordSource:
     """Open a structured array in a role; see `Opener`.
 
-    Fields of one number or text are columns; those of several numbers are columns of lists; those of fields are as
-    many columns, with dots in their names.
+    A field with one number or text is a column, a field with several numbers is a column of lists, and a field that has
+    fields of its own is a column for each of these, with a dot in the name.
 
     Raises
     ------
@@ -71,12 +71,12 @@ def open_records(source: Bytes, layout: Layout, role: str, options: ReadOptions,
 
 
 def all_records(source: Bytes, layout: Layout) -> pa.Table:
-    """Every record of a structured array, whole in memory.
+    """Read all records of a structured array into memory.
 
     Raises
     ------
     InputError
-        If the file ends early, or goes on.
+        If the file is shorter or longer than its header says.
     """
     bare = _bare(source, layout, math.prod(layout.shape), "weights", RunNeeds(), bfloat16=False)
     with source.stream() as stream:
@@ -85,7 +85,7 @@ def all_records(source: Bytes, layout: Layout) -> pa.Table:
 
 
 def _bare(source: Bytes, layout: Layout, size: int, role: str, needs: RunNeeds, *, bfloat16: bool) -> RecordSource:
-    """The array before any of its fields is chosen."""
+    """Return the array as a source before any of its fields is chosen."""
     schema = pa.schema([(name, _type_of(dtype, bfloat16=bfloat16)) for name, dtype in _fields(layout.dtype)])
     empty = ColumnPlan(columns=tuple(schema.names))
     held = needs, size, layout.dtype, layout.offset, schema
@@ -148,7 +148,7 @@ class RecordSource(Table):
             return self.filled(stream, size)
 
     def table(self, records: AnyArray, names: Sequence[str]) -> pa.Table:
-        """Some columns of records."""
+        """Return some columns of the records."""
         columns = []
         for name in names:
             values: AnyArray = records
@@ -158,7 +158,7 @@ class RecordSource(Table):
         return pa.Table.from_arrays(columns, schema=pa.schema([self.schema.field(name) for name in names]))
 
     def filled(self, stream: Stream, size: int, *, last: bool = False) -> AnyArray:
-        """Read the next records; after the last ones the file must end."""
+        """Read the next records, and check that the file ends after the last ones."""
         raw = np.empty(size * self.record.itemsize, np.uint8)
         with reading(self.source.name):
             if fill(stream, raw.data) < len(raw):

@@ -82,7 +82,7 @@ def _layout(tensor: Stored, tensors: dict[str, Any], key: str, begin: int, size:
 
 
 def _header(source: Stored) -> tuple[dict[str, Any], int]:
-    """What the header says of each tensor, and how long it is."""
+    """Return what the header says about each tensor, and the length of the header."""
     size = source.size()
     with source.open() as file:
         length = int.from_bytes(read_up_to(file, 8), "little")
@@ -98,7 +98,7 @@ def _header(source: Stored) -> tuple[dict[str, Any], int]:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON; `ValueError` where a name stands twice, of which the last would count without a word."""
+    """Return a JSON object; raise `ValueError` if it has a name twice, because `json` would silently keep the last."""
     held = dict(pairs)
     if len(held) < len(pairs):
         raise ValueError

@@ -1,4 +1,4 @@
-"""Recipe for samples whose classes are read in the order of the file, a piece of them at a time."""
+"""Recipe for samples that are stored class by class: read in the order of the file, some classes at a time."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class SlabPieces(NamedTuple):
     whole
         The same samples as rows.
     base
-        Where the first class of the first sample is, in values.
+        Offset of the first class of the first sample, counted in values.
     """
 
     whole: StridedRows

@@ -28,7 +28,7 @@ def opened(source: Stored) -> io.BufferedReader:
 
 
 def data_offset(name: str, file: IO[bytes], size: int, member: ZipInfo) -> int:
-    """Return where the bytes of a stored member begin: behind its local header, which alone says how long it is.
+    """Return where the bytes of a stored member begin: after its local header, which contains its own length.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.options import RunNeeds
     from xent_cli.readers.storage.interface import Bytes
 
-# The most free arrays that a pool keeps.
+# Most unused arrays that a pool keeps.
 _MOST_FREE = 16
 
 
@@ -108,7 +108,7 @@ class _Pool:
 
 
 class _Loan:
-    """The base of all views of lent memory: freed with the last of them."""
+    """The base of all views of an array from the pool, which gets the memory back when the last view is gone."""
 
     def __init__(self, memory: AnyArray) -> None:
         self.__array_interface__ = memory.__array_interface__

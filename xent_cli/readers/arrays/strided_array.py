@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from xent_cli.core.block import Part
     from xent_cli.readers.options import RunNeeds
 
-# Where there are fewer slabs than this, a slab is read a few times over, each time for some of its samples, so that
-# threads share it. Longer runs of a class than this are not worth more memory.
+# With fewer slabs than `_SLABS_ENOUGH`, each is read `_TIMES_READ` times, for different samples each time, so that
+# threads can share it. To read more than `_RUN_BYTES` of a class at once is not worth the memory.
 _SLABS_ENOUGH, _TIMES_READ, _RUN_BYTES = 4, 3, 16 << 10
-# Where a thread has fewer slabs than this to stream, threads share each. The kernel takes so many samples at a time.
+# If there are fewer slabs than this for each thread to stream, threads share each slab. The kernel takes `_LANES`
+# samples at a time.
 _SLABS_A_THREAD, _LANES = 4, 16
 # Dtypes that the compiled kernel reads as they are; the last is bfloat16.
 _STREAMED = frozenset(np.dtype(name).str for name in ("f2", "f4", "f8", "V2"))
@@ -35,7 +36,7 @@ _STREAMED = frozenset(np.dtype(name).str for name in ("f2", "f4", "f8", "V2"))
 class StridedArray(ArraySource):
     """An array with strides: those of its layout, or those that follow from its order; see `Source`.
 
-    Samples whose classes are interleaved make a slab, [k, b] in the file for b samples.
+    Samples whose classes are interleaved form a slab: [k, b] in the file for b samples.
     """
 
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
@@ -55,11 +56,11 @@ class StridedArray(ArraySource):
                 yield first + start, stop - start, self.rows(start, stop)
 
     def streamed(self, threads: int) -> StridedArray:
-        """Return the same array for a run that only wants losses: slabs that are too large to be held stream."""
+        """Return the same array for a run that only wants losses: slabs that are too large for memory are streamed."""
         return replace(self, needs=self.needs._replace(streams=threads))
 
     def _streamed(self, slab: int, first: int) -> Iterator[tuple[int, int, Part]]:
-        """Parts of which only the losses are wanted: whole slabs, or an even share for each thread if there are few."""
+        """Yield parts for a run that only wants losses: whole slabs or, if there are few, a share for every thread."""
         total, threads = self.layout.num_samples(self.axis), self.needs.streams
         slabs = total // slab
         shares = threads // math.gcd(slabs, threads) if slabs < _SLABS_A_THREAD * threads else 1
@@ -74,7 +75,7 @@ class StridedArray(ArraySource):
                 yield first + start, stop - start, SlabPieces(whole, base)
 
     def _can_stream(self, slab: int, k: int) -> bool:
-        """Whether only losses are wanted, and slabs are too large to be held but in the order of the samples."""
+        """Whether only losses are wanted, and slabs are too large for memory but hold their samples in order."""
         layout, axis, strides = self.layout, self.axis, self._strides()
         if not self.needs.streams or axis is None or self._remote or slab < _LANES or k <= FEW_CLASSES:
             return False
@@ -100,7 +101,7 @@ class StridedArray(ArraySource):
         return isinstance(self.file, Stored) and is_url(self.file.path)
 
     def _strides(self) -> tuple[int, ...]:
-        """How many values apart neighbours along each axis lie."""
+        """Distance between neighbours along each axis, counted in values."""
         shape = self.layout.shape
         if self.layout.strides is not None:
             return self.layout.strides
@@ -109,7 +110,7 @@ class StridedArray(ArraySource):
         return tuple(accumulate(shape[:0:-1], mul, initial=1))[::-1]
 
     def _slab(self) -> int:
-        """How many consecutive samples have their values of one class before those of the next."""
+        """Number of consecutive samples whose values of one class are stored before those of the next class."""
         if self.axis is None:
             return 1
         strides, samples = self._strides(), 1

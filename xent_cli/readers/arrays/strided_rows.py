@@ -1,4 +1,4 @@
-"""Recipe for samples whose values lie apart in a file, or between those of other samples, in bounded memory."""
+"""Recipe for samples whose values are not contiguous in the file, read in bounded memory."""
 
 from __future__ import annotations
 
@@ -25,18 +25,19 @@ if TYPE_CHECKING:
     from xent_cli.readers.storage.pipe import Copied, Spill
     from xent_cli.readers.storage.stored import Stored
 
-# Gaps of up to this many bytes between values are read too: another call or request would take longer.
+# Gaps of up to this many bytes between values are read along with them: another call or request would take longer.
 _GAP_BYTES, _REMOTE_GAP_BYTES = 32 << 10, 1 << 20
-# Axes are swapped a piece of this size at a time, so that it stays in the cache meanwhile.
+# Axes are swapped in pieces of this size, which fit in the cache.
 _PIECE_BYTES = 512 << 10
-# Rows of memory that begin a multiple of this apart share so few places in the cache that they displace one another.
+# Rows of memory that begin a multiple of this many bytes apart map to so few lines of the cache that they displace one
+# another.
 _CROWDED_BYTES, _LINE_BYTES = 512, 64
-# Rows of up to this many classes stay as they lie in the file: the kernels take them apart by class anyway.
+# Rows of up to this many classes keep the order of the file: the kernels take them apart by class anyway.
 FEW_CLASSES = 128
 
 
 def memory_of(needs: RunNeeds, *, remote: bool = False) -> tuple[int, int, int]:
-    """The last three fields of `StridedRows`."""
+    """Return the last three fields of `StridedRows`."""
     stretch = needs.step_bytes
     gap = min(_REMOTE_GAP_BYTES if remote else _GAP_BYTES, stretch // 8)
     return stretch, stretch if remote else min(_PIECE_BYTES, stretch), gap
@@ -55,9 +56,9 @@ class StridedRows:
     shape, strides
         Of the axes of samples; strides, here and of the classes, are in values.
     k, class_stride
-        Number of classes, and how far apart they lie.
+        Number of classes, and the distance between them.
     stretch_bytes
-        The longest stretch of the file that is held beside the samples picked out of it.
+        The longest stretch of the file that is in memory at once, besides the samples picked out of it.
     piece_bytes
         How many bytes of values are read before their axes are swapped.
     gap_bytes
@@ -118,7 +119,7 @@ class StridedRows:
         self._place(file, base, target.transpose(order + short).reshape(sides), tuple(strides[axis] for axis in order))
 
     def _place(self, file: Stream, base: int, target: AnyArray, strides: tuple[int, ...]) -> None:
-        """The same where the axes of `target` are in the order of the file, but perhaps not in that of its memory."""
+        """Do the same if the axes of `target` are in the order of the file, in memory of any order."""
         if all(outer >= inner for outer, inner in pairwise(target.strides)):
             self._fetch(file, base, target, strides)
             return
@@ -134,7 +135,7 @@ class StridedRows:
             turn(held, part)
 
     def _fetch(self, file: Stream, base: int, target: AnyArray, strides: tuple[int, ...]) -> None:
-        """The same where memory is in the order of the file: from one stretch of the file, or from several."""
+        """Do the same if memory is in the order of the file: from one stretch of the file, or from several."""
         item = target.itemsize
         if target.flags.c_contiguous and is_contiguous(target.shape, strides):
             self._read(file, base, target)
@@ -155,7 +156,7 @@ class StridedRows:
             self._fetch(file, base + start * strides[widest], part, strides)
 
     def _read(self, file: Stream, base: int, target: AnyArray) -> None:
-        """Fill contiguous memory from one place of the file."""
+        """Fill contiguous memory from one place in the file."""
         file.seek(self.offset + base * target.itemsize)
         view = flat(target).view(np.uint8).data
         with reading(self.file.name):
@@ -164,7 +165,7 @@ class StridedRows:
 
 
 def _held(shape: tuple[int, ...], dtype: np.dtype[Any]) -> AnyArray:
-    """Memory for a piece of the file, whose rows do not crowd in the cache."""
+    """Allocate memory for a piece of the file, whose rows do not displace one another in the cache."""
     row_bytes = shape[-1] * dtype.itemsize
     lines = _LINE_BYTES // dtype.itemsize if row_bytes % _CROWDED_BYTES == 0 else 0
     return scratch("piece", (*shape[:-1], shape[-1] + lines), dtype)[..., : shape[-1]]

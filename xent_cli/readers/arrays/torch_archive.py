@@ -34,7 +34,7 @@ class Archive:
     size: int
 
     def array(self, name: str) -> Array:
-        """The array with a name; each piece of a joined array has its own name."""
+        """Return the array of this name; each piece of a joined array has its own name."""
         found = self.arrays.get(name)
         return self._pieces()[name] if found is None else found
 
@@ -48,7 +48,7 @@ class Archive:
         return {name: tensor for array in joined for name, tensor in array.pieces}
 
     def has(self, name: str) -> bool:
-        """Whether there is an array of a name, or a piece of one."""
+        """Whether there is an array, or a piece of one, of this name."""
         return name in self.arrays or name in self._pieces()
 
 
@@ -118,7 +118,7 @@ def _refuse_other_order(name: str, file: IO[bytes], size: int, member: zipfile.Z
 
 
 def _content(name: str, file: IO[bytes], size: int, member: zipfile.ZipInfo) -> bytes:
-    """The bytes of a stored member; its checksum is not verified, as torch can be set to leave it out."""
+    """Read a stored member; its checksum is not verified, because torch can be told to leave it out."""
     file.seek(data_offset(name, file, size, member))
     content = file.read(member.file_size)
     if len(content) < member.file_size:

@@ -11,7 +11,7 @@ from xent_cli.readers.arrays.torch_types import Storage, Tensor, Unsupported
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# The name of the tensor in a file that holds one without a name.
+# Name given to the tensor of a file that holds a single one without a name.
 BARE = "tensor"
 _MAX_DEPTH = 32
 _MAX_VISITS = 1_500_000
@@ -30,8 +30,8 @@ Array = Tensor | Unsupported | Joined
 def name_tensors(tree: Any, path: str) -> dict[str, Array]:
     """Name everything in a file that holds numbers.
 
-    Entries of nested dicts have names with dots between them. A list of tensors that are alike is one array, and a
-    list of dicts has one for each key, as batches of outputs have them. Other lists are named by position.
+    Entries of nested dicts are named by their keys, with dots between them. A list of tensors that are alike, such as
+    batches, is one array, and a list of dicts is one array for each key. Items of other lists are named by position.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def _join(pieces: list[tuple[str, Any]]) -> Array:
 
 
 def _alike(tensors: Sequence[Tensor]) -> bool:
-    """Whether tensors may be pieces of one array: batches, each perhaps padded to a length of its own."""
+    """Whether tensors may be pieces of one array: batches, each perhaps padded to a different length."""
     first, *rest = tensors
     for tensor in rest:
         sides = list(zip(tensor.shape, first.shape, strict=False))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _MAX_RANK = 64
 _MAX_NUMBER = 1 << 62
-# Bytes of a value, by torch's name of its dtype.
+# Size of a value in bytes, by torch's name of its dtype.
 ITEM_BYTES = {
     "float64": 8,
     "float32": 4,
@@ -93,7 +93,7 @@ _VALUES = {
     "torch.serialization": {"_get_layout"},
 }
 _DICTS = frozenset({"collections.OrderedDict", "collections.defaultdict", "collections.Counter"})
-# Models of Hugging Face return dicts of classes of their own.
+# Hugging Face models return subclasses of dict.
 _MODEL_OUTPUT = re.compile(r"(transformers|diffusers)\.[\w.]*Output\w*")
 _TENSOR_CLASSES = frozenset({"torch.Tensor", "torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer"})
 
@@ -190,7 +190,7 @@ def _tensor(
     if len(shape) != len(strides) or len(shape) > _MAX_RANK:
         raise DamagedPickleError
     if metadata:
-        # {"neg": True}: the storage holds the values with the other sign.
+        # {"neg": True}: the storage holds the values with the opposite sign.
         return Unsupported("a lazily negated or conjugated view", "tensor.resolve_neg().resolve_conj()")
     capacity = storage.size if storage.dtype else storage.size // ITEM_BYTES[dtype]
     return Tensor(storage.key, capacity, storage.dtype or dtype, offset, shape, strides)

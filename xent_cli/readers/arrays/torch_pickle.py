@@ -65,12 +65,12 @@ def read_pickle(data: bytes, path: str) -> Any:
 
 
 def damaged(path: str, found: str) -> InputError:
-    """Say that a file contradicts itself."""
+    """Return the error for a file that contradicts itself."""
     return InputError("damaged PyTorch file", path, found=found, hint="write it again with torch.save")
 
 
 def too_many_objects(path: str, found: str) -> InputError:
-    """Say that a file holds more objects than a file of outputs ever needs."""
+    """Return the error for a file with more objects than a file of outputs ever needs."""
     return InputError(
         "too many objects in a PyTorch file",
         path,
@@ -155,7 +155,7 @@ class _Machine:
             case "FROZENSET":
                 self._marked()
                 self._stack.append(Name("builtins.frozenset"))
-            case "BUILD":  # attributes, of a dict or of a plain value
+            case "BUILD":  # attributes of a dict or of a plain value
                 stack.pop()
                 if not isinstance(stack[-1], dict | Name | Unsupported):
                     raise DamagedPickleError
@@ -173,7 +173,7 @@ class _Machine:
                 raise self._foreign(f"the pickle opcode {opcode}")
 
     def _last(self, size: int) -> tuple[Any, ...]:
-        """The last items on the stack, which stay there."""
+        """Return the last items on the stack without removing them."""
         items = tuple(self._stack[-size:])
         if len(items) < size:
             raise DamagedPickleError

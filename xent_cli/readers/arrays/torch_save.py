@@ -44,7 +44,7 @@ _DTYPES = {
     "uint8": "u1",
     "bool": "?",
 }
-# A view may repeat the values of its storage (tensor.expand), but a few bytes must not cause years of work.
+# A view may repeat the values of its storage (tensor.expand), but a file of a few bytes must not cause years of work.
 _MAX_REPEATS, _MAX_REPEATED = 1 << 10, 1 << 28
 # Names of layer weights in a state dict.
 _WEIGHTS = frozenset({"weight", "bias", "running_mean", "running_var", "num_batches_tracked"})
@@ -84,7 +84,7 @@ def open_torch_save(source: Bytes, head: bytes, role: str, options: ReadOptions,
 
 
 def list_tensors(source: Stored) -> Iterator[tuple[str, str, tuple[int, ...]]]:
-    """Name, dtype and shape of every array that has a name."""
+    """Return the name, dtype and shape of every array that has a name."""
     archive = open_archive(source)
     for name, array in () if archive.bare else archive.arrays.items():
         if isinstance(array, Unsupported):
@@ -163,7 +163,7 @@ def _layout(tensor: Tensor, dtype: np.dtype[Any], start: int) -> Layout:
 
 
 def _with_samples(tensor: Tensor, axis: int | None) -> Tensor:
-    """A piece of a joined array with an axis of samples: torch.stack adds one where each piece is one sample."""
+    """Return a piece of a joined array; if each piece is one sample, add the axis of samples as torch.stack does."""
     if len(tensor.shape) > (axis is not None):
         return tensor
     return replace(tensor, shape=(1, *tensor.shape), strides=(0, *tensor.strides))

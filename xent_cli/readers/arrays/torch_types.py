@@ -1,4 +1,4 @@
-"""What a torch.save file is found to describe: tensors, the storages that they are views of, and everything else."""
+"""What a torch.save file may describe: tensors, the storages that they are views of, and everything else."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class DamagedPickleError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A function, class or constant that the pickle names, or what a call of one stands for: never the thing itself."""
+    """The name of a function, class or constant in the pickle, or of what a call returns: never the object itself."""
 
     name: str
 
@@ -27,9 +27,9 @@ class Storage:
     key
         Its name in the file.
     dtype
-        torch's name of it; "" where the storage is untyped.
+        torch's name of it; "" if the storage is untyped.
     size
-        Number of values, or of bytes where it is untyped.
+        Number of values, or of bytes if it is untyped.
     """
 
     key: str
@@ -46,7 +46,7 @@ class Tensor:
     storage
         Name of the storage in the file.
     capacity
-        How many values the storage is said to hold.
+        How many values the file says that the storage holds.
     dtype
         torch's name of it, such as "bfloat16".
     offset, strides
@@ -70,7 +70,7 @@ class Unsupported:
     what
         What they are, with an article.
     plain
-        The expression whose value can be read.
+        A Python expression that turns it into a plain tensor, which can be read.
     """
 
     what: str

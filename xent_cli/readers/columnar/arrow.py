@@ -70,9 +70,9 @@ class ArrowSource(Table):
     Fields
     ------
     batches
-        Rows of each record batch of a file, None for a stream.
+        Number of rows of each record batch of a file, or None for a stream.
     held
-        Of a pipe: its reader, and the first batch that has come out of it.
+        For a pipe: its reader, and the first batch, which has already been read from it.
     """
 
     batches: tuple[int, ...] | None
@@ -157,7 +157,7 @@ class _Reader:
         self.schema = self._reader.schema
         if columns is not None:
             fields = [self.schema.get_field_index(name) for name in columns]
-            # The footer is read again, which is little beside a batch.
+            # The footer is read again, which takes little time next to a batch.
             file.seek(0)
             self._reader = self._open(file, options=pa.ipc.IpcReadOptions(use_threads=False, included_fields=fields))
         self.num_batches = self._reader.num_record_batches if is_file else 0
@@ -191,7 +191,7 @@ class _Reader:
 
 
 def _batch_sizes(source: Bytes, schema: pa.Schema) -> tuple[int, ...]:
-    """Rows of each batch: Arrow needs a column to count them, so the cheapest one to read is used."""
+    """Return the number of rows of each batch: Arrow needs a column to count them, so the cheapest to read is used."""
     if not schema.names:
         return ()
     least = min(schema.names, key=lambda name: {"number": 0, "other": 1, "list": 2}[kind_of(schema.field(name).type)])
@@ -203,7 +203,7 @@ def _batch_sizes(source: Bytes, schema: pa.Schema) -> tuple[int, ...]:
 def _first_rows(
     source: Bytes, schema: pa.Schema, first: pa.RecordBatch | None, names: Sequence[str], *, is_file: bool
 ) -> pa.Table:
-    """The first rows of some columns."""
+    """Return the first rows of some columns."""
     batch = first
     if is_file:
         reader = _Reader(source, True, list(names))

@@ -1,6 +1,6 @@
 """Checks the footer of an Arrow file against its batches, and that a stream is complete.
 
-Arrow reads what the footer lists and no more: batches that it leaves out, or lists twice, would pass without a word.
+Arrow reads only what the footer lists: batches that it leaves out or lists twice would go unnoticed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def refuse_unlisted(file: pa.NativeFile) -> None:
     Raises
     ------
     pyarrow.ArrowInvalid
-        Where it does not.
+        If it does not.
     """
     held: dict[int, list[int]] = {_DICTIONARY: [], _BATCH: []}
     try:
@@ -69,12 +69,12 @@ def refuse_open_end(last: bytes, following: bytes) -> None:
     last
         The eight bytes up to where it stopped.
     following
-        What comes after them.
+        The bytes after them.
 
     Raises
     ------
     pyarrow.ArrowInvalid
-        Where rows may be missing.
+        If rows may be missing.
     """
     if last != _END:
         raise pa.ArrowInvalid("no mark at its end, which a writer puts there when it is closed: rows may be missing")
@@ -83,7 +83,7 @@ def refuse_open_end(last: bytes, following: bytes) -> None:
 
 
 def _listed(file: pa.NativeFile) -> tuple[dict[int, list[int]], int]:
-    """Where the footer says the batches and dictionaries are, and where the footer begins."""
+    """Return the offsets of the batches and dictionaries in the footer, and the offset of the footer."""
     size = file.size()
     length = int.from_bytes(file.read_at(_TRAILER_BYTES, size - _TRAILER_BYTES)[:4], "little")
     begin = size - _TRAILER_BYTES - length
@@ -108,7 +108,7 @@ def _blocks(footer: bytes, field: int) -> list[int]:
 
 
 def _after_schema(file: pa.NativeFile, first: int) -> int:
-    """Where to look for messages: from the schema on, but Polars writes one without its length."""
+    """Return where to look for messages: after the schema, which Polars writes without its length."""
     begun = file.read_at(min(_LONGEST, max(0, first - _MAGIC_BYTES)), _MAGIC_BYTES)
     if begun[:4] == _MARK or int.from_bytes(begun[:4], "little") >= _SHORTEST:
         return _MAGIC_BYTES
@@ -117,7 +117,7 @@ def _after_schema(file: pa.NativeFile, first: int) -> int:
 
 
 def _messages(file: pa.NativeFile, at: int, end: int) -> Iterator[tuple[int, int]]:
-    """Kind and place of each message before the footer."""
+    """Yield the kind and offset of each message before the footer."""
     while at + 8 <= end:
         prefix = file.read_at(8, at)
         begin = at + 8 if prefix[:4] == _MARK else at + 4  # before 2019 there was no continuation marker
@@ -135,7 +135,7 @@ def _messages(file: pa.NativeFile, at: int, end: int) -> Iterator[tuple[int, int
 
 
 def _field(buffer: bytes, number: int) -> int | None:
-    """Where a field of the root table of a flatbuffer lies, or None if it is not there."""
+    """Return the offset of a field in the root table of a flatbuffer, or None if the field is absent."""
     table = _unsigned(buffer, 0)
     vtable = table - struct.unpack_from("<i", buffer, table)[0]
     if vtable < 0:

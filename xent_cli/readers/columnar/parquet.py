@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.storage.interface import Bytes
     from xent_cli.readers.storage.stored import Stored
 
-_COLUMNS_LOOKED_AT = 64  # the buffers for the first rows are as small as if this many columns were read
+_COLUMNS_LOOKED_AT = 64  # buffers for the first rows are as small as if this many columns were read
 
 
 def open_parquet(source: Bytes, head: bytes, role: str, options: ReadOptions, classes: Classes) -> ParquetSource:
@@ -80,9 +80,9 @@ class ParquetSource(Table):
     Fields
     ------
     groups
-        Rows of each row group.
+        Number of rows of each row group.
     footer
-        What the end of the file says, or None if that is too long to be kept.
+        Metadata from the end of the file, or None if it is too long to be kept.
     """
 
     source: Stored
@@ -112,13 +112,13 @@ class ParquetSource(Table):
             start += size
 
     def _batches(self, group: int, start: int, step: int) -> Iterator[tuple[int, int, Part]]:
-        """Reads a row group a few rows at a time, and decodes it in this process."""
+        """Read a row group a few rows at a time, and decode it in this process."""
         for table in _batches(self, group, step):
             yield start, table.num_rows, TableRows(table, self.reading, start)
             start += table.num_rows
 
     def _columns(self, group: int, start: int, size: int) -> Iterator[tuple[int, int, Part]]:
-        """A row group too large for memory: decoded a few columns at a time, and turned into rows on disk."""
+        """Read a row group too large for memory: decode a few columns at a time, and turn them into rows on disk."""
         spill = Spill(self.source.name)
         rest = self.reading._replace(plan=self.plan._replace(values=(), is_list=False))
         with closing(spill), self._opened(group, self._step(size)) as held:
@@ -141,12 +141,12 @@ class ParquetSource(Table):
             yield start + low, high - low, part
 
     def _step(self, size: int) -> int:
-        """How many columns of a row group are decoded at once."""
+        """Number of columns of a row group that are decoded at once."""
         return max(1, self.needs.step_bytes // max(1, size * self.dtype.itemsize))
 
     @contextmanager
     def _opened(self, group: int, num_columns: int) -> Iterator[RowGroup]:
-        """A row group in a file that is opened for it once: of very many columns, a footer takes long to parse."""
+        """Open the file once for a row group, since the footer of very many columns takes long to parse."""
         with damage_in(self.source, group):
             file = open_file(self.source, num_columns, self.footer)
         with file:
@@ -169,7 +169,7 @@ class GroupRows:
     size: int
 
     def read(self) -> Rows:
-        """Decode the row group in this thread, piece by piece: a whole one would be in memory twice."""
+        """Decode the row group in this thread, piece by piece: decoded at once, it would be in memory twice."""
         source = self.source
         plan, role, width = source.plan, source.role, source.width
         # From a bucket, one request gets all columns of a row group.
@@ -217,7 +217,7 @@ class GroupRows:
 
 @dataclass(frozen=True, slots=True)
 class Both:
-    """Recipe for rows whose fields come from two recipes."""
+    """Recipe for rows that take some fields from one recipe and some from another."""
 
     one: Part
     other: Part
@@ -231,7 +231,7 @@ class Both:
 def _decoded(
     source: ParquetSource, held: RowGroup, start: int, *, use_threads: bool
 ) -> Iterator[tuple[AnyArray, BoolArray | None]]:
-    """Values of a row group as [n, c], a few columns at a time, and which are missing."""
+    """Yield the values of a row group as [n, c], a few columns at a time, and which are missing."""
     names = source.plan.values
     step = source._step(held.size)
     with damage_in(source.source, held.group):
@@ -255,7 +255,7 @@ def _decoded(
 
 
 def _batches(source: ParquetSource, group: int, step: int) -> Iterator[pa.Table]:
-    """The columns in use of a row group, a few rows at a time."""
+    """Yield the columns of a row group that are used, a few rows at a time."""
     used = source.plan.used
     with damage_in(source.source, group), open_file(source.source, len(used), source.footer) as file:
         held = RowGroup(file, group, source.groups[group], source.plan.columns)

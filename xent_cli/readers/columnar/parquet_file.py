@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
     from xent_cli.readers.storage.stored import Stored
 
-# Pages are read as they are needed, through buffers of this much together; otherwise a whole row group, which may be
-# the file, is held in memory compressed.
+# Pages are read as they are needed, through buffers of this size in total; otherwise a whole row group, which may be
+# all of the file, would be in memory, compressed.
 _BUFFER_BYTES = 4 << 20
-# A longer footer is kept only with a file that stays open: a thousand shards must not hold a thousand of those, nor
-# recipes.
+# A longer footer is kept only with a file that stays open: neither a thousand shards nor recipes may hold that much
+# each.
 _KEPT_BYTES = 1 << 16
 _MARK = b"PAR1"
 
@@ -35,9 +35,9 @@ def open_file(
     Parameters
     ----------
     footer
-        What `footer_of` has kept of it.
+        What `footer_of` returned for it, or None.
     to_describe
-        Whether a few rows are read at most.
+        Whether only a few rows are read.
     """
     remote = is_url(source.path)
     opened = None if source.opened is None or source.opened.closed else source.opened
@@ -58,12 +58,12 @@ def open_file(
 
 
 def footer_of(file: pq.ParquetFile) -> pq.FileMetaData | None:
-    """The footer, kept and sent along with recipes; None if it is too long for that."""
+    """Return the footer, to be sent along with recipes; None if it is too long for that."""
     return file.metadata if file.metadata.serialized_size <= _KEPT_BYTES else None
 
 
 def _in_tail(tail: bytes) -> pq.FileMetaData | None:
-    """The footer, if the last bytes of the file contain all of it."""
+    """Return the footer if the last bytes of the file contain all of it."""
     length = int.from_bytes(tail[-8:-4], "little") + 8
     if not tail.endswith(_MARK) or length > len(tail):
         return None

@@ -23,7 +23,7 @@ class RowGroup:
         self._checked: set[int] = set()
 
     def _positions(self, columns: tuple[str, ...]) -> dict[str, int]:
-        """Which leaf of the schema each column is; to describe all leaves takes long where there are very many."""
+        """Return which leaf of the schema each column is, without describing every leaf, which may take long."""
         if self._held.num_columns == len(columns):
             return {name: index for index, name in enumerate(columns)}
         schema = self._file.schema
@@ -34,10 +34,10 @@ class RowGroup:
         return self._file.read_row_group(self.group, columns=columns, use_threads=use_threads)
 
     def part(self, table: pa.Table) -> pa.Table:
-        """Some of the rows, after a check that their columns have the same length."""
+        """Return some of the rows, after a check that their columns have the same length."""
         table.validate()
         self._rows += table.num_rows
-        # Looking at the metadata of a column that could not be read may crash the process.
+        # To look at the metadata of a column that could not be read may crash the process.
         for name, kind in zip(table.column_names, table.schema.types, strict=True) if self._rows else ():
             stored = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
             index = None if pa.types.is_nested(stored) else self._leaves.get(name)  # a list has any number of values
@@ -54,7 +54,7 @@ class RowGroup:
             raise pa.ArrowInvalid(f"{self._rows} rows, not {self.size}")
 
     def whole(self, table: pa.Table) -> pa.Table:
-        """All rows of some columns."""
+        """Return all rows of some columns."""
         self._rows = 0
         self.part(table)
         self.end()

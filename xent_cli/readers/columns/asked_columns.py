@@ -64,7 +64,7 @@ def asked_columns(sample: TableSample, options: ReadOptions, claimed: set[str | 
 
 
 def asked_labels(sample: TableSample, options: ReadOptions) -> tuple[str, ...]:
-    """The columns that `--label-column` names: one, or a glob or list of one for each class; () if there are none.
+    """Return the columns that `--label-column` names: one, or one for each class (a glob or list); () if none.
 
     Examples
     --------

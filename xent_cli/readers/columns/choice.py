@@ -17,9 +17,9 @@ class Choice(NamedTuple):
     why
         The rule that chose them, in words for the user.
     names, numbers
-        Names and numbers of the classes, as far as the columns give them.
+        Names and numbers of the classes, if the columns give them.
     kind
-        What the column names say that they hold: "logits", "log-probs", "probs" or "".
+        What the columns hold according to their names: "logits", "log-probs", "probs" or "".
     stem
         The common part of the column names, with a star for the rest.
     is_list
@@ -30,7 +30,7 @@ class Choice(NamedTuple):
     asked
         Whether the user named the columns.
     doubt
-        Whether only the range of the labels supports the choice.
+        Whether the range of the labels is the only evidence for the choice.
     """
 
     columns: tuple[str, ...]

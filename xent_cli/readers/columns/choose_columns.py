@@ -44,7 +44,7 @@ _KINDS = ("logits", "log-probs", "probs", "")
 
 
 def choose(facts: TableFacts) -> Choice:
-    """Choose the columns of logits of a table if the user named none.
+    """Choose the columns that hold the logits of a table, if the user named none.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def choose(facts: TableFacts) -> Choice:
 
 
 def _refuse_other_numbers(facts: TableFacts, family: Family) -> None:
-    """Refuse numbered columns if one of them is not numeric: the loss over the others would be a different loss."""
+    """Refuse numbered columns if one of them is not numeric: a loss over the others alone would be a different loss."""
     if family.numbers is None:
         return
     sample, start, end = facts.sample, len(family.before), len(family.after)
@@ -98,7 +98,7 @@ def _refuse_other_numbers(facts: TableFacts, family: Family) -> None:
 
 
 def _never(columns: list[str]) -> set[str]:
-    """Numbered columns that hold inputs of a model (`f0`, `pixel_1`)."""
+    """Return numbered columns that hold inputs of a model (`f0`, `pixel_1`)."""
     return {name for family in numbered(columns) if family.never for name in family.columns}
 
 
@@ -112,7 +112,7 @@ def _refuse_never(facts: TableFacts, free: list[str]) -> None:
 
 
 def _without_roles_that_labels_name(facts: TableFacts) -> Mapping[str, Role]:
-    """The roles, except those of columns that text labels clearly name."""
+    """Return the roles, without those of columns that text labels clearly name."""
     sample, roles = facts.sample, facts.roles
     floats = [name for name in roles if sample.kinds[name] == NUMBER and roles[name].role not in (INDEX, LABEL)]
     never = _never(floats)
@@ -128,7 +128,7 @@ def _without_roles_that_labels_name(facts: TableFacts) -> Mapping[str, Role]:
 
 
 def _lists(facts: TableFacts) -> list[str]:
-    """Columns whose cells may hold a row of scores."""
+    """Return columns whose cells may hold a row of scores."""
     sample, roles = facts.sample, facts.roles
     cells = [name for name in roles if sample.kinds[name] not in (NUMBER, TEXT)]
     lists = [name for name in cells if _holds_rows(sample.kinds[name], name)]
@@ -164,7 +164,7 @@ def _list(facts: TableFacts, lists: list[str], family: Family | None) -> Choice:
 
 
 def _naming(facts: TableFacts, family: Family) -> ReadOptions:
-    """Options that name the columns of a family."""
+    """Return options that name the columns of a family."""
     kind = family.kind or ("probs" if facts.are_distributions(family.columns) else "")
     return naming(family.columns, facts.sample.kinds, facts.options, family, kind)
 
@@ -176,7 +176,7 @@ def _refuse_named_rows(sample: TableSample, name: str, options: ReadOptions) -> 
         if other == name or kind not in (TEXTS, WHOLES) or never_scores(plain_name(other)):
             continue
         rows = [row for row in sample.first(other) if isinstance(row, list)]
-        # A list of class names has no name twice, which tells it from a one-hot label.
+        # Unlike a one-hot label, a list of class names has no value twice.
         if scores and [len({*row}) for row in rows] == scores:
             raise InputError(
                 "the class of each score is given row by row",
@@ -188,7 +188,7 @@ def _refuse_named_rows(sample: TableSample, name: str, options: ReadOptions) -> 
 
 
 def _family(facts: TableFacts, free: list[str]) -> tuple[Family, str] | None:
-    """The one family of scores (logits before log-probabilities before probabilities), and why."""
+    """Return the one family of scores (logits before log-probabilities before probabilities), and why it was chosen."""
     by_number = [family for family in numbered(free) if family.kind is not None]
     taken = {name for family in by_number for name in family.columns}
     by_name = named([name for name in free if name not in taken])
@@ -201,7 +201,7 @@ def _family(facts: TableFacts, free: list[str]) -> tuple[Family, str] | None:
             found = [entry for entry in found if not _whole(facts.sample, entry[0])] or found
         found += _borne_out(facts, [family for family in by_name if family.kind == kind])
         if kind == "probs" and len(found) > 1:
-            # Beside probabilities there may be their standard deviations or bounds, which do not sum to 1.
+            # Next to probabilities there may be their standard deviations or bounds, which do not sum to 1.
             found = [entry for entry in found if facts.are_distributions(entry[0].columns)] or found
         if len(found) > 1:
             readings = {family.shown: _naming(facts, family) for family, _ in found}
@@ -216,7 +216,7 @@ def _family(facts: TableFacts, free: list[str]) -> tuple[Family, str] | None:
 
 
 def _borne_out(facts: TableFacts, families: list[Family]) -> list[tuple[Family, str]]:
-    """Named families that rows or labels confirm; of nested ones, only the largest."""
+    """Return named families that rows or labels confirm; if one contains another, only the larger."""
     found: list[tuple[Family, str]] = []
     for family in families:
         if any(set(family.columns) & set(other.columns) for other, _ in found):
@@ -253,14 +253,14 @@ def refuse_ranked(sample: TableSample, choice: Choice, options: ReadOptions) -> 
 
 
 def ranked_beside(sample: TableSample, columns: tuple[str, ...]) -> list[str]:
-    """Numbered columns that give the class of each of as many scores."""
+    """Return as many numbered columns as there are scores, each with the class of one score."""
     taken = set(columns)
     others = [name for name, kind in sample.kinds.items() if kind in ("text", NUMBER) and name not in taken]
     for family in numbered(others):
         word = plain_name(f"{family.before}{family.after}").split("_")[-1]
         if word in CLASS_LISTS and len(family.columns) == len(columns) and _whole_or_text(sample, family):
-            # A row of ranks names no class twice, which tells it from a one-hot label of three classes or more; but a
-            # token that was sampled may stand beside the highest.
+            # A row of ranks names no class twice, unlike a one-hot label of three classes or more; but a sampled token
+            # may be listed besides the highest.
             rows = zip(*(sample.texts(name) for name in family.columns), strict=True)
             if (
                 len(columns) < 3

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from xent_cli.readers.options import ReadOptions
     from xent_cli.readers.top_k_rows import TopKColumns
 
-# Most column names that a document lists.
+# A document lists at most this many column names.
 _MOST_LISTED = 1000
-# Most unused columns that a sentence lists.
+# A sentence lists at most this many unused columns.
 _MOST_SAID = 30
 
 
@@ -38,7 +38,8 @@ class ColumnPlan(NamedTuple):
     named_by
         The column of lists that name the classes of the scores in `values`; or None.
     top_k
-        Which of `values` are classes and which their values, if they are the k highest of each row; or None.
+        If the table holds the k highest of each row: which columns of `values` hold classes and which their scores;
+        else None.
     label, id, weight, mask, units
         Names of these columns, or None.
     by
@@ -53,15 +54,15 @@ class ColumnPlan(NamedTuple):
         Whether missing values and labels that are not classes are accepted, and checked once it is known which
         samples count.
     judged
-        The one sample that is checked anyway, to report what is wrong with it; or None.
+        The one sample that is checked nevertheless, to report what is wrong with it; or None.
     names
-        Names of the classes, as far as the columns or the labels give them.
+        Names of the classes, if the columns or the labels give them.
     kind
-        What the column names say that `values` hold: "logits", "log-probs", "probs" or "".
+        What `values` hold according to the names of the columns: "logits", "log-probs", "probs" or "".
     numbers
         Numbers of the classes in labels of whole numbers, if these are not 0, 1, 2, ...
     ignored
-        Labels that are not classes and are left as they are.
+        Labels that mark samples to leave out, not classes; they keep their value.
     spelt
         Full names of the class columns, which text labels may use too.
     stem
@@ -77,7 +78,7 @@ class ColumnPlan(NamedTuple):
     asked
         Whether the user named the columns.
     readings
-        If there is no label: the options that select each column, or set of columns, that may be it.
+        If there is no label: for each column, or set of columns, that may hold the labels, the options that select it.
     constants
         Columns that come from the names of the file's folders, each with its value.
     """
@@ -124,7 +125,7 @@ class ColumnPlan(NamedTuple):
         constants = dict(self.constants)
         names = () if self.named_by is None else (self.named_by,)
         found = [name for name in dict.fromkeys((*self.values, *names, *self.singles)) if name not in constants]
-        # If everything needed comes from folders, any column will do to count the rows.
+        # If everything needed comes from the names of folders, any column serves to count the rows.
         return found or [name for name in self.columns if constants and name not in constants][:1]
 
     @property
@@ -134,7 +135,7 @@ class ColumnPlan(NamedTuple):
 
     @property
     def amounts(self) -> list[str]:
-        """The numeric columns besides the values."""
+        """Names of the numeric columns besides the values."""
         return [name for name in (self.weight, self.units) if name is not None]
 
     @property
@@ -165,7 +166,7 @@ class ColumnPlan(NamedTuple):
         return frozenset(name for name, columns in parts.items() if columns) | ({"labels"} if self.label else set())
 
     def column_of(self, role: str) -> str:
-        """Name the column of a role in an error, if it is a single one: `, column "label"`."""
+        """Return words that name the column of a role in an error, if it is a single one: `, column "label"`."""
         singles = {"labels": self.label, "weights": self.weight, "mask": self.mask, "ids": self.id, "units": self.units}
         single = singles.get(role)
         if single is None and self.is_list and role:
@@ -180,7 +181,7 @@ class ColumnPlan(NamedTuple):
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
-        """What to tell the user about the choice: columns that are left out, and why it may be wrong."""
+        """Return what to tell the user about the choice: which columns are left out, and why it may be wrong."""
         found = [Diagnostic("classes-by-elimination", self.doubt)] if self.doubt else []
         if self.spelling:
             found.append(Diagnostic("names-composed", self.spelling, note=True))
@@ -193,7 +194,7 @@ class ColumnPlan(NamedTuple):
 
     @property
     def class_columns(self) -> tuple[str, ...] | Mapping[str, Any]:
-        """The class columns for a document: names up to a thousand, or the stem, the first and the last.
+        """Describe the class columns for a document: by up to a thousand names, else by stem, first and last name.
 
         Examples
         --------
@@ -225,7 +226,7 @@ class Reading(NamedTuple):
 
 
 def columns_beside(sample: TableSample, options: ReadOptions) -> ColumnPlan:
-    """The requested columns besides logits and labels, as far as this table has them."""
+    """Return the requested columns besides logits and labels that this table has."""
     here = sample.kinds
     return ColumnPlan(
         id=options.id_column if options.id_column in here else None,

@@ -1,4 +1,4 @@
-"""Class columns without telling names: what is left of a table, if labels or rows confirm it."""
+"""Class columns whose names do not say so: those that no role explains, if labels or rows confirm them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # In fewer rows than this, whole numbers may rise by chance.
 _ROWS_TO_COUNT = 8
-# Most places for the classes that are tried in a table with many columns.
+# At most this many ranges of adjacent columns are tried in a table with many columns.
 _MOST_WINDOWS = 64
 
 
@@ -38,7 +38,7 @@ class Left(NamedTuple):
     free
         Columns of numbers without a role.
     questions
-        Float columns that have the name of a role but may be classes just as well.
+        Float columns whose names say a role, but which may be classes just as well.
     every
         Both, in the order of the table.
     """
@@ -50,12 +50,12 @@ class Left(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """One way to find the classes in what is left.
+    """A rule that finds the classes among the columns that no role explains.
 
     Fields
     ------
     why
-        Evidence for it, in words for the user; "" if `take` itself gives it.
+        The evidence, in words for the user; "" if `take` returns it.
     take
         Returns the columns, or None if the rule does not apply.
     """
@@ -70,7 +70,7 @@ def what_is_left(facts: TableFacts, free: Sequence[str], questions: Sequence[str
     Raises
     ------
     InputError
-        If the file does not confirm them.
+        If neither labels nor rows confirm them.
     """
     free = _without_counters(facts.sample, free)
     wanted = {*free, *questions}
@@ -88,7 +88,7 @@ def what_is_left(facts: TableFacts, free: Sequence[str], questions: Sequence[str
 
 
 def _without_counters(sample: TableSample, free: Sequence[str]) -> Sequence[str]:
-    """The columns, except for whole numbers that rise from row to row: these are row numbers or ids."""
+    """Return the columns without those of whole numbers that rise from row to row, which are row numbers or ids."""
     first = sample.numbers(free)
     if len(first) < _ROWS_TO_COUNT:
         return free
@@ -97,7 +97,7 @@ def _without_counters(sample: TableSample, free: Sequence[str]) -> Sequence[str]
 
 
 def _named_by_labels(left: Left) -> Sequence[str] | None:
-    """The columns that text labels name, if the rest may be something else or the rows decide."""
+    """Return the columns that text labels name, if the others may be something else or the rows confirm the choice."""
     labels = left.facts.labels
     if labels is None or labels.form != "text":
         return None
@@ -119,9 +119,9 @@ def _named_by_labels(left: Left) -> Sequence[str] | None:
         if len(whole) > 1 and set(whole) == {*classes, *sure}:
             return whole
         if len(classes) > 1 and any(set(classes) <= set(f.columns) == set(every) for f in numbered(left.free)):
-            # Ids of classes, some of which do not occur: nothing else is left.
+            # The names are numbers of classes, some of which no label has, and no other columns are left.
             return every
-        # Columns that the labels do not name are doubtful; rows may decide.
+        # Whether columns that no label names are classes too, the rows decide: they must be distributions.
         for columns in (whole, some, classes):
             if left.facts.are_distributions(columns):
                 return columns
@@ -129,7 +129,7 @@ def _named_by_labels(left: Left) -> Sequence[str] | None:
 
 
 def _named_probabilities(left: Left) -> Sequence[str] | None:
-    """The one set of columns that sums to 1 of several that text labels name: means, beside standard deviations."""
+    """Return the one set of columns that sums to 1, if labels name several, such as means and standard deviations."""
     sets, source = _named_sets(left), left.facts.options.source
     found = [columns for _, columns in sets if left.facts.are_distributions(columns)]
     all_probabilities = all(source == "probs" or kind == "probs" for kind, _ in sets)
@@ -137,7 +137,7 @@ def _named_probabilities(left: Left) -> Sequence[str] | None:
 
 
 def _named_sets(left: Left) -> list[tuple[str | None, list[str]]]:
-    """The sets of columns that text labels name, each with what its stem says that it holds."""
+    """Return the sets of columns that text labels name, each with what it holds according to its stem."""
     labels, found = left.facts.labels, []
     texts = labels.names(every=True) if labels is not None and labels.form == "text" else frozenset()
     for before, after in stems_of_labels(texts, left.every):
@@ -147,7 +147,7 @@ def _named_sets(left: Left) -> list[tuple[str | None, list[str]]]:
 
 
 def _true_and_false(left: Left) -> Sequence[str] | None:
-    """Two columns with names such as yes and no, next to labels that are true and false."""
+    """Return two columns with names such as yes and no, if the labels are true and false."""
     labels = left.facts.labels
     plain = tuple(map(plain_name, left.every))
     fits = labels is not None and labels.boolean and (plain in YES_NO or plain[::-1] in YES_NO)
@@ -155,11 +155,14 @@ def _true_and_false(left: Left) -> Sequence[str] | None:
 
 
 def _distributions(left: Left) -> Sequence[str] | None:
-    """Rows that sum to 1, with the columns in question first: a class that never occurs adds nothing to a sum."""
+    """Return columns whose rows sum to 1.
+
+    Columns in question are included if possible: a class that never occurs adds nothing to the sums.
+    """
     return next((some for some in (left.every, left.free) if left.facts.are_distributions(some)), None)
 
 
-# Tried from the top; after these, any evidence for everything that is left.
+# Tried from the top; if none applies, `_borne_out` looks for evidence that all columns left are the classes.
 RULES = (
     Rule(evidence.BY_LABELS, _named_by_labels),
     Rule(f"{evidence.BY_LABELS}, and {evidence.BY_ROWS}", _named_probabilities),
@@ -173,7 +176,7 @@ _SAID = {
 
 
 def _borne_out(left: Left) -> str:
-    """Evidence for everything that is left; "" if there is none, or if some columns are doubtful."""
+    """Return the evidence that all columns left are the classes; "" if there is none, or if some are doubtful."""
     facts = left.facts
     if len(left.free) < 2 or left.questions:
         return ""
@@ -182,7 +185,7 @@ def _borne_out(left: Left) -> str:
 
 
 def refuse_text_beside(facts: TableFacts, columns: Sequence[str]) -> None:
-    """Refuse text columns among or next to the classes that hold mostly numbers or words for missing values.
+    """Refuse text columns among or next to the classes if they hold mostly numbers, or words for missing values.
 
     Raises
     ------
@@ -217,7 +220,7 @@ def _mostly_numbers(facts: TableFacts, name: str) -> bool:
 
 
 def _question(left: Left) -> InputError:
-    """The error that says what was found, why it is not enough, and which lines choose."""
+    """Return the error that says what was found, why it is not enough, and which command lines decide."""
     facts, every = left.facts, left.every
     found = f"{shown(every)}, and {_said_of_labels(facts.labels, every)}"
     if left.questions:
@@ -235,7 +238,7 @@ def _question(left: Left) -> InputError:
 
 
 def _reading(facts: TableFacts, columns: Sequence[str]) -> ReadOptions:
-    """Options that name columns, and say that they are probabilities if every row is a distribution."""
+    """Return options that name columns, and that say that they are probabilities if every row is a distribution."""
     family = next((f for f in numbered(columns) if set(f.columns) == set(columns)), None)
     family = family or family_of(columns, *affixes(columns))
     kind = "probs" if facts.are_distributions(columns) else family.kind or ""
@@ -261,7 +264,7 @@ def _said_of_labels(labels: LabelValues | None, columns: Sequence[str]) -> str:
 
 
 def _readings(left: Left) -> list[list[str]]:
-    """The likely sets of class columns: those that labels name or confirm, families, adjacent columns, all."""
+    """Return the likely sets of class columns: those that labels name or confirm, families, adjacent columns, all."""
     labels, every = left.facts.labels, left.every
     found = [columns for _, columns in _named_sets(left)]
     if labels is not None and labels.form == "text":
@@ -276,7 +279,7 @@ def _readings(left: Left) -> list[list[str]]:
 
 
 def _windows(left: Left) -> list[list[str]]:
-    """Adjacent columns, as many as whole-number labels have classes, that their rows or mean loss confirm."""
+    """Return sets of adjacent columns, as many as the labels have classes, that rows or the mean loss confirm."""
     facts, every = left.facts, list(left.every)
     lowest, highest = range_of(facts.labels)
     k = highest - lowest + 1

@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     from xent_cli.readers.columns.sample import TableSample
     from xent_cli.readers.options import ReadOptions
 
-# Evidence that columns are the classes, in words for the user.
+# Reasons why columns are the classes, in words for the user.
 BY_LABELS = "the labels name them"
 BY_ROWS = "every row is a distribution"
 BY_RANGE = "the labels run from 0 to the last of them"
 BY_LIST = "--class-names names them"
 WITHOUT_LABELS = "there are no labels to tell otherwise"
-# Some of the columns chosen for this reason may not be classes at all.
+# Columns chosen for this reason may include some that are not classes.
 UNSURE = "what is left, and there are no labels to tell"
 AS_MANY = "there are as many as numbers in each label"
 
 # In fewer rows than this, a common order, or labels that equal the highest class, may be chance.
 _ROWS_IN_ORDER = 8
 _ROWS_ALL_RIGHT = 20
-# With more columns than this, it is not a top-k output.
+# More columns than this are not the k highest of a row.
 _MOST_RANKED = 1000
 
 
@@ -48,7 +48,7 @@ class TableFacts(NamedTuple):
     roles
         Roles of all columns that the options do not use for anything else.
     find_labels
-        Returns what is known about the labels, or None if there are none; only called if needed.
+        Returns what is known about the labels, or None if there are none; called only if needed.
     """
 
     sample: TableSample
@@ -58,11 +58,11 @@ class TableFacts(NamedTuple):
 
     @property
     def labels(self) -> LabelValues | None:
-        """The labels, searched only once."""
+        """The labels, which are searched for only once."""
         return self.find_labels()
 
     def are_distributions(self, columns: Sequence[str]) -> bool:
-        """Whether every row of some columns is a distribution; a few rows are enough if the user says so."""
+        """Whether every row of some columns is a distribution; if the user says so, a few rows are enough."""
         return are_distributions(self.sample, columns, declared=self.options.source == "probs")
 
 
@@ -108,9 +108,9 @@ def mean_loss(rows: FloatArray, labels: LabelValues, *, probabilities: bool) -> 
 def better_by_name(
     rows: FloatArray, names: Sequence[str], labels: LabelValues, *, probabilities: bool
 ) -> list[int] | None:
-    """The order of the sorted names, if scores [m, k] are better than a guess in it and worse in that of the columns.
+    """Return the names in sorted order, if scores [m, k] are better than a guess only in that order.
 
-    Of two classes, the other order is tried if they are sorted.
+    Two classes that are already sorted are tried in the opposite order.
     """
     k = len(names)
     if not mean_loss(rows, labels, probabilities=probabilities) > math.log(k):
@@ -140,7 +140,7 @@ def ranked(rows: object) -> bool:
 
 
 def all_are_argmax(rows: FloatArray, names: Sequence[str], labels: LabelValues) -> bool:
-    """Whether 20 labels or more all equal the highest class of their row [k], as predictions would."""
+    """Whether all labels, 20 or more, equal the class with the highest score of their row [k], as predictions would."""
     highest = np.argmax(np.where(np.isnan(rows), -np.inf, rows), axis=1) if len(rows) else []
     same = 0
     for text, place in zip(labels.first, highest, strict=False):
@@ -152,7 +152,7 @@ def all_are_argmax(rows: FloatArray, names: Sequence[str], labels: LabelValues) 
 
 
 def side_by_side(order: Iterable[str], columns: Sequence[str]) -> bool:
-    """Whether no other column stands between these."""
+    """Whether the columns are adjacent."""
     return len(runs(order, columns)) == 1
 
 
@@ -180,7 +180,7 @@ def bears_out(
     choosing
         The options that name these columns.
     guess
-        Whether nothing else says that these are scores, so that they must be better than a guess.
+        Whether nothing else shows that these are scores, so that they must be better than a guess.
 
     Raises
     ------
@@ -229,7 +229,7 @@ def _refuse_a_guess(
     """
     rows = sample.numbers(columns)
     loss = mean_loss(rows, labels, probabilities=False) if labels.aligned else math.nan
-    # Where another order of the names is better, the user is asked for the order.
+    # If another order of the names is better, the user is asked for the order.
     if loss > math.log(len(columns)) and better_by_name(rows, names, labels, probabilities=False) is None:
         raise InputError(
             "worse than a uniform guess: are these scores?",

@@ -20,7 +20,7 @@ _CUTS = re.compile(r"[-.\s_:=()\[\]{}<>/]|(?<=[a-z0-9])(?=[A-Z])|(?<=[^\W\d_])(?
 
 
 class Family(NamedTuple):
-    """Columns whose names differ in one place.
+    """Columns whose names are the same except in one place.
 
     Fields
     ------
@@ -29,7 +29,7 @@ class Family(NamedTuple):
     kind
         What the stem says they hold: "logits", "log-probs", "probs", "" for scores of any kind; None if not scores.
     columns
-        In the order of their numbers, or else of the table.
+        In the order of their numbers, or in that of the table if they have none.
     names
         The parts that differ: names of the classes.
     numbers
@@ -72,7 +72,7 @@ class Family(NamedTuple):
 
 
 def shown(columns: Sequence[str]) -> str:
-    """Columns in a few words: all names if there are at most three, else the first and the last."""
+    """Describe columns in a few words: by all names if there are at most three, else by the first and the last."""
     alike = len(columns) > 2 and all(name[-1:].isdigit() for name in (columns[0], columns[-1]))
     if len(columns) > 6 or alike:
         return f"{columns[0]}..{columns[-1]} ({len(columns)})"
@@ -80,7 +80,7 @@ def shown(columns: Sequence[str]) -> str:
 
 
 def numbered(columns: Iterable[str]) -> tuple[Family, ...]:
-    """Families of two columns or more that differ in a number, each in the order of the numbers.
+    """Find families of two columns or more that differ in a number, each in the order of the numbers.
 
     Examples
     --------
@@ -93,7 +93,7 @@ def numbered(columns: Iterable[str]) -> tuple[Family, ...]:
 
 
 def counting_up(names: list[str], start: int) -> int:
-    """How many names from one on end in numbers that count up, after the same text; 0 if it does not end in a number.
+    """Count the names from `start` on that are one text and a number that counts up; 0 if the first has no number.
 
     Examples
     --------
@@ -168,7 +168,7 @@ def _numbered(names: tuple[str, ...]) -> tuple[Family, ...]:
 
 
 def named(columns: Sequence[str]) -> list[Family]:
-    """Families of two columns or more that differ in a name and share a word for scores; shortest stem first.
+    """Find families of two columns or more that differ in a name and share a word for scores; shortest stem first.
 
     Examples
     --------
@@ -197,14 +197,14 @@ def named(columns: Sequence[str]) -> list[Family]:
 
 
 def family_of(columns: Sequence[str], before: str, after: str, kind: str | None = None) -> Family:
-    """Columns whose names begin and end alike, in the order of the table."""
+    """Return the columns whose names have the same beginning and end, in the order of the table."""
     names = tuple(name[len(before) : len(name) - len(after)] for name in columns)
     kind = kind_of_stem(before, after) if kind is None else kind
     return Family(before, after, kind, tuple(columns), names)
 
 
 def affixes(names: Sequence[str]) -> tuple[str, str]:
-    """Return the whole words that all names begin and end with, leaving something of each name.
+    """Return the whole words that all names begin and end with; something of each name remains.
 
     Examples
     --------
@@ -229,7 +229,7 @@ def affixes(names: Sequence[str]) -> tuple[str, str]:
 
 
 def affixes_of_labels(labels: Iterable[str], columns: Sequence[str]) -> tuple[str, str] | None:
-    """The text before and after each label in the name of a column; None if it is not the same for all.
+    """Return the text before and after the label in the name of its column; None if it is not the same for all labels.
 
     Examples
     --------
@@ -241,9 +241,9 @@ def affixes_of_labels(labels: Iterable[str], columns: Sequence[str]) -> tuple[st
 
 
 def stems_of_labels(labels: Iterable[str], columns: Sequence[str]) -> list[tuple[str, str]]:
-    """Every pair of texts before and after each label in the name of some column, the shortest first.
+    """Return every prefix and suffix with which each label is the name of a column, the shortest first.
 
-    If the names equal the labels, that is the only answer; two models in one table give two.
+    If names equal the labels, ("", "") is the only answer; the columns of two models in one table give two.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The command lines that choose columns, and the refusals that show one line for each reading."""
+"""The command lines that choose columns, and the errors that show one line for each way to read a table."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class QuestionError(InputError):
     readings
         The options that select each reading, the likeliest first.
     labels
-        The possible columns of labels, if these are in question; () if the classes are.
+        The columns that may hold the labels, if these are in question; () if the class columns are.
     borne_out
         Whether the rows of the table support the readings.
     """
@@ -71,12 +71,12 @@ class OneScoreError(InputError):
 
 
 def line(path: str, options: ReadOptions, **changes: Any) -> str:
-    """The command line that was typed, with some options of the inputs.
+    """Return the command line that was typed, with some options of the inputs changed.
 
     Parameters
     ----------
     path
-        The logits, if `options` does not hold what the user typed.
+        Path of the logits, used if `options` does not hold what the user typed.
     changes
         Fields of `options` that are different.
 
@@ -137,14 +137,14 @@ def naming(
     *,
     labels: bool = False,
 ) -> ReadOptions:
-    """Options that name columns: with a glob if it matches exactly these, else one by one.
+    """Return options that name columns: by a glob if one matches exactly these, else one by one.
 
     Parameters
     ----------
     every
         All columns of the table.
     kind
-        What the columns hold, as far as their names say.
+        What the columns hold according to their names.
     labels
         Whether they hold labels, one column for each class.
     """
@@ -179,7 +179,7 @@ def several_readings(
 
 
 def columns_beside(roles: Mapping[str, Role], taken: Iterable[str]) -> str:
-    """The columns that are not used, each with the role, if it has one: `id (id), fold (about the sample)`."""
+    """List the columns that are not used, with the role of those that have one: `id (id), fold (about the sample)`."""
     held = set(taken)
     parts = [f"{name} ({role.role})" if role.role else name for name, role in roles.items() if name not in held]
     few = 12
@@ -192,7 +192,7 @@ def named_probabilities(path: str, plan: ColumnPlan, command: str) -> InputError
     Parameters
     ----------
     command
-        The line that says so; "" if the values cannot be probabilities.
+        The command line with that option; "" if the values cannot be probabilities.
     """
     named = f"columns named {shown(plan.values)}" if not plan.is_list else f'lists named "{plan.values[0]}"'
     expected, insists = "logits, or --from, which says what they hold", "--from logits insists that they are logits"
@@ -257,7 +257,7 @@ def no_columns(sample: TableSample, options: ReadOptions, roles: Mapping[str, Ro
             [options._replace(logits_column=(name,)) for name in cells[:3]],
             before="if they are the logits: ",
             more=beside,
-            # The keys of a map may be names of classes or of anything else.
+            # The keys of a map may be names of classes or anything else.
             borne_out=len(cells) == 1 and sample.kinds[cells[0]] == MAP,
         )
     hint = "name them with --logits-column" + (f", if they are {some}" if some else "")

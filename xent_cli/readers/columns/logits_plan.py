@@ -39,7 +39,7 @@ _ONE_SCORE = words("score logit logits prob p proba probability pred prediction"
 
 
 def plan_logits(sample: TableSample, options: ReadOptions) -> ColumnPlan:
-    """Find logits, label, id, weight and slices in a table; all but the logits may be in another table.
+    """Find logits, label, id, weight and columns of slices in a table; all but the logits may be in another table.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def plan_logits(sample: TableSample, options: ReadOptions) -> ColumnPlan:
 
 
 def _long_or(sample: TableSample, roles: Mapping[str, Role], options: ReadOptions) -> ColumnPlan:
-    """The plan of a table; a long table is refused first, whatever else is wrong with it."""
+    """Plan the columns of a table; a long table is refused first, whatever else is wrong with it."""
     try:
         return _plan(sample, roles, options)
     except InputError:
@@ -106,7 +106,7 @@ def _long_or(sample: TableSample, roles: Mapping[str, Role], options: ReadOption
 
 
 def _in_question(error: QuestionError, sample: TableSample, roles: Mapping[str, Role]) -> list[str]:
-    """Columns that may be the labels if the user must be asked: those in question, or all if there are none."""
+    """Return the columns to ask the user about as labels: those in question, or all if there are none."""
     if error.labels:
         return list(error.labels)
     labels = [name for name in label_candidates(sample, roles) if sample.kinds[name] != NUMBER or sample.is_whole(name)]
@@ -183,7 +183,7 @@ def _id_of(roles: Mapping[str, Role], options: ReadOptions) -> str | None:
 
 
 def _one_score(sample: TableSample, roles: Mapping[str, Role], options: ReadOptions) -> Choice:
-    """A binary classifier's one column of scores."""
+    """Choose a binary classifier's one column of scores."""
     numbers = [name for name, role in roles.items() if sample.kinds[name] == NUMBER and role.role != "label"]
     floats = [name for name in numbers if not sample.is_whole(name) and not roles[name].reason]
     named = [name for name in numbers if {*plain_name(name).split("_")} & _ONE_SCORE]
@@ -206,7 +206,7 @@ def _kind_of_one(name: str) -> str:
 
 
 def _any_values(sample: TableSample, roles: Mapping[str, Role], options: ReadOptions) -> Choice:
-    """Numbers that are not logits: one list column, a family of a stem, or all that has no other role."""
+    """Choose columns of numbers other than logits: one list column, a family of one stem, or all that have no role."""
     lists = [name for name, kind in sample.kinds.items() if kind == FLOATS and not never_scores(name)]
     if len(lists) == 1:
         return Choice((lists[0],), "the only list", is_list=True)
@@ -220,7 +220,7 @@ def _any_values(sample: TableSample, roles: Mapping[str, Role], options: ReadOpt
 
 
 def _known_or(labels: object, choice: Choice, options: ReadOptions) -> LabelValues | None:
-    """The labels, if the order of the columns depends on them."""
+    """Return the labels if the order of the columns depends on them."""
     # Text labels may include a part of the stem: class_0 with prob_class_0.
     words = plain_name(choice.stem.replace("*", " ")).split("_")
     plain = choice.numbers == tuple(range(len(choice.columns))) and len(words) == 1
@@ -228,7 +228,7 @@ def _known_or(labels: object, choice: Choice, options: ReadOptions) -> LabelValu
 
 
 def _by_label_names(sample: TableSample, choice: Choice, label: str | None) -> Choice:
-    """Classes in the order of the names that the schema gives the integers of the label."""
+    """Order the classes by the names that the schema gives to the integers of the label."""
     names = sample.label_names.get(label or "")
     if names is None:
         return choice
@@ -248,7 +248,7 @@ def _by_label_names(sample: TableSample, choice: Choice, label: str | None) -> C
 
 
 def _spelling(choice: Choice, labels: Callable[[], LabelValues | None]) -> str:
-    """What to say about labels and columns that are the same only once their accents are composed; "" if none are."""
+    """Say which labels and columns are the same only after Unicode normalisation (NFC); "" if there are none."""
     if choice.is_list or "".join((*(choice.names or ()), *choice.columns)).isascii():
         return ""
     names = {*(choice.names or ()), *choice.columns}
@@ -291,7 +291,7 @@ def _refuse_argmax(
 
 
 def _left_out(plan: ColumnPlan, roles: Mapping[str, Role]) -> tuple[tuple[str, str], ...]:
-    """The columns that are not used, with reasons; those that might have been classes come first."""
+    """Return the columns that are not used, with reasons; those that might have been classes come first."""
     used = set(plan.used)
     found = [(name, roles.get(name, FREE)) for name in plan.columns if name not in used]
     found.sort(key=lambda entry: bool(entry[1].role))

@@ -57,13 +57,13 @@ def refuse_long(sample: TableSample, roles: Mapping[str, Role], options: ReadOpt
 
 
 def _class_columns(sample: TableSample, roles: Mapping[str, Role]) -> list[str]:
-    """Columns of text or whole numbers, which may name the class of a row."""
+    """Return columns of text or whole numbers, which may hold the class of a row."""
     some = [name for name, kind in sample.kinds.items() if kind == TEXT or (kind == NUMBER and sample.is_whole(name))]
     return [name for name in some if name in roles]
 
 
 def _is_grid(sample: TableSample, index: str, names: str) -> bool:
-    """Whether each id in the first rows, except the last one, has one row for each class."""
+    """Whether each id in the first rows, except the last id, has one row for each class."""
     keys, classes = sample.texts(index), sample.texts(names)
     last = keys[-1] if keys else ""
     rows = [(key, name) for key, name in zip(keys, classes, strict=True) if key != last]
@@ -78,7 +78,7 @@ def _one_each(sample: TableSample, index: str, name: str) -> bool:
 
 
 def _named_first(sample: TableSample, names: str, same: list[str]) -> list[str]:
-    """Columns that hold nothing but classes; if some of these are called labels, only these."""
+    """Return columns that hold nothing but classes; if some of these are named like labels, only those."""
     classes = set(sample.texts(names))
     found = [name for name in same if set(sample.texts(name)) <= classes]
     labels = [name for name in found if role_named(name) == LABEL]
@@ -105,7 +105,7 @@ def _long(
     marked: list[str],
     options: ReadOptions,
 ) -> LongTableError:
-    """The error, with a line that pivots the table for each column that may be the labels."""
+    """Return the error, with one line that pivots the table for each column that may hold the labels."""
     read = "parquet" if sample.path.endswith(".parquet") else "csv"
     if sample.path.endswith((".jsonl", ".ndjson", ".json")):
         read = "json"

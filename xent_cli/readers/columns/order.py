@@ -1,4 +1,4 @@
-"""Which class each column belongs to: by number, by name, or by the names in the labels."""
+"""Put columns in the order of the classes: by number, by name, or by the names in the labels."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Order(NamedTuple):
     Fields
     ------
     choice
-        The choice, with its columns and names in order.
+        The choice, with columns and names in the order of the classes.
     numbers
         Numbers of the classes in labels of whole numbers, if these are not 0, 1, 2, ...; else ().
     """
@@ -40,7 +40,7 @@ class Order(NamedTuple):
 
 
 def settle(sample: TableSample, choice: Choice, options: ReadOptions, labels: LabelValues | None) -> Order:
-    """Put the columns in order, and find out what a number means as a label.
+    """Put the columns in order, and find out which class each number in the labels means.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def settle(sample: TableSample, choice: Choice, options: ReadOptions, labels: La
 
 
 def reordered(choice: Choice, names: Sequence[str]) -> Choice | None:
-    """The columns in the order of the class names; None if their names do not match."""
+    """Return the columns in the order of the class names; None if their names do not match."""
     if choice.names is None or len(names) != len(choice.columns):
         return None
     for spell in (str.strip, plain_name):
@@ -89,7 +89,7 @@ def _as_listed(choice: Choice, names: Sequence[str]) -> Choice:
 
 
 def _named_by_labels(choice: Choice, labels: LabelValues) -> Choice:
-    """Class names as the labels write them, without what all column names add before and after."""
+    """Return the class names as the labels write them, without the prefix and suffix that all column names share."""
     for every in (False, True):
         found = columns_of_labels(labels, choice.columns, every=every)
         stem = None if found is None else affixes_of_labels(found, choice.columns)
@@ -101,7 +101,7 @@ def _named_by_labels(choice: Choice, labels: LabelValues) -> Choice:
 
 
 def _no_before_yes(choice: Choice) -> Choice:
-    """Columns of two classes, the negative one first, as false is 0 and true is 1."""
+    """Return the columns of two classes with the negative one first, as false is 0 and true is 1."""
     if says_yes_before_no(choice.names or ()):
         names = None if choice.names is None else choice.names[::-1]
         return choice._replace(columns=choice.columns[::-1], names=names)
@@ -122,9 +122,9 @@ def _refuse_yes_before_no(sample: TableSample, choice: Choice, options: ReadOpti
 
 
 def _refuse_worse_order(sample: TableSample, choice: Choice, options: ReadOptions, labels: LabelValues) -> None:
-    """Refuse named columns whose order makes the scores worse than a guess, where their names sorted do not.
+    """Refuse named columns if scores are worse than a guess in their order, but not in the order of the sorted names.
 
-    What numbers the classes of a data set often sorts their names; columns may stand in any order.
+    The classes of a data set are often numbered by sorted name, while columns may be in any order.
     """
     if len(choice.columns) > _MOST_ORDERED or not labels.aligned or choice.within or choice.names is None:
         return
@@ -146,7 +146,7 @@ def _refuse_worse_order(sample: TableSample, choice: Choice, options: ReadOption
 def _numbered(
     sample: TableSample, choice: Choice, numbers: tuple[int, ...], options: ReadOptions, labels: LabelValues
 ) -> Order:
-    """Columns whose numbers are not 0, 1, 2, ...: labels are these numbers, or positions."""
+    """Order columns whose numbers are not 0, 1, 2, ...: labels are either these numbers, or positions."""
     k = len(numbers)
     first = options.first_class
     if first is not None:

@@ -30,7 +30,7 @@ def plan_with_partitions(
     Raises
     ------
     InputError
-        If a folder name is asked to give logits, a mask, weights or units.
+        If the user asks for logits, a mask, weights or units from a folder name.
     """
     said = tuple(each for each in options.known.partitions if each.name not in sample.kinds)
     options = options._replace(known=options.known._replace(partitions=()))

@@ -1,4 +1,4 @@
-"""Roles of columns, by name and values: index, label, id, about the prediction or about the sample."""
+"""The role of a column by its name and values: index, label, id, something about the prediction or the sample."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from xent_cli.readers.columns.sample import TableSample
 
-# Up to this many final digits are dropped from a name, so that a role is looked up once for all columns of a stem.
+# Digits at the end of a name are dropped, so that a role is looked up once for all columns of a stem.
 _DIGITS = "0123456789"
 
 
@@ -27,9 +27,9 @@ class Role(NamedTuple):
     reason
         In words, for the user.
     question
-        Whether it is a float column with the name of a role that may be a class just as well.
+        Whether it is a float column whose name says a role, but which may be a class just as well.
     must
-        Whether it has the name of a role but numbers that this role cannot have, so that it must be a class.
+        Whether its name says a role, but its numbers are impossible for that role, so that it must be a class.
     """
 
     role: str
@@ -63,7 +63,7 @@ def roles_of(sample: TableSample, names: Iterable[str]) -> dict[str, Role]:
             found[name] = role if role.role else Role(say.ABOUT_SAMPLE, "it is part of a folder's name")
             continue
         if name[-1:].isdigit() and name not in index and kinds[name] == NUMBER:
-            # One of a thousand numbered columns decides for all of them.
+            # The role of one numbered column is the role of all with the same stem.
             stem = name.rstrip(_DIGITS)
             if stem not in stems:
                 stems[stem] = _named(say.plain_name(f"{stem}0")) is None
@@ -86,7 +86,7 @@ def roles_of(sample: TableSample, names: Iterable[str]) -> dict[str, Role]:
 
 
 def role_named(name: str, *, text: bool = False) -> str:
-    """The role that a name alone indicates, or ""; a column without a name is an index.
+    """Return the role that the name says, or ""; a column without a name is an index.
 
     Parameters
     ----------

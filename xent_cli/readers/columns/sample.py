@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, FloatArray
 
 T = TypeVar("T")
-# Number of rows that are looked at.
+# Number of rows that are examined.
 SAMPLED_ROWS = 1024
 NUMBER, TEXT, BOOL, DATE = "number", "text", "bool", "date"
 FLOATS, WHOLES, TEXTS, OTHER = "list", "list of integers", "list of text", "other"
@@ -39,7 +39,7 @@ class TableSample:
     rows
         Values of some columns in the first rows: numbers, text or lists; None if missing.
     ahead
-        All values of a column as text, read before the run; None for a pipe, or if there are too many.
+        Returns all values of a column as text, read before the run; None for a pipe, or if there are too many.
     index_columns
         Columns that pandas wrote as the index of the rows.
     folders
@@ -47,13 +47,13 @@ class TableSample:
     label_names
         Names of the classes by the integers of a column, if the schema has them.
     named_by
-        A column of lists of scores, read as a map, and the column of lists that name them; or None.
+        A column of lists of scores that is read as a map, and the column of lists that name these scores; or None.
     nameless
-        Whether columns are named by position because nothing else names them.
+        Whether the table has no column names, so that columns are named by position.
     types
         Types of the columns in the file, for messages.
     memory
-        What was read or found out already, so that no column is read twice.
+        Results so far, so that no column is read twice.
     """
 
     path: str
@@ -80,7 +80,7 @@ class TableSample:
         return self.remember(("every", name), lambda: self.ahead(name))
 
     def first(self, name: str) -> Sequence[Any]:
-        """Values of a column in the first rows."""
+        """Return the values of a column in the first rows."""
         return self.remember(("first", name), lambda: _listed(self.rows([name])[name]))
 
     def names_of(self, column: str | None) -> str | None:
@@ -129,7 +129,7 @@ def as_numbers(values: Sequence[Any] | AnyArray) -> FloatArray:
 
 
 def as_text(value: object) -> str:
-    """A value as a label may be written: whole numbers without a decimal point."""
+    """Write a value as a label would be: whole numbers without a decimal point."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     text = str(value).strip()
@@ -137,7 +137,7 @@ def as_text(value: object) -> str:
 
 
 def as_integer(text: str) -> int | None:
-    """The whole number that a text is, or None; true and false are 1 and 0."""
+    """Return a text as a whole number, or None; true and false are 1 and 0."""
     if _WHOLE.fullmatch(text):
         return int(text.partition(".")[0])
     number = _number(text)  # as numpy.savetxt writes them: 2.000000000000000000e+00

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def plan_table(
     sample: TableSample, role: str, options: ReadOptions, classes: Classes
 ) -> tuple[ColumnPlan, tuple[str, ...] | None]:
-    """Plan the columns of a table that is opened as logits, or as the labels of logits; also name the classes.
+    """Plan the columns of a table that is opened as logits or as labels; also return the names of the classes.
 
     In the role "names" nothing is chosen, and the plan only lists the columns.
 
@@ -40,7 +40,8 @@ def plan_table(
     except InputError:
         if any(len(values) for values in sample.rows(list(sample.kinds)[:1]).values()):
             raise
-        # Without rows, nothing shows what columns hold. This error comes first; an empty part of a folder is skipped.
+        # Without rows, nothing shows what columns hold. This error comes before all others, since an empty part of a
+        # folder is skipped.
         raise InputError("no rows", sample.path, found="names of columns alone", expected="at least one row") from None
 
 
@@ -68,7 +69,7 @@ def _planned(
 
 
 def _logits(sample: TableSample, options: ReadOptions) -> ColumnPlan:
-    """The plan of logits; if no columns can be these, of the highest of each row beside their label."""
+    """Plan the columns of logits or, if there are none, of the highest of each row next to a label."""
     try:
         plan = plan_logits(sample, options)
     except InputError:
@@ -76,7 +77,7 @@ def _logits(sample: TableSample, options: ReadOptions) -> ColumnPlan:
         if scored is None:
             raise
         return scored
-    # Maps with other keys from row to row hold some of the classes.
+    # Maps whose keys differ from row to row hold only some of the classes.
     return (_scored(sample, options) if plan.keys else None) or plan
 
 
@@ -89,7 +90,7 @@ def _scored(sample: TableSample, options: ReadOptions) -> ColumnPlan | None:
 
 
 def _kept(plan: ColumnPlan, options: ReadOptions) -> ColumnPlan:
-    """The plan without the columns that are not wanted."""
+    """Return the plan without the columns that the options leave out."""
     run, known = options.run, options.known
     if run.values_only:
         return ColumnPlan(

@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from xent_cli.readers.interface import Classes
     from xent_cli.readers.options import ReadOptions
 
-# The last word of a numbered family of classes, and the words of one of values that say no kind.
+# The last word of a numbered family of classes, and the words of one of values that do not say what these are.
 _CLASS_WORDS = words("id ids idx index class label token name")
 _VALUE_WORDS = words("value val logp")
-# Probabilities of all classes sum to 1, less what was rounded away where they were printed.
+# Probabilities of all classes sum to 1 up to this much, which may be lost when they are rounded for printing.
 _SAME_MASS = 1e-3
 
 
@@ -52,7 +52,7 @@ def plan_teacher(sample: TableSample, options: ReadOptions, classes: Classes) ->
     if top_k is None:
         return None
     num_classes = abs(classes.num_classes)
-    # Maps have texts for keys, which may be numbers.
+    # The keys of maps are text, also if they are numbers.
     names = classes.names if classes.names is not None else tuple(map(str, range(num_classes)))
     top_k = top_k._replace(num_classes=num_classes, names=names)
     beside = columns_beside(sample, options)
@@ -99,9 +99,12 @@ def plan_scored(sample: TableSample, options: ReadOptions) -> ColumnPlan | None:
 
 
 def _refuse_numbers_of_names(sample: TableSample, top_k: TopKColumns, label: str) -> None:
-    """Refuse labels that are numbers beside names: they are not outside the highest, but places in some list."""
+    """Refuse labels that are numbers next to classes that are names.
+
+    Such labels are not classes beyond the highest, but positions in a list.
+    """
     labels = [as_text(each) for each in sample.first(label) if each is not None]
-    rows = [row for row in _cells(sample, top_k)[0] if isinstance(row, list | tuple)]  # others are met again by the run
+    rows = [row for row in _cells(sample, top_k)[0] if isinstance(row, list | tuple)]  # the run reports any other value
     names = [as_text(each) for row in rows for each in row if each is not None]
     if labels and names and all(map(_is_number, labels)) and not any(map(_is_number, names)):
         raise InputError(
@@ -118,12 +121,12 @@ def _is_number(word: str) -> bool:
 
 
 def find_top_k(sample: TableSample, options: ReadOptions, kind: str) -> TopKColumns | None:
-    """Find the columns; None if the table has no such.
+    """Find the columns; None if the table has none.
 
     Parameters
     ----------
     kind
-        What the values are said to be: "log-probs", "probs", or "" if their name is to say it.
+        What the user says that the values are: "log-probs", "probs", or "" if their name must say it.
 
     Raises
     ------
@@ -162,7 +165,7 @@ def find_top_k(sample: TableSample, options: ReadOptions, kind: str) -> TopKColu
 
 
 def kind_of_name(name: str) -> str:
-    """What the name of a column says that its values are: "log-probs", "probs", "logits" or ""."""
+    """Return what the values of a column are according to its name: "log-probs", "probs", "logits" or ""."""
     plain = plain_name(name)
     if plain.endswith("logp") or "logp_" in plain:
         return "log-probs"
@@ -176,7 +179,7 @@ def _lists(sample: TableSample) -> list[TopKColumns]:
 
 
 def _holds_classes(sample: TableSample, name: str) -> bool:
-    """Whether a column holds lists of classes; in text, whole numbers are like any others."""
+    """Whether a column holds lists of classes; in a column of text, lists of any numbers may be classes."""
     kind = sample.kinds[name]
     if kind != FLOATS:
         return kind in (WHOLES, TEXTS)
@@ -186,7 +189,7 @@ def _holds_classes(sample: TableSample, name: str) -> bool:
 
 
 def _wide(sample: TableSample) -> list[TopKColumns]:
-    """Pairs of families with the same numbers."""
+    """Find pairs of families with the same numbers: one of classes, one of their values."""
     numbers = [name for name, kind in sample.kinds.items() if kind in (NUMBER, TEXT)]
     families = [family for family in numbered(numbers) if family.numbers is not None]
     classes = [family for family in families if _words(family) & _CLASS_WORDS and _names_classes(sample, family)]
@@ -209,9 +212,9 @@ def _names_classes(sample: TableSample, family: Family) -> bool:
 
 
 def _maps(sample: TableSample) -> list[TopKColumns]:
-    """Columns of maps from class to value."""
+    """Find columns of maps from class to value."""
     maps = [name for name, kind in sample.kinds.items() if kind == MAP]
-    # Lists of names and scores in JSON come as one map, called scores.
+    # A list of names and a list of scores in JSON are read as one map, called scores.
     maps = [
         name for name in maps if plain_name(name) in (*VALUES, "scores") or kind_of_name(name) in ("log-probs", "probs")
     ]
@@ -224,13 +227,16 @@ def keys_differ(sample: TableSample, name: str) -> bool:
     for cell in sample.first(name):
         try:
             keys.add(frozenset(entries_of_cell(_given(cell)).keys) if cell is not None else None)
-        except ValueError:  # which the run will meet again, and report with its row
+        except ValueError:  # the run reports it with its row
             continue
     return len(keys - {None}) > 1
 
 
 def leaves_mass(sample: TableSample, top_k: TopKColumns) -> bool:
-    """Whether the probabilities of a row sum to less than 1: there are other classes, though all rows list the same."""
+    """Whether the probabilities of a row sum to less than 1.
+
+    If so, there are more classes even if all rows list the same ones.
+    """
     values = _first(sample, top_k).values
     with np.errstate(over="ignore"):
         masses = np.nansum(values if top_k.probs else np.exp(values), axis=1)
@@ -238,19 +244,19 @@ def leaves_mass(sample: TableSample, top_k: TopKColumns) -> bool:
 
 
 def _given(cell: Any) -> Any:
-    """A map without the classes that it has no value for, as structs have a field for every class of any row."""
+    """Return a map without missing values: a struct has a field for every class that occurs in any row."""
     return {key: value for key, value in cell.items() if value is not None} if isinstance(cell, dict) else cell
 
 
 def _first(sample: TableSample, top_k: TopKColumns) -> Highest:
-    """The first rows, as far as they can be read; classes that are named have any number."""
+    """Return those of the first rows that can be read; the numbers given to classes with names are arbitrary."""
     rows: list[tuple[list[int], list[float]]] = []
     numbers: dict[Any, int] = {}
     for classes, values in zip(*_cells(sample, top_k), strict=False):
         try:
             entries = [float(value) for value in values if value is not None]
             listed = [numbers.setdefault(as_text(each), len(numbers)) for each in classes if each is not None]
-        except (TypeError, ValueError):  # which the run will meet again, and report with its row
+        except (TypeError, ValueError):  # the run reports it with its row
             continue
         size = min(len(listed), len(entries))
         rows.append((listed[:size], entries[:size]))
@@ -263,7 +269,7 @@ def _first(sample: TableSample, top_k: TopKColumns) -> Highest:
 
 
 def _cells(sample: TableSample, top_k: TopKColumns) -> tuple[Sequence[Any], Sequence[Any]]:
-    """Classes and values of each of the first rows."""
+    """Return the classes and the values of each of the first rows."""
     if not top_k.nested:
         classes, ranks = (
             list(zip(*(sample.first(name) for name in names), strict=True)) for names in (top_k.classes, top_k.values)

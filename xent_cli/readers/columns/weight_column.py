@@ -1,4 +1,4 @@
-"""Which column of a table holds weights, a mask, units or groups, if the run uses the table for nothing else."""
+"""Which column holds the weights, mask, units or groups, in a table that the run uses for nothing else."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _TOLD = {"weights": "weights", "mask": "a mask", "units": "units", "groups": "gr
 
 
 def plan_beside(path: str, kinds: Mapping[str, str], role: str, group: str | None = None) -> ColumnPlan:
-    """Find the one column for a role: by its name, else the only one that is not a row number.
+    """Find the column for a role: by its name, or else the only one that does not hold row numbers.
 
     Parameters
     ----------
     group
-        What groups are called.
+        What the user calls the groups.
 
     Raises
     ------
     InputError
-        Where there is none, or more than one.
+        If there is none, or more than one.
 
     Examples
     --------

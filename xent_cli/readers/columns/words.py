@@ -1,4 +1,4 @@
-"""The words that give column names a meaning: names of labels, ids, scores and so on."""
+"""Words in column names that tell what columns hold: labels, ids, scores and so on."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class RoleWords(NamedTuple):
     role
         What the column is, in words for the user.
     exact
-        Whole names, as `plain_name` writes them; # stands for a number.
+        Complete names, as `plain_name` writes them; # stands for a number.
     begin, end
         What other names of the role begin or end with.
     whole
-        Whether numbers of this role are whole ones; a float column of the name is something else.
+        Whether this role has only whole numbers; a float column of this name is something else.
     text
-        Whether columns of this role are text; numbers of the name may be anything.
+        Whether columns of this role are text; a column of numbers with this name may be anything.
     """
 
     role: str
@@ -98,14 +98,14 @@ ROLES = (
     ),
 )
 
-# Float columns of these names may as well be classes (win, draw, loss; O, PER, TIME).
+# Float columns with these names may just as well be classes (win, draw, loss; O, PER, TIME).
 MAY_BE_CLASSES = words(
     "loss score time mask group weight key name sample target true class reference expected actual truth gold margin "
     "step split fold row index path file batch subject speaker label observed y correct id usage"
 )
-# What these measure is never negative: a column of the name that holds a negative number is something else.
+# Quantities that are never negative: a column with such a name that holds a negative number is something else.
 NEVER_NEGATIVE = words("loss nll entropy conf confidence time weight sample_weight mask")
-# As a rule the probability of whichever class was predicted.
+# Usually the probability of the predicted class, whichever that is.
 OF_THE_PREDICTED = words("conf confidence confidences max_prob max_probability top_prob top_probability")
 
 # The common part of the names of class columns has one of these.
@@ -123,18 +123,18 @@ _KINDS = (
 )
 # The ends of `first_class` and `vitamin_c` do not mean a score.
 _ONLY_BEFORE = words("class c")
-# Patterns that few tables need are compiled when they are.
+# Patterns that few tables need are compiled on first use.
 SCORE_WORD = (
     r"(?i:logit|formula|prob|softmax|posterior|pred|score|output|class|conf|\$[a-z]{1,2}p)|(?<![A-Za-z])[CPcp](?![a-z])"
 )
 
-# Labels of text may have one of these before the name of the class.
+# Column names of logits may have one of these before the name of the class.
 LOGIT_PREFIXES = ("logit_", "logits_", "logit.", "logits.")
 
 # Numbered columns with these names are a model's inputs, not its outputs, unless the user names them.
 NEVER_CLASSES = r"(.+_)?(x|f|v|features?|emb[a-z]*|pc|pca|umap|tsne|dim|pixel|column|hidden[a-z_]*)"
 
-# Lists by name, in the order in which they are looked for; for kind "" their values decide.
+# Names of list columns, in the order in which they are looked for; for the kind "" the values decide.
 LISTS = (
     ("logits", ("logits", "logit")),
     ("log-probs", ("log_probs", "logprobs", "log_prob", "logprob")),
@@ -189,7 +189,7 @@ def plain_name(name: str) -> str:
 
 
 def never_scores(plain: str) -> bool:
-    """Whether lists of this plain name are a model's inputs, or what it holds inside.
+    """Whether lists with this plain name are a model's inputs or internal values.
 
     Examples
     --------
@@ -215,7 +215,7 @@ def says_yes_before_no(names: Sequence[str]) -> bool:
 
 @cache
 def kind_of_stem(before: str, after: str = "") -> str | None:
-    """What a stem says its columns hold; None if none of its words means a score.
+    """Return what columns hold according to their stem; None if none of its words means a score.
 
     Examples
     --------

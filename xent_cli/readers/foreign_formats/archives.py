@@ -1,4 +1,4 @@
-"""Zip archives that are not .npz: recognised by the names of their members."""
+"""Zip archives that are not .npz, recognised by the names of their members."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def refuse_archive(name: str, members: Sequence[str]) -> None:
     Raises
     ------
     InputError
-        Saying what the archive is, or what it holds.
+        The error says what the archive is, or what it holds.
     """
     for found, mark, words, line in _KINDS:
         if any(member == mark or member.startswith(mark) or member.endswith(f"/{mark}") for member in members):

@@ -103,7 +103,7 @@ def is_tensorboard(head: bytes) -> bool:
 
 
 def is_protobuf(head: bytes) -> bool:
-    """ONNX: a number in the first field and text in the second, which are the version and the producer."""
+    """ONNX: protobuf with a number in the first field, the version, and text in the second, the producer."""
     if len(head) < 6 or head[0] != 8 or not 0 < head[1] < 32 or head[2] != 0x12:
         return False
     text = head[4 : 4 + head[3]]

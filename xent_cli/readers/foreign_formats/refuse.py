@@ -9,7 +9,8 @@ from pathlib import PurePath
 from xent_cli.errors import InputError
 from xent_cli.readers.foreign_formats.signatures import SIGNATURES
 
-# Names under which outputs are saved, the likeliest first; the line uses one that occurs in the first bytes.
+# Names under which outputs are usually saved, the likeliest first; the line that converts uses the first that occurs in
+# the head of the file.
 _KEYS = ("logits", "logit", "log_probs", "logprobs", "probs", "probabilities", "predictions", "preds", "outputs")
 _WORDS = re.compile("TABLE|KEY|STEM|UNPACKED|ENCODING")
 _CREATED = re.compile(rb"CREATE TABLE (?:IF NOT EXISTS )?[\"'`\[]?(\w+)", re.IGNORECASE)
@@ -23,7 +24,7 @@ def refuse_foreign(name: str, head: bytes, *, certain: bool = False) -> None:
     head
         First bytes of the file, decompressed.
     certain
-        Whether to refuse only what raw numbers are very unlikely to begin with.
+        Whether to refuse only formats whose signature raw numbers are very unlikely to begin with.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Log-probabilities of generated or scored text, as servers of language models answer them; see `token_logprobs`.
+"""Log-probabilities of generated or scored text, as servers of language models return them; see `token_logprobs`.
 
 The file is read once, when it is opened: the tokens go to a temporary file of 32 bytes each, so that JSON Lines of any
 length take little memory, and runs of tokens can be read in any order.
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from xent_cli.readers.storage.interface import Bytes
     from xent_cli.readers.storage.stored import Stored
 
-# The columns of the table that the tokens are.
+# Columns of the table of tokens.
 _RESPONSE, _BYTES = "response", "bytes"
-# log_p, cap, number of the response, size; of one token.
+# Numbers stored for each token: log_p, cap, number of the response, size.
 _RECORD = 4
 _BATCH = 1 << 14
 _MOST_NAMED = 5
@@ -50,7 +50,7 @@ _BATCH_LINE = re.compile(rb'"response"\s*:\s*(\{\s*"(status_code|request_id|body
 
 
 def are_responses(head: bytes) -> bool:
-    """Whether JSON begins with what a server answers.
+    """Whether JSON begins like the response of a server.
 
     Examples
     --------
@@ -72,11 +72,11 @@ class Responses(NamedTuple):
     Fields
     ------
     names, starts, places
-        Of each response with tokens: its name, the number of its first token, and where it is in the file.
+        For each response with tokens: its name, the number of its first token, and its place in the file.
     failed, silent
-        Of the responses that failed and of those without log-probabilities: the name, and why.
+        For each response that failed, and for each one without log-probabilities: its name and the reason.
     sampled
-        Names of responses that may hold what sampling left of the probabilities.
+        Names of responses whose probabilities may be those after sampling changed them.
     """
 
     names: list[str]
@@ -118,7 +118,7 @@ def open_completions(source: Bytes, head: bytes, role: str, options: ReadOptions
 
 
 def _tokens(source: Bytes, found: Responses, most_bytes: int) -> Iterator[bytes]:
-    """Yield the tokens of all responses as records, and note what else there is."""
+    """Yield the tokens of all responses as records, and add everything else to `found`."""
     waiting: list[tuple[float, float, float, float]] = []
     start = 0
     for place, _, record in records_of(source, most_bytes):
@@ -146,7 +146,7 @@ def _tokens(source: Bytes, found: Responses, most_bytes: int) -> Iterator[bytes]
 
 
 class CompletionsSource(NamedTuple):
-    """Tokens as rows of two classes, the token and all others, of which the latter is not known; see `Source`.
+    """Tokens as rows of two classes: the token, and all others, whose log-probability is not known; see `Source`.
 
     Fields
     ------
@@ -227,7 +227,7 @@ class CompletionRows(NamedTuple):
     Fields
     ------
     names
-        Of the responses that they are in, of which the first has number `low`.
+        Names of the responses that they are in; the first of these has number `low`.
     """
 
     file: Stored
@@ -250,7 +250,8 @@ class CompletionRows(NamedTuple):
         rows = np.full((n, 2), np.nan)
         rows[:, 0] = log_p
         bounded = np.isnan(log_p)
-        # What is outside a bound is known: so the row says exactly that the token has the cap at most.
+        # The probability of the other classes is known to be at least 1 minus the cap, so the row says that the token
+        # has at most the cap.
         with np.errstate(divide="ignore"):
             rows[bounded, 1] = np.log(-np.expm1(cap[bounded]))
         bounds = np.stack([cap, np.zeros(n), np.full(n, np.nan)], axis=1)

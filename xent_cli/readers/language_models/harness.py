@@ -1,7 +1,7 @@
 """Samples of EleutherAI's lm-evaluation-harness, ``samples_TASK_DATE.jsonl``: see `harness_sample`.
 
-They are read once, when they are opened: choices and columns go to a temporary file as lines of a table, whose rows
-have the length of the longest, with -inf for the choices that a document lacks.
+They are read once, when they are opened: choices and columns are written to a temporary file as rows of a table, all
+padded to the largest number of choices with -inf.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _RESPONSES = re.compile(rb'"filtered_resps"\s*:')
 _BEGINNING = re.compile(rb'\s*\[?\s*\{\s*"doc_id"\s*:\s*[0-9]+\s*,\s*"doc"\s*:')
-# How much of a first line that begins as a sample is looked through.
+# How many bytes of a first line that begins like a sample are searched.
 _LONG_LINE = 1 << 24
 _NAME = re.compile(r"samples_(.+)_\d{4}-\d{2}-\d{2}T[\d.:-]+\.jsonl")
 NOT_A_SAMPLE = "not a multiple choice"
@@ -46,7 +46,7 @@ def are_samples(source: Bytes, head: bytes) -> bool:
 
 
 def task_of(name: str) -> str | None:
-    """The task that a file is named after.
+    """Return the task that a file is named after.
 
     Examples
     --------
@@ -58,7 +58,7 @@ def task_of(name: str) -> str | None:
 
 
 class Placed(NamedTuple):
-    """A sample, the record that it is read from, and where that is."""
+    """A sample, the record that it was read from, and the place of that record."""
 
     place: str
     number: int
@@ -107,7 +107,7 @@ def open_samples(source: Bytes, head: bytes, role: str, options: ReadOptions, cl
 
 
 def of_one_width(sources: Sequence[Source]) -> list[Source]:
-    """Pad the rows of tasks with fewer choices, so that tasks are joined as the documents of one are."""
+    """Pad the rows of tasks with fewer choices, so that several tasks can be joined into one table."""
     width = max(source.info.row_shape[0] for source in sources)
     found: list[Source] = []
     for source in sources:
@@ -135,7 +135,7 @@ def _table(source: Bytes, options: ReadOptions) -> Bytes:
                 hint = f"--by filter gives the figures of each; {one} takes one"
                 raise InputError("samples of several filters", place, names, "each document once", hint)
             row = named | columns_of(record) | {_LOGITS: sample.scores, _LABEL: sample.label}
-            # Lines keep their numbers.
+            # Blank lines keep the line numbers the same.
             yield b"\n" * (number - line) + json.dumps(row).encode() + b"\n"
             line = number + 1
 

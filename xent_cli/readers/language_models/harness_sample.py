@@ -1,9 +1,9 @@
 """One sample of EleutherAI's lm-evaluation-harness: the log-likelihoods of the choices, and which is right.
 
 A sample is ``{doc_id, doc, target, arguments, resps, filtered_resps, filter, doc_hash, prompt_hash, target_hash, acc,
-...}``, one for each document and filter. Of a multiple choice, ``filtered_resps`` has for each choice its
-log-likelihood and whether it is what greedy decoding gives: as text since May 2024, as a number and a truth value
-before, when there were no hashes and no filter either.
+...}``, one for each document and filter. For a multiple choice, ``filtered_resps`` has the log-likelihood of each
+choice, and whether greedy decoding produces it: as text since May 2024; before that as a number and a boolean, and
+without hashes and filter.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def read_sample(record: Any) -> Sample:
         raise RecordError(f"an object with {keys_of(record)}", 'a sample with "filtered_resps"')
     scores = [_score(one) for one in list_of(record["filtered_resps"], '"filtered_resps"')]
     if "acc_mutual_info" in record and len(scores) % 2 == 0:
-        scores = scores[: len(scores) // 2]  # the others are the same choices without the question
+        scores = scores[: len(scores) // 2]  # the second half are the same choices without the question
     if len(scores) < 2:
         raise RecordError(f"{len(scores)} log-likelihood{'' if len(scores) == 1 else 's'}", "two or more", _NO_CHOICES)
     return Sample(scores, _label(record, scores))
@@ -84,7 +84,7 @@ def _score(response: Any) -> float:
 
 
 def _label(record: dict[str, Any], scores: list[float]) -> int:
-    """The right choice: what the target says, as far as that agrees with the accuracy that the sample has."""
+    """Return the right choice: what the target says, if that agrees with the accuracy in the sample."""
     target, n = record.get("target"), len(scores)
     acc = record.get("acc")
     if type(acc) not in (int, float, bool) or any(map(math.isnan, scores)):
@@ -96,7 +96,7 @@ def _label(record: dict[str, Any], scores: list[float]) -> int:
     meant = _meant(target, list(_arguments(record))[:n], n)
     fitting = [choice for choice in meant if acc is None or (choice == likeliest) == bool(acc)]
     if not meant and acc is not None and (acc or n == 2):
-        # The target is not a choice where choices are in the prompts; then accuracy says which of two is right.
+        # If the choices are in the prompts, the target is not one of them; then accuracy says which of two is right.
         return likeliest if acc else 1 - likeliest
     if len(fitting) == 1:
         return fitting[0]
@@ -108,10 +108,10 @@ def _label(record: dict[str, Any], scores: list[float]) -> int:
 
 
 def _meant(target: Any, arguments: list[tuple[str, str]], n: int) -> list[int]:
-    """The choices that a target may mean: by index, and by text."""
+    """Return the choices that a target may mean: by index, and by text."""
     contexts, texts = ([one[place] for one in arguments] for place in (0, 1))
     if len(set(contexts)) > 1 and len(set(texts)) == 1:
-        return []  # the choices are in the prompts, and the target is what follows each
+        return []  # the choices are in the prompts, and the target is the text after each
     found = []
     if isinstance(target, list) and len(target) == 1:
         target = target[0]
@@ -128,7 +128,7 @@ def _meant(target: Any, arguments: list[tuple[str, str]], n: int) -> list[int]:
 
 
 def _arguments(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """The prompt and the continuation of each request; nothing where they are of another form."""
+    """Return the prompt and the continuation of each request; nothing if they have another form."""
     held = record.get("arguments")
     if isinstance(held, dict):
         held = [held.get(f"gen_args_{place}") for place in range(len(held))]
@@ -139,12 +139,12 @@ def _arguments(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def hashes_of(record: dict[str, Any]) -> tuple[str, str, str]:
-    """The hashes of document, prompt and target; computed as the harness does where an older version left them out.
+    """Return the hashes of document, prompt and target; compute them as the harness does if an older version did not.
 
     Raises
     ------
     RecordError
-        If there are neither hashes nor what they are of.
+        If there are neither hashes nor the texts to compute them from.
     """
     if all(isinstance(record.get(name), str) for name in _HASHES):
         doc, prompt, target = (record[name] for name in _HASHES)
@@ -159,12 +159,12 @@ def hashes_of(record: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def filter_of(record: dict[str, Any]) -> str:
-    """The name of the filter; older versions wrote one line a document, after the only filter."""
+    """Return the name of the filter; older versions wrote one line per document, after the only filter."""
     return str(record.get("filter", "none"))
 
 
 def columns_of(record: dict[str, Any]) -> dict[str, Any]:
-    """What a sample says of itself beside the choices, one value a name; those of the document as `doc.subject`.
+    """Return what a sample says besides the choices, by name; values of the document have names like `doc.subject`.
 
     Examples
     --------

@@ -17,7 +17,7 @@ class RecordError(Exception):
         self.found, self.expected, self.hint = found, expected, hint
 
     def at(self, place: str, what: str) -> InputError:
-        """Return the error of the input that holds the record."""
+        """Return the error for the input that contains the record."""
         return InputError(what, place, self.found, self.expected, self.hint)
 
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 MAGIC = b"_logits_"
 _HEADER = 20
-# Highest minus lowest stored log-probability where a floor was applied, to within the rounding of float32.
+# Highest minus lowest stored log-probability if a floor was applied, up to the rounding of float32.
 _FLOORS = (16.0, 24.0)
 _FLOOR_TOLERANCE = 1e-5
 # Rounding of q, and of the float32 log-probabilities that the writer computed with: see `widths`.
@@ -129,7 +129,7 @@ class KldSource(NamedTuple):
     Fields
     ------
     tokens
-        Which field of `Rows` the scored tokens fill.
+        The field of `Rows` that the scored tokens fill.
     """
 
     file: Stored
@@ -140,7 +140,7 @@ class KldSource(NamedTuple):
 
     @property
     def info(self) -> SourceInfo:
-        """See `Source`: samples go by chunk, then by position in the chunk."""
+        """See `Source`; samples are ordered by chunk, then by position in the chunk."""
         layout = self.sizes
         shape = (layout.chunks, layout.scored)
         bounds = "logit_bounds" if self.role == "logits" else "label_bounds"

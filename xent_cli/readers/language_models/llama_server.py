@@ -1,8 +1,9 @@
-"""Probabilities as llama-server's own `/completion` answers them, in `completion_probabilities`.
+"""Probabilities in `completion_probabilities`, as llama-server's own `/completion` returns them.
 
-A token is ``{id, token, bytes, logprob, top_logprobs}``, of the model itself; with ``post_sampling_probs`` it has
-``prob`` and ``top_probs``, which are what sampling left. Until the end of 2024 it was ``{content, probs: [{tok_str,
-prob}]}``: what sampling left too, and the model's own only where the settings change nothing.
+A token is ``{id, token, bytes, logprob, top_logprobs}``, with the model's own log-probabilities; with
+``post_sampling_probs`` it has ``prob`` and ``top_probs`` instead, which are the probabilities after sampling changed
+them. Until the end of 2024 it was ``{content, probs: [{tok_str, prob}]}``, also with the probabilities after sampling,
+which are the model's own only if the settings of sampling do not change them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PROBABILITIES = "completion_probabilities"
-# For each setting of the older form, the value that leaves probabilities as they are.
+# For each setting in the older form, the value that does not change the probabilities.
 _NEUTRAL = {
     "temperature": 1.0,
     "dynatemp_range": 0.0,
@@ -43,7 +44,7 @@ def is_completion(body: dict[str, Any]) -> bool:
 
 
 def tokens_of_completion(body: dict[str, Any]) -> tuple[list[Token] | None, bool]:
-    """Return the tokens of a response, None if there are none; and whether these may be what sampling left.
+    """Return the tokens of a response, or None, and whether sampling may have changed their probabilities.
 
     Raises
     ------
@@ -92,12 +93,12 @@ def _of_probs(entries: list[dict[str, Any]]) -> Iterator[Token]:
             raise RecordError(f"a token with {keys_of(entry)}", '"content" and "probs"')
         pairs = [object_of(one, "a token") for one in list_of(entry["probs"], '"probs"')]
         known = [(one.get("tok_str"), _log(one.get("prob"))) for one in pairs]
-        # A probability of 0 stands for a token that sampling left out.
+        # A probability of 0 marks a token that sampling left out.
         known = [(text, log_p) for text, log_p in known if log_p > -math.inf]
         own = [log_p for text, log_p in known if text == content]
         if len(own) == 1:
             yield Token(min(own[0], 0.0), 0.0, -1)
-        elif own:  # tokens of one text: the scored one is no likelier than the likeliest of them
+        elif own:  # several tokens with the same text: the scored one is at most as likely as the likeliest of them
             yield Token(math.nan, min(max(own), 0.0), -1)
         else:
             tops = [log_p for _, log_p in known]

@@ -8,8 +8,9 @@ compressed with zstd (NVIDIA/Megatron-LM, megatron/training/distillation)::
     indices_low   uint16 of the same shape: the lower 16 bits of the classes
     bit_17        bool: the bit above these
 
-With top-P, rows have fewer entries; the rest of a row is filled with a log-probability of -1000 (-10000 in older files)
-and the class -1, of which 131071 is left. That may be a class too, so it is the value that says so.
+With top-P, rows have fewer entries, and the rest of a row is filled with a log-probability of -1000 (-10000 in older
+files) and the class -1, which is stored as 131071. That may be a class too, so only the value shows where there is no
+entry.
 """
 
 from __future__ import annotations
@@ -90,9 +91,9 @@ class MegatronSource(NamedTuple):
     Fields
     ------
     members, stops
-        The iterations, and how many rows there are up to the end of each.
+        The iterations, and the number of rows up to the end of each.
     dtype
-        In which values are stored.
+        The dtype in which values are stored.
     """
 
     file: Stored

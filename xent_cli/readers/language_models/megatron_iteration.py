@@ -1,4 +1,4 @@
-"""One iteration of the log-probabilities that Megatron-LM caches: decompressed, its tensors found; see `megatron`."""
+"""One iteration of the log-probabilities that Megatron-LM caches, decompressed, and its tensors; see `megatron`."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 _DTYPES = {"float16": "<f2", "float32": "<f4", "bfloat16": "<u2", "uint16": "<u2", "bool": "u1"}
 _FLOATS = frozenset({"float16", "float32", "bfloat16"})
-# What stands for no entry: -1e3 and -1e4, as bfloat16 rounds them too.
+# Values that mark the absence of an entry: -1e3 and -1e4, also as rounded to bfloat16.
 _SENTINELS = (-1000.0, -10000.0, -9984.0)
-# An iteration is decompressed whole: a member that claims more is refused.
+# An iteration is decompressed whole, so a member that claims to be larger than this is refused.
 _MOST_BYTES, _PIECE = 512 << 20, 1 << 20
 
 
@@ -42,11 +42,11 @@ class Iteration(NamedTuple):
 
     @property
     def num_rows(self) -> int:
-        """How many rows all tensors have."""
+        """Number of rows of all tensors together."""
         return sum(values.shape[0] * values.shape[1] for values in self.values)
 
     def rows(self, start: int, stop: int) -> Highest:
-        """Some rows, positions first."""
+        """Return some rows, in the order of positions."""
         width = max(values.shape[2] for values in self.values)
         values = np.full((stop - start, width), np.nan)
         classes = np.full((stop - start, width), NOTHING)
@@ -65,7 +65,7 @@ class Iteration(NamedTuple):
 
 @lru_cache(maxsize=2)
 def read_iteration(file: Stored, member: TarMember) -> Iteration:
-    """Decompress an iteration, and check that its tensors fit one another; the last two are kept.
+    """Decompress an iteration, and check that its tensors fit one another; the last two iterations are kept.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def read_iteration(file: Stored, member: TarMember) -> Iteration:
 
 
 def _up_to(stream: Any, size: int) -> bytes:
-    """Read up to some bytes, piece by piece: Arrow allocates all that is asked for."""
+    """Read up to `size` bytes, piece by piece, because Arrow allocates all that is asked for at once."""
     parts = []
     while size > 0 and (part := stream.read(min(size, _PIECE))):
         parts.append(part)
@@ -121,7 +121,7 @@ def _up_to(stream: Any, size: int) -> bytes:
 
 
 class _Held(NamedTuple):
-    """A file in memory, as far as the reader of torch.save asks for one."""
+    """A file in memory, with the methods that the reader of torch.save needs."""
 
     name: str
     content: bytes
@@ -133,7 +133,7 @@ class _Held(NamedTuple):
 
 
 def _tensors(archive: Archive, name: str, content: bytes) -> tuple[tuple[AnyArray, ...], str]:
-    """The tensors of a name in order, and their dtype."""
+    """Return the tensors of a name in order, and their dtype."""
     arrays = archive.arrays
     found = arrays.get(name)
     pieces: list[Any] = [tensor for _, tensor in found.pieces] if isinstance(found, Joined) else [found]
@@ -149,7 +149,7 @@ def _tensors(archive: Archive, name: str, content: bytes) -> tuple[tuple[AnyArra
 
 
 def _values(archive: Archive, tensor: Tensor, content: bytes) -> AnyArray:
-    """The values of a tensor, in memory that is not copied."""
+    """Return the values of a tensor without copying them."""
     path, dtype = archive.source.name, np.dtype(_DTYPES[tensor.dtype])
     member = archive.members.get(f"{archive.root}/data/{tensor.storage}")
     size = int(np.prod(tensor.shape, dtype=object))

@@ -1,4 +1,4 @@
-"""Tell what a program wrote that runs language models from other JSON."""
+"""Recognise JSON that programs which run language models write."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def program_of(source: Bytes, head: bytes) -> str | None:
-    """Return the format of JSON that begins with these bytes; None if it is no such program's."""
+    """Return the format of JSON that begins with these bytes; None if no such program wrote it."""
     if are_samples(source, head):
         return SAMPLES
     return RESPONSES if are_responses(head) else None

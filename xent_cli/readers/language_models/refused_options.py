@@ -1,4 +1,4 @@
-"""Options that have no meaning for a file whose format says itself where scores and labels are."""
+"""Options that have no meaning for a file whose format defines where scores and labels are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file of responses, one after another: JSON Lines line by line, or one document."""
+"""The records of a file of responses: the lines of JSON Lines, or those of one JSON document."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _CHUNK_BYTES = 1 << 20
 
 
 def records_of(source: Bytes, most_bytes: int) -> Iterator[tuple[str, int, Any]]:
-    """Yield each record with its place, and the number of its line: of one document, of a list of them, or of lines.
+    """Yield each record of lines, of a list in one document or of a single document, with its place and line number.
 
-    A line may be a list of records, as that of several prompts at once is.
+    A line may be a list of records, such as the responses to several prompts at once.
 
     Raises
     ------

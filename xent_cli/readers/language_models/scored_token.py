@@ -1,4 +1,4 @@
-"""One scored token: its log-probability, or what is known of it where a server keeps the likeliest ones alone."""
+"""One scored token: its log-probability, or a bound of it if a server only returns the likeliest tokens."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
 # What servers write for a token that is not among the likeliest.
 OUTSIDE = -9999.0
-# A log-probability above this, or a sum of probabilities that is as far above 1, is no rounding.
+# A log-probability above this, or a sum of probabilities as far above 1, is not explained by rounding.
 _ABOVE = 0.01
-# Log-probabilities are rounded to float32: the rest of a sum may be this much more than it seems.
+# Because log-probabilities are rounded to float32, the rest of a sum of probabilities may be this much more than
+# computed.
 _ROUNDING = 1e-6
 
 
@@ -26,9 +27,9 @@ class Token(NamedTuple):
     log_p
         Its log-probability in nats, or NaN if only a bound is known.
     cap
-        What the log-probability is at most.
+        Upper bound of the log-probability.
     size
-        How many bytes of text it is, or -1 if the response does not say.
+        Number of bytes of its text, or -1 if the response does not say.
     """
 
     log_p: float
@@ -49,7 +50,7 @@ def tokens_of_chat(content: list[Any]) -> Iterator[Token]:
 
 
 def token_of(value: Any, tops: tuple[Iterable[Any], Any], size: int) -> Token:
-    """Return a token; `tops` are the log-probabilities of the likeliest ones, and what they come from."""
+    """Return a token; `tops` are the log-probabilities of the likeliest ones, and the name of their field."""
     log_p = log_p_of(value)
     if log_p is not None:
         return Token(log_p, 0.0, size)
@@ -61,7 +62,8 @@ def token_of(value: Any, tops: tuple[Iterable[Any], Any], size: int) -> Token:
     mass = math.fsum(map(math.exp, known))
     if mass > 1 + _ABOVE:
         raise RecordError(f"top_logprobs whose probabilities sum to {mass:.6g}", "at most 1")
-    # No token outside is likelier than the least likely of the top, nor than all that is left.
+    # A token outside the list is at most as likely as the least likely one in it, and has at most the rest of the
+    # probability.
     rest = max(1.0 - mass, 0.0) + _ROUNDING
     return Token(math.nan, min(min(known), math.log(rest), 0.0), size)
 

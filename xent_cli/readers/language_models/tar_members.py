@@ -1,6 +1,6 @@
 """The members of a tar archive, found by reading its headers alone; nothing is extracted.
 
-Only plain files are accepted: what a link or a path could lead to is of no interest to a reader of numbers.
+Only plain files are accepted, because links and paths could lead outside the archive.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _KINDS = {
     b"K": "a header in another format (GNU)",
 }
 _MOST_MEMBERS = 1_000_000
-# What mends an archive, whatever is wrong with it.
+# The advice for any damage to an archive.
 HINT = "write the file again"
 
 
 class TarMember(NamedTuple):
-    """A file in an archive: its name, where its bytes begin, and how many they are."""
+    """A file in an archive: its name, the offset of its bytes, and their number."""
 
     name: str
     start: int
@@ -97,7 +97,7 @@ def _member(path: str, header: bytes, place: int) -> TarMember:
 
 
 def _octal(field: bytes) -> int:
-    """A number as headers have it; -1 if it is none."""
+    """Parse a number of a header, which is octal; -1 if it is not one."""
     text = field.strip(b" \0")
     try:
         return int(text, 8) if text.isdigit() else -1

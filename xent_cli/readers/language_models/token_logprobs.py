@@ -1,4 +1,4 @@
-"""What a server of language models answers: the log-probabilities of the tokens of one response.
+"""The log-probabilities of the tokens in one response of a server of language models.
 
 Of OpenAI, vLLM and llama-server, in four forms:
 
@@ -8,7 +8,7 @@ Of OpenAI, vLLM and llama-server, in four forms:
   which ``prompt_token_ids`` says which token is scored;
 - llama-server's own ``completion_probabilities``: see `llama_server`.
 
-A line of a batch has them in ``response.body``, beside ``custom_id`` and ``response.status_code``.
+A line of a batch has them in ``response.body``, next to ``custom_id`` and ``response.status_code``.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class Response(NamedTuple):
     failure
         Why it failed, or "".
     tokens
-        Those of all its choices; None if there are no log-probabilities.
+        The tokens of all its choices; None if there are no log-probabilities.
     sampled
-        Whether these may be what sampling left of the model's probabilities; see `llama_server`.
+        Whether sampling may have changed the probabilities; see `llama_server`.
     """
 
     name: str
@@ -88,7 +88,7 @@ def _of_body(body: dict[str, Any], name: str) -> Response:
             return Response(name, _reason(body), None)
         raise RecordError(f"an object with {keys_of(body)}", 'a response with "choices"')
     choices = [object_of(choice, "a choice") for choice in list_of(body["choices"], '"choices"')]
-    if len(choices) == 1:  # vLLM has what belongs to the prompt of a chat beside the choices
+    if len(choices) == 1:  # vLLM has the tokens of a chat's prompt next to the choices
         beside = {key: body[key] for key in ("prompt_logprobs", "prompt_token_ids") if body.get(key) is not None}
         choices = [beside | {key: value for key, value in choices[0].items() if value is not None}]
     elif body.get("prompt_logprobs") is not None:

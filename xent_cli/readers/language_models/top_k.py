@@ -31,7 +31,7 @@ def open_top_k(located: Located, logits: Source | None, options: ReadOptions) ->
     Parameters
     ----------
     logits
-        What the rows go with; None to see what they are, whatever the number of classes.
+        The logits that the rows are compared with; None to accept any number of classes.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def open_top_k(located: Located, logits: Source | None, options: ReadOptions) ->
     )
     path = located.name
     shapes = indices.info.shape, values.info.shape
-    if len(shapes[0]) != len(shapes[1]):  # a number for each sample beside rows of all classes
+    if len(shapes[0]) != len(shapes[1]):  # a number for each sample next to rows of all classes
         return None
     expected = "both of one shape, whole numbers the first"
     other = logits is not None and indices.info.num_rows != logits.info.num_rows
@@ -84,7 +84,7 @@ class TopKSource(NamedTuple):
     Fields
     ------
     appended
-        Which column is a token that was sampled, beside the highest.
+        Which column holds a sampled token besides the highest.
     """
 
     indices: Source
@@ -105,7 +105,7 @@ class TopKSource(NamedTuple):
 
     @property
     def file(self) -> Bytes:
-        """Where the values come from."""
+        """The file of the values."""
         values: Any = self.values
         held: Bytes = getattr(values, "file", None) or values.source
         return held
@@ -131,7 +131,7 @@ class TopKSource(NamedTuple):
         yield from self._parts(first, step) if total else ()
 
     def _parts(self, first: int, step: int) -> Iterator[tuple[int, int, TopKRows]]:
-        """Rows of both arrays, side by side: ranges where any can be had, else one after the other."""
+        """Yield rows of both arrays side by side: any range of an array if possible, else in order."""
         total = self.values.info.num_rows or 0
         sides = _InOrder(self.indices), _InOrder(self.values)
         for start in range(0, total, step):
@@ -187,7 +187,7 @@ class TopKRows(NamedTuple):
 
 
 class _InOrder:
-    """An array by runs of rows, asked for in order."""
+    """An array that is read in order, some rows at a time."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -196,7 +196,7 @@ class _InOrder:
         self._stop = 0
 
     def take(self, start: int, stop: int) -> Part:
-        """Recipe for the next rows."""
+        """Return the recipe for the next rows."""
         found = self._source.rows(start, stop)
         if found is not None:
             return found
@@ -210,6 +210,6 @@ class _InOrder:
         return whole.cut(slice(0, stop - start))
 
     def finish(self) -> None:
-        """Read to the end, where a stream notices that it holds more than it declares."""
+        """Read to the end, where a stream that is longer than its header says is refused."""
         if self._parts is not None:
             next(self._parts, None)

@@ -1,4 +1,4 @@
-"""Locate a bad row in its file and count others like it; only done once a run has failed."""
+"""Locate a bad row in its file and count others like it; called only after a run has failed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _PANDAS = {"csv": "csv", "parquet": "parquet", "jsonl": "json"}
 
 
 def looked_at_again(error: RowError, source: Source) -> RowError:
-    """The reader's own error for a row that was read leniently; the given error if the reader has none."""
+    """Return the reader's own error for a row that was read leniently; the given error if the reader has none."""
     judged = _judging(source, error.row)
     if judged == source or not source.info.rereadable or error.role not in ("labels", "logits"):
         return error
@@ -50,7 +50,7 @@ def looked_at_again(error: RowError, source: Source) -> RowError:
 
 
 def _judging(source: Source, row: int) -> Source:
-    """The source, reading one row strictly if it reads rows leniently."""
+    """Return the source, set to read one row strictly if it reads rows leniently."""
     if isinstance(source, Shards):
         shards = tuple(_judging(shard, row) for shard in source.shards)
         return source if shards == source.shards else replace(source, shards=shards)
@@ -64,7 +64,7 @@ def _judging(source: Source, row: int) -> Source:
 
 
 def refuses(source: Source, row: int) -> bool:
-    """Whether a row of this source alone cannot be read; False if it cannot be read a second time."""
+    """Whether a row of this source fails to be read; False if it cannot be read a second time."""
     for start, size, part in source.parts() if source.info.rereadable else ():
         if start <= row < start + size:
             try:
@@ -81,7 +81,7 @@ def complete(error: RowError, source: Source, role: str | None = None) -> InputE
     Parameters
     ----------
     role
-        What the source calls the values of the row, if not by the role in the error.
+        What the values of the row are called in the source, if not by the role in the error.
     """
     if not isinstance(error, UnreadableRowError):
         return error.with_location(source.where(error.row, role or error.role))
@@ -144,12 +144,14 @@ def complete_beside(error: RowError, source: Source, beside: Beside, options: Lo
 
 
 def _line_without(label: str, source: Source) -> str:
-    """A line that writes a mask for `--mask`, of 0 for the samples of a label; "" for what pandas does not read alone.
+    """Return a Python line that writes a mask for `--mask`, 0 for samples with a label.
+
+    "" if pandas cannot read the file by itself.
 
     Parameters
     ----------
     source
-        The table that holds the labels.
+        The table of the labels.
     """
     info = source.info
     layout = getattr(source, "text_layout", None)
@@ -202,7 +204,7 @@ def _with_left_out(message: InputError, plan: ColumnPlan | None) -> InputError:
 def complete_label(
     error: RowError, source: Source, *, alone: bool, num_classes: int, options: LossOptions
 ) -> InputError:
-    """Add where a label is that is not a class, how many others are not, and whether they look 1-based.
+    """Add the location of a label that is not a class, how many other labels are not, and whether they look 1-based.
 
     Parameters
     ----------
@@ -249,7 +251,7 @@ def _unreadable_after(source: Source, row: int) -> tuple[int, bool]:
 
 
 def _labels(source: Source, row: int) -> Iterator[tuple[int, AnyArray]]:
-    """Labels [n] of each part from that of a row on, and their first sample."""
+    """Yield the labels [n] of each part, from the part of a row on, with the number of the first sample."""
     for start, size, part in source.parts() if source.info.rereadable else ():
         if row < start + size:
             try:

@@ -59,7 +59,7 @@ class Candidate:
         return found._replace(shape=tuple(num_rows if side is None else side for side in found.shape))
 
     def complete(self, error: RowError, pair: Pair) -> InputError:
-        """Add where in the file a row is."""
+        """Add the location of a row in the file."""
         if isinstance(error, OtherIdError):
             return unlike(error, self.source, pair.logits)
         return complete(error, self.source, "logits")
@@ -71,7 +71,7 @@ def open_losses(path: str, pair: Pair, column: str | None, dtype: str | None) ->
     Parameters
     ----------
     column
-        Its name in a table or an archive; None for "loss" or else the only column.
+        Name of the column or array; None for "loss" or, if there is none of that name, the only one.
     dtype
         The dtype that the losses were computed in; None to use that of the file.
 
@@ -229,14 +229,14 @@ class CandidateRows:
 
 
 def _shape_of(source: Source, pair: Pair) -> Shape:
-    """The shape, with any number of rows if these are found by id."""
+    """Return the shape, with any number of rows if these are found by id."""
     shape = source.info.shape
     joined = pair.join is not None and column_in(source.info.plan, pair.join) is not None
     return (None, *shape[1:]) if joined else shape
 
 
 def _by_class(source: Source, pair: Pair) -> Source:
-    """The table with its named columns in the order of the classes."""
+    """Return the table with its named columns in the order of the classes."""
     plan, names = source.info.plan, pair.class_names
     if plan is None or names is None or plan.is_list or nameless(source):
         return source

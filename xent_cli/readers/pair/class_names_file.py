@@ -41,7 +41,7 @@ class ListedNames:
     names
         One name per class.
     said
-        How numbers next to the names were read, if the file itself does not say; else "".
+        How numbers next to the names were understood, if the file leaves that open; else "".
     """
 
     names: tuple[str, ...]
@@ -169,7 +169,7 @@ def _name(path: str, value: Any, place: str) -> str:
 
 
 def _of_table(table: ShortTable, first: int) -> ListedNames:
-    """Names with numbers, or names alone."""
+    """Read a table of names with numbers, or of names alone."""
     width = table.width
     words = [re.sub(r"[\W_]+", "_", name.strip().lower()) for name in table.names or [""] * width]
     whole = [
@@ -209,7 +209,7 @@ def _wanted(table: ShortTable, first: int) -> list[int]:
 
 
 def _in_order(path: str, entries: Sequence[tuple[int, str, str]], first: int, said: str = "") -> ListedNames:
-    """Names in the order of their numbers."""
+    """Put names in the order of their numbers."""
     seen: dict[int, str] = {}
     for number, _, where in entries:
         if number in seen:

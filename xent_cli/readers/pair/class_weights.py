@@ -31,7 +31,7 @@ _NUMBERS = ("index", "idx", "class_id", "class_idx", "class_index", "label_id", 
 
 
 class _Weight(NamedTuple):
-    """The text of a weight, where it is, and the class that the file gives it, if any."""
+    """The text of a weight, its place, and the class that the file gives it, if any."""
 
     cell: Cell
     where: str
@@ -89,7 +89,7 @@ def _with_header(table: ShortTable, num_classes: int) -> ShortTable:
     first = [(cell or "").strip() for cell in table.rows[0]]
     numbers = [bool(NUMBER.fullmatch(cell)) for cell in first]
     if table.width == 1:
-        # pandas writes a column without a name under a 0.
+        # pandas writes a 0 above a column without a name.
         named = not numbers[0] or (first[0] == "0" and len(table.rows) == num_classes + 1)
     else:
         named = not any(numbers) or "" in first or any(_word(cell) in (*_NAMES, *_WEIGHTS) for cell in first)
@@ -97,7 +97,7 @@ def _with_header(table: ShortTable, num_classes: int) -> ShortTable:
 
 
 def _of_table(table: ShortTable, num_classes: int, class_names: Sequence[str] | None, first: int) -> list[_Weight]:
-    """The weights in the order of the classes."""
+    """Return the weights in the order of the classes."""
     if table.width == 1:
         return [_Weight(cells[0], table.where(row)) for row, cells in enumerate(table.rows)]
     if len(table.rows) == 1 and table.names is None:
@@ -116,7 +116,7 @@ def _of_table(table: ShortTable, num_classes: int, class_names: Sequence[str] | 
 
 
 def _columns(table: ShortTable, known: Sequence[str]) -> tuple[int, list[int]]:
-    """Position of the column of weights, and of the columns that may hold the classes, likeliest first."""
+    """Return the position of the column of weights, and of those that may hold the classes, the likeliest first."""
     words = [_word(name) for name in table.names or [f"column {place}" for place in range(table.width)]]
     values = [place for word in _WEIGHTS for place, name in enumerate(words) if name == word][:1]
     keys = [place for word in (*_NAMES, *_NUMBERS) for place, name in enumerate(words) if name == word]
@@ -137,7 +137,7 @@ def _columns(table: ShortTable, known: Sequence[str]) -> tuple[int, list[int]]:
 
 
 def _told_by_content(table: ShortTable, known: Sequence[str]) -> list[int]:
-    """Which of two columns holds the weights: the one with numbers, if the other holds the classes."""
+    """Return which of two columns holds the weights: the one with numbers, if the other holds the classes."""
     columns = [[(cell or "").strip() for cell in table.column(place)] for place in (0, 1)]
     numeric = [all(NUMBER.fullmatch(cell) or not cell for cell in column) for column in columns]
     if numeric[0] != numeric[1]:
@@ -149,7 +149,7 @@ def _told_by_content(table: ShortTable, known: Sequence[str]) -> list[int]:
 def _order(
     table: ShortTable, cells: Sequence[Cell], known: Sequence[str], *, named: bool
 ) -> tuple[int, ...] | InputError:
-    """Row of the weight of each class, or what is wrong with the column of classes."""
+    """Return the row of the weight of each class, or what is wrong with the column of classes."""
     keys = [(cell or "").strip() for cell in cells]
     seen: dict[str, int] = {}
     for row, key in enumerate(keys):
@@ -204,7 +204,7 @@ def _other_number(path: str, found: int, num_classes: int) -> InputError:
 
 
 def _word(name: str) -> str:
-    """A name without case and punctuation.
+    """Return a name without case and punctuation.
 
     Examples
     --------

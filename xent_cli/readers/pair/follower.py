@@ -1,4 +1,4 @@
-"""Labels, weights and masks in files of their own, read over the same row ranges as the logits."""
+"""Labels, weights and masks in separate files, read over the same row ranges as the logits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BESIDE = frozenset(Rows._fields) - {"logits", "absent"}
 def follow(
     source: Source, logits: Source, what: str, *, join: str | None, shift: int, documents: Documents | None
 ) -> Follower | Joined:
-    """Read an input over the row ranges of the logits, or join it to them if that was asked for.
+    """Read an input over the row ranges of the logits, or join it to them by a column if the user asks for that.
 
     Parameters
     ----------
@@ -46,9 +46,9 @@ class Follower:
     Parameters
     ----------
     what
-        What errors call its values.
+        The name of its values in errors.
     shift
-        Logits at t belong to its row at t + shift.
+        Logits at position t belong to its row at t + shift.
     documents
         Documents of the logits, if the input is shifted within them.
     """
@@ -69,7 +69,7 @@ class Follower:
         self._stop = 0
 
     def take(self, start: int, stop: int) -> Part:
-        """Recipe for samples `start` to `stop`; these must be asked for in order."""
+        """Return the recipe for samples `start` to `stop`; it must be called in order."""
         rows = self._source.info.num_rows
         if rows is not None and rows < stop:
             raise self._other_length(rows)
@@ -104,7 +104,7 @@ class Follower:
         if rows is None:
             rows = self._stop + sum(size for _, size, _ in self._parts)
         elif self._stop == stop:
-            next(self._parts, None)  # a stream may hold more rows than it declares
+            next(self._parts, None)  # a stream may hold more rows than its header says
         if rows != stop:
             raise self._other_length(rows, stop)
         return ()

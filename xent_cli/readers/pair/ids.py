@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # Names under which pandas writes an index without a name: to Arrow and, if it was read as a column before, to text.
 _NAMELESS_INDEX = re.compile(r"|unnamed_0|index_level_0")
-# Number of row numbers that are compared before all of them are read.
+# This many row numbers are compared first, before all of them are read.
 _LOOKED_AT = 1024
 
 
@@ -36,7 +36,7 @@ class SharedId(NamedTuple):
 
 
 def shared_id(ours: Source, theirs: Source, asked: str | None) -> SharedId | None:
-    """Names of the id columns of both tables, or None; they may differ only in case and punctuation.
+    """Return the names of the id columns of both tables, or None; they may differ only in case and punctuation.
 
     Id columns come before row numbers, which mean something only if both tables number the same rows.
 
@@ -68,7 +68,7 @@ def shared_id(ours: Source, theirs: Source, asked: str | None) -> SharedId | Non
 
 
 def column_in(plan: ColumnPlan | None, name: str) -> str | None:
-    """The column with a name, or the only one that differs just in case and punctuation; None if there is none."""
+    """Return the column with a name, or the only one that differs just in case and punctuation, or None."""
     if plan is None or name in plan.columns:
         return None if plan is None else name
     wanted = plain_name(name)
@@ -77,19 +77,19 @@ def column_in(plan: ColumnPlan | None, name: str) -> str | None:
 
 
 def _nameless_index(plan: ColumnPlan) -> str | None:
-    """The index without a name, which each format writes under a different name."""
+    """Return the index without a name, which each format writes under a different name."""
     found = [column for column in plan.columns if _NAMELESS_INDEX.fullmatch(plain_name(column))]
     return found[0] if len(found) == 1 else None
 
 
 def _free(plan: ColumnPlan) -> list[str]:
-    """The columns that have no role yet."""
+    """Return the columns that have no role yet."""
     taken = {*plan.values, plan.label, plan.weight, plan.mask, plan.units, *plan.by}
     return [name for name in plan.columns if name not in taken]
 
 
 def number_the_same(ours: Source, theirs: Source) -> bool:
-    """Whether two columns of row numbers begin with the same numbers, or hold the same numbers in any order.
+    """Whether two columns of row numbers begin with the same numbers, or contain the same numbers in any order.
 
     Only a part of each is in memory at a time; pipes are not read.
     """
@@ -123,7 +123,7 @@ def _first_ids(source: Source) -> AnyArray:
 
 
 def _digest(source: Source) -> tuple[int, int]:
-    """The number of ids, and a checksum of them that does not depend on their order."""
+    """Return the number of ids, and a checksum that does not depend on their order."""
     count = total = 0
     for _, size, part in source.parts():
         ids = part.read().ids
@@ -134,19 +134,19 @@ def _digest(source: Source) -> tuple[int, int]:
 
 
 def with_ids(source: Source, name: str) -> Source:
-    """A table that reads its ids."""
+    """Return the table, set to read its ids."""
     assert source.info.plan is not None
     return with_plan(source, source.info.plan._replace(id=name))
 
 
 def ids_alone(source: Source, name: str) -> Source:
-    """A table that reads its ids and nothing else."""
+    """Return the table, set to read its ids and nothing else."""
     assert source.info.plan is not None
     return with_plan(source, ColumnPlan(id=name, columns=source.info.plan.columns))
 
 
 def with_plan(source: Source, plan: ColumnPlan) -> Source:
-    """The same table with different columns to read; no rows may have been read yet."""
+    """Return the same table with different columns to read; no rows may have been read yet."""
     if isinstance(source, Shards):
         return with_shards(source, (with_plan(shard, plan) for shard in source.shards))
     assert isinstance(source, Table)
@@ -154,7 +154,7 @@ def with_plan(source: Source, plan: ColumnPlan) -> Source:
 
 
 def without_labels(source: Source) -> Source:
-    """The table without its column of labels."""
+    """Return the table without its column of labels."""
     plan = source.info.plan
     return source if plan is None or plan.label is None else with_plan(source, plan._replace(label=None))
 

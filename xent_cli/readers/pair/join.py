@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 class Joined:
-    """An input that is joined to the logits by a column; it is held in memory, the logits are not.
+    """An input that is joined to the logits by a column; it is kept in memory, unlike the logits.
 
     Parameters
     ----------
     column
         Name of the column in the logits and in the source.
     what
-        What errors call its values: "labels".
+        The name of its values in errors, such as "labels".
     """
 
     def __init__(self, source: Source, logits: Source, column: SharedId, what: str) -> None:
@@ -43,7 +43,7 @@ class Joined:
         self._used = np.zeros(len(self._places), np.bool_)
 
     def take(self, start: int, stop: int) -> Rows:
-        """Rows of samples `start` to `stop`; these must be asked for in order."""
+        """Return the rows of samples `start` to `stop`; it must be called in order."""
         while self._stop < stop:
             found = next(self._ids)
             self._waiting = np.concatenate([self._waiting, found])
@@ -61,7 +61,7 @@ class Joined:
         return Rows(*(None if values is None else values[places] for values in _fields(self._rows)))
 
     def finish(self, stop: int) -> Iterator[Diagnostic]:
-        """Report rows that belong to no sample."""
+        """Refuse rows that belong to no sample."""
         unused = np.flatnonzero(~self._used)
         if unused.size:
             first = next(key for key, place in self._places.items() if place == unused[0])
@@ -94,7 +94,7 @@ def joined_row(logits: Source, source: Source, column: str, row: int) -> int:
 
 
 def _ids_of(source: Source) -> Iterator[AnyArray]:
-    """Ids of all samples, normalised for comparison."""
+    """Return the ids of all samples, normalised for comparison."""
     for _, _, part in source.parts():
         ids = part.read().ids
         assert ids is not None
@@ -102,7 +102,7 @@ def _ids_of(source: Source) -> Iterator[AnyArray]:
 
 
 def _held(source: Source, column: str) -> tuple[Rows, dict[str, int]]:
-    """All rows of a table without their ids, and the row of each id."""
+    """Return all rows of a table without their ids, and the number of the row of each id."""
     parts, places = [], {}
     repeats: list[tuple[int, str]] = []
     for start, _, part in source.parts():

@@ -1,4 +1,4 @@
-"""Labels in a file of their own, read before the columns of the logits are chosen."""
+"""Labels in a separate file, read before the columns of the logits are chosen."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _MOST_DISTINCT = 1 << 20
 
 
 def rereadable(located: Located) -> Located:
-    """The same input, with pipes copied to disk so that it can be read twice."""
+    """Return the same input, with pipes copied to disk so that it can be read twice."""
     if all(file.rereadable for file in located.files):
         return located
     return located._replace(files=tuple(file if file.rereadable else seekable(file) for file in located.files))
 
 
 def labels_of(located: Located, options: ReadOptions) -> LabelValues | None:
-    """Describe labels; None if they cannot be opened, which opening them for the run will report."""
+    """Describe labels; None if they cannot be opened, since the run will report that."""
     try:
         options = options._replace(run=options.run._replace(with_ids=True))
         source = open_source(rereadable(located), "labels", options, Classes(num_classes=-1))
@@ -46,7 +46,7 @@ def labels_of(located: Located, options: ReadOptions) -> LabelValues | None:
 
 
 def column_ahead(located: Located, options: ReadOptions, name: str) -> frozenset[str] | None:
-    """Distinct values of a column of a table in several files, as text; None if they cannot be read ahead."""
+    """Return the distinct values of a column in several files, as text; None if they cannot be read before the run."""
     options = options._replace(label_column=name, by=(), id_column=None)
     try:
         source = open_source(located, "labels", options, Classes(num_classes=-1))

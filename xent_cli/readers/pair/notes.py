@@ -1,4 +1,4 @@
-"""Notes on decisions about the inputs that the user did not ask for."""
+"""Notes on decisions about the inputs that the user did not make."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OPTIONS = {"weights": "--sample-weight-column {name} weighs by it", "mask": "--
 def notes(
     inputs: Mapping[str, Source | None], taken: Mapping[str, bool], shift: int, by: tuple[str, ...]
 ) -> tuple[Diagnostic, ...]:
-    """Notes on unused columns, empty shards, numbered arrays, repeated weights and the documents of a shift.
+    """Return notes on unused columns, empty shards, numbered arrays, repeated weights and the documents of a shift.
 
     Parameters
     ----------
@@ -74,7 +74,8 @@ def _joined(sources: Iterable[Shards]) -> Iterator[tuple[str, str]]:
     for source in sources:
         paths = source.info.description.shards
         files, names = {path.rpartition(":")[0] for path in paths}, [path.rpartition(":")[2] for path in paths]
-        one_file = len(files) == 1 and not names[0].startswith("//")  # the :// of a URL is not before an array
+        # The : in :// of a URL does not separate an array from its file.
+        one_file = len(files) == 1 and not names[0].startswith("//")
         if len(names) > 1 and one_file and source.info.path.startswith(f"{min(files)}:"):
             yield "arrays-joined", f"{names[0]} to {names[-1]} of {min(files)} follow one another: {len(names)} arrays"
 

@@ -1,4 +1,4 @@
-"""Open labels, and tell by their shape whether they are sparse or dense."""
+"""Open labels, and decide by their shape whether they are sparse or dense."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def with_labels_ahead(options: ReadOptions, logits: Located, labels: Located | None) -> ReadOptions:
-    """Options that let a table of logits look up the labels before its columns are chosen."""
+    """Return options with which a table of logits can look up the labels before its columns are chosen."""
     options = options._replace(logits_path=_typed(logits))
     if labels is None:
         if logits.sharded:
@@ -174,7 +174,7 @@ def labels_of_archive(located: Located, logits: Source, options: ReadOptions) ->
 
 
 def _first_path(source: Source) -> str:
-    """The path of an array with its name in the archive; for shards, of the first one."""
+    """Return the path of an array with its name in the archive; for shards, that of the first one."""
     from xent_cli.readers.binary_scores import scores_of
 
     found: Any = scores_of(source)
@@ -184,7 +184,7 @@ def _first_path(source: Source) -> str:
 
 
 def _sides(labels: Source, logits: Source) -> tuple[int, ...]:
-    """Shape of labels without a header, -1 along the first axis: one for each sample, or one for each logit."""
+    """Return the shape of labels without a header, -1 along the first axis: one for each sample, or for each logit."""
     for sides in (logits.info.sample_shape, logits.info.shape):
         known = [side for side in sides or () if side is not None]
         if sides and len(known) == len(sides) and labels.info.num_rows == math.prod(known):
@@ -193,7 +193,7 @@ def _sides(labels: Source, logits: Source) -> tuple[int, ...]:
 
 
 def _begins_with_its_name(labels: Source, logits: Source) -> bool:
-    """Whether a 0 above a column of labels is pandas' name for it: then there is one row more than of logits."""
+    """Whether a 0 above a column of labels is the name that pandas gave it, as there is one row more than logits."""
     first = getattr(labels, "first_line", None)
     if first != "0" or not (labels.info.rereadable and logits.info.rereadable):
         return False

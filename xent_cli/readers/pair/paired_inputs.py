@@ -35,7 +35,7 @@ class Pair:
     labels, weights, mask, units, truth
         Separate inputs, or None; `truth` holds the true classes if the labels are a teacher's outputs.
     groups
-        Inputs that say which groups samples belong to, besides columns of the tables.
+        Separate inputs that say which groups samples belong to, besides columns of the tables.
     shift
         Logits at t score the label at t + shift, along the last axis of samples.
     class_names
@@ -57,7 +57,8 @@ class Pair:
     by
         The columns whose values name slices, in the order in which blocks have them.
     begun, ahead
-        The blocks, if some were already read that can be read only once; and the rows of the first blocks, if read.
+        The blocks of inputs that can be read only once, if some were already read; and the rows of the first blocks, if
+        read.
     """
 
     logits: Source
@@ -166,7 +167,7 @@ class Pair:
         return all(source.info.rereadable for source in self._sources)
 
     def head(self, size: int) -> BlockRef | None:
-        """Recipe for the first samples, if these can be read without reading more."""
+        """Return the recipe for the first samples, if these can be read without reading more."""
         first = self.logits.rows(0, size)
         if first is None or self.shift or self.join or any(source.rows(0, size) is None for source in self._sources):
             return None
@@ -179,7 +180,7 @@ class Pair:
             from xent_cli.readers.pair.shifted_labels import documents_of
 
             documents = documents_of(self.logits)
-            # Read twice: the columns that go with a label are shifted, the logits are not.
+            # The table is read twice, because the columns that go with a label are shifted and the logits are not.
             beside["rows"] = self.logits if len(self.logits.info.fields) > 1 else None
         beside |= {"labels": self.labels, "weights": self.weights, "entries of the mask": self.mask}
         beside["true labels"] = self.truth
@@ -193,7 +194,7 @@ class Pair:
         return follow(source, self.logits, what, join=self.join, shift=self.shift, documents=documents)
 
     def streamed(self, threads: int) -> Pair:
-        """Return the same inputs; where the classes of many logits can pass by, these are not read row by row."""
+        """Return the same inputs, with logits streamed class by class instead of read by row if that is possible."""
         streamed = getattr(self.logits, "streamed", None)
         return self if streamed is None else replace(self, logits=streamed(threads))
 
@@ -209,14 +210,14 @@ class Pair:
 
                 part = OnlyRows(part, frozenset({"logits", "absent"}))
             yield BlockRef(start, size, (part, *(follower.take(start, stop) for follower in followers)))
-            del part  # and its memory, before the next is made
+            del part  # free its memory before the next is made
         if stop == 0:
             raise InputError("no rows", self.logits.info.path, expected="at least 1")
         for follower in followers:
             self.said.extend(found for found in follower.finish(stop) if found not in self.said)
 
     def complete(self, error: RowError, options: LossOptions | None = None) -> InputError:
-        """Add where a row is, in which file, and how many others are like it."""
+        """Add to an error the file and the place of the row, and how many others are like it."""
         from xent_cli.core.checks.same_samples import OtherIdError, OtherLabelError
         from xent_cli.readers.pair.bad_rows import Beside, complete_beside, refuses
 
@@ -250,5 +251,5 @@ class Pair:
 
 
 def _scored(info: SourceInfo) -> bool:
-    """Whether of each row only the value of its label is known."""
+    """Whether only the value of its label is known for each row."""
     return info.plan is not None and info.plan.top_k is not None and info.plan.top_k.scored

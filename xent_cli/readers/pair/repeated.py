@@ -35,11 +35,11 @@ class Repeated:
     Fields
     ------
     count
-        How many rows it has.
+        Number of rows before they are repeated.
     step
-        How many samples a part has.
+        Number of samples in a part.
     held
-        All of its rows, if they can only be read in order; they are few compared with the samples.
+        All rows, if they can only be read in order; they are few compared with the samples.
     """
 
     source: Source

@@ -1,4 +1,4 @@
-"""Labels, and the columns that go with them, for logits at a different step of the same document."""
+"""Labels, and the columns that go with them, of a later or earlier step of the same document than the logits."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Documents(NamedTuple):
     steps: tuple[int, ...]
 
     def outside(self, start: int, stop: int, shift: int) -> BoolArray:
-        """Samples `start` to `stop` for which the step `shift` further lies in another document."""
+        """Find which of samples `start` to `stop` have the step `shift` positions later in another document."""
         samples = np.arange(start, stop)
         run = np.searchsorted(np.array(self.starts), samples, "right") - 1
         steps = np.array(self.steps)[run]
@@ -50,7 +50,7 @@ class Documents(NamedTuple):
         return beyond
 
     def cut(self, start: int, stop: int) -> Documents:
-        """The runs that contain some samples."""
+        """Return the runs that contain some samples."""
         first = max(0, int(np.searchsorted(np.array(self.starts), start, "right")) - 1)
         last = int(np.searchsorted(np.array(self.starts), stop, "left"))
         return Documents(self.starts[first:last], self.steps[first:last])
@@ -62,7 +62,9 @@ class Documents(NamedTuple):
 
 
 def documents_of(logits: Source) -> Documents:
-    """Documents of an input: the last axis of the samples of an array is time, and each shard begins anew.
+    """Return the documents of an input.
+
+    In an array, the last axis of the samples is time, and each shard begins a new document.
 
     The rows of a table are one document.
     """
@@ -80,7 +82,7 @@ def documents_of(logits: Source) -> Documents:
 
 
 def refuse_shift(logits: Source, labels: Source | None, documents: Documents, shift: int, *, by: bool) -> None:
-    """Refuse a shift that leaves nothing, and shards of which it is not known whether they are documents.
+    """Refuse a shift that leaves no sample, and shards of a table that may or may not be documents.
 
     Parameters
     ----------
@@ -131,7 +133,7 @@ def _refuse_cuts(labels: Shards, path: str, documents: Documents) -> None:
 
 
 class ShiftedRows(NamedTuple):
-    """Recipe for the labels that logits `start` to `stop` score, `shift` steps on, and the columns with them."""
+    """Recipe for the labels `shift` steps after logits `start` to `stop`, and the columns that go with them."""
 
     source: Source
     start: int
@@ -140,7 +142,7 @@ class ShiftedRows(NamedTuple):
     documents: Documents
 
     def read(self) -> Rows:
-        """Read it; samples for which the step lies outside their document are unscored."""
+        """Read them; samples whose step lies outside their document are not scored."""
         total = self.source.info.num_rows or 0
         low, high = max(0, self.start + self.shift), min(total, self.stop + self.shift)
         part = self.source.rows(low, high) if low < high else self.source.rows(0, min(1, total))
@@ -164,7 +166,7 @@ class ShiftedRows(NamedTuple):
 class ShiftedFollower:
     """The same for an input that can only be read in order; as many rows are kept as the shift needs.
 
-    Where the rows name groups, a document ends where the group changes.
+    If the rows name groups, a document ends where the group changes.
     """
 
     def __init__(self, source: Source, shift: int, documents: Documents, fields: frozenset[str]) -> None:
@@ -178,7 +180,7 @@ class ShiftedFollower:
         self.stop = 0
 
     def take(self, start: int, stop: int) -> Part | None:
-        """Rows for samples `start` to `stop`, asked for in order; None if there are fewer."""
+        """Return the rows for samples `start` to `stop`, None if there are fewer; it must be called in order."""
         shift = self._shift
         low, high = start + min(shift, 0), stop + max(shift, 0)
         if shift > 0 and not self._by_group:
@@ -213,7 +215,7 @@ class ShiftedFollower:
         return found_rows
 
     def rest(self) -> int:
-        """How many rows there are in all."""
+        """Return the total number of rows."""
         self.stop += sum(size for _, size, _ in self._parts)
         return self.stop
 
@@ -230,12 +232,12 @@ class OnlyRows(NamedTuple):
 
 
 def only(rows: Rows, fields: frozenset[str]) -> Rows:
-    """Some fields of rows."""
+    """Return some fields of rows."""
     return Rows(**{name: getattr(rows, name) for name in fields})
 
 
 def place(found: Rows, first: int, outside: BoolArray) -> Rows:
-    """Put rows among n samples, from `first` on; where `outside` there is no label, weight, mask, id or group."""
+    """Place rows among n samples, from `first` on; samples `outside` have no label, weight, mask, id or group."""
     fields: dict[str, Any] = {"unscored": outside}
     for name, fill in (("labels", 0), ("weights", 0), ("mask", 0), ("units", 0), ("ids", None), ("groups", None)):
         values = getattr(found, name)
@@ -255,7 +257,7 @@ def _placed(values: AnyArray, first: int, outside: BoolArray, fill: Any) -> AnyA
 
 
 def _runs(groups: AnyArray | None) -> IntArray:
-    """Number of the run of equal rows that each is in."""
+    """Return, for each row, the number of the run of equal rows that it is in."""
     assert groups is not None
     changes = (groups[1:] != groups[:-1]).any(axis=1)
     return np.concatenate([np.zeros(min(1, len(groups)), np.int64), np.cumsum(changes)])

@@ -47,7 +47,7 @@ class ShortTable:
     rows
         The rows, all of the same width.
     places
-        Where each row is, for errors: ``line 3``.
+        The place of each row, for errors: ``line 3``.
     """
 
     path: str
@@ -75,7 +75,7 @@ class ShortTable:
 
 
 def read_whole(path: str | Located, expected: str) -> bytes:
-    """All bytes of one small file.
+    """Read all bytes of one small file.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def read_whole(path: str | Located, expected: str) -> bytes:
 
 
 def unpacked(source: Bytes) -> Bytes:
-    """What a small file holds: UTF-16 and UTF-32 as UTF-8, and the table in a zip archive that has one."""
+    """Return the content of a small file: UTF-16 and UTF-32 converted to UTF-8, or the table in a zip archive."""
     head = source.peek(_MARK_BYTES)
     if head == _ZIP and (table := zipped_table(seekable(source))) is not None:
         source, head = table, table.peek(_MARK_BYTES)
@@ -110,12 +110,12 @@ def as_text(path: str, data: bytes) -> str:
 
 
 def is_json(text: str) -> bool:
-    """Whether text begins as a JSON object or array does."""
+    """Whether text begins like a JSON object or array."""
     return text.lstrip().startswith(("{", "["))
 
 
 def parse_json(path: str, text: str) -> Any:
-    """A JSON document, its objects as lists of pairs in `Pairs`; several documents as one list of them.
+    """Parse a JSON document, with objects as `Pairs`; several documents become one list.
 
     Raises
     ------
@@ -215,7 +215,7 @@ def of_text(path: str, text: str) -> ShortTable:
 
 
 def _of_columns(path: str, columns: Pairs) -> ShortTable:
-    """A table stored column by column, as pandas writes a frame."""
+    """Read a table stored column by column, as pandas writes a frame."""
     held = [values if not isinstance(values, Pairs) else [value for _, value in values] for _, values in columns]
     if len({len(values) for values in held}) != 1:
         found = ", ".join(f'{len(values)} in "{name}"' for (name, _), values in zip(columns, held, strict=True))
@@ -254,7 +254,7 @@ def _of_arrow(path: str, data: bytes, format_name: str) -> ShortTable:
 
 
 def is_records(path: str, head: bytes) -> bool:
-    """Whether a file that begins so is a structured array, whose fields are columns."""
+    """Whether a file that begins with these bytes is a structured array, whose fields are columns."""
     if not head.startswith(_NPY):
         return False
     from xent_cli.readers.arrays.npy import read_header

@@ -57,7 +57,7 @@ def _one_label(pair: Pair, options: ReadOptions) -> Pair:
 
 
 def _refuse_other_list(pair: Pair, options: ReadOptions) -> None:
-    """Refuse a list of class names that names some of the columns of logits and not others."""
+    """Refuse a list of class names that contains only some of the columns of logits."""
     listed, plan = options.class_names, pair.logits.info.plan
     if listed is None or plan is None or plan.is_list or order_of(listed, plan.values) is not None:
         return
@@ -109,6 +109,6 @@ def _joined(pair: Pair, column: str, options: ReadOptions) -> Pair:
 
 
 def _beside(pair: Pair) -> dict[str, Source]:
-    """The inputs that are read along with the logits, by their fields of `Pair`."""
+    """Return the inputs that are read along with the logits, by their fields of `Pair`."""
     found = {name: getattr(pair, name, None) for name in ("labels", "weights", "mask", "units")}
     return {name: source for name, source in found.items() if source is not None}

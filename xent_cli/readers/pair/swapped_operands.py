@@ -55,7 +55,7 @@ def seen_as(
 
 
 def refuse_predictions(logits: Source, labels: Source | None) -> None:
-    """Refuse whole numbers in place of scores: one for each label."""
+    """Refuse whole numbers in place of scores, as many as there are labels."""
     if labels is not None and _whole(logits) and _flat(logits) == _flat(labels) != 1:
         raise _predictions(logits.info.path, logits)
 
@@ -72,7 +72,7 @@ def refuse_one_hot(logits: Source, labels: Source) -> None:
 
 
 def _as_labels(path: str, options: ReadOptions) -> Source | None:
-    """An input that holds one label a sample and nothing else, or None."""
+    """Open an input that holds one label per sample and nothing else; None if it is anything else."""
     try:
         source = open_source(path, "labels", options)
     except XentError:
@@ -105,7 +105,7 @@ def _told(source: Source) -> str:
 
 
 def _whole(source: Source) -> bool:
-    """Whether an array holds one whole number a sample."""
+    """Whether an array holds one whole number per sample."""
     shape = source.info.shape
     rank = len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
     return source.info.format in ARRAYS and rank and source.info.dtype.kind in "iu"

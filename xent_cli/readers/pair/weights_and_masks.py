@@ -1,4 +1,4 @@
-"""Sample weights, masks, units and groups: which column or file they are, and whether they fit the logits."""
+"""Find sample weights, masks, units and groups in a column or file, and check that they fit the logits."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def open_weights(
     Parameters
     ----------
     sources
-        The logits, and the labels where they are a file of their own.
+        The logits, and the labels if they are in a separate file.
     """
     if any(options.weight_column in names_in(located) for located, _ in sources):
         meant = NameOrFile(column=options.weight_column)
@@ -103,7 +103,7 @@ def open_groups(
     Parameters
     ----------
     sources
-        The logits, and the labels where they are a file of their own.
+        The logits, and the labels if they are in a separate file.
 
     Returns
     -------
@@ -191,7 +191,7 @@ def unused_arrays(sources: Sequence[tuple[Located, Source]], *, weighted: bool, 
 
 
 def names_in(located: Located) -> list[str]:
-    """Names of the arrays in an archive; none for anything else."""
+    """Return the names of the arrays in an archive; none for anything else."""
     return [array.name for array in list_arrays(located)] if isinstance(located.files[0], Stored) else []
 
 
@@ -234,12 +234,12 @@ def fit(source: Source, logits: Source, role: str, task_bytes: int) -> Source:
 
 
 def _is(shape: Sequence[int | None], wanted: Sequence[int | None]) -> bool:
-    """Whether a shape is the expected one, apart from trailing ones."""
+    """Whether a shape is the expected one, apart from axes of length 1 at the end."""
     return tuple(shape[: len(wanted)]) == tuple(wanted) and all(side == 1 for side in shape[len(wanted) :])
 
 
 def _plain(shape: Sequence[int | None]) -> tuple[int | None, ...]:
-    """A shape without trailing ones."""
+    """Return a shape without axes of length 1 at the end."""
     sides = list(shape)
     while sides and sides[-1] == 1:
         sides.pop()

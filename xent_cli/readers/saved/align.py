@@ -119,7 +119,7 @@ def _refuse_other_labels(baseline: SavedResults, candidate: SavedResults, order:
 
 
 def _weights(baseline: SavedResults, candidate: SavedResults, order: IntArray, name: str) -> FloatArray | None:
-    """Weights of the samples, which must be the same in both files.
+    """Return the weights of the samples, which must be the same in both files.
 
     Raises
     ------
@@ -150,7 +150,7 @@ def _weights(baseline: SavedResults, candidate: SavedResults, order: IntArray, n
 def _different(
     what: str, column: str, baseline: SavedResults, candidate: SavedResults, unlike: BoolArray, values: tuple[str, str]
 ) -> InputError:
-    """The error for a column that differs; `values` are the first ones that do, of candidate and baseline."""
+    """Return the error for a column that differs; `values` are the first ones that do, of candidate and baseline."""
     return InputError(
         f"different {what}",
         f'{candidate.path} {row_name(baseline, int(np.argmax(unlike)))}, column "{column}"',

@@ -20,7 +20,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
 class SavedCase(NamedTuple):
-    """One case: where its files are, and the options of the loss.
+    """One case: the paths of its files, and the options of the loss.
 
     Fields
     ------

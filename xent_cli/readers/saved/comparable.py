@@ -100,7 +100,7 @@ def other_kernels(baseline: SavedResults, candidate: SavedResults) -> tuple[str,
 
 
 def figures_of(result: SavedResults) -> Mapping[str, Any]:
-    """The figures of saved results, by name: those of a document, or computed from its rows with their weights."""
+    """Return the figures of saved results by name: those of a document, or computed from rows and their weights."""
     if result.summary is not None:
         return result.summary
     from xent_cli.core.totals.total_losses import total_losses
@@ -121,7 +121,7 @@ def figures_of(result: SavedResults) -> Mapping[str, Any]:
 
 
 def divisor_of(weight: FloatArray | None, class_weight: FloatArray | None) -> FloatArray | None:
-    """Weight of each loss in the divisor of the mean; None if all are 1."""
+    """Return the weight of each loss in the divisor of the mean; None if all are 1."""
     if weight is None or class_weight is None:
         return class_weight if weight is None else weight
     return weight * class_weight
@@ -148,7 +148,7 @@ def _unlike(baseline: SavedResults, candidate: SavedResults) -> Iterator[tuple[s
 
 
 def _weights(result: SavedResults) -> dict[str, str]:
-    """Which weights went into the figures, as far as settings and columns say."""
+    """Return which weights the figures were computed with, if settings and columns say so."""
     there = {"class_weight": result.class_weight, "sample_weight": result.weight}
     settings = {} if result.signature is None else settings_of(result.signature)
     found = {}
@@ -162,14 +162,14 @@ def _weights(result: SavedResults) -> dict[str, str]:
 
 
 def _in_other_shapes(baseline: SavedResults, candidate: SavedResults) -> bool:
-    """Whether arrays of equally many losses have different shapes, so that positions do not match."""
+    """Whether arrays with the same number of losses have different shapes, so that positions do not match."""
     if baseline.shape is None or candidate.shape is None or baseline.loss is None or candidate.loss is None:
         return False
     return baseline.loss.size == candidate.loss.size and baseline.shape != candidate.shape
 
 
 def _have_digests(baseline: SavedResults, candidate: SavedResults, *, by_id: bool) -> bool:
-    """Whether digests, which depend on the order of the samples, are enough to compare the labels."""
+    """Whether both have digests that can be compared: these depend on the order of the samples."""
     if baseline.digest is None or candidate.digest is None or _have_labels(baseline, candidate):
         return False
     return not by_id or np.array_equal(np.asarray(baseline.ids, object), np.asarray(candidate.ids, object))

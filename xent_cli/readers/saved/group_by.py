@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def groups(values: AnyArray) -> Iterator[tuple[str | None, IntArray]]:
-    """Distinct values in ascending order, None last, each with the rows that have it.
+    """Return the distinct values in ascending order, None last, each with the rows that have it.
 
     Examples
     --------
@@ -36,7 +36,7 @@ def groups(values: AnyArray) -> Iterator[tuple[str | None, IntArray]]:
 
 
 def column_of(name: str, result: SavedResults, rows: IntArray) -> AnyArray | None:
-    """Values of a column at some rows: labels, ids or another column that was read; None if missing."""
+    """Return the values of a column in some rows: labels, ids or another column that was read; None if missing."""
     values = result.labels if name == "label" else result.ids if name == result.id_name else result.columns.get(name)
     return None if values is None else values[rows]
 

@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from xent_cli.readers.storage.interface import Bytes
     from xent_cli.readers.storage.locate import Located
 
-# What names a document in both runs.
+# The columns that identify a document in both runs.
 JOINED_ON = "doc_hash, filter"
-# So many samples are scored at once.
+# Number of samples whose losses are computed at once.
 _AT_ONCE = 1 << 12
 
 
 @dataclass(slots=True)
 class _Read:
-    """What is read of the samples, one entry each."""
+    """What has been read of the samples, with one entry per sample."""
 
     columns: dict[str, list[Any]]
     losses: list[FloatArray] = field(default_factory=list)
@@ -47,7 +47,7 @@ class _Read:
     seen: dict[str, int] = field(default_factory=dict)
 
     def score(self) -> None:
-        """Compute the losses of the samples that wait."""
+        """Compute the losses of the samples that were read since the last call."""
         if not self.scores:
             return
         width = max(map(len, self.scores))
@@ -66,12 +66,12 @@ def holds_samples(file: Bytes, head: bytes) -> bool:
 
 
 def read_harness(located: Located, id_column: str | None, columns: Sequence[str], version: str) -> SavedResults:
-    """Read samples as the rows of results: losses of the softmax over the choices, and the choice that is likeliest.
+    """Read samples as the rows of results: losses of the softmax over the choices, and the likeliest choice.
 
     Raises
     ------
     InputError
-        If they are damaged or not of multiple choices, one task is there twice, or a column is asked for that is not.
+        If they are damaged or not of multiple choices, a task occurs twice, or a requested column does not exist.
     """
     path = located.name
     if id_column is not None:

@@ -1,4 +1,4 @@
-"""What `xent compare` compares: results of xent, or the samples of lm-evaluation-harness that they would be of."""
+"""An operand of `xent compare`: results of xent, or samples of lm-evaluation-harness, whose results are computed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HASH, _SHORT = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b"), r"\1..."
 def read_operand(path: str, id_column: str | None, columns: Sequence[str], version: str) -> SavedResults:
     """Read results of xent as `read_saved` does, or samples as the rows that this version of xent would write."""
     located = locate(path)
-    # Empty files are passed over; only samples have numbers of documents.
+    # Empty files are skipped; only samples of the harness have numbers of documents.
     head = next((head for head in (file.peek(1 << 16) for file in located.files) if head), b"")
     if b"doc_id" in head or b"filtered_resps" in head:
         from xent_cli.readers.saved.harness_results import holds_samples, read_harness
@@ -32,7 +32,7 @@ def read_operand(path: str, id_column: str | None, columns: Sequence[str], versi
 
 
 def refuse_other_prompts(baseline: SavedResults, candidate: SavedResults) -> None:
-    """Refuse two runs that asked of the same documents in another way, or expect something else.
+    """Refuse two runs with different prompts or targets for the same documents.
 
     Raises
     ------

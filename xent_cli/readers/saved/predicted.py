@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def hits_of(result: SavedResults) -> BoolArray | None:
-    """Return which samples [n] are predicted right, without one where there is no prediction; None if nothing says so.
+    """Return which samples [n] are predicted right, False if a sample has no prediction; None if the file does not say.
 
     Labels and predictions are written alike, but a column with a missing value is read as text.
     """

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def common_id(results: list[SavedResults]) -> str | None:
-    """Name of the id column that all files share; None if rows are compared by position."""
+    """Return the name of the id column that all files share; None if rows are compared by position."""
     names = {result.id_name for result in results}
     return names.pop() if len(names) == 1 else None
 

@@ -77,7 +77,7 @@ def clusters_of_candidate(candidate: SavedResults, both: AlignedLosses) -> Saved
 
 
 def _in_rows(baseline: SavedResults, candidate: SavedResults, both: AlignedLosses) -> SavedClusters | None:
-    """Clusters in the rows of either file; if both have them, they must agree."""
+    """Return the clusters in the rows of either file; if both have them, they must agree."""
     pairs = ((baseline, both.rows), (candidate, both.candidate_rows))
     found = [
         numbered(_complete(result.clusters[rows], _CLUSTER, result, rows))
@@ -101,7 +101,7 @@ def _in_rows(baseline: SavedResults, candidate: SavedResults, both: AlignedLosse
 def _along(
     asked: int | None, baseline: SavedResults, candidate: SavedResults, both: AlignedLosses
 ) -> SavedClusters | None:
-    """Clusters along an axis of an array, the first of several by default."""
+    """Return the clusters along an axis of an array, by default the first of several axes."""
     pairs = ((baseline, both.rows), (candidate, both.candidate_rows))
     shapes = [(tuple(side or 0 for side in result.shape), rows) for result, rows in pairs if result.shape]
     shape, rows = shapes[0] if shapes else ((0,), both.rows)
@@ -137,7 +137,7 @@ def numbered(values: AnyArray) -> IntArray:
 
 
 def _complete(values: AnyArray, name: str, result: SavedResults, rows: IntArray) -> AnyArray:
-    """Values of a column, which every sample must have."""
+    """Return the values of a column, which every sample must have."""
     if values.dtype.kind == "O":
         missing = np.array([value is None for value in values.tolist()])
         if missing.any():

@@ -1,4 +1,4 @@
-"""A saved summary document: checks that its values are ones that xent could have written."""
+"""Check that the values in a saved summary document are ones that xent could have written."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _OVERFLOW_COUNTS = ("n_imprecise", "n_underflow", "n_overflow")
 
 
 def figures_in(path: str, document: Mapping[str, Any]) -> dict[str, Any]:
-    """The figures of a document by name, NaN in place of null, after every value that is read has been checked.
+    """Check the figures of a document, and return them by name, with NaN in place of null.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def figures_in(path: str, document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _wrong(document: Mapping[str, Any], summary: Mapping[str, Any]) -> Iterator[Value]:
-    """Each invalid value: its name, the value, and what was expected."""
+    """Yield the name of each invalid value, the value, and what was expected."""
     yield from _wrong_figures("summary", summary)
     digest = document.get("labels_digest")
     if digest is not None and not (isinstance(digest, str) and len(digest) == 16 and _is_hexadecimal(digest)):

@@ -1,4 +1,4 @@
-"""Check that saved numbers are losses; how each is weighted, and what the file says about its run."""
+"""Check that saved numbers are losses, and read their weights and what the file says about its run."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def refuse_below_zero(path: str, loss: FloatArray, weight: FloatArray | None = N
 
 
 def float_column(path: str, column: Any) -> Any:
-    """The loss column, which must hold floats.
+    """Return the loss column, which must hold floats.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def float_column(path: str, column: Any) -> Any:
 
 
 def weights_of(path: str, table: pa.Table, name: str, what: str = "weight") -> FloatArray | None:
-    """Weight of each sample, or another number from 0 on, or None if the rows have none.
+    """Return the weight of each sample, or another number that is >= 0; None if the rows have no such column.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def weights_of(path: str, table: pa.Table, name: str, what: str = "weight") -> F
 
 
 def settings_and_digest(table: pa.Table) -> tuple[str | None, str | None]:
-    """Signature and digest of the labels in the metadata of a table; None if absent."""
+    """Return the signature, and the digest of the labels, from the metadata of a table; None if absent."""
     metadata: Mapping[bytes, bytes] = table.schema.metadata or {}
     signature, digest = (metadata.get(name.encode()) for name in (SIGNATURE, LABELS_DIGEST))
     text = None if signature is None else signature.decode(errors="replace")
@@ -110,7 +110,7 @@ def settings_and_digest(table: pa.Table) -> tuple[str | None, str | None]:
 
 
 def sum_digests(digests: Iterable[bytes | None]) -> bytes | None:
-    """The digest of all parts of a table; None if any part lacks one.
+    """Return the digest of all parts of a table; None if any part lacks one.
 
     Examples
     --------

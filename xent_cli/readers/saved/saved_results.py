@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SavedResults:
-    """Content of a file of results; fields of the other kind are None.
+    """Content of a file of results. A file of rows and a summary document fill different fields; the rest are None.
 
     Fields
     ------
@@ -78,7 +78,7 @@ class SavedResults:
     document
         The whole summary document, unchanged.
     hashes
-        [n] of what must be the same in both runs, by name, such as the prompts; none where nothing says so.
+        [n] hashes by name of what must be the same in both runs, such as the prompts; empty if the file has none.
     """
 
     path: str
@@ -184,7 +184,7 @@ def _read_npy(path: str, located: Located, id_column: str | None) -> SavedResult
 
 
 def _whole_document(path: str, text: bytes) -> dict[str, Any] | None:
-    """The text as one JSON object; None if it is a table with one object per line."""
+    """Parse the text as one JSON object; None if it is a table with one object per line."""
     try:
         if "summary" not in json.loads(text.split(b"\n", 1)[0]):
             return None
@@ -252,13 +252,13 @@ def _usual_id(names: tuple[str, ...]) -> str | None:
 
 
 def _labels(column: Any) -> AnyArray:
-    """Class indices if all labels are integers, otherwise text: a label reads the same from every format."""
+    """Return class indices if all labels are integers, else text, so that labels are the same from every format."""
     numbers = _whole_numbers(column)
     return _texts(column) if numbers is None else numbers
 
 
 def _whole_numbers(column: Any) -> IntArray | None:
-    """Integers, or None if the column holds anything else."""
+    """Return integers, or None if the column holds anything else."""
     try:
         numbers: IntArray | None = None if column.null_count else _flat(column).cast("int64").to_numpy()
     except (ValueError, NotImplementedError):
@@ -276,7 +276,7 @@ def _texts(column: Any) -> AnyArray:
 
 
 def _flat(column: Any) -> Any:
-    """The values of a column of categories."""
+    """Return the values of a column of categories."""
     import pyarrow as pa
 
     return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column

@@ -1,4 +1,4 @@
-"""Tables of per-sample results, whole in memory."""
+"""Read tables of per-sample results into memory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NUMBERS = ("loss", "kl_divergence", "weight", "class_weight", "units", "cluster
 
 
 def format_of(path: str, head: bytes) -> str:
-    """Return the format of rows that begin with these bytes, which are not a brace."""
+    """Return the format of rows in a file that begins with these bytes, of which the first is not a brace."""
     if head.startswith(b"PAR1"):
         return "parquet"
     if head.startswith((b"ARROW1", b"\xff\xff\xff\xff")):
@@ -100,7 +100,7 @@ def parts_table(located: Located) -> pa.Table:
 
 
 def _of_batches(schema: pa.Schema, batches: list[tuple[pa.RecordBatch, pa.KeyValueMetadata | None]]) -> pa.Table:
-    """Batches as one table, with the digest of the labels merged from those of the batches."""
+    """Combine batches into one table, with the digest of the labels merged from those of the batches."""
     import pyarrow as pa
 
     for batch, _ in batches:

@@ -12,7 +12,7 @@ from xent_cli.readers.storage.locate import locate
 from xent_cli.readers.storage.reading import BOM
 
 _EXPECTED = "what xent calibrate -o writes: a JSON object with a temperature"
-# How many digits of the SHA-256 of a file the signature of a run has, as for class weights.
+# The signature of a run contains this many digits of the SHA-256 of a file, as for class weights.
 _DIGITS = 12
 
 

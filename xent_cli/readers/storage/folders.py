@@ -1,4 +1,4 @@
-"""Folders that hold one table: which files hold its rows, in which order, and which columns the folder names add."""
+"""Folders that hold one table: which files contain its rows, in which order, and which columns the folder names add."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # Hive's name for a missing value.
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,17})")
-# The datasets library leaves these beside a table: cached results of a map function.
+# The datasets library puts these next to a table: cached results of a map function.
 _CACHE = re.compile(r"cache-[0-9a-f]+(_\d+_of_\d+)?\.arrow|tmp[^/]*")
 
 
@@ -29,11 +29,11 @@ class Partition:
     Fields
     ------
     name
-        Of the column.
+        Name of the column.
     value
         Whole number or text; None if it is missing.
     values
-        Those of all folders of the same name.
+        The values of all folders with this name.
     """
 
     name: str
@@ -53,17 +53,17 @@ def is_partition(folder: str) -> bool:
 
 
 def partitions_of(name: str, folders: Sequence[Sequence[str]]) -> tuple[tuple[Partition, ...], ...]:
-    """The column values that the folders of each file give, in the order of the files.
+    """Return the column values that the folders of each file give, in the order of the files.
 
     Parameters
     ----------
     folders
-        Of each file, the folders on the way to it, such as ``("year=2024", "split=test")``.
+        For each file, the folders that it is in, such as ``("year=2024", "split=test")``.
 
     Raises
     ------
     InputError
-        If some files lie in partitions and others do not, or in partitions of other names.
+        If some files are in partitions and others are not, or are in partitions with different names.
 
     Examples
     --------
@@ -96,7 +96,7 @@ def _star(folders: Sequence[Sequence[str]]) -> str:
 
 
 def _typed(texts: Sequence[str]) -> list[str | int | None]:
-    """Values of a key: integers if all of them are, otherwise text."""
+    """Convert the values of a key: to integers if all of them are, otherwise to text."""
     held = [None if text in (_NULL, "") else text for text in texts]
     if all(text is None or _WHOLE.fullmatch(text) for text in held):
         return [None if text is None else int(text) for text in held]
@@ -109,7 +109,7 @@ def refuse_splits(name: str, entries: Sequence[str], described: str | None) -> N
     Parameters
     ----------
     described
-        What its ``dataset_dict.json`` holds, where that could be read.
+        What its ``dataset_dict.json`` contains, if that could be read.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def refuse_splits(name: str, entries: Sequence[str], described: str | None) -> N
 
 
 def dataset_files(name: str, names: Sequence[str], described: str | None) -> list[str] | None:
-    """Files of a table that the datasets library saved, in order; None if the folder is not one.
+    """Return the files of a table that the datasets library saved, in order; None if the folder is not one.
 
     Raises
     ------
@@ -171,7 +171,7 @@ def _object(described: Any) -> Mapping[str, Any]:
 
 
 def text_of(path: Path) -> str | None:
-    """Content of a small local file, if it exists and is text."""
+    """Return the content of a small local file, if it exists and is text."""
     try:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError):

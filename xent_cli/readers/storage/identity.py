@@ -1,4 +1,7 @@
-"""Identity of a file when it was described: one that changes during the run is refused, as its mean would mix both."""
+"""The identity of a file when it was opened.
+
+A file that changes during the run is refused: the mean would mix two versions.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +16,19 @@ from xent_cli.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# Inodes mean something only where the same file system is mounted the same way: in the process that saw them.
+# Identifies this process: inodes are only comparable if the same file system is mounted in the same way.
 _HERE = os.urandom(8)
 
 
 class Identity(NamedTuple):
-    """What tells one version of a file, or of an object in a bucket, from the next.
+    """What distinguishes one version of a file, or of an object in a bucket, from the next.
 
     Fields
     ------
     size
         Size in bytes, or None if the server does not say.
     modified
-        Nanoseconds since 1970, of a file; 0 of an object.
+        Time of the last change of a file, in nanoseconds since 1970; 0 for an object.
     tag
         What the server calls this version of an object, or "".
     place
@@ -71,7 +74,7 @@ def shrunk(name: str) -> InputError:
 
 
 def refuse_another_file(name: str, was: Identity, status: os.stat_result) -> None:
-    """Refuse an open file that is not what was described: `refuse_another`, at half a microsecond for most."""
+    """Refuse an open file that is not the one described: `refuse_another`, in half a microsecond for most files."""
     if was.modified != status.st_mtime_ns or was.size != status.st_size or was.place[1:] != (status.st_ino, _HERE):
         refuse_another(name, was, of_status(status))
 
@@ -99,7 +102,7 @@ def refuse_changed() -> None:
     Raises
     ------
     InputError
-        At the first that is not what it was.
+        At the first file that has changed.
     """
     watched = _watched.get() or {}
     objects = [path for path, (_, identity, _) in watched.items() if not identity.place]

@@ -1,4 +1,4 @@
-"""Bytes to read, wherever they come from."""
+"""Bytes to read, from any kind of place."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Bytes(Protocol):
     name
         As the user knows it, for messages and documents.
     rereadable
-        Whether `stream` may be asked for more than once.
+        Whether `stream` may be called more than once.
     """
 
     @property
@@ -52,4 +52,4 @@ class Bytes(Protocol):
         """Return the first bytes, decompressed; fewer only if there are no more."""
 
     def stream(self) -> Stream:
-        """All bytes in order, decompressed."""
+        """Return all bytes in order, decompressed."""

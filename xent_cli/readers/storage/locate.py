@@ -1,4 +1,4 @@
-"""From what the user typed to the files it means: one file, a folder or glob of shards, a URL, standard input."""
+"""Find the files that an argument means: one file, a folder or glob of shards, a URL, or standard input."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Located(NamedTuple):
     name
         What the user typed.
     files
-        One, or shards in order; these are not looked at before they are opened.
+        One file, or shards in order, which are not examined before they are opened.
     sharded
         Whether a folder or a glob was typed.
     partitions
-        What the folders of each file say, such as ``split=test``; () where they say nothing.
+        The column values from the folders of each file, such as ``split=test``; () if there are none.
     """
 
     name: str
@@ -97,7 +97,7 @@ def _local(name: str, path: str) -> Located:
         import difflib
 
         folder = Path(path).parent
-        # By stems, since names that have no more than `.npy` in common would seem alike.
+        # Stems are compared, because names that have only `.npy` in common would seem similar.
         stems = {entry.stem: entry for entry in sorted(folder.glob("*"), key=lambda p: p.suffix == Path(path).suffix)}
         near = difflib.get_close_matches(Path(path).stem, stems, 1)
         hint = f"did you mean {stems[near[0]]}?" if near else ""
@@ -118,7 +118,7 @@ def _local(name: str, path: str) -> Located:
 
 
 def _folder(name: str, folder: Path) -> Located:
-    """Shards in a local folder, or in its subfolders that give the value of a column."""
+    """Find the shards in a local folder, or in its subfolders that give the value of a column."""
     from xent_cli.readers.foreign_formats.folders import entries_of, refuse_folder
     from xent_cli.readers.storage.folders import dataset_files, is_partition, partitions_of, refuse_splits, text_of
 
@@ -142,7 +142,7 @@ def _shards(name: str, files: list[str], partitions: tuple[tuple[Partition, ...]
 
 
 def _globbed(name: str, files: list[str], fixed: str) -> tuple[tuple[Partition, ...], ...]:
-    """Column values from the folders of files that a pattern found, if every file has them."""
+    """Return column values from the folders of files that a pattern found, if every file has them."""
     from xent_cli.readers.storage.folders import is_partition, partitions_of
 
     folders = [[folder for folder in _between(fixed, file) if is_partition(folder)] for file in files]
@@ -151,15 +151,15 @@ def _globbed(name: str, files: list[str], fixed: str) -> tuple[tuple[Partition, 
 
 
 def _between(folder: str, file: str) -> list[str]:
-    """The folders on the path from a folder to a file in it."""
+    """Return the folders on the path from a folder to a file in it."""
     return file[len(folder) :].strip("/").split("/")[:-1]
 
 
 def _rows_alone(name: str, paths: list[str], hint: str = "", below: str = "") -> list[str]:
-    """The files among the shards that hold rows, in order.
+    """Return the files that contain rows, in order.
 
-    Hidden files and markers such as _SUCCESS do not, nor does the .json that describes the others (state.json). Of
-    files at any depth below a folder, neither do those in hidden folders such as _temporary.
+    Hidden files and markers such as _SUCCESS do not, nor does a .json file that describes the others (state.json), nor
+    do files in hidden folders such as _temporary.
     """
     names = [path[len(below) :].replace("\\", "/").split("/") for path in paths]
     held = [
@@ -175,7 +175,7 @@ def _rows_alone(name: str, paths: list[str], hint: str = "", below: str = "") ->
 
 
 def _remote(url: str) -> Located:
-    """The object that a URL means, or those in a folder; what follows a ? is a query, never a glob."""
+    """Find the object that a URL means, or those in a folder; the part after a ? is a query, never a glob."""
     from xent_cli.readers.storage.refusals import NO_OBJECT, UNKNOWN
     from xent_cli.readers.storage.remote import entries, path_of
 
@@ -209,9 +209,9 @@ def _remote(url: str) -> Located:
 def _remote_folder(
     url: str, name: str, path: str, missing: InputError | None
 ) -> tuple[list[str], tuple[tuple[Partition, ...], ...]]:
-    """Objects in a folder of a bucket, found as `_folder` finds local files, and the column values of their folders.
+    """Find the objects in a folder of a bucket, as `_folder` finds local files, and the column values of their folders.
 
-    Where there are none, `missing` says why there is no object of that name either.
+    If there are none, `missing` is the error that says why there is no object of that name either.
     """
     from xent_cli.readers.foreign_formats.folders import refuse_folder
     from xent_cli.readers.storage.folders import dataset_files, is_partition, partitions_of, refuse_splits
@@ -236,7 +236,7 @@ def _remote_folder(
 
 
 def _as_expression(pattern: str) -> re.Pattern[str]:
-    """A glob as a regular expression; a star stays within its folder, two stars do not."""
+    """Turn a glob into a regular expression; a star matches within a folder, two stars at any depth."""
     translated = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\])", pattern)
     return re.compile(

@@ -16,15 +16,15 @@ class Opened(Protocol):
     Fields
     ------
     head
-        The first bytes as far as they have been looked at; of compressed files, decompressed.
+        The first bytes that have been read so far, decompressed if the file is compressed.
     enough
-        Whether these are all that there are, or all that it takes to tell the format.
+        Whether these are all bytes, or enough to recognise the format.
     shared
         Whether several threads may read from it at once.
     held
         All bytes of a small object, or None.
     footer
-        What the end of a Parquet file says, once it has been parsed; None in any other file.
+        The parsed metadata at the end of a Parquet file; None before that, and for any other file.
     """
 
     head: bytes
@@ -98,7 +98,7 @@ class OpenedFile:
 
 
 class View(io.RawIOBase):
-    """A stream with an offset of its own; closing it does not close what it reads from."""
+    """A stream with a separate offset; to close it does not close the file that it reads from."""
 
     def __init__(self, opened: Opened) -> None:
         self._opened = opened

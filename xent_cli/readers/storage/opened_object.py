@@ -15,7 +15,7 @@ _HEAD_BYTES = (1 << 16) + 12
 # Arrow first reads the end of a Parquet file.
 _TAIL_BYTES = 1 << 16
 _PARQUET = b"PAR1"
-# Objects of up to this size, once fetched, are kept: a thousand of them take less memory than what is known about them.
+# Objects of up to this size are kept once they are fetched: even a thousand of them take little memory.
 _HELD_BYTES = 1 << 14
 
 
@@ -25,13 +25,13 @@ class OpenedObject:
     Fields
     ------
     file
-        For Arrow.
+        The file as Arrow opened it.
     shared
         Whether several threads may read from it at once.
     tail
-        Its last bytes, as far as they have been fetched.
+        The last bytes, if they have been fetched.
     held
-        All of its bytes, if they are few; then nothing is asked for again.
+        All bytes, if they are few; then nothing is requested again.
     """
 
     def __init__(self, file: pa.NativeFile, url: str, seconds: float, size: int | None = None, *, shared: bool) -> None:
@@ -62,7 +62,7 @@ class OpenedObject:
         return bool(self.file.closed)
 
     def release(self) -> None:
-        """See `Opened`: an object takes no more than what has been fetched of it, unless it is for one thread alone."""
+        """See `Opened`: bytes are kept only of small objects, and an object stays open only if threads may share it."""
         if self.held is not None:
             return
         self.head, self.tail, self.footer = b"", b"", None
@@ -80,7 +80,7 @@ class OpenedObject:
         return len(found)
 
     def bytes_at(self, size: int, offset: int) -> bytes:
-        """See `Opened`; what has been fetched is not fetched again."""
+        """See `Opened`; bytes that have been fetched are not fetched again."""
         found = self.head[offset : offset + size]
         return found or self._fetched(min(size, max(0, self._size - offset)), offset)
 

@@ -1,4 +1,4 @@
-"""Bytes that come once, in order: standard input, a FIFO, a process substitution."""
+"""Bytes that can be read only once, in order: standard input, a FIFO, a process substitution."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _copying = Lock()
 
 
 class Piped:
-    """Bytes that come once; see `Bytes`."""
+    """Bytes that can be read only once; see `Bytes`."""
 
     rereadable = False
 
@@ -121,7 +121,7 @@ class Copied:
 
 
 class Spill:
-    """A temporary file that exists as long as somebody may read it; same interface as `Stored`."""
+    """A temporary file that exists as long as something may read it; same interface as `Stored`."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -147,7 +147,7 @@ class Spill:
 
 
 def seekable(source: Bytes) -> Stored:
-    """The bytes in a form that can be read at any offset: as they are, or a decompressed or spooled copy on disk."""
+    """Return the bytes in a form that can be read at any offset: as they are, or as a decompressed copy on disk."""
     if isinstance(source, Piped):
         return source.spooled()
     assert isinstance(source, Stored)
@@ -155,7 +155,7 @@ def seekable(source: Bytes) -> Stored:
 
 
 def standard_input() -> Bytes:
-    """Standard input: the file it is redirected from, or the bytes of a pipe.
+    """Open standard input: the file that it is redirected from, or the bytes of a pipe.
 
     Raises
     ------
@@ -217,7 +217,7 @@ def _copy_to_disk(source: Bytes) -> Stored:
 
 
 def written_to_disk(name: str, chunks: Iterable[bytes]) -> Stored:
-    """Bytes that xent writes itself, in a temporary file that is removed when the process ends."""
+    """Write bytes to a temporary file that is removed when the process ends, and return it."""
     handle, path = _temporary_file()
     atexit.register(_remove, path)
     with os.fdopen(handle, "wb") as file:

@@ -34,7 +34,7 @@ def is_url(path: str) -> bool:
 
 
 def local_path(path: str) -> str:
-    """The path of a file:// URL, or the path itself."""
+    """Return the path of a file:// URL, or the path itself."""
     return unquote(urlsplit(path).path) if path.startswith("file://") else path
 
 

@@ -24,7 +24,7 @@ _STATUSES = {
 _CUT = re.compile(
     r"not completed|not enough data|ContentLength|IncompleteRead|transfer closed|curlCode: (18|56)\b", re.I
 )
-# What the libraries call each reason, from the most specific words to the least.
+# Words with which the libraries describe each reason, from the most specific to the least.
 _WORDS = (
     (r"resolve host|name or service not known|nodename nor|getaddrinfo|name resolution|curlCode: 6\b", "unknown host"),
     (r"refused|connect call failed|connect to server|curlCode: 7\b|cannot connect", "connection refused"),
@@ -54,7 +54,7 @@ def refusal(url: str, error: BaseException, seconds: float) -> InputError:
     status = next((number for number in statuses if isinstance(number, int)), None)
     said = _STATUS.search(text)
     cut = _CUT.search(text) is not None
-    if cut:  # aiohttp has a status of its own for this
+    if cut:  # aiohttp has a separate status for this
         status = said = None
     if status is None and said:
         status = int(said[1] or said[2])
@@ -72,5 +72,5 @@ def refusal(url: str, error: BaseException, seconds: float) -> InputError:
 
 
 def overdue(url: str, seconds: float) -> InputError:
-    """Error for a timeout."""
+    """Return the error for a timeout."""
     return InputError("no answer", without_secrets(url), f"nothing for {seconds:g} s", hint=_HINTS["no answer"])

@@ -1,4 +1,4 @@
-"""Objects behind URLs: found, opened and read within a timeout, with errors that say why not."""
+"""Find, open and read objects behind URLs within a timeout, with errors that say what went wrong."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ _VERSIONS = (
     *("ETag", "etag", "generation", "md5", "content_md5", "mtime"),
     *("Last-Modified", "LastModified", "last_modified", "updated"),
 )
-# Packages in the extra; for other schemes the package itself is named.
+# Packages in the extra `remote`; for other schemes, the message names the package itself.
 _EXTRA = frozenset({"fsspec", "aiohttp", "requests", "s3fs"})
 _PACKAGES = {"smbclient": "smbprotocol", "libarchive": "libarchive-c"}
 
 
 def file_system(url: str, seconds: float) -> tuple[Any, str]:
-    """File system and path of a URL; credentials and endpoint come from the environment, as for AWS tools.
+    """Return the file system, of Arrow or fsspec, and the path of a URL.
 
-    An Arrow file system, or one of fsspec's.
+    Credentials and endpoint come from the environment, as for AWS tools.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def _of_arrow(scheme: str, url: str, seconds: float) -> tuple[Any, str]:
 
 @lru_cache(maxsize=16)
 def _s3(url: str, seconds: float) -> Any:
-    """File system of a bucket: one for all objects, which then share connections."""
+    """Return the file system of a bucket: one for all objects, so that they share connections."""
     from pyarrow import fs
 
     opened, _ = fs.FileSystem.from_uri(url)
@@ -117,7 +117,7 @@ def open_remote(url: str, seconds: float) -> pa.NativeFile:
     Raises
     ------
     InputError
-        If it is not there, may not be read, or nobody answers.
+        If it does not exist, may not be read, or no server answers.
     """
     import pyarrow as pa
 
@@ -129,9 +129,9 @@ def open_remote(url: str, seconds: float) -> pa.NativeFile:
 
 
 def described(url: str, seconds: float) -> tuple[Identity, pa.NativeFile, bool]:
-    """The identity of an object, from what its server says; the object itself; and whether threads may share it.
+    """Return the identity of an object according to its server, the object itself, and whether threads may share it.
 
-    That takes one request: the server says how large an object is where it says which version it is.
+    This takes one request: the server sends size and version together.
     """
     import pyarrow as pa
 
@@ -154,7 +154,7 @@ def described(url: str, seconds: float) -> tuple[Identity, pa.NativeFile, bool]:
 
 
 def look(url: str) -> Identity | None:
-    """The identity of an object, from what its server says; None if the object is gone."""
+    """Return the identity of an object according to its server; None if the object is gone."""
     seconds = timeout.get()
     filesystem, path = file_system(url, seconds)
     try:
@@ -178,7 +178,7 @@ def _is_page(url: str) -> bool:
 
 
 def of_object(file: pa.NativeFile, url: str, seconds: float) -> Identity:
-    """Identity of an object that Arrow has opened, from the metadata its server sent then."""
+    """Return the identity of an object that Arrow has opened, from the metadata that its server sent then."""
     with asking(url, seconds):
         found: Identity = within(seconds, url, partial(_of_file, file))
         return found
@@ -191,7 +191,7 @@ def _of_file(file: pa.NativeFile) -> Identity:
 
 
 def entries(url: str, folder: str, recursive: bool, seconds: float) -> list[tuple[str, bool]]:
-    """Paths in a folder behind a URL, and whether each is an object; empty if there is no such folder."""
+    """Return the paths in a folder behind a URL, and whether each is an object; empty if there is no such folder."""
     from pyarrow import fs
 
     filesystem, _ = file_system(url, seconds)
@@ -204,7 +204,7 @@ def entries(url: str, folder: str, recursive: bool, seconds: float) -> list[tupl
 
 
 def path_of(url: str, seconds: float) -> str:
-    """Path of an object in its file system."""
+    """Return the path of an object in its file system."""
     return file_system(url, seconds)[1]
 
 
@@ -252,7 +252,7 @@ class _Watched(io.RawIOBase):
         return found
 
     def _fetch_all(self) -> None:
-        """Copy the object to a file: its server sends it from the beginning or not at all."""
+        """Copy the object to a file: its server can only send it from the beginning."""
         import tempfile
 
         place = self._file.tell()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _POINTERS = frozenset({b"vers", b"outs", b"md5:", b"/ann"})
 # Enough to recognise a format, and for the header of an array that numpy.save wrote.
 _HEAD_BYTES = 4096
-# If more first bytes than this are asked for, they are read again rather than kept.
+# First bytes are kept up to this size; if more are asked for, they are read again.
 _MOST_KEPT = 4 << 20
 
 
@@ -37,21 +37,22 @@ class Stored:
     Fields
     ------
     name
-        As the user knows it.
+        The name that the user knows it by.
     path
         Of a local file, or a URL.
     codec
-        "gzip", "bz2", "zstd" or "xz", or "" where any place of the file can be read.
+        "gzip", "bz2", "zstd" or "xz"; "" for a file that can be read at any offset.
     member
-        Of a zip archive, or None; then `codec` is "zip".
+        The member of a zip archive, with "zip" for `codec`; or None.
     rereadable
         As in `Bytes`.
     identity
-        What it was when it was described, or None for a copy of ours: it is refused where it is opened as another.
+        Identity of the file when it was described: if it has changed when it is opened, it is refused. None for a copy
+        of ours.
     timeout
         How long a network may be silent, in seconds.
     opened
-        The file or object, where this process has it open.
+        The file or object, if this process has it open.
     """
 
     name: str
@@ -64,7 +65,7 @@ class Stored:
     opened: Opened | None = field(default=None, compare=False, repr=False)
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickle the recipe without the open file: what is read in another process is looked at again in the end."""
+        """Pickle the recipe without the open file; a file read by another process is checked again at the end."""
         if self.opened is not None and self.opened.held is not None:
             from xent_cli.readers.storage.remote import look
 
@@ -107,7 +108,7 @@ class Stored:
             return file
 
     def arrow_here(self) -> pa.NativeFile:
-        """Open for Arrow, for a few reads: what is open here, if it is. Each read takes the interpreter lock."""
+        """Open for a few reads by Arrow, each of which takes the interpreter lock; a file that is open here is used."""
         if is_url(self.path) or self.opened is None or self.opened.closed:
             return self.arrow()
         import pyarrow as pa
@@ -157,7 +158,7 @@ def recognised(source: Stored) -> Stored:
 
         identity, file, shared = described(source.path, source.timeout)
         remote = OpenedObject(file, source.path, source.timeout, identity.size, shared=shared)
-        if remote.held is None:  # else all bytes came in one answer, so they are of one version
+        if remote.held is None:  # else all bytes came in one response, so they are of one version
             watch(source.name, source.path, identity, look)
         found, head = replace(source, identity=identity, opened=remote), remote.head
     else:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from _typeshed import WriteableBuffer
 
-# Up to the name; the last four bytes are the lengths of the name and of the extra field.
+# The local header up to the name; its last four bytes are the lengths of the name and of the extra field.
 _HEADER_BYTES = 30
 
 
@@ -28,9 +28,9 @@ class Native(io.RawIOBase):
     Parameters
     ----------
     url
-        Where the bytes are, if they are in a network.
+        URL of the bytes, if they come from a network.
     seconds
-        How long that may be silent.
+        How long the network may be silent.
     """
 
     def __init__(self, file: pa.NativeFile, name: str, url: str = "", seconds: float = 0.0) -> None:
@@ -81,7 +81,7 @@ class Native(io.RawIOBase):
 
 
 def zip_failures() -> tuple[type[Exception], ...]:
-    """What zipfile raises for archives that are damaged, encrypted, or of a newer version."""
+    """Return the exceptions of zipfile for archives that are damaged, encrypted, or of a newer version."""
     import struct
     import zipfile
     import zlib
@@ -104,7 +104,7 @@ class Packed(NamedTuple):
 
     @classmethod
     def of(cls, info: zipfile.ZipInfo) -> Packed:
-        """What an entry of the directory says."""
+        """Take what an entry of the directory says."""
         sizes = info.header_offset, info.compress_size, info.file_size
         return cls(info.filename, *sizes, info.CRC, info.compress_type)
 
@@ -144,7 +144,7 @@ class Member(io.RawIOBase):
 
 
 def _unpacked(archive: io.BufferedReader, member: Packed) -> zipfile.ZipExtFile:
-    """What a member holds, from its local header on."""
+    """Return a stream of the content of a member, which follows its local header."""
     import zipfile
 
     archive.seek(member.header_offset)

@@ -1,4 +1,4 @@
-"""Calls that wait for a network, for a limited time."""
+"""Calls that wait for a network for a limited time."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _here = threading.local()
 def within(seconds: float, url: str, function: Callable[[], Any]) -> Any:
     """Call a function that waits for a network, with a timeout in seconds.
 
-    Libraries wait, and try again, for as long as a quarter of an hour, and hear no Ctrl-C meanwhile. So another thread
-    waits, one for each thread that asks; if it is overdue it is left to itself.
+    Libraries wait and retry for up to a quarter of an hour, and do not react to Ctrl-C meanwhile. So another thread
+    waits, one for each calling thread; after the timeout it is abandoned.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def within(seconds: float, url: str, function: Callable[[], Any]) -> Any:
         del _here.waiting
         _leave_s3()
         raise overdue(url, seconds) from None
-    except BaseException:  # Ctrl-C: an answer may still come, and is not that of the next question
+    except BaseException:  # Ctrl-C: a late result must not be taken for that of the next call
         del _here.waiting
         raise
     if error is not None:
@@ -47,7 +47,7 @@ def within(seconds: float, url: str, function: Callable[[], Any]) -> Any:
 
 
 class _Waiting:
-    """A thread that waits for a network in place of the thread that owns this object, and ends with it."""
+    """A thread that waits for a network on behalf of the thread that owns this object, and ends with it."""
 
     def __init__(self) -> None:
         from queue import SimpleQueue
@@ -63,7 +63,7 @@ class _Waiting:
         self._asked.put(None)
 
     def answer(self, function: Callable[[], Any], seconds: float) -> tuple[Any, BaseException | None]:
-        """Return what a function returns or raises; TimeoutError if that takes longer than some seconds."""
+        """Return what a function returns, or raise what it raises; TimeoutError after some seconds."""
         from queue import Empty
 
         self._asked.put(function)
@@ -79,7 +79,7 @@ def _wait(asked: SimpleQueue[Callable[[], Any] | None], answers: SimpleQueue[tup
             answers.put((function(), None))
         except BaseException as error:
             answers.put((None, error))
-        del function  # and what it holds
+        del function  # free what it refers to
 
 
 def _leave_s3() -> None:

@@ -59,7 +59,7 @@ class Unxz(io.RawIOBase):
         return held or self._file.read(_READ_BYTES) or b""
 
     def _next(self) -> bool:
-        """Whether another stream follows the one that has ended; zero padding may lie between."""
+        """Whether another stream follows the one that has ended; there may be zero padding between them."""
         self._held = self._decoder.unused_data
         while not self._held.strip(b"\0"):
             self._held = self._file.read(_READ_BYTES) or b""

@@ -1,4 +1,4 @@
-"""The one table in a zip archive, as pandas and download pages pack them."""
+"""A zip archive that holds a single table, as pandas and download pages make them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from xent_cli.readers.storage.streams import Packed, zip_failures
 if TYPE_CHECKING:
     from xent_cli.readers.storage.stored import Stored
 
-# Files allowed beside a table; with any other file, the archive is not a zipped table.
+# Suffixes of files that are allowed next to a table; with any other file, the archive is not a zipped table.
 _BESIDE = frozenset({"", ".md", ".rst", ".pdf", ".html"})
 _TABLES = frozenset({".csv", ".tsv", ".tab", ".txt", ".json", ".jsonl", ".ndjson", ".parquet", ".arrow", ".feather"})
 
 
 def zipped_table(source: Stored) -> Stored | None:
-    """The table in an archive; None if it holds arrays, or no file named like a table.
+    """Return the table in an archive; None if it holds arrays, or no file named like a table.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def zipped_table(source: Stored) -> Stored | None:
                 raise InputError("encrypted archive", source.name, found=listing([members[0].filename]), hint=hint)
             tables = [info for info in members if _suffix(info) in _TABLES]
             for table in tables[:1]:
-                archive.open(table).close()  # zipfile compares the directory with what lies there
+                archive.open(table).close()  # zipfile compares the directory with the member's own header
     except zip_failures() as error:
         if isinstance(error, InputError):
             raise

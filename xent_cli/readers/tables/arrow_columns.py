@@ -58,7 +58,7 @@ def _values(table: pa.Table, plan: ColumnPlan, width: int, role: str, start: int
 
 
 def _texts(table: pa.Table, name: str, role: str, start: int) -> pa.ChunkedArray:
-    """A column as text, with null for a missing value."""
+    """Return a column as text, with null for a missing value."""
     column = table[name]
     try:
         texts = decoded(column)
@@ -93,7 +93,7 @@ def _is_text(text: bytes) -> bool:
 
 
 def _shared_texts(column: pa.ChunkedArray) -> AnyArray:
-    """Texts [n] of a column with few distinct ones: each string is made once."""
+    """Return the texts [n] of a column with few distinct ones, creating each string once."""
     encoded = column.combine_chunks().dictionary_encode()
     encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
     words = np.array([*encoded.dictionary.to_pylist(), None], object)
@@ -108,7 +108,7 @@ def _wide_values(table: pa.Table, names: tuple[str, ...], role: str, start: int,
         # One call for all columns: a thousand separate calls take a thousand times as long.
         wanted, held = list(names), batches[0].schema.names
         first = held.index(names[0])
-        # Arrow looks up names one by one, but not places.
+        # Arrow looks up names one by one, but positions at once.
         together = held[first : first + len(wanted)] == wanted
         columns = batches[0].select([*range(first, first + len(wanted))] if together else wanted)
         if len(set(columns.schema.types)) == 1:
@@ -131,7 +131,7 @@ def _list_values(column: pa.ChunkedArray, width: int, role: str, start: int, *, 
         array = array.chunk(0)
     if isinstance(array, pa.ExtensionArray):
         array = array.storage
-    # No function from pyarrow.compute: importing it takes longer than reading a small table.
+    # pyarrow.compute is not used, because its import takes longer than reading a small table.
     if pa.types.is_fixed_size_list(array.type):
         lengths = np.full(len(array), array.type.list_size)
     elif pa.types.is_list_view(array.type) or pa.types.is_large_list_view(array.type):
@@ -188,9 +188,9 @@ def _labels(
 
 
 def decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The values themselves, in place of a dictionary and of views, for which Arrow lacks most functions."""
+    """Return plain values in place of a dictionary or of views, for which Arrow lacks most functions."""
     if pa.types.is_dictionary(column.type):
-        # A dictionary of views cannot be cast; it has few words.
+        # A dictionary of views cannot be cast, but it is short, so its values are converted first.
         chunks = [_plain(chunk.dictionary).take(chunk.indices) for chunk in column.chunks]
         return pa.chunked_array(chunks, None if chunks else pa.string())
     return _plain(column)
@@ -201,7 +201,7 @@ def _plain(values: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
 
 
 def _parsed_labels(column: pa.ChunkedArray, start: int) -> AnyArray:
-    """Class indices that are stored as text."""
+    """Parse class indices that are stored as text."""
     try:
         return to_numpy(column.cast(pa.float64()))
     except pa.ArrowInvalid:

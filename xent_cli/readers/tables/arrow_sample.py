@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray
     from xent_cli.readers.tables.table_source import Table
 
-# Of maps in a sample.
+# Most numbers of maps in a sample.
 _MOST_NUMBERS = 1 << 16
 
 
@@ -30,7 +30,7 @@ def sample_of(bare: Table, schema: pa.Schema, first: Callable[[Sequence[str]], p
     Parameters
     ----------
     bare
-        The table as it is before any column is chosen.
+        The table before any column is chosen.
     first
         Reads the first rows of some columns.
     """
@@ -63,7 +63,7 @@ def sample_of(bare: Table, schema: pa.Schema, first: Callable[[Sequence[str]], p
 
 
 def _named_by(kinds: Mapping[str, str], first: Callable[[Sequence[str]], pa.Table]) -> tuple[str, str] | None:
-    """The list of scores and the list of names that names them, row by row; see `named_lists`."""
+    """Find the list of scores and the list of their names in each row; see `named_lists`."""
     texts = [name for name, kind in kinds.items() if kind == say.TEXTS]
     floats = [name for name, kind in kinds.items() if kind == say.FLOATS] if texts else []
     if not floats:
@@ -73,7 +73,7 @@ def _named_by(kinds: Mapping[str, str], first: Callable[[Sequence[str]], pa.Tabl
 
 
 def kind_of_type(column: pa.DataType) -> str:
-    """What a column of a type may be.
+    """Return the kind of a column with this type.
 
     Examples
     --------
@@ -113,7 +113,7 @@ def _values(column: pa.ChunkedArray) -> Sequence[Any] | AnyArray:
 
 
 def _first_cells(column: pa.ChunkedArray) -> list[Any]:
-    """Rows up to a bound on their numbers, and at least one: a thousand as Python objects may not fit into memory."""
+    """Return one row, and more up to a limit on their numbers: a thousand as Python objects may not fit into memory."""
     found: list[Any] = []
     size = 0
     for cell in column:
@@ -134,14 +134,14 @@ def _is_unicode(column: pa.ChunkedArray) -> bool:
 
 
 def _index_columns(schema: pa.Schema) -> frozenset[str]:
-    """Columns that pandas wrote as the index."""
+    """Return the columns that pandas wrote as the index."""
     described = _json(schema, b"pandas").get("index_columns")
     found = described if isinstance(described, list) else []
     return frozenset(name for name in found if isinstance(name, str))
 
 
 def _class_labels(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
-    """Class names of each integer column, as the datasets library writes them."""
+    """Return the class names of each integer column, as the datasets library writes them."""
     info = _json(schema, b"huggingface").get("info")
     features = info.get("features") if isinstance(info, dict) else None
     found = {}

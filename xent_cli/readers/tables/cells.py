@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def values_of_cells(
     column: pa.ChunkedArray, keys: tuple[str, ...], width: int, role: str, start: int, *, missing: bool
 ) -> AnyArray:
-    """The numbers [n, k] in the cells of a column; with `missing`, a missing cell becomes NaN.
+    """Return the numbers [n, k] in the cells of a column; with `missing`, a missing cell becomes NaN.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def values_of_cells(
 
 
 def readable_cells(column: pa.ChunkedArray, keys: tuple[str, ...], width: int) -> tuple[FloatArray, BoolArray]:
-    """The numbers [n, k] of the cells that hold a row of numbers, zeros in the rest, and which those are."""
+    """Return the numbers [n, k] of the cells that hold a row of numbers, zeros for the rest, and which cells do."""
     out, nulls, bad = _read(as_maps(column), keys, width)
     bad = bad | nulls
     out[bad] = 0
@@ -47,7 +47,7 @@ def readable_cells(column: pa.ChunkedArray, keys: tuple[str, ...], width: int) -
 
 
 def _read(column: pa.ChunkedArray, keys: tuple[str, ...], width: int) -> tuple[FloatArray, BoolArray, BoolArray]:
-    """The numbers, which cells are missing, and which are bad."""
+    """Return the numbers, which cells are missing, and which are bad."""
     array = column.combine_chunks()
     array = array.chunk(0) if isinstance(array, pa.ChunkedArray) else array
     nulls = array.is_null().to_numpy(zero_copy_only=False)
@@ -61,7 +61,7 @@ def _read(column: pa.ChunkedArray, keys: tuple[str, ...], width: int) -> tuple[F
 
 
 def _values(array: pa.Array, keys: tuple[str, ...], width: int) -> tuple[FloatArray, BoolArray]:
-    """The numbers of cells that are not missing, and which cells are bad."""
+    """Return the numbers of cells that are not missing, and which cells are bad."""
     types = pa.types
     if types.is_map(array.type):
         return _of_maps(array, keys)
@@ -79,7 +79,7 @@ def _values(array: pa.Array, keys: tuple[str, ...], width: int) -> tuple[FloatAr
 
 
 def _of_fields(array: pa.Array, keys: tuple[str, ...]) -> tuple[FloatArray, BoolArray]:
-    """Structs with a field for each class."""
+    """Read structs with a field for each class."""
     columns = dict(zip([field.name for field in array.type], array.flatten(), strict=True))
     out = np.full((len(keys), len(array)), np.nan)
     bad = np.zeros(len(array), np.bool_)
@@ -115,7 +115,7 @@ def _of_maps(array: pa.Array, keys: tuple[str, ...]) -> tuple[FloatArray, BoolAr
 
 
 def _of_vectors(array: pa.Array, width: int) -> tuple[FloatArray, BoolArray]:
-    """Spark's vectors, dense (type 1) and sparse (type 0)."""
+    """Read Spark's vectors, dense (type 1) and sparse (type 0)."""
     n = len(array)
     fields = dict(zip([field.name for field in array.type], array.flatten(), strict=True))
     kinds, sizes = (_integers(fields[name]) for name in ("type", "size"))
@@ -138,12 +138,12 @@ def _of_vectors(array: pa.Array, width: int) -> tuple[FloatArray, BoolArray]:
 
 
 def _integers(column: pa.Array) -> AnyArray:
-    """Integers; -1 in place of null."""
+    """Return integers, with -1 in place of null."""
     return to_numpy(column) if not column.null_count else to_numpy(column.fill_null(-1))
 
 
 def _lists(column: pa.Array) -> tuple[AnyArray, AnyArray, BoolArray]:
-    """Length of each list, all their numbers concatenated, and which lists have a missing number."""
+    """Return the length of each list, all their numbers concatenated, and which lists have a missing number."""
     nulls = column.is_null().to_numpy(zero_copy_only=False)
     counts = np.where(nulls, 0, np.diff(to_numpy(column.offsets)))
     values = flat(column)
@@ -170,7 +170,7 @@ def _unreadable(
 
 
 def holds_rows(column: pa.DataType) -> str:
-    """What the cells of a nested type hold: "vector", "map" of numbers by name, or "" for anything else."""
+    """Return what the cells of a nested type hold: "vector", "map" of numbers by name, or "" for anything else."""
     types = pa.types
     if item_keys(column) is not None:
         return "map"

@@ -1,4 +1,4 @@
-"""Types of Arrow columns: what each can serve as, and errors for damaged ones."""
+"""Types of Arrow columns: what each can be used as, and errors for damaged ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray
     from xent_cli.readers.storage.interface import Bytes
 
-# What pyarrow raises for damaged data besides its own errors: overflowing sizes, invalid UTF-8, nonsense types.
+# Exceptions of pyarrow for damaged data, besides its own errors: overflowing sizes, invalid UTF-8, nonsense types.
 FAILURES = (
     pa.ArrowException,
     OSError,
@@ -33,7 +33,7 @@ FAILURES = (
 
 
 def damaged(what: str, where: str, error: Exception, source: Bytes) -> InputError:
-    """Error for data on which Arrow fails; if memory ran out, the data may not be to blame."""
+    """Return the error for data on which Arrow fails; if memory ran out, the data may be intact."""
     if isinstance(source, Stored) and is_url(source.path) and isinstance(error, OSError):
         from xent_cli.readers.storage.refusals import UNKNOWN, refusal
 
@@ -67,14 +67,14 @@ LISTS = (
 
 
 def stored_as(column_type: pa.DataType) -> pa.DataType:
-    """Storage type of a column of tensors with one axis; any other type unchanged."""
+    """Return the storage type of a column of tensors with one axis; any other type unchanged."""
     if isinstance(column_type, pa.FixedShapeTensorType) and len(column_type.shape) == 1:
         return column_type.storage_type
     return column_type
 
 
 def kind_of(column_type: pa.DataType) -> str:
-    """What a column can serve as: "number", "list" (of numbers) or "other"."""
+    """Return what a column can be used as: "number", "list" (of numbers) or "other"."""
     if pa.types.is_dictionary(column_type):
         return "number" if kind_of(column_type.value_type) == "number" else "other"
     held = stored_as(column_type)
@@ -91,13 +91,13 @@ def is_text(column_type: pa.DataType) -> bool:
 
 
 def dtype_of(column_type: pa.DataType) -> np.dtype[Any]:
-    """NumPy dtype of the numbers of a column."""
+    """Return the NumPy dtype of the numbers of a column."""
     column_type = column_type.value_type if pa.types.is_dictionary(column_type) else column_type
     return np.dtype(np.float64 if pa.types.is_decimal(column_type) else column_type.to_pandas_dtype())
 
 
 def to_numpy(values: pa.Array | pa.ChunkedArray) -> AnyArray:
-    """The values of a column without nulls, without a copy if they are contiguous.
+    """Return the values of a column without nulls, not copied if they are contiguous.
 
     Not by Arrow's method of that name: it imports pandas, which takes longer than reading most files.
     """
@@ -117,7 +117,7 @@ def to_numpy(values: pa.Array | pa.ChunkedArray) -> AnyArray:
 
 
 def flat(array: pa.Array) -> pa.Array:
-    """The values of all lists, flattened; Arrow's own function would import pyarrow.compute."""
+    """Return the values of all lists, flattened; Arrow's own function would import pyarrow.compute."""
     if array.null_count or not len(array):
         return array.flatten()
     if pa.types.is_fixed_size_list(array.type):

@@ -25,7 +25,7 @@ def first_with_count(
     rows
         For each row the error, or None if it is good.
     patience_seconds
-        How long the others are counted, once there is a first.
+        How long the others are counted after the first was found.
 
     Examples
     --------

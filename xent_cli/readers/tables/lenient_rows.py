@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 def lenient_rows(table: pa.Table, reading: Reading, start: int) -> Rows:
     """Convert a table: `absent` says where logits are missing, `NO_LABEL` replaces anything that is not a label.
 
-    Which samples count is known where the mask or the weights are: here, or in another file.
+    The mask or weights that say which samples count are here or in another file.
 
     Raises
     ------
     RowError
-        At an invalid entry of the mask, and at what is wrong with the one sample that is to be judged.
+        At an invalid entry of the mask, and at an error in the one sample that is to be judged.
     """
     plan = reading.plan
     mask = None if plan.mask is None else mask_of(decoded(table[plan.mask]), start)
@@ -87,7 +87,7 @@ def _with_values(table: pa.Table, strict: Reading) -> tuple[pa.Table, BoolArray]
 
 
 def _labels(table: pa.Table, strict: Reading) -> tuple[AnyArray, BoolArray | None]:
-    """Labels, with `NO_LABEL` for anything else, and which samples may lack one."""
+    """Return the labels, with `NO_LABEL` for anything else, and which samples may lack one."""
     plan = strict.plan
     assert plan.label is not None
     column = decoded(table[plan.label])
@@ -105,7 +105,7 @@ def _labels(table: pa.Table, strict: Reading) -> tuple[AnyArray, BoolArray | Non
 
 
 def _of_words(column: pa.ChunkedArray, strict: Reading) -> tuple[AnyArray, BoolArray | None]:
-    """The same for text, looking at each distinct word once."""
+    """Do the same for text, converting each distinct word once."""
     plan = strict.plan
     encoded = column.combine_chunks().dictionary_encode()
     encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded

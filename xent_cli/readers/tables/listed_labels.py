@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def with_single_labels(table: pa.Table, label: str | None, width: int, start: int, *, lenient: bool) -> pa.Table:
-    """The table with one label per row, if its label column holds lists; see `single_labels`."""
+    """Return the table with one label per row, if its label column holds lists; see `single_labels`."""
     if label is None or not any(is_list(table[label].type) for is_list in LISTS):
         return table
     labels = single_labels(table[label], width, start, lenient=lenient)
@@ -25,19 +25,19 @@ def with_single_labels(table: pa.Table, label: str | None, width: int, start: in
 
 
 def single_labels(column: pa.ChunkedArray, width: int, start: int, *, lenient: bool = False) -> pa.ChunkedArray:
-    """The one label of each list of a column; null where there is no list.
+    """Return the one label of each list of a column; null for a missing list.
 
     Parameters
     ----------
     width
-        How many classes there are; 0 where that is not known.
+        Number of classes; 0 if that is not known.
     lenient
-        Whether a list that says none is null too, to be judged where it is known which samples count.
+        Whether a list that gives no label becomes null too, to be judged once it is known which samples count.
 
     Raises
     ------
     UnreadableRowError
-        At a list that is neither one label nor as long as there are classes with a single 1.
+        At a list that is neither one label nor a one-hot vector, which has a number for each class and a single 1.
 
     Examples
     --------
@@ -83,12 +83,12 @@ def single_labels(column: pa.ChunkedArray, width: int, start: int, *, lenient: b
 
 
 def lists_of_cells(column: pa.ChunkedArray, start: int) -> pa.ChunkedArray:
-    """The lists in cells of text.
+    """Parse the lists in cells of text.
 
     Raises
     ------
     UnreadableRowError
-        At a cell that holds none.
+        At a cell that is not a list.
     """
     lists = []
     for row, cell in enumerate(column.to_pylist()):
@@ -110,5 +110,5 @@ def _lengths(array: pa.Array) -> AnyArray:
 
 
 def _places(nulls: AnyArray) -> pa.Array:
-    """Index of the only value of each list among all values; null where there is no list."""
+    """Return the index, among all values, of the only value of each list; null for a missing list."""
     return pa.array(np.cumsum(~nulls) - 1, mask=nulls)

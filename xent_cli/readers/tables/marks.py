@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, BoolArray
 
 _WORDS = {"true": 1.0, "false": 0.0}
-# What pandas and R write where a value is missing.
+# What pandas and R write for a missing value.
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "<na>", "nat"})
 
 
 def mask_of(column: pa.ChunkedArray, start: int) -> AnyArray:
-    """Mask [n] of a column of bool, numbers or text; values other than 0 and 1 are left to `check_mask`.
+    """Return the mask [n] in a column of bool, numbers or text; `check_mask` judges values other than 0 and 1.
 
     Raises
     ------
@@ -57,9 +57,9 @@ def is_masked(cell: str) -> bool:
 
 
 def present(column: pa.ChunkedArray, class_names: tuple[str, ...] | None) -> tuple[pa.ChunkedArray, BoolArray | None]:
-    """A label column with a placeholder for each missing label, and which are missing; None if none are.
+    """Return a label column with a placeholder for each missing label, and which are missing; None if none are.
 
-    A word for nothing, such as NA, is a label where a class has that name.
+    A word for a missing value, such as NA, is a label if a class has that name.
     """
     missing: BoolArray = column.is_null().combine_chunks().to_numpy(zero_copy_only=False)
     text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)

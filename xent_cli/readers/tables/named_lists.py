@@ -1,4 +1,4 @@
-"""Lists of scores whose classes are named row by row: by a list of names beside them, or in each item."""
+"""Lists of scores whose classes are named in each row: by a list of names in another column, or in each item."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def item_keys(column: pa.DataType) -> tuple[str, str] | None:
-    """The fields of a name and of its score in lists of structs; None of any other type."""
+    """Return the fields of the name and of the score in lists of structs; None for any other type."""
     if not any(is_list(column) for is_list in LISTS) or not pa.types.is_struct(column.value_type):
         return None
     fields = {field.name: field.type for field in column.value_type}
@@ -27,7 +27,7 @@ def item_keys(column: pa.DataType) -> tuple[str, str] | None:
 
 
 def as_maps(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Maps from name to score in place of lists of structs of either; any other column as it is."""
+    """Turn lists of structs with a name and a score into maps; any other column is returned unchanged."""
     keys = item_keys(column.type)
     if keys is None:
         return column
@@ -37,12 +37,12 @@ def as_maps(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def with_names(table: pa.Table, plan: ColumnPlan, role: str, start: int) -> pa.Table:
-    """A table in which the list of scores and the list of names beside it are one column of maps.
+    """Return a table in which the list of scores and the list of their names are one column of maps.
 
     Raises
     ------
     UnreadableRowError
-        At a row that does not have as many names as scores.
+        At a row with a different number of names than scores.
     """
     if plan.named_by is None:
         return table
@@ -69,19 +69,19 @@ def with_names(table: pa.Table, plan: ColumnPlan, role: str, start: int) -> pa.T
 
 
 def whole(column: pa.ChunkedArray) -> pa.Array:
-    """A column as one array."""
+    """Return a column as one array."""
     array = column.combine_chunks()
     return array.chunk(0) if isinstance(array, pa.ChunkedArray) else array
 
 
 def nulls_of(array: pa.Array) -> BoolArray:
-    """Which values are missing."""
+    """Return which values are missing."""
     nulls: BoolArray = array.is_null().to_numpy(zero_copy_only=False)
     return nulls
 
 
 def lengths_of(lists: pa.Array) -> AnyArray:
-    """How long each list is; 0 in place of a missing one."""
+    """Return the length of each list; 0 for a missing one."""
     if pa.types.is_fixed_size_list(lists.type):
         lengths = np.full(len(lists), lists.type.list_size)
     elif pa.types.is_list_view(lists.type) or pa.types.is_large_list_view(lists.type):
@@ -92,10 +92,10 @@ def lengths_of(lists: pa.Array) -> AnyArray:
 
 
 def _maps(lengths: AnyArray, names: pa.Array, scores: pa.Array, missing: BoolArray) -> pa.ChunkedArray:
-    if names.null_count:  # a score of no class; a map has no such key, and no class is called so
+    if names.null_count:  # a score without a class gets a key that is the name of no class
         names = names.fill_null("")
     if pa.types.is_string_view(names.type):
         names = names.cast(pa.large_string())
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    nowhere = np.append(missing, False)  # the last offset is where the last map ends
+    nowhere = np.append(missing, False)  # the last offset is the end of the last map
     return pa.chunked_array([pa.MapArray.from_arrays(pa.array(offsets, mask=nowhere), names, scores)])

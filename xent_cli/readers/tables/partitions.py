@@ -1,4 +1,4 @@
-"""Rows of a file together with the columns that come from the names of its folders."""
+"""Add the columns that come from the names of folders to the rows of a file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def with_constants(table: pa.Table, plan: ColumnPlan) -> pa.Table:
-    """Rows of a file, with the columns in use that its folder names give."""
+    """Return rows of a file with those columns in use that come from folder names."""
     for name, value in plan.constants:
         if name in plan.singles:
             column = pa.repeat(pa.scalar(value, _type_of(value)), table.num_rows)
@@ -21,7 +21,7 @@ def with_constants(table: pa.Table, plan: ColumnPlan) -> pa.Table:
 
 
 def label_type(schema: pa.Schema, plan: ColumnPlan) -> pa.DataType | None:
-    """Type of the label column, from the file or its folders; None if there is none."""
+    """Return the type of the label column, from the file or its folders; None if there is none."""
     if plan.label is None:
         return None
     constants = dict(plan.constants)

@@ -1,6 +1,7 @@
-"""Labels beside the highest of each row: their log-probabilities, or the bounds of those that are not listed.
+"""Labels next to the k highest of each row: their log-probabilities, or bounds if they are not among these.
 
-Nothing says how many classes there are, nor need it: a label has at most the least of the highest, and what is left.
+The number of classes is not known, and not needed: the probability of a label that is not listed is at most the least
+of the k highest, and at most what these leave of 1.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
     from xent_cli.readers.columns.column_plan import Reading
     from xent_cli.readers.top_k_rows import TopKColumns
 
-# The probabilities of a row must not sum to more than this, and what they leave of 1 is known to within this much: they
-# may have been printed with seven digits.
+# The probabilities of a row must not sum to more than `_MOST_MASS`, and what they leave of 1 is known up to `_SLACK`:
+# they may have been printed with seven digits.
 _MOST_MASS, _SLACK = 1.01, 1e-6
 
 
 def label_rows(table: pa.Table, reading: Reading, top_k: TopKColumns, start: int) -> Rows:
-    """The value of the label of each row, or what is known of it.
+    """Return the log-probability of the label of each row, or its bounds.
 
     Raises
     ------
@@ -57,7 +58,7 @@ def label_rows(table: pa.Table, reading: Reading, top_k: TopKColumns, start: int
         _refuse(odd, labels, np.arange(len(labels)) + start, "labels")
     kept = np.flatnonzero(~missing)
     _refuse(_no_classes(classes), classes, np.repeat(kept, counts[kept]) + start, "logits")
-    # Whatever names classes here, a number says which are the same: texts, or numbers in either.
+    # Labels and classes may be texts or numbers; the same number for each distinct text shows which are equal.
     words = [as_text(each) for each in (*classes.tolist(), *labels.tolist())]
     numbers = {word: place for place, word in enumerate(dict.fromkeys(words))}
     index = np.array([numbers[word] for word in words], np.int64)
@@ -76,7 +77,7 @@ def label_rows(table: pa.Table, reading: Reading, top_k: TopKColumns, start: int
 
 
 def _no_classes(values: AnyArray) -> BoolArray:
-    """Which numbers cannot name a class; texts all can."""
+    """Return which numbers cannot name a class; every text can."""
     if values.dtype.kind not in "iuf":
         return np.zeros(len(values), np.bool_)
     with np.errstate(invalid="ignore"):
@@ -93,13 +94,13 @@ def scored_rows(
 ) -> tuple[FloatArray, FloatArray]:
     """Return rows [n, 2] of the log-probability of a label, with NaN for all other classes, and their bounds [n, 3].
 
-    A label that is not listed has at most the least of the k highest, and what these leave: then the row says NaN, and
-    what is outside that bound.
+    A label that is not listed has at most the least of the k highest, and at most what these leave of 1: then the row
+    has NaN for it, and the rest of the probability for all other classes.
 
     Parameters
     ----------
     labels
-        [n] classes, of which `NOTHING` is none.
+        [n] classes; `NOTHING` for none.
     numbers
         [n] sample numbers, for the error.
 

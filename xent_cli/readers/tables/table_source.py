@@ -27,15 +27,15 @@ class Table:
     Fields
     ------
     source
-        Where its bytes come from.
+        The bytes of the table.
     format
-        Its name, for the documents.
+        Name of the format, for reports.
     role, width
         As in `Reading`.
     plan, dtype, class_names, named_labels
         As in `SourceInfo`.
     needs
-        How much of it is read at once.
+        How much of the table is read at once.
     """
 
     source: Bytes
@@ -50,7 +50,7 @@ class Table:
 
     @property
     def reading(self) -> Reading:
-        """How its columns are used."""
+        """How the columns are used."""
         return Reading(self.plan, self.role, self.width, self.class_names)
 
     @property
@@ -81,7 +81,7 @@ class Table:
 
     @property
     def remarks(self) -> tuple[Diagnostic, ...]:
-        """Say which entry was not taken for one of the highest of a row."""
+        """Say which entry was not taken as one of the highest of a row."""
         if self.plan.top_k is None:
             return ()
         from xent_cli.readers.top_k_rows import remarks_on
@@ -107,7 +107,7 @@ _MOST_DISTINCT = 1 << 20
 
 
 def texts_ahead(bare: Table, name: str) -> frozenset[str] | None:
-    """Read a column ahead of the run: its distinct values as text, None for a pipe or if there are too many."""
+    """Read the distinct values of a column before the run, as text; None for a pipe, or if there are too many."""
     if not bare.source.rereadable:
         return None
     found: set[str] = set()
@@ -115,7 +115,7 @@ def texts_ahead(bare: Table, name: str) -> frozenset[str] | None:
     for _, _, part in probe.parts():
         try:
             ids = part.read().ids
-        except RowError:  # the run will meet it again, and report its row
+        except RowError:  # the run reports it with its row
             return None
         found.update(() if ids is None else ids.tolist())
         if len(found) > _MOST_DISTINCT:

@@ -1,4 +1,4 @@
-"""Columns of the k highest probabilities of each row to rows of log-probabilities; see `columns.top_k_plan`."""
+"""Turn columns of the k highest probabilities of each row into rows of log-probabilities; see `columns.top_k_plan`."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from xent_cli.readers.columns.column_plan import Reading
     from xent_cli.readers.top_k_rows import TopKColumns
 
-    # Number of entries of each row, classes and values of all of them, and which rows have none.
+    # Number of entries of each row, classes and values of all entries, and which rows have no list.
     Entries = tuple[IntArray, AnyArray, AnyArray, BoolArray]
 
 
 def top_k_rows(table: pa.Table, reading: Reading, top_k: TopKColumns, start: int, *, lenient: bool) -> Rows:
-    """The rows of a teacher, NaN for classes that are not listed.
+    """Return the rows of a teacher, with NaN for classes that are not listed.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def top_k_rows(table: pa.Table, reading: Reading, top_k: TopKColumns, start: int
 
 
 def padded(counts: IntArray, classes: IntArray, values: AnyArray) -> Highest:
-    """Entries of rows, one row under the other, with nothing behind the end of a short one."""
+    """Arrange entries as a table [n, m], in which short rows are padded with `NOTHING` and NaN."""
     held = np.arange(counts.max(initial=0)) < counts[:, np.newaxis]
     index, entries = np.full(held.shape, NOTHING), np.full(held.shape, np.nan)
     index[held], entries[held] = classes, values
@@ -68,12 +68,12 @@ def padded(counts: IntArray, classes: IntArray, values: AnyArray) -> Highest:
 
 
 def _numbers(classes: AnyArray, top_k: TopKColumns, samples: IntArray, role: str) -> IntArray:
-    """Class indices of entries.
+    """Return the class indices of entries.
 
     Raises
     ------
     RowError
-        At what is not a class, in the sample that it is of.
+        At an entry that is not a class.
     """
     if classes.dtype.kind in "iu":
         return classes.astype(np.int64)
@@ -84,7 +84,7 @@ def _numbers(classes: AnyArray, top_k: TopKColumns, samples: IntArray, role: str
     else:
         places = {name: place for place, name in enumerate(top_k.names or ())}
         known = {word: places.get(as_text(word), -1) for word in set(classes.tolist())}
-        if not top_k.num_classes:  # any name will do
+        if not top_k.num_classes:  # any name is a class
             known = {word: place for place, word in enumerate(known)}
         index = np.array([known[word] for word in classes.tolist()], np.int64)
         good = index >= 0
@@ -131,21 +131,21 @@ def entries_of(table: pa.Table, top_k: TopKColumns, role: str, start: int) -> En
 
 
 def _of_ranks(table: pa.Table, top_k: TopKColumns) -> Entries:
-    """One column for each rank; a rank that a row lacks is empty in both of its columns."""
+    """Read one column for each rank; a rank that a row lacks is empty in both of its columns."""
     sides = []
     lacks = []
     for names in (top_k.classes, top_k.values):
         columns = [decoded(table[name]) for name in names]
         lacks.append(np.stack([nulls_of(whole(column)) for column in columns], axis=1))
         sides.append(np.stack([plain(whole(column)) for column in columns], axis=1))
-    # What is missing in one column alone is no entry that can be read: as a value it is NaN, as a class none.
+    # If only one of the two is missing, the entry is invalid: a missing value is NaN, a missing class is none.
     held: BoolArray = ~(lacks[0] & lacks[1])
     counts = np.count_nonzero(held, axis=1)
     return counts, sides[0][held], sides[1][held], counts == 0
 
 
 def _lists(column: pa.ChunkedArray) -> tuple[IntArray, AnyArray, BoolArray]:
-    """Length of each list, all their items, and which rows have no list."""
+    """Return the length of each list, all their items, and which rows have no list."""
     array = whole(column)
     if is_text(array.type):
         return _of_texts(array)
@@ -158,7 +158,7 @@ def _of_texts(array: pa.Array) -> tuple[IntArray, AnyArray, BoolArray]:
     for row, text in enumerate(array.to_pylist()):
         try:
             cell = [] if text is None else row_of_cell(text).values
-        except ValueError:  # no list: an entry that is no number says so where rows are checked
+        except ValueError:  # not a list of numbers: the check of the rows refuses the entry
             cell = [np.nan]
         counts[row] = len(cell)
         values += cell
@@ -166,7 +166,7 @@ def _of_texts(array: pa.Array) -> tuple[IntArray, AnyArray, BoolArray]:
 
 
 def _of_maps(column: pa.ChunkedArray, name: str, role: str, start: int) -> Entries:
-    """Maps from class to value, or structs with a field for each class, of which some are null."""
+    """Read maps from class to value, or structs with a field for each class, some of which are null."""
     column = as_maps(column)
     array = whole(column)
     missing = nulls_of(array)
@@ -204,7 +204,7 @@ def _of_maps(column: pa.ChunkedArray, name: str, role: str, start: int) -> Entri
 
 
 def plain(array: pa.Array) -> AnyArray:
-    """Numbers, NaN for a missing one; or texts."""
+    """Return numbers, with NaN for a missing one; or texts."""
     if pa.types.is_dictionary(array.type) or is_text(array.type) or kind_of(array.type) != "number":
         return np.array([None if each is None else as_text(each) for each in array.to_pylist()], object)
     if array.null_count:

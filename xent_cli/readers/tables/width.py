@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 def width_and_dtype(
     schema: pa.Schema, plan: ColumnPlan, first_length: Callable[[str], int]
 ) -> tuple[int, np.dtype[Any]]:
-    """Width and dtype of the values of a plan, or the dtype of its labels where it has no values.
+    """Return the width and dtype of the values of a plan, or the dtype of its labels if it has no values.
 
     Parameters
     ----------
     first_length
-        Length of the first list of a column, which only its first row says; 0 where there are no rows.
+        Returns the length of the first list of a column, for which a row must be read; 0 if there are no rows.
     """
     if not plan.values:
         label = label_type(schema, plan)

@@ -95,14 +95,14 @@ class CsvSource(Table):
     Fields
     ------
     text_layout
-        Where its rows begin, and how to take them apart.
+        Where the rows begin, and how to split them.
     label_type
         One of `LABEL_TYPES`.
     bools
         Columns of values that are true and false.
     seen
-        Of what came through a pipe: first sample and line of each chunk, and the line of each row where that is not
-        one after the other.
+        For text that came through a pipe: first sample and line of each chunk, and the line of each row unless every
+        line is one row.
     """
 
     text_layout: CsvLayout
@@ -112,7 +112,7 @@ class CsvSource(Table):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of all columns."""
+        """Names of all columns."""
         return self.text_layout.names
 
     @property
@@ -222,7 +222,7 @@ class CsvRows(NamedTuple):
             # Arrow's own null words include nan and NA; here nan is a number and an empty cell is an error.
             pa_csv.ConvertOptions(
                 column_types=types,
-                # All columns in a list of those to read would be looked up one by one.
+                # None for all columns, because Arrow looks up the columns in a list one by one.
                 include_columns=used if len(used) < len(source.names) else None,
                 null_values=[""],
                 strings_can_be_null=True,
@@ -254,7 +254,7 @@ class CsvRows(NamedTuple):
         return InputError("cannot read delimited text", where, found=arrow_message.split("\n")[0])
 
     def _blamed(self) -> Iterator[UnreadableRowError | None]:
-        """What is wrong with each row."""
+        """Yield what is wrong with each row."""
         reader = csv_reader(as_lines(self.chunk.read()), delimiter=self.source.text_layout.delimiter)
         sample, line = self.start, self.line
         for cells in reader:

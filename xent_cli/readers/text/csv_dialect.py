@@ -1,4 +1,4 @@
-"""Detect delimiter, header and column kinds from the first lines of delimited text."""
+"""Detect the delimiter, the header and the kinds of columns from the first lines of delimited text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SNIFFED_ROWS = 32
-# Columns that are looked at together.
+# Number of columns that are examined together.
 _BLOCK = 256
 _WHOLE = re.compile(r"\s*[-+]?\d+\s*")
 _ACROSS_BLANKS = re.compile(r",\d+\s+[-+]?\d*,\d")
@@ -32,8 +32,8 @@ LISTED = "list"
 def delimiter_of(name: str, text: str) -> str:
     r"""Detect the delimiter: the first that splits the first lines into equally many cells; a .tsv file has tabs.
 
-    A blank stands for runs of blanks, where these separate two or more columns of numbers and nothing else does. The
-    first line may then have one cell fewer: R leaves out the name of the column of row names.
+    A blank means runs of blanks, if these separate two or more columns of numbers and nothing else does. The first line
+    may then have one cell fewer: R leaves out the name of the column of row names.
 
     Examples
     --------
@@ -54,7 +54,7 @@ def delimiter_of(name: str, text: str) -> str:
 
 
 def _counts(lines: Sequence[str], mark: str) -> list[int]:
-    """How many cells each line has."""
+    """Return how many cells each line has."""
     if not any('"' in line for line in lines):
         return [line.count(mark) + 1 for line in lines]
     return [len(cells) for cells in csv_reader(lines, delimiter=mark)]
@@ -62,7 +62,7 @@ def _counts(lines: Sequence[str], mark: str) -> list[int]:
 
 def _are_separated_by_blanks(lines: Sequence[str], alike: Sequence[str]) -> bool:
     """Whether blanks separate columns of numbers, given the characters that split all lines into equally many cells."""
-    # Decimal commas split lines too, but a cell then holds the end of one number and the beginning of the next.
+    # Decimal commas split lines too, but then a cell contains the end of one number and the beginning of the next.
     if alike and (alike != [","] or not all(_ACROSS_BLANKS.search(line) for line in lines[1:] or lines)):
         return False
     rows = [_BETWEEN_BLANKS.findall(line) for line in lines]
@@ -110,7 +110,7 @@ def is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
         elif not _is_nothing(cell) and not (
             _is_array(cell) and rows and _is_array("".join(rows[0][place : place + 1]))
         ):
-            return True  # an array above arrays is not a name
+            return True  # a cell with an array above other arrays is not a name
     if not filled:
         return False
     unnamed = not first[0].strip()
@@ -127,7 +127,7 @@ def is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
 
 
 def kind_of_cells(cells: list[str]) -> str:
-    """What a column can serve as; one bad cell must not turn a class column into text."""
+    """Return what a column can be used as; one bad cell must not turn a class column into text."""
     if not cells:
         return "number"
     numbers = 0
@@ -142,8 +142,8 @@ def kind_of_cells(cells: list[str]) -> str:
 def columns_of_numbers(columns: Sequence[Sequence[str]]) -> list[bool]:
     """Return which columns certainly hold only numbers with a decimal point.
 
-    A block of columns is parsed at once, and False only says that the block holds something else too: a regular
-    expression for each cell takes ten times as long, half a second for the header of a vocabulary.
+    A block of columns is parsed at once, so False only means that something in the block is not such a number. A
+    regular expression for each cell takes ten times as long: half a second for the header of a vocabulary.
 
     Examples
     --------
@@ -169,7 +169,7 @@ def _all_are_numbers(columns: Sequence[Sequence[str]]) -> bool:
 
 
 def kind_of_texts(cells: Sequence[str]) -> str:
-    """What a column of text holds: lists of numbers or of names, maps, or text.
+    """Return what a column of text holds: lists of numbers, lists of names, maps, or plain text.
 
     Examples
     --------
@@ -192,12 +192,12 @@ def kind_of_texts(cells: Sequence[str]) -> str:
 
 
 def label_types_from(label_type: str) -> tuple[str, ...]:
-    """A label type, and the more general ones to fall back on."""
+    """Return a label type, and the more general ones to fall back on."""
     return (LISTED,) if label_type == LISTED else LABEL_TYPES[LABEL_TYPES.index(label_type) :]
 
 
 def label_type_of(cell: str | None) -> str:
-    """The first of `LABEL_TYPES` that accepts the first label."""
+    """Return the first of `LABEL_TYPES` that accepts the first label."""
     if cell is None:
         return "int64"
     if re.fullmatch(r"\s*[-+]?\d{1,18}\s*", cell):

@@ -33,13 +33,13 @@ class CsvLayout(NamedTuple):
     Fields
     ------
     source
-        The text; with one blank between cells where blanks part them.
+        The text, with exactly one blank between cells if they are separated by blanks.
     names
-        Of the columns; their places where no line names them.
+        Names of the columns; their positions if no line names them.
     has_header
-        Whether a line does.
+        Whether a line names the columns.
     header_lines, body
-        How many lines, and how many bytes, stand before the rows.
+        Number of lines, and of bytes, before the rows.
     """
 
     source: Bytes
@@ -57,7 +57,7 @@ def layout_of(source: Bytes, header: bool | None) -> tuple[CsvLayout, str, list[
     Parameters
     ----------
     header
-        Whether there is a line of names; None leaves it to the text.
+        Whether there is a line of names; None to detect it.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def layout_of(source: Bytes, header: bool | None) -> tuple[CsvLayout, str, list[
 
 
 def _names_in(comments: str, delimiter: str, first: Sequence[str]) -> list[str] | None:
-    """Column names in the last of some comments, as numpy.savetxt writes them; None if it names no columns."""
+    """Return the column names in the last of some comments, as numpy.savetxt writes them; None if it has none."""
     line = comments.splitlines()[-1].removeprefix("#").strip(" " if delimiter == "\t" else " \t")
     names = next(csv_reader([line], delimiter=delimiter, skipinitialspace=True), [])
     fits = len(names) == len(first) and not all(map(NUMBER.fullmatch, names))
@@ -125,10 +125,10 @@ def _names_in(comments: str, delimiter: str, first: Sequence[str]) -> list[str] 
 
 
 def _with_row_names(text: str, names: list[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """The names, and before them "" for row names, which R writes without a name for their column.
+    """Return the names, with "" before them if the first column holds row names, which R writes without a column name.
 
-    It may as well be the last column that has no name, unless both are in quotes, as R writes them, or the first name
-    is that of scores, which row names are not.
+    If it could also be the last column that has no name, that is only done if names and row names are in quotes, as R
+    writes them, or if the first name means scores.
     """
     if len(names) < 2 or not rows or any(len(row) != len(names) + 1 or not row[-1].strip() for row in rows if row):
         return names
@@ -141,7 +141,7 @@ def _with_row_names(text: str, names: list[str], rows: Sequence[Sequence[str]]) 
 
 
 def _beginning(source: Bytes) -> tuple[str, int]:
-    """Enough text to detect the columns, at least two lines, and where it begins."""
+    """Return enough text to detect the columns, at least two lines, and its offset."""
     size = _SNIFF_BYTES
     head = source.peek(size)
     while b"\0" not in head and len(head) == size and head.count(b"\n") < 2:

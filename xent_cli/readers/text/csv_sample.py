@@ -25,7 +25,7 @@ _MAY_BE_CUT = (1 << 20) - 64
 
 
 def hint_at_length(found: int, expected: int) -> str:
-    """Hint for a row with a different number of cells than the header."""
+    """Return the hint for a row with a different number of cells than the header."""
     hint = "is the delimiter right, or a cell with one in it not quoted?"
     if found != expected + 1:
         return hint
@@ -49,7 +49,7 @@ class FirstRows:
 
     @cached_property
     def few(self) -> dict[str, list[str]]:
-        """Cells of every column in a few rows, as far as the rows have that many cells."""
+        """Return the cells of every column in a few rows; a short row has no cell in the last columns."""
         rows = [row for row in self._few if row]
         *whole, last = rows or [[]]
         if whole and len(last) <= len(self._places) and all(len(row) == len(self._places) for row in whole):
@@ -61,7 +61,10 @@ class FirstRows:
 
     @cached_property
     def kinds(self) -> dict[str, str]:
-        """What each column can serve as. Numbers side by side without brackets are scores where a name says so."""
+        """Return what each column can be used as.
+
+        Several numbers in a cell without brackets are scores if a name says so.
+        """
         found = {}
         numbers = columns_of_numbers([*self.few.values()])
         for name, cells, plain in zip(self.few, self.few.values(), numbers, strict=True):
@@ -88,7 +91,7 @@ class FirstRows:
             raise InputError("wrong number of cells", where, f"{len(first)} cells", f"{len(self._places)}", hint)
 
     def columns(self, names: Sequence[str]) -> dict[str, list[Any]]:
-        """Cells of some columns, with lists and maps as Python objects."""
+        """Return the cells of some columns, with lists and maps as Python objects."""
         return {name: self._values(name) for name in names}
 
     def _values(self, name: str) -> list[Any]:

@@ -1,4 +1,4 @@
-"""One JSON document that holds a table: its rows, in the forms in which programs write them."""
+"""The rows of a table in one JSON document, in the forms that programs write."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 _LIST_NAMES = frozenset(name for _, names in LISTS for name in names)
-_INDEX = "__index_level_0__"  # as pandas and Arrow call an index without a name, so that files of both compare
+# The name that pandas and Arrow use for an index without one, so that files of both can be compared.
+_INDEX = "__index_level_0__"
 _DIGITS_OF_FLOAT64 = 308
 _EXPECTED = 'records, columns of one length, or an object such as {"logits": [[0.1, 2.5]], "labels": [1]}'
 
@@ -42,7 +43,7 @@ def parse_document(name: str, text: str) -> Any:
             raise InputError("not JSON", name, f"two values for {json.dumps(str(error))}", "each key once") from None
         except _BeyondFloatError as error:
             raise InputError("not JSON", name, f"{error}, a number beyond float64", "numbers of float64") from None
-        except ValueError:  # which Python raises at thousands of digits
+        except ValueError:  # Python raises it for thousands of digits
             raise InputError("not JSON", name, "a number of too many digits", "numbers of float64") from None
         except RecursionError:
             raise InputError("not JSON", name, "brackets nested too deep", "one whole document") from None
@@ -77,7 +78,7 @@ def _after_blanks(text: str, place: int) -> int:
 
 
 def text_of(value: Any) -> str:
-    """A value as JSON; a number as the shortest text that reads back the same."""
+    """Write a value as JSON; a number as the shortest text that reads back the same."""
     return json.dumps(value)
 
 
@@ -114,7 +115,7 @@ def is_one_record(value: Mapping[str, Any]) -> bool:
 
 
 def rows_of_document(name: str, value: Any) -> Iterable[Any]:
-    """The rows of a document: objects, or lists and single values if it names no columns.
+    """Return the rows of a document: objects, or lists and single values if it names no columns.
 
     Raises
     ------
@@ -151,7 +152,7 @@ def _is_deep(values: list[Any]) -> bool:
 
 
 def _of_split(name: str, columns: list[Any], data: list[Any], index: Any) -> Iterator[dict[str, Any]]:
-    """Rows next to the names of the columns: orient="split" of pandas, tables of W&B and MLflow."""
+    """Read rows next to the names of the columns: orient="split" of pandas, tables of W&B and MLflow."""
     names = [column if isinstance(column, str) else text_of(column) for column in columns]
     if len(set(names)) < len(names):
         raise InputError("two columns of one name", name, listing(names), "each name once")
@@ -165,7 +166,7 @@ def _of_split(name: str, columns: list[Any], data: list[Any], index: Any) -> Ite
 
 
 def _of_columns(name: str, columns: dict[str, Any]) -> Iterable[Any]:
-    """Rows from parallel lists; class names may be next to them."""
+    """Read rows from parallel lists; class names may be next to them."""
     lists = {key: held for key, held in columns.items() if isinstance(held, list)}
     deep = [key for key, held in lists.items() if _is_deep(held)]
     size = len(lists[deep[0]]) if deep else max(map(len, lists.values()))
@@ -192,7 +193,7 @@ def _of_columns(name: str, columns: dict[str, Any]) -> Iterable[Any]:
 
 
 def _of_frame(name: str, frame: dict[str, Any]) -> Iterable[Any]:
-    """Objects in an object: columns keyed by row name, or rows keyed by column name."""
+    """Read objects in an object: columns keyed by row name, or rows keyed by column name."""
     inner = list(next(iter(frame.values())))
     if not all(isinstance(held, dict) and list(held) == inner for held in frame.values()):
         raise InputError("no table", name, f"objects with different keys in {listing(list(frame))}", _EXPECTED)
@@ -216,7 +217,7 @@ def _of_frame(name: str, frame: dict[str, Any]) -> Iterable[Any]:
 
 
 def _numbers(keys: Iterable[str]) -> list[Any]:
-    """The index of a frame, which JSON turns into text: integers again if every key is one."""
+    """Return the index of a frame, which JSON turns into text: as integers again if every key is one."""
     texts = list(keys)
     return [int(text) for text in texts] if all(re.fullmatch(r"-?\d{1,18}", text) for text in texts) else texts
 
@@ -230,7 +231,7 @@ def _is_shaped(output: Any) -> bool:
 
 
 def _shaped(name: str, output: dict[str, Any]) -> list[Any]:
-    """Rows of numbers in one flat list with a shape, as KServe and Triton return them."""
+    """Read rows of numbers in one flat list with a shape, as KServe and Triton return them."""
     shape, data = output["shape"], output["data"]
     place = f'{name}, output "{output["name"]}"'
     try:

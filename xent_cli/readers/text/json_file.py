@@ -1,4 +1,4 @@
-"""JSON of either kind: one row per line, or one document, whose rows become such lines in a temporary file."""
+"""Open JSON of both kinds: one row per line, or one document, whose rows become such lines in a temporary file."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def read_document(source: Bytes, most_bytes: int) -> Any:
         If it is not JSON in UTF-8, or has more bytes than that.
     """
     if not source.rereadable:
-        # What comes through a pipe comes once: it is counted on its way to the disk, where it takes no memory.
+        # The bytes of a pipe come only once, so they are counted while they are written to disk.
         source = written_to_disk(source.name, _counted(source, most_bytes))
     size = _size(source, most_bytes)
     with source.stream() as stream:
@@ -102,7 +102,7 @@ def read_document(source: Bytes, most_bytes: int) -> Any:
 
 
 def _size(source: Bytes, most_bytes: int) -> int:
-    """Number of bytes once decompressed, counted without keeping them, so that a document too large takes no memory."""
+    """Count the decompressed bytes without keeping them, so that a document that is too large takes no memory."""
     if isinstance(source, Stored) and not source.codec:
         size = source.size()
         if size > most_bytes:
@@ -112,7 +112,7 @@ def _size(source: Bytes, most_bytes: int) -> int:
 
 
 def _counted(source: Bytes, most_bytes: int) -> Iterator[bytes]:
-    """The bytes in chunks, until they are too many for a document."""
+    """Yield the bytes in chunks, and raise an error if they are too many for a document."""
     head, size = b"", 0
     with source.stream() as stream:
         while chunk := read_up_to(stream, _CHUNK_BYTES):

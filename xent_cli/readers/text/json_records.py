@@ -1,4 +1,4 @@
-"""Lines of JSON parsed by Python: the first ones, which give the keys, and bad ones."""
+"""Parse lines of JSON in Python: the first ones, which give the keys, and bad ones."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def first_rows(source: Bytes) -> tuple[list[Any], int]:
 
 
 def row_of(text: bytes, where: str) -> Any | InputError:
-    """One parsed line, or what is wrong with it."""
+    """Parse one line, or return what is wrong with it."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -55,7 +55,7 @@ def row_of(text: bytes, where: str) -> Any | InputError:
 
 
 def strict_record_of(text: bytes, where: str, reshape: Reshape) -> dict[str, Any] | InputError:
-    """One line as a flat object, read as strictly as Arrow does, or what is wrong with it.
+    """Parse one line into a flat object, as strictly as Arrow does, or return what is wrong with it.
 
     Examples
     --------
@@ -113,6 +113,6 @@ def is_number(value: object) -> bool:
 
 
 def shown(value: object) -> str:
-    """The value as JSON, or how it begins."""
+    """Write a value as JSON, or the beginning of it."""
     text = json.dumps(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

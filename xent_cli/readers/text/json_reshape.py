@@ -28,13 +28,13 @@ class Reshape:
     nested
         Objects in the row, with the new name of each of their keys.
     single
-        Keys whose value is a list of one list or object, or a label in an object of its own.
+        Keys whose value is a list with one list or object in it, or an object with just a label in it.
     named
-        Keys of a list of names and of the scores that these name, which become one map.
+        Keys of a list of names and of the list of their scores, which become one map.
     bare
         Whether a row may be a list or a single value.
     deeper
-        What is to be done to the object that this makes of a row, where that nests again.
+        How to reshape the resulting object, if that has nested objects again.
     """
 
     nested: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -48,12 +48,12 @@ class Reshape:
 
     @property
     def merged(self) -> str:
-        """Column name for the map from class names to scores: always a name that score lists have."""
+        """Return the column name for the map from class names to scores: always a name that score lists have."""
         key = self.named[1] if self.named is not None else ""
         return key if plain_name(key) in SCORE_LISTS else "scores"
 
     def record(self, row: Any) -> dict[str, Any] | None:
-        """The flat object; None for a row of unknown form."""
+        """Return the flat object; None for a row of unknown form."""
         record = as_record(row) if self.bare or isinstance(row, dict) else None
         if record is None or not self:
             return record
@@ -83,7 +83,7 @@ NO_RESHAPE = Reshape()
 
 
 def as_record(row: Any) -> dict[str, Any] | None:
-    """A row as an object: scores of a list by the name of each, numbers of one as "outputs", one value as "value".
+    """Return a row as an object: a list of named scores by name, a list of numbers as "outputs", one value as "value".
 
     Examples
     --------
@@ -110,7 +110,7 @@ def reshape_of(rows: Sequence[Any], levels: int = _MOST_LEVELS, asked: Sequence[
     Parameters
     ----------
     asked
-        Names of columns, of which one such as ``doc.subject`` is what is nested where the dot says.
+        Names of columns that the user gave; ``doc.subject`` names a nested value.
 
     Examples
     --------
@@ -139,7 +139,7 @@ def reshape_of(rows: Sequence[Any], levels: int = _MOST_LEVELS, asked: Sequence[
 
 
 def _wrapped(records: Sequence[Mapping[str, Any]]) -> frozenset[str]:
-    """Keys whose value is wrapped in every row that has one."""
+    """Return the keys whose value is wrapped in every row that has one."""
     keys = dict.fromkeys(key for record in records for key in record)
     values = {key: [record[key] for record in records if record.get(key) is not None] for key in keys}
     return frozenset(key for key, held in values.items() if held and all(_is_wrapped(key, value) for value in held))
@@ -165,7 +165,10 @@ def _is_nested(value: Any) -> bool:
 
 
 def _names(keys: Sequence[str], nested: Mapping[str, Sequence[Any]], asked: Sequence[str]) -> dict[str, dict[str, str]]:
-    """New names of what is nested: prefixed with that of its parent unless it is unique, and not asked for so."""
+    """Return new names for nested values.
+
+    The name of the parent is put before a name, unless that is unique and was not asked for with the parent.
+    """
     inner = {key: list(dict.fromkeys(name for value in held for name in value)) for key, held in nested.items()}
     taken = [key for key in keys if key not in nested] + [name for names in inner.values() for name in names]
 

@@ -1,4 +1,4 @@
-"""What the first lines of JSON Lines say about their keys."""
+"""What the first lines of JSON Lines show about their keys."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.storage.interface import Bytes
     from xent_cli.readers.text.json_reshape import Reshape
 
-# Of the lines that are read ahead.
+# Most bytes of the lines that are read before the run.
 _HEAD_BYTES = 1 << 20
 
 
@@ -40,12 +40,12 @@ class FirstRecords:
         return [record for record in map(self._reshape.record, rows) if record is not None] or self._few
 
     def columns(self, names: Sequence[str]) -> dict[str, list[Any]]:
-        """Values of some keys."""
+        """Return the values of some keys."""
         return {name: [record.get(name) for record in self._records] for name in names}
 
 
 def _first_rows(source: Bytes, body: int) -> list[Any]:
-    """The complete first lines, up to the first that is not JSON."""
+    """Return the complete first lines, up to the first that is not JSON."""
     head = source.peek(_HEAD_BYTES)
     lines = head[body:].split(b"\n")
     whole = lines[: SAMPLED_ROWS if len(head) < _HEAD_BYTES else min(SAMPLED_ROWS, len(lines) - 1)]
@@ -54,7 +54,7 @@ def _first_rows(source: Bytes, body: int) -> list[Any]:
 
 
 def kind_of_values(values: list[Any]) -> str:
-    """What a key can serve as, by its first values: a kind of column of `column_sample`.
+    """Return what a key can be used as, by its first values: a kind of column in `TableSample`.
 
     Examples
     --------
@@ -86,6 +86,6 @@ def kind_of_values(values: list[Any]) -> str:
 
 
 def type_of_value(value: object) -> str:
-    """Its JSON type name."""
+    """Return the name of its JSON type."""
     words = {dict: "object", list: "array", str: "string", bool: "boolean", int: "number", float: "number"}
     return words.get(type(value), "null")

@@ -85,7 +85,7 @@ class JsonlSource(JsonLines):
         for chunk in chunks_of(self.source, self.body, self.needs.chunk_bytes, quoted=False, columns=self.width):
             text = chunk.read()
             lines = chunk.count(b"\n") + (text[-1] != ord("\n"))
-            # One object per line is the rule, and counting braces is cheaper than looking at every line.
+            # Usually there is one object per line, and counting braces is cheaper than looking at every line.
             full = None if chunk.count(b"\n{") + (text[0] == ord("{")) == lines else _full_lines(text)
             size = lines if full is None else len(full)
             if not self.source.rereadable:
@@ -111,7 +111,7 @@ class JsonlSource(JsonLines):
 
 @dataclass(frozen=True, slots=True)
 class _Once:
-    """Bytes read as if from a pipe, so that line numbers are recorded on the way."""
+    """Bytes that are read like those of a pipe, so that line numbers are recorded."""
 
     inner: Bytes
     rereadable: bool = False

@@ -1,4 +1,4 @@
-"""Lines of JSON to rows: parsed by Arrow in a worker thread, flattened by Python where needed."""
+"""Turn lines of JSON into rows: parsed by Arrow in a worker thread, flattened by Python if needed."""
 
 from __future__ import annotations
 
@@ -32,20 +32,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class JsonLines(Table):
-    """The facts about a JSON Lines table that parsing a chunk depends on.
+    """What must be known about a JSON Lines table to parse a chunk of it.
 
     Fields
     ------
     body
-        Where the lines begin, in bytes.
+        Offset of the first line, in bytes.
     label_type
         One of `LABEL_TYPES`, or `LISTED`.
     reshape
-        What makes a flat object of each line.
+        How to turn each line into a flat object.
     document
-        Whether the lines are the rows of one document, which has none of its own.
+        Whether the lines are the rows of one document, which itself has no such lines.
     seen
-        Of what came through a pipe: first sample and line of each chunk, and lines of its rows where some are blank.
+        For text that came through a pipe: first sample and line of each chunk, and lines of its rows if some lines are
+        blank.
     """
 
     body: int
@@ -55,7 +56,7 @@ class JsonLines(Table):
     seen: list[tuple[int, int, list[int] | None]] = field(default_factory=list, compare=False)
 
     def places(self, line: int, last: int | None = None) -> str:
-        """Name a line, or a range of lines; in a document they are rows, counted from 0."""
+        """Name a line, or a range of lines; in a document they are called rows, counted from 0."""
         unit, line, last = ("row", line - 1, last and last - 1) if self.document else ("line", line, last)
         return f"{self.source.name} {unit} {line}" if last is None else f"{self.source.name} {unit}s {line} to {last}"
 
@@ -84,7 +85,7 @@ class JsonRows:
             try:
                 table = self._parse(label_type, item_type)
             except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-                # If a column is not a number either way, the first reason is the real one.
+                # If no type fits, the reason for the first one is reported.
                 failure = failure or str(error)
                 continue
             needed = () if self._may_lack or plan.lenient else plan.needed
@@ -98,7 +99,7 @@ class JsonRows:
 
     @property
     def _may_lack(self) -> bool:
-        """Whether these are losses, some of which JSON may have no number for."""
+        """Whether these are losses, some of which JSON may be unable to write."""
         return self.source.plan.values_only and not self.source.plan.is_list
 
     def _parse(self, label_type: str, item_type: pa.DataType) -> pa.Table:
@@ -137,7 +138,7 @@ class JsonRows:
         return table if text_type is not None else _with_texts(table, texts, text)
 
     def _lines(self) -> memoryview:
-        """The lines as flat objects."""
+        """Return the lines as flat objects."""
         text = self.chunk.read()
         reshape = self.source.reshape
         if not reshape:
@@ -161,7 +162,7 @@ class JsonRows:
         return InputError("cannot read JSON", where, found=arrow_message.split("\n")[0])
 
     def _blamed(self) -> Iterator[UnreadableRowError | None]:
-        """What is wrong with each line that is not blank."""
+        """Yield what is wrong with each line that is not blank."""
         source = self.source
         sample = self.start
         kind: str | None = None

@@ -1,4 +1,4 @@
-"""Losses in JSON Lines for which JSON has no number: null, and next to it the number that it stands for."""
+"""Losses that JSON cannot write as numbers: null in JSON Lines, with the loss as text next to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decimal commas and thousands separators: detect them where the numbers of a text allow only one reading."""
+"""Detect decimal commas and thousands separators, if the numbers of a text allow only one reading."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class NumberMarks(NamedTuple):
     decimal
         "." or ",".
     thousands
-        What stands between groups of three digits, or "".
+        The character between groups of three digits, or "".
     """
 
     decimal: str = "."
     thousands: str = ""
 
     def plain(self, cell: str) -> str:
-        """The cell with a decimal point and no separators if it is a number; otherwise unchanged.
+        """Return the cell with a decimal point and no separators if it is a number; otherwise unchanged.
 
         Examples
         --------
@@ -46,7 +46,7 @@ class NumberMarks(NamedTuple):
         return cell.replace(",", ".") if self.decimal == "," and _WITH_COMMA.fullmatch(cell) else cell
 
     def plain_row(self, cells: list[str]) -> list[str]:
-        """Every cell as `plain` returns it; the list itself if no cell can change."""
+        """Convert every cell as `plain` does; the same list is returned if no cell can change."""
         if self.decimal == "." and not self.thousands:
             return cells
         return [self.plain(cell) for cell in cells]
@@ -63,8 +63,9 @@ _POINT = NumberMarks()
 def marks_of(rows: Sequence[Sequence[str]]) -> NumberMarks:
     """Detect how numbers are written; a plain decimal point if cells leave it open or contradict each other.
 
-    A comma is a decimal comma for certain where what follows are not three digits, or what stands before it are none
-    to three after which a mark may come; it parts thousands for certain where there are several, or a point follows.
+    A comma is certainly a decimal comma if it is not followed by exactly three digits, or if the digits before it
+    cannot be followed by a thousands separator. It certainly separates thousands if there are several, or if a point
+    follows.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Text that is rewritten as it is read: UTF-16 to UTF-8, and runs of blanks between cells to one blank."""
+"""Text that is rewritten as it is read: UTF-16 becomes UTF-8, and a run of blanks between cells becomes one blank."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.storage.interface import Bytes, Stream
 
 _READ_BYTES = 1 << 18
-# The longer marks first: the UTF-32 mark begins with the UTF-16 mark.
+# Longer marks come first, because the UTF-32 mark begins with the UTF-16 mark.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -34,7 +34,7 @@ class Rewriter(Protocol):
     """Rewrites text chunk by chunk."""
 
     def rewrite(self, text: bytes, *, last: bool) -> bytes:
-        """Rewrite as much as possible; the rest is held back until the next call."""
+        """Rewrite as much as possible; the rest waits for the next call."""
 
 
 class Rewritten(NamedTuple):
@@ -43,7 +43,7 @@ class Rewritten(NamedTuple):
     Fields
     ------
     make
-        Makes what rewrites one stream of them, by the name for messages.
+        Returns the `Rewriter` for one stream, given the name for messages.
     """
 
     inner: Bytes
@@ -159,10 +159,10 @@ def _one_outside_quotes(match: re.Match[bytes]) -> bytes:
 
 
 def in_utf8(source: Bytes, head: bytes) -> Bytes:
-    """The same text as UTF-8, if it begins with a UTF-16 or UTF-32 mark."""
+    """Return the same text as UTF-8, if it begins with a UTF-16 or UTF-32 mark."""
     return Rewritten(source, ToUtf8) if any(head.startswith(mark) for mark, _ in _MARKS) else source
 
 
 def with_one_blank(source: Bytes) -> Bytes:
-    """The same text with one blank between two cells of a line."""
+    """Return the same text with one blank between two cells of a line."""
     return Rewritten(source, OneBlank)

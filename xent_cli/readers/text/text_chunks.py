@@ -31,15 +31,15 @@ class Chunk(NamedTuple):
     Fields
     ------
     file
-        Where the text can be read again, or None if it came through a pipe or a decompressor.
+        The file from which the text can be read again, or None if it came through a pipe or a decompressor.
     offset, length
-        Where it stands in there, in bytes.
+        Its offset and length in the file, in bytes.
     quoted
-        Whether a double quote is in it.
+        Whether it contains a double quote.
     carriage_returns
-        Whether a carriage return is in it.
+        Whether it contains a carriage return.
     text
-        The text itself, which goes along within a process; to another one only where there is no file.
+        The text, which is kept within a process, and sent to another process only if there is no file.
     """
 
     file: Stored | None
@@ -86,7 +86,7 @@ def chunks_of(source: Bytes, offset: int, size: int, *, quoted: bool = True, col
     quoted
         Whether line ends inside double quotes belong to a cell.
     columns
-        How many of them a row has: each costs some microseconds a chunk, so many columns make larger chunks.
+        Number of columns: each costs some microseconds per chunk, so chunks are larger if there are many.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def chunks_of(source: Bytes, offset: int, size: int, *, quoted: bool = True, col
 
 
 def _without_blank_lines(held: bytes, cut: int) -> int:
-    """Where the last line before `cut` that is not blank ends; blank lines wait, in case nothing follows them."""
+    """Return the end of the last line before `cut` that is not blank; blank lines wait, as nothing may follow them."""
     if cut and held[cut - 1 : cut] == b"\n" and held[cut - 2 : cut - 1] not in (b"\n", b"\r"):
         return cut
     body = len(held[:cut].rstrip(b"\r\n"))
@@ -125,7 +125,7 @@ def _without_blank_lines(held: bytes, cut: int) -> int:
 
 
 def too_long(name: str, text: bytes, offset: int) -> InputError:
-    """Error for a line that is too long, or for endless blank lines."""
+    """Return the error for a line that is too long, or for endless blank lines."""
     blank = not text.strip(b"\r\n")
     what = "blank lines without end" if blank else "line too long"
     found = f"{len(text) >> 20} MiB of them" if blank else f"no line end in {len(text) >> 20} MiB"
@@ -134,7 +134,7 @@ def too_long(name: str, text: bytes, offset: int) -> InputError:
 
 
 def _last_line_end(held: bytes, quoted: bool) -> int:
-    """Length of the text up to its last line end, if `quoted` outside quotes; 0 where it has none."""
+    """Return the length of the text up to its last line end (outside quotes, if `quoted`); 0 if there is none."""
     cut = held.rfind(b"\n") + 1
     inside = held.count(b'"', 0, cut) % 2 if quoted else 0
     while cut and inside:
@@ -146,7 +146,7 @@ def _last_line_end(held: bytes, quoted: bool) -> int:
 
 
 def row_lines(text: memoryview, delimiter: str, single_column: bool) -> list[int]:
-    """Line of the text, from 0, on which each row begins."""
+    """Return the number of the line, from 0, on which each row begins."""
     lines, line = [], 0
     reader = csv_reader(as_lines(text), delimiter=delimiter)
     for cells in reader:
@@ -157,9 +157,9 @@ def row_lines(text: memoryview, delimiter: str, single_column: bool) -> list[int
 
 
 def count_rows(piece: Chunk, delimiter: str, single_column: bool) -> tuple[int, int]:
-    """Rows and lines of a piece; a blank line is a row only where there is a single column to be empty."""
+    """Count rows and lines of a piece; a blank line is a row only if there is a single column, which is then empty."""
     text = piece.read()
-    # One comparison answers both questions; searching for two consecutive line ends takes as long as parsing.
+    # One comparison finds all line ends; to search for two consecutive ones separately takes as long as parsing.
     ends = scratch("line ends", (len(text),), np.bool_)
     np.equal(np.frombuffer(text, np.uint8), ord("\n"), out=ends)
     lines = int(np.count_nonzero(ends)) + (text[-1] != ord("\n"))
@@ -178,8 +178,8 @@ def count_rows(piece: Chunk, delimiter: str, single_column: bool) -> tuple[int, 
 def csv_reader(lines: Iterable[str], *, delimiter: str, skipinitialspace: bool = False) -> Reader:
     """Return Python's csv reader, for cells as long as a line may be.
 
-    Its own bound of 128 KiB a cell would end in an error of its own. The bound belongs to the process, so it is only
-    ever raised: other threads read meanwhile, here and in a worker that runs tasks of others too.
+    By default it fails at cells beyond 128 KiB. That limit belongs to the process, so it is only ever raised: other
+    threads may be reading at the same time.
     """
     if csv.field_size_limit() < LONGEST_LINE:
         csv.field_size_limit(LONGEST_LINE)
@@ -187,5 +187,5 @@ def csv_reader(lines: Iterable[str], *, delimiter: str, skipinitialspace: bool =
 
 
 def as_lines(text: memoryview) -> io.StringIO:
-    """The text for Python's csv reader."""
+    """Return the lines of a text for Python's csv reader."""
     return io.StringIO(bytes(text).decode(errors="replace"), newline="")

@@ -1,4 +1,4 @@
-"""Rows of numbers in one cell, as text or as JSON has them: arrays, vectors of Spark, maps from class to value."""
+"""Rows of numbers in one cell, written as text or as JSON: arrays, vectors of Spark, maps from class to value."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ VECTOR = frozenset({"type", "size", "indices", "values"})
 _SPARSE = re.compile(r"(?:SparseVector)?\((\d{1,9}),\s*\[([^\[\]]*)\],\s*\[([^\[\]]*)\]\)")
 _WRAPPED = re.compile(r"(?:np\.)?(?:array|tensor|DenseVector)\(")
 _SCALAR = re.compile(r"(?:np|numpy)\.float\d+\(([^()]*)\)")
-# With a decimal comma, or with marks between thousands: 0,5 and 1,234.5.
+# One number with a decimal comma, or with commas between thousands: 0,5 and 1,234.5.
 _ONE_NUMBER = re.compile(r"[-+]?(\d*,\d+|\d{1,3}(,\d{3})+(\.\d*)?)")
 _SHOWN = 40
 # How a cell that holds more than a number may begin.
 _BRACKETS = frozenset("[({S")
 _DIGITS = frozenset("0123456789.-+")
-# Longest sparse vector that a sample shows.
+# Longest sparse vector that is written out for a sample.
 _MOST_SHOWN = 1 << 16
 _CUT = re.compile(r"\s*\w*\(?\[+[-+\d.,eE\s]*\.\.\.")
 # A pair in a dictionary as Python prints it.
@@ -44,9 +44,9 @@ class Row(NamedTuple):
     values
         One for each class, or for each of `keys` or `indices`.
     keys
-        Names of the classes, of a map.
+        For a map: the names of the classes.
     indices, size
-        Of a sparse vector: where its values stand, all others being 0, and its length.
+        For a sparse vector: the places of its values, and its length; all other values are 0.
     """
 
     values: list[float]
@@ -70,7 +70,7 @@ class CellError(ValueError):
 
 
 def row_of_cell(cell: object) -> Row:
-    r"""Read a cell: text, or what JSON and Arrow make of a vector or a map.
+    r"""Read a cell: text, or a vector or map as JSON and Arrow return it.
 
     Raises
     ------
@@ -100,9 +100,9 @@ def row_of_cell(cell: object) -> Row:
 
 
 def cell_value(cell: str) -> Any:
-    """What a cell of text holds: a list of numbers or of text, a map, or the text itself where it is none of them.
+    """Return what a cell of text holds: a list of numbers or of text, a map, or the text itself if it is none of these.
 
-    Numbers without brackets are a list where they have decimal points: 10 20 may be anything.
+    Numbers without brackets are a list only if they have decimal points: 10 20 may be anything.
 
     Examples
     --------
@@ -127,17 +127,17 @@ def cell_value(cell: str) -> Any:
 
 
 def is_cut_short(cell: str) -> bool:
-    """Whether a cell is an array of numbers of which numpy left out the middle."""
+    """Whether a cell is an array of numbers that numpy printed without its middle."""
     return _CUT.match(cell) is not None
 
 
 def layout_of_cells(sample: TableSample, name: str) -> Row:
-    """Read the first cell of a column that has something in it.
+    """Read the first cell of a column that is not empty.
 
     Raises
     ------
     InputError
-        Where it is not a row of numbers.
+        If it is not a row of numbers.
     """
     first = next((cell for cell in sample.first(name) if cell is not None and cell != ""), None)
     error = CellError("nothing in the first rows") if first is None else None
@@ -160,7 +160,7 @@ def layout_of_cells(sample: TableSample, name: str) -> Row:
 
 
 def dense(row: Row, keys: tuple[str, ...], width: int) -> list[float]:
-    """A number for each class, by the keys where there are any.
+    """Return a number for each class, in the order of the keys if there are any.
 
     Raises
     ------
@@ -226,7 +226,7 @@ def _numbers(inner: str, text: str) -> list[float]:
 
 
 def _object(text: str) -> dict[str, Any]:
-    """An object of JSON, or a dictionary as Python prints it."""
+    """Parse a JSON object, or a dictionary as Python prints it."""
     try:
         found = json.loads(text, object_pairs_hook=_unique)
     except CellError:

@@ -1,4 +1,4 @@
-"""Entries of a cell that lists some classes with a value each, in which a class may stand twice."""
+"""Cells that list some classes, each with a value, where a class may be listed twice."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def entries_of_cell(cell: object) -> Row:
-    """Read a cell as `row_of_cell` does, except that a class may be named twice, once as the token sampled.
+    """Read a cell as `row_of_cell` does, except that a class may be listed twice, once of these as the sampled token.
 
     Raises
     ------

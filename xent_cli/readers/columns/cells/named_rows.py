@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from xent_cli.readers.columns.sample import TableSample
     from xent_cli.readers.options import ReadOptions
 
-# One row descends by chance.
+# A single row may descend by chance.
 _ROWS_IN_ORDER = 2
 
 
 def of_cells(sample: TableSample, name: str, why: str, kind: str, *, asked: bool = False) -> Choice:
-    """The one column whose cells hold a number for each class.
+    """Choose the one column whose cells hold a number for each class.
 
     Raises
     ------
     InputError
-        Where the first cell of the column is not a row of numbers.
+        If the first cell of the column is not a row of numbers.
     """
     if sample.kinds[name] in (FLOATS, WHOLES):
         return Choice((name,), why, kind=kind, is_list=True, asked=asked)
@@ -46,12 +46,12 @@ def of_cells(sample: TableSample, name: str, why: str, kind: str, *, asked: bool
 
 
 def numbers_of(sample: TableSample, choice: Choice) -> FloatArray:
-    """The first rows [m, k] of the chosen columns, or of the maps in the one that was chosen; NaN where none is."""
+    """Return the first rows [m, k] of the chosen columns, or of the chosen column of maps; NaN for a missing value."""
     return rows_of_maps(sample, choice.within, choice.columns) if choice.within else sample.numbers(choice.columns)
 
 
 def rows_of_maps(sample: TableSample, name: str, keys: tuple[str, ...]) -> FloatArray:
-    """The first rows [m, k] of a column of maps; NaN where a cell has other keys."""
+    """Return the first rows [m, k] of a column of maps; NaN for a cell with different keys."""
     from xent_cli.readers.columns.cells.cell_text import dense, row_of_cell
 
     cells = sample.first(name)
@@ -76,7 +76,7 @@ def refuse_unordered(
         return
     known = labels()
     if known is None and not options.labels_path:
-        return  # that there are no labels is what the user is told
+        return  # the user is told that there are no labels
     if known is not None and (known.form == "text" or (known.boolean and _say_yes_and_no(choice))):
         return
     from xent_cli.readers.columns.cells.cell_text import row_of_cell

@@ -27,13 +27,13 @@ NAME_KEYS = (
 )
 SCORE_KEYS = ("score", "prob", "proba", "probability", "confidence", "logprob", "log_prob", "logit", "value")
 SCORE_LISTS = frozenset(name for _, names in LISTS for name in names)
-# The last words of names that lists of scores have.
+# The last word in the name of a list of scores.
 _SCORE_WORDS = SCORE_LISTS | {"confidences", "confidence", "score"}
 _TEXT_ITEM = re.compile(r"""\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)")\s*(?:,|(?=\s*['"])|$)""")
 
 
 def scores_by_name(items: Sequence[Any]) -> list[tuple[str, Any]] | None:
-    """Pairs of class and score from a list of objects that have both; None for any other list.
+    """Return pairs of class and score from a list of objects that have both; None for any other list.
 
     Examples
     --------
@@ -51,7 +51,7 @@ def scores_by_name(items: Sequence[Any]) -> list[tuple[str, Any]] | None:
 
 
 def objects_of(text: str) -> list[Any] | None:
-    """A list of objects, in JSON or as Python prints it; None for any other text.
+    """Parse a list of objects, in JSON or as Python prints it; None for any other text.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def objects_of(text: str) -> list[Any] | None:
 
 
 def texts_of(text: str) -> list[str] | None:
-    """The strings in a list, as JSON, Python or NumPy writes it; None for any other text.
+    """Parse a list of strings, as JSON, Python or NumPy writes it; None for any other text.
 
     Examples
     --------
@@ -86,7 +86,7 @@ def texts_of(text: str) -> list[str] | None:
 
 
 def named_lists(records: Sequence[Mapping[str, Any]]) -> tuple[str, str] | None:
-    """The list of names and the list of scores that they name, if there is exactly one of each."""
+    """Find the list of names and the list of scores that they belong to, if there is exactly one of each."""
     first = records[0] if records else {}
     texts = [key for key, value in first.items() if _is_list_of(value, str)]
     texts = [key for key in texts if not never_scores(plain_name(key)) and "top" not in plain_name(key)]
@@ -100,7 +100,7 @@ def named_lists(records: Sequence[Mapping[str, Any]]) -> tuple[str, str] | None:
 
 
 def are_named(names: Any, scores: Any) -> bool:
-    """Whether one list names each score of the other, and none twice."""
+    """Whether one list has a name for each score of the other, and no name twice."""
     if not _is_list_of(names, str) or not isinstance(scores, list):
         return False
     return 1 < len(names) == len(scores) == len({*names})

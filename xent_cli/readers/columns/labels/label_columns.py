@@ -1,4 +1,4 @@
-"""Which column of a table holds the labels, in the table of the logits or in one of its own."""
+"""Which column holds the labels, in the table of the logits or in a separate one."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ if TYPE_CHECKING:
     from xent_cli.readers.columns.sample import TableSample
     from xent_cli.readers.options import ReadOptions
 
-# Words in the name of a column of labels that say that they are the truth.
+# Words in the name of a column that say that its labels are the truth.
 _TRUTH_WORDS = ("true", "truth", "gold", "actual", "gt", "obs", "observed", "expected", "reference", "test")
 
 
 def label_candidates(sample: TableSample, roles: Mapping[str, Role]) -> list[str]:
-    """Columns that are named like labels and hold values that labels may have."""
+    """Return the columns that are named like labels and hold values that labels may have."""
     return [
         name for name, role in roles.items() if role.role == LABEL and not role.question and sample.kinds[name] != TEXTS
     ]
 
 
 def find_label(sample: TableSample, roles: Mapping[str, Role], options: ReadOptions, *, elsewhere: bool) -> str | None:
-    """The column of labels next to the logits; None if there is none, or if several and the labels are `elsewhere`.
+    """Find the column of labels next to the logits.
+
+    None if there is none, or if there are several and the labels are `elsewhere`.
 
     Raises
     ------
@@ -41,13 +43,13 @@ def find_label(sample: TableSample, roles: Mapping[str, Role], options: ReadOpti
     if len(found) > 1 and not elsewhere:
         raise two_labels(sample, options, found)
     if not found and not elsewhere:
-        # A column of this name that holds fractions is reported as a bad label, not taken for a class.
+        # A column of this name that holds fractions is reported as a bad label, not used as a class.
         found = [name for name in roles if plain_name(name) in ("label", "labels") and sample.kinds[name] == NUMBER]
     return found[0] if len(found) == 1 else None
 
 
 def label_values(sample: TableSample, name: str, options: ReadOptions) -> LabelValues:
-    """What is known about a column of labels before the run."""
+    """Return what is known about a column of labels before the run."""
     where = f'column "{name}"'
     kind = sample.kinds[name]
     if kind.startswith("list"):
@@ -126,7 +128,7 @@ def says_truth(name: str) -> bool:
 
 
 def only_column(sample: TableSample, roles: Mapping[str, Role]) -> str | None:
-    """The one column of a table of labels that has no other role."""
+    """Return the one column of a table of labels that has no other role."""
     others = (INDEX, PREDICTION, ABOUT_SAMPLE)
     left = [
         name

@@ -30,8 +30,8 @@ def plan_labels(
 ) -> ColumnPlan:
     """Find the labels in a separate table: a single column, or one for each class.
 
-    Dense columns with the names of the logits' columns are put in the order of those, whatever prefix either side has;
-    only names that have nothing in common keep their own order.
+    Dense columns that are named like the columns of the logits are put in their order, whatever prefix either has; only
+    if no name matches do they keep their own order.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def plan_labels(
         return beside._replace(label=label, numbers=numbers, ignored=ignored, spelt=spelt)
     dense = [name for name in _dense(sample, roles) if name not in beside.by]
     values = _by_class(sample.path, dense, class_names)
-    # Before the logits are known, any number of classes will do.
+    # Before the logits are known, any number of classes is accepted.
     fits = len(values) == num_classes or (num_classes < 0 and len(values) > 1)
     if values and fits and options.labels != "sparse":
         return beside._replace(values=values)
@@ -101,7 +101,7 @@ def _label(
 
 
 def _dense(sample: TableSample, roles: Mapping[str, Role]) -> list[str]:
-    """Columns that may be one for each class, true and false too; in the order of their numbers, if they have some."""
+    """Return columns that may be one for each class, also of true and false; in the order of any numbers they have."""
     names = [
         name
         for name, role in roles.items()
@@ -113,14 +113,14 @@ def _dense(sample: TableSample, roles: Mapping[str, Role]) -> list[str]:
 
 
 def _by_class(path: str, names: list[str], class_names: tuple[str, ...] | None) -> tuple[str, ...]:
-    """Columns of dense labels in the order of the classes, as far as they are named after these."""
+    """Return columns of dense labels in the order of the classes, if they are named after these."""
     if class_names is None:
         return tuple(names)
     for prefix in ("", *LOGIT_PREFIXES):
         prefixed = tuple(f"{prefix}{name}" for name in class_names)
         if set(prefixed) <= set(names):
             return prefixed
-    # Any other word may stand before all names of one side: prob_cat and prob_dog are cat and dog.
+    # Either list may have a word before all of its names: prob_cat and prob_dog are cat and dog.
     ours, theirs = (_without_prefix(each) for each in (class_names, names))
     found = dict(zip(theirs, names, strict=True))
     if set(ours) == set(theirs):
@@ -141,7 +141,7 @@ def _by_class(path: str, names: list[str], class_names: tuple[str, ...] | None) 
 
 def _without_prefix(names: Sequence[str]) -> list[str]:
     """Remove what all names begin with."""
-    # The first and the last in order differ where any two do.
+    # The first and the last in sorted order share only what all names share.
     first, last = (min(names), max(names)) if len(names) > 1 else ("", "")
     shared = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
     return [name[shared:] for name in names]

@@ -14,30 +14,30 @@ if TYPE_CHECKING:
 
 
 class LabelValues(NamedTuple):
-    """Labels as far as they are known before the run.
+    """What is known about labels before the run.
 
     Fields
     ------
     where
-        What holds them, for a sentence: `column "label"`, or a path.
+        Where they are, in words for a message: `column "label"`, or a path.
     form
         "whole" for class indices (true and false too), "text" for names, "dense" for a row of numbers each.
     first
-        Those of the first rows as text, "" if there is none.
+        Labels of the first rows as text; "" for a missing one.
     ahead
-        Every label as text; None if they cannot be read ahead.
+        Returns every label as text, or None if they cannot be read before the run.
     width
-        How many numbers a dense label has.
+        Number of values of a dense label.
     ignored
-        Labels that mark samples without one.
+        Values that mark samples without a label.
     boolean
         Whether they are true and false.
     offset
         Number of the first class, if the user gives it.
     aligned
-        Whether they are in the order of the logits, which is not known yet for two tables with ids.
+        Whether they are in the order of the logits; for two tables with ids this is not known yet.
     lenient
-        Whether some may not count, so that they need not be classes.
+        Whether some samples may be left out, whose labels need not be classes.
     """
 
     where: str
@@ -52,12 +52,12 @@ class LabelValues(NamedTuple):
     lenient: bool = False
 
     def class_index(self, text: str) -> int | None:
-        """The class index that a label is, or None."""
+        """Return the class index that a text says, or None."""
         found = as_integer(text)
         return None if found is None else found - self.offset
 
     def integers(self, *, every: bool) -> frozenset[int] | None:
-        """Distinct class indices: those of the first rows, or `every` one, None where these are not known."""
+        """Return the distinct class indices of the first rows, or of `every` row; None if these are not known."""
         texts = self.ahead() if every else frozenset(self.first)
         if texts is None:
             return None
@@ -65,13 +65,13 @@ class LabelValues(NamedTuple):
         return frozenset(value - self.offset for value in found if value is not None)
 
     def names(self, *, every: bool) -> frozenset[str]:
-        """Distinct labels of text: those of the first rows, or `every` one, as far as they are known."""
+        """Return the distinct labels of text of `every` row, or of the first rows, also if the others are not known."""
         texts = self.ahead() if every else None
         return frozenset(text.strip() for text in (self.first if texts is None else texts)) - {""}
 
 
 def run_from_zero(labels: LabelValues, k: int) -> bool:
-    """Whether whole-number labels hold both 0 and k - 1, and none above."""
+    """Whether whole-number labels include 0 and k - 1, and none above."""
     for every in (False, True):
         found = labels.integers(every=every)
         if found and labels.lenient:
@@ -84,7 +84,7 @@ def run_from_zero(labels: LabelValues, k: int) -> bool:
 
 
 def range_of(labels: LabelValues | None) -> tuple[int, int]:
-    """The lowest and the highest of whole-number labels; (0, -1) if there are none."""
+    """Return the lowest and the highest of whole-number labels; (0, -1) if there are none."""
     if labels is None or labels.form != "whole":
         return 0, -1
     found = labels.integers(every=True) or labels.integers(every=False)
@@ -92,10 +92,10 @@ def range_of(labels: LabelValues | None) -> tuple[int, int]:
 
 
 def columns_of_labels(labels: LabelValues, columns: Sequence[str], *, every: bool) -> dict[str, str] | None:
-    """Which column each text label names; None if one of them names none.
+    """Return the column that each text label names; None if a label names no column.
 
-    Names are matched as written, then without case and punctuation if that leaves one column; what surrounds them must
-    be the same for all. If two sets of columns fit, as with two models, the answer is None.
+    Names are matched as written, then without case and punctuation if that leaves one column; the text around the names
+    must be the same for all. If two sets of columns fit, as with two models, the answer is None.
     """
     return _columns_named(labels.names(every=every), tuple(columns))
 
@@ -103,7 +103,7 @@ def columns_of_labels(labels: LabelValues, columns: Sequence[str], *, every: boo
 @lru_cache(maxsize=16)
 def _columns_named(texts: frozenset[str], columns: tuple[str, ...]) -> dict[str, str] | None:
     if (bare := {name.strip(): name for name in columns}).keys() <= texts:
-        # Any other label names no class; the run reports it.
+        # Any other label is not the name of a class; the run reports it.
         return bare
     stems = stems_of_labels(texts, columns)
     if stems:
@@ -124,7 +124,7 @@ def _columns_named(texts: frozenset[str], columns: tuple[str, ...]) -> dict[str,
 
 
 def one_each(names: Sequence[str]) -> dict[str, str]:
-    """Names by their plain form, without those that share one.
+    """Return names by their plain form, without those whose plain form is the same.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Columns that may be the labels if none is named so, with the options that select each reading."""
+"""Columns that may hold the labels, if no name says so, with the options that select each of them."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
     Planner = Callable[[ReadOptions], ColumnPlan]
 
-# Most columns that are tried, and most lines that are shown.
+# At most this many columns are tried, and this many lines are shown.
 _MOST_TRIED, _MOST_SHOWN = 24, 3
-# In a wider table, one-hot columns are not searched one by one.
+# A table with more columns than this is not searched for one-hot columns.
 _MOST_COLUMNS = 4096
 _MARKS = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0}
 
@@ -39,16 +39,16 @@ _MARKS = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0}
 def label_readings(
     sample: TableSample, columns: Iterable[str], options: ReadOptions, plan: Planner
 ) -> tuple[ReadOptions, ...]:
-    """The readings of a table in which one of some columns, or a column for each class, holds the labels.
+    """Return the ways to read a table in which one of some columns, or one column for each class, holds the labels.
 
-    Columns that are 1 for one class in every row count first, then columns of names, then numbers, which must also be
-    better than a guess. A column that is the highest class in every row is a prediction, unless all are; of columns
-    with the same values, only the first is shown.
+    Columns that are 1 for one class in every row come first, then columns of names, then numbers, which must also be
+    better than a guess. A column that equals the highest class in every row is a prediction, unless all columns do; of
+    columns with the same values, only the first is shown.
 
     Parameters
     ----------
     plan
-        Chooses the class columns under other options.
+        Plans the columns of the table with different options.
     """
     dense = _one_hot(sample, options, plan)
     if dense:
@@ -70,7 +70,7 @@ def label_readings(
 
 
 def _not_predicted(found: Iterable[tuple[ReadOptions, bool]]) -> tuple[ReadOptions, ...]:
-    """Readings whose labels are not the highest class in every row, as predictions are; all of them if none is left."""
+    """Leave out readings whose labels are the highest class in every row, as predictions are, unless all are."""
     some = list(found)
     kept = [reading for reading, predicted in some if not predicted] or [reading for reading, _ in some]
     return tuple(kept[:_MOST_SHOWN])
@@ -78,7 +78,7 @@ def _not_predicted(found: Iterable[tuple[ReadOptions, bool]]) -> tuple[ReadOptio
 
 def _may_be_labels(sample: TableSample, name: str) -> bool:
     kind = sample.kinds[name]
-    # Text that names the classes holds labels, whatever its own name says.
+    # A column of text that names the classes holds labels, whatever its own name says.
     others = (PREDICTION, INDEX) if kind == TEXT else (PREDICTION, INDEX, ID, ABOUT_SAMPLE)
     if role_named(name, text=kind == TEXT) in others or kind not in (TEXT, BOOL, NUMBER):
         return False
@@ -88,7 +88,7 @@ def _may_be_labels(sample: TableSample, name: str) -> bool:
 def _fitting(
     sample: TableSample, classes: ColumnPlan, labels: LabelValues, reading: ReadOptions
 ) -> tuple[ReadOptions, bool] | None:
-    """The options that compute with some labels, and whether these are predictions; None if they do not fit."""
+    """Return the options that select some labels, and whether these are predictions; None if they do not fit."""
     scores = _scores(sample, classes)
     if scores is None:
         return None
@@ -105,7 +105,7 @@ def _fitting(
         called = {column: text for text, column in found.items()}
         names = tuple(called.get(column, "") for column in columns)
     elif not _better_than_a_guess(scores, classes, labels, probabilities=held):
-        # Labels from 1, as R and MATLAB have them.
+        # Labels count from 1, as in R and MATLAB.
         labels = labels._replace(offset=1)
         last = scores.shape[1] - 1
         if labels.offset == reading.first_class or not {0, last} <= (labels.integers(every=False) or set()):
@@ -117,7 +117,7 @@ def _fitting(
 
 
 def _scores(sample: TableSample, classes: ColumnPlan) -> FloatArray | None:
-    """The first rows of the classes as [m, k]; None for lists of unequal length and for cells that are not maps."""
+    """Return the first rows of the classes as [m, k]; None if lists differ in length or a cell is not a map."""
     if classes.keys:
         return rows_of_maps(sample, classes.values[0], classes.keys)
     if classes.cells or not classes.values:
@@ -143,7 +143,7 @@ def _better_than_a_guess(scores: FloatArray, classes: ColumnPlan, labels: LabelV
 
 
 def _one_hot(sample: TableSample, options: ReadOptions, plan: Planner) -> tuple[ReadOptions, ...]:
-    """The readings of a table in which a column for each class is 1 where that is the label."""
+    """Return the ways to read a table that has a column for each class, which is 1 if that class is the label."""
     if len(sample.kinds) > _MOST_COLUMNS or options.logits_path == "-":
         return ()
     marks = [name for name, kind in sample.kinds.items() if kind == BOOL or (kind == NUMBER and sample.is_whole(name))]
@@ -180,7 +180,7 @@ def _dense(path: str, width: int) -> LabelValues:
 
 
 def _sets(marks: list[str], sample: TableSample, options: ReadOptions, plan: Planner) -> list[list[str]]:
-    """Columns of marks that may belong together: those of a number, those of a name, all."""
+    """Yield sets of columns of 0 and 1 that may belong together: numbered ones, named ones, all."""
     found = [list(family.columns) for family in numbered(marks)]
     try:
         names = plan(options).names
@@ -195,5 +195,5 @@ def _sets(marks: list[str], sample: TableSample, options: ReadOptions, plan: Pla
 
 
 def _marks(sample: TableSample, names: Sequence[str]) -> FloatArray:
-    """Columns of 0 and 1, or of true and false, as numbers [m, k]; NaN for anything else."""
+    """Return columns of 0 and 1, or of true and false, as numbers [m, k]; NaN for anything else."""
     return np.array([[_MARKS.get(text.lower(), math.nan) for text in sample.texts(name)] for name in names]).T
