@@ -13,15 +13,15 @@ _MOST_SHOWN = 200
 _MOST_NAMES = 6
 
 
-# GitHub's runner takes these for commands of the workflow: the first at the beginning of a line, the second anywhere.
+# GitHub's runner interprets these as commands: the first at the beginning of a line, the second anywhere.
 _COMMAND, _OLD_COMMAND = "::", "##["
 
 
 def printable(text: str) -> str:
     r"""Make text from a file, a file name or a column name safe to print on a terminal or in a workflow's log.
 
-    Escapes control characters, line ends, changes of writing direction, bytes that are not characters, and whatever a
-    workflow would take for a command. Everything that is printed passes through here.
+    Escapes control characters, line ends, changes of writing direction, bytes that are not characters, and anything
+    that a workflow would interpret as a command. Everything that is printed passes through here.
 
     Examples
     --------
@@ -229,7 +229,7 @@ class RowError(InputError):
 
 
 class UnreadableRowError(RowError):
-    """A row of a table cannot be read; holds what is known without reading past the block that it is in.
+    """A row of a table cannot be read; the error holds what is known without reading past the block of the row.
 
     Parameters
     ----------

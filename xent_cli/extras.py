@@ -1,10 +1,10 @@
-"""Packages that only some features need: the line that installs them beside this very xent."""
+"""Packages that only some features need: the command that installs them for this installation of xent."""
 
 from __future__ import annotations
 
 
 def install_line(extra: str) -> str:
-    """Return the command that installs an extra, from wherever xent itself was installed.
+    """Return the command that installs an extra, from the same place that xent was installed from.
 
     pip keeps that place (PEP 610) unless it was a package index: a folder, a wheel, or a revision of a repository.
 

@@ -1,4 +1,4 @@
-"""From argv to exit code: which commands there are, and which exit code each failure has."""
+"""From argv to exit code: which commands there are, and which exit code each failure gets."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def _run(argv: list[str]) -> int:
         except (click.exceptions.Exit, click.ClickException, UsageError, OutputError, BrokenPipeError):
             raise
         except Exception:
-            refuse_changed()  # a file that changed explains every other error
+            refuse_changed()  # if a file changed, that explains any other error
             raise
     sys.stdout.flush()
     return 0
@@ -182,7 +182,7 @@ def _refused(error: OSError) -> XentError:
 
 
 def _let_go(*streams: TextIO) -> None:
-    """Discard output that a stream cannot take; Python would try again at exit, complain, and exit with 120."""
+    """Discard output that a stream cannot take: Python would try again at exit, complain, and exit with 120."""
     for stream in streams:
         try:
             stream.flush()

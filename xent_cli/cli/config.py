@@ -22,7 +22,7 @@ _OWN, _SHARED = "xent.toml", "pyproject.toml"
 # A larger file is not a configuration, and would be read at every start.
 _LARGEST = 1 << 20
 # Options that a file may not set unless --config names it: where to write, what to fetch, who computes, and whether a
-# failed check passes. A folder unpacked from an archive may contain such a file.
+# failed check passes. A folder unpacked from an archive might contain a configuration file.
 _OUTPUTS = frozenset({"output", "gradients", "report", "plot", "write-cases"})
 _NEVER = frozenset({"scheduler", "exit-zero"})
 # Except in the folder where xent was started.
@@ -161,11 +161,11 @@ def _with_notes(callback: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _content(path: str, *, must: bool) -> bytes | None:
-    """Read a file without waiting, as for the writer of a FIFO, and without reading much."""
+    """Read a small file, without ever waiting (for the writer of a FIFO, say)."""
     kind = Path(path).stat().st_mode
     if not stat.S_ISREG(kind):
         if not must and Path(path).name == _SHARED:
-            return None  # a file of a different tool, which does not mention xent
+            return None  # a file of another tool, which does not mention xent
         raise OSError("a folder" if stat.S_ISDIR(kind) else "a pipe or a device")
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
         content = file.read(_LARGEST + 1)

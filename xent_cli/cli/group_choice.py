@@ -1,4 +1,4 @@
-"""What `--by`, `--cluster`, `--macro` and `--units` say: which samples belong together, and how long each is."""
+"""The values of `--by`, `--cluster`, `--macro` and `--units`: which samples belong together, and how long each is."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def group_choice(text: str, option: str) -> GroupChoice:
     Raises
     ------
     UsageError
-        If N is not a valid number, or the option does not take this word.
+        If N is not a valid number, or the option does not accept this word.
 
     Examples
     --------
@@ -101,7 +101,7 @@ class GroupChoices(NamedTuple):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Columns that may define groups, each once; a name may turn out to be that of a file."""
+        """Columns that may define groups, each once; one of the names may turn out to be a file."""
         found = [choice.name if choice.file is None else choice.file.typed for choice in self._all if _is_read(choice)]
         return tuple(dict.fromkeys(found))
 

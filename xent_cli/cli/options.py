@@ -1,4 +1,4 @@
-"""The options of each command as typed values, made once when click is done; nothing below uses click or environment.
+"""The options of each command as typed values, made once click is done; nothing below uses click or the environment.
 
 A group of options here is a group of `--help`. They are named tuples because they are defined at every start: a frozen
 dataclass of this many fields takes ten times as long to define.
@@ -15,7 +15,7 @@ from xent_cli.cli.config import CONFIGURATION, WORDS, notes_of
 from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.core.options import PredictionColumn
 
-# Options that `readers.columns.lines` writes.
+# Options about inputs, which `readers.columns.lines` writes into a line itself.
 _OF_INPUTS = frozenset(
     {
         *("axis", "input_format", "class_names", "id_column", "label_column", "logits_column", "sample_weight_column"),
@@ -185,7 +185,7 @@ def origin() -> Origin:
 def words_beside(command: click.Command, words: Sequence[str]) -> list[str]:
     """Return the options typed that do not say how an input is read, in the order typed.
 
-    Messages put the inputs, and the options that read them, into such a line themselves.
+    Messages that show a command line add the inputs, and the options about them, themselves.
 
     Examples
     --------
@@ -207,7 +207,7 @@ def words_beside(command: click.Command, words: Sequence[str]) -> list[str]:
 
 
 def _takes_the_next(word: str, options: Mapping[str, click.Parameter]) -> bool:
-    """Whether the value of an option is the next word; short options, written together or not, end in their value."""
+    """Whether the value of an option is the next word; the value of a short option may also follow without a blank."""
     if word.startswith("--"):
         return "=" not in word and _has_value(options.get(word))
     letters = [_has_value(options.get(f"-{letter}")) for letter in word[1:]]

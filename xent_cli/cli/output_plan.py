@@ -19,7 +19,7 @@ _TOP_OF_A_TABLE = 5
 
 
 class Form(Enum):
-    """A form of output; each command has some of them, for `-f`."""
+    """A form of output; each command offers some of them with `-f`."""
 
     TABLE = "table"
     LINES = "lines"
@@ -100,7 +100,7 @@ class OutputPlan(NamedTuple):
         return not bare or self.stderr_summary is not None or self.rows is Form.TABLE
 
     def has_digest(self, path: str | None) -> bool:
-        """Whether any output, among them rows at this path, holds a digest of the labels."""
+        """Whether any output, including rows at this path, holds a digest of the labels."""
         rows = path is not None and format_of(path) in ("parquet", "arrow")
         json = any(target.form == "json" for target in self.reports)
         return self.summary is Form.JSON or self.rows is Form.ARROW or rows or json

@@ -1,1 +1,1 @@
-"""Where tasks run; every engine keeps to the contract `interface.Engine`."""
+"""Where tasks run; every engine implements `interface.Engine`."""

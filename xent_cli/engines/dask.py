@@ -80,7 +80,7 @@ def open_dask(scheduler: str | None, workers: int, patience: float = _PATIENCE_S
         raise interface.missing("dask") from None
     import logging
 
-    # Failures are reported in our own words, unless Dask recovers from them.
+    # Failures that Dask does not recover from are reported by us.
     logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
     with ExitStack() as stack:
         stack.enter_context(dask.config.set({"distributed.comm.timeouts.connect": patience}))

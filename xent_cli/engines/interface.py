@@ -101,7 +101,7 @@ def missing(engine: str) -> InputError:
 
 
 def workers_die(times: int) -> XentError:
-    """Return the error for a task that this many workers died of."""
+    """Return the error for a task during which this many workers died."""
     found = f"{times} workers that died of the same task"
     return XentError("workers die", found=found, hint="more memory for each, or smaller row groups")
 

@@ -29,7 +29,7 @@ class ThreadEngine(NamedTuple):
     """Runs tasks in threads; NumPy and Arrow release the interpreter lock where most time is spent.
 
     The calling thread is one of them: it creates the tasks, and runs one whenever enough are waiting. A separate thread
-    for creating them would be one more than there are cores where that is expensive, as when reading from a pipe.
+    that creates tasks would be one thread too many when creating them is expensive, as when reading from a pipe.
     """
 
     threads: int

@@ -39,8 +39,8 @@ def in_order(
         Called once, at the end or when the iterator is closed, with the futures that were not waited for: none, if
         all went well.
     together
-        How many tasks make a batch once they turn out to be short. The first window is submitted one by one: a few
-        tasks are spread evenly, and none is yet known to be short.
+        How many tasks make a batch once they turn out to be short. Tasks of the first window are submitted one by one,
+        so that a few tasks are spread evenly; none is known to be short yet.
 
     Raises
     ------

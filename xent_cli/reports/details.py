@@ -1,4 +1,4 @@
-"""What a page shows of a run besides its figures; only a page needs it, so that no other run has to define it."""
+"""What a page shows of a run besides its figures. It is a module of its own because only runs with a page need it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Details:
     divergence
         The distribution of the KL divergences, or None without a teacher.
     divergence_known
-        What is known of these: "at face value", "at most" or "at least"; "" if they are exact.
+        What these are: "at face value", or bounds, "at most" or "at least"; "" if they are exact.
     """
 
     losses: QuantileState

@@ -1,4 +1,4 @@
-"""Entries that several JSON documents have: their inputs, and what was remarked on."""
+"""Entries that several JSON documents have: their inputs, and warnings and notes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def input_entry(description: InputDescription) -> dict[str, Any]:
-    """Return what every document says of an input.
+    """Return the entry of an input.
 
     Examples
     --------
@@ -27,7 +27,7 @@ def input_entry(description: InputDescription) -> dict[str, Any]:
 
 
 def remark_entries(diagnostics: Iterable[Diagnostic]) -> dict[str, list[dict[str, Any]]]:
-    """Return the last fields of every document: its warnings and its notes.
+    """Return the entries of warnings and notes, which are the last fields of every document.
 
     Examples
     --------

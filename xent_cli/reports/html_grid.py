@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 # Maximum rows and bytes of a table; all tables and pictures together stay below 300 KiB.
 MOST_ROWS, ROOM, _CELL, _EMPTY = 60, 15_500, 60, 10
-# Of slices, at least 30 are shown.
+# Enough room to show at least 30 slices.
 ROOM_OF_SLICES = 17_500
 _LONGEST = 80
 
@@ -29,7 +29,7 @@ class Cell(NamedTuple):
 class Grid(NamedTuple):
     """A table whose first column heads the rows.
 
-    `beyond` is the number of rows without room; a `wide` table has the whole page to itself.
+    `beyond` is the number of rows that did not fit; a `wide` table takes the full width of the page.
     """
 
     caption: str
@@ -83,5 +83,5 @@ def cell(text: str) -> Cell:
 
 def short(text: str, longest: int) -> str:
     """Return text from a file on one line, without control characters, shortened if long."""
-    shown = printable(text[: longest + 1])  # enough to fill it: a name may have megabytes
+    shown = printable(text[: longest + 1])  # one character more than fits is enough: a name may have megabytes
     return shown if len(shown) <= longest else f"{shown[:longest]}…"

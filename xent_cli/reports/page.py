@@ -9,7 +9,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 
 def render_page(template: str, **values: Any) -> str:
-    """Fill in a template of this package, named by its path in it; text is escaped."""
+    """Fill in a template of this package, named by its path in the package; text is escaped."""
     environment = Environment(
         loader=FunctionLoader(_source),
         autoescape=True,

@@ -1,4 +1,4 @@
-"""Writers of per-sample rows; each keeps to the contract `interface.RowWriter`."""
+"""Writers of per-sample rows; each implements `interface.RowWriter`."""
 
 from __future__ import annotations
 

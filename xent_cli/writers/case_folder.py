@@ -89,7 +89,7 @@ def _npy(values: AnyArray) -> bytes:
 
 
 def _place(path: str, files: Mapping[str, bytes]) -> None:
-    """Write all files into a folder beside the target, and rename it."""
+    """Write all files into a folder next to the target, and rename it."""
     target = Path(os.path.realpath(path))
     with errors_name_folder(path):
         if target.exists() and not (target.is_dir() and not any(target.iterdir())):

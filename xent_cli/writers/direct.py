@@ -58,7 +58,7 @@ class Direct:
             self.stream.close()
 
     def _begin(self, name: str, flags: int) -> int:
-        """Open the file; wait for the reader of a FIFO, but not for ever as the system would."""
+        """Open the file; wait for the reader of a FIFO, but not for ever, as the system would."""
         if not Path(name).is_fifo():
             return os.open(name, flags, 0o666)
         began = time.monotonic()

@@ -1,4 +1,4 @@
-"""An output on a disk: a file written beside its target, then renamed."""
+"""An output on a disk: a file written next to its target, then renamed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
 
 
 class NewFile:
-    """A new file beside its target, on a disk."""
+    """A new file next to its target, on a disk."""
 
     stream: BufferedWriter
 
@@ -71,7 +71,7 @@ class NewFile:
             self._target.unlink()
 
     def settle(self) -> None:
-        """Remove the second name of the old file."""
+        """Remove the old file, which has a second name by now."""
         if self._old is not None:
             with suppress(OSError):
                 self._old.unlink()

@@ -32,7 +32,7 @@ _CURRENT_FOLDER, _EXCHANGE = -100, 2
 
 
 class PartsFolder:
-    """A folder that is being written, as the driver sees it: the recipe of its parts, and start and size of each."""
+    """A folder that is being written, in the main process: the recipe of its parts, and start and size of each."""
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
@@ -43,7 +43,7 @@ class PartsFolder:
         self._rows.append((rows.start, rows.size))
 
     def manifest(self, replaced: list[str]) -> str:
-        """Return as JSON which rows are in which part, and which files of an earlier run may still be beside them."""
+        """Return JSON that says which rows each part has, and which files of an earlier run may still be in the folder."""
         entries = [{"file": self.parts.name(start), "start": start, "rows": size} for start, size in self._rows]
         document: dict[str, Any] = {"written_by": "xent", "rows": sum(size for _, size in self._rows), "parts": entries}
         if replaced:
@@ -81,7 +81,7 @@ def publish_parts(path: str, columns: RowFormat | None, dtype: str = "<f4") -> I
 
 
 class _Folder:
-    """A folder beside its target, on a disk; see `Output`."""
+    """A folder on a disk, written next to its target and then renamed; see `Output`."""
 
     def __init__(self, path: str, run: str, columns: RowFormat | None, dtype: str) -> None:
         self._path = path
@@ -115,7 +115,7 @@ class _Folder:
             sync_folder(self._beside)
 
     def swap(self, *, undoable: bool) -> None:
-        self._refuse_foreign()  # including what has been added since
+        self._refuse_foreign()  # including files added since then
         with errors_name_folder(self._path):
             if not self._target.exists():
                 self._beside.rename(self._target)

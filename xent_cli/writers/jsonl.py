@@ -22,9 +22,9 @@ _ESCAPED = '["\\\\\x00-\x1f]'
 
 @dataclass(frozen=True, slots=True)
 class JsonLinesWriter:
-    """One object per sample; a NaN or infinite loss is null, and ``"nonfinite"`` beside it says which it was.
+    """One object per sample; a NaN or infinite loss is null, and ``"nonfinite"`` next to it says which it was.
 
-    The divergence of such a sample is not finite in the same way as its loss.
+    The divergence of such a sample is NaN or infinite like its loss.
     """
 
     stream: BinaryIO

@@ -1,4 +1,4 @@
-"""Arrays out: losses as one .npy array, and gradients shaped like the logits."""
+"""Write arrays: losses as one .npy array, and gradients shaped like the logits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MAPPED_BYTES = 64 << 20
 
 
 class NpyWriter:
-    """Losses as float64, in the shape of the logits without the class axis; ignored samples are a NaN of their own.
+    """Losses as float64, in the shape of the logits without the class axis; ignored samples have a special NaN.
 
     If the number of rows is known only at the end and the stream cannot seek, all losses are kept, 8 bytes each.
     """
@@ -145,7 +145,7 @@ def _narrowed(gradient: AnyArray, dtype: np.dtype[np.generic]) -> AnyArray:
 
 
 def npy_header(shape: tuple[int | None, ...], dtype: np.dtype[np.generic]) -> bytes:
-    """Header of a C-ordered .npy file; its length depends only on dtype and rank."""
+    """Return the header of a C-ordered .npy file, whose length depends only on dtype and rank."""
     buffer = io.BytesIO()
     descr = np.lib.format.dtype_to_descr(dtype)
     np.lib.format.write_array_header_1_0(buffer, {"descr": descr, "fortran_order": False, "shape": shape})

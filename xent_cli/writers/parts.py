@@ -1,4 +1,4 @@
-"""Folders of numbered parts, written where the work is done: rows as Parquet, gradients as .npy."""
+"""Folders of numbered parts, written by the processes that compute them: rows as Parquet, gradients as .npy."""
 
 from __future__ import annotations
 
@@ -80,13 +80,13 @@ def errors_name_folder(path: str) -> Iterator[None]:
     """Turn errors of the system or of Arrow about a folder into an OutputError."""
     try:
         yield
-    except (OSError, ValueError, NotImplementedError) as error:  # the latter two for a scheme that Arrow does not know
+    except (OSError, ValueError, NotImplementedError) as error:  # the last two for a scheme that Arrow does not know
         found = getattr(error, "strerror", None) or str(error).split("\n")[0]
         raise OutputError("cannot write folder", path, found=found) from None
 
 
 def without_arrays(rows: BlockLoss) -> BlockLoss:
-    """Return the block with its totals only, once its part is written."""
+    """Return the block with only its totals, after its part was written."""
     names = ("loss", "ignored", "labels", "ids", "kl", "gradient", "groups", "weight", "left_out")
     arrays: dict[str, Any] = dict.fromkeys((*names, "class_weight", "predictions", "clusters", "ends", "units"))
     return rows._replace(**arrays)

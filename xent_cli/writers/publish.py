@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType, TracebackType
 
-# How long a pipe may be without a reader.
+# How long a pipe may be without a reader, in seconds.
 PATIENCE_SECONDS = 60.0
 _HELD = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class Output(Protocol):
-    """One output that is being written beside its target."""
+    """One output that is being written next to its target."""
 
     def finish(self) -> None:
         """Sync all bytes to the disk, which reveals a lack of space."""

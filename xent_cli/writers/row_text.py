@@ -85,8 +85,7 @@ def row_texts(
 ) -> list[list[str]]:
     """Return the text of every cell, column by column, in the order of `RowFormat.names`.
 
-    `missing` is the text for a loss that a sample does not have, `unnamed` that for an id, label, group or prediction
-    without a value.
+    `missing` is the text for a missing loss, `unnamed` the text for a missing id, label, group or prediction.
     """
     texts = [[str(i) for i in range(rows.start, rows.start + rows.size)]]
     if columns.id_name is not None:

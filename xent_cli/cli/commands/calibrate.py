@@ -19,7 +19,7 @@ _EXAMPLES = (
     "xent calibrate logits.npy labels.npy -f json | jq .temperature",
     "xent check logits.npy labels.npy --max calibration_gain=0.01",
 )
-# These would change what is minimised, or are about inputs that have no temperature.
+# Options that would change what is minimised, or are about inputs without a temperature.
 _NOT_HERE = (
     *("source", "labels_from", "normalize", "unnormalized", "label_smoothing", "class_weight"),
     *("temperature", "teacher_temperature", "precision"),

@@ -1,4 +1,4 @@
-"""Names of columns for the completion of a shell, from the file that was typed before."""
+"""Complete names of columns in a shell, from the files on the command line."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
 
     import click
 
-# Words that an option takes besides names.
+# Words that options accept besides names.
 _WORDS = {"by": ("label",), "macro": ("label",), "cluster": ("none",)}
 _OTHER_FILES = {"loss_column": "loss", "gradient_column": "gradient"}
 _OPERANDS = ("logits", "labels", "files", "baseline", "candidates")
-# These take several names with commas between; or else a file.
+# Options that accept several names with commas between them; and those that also accept a file.
 _LISTS, _OR_FILES = ("logits_column",), ("mask", "units")
 
 
 def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Return the names that begin like the word; a file that cannot be read has none."""
+    """Return the names that begin with the word; a file that cannot be read has none."""
     option = str(parameter.name)
     before, comma, begun = incomplete.rpartition(",") if option in _LISTS else ("", "", incomplete)
     names: dict[str, None] = {}
-    with suppress(OSError, ValueError):  # a word longer than any name
+    with suppress(OSError, ValueError):  # a word that is too long for a file name
         for path in _typed(context, option):
             names |= dict.fromkeys(_names(path))
     names |= dict.fromkeys(_WORDS.get(option, ()))
     found = [name for name in names if name.startswith(begun) and name.isprintable()]
-    # Bash forgets what comes before a file, and offers files where nothing follows.
+    # Bash drops the other completions if one is a file, and offers files if there is no completion.
     files = [CompletionItem(incomplete, type="file")] if option in _OR_FILES else []
     return files + [CompletionItem(_quoted(f"{before}{comma}{name}")) for name in found]
 
@@ -45,7 +45,7 @@ def complete(context: click.Context, parameter: click.Parameter, incomplete: str
 def _typed(context: click.Context, option: str) -> Iterator[str]:
     """The inputs typed so far; those of compare may have a label before them.
 
-    click leaves the operands in `args` where the line ends in an option without its value.
+    click leaves the operands in `args` if the line ends in an option without its value.
     """
     other = _OTHER_FILES.get(option)
     given = [context.params.get(name) or () for name in (_OPERANDS if other is None else (other,))]
@@ -60,16 +60,16 @@ def _names(path: str) -> tuple[str, ...]:
     local = Path(local_path(path)).expanduser()
     if is_url(str(local)) or path == "-" or local.is_fifo():
         return ()
-    # Whatever is wrong with the file is said when the command runs: a completion that prints would spoil the line.
+    # Errors in the file are reported when the command runs: a completion that prints would spoil the line.
     with suppress(XentError, OSError, ValueError):
         return column_names(str(local))
     return ()
 
 
 def _quoted(word: str) -> str:
-    """Put backslashes where bash would take a word apart: it inserts it as it is, and other shells quote it.
+    """Put backslashes where bash would split a word: bash inserts the word unchanged, while other shells quote it.
 
-    Each is written twice, since click's function for bash takes what it reads as escaped.
+    Each backslash is written twice, because click's function for bash unescapes what it reads.
     """
     bash = os.environ.get("_XENT_COMPLETE", "").startswith("bash")
     return re.sub(r"([^\w@%+=:,./-])", r"\\\\\1", word) if bash else word

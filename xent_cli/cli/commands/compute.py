@@ -1,4 +1,4 @@
-"""`xent compute`: the loss of every sample, the mean, and what else is computed from logits and labels."""
+"""`xent compute`: the loss of every sample, the mean, and other figures computed from logits and labels."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ _SHARED_SECTIONS = (INPUT, LOSS, OUTPUT, CLUSTER, GENERAL)
 
 
 class Option(click.Option):
-    """An option that knows its section of `--help`."""
+    """An option with its section of `--help`."""
 
     def __init__(self, *args: Any, section: str = GENERAL, **settings: Any) -> None:
         super().__init__(*args, **settings)
@@ -26,12 +26,12 @@ class Option(click.Option):
 
 
 class Temperature(click.FloatRange):
-    """A number in a range, or the path of a file; a configuration may have either."""
+    """A number in a range, or the path of a file; a configuration file may have either."""
 
     takes_text = True
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return a number, or a text that is not one."""
+        """Return a number, or the text if it is not one."""
         try:
             float(value)
         except ValueError:
@@ -40,12 +40,12 @@ class Temperature(click.FloatRange):
 
 
 def option(*names: str, section: str, **settings: Any) -> Callable[[Any], Any]:
-    """`click.option`, in a section of `--help`."""
+    """Return `click.option` for a section of `--help`."""
     return click.option(*names, cls=Option, section=section, **settings)
 
 
 def stacked(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Several options as one decorator."""
+    """Return several options as one decorator."""
 
     def apply(command: Any) -> Any:
         for decorate in reversed(options):
@@ -56,7 +56,7 @@ def stacked(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def without(*names: str) -> Callable[[Any], Any]:
-    """Take parameters of these names from a command that shares its options with others."""
+    """Return a decorator that removes parameters of these names from a command that shares its options with others."""
 
     def apply(command: Any) -> Any:
         command.params = [parameter for parameter in command.params if parameter.name not in names]
@@ -82,7 +82,7 @@ def complete_metrics(context: click.Context, parameter: click.Parameter, incompl
 
 
 def complete_columns(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete the name of a column of the inputs that are on the line already."""
+    """Complete the name of a column of the inputs that are already on the line."""
     from xent_cli.cli.commands.column_completion import complete
 
     return complete(context, parameter, incomplete)

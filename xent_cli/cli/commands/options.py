@@ -247,7 +247,7 @@ loss_options = stacked(
     ),
 )
 
-# What `compute` and `check` take, whose figures are of more than the loss.
+# Options of the loss for `compute` and `check`, which also report figures other than the loss.
 all_loss_options = stacked(
     loss_options,
     _loss(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def show_comparison(comparison: Comparison, output: OutputPlan, origin: Origin) -> None:
-    """Print the comparison; warnings, and whatever the format has no place for, go to standard error."""
+    """Print the comparison; warnings, and anything that the format has no place for, go to standard error."""
     from xent_cli.reports.comparison import text
 
     form = output.summary

@@ -1,4 +1,4 @@
-"""Advice about errors and warnings of core, in terms of options; `core.python_api.hints` has it for Python."""
+"""Advice about errors and warnings of core, in terms of options; `core.python_api.hints` has the same for Python."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def console_for(stream: TextIO, color: Color) -> Console:
     from xent_cli.reports.tables import PipeConsole
 
     if isinstance(stream, TextIOWrapper):
-        # A terminal that cannot show a character of a name gets its escape, not an error.
+        # A character that the terminal cannot show is escaped instead of being an error.
         stream.reconfigure(errors="backslashreplace")
     forced = {"always": True, "never": False}.get(color)
     width = None if stream.isatty() else 120
@@ -88,7 +88,7 @@ def remark(diagnostics: Iterable[Diagnostic], origin: Origin, *, quiet: bool, ch
 
     With --quiet, check still prints warnings, and other commands print neither.
     """
-    with suppress(BrokenPipeError):  # the verdict stands even if nobody reads this
+    with suppress(BrokenPipeError):  # the verdict does not change if nobody reads this
         for diagnostic in (each for each in diagnostics if each not in origin.config_notes):
             if not quiet or (check and not diagnostic.note):
                 click.echo(printable(without_secrets(diagnostic.line())), err=True)

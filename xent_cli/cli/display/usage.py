@@ -15,7 +15,7 @@ from xent_cli.errors import UsageError, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# What click says of an invalid value, and what people say.
+# What click calls the type of an invalid value, and what people call it.
 _KINDS = {
     "is not a valid integer range": "is not a whole number",
     "is not a valid integer": "is not a whole number",
@@ -106,7 +106,7 @@ def _pattern_meant(words: Sequence[str], command: str) -> str:
 def _is_file(word: str) -> bool:
     try:
         return Path(word).is_file()
-    except OSError:  # longer than any name
+    except OSError:  # too long for a file name
         return False
 
 

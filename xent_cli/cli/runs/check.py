@@ -52,7 +52,7 @@ class Limits:
     significant
         Whether a change fails only if the interval of the paired difference excludes 0.
     cluster
-        What `--cluster` says, or None if it was not given.
+        The value of `--cluster`, or None if it was not given.
     """
 
     thresholds: tuple[Threshold, ...]
@@ -173,7 +173,7 @@ def _thresholds(flags: LimitFlags) -> tuple[Threshold, ...]:
 
 
 def judge(limits: Limits, document: Document, kept: KeptRows | None) -> Document:
-    """Add the verdicts to the document of a run, and warnings about what the baseline does not say.
+    """Add the verdicts to the document of a run, and warnings about what is not known about the baseline.
 
     Raises
     ------
@@ -235,7 +235,7 @@ def _compared(limit: Threshold, before: Mapping[str, Any], intervals: Intervals,
 
 
 def _more_figures(metric: str) -> str:
-    """Return what to save as a baseline, for a figure that losses alone do not give."""
+    """Return what to save as a baseline for a figure that cannot be computed from losses alone."""
     document = "a summary document (xent compute --report FILE.json) has more figures"
     return f"rows with --columns predicted have accuracy, and {document}" if metric == _ACCURACY else document
 
@@ -243,7 +243,7 @@ def _more_figures(metric: str) -> str:
 def _before(
     limits: Limits, baseline: SavedResults, document: Document, kept: KeptRows | None
 ) -> tuple[Mapping[str, Any], Intervals, tuple[Diagnostic, ...]]:
-    """Return the baseline's figures, paired intervals if requested, and warnings about what it does not say."""
+    """Return the baseline's figures, paired intervals if requested, and warnings about what is not known about it."""
     from xent_cli.readers.saved.align import align
     from xent_cli.readers.saved.comparable import figures_of, refuse_unlike, unverified
     from xent_cli.readers.saved.row_order import common_id

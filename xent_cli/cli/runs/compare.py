@@ -60,7 +60,7 @@ class CompareOptions(NamedTuple):
     top
         How many of the samples whose loss changed most are listed.
     choice
-        What `cluster` says; filled in by `compare`.
+        The value of `--cluster`; filled in by `compare`.
     """
 
     baseline: str

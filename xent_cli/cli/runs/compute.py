@@ -215,7 +215,7 @@ def _gradients(options: ComputeOptions, pair: Pair) -> GradientOutput | None:
 
 
 def _worst(losses: LossTotals, job: Job) -> tuple[Mapping[str, Any], ...]:
-    """Return the samples to list, as a document holds them, with classes named as in the rows."""
+    """Return the samples to list, in the form of a document, with classes named as in the rows."""
     from xent_cli.core.confidence.predictions import listed
 
     by, worst = losses.listed

@@ -1,4 +1,4 @@
-"""From opened inputs to totals: the part that compute, check and verify share."""
+"""Evaluate opened inputs and total the results: the part that compute, check and verify share."""
 
 from __future__ import annotations
 

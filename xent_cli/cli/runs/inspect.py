@@ -82,7 +82,7 @@ def inspect(flags: InspectOptions) -> dict[str, Any]:
         try:
             tried = readings if alone[0].role == "logits" else ()
             pair, options, order = pair_up(files, options, tried)
-            if max(order) == len(files):  # one table is both
+            if max(order) == len(files):  # one table holds both
                 files, paths = files * 2, paths * 2
             return _paired(paths, files, pair, options, order, runner, notes)
         except RowError:
@@ -200,12 +200,12 @@ def _in_order(
 
 
 def _unseen(pair: Pair) -> Advice:
-    """Return the advice that follows from headers alone."""
+    """Return the advice that follows from the headers."""
     return Advice(binary=scores_of(pair.logits) is not pair.logits)
 
 
 def _beside_bounds(pair: Pair, every: Inspection) -> Advice:
-    """Return advice for inputs of which one says itself what it holds, with classes that are known in part."""
+    """Return advice for inputs whose format says what they hold, and in which classes are known only in part."""
     logits, labels = every.logits, every.soft
     source = "probs" if 0 < logits.rows == logits.softmaxed else "logits"
     teacher = "labels"
@@ -259,7 +259,7 @@ def _scan(source: Source, runner: Engine | None, *, dense: bool) -> Inspection |
 
 def _count(part: Part, *, dense: bool) -> Inspection:
     rows = part.read()
-    if rows.logits is not None and rows.logit_bounds is not None:  # below a floor is not the same as missing
+    if rows.logits is not None and rows.logit_bounds is not None:  # a value below a floor is not a missing one
         rows = rows._replace(logits=Bounds.of(rows.logit_bounds, len(rows.logits)).at_face(rows.logits))
     if dense and rows.labels is not None and rows.label_bounds is not None:
         rows = rows._replace(labels=Bounds.of(rows.label_bounds, len(rows.labels)).at_face(rows.labels))

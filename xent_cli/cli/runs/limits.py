@@ -58,7 +58,7 @@ def parse_limit(kind: Kind, text: str) -> Threshold:
 
 
 def option_of(metric: str) -> str:
-    """Return the option that a figure has to be asked for with, or "".
+    """Return the option that requests a figure, or "" if none is needed.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def option_of(metric: str) -> str:
 
 
 def hint_to_save(path: str, inputs: InputFlags) -> str:
-    """Say how to make a baseline that is not there.
+    """Say how to make a baseline that does not exist.
 
     Examples
     --------

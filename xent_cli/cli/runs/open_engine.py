@@ -36,7 +36,7 @@ def open_engine(run: RunFlags) -> AbstractContextManager[Engine]:
 
 
 def cluster_address(run: RunFlags, environment: Mapping[str, str]) -> str | None:
-    """Return where the cluster is: as the option says, or else the environment; None if one is to be started here."""
+    """Return the address of the cluster from the option, or else from the environment; None to start one here."""
     return run.scheduler or environment.get(_ADDRESS_VARIABLES[run.engine]) or None
 
 

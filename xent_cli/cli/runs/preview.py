@@ -1,4 +1,4 @@
-"""Judges the inputs by their first rows, before anything is written: they must hold what they are said to hold."""
+"""Judge the inputs by their first rows, before anything is written: they must hold what the options declare."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from xent_cli.core.totals.loss_totals import LossTotals
     from xent_cli.readers.pair.paired_inputs import Pair
 
-# The number of rows of logits that are read first; they nearly always suffice.
+# Number of rows of logits that are read first, which are nearly always enough.
 _GLANCE = 16
 # Rows of at least this many classes are kept instead of read twice, up to this many bytes.
 _WIDE, _KEPT_BYTES = 256, 16 << 20
@@ -47,7 +47,7 @@ class Preview(NamedTuple):
 
 
 def preview(shared: SharedOptions, pair: Pair, options: LossOptions) -> Preview:
-    """Read the first rows that count, at most 1,024, and refuse inputs that are not what they are said to be.
+    """Read the first rows that count, at most 1,024, and refuse inputs that are not what the options declare.
 
     Raises
     ------
@@ -156,7 +156,7 @@ def _read(
 
 
 def _may_keep(pair: Pair, task: BlockRef) -> bool:
-    """Whether rows of a table are few, and so wide or so far away that most of a run would be reading them again."""
+    """Whether a table has few rows, so wide or so far away that reading them again would take most of the run."""
     info = pair.logits.info
     if info.plan is None or pair.shift or pair.join is not None:
         return False
@@ -190,7 +190,7 @@ def _about_logits(
 
 
 def diagnostics_of(totals: LossTotals, seen: Preview, origin: Origin) -> tuple[Diagnostic, ...]:
-    """Return the warnings that follow from the totals, except what the first rows have shown already."""
+    """Return the warnings that follow from the totals, except those that the first rows have already caused."""
     pair, options = seen.pair, seen.options
     labels = pair.labels or pair.logits
     paths = (pair.logits.info.path, labels.info.path)

@@ -1,4 +1,4 @@
-"""Turns the options of a command into the values that lower layers take, and refuses options that contradict."""
+"""Turn the options of a command into the values that lower layers take, and refuse contradictory options."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CONDITIONAL = frozenset(
         *("class_names", "ignore_missing_labels"),
     }
 )
-# More than an array can have positions, yet sums of two such numbers fit NumPy's integers.
+# More than the positions of any array, but small enough that the sum of two such numbers fits NumPy's integers.
 _BEYOND_AXES = 2**62
 
 

@@ -181,7 +181,7 @@ def evaluate(job: Job, *, of_nothing: bool = False) -> Errors:
 
 
 def report(job: Job, found: Errors) -> AgreementDocument:
-    """Return how far off the candidates are."""
+    """Return the document that says how far off the candidates are."""
     shared, flags, (pair, options, diagnostics), totals = (
         job.options.shared,
         job.options.candidates,

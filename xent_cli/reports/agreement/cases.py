@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from xent_cli.core.verify.error_totals import Agreement
     from xent_cli.reports.agreement.json import AgreementDocument
 
-# A table shows the worst values of this many cases that fail.
+# A table shows the worst values of at most this many cases that fail.
 _DETAILED = 3
 
 

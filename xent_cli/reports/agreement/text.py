@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def plain_agreements(agreements: tuple[Agreement, ...]) -> str:
-    """Return one line per figure; lines of maxima and worst rows also give the sample and the class."""
+    """Return one line per figure; lines of maxima and worst rows also contain the sample and the class."""
     passed = all(agreement.errors.passed for agreement in agreements)
     lines = [f"verdict\t{'pass' if passed else 'fail'}"]
     for agreement in agreements:

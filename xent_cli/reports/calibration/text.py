@@ -24,7 +24,7 @@ def plain_fit(fit: TemperatureFit) -> str:
 
 
 def rows_of(fit: TemperatureFit) -> list[tuple[str, *tuple[tuple[str, float], ...]]]:
-    """Return each figure that a temperature changes: its name, then its values by when they hold ("before", ...)."""
+    """Return each figure that a temperature changes: its name, and its values before, after and with folds held out."""
     stages = {"before": fit.before, "after": fit.after}
     if fit.held_out is not None:
         stages["held_out"] = fit.held_out

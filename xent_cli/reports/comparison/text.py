@@ -154,7 +154,7 @@ def cells(change: Change, comparison: Comparison | None = None) -> list[str]:
 
 
 def _chance(p: float) -> str:
-    """Write a p-value, of which a formula may give one that is too small for a float.
+    """Write a p-value; a formula may give one that is too small for a float, and is then 0.
 
     Examples
     --------

@@ -72,7 +72,7 @@ def _file(file: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for kind in ("array", "column"):
         entries = file[f"{kind}s"]
         if len(entries) > _SHOWN:
-            # Entries that are not classes come first: they say more than one class of many.
+            # Entries that are not classes come first, because each tells more than one class of many.
             entries = sorted(entries, key=lambda entry: entry["role"] == "logits")
         most = max(_SHOWN, min(_MOST_OTHERS, 1 + sum(entry["role"] != "logits" for entry in entries)))
         for entry in entries[:most]:
@@ -101,7 +101,7 @@ def _histogram(figures: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _text(value: Any) -> str:
-    r"""Spell a value.
+    r"""Write a value as text.
 
     Examples
     --------

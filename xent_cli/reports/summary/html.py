@@ -116,7 +116,7 @@ def _pictures(details: Details) -> list[Picture]:
     )
     beyond = "".join(f" Not drawn: {n:,} {what}." for what, n in special if n)
     lowest, highest = details.losses.quantiles([0.0, 1.0]) if found.bars else (0.0, 0.0)
-    if found.bars and lowest == highest:  # a picture of one bar would show a range that there is not
+    if found.bars and lowest == highest:  # a picture of one bar would suggest a range, but there is none
         drawn.append(Picture("Losses", Markup(), f"All losses are {number(lowest)} nats.{beyond}"))
     elif found.bars:
         edges = edge_texts(found)

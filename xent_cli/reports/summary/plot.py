@@ -139,14 +139,14 @@ def _scale(axes: Axes, histogram: Histogram, label: str = "loss in nats") -> Non
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(_ticks(histogram.bars[-1].high / histogram.bars[0].low))
         axes.xaxis.set_major_formatter(_plainly)
-        # matplotlib also labels the small ticks of a short axis, one over the other.
+        # matplotlib also labels the small ticks of a short axis, and the labels overlap.
         axes.xaxis.set_minor_formatter(NullFormatter())
     if histogram.bars:
         axes.set_xlim(histogram.bars[0].low, histogram.bars[-1].high)
 
 
 def _ticks(ratio: float) -> LogLocator:
-    """Where numbers stand on a logarithmic axis whose ends have this ratio, which is above 10: never one on another."""
+    """Choose numbers that do not overlap on a logarithmic axis whose ends have this ratio, which is above 10."""
     subs = next(subs for most, subs in ((1e2, (1, 2, 5)), (1e3, (1, 3)), (np.inf, (1,))) if ratio < most)
     return LogLocator(subs=subs, numticks=7)
 

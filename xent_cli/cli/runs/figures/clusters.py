@@ -71,7 +71,7 @@ def _grouped(wanted: Outputs, choices: GroupChoices, pair: Pair, options: Comput
                 raise UsageError(f"{option}: these labels are rows of probabilities")
             keys[choice.name] = GroupKey(choice.name, None, pair.class_names if pair.named_labels else None)
     by = tuple(_name_in(choice, pair) for choice in choices.by)
-    # Averages over an axis do not need the groups as text.
+    # For an average over an axis, the groups are not needed as text.
     used = tuple(key for key in keys.values() if key.name in by or (key.rule is None and wanted.figures))
     wanted = wanted._replace(by=by, keys=used, groups=(*pair.by, *(key.name for key in used)))
     if choices.macro is not None and wanted.figures:
@@ -138,7 +138,7 @@ def cluster_rule(choice: GroupChoice | None, pair: Pair, class_axis: int) -> Clu
 
 
 def _each_named_once(source: Source) -> bool:
-    """Whether responses of one name follow one another, if there are any: then each can be closed at its end."""
+    """Whether the tokens of each response follow one another, so that its cluster can be closed at its end."""
     from xent_cli.readers.language_models.completions import CompletionsSource
 
     shards = source.shards if isinstance(source, Shards) else (source,)

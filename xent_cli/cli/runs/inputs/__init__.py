@@ -1,1 +1,1 @@
-"""What inputs are: whether they hold what options declare, which options fit them, and which have no effect."""
+"""Judge the inputs: whether they hold what options declare, which options fit them, and which have no effect."""

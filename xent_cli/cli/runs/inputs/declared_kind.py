@@ -61,7 +61,7 @@ def refuse_softmaxed(origin: Origin, pair: Pair, options: LossOptions, found: Di
             expected="logits, which hardly ever do",
             hint=f"{line_with(origin, '--from', 'probs')}; --from logits insists that they are logits",
         )
-    # The kernel for labels counts such rows in the whole input; of a few rows, the digits say more.
+    # The kernel for labels counts such rows in the whole input; for a few rows, their digits are better evidence.
     if found.sure and found.scale == 1.0 and not note and options.labels_source == "labels":
         return ()
     rows = rows if found.sure else rows.replace("the first ", "")
@@ -95,8 +95,8 @@ def judge_logits(shared: SharedOptions, pair: Pair, options: LossOptions, rows: 
 def softmaxed_teacher(origin: Origin, pair: Pair, rows: FirstRows) -> tuple[Diagnostic, ...]:
     """Refuse a teacher's logits that are distributions, unless the user insists or there are too few rows to be sure.
 
-    ``--labels-from logits`` alone does not insist, because it is the only way to have a teacher's logits;
-    ``--from logits`` beside it does.
+    ``--labels-from logits`` alone does not count as insisting, because it is the only way to give a teacher's logits;
+    together with ``--from logits`` it does.
 
     Raises
     ------
@@ -195,7 +195,7 @@ def _judge(flags: LossFlags, pair: Pair, options: LossOptions, rows: FirstRows, 
                 hint="quantised outputs need their scale and zero point, (q - zero_point) * scale; --normalize divides "
                 "every row by its sum",
             )
-        # An entry that is not a probability is reported by its block, which knows the class.
+        # An entry that is not a probability is reported when its block is evaluated, with its class.
         within = figures.within(unit, scale)
         off = within & ~figures.are_distributions(unit, scale)
         inside, hint = bool(within.all()), "--normalize divides every row by its sum"
@@ -257,12 +257,12 @@ def with_implied(shared: SharedOptions, pair: Pair) -> SharedOptions:
 
 
 def of_partial(options: ComputeOptions, pair: Pair) -> ComputeOptions:
-    """The options of a run in which some log-probabilities may be known in part.
+    """Return the options of a run in which log-probabilities may be known only in part.
 
     Raises
     ------
     UsageError
-        If the user says something else, or asks for what is about classes where there are none.
+        If the user says something else, or asks for results about classes where there are none.
     """
     if pair.tokens_only:
         _refuse_beside_tokens(options)
@@ -270,7 +270,7 @@ def of_partial(options: ComputeOptions, pair: Pair) -> ComputeOptions:
 
 
 def _refuse_beside_tokens(options: ComputeOptions) -> None:
-    """Refuse what needs the classes if only the log-probabilities of the scored tokens are known."""
+    """Refuse options that need the classes if only the log-probabilities of the scored tokens are known."""
     loss, flags = options.shared.loss, options.output
     for option, asked in (
         ("--top-k", bool(loss.top_k)),

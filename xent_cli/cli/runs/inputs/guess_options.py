@@ -140,7 +140,7 @@ def _not_logits(file: Located, options: ReadOptions, error: InputError) -> Opene
     try:
         source = open_source(file, "labels", options)
     except InputError as other:
-        # What is unclear about the logits is worth more to the user than that there are no labels either.
+        # The user is told what is unclear about the logits rather than that there are no labels.
         raise error if readings or other.what == error.what else other from None
     if source.info.row_shape or (source.info.format in ARRAYS and len(source.info.shape) > 1):
         raise error
@@ -152,7 +152,7 @@ def _candidates(
 ) -> Iterator[ReadOptions]:
     arrays = list_arrays(logits)[:_MOST_ARRAYS]
     if labels is None and len(arrays) == 1:
-        return  # the one array would be both
+        return  # the same array would be logits and labels
     bases = [options, *readings]
     if arrays:
         mine = options.logits_column[:1] or _by_rank(arrays)

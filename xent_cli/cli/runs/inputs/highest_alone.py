@@ -1,4 +1,4 @@
-"""The highest of each row of a teacher, opened alone for `xent inspect`: nothing says how many classes there are."""
+"""Open the highest of each row of a teacher for `xent inspect`, without the logits that tell the number of classes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def open_any(file: Located, options: ReadOptions) -> Opened:
-    """Open an input whose part is not known: the highest of a teacher where names say so, else as `open_alone` does.
+    """Open an input whose role is not known: as the highest of a teacher if names say so, else as `open_alone` does.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def open_any(file: Located, options: ReadOptions) -> Opened:
     plan = opened.source.info.plan
     names = [entry.name for entry in list_arrays(file)] if plan is None else plan.columns
     if plan is not None and opened.role == "logits":
-        # Labels beside the highest are computed as they stand; other logits are what the table is about.
+        # Labels next to the highest are computed as they are; if a table has logits as well, it is a table of logits.
         scored = plan.top_k is not None
         maps = plan.label is None and bool(plan.keys) and "top" in plan.values[0].lower()
         highest = _highest(file, options) if scored or maps else None
@@ -56,7 +56,7 @@ def is_highest(opened: Opened) -> bool:
 
 
 def line_of(opened: Opened, path: str, others: list[str]) -> str:
-    """The line that compares a model with this teacher, which is the one other file if there is one."""
+    """Return the line that compares a model, which is the other file if there is one, with this teacher."""
     logits = others[0] if len(others) == 1 else "LOGITS"
     return line(logits, opened.options._replace(logits_path="", labels_path=path, label_column=None))
 
@@ -74,7 +74,7 @@ def _highest(file: Located, options: ReadOptions) -> Opened | None:
             if _named_otherwise(source, kind):
                 continue
             next(part for _, _, part in source.parts()).read()
-        except RowError:  # other values than these, as far as the first rows show
+        except RowError:  # the first rows show that the values are something else
             continue
         except (InputError, UsageError, StopIteration):
             return None

@@ -25,7 +25,7 @@ class GradientOutput:
     Fields
     ------
     path
-        A .npy file, or a folder/ of them.
+        A .npy file, or a folder/ of .npy files.
     dtype
         Dtype in the file; 2-byte void is bfloat16.
     of_sum
@@ -64,7 +64,7 @@ class GradientOutput:
 
 
 def gradient_output(flags: OutputFlags, layout: LayoutFlags, pair: Pair) -> GradientOutput:
-    """Return where the options put the gradients; the default dtype is that of the logits.
+    """Return the output that the options name for gradients; the default dtype is that of the logits.
 
     Raises
     ------

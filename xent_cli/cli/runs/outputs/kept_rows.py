@@ -96,7 +96,7 @@ class KeptRows:
 
 
 def _as_read(parts: list[AnyArray], names: tuple[str, ...] | None) -> AnyArray | None:
-    """Return classes as a saved column of them is read."""
+    """Return classes as if they were read from a saved column."""
     if not parts:
         return None
     classes: AnyArray = np.concatenate(parts)
@@ -116,7 +116,7 @@ def paired_intervals(
     Parameters
     ----------
     choice
-        What `--cluster` says, or None if it was not given.
+        The value of `--cluster`, or None if it was not given.
     ours
         The rows of this run.
 
@@ -132,7 +132,7 @@ def paired_intervals(
 
     if choice is None or choice.kind == "none":
         clusters = saved_clusters(choice, baseline, ours, both)
-    else:  # those of this run
+    else:  # the clusters of this run
         clusters = clusters_of_candidate(ours, both)
     cluster = None if clusters is None else clusters.cluster
     found = compare_losses(both.baseline, both.candidate, weight=both.weight, divisor=both.divisor, cluster=cluster)
@@ -158,6 +158,6 @@ def paired_intervals(
         shares = right[0][both.rows].astype(float), right[1][both.candidate_rows].astype(float)
         pairs["accuracy"] = compare_losses(*shares, cluster=cluster)
     intervals = {name: (pair.low, pair.high) for name, pair in pairs.items() if pair.significant is not None}
-    # The run itself has said already which clusters it has.
+    # The run itself has already reported its clusters.
     notes = saved_cluster_notes(choice, clusters, found) if ours.clusters is None else ()
     return intervals, tuple(notes)

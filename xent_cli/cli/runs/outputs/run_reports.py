@@ -54,7 +54,7 @@ def page_details(totals: RunTotals, pair: Pair, first_class: int, origin: Origin
 
 
 def _distribution(divergence: DivergenceTotals) -> tuple[Spread | None, str]:
-    """The divergences, or what is known of them where some are only bounded."""
+    """Return the distribution of the divergences or, if some are only bounded, of their bounds, and which it is."""
     spreads = divergence.spreads
     if not divergence.n_bounded:
         return spreads.get(KL), ""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from xent_cli.writers.interface import RowWriter
     from xent_cli.writers.publish import Publication
 
-# Whoever reads saved rows expects these columns to be xent's own; `_CLUSTER` only if there are clusters.
+# Names of columns that readers of saved rows expect to be xent's own; `_CLUSTER` only if there are clusters.
 _OWN_COLUMNS = ("sample", "label", "loss", "kl_divergence", "weight", "class_weight")
 _CLUSTER = "cluster"
 
