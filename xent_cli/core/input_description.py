@@ -21,7 +21,7 @@ class InputDescription(NamedTuple):
     shape
         Shape of the values read, with None for a number of rows that is not known before the end of the file.
     dtype
-        NumPy's name for the dtype as stored.
+        Name of the dtype as stored: that of NumPy, or "bfloat16".
     shards
         The files in order, if there are several.
     n_classes

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.errors import RowError
+from xent_cli.readers.top_k_precision import Precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,11 +25,10 @@ _NUMBERS = ["values", "logprobs", "log_probs", "logp", "probs", "vals", "probabi
 _TOPS = {f"{stem}_{name}" for stem in ("top", "topk", "top_k") for name in ("classes", "tokens")}
 INDICES = frozenset(stem + name for stem in _STEMS for name in _CLASSES) | _TOPS
 VALUES = frozenset(stem + name for stem in _STEMS for name in _NUMBERS)
-# Bits of the significand of each dtype, and the smallest number that it holds, as powers of 2: values are right to half
-# a unit of the last bit. Values stored as float64 or as text are taken to be exact.
-_PRECISIONS = {"float16": (11, -24), "bfloat16": (8, -133), "float32": (24, -149)}
 # Two entries of one class are the same if they differ by no more than rounding.
 _SAME = 1e-2
+# A probability computed in single precision may exceed 1 by so much.
+_ABOVE = 1e-6
 # Marks the absence of an entry, in place of a class.
 NOTHING = -(1 << 62)
 
@@ -43,13 +42,13 @@ class Highest(NamedTuple):
         Class of each entry; `NOTHING` after the last entry of a row.
     values
         Log-probability, or probability, of each entry; NaN after the last entry of a row.
-    dtype
-        Name of the dtype in which values were stored.
+    precision
+        To what values were rounded.
     """
 
     classes: IntArray
     values: FloatArray
-    dtype: str = "float64"
+    precision: Precision = Precision()
 
 
 class Appended(NamedTuple):
@@ -89,6 +88,8 @@ class TopKColumns(NamedTuple):
         Whether classes are texts.
     scored
         Whether only the value of a label next to them is wanted; then the number of classes is not known.
+    precision
+        To what values were rounded, as far as the first of them show it.
     """
 
     classes: tuple[str, ...]
@@ -100,57 +101,12 @@ class TopKColumns(NamedTuple):
     num_classes: int = 0
     texts: bool = False
     scored: bool = False
+    precision: Precision = Precision()
 
     @property
     def width(self) -> int:
         """Number of columns of the rows, or about the number of entries if the number of classes is not known."""
         return self.num_classes or self.appended.usual or 1
-
-
-def appended_in(rows: Highest) -> Appended:
-    """Decide from the first rows whether a token is listed besides the k highest.
-
-    It is if all entries but the first descend, or if the first or the last one is a class that the others list too.
-
-    Examples
-    --------
-    >>> appended_in(Highest(np.array([[7, 2, 5], [1, 4, 2]]), np.log([[0.1, 0.5, 0.2], [0.1, 0.4, 0.2]])))
-    Appended(place='first', usual=3)
-    """
-    held = rows.classes != NOTHING
-    counts = np.count_nonzero(held, axis=1)
-    few = counts.size > 0 and counts.max() - counts.min() <= 1
-    usual = int(counts.min()) if few else 0
-    if rows.classes.shape[1] < 2:
-        return Appended("", usual)
-    found = ""
-    for place in ("first", "last"):
-        one, rest = _parted(rows.classes, counts, place), _others(rows.classes, counts, place)
-        values = _others(rows.values, counts, place)
-        with np.errstate(invalid="ignore"):
-            falls = not (np.diff(values, axis=1) > 0).any()
-            highest = np.nanmax(values, axis=1, initial=-np.inf)
-            value = _parted(rows.values, counts, place)
-            fits = not ((value > highest + _SAME) & (counts > 1)).any()
-        if fits and (rest == one[:, np.newaxis]).any() and not _repeats(rest):
-            found = place if falls else found or place
-        elif fits and falls and place == "first" and (value < highest).any():
-            found = place
-    return Appended(found, usual)
-
-
-def _repeats(classes: IntArray) -> bool:
-    """Whether a row lists a class twice."""
-    ascending = np.sort(classes, axis=1)
-    return bool(((ascending[:, 1:] == ascending[:, :-1]) & (ascending[:, 1:] != NOTHING)).any())
-
-
-def remarks_on(appended: Appended, where: str) -> tuple[Diagnostic, ...]:
-    """Say which column of some arrays or lists was not taken as one of the highest."""
-    if not appended.place:
-        return ()
-    text = f"the {appended.place} column {where} is a token beside the highest: it bounds no other class"
-    return (Diagnostic("token-beside-the-highest", text, note=True),)
 
 
 def highest_rows(
@@ -195,13 +151,14 @@ def checked(
     """Check entries; return classes (`NOTHING` for none) and log-probabilities [n, m], caps and widths [n]."""
     index, values = rows.classes.copy(), rows.values
     held = index != NOTHING
-    num_classes = num_classes or 1 << 62
+    known, num_classes = num_classes > 0, num_classes or 1 << 62
     classes = f"indices from 0 to {num_classes - 1}"
     other = (index >= num_classes) | ((index < 0) & held)
     refuse_rows(other.any(axis=1), "not a class", _first_of(index, other, "index"), classes, numbers, role)
     counts = np.count_nonzero(held, axis=1)
     refuse_rows(counts == 0, "an empty list", lambda _: "no class", "at least one class", numbers, role)
-    good = (values >= 0) & (values <= 1) if probs else values <= 0
+    most = max(_ABOVE, rows.precision.relative) + probs
+    good = (values >= 0) & (values <= most) if probs else values <= most
     bad, expected = ~good & held, "values between 0 and 1, or their logarithms"
     refuse_rows(bad.any(axis=1), "not a probability", _first_of(values, bad, "value"), expected, numbers, role)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -213,13 +170,18 @@ def checked(
     # A token that is likelier than the highest is one of them, regardless of the first rows.
     above = np.where(extra & (log_p > highest), log_p, -np.inf).max(axis=1)
     cap = np.where(beside, np.inf, log_p).min(axis=1)
-    width = _widths(values, held, rows.dtype, probs=probs)
-    if probs and rows.dtype in _PRECISIONS:
-        # A value stored as 0 was less than half the smallest number.
-        lost = (values == 0) & (index >= 0)
-        cap = np.where((lost & ~extra).any(axis=1), (_PRECISIONS[rows.dtype][1] - 1) * np.log(2.0), cap)
+    if probs and rows.precision.absolute:
+        whole = np.count_nonzero(index >= 0, axis=1) == num_classes
+        least = rows.precision.least if known else 0.0
+        lost = (values <= least) & (index >= 0) & ~whole[:, np.newaxis]
+        most_lost = np.where(lost & ~extra, values, -np.inf).max(axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            cap = np.where(most_lost >= 0, np.log(most_lost + rows.precision.absolute), cap)
         index = np.where(lost, NOTHING, index)
-    return index, log_p, np.minimum(np.maximum(cap, above), 0.0), width
+    width = rows.precision.widths(values, index >= 0, probs=probs)
+    # What exceeds 1 was rounded up to it.
+    width = np.maximum(width, np.where(index >= 0, log_p, 0.0).max(axis=1))
+    return index, np.minimum(log_p, 0.0), np.minimum(np.maximum(cap, above), 0.0), width
 
 
 def _extra(index: IntArray, log_p: FloatArray, counts: IntArray, appended: Appended) -> BoolArray:
@@ -256,36 +218,6 @@ def _without_repeated(
     refuse_rows(bad, "a class twice in a row", lambda row: found[row], "each class once", numbers, role)
     index[pairs[0], drop] = NOTHING
     return index, np.where(index < 0, np.nan, log_p)
-
-
-def _widths(values: FloatArray, held: BoolArray, dtype: str, *, probs: bool) -> FloatArray:
-    """Return how far off the logarithms of each row may be, given how they were stored."""
-    if dtype not in _PRECISIONS:
-        return np.zeros(len(values))
-    bits, smallest = _PRECISIONS[dtype]
-    relative, absolute = 1.01 * 2.0**-bits, 2.0 ** (smallest - 1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        if probs:
-            off = np.where(values > 0, np.maximum(relative, -np.log1p(-np.minimum(0.5, absolute / values))), 0.0)
-        else:
-            off = np.where(np.isfinite(values), np.abs(values) * relative + absolute, 0.0)
-    found: FloatArray = np.where(held, off, 0.0).max(axis=1, initial=0.0)
-    return found
-
-
-def _parted(values: AnyArray, counts: IntArray, place: str) -> AnyArray:
-    """Return the first or the last entry of each row."""
-    one: AnyArray = values[np.arange(len(values)), 0 if place == "first" else np.maximum(counts - 1, 0)]
-    return one
-
-
-def _others(values: AnyArray, counts: IntArray, place: str) -> AnyArray:
-    """Return all other entries, padded with `NOTHING` or NaN."""
-    if place == "first":
-        return values[:, 1:]
-    nothing = NOTHING if values.dtype.kind == "i" else np.nan
-    rest: AnyArray = np.where(np.arange(values.shape[1]) == counts[:, np.newaxis] - 1, nothing, values)
-    return rest
 
 
 def _first_of(values: AnyArray, bad: BoolArray, what: str) -> Callable[[int], str]:

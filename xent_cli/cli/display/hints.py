@@ -19,6 +19,8 @@ _HINTS = {
     "logits-look-softmaxed": "if they are, use --from probs",
     "negative-probability of labels": "logits need --labels-from logits",
     "negative-probability of logits": "logits need --from logits",
+    "partial-row of labels": "of each row, list the k highest; a token that was sampled besides goes first or last, "
+    "or is left out",
     "probability-too-high": "--normalize divides every row by its sum",
     "invalid-mask": "a mask says which samples count; weights go with --sample-weight",
     "invalid-soft-label": "dense labels are probabilities; a teacher's logits need --labels-from logits; shards need "

@@ -175,7 +175,8 @@ def rest_of(log_p: FloatArray, cap: FloatArray, width: FloatArray, numbers: IntA
             raise RowError("not a distribution", int(numbers[i]), role, found, expected, code="partial-row")
         found = f"{low[i]:.6g} of the probability for {unknown[i]} classes of at most {most[i]:.6g} each"
         expected = f"no more than {room[i]:.6g}"
-        raise RowError("an inconsistent row", int(numbers[i]), role, found, expected, code="partial-row")
+        what, data = "an inconsistent row", {"role": role}
+        raise RowError(what, int(numbers[i]), role, found, expected, code="partial-row", data=data)
     return Rest(np.minimum(low, room), np.minimum(high, room), most)
 
 

@@ -145,9 +145,10 @@ def info_of(
     name: str, format_name: str, role: str, layout: Layout, axis: int | None, *, rereadable: bool = True
 ) -> SourceInfo:
     """The facts of an array in a role; a bfloat16 array is read as float32."""
+    stored = "bfloat16" if layout.dtype.kind == "V" else layout.dtype.name
     dtype = np.dtype(np.float32) if layout.dtype.kind == "V" else layout.dtype
     return SourceInfo(
-        InputDescription(name, format_name, layout.shape, dtype.name),
+        InputDescription(name, format_name, layout.shape, stored),
         dtype,
         () if axis is None else (layout.shape[axis],),
         layout.num_samples(axis),

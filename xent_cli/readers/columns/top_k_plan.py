@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xent_cli.errors import InputError, listing
+from xent_cli.readers.appended_tokens import appended_in
 from xent_cli.readers.columns.asked_columns import asked_labels
 from xent_cli.readers.columns.cells.entries import entries_of_cell
 from xent_cli.readers.columns.column_plan import columns_beside
@@ -21,7 +22,8 @@ from xent_cli.readers.columns.lines import several_readings
 from xent_cli.readers.columns.roles import roles_of
 from xent_cli.readers.columns.sample import FLOATS, MAP, NUMBER, TEXT, TEXTS, WHOLES, as_text
 from xent_cli.readers.columns.words import kind_of_stem, plain_name, words
-from xent_cli.readers.top_k_rows import INDICES, NOTHING, VALUES, Highest, TopKColumns, appended_in
+from xent_cli.readers.top_k_precision import precision_seen
+from xent_cli.readers.top_k_rows import INDICES, NOTHING, VALUES, Highest, TopKColumns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +50,7 @@ def plan_teacher(sample: TableSample, options: ReadOptions, classes: Classes) ->
     InputError
         If there are several readings, or values are logits, which need those of all classes.
     """
-    top_k = find_top_k(sample, options, options.labels_source)
+    top_k = find_top_k(sample, options, options.labels_source, abs(classes.num_classes))
     if top_k is None:
         return None
     num_classes = abs(classes.num_classes)
@@ -120,13 +122,15 @@ def _is_number(word: str) -> bool:
     return word.strip().lstrip("-").isdecimal()
 
 
-def find_top_k(sample: TableSample, options: ReadOptions, kind: str) -> TopKColumns | None:
+def find_top_k(sample: TableSample, options: ReadOptions, kind: str, num_classes: int = 0) -> TopKColumns | None:
     """Find the columns; None if the table has none.
 
     Parameters
     ----------
     kind
         What the user says that the values are: "log-probs", "probs", or "" if their name must say it.
+    num_classes
+        How many classes there are; 0 if that is not known.
 
     Raises
     ------
@@ -161,7 +165,10 @@ def find_top_k(sample: TableSample, options: ReadOptions, kind: str) -> TopKColu
             hint="--from log-probs or --from probs says which; for a teacher, --labels-from",
         )
     texts = any(sample.kinds[name] in (TEXT, TEXTS) for name in top_k.classes)
-    return top_k._replace(probs=kind == "probs", appended=appended_in(_first(sample, top_k)), texts=texts)
+    first = _first(sample, top_k)
+    first = first._replace(precision=precision_seen(first.values))
+    appended = appended_in(first, num_classes, probs=kind == "probs")
+    return top_k._replace(probs=kind == "probs", appended=appended, texts=texts, precision=first.precision)
 
 
 def kind_of_name(name: str) -> str:

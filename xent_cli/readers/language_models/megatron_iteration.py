@@ -17,6 +17,7 @@ from xent_cli.readers.arrays.torch_types import Tensor
 from xent_cli.readers.language_models.tar_members import HINT
 from xent_cli.readers.storage.identity import shrunk
 from xent_cli.readers.storage.reading import first_line, read_up_to, reading
+from xent_cli.readers.top_k_precision import precision_of
 from xent_cli.readers.top_k_rows import NOTHING, Highest
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Iteration(NamedTuple):
             begin += some.shape[0] * some.shape[1]
         absent = np.isin(values, _SENTINELS)
         classes[absent], values[absent] = NOTHING, np.nan
-        return Highest(classes, values, self.dtype)
+        return Highest(classes, values, precision_of(self.dtype))
 
 
 @lru_cache(maxsize=2)

@@ -8,11 +8,13 @@ import numpy as np
 
 from xent_cli.core.block import Rows
 from xent_cli.errors import InputError
+from xent_cli.readers.appended_tokens import appended_in, remarks_on
 from xent_cli.readers.interface import Classes
 from xent_cli.readers.list_contents import list_arrays
 from xent_cli.readers.open import open_source
 from xent_cli.readers.storage.stored import Stored
-from xent_cli.readers.top_k_rows import INDICES, VALUES, Appended, Highest, appended_in, highest_rows, remarks_on
+from xent_cli.readers.top_k_precision import Precision, precision_of, precision_seen
+from xent_cli.readers.top_k_rows import INDICES, VALUES, Appended, Highest, highest_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,7 +77,10 @@ def open_top_k(located: Located, logits: Source | None, options: ReadOptions) ->
     found_rows = TopKSource(
         indices, values, num_classes, options.labels_source == "probs", Appended(), options.run.task_bytes
     )
-    return found_rows._replace(appended=appended_in(found_rows.first()))
+    first = found_rows.first()
+    precision = precision_of(values.info.description.dtype).coarser(precision_seen(first.values))
+    appended = appended_in(first._replace(precision=precision), num_classes, probs=found_rows.probs)
+    return found_rows._replace(appended=appended, precision=precision)
 
 
 class TopKSource(NamedTuple):
@@ -85,6 +90,8 @@ class TopKSource(NamedTuple):
     ------
     appended
         Which column holds a sampled token besides the highest.
+    precision
+        To what values were rounded.
     """
 
     indices: Source
@@ -93,6 +100,7 @@ class TopKSource(NamedTuple):
     probs: bool
     appended: Appended
     task_bytes: int
+    precision: Precision = Precision()
 
     @property
     def info(self) -> SourceInfo:
@@ -147,8 +155,7 @@ class TopKSource(NamedTuple):
         return None if indices is None or values is None else self._rows(indices, values, start)
 
     def _rows(self, indices: Part, values: Part, start: int) -> TopKRows:
-        dtype = self.values.info.description.dtype
-        return TopKRows(indices, values, self.num_classes, self.probs, self.appended, start, dtype)
+        return TopKRows(indices, values, self.num_classes, self.probs, self.appended, start, self.precision)
 
     def where(self, row: int, role: str, first: int = 0) -> str:
         """See `Source`."""
@@ -156,7 +163,7 @@ class TopKSource(NamedTuple):
 
 
 class TopKRows(NamedTuple):
-    """Recipe for rows from sample `start` on, as a `Part`; `dtype` is how values are stored."""
+    """Recipe for rows from sample `start` on, as a `Part`; see `TopKSource`."""
 
     indices: Part
     values: Part
@@ -164,7 +171,7 @@ class TopKRows(NamedTuple):
     probs: bool
     appended: Appended
     start: int
-    dtype: str
+    precision: Precision
 
     def read(self) -> Rows:
         """Read the arrays and put each value at its class.
@@ -183,7 +190,7 @@ class TopKRows(NamedTuple):
         """Read the arrays."""
         index = np.array(self.indices.read().labels, np.int64)  # both may be read into the same memory
         values = np.array(self.values.read().labels, np.float64)
-        return Highest(index, values, self.dtype)
+        return Highest(index, values, self.precision)
 
 
 class _InOrder:

@@ -62,7 +62,7 @@ def label_rows(table: pa.Table, reading: Reading, top_k: TopKColumns, start: int
     words = [as_text(each) for each in (*classes.tolist(), *labels.tolist())]
     numbers = {word: place for place, word in enumerate(dict.fromkeys(words))}
     index = np.array([numbers[word] for word in words], np.int64)
-    highest = padded(counts[kept], index[: len(classes)], values)
+    highest = padded(counts[kept], index[: len(classes)], values, top_k)
     rows, bounds = np.full((len(missing), 2), np.nan), np.full((len(missing), 3), np.nan)
     if kept.size:
         wanted = np.where(unscored, NOTHING, index[len(classes) :])[kept]

@@ -84,7 +84,7 @@ class Table:
         """Say which entry was not taken as one of the highest of a row."""
         if self.plan.top_k is None:
             return ()
-        from xent_cli.readers.top_k_rows import remarks_on
+        from xent_cli.readers.appended_tokens import remarks_on
 
         found = remarks_on(self.plan.top_k.appended, f'of "{self.plan.values[-1]}" in {self.source.name}')
         if not self.plan.top_k.scored:

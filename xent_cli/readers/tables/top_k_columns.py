@@ -15,6 +15,7 @@ from xent_cli.readers.columns.sample import as_text
 from xent_cli.readers.tables.arrow_columns import decoded
 from xent_cli.readers.tables.column_types import flat, is_text, kind_of, to_numpy
 from xent_cli.readers.tables.named_lists import as_maps, lengths_of, nulls_of, whole
+from xent_cli.readers.top_k_precision import precision_of
 from xent_cli.readers.top_k_rows import NOTHING, Highest, highest_rows
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def top_k_rows(table: pa.Table, reading: Reading, top_k: TopKColumns, start: int
         )
     kept = np.flatnonzero(~missing)
     highest = padded(
-        counts[kept], _numbers(classes, top_k, np.repeat(kept, counts[kept]) + start, reading.role), values
+        counts[kept], _numbers(classes, top_k, np.repeat(kept, counts[kept]) + start, reading.role), values, top_k
     )
     found, found_bounds = highest_rows(
         highest, top_k.num_classes, top_k.appended, probs=top_k.probs, numbers=kept + start
@@ -59,12 +60,12 @@ def top_k_rows(table: pa.Table, reading: Reading, top_k: TopKColumns, start: int
     return Rows(labels=rows, label_bounds=bounds, absent=missing)
 
 
-def padded(counts: IntArray, classes: IntArray, values: AnyArray) -> Highest:
+def padded(counts: IntArray, classes: IntArray, values: AnyArray, top_k: TopKColumns) -> Highest:
     """Arrange entries as a table [n, m], in which short rows are padded with `NOTHING` and NaN."""
     held = np.arange(counts.max(initial=0)) < counts[:, np.newaxis]
     index, entries = np.full(held.shape, NOTHING), np.full(held.shape, np.nan)
     index[held], entries[held] = classes, values
-    return Highest(index, entries, values.dtype.name)
+    return Highest(index, entries, precision_of(values.dtype.name).coarser(top_k.precision))
 
 
 def _numbers(classes: AnyArray, top_k: TopKColumns, samples: IntArray, role: str) -> IntArray:
