@@ -239,6 +239,30 @@ def test_every_report_lists_what_of_a_file_that_was_found_is_ignored(folder, suf
     assert "config-ignored" in text
 
 
+@pytest.mark.parametrize("name", FOUND)
+def test_a_variable_that_is_no_option_is_warned_of_in_every_command(folder, name):
+    assert compute(folder, "-o", "rows.tsv").returncode == 0
+    _, *arguments = FOUND[name]
+    wrong = f"XENT_{name.upper()}_THREDS"
+    run = xent(folder, name, *arguments, **{wrong: "2", "XENT_OTHER_THREDS": "2"})
+    assert run.returncode == 0, run.stderr
+    (warning,) = [each for each in json.loads(run.stdout)["warnings"] if each["code"] == "unknown-variable"]
+    assert warning["message"].startswith(f"the environment variable {wrong} is no option of xent {name}")
+    assert run.stderr.count("[unknown-variable]") == 1
+
+
+def test_a_variable_that_is_no_option_is_an_error_where_warnings_are(folder):
+    run = compute(folder, "--strict", XENT_COMPUTE_REDUCTON="mean")
+    assert (run.returncode, run.stdout) == (3, "")
+    assert "did you mean XENT_COMPUTE_REDUCTION?" in run.stderr
+
+
+def test_every_option_has_a_variable_that_is_known(folder):
+    (folder / "empty.toml").touch()
+    run = compute(folder, "--strict", XENT_COMPUTE_CONFIG="empty.toml", XENT_COMPUTE_FROM="logits", XENT_KERNEL="numpy")
+    assert run.returncode == 0, run.stderr
+
+
 @pytest.mark.parametrize("name", ["compute", "check", "verify"])
 def test_an_option_that_is_ignored_is_an_error_where_warnings_are(folder, name):
     assert compute(folder, "-o", "rows.tsv").returncode == 0

@@ -259,7 +259,7 @@ def test_nan_among_float_labels_is_missing(tmp_path, capsys):
     np.save(tmp_path / "z.npy", Z)
     np.save(tmp_path / "y.npy", np.where(np.arange(N) == 5, np.nan, Y))
     argv = [tmp_path / "z.npy", tmp_path / "y.npy"]
-    with pytest.raises(InputError, match="not a whole number"):
+    with pytest.raises(InputError, match="missing label"):
         run(capsys, *argv)
     assert summary(capsys, *argv, "--ignore-missing-labels")["n_ignored"] == 1
 

@@ -5,10 +5,12 @@
 
 import gzip
 import os
+import pickle
 import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -85,8 +87,29 @@ MISTAKES = [
     ("xent compute l.npy y.npy -o gone/rows.csv", NO_ANSWER, ""),
     ("xent compute l.npy y.npy -o rows.xlsx", USAGE, "-o rows.csv"),
     ("xent compute l.npy y.npy -q -f csv > /dev/full", NO_ANSWER, ""),
+    ("xent compute l.npy y.npy -q -o both", USAGE, "-o both/"),
     ("xent compute - - < l.npy", USAGE, ""),
     ("xent compute - y.npy < /dev/null", NO_ANSWER, ""),
+    ("xent compute l.npy nan.npy", NO_ANSWER, "--ignore-missing-labels"),
+    ("xent compute names.npy y.npy", NO_ANSWER, ""),
+    ("xent compute none.npy none_y.npy", NO_ANSWER, ""),
+    ("xent compute l.npy y.npy --input-format csv", NO_ANSWER, "--input-format"),
+    ("xent compute l.npy y.npy -q -o rows.csv --mask masks_all.npy", NO_ANSWER, ""),
+    ("xent compute l.npy y.npy --sample-weight l.npy", NO_ANSWER, ""),
+    ("xent compute dict.pkl", NO_ANSWER, "numpy.savez('dict.npz', **pickle.load("),
+    ("xent compute frame.pkl", NO_ANSWER, "pandas.read_pickle('frame.pkl').to_parquet('frame.parquet')"),
+    ("xent compute text_cell.csv", NO_ANSWER, "--logits-column"),
+    ("xent compute no_cell.csv", NO_ANSWER, "--mask"),
+    ("xent compute cow.csv", NO_ANSWER, "--mask mask.csv"),
+    ("xent compute cow_alone.csv", NO_ANSWER, "--logits-column 'logit_*'"),
+    ("xent compute mixed.csv", NO_ANSWER, "--logits-column 'logit_*'"),
+    ("xent compute cut.json", NO_ANSWER, ""),
+    ("xent compute cut.jsonl", NO_ANSWER, ""),
+    ("xent compute ragged.jsonl", NO_ANSWER, ""),
+    ("xent compute predictions.csv", NO_ANSWER, "xent compute predictions.csv --label-column species"),
+    ("xent verify l.npy y.npy --loss ten.npy", NO_ANSWER, ""),
+    ("xent compute l.npy y.npy --config gone.toml", USAGE, ""),
+    ("xent compute l.npy y.npy --config l.npy", USAGE, "[check]"),
 ]
 
 
@@ -106,6 +129,8 @@ def files(tmp_path_factory):
         "transposed": logits.T, "sequences": draw.normal(size=(6, 5, 4)).round(2), "tokens": tokens,
         "probs": probs, "one_class": logits[:, :1], "one_more": np.append(labels, 0), "ten": np.ones(10, np.int64),
         "shards/a": logits[:6], "shards/b": logits[6:], "both/logits": logits, "both/labels": labels, "more": labels,
+        "nan": np.where(labels == 2, np.nan, labels), "none": logits[:0], "none_y": labels[:0],
+        "masks_all": np.zeros(12, bool),
     }  # fmt: skip
     for name in ("shards", "both", "nothing"):
         (folder / name).mkdir()
@@ -122,6 +147,19 @@ def files(tmp_path_factory):
     (folder / "predicted.csv").write_text("\n".join(["label,pred,confidence", *sure, ""]))
     table = "\n".join(["cat,dog,emu,label", *named, ""])
     (folder / "table.csv").write_text(table)
+    scored = table.replace("cat,dog,emu,label", "logit_cat,logit_dog,logit_emu,label")
+    (folder / "predictions.csv").write_text(scored.replace(",label", ",species"))
+    (folder / "cow.csv").write_text(scored.replace(",cat\n", ",cow\n", 1))
+    (folder / "cow_alone.csv").write_text("logit_cat,logit_dog,label\n1.5,0.5,cat\n0.1,2.2,cow\n")
+    (folder / "mixed.csv").write_text("logit_cat,logit_dog,label\n1.5,0.5,cat\n0.1,2.2,1\n")
+    cells = table.split(",")
+    (folder / "text_cell.csv").write_text(",".join([*cells[:7], "x", *cells[8:]]))
+    (folder / "no_cell.csv").write_text(",".join([*cells[:7], "", *cells[8:]]))
+    (folder / "cut.json").write_text('{"logits": [[0.5, 1.5], [2')
+    (folder / "cut.jsonl").write_text('{"logits": [0.5, 1.5], "label": 1}\n{"logits": [0.5, 1.5], "la')
+    (folder / "ragged.jsonl").write_text('{"logits": [0.5, 1.5], "label": 1}\n{"logits": [0.5], "label": 0}\n')
+    (folder / "dict.pkl").write_bytes(pickle.dumps({"logits": logits, "labels": labels}))
+    pd.DataFrame(logits).to_pickle(folder / "frame.pkl")
     packed = gzip.compress(table.encode(), mtime=0)
     (folder / "cut.csv.gz").write_bytes(packed[: len(packed) // 2])
     outputs = [{"logits": row, "model": 1} for row in logits.tolist()]

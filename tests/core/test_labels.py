@@ -84,7 +84,6 @@ def test_what_nan_becomes_as_an_integer_is_a_missing_label():
     ("labels", "row", "found"),
     [
         ([0.0, 1.5], 1, "1.5"),
-        ([math.nan, 1.0], 0, "nan"),
         ([0.0, math.inf], 1, "inf"),
         ([0.0, -math.inf], 1, "-inf"),
         (np.array([0.5], np.float16), 0, "0.5"),
@@ -96,6 +95,12 @@ def test_a_label_that_is_not_a_whole_number_is_named_with_its_row(labels, row, f
     assert (error.what, error.row, error.found) == ("label is not a whole number", row, found)
     assert error.expected == "0..9 (there are 10 classes)"
     assert (error.code, error.data["num_classes"]) == ("label-not-whole", 10)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_a_label_of_nan_is_missing(dtype):
+    error = refusal(np.array([1, np.nan], dtype))
+    assert (error.what, error.row, error.found, error.code) == ("missing label", 1, "nan", "missing-label")
 
 
 def test_labels_that_are_not_numbers_are_refused_by_dtype():

@@ -192,10 +192,10 @@ def _let_go(*streams: TextIO) -> None:
 
 
 def _print_error(error: XentError) -> None:
-    if error.code and not error.hint:
-        from xent_cli.cli.display.hints import hint_for
+    if not error.hint:
+        from xent_cli.cli.display.hints import hint_for, usual_hint
 
-        error.hint = hint_for(error.code, error.data)
+        error.hint = hint_for(error.code, error.data) or usual_hint(error.what)
     click.echo(f"error: {error}", err=True)
     if _wants_json(sys.argv):
         import json

@@ -32,6 +32,7 @@ _NOTES = "xent_cli.cli.config.notes"
 # Keys in click's context: for the file that the options came from, and for the words typed after `xent`.
 CONFIGURATION = "xent_cli.cli.config.path"
 WORDS = "xent_cli.cli.config.words"
+_EXAMPLE = 'a table for each command, a key for each option, as in [check] and, below it, max = "mean_loss=0.35"'
 _TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 
@@ -44,13 +45,13 @@ def configurable(command: click.Command) -> click.Command:
         if command.callback is not None:
             command.callback = _with_notes(command.callback)
         for key, option in _options(command).items():
-            own = f"XENT_{command.name}_{key}".replace("-", "_").upper()
+            own = _variable(command, key)
             # XENT_KERNEL is for all commands; a command's own variable overrides it.
             option.envvar = own if option.envvar is None else [own, str(option.envvar)]
         command.params.append(
             click.Option(
                 ["--config"],
-                type=click.Path(),
+                type=click.Path(readable=False),
                 metavar="FILE",
                 is_eager=True,
                 expose_value=False,
@@ -66,6 +67,7 @@ def _configure(context: click.Context, parameter: click.Parameter, path: str | N
     group = context.parent.command if context.parent is not None else None
     if context.resilient_parsing or not isinstance(group, click.Group):
         return
+    context.meta[_NOTES] = _unknown_variables(context.command)
     found = _nearest(Path.cwd()) if path is None else _Found(path, _read(path, must=True) or {})
     if found is None:
         return
@@ -136,8 +138,32 @@ def _allowed(context: click.Context, found: _Found, values: dict[str, Any]) -> d
         which = f"{found.path}: {listing(passed_over)} of [{context.command.name}] {verb} ignored"
         hint = f"in a file that was not named; --config {found.path} takes {what}"
         said.append(Diagnostic("config-ignored", f"{which} {hint}"))
-    context.meta[_NOTES] = tuple(said)
+    context.meta[_NOTES] += tuple(said)
     return kept
+
+
+def _unknown_variables(command: click.Command) -> tuple[Diagnostic, ...]:
+    """Return a warning for each variable that is named after the command, and after none of its options."""
+    prefix = _variable(command, "")
+    names = [name for name in os.environ if name.startswith(prefix)]
+    if not names:
+        return ()
+    from xent_cli.core.diagnostics import Diagnostic
+
+    known = [_variable(command, key) for key in (*_options(command), "config")]
+    return tuple(
+        Diagnostic(
+            "unknown-variable",
+            f"the environment variable {name} is no option of xent {command.name}"
+            + (f": {hint}" if (hint := did_you_mean(name, known, cutoff=0.8, quote="")) else ""),
+        )
+        for name in sorted(names)
+        if name not in known
+    )
+
+
+def _variable(command: click.Command, key: str) -> str:
+    return f"XENT_{command.name}_{key}".replace("-", "_").upper()
 
 
 def notes_of(context: click.Context) -> tuple[Diagnostic, ...]:
@@ -181,7 +207,7 @@ def _read(path: str, *, must: bool) -> dict[str, Any] | None:
         text = _content(path, must=must)
     except (FileNotFoundError, NotADirectoryError):
         if must:
-            raise UsageError(f"--config {path}: no such file") from None
+            raise UsageError(f"--config {path}: no such file", hint="is the path right?") from None
         return None
     except OSError as error:
         if not must and not os.path.lexists(path):  # in a folder that may not be searched
@@ -196,8 +222,11 @@ def _read(path: str, *, must: bool) -> dict[str, Any] | None:
 
     try:
         whole: dict[str, Any] = tomllib.loads(text.decode())
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: not TOML", found="bytes that are not UTF-8", hint=_EXAMPLE) from None
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path}: not TOML", found=str(error)) from None
+        said = str(error)[:1].lower() + str(error)[1:]
+        raise UsageError(f"{path}: not TOML: {said}", hint=_EXAMPLE) from None
     if not shared:
         return whole
     tool = whole.get("tool", {})

@@ -58,7 +58,9 @@ def load(report: Literal["summary.html", "summary.plot", "comparison.html"]) -> 
     except ModuleNotFoundError as error:
         from xent_cli.extras import install_line
 
-        raise XentError(_NEEDS[report], found=f"no {error.name}", hint=install_line("report")) from None
+        # markupsafe comes with jinja2, and is imported first.
+        missing = "jinja2" if error.name == "markupsafe" else error.name
+        raise XentError(_NEEDS[report], found=f"no {missing}", hint=install_line("report")) from None
 
 
 def _text(name: str, document: Document) -> str:

@@ -26,9 +26,12 @@ def format_of(path: str) -> str:
         return "parquet"
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
+        folder = Path(path).is_dir()
         raise UsageError(
             f"-o {path}: the suffix names the format, and must be one of {', '.join(SUFFIXES)}",
-            hint="for example -o rows.csv, which spreadsheets open",
+            hint=f"for Parquet parts in that folder: -o {path}/"
+            if folder
+            else "for example -o rows.csv, which spreadsheets open",
         )
     return suffix[1:]
 

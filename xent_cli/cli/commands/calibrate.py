@@ -41,7 +41,7 @@ _output = partial(option, section=OUTPUT)
     "-o",
     "--output",
     "document",
-    type=click.Path(),
+    type=click.Path(readable=False),
     metavar="FILE.json",
     help="File for the temperature; other commands read it with --temperature FILE.",
 )

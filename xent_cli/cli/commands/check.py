@@ -48,7 +48,7 @@ _output = partial(option, section=OUTPUT)
 )
 @_gate(
     "--baseline",
-    type=click.Path(),
+    type=click.Path(readable=False),
     metavar="FILE",
     help="Earlier result to compare with: a summary document, or saved per-sample rows.",
 )
@@ -83,7 +83,7 @@ _output = partial(option, section=OUTPUT)
 @_output(
     "-o",
     "--output",
-    type=click.Path(),
+    type=click.Path(readable=False),
     metavar="FILE",
     help="File for the per-sample rows, which a later check can take as its --baseline.",
 )

@@ -50,13 +50,13 @@ _output = partial(option, section=OUTPUT)
 @_output(
     "-o",
     "--output",
-    type=click.Path(),
+    type=click.Path(readable=False),
     metavar="FILE",
     help="File for the per-sample rows: .tsv .csv .jsonl .npy .parquet .arrow, or folder/ for Parquet parts.",
 )
 @_output(
     "--gradients",
-    type=click.Path(),
+    type=click.Path(readable=False),
     metavar="FILE.npy",
     help="File for the gradient of the mean loss, or with --reduction sum, of the summed loss; or folder/ for parts.",
 )

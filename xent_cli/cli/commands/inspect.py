@@ -27,7 +27,7 @@ _output = partial(option, section=OUTPUT)
     most_used=("scan", "output_format", "logits_column", "label_column", "axis"),
     examples=_EXAMPLES,
 )
-@click.argument("files", nargs=-1, required=True, type=click.Path(), metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, type=click.Path(readable=False), metavar="FILE...")
 @layout_options
 @_output(
     "-f",

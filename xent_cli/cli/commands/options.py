@@ -72,7 +72,7 @@ layout_options = stacked(
     ),
     _input(
         "--class-names",
-        type=click.Path(),
+        type=click.Path(readable=False),
         metavar="FILE",
         help="File with the names of the classes: one per line, numbered lines, or JSON such as id2label.",
     ),
@@ -119,8 +119,8 @@ _join_option = _input(
 
 def _inputs(*, required: bool) -> Callable[[Any], Any]:
     return stacked(
-        click.argument("logits", type=click.Path(), required=required),
-        click.argument("labels", type=click.Path(), required=False),
+        click.argument("logits", type=click.Path(readable=False), required=required),
+        click.argument("labels", type=click.Path(readable=False), required=False),
         layout_options,
         _join_option,
     )
@@ -188,13 +188,13 @@ loss_options = stacked(
     ),
     _loss(
         "--class-weight",
-        type=click.Path(),
+        type=click.Path(readable=False),
         metavar="FILE",
         help="File with one weight per class; the mean becomes sum(weight * loss) / sum(weight).",
     ),
     _loss(
         "--sample-weight",
-        type=click.Path(),
+        type=click.Path(readable=False),
         metavar="FILE",
         help="File with one weight per sample or per sequence; the mean becomes sum(weight * loss) / sum(weight).",
     ),
@@ -252,7 +252,7 @@ all_loss_options = stacked(
     loss_options,
     _loss(
         "--true-labels",
-        type=click.Path(),
+        type=click.Path(readable=False),
         metavar="FILE",
         help="File with the true class of each sample, if LABELS are a teacher's outputs; reports how the probability "
         "of the true class and the perplexity change.",

@@ -144,7 +144,7 @@ lines_format_option = _output(
 
 plot_option = _output(
     "--plot",
-    type=click.Path(),
+    type=click.Path(readable=False),
     callback=_picture,
     metavar="FILE",
     help="File for a histogram of the losses: .svg or .png.",

@@ -97,13 +97,13 @@ _output = partial(option, section=OUTPUT)
 )
 @_candidate(
     "--write-cases",
-    type=click.Path(),
+    type=click.Path(readable=False),
     metavar="DIR",
     help="Write difficult inputs for a kernel, with the correct results and instructions; nothing is verified.",
 )
 @_candidate(
     "--cases",
-    type=click.Path(),
+    type=click.Path(readable=False),
     metavar="DIR",
     help="Verify a kernel's outputs in a folder from --write-cases, for each case that has any: the losses of the "
     "samples and the gradient of their sum, unless --reduction says otherwise.",

@@ -17,6 +17,7 @@ _HINTS = {
     "log-probability-above-0 of labels": "logits need --labels-from logits",
     "log-probability-above-0 of logits": "log-probs are logits too: leave --from out",
     "logits-look-softmaxed": "if they are, use --from probs",
+    "missing-label": "--ignore-missing-labels leaves such samples out",
     "negative-probability of labels": "logits need --labels-from logits",
     "negative-probability of logits": "logits need --from logits",
     "partial-row of labels": "of each row, list the k highest; a token that was sampled besides goes first or last, "
@@ -36,6 +37,48 @@ _HINTS = {
     "too-many-slices": "is this an id column? --by takes one that names groups",
     "warnings-refused": "--strict makes every warning an error",
 }
+
+# For errors that say what to do nowhere else: the same advice wherever they are found.
+_USUAL = {
+    "a fold without samples": "use fewer --folds",
+    "cell is not UTF-8": "save the table as UTF-8: iconv -f latin1 -t utf-8",
+    "cell is not a number": "correct the cell; if its column is not a class, name the classes with --logits-column",
+    "damaged zip archive": "copy or write it again",
+    "different samples": "compare results of the same samples",
+    "duplicate id": "if the column does not tell samples apart, name another with --id-column",
+    "empty cell": "fill it, or leave the sample out with --mask",
+    "invalid sample weight": "0 leaves a sample out of every figure",
+    "invalid units": "give each sample the number of its bytes or words",
+    "list of the wrong length": "each row needs one number for every class, in the same order",
+    "missing cluster": "fill it, or leave the sample out with --mask",
+    "missing id": "fill it, or name another column with --id-column",
+    "no losses": "xent compute -o FILE saves the losses of a model",
+    "no rows": "did the program that writes it end without an error?",
+    "no such column or file": "xent inspect says which columns there are",
+    "no such file": "is the path right? it is looked up from the folder where xent runs",
+    "no temperature minimises the loss": "are these the labels of these logits, and samples that the model was not trained on?",
+    "not JSON": "was it cut short? write it again with a JSON library",
+    "not a JSON object": "write each line with a JSON library: json.dumps(record)",
+    "not a response": "keep the responses as the server sent them",
+    "not a summary document": "xent compute --report baseline.json writes one",
+    "not a text file": "is the --input-format right? without it, the content decides",
+    "nothing left to average": "is every sample ignored, masked or of weight 0? xent inspect counts the labels",
+    "shapes do not fit": "both must be about the same samples, in the same order",
+    "values are not numbers": "save numbers: array.astype('float64')",
+    "weight of no class": "name classes as the logits do, or give one number per class, in their order",
+    "wrong number of class names": "list every class once, in the order of the logits",
+}
+
+
+def usual_hint(what: str) -> str:
+    """Return what to do about an error that brings no advice of its own, or "" if that is not known.
+
+    Examples
+    --------
+    >>> usual_hint("a fold without samples")
+    'use fewer --folds'
+    """
+    return _USUAL.get(what, "")
 
 
 def hint_for(code: str, data: Mapping[str, Any]) -> str:

@@ -246,8 +246,8 @@ def _rows(mask: BoolArray) -> IntArray | None:
 
 def _label_error(raw: AnyArray, row: int, num_classes: int, start: int, first: int) -> RowError:
     value = raw[row]
-    if value == NO_LABEL:  # from a reader that does not know which samples count
-        found = f"nothing, or {NO_LABEL}, which NaN becomes when converted to an integer"
+    if value != value or value == NO_LABEL:  # NO_LABEL is from a reader that does not know which samples count
+        found = "nan" if value != value else f"nothing, or {NO_LABEL}, which NaN becomes when converted to an integer"
         expected = "a label in every row that counts"
         return RowError("missing label", start + row, "labels", found, expected, code="missing-label")
     expected = f"{first}..{first + num_classes - 1} (there are {num_classes} classes)"

@@ -23,6 +23,7 @@ _HINTS = {
     "label-out-of-range of size": "a label is the number of a class",
     "label-out-of-range of sign": "labels of -1 and 1 are those of 0 and 1: (labels + 1) // 2",
     "label-out-of-range of score": "binary scores z are the logits [0, z]: np.stack([np.zeros_like(z), z], axis=-1)",
+    "missing-label": "leave such samples out with mask",
     "labels-off-by-one": "if the labels number the classes from {first_class}, pass labels - ({first_class})",
 }
 

@@ -252,13 +252,17 @@ def _said_of_labels(labels: LabelValues | None, columns: Sequence[str]) -> str:
     if labels is None:
         return "no labels"
     if labels.form == "text":
-        known = {plain_name(name) for name in columns}
+        before, after = affixes(columns)
+        known = {plain_name(name) for name in (*columns, *family_of(columns, before, after).names)}
         odd = sorted(text for text in labels.names(every=True) if plain_name(text) not in known)
         named_by = columns_of_labels(labels, columns, every=True)
-        none = f", of which {listing(odd)} name none of them" if odd and named_by is None else ""
+        verb = "names" if len(odd) == 1 else "name"
+        none = f", of which {listing(odd)} {verb} none of them" if odd and named_by is None else ""
         return f"labels of text in {labels.where}{none}"
     if labels.form == "dense":
         return f"labels of {labels.width} numbers in {labels.where}"
+    if odd := sorted(text for text in labels.names(every=True) if labels.class_index(text) is None):
+        return f"labels of text and of numbers in {labels.where}, such as {listing(odd[:1])}"
     found = labels.integers(every=True) or labels.integers(every=False)
     return f"labels from {min(found)} to {max(found)} in {labels.where}" if found else f"no labels in {labels.where}"
 

@@ -72,6 +72,16 @@ def _text(read: str) -> str:
     return f"import pyreadstat; {read}.to_csv('STEM.csv', index=False)"
 
 
+def _unpickled(head: bytes) -> str:
+    """What reads a pickle: of a pandas object, of a dict of arrays, or of one array."""
+    if b"pandas" in head[:400]:
+        return _table("pandas.read_pickle(FILE)")
+    first = head[11:12] if head[2:3] == b"\x95" else head[2:3]  # protocols 4 and 5 begin with a frame
+    if first == b"}":
+        return "import numpy, pickle; numpy.savez('STEM.npz', **pickle.load(open(FILE, 'rb')))"
+    return _saved("pickle.load(open(FILE, 'rb'))", "pickle")
+
+
 # The first match wins, so plain HDF5 comes after MATLAB, pandas and Keras files, which are HDF5 too.
 SIGNATURES = (
     Signature("a MATLAB 7.3 file", b"MATLAB 7.3", _saved("h5py.File(FILE)['KEY'][()].T", "h5py")),
@@ -91,7 +101,7 @@ SIGNATURES = (
         "import torch; torch.save(torch.load(FILE, weights_only=True), 'STEM.new.pt')",
     ),
     Signature("a pickle of joblib", recognise.is_joblib, _saved("joblib.load(FILE)", "joblib"), words=TRUSTED),
-    Signature("a pickle", recognise.is_pickle, _saved("pickle.load(open(FILE, 'rb'))", "pickle"), words=TRUSTED),
+    Signature("a pickle", recognise.is_pickle, _unpickled, words=TRUSTED),
     Signature(
         "a compressed pickle, as joblib writes it",
         (b"x\x01", b"x^", b"x\x9c", b"x\xda"),

@@ -20,7 +20,8 @@ def no_labels(logits: Source, options: ReadOptions) -> InputError:
 
     hint = f"{line(path, options, labels_path='LABELS')}, or --label-column NAME"
     if plan is not None:
-        found = f"columns {listing(plan.others)} beside the classes" if plan.others else "columns of classes only"
+        columns = "column" if len(plan.others) == 1 else "columns"
+        found = f"{columns} {listing(plan.others)} beside the classes" if plan.others else "columns of classes only"
         if plan.readings:
             return question("no labels", path, found, expected, plan.readings, before="which are the labels? ")
         return InputError("no labels", path, found, expected, hint)

@@ -101,6 +101,7 @@ def refuse_shift(logits: Source, labels: Source | None, documents: Documents, sh
             path,
             found=f"--shift {shift}, and documents of at most {documents.longest} steps",
             expected="a shift by fewer steps than the longest document has",
+            hint="use a smaller --shift; 1 is usual for a language model",
         )
     for source in (logits, labels):
         if not isinstance(source, Shards) or len(source.shards) < 2 or by:

@@ -26,7 +26,10 @@ def seen_as(
     logits_path: str, labels_path: str | None, options: ReadOptions, open_pair: Callable[..., Pair]
 ) -> InputError | None:
     """What the operands of a run that failed to open seem to be, or None; only headers are read."""
-    if any(path == "-" or (path is not None and Path(path).is_fifo()) for path in (logits_path, labels_path)):
+    try:
+        if any(path == "-" or (path is not None and Path(path).is_fifo()) for path in (logits_path, labels_path)):
+            return None
+    except OSError:  # in a folder that may not be searched
         return None
     logits = _as_labels(logits_path, options)
     if logits is None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from xent_cli.errors import InputError, UsageError, without_secrets
-from xent_cli.readers.storage.reading import first_line, is_url, local_path, timeout
+from xent_cli.readers.storage.reading import first_line, is_url, local_path, timeout, unreadable
 from xent_cli.readers.storage.stored import Stored, recognised
 
 if TYPE_CHECKING:
@@ -108,7 +108,9 @@ def _local(name: str, path: str) -> Located:
                 "fetch the file that the link points to",
             )
         raise InputError("no such file", name, found=linked, hint=hint) from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise unreadable(name, error) from None
+    except ValueError as error:  # a NUL in the path
         raise InputError("cannot read file", name, found=first_line(error)) from None
     if not stat.S_ISREG(mode):
         from xent_cli.readers.storage.pipe import open_pipe

@@ -48,14 +48,19 @@ def reading(name: str) -> Iterator[None]:
     except FileNotFoundError:
         raise InputError("no such file", name) from None
     except OSError as error:
-        found, hint = error.strerror or first_line(error), ""
-        if isinstance(error, PermissionError):
-            import shlex
+        raise unreadable(name, error) from None
 
-            hint = f"ls -l {shlex.quote(printable(name))} says who may read it"
-        elif "compressed stream" in found:  # as Arrow says it
-            found, hint = "compressed data that ends too early", "copy or write it again"
-        raise InputError("cannot read file", name, found=found, hint=hint) from None
+
+def unreadable(name: str, error: OSError) -> InputError:
+    """Return the error for a file that the system does not let us read."""
+    found, hint = error.strerror or first_line(error), ""
+    if isinstance(error, PermissionError):
+        import shlex
+
+        hint = f"ls -ld {shlex.quote(printable(name))} says who may read it"
+    elif "compressed stream" in found:  # as Arrow says it
+        found, hint = "compressed data that ends too early", "copy or write it again"
+    return InputError("cannot read file", name, found=found, hint=hint)
 
 
 def read_up_to(stream: Stream, size: int) -> bytes:

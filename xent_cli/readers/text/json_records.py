@@ -50,7 +50,12 @@ def row_of(text: bytes, where: str) -> Any | InputError:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         begins = text.strip()[:_SHOWN].decode(errors="replace")
-        reason = "nested too deep" if isinstance(error, RecursionError) else str(error)
+        reason = "nested too deep"
+        if isinstance(error, json.JSONDecodeError):
+            said = error.msg.removesuffix(" starting at")
+            reason = f"{said[:1].lower()}{said[1:]}, column {error.colno}"
+        elif isinstance(error, ValueError):  # which Python raises at thousands of digits, and for bytes
+            reason = str(error)
         return InputError("not a JSON object", where, f"{begins} ({reason})", "one object a line")
 
 
