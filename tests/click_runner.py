@@ -1,4 +1,4 @@
-"""click's runner with standard error apart from standard output, as click 8.2 has it and 8.1 only when asked."""
+"""click's runner with separate standard error and standard output: the default in click 8.2, an option in 8.1."""
 
 import inspect
 
@@ -8,5 +8,5 @@ _ASKED = {"mix_stderr": False} if "mix_stderr" in inspect.signature(CliRunner).p
 
 
 def runner():
-    """Return a runner of commands in this process."""
+    """Return a runner that runs commands in this process."""
     return CliRunner(**_ASKED)

@@ -1,8 +1,8 @@
-"""The command as its own process, forked from one that has imported everything, which saves most of the start-up time.
+"""The command in a process forked from one that has imported everything, which saves most of the start-up time.
 
-So is a few lines of Python that prepare or read what the command does. Messages, exit code and streams are those of any
-process. Tests of the start itself, of imports, signals, limits and memory, and of closed streams, start a process from
-nothing.
+Lines of Python that prepare inputs or read outputs of the command run in the same way. Messages, exit code and streams
+are the same as in a new process. Tests of the start, of imports, signals, limits and memory, and of closed streams
+start a new process.
 """
 
 import atexit
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tests.waiting import PATIENCE_SECONDS, until
 
-# pandas is imported here because Arrow imports it as it makes its first array.
+# pandas is imported here because Arrow imports it when it creates its first array.
 _SERVER = """
 import contextlib, importlib, io, marshal, os, pkgutil, select, signal, socket, sys
 import pandas, pyarrow.csv, pyarrow.dataset, pyarrow.fs, pyarrow.json, pyarrow.parquet, xent_cli
@@ -87,7 +87,8 @@ if asked:
     else:
         main()
 """
-# The `xent` and the `python -c` on PATH for shell lines: they hand over their streams, and exit as the command does.
+# The `xent` and the `python -c` on PATH for shell lines: they hand over their streams, and exit with the code of the
+# command.
 _CALLER = """#!{python} -IS
 import marshal, os, socket, sys
 if {name!r} == "xent":
@@ -109,7 +110,7 @@ os._exit(code)
 
 @cache
 def _home():
-    """Folder of the socket to ask for a process, and of `bin/xent`; the server ends with this process."""
+    """Return the folder of the server's socket and of `bin/xent`; the server ends with this process."""
     folder = Path(tempfile.mkdtemp(prefix="xent-"))
     env = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     server = subprocess.Popen([sys.executable, "-c", _SERVER], stdin=subprocess.PIPE, cwd=folder, env=env)
@@ -131,7 +132,7 @@ def _home():
 
 
 def path():
-    """PATH for shell lines that run `xent`; python is that of the tests."""
+    """Return PATH for shell lines that run `xent`; python is that of the tests."""
     return os.pathsep.join([str(_home() / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]])
 
 

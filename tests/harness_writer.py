@@ -1,4 +1,4 @@
-"""Samples as lm-evaluation-harness writes them, in both versions of the format; shares no code with the reader."""
+"""Write samples as lm-evaluation-harness does, in both versions of the format; no code is shared with the reader."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ def documents(n=40, widths=(4,), seed=0, noise=0.0):
 
 
 def sample(doc_id, doc, scores, gold, target=None, texts=None, contexts=None):
-    """One sample as `evaluate` makes it, before it is written."""
+    """Return one sample as `evaluate` of the harness makes it, before it is written."""
     width = len(scores)
     texts = texts or [f" {text}" for text in doc["choices"]["text"]]
     contexts = contexts or [f"Question: {doc['question']}\nAnswer:"] * width
@@ -53,7 +53,7 @@ def as_text(value):
 
 
 def write_new(path, samples, filter_name="none"):
-    """Since 2024: a line each, whose inner values are text; with hashes."""
+    """Write the format since 2024: a line per sample, in which inner values are text; with hashes."""
     with path.open("a", encoding="utf-8") as file:
         for one in samples:
             hashes = {
@@ -79,5 +79,5 @@ def write_new(path, samples, filter_name="none"):
 
 
 def write_old(path, samples):
-    """Before: one document, with numbers, and without hashes and filters."""
+    """Write the format before 2024: one document, with numbers, and without hashes and filters."""
     path.write_text(json.dumps(samples, indent=2, ensure_ascii=False), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Files as llama.cpp writes them, by the layout alone: nothing here is shared with the reader."""
+"""Write files as llama.cpp does, by the layout alone: no code is shared with the reader."""
 
 import contextlib
 import struct

@@ -1,4 +1,4 @@
-"""A writer of Megatron-LM's caches of a teacher that shares nothing with the reader: for tests of any layout."""
+"""A writer of Megatron-LM's caches of a teacher, for tests of any layout; no code is shared with the reader."""
 
 import io
 import json
@@ -13,7 +13,7 @@ SENTINEL = {1: -1e4, 2: -1e3}
 
 
 def rounded(values, dtype):
-    """Values as a dtype stores them, in its bits."""
+    """Return the bits of values as stored in a dtype."""
     if dtype != "bfloat16":
         return values.astype(dtype)
     bits = values.astype(np.float32).view(np.uint32)
@@ -21,13 +21,13 @@ def rounded(values, dtype):
 
 
 def payload(batches, dtype="float16", version=2):
-    """An iteration of [position, sequence, k] batches, each of indices (-1 for none) and log-probabilities."""
+    """Return an iteration of [position, sequence, k] batches, each with indices (-1 for none) and log-probabilities."""
     storages = {}
 
     def saved(values, name):
         key = str(len(storages))
         storages[key] = np.ascontiguousarray(values).tobytes()
-        if name == "uint16":  # has no storage class of its own
+        if name == "uint16":  # has no storage class
             held = Persistent(("storage", Global("torch.storage UntypedStorage"), key, "cpu", values.nbytes))
             strides = tuple(int(np.prod(values.shape[i + 1 :])) for i in range(values.ndim))
             hooks = Call("collections OrderedDict")
@@ -52,7 +52,7 @@ def payload(batches, dtype="float16", version=2):
 
 
 def packed(content):
-    """The bytes compressed with zstd."""
+    """Return the bytes compressed with zstd."""
     sink = pa.BufferOutputStream()
     with pa.CompressedOutputStream(sink, "zstd") as stream:
         stream.write(content)
@@ -60,7 +60,7 @@ def packed(content):
 
 
 def write(path, members, meta=True):
-    """A tar archive of named contents; path may be a stream."""
+    """Write a tar archive of named contents; path may be a stream."""
     where = {"fileobj": path} if hasattr(path, "write") else {"name": path}
     with tarfile.open(mode="w", **where) as tar:
         start = {"_meta.json": json.dumps({"hash": "0", "saver": {"k": 4}}).encode()} if meta else {}
@@ -71,5 +71,5 @@ def write(path, members, meta=True):
 
 
 def cache(path, iterations, dtype="float16", version=2):
-    """A cache of iterations by number, each a list of batches."""
+    """Write a cache of iterations by number, each a list of batches."""
     write(path, {f"{i}.pt.zst": packed(payload(batches, dtype, version)) for i, batches in iterations.items()})

@@ -1,4 +1,4 @@
-"""The kernel that the tests of a file run with; the fixture `kernel` in tests/core sets one after another."""
+"""The kernel that the tests of a file run with; the fixture `kernel` in tests/core sets each in turn."""
 
 from dataclasses import replace
 
@@ -10,5 +10,5 @@ CHOSEN = {"kernel": "numpy"}
 
 
 def running(options):
-    """The same options, with that kernel."""
+    """Return the same options, with that kernel."""
     return replace(options, **CHOSEN)

@@ -1,4 +1,4 @@
-"""How often `xent compute` calls from a lower layer into a higher one: each such call is harder to follow."""
+"""How often `xent compute` calls from a lower layer into a higher one, because such calls are hard to follow."""
 
 import os
 import subprocess
@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 
-# Where functions are entered for the first time, one after another: those of a class's own body do not count.
+# Prints each function when it is entered for the first time; class bodies do not count.
 TRACE = """
 import sys
 RANKS = {"errors": 0, "core": 1, "readers": 2, "engines": 2, "writers": 2, "reports": 2}
@@ -34,7 +34,7 @@ MOST = 14
 def test_the_way_of_a_run_seldom_climbs_from_a_lower_layer_to_a_higher_one(tmp_path):
     np.save(tmp_path / "l.npy", np.random.default_rng(0).normal(size=(20, 4)))
     np.save(tmp_path / "y.npy", np.arange(20) % 4)
-    # Standard output without a buffer would be written to after each piece of a row.
+    # Without a buffer, each piece of a row would be a write to standard output.
     env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     argv = [sys.executable, "-c", TRACE, "compute", "l.npy", "y.npy", "-q"]
     run = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False, env=env)

@@ -1,4 +1,4 @@
-"""The line that installs an extra is one that pip would take, for each place that xent may have come from."""
+"""The line that installs an extra is valid for pip, for each place that xent may have been installed from."""
 
 import json
 from importlib import metadata

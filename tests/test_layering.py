@@ -14,7 +14,7 @@ ROOT = Path(xent_cli.__file__).parent
 FAMILIES = {"readers", "engines", "writers", "reports"}
 BELOW = {"errors": set(), "extras": set(), "core": {"errors"}}
 BELOW |= {family: {"errors", "extras", "core"} for family in FAMILIES}
-# Modules that may import slow packages at import time; any other module imports them in a call.
+# Modules that may import slow packages at import time; all other modules import them inside functions.
 AT_HOME = {
     "click": {"cli"},
     "pyarrow": {"readers", "writers"},
@@ -25,8 +25,8 @@ AT_HOME = {
     "dask": {"engines"},
     "ray": {"engines"},
 }
-# Folders of a package: which folders each may import besides its own modules and those directly in the package.
-# The first entries are the lowest.
+# Folders of a package: which folders each may import besides its own modules and those directly in the package. The
+# lowest folders come first.
 ROOMS = {
     "core/labels": set(),
     "core/intervals": set(),
@@ -62,7 +62,7 @@ MODULES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 
 
 def imports(node, at_import=True):
-    """Names of imported modules, and whether they are imported with the module that names them."""
+    """Return the names of imported modules, and whether they are imported at import time of the module."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
             yield from ((name, False) for name, _ in imports(child, False))
@@ -105,7 +105,7 @@ def module_name(path):
 
 
 def imported_modules(path):
-    """Names of our own modules that a module imports, for types too."""
+    """Return the names of our own modules that a module imports, including those only for types."""
     names = {module_name(other) for other in MODULES}
     for name, _ in imports(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
         found = name if name in names else name.rpartition(".")[0]

@@ -1,4 +1,4 @@
-"""Man pages say what `--help` says: `python docs/man_pages.py` writes them anew."""
+"""Man pages say the same as `--help`: `python docs/man_pages.py` rewrites them."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ PAGES = sorted((ROOT / "man").glob("*.1"))
 
 
 def generated():
-    """Return the pages as a fresh process makes them: click keeps what it made of an option for another context."""
+    """Return the pages made by a new process, because click caches options of earlier contexts."""
     code = "import json, runpy, sys; print(json.dumps(runpy.run_path(sys.argv[1])['pages']()))"
     run = subprocess.run(
         [sys.executable, "-c", code, ROOT / "docs" / "man_pages.py"], capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""What the README and docs show is what happens: `XENT_UPDATE_PAGES=1 pytest tests/test_pages.py` writes it anew."""
+"""The README and docs show what happens: `XENT_UPDATE_PAGES=1 pytest tests/test_pages.py` rewrites the outputs."""
 
 import doctest
 import os
@@ -71,7 +71,7 @@ def test_every_option_that_a_page_shows_exists():
     for command in ["--help", *re.findall(r"^  (\w+)  ", commands, re.MULTILINE)]:
         helps += forked.xent(command, "--help").stdout
     for page in PAGES:
-        # What the shell reads, in backticks or in an example; the lines that set up are those of pip and pytest.
+        # Commands in backticks or in an example; lines of pip and pytest are the set-up.
         shown = re.findall(
             r"`([^`\n]+)`|^\$ (.*)$", re.sub(r"```bash\n.*\n```", "", page.read_text("utf-8")), re.MULTILINE
         )

@@ -1,6 +1,6 @@
-"""What we use of other packages that they do not promise to keep: each is still there, and works as we use it.
+"""Private parts of other packages that we use: each still exists, and works as we use it.
 
-A new version that changes one of these fails here, and not in the middle of a run.
+If a new version changes one of these, a test fails here instead of a run.
 """
 
 import atexit
@@ -81,5 +81,5 @@ def test_click_shows_the_help_of_a_group_without_a_command_under_the_name_we_loo
 
     with pytest.raises((click.ClickException, click.exceptions.Exit)) as caught:
         group.make_context("group", [])
-    assert caught.typename in ("NoArgsIsHelpError", "Exit")  # click 8.1 has printed it and exits
+    assert caught.typename in ("NoArgsIsHelpError", "Exit")  # click 8.1 has printed the help, and exits
     assert "Usage: group" in runner().invoke(group, []).output

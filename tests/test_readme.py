@@ -1,4 +1,4 @@
-"""The README: two commands that set up, short, and its table of lost digits is what was measured."""
+"""The README: its two set-up commands, its length, and its table of lost digits, which is as measured."""
 
 import json
 import os

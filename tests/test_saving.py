@@ -1,4 +1,4 @@
-"""The lines of docs/saving.md: the files that they wrote are stored, and must give the right loss."""
+"""The lines of docs/saving.md: the files that they wrote are stored, and their loss must be right."""
 
 import json
 import re
@@ -18,7 +18,7 @@ ROWS = re.findall(r"^\| ([^|`]+?) \| `([^`]+)` \| `(xent [^`]+)` \|$", PAGE, re.
 
 
 def mean_loss(outputs, labels, form):
-    """Of logits, log-probabilities or probabilities, in extended precision."""
+    """Compute the mean loss of logits, log-probabilities or probabilities, in extended precision."""
     z = np.asarray(outputs, np.longdouble)
     if form == "probs":
         z = np.log(z)

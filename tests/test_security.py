@@ -1,4 +1,4 @@
-"""The promises of SECURITY.md: no network that nobody asked for, and a test behind every promise."""
+"""The promises of SECURITY.md: no network unless the user asks for it, and a test for every promise."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""Start-up is a feature: what a run may import."""
+"""The start is fast: what a run may import."""
 
 import importlib
 import subprocess
@@ -40,9 +40,9 @@ def imported(*args):
 
 
 def alone(code, *args):
-    """What `code` says at the end in an interpreter that knows three packages, whatever else is installed beside them.
+    """Return the last line that `code` prints in an interpreter that can import three packages only.
 
-    Without `-S` every package that lays a .pth file beside them may import what it likes, editable ones among them.
+    Without `-S`, any installed package with a .pth file, such as an editable one, may import anything at the start.
     """
     places = {str(Path(module.__file__).parents[1]) for module in (xent_cli, np, click)}
     command = [sys.executable, "-I", "-S", "-c", f"import sys\nsys.path += {sorted(places)}\n{code}", *args]
@@ -79,7 +79,8 @@ def test_a_check_imports_no_more(args, files):
     assert not imported("check", *files, "--max", "mean_loss=9", *args) & heavy
 
 
-# Needed by other inputs and options: json, shutil and tempfile import twenty modules, the others dataclasses.
+# Modules that only other inputs and options need: json, shutil and tempfile import twenty modules, the rest
+# dataclasses.
 ELSEWHERE = {
     *("concurrent.futures.thread", "difflib", "glob", "json", "lzma", "random", "shutil", "tempfile", "tomllib"),
     *(f"xent_cli.cli.commands.{name}" for name in ("calibrate", "check", "compare", "inspect", "verify")),
@@ -99,8 +100,8 @@ ELSEWHERE = {
 # Not -f: click imports difflib at every short option.
 @pytest.mark.parametrize("args", [[], ["--format", "csv"], ["--reduction", "mean"], ["--ignore-index", "3"]])
 def test_a_small_npy_run_imports_little_beside_numpy_and_click(args, files, tmp_path, monkeypatch):
-    """It may take 1.3 times what importing these two does: some 25 ms, a module 0.2 of it and a dataclass 0.4."""
-    monkeypatch.chdir(tmp_path)  # away from any configuration file, which needs a parser
+    """A run may take 1.3 times the import of these two: some 25 ms more, of which a module takes 0.2, a dataclass 0.4."""
+    monkeypatch.chdir(tmp_path)  # a folder without a configuration file, which would need a parser
     found = alone(REPORT.format(what="sys.modules"), "compute", *files, *args)
     found -= alone("import click, numpy, sys\nprint(*sys.modules, file=sys.stderr)")
     assert not found & ELSEWHERE

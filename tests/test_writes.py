@@ -31,7 +31,8 @@ def may_be_a_copy(node, names):
         function = node.func
         if name_of(function) in FLAT:
             return True
-        # A method of such an array, as `view`: but reductions and the like return something new, which is as well.
+        # A method of such an array, such as `view`. Reductions and the like return a new array, but counting them does
+        # no harm.
         return isinstance(function, ast.Attribute) and may_be_a_copy(function.value, names)
     return False
 

@@ -1,4 +1,4 @@
-"""A writer of torch.save files that shares nothing with torch or with the reader: for large and hostile ones."""
+"""A writer of torch.save files, for large and hostile ones; it shares no code with torch or with the reader."""
 
 import io
 import math
@@ -22,14 +22,14 @@ STORAGES = {
 
 @dataclass(frozen=True)
 class Global:
-    """A name: "module name"."""
+    """A name in a pickle: "module name"."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call of what a name stands for."""
+    """A call of a named function or class."""
 
     name: str
     arguments: tuple = ()
@@ -50,7 +50,7 @@ class Opcodes:
 
 
 def pickled(value):
-    """A pickle of protocol 2."""
+    """Return a pickle of protocol 2."""
     return b"\x80\x02" + _pushed(value) + b"."
 
 
@@ -86,12 +86,12 @@ def _pushed(value):
 
 
 def storage(key, dtype, size, device="cpu"):
-    """A storage as torch names it."""
+    """Return a storage as torch describes it."""
     return Persistent(("storage", Global(f"torch {STORAGES.get(dtype, dtype)}"), key, device, size))
 
 
 def tensor(key, dtype, size, shape, strides=None, offset=0, metadata=None, device="cpu"):
-    """A view of a storage with this many values; contiguous without strides."""
+    """Return a view of a storage with this many values; contiguous without strides."""
     if strides is None:
         strides = tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
     more = () if metadata is None else (metadata,)
@@ -131,14 +131,14 @@ def save(path, tree, **more):
 
 
 def saved(tree):
-    """The bytes of such a file."""
+    """Return the bytes of such a file."""
     stream = io.BytesIO()
     save(stream, tree)
     return stream.getvalue()
 
 
 def calls(function, *arguments):
-    """A pickle that would call a function if it were loaded, as Python itself writes it."""
+    """Return a pickle that would call a function if it were loaded, as Python itself writes it."""
 
     class Hostile:
         def __reduce__(self):

@@ -1,4 +1,4 @@
-"""Waiting for another process: for as long as a busy machine may need, and with an error if it never happens."""
+"""Wait for another process: as long as a busy machine may need, and with an error if it never happens."""
 
 import os
 import time
@@ -10,7 +10,7 @@ PATIENCE_SECONDS = 300
 
 
 def until(found, expected, seen=lambda: "nothing"):
-    """Return what `found()` gives as soon as it is true; fail with what was `seen` in place of what was expected."""
+    """Return the result of `found()` as soon as it is true; otherwise fail with what was `expected` and `seen`."""
     end = time.monotonic() + PATIENCE_SECONDS
     while not (value := found()):
         if time.monotonic() > end:
@@ -20,12 +20,12 @@ def until(found, expected, seen=lambda: "nothing"):
 
 
 def names(folder):
-    """Names of the files in a folder, including hidden ones."""
+    """Return the names of the files in a folder, including hidden ones."""
     return sorted(path.name for path in folder.iterdir())
 
 
 def endless(folder, rows, classes):
-    """Logits and labels that take minutes to compute and no disk space: the test ends the run it waits for."""
+    """Write logits and labels that take minutes to compute and no disk space, for a run that the test ends."""
     found = []
     for name, dtype, shape in (("l.npy", "<f4", (rows, classes)), ("y.npy", "|i1", (rows,))):
         with (folder / name).open("wb") as file:

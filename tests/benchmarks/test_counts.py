@@ -1,8 +1,9 @@
-"""A guard on speed that no busy machine can upset: calls and bytes of a small fixed job are counted, nothing is timed.
+"""A guard on speed that no busy machine can upset: calls and bytes of a small job are counted, and nothing is timed.
 
-What cost the most when it crept in was work for each row or tile that nobody saw in a small run: a Python loop, a
-temporary of the size of the tile, a check on every element. Such things show in these counts at once, by a factor.
-The margins of a quarter are for other versions of Python and NumPy, in which a call more or less is made.
+The slowdowns that cost the most were work for each row or tile that was invisible in a small run: a Python loop, a
+temporary array of the size of the tile, a check of every element. These counts show such work at once, because they
+grow by a factor. The margins of a quarter allow for other versions of Python and NumPy, which make a few calls more or
+less.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from xent_cli.core.options import LossOptions, Outputs
 
 MARGIN = 1.25
 SHORT, MIDDLE, LONG = 10, 100, 1000
-# Of NumPy, and of the kernel that computes on this machine.
+# Options for NumPy, and for the kernel that computes on this machine.
 OPTIONS = [LossOptions(kernel=name) for name in dict.fromkeys(("numpy", kernel_for("float64")))]
 
 
@@ -33,14 +34,14 @@ def block(n, num_classes):
 
 
 def calls_of(function):
-    """How many functions, of Python and of C, are called; ufuncs are neither and are counted by their arguments."""
+    """Count the calls of functions of Python and C. Ufuncs are not among them, and are counted by their arguments."""
     count = 0
 
     def profile(frame, event, arg):
         nonlocal count
         count += event in ("call", "c_call")
 
-    function()  # what is done once a thread
+    function()  # once for what is done once per thread
     sys.setprofile(profile)
     try:
         function()
@@ -50,7 +51,7 @@ def calls_of(function):
 
 
 def peak_of(function):
-    """How many bytes are held at the most beyond what was held before."""
+    """Return the peak number of bytes in memory beyond those before the call."""
     function()  # working memory that is kept
     tracemalloc.start()
     try:
@@ -82,7 +83,7 @@ def test_a_tile_costs_so_many_calls(num_classes, measured):
 @pytest.mark.parametrize("num_classes", [SHORT, MIDDLE, LONG])
 def test_no_row_costs_a_call(num_classes, options):
     few, many = block(100, num_classes), block(250, num_classes)
-    # So many more than a few: the folds of a sum, and the rows that are looked at again.
+    # Calls that grow with the number of rows: the folds of a sum, and the rows that are computed again.
     extra = [calls_of(lambda b=b: evaluate_block(b, options, Outputs())) for b in (few, many)]
     assert extra[1] - extra[0] <= 20
 

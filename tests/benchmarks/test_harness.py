@@ -88,7 +88,7 @@ def test_the_table_says_every_goal_what_was_measured_and_whether_it_is_met():
 
 
 def pages(folder, text):
-    """Write a README and a page on performance that hold the same text."""
+    """Write a README and a page on performance with the same text."""
     (folder / "docs").mkdir()
     both = folder / "README.md", folder / "docs" / "performance.md"
     for page in both:
@@ -107,7 +107,7 @@ def test_the_sections_stand_between_the_markers_and_can_be_written_again(tmp_pat
         assert text.endswith("<!-- /performance -->\ntail\n")
         assert "old" not in text
     assert "| a case: xent | other | 3.00 times as fast |" in once[1]
-    assert "| a case" not in once[0]  # No row of the README.
+    assert "| a case" not in once[0]  # Not a row of the README.
 
 
 def test_each_row_of_the_readme_was_measured():

@@ -1,4 +1,4 @@
-"""Many classes on an axis before the last: the bits of the same array with its classes last, for every output."""
+"""Many classes on an axis before the last: every output has the same bits as for the array with its classes last."""
 
 import json
 
@@ -24,7 +24,7 @@ SECOND = {
 }
 
 
-# How a file or a folder of shards holds an array [3, 7, 300].
+# How an array [3, 7, 300] is written to a file or a folder of shards.
 LAYOUTS = {
     "last": (-1, lambda array: array),
     "in the middle": (1, lambda array: np.ascontiguousarray(np.moveaxis(array, -1, 1))),
@@ -34,7 +34,7 @@ LAYOUTS = {
 
 
 def computed(folder, kind, layout, *options, shards=False):
-    """Summary, losses as bytes, and the gradient with its classes last."""
+    """Return the summary, the losses as bytes, and the gradient with its classes last."""
     folder.mkdir()
     second, asked = SECOND[kind]
     axis, lay = LAYOUTS[layout]

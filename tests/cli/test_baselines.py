@@ -1,4 +1,4 @@
-"""What a run may be compared with: its own results in every form, those of 0.1.0, and nothing of other labels."""
+"""Baselines of a run: its own results in every form and those of 0.1.0, but no results for other labels."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ EXACT = ("--max-increase", "mean_loss=0", "--max-increase", "sum_loss=0", "--max
 
 
 def xent(*args):
-    """Exit code, standard output and what was said beside it; in this process, for there are many."""
+    """Return the exit code, standard output and standard error of a run, in this process, as there are many runs."""
     run = runner().invoke(cli, [str(arg) for arg in args])
     if isinstance(run.exception, XentError):
         return run.exception.exit_code, run.stdout, run.stderr + str(run.exception)
@@ -38,7 +38,7 @@ def softmax(z):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A model, and its results in every form."""
+    """Save a model's outputs, and its results in every form."""
     folder = tmp_path_factory.mktemp("made")
     rng = np.random.default_rng(1)
     logits, labels = rng.normal(size=(N, C)), rng.integers(0, C, N)
@@ -78,7 +78,7 @@ def test_a_masked_run_passes_against_itself_and_not_against_one_of_another_mask(
     assert xent("check", *run, "--baseline", form, *EXACT)[0] == 0
     np.save("mask.npy", np.arange(N) % 7 > 1)
     assert xent("check", *run, "--baseline", form, *LOOSE)[0] == 3
-    np.save("mask.npy", np.arange(N) % 7 < 6)  # as many
+    np.save("mask.npy", np.arange(N) % 7 < 6)  # the same number of samples
     assert xent("check", *run, "--baseline", form, *LOOSE)[0] == 3
 
 
@@ -120,7 +120,7 @@ def test_a_made_up_regression_of_the_samples_never_passes(folder, form, change):
     np.save("z.npy", logits)
     np.save("y.npy", labels)
     code, _, told = check("--baseline", form)
-    if code == 0:  # an array of losses holds no labels: that nobody can tell is said
+    if code == 0:  # an array of losses has no labels, so a note says that they cannot be compared
         assert form == "b.npy"
         assert "labels-unknown" in told
         code = check("--baseline", form, "--strict")[0]
@@ -149,7 +149,7 @@ def test_results_of_other_settings_are_not_a_baseline(folder, form, settings):
     if "log-probs" in settings:
         np.save("z.npy", np.log(softmax(np.load("z.npy"))))
     code, _, told = check(*settings, "--baseline", form)
-    if code == 0:  # what text and arrays do not hold cannot be compared, and that is said
+    if code == 0:  # text and arrays lack the settings, so a note says that these cannot be compared
         assert "settings-unknown" in told
         code = check(*settings, "--baseline", form, "--strict")[0]
     assert code in ((2, 3) if settings == ("--shift", "1") else (3,)), told
@@ -264,7 +264,7 @@ def test_the_digest_is_that_of_the_labels_in_any_dtype_format_and_partition(fold
     assert found == {json.loads(Path("b.json").read_text())["labels_digest"]}
 
 
-# 0.1.0 had no other kernel.
+# 0.1.0 had only this kernel.
 OLD = ("logits.npy", "labels.npy", "--ignore-index", "-100", "-q", "--kernel", "numpy")
 
 
@@ -404,7 +404,7 @@ EDITED = (None, "x", "nan", [], [1], {}, {"a": 1}, True, -1, 1.5, 10**400, float
 
 
 def places_in(value, before=()):
-    """Every key and index of a document, from the root."""
+    """Return every key and index of a document, from the root."""
     held = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, inner in held:
         yield (*before, key)
@@ -412,7 +412,7 @@ def places_in(value, before=()):
 
 
 def edited(document, place, value):
-    """The document with another value in a place, or with none."""
+    """Return the document with a different value in a place, or without it."""
     document = json.loads(json.dumps(document))
     inner = document
     for key in place[:-1]:
@@ -426,7 +426,7 @@ def edited(document, place, value):
 
 @pytest.fixture(scope="module")
 def edits(made):
-    """A document with everything that is read of one."""
+    """Return a document with every field that is read."""
     report = made / "every.json"
     options = ("--ignore-index", "-100", "--overflow-report", "-q", "--report", report)
     assert xent("compute", made / "z.npy", made / "y.npy", *options)[0] == 0

@@ -1,4 +1,4 @@
-"""One score a sample: never a softmax of one class unless somebody insists, and right where it is said what it is."""
+"""One score per sample: no softmax over one class unless the user insists; right if the options say what it is."""
 
 import json
 import shlex
@@ -226,7 +226,7 @@ def test_labels_of_a_table_that_are_all_predicted_look_like_predictions(words, t
 
 
 def suggested(*files, folder):
-    """The mean of the line that inspect ends with."""
+    """Run the command that inspect ends with, and return the mean."""
     document = json.loads(xent("inspect", *files, "-q", "-f", "json", folder=folder).stdout)
     words = shlex.split(document["command"])
     return words, float(xent(*words[1:], "--reduction", "mean", "-q", folder=folder).stdout)

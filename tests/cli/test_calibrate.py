@@ -1,4 +1,4 @@
-"""`xent calibrate`, the file that it writes, and the limit on what it would gain."""
+"""`xent calibrate`, the file that it writes, and the limit on its gain in `xent check`."""
 
 import json
 
@@ -14,7 +14,7 @@ from xent_cli.reports.strict_json import json_schema
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """An overconfident model, as arrays, one table and three shards; [batch, time, classes] logits beside."""
+    """Save an overconfident model as arrays, one table and three shards, and [batch, time, classes] logits."""
     folder = tmp_path_factory.mktemp("calibrate")
     rng = np.random.default_rng(0)
     true = rng.normal(size=(600, 4)) * 2

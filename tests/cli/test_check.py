@@ -1,4 +1,4 @@
-"""`xent check` as a gate: what passes, what fails, and what cannot be said."""
+"""`xent check` as a gate: what passes, what fails, and what cannot be judged."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def losses(logits, labels):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A model, the same one 1 % worse, and baselines of the first in every form."""
+    """Save a model, one that is 1 % worse, and baselines of the first in every form."""
     folder = tmp_path_factory.mktemp("models")
     rng = np.random.default_rng(5)
     labels = rng.integers(0, 4, N)
@@ -208,7 +208,7 @@ def test_increases_of_overflow_are_compared_with_those_of_the_document(folder):
 @pytest.mark.parametrize("form", ["tsv", "json", "table"])
 @pytest.mark.parametrize(("limit", "code"), [("mean_loss=0", 1), ("mean_loss=9", 141)])
 def test_a_reader_that_goes_away_does_not_undo_a_verdict(folder, form, limit, code):
-    """Standard output is a pipe whose reader has gone already."""
+    """Standard output is a pipe whose reader is already gone."""
     reading, writing = os.pipe()
     os.close(reading)
     run = subprocess.run(

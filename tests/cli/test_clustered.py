@@ -1,4 +1,4 @@
-"""`--cluster`: what tells clusters apart in every format and command, and what is said of them."""
+"""`--cluster`: which samples form a cluster in every format and command, and the notes about it."""
 
 import itertools
 import json
@@ -30,7 +30,7 @@ TOKENS = 500
 
 
 def brute_force(loss, clusters, weight=None):
-    """Standard error, its t interval and the number of clusters, from the definition."""
+    """Return the standard error, the t interval and the number of clusters, from the definition."""
     loss, clusters = np.asarray(loss).reshape(-1), np.asarray(clusters).reshape(-1)
     weight = np.ones(loss.size) if weight is None else np.asarray(weight).reshape(-1)
     keep = ~np.isnan(loss) & (weight > 0)
@@ -299,7 +299,7 @@ def test_several_candidates_have_adjusted_p_and_one_table(folder):
 
 @pytest.fixture
 def regression(folder):
-    """Two models of 12 documents of 500 tokens: a few documents got worse, the others a little better."""
+    """Save two models of 12 documents of 500 tokens: a few documents became worse, the others a little better."""
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(12, TOKENS, K))
     labels = rng.integers(0, K, (12, TOKENS))

@@ -21,7 +21,7 @@ WORSE = [str(SAMPLE / "digits_worse_logits.npy"), DIGITS[1]]
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """Rows and summaries of both models of the sample data, in every format."""
+    """Save rows and summaries of both models of the sample data, in every format."""
     folder = tmp_path_factory.mktemp("saved")
     for name, inputs in (("old", DIGITS), ("new", WORSE)):
         xent("compute", *inputs, "-q", "-o", folder / f"{name}.parquet", "--report", folder / f"{name}.json")
@@ -174,7 +174,7 @@ def test_a_file_with_an_equals_sign_in_its_name_is_a_file(tmp_path):
 
 
 def test_a_closed_pipe_ends_quietly_with_141(tmp_path):
-    rows, label = 5_000, "x" * 1_000  # a few MB, more than any pipe holds
+    rows, label = 5_000, "x" * 1_000  # a few MB, more than a pipe can hold
     pq.write_table(pa.table({"group": [str(i) for i in range(rows)], "loss": np.ones(rows)}), tmp_path / "a.parquet")
     path = tmp_path / "a.parquet"
     line = f"xent compare {path} {label}={path} --by group -q | head -1; echo ${{PIPESTATUS[0]}}"

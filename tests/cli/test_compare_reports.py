@@ -91,7 +91,7 @@ def test_a_comparison_that_fails_leaves_no_report(saved, tmp_path):
     [
         ([0.5, 1.0, 2.0], "mean_loss the same as the baseline&#39;s"),
         ([0.5, 1.0, float("nan")], "mean_loss without a finite difference"),
-        ([1.5, 2.0, 3.0], "mean_loss compared"),  # by the same amount each, which no test can judge
+        ([1.5, 2.0, 3.0], "mean_loss compared"),  # each by the same amount, which no test can judge
     ],
 )
 def test_the_title_says_what_became_of_the_mean(candidate, title, tmp_path):

@@ -1,4 +1,4 @@
-"""Completion in a real bash with a terminal, as docs/reference/settings.md says to switch it on."""
+"""Completion in a real bash with a terminal, set up as docs/reference/settings.md says."""
 
 import os
 import pty
@@ -21,7 +21,7 @@ BIN = Path(sys.executable).parent
 
 @pytest.fixture(scope="module")
 def bash(tmp_path_factory):
-    """Start an interactive bash with completion; what it is asked is answered by what it makes of the line."""
+    """Start an interactive bash with completion; return a function that completes a line in it."""
     folder = tmp_path_factory.mktemp("home")
     (folder / "some_logits.npy").touch()
     (folder / "table.csv").write_text("key,cat score,dog,truth\n1,0.5,0.25,dog\n")
@@ -46,7 +46,7 @@ def bash(tmp_path_factory):
         return before.decode()
 
     def completed(line):
-        # A comment keeps bash from running the line; the mark says where the answer ends.
+        # The comment keeps bash from running the line, and marks the end of the answer.
         os.write(main, f"{line}\t#done\n".encode())
         shown = until(b"#done")
         until(b"ready> ")
@@ -87,7 +87,7 @@ def test_bash_completes_commands_options_values_and_file_names(bash, line, whole
 
 
 def answers(shell, line, folder):
-    """What a shell is offered for the last word of a line, in the form that it reads."""
+    """Return the completions of the last word of a line, in the form that a shell reads."""
     words = line.split(" ")
     count = words[-1] if shell == "fish" else len(words) - 1
     asked = {"COMP_WORDS": line, "COMP_CWORD": str(count), "_XENT_COMPLETE": f"{shell}_complete"}
@@ -98,7 +98,7 @@ def answers(shell, line, folder):
 
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory):
-    """Files with names in them, and some from which none can be had."""
+    """Write files with names of columns in them, and some without or unreadable."""
     folder = tmp_path_factory.mktemp("tables")
     frame = pd.DataFrame({"key": [1], "cat": [0.5], "dog": [0.25], "truth": ["dog"]})
     frame.to_csv(folder / "t.csv", index=False)

@@ -1,4 +1,4 @@
-"""Responses of OpenAI-style servers, vLLM and llama-server: every form, what is left out, and damage."""
+"""Responses of OpenAI-style servers, vLLM and llama-server: every form, those left out, and damaged ones."""
 
 import gzip
 import json
@@ -50,7 +50,7 @@ def prompts(*, in_choice=True):
     made = []
     for i, losses in enumerate(LOSSES):
         ids = list(range(5, 6 + len(losses)))
-        # The likeliest token comes first, and is not the one that is scored.
+        # The likeliest token comes first, and is not the scored one.
         entries = [{"99": {"logprob": -0.01, "rank": 1}, str(5 + t): {"logprob": -x}} for t, x in enumerate(losses, 1)]
         held = {"prompt_logprobs": [None, *entries], "prompt_token_ids": ids}
         made.append(body(f"p{i}", {"logprobs": None} | (held if in_choice else {}), **({} if in_choice else held)))
@@ -58,7 +58,7 @@ def prompts(*, in_choice=True):
 
 
 def llama(losses, texts, **settings):
-    """As llama-server's own /completion answers."""
+    """Return a response of llama-server's own /completion."""
     held = [
         {
             "id": 7 + i,
@@ -85,7 +85,7 @@ def llama(losses, texts, **settings):
 
 
 def older(losses, texts, **settings):
-    """As it answered until the end of 2024: what sampling left of each token, with its text."""
+    """Return a response in the form until the end of 2024: probabilities after sampling, with the text of each token."""
     made = llama(losses, texts, **settings)
     made["completion_probabilities"] = [
         {
@@ -194,7 +194,7 @@ def test_a_token_outside_the_top_is_a_bound_and_no_loss(tmp_path):
     held = [token("a", 0.25), token("b", 9999.0, tops), token("c", 9999.0)]
     (tmp_path / "a.jsonl").write_text(lines([body("r", {"logprobs": {"content": held}})]))
     found = summary(tmp_path, "a.jsonl")["summary"]
-    # At most what is left, 0.2, which is less than the smallest of the top; of the third nothing is known.
+    # The second has at most the rest of 0.2, which is less than the least of the top; nothing is known about the third.
     expected = (0.25 - math.log(0.2)) / 3
     assert (found["n_bounded"], found["mean_loss"], found["perplexity"]) == (2, None, None)
     assert found["mean_loss_at_least"] == pytest.approx(expected, abs=1e-5)
@@ -393,7 +393,7 @@ def test_older_tokens_outside_the_list_or_twice_in_it_are_bounded(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(made))
     found = summary(tmp_path, "a.json")["summary"]
     assert (found["n_bounded"], found["mean_loss"]) == (2, None)
-    # No likelier than the likelier of the two, and than what the two others leave.
+    # At most as likely as the likelier of the two, and at most the rest of the probability.
     expected = (0.5 + math.log(2) + math.log(8)) / 3
     assert found["mean_loss_at_least"] == pytest.approx(expected, abs=1e-5)
     assert found["mean_loss_at_least"] <= expected
@@ -425,7 +425,7 @@ def test_any_number_of_responses_are_clusters_whatever_their_names_are(tmp_path)
     assert found["n_clusters"] == count
     error = math.sqrt(count / (count - 1) * (apart**2).sum()) / (2 * count)
     assert found["se_loss"] == pytest.approx(error, rel=1e-9)
-    # Of two responses with one name, others between them, nothing says that they are not one.
+    # Two responses with the same name and others between them may be one response in two pieces.
     (tmp_path / "b.jsonl").write_text(lines([*made, made[0]]))
     run = xent("compute", "b.jsonl", cwd=tmp_path)
     assert (run.returncode, "10,000 at most" in run.stderr) == (3, True)

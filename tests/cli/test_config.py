@@ -1,4 +1,4 @@
-"""Options from a file and by environment, and which of them counts."""
+"""Options from a file and from the environment, and which of them wins."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Every kernel through the command: the same bits from every format, layout and axis, and those of a formula."""
+"""Every kernel through the command: the same bits for every format, layout and axis, and the values of a formula."""
 
 import json
 
@@ -31,7 +31,8 @@ def given(z, kind):
     return np.asarray(held[kind], np.float64)
 
 
-# Options, what the first and second inputs hold, and the formula: what each class counts, and logarithms of p.
+# Options, the contents of the first and second input, and the terms of the formula: the weight of each class, and log
+# p.
 SPARSE = np.eye(K)[LABELS]
 DENSE = given(TAUGHT, "probs")
 KERNELS = {
@@ -53,7 +54,7 @@ for first in ("logits", "log-probs", "probs"):
 
 
 def formula(options, first, second):
-    """Mean loss and mean divergence with the sample weights, in extended precision."""
+    """Return the mean loss and mean divergence with the sample weights, in extended precision."""
     chosen = dict(zip(options[::2], options[1::2], strict=True))
     source, taught = chosen.get("--from", "logits"), chosen.get("--labels-from", "labels")
     temperature, smoothing = (
@@ -93,7 +94,7 @@ def arrow(path, values):
         writer.write_table(table, max_chunksize=5)
 
 
-# An array or a table of classes by its path, and the name of the one column where it is one.
+# Writers of an array or a table of classes, given its path and, for a single column, the name.
 FORMATS = {
     "c.npy": lambda path, a, name: np.save(path, a),
     "f.npy": lambda path, a, name: np.save(path, np.asfortranarray(a)),
@@ -111,7 +112,7 @@ FORMATS = {
     "a.pt": lambda path, a, name: save_torch(path, np.ascontiguousarray(a)),
     "a.safetensors": lambda path, a, name: save_file({name: np.ascontiguousarray(a)}, path),
 }
-# Axes of an array: where the classes are, in an array of other shape with the samples in the same order.
+# Axes of the classes, in arrays of other shapes with the samples in the same order.
 AXES = {
     "classes first": (0, lambda a: np.ascontiguousarray(a.T)),
     "classes first, Fortran order": (0, lambda a: np.asfortranarray(a.T)),
@@ -122,7 +123,7 @@ AXES = {
 
 
 def answered(folder, name, first, second):
-    """Summary, and loss and divergence of each row to the bit."""
+    """Return the summary, and the bits of the loss and the divergence of each row."""
     options, *_ = KERNELS[name]
     np.save(folder / "w.npy", WEIGHTS)
     np.save(folder / "cw.npy", CLASS_WEIGHTS)
@@ -139,7 +140,7 @@ def answered(folder, name, first, second):
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
-    """What comes of C-ordered .npy, by kernel."""
+    """Return the results for C-ordered .npy files, by kernel."""
     found = {}
 
     def of(name):
@@ -186,12 +187,12 @@ def test_every_axis_gives_the_same_bits(name, layout, plain, tmp_path):
         arrays[1] = second.reshape([side for place, side in enumerate(arrays[0].shape) if place != axis])
     for i, array in enumerate(arrays):
         np.save(tmp_path / f"{i}.npy", array)
-    # Samples on several axes would be in clusters, and those of plain rows are not.
+    # Samples on several axes would form clusters, unlike plain rows.
     options = ["--axis", axis, "--cluster", "none"]
     assert answered(tmp_path, name, [tmp_path / "0.npy", *options], [tmp_path / "1.npy"]) == plain(name)
 
 
-# A teacher by the classes and values of each row, of which every one is there.
+# A teacher given by the classes and values of each row, with every class listed.
 HIGHEST = {
     "top.npz": lambda path, i, v: np.savez_compressed(path, topk_ids=i, topk_values=v),
     "top.parquet": lambda path, i, v: pq.write_table(pa.table({"top_ids": list(i), "top_values": list(v)}), path),

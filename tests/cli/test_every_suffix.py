@@ -1,4 +1,4 @@
-"""The answer does not depend on the suffix under which rows were saved, also where losses are infinite or NaN."""
+"""Results do not depend on the format in which rows were saved, even if losses are infinite or NaN."""
 
 import itertools
 import json
@@ -15,7 +15,7 @@ SUFFIXES = (".tsv", ".csv", ".jsonl", ".npy", ".parquet", ".arrow")
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """Two runs in every format; in both a sample is ignored, and one has an infinite and one a NaN loss."""
+    """Save two runs in every format; in both one sample is ignored, one has an infinite loss, and one a NaN loss."""
     folder = tmp_path_factory.mktemp("suffixes")
     logits = np.random.default_rng(0).normal(size=(9, 3))
     np.save(folder / "y.npy", [0, 1, 2, -100, 1, 0, 2, 1, 0])
@@ -63,6 +63,6 @@ def test_saved_losses_are_verified_alike_whatever_the_suffix(suffix, saved):
     inputs = (saved / "old_z.npy", saved / "y.npy", "--ignore-index", "-100")
     run = xent("verify", *inputs, "--loss", saved / f"old{suffix}", "--rtol", "0", "--atol", "0")
     assert run.returncode == 0, run.stdout + run.stderr
-    # Each loss that is not finite is that of its sample: of the other run none is.
+    # Losses that are not finite are matched with their samples: none agrees with the other run.
     other = xent("verify", saved / "new_z.npy", *inputs[1:], "--loss", saved / f"old{suffix}", "-f", "json")
     assert other.returncode == 1

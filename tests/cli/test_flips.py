@@ -1,4 +1,4 @@
-"""Accuracy of two saved runs: flips, its interval, and the gate."""
+"""The accuracy of two saved runs: flips, the interval of the difference, and the gate."""
 
 import json
 
@@ -14,13 +14,16 @@ N = 400
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    """A checkpoint whose mean loss falls and whose accuracy falls too; labels are ignored, and one row is NaN."""
+    """Save two checkpoints: both mean loss and accuracy of the second are lower.
+
+    Some labels are ignored, and one row is NaN.
+    """
     folder = tmp_path_factory.mktemp("models")
     rng = np.random.default_rng(7)
     labels = rng.integers(0, 3, N)
     old = rng.normal(size=(N, 3)) * 4
     old[np.arange(N), labels] += 4
-    new = old / 4  # surer of less: no loss is large any more
+    new = old / 4  # less confident, so that no loss is large any more
     for i in rng.permutation(N)[:60]:
         new[i, (labels[i] + 1) % 3] = new[i].max() + 0.01
     old[5], new[5] = np.nan, np.nan
@@ -90,7 +93,7 @@ def test_names_of_classes_and_joined_ids_are_compared_too(tmp_path):
     found = compared(tmp_path / "old.tsv", tmp_path / "new.tsv")
     z = np.array([[i % 3, i % 5] for i in range(12)])
     before, after = (order.argmax(1) == where for order, where in ((z, np.arange(12) % 2 == 0), (z, np.arange(12) % 2)))
-    # The columns change places in the second file, and with them ties.
+    # The columns are in a different order in the second file, and so are ties.
     assert found["accuracy"]["baseline"] == pytest.approx(before.mean())
     assert found["accuracy"]["candidate"] == pytest.approx(after.mean())
 

@@ -1,6 +1,6 @@
-"""Golden command cases: each line of a folder's `cmd` is run by bash, and its output held to the files beside it.
+"""Golden command cases: bash runs each line of a folder's `cmd`, whose output is compared with the files next to it.
 
-`XENT_UPDATE_GOLDEN=1 pytest tests/cli/test_golden.py` writes the files anew; review them with `git diff`.
+`XENT_UPDATE_GOLDEN=1 pytest tests/cli/test_golden.py` rewrites the files; review them with `git diff`.
 """
 
 import os
@@ -20,10 +20,10 @@ from xent_cli.core.kernel.variants import why_not_compiled
 HERE = Path(__file__).parent / "golden"
 CASES = sorted(folder.name for folder in HERE.iterdir() if folder.is_dir())
 UPDATE = "XENT_UPDATE_GOLDEN" in os.environ
-# The files hold what the compiled kernel computes, bit for bit; the last digits of NumPy depend on the processor.
+# The files contain the results of the compiled kernel, bit for bit; the last digits of NumPy depend on the processor.
 BY_NUMPY = bool(why_not_compiled())
 DIGITS = re.compile(r"\d+\.\d{12,}(e-?\d+)?")
-# What means to bash nothing but its words needs no bash, which takes as long as the command.
+# A line of plain words is run without bash, which takes as long as the command.
 PLAIN = re.compile(r"xent [\w./=:,+%@ -]*\n")
 
 
@@ -36,7 +36,7 @@ class Trap:
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
-    """Small files that users have: right ones and wrong ones."""
+    """Write small files like those of users: right ones and wrong ones."""
     folder = tmp_path_factory.mktemp("inputs")
     logits = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
     np.save(folder / "l.npy", logits)
@@ -116,7 +116,7 @@ def inputs(tmp_path_factory):
 
 
 def stream(folder, name, found):
-    """Compare with the file of that name, which is absent where nothing is printed."""
+    """Compare with the file of that name, which does not exist if nothing is printed."""
     path = folder / name
     if UPDATE:
         path.write_text(found) if found else path.unlink(missing_ok=True)
@@ -135,7 +135,7 @@ def test_a_command_prints_and_exits_as_it_did(case, inputs, tmp_path):
     folder = HERE / case
     line, env = (folder / "cmd").read_text(), {**os.environ, "COLUMNS": "100"}
     for path in inputs.iterdir():
-        if path.name in line or path.name == "l.npy":  # which is meant where a name is mistyped
+        if path.name in line or path.name == "l.npy":  # the file that is meant by a mistyped name
             (shutil.copytree if path.is_dir() else shutil.copy)(path, tmp_path / path.name)
     run = (
         forked.xent(*line.split()[1:], cwd=tmp_path, env=env)

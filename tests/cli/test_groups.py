@@ -1,4 +1,4 @@
-"""`--by`, `--macro` and `--units`: what tells groups apart in every format, and what the figures are."""
+"""`--by`, `--macro` and `--units`: which samples form a group in every format, and the figures."""
 
 import json
 import math
@@ -64,7 +64,7 @@ def slices(document):
 
 
 def means(groups, loss=LOSS):
-    """Number and mean of the losses of each group."""
+    """Return the number and the mean of the losses of each group."""
     groups, loss = np.broadcast_to(groups, loss.shape).reshape(-1), loss.reshape(-1)
     found = {}
     for group in dict.fromkeys(groups.tolist()):
@@ -399,7 +399,7 @@ def test_units_of_a_table_with_ids_are_joined_by_these_and_groups_are_not(folder
 
 @pytest.mark.parametrize("lines", ["de\nen\nde\nen\n", "fr\nde\nfr\nen\n"])
 def test_a_line_too_many_is_not_taken_for_a_name_in_silence(folder, lines):
-    """Four lines for three documents: the first would shift every language by one document."""
+    """Four lines for three documents: if the first were a value, every language would be off by one document."""
     (folder / "more.txt").write_text(lines)
     said = refused(folder, "z.npy", "y.npy", "--by", "lang=more.txt")
     assert "a first line that may be a name or a value" in said

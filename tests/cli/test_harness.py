@@ -1,4 +1,4 @@
-"""Samples of lm-evaluation-harness: both versions of the format, what has no choices, and two runs compared."""
+"""Samples of lm-evaluation-harness: both versions of the format, tasks without choices, and two runs compared."""
 
 import json
 import math
@@ -19,7 +19,7 @@ def made(widths=(4,), **options):
 
 
 def losses(samples):
-    """By the definition, one document at a time."""
+    """Compute the losses by the definition, one document at a time."""
     found = []
     for one in samples:
         scores = [score for score, _ in one["filtered_resps"]]
@@ -106,7 +106,7 @@ def test_two_operands_are_not_two_inputs(tmp_path):
 
 
 def test_choices_in_the_prompts_are_told_right_by_the_accuracy(tmp_path):
-    """As of winogrande, whose target is what follows each of two prompts."""
+    """As in winogrande, where the target is the text after each of two prompts."""
     samples, truth = [], []
     for i, (doc, scores, gold) in enumerate(documents(widths=(2,))):
         follows = " was a better surgeon."
@@ -119,7 +119,7 @@ def test_choices_in_the_prompts_are_told_right_by_the_accuracy(tmp_path):
 
 
 def test_choices_without_their_question_are_left_out(tmp_path):
-    """As acc_mutual_info adds them."""
+    """The metric acc_mutual_info adds them."""
     samples = made()
     whole = []
     for one in samples:
@@ -201,7 +201,7 @@ def test_what_the_format_says_itself_is_not_to_be_said(tmp_path):
 
 
 def runs(folder, age=("new", "new"), tasks=("arc_easy", "law"), change=None):
-    """Two runs of some tasks, the second in another order; return what each task has."""
+    """Write two runs of some tasks, the second in a different order; return the samples of each task."""
     found = {}
     for task in tasks:
         pair = [made((3, 4), seed=seed, noise=noise) for seed, noise in ((1, 0.0), (2, 1.0))]

@@ -1,4 +1,4 @@
-"""What `--help` says: each option once, in a sentence of its own, and examples that parse."""
+"""The text of `--help`: each option once, in a sentence that makes sense by itself, and examples that parse."""
 
 import re
 import shlex
@@ -78,6 +78,6 @@ def test_every_example_parses(name):
 def test_every_option_becomes_a_typed_field(name):
     groups = (typed.InputFlags, typed.LayoutFlags, typed.LossFlags, typed.OutputFlags, typed.RunFlags, *GROUPS[name])
     fields = {field for group in groups for field in group._fields}
-    # --timeout is taken by its callback, --config before all others.
+    # --timeout is handled by its callback, and --config before all other options.
     taken = {"timeout", "config"}
     assert {entry.name for entry in command(name).params} - taken <= fields

@@ -1,4 +1,4 @@
-"""Files made to break a reader, through a real process: exit 3, a sentence of ours, little memory, no hang."""
+"""Files made to break a reader, in a real process: exit code 3, an error message of ours, little memory, no hang."""
 
 import gzip
 import os
@@ -14,7 +14,7 @@ import pytest
 from tests.torch_writer import archive, calls, pickled, tensor
 from tests.waiting import PATIENCE_SECONDS
 
-# What the run is measured by: its peak is the child's.
+# Prints the peak memory of the run, which is that of its child process.
 WATCH = (
     "import resource, subprocess, sys\n"
     "run = subprocess.run([sys.executable, '-m', 'xent_cli', 'compute', *sys.argv[1:]], stdin=subprocess.DEVNULL)\n"

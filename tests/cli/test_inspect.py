@@ -14,7 +14,7 @@ from xent_cli.cli import cli
 from xent_cli.readers.arrays.array_source import ArrayRows
 from xent_cli.readers.options import RunNeeds
 
-# The members of .npz archives are closed when they are collected.
+# Members of .npz archives are closed only when they are garbage-collected.
 
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(size=(60, 7))
@@ -51,10 +51,10 @@ layouts = st.fixed_dictionaries(
 
 
 def written(folder, layout):
-    """Files in a layout, and the mean loss that SciPy has for them."""
+    """Write files in a layout; return them and their mean loss according to SciPy."""
     rng = np.random.default_rng(layout["k"])
     samples, k = layout["samples"], layout["k"]
-    z = np.round(rng.normal(size=(*samples, k)) * 8) / 8  # whole in every dtype
+    z = np.round(rng.normal(size=(*samples, k)) * 8) / 8  # exact in every dtype
     y = rng.integers(0, k, samples)
     log_p = log_softmax(z, axis=-1)
     loss = -np.take_along_axis(log_p, y[..., np.newaxis], -1)[..., 0]

@@ -1,4 +1,4 @@
-"""What a gate asks of a run, and limits on slices."""
+"""What a gate needs from a run, and limits on slices."""
 
 import json
 from dataclasses import replace

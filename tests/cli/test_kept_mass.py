@@ -1,4 +1,4 @@
-"""What `xent inspect` says of rows that are known in part: the mass that they keep, and the line that uses them."""
+"""`xent inspect` of partly known rows: the probability that they list, and the command that uses them."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Which kernel computes: chosen once, by option or environment, and named wherever figures are kept."""
+"""Which kernel computes: chosen once, by option or environment, and named wherever figures are saved."""
 
 import json
 import os

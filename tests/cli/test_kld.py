@@ -1,4 +1,4 @@
-"""llama.cpp's files of log-probabilities: alone, in pairs, beside logits; whole, cut and damaged."""
+"""llama.cpp's files of log-probabilities: alone, in pairs, and with logits; complete, cut short and damaged."""
 
 import json
 import math
@@ -94,7 +94,7 @@ def test_the_true_divergence_of_every_row_lies_between_its_ends(tmp_path, candid
     delta = np.exp(log_q[at]) - np.exp(log_p[at])
     assert whole["mean_delta_p"] == pytest.approx(delta.mean(), abs=2e-4)
     assert whole["same_top"] == pytest.approx((p.argmax(axis=1) == q.argmax(axis=1)).mean())
-    # llama.cpp's own figure, by its own loop in its own precision.
+    # llama.cpp's own figure, computed by the same loop in the same precision.
     face = whole["kl_face_value"]
     assert face == pytest.approx(np.mean([llama(tmp_path, i, q[i]) for i in range(len(q))]), abs=2e-4)
 
@@ -103,7 +103,7 @@ ENDS = ("kl_low", "kl_high")
 
 
 def llama(folder, number, logits):
-    """What llama.cpp adds up for one record: float32, a floor taken at face value, nothing below -16."""
+    """Return llama.cpp's sum for one record: in float32, with the floor as if it were a value, nothing below -16."""
     content = (folder / "a.kld").read_bytes()
     vocab = logits.size
     start = 20 + 4 * N_CTX * CHUNKS + number * 2 * (2 * ((vocab + 1) // 2) + 4)
@@ -281,7 +281,7 @@ def test_gates_on_the_upper_ends_hold_for_the_divergence_itself(tmp_path):
         limits = [f"{name}kl_high={found[f'{name}kl_high'] * factor}" for factor in (1.01, 0.99)]
         codes = [xent("check", "b.npy", "a.kld", "--max", limit, cwd=tmp_path).returncode for limit in limits]
         assert codes == [0, 1]
-    # Of a candidate with a floor, only that it diverges at least so much is known.
+    # For a candidate with a floor, only a lower bound of its divergence is known.
     both = summary(tmp_path, "b.kld", "a.kld")
     assert (both["kl_high"], both["p99_kl_high"], both["max_kl_high"]) == (None, None, None)
     assert both["max_kl_low"] <= kl.max()

@@ -1,4 +1,4 @@
-"""Masks, weights, missing labels and shifts through the command: every form of input against a longdouble formula."""
+"""Masks, weights, missing labels and shifts through the command: every form of input, and a longdouble formula."""
 
 import io
 import json
@@ -73,7 +73,7 @@ def wide(values, stem):
 
 
 def inputs(folder, kind, form, beside):
-    """LOGITS and LABELS as a form has them, with `beside` where it can hold columns; and the options of the kind."""
+    """Write LOGITS and LABELS in a form, with columns `beside` if it can hold them; return arguments and options."""
     first, second = (Q, Y) if kind == "probs" else (Z, {"sparse": Y, "dense": Q, "teacher": T}[kind])
     options = {"dense": ["--labels", "dense"], "teacher": ["--labels-from", "logits"], "probs": ["--from", "probs"]}
     options = options.get(kind, [])
@@ -457,7 +457,7 @@ def test_what_counts_beside_a_mask_is_refused_as_ever_and_named_where_it_stands(
 
 @pytest.mark.parametrize("form", ["csv", "parquet", "arrow", "jsonl"])
 def test_logits_under_the_mask_of_another_label_count_where_a_shift_takes_them(form, tmp_path, capsys):
-    keep = np.arange(N) % 2 == 1  # every label is scored by the logits of a row that is masked itself
+    keep = np.arange(N) % 2 == 1  # every label belongs to the logits of a masked row
     path = table(tmp_path / f"t.{form}", {"label": np.where(keep, Y, -100), "keep": keep} | wide(Z, "logit"))
     found = summary(capsys, path, "--mask", "keep", "--shift", 1)
     at = np.flatnonzero(~keep)
@@ -489,11 +489,11 @@ LACKING = ["npy", "csv", "parquet", "arrow", "jsonl"]
 
 
 def lacking(folder, form, kind, counts):
-    """LOGITS and LABELS of which what does not count is missing, or the name of no class; and what the loss is."""
+    """Write LOGITS and LABELS, missing or invalid in samples that do not count; return arguments and loss."""
     names = np.array(["ant", "bee", "cow"])
     logits = table(folder / "l.parquet", {f"logit_{name}": Z[:, j] for j, name in enumerate(names)})
     cells = (names[Y] if kind == "names" else Y.astype(object)).astype(object)
-    # Nothing at all in one row, and in another what is no class.
+    # One row with nothing in it, and one whose label is not a class.
     out = np.flatnonzero(~counts)
     cells[out[0]], cells[out[1:]] = None, "zebra" if kind == "names" else 77
     if form == "npy":

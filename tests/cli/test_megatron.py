@@ -1,4 +1,4 @@
-"""Megatron-LM's caches of a teacher: every layout that it writes, and files that only look like one."""
+"""Megatron-LM's caches of a teacher: every layout that it writes, and files that only look like a cache."""
 
 import io
 import json
@@ -18,7 +18,7 @@ TEACHER = log_softmax(STUDENT + RNG.normal(0, 1.5, STUDENT.shape), axis=-1)
 KL = (np.exp(TEACHER) * (TEACHER - log_softmax(STUDENT, axis=-1))).sum(axis=-1).ravel()
 ORDER = np.argsort(-TEACHER, axis=-1)[..., :TOP]
 LOG_P = np.take_along_axis(TEACHER, ORDER, axis=-1)
-# Top-P: what comes before an entry is less than 0.9.
+# Top-P: an entry is kept if the sum of those before it is less than 0.9.
 KEPT = np.cumsum(np.exp(LOG_P), axis=-1) - np.exp(LOG_P) < 0.9
 
 
@@ -53,7 +53,7 @@ def test_the_true_divergence_lies_between_the_ends(folder, dtype, top_p):
 
 
 def test_microbatches_of_the_first_version_follow_one_another(folder):
-    """Each is cut to its own greatest number of entries."""
+    """Each is as wide as its row with the most entries."""
     split = {}
     student = []
     for i in range(3):
@@ -73,7 +73,7 @@ def test_microbatches_of_the_first_version_follow_one_another(folder):
 
 
 def test_the_sentinel_is_told_by_its_value_for_its_class_may_be_one(folder):
-    """The last of 131,072 classes has the index that -1 is packed to."""
+    """The index of the last of 131,072 classes is the number that -1 is packed as."""
     size = 1 << 17
     student = np.zeros((4, size), np.float32)
     index = np.array([[[size - 1, 5, -1]], [[5, size - 1, 7]], [[70000, 2, 3]], [[1, -1, -1]]])

@@ -1,6 +1,6 @@
-"""What newcomers type wrong: each mistake is told in one form, leaves no file, and the line suggested for it works.
+"""Mistakes of newcomers: each is reported in the same form, leaves no file, and the line suggested for it works.
 
-`XENT_UPDATE_GOLDEN=1 pytest tests/cli/test_mistakes.py` writes what they are told anew; review it with `git diff`.
+`XENT_UPDATE_GOLDEN=1 pytest tests/cli/test_mistakes.py` rewrites the messages; review them with `git diff`.
 """
 
 import gzip
@@ -21,7 +21,7 @@ TOLD = Path(__file__).parent / "stored" / "mistakes.txt"
 UPDATE = "XENT_UPDATE_GOLDEN" in os.environ
 USAGE, NO_ANSWER = 2, 3
 
-# The mistake, its exit code, and the line in the hint that does what was meant, if one line does.
+# The mistake, its exit code, and the line in the hint that does what the user meant, if there is one.
 MISTAKES = [
     ("xent comput l.npy y.npy", USAGE, "xent compute l.npy y.npy"),
     ("xent l.npy y.npy", USAGE, "xent compute l.npy y.npy"),
@@ -115,7 +115,7 @@ MISTAKES = [
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Small files that belong together, and the ways in which they do not."""
+    """Write small files that fit together, and files that do not fit in various ways."""
     folder = tmp_path_factory.mktemp("mistakes")
     draw = np.random.default_rng(3)
     labels = np.arange(12) % 3
@@ -177,7 +177,7 @@ def files(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def told():
-    """What each mistake was told, by its line; when updating, what is found is written at the end."""
+    """Return the stored message of each mistake by its line; when updating, write the new ones at the end."""
     text = TOLD.read_text() if TOLD.exists() else ""
     stored = dict(part.split("\n", 1) for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:])
     found = {}
@@ -187,7 +187,7 @@ def told():
 
 
 def entries(folder):
-    """Every file below a folder, and when it was written."""
+    """Return every file below a folder, and the time of its last change."""
     return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 

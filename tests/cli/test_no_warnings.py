@@ -1,4 +1,4 @@
-"""Whatever the numbers are, no warning of Python or NumPy comes of them: an answer, or an error in one sentence."""
+"""No numbers cause a warning of Python or NumPy: there is a result, or an error in one sentence."""
 
 import itertools
 
@@ -18,7 +18,7 @@ LABELS = RANDOM.integers(0, K, N)
 
 
 def odd():
-    """NaN, +inf and -inf here and there, and a row without a possible class."""
+    """Return logits with NaN, +inf and -inf here and there, and a row without a possible class."""
     z = BASE.copy()
     z[0, 0], z[2, 1], z[3, 2] = np.nan, np.inf, -np.inf
     z[1] = -np.inf
@@ -90,7 +90,7 @@ def folder(tmp_path_factory):
 
 
 def ran(argv):
-    """Run a command; whether it had an answer. Warnings are errors here, and would be the exception."""
+    """Run a command; return whether it had a result. A warning would be raised as an exception here."""
     run = runner().invoke(cli, argv, standalone_mode=False)
     known = run.exception is None or isinstance(run.exception, XentError | click.ClickException | SystemExit)
     assert known, (argv, run.exception)
@@ -102,7 +102,7 @@ def ran(argv):
 def test_odd_numbers_have_an_answer_or_an_error(first, second, folder, monkeypatch):
     monkeypatch.chdir(folder)
     inputs = [f"{first}.npy", f"second {second}.npy", *SECONDS[second][1]]
-    # Each pair with a third of the options, another third for its neighbours.
+    # Each pair is tried with a third of the options, and its neighbours with the other thirds.
     turn = (list(LOGITS).index(first) + list(SECONDS).index(second)) % 3
     for options in itertools.islice(OPTIONS, turn, None, 3):
         ran(["compute", *inputs, *options])

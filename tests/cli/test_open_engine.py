@@ -1,4 +1,4 @@
-"""Where the cluster is that a command runs on."""
+"""The address of the cluster that a command runs on."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What goes where, for every form, with and without terminals."""
+"""Which output goes to which stream, for every form, with and without terminals."""
 
 import pytest
 

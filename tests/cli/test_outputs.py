@@ -1,4 +1,4 @@
-"""No output replaces an input or another output: exit 2, and everything is as it was."""
+"""No output replaces an input or another output: exit code 2, and all files are unchanged."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ def shell(folder, line):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Inputs of every kind, and links to them."""
+    """Write inputs of every kind, and links to them."""
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(8, 3))
     labels = rng.integers(0, 3, 8)
@@ -120,7 +120,7 @@ def test_outputs_of_their_own_are_written(folder, args, written):
     run = xent(folder, *args, "-q")
     assert run.returncode == 0, run.stderr
     assert (folder / written).stat().st_size or written.endswith("_SUCCESS")
-    # And again: what the first run wrote stands in no way.
+    # A second run replaces the files of the first.
     assert xent(folder, *args, "-q").returncode == 0
 
 
@@ -135,7 +135,7 @@ def test_devices_and_pipes_are_nobodys_file(folder):
     assert xent(folder, *PAIR, "--report", "json:/dev/null", "--report", "md:/dev/null", "-q").returncode == 0
     run = xent(folder, *PAIR, "--report", "json:/dev/stdout", "-q")
     assert (run.returncode, run.stdout.count('"mean_loss"')) == (0, 1)
-    # Not forked: a fork gets no descriptors beside its standard streams.
+    # Not forked: a fork has no descriptors besides its standard streams.
     line = "compute <(cat z.npy) y.npy -q --report json:>(cat > one) --report md:>(cat > two); wait"
     run = subprocess.run(
         ["bash", "-c", f"{sys.executable} -m xent_cli {line}"], cwd=folder, capture_output=True, text=True, check=False

@@ -1,4 +1,4 @@
-"""Standard input, FIFOs and process substitutions, as shells give them."""
+"""Standard input, FIFOs and process substitutions, as shells provide them."""
 
 import bz2
 import gzip
@@ -39,7 +39,7 @@ def folder(tmp_path_factory):
     (folder / "d.csv.bz2").write_bytes(bz2.compress(text.encode()))
     with pa.output_stream(folder / "d.csv.zst", compression="zstd") as stream:
         stream.write(text.encode())
-    half = len(text) // 2  # two members, as `cat a.gz b.gz` makes
+    half = len(text) // 2  # two members, as `cat a.gz b.gz` makes them
     (folder / "two.csv.gz").write_bytes(gzip.compress(text[:half].encode()) + gzip.compress(text[half:].encode()))
     return folder
 
@@ -50,7 +50,7 @@ def shell(command, folder, **options):
 
 
 def started(command, folder, env, **options):
-    """The command itself: a fork gets its three standard streams, and no descriptor beside them."""
+    """Start the command itself: a fork has no descriptors besides its three standard streams."""
     env = {**env, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     return subprocess.run(["bash", "-c", command], cwd=folder, env=env, capture_output=True, text=True, **options)
 
@@ -89,7 +89,7 @@ def test_rows_that_come_through_a_pipe_are_those_of_the_file(command, folder):
     assert run.stderr == expected.stderr
     assert run.stdout == expected.stdout
     assert run.returncode == 0
-    assert not list(folder.glob("xent-*"))  # what was spooled is gone
+    assert not list(folder.glob("xent-*"))  # the temporary copy is gone
 
 
 def test_gradients_of_what_comes_through_a_pipe_are_those_of_the_file(folder):

@@ -1,4 +1,4 @@
-"""What is judged before anything is written: every form of input, and the first 1,024 rows that count."""
+"""Inputs are judged before anything is written: every form of input, by the first 1,024 rows that count."""
 
 import json
 import shlex
@@ -41,7 +41,7 @@ def xent(*words, folder, text=None):
 
 
 def write(form, folder, values):
-    """Write values and labels in a form, and return the words that name them."""
+    """Write values and labels in a form, and return the arguments that name them."""
     np.save(folder / "y.npy", LABELS[: len(values)])
     if form == "npy":
         np.save(folder / "v.npy", values)
@@ -156,7 +156,7 @@ def test_a_softmaxed_teacher_is_refused_unless_both_are_said_to_be_logits_and_a_
 
 
 def test_ignored_rows_do_not_count(tmp_path):
-    """Padding of any kind in front hides nothing, however long it is."""
+    """Padding of any kind before the first row that counts hides nothing, however long it is."""
     values = np.vstack([np.full((3000, 3), -7.5), PROBS])
     np.save(tmp_path / "v.npy", values)
     np.save(tmp_path / "y.npy", np.concatenate([np.full(3000, -100), LABELS]))

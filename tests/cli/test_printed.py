@@ -1,4 +1,4 @@
-"""Names and texts made to be more than shown: what reaches a terminal and a workflow's log, by a real process."""
+"""Names and texts that try to control a terminal or a workflow: what a real process prints of them."""
 
 import json
 import os
@@ -18,10 +18,10 @@ from xent_cli.cli.display.shell import quoted
 from xent_cli.errors import printable
 
 XENT = [sys.executable, "-m", "xent_cli"]
-# Control characters, and what a workflow's runner takes for a command: it trims a line before it looks.
+# Control characters, and what a workflow's runner interprets as a command, also after blanks.
 RAW = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|^\s*::|##\[|\xe2\x80\xae", re.MULTILINE)
 EVIL = "x\x1b]52;c;QQ==\x07\n::error::pwned\u202e##[error]y\x7f"
-# As a file may be called: all but the slash and NUL, and bytes that are no text.
+# Names that a file may have: any character but the slash and NUL, and bytes that are not text.
 NAMES = [
     b"plain.npy", b"two words.npy", b"it's.npy", b"-dash.npy", b"--axis", b"$HOME`id`.npy", b"line\nend.npy",
     b"\x1b[31m.npy", b"caf\xe9.npy", b"\xff\xfe", b"::error::x", b"##[error]x.npy", b"\\x41.npy", b"=ls", b"~", b"#x",
@@ -147,7 +147,7 @@ def test_rows_on_a_terminal_are_escaped_and_in_a_file_are_as_they_are(form, fold
         try:
             while more := os.read(main, 65536):
                 shown += more
-        except OSError:  # how Linux says that the other end is closed
+        except OSError:  # Linux raises this if the other end is closed
             pass
     os.close(main)
     assert process.returncode == 0

@@ -1,4 +1,4 @@
-"""What a run does as a process: pipes that close, signals, memory, terminals, and the same bits on every way."""
+"""A run as a process: pipes that close, signals, memory, terminals, and the same bits whichever way inputs are read."""
 
 import os
 import pty
@@ -23,7 +23,7 @@ def xent(*args, **options):
 
 @pytest.fixture(scope="module")
 def big(tmp_path_factory):
-    """40 MB of logits: 1,000,000 samples of 10 classes."""
+    """Write 40 MB of logits: 1,000,000 samples of 10 classes."""
     folder = tmp_path_factory.mktemp("big")
     rng = np.random.default_rng(0)
     np.save(folder / "l.npy", rng.standard_normal((1_000_000, 10), dtype=np.float32))
@@ -56,7 +56,8 @@ def test_a_closed_pipe_exits_141_from_a_table_too():
 
 @pytest.mark.parametrize(("args", "code"), [([*DIGITS, "--reduction", "mean"], 0), (["none.npy"], 3)])
 def test_a_run_ends_whatever_threads_are_left_and_after_what_was_registered_for_its_end(args, code):
-    # Python would wait for such a thread; one of Arrow's that asks for the interpreter then aborts the process.
+    # Python would wait for such a thread at exit; a thread of Arrow that then asks for the interpreter aborts the
+    # process.
     program = f"""
 import atexit, sys, threading
 from xent_cli import __main__
@@ -94,10 +95,10 @@ def test_the_mean_is_the_same_to_the_last_bit_for_every_number_of_threads(big):
 
 
 def peak(path, folder):
-    """Peak memory of a run, in MB."""
+    """Return the peak memory of a run, in MB."""
     np.save(folder / "y.npy", np.zeros(np.load(path, mmap_mode="r").shape[0], np.int64))
     args = [*XENT, "compute", str(path), str(folder / "y.npy"), "--reduction", "mean"]
-    # A process starts with the peak of the one it was forked from: a small one stands between.
+    # A process starts with the peak of the one it was forked from, so a small process starts it.
     script = (
         "import os, subprocess, sys\n"
         "child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)\n"
@@ -122,7 +123,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
 
 
 def on_terminal(args, **variables):
-    """Run with a terminal as standard output; return what appears there and the exit code."""
+    """Run with a terminal as standard output; return what is shown there and the exit code."""
     main, other = pty.openpty()
     env = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "FORCE_COLOR")}
     env |= {"TERM": "xterm-256color", "COLUMNS": "100", **variables}
@@ -196,7 +197,7 @@ def test_the_memory_of_a_task_is_kept_for_the_next():
         "faults()\n"
         "print(faults())\n"
     )
-    # What workers of a cluster are given, tests before this one have left there.
+    # Earlier tests have left the variables for workers of a cluster in the environment.
     plain = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
     given_back, kept = (
         int(subprocess.run([sys.executable, "-c", code, *how], capture_output=True, check=True, env=plain).stdout)

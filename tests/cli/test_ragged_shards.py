@@ -1,4 +1,4 @@
-"""Shards of batches padded each to its own length, shards without rows, and one sample without a batch axis."""
+"""Shards of batches that are padded to different lengths, shards without rows, and one sample without a batch axis."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The recipes of docs/ci.md and the action: their lines pass with the model as it was, and fail with a worse one."""
+"""The recipes of docs/ci.md and the action: they pass with the same model, and fail with a worse one."""
 
 import re
 import shlex
@@ -17,7 +17,7 @@ SAMPLE = ROOT / "sample_data"
 
 
 def block(heading):
-    """First fenced block below a heading of the page."""
+    """Return the first fenced block below a heading of the page."""
     below = PAGE.partition(f"\n## {heading}\n")[2]
     return re.search(r"^```\w+\n(.*?)^```$", below, re.MULTILINE | re.DOTALL)[1]
 
@@ -50,7 +50,7 @@ def precommit():
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A model's outputs with the baseline they made, in a folder of its own; the shell's place while a test runs."""
+    """Write a model's outputs and their baseline into a folder, which is the working directory of the test."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", forked.path())
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary"))
@@ -64,7 +64,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def run(line):
-    # As GitHub and GitLab run them: the first line that fails ends it.
+    # GitHub and GitLab run lines like this: the first one that fails ends the job.
     return subprocess.run(["bash", "-eo", "pipefail", "-c", line], capture_output=True, text=True, check=False)
 
 
@@ -84,7 +84,7 @@ def test_a_recipe_passes_with_the_same_model_and_fails_with_one_that_got_worse(r
     get_worse(folder)
     runs = [run(line) for line in lines]
     assert [r.returncode for r in runs[:-1]] == [0] * (len(lines) - 1)
-    # make has exit code 2 for whatever a recipe ends with.
+    # make exits with 2 whatever the exit code of the recipe.
     assert runs[-1].returncode == (2 if recipe is makefile else 1)
     assert "FAIL mean_loss went from 0.125248 to 0.383003" in runs[-1].stderr
 
@@ -106,7 +106,7 @@ def test_gitlabs_recipe_leaves_the_report_that_it_collects(folder):
 
 @pytest.fixture
 def action(folder, monkeypatch):
-    """The action's steps, with a program in the place where it installs one."""
+    """Return the action's steps, with the installed xent in place of the one that it would install."""
     (folder / "runner" / "xent" / "bin").mkdir(parents=True)
     (folder / "runner" / "xent" / "bin" / "xent").symlink_to(shutil.which("xent"))
     steps = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"]

@@ -1,4 +1,4 @@
-"""Reports with pictures, the histogram in the table, and the progress bar, from the outside."""
+"""Reports with pictures, the histogram in the table, and the progress bar, tested through the command."""
 
 import os
 import pty
@@ -17,7 +17,7 @@ MAIN = "from xent_cli.cli import main\nmain()\n"
 
 
 def xent(*args, script=None, **variables):
-    if script is None and "PYTHONIOENCODING" not in variables:  # which Python reads as it starts
+    if script is None and "PYTHONIOENCODING" not in variables:  # Python reads it when it starts
         run = forked.xent(*args, env={**os.environ, **variables})
     else:
         start = XENT if script is None else [sys.executable, "-c", script + MAIN]
@@ -94,7 +94,7 @@ def test_a_progress_bar_is_on_a_terminal_and_leaves_it_clean(tmp_path):
     del array  # a file of holes, which reads as zeros
     np.save(tmp_path / "y.npy", np.zeros(20_000, np.int64))
     main, other = pty.openpty()
-    # Without patience the bar is there from the second block on, however fast the machine is.
+    # Without patience the bar is shown from the second block on, however fast the machine is.
     script = (
         "from functools import partial\nfrom xent_cli.cli.display import progress\n"
         "progress.track = partial(progress.track, patience_seconds=-1.0)\n" + MAIN

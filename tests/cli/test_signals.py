@@ -1,4 +1,4 @@
-"""Signals at any moment, streams that are closed, full or gone, and which exit code follows: real processes."""
+"""Signals at any moment, and streams that are closed, full or gone: the exit codes of real processes."""
 
 import os
 import resource
@@ -25,14 +25,14 @@ def xent(*args, **options):
 
 
 def hear_signals():
-    """A background job of a shell that is none ignores SIGINT."""
+    """Restore SIGINT, which a background job of a non-interactive shell ignores."""
     for number in CODES:
         signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
-    """Enough for a run of half a second or more."""
+    """Write inputs that are large enough for a run of half a second or more."""
     folder = tmp_path_factory.mktemp("inputs")
     rng = np.random.default_rng(0)
     np.save(folder / "l.npy", rng.standard_normal((400_000, 10), dtype=np.float32))
@@ -49,7 +49,7 @@ def small(tmp_path_factory):
 
 
 def contents(folder):
-    """Every file below a folder and what is in it; of the parts of a run, whose names differ each time, without it."""
+    """Return every file below a folder with its content; names of parts without what differs in each run."""
     found = {}
     for path in sorted(Path(folder).rglob("*")):
         if path.is_file():
@@ -61,13 +61,13 @@ def contents(folder):
 
 
 def command(inputs):
-    """A run with an output of each kind."""
+    """Return the command of a run with an output of each kind."""
     rows, gradients, report, parts = OUTPUTS
     return [*XENT, "compute", *inputs, "-o", f"{parts}/", "--gradients", gradients, "--report", report, "-q"], rows
 
 
 def test_at_any_moment_a_signal_leaves_all_old_files_or_all_new_ones_and_nothing_else(inputs, tmp_path):
-    """The moments are drawn, the seed is fixed; what is asserted holds for every one."""
+    """The moments are drawn from a fixed seed; what is asserted holds for each of them."""
     argv, _ = command(inputs)
     fresh, work = tmp_path / "fresh", tmp_path / "work"
     for folder, temperature in ((fresh, "1"), (work, "2")):
@@ -90,7 +90,7 @@ def test_at_any_moment_a_signal_leaves_all_old_files_or_all_new_ones_and_nothing
             _, error = process.communicate(timeout=PATIENCE_SECONDS)
         found = contents(work)
         assert found in (old, new), sorted(found)
-        # Before Python has begun to run anything of ours, the system ends it.
+        # Before Python has begun to run our code, the system ends the process.
         assert process.returncode in (0, CODES[number], -number, 1)
         if process.returncode == CODES[number]:
             assert error.decode() in (WORDS[number], "")
@@ -120,7 +120,7 @@ def test_a_copy_of_what_came_through_a_pipe_is_removed_too(number, small, tmp_pa
     with subprocess.Popen(argv, stdin=-1, stdout=-1, stderr=-1, env=env, preexec_fn=hear_signals) as process:
         process.stdin.write(b"PK\3\4" + bytes(1 << 20))
         process.stdin.flush()
-        # Python tries the folder with a file of its own first, under a name that does not begin so.
+        # Python first tries the folder with a file that has a different name.
         until(lambda: [*tmp_path.glob("xent-*")], "a copy", lambda: names(tmp_path))
         process.send_signal(number)
         assert process.wait(PATIENCE_SECONDS) == CODES[number]
@@ -129,7 +129,7 @@ def test_a_copy_of_what_came_through_a_pipe_is_removed_too(number, small, tmp_pa
 
 
 def test_whatever_is_killed_every_file_is_whole_old_or_new(inputs, tmp_path):
-    """What is on its way stays behind under a hidden name; nobody is left to remove it."""
+    """Unfinished files remain under a hidden name, because nothing is left to remove them."""
     argv, _ = command(inputs)
     fresh, work = tmp_path / "fresh", tmp_path / "work"
     for folder, temperature in ((fresh, "1"), (work, "2")):
@@ -149,7 +149,7 @@ def test_whatever_is_killed_every_file_is_whole_old_or_new(inputs, tmp_path):
 
 @pytest.mark.parametrize(("engine", "when"), [("dask", "start"), ("dask", "rows"), ("ray", "rows")])
 def test_ctrl_c_in_a_terminal_ends_a_run_on_a_cluster_with_one_line(engine, when, inputs, tmp_path):
-    """The terminal tells all processes of the group."""
+    """The terminal sends the signal to all processes of the group."""
     pytest.importorskip({"dask": "distributed"}.get(engine, engine))
     argv = [*XENT, "compute", *inputs, "-o", "rows.csv", "--engine", engine, "--threads", "2"]
     options = {"stdout": -1, "stderr": -1, "start_new_session": True, "preexec_fn": hear_signals}

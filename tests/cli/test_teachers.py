@@ -1,4 +1,4 @@
-"""A model beside its teacher, from files of every kind, with and without the right classes."""
+"""A model compared with its teacher, from files of every kind, with and without true classes."""
 
 import json
 
@@ -44,7 +44,7 @@ def summary(folder, *args):
 
 
 def by_hand(counted, weight):
-    """Every figure that true labels bring, in plain NumPy."""
+    """Compute every figure that needs true labels, in plain NumPy."""
     log_p, log_q = log_softmax(STUDENT, axis=1), log_softmax(TEACHER, axis=1)
     rows = np.flatnonzero(counted)
     at = rows, TRUTH[rows]
@@ -63,7 +63,7 @@ def by_hand(counted, weight):
 
 
 def sandwich(apart, weight, clusters):
-    """The standard error of a weighted mean whose samples belong together where their cluster is the same."""
+    """Return the standard error of a weighted mean over clusters."""
     residual = weight * (apart - np.average(apart, weights=weight))
     sums = np.array([residual[clusters == cluster].sum() for cluster in np.unique(clusters)])
     return np.sqrt(sums.size / (sums.size - 1) * (sums**2).sum()) / weight.sum()

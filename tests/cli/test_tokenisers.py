@@ -1,4 +1,4 @@
-"""Two models that cut the same documents into different tokens, compared document by document."""
+"""Two models that split the same documents into different tokens, compared document by document."""
 
 import json
 import math
@@ -112,7 +112,7 @@ def test_documents_go_by_name_in_any_order(folder):
     assert named["n"] == DOCUMENTS
     files = [save(folder, name, model, "arrow", "--units", "sizes.npy") for name, model in (("c", A), ("d", B))]
     whole = compared(folder, *files)["candidates"][0]["metrics"][0]
-    assert named["baseline"] != whole["baseline"]  # a token without a loss has no part of the bytes here
+    assert named["baseline"] != whole["baseline"]  # a token without a loss does not count its bytes here
     first = pd.read_parquet(folder / "a.parquet").dropna(subset=["loss"])
     assert named["baseline"] == pytest.approx(first["loss"].sum() / first["units"].sum() / math.log(2), rel=1e-13)
 

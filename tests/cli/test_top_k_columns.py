@@ -1,4 +1,4 @@
-"""The k highest of a teacher as columns of tables: every form gives the rows of two arrays."""
+"""The k highest of a teacher as columns of tables: every form gives the same rows as two arrays."""
 
 import json
 
@@ -152,7 +152,7 @@ def test_lists_of_any_length_keep_the_truth_between_the_ends(folder):
 
 @pytest.mark.parametrize("place", ["first", "last", "deduplicated"])
 def test_a_sampled_token_beside_the_highest_bounds_nothing(folder, place):
-    """The sampled token stands before or after the k highest, in every row, or only where these lack it."""
+    """The sampled token is listed before or after the k highest, in every row or only where it is not among them."""
     sampled = RNG.integers(0, K, N)
     own = TEACHER[np.arange(N), sampled]
     if place == "deduplicated":
@@ -171,7 +171,7 @@ def test_a_sampled_token_beside_the_highest_bounds_nothing(folder, place):
         assert found == rows(folder, "a.npz")
     assert lie_within(found)
     without = rows(folder, "top.npz")
-    # A class more is known, and the cap is the same: the ends can only come closer.
+    # One more class is known, and the cap is the same, so the bounds can only get closer.
     widths = [[row["kl_high"] - row["kl_low"] for row in some] for some in (found, without)]
     assert all(one <= other + 1e-9 for one, other in zip(*widths, strict=True))
 
@@ -179,7 +179,7 @@ def test_a_sampled_token_beside_the_highest_bounds_nothing(folder, place):
 @pytest.mark.parametrize("place", ["first", "last"])
 @pytest.mark.parametrize("form", [lists, None])
 def test_beside_the_likeliest_alone_the_values_say_which_token_was_sampled(folder, place, form):
-    """The first rows list one token twice, as greedy decoding does; others tell which of the two is the likeliest."""
+    """The first rows list one token twice, as greedy decoding does; later rows show which one is the likeliest."""
     sampled = np.concatenate([INDEX[:30, 0], RNG.integers(0, K, 10)])
     sides = [(sampled[:, None], INDEX[:, :1]), (TEACHER[np.arange(N), sampled][:, None], LOG_P[:, :1])]
     index, values = (np.hstack(pair if place == "first" else pair[::-1]) for pair in sides)
@@ -273,7 +273,7 @@ def test_a_column_that_is_named_chooses_among_several(folder):
     records = [{**record, "topk_probs": np.exp(record["top_logprobs"]).tolist()} for record in lists()]
     jsonl(folder / "a.jsonl", records)
     expected = rows(folder, "top.npz")
-    assert rows(folder, "a.jsonl") == expected  # its name says which values are log-probabilities
+    assert rows(folder, "a.jsonl") == expected  # the name says that the values are log-probabilities
     records = [{**record, "top_values": record["top_logprobs"]} for record in lists()]
     jsonl(folder / "a.jsonl", records)
     assert rows(folder, "a.jsonl", "--label-column", "top_values") == expected
@@ -423,11 +423,11 @@ ANSWERS = [
 
 @pytest.mark.parametrize("form", ["map", "items", "tokens", "ranks", "numbered"])
 def test_classes_that_every_row_lists_are_not_all_if_they_leave_some_probability(folder, form):
-    """Of two answers that all rows list, the loss is minus the log-probability, not that of a softmax over the two."""
+    """If all rows list the same two answers, the loss is minus the log-probability, without a softmax over the two."""
     records = []
     for label, pairs in ANSWERS * 3:
         names, values = [token for token, _ in pairs], [value for _, value in pairs]
-        if form == "numbered":  # a label may look like a place among the columns
+        if form == "numbered":  # a label may look like the position of a column
             label, names = ("yes", "no", "?").index(label) + 1, [("yes", "no").index(name) + 1 for name in names]
         highest = {
             "map": {"top_logprobs": dict(pairs)},
@@ -444,7 +444,7 @@ def test_classes_that_every_row_lists_are_not_all_if_they_leave_some_probability
 
 
 def test_ranks_with_a_sampled_token_are_not_classes(folder):
-    """A token that stands twice in a row does not make numbered columns classes, whatever the labels look like."""
+    """If a row lists a token twice, numbered columns are still not classes, whatever the labels look like."""
     rows = "".join(f"{1 + i % 2},{1 + i % 2},-0.75,1,-0.75,2,-1.5\n" for i in range(30))
     heading = ",".join(f"top{rank}_{what}" for rank in (1, 2, 3) for what in ("id", "logprob"))
     (folder / "a.csv").write_text(f"label,{heading}\n{rows.replace('2,2,-0.75', '2,2,-1.5')}")

@@ -1,4 +1,4 @@
-"""Teachers of whom only the k highest probabilities are kept."""
+"""Teachers of which only the k highest probabilities were kept."""
 
 import json
 import struct
@@ -60,7 +60,7 @@ def test_the_true_divergence_lies_between_the_ends(folder, form, k):
         np.savez(folder / "top.npz", indices=index, values=values)
         found = rows(folder, "top.npz", "probs" if form == "probs" else "log-probs")
     assert all(row["kl_low"] - 1e-12 <= kl <= row["kl_high"] + 1e-12 for row, kl in zip(found, KL, strict=True))
-    one_is_left = k == K - 1  # then the rest is that of one class, and the ends meet
+    one_is_left = k == K - 1  # then the rest of the probability is that of one class, and the bounds are equal
     assert all((row["kl_high"] - row["kl_low"] < 1e-9) == one_is_left for row in found)
 
 

@@ -1,4 +1,4 @@
-"""`xent verify` on what PyTorch's kernels really returned, on kernels with a known mistake, and on a million rows."""
+"""`xent verify` with results of PyTorch's kernels, of kernels with a known mistake, and with a million rows."""
 
 import json
 import subprocess
@@ -27,7 +27,7 @@ def xent(*args, cwd):
 
 
 def verify(cwd, *args):
-    """Run it, and return the exit code and the document, which must fit its schema."""
+    """Run `xent verify`; return the exit code and the document, after checking it against its schema."""
     run = xent("verify", "z.npy", "y.npy", *args, "-f", "json", cwd=cwd)
     assert run.returncode in (0, 1), run.stderr
     doc = json.loads(run.stdout, parse_constant=pytest.fail)
@@ -44,7 +44,7 @@ def kernels():
 
 @pytest.fixture
 def kernel(kernels, tmp_path):
-    """Save what a kernel in a float type was given and returned; return the options that say so."""
+    """Save the inputs and results of a kernel in a float type; return the options that name them."""
 
     def save(kind, loss=None, gradient=None, **options):
         def put(name, values):
@@ -101,7 +101,7 @@ def test_a_kernel_that_is_right_in_its_type_passes_with_losses_and_gradients(kin
 
 
 def test_gradients_that_pytorch_takes_from_rounded_log_probabilities_are_named_as_such(kernels, kernel, tmp_path):
-    """Its float16 kernel keeps log p in float16, and exp makes its absolute error a relative one."""
+    """Its float16 kernel keeps log p in float16, and exp turns the absolute error of that into a relative one."""
     args = kernel("float16", None, kernels["float16.plain.gradient_mean"])
     code, doc = verify(tmp_path, *args)
     assert code == 1
@@ -115,7 +115,7 @@ def test_a_kernel_that_does_not_subtract_the_maximum_fails_where_exp_overflows(k
     code, doc = verify(tmp_path, *kernel(kind, found), "--top", "20")
     assert code == 1
     lost = [row["sample"] for row in doc["loss"]["worst"] if row["found"] is None]
-    # float16 ends at exp(11.09), which ordinary logits reach too.
+    # The largest float16 is exp(11.09), and ordinary logits reach 11 too.
     assert lost == [0, 16, 32] or (kind == "float16" and {0, 16, 32} < set(lost))
     assert doc["loss"]["n_nonfinite"] == len(lost)
 
@@ -157,7 +157,7 @@ def test_ignored_rows_must_be_0_and_pytorchs_are(kernels, kernel, tmp_path):
 
 @pytest.fixture
 def samples(tmp_path):
-    """30 samples of 4 classes, as [2, 4, 15] with the classes in the middle, and their right losses and gradients."""
+    """Save 30 samples of 4 classes as [2, 4, 15], with the classes in the middle; and true losses and gradients."""
     rng = np.random.default_rng(0)
     z, y = rng.normal(size=(2, 4, 15)), rng.integers(0, 4, (2, 15))
     np.save(tmp_path / "z.npy", z)
@@ -184,7 +184,7 @@ def test_arrays_of_any_rank_and_class_axis_are_compared_in_their_shape_or_flat(s
 
 @pytest.fixture
 def table(tmp_path):
-    """The same in one sequence of samples, and in tables."""
+    """Save the same as one sequence of samples, in tables."""
     rng = np.random.default_rng(1)
     z, y = rng.normal(size=(30, 4)), rng.integers(0, 4, 30)
     np.save(tmp_path / "z.npy", z)
@@ -290,7 +290,7 @@ def test_any_number_of_threads_prints_the_same(tmp_path):
 
 @pytest.fixture(scope="module")
 def million(tmp_path_factory):
-    """A million samples whose losses and gradients are all log 4 and the like, for every logit is 0."""
+    """Save a million samples whose logits are all 0, so that every loss is log 4."""
     folder = tmp_path_factory.mktemp("million")
     n = 1_000_000
     np.save(folder / "z.npy", np.zeros((n, 4), np.float16))
@@ -339,7 +339,7 @@ def test_memory_does_not_grow_with_the_files(tmp_path):
         assert code == "1"
         peaks.append(int(kilobytes) / 1024)
     assert max(peaks) < 200
-    # Threads that happen to meet hold a block of 13 MB more; the files have 320 MB more.
+    # Threads that happen to overlap have a block of 13 MB more in memory; the files are 320 MB larger.
     assert peaks[1] < peaks[0] + 30
 
 

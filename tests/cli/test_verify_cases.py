@@ -1,4 +1,4 @@
-"""Hard cases for kernels: written, run by a kernel, and judged one by one."""
+"""Hard cases for kernels: written to a folder, computed by a kernel, and judged one by one."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from xent_cli.reports.strict_json import json_schema
 
 
 def kernel_of(page):
-    """The first program on the page: the kernel in NumPy."""
+    """Return the first program on the page: the kernel in NumPy."""
     return re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0]
 
 

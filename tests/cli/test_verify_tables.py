@@ -26,7 +26,7 @@ def verify(folder, *args):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Logits with ids and labels in one table."""
+    """Write logits with ids and labels in one table."""
     columns = {f"logit_{name}": LOGITS[:, place] for place, name in enumerate(NAMES)}
     write(tmp_path / "logits.csv", {"id": IDS, "label": [NAMES[label] for label in LABELS], **columns})
     return tmp_path

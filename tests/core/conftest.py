@@ -5,7 +5,7 @@ from tests.running_kernel import CHOSEN, KERNELS
 
 @pytest.fixture(scope="module", params=KERNELS)
 def kernel(request):
-    """Runs the tests of a file with each kernel: its laws are those of all."""
+    """Run the tests of a file with each kernel, because the same laws hold for all of them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(CHOSEN, "kernel", request.param)
         yield request.param

@@ -62,7 +62,7 @@ def calibration_of(entries):
 
 
 def bits(value):
-    """Everything a value holds, with NaN equal to itself."""
+    """Return everything that a value holds, with NaN equal to itself."""
     if isinstance(value, tuple) and not isinstance(value, Binning):
         return [bits(each) for each in value]
     if isinstance(value, Calibration):
@@ -207,7 +207,7 @@ def test_ignored_samples_are_in_no_class_and_no_bin():
     logits = np.array([[2.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
     found = evaluated(logits, np.array([0, -1, 1]), LossOptions(ignore_index=(-1,))).calibration
     assert found.by_class.counts.tolist() == [1, 1]
-    assert found.by_class.hits.tolist() == [1, 0]  # of equal logits the first is what the model says
+    assert found.by_class.hits.tolist() == [1, 0]  # of equal logits, the first is the prediction
     assert found.by_confidence.counts.sum() == 2
 
 
@@ -253,7 +253,7 @@ def test_bins_by_mass_hold_equally_many_samples_and_ties_stay_together(count, da
     p = softmax(logits)
     confidence, hit = p.max(axis=1), p.argmax(axis=1) == labels
     found = evaluated(logits, labels, cuts=(1, 2, 2999), binning=Binning(count, by_mass=True)).calibration
-    # Ties as the program sees them: equal losses of the predicted class.
+    # Ties as the program finds them: equal losses of the predicted class.
     surprise = np.log(np.exp(logits - logits.max(axis=1, keepdims=True))[:, :-1].sum(axis=1) + 1)
     confidence = np.round(np.exp(-surprise), 13)
     lower = np.array([(confidence < c).sum() for c in confidence])

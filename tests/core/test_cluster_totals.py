@@ -20,7 +20,7 @@ def whole(value):
 
 
 def brute_force(clusters, values, weights, counted):
-    """The moments from the definition: a dictionary of clusters."""
+    """Compute the moments from the definition, with a dictionary of clusters."""
     sums = {}
     for cluster, value, weight in zip(clusters[counted].tolist(), values[counted], weights[counted], strict=True):
         d, v = sums.get(cluster, (0, 0))
@@ -30,7 +30,7 @@ def brute_force(clusters, values, weights, counted):
 
 @st.composite
 def runs(draw):
-    """Samples in clusters of each kind, some not counted, in a partition that is merged in any order."""
+    """Draw samples in clusters of each kind, some that do not count, and a partition that is merged in any order."""
     n = draw(st.integers(1, 40))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     kind = draw(st.sampled_from(["numbers", "sorted texts", "numbers as texts", "any order"]))

@@ -1,4 +1,4 @@
-"""Paired comparison where samples come in clusters: statsmodels' numbers, coverage, and what chance alone may do."""
+"""Paired comparison of clustered samples: statsmodels' numbers, coverage, and the false positives of chance."""
 
 import itertools
 import json
@@ -84,7 +84,7 @@ def test_a_bootstrap_draws_clusters():
         n_resamples=2000,
         rng=np.random.default_rng(7),
     ).confidence_interval
-    # scipy's jackknife of a ratio leaves clusters out; ours is its linear part.
+    # scipy's jackknife of a ratio leaves out each cluster in turn; ours is the linear part of that.
     assert (found.low, found.high) == pytest.approx(tuple(wanted), abs=0.1 * (wanted.high - wanted.low))
 
 
@@ -100,7 +100,7 @@ def test_a_permutation_flips_one_sign_a_cluster():
 
 
 def test_the_interval_over_clusters_covers_the_truth():
-    # 1,000 experiments of 50 documents of 1 to 20 tokens, half of whose variance is that of the document.
+    # 1,000 experiments with 50 documents of 1 to 20 tokens; half of the variance is between documents.
     rng = np.random.default_rng(42)
     held = alone = 0
     for _ in range(1000):
@@ -118,7 +118,7 @@ def test_the_interval_over_clusters_covers_the_truth():
 def test_the_minimum_detectable_difference_is_found_four_times_in_five():
     rng = np.random.default_rng(9)
     cluster = np.repeat(np.arange(30), 4)
-    error = np.sqrt((1 + 0.25) / 30)  # of documents with variance 1 and tokens with variance 1
+    error = np.sqrt((1 + 0.25) / 30)  # documents have variance 1, and tokens within them too
     true = (stats.t.ppf(0.975, 29) + stats.t.ppf(0.8, 29)) * error
     found = [
         compare_losses(np.zeros(120), true + rng.normal(size=30)[cluster] + rng.normal(size=120), cluster=cluster)

@@ -28,7 +28,7 @@ def test_exponentials_are_within_1_1_ulp(lowest):
 
 
 def geometric(step, count):
-    """Sum of exp(-step), exp(-2 step) and so on, of `count` terms."""
+    """Return the sum of `count` terms exp(-step), exp(-2 step) and so on."""
     ratio = mpmath.exp(-mpmath.mpf(step))
     return ratio * (1 - ratio**count) / (1 - ratio)
 

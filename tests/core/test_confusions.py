@@ -1,4 +1,4 @@
-"""Confusions of classes: counted as a dictionary counts them, whatever the partition, and bounded."""
+"""Confusions of classes: the same counts as with a dictionary, for any partition, in bounded memory."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""Conversions in compiled code: what NumPy and ml_dtypes round to, for every value of 16 bits and near every tie."""
+"""Conversions in compiled code round like NumPy and ml_dtypes, for every value of 16 bits and near every tie."""
 
 import ml_dtypes
 import numpy as np

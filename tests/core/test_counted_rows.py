@@ -1,4 +1,4 @@
-"""Samples that count in no figure, whatever the kind of labels: nothing about them is looked at."""
+"""Samples that count in no figure: nothing about them is checked, whatever the kind of labels."""
 
 import dataclasses
 
@@ -31,7 +31,7 @@ def log_softmax(z):
 
 P, Q = (np.asarray(np.exp(log_softmax(x)), np.float64) for x in (Z, T))
 DENSE = RNG.dirichlet(np.ones(K), N)
-# Logits, labels and options of every kernel, and the losses of the rows by a formula of longdouble.
+# Logits, labels and options for every kernel, and the losses of the rows by a formula in longdouble.
 KINDS = {
     "sparse": (Z, Y, {}, lambda: -log_softmax(Z)[np.arange(N), Y]),
     "smoothed": (
@@ -77,7 +77,7 @@ EVERYTHING = Outputs(losses=True, top_k=(1, 2), worst=3, gradient_dtype="<f8", o
 
 
 def poisoned(kind, out, poison):
-    """The inputs with something in the rows that are left out which no check would let pass."""
+    """Return the inputs with values in the rows that are left out which no check would accept."""
     logits, labels, given_options, _ = KINDS[kind]
     logits, labels = logits.copy(), labels.astype(float)
     logits[out], labels[out] = POISONS[poison]
@@ -85,7 +85,7 @@ def poisoned(kind, out, poison):
 
 
 def wanted(options, **changes):
-    """All that the kernel can bring."""
+    """Return everything that the kernel can compute."""
     if options.source != "logits":
         changes |= {"gradient_dtype": None, "overflow": ()}
     if options.labels_source != "labels":

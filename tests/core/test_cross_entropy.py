@@ -35,7 +35,7 @@ def cross_entropy(logits, labels, options=PLAIN, **outputs):
 
 
 def ulps(found, expected, dtype=np.float64):
-    """Distance in units in the last place of `expected` rounded to `dtype`; equal values are 0 apart."""
+    """Return the distance in units in the last place of `expected` rounded to `dtype`; 0 for equal values."""
     rounded = np.asarray(expected).astype(dtype).astype(np.float64)
     same = (found == expected) | (found == rounded)
     with np.errstate(invalid="ignore"):
@@ -43,7 +43,7 @@ def ulps(found, expected, dtype=np.float64):
 
 
 def excess(found, expected, relative):
-    """Error as a multiple of what is allowed: a relative error, or 4 ULP where that is more."""
+    """Return the error as a multiple of the allowed one: a relative error, or 4 ULP if that is more."""
     found, expected = np.asarray(found), np.asarray(expected)
     with np.errstate(invalid="ignore"):
         allowed = np.maximum(relative * np.abs(expected), 4 * np.spacing(np.abs(expected)))
@@ -51,7 +51,7 @@ def excess(found, expected, relative):
 
 
 def one(row, label, options=PLAIN, dtype=np.float64):
-    """Loss and gradient of one row."""
+    """Return the loss and the gradient of one row."""
     label = np.asarray(label)
     if label.ndim:
         options = LossOptions(labels="dense", label_smoothing=options.label_smoothing)
@@ -201,7 +201,7 @@ EDGES = {
 def test_edge_cases_give_what_the_table_says_and_leave_their_neighbours_alone(name, options, wide):
     row, label, loss, gradient = EDGES[name]
     dense = isinstance(label, list)
-    if wide:  # classes that cannot be change nothing
+    if wide:  # impossible classes change nothing
         row = row + [-INF] * 70
         gradient = gradient + [NAN if math.isnan(loss) else 0.0] * 70
         label = label + [0.0] * 70 if dense else label
@@ -247,7 +247,7 @@ option_sets = st.sampled_from(
 
 
 def problem(n, k, given_options, seed, dtype=np.float32):
-    """Logits with hard rows among them, labels, options and gradient scale."""
+    """Return logits, with hard rows among them, labels, options and the scale of the gradient."""
     rng = np.random.default_rng([seed, n, k])
     logits = (rng.normal(size=(n, k)) * rng.choice([1.0, 30.0, 300.0], size=(n, 1))).astype(dtype)
     logits[rng.random(size=n) < 0.1] = 1.0  # ties
@@ -380,7 +380,7 @@ def test_the_entries_of_a_gradient_add_up_to_nothing(k, given_options, seed):
     found = evaluate(logits, labels, options, scale)
     finite = np.isfinite(found.loss)
     size = np.abs(found.gradient[finite]).sum(axis=1)
-    # A class that gets what its label asks for has an entry near 0, the difference of two numbers that are not.
+    # The entry of a class whose probability equals that of its label is near 0: the difference of two larger numbers.
     asked = 0.0 if given_options.keys() <= {"precision", "temperature"} else 2 * k if labels.ndim == 2 else 4.0
     assert (np.abs(found.gradient[finite].sum(axis=1)) <= 1e-13 * (size + asked) + 1e-300).all()
 
@@ -409,7 +409,7 @@ def test_a_gradient_is_the_slope_of_the_loss(row, label, given_options):
 
 
 def scalar_loss(row, label, options):
-    """The definition, written out: log of a sum of exponentials in mpmath."""
+    """Compute the loss by its definition in mpmath: the logarithm of a sum of exponentials."""
     z = [x / options.get("temperature", 1) for x in row]
     log_sum = mpmath.log(mpmath.fsum(mpmath.exp(x) for x in z))
     weight = options.get("class_weight", [1] * len(z))
@@ -424,7 +424,7 @@ def test_a_gradient_asked_for_changes_no_bit_of_the_losses(k, options):
     rng = np.random.default_rng(k)
     logits = (3 * rng.normal(size=(4000, k))).astype(np.float32)
     logits[::2, 0] += 12  # confident
-    logits[::3, 1] = 1e-12  # its distance from the maximum is no float64
+    logits[::3, 1] = 1e-12  # its distance from the maximum is not a float64
     labels = np.where(rng.random(4000) < 0.5, logits.argmax(axis=1), rng.integers(0, k, 4000))
     plain = cross_entropy(logits, labels, options).loss
     assert cross_entropy(logits, labels, options, gradient_dtype="f8").loss.tobytes() == plain.tobytes()
@@ -454,7 +454,7 @@ def test_a_confident_row_keeps_the_digits_of_its_gradient():
     assert gradient == pytest.approx([-4.248354255291589e-18, 4.248354255291589e-18], rel=1e-15)
 
 
-# --- what else the kernel sees
+# --- other inputs of the kernel
 
 
 @pytest.mark.parametrize("k", [2, 5, 64, 65, 300])
@@ -513,7 +513,7 @@ def test_smoothing_with_classes_of_weight_0_keeps_the_digits_of_float32_arithmet
     options = LossOptions(precision="float32", label_smoothing=0.1, class_weight=weight)
     found = cross_entropy(logits, np.ones(50, np.int64), options).loss
     expected = [cross_entropy_mp(row, 1, label_smoothing=0.1, class_weight=weight.tolist()) for row in logits.tolist()]
-    # Of their own size, though float32 would hold the smallest with fewer digits.
+    # The error is relative even for the smallest values, which have fewer digits in float32.
     np.testing.assert_allclose(found, expected, rtol=4 * 2.0**-23)
 
 
@@ -560,7 +560,8 @@ def test_a_compiled_kernel_that_is_not_here_is_refused():
         kernels.cross_entropy(np.zeros((1, 2)), np.array([0]), LossOptions(kernel="c-mmx"))
 
 
-@pytest.mark.filterwarnings("ignore:Descending:DeprecationWarning")  # mpmath 1.4, of an order that 1.3 only has
+# mpmath 1.4 warns about an order that is the only one in 1.3
+@pytest.mark.filterwarnings("ignore:Descending:DeprecationWarning")
 def test_the_polynomials_of_the_compiled_kernel_are_those_that_are_derived():
     source = Path(compiled.__file__).with_name("_lanes.h").read_text()
     for constants in coefficients().values():

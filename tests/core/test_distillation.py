@@ -55,7 +55,7 @@ def test_divergence_and_gradient_keep_their_digits_at_every_distance(distance, s
 
 
 def reference(z, t, temperature, teacher_temperature=1.0):
-    """Loss, divergence and its gradient with respect to z, in 700 digits, so that 1 - 1e-300 is not 1."""
+    """Compute loss, divergence and its gradient with respect to z in 700 digits, so that 1 - 1e-300 is not 1."""
     with mpmath.workdps(700):
         own, p = log_softmax_mpf(z, temperature)
         taught, q = log_softmax_mpf(t, teacher_temperature)
@@ -127,7 +127,7 @@ def test_a_teacher_that_does_not_sum_to_1_may_diverge_by_less_than_0():
 @pytest.mark.parametrize("temperature", [1.0, 2.0])
 def test_the_gradient_is_scaled_by_row_and_divided_by_the_temperature(taught, temperature):
     rng = np.random.default_rng(1)
-    # What is given is used as given, also where it does not sum to 1.
+    # Probabilities are used as given, even if they do not sum to 1.
     z, q = rng.normal(size=(3, 4)), rng.dirichlet(np.ones(4), 3) * (1.0 if taught == "logits" else 0.75)
     teacher = q if taught == "probs" else np.log(q)
     scale = np.array([0.5, 1.0, 2.0])
@@ -140,7 +140,7 @@ def test_the_gradient_is_scaled_by_row_and_divided_by_the_temperature(taught, te
 
 
 def test_the_gradient_keeps_its_digits_where_a_given_teacher_and_the_student_are_sure_of_one_class():
-    # p of class 0 is 1 - 3e-31 or so: p - q would leave nothing.
+    # p of class 0 is about 1 - 3e-31, so that p - q has no digits.
     z, q = np.array([[70.0, 0.0, -1.0]]), np.array([[0.75, 0.25, 0.0], [1.0, 0.0, 0.0], [1.0, 1e-20, 0.0]])
     for taught in ("probs", "log-probs"):
         with np.errstate(divide="ignore"):

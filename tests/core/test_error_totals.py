@@ -1,4 +1,4 @@
-"""Errors in units of three kinds, against NumPy's own steps and ml_dtypes; and the laws of their totals."""
+"""Absolute, relative and ULP errors, compared with NumPy's own steps and ml_dtypes; and the laws of their totals."""
 
 import math
 
@@ -23,7 +23,7 @@ floats = st.floats(width=64)
 
 
 def bits(values, dtype):
-    """Values as the whole numbers that their bits are."""
+    """Return the bits of values as whole numbers."""
     return values.astype(dtype).view(f"u{dtype.itemsize}").tolist()
 
 
@@ -33,13 +33,13 @@ def test_rounding_to_a_type_is_that_of_the_type_itself(name, value):
     with np.errstate(all="ignore"):
         dtype = DTYPES[name]
         x = np.array([value])
-        if name == "bfloat16":  # ml_dtypes rounds twice, by way of float32: compare where that is exact
+        if name == "bfloat16":  # ml_dtypes rounds twice, through float32: compare only where that is exact
             x = x.astype(np.float32).astype(np.float64)
         np.testing.assert_array_equal(round_to(x, name), x.astype(dtype).astype(np.float64))
 
 
 def test_a_float64_is_rounded_to_bfloat16_once():
-    """2**-40 above the middle of two numbers: float32 would lose it, and the tie then go to the even one below."""
+    """The value is 2**-40 above the middle of two numbers; float32 would lose that, and round down to the even one."""
     middle = 1 + 2.0**-8
     assert round_to(np.array([middle, middle + 2.0**-40]), "bfloat16").tolist() == [1.0, 1 + 2.0**-7]
 
@@ -52,7 +52,7 @@ def test_so_many_steps_away_is_so_many_ulp(name, value, steps):
     there = here
     for _ in range(steps):
         there = np.nextafter(there, np.array([np.inf], dtype))
-        if not there[0]:  # the step from the negative numbers ends on -0, which is 0
+        if not there[0]:  # the last step from the negative numbers ends at -0, which equals 0
             there = np.zeros(1, dtype)
     a, b = here.astype(np.float64), there.astype(np.float64)
     assert ulp_distance(a, b, name).tolist() == ulp_distance(b, a, name).tolist() == [steps]
@@ -134,7 +134,7 @@ def test_nan_and_infinities_are_equal_to_their_like_alone(found, expected, same,
 
 def test_units_in_the_last_place_count_to_the_limit_and_no_further():
     truth = np.array([2.0, 2.0])
-    found = np.array([2.0 + 2**-21, 2.0 - 2**-22])  # 2 steps up; 2 steps down, where they are half as long
+    found = np.array([2.0 + 2**-21, 2.0 - 2**-22])  # 2 steps up; 2 steps down, which are half as long
     assert compare(found, truth, Tolerance("float32", 0, 0, max_ulp=2)).passed
     totals = compare(found, truth, Tolerance("float32", 0, 0, max_ulp=1))
     assert (totals.n_mismatched, totals.max_ulp.value, totals.max_ulp.sample) == (2, 2, 0)
@@ -181,7 +181,7 @@ def runs(draw):
 
 
 def told(totals):
-    """Everything a total holds; NaN told by its name, for it is not equal to itself."""
+    """Return everything that totals hold, with NaN as text, because it is not equal to itself."""
     return repr(totals)
 
 

@@ -31,7 +31,7 @@ EVERYTHING = Outputs(
 
 
 def cut(block, size):
-    """The samples of a block in blocks of at most `size`."""
+    """Cut a block into blocks of at most `size` samples."""
     return [
         Block(
             block.start + i,
@@ -45,7 +45,7 @@ def cut(block, size):
 
 
 def mean_and_all(tasks, options, wanted=EVERYTHING, engine=map):
-    """Run the loop as the command does: weigh, evaluate, merge."""
+    """Run the same loop as the command: weigh, evaluate, merge."""
     divisor = sum((weigh_block(task, options) for task in tasks), ExactSum())
     wanted = Outputs(
         wanted.losses,
@@ -74,7 +74,7 @@ def options_of(case):
 
 
 def floats(nested):
-    """Numbers of an oracle: "inf" and "nan" are words there, and null stands for no loss."""
+    """Read the numbers of an oracle, in which "inf" and "nan" are texts, and null means no loss."""
     return np.array(
         [floats(x) for x in nested] if isinstance(nested, list) else np.nan if nested is None else float(nested)
     )
@@ -127,7 +127,7 @@ def test_frameworks_in_double_precision_agree(case):
     }
     assert means
     for function, mean in means.items():
-        if math.isfinite(mean):  # masked classes make NaN of 0 times inf in some
+        if math.isfinite(mean):  # with masked classes, some results are NaN because of 0 times inf
             assert totals.losses.summarize().mean_loss == pytest.approx(mean, rel=1e-13), function
 
 

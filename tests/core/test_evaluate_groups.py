@@ -1,4 +1,4 @@
-"""`evaluate` with groups, clusters and units of arrays says what `xent compute` says of the same arrays in files."""
+"""`evaluate` with groups, clusters and units returns the figures of `xent compute` for the same arrays in files."""
 
 import json
 

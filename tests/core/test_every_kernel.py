@@ -1,4 +1,4 @@
-"""One law for every kernel: the numbers of a formula in extended precision, and the same bits in every layout."""
+"""The same law for every kernel: the values of a formula in extended precision, and the same bits in every layout."""
 
 import itertools
 
@@ -71,7 +71,7 @@ def log_softmax(z):
 
 
 def inputs(options, n, k, spread):
-    """Logits or what stands in their place, labels or what does, and weights; float64, C-ordered."""
+    """Return logits or probabilities, labels of any kind, and weights; float64, in C order."""
     rng = np.random.default_rng([n, k, len(options)])
 
     def outputs(kind):
@@ -89,7 +89,7 @@ def inputs(options, n, k, spread):
 
 
 def reference(first, second, options):
-    """Loss, divergence and gradient of each row, by the formulas as they are written."""
+    """Compute loss, divergence and gradient of each row, directly by the formulas."""
     t, k = LONG(options.temperature), first.shape[1]
 
     def logarithms(a, kind, divisor):
@@ -143,7 +143,7 @@ def test_every_kernel_agrees_with_its_formula(name, k):
     by_class = options.class_weight[second] if options.class_weight is not None and second.ndim == 1 else LONG(1)
     assert summary.mean_loss == pytest.approx(float((w * loss).sum() / (w * by_class).sum()), rel=1e-12, abs=1e-15)
     if kl is not None:
-        # What is given as probabilities sums to 1 only to its rounding, and is used as given.
+        # Probabilities sum to 1 only up to rounding, and are used as given.
         loose = 0.0 if options.source == options.labels_source == "logits" else 1e-15
         np.testing.assert_allclose(found.kl, kl.astype(float), rtol=1e-12, atol=max(loose, 1e-18 * (k == 1)))
         assert summary.kl_divergence == pytest.approx(float((w * kl).sum() / w.sum()), rel=1e-12, abs=1e-15)
@@ -157,7 +157,7 @@ def test_every_kernel_agrees_with_its_formula(name, k):
 @pytest.mark.parametrize("name", KERNELS)
 def test_every_layout_gives_the_same_bits(name, layout, k):
     options, lay = made(name, k), LAYOUTS[layout]
-    # Logits far apart, so that the rows which are looked at again are among them.
+    # The second spread is so wide that some rows are computed again.
     for n, spread in ((40, 3.0), (5, 400.0), (1, 3.0)):
         first, second, weight = inputs(KERNELS[name], n, k, spread)
         other = lay(second) if second.ndim == 2 else lay(second[:, np.newaxis])[:, 0]
@@ -190,7 +190,7 @@ def test_every_dtype_gives_what_its_float64_copy_gives(name, dtype):
     found = evaluated(np.asfortranarray(first), labels, weight, options)
     wide = labels.astype("f8") if labels.ndim == 2 else labels.astype("i8")
     expected = evaluated(first.astype("f8"), wide, weight, options)
-    # Narrow logits differ exactly in float32 or float64, and are not looked at again.
+    # Differences of float16 logits are exact in float32 and float64, so these rows are not computed again.
     np.testing.assert_allclose(found[0].loss, expected[0].loss, rtol=1e-14, atol=1e-300)
     np.testing.assert_allclose(found[0].gradient, expected[0].gradient, rtol=1e-13, atol=1e-17)
     if expected[0].kl is not None:

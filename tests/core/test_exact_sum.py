@@ -103,7 +103,7 @@ def test_a_quotient_of_sums_is_rounded_once(xs, ys):
 
 
 def rounded_root(square):
-    """Root of a fraction, rounded once: 2500 digits decide every case that is not a tie."""
+    """Return the root of a fraction, rounded once: 2500 digits decide every case that is not a tie."""
     with mpmath.workdps(2500):
         root = mpmath.sqrt(mpmath.mpf(square.numerator) / square.denominator)
         return float(Fraction(int(mpmath.floor(mpmath.ldexp(root, 2200)))) / 2**2200)
@@ -147,7 +147,7 @@ def test_a_few_values_add_up_as_they_do_among_many(xs):
 @pytest.mark.parametrize(
     ("squares", "expected"),
     [
-        # Roots a hair above, at and below a tie of float64: what is left decides, and at a tie the even one.
+        # Roots just above, at and just below a tie of float64, which goes to the even number.
         (((2**53 + 1) ** 2 << 2146) + 1, 2**52 + 1),
         ((2**53 + 1) ** 2 << 2146, 2**52),
         (((2**53 + 1) ** 2 << 2146) - 1, 2**52),

@@ -1,4 +1,4 @@
-"""Frames and series of pandas and polars in the Python API: names of columns say which class is which."""
+"""Frames and series of pandas and polars in the Python API: classes are matched by the names of columns."""
 
 import subprocess
 import sys
@@ -31,7 +31,7 @@ def library(request):
 
 @pytest.fixture(params=[[0, 1, 2], [2, 0, 1]], ids=["in order", "in another order"])
 def frame(library, request):
-    """Logits under the names of their classes, the columns in some order."""
+    """Return logits with classes as column names, in a given order of columns."""
     return frame_of(library, {NAMES[place]: LOGITS[:, place] for place in request.param})
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from xent_cli.core.totals.group_sums import squares_by_group, sums_by_group
 
-UNIT = 2**2148  # units of an exact sum in 1
+UNIT = 2**2148  # the number 1 in units of an exact sum
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
 
@@ -27,6 +27,6 @@ def test_a_million_values_of_one_group_beside_a_group_of_one_lose_no_bit():
     values = np.random.default_rng(0).normal(size=1_000_001) * np.exp2(np.arange(1_000_001) % 80 - 40)
     at = np.zeros(values.size, np.uint16)
     at[7] = 1
-    numerators = (values * np.exp2(120)).tolist()  # exact, and whole: no bit lies below 2**-120
+    numerators = (values * np.exp2(120)).tolist()  # exact whole numbers: no value has a bit below 2**-120
     exact = [sum(map(int, numerators)) - int(numerators[7]), int(numerators[7])]
     assert sums_by_group(at, values, 2).tolist() == [whole << (2148 - 120) for whole in exact]

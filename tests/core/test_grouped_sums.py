@@ -1,4 +1,4 @@
-"""Means over groups and losses per unit of text: by brute force in fractions, for any partition of the samples."""
+"""Means over groups and losses per unit of text, compared with brute force in fractions, for any partition."""
 
 import math
 from fractions import Fraction
@@ -25,7 +25,7 @@ COLUMN = ClusterRule('"lang"', 0)
 
 @st.composite
 def runs(draw):
-    """Documents of some steps, a few of them ignored; groups, units and weights; and where to cut."""
+    """Draw documents of several steps, some ignored; groups, units and weights; and a partition."""
     documents, steps = draw(st.integers(1, 6)), draw(st.integers(1, 5))
     n = documents * steps
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
@@ -61,7 +61,7 @@ def totals(blocks, outputs, weighted, shuffle=None):
 
 
 def scored(block):
-    """Loss, weight, group, unit and number of each sample that counts, numbers as fractions."""
+    """Return loss, weight, group, units and number of each sample that counts, as fractions."""
     options = LossOptions(ignore_index=(-100,), sample_weighted=block.weights is not None)
     loss = evaluate_block(block, options, Outputs(losses=True)).loss
     weights = np.ones(loss.size) if block.weights is None else block.weights
@@ -73,12 +73,12 @@ def scored(block):
 
 
 def product(loss, weight):
-    """As the run has it: rounded once."""
+    """Return the product rounded once, as in a run."""
     return Fraction(float(loss) * float(weight))
 
 
 def figures_of(rows, key):
-    """Means of groups, rounded once each, and their mean and that of their perplexities."""
+    """Return the mean of the means of groups, each rounded once, and the mean of their perplexities."""
     groups = {}
     for loss, weight, group, _, i in rows:
         value, divisor = groups.get(key(group, i), (0, 0))
@@ -105,7 +105,7 @@ def test_means_over_groups_are_those_of_brute_force_for_any_partition(run):
 
 
 def ratio_error(pairs):
-    """Standard error of sum(v) / sum(u) over clusters, as a textbook has it, in 50 digits."""
+    """Return the standard error of sum(v) / sum(u) over clusters, by the textbook formula in 50 digits."""
     with mpmath.workdps(50):
         values = [(mpmath.mpf(v.numerator) / v.denominator, mpmath.mpf(u.numerator) / u.denominator) for v, u in pairs]
         count, total = len(values), sum(u for _, u in values)

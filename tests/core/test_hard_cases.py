@@ -9,7 +9,7 @@ SMALL = [name for name in CASES if CASES[name].logits.shape[1] <= 127]
 
 
 def by_definition(z, y, weight, smoothing):
-    """Loss and gradient of one row, straight from PyTorch's formula in 400 digits: exp(-700) is 1e-304 beside 1."""
+    """Compute loss and gradient of one row by PyTorch's formula in 400 digits: exp(-700), 1e-304, is added to 1."""
     with mpmath.workdps(400):
         k = len(z)
         finite = [mpmath.mpf(float(value)) for value in z if value != -np.inf]

@@ -1,4 +1,4 @@
-"""Losses and gradients have the same bits on every machine: those that are stored."""
+"""Losses and gradients have the stored bits on every machine."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The digest of labels: equal for the same labels in any cut and dtype, different for any others."""
+"""The digest of labels: the same for the same labels in any partition and dtype, and different for different labels."""
 
 import numpy as np
 import pytest

@@ -64,7 +64,7 @@ def test_a_label_out_of_range_is_named_with_its_row_and_the_range(labels, row, f
     error = refusal(labels, start=1000)
     assert (error.what, error.row, error.role) == ("label out of range", 1000 + row, "labels")
     assert (error.where, error.found, error.expected) == (f"sample {1000 + row}", found, "0..9 (there are 10 classes)")
-    # What may be a class is never to be left out; nor is one value, where others are outside too.
+    # A label that may be a class is never suggested as ignored, nor is one of several values out of range.
     assert error.code == "label-out-of-range"
     assert error.data == {
         "label": int(found),

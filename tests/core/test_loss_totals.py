@@ -33,7 +33,7 @@ def total(some, start=0, **settings):
 
 
 def said(totals):
-    """Everything that can be told of totals, with NaN equal to itself."""
+    """Return everything that totals hold, with NaN equal to itself."""
     return repr((totals.summarize(), totals.worst, totals.divisor, totals.sums, totals.squares, totals.weighted))
 
 

@@ -1,4 +1,4 @@
-"""Standard errors over clusters: the formula, statsmodels' numbers, and bits that no partition changes."""
+"""Standard errors over clusters: the formula, statsmodels' numbers, and the same bits for any partition."""
 
 import json
 import math
@@ -22,7 +22,7 @@ ordinary = st.floats(0, 30)
 
 
 def brute_force(values, divisors, sizes):
-    """The sums as fractions, from the definition."""
+    """Compute the sums as fractions, from the definition."""
     found = dict.fromkeys(("value", "divisor", "squares", "cross", "divisor_squares"), Fraction(0))
     first = 0
     for size in sizes:
@@ -69,7 +69,7 @@ def test_standard_errors_are_those_of_statsmodels(case):
     groups, values = np.array(case["groups"])[order], np.array(case["values"])[order]
     starts = np.flatnonzero(np.diff(groups, prepend=-1))
     weights = None if case["weights"] is None else np.array(case["weights"])[order]
-    # Of weights times values, as a mean has them.
+    # Sums of weights times values, as in a weighted mean.
     found = Moments.of_runs(values if weights is None else values * weights, weights, starts)
     assert found.standard_error() == pytest.approx(case["se"], rel=1e-14)
 

@@ -28,7 +28,7 @@ CHANGES = {
     "true_labels": True,
     "bounded": "ignore",
 }
-# Not chosen but told by the input, or names of the same classes.
+# Settings that the user does not choose: they follow from the input, or only name the same classes.
 TOLD = {"first_class", "scale", "labels_scale", "unit", "labels_unit"}
 
 

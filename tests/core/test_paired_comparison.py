@@ -182,7 +182,7 @@ def test_percent_is_of_the_baseline():
 
 
 def sandwich(difference, weight, divisor):
-    """Mean and standard error by the formula, in long doubles."""
+    """Compute mean and standard error by the formula, in long doubles."""
     d, w, v = (np.asarray(x, np.longdouble) for x in (difference, weight, divisor))
     mean = (w * d).sum() / v.sum()
     n = d.size

@@ -1,4 +1,4 @@
-"""Both ends of what partly known rows can be: the truth lies between them, and they meet where nothing is missing."""
+"""Bounds for partly known rows: the truth lies between them, and they are equal if nothing is missing."""
 
 import itertools
 import math
@@ -20,7 +20,7 @@ from xent_cli.errors import RowError, UsageError
 
 
 def cut(log_p, k, sampled=None):
-    """The k highest of a row, and perhaps one more that was sampled; and the bounds of the rest."""
+    """Keep the k highest of a row, and perhaps one sampled class more; return the bounds of the rest."""
     order = np.argsort(-log_p, kind="stable")
     kept = [*order[:k], *([] if sampled is None else [sampled])]
     row = np.full(log_p.size, np.nan)
@@ -68,7 +68,7 @@ def test_the_ends_of_the_cross_entropy_are_those_of_a_linear_program_and_the_div
         ]
         assert found.loss_low[0] == pytest.approx(fixed + ends[0], rel=1e-9)
         assert found.loss_high[0] == pytest.approx(fixed - ends[1], rel=1e-9)
-        # No way to share the rest that respects the cap leaves the interval.
+        # However the rest is shared within the cap, the divergence stays in the interval.
         for _ in range(30):
             shared = rng.dirichlet(np.full(costs.size, 0.3)) * rest
             if (shared <= most).all():
@@ -157,7 +157,7 @@ def test_what_needs_every_class_is_refused_by_one_rule_wherever_rows_are_evaluat
 
 
 def test_the_highest_divergence_is_that_of_the_worst_corner_in_extended_precision():
-    """The rest goes to some of the unknown classes in full, and what is left to one more, in every way there is."""
+    """The rest fills some unknown classes up to the cap and goes into one more; all ways to do this are tried."""
     mpmath.mp.dps = 40
     rng = np.random.default_rng(4)
     for _ in range(30):
@@ -178,7 +178,7 @@ def test_the_highest_divergence_is_that_of_the_worst_corner_in_extended_precisio
             pairs = zip(placed, shares, strict=False)
             corners.append(sum(s * (mpmath.log(s) - mpmath.mpf(log_q[i])) for i, s in pairs if s > 0))
         assert found.kl_high[0] == pytest.approx(float(fixed + max(corners)), rel=1e-11, abs=1e-12)
-        # And the lowest is in proportion to the model, where the cap allows it.
+        # The lowest divergence is that of a rest in proportion to the model, if the cap allows it.
         share = sum(mpmath.exp(mpmath.mpf(log_q[i])) for i in others)
         low = fixed + rest * (mpmath.log(rest) - mpmath.log(share))
         assert found.kl_low[0] == pytest.approx(max(0.0, float(low)), rel=1e-11, abs=1e-12)

@@ -1,4 +1,4 @@
-"""Losses per unit of two models that cut the same documents into different tokens."""
+"""Losses per unit of two models that split the same documents into different tokens."""
 
 import math
 
@@ -25,7 +25,7 @@ def models(draw):
 
 
 def by_definition(baseline, candidate):
-    """Ratios in bits and the standard error of their difference, in 50 digits."""
+    """Compute the ratios in bits and the standard error of their difference, in 50 digits."""
     with mpmath.workdps(50):
         rows = [[list(map(mpmath.mpf, values.tolist())) for values in model] for model in (baseline, candidate)]
         ratios = [sum(loss) / sum(units) for loss, units in rows]

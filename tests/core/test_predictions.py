@@ -29,8 +29,8 @@ def block(rows=ROWS, labels=LABELS, **fields):
 
 
 def truth(row, label, temperature=1.0):
-    """Every column at 700 digits; the order of `PREDICTIONS`."""
-    mpmath.mp.dps = 700  # a probability of 1 - exp(-700) has so many
+    """Compute every column with 700 digits, in the order of `PREDICTIONS`."""
+    mpmath.mp.dps = 700  # a probability of 1 - exp(-700) needs that many
     z = [mpmath.mpf(value) / mpmath.mpf(temperature) for value in row]
     e = [mpmath.exp(value) for value in z]
     p = [value / sum(e) for value in e]
@@ -64,7 +64,7 @@ def test_a_row_that_is_no_distribution_has_no_probabilities():
     rows = [[math.nan, 1.0], [math.inf, 1.0], [-math.inf, -math.inf]]
     found = predictions_of(block(rows, [0, 0, 0]), np.zeros(3, int), LossOptions(), PREDICTIONS)
     assert found["predicted"].tolist() == [NO_LABEL, 0, 0]
-    assert found["rank"].tolist() == [0, 1, 1]  # as accuracy counts
+    assert found["rank"].tolist() == [0, 1, 1]  # the same as for accuracy
     assert all(np.isnan(found[name]).all() for name in ("confidence", "p_label", "margin", "entropy"))
 
 

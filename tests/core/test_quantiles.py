@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from xent_cli.core.totals.quantiles import Bins, QuantileState
 
 LEVELS = [0.0, 0.01, 0.5, 0.9, 0.95, 0.99, 1.0]
-WITHIN = 1 / 512 + 1e-15  # half a bin of 1/256: the promised 0.2 %
+WITHIN = 1 / 512 + 1e-15  # half of a bin of 1/256, which is the documented 0.2 %
 
 losses = st.lists(st.floats(min_value=0.0, max_value=1e9), min_size=1, max_size=80)
 positive = st.lists(st.floats(min_value=1e-300, max_value=1e9), min_size=1, max_size=80)
@@ -51,7 +51,7 @@ def test_no_partition_changes_an_exact_quantile(xs, size):
 
 
 def between(xs, level):
-    """Both order statistics around a quantile."""
+    """Return both order statistics around a quantile."""
     ascending = sorted(xs)
     position = (len(xs) - 1) * level
     return ascending[math.floor(position)], ascending[math.ceil(position)]
@@ -150,7 +150,7 @@ def test_nothing_has_no_quantiles():
 
 
 def rank(loss):
-    """The top 20 bits, as the number that ascends with the loss; NaN of any sign is that of the quiet one above inf."""
+    """Return the top 20 bits as a number that ascends with the loss; any NaN has that of the positive quiet NaN."""
     (bits,) = struct.unpack(">q", struct.pack(">d", abs(math.nan) if math.isnan(loss) else loss))
     return (bits >> 44) + 2**19 if bits >= 0 else 2**19 - 1 - ((bits & (2**63 - 1)) >> 44)
 

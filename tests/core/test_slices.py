@@ -1,4 +1,4 @@
-"""Slices: the losses by the values of a column are the losses, cut another way."""
+"""Slices: totals by the values of a column equal the totals of the samples with these values."""
 
 from dataclasses import replace
 from functools import reduce
@@ -23,7 +23,7 @@ VALUES = st.sampled_from(["a", "b", "ü", "", None])
 
 @st.composite
 def runs(draw):
-    """A block with two columns of groups, and options that use all there is to use."""
+    """Draw a block with two columns of groups, and options that request everything."""
     n = draw(st.integers(1, 40))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     labels = rng.integers(0, 3, n)
@@ -42,7 +42,7 @@ WANTED = Outputs(by=("one", "two"), top_k=(1, 2), worst=3, losses=True)
 
 
 def cut(block, size):
-    """The samples of a block in blocks of at most `size`."""
+    """Cut a block into blocks of at most `size` samples."""
     return [
         Block(
             block.start + i,
@@ -56,7 +56,7 @@ def cut(block, size):
 
 
 def whole(blocks, options):
-    """Totals of a run."""
+    """Return the totals of a run."""
     found = [evaluate_block(block, options, WANTED).totals for block in blocks]
     return reduce(RunTotals.merge, found)
 
@@ -130,7 +130,7 @@ def test_slices_come_in_the_order_of_code_points_and_a_missing_value_last():
 
 
 def ids(first, count):
-    """A block whose every sample has its own value."""
+    """Return a block in which every sample has a different value."""
     groups = np.array([[str(i)] for i in range(first, first + count)], object)
     return Block(first, np.zeros((count, 2)), np.zeros(count, int), groups=groups)
 

@@ -1,4 +1,4 @@
-"""Losses of classes that pass by in pieces: the bits of rows that are read whole, whatever is in them."""
+"""Losses of logits that are read some classes at a time: the same bits as for whole rows, for any values."""
 
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ SPECIAL = [0.0, -0.0, 1e-9, 3e-38, 700.0, 1e4, -1e4, np.inf, -np.inf, np.nan]
 
 
 class Held(NamedTuple):
-    """Logits [n, k] in memory, as [k, n] with something between the samples of two classes."""
+    """Logits [n, k] in memory, stored as [k, n] with other values between the classes."""
 
     logits: AnyArray
     gap: int
@@ -37,7 +37,7 @@ class Held(NamedTuple):
 
 
 def row_kinds(rng, n, k):
-    """Rows of noise; flat, certain, hardly known, and special ones among them."""
+    """Return rows of noise, with flat, confident, nearly flat and special ones among them."""
     rows = rng.normal(0, 3, (n, k))
     kinds = rng.integers(0, 8, n)
     rows[kinds == 1] *= 1e-3

@@ -7,7 +7,7 @@ from xent_cli.core.intervals.student_t import quantile, two_sided_p
 
 
 def oracle(t, df):
-    """The regularised incomplete beta function, in 50 digits."""
+    """Return two-sided p from the regularised incomplete beta function, in 50 digits."""
     with mpmath.workdps(50):
         x = mpmath.mpf(df) / (df + mpmath.mpf(t) ** 2)
         return mpmath.betainc(mpmath.mpf(df) / 2, mpmath.mpf(1) / 2, 0, x, regularized=True)
@@ -32,7 +32,7 @@ def test_p_far_out_in_a_heavy_tail_keeps_its_digits(df):
 @pytest.mark.parametrize("confidence", [0.1, 0.5, 0.8, 0.9, 0.95, 0.99, 0.999, 1 - 1e-9])
 def test_a_quantile_is_where_the_chance_of_more_is_what_is_left(df, confidence):
     t = quantile(confidence, df)
-    # One in the last digit of the confidence is all that the answer may be off by.
+    # The error is at most one unit in the last digit of the confidence.
     assert abs(oracle(t, df) - (1.0 - confidence)) < 1e-12 * (1.0 - confidence) + 1e-16
 
 
@@ -40,7 +40,7 @@ def test_a_quantile_is_where_the_chance_of_more_is_what_is_left(df, confidence):
     ("df", "truth"), [(1, 12.706204736174705), (9, 2.262157162798205), (10**8, 1.9599640090742613)]
 )
 def test_quantiles_of_printed_tables(df, truth):
-    """Inverted in 50 digits by mpmath; 1.959964 is the normal quantile that many rows come to."""
+    """Values inverted in 50 digits by mpmath; 1.959964 is the normal quantile, the limit for large df."""
     with mpmath.workdps(50):
         assert abs(mpmath.findroot(lambda t: oracle(t, df) - (1 - mpmath.mpf(0.95)), truth) - truth) < 1e-9
     assert quantile(0.95, df) == pytest.approx(truth, rel=1e-9)

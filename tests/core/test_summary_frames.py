@@ -1,4 +1,4 @@
-"""What `evaluate` returns as a frame and as a table of a notebook, and the losses of all samples as a frame."""
+"""The result of `evaluate` as a frame and as a table in a notebook, and the losses of all samples as a frame."""
 
 import xml.etree.ElementTree as ET
 
@@ -73,7 +73,7 @@ def test_rows_are_those_that_compute_writes(weighted, tmp_path):
     found = xent_cli.loss_frame(Z, labels, ignore_index=-100, sample_weight=weight if weighted else None)
     assert list(found) == list(written)
     np.testing.assert_array_equal(found["loss"].isna(), labels == -100)
-    # The command computes with the compiled kernel where there is one.
+    # The command computes with the compiled kernel if there is one.
     pd.testing.assert_frame_equal(found.fillna({"label": -100}), written, check_dtype=False, rtol=1e-14)
 
 

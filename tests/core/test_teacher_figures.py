@@ -18,7 +18,7 @@ LOGITS = LossOptions(labels="dense", labels_source="logits")
 
 
 def reference(z, t, temperature=1.0, teacher_temperature=1.0):
-    """Reverse KL, Jensen-Shannon divergence and entropy, in 700 digits."""
+    """Compute reverse KL, Jensen-Shannon divergence and entropy in 700 digits."""
     with mpmath.workdps(700):
         (own, p), (taught, q) = log_softmax_mpf(z, temperature), log_softmax_mpf(t, teacher_temperature)
         log_m = [mpmath.log((a + b) / 2) for a, b in zip(p, q, strict=True)]

@@ -18,7 +18,7 @@ from xent_cli.errors import InputError, RowError
 
 
 def model(n, k, scale, seed=0, share=0.7):
-    """Logits whose true temperature is `scale`, more or less: labels are drawn from softmax(logits / scale)."""
+    """Return logits whose true temperature is about `scale`: labels are drawn from softmax(logits / scale)."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(size=(n, k)) * 2
     p = np.exp(log_softmax(logits, axis=1))
@@ -79,7 +79,7 @@ def test_twice_the_logits_have_twice_the_temperature(seed, n, power):
 
 
 def test_an_overconfident_model_of_a_hundred_classes_is_cooled():
-    # As in gpleiss/temperature_scaling#20: optimisers ended at 5.8, 1.8 and 1386304 for one and the same model.
+    # As in gpleiss/temperature_scaling#20: optimisers ended at 5.8, 1.8 and 1386304 for the same model.
     logits, labels = model(4000, 100, 3.0, seed=4)
     fit = xent_cli.calibrate(logits, labels)
     assert fit.before.ece > 0.2
@@ -254,7 +254,7 @@ def test_a_sample_that_counts_without_a_cluster_is_named():
     logits, labels = model(6, 3, 1.0, seed=3)
     rule = ClusterRule('column "doc"', column=0)
     groups = np.array([["a"], ["b"], [None], ["a"], ["b"], [None]], object)
-    labels[2] = -1  # which needs none
+    labels[2] = -1  # an ignored sample needs no label
     with pytest.raises(RowError) as caught:
         fit_temperature(passes(cut(logits, labels, [0], groups=groups), rule))
     assert caught.value.row == 5

@@ -20,13 +20,13 @@ NAN, INF = math.nan, math.inf
 
 
 def values(row, label, name):
-    """Losses of one row by both formulas, seen as errors from 0; NaN is counted as overflow and inf as underflow."""
+    """Return the losses of one row by both formulas, as errors from 0; NaN counts as overflow and inf as underflow."""
     both = try_formulas(np.array([row]), np.asarray(label)[np.newaxis], np.zeros(1), DTYPES[name])
     return [NAN if t.n_overflow else INF if t.n_underflow else t.max_abs_error for t in (both.naive, both.stable)]
 
 
 def judged(row, label, name):
-    """What is said of one row by the textbook formula, held against the true loss."""
+    """Return the counts for one row by the textbook formula, compared with the true loss."""
     truth = np.array([cross_entropy_mp(row, label)])
     naive = try_formulas(np.array([row]), np.array([label]), truth, DTYPES[name]).naive
     said = {
@@ -56,7 +56,7 @@ def test_the_textbook_formula_in_wider_dtypes_is_that_of_a_loop_but_for_the_last
     label %= len(row)
     expected = abs(float(naive_scalar(row, label, name)))
     epsilon = float(np.finfo(name).eps)
-    # A subnormal exponential has fewer digits, and a last digit of it is worth more.
+    # A subnormal exponential has fewer digits, so an error in the last digit is larger.
     with mpmath.workdps(30):
         share = float(mpmath.exp(mpmath.mpf(row[label])))
     if 0 < share < float(np.finfo(name).tiny):

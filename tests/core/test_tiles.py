@@ -1,4 +1,4 @@
-"""How a tile lies in memory must not show in a digit."""
+"""No digit depends on the memory layout of a tile."""
 
 from __future__ import annotations
 

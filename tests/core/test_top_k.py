@@ -13,7 +13,7 @@ values = st.one_of(st.integers(-3, 3).map(float), st.sampled_from([math.inf, -ma
 
 
 def rank(row, label):
-    """Count the classes ahead of the label, one by one."""
+    """Count the classes ranked before the label, one by one."""
     if any(math.isnan(x) for x in row):
         return 2**63 - 1
     return sum(1 for j, x in enumerate(row) if x > row[label] or (x == row[label] and j < label))

@@ -1,4 +1,4 @@
-"""The compiled kernel that is imported is the one whose source is here, and its absence has a reason."""
+"""The imported compiled kernel was built from the current source, and its absence has a reason."""
 
 import hashlib
 import os
@@ -17,7 +17,7 @@ SOURCE = sorted(Path(module.__file__).parent.glob("*.[ch]"))
 
 @pytest.mark.skipif(not SOURCE, reason="the source of the compiled kernel is not here")
 def test_the_compiled_kernel_is_not_older_than_its_source():
-    # Imported directly: one that is out of date counts as not built elsewhere.
+    # Imported directly, because `variants` treats an outdated module as not built.
     digest = pytest.importorskip("xent_cli.core.kernel._rows").source_digest()
     if not digest:
         pytest.skip("compiled by hand: nothing is known of its source")
@@ -25,7 +25,7 @@ def test_the_compiled_kernel_is_not_older_than_its_source():
     assert digest == expected, "out of date: pip install -e . compiles it anew"
 
 
-# What an interpreter says that finds no compiled module, or one that cannot be loaded.
+# Prints the reason in an interpreter without a compiled module, or with one that cannot be loaded.
 WITHOUT = """
 import sys
 class Finder:
@@ -52,8 +52,8 @@ def test_numpy_computes_where_there_is_no_compiled_kernel_and_the_reason_is_know
     assert run.stdout.strip() == f"numpy|()|{reason}|numpy (no compiled kernel: {reason})"
 
 
-# The interface that the number stands for: what each function of the compiled module parses, and the order in which
-# dtypes and the like are numbered.
+# The interface with this number: the arguments that each function of the compiled module parses, and the numbers of
+# dtypes and the like.
 PARSED = {
     3: [
         "O&O&iiOiiiidddO&O&O&O&O&O&O&i", "L", "O&O&O&O&iLLdii", "O&O&O&O&iLdO&O&O&O&O&O&", "O&O&iO&i", "O&O&iO&",
@@ -72,7 +72,8 @@ def test_another_interface_has_another_number_in_python_and_in_c():
     assert formats + numbers == PARSED[INTERFACE]
 
 
-# A compiled module from before a pull: without a number, or with another one, and functions that take something else.
+# A compiled module from before a pull: without an interface number or with a different one, and with functions that
+# take other arguments.
 OUTDATED = """
 import sys, types
 import numpy as np

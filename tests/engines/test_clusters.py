@@ -1,4 +1,4 @@
-"""Dask and Ray with real processes: the same bits, and what goes wrong on clusters."""
+"""Dask and Ray with real processes: the same bits, and failures of clusters."""
 
 import gc
 import json
@@ -52,7 +52,7 @@ LABELS = RNG.integers(0, K, N)
 
 @pytest.fixture(scope="module", params=list(OPEN))
 def cluster(request):
-    """An engine on two processes; Dask's logs hold little, so that what grows beside them is seen after few tasks."""
+    """Start an engine on two processes; Dask's logs are kept short, so that other growth is visible after few tasks."""
     with dask.config.set({"distributed.admin.low-level-log-length": 20}), OPEN[request.param](None, 2) as engine:
         yield engine
 
@@ -88,7 +88,7 @@ def own_pid(x):
 
 
 def fail_twice(path):
-    """Fail the first two times, which a file counts."""
+    """Fail the first two times, counted in a file."""
     with Path(path).open("ab") as file:
         file.write(b".")
     if Path(path).stat().st_size < 3:
@@ -119,8 +119,8 @@ def test_no_more_than_the_window_is_taken_ahead_of_the_results(cluster):
 
 
 def test_the_driver_keeps_nothing_of_a_task_that_is_done(cluster, monkeypatch):
-    monkeypatch.setattr(dask_engine, "_KEYS_REMEMBERED", 20)  # a bound too, which 100 bundles would not reach
-    tasks = 100 * TASKS_TOGETHER  # more than what either engine's bounded logs hold, which go together in bundles
+    monkeypatch.setattr(dask_engine, "_KEYS_REMEMBERED", 20)  # lowered, because 100 bundles would not reach it
+    tasks = 100 * TASKS_TOGETHER  # more tasks than the bounded logs of either engine hold
 
     def lengths():
         gc.collect()
@@ -132,7 +132,7 @@ def test_the_driver_keeps_nothing_of_a_task_that_is_done(cluster, monkeypatch):
     grown = [
         third[held]
         for held in first.keys() & second.keys() & third.keys()
-        if min(second[held] - first[held], third[held] - second[held]) > 80  # some are on their way
+        if min(second[held] - first[held], third[held] - second[held]) > 80  # some are still in flight
     ]
     assert grown == []  # Dask's spans kept a dictionary for each
 
@@ -278,7 +278,7 @@ def test_recipes_stay_small_whatever_they_read(shards, tmp_path):
     for paths in ((str(shards), None), (str(tmp_path / "l.npy"), str(tmp_path / "y.npy"))):
         for task in open_pair(*paths, None, ReadOptions(run=RunNeeds(whole_groups=True))).tasks():
             assert not any(isinstance(part, Rows) for part in task.parts)
-            # The footer of a Parquet file travels along, so that no worker reads it again for each row group.
+            # The footer of a Parquet file is sent along, so that no worker reads it again for each row group.
             footers = [part.source.footer.serialized_size for part in task.parts if isinstance(part, GroupRows)]
             assert len(footers) == (len(task.parts) if paths[1] is None else 0)
             assert max(footers, default=0) <= 1 << 16
@@ -292,12 +292,12 @@ def test_workers_of_another_version_are_refused():
         refuse_other_versions(lambda: __import__("no_such_package"))
 
 
-# From here on through the command.
+# The tests below run the command.
 
 
 @pytest.fixture
 def command():
-    """Starts the command; what still runs when the test is over, as where it failed, is ended."""
+    """Return a function that starts the command; processes that are still running after the test are killed."""
     begun = []
 
     def start(*arguments, **options):
@@ -318,7 +318,7 @@ def parts_in(folder):
 
 
 def processes_of(session):
-    """Processes of a session that still run."""
+    """Return the processes of a session that are still running."""
     found = subprocess.run(["ps", "-s", str(session), "-o", "pid=,stat="], capture_output=True, text=True).stdout
     return [line for line in found.splitlines() if "Z" not in line]
 
@@ -328,7 +328,7 @@ def test_workers_write_rows_and_gradients_as_parts_and_the_document_is_the_same(
     arguments = ["--threads", 2, "-o", f"{tmp_path}/rows/", "--gradients", f"{tmp_path}/g/", "-f", "json"]
     first = forked.xent("compute", shards, "--engine", "local", *arguments)
     assert first.returncode == 0, first.stderr
-    process = command(shards, "--engine", engine, *arguments)  # in place of the first
+    process = command(shards, "--engine", engine, *arguments)  # instead of the first one
     assert process.communicate(timeout=PATIENCE_SECONDS) == (first.stdout, first.stderr)
     assert process.returncode == 0
     rows = pyarrow.dataset.dataset(tmp_path / "rows").to_table().sort_by("sample")
@@ -408,13 +408,14 @@ def test_a_scheduler_that_goes_away_ends_the_run(command, tmp_path):
             other.wait()
 
 
-# A cluster for each: of two runs on one, either may wait long for a core that the other keeps busy.
+# Each test has a cluster, because one of two runs on the same cluster may wait long for a core that the other keeps
+# busy.
 @pytest.mark.parametrize("kind", ["address", "client"])
 def test_a_ray_cluster_that_goes_away_ends_the_run_on_it(command, tmp_path, kind):
-    """Whether it reaches the store of the cluster's state or comes as a client."""
+    """Whether the run can reach the store of the cluster's state or is only a client."""
     host, port, client = "127.0.0.1", str(free_port()), str(free_port())
     surroundings = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": os.urandom(16).hex()}
-    # Each client gets a process of its own, which on a busy machine takes longer to start than the 30 s that Ray waits.
+    # Ray starts a process for each client, which may take longer than the 30 s that Ray waits on a busy machine.
     surroundings |= {"RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S": str(PATIENCE_SECONDS)}
     line = [sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start", "--head"]
     line += ["--node-ip-address", host, "--port", port, "--ray-client-server-port", client]
@@ -430,7 +431,8 @@ def test_a_ray_cluster_that_goes_away_ends_the_run_on_it(command, tmp_path, kind
         output = ["-o", f"{folder}/rows/", "-q"]
         run = command(*inputs, "--engine", "ray", "--scheduler", address, *output, env=surroundings)
         until(lambda: parts_in(folder), "parts of the output", lambda: names(folder))
-        os.killpg(head.pid, signal.SIGKILL)  # the store of its state, its raylet and those who watch over them
+        # the store of the cluster's state, its raylet and the processes that watch them
+        os.killpg(head.pid, signal.SIGKILL)
         shown, message = run.communicate(timeout=PATIENCE_SECONDS)
         assert run.returncode == 3, message
         assert "the Ray cluster went away" in message
@@ -443,13 +445,13 @@ def test_a_ray_cluster_that_goes_away_ends_the_run_on_it(command, tmp_path, kind
 
 
 def ray_is_up(address, surroundings):
-    """Wait until Ray itself gets through: its ports are open before all that stands behind them is."""
+    """Wait until Ray can connect: its ports are open before the services behind them are ready."""
     line = [sys.executable, "-c", f"import ray; ray.init({address!r})"]
     told = ""
 
     def is_up():
         nonlocal told
-        try:  # a client that came too early may wait for ever
+        try:  # a client that connects too early may wait for ever
             done = subprocess.run(line, capture_output=True, text=True, env=surroundings, timeout=PATIENCE_SECONDS / 3)
         except subprocess.TimeoutExpired:
             told = "no answer to a client"

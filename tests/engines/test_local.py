@@ -25,7 +25,7 @@ def test_no_more_tasks_than_the_window_are_taken_before_a_result_is(threads):
     results = engine.map(lambda i: i, tasks)
     assert next(results) == 0
     if isinstance(engine, ThreadEngine):
-        results.close()  # which waits for those that were under way
+        results.close()  # this waits for the tasks that had begun
     assert 1 <= len(taken) <= engine.window + 1
 
 
@@ -58,7 +58,7 @@ def test_so_many_threads_work_and_the_one_that_asks_is_one_of_them(threads):
     together = threading.Barrier(threads)
 
     def work(_):
-        together.wait(PATIENCE_SECONDS)  # broken unless so many tasks run at the same time
+        together.wait(PATIENCE_SECONDS)  # the barrier breaks unless this many tasks run at the same time
         return threading.current_thread().name
 
     names = set(ThreadEngine(threads).map(work, range(4 * threads)))
@@ -76,7 +76,7 @@ def test_who_makes_the_tasks_runs_one_only_where_enough_are_made():
         if threading.current_thread() is threading.main_thread():
             unfinished.append(len(made) - len(taken))
             enough.set()
-        else:  # who would otherwise finish them all while the one that asks has no turn
+        else:  # other threads would otherwise finish them all before the calling thread has a turn
             assert enough.wait(PATIENCE_SECONDS), "the thread that asks ran none"
         return i
 

@@ -18,7 +18,7 @@ def long(_):
 
 
 def sizes_of_submissions(tasks, window, seconds, together):
-    """How many tasks each submission held, when a task takes so long."""
+    """Return how many tasks each submission contained, given the time of a task."""
     sizes = []
 
     def submit(some):

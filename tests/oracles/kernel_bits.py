@@ -1,7 +1,7 @@
 """Losses, divergences and gradients of the compiled kernel, bit for bit the same on every machine and in every version.
 
 `python -m tests.oracles.kernel_bits` compares those of every instruction set with `kernel_bits.json`. It needs only
-NumPy. With --write it writes the file. A change of these bits changes results that people have kept: it takes a
+NumPy. With --write it writes the file. A change of these bits changes results that people have saved: it needs a
 reason, and a line in CHANGELOG.md.
 
 Inputs are made of integers, so that they are the same with any version of NumPy.
@@ -22,7 +22,7 @@ from xent_cli.core.kernel.variants import variants, why_not_compiled
 from xent_cli.core.options import LossOptions
 
 STORED = Path(__file__).with_suffix(".json")
-# Either side of every change of method: few classes, steps of 16, strips of 8 steps.
+# Numbers of classes on either side of each change of method: few classes, steps of 16, strips of 8 steps.
 CLASSES = (1, 2, 3, 10, 63, 64, 65, 100, 128, 129, 255, 256, 257, 1000, 5000)
 DTYPES = ("float16", "float32", "float64")
 GIVEN = ("logits", "log-probs", "probs")
@@ -43,12 +43,12 @@ def uniform(n, k, seed):
 
 
 def ordinary(n, k, seed):
-    """Logits as models give them, about as wide as a normal distribution of deviation 3."""
+    """Return logits like those of models, about as wide as a normal distribution with a standard deviation of 3."""
     return sum(uniform(n, k, seed + i) - 0.5 for i in range(4)) * 5.0
 
 
 def extremes():
-    """Rows of all that is not ordinary."""
+    """Return rows of all that is not ordinary: huge, tiny, equal, infinite and NaN logits."""
     tiny, huge = 5e-324, 1.7976931348623157e308
     rows = [
         *([0.0, 0.0, 0.0], [7.0, 7.0, 7.0], [40.0, 0.0, 0.0], [0.0, 40.0, 40.0], [-INF, 0.0, 1.0], [-INF, -INF, 3.0]),
@@ -70,7 +70,7 @@ def extremes():
 
 
 def given(kind, k, seed):
-    """Rows of what stands for logits or labels; no function but + - * / may be used, since its bits may differ."""
+    """Return rows of logits, probabilities or labels, made only with + - * /: bits of other functions may differ."""
     if kind == "logits":
         return ordinary(5, k, 300 + seed)
     return -8 * uniform(5, k, 400 + seed) if kind == "log-probs" else uniform(5, k, 500 + seed) / k
@@ -86,7 +86,7 @@ def losses(logits, labels, options, **gradient):
 
 
 def cases():
-    """Name, logits, labels and options of each case."""
+    """Yield name, logits, labels and options of each case."""
     for k, dtype in product(CLASSES, DTYPES):
         z = ordinary(5, k, k).astype(dtype)
         sparse = np.arange(5) * 7 % k
@@ -148,7 +148,7 @@ def cases():
 
 
 def computed(kernel):
-    """Losses that a kernel gives for every case, as hex, and gradients; of long ones a digest."""
+    """Return the losses and gradients of a kernel for every case, as hex; long gradients as a digest."""
     found = {}
     for name, logits, labels, settings in cases():
         options = LossOptions(**settings, kernel=kernel)
@@ -167,13 +167,13 @@ def computed(kernel):
 
 
 def values(found):
-    """Loss, and divergence if there is one, as hex."""
+    """Return the loss, and the divergence if there is one, as hex."""
     columns = {"loss": found.loss} | ({} if found.kl is None else {"kl": found.kl})
     return {name: " ".join(float(value).hex() for value in column) for name, column in columns.items()}
 
 
 def differences(kernel):
-    """Name the cases in which a kernel gives other bits than those stored."""
+    """Name the cases in which the bits of a kernel differ from the stored ones."""
     stored, found = json.loads(STORED.read_text()), computed(kernel)
     return [f"{name}: {part}" for name in stored | found for part in ("loss", "kl", "gradient")
             if stored.get(name, {}).get(part) != found.get(name, {}).get(part)]  # fmt: skip

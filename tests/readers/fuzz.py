@@ -1,7 +1,7 @@
-"""Mutate sound files of one format and run the command on each: python fuzz.py FORMAT FIRST_SEED COUNT.
+"""Mutate valid files of one format and run the command on each: python fuzz.py FORMAT FIRST_SEED COUNT.
 
-Prints the seeds whose run ended otherwise than with exit code 0, 2 or 3. A process of its own, so that a crash or a
-hang in a library's parser is seen from outside; the seed at work is on standard error.
+Prints the seeds whose run ended with an exit code other than 0, 2 or 3. This is a separate process, so that a crash or
+a hang in a library's parser can be seen; the current seed is on standard error.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ LABELS = RNG.integers(0, K, N)
 
 
 def records(dtype):
-    """A structured array with the logits and labels in whichever of its fields are called so."""
+    """Return a structured array, with logits and labels in the fields of these names."""
     made = np.zeros(N, dtype)
     for name in made.dtype.names:
         if name == "logits":
@@ -47,7 +47,7 @@ def records(dtype):
 
 
 def highest(format_name):
-    """The three highest of each row: of a teacher, or beside labels."""
+    """Return a file with the three highest of each row, of a teacher or next to labels."""
     log_p = LOGITS - np.log(np.exp(LOGITS).sum(axis=1, keepdims=True))
     index = np.argsort(-log_p, axis=1)[:, :3]
     values = np.take_along_axis(log_p, index, axis=1)
@@ -74,12 +74,12 @@ def highest(format_name):
     return stream.getvalue()
 
 
-# Files that are a teacher of the logits in a file of their own.
+# Files of a teacher, used with logits in a separate file.
 TEACHERS = ("top.npz", "top.tar", "top.parquet", "top.jsonl")
 
 
 def sound(format_name):
-    """A file of the format that holds logits and, but for .npy, labels."""
+    """Return a valid file of the format with logits and, except for .npy, labels."""
     stream = io.BytesIO()
     table = pa.table({"id": [f"s{i}" for i in range(N)], "logits": LOGITS.tolist(), "label": LABELS})
     wide = pa.table({**{f"c{i}": LOGITS[:, i] for i in range(K)}, "label": [f"c{y}" for y in LABELS]})
@@ -206,7 +206,7 @@ TOKENS += [b"\x7f\xff\xff\xff", b"[" * 50, b"9" * 30]
 
 
 def mutated(content, seed):
-    """The content after some of: bytes changed, cut, repeated, moved, replaced by what parsers dislike."""
+    """Return the content with some bytes changed, cut, repeated, moved or replaced by what parsers dislike."""
     rng = random.Random(seed)
     data = bytearray(content)
     for _ in range(rng.choice([1, 1, 2, 5, 20])):
@@ -235,7 +235,7 @@ def mutated(content, seed):
 
 
 def run(path, labels):
-    """Exit code of the command in this process."""
+    """Run the command in this process, and return its exit code."""
     operands = [str(path), *labels] if "--labels-from" not in labels else [labels[0], str(path), *labels[1:]]
     sys.argv = ["xent", "compute", *operands, "-f", "json", "-q", "--threads", "1"]
     with Path(os.devnull).open("w") as sink, contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink):

@@ -1,7 +1,8 @@
-"""Mutate what small Parquet and Arrow files say of themselves: python fuzz_columns.py FORMAT FIRST_SEED COUNT.
+"""Mutate the metadata of small Parquet and Arrow files: python fuzz_columns.py FORMAT FIRST_SEED COUNT.
 
-Numbers in Thrift and flatbuffers are changed where they stand, so that what comes out is still read; pages and buffers
-too. Prints the seeds whose run ended otherwise than with exit code 0, 2 or 3, or counted fewer rows than the file says.
+Numbers in Thrift and flatbuffers are changed in place, so that the file can still be parsed; pages and buffers are
+changed too. Prints the seeds whose run ended with an exit code other than 0, 2 or 3, or counted fewer rows than the
+file says.
 """
 
 import contextlib
@@ -30,7 +31,7 @@ NUMBERS = (0, 1, 2, 7, 30, 127, 128, 255, 1 << 15, (1 << 31) - 1, 1 << 31, (1 <<
 
 
 def tables():
-    """Small tables of every layout."""
+    """Return small tables of every layout."""
     ids = [f"s{i}" for i in range(N)]
     words = [("cat", "dog", "eel", "fox")[y] for y in LABELS]
     lists = pa.array(LOGITS.tolist(), pa.list_(pa.float32()))
@@ -51,7 +52,7 @@ def tables():
 
 
 def sound(format_name, rng):
-    """A sound file of the format."""
+    """Return a valid file of the format."""
     table = rng.choice(list(tables().values()))
     stream = io.BytesIO()
     if format_name == "parquet":
@@ -70,7 +71,7 @@ def sound(format_name, rng):
 
 
 def varint(data, at):
-    """Value of a variable-length number and where it ends."""
+    """Return the value of a variable-length number and the offset of its end."""
     value = shift = 0
     while True:
         byte = data[at]
@@ -81,7 +82,7 @@ def varint(data, at):
 
 
 def spelt(value):
-    """A variable-length number."""
+    """Return a number in variable-length encoding."""
     out = bytearray()
     while value > 127:
         out.append(value & 127 | 128)
@@ -90,7 +91,7 @@ def spelt(value):
 
 
 def walk(data, at, spans):
-    """Note where the numbers of a struct in Thrift's compact protocol stand; return where it ends."""
+    """Record where the numbers of a struct in Thrift's compact protocol are; return the offset of its end."""
     while data[at]:
         kind, long = data[at] & 15, not data[at] >> 4
         at += 1
@@ -101,7 +102,7 @@ def walk(data, at, spans):
 
 
 def value(data, at, kind, spans):
-    """The same of one value."""
+    """Do the same for one value."""
     if kind in (1, 2):
         return at
     if kind == 3:
@@ -176,11 +177,11 @@ def mutated_arrow(data, rng):
 
 
 def claimed(path, format_name):
-    """How many rows the file says that it has, as far as it can be asked."""
+    """Return how many rows the file says that it has, if that can be read."""
     try:
         if format_name == "parquet":
             file = pq.ParquetFile(path)
-            file.read()  # what cannot be read may end the process when its metadata are looked at
+            file.read()  # looking at the metadata of an unreadable file may crash the process
             metadata = file.metadata
             groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
             flat = [i for i in range(metadata.num_columns) if metadata.schema.column(i).max_repetition_level == 0]
@@ -194,7 +195,7 @@ def claimed(path, format_name):
 
 
 def run(path):
-    """Exit code of the command in this process, and how many samples it counted."""
+    """Run the command in this process; return its exit code and how many samples it counted."""
     sys.argv = ["xent", "compute", str(path), "-f", "json", "-q", "--threads", "1"]
     told = path.with_suffix(".json")
     code = told_to(told)
@@ -203,7 +204,7 @@ def run(path):
 
 
 def told_to(told):
-    """Exit code of the command whose words stand in `sys.argv`; what it says goes to a file."""
+    """Run the command in `sys.argv`, with its output in a file; return the exit code."""
     with contextlib.ExitStack() as files:
         files.enter_context(contextlib.redirect_stdout(files.enter_context(told.open("w"))))
         files.enter_context(contextlib.redirect_stderr(files.enter_context(Path(os.devnull).open("w"))))
@@ -214,7 +215,7 @@ def told_to(told):
 
 
 def inspected(path):
-    """Exit code of inspect."""
+    """Return the exit code of inspect."""
     sys.argv = ["xent", "inspect", str(path), "-f", "json", "-q", "--threads", "1"]
     return told_to(path.with_suffix(".json"))
 
@@ -228,7 +229,7 @@ if __name__ == "__main__":
             print(seed, file=sys.stderr, flush=True)
             rng = random.Random(seed)
             content = sound(format_name, rng)
-            with contextlib.suppress(IndexError, struct.error):  # a number that now ends elsewhere
+            with contextlib.suppress(IndexError, struct.error):  # the changed number has a different length
                 content = (mutated_parquet if format_name == "parquet" else mutated_arrow)(content, rng)
             path.write_bytes(content)
             signal.alarm(10)

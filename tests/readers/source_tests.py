@@ -1,4 +1,4 @@
-"""What every reader must do, whatever its format: a class of tests to subclass."""
+"""Tests that every reader must pass, whatever its format: a class to subclass."""
 
 import os
 import pickle
@@ -35,21 +35,21 @@ class SourceTests:
     ``role``
         "logits" or "labels".
     ``dtype``
-        In which values are written, and come back.
+        Dtype in which values are written and read back.
     ``options``
-        `ReadOptions` that the kind needs, or none.
+        `ReadOptions` that the kind needs, if any.
     ``knows_num_rows``
         Whether the number of samples is known before they are read.
     ``random_access``
-        Whether any range of rows can be had.
+        Whether any range of rows can be read.
     ``rereadable``
         Whether the input can be read more than once.
     ``whole``
-        Whether an end that is missing is always noticed. Of text it is not: a line may be the last.
+        Whether a missing end is always noticed. In text it is not, because any line may be the last.
     ``large``
-        How many bytes of values the input has by which memory is measured; several times ``memory``.
+        Bytes of values in the input that memory is measured with; several times ``memory``.
     ``memory``
-        How many bytes may be held at most of that input, under limits of 64 KiB.
+        Most bytes of that input in memory at once, under limits of 64 KiB.
     """
 
     format = ""
@@ -68,12 +68,12 @@ class SourceTests:
         raise NotImplementedError
 
     def open(self, path, **needs):
-        """Open what was written, as a run with some needs does."""
+        """Open what was written, with the needs of a run."""
         options = self.options._replace(run=RunNeeds(**needs))
         return open_source(path, self.role, options, Classes(-1) if self.role == "logits" else Classes(num_classes=K))
 
     def values(self, n=N):
-        """Values to write: awkward ones among logits, every class among labels."""
+        """Return values to write: awkward ones among logits, every class among labels."""
         if self.role == "labels":
             return RNG.integers(0, K, n).astype(self.dtype)
         values = RNG.normal(0, 30, (n, K))
@@ -89,7 +89,7 @@ class SourceTests:
         return np.array(getattr(part.read(), self.role))
 
     def read_all(self, source, first=0):
-        """All values, seeing to it that parts follow one another without a gap."""
+        """Read all values, and check that parts follow one another without a gap."""
         found, stop = [], first
         for start, size, part in source.parts(first):
             values = self.read(part)
@@ -99,7 +99,7 @@ class SourceTests:
         return np.concatenate(found)
 
     def same(self, found, values):
-        """Bit by bit: -0.0 is not 0.0. Labels may come as [n, 1]."""
+        """Compare bit by bit, so that -0.0 is not 0.0. Labels may be read as [n, 1]."""
         assert found.dtype.newbyteorder("=") == np.dtype(self.dtype).newbyteorder("=")
         assert found.size == values.size
         assert found.reshape(values.shape).astype(self.dtype).tobytes() == values.tobytes()
@@ -173,7 +173,7 @@ class SourceTests:
             assert path in str(caught.value)
 
     def write_cut(self, folder, values):
-        """Write the values and take the last bytes of the last file away."""
+        """Write the values, and cut off the last bytes of the last file."""
         path = self.write(folder, values)
         file = max((file for file in folder.rglob("*") if file.is_file()), key=str)
         file.write_bytes(file.read_bytes()[:-_CUT])
@@ -182,8 +182,8 @@ class SourceTests:
     def test_memory_does_not_grow_with_the_input(self, tmp_path):
         row_bytes = np.dtype(self.dtype).itemsize * (K if self.role == "logits" else 1)
         values = self.values(self.large // row_bytes)
-        # Other memory of the process is measured too, such as that of servers of earlier tests and of tables that
-        # Python enlarges once. What the source holds, it holds each time.
+        # The measurement includes other memory of the process, such as that of servers of earlier tests and of tables
+        # that Python enlarges once. The memory of the source itself is needed each time.
         for attempt in "123":
             (tmp_path / attempt).mkdir()
             source = self.open(self.write(tmp_path / attempt, values), **dict.fromkeys(BYTES, 1 << 16))
@@ -193,7 +193,7 @@ class SourceTests:
 
 
 def peak_bytes(source):
-    """The most bytes that Python, or Arrow, which counts its own, held as a source was read."""
+    """Return the peak memory of Python, or of Arrow, which counts its own, while a source is read."""
     held, before = 0, pa.total_allocated_bytes()
     tracemalloc.start()
     try:
@@ -207,17 +207,17 @@ def peak_bytes(source):
 
 
 class FifoTests(SourceTests):
-    """The same through a pipe: mix it in before a kind, as in ``class TestNpyPipe(FifoTests, TestNpy)``."""
+    """The same tests through a pipe: a mixin before a kind, as in ``class TestNpyPipe(FifoTests, TestNpy)``."""
 
     rereadable = False
     random_access = False
 
     def write(self, folder, values):
-        """Write a file, and feed it to a FIFO of which the path is returned."""
+        """Write a file, feed it to a FIFO, and return the path of that."""
         return self._fed(folder, values, None)
 
     def write_cut(self, folder, values):
-        """The same without the last bytes."""
+        """Do the same without the last bytes."""
         return self._fed(folder, values, -_CUT)
 
     def _fed(self, folder, values, stop):
@@ -227,7 +227,8 @@ class FifoTests(SourceTests):
         os.mkfifo(fifo)
 
         def feed():
-            with fifo.open("wb", buffering=0) as sink, suppress(BrokenPipeError):  # what is refused is not read out
+            # an input that is refused is not read to the end
+            with fifo.open("wb", buffering=0) as sink, suppress(BrokenPipeError):
                 sink.write(content)
 
         threading.Thread(target=feed, daemon=True).start()

@@ -30,7 +30,7 @@ def test_an_array_of_an_archive_is_read_in_either_order(save, order, axis, tmp_p
     save(path, logits=np.asarray(np.moveaxis(LOGITS, -1, axis), order=order), other=np.zeros(3))
     source = open_source(path, "logits", ReadOptions(run=RunNeeds(task_bytes=7 * 48)), Classes(axis))
     np.testing.assert_array_equal(read(source), LOGITS)
-    np.testing.assert_array_equal(read(source), LOGITS)  # once more: what was streamed is streamed again
+    np.testing.assert_array_equal(read(source), LOGITS)  # a second time: a streamed member is streamed again
     assert source.info.format == "npz"
     assert source.where(3, "logits") == f"{path}:logits sample 3"
 
@@ -54,7 +54,7 @@ def test_one_archive_may_hold_logits_and_labels(tmp_path):
 
 
 def saved(folder, suffix, arrays):
-    """Arrays in an archive of either kind."""
+    """Save arrays in an archive of either kind."""
     path = folder / f"d.{suffix}"
     if suffix == "npz":
         np.savez(path, **arrays)

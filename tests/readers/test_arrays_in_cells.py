@@ -1,4 +1,4 @@
-"""Arrays, maps and named scores in cells of delimited text, read unasked where the name of the column says scores."""
+"""Arrays, maps and named scores in cells of delimited text, read without an option if a name says scores."""
 
 import json
 

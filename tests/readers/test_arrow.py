@@ -14,7 +14,7 @@ from xent_cli.readers.saved.saved_results import read_saved
 
 LOGITS = np.random.default_rng(5).normal(0, 4, (90, 3))
 LABELS = np.arange(90) % 3
-# Numbers that could be anybody's are logits where their columns say so.
+# Columns of numbers with these names are logits because the options say so.
 NAMES = ("cat", "dog", "eel")
 
 
@@ -125,7 +125,7 @@ SOUND = {
 
 
 def spelt(new, rows=20, words=False, close=True, **options):
-    """Bytes of a file or a stream, closed or left open."""
+    """Return the bytes of a file or a stream, with or without its end."""
     labels = pa.array([NAMES[i] for i in LABELS]).dictionary_encode() if words else LABELS
     table = pa.table({**layout("wide", np.float64), "label": labels})
     sink = pa.BufferOutputStream()
@@ -137,13 +137,13 @@ def spelt(new, rows=20, words=False, close=True, **options):
 
 
 def batch_places(data):
-    """Where the messages begin that are neither the schema's nor the end."""
+    """Return the offsets of the messages other than the schema and the end."""
     marks = [at for at in range(16, len(data) - 8, 8) if data[at : at + 4] == MARK]
     return [at for at in marks if data[at + 4 : at + 8] != bytes(4)]
 
 
 def relisted(data, change):
-    """The file with another list of batches in its footer: of the places that are listed, those that `change` gives."""
+    """Return the file with a different list of batches in its footer: `change` turns the old list into the new one."""
     places = batch_places(data)
     begin = data.rindex(places[0].to_bytes(8, "little")) - 4
     count = int.from_bytes(data[begin : begin + 4], "little")
@@ -165,7 +165,7 @@ def test_a_sound_file_lists_what_it_holds(name, words, tmp_path):
 
 
 def without_length_of_the_schema(data):
-    """As Polars writes a file: the schema has no length before it."""
+    """Return the file as Polars writes it, without a length before the schema."""
     first = batch_places(data)[0]
     return data[:8] + data[16:first] + bytes(8) + data[first:]
 

@@ -1,4 +1,4 @@
-"""Rows that cannot be read: the true reason, where, how many more, and no more memory for a million of them."""
+"""Rows that cannot be read: the right reason and place, the number of others, in bounded memory for a million."""
 
 import os
 import subprocess
@@ -156,7 +156,7 @@ def test_a_name_of_no_class_in_a_later_shard_is_named_where_it_stands(tmp_path):
 @pytest.mark.parametrize(("first", "one_based"), [([1, 2, 1], True), ([0, 1, 2], False)])
 def test_labels_look_1_based_only_where_no_shard_of_them_has_a_0(first, one_based, tmp_path):
     (tmp_path / "y").mkdir()
-    np.save(tmp_path / "y" / "0.npy", np.tile(first, 200_000))  # so long that it is not read with the next
+    np.save(tmp_path / "y" / "0.npy", np.tile(first, 200_000))  # so long that it is not read together with the next
     np.save(tmp_path / "y" / "1.npy", np.array([1, 3, 2]))
     np.save(tmp_path / "l.npy", np.zeros((600_003, 3), np.float16))
     with pytest.raises(InputError) as caught:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def mean() -> Callable[..., float]:
-    """The mean loss that the command prints."""
+    """Return the mean loss that the command prints."""
 
     def run(path: Path, *options: str) -> float:
         result = runner().invoke(cli, ["compute", str(path), "--reduction", "mean", *options])
@@ -36,7 +36,7 @@ def mean() -> Callable[..., float]:
 
 @pytest.fixture
 def refusal() -> Callable[..., str]:
-    """What the command says when it refuses the input."""
+    """Return the message of the command when it refuses the input."""
 
     def run(path: Path, *options: str) -> str:
         result = runner().invoke(cli, ["compute", str(path), "--reduction", "mean", *options])
@@ -56,18 +56,18 @@ VECTOR = pa.struct(
 
 
 def mean_of(rows: list[list[float]], labels: list[int]) -> float:
-    """The mean loss, by the formula."""
+    """Compute the mean loss by the formula."""
     losses = [math.log(math.fsum(math.exp(x) for x in row)) - row[y] for row, y in zip(rows, labels, strict=True)]
     return math.fsum(losses) / len(losses)
 
 
 def dense(row: list[float]) -> dict[str, Any]:
-    """A dense vector of Spark."""
+    """Return a dense vector of Spark."""
     return {"type": 1, "size": None, "indices": None, "values": row}
 
 
 def sparse(row: list[float]) -> dict[str, Any]:
-    """A sparse vector of Spark."""
+    """Return a sparse vector of Spark."""
     places = [place for place, value in enumerate(row) if value]
     return {"type": 0, "size": len(row), "indices": places, "values": [row[place] for place in places]}
 
@@ -93,7 +93,7 @@ def as_parquet(path: Path, cells: list[Any], labels: list[Any], kind: pa.DataTyp
 
 
 def as_arrow(path: Path, cells: list[Any], labels: list[Any], kind: pa.DataType | None = None) -> Path:
-    """The same as an Arrow file of two record batches, the second of which begins within the arrays."""
+    """Write the same as an Arrow file of two record batches, of which the second begins within the arrays."""
     path = path.with_suffix(".arrow")
     table = pa.table({"cells": pa.array(cells, kind), "label": labels})
     with pa.ipc.new_file(path, table.schema) as writer:
@@ -108,7 +108,7 @@ def written(path: Path, text: str) -> Path:
 
 
 def spell(kind: str) -> list[Any]:
-    """The rows as cells of a kind."""
+    """Return the rows as cells of a kind."""
     maps = [dict(zip(NAMES, row, strict=True)) for row in ROWS]
     return {
         "commas": [json.dumps(row) for row in ROWS],
@@ -156,7 +156,7 @@ def test_vectors_of_spark_are_rows_of_logits(
 
 
 def kinds_of_maps(write: Callable[..., Path]) -> list[pa.DataType | None]:
-    """The types that Arrow has for them."""
+    """Return the types that Arrow has for maps."""
     fields = [(name, pa.float32() if write is as_arrow else pa.float64()) for name in NAMES]
     return [None] if write is as_jsonl else [pa.map_(pa.string(), pa.float64()), pa.struct(fields)]
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 N = 40
 RNG = np.random.default_rng(11)
 LABELS = np.array([0, 2, 1, *RNG.integers(0, 3, N - 3)])
-# Scores that a model with some sense would give, so that they are better than a guess.
+# Scores of a reasonable model, which are better than a guess.
 LOGITS = (RNG.normal(size=(N, 3)) + 3 * np.eye(3)[LABELS]).round(3)
 PROBS = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
 NAMES = ("cat", "dog", "fox")
@@ -36,7 +36,7 @@ FORMATS = ("csv", "parquet", "arrow", "jsonl")
 
 
 def write(path: Path, columns: dict[str, Any]) -> str:
-    """A table in the format of the suffix."""
+    """Write a table in the format of the suffix."""
     table = pa.table(columns)
     if path.suffix == ".parquet":
         pq.write_table(table, path)
@@ -59,7 +59,7 @@ def opened(path: Path, columns: dict[str, Any], **options: Any) -> Pair:
 
 
 def loss(pair: Pair, probabilities: bool = False) -> float:
-    """Mean loss, by NumPy alone."""
+    """Compute the mean loss with NumPy alone."""
     found = []
     for task in pair.tasks():
         block = task.load()
@@ -78,7 +78,7 @@ TEXT = {"label": WORDS}
 ACCENTED = ("caf\u00e9", "na\u00efve", "\u00f6l")
 TURNED = LOGITS[:, [2, 0, 1]]
 
-# What stands in a table beside its classes, and what is read of it all the same.
+# Other columns next to the classes of a table, and the columns that are chosen nevertheless.
 NOT_SAID = "do not say which are the classes"
 TABLES = {
     "numbered": wide(Z) | INTEGERS,
@@ -123,7 +123,7 @@ TABLES = {
 
 
 def in_every_format(tables: dict[str, Any]) -> Any:
-    """Each table with each suffix; no delimited text holds lists."""
+    """Yield each table with each suffix, except lists with delimited text."""
     held = ((name, columns[0] if isinstance(columns, tuple) else columns) for name, columns in tables.items())
     cases = [(n, s) for n, columns in held for s in FORMATS if s != "csv" or not any(map(of_lists, columns.values()))]
     return pytest.mark.parametrize(("name", "suffix"), cases)
@@ -142,7 +142,7 @@ def test_the_classes_of_a_table_are_found_in_every_format(name: str, suffix: str
 
 YES_NO = wide(["Yes", "No"], LOGITS[:, :2]) | {"label": (LOGITS[:, 0] < LOGITS[:, 1]).astype(int)}
 
-# What leaves two readings, or none, and a word of what is said.
+# Tables that can be read in two ways, or in none, and a word of the error.
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "two models": (
         wide([f"{model}_{name}" for model in "ab" for name in Z], np.tile(LOGITS, 2)) | INTEGERS,
@@ -330,7 +330,7 @@ def test_the_index_that_pandas_writes_is_not_a_class(tmp_path: Path) -> None:
 def test_shards_are_read_as_the_first_of_them(tmp_path: Path) -> None:
     (tmp_path / "s").mkdir()
     table = pa.table(wide(NAMES) | INTEGERS).sort_by("label")
-    # Neither of the last shards holds all labels.
+    # Neither of the shards has all labels.
     for place, (start, size) in enumerate([(0, 39), (39, 1)]):
         pa_csv.write_csv(table.slice(start, size), tmp_path / "s" / f"part-{place}.csv")
     assert loss(open_pair(str(tmp_path / "s"), None, None, ReadOptions())) == pytest.approx(RIGHT, rel=1e-9)

@@ -20,7 +20,7 @@ OPTIONS = ReadOptions(class_names=NAMES)
 
 
 def write(path, labels):
-    """Labels of text, in the format that the suffix says."""
+    """Write labels of text, in the format of the suffix."""
     if path.suffix == ".npy":
         np.save(path, labels)
     elif path.suffix == ".npz":
@@ -39,7 +39,7 @@ def write(path, labels):
 
 
 def labels_of(pair):
-    """All labels of a pair."""
+    """Return all labels of a pair."""
     return np.concatenate([task.load().labels for task in pair.tasks()]).tolist()
 
 

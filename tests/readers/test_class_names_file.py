@@ -1,4 +1,4 @@
-"""Lists of class names in the forms that people have them in, told apart by what they hold."""
+"""Lists of class names in common forms, recognised by their content."""
 
 import json
 import lzma

@@ -1,4 +1,4 @@
-"""Class weights: matched to the classes by name wherever a file names them, and checked one by one."""
+"""Class weights: matched with the classes by name if a file has names, and each one checked."""
 
 import json
 import lzma
@@ -19,7 +19,7 @@ TURNED = {"fox": 0.5, "cat": 1.0, "dog": 2.0}
 
 
 def by_name(path):
-    """Weights in another order than the classes, in the form that the name of the file says."""
+    """Write weights in a different order than the classes, in the form that the name of the file says."""
     form, _, _ = path.name.partition(".")
     table = pa.table({"class": list(TURNED), "weight": list(TURNED.values())})
     if path.suffix == ".parquet":

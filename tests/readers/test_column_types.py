@@ -1,4 +1,4 @@
-"""Columns of every type that Arrow has for numbers and rows of them: read alike from Parquet and Arrow."""
+"""Columns of every type that Arrow has for numbers and rows of numbers: read the same from Parquet and Arrow."""
 
 from decimal import Decimal
 
@@ -13,7 +13,7 @@ from xent_cli.readers.pair.pair import open_pair
 LOGITS = np.array([[0.5, 1.25, -2.0], [3.0, 4.5, 5.0], [6.0, -7.25, 8.0], [0.5, 1.25, -2.0]])
 LABELS = [0, 1, 2, 0]
 DECIMALS = [[Decimal(str(value)) for value in row] for row in LOGITS.tolist()]
-# Rows in another order than their values, and two that share them.
+# Rows in a different order than their values, and two rows that share their values.
 VIEW = [3, 0, 6, 3], [3, 3, 3, 3], np.concatenate([LOGITS[1], LOGITS[0], LOGITS[2]])
 
 

@@ -68,7 +68,7 @@ def test_digests_of_other_labels_are_refused_where_the_order_is_the_same():
             refuse_unlike(ours, theirs, **options)
         refuse_unlike(ours, ours, **options)
         assert codes(ours, ours, **options) == []
-    # In another order a digest says nothing, and that is said.
+    # For rows in a different order, digests are not compared, and a note says so.
     refuse_unlike(ours, turned, by_id=True)
     assert codes(ours, turned, by_id=True) == ["labels-unknown"]
 

@@ -1,4 +1,4 @@
-"""A bad row is told where it stands, with how many others there are in the whole input."""
+"""The error for a bad row gives its place, and the number of others in the whole input."""
 
 import json
 import pickle
@@ -65,7 +65,7 @@ def told(path):
     [
         (write_csv, 'line 12 (sample 10), column "c2"', 4),
         (write_jsonl, 'line 11 (sample 10), key "c2"', 4),
-        (write_parquet, 'row 10 (sample 10), column "c2"', 3),  # its labels are whole
+        (write_parquet, 'row 10 (sample 10), column "c2"', 3),  # its labels are whole numbers
         (write_arrow, 'row 10 (sample 10), column "c2"', 4),
         (write_lists, 'row 10 (sample 10), column "logits"', 5),
     ],

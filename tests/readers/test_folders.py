@@ -1,4 +1,4 @@
-"""Folders that programs write tables into: partitions, empty parts, and what the library datasets saves."""
+"""Folders that programs write tables into: partitions, empty parts, and folders of the datasets library."""
 
 import json
 
@@ -25,7 +25,8 @@ RANDOM = np.random.default_rng(21)
 N, K = 90, 3
 LOGITS = RANDOM.normal(0, 2, (N, K))
 LABELS = RANDOM.integers(0, K, N)
-LOGITS[np.arange(N), LABELS] += 2  # better than a guess, as tables without telling names must be
+# better than a guess, which is required of columns whose names do not say that they are scores
+LOGITS[np.arange(N), LABELS] += 2
 NAMES = np.array(["ant", "bee", "cat"])
 SPLITS = np.array(["test", "train"])[np.arange(N) % 2]
 LOSSES = xent_cli.sparse_softmax_cross_entropy(LOGITS, LABELS)
@@ -68,7 +69,7 @@ WRITERS = {
 
 
 def hive(folder, writer, *keys, table=TABLE):
-    """A folder of partitions; each file has the columns that are left."""
+    """Write a folder of partitions, in which each file has the other columns."""
     for values, part in table.groupby(list(keys)):
         inner = folder.joinpath(*(f"{key}={value}" for key, value in zip(keys, values, strict=True)))
         inner.mkdir(parents=True)
@@ -262,7 +263,7 @@ def test_groups_of_partitions_are_the_same_however_they_are_cut(size, tmp_path):
     assert np.concatenate(groups).tolist() == ["test"] * 45 + ["train"] * 45
 
 
-# What the library datasets writes: state.json lists the files; cache-*.arrow beside them is not part of it.
+# A folder of the datasets library: state.json lists the files, and cache-*.arrow is not one of them.
 def saved_dataset(folder, parts):
     folder.mkdir(parents=True)
     files = []
@@ -325,7 +326,7 @@ def test_shards_of_a_model_are_named(tmp_path):
 
 @pytest.fixture
 def bucket(tmp_path):
-    """Copies a folder to memory that is reached by URLs."""
+    """Return a function that copies a folder into memory, from which URLs read it."""
     memory = fsspec.filesystem("memory")
 
     def put(folder):
@@ -361,7 +362,7 @@ def test_a_folder_of_another_program_in_a_bucket_is_named(bucket, tmp_path):
         summary(bucket(tmp_path / "z"))
 
 
-@pytest.mark.parametrize("suffix", [suffix for suffix in WRITERS if suffix != "records"])  # text is an object there
+@pytest.mark.parametrize("suffix", [suffix for suffix in WRITERS if suffix != "records"])  # text has dtype object there
 @pytest.mark.parametrize("stem", ["", "logit_"])
 def test_classes_named_by_the_labels_of_all_files_need_not_occur_in_the_first(suffix, stem, tmp_path):
     folder = tmp_path / "parts"

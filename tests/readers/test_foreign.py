@@ -1,4 +1,4 @@
-"""What is no file of numbers, and is named as what it is with what to do, in every place where a file is due."""
+"""Files that do not hold numbers: the error says what they are and what to do, for every argument with a file."""
 
 import os
 

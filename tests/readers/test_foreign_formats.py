@@ -1,4 +1,4 @@
-"""Formats that are named rather than read: what is said, and that the line which is printed does what it says."""
+"""Formats that are recognised but not read: the error, and that the line it prints converts the file."""
 
 import io
 import os
@@ -51,7 +51,7 @@ def zipped(*names):
 
 
 def tfrecord(content):
-    # The checksums are those of TFRecord: computed once by TensorFlow for records of these lengths.
+    # Checksums of TFRecord, computed once by TensorFlow for records of these lengths.
     checksums = {24: 0x224B7FA3, 40: 0x4A1670FF}
     return struct.pack("<QI", len(content), checksums[len(content)]) + content + bytes(4)
 
@@ -63,7 +63,7 @@ def tarred():
     return stream.getvalue()
 
 
-# By name of the file: how it begins, and what it is called.
+# By name of the file: how it begins, and the name of the format.
 SIGNATURES = {
     "v73.mat": (b"MATLAB 7.3 MAT-file, Platform: GLNXA64" + bytes(474) + b"\x89HDF\r\n\x1a\n", "a MATLAB 7.3 file"),
     "old.h5": (b"\x89HDF\r\n\x1a\n" + bytes(100), "an HDF5 file"),
@@ -126,7 +126,7 @@ SIGNATURES = {
 
 
 def refused(folder, name, monkeypatch):
-    """The message for a file, and its hint: the same from compute and inspect."""
+    """Return the message for a file and its hint, after checking that compute and inspect say the same."""
     np.save(folder / "y.npy", LABELS)
     monkeypatch.chdir(folder)
     runs = [
@@ -140,7 +140,7 @@ def refused(folder, name, monkeypatch):
 
 
 def line_of(hint):
-    """The command in a hint, which is valid: it stands at the end, behind words where there are any."""
+    """Return the command at the end of a hint, after checking that it is valid."""
     programs = (
         "python|Rscript|sqlite3|duckdb|copy-matrix|7z|unrar|tar|lz4|lzip|gzip|iconv|pdftotext|xent|unzip|ls|pandoc"
     )
@@ -189,7 +189,7 @@ def orc(path):
     pa.orc.write_table(pa.Table.from_pandas(TABLE), str(path))
 
 
-# Files as the packages that are installed write them, with the file that the printed line makes of each.
+# Files written by the installed packages, with the name of the file that the printed line makes from each.
 WRITTEN = {
     "x.mat": (lambda p: scipy.io.savemat(p, {"logits": LOGITS}), "logits.npy"),
     "x.pkl": (lambda p: p.write_bytes(pickle.dumps(LOGITS)), "logits.npy"),

@@ -1,4 +1,4 @@
-"""Files that went wrong on the way: whatever they hold, the command ends with an answer or an error of its own."""
+"""Damaged files: whatever they contain, the command ends with a result or an error message of ours."""
 
 import os
 from pathlib import Path
@@ -20,7 +20,7 @@ LIES_KEPT = [("parquet", 37), ("parquet", 20507)]
 KEPT = [("pt", 2978), ("npz", 41), ("npz", 79), ("wide.parquet", 26)]
 
 
-# As in conftest.py, `tests` is found last, so that an installed package is tried.
+# As in conftest.py, `tests` is found last, so that an installed package is tested.
 START = (
     "import runpy, sys; sys.path.append(sys.argv[1]); del sys.argv[:2]; runpy.run_path(sys.argv[0], None, '__main__')"
 )

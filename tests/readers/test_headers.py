@@ -1,4 +1,4 @@
-"""What the first line of delimited text is: names of columns, or a row."""
+"""Whether the first line of delimited text is names of columns or a row."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def grow(path):
 
 
 def garble(path):
-    """What is read then is wrong in itself, and the change is the reason."""
+    """Overwrite a file with invalid content; the error must name the change as the reason."""
     with path.open("r+b") as file:
         size = path.stat().st_size
         file.seek(size // 4)
@@ -107,7 +107,7 @@ CHANGES = {
 
 
 def changed_in_the_middle(argv, cwd, change):
-    """Start a run whose rows nobody takes, so that it is in the middle; change something, and let it go on."""
+    """Start a run that waits in the middle because its rows are not read; change something, and let it continue."""
     with subprocess.Popen([*XENT, "compute", *argv], cwd=cwd, stdout=-1, stderr=-1) as process:
         process.stdout.read(1)
         change()
@@ -154,7 +154,7 @@ def test_a_shard_that_changes_is_refused_though_it_was_read_to_its_end(tmp_path)
     assert (code, "l-0.npy" in error) == (3, True)
 
 
-# Any other change is told in another process as below.
+# Other changes are recognised in another process too, as tested below.
 @pytest.mark.parametrize("change", ["overwritten", "removed"])
 def test_a_file_that_changes_while_workers_of_dask_read_it_is_refused(change, tmp_path):
     pytest.importorskip("distributed")
@@ -192,7 +192,7 @@ stored.arrow().close()
 
 @pytest.mark.parametrize("change", ["cut", "grown", "overwritten", "replaced"])
 def test_another_process_tells_a_file_by_size_and_time_alone(change, stored):
-    """Of inodes it knows nothing: there the file may lie on another mount."""
+    """It does not compare inodes, because the file may be on a different mount there."""
     CHANGES[change](Path(stored.path))
     recipe = pickle.dumps(stored)
     assert len(recipe) < 500
@@ -200,7 +200,7 @@ def test_another_process_tells_a_file_by_size_and_time_alone(change, stored):
     assert (b"changed while" in run.stderr) == (change != "replaced")
     with pytest.raises(InputError, match="changed while"):
         stored.arrow()
-    if change == "replaced":  # this process still has the file open that was described, and reads that one
+    if change == "replaced":  # this process still has the original file open, and reads that
         with stored.open() as file:
             assert file.seek(0, os.SEEK_END) == stored.identity.size
     else:
@@ -294,7 +294,7 @@ def test_only_regular_files_have_an_identity(make, tmp_path):
 
 
 def test_standard_input_that_is_a_file_is_recognised_by_the_file_that_is_open(tmp_path):
-    """Another one in its place is no other input."""
+    """A new file under the same name does not change the input."""
     write_arrays(tmp_path)
     for change, expected in ((replace_file, 0), (grow, 3)):
         with (tmp_path / "l.npy").open("rb") as file:

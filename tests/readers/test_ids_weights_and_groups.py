@@ -1,4 +1,4 @@
-"""Ids, weights and groups: columns of the table of logits, or of the labels' own."""
+"""Ids, weights and groups: columns in the table of logits, or in the table of labels."""
 
 import json
 
@@ -26,7 +26,7 @@ BESIDE = {
 
 
 def write(path, columns):
-    """A table in the format that the suffix says."""
+    """Write a table in the format of the suffix."""
     table = pa.table(columns)
     if path.suffix == ".parquet":
         pq.write_table(table, path, row_group_size=3)
@@ -41,7 +41,7 @@ def write(path, columns):
 
 
 def read(pair):
-    """All rows of a pair."""
+    """Read all rows of a pair."""
     blocks = [task.load() for task in pair.tasks()]
     fields = ("logits", "labels", "weights", "unscored", "ids", "groups", "mask")
     return Rows.concatenate([Rows(*(getattr(block, name) for name in fields)) for block in blocks])

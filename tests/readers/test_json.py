@@ -28,7 +28,7 @@ SHUFFLED = [np.random.default_rng(i).permutation(3) for i in range(N)]
 def read(path, labels=None, **options):
     options = ReadOptions(**{"run": RunNeeds(chunk_bytes=500), **options})
     pair = open_pair(str(path), None if labels is None else str(labels), None, options)
-    # A block is only there until the next one is loaded.
+    # A block is only valid until the next one is loaded.
     blocks = [(np.array(b.logits), np.array(b.labels)) for b in (task.load() for task in pair.tasks())]
     logits, found = zip(*blocks, strict=True)
     return np.concatenate(logits), np.concatenate(found)
@@ -111,7 +111,7 @@ def test_every_orient_of_pandas_that_names_the_columns_reads_back(orient, indent
 @pytest.mark.parametrize("index", [range(N), [f"s{i}" for i in range(N)], range(500, 500 + N)])
 def test_labels_whose_index_stands_in_a_different_order_are_refused(orient, index, tmp_path):
     frame = FRAME.assign(label=LABELS).set_axis(index)
-    # Where the index does not count from 0, only a column of labels tells rows from columns.
+    # If the index does not count from 0, only a column of labels distinguishes rows from columns.
     logits = frame.drop(columns="label") if index == range(N) else frame
     logits.to_json(tmp_path / "z.json", orient=orient, double_precision=15)
     frame[["label"]].iloc[::-1].to_json(tmp_path / "y.json", orient=orient)
@@ -319,7 +319,7 @@ def test_a_label_in_a_list_that_says_no_single_class_is_refused(label, tmp_path)
 
 
 def stored(folder, how, text):
-    """The path of a document as a file, compressed, or from a named pipe."""
+    """Return the path of a document as a file, a compressed file or a named pipe."""
     path = folder / ("t.json.gz" if how == "compressed" else "t.json")
     if how == "pipe":
         os.mkfifo(path)

@@ -1,4 +1,4 @@
-"""Labels of text name columns, and what may be labels is told by what stands in it: over every format."""
+"""Labels of text name columns, and columns of labels are recognised by their values, in every format."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xent_cli.errors import InputError
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Names of classes that mean something else where no label names them, and ones like them around the names of others.
+# Names of classes that mean something else unless a label names them, and similar words around other names.
 DICTIONARY = (
     ("id", "name", "path"),
     ("score", "time", "weight"),
@@ -60,7 +60,7 @@ def test_ids_of_classes_that_do_not_occur_are_classes(suffix: str, tmp_path: Pat
     assert loss(opened(tmp_path / f"t.{suffix}", columns)) == pytest.approx(right, rel=1e-9)
 
 
-# Header lines of prediction files whose column of labels is called after what it says, with what else they hold.
+# Headers of prediction files in which the column of labels is named after its subject, with the other columns.
 GUESSED = [NAMES[y] for y in np.argmax(PROBS, axis=1)]
 WITHOUT_LABEL = {
     "response beside its prediction": (["P_species{}", "I_species"], "species"),

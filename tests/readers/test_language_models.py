@@ -10,11 +10,11 @@ LOWEST, STEP = -8.0, 2.0**-13
 
 
 class TestKld(SourceTests):
-    """Chunks of one record: with steps of a power of two, values are exact."""
+    """Chunks of one record; steps are powers of two, so that values are exact."""
 
     format = "kld"
     random_access = True
-    whole = False  # chunks that are missing are warned of
+    whole = False  # missing chunks cause a warning only
     large = 16 << 20
     memory = 4 << 20
 
@@ -45,7 +45,7 @@ class TestKldPipe(FifoTests, TestKld):
 
 
 class TestResponses(SourceTests):
-    """Three tokens a response; each is a row of two classes, of which the other is not known."""
+    """Three tokens per response; each is a row of two classes, of which the other is not known."""
 
     format = "completions"
     random_access = True
@@ -77,7 +77,7 @@ class TestResponsesPipe(FifoTests, TestResponses):
 
 
 class TestLlamaServer(TestResponses):
-    """llama-server's own answers."""
+    """llama-server's own responses."""
 
     def write(self, folder, values):
         path = folder / "a.jsonl"
@@ -111,4 +111,4 @@ class TestSamples(SourceTests):
 
 
 class TestSamplesPipe(FifoTests, TestSamples):
-    rereadable = True  # what is read is written to a file
+    rereadable = True  # the tokens are written to a file

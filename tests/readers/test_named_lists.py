@@ -1,4 +1,4 @@
-"""Scores whose classes each row names in an order of its own, in Parquet and Arrow."""
+"""Scores whose classes are named in a different order in each row, in Parquet and Arrow."""
 
 import math
 
@@ -100,5 +100,5 @@ def test_a_row_of_other_names_is_refused_wherever_it_is(names, scores, row, tmp_
     parquet(tmp_path / "t", pa.table(many))
     with pytest.raises((InputError, RowError)) as caught:
         run(tmp_path / "t")
-    if row == 1500:  # behind the rows that are looked at ahead
+    if row == 1500:  # after the rows that are sampled
         assert f"row {row}" in str(caught.value)

@@ -1,4 +1,4 @@
-"""Servers on loopback that are silent, refuse, lie or fail: a sentence for each, in time, and no secret in any."""
+"""Servers on loopback that are silent, refuse, lie or fail: each gives an error message in time, without secrets."""
 
 import io
 import os

@@ -22,7 +22,7 @@ def open_npy(path, role, axis, dtype, task_bytes=8 << 20):
 
 
 def read(source):
-    """All samples, through recipes that have been pickled, and whether they follow each other without a gap."""
+    """Read all samples through pickled recipes, and check that parts follow one another without a gap."""
     parts = list(source.parts())
     assert [start for start, _, _ in parts] == [0, *itertools.accumulate(size for _, size, _ in parts)][:-1]
     return np.concatenate([pickle.loads(pickle.dumps(part)).read().logits.copy() for _, _, part in parts])
@@ -149,7 +149,7 @@ def packed(path, values):
 @pytest.mark.parametrize("write", [saved, packed])
 @pytest.mark.parametrize("role", ["logits", "labels"])
 def test_a_second_array_behind_the_first_is_not_passed_over(role, write, tmp_path):
-    """`numpy.save` twice into one open file: which of them is meant is not ours to guess."""
+    """`numpy.save` was called twice on one open file, and xent cannot know which array is meant."""
     arrays = {"logits": np.zeros((100, 3)), "labels": np.zeros(100, np.int64)}
     for name, values in arrays.items():
         write(tmp_path / f"{name}.npy", values)

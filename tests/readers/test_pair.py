@@ -20,7 +20,7 @@ LABELS = RNG.integers(0, 7, 500)
 
 
 def write(folder, name, logits=LOGITS, labels=LABELS):
-    """The same samples, in one of the ways people keep them; return the paths."""
+    """Write the same samples in one of the usual ways; return the paths."""
     names = [f"c{i}" for i in range(logits.shape[1])]
     wide = {n: logits[:, i] for i, n in enumerate(names)}
     files = ("l.npy", "y.npy", "y.csv", "l.csv", "t.csv", "w.parquet", "f.parquet")
@@ -75,7 +75,7 @@ KINDS = [
 def losses(pair):
     found = []
     for task in pair.tasks():
-        block = task.load()  # on loan until the next one
+        block = task.load()  # valid until the next one
         found.append(cross_entropy(block.logits, block.labels.astype(int).reshape(-1), LossOptions()).loss)
     return np.concatenate(found)
 

@@ -1,4 +1,4 @@
-"""Where a table leaves a question, the refusal has a line for each reading, and the likeliest is right."""
+"""If a table can be read in several ways, the error has a line for each of them, and the likeliest is right."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 ONE_HOT = np.eye(3, dtype=np.int64)[LABELS]
 GUESSED = [NAMES[y] for y in PROBS.argmax(axis=1)]
-# Labels that some rows get wrong, so that they are not what the scores say.
+# Labels that differ from the highest score in some rows, so that they do not look like predictions.
 TRUTH = np.array([(y + (row < 2)) % 3 for row, y in enumerate(LABELS)])
 TRUE_WORDS = [NAMES[y] for y in TRUTH]
 FEATURE = np.random.default_rng(5).normal(size=N).round(3)
@@ -38,7 +38,7 @@ AGES = np.random.default_rng(6).integers(20, 70, N)
 
 
 def mean(logits: Any, labels: Any) -> float:
-    """Mean loss, by its definition."""
+    """Compute the mean loss by its definition."""
     return float(np.mean(np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(N), labels]))
 
 

@@ -267,5 +267,5 @@ def test_saved_losses_in_records_are_compared_by_id(tmp_path):
         np.save(tmp_path / f"{name}.npy", made)
     found = json.loads(xent("compare", tmp_path / "a.npy", tmp_path / "b.npy", "-f", "json", "-q"))
     mean_of = next(each for each in found["candidates"][0]["metrics"] if each["metric"] == "mean_loss")
-    # Of rows that were not put together, the differences would vary, and have an interval.
+    # If rows were matched wrongly, the differences would vary and have an interval.
     assert (mean_of["delta"], mean_of["low"], mean_of["n"]) == (0, None, N)

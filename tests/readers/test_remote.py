@@ -53,7 +53,7 @@ def answers(url):
 
 @pytest.fixture(scope="module")
 def server():
-    """Address of an S3 server."""
+    """Start an S3 server, and return its address."""
     port = free_port()
     argv = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -68,7 +68,7 @@ def server():
 
 @pytest.fixture(scope="module")
 def bucket(server, tmp_path_factory):
-    """The same samples in several layouts, in a bucket and in a folder."""
+    """Write the same samples in several layouts, into a bucket and into a folder."""
     from pyarrow import fs
 
     folder = tmp_path_factory.mktemp("bucket")
@@ -173,7 +173,7 @@ def test_a_server_that_is_not_there_is_reported(bucket):
 
 @pytest.fixture
 def proxy(server):
-    """A server between, which counts bytes, and fails as often as it is told to."""
+    """Start a proxy that counts bytes, and fails as often as it is told to."""
 
     class Between(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -245,11 +245,11 @@ def test_only_the_columns_that_are_used_are_fetched(proxy, bucket):
 @pytest.mark.parametrize(
     ("arguments", "most"),
     [
-        ("s3://bucket/run/shards y.npy", 2 + 2 * 12),  # small ones are read whole at once
-        ("s3://bucket/run/l.npy y.npy", 4),  # what it is, its first bytes, the rest, and what it is at the end
-        ("s3://bucket/counted/one.parquet", 5),  # what it is, its end, first rows, rows, and what it is at the end
+        ("s3://bucket/run/shards y.npy", 2 + 2 * 12),  # small objects are read whole at once
+        ("s3://bucket/run/l.npy y.npy", 4),  # identity, first bytes, the rest, and identity at the end
+        ("s3://bucket/counted/one.parquet", 5),  # identity, footer, first rows, all rows, and identity at the end
         ("s3://bucket/counted/four.parquet", 5 + 3),
-        ("s3://bucket/counted/shards", 2 + 3 * 5),  # and the folder
+        ("s3://bucket/counted/shards", 2 + 3 * 5),  # plus the folder
     ],
 )
 def test_few_requests_are_made(arguments, most, proxy, server, bucket):
@@ -315,7 +315,7 @@ def test_an_object_that_is_written_anew_while_it_is_read_is_refused(name, server
         refuse_changed()
         data[-9] ^= 1
         put()
-        if name != "d.csv":  # the text of which goes along
+        if name != "d.csv":  # its text is sent along
             elsewhere = pickle.loads(pickle.dumps(parts[0]))
             with pytest.raises(InputError, match="the file changed while it was read"):
                 elsewhere.read()
@@ -324,7 +324,7 @@ def test_an_object_that_is_written_anew_while_it_is_read_is_refused(name, server
 
 
 def test_a_page_that_changes_while_it_is_read_is_refused(tmp_path):
-    """A server of plain files, through fsspec: it says when a file was last written to."""
+    """A server of plain files, read through fsspec, which reports the time of the last change."""
     pytest.importorskip("aiohttp")
     np.save(tmp_path / "l.npy", np.tile(LOGITS, (3, 1)))  # more than is kept
 
@@ -392,7 +392,7 @@ def test_a_folder_in_a_bucket_is_replaced_only_where_it_is_ours(server, bucket, 
 
 
 class Failing:
-    """An output that cannot be put in its place, after the others."""
+    """An output that fails when it is renamed, after the others."""
 
     def finish(self):
         """Nothing."""

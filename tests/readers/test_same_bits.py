@@ -1,4 +1,4 @@
-"""The same numbers in every format and layout, by the libraries people write them with, through the real command."""
+"""The same numbers in every format and layout, written by the usual libraries and read by the real command."""
 
 import json
 from pathlib import Path
@@ -54,7 +54,7 @@ BATCHES = [slice(0, 300), slice(300, 301), slice(301, 1000)]
 
 
 def torch_views(path):
-    """Logits with their classes far apart amid other numbers, and every other one of some labels."""
+    """Save views: logits with classes far apart among other numbers, and every other element of an array as labels."""
     stored = np.full((1000, 2, 50), np.nan)
     stored[:, 1, 7:44] = LOGITS
     stored = np.ascontiguousarray(stored.T)
@@ -65,7 +65,7 @@ def torch_views(path):
     archive(path, pickled(views), {"0": stored.tobytes(), "1": np.repeat(LABELS, 2).tobytes()})
 
 
-# The JSON of pandas is not here: it rounds to 15 digits.
+# JSON of pandas is not included, because it rounds to 15 digits.
 WRITERS = {
     "numpy npz": lambda p: np.savez(f"{p}.npz", logits=LOGITS, labels=LABELS),
     "numpy deflated npz": lambda p: np.savez_compressed(f"{p}.npz", logits=LOGITS, labels=LABELS),

@@ -1,4 +1,4 @@
-"""What stands beside a label moves with it: labels, weights, masks, ids and groups, from arrays and tables."""
+"""A shift moves labels, weights, masks, ids and groups together, from arrays and tables."""
 
 import json
 
@@ -40,7 +40,7 @@ def write(path, columns):
     elif path.suffix == ".jsonl":
         path.write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
     else:
-        with pa.output_stream(str(path)) as stream:  # compresses as the suffix says
+        with pa.output_stream(str(path)) as stream:  # compresses according to the suffix
             pa_csv.write_csv(table, stream)
     return str(path)
 
@@ -63,7 +63,7 @@ SMALL = RunNeeds(with_ids=True, task_bytes=64, chunk_bytes=64)
 
 
 def moved(values, shift, fill, outside):
-    """A loop, one sample after the other."""
+    """Shift with a loop, one sample after the other."""
     values = np.asarray(values)
     return [fill if outside[t] else values[t + shift].item() for t in range(len(values))]
 

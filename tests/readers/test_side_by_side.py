@@ -1,4 +1,4 @@
-"""Two tables that name their samples: compared row by row, or joined; never put together by place alone."""
+"""Two tables with ids: compared row by row, or joined, and never matched by position alone."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ JOIN = ReadOptions(join="id")
 
 @pytest.fixture(params=SUFFIXES)
 def logits(tmp_path, request):
-    """A table of logits with ids."""
+    """Write a table of logits with ids."""
     return write(tmp_path / f"l.{request.param}", {"id": IDS, **WIDE})
 
 
@@ -102,7 +102,7 @@ def test_an_array_beside_joined_tables_goes_along_row_by_row(tmp_path, logits):
     pair = open_pair(logits, labels_in(tmp_path, TURNED), str(tmp_path / "w.npy"), JOIN)
     blocks = [task.load() for task in pair.tasks()]
     assert [label for block in blocks for label in block.labels] == LABELS
-    # An array is on loan until the next block is read.
+    # An array is valid until the next block is read.
     assert [weight for task in pair.tasks() for weight in task.load().weights.tolist()] == list(range(10))
 
 

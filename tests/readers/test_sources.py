@@ -1,4 +1,4 @@
-"""Every kind of source does what `SourceTests` says."""
+"""Every kind of source passes `SourceTests`."""
 
 import gzip
 import json
@@ -16,7 +16,7 @@ NAMES = [f"logit_{i}" for i in range(K)]
 
 
 def table(values):
-    """Logits, one column a class, beside labels."""
+    """Return a table of logits, one column per class, and labels."""
     return pa.table({**dict(zip(NAMES, values.T, strict=True)), "label": np.arange(len(values)) % K})
 
 
@@ -83,7 +83,7 @@ class TestSafetensors(TestNpy):
 
 
 class TestSafetensorsPipe(FifoTests, TestSafetensors):
-    rereadable = True  # the header must be read before anything: a pipe is copied to disk
+    rereadable = True  # the header must be read first: a pipe is copied to disk
     random_access = True
 
 
@@ -175,7 +175,7 @@ class TestParquetOfLists(TestParquet):
 
 
 class TestParquetOfOneGroup(TestParquet):
-    memory = 22 << 20  # of 44 MB: a column of values, and the labels
+    memory = 22 << 20  # of 44 MB in total: a column of values, and the labels
 
     def write(self, folder, values):
         pq.write_table(table(values), folder / "t.parquet")

@@ -1,4 +1,4 @@
-"""Samples whose classes are not next to one another in the file, in slabs larger than a task."""
+"""Samples whose classes are not adjacent in the file, in slabs larger than a task."""
 
 import io
 import itertools
@@ -16,7 +16,7 @@ from xent_cli.readers.options import ReadOptions, RunNeeds, slab_bytes
 
 
 class Counted:
-    """A file in memory that counts how often it is read, and how much."""
+    """A file in memory that counts reads and bytes."""
 
     name = "counted"
 
@@ -37,7 +37,7 @@ class Counted:
 
 
 def rows_of(file, shape, start, stop, needs):
-    """Recipe for samples of a float32 array [a, k, b] in C order."""
+    """Return the recipe for samples of a float32 array [a, k, b] in C order."""
     a, k, b = shape
     memory = memory_of(needs)
     return StridedRows("logits", "test", file, "<f4", 0, (a, b), (k * b, 1), k, b, start, stop, False, *memory)
@@ -88,7 +88,7 @@ def test_many_classes_are_read_at_once_not_one_by_one():
     file = Counted(values.tobytes())
     rows = rows_of(file, shape, 40, 60, RunNeeds()).read().logits
     np.testing.assert_array_equal(rows, values[1, :, :20].T)
-    assert rows.flags.c_contiguous  # the classes of a sample are next to one another
+    assert rows.flags.c_contiguous  # the classes of a sample are adjacent
     assert file.calls <= 4
     assert file.bytes <= values[1].nbytes
 

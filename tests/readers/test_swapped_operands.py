@@ -1,4 +1,4 @@
-"""Operands in each other's place are recognised by what they hold, and what fits is left alone."""
+"""Swapped operands are recognised by their content, and operands that fit are not touched."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ LABELS = np.arange(8) % 3
 
 @pytest.fixture
 def files(tmp_path):
-    """Logits and labels as arrays and as tables."""
+    """Write logits and labels as arrays and as tables."""
     np.save(tmp_path / "z.npy", LOGITS)
     np.save(tmp_path / "y.npy", LABELS)
     np.save(tmp_path / "y column.npy", LABELS[:, None])

@@ -13,7 +13,7 @@ from xent_cli.readers.text.text_chunks import LONGEST_LINE, chunks_of, count_row
 
 
 class Text:
-    """Text as if it came through a pipe."""
+    """Text that behaves as if it came through a pipe."""
 
     name = "t"
     rereadable = False

@@ -24,7 +24,7 @@ FRAME = pd.DataFrame(LOGITS, columns=["logit_0", "logit_1", "logit_2"]).assign(l
 def read(path, labels=None, needs=None):
     options = ReadOptions(run=needs or RunNeeds())
     pair = open_pair(str(path), None if labels is None else str(labels), None, options)
-    # A block is only there until the next one is loaded.
+    # A block is only valid until the next one is loaded.
     blocks = [(np.array(b.logits), np.array(b.labels)) for b in (task.load() for task in pair.tasks())]
     logits, labels = zip(*blocks, strict=True)
     return np.concatenate(logits), np.concatenate(labels)
@@ -32,7 +32,7 @@ def read(path, labels=None, needs=None):
 
 @pytest.fixture(params=[16, 40, 1 << 20])
 def needs(request):
-    """Text is cut into chunks of a few bytes, or not at all."""
+    """Return needs with which text is cut into chunks of a few bytes, or not at all."""
     return RunNeeds(chunk_bytes=request.param)
 
 
@@ -45,7 +45,7 @@ def test_text_that_is_rewritten_does_not_depend_on_how_it_is_cut(lines, cuts, en
     text = "".join(line + '"' * (line.count('"') % 2) + "\n" for line in lines)
     whole, make = (text.encode(encoding), ToUtf8) if encoding else (text.encode(), OneBlank)
     places = [0, *sorted(cut for cut in cuts if cut < len(whole)), len(whole)]
-    # A mark of the encoding, and its first characters, come together.
+    # The byte order mark and the first characters are always read together.
     places = [0, *(place for place in places if place >= 4)] if encoding else places
     parts = [whole[start:stop] for start, stop in pairwise(places)]
     rewriter = make("t")
@@ -73,7 +73,7 @@ def test_what_numpy_savetxt_writes_reads_back(form, mark, header, needs, tmp_pat
 @pytest.mark.parametrize("separator", [" ", "\t", ",", ";"])
 @pytest.mark.parametrize("names", [range(1, 61), [f"s {i}" for i in range(60)]])
 def test_row_names_of_r_have_no_name_for_their_column(separator, names, needs, tmp_path):
-    # write.table(df, "t.txt", sep = separator): text in quotes, and the line of names is one cell short.
+    # write.table(df, "t.txt", sep = separator) in R: text in quotes, and the header has one cell fewer than the rows.
     lines = [separator.join(f'"{name}"' for name in FRAME)]
     for name, row in zip(names, FRAME.itertuples(index=False), strict=True):
         lines.append(separator.join([f'"{name}"', *map(str, row)]))

@@ -1,4 +1,4 @@
-"""Every form of text does what `SourceTests` says."""
+"""Every form of text passes `SourceTests`."""
 
 import json
 import lzma
@@ -19,16 +19,16 @@ class TextTests(SourceTests):
     large = 8 << 20
 
     def write(self, folder, values):
-        """Write what `text` makes of the values."""
+        """Write the values as `text` formats them."""
         (folder / "t.txt").write_bytes(self.text(values))
         return str(folder / "t.txt")
 
     def text(self, values):
-        """The whole file."""
+        """Return the content of the file."""
         return "\n".join(self.lines(values)).encode() + b"\n"
 
     def lines(self, values):
-        """Its lines."""
+        """Return its lines."""
         raise NotImplementedError
 
 
@@ -75,7 +75,7 @@ class TestZip(TestUtf16):
 
 
 class ParsedTests(TextTests):
-    """What is parsed in Python, which takes 20 times as long where memory is traced: a little, and less to hold."""
+    """Formats parsed in Python, 20 times as slow while memory is traced: smaller inputs, and lower limits."""
 
     large = 2 << 20
     memory = 2 << 20
@@ -137,5 +137,5 @@ class TestListedLabels(TextTests):
 
 
 def repr_of(value):
-    """The shortest text that is this number."""
+    """Return the shortest text of this number."""
     return repr(float(value))

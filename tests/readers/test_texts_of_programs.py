@@ -1,4 +1,4 @@
-"""Texts of other programs that are no tables: each is named, and the line that is printed makes a table of it."""
+"""Text output of other programs that is not a table: the error names it, and the line that it prints converts it."""
 
 import re
 from pathlib import Path
@@ -88,7 +88,7 @@ def refusal(path):
 
 
 def converted(folder, hint):
-    """Run the line that a hint ends with, as a user would paste it, and return the file that it makes."""
+    """Run the line at the end of a hint, as a user would paste it, and return the file that it makes."""
     before = set(folder.iterdir())
     line = re.search(r"(python -c|sed|awk) .*", hint)[0]
     done = forked.shell(line, folder)

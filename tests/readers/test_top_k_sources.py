@@ -1,4 +1,4 @@
-"""The highest of each row as sources: arrays, tables and Megatron's caches, of which every class is listed."""
+"""The highest of each row as sources: arrays, tables and Megatron's caches, with every class listed."""
 
 import json
 
@@ -16,7 +16,7 @@ from xent_cli.readers.storage.locate import locate
 
 
 class HighestTests(SourceTests):
-    """A row lists all classes, so that its values come back; they are read as float64, whatever they are stored in."""
+    """Rows list all classes, so that values can be compared; they are read as float64, whatever the stored dtype."""
 
     role = "labels"
     options = ReadOptions(labels_source="log-probs")
@@ -108,7 +108,7 @@ class TestMegatron(HighestTests):
         return str(folder / "t.tar")
 
     def write_cut(self, folder, values):
-        """The padding at the end of a tar archive is longer than what is cut elsewhere."""
+        """Cut more than in other formats, because of the padding at the end of a tar archive."""
         path = self.write(folder, values)
         content = (folder / "t.tar").read_bytes().rstrip(b"\0")
         (folder / "t.tar").write_bytes(content[:-9])

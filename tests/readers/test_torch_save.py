@@ -1,4 +1,4 @@
-"""Files of torch.save: those that PyTorch itself wrote (tests/saved_by/torch), and damaged and hostile ones."""
+"""Files of torch.save: written by PyTorch (tests/saved_by/torch), damaged, and hostile."""
 
 import builtins
 import importlib.util
@@ -38,7 +38,7 @@ def opened(path, role="logits", axis=-1, **options):
 
 
 def rows(values, axis):
-    """Samples with their classes last, in C order."""
+    """Return samples with their classes last, in C order."""
     moved = np.moveaxis(values, axis, -1)
     return moved.reshape(int(np.prod(moved.shape[:-1])), moved.shape[-1])
 
@@ -200,7 +200,7 @@ def test_a_file_that_names_code_is_refused_by_that_name_and_nothing_of_it_runs(n
 
 
 def bomb(opcode, depth):
-    """Tuples of the same tuple twice, so that the number of paths doubles with each."""
+    """Return nested tuples, each containing the next one twice, so that the number of paths doubles with each level."""
     return b"\x80\x02)" + b"2\x86" * depth + opcode + b"."
 
 

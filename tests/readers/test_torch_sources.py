@@ -54,7 +54,7 @@ class TestBatches(SourceTests):
 
 
 class TestWindow(SourceTests):
-    """Some columns of every second row, amid other numbers."""
+    """Some columns of every second row, between other numbers."""
 
     format = "torch"
     random_access = True
@@ -69,7 +69,7 @@ class TestWindow(SourceTests):
 
 
 class TestPermuted(SourceTests):
-    """Classes before the samples, and not side by side."""
+    """Classes before the samples, and not adjacent."""
 
     format = "torch"
     random_access = True

@@ -1,4 +1,4 @@
-"""Documents to report, without a run."""
+"""Documents for reports, made without a run."""
 
 from dataclasses import replace
 
@@ -49,7 +49,7 @@ INCREASE = Threshold("mean_loss", "max-increase", 0.5, percent=True, baseline=0.
 
 
 def hostile(times=1):
-    """Everything that can come from a file is hostile."""
+    """Return a document in which everything that can come from a file is hostile."""
     entries = HOSTILE * times
     checks = tuple(
         {"metric": f"slice:{text}={text}:bits", "kind": "max", "limit": 1.0, "observed": 2.0, "passed": i % 2 == 0}

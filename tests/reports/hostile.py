@@ -1,4 +1,4 @@
-"""A document in which everything that can come from a file is hostile, with all that a page shows."""
+"""A document in which everything that can come from a file is hostile, with everything that a page shows."""
 
 from dataclasses import replace
 

@@ -23,12 +23,12 @@ from xent_cli.reports.summary.plot import histogram_svg
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 LIMIT = 300 * 1024
-# In the 12 pixels of the pictures.
+# In pixels, for the text of 12 pixels in pictures.
 WIDTH_OF_A_DIGIT = 7.7
 
 
 class Page(HTMLParser):
-    """A strict reader: every element is closed, in order, and every attribute is there once."""
+    """A strict parser: every element is closed, in order, and no attribute occurs twice."""
 
     def __init__(self, text):
         super().__init__()
@@ -71,7 +71,8 @@ def page(hostile):
 
 
 def test_the_page_is_strict_with_one_heading_a_title_and_a_language(page):
-    assert [len(page.all(tag)) for tag in ("html", "h1", "title", "main")] == [1, 1, 5, 1]  # four are of pictures
+    # four titles are those of pictures
+    assert [len(page.all(tag)) for tag in ("html", "h1", "title", "main")] == [1, 1, 5, 1]
     assert page.all("html") == [{"lang": "en"}]
     assert {"charset": "utf-8"} in page.all("meta")
     assert any(attrs.get("name") == "viewport" for attrs in page.all("meta"))
@@ -130,7 +131,7 @@ def test_every_table_has_a_caption_and_scoped_heads(page):
 
 
 def colours(text):
-    """Variables of the light and of the dark scheme."""
+    """Return the variables of the light and of the dark scheme."""
     light, dark = text.split("prefers-color-scheme: dark", 1)
     return [dict(re.findall(r"--([a-z]+): (#[0-9a-f]{6})", part)) for part in (light, dark)]
 
@@ -350,5 +351,5 @@ def test_chromium_paints_it_light_and_dark_on_a_phone_and_a_desk(tmp_path, hosti
     chromium(tmp_path, *options, f"file://{tmp_path / 'page.html'}")
     pixels = np.rint(imread(picture)[:, :, :3] * 255).astype(int)
     assert pixels[0, 0].tolist() == list(ground)
-    assert (pixels[:, -8:] == ground).mean() > 0.95  # the margin on the right is free but for tables that scroll
+    assert (pixels[:, -8:] == ground).mean() > 0.95  # the right margin is empty, except for tables that scroll
     assert ((pixels == ground).all(axis=2)).mean() < 0.98

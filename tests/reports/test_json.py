@@ -158,7 +158,7 @@ def test_the_textbook_formula_stands_next_to_the_stable_one():
     assert half["max_safe_logit"] == 11.0859375
     assert (half["stable"]["n_ok"], half["stable"]["first_row"], half["stable"]["worst_row"]) == (4, None, None)
     assert list(half["stable"]) == [key for key in half if key not in {"dtype", "max_safe_logit", "stable"}]
-    assert double["n_imprecise"] == 1  # log(1 + 4e-9) from a sum that has swallowed most of it
+    assert double["n_imprecise"] == 1  # log(1 + 4e-9), computed from a sum that lost most digits of 4e-9
 
 
 def test_a_path_that_is_not_unicode_can_be_written():

@@ -41,7 +41,7 @@ def test_version_signature_inputs_and_figures_are_properties():
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_what_surefire_requires_is_there_in_its_order(document):
-    """Surefire's schema is the stricter one: one suite, properties before cases, each attribute it asks for."""
+    """Surefire's schema is the stricter one: one suite, properties before cases, and every required attribute."""
     suite = ElementTree.fromstring(render(document))
     assert suite.tag == "testsuite"
     assert set(suite.attrib) == {"name", "time", "tests", "errors", "skipped", "failures"}

@@ -15,7 +15,7 @@ def html(document):
 
 
 def rows(page):
-    """Text of every cell, as a reader sees it."""
+    """Return the text of every cell, as a reader sees it."""
     found = re.findall(r"<tr>\n(.*?)</tr>", page, re.DOTALL)
     cells = (re.findall(r"<t[dh]>(.*?)</t[dh]>", row, re.DOTALL) for row in found)
     plain = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&amp;": "&"}

@@ -1,4 +1,4 @@
-"""Warnings and notes are told apart in every report."""
+"""Warnings and notes are distinguished in every report."""
 
 import io
 import json

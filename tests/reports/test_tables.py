@@ -1,4 +1,4 @@
-"""Tables of a terminal at any width: no number is broken, what is left out is said, texts are cut last."""
+"""Tables on a terminal of any width: no number is broken, columns that are left out are named, texts are cut last."""
 
 import io
 import re

@@ -1,3 +1,3 @@
-"""The maker of the files needs PyTorch, which the tests do without."""
+"""Only the script that makes the files needs PyTorch, not the tests."""
 
 collect_ignore = ["make_torch.py"]

@@ -21,7 +21,7 @@ W = RANDOM.normal(0, 1, (D, K)).astype(np.float32)
 
 
 def pytorch():
-    """A linear model, and its batches."""
+    """Return a linear model, and its batches."""
     import torch
 
     torch.manual_seed(3)
@@ -30,7 +30,7 @@ def pytorch():
 
 
 def trainer():
-    """A classifier of token ids that was never trained."""
+    """Return a classifier of token ids that was never trained."""
     import torch
     from transformers import BertConfig, BertForSequenceClassification, Trainer, TrainingArguments
 
@@ -44,7 +44,7 @@ def trainer():
 
 
 def keras():
-    """A model that ends in a softmax, as most do."""
+    """Return a model that ends in a softmax, as most do."""
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     import keras
 
@@ -54,7 +54,7 @@ def keras():
 
 
 def jax(dtype="float32"):
-    """A linear function."""
+    """Return a linear function."""
     import jax.numpy as jnp
 
     weights = jnp.asarray(W, dtype)
@@ -62,7 +62,7 @@ def jax(dtype="float32"):
 
 
 def sklearn(names=None):
-    """Logistic regression, fitted on the labels."""
+    """Return a logistic regression, fitted to the labels."""
     from sklearn.linear_model import LogisticRegression
 
     x, y = X.astype(np.float64), Y if names is None else np.array(names)[Y]
@@ -70,7 +70,7 @@ def sklearn(names=None):
 
 
 def onnxruntime():
-    """A session of one multiplication."""
+    """Return a session with one multiplication."""
     import onnx
     import onnxruntime
     from onnx import TensorProto, helper
@@ -86,7 +86,7 @@ def onnxruntime():
     return {"session": onnxruntime.InferenceSession(model.SerializeToString()), "x": X, "y": Y}
 
 
-# By row of the page: packages that the line needs, what it is run with, and the outputs that it should save.
+# By row of the page: the packages that the line needs, its variables, and the outputs that it should save.
 FRAMEWORKS = {
     "PyTorch": (["torch"], pytorch, lambda at: at["model"](at["x"])),
     "PyTorch, bfloat16": (["torch"], pytorch, lambda at: at["model"](at["x"]).bfloat16().float()),
@@ -111,7 +111,7 @@ def is_here(name):
 
 
 def write(name, line, folder):
-    """Run a line in a folder; return the outputs it should have saved, and the labels."""
+    """Run a line in a folder; return the outputs that it should have saved, and the labels."""
     packages, make, outputs = FRAMEWORKS[name]
     at = make()
     modules = {each: importlib.import_module(each) for each in ("numpy", "pandas", *packages)}

@@ -1,7 +1,7 @@
 """Write the files of tests/saved_by/torch with PyTorch itself: python make_torch.py [FOLDER].
 
-The stored ones are of torch 2.13.0 (and transformers 5.24.0 for model_output.pt). Beside them, expected.npz has what
-each tensor holds, as torch itself gives it, under "FILE:NAME".
+The stored ones were written with torch 2.13.0 (and transformers 5.24.0 for model_output.pt). expected.npz has the
+values of each tensor according to torch, under "FILE:NAME".
 """
 
 import argparse
@@ -19,7 +19,7 @@ DTYPES += [torch.int8, torch.uint8, torch.uint16, torch.uint32, torch.uint64, to
 
 
 def views(base):
-    """Tensors that share a storage of [4, 3, 5] and lie in it in every way that views can."""
+    """Return tensors that share a storage of [4, 3, 5], with every kind of view of it."""
     return {
         "whole": base,
         "reversed_axes": base.permute(2, 1, 0),
@@ -44,7 +44,7 @@ def views(base):
 
 
 def files(random):
-    """What is saved in each file."""
+    """Return the content of each file."""
     logits = torch.from_numpy(random.normal(0, 3, (N, K))).float()
     labels = torch.from_numpy(random.integers(0, K, N))
     cut = [slice(0, 5), slice(5, 10), slice(10, N)]
@@ -98,7 +98,7 @@ def files(random):
 
 
 def values(tree, name):
-    """Every tensor by its dotted name, with its values as NumPy has them."""
+    """Return the values of every tensor as a NumPy array, by its dotted name."""
     if isinstance(tree, torch.Tensor):
         plain = tree.layout == torch.strided and not (tree.is_nested or tree.is_neg() or tree.is_meta)
         if plain and tree.dtype in DTYPES:
@@ -110,7 +110,7 @@ def values(tree, name):
 
 
 def write(folder):
-    """Write them all; return what each tensor holds, by "FILE:NAME"."""
+    """Write all files; return the values of each tensor by "FILE:NAME"."""
     warnings.simplefilter("ignore")
     expected = {}
     for name, content in files(np.random.default_rng(7)).items():
@@ -123,7 +123,7 @@ def write(folder):
     torch.save(content["logits"], folder / "before_1_6.pt", _use_new_zipfile_serialization=False)
     torch.save(torch.nn.Linear(3, 2), folder / "module.pt")
     torch.jit.save(torch.jit.script(torch.nn.Linear(3, 2)), folder / "torchscript.pt")
-    # A machine with a GPU writes the same, with the name of the device in the place of "cpu".
+    # A machine with a GPU writes the same, with the name of the device in place of "cpu".
     kept = serialization.location_tag
     serialization.location_tag = lambda storage: "cuda:0"
     torch.save(content, folder / "cuda.pt")
@@ -132,7 +132,7 @@ def write(folder):
 
 
 def extra_names():
-    """Files that hold the same pair as pair.pt."""
+    """Return the names of files that hold the same pair as pair.pt."""
     return [*(f"protocol{protocol}.pt" for protocol in (3, 4, 5)), "cuda.pt", "model_output.pt"]
 
 

@@ -1,4 +1,4 @@
-"""Blocks of rows to write, without an evaluation."""
+"""Blocks of rows for writers, made without an evaluation."""
 
 import io
 

@@ -133,7 +133,7 @@ def test_a_file_to_append_to_keeps_what_it_has(target):
 
 
 class Trouble:
-    """An output that does what it is told to when it is to be renamed, or finished."""
+    """An output that calls a given function when it is renamed or finished."""
 
     def __init__(self, swap=lambda: None, finish=lambda: None):
         self._swap, self.finish = swap, finish
@@ -153,7 +153,7 @@ def fail():
 
 @pytest.fixture
 def three(tmp_path):
-    """Two files that are there, and one that is not."""
+    """Return two files that exist, and one that does not."""
     paths = [tmp_path / name for name in ("a", "b", "new")]
     for path in paths[:2]:
         path.write_bytes(b"old " + path.name.encode())
@@ -335,7 +335,7 @@ def write_parts(path):
 
 
 class Rows:
-    """What a manifest asks of a block."""
+    """The attributes of a block that a manifest needs."""
 
     start, size = 0, 7
 

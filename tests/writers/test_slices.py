@@ -21,14 +21,14 @@ COLUMNS = RowFormat(id_name="id", by=(("split", 1), ("la,ng", 0)))
 
 
 def rows(n):
-    """A block with two columns of groups, hostile ones and missing ones among them."""
+    """Return a block with two columns of groups, including hostile and missing values."""
     lang = [None if i % 5 == 0 else HOSTILE[i % len(HOSTILE)] for i in range(n)]
     groups = np.array([lang, [f"part {i % 2}" for i in range(n)]], object).T
     return block(n, ignored=True)._replace(groups=groups)
 
 
 def expected(n):
-    """Texts of both columns as they are written."""
+    """Return the texts of both columns as they are written."""
     return list(map(tuple, rows(n).groups[:, ::-1].tolist()))
 
 
@@ -62,7 +62,7 @@ def test_groups_are_written_the_same_on_either_path(monkeypatch, name):
 
 
 def entry(value, *losses):
-    """A slice as the document has it."""
+    """Return a slice as in the document."""
     return {"by": "split", "value": value, "summary": total_losses("", np.array(losses)).summarize()}
 
 

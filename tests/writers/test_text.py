@@ -1,4 +1,4 @@
-"""Rows of text: what is read back, and that neither path nor block size shows."""
+"""Rows of text: they read back the same, whatever the method and the block size."""
 
 import csv
 import io

@@ -43,7 +43,7 @@ class PartsFolder:
         self._rows.append((rows.start, rows.size))
 
     def manifest(self, replaced: list[str]) -> str:
-        """Return JSON that says which rows each part has, and which files of an earlier run may still be in the folder."""
+        """Return JSON with the rows of each part, and the files of an earlier run that may still be in the folder."""
         entries = [{"file": self.parts.name(start), "start": start, "rows": size} for start, size in self._rows]
         document: dict[str, Any] = {"written_by": "xent", "rows": sum(size for _, size in self._rows), "parts": entries}
         if replaced:
