@@ -56,7 +56,8 @@ _USUAL = {
     "no rows": "did the program that writes it end without an error?",
     "no such column or file": "xent inspect says which columns there are",
     "no such file": "is the path right? it is looked up from the folder where xent runs",
-    "no temperature minimises the loss": "are these the labels of these logits, and samples that the model was not trained on?",
+    "no temperature minimises the loss": "are these the labels of these logits, and samples that the model has not "
+    "been trained on?",
     "not JSON": "was it cut short? write it again with a JSON library",
     "not a JSON object": "write each line with a JSON library: json.dumps(record)",
     "not a response": "keep the responses as the server sent them",

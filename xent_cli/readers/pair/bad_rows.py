@@ -166,7 +166,8 @@ def _line_without(label: str, source: Source) -> str:
         f"import pandas; t = pandas.read_{_PANDAS[info.format]}({path}{more.get(info.format, '')}); "
         f'(t[{column}] != {word}).to_csv("mask.csv", index=False)'
     )
-    return f"correct the label; or, to leave such samples out: python -c {shlex.quote(printable(script))}, then add --mask mask.csv"
+    line = f"python -c {shlex.quote(printable(script))}"
+    return f"correct the label; or, to leave such samples out: {line}, then add --mask mask.csv"
 
 
 def _with_counted(message: InputError, row: int, beside: Beside, options: LossOptions) -> InputError:
