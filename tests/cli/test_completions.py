@@ -85,7 +85,7 @@ def llama(losses, texts, **settings):
 
 
 def older(losses, texts, **settings):
-    """Return a response in the form until the end of 2024: probabilities after sampling, with the text of each token."""
+    """Return a response in the form until the end of 2024: probabilities after sampling, and the text of each token."""
     made = llama(losses, texts, **settings)
     made["completion_probabilities"] = [
         {

@@ -36,7 +36,7 @@ def number(value):
 
 
 def assert_close(found, expected, *, relative, ulps):
-    """Assert that numbers are within a relative error or some float64 ULP, whichever is more; inf and NaN must agree."""
+    """Assert that numbers are within a relative error or some ULP, whichever is more; inf and NaN must agree."""
     found, expected = np.asarray(found, float), np.asarray(expected, float)
     finite = np.isfinite(expected)
     np.testing.assert_array_equal(found[~finite], expected[~finite])

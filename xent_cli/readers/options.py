@@ -133,7 +133,7 @@ class Known(NamedTuple):
 
 
 class ReadOptions(NamedTuple):
-    """How the user says the inputs are laid out; None or "auto" leaves it to the file.
+    """What the user says about the layout of the inputs; None or "auto" leaves it to the file.
 
     Fields
     ------

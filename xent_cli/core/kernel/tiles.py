@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # Small enough for the cache; large enough that two threads seldom wait for each other between NumPy calls.
 _TILE_BYTES = 2 << 20
 # NumPy's inner loops run along memory, and calling them for each short row takes three times as long at 10 classes. Up
-# to this many classes the values of one class lie side by side. No digit depends on it.
+# to this many classes, the values of one class are adjacent in memory. No digit depends on it.
 _FEW_CLASSES = 255
 
 

@@ -34,7 +34,7 @@ def page_details(totals: RunTotals, pair: Pair, first_class: int, origin: Origin
     losses = totals.losses
     assert losses.quantiles is not None
     by, worst = losses.listed
-    if losses.n_bounded:  # a loss that is only bounded is not a high one
+    if losses.n_bounded:  # NaN losses stand for bounded ones, which are not the highest
         worst = tuple(sample for sample in worst if not math.isnan(sample.loss))
     kl, known = (None, "") if losses.divergence is None else _distribution(losses.divergence)
     return Details(
