@@ -252,13 +252,11 @@ def _said_of_labels(labels: LabelValues | None, columns: Sequence[str]) -> str:
     if labels is None:
         return "no labels"
     if labels.form == "text":
-        before, after = affixes(columns)
-        known = {plain_name(name) for name in (*columns, *family_of(columns, before, after).names)}
+        known = {plain_name(name) for name in (*columns, *family_of(columns, *affixes(columns)).names)}
         odd = sorted(text for text in labels.names(every=True) if plain_name(text) not in known)
-        named_by = columns_of_labels(labels, columns, every=True)
-        verb = "names" if len(odd) == 1 else "name"
-        none = f", of which {listing(odd)} {verb} none of them" if odd and named_by is None else ""
-        return f"labels of text in {labels.where}{none}"
+        if not odd or columns_of_labels(labels, columns, every=True) is not None:
+            return f"labels of text in {labels.where}"
+        return f"labels of text in {labels.where}, of which {listing(odd)} name{'s' * (len(odd) == 1)} none of them"
     if labels.form == "dense":
         return f"labels of {labels.width} numbers in {labels.where}"
     if odd := sorted(text for text in labels.names(every=True) if labels.class_index(text) is None):
