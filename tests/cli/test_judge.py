@@ -14,7 +14,7 @@ from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.options import LossOptions, Outputs
 from xent_cli.errors import InputError, UsageError
 from xent_cli.reports.strict_json import json_text
-from xent_cli.reports.summary.json import document as as_json
+from xent_cli.reports.summary.json import as_json
 
 SLICED = replace(
     PLAIN,

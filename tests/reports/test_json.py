@@ -17,7 +17,7 @@ from xent_cli.core.run_totals import RunTotals
 from xent_cli.core.warnings import find_warnings
 from xent_cli.reports.interface import Document
 from xent_cli.reports.strict_json import json_schema, json_text
-from xent_cli.reports.summary.json import document
+from xent_cli.reports.summary.json import as_json
 
 OPTIONS = LossOptions()
 INPUTS = {
@@ -83,20 +83,20 @@ def test_the_schema_is_one():
 
 @every_document
 def test_every_document_is_valid(doc):
-    jsonschema.Draft202012Validator(json_schema("summary/summary")).validate(document(doc))
+    jsonschema.Draft202012Validator(json_schema("summary/summary")).validate(as_json(doc))
 
 
 @every_document
 def test_the_text_is_strict_json_and_reads_back_as_the_document(doc):
-    text = json_text(document(doc))
-    assert strict(text) == document(doc)
+    text = json_text(as_json(doc))
+    assert strict(text) == as_json(doc)
     assert text.endswith("}\n")
     assert text.startswith('{\n  "schema_version": 1,\n')
     assert text.isascii()
 
 
 def test_keys_stand_in_the_order_of_the_contract():
-    doc = document(DOCUMENTS["slices and checks"])
+    doc = as_json(DOCUMENTS["slices and checks"])
     assert list(doc) == [
         "schema_version",
         "xent_version",
@@ -120,38 +120,38 @@ def test_keys_stand_in_the_order_of_the_contract():
     )
     assert doc["inputs"]["logits"] == {"path": "l.npy", "format": "npy", "shape": [4, 3], "dtype": "float32"}
     assert doc["inputs"]["labels"]["shape"] == [None]
-    assert list(document(DOCUMENTS["teacher"])["summary"])[-3:] == ["kl_divergence", "accuracy", "top_5_accuracy"]
+    assert list(as_json(DOCUMENTS["teacher"])["summary"])[-3:] == ["kl_divergence", "accuracy", "top_5_accuracy"]
 
 
 def test_what_was_not_asked_for_is_absent():
-    assert list(document(DOCUMENTS["ordinary"]))[-3:] == ["summary", "warnings", "notes"]
-    assert document(DOCUMENTS["no formula tried"])["overflow"] == []
+    assert list(as_json(DOCUMENTS["ordinary"]))[-3:] == ["summary", "warnings", "notes"]
+    assert as_json(DOCUMENTS["no formula tried"])["overflow"] == []
 
 
 def test_figures_are_those_of_the_summary_to_the_last_digit():
     doc = DOCUMENTS["ordinary"]
-    text = json_text(document(doc))
+    text = json_text(as_json(doc))
     assert f'"mean_loss": {doc.summary.mean_loss!r},' in text
     assert strict(text)["summary"] == doc.summary.as_dict()
 
 
 def test_a_nan_loss_is_null_and_counted():
-    summary = document(DOCUMENTS["nan"])["summary"]
+    summary = as_json(DOCUMENTS["nan"])["summary"]
     assert (summary["n_nan"], summary["n_samples"], summary["worst_sample"]) == (1, 4, 0)
     missing = "mean_loss sum_loss std_loss se_loss ci_low ci_high max_loss p90_loss p95_loss p99_loss perplexity"
     missing += " perplexity_low perplexity_high bits"
     assert " ".join(name for name, value in summary.items() if value is None) == missing
-    assert [w["code"] for w in document(DOCUMENTS["nan"])["warnings"]] == ["nan-loss"]
+    assert [w["code"] for w in as_json(DOCUMENTS["nan"])["warnings"]] == ["nan-loss"]
 
 
 def test_an_infinite_loss_is_null_and_counted():
-    summary = document(DOCUMENTS["inf"])["summary"]
+    summary = as_json(DOCUMENTS["inf"])["summary"]
     assert (summary["n_inf"], summary["mean_loss"], summary["max_loss"], summary["perplexity"]) == (1, None, None, None)
     assert summary["min_loss"] == pytest.approx(2 * math.exp(-20.0), rel=1e-8)
 
 
 def test_the_textbook_formula_stands_next_to_the_stable_one():
-    entries = {entry["dtype"]: entry for entry in document(DOCUMENTS["overflow"])["overflow"]}
+    entries = {entry["dtype"]: entry for entry in as_json(DOCUMENTS["overflow"])["overflow"]}
     assert list(entries) == ["float16", "bfloat16", "float32", "float64"]
     half, double = entries["float16"], entries["float64"]
     assert (half["n_ok"], half["n_overflow"], half["first_row"], half["worst_row"]) == (3, 1, 2, 2)
@@ -165,7 +165,7 @@ def test_a_path_that_is_not_unicode_can_be_written():
     odd = replace(
         DOCUMENTS["ordinary"], inputs={"logits": InputDescription("\udcff é\x1b.npy", "npy", (1,), "float32")}
     )
-    assert strict(json_text(document(odd)).encode("utf-8"))["inputs"]["logits"]["path"] == "\udcff é\x1b.npy"
+    assert strict(json_text(as_json(odd)).encode("utf-8"))["inputs"]["logits"]["path"] == "\udcff é\x1b.npy"
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_a_path_that_is_not_unicode_can_be_written():
     ],
 )
 def test_the_schema_refuses_what_the_contract_does_not_have(change, why):
-    doc = document(DOCUMENTS["overflow"])
+    doc = as_json(DOCUMENTS["overflow"])
     change(doc)
     with pytest.raises(jsonschema.ValidationError, match=re.compile(why)):
         jsonschema.Draft202012Validator(json_schema("summary/summary")).validate(doc)

@@ -68,7 +68,7 @@ def _text(name: str, document: Document) -> str:
         from xent_cli.reports.strict_json import json_text
         from xent_cli.reports.summary import json
 
-        return json_text(json.document(document))
+        return json_text(json.as_json(document))
     if name == "md":
         from xent_cli.reports.summary import markdown
 

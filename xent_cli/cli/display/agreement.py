@@ -37,7 +37,7 @@ def show_agreement(document: AgreementDocument | CasesDocument, output: OutputPl
 
 def _print(document: AgreementDocument, output: OutputPlan) -> None:
     if output.summary is Form.JSON:
-        from xent_cli.reports.agreement.json import document as as_json
+        from xent_cli.reports.agreement.json import as_json
         from xent_cli.reports.strict_json import json_text
 
         click.echo(json_text(as_json(document)), nl=False)
@@ -57,7 +57,7 @@ def _print_cases(document: CasesDocument, output: OutputPlan) -> None:
     if output.summary is Form.JSON:
         from xent_cli.reports.strict_json import json_text
 
-        click.echo(json_text(cases.document(document)), nl=False)
+        click.echo(json_text(cases.as_json(document)), nl=False)
     elif output.summary is Form.LINES:
         click.echo(cases.plain_cases(document), nl=False)
     else:

@@ -20,7 +20,7 @@ def show_fit(document: CalibrationDocument, output: OutputPlan, origin: Origin) 
     """Print the temperature and what it does; warnings and notes go to standard error."""
     remark(document.diagnostics, origin, quiet=output.quiet)
     if output.summary is Form.JSON:
-        from xent_cli.reports.calibration.json import document as as_json
+        from xent_cli.reports.calibration.json import as_json
         from xent_cli.reports.strict_json import json_text
 
         click.echo(json_text(as_json(document)), nl=False)

@@ -42,7 +42,7 @@ def _print(output: OutputPlan, document: Document, totals: LossTotals, columns: 
         show_figures(sys.stderr, output.stderr_summary, output, document, totals, columns)
     if output.summary is Form.JSON:
         from xent_cli.reports.strict_json import json_text
-        from xent_cli.reports.summary.json import document as as_json
+        from xent_cli.reports.summary.json import as_json
 
         click.echo(json_text(as_json(document)), nl=False)
     elif output.summary is Form.TABLE:

@@ -22,10 +22,10 @@ def show_comparison(comparison: Comparison, output: OutputPlan, origin: Origin) 
 
     form = output.summary
     if form is Form.JSON:
-        from xent_cli.reports.comparison.json import comparison_document
+        from xent_cli.reports.comparison.json import as_json
         from xent_cli.reports.strict_json import json_text
 
-        _write(json_text(comparison_document(comparison)))
+        _write(json_text(as_json(comparison)))
     elif form is Form.TABLE:
         from xent_cli.reports.comparison.table import print_comparison
 

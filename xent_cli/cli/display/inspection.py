@@ -27,9 +27,9 @@ def show_inspection(document: dict[str, Any], output: OutputPlan, origin: Origin
 
         print_inspection(console_for(sys.stdout, output.color), document)
     else:
-        from xent_cli.reports.inspection.text import inspection_lines
+        from xent_cli.reports.inspection.text import plain_inspection
 
-        click.echo(inspection_lines(document), nl=False)
+        click.echo(plain_inspection(document), nl=False)
     said = [diagnostic.entry() for diagnostic in origin.config_notes]
     for kind in () if output.quiet else ("warning", "note"):
         for entry in (each for each in document[f"{kind}s"] if each not in said):

@@ -69,7 +69,7 @@ def show(output: OutputPlan, document: Document, totals: LossTotals, columns: Ro
         click.echo(plain_value(summary.mean_loss if output.summary is Form.MEAN else summary.sum_loss))
     elif output.summary is Form.JSON:
         from xent_cli.reports.strict_json import json_text
-        from xent_cli.reports.summary.json import document as as_json
+        from xent_cli.reports.summary.json import as_json
 
         click.echo(json_text(as_json(document)), nl=False)
     elif output.summary is not None:

@@ -23,8 +23,7 @@ from xent_cli.errors import UsageError
 from xent_cli.readers.pair.pair import open_operands
 from xent_cli.readers.storage.identity import refuse_changed
 from xent_cli.readers.storage.reading import timeout
-from xent_cli.reports.calibration.json import CalibrationDocument
-from xent_cli.reports.calibration.json import document as as_json
+from xent_cli.reports.calibration.json import CalibrationDocument, as_json
 from xent_cli.reports.strict_json import json_text
 from xent_cli.writers.publish import Publication
 

@@ -35,7 +35,7 @@ from xent_cli.readers.pair.misfit import refuse_missing
 from xent_cli.readers.pair.pair import open_pair
 from xent_cli.readers.storage.identity import refuse_changed
 from xent_cli.readers.storage.locate import locate, refuse_two_pipes
-from xent_cli.reports.inspection.json import Fit, Inspected, inspection_document
+from xent_cli.reports.inspection.json import Fit, Inspected, as_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,7 +108,7 @@ def inspect(flags: InspectOptions) -> dict[str, Any]:
     for entry, path in zip(alone, paths, strict=True):
         if is_highest(entry):
             lines.append(line_of(entry, path, [other for other in paths if other != path]))
-    return inspection_document(__version__, inspected, None, None, diagnostics, lines)
+    return as_json(__version__, inspected, None, None, diagnostics, lines)
 
 
 def _paired(
@@ -180,9 +180,7 @@ def _paired(
     )
     command = command_line([paths[index] for index in order], options, advice) if advice.runs else None
     refuse_changed()
-    return inspection_document(
-        __version__, inspected, fit, command, (*notes, *pair.diagnostics, *with_hints(advice.diagnostics))
-    )
+    return as_json(__version__, inspected, fit, command, (*notes, *pair.diagnostics, *with_hints(advice.diagnostics)))
 
 
 def _in_order(

@@ -53,12 +53,12 @@ class CasesDocument:
         return all(case.found.passed for case in self.cases)
 
 
-def document(doc: CasesDocument) -> dict[str, Any]:
-    """Return `doc` as JSON types, as `verify.schema.json` has it."""
+def as_json(document: CasesDocument) -> dict[str, Any]:
+    """Return `document` as JSON types, as `verify.schema.json` has it."""
     return {
         "schema_version": SCHEMA_VERSION,
-        "xent_version": doc.version,
-        "verdict": verdict_word(doc.passed),
+        "xent_version": document.version,
+        "verdict": verdict_word(document.passed),
         "cases": [
             {
                 "case": case.name,
@@ -69,11 +69,11 @@ def document(doc: CasesDocument) -> dict[str, Any]:
                 "n_ignored": case.found.n_ignored,
                 **{agreement.name: agreement_entry(agreement) for agreement in case.found.agreements},
             }
-            for case in doc.cases
+            for case in document.cases
         ],
-        "not_run": list(doc.not_run),
-        "warnings": [diagnostic.entry() for diagnostic in warnings_of(doc.diagnostics)],
-        "notes": [diagnostic.entry() for diagnostic in notes_of(doc.diagnostics)],
+        "not_run": list(document.not_run),
+        "warnings": [diagnostic.entry() for diagnostic in warnings_of(document.diagnostics)],
+        "notes": [diagnostic.entry() for diagnostic in notes_of(document.diagnostics)],
     }
 
 

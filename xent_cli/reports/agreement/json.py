@@ -46,18 +46,18 @@ class AgreementDocument:
         return all(agreement.errors.passed for agreement in self.agreements)
 
 
-def document(doc: AgreementDocument) -> dict[str, Any]:
-    """Return `doc` as JSON types; NaN and infinities become None and have counters. The schema describes the fields."""
+def as_json(document: AgreementDocument) -> dict[str, Any]:
+    """Return `document` as JSON types; NaN and infinities become None and are counted. The schema has the fields."""
     return {
         "schema_version": SCHEMA_VERSION,
-        "xent_version": doc.version,
-        "signature": doc.signature,
-        "inputs": {role: input_entry(description) for role, description in doc.inputs.items()},
-        "verdict": verdict_word(doc.passed),
-        "n_samples": doc.n_samples,
-        "n_ignored": doc.n_ignored,
-        **{agreement.name: agreement_entry(agreement) for agreement in doc.agreements},
-        **remark_entries(doc.diagnostics),
+        "xent_version": document.version,
+        "signature": document.signature,
+        "inputs": {role: input_entry(description) for role, description in document.inputs.items()},
+        "verdict": verdict_word(document.passed),
+        "n_samples": document.n_samples,
+        "n_ignored": document.n_ignored,
+        **{agreement.name: agreement_entry(agreement) for agreement in document.agreements},
+        **remark_entries(document.diagnostics),
     }
 
 

@@ -43,18 +43,18 @@ class CalibrationDocument:
     diagnostics: tuple[Diagnostic, ...] = ()
 
 
-def document(doc: CalibrationDocument) -> dict[str, Any]:
-    """Return `doc` as JSON types, with None for NaN; the schema describes the fields."""
-    fit = doc.fit
+def as_json(document: CalibrationDocument) -> dict[str, Any]:
+    """Return `document` as JSON types, with None for NaN; the schema describes the fields."""
+    fit = document.fit
     held_out = None
     if fit.held_out is not None:
         held_out = {"folds": len(fit.fold_temperatures), "temperatures": list(fit.fold_temperatures)}
         held_out |= _figures(fit.held_out)
     return {
         "schema_version": SCHEMA_VERSION,
-        "xent_version": doc.version,
-        "signature": doc.signature,
-        "inputs": {role: input_entry(description) for role, description in doc.inputs.items()},
+        "xent_version": document.version,
+        "signature": document.signature,
+        "inputs": {role: input_entry(description) for role, description in document.inputs.items()},
         "temperature": fit.temperature,
         "se_temperature": finite_or_none(fit.se_temperature),
         "n_samples": fit.before.n_samples,
@@ -65,7 +65,7 @@ def document(doc: CalibrationDocument) -> dict[str, Any]:
         "before": _figures(fit.before),
         "after": _figures(fit.after),
         **({} if held_out is None else {"held_out": held_out}),
-        **remark_entries(doc.diagnostics),
+        **remark_entries(document.diagnostics),
     }
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 
 
-def comparison_document(comparison: Comparison) -> dict[str, Any]:
+def as_json(comparison: Comparison) -> dict[str, Any]:
     """Return the comparison as JSON types, with None for NaN and infinities; see the schema for the fields."""
     return {
         "schema_version": SCHEMA_VERSION,

@@ -69,7 +69,7 @@ class Fit:
     n_samples: int | None
 
 
-def inspection_document(
+def as_json(
     version: str,
     files: Sequence[Inspected],
     pair: Fit | None,

@@ -20,7 +20,7 @@ _MOST_OTHERS = 100
 _HEADERS = ("role", "format", "shape", "dtype", "layout", "compression", "size_bytes")
 
 
-def inspection_lines(document: dict[str, Any]) -> str:
+def plain_inspection(document: dict[str, Any]) -> str:
     """Return each figure on a line of its own, at full precision."""
     return "".join(f"{name}\t{value}\n" for group in _groups(document) for name, value in group)
 

@@ -17,27 +17,27 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 
 
-def document(doc: Document) -> dict[str, Any]:
-    """Return `doc` as JSON types: dicts, lists, strings and numbers, with None for NaN and infinities.
+def as_json(document: Document) -> dict[str, Any]:
+    """Return `document` as JSON types: dicts, lists, strings and numbers, with None for NaN and infinities.
 
     ``overflow``, ``slices``, ``worst`` and ``checks`` are present if requested. The schema describes the fields.
     """
     asked_for = {
-        "overflow": None if doc.formulas is None else [_formula(formula) for formula in doc.formulas],
-        "slices": doc.slices,
-        "worst": doc.worst,
-        "checks": doc.checks,
+        "overflow": None if document.formulas is None else [_formula(formula) for formula in document.formulas],
+        "slices": document.slices,
+        "worst": document.worst,
+        "checks": document.checks,
     }
     plain: dict[str, Any] = _plain(
         {
             "schema_version": SCHEMA_VERSION,
-            "xent_version": doc.version,
-            "signature": doc.signature,
-            **({} if doc.labels_digest is None else {"labels_digest": doc.labels_digest}),
-            "inputs": {role: _input(description) for role, description in doc.inputs.items()},
-            "summary": doc.summary,
+            "xent_version": document.version,
+            "signature": document.signature,
+            **({} if document.labels_digest is None else {"labels_digest": document.labels_digest}),
+            "inputs": {role: _input(description) for role, description in document.inputs.items()},
+            "summary": document.summary,
             **{name: entries for name, entries in asked_for.items() if entries is not None},
-            **remark_entries(doc.diagnostics),
+            **remark_entries(document.diagnostics),
         }
     )
     return plain

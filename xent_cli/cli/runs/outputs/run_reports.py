@@ -100,10 +100,10 @@ def reported(
 
 def _comparison_text(form: str, comparison: Comparison, origin: Origin) -> str:
     if form == "json":
-        from xent_cli.reports.comparison.json import comparison_document
+        from xent_cli.reports.comparison.json import as_json
         from xent_cli.reports.strict_json import json_text
 
-        return json_text(comparison_document(comparison))
+        return json_text(as_json(comparison))
     if form == "md":
         from xent_cli.reports.comparison.text import markdown_changes
 
