@@ -61,17 +61,10 @@ _NUMPY_ROW = re.compile(rb"\[\s*[-+]?[0-9][-+.0-9e]*\s+[-+.0-9]")
 _OTHER_TEXTS = (b"@", b"inst#", b"__label__", b":", b" |", b"\n|", b"[")
 _FIRST_LINES = 1 << 12
 # Keys in the JSON that programs write which run language models.
-_OF_PROGRAMS = tuple(
-    b'"%b"' % key
-    for key in (
-        b"choices",
-        b"custom_id",
-        b"tokens_predicted",
-        b"completion_probabilities",
-        b"doc_id",
-        b"filtered_resps",
-    )
-)
+_KEYS = b"choices custom_id tokens_predicted completion_probabilities meta_info output doc_id filtered_resps"
+_OF_PROGRAMS = tuple(b'"%b"' % key for key in _KEYS.split())
+# How server-sent events begin, and few tables do.
+_EVENTS = (b"data:", b"event:", b"id:", b"retry:", b":")
 # The name of the first member of a tar archive that Megatron-LM wrote.
 _CACHED = re.compile(rb"(_meta\.json|\d+\.pt\.zst)\0")
 # This many bytes of a file are checked to see whether it is text.
@@ -264,6 +257,11 @@ def format_of(name: str, head: bytes, role: str = "values") -> str:
         from xent_cli.readers.foreign_formats.refuse import refuse_foreign
 
         refuse_foreign(name, text if text.startswith(_TEXTS) else head)
+    if text.startswith(_EVENTS):
+        from xent_cli.readers.language_models.event_streams import is_event_stream
+
+        if is_event_stream(text):
+            return RESPONSES
     suffix = PurePath(name).suffix.lower()
     if suffix in _BINARY_SUFFIXES and suffix != ".npy" and not _looks_like_text(head[:8]):
         raise InputError(

@@ -19,13 +19,14 @@ from xent_cli.core.scratch import flat
 from xent_cli.errors import InputError
 from xent_cli.readers.columns.column_plan import ColumnPlan
 from xent_cli.readers.interface import RESPONSES, SourceInfo
+from xent_cli.readers.language_models.event_streams import is_event_stream, streamed_responses
 from xent_cli.readers.language_models.json_values import RecordError
 from xent_cli.readers.language_models.refused_options import refuse_options
 from xent_cli.readers.language_models.response_records import records_of
 from xent_cli.readers.language_models.token_logprobs import read_response
 from xent_cli.readers.storage.identity import shrunk
 from xent_cli.readers.storage.pipe import written_to_disk
-from xent_cli.readers.storage.reading import fill, reading
+from xent_cli.readers.storage.reading import BOM, fill, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,10 +43,13 @@ _RESPONSE, _BYTES = "response", "bytes"
 # Numbers stored for each token: log_p, cap, number of the response, size.
 _RECORD = 4
 _BATCH = 1 << 14
+_HEAD_BYTES = 1 << 12
 _MOST_NAMED = 5
 _CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\{')
 _COMPLETION = (b'"completion_probabilities"', b'"tokens_predicted"')
 _OF_A_CHOICE = (b'"finish_reason"', b'"logprobs"', b'"prompt_logprobs"')
+# The Responses API of OpenAI, and SGLang's `/generate`.
+_OUTPUT, _META = re.compile(rb'"object"\s*:\s*"response"'), re.compile(rb'"meta_info"\s*:\s*\{')
 _BATCH_LINE = re.compile(rb'"response"\s*:\s*(\{\s*"(status_code|request_id|body)"|null\s*,\s*"error")')
 
 
@@ -62,6 +66,8 @@ def are_responses(head: bytes) -> bool:
     if b'"custom_id"' in head and _BATCH_LINE.search(head):
         return True
     if _COMPLETION[0] in head or (_COMPLETION[1] in head and b'"content"' in head):
+        return True
+    if _OUTPUT.search(head) or (_META.search(head) and b'_token_logprobs"' in head):
         return True
     return _CHOICES.search(head) is not None and any(key in head for key in _OF_A_CHOICE)
 
@@ -111,7 +117,11 @@ def open_completions(source: Bytes, head: bytes, role: str, options: ReadOptions
     total = tokens.size() // (8 * _RECORD)
     if not total:
         what = f"{len(found.failed)} responses that failed, {len(found.silent)} without log-probabilities"
-        hint = 'ask for them: "logprobs": true in a chat, "logprobs": 1 in completions, "n_probs": 1 of llama-server'
+        what += f" (the first: {found.failed[0]})" if found.failed else ""
+        hint = (
+            'ask for them: "logprobs": true in a chat, "logprobs": 1 in completions, "n_probs": 1 of llama-server, '
+            '"return_logprob": true of SGLang, "include": ["message.output_text.logprobs"] in responses'
+        )
         raise InputError("no log-probabilities", source.name, what, "at least one token", hint)
     units = options.units_column if options.units_column == _BYTES else None
     return CompletionsSource(tokens, found, total, units, options.run.task_bytes)
@@ -121,7 +131,8 @@ def _tokens(source: Bytes, found: Responses, most_bytes: int) -> Iterator[bytes]
     """Yield the tokens of all responses as records, and add everything else to `found`."""
     waiting: list[tuple[float, float, float, float]] = []
     start = 0
-    for place, _, record in records_of(source, most_bytes):
+    streamed = is_event_stream(source.peek(_HEAD_BYTES).removeprefix(BOM))
+    for place, _, record in (streamed_responses if streamed else records_of)(source, most_bytes):
         try:
             response = read_response(record)
         except RecordError as error:

@@ -32,18 +32,11 @@ def records_of(source: Bytes, most_bytes: int) -> Iterator[tuple[str, int, Any]]
         for number, record in enumerate(value if isinstance(value, list) else [value]):
             yield f"{source.name} record {number}", number + 1, record
         return
-    for number, line in enumerate(_lines(source, most_bytes), 1):
+    for number, line in enumerate(lines_of(source, most_bytes), 1):
         if not line.strip():
             continue
         place = f"{source.name} line {number}"
-        try:
-            record = json.loads(line)
-        except RecursionError:
-            raise InputError("not JSON", place, "brackets nested too deep", "one record a line") from None
-        except UnicodeDecodeError:
-            raise InputError("not JSON", place, "bytes that are not UTF-8", "UTF-8 text") from None
-        except ValueError as error:
-            raise InputError("not JSON", place, str(error)[:80], "one whole record a line") from None
+        record = value_of(line, place)
         if not isinstance(record, list):
             yield place, number, record
             continue
@@ -51,7 +44,32 @@ def records_of(source: Bytes, most_bytes: int) -> Iterator[tuple[str, int, Any]]
             yield f"{place} record {index}", number, one
 
 
-def _lines(source: Bytes, most_bytes: int) -> Iterator[bytes]:
+def value_of(line: bytes, place: str) -> Any:
+    """Return the JSON of a line.
+
+    Raises
+    ------
+    InputError
+        If it is not JSON.
+    """
+    try:
+        return json.loads(line)
+    except RecursionError:
+        raise InputError("not JSON", place, "brackets nested too deep", "one record a line") from None
+    except UnicodeDecodeError:
+        raise InputError("not JSON", place, "bytes that are not UTF-8", "UTF-8 text") from None
+    except ValueError as error:
+        raise InputError("not JSON", place, str(error)[:80], "one whole record a line") from None
+
+
+def lines_of(source: Bytes, most_bytes: int) -> Iterator[bytes]:
+    """Yield the lines of a text.
+
+    Raises
+    ------
+    InputError
+        If one has more bytes than that.
+    """
     rest, first = bytearray(), True
     with reading(source.name), source.stream() as stream:
         while chunk := stream.read(_CHUNK_BYTES):

@@ -8,6 +8,9 @@ Of OpenAI, vLLM and llama-server, in four forms:
   which ``prompt_token_ids`` says which token is scored;
 - llama-server's own ``completion_probabilities``: see `llama_server`.
 
+- the Responses API of OpenAI: ``output[i].content[j].logprobs``, as in a chat;
+- SGLang's ``meta_info``: see `sglang`.
+
 A line of a batch has them in ``response.body``, next to ``custom_id`` and ``response.status_code``.
 """
 
@@ -18,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from xent_cli.readers.language_models.json_values import RecordError, keys_of, list_of, object_of, shown
 from xent_cli.readers.language_models.llama_server import is_completion, tokens_of_completion
 from xent_cli.readers.language_models.scored_token import token_of, tokens_of_chat
+from xent_cli.readers.language_models.sglang import META, tokens_of_meta
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -63,7 +67,7 @@ def read_response(record: Any) -> Response:
     Response(name='q7', failure='status 429', tokens=None, sampled=False)
     """
     record = object_of(record, "a response")
-    known = record.keys() & {"custom_id", "choices", "error"}
+    known = record.keys() & {"custom_id", "choices", "error", "output", META}
     if not known and not is_completion(record):
         raise RecordError(f"an object with {keys_of(record)}", 'a response with "choices", or a line of a batch')
     if "custom_id" not in record:
@@ -84,6 +88,13 @@ def _of_body(body: dict[str, Any], name: str) -> Response:
     if "choices" not in body:
         if is_completion(body):
             return Response(name, "", *tokens_of_completion(body))
+        if body.get("error"):
+            return Response(name, _reason(body), None)
+        if "output" in body:
+            return Response(name, "", _of_output(list_of(body["output"], '"output"')))
+        if META in body:
+            meta = object_of(body[META], f'"{META}"')
+            return Response(name or _name(meta.get("id")), "", tokens_of_meta(meta))
         if "error" in body:
             return Response(name, _reason(body), None)
         raise RecordError(f"an object with {keys_of(body)}", 'a response with "choices"')
@@ -120,6 +131,21 @@ def _of_choice(choice: dict[str, Any]) -> Iterable[Token] | None:
     if "content" in own:
         return None if own["content"] is None else tokens_of_chat(list_of(own["content"], '"content"'))
     raise RecordError(f'"logprobs" with {keys_of(own)}', '"content" or "token_logprobs" in it')
+
+
+def _of_output(items: list[Any]) -> list[Token] | None:
+    """The tokens of all texts of a response of the Responses API; None if one of them has no log-probabilities."""
+    tokens: list[Token] = []
+    for item in items:
+        content = object_of(item, "an item of output").get("content") if "content" in item else None
+        for part in list_of(content or [], '"content"'):
+            if object_of(part, "a part of content").get("type") != "output_text":
+                continue
+            scored = list_of(part.get("logprobs") or [], '"logprobs"')
+            if not scored and part.get("text"):
+                return None
+            tokens += tokens_of_chat(scored)
+    return tokens or None
 
 
 def _of_completion(logprobs: dict[str, Any]) -> Iterator[Token]:
