@@ -65,3 +65,23 @@ def test_bfloat16_is_read_as_the_float32_that_it_begins(k):
         np.testing.assert_array_equal(found.loss, wide.loss)
         np.testing.assert_array_equal(found.gradient, wide.gradient)
     assert ulps(found.loss[2], cross_entropy_mp(narrow[2].astype(float).tolist(), 2)) <= 4
+
+
+@pytest.mark.parametrize("kernel", COMPILED)
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("temperature", [1.0, 0.7, 3.0])
+@pytest.mark.parametrize("k", [9, 100, 200, 1000])
+def test_a_class_too_far_off_to_count_is_as_one_that_is_impossible(k, temperature, dtype, kernel):
+    # Steps in which all logits are finite are computed with less care than others; their numbers are the same.
+    rng = np.random.default_rng(k)
+    student = rng.normal(0, 3, (20, k)).astype(dtype)
+    teacher = (student + rng.normal(0, 1, (20, 1)) * rng.normal(0, 1, (20, k))).astype(dtype)
+    student[:, :3:2], teacher[:, :3:2] = 20, 30  # two are equally likely, so that no sum is computed again
+    options = LossOptions(labels="dense", labels_source="logits", temperature=temperature, kernel=kernel)
+    found = []
+    for lowest in (-3e4, -math.inf):
+        student[:, 1::8] = teacher[:, 1::8] = lowest
+        found.append(compiled_cross_entropy(student, teacher, options, gradient_dtype="f8"))
+    far, impossible = found
+    assert [far.loss.tolist(), far.kl.tolist()] == [impossible.loss.tolist(), impossible.kl.tolist()]
+    np.testing.assert_array_equal(far.gradient, impossible.gradient)

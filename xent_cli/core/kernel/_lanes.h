@@ -166,8 +166,8 @@ typedef struct {
     double *kept, *uniform, even; /* the last is uniform_j if it is the same for all classes, else 0 */
 } Job;
 
-/* Working memory: panels of one row of many classes, or of LANES rows; and LANES rows as they are in memory. */
-typedef struct { double *z, *e, *t, *f, *rows; } Scratch;
+/* Working memory: panels of one row of many classes, or of LANES rows; and in `rows` LANES rows as they are in memory. */
+typedef struct { double *z, *e, *t, *f, *rows, *u; } Scratch;
 
 /* A weight times those of the classes, as a panel; padding is 0. */
 static void spread(const Job *job, double weight, double *panel) {
@@ -381,42 +381,25 @@ typedef struct {
 } Side;
 
 /* (x + exp(-x) - 1) / x**2 for |x| <= 1/8. */
-INLINE double divergence_tail(double x) {
-    double s = 1.0 / 3628800;
-    s = FMA(s, x, -1.0 / 362880);
-    s = FMA(s, x, 1.0 / 40320);
-    s = FMA(s, x, -1.0 / 5040);
-    s = FMA(s, x, 1.0 / 720);
-    s = FMA(s, x, -1.0 / 120);
-    s = FMA(s, x, 1.0 / 24);
-    s = FMA(s, x, -1.0 / 6);
-    return FMA(s, x, 0.5);
-}
-
-/* A term of the divergence, q (x + exp(-x) - 1) = q x - q + p >= 0 with x = log(q/p): see divergence.py. Where exp(-x) is
-   far from 1, p and q themselves are accurate enough. */
-INLINE double divergence_term(double x, double p, double q) {
-    double size = fabs(x), near = size < 1.0 ? x : 0.0;
-    double middle = q * (near + expm1_of(-near)), small = q * near * near * divergence_tail(near), far = q * (x - 1.0) + p;
-    double term = size < 0.125 ? small : size < 1.0 ? middle : far;
-    term = term < 0.0 ? 0.0 : term;
-    return q == 0.0 ? p : term;
-}
+enum { DIVERGENCE_TERMS = 9 };
+static const double DIVERGENCE_TAIL[DIVERGENCE_TERMS] = {1.0 / 3628800, -1.0 / 362880, 1.0 / 40320, -1.0 / 5040, 1.0 / 720,
+                                                         -1.0 / 120,    1.0 / 24,      -1.0 / 6,    0.5};
 
 /* log(q/p) of a strip from differences of logits, but for a shift that is common to all classes of a row: see
    divergence.py. */
-INLINE void log_ratios(const Job *job, int64_t depth, const double *z, const double *m, const double *t, const double *t_peak, double *u) {
+INLINE void log_ratios(const Job *job, int wide, int64_t depth, const void *z, const double *m, const void *t, const double *t_peak, double *u) {
     int divided = job->temperature != 1.0 || job->teacher_temperature != 1.0;
     for (int64_t v = 0; v < depth * LANES; v += LANES)
         if (divided) EACH_LANE {
-            double lost, taught_lost, apart = difference(z[v + l], m[l], job->temperature, 1, &lost);
-            double taught = difference(t[v + l], t_peak[l], job->teacher_temperature, 1, &taught_lost);
+            double lost, taught_lost, apart = difference(element(z, wide, v + l), m[l], job->temperature, 1, &lost);
+            double taught = difference(element(t, wide, v + l), t_peak[l], job->teacher_temperature, 1, &taught_lost);
             u[v + l] = (taught - apart) + (taught_lost - lost);
         }
         else EACH_LANE {
-            double lost, taught_lost, apart = difference(z[v + l], m[l], 1.0, 0, &lost);
-            double taught = difference(t[v + l], t_peak[l], 1.0, 0, &taught_lost);
+            double lost, taught_lost, apart = difference(element(z, wide, v + l), m[l], 1.0, 0, &lost);
+            double taught = difference(element(t, wide, v + l), t_peak[l], 1.0, 0, &taught_lost);
             u[v + l] = (taught - apart) + (taught_lost - lost);
         }
-    for (int64_t v = 0; v < depth * LANES; v++) u[v] = ((z[v] == -INFINITY) & (t[v] == -INFINITY)) ? 0.0 : u[v];
+    for (int64_t v = 0; v < depth * LANES; v++)
+        u[v] = ((element(z, wide, v) == -INFINITY) & (element(t, wide, v) == -INFINITY)) ? 0.0 : u[v];
 }

@@ -35,6 +35,10 @@
 #define logits_rows NAMED(logits_rows, VARIANT)
 #define side_of NAMED(side_of, VARIANT)
 #define probability_rows NAMED(probability_rows, VARIANT)
+#define apart NAMED(apart, VARIANT)
+#define add_finite NAMED(add_finite, VARIANT)
+#define divergence_terms NAMED(divergence_terms, VARIANT)
+#define differences_of NAMED(differences_of, VARIANT)
 #define teacher_rows NAMED(teacher_rows, VARIANT)
 #define all_rows NAMED(all_rows, VARIANT)
 #define exact_parts NAMED(exact_parts, VARIANT)
@@ -138,7 +142,7 @@ INLINED void find_maxima(const Job *job, const Panel *panel, int wide, double *m
 INLINED void differences(const void *z, int wide, int64_t depth, const double *m, double temperature, double *d) {
     for (int64_t v = 0; v < depth * LANES; v += LANES)
         for (int l = 0; l < LANES; l += WIDTH) {
-            Vector x = wide ? vector_at((const double *)z + v + l) : (Vector)WIDENED((const float *)z + v + l), top = vector_at(m + l);
+            Vector x = loaded(z, wide, v + l), top = vector_at(m + l);
             /* halved: opposite logits near the end of the range would overflow before the division */
             x = wide && temperature > 1.0 ? (x / 2 - top / 2) / (temperature / 2) : x - top;
             memcpy(d + v + l, &x, sizeof x);
@@ -147,8 +151,8 @@ INLINED void differences(const void *z, int wide, int64_t depth, const double *m
 }
 
 /* log p_j and p_j of a strip. */
-INLINED void distribution(const Side *side, int64_t b, int64_t depth, double *log_p, double *p) {
-    differences(strip_of(&side->panel, 1, b), 1, depth, side->m, side->temperature, log_p);
+INLINED void distribution(const Side *side, int wide, int64_t b, int64_t depth, double *log_p, double *p) {
+    differences(strip_of(&side->panel, wide, b), wide, depth, side->m, side->temperature, log_p);
     for (int64_t v = 0; v < depth * LANES; v += LANES)
         EACH_LANE {
             log_p[v + l] -= side->norm[l];
@@ -488,13 +492,14 @@ INLINED void logits_rows(const Job *job, int wide, int full, const Scratch *scra
 
 /* ---- probabilities, and a teacher's outputs ---- */
 
-FUNCTION Side side_of(const Job *job, const Array *array, int64_t i, int64_t n, double temperature, double *rows, double *z, double *e) {
+/* `wide` unless it is of logits. */
+INLINED Side side_of(const Job *job, const Array *array, int wide, int64_t i, int64_t n, double temperature, double *rows, double *z, double *e) {
     int logits = array->holds == LOGITS, probs = array->holds == PROBS, exact = array->kind != FLOAT64 && temperature == 1.0;
     double others[LANES];
-    Side side = {load(job, array, i, n, 1, 0, probs ? 0.0 : -INFINITY, rows, z), e, temperature, {0}, {0}, {0}, {0}};
-    find_maxima(job, &side.panel, 1, side.m, side.peak);
+    Side side = {load(job, array, i, n, wide, !wide, probs ? 0.0 : -INFINITY, rows, z), e, temperature, {0}, {0}, {0}, {0}};
+    find_maxima(job, &side.panel, wide, side.m, side.peak);
     if (logits) {
-        sum_exponentials(job, &side.panel, 1, 1, side.m, side.peak, temperature, e, others, NULL);
+        sum_exponentials(job, &side.panel, wide, 1, side.m, side.peak, temperature, e, others, NULL);
         for (int64_t r = 0; r < n; r++)
             if (suspect(job, exact, side.m[r], others[r], 0.0))
                 others[r] = refined(job, array, i + r, temperature, side.m[r], side.peak[r], others[r]);
@@ -525,14 +530,14 @@ FUNCTION void probability_rows(const Job *job, const Scratch *scratch) {
     int all_classes = job->form == DENSE || job->uniform != NULL;
     for (int64_t i = 0, n = job->few ? LANES : 1; i < job->n; i += n) {
         if (n > job->n - i) n = job->n - i;
-        Side side = side_of(job, &job->first, i, n, 1.0, scratch->rows, scratch->z, scratch->e);
+        Side side = side_of(job, &job->first, 1, i, n, 1.0, scratch->rows, scratch->z, scratch->e);
         if (job->few && job->form == DENSE) load_few(&job->second, i, n, job->k, 1, 0.0, scratch->rows, scratch->t);
         Sum total = NOTHING;
         double loss[LANES], log_p[STRIP], p[STRIP], room[STRIP];
         for (int64_t b = 0; all_classes && b < job->steps; b += DEPTH) {
             const double *a = weights_of(job, i, b, scratch->t, room);
             double terms[LANES] = {0};
-            distribution(&side, b, depth_at(job, b), log_p, p);
+            distribution(&side, 1, b, depth_at(job, b), log_p, p);
             for (int64_t v = 0; v < depth_at(job, b) * LANES; v += LANES) EACH_LANE terms[l] += product(a[v + l], -log_p[v + l]);
             add_lanes(&total, terms);
         }
@@ -545,16 +550,90 @@ FUNCTION void probability_rows(const Job *job, const Scratch *scratch) {
     }
 }
 
+/* `difference`, where all is finite. */
+INLINED Vector apart(Vector v, Vector m, double temperature, int divided, Vector *error) {
+    Vector d = v - m, back = v - d, lost = (v - (d + back)) + (back - m);
+    if (divided) {
+        Vector quotient = d / temperature;
+        lost = (FUSED(-quotient, ALL(temperature), d) + lost) / temperature;
+        d = quotient;
+    }
+    *error = lost;
+    return d;
+}
+
+/* What `teacher_rows` computes of `depth` steps of logits: adds the loss and what the shift comes from, and puts log(q/p),
+   but for that shift, in `u`. Does nothing and returns 0 unless all is finite, since it takes no care of infinities. */
+INLINED int add_finite(const Side *student, const Side *teacher, int wide, const double *t_peak, const double *up, int divided, int64_t b,
+                       int64_t depth, double *u, double *losses, double *moves) {
+    const void *z = strip_of(&student->panel, wide, b), *t = strip_of(&teacher->panel, wide, b);
+    const double *e = student->e + b * LANES, *f = teacher->e + b * LANES;
+    Vector loss[PARTS] = {{0}}, move[PARTS] = {{0}}, finite = {0}; /* or NaN */
+    for (int64_t v = 0; v < depth * LANES; v += LANES) {
+        Vector each[PARTS], near[PARTS], p[PARTS];
+        UNROLLED for (int x = 0; x < PARTS; x++) {
+            int l = x * WIDTH;
+            Vector lost, taught_lost, d = apart(loaded(z, wide, v + l), vector_at(student->m + l), student->temperature, divided, &lost);
+            Vector taught = apart(loaded(t, wide, v + l), vector_at(t_peak + l), teacher->temperature, divided, &taught_lost);
+            each[x] = (taught - d) + (taught_lost - lost);
+            finite = FUSED(each[x], ALL(0.0), finite);
+            memcpy(u + v + l, &each[x], sizeof each[x]);
+            p[x] = vector_at(e + v + l) * vector_at(student->inverse + l);
+            loss[x] += vector_at(f + v + l) * vector_at(teacher->inverse + l) * -(d - vector_at(student->norm + l));
+            near[x] = WHERE(ABSOLUTE(each[x]) < 1.0, each[x]);
+        }
+        expm1_near(near);
+        UNROLLED for (int x = 0; x < PARTS; x++) {
+            Vector far = vector_at(f + v + x * WIDTH) * vector_at(up + x * WIDTH) - p[x];
+            move[x] += PICKED(ABSOLUTE(each[x]) < 1.0, p[x] * near[x], far);
+        }
+    }
+    for (int l = 0; l < WIDTH; l++)
+        if (finite[l] != 0.0) return 0;
+    memcpy(losses, loss, sizeof loss);
+    memcpy(moves, move, sizeof move);
+    return 1;
+}
+
+/* Terms of the divergence of a step, q (x + exp(-x) - 1) = q x - q + p >= 0 with x = log(q/p): see divergence.py. Where
+   exp(-x) is far from 1, p and q themselves are accurate enough. */
+INLINED void divergence_terms(const Vector *x, const Vector *p, const Vector *q, Vector *terms) {
+    Vector near[PARTS], less[PARTS], tail[PARTS];
+    UNROLLED for (int v = 0; v < PARTS; v++) near[v] = WHERE(ABSOLUTE(x[v]) < 1.0, x[v]), less[v] = -near[v];
+    expm1_near(less);
+    UNROLLED for (int v = 0; v < PARTS; v++) tail[v] = ALL(DIVERGENCE_TAIL[0]);
+    UNROLLED for (int c = 1; c < DIVERGENCE_TERMS; c++)
+        UNROLLED for (int v = 0; v < PARTS; v++) tail[v] = FUSED(tail[v], near[v], ALL(DIVERGENCE_TAIL[c]));
+    UNROLLED for (int v = 0; v < PARTS; v++) {
+        Vector small = q[v] * near[v] * near[v] * tail[v], middle = q[v] * (near[v] + less[v]), far = q[v] * (x[v] - 1.0) + p[v];
+        Vector term = PICKED(ABSOLUTE(x[v]) < 0.125, small, PICKED(ABSOLUTE(x[v]) < 1.0, middle, far));
+        terms[v] += PICKED(q[v] == 0.0, p[v], LARGER(ALL(0.0), term));
+    }
+}
+
+/* Gradients of a step: p - q = -p (exp(x) - 1) keeps its digits where the two are close. */
+INLINED void differences_of(const Vector *x, const Vector *p, const Vector *q, const double *mass, int both, double *g) {
+    Vector near[PARTS];
+    UNROLLED for (int v = 0; v < PARTS; v++) near[v] = WHERE(ABSOLUTE(x[v]) < 1.0, x[v]);
+    expm1_near(near);
+    UNROLLED for (int v = 0; v < PARTS; v++) {
+        Vector far = (both ? p[v] : vector_at(mass + v * WIDTH) * p[v]) - q[v];
+        Vector each = both ? PICKED(ABSOLUTE(x[v]) < 1.0, -p[v] * near[v], far) : far;
+        memcpy(g + v * WIDTH, &each, sizeof each);
+    }
+}
+
 /* Loss and divergence of n rows from i on, and their gradient: see distillation.py. */
-FUNCTION void teacher_rows(const Job *job, const Scratch *scratch) {
-    int both = job->first.holds == LOGITS && job->second.holds == LOGITS;
+INLINED void teacher_rows(const Job *job, int wide, const Scratch *scratch) {
+    int both = !wide || (job->first.holds == LOGITS && job->second.holds == LOGITS);
     int given = job->first.holds == PROBS && job->second.holds == PROBS;
+    int divided = job->temperature != 1.0 || job->teacher_temperature != 1.0;
     for (int64_t i = 0, n = job->few ? LANES : 1; i < job->n; i += n) {
         if (n > job->n - i) n = job->n - i;
-        Side student = side_of(job, &job->first, i, n, job->temperature, scratch->rows, scratch->z, scratch->e);
-        Side teacher = side_of(job, &job->second, i, n, job->teacher_temperature, scratch->rows, scratch->t, scratch->f);
+        Side student = side_of(job, &job->first, wide, i, n, job->temperature, scratch->rows, scratch->z, scratch->e);
+        Side teacher = side_of(job, &job->second, wide, i, n, job->teacher_temperature, scratch->rows, scratch->t, scratch->f);
         int64_t omitted[LANES];
-        double log_p[STRIP], p[STRIP], log_q[STRIP], q[STRIP], u[STRIP] = {0}, scale[LANES], t_peak[LANES], up[LANES];
+        double log_p[STRIP], p[STRIP], log_q[STRIP], q[STRIP], scale[LANES], t_peak[LANES], up[LANES];
         steps_of_class(job, student.peak, omitted);
         EACH_LANE {
             int64_t row = row_of(job, i, n, l);
@@ -567,69 +646,76 @@ FUNCTION void teacher_rows(const Job *job, const Scratch *scratch) {
         /* The loss, the sum of q with and without q_r, and what the shift of all u comes from. */
         Sum losses = NOTHING, masses = losses, rests = losses, moves = losses, overflows = losses;
         for (int64_t b = 0; b < job->steps; b += DEPTH) {
-            int64_t depth = depth_at(job, b);
-            double *z = scratch->z + b * LANES, *t = scratch->t + b * LANES, *f = scratch->f + b * LANES;
-            double loss[LANES] = {0}, mass[LANES] = {0}, rest[LANES] = {0}, move[LANES] = {0}, overflow[LANES] = {0};
-            distribution(&student, b, depth, log_p, p);
-            distribution(&teacher, b, depth, log_q, q);
-            for (int64_t j = 0, v = 0; j < depth; j++, v += LANES)
-                EACH_LANE {
-                    loss[l] += product(q[v + l], -log_p[v + l]);
-                    mass[l] += q[v + l];
-                    rest[l] += omitted[l] == b + j ? 0.0 : q[v + l];
-                }
-            if (both) log_ratios(job, depth, z, student.m, t, t_peak, u);
-            for (int64_t v = 0; both && v < depth * LANES; v += LANES)
-                EACH_LANE {
-                    double each = u[v + l], near = fabs(each) < 1.0 ? each : 0.0, moved = p[v + l] * expm1_of(near);
-                    move[l] += fabs(each) < 1.0 ? moved : f[v + l] * up[l] - p[v + l];
-                    overflow[l] += (isinf(each) != 0) & (fabs(z[v + l]) < INFINITY) & (fabs(t[v + l]) < INFINITY);
-                }
+            double loss[LANES], mass[LANES], rest[LANES], move[LANES], overflow[LANES];
+            int64_t depth = depth_at(job, b), whole = job->few ? depth : job->k / LANES - b, first = b, left = depth;
+            EACH_LANE loss[l] = mass[l] = rest[l] = move[l] = overflow[l] = 0.0;
+            if (whole > depth) whole = depth; /* padding is not finite */
+            if (both && add_finite(&student, &teacher, wide, t_peak, up, divided, b, whole, scratch->u + b * LANES, loss, move))
+                first += whole, left -= whole;
+            if (left > 0) {
+                const void *z = strip_of(&student.panel, wide, first), *t = strip_of(&teacher.panel, wide, first);
+                double *f = scratch->f + first * LANES, *u = scratch->u + first * LANES;
+                distribution(&student, wide, first, left, log_p, p);
+                distribution(&teacher, wide, first, left, log_q, q);
+                for (int64_t j = 0, v = 0; j < left; j++, v += LANES)
+                    EACH_LANE {
+                        loss[l] += product(q[v + l], -log_p[v + l]);
+                        mass[l] += q[v + l];
+                        rest[l] += omitted[l] == first + j ? 0.0 : q[v + l];
+                    }
+                if (both) log_ratios(job, wide, left, z, student.m, t, t_peak, u);
+                for (int64_t v = 0; both && v < left * LANES; v += LANES)
+                    EACH_LANE {
+                        double each = u[v + l], near = fabs(each) < 1.0 ? each : 0.0, moved = p[v + l] * expm1_of(near);
+                        move[l] += fabs(each) < 1.0 ? moved : f[v + l] * up[l] - p[v + l];
+                        overflow[l] += (isinf(each) != 0) & (fabs(element(z, wide, v + l)) < INFINITY) & (fabs(element(t, wide, v + l)) < INFINITY);
+                    }
+            }
             add_lanes(&losses, loss), add_lanes(&masses, mass), add_lanes(&rests, rest), add_lanes(&moves, move);
             add_lanes(&overflows, overflow);
-            /* What the second pass needs takes their place: log(q/p), but for its shift, and from probabilities. */
-            for (int64_t v = 0; v < depth * LANES; v++) {
-                z[v] = u[v];
-                t[v] = log_q[v] == log_p[v] ? 0.0 : log_q[v] - log_p[v]; /* also where both are -inf */
-            }
         }
         double loss[LANES], mass[LANES], rest[LANES], shift[LANES], overflow[LANES], kl[LANES];
         sums_of_rows(job, &losses, loss), sums_of_rows(job, &masses, mass), sums_of_rows(job, &rests, rest);
         sums_of_rows(job, &moves, shift), sums_of_rows(job, &overflows, overflow);
         EACH_LANE shift[l] = log1p_of(shift[l]);
         EACH_LANE shift[l] = overflow[l] > 0.0 || !both ? INFINITY : shift[l];
+        int shifted = 1, any_nan = 0;
+        EACH_LANE shifted &= fabs(shift[l]) < INFINITY, any_nan |= isnan(loss[l]);
 
         /* The divergence and the gradient. */
         Sum terms = NOTHING;
         for (int64_t b = 0; b < job->steps; b += DEPTH) {
             int64_t depth = depth_at(job, b);
-            const double *shifted = scratch->z + b * LANES, *apart = scratch->t + b * LANES;
-            double term[LANES] = {0}, x[STRIP];
-            for (int64_t v = 0; v < depth * LANES; v += LANES)
-                EACH_LANE {
-                    p[v + l] = student.e[b * LANES + v + l] * student.inverse[l];
-                    q[v + l] = teacher.e[b * LANES + v + l] * teacher.inverse[l];
-                    x[v + l] = fabs(shift[l]) < INFINITY ? shifted[v + l] - shift[l] : apart[v + l];
+            const double *e = scratch->e + b * LANES, *f = scratch->f + b * LANES, *u = scratch->u + b * LANES;
+            double g[STRIP], plain[STRIP];
+            Vector term[PARTS] = {{0}};
+            if (!shifted) {
+                distribution(&student, wide, b, depth, log_p, p);
+                distribution(&teacher, wide, b, depth, log_q, q);
+                for (int64_t v = 0; v < depth * LANES; v++) {
+                    int near = given && fabs(q[v] - p[v]) < p[v] / 2;
+                    double ratio = given ? log1p_of(near ? (q[v] - p[v]) / p[v] : 0.0) : 0.0;
+                    plain[v] = log_q[v] == log_p[v] ? 0.0 : log_q[v] - log_p[v]; /* also where both are -inf */
+                    plain[v] = near ? ratio : plain[v];
                 }
-            for (int64_t v = 0; given && v < depth * LANES; v++) {
-                int near = fabs(q[v] - p[v]) < p[v] / 2;
-                double ratio = log1p_of(near ? (q[v] - p[v]) / p[v] : 0.0);
-                x[v] = near ? ratio : x[v];
+                for (int64_t v = 0; v < depth * LANES; v += LANES)
+                    EACH_LANE plain[v + l] = fabs(shift[l]) < INFINITY ? u[v + l] - shift[l] : plain[v + l];
             }
-            for (int64_t v = 0; v < depth * LANES; v += LANES)
-                if (job->normal) EACH_LANE term[l] += divergence_term(x[v + l], p[v + l], q[v + l]);
-                else EACH_LANE term[l] += q[v + l] == 0.0 ? 0.0 : q[v + l] * x[v + l];
-            add_lanes(&terms, term);
-            if (job->gradient == NULL) continue;
-            for (int64_t v = 0; v < depth * LANES; v += LANES)
-                EACH_LANE {
-                    /* p - q = -p (exp(x) - 1) keeps its digits where the two are close. */
-                    double near = fabs(x[v + l]) < 1.0 ? x[v + l] : 0.0, close = -p[v + l] * expm1_of(near);
-                    double far = (both ? p[v + l] : mass[l] * p[v + l]) - q[v + l];
-                    double g = both && fabs(x[v + l]) < 1.0 ? close : far;
-                    x[v + l] = isnan(loss[l]) ? NAN : g * scale[l];
+            for (int64_t v = 0; v < depth * LANES; v += LANES) {
+                Vector own[PARTS], taught[PARTS], x[PARTS];
+                UNROLLED for (int part = 0; part < PARTS; part++) {
+                    int l = part * WIDTH;
+                    own[part] = vector_at(e + v + l) * vector_at(student.inverse + l);
+                    taught[part] = vector_at(f + v + l) * vector_at(teacher.inverse + l);
+                    x[part] = shifted ? vector_at(u + v + l) - vector_at(shift + l) : vector_at(plain + v + l);
                 }
-            put_strip(job, i, n, b, ONES, x);
+                if (job->normal) divergence_terms(x, own, taught, term);
+                else UNROLLED for (int part = 0; part < PARTS; part++) term[part] += WHERE(taught[part] != 0.0, taught[part] * x[part]);
+                if (job->gradient != NULL) differences_of(x, own, taught, mass, both, g + v);
+            }
+            add(&terms, term);
+            for (int64_t v = 0; any_nan && v < depth * LANES; v += LANES) EACH_LANE g[v + l] = isnan(loss[l]) ? NAN : g[v + l];
+            if (job->gradient != NULL) put_strip(job, i, n, b, scale, g);
         }
         sums_of_rows(job, &terms, kl);
         for (int64_t r = 0; r < n; r++) {
@@ -646,7 +732,9 @@ FUNCTION void teacher_rows(const Job *job, const Scratch *scratch) {
 
 FUNCTION void all_rows(const Job *job, const Scratch *scratch) {
     int wide = job->first.kind == FLOAT64, full = job->gradient != NULL;
-    if (job->form == TEACHER) teacher_rows(job, scratch);
+    int logits = job->first.holds == LOGITS && job->second.holds == LOGITS;
+    if (job->form == TEACHER && logits && !wide && job->second.kind != FLOAT64) teacher_rows(job, 0, scratch);
+    else if (job->form == TEACHER) teacher_rows(job, 1, scratch);
     else if (job->first.holds != LOGITS) probability_rows(job, scratch);
     else if (wide && full) logits_rows(job, 1, 1, scratch);
     else if (wide) logits_rows(job, 1, 0, scratch);

@@ -245,9 +245,9 @@ METHOD(rows) {
     double *memory = malloc(8 * (7 * panel + DEPTH));
     if (memory == NULL) return PyErr_NoMemory();
     double *aligned = (double *)(((uintptr_t)memory + 63) & ~(uintptr_t)63); /* vectors then lie in one line of the cache */
-    Scratch scratch = {aligned, aligned + panel, aligned + 2 * panel, aligned + 3 * panel, aligned + 4 * panel};
+    Scratch scratch = {aligned, aligned + panel, aligned + 2 * panel, aligned + 3 * panel, aligned + 4 * panel, aligned + 5 * panel};
     if (job.form != TEACHER && (job.smoothing != 0.0 || (job.form == DENSE && job.class_weight != NULL))) {
-        job.kept = aligned + 5 * panel;
+        job.kept = aligned + 5 * panel; /* `u` is a teacher's */
         job.uniform = aligned + 6 * panel;
         spread(&job, 1.0 - job.smoothing, job.kept);
         spread(&job, job.smoothing / (double)job.k, job.uniform);

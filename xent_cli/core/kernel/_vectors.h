@@ -9,11 +9,15 @@
 #define Floats NAMED(Floats, VARIANT)
 #define Words NAMED(Words, VARIANT)
 #define vector_at NAMED(vector_at, VARIANT)
+#define loaded NAMED(loaded, VARIANT)
 #define gathered NAMED(gathered, VARIANT)
 #define exponentials NAMED(exponentials, VARIANT)
+#define expm1_near NAMED(expm1_near, VARIANT)
 #define PARTS (LANES / WIDTH) /* of a step */
 #define AT_ONCE (PARTS < 4 ? 4 : PARTS) /* one step, or two */
 #define ALL(x) ((Vector){0} + (x)) /* the same in all lanes */
+#define WHERE(mask, x) (Vector)((mask) & (Bits)(x)) /* else 0 */
+#define ABSOLUTE(x) (Vector)((Bits)(x) & INT64_MAX)
 #define PICKED(mask, a, b) (Vector)(((mask) & (Bits)(a)) | (~(mask) & (Bits)(b)))
 #define PICKED_FLOAT(mask, a, b) (Floats)(((mask) & (Words)(a)) | (~(mask) & (Words)(b)))
 #define PAIRED(a, b) MIXED(a, b, 0, 1, 2, 3, 4, 5, 6, 7)
@@ -89,6 +93,11 @@ INLINED Vector vector_at(const double *at) {
     return x;
 }
 
+/* Values of a panel from `at` on. */
+INLINED Vector loaded(const void *panel, int wide, int64_t at) {
+    return wide ? vector_at((const double *)panel + at) : (Vector)WIDENED((const float *)panel + at);
+}
+
 /* 16 bytes of each of WIDTH / 2 rows, in the order of the rows. */
 INLINED Floats gathered(const char *at, int64_t apart) {
     Quad x[WIDTH / 2];
@@ -108,4 +117,20 @@ INLINED void exponentials(Vector *x) {
         UNROLLED for (int v = 0; v < AT_ONCE; v++) q[v] = FUSED(q[v], r[v], ALL(EXP_TAIL[c]));
     UNROLLED for (int v = 0; v < AT_ONCE; v++)
         x[v] = (FUSED(r[v] * r[v], q[v], r[v]) + 1.0) * (Vector)((Bits)t[v] << 52);
+}
+
+/* exp(x) - 1 of a step, for |x| < 1, as `expm1_of` computes it. */
+INLINED void expm1_near(Vector *x) {
+    Vector t[PARTS], high[PARTS], r[PARTS], lost[PARTS], q[PARTS];
+    UNROLLED for (int v = 0; v < PARTS; v++) t[v] = FUSED(x[v], ALL(LOG2_E), ALL(ROUND));
+    UNROLLED for (int v = 0; v < PARTS; v++) high[v] = FUSED(t[v] - ROUND, ALL(-LN2), x[v]);
+    UNROLLED for (int v = 0; v < PARTS; v++) r[v] = FUSED(t[v] - ROUND, ALL(-LN2_REST), high[v]);
+    UNROLLED for (int v = 0; v < PARTS; v++) lost[v] = FUSED(t[v] - ROUND, ALL(-LN2_REST), high[v] - r[v]);
+    UNROLLED for (int v = 0; v < PARTS; v++) q[v] = ALL(EXP_TAIL[0]);
+    UNROLLED for (int c = 1; c < EXP_TERMS; c++)
+        UNROLLED for (int v = 0; v < PARTS; v++) q[v] = FUSED(q[v], r[v], ALL(EXP_TAIL[c]));
+    UNROLLED for (int v = 0; v < PARTS; v++) {
+        Vector power = (Vector)((Bits)t[v] << 52);
+        x[v] = FUSED(power, r[v] + FUSED(r[v] * r[v], q[v], lost[v]), power - 1.0);
+    }
 }
