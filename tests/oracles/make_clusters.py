@@ -1,5 +1,4 @@
-"""
-Write clusters.json: cluster-robust standard errors of means, and Holm's p, as statsmodels computes them.
+"""Write clusters.json: cluster-robust standard errors of means, and Holm's p, as statsmodels computes them.
 
 Run ``python make_clusters.py [FILE]`` with NumPy and statsmodels. Every stored number is the exact double it reads back
 to.
@@ -21,23 +20,7 @@ from statsmodels.stats.multitest import multipletests
 
 
 def mean_case(values, groups, weights=None):
-    """
-    Fit the mean, and return the inputs with what statsmodels says of it.
-
-    Parameters
-    ----------
-    values : numpy.ndarray
-        [n] values.
-    groups : numpy.ndarray
-        [n] the cluster of each, whole numbers.
-    weights : numpy.ndarray, optional
-        [n] weights.
-
-    Returns
-    -------
-    dict
-        One case.
-    """
+    """Fit the mean of values [n] in clusters [n], and return these with the results of statsmodels."""
     constant = np.ones((values.size, 1))
     model = sm.OLS(values, constant) if weights is None else sm.WLS(values, constant, weights=weights)
     fit = model.fit(cov_type="cluster", cov_kwds={"groups": groups}, use_t=True)
@@ -49,14 +32,7 @@ def mean_case(values, groups, weights=None):
 
 
 def main(path):
-    """
-    Write the file.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        Where.
-    """
+    """Write the file."""
     rng = np.random.default_rng(20241101)
     means = []
     for n, clusters in ((6, 2), (12, 12), (40, 7), (200, 25), (300, 100)):

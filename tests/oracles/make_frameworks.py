@@ -1,5 +1,4 @@
-"""
-Write frameworks.json: what PyTorch, TensorFlow, Keras, JAX, Optax and SciPy return, beside `reference`.
+"""Write frameworks.json: what PyTorch, TensorFlow, Keras, JAX, Optax and SciPy return, beside `reference`.
 
 Run ``python make_frameworks.py inputs`` first, then ``python make_frameworks.py NAME`` with NAME one of pytorch,
 tensorflow, jax and scipy, each where that library is installed, with NumPy and mpmath; each fills in its own results.
@@ -23,64 +22,27 @@ from typing import Any
 import mpmath
 import numpy as np
 from make_options import plain
-from mpmath import mpf
-from reference import DIGITS, coefficients, cross_entropy_mp, cross_entropy_mpf, round_mpf
+from reference import DIGITS, batch_mpf, cross_entropy_mp, round_mpf
 
 PATH = Path(__file__).with_name("frameworks.json")
 MARGINS = (5, 10, 15, 17, 20, 30, 37, 40, 80, 100, 200)
 
+# From logits, labels and options to the results by function.
 Evaluate = Callable[[np.ndarray, np.ndarray, dict[str, Any]], dict[str, dict[str, Any]]]
+# Versions of the packages of a library, and its functions.
+Library = tuple[dict[str, str], Evaluate]
 
 
 def parse(value: Any) -> np.ndarray:
-    """
-    Read back an array that `make_options.plain` wrote.
-
-    Parameters
-    ----------
-    value : Any
-        Lists of numbers and of the names of non-finite ones.
-
-    Returns
-    -------
-    ndarray
-        Integers as they are, everything else in float64.
-    """
+    """Read back an array that `make_options.plain` wrote: integers as they are, everything else in float64."""
     array = np.array(value)
     return array if array.dtype.kind == "i" else array.astype(np.float64)
 
 
 def truth(logits: np.ndarray, labels: np.ndarray, options: dict[str, Any]) -> dict[str, Any]:
-    """
-    Reference results of one case.
-
-    Parameters
-    ----------
-    logits, labels : ndarray
-        The inputs.
-    options : dict
-        class_weight, label_smoothing and ignore_index.
-
-    Returns
-    -------
-    dict
-        loss, mean, sum and gradient.
-    """
-    weight, ignored = options.get("class_weight"), options.get("ignore_index")
-    eps = options.get("label_smoothing", 0)
-    losses: list[Any] = []
-    gradients = []
-    divisor = mpf(0)
+    """Return the reference results of one case: loss, mean, sum and gradient."""
     with mpmath.workdps(DIGITS):
-        for row, target in zip(logits.tolist(), labels.tolist(), strict=True):
-            if target == ignored:
-                losses.append(None)
-                gradients.append([mpf(0)] * len(row))
-                continue
-            loss, gradient = cross_entropy_mpf(row, target, label_smoothing=eps, class_weight=weight)
-            losses.append(loss)
-            gradients.append(gradient)
-            divisor += mpmath.fsum(coefficients(target, len(row), 0, weight)) if labels.ndim == 1 else 1
+        losses, gradients, divisor = batch_mpf(logits.tolist(), labels.tolist(), **options)
         total = mpmath.fsum(loss for loss in losses if loss is not None)
         return {
             "loss": [None if loss is None else round_mpf(loss) for loss in losses],
@@ -91,14 +53,7 @@ def truth(logits: np.ndarray, labels: np.ndarray, options: dict[str, Any]) -> di
 
 
 def inputs() -> dict[str, Any]:
-    """
-    Everything but the results of the libraries.
-
-    Returns
-    -------
-    dict
-        The content of a new file.
-    """
+    """Return everything except the results of the libraries: the content of a new file."""
     rng = np.random.default_rng(7)
     z = (rng.normal(size=(6, 5)) * 2).astype(np.float32).astype(np.float64)
     y = rng.integers(0, 5, 6)
@@ -192,17 +147,8 @@ def inputs() -> dict[str, Any]:
     }
 
 
-def pytorch() -> tuple[dict[str, str], Evaluate]:
-    """
-    torch.nn.functional.cross_entropy, with every option.
-
-    Returns
-    -------
-    versions : dict of str to str
-        Of the libraries.
-    evaluate : callable
-        From logits, labels and options to the results by function.
-    """
+def pytorch() -> Library:
+    """Return torch.nn.functional.cross_entropy, with every option."""
     import torch
     from torch.nn.functional import cross_entropy
 
@@ -229,17 +175,8 @@ def pytorch() -> tuple[dict[str, str], Evaluate]:
     return {"torch": torch.__version__}, evaluate
 
 
-def tensorflow() -> tuple[dict[str, str], Evaluate]:
-    """
-    The two functions of tf.nn, and the Keras losses where an option needs them.
-
-    Returns
-    -------
-    versions : dict of str to str
-        Of the libraries.
-    evaluate : callable
-        From logits, labels and options to the results by function.
-    """
+def tensorflow() -> Library:
+    """Return the two functions of tf.nn, and the Keras losses if an option needs them."""
     import keras
     import tensorflow as tf
 
@@ -287,17 +224,8 @@ def tensorflow() -> tuple[dict[str, str], Evaluate]:
     return {"tensorflow": tf.__version__, "keras": keras.__version__}, evaluate
 
 
-def jax() -> tuple[dict[str, str], Evaluate]:
-    """
-    The two functions of Optax, and jax.nn.log_softmax at the label.
-
-    Returns
-    -------
-    versions : dict of str to str
-        Of the libraries.
-    evaluate : callable
-        From logits, labels and options to the results by function.
-    """
+def jax() -> Library:
+    """Return the two functions of Optax, and jax.nn.log_softmax at the label."""
     import jax
     import jax.numpy as jnp
     import jaxlib
@@ -335,17 +263,8 @@ def jax() -> tuple[dict[str, str], Evaluate]:
     return {"jax": jax.__version__, "jaxlib": jaxlib.__version__, "optax": optax.__version__}, evaluate
 
 
-def scipy() -> tuple[dict[str, str], Evaluate]:
-    """
-    scipy.special.log_softmax, and logsumexp less the logit, at the label.
-
-    Returns
-    -------
-    versions : dict of str to str
-        Of the libraries.
-    evaluate : callable
-        From logits, labels and options to the results by function.
-    """
+def scipy() -> Library:
+    """Return scipy.special.log_softmax at the label, and logsumexp minus the logit of the label."""
     import scipy
     from scipy.special import log_softmax, logsumexp
 
@@ -366,18 +285,7 @@ def scipy() -> tuple[dict[str, str], Evaluate]:
 
 
 def fill(data: dict[str, Any], versions: dict[str, str], evaluate: Evaluate) -> None:
-    """
-    Add the results of one library.
-
-    Parameters
-    ----------
-    data : dict
-        The content of the file; changed in place. Earlier results of the same functions are replaced.
-    versions : dict of str to str
-        Of the libraries.
-    evaluate : callable
-        From logits, labels and options to the results by function.
-    """
+    """Add the results of one library, replacing earlier results of the same functions."""
     data["versions"] |= versions
     for case in data["cases"]:
         logits, labels = parse(case["logits"]), parse(case["labels"])
@@ -397,14 +305,7 @@ def fill(data: dict[str, Any], versions: dict[str, str], evaluate: Evaluate) -> 
 
 
 def write(data: dict[str, Any]) -> None:
-    """
-    Write the file, an entry a line, whatever the order in which the libraries were run.
-
-    Parameters
-    ----------
-    data : dict
-        Its content.
-    """
+    """Write the file, one entry per line, in the same order whatever the order in which the libraries were run."""
     for case in data["cases"]:
         case["results"].sort(key=lambda result: (result["function"], result["dtype"]))
     for entry in data["confident"] + data["reported"]:

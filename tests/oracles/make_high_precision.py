@@ -1,5 +1,4 @@
-"""
-Write high_precision.npz: losses and gradients of hard rows, from `reference`.
+"""Write high_precision.npz: losses and gradients of hard rows, from `reference`.
 
 Run ``python make_high_precision.py [FILE]`` with NumPy and mpmath. Per case there are ``<name>_logits``,
 ``<name>_labels``, ``<name>_loss`` and, for the smaller ones, ``<name>_gradient``: of each row's loss, not divided by
@@ -21,47 +20,21 @@ MARGINS = np.array([1.0, 5, 10, 17, 20, 37, 40, 100, 300, 700, 740])
 GRADIENT_ENTRIES = 1200  # larger cases carry no gradient
 COARSE = 100  # from so many classes on, logits are multiples of 1/256, which keeps the file small
 
+# The rows of a kind, [n, classes] in float64, and their labels. `dtype` is that of the logits to come.
 Rows = tuple[np.ndarray, np.ndarray]
 
 
 def normal(rng: np.random.Generator, n: int, classes: int, dtype: str) -> Rows:
-    """
-    Ordinary rows with standard deviations of 1, 3 and 10.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of the numbers.
-    n, classes : int
-        Shape.
-    dtype : str
-        Of the logits to come.
-
-    Returns
-    -------
-    logits, labels : ndarray
-        The rows, in float64, and their labels.
-    """
+    """Return ordinary rows with standard deviations of 1, 3 and 10."""
     z = rng.normal(size=(n, classes)) * np.array([1.0, 3.0, 10.0])[np.arange(n) % 3, None]
     return z, rng.integers(0, classes, n)
 
 
 def confident(rng: np.random.Generator, n: int, classes: int, dtype: str) -> Rows:
-    """
-    One class ahead of the next by each of `MARGINS`, and the label on it.
+    """Return rows with one class ahead of the next by each of `MARGINS`, and the label on it.
 
-    Half of the rows have the maximum far from 0 and the others near it, half the other way round. Beside the runner-up
-    the other classes lie a few nats lower, so that more than one term counts.
-
-    Parameters
-    ----------
-    rng, n, classes, dtype
-        As for `normal`.
-
-    Returns
-    -------
-    logits, labels : ndarray
-        The rows, in float64, and their labels.
+    In half of the rows the maximum is far from 0 and the other logits near it, in the rest the other way round. The
+    other classes are a few nats below the runner-up, so that more than one term counts.
     """
     z = rng.normal(size=(n, classes))
     z -= z.max(axis=1, keepdims=True)
@@ -73,37 +46,13 @@ def confident(rng: np.random.Generator, n: int, classes: int, dtype: str) -> Row
 
 
 def wrong(rng: np.random.Generator, n: int, classes: int, dtype: str) -> Rows:
-    """
-    The rows of `confident` with the label on another class.
-
-    Parameters
-    ----------
-    rng, n, classes, dtype
-        As for `normal`.
-
-    Returns
-    -------
-    logits, labels : ndarray
-        The rows, in float64, and their labels.
-    """
+    """Return the rows of `confident` with the label on another class."""
     z, label = confident(rng, n, classes, dtype)
     return z, (label + rng.integers(1, classes, n)) % classes
 
 
 def ties(rng: np.random.Generator, n: int, classes: int, dtype: str) -> Rows:
-    """
-    From two up to all classes equal at the maximum; the label on one of them or elsewhere.
-
-    Parameters
-    ----------
-    rng, n, classes, dtype
-        As for `normal`.
-
-    Returns
-    -------
-    logits, labels : ndarray
-        The rows, in float64, and their labels.
-    """
+    """Return rows with two to all classes equal at the maximum, and the label on one of them or elsewhere."""
     z = rng.normal(size=(n, classes)) * 4
     for i in range(n):
         tied = rng.choice(classes, classes if i % 7 == 0 else 2 + i % (classes - 1), replace=False)
@@ -112,19 +61,7 @@ def ties(rng: np.random.Generator, n: int, classes: int, dtype: str) -> Rows:
 
 
 def tiny_beside_large(rng: np.random.Generator, n: int, classes: int, dtype: str) -> Rows:
-    """
-    Tiny logits beside a maximum of 20, 300 or 700: z - max is not a float64.
-
-    Parameters
-    ----------
-    rng, n, classes, dtype
-        As for `normal`.
-
-    Returns
-    -------
-    logits, labels : ndarray
-        The rows, in float64, and their labels.
-    """
+    """Return rows of tiny logits and a maximum of 20, 300 or 700, so that z - max is not a float64."""
     tiny = np.array([6e-8, 1e-6, 1e-4] if dtype == "float16" else [1e-30, 5e-14, 1e-9])
     z = rng.choice(tiny, size=(n, classes)) * rng.choice([-1.0, 1.0], size=(n, classes))
     z[::2] *= rng.uniform(1, 2, size=z[::2].shape)
@@ -134,19 +71,7 @@ def tiny_beside_large(rng: np.random.Generator, n: int, classes: int, dtype: str
 
 
 def tiny_maximum(rng: np.random.Generator, n: int, classes: int, dtype: str) -> Rows:
-    """
-    A tiny maximum, of either sign, beside -30, -100 and -700.
-
-    Parameters
-    ----------
-    rng, n, classes, dtype
-        As for `normal`.
-
-    Returns
-    -------
-    logits, labels : ndarray
-        The rows, in float64, and their labels.
-    """
+    """Return rows with a tiny maximum, of either sign, and other logits of -30, -100 and -700."""
     tiny = np.array([6e-8, -6e-8, 2e-7] if dtype == "float16" else [1e-9, -1e-9, 2e-7])
     z = np.array([-30.0, -100.0, -700.0])[np.arange(n) % 3, None] + rng.normal(size=(n, classes)) * (
         np.arange(n) % 2 == 0
@@ -157,19 +82,7 @@ def tiny_maximum(rng: np.random.Generator, n: int, classes: int, dtype: str) -> 
 
 
 def huge(rng: np.random.Generator, n: int, classes: int, dtype: str) -> Rows:
-    """
-    Logits of 1e4, 1e6 and 1e30: as a common offset, and as the spread.
-
-    Parameters
-    ----------
-    rng, n, classes, dtype
-        As for `normal`.
-
-    Returns
-    -------
-    logits, labels : ndarray
-        The rows, in float64, and their labels.
-    """
+    """Return rows with logits of 1e4, 1e6 and 1e30, as a common offset and as the spread."""
     scale = np.array([1e3, 1e4, 3e4] if dtype == "float16" else [1e4, 1e6, 1e30])[np.arange(n) % 3, None]
     sign = rng.choice([-1.0, 1.0], size=(n, 1))
     offset = sign * scale + rng.normal(size=(n, classes)) * 3
@@ -180,19 +93,7 @@ def huge(rng: np.random.Generator, n: int, classes: int, dtype: str) -> Rows:
 
 
 def equal_others(rng: np.random.Generator, n: int, classes: int, dtype: str) -> Rows:
-    """
-    All other classes equal, 10 below the maximum.
-
-    Parameters
-    ----------
-    rng, n, classes, dtype
-        As for `normal`.
-
-    Returns
-    -------
-    logits, labels : ndarray
-        The rows, in float64, and their labels.
-    """
+    """Return rows with all other classes equal, 10 below the maximum."""
     top = rng.integers(0, classes, n)
     base = rng.normal(size=n) * 3
     base[::4] = 0
@@ -214,21 +115,7 @@ KINDS: dict[Callable[[np.random.Generator, int, int, str], Rows], dict[int, int]
 
 
 def solve(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """
-    Losses and gradients of stored rows.
-
-    Parameters
-    ----------
-    logits : ndarray
-        In its final dtype.
-    labels : ndarray
-        Class indices.
-
-    Returns
-    -------
-    loss, gradient : ndarray
-        In float64, each entry rounded once.
-    """
+    """Return losses and gradients of stored rows, each entry rounded once."""
     loss = np.empty(len(labels))
     gradient = np.empty(logits.shape)
     with mpmath.workdps(DIGITS):
@@ -240,16 +127,7 @@ def solve(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def save(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """
-    Write an .npz whose bytes do not depend on the clock.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    arrays : dict of str to ndarray
-        Its members.
-    """
+    """Write an .npz whose bytes do not depend on the clock."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for name, array in arrays.items():
             buffer = io.BytesIO()

@@ -1,5 +1,4 @@
-"""
-What PyTorch's kernels return in three float types, and what kernels with a known mistake return: `kernels.npz`.
+"""What PyTorch's kernels return in three float types, and what kernels with a known mistake return: `kernels.npz`.
 
     python tests/oracles/make_kernels.py        in an environment with torch (2.13.0, CPU)
 
@@ -20,37 +19,13 @@ CASES = {"plain": {}, "options": {"ignore_index": -100, "label_smoothing": 0.1, 
 
 
 def stored(values: torch.Tensor) -> np.ndarray:
-    """
-    Values as NumPy has them.
-
-    Parameters
-    ----------
-    values : torch.Tensor
-        Of any dtype.
-
-    Returns
-    -------
-    numpy.ndarray
-        The bits where it is bfloat16.
-    """
+    """Return values as a NumPy array; the bits of bfloat16 as uint16."""
     values = values.detach()
     return values.view(torch.uint16).numpy() if values.dtype == torch.bfloat16 else values.numpy()
 
 
 def textbook(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """
-    The loss of a kernel that does not subtract the maximum.
-
-    Parameters
-    ----------
-    logits, labels : torch.Tensor
-        [n, k] and [n].
-
-    Returns
-    -------
-    torch.Tensor
-        [n], inf or NaN where exp overflows.
-    """
+    """Return the losses of a kernel that does not subtract the maximum: inf or NaN where exp overflows."""
     return logits.exp().sum(1).log() - logits[torch.arange(len(labels)), labels]
 
 

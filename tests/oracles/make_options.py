@@ -1,9 +1,8 @@
-"""
-Write options.json: small cases for temperature, label smoothing, class weights, dense labels and teachers.
+"""Write options.json: small cases for temperature, label smoothing, class weights, dense labels and teachers.
 
 Run ``python make_options.py [FILE]`` with NumPy and mpmath. Logits are float64 unless a case says float32, and every
-stored number, an option too, is the exact double it reads back to. Results are computed with 450 digits and rounded
-once. "inf", "-inf" and "nan" stand for the values JSON has not.
+stored number, including options, is the exact double that it reads back to. Results are computed with 450 digits and
+rounded once. "inf", "-inf" and "nan" are the values that JSON does not have.
 
 - ``loss``: per row, class weights included, with l = -log softmax(z / T). Index labels y: (1 - eps) w_y l_y +
   eps/C sum_j w_j l_j. Dense labels q: sum_j w_j ((1 - eps) q_j + eps/C) l_j. Teacher: the dense labels are q =
@@ -21,23 +20,11 @@ from typing import Any
 
 import mpmath
 import numpy as np
-from mpmath import mpf
-from reference import DIGITS, coefficients, cross_entropy_mpf, kl_mpf, log_softmax_mpf, round_mpf
+from reference import DIGITS, batch_mpf, kl_mpf, log_softmax_mpf, round_mpf
 
 
 def plain(value: Any) -> Any:
-    """
-    Turn arrays and non-finite floats into what JSON can hold.
-
-    Parameters
-    ----------
-    value : Any
-        A number, a string, an array, or lists and dicts of them.
-
-    Returns
-    -------
-    Any
-        The same, of lists, dicts, strings and finite numbers.
+    """Turn arrays and non-finite floats into what JSON can hold.
 
     Examples
     --------
@@ -54,54 +41,17 @@ def plain(value: Any) -> Any:
 
 
 def solve(
-    logits: np.ndarray,
-    labels: np.ndarray | None = None,
-    teacher: np.ndarray | None = None,
-    temperature: float = 1.0,
-    label_smoothing: float = 0.0,
-    class_weight: list[float] | None = None,
+    logits: np.ndarray, labels: np.ndarray | None = None, teacher: np.ndarray | None = None, **options: Any
 ) -> dict[str, Any]:
-    """
-    Results of one case.
-
-    Parameters
-    ----------
-    logits : ndarray
-        Shape (n, C).
-    labels : ndarray, optional
-        Class indices, or dense rows.
-    teacher : ndarray, optional
-        Logits whose softmax is the target, instead of labels.
-    temperature, label_smoothing : float
-        Options.
-    class_weight : list of float, optional
-        One weight a class.
-
-    Returns
-    -------
-    dict
-        loss, mean and gradient; for a teacher also kl and kl_mean.
-    """
+    """Return the results of one case: loss, mean and gradient; for a teacher also kl and kl_mean."""
     out: dict[str, Any] = {}
     with mpmath.workdps(DIGITS):
-        if teacher is not None:
-            targets: Any = [log_softmax_mpf(row)[1] for row in teacher.tolist()]
-        elif labels is not None:
-            targets = labels.tolist()
-        rows = [
-            cross_entropy_mpf(
-                row, target, temperature=temperature, label_smoothing=label_smoothing, class_weight=class_weight
-            )
-            for row, target in zip(logits.tolist(), targets, strict=True)
-        ]
-        losses = [loss for loss, _ in rows]
-        divisor = mpf(len(rows))
-        if class_weight is not None and labels is not None and labels.ndim == 1:
-            divisor = mpmath.fsum(mpmath.fsum(coefficients(y, logits.shape[1], 0, class_weight)) for y in targets)
+        targets = [log_softmax_mpf(row)[1] for row in teacher.tolist()] if labels is None else labels.tolist()
+        losses, gradients, divisor = batch_mpf(logits.tolist(), targets, **options)
         out["loss"] = [round_mpf(loss) for loss in losses]
         out["mean"] = round_mpf(mpmath.fsum(losses) / divisor)
         finite = all(mpmath.isfinite(loss) for loss in losses)
-        out["gradient"] = [[round_mpf(g / divisor) for g in gradient] for _, gradient in rows] if finite else None
+        out["gradient"] = [[round_mpf(g / divisor) for g in gradient] for gradient in gradients] if finite else None
         if teacher is not None:
             kl = [kl_mpf(row, other) for row, other in zip(logits.tolist(), teacher.tolist(), strict=True)]
             out["kl"] = [round_mpf(value) for value in kl]
@@ -110,25 +60,7 @@ def solve(
 
 
 def case(name: str, logits: np.ndarray, labels: np.ndarray | None = None, **kwargs: Any) -> dict[str, Any]:
-    """
-    Put inputs, options and results of one case together.
-
-    Parameters
-    ----------
-    name : str
-        Its name.
-    logits : ndarray
-        Shape (n, C); a float32 array makes a float32 case.
-    labels : ndarray, optional
-        Class indices, or dense rows.
-    **kwargs
-        teacher and the options of `solve`.
-
-    Returns
-    -------
-    dict
-        The case as it is written.
-    """
+    """Return inputs, options and results of one case as it is written; a float32 array makes a float32 case."""
     inputs = {"labels": labels, "teacher": kwargs.get("teacher")}
     return {
         "name": name,
@@ -141,19 +73,10 @@ def case(name: str, logits: np.ndarray, labels: np.ndarray | None = None, **kwar
 
 
 def temperature_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
-    """
-    Ordinary and confident rows at four temperatures.
+    """Return ordinary and confident rows at four temperatures.
 
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of the logits.
-
-    Returns
-    -------
-    list of dict
-        The cases. In a confident case the rows lead by 100, 400, 600 and 700 temperatures; in the second half of them
-        the label is on the runner-up.
+    In a confident case the rows lead by 100, 400, 600 and 700 temperatures; in the second half of them the label is on
+    the runner-up.
     """
     cases = []
     for temperature in (0.01, 0.5, 1.5, 100.0):
@@ -175,19 +98,7 @@ def temperature_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
 
 
 def smoothing_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
-    """
-    Label smoothing and class weights, with index labels and with dense ones.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of the numbers.
-
-    Returns
-    -------
-    list of dict
-        The cases.
-    """
+    """Return cases of label smoothing and class weights, with index labels and with dense ones."""
     cases = []
     weights = [0.5, 2.0, 1.0, 0.0, 3.25]
     z = rng.normal(size=(8, 5)) * 3
@@ -214,19 +125,7 @@ def smoothing_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
 
 
 def dense_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
-    """
-    Dense labels: one-hot, confident, and rows that do not sum to 1.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of the numbers.
-
-    Returns
-    -------
-    list of dict
-        The cases.
-    """
+    """Return cases of dense labels: one-hot, confident, and rows that do not sum to 1."""
     z = rng.normal(size=(6, 4)) * 2
     q = rng.uniform(size=(6, 4))
     q[0] = 0
@@ -251,19 +150,7 @@ def dense_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
 
 
 def teacher_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
-    """
-    Teachers: unlike the student, nearly equal to it, equal to it, shifted, confident and masked.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of the numbers.
-
-    Returns
-    -------
-    list of dict
-        The cases.
-    """
+    """Return cases of teachers: unlike the student, nearly equal to it, equal to it, shifted, confident and masked."""
     z = rng.normal(size=(6, 5)) * 2
     t = rng.normal(size=(6, 5)) * 2
     cases = [case("teacher-unlike", z, teacher=t), case("teacher-same", z, teacher=z)]

@@ -1,5 +1,4 @@
-"""
-A slow scalar oracle for softmax cross-entropy, in arbitrary precision.
+"""A slow scalar oracle for softmax cross-entropy, in arbitrary precision.
 
 Every stored value is taken as the exact number it is, everything is computed with `DIGITS` significant digits, and a
 result is rounded once, to nearest even. Nothing here is shared with the package under test.
@@ -16,7 +15,7 @@ from mpmath import mpf
 
 DIGITS = 450
 
-# precision in bits, exponent of the smallest subnormal, and the largest exponent (a value below 2**emax is finite)
+# Precision in bits, exponent of the smallest subnormal, and the largest exponent (a value below 2**emax is finite).
 FORMATS = {
     "float16": (11, -24, 16),
     "bfloat16": (8, -133, 128),
@@ -26,37 +25,12 @@ FORMATS = {
 
 
 def _mpf(value: Any) -> mpf:
-    """
-    Take a stored number as the exact value it is.
-
-    Parameters
-    ----------
-    value : int, float, NumPy scalar or mpf
-        The number.
-
-    Returns
-    -------
-    mpf
-        The same number.
-    """
+    """Return a stored number as the exact value that it is."""
     return value if isinstance(value, mpf) else mpf(value if isinstance(value, int) else float(value))
 
 
 def round_fraction(value: Fraction, name: str = "float64") -> float:
-    """
-    Round an exact rational once, to nearest even, with gradual underflow.
-
-    Parameters
-    ----------
-    value : Fraction
-        The exact value.
-    name : str
-        A key of `FORMATS`.
-
-    Returns
-    -------
-    float
-        The rounded value, as the float64 that equals it; infinite on overflow.
+    """Round an exact rational once to a format, to nearest even, with gradual underflow; return it as a float64.
 
     Examples
     --------
@@ -83,20 +57,7 @@ def round_fraction(value: Fraction, name: str = "float64") -> float:
 
 
 def round_mpf(value: mpf, name: str = "float64") -> float:
-    """
-    Round an mpf once, to nearest even, with gradual underflow.
-
-    Parameters
-    ----------
-    value : mpf
-        The value; may be infinite or NaN.
-    name : str
-        A key of `FORMATS`.
-
-    Returns
-    -------
-    float
-        The rounded value, as the float64 that equals it.
+    """Round an mpf, which may be infinite or NaN, once to a format; see `round_fraction`.
 
     Examples
     --------
@@ -118,21 +79,7 @@ def round_mpf(value: mpf, name: str = "float64") -> float:
 
 
 def log_softmax_mpf(row: Sequence[Any], temperature: Any = 1) -> tuple[list[mpf], list[mpf]]:
-    """
-    Negative log-softmax and softmax of one row.
-
-    Parameters
-    ----------
-    row : sequence of numbers
-        The logits.
-    temperature : number
-        What the logits are divided by.
-
-    Returns
-    -------
-    losses, probabilities : list of mpf
-        -log p_j and p_j; all NaN for a row with a NaN, a +inf or nothing but -inf.
-    """
+    """Return -log p_j and p_j of one row; all NaN for a row with a NaN, a +inf or nothing but -inf."""
     z = [_mpf(value) / _mpf(temperature) for value in row]
     top = max(z) if not any(mpmath.isnan(value) for value in z) else mpf("nan")
     if not mpmath.isfinite(top):
@@ -147,24 +94,9 @@ def log_softmax_mpf(row: Sequence[Any], temperature: Any = 1) -> tuple[list[mpf]
 def coefficients(
     target: Any, classes: int, label_smoothing: Any = 0, class_weight: Sequence[Any] | None = None
 ) -> list[mpf]:
-    """
-    Write a row's loss as sum_j a_j (-log p_j) and return the a_j.
+    """Write a row's loss as sum_j a_j (-log p_j) and return the a_j.
 
-    Parameters
-    ----------
-    target : int or sequence of numbers
-        A class index or a dense row.
-    classes : int
-        Number of classes.
-    label_smoothing : number
-        Share of the target that is spread evenly; a float is taken as the exact number it is.
-    class_weight : sequence of numbers, optional
-        One weight a class.
-
-    Returns
-    -------
-    list of mpf
-        For an index y: (1 - eps) w_y at y, plus eps/C w_j everywhere; for a dense row q: w_j ((1 - eps) q_j + eps/C).
+    For a class index y: (1 - eps) w_y at y, plus eps/C w_j everywhere; for a dense row q: w_j ((1 - eps) q_j + eps/C).
 
     Examples
     --------
@@ -181,19 +113,7 @@ def coefficients(
 
 
 def _dot(a: Sequence[mpf], x: Sequence[mpf]) -> mpf:
-    """
-    Sum of products in which 0 times infinity is 0.
-
-    Parameters
-    ----------
-    a, x : sequence of mpf
-        The factors.
-
-    Returns
-    -------
-    mpf
-        The sum; NaN if an x is NaN.
-    """
+    """Return the sum of products, in which 0 times infinity is 0; NaN if an x is NaN."""
     if any(mpmath.isnan(value) for value in x):
         return mpf("nan")
     return mpmath.fsum(u * v for u, v in zip(a, x, strict=True) if u)
@@ -207,58 +127,15 @@ def cross_entropy_mpf(
     label_smoothing: Any = 0,
     class_weight: Sequence[Any] | None = None,
 ) -> tuple[mpf, list[mpf]]:
-    """
-    Loss of one row and its gradient, unrounded.
-
-    Parameters
-    ----------
-    row : sequence of numbers
-        The logits.
-    target : int or sequence of numbers
-        A class index or a dense row.
-    temperature, label_smoothing, class_weight
-        As for `coefficients` and `log_softmax_mpf`.
-
-    Returns
-    -------
-    loss : mpf
-        The loss of the row, class weights included.
-    gradient : list of mpf
-        Its derivatives with respect to the logits as given.
-    """
+    """Return the loss of one row, against a class index or a dense row, and its gradient; see `coefficients`."""
     losses, p = log_softmax_mpf(row, temperature)
     a = coefficients(target, len(p), label_smoothing, class_weight)
     total = mpmath.fsum(a)
     return _dot(a, losses), [(total * u - v) / _mpf(temperature) for u, v in zip(p, a, strict=True)]
 
 
-def cross_entropy_mp(
-    row: Sequence[Any],
-    target: Any,
-    *,
-    temperature: Any = 1,
-    label_smoothing: Any = 0,
-    class_weight: Sequence[Any] | None = None,
-    dtype: str = "float64",
-) -> float:
-    """
-    Loss of one row, rounded once.
-
-    Parameters
-    ----------
-    row : sequence of numbers
-        The logits.
-    target : int or sequence of numbers
-        A class index or a dense row.
-    temperature, label_smoothing, class_weight
-        As for `coefficients` and `log_softmax_mpf`.
-    dtype : str
-        A key of `FORMATS`: what the result is rounded to.
-
-    Returns
-    -------
-    float
-        The loss.
+def cross_entropy_mp(row: Sequence[Any], target: Any, *, dtype: str = "float64", **options: Any) -> float:
+    """Return the loss of one row, rounded once; the options are those of `cross_entropy_mpf`.
 
     Examples
     --------
@@ -270,39 +147,11 @@ def cross_entropy_mp(
     0.0
     """
     with mpmath.workdps(DIGITS):
-        loss, _ = cross_entropy_mpf(
-            row, target, temperature=temperature, label_smoothing=label_smoothing, class_weight=class_weight
-        )
-        return round_mpf(loss, dtype)
+        return round_mpf(cross_entropy_mpf(row, target, **options)[0], dtype)
 
 
-def gradient_mp(
-    row: Sequence[Any],
-    target: Any,
-    *,
-    temperature: Any = 1,
-    label_smoothing: Any = 0,
-    class_weight: Sequence[Any] | None = None,
-    dtype: str = "float64",
-) -> list[float]:
-    """
-    Gradient of one row's loss, each entry rounded once.
-
-    Parameters
-    ----------
-    row : sequence of numbers
-        The logits.
-    target : int or sequence of numbers
-        A class index or a dense row.
-    temperature, label_smoothing, class_weight
-        As for `coefficients` and `log_softmax_mpf`.
-    dtype : str
-        A key of `FORMATS`: what the result is rounded to.
-
-    Returns
-    -------
-    list of float
-        Derivatives with respect to the logits as given.
+def gradient_mp(row: Sequence[Any], target: Any, *, dtype: str = "float64", **options: Any) -> list[float]:
+    """Return the gradient of one row's loss with respect to its logits, each entry rounded once.
 
     Examples
     --------
@@ -310,26 +159,34 @@ def gradient_mp(
     [-0.5, 0.5]
     """
     with mpmath.workdps(DIGITS):
-        _, gradient = cross_entropy_mpf(
-            row, target, temperature=temperature, label_smoothing=label_smoothing, class_weight=class_weight
-        )
-        return [round_mpf(value, dtype) for value in gradient]
+        return [round_mpf(value, dtype) for value in cross_entropy_mpf(row, target, **options)[1]]
+
+
+def batch_mpf(
+    logits: Sequence[Sequence[Any]], targets: Sequence[Any], ignore_index: int | None = None, **options: Any
+) -> tuple[list[mpf | None], list[list[mpf]], mpf]:
+    """Return loss and gradient of each row, None and zeros for an ignored one, and the divisor of their mean.
+
+    That is the sum of the class weights of the labels; a dense row counts 1.
+    """
+    losses: list[mpf | None] = []
+    gradients = []
+    divisor = mpf(0)
+    for row, target in zip(logits, targets, strict=True):
+        sparse = isinstance(target, int)
+        if sparse and target == ignore_index:
+            losses.append(None)
+            gradients.append([mpf(0)] * len(row))
+            continue
+        loss, gradient = cross_entropy_mpf(row, target, **options)
+        losses.append(loss)
+        gradients.append(gradient)
+        divisor += mpmath.fsum(coefficients(target, len(row), 0, options.get("class_weight"))) if sparse else 1
+    return losses, gradients, divisor
 
 
 def kl_mpf(row: Sequence[Any], teacher: Sequence[Any]) -> mpf:
-    """
-    KL(softmax(teacher) || softmax(row)), unrounded.
-
-    Parameters
-    ----------
-    row, teacher : sequence of numbers
-        Logits of the student and of the teacher.
-
-    Returns
-    -------
-    mpf
-        sum_j q_j (log q_j - log p_j) over the classes with q_j > 0.
-    """
+    """Return KL(softmax(teacher) || softmax(row)): sum_j q_j (log q_j - log p_j) over the classes with q_j > 0."""
     losses, p = log_softmax_mpf(row)
     own, q = log_softmax_mpf(teacher)
     if any(mpmath.isnan(value) for value in (p[0], q[0])):
@@ -338,18 +195,7 @@ def kl_mpf(row: Sequence[Any], teacher: Sequence[Any]) -> mpf:
 
 
 def kl_mp(row: Sequence[Any], teacher: Sequence[Any]) -> float:
-    """
-    KL(softmax(teacher) || softmax(row)), rounded once.
-
-    Parameters
-    ----------
-    row, teacher : sequence of numbers
-        Logits of the student and of the teacher.
-
-    Returns
-    -------
-    float
-        The divergence, exactly 0 for equal rows.
+    """Return KL(softmax(teacher) || softmax(row)), rounded once.
 
     Examples
     --------
@@ -363,18 +209,7 @@ def kl_mp(row: Sequence[Any], teacher: Sequence[Any]) -> float:
 
 
 def teacher_cross_entropy_mp(row: Sequence[Any], teacher: Sequence[Any]) -> float:
-    """
-    H(softmax(teacher), softmax(row)), rounded once.
-
-    Parameters
-    ----------
-    row, teacher : sequence of numbers
-        Logits of the student and of the teacher.
-
-    Returns
-    -------
-    float
-        The cross-entropy.
+    """Return H(softmax(teacher), softmax(row)), rounded once.
 
     Examples
     --------
@@ -388,21 +223,7 @@ def teacher_cross_entropy_mp(row: Sequence[Any], teacher: Sequence[Any]) -> floa
 
 
 def _exp(value: float, name: str) -> float:
-    """
-    Exponential of a number of a format, rounded once to that format.
-
-    Parameters
-    ----------
-    value : float
-        The argument.
-    name : str
-        A key of `FORMATS`.
-
-    Returns
-    -------
-    float
-        The result.
-    """
+    """Return the exponential of a number of a format, rounded once to that format."""
     if math.isnan(value):
         return value
     if abs(value) > 1000.0:  # beyond every format
@@ -411,47 +232,18 @@ def _exp(value: float, name: str) -> float:
 
 
 def _add(a: float, b: float, name: str) -> float:
-    """
-    Sum of two numbers of a format, rounded once to that format.
-
-    Parameters
-    ----------
-    a, b : float
-        The terms.
-    name : str
-        A key of `FORMATS`.
-
-    Returns
-    -------
-    float
-        The sum.
-    """
+    """Return the sum of two numbers of a format, rounded once to that format."""
     if not (math.isfinite(a) and math.isfinite(b)):
         return a + b
     return round_fraction(Fraction(a) + Fraction(b), name)
 
 
 def naive_scalar(row: Sequence[Any], label: int, dtype: Any) -> Any:
-    """
-    -log(exp(z_y) / sum exp(z)), rounded to a dtype after every operation.
+    """Return -log(exp(z_y) / sum exp(z)), rounded to a dtype after every operation; NaN for inf/inf and 0/0.
 
     The textbook formula as a loop over scalars would compute it: each logit converted to the dtype, each exponential,
     the additions from left to right starting with the first term, the division, the logarithm and the negation, every
     one correctly rounded. It overflows and underflows as the dtype does.
-
-    Parameters
-    ----------
-    row : sequence of numbers
-        The logits.
-    label : int
-        The class.
-    dtype : str or dtype-like
-        float16, bfloat16, float32 or float64.
-
-    Returns
-    -------
-    NumPy scalar of that dtype
-        The loss; NaN for inf/inf and 0/0.
 
     Examples
     --------
