@@ -12,10 +12,10 @@ import xent_cli
 
 ROOT = Path(xent_cli.__file__).parent
 FAMILIES = {"readers", "engines", "writers", "reports"}
-BELOW = {"errors": set(), "extras": set(), "core": {"errors"}}
-BELOW |= {family: {"errors", "extras", "core"} for family in FAMILIES}
+LOWEST = {"errors", "extras", "temporary_files"}
+BELOW = {name: set() for name in LOWEST} | {"core": {"errors"}} | {name: {*LOWEST, "core"} for name in FAMILIES}
 # Modules that may import slow packages at import time; all other modules import them inside functions.
-AT_HOME = {
+SLOW_PACKAGES = {
     "click": {"cli"},
     "pyarrow": {"readers", "writers"},
     "rich": {"writers", "reports"},
@@ -27,7 +27,7 @@ AT_HOME = {
 }
 # Folders of a package: which folders each may import besides its own modules and those directly in the package. The
 # lowest folders come first.
-ROOMS = {
+FOLDERS = {
     "core/labels": set(),
     "core/intervals": set(),
     "core/kernel": {"labels"},
@@ -77,26 +77,25 @@ def imports(node, at_import=True):
 
 @pytest.mark.parametrize("path", MODULES, ids=str)
 def test_imports_point_down_and_slow_ones_wait(path):
-    layer = (
-        path.parts[0].removesuffix(".py") if len(path.parts) > 1 or path.name in ("errors.py", "extras.py") else "top"
-    )
+    first = path.parts[0].removesuffix(".py")
+    layer = first if len(path.parts) > 1 or first in LOWEST else "top"
     for name, at_import in imports(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
         package, inner, *_ = [*name.split("."), ""]
         if package == "xent_cli" and layer in BELOW:
             assert inner in BELOW[layer] | {layer}, f"{layer} imports {name}"
         if package == "xent_cli" and path.name != "__main__.py":
             assert layer == "cli" or inner != "cli", f"{layer} imports {name}"
-        if layer in {"core", "errors"}:
+        if layer in {"core", *LOWEST}:
             frames = {"pandas"} if path.parts[:2] == ("core", "python_api") and not at_import else set()
             assert package in {"xent_cli", "numpy", *sys.stdlib_module_names, *frames}, f"{layer} imports {name}"
-        if package in AT_HOME and at_import:
-            assert layer in AT_HOME[package], f"{layer} imports {name} before it is needed"
+        if package in SLOW_PACKAGES and at_import:
+            assert layer in SLOW_PACKAGES[package], f"{layer} imports {name} before it is needed"
             assert layer == "cli" or path.name not in {"__init__.py", "interface.py"}, f"{path} imports {name}"
         if package == "click":
             assert layer == "cli", f"{layer} imports {name}"
 
 
-def test_every_layer_is_one_that_has_a_place():
+def test_every_package_is_a_layer():
     assert {path.parts[0] for path in MODULES if len(path.parts) > 1} <= {"core", "cli"} | FAMILIES
 
 
@@ -122,19 +121,19 @@ def test_no_module_imports_itself_by_way_of_others():
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if len(path.parts) > 2], ids=str)
-def test_rooms_import_only_lower_ones(path):
-    family, room, *_ = path.parts
+def test_folders_import_only_lower_ones(path):
+    family, folder, *_ = path.parts
     for name in imported_modules(path):
         package = name.split(".")
         if len(package) > 3 and package[1] == family:
-            assert package[2] in ROOMS[f"{family}/{room}"] | {room}, f"{family}/{room} imports {name}"
+            assert package[2] in FOLDERS[f"{family}/{folder}"] | {folder}, f"{family}/{folder} imports {name}"
 
 
-def test_every_room_has_a_rule_and_no_room_is_lower_than_itself():
+def test_every_folder_has_a_rule_and_none_is_lower_than_itself():
     folders = {"/".join(path.parts[:2]) for path in MODULES if len(path.parts) > 2}
-    assert folders == set(ROOMS)
-    for family in {name.split("/")[0] for name in ROOMS}:
-        order = {name.split("/")[1]: allowed for name, allowed in ROOMS.items() if name.startswith(family + "/")}
+    assert folders == set(FOLDERS)
+    for family in {name.split("/")[0] for name in FOLDERS}:
+        order = {name.split("/")[1]: allowed for name, allowed in FOLDERS.items() if name.startswith(family + "/")}
         graphlib.TopologicalSorter(order).prepare()
 
 

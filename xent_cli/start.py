@@ -168,7 +168,7 @@ def _leave(number: int) -> None:
     ignore_signals()
     # Looked up, not imported: the signal may have arrived during its import.
     with suppress(Exception):
-        sys.modules["xent_cli.core.temporary_files"].remove_all()
+        sys.modules["xent_cli.temporary_files"].remove_all()
     print_signal(_State.arrived or number)
     os._exit(128 + (_State.arrived or number))
 

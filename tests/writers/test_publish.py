@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from xent_cli.core import temporary_files
+from xent_cli import temporary_files
 from xent_cli.errors import OutputError
 from xent_cli.writers import folder as folders
 from xent_cli.writers.folder import publish_parts

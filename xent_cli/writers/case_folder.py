@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xent_cli.core import temporary_files
+from xent_cli import temporary_files
 from xent_cli.core.verify.hard_cases import IGNORED, reference_of
 from xent_cli.errors import OutputError
 from xent_cli.writers.file_output import path_beside, sync, sync_folder

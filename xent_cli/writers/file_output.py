@@ -9,7 +9,7 @@ from contextlib import suppress
 from io import BufferedWriter
 from typing import TYPE_CHECKING
 
-from xent_cli.core import temporary_files
+from xent_cli import temporary_files
 from xent_cli.errors import OutputError
 from xent_cli.writers.direct import Named, errors_name_file
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xent_cli.core import temporary_files
+from xent_cli import temporary_files
 from xent_cli.errors import OutputError
 from xent_cli.writers.file_output import path_beside, refuse_read_only, sync, sync_folder
 from xent_cli.writers.parts import Parts, errors_name_folder

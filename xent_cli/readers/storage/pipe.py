@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xent_cli.core import temporary_files
+from xent_cli import temporary_files
 from xent_cli.errors import InputError, UsageError
 from xent_cli.readers.storage.codecs import codec_of, decompressed
 from xent_cli.readers.storage.reading import fill, first_line, reading
