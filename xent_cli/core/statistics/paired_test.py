@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from xent_cli.core.intervals.student_t import quantile, two_sided_p
+from xent_cli.core.statistics.mean_difference import mean_difference
 from xent_cli.core.statistics.resampling import bca_interval, bootstrap_means, bootstrap_p, sign_flip_p
-from xent_cli.core.totals.exact_sum import ExactSum, standard_deviation
-from xent_cli.core.totals.group_sums import sums_by_group
-from xent_cli.core.totals.moments import Moments
 
 if TYPE_CHECKING:
     from xent_cli.core.array_types import FloatArray, IntArray
+    from xent_cli.core.statistics.mean_difference import MeanDifference
 
     Test = Literal["t", "bootstrap", "permutation"]
 
@@ -158,59 +157,18 @@ def compare_losses(
     """
     if baseline.shape != candidate.shape or baseline.ndim != 1 or baseline.size == 0:
         raise ValueError(f"losses of shapes {baseline.shape} and {candidate.shape}: expected [n] and [n], n > 0")
-    n = baseline.size
-    with np.errstate(invalid="ignore", over="ignore"):
-        difference = candidate - baseline
-    odd = ~np.isfinite(difference)
-    weighted = weight is not None or divisor is not None
-    total = ExactSum.of_count(n) if divisor is None and weight is None else ExactSum.of(_first(divisor, weight))
-    means = _mean(baseline, weight, total), _mean(candidate, weight, total)
-    delta, std = means[1] - means[0], math.nan
+    found = mean_difference(baseline, candidate, weight, divisor, cluster)
     low = high = p = math.nan
     exact = False
-    # The values that are resampled, and their shares of the divisor: one entry per cluster.
-    members, counts = difference, None
-    influence = difference
-    if not odd.any():
-        # From exact sums of the losses, because their differences are rounded.
-        units = ExactSum.of(_product(candidate, weight)).units - ExactSum.of(_product(baseline, weight)).units
-        delta = ExactSum(units) / total
-        if n > 1 and not weighted:
-            spread = standard_deviation(ExactSum.of(difference), ExactSum.of_squares(difference), n)
-            std = spread * math.sqrt(n / (n - 1))
-        elif n > 1 and total.units:
-            members, counts = _product(difference, weight), _first(divisor, weight)
-            influence = members - counts * delta
-            std = _length(influence, members) * n / (float(total) * math.sqrt(n - 1))
-    error, size, effect = std / math.sqrt(n), n, math.nan
-    if cluster is not None:
-        size = int(cluster.max()) + 1
-        alone, effect = error, 1.0 if error > 0.0 else math.nan
-        if size < n and not odd.any():
-            members, counts, error = _over_clusters(members, counts, cluster, size)
-            influence = members - counts * delta
-            effect = (error / alone) ** 2 if alone > 0.0 else math.nan
-    if error > 0.0 and std > 0.0:
-        if test == "bootstrap":
-            # Sums of the largest numbers would overflow; scaling by a power of two is exact.
-            scale = _SHRUNK if float(np.abs(members).max()) > _HUGE else 1.0
-            resampled = bootstrap_means(members * scale, resamples, seed, counts)
-            centred = members * scale - delta * scale if counts is None else influence * scale
-            low, high = (end / scale for end in bca_interval(centred, delta * scale, resampled, confidence))
-            p = bootstrap_p(delta * scale, resampled)
-        else:
-            reach = quantile(confidence, size - 1) * error
-            low, high = delta - reach, delta + reach
-            p = two_sided_p(delta / error, size - 1)
-        if test == "permutation":
-            p, exact = sign_flip_p(members, resamples, seed)
+    if found.error > 0.0 and found.std > 0.0:
+        low, high, p, exact = _interval(found, test, confidence, resamples, seed)
     drawn = test != "t" and not exact
     return PairedComparison(
-        n=n,
-        mean_baseline=means[0],
-        mean_candidate=means[1],
-        delta=delta,
-        std=std,
+        n=baseline.size,
+        mean_baseline=found.mean_baseline,
+        mean_candidate=found.mean_candidate,
+        delta=found.delta,
+        std=found.std,
         low=low,
         high=high,
         p=p,
@@ -218,12 +176,30 @@ def compare_losses(
         test=test,
         resamples=resamples if drawn else None,
         seed=seed if drawn else None,
-        n_not_finite=int(np.count_nonzero(odd)),
-        first_not_finite=int(np.argmax(odd)) if odd.any() else None,
-        error=error,
-        n_clusters=None if cluster is None else size,
-        design_effect=effect,
+        n_not_finite=found.not_finite.size,
+        first_not_finite=int(found.not_finite[0]) if found.not_finite.size else None,
+        error=found.error,
+        n_clusters=None if cluster is None else int(cluster.max()) + 1,
+        design_effect=found.design_effect,
     )
+
+
+def _interval(
+    found: MeanDifference, test: Test, confidence: float, resamples: int, seed: int
+) -> tuple[float, float, float, bool]:
+    """Return the ends of the interval, p, and whether p is exact."""
+    members, delta = found.members, found.delta
+    if test == "bootstrap":
+        # Sums of the largest numbers would overflow; scaling by a power of two is exact.
+        scale = _SHRUNK if float(np.abs(members).max()) > _HUGE else 1.0
+        resampled = bootstrap_means(members * scale, resamples, seed, found.counts)
+        centred = members * scale - delta * scale if found.counts is None else found.influence * scale
+        low, high = (end / scale for end in bca_interval(centred, delta * scale, resampled, confidence))
+        return low, high, bootstrap_p(delta * scale, resampled), False
+    df = members.size - 1
+    reach = quantile(confidence, df) * found.error
+    p, exact = (two_sided_p(delta / found.error, df), False) if test == "t" else sign_flip_p(members, resamples, seed)
+    return delta - reach, delta + reach, p, exact
 
 
 def largest_moves(baseline: FloatArray, candidate: FloatArray, top: int) -> IntArray:
@@ -255,43 +231,3 @@ def percent(delta: float, baseline: float) -> float:
     if delta == 0.0:
         return 0.0
     return 100.0 * delta / abs(baseline) if baseline else math.nan
-
-
-def _over_clusters(
-    values: FloatArray, divisor: FloatArray | None, cluster: IntArray, size: int
-) -> tuple[FloatArray, FloatArray, float]:
-    """Return the sums of values [n] and of their divisors over clusters, each rounded once, and the standard error."""
-    order = np.argsort(cluster, kind="stable")
-    starts = np.searchsorted(cluster[order], np.arange(size))
-    moments = Moments.of_runs(values[order], None if divisor is None else divisor[order], starts)
-    if divisor is None:
-        counts = np.bincount(cluster).astype(np.float64)
-    else:
-        counts = np.array([float(ExactSum(units)) for units in sums_by_group(cluster, divisor, size)])
-    sums = np.array([float(ExactSum(units)) for units in sums_by_group(cluster, values, size)])
-    return sums, counts, moments.standard_error()
-
-
-def _mean(loss: FloatArray, weight: FloatArray | None, total: ExactSum) -> float:
-    finite = np.isfinite(loss)
-    if finite.all():
-        return ExactSum.of(_product(loss, weight)) / total
-    with np.errstate(invalid="ignore"):
-        return float(loss[~finite].sum())  # NaN or an infinity
-
-
-def _product(values: FloatArray, weight: FloatArray | None) -> FloatArray:
-    return values if weight is None else values * weight
-
-
-def _first(divisor: FloatArray | None, weight: FloatArray | None) -> FloatArray:
-    found = weight if divisor is None else divisor
-    assert found is not None
-    return found
-
-
-def _length(influence: FloatArray, difference: FloatArray) -> float:
-    """Return the root of the sum of squares; 0 if that is only the rounding error of equal differences."""
-    if np.abs(influence).max() <= 4 * np.finfo(np.float64).eps * np.abs(difference).max():
-        return 0.0
-    return math.sqrt(float(ExactSum.of_squares(influence)))
