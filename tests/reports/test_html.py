@@ -18,6 +18,7 @@ from xent_cli.core.totals.histogram import histogram
 from xent_cli.core.totals.quantiles import QuantileState
 from xent_cli.errors import printable
 from xent_cli.reports.details import Details
+from xent_cli.reports.html_grid import Cell, cell, grid_of
 from xent_cli.reports.summary.html import render
 from xent_cli.reports.summary.plot import histogram_svg
 
@@ -310,6 +311,36 @@ def test_odd_losses_make_a_page_all_the_same(xs):
 def test_a_class_without_a_name_has_its_number():
     _, found = details(names=None, ids=False)
     assert '<th scope="row"><bdi>17</bdi></th>' in render(replace(PLAIN, details=found))
+
+
+def test_columns_of_names_begin_at_one_line_and_columns_of_numbers_end_at_one():
+    rows = [(cell("7"), cell("12"), cell("cat"), Cell("0.5")), (cell("8"), cell("nan"), cell("3"), Cell("inf"))]
+    grid = grid_of("Rows", ("sample", "number", "name", "loss"), rows)
+    assert (grid.left, grid.wide) == ({2}, False)
+
+
+def test_a_column_that_is_empty_in_every_row_is_left_out_but_not_of_a_matrix():
+    rows = [
+        (Cell("a"), Cell(""), Cell("", kind="heat"), cell("x")),
+        (Cell("b"), Cell(""), Cell("", kind="heat"), cell("")),
+    ]
+    grid = grid_of("Rows", ("label", "interval", "class", "note"), rows)
+    assert (grid.heads, grid.left) == (("label", "class", "note"), {2})
+    assert [[each.text for each in row] for row in grid.rows] == [["a", "", "x"], ["b", "", ""]]
+    assert grid_of("Rows", ("label", "interval"), []).heads == ("label", "interval")
+
+
+@pytest.mark.parametrize(("length", "wide"), [(24, False), (25, True)])
+def test_a_table_of_long_names_takes_the_full_width(length, wide):
+    assert grid_of("Rows", ("sample", "id"), [(Cell("0"), cell("x" * length))]).wide is wide
+    assert not grid_of("Rows", ("class", "loss"), [(cell("x" * length), Cell("0.5"))]).wide
+
+
+def test_losses_that_are_all_equal_are_a_sentence_and_not_half_a_row_of_pictures():
+    for losses, told in (([0.5, 0.5], "All losses are 0.5 nats."), ([0.5], "The only loss is 0.5 nats.")):
+        page = render(replace(PLAIN, details=Details(QuantileState.of(np.array(losses)))))
+        assert f"<h2>Losses</h2>\n<p>{told}</p>" in page
+        assert "<figure>" not in page
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

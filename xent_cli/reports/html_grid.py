@@ -16,6 +16,8 @@ MOST_ROWS, ROOM, _CELL, _EMPTY = 60, 15_500, 60, 10
 # Enough room to show at least 30 slices.
 ROOM_OF_SLICES = 17_500
 _LONGEST = 80
+# A text that is longer is broken into lines, which must not be as short as its words.
+_LONG, _TEXT, _LONG_TEXT = 24, "text", "text long"
 
 
 class Cell(NamedTuple):
@@ -29,7 +31,8 @@ class Cell(NamedTuple):
 class Grid(NamedTuple):
     """A table whose first column heads the rows.
 
-    `beyond` is the number of rows that did not fit; a `wide` table takes the full width of the page.
+    `beyond` is the number of rows that did not fit; a `wide` table takes the full width of the page; columns of words
+    (`left`, by number) begin at one line, as columns of figures end at one.
     """
 
     caption: str
@@ -37,12 +40,13 @@ class Grid(NamedTuple):
     rows: list[tuple[Cell, ...]]
     beyond: int
     wide: bool = False
+    left: frozenset[int] = frozenset()
 
 
 def grid_of(
     caption: str, heads: Sequence[str], rows: Iterable[tuple[Cell, ...]], *, wide: bool = False, room: int = ROOM
 ) -> Grid:
-    """Keep the rows that fit, and count the others."""
+    """Keep the rows that fit, count the others, and leave out columns that are empty in all of them."""
     kept: list[tuple[Cell, ...]] = []
     beyond = 0
     for row in rows:
@@ -52,7 +56,26 @@ def grid_of(
             room = -1
         else:
             kept.append(row)
-    return Grid(caption, tuple(heads), kept, beyond, wide)
+    used = [
+        place
+        for place in range(len(heads))
+        if not place or not kept or any(row[place].text or row[place].kind == "heat" for row in kept)
+    ]
+    kept = [tuple(row[place] for place in used) for row in kept]
+    left = frozenset(place for place in range(1, len(used)) if any(_is_word(row[place]) for row in kept))
+    wide = wide or any(cell.kind == _LONG_TEXT for row in kept for cell in row[1:])  # too much for half a page
+    return Grid(caption, tuple(heads[place] for place in used), kept, beyond, wide, left)
+
+
+def _is_word(cell: Cell) -> bool:
+    """Whether a cell holds a name and no number."""
+    if cell.kind not in (_TEXT, _LONG_TEXT, "pass", "fail"):
+        return False
+    try:
+        float(cell.text or "0")
+    except ValueError:
+        return True
+    return False
 
 
 def share_of(value: Any, top: float) -> float | None:
@@ -78,7 +101,8 @@ def class_cell(label: int | None, names: tuple[str, ...] | None, first: int = 0)
 
 def cell(text: str) -> Cell:
     """Return a cell with text from a file."""
-    return Cell(short(text, _LONGEST), kind="text")
+    shown = short(text, _LONGEST)
+    return Cell(shown, kind=_LONG_TEXT if len(shown) > _LONG else _TEXT)
 
 
 def short(text: str, longest: int) -> str:

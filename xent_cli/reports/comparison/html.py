@@ -75,7 +75,7 @@ def _candidate(comparison: Comparison, candidate: ModelChange) -> _Candidate:
         grids.append(_changes("Mean loss by slice", candidate.slices, comparison, room=ROOM_OF_SLICES))
     if candidate.moved:
         rows = ((Cell(row[0]), *map(cell, row[1:])) for row in moved_rows(comparison, candidate))
-        grids.append(grid_of("Samples that changed most", moved_heads(comparison, candidate), rows))
+        grids.append(grid_of("Samples that changed most", moved_heads(comparison, candidate), rows, wide=True))
     flips = "" if candidate.flips is None else flips_text(candidate.flips)
     return _Candidate(heading(comparison, candidate), headline, flips, grids)
 

@@ -89,7 +89,8 @@ def _title(document: Document, failed: int) -> str:
 def _subtitle(document: Document) -> str:
     """Return the name of each input."""
     names = dict.fromkeys(short(given.path.rstrip("/").rsplit("/", 1)[-1], 80) for given in document.inputs.values())
-    return " with ".join(names)
+    first, *others = names
+    return f"{first} with {' and '.join(others)}" if others else first
 
 
 def _headline(document: Document) -> list[tuple[str, str, str, str]]:
@@ -117,7 +118,8 @@ def _pictures(details: Details) -> list[Picture]:
     beyond = "".join(f" Not drawn: {n:,} {what}." for what, n in special if n)
     lowest, highest = details.losses.quantiles([0.0, 1.0]) if found.bars else (0.0, 0.0)
     if found.bars and lowest == highest:  # a picture of one bar would suggest a range, but there is none
-        drawn.append(Picture("Losses", Markup(), f"All losses are {number(lowest)} nats.{beyond}"))
+        all_losses = "The only loss is" if found.size == 1 else "All losses are"
+        drawn.append(Picture("Losses", Markup(), f"{all_losses} {number(lowest)} nats.{beyond}"))
     elif found.bars:
         edges = edge_texts(found)
         at = max(range(len(found.bars)), key=lambda i: found.bars[i].samples)

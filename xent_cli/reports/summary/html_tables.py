@@ -227,7 +227,7 @@ def inputs(document: Document) -> Grid:
             cell(role),
             cell(given.path),
             cell(given.format),
-            Cell(" x ".join("?" if n is None else str(n) for n in given.shape)),
+            cell(" x ".join("?" if n is None else str(n) for n in given.shape)),
             cell(given.dtype),
         )
         for role, given in document.inputs.items()

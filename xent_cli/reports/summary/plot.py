@@ -82,7 +82,7 @@ def cumulative_svg(histogram: Histogram, description: str) -> str:
 def reliability_svg(bins: Sequence[ReliabilityBin], description: str) -> str:
     """Return accuracy by confidence, with the diagonal of perfect calibration, as an element for a page."""
     with _settings():
-        figure = _figure(square=True)
+        figure = _figure()
         axes = figure.gca()
         lows, widths = [b.low for b in bins], [b.high - b.low for b in bins]
         shares = [b.correct / b.samples for b in bins]
@@ -109,8 +109,8 @@ def _settings() -> Any:
     return mpl.rc_context(style)
 
 
-def _figure(*, square: bool = False) -> Figure:
-    figure = Figure(figsize=(4.8, 4.6) if square else _SIZE, layout="constrained")
+def _figure() -> Figure:
+    figure = Figure(figsize=_SIZE, layout="constrained")
     figure.add_subplot()
     return figure
 
