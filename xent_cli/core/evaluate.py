@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from xent_cli.core.block import Block, Task
     from xent_cli.core.kernel.cross_entropy import RowLosses
     from xent_cli.core.options import LossOptions
+    from xent_cli.core.totals.loss_totals import LossTotals
 
 
 class BlockLoss(NamedTuple):
@@ -95,68 +96,26 @@ def evaluate_block(task: Task, options: LossOptions, outputs: Outputs) -> BlockL
     block = task.load()
     weight, left_out = weights_and_left_out(block, options)
     found = _evaluate(block, weight, left_out, options, outputs)
-    ignored, rows = found.ignored, found.rows
-    diverged = found.divergence(figures=outputs.figures)
-    losses = total_losses(
-        options.signature(""),
-        rows.loss,
-        start=block.start,
-        ignored=ignored,
-        weight=weight,
-        divisor=found.divisor,
-        figures=outputs.figures,
-        worst_wanted=max(1, outputs.worst),
-        labels=found.labels,
-        ids=block.ids,
-        ranks=found.ranks,
-        top_k=outputs.top_k,
-        divergence=diverged,
-        divergence_worst=outputs.worst if outputs.worst_by_kl else 0,
-        states=outputs.states,
-    )
-    digest = _digest(block, found, options) if outputs.digest else None
-    losses = losses._replace(offsets=_offsets(block, found, options), digest=digest, **found.counts)
-    if outputs.worst and block.logit_bounds is None:
-        from xent_cli.core.confidence.predictions import with_predictions
-
-        losses = with_predictions(losses, block, options)
+    size, diverged = found.rows.loss.size, found.divergence(figures=outputs.figures)
+    losses = _totals(block, found, weight, diverged, options, outputs)
     slices = clusters = None
     if outputs.keys:
         from xent_cli.core.totals.group_keys import with_keys
 
         sparse = options.labels == "sparse"
-        written = labels_as_written(block.labels, block.unscored) if sparse else np.zeros(rows.loss.size, np.int64)
+        written = labels_as_written(block.labels, block.unscored) if sparse else np.zeros(size, np.int64)
         block = block._replace(groups=with_keys(block.groups, outputs.keys, block.start, written))
     if outputs.cluster is not None:
-        clusters = outputs.cluster.clusters(block.start, rows.loss.size, block.groups)
+        clusters = outputs.cluster.clusters(block.start, size, block.groups)
     if outputs.by or outputs.macro or outputs.units or (outputs.figures and clusters is not None):
         from xent_cli.core.totals.grouped_block import with_groups
 
         losses, slices = with_groups(losses, block, found, weight, diverged, clusters, outputs)
     totals = RunTotals(losses, slices, found.calibration, found.formulas)
+    result = BlockLoss(block.start, size, totals, gradient=found.rows.gradient)
     if not outputs.losses:
-        return BlockLoss(block.start, rows.loss.size, totals, gradient=rows.gradient)
-    if ignored is not None:
-        rows.loss[ignored] = np.nan
-        if rows.kl is not None:
-            rows.kl[ignored] = np.nan
-    # A reader may reuse the memory of the labels for the next block.
-    labels = found.labels if found.labels is None or left_out is not None else found.labels.copy()
-    class_weight = class_weight_of(found, options)
-    if weight is not None and left_out is not None:
-        ignored = _fill_weightless(block, weight == 0, rows, ignored, options)
-    predictions = None
-    if outputs.columns:
-        from xent_cli.core.confidence.predictions import predictions_of_scored
-
-        predictions = predictions_of_scored(block, labels, ignored, options, outputs.columns)
-    ends = None
-    if (bounded := found.beside.get("n_bounded")) is not None:  # rows do not tell that a loss is only bounded
-        ignored = either(ignored, bounded > 0)
-        ends = {name: values for name, values in found.beside.items() if name in KL_ENDS}
-    columns = rows.loss, ignored, labels, block.ids, rows.kl, rows.gradient, block.groups, weight, left_out
-    units = None if block.units is None else np.where(block.units >= 0, block.units, 0.0)  # of samples without a loss
-    return BlockLoss(block.start, rows.loss.size, totals, *columns, class_weight, predictions, clusters, ends, units)
+        return result
+    return _with_rows(result, block, found, weight, left_out, options, outputs)._replace(clusters=clusters)
 
 
 def weigh_block(task: Task, options: LossOptions) -> ExactSum:
@@ -185,6 +144,86 @@ def _evaluate(
         some = evaluate_rows(block.take(rows), None if weight is None else weight[rows], options, outputs)
     found = some.with_left_out(block.start, rows, left_out)
     return found if found.labels is None else found._replace(labels=labels_as_written(block.labels, block.unscored))
+
+
+def _totals(
+    block: Block,
+    found: Evaluated,
+    weight: FloatArray | None,
+    divergence: Mapping[str, FloatArray] | None,
+    options: LossOptions,
+    outputs: Outputs,
+) -> LossTotals:
+    """Total the losses of a block, and everything that is counted along with them."""
+    losses = total_losses(
+        options.signature(""),
+        found.rows.loss,
+        start=block.start,
+        ignored=found.ignored,
+        weight=weight,
+        divisor=found.divisor,
+        figures=outputs.figures,
+        worst_wanted=max(1, outputs.worst),
+        labels=found.labels,
+        ids=block.ids,
+        ranks=found.ranks,
+        top_k=outputs.top_k,
+        divergence=divergence,
+        divergence_worst=outputs.worst if outputs.worst_by_kl else 0,
+        states=outputs.states,
+    )
+    digest = _digest(block, found, options) if outputs.digest else None
+    losses = losses._replace(offsets=_offsets(block, found, options), digest=digest, **found.counts)
+    if outputs.worst and block.logit_bounds is None:
+        from xent_cli.core.confidence.predictions import with_predictions
+
+        losses = with_predictions(losses, block, options)
+    return losses
+
+
+def _with_rows(
+    result: BlockLoss,
+    block: Block,
+    found: Evaluated,
+    weight: FloatArray | None,
+    left_out: BoolArray | None,
+    options: LossOptions,
+    outputs: Outputs,
+) -> BlockLoss:
+    """Add the columns of per-sample rows to the result of a block."""
+    ignored, rows = found.ignored, found.rows
+    if ignored is not None:
+        rows.loss[ignored] = np.nan
+        if rows.kl is not None:
+            rows.kl[ignored] = np.nan
+    # A reader may reuse the memory of the labels for the next block.
+    labels = found.labels if found.labels is None or left_out is not None else found.labels.copy()
+    class_weight = class_weight_of(found, options)
+    if weight is not None and left_out is not None:
+        ignored = _fill_weightless(block, weight == 0, rows, ignored, options)
+    predictions = None
+    if outputs.columns:
+        from xent_cli.core.confidence.predictions import predictions_of_scored
+
+        predictions = predictions_of_scored(block, labels, ignored, options, outputs.columns)
+    ends = None
+    if (bounded := found.beside.get("n_bounded")) is not None:  # rows do not tell that a loss is only bounded
+        ignored = either(ignored, bounded > 0)
+        ends = {name: values for name, values in found.beside.items() if name in KL_ENDS}
+    return result._replace(
+        loss=rows.loss,
+        ignored=ignored,
+        labels=labels,
+        ids=block.ids,
+        kl=rows.kl,
+        groups=block.groups,
+        weight=weight,
+        left_out=left_out,
+        class_weight=class_weight,
+        predictions=predictions,
+        ends=ends,
+        units=None if block.units is None else np.where(block.units >= 0, block.units, 0.0),  # also without a loss
+    )
 
 
 def _fill_weightless(
