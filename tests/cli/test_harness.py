@@ -298,6 +298,15 @@ def test_a_long_document_before_what_tells_the_format_is_read_over(tmp_path):
     assert summary(tmp_path, NAME)["inputs"]["logits"]["format"] == "lm-eval"
 
 
+def test_samples_are_no_baseline_of_a_check_and_the_lines_that_do_it_work(tmp_path):
+    (tmp_path / write(tmp_path, made(), "new")).rename(tmp_path / "a.jsonl")
+    run = xent("check", "a.jsonl", "--baseline", "a.jsonl", "--max-increase", "mean_loss=0", cwd=tmp_path)
+    assert (run.returncode, "xent compute a.jsonl -o rows.parquet" in run.stderr) == (3, True), run.stderr
+    assert xent("compute", "a.jsonl", "-o", "rows.parquet", cwd=tmp_path).returncode == 0
+    run = xent("check", "a.jsonl", "--baseline", "rows.parquet", "--max-increase", "mean_loss=0", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+
+
 def test_inspect_names_the_command(tmp_path):
     write(tmp_path, made(), "new")
     run = xent("inspect", NAME, cwd=tmp_path)

@@ -405,6 +405,26 @@ def test_values_without_a_kind_and_lists_without_a_label_are_refused(folder):
     assert (found.returncode, "not a distribution" in found.stderr) == (3, True), found.stderr
 
 
+@pytest.mark.parametrize("form", ["lists.jsonl", "maps.jsonl", "items.jsonl", "ranks.jsonl"])
+def test_a_file_of_one_row_is_read_as_the_first_of_many(folder, form):
+    write, records = FORMS[form]
+    write(folder / form, records()[:1])
+    np.save(folder / "one.npy", STUDENT[:1])
+    np.savez(folder / "one.npz", indices=INDEX[:1], values=LOG_P[:1])
+    assert rows(folder, form, logits="one.npy") == rows(folder, "one.npz", logits="one.npy")
+
+
+@pytest.mark.parametrize("form", ["lists.parquet", "lists.jsonl", "maps.jsonl", "top.npz"])
+def test_a_candidate_of_the_highest_alone_is_refused_with_what_may_have_them(folder, form):
+    if form != "top.npz":
+        write, records = FORMS[form]
+        write(folder / form, records())
+    np.save(folder / "dense.npy", TEACHER)
+    found = run(folder, "dense.npy", logits=form)
+    assert (found.returncode, "every class" in found.stderr) == (3, True), found.stderr
+    assert f"xent compute LOGITS {form} --labels-from log-probs" in found.stderr
+
+
 def test_logits_win_where_the_highest_stand_beside_them(folder):
     records = [{**r, "logits": row} for r, row in zip(labelled(lists()), STUDENT.tolist(), strict=True)]
     jsonl(folder / "a.jsonl", records)

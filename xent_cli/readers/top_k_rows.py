@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from xent_cli.errors import RowError
+from xent_cli.errors import InputError, RowError, listing, printable
 from xent_cli.readers.top_k_precision import Precision
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray, IntArray
 
@@ -230,3 +230,30 @@ def refuse_rows(bad: Any, what: str, found: Callable[[int], str], expected: str,
     if bad.any():
         row = int(np.argmax(bad))
         raise RowError(what, int(numbers[row]), role, found(row), expected, code="top-k")
+
+
+def refuse_as_candidate(path: str, names: Sequence[str], *, sure: bool = False) -> None:
+    """Refuse the highest of each row in place of the logits of a model.
+
+    Parameters
+    ----------
+    names
+        Those of the arrays or columns.
+    sure
+        Whether these are known to hold the highest; otherwise their names decide.
+
+    Raises
+    ------
+    InputError
+        If they hold the highest.
+    """
+    if not sure and not all({name.lower() for name in names} & known for known in (INDICES, VALUES)):
+        return
+    raise InputError(
+        "the highest of each row in place of logits",
+        path,
+        found=listing(names),
+        expected="every class: a class that is not listed could be as rare as one likes, so that nothing bounds a loss",
+        hint=f"only a teacher may have the highest alone, and goes second: xent compute LOGITS {printable(path)} "
+        "--labels-from log-probs" + ("" if sure else "; if these are all classes, --logits-column names them"),
+    )

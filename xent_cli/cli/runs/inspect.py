@@ -259,6 +259,4 @@ def _count(part: Part, *, dense: bool) -> Inspection:
     rows = part.read()
     if rows.logits is not None and rows.logit_bounds is not None:  # a value below a floor is not a missing one
         rows = rows._replace(logits=Bounds.of(rows.logit_bounds, len(rows.logits)).at_face(rows.logits))
-    if dense and rows.labels is not None and rows.label_bounds is not None:
-        rows = rows._replace(labels=Bounds.of(rows.label_bounds, len(rows.labels)).at_face(rows.labels))
     return Inspection.of(rows, dense=dense)

@@ -243,7 +243,7 @@ class Inspection:
         found: dict[str, Any] = {}
         if rows.logits is not None:
             found["logits"] = ValueTotals.of(rows.logits)
-        if rows.labels is not None:
+        if rows.labels is not None and rows.label_bounds is None:
             found["soft" if dense else "labels"] = (ValueTotals if dense else LabelTotals).of(rows.labels)
         for values, bounds in ((rows.logits, rows.logit_bounds), (rows.labels, rows.label_bounds)):
             if values is not None and bounds is not None:
@@ -258,5 +258,5 @@ class Inspection:
 
     @property
     def label_rows(self) -> int:
-        """Number of samples with a label, sparse or dense."""
-        return self.labels.rows or self.soft.rows
+        """Number of samples with a label: sparse, dense or known in part."""
+        return self.labels.rows or self.soft.rows or self.kept.rows

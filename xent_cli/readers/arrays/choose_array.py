@@ -60,6 +60,10 @@ def choose(path: str, keys: Sequence[str], role: str, options: ReadOptions) -> s
         hint += f"; xent inspect {shlex.quote(printable(path))} finds the line that fits"
         if role not in ("logits", "labels"):
             hint = "save that array alone" + (f', or as "{NAMES[role][0]}"' if role in NAMES else "")
+        if role == "logits":
+            from xent_cli.readers.top_k_rows import refuse_as_candidate
+
+            refuse_as_candidate(path, keys)
         raise InputError(f"no array of {role}", path, found=f"arrays {shown or 'none'}", hint=hint)
     return found[0]
 

@@ -23,7 +23,7 @@ from xent_cli.readers.columns.roles import roles_of
 from xent_cli.readers.columns.sample import FLOATS, MAP, NUMBER, TEXT, TEXTS, WHOLES, as_text
 from xent_cli.readers.columns.words import kind_of_stem, plain_name, words
 from xent_cli.readers.top_k_precision import precision_seen
-from xent_cli.readers.top_k_rows import INDICES, NOTHING, VALUES, Highest, TopKColumns
+from xent_cli.readers.top_k_rows import INDICES, NOTHING, VALUES, Highest, TopKColumns, refuse_as_candidate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,6 +80,8 @@ def plan_scored(sample: TableSample, options: ReadOptions) -> ColumnPlan | None:
     if top_k is None or not (top_k.classes or keys_differ(sample, top_k.values[0]) or leaves_mass(sample, top_k)):
         return None
     if options.labels_path:
+        if options.labels_source != "labels":
+            refuse_as_candidate(sample.path, [*top_k.classes, *top_k.values], sure=True)
         raise InputError(
             "the highest of each row, and labels elsewhere",
             sample.path,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from xent_cli.core.nan_kinds import kinds_of_nan
-from xent_cli.errors import InputError, without_secrets
+from xent_cli.errors import InputError, printable, without_secrets
 from xent_cli.readers.arrays.npy import HEAD_BYTES, read_header
 from xent_cli.readers.saved.saved_losses import (
     float_column,
@@ -135,6 +136,12 @@ def read_saved(
     head = source.peek(1 << 16)
     if not head:
         raise InputError("empty file", path, found="0 bytes", expected="saved results")
+    if b'"filtered_resps"' in head and head.lstrip()[:1] in b"{[":
+        name = shlex.quote(printable(path))
+        hint = (
+            f"xent compute {name} -o rows.parquet saves them; xent compare {name} CANDIDATE takes samples as they are"
+        )
+        raise InputError("samples, not results", path, "samples of lm-evaluation-harness", "saved results", hint)
     if head.startswith(b"\x93NUMPY"):
         layout = read_header(path, source.peek(HEAD_BYTES))
         if layout.dtype.names is None:

@@ -8,8 +8,10 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from xent_cli.errors import InputError, listing
+from xent_cli.readers.columns.cells.named_scores import scores_by_name
 from xent_cli.readers.columns.roles import role_named
 from xent_cli.readers.columns.words import LABEL, LISTS, plain_name
+from xent_cli.readers.top_k_rows import INDICES, VALUES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -103,6 +105,8 @@ def is_one_record(value: Mapping[str, Any]) -> bool:
     >>> is_one_record({"logits": [0.1, 2.5], "label": 1}), is_one_record({"cat": [0.1, 2.5], "label": [1, 0]})
     (True, False)
     """
+    if _lists_the_highest(value):
+        return True
     lists = {key: held for key, held in value.items() if isinstance(held, list)}
     dicts = [held for held in value.values() if isinstance(held, dict)]
     if any(_is_deep(held) for held in lists.values()):
@@ -112,6 +116,20 @@ def is_one_record(value: Mapping[str, Any]) -> bool:
         return not dicts or len(dicts) < len(value)
     beside = any(role_named(key) == LABEL and not isinstance(held, list) for key, held in value.items())
     return beside or bool(dicts) or any(plain_name(key) in _LIST_NAMES for key in lists)
+
+
+def _lists_the_highest(value: Mapping[str, Any]) -> bool:
+    """Whether an object lists the highest of one row: a class, or the value of one, for each sample is no table."""
+    names = {plain_name(key): held for key, held in value.items()}
+    flat = {name for name, held in names.items() if isinstance(held, list) and held and not _is_deep(held)}
+    if flat & INDICES and flat & VALUES:
+        return True
+    tops = [held for name, held in names.items() if name in VALUES and "top" in name]
+    return any(scores_by_name(held) is not None if isinstance(held, list) else _is_map(held) for held in tops if held)
+
+
+def _is_map(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(held, int | float) for held in value.values())
 
 
 def rows_of_document(name: str, value: Any) -> Iterable[Any]:
