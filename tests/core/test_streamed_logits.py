@@ -19,18 +19,19 @@ SPECIAL = [0.0, -0.0, 1e-9, 3e-38, 700.0, 1e4, -1e4, np.inf, -np.inf, np.nan]
 
 
 class Held(NamedTuple):
-    """Logits [n, k] in memory, stored as [k, n] with other values between the classes."""
+    """Logits [n, k] in memory, stored as [k, n] with other values, `beyond`, between the classes."""
 
     logits: AnyArray
     gap: int
     strips: int
+    beyond: float = 77
 
-    def pieces(self, multiple):
+    def pieces(self, multiple, width):
         n, k = self.logits.shape
-        by_class = np.full((k, n + self.gap), 77, self.logits.dtype)
+        by_class = np.full((k, width + self.gap), self.beyond, self.logits.dtype)
         by_class[:, :n] = self.logits.T
         for first in range(0, k, self.strips * multiple):
-            yield first, by_class[first : first + self.strips * multiple, :n]
+            yield first, by_class[first : first + self.strips * multiple, :width]
 
     def rows(self, start, stop):
         return self.logits[start:stop].copy()
@@ -65,13 +66,15 @@ def row_kinds(rng, n, k):
     strips=st.integers(1, 3),
     temperature=st.sampled_from([1.0, 1.0, 0.3, 2.0]),
     weighted=st.booleans(),
+    beyond=st.sampled_from([77, 0, np.nan, np.inf, -np.inf]),
     kernel=st.sampled_from(COMPILED or ["numpy"]),
     seed=st.integers(0, 2**32 - 1),
 )
 @example(
-    n=32, k=300, dtype="f4", gap=0, strips=1, temperature=1.0, weighted=False, kernel=(COMPILED or ["numpy"])[0], seed=0
-)
-def test_the_bits_are_those_of_whole_rows(n, k, dtype, gap, strips, temperature, weighted, kernel, seed):
+    n=32, k=300, dtype="f4", gap=0, strips=1, temperature=1.0, weighted=False, beyond=77,
+    kernel=(COMPILED or ["numpy"])[0], seed=0,
+)  # fmt: skip
+def test_the_bits_are_those_of_whole_rows(n, k, dtype, gap, strips, temperature, weighted, beyond, kernel, seed):
     rng = np.random.default_rng(seed)
     with np.errstate(over="ignore"):
         rows = row_kinds(rng, n, k).astype(dtype)
@@ -79,7 +82,7 @@ def test_the_bits_are_those_of_whole_rows(n, k, dtype, gap, strips, temperature,
     weight = rng.uniform(0, 2, k) * (rng.random(k) < 0.8) if weighted else None
     options = LossOptions(kernel=kernel, temperature=temperature, class_weight=weight)
     expected = compiled_cross_entropy(rows, labels, options)
-    logits = StreamedLogits(Held(rows, gap, strips), rows.shape, rows.dtype)
+    logits = StreamedLogits(Held(rows, gap, strips, beyond), rows.shape, rows.dtype)
     found = logits.losses(labels, options, ranks=True)
     assert found.computed.loss.tobytes() == expected.loss.tobytes()
     assert all(np.array_equal(*pair, equal_nan=True) for pair in zip(found.computed.sums, expected.sums, strict=True))

@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     class Pieces(Protocol):
         """Logits that are read some classes at a time."""
 
-        def pieces(self, multiple: int) -> Iterator[tuple[int, AnyArray]]:
-            """Yield the number of the first class and the logits [c, n] of consecutive classes; c is a multiple."""
+        def pieces(self, multiple: int, width: int) -> Iterator[tuple[int, AnyArray]]:
+            """Yield the number of the first class and the logits [c, width] of consecutive classes; c is a multiple.
+
+            Width is at least n; whatever is beyond the n samples may be anything.
+            """
 
         def rows(self, start: int, stop: int) -> AnyArray:
             """Read rows [m, k]."""
@@ -33,6 +36,9 @@ if TYPE_CHECKING:
 
 # The kernel adds up this many classes first, and then the sums of these; so a piece begins at a multiple of it.
 _STRIP = 128
+# So many rows are added up side by side. Fewer take the kernel two or three times as long a row, so others, which
+# nobody looks at, fill up the last of them.
+LANES = 16
 # Rows that are read whole are read this many bytes at a time.
 _ROWS_BYTES = 32 << 20
 
@@ -109,18 +115,21 @@ class StreamedLogits:
         variant, built = variant_of(options.kernel), compiled_module()
         n, k = self.shape
         kind = kind_of(self.dtype)
-        labels = np.ascontiguousarray(labels, np.int64)
+        width = -(-n // LANES) * LANES
+        index = np.zeros(width, np.int64)
+        index[:n] = labels
         weight = None if options.class_weight is None else np.ascontiguousarray(options.class_weight, np.float64)
-        room = np.empty(built.slab_room(n), np.int8)
+        room = np.empty(built.slab_room(width), np.int8)
         for second in (False, True):
-            for first, piece in self._source.pieces(_STRIP):
-                built.see_piece(variant, labels, room, piece, kind, first, k, options.temperature, second, ranks)
-        loss, maximum, sum_without_max = np.empty(n), np.empty(n), np.empty(n)
-        peaks, ahead, again = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int8)
+            for first, piece in self._source.pieces(_STRIP, width):
+                built.see_piece(variant, index, room, piece, kind, first, k, options.temperature, second, ranks)
+        loss, maximum, sum_without_max = np.empty(width), np.empty(width), np.empty(width)
+        peaks, ahead, again = np.empty(width, np.int64), np.empty(width, np.int64), np.empty(width, np.int8)
         rows = loss, maximum, sum_without_max, peaks, ahead, again
-        built.slab_losses(variant, labels, room, weight, kind, k, options.temperature, *rows)
+        built.slab_losses(variant, index, room, weight, kind, k, options.temperature, *rows)
+        loss, maximum, sum_without_max, peaks, ahead = loss[:n], maximum[:n], sum_without_max[:n], peaks[:n], ahead[:n]
         # The few rows in which the rounding of a difference may be visible in the loss.
-        doubtful = again.nonzero()[0]
+        doubtful = again[:n].nonzero()[0]
         for some in self._near(doubtful):
             at = doubtful[some]
             whole = compiled_cross_entropy(self.take(at), labels[at], options)

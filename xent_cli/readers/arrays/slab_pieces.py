@@ -51,8 +51,8 @@ class SlabPieces(NamedTuple):
         assert found is not None
         return found
 
-    def pieces(self, multiple: int) -> Iterator[tuple[int, AnyArray]]:
-        """Yield the number of the first class and the logits [c, n] of consecutive classes; c is a multiple."""
+    def pieces(self, multiple: int, width: int) -> Iterator[tuple[int, AnyArray]]:
+        """See `StreamedLogits`; beyond the n samples are those of the next class, or what was in memory before."""
         whole = self.whole
         n, item = whole.stop - whole.start, np.dtype(whole.dtype).itemsize
         through = (whole.class_stride - n) * item <= whole.gap_bytes  # also what lies between the samples
@@ -61,14 +61,14 @@ class SlabPieces(NamedTuple):
         with whole.file.open() as file:
             for first in range(0, whole.k, step):
                 count = min(step, whole.k - first)
-                memory = scratch("piece", ((count - 1) * apart + n,), whole.dtype)
+                memory = scratch("piece", ((count - 1) * apart + width,), whole.dtype)
                 at = self.base + first * whole.class_stride
-                piece = np.ndarray((count, n), whole.dtype, memory, 0, (apart * item, item))
+                piece = np.ndarray((count, width), whole.dtype, memory, 0, (apart * item, item))
                 if through:
-                    self._fill(file, at, memory)
+                    self._fill(file, at, memory[: (count - 1) * apart + n])
                 else:
                     for j in range(count):
-                        self._fill(file, at + j * whole.class_stride, piece[j])
+                        self._fill(file, at + j * whole.class_stride, piece[j, :n])
                 yield first, widen(piece)
 
     def _fill(self, file: Stream, at: int, memory: AnyArray) -> None:

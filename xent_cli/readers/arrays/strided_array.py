@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from xent_cli.core.kernel.streamed_logits import LANES
 from xent_cli.readers.arrays.array_source import ArraySource
 from xent_cli.readers.arrays.slab_pieces import SlabPieces
 from xent_cli.readers.arrays.strided_rows import FEW_CLASSES, StridedRows, is_contiguous, memory_of
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
 # With fewer slabs than `_SLABS_ENOUGH`, each is read `_TIMES_READ` times, for different samples each time, so that
 # threads can share it. To read more than `_RUN_BYTES` of a class at once is not worth the memory.
 _SLABS_ENOUGH, _TIMES_READ, _RUN_BYTES = 4, 3, 16 << 10
-# If there are fewer slabs than this for each thread to stream, threads share each slab. The kernel takes `_LANES`
+# If there are fewer slabs than this for each thread to stream, threads share each slab. The kernel takes `LANES`
 # samples at a time.
-_SLABS_A_THREAD, _LANES = 4, 16
+_SLABS_A_THREAD = 4
 # Dtypes that the compiled kernel reads as they are; the last is bfloat16.
 _STREAMED = frozenset(np.dtype(name).str for name in ("f2", "f4", "f8", "V2"))
 
@@ -65,7 +66,7 @@ class StridedArray(ArraySource):
         slabs = total // slab
         shares = threads // math.gcd(slabs, threads) if slabs < _SLABS_A_THREAD * threads else 1
         share = min(-(-slab // shares), _RUN_BYTES // self.layout.dtype.itemsize)
-        step = -(-share // _LANES) * _LANES
+        step = -(-share // LANES) * LANES
         for begin in range(0, total, slab):
             for start in range(begin, begin + slab, step):
                 stop = min(start + step, begin + slab)
@@ -77,7 +78,7 @@ class StridedArray(ArraySource):
     def _can_stream(self, slab: int, k: int) -> bool:
         """Whether only losses are wanted, and slabs are too large for memory but hold their samples in order."""
         layout, axis, strides = self.layout, self.axis, self._strides()
-        if not self.needs.streams or axis is None or self._remote or slab < _LANES or k <= FEW_CLASSES:
+        if not self.needs.streams or axis is None or self._remote or slab < LANES or k <= FEW_CLASSES:
             return False
         if slab * k * layout.dtype.itemsize <= self.needs.task_bytes or layout.dtype.str not in _STREAMED:
             return False
