@@ -153,6 +153,17 @@ def streamed_cross_entropy(
     return RowLosses(streamed.computed.loss, softmaxed, None), streamed
 
 
+class _Weights(NamedTuple):
+    """The weight a_j of each l_j in the loss of a row: `label` [n] at a sparse label, plus `classes` [n, k] or [1, k].
+
+    `classes` is None without smoothing or dense labels; `total` [n] or [1] is its sum.
+    """
+
+    label: FloatArray | float
+    classes: FloatArray | None
+    total: FloatArray | float
+
+
 def _tile(logits: AnyArray, labels: AnyArray, options: LossOptions, scale: FloatArray | None) -> RowLosses:
     """Losses of the rows of a tile, and their gradients times `scale` [n] unless that is None."""
     sparse, rows = labels.ndim == 1, np.arange(len(logits))
@@ -168,37 +179,44 @@ def _tile(logits: AnyArray, labels: AnyArray, options: LossOptions, scale: Float
     e -= ones
     s = pairwise_sum(e) + (ones.sum(axis=1) - 1.0)
     # Repeat the sum in the rows where the rounding of z - m would be visible in the loss.
+    weights = _weights(labels, options, z.shape[1])
     distance = _distance(maximum, z[rows, labels], options) if sparse else np.zeros(len(z))
-    class_weights = _class_weights(labels, options, z.shape[1])
-    compensate(s, logits, maximum, options, distance if class_weights is None else np.zeros(len(z)))
+    compensate(s, logits, maximum, options, distance if weights.classes is None else np.zeros(len(z)))
     # Take the log and undo the shift: sum_j a_j ((m - z_j)/T + log_normalizer).
     log_normalizer = np.log1p(s)
-    label_weight = _label_weight(labels, options) if sparse else 0.0
-    total_weight, weighted_distance = (0.0, 0.0) if class_weights is None else _weighted_sums(class_weights, d)
-    of_all_classes = weighted_distance + _product(total_weight, log_normalizer)
-    loss = _product(label_weight, distance + log_normalizer) + of_all_classes
+    of_all_classes = _weighted_distance(weights.classes, d) + _product(weights.total, log_normalizer)
+    loss = _product(weights.label, distance + log_normalizer) + of_all_classes
     softmaxed = _count_softmaxed(logits, options, maximum, s)
     if scale is None:
         return RowLosses(loss, softmaxed, None)
-    # Turn the exponentials into the gradient A p_i - a_i.
-    scale = scale / options.temperature
     e += ones
-    gradient = e
-    gradient *= (scale * (label_weight + total_weight) / (1.0 + s))[:, np.newaxis]
-    rest: FloatArray | float = 0.0
+    # The class at which A p_i - a_i may have no digits left, and its p_i - 1.
     careful = rows, labels if sparse else z.argmax(axis=1)
-    if class_weights is not None:
-        weights = np.array(np.broadcast_to(class_weights, z.shape))
-        gradient -= scale[:, np.newaxis] * weights
-        weights[careful] = 0.0
-        rest = pairwise_sum(weights)
-    # At the one class where that difference may have no digits left, compute A (p_i - 1) + (A - a_i).
     p_minus_1 = np.expm1(-(distance + log_normalizer))
-    plain = gradient[careful] - scale * label_weight
-    gradient[careful] = np.where(
-        p_minus_1 < -0.5, plain, scale * (label_weight * p_minus_1 + (rest + total_weight * p_minus_1))
-    )
-    return RowLosses(loss, softmaxed, gradient)
+    return RowLosses(loss, softmaxed, _gradient(e, s, weights, careful, p_minus_1, scale / options.temperature))
+
+
+def _gradient(
+    e: FloatArray,
+    s: FloatArray,
+    weights: _Weights,
+    careful: tuple[IntArray, IntArray],
+    p_minus_1: FloatArray,
+    scale: FloatArray,
+) -> FloatArray:
+    """Turn the exponentials `e` of a tile, whose rows sum to 1 + `s`, into the gradient A p_i - a_i times `scale`."""
+    e *= (scale * (weights.label + weights.total) / (1.0 + s))[:, np.newaxis]
+    rest: FloatArray | float = 0.0
+    if weights.classes is not None:
+        others = np.array(np.broadcast_to(weights.classes, e.shape))
+        e -= scale[:, np.newaxis] * others
+        others[careful] = 0.0
+        rest = pairwise_sum(others)
+    # At the careful class, compute A (p_i - 1) + (A - a_i).
+    plain = e[careful] - scale * weights.label
+    exact = scale * (weights.label * p_minus_1 + (rest + weights.total * p_minus_1))
+    e[careful] = np.where(p_minus_1 < -0.5, plain, exact)
+    return e
 
 
 def _exponentials(d: FloatArray, options: LossOptions) -> FloatArray:
@@ -226,30 +244,30 @@ def _distance(maximum: FloatArray, label_logits: FloatArray, options: LossOption
     return (maximum / 2 - label_logits / 2) / (options.temperature / 2)
 
 
-def _label_weight(labels: AnyArray, options: LossOptions) -> FloatArray | float:
-    """Weight of the loss of the label itself, (1 - e) w_y."""
-    weight = 1.0 - options.label_smoothing
-    return weight if options.class_weight is None else weight * options.class_weight[labels]
-
-
-def _class_weights(labels: AnyArray, options: LossOptions, num_classes: int) -> FloatArray | None:
-    """Weight of the loss of every class besides the label: [n, k], or [1, k] for smoothed sparse labels, or None."""
-    smoothing, weight = options.label_smoothing, options.class_weight
-    if labels.ndim == 2:
-        weights = (1.0 - smoothing) * tile_of(labels, np.float64) + smoothing / num_classes
-    elif smoothing:
-        weights = np.full((1, num_classes), smoothing / num_classes)
+def _weights(labels: AnyArray, options: LossOptions, num_classes: int) -> _Weights:
+    """Weights of the losses: (1 - e) w_y at a sparse label y, or w_j (1 - e) q_j for a dense one, plus w_j e/k."""
+    smoothing, class_weight = options.label_smoothing, options.class_weight
+    label: FloatArray | float = 0.0
+    if labels.ndim == 1:
+        label = 1.0 - smoothing if class_weight is None else (1.0 - smoothing) * class_weight[labels]
+        if not smoothing:
+            return _Weights(label, None, 0.0)
+        classes = np.full((1, num_classes), smoothing / num_classes)
     else:
-        return None
-    return weights if weight is None else weights * weight
+        classes = (1.0 - smoothing) * tile_of(labels, np.float64) + smoothing / num_classes
+    if class_weight is not None:
+        classes = classes * class_weight
+    return _Weights(label, classes, pairwise_sum(classes))
 
 
-def _weighted_sums(class_weights: FloatArray, d: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Sum the weights a_j, and a_j (m - z_j)/T, over the classes, with 0 times inf = 0."""
-    products = class_weights * d
+def _weighted_distance(weights: FloatArray | None, d: FloatArray) -> FloatArray | float:
+    """Sum a_j (m - z_j)/T over the classes, with 0 times inf = 0."""
+    if weights is None:
+        return 0.0
+    products = weights * d
     if np.isnan(products).any():
-        products = np.where(class_weights == 0.0, 0.0, products)
-    return pairwise_sum(class_weights), -pairwise_sum(products)
+        products = np.where(weights == 0.0, 0.0, products)
+    return -pairwise_sum(products)
 
 
 def _product(weight: FloatArray | float, loss: FloatArray) -> FloatArray:
@@ -264,7 +282,7 @@ def _product(weight: FloatArray | float, loss: FloatArray) -> FloatArray:
 # exp(0) = 1 left out of s, a tiny loss keeps every digit: at a margin of 40 nats, log(1 + s) is 0 in float64, and
 # log1p(s) is 4.2e-18.
 #
-# The loss of a row is sum_j a_j l_j with weights a >= 0: `label_weight` at a sparse label, plus `class_weights` for
+# The loss of a row is sum_j a_j l_j with weights a >= 0 (`_Weights`): one at a sparse label, and one of each class for
 # smoothing or dense labels. With A = sum_j a_j it is the sum of a_j (m - z_j), plus A log1p(s): again terms >= 0.
 #
 # d l_j / d z_i = p_i - [i = j], so the gradient is A p_i - a_i with p_i = exp(z_i - m) / (1 + s). If p_i is near 1 and
