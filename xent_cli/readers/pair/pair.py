@@ -49,6 +49,35 @@ def open_pair(
     """
     files = (options.true_labels, options.units, *(group.path for group in options.group_files))
     refuse_two_pipes(logits_path, labels_path, weights_path, options.mask, *files)
+    options = _with_columns(options, weights_path)
+    located = locate(logits_path)
+    labels_located = None if labels_path is None else locate(labels_path)
+    options = with_labels_ahead(options, located, labels_located)
+    logits = _open_logits(located, labels_located, options)
+    labels = _open_labels(located, logits, labels_located, options)
+    opened = [(located, logits)]
+    if labels_located is not None and labels is not None:
+        opened.append((labels_located, labels))
+    weights, mask, options = _weights_and_mask(weights_path, opened, options)
+    groups, units, options = _groups_and_units(opened, options)
+    _refuse_misfits(logits, labels, options)
+    truth = None if options.true_labels is None else open_true_labels(options.true_labels, logits, options)
+    names = options.class_names or logits.info.class_names
+    said = [*options.known.said, *(remark for source in (logits, labels) for remark in getattr(source, "remarks", ()))]
+    pair = Pair(logits, labels, weights, mask, options.shift, names, said=said, truth=truth, units=units, groups=groups)
+    if logits.info.format in ARCHIVES:
+        from xent_cli.readers.pair.weights_and_masks import unused_arrays
+
+        pair.said.extend(unused_arrays(opened[:1], weighted=pair.weighted, masked=pair.masked))
+    if options.shift:
+        from xent_cli.readers.pair.shifted_labels import documents_of, refuse_shift
+
+        refuse_shift(logits, labels, documents_of(logits), options.shift, by=bool(pair.columns_by))
+    return _compared(pair, options)
+
+
+def _with_columns(options: ReadOptions, weights_path: str | None) -> ReadOptions:
+    """Complete the options: which columns units and mask may be, and whether some samples may not count."""
     if options.units is not None:
         from xent_cli.readers.pair.weights_and_masks import name_or_file
 
@@ -59,76 +88,58 @@ def open_pair(
         options = options._replace(mask_column=name_or_file(options.mask).column)
     if (weights_path, options.weight_column, options.mask) != (None, None, None):
         options = options._replace(known=options.known._replace(lenient=True))
-    located = locate(logits_path)
-    labels_path = None if labels_path is None else locate(labels_path)
-    options = with_labels_ahead(options, located, labels_path)
+    return options
+
+
+def _open_logits(located: Located, labels: Located | None, options: ReadOptions) -> Source:
+    """Open the logits, and refuse inputs without rows or classes."""
     logits = open_source(located, "logits", options, Classes(options.axis))
     if options.binary or logits.info.row_shape == (1,):
         from xent_cli.readers.binary_scores import open_scores
 
-        logits = open_scores(logits, located, labels_path, options)
-    found = logits.info.description
+        logits = open_scores(logits, located, labels, options)
+    shape = logits.info.description.shape
     if not logits.info.row_shape[0]:
-        raise InputError("no classes", located.name, found=f"shape {found.shape}", expected="at least 1")
+        raise InputError("no classes", located.name, found=f"shape {shape}", expected="at least 1")
     if options.class_names is not None:
         from xent_cli.readers.class_names import refuse_other_number
 
         refuse_other_number(options.class_names, logits.info.row_shape[0])
     if logits.info.num_rows == 0:
-        raise InputError("no rows", located.name, found=f"shape {found.shape}", expected="at least 1")
-    labels = None
-    opened = [(located, logits)]
-    if labels_path is not None:
-        where = locate(labels_path)
-        labels = open_labels(where, logits, options)
-        opened.append((where, labels))
-    elif found.format in ARCHIVES:
-        labels = labels_of_archive(located, logits, options)
-    elif "labels" not in logits.info.fields:
+        raise InputError("no rows", located.name, found=f"shape {shape}", expected="at least 1")
+    return logits
+
+
+def _open_labels(located: Located, logits: Source, labels: Located | None, options: ReadOptions) -> Source | None:
+    """Open labels that are a separate input; None if the table of logits has them."""
+    if labels is not None:
+        return open_labels(labels, logits, options)
+    if logits.info.format in ARCHIVES:
+        return labels_of_archive(located, logits, options)
+    if "labels" not in logits.info.fields:
         _misfit().refuse_missing([logits], options)
         raise _misfit().no_labels(logits, options)
+    return None
+
+
+def _weights_and_mask(
+    weights_path: str | None, opened: list[tuple[Located, Source]], options: ReadOptions
+) -> tuple[Source | None, Source | None, ReadOptions]:
     if weights_path is not None and options.weight_column is not None:
         raise UsageError("--sample-weight and --sample-weight-column cannot be combined")
-    weights = mask = None
-    if (weights_path, options.weight_column, options.mask) != (None, None, None):
-        from xent_cli.readers.pair.weights_and_masks import open_mask, open_weights
+    if (weights_path, options.weight_column, options.mask) == (None, None, None):
+        return None, None, options
+    from xent_cli.readers.pair.weights_and_masks import open_mask, open_weights
 
-        weights, options = open_weights(weights_path, opened, options)
-        mask = open_mask(opened, options)
-    groups: tuple[Source, ...] = ()
-    units = None
-    if options.by or options.units is not None:
-        groups, units, options = _groups_and_units(opened, options)
-    if options.by or any((options.id_column, options.weight_column, options.label_column)):
-        _misfit().refuse_missing([source for source in (logits, labels) if source is not None], options)
-    joined = options.join is not None and labels is not None and labels.info.plan is not None
-    counts = {source.info.num_rows for source in (logits, labels) if source is not None and not joined} - {None}
-    if labels is not None and len(counts) > 1:
-        raise other_length(logits, labels, "labels", logits.info.num_rows, labels.info.num_rows)
-    said = [*options.known.said, *(remark for source in (logits, labels) for remark in getattr(source, "remarks", ()))]
-    names = options.class_names or logits.info.class_names
-    truth = None if options.true_labels is None else open_true_labels(options.true_labels, logits, options)
-    pair = Pair(logits, labels, weights, mask, options.shift, names, said=said, truth=truth, units=units, groups=groups)
-    if found.format in ARCHIVES:
-        from xent_cli.readers.pair.weights_and_masks import unused_arrays
-
-        pair.said.extend(unused_arrays(opened[:1], weighted=pair.weighted, masked=pair.masked))
-    if options.shift:
-        from xent_cli.readers.pair.shifted_labels import documents_of, refuse_shift
-
-        refuse_shift(logits, labels, documents_of(logits), options.shift, by=bool(pair.columns_by))
-    tables = [source for source in (logits, labels, weights, mask) if source is not None and source.info.plan]
-    labels_twice = labels is not None and logits.info.plan is not None and logits.info.plan.label is not None
-    if len(tables) < 2 and not labels_twice and options.join is None and options.class_names is None:
-        return pair
-    from xent_cli.readers.pair.side_by_side import side_by_side
-
-    return side_by_side(pair, options)
+    weights, options = open_weights(weights_path, opened, options)
+    return weights, open_mask(opened, options), options
 
 
 def _groups_and_units(
     opened: list[tuple[Located, Source]], options: ReadOptions
 ) -> tuple[tuple[Source, ...], Source | None, ReadOptions]:
+    if not options.by and options.units is None:
+        return (), None, options
     from xent_cli.readers.pair.weights_and_masks import open_units
 
     units = open_units(opened, options)
@@ -139,6 +150,33 @@ def _groups_and_units(
 
     groups, options = open_groups(opened, options)
     return groups, units, options
+
+
+def _refuse_misfits(logits: Source, labels: Source | None, options: ReadOptions) -> None:
+    """Refuse columns that no table has, and labels of another length."""
+    sources = [source for source in (logits, labels) if source is not None]
+    if options.by or any((options.id_column, options.weight_column, options.label_column)):
+        _misfit().refuse_missing(sources, options)
+    joined = options.join is not None and labels is not None and labels.info.plan is not None
+    counts = {source.info.num_rows for source in sources} - {None}
+    if labels is not None and len(counts) > 1 and not joined:
+        raise other_length(logits, labels, "labels", logits.info.num_rows, labels.info.num_rows)
+
+
+def _compared(pair: Pair, options: ReadOptions) -> Pair:
+    """Compare or join tables that name their samples or classes; other inputs are returned unchanged."""
+    tables = [
+        source
+        for source in (pair.logits, pair.labels, pair.weights, pair.mask)
+        if source is not None and source.info.plan
+    ]
+    plan = pair.logits.info.plan
+    labels_twice = pair.labels is not None and plan is not None and plan.label is not None
+    if len(tables) < 2 and not labels_twice and options.join is None and options.class_names is None:
+        return pair
+    from xent_cli.readers.pair.side_by_side import side_by_side
+
+    return side_by_side(pair, options)
 
 
 def _misfit() -> ModuleType:  # loaded only if inputs do not fit
