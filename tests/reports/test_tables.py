@@ -3,12 +3,17 @@
 import io
 import re
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
 from xent_cli.core.number_text import rounded
+from xent_cli.core.totals.histogram import histogram
+from xent_cli.core.totals.quantiles import QuantileState
+from xent_cli.reports.inspection.text import plain_inspection, print_inspection
+from xent_cli.reports.summary.table import print_histogram
 from xent_cli.reports.tables import print_table
 
 NUMBERS = st.floats(allow_nan=True, allow_infinity=True).map(rounded)
@@ -70,3 +75,41 @@ def test_numbers_stand_at_the_right_and_texts_at_the_left():
     text = printed(60, ["id", "label", "loss"], [["a", "7", "0.5"], ["bbbb", "12", "ignored"]])
     assert "\n a          7       0.5" in text
     assert "\n bbbb      12   ignored" in text
+
+
+@pytest.mark.parametrize("width", [24, 30, 40, 60, 120])
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_bars_of_a_histogram_are_never_cut_so_that_they_keep_their_proportions(width, encoding):
+    losses = np.repeat([0.011, 0.11, 1.1], [100, 50, 25])
+    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    print_histogram(Console(file=file, width=width), histogram(QuantileState.of(losses), 10))
+    file.flush()
+    text = file.buffer.getvalue().decode(encoding)
+    assert not {"…", "..."} & set(text.split())
+    assert max(map(len, text.splitlines())) <= max(width, 36)
+    longest, half, quarter = (len(bar) for bar in re.findall(r"[█▏▎▍▌▋▊▉#]+", text))
+    assert half == pytest.approx(longest / 2, abs=1)
+    assert quarter == pytest.approx(longest / 4, abs=1)
+
+
+@pytest.mark.parametrize(("width", "whole"), [(60, True), (40, False)])
+def test_names_of_figures_are_whole_unless_that_leaves_no_room_for_values(width, whole):
+    values = {"rows_that_look_softmaxed": 0}
+    file = dict.fromkeys(("role", "format", "shape", "dtype", "layout", "compression", "size_bytes"))
+    file |= {"path": "a name/of a file/" * 5, "shards": [], "arrays": [], "columns": [], "values": {"logits": values}}
+    console = Console(file=io.StringIO(), width=width)
+    print_inspection(console, {"files": [file], "pair": None, "command": "xent compute l.npy", "readings": []})
+    lines = console.file.getvalue().splitlines()
+    assert any(line.split() == ["logits_rows_that_look_softmaxed", "0"] for line in lines) is whole
+    assert max(map(len, lines)) <= width
+
+
+@pytest.mark.parametrize("count", [8, 9, 10, 30])
+def test_a_line_that_counts_more_columns_counts_at_least_two(count):
+    column = {"dtype": "double", "role": "logits", "reason": ""}
+    file = dict.fromkeys(("role", "format", "shape", "dtype", "layout", "compression", "size_bytes"))
+    file |= {"path": "t.csv", "shards": [], "arrays": [], "values": {}}
+    file["columns"] = [{**column, "name": f"logit_{place}"} for place in range(count)]
+    text = plain_inspection({"files": [file], "pair": None, "command": "xent compute t.csv", "readings": []})
+    assert text.count("column\t") == (count if count <= 9 else 9)
+    assert ("more, to" in text) == (count > 9)

@@ -71,7 +71,7 @@ def _print_worst(console: Console, agreement: Agreement) -> None:
         ulp = "" if row.ulp is None else str(row.ulp)
         values = f"{row.found:.9g}", f"{row.expected:.9g}", rounded(row.abs_error), ulp
         rows.append([str(rank), *_place(row, agreement), *values])
-    print_table(console, heads, rows, expendable=("ULP", "abs error"), all_digits=True)
+    print_table(console, heads, rows, expendable=("ULP", "abs error", "worst"), all_digits=True)
 
 
 def _place_heads(agreement: Agreement) -> list[str]:

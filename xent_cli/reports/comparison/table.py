@@ -34,9 +34,7 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
     expendable = ("n", "p", "delta", interval, "baseline", "candidate")
     if len(comparison.candidates) > 1:
         styles = [_style(candidate.changes[0]) for candidate in comparison.candidates]
-        print_table(
-            console, overview_heads(comparison), overview(comparison), expendable=expendable[:-1], styles=styles
-        )
+        print_table(console, overview_heads(comparison), overview(comparison), expendable=expendable, styles=styles)
     for candidate in comparison.candidates:
         console.print(escape(heading(comparison, candidate)), style="bold", soft_wrap=True)
         changes = (*candidate.changes, *candidate.slices)
@@ -51,7 +49,10 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
         if candidate.flips is not None:
             console.print(escape(flips_text(candidate.flips)) + "\n", soft_wrap=True)
         if candidate.moved:
-            print_table(console, moved_heads(comparison, candidate), moved_rows(comparison, candidate))
+            names = ("moved", "baseline", "candidate")
+            print_table(
+                console, moved_heads(comparison, candidate), moved_rows(comparison, candidate), expendable=names
+            )
     console.print(escape(footnote(comparison)), soft_wrap=True)
 
 

@@ -17,6 +17,9 @@ _SHOWN = 8
 # How many columns that are not classes are shown.
 _MOST_OTHERS = 100
 
+# The narrowest that a column of values may be beside whole names, with the blanks around it.
+_FEWEST_OF_A_VALUE = 24
+
 _HEADERS = ("role", "format", "shape", "dtype", "layout", "compression", "size_bytes")
 
 
@@ -28,14 +31,18 @@ def plain_inspection(document: dict[str, Any]) -> str:
 def print_inspection(console: Console, document: dict[str, Any]) -> None:
     """Print a table per file and one for the pair; the command line is on a line of its own, to be copied."""
     from rich import box
+    from rich.cells import cell_len
     from rich.markup import escape
     from rich.table import Table
 
     for group in _groups({**document, "command": None, "readings": []}):
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         (name, value), *rest = group
-        for head in (name, value):
-            table.add_column(escape(head), overflow="fold")
+        longest = max(cell_len(cells[0]) for cells in group)
+        # Names are whole, unless that leaves no room for values.
+        whole = longest + _FEWEST_OF_A_VALUE <= console.width
+        table.add_column(escape(name), overflow="fold", no_wrap=whole)
+        table.add_column(escape(value), overflow="fold")
         for cells in rest:
             table.add_row(*(escape(cell) for cell in cells))
         console.print(table)
@@ -75,6 +82,7 @@ def _file(file: dict[str, Any]) -> Iterator[tuple[str, str]]:
             # Entries that are not classes come first, because each tells more than one class of many.
             entries = sorted(entries, key=lambda entry: entry["role"] == "logits")
         most = max(_SHOWN, min(_MOST_OTHERS, 1 + sum(entry["role"] != "logits" for entry in entries)))
+        most += len(entries) == most + 1  # a line that says "1 more" could name it instead
         for entry in entries[:most]:
             shape = _text(entry["shape"]) if "shape" in entry else ""
             unused = f"not used ({entry['reason']})" if entry.get("reason") else "not used"

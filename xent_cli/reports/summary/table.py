@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 # How many values of a column are shown.
 _SLICES = 20
-# Width of the longest bar of a histogram.
-_WIDEST = 30
+# Width of the longest bar of a histogram, and of that on a narrow terminal; blanks between the columns and around them.
+_WIDEST, _NARROWEST, _BLANKS = 30, 4, 8
 
 
 def print_summary(console: Console, summary: Mapping[str, float | int | bool | None]) -> None:
@@ -43,18 +43,23 @@ def print_histogram(console: Console, losses: Histogram) -> None:
     special = ((f"0 to {TINY:.1g}", losses.n_tiny), (f"{HUGE:.1g} to inf", losses.n_huge), ("nan", losses.n_nan))
     edges = edge_texts(losses)
     rows = [(f"{low} to {high}", bar.samples) for low, high, bar in zip(edges, edges[1:], losses.bars, strict=False)]
+    shown = [(name, count) for name, count in [*special[:1], *rows, *special[1:]] if count or (name, count) in rows]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("loss", justify="right")
-    table.add_column("samples", justify="right")
-    table.add_column("")
-    for name, count in [*special[:1], *rows, *special[1:]]:
-        if count or (name, count) in rows:
-            table.add_row(name, str(count), _blocks(min(1.0, count / top) if top else 0.0, console.options.ascii_only))
+    table.add_column("loss", justify="right", overflow="fold")
+    table.add_column("samples", justify="right", overflow="fold")
+    table.add_column("", overflow="fold")
+    # A bar that were cut would look as long as others.
+    names, counts = ["loss", *(name for name, _ in shown)], ["samples", *(str(count) for _, count in shown)]
+    beside = max(map(len, names)) + max(map(len, counts)) + _BLANKS
+    widest = max(_NARROWEST, min(_WIDEST, console.width - beside))
+    for name, count in shown:
+        share = min(1.0, count / top) if top else 0.0
+        table.add_row(name, str(count), _blocks(share, widest, console.options.ascii_only))
     console.print(table)
 
 
-def _blocks(share: float, ascii_only: bool) -> str:
-    eighths = max(1, round(share * _WIDEST * 8)) if share else 0
+def _blocks(share: float, widest: int, ascii_only: bool) -> str:
+    eighths = max(1, round(share * widest * 8)) if share else 0
     if ascii_only:
         return "#" * -(-eighths // 8)
     return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
@@ -75,7 +80,7 @@ def print_worst(console: Console, worst: tuple[WorstSample, ...], columns: RowFo
             sure = "" if sample.confidence is None else rounded(sample.confidence)
             cells += [_class(sample.predicted, columns.predicted_names), sure]
         rows.append(cells)
-    print_table(console, heads, rows, expendable=("confidence", "predicted"))
+    print_table(console, heads, rows, expendable=("confidence", "predicted", "worst"))
 
 
 def _class(number: int | None, names: tuple[str, ...] | None) -> str:
