@@ -103,12 +103,7 @@ def open_limits(flags: LimitFlags, options: ComputeOptions) -> Limits:
         If the baseline cannot be read.
     """
     limits = _thresholds(flags)
-    named = _slice_names(options.output.by) if any(limit.metric.startswith("slice:") for limit in limits) else ()
-    for limit in limits:
-        column = limit.metric.removeprefix("slice:")
-        if column != limit.metric and not any(column.startswith(f"{name}=") for name in named):
-            found = f"--{limit.kind} {limit.metric}: there are no slices by {column.partition('=')[0]}"
-            raise UsageError(found, hint=f"ask for --by {column.partition('=')[0]}")
+    _refuse_unknown_slices(limits, options)
     path, significant = flags.baseline, flags.require_significant
     changes = [limit for limit in limits if limit.kind in _CHANGES]
     if path is None and (changes or significant):
@@ -118,24 +113,15 @@ def open_limits(flags: LimitFlags, options: ComputeOptions) -> Limits:
         return Limits(limits)
     if not changes:
         raise UsageError("--baseline without a limit on it", hint="for example --max-increase mean_loss=1%")
+    if not significant:
+        return Limits(limits, _read_baseline(path, options))
     for limit in changes:
-        if significant and limit.metric not in (*OF_THE_MEAN, _ACCURACY):
+        if limit.metric not in (*OF_THE_MEAN, _ACCURACY):
             about = f"is about the mean loss or accuracy, and --{limit.kind} about {limit.metric}"
-            raise UsageError(
-                f"--require-significant {about}", hint=f"it goes with {', '.join((*OF_THE_MEAN, _ACCURACY))}"
-            )
-    from xent_cli.readers.saved.saved_results import read_saved
-    from xent_cli.readers.storage.locate import refuse_two_pipes
-
-    inputs = options.shared.inputs
-    refuse_two_pipes(path, inputs.logits, inputs.labels, options.shared.loss.sample_weight)
-    try:
-        baseline = read_saved(path)
-    except InputError as error:
-        if error.what == "no such file":
-            error.hint = f"{error.hint} {hint_to_save(path, inputs)}".strip()
-        raise
-    if significant and baseline.kind != "rows":
+            hint = f"it goes with {', '.join((*OF_THE_MEAN, _ACCURACY))}"
+            raise UsageError(f"--require-significant {about}", hint=hint)
+    baseline = _read_baseline(path, options)
+    if baseline.kind != "rows":
         raise InputError(
             "no per-sample losses",
             path,
@@ -144,11 +130,35 @@ def open_limits(flags: LimitFlags, options: ComputeOptions) -> Limits:
             hint="save them with xent compute -o FILE.parquet",
         )
     choice = None
-    if significant and options.output.cluster is not None:
+    if options.output.cluster is not None:
         from xent_cli.cli.group_choice import group_choice
 
         choice = group_choice(options.output.cluster, "--cluster")
     return Limits(limits, baseline, significant, choice)
+
+
+def _read_baseline(path: str, options: ComputeOptions) -> SavedResults:
+    from xent_cli.readers.saved.saved_results import read_saved
+    from xent_cli.readers.storage.locate import refuse_two_pipes
+
+    inputs = options.shared.inputs
+    refuse_two_pipes(path, inputs.logits, inputs.labels, options.shared.loss.sample_weight)
+    try:
+        return read_saved(path)
+    except InputError as error:
+        if error.what == "no such file":
+            error.hint = f"{error.hint} {hint_to_save(path, inputs)}".strip()
+        raise
+
+
+def _refuse_unknown_slices(limits: tuple[Threshold, ...], options: ComputeOptions) -> None:
+    """Refuse a limit on slices by a column that --by does not name."""
+    named = _slice_names(options.output.by) if any(limit.metric.startswith("slice:") for limit in limits) else ()
+    for limit in limits:
+        column = limit.metric.removeprefix("slice:")
+        if column != limit.metric and not any(column.startswith(f"{name}=") for name in named):
+            found = f"--{limit.kind} {limit.metric}: there are no slices by {column.partition('=')[0]}"
+            raise UsageError(found, hint=f"ask for --by {column.partition('=')[0]}")
 
 
 def _slice_names(by: tuple[str, ...]) -> set[str]:

@@ -139,26 +139,7 @@ def evaluate(job: Job, targets: Targets, opened: AbstractContextManager[Engine])
 
 def report(job: Job, totals: RunTotals, summary: LossSummary, targets: Targets) -> Document:
     """Collect the results in a document, judge them if there are limits, and write the reports."""
-    (pair, options, diagnostics), flags, origin = job.seen, job.options.output, job.options.shared.origin
-    losses = totals.losses
-    digest, slices = _digest(losses), _slices(totals, job.wanted.by)
-    from_totals = diagnostics_of(losses, job.seen, origin)
-    if job.groups is not None or job.wanted.cluster is not None:
-        from xent_cli.cli.runs.figures.clusters import with_units
-
-        summary, found = with_units(summary, losses, job.wanted, job.groups)
-        from_totals = (*from_totals, *found)
-    document = Document(
-        version=__version__,
-        signature=job.columns.signature,
-        summary=summary,
-        inputs=pair.inputs(losses.n_samples + losses.n_ignored),
-        diagnostics=(*origin.config_notes, *pair.diagnostics, *diagnostics, *from_totals),
-        formulas=totals.formulas if job.wanted.overflow else None,
-        labels_digest=digest,
-        slices=slices,
-        worst=_worst(losses, job) if job.output.top else None,
-    )
+    document = _document(job, totals, summary)
     if job.limits is not None:
         from xent_cli.cli.runs.check import judge
 
@@ -168,15 +149,39 @@ def report(job: Job, totals: RunTotals, summary: LossSummary, targets: Targets) 
     if job.wanted.by_class:
         from xent_cli.cli.runs.outputs.run_reports import page_details
 
-        document = replace(document, details=page_details(totals, pair, options.first_class, origin))
+        details = page_details(totals, job.seen.pair, job.seen.options.first_class, job.options.shared.origin)
+        document = replace(document, details=details)
     for target, stream in zip(job.output.reports, targets.reports, strict=True):
         reports.write(target.form, document, stream)
-    if targets.picture is not None and flags.plot is not None:
+    plot = job.options.output.plot
+    if targets.picture is not None and plot is not None:
         from xent_cli.cli.runs.outputs.run_reports import save_plot
 
-        save_plot(losses, targets.picture, reports.plot_form(flags.plot))
+        save_plot(totals.losses, targets.picture, reports.plot_form(plot))
     refuse_changed()
     return document
+
+
+def _document(job: Job, totals: RunTotals, summary: LossSummary) -> Document:
+    """Collect the results of a run, and the warnings and notes about them."""
+    losses, pair, origin = totals.losses, job.seen.pair, job.options.shared.origin
+    from_totals = diagnostics_of(losses, job.seen, origin)
+    if job.groups is not None or job.wanted.cluster is not None:
+        from xent_cli.cli.runs.figures.clusters import with_units
+
+        summary, found = with_units(summary, losses, job.wanted, job.groups)
+        from_totals = (*from_totals, *found)
+    return Document(
+        version=__version__,
+        signature=job.columns.signature,
+        summary=summary,
+        inputs=pair.inputs(losses.n_samples + losses.n_ignored),
+        diagnostics=(*origin.config_notes, *pair.diagnostics, *job.seen.diagnostics, *from_totals),
+        formulas=totals.formulas if job.wanted.overflow else None,
+        labels_digest=_digest(losses),
+        slices=_slices(totals, job.wanted.by),
+        worst=_worst(losses, job) if job.output.top else None,
+    )
 
 
 def show(job: Job, totals: RunTotals, document: Document) -> None:
