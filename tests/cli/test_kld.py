@@ -220,6 +220,29 @@ def test_a_mutated_file_is_refused_in_a_sentence_or_read(tmp_path, seed):
         assert "Traceback" not in run.stderr
 
 
+@pytest.mark.parametrize(
+    ("scale", "lowest"),
+    [
+        (np.uint32(0x7FA00001), np.float32(-9)),  # a signalling NaN
+        (np.float32(1e10), np.float32(-1e20)),
+        (np.float32(0), np.float32(-1e30)),
+        (np.float32(np.inf), np.float32(-9)),
+        (np.float32(-1), np.float32(-9)),
+        (np.float32(1), np.float32(-9)),
+    ],
+)
+@pytest.mark.parametrize("command", ["compute", "inspect"])
+def test_a_record_that_no_program_writes_is_refused_in_a_sentence_alone(tmp_path, scale, lowest, command):
+    written(tmp_path, "a.kld")
+    content = bytearray((tmp_path / "a.kld").read_bytes())
+    at = 20 + 4 * CHUNKS * N_CTX
+    content[at : at + 8] = scale.tobytes() + lowest.tobytes()
+    (tmp_path / "a.kld").write_bytes(content)
+    run = xent(command, "a.kld", cwd=tmp_path)
+    assert (run.returncode, "damaged record" in run.stderr) == (3, True), run.stderr
+    assert "Warning" not in run.stderr
+
+
 def test_a_pipe_and_compressed_files_are_read_too(tmp_path):
     written(tmp_path, "a.kld", spread=1.0)
     content = (tmp_path / "a.kld").read_bytes()

@@ -23,8 +23,9 @@ from xent_cli.core.block import Rows
 from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.core.input_description import InputDescription
 from xent_cli.core.scratch import flat
-from xent_cli.errors import InputError, RowError, UsageError
+from xent_cli.errors import InputError, UsageError
 from xent_cli.readers.interface import SourceInfo
+from xent_cli.readers.language_models.kld_records import decoded
 from xent_cli.readers.storage.identity import shrunk
 from xent_cli.readers.storage.pipe import seekable
 from xent_cli.readers.storage.reading import fill, reading
@@ -32,7 +33,7 @@ from xent_cli.readers.storage.reading import fill, reading
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray, IntArray
+    from xent_cli.core.array_types import AnyArray, IntArray
     from xent_cli.core.block import Part
     from xent_cli.readers.interface import Classes, Source
     from xent_cli.readers.options import ReadOptions
@@ -41,13 +42,6 @@ if TYPE_CHECKING:
 
 MAGIC = b"_logits_"
 _HEADER = 20
-# Highest minus lowest stored log-probability if a floor was applied, up to the rounding of float32.
-_FLOORS = (16.0, 24.0)
-_FLOOR_TOLERANCE = 1e-5
-# Rounding of q, and of the float32 log-probabilities that the writer computed with: see `widths`.
-_HALF_A_STEP, _FLOAT32 = 0.51, 2.0**-21
-# A log-probability above this is not explained by rounding.
-_ABOVE_ZERO = 0.01
 
 
 class KldLayout(NamedTuple):
@@ -214,53 +208,15 @@ class KldRows(NamedTuple):
         scored = tokens[:, layout.n_ctx // 2 + 1 :].reshape(-1)
         skipped = self.start - chunks[0] * layout.scored
         labels = scored[skipped : skipped + n].astype(np.int64)
-        head = np.ascontiguousarray(records[:, :4]).view("<f4").astype(np.float64)
-        log_p, bounds = self._decoded(records[:, 4 : 4 + layout.n_vocab], head[:, 0], head[:, 1])
+        with np.errstate(invalid="ignore"):  # damaged records may hold any NaN
+            head = np.ascontiguousarray(records[:, :4]).view("<f4").astype(np.float64)
+        numbers = np.arange(self.start, self.stop)
+        log_p, bounds = decoded(records[:, 4 : 4 + layout.n_vocab], head[:, 0], head[:, 1], numbers, self.role)
         if self.role == "labels":
             return Rows(labels=log_p, label_bounds=bounds, true_labels=labels)
         if self.tokens == "true_labels":
             return Rows(logits=log_p, logit_bounds=bounds, true_labels=labels)
         return Rows(logits=log_p, logit_bounds=bounds, labels=labels)
-
-    def _decoded(self, q: AnyArray, scale: FloatArray, lowest: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return log-probabilities [n, k], NaN below a floor, and their bounds [n, 3]."""
-        with np.errstate(invalid="ignore", over="ignore"):
-            highest = lowest + scale * q.max(axis=1)
-            bad = ~(np.isfinite(scale) & np.isfinite(lowest) & (scale >= 0) & (highest <= _ABOVE_ZERO))
-        if bad.any():
-            at = int(np.argmax(bad))
-            found = f"scale {scale[at]:g} and minimum {lowest[at]:g}"
-            expected = "a scale of 0 or more, and log-probabilities of 0 at most"
-            raise RowError("damaged record", self.start + at, self.role, found, expected, code="damaged-record")
-        log_p = lowest[:, np.newaxis] + scale[:, np.newaxis] * q
-        width = widths(scale, lowest)
-        floored = has_floor(scale)[:, np.newaxis] & (q == 0)
-        log_p[floored] = np.nan
-        return log_p, np.stack([lowest + width, width, lowest], axis=1)
-
-
-def widths(scale: FloatArray, lowest: FloatArray) -> FloatArray:
-    """Return how far off log-probabilities may be: half a step of q, plus the rounding of the writer's float32.
-
-    Examples
-    --------
-    >>> widths(np.array([16 / 65535]), np.array([-17.0])).round(6).tolist()
-    [0.00014]
-    """
-    return _HALF_A_STEP * scale + _FLOAT32 * (np.abs(lowest) + 65535 * scale)
-
-
-def has_floor(scale: FloatArray) -> BoolArray:
-    """Whether a floor was applied, so that q = 0 only means "at or below it".
-
-    Examples
-    --------
-    >>> has_floor(np.array([16.0, 15.9, 24.0, 0.0]) / 65535).tolist()
-    [True, False, True, False]
-    """
-    span = 65535 * scale
-    found: BoolArray = np.any([np.abs(span - floor) <= _FLOOR_TOLERANCE * floor for floor in _FLOORS], axis=0)
-    return found | (span > _FLOORS[-1])
 
 
 def refuse_other_tokens(own: Source, other: Source) -> None:
