@@ -38,6 +38,7 @@ def test_an_example_prints_what_the_page_shows(example, pages, tmp_path):
             text = page.read_text("utf-8")
             page.write_text(text.replace(f"$ {command}\n{output}```", f"$ {command}\n{found}```"), "utf-8")
     assert "Traceback" not in found
+    assert "error: " not in found or "exit code" in command  # an error is shown on purpose, and with its exit code
     assert found == output or UPDATE
 
 
