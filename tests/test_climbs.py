@@ -9,7 +9,8 @@ import numpy as np
 # Prints each function when it is entered for the first time; class bodies do not count.
 TRACE = """
 import sys
-RANKS = {"errors": 0, "core": 1, "readers": 2, "engines": 2, "writers": 2, "reports": 2}
+RANKS = dict.fromkeys(("errors", "extras", "temporary_files"), 0)
+RANKS |= {"core": 1} | dict.fromkeys(("readers", "engines", "writers", "reports"), 2)
 entered = {}
 
 def enter(frame, event, argument):

@@ -165,6 +165,7 @@ def report(job: Job, totals: RunTotals, summary: LossSummary, targets: Targets) 
 def _document(job: Job, totals: RunTotals, summary: LossSummary) -> Document:
     """Collect the results of a run, and the warnings and notes about them."""
     losses, pair, origin = totals.losses, job.seen.pair, job.options.shared.origin
+    digest, slices = _digest(losses), _slices(totals, job.wanted.by)
     from_totals = diagnostics_of(losses, job.seen, origin)
     if job.groups is not None or job.wanted.cluster is not None:
         from xent_cli.cli.runs.figures.clusters import with_units
@@ -178,8 +179,8 @@ def _document(job: Job, totals: RunTotals, summary: LossSummary) -> Document:
         inputs=pair.inputs(losses.n_samples + losses.n_ignored),
         diagnostics=(*origin.config_notes, *pair.diagnostics, *job.seen.diagnostics, *from_totals),
         formulas=totals.formulas if job.wanted.overflow else None,
-        labels_digest=_digest(losses),
-        slices=_slices(totals, job.wanted.by),
+        labels_digest=digest,
+        slices=slices,
         worst=_worst(losses, job) if job.output.top else None,
     )
 
