@@ -3,6 +3,7 @@
 If a new version changes one of these, a test fails here instead of a run.
 """
 
+import asyncio
 import atexit
 import subprocess
 import sys
@@ -25,7 +26,11 @@ def test_distributed_has_spans_among_the_extensions_of_a_scheduler_and_takes_oth
     scheduler = pytest.importorskip("distributed.scheduler")
     assert "spans" in scheduler.DEFAULT_EXTENSIONS
     kept = {name: kind for name, kind in scheduler.DEFAULT_EXTENSIONS.items() if name != "spans"}
-    made = scheduler.Scheduler(extensions=kept, dashboard=False)
+
+    async def make():
+        return scheduler.Scheduler(extensions=kept, dashboard=False)
+
+    made = asyncio.run(make())
     assert "spans" not in made.extensions
     assert set(made.extensions) <= set(kept)
 
