@@ -53,6 +53,25 @@ def test_one_archive_may_hold_logits_and_labels(tmp_path):
     np.testing.assert_array_equal(block.labels, LABELS)
 
 
+@pytest.mark.parametrize("suffix", ["npz", "safetensors", "pt"])
+@pytest.mark.parametrize("name", ["labels", "y_true"])
+def test_labels_of_a_file_count_and_those_of_the_archive_are_said_to_be_left_out(suffix, name, tmp_path):
+    arrays = {"logits": LOGITS, name: (LABELS + 1) % 6}
+    path = saved(tmp_path, suffix, arrays)
+    labels = str(tmp_path / "y.npy")
+    np.save(labels, LABELS)
+    pair = open_pair(path, labels, None, ReadOptions())
+    (task,) = pair.tasks()
+    np.testing.assert_array_equal(task.load().labels, LABELS)
+    (note,) = [each for each in pair.diagnostics if each.code == "labels-from-file"]
+    assert note.message == f'labels: {labels}; array "{name}" of {path} is not used'
+    for alone in (
+        open_pair(str(path), None, None, ReadOptions()),
+        open_pair(str(path), str(path), None, ReadOptions()),
+    ):
+        assert "labels-from-file" not in [each.code for each in alone.diagnostics]
+
+
 def saved(folder, suffix, arrays):
     """Save arrays in an archive of either kind."""
     path = folder / f"d.{suffix}"

@@ -68,7 +68,8 @@ def open_pair(
     if logits.info.format in ARCHIVES:
         from xent_cli.readers.pair.weights_and_masks import unused_arrays
 
-        pair.said.extend(unused_arrays(opened[:1], weighted=pair.weighted, masked=pair.masked))
+        beside = None if labels_located is None or labels_located.name == located.name else labels_located.name
+        pair.said.extend(unused_arrays(located, logits, beside, weighted=pair.weighted, masked=pair.masked))
     if options.shift:
         from xent_cli.readers.pair.shifted_labels import documents_of, refuse_shift
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from xent_cli.core.diagnostics import Diagnostic
 from xent_cli.errors import InputError, UsageError, XentError, listing
+from xent_cli.readers.arrays.choose_array import is_called
 from xent_cli.readers.columns.weight_column import NAMES
 from xent_cli.readers.groups import Groups, begins_with_a_value
-from xent_cli.readers.interface import ARCHIVES, ARRAYS
+from xent_cli.readers.interface import ARRAYS
 from xent_cli.readers.list_contents import list_arrays
 from xent_cli.readers.open import open_source
 from xent_cli.readers.options import ReadOptions
@@ -179,15 +180,26 @@ def _open(
     return source if joined else fit(source, logits, role, needs.task_bytes)
 
 
-def unused_arrays(sources: Sequence[tuple[Located, Source]], *, weighted: bool, masked: bool) -> Iterator[Diagnostic]:
-    """Note arrays of archives that are named like weights or a mask and are not used."""
-    for located, source in sources:
-        held = names_in(located) if source.info.format in ARCHIVES else []
-        for role, taken, option in (("weights", weighted, "--sample-weight-column"), ("mask", masked, "--mask")):
-            for name in held:
-                if not taken and name.lower() in NAMES[role] and f"{located.name}:{name}" != source.info.path:
-                    message = f'array "{name}" of {located.name} is not used; {option} {name} takes it'
-                    yield Diagnostic(f"unused-{role}", message, note=True)
+def unused_arrays(
+    located: Located, source: Source, labels: str | None, *, weighted: bool, masked: bool
+) -> Iterator[Diagnostic]:
+    """Note arrays of an archive that are named like labels, weights or a mask and are not used.
+
+    Parameters
+    ----------
+    labels
+        The file that the labels are in, if it is another one.
+    """
+    held = names_in(located)
+    for name in held if labels is not None else ():
+        if is_called(name, "labels") and f"{located.name}:{name}" != source.info.path:
+            message = f'labels: {labels}; array "{name}" of {located.name} is not used'
+            yield Diagnostic("labels-from-file", message, note=True)
+    for role, taken, option in (("weights", weighted, "--sample-weight-column"), ("mask", masked, "--mask")):
+        for name in held:
+            if not taken and name.lower() in NAMES[role] and f"{located.name}:{name}" != source.info.path:
+                message = f'array "{name}" of {located.name} is not used; {option} {name} takes it'
+                yield Diagnostic(f"unused-{role}", message, note=True)
 
 
 def names_in(located: Located) -> list[str]:
