@@ -9,6 +9,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from tests.core.blocks import cut
 from xent_cli.core.block import Block, BlockRef, Rows
 from xent_cli.core.evaluate import evaluate_block, weigh_block
 from xent_cli.core.options import LossOptions, Outputs
@@ -28,20 +29,6 @@ EVERYTHING = Outputs(
     top_k=(1, 5),
     overflow=(np.dtype("float16"), np.dtype(ml_dtypes.bfloat16)),
 )
-
-
-def cut(block, size):
-    """Cut a block into blocks of at most `size` samples."""
-    return [
-        Block(
-            block.start + i,
-            *(
-                None if field is None else field[i : i + size]
-                for field in (block.logits, block.labels, block.weights, block.unscored, block.ids)
-            ),
-        )
-        for i in range(0, len(block.logits), size)
-    ]
 
 
 def mean_and_all(tasks, options, wanted=EVERYTHING, engine=map):

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.core.blocks import cut
 from xent_cli.core.block import Block, BlockRef, Rows
 from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.options import LossOptions, Outputs
@@ -39,20 +40,6 @@ def runs(draw):
 
 
 WANTED = Outputs(by=("one", "two"), top_k=(1, 2), worst=3, losses=True)
-
-
-def cut(block, size):
-    """Cut a block into blocks of at most `size` samples."""
-    return [
-        Block(
-            block.start + i,
-            *(
-                None if field is None else field[i : i + size]
-                for field in (block.logits, block.labels, block.weights, None, block.ids, block.groups)
-            ),
-        )
-        for i in range(0, len(block.logits), size)
-    ]
 
 
 def whole(blocks, options):

@@ -5,7 +5,6 @@ import json
 import lzma
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests import forked
+from tests.ports import free_port
 from tests.torch_writer import save as save_torch
 from tests.waiting import PATIENCE_SECONDS, endless, names, until
 from xent_cli.cli.runs.evaluate_pair import evaluate_pair
@@ -361,12 +361,6 @@ def test_ctrl_c_leaves_no_process_and_no_output(command, engine, tmp_path):
     assert process.returncode == 130
     until(lambda: not processes_of(process.pid), "no process", lambda: processes_of(process.pid))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["l.npy", "y.npy"]
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def test_a_cluster_is_found_by_its_scheduler_file(command, shards, tmp_path):

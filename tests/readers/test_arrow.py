@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests import forked
+from tests.readers.tables import read
 from xent_cli.errors import InputError, RowError
 from xent_cli.readers.options import ReadOptions, RunNeeds
 from xent_cli.readers.pair.class_names_file import read_class_names
@@ -23,11 +24,6 @@ def write(path, table, rows=40):
     with pa.OSFile(str(path), "wb") as file, kind(file, table.schema) as writer:
         writer.write_table(table, max_chunksize=rows)
     return path
-
-
-def read(path, options=None):
-    blocks = [task.load() for task in open_pair(str(path), None, None, options or ReadOptions()).tasks()]
-    return np.concatenate([b.logits for b in blocks]), np.concatenate([b.labels for b in blocks])
 
 
 def layout(name, dtype):
@@ -76,7 +72,7 @@ def test_labels_may_be_any_kind_of_number(kind, tmp_path):
 def test_a_large_batch_is_cut_and_a_small_one_is_not(largest, tmp_path):
     options = ReadOptions(run=RunNeeds(batch_bytes=largest, task_bytes=7 * 24))
     path = write(tmp_path / "t.arrow", pa.table({**layout("list", np.float64), "label": LABELS}))
-    np.testing.assert_array_equal(read(path, options)[0], LOGITS)
+    np.testing.assert_array_equal(read(path, options=options)[0], LOGITS)
     sizes = [size for _, size, _ in open_pair(str(path), None, None, options).logits.parts()]
     assert max(sizes) == (40 if largest else 7)
 
@@ -108,7 +104,7 @@ def test_a_cut_or_changed_file_is_an_error_or_numbers_and_nothing_else(suffix, t
                 changed[place] = random.integers(256)
         path.write_bytes(changed)
         try:
-            read(path, ReadOptions(class_names=NAMES))
+            read(path, options=ReadOptions(class_names=NAMES))
         except InputError:
             failed += 1
     assert failed > 50

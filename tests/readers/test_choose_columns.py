@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests import forked
+from tests.readers.tables import write
 from xent_cli.core.evaluate import evaluate_block
 from xent_cli.core.options import LossOptions, Outputs
 from xent_cli.errors import InputError, RowError
@@ -33,21 +34,6 @@ PROBS = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
 NAMES = ("cat", "dog", "fox")
 WORDS = [NAMES[y] for y in LABELS]
 FORMATS = ("csv", "parquet", "arrow", "jsonl")
-
-
-def write(path: Path, columns: dict[str, Any]) -> str:
-    """Write a table in the format of the suffix."""
-    table = pa.table(columns)
-    if path.suffix == ".parquet":
-        pq.write_table(table, path)
-    elif path.suffix == ".arrow":
-        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
-            writer.write_table(table)
-    elif path.suffix == ".csv":
-        pa_csv.write_csv(table, path)
-    else:
-        path.write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
-    return str(path)
 
 
 def wide(names: Any, values: Any = LOGITS) -> dict[str, Any]:

@@ -4,10 +4,9 @@ import json
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 import pytest
 
+from tests.readers import tables
 from xent_cli.core.block import Rows
 from xent_cli.errors import InputError, UsageError
 from xent_cli.readers.options import ReadOptions, RunNeeds
@@ -26,18 +25,8 @@ BESIDE = {
 
 
 def write(path, columns):
-    """Write a table in the format of the suffix."""
-    table = pa.table(columns)
-    if path.suffix == ".parquet":
-        pq.write_table(table, path, row_group_size=3)
-    elif path.suffix == ".arrow":
-        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
-            writer.write_table(table, 3)
-    elif path.suffix == ".csv":
-        pa_csv.write_csv(table, path)
-    else:
-        path.write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
-    return str(path)
+    """Write a table in row groups or batches of three rows."""
+    return tables.write(path, columns, rows_at_once=3)
 
 
 def read(pair):

@@ -11,6 +11,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
+from tests.readers import tables
 from xent_cli.errors import InputError
 from xent_cli.readers.options import ReadOptions, RunNeeds
 from xent_cli.readers.pair.pair import open_pair
@@ -26,12 +27,7 @@ SHUFFLED = [np.random.default_rng(i).permutation(3) for i in range(N)]
 
 
 def read(path, labels=None, **options):
-    options = ReadOptions(**{"run": RunNeeds(chunk_bytes=500), **options})
-    pair = open_pair(str(path), None if labels is None else str(labels), None, options)
-    # A block is only valid until the next one is loaded.
-    blocks = [(np.array(b.logits), np.array(b.labels)) for b in (task.load() for task in pair.tasks())]
-    logits, found = zip(*blocks, strict=True)
-    return np.concatenate(logits), np.concatenate(found)
+    return tables.read(path, labels, ReadOptions(**{"run": RunNeeds(chunk_bytes=500), **options}))
 
 
 def holds(path, text, values=LOGITS, **options):

@@ -7,14 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.readers.tables import read
 from xent_cli.errors import InputError, RowError
 from xent_cli.readers.options import ReadOptions, RunNeeds
 from xent_cli.readers.pair.pair import open_pair
-
-
-def read(path, options=None):
-    blocks = [task.load() for task in open_pair(str(path), None, None, options or ReadOptions()).tasks()]
-    return np.concatenate([b.logits for b in blocks]), np.concatenate([b.labels for b in blocks])
 
 
 @given(
@@ -30,7 +26,7 @@ def test_every_number_reads_back_however_the_file_is_laid_out_and_cut(rows, end,
     lines = [json.dumps({"text": text, "label": y, "logits": [a, b]}) for y, a, b, text in rows]
     path = tmp_path_factory.getbasetemp() / "t.jsonl"
     path.write_bytes((b"\xef\xbb\xbf" if bom else b"") + (end.join(lines) + end * last).encode())
-    logits, labels = read(path, ReadOptions(run=RunNeeds(chunk_bytes=piece)))
+    logits, labels = read(path, options=ReadOptions(run=RunNeeds(chunk_bytes=piece)))
     np.testing.assert_array_equal(logits, [[a, b] for _, a, b, _ in rows])
     assert labels.tolist() == [y for y, *_ in rows]
 
@@ -44,7 +40,7 @@ def test_compressed_lines_are_read(pack, tmp_path):
 def test_keys_may_be_named_and_labels_may_be_names_of_classes(tmp_path):
     (tmp_path / "t.jsonl").write_text('{"a": [1, 2], "b": [3, 4], "gold": "dog"}\n')
     options = ReadOptions(logits_column=("b",), label_column="gold", class_names=("cat", "dog"))
-    logits, labels = read(tmp_path / "t.jsonl", options)
+    logits, labels = read(tmp_path / "t.jsonl", options=options)
     assert (logits.tolist(), labels.tolist()) == ([[3.0, 4.0]], [1])
 
 
@@ -95,7 +91,7 @@ def test_a_piece_that_begins_with_no_object_is_refused_by_its_line(line, tmp_pat
     good = '{"logits": [1, 2], "label": 0}\n'
     (tmp_path / "t.jsonl").write_text(f"{good * 5}{line}\n{good}")
     with pytest.raises(InputError, match="not a JSON object") as caught:
-        read(tmp_path / "t.jsonl", ReadOptions(run=RunNeeds(chunk_bytes=31)))
+        read(tmp_path / "t.jsonl", options=ReadOptions(run=RunNeeds(chunk_bytes=31)))
     assert "line 6 (sample 5)" in caught.value.where
 
 

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests import forked
+from tests.ports import free_port
 from tests.torch_writer import save as save_torch
 from xent_cli.errors import InputError, without_secrets
 from xent_cli.readers.storage.refusals import refusal
@@ -101,12 +102,6 @@ def xent(folder, *args, **variables):
     return forked.xent(*args, cwd=folder, env=env)
 
 
-def closed_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.mark.parametrize("name", ["l.npy", "t.parquet", "t.csv", "t.pt"])
 def test_a_presigned_url_is_read_and_its_question_mark_is_not_a_glob(name, address, folder):
     (folder / name).write_bytes(FILES[name])
@@ -140,7 +135,7 @@ SAID = {
 @pytest.mark.parametrize("url", SAID)
 def test_each_failure_has_a_sentence_of_its_own_in_time_and_shows_no_secret(url, address, folder):
     what, found = SAID[url]
-    plain = url.format(address, closed=closed_port())
+    plain = url.format(address, closed=free_port())
     secret = plain.replace("://", "://user:SECRETPW@") + "?sig=SECRETSIG#SECRETFRAGMENT"
     run = xent(folder, "compute", secret, "y.npy", "--timeout", "2", "-f", "json")
     assert run.returncode == 3, run.stderr
@@ -161,7 +156,7 @@ def silent_port():
 @pytest.mark.parametrize("answers", ["nobody", "silence"])
 def test_buckets_without_a_network_end_in_time(scheme, answers, folder):
     with silent_port() as listener:
-        port = listener.getsockname()[1] if answers == "silence" else closed_port()
+        port = listener.getsockname()[1] if answers == "silence" else free_port()
         query = f"?scheme=http&endpoint_override=127.0.0.1:{port}" + "&region=us-east-1" * (scheme == "s3")
         keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "SECRETKEY"}
         user = "anonymous@" if scheme == "gs" else ""

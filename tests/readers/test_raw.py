@@ -8,9 +8,8 @@ import pytest
 
 import xent_cli
 from tests import forked
-from tests.click_runner import runner
+from tests.click_runner import xent
 from tests.readers.source_tests import FifoTests, SourceTests
-from xent_cli.cli import cli
 from xent_cli.errors import InputError, UsageError
 from xent_cli.readers.options import ReadOptions
 
@@ -18,13 +17,6 @@ RANDOM = np.random.default_rng(12)
 N, K = 60, 5
 LOGITS = RANDOM.normal(0, 3, (N, K))
 LABELS = RANDOM.integers(0, K, N)
-
-
-def xent(*args):
-    run = runner().invoke(cli, list(map(str, args)), standalone_mode=False)
-    if run.exception is not None:
-        raise run.exception
-    return run.stdout
 
 
 def mean(*args):

@@ -9,9 +9,8 @@ import pytest
 
 import xent_cli
 from tests import forked
-from tests.click_runner import runner
+from tests.click_runner import xent
 from tests.readers.source_tests import FifoTests, SourceTests
-from xent_cli.cli import cli
 from xent_cli.errors import InputError
 
 RANDOM = np.random.default_rng(11)
@@ -64,13 +63,6 @@ FORMS = {
         logits=LOGITS, label=LABELS,
     ),
 }  # fmt: skip
-
-
-def xent(*args):
-    run = runner().invoke(cli, list(map(str, args)), standalone_mode=False)
-    if run.exception is not None:
-        raise run.exception
-    return run.stdout
 
 
 def mean(*args):

@@ -3,7 +3,6 @@
 import os
 import pickle
 import re
-import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests import forked
+from tests.ports import free_port
 from tests.torch_writer import save as save_torch
 from tests.waiting import until
 from xent_cli.errors import InputError, OutputError
@@ -35,12 +35,6 @@ pytestmark = pytest.mark.slow
 RNG = np.random.default_rng(13)
 LOGITS = RNG.normal(size=(300, 5))
 LABELS = RNG.integers(0, 5, 300)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def answers(url):

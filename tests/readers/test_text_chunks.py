@@ -41,11 +41,12 @@ def test_pieces_are_the_text_cut_between_rows_and_their_rows_are_those_of_a_csv_
     rows = [row for piece in found for row in csv.reader(io.StringIO(piece.decode(), newline="")) if row]
     assert rows == expected
     assert sum(count_rows(piece, ",", single_column=False)[0] for piece in cut) == len(expected)
-    line = 0
+    line, starts = 0, []
     for piece in cut:
-        starts = [line + number for number in row_lines(piece.read(), ",", single_column=False)]
+        starts += [line + number for number in row_lines(piece.read(), ",", single_column=False)]
         line += count_rows(piece, ",", single_column=False)[1]
-        assert all(text.split("\n")[start].strip() for start in starts)
+    assert len(starts) == len(expected)
+    assert all(text.split("\n")[start].strip() for start in starts)
 
 
 @pytest.mark.parametrize("text", [b"1", b"\n", b"1,2\n"])

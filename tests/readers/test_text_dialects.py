@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.readers import tables
 from xent_cli.errors import InputError
 from xent_cli.readers.options import ReadOptions, RunNeeds
-from xent_cli.readers.pair.pair import open_pair
 from xent_cli.readers.text.rewritten import OneBlank, ToUtf8
 
 LOGITS = np.random.default_rng(3).normal(size=(60, 3)).round(4)
@@ -22,12 +22,7 @@ FRAME = pd.DataFrame(LOGITS, columns=["logit_0", "logit_1", "logit_2"]).assign(l
 
 
 def read(path, labels=None, needs=None):
-    options = ReadOptions(run=needs or RunNeeds())
-    pair = open_pair(str(path), None if labels is None else str(labels), None, options)
-    # A block is only valid until the next one is loaded.
-    blocks = [(np.array(b.logits), np.array(b.labels)) for b in (task.load() for task in pair.tasks())]
-    logits, labels = zip(*blocks, strict=True)
-    return np.concatenate(logits), np.concatenate(labels)
+    return tables.read(path, labels, ReadOptions(run=needs or RunNeeds()))
 
 
 @pytest.fixture(params=[16, 40, 1 << 20])

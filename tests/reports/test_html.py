@@ -128,7 +128,9 @@ def test_every_picture_says_in_words_what_it_shows(page):
 def test_every_table_has_a_caption_and_scoped_heads(page):
     assert len(page.all("caption")) == len(page.all("table")) == 10
     assert {attrs.get("scope") for attrs in page.all("th")} == {"row", "col"}
-    assert all(attrs["aria-label"] for attrs in page.all("div") if attrs.get("role") == "region")
+    regions = [attrs for attrs in page.all("div") if attrs.get("role") == "region"]
+    assert regions
+    assert all(attrs["aria-label"] for attrs in regions)
 
 
 def colours(text):
