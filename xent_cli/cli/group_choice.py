@@ -148,5 +148,8 @@ def _number(text: str | None) -> float | None:
     except ValueError:
         return None
     if not 0 < number < math.inf:
-        raise UsageError(f"--units {text}: expected a finite number above 0, a column or a file")
+        raise UsageError(
+            f"--units {text}: expected a finite number above 0, a column or a file",
+            hint="for example --units bytes.npy",
+        )
     return number

@@ -47,7 +47,8 @@ def plot_form(path: str) -> str:
     """Return the form of a picture, which is its suffix."""
     form = Path(path).suffix.lower()[1:]
     if form not in PICTURES:
-        raise UsageError(f"--plot {path}: the suffix names the format, and must be one of .{', .'.join(PICTURES)}")
+        problem = f"--plot {path}: the suffix names the format, and must be one of .{', .'.join(PICTURES)}"
+        raise UsageError(problem, hint="for example --plot losses.svg")
     return form
 
 

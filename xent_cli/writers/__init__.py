@@ -26,7 +26,7 @@ def format_of(path: str) -> str:
         return "parquet"
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
-        folder = Path(path).is_dir()
+        folder = bool(path) and Path(path).is_dir()
         raise UsageError(
             f"-o {path}: the suffix names the format, and must be one of {', '.join(SUFFIXES)}",
             hint=f"for Parquet parts in that folder: -o {path}/"

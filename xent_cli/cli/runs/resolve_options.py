@@ -94,7 +94,7 @@ def read_options(
     inputs, loss, run = options.inputs, options.loss, options.run
     local = run.engine == "local"
     if run.scheduler and local:
-        raise UsageError("--scheduler without --engine dask or --engine ray")
+        raise UsageError("--scheduler without --engine dask or --engine ray", hint="say which of them it is")
     beside: tuple[str | None, ...] = (loss.sample_weight, loss.mask, loss.true_labels)
     cluster = None
     if groups is not None:
@@ -234,7 +234,7 @@ def _refuse_meaningless(options: SharedOptions, pair: Pair) -> None:
             raise UsageError(f"{option} must be a finite number")
     if loss.labels_from != "logits" and loss.teacher_temperature != 1.0:
         found = f"--teacher-temperature divides the logits of a teacher, and --labels-from says {loss.labels_from}"
-        raise UsageError(found)
+        raise UsageError(found, hint="--labels-from logits says that LABELS are its logits")
     if "logit_bounds" in pair.logits.info.fields and loss.temperature != 1.0:
         from xent_cli.core.checks.every_class import needs_every_class
 

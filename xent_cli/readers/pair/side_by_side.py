@@ -88,7 +88,8 @@ def _joined(pair: Pair, column: str, options: ReadOptions) -> Pair:
     """Join every table that has a column by it; other inputs are matched row by row."""
     plan = pair.logits.info.plan
     if plan is None:
-        raise UsageError(f"--join {column}: {pair.logits.info.path} is an array, which has no columns")
+        hint = "leave --join out if the rows are in one order; else give both as tables"
+        raise UsageError(f"--join {column}: {pair.logits.info.path} is an array, which has no columns", hint=hint)
     if options.shift:
         raise UsageError("--join and --shift cannot be combined")
     tables = {name: source for name, source in _beside(pair).items() if source.info.plan is not None}

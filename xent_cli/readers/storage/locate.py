@@ -46,9 +46,13 @@ def locate(path: str | Located) -> Located:
     ------
     InputError
         If there are none, or they may not be read.
+    UsageError
+        If the path is empty.
     """
     if isinstance(path, Located):
         return path
+    if not path:  # which would be the working directory
+        raise UsageError("the path of a file is empty", hint="is a variable of the shell not set?")
     if path == "-":
         from xent_cli.readers.storage.pipe import standard_input
 
