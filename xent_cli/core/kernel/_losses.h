@@ -11,6 +11,7 @@
 #define find_maxima NAMED(find_maxima, VARIANT)
 #define Sum NAMED(Sum, VARIANT)
 #define Weighed NAMED(Weighed, VARIANT)
+#define Taught NAMED(Taught, VARIANT)
 #define add_sum NAMED(add_sum, VARIANT)
 #define turn_strip NAMED(turn_strip, VARIANT)
 #define add_lanes NAMED(add_lanes, VARIANT)
@@ -37,6 +38,8 @@
 #define probability_rows NAMED(probability_rows, VARIANT)
 #define apart NAMED(apart, VARIANT)
 #define add_finite NAMED(add_finite, VARIANT)
+#define add_any NAMED(add_any, VARIANT)
+#define plain_ratios NAMED(plain_ratios, VARIANT)
 #define divergence_terms NAMED(divergence_terms, VARIANT)
 #define differences_of NAMED(differences_of, VARIANT)
 #define teacher_rows NAMED(teacher_rows, VARIANT)
@@ -496,7 +499,8 @@ INLINED void logits_rows(const Job *job, int wide, int full, const Scratch *scra
 INLINED Side side_of(const Job *job, const Array *array, int wide, int64_t i, int64_t n, double temperature, double *rows, double *z, double *e) {
     int logits = array->holds == LOGITS, probs = array->holds == PROBS, exact = array->kind != FLOAT64 && temperature == 1.0;
     double others[LANES];
-    Side side = {load(job, array, i, n, wide, !wide, probs ? 0.0 : -INFINITY, rows, z), e, temperature, {0}, {0}, {0}, {0}};
+    Side side;
+    side.panel = load(job, array, i, n, wide, !wide, probs ? 0.0 : -INFINITY, rows, z), side.e = e, side.temperature = temperature;
     find_maxima(job, &side.panel, wide, side.m, side.peak);
     if (logits) {
         sum_exponentials(job, &side.panel, wide, 1, side.m, side.peak, temperature, e, others, NULL);
@@ -562,13 +566,18 @@ INLINED Vector apart(Vector v, Vector m, double temperature, int divided, Vector
     return d;
 }
 
-/* What `teacher_rows` computes of `depth` steps of logits: adds the loss and what the shift comes from, and puts log(q/p),
-   but for that shift, in `u`. Does nothing and returns 0 unless all is finite, since it takes no care of infinities. */
+/* What is added up of rows in a first pass: the loss, the sum of q with and without q_r, where r is the class of `peak`, and
+   what the shift of all u comes from; and how many u overflow. */
+typedef struct { Sum losses, masses, rests, moves, overflows; } Taught;
+
+/* Loss and moves of `depth` steps of logits, and in `u` log(q/p) but for its shift. Returns whether all are finite, since it
+   takes no care of infinities; the other sums are not needed then. */
 INLINED int add_finite(const Side *student, const Side *teacher, int wide, const double *t_peak, const double *up, int divided, int64_t b,
-                       int64_t depth, double *u, double *losses, double *moves) {
+                       int64_t depth, double *u, Vector *loss, Vector *move) {
     const void *z = strip_of(&student->panel, wide, b), *t = strip_of(&teacher->panel, wide, b);
     const double *e = student->e + b * LANES, *f = teacher->e + b * LANES;
-    Vector loss[PARTS] = {{0}}, move[PARTS] = {{0}}, finite = {0}; /* or NaN */
+    Vector finite = {0}; /* or NaN */
+    UNROLLED for (int x = 0; x < PARTS; x++) loss[x] = move[x] = ALL(0.0);
     for (int64_t v = 0; v < depth * LANES; v += LANES) {
         Vector each[PARTS], near[PARTS], p[PARTS];
         UNROLLED for (int x = 0; x < PARTS; x++) {
@@ -588,11 +597,51 @@ INLINED int add_finite(const Side *student, const Side *teacher, int wide, const
             move[x] += PICKED(ABSOLUTE(each[x]) < 1.0, p[x] * near[x], far);
         }
     }
-    for (int l = 0; l < WIDTH; l++)
-        if (finite[l] != 0.0) return 0;
-    memcpy(losses, loss, sizeof loss);
-    memcpy(moves, move, sizeof move);
-    return 1;
+    int none = 1;
+    for (int l = 0; l < WIDTH; l++) none &= finite[l] == 0.0;
+    return none;
+}
+
+/* The same of any steps, and of outputs that are not logits; adds what `add_finite` found of earlier steps of the strip. */
+FUNCTION void add_any(const Job *job, const Side *student, const Side *teacher, int wide, const double *t_peak, const double *up, int64_t b,
+                      int64_t depth, double *u, const Vector *found_loss, const Vector *found_move, Taught *sums) {
+    int both = job->first.holds == LOGITS && job->second.holds == LOGITS;
+    const void *z = strip_of(&student->panel, wide, b), *t = strip_of(&teacher->panel, wide, b);
+    double log_p[STRIP], p[STRIP], log_q[STRIP], q[STRIP], loss[LANES], move[LANES], mass[LANES] = {0}, rest[LANES] = {0}, overflow[LANES] = {0};
+    int64_t omitted[LANES];
+    memcpy(loss, found_loss, sizeof loss);
+    memcpy(move, found_move, sizeof move);
+    steps_of_class(job, student->peak, omitted);
+    distribution(student, wide, b, depth, log_p, p);
+    distribution(teacher, wide, b, depth, log_q, q);
+    for (int64_t j = 0, v = 0; j < depth; j++, v += LANES)
+        EACH_LANE {
+            loss[l] += product(q[v + l], -log_p[v + l]);
+            mass[l] += q[v + l];
+            rest[l] += omitted[l] == b + j ? 0.0 : q[v + l];
+        }
+    if (both) log_ratios(job, wide, depth, z, student->m, t, t_peak, u);
+    for (int64_t v = 0; both && v < depth * LANES; v += LANES)
+        EACH_LANE {
+            double each = u[v + l], near = fabs(each) < 1.0 ? each : 0.0, moved = p[v + l] * expm1_of(near);
+            move[l] += fabs(each) < 1.0 ? moved : teacher->e[b * LANES + v + l] * up[l] - p[v + l];
+            overflow[l] += (isinf(each) != 0) & (fabs(element(z, wide, v + l)) < INFINITY) & (fabs(element(t, wide, v + l)) < INFINITY);
+        }
+    add_lanes(&sums->losses, loss), add_lanes(&sums->masses, mass), add_lanes(&sums->rests, rest);
+    add_lanes(&sums->moves, move), add_lanes(&sums->overflows, overflow);
+}
+
+/* log(q/p) of a strip without a shift: from the distributions, or from probabilities that are given. */
+FUNCTION void plain_ratios(const Side *student, const Side *teacher, int wide, int64_t b, int64_t depth, int given, double *x) {
+    double log_p[STRIP], p[STRIP], log_q[STRIP], q[STRIP];
+    distribution(student, wide, b, depth, log_p, p);
+    distribution(teacher, wide, b, depth, log_q, q);
+    for (int64_t v = 0; v < depth * LANES; v++) x[v] = log_q[v] == log_p[v] ? 0.0 : log_q[v] - log_p[v]; /* also where both are -inf */
+    for (int64_t v = 0; given && v < depth * LANES; v++) {
+        int near = fabs(q[v] - p[v]) < p[v] / 2;
+        double ratio = log1p_of(near ? (q[v] - p[v]) / p[v] : 0.0);
+        x[v] = near ? ratio : x[v];
+    }
 }
 
 /* Terms of the divergence of a step, q (x + exp(-x) - 1) = q x - q + p >= 0 with x = log(q/p): see divergence.py. Where
@@ -632,9 +681,7 @@ INLINED void teacher_rows(const Job *job, int wide, const Scratch *scratch) {
         if (n > job->n - i) n = job->n - i;
         Side student = side_of(job, &job->first, wide, i, n, job->temperature, scratch->rows, scratch->z, scratch->e);
         Side teacher = side_of(job, &job->second, wide, i, n, job->teacher_temperature, scratch->rows, scratch->t, scratch->f);
-        int64_t omitted[LANES];
-        double log_p[STRIP], p[STRIP], log_q[STRIP], q[STRIP], scale[LANES], t_peak[LANES], up[LANES];
-        steps_of_class(job, student.peak, omitted);
+        double scale[LANES], t_peak[LANES], up[LANES];
         EACH_LANE {
             int64_t row = row_of(job, i, n, l);
             scale[l] = (job->scale == NULL ? 1.0 : job->scale[row]) / job->temperature;
@@ -643,40 +690,22 @@ INLINED void teacher_rows(const Job *job, int wide, const Scratch *scratch) {
         /* With r the class of `peak`, p_r exp((t_j - t_r)/T) is up exp((t_j - m)/T). */
         EACH_LANE up[l] = exp_full((teacher.m[l] - t_peak[l]) / job->teacher_temperature - student.norm[l]);
 
-        /* The loss, the sum of q with and without q_r, and what the shift of all u comes from. */
-        Sum losses = NOTHING, masses = losses, rests = losses, moves = losses, overflows = losses;
+        Taught sums = {NOTHING, NOTHING, NOTHING, NOTHING, NOTHING};
         for (int64_t b = 0; b < job->steps; b += DEPTH) {
-            double loss[LANES], mass[LANES], rest[LANES], move[LANES], overflow[LANES];
-            int64_t depth = depth_at(job, b), whole = job->few ? depth : job->k / LANES - b, first = b, left = depth;
-            EACH_LANE loss[l] = mass[l] = rest[l] = move[l] = overflow[l] = 0.0;
-            if (whole > depth) whole = depth; /* padding is not finite */
-            if (both && add_finite(&student, &teacher, wide, t_peak, up, divided, b, whole, scratch->u + b * LANES, loss, move))
-                first += whole, left -= whole;
-            if (left > 0) {
-                const void *z = strip_of(&student.panel, wide, first), *t = strip_of(&teacher.panel, wide, first);
-                double *f = scratch->f + first * LANES, *u = scratch->u + first * LANES;
-                distribution(&student, wide, first, left, log_p, p);
-                distribution(&teacher, wide, first, left, log_q, q);
-                for (int64_t j = 0, v = 0; j < left; j++, v += LANES)
-                    EACH_LANE {
-                        loss[l] += product(q[v + l], -log_p[v + l]);
-                        mass[l] += q[v + l];
-                        rest[l] += omitted[l] == first + j ? 0.0 : q[v + l];
-                    }
-                if (both) log_ratios(job, wide, left, z, student.m, t, t_peak, u);
-                for (int64_t v = 0; both && v < left * LANES; v += LANES)
-                    EACH_LANE {
-                        double each = u[v + l], near = fabs(each) < 1.0 ? each : 0.0, moved = p[v + l] * expm1_of(near);
-                        move[l] += fabs(each) < 1.0 ? moved : f[v + l] * up[l] - p[v + l];
-                        overflow[l] += (isinf(each) != 0) & (fabs(element(z, wide, v + l)) < INFINITY) & (fabs(element(t, wide, v + l)) < INFINITY);
-                    }
+            int64_t depth = depth_at(job, b), whole = job->few ? depth : job->k / LANES - b; /* padding is not finite */
+            Vector loss_of[PARTS], move_of[PARTS];
+            double *u = scratch->u + b * LANES;
+            if (whole > depth) whole = depth;
+            if (!both || !add_finite(&student, &teacher, wide, t_peak, up, divided, b, whole, u, loss_of, move_of)) {
+                UNROLLED for (int x = 0; x < PARTS; x++) loss_of[x] = move_of[x] = ALL(0.0);
+                whole = 0;
             }
-            add_lanes(&losses, loss), add_lanes(&masses, mass), add_lanes(&rests, rest), add_lanes(&moves, move);
-            add_lanes(&overflows, overflow);
+            if (whole == depth) add(&sums.losses, loss_of), add(&sums.moves, move_of);
+            else add_any(job, &student, &teacher, wide, t_peak, up, b + whole, depth - whole, u + whole * LANES, loss_of, move_of, &sums);
         }
         double loss[LANES], mass[LANES], rest[LANES], shift[LANES], overflow[LANES], kl[LANES];
-        sums_of_rows(job, &losses, loss), sums_of_rows(job, &masses, mass), sums_of_rows(job, &rests, rest);
-        sums_of_rows(job, &moves, shift), sums_of_rows(job, &overflows, overflow);
+        sums_of_rows(job, &sums.losses, loss), sums_of_rows(job, &sums.masses, mass), sums_of_rows(job, &sums.rests, rest);
+        sums_of_rows(job, &sums.moves, shift), sums_of_rows(job, &sums.overflows, overflow);
         EACH_LANE shift[l] = log1p_of(shift[l]);
         EACH_LANE shift[l] = overflow[l] > 0.0 || !both ? INFINITY : shift[l];
         int shifted = 1, any_nan = 0;
@@ -688,16 +717,10 @@ INLINED void teacher_rows(const Job *job, int wide, const Scratch *scratch) {
             int64_t depth = depth_at(job, b);
             const double *e = scratch->e + b * LANES, *f = scratch->f + b * LANES, *u = scratch->u + b * LANES;
             double g[STRIP], plain[STRIP];
-            Vector term[PARTS] = {{0}};
+            Vector term[PARTS];
+            UNROLLED for (int part = 0; part < PARTS; part++) term[part] = ALL(0.0);
             if (!shifted) {
-                distribution(&student, wide, b, depth, log_p, p);
-                distribution(&teacher, wide, b, depth, log_q, q);
-                for (int64_t v = 0; v < depth * LANES; v++) {
-                    int near = given && fabs(q[v] - p[v]) < p[v] / 2;
-                    double ratio = given ? log1p_of(near ? (q[v] - p[v]) / p[v] : 0.0) : 0.0;
-                    plain[v] = log_q[v] == log_p[v] ? 0.0 : log_q[v] - log_p[v]; /* also where both are -inf */
-                    plain[v] = near ? ratio : plain[v];
-                }
+                plain_ratios(&student, &teacher, wide, b, depth, given, plain);
                 for (int64_t v = 0; v < depth * LANES; v += LANES)
                     EACH_LANE plain[v + l] = fabs(shift[l]) < INFINITY ? u[v + l] - shift[l] : plain[v + l];
             }
