@@ -95,6 +95,11 @@ INLINE double expm1_of(double x) {
     return FMA(power, p, power - 1.0);
 }
 
+/* 2 (atanh(s) / s - 1) / s**2, of z = s**2. */
+enum { LOG_TERMS = 7 };
+static const double LOG_TAIL[LOG_TERMS] = {0x1.2b584c6b42d60p-3, 0x1.39fe604146b74p-3, 0x1.7462b4ac441afp-3, 0x1.c71c62e57c3c4p-3,
+                                           0x1.2492492df14bcp-2, 0x1.99999999952e2p-2, 0x1.5555555555558p-1};
+
 /* log(u) + more_k ln 2 for finite u > 0; NaN for NaN. With u = 2**k (1 + f), log(1 + f) is 2 atanh(f / (2 + f)). If k is 0, `near` is f; otherwise the
    argument is u + lost. */
 INLINE double finite_log(double u, double near, double lost, double more_k) {
@@ -106,13 +111,8 @@ INLINE double finite_log(double u, double near, double lost, double more_k) {
     double f = biased == 1023 ? near : m - 1.0;
     lost = biased == 1023 ? 0.0 : lost / u;
     double q = f / (2.0 + f), z = q * q, half = 0.5 * f * f;
-    double tail = 0x1.2b584c6b42d60p-3;
-    tail = FMA(tail, z, 0x1.39fe604146b74p-3);
-    tail = FMA(tail, z, 0x1.7462b4ac441afp-3);
-    tail = FMA(tail, z, 0x1.c71c62e57c3c4p-3);
-    tail = FMA(tail, z, 0x1.2492492df14bcp-2);
-    tail = FMA(tail, z, 0x1.99999999952e2p-2);
-    tail = FMA(tail, z, 0x1.5555555555558p-1);
+    double tail = LOG_TAIL[0];
+    UNROLLED for (int c = 1; c < LOG_TERMS; c++) tail = FMA(tail, z, LOG_TAIL[c]);
     double small = FMA(q, FMA(tail, z, half), FMA(k, LN2_REST, lost));
     return FMA(k, LN2, f - (half - small));
 }
@@ -122,9 +122,6 @@ INLINE double any_log(double u, double log) {
     log = u == 0.0 ? -INFINITY : log;
     return u < 0.0 ? NAN : log;
 }
-
-/* log(1 + s) of a sum s >= 0 of exponentials. */
-INLINE double log1p_of_sum(double s) { return finite_log(1.0 + s, s, s - ((1.0 + s) - 1.0), 0.0); }
 
 /* log(1 + s) for s >= -1. */
 INLINE double log1p_of(double s) {
@@ -313,16 +310,6 @@ INLINE double difference(double v, double m, double temperature, int divided, do
 
 static const double REMOTE = 0x1.44e51f113d4d6p-185 /* exp(-128) */, FAINT = 1e-270;
 
-/* Whether the sum may have to be recomputed: see compensated_sum.py. Differences of float32 logits are float64 numbers
-   unless one is 2**28 times the other. A class that much nearer to 0 than the maximum weighs exp(-m), and matters only
-   where the loss is little more than all such classes together; likewise for a maximum that is itself near 0. */
-INLINE int suspect(const Job *job, int exact, double m, double others, double distance) {
-    double least = others > distance ? others : distance, size = fabs(m), limit = size < 700.0 ? size : 700.0;
-    double bound = 2.0 * power_of_two(FMA(limit, -LOG2_E, ROUND)); /* of exp(-m) */
-    int near_zero = (m > 4) & (least < (double)job->k * m * bound), zero_peak = (m != 0) & (size < 745 * 0x1p-28);
-    return (others < FAINT) | (exact ? (others < 0.125) & (near_zero | zero_peak) : others < REMOTE);
-}
-
 INLINE double label_weight(const Job *job, int64_t i) {
     if (job->form != SPARSE) return 0.0;
     double kept = 1.0 - job->smoothing;
@@ -345,7 +332,7 @@ INLINE double weight_at(const Job *job, int64_t i, int64_t j) {
 
 INLINE void put(const Job *job, int64_t i, int64_t j, double g) { set(job->gradient, job->gradient_wide, i * job->k + j, g); }
 
-static const double ONES[LANES] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+static const double ONES[LANES] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, ZEROS[LANES] = {0};
 
 /* Writes the gradient of `count` classes from j on, of n rows if classes are few: the values of a strip times the factor of
    their row. Multiplied, rounded and transposed here, it passes through memory once. */

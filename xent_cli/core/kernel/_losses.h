@@ -29,6 +29,7 @@
 #define refined NAMED(refined, VARIANT)
 #define weights_of NAMED(weights_of, VARIANT)
 #define weigh NAMED(weigh, VARIANT)
+#define suspects NAMED(suspects, VARIANT)
 #define put_losses NAMED(put_losses, VARIANT)
 #define finish NAMED(finish, VARIANT)
 #define put_strip NAMED(put_strip, VARIANT)
@@ -36,7 +37,7 @@
 #define logits_rows NAMED(logits_rows, VARIANT)
 #define side_of NAMED(side_of, VARIANT)
 #define probability_rows NAMED(probability_rows, VARIANT)
-#define apart NAMED(apart, VARIANT)
+#define finite_difference NAMED(finite_difference, VARIANT)
 #define add_finite NAMED(add_finite, VARIANT)
 #define add_any NAMED(add_any, VARIANT)
 #define plain_ratios NAMED(plain_ratios, VARIANT)
@@ -369,12 +370,32 @@ INLINED void sum_exponentials(const Job *job, const Panel *panel, int wide, int 
 
 /* ---- losses of logits ---- */
 
+/* Which of LANES sums may have to be recomputed, and whether any: see compensated_sum.py. Differences of float32 logits are
+   float64 numbers unless one is 2**28 times the other. A class that much nearer to 0 than the maximum weighs exp(-m), and
+   matters only where the loss is little more than all such classes together; likewise for a maximum that is itself near 0. */
+INLINED int suspects(const Job *job, int exact, const double *maxima, const double *sums, const double *distances, int64_t *again) {
+    int any = 0;
+    UNROLLED for (int l = 0; l < LANES; l += WIDTH) {
+        Vector m = vector_at(maxima + l), others = vector_at(sums + l), least = LARGER(others, vector_at(distances + l)), size = ABSOLUTE(m);
+        Bits found = others < FAINT;
+        if (exact) {
+            Vector bound = (Vector)((Bits)FUSED(SMALLER(size, ALL(700.0)), ALL(-LOG2_E), ALL(ROUND)) << 52) * 2.0; /* of exp(-m) */
+            Bits near_zero = (m > 4.0) & (least < (double)job->k * m * bound), zero_peak = (m != 0.0) & (size < 745 * 0x1p-28);
+            found |= (others < 0.125) & (near_zero | zero_peak);
+        } else found |= others < REMOTE;
+        memcpy(again + l, &found, sizeof found);
+        for (int v = 0; v < WIDTH; v++) any |= found[v] != 0;
+    }
+    return any;
+}
+
 /* Losses of n rows from their figures. */
-INLINE void put_losses(const Job *job, int64_t i, int64_t n, int all_classes, Rows *rows) {
-    double own[LANES] = {0}, loss[LANES];
-    EACH_LANE rows->total[l] = log1p_of_sum(rows->others[l]);
+INLINED void put_losses(const Job *job, int64_t i, int64_t n, int all_classes, Rows *rows) {
+    double own[LANES], loss[LANES];
+    log1p_of_sums(rows->others, rows->total);
     EACH_LANE loss[l] = rows->distance[l] + rows->total[l];
     if (all_classes || job->class_weight != NULL) {
+        EACH_LANE own[l] = 0.0;
         for (int64_t r = 0; r < n; r++) own[r] = label_weight(job, i + r);
         EACH_LANE loss[l] = product(own[l], loss[l]);
     }
@@ -387,12 +408,11 @@ INLINE void put_losses(const Job *job, int64_t i, int64_t n, int all_classes, Ro
 /* The same, with the distances of the labels, and sums again where that matters. */
 FUNCTION void finish(const Job *job, int64_t i, int64_t n, int all_classes, Rows *rows) {
     int exact = job->first.kind != FLOAT64 && job->temperature == 1.0;
-    int64_t again[LANES], any = 0;
+    int64_t again[LANES];
     if (job->form != SPARSE) EACH_LANE rows->distance[l] = 0.0;
     else if (exact) EACH_LANE rows->distance[l] = rows->m[l] - rows->at_label[l];
     else EACH_LANE rows->distance[l] = distance_from(job, rows->at_label[l], rows->m[l]);
-    EACH_LANE again[l] = suspect(job, exact, rows->m[l], rows->others[l], rows->distance[l]);
-    EACH_LANE any |= again[l];
+    int any = suspects(job, exact, rows->m, rows->others, rows->distance, again);
     for (int64_t r = 0; any && r < n; r++)
         if (again[r])
             rows->others[r] = refined(job, &job->first, i + r, job->temperature, rows->m[r], rows->peak[r], rows->others[r]);
@@ -499,16 +519,19 @@ INLINED void logits_rows(const Job *job, int wide, int full, const Scratch *scra
 INLINED Side side_of(const Job *job, const Array *array, int wide, int64_t i, int64_t n, double temperature, double *rows, double *z, double *e) {
     int logits = array->holds == LOGITS, probs = array->holds == PROBS, exact = array->kind != FLOAT64 && temperature == 1.0;
     double others[LANES];
+    int64_t again[LANES];
     Side side;
     side.panel = load(job, array, i, n, wide, !wide, probs ? 0.0 : -INFINITY, rows, z), side.e = e, side.temperature = temperature;
     find_maxima(job, &side.panel, wide, side.m, side.peak);
     if (logits) {
         sum_exponentials(job, &side.panel, wide, 1, side.m, side.peak, temperature, e, others, NULL);
-        for (int64_t r = 0; r < n; r++)
-            if (suspect(job, exact, side.m[r], others[r], 0.0))
+        int any = suspects(job, exact, side.m, others, ZEROS, again);
+        for (int64_t r = 0; any && r < n; r++)
+            if (again[r])
                 others[r] = refined(job, array, i + r, temperature, side.m[r], side.peak[r], others[r]);
         if (!job->few) EACH_LANE others[l] = others[0];
-        EACH_LANE side.norm[l] = log1p_of_sum(others[l]), side.inverse[l] = 1.0 / (1.0 + others[l]);
+        log1p_of_sums(others, side.norm);
+        EACH_LANE side.inverse[l] = 1.0 / (1.0 + others[l]);
         return side;
     }
     Sum invalid = NOTHING;
@@ -555,7 +578,7 @@ FUNCTION void probability_rows(const Job *job, const Scratch *scratch) {
 }
 
 /* `difference`, where all is finite. */
-INLINED Vector apart(Vector v, Vector m, double temperature, int divided, Vector *error) {
+INLINED Vector finite_difference(Vector v, Vector m, double temperature, int divided, Vector *error) {
     Vector d = v - m, back = v - d, lost = (v - (d + back)) + (back - m);
     if (divided) {
         Vector quotient = d / temperature;
@@ -582,8 +605,8 @@ INLINED int add_finite(const Side *student, const Side *teacher, int wide, const
         Vector each[PARTS], near[PARTS], p[PARTS];
         UNROLLED for (int x = 0; x < PARTS; x++) {
             int l = x * WIDTH;
-            Vector lost, taught_lost, d = apart(loaded(z, wide, v + l), vector_at(student->m + l), student->temperature, divided, &lost);
-            Vector taught = apart(loaded(t, wide, v + l), vector_at(t_peak + l), teacher->temperature, divided, &taught_lost);
+            Vector lost, taught_lost, d = finite_difference(loaded(z, wide, v + l), vector_at(student->m + l), student->temperature, divided, &lost);
+            Vector taught = finite_difference(loaded(t, wide, v + l), vector_at(t_peak + l), teacher->temperature, divided, &taught_lost);
             each[x] = (taught - d) + (taught_lost - lost);
             finite = FUSED(each[x], ALL(0.0), finite);
             memcpy(u + v + l, &each[x], sizeof each[x]);

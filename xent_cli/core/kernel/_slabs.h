@@ -140,6 +140,8 @@ FUNCTION void all_of_slab(const Job *job, const SlabRows *rows, int64_t *peak, i
     int exact = job->first.kind != FLOAT64 && job->temperature == 1.0;
     for (int64_t i = 0; i < job->n; i += LANES, rows++) {
         int64_t some = job->n - i < LANES ? job->n - i : LANES;
+        int64_t doubtful[LANES];
+        int apart[LANES];
         Rows found = {{0}, {0}, {0}, {0}, {0}, {0}, {0}, {0}};
         for (int64_t r = 0; r < some; r++) {
             double lanes[2][LANES];
@@ -149,11 +151,12 @@ FUNCTION void all_of_slab(const Job *job, const SlabRows *rows, int64_t *peak, i
             double m = rows->top[r], others = isfinite(m) ? sum_across(&row) : NAN, size = fabs(m);
             found.m[r] = m, found.others[r] = others;
             found.distance[r] = distance_from(job, rows->own[r], m);
-            int apart = rows->least[r] < size * 0x1p-28 || size < fabs(rows->bottom[r]) * 0x1p-28;
-            again[i + r] = suspect(job, exact, m, others, found.distance[r]) && (!exact || others < FAINT || apart);
+            apart[r] = rows->least[r] < size * 0x1p-28 || size < fabs(rows->bottom[r]) * 0x1p-28;
             peak[i + r] = rows->nan[r] < 0 ? rows->peak[r] : rows->nan[r];
             ahead[i + r] = rows->nan[r] >= 0 ? INT64_MAX : rows->ahead[r];
         }
+        suspects(job, exact, found.m, found.others, found.distance, doubtful);
+        for (int64_t r = 0; r < some; r++) again[i + r] = doubtful[r] && (!exact || found.others[r] < FAINT || apart[r]);
         put_losses(job, i, some, 0, &found);
     }
 }

@@ -13,6 +13,8 @@
 #define gathered NAMED(gathered, VARIANT)
 #define exponentials NAMED(exponentials, VARIANT)
 #define expm1_near NAMED(expm1_near, VARIANT)
+#define Whole NAMED(Whole, VARIANT)
+#define log1p_of_sums NAMED(log1p_of_sums, VARIANT)
 #define PARTS (LANES / WIDTH) /* of a step */
 #define AT_ONCE (PARTS < 4 ? 4 : PARTS) /* one step, or two */
 #define ALL(x) ((Vector){0} + (x)) /* the same in all lanes */
@@ -25,6 +27,7 @@
 
 typedef double Vector __attribute__((vector_size(8 * WIDTH)));
 typedef int64_t Bits __attribute__((vector_size(8 * WIDTH)));
+typedef uint64_t Whole __attribute__((vector_size(8 * WIDTH)));
 typedef float Floats __attribute__((vector_size(8 * WIDTH)));
 typedef int32_t Words __attribute__((vector_size(8 * WIDTH)));
 
@@ -132,5 +135,26 @@ INLINED void expm1_near(Vector *x) {
     UNROLLED for (int v = 0; v < PARTS; v++) {
         Vector power = (Vector)((Bits)t[v] << 52);
         x[v] = FUSED(power, r[v] + FUSED(r[v] * r[v], q[v], lost[v]), power - 1.0);
+    }
+}
+
+/* log(1 + s) of LANES sums s >= 0 of exponentials: `finite_log` of 1 + s. */
+INLINED void log1p_of_sums(const double *sums, double *logs) {
+    Vector k[PARTS], f[PARTS], lost[PARTS], q[PARTS], z[PARTS], tail[PARTS];
+    UNROLLED for (int v = 0; v < PARTS; v++) {
+        Vector s = vector_at(sums + v * WIDTH), u = s + 1.0;
+        Whole biased = ((Whole)u + (BIAS - (uint64_t)bits_of(SQRT_HALF))) >> 52;
+        Bits same = biased == 1023;
+        k[v] = (Vector)(biased + 0x4330000000000000) - (0x1p52 + 1023);
+        f[v] = PICKED(same, s, (Vector)((Whole)u + BIAS - (biased << 52)) - 1.0);
+        lost[v] = WHERE(~same, (s - (u - 1.0)) / u);
+    }
+    UNROLLED for (int v = 0; v < PARTS; v++) q[v] = f[v] / (f[v] + 2.0), z[v] = q[v] * q[v], tail[v] = ALL(LOG_TAIL[0]);
+    UNROLLED for (int c = 1; c < LOG_TERMS; c++)
+        UNROLLED for (int v = 0; v < PARTS; v++) tail[v] = FUSED(tail[v], z[v], ALL(LOG_TAIL[c]));
+    UNROLLED for (int v = 0; v < PARTS; v++) {
+        Vector half = 0.5 * f[v] * f[v], small = FUSED(q[v], FUSED(tail[v], z[v], half), FUSED(k[v], ALL(LN2_REST), lost[v]));
+        Vector log = FUSED(k[v], ALL(LN2), f[v] - (half - small));
+        memcpy(logs + v * WIDTH, &log, sizeof log);
     }
 }
