@@ -90,6 +90,39 @@ def test_a_figure_that_is_not_known_is_null_and_its_ends_are_gated(folder):
     assert (run.returncode, "mean_loss is not known" in run.stderr) == (1, True)
 
 
+def test_what_becomes_of_a_label_that_is_not_listed_is_not_known(folder):
+    index, log_p = highest(4)
+    np.savez(folder / "top.npz", indices=index, values=log_p)
+    args = ("z.npy", "top.npz", "--labels-from", "log-probs", "--true-labels", "y.npy")
+    figures = ["mean", "rms", "p1", "p5", "p50", "p95", "p99", "min", "max"]
+    for rank, known in ((3, True), (4, False)):
+        labels = np.argsort(-TEACHER, axis=1)[:, 0]
+        labels[7] = np.argsort(-TEACHER[7])[rank]
+        np.save(folder / "y.npy", labels)
+        run = xent("compute", *args, "-f", "json", cwd=folder)
+        found = json.loads(run.stdout)["summary"]
+        assert [found[f"{figure}_delta_p"] is not None for figure in figures] == [known] * 9
+        assert (found["log_ppl_ratio"] is not None) == known
+        if known:
+            at = np.arange(N), labels
+            delta = np.exp(log_softmax(STUDENT, axis=1)[at]) - np.exp(TEACHER[at])
+            assert found["mean_delta_p"] == pytest.approx(delta.mean(), abs=1e-14)
+            assert found["min_delta_p"] == pytest.approx(delta.min(), abs=1e-14)
+    run = xent("check", *args, "--max", "rms_delta_p=1", cwd=folder)
+    assert (run.returncode, "rms_delta_p is not known" in run.stderr) == (1, True), run.stderr
+
+
+def test_a_table_says_that_a_loss_is_not_known_and_not_that_it_is_ignored(folder):
+    index, log_p = highest(4)
+    np.savez(folder / "top.npz", indices=index, values=log_p)
+    np.save(folder / "mask.npy", np.arange(N) != 1)
+    args = ("z.npy", "top.npz", "--labels-from", "log-probs", "--mask", "mask.npy")
+    lines = xent("compute", *args, "-f", "table", cwd=folder).stdout.splitlines()
+    known, masked = (next(line for line in lines if line.split()[:1] == [row]) for row in "01")
+    assert ("not known" in known, "ignored" in known) == (True, False)
+    assert ("not known" in masked, "ignored" in masked) == (False, True)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

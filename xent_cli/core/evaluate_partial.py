@@ -106,7 +106,7 @@ def _against_reference(block: Block, divisor: FloatArray | None, options: LossOp
     ranks = label_ranks(own_face, likeliest)
     ends["same_top"] = np.where(invalid, np.nan, ranks == 0)
     if block.true_labels is not None and outputs.figures:
-        ends |= _at_true_labels(block, own, ref, (own_face, ref_face), options)
+        ends |= _at_true_labels(block, (own, own_bounds), (ref, ref_bounds), options)
     bounded = np.isnan(loss) & ~invalid
     ignored, ends[BOUNDED] = _left_out(None, bounded, options)
     return Evaluated(
@@ -131,17 +131,22 @@ def _left_out(
 
 
 def _at_true_labels(
-    block: Block, own: FloatArray, ref: FloatArray, faces: tuple[FloatArray, FloatArray], options: LossOptions
+    block: Block, own: tuple[FloatArray, Bounds], ref: tuple[FloatArray, Bounds], options: LossOptions
 ) -> dict[str, FloatArray]:
     """Compare the probabilities of the true labels.
 
     If a floor is used in place of a probability, the difference of the probabilities is off by at most the floor, which
-    is less than their rounding; the ratio of the perplexities is not known.
+    is less than their rounding; the ratio of the perplexities is not known. Without a floor, as for a label that is not
+    among the k highest, neither is.
     """
     label = true_labels(block, options)
     at = np.arange(len(label)), label
-    figures = label_figures(-faces[0][at], -faces[1][at])
-    figures["log_ppl_ratio"] = ref[at] - own[at]
+    known = [rows[at] for rows, _ in (own, ref)]
+    faces = [
+        np.where(np.isnan(values), bounds.face, values) for values, (_, bounds) in zip(known, (own, ref), strict=True)
+    ]
+    figures = label_figures(-faces[0], -faces[1])
+    figures["log_ppl_ratio"] = known[1] - known[0]
     return figures
 
 

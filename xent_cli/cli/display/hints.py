@@ -65,7 +65,8 @@ _USUAL = {
     "not a response": "keep the responses as the server sent them",
     "not a summary document": "xent compute --report baseline.json writes one",
     "not a text file": "is the --input-format right? without it, the content decides",
-    "nothing left to average": "is every sample ignored, masked or of weight 0? xent inspect counts the labels",
+    "nothing left to average": "is every sample ignored, masked, of weight 0, or left out by --bounded ignore? "
+    "xent inspect counts the labels",
     "shapes do not fit": "both must be about the same samples, in the same order",
     "values are not numbers": "save numbers: array.astype('float64')",
     "weight of no class": "name classes as the logits do, or give one number per class, in their order",

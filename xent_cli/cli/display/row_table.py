@@ -49,5 +49,11 @@ class TableWriter:
             self.console.print(f"{rest - len(tail)} of {self._rows} samples not shown; -f tsv or -o FILE has them all")
 
     def _cells(self, rows: BlockLoss) -> list[list[str]]:
-        texts = row_texts(rows, self.columns, rounded, missing="ignored", quote=str)
-        return [list(cells) for cells in zip(*texts, strict=True)]
+        # A loss that is only bounded is not ignored.
+        missing = "ignored" if rows.ends is None else "not known"
+        texts = row_texts(rows, self.columns, rounded, missing=missing, quote=str)
+        found = [list(cells) for cells in zip(*texts, strict=True)]
+        if rows.ends is not None and rows.left_out is not None:
+            for row in rows.left_out.nonzero()[0].tolist():
+                found[row] = ["ignored" if cell == missing else cell for cell in found[row]]
+        return found

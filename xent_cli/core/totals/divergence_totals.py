@@ -232,8 +232,10 @@ class DivergenceTotals:
 
     def _distribution(self, name: str) -> dict[str, float]:
         spread, levels = self.spreads[name], SPREADS[name]
-        if name == KL and self.n_bounded:  # some values are not known
-            return dict.fromkeys((*levels, "max_kl"), math.nan)
+        unknown = (name == KL and self.n_bounded) or (name == DELTA_P and math.isnan(spread.high))
+        if unknown:  # some value may be any
+            extremes = [end for end, (figure, _) in _EXTREMES.items() if figure == name]
+            return dict.fromkeys((*levels, *extremes), math.nan)
         found = dict(zip(levels, spread.quantiles.quantiles(list(levels.values())), strict=True))
         ends = {end: getattr(spread, side) for end, (figure, side) in _EXTREMES.items() if figure == name}
         return found | {end: value if spread.quantiles.size else math.nan for end, value in ends.items()}
