@@ -125,3 +125,16 @@ def test_figures_of_parts_join_to_those_of_the_whole(first, second):
     for ours, theirs in zip(both[:3], whole[:3], strict=True):
         assert np.array_equal(ours, theirs)
     assert Rounding.of(a).merge(Rounding.of(b)) == Rounding.of(np.vstack([a, b]))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int8])
+def test_rows_of_zeros_have_the_figures_that_they_have_beside_others(dtype):
+    rows = np.zeros((5, 7), dtype)
+    rows[::2] *= -1
+    beside = RowFigures.of(np.concatenate([rows, np.ones((1, 7), dtype)])).take(np.arange(5))
+    alone = RowFigures.of(rows)
+    assert alone.num_classes == beside.num_classes
+    for found, expected in zip(alone[:3], beside[:3], strict=True):
+        assert found.dtype == expected.dtype == np.float64
+        assert found.tolist() == expected.tolist() == [0.0] * 5
+    assert not alone.judgeable.any()

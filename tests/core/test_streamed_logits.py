@@ -71,6 +71,10 @@ def row_kinds(rng, n, k):
     seed=st.integers(0, 2**32 - 1),
 )
 @example(
+    n=18, k=300, dtype="f4", gap=0, strips=1, temperature=1.0, weighted=True, beyond=np.nan,
+    kernel=(COMPILED or ["numpy"])[0], seed=0,
+)  # fmt: skip
+@example(
     n=32, k=300, dtype="f4", gap=0, strips=1, temperature=1.0, weighted=False, beyond=77,
     kernel=(COMPILED or ["numpy"])[0], seed=0,
 )  # fmt: skip
@@ -88,6 +92,21 @@ def test_the_bits_are_those_of_whole_rows(n, k, dtype, gap, strips, temperature,
     assert all(np.array_equal(*pair, equal_nan=True) for pair in zip(found.computed.sums, expected.sums, strict=True))
     assert found.ranks.tolist() == label_ranks(rows, labels).tolist()
     assert found.peaks.tolist() == rows.argmax(axis=1).tolist()
+
+
+@pytest.mark.parametrize("n", [16, 17, 20, 21, 31, 50])
+def test_rows_beyond_a_multiple_of_sixteen_have_the_bits_of_whole_rows(n):
+    rng = np.random.default_rng(n)
+    rows = np.concatenate([row_kinds(rng, 300, 391) for _ in range(2)]).astype(np.float32)
+    labels = rng.integers(0, 391, len(rows))
+    expected = compiled_cross_entropy(rows, labels, LossOptions(kernel=COMPILED[0]))
+    for start in range(0, len(rows) - n, n):
+        part = slice(start, start + n)
+        logits = StreamedLogits(Held(rows[part], 0, 2, np.nan), rows[part].shape, rows.dtype)
+        found = logits.losses(labels[part], LossOptions(kernel=COMPILED[0]), ranks=True)
+        assert found.computed.loss.tobytes() == expected.loss[part].tobytes()
+        assert found.ranks.tolist() == label_ranks(rows[part], labels[part]).tolist()
+        assert found.peaks.tolist() == rows[part].argmax(axis=1).tolist()
 
 
 def test_rows_are_read_where_they_are_asked_for():

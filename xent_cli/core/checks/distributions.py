@@ -112,6 +112,8 @@ class RowFigures(NamedTuple):
             return cls(none, none, none, rows.shape[1])
         with np.errstate(invalid="ignore", over="ignore"):
             lowest, highest = (found.astype(np.float64) for found in (rows.min(axis=1), rows.max(axis=1)))
+            if not (lowest.any() or highest.any()):  # padding, of which many rows are looked at
+                return cls(lowest, highest, np.zeros(len(rows)), rows.shape[1])
             return cls(lowest, highest, pairwise_sum(rows.astype(np.float64)), rows.shape[1])
 
     def take(self, rows: AnyArray) -> RowFigures:

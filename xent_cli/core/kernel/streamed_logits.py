@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from xent_cli.core.kernel.compiled import Computed, compiled_cross_entropy, kind_of
+from xent_cli.core.kernel.top_k import label_ranks
 from xent_cli.core.kernel.variants import compiled_module, variant_of
 
 if TYPE_CHECKING:
@@ -36,9 +37,9 @@ if TYPE_CHECKING:
 
 # The kernel adds up this many classes first, and then the sums of these; so a piece begins at a multiple of it.
 _STRIP = 128
-# So many rows are added up side by side. Fewer take the kernel two or three times as long a row, so others, which
-# nobody looks at, fill up the last of them.
-LANES = 16
+# The kernel adds up this many rows side by side, and fewer take two or three times as long each. So up to `_FEW_ROWS`
+# that are left over are put together whole, and more are filled up with what lies beside them and is thrown away.
+LANES, _FEW_ROWS = 16, 4
 # Rows that are read whole are read this many bytes at a time.
 _ROWS_BYTES = 32 << 20
 
@@ -115,19 +116,31 @@ class StreamedLogits:
         variant, built = variant_of(options.kernel), compiled_module()
         n, k = self.shape
         kind = kind_of(self.dtype)
-        width = -(-n // LANES) * LANES
+        over = n % LANES
+        if over > _FEW_ROWS or over == n or over * k * self.dtype.itemsize > _ROWS_BYTES:
+            over = 0
+        width = n - over if over else -(-n // LANES) * LANES
+        apart = np.empty((over, k), self.dtype)
         index = np.zeros(width, np.int64)
-        index[:n] = labels
+        index[:n] = labels[:width]
         weight = None if options.class_weight is None else np.ascontiguousarray(options.class_weight, np.float64)
         room = np.empty(built.slab_room(width), np.int8)
         for second in (False, True):
-            for first, piece in self._source.pieces(_STRIP, width):
-                built.see_piece(variant, index, room, piece, kind, first, k, options.temperature, second, ranks)
-        loss, maximum, sum_without_max = np.empty(width), np.empty(width), np.empty(width)
-        peaks, ahead, again = np.empty(width, np.int64), np.empty(width, np.int64), np.empty(width, np.int8)
-        rows = loss, maximum, sum_without_max, peaks, ahead, again
+            for first, piece in self._source.pieces(_STRIP, max(n, width)):
+                if over and not second:
+                    apart[:, first : first + len(piece)] = piece[:, width:].T
+                side = piece[:, :width]
+                built.see_piece(variant, index, room, side, kind, first, k, options.temperature, second, ranks)
+        total = max(n, width)
+        loss, maximum, sum_without_max = np.empty(total), np.empty(total), np.empty(total)
+        peaks, ahead, again = np.empty(total, np.int64), np.empty(total, np.int64), np.zeros(total, np.int8)
+        rows = (values[:width] for values in (loss, maximum, sum_without_max, peaks, ahead, again))
         built.slab_losses(variant, index, room, weight, kind, k, options.temperature, *rows)
-        loss, maximum, sum_without_max, peaks, ahead = loss[:n], maximum[:n], sum_without_max[:n], peaks[:n], ahead[:n]
+        if over:
+            whole = compiled_cross_entropy(apart, labels[width:], options)
+            loss[width:], (maximum[width:], sum_without_max[width:]) = whole.loss, whole.sums
+            peaks[width:] = apart.argmax(axis=1)
+            ahead[width:] = label_ranks(apart, labels[width:]) if ranks else 0
         # The few rows in which the rounding of a difference may be visible in the loss.
         doubtful = again[:n].nonzero()[0]
         for some in self._near(doubtful):
@@ -135,4 +148,5 @@ class StreamedLogits:
             whole = compiled_cross_entropy(self.take(at), labels[at], options)
             loss[at] = whole.loss
             maximum[at], sum_without_max[at] = whole.sums
+        loss, maximum, sum_without_max, peaks, ahead = loss[:n], maximum[:n], sum_without_max[:n], peaks[:n], ahead[:n]
         return StreamedLosses(Computed(loss, None, None, (maximum, sum_without_max)), ahead, peaks)
