@@ -101,11 +101,11 @@ def test_every_command_is_documented():
         assert f"xent {command}" in README.read_text()
 
 
-def test_it_can_be_read_in_one_sitting():
+def test_the_readme_is_short():
     assert len(README.read_text("utf-8").splitlines()) <= 160
 
 
-def test_what_the_readme_says_of_saving_is_what_the_docs_say():
+def test_the_readme_shows_the_same_lines_for_saving_as_the_docs():
     rows = re.findall(r"^\| .* \| `xent [^`]+` \|$", README.read_text("utf-8"), re.MULTILINE)
     assert rows
     docs = (ROOT / "docs" / "saving.md").read_text("utf-8").splitlines()

@@ -57,7 +57,7 @@ def test_a_run_that_asks_for_a_network_would_be_seen(folder):
     assert run.returncode != 0
 
 
-def test_every_promise_names_tests_that_there_are():
+def test_every_promise_names_tests_that_exist():
     rows = [line for line in (ROOT / "SECURITY.md").read_text().splitlines() if line.startswith("| **")]
     assert len(rows) >= 9
     for row in rows:

@@ -91,12 +91,12 @@ def test_nothing_is_written_through_a_copy(path):
         "stream.readinto(e.reshape(-1).data)",
     ],
 )
-def test_each_way_to_do_it_is_seen(written):
+def test_each_way_to_write_through_a_copy_is_found(written):
     assert list(writes_through_copies(ast.parse(written)))
 
 
 @pytest.mark.parametrize(
     "read", ["x = e.ravel()[at]", "flat(e)[at] = e.reshape(-1)[at]", "np.add(e.ravel(), 1, out=e)"]
 )
-def test_reading_is_free(read):
+def test_reading_a_copy_is_allowed(read):
     assert not list(writes_through_copies(ast.parse(read)))

@@ -72,7 +72,7 @@ def kernel_of(rows, options):
 
 
 @pytest.mark.parametrize(("num_classes", "measured"), [(SHORT, 80), (MIDDLE, 69), (LONG, 55)])
-def test_a_tile_costs_so_many_calls(num_classes, measured):
+def test_a_tile_costs_a_fixed_number_of_calls(num_classes, measured):
     step = rows_per_tile(num_classes)
     one, three = block(step, num_classes), block(3 * step, num_classes)
     calls = [calls_of(lambda b=b: cross_entropy(b.logits, b.labels, LossOptions())) for b in (one, three)]
@@ -81,7 +81,7 @@ def test_a_tile_costs_so_many_calls(num_classes, measured):
 
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("num_classes", [SHORT, MIDDLE, LONG])
-def test_no_row_costs_a_call(num_classes, options):
+def test_rows_add_no_calls(num_classes, options):
     few, many = block(100, num_classes), block(250, num_classes)
     # Calls that grow with the number of rows: the folds of a sum, and the rows that are computed again.
     extra = [calls_of(lambda b=b: evaluate_block(b, options, Outputs())) for b in (few, many)]
@@ -99,14 +99,14 @@ def test_numpy_works_in_memory_of_six_tiles_however_many_there_are(num_classes):
 
 @pytest.mark.skipif("c" not in [options.kernel for options in OPTIONS], reason="NumPy computes on this machine")
 @pytest.mark.parametrize("num_classes", [SHORT, LONG])
-def test_the_compiled_kernel_holds_three_numbers_a_row(num_classes):
+def test_the_compiled_kernel_keeps_three_numbers_per_row(num_classes):
     n = 2 * rows_per_tile(num_classes)
     assert peak_of(kernel_of(block(n, num_classes), LossOptions(kernel="c"))) <= 24 * n * MARGIN + 4096
 
 
 @pytest.mark.skipif("c" not in [options.kernel for options in OPTIONS], reason="NumPy computes on this machine")
 @pytest.mark.parametrize(("num_classes", "measured"), [(SHORT, 35), (LONG, 36)])
-def test_totals_hold_so_many_bytes_a_row(num_classes, measured):
+def test_totals_take_a_fixed_number_of_bytes_per_row(num_classes, measured):
     whole = block(2 * rows_per_tile(num_classes), num_classes)
     peak = peak_of(lambda: evaluate_block(whole, LossOptions(kernel="c"), Outputs(figures=False)))
     assert peak / len(whole.labels) <= measured * MARGIN

@@ -72,13 +72,13 @@ def test_a_goal_is_held_to_the_median_of_the_ratios_of_each_round():
     assert judge(byte, seconds, {}).median == pytest.approx(1 / 30)
 
 
-def test_a_contender_that_is_not_there_is_skipped_and_said_to_be():
+def test_a_missing_contender_is_skipped_and_reported():
     text = report.markdown(results())
     assert "| absent | skipped: absent is not installed |" in text
     assert "beside what is not there" not in text
 
 
-def test_the_table_says_every_goal_what_was_measured_and_whether_it_is_met():
+def test_the_table_has_every_goal_its_measurement_and_whether_it_is_met():
     text = report.markdown(results())
     assert "## Goals: 2 of 3 met" in text
     assert "| a case | beside other | 3.00 (2.50 to 3.50) | at least 2.00 | yes |" in text
@@ -96,7 +96,7 @@ def pages(folder, text):
     return both
 
 
-def test_the_sections_stand_between_the_markers_and_can_be_written_again(tmp_path):
+def test_sections_are_written_between_the_markers_and_can_be_rewritten(tmp_path):
     readme, whole = pages(tmp_path, "# head\n<!-- performance -->\nold\n<!-- /performance -->\ntail\n")
     report.write_pages(tmp_path, results())
     once = readme.read_text(), whole.read_text()

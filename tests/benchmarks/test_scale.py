@@ -7,7 +7,7 @@ from benchmarks.scale import GB, Rates, simulate
 RATES = Rates(straggling=0, failure=0)
 
 
-def test_one_worker_takes_what_reading_and_computing_take():
+def test_one_worker_takes_the_time_of_reading_and_computing():
     tasks = 100
     each = RATES.request + RATES.task / RATES.connection + RATES.task / RATES.worker
     assert simulate(1, tasks * RATES.task, RATES).seconds == pytest.approx(tasks * each, rel=0.01)
@@ -22,7 +22,7 @@ def test_one_worker_takes_what_reading_and_computing_take():
         (100, Rates(window=2, straggling=0.05, slowdown=20), "order"),
     ],
 )
-def test_the_limit_is_what_there_is_least_of(workers, rates, limit):
+def test_the_limit_is_the_scarcest_resource(workers, rates, limit):
     assert simulate(workers, 1000 * GB, rates).limit == limit
 
 

@@ -115,7 +115,7 @@ REGRESSIONS = (other_labels, permuted_labels, dropped_rows, shuffled_rows, anoth
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("change", REGRESSIONS)
-def test_a_made_up_regression_of_the_samples_never_passes(folder, form, change):
+def test_a_regression_of_the_samples_never_passes(folder, form, change):
     logits, labels = change(np.load("z.npy"), np.load("y.npy"))
     np.save("z.npy", logits)
     np.save("y.npy", labels)
@@ -269,7 +269,7 @@ OLD = ("logits.npy", "labels.npy", "--ignore-index", "-100", "-q", "--kernel", "
 
 
 @pytest.mark.parametrize("form", ["summary.json", *(f"rows.{suffix}" for suffix in (*TABLES, "npy")), "parts"])
-def test_results_of_0_1_0_are_baselines_and_what_they_do_not_hold_is_said(form, monkeypatch):
+def test_results_of_0_1_0_are_baselines_and_missing_settings_are_noted(form, monkeypatch):
     monkeypatch.chdir(STORED)
     code, _, told = xent("check", *OLD, "--baseline", form, *EXACT)
     assert code == 0, told
@@ -323,7 +323,7 @@ def test_an_array_that_is_not_losses_is_not_compared(tmp_path, monkeypatch, name
         ({"loss": [0.5, 2.0], "weight": ["a", "b"]}, "invalid weight"),
     ],
 )
-def test_a_table_whose_losses_are_none_is_not_compared(tmp_path, columns, told):
+def test_a_table_of_values_that_are_not_losses_is_not_compared(tmp_path, columns, told):
     pq.write_table(pa.table(columns), tmp_path / "t.parquet")
     code, _, found = xent("compare", tmp_path / "t.parquet", tmp_path / "t.parquet")
     assert code == 3
@@ -392,7 +392,7 @@ def test_divergences_of_saved_rows_are_a_baseline_too(folder, form):
 
 
 @pytest.mark.parametrize("name", ["weight", "class_weight", "kl_divergence", "loss"])
-def test_no_column_of_the_input_stands_in_rows_under_a_name_that_xent_reads(tmp_path, name):
+def test_no_input_column_is_written_under_a_name_that_xent_reads(tmp_path, name):
     table, rows = tmp_path / "t.csv", tmp_path / "o.csv"
     table.write_text(f"a,b,label,{name}\n1,2,0,x\n2,1,1,y\n")
     code, _, told = xent("compute", table, "--by", name, "--logits-column", "[ab]", "-o", rows)

@@ -43,7 +43,7 @@ def write(form, folder, scores, labels=LABELS):
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.float64, np.bool_])
-def test_scores_are_refused_with_the_option_that_takes_them(form, dtype, tmp_path):
+def test_scores_are_refused_with_the_option_that_accepts_them(form, dtype, tmp_path):
     files = write(form, tmp_path, SCORES, LABELS.astype(dtype))
     run = xent("compute", *files, folder=tmp_path)
     assert run.returncode == 3
@@ -111,7 +111,7 @@ def test_more_than_one_score_a_sample_is_not_binary(tmp_path):
     assert "more than one score" in run.stderr
 
 
-def test_one_class_is_computed_where_somebody_insists_and_remarked(tmp_path):
+def test_one_class_is_computed_if_the_user_insists_with_a_remark(tmp_path):
     files = write("column", tmp_path, SCORES, np.zeros(60, int))
     run = xent("compute", *files, "--labels", "sparse", "--reduction", "mean", folder=tmp_path)
     assert (run.returncode, float(run.stdout)) == (0, 0.0)
@@ -133,7 +133,7 @@ def mean(z, y):
 
 @pytest.mark.parametrize("first", [1, -1, 3])
 @pytest.mark.parametrize("dtype", [np.int64, np.int8, np.float64])
-def test_labels_that_call_the_first_class_otherwise_are_read_so(first, dtype, tmp_path):
+def test_first_class_shifts_the_numbers_of_labels(first, dtype, tmp_path):
     np.save(tmp_path / "z.npy", Z)
     np.save(tmp_path / "y.npy", (Y + first).astype(dtype))
     run = xent("compute", "z.npy", "y.npy", "--first-class", first, "-f", "json", folder=tmp_path)
@@ -234,7 +234,7 @@ def suggested(*files, folder):
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("probs", [False, True])
-def test_inspect_knows_one_score_a_sample(form, probs, tmp_path):
+def test_inspect_recognises_one_score_per_sample(form, probs, tmp_path):
     words, found = suggested(*write(form, tmp_path, PROBS if probs else SCORES), folder=tmp_path)
     assert "--binary" in words
     assert found == pytest.approx(float(LOSS.mean()), rel=1e-12)
@@ -267,7 +267,7 @@ def test_the_line_of_inspect_gives_the_right_mean(kind, tmp_path):
     assert suggested("z.npy", "y.npy", folder=tmp_path)[1] == pytest.approx(right, rel=1e-12)
 
 
-def test_no_line_is_given_for_labels_that_leave_no_right_one(tmp_path):
+def test_no_line_is_suggested_if_none_would_be_right(tmp_path):
     np.save(tmp_path / "z.npy", Z)
     np.save(tmp_path / "y.npy", RNG.integers(0, 2, (200, 6)))
     assert json.loads(xent("inspect", "z.npy", "y.npy", "-f", "json", folder=tmp_path).stdout)["command"] is None

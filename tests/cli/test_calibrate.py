@@ -41,7 +41,7 @@ def fitted(*args):
     return document
 
 
-def test_the_document_says_what_the_function_says(files):
+def test_the_document_has_the_figures_of_the_function(files):
     found = fitted(files / "l.npy", files / "y.npy", "--folds", "4")
     fit = xent_cli.calibrate(np.load(files / "l.npy"), np.load(files / "y.npy"), ignore_index=-100, folds=4)
     assert (found["temperature"], found["se_temperature"]) == (fit.temperature, fit.se_temperature)
@@ -125,14 +125,14 @@ def test_a_configuration_may_name_the_file(files, tmp_path):
         (b'{"temperature": "2"}', "'2'"),
     ],
 )
-def test_what_is_no_temperature_is_refused(content, found, files, tmp_path):
+def test_an_invalid_temperature_file_is_refused(content, found, files, tmp_path):
     (tmp_path / "t.json").write_bytes(content)
     run = xent("compute", files / "l.npy", files / "y.npy", "--temperature", tmp_path / "t.json", "-q")
     assert run.returncode == 3
     assert f"t.json: found {found}" in run.stderr
 
 
-def test_a_limit_on_the_gain_fits_and_judges(files, tmp_path):
+def test_a_limit_on_the_gain_fits_a_temperature_and_is_judged(files, tmp_path):
     common = ("check", files / "l.npy", files / "y.npy", "--ignore-index", "-100", "-q", "-f", "json")
     gain = fitted(files / "l.npy", files / "y.npy", "-o", tmp_path / "t.json")["calibration_gain"]
     failed = xent(*common, "--max", "calibration_gain=0.01")

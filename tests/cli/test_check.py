@@ -146,7 +146,7 @@ def test_a_baseline_that_was_nan_cannot_be_compared_with(folder):
         (lambda d: d.update(schema_version=2), "version"),
     ],
 )
-def test_a_baseline_that_says_something_else_is_3_and_the_difference_is_named(folder, tmp_path, change, told):
+def test_a_baseline_with_other_settings_exits_3_and_the_difference_is_named(folder, tmp_path, change, told):
     document = json.loads((folder / "b.json").read_text())
     change(document)
     (tmp_path / "other.json").write_text(json.dumps(document))
@@ -156,7 +156,7 @@ def test_a_baseline_that_says_something_else_is_3_and_the_difference_is_named(fo
 
 
 @pytest.mark.parametrize("baseline", ["other_n.json", "other_n.tsv", "other_n.npy"])
-def test_a_baseline_of_other_length_is_3_and_both_lengths_are_named(folder, baseline):
+def test_a_baseline_of_another_length_exits_3_and_both_lengths_are_named(folder, baseline):
     np.save(folder / "short.npy", np.load(folder / "good.npy")[:-1])
     np.save(folder / "short_y.npy", np.load(folder / "y.npy")[:-1])
     xent(
@@ -252,7 +252,7 @@ def test_a_run_that_fails_adds_nothing_to_the_step_summary(folder, tmp_path):
     assert summary.read_text() == "before\n"
 
 
-def test_rows_are_saved_beside_a_verdict_and_serve_as_the_next_baseline(folder, tmp_path):
+def test_rows_are_saved_with_a_verdict_and_are_the_next_baseline(folder, tmp_path):
     rows = tmp_path / "rows.parquet"
     run = check(folder, "good.npy", "--baseline", "b.npy", "--max-increase", "mean_loss=0", "-o", rows)
     assert run.returncode == 0

@@ -194,7 +194,7 @@ def test_one_cluster_has_no_interval(folder):
         (("holes.csv", "--cluster", "doc"), 3, r"missing cluster\n  holes.csv line 4"),
     ],
 )
-def test_what_tells_no_clusters_apart_is_refused(folder, args, code, said):
+def test_a_cluster_option_that_defines_no_clusters_is_refused(folder, args, code, said):
     table(doc=DOCS).to_csv(folder / "t.csv", index=False)
     table(doc=np.where(np.arange(B * T) == 2, "", DOCS)).to_csv(folder / "holes.csv", index=False)
     run = forked.xent("compute", *args, *IGNORE, cwd=folder)
@@ -268,7 +268,7 @@ def test_an_axis_is_that_of_the_array_of_losses(folder):
     assert "losses have axes 0 to 1" in compared(folder, base, other, "--cluster", "axis:2", code=2)
 
 
-def test_rows_that_tell_nothing_of_clusters_are_compared_as_independent_with_a_note(folder):
+def test_rows_without_clusters_are_compared_as_independent_with_a_note(folder):
     base, other = rows(folder, "csv", 0, "--cluster", "none"), rows(folder, "csv", 1, "--cluster", "none")
     document = compared(folder, base, other)
     assert "not-clustered" in codes(document)
@@ -276,7 +276,7 @@ def test_rows_that_tell_nothing_of_clusters_are_compared_as_independent_with_a_n
     assert "not-clustered" not in codes(compared(folder, base, other, "--cluster", "none"))
 
 
-def test_files_that_say_different_clusters_are_refused(folder):
+def test_files_with_different_clusters_are_refused(folder):
     base, other = rows(folder, "csv"), rows(folder, "csv", 1, "--cluster", "every:4")
     said = compared(folder, base, other, code=3)
     assert "different clusters" in said
@@ -377,7 +377,7 @@ def test_accuracy_has_the_interval_over_clusters(folder):
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES[1:])
-def test_rows_say_the_cluster_of_each_sample(folder, suffix):
+def test_rows_have_the_cluster_of_each_sample(folder, suffix):
     path = rows(folder, suffix)
     if suffix == "arrow":
         read = pa.ipc.open_stream(folder / path).read_pandas()
@@ -393,7 +393,7 @@ def test_npy_rows_keep_their_shape(folder):
 
 
 @pytest.mark.parametrize("option", [("--cluster", "every:4"), ("--cluster", "axis:1"), ()])
-def test_a_check_takes_the_clusters_of_its_run(folder, option):
+def test_a_check_uses_the_clusters_of_its_run(folder, option):
     base, other = rows(folder, "parquet", 0, *option), rows(folder, "parquet", 1, *option)
     gate = ("check", "model.npy", "y.npy", *IGNORE, "--baseline", base, "--max-increase", "mean_loss=0", *option)
     run = forked.xent(*gate, "--require-significant", "-f", "json", cwd=folder)
@@ -413,7 +413,7 @@ def test_clusters_need_the_losses_of_samples(folder):
     assert "--cluster needs the losses of samples" in said
 
 
-def test_parts_of_a_folder_say_the_cluster_too(folder):
+def test_parts_of_a_folder_have_the_cluster_too(folder):
     for name, path in (("z", "a/"), ("z", "b.csv")):
         run = forked.xent("compute", f"{name}.npy", "y.npy", *IGNORE, "-q", "-o", path, cwd=folder)
         assert run.returncode == 0, run.stderr

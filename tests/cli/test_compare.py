@@ -191,12 +191,12 @@ def test_a_terminal_gets_a_table_with_the_samples_that_moved_most(saved):
     assert "not shown for lack of room" in shown or "+206 %" in shown
 
 
-def test_colour_is_said_in_signs_too_and_can_be_left_out(saved):
+def test_colour_can_be_switched_on_and_off(saved):
     args = ["compare", str(saved / "old.parquet"), str(saved / "new.parquet")]
     assert "\x1b[31m" in on_terminal([*args, "--color", "always"])[0]
     assert "\x1b[3" not in on_terminal([*args, "--color", "never"])[0]
 
 
-def test_quiet_says_nothing_beside_the_result(saved):
+def test_quiet_prints_only_the_result(saved):
     run = xent("compare", saved / "old.csv", saved / "new.csv", "-q", "--top", "3")
     assert (run.returncode, run.stderr) == (0, "")

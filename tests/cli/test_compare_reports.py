@@ -94,7 +94,7 @@ def test_a_comparison_that_fails_leaves_no_report(saved, tmp_path):
         ([1.5, 2.0, 3.0], "mean_loss compared"),  # each by the same amount, which no test can judge
     ],
 )
-def test_the_title_says_what_became_of_the_mean(candidate, title, tmp_path):
+def test_the_title_says_how_the_mean_changed(candidate, title, tmp_path):
     for name, losses in (("a", [0.5, 1.0, 2.0]), ("b", candidate)):
         np.save(tmp_path / f"{name}.npy", losses)
     run = forked.xent("compare", "a.npy", "b.npy", "--report", "r.html", "-q", cwd=tmp_path)

@@ -143,7 +143,7 @@ def test_a_file_without_names_offers_none_and_prints_nothing_else(file, tables):
     assert answers("bash", f"xent compute {file} --label-column ", tables) in ([], [""])
 
 
-def test_columns_of_somebody_else_s_losses_are_those_of_their_file(tables):
+def test_columns_of_candidate_losses_are_completed_from_their_file(tables):
     assert answers("bash", "xent verify array.npy --loss t.csv --loss-column tr", tables) == ["plain,truth"]
 
 

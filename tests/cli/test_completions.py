@@ -170,7 +170,7 @@ def test_there_are_no_figures_of_classes(tmp_path):
     assert xent("compute", "a.jsonl", "a.jsonl", cwd=tmp_path).returncode == 3
 
 
-def test_bits_per_byte_where_the_responses_have_bytes(tmp_path):
+def test_bits_per_byte_are_reported_if_the_responses_have_bytes(tmp_path):
     (tmp_path / "a.jsonl").write_text(lines(chats()))
     found = summary(tmp_path, "a.jsonl", "--units", "bytes")["summary"]
     size = sum(len(text.encode()) for texts in TEXTS for text in texts)
@@ -181,7 +181,7 @@ def test_bits_per_byte_where_the_responses_have_bytes(tmp_path):
     assert (run.returncode, "no bytes" in run.stderr) == (3, True)
 
 
-def test_by_response_gives_the_figures_of_each(tmp_path):
+def test_slices_by_response_have_the_figures_of_each(tmp_path):
     (tmp_path / "a.jsonl").write_text(lines(batch(chats())))
     found = summary(tmp_path, "a.jsonl", "--by", "response")["slices"]
     assert {entry["value"]: entry["summary"]["mean_loss"] for entry in found} == {
@@ -189,7 +189,7 @@ def test_by_response_gives_the_figures_of_each(tmp_path):
     }
 
 
-def test_a_token_outside_the_top_is_a_bound_and_no_loss(tmp_path):
+def test_a_token_outside_the_top_has_a_bound_but_no_loss(tmp_path):
     tops = [math.log(0.5), math.log(0.3)]
     held = [token("a", 0.25), token("b", 9999.0, tops), token("c", 9999.0)]
     (tmp_path / "a.jsonl").write_text(lines([body("r", {"logprobs": {"content": held}})]))
@@ -246,7 +246,7 @@ def test_failed_and_silent_responses_are_counted_and_named(tmp_path):
     assert (run.returncode, "failed-responses" in run.stderr, "NaN" in run.stderr) == (0, True, False)
 
 
-def test_a_table_with_choices_is_no_response(tmp_path):
+def test_a_table_with_a_column_of_choices_is_not_a_response(tmp_path):
     rows = [
         {"choices": ["a", "b"], "logprobs": [-0.1, -2.3], "label": 0},
         {"choices": ["c", "d"], "logprobs": [-1, -2], "label": 1},
@@ -269,7 +269,7 @@ def test_a_table_with_choices_is_no_response(tmp_path):
         (lambda one: one["choices"][0].update(logprobs={"token_logprobs": [-1.0], "tokens": ["a", "b"]}), "2 tokens"),
     ],
 )
-def test_what_is_no_log_probability_is_refused_with_its_line(tmp_path, change, said):
+def test_an_invalid_log_probability_is_refused_with_its_line(tmp_path, change, said):
     made = chats()
     change(made[1])
     (tmp_path / "a.jsonl").write_text(lines(made))
@@ -375,7 +375,7 @@ def test_older_probabilities_of_llama_server_are_those_of_the_model_if_settings_
         (lambda one: one.update(completion_probabilities={}), "a list"),
     ],
 )
-def test_what_llama_server_sampled_is_no_loss(tmp_path, change, said):
+def test_probabilities_after_sampling_are_not_losses(tmp_path, change, said):
     made = [older(*pair, **NEUTRAL) for pair in zip(LOSSES, TEXTS, strict=True)]
     change(made[1])
     (tmp_path / "a.jsonl").write_text(lines(made))

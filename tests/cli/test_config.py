@@ -33,7 +33,7 @@ def compute(folder, *args, **variables):
     return xent(folder, "compute", "l.npy", "y.npy", "-q", *args, **variables)
 
 
-def test_the_command_line_counts_before_the_environment_before_the_file_before_the_default(folder):
+def test_the_command_line_overrides_the_environment_that_the_file_and_that_the_default(folder):
     assert compute(folder).stdout.startswith("sample\tlabel\tloss\n")
     (folder / "xent.toml").write_text('[compute]\nreduction = "mean"\n')
     assert compute(folder).stdout == MEAN
@@ -114,7 +114,7 @@ def test_limits_on_the_command_line_stand_in_for_those_of_the_file(folder):
         ("\xff", "not TOML"),
     ],
 )
-def test_what_is_not_known_or_of_another_type_is_refused_with_what_is(folder, text, told):
+def test_unknown_options_and_wrong_types_are_refused_with_the_valid_ones(folder, text, told):
     (folder / "xent.toml").write_bytes(text.encode("latin-1"))
     run = compute(folder)
     assert (run.returncode, run.stdout) == (2, "")
@@ -122,7 +122,7 @@ def test_what_is_not_known_or_of_another_type_is_refused_with_what_is(folder, te
     assert "xent.toml" in run.stderr
 
 
-def test_what_is_not_known_in_pyproject_is_refused_too(folder):
+def test_unknown_options_in_pyproject_are_refused_too(folder):
     (folder / "pyproject.toml").write_text("[tool.xent.compute]\nthread = 1")
     run = compute(folder)
     assert (run.returncode, run.stdout) == (2, "")
@@ -209,7 +209,7 @@ FOUND = {
 
 
 @pytest.mark.parametrize("name", FOUND)
-def test_what_a_file_that_was_found_decided_stands_on_stderr_once_and_in_the_document(folder, name):
+def test_what_a_found_file_changed_is_on_stderr_once_and_in_the_document(folder, name):
     assert compute(folder, "-o", "rows.tsv").returncode == 0
     table, *arguments = FOUND[name]
     (folder / "xent.toml").write_text(f"[{name}]\n{table}\n")
@@ -300,7 +300,7 @@ IGNORED = {
 
 @pytest.mark.parametrize("key", IGNORED)
 @pytest.mark.parametrize("where", [".", "inner"])
-def test_what_writes_or_fetches_is_ignored_in_a_file_that_was_not_named(folder, key, where):
+def test_options_that_write_or_fetch_are_ignored_in_a_file_that_was_not_named(folder, key, where):
     line, written = IGNORED[key]
     (folder / "inner").mkdir()
     for name in ("l.npy", "y.npy"):
@@ -354,7 +354,7 @@ def _endless(path):
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, _huge, _endless])
 @pytest.mark.parametrize("name", ["xent.toml", "pyproject.toml"])
-def test_a_file_that_is_none_or_huge_is_never_waited_for(folder, make, name):
+def test_a_configuration_that_is_a_pipe_or_huge_is_never_waited_for(folder, make, name):
     make(folder / name)
     run = compute(folder, "--reduction", "mean")
     passed_over = name == "pyproject.toml" and make is not _huge

@@ -156,7 +156,7 @@ def plain(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", KERNELS)
-def test_every_kernel_gives_what_its_formula_gives(name, plain):
+def test_every_kernel_agrees_with_its_formula_through_the_command(name, plain):
     summary = json.loads(plain(name)[0])
     loss, kl = formula(*KERNELS[name])
     assert summary["mean_loss"] == pytest.approx(loss, rel=1e-12)
@@ -202,7 +202,7 @@ HIGHEST = {
 @pytest.mark.parametrize("format_name", HIGHEST)
 @pytest.mark.parametrize("second", ["log-probs", "probs"])
 @pytest.mark.parametrize("first", ["logits", "log-probs", "probs"])
-def test_all_classes_listed_by_rank_give_what_rows_of_them_give(first, second, format_name, plain, tmp_path):
+def test_classes_listed_by_rank_give_the_same_as_dense_rows(first, second, format_name, plain, tmp_path):
     name = f"{first} of a teacher's {second}"
     _, own, taught = KERNELS[name]
     order = np.argsort(-taught, axis=1)

@@ -45,7 +45,7 @@ def test_two_runs_compare_alike_whatever_the_suffixes(saved):
     assert (ignored, metrics[0]["n"], metrics[0]["delta"]) == (1, 8, None)
 
 
-def test_an_array_says_nan_to_whoever_reads_it(saved):
+def test_any_reader_of_an_array_sees_nan(saved):
     assert np.isnan(np.load(saved / "old.npy")).tolist() == [False, False, True, True, *[False] * 5]
     assert np.isinf(np.load(saved / "old.npy")).tolist() == [False, True, *[False] * 7]
 

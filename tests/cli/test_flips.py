@@ -63,7 +63,7 @@ def test_accuracy_and_flips_are_the_same_from_every_suffix(models):
         assert accuracy["high"] - accuracy["low"] == pytest.approx(2 * reach, rel=1e-4)
 
 
-def test_rows_say_the_accuracy_that_the_summary_says(models):
+def test_rows_have_the_accuracy_of_the_summary(models):
     folder, (before, _) = models
     run = xent("compute", folder / "old.npy", folder / "y.npy", "--ignore-index", "-100", "-f", "json")
     assert json.loads(run.stdout)["summary"]["accuracy"] == before.mean()

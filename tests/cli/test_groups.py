@@ -137,7 +137,7 @@ def test_arrays_of_an_archive_name_groups_and_units(folder):
     assert document["summary"]["n_units"] == SIZES[~NAN].sum()
 
 
-def test_a_column_of_any_name_is_reached_and_two_meanings_are_refused(folder):
+def test_a_column_of_any_name_can_be_selected_and_ambiguity_is_refused(folder):
     odd = {"axis:0": ["x"] * 6 + ["y"] * 6, "a=langs.txt": ["u", "v"] * 6, "none": ["w"] * 12}
     table(**odd).to_csv(folder / "t.csv", index=False)
     for name in odd:
@@ -323,7 +323,7 @@ def test_threads_and_the_size_of_tasks_change_no_bit(threads, folder):
         (("--units", "document_bytes.npy", "--sample-weight", "bytes.npy"), 2, "weights of samples"),
     ],
 )
-def test_what_cannot_be_a_group_or_a_unit_is_refused_in_one_sentence(args, code, said, folder):
+def test_invalid_groups_and_units_are_refused_in_one_sentence(args, code, said, folder):
     np.save(folder / "bytes_of_two.npy", np.ones(2))
     np.save(folder / "negative.npy", -SIZES)
     np.save(folder / "zero.npy", 0 * SIZES)
@@ -334,12 +334,12 @@ def test_what_cannot_be_a_group_or_a_unit_is_refused_in_one_sentence(args, code,
 
 
 @pytest.mark.parametrize("option", [("--macro", "axis:0"), ("--units", "bytes.npy")])
-def test_a_figure_that_nobody_sees_is_a_usage_error(option, folder):
+def test_an_option_whose_figure_is_not_shown_is_a_usage_error(option, folder):
     run = forked.xent("compute", "z.npy", "y.npy", *IGNORE, *option, "--reduction", "mean", cwd=folder)
     assert (run.returncode, "has no effect" in run.stderr) == (2, True)
 
 
-def test_limits_hold_figures_over_groups_and_per_unit(folder):
+def test_limits_may_be_on_figures_over_groups_and_per_unit(folder):
     def check(*args):
         run = forked.xent("check", "z.npy", "y.npy", *IGNORE, "-q", *args, cwd=folder)
         return run.returncode, run.stdout + run.stderr
@@ -356,7 +356,7 @@ def test_limits_hold_figures_over_groups_and_per_unit(folder):
     assert check("--max", "slice:axis:0=1:mean_loss=99")[0] == 2
 
 
-def test_rows_carry_their_place_along_an_axis_and_the_values_of_a_file(folder):
+def test_rows_have_their_index_along_an_axis_and_the_values_of_a_file(folder):
     args = ("--by", "axis:1", "--by", "lang=langs.npy", "--by", "label", "-o", "rows.parquet", "-q")
     run = forked.xent("compute", "z.npy", "y.npy", *IGNORE, *args, cwd=folder)
     assert run.returncode == 0, run.stderr
@@ -375,7 +375,7 @@ def test_an_output_is_never_a_file_of_groups_or_units(folder):
         assert (run.returncode, "an output would" in run.stderr) == (2, True)
 
 
-def test_a_file_of_groups_tells_no_documents_of_a_table_apart(folder):
+def test_a_file_of_groups_does_not_separate_documents_of_a_table(folder):
     frame = table()
     for i in range(2):
         frame[i * 6 : i * 6 + 6].to_csv(folder / f"t-{i}.csv", index=False)
@@ -398,7 +398,7 @@ def test_units_of_a_table_with_ids_are_joined_by_these_and_groups_are_not(folder
 
 
 @pytest.mark.parametrize("lines", ["de\nen\nde\nen\n", "fr\nde\nfr\nen\n"])
-def test_a_line_too_many_is_not_taken_for_a_name_in_silence(folder, lines):
+def test_an_extra_line_is_not_silently_read_as_a_name(folder, lines):
     """Four lines for three documents: if the first were a value, every language would be off by one document."""
     (folder / "more.txt").write_text(lines)
     said = refused(folder, "z.npy", "y.npy", "--by", "lang=more.txt")
@@ -423,7 +423,7 @@ def test_two_lines_beside_one_document_of_two_tokens_leave_two_readings(tmp_path
     assert [(entry["value"], entry["summary"]["n_samples"]) for entry in found] == [("de", 1), ("en", 1)]
 
 
-def test_lines_go_along_with_the_rows_of_a_table(folder):
+def test_lines_of_a_file_belong_to_the_rows_of_a_table(folder):
     table().to_parquet(folder / "t.parquet")
     langs = np.repeat(LANGS, T)
     (folder / "lines.txt").write_text("\n".join([*langs, ""]))
@@ -433,7 +433,7 @@ def test_lines_go_along_with_the_rows_of_a_table(folder):
     }
 
 
-def test_a_total_number_of_units_is_not_of_slices(folder):
+def test_a_total_number_of_units_gives_no_figures_of_slices(folder):
     gate = ("check", "z.npy", "y.npy", *IGNORE, "--by", "axis:0", "--max", "slice:axis:0=1:bits_per_unit=9")
     whole = forked.xent(*gate, "--units", "99", cwd=folder)
     assert whole.returncode == 3

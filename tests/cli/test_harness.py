@@ -56,7 +56,7 @@ def test_the_loss_is_that_of_a_softmax_over_the_choices(tmp_path, age, widths):
 
 
 @pytest.mark.parametrize("age", ["new", "old"])
-def test_fields_of_the_document_tell_groups_and_clusters(tmp_path, age):
+def test_fields_of_the_document_define_groups_and_clusters(tmp_path, age):
     samples = made()
     name = write(tmp_path, samples, age)
     found = summary(tmp_path, name, "--by", "doc.subject", "--cluster", "doc.subject", "--by", "task")
@@ -105,7 +105,7 @@ def test_two_operands_are_not_two_inputs(tmp_path):
     assert (run.returncode, "in quotes" in run.stderr) == (3, True)
 
 
-def test_choices_in_the_prompts_are_told_right_by_the_accuracy(tmp_path):
+def test_accuracy_says_which_choice_in_the_prompts_is_right(tmp_path):
     """As in winogrande, where the target is the text after each of two prompts."""
     samples, truth = [], []
     for i, (doc, scores, gold) in enumerate(documents(widths=(2,))):
@@ -158,7 +158,7 @@ def changed(**keys):
         (lambda _: [1, 2], "an object"),
     ],
 )
-def test_what_has_no_choices_or_no_right_one_is_refused_in_a_sentence(tmp_path, change, said):
+def test_samples_without_choices_or_a_right_one_are_refused_in_a_sentence(tmp_path, change, said):
     samples = made(n=3)
     write_new(tmp_path / NAME, samples)
     lines = (tmp_path / NAME).read_text().splitlines()
@@ -186,7 +186,7 @@ def test_samples_of_two_filters_are_not_averaged_unless_asked_for_by_filter(tmp_
     assert json.loads(run.stdout)["joined_on"] == "doc_hash, filter"
 
 
-def test_what_the_format_says_itself_is_not_to_be_said(tmp_path):
+def test_options_about_what_the_format_defines_are_refused(tmp_path):
     write(tmp_path, made(), "new")
     for options in (
         ["--from", "log-probs"], ["--axis", "0"], ["--label-column", "target"], ["--logits-column", "resps"],
@@ -292,13 +292,13 @@ def test_documents_of_one_run_alone_and_a_task_that_is_there_twice_are_refused(t
     assert (run.returncode, "one task in two files" in run.stderr) == (3, True)
 
 
-def test_a_long_document_before_what_tells_the_format_is_read_over(tmp_path):
+def test_a_long_document_before_the_identifying_keys_is_skipped(tmp_path):
     samples = [one | {"doc": one["doc"] | {"passage": "x" * 100_000}} for one in made(n=3)]
     write(tmp_path, samples, "new")
     assert summary(tmp_path, NAME)["inputs"]["logits"]["format"] == "lm-eval"
 
 
-def test_samples_are_no_baseline_of_a_check_and_the_lines_that_do_it_work(tmp_path):
+def test_samples_are_not_a_baseline_and_the_suggested_lines_work(tmp_path):
     (tmp_path / write(tmp_path, made(), "new")).rename(tmp_path / "a.jsonl")
     run = xent("check", "a.jsonl", "--baseline", "a.jsonl", "--max-increase", "mean_loss=0", cwd=tmp_path)
     assert (run.returncode, "xent compute a.jsonl -o rows.parquet" in run.stderr) == (3, True), run.stderr

@@ -42,13 +42,13 @@ def name(request):
     return request.param
 
 
-def test_every_line_reads_without_its_left_column(name):
+def test_every_help_line_makes_sense_without_its_left_column(name):
     for option in options(name):
         assert re.match(r"[A-Z(].*[.]$", option.help, re.DOTALL), option.name
         assert not option.help.startswith(tuple(f"{word} " for word in DEPENDENT)), option.name
 
 
-def test_the_options_most_used_come_first_and_each_stands_once(name):
+def test_the_most_used_options_come_first_and_each_occurs_once(name):
     context = click.Context(command(name), info_name=f"xent {name}")
     page = command(name).get_help(context)
     titles = re.findall(r"^(\w.*):$", page, re.MULTILINE)

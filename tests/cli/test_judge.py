@@ -48,19 +48,19 @@ def test_a_limit_on_a_slice_is_held_against_that_slice():
     assert [entry["passed"] for entry in checks(SLICED, max=limits)] == [True, False, True]
 
 
-def test_a_slice_that_did_not_come_is_an_error_and_the_nearest_is_named():
+def test_a_slice_that_does_not_occur_is_an_error_and_the_nearest_is_named():
     with pytest.raises(InputError, match="no such slice") as raised:
         checks(SLICED, max=("slice:split=tset:mean_loss=1",))
     assert "slice:split=test:mean_loss" in raised.value.hint
     assert raised.value.exit_code == 3
 
 
-def test_a_figure_that_did_not_come_is_an_error():
+def test_a_figure_that_does_not_exist_is_an_error():
     with pytest.raises(InputError, match="no such figure"):
         checks(SLICED, max=("kl_divergence=1",))
 
 
-def test_a_slice_by_a_column_that_is_none_is_refused_before_any_work():
+def test_a_slice_by_an_unknown_column_is_refused_before_any_work():
     with pytest.raises(UsageError, match="there are no slices by spilt") as raised:
         open_limits(LimitFlags(max=("slice:spilt=test:mean_loss=1",)), OPTIONS)
     assert raised.value.hint == "ask for --by spilt"

@@ -183,7 +183,7 @@ def test_a_file_that_is_cut_says_how_many_chunks_are_left(tmp_path, cut):
         (("short.npy", "a.kld"), 3, "short.npy"),
     ],
 )
-def test_what_does_not_go_with_such_files_is_refused(tmp_path, args, code, said):
+def test_options_that_do_not_fit_such_files_are_refused(tmp_path, args, code, said):
     logits, tokens = written(tmp_path, "a.kld")
     np.save(tmp_path / "b.npy", logits)
     np.save(tmp_path / "y.npy", tokens)
@@ -193,7 +193,7 @@ def test_what_does_not_go_with_such_files_is_refused(tmp_path, args, code, said)
 
 
 @pytest.mark.parametrize("option", [("--label-smoothing", "0.1"), ("--class-weight", "w.npy"), ("--calibration",)])
-def test_an_option_that_needs_every_class_is_refused_and_not_passed_over(tmp_path, option):
+def test_an_option_that_needs_every_class_is_refused_and_not_ignored(tmp_path, option):
     written(tmp_path, "a.kld")
     np.save(tmp_path / "w.npy", np.ones(101))
     np.save(tmp_path / "loss.npy", np.zeros((CHUNKS, SCORED)))
@@ -314,7 +314,7 @@ def test_gates_on_the_upper_ends_hold_for_the_divergence_itself(tmp_path):
         assert ("known is kl_low" in run.stderr) == (limit == "kl_high")
 
 
-def test_the_page_draws_what_is_known_of_the_divergences(tmp_path):
+def test_the_page_draws_the_bounds_of_the_divergences(tmp_path):
     written(tmp_path, "a.kld")
     written(tmp_path, "b.kld", apart=0.3)
     assert xent("compute", "b.kld", "a.kld", "--report", "r.html", "-q", cwd=tmp_path).returncode == 0
@@ -325,7 +325,7 @@ def test_the_page_draws_what_is_known_of_the_divergences(tmp_path):
     assert f"median {found['p50_kl_face_value']:.3g} nats" in page
 
 
-def test_samples_are_listed_by_what_they_diverge_at_least(tmp_path):
+def test_samples_are_listed_by_the_lower_bound_of_their_divergence(tmp_path):
     written(tmp_path, "a.kld")
     written(tmp_path, "b.kld", apart=0.3)
     run = xent("compute", "b.kld", "a.kld", "--top-by", "kl", "--top", "4", "-f", "json", cwd=tmp_path)

@@ -77,7 +77,7 @@ def test_a_limit_is_read(text, metric, limit):
         ("max", "zzz=1", "top_K_accuracy, overflow.DTYPE[.imprecise|.inf|.nan]"),
     ],
 )
-def test_what_is_not_a_limit_is_refused_with_what_is(kind, text, told):
+def test_an_invalid_limit_is_refused_with_the_valid_ones(kind, text, told):
     with pytest.raises(UsageError) as raised:
         parse_limit(kind, text)
     assert told in str(raised.value)

@@ -127,7 +127,7 @@ def test_masks_and_weights_from_every_form_for_every_kind_of_labels(kind, form, 
 @pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf, 1e300])
 @pytest.mark.parametrize("how", ["--mask", "--sample-weight"])
 @pytest.mark.parametrize("kind", LOSSES)
-def test_what_stands_under_a_mask_or_a_weight_of_0_does_no_harm(kind, how, poison, form, tmp_path, capsys, monkeypatch):
+def test_values_under_a_mask_or_a_weight_of_0_do_no_harm(kind, how, poison, form, tmp_path, capsys, monkeypatch):
     first, second = {"sparse": "ZY", "dense": "ZQ", "teacher": "ZT", "probs": "QY"}[kind]
     for name in (first, second):
         values = globals()[name].astype(float)
@@ -149,7 +149,7 @@ def test_what_stands_under_a_mask_or_a_weight_of_0_does_no_harm(kind, how, poiso
 
 @pytest.mark.parametrize("form", ["npy", "csv", "deflated"])
 @pytest.mark.parametrize("what", ["--mask", "--sample-weight"])
-def test_one_value_a_sequence_holds_for_all_its_steps(what, form, tmp_path, capsys):
+def test_one_value_per_sequence_applies_to_all_its_steps(what, form, tmp_path, capsys):
     np.save(tmp_path / "z.npy", Z.reshape(BATCH, TIME, K))
     np.save(tmp_path / "y.npy", Y.reshape(BATCH, TIME))
     values = np.array([1, 0, 1, 1])
@@ -213,7 +213,7 @@ def test_a_name_that_is_neither_is_refused(name, tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("what", ["--mask", "--sample-weight"])
-def test_nothing_that_counts_is_not_a_mean(what, tmp_path, capsys):
+def test_a_run_without_a_counted_sample_is_refused(what, tmp_path, capsys):
     argv = inputs(tmp_path, "sparse", "npy", {})
     np.save(tmp_path / "none.npy", np.zeros(N))
     with pytest.raises(InputError, match="nothing left to average"):
@@ -221,7 +221,7 @@ def test_nothing_that_counts_is_not_a_mean(what, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("suffix", ["tsv", "csv", "jsonl", "parquet", "arrow"])
-def test_rows_of_weighted_runs_end_in_the_weight(suffix, tmp_path, capsys):
+def test_rows_of_weighted_runs_have_the_weight_last(suffix, tmp_path, capsys):
     argv = inputs(tmp_path, "sparse", "npy", {})
     np.save(tmp_path / "w.npy", WEIGHTS)
     run(capsys, *argv, "--sample-weight", tmp_path / "w.npy", "-o", tmp_path / f"rows.{suffix}")
@@ -240,7 +240,7 @@ def test_rows_of_weighted_runs_end_in_the_weight(suffix, tmp_path, capsys):
 
 @pytest.mark.parametrize("form", ["csv", "parquet", "arrow", "jsonl"])
 @pytest.mark.parametrize("named", [False, True])
-def test_missing_labels_are_ignored_where_that_is_asked_for(form, named, tmp_path, capsys):
+def test_missing_labels_are_ignored_on_request(form, named, tmp_path, capsys):
     missing = np.arange(N) % 7 == 3
     names = ["a", "b", "c"]
     labels = [None if lost else names[y] if named else int(y) for y, lost in zip(Y, missing, strict=True)]
@@ -264,7 +264,7 @@ def test_nan_among_float_labels_is_missing(tmp_path, capsys):
     assert summary(capsys, *argv, "--ignore-missing-labels")["n_ignored"] == 1
 
 
-def test_several_labels_are_ignored_and_stand_in_the_rows(tmp_path, capsys):
+def test_several_labels_are_ignored_and_kept_in_the_rows(tmp_path, capsys):
     np.save(tmp_path / "z.npy", Z[:4])
     np.save(tmp_path / "y.npy", np.array([0, -100, 7, 1]))
     argv = [tmp_path / "z.npy", tmp_path / "y.npy", "--ignore-index", -100, "--ignore-index", 7]
@@ -391,7 +391,7 @@ def test_rows_of_a_shifted_table_are_compared_by_the_ids_that_moved(suffix, tmp_
 
 
 @pytest.mark.parametrize("leave_out", ["mask", "weight"])
-def test_verify_does_not_look_at_what_counts_in_no_figure(leave_out, tmp_path, capsys):
+def test_verify_ignores_samples_that_count_in_no_figure(leave_out, tmp_path, capsys):
     argv = inputs(tmp_path, "sparse", "npy", {})
     keep = MASK if leave_out == "mask" else WEIGHTS > 0
     np.save(tmp_path / "by.npy", MASK if leave_out == "mask" else WEIGHTS)

@@ -72,7 +72,7 @@ def test_microbatches_of_the_first_version_follow_one_another(folder):
     assert [row["kl_low"] for row in halves] == np.concatenate(again).tolist()
 
 
-def test_the_sentinel_is_told_by_its_value_for_its_class_may_be_one(folder):
+def test_the_sentinel_is_recognised_by_its_value_because_its_class_may_be_valid(folder):
     """The index of the last of 131,072 classes is the number that -1 is packed as."""
     size = 1 << 17
     student = np.zeros((4, size), np.float32)
@@ -142,7 +142,7 @@ HUGE[1024 + 148 : 1024 + 156] = b"%06o\0 " % sum(HUGE[1024 : 1024 + 512])
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_an_archive_that_is_no_cache_is_refused(folder, content, said):
+def test_an_archive_that_is_not_a_cache_is_refused(folder, content, said):
     (folder / "a.tar").write_bytes(content)
     found = run(folder, "a.tar")
     assert (found.returncode, said in found.stderr) == (3, True), found.stderr

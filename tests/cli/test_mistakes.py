@@ -205,7 +205,7 @@ def entries(folder):
 
 
 @pytest.mark.parametrize(("line", "code", "meant"), MISTAKES, ids=[line for line, *_ in MISTAKES])
-def test_a_mistake_is_told_what_to_do(line, code, meant, files, told):
+def test_the_error_of_a_mistake_says_what_to_do(line, code, meant, files, told):
     before = entries(files)
     run = forked.shell(line, files, {**os.environ, "COLUMNS": "100"})
     stored, found = told

@@ -116,7 +116,7 @@ def test_an_output_that_is_an_input_or_another_output_is_refused_before_any_work
         ((*PAIR, "-o", "z.npy.csv", "--report", "json:z"), "z"),
     ],
 )
-def test_outputs_of_their_own_are_written(folder, args, written):
+def test_outputs_with_different_paths_are_written(folder, args, written):
     run = xent(folder, *args, "-q")
     assert run.returncode == 0, run.stderr
     assert (folder / written).stat().st_size or written.endswith("_SUCCESS")
@@ -131,7 +131,7 @@ def test_a_configuration_that_was_found_is_an_input(folder):
     assert "the configuration" in run.stderr
 
 
-def test_devices_and_pipes_are_nobodys_file(folder):
+def test_devices_and_pipes_may_be_input_and_output(folder):
     assert xent(folder, *PAIR, "--report", "json:/dev/null", "--report", "md:/dev/null", "-q").returncode == 0
     run = xent(folder, *PAIR, "--report", "json:/dev/stdout", "-q")
     assert (run.returncode, run.stdout.count('"mean_loss"')) == (0, 1)

@@ -69,7 +69,7 @@ FORMS = ["npy", "fortran", "csv", "parquet", "list", "jsonl", "shards"]
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_probabilities_given_as_logits_are_refused_with_the_line_that_takes_them(form, tmp_path):
+def test_probabilities_given_as_logits_are_refused_with_the_line_that_accepts_them(form, tmp_path):
     files = write(form, tmp_path, PROBS)
     run = xent("compute", *files, "--report", "a.json", folder=tmp_path)
     assert run.returncode == 3
@@ -82,7 +82,7 @@ def test_probabilities_given_as_logits_are_refused_with_the_line_that_takes_them
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_somebody_who_says_that_they_are_logits_is_believed(form, tmp_path):
+def test_a_user_who_insists_on_logits_is_believed(form, tmp_path):
     run = xent(
         "compute", *write(form, tmp_path, PROBS), "--from", "logits", "--strict", "--reduction", "mean", folder=tmp_path
     )
@@ -186,7 +186,7 @@ def test_rounded_probabilities_are_known_and_used_as_they_are(form, digits, tmp_
 
 @pytest.mark.parametrize("form", ["csv", "npy"])
 @pytest.mark.parametrize("digits", [0, 1, 12])
-def test_percentages_are_divided_by_100_which_is_said(form, digits, tmp_path):
+def test_percentages_are_divided_by_100_with_a_note(form, digits, tmp_path):
     p = (91 * PROBS + 3).round(digits)
     files = write(form, tmp_path, p)
     assert xent("compute", *files, folder=tmp_path).returncode == 3

@@ -56,12 +56,12 @@ def test_shards_padded_to_their_own_length_are_read_one_after_the_other(argv, sh
     assert document["inputs"]["logits"]["shape"] == ([6, K, None] if "--axis" in argv else [6, None, K])
 
 
-def test_their_rows_stand_flat_in_npy(shards, capsys):
+def test_rows_of_ragged_shards_are_flat_in_npy(shards, capsys):
     run(capsys, "compute", "z-*.npy", "y-*.npy", "-o", "out.npy", "-q")
     np.testing.assert_allclose(np.load("out.npy"), LOSSES, rtol=1e-13)
 
 
-def test_their_gradients_go_into_a_folder_and_never_into_one_array(shards, capsys):
+def test_gradients_of_ragged_shards_go_into_a_folder_and_never_into_one_array(shards, capsys):
     with pytest.raises(UsageError, match="one array cannot hold them"):
         run(capsys, "compute", "z-*.npy", "y-*.npy", "--gradients", "g.npy")
     run(capsys, "compute", "z-*.npy", "y-*.npy", "--gradients", "g/", "-q")

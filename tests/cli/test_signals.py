@@ -167,7 +167,7 @@ REDIRECTIONS = ["<&-", ">&-", "2>&-", "<&- >&-", "<&- 2>&-", ">&- 2>&-", "<&- >&
 
 
 @pytest.mark.parametrize("closed", REDIRECTIONS)
-def test_closed_streams_are_none_of_the_files_that_are_opened(closed, small, tmp_path):
+def test_a_closed_stream_is_never_replaced_by_an_opened_file(closed, small, tmp_path):
     line = " ".join([*XENT, "compute", *small, "-o", "rows.tsv", "--gradients", "g.npy", "--report", "s.json", closed])
     run = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert run.returncode == 0
@@ -187,7 +187,7 @@ def test_a_verdict_needs_no_stream(limit, code, closed, small):
 
 @pytest.mark.parametrize("which", ["stdout", "stderr", "both"])
 @pytest.mark.parametrize(("limit", "codes"), [("9", (0, 141)), ("0.001", (1,))])
-def test_a_failed_check_exits_1_whoever_has_gone(limit, codes, which, small):
+def test_a_failed_check_exits_1_even_if_the_reader_is_gone(limit, codes, which, small):
     reading, writing = os.pipe()
     os.close(reading)
     streams = {name: writing for name in ("stdout", "stderr") if which in (name, "both")}
@@ -214,7 +214,7 @@ def test_a_full_disk_under_standard_error_is_not_a_verdict(small):
     assert run.returncode == 3
 
 
-def test_what_else_the_system_refuses_is_not_blamed_on_standard_output(small):
+def test_other_system_errors_are_not_blamed_on_standard_output(small):
     script = (
         "import errno\nimport xent_cli.cli.runs.compute as e\n"
         "def broken(*args, **options): raise OSError(errno.EMFILE, 'Too many open files', 'l.npy')\n"
@@ -246,7 +246,7 @@ def test_a_bug_exits_with_4_whatever_fails_after_it(error, broken, small):
         Path(run.stderr.split()[-1]).unlink()
 
 
-def test_where_no_folder_takes_temporary_files_the_run_says_so(small):
+def test_a_run_reports_that_no_folder_accepts_temporary_files(small):
     script = "import tempfile\ntempfile._candidate_tempdir_list = lambda: []\nfrom xent_cli.cli import main\nmain()\n"
     argv = [sys.executable, "-c", script, "compute", "-", small[1]]
     run = subprocess.run(argv, input=b"PK\3\4" + bytes(100), capture_output=True, check=False)
@@ -256,7 +256,7 @@ def test_where_no_folder_takes_temporary_files_the_run_says_so(small):
 
 
 @pytest.mark.parametrize("asked", ["bogus", "bash_bogus", "bogus_source", "1", "\x1b[31m_source"])
-def test_a_completion_that_there_is_none_of_is_a_usage_error(asked, small):
+def test_completion_for_an_unknown_shell_is_a_usage_error(asked, small):
     run = xent("compute", *small, env={**os.environ, "_XENT_COMPLETE": asked})
     assert run.returncode == 2
     assert run.stderr.startswith("error: _XENT_COMPLETE=")

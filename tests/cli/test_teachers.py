@@ -89,7 +89,7 @@ def test_a_divergence_below_0_is_warned_of(files):
 
 @pytest.mark.parametrize("truth", ["y.npy", "y.csv", "y.parquet"])
 @pytest.mark.parametrize("suffix", ["npy", "csv", "parquet"])
-def test_true_labels_say_what_becomes_of_their_probability(files, suffix, truth):
+def test_true_labels_show_how_their_probability_changes(files, suffix, truth):
     found = summary(files, f"z.{suffix}", f"t.{suffix}", "--labels-from", "logits", "--true-labels", truth)
     for name, value in by_hand(np.ones(N, bool), np.ones(N)).items():
         assert found[name] == pytest.approx(value, rel=1e-11, abs=1e-14), name

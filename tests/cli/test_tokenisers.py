@@ -98,7 +98,7 @@ def test_units_of_tokens_are_added_up_and_weights_weigh_both(folder):
     assert "other-units" in [warning["code"] for warning in document["warnings"]]
 
 
-def test_documents_go_by_name_in_any_order(folder):
+def test_documents_are_matched_by_name_in_any_order(folder):
     names = np.array([f"doc-{i}" for i in range(DOCUMENTS)])
     for name, (z, y), order in (("a", A, slice(None)), ("b", B, slice(None, None, -1))):
         frame = pd.DataFrame(z[order].reshape(-1, 7), columns=[f"logit_{k}" for k in range(7)])
@@ -149,7 +149,7 @@ def test_what_cannot_be_compared_by_document_is_refused(folder):
     assert "two numbers of units for one document" in refused(folder, "a.parquet", "odd.parquet")
 
 
-def test_rows_carry_units_only_where_they_say_whose_they_are(folder):
+def test_rows_have_units_of_documents_only_with_their_cluster(folder):
     save(folder, "a", A, "parquet", "--units", "sizes.npy")
     assert list(pd.read_parquet(folder / "a.parquet")) == ["sample", "label", "loss", "cluster", "cluster_units"]
     save(folder, "a", A, "parquet", "--units", "sizes.npy", "--cluster", "none")

@@ -245,13 +245,13 @@ def test_what_is_not_the_highest_of_a_distribution_is_refused_with_its_row(folde
     assert "sample 20" in found.stderr
 
 
-def test_names_that_are_no_classes_are_refused(folder):
+def test_names_that_are_not_classes_are_refused(folder):
     jsonl(folder / "a.jsonl", [{"top_logprobs": {"3": -0.5, "cat": -1.5}}] * N)
     found = run(folder, "a.jsonl")
     assert (found.returncode, 'found "cat"' in found.stderr) == (3, True), found.stderr
 
 
-def test_two_sets_of_columns_are_a_question(folder):
+def test_two_sets_of_columns_are_refused_as_ambiguous(folder):
     records = [{**record, "top_values": record["top_logprobs"]} for record in lists()]
     jsonl(folder / "a.jsonl", [{k.replace("logprobs", "vals"): v for k, v in record.items()} for record in records])
     found = run(folder, "a.jsonl")
@@ -260,7 +260,7 @@ def test_two_sets_of_columns_are_a_question(folder):
     assert "--label-column top_values" in found.stderr
 
 
-def test_a_rank_with_half_of_an_entry_is_refused(folder):
+def test_a_rank_with_a_class_but_no_value_is_refused(folder):
     records = ranks()
     records[7]["top2_logprob"] = None
     for write, name in ((jsonl, "a.jsonl"), (parquet, "a.parquet")):
@@ -361,7 +361,7 @@ def test_maps_of_all_classes_are_logits_by_name(folder):
 @pytest.mark.parametrize(
     "option", [("--top-k", "5"), ("--by", "label"), ("--gradients", "g.npy"), ("--labels-from", "probs")]
 )
-def test_what_is_about_classes_is_refused_where_only_labels_are_known(folder, option):
+def test_options_about_classes_are_refused_if_only_labels_are_known(folder, option):
     jsonl(folder / "a.jsonl", labelled(lists()))
     found = xent("compute", "a.jsonl", *option, cwd=folder)
     assert found.returncode in (2, 3), found.stdout
@@ -371,7 +371,7 @@ def test_what_is_about_classes_is_refused_where_only_labels_are_known(folder, op
 @pytest.mark.parametrize(
     ("label", "what"), [(-9999, "-9999"), (1.5, "1.5"), (float("inf"), "inf"), (float("nan"), "missing value")]
 )
-def test_a_number_that_names_no_class_is_no_label_whose_loss_is_only_bounded(folder, label, what):
+def test_a_number_that_is_not_a_class_is_not_a_label_with_a_bounded_loss(folder, label, what):
     rows = [{**row, "label": type(label)(row["label"])} for row in labelled(lists())]
     rows[3]["label"] = label
     parquet(folder / "a.parquet", rows)
@@ -425,7 +425,7 @@ def test_a_candidate_of_the_highest_alone_is_refused_with_what_may_have_them(fol
     assert f"xent compute LOGITS {form} --labels-from log-probs" in found.stderr
 
 
-def test_logits_win_where_the_highest_stand_beside_them(folder):
+def test_logits_are_preferred_to_the_highest_in_the_same_table(folder):
     records = [{**r, "logits": row} for r, row in zip(labelled(lists()), STUDENT.tolist(), strict=True)]
     jsonl(folder / "a.jsonl", records)
     found = xent("compute", "a.jsonl", "-f", "json", cwd=folder)

@@ -231,7 +231,7 @@ def test_losses_and_gradients_are_found_in_tables_and_text(args, dtype, table):
         (["--loss", "word.csv"], ["word.csv", "sample 1", "many"]),
     ],
 )
-def test_what_does_not_fit_is_not_a_verdict_but_exit_3(args, said, table):
+def test_inputs_that_do_not_fit_exit_3_without_a_verdict(args, said, table):
     lines = (table / "l.txt").read_text().splitlines()
     (table / "short.txt").write_text("\n".join(lines[1:]) + "\n")
     (table / "long.txt").write_text("\n".join([*lines, "0.5"]) + "\n")
@@ -313,7 +313,7 @@ def test_a_kernel_that_is_wrong_in_one_row_of_a_million_is_caught(million):
     assert (doc["gradient"]["n_mismatched"], doc["gradient"]["worst"][0]["sample"]) == (1, 234_567)
 
 
-def test_a_gradient_of_nothing_but_zeros_does_not_pass_for_its_entries_being_small(million):
+def test_a_gradient_of_zeros_does_not_pass_because_its_entries_are_small(million):
     np.save(million / "zeros.npy", np.zeros((1_000_000, 4), np.float32))
     code, doc = verify(million, "--gradient", "zeros.npy")
     assert (code, doc["gradient"]["n_mismatched_rows"]) == (1, 1_000_000)

@@ -151,7 +151,7 @@ def test_a_folder_whose_inputs_have_changed_is_refused(cases):
 @pytest.mark.parametrize(
     "text", ["{}", "[]", '{"written_by": "x"}', '{"written_by": "xent", "format": 9}', "{", "\xff"]
 )
-def test_a_manifest_that_is_none_is_refused(text, cases):
+def test_an_invalid_manifest_is_refused(text, cases):
     (cases / "manifest.json").write_text(text, encoding="latin-1")
     run = forked.shell("xent verify --cases .", cases)
     assert run.returncode == 3
@@ -195,7 +195,7 @@ def test_cases_are_written_into_an_empty_folder_and_are_the_same_bytes_every_tim
         ("", "LOGITS"),
     ],
 )
-def test_an_option_that_each_case_says_itself_is_a_usage_error(command, named, cases):
+def test_an_option_that_each_case_sets_is_a_usage_error(command, named, cases):
     run = forked.shell(f"xent verify {command}", cases)
     assert run.returncode == 2
     assert named in run.stderr

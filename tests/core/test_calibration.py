@@ -217,19 +217,19 @@ def test_a_row_with_nan_is_wrong_and_has_no_confidence():
     assert found.by_confidence.counts.tolist() == [1]
 
 
-def test_dense_labels_have_no_profile_and_nothing_is_profiled_unasked():
+def test_dense_labels_have_no_calibration_and_it_is_only_computed_on_request():
     logits = np.array([[1.0, 0.0]])
     assert evaluated(logits, np.array([[0.5, 0.5]]), LossOptions(labels="dense")).calibration is None
     assert evaluate_block(Block(0, logits, np.array([0])), LossOptions(), Outputs()).totals.calibration is None
 
 
-def test_an_empty_profile_has_no_calibration_error():
+def test_an_empty_calibration_has_no_error():
     assert math.isnan(Calibration().ece)
     assert math.isnan(Calibration(Binning(3, by_mass=True)).brier_score)
     assert Calibration().worst_classes(5) == []
 
 
-def test_a_profile_holds_what_was_seen_and_not_what_could_have_been():
+def test_a_calibration_grows_with_the_classes_seen_not_with_all_classes():
     labels, predicted = np.array([128_255, 5]), np.array([128_255, 128_255])
     found = Calibration.of(Judged(labels, predicted, np.array([1.0, 2.0]), np.full(2, 0.7), np.zeros(2)))
     assert found.by_class.groups.tolist() == [5, 128_255]

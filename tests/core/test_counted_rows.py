@@ -201,7 +201,7 @@ def test_labels_that_are_left_out_stand_in_the_rows_as_they_are_where_they_are_l
 
 
 @pytest.mark.parametrize("source", ["probs", "log-probs"])
-def test_ignored_rows_are_not_distributions_that_anybody_counts(source):
+def test_ignored_rows_are_not_counted_as_distributions(source):
     rows = np.array([[0.5, 0.5], [0.0, 0.0], [-3.0, np.nan]])
     rows = np.log(rows, out=rows, where=rows > 0) if source == "log-probs" else rows
     block = Block(0, rows, np.array([0, -100, -100]))
@@ -246,7 +246,7 @@ def test_class_weight_0_is_not_a_mask():
 
 
 @pytest.mark.parametrize("first", [-1, 1, 3])
-def test_what_is_left_out_and_what_a_class_weighs_go_by_the_classes_whatever_they_are_called(first):
+def test_ignored_labels_and_class_weights_follow_the_numbers_of_the_classes(first):
     labels = np.where(OUT, np.nan, Y + float(first))
     wanted_all = Outputs(losses=True, digest=True, top_k=(1,))
     options = LossOptions(masked=True, class_weight=CLASS_WEIGHT)

@@ -95,7 +95,7 @@ def test_the_first_rows_that_count_are_the_same_however_they_are_cut(cut):
 
 @pytest.mark.parametrize(("width", "most"), [(5, 65_536), (1000, 16_777), (50_000, 1024)])
 @pytest.mark.parametrize("cut", [1 << 20, 1000])
-def test_rows_that_say_nothing_are_passed_over_up_to_a_bound_however_they_are_cut(width, most, cut):
+def test_rows_that_cannot_be_judged_are_skipped_up_to_a_limit_for_any_partition(width, most, cut):
     def looked_at(silent):
         first = FirstRows()
         rows = np.broadcast_to(np.float32(0), (silent, width))
@@ -109,7 +109,7 @@ def test_rows_that_say_nothing_are_passed_over_up_to_a_bound_however_they_are_cu
     assert looked_at(most + cut % 7).enough
 
 
-def test_a_few_rows_tell_that_logits_are_none():
+def test_a_few_rows_show_that_logits_are_not_distributions():
     first = FirstRows(whole=False)
     first.add(RNG.normal(size=(100_000, 5)), np.arange(100_000))
     assert first.enough

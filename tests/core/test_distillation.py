@@ -153,7 +153,7 @@ def test_the_gradient_keeps_its_digits_where_a_given_teacher_and_the_student_are
 
 @pytest.mark.parametrize("far", [300.0, 600.0, 720.0, 735.0, 744.0, 800.0, 1e5])
 @pytest.mark.parametrize("temperature", [1.0, 3.0])
-def test_outputs_of_which_one_all_but_rules_a_class_out_diverge_as_they_do(far, temperature):
+def test_divergence_is_accurate_if_one_side_nearly_excludes_a_class(far, temperature):
     near, apart = [0.5, 0.0, -0.25], [0.25, -far, 0.0]
     for z, t in ((near, apart), (apart, near), ([far, 0.0, 1.0], [0.0, far, 1.0])):
         options = dataclasses.replace(LOGITS, temperature=temperature)

@@ -55,7 +55,7 @@ def test_one_hot_rows_are_distributions_and_votes_are_not():
     assert count_distributions(RNG.integers(0, 9, size=(50, 4)) + 1).scale is None
 
 
-def test_rows_that_say_nothing_are_left_out():
+def test_rows_that_cannot_be_judged_are_left_out():
     rows = np.vstack([softmaxed(20, 3), np.zeros((30, 3)), np.full((30, 3), np.nan)])
     assert count_distributions(rows) == (20, 20, 0)
     assert count_distributions(np.zeros((9, 3))).scale is None

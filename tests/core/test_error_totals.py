@@ -46,7 +46,7 @@ def test_a_float64_is_rounded_to_bfloat16_once():
 
 @pytest.mark.parametrize("name", DTYPES)
 @given(value=st.floats(-100, 100), steps=st.integers(0, 50))
-def test_so_many_steps_away_is_so_many_ulp(name, value, steps):
+def test_a_number_of_steps_is_the_same_number_of_ulp(name, value, steps):
     dtype = DTYPES[name]
     here = np.array([value]).astype(dtype)
     there = here
@@ -153,7 +153,7 @@ def test_an_ignored_loss_may_be_0_or_nan_and_its_gradient_0():
     assert (totals.worst[0].sample, totals.worst[0].column) == (1, 1)
 
 
-def test_of_a_gradient_the_worst_rows_are_listed_with_their_worst_class():
+def test_the_worst_rows_of_a_gradient_are_listed_with_their_worst_class():
     truth = np.zeros((100, 4))
     found = truth.copy()
     found[[3, 50, 50, 70], [1, 2, 3, 0]] = 0.1, 0.2, -0.4, 0.3
@@ -199,7 +199,7 @@ def test_any_partition_of_the_rows_in_any_order_ends_in_the_same_totals(run):
 
 
 @given(runs())
-def test_nothing_is_the_identity(run):
+def test_empty_totals_are_the_identity(run):
     found, expected, ignored, tolerance, _, _ = run
     totals = compare(found, expected, tolerance, ignored=ignored)
     assert told(totals.merge(ErrorTotals())) == told(ErrorTotals().merge(totals)) == told(totals)

@@ -183,7 +183,7 @@ def test_class_weights_leave_the_divisor_of_dense_labels_alone():
     )
 
 
-def test_ignored_and_unscored_samples_have_no_loss_no_gradient_and_no_say():
+def test_ignored_and_unscored_samples_have_no_loss_and_no_gradient_and_do_not_count():
     block = Block(0, np.array([[1.0, 2], [np.nan, 0], [3, 0], [9, 9]]), np.array([0, -1, 1, 0]))
     unscored = Block(0, block.logits, block.labels, unscored=np.array([False, False, False, True]))
     result = evaluate_block(unscored, LossOptions(ignore_index=(-1,)), EVERYTHING)
@@ -198,7 +198,7 @@ def test_ignored_and_unscored_samples_have_no_loss_no_gradient_and_no_say():
     assert result.totals.losses.label_range == (0, 1)
 
 
-def test_only_what_is_wanted_is_brought_back():
+def test_only_requested_results_are_returned():
     result = evaluate_block(Block(5, LOGITS, SPARSE), LossOptions(), Outputs(figures=False))
     assert (result.start, result.size) == (5, 2)
     assert (result.loss, result.gradient, result.ids, result.labels) == (None, None, None, None)
@@ -263,7 +263,7 @@ def test_a_recipe_gives_what_its_rows_give():
     )
 
 
-def test_labels_on_loan_are_returned_as_they_were():
+def test_labels_are_copied_before_their_memory_is_reused():
     memory = np.array([0, 1])
 
     class Loan:

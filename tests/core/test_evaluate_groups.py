@@ -114,7 +114,7 @@ def test_a_series_names_its_groups_and_must_have_the_order_of_the_logits():
         ({"units": SIZES, "class_weight": np.ones(6)}, UsageError, "class_weight"),
     ],
 )
-def test_what_is_no_group_or_unit_is_refused_in_terms_of_arguments(arguments, error, said):
+def test_invalid_groups_and_units_are_refused_in_terms_of_arguments(arguments, error, said):
     with pytest.raises(error, match=said) as caught:
         xent_cli.evaluate(Z, Y, ignore_index=-100, **arguments)
     assert "--" not in str(caught.value)

@@ -127,7 +127,7 @@ def test_losses_that_differ_in_their_last_digit_deviate_by_half_of_it():
     assert standard_deviation(ExactSum.of(x), ExactSum.of_squares(x), 2) == 2.0**-53
 
 
-def test_nothing_has_no_mean_and_no_deviation():
+def test_an_empty_sum_has_no_mean_and_no_deviation():
     assert math.isnan(ExactSum() / 0)
     assert math.isnan(standard_deviation(ExactSum(), ExactSum(), 0))
     assert ExactSum.of(np.empty(0)) == ExactSum()

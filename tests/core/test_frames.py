@@ -69,7 +69,7 @@ def test_a_frame_gives_gradients_in_the_order_of_its_columns(library):
     np.testing.assert_allclose(found, expected[:, [2, 0, 1]], atol=1e-15)
 
 
-def test_whole_numbers_are_places_of_columns_that_have_names(library, frame):
+def test_whole_numbers_are_positions_of_named_columns(library, frame):
     expected = loss(np.asarray(frame), LABELS)
     series = library.Series(LABELS) if library is pd else pl.Series("y", LABELS)
     np.testing.assert_array_equal(loss(frame, series), expected)

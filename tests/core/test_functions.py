@@ -104,7 +104,7 @@ def test_the_summary_is_the_public_type():
     assert isinstance(xent_cli.evaluate([[0.0, 0.0]], [0]), xent_cli.LossSummary)
 
 
-def test_only_what_is_public_can_be_had():
+def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError):
         xent_cli.no_such_function  # noqa: B018
 
@@ -143,7 +143,7 @@ MISUSED = {
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_what_no_mean_can_be_made_of_is_refused_in_pythons_words(what):
+def test_arrays_without_a_mean_are_refused_in_terms_of_arguments(what):
     logits, labels, options = REFUSED[what]
     with pytest.raises(InputError) as refused:
         xent_cli.evaluate(logits, labels, **options)
@@ -152,7 +152,7 @@ def test_what_no_mean_can_be_made_of_is_refused_in_pythons_words(what):
 
 
 @pytest.mark.parametrize("what", MISUSED)
-def test_arguments_that_make_no_sense_are_refused_in_pythons_words(what):
+def test_invalid_arguments_are_refused_in_terms_of_arguments(what):
     with pytest.raises(UsageError) as refused:
         xent_cli.evaluate(TWO, [0, 1], **MISUSED[what])
     assert refused.value.what == what
@@ -232,7 +232,7 @@ def test_several_labels_may_be_ignored():
 
 @pytest.mark.parametrize("shape", [(2,), (2, 3), (2, 3, 1)])
 @pytest.mark.parametrize("form", ["sparse", "dense"])
-def test_of_what_a_mask_leaves_out_nothing_is_looked_at(form, shape):
+def test_samples_that_a_mask_leaves_out_are_not_checked(form, shape):
     rng = np.random.default_rng(1)
     logits = rng.normal(size=(2, 3, 4))
     mask = np.arange(int(np.prod(shape))).reshape(shape) % 2 == 0
@@ -273,7 +273,7 @@ def test_several_labels_are_ignored_in_every_function_that_takes_indices():
     ("mask", "what"),
     [([1, 0, 1], "wrong number of entries of the mask"), ([0.5, 1], "invalid mask"), ([False, False], "nothing left")],
 )
-def test_masks_that_are_none_are_refused_in_the_words_of_python(mask, what):
+def test_invalid_masks_are_refused_in_terms_of_arguments(mask, what):
     with pytest.raises(InputError, match=what):
         xent_cli.evaluate(TWO, [0, 1], mask=mask)
 

@@ -19,7 +19,7 @@ def test_adjusted_p_are_those_of_statsmodels(case):
 
 
 @given(st.lists(st.one_of(st.floats(0, 1), st.just(math.nan)), max_size=12))
-def test_what_is_no_test_changes_nothing(values):
+def test_values_that_are_not_tests_change_nothing(values):
     kept = [p for p in values if not math.isnan(p)]
     found = holm(values)
     assert [p for p in found if not math.isnan(p)] == holm(kept)

@@ -75,12 +75,12 @@ def test_sample_weights_count_where_there_are_some():
     assert digest != label_digest(found, 0)
 
 
-def test_it_has_sixteen_digits():
+def test_the_digest_has_sixteen_digits():
     assert digest_text(2**64 - 1) == "f" * 16
 
 
 @pytest.mark.parametrize("wanted", [False, True])
-def test_a_run_brings_it_where_it_is_asked_for(wanted):
+def test_a_run_computes_it_on_request(wanted):
     block = Block(3, np.eye(4), np.arange(4))
     totals = evaluate_block(block, LossOptions(), Outputs(digest=wanted)).totals.losses
     assert totals.digest == (label_digest(np.arange(4), 3) if wanted else None)

@@ -122,12 +122,12 @@ def test_a_class_that_is_ignored_is_out_whether_or_not_it_is_in_range():
 
 @pytest.mark.parametrize("dtype", ["u1", "u8", "i1", "f2", "f4"])
 @pytest.mark.parametrize("ignore_index", [-100, 255, 100_000, 2**63])
-def test_an_ignored_index_that_the_dtype_cannot_hold_is_never_met(dtype, ignore_index):
+def test_an_ignored_index_beyond_the_dtype_matches_nothing(dtype, ignore_index):
     labels = np.array([0, 1, 100], dtype)
     assert check_sparse(labels, 200, ignore_index=(ignore_index,)).ignored is None
 
 
-def test_an_ignored_index_that_the_dtype_holds_is_met():
+def test_an_ignored_index_within_the_dtype_matches():
     assert check_sparse(np.array([2**63, 1], np.uint64), 3, ignore_index=(2**63,)).ignored.tolist() == [True, False]
     assert check_sparse(np.array([-100.0, 1.0], np.float16), 3, ignore_index=(-100,)).ignored.tolist() == [True, False]
     assert check_sparse(np.array([-1, 1], np.int8), 3, ignore_index=(-1,)).ignored.tolist() == [True, False]
@@ -137,7 +137,7 @@ def test_an_invalid_label_among_ignored_ones_is_still_refused():
     assert refusal([-100, 3, -1], num_classes=3, ignore_index=(-100,)).row == 1
 
 
-def test_a_sample_without_a_label_is_not_looked_at():
+def test_a_sample_without_a_label_is_not_checked():
     unscored = np.array([False, True, True])
     found = check_sparse(np.array([1.0, math.nan, -7.5]), 3, unscored=unscored)
     assert found.label.tolist() == [1, 0, 0]

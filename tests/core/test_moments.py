@@ -102,7 +102,7 @@ def test_many_runs_are_summed_in_pieces():
     assert whole.clusters == 50_000
 
 
-def test_one_cluster_and_no_weight_tell_nothing():
+def test_one_cluster_or_no_weight_has_no_standard_error():
     assert math.isnan(Moments().standard_error())
     assert math.isnan(Moments.of_runs(np.array([1.0, 2.0]), None, np.array([0])).standard_error())
     assert math.isnan(Moments.of_rows(np.zeros(3), np.zeros(3)).standard_error())

@@ -96,7 +96,7 @@ def test_the_ends_hold_whatever_was_rounded_away_on_either_side(seed, width, own
         assert entropy <= found.loss_high[0] + 1e-12
 
 
-def test_a_class_that_the_model_does_not_tell_bounds_the_divergence_from_below_only():
+def test_a_class_unknown_to_the_model_gives_only_a_lower_bound():
     log_p = np.log([[0.5, 0.25, 0.25]])
     own = np.log([[0.5, 0.375, np.nan]])
     found = partial_divergence(own, Bounds(np.log([0.125]), np.zeros(1), np.log([0.125])), log_p, exact())

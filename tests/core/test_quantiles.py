@@ -127,7 +127,7 @@ def test_nan_ranks_above_inf_and_leaves_the_lower_quantiles_alone():
     assert math.isnan(high)
 
 
-def test_between_two_infinite_losses_lies_an_infinite_one():
+def test_a_quantile_between_two_infinite_losses_is_infinite():
     assert QuantileState.of(np.array([1.0, math.inf, math.inf])).quantiles([0.9]) == [math.inf]
 
 
@@ -145,7 +145,7 @@ def test_between_a_number_and_an_infinity_lies_that_infinity_from_whichever_end(
     assert math.isnan(*quantile(level, 1.0, math.nan, math.inf))
 
 
-def test_nothing_has_no_quantiles():
+def test_no_losses_have_no_quantiles():
     assert all(math.isnan(value) for value in QuantileState().quantiles(LEVELS))
 
 
@@ -163,7 +163,7 @@ def test_losses_are_counted_by_the_top_20_bits_of_their_pattern(parts):
 
 
 @given(*[st.lists(any_loss, max_size=20)] * 2)
-def test_counts_of_two_lots_add_up_to_those_of_both(a, b):
+def test_counts_of_two_parts_add_up_to_those_of_both(a, b):
     a, b = np.array(a, float), np.array(b, float)
     found, expected = Bins.of([a]).merge(Bins.of([b])), Bins.of([np.concatenate([a, b])])
     np.testing.assert_array_equal(found.keys, expected.keys)

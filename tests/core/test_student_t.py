@@ -46,7 +46,7 @@ def test_quantiles_of_printed_tables(df, truth):
     assert quantile(0.95, df) == pytest.approx(truth, rel=1e-9)
 
 
-def test_no_value_has_no_p_and_an_infinite_one_none_to_speak_of():
+def test_p_is_nan_for_nan_and_0_for_infinity():
     assert math.isnan(two_sided_p(math.nan, 5))
     assert two_sided_p(math.inf, 5) == 0.0
     assert two_sided_p(0.0, 10**9) == pytest.approx(1.0, abs=1e-14)

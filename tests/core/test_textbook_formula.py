@@ -78,7 +78,7 @@ def test_the_largest_safe_logit_is_the_last_whose_exponential_is_finite(name):
 
 
 @pytest.mark.parametrize("name", DTYPES)
-def test_what_becomes_of_a_row_is_reported(name):
+def test_the_result_of_each_row_is_counted(name):
     edge = FormulaTotals(name, NaiveTotals(), NaiveTotals()).max_safe_logit
     assert judged([0.0, 0.0], 0, name) == "ok"
     assert judged([1.0, 2.0], 1, name) == "ok"
@@ -140,13 +140,13 @@ def test_samples_without_a_loss_are_not_judged():
     assert (both.naive.n_ok, both.naive.n_overflow, both.naive.first_row) == (1, 0, None)
 
 
-def test_nothing_is_judged_where_nothing_is_given():
+def test_the_formulas_of_no_rows_have_no_counts():
     both = try_formulas(np.empty((0, 3)), np.empty(0, np.int64), np.empty(0), DTYPES["float32"])
     assert (both.naive, both.stable) == (NaiveTotals(), NaiveTotals())
 
 
 @pytest.mark.parametrize("size", range(1, 8))
-def test_no_partition_and_no_order_changes_what_is_said(size):
+def test_no_partition_and_no_order_changes_the_counts(size):
     rng = np.random.default_rng(5)
     logits = rng.normal(size=(40, 4)) * rng.choice([1.0, 10.0], (40, 1))
     labels = rng.integers(0, 4, 40)

@@ -44,7 +44,7 @@ def test_a_neighbour_of_the_limit_is_distinguished_from_it(limit, kind):
 
 
 @given(numbers, numbers)
-def test_numbers_are_told_apart_with_six_digits_or_as_many_as_that_takes(a, b):
+def test_numbers_are_written_with_six_digits_or_as_many_as_distinguish_them(a, b):
     told = distinct(a, b)
     assert (told[0] == told[1]) == (a == b)
     assert a == 0 or math.isinf(a) or float(told[0]) == pytest.approx(a, rel=5e-6)
@@ -112,7 +112,7 @@ def test_the_same_figure_has_decreased_by_exactly_0(figure):
     assert "down by 0:" in verdict.message
 
 
-def test_a_decrease_must_be_significant_where_that_is_asked_for():
+def test_a_decrease_must_be_significant_if_requested():
     within, outside = (
         Threshold("accuracy", "max-decrease", 0.0, baseline=0.9, interval=interval).judge({"accuracy": 0.8})
         for interval in ((-0.2, 0.1), (-0.2, -0.1))

@@ -109,7 +109,7 @@ def test_class_indices_get_the_advice_they_need(labels, ignore_index, runs, code
     assert [diagnostic.code for diagnostic in found.diagnostics] == codes
 
 
-def test_labels_from_1_are_read_so():
+def test_labels_from_1_are_recognised():
     assert advice_on([[1.0, 2.0, -3.0]] * 4, [1, 2, 3, 1]).first_class == 1
     assert advice_on([[1.0, 2.0, -3.0]] * 4, [0, 2, 1, 1]).first_class is None
 

@@ -26,7 +26,7 @@ def test_logits_that_are_nearly_all_probabilities_look_softmaxed():
 
 
 @pytest.mark.parametrize("source", ["probs", "log-probs"])
-def test_inputs_that_are_said_to_be_no_logits_may_look_softmaxed(source):
+def test_inputs_that_are_not_logits_may_look_softmaxed(source):
     assert codes(LossTotals("", n_samples=9, softmaxed=9), LossOptions(source=source)) == []
 
 

@@ -118,7 +118,7 @@ def test_no_more_than_the_window_is_taken_ahead_of_the_results(cluster):
     assert len(taken) == 100
 
 
-def test_the_driver_keeps_nothing_of_a_task_that_is_done(cluster, monkeypatch):
+def test_the_main_process_keeps_nothing_of_a_finished_task(cluster, monkeypatch):
     monkeypatch.setattr(dask_engine, "_KEYS_REMEMBERED", 20)  # lowered, because 100 bundles would not reach it
     tasks = 100 * TASKS_TOGETHER  # more tasks than the bounded logs of either engine hold
 
@@ -456,7 +456,7 @@ def ray_is_up(address, surroundings):
     until(is_up, "a Ray cluster that answers", lambda: told)
 
 
-def test_what_ray_says_of_tasks_that_it_runs_again_is_not_in_the_output(tmp_path):
+def test_messages_of_ray_about_retried_tasks_are_not_in_the_output(tmp_path):
     code = (
         "import sys, time\n"
         "from tests.engines.test_clusters import fail_twice, open_ray\n"

@@ -54,7 +54,7 @@ def test_one_task_runs_without_a_pool():
 
 
 @pytest.mark.parametrize("threads", [2, 3])
-def test_so_many_threads_work_and_the_one_that_asks_is_one_of_them(threads):
+def test_the_calling_thread_is_one_of_the_working_threads(threads):
     together = threading.Barrier(threads)
 
     def work(_):
@@ -68,7 +68,7 @@ def test_so_many_threads_work_and_the_one_that_asks_is_one_of_them(threads):
     assert {thread for thread in threading.enumerate() if thread.name.startswith("xent")} <= before
 
 
-def test_who_makes_the_tasks_runs_one_only_where_enough_are_made():
+def test_the_thread_that_makes_tasks_runs_one_only_if_enough_are_waiting():
     engine = ThreadEngine(2)
     made, taken, unfinished = [], [], []
     enough = threading.Event()
@@ -89,7 +89,7 @@ def test_who_makes_the_tasks_runs_one_only_where_enough_are_made():
     assert set(unfinished) == {engine.window}
 
 
-def test_a_task_is_let_go_once_it_is_done():
+def test_the_memory_of_a_finished_task_is_freed():
     class Task:
         pass
 

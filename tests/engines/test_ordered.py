@@ -60,7 +60,7 @@ def test_no_more_than_the_window_are_under_way_and_all_come_in_order(n, window, 
     assert taken == list(range(n))
 
 
-def test_what_was_begun_is_given_to_cancel_when_the_results_are_left():
+def test_tasks_in_flight_are_cancelled_when_the_iterator_is_closed():
     left = []
     results = in_order(count(), 6, list, lambda some: (SHORT, some), left.extend, 2)
     assert list(islice(results, 3)) == [0, 1, 2]

@@ -130,7 +130,7 @@ class SourceTests:
             found = list(pool.map(self.read, parts[::-1]))
         self.same(np.concatenate(found[::-1]), values)
 
-    def test_any_range_of_rows_is_that_of_the_whole_or_none_is_to_be_had(self, values_and_path):
+    def test_any_range_of_rows_is_that_of_the_whole_unless_only_order_is_possible(self, values_and_path):
         values, path = values_and_path
         source = self.open(path)
         assert (source.rows(0, 1) is not None) == self.random_access

@@ -86,14 +86,14 @@ def saved(folder, suffix, arrays):
 
 @pytest.mark.parametrize("suffix", ["npz", "safetensors", "pt"])
 @pytest.mark.parametrize("name", ["y_true", "label_ids", "ground_truth", "gt", "Targets", "trueLabel", "y"])
-def test_arrays_of_labels_are_called_as_columns_of_labels_are(name, suffix, tmp_path):
+def test_arrays_of_labels_have_the_names_of_columns_of_labels(name, suffix, tmp_path):
     path = saved(tmp_path, suffix, {"logits": LOGITS, name: LABELS, "embeddings": LOGITS, "sample_id": LABELS})
     (task,) = open_pair(path, None, None, ReadOptions()).tasks()
     np.testing.assert_array_equal(task.load().labels, LABELS)
 
 
 @pytest.mark.parametrize("suffix", ["npz", "safetensors", "pt"])
-def test_two_arrays_that_may_be_the_labels_are_a_question(suffix, tmp_path):
+def test_two_arrays_that_may_be_the_labels_are_refused_as_ambiguous(suffix, tmp_path):
     path = saved(tmp_path, suffix, {"logits": LOGITS, "y": LABELS, "y_true": LABELS[::-1]})
     with pytest.raises(InputError, match=r'several arrays of labels\n.*"y", "y_true"(?s:.*)--label-column y_true'):
         open_pair(path, None, None, ReadOptions())
@@ -161,7 +161,7 @@ def test_tensors_of_every_dtype_are_read_as_they_were_saved(dtype, tmp_path):
     assert pair.logits.info.dtype == np.dtype(dtype)
 
 
-def test_bfloat16_tensors_need_no_word_about_it(tmp_path):
+def test_bfloat16_tensors_need_no_option(tmp_path):
     ml_dtypes = pytest.importorskip("ml_dtypes")
     values = LOGITS.astype(ml_dtypes.bfloat16)
     save_file({"logits": values}, tmp_path / "d.safetensors")

@@ -89,7 +89,7 @@ def test_an_array_that_numpy_cut_short_is_refused_with_the_setting_that_writes_i
     assert "set_printoptions(threshold=" in caught.value.hint
 
 
-def test_arrays_of_another_name_are_a_question_and_pairs_of_numbers_are_text(tmp_path):
+def test_arrays_of_another_name_are_ambiguous_and_pairs_of_numbers_are_text(tmp_path):
     cells = [str(row.tolist()) for row in LOGITS]
     with pytest.raises(InputError, match="which lists are the logits"):
         read(table(tmp_path, cells, "activations"))

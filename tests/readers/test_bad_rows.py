@@ -133,7 +133,7 @@ def test_hundreds_of_thousands_of_bad_rows_take_little_memory(name, tmp_path):
 
 
 @pytest.mark.parametrize("shift", [1, 2, -1])
-def test_a_bad_label_that_a_shift_moves_is_named_where_it_stands(shift, tmp_path):
+def test_a_bad_label_that_a_shift_moves_is_located_in_its_file(shift, tmp_path):
     labels = np.zeros((2, 6), np.int64)
     labels[1, 3] = 77
     np.save(tmp_path / "l.npy", np.zeros((2, 6, 3)))
@@ -142,7 +142,7 @@ def test_a_bad_label_that_a_shift_moves_is_named_where_it_stands(shift, tmp_path
         _compute(tmp_path / "l.npy", tmp_path / "y.npy", "--shift", str(shift))
 
 
-def test_a_name_of_no_class_in_a_later_shard_is_named_where_it_stands(tmp_path):
+def test_an_unknown_name_in_a_later_shard_is_located_there(tmp_path):
     (tmp_path / "y").mkdir()
     np.save(tmp_path / "y/0.npy", np.array(["ant", "bee"] * 5))
     np.save(tmp_path / "y/1.npy", np.array(["bee", "ant", "zebra", "ant"]))

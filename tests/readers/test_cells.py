@@ -306,7 +306,7 @@ def test_cells_of_rows_that_do_not_count_may_be_anything(
 
 
 @pytest.mark.parametrize("write", [as_jsonl, as_parquet, as_arrow])
-def test_a_map_that_was_not_named_is_a_question_with_the_line_that_names_it(
+def test_a_map_that_was_not_named_is_refused_with_the_line_that_names_it(
     write: Callable[..., Path], tmp_path: Path, refusal: Callable[..., str], mean: Callable[..., float]
 ) -> None:
     cells = [dict(zip(NAMES, row, strict=True)) for row in ROWS]

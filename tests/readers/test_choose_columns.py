@@ -274,7 +274,7 @@ def test_a_numbered_column_of_text_is_refused_wherever_it_stands(text: int, tmp_
         open_pair(str(tmp_path / "t.csv"), None, None, ReadOptions())
 
 
-def test_elimination_is_a_warning_where_nothing_but_labels_bears_it_out(tmp_path: Path) -> None:
+def test_elimination_is_a_warning_if_only_the_range_of_labels_supports_it(tmp_path: Path) -> None:
     codes = [found.code for found in opened(tmp_path / "t.csv", wide(NAMES) | INTEGERS).diagnostics if not found.note]
     assert codes == ["classes-by-elimination"]
     assert not [found for found in opened(tmp_path / "u.csv", wide(NAMES) | TEXT).diagnostics if not found.note]

@@ -90,7 +90,7 @@ def test_a_label_with_the_prefix_of_a_column_names_its_class(tmp_path, logits, s
     assert labels_of(open_pair(logits, write(tmp_path / f"y.{suffix}", labels), None, OPTIONS)) == INDEX
 
 
-def test_a_label_is_itself_before_it_is_another_with_a_prefix(tmp_path, logits):
+def test_a_label_as_written_is_preferred_to_one_with_a_prefix(tmp_path, logits):
     names = ("dog", "logit_dog", "cat")
     for suffix in ("npy", "csv"):
         path = write(tmp_path / f"y.{suffix}", ["logit_dog", "dog", "cat", "logit_cat"])
@@ -126,7 +126,7 @@ def test_the_first_unknown_name_is_reported_whatever_comes_first_in_the_alphabet
     assert (caught.value.row, caught.value.found) == (1, '"z"')
 
 
-def test_names_need_a_list_of_them(tmp_path, logits):
+def test_labels_that_are_names_need_a_list_of_names(tmp_path, logits):
     with pytest.raises(InputError, match="values are not numbers") as caught:
         open_pair(logits, write(tmp_path / "y.npy", LABELS), None, ReadOptions())
     assert "--class-names" in caught.value.hint
@@ -165,7 +165,7 @@ def test_there_are_as_many_names_as_classes(tmp_path, logits, count):
 
 
 @pytest.mark.parametrize("text", ["cat\ndog\nemu\n", "cat\ndog\nemu", "cat\r\ndog\r\nemu\r\n", "\ufeffcat\ndog\nemu"])
-def test_a_list_of_names_has_one_a_line(tmp_path, text):
+def test_a_list_of_names_has_one_per_line(tmp_path, text):
     (tmp_path / "names.txt").write_bytes(text.encode())
     assert read_class_names(str(tmp_path / "names.txt")).names == ("cat", "dog", "emu")
 

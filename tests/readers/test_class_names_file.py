@@ -140,7 +140,7 @@ def test_numbers_begin_at_the_first_class(tmp_path, content):
         ("0,7\n1,3\n1,4\n", "which column holds the class names?", "2 columns"),
     ],
 )
-def test_what_lists_no_names_is_refused_with_its_place(tmp_path, content, what, told):
+def test_a_file_without_names_is_refused_with_the_place(tmp_path, content, what, told):
     with pytest.raises(InputError) as caught:
         read(tmp_path, content)
     assert caught.value.what == what

@@ -137,7 +137,7 @@ def test_numbers_of_classes_begin_at_the_first_class(tmp_path):
         ("[[1, 2], [3]]", "wrong number of cells", "item 1"),
     ],
 )
-def test_what_is_wrong_with_weights_is_said_with_its_place(tmp_path, content, what, told):
+def test_invalid_weights_are_reported_with_their_place(tmp_path, content, what, told):
     (tmp_path / "w.txt").write_text(content)
     with pytest.raises(InputError) as caught:
         read_class_weight(str(tmp_path / "w.txt"), 3, NAMES)

@@ -52,7 +52,7 @@ def test_weights_that_sum_to_0_leave_nothing_to_compare():
         align(*[weighted(rows([1, 2]), class_weight=[0, 0])] * 2, by_id=False)
 
 
-def test_rows_come_to_the_figures_that_the_run_had():
+def test_rows_give_the_figures_of_the_run():
     found = figures_of(weighted(rows([1, 3, 8], ignored=[2]), weight=[1, 3, 1], class_weight=[1, 0.5, 1]))
     assert found["mean_loss"] == (1 + 9) / (1 + 1.5)
     assert (found["n_samples"], found["n_ignored"]) == (2, 1)
@@ -88,7 +88,7 @@ def test_labels_of_rows_are_compared_one_by_one_and_need_no_digest():
         (known(summary()), []),
     ],
 )
-def test_what_a_file_does_not_hold_is_said(baseline, expected):
+def test_missing_settings_and_labels_are_noted(baseline, expected):
     assert codes(baseline, known(summary())) == expected
 
 

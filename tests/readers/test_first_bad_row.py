@@ -84,7 +84,7 @@ def test_looking_for_others_ends_in_time_and_says_so(tmp_path, monkeypatch):
     assert told(tmp_path / "t.csv").more == "at least 1 more row like this"
 
 
-def test_of_a_pipe_only_what_was_read_is_counted(tmp_path, monkeypatch):
+def test_only_rows_already_read_from_a_pipe_are_counted(tmp_path, monkeypatch):
     write_csv(tmp_path / "t.csv")
     with subprocess.Popen(["cat", tmp_path / "t.csv"], stdout=subprocess.PIPE) as cat:
         monkeypatch.setattr(sys, "stdin", cat.stdout)

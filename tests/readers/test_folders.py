@@ -78,7 +78,7 @@ def hive(folder, writer, *keys, table=TABLE):
 
 
 @pytest.mark.parametrize("writer", WRITERS)
-def test_what_folders_say_serves_as_slices(writer, tmp_path):
+def test_values_of_folders_can_be_slices(writer, tmp_path):
     found = summary(hive(tmp_path / "d", writer, "split"), "--by", "split")
     assert found["summary"]["mean_loss"] == pytest.approx(LOSSES.mean(), rel=1e-12)
     means = {each["value"]: each["summary"]["mean_loss"] for each in found["slices"]}
@@ -86,14 +86,14 @@ def test_what_folders_say_serves_as_slices(writer, tmp_path):
 
 
 @pytest.mark.parametrize("writer", WRITERS)
-def test_what_folders_say_serves_as_labels_of_text(writer, tmp_path):
+def test_values_of_folders_can_be_labels_of_text(writer, tmp_path):
     table = TABLE.rename(columns={f"logit_{i}": name for i, name in enumerate(NAMES)}).assign(label=NAMES[LABELS])
     folder = hive(tmp_path / "d", writer, "label", table=table.drop(columns="split"))
     assert summary(folder)["summary"]["mean_loss"] == pytest.approx(LOSSES.mean(), rel=1e-12)
 
 
 @pytest.mark.parametrize("writer", WRITERS)
-def test_what_folders_say_serves_as_labels_of_whole_numbers(writer, tmp_path):
+def test_values_of_folders_can_be_labels_of_whole_numbers(writer, tmp_path):
     folder = hive(tmp_path / "d", writer, "label", table=TABLE.drop(columns="split"))
     assert summary(folder)["summary"]["mean_loss"] == pytest.approx(LOSSES.mean(), rel=1e-12)
 
@@ -150,7 +150,7 @@ def test_folders_of_the_libraries_that_write_them_are_read(library, tmp_path):
     assert means == pytest.approx({name: LOSSES[name == SPLITS].mean() for name in ("test", "train")}, rel=1e-12)
 
 
-def test_a_pattern_over_partitions_tells_them_too(tmp_path):
+def test_a_pattern_over_partitions_gives_their_columns_too(tmp_path):
     hive(tmp_path / "d", "parquet", "split")
     found = summary(f"{tmp_path}/d/split=*/*.parquet", "--by", "split")
     assert {each["value"] for each in found["slices"]} == {"test", "train"}
@@ -189,7 +189,7 @@ def test_files_in_different_partitions_are_refused(tmp_path):
 
 @pytest.mark.parametrize("name", ["logit_3", "3", "run", "bird"])
 @pytest.mark.parametrize("names", [["logit_0", "logit_1", "logit_2"], ["0", "1", "2"], ["ant", "bee", "cat"]])
-def test_what_a_folder_says_is_never_a_class(names, name, tmp_path):
+def test_the_value_of_a_folder_is_never_a_class(names, name, tmp_path):
     table = pd.DataFrame(LOGITS, columns=names).assign(label=LABELS, **{name: np.arange(N) % 2})
     folder = hive(tmp_path / "d", "parquet", name, table=table)
     order = np.argsort(np.arange(N) % 2, kind="stable")
@@ -200,19 +200,19 @@ def test_what_a_folder_says_is_never_a_class(names, name, tmp_path):
         summary(folder, "--logits-column", ",".join([*names, name]))
 
 
-def test_a_folder_says_no_mask_and_no_weight(tmp_path):
+def test_a_folder_gives_no_mask_and_no_weight(tmp_path):
     folder = hive(tmp_path / "d", "parquet", "w", table=TABLE.drop(columns="split").assign(w=np.arange(N) % 2))
     for option in ("--sample-weight-column", "--mask"):
         with pytest.raises(InputError, match="a folder name cannot give logits, a mask, weights or units"):
             summary(folder, option, "w")
 
 
-def test_inspect_lists_what_folders_say(tmp_path):
+def test_inspect_lists_the_columns_of_folders(tmp_path):
     found = run("inspect", hive(tmp_path / "d", "parquet", "split"), "-q")
     assert "split from folders" in found
 
 
-def test_files_below_a_folder_are_pointed_at(tmp_path):
+def test_files_below_a_folder_are_mentioned_in_the_error(tmp_path):
     (tmp_path / "d" / "run1").mkdir(parents=True)
     parquet(TABLE, tmp_path / "d" / "run1" / "p")
     with pytest.raises(InputError, match="no files") as caught:

@@ -45,7 +45,7 @@ def folder(tmp_path):
 
 @pytest.mark.parametrize("place", PLACES, ids=" ".join)
 @pytest.mark.parametrize("name", FILES)
-def test_what_is_not_a_file_of_numbers_is_named_with_what_to_do(name, place, folder):
+def test_a_file_without_numbers_is_named_with_what_to_do(name, place, folder):
     content, found, hint = FILES[name]
     (folder / name).write_bytes(content)
     run = xent(folder, *(part.format(name) for part in place))
@@ -86,7 +86,7 @@ def test_a_link_whose_target_is_missing_is_named(folder):
 
 @pytest.mark.parametrize("place", [*PLACES[:2], *PLACES[3:], ["compute", "l.npy", "y.npy", "--class-names", "{}"]])
 @pytest.mark.parametrize("make", ["folder", "missing", "looped"])
-def test_what_cannot_be_read_is_exit_3_in_every_place(make, place, folder):
+def test_an_unreadable_file_exits_3_for_every_argument(make, place, folder):
     if make == "folder":
         (folder / "x").mkdir()
     elif make == "looped":

@@ -269,7 +269,7 @@ def test_a_folder_of_another_program_is_named_with_a_valid_line(name, tmp_path, 
 
 
 @pytest.mark.parametrize("name", SIGNATURES)
-def test_whatever_is_left_of_a_format_has_a_name_or_is_refused(name):
+def test_a_damaged_head_of_a_format_is_recognised_or_refused(name):
     content = bytearray(SIGNATURES[name][0])
     random = np.random.default_rng(len(content))
     for _ in range(200):

@@ -21,7 +21,7 @@ class Counted(io.BytesIO):
 
 
 @pytest.mark.parametrize("size", [0, 1, 1000, 65_536, 65_537, 100_000, 131_072, 400_000])
-def test_what_is_read_anywhere_is_what_is_there(size):
+def test_reads_at_any_offset_return_the_bytes_there(size):
     content = RNG.bytes(size)
     with HeldEnds(Counted(content)) as held:
         for _ in range(200):
@@ -37,7 +37,7 @@ def test_what_is_read_anywhere_is_what_is_there(size):
             held.seek(-1)
 
 
-def test_each_end_is_asked_for_once():
+def test_each_end_is_requested_once():
     file = Counted(bytes(1_000_000))
     with HeldEnds(file) as held:
         for _ in range(50):

@@ -281,7 +281,7 @@ def test_a_change_is_found_at_the_end_where_nobody_opens_the_file_again(tmp_path
     refuse_changed()
 
 
-def test_without_anybody_who_watches_nothing_is_remembered(stored):
+def test_files_are_only_remembered_while_watching(stored):
     Path(stored.path).unlink()
     refuse_changed()
 

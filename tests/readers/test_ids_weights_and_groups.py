@@ -41,7 +41,7 @@ OPTIONS = ReadOptions(by=("split", "part"), weight_column="w", run=RunNeeds(with
 
 @pytest.mark.parametrize("where", ["logits", "labels"])
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_what_goes_along_is_found_in_either_table(tmp_path, suffix, where):
+def test_ids_weights_and_groups_are_found_in_either_table(tmp_path, suffix, where):
     path = tmp_path / f"t.{suffix}"
     if where == "logits":
         pair = open_pair(write(path, LABELS | BESIDE | LARGE), None, None, OPTIONS)
@@ -72,7 +72,7 @@ def test_the_table_of_logits_comes_first_and_the_others_columns_stand_behind(tmp
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_column_may_play_two_parts(tmp_path, suffix):
+def test_a_column_may_have_two_roles(tmp_path, suffix):
     path = write(tmp_path / f"t.{suffix}", LABELS | {"id": BESIDE["id"], "w": BESIDE["w"]} | LARGE)
     rows = read(
         open_pair(

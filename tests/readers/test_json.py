@@ -160,7 +160,7 @@ def test_a_label_of_many_digits_is_no_overflow(tmp_path):
 
 
 @pytest.mark.parametrize("orient", ["index", "columns"])
-def test_numbers_for_rows_and_for_columns_leave_two_readings(orient, tmp_path):
+def test_numbers_as_names_of_rows_and_columns_are_ambiguous(orient, tmp_path):
     pd.DataFrame(LOGITS).to_json(tmp_path / "t.json", orient=orient)
     np.save(tmp_path / "y.npy", LABELS)
     with pytest.raises(InputError, match="rows or columns"):
@@ -347,7 +347,7 @@ def test_numbers_of_a_document_are_the_same_bits(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["subject", "doc.subject", "year", "doc.of.year"])
-def test_what_is_nested_is_a_column_by_its_own_name_and_by_its_whole_one(tmp_path, name):
+def test_a_nested_value_is_a_column_by_its_short_and_its_full_name(tmp_path, name):
     docs = [{"subject": "law", "of": {"year": "1999", "n": 1}}, {"subject": "art", "of": {"year": "2001", "n": 2}}]
     rows = [{"logits": [0.5, 0.25], "label": place, "doc": doc} for place, doc in enumerate(docs)]
     (tmp_path / "t.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))

@@ -77,7 +77,7 @@ def test_a_list_of_lists_is_refused_with_what_to_do(tmp_path):
         read(tmp_path / "t.jsonl")
 
 
-def test_the_name_of_no_class_is_found_by_line(tmp_path):
+def test_an_unknown_name_is_located_by_its_line(tmp_path):
     path = tmp_path / "t.jsonl"
     path.write_text('{"logits": [1, 2], "label": "cat"}\n\n{"logits": [1, 2], "label": "dig"}\n')
     pair = open_pair(str(path), None, None, ReadOptions(class_names=("cat", "dog")))

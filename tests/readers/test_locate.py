@@ -23,7 +23,7 @@ def test_a_folder_is_its_files_in_natural_order_without_markers(shards):
     assert locate(str(shards)).sharded
 
 
-def test_what_describes_the_shards_is_not_a_shard(shards):
+def test_a_file_that_describes_the_shards_is_not_a_shard(shards):
     (shards / "state.json").write_text("{}")
     assert names(str(shards), shards) == ["part-1.npy", "part-2.npy", "part-10.npy"]
 

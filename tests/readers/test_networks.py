@@ -179,7 +179,7 @@ PLACES = [
 
 @pytest.mark.parametrize("place", PLACES, ids=" ".join)
 @pytest.mark.parametrize("object_", ["403/l.npy", "ok/l.npy", "ok/t.csv"])
-def test_no_place_shows_what_is_secret_in_a_url(place, object_, address, folder):
+def test_no_output_shows_the_secrets_in_a_url(place, object_, address, folder):
     url = f"http://user:SECRETPW@{address}/{object_}?sig=SECRETSIG"
     reports = ["--report", "r.json", "--report", "r.md", "--report", "r.xml", "-o", "rows.parquet"]
     run = xent(folder, *(part.format(url) for part in place), *(reports if place[0] in ("compute", "check") else []))
@@ -250,7 +250,7 @@ def test_the_timeout_goes_along_with_the_recipe():
     assert pickle.loads(pickle.dumps(Stored("x", "s3://b/x", timeout=2.5))).timeout == 2.5
 
 
-def test_what_takes_longer_is_left_to_itself():
+def test_a_call_that_takes_too_long_is_abandoned():
     answered = threading.Event()
     with pytest.raises(InputError, match=r"no answer\n  http://h/x: found nothing for 0\.05 s"):
         within(0.05, "http://u:p@h/x?s", answered.wait)
@@ -269,7 +269,7 @@ def test_what_takes_longer_is_left_to_itself():
         ("something else", "cannot read URL"),
     ],
 )
-def test_the_words_of_the_libraries_become_one_sentence(said, what):
+def test_messages_of_the_libraries_become_one_sentence(said, what):
     error = refusal("s3://k:SECRET@b/x?y", OSError(said), 5.0)
     assert error.what == what
     assert not re.search("SECRET|y$", str(error))

@@ -160,7 +160,7 @@ def test_a_second_array_behind_the_first_is_not_passed_over(role, write, tmp_pat
         list(open_pair(str(tmp_path / "logits.npy"), str(tmp_path / "labels.npy"), None, ReadOptions()).tasks())
 
 
-def test_an_axis_that_is_not_there_is_a_usage_error(tmp_path):
+def test_an_axis_that_does_not_exist_is_a_usage_error(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((2, 3)))
     with pytest.raises(UsageError):
         open_npy(str(tmp_path / "a.npy"), "logits", 2, None)

@@ -80,7 +80,7 @@ def test_labels_may_be_whole_beside_pieces_of_logits(tmp_path):
 @pytest.mark.parametrize(
     "names", [("batch_{}/logits", "batch_{}/labels"), ("{}.logits", "{}.y"), ("b{}-logit", "b{}-gt")]
 )
-def test_the_role_may_stand_behind_the_number(names, write, tmp_path):
+def test_the_role_may_come_after_the_number(names, write, tmp_path):
     path = write(tmp_path / "d", pieces(LOGITS, names[0]) | pieces(LABELS, names[1]))
     assert mean(path) == MEAN
 
@@ -99,7 +99,7 @@ def test_labels_of_other_pieces_than_the_logits_are_refused(tmp_path):
         mean(npz(tmp_path / "d", pieces(LOGITS, "logits_{}") | pieces(LABELS, "labels_{}", 1)))
 
 
-def test_two_sets_of_logits_behind_numbers_are_a_question(tmp_path):
+def test_two_sets_of_logits_after_numbers_are_refused_as_ambiguous(tmp_path):
     with pytest.raises(InputError, match="several arrays of logits"):
         mean(npz(tmp_path / "d", pieces(LOGITS, "train_{}.logits") | pieces(LOGITS, "test_{}.logits")))
 
@@ -151,7 +151,7 @@ def test_pieces_that_are_missing_or_not_alike_are_refused(change, said, tmp_path
         mean(npz(tmp_path / "d", arrays), tmp_path / "y.npy")
 
 
-def test_two_sets_of_numbered_arrays_are_a_question(tmp_path):
+def test_two_sets_of_numbered_arrays_are_refused_as_ambiguous(tmp_path):
     np.save(tmp_path / "y.npy", LABELS)
     path = npz(tmp_path / "d", pieces(LOGITS, "a.{}") | pieces(LOGITS, "b.{}"))
     with pytest.raises(InputError, match="no array of logits"):

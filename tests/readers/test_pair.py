@@ -104,7 +104,7 @@ def test_dense_columns_are_taken_in_the_order_of_the_logits(tmp_path):
     assert next(pair.tasks()).load().labels.tolist() == [[0.25, 0.75]]
 
 
-def test_one_class_is_a_score_unless_somebody_says_what_the_labels_are(tmp_path):
+def test_one_class_is_a_score_unless_the_options_say_what_the_labels_are(tmp_path):
     np.save(tmp_path / "l.npy", np.zeros((3, 1)))
     np.save(tmp_path / "y.npy", np.zeros((3, 1), int))
     paths = str(tmp_path / "l.npy"), str(tmp_path / "y.npy"), None
@@ -167,7 +167,7 @@ def test_lists_of_another_length_are_reported_with_their_row(tmp_path):
     assert caught.value.row == 1
 
 
-def test_a_part_is_let_go_before_the_next_is_made():
+def test_a_part_is_freed_before_the_next_is_made():
     class Part:
         pass
 

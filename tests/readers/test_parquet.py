@@ -65,7 +65,7 @@ def test_a_null_is_named_by_its_row(limit, tmp_path):
     assert source.where(321, "logits") == f"{path} row 321 (sample 321)"
 
 
-def test_nothing_is_left_of_what_was_turned_on_disk(tmp_path, monkeypatch):
+def test_the_temporary_file_of_a_turned_row_group_is_removed(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     path = wide(tmp_path / "t.parquet", group=130)
     source = open_source(path, "logits", ReadOptions(id_column="name", run=RunNeeds(group_bytes=10)))

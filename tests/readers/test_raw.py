@@ -130,7 +130,7 @@ def test_an_axis_in_the_middle_is_read(folder):
 
 
 @pytest.mark.parametrize("shape", [f"-1,{K}", f"{N},{K}"])
-def test_they_come_compressed_through_pipes_and_in_shards(shape, folder):
+def test_raw_numbers_may_be_compressed_piped_or_in_shards(shape, folder):
     LOGITS.tofile("l.bin")
     options = ["--shape", shape, "--logits-dtype", "float64"]
     expected = mean("l.bin", "y.npy", *options)
@@ -162,7 +162,7 @@ def test_a_size_that_does_not_divide_is_refused_with_the_sum(folder):
         (["l.npy", "y.npy", "--sample-weight", "l.bin"], "numpy.fromfile('l.bin', 'float32')"),
     ],
 )
-def test_without_a_word_they_are_refused_with_the_line(args, line, folder):
+def test_numbers_without_a_header_need_options_and_the_error_has_the_line(args, line, folder):
     np.save("l.npy", LOGITS)
     LOGITS.tofile("l.bin")
     with pytest.raises(InputError, match="no header") as caught:
@@ -187,7 +187,7 @@ def test_a_file_that_says_what_it_holds_is_not_read_as_raw_numbers(name, folder)
         mean(name, "y.npy", "--shape", "-1,1", "--logits-dtype", "float32")
 
 
-def test_a_known_format_that_is_not_read_is_named_whatever_is_said_of_it(folder):
+def test_a_recognised_format_is_named_even_if_options_call_it_raw(folder):
     (folder / "x.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(52))
     with pytest.raises(InputError, match="an HDF5 file"):
         mean("x.h5", "y.npy", "--shape", "-1,5", "--logits-dtype", "float32")
@@ -200,7 +200,7 @@ def test_a_known_format_that_is_not_read_is_named_whatever_is_said_of_it(folder)
         ["--logits-dtype", "float128"], ["--logits-dtype", "O"], ["--labels-dtype", "<U3"],
     ],
 )  # fmt: skip
-def test_a_shape_or_type_that_is_none_is_a_usage_error(options, folder):
+def test_an_invalid_shape_or_type_is_a_usage_error(options, folder):
     LOGITS.tofile("l.bin")
     assert forked.xent("compute", "l.bin", "y.npy", *options, cwd=folder).returncode == 2
 

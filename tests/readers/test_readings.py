@@ -129,7 +129,7 @@ def test_inspect_ends_in_the_line_that_is_right(name: str, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize("stems", [("a_{}", "b_{}"), ("resnet_{}_prob", "vit_{}_prob"), ("{} of one", "{} of two")])
-def test_two_models_in_one_table_are_a_question_with_a_line_for_each(
+def test_two_models_in_one_table_are_refused_with_a_line_for_each(
     stems: tuple[str, str], suffix: str, tmp_path: Path
 ) -> None:
     tables = [

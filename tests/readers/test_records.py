@@ -176,7 +176,7 @@ def test_other_fields_serve_as_slices_ids_and_weights(tmp_path):
     assert rows[8].split("\t")[1] == "s7"
 
 
-def test_fields_of_bfloat16_are_read_where_they_are_said_to_be(tmp_path):
+def test_fields_of_bfloat16_are_read_if_the_options_say_so(tmp_path):
     small = LOGITS.astype(ml_dtypes.bfloat16)
     made = np.zeros(N, [("logits", "V2", (K,)), ("label", "<i8")])
     made["logits"], made["label"] = small.view("V2"), LABELS

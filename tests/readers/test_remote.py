@@ -216,7 +216,7 @@ def proxy(server):
     between.server_close()
 
 
-def test_a_failure_that_passes_is_not_noticed_and_one_that_stays_names_the_object(proxy, bucket):
+def test_a_passing_failure_is_retried_and_a_lasting_one_names_the_object(proxy, bucket):
     address, between = proxy
     between.failures = 2
     run = xent("s3://bucket/run/l.npy y.npy --reduction mean", address, bucket)
@@ -286,7 +286,7 @@ def test_other_schemes_go_through_fsspec(bucket):
 
 
 @pytest.mark.parametrize("name", ["l.npy", "d.parquet", "d.csv"])
-def test_an_object_that_is_written_anew_while_it_is_read_is_refused(name, server, bucket, monkeypatch):
+def test_an_object_that_is_rewritten_while_it_is_read_is_refused(name, server, bucket, monkeypatch):
     from pyarrow import fs
 
     for key, value in {"ENDPOINT_URL": server, "ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b"}.items():

@@ -77,7 +77,7 @@ def test_json_lines_of_other_writers_may_say_infinity_as_python_does(tmp_path):
     assert saved.ignored.tolist() == [False, False, False, True]
 
 
-def test_what_stands_next_to_a_finite_loss_or_is_not_a_number_changes_none(tmp_path):
+def test_a_null_loss_takes_its_value_from_nonfinite_and_no_other_does(tmp_path):
     rows = [(1.5, "inf"), (None, "much"), (None, "-inf"), (None, "nan"), (None, None)]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps({"loss": x, "nonfinite": word}) + "\n" for x, word in rows))
     saved = read_saved(str(tmp_path / "rows.jsonl"))
@@ -98,7 +98,7 @@ def test_without_a_column_beside_it_a_sample_has_no_id_unless_one_is_named(suffi
     assert read_saved(path, "sample").ids.tolist() == ["0", "1", "2", "3", "4", "5"]
 
 
-def test_columns_asked_for_are_read_as_text_where_they_are(tmp_path):
+def test_requested_columns_are_read_as_text_if_they_exist(tmp_path):
     table = pa.table({"sample": [0, 1], "label": [1, 0], "loss": [0.5, 1.5], "split": ["a", "b"], "size": [7, 8]})
     pq.write_table(table, tmp_path / "rows.parquet")
     saved = read_saved(str(tmp_path / "rows.parquet"), columns=["size", "nowhere"])
@@ -194,14 +194,14 @@ def test_a_file_that_holds_no_results_is_named_with_what_is_wrong(name, tmp_path
     assert name in str(caught.value)
 
 
-def test_a_file_that_is_not_there_and_a_folder_of_none_are_refused(tmp_path):
+def test_a_missing_file_and_a_folder_without_results_are_refused(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         read_saved(str(tmp_path / "nothing.csv"))
     with pytest.raises(InputError, match="no files"):
         read_saved(str(tmp_path))
 
 
-def test_an_id_column_that_is_not_there_is_refused(save, tmp_path):
+def test_an_id_column_that_does_not_exist_is_refused(save, tmp_path):
     with pytest.raises(InputError, match=r'no such column\n.*found columns sample, name, .*expected a column "key"'):
         read_saved(save(".csv"), "key")
     with pytest.raises(InputError, match="no columns to join on"):

@@ -91,7 +91,7 @@ def test_all_columns_of_a_table_move_with_its_labels(where, suffix, shift, tmp_p
 
 @pytest.mark.parametrize("shift", [1, 2, -1, -3])
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_column_asked_for_with_by_tells_documents_apart(suffix, shift, tmp_path):
+def test_a_column_named_with_by_separates_documents(suffix, shift, tmp_path):
     path = write(tmp_path / f"t.{suffix}", COLUMNS | LARGE)
     options = ReadOptions(shift=shift, by=("doc",), label_column="label", run=SMALL)
     pair = open_pair(path, None, None, options)
@@ -172,7 +172,7 @@ def test_labels_cut_in_the_midst_of_a_document_are_refused(tmp_path):
         open_pair(str(tmp_path / "z-*.npy"), str(tmp_path / "y-*.npy"), None, ReadOptions(shift=1))
 
 
-def test_shards_of_a_table_leave_two_readings_and_are_refused(tmp_path):
+def test_shards_of_a_table_are_refused_because_they_may_be_documents(tmp_path):
     for i in range(2):
         write(tmp_path / f"t-{i}.csv", COLUMNS | LARGE)
     with pytest.raises(InputError, match="one document, or one each") as caught:

@@ -114,7 +114,7 @@ def test_an_array_beside_joined_tables_goes_along_row_by_row(tmp_path, logits):
         ([*IDS[:4], None, *IDS[5:]], "row without an id", "nothing"),
     ],
 )
-def test_ids_that_leave_a_doubt_are_refused_by_name_and_number(tmp_path, logits, ids, what, told):
+def test_ambiguous_ids_are_refused_by_name_and_number(tmp_path, logits, ids, what, told):
     path = write(tmp_path / "y.parquet", {"id": ids, "label": LABELS})
     with pytest.raises(InputError) as caught:
         read(open_pair(logits, path, None, JOIN))

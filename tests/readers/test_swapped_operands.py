@@ -70,7 +70,7 @@ def test_predictions_are_not_logits(files, predictions):
     assert error_of(files, predictions, "y.npy").what == "predictions in place of logits"
 
 
-def test_other_faults_stay_what_they_are(files, tmp_path):
+def test_other_errors_are_not_changed(files, tmp_path):
     (tmp_path / "prose.txt").write_text("not a table\nof anything\n")
     assert error_of(files, "prose.txt", "y.npy").what not in ("predictions in place of logits", "no such file")
     np.save(tmp_path / "short.npy", LABELS[:5])

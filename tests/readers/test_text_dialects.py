@@ -114,7 +114,7 @@ def test_marks_between_thousands_are_left_out_where_the_numbers_are_certain(grou
 
 
 @pytest.mark.parametrize("cells", ["1,234;2,500", "1,5;1,234,567", "0.5;0,25"])
-def test_numbers_that_may_be_two_are_refused_with_their_line(cells, tmp_path):
+def test_ambiguous_numbers_are_refused_with_their_line(cells, tmp_path):
     (tmp_path / "t.csv").write_text(f"label;logit_0;logit_1\n1;{cells}\n0;{cells}\n")
     with pytest.raises(InputError, match="cell is not a number") as caught:
         read(tmp_path / "t.csv")

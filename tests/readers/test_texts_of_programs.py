@@ -132,7 +132,7 @@ def test_the_line_that_is_printed_makes_a_table_of_the_right_numbers(
         ("1:0.25 2:0.75 a\n1:0.5 2:0.5 b\n", "scores as Vowpal Wabbit"),
     ],
 )
-def test_what_a_model_is_given_is_named_too(text, found, tmp_path):
+def test_inputs_of_models_are_recognised_too(text, found, tmp_path):
     (tmp_path / "t.txt").write_text(text)
     assert found in refusal(tmp_path / "t.txt").found
 

@@ -96,7 +96,7 @@ def test_a_file_of_logits_alone_goes_with_labels_of_another_file(name):
 
 
 @pytest.mark.parametrize("name", ["tuple.pt", "tuples.pt"])
-def test_tuples_are_named_by_position_and_never_guessed(name):
+def test_items_of_a_tuple_are_named_by_position_and_never_guessed(name):
     with pytest.raises(InputError, match=r'no array of logits\n.*"0", "1"'):
         open_pair(str(SAVED / name), None, None, ReadOptions())
     options = ReadOptions(logits_column=("0",), label_column="1")
@@ -287,7 +287,7 @@ def test_an_archive_that_torch_does_not_write_is_refused(name, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_a_member_that_is_there_twice_is_refused(tmp_path):
+def test_a_member_that_occurs_twice_is_refused(tmp_path):
     save(tmp_path / "t.pt", X)
     with zipfile.ZipFile(tmp_path / "t.pt", "a") as file:
         file.writestr("archive/data/0", bytes(24))

@@ -79,7 +79,7 @@ def test_the_page_is_strict_with_one_heading_a_title_and_a_language(page):
     assert any(attrs.get("name") == "viewport" for attrs in page.all("meta"))
 
 
-def test_ids_are_there_once_and_what_refers_to_one_finds_it(page, hostile):
+def test_ids_are_unique_and_every_reference_to_one_resolves(page, hostile):
     ids = [attrs["id"] for _, attrs, _ in page.elements if "id" in attrs]
     assert len(ids) == len(set(ids))
     assert set(re.findall(r'(?:href="|url\()#([\w-]+)', hostile)) == set(ids)
@@ -304,7 +304,7 @@ def test_dense_labels_have_neither_classes_nor_reliability():
 
 
 @pytest.mark.parametrize("xs", [[], [0.0, 0.0], [math.nan], [math.inf, 1.0], [0.5], [1e308, 1.7e308, 1e-308]])
-def test_odd_losses_make_a_page_all_the_same(xs):
+def test_nan_and_infinite_losses_do_not_prevent_a_page(xs):
     text = render(replace(PLAIN, details=Details(QuantileState.of(np.array(xs, float)))))
     Page(text)
     assert ("Not drawn" in text) == (xs == [math.inf, 1.0])

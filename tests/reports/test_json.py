@@ -77,7 +77,7 @@ def strict(text):
     return json.loads(text, parse_constant=refuse)
 
 
-def test_the_schema_is_one():
+def test_the_schema_is_valid():
     jsonschema.Draft202012Validator.check_schema(json_schema("summary/summary"))
 
 
@@ -95,7 +95,7 @@ def test_the_text_is_strict_json_and_reads_back_as_the_document(doc):
     assert text.isascii()
 
 
-def test_keys_stand_in_the_order_of_the_contract():
+def test_keys_are_in_the_order_of_the_contract():
     doc = as_json(DOCUMENTS["slices and checks"])
     assert list(doc) == [
         "schema_version",
@@ -123,7 +123,7 @@ def test_keys_stand_in_the_order_of_the_contract():
     assert list(as_json(DOCUMENTS["teacher"])["summary"])[-3:] == ["kl_divergence", "accuracy", "top_5_accuracy"]
 
 
-def test_what_was_not_asked_for_is_absent():
+def test_fields_that_were_not_requested_are_absent():
     assert list(as_json(DOCUMENTS["ordinary"]))[-3:] == ["summary", "warnings", "notes"]
     assert as_json(DOCUMENTS["no formula tried"])["overflow"] == []
 

@@ -73,7 +73,7 @@ def test_it_stays_below_200_kib_and_says_what_was_left_out():
         ("json:a.md", ("json", "a.md")),
     ],
 )
-def test_suffix_or_prefix_say_the_form(text, form):
+def test_the_suffix_or_a_prefix_names_the_form(text, form):
     assert format_of(text) == form
 
 

@@ -20,14 +20,14 @@ def written(form, document):
     return stream.getvalue().decode()
 
 
-def test_the_document_has_a_list_of_each():
+def test_the_document_has_a_list_of_warnings_and_one_of_notes():
     told = json.loads(written("json", DOCUMENT))
     assert told["warnings"] == [{"code": "odd", "message": "this is odd"}]
     assert told["notes"] == [{"code": "shard-skipped", "message": "one shard is empty"}]
 
 
 @pytest.mark.parametrize("form", ["md", "html"])
-def test_a_page_has_a_section_of_each_warnings_first(form):
+def test_a_page_has_a_section_of_warnings_and_then_one_of_notes(form):
     text = written(form, DOCUMENT)
     places = [text.index(word) for word in ("Warnings", "this is odd", "Notes", "one shard is empty")]
     assert places == sorted(places)
@@ -35,7 +35,7 @@ def test_a_page_has_a_section_of_each_warnings_first(form):
     assert "Warnings" not in written(form, replace(DOCUMENT, diagnostics=REMARKS[:1]))
 
 
-def test_junit_has_a_property_of_each():
+def test_junit_has_a_property_for_each_warning_and_note():
     text = written("xml", DOCUMENT)
     assert '<property name="warning.odd" value="this is odd" />' in text
     assert '<property name="note.shard-skipped" value="one shard is empty" />' in text

@@ -56,7 +56,7 @@ def test_at_its_own_width_a_table_is_printed_as_it_is():
 @pytest.mark.parametrize(
     ("width", "cells"), [(80, "0.123456 0.654321"), (27, "0.1235 0.6543"), (20, "0.1235"), (12, "0.1235")]
 )
-def test_digits_go_before_columns(width, cells):
+def test_digits_are_dropped_before_columns(width, cells):
     text = printed(width, ["name", "one", "other"], [["a", "0.123456", "0.654321"]], expendable=("other",))
     (line,) = [line for line in text.splitlines() if re.match(r" a  ", line)]
     assert line.split()[1:] == cells.split()

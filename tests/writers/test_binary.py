@@ -113,7 +113,7 @@ def test_an_array_appended_by_the_shell_has_one_header(tmp_path):
     assert np.load(io.BytesIO(target.read_bytes()[6:])).shape == (5,)
 
 
-def test_a_table_that_was_given_up_says_nothing(tmp_path):
+def test_an_abandoned_table_prints_nothing(tmp_path):
     code = (
         "from tests.writers.rows import block; from xent_cli.writers import open_writer\n"
         "from xent_cli.core.row_columns import RowFormat; from xent_cli.writers.publish import publish\n"

@@ -43,7 +43,7 @@ def comparison(*candidates, **changes):
     return Comparison(**settings | changes)
 
 
-def test_a_sure_change_shows_its_share_a_chance_change_a_tilde_and_none_its_name():
+def test_a_significant_change_shows_percent_a_chance_change_a_tilde():
     assert cells(SURE) == ["mean_loss", "2", "2.5", "+0.5", "+25 %", "[+0.25, +0.75]", "0.00123", "9"]
     assert cells(CHANCE)[4:6] == ["~", "[-0.25, +0.75]"]
     assert cells(NONE)[3:7] == ["0", "0 %", "n/a", "n/a"]

@@ -39,5 +39,5 @@ def test_powers_of_two_and_ten_and_their_neighbours_are_spelled_as_arrow_spells_
 @pytest.mark.parametrize(
     "text", ["1", "0.00001", "1e-7", "1.23456789015e+10", "9999999999", "1e+10", "-0", "inf", "nan"]
 )
-def test_the_spelling_is_this(text):
+def test_numbers_are_spelled_as_listed(text):
     assert spell(float(text)) == text

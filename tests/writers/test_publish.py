@@ -33,7 +33,7 @@ def test_a_file_appears_when_the_block_ends(tmp_path):
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, FileNotFoundError])
-def test_what_goes_wrong_in_the_block_leaves_the_old_file_and_passes(target, error):
+def test_an_error_in_the_block_leaves_the_old_file_and_is_raised(target, error):
     def fail():
         with publish(str(target)) as stream:
             stream.write(b"new")
@@ -169,7 +169,7 @@ def write_all(paths, *others):
 
 
 @pytest.mark.parametrize("when", ["swap", "finish"])
-def test_where_one_output_cannot_be_put_in_its_place_none_is(when, three):
+def test_if_one_output_cannot_be_renamed_none_is(when, three):
     with pytest.raises(OutputError, match="third"):
         write_all(three, Trouble(**{when: fail}))
     assert {path.name: path.read_bytes() for path in three[0].parent.iterdir()} == {"a": b"old a", "b": b"old b"}
@@ -251,7 +251,7 @@ def test_every_byte_is_on_the_disk_before_a_name_is_and_the_names_after(target, 
     assert steps == ["file", "rename", "folder"]
 
 
-def test_what_is_on_its_way_is_removed_at_any_moment(tmp_path):
+def test_unfinished_files_are_removed_at_any_moment(tmp_path):
     outputs = Publication()
     outputs.file(str(tmp_path / "a")).write(b"x")
     parts = folders.open_folder(outputs, f"{tmp_path}/parts/", None)
@@ -379,7 +379,7 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("files", FOREIGN.values(), ids=FOREIGN)
-def test_a_folder_of_somebody_else_is_left_alone(files, tmp_path):
+def test_a_folder_that_xent_did_not_write_is_left_alone(files, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     for name, text in files.items():
@@ -408,7 +408,7 @@ def test_parts_that_a_killed_run_has_left_are_named_as_such(whole_before, tmp_pa
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "link"])
-def test_what_somebody_added_to_a_folder_of_ours_is_kept(kind, tmp_path):
+def test_files_added_to_an_output_folder_are_kept(kind, tmp_path):
     out = tmp_path / "out"
     write_parts(out)
     {"file": Path.touch, "folder": Path.mkdir, "link": lambda p: p.symlink_to("/")}[kind](out / "notes")
@@ -418,7 +418,7 @@ def test_what_somebody_added_to_a_folder_of_ours_is_kept(kind, tmp_path):
     assert names(out) == before
 
 
-def test_what_is_added_while_the_run_goes_on_is_kept_too(tmp_path):
+def test_files_added_during_the_run_are_kept_too(tmp_path):
     out = tmp_path / "out"
     write_parts(out)
     with pytest.raises(OutputError, match='"notes"'), publish_parts(str(out), None):

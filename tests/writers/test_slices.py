@@ -33,7 +33,7 @@ def expected(n):
 
 
 @pytest.mark.parametrize("name", ["parquet", "arrow"])
-def test_columns_of_slices_stand_at_the_end_of_tables(name):
+def test_columns_of_slices_are_last_in_tables(name):
     found = written(name, COLUMNS, rows(24), rows(24)._replace(start=24))
     table = pq.read_table(io.BytesIO(found)) if name == "parquet" else pa.ipc.open_stream(found).read_all()
     assert table.column_names == ["sample", "id", "label", "loss", "split", "la,ng"]
@@ -41,14 +41,14 @@ def test_columns_of_slices_stand_at_the_end_of_tables(name):
 
 
 @pytest.mark.parametrize(("name", "delimiter"), [("tsv", "\t"), ("csv", ",")])
-def test_columns_of_slices_stand_at_the_end_of_lines(name, delimiter):
+def test_columns_of_slices_are_last_in_lines(name, delimiter):
     text = written(name, COLUMNS, rows(24)).decode()
     head, *lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     assert head == ["sample", "id", "label", "loss", "split", "la,ng"]
     assert [tuple(line[4:]) for line in lines] == [(split, lang or "") for split, lang in expected(24)]
 
 
-def test_columns_of_slices_stand_at_the_end_of_objects():
+def test_columns_of_slices_are_last_in_objects():
     lines = [json.loads(line) for line in written("jsonl", COLUMNS, rows(24)).decode().splitlines()]
     assert [(line["split"], line["la,ng"]) for line in lines] == expected(24)
 

@@ -52,7 +52,7 @@ def test_nothing_from_a_file_reaches_the_terminal_raw():
     assert "[bold]x[/]" in text
 
 
-def test_an_ignored_sample_is_called_that():
+def test_an_ignored_sample_is_shown_as_ignored():
     assert "ignored" in shown([block(8, ids=False, ignored=True)], RowFormat())
 
 
