@@ -16,6 +16,7 @@ from xent_cli.errors import InputError, listing
 from xent_cli.readers.columns import evidence
 from xent_cli.readers.columns.cells.named_rows import of_cells
 from xent_cli.readers.columns.choice import Choice
+from xent_cli.readers.columns.doubts import likeliest_first, naming_of, refuse_other_model, without_counters
 from xent_cli.readers.columns.families import Family, named, numbered, shown
 from xent_cli.readers.columns.labels.label_values import columns_of_labels
 from xent_cli.readers.columns.lines import line, naming, no_columns, one_column, several_readings
@@ -55,6 +56,9 @@ def choose(facts: TableFacts) -> Choice:
     sample, roles, options = facts.sample, facts.roles, facts.options
     free = [name for name, role in roles.items() if sample.kinds[name] == NUMBER and not role.role]
     free = [name for name in free if not roles[name].reason]
+    bare = [name for family in numbered(free) if not family.stem for name in family.columns]
+    counters = {*bare} - {*without_counters(sample, bare)}
+    free = [name for name in free if name not in counters or len(counters) == len(bare)]
     found = _family(facts, free)
     lists = _lists(facts)
     if lists:
@@ -93,7 +97,7 @@ def _refuse_other_numbers(facts: TableFacts, family: Family) -> None:
                 f'{sample.path}, column "{name}"',
                 found=next((text for text in sample.texts(name) if text), "nothing"),
                 expected=f"scores, as in {family.shown}",
-                hint=f"if it is not a class: {line(sample.path, _naming(facts, family))}",
+                hint=f"if it is not a class: {line(sample.path, naming_of(facts, family))}",
             )
 
 
@@ -106,7 +110,7 @@ def _refuse_never(facts: TableFacts, free: list[str]) -> None:
     """Ask about columns named like inputs of a model (`V1`, `X0`, as R names columns) whose rows are distributions."""
     sets = [family for family in numbered(free) if family.never and facts.are_distributions(family.columns)]
     if sets:
-        readings = {family.shown: _naming(facts, family) for family in sets}
+        readings = {family.shown: naming_of(facts, family) for family in sets}
         expected = "names such as prob_0 and prob_1: these are those of a model's inputs"
         raise several_readings(facts.sample, "are these the classes?", readings, expected)
 
@@ -156,17 +160,11 @@ def _list(facts: TableFacts, lists: list[str], family: Family | None) -> Choice:
         name, kind = lists[0], kind_of_stem(lists[0]) or ""
     readings = {f'lists in "{each}"': options._replace(logits_column=(each,)) for each in ([name] if name else lists)}
     if family is not None:
-        readings[f"columns {family.shown}"] = _naming(facts, family)
+        readings[f"columns {family.shown}"] = naming_of(facts, family)
     if name is None or len(readings) > 1:
         raise several_readings(sample, "which lists are the logits?", readings, "a list column named logits")
     _refuse_named_rows(sample, name, options)
     return of_cells(sample, name, f"lists named {plain_name(name)}", kind)
-
-
-def _naming(facts: TableFacts, family: Family) -> ReadOptions:
-    """Return options that name the columns of a family."""
-    kind = family.kind or ("probs" if facts.are_distributions(family.columns) else "")
-    return naming(family.columns, facts.sample.kinds, facts.options, family, kind)
 
 
 def _refuse_named_rows(sample: TableSample, name: str, options: ReadOptions) -> None:
@@ -204,13 +202,15 @@ def _family(facts: TableFacts, free: list[str]) -> tuple[Family, str] | None:
             # Next to probabilities there may be their standard deviations or bounds, which do not sum to 1.
             found = [entry for entry in found if facts.are_distributions(entry[0].columns)] or found
         if len(found) > 1:
-            readings = {family.shown: _naming(facts, family) for family, _ in found}
+            sets = likeliest_first(facts, [family for family, _ in found])
+            readings = {family.shown: naming_of(facts, family) for family in sets}
             raise several_readings(facts.sample, f"{len(found)} sets of class columns", readings)
         if found and kind == "" and _whole(facts.sample, found[0][0]) and _predicts(found[0][0]):
-            readings = {found[0][0].shown: _naming(facts, found[0][0])}
+            readings = {found[0][0].shown: naming_of(facts, found[0][0])}
             expected = "scores, and these are whole numbers: what was predicted?"
             raise several_readings(facts.sample, "are these scores?", readings, expected)
         if found:
+            refuse_other_model(facts, found[0][0], [*by_number, *by_name])
             return found[0]
     return None
 

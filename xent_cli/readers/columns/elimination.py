@@ -5,27 +5,28 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from xent_cli.errors import InputError, listing
 from xent_cli.readers.columns import evidence
 from xent_cli.readers.columns.choice import Choice, of_columns
+from xent_cli.readers.columns.doubts import (
+    alike,
+    measures_something,
+    refuse_lone_scores,
+    refuse_text_beside,
+    without_counters,
+)
 from xent_cli.readers.columns.families import affixes, affixes_of_labels, family_of, numbered, shown, stems_of_labels
 from xent_cli.readers.columns.labels.label_values import columns_of_labels, range_of
 from xent_cli.readers.columns.lines import columns_beside, naming, question
-from xent_cli.readers.columns.sample import NUMBER
-from xent_cli.readers.columns.words import NULL_WORDS, YES_NO, kind_of_stem, plain_name
+from xent_cli.readers.columns.words import YES_NO, kind_of_stem, plain_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from xent_cli.readers.columns.evidence import TableFacts
     from xent_cli.readers.columns.labels.label_values import LabelValues
-    from xent_cli.readers.columns.sample import TableSample
     from xent_cli.readers.options import ReadOptions
 
-# In fewer rows than this, whole numbers may rise by chance.
-_ROWS_TO_COUNT = 8
 # At most this many ranges of adjacent columns are tried in a table with many columns.
 _MOST_WINDOWS = 64
 
@@ -72,7 +73,7 @@ def what_is_left(facts: TableFacts, free: Sequence[str], questions: Sequence[str
     InputError
         If neither labels nor rows confirm them.
     """
-    free = _without_counters(facts.sample, free)
+    free = without_counters(facts.sample, free)
     wanted = {*free, *questions}
     left = Left(facts, tuple(free), tuple(questions), tuple(name for name in facts.sample.kinds if name in wanted))
     for rule in RULES:
@@ -80,20 +81,12 @@ def what_is_left(facts: TableFacts, free: Sequence[str], questions: Sequence[str
         if columns is not None:
             refuse_text_beside(facts, columns)
             return of_columns(tuple(columns), rule.why)
+    refuse_lone_scores(facts, left.every)
     why = _borne_out(left)
-    if why:
+    if why and not (why == evidence.BY_RANGE and measures_something(facts.sample, left.free)):
         refuse_text_beside(facts, left.free)
         return of_columns(left.free, _SAID.get(why, why), doubt=why == evidence.BY_RANGE)
     raise _question(left)
-
-
-def _without_counters(sample: TableSample, free: Sequence[str]) -> Sequence[str]:
-    """Return the columns without those of whole numbers that rise from row to row, which are row numbers or ids."""
-    first = sample.numbers(free)
-    if len(first) < _ROWS_TO_COUNT:
-        return free
-    rise = (first[1:] > first[:-1]).all(axis=0) & (first == np.floor(first)).all(axis=0)
-    return [name for name, counts in zip(free, rise, strict=True) if not counts]
 
 
 def _named_by_labels(left: Left) -> Sequence[str] | None:
@@ -184,41 +177,6 @@ def _borne_out(left: Left) -> str:
     return evidence.bears_out(facts, left.free, left.free, choosing, guess=True)
 
 
-def refuse_text_beside(facts: TableFacts, columns: Sequence[str]) -> None:
-    """Refuse text columns among or next to the classes if they hold mostly numbers, or words for missing values.
-
-    Raises
-    ------
-    InputError
-        Naming the columns.
-    """
-    sample = facts.sample
-    order = list(sample.kinds)
-    places = [order.index(columns[0]), order.index(columns[-1])]
-    around = order[max(0, min(places) - 1) : max(places) + 2]
-    suspicious = [
-        name
-        for name in around
-        if sample.kinds[name] not in (NUMBER, "list", "bool") and name in facts.roles and _mostly_numbers(facts, name)
-    ]
-    if suspicious:
-        raise InputError(
-            "text where numbers are expected",
-            sample.path,
-            found=f"text in {listing(suspicious)}, among the class columns {shown(columns)}",
-            expected="numbers",
-            hint="write them as numbers; or say which columns hold the logits with --logits-column",
-        )
-
-
-def _mostly_numbers(facts: TableFacts, name: str) -> bool:
-    texts = facts.sample.texts(name)
-    values = facts.sample.numbers([name])[:, 0]
-    numbers = sum(1 for text, value in zip(texts, values, strict=True) if value == value)
-    nulls = sum(1 for text in texts if not text or text.lower() in NULL_WORDS)
-    return 2 * (numbers + nulls) > len(texts) > 0
-
-
 def _question(left: Left) -> InputError:
     """Return the error that says what was found, why it is not enough, and which command lines decide."""
     facts, every = left.facts, left.every
@@ -268,13 +226,16 @@ def _said_of_labels(labels: LabelValues | None, columns: Sequence[str]) -> str:
 def _readings(left: Left) -> list[list[str]]:
     """Return the likely sets of class columns: those that labels name or confirm, families, adjacent columns, all."""
     labels, every = left.facts.labels, left.every
-    found = [columns for _, columns in _named_sets(left)]
+    named_sets = [columns for _, columns in _named_sets(left)]
+    found = [*named_sets]
     if labels is not None and labels.form == "text":
         named = set((columns_of_labels(labels, every, every=True) or {}).values())
         found.append([name for name in every if name in named])
     found += _windows(left)
     found += [list(family.columns) for family in numbered(left.free)]
     found += [run for run in evidence.runs(left.facts.sample.kinds, left.free) if len(run) > 1]
+    if len(named_sets) == 1 and alike(left.facts.sample, named_sets[0], every):
+        found.insert(0, list(every))  # the rest are classes that never occur
     found.append(list(every))
     distinct = {tuple(columns): columns for columns in found if len(columns) > 1}
     return list(distinct.values())[:3]

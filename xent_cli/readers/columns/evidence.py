@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from xent_cli.core.array_types import FloatArray
+    from xent_cli.readers.columns.families import Family
     from xent_cli.readers.columns.labels.label_values import LabelValues
     from xent_cli.readers.columns.roles import Role
     from xent_cli.readers.columns.sample import TableSample
@@ -36,6 +37,8 @@ AS_MANY = "there are as many as numbers in each label"
 # In fewer rows than this, a common order, or labels that equal the highest class, may be chance.
 _ROWS_IN_ORDER = 8
 _ROWS_ALL_RIGHT = 20
+# Of the probabilities of one model, at least this share of rows is in the order of its logits, but for this much.
+_MOST_ROWS, _ROUNDED = 0.95, 0.02
 # More columns than this are not the k highest of a row.
 _MOST_RANKED = 1000
 
@@ -149,6 +152,21 @@ def all_are_argmax(rows: FloatArray, names: Sequence[str], labels: LabelValues) 
             return False
         same += bool(text)
     return same >= _ROWS_ALL_RIGHT
+
+
+def follow(sample: TableSample, logits: Family, probabilities: Family) -> bool:
+    """Whether some probabilities are those of some logits: nearly every row has the classes of both in one order.
+
+    Rounding may leave the order of nearly equal ones open, and a temperature changes no order.
+    """
+    places = {plain_name(name): column for name, column in zip(probabilities.names, probabilities.columns, strict=True)}
+    columns = [places[plain_name(name)] for name in logits.names if plain_name(name) in places]
+    if len(columns) < len(logits.columns):
+        return False
+    order = np.argsort(-sample.numbers(logits.columns), axis=1, kind="stable")
+    held = np.take_along_axis(sample.numbers(columns), order, axis=1)
+    falls = (np.diff(held, axis=1) <= _ROUNDED * held.sum(axis=1, keepdims=True)).all(axis=1)
+    return not len(falls) or bool(falls.mean() >= _MOST_ROWS)
 
 
 def side_by_side(order: Iterable[str], columns: Sequence[str]) -> bool:

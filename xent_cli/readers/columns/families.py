@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from xent_cli.readers.columns.words import NEVER_CLASSES, SCORE_WORD, kind_of_stem, plain_name
+from xent_cli.readers.columns.words import NEVER_CLASSES, SCORE_WORD, kind_of_stem, plain_name, says_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -58,6 +58,18 @@ class Family(NamedTuple):
         'p*'
         """
         return f"{self.before}*{self.after}" if self.before or self.after else ""
+
+    @property
+    def topic(self) -> frozenset[str]:
+        """The words of the stem that do not say what kind of scores they are: those of a model or of a target.
+
+        Examples
+        --------
+        >>> sorted(Family("student_prob_", "", "probs", ("student_prob_0",), ("0",)).topic)
+        ['student']
+        """
+        words = plain_name(f"{self.before} {self.after}").split("_")
+        return frozenset(word for word in words if word and not says_kind(word))
 
     @property
     def shown(self) -> str:

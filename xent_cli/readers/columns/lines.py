@@ -226,6 +226,26 @@ def one_column(sample: TableSample, options: ReadOptions, name: str) -> OneScore
     )
 
 
+def lone_scores(sample: TableSample, options: ReadOptions, names: Sequence[str]) -> QuestionError:
+    """Refuse columns that are a binary classifier's one score in several forms."""
+    readings = []
+    for name in names:
+        reading = options._replace(logits_column=(name,), binary="logits")
+        values = sample.numbers([name])
+        probabilities = options.source is None and bool(((values >= 0) & (values <= 1)).all())
+        readings.append(reading._replace(source="probs") if probabilities else reading)
+    found = f"{listing(names)}, each a score by its name"
+    return question(
+        "one column is not a softmax",
+        sample.path,
+        found,
+        "a column for each class",
+        readings,
+        before="scores of a binary classifier: ",
+        borne_out=True,
+    )
+
+
 def no_columns(sample: TableSample, options: ReadOptions, roles: Mapping[str, Role]) -> InputError:
     """Refuse a table in which no column is a class."""
     names = list(sample.kinds)

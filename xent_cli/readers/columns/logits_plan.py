@@ -89,7 +89,8 @@ def plan_logits(sample: TableSample, options: ReadOptions) -> ColumnPlan:
         from xent_cli.readers.columns.long_tables import refuse_long
 
         refuse_long(sample, roles, options)
-    used = {*plan.used} if plan.why != UNSURE else {*plan.singles}
+    unnamed = plan.why == UNSURE or (not plan.stem and not plan.is_list and not plan.keys)
+    used = {*plan.used} if not unnamed else {*plan.singles}
     others = [name for name in roles if name not in used]
     return plan._replace(readings=label_readings(sample, others, options, plan_under))
 

@@ -9,7 +9,7 @@ from xent_cli.readers.columns.evidence import are_distributions, better_by_name,
 from xent_cli.readers.columns.families import affixes, affixes_of_labels
 from xent_cli.readers.columns.labels.label_values import columns_of_labels
 from xent_cli.readers.columns.lines import line, naming, several_readings
-from xent_cli.readers.columns.words import plain_name, says_yes_before_no
+from xent_cli.readers.columns.words import affirmed_by, plain_name, says_yes_before_no
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,12 +56,12 @@ def settle(sample: TableSample, choice: Choice, options: ReadOptions, labels: La
     if labels.form == "text":
         return Order(_named_by_labels(choice, labels))
     if labels.boolean:
-        return Order(_no_before_yes(choice))
+        return Order(_no_before_yes(choice, labels))
     k = len(choice.columns)
     if choice.numbers is not None and choice.numbers != tuple(range(k)):
         return _numbered(sample, choice, choice.numbers, options, labels)
     if choice.numbers is None and choice.names is not None and not choice.asked:
-        _refuse_yes_before_no(sample, choice, options)
+        _refuse_yes_before_no(sample, choice, options, labels)
         _refuse_worse_order(sample, choice, options, labels)
     return Order(choice)
 
@@ -100,23 +100,25 @@ def _named_by_labels(choice: Choice, labels: LabelValues) -> Choice:
     return choice
 
 
-def _no_before_yes(choice: Choice) -> Choice:
+def _no_before_yes(choice: Choice, labels: LabelValues) -> Choice:
     """Return the columns of two classes with the negative one first, as false is 0 and true is 1."""
-    if says_yes_before_no(choice.names or ()):
+    asked_about = affirmed_by(labels.column, choice.names or ())
+    if asked_about == 0 or (asked_about is None and says_yes_before_no(choice.names or ())):
         names = None if choice.names is None else choice.names[::-1]
         return choice._replace(columns=choice.columns[::-1], names=names)
     return choice
 
 
-def _refuse_yes_before_no(sample: TableSample, choice: Choice, options: ReadOptions) -> None:
+def _refuse_yes_before_no(sample: TableSample, choice: Choice, options: ReadOptions, labels: LabelValues) -> None:
     assert choice.names is not None
-    if says_yes_before_no(choice.names):
+    asked_about = affirmed_by(labels.column, choice.names)
+    if asked_about == 0 or (asked_about is None and says_yes_before_no(choice.names)):
         first, second = choice.columns
         held = are_distributions(sample, choice.columns, declared=options.source == "probs")
         kind = choice.kind or ("probs" if held else "")
         readings = {
             f'0 is "{one}"': naming((one, other), sample.kinds, options, kind=kind)
-            for one, other in ((first, second), (second, first))
+            for one, other in ((second, first), (first, second))
         }
         raise several_readings(sample, f'is label 0 "{first}" or "{second}"?', readings)
 

@@ -121,6 +121,8 @@ _KINDS = (
     ("probs", words("p softmax posterior posteriors conf confidence confidences")),
     ("", words("pred preds prediction predictions score scores output outputs class c")),
 )
+# Words beside these that say no more: log_probs, raw_formula_val, decision_function.
+_PARTS = words("log raw formula val margin decision function sigmoid")
 # The ends of `first_class` and `vitamin_c` do not mean a score.
 _ONLY_BEFORE = words("class c")
 # Patterns that few tables need are compiled on first use.
@@ -131,8 +133,18 @@ SCORE_WORD = (
 # Column names of logits may have one of these before the name of the class.
 LOGIT_PREFIXES = ("logit_", "logits_", "logit.", "logits.")
 
-# Numbered columns with these names are a model's inputs, not its outputs, unless the user names them.
-NEVER_CLASSES = r"(.+_)?(x|f|v|features?|emb[a-z]*|pc|pca|umap|tsne|dim|pixel|column|hidden[a-z_]*)"
+# Numbered columns with these names are a model's inputs, or the scores of several models, unless the user names them.
+NEVER_CLASSES = (
+    r"(.+_)?(x|f|v|features?|emb[a-z]*|pc|pca|umap|tsne|dim|pixel|column|hidden[a-z_]*"
+    r"|folds?|seeds?|runs?|models?|members?|trials?|rep|reps|repeats?|raters?|annotators?|estimators?|trees?)"
+)
+# Columns with one of these words measure something; they are not classes unless labels of text name them.
+MEASURES = words(
+    "mean avg average std stdev sd var variance min minimum max maximum median sum total count range rank "
+    "auc acc accuracy precision recall f1 mse rmse mae error loss losses nll entropy "
+    "lat latitude lon lng longitude height width length depth area volume age price cost amount "
+    "distance speed duration seconds ms temperature scale threshold"
+)
 
 # Names of list columns, in the order in which they are looked for; for the kind "" the values decide.
 LISTS = (
@@ -155,6 +167,9 @@ NULL_WORDS = words("null none na n/a nan nil missing -")
 YES_NO = (("no", "yes"), ("false", "true"), ("neg", "pos"), ("negative", "positive"), ("n", "y"), ("f", "t"))
 # What turns the name of one class into that of the other: `not_spam`, `one_minus_p`.
 _NEGATIONS = ("not_", "non_", "no_", "one_minus_", "1_minus_", "inv_", "inverse_", "complement_")
+
+# What may stand before the name of the class that a label of 0 and 1 is about.
+_ASKS = ("is_", "has_", "was_", "true_", "y_true_", "y_", "label_", "target_")
 
 _CHANGES = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _MARKS = re.compile(r"[-.\s_:=()\[\]{}<>/\"'#,;|]+")
@@ -213,6 +228,20 @@ def says_yes_before_no(names: Sequence[str]) -> bool:
     return (second, first) in YES_NO or second in {f"{before}{first}" for before in _NEGATIONS}
 
 
+def affirmed_by(label: str, names: Sequence[str]) -> int | None:
+    """Which of two classes a label is 1 for, if its name says so, as `is_spam` does.
+
+    Examples
+    --------
+    >>> affirmed_by("is_spam", ["spam", "ham"]), affirmed_by("default", ["no_default", "default"])
+    (0, 1)
+    """
+    asked = plain_name(label)
+    asked = next((asked[len(word) :] for word in _ASKS if asked.startswith(word)), asked)
+    found = [place for place, name in enumerate(names) if plain_name(name) == asked]
+    return found[0] if len(names) == 2 and len(found) == 1 else None
+
+
 @cache
 def kind_of_stem(before: str, after: str = "") -> str | None:
     """Return what columns hold according to their stem; None if none of its words means a score.
@@ -230,6 +259,28 @@ def kind_of_stem(before: str, after: str = "") -> str | None:
             if any(word in said or (kind == "probs" and _says_probability(word)) for word in joined):
                 return kind
     return None
+
+
+def says_kind(word: str) -> bool:
+    """Whether a word of a name says only what kind of scores it is about.
+
+    Examples
+    --------
+    >>> [word for word in ("raw", "logit", "proba", "student") if says_kind(word)]
+    ['raw', 'logit', 'proba']
+    """
+    return word in _PARTS or kind_of_stem(word) is not None
+
+
+def says_kind_alone(name: str) -> bool:
+    """Whether a name says what kind of score it is and nothing else: it names no class.
+
+    Examples
+    --------
+    >>> says_kind_alone("RawFormulaVal"), says_kind_alone("score_cat")
+    (True, False)
+    """
+    return kind_of_stem(name) is not None and all(map(says_kind, plain_name(name).split("_")))
 
 
 def _says_probability(word: str) -> bool:

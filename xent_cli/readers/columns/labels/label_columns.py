@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from xent_cli.errors import InputError
 from xent_cli.readers.columns.labels.label_values import LabelValues
-from xent_cli.readers.columns.lines import two_labels
+from xent_cli.readers.columns.lines import line, two_labels
 from xent_cli.readers.columns.sample import BOOL, NUMBER, TEXT, TEXTS, as_integer, as_text
 from xent_cli.readers.columns.words import ABOUT_SAMPLE, INDEX, LABEL, PREDICTION, plain_name
 
@@ -83,6 +84,7 @@ def label_values(sample: TableSample, name: str, options: ReadOptions) -> LabelV
         boolean=boolean,
         offset=options.first_class or 0,
         lenient=options.known.lenient,
+        column=name,
     )
 
 
@@ -95,12 +97,15 @@ def refuse_other_label(
 ) -> None:
     """Refuse a label whose name does not say that it is the truth, next to text that names different classes.
 
+    A label that the user named is refused only where the text shows that its numbers follow another order.
+
     Raises
     ------
     InputError
         If the two differ in a row.
     """
-    if options.label_column is not None or class_names is None or says_truth(label):
+    asked = options.label_column is not None
+    if class_names is None or (says_truth(label) and not asked):
         return
     texts = [name for name, kind in sample.kinds.items() if kind == TEXT and name != label]
     texts = [name for name in texts if roles[name].role not in (PREDICTION, LABEL, INDEX)]
@@ -111,9 +116,33 @@ def refuse_other_label(
         used = {text for text in theirs if text}
         if len(used) < 2 or not used <= set(known):
             continue
+        if asked:
+            _refuse_other_numbers(sample, options, label, name, known)
+            continue
         for one, other in zip(ours, theirs, strict=True):
             if one and other and one != other and as_integer(one) != known[other]:
                 raise two_labels(sample, options, [label, name], f', "{one}" and "{other}" in one row')
+
+
+def _refuse_other_numbers(
+    sample: TableSample, options: ReadOptions, label: str, text: str, places: Mapping[str, int]
+) -> None:
+    """Refuse numbers that stand for the names in a column of text one to one, in another order than the columns."""
+    pairs = {*zip(sample.texts(label), sample.texts(text), strict=True)}
+    number_of = {name: as_integer(number) for number, name in pairs if number and name}
+    if len(number_of) < len(pairs) or len({*number_of.values()} - {None}) < len(pairs):
+        return
+    first = options.first_class or 0
+    odd = [name for name, number in number_of.items() if number is not None and number - first != places[name]]
+    if len(odd) > 1:
+        raise InputError(
+            "labels number the classes in another order than the columns",
+            f'{sample.path}, column "{label}"',
+            found=f'{number_of[odd[0]]} where "{text}" is "{odd[0]}", whose column is number {places[odd[0]] + first}',
+            expected="one order of the classes",
+            hint=f"the names say which class it is: {line(sample.path, options, label_column=text)}; "
+            "or name the columns in the order of the numbers with --logits-column",
+        )
 
 
 def says_truth(name: str) -> bool:

@@ -38,6 +38,8 @@ class LabelValues(NamedTuple):
         Whether they are in the order of the logits; for two tables with ids this is not known yet.
     lenient
         Whether some samples may be left out, whose labels need not be classes.
+    column
+        Name of the column that holds them, if it is known.
     """
 
     where: str
@@ -50,6 +52,7 @@ class LabelValues(NamedTuple):
     aligned: bool = True
     offset: int = 0
     lenient: bool = False
+    column: str = ""
 
     def class_index(self, text: str) -> int | None:
         """Return the class index that a text says, or None."""

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from xent_cli.core.checks.distributions import FEWEST_ROWS
 from xent_cli.errors import InputError
 from xent_cli.readers.columns import evidence
 from xent_cli.readers.columns.cells.named_rows import rows_of_maps
 from xent_cli.readers.columns.families import affixes, family_of, numbered, stems_of_labels
 from xent_cli.readers.columns.labels.label_columns import label_values
-from xent_cli.readers.columns.labels.label_values import LabelValues, columns_of_labels
-from xent_cli.readers.columns.lines import naming
+from xent_cli.readers.columns.labels.label_values import LabelValues, columns_of_labels, range_of
+from xent_cli.readers.columns.lines import QuestionError, naming
 from xent_cli.readers.columns.roles import role_named
 from xent_cli.readers.columns.sample import BOOL, NUMBER, TEXT
 from xent_cli.readers.columns.words import ABOUT_SAMPLE, ID, INDEX, PREDICTION, plain_name
@@ -57,16 +59,45 @@ def label_readings(
     numbers: dict[tuple[str, ...], tuple[ReadOptions, bool]] = {}
     for name in [name for name in columns if _may_be_labels(sample, name)][:_MOST_TRIED]:
         reading = options._replace(label_column=name)
-        values = label_values(sample, name, reading)
-        try:
-            classes = plan(reading)
-        except InputError:
-            continue
-        found = _fitting(sample, classes, values, reading)
-        if found is not None:
-            kind = texts if values.form == "text" else numbers
-            kind.setdefault(tuple(values.first), found)
+        kind = texts if label_values(sample, name, reading).form == "text" else numbers
+        for some, classes in _plans(sample, reading, label_values(sample, name, reading), plan):
+            values = label_values(sample, name, some)
+            found = None if _mixed(sample, classes) else _fitting(sample, classes, values, some)
+            if found is not None:
+                kind.setdefault((*values.first, *classes.values), found)
     return _not_predicted((texts or numbers).values())
+
+
+def _plans(
+    sample: TableSample, reading: ReadOptions, labels: LabelValues, plan: Planner
+) -> list[tuple[ReadOptions, ColumnPlan]]:
+    """The class columns under some options: those chosen, or those of each answer to the question that is left."""
+    try:
+        return [(reading, plan(reading))]
+    except InputError as error:
+        answers = error.readings if isinstance(error, QuestionError) else ()
+    found = []
+    for answer in (*answers, *_scores_alone(sample, reading, labels)):
+        with suppress(InputError):
+            found.append((answer, plan(answer)))
+    return found
+
+
+def _mixed(sample: TableSample, classes: ColumnPlan) -> bool:
+    """Whether whole numbers stand among the fractions of some classes: these are not scores."""
+    if not classes.wide or classes.keys or len(sample.numbers(classes.values)) < FEWEST_ROWS:
+        return False
+    return len({sample.is_whole(name) for name in classes.values}) > 1
+
+
+def _scores_alone(sample: TableSample, reading: ReadOptions, labels: LabelValues) -> list[ReadOptions]:
+    """Readings of the numbered columns that are distributions, or of all fractions, as many as labels have classes."""
+    fractions = [n for n, kind in sample.kinds.items() if kind == NUMBER and not sample.is_whole(n)]
+    sets = [list(family.columns) for family in numbered(fractions) if not family.never]
+    sets = [some for some in sets if evidence.are_distributions(sample, some, declared=reading.source == "probs")]
+    lowest, highest = range_of(labels)
+    fit = [some for some in (*sets, fractions) if lowest in (0, 1) and len(some) == highest - lowest + 1 > 1]
+    return [naming(some, sample.kinds, reading) for some in fit[:1]]
 
 
 def _not_predicted(found: Iterable[tuple[ReadOptions, bool]]) -> tuple[ReadOptions, ...]:
@@ -120,11 +151,17 @@ def _scores(sample: TableSample, classes: ColumnPlan) -> FloatArray | None:
     """Return the first rows of the classes as [m, k]; None if lists differ in length or a cell is not a map."""
     if classes.keys:
         return rows_of_maps(sample, classes.values[0], classes.keys)
-    if classes.cells or not classes.values:
+    if not classes.values:
         return None
     if not classes.is_list:
         return sample.numbers(classes.values)
-    rows = [row for row in sample.first(classes.values[0]) if isinstance(row, list)]
+    rows = sample.first(classes.values[0])
+    if classes.cells:
+        from xent_cli.readers.columns.cells.cell_text import row_of_cell
+
+        with suppress(ValueError):  # the run reports it with its row
+            rows = [None if cell is None else list(row_of_cell(cell).values) for cell in rows]
+    rows = [row for row in rows if isinstance(row, list)]
     alike = len(rows) == len(sample.first(classes.values[0])) and len({len(row) for row in rows}) == 1
     try:
         return np.array(rows, np.float64) if alike else None
