@@ -127,28 +127,11 @@ def _paired(
     opened = [Opened("logits", scores if pair.labels is None else without_labels(scores), options)]
     opened += [Opened("labels", pair.labels, options)] if pair.labels is not None else []
     totals = [_scan(one.source, runner, dense=dense) for one in opened]
-    if dense and runner is not None and len(pair.logits.info.shape) == 1:
-        taken = as_scores(files[order[0]], files[order[-1]], options)
-        # As many whole numbers as logits are their labels, whatever their type.
-        if taken is not None and _look(pair, Inspection()).whole:
-            return _paired(paths, files, *taken, order, runner, notes)
     bounded = any({"logit_bounds", "label_bounds"} & one.source.info.fields for one in opened)
-    if (
-        dense
-        and runner is not None
-        and options.axis == -1
-        and totals[-1]
-        and totals[-1].soft.unnormalised
-        and not bounded
-    ):
-        # Shapes do not say which axis of dense labels has the classes, but sums do.
-        for axis in range(len(pair.logits.info.shape) - 1):
-            turned = options._replace(axis=axis)
-            other = open_pair(files[order[0]], files[order[1]] if len(order) == 2 else None, None, turned)
-            found = None if other.labels is None else _scan(other.labels, runner, dense=True)
-            if found is not None and found.soft.rows and not found.soft.unnormalised:
-                return _paired(paths, files, other, turned, order, runner, notes)
-    names = pair.logits.info.class_names
+    if dense and runner is not None:
+        better = _other_than_dense(pair, options, [files[index] for index in order], totals, runner, bounded=bounded)
+        if better is not None:
+            return _paired(paths, files, *better, order, runner, notes)
     inspected = []
     for place, index in enumerate(order):
         held = list(zip(opened, totals, strict=True))
@@ -157,7 +140,8 @@ def _paired(
         contents = _listed(files[index], *(one for one, _ in held))
         one = held[0][0]
         role = "logits and labels" if len(order) == 1 else one.role
-        inspected.append(Inspected(paths[index], role, one.source.info.description, contents, found, names))
+        description = one.source.info.description
+        inspected.append(Inspected(paths[index], role, description, contents, found, pair.logits.info.class_names))
     every = reduce(Inspection.merge, (one for one in totals if one is not None), Inspection())
     if runner is None:
         advice = _unseen(pair)
@@ -181,6 +165,35 @@ def _paired(
     command = command_line([paths[index] for index in order], options, advice) if advice.runs else None
     refuse_changed()
     return as_json(__version__, inspected, fit, command, (*notes, *pair.diagnostics, *with_hints(advice.diagnostics)))
+
+
+def _other_than_dense(
+    pair: Pair,
+    options: ReadOptions,
+    files: Sequence[Located],
+    totals: Sequence[Inspection | None],
+    runner: Engine,
+    *,
+    bounded: bool,
+) -> tuple[Pair, ReadOptions] | None:
+    """Return inputs whose labels are not the dense labels that shapes suggest, if their values say so."""
+    shape = pair.logits.info.shape
+    if len(shape) == 1:
+        taken = as_scores(files[0], files[-1], options)
+        # As many whole numbers as logits are their labels, whatever their type.
+        if taken is not None and _look(pair, Inspection()).whole:
+            return taken
+    last = totals[-1]
+    if options.axis != -1 or not last or not last.soft.unnormalised or bounded:
+        return None
+    # Shapes do not say which axis of dense labels has the classes, but sums do.
+    for axis in range(len(shape) - 1):
+        turned = options._replace(axis=axis)
+        other = open_pair(files[0], files[1] if len(files) == 2 else None, None, turned)
+        found = None if other.labels is None else _scan(other.labels, runner, dense=True)
+        if found is not None and found.soft.rows and not found.soft.unnormalised:
+            return other, turned
+    return None
 
 
 def _in_order(
