@@ -104,18 +104,10 @@ def called_with(
     counts = None if mask is None else _each(mask, "entries of the mask", samples, _with_one(array, axis))
     if form is None:
         form = _form_by_shape(array, target, axis, counts)
-    ignored = _indices(ignore_index)
-    if ignored and form == "dense":
-        raise InputError(
-            "ignore_index with dense labels",
-            found=f"labels of shape {target.shape}, as the logits",
-            expected="class indices, of which ignore_index is one",
-            hint="a sample_weight of 0 leaves a sample out",
-        )
     options = LossOptions(
         axis=axis,
         labels=form,
-        ignore_index=ignored,
+        ignore_index=_ignored(ignore_index, form, target),
         label_smoothing=_within("label_smoothing", label_smoothing, 0 <= label_smoothing < 1, "0 <= e < 1"),
         class_weight=_class_weight(class_weight, k),
         temperature=_within("temperature", temperature, 0 < temperature < np.inf, "a finite number > 0"),
@@ -134,11 +126,25 @@ def called_with(
     if sample_weight is not None:
         weights = _numbers(_unmasked(sample_weight, "sample weights"), "sample weights")
         weights = _each(weights, "sample weights", samples, _with_one(array, axis))
-    whole = Rows(rows, target, weights, mask=counts)
-    step = max(1, block_values // k)
-    parts = ((i, whole.cut(slice(i, i + step))) for i in range(0, n, step))
-    blocks = tuple(Block(i, part.logits, part.labels, part.weights, mask=part.mask) for i, part in parts)  # type: ignore[arg-type]
-    return Call(options, blocks, samples, k)
+    return Call(options, _blocks(Rows(rows, target, weights, mask=counts), max(1, block_values // k)), samples, k)
+
+
+def _ignored(ignore_index: Any, form: LabelForm, labels: AnyArray) -> tuple[int, ...]:
+    ignored = _indices(ignore_index)
+    if ignored and form == "dense":
+        raise InputError(
+            "ignore_index with dense labels",
+            found=f"labels of shape {labels.shape}, as the logits",
+            expected="class indices, of which ignore_index is one",
+            hint="a sample_weight of 0 leaves a sample out",
+        )
+    return ignored
+
+
+def _blocks(whole: Rows, step: int) -> tuple[Block, ...]:
+    """Cut rows into blocks of `step` samples."""
+    parts = ((start, whole.cut(slice(start, start + step))) for start in range(0, whole.size, step))
+    return tuple(Block(start, part.logits, part.labels, part.weights, mask=part.mask) for start, part in parts)  # type: ignore[arg-type]
 
 
 def _form_by_shape(logits: AnyArray, labels: AnyArray, axis: int, counts: AnyArray | None) -> LabelForm:
