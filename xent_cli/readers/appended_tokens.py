@@ -1,4 +1,4 @@
-"""Whether lists of the k highest hold a token besides: one that was sampled or scored, which bounds no other class."""
+"""Find tokens listed besides the k highest: they were sampled or scored, and bound no other class."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _SAME = 1e-2
 
 
 def appended_in(rows: Highest, num_classes: int = 0, *, probs: bool = False) -> Appended:
-    """Tell from the first rows whether a token stands beside the k highest.
+    """Decide from the first rows whether a token is listed besides the k highest.
 
-    It does if entries fall but for the first one, if the first or the last one is a class that the others list too, or
-    if the last one cannot be one of the highest, as too little probability is left for the other classes.
+    It is if all entries but the first descend, if the first or the last one is a class that the others list too, or if
+    the last one cannot be one of the highest, because too little probability is left for the other classes.
 
     Parameters
     ----------
     num_classes
-        How many classes there are; 0 if that is not known.
+        Number of classes; 0 if that is not known.
     probs
         Whether values are probabilities.
 
@@ -60,7 +60,7 @@ def appended_in(rows: Highest, num_classes: int = 0, *, probs: bool = False) -> 
 
 
 def _too_little(rows: Highest, counts: IntArray, num_classes: int, *, probs: bool) -> bool:
-    """Whether in some row classes that are no likelier than the least of those listed cannot make up the rest."""
+    """Whether, in some row, classes at most as likely as the least one listed cannot make up the rest."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         p = rows.values if probs else np.exp(rows.values)
         width = rows.precision.widths(rows.values, rows.classes != NOTHING, probs=probs)
@@ -84,13 +84,13 @@ def remarks_on(appended: Appended, where: str) -> tuple[Diagnostic, ...]:
 
 
 def _parted(values: AnyArray, counts: IntArray, place: str) -> AnyArray:
-    """The first or the last entry of each row."""
+    """Return the first or the last entry of each row."""
     one: AnyArray = values[np.arange(len(values)), 0 if place == "first" else np.maximum(counts - 1, 0)]
     return one
 
 
 def _others(values: AnyArray, counts: IntArray, place: str) -> AnyArray:
-    """All other entries, with `NOTHING` or NaN where there are none."""
+    """Return all other entries, padded with `NOTHING` or NaN."""
     if place == "first":
         return values[:, 1:]
     nothing = NOTHING if values.dtype.kind == "i" else np.nan

@@ -14,13 +14,14 @@ import numpy as np
 if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, BoolArray, FloatArray, IntArray
 
-# How many of the first values are looked at.
+# Number of values that are examined, from the first on.
 _MOST_SEEN = 4096
-# Fewer decimals are those of numbers that somebody made up; more digits than these are those of float64, or of float32.
+# Values with fewer decimals were probably typed by hand; values with more digits than these come from float64, or from
+# float32.
 _FEWEST_DECIMALS, _MOST_DIGITS, _DIGITS_OF_SINGLE = 3, 12, 7
-# Of numbers rounded to some decimals, or to some digits, nine in ten have no fewer.
+# Share of the values that must have all of the decimals or digits: of numbers rounded to so many, nine in ten do.
 _MOST = 0.8
-# A probability of fewer units than this tells little: its class is taken as one that is not listed.
+# A probability of fewer units of its last decimal than this says little, so its class is treated as not listed.
 _FEW_UNITS = 10
 
 
@@ -30,18 +31,18 @@ class Precision(NamedTuple):
     Fields
     ------
     relative, absolute
-        As a share of the value, and as a number. Both are 0 if values are taken as they are.
+        As a share of the value, and as a number. Both are 0 if values are taken to be exact.
     """
 
     relative: float = 0.0
     absolute: float = 0.0
 
     def coarser(self, other: Precision) -> Precision:
-        """Errors as large as those of either."""
+        """Return the larger error of both, of each kind."""
         return Precision(max(self.relative, other.relative), max(self.absolute, other.absolute))
 
     def widths(self, values: FloatArray, held: BoolArray, *, probs: bool) -> FloatArray:
-        """How far off the logarithms of each row [n, m] may be; `held` are the entries that count."""
+        """Return how far off the logarithms of each row [n, m] may be; `held` are the entries that count."""
         if not any(self):
             return np.zeros(len(values))
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -55,27 +56,27 @@ class Precision(NamedTuple):
 
     @property
     def least(self) -> float:
-        """A probability below this is hardly told from 0."""
+        """A probability below this is hardly distinguishable from 0."""
         return 2 * _FEW_UNITS * self.absolute
 
 
-# Half a unit of the last bit, and half the smallest number. What is stored as float64 is taken as it is.
+# Half a unit of the last bit, and half the smallest number. Values stored as float64 are taken to be exact.
 _OF_DTYPE = {
     "bfloat16": Precision(1.01 * 2.0**-8, 2.0**-134),
     "float16": Precision(1.01 * 2.0**-11, 2.0**-25),
     "float32": Precision(1.01 * 2.0**-24, 2.0**-150),
 }
-# How many bits of its significand some value must need for its dtype to be told by the values.
+# The dtype is recognised only if some value needs this many bits of its significand.
 _TELLING_BITS = {"bfloat16": 7, "float16": 9}
 
 
 def precision_of(dtype: str) -> Precision:
-    """The precision of a dtype by its name."""
+    """Return the precision of a dtype by its name."""
     return _OF_DTYPE.get(dtype, Precision())
 
 
 def precision_seen(values: AnyArray) -> Precision:
-    """What values were rounded to, as far as they show it themselves.
+    """Return the precision that values were rounded to, if the values show it.
 
     Examples
     --------
@@ -107,7 +108,7 @@ def precision_seen(values: AnyArray) -> Precision:
 
 
 def _bits_in(values: FloatArray, dtype: str) -> int:
-    """How many bits of the significand values need that are exact in a dtype; 0 if one is not."""
+    """Return how many bits of the significand values need; 0 if one is not exact in the dtype."""
     with np.errstate(over="ignore", under="ignore"):
         single = values.astype(np.float32)
         half = single.astype(np.float16).astype(np.float32) if dtype == "float16" else single

@@ -180,7 +180,7 @@ def _other_than_dense(
     shape = pair.logits.info.shape
     if len(shape) == 1:
         taken = as_scores(files[0], files[-1], options)
-        # As many whole numbers as logits are their labels, whatever their type.
+        # If there are as many whole numbers as logits, they are the labels, whatever their type.
         if taken is not None and _look(pair, Inspection()).whole:
             return taken
     last = totals[-1]
