@@ -2,10 +2,11 @@
 
 import json
 import random
+import shutil
 
 import pytest
 
-from tests.forked import xent
+from tests.forked import shell, xent
 
 LOSSES = [[0.25, 1.5, 3.0], [0.5], [2.25, 0.125, 0.75, 4.0]]
 TEXTS = [["a", "bc", "é"], ["def"], ["g", "h", "ij", "😀"]]
@@ -203,3 +204,57 @@ def test_mutated_files_are_read_or_refused(tmp_path, form):
         run = xent("compute", "a.txt", "-f", "json", cwd=tmp_path)
         assert run.returncode in (0, 3), (number, bytes(text), run.stderr)
         assert "Traceback" not in run.stderr
+
+
+OTHERS = {
+    "Gemini": {
+        "responseId": "g0",
+        "candidates": [
+            {
+                "content": {"parts": [{"text": "..."}]},
+                "logprobsResult": {
+                    "topCandidates": [],
+                    "chosenCandidates": [{"token": "a", "tokenId": 5, "logProbability": -0.5}],
+                },
+            }
+        ],
+    },
+    "text-generation-inference": {
+        "generated_text": "...",
+        "details": {"prefill": [], "tokens": [{"id": 5, "text": "a", "logprob": -0.5, "special": False}]},
+    },
+    "Ollama": {
+        "model": "m",
+        "created_at": "2026-01-01T00:00:00Z",
+        "response": "a",
+        "done": True,
+        "logprobs": [{"token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": []}],
+    },
+}
+
+
+OLLAMA = OTHERS["Ollama"]
+STREAMED = [OLLAMA | {"done": False}, OLLAMA, OLLAMA, OLLAMA | {"logprobs": []}]
+
+
+@pytest.mark.parametrize("server", OTHERS)
+def test_responses_of_other_servers_are_named_and_the_line_makes_chats_of_them(tmp_path, server):
+    (tmp_path / "a b.json").write_text(json.dumps(OTHERS[server]))
+    for command in ("compute", "inspect"):
+        run = xent(command, "a b.json", cwd=tmp_path)
+        assert (run.returncode, f"responses of {server}" in run.stderr) == (3, True), run.stderr
+    if shutil.which("jq") is None:
+        pytest.skip("the rest needs jq")
+    line = run.stderr.split("hint: ")[1].split(" makes chats")[0]
+    assert shell(line, tmp_path).returncode == 0
+    run = xent("compute", "chats.jsonl", "--reduction", "mean", cwd=tmp_path)
+    assert (run.returncode, run.stdout) == (0, "0.5\n"), run.stderr
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="needs jq")
+def test_the_line_for_ollama_tells_its_responses_apart(tmp_path):
+    (tmp_path / "a.jsonl").write_text(lines(STREAMED))
+    line = xent("compute", "a.jsonl", cwd=tmp_path).stderr.split("hint: ")[1].split(" makes chats")[0]
+    assert shell(line, tmp_path).returncode == 0
+    made = [json.loads(text) for text in (tmp_path / "chats.jsonl").read_text().splitlines()]
+    assert [len(chat["choices"][0]["logprobs"]["content"]) for chat in made] == [2, 1, 0]

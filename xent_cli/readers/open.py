@@ -61,7 +61,8 @@ _NUMPY_ROW = re.compile(rb"\[\s*[-+]?[0-9][-+.0-9e]*\s+[-+.0-9]")
 _OTHER_TEXTS = (b"@", b"inst#", b"__label__", b":", b" |", b"\n|", b"[")
 _FIRST_LINES = 1 << 12
 # Keys in the JSON that programs write which run language models.
-_KEYS = b"choices custom_id tokens_predicted completion_probabilities meta_info output doc_id filtered_resps"
+_KEYS = b"""choices custom_id tokens_predicted completion_probabilities meta_info output doc_id filtered_resps
+    candidates prefill done"""
 _OF_PROGRAMS = tuple(b'"%b"' % key for key in _KEYS.split())
 # How server-sent events begin, and few tables do.
 _EVENTS = (b"data:", b"event:", b"id:", b"retry:", b":")
