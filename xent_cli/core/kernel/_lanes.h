@@ -374,7 +374,8 @@ static const double DIVERGENCE_TAIL[DIVERGENCE_TERMS] = {1.0 / 3628800, -1.0 / 3
 
 /* log(q/p) of a strip from differences of logits, but for a shift that is common to all classes of a row: see
    divergence.py. */
-INLINE void log_ratios(const Job *job, int wide, int64_t depth, const void *z, const double *m, const void *t, const double *t_peak, double *u) {
+INLINE void log_ratios(const Job *job, int wide, int64_t depth, const void *z, const double *m, const void *t, const double *t_peak,
+                       double *u) {
     int divided = job->temperature != 1.0 || job->teacher_temperature != 1.0;
     for (int64_t v = 0; v < depth * LANES; v += LANES)
         if (divided) EACH_LANE {

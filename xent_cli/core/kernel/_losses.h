@@ -42,7 +42,7 @@
 #define add_any NAMED(add_any, VARIANT)
 #define plain_ratios NAMED(plain_ratios, VARIANT)
 #define divergence_terms NAMED(divergence_terms, VARIANT)
-#define differences_of NAMED(differences_of, VARIANT)
+#define gradients NAMED(gradients, VARIANT)
 #define teacher_rows NAMED(teacher_rows, VARIANT)
 #define all_rows NAMED(all_rows, VARIANT)
 #define exact_parts NAMED(exact_parts, VARIANT)
@@ -376,7 +376,8 @@ INLINED void sum_exponentials(const Job *job, const Panel *panel, int wide, int 
 INLINED int suspects(const Job *job, int exact, const double *maxima, const double *sums, const double *distances, int64_t *again) {
     int any = 0;
     UNROLLED for (int l = 0; l < LANES; l += WIDTH) {
-        Vector m = vector_at(maxima + l), others = vector_at(sums + l), least = LARGER(others, vector_at(distances + l)), size = ABSOLUTE(m);
+        Vector m = vector_at(maxima + l), size = ABSOLUTE(m), others = vector_at(sums + l);
+        Vector least = LARGER(others, vector_at(distances + l));
         Bits found = others < FAINT;
         if (exact) {
             Vector bound = (Vector)((Bits)FUSED(SMALLER(size, ALL(700.0)), ALL(-LOG2_E), ALL(ROUND)) << 52) * 2.0; /* of exp(-m) */
@@ -516,7 +517,8 @@ INLINED void logits_rows(const Job *job, int wide, int full, const Scratch *scra
 /* ---- probabilities, and a teacher's outputs ---- */
 
 /* `wide` unless it is of logits. */
-INLINED Side side_of(const Job *job, const Array *array, int wide, int64_t i, int64_t n, double temperature, double *rows, double *z, double *e) {
+INLINED Side side_of(const Job *job, const Array *array, int wide, int64_t i, int64_t n, double temperature, double *rows, double *z,
+                     double *e) {
     int logits = array->holds == LOGITS, probs = array->holds == PROBS, exact = array->kind != FLOAT64 && temperature == 1.0;
     double others[LANES];
     int64_t again[LANES];
@@ -599,15 +601,16 @@ INLINED int add_finite(const Side *student, const Side *teacher, int wide, const
                        int64_t depth, double *u, Vector *loss, Vector *move) {
     const void *z = strip_of(&student->panel, wide, b), *t = strip_of(&teacher->panel, wide, b);
     const double *e = student->e + b * LANES, *f = teacher->e + b * LANES;
-    Vector finite = {0}; /* or NaN */
+    Vector finite = {0}; /* NaN as soon as anything is not */
     UNROLLED for (int x = 0; x < PARTS; x++) loss[x] = move[x] = ALL(0.0);
     for (int64_t v = 0; v < depth * LANES; v += LANES) {
         Vector each[PARTS], near[PARTS], p[PARTS];
         UNROLLED for (int x = 0; x < PARTS; x++) {
             int l = x * WIDTH;
-            Vector lost, taught_lost, d = finite_difference(loaded(z, wide, v + l), vector_at(student->m + l), student->temperature, divided, &lost);
-            Vector taught = finite_difference(loaded(t, wide, v + l), vector_at(t_peak + l), teacher->temperature, divided, &taught_lost);
-            each[x] = (taught - d) + (taught_lost - lost);
+            Vector own = loaded(z, wide, v + l), theirs = loaded(t, wide, v + l), lost, theirs_lost;
+            Vector d = finite_difference(own, vector_at(student->m + l), student->temperature, divided, &lost);
+            Vector taught = finite_difference(theirs, vector_at(t_peak + l), teacher->temperature, divided, &theirs_lost);
+            each[x] = (taught - d) + (theirs_lost - lost);
             finite = FUSED(each[x], ALL(0.0), finite);
             memcpy(u + v + l, &each[x], sizeof each[x]);
             p[x] = vector_at(e + v + l) * vector_at(student->inverse + l);
@@ -620,17 +623,18 @@ INLINED int add_finite(const Side *student, const Side *teacher, int wide, const
             move[x] += PICKED(ABSOLUTE(each[x]) < 1.0, p[x] * near[x], far);
         }
     }
-    int none = 1;
-    for (int l = 0; l < WIDTH; l++) none &= finite[l] == 0.0;
-    return none;
+    int all = 1;
+    for (int l = 0; l < WIDTH; l++) all &= finite[l] == 0.0;
+    return all;
 }
 
 /* The same of any steps, and of outputs that are not logits; adds what `add_finite` found of earlier steps of the strip. */
-FUNCTION void add_any(const Job *job, const Side *student, const Side *teacher, int wide, const double *t_peak, const double *up, int64_t b,
-                      int64_t depth, double *u, const Vector *found_loss, const Vector *found_move, Taught *sums) {
+FUNCTION void add_any(const Job *job, const Side *student, const Side *teacher, int wide, const double *t_peak, const double *up,
+                      int64_t b, int64_t depth, double *u, const Vector *found_loss, const Vector *found_move, Taught *sums) {
     int both = job->first.holds == LOGITS && job->second.holds == LOGITS;
     const void *z = strip_of(&student->panel, wide, b), *t = strip_of(&teacher->panel, wide, b);
-    double log_p[STRIP], p[STRIP], log_q[STRIP], q[STRIP], loss[LANES], move[LANES], mass[LANES] = {0}, rest[LANES] = {0}, overflow[LANES] = {0};
+    double log_p[STRIP], p[STRIP], log_q[STRIP], q[STRIP];
+    double loss[LANES], move[LANES], mass[LANES] = {0}, rest[LANES] = {0}, overflow[LANES] = {0};
     int64_t omitted[LANES];
     memcpy(loss, found_loss, sizeof loss);
     memcpy(move, found_move, sizeof move);
@@ -648,7 +652,8 @@ FUNCTION void add_any(const Job *job, const Side *student, const Side *teacher, 
         EACH_LANE {
             double each = u[v + l], near = fabs(each) < 1.0 ? each : 0.0, moved = p[v + l] * expm1_of(near);
             move[l] += fabs(each) < 1.0 ? moved : teacher->e[b * LANES + v + l] * up[l] - p[v + l];
-            overflow[l] += (isinf(each) != 0) & (fabs(element(z, wide, v + l)) < INFINITY) & (fabs(element(t, wide, v + l)) < INFINITY);
+            double own = element(z, wide, v + l), theirs = element(t, wide, v + l);
+            overflow[l] += (isinf(each) != 0) & (fabs(own) < INFINITY) & (fabs(theirs) < INFINITY);
         }
     add_lanes(&sums->losses, loss), add_lanes(&sums->masses, mass), add_lanes(&sums->rests, rest);
     add_lanes(&sums->moves, move), add_lanes(&sums->overflows, overflow);
@@ -684,7 +689,7 @@ INLINED void divergence_terms(const Vector *x, const Vector *p, const Vector *q,
 }
 
 /* Gradients of a step: p - q = -p (exp(x) - 1) keeps its digits where the two are close. */
-INLINED void differences_of(const Vector *x, const Vector *p, const Vector *q, const double *mass, int both, double *g) {
+INLINED void gradients(const Vector *x, const Vector *p, const Vector *q, const double *mass, int both, double *g) {
     Vector near[PARTS];
     UNROLLED for (int v = 0; v < PARTS; v++) near[v] = WHERE(ABSOLUTE(x[v]) < 1.0, x[v]);
     expm1_near(near);
@@ -757,7 +762,7 @@ INLINED void teacher_rows(const Job *job, int wide, const Scratch *scratch) {
                 }
                 if (job->normal) divergence_terms(x, own, taught, term);
                 else UNROLLED for (int part = 0; part < PARTS; part++) term[part] += WHERE(taught[part] != 0.0, taught[part] * x[part]);
-                if (job->gradient != NULL) differences_of(x, own, taught, mass, both, g + v);
+                if (job->gradient != NULL) gradients(x, own, taught, mass, both, g + v);
             }
             add(&terms, term);
             for (int64_t v = 0; any_nan && v < depth * LANES; v += LANES) EACH_LANE g[v + l] = isnan(loss[l]) ? NAN : g[v + l];
