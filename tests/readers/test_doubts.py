@@ -208,3 +208,27 @@ def test_inspect_ends_in_the_line_of_a_label_whose_name_says_nothing(name: str, 
     kind, line = last.split("\t")
     assert kind == "command"
     assert mean_of(line, tmp_path) == pytest.approx(right, rel=1e-9)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_two_classes_may_be_numbered_minus_1_and_1(suffix: str, tmp_path: Path) -> None:
+    columns = wide(["neg", "pos"], TWO) | {"label": 2 * MARKS - 1}
+    (line,) = refused(tmp_path / f"t.{suffix}", columns)
+    assert mean_of(line, tmp_path) == pytest.approx(TWO_RIGHT, rel=1e-9)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("names", [("-1", "0", "+1"), ("logit_-1", "logit_0", "logit_+1")])
+def test_a_number_in_a_name_may_have_a_plus(names: tuple[str, ...], suffix: str, tmp_path: Path) -> None:
+    pair = opened(tmp_path / f"t.{suffix}", wide(names) | {"label": LABELS - 1})
+    assert pair.logits.info.plan is not None
+    assert pair.logits.info.plan.values == names
+    assert pair.logits.info.plan.numbers == (-1, 0, 1)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_the_classes_of_each_fold_are_a_reading_of_their_own(suffix: str, tmp_path: Path) -> None:
+    columns = wide([f"fold0_p_{name}" for name in NAMES], PROBS) | wide([f"fold1_p_{name}" for name in NAMES], OTHER)
+    lines = refused(tmp_path / f"t.{suffix}", columns | {"label": WORDS})
+    means = [mean_of(line, tmp_path) for line in lines]
+    assert sorted(means) == pytest.approx(sorted([RIGHT, mean(np.log(OTHER), LABELS)]), rel=1e-9)

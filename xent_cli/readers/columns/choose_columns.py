@@ -197,7 +197,12 @@ def _family(facts: TableFacts, free: list[str]) -> tuple[Family, str] | None:
         if kind == "" and len(found) > 1:
             # Whole numbers next to scores may be predictions of several models.
             found = [entry for entry in found if not _whole(facts.sample, entry[0])] or found
-        found += _borne_out(facts, [family for family in by_name if family.kind == kind])
+        if len(found) > 1 and facts.labels is not None and facts.labels.form == "text":
+            # Each class may have a column for each fold: fold0_p_cat, fold1_p_cat.
+            by_class = _borne_out(facts, [family for family in named(free) if family.kind == kind])
+            found = by_class or found
+        else:
+            found += _borne_out(facts, [family for family in by_name if family.kind == kind])
         if kind == "probs" and len(found) > 1:
             # Next to probabilities there may be their standard deviations or bounds, which do not sum to 1.
             found = [entry for entry in found if facts.are_distributions(entry[0].columns)] or found

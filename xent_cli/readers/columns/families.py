@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _LAST_NUMBER = re.compile(r"(.*?)(\d+)(\D*)", re.DOTALL)
 _FIRST_NUMBER = re.compile(r"(\D*)(\d+)(.*)", re.DOTALL)
 _DIGITS = "0123456789"
-_INTEGER = re.compile(r"\s*-?\d{1,9}\s*")
+_INTEGER = re.compile(r"\s*[-+]?\d{1,9}\s*")
 # Where a name may be split: at punctuation, and between a lower-case and an upper-case letter.
 _CUTS = re.compile(r"[-.\s_:=()\[\]{}<>/]|(?<=[a-z0-9])(?=[A-Z])|(?<=[^\W\d_])(?=\d)")
 
@@ -154,13 +154,15 @@ def _numbered(names: tuple[str, ...]) -> tuple[Family, ...]:
                 before, digits, after = match.groups()
             else:
                 continue
-            if before.strip() in ("", "-") and not after.strip():
+            if before.strip() in ("", "-", "+") and not after.strip():
                 if not _INTEGER.fullmatch(name):
                     continue
                 before, digits = "", name
             elif before[-1:] == "-" and not (before[-2:-1].isalnum() or before[-2:-1] == "-"):
                 # After punctuation, a hyphen is a minus sign: logit_-1, P(y=-1).
                 before, digits = before[:-1], f"-{digits}"
+            elif before[-1:] == "+" and not (before[-2:-1].isalnum() or before[-2:-1] == "+"):
+                before = before[:-1]  # logit_+1 beside logit_-1
             if len(digits) <= 9:
                 group = groups.setdefault((before, after), [])
                 group.append((int(digits), name))

@@ -63,6 +63,8 @@ def settle(sample: TableSample, choice: Choice, options: ReadOptions, labels: La
     if choice.numbers is None and choice.names is not None and not choice.asked:
         _refuse_yes_before_no(sample, choice, options, labels)
         _refuse_worse_order(sample, choice, options, labels)
+    if k == 2 and options.first_class is None and labels.integers(every=True) == frozenset((-1, 1)):
+        return Order(choice, (-1, 1))  # as support vector machines number two classes
     return Order(choice)
 
 
