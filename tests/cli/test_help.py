@@ -48,12 +48,12 @@ def test_every_help_line_makes_sense_without_its_left_column(name):
         assert not option.help.startswith(tuple(f"{word} " for word in DEPENDENT)), option.name
 
 
-def test_the_most_used_options_come_first_and_each_occurs_once(name):
+def test_the_examples_come_first_then_the_most_used_options_and_each_option_occurs_once(name):
     context = click.Context(command(name), info_name=f"xent {name}")
     page = command(name).get_help(context)
     titles = re.findall(r"^(\w.*):$", page, re.MULTILINE)
-    assert titles[0] == "Most used"
-    assert titles[-2:] == ["General", "Examples"]
+    assert titles[:2] == ["Examples", "Most used"]
+    assert titles[-1] == "General"
     first = page.split("Most used:")[1].split("\n\n")[0]
     assert len(command(name).most_used) == 5
     for option in options(name):

@@ -96,7 +96,7 @@ class Command(click.Command):
     most_used
         Names of the options that come first, in that order.
     examples
-        Lines for a shell, shown at the end.
+        Lines for a shell, shown before the options.
     """
 
     def __init__(
@@ -118,13 +118,10 @@ class Command(click.Command):
         return {title: found[title] for title in (*own, *_SHARED_SECTIONS) if found.get(title)}
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options section by section."""
-        for title, options in self.sections(ctx).items():
-            with formatter.section(title):
-                formatter.write_dl([record for entry in options if (record := entry.get_help_record(ctx))])
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the examples."""
+        """Write the examples, then the options section by section."""
         with formatter.section("Examples"):
             for line in self.examples:
                 formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
+        for title, options in self.sections(ctx).items():
+            with formatter.section(title):
+                formatter.write_dl([record for entry in options if (record := entry.get_help_record(ctx))])
