@@ -36,6 +36,8 @@
 #define differentiate NAMED(differentiate, VARIANT)
 #define logits_rows NAMED(logits_rows, VARIANT)
 #define side_of NAMED(side_of, VARIANT)
+#define narrow_side NAMED(narrow_side, VARIANT)
+#define wide_side NAMED(wide_side, VARIANT)
 #define probability_rows NAMED(probability_rows, VARIANT)
 #define finite_difference NAMED(finite_difference, VARIANT)
 #define add_finite NAMED(add_finite, VARIANT)
@@ -555,11 +557,19 @@ INLINED Side side_of(const Job *job, const Array *array, int wide, int64_t i, in
     return side;
 }
 
+/* Functions of their own, since compilers would repeat all of it wherever it is called. */
+FUNCTION Side narrow_side(const Job *job, const Array *array, int64_t i, int64_t n, double temperature, double *rows, double *z, double *e) {
+    return side_of(job, array, 0, i, n, temperature, rows, z, e);
+}
+FUNCTION Side wide_side(const Job *job, const Array *array, int64_t i, int64_t n, double temperature, double *rows, double *z, double *e) {
+    return side_of(job, array, 1, i, n, temperature, rows, z, e);
+}
+
 FUNCTION void probability_rows(const Job *job, const Scratch *scratch) {
     int all_classes = job->form == DENSE || job->uniform != NULL;
     for (int64_t i = 0, n = job->few ? LANES : 1; i < job->n; i += n) {
         if (n > job->n - i) n = job->n - i;
-        Side side = side_of(job, &job->first, 1, i, n, 1.0, scratch->rows, scratch->z, scratch->e);
+        Side side = wide_side(job, &job->first, i, n, 1.0, scratch->rows, scratch->z, scratch->e);
         if (job->few && job->form == DENSE) load_few(&job->second, i, n, job->k, 1, 0.0, scratch->rows, scratch->t);
         Sum total = NOTHING;
         double loss[LANES], log_p[STRIP], p[STRIP], room[STRIP];
@@ -707,8 +717,9 @@ INLINED void teacher_rows(const Job *job, int wide, const Scratch *scratch) {
     int divided = job->temperature != 1.0 || job->teacher_temperature != 1.0;
     for (int64_t i = 0, n = job->few ? LANES : 1; i < job->n; i += n) {
         if (n > job->n - i) n = job->n - i;
-        Side student = side_of(job, &job->first, wide, i, n, job->temperature, scratch->rows, scratch->z, scratch->e);
-        Side teacher = side_of(job, &job->second, wide, i, n, job->teacher_temperature, scratch->rows, scratch->t, scratch->f);
+        Side (*side)(const Job *, const Array *, int64_t, int64_t, double, double *, double *, double *) = wide ? wide_side : narrow_side;
+        Side student = side(job, &job->first, i, n, job->temperature, scratch->rows, scratch->z, scratch->e);
+        Side teacher = side(job, &job->second, i, n, job->teacher_temperature, scratch->rows, scratch->t, scratch->f);
         double scale[LANES], t_peak[LANES], up[LANES];
         EACH_LANE {
             int64_t row = row_of(job, i, n, l);
