@@ -103,11 +103,11 @@ def test_a_small_npy_run_imports_little_beside_numpy_and_click(args, files, tmp_
     """A run may take 1.3 times the import of these two: some 25 ms more. A module takes 0.2 ms, a dataclass 0.4 ms."""
     monkeypatch.chdir(tmp_path)  # a folder without a configuration file, which would need a parser
     found = alone(REPORT.format(what="sys.modules"), "compute", *files, *args)
-    found -= alone("import click, numpy, sys\nprint(*sys.modules, file=sys.stderr)")
+    found -= alone("import click, numpy, pathlib, sys\nprint(*sys.modules, file=sys.stderr)")  # in 3.13 it needs glob
     assert not found & ELSEWHERE
     ours = {name for name in found if name.startswith("xent_cli")}
     assert len(ours) <= 90  # the summary with its interval; without a summary, two fewer
-    assert len(found - ours) <= 15, found - ours  # a few more or fewer, depending on the Python version
+    assert len(found - ours) <= 11, found - ours  # a few more or fewer, depending on the Python version
     modules = [importlib.import_module(name) for name in ours]
     made = {entry for module in modules for entry in vars(module).values() if is_dataclass(entry)}
     assert len({kind for kind in made if kind.__module__ in found}) <= 13

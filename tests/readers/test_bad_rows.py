@@ -24,8 +24,8 @@ REASONS = {
     "Latin-1": (b'{"label": 0, "logits": [1, 2], "id": "caf\xe9"}', r"bytes that are not UTF-8: b'\xe9"),
     "half of a character": (b'{"label": 0, "logits": [1, 2], "id": "\\ud800"}', 'half of a character in "\\ud800"'),
     "labels of two kinds": (b'{"label": "cat", "logits": [1, 2]}', '"cat", expected a number, as in the lines before'),
-    "a word": (b'{"label": 0, "logits": [1, yes]}', "Expecting value"),
-    "two objects": (b'{"label": 0, "logits": [1, 2]} {"label": 0, "logits": [1, 2]}', "Extra data"),
+    "a word": (b'{"label": 0, "logits": [1, yes]}', "expecting value"),
+    "two objects": (b'{"label": 0, "logits": [1, 2]} {"label": 0, "logits": [1, 2]}', "extra data"),
     "a large label": (b'{"label": 1e999, "logits": [1, 2]}', "1e999, a number beyond float64"),
 }
 
