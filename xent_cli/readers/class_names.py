@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from xent_cli.core.block import Part, Rows
     from xent_cli.readers.interface import Source, SourceInfo
 
-# What is wrong with a label that is not the name of a class.
+# The error for a label that is not the name of a class.
 NO_CLASS = "label names no class"
 # NumPy pads every name to the length of the longest: if that were longer than this, few names would fit into a block.
 _LONGEST = 1 << 12

@@ -37,7 +37,7 @@ def complete(context: click.Context, parameter: click.Parameter, incomplete: str
             names |= dict.fromkeys(_names(path))
     names |= dict.fromkeys(_WORDS.get(option, ()))
     found = [name for name in names if name.startswith(begun) and name.isprintable()]
-    # Bash drops the other completions if one is a file, and offers files if there is no completion.
+    # Bash shows only files if one completion is a file; it also shows files if there are no completions at all.
     files = [CompletionItem(incomplete, type="file")] if option in _OR_FILES else []
     return files + [CompletionItem(_quoted(f"{before}{comma}{name}")) for name in found]
 

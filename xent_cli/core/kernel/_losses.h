@@ -601,8 +601,8 @@ INLINED Vector finite_difference(Vector v, Vector m, double temperature, int div
     return d;
 }
 
-/* What is added up of rows in a first pass: the loss, the sum of q with and without q_r, where r is the class of `peak`, and
-   what the shift of all u comes from; and how many u overflow. */
+/* The sums of the first pass over a row: the loss, q with and without q_r, where r is the class of `peak`, the terms that give
+   the shift of all u, and the number of u that overflow. */
 typedef struct { Sum losses, masses, rests, moves, overflows; } Taught;
 
 /* Loss and moves of `depth` steps of logits, and in `u` log(q/p) but for its shift. Returns whether all are finite, since it

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _GAP_BYTES, _REMOTE_GAP_BYTES = 32 << 10, 1 << 20
 # Axes are swapped in pieces of this size, which fit in the cache.
 _PIECE_BYTES = 512 << 10
-# Rows of memory that begin a multiple of this many bytes apart map to so few lines of the cache that they displace one
+# Rows that start a multiple of this many bytes apart in memory share so few lines of the cache that each pushes out
 # another.
 _CROWDED_BYTES, _LINE_BYTES = 512, 64
 # Rows of up to this many classes keep the order of the file: the kernels take them apart by class anyway.

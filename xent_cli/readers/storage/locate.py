@@ -217,7 +217,7 @@ def _remote_folder(
 ) -> tuple[list[str], tuple[tuple[Partition, ...], ...]]:
     """Find the objects in a folder of a bucket, as `_folder` finds local files, and the column values of their folders.
 
-    If there are none, `missing` is the error that says why there is no object of that name either.
+    `missing` is the error to raise if there are none: it says why no object has that name either.
     """
     from xent_cli.readers.foreign_formats.folders import refuse_folder
     from xent_cli.readers.storage.folders import dataset_files, is_partition, partitions_of, refuse_splits

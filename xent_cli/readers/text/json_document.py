@@ -119,7 +119,7 @@ def is_one_record(value: Mapping[str, Any]) -> bool:
 
 
 def _lists_the_highest(value: Mapping[str, Any]) -> bool:
-    """Whether an object lists the highest of one row: a class, or the value of one, for each sample is no table."""
+    """Whether an object lists the highest classes of one row; such lists are not the columns of a table."""
     names = {plain_name(key): held for key, held in value.items()}
     flat = {name for name, held in names.items() if isinstance(held, list) and held and not _is_deep(held)}
     if flat & INDICES and flat & VALUES:
